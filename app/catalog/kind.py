@@ -1,0 +1,115 @@
+"""What the generic registry has to know about a kind. Built-in kinds, Karmada's and CRDs' differ only in this data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from app.core.errors import FieldError
+from app.core.resources import GroupVersionKind, GroupVersionResource, group_resource
+from app.machinery.schema import Schema
+
+Object = dict[str, Any]
+
+
+class Column(NamedTuple):
+    """A column of ``meta.k8s.io/v1 Table``."""
+
+    name: str
+    type: str = "string"
+    format: str = ""
+    description: str = ""
+    priority: int = 0
+
+
+class Scale(NamedTuple):
+    """JSON paths of the scale subresource, e.g. (".spec.replicas", ".status.replicas", ".status.selector")."""
+
+    spec_replicas: str
+    status_replicas: str
+    label_selector: str = ""
+
+
+def _nothing(obj: Object) -> None:
+    return None
+
+
+def _valid(obj: Object) -> list[FieldError]:
+    return []
+
+
+def _valid_update(new: Object, old: Object) -> list[FieldError]:
+    return []
+
+
+def _unchanged(new: Object, old: Object) -> None:
+    return None
+
+
+@dataclass(slots=True)
+class Strategy:
+    """What the API server does to an object of this kind on its way in (Kubernetes' registry strategies).
+
+    All functions take the decoded object; those named ``prepare`` and ``default`` change it in place.
+    """
+
+    default: Callable[[Object], None] = _nothing
+    prepare_for_create: Callable[[Object], None] = _nothing
+    prepare_for_update: Callable[[Object, Object], None] = _unchanged
+    validate: Callable[[Object], list[FieldError]] = _valid
+    validate_update: Callable[[Object, Object], list[FieldError]] = _valid_update
+    warnings: Callable[[Object], list[str]] = field(default=lambda obj: [])
+    # metadata.name: returns the reasons why it is not allowed (core.names has the usual ones)
+    name_rule: Callable[[str, bool], list[str]] | None = None
+    # does the change from old to new raise metadata.generation? None: the kind has no generation
+    generation_fields: tuple[str, ...] | None = ("spec",)
+    status: bool = True  # has .status that the main resource must not change
+    unconditional_update: bool = True
+    create_on_update: bool = False
+    returns_deleted_object: bool = False
+    graceful: bool = False  # pods
+
+
+@dataclass(slots=True)
+class Kind:
+    """One served group, version and kind."""
+
+    group: str
+    version: str
+    kind: str
+    plural: str
+    singular: str
+    namespaced: bool
+    verbs: tuple[str, ...]
+    schema: Schema
+    strategy: Strategy
+    short_names: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    subresources: tuple[str, ...] = ()  # "status", "scale", "token" …
+    scale: Scale | None = None
+    storage_version: str = ""  # version whose bodies are stored; "" when it is this one
+    to_storage: Callable[[Object], Object] | None = None  # conversions, when the shapes differ
+    from_storage: Callable[[Object], Object] | None = None
+    selectable_fields: dict[str, Callable[[Object], str]] = field(default_factory=dict)
+    columns: Sequence[Column] = (Column("Name", format="name"), Column("Created At", "date"))
+    cells: Callable[[Object, float], list[Any]] | None = None  # (object, now) -> one value per column
+    custom: bool = False  # from a CustomResourceDefinition: no protobuf, no strategic merge
+    protobuf: str = ""  # full message name, "" when the kind has no protobuf form
+
+    @property
+    def api_version(self) -> str:
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    @property
+    def resource(self) -> str:
+        """The key of storage: GroupResource, the same for all versions."""
+        return group_resource(self.group, self.plural)
+
+    @property
+    def gvk(self) -> GroupVersionKind:
+        return GroupVersionKind(self.group, self.version, self.kind)
+
+    @property
+    def gvr(self) -> GroupVersionResource:
+        return GroupVersionResource(self.group, self.version, self.plural)

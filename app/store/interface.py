@@ -1,0 +1,157 @@
+"""What a store promises, whatever holds the data.
+
+* The unit of writing is a :class:`Transaction`: guards and writes, all or nothing. Every write gets a revision of its own;
+  revisions follow commit order over all processes, strictly increasing.
+* A body is the object's JSON without ``kind``, ``apiVersion`` and ``metadata.resourceVersion``; it starts with
+  ``{"metadata":{`` so that readers can splice those in without parsing.
+* Every committed row reaches :meth:`Store.subscribe`'s callback exactly once, in revision order, before the ``commit`` that
+  wrote it returns: a process reads its own writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol, final
+
+from app.core.resources import Key
+
+
+class Guard(NamedTuple):
+    """A condition on the current state. Exactly one of the three is asked.
+
+    ``revision`` > 0: the object exists at this revision. ``absent``: it does not exist.
+    ``alive``: it exists and is not being deleted (no deletionTimestamp).
+    """
+
+    key: Key
+    revision: int = 0
+    absent: bool = False
+    alive: bool = False
+
+
+class Write(NamedTuple):
+    """``body`` None deletes. ``last`` of a deletion is the object's final body, sent with the DELETED event."""
+
+    key: Key
+    body: bytes | None
+    uid: str = ""
+    terminating: bool = False  # the body has a deletionTimestamp (what Guard.alive looks at)
+    last: bytes | None = None
+
+
+@final
+@dataclass(slots=True, frozen=True)
+class Transaction:
+    guards: Sequence[Guard]
+    writes: Sequence[Write]  # at most one write per key
+
+
+class Row(NamedTuple):
+    """One line of the log. ``body`` is the state after the write, or the last state when ``deleted``."""
+
+    revision: int
+    key: Key
+    body: bytes
+    deleted: bool
+    previous: int  # revision of the key before this write, 0 when it was created
+    previous_body: bytes | None = None  # only filled by read_log
+
+
+class StoredObject(NamedTuple):
+    key: Key
+    revision: int
+    body: bytes
+
+
+class LogPage(NamedTuple):
+    rows: list[Row]
+    compacted: int  # rows with revision <= compacted are gone
+    head: int  # last committed revision when the page was read
+
+
+class GuardFailed(Exception):
+    """A guard did not hold; nothing of the transaction was written. ``revision`` is the key's current one, 0 if absent."""
+
+    def __init__(self, guard: Guard, revision: int, terminating: bool = False) -> None:
+        super().__init__(f"{guard} but revision is {revision}")
+        self.guard = guard
+        self.revision = revision
+        self.terminating = terminating
+
+
+class StoreUnavailable(Exception):
+    """The request was certainly not carried out: it may be repeated."""
+
+
+class OutcomeUnknown(Exception):
+    """The connection was lost after the commit was sent, and what became of it could not be found out."""
+
+
+class Compacted(Exception):
+    """The revision asked for is older than the history that is kept."""
+
+    def __init__(self, asked: int, compacted: int) -> None:
+        super().__init__(f"revision {asked} is compacted (oldest is {compacted + 1})")
+        self.asked = asked
+        self.compacted = compacted
+
+
+class Lease(NamedTuple):
+    """A lock that ends by itself. ``token`` rises with every change of holder (fencing)."""
+
+    name: str
+    holder: str
+    token: int
+
+
+RowsCallback = Callable[[list[Row]], None]
+ResetCallback = Callable[[], None]
+
+
+class Store(Protocol):
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    async def snapshot(self) -> tuple[int, list[StoredObject]]:
+        """All current objects and the revision they are at. Rows after it reach the subscriber. Called once, after open."""
+        ...
+
+    def subscribe(self, on_rows: RowsCallback, on_reset: ResetCallback) -> None:
+        """``on_rows`` gets every row after the snapshot's revision, in order. ``on_reset`` is called when the history
+        this process saw is not the database's any more (failover to an older standby, restore): everything cached must be
+        dropped and ``snapshot`` called again."""
+        ...
+
+    async def commit(self, transaction: Transaction) -> list[int]:
+        """Revisions of the writes, in their order. Raises GuardFailed, StoreUnavailable, OutcomeUnknown."""
+        ...
+
+    async def head(self) -> int:
+        """Last committed revision by a query that started after this call; the subscriber has seen it on return.
+        Raises StoreUnavailable (after 3 s)."""
+        ...
+
+    async def read_log(self, after: int, limit: int = 1000) -> LogPage:
+        """Rows with revision > ``after``, oldest first, with ``previous_body``. Raises Compacted when ``after`` is below
+        the compacted revision, StoreUnavailable."""
+        ...
+
+    async def list_at(self, resource: str, revision: int) -> list[StoredObject]:
+        """Objects of one resource as they were at ``revision``, sorted by (namespace, name). Raises Compacted."""
+        ...
+
+    async def compact(self, keep_seconds: float) -> int:
+        """Drops history older than the window; returns the compacted revision."""
+        ...
+
+    async def acquire_lease(self, name: str, holder: str, ttl: float) -> Lease | None:
+        """Takes or renews; None when someone else holds it. Time is the database's."""
+        ...
+
+    async def release_lease(self, lease: Lease) -> None: ...
+
+    def listing(self) -> AsyncIterator[StoredObject]:
+        """Current objects streamed straight from the database, for export and checks."""
+        ...
