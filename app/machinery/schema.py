@@ -35,7 +35,9 @@ class Schema:
     format: str = ""  # "int32", "int64", "double", "byte", "date-time" …
     fields: dict[str, Schema] = field(default_factory=dict)  # of a struct, in wire order
     required: frozenset[str] = frozenset()
-    always: dict[str, Any] = field(default_factory=dict)  # fields that Go emits even when unset -> their zero ({}, "", 0, None)
+    always: dict[str, Any] = field(
+        default_factory=dict
+    )  # fields that Go emits even when unset -> their zero ({}, "", 0, None)
     drop_zero: frozenset[str] = frozenset()  # fields that Go leaves out when zero (omitempty on a non-pointer)
     items: Schema | None = None  # element of a list, value of a map
     list_type: Literal["atomic", "set", "map"] = "atomic"
@@ -47,6 +49,7 @@ class Schema:
     enum: tuple[str, ...] = ()
     preserve_unknown: bool = False  # struct that keeps fields it does not know
     embedded: bool = False  # a whole object with its own apiVersion, kind and metadata
+    compiled: dict[str, Any] = field(default_factory=dict)  # what the machinery has derived from this node
 
     def __repr__(self) -> str:
         return f"<Schema {self.kind} {self.name}>"

@@ -1,0 +1,252 @@
+"""Decoding of JSON objects by schema, as Go's typed decoding and encoding would leave them.
+
+A schema is compiled once into closures, one per node, that build a new object: fields in wire order, unknown fields
+dropped and reported, zero values dropped or emitted as Go's struct tags say, scalars in canonical form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from . import scalars
+from .duplicates import find_duplicates
+from .scalars import DecodeError, Mismatch, describe, go_type
+from .schema import Schema
+
+__all__ = ["DecodeError", "Decoder", "compile_decoder", "copy_json", "find_duplicates", "unknown_fields"]
+
+Object = dict[str, Any]
+Decoder = Callable[[Any], tuple[Object, list[str]]]
+# Decodes one value. Notes in the list that something was dropped; raises Mismatch or DecodeError.
+Node = Callable[[Any, list[bool]], Any]
+
+_DROP: Final = object()  # a field that is not emitted
+_SHAPES: Final = 512  # remembered key sets per struct; clients send few, attackers many
+
+
+def compile_decoder(schema: Schema) -> Decoder:
+    """``decoder(obj) -> (new object, paths of unknown fields)``, the same one for the same schema. Raises DecodeError."""
+    ready = schema.compiled.get("decoder")
+    if ready is not None:
+        return ready
+    node = _node(schema)
+
+    def decoder(obj: Any) -> tuple[Object, list[str]]:
+        dropped: list[bool] = []
+        try:
+            out = node(obj, dropped)
+        except Mismatch as mismatch:
+            raise DecodeError(str(mismatch)) from None
+        return out, unknown_fields(schema, obj) if dropped else []
+
+    schema.compiled["decoder"] = decoder
+    return decoder
+
+
+def _node(schema: Schema) -> Node:
+    """The closure of one node. Definitions may refer to themselves, so a node under construction is reached by name."""
+    ready = schema.compiled.get("node")
+    if ready is not None:
+        return ready
+    compiled = schema.compiled
+
+    def later(value: Any, dropped: list[bool]) -> Any:
+        return compiled["node"](value, dropped)
+
+    compiled["node"] = later
+    node = compiled["node"] = _compile(schema)
+    return node
+
+
+def _compile(schema: Schema) -> Node:
+    match schema.kind:
+        case "struct":
+            return _struct(schema)
+        case "map":
+            return _map(schema)
+        case "list":
+            return _list(schema)
+        case "any":
+            return lambda value, dropped: copy_json(value)
+    return scalars.decoder(schema)
+
+
+def copy_json(value: Any) -> Any:
+    """A deep copy of a JSON value."""
+    kind = value.__class__
+    if kind is dict:
+        return {key: copy_json(item) for key, item in value.items()}
+    if kind is list:
+        return [copy_json(item) for item in value]
+    return value
+
+
+def _list(schema: Schema) -> Node:
+    item = _node(schema.items) if schema.items else _any
+    name = go_type(schema)
+    if schema.items is not None and schema.items.kind == "string":
+
+        def strings(value: Any, dropped: list[bool]) -> Any:
+            if value.__class__ is not list:
+                raise Mismatch(describe(value), name)
+            for one in value:
+                if one.__class__ is not str:
+                    return [item(one, dropped) for one in value]
+            return value.copy()
+
+        return strings
+
+    def decode(value: Any, dropped: list[bool]) -> Any:
+        if value.__class__ is not list:
+            raise Mismatch(describe(value), name)
+        return [item(one, dropped) for one in value]
+
+    return decode
+
+
+def _any(value: Any, dropped: list[bool]) -> Any:
+    return copy_json(value)
+
+
+def _map(schema: Schema) -> Node:
+    item = _node(schema.items) if schema.items else _any
+    name = go_type(schema)
+    strings = schema.items is not None and schema.items.kind == "string"
+
+    def decode(value: Any, dropped: list[bool]) -> Any:
+        if value.__class__ is not dict:
+            raise Mismatch(describe(value), name)
+        if strings:
+            for one in value.values():
+                if one.__class__ is not str:
+                    break
+            else:
+                # Go writes maps by key
+                return dict(sorted(value.items())) if len(value) > 1 else value.copy()
+        return {key: item(value[key], dropped) for key in sorted(value)}
+
+    return decode
+
+
+def _struct(schema: Schema) -> Node:
+    fields = schema.fields
+    name, bare = go_type(schema), schema.name.rpartition(".")[2]
+    keep_unknown = schema.preserve_unknown
+    steps = {key: _step(schema, key) for key in fields}
+    # absent fields that are emitted all the same
+    emitted = [key for key, child in fields.items() if key in schema.always or child.default is not None]
+    order = {key: position for position, key in enumerate(fields)}
+    shapes: dict[tuple[str, ...], list[tuple[str, Any, Node]]] = {}
+
+    def plan(keys: tuple[str, ...], dropped: list[bool]) -> list[tuple[str, Any, Node]]:
+        known = {key for key in keys if key in order}
+        chosen = [(key, *steps[key]) for key in sorted(known.union(emitted), key=order.__getitem__)]
+        if len(known) < len(keys):
+            if not keep_unknown:
+                dropped.append(True)
+            return chosen  # not remembered: unknown fields make endless shapes, and must be noted each time
+        if len(shapes) >= _SHAPES:
+            shapes.clear()
+        shapes[keys] = chosen
+        return chosen
+
+    def decode(value: Any, dropped: list[bool]) -> Any:
+        if value.__class__ is not dict:
+            if value is not None:
+                raise Mismatch(describe(value), name)
+            value = {}
+        keys = tuple(value)
+        chosen = shapes.get(keys)
+        if chosen is None:
+            chosen = plan(keys, dropped)
+        get = value.get
+        out: Object = {}
+        key = ""
+        try:
+            for key, plain, step in chosen:
+                one = get(key)
+                if one.__class__ is plain and one:
+                    out[key] = one
+                else:
+                    one = step(one, dropped)
+                    if one is not _DROP:
+                        out[key] = one
+        except Mismatch as mismatch:
+            mismatch.within(bare, key)
+            raise
+        if keep_unknown:
+            for key in keys:
+                if key not in order:
+                    out[key] = copy_json(value[key])
+        return out
+
+    return decode
+
+
+def _step(parent: Schema, key: str) -> tuple[Any, Node]:
+    """How a field is decoded: the type whose non-zero values need nothing at all, and the closure for all others."""
+    schema = parent.fields[key]
+    node = _node(schema)
+    drop_zero = key in parent.drop_zero
+    missing = _missing(parent, key, schema, node)
+    # only strings and booleans have no ranges and no other forms
+    plain = {"string": str, "boolean": bool}.get(schema.kind)
+    if drop_zero:
+
+        def step(value: Any, dropped: list[bool]) -> Any:
+            if value is None:
+                return missing(dropped)
+            value = node(value, dropped)
+            return value if value or (value.__class__ is dict and schema.kind == "struct") else missing(dropped)
+
+    else:
+
+        def step(value: Any, dropped: list[bool]) -> Any:
+            if value is None:
+                return missing(dropped)
+            value = node(value, dropped)
+            return missing(dropped) if value is None else value
+
+    return plain, step
+
+
+def _missing(parent: Schema, key: str, schema: Schema, node: Node) -> Callable[[list[bool]], Any]:
+    """What stands for a field that is absent, null or, where Go drops it, zero."""
+    default = schema.default
+    if default is not None and not (key in parent.drop_zero and not default):
+        if schema.kind in ("struct", "map", "list"):
+            return lambda dropped: node(default, dropped)
+        if schema.kind == "any":
+            return lambda dropped: copy_json(default)
+        return lambda dropped: default
+    if key not in parent.always:
+        return lambda dropped: _DROP
+    zero = parent.always[key]
+    if zero is not None and schema.kind == "struct":
+        return lambda dropped: node(zero, dropped)
+    return lambda dropped: copy_json(zero)
+
+
+def unknown_fields(schema: Schema, value: Any) -> list[str]:
+    """Paths of all fields that the schema does not declare, in document order: ``spec.containers[0].foo``."""
+    found: list[str] = []
+    _find_unknown(schema, value, "", found)
+    return found
+
+
+def _find_unknown(schema: Schema, value: Any, path: str, found: list[str]) -> None:
+    if schema.kind == "list" and isinstance(value, list) and schema.items:
+        for i, item in enumerate(value):
+            _find_unknown(schema.items, item, f"{path}[{i}]", found)
+    elif schema.kind == "map" and isinstance(value, dict) and schema.items:
+        for key, item in value.items():
+            _find_unknown(schema.items, item, f"{path}.{key}" if path else key, found)
+    elif schema.kind == "struct" and isinstance(value, dict):
+        for key, item in value.items():
+            inside = f"{path}.{key}" if path else key
+            child = schema.fields.get(key)
+            if child is not None:
+                _find_unknown(child, item, inside, found)
+            elif not schema.preserve_unknown:
+                found.append(inside)
