@@ -1,1 +1,40 @@
+"""PostgreSQL: transactions, group commit, log, compaction, leases; the same interface in memory. The only package with SQL."""
 
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .interface import Store
+
+
+async def open_store(database_url: str | None, data_dir: Path | str | None) -> Store:
+    """An open store. ``memory:`` as URL is the store in memory; without a URL PostgreSQL is started under ``data_dir``
+    and stopped by ``close()``. Raises ValueError, EmbeddedError, MigrationError, and OSError or asyncpg's errors when the
+    database cannot be reached."""
+    if database_url == "memory:":
+        from .memory import MemoryStore
+
+        store: Store = MemoryStore()
+        await store.open()
+        return store
+    from .embedded import EmbeddedPostgres
+    from .migrate import upgrade
+    from .postgres import PostgresStore
+
+    embedded: EmbeddedPostgres | None = None
+    if not database_url:
+        if data_dir is None:
+            raise ValueError("either a database URL or a data directory is needed")
+        embedded = EmbeddedPostgres(data_dir)
+        database_url = await embedded.start()
+    try:
+        await upgrade(database_url)
+        store = PostgresStore(database_url, on_close=embedded.stop if embedded else None)
+        await store.open()
+    except BaseException:
+        if embedded is not None:
+            await embedded.stop()
+        raise
+    return store

@@ -31,7 +31,8 @@ class Guard(NamedTuple):
 
 
 class Write(NamedTuple):
-    """``body`` None deletes. ``last`` of a deletion is the object's final body, sent with the DELETED event."""
+    """``body`` None deletes. ``last`` of a deletion is the object's final body, sent with the DELETED event (without it
+    the stored one). Deleting what does not exist fails like a guard, with revision 0."""
 
     key: Key
     body: bytes | None
@@ -115,7 +116,8 @@ class Store(Protocol):
     async def close(self) -> None: ...
 
     async def snapshot(self) -> tuple[int, list[StoredObject]]:
-        """All current objects and the revision they are at. Rows after it reach the subscriber. Called once, after open."""
+        """All current objects and the revision they are at (1 or more). Rows after it reach the subscriber, from the moment
+        this returns: await it directly. Called once after open, and once after each reset. Raises StoreUnavailable."""
         ...
 
     def subscribe(self, on_rows: RowsCallback, on_reset: ResetCallback) -> None:

@@ -1,0 +1,165 @@
+"""Which transactions go into one batch, what is sent for them, and what the answer means. No I/O."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable
+from typing import Any
+
+from app.core.resources import Key
+
+from .interface import Guard, GuardFailed, Row, Transaction
+
+MAX_TRANSACTIONS = 500
+MAX_BYTES = 8 << 20
+
+_AT_REVISION, _ABSENT, _ALIVE, _EXISTS = 0, 1, 2, 3
+
+COMMIT = (
+    "SELECT head, failed_guards, failed_revisions, failed_terminating, previous"
+    " FROM commit_batch($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18)"
+)
+
+
+class Pending:
+    """A transaction whose caller waits for ``future``."""
+
+    __slots__ = ("future", "since", "transaction")
+
+    def __init__(self, transaction: Transaction, loop: asyncio.AbstractEventLoop) -> None:
+        self.transaction = transaction
+        self.future: asyncio.Future[list[int]] = loop.create_future()
+        self.since = loop.time()
+
+    def fail(self, error: Exception) -> None:
+        if not self.future.done():
+            self.future.set_exception(error)
+
+    def succeed(self, revisions: list[int]) -> None:
+        if not self.future.done():
+            self.future.set_result(revisions)
+
+
+def take(queue: deque[Pending]) -> list[Pending]:
+    """Removes from ``queue`` what can be committed at once, oldest first.
+
+    Guards look at the state before the batch, so a transaction that touches or looks at a key which an earlier one of this
+    batch writes has to wait for the next batch. Then the order in the batch is an order in which they could have run.
+    """
+    batch: list[Pending] = []
+    waiting: list[Pending] = []
+    written: set[Key] = set()
+    size = 0
+    while queue and len(batch) < MAX_TRANSACTIONS and size < MAX_BYTES:
+        pending = queue.popleft()
+        if pending.future.done():  # its caller went away
+            continue
+        transaction = pending.transaction
+        writes = transaction.writes
+        if written and (any(w.key in written for w in writes) or any(g.key in written for g in transaction.guards)):
+            waiting.append(pending)
+            continue
+        for write in writes:
+            written.add(write.key)
+            size += len(write.body or b"") + len(write.last or b"")
+        batch.append(pending)
+    queue.extendleft(reversed(waiting))
+    return batch
+
+
+def arguments(batch: Iterable[Pending]) -> tuple[list[Any], list[tuple[int, Guard]]]:
+    """Columns for ``commit_batch`` and, for each guard sent, its transaction's index and itself."""
+    asked: list[tuple[int, Guard]] = []
+    g_transaction, g_resource, g_namespace, g_name, g_revision, g_kind = [], [], [], [], [], []
+    w_transaction, w_resource, w_namespace, w_name = [], [], [], []
+    w_body, w_last, w_uid, w_terminating = [], [], [], []
+    for number, pending in enumerate(batch, 1):
+        transaction = pending.transaction
+        guards = [(g, _ABSENT if g.absent else _ALIVE if g.alive else _AT_REVISION) for g in transaction.guards]
+        for write in transaction.writes:
+            key = write.key
+            w_transaction.append(number)
+            w_resource.append(key.resource)
+            w_namespace.append(key.namespace)
+            w_name.append(key.name)
+            w_body.append(write.body)
+            w_last.append(write.last)
+            w_uid.append(write.uid)
+            w_terminating.append(write.terminating)
+            if write.body is None:
+                guards.append((Guard(key), _EXISTS))
+        for guard, kind in guards:
+            asked.append((number - 1, guard))
+            g_transaction.append(number)
+            g_resource.append(guard.key.resource)
+            g_namespace.append(guard.key.namespace)
+            g_name.append(guard.key.name)
+            g_revision.append(guard.revision)
+            g_kind.append(kind)
+    columns = [g_transaction, g_resource, g_namespace, g_name, g_revision, g_kind]
+    columns += [w_transaction, w_resource, w_namespace, w_name, w_body, w_last, w_uid, w_terminating]
+    return columns, asked
+
+
+class Outcome:
+    """What became of a batch. ``rows`` is None when they have to be read from the log (a deletion's last body)."""
+
+    __slots__ = ("before", "failures", "last", "revisions", "rows")
+
+    def __init__(self, batch: list[Pending], asked: list[tuple[int, Guard]], record: Any) -> None:
+        self.before: int = record["head"]
+        self.failures: dict[int, GuardFailed] = {}  # by index in the batch
+        self.revisions: dict[int, list[int]] = {}
+        if record["failed_guards"]:
+            self._read_failures(asked, record)
+        self.rows: list[Row] | None = []
+        self._number_survivors(batch, record["previous"] or ())
+        self.last = self.before + len(record["previous"] or ())
+
+    def _read_failures(self, asked: list[tuple[int, Guard]], record: Any) -> None:
+        found = zip(record["failed_guards"], record["failed_revisions"], record["failed_terminating"], strict=True)
+        for number, revision, terminating in sorted(found):
+            index, guard = asked[number - 1]
+            self.failures.setdefault(index, GuardFailed(guard, revision, terminating))
+
+    def _number_survivors(self, batch: list[Pending], previous: Iterable[int]) -> None:
+        """The function gave the numbers in the order of the batch, without gaps."""
+        revision = self.before
+        before_each = iter(previous)
+        rows: list[Row] | None = self.rows
+        for index, pending in enumerate(batch):
+            if index in self.failures:
+                continue
+            numbers = self.revisions[index] = []
+            for write in pending.transaction.writes:
+                revision += 1
+                numbers.append(revision)
+                body = write.last if write.body is None else write.body
+                earlier = next(before_each)
+                if body is None:
+                    rows = None
+                elif rows is not None:
+                    rows.append(Row(revision, write.key, body, write.body is None, earlier))
+        self.rows = rows
+
+    def deliver(self, batch: list[Pending]) -> None:
+        for index, pending in enumerate(batch):
+            failure = self.failures.get(index)
+            if failure is not None:
+                pending.fail(failure)
+            else:
+                pending.succeed(self.revisions[index])
+
+
+def recovered(batch: list[Pending], written: dict[Key, int]) -> tuple[list[Pending], list[Pending]]:
+    """After a lost connection: ``written`` is what the log has of the batch. Delivers the committed transactions;
+    returns them and those that were not carried out (their guards failed, or nothing of the batch was committed)."""
+    committed, rest = [], []
+    for pending in batch:
+        writes = pending.transaction.writes
+        if writes and writes[0].key in written:
+            committed.append(pending)
+        else:
+            rest.append(pending)
+    return committed, rest

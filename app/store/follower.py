@@ -1,0 +1,231 @@
+"""The log's tail: every committed row to the subscriber, once and in order, whichever process wrote it.
+
+Own commits are handed over by the committer when they continue what was published (no query); everything else is read from
+the log: after a NOTIFY (a hint, not relied upon), for a barrier, for a gap, and once a second in any case.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import asyncpg
+import structlog
+
+from app.core.resources import Key
+
+from .connect import LOST, Backoff, Patience, connect
+from .interface import ResetCallback, Row, RowsCallback, StoreUnavailable
+from .timeline import NEWEST, Position, holds, raise_head
+
+log = structlog.get_logger("kafila.store")
+
+CHANNEL = "kafila_log"
+_PAGE = 500  # rows handed over at once: the loop is not held longer than it takes to fan these out
+_TAIL = (
+    "SELECT revision, resource, namespace, name, body, deleted, previous, writer, seq"
+    f" FROM log WHERE revision > $1 ORDER BY revision LIMIT {_PAGE}"
+)
+
+
+class Follower:
+    """``seen`` is the position up to which the subscriber has everything; None before the snapshot and after a reset."""
+
+    def __init__(self, dsn: str, patience: Patience) -> None:
+        self.seen: Position | None = None
+        self.own_backends: set[int] = set()  # server process ids whose notifications tell us nothing new
+        self._dsn = dsn
+        self._writer = random.getrandbits(62)  # of the markers this process may have to write
+        self._patience = patience
+        self._on_rows: RowsCallback = lambda rows: None
+        self._on_reset: ResetCallback = lambda: None
+        self._connection: asyncpg.Connection | None = None
+        self._verifying = asyncio.Lock()
+        self._wake = asyncio.Event()
+        self._waiting: list[asyncio.Future[int]] = []
+        self._task: asyncio.Task[None] | None = None
+        self._raises = 0
+
+    def subscribe(self, on_rows: RowsCallback, on_reset: ResetCallback) -> None:
+        self._on_rows, self._on_reset = on_rows, on_reset
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name="store-follower")
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        self._drop()
+        self._release(error=StoreUnavailable("the store is closed"))
+
+    # What the subscriber has seen -------------------------------------------------------------------------------------
+
+    def offer(self, before: int, last: int, rows: Sequence[Row] | None, seq: int, writer: int) -> bool:
+        """Own commit that follows revision ``before``. False when it has to come from the log."""
+        seen = self.seen
+        if seen is None or seen.revision >= last:
+            return True
+        if rows is None or seen.revision != before:
+            return False
+        self._publish(rows, Position(last, writer, seq))
+        return True
+
+    async def catch_up(self, revision: int) -> None:
+        """Waits until the subscriber has seen ``revision``, but not for ever: the commit it belongs to is certain."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._patience.publish):
+                while self.seen is not None and self.seen.revision < revision:
+                    with contextlib.suppress(StoreUnavailable):
+                        await self.barrier()
+
+    async def barrier(self) -> int:
+        """Newest revision by a query that starts after this call; one query serves all who wait. Raises StoreUnavailable."""
+        waiter: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiter)
+        self._wake.set()
+        try:
+            async with asyncio.timeout(self._patience.send):
+                return await waiter
+        except TimeoutError:
+            raise StoreUnavailable("the database does not answer") from None
+
+    def _publish(self, rows: Sequence[Row], position: Position) -> None:
+        self.seen = position
+        if rows:
+            try:
+                self._on_rows(list(rows))
+            except Exception:
+                log.exception("a subscriber failed", revision=position.revision)
+
+    def reset(self, why: str) -> None:
+        """The subscriber has to start again from a snapshot."""
+        if self.seen is not None:
+            log.warning("store history changed", why=why, seen=self.seen.revision)
+            self.seen = None
+            self._drop()  # it may lead to the server that was replaced
+            self._on_reset()
+
+    async def verify(self, connection: asyncpg.Connection) -> None:
+        """To be called on every new connection before it is used for anything else. Raises one of LOST."""
+        async with self._verifying:
+            seen = self.seen
+            if seen is None or await holds(connection, seen):
+                return
+            if self.seen is None or self.seen.revision != seen.revision:
+                return  # moved on meanwhile by a connection that had been verified
+            if seen.revision >= await connection.fetchval("SELECT compacted FROM history"):
+                self._raises += 1
+                await raise_head(connection, seen.revision, self._writer, -self._raises)
+            self.reset("the row at our revision is not the one we saw")
+
+    # Reading ----------------------------------------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        backoff = Backoff()
+        while True:
+            try:
+                connection = await self._connected()
+                waiting, self._waiting = self._waiting, []
+                try:
+                    head = await self._read_all(connection)
+                except BaseException:
+                    self._waiting = waiting + self._waiting
+                    raise
+                self._release(waiting, head)
+                backoff.reset()
+            except LOST as error:
+                self._drop()
+                log.info("store follower lost its connection", error=str(error) or type(error).__name__)
+                await backoff.wait()
+                continue
+            except asyncpg.PostgresError:
+                self._drop()
+                log.exception("store follower failed")
+                await backoff.wait()
+                continue
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._patience.poll):
+                    await self._wake.wait()
+
+    async def _connected(self) -> asyncpg.Connection:
+        if self._connection is not None and not self._connection.is_closed():
+            return self._connection
+        connection = await connect(self._dsn, self._patience)
+        try:
+            await self.verify(connection)
+            await connection.add_listener(CHANNEL, self._hint)
+        except BaseException:
+            connection.terminate()
+            raise
+        connection.add_termination_listener(self._terminated)
+        self._connection = connection
+        return connection
+
+    def _hint(self, connection: Any, backend: int, channel: str, payload: str) -> None:
+        if backend not in self.own_backends:
+            self._wake.set()
+
+    def _terminated(self, connection: Any) -> None:
+        self._wake.set()
+
+    def _drop(self) -> None:
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None
+
+    async def _read_all(self, connection: asyncpg.Connection) -> int:
+        """Publishes the log up to its end as of a query that starts now; returns that revision."""
+        while True:
+            self._wake.clear()
+            seen = self.seen
+            if seen is None:
+                return (await connection.fetchrow(NEWEST, timeout=self._patience.answer))["revision"]
+            records = await connection.fetch(_TAIL, seen.revision, timeout=self._patience.answer)
+            if not records:
+                return seen.revision
+            if not await self._continues(connection, seen, records[0]):
+                self.reset("history was compacted past our position")
+                continue
+            self._publish_records(records)
+            if len(records) < _PAGE:
+                return records[-1]["revision"]
+            await asyncio.sleep(0)
+
+    async def _continues(self, connection: asyncpg.Connection, seen: Position, first: Any) -> bool:
+        """Revisions have no gaps but before markers; anything else means rows were dropped before we read them."""
+        if first["revision"] == seen.revision + 1 or not first["resource"]:
+            return True
+        return await connection.fetchval("SELECT compacted FROM history") <= seen.revision
+
+    def _publish_records(self, records: Sequence[Any]) -> None:
+        """Own commits may have been published while the query ran: those rows are left out."""
+        seen = self.seen
+        last = records[-1]
+        if seen is None or last["revision"] <= seen.revision:
+            return
+        after = seen.revision
+        position = Position(last["revision"], last["writer"], last["seq"])
+        self._publish(rows_of(r for r in records if r["revision"] > after), position)
+
+    def _release(
+        self, waiting: list[asyncio.Future[int]] | None = None, head: int = 0, error: Exception | None = None
+    ) -> None:
+        for waiter in self._waiting if waiting is None else waiting:
+            if not waiter.done():
+                if error is None:
+                    waiter.set_result(head)
+                else:
+                    waiter.set_exception(error)
+
+
+def rows_of(records: Iterable[Any]) -> list[Row]:
+    """Rows of the log as they are published; markers are left out."""
+    return [
+        Row(revision, Key(resource, namespace, name), body, deleted, previous)
+        for revision, resource, namespace, name, body, deleted, previous, *_ in records
+        if resource
+    ]

@@ -1,0 +1,77 @@
+"""Reading the past: pages of the log, lists at a revision, the snapshot everything starts from."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import asyncpg
+
+from app.core.resources import Key
+
+from .interface import Compacted, LogPage, Row, StoredObject
+from .timeline import NEWEST, Position
+
+_PREFETCH = 500  # objects read at once: the loop is not held longer than it takes to build these
+
+_LOG = """
+SELECT l.revision, l.resource, l.namespace, l.name, l.body, l.deleted, l.previous, coalesce(l.previous_body, p.body)
+FROM log l LEFT JOIN log p ON p.revision = l.previous AND l.previous_body IS NULL AND l.previous > 0
+WHERE l.revision > $1 ORDER BY l.revision LIMIT $2
+"""
+
+# The first later row of a key tells what the key was at the revision; keys without one are what they are now.
+_LIST_AT = """
+WITH later AS (
+    SELECT DISTINCT ON (namespace, name) namespace, name, previous, previous_body
+    FROM log WHERE revision > $2 AND resource = $1 ORDER BY namespace, name, revision
+)
+SELECT namespace, name, revision, body FROM objects WHERE resource = $1 AND revision <= $2
+UNION ALL
+SELECT l.namespace, l.name, l.previous, coalesce(l.previous_body, p.body)
+FROM later l LEFT JOIN log p ON p.revision = l.previous AND l.previous_body IS NULL
+WHERE l.previous > 0
+ORDER BY 1, 2
+"""
+
+
+async def snapshot(connection: asyncpg.Connection) -> tuple[Position, list[StoredObject]]:
+    """All objects and the position they are at, as of one database snapshot."""
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        position = Position(*await connection.fetchrow(NEWEST))
+        return position, [found async for found in objects(connection)]
+
+
+async def objects(connection: asyncpg.Connection) -> AsyncIterator[StoredObject]:
+    """Current objects, streamed; needs a transaction."""
+    query = "SELECT resource, namespace, name, revision, body FROM objects ORDER BY resource, namespace, name"
+    async for resource, namespace, name, revision, body in connection.cursor(query, prefetch=_PREFETCH):
+        yield StoredObject(Key(resource, namespace, name), revision, body)
+
+
+async def read_log(connection: asyncpg.Connection, after: int, limit: int) -> LogPage:
+    """In this order: the head, so that nothing up to it is missing from the page; the rows; the compacted revision, which
+    is published before rows are dropped, so that a page with missing rows is never taken for whole."""
+    head = (await connection.fetchrow(NEWEST))["revision"]
+    records = await connection.fetch(_LOG, after, limit)
+    compacted = await _compacted(connection, after)
+    rows = [
+        Row(revision, Key(resource, namespace, name), body, deleted, previous, previous_body)
+        for revision, resource, namespace, name, body, deleted, previous, previous_body in records
+        if resource  # markers of a raised head
+    ]
+    if len(records) == limit and not rows:  # nothing but markers: their readers must not take that for the end
+        return await read_log(connection, records[-1]["revision"], limit)
+    return LogPage(rows, compacted, max(head, records[-1]["revision"] if records else 0))
+
+
+async def list_at(connection: asyncpg.Connection, resource: str, revision: int) -> list[StoredObject]:
+    records = await connection.fetch(_LIST_AT, resource, revision)
+    await _compacted(connection, revision)
+    return [StoredObject(Key(resource, namespace, name), at, body) for namespace, name, at, body in records]
+
+
+async def _compacted(connection: asyncpg.Connection, asked: int) -> int:
+    compacted = await connection.fetchval("SELECT compacted FROM history")
+    if asked < compacted:
+        raise Compacted(asked, compacted)
+    return compacted

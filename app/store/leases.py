@@ -1,0 +1,28 @@
+"""Leases: rows with an end, by the database's clock. The token rises with every change of holder."""
+
+from __future__ import annotations
+
+import asyncpg
+
+from .interface import Lease
+
+_ACQUIRE = """
+INSERT INTO leases AS l (name, holder, token, expires)
+VALUES ($1, $2, 1, clock_timestamp() + $3 * interval '1 second')
+ON CONFLICT (name) DO UPDATE
+    SET holder = excluded.holder, expires = excluded.expires, token = l.token + (l.holder <> excluded.holder)::int
+    WHERE l.holder = excluded.holder OR l.expires < clock_timestamp()
+RETURNING token
+"""
+
+
+async def acquire(connection: asyncpg.Connection, name: str, holder: str, ttl: float) -> Lease | None:
+    token = await connection.fetchval(_ACQUIRE, name, holder, float(ttl))
+    return None if token is None else Lease(name, holder, token)
+
+
+async def release(connection: asyncpg.Connection, lease: Lease) -> None:
+    """Nothing happens when it is someone else's by now. The row stays: its token must go on rising."""
+    await connection.execute(
+        "UPDATE leases SET holder = '', expires = '-infinity' WHERE name = $1 AND holder = $2 AND token = $3", *lease
+    )

@@ -1,0 +1,191 @@
+"""The store in memory: the same promises, for units and simulated members. Nothing outlives the process.
+
+Several stores over one :class:`MemoryDatabase` behave like several processes over one PostgreSQL.
+"""
+
+from __future__ import annotations
+
+import bisect
+import time
+from collections.abc import AsyncIterator
+from typing import NamedTuple, final
+
+from app.core.resources import Key
+
+from .interface import (
+    Compacted,
+    Guard,
+    GuardFailed,
+    Lease,
+    LogPage,
+    ResetCallback,
+    Row,
+    RowsCallback,
+    StoredObject,
+    StoreUnavailable,
+    Transaction,
+    Write,
+)
+
+
+class _Current(NamedTuple):
+    revision: int
+    body: bytes
+    terminating: bool
+
+
+class _Lease(NamedTuple):
+    holder: str
+    token: int
+    expires: float
+
+
+@final
+class MemoryDatabase:
+    def __init__(self) -> None:
+        self.head = 1  # 0 means "any" in the API
+        self.compacted = 0
+        self.objects: dict[Key, _Current] = {}
+        self.log: list[Row] = []  # all rows after ``compacted``
+        self.times: list[float] = []  # of the rows
+        self.leases: dict[str, _Lease] = {}
+        self.stores: list[MemoryStore] = []
+
+    def check(self, transaction: Transaction) -> None:
+        guards = list(transaction.guards)
+        for guard in guards:
+            found = self.objects.get(guard.key)
+            revision = found.revision if found else 0
+            if guard.absent:
+                holds = found is None
+            elif guard.alive:
+                holds = found is not None and not found.terminating
+            else:
+                holds = revision == guard.revision
+            if not holds:
+                raise GuardFailed(guard, revision, found is not None and found.terminating)
+        for write in transaction.writes:
+            if write.body is None and write.key not in self.objects:
+                raise GuardFailed(Guard(write.key), 0)
+
+    def apply(self, writes: list[Write]) -> list[Row]:
+        rows = []
+        for key, body, _, terminating, last in writes:
+            found = self.objects.get(key)
+            self.head += 1
+            if body is None:
+                final_body = last if last is not None else found.body if found else b""
+                del self.objects[key]
+            else:
+                final_body = body
+                self.objects[key] = _Current(self.head, body, terminating)
+            previous, previous_body = (found.revision, found.body) if found else (0, None)
+            rows.append(Row(self.head, key, final_body, body is None, previous, previous_body))
+        self.log += rows
+        self.times += [time.monotonic()] * len(rows)
+        return rows
+
+    def after(self, revision: int) -> int:
+        return bisect.bisect_right(self.log, revision, key=_revision)
+
+
+def _revision(row: Row) -> int:
+    return row.revision
+
+
+@final
+class MemoryStore:
+    """See :class:`app.store.interface.Store`."""
+
+    def __init__(self, database: MemoryDatabase | None = None) -> None:
+        self.database = database or MemoryDatabase()
+        self._on_rows: RowsCallback | None = None
+        self._following = False
+        self._opened = False
+
+    async def open(self) -> None:
+        self._opened = True
+        self.database.stores.append(self)
+
+    async def close(self) -> None:
+        self._opened = False
+        if self in self.database.stores:
+            self.database.stores.remove(self)
+
+    async def snapshot(self) -> tuple[int, list[StoredObject]]:
+        self._following = True
+        return self.database.head, self._all()
+
+    def subscribe(self, on_rows: RowsCallback, on_reset: ResetCallback) -> None:
+        self._on_rows = on_rows
+
+    async def commit(self, transaction: Transaction) -> list[int]:
+        if not self._opened:
+            raise StoreUnavailable("the store is closed")
+        self.database.check(transaction)
+        rows = self.database.apply(list(transaction.writes))
+        if rows:
+            published = [row._replace(previous_body=None) for row in rows]
+            for store in list(self.database.stores):
+                store._publish(published)
+        return [row.revision for row in rows]
+
+    def _publish(self, rows: list[Row]) -> None:
+        if self._following and self._on_rows is not None:
+            self._on_rows(list(rows))
+
+    async def head(self) -> int:
+        return self.database.head
+
+    async def read_log(self, after: int, limit: int = 1000) -> LogPage:
+        self._check_kept(after)
+        start = self.database.after(after)
+        return LogPage(self.database.log[start : start + limit], self.database.compacted, self.database.head)
+
+    async def list_at(self, resource: str, revision: int) -> list[StoredObject]:
+        self._check_kept(revision)
+        found = {o.key: o for o in self._all() if o.key.resource == resource and o.revision <= revision}
+        later: set[Key] = set()
+        for row in self.database.log[self.database.after(revision) :]:
+            if row.key.resource != resource or row.key in later:
+                continue
+            later.add(row.key)
+            if row.previous:
+                found[row.key] = StoredObject(row.key, row.previous, row.previous_body or b"")
+        return [found[key] for key in sorted(found)]
+
+    async def compact(self, keep_seconds: float) -> int:
+        database = self.database
+        dropped = bisect.bisect_right(database.times, time.monotonic() - keep_seconds)
+        if dropped:
+            database.compacted = database.log[dropped - 1].revision
+            del database.log[:dropped], database.times[:dropped]
+        elif not database.log and keep_seconds <= 0:
+            database.compacted = database.head
+        return database.compacted
+
+    async def acquire_lease(self, name: str, holder: str, ttl: float) -> Lease | None:
+        now = time.monotonic()
+        found = self.database.leases.get(name, _Lease("", 0, 0.0))
+        if found.holder != holder and found.expires >= now:
+            return None
+        token = found.token + (found.holder != holder)
+        self.database.leases[name] = _Lease(holder, token, now + ttl)
+        return Lease(name, holder, token)
+
+    async def release_lease(self, lease: Lease) -> None:
+        found = self.database.leases.get(lease.name)
+        if found is not None and (found.holder, found.token) == (lease.holder, lease.token):
+            self.database.leases[lease.name] = _Lease("", found.token, 0.0)
+
+    async def listing(self) -> AsyncIterator[StoredObject]:
+        for found in self._all():
+            yield found
+
+    def _all(self) -> list[StoredObject]:
+        objects = self.database.objects
+        return [StoredObject(key, objects[key].revision, objects[key].body) for key in sorted(objects)]
+
+    def _check_kept(self, revision: int) -> None:
+        if revision < self.database.compacted:
+            raise Compacted(revision, self.database.compacted)

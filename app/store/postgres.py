@@ -1,0 +1,90 @@
+"""The store over PostgreSQL: one connection that commits, one that follows the log, a small pool for the rest."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import final
+
+from . import compaction, history, leases
+from .committer import PARTITION, Committer
+from .connect import Patience, Pool
+from .follower import Follower
+from .interface import Lease, LogPage, ResetCallback, RowsCallback, StoredObject, Transaction
+
+
+@final
+class PostgresStore:
+    """See :class:`app.store.interface.Store`. The database has to be migrated (:func:`app.store.migrate.upgrade`)."""
+
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        patience: Patience | None = None,
+        pool_size: int = 4,
+        on_close: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        patience = patience or Patience()
+        self.dsn = dsn
+        self._on_close = on_close
+        self._pool = Pool(dsn, patience, pool_size)
+        self._follower = Follower(dsn, patience)
+        self._committer = Committer(dsn, self._follower, patience)
+
+    async def open(self) -> None:
+        """Does not wait for the database: requests do, each for itself."""
+        await self._pool.open()
+        self._committer.start()
+        self._follower.start()
+
+    async def close(self) -> None:
+        await self._committer.close()
+        await self._follower.close()
+        await self._pool.close()
+        if self._on_close is not None:
+            await self._on_close()
+
+    def subscribe(self, on_rows: RowsCallback, on_reset: ResetCallback) -> None:
+        self._follower.subscribe(on_rows, on_reset)
+
+    async def snapshot(self) -> tuple[int, list[StoredObject]]:
+        await self._pool.expire()  # after a failover these may lead to the server that was replaced
+        async with self._pool.acquire() as connection:
+            position, found = await history.snapshot(connection)
+        # No await between here and the caller's next line: the first row comes after the caller has the snapshot.
+        self._follower.seen = position
+        return position.revision, found
+
+    async def commit(self, transaction: Transaction) -> list[int]:
+        return await self._committer.commit(transaction)
+
+    async def head(self) -> int:
+        return await self._follower.barrier()
+
+    async def read_log(self, after: int, limit: int = 1000) -> LogPage:
+        async with self._pool.acquire() as connection:
+            return await history.read_log(connection, after, limit)
+
+    async def list_at(self, resource: str, revision: int) -> list[StoredObject]:
+        async with self._pool.acquire() as connection:
+            return await history.list_at(connection, resource, revision)
+
+    async def compact(self, keep_seconds: float) -> int:
+        async with self._pool.acquire() as connection:
+            return await compaction.compact(connection, keep_seconds, PARTITION)
+
+    async def acquire_lease(self, name: str, holder: str, ttl: float) -> Lease | None:
+        async with self._pool.acquire() as connection:
+            return await leases.acquire(connection, name, holder, ttl)
+
+    async def release_lease(self, lease: Lease) -> None:
+        async with self._pool.acquire() as connection:
+            await leases.release(connection, lease)
+
+    async def listing(self) -> AsyncIterator[StoredObject]:
+        async with (
+            self._pool.acquire() as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            async for found in history.objects(connection):
+                yield found

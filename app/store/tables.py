@@ -1,0 +1,67 @@
+"""The tables as SQLAlchemy metadata, for Alembic's comparison only: nothing at run time imports this (or SQLAlchemy).
+
+``log`` is partitioned by revision; its partitions are made by ``ensure_log_partitions`` in the database.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData()
+
+
+def _name(column: str) -> sa.Column:
+    return sa.Column(column, sa.Text(collation="C"), nullable=False)
+
+
+objects = sa.Table(
+    "objects",
+    metadata,
+    _name("resource"),
+    _name("namespace"),
+    _name("name"),
+    sa.Column("revision", sa.BigInteger, nullable=False),
+    sa.Column("uid", sa.Text, nullable=False),
+    sa.Column("terminating", sa.Boolean, nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.PrimaryKeyConstraint("resource", "namespace", "name", name="objects_pkey"),
+)
+
+log = sa.Table(
+    "log",
+    metadata,
+    sa.Column("revision", sa.BigInteger, nullable=False),
+    _name("resource"),
+    _name("namespace"),
+    _name("name"),
+    sa.Column("uid", sa.Text, nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Column("deleted", sa.Boolean, nullable=False),
+    sa.Column("terminating", sa.Boolean, nullable=False),
+    sa.Column("previous", sa.BigInteger, nullable=False),
+    sa.Column("previous_body", sa.LargeBinary),
+    sa.Column("writer", sa.BigInteger, nullable=False),  # with seq: which batch of which process wrote the row
+    sa.Column("seq", sa.BigInteger, nullable=False),
+    sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+    sa.PrimaryKeyConstraint("revision", name="log_pkey"),
+    postgresql_partition_by="RANGE (revision)",
+)
+
+writers = sa.Table(
+    "writers",
+    metadata,
+    sa.Column("id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("epoch", sa.BigInteger, nullable=False),
+    sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+)
+
+history = sa.Table("history", metadata, sa.Column("compacted", sa.BigInteger, nullable=False))
+
+leases = sa.Table(
+    "leases",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("holder", sa.Text, nullable=False),
+    sa.Column("token", sa.BigInteger, nullable=False),
+    sa.Column("expires", sa.DateTime(timezone=True), nullable=False),
+)
