@@ -101,6 +101,14 @@ def _type(name: str, package: str) -> str:
     return name.lstrip(".").removeprefix(package + ".")
 
 
+def package_directory(cache: Path, imported: str) -> Path | None:
+    for module in MODULES:
+        path = module.split("@")[0] + "/"
+        if imported.startswith(path):
+            return cache / module / imported.removeprefix(path)
+    return None
+
+
 def parse_go(cache: Path, directory: Path) -> tuple[dict[str, dict[int, GoField]], set[str], set[str]]:
     """Structs by protobuf field number, the kinds among them (they embed TypeMeta), and named slice types."""
     structs: dict[str, dict[int, GoField]] = {}
@@ -112,12 +120,10 @@ def parse_go(cache: Path, directory: Path) -> tuple[dict[str, dict[int, GoField]
         text = re.sub(r"^\s*//.*$", "", path.read_text(), flags=re.M)
         lists.update(GO_LIST.findall(text))
         for name, alias, original in GO_NAMED.findall(text):
-            imported = re.search(rf'^\s*(?:import )?{alias} "([^"]+)"', text, re.M)
-            module = imported and next((m for m in MODULES if imported[1].startswith(m.split("@")[0] + "/")), None)
-            if module:
-                inside = imported[1].removeprefix(module.split("@")[0] + "/")
-                there = parse_go(cache, cache / module / inside)[0]
-                structs[name] = there.get(original, {})
+            for imported in re.findall(rf'^\s*(?:import )?{alias} "([^"]+)"', text, re.M):
+                there = package_directory(cache, imported)
+                if there:
+                    structs[name] = parse_go(cache, there)[0].get(original, {})
         for name, body in GO_STRUCT.findall(text):
             fields = structs.setdefault(name, {})
             for go_name, go_type, tags in GO_FIELD.findall(body):

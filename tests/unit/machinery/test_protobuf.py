@@ -360,7 +360,7 @@ def test_kubernetes_samples(release: str) -> None:
     for sample in samples:
         # ".after_roundtrip": what is left when a field of that release does not exist any more
         same = [path for suffix in (".json", ".after_roundtrip.json") if (path := sample.with_suffix(suffix)).exists()]
-        wanted = [body(solid(orjson.loads(path.read_bytes()))) for path in same]
+        wanted = [body(orjson.loads(path.read_bytes())) for path in same]
         api_version, kind, raw = decode_envelope(sample.read_bytes())
         if not kind:  # WatchEvent is no kind of its own
             api_version, kind = "v1", sample.name.split(".")[-2]
@@ -369,8 +369,9 @@ def test_kubernetes_samples(release: str) -> None:
         if both is None:
             gone.append(sample.name)
             continue
-        got = solid(body(both.decode(raw)))
-        if got in wanted and all(solid(body(both.decode(both.encode(want)))) in wanted for want in wanted):
+        decoded = [body(both.decode(message)) for message in (raw, *map(both.encode, wanted))]
+        strip = (lambda obj: obj) if release == "HEAD" else solid
+        if all(strip(obj) in map(strip, wanted) for obj in decoded):
             right += 1
         else:
             wrong.append(sample.name)
