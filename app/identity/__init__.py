@@ -1,1 +1,1 @@
-
+"""Who calls: certificate authority, key pairs that all processes share, users from client certificates."""

@@ -1,0 +1,52 @@
+# Every target installs what it needs; none leans on what an earlier one left behind.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+.PHONY: help install demo serve test test-long lint format bench openapi clusters clean
+
+help: ## Show the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
+
+install: $(VENV)/.installed ## Make .venv with kafila in it
+
+$(VENV)/.installed: requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: install ## Start everything with simulated members and propagate examples/nginx
+	$(BIN)/kafila demo $(ARGS)
+
+serve: install ## Start a control plane in .data
+	$(BIN)/kafila serve $(ARGS)
+
+clusters: install ## Build the real member clusters that tests use (once, into a cache outside the repository)
+	tests/clusters/build.sh
+
+test: install lint clusters ## All tests that belong to every change
+	$(BIN)/python -m pytest -m "not long" $(ARGS)
+
+test-long: install clusters ## The tests that take long
+	$(BIN)/python -m pytest -m long $(ARGS)
+
+lint: install ## Format, style, types and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: install ## Rewrite the sources in the project's format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: install clusters ## Print the figures of docs/performance.md
+	$(BIN)/python bench/run.py $(ARGS)
+
+openapi: install ## Export the published specification into openapi/
+	$(BIN)/python hack/export_openapi.py openapi
+
+clean: ## Remove what install and serve made here
+	rm -rf $(VENV) .data .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

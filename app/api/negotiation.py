@@ -1,0 +1,75 @@
+"""Which form an answer takes: JSON, YAML or protobuf; the object itself, a Table, or its metadata alone."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Literal, NamedTuple
+
+from app.core import errors
+
+Encoding = Literal["json", "yaml", "protobuf"]
+PROTOBUF = "application/vnd.kubernetes.protobuf"
+MEDIA_TYPES: dict[str, Encoding] = {"application/json": "json", "application/yaml": "yaml", PROTOBUF: "protobuf"}
+
+
+class Accepted(NamedTuple):
+    encoding: Encoding = "json"
+    form: Literal["", "Table", "PartialObjectMetadata", "PartialObjectMetadataList"] = ""
+    version: str = "v1"  # of meta.k8s.io, for the forms
+
+    @property
+    def content_type(self) -> bytes:
+        if self.encoding == "json":
+            return b"application/json"
+        return b"application/yaml" if self.encoding == "yaml" else PROTOBUF.encode()
+
+
+JSON = Accepted()
+_FORMS = ("Table", "PartialObjectMetadata", "PartialObjectMetadataList")
+
+
+@lru_cache(maxsize=512)
+def accepted(header: str, protobuf: bool) -> Accepted:
+    """The best clause of an Accept header that we can answer. ``protobuf``: the kind has a protobuf form.
+
+    Protobuf is only chosen when JSON is not acceptable: bodies are kept as JSON, which every client reads.
+    Raises StatusError 406.
+    """
+    if not header:
+        return JSON
+    fallback: Accepted | None = None
+    for media_type, params in _clauses(header):
+        form = params.get("as", "")
+        if form and (form not in _FORMS or params.get("g", "meta.k8s.io") != "meta.k8s.io"):
+            continue
+        version = params.get("v", "v1")
+        if form and version not in ("v1", "v1beta1"):
+            continue
+        if media_type in ("*/*", "application/*"):
+            return Accepted("json", form, version)  # type: ignore[arg-type]
+        encoding = MEDIA_TYPES.get(media_type)
+        if encoding is None or (form == "Table" and encoding == "protobuf"):
+            continue
+        if encoding == "protobuf":
+            if protobuf or form:
+                fallback = fallback or Accepted("protobuf", form, version)  # type: ignore[arg-type]
+            continue
+        if fallback is not None and fallback.form != form:
+            break
+        return Accepted(encoding, form, version)  # type: ignore[arg-type]
+    if fallback is not None:
+        return fallback
+    raise errors.not_acceptable(list(MEDIA_TYPES))
+
+
+def _clauses(header: str) -> list[tuple[str, dict[str, str]]]:
+    found = []
+    for position, clause in enumerate(header.split(",")):
+        media_type, *raw = [part.strip() for part in clause.split(";")]
+        params = dict(part.split("=", 1) for part in raw if "=" in part)
+        try:
+            quality = float(params.pop("q", "1"))
+        except ValueError:
+            quality = 0.0
+        found.append((-quality, position, media_type.lower(), params))
+    return [(media_type, params) for _, _, media_type, params in sorted(found, key=lambda c: c[:2])]

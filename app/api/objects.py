@@ -1,0 +1,246 @@
+"""The verbs of objects over HTTP: each turns a request into a call of the registry and its answer into bytes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import orjson
+
+from app.catalog.kind import Kind
+from app.catalog.protobuf import codec
+from app.core import errors
+from app.core.selectors import SelectorError, parse_field_selector, parse_label_selector
+from app.machinery import protobuf
+from app.registry import Registry
+from app.registry.codec import decode_entry, item_bytes, wire_bytes
+from app.registry.decoding import decode_object
+from app.registry.patching import Patch
+from app.registry.reading import ListOptions, Page, list_page, wait_for
+from app.registry.reading import parse_resource_version as number
+from app.watch import Entry
+
+from . import tables
+from .bodies import decode_document, decode_json, decode_yaml
+from .negotiation import Accepted, accepted
+from .request import Request
+from .responses import Response, to_yaml
+
+Handler = Callable[[Registry, Kind, Request], Awaitable[Response]]
+
+PATCH_TYPES = {
+    "application/json-patch+json": "json",
+    "application/merge-patch+json": "merge",
+    "application/strategic-merge-patch+json": "strategic",
+    "application/apply-patch+yaml": "apply",
+}
+SLICE = 500  # objects encoded before other requests get a turn
+
+
+def accept_of(request: Request, kind: Kind) -> Accepted:
+    return accepted(request.header(b"accept"), bool(kind.protobuf) and not kind.custom)
+
+
+def list_options(request: Request) -> ListOptions:
+    query = request.query
+    target = request.target
+    assert target is not None
+    try:
+        labels = parse_label_selector(query["labelSelector"]) if query.get("labelSelector") else None
+        fields = tuple(parse_field_selector(query["fieldSelector"])) if query.get("fieldSelector") else ()
+    except SelectorError as error:
+        raise errors.bad_request(str(error)) from error
+    limit = query.get("limit", "")
+    if limit and not limit.lstrip("-").isdigit():
+        raise errors.bad_request(f'strconv.ParseInt: parsing "{limit}": invalid syntax')
+    return ListOptions(
+        namespace=target.namespace,
+        labels=labels,
+        fields=fields,
+        limit=max(int(limit or 0), 0),
+        token=query.get("continue", ""),
+        resource_version=query.get("resourceVersion", ""),
+        match=query.get("resourceVersionMatch", ""),
+    )
+
+
+async def get(registry: Registry, kind: Kind, request: Request) -> Response:
+    target = request.target
+    assert target is not None
+    accept = accept_of(request, kind)
+    version = request.query.get("resourceVersion", "")
+    if not version:
+        await registry.barrier()
+    elif version != "0":
+        await wait_for(registry.cache, number(version))
+    entry = registry.entry(kind, target.namespace, target.name)
+    return object_response(kind, entry, accept, request)
+
+
+def object_response(kind: Kind, entry: Entry, accept: Accepted, request: Request, status: int = 200) -> Response:
+    if accept.form == "Table":
+        include = request.query.get("includeObject", "")
+        body = tables.table(kind, [entry], accept, include, {"resourceVersion": str(entry.revision)})
+    elif accept.form:
+        body = orjson.dumps(tables.partial(entry.decode(), accept.version))
+    elif accept.encoding == "protobuf":
+        found = codec(*kind.gvk)
+        assert found is not None
+        raw = found.encode(decode_entry(kind, entry))
+        return Response(status, protobuf.envelope(kind.api_version, kind.kind, raw), accept.content_type)
+    else:
+        body = wire_bytes(kind, entry)
+    if accept.encoding == "yaml":
+        return Response(status, to_yaml(body), accept.content_type)
+    return Response(status, body)
+
+
+async def list_(registry: Registry, kind: Kind, request: Request) -> Response:
+    accept = accept_of(request, kind)
+    options = list_options(request)
+    page = await list_page(registry.cache, kind, options)
+    return await list_response(kind, page, accept, request)
+
+
+async def list_response(kind: Kind, page: Page, accept: Accepted, request: Request) -> Response:
+    metadata: dict[str, Any] = {"resourceVersion": str(page.revision)}
+    if page.token:
+        metadata["continue"] = page.token
+        if page.remaining is not None:
+            metadata["remainingItemCount"] = page.remaining
+    if accept.form == "Table":
+        body = tables.table(kind, page.entries, accept, request.query.get("includeObject", ""), metadata)
+    elif accept.form:
+        body = tables.partial_list(page.entries, accept.version, metadata)
+    elif accept.encoding == "protobuf":
+        found = codec(kind.group, kind.version, f"{kind.kind}List")
+        assert found is not None
+        items = [decode_entry(kind, entry) for entry in page.entries]
+        raw = found.encode({"metadata": metadata, "items": items})
+        return Response(200, protobuf.envelope(kind.api_version, f"{kind.kind}List", raw), accept.content_type)
+    else:
+        body = await _join(kind, page.entries, metadata)
+    if accept.encoding == "yaml":
+        return Response(200, to_yaml(body), accept.content_type)
+    return Response(200, body)
+
+
+async def _join(kind: Kind, entries: list[Entry], metadata: dict[str, Any]) -> bytes:
+    head = b'{"kind":"%bList","apiVersion":"%b","metadata":%b,"items":[' % (
+        kind.kind.encode(),
+        kind.api_version.encode(),
+        orjson.dumps(metadata),
+    )
+    if kind.from_storage is None and not kind.custom:
+        return head + b",".join([entry.body for entry in entries]) + b"]}\n"
+    parts: list[bytes] = []
+    for start in range(0, len(entries), SLICE):
+        parts.extend(item_bytes(kind, entry) for entry in entries[start : start + SLICE])
+        if start + SLICE < len(entries):
+            await asyncio.sleep(0)
+    return head + b",".join(parts) + b"]}\n"
+
+
+async def create(registry: Registry, kind: Kind, request: Request) -> Response:
+    target = request.target
+    assert target is not None
+    accept = accept_of(request, kind)
+    options = request.options()
+    document = decode_document(request, kind, options.field_validation != "Ignore")
+    obj = decode_object(kind, document.value, options, list(document.duplicates))
+    entry = await registry.create(kind, target.namespace, obj, options)
+    return object_response(kind, entry, accept, request, 201)
+
+
+async def update(registry: Registry, kind: Kind, request: Request) -> Response:
+    target = request.target
+    assert target is not None
+    accept = accept_of(request, kind)
+    options = request.options()
+    document = decode_document(request, kind, options.field_validation != "Ignore")
+    obj = decode_object(kind, document.value, options, list(document.duplicates))
+    check_names(obj, target.name, target.namespace)
+    try:
+        entry = await registry.update(kind, target.namespace, target.name, obj, options, target.subresource)
+    except errors.StatusError as error:
+        if not (error.is_not_found and kind.strategy.create_on_update and not target.subresource):
+            raise
+        obj["metadata"].pop("resourceVersion", None)
+        entry = await registry.create(kind, target.namespace, obj, options)
+        return object_response(kind, entry, accept, request, 201)
+    return object_response(kind, entry, accept, request)
+
+
+def check_names(obj: dict[str, Any], name: str, namespace: str) -> None:
+    metadata = obj["metadata"]
+    if metadata.setdefault("name", name) != name:
+        raise errors.bad_request(
+            f"the name of the object ({metadata['name']}) does not match the name on the URL ({name})"
+        )
+    if namespace and metadata.setdefault("namespace", namespace) != namespace:
+        raise errors.bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request"
+        )
+
+
+async def patch(registry: Registry, kind: Kind, request: Request) -> Response:
+    target = request.target
+    assert target is not None
+    accept = accept_of(request, kind)
+    options = request.options()
+    change = patch_of(kind, request)
+    if options.force and change.type != "apply":
+        found = [errors.FieldError.forbidden("force", "may not be specified for non-apply patch")]
+        raise errors.invalid("meta.k8s.io", "PatchOptions", "", found)
+    if change.type == "apply" and not request.query.get("fieldManager"):
+        found = [errors.FieldError.required("fieldManager", "is required for apply patch")]
+        raise errors.invalid("meta.k8s.io", "PatchOptions", "", found)
+    entry, created = await registry.patch(kind, target.namespace, target.name, change, options, target.subresource)
+    return object_response(kind, entry, accept, request, 201 if created else 200)
+
+
+def patch_of(kind: Kind, request: Request) -> Patch:
+    patch_type = PATCH_TYPES.get(request.media_type)
+    if patch_type is None or (patch_type == "strategic" and kind.custom):
+        raise errors.unsupported_media_type([t for t in PATCH_TYPES if not (kind.custom and "strategic" in t)])
+    strict = request.query.get("fieldValidation", "Warn") != "Ignore"
+    document = decode_yaml(request.body, kind) if patch_type == "apply" else decode_json(request.body, kind, strict)
+    if patch_type == "json" and not isinstance(document.value, list):
+        raise errors.bad_request("json patch must be a list of operations")
+    if patch_type in ("merge", "strategic") and not isinstance(document.value, dict):
+        raise errors.bad_request("the patch must be a JSON object")
+    return Patch(patch_type, document.value, document.duplicates)  # type: ignore[arg-type]
+
+
+def _delete_document(request: Request) -> dict[str, Any] | None:
+    if not request.body:
+        return None
+    value = decode_document(request, None, False).value
+    if not isinstance(value, dict):
+        raise errors.bad_request("couldn't decode DeleteOptions")
+    return value
+
+
+async def delete(registry: Registry, kind: Kind, request: Request) -> Response:
+    target = request.target
+    assert target is not None
+    accept = accept_of(request, kind)
+    options = request.delete_options(_delete_document(request))
+    entry, gone = await registry.delete(kind, target.namespace, target.name, options)
+    if not gone or kind.strategy.returns_deleted_object:
+        return object_response(kind, entry, accept, request)
+    details: dict[str, Any] = {"name": target.name}
+    if kind.group:
+        details["group"] = kind.group
+    details |= {"kind": kind.plural, "uid": entry.meta.uid}
+    status = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
+    return Response(200, orjson.dumps(status) + b"\n")
+
+
+async def delete_collection(registry: Registry, kind: Kind, request: Request) -> Response:
+    accept = accept_of(request, kind)
+    options = request.delete_options(_delete_document(request))
+    page = await list_page(registry.cache, kind, list_options(request))
+    deleted = await registry.delete_collection(kind, page.entries, options)
+    return await list_response(kind, page._replace(entries=deleted), accept, request)

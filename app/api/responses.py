@@ -1,0 +1,89 @@
+"""Answers on the wire: status, headers, body."""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, NamedTuple
+
+import orjson
+import yaml
+
+from app.core.errors import StatusError
+
+from .request import Request
+
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+GZIP_MINIMUM = 128 * 1024  # bytes, as kube-apiserver
+CHUNK = 1 << 18
+
+_JSON = (b"content-type", b"application/json")
+_COMMON = ((b"cache-control", b"no-cache, private"),)
+
+
+class Response(NamedTuple):
+    status: int
+    body: bytes | Sequence[bytes]
+    content_type: bytes = b"application/json"
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+
+def json_response(obj: Any, status: int = 200) -> Response:
+    return Response(status, orjson.dumps(obj) + b"\n")
+
+
+def error_response(error: StatusError) -> Response:
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    if error.retry_after is not None:
+        headers = ((b"retry-after", str(error.retry_after).encode()),)
+    return Response(error.code, orjson.dumps(error.status()) + b"\n", headers=headers)
+
+
+def text_response(text: str, status: int = 200) -> Response:
+    return Response(status, text.encode(), b"text/plain; charset=utf-8", ((b"x-content-type-options", b"nosniff"),))
+
+
+def to_yaml(document: bytes) -> bytes:
+    return yaml.dump(orjson.loads(document), Dumper=yaml.CSafeDumper, sort_keys=True, allow_unicode=True).encode()
+
+
+async def send_response(send: Send, request: Request, response: Response) -> None:
+    body = response.body if isinstance(response.body, bytes) else b"".join(response.body)
+    headers = [(b"content-type", response.content_type), *_COMMON, *response.headers]
+    if request.warnings:
+        headers.extend((b"warning", _warning(text)) for text in dict.fromkeys(request.warnings))
+    if response.content_type == b"application/json" and wants_pretty(request):
+        body = orjson.dumps(orjson.loads(body), option=orjson.OPT_INDENT_2) + b"\n"
+    if len(body) >= GZIP_MINIMUM and b"gzip" in request.headers.get(b"accept-encoding", b""):
+        body = await asyncio.to_thread(_gzip, body)
+        headers.append((b"content-encoding", b"gzip"))
+        headers.append((b"vary", b"Accept-Encoding"))
+    headers.append((b"content-length", str(len(body)).encode()))
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    if request.method == "HEAD":
+        body = b""
+    if len(body) <= CHUNK:
+        await send({"type": "http.response.body", "body": body})
+        return
+    for start in range(0, len(body), CHUNK):
+        more = start + CHUNK < len(body)
+        await send({"type": "http.response.body", "body": body[start : start + CHUNK], "more_body": more})
+
+
+def wants_pretty(request: Request) -> bool:
+    given = request.query.get("pretty")
+    if given is not None:
+        return given.lower() in ("", "1", "true")
+    agent = request.headers.get(b"user-agent", b"")
+    return agent.startswith((b"curl", b"Wget", b"Mozilla"))
+
+
+def _gzip(body: bytes) -> bytes:
+    packer = zlib.compressobj(1, zlib.DEFLATED, 31)
+    return packer.compress(body) + packer.flush()
+
+
+def _warning(text: str) -> bytes:
+    quoted = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'299 - "{quoted}"'.encode("utf-8", "replace")

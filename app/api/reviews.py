@@ -1,0 +1,69 @@
+"""Kinds that are questions, not objects: access reviews and identity. Until RBAC exists system:masters may do everything."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import orjson
+
+from app.catalog.kind import Kind
+from app.registry import Registry
+from app.registry.decoding import decode_object
+
+from .authentication import MASTERS
+from .bodies import decode_document
+from .request import Request
+from .responses import Response
+
+Object = dict[str, Any]
+
+
+def _answer(obj: Object, status: Object) -> Response:
+    obj["status"] = status
+    return Response(201, orjson.dumps(obj) + b"\n")
+
+
+def _question(kind: Kind, request: Request) -> Object:
+    return decode_object(kind, decode_document(request, kind, False).value, request.options())
+
+
+def _access(groups: Any) -> Object:
+    return {"allowed": True} if MASTERS in (groups or ()) else {"allowed": False}
+
+
+async def _self_subject_access(registry: Registry, kind: Kind, request: Request) -> Response:
+    return _answer(_question(kind, request), _access(request.user.groups))
+
+
+async def _subject_access(registry: Registry, kind: Kind, request: Request) -> Response:
+    question = _question(kind, request)
+    return _answer(question, _access((question.get("spec") or {}).get("groups")))
+
+
+async def _self_subject_rules(registry: Registry, kind: Kind, request: Request) -> Response:
+    status: Object = {"resourceRules": [], "nonResourceRules": [], "incomplete": False}
+    if MASTERS in request.user.groups:
+        status["resourceRules"] = [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}]
+        status["nonResourceRules"] = [{"verbs": ["*"], "nonResourceURLs": ["*"]}]
+    return _answer(_question(kind, request), status)
+
+
+async def _self_subject(registry: Registry, kind: Kind, request: Request) -> Response:
+    user: Object = {"username": request.user.name, "groups": list(request.user.groups)}
+    return _answer(_question(kind, request), {"userInfo": user})
+
+
+async def _token(registry: Registry, kind: Kind, request: Request) -> Response:
+    status = {"user": {}, "error": "[invalid bearer token]"}
+    return _answer(_question(kind, request), status)
+
+
+HANDLERS: dict[tuple[str, str], Callable[[Registry, Kind, Request], Awaitable[Response]]] = {
+    ("authorization.k8s.io", "SelfSubjectAccessReview"): _self_subject_access,
+    ("authorization.k8s.io", "SubjectAccessReview"): _subject_access,
+    ("authorization.k8s.io", "LocalSubjectAccessReview"): _subject_access,
+    ("authorization.k8s.io", "SelfSubjectRulesReview"): _self_subject_rules,
+    ("authentication.k8s.io", "SelfSubjectReview"): _self_subject,
+    ("authentication.k8s.io", "TokenReview"): _token,
+}

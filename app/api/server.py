@@ -1,0 +1,63 @@
+"""uvicorn, taught to hand the client's certificate to the application and to offer HTTP/1.1 only.
+
+HTTP/2 is not offered because client-go falls back by itself and no Python server keeps a connection with thousands of
+streams (docs/adr/0001).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from pathlib import Path
+from typing import Any, ClassVar
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from .app import ObjectsApp
+
+
+class PeerCertificateProtocol(HttpToolsProtocol):
+    """Puts the verified client certificate into ``scope["state"]["peer_cert_der"]``."""
+
+    alpn_protocols: ClassVar[list[str]] = ["http/1.1"]
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        tls = transport.get_extra_info("ssl_object")
+        der = tls.getpeercert(binary_form=True) if tls else None
+        if der:
+            self.app_state = {**self.app_state, "peer_cert_der": der}
+        super().connection_made(transport)
+
+
+class Server(uvicorn.Server):
+    """uvicorn without its own signal handling: the command that started it decides when to stop."""
+
+    def capture_signals(self) -> Any:
+        from contextlib import nullcontext
+
+        return nullcontext()
+
+
+def make_server(app: ObjectsApp, host: str, port: int, certificate: Path, key: Path, client_ca: Path) -> Server:
+    config = uvicorn.Config(
+        app,  # type: ignore[arg-type]
+        host=host,
+        port=port,
+        http=PeerCertificateProtocol,
+        ws="none",
+        loop="none",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        date_header=True,
+        ssl_certfile=str(certificate),
+        ssl_keyfile=str(key),
+        ssl_ca_certs=str(client_ca),
+        ssl_cert_reqs=ssl.CERT_OPTIONAL,
+        timeout_keep_alive=600,
+        timeout_graceful_shutdown=10,
+        backlog=4096,
+    )
+    return Server(config)

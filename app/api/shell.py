@@ -1,0 +1,87 @@
+"""The FastAPI shell: health, version and metrics, and the list of paths at ``/``."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable
+from typing import Annotated
+
+from fastapi import FastAPI, Query
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
+
+from app import __version__
+
+KUBERNETES_VERSION = "v1.36.3"  # whose API this is; clients parse it
+PATHS = [
+    "/api",
+    "/api/v1",
+    "/apis",
+    "/healthz",
+    "/livez",
+    "/metrics",
+    "/openapi/v2",
+    "/openapi/v3",
+    "/readyz",
+    "/version",
+]
+Check = Callable[[], str | None]  # None when all is well, else why not
+
+
+def version_info() -> dict[str, str]:
+    major, minor, _ = KUBERNETES_VERSION.lstrip("v").split(".")
+    return {
+        "major": major,
+        "minor": minor,
+        "gitVersion": f"{KUBERNETES_VERSION}+kafila-{__version__}",
+        "gitCommit": "",
+        "gitTreeState": "clean",
+        "buildDate": "2026-01-01T00:00:00Z",
+        "goVersion": f"python{platform.python_version()}",
+        "compiler": platform.python_implementation(),
+        "platform": f"{platform.system().lower()}/{platform.machine().replace('x86_64', 'amd64')}",
+    }
+
+
+def build_shell(ready: dict[str, Check]) -> FastAPI:
+    """``ready``: named checks that /readyz runs; /livez only says that the event loop turns."""
+    shell = FastAPI(title="kafila", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
+
+    def health(path: str, checks: dict[str, Check]) -> None:
+        @shell.get(path, response_class=PlainTextResponse)
+        async def whole(verbose: str | None = None, exclude: Annotated[list[str] | None, Query()] = None) -> Response:
+            asked = {name: check for name, check in checks.items() if name not in (exclude or ())}
+            failed = {name: why for name, check in asked.items() if (why := check()) is not None}
+            lines = [f"[-]{n} failed: {failed[n]}" if n in failed else f"[+]{n} ok" for n in ["ping", *asked]]
+            outcome = f"{path.strip('/')} check {'failed' if failed else 'passed'}"
+            if failed:
+                return PlainTextResponse("\n".join([*lines, outcome]) + "\n", 500)
+            return PlainTextResponse("\n".join([*lines, outcome]) + "\n" if verbose is not None else "ok")
+
+        @shell.get(path + "/{name}", response_class=PlainTextResponse)
+        async def one(name: str) -> Response:
+            if name != "ping" and name not in checks:
+                return PlainTextResponse("404 page not found\n", 404)
+            why = None if name == "ping" else checks[name]()
+            return PlainTextResponse(
+                "ok" if why is None else f"internal server error: {why}", 200 if why is None else 500
+            )
+
+    health("/healthz", ready)
+    health("/livez", {})
+    health("/readyz", ready)
+
+    @shell.get("/version")
+    async def version() -> JSONResponse:
+        return JSONResponse(version_info())
+
+    @shell.get("/metrics")
+    async def metrics() -> Response:
+        from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    @shell.get("/")
+    async def paths() -> JSONResponse:
+        return JSONResponse({"paths": PATHS})
+
+    return shell

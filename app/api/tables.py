@@ -1,0 +1,78 @@
+"""``meta.k8s.io Table`` and ``PartialObjectMetadata``: what kubectl prints, and what metadata clients read."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
+from app.catalog.kind import Kind
+from app.registry.codec import decode_entry
+from app.watch import Entry
+
+from .negotiation import Accepted
+
+Object = dict[str, Any]
+
+
+def column_definitions(kind: Kind) -> list[Object]:
+    return [
+        {"name": c.name, "type": c.type, "format": c.format, "description": c.description, "priority": c.priority}
+        for c in kind.columns
+    ]
+
+
+def table(
+    kind: Kind, entries: Sequence[Entry], accept: Accepted, include: str, metadata: Object, *, columns: bool = True
+) -> bytes:
+    """A Table of ``entries``. ``include`` is the includeObject parameter: None, Metadata (default) or Object."""
+    now = time.time()
+    out = {
+        "kind": "Table",
+        "apiVersion": f"meta.k8s.io/{accept.version}",
+        "metadata": metadata,
+        "columnDefinitions": column_definitions(kind) if columns else [],
+        "rows": [_row(kind, entry, accept, include, now) for entry in entries],
+    }
+    return orjson.dumps(out)
+
+
+def _row(kind: Kind, entry: Entry, accept: Accepted, include: str, now: float) -> Object:
+    obj = decode_entry(kind, entry)
+    row: Object = {"cells": kind.cells(obj, now) if kind.cells else _plain_cells(obj)}
+    if kind.kind == "Pod" and not kind.group:
+        row["conditions"] = _finished(obj)
+    if include == "Object":
+        row["object"] = obj
+    elif include != "None":
+        row["object"] = partial(obj, accept.version)
+    return {k: v for k, v in row.items() if v is not None}
+
+
+def _plain_cells(obj: Object) -> list[Any]:
+    metadata = obj["metadata"]
+    return [metadata["name"], metadata.get("creationTimestamp")]
+
+
+def _finished(obj: Object) -> list[Object] | None:
+    phase = (obj.get("status") or {}).get("phase")
+    texts = {"Succeeded": "The pod has completed successfully.", "Failed": "The pod failed."}
+    if phase not in texts:
+        return None
+    return [{"type": "Completed", "status": "True", "reason": phase, "message": texts[phase]}]
+
+
+def partial(obj: Object, version: str) -> Object:
+    return {"kind": "PartialObjectMetadata", "apiVersion": f"meta.k8s.io/{version}", "metadata": obj["metadata"]}
+
+
+def partial_list(entries: Sequence[Entry], version: str, metadata: Object) -> bytes:
+    out = {
+        "kind": "PartialObjectMetadataList",
+        "apiVersion": f"meta.k8s.io/{version}",
+        "metadata": metadata,
+        "items": [partial(entry.decode(), version) for entry in entries],
+    }
+    return orjson.dumps(out)

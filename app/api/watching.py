@@ -1,0 +1,267 @@
+"""Watch streams: one line per event, encoded once for all who asked for the same form."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+
+from app.catalog.kind import Kind
+from app.catalog.protobuf import codec
+from app.core import errors
+from app.machinery import protobuf
+from app.registry import Registry
+from app.registry.codec import decode_entry, wire_bytes
+from app.registry.reading import ListOptions, matcher, parse_resource_version, wait_for
+from app.watch import Entry, Watcher
+from app.watch.watcher import Change, too_old
+
+from . import tables
+from .bodies import Receive
+from .negotiation import Accepted
+from .request import Request
+from .responses import Send
+
+BOOKMARK_PERIOD = 60.0  # seconds
+BEFORE_END = 2.0  # the last bookmark
+MINIMUM_TIMEOUT = 1800  # --min-request-timeout
+FLUSH_BYTES = 1 << 17
+
+Encode = Callable[[str, Entry], bytes]
+
+
+async def serve_watch(
+    registry: Registry,
+    kind: Kind,
+    options: ListOptions,
+    request: Request,
+    accept: Accepted,
+    receive: Receive,
+    send: Send,
+    draining: asyncio.Event,
+) -> None:
+    """Streams until the timeout, the client's leave, the server's end or an error event."""
+    initial, wait_end = _initial_events(options, request)
+    cache = registry.cache
+    matches = matcher(kind, options)
+    name = next((r.value for r in options.fields if r.field == "metadata.name" and r.operator != "!="), "")
+    namespace = options.namespace
+    version = options.resource_version
+    if initial and version in ("", "0") and not (version == "0" and not wait_end):
+        await registry.barrier()
+    elif version not in ("", "0"):
+        await wait_for(cache, parse_resource_version(version))
+    start = cache.revision if initial else parse_resource_version(version)
+    encode = _encoder(kind, request, accept)
+    timeout = _timeout(request)
+    await send(_head(accept))
+    # tables differ from stream to stream (only the first event has columns), so their frames are not shared
+    form = None if accept.form == "Table" else (kind.gvk, accept)
+    stream = _Stream(send, encode, form)
+    with Watcher(cache, kind.resource, start, namespace, name, matches) as watcher:
+        if initial:
+            snapshot = list(cache.resource(kind.resource).entries(namespace))
+            for entry in snapshot:
+                if (not name or entry.key.name == name) and (matches is None or matches(entry)):
+                    await stream.put(Change("ADDED", entry, None))
+            if wait_end:
+                await stream.raw(_bookmark(kind, accept, start, end=True))
+            await stream.flush()
+        leaving = asyncio.create_task(_until_gone(receive, draining, watcher))
+        try:
+            await _follow(watcher, stream, kind, accept, request, timeout, leaving)
+        finally:
+            leaving.cancel()
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _follow(
+    watcher: Watcher,
+    stream: _Stream,
+    kind: Kind,
+    accept: Accepted,
+    request: Request,
+    timeout: float,
+    leaving: asyncio.Task[None],
+) -> None:
+    bookmarks = request.flag("allowWatchBookmarks")
+    deadline = time.monotonic() + timeout
+    next_bookmark = time.monotonic() + BOOKMARK_PERIOD * random.uniform(0.9, 1.0)
+    last_bookmark = deadline - BEFORE_END
+    while not leaving.done():
+        now = time.monotonic()
+        if now >= deadline:
+            return
+        until = min(deadline, next_bookmark, last_bookmark if now < last_bookmark else deadline)
+        try:
+            changes = await watcher.changes(max(until - now, 0.0))
+        except errors.StatusError as error:
+            await stream.raw(_error(accept, error))
+            await stream.flush()
+            return
+        for change in changes:
+            await stream.put(change)
+        if time.monotonic() >= until and time.monotonic() < deadline:
+            if bookmarks:
+                await stream.raw(_bookmark(kind, accept, watcher.position))
+            next_bookmark = time.monotonic() + BOOKMARK_PERIOD
+            if until == last_bookmark:
+                last_bookmark = deadline
+        await stream.flush()
+
+
+async def _until_gone(receive: Receive, draining: asyncio.Event, watcher: Watcher) -> None:
+    """Ends when the client has left or the server stops, and wakes the watcher so that it notices."""
+    stop = asyncio.create_task(draining.wait())
+    left = asyncio.create_task(_disconnected(receive))
+    try:
+        await asyncio.wait((stop, left), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stop.cancel()
+        left.cancel()
+        watcher.wake()
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+class _Stream:
+    """Collects frames and sends them together."""
+
+    def __init__(self, send: Send, encode: Encode, form: Any) -> None:
+        self._send = send
+        self._encode = encode
+        self._form = form
+        self._frames: list[bytes] = []
+        self._size = 0
+
+    async def put(self, change: Change) -> None:
+        event = change.event
+        if event is None or self._form is None:
+            frame = self._encode(change.type, change.entry)
+        else:
+            if event.frames is None:
+                event.frames = {}
+            key = (change.type, self._form)
+            frame = event.frames.get(key)  # type: ignore[assignment]
+            if frame is None:
+                frame = event.frames[key] = self._encode(change.type, change.entry)
+        await self.raw(frame)
+
+    async def raw(self, frame: bytes) -> None:
+        self._frames.append(frame)
+        self._size += len(frame)
+        if self._size >= FLUSH_BYTES:
+            await self.flush()
+
+    async def flush(self) -> None:
+        if self._frames:
+            body = b"".join(self._frames)
+            self._frames.clear()
+            self._size = 0
+            await self._send({"type": "http.response.body", "body": body, "more_body": True})
+
+
+def _initial_events(options: ListOptions, request: Request) -> tuple[bool, bool]:
+    """Whether the current objects come first, and whether a bookmark says that they ended. Raises StatusError 422."""
+    asked = request.query.get("sendInitialEvents")
+    if asked is None:
+        if options.match:
+            why = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
+            raise _invalid(errors.FieldError.forbidden("resourceVersionMatch", why))
+        return options.resource_version in ("", "0"), False
+    if options.match != "NotOlderThan":
+        why = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
+        raise _invalid(errors.FieldError.forbidden("resourceVersionMatch", why))
+    send = asked.lower() in ("true", "1")
+    return send, send and request.flag("allowWatchBookmarks")
+
+
+def _invalid(found: errors.FieldError) -> errors.StatusError:
+    return errors.invalid("meta.k8s.io", "ListOptions", "", [found])
+
+
+def _timeout(request: Request) -> float:
+    given = request.query.get("timeoutSeconds", "")
+    if given.isdigit() and int(given) > 0:
+        return float(given)
+    return random.uniform(MINIMUM_TIMEOUT, 2 * MINIMUM_TIMEOUT)
+
+
+def _head(accept: Accepted) -> dict[str, Any]:
+    content_type = accept.content_type
+    if accept.encoding == "protobuf":
+        content_type += b";stream=watch"
+    headers = [(b"content-type", content_type), (b"cache-control", b"no-cache, private")]
+    return {"type": "http.response.start", "status": 200, "headers": headers}
+
+
+def _encoder(kind: Kind, request: Request, accept: Accepted) -> Encode:
+    if accept.form == "Table":
+        include = request.query.get("includeObject", "")
+        first = [True]
+
+        def as_table(event_type: str, entry: Entry) -> bytes:
+            columns, first[0] = first[0], False
+            metadata = {"resourceVersion": str(entry.revision)}
+            return _line(event_type, tables.table(kind, [entry], accept, include, metadata, columns=columns))
+
+        return as_table
+    if accept.form:
+        return lambda t, e: _line(t, orjson.dumps(tables.partial(decode_entry(kind, e), accept.version)))
+    if accept.encoding == "protobuf":
+        found = codec(*kind.gvk)
+        assert found is not None
+
+        def as_protobuf(event_type: str, entry: Entry) -> bytes:
+            raw = found.encode(decode_entry(kind, entry))
+            return protobuf.watch_frame(event_type, protobuf.envelope(kind.api_version, kind.kind, raw))
+
+        return as_protobuf
+    return lambda t, e: _line(t, wire_bytes(kind, e))
+
+
+def _line(event_type: str, document: bytes) -> bytes:
+    return b'{"type":"%b","object":%b}\n' % (event_type.encode(), document)
+
+
+def _bookmark(kind: Kind, accept: Accepted, revision: int, end: bool = False) -> bytes:
+    metadata: dict[str, Any] = {"resourceVersion": str(revision)}
+    if end:
+        metadata["annotations"] = {"k8s.io/initial-events-end": "true"}
+    if accept.form == "Table":
+        obj: dict[str, Any] = {
+            "kind": "Table",
+            "apiVersion": f"meta.k8s.io/{accept.version}",
+            "metadata": {"resourceVersion": str(revision)},
+            "columnDefinitions": [],
+            "rows": [
+                {"cells": [], "object": {"kind": kind.kind, "apiVersion": kind.api_version, "metadata": metadata}}
+            ],
+        }
+    elif accept.form:
+        obj = {"kind": "PartialObjectMetadata", "apiVersion": f"meta.k8s.io/{accept.version}", "metadata": metadata}
+    else:
+        obj = {"kind": kind.kind, "apiVersion": kind.api_version, "metadata": metadata}
+    if accept.encoding == "protobuf" and not accept.form:
+        found = codec(*kind.gvk)
+        assert found is not None
+        return protobuf.watch_frame("BOOKMARK", protobuf.envelope(kind.api_version, kind.kind, found.encode(obj)))
+    return _line("BOOKMARK", orjson.dumps(obj))
+
+
+def _error(accept: Accepted, error: errors.StatusError) -> bytes:
+    if accept.encoding == "protobuf":
+        found = codec("", "v1", "Status")
+        assert found is not None
+        return protobuf.watch_frame("ERROR", protobuf.envelope("v1", "Status", found.encode(error.status())))
+    return _line("ERROR", orjson.dumps(error.status()))
+
+
+__all__ = ["serve_watch", "too_old"]

@@ -1,0 +1,164 @@
+"""Events as client-go records them: equal ones are counted, similar ones aggregated, floods dropped.
+
+Sources: client-go tools/record/events_cache.go (aggregation after 10 similar events in 10 minutes, a token bucket of 25
+with one token each 5 minutes per source and object).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from typing import Any, NamedTuple, final
+
+import structlog
+
+from app.core.clock import rfc3339
+from app.core.errors import StatusError
+from app.registry import Options, Registry
+
+log = structlog.get_logger(__name__)
+SIMILAR = 10
+WINDOW = 600.0
+BURST = 25.0
+REFILL = 1 / 300.0
+REMEMBERED = 4096
+QUEUE_LIMIT = 10_000
+Object = dict[str, Any]
+
+
+class _Seen(NamedTuple):
+    name: str
+    count: int
+    first: str
+    revision: str
+
+
+@final
+class Recorder:
+    """Writes events in the background: what happens to an event never holds up the work it tells of."""
+
+    def __init__(self, registry: Registry, component: str = "kafila") -> None:
+        self._registry = registry
+        self._component = component
+        self._kind = registry.kind("", "v1", "events")
+        self._seen: OrderedDict[tuple[str, ...], _Seen] = OrderedDict()
+        self._similar: OrderedDict[tuple[str, ...], list[Any]] = OrderedDict()
+        self._buckets: OrderedDict[tuple[str, ...], tuple[float, float]] = OrderedDict()
+        self._pending: OrderedDict[tuple[str, ...], Object] = OrderedDict()
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._write_pending())
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def event(self, obj: Object, event_type: str, reason: str, message: str) -> None:
+        """``obj`` needs apiVersion, kind and metadata; ``event_type`` is Normal or Warning."""
+        metadata = obj["metadata"]
+        involved = {
+            "kind": obj["kind"],
+            "namespace": metadata.get("namespace", ""),
+            "name": metadata["name"],
+            "uid": metadata.get("uid", ""),
+            "apiVersion": obj["apiVersion"],
+            "resourceVersion": str(metadata.get("resourceVersion", "")),
+        }
+        involved = {k: v for k, v in involved.items() if v}
+        who = (involved["kind"], involved.get("namespace", ""), involved["name"], involved.get("uid", ""))
+        message = message[:1024]
+        if not self._allowed(who):
+            return
+        message, key = self._aggregated(who, event_type, reason, message)
+        if len(self._pending) >= QUEUE_LIMIT:
+            return
+        known = self._pending.get(key)
+        if known is not None:
+            known["count"] += 1
+            known["lastTimestamp"] = rfc3339()
+            return
+        now = rfc3339()
+        self._pending[key] = {
+            "involvedObject": involved,
+            "reason": reason,
+            "message": message,
+            "type": event_type,
+            "source": {"component": self._component},
+            "reportingComponent": self._component,
+            "firstTimestamp": now,
+            "lastTimestamp": now,
+            "count": 1,
+        }
+        self._wake.set()
+
+    def _allowed(self, who: tuple[str, ...]) -> bool:
+        now = time.monotonic()
+        tokens, at = self._buckets.pop(who, (BURST, now))
+        tokens = min(BURST, tokens + (now - at) * REFILL)
+        self._buckets[who] = (max(tokens - 1, 0.0) if tokens >= 1 else tokens, now)
+        _bound(self._buckets)
+        return tokens >= 1
+
+    def _aggregated(
+        self, who: tuple[str, ...], event_type: str, reason: str, message: str
+    ) -> tuple[str, tuple[str, ...]]:
+        group = (*who, event_type, reason)
+        now = time.monotonic()
+        at, texts = self._similar.pop(group, [now, set()])
+        if now - at > WINDOW:
+            texts = set()
+        texts.add(message)
+        self._similar[group] = [now, texts]
+        _bound(self._similar)
+        if len(texts) < SIMILAR:
+            return message, (*group, message)
+        texts.pop()
+        return f"(combined from similar events): {message}", group
+
+    async def _write_pending(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._pending:
+                batch = [self._pending.popitem(last=False) for _ in range(min(32, len(self._pending)))]
+                await asyncio.gather(*(self._write(key, event) for key, event in batch))
+
+    async def _write(self, key: tuple[str, ...], event: Object) -> None:
+        namespace = event["involvedObject"].get("namespace") or "default"
+        options = Options(manager=self._component)
+        seen = self._seen.get(key)
+        try:
+            if seen is not None:
+                count = seen.count + event["count"]
+
+                def counted(obj: Object) -> Object:
+                    return obj | {"count": count, "lastTimestamp": event["lastTimestamp"], "message": event["message"]}
+
+                await self._registry.modify(self._kind, namespace, seen.name, counted, options)
+                self._remember(key, seen._replace(count=count))
+                return
+        except StatusError as error:
+            if not error.is_not_found:
+                log.debug("event not counted", error=str(error))
+                return
+        name = f"{event['involvedObject']['name']}.{time.time_ns():x}"
+        obj = {"kind": "Event", "apiVersion": "v1", "metadata": {"name": name, "namespace": namespace}, **event}
+        try:
+            await self._registry.create(self._kind, namespace, obj, options)
+            self._remember(key, _Seen(name, event["count"], event["firstTimestamp"], ""))
+        except StatusError as error:
+            log.debug("event not written", error=str(error))
+
+    def _remember(self, key: tuple[str, ...], seen: _Seen) -> None:
+        self._seen.pop(key, None)
+        self._seen[key] = seen
+        _bound(self._seen)
+
+
+def _bound(cache: OrderedDict) -> None:  # type: ignore[type-arg]
+    while len(cache) > REMEMBERED:
+        cache.popitem(last=False)

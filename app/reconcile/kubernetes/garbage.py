@@ -1,0 +1,212 @@
+"""Garbage collection by ownerReferences (KEP-less classic: background, foreground and orphan deletion).
+
+An owner is looked up by its coordinates and must have the uid that the reference names. Because the cache follows commit
+order, an owner that is not in the cache does not exist: it was there before its dependents or never.
+"""
+
+from __future__ import annotations
+
+from typing import Any, final
+
+from app.catalog.kind import Kind
+from app.core.errors import StatusError
+from app.core.resources import Key, split_api_version
+from app.registry import Options, Registry
+from app.registry.context import DeleteOptions
+from app.registry.deleting import FOREGROUND, ORPHAN
+from app.watch import Entry, Event
+from app.watch.entry import OwnerReference
+
+from ..queue import WorkQueue
+
+OPTIONS = Options(manager="kube-controller-manager")
+Object = dict[str, Any]
+
+
+@final
+class GarbageCollector:
+    name = "garbagecollector"
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._dependents: dict[str, set[Key]] = {}  # owner uid -> objects that name it
+        self._owners: dict[Key, tuple[str, ...]] = {}
+        self.queue: WorkQueue[Key] = WorkQueue(self.name, self._reconcile, concurrency=16)
+        registry.cache.listen_to_all(self._observe)
+        registry.cache.on_reset(self.resync)
+
+    def start(self) -> None:
+        self.resync()
+        self.queue.start()
+
+    async def stop(self) -> None:
+        await self.queue.stop()
+
+    def resync(self) -> None:
+        self._dependents.clear()
+        self._owners.clear()
+        for resource in self._registry.cache.resources():
+            for entry in resource.entries():
+                self._index(entry)
+                if entry.key in self._owners or _ends(entry):
+                    self.queue.add(entry.key, background=True)
+
+    def _observe(self, event: Event) -> None:
+        if event.new is not None:
+            before = self._owners.get(event.key)
+            self._index(event.new)
+            if self._owners.get(event.key) != before or _ends(event.new):
+                self.queue.add(event.key)
+            return
+        key = event.key
+        for uid in self._owners.pop(key, ()):
+            self._forget(uid, key)
+        gone = event.old or event.last
+        if gone is None:
+            return
+        for dependent in self._dependents.get(gone.meta.uid, ()):
+            self.queue.add(dependent)
+        for reference in gone.meta.ownerReferences or ():  # an owner may wait for its last dependent
+            if (owner := self._owner_entry(reference, key.namespace)) is not None and _ends(owner):
+                self.queue.add(owner.key)
+
+    def _index(self, entry: Entry) -> None:
+        key = entry.key
+        had = self._owners.get(key, ())
+        has: tuple[str, ...] = ()
+        if b'"ownerReferences"' in entry.body:
+            has = tuple(reference.uid for reference in entry.meta.ownerReferences or ())
+        if had == has:
+            return
+        for uid in had:
+            self._forget(uid, key)
+        for uid in has:
+            self._dependents.setdefault(uid, set()).add(key)
+        if has:
+            self._owners[key] = has
+        else:
+            self._owners.pop(key, None)
+
+    def _forget(self, uid: str, key: Key) -> None:
+        known = self._dependents.get(uid)
+        if known is not None:
+            known.discard(key)
+            if not known:
+                del self._dependents[uid]
+
+    async def _reconcile(self, key: Key) -> None:
+        entry = self._registry.cache.get(*key)
+        kind = self._registry.catalog.storage_kind(key.resource)
+        if entry is None or kind is None:
+            return
+        if _ends(entry):
+            await self._finish_owner(kind, entry)
+            return
+        if entry.meta.ownerReferences:
+            await self._check_owners(kind, entry)
+
+    async def _check_owners(self, kind: Kind, entry: Entry) -> None:
+        dangling, waiting = [], False
+        for reference in entry.meta.ownerReferences or ():
+            known, owner = self._resolve(reference, entry.key.namespace)
+            if not known:
+                return  # of a kind that we do not serve: nothing can be said
+            if owner is None:
+                dangling.append(reference.uid)
+            elif FOREGROUND in (owner.meta.finalizers or ()) and owner.meta.deletionTimestamp:
+                waiting = True
+            else:
+                waiting = False
+                break
+        else:
+            if waiting or dangling:
+                propagation = "Foreground" if waiting else "Background"
+                await self._delete(kind, entry, DeleteOptions(uid=entry.meta.uid, propagation=propagation))  # type: ignore[arg-type]
+                return
+        if dangling:
+            await self._drop_references(kind, entry, set(dangling))
+
+    async def _finish_owner(self, kind: Kind, owner: Entry) -> None:
+        finalizers = owner.meta.finalizers or ()
+        dependents = [
+            (dependent_kind, entry)
+            for key in list(self._dependents.get(owner.meta.uid, ()))
+            if (entry := self._registry.cache.get(*key)) is not None
+            and (dependent_kind := self._registry.catalog.storage_kind(key.resource)) is not None
+        ]
+        if ORPHAN in finalizers:
+            for dependent_kind, entry in dependents:
+                await self._drop_references(dependent_kind, entry, {owner.meta.uid})
+            await self._drop_finalizer(kind, owner, ORPHAN)
+        elif FOREGROUND in finalizers:
+            blocked = False
+            for dependent_kind, entry in dependents:
+                if not entry.meta.deletionTimestamp:
+                    await self._delete(
+                        dependent_kind, entry, DeleteOptions(uid=entry.meta.uid, propagation="Foreground")
+                    )
+                still = self._registry.cache.get(*entry.key)
+                references = still.meta.ownerReferences or () if still is not None else ()
+                blocked |= any(r.uid == owner.meta.uid and r.blockOwnerDeletion for r in references)
+            if not blocked:
+                await self._drop_finalizer(kind, owner, FOREGROUND)
+
+    def _resolve(self, reference: OwnerReference, namespace: str) -> tuple[bool, Entry | None]:
+        """Whether the owner's kind is served, and the owner if it exists."""
+        try:
+            group, version = split_api_version(reference.apiVersion)
+        except ValueError:
+            return False, None
+        kind = self._registry.catalog.by_kind(group, version, reference.kind)
+        if kind is None or (kind.namespaced and not namespace):
+            return False, None
+        entry = self._registry.cache.get(kind.resource, namespace if kind.namespaced else "", reference.name)
+        return True, entry if entry is not None and entry.meta.uid == reference.uid else None
+
+    def _owner_entry(self, reference: OwnerReference, namespace: str) -> Entry | None:
+        return self._resolve(reference, namespace)[1]
+
+    async def _delete(self, kind: Kind, entry: Entry, options: DeleteOptions) -> None:
+        try:
+            await self._registry.delete(kind, entry.key.namespace, entry.key.name, options)
+        except StatusError as error:
+            if not (error.is_not_found or error.is_conflict):
+                raise
+
+    async def _drop_references(self, kind: Kind, entry: Entry, uids: set[str]) -> None:
+        def without(obj: Object) -> Object:
+            kept = [r for r in obj["metadata"].get("ownerReferences") or () if r.get("uid") not in uids]
+            return _set_or_drop(obj, "ownerReferences", kept)
+
+        await self._modify(kind, entry, without)
+
+    async def _drop_finalizer(self, kind: Kind, entry: Entry, finalizer: str) -> None:
+        def without(obj: Object) -> Object:
+            return _set_or_drop(
+                obj, "finalizers", [f for f in obj["metadata"].get("finalizers") or () if f != finalizer]
+            )
+
+        await self._modify(kind, entry, without)
+
+    async def _modify(self, kind: Kind, entry: Entry, compute: Any) -> None:
+        try:
+            await self._registry.modify(kind, entry.key.namespace, entry.key.name, compute, OPTIONS)
+        except StatusError as error:
+            if not error.is_not_found:
+                raise
+
+
+def _set_or_drop(obj: Object, field: str, kept: list[Any]) -> Object:
+    if kept:
+        obj["metadata"][field] = kept
+    else:
+        obj["metadata"].pop(field, None)
+    return obj
+
+
+def _ends(entry: Entry) -> bool:
+    """Deleted with a finalizer that is ours to work off."""
+    if b'"deletionTimestamp"' not in entry.body:
+        return False
+    finalizers = entry.meta.finalizers or ()
+    return bool(entry.meta.deletionTimestamp) and (FOREGROUND in finalizers or ORPHAN in finalizers)

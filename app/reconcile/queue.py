@@ -1,0 +1,176 @@
+"""The work queue of a controller, with client-go's semantics.
+
+A key is in the queue at most once, is never worked on twice at the same time, and comes again when it was added while it was
+worked on. Failures come back later and later (5 ms doubling to ``max_delay``), and never keep other keys waiting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Generic, TypeVar, final
+
+import structlog
+from prometheus_client import Counter, Gauge
+
+log = structlog.get_logger(__name__)
+K = TypeVar("K", bound=Hashable)
+BASE_DELAY = 0.005  # seconds
+MAX_DELAY = 60.0
+
+DEPTH = Gauge("workqueue_depth", "Keys that wait.", ["name"])
+ADDS = Counter("workqueue_adds_total", "Keys added.", ["name"])
+RETRIES = Counter("workqueue_retries_total", "Keys added again after a failure.", ["name"])
+WORK = Counter("workqueue_work_duration_seconds_sum", "Seconds spent on keys.", ["name"])
+
+
+class Requeue(Exception):
+    """Raised by a reconciler: look at the key again after ``seconds``; this is not a failure."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"again in {seconds} s")
+        self.seconds = seconds
+
+
+@final
+class WorkQueue(Generic[K]):
+    def __init__(
+        self, name: str, reconcile: Callable[[K], Awaitable[None]], concurrency: int = 1, max_delay: float = MAX_DELAY
+    ) -> None:
+        self.name = name
+        self._reconcile = reconcile
+        self._concurrency = concurrency
+        self._max_delay = max_delay
+        self._ready: OrderedDict[K, None] = OrderedDict()
+        self._background: OrderedDict[K, None] = OrderedDict()  # backlog: worked on when nothing else waits
+        self._running: set[K] = set()
+        self._again: set[K] = set()
+        self._failures: dict[K, int] = {}
+        self._later: list[tuple[float, int, K]] = []
+        self._due: dict[K, float] = {}  # the earliest time a key is to come back
+        self._counter = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._started = False
+        self._idle = asyncio.Event()
+        self._depth, self._adds = DEPTH.labels(name), ADDS.labels(name)
+        self._retries, self._work = RETRIES.labels(name), WORK.labels(name)
+
+    def add(self, key: K, background: bool = False) -> None:
+        """``background``: part of a backlog (start, relist); a user's new change goes first."""
+        if key in self._running:
+            self._again.add(key)
+            return
+        if key in self._ready:
+            return
+        if background:
+            if key in self._background:
+                return
+            self._background[key] = None
+        else:
+            self._background.pop(key, None)
+            self._ready[key] = None
+        self._adds.inc()
+        self._idle.clear()
+        self._pump()
+
+    def add_after(self, key: K, seconds: float) -> None:
+        """The earliest of several times wins."""
+        due = time.monotonic() + seconds
+        known = self._due.get(key)
+        if known is not None and known <= due:
+            return
+        self._due[key] = due
+        self._counter += 1
+        heapq.heappush(self._later, (due, self._counter, key))
+        self._arm()
+
+    def start(self) -> None:
+        self._started = True
+        self._pump()
+        self._arm()
+
+    async def stop(self) -> None:
+        self._started = False
+        if self._timer is not None:
+            self._timer.cancel()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def idle(self) -> None:
+        """Returns when nothing waits or runs (keys that come back later do not count)."""
+        if self._ready or self._background or self._running:
+            await self._idle.wait()
+
+    def __len__(self) -> int:
+        return len(self._ready) + len(self._background)
+
+    def _pump(self) -> None:
+        if not self._started:
+            return
+        while len(self._running) < self._concurrency and (self._ready or self._background):
+            key, _ = (self._ready or self._background).popitem(last=False)
+            self._running.add(key)
+            task = asyncio.get_running_loop().create_task(self._run(key))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        self._depth.set(len(self._ready) + len(self._background))
+
+    async def _run(self, key: K) -> None:
+        started = time.perf_counter()
+        try:
+            await self._reconcile(key)
+            self._failures.pop(key, None)
+        except Requeue as again:
+            self._failures.pop(key, None)
+            self.add_after(key, again.seconds)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            failures = self._failures.get(key, 0)
+            self._failures[key] = failures + 1
+            delay = min(BASE_DELAY * 2 ** min(failures, 30), self._max_delay)
+            if failures < 3 or failures % 10 == 0:
+                log.warning("reconcile failed", controller=self.name, key=str(key), error=str(error), retry_in=delay)
+            if not _expected(error):
+                log.exception("reconcile failed unexpectedly", controller=self.name, key=str(key))
+            self._retries.inc()
+            self.add_after(key, delay)
+        finally:
+            self._work.inc(time.perf_counter() - started)
+            self._running.discard(key)
+            if key in self._again:
+                self._again.discard(key)
+                self.add(key)
+            self._pump()
+            if not (self._ready or self._background or self._running):
+                self._idle.set()
+
+    def _arm(self) -> None:
+        if not self._started or not self._later:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        delay = max(self._later[0][0] - time.monotonic(), 0)
+        self._timer = asyncio.get_running_loop().call_later(delay, self._release)
+
+    def _release(self) -> None:
+        now = time.monotonic()
+        while self._later and self._later[0][0] <= now:
+            due, _, key = heapq.heappop(self._later)
+            if self._due.get(key) == due:
+                del self._due[key]
+                self.add(key)
+        self._timer = None
+        self._arm()
+
+
+def _expected(error: Exception) -> bool:
+    """Errors that are part of life: somebody was faster, a member is away. They need no traceback."""
+    from app.core.errors import StatusError
+
+    return isinstance(error, (StatusError, OSError, TimeoutError)) or getattr(error, "expected", False)

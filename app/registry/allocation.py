@@ -1,0 +1,185 @@
+"""Things of which there is only one: cluster IPs and node ports of Services.
+
+An allocation is an object whose name is the thing itself (``ipaddresses.networking.k8s.io/10.96.0.1``), written in the same
+transaction as the Service under the guard that it does not exist: two processes can never give away the same one.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import random
+import uuid
+from typing import Any, NamedTuple, final
+
+import orjson
+
+from app.core import errors
+from app.core.clock import rfc3339
+from app.core.resources import Key
+from app.store.interface import Guard, Write
+from app.watch import Cache
+
+Object = dict[str, Any]
+ADDRESSES = "ipaddresses.networking.k8s.io"
+PORTS = "nodeports.internal"  # served by no API, as in Kubernetes
+NODE_PORTS = range(30000, 32768)
+ATTEMPTS = 64
+
+
+class Allocation(NamedTuple):
+    guards: tuple[Guard, ...] = ()
+    writes: tuple[Write, ...] = ()
+
+
+NOTHING = Allocation()
+
+
+@final
+class ServiceAllocator:
+    """Fills clusterIP and nodePort of a Service and says what must be written with it."""
+
+    def __init__(self, cache: Cache, service_cidr: str = "10.96.0.0/12") -> None:
+        self._cache = cache
+        self._network = ipaddress.IPv4Network(service_cidr)
+
+    def allocate(self, new: Object, old: Object | None) -> Allocation:
+        """Changes ``new`` in place. Raises StatusError 422 for an address that is taken or out of range."""
+        spec = new.setdefault("spec", {})
+        before = (old or {}).get("spec") or {}
+        writes: list[Write] = []
+        had = _addresses(before)
+        if spec.get("type") == "ExternalName":
+            if had:
+                spec.pop("clusterIP", None)
+                spec.pop("clusterIPs", None)
+            for field in ("ipFamilies", "ipFamilyPolicy"):
+                spec.pop(field, None)
+        else:
+            self._fill_address(new, spec, before)
+        has = _addresses(spec)
+        if old is not None and had and has and had != has and before.get("type") != "ExternalName":
+            found = [errors.FieldError.invalid("spec.clusterIPs[0]", has[0], "may not change once set")]
+            raise errors.invalid("", "Service", new["metadata"]["name"], found)
+        writes.extend(_take_address(ip, new) for ip in has if ip not in had)
+        writes.extend(
+            Write(Key(ADDRESSES, "", ip), None, last=self._last(ADDRESSES, ip)) for ip in had if ip not in has
+        )
+        writes.extend(self._ports(new, spec, before))
+        guards = tuple(Guard(w.key, absent=True) for w in writes if w.body is not None)
+        return Allocation(guards, tuple(writes))
+
+    def release(self, old: Object) -> Allocation:
+        """What goes together with a Service."""
+        spec = old.get("spec") or {}
+        taken = [(ADDRESSES, ip) for ip in _addresses(spec)] + [(PORTS, str(p)) for p in _node_ports(spec)]
+        held = [(resource, name) for resource, name in taken if self._cache.get(resource, "", name) is not None]
+        return Allocation((), tuple(Write(Key(r, "", n), None, last=self._last(r, n)) for r, n in held))
+
+    def _fill_address(self, new: Object, spec: Object, before: Object) -> None:
+        if not spec.get("clusterIP") and spec.get("clusterIPs"):
+            spec["clusterIP"] = spec["clusterIPs"][0]
+        if not spec.get("clusterIP"):
+            spec["clusterIP"] = before.get("clusterIP") or self._free_address()
+        elif spec["clusterIP"] != "None" and spec["clusterIP"] != before.get("clusterIP"):
+            self._check_address(new, spec["clusterIP"])
+        spec["clusterIPs"] = [spec["clusterIP"]]
+        spec.setdefault("ipFamilies", ["IPv4"])
+        spec.setdefault("ipFamilyPolicy", "SingleStack")
+
+    def _free_address(self) -> str:
+        size = self._network.num_addresses
+        for _ in range(ATTEMPTS * 16):
+            candidate = str(self._network[random.randrange(256, size - 1)])
+            if self._cache.get(ADDRESSES, "", candidate) is None:
+                return candidate
+        raise errors.internal_error("failed to allocate a serviceIP: range is full")
+
+    def _check_address(self, new: Object, address: str) -> None:
+        name, path = new["metadata"]["name"], "spec.clusterIPs"
+        try:
+            inside = ipaddress.IPv4Address(address) in self._network
+        except ValueError:
+            inside = False
+        if not inside:
+            why = (
+                f"failed to allocate IP {address}: the provided IP ({address}) is not in the valid range. "
+                f"The range of valid IPs is {self._network}"
+            )
+            raise errors.invalid("", "Service", name, [errors.FieldError.invalid(path, [address], why)])
+        if self._cache.get(ADDRESSES, "", address) is not None:
+            why = f"failed to allocate IP {address}: provided IP is already allocated"
+            raise errors.invalid("", "Service", name, [errors.FieldError.invalid(path, [address], why)])
+
+    def _ports(self, new: Object, spec: Object, before: Object) -> list[Write]:
+        had = _node_ports(before)
+        if spec.get("type") not in ("NodePort", "LoadBalancer"):
+            for port in spec.get("ports") or ():
+                port.pop("nodePort", None)
+        elif spec.get("type") == "NodePort" or spec.get("allocateLoadBalancerNodePorts") is not False:
+            self._fill_ports(spec, before)
+        has = _node_ports(spec)
+        for number in has - had:
+            if self._cache.get(PORTS, "", str(number)) is not None:
+                found = [
+                    errors.FieldError.invalid("spec.ports[0].nodePort", number, "provided port is already allocated")
+                ]
+                raise errors.invalid("", "Service", new["metadata"]["name"], found)
+        writes = [_take_port(number, new) for number in sorted(has - had)]
+        writes.extend(Write(Key(PORTS, "", str(n)), None, last=self._last(PORTS, str(n))) for n in sorted(had - has))
+        return writes
+
+    def _fill_ports(self, spec: Object, before: Object) -> None:
+        known = {(p.get("protocol"), p.get("port")): p.get("nodePort") for p in before.get("ports") or ()}
+        used = _node_ports(spec)
+        for port in spec.get("ports") or ():
+            if port.get("nodePort"):
+                continue
+            kept = known.get((port.get("protocol"), port.get("port")))
+            port["nodePort"] = kept if kept and kept not in used else self._free_port(used)
+            used.add(port["nodePort"])
+
+    def _free_port(self, used: set[int]) -> int:
+        for _ in range(ATTEMPTS * 16):
+            candidate = random.choice(NODE_PORTS)
+            if candidate not in used and self._cache.get(PORTS, "", str(candidate)) is None:
+                return candidate
+        raise errors.internal_error("failed to allocate a nodePort: range is full")
+
+    def _last(self, resource: str, name: str) -> bytes:
+        entry = self._cache.get(resource, "", name)
+        body = entry.decode() if entry else {"metadata": {"name": name}}
+        body["metadata"].pop("resourceVersion", None)
+        return orjson.dumps(body)
+
+
+def _addresses(spec: Object) -> list[str]:
+    return [ip for ip in spec.get("clusterIPs") or () if ip and ip != "None"]
+
+
+def _node_ports(spec: Object) -> set[int]:
+    if spec.get("type") not in ("NodePort", "LoadBalancer"):
+        return set()
+    return {p["nodePort"] for p in spec.get("ports") or () if p.get("nodePort")}
+
+
+def _take_address(address: str, service: Object) -> Write:
+    metadata = service["metadata"]
+    parent = {"resource": "services", "namespace": metadata["namespace"], "name": metadata["name"]}
+    body = {
+        "metadata": {
+            "name": address,
+            "uid": str(uuid.uuid4()),
+            "creationTimestamp": rfc3339(),
+            "labels": {
+                "ipaddress.kubernetes.io/ip-family": "IPv4",
+                "ipaddress.kubernetes.io/managed-by": "ipallocator.k8s.io",
+            },
+        },
+        "spec": {"parentRef": parent},
+    }
+    return Write(Key(ADDRESSES, "", address), orjson.dumps(body), body["metadata"]["uid"])  # type: ignore[arg-type]
+
+
+def _take_port(number: int, service: Object) -> Write:
+    owner = {"namespace": service["metadata"]["namespace"], "name": service["metadata"]["name"]}
+    return Write(Key(PORTS, "", str(number)), orjson.dumps({"metadata": {"name": str(number)}, "service": owner}))

@@ -1,0 +1,54 @@
+"""Who asks for what: the request as the verbs see it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple, final
+
+from app.store.interface import Guard, Write
+
+FieldValidation = Literal["Ignore", "Warn", "Strict"]
+Propagation = Literal["Background", "Foreground", "Orphan"]
+
+
+class User(NamedTuple):
+    name: str
+    groups: tuple[str, ...] = ()
+    uid: str = ""
+
+
+SYSTEM_ADMIN = User("system:admin", ("system:masters", "system:authenticated"))
+
+
+@final
+@dataclass(slots=True)
+class Options:
+    """Options of a write (CreateOptions, UpdateOptions, PatchOptions). ``warnings`` is filled by the verbs."""
+
+    user: User = SYSTEM_ADMIN
+    manager: str = "karmada-controller-manager"  # the field manager that managedFields names
+    dry_run: bool = False
+    field_validation: FieldValidation = "Ignore"
+    force: bool = False  # server-side apply takes over conflicting fields
+    warnings: list[str] = field(default_factory=list)
+
+
+@final
+@dataclass(slots=True)
+class DeleteOptions:
+    user: User = SYSTEM_ADMIN
+    dry_run: bool = False
+    uid: str = ""  # preconditions
+    resource_version: str = ""
+    propagation: Propagation | None = None
+    grace_period: int | None = None
+
+
+class Change(NamedTuple):
+    """A write that is ready to be committed. ``body`` is the resulting object (its last state when it is deleted)."""
+
+    guards: tuple[Guard, ...]
+    writes: tuple[Write, ...]
+    body: bytes
+    deleted: bool = False
+    unchanged: bool = False  # nothing to write: the object is already so

@@ -1,0 +1,72 @@
+"""What a DELETE does to an object that cannot vanish at once (k8s.io/apiserver/pkg/registry/rest BeforeDelete)."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from app.catalog.kind import Kind
+from app.core.clock import rfc3339
+
+from .context import DeleteOptions
+
+Object = dict[str, Any]
+ORPHAN = "orphan"
+FOREGROUND = "foregroundDeletion"
+
+
+def mark_deleted(kind: Kind, old: Object, options: DeleteOptions, now: str) -> Object | None:
+    """The object with its deletion marked; None when it can go at once; ``old`` itself when nothing changes."""
+    metadata = old["metadata"]
+    finalizers = _finalizers(metadata.get("finalizers") or [], options)
+    held = bool(finalizers) or (kind.resource == "namespaces" and bool((old.get("spec") or {}).get("finalizers")))
+    grace = _grace_period(kind, old, options)
+    if not held and not grace:
+        return None
+    if metadata.get("deletionTimestamp"):
+        shorter = grace < metadata.get("deletionGracePeriodSeconds", 0)
+        if finalizers == (metadata.get("finalizers") or []) and not shorter:
+            return old
+        marked = dict(metadata)
+        if shorter:
+            marked["deletionGracePeriodSeconds"] = grace
+    else:
+        marked = dict(metadata)
+        marked["deletionTimestamp"] = rfc3339(time.time() + grace) if grace else now
+        marked["deletionGracePeriodSeconds"] = grace
+        if kind.strategy.generation_fields is not None and marked.get("generation"):
+            marked["generation"] += 1
+    if finalizers:
+        marked["finalizers"] = finalizers
+    else:
+        marked.pop("finalizers", None)
+    out = dict(old)
+    out["metadata"] = marked
+    if kind.resource == "namespaces":
+        out["status"] = dict(old.get("status") or {}, phase="Terminating")
+    return out
+
+
+def _finalizers(current: list[str], options: DeleteOptions) -> list[str]:
+    """propagationPolicy is remembered as a finalizer that the garbage collector works off."""
+    if options.propagation is None:
+        return current
+    kept = [f for f in current if f not in (ORPHAN, FOREGROUND)]
+    if options.propagation == "Orphan":
+        kept.append(ORPHAN)
+    elif options.propagation == "Foreground":
+        kept.append(FOREGROUND)
+    return kept
+
+
+def _grace_period(kind: Kind, obj: Object, options: DeleteOptions) -> int:
+    """Only pods end gracefully, and only those that run somewhere."""
+    if not kind.strategy.graceful:
+        return 0
+    spec = obj.get("spec") or {}
+    phase = (obj.get("status") or {}).get("phase")
+    if not spec.get("nodeName") or phase in ("Succeeded", "Failed"):
+        return 0
+    if options.grace_period is not None:
+        return max(options.grace_period, 0)
+    return spec.get("terminationGracePeriodSeconds", 30)

@@ -1,0 +1,224 @@
+"""From a decoded object to a change that can be committed: what every write of every kind goes through.
+
+The order is Kubernetes': default, mutate (admission), fill system fields, strategy, validate, admit, track fields.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from app.admission import admit, mutate
+from app.catalog.kind import Kind
+from app.core import errors
+from app.core.clock import rfc3339
+from app.core.names import dns1123_subdomain, generate_name, validate_object_meta, validate_object_meta_update
+from app.core.resources import Key
+from app.machinery import managedfields
+from app.store.interface import Guard, Write
+from app.watch import Entry
+
+from .allocation import NOTHING, ServiceAllocator
+from .codec import encode_body, stored_form
+from .context import Change, Options
+
+Object = dict[str, Any]
+
+
+def key_of(kind: Kind, namespace: str, name: str) -> Key:
+    return Key(kind.resource, namespace if kind.namespaced else "", name)
+
+
+def prepare_create(
+    kind: Kind,
+    namespace: str,
+    obj: Object,
+    options: Options,
+    namespace_guard: Guard | None,
+    allocator: ServiceAllocator | None = None,
+) -> Change:
+    """``obj`` is decoded and belongs to us; it is changed in place. ``namespace_guard`` holds the namespace alive."""
+    strategy = kind.strategy
+    metadata = obj["metadata"]
+    if metadata.get("resourceVersion"):
+        raise errors.bad_request("resourceVersion should not be set on objects to be created")
+    if kind.namespaced:
+        if metadata.setdefault("namespace", namespace) != namespace:
+            raise errors.bad_request(
+                "the namespace of the provided object does not match the namespace sent on the request"
+            )
+    else:
+        metadata.pop("namespace", None)
+    if not metadata.get("name") and metadata.get("generateName"):
+        metadata["name"] = generate_name(metadata["generateName"])
+    metadata["uid"] = str(uuid.uuid4())
+    metadata["creationTimestamp"] = rfc3339()
+    for owned in ("deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "generation", "resourceVersion"):
+        metadata.pop(owned, None)
+    strategy.default(obj)
+    mutate(kind, "CREATE", obj, None, options.user)
+    if strategy.status and "status" in obj and "status" in kind.subresources:
+        _reset_status(kind, obj)
+    if strategy.generation_fields is not None:
+        metadata["generation"] = 1
+    strategy.prepare_for_create(obj)
+    extra = allocator.allocate(obj, None) if allocator is not None else NOTHING
+    found = validate_object_meta(obj, kind.namespaced, strategy.name_rule or dns1123_subdomain)
+    found.extend(strategy.validate(obj))
+    if found:
+        raise errors.invalid(kind.group, kind.kind, metadata.get("name", ""), found)
+    admit(kind, "CREATE", obj, None, options.user)
+    options.warnings.extend(strategy.warnings(obj))
+    _track(kind, None, obj, options, "")
+    key = key_of(kind, namespace, metadata["name"])
+    body = encode_body(stored_form(kind, obj))
+    guards = (Guard(key, absent=True),) if namespace_guard is None else (Guard(key, absent=True), namespace_guard)
+    return Change(guards + extra.guards, (Write(key, body, metadata["uid"]), *extra.writes), body)
+
+
+def prepare_update(
+    kind: Kind,
+    existing: Entry,
+    old: Object,
+    new: Object,
+    options: Options,
+    subresource: str = "",
+    *,
+    tracked: bool = False,
+    allocator: ServiceAllocator | None = None,
+) -> Change:
+    """``old`` and ``new`` are of the served version; ``new`` is changed in place.
+
+    ``tracked``: new's managedFields are already right (server-side apply computed them).
+    """
+    strategy = kind.strategy
+    metadata, was = new["metadata"], old["metadata"]
+    name = was["name"]
+    if metadata.get("uid") and metadata["uid"] != was.get("uid"):
+        raise errors.conflict(
+            kind.group,
+            kind.plural,
+            name,
+            f"Precondition failed: UID in precondition: {metadata['uid']}, UID in object meta: {was.get('uid', '')}",
+        )
+    for owned in (
+        "uid",
+        "creationTimestamp",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "generation",
+        "selfLink",
+    ):
+        if owned in was:
+            metadata[owned] = was[owned]
+        else:
+            metadata.pop(owned, None)
+    metadata.setdefault("name", name)
+    if kind.namespaced:
+        metadata.setdefault("namespace", was.get("namespace", ""))
+    if subresource == "status":
+        _only_status(kind, old, new)
+    elif "status" in kind.subresources and strategy.status:
+        _keep(old, new, "status")
+    strategy.default(new)
+    mutate(kind, "UPDATE", new, old, options.user)
+    extra = NOTHING
+    if subresource != "status":
+        strategy.prepare_for_update(new, old)
+        if allocator is not None:
+            extra = allocator.allocate(new, old)
+        if strategy.generation_fields is not None and _spec_changed(strategy.generation_fields, old, new):
+            metadata["generation"] = was.get("generation", 0) + 1
+    found = validate_object_meta_update(new, old)
+    found.extend(strategy.validate(new))
+    found.extend(strategy.validate_update(new, old))
+    if found:
+        raise errors.invalid(kind.group, kind.kind, name, found)
+    admit(kind, "UPDATE", new, old, options.user)
+    if not tracked:
+        _track(kind, old, new, options, subresource)
+    key = existing.key
+    body = encode_body(stored_form(kind, new))
+    guard = Guard(key, revision=existing.revision)
+    if (
+        metadata.get("deletionTimestamp")
+        and not metadata.get("finalizers")
+        and not metadata.get("deletionGracePeriodSeconds")
+    ):
+        if not _held_by_spec(kind, new):
+            released = allocator.release(old).writes if allocator is not None else ()
+            return Change((guard,), (Write(key, None, was["uid"], last=body), *released), body, deleted=True)
+    if encode_body(stored_form(kind, old)) == body:
+        return Change((), (), body, unchanged=True)
+    terminating = bool(metadata.get("deletionTimestamp"))
+    write = Write(key, body, was["uid"], terminating=terminating)
+    return Change((guard, *extra.guards), (write, *extra.writes), body)
+
+
+def prepare_removal(existing: Entry) -> Change:
+    """Takes the object out of the store; its last state is the one it has."""
+    last = encode_body(existing.decode())
+    guard = Guard(existing.key, revision=existing.revision)
+    return Change((guard,), (Write(existing.key, None, existing.meta.uid, last=last),), last, deleted=True)
+
+
+def _held_by_spec(kind: Kind, obj: Object) -> bool:
+    return kind.resource == "namespaces" and bool((obj.get("spec") or {}).get("finalizers"))
+
+
+def _track(kind: Kind, old: Object | None, new: Object, options: Options, subresource: str) -> None:
+    fields = managedfields.update(
+        old,
+        new,
+        manager=options.manager,
+        operation="Update",
+        api_version=kind.api_version,
+        subresource=subresource,
+        time=rfc3339(),
+        schema=kind.schema,
+    )
+    if fields:
+        new["metadata"]["managedFields"] = fields
+    else:
+        new["metadata"].pop("managedFields", None)
+
+
+def _reset_status(kind: Kind, obj: Object) -> None:
+    zero = kind.schema.always.get("status")
+    if zero is None:
+        del obj["status"]
+    else:
+        obj["status"] = dict(zero)
+
+
+def _keep(old: Object, new: Object, field: str) -> None:
+    if field in old:
+        new[field] = old[field]
+    else:
+        new.pop(field, None)
+
+
+def _only_status(kind: Kind, old: Object, new: Object) -> None:
+    """A write to /status changes status alone (and, of built-in kinds, labels and annotations stay as they were)."""
+    for field in list(new):
+        if field not in ("status", "metadata", "kind", "apiVersion"):
+            if field not in old:
+                del new[field]
+    for field, value in old.items():
+        if field not in ("status", "metadata"):
+            new[field] = value
+    managed = new["metadata"].get("managedFields")
+    version = new["metadata"].get("resourceVersion")
+    new["metadata"] = dict(old["metadata"])
+    if managed is not None:
+        new["metadata"]["managedFields"] = managed
+    if version is not None:
+        new["metadata"]["resourceVersion"] = version
+
+
+def _spec_changed(fields: tuple[str, ...], old: Object, new: Object) -> bool:
+    """``fields`` names what counts; ("*",) means everything but metadata and status (custom resources)."""
+    if fields == ("*",):
+        names = (set(old) | set(new)) - {"metadata", "status", "kind", "apiVersion"}
+        return any(old.get(n) != new.get(n) for n in names)
+    return any(old.get(n) != new.get(n) for n in fields)

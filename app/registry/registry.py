@@ -1,0 +1,320 @@
+"""The verbs. Each retries what may be retried and answers with the entry that is stored now."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any, final
+
+import orjson
+
+from app.admission import admit
+from app.catalog.catalog import Catalog
+from app.catalog.kind import Kind
+from app.core import errors
+from app.core.clock import rfc3339
+from app.core.resources import Key
+from app.store.interface import Guard, GuardFailed, OutcomeUnknown, Store, StoreUnavailable, Transaction, Write
+from app.watch import Cache, Entry
+
+from . import patching
+from .allocation import ServiceAllocator
+from .codec import decode_entry, encode_body, stored_form
+from .context import Change, DeleteOptions, Options
+from .deleting import mark_deleted
+from .prepare import prepare_create, prepare_removal, prepare_update
+
+Object = dict[str, Any]
+GENERATE_NAME_ATTEMPTS = 8
+CONFLICT_RETRIES = 5
+UNDELETABLE = frozenset({"default", "kube-system", "kube-public"})
+
+
+@final
+class Registry:
+    def __init__(self, catalog: Catalog, store: Store, cache: Cache) -> None:
+        self.catalog = catalog
+        self.store = store
+        self.cache = cache
+        self.allocators = {"services": ServiceAllocator(cache)}
+
+    # -- reading -------------------------------------------------------------------------------------------------------
+
+    def kind(self, group: str, version: str, plural: str) -> Kind:
+        found = self.catalog.get(group, version, plural)
+        if found is None:
+            raise errors.page_not_found()
+        return found
+
+    async def barrier(self) -> None:
+        """Returns once the cache has seen everything that was committed before this call."""
+        try:
+            await self.store.head()
+        except StoreUnavailable as error:
+            raise errors.service_unavailable(f"storage is not reachable: {error}") from error
+
+    def entry(self, kind: Kind, namespace: str, name: str) -> Entry:
+        """The cached object. Raises StatusError 404."""
+        found = self.cache.get(kind.resource, namespace if kind.namespaced else "", name)
+        if found is None:
+            raise errors.not_found(kind.group, kind.plural, name)
+        return found
+
+    async def current(self, kind: Kind, namespace: str, name: str) -> Entry:
+        """The newest object; looks again behind the barrier before it answers that there is none."""
+        found = self.cache.get(kind.resource, namespace if kind.namespaced else "", name)
+        if found is not None:
+            return found
+        await self.barrier()
+        return self.entry(kind, namespace, name)
+
+    def object(self, kind: Kind, namespace: str, name: str) -> Object:
+        return decode_entry(kind, self.entry(kind, namespace, name))
+
+    # -- writing -------------------------------------------------------------------------------------------------------
+
+    async def create(self, kind: Kind, namespace: str, obj: Object, options: Options) -> Entry:
+        guard = await self._namespace_guard(kind, namespace, obj)
+        generate = obj["metadata"].get("generateName") if not obj["metadata"].get("name") else None
+        for attempt in range(GENERATE_NAME_ATTEMPTS if generate else 1):
+            if attempt:
+                obj["metadata"].pop("name", None)
+            change = prepare_create(kind, namespace, obj, options, guard, self.allocators.get(kind.resource))
+            try:
+                return await self.commit(change, options.dry_run)
+            except GuardFailed as failed:
+                key = change.guards[0].key
+                if failed.guard.key != key:
+                    raise await self._guard_error(kind, namespace, failed, key.name) from failed
+                if failed.revision and self.cache.get(*key) is None:
+                    await self.barrier()
+        if generate:
+            raise errors.generate_name_conflict(kind.group, kind.plural, key.name)
+        raise errors.already_exists(kind.group, kind.plural, key.name)
+
+    async def update(
+        self, kind: Kind, namespace: str, name: str, obj: Object, options: Options, subresource: str = ""
+    ) -> Entry:
+        """Replaces an object by ``obj``. With a resourceVersion only if it is still at that one, else unconditionally."""
+        wanted = obj["metadata"].get("resourceVersion")
+        if wanted in (None, "", "0") and not kind.strategy.unconditional_update:
+            found = [errors.FieldError.invalid("metadata.resourceVersion", 0, "must be specified for an update")]
+            raise errors.invalid(kind.group, kind.kind, name, found)
+
+        def replaced(current: Object) -> Object:
+            if wanted and wanted != current["metadata"]["resourceVersion"]:
+                raise errors.conflict(kind.group, kind.plural, name)
+            return copy_object(obj)
+
+        if wanted and wanted != str((await self.current(kind, namespace, name)).revision):
+            await self.barrier()  # the caller may have seen more than we have
+        return await self.modify(kind, namespace, name, replaced, options, subresource)
+
+    async def modify(
+        self,
+        kind: Kind,
+        namespace: str,
+        name: str,
+        compute: Callable[[Object], Object],
+        options: Options,
+        subresource: str = "",
+    ) -> Entry:
+        """Writes what ``compute`` makes of the current object (a fresh dict); computed again when somebody was faster."""
+        for _ in range(CONFLICT_RETRIES + 1):
+            existing = await self.current(kind, namespace, name)
+            old = decode_entry(kind, existing)
+            new = compute(decode_entry(kind, existing))
+            change = prepare_update(
+                kind, existing, old, new, options, subresource, allocator=self.allocators.get(kind.resource)
+            )
+            try:
+                return await self.commit(change, options.dry_run, existing)
+            except GuardFailed as failed:
+                if failed.guard.key != existing.key:
+                    raise await self._guard_error(kind, namespace, failed, name) from failed
+                await self.barrier()
+        raise errors.conflict(kind.group, kind.plural, name)
+
+    async def patch(
+        self, kind: Kind, namespace: str, name: str, patch: patching.Patch, options: Options, subresource: str = ""
+    ) -> tuple[Entry, bool]:
+        """Returns the entry and whether server-side apply created it."""
+        for _ in range(CONFLICT_RETRIES + 1):
+            try:
+                existing = await self.current(kind, namespace, name)
+            except errors.StatusError as error:
+                if patch.type == "apply" and error.is_not_found and not subresource:
+                    obj = patching.new_from_apply(kind, namespace, name, patch, options)
+                    return await self._create_applied(kind, namespace, obj, patch, options), True
+                raise
+            old = decode_entry(kind, existing)
+            new, locked, tracked = patching.patched(kind, old, patch, options, subresource)
+            if locked and locked != str(existing.revision):
+                raise errors.conflict(kind.group, kind.plural, name)
+            if new["metadata"].get("name") != name:
+                raise errors.bad_request(
+                    f"the name of the object ({new['metadata'].get('name', '')}) does not match the name on the URL ({name})"
+                )
+            change = prepare_update(
+                kind,
+                existing,
+                old,
+                new,
+                options,
+                subresource,
+                tracked=tracked,
+                allocator=self.allocators.get(kind.resource),
+            )
+            try:
+                return await self.commit(change, options.dry_run, existing), False
+            except GuardFailed as failed:
+                if failed.guard.key != existing.key:
+                    raise await self._guard_error(kind, namespace, failed, name) from failed
+                if locked:
+                    raise errors.conflict(kind.group, kind.plural, name) from failed
+                await self.barrier()
+        raise errors.conflict(kind.group, kind.plural, name)
+
+    async def _create_applied(
+        self, kind: Kind, namespace: str, obj: Object, patch: patching.Patch, options: Options
+    ) -> Entry:
+        managed = obj["metadata"].pop("managedFields", None)
+        guard = await self._namespace_guard(kind, namespace, obj)
+        change = prepare_create(kind, namespace, obj, options, guard, self.allocators.get(kind.resource))
+        if managed is not None:
+            obj["metadata"]["managedFields"] = managed
+            write = change.writes[0]
+            body = encode_body(stored_form(kind, obj))
+            change = change._replace(writes=(write._replace(body=body),), body=body)
+        try:
+            return await self.commit(change, options.dry_run)
+        except GuardFailed as failed:
+            raise await self._guard_error(kind, namespace, failed, obj["metadata"]["name"]) from failed
+
+    async def delete(self, kind: Kind, namespace: str, name: str, options: DeleteOptions) -> tuple[Entry, bool]:
+        """Returns the object's last known entry and whether it is gone (else it waits for its finalizers)."""
+        for _ in range(CONFLICT_RETRIES + 1):
+            existing = await self.current(kind, namespace, name)
+            meta = existing.meta
+            if options.uid and options.uid != meta.uid:
+                why = f"Precondition failed: UID in precondition: {options.uid}, UID in object meta: {meta.uid}"
+                raise errors.conflict(kind.group, kind.plural, name, why)
+            if options.resource_version and options.resource_version != str(existing.revision):
+                why = (
+                    f"Precondition failed: ResourceVersion in precondition: {options.resource_version}, "
+                    f"ResourceVersion in object meta: {existing.revision}"
+                )
+                raise errors.conflict(kind.group, kind.plural, name, why)
+            if kind.resource == "namespaces" and name in UNDELETABLE:
+                raise errors.forbidden("", "namespaces", name, "this namespace may not be deleted")
+            old = decode_entry(kind, existing)
+            admit(kind, "DELETE", None, old, options.user)
+            marked = mark_deleted(kind, old, options, rfc3339())
+            if marked is None:
+                change = prepare_removal(existing)
+                if (allocator := self.allocators.get(kind.resource)) is not None:
+                    change = change._replace(writes=change.writes + allocator.release(old).writes)
+            elif marked is old:
+                return existing, False  # already on its way
+            else:
+                guard = Guard(existing.key, revision=existing.revision)
+                body = encode_body(stored_form(kind, marked))
+                change = Change((guard,), (Write(existing.key, body, meta.uid, terminating=True),), body)
+            try:
+                return await self.commit(change, options.dry_run, existing), change.deleted
+            except GuardFailed as failed:
+                if failed.revision == 0:
+                    await self.barrier()
+                    raise errors.not_found(kind.group, kind.plural, name) from failed
+                await self.barrier()
+        raise errors.conflict(kind.group, kind.plural, name)
+
+    async def delete_collection(self, kind: Kind, entries: Sequence[Entry], options: DeleteOptions) -> list[Entry]:
+        """Deletes what a list selected, concurrently; what vanished meanwhile is fine."""
+
+        async def one(entry: Entry) -> Entry | None:
+            try:
+                return (await self.delete(kind, entry.key.namespace, entry.key.name, options))[0]
+            except errors.StatusError as error:
+                if error.is_not_found:
+                    return None
+                raise
+
+        deleted: list[Entry] = []
+        for start in range(0, len(entries), 500):
+            results = await asyncio.gather(*(one(entry) for entry in entries[start : start + 500]))
+            deleted.extend(entry for entry in results if entry is not None)
+        return deleted
+
+    async def commit(self, change: Change, dry_run: bool = False, existing: Entry | None = None) -> Entry:
+        """Carries out one change. Raises GuardFailed, or StatusError when the store cannot tell."""
+        if change.unchanged and existing is not None:
+            return existing
+        key = change.writes[0].key
+        if dry_run:
+            for guard in change.guards:
+                self._check_guard(guard)
+            return Entry(key, existing.revision if existing else 0, change.body)
+        revisions = await self.transact(change.guards, change.writes)
+        return Entry(key, revisions[0], change.body)
+
+    async def transact(self, guards: Sequence[Guard], writes: Sequence[Write]) -> list[int]:
+        try:
+            return await self.store.commit(Transaction(guards, writes))
+        except StoreUnavailable as error:
+            raise errors.service_unavailable(f"storage is not reachable: {error}") from error
+        except OutcomeUnknown as error:
+            raise errors.timeout(f"the connection to storage was lost and the outcome is unknown: {error}") from error
+
+    def _check_guard(self, guard: Guard) -> None:
+        entry = self.cache.get(*guard.key)
+        revision = entry.revision if entry else 0
+        terminating = bool(entry and entry.meta.deletionTimestamp)
+        if guard.absent and entry is not None:
+            raise GuardFailed(guard, revision)
+        if guard.alive and (entry is None or terminating):
+            raise GuardFailed(guard, revision, terminating)
+        if guard.revision and guard.revision != revision:
+            raise GuardFailed(guard, revision)
+
+    async def _namespace_guard(self, kind: Kind, namespace: str, obj: Object) -> Guard | None:
+        """Objects are only created in a namespace that exists and does not end."""
+        if not kind.namespaced:
+            return None
+        entry = self.cache.get("namespaces", "", namespace)
+        if entry is None:
+            await self.barrier()
+            entry = self.cache.get("namespaces", "", namespace)
+        if entry is None:
+            raise errors.not_found("", "namespaces", namespace)
+        if entry.meta.deletionTimestamp:
+            raise namespace_terminating(kind, namespace, obj["metadata"].get("name", ""))
+        return Guard(Key("namespaces", "", namespace), alive=True)
+
+    async def _guard_error(self, kind: Kind, namespace: str, failed: GuardFailed, name: str) -> errors.StatusError:
+        if failed.guard.key.resource == "namespaces" and failed.guard.alive:
+            if failed.revision:
+                return namespace_terminating(kind, namespace, name)
+            return errors.not_found("", "namespaces", namespace)
+        if failed.guard.absent and failed.guard.key.name == name:
+            return errors.already_exists(kind.group, kind.plural, name)
+        return errors.conflict(kind.group, kind.plural, name)
+
+
+def namespace_terminating(kind: Kind, namespace: str, name: str) -> errors.StatusError:
+    why = f"unable to create new content in namespace {namespace} because it is being terminated"
+    error = errors.forbidden(kind.group, kind.plural, name, why)
+    assert error.details is not None
+    error.details["causes"] = [
+        {
+            "reason": "NamespaceTerminating",
+            "message": f"namespace {namespace} is being terminated",
+            "field": "metadata.namespace",
+        }
+    ]
+    return error
+
+
+def copy_object(obj: Object) -> Object:
+    """A deep copy of plain JSON (7 times faster than copy.deepcopy)."""
+    return orjson.loads(orjson.dumps(obj))

@@ -1,0 +1,67 @@
+"""The scale subresource: ``autoscaling/v1 Scale`` as a view of a workload's replicas."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.catalog.kind import Kind
+from app.core import errors
+from app.core.selectors import selector_from_object
+from app.watch import Entry
+
+from .codec import decode_entry
+
+Object = dict[str, Any]
+
+
+def scale_of(kind: Kind, entry: Entry) -> Object:
+    """The Scale object of a workload."""
+    assert kind.scale is not None
+    obj = decode_entry(kind, entry)
+    metadata = obj["metadata"]
+    view = {
+        k: metadata[k] for k in ("name", "namespace", "uid", "resourceVersion", "creationTimestamp") if k in metadata
+    }
+    status: Object = {"replicas": _lookup(obj, kind.scale.status_replicas) or 0}
+    selector = _lookup(obj, kind.scale.label_selector) if kind.scale.label_selector else None
+    if isinstance(selector, dict):
+        selector = (
+            str(selector_from_object(selector)) if kind.resource != "replicationcontrollers" else _pairs(selector)
+        )
+    if selector:
+        status["selector"] = selector
+    replicas = _lookup(obj, kind.scale.spec_replicas)
+    spec = {"replicas": replicas} if replicas else {}
+    return {"kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": view, "spec": spec, "status": status}
+
+
+def with_replicas(kind: Kind, obj: Object, scale: Object) -> Object:
+    """``obj`` with the replicas that ``scale`` asks for. Raises StatusError 422."""
+    assert kind.scale is not None
+    replicas = (scale.get("spec") or {}).get("replicas", 0)
+    name = obj["metadata"]["name"]
+    if not isinstance(replicas, int) or isinstance(replicas, bool):
+        raise errors.bad_request('Scale in version "v1" cannot be handled as a Scale: spec.replicas must be an integer')
+    if replicas < 0:
+        found = [errors.FieldError.invalid("spec.replicas", replicas, "must be greater than or equal to 0")]
+        raise errors.invalid("autoscaling", "Scale", name, found)
+    version = (scale.get("metadata") or {}).get("resourceVersion")
+    if version and version != obj["metadata"]["resourceVersion"]:
+        raise errors.conflict(kind.group, kind.plural, name)
+    parent, path = obj, kind.scale.spec_replicas.strip(".").split(".")
+    for step in path[:-1]:
+        parent = parent.setdefault(step, {})
+    parent[path[-1]] = replicas
+    return obj
+
+
+def _lookup(obj: Any, path: str) -> Any:
+    for step in path.strip(".").split("."):
+        if not isinstance(obj, dict):
+            return None
+        obj = obj.get(step)
+    return obj
+
+
+def _pairs(labels: Object) -> str:
+    return ",".join(f"{k}={v}" for k, v in sorted(labels.items()))

@@ -1,0 +1,43 @@
+"""What `kafila serve` can be told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Role = Literal["all", "api", "workers"]
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="KAFILA_", extra="forbid")
+
+    data_dir: Path = Field(Path(".data"), description="Kubeconfig, certificates and the embedded database.")
+    bind: str = Field("127.0.0.1:5443", description="HOST:PORT to serve on; port 0 takes a free one.")
+    advertise: str = Field("", description="HOST or HOST:PORT that clients use, when it is not the bound one.")
+    database_url: str | None = Field(None, description="postgresql://…; without it an embedded PostgreSQL is started.")
+    role: Role = "all"
+    feature_gates: str = Field("", description="Karmada's feature gates: A=true,B=false.")
+    controllers: str = Field("*", description="Controllers to run: '*' all, 'x' only x, '-x' all but x.")
+    history: float = Field(3600.0, description="Seconds of history that watches can resume from.", ge=60)
+    service_cidr: str = Field("10.96.0.0/12", description="Range of cluster IPs.")
+    cluster_status_frequency: float = Field(10.0, description="Seconds between two looks at a member.", gt=0)
+    skipped_namespaces: str = Field("kube-.*", description="Regular expression of namespaces that are not propagated.")
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @property
+    def host(self) -> str:
+        return self.bind.rpartition(":")[0].strip("[]") or "127.0.0.1"
+
+    @property
+    def port(self) -> int:
+        return int(self.bind.rpartition(":")[2])
+
+    def runs(self, controller: str) -> bool:
+        """Whether ``--controllers`` lets a controller run (kube-controller-manager's grammar)."""
+        listed = [part.strip() for part in self.controllers.split(",") if part.strip()]
+        if f"-{controller}" in listed:
+            return False
+        return controller in listed or "*" in listed

@@ -1,0 +1,182 @@
+"""Current objects and recent events by resource, fed by the store in revision order."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
+from typing import final
+
+from sortedcontainers import SortedDict
+
+from app.store.interface import Row, Store
+
+from .entry import Entry, Event
+from .watcher import Waiters
+
+EVENTS_KEPT = 2048  # per resource; older ones come from the log
+FRAME_WINDOW = 256  # only the newest events keep their encodings
+
+
+Listener = Callable[[Event], None]
+
+
+def path_of(namespace: str, name: str) -> str:
+    return f"{namespace}/{name}" if namespace else name
+
+
+@final
+class Resource:
+    """All objects of one resource, sorted as Kubernetes lists them, and the newest events."""
+
+    __slots__ = ("changed", "dropped", "events", "listeners", "name", "objects", "waiters")
+
+    def __init__(self, name: str, revision: int) -> None:
+        self.name = name
+        self.objects: SortedDict = SortedDict()
+        self.events: list[Event] = []
+        self.dropped = revision  # every event with a higher revision is in ``events``
+        self.changed = revision  # revision of the last change
+        self.waiters = Waiters()
+        self.listeners: list[Listener] = []
+
+    def get(self, namespace: str, name: str) -> Entry | None:
+        return self.objects.get(path_of(namespace, name))
+
+    def entries(self, namespace: str = "", after: str | None = None) -> Iterator[Entry]:
+        """Entries in order, of one namespace when given, behind the path ``after`` when given."""
+        low = f"{namespace}/" if namespace else None
+        high = f"{namespace}0" if namespace else None  # "0" is the character after "/"
+        if after is not None and (low is None or after >= low):
+            keys = self.objects.irange(after, high, (False, False))
+        else:
+            keys = self.objects.irange(low, high, (False, False))
+        objects = self.objects
+        for key in keys:
+            yield objects[key]
+
+    def put(self, row: Row) -> Event:
+        path = path_of(row.key.namespace, row.key.name)
+        old = self.objects.get(path)
+        entry = Entry(row.key, row.revision, row.body)
+        if row.deleted:
+            self.objects.pop(path, None)
+            event = Event(row.revision, old, None, entry)
+        else:
+            self.objects[path] = entry
+            event = Event(row.revision, old, entry, None)
+        self.events.append(event)
+        self.changed = row.revision
+        if len(self.events) > FRAME_WINDOW:
+            self.events[-FRAME_WINDOW - 1].frames = None
+        if len(self.events) >= 2 * EVENTS_KEPT:
+            self.dropped = self.events[EVENTS_KEPT - 1].revision
+            del self.events[:EVENTS_KEPT]
+        return event
+
+    def events_after(self, revision: int) -> list[Event] | None:
+        """Events with a higher revision, None when memory does not reach back that far."""
+        if revision < self.dropped:
+            return None
+        events = self.events
+        if not events or events[-1].revision <= revision:
+            return []
+        return events[bisect_right(events, revision, key=_revision_of) :]
+
+    def at(self, revision: int) -> SortedDict | None:
+        """The objects as they were at ``revision``, None when memory does not reach back that far."""
+        if revision >= self.changed:
+            return self.objects
+        events = self.events_after(revision)
+        if events is None:
+            return None
+        objects = self.objects.copy()
+        for event in reversed(events):
+            path = path_of(event.key.namespace, event.key.name)
+            if event.old is None:
+                objects.pop(path, None)
+            else:
+                objects[path] = event.old
+        return objects
+
+
+def _revision_of(event: Event) -> int:
+    return event.revision
+
+
+@final
+class Cache:
+    """Everything this process has seen of the store."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.revision = 0
+        self.epoch = 0  # rises when the history changed under us: watches of an older epoch are over
+        self.reset = asyncio.Event()  # set when everything has to be loaded again
+        self.loaded_at = 0.0
+        self._resources: dict[str, Resource] = {}
+        self._listeners: list[Listener] = []  # of all resources
+        self._reset_listeners: list[Callable[[], None]] = []
+        store.subscribe(self._on_rows, self._on_reset)
+
+    async def load(self) -> None:
+        revision, objects = await self.store.snapshot()
+        kept = self._resources
+        self._resources = {}
+        for key, object_revision, body in objects:
+            resource = self.resource(key.resource, revision)
+            resource.objects[path_of(key.namespace, key.name)] = Entry(key, object_revision, body)
+        for name, old in kept.items():  # listeners and waiting watchers outlive a reset
+            resource = self.resource(name, revision)
+            resource.listeners = old.listeners
+            resource.waiters = old.waiters
+            resource.waiters.wake_all()
+        for resource in self._resources.values():
+            resource.dropped = resource.changed = revision
+        self.revision = revision
+        self.loaded_at = time.time()
+        for listener in self._reset_listeners:
+            listener()
+
+    def resource(self, name: str, revision: int | None = None) -> Resource:
+        resource = self._resources.get(name)
+        if resource is None:
+            resource = Resource(name, self.revision if revision is None else revision)
+            self._resources[name] = resource
+        return resource
+
+    def resources(self) -> Iterator[Resource]:
+        return iter(list(self._resources.values()))
+
+    def get(self, resource: str, namespace: str, name: str) -> Entry | None:
+        found = self._resources.get(resource)
+        return found.get(namespace, name) if found else None
+
+    def listen(self, resource: str, listener: Listener) -> None:
+        """Calls ``listener`` with every event of a resource, in revision order, synchronously."""
+        self.resource(resource).listeners.append(listener)
+
+    def listen_to_all(self, listener: Listener) -> None:
+        self._listeners.append(listener)
+
+    def on_reset(self, listener: Callable[[], None]) -> None:
+        """Called when everything was loaded anew: level-triggered consumers look at all objects again."""
+        self._reset_listeners.append(listener)
+
+    def _on_rows(self, rows: list[Row]) -> None:
+        for row in rows:
+            resource = self.resource(row.key.resource)
+            event = resource.put(row)
+            self.revision = row.revision
+            for listener in resource.listeners:
+                listener(event)
+            for listener in self._listeners:
+                listener(event)
+            resource.waiters.wake(row.key.namespace, row.key.name)
+
+    def _on_reset(self) -> None:
+        self.epoch += 1
+        self.reset.set()
+        for resource in self._resources.values():
+            resource.waiters.wake_all()

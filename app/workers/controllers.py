@@ -1,0 +1,40 @@
+"""All controllers and how they are wired: which exist, which run, in which order they start."""
+
+from __future__ import annotations
+
+from typing import Protocol, final
+
+from app.reconcile.events import Recorder
+from app.reconcile.kubernetes.garbage import GarbageCollector
+from app.reconcile.kubernetes.namespaces import NamespaceController
+from app.registry import Registry
+from app.settings import Settings
+
+
+class Controller(Protocol):
+    name: str
+
+    def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+
+@final
+class Controllers:
+    def __init__(self, registry: Registry, settings: Settings) -> None:
+        self.recorder = Recorder(registry)
+        candidates: list[Controller] = [
+            NamespaceController(registry),
+            GarbageCollector(registry),
+        ]
+        self._controllers = [c for c in candidates if settings.runs(c.name)]
+
+    async def start(self) -> None:
+        self.recorder.start()
+        for controller in self._controllers:
+            controller.start()
+
+    async def stop(self) -> None:
+        for controller in reversed(self._controllers):
+            await controller.stop()
+        await self.recorder.stop()

@@ -1,0 +1,167 @@
+"""One process of the control plane: store, cache, API and controllers, in the order in which they need each other."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import os
+import signal
+from pathlib import Path
+from typing import final
+
+import structlog
+
+from app.api.app import ObjectsApp
+from app.api.server import Server, make_server
+from app.api.shell import build_shell
+from app.catalog.catalog import load_catalog
+from app.identity.certificates import issue
+from app.identity.keys import Keys, shared_keys
+from app.identity.kubeconfig import write_kubeconfig, write_private
+from app.registry import Registry
+from app.registry.bootstrap import bootstrap
+from app.settings import Settings
+from app.store import open_store
+from app.store.interface import Store
+from app.watch import Cache
+
+from .controllers import Controllers
+from .leader import Leader
+
+log = structlog.get_logger(__name__)
+
+
+@final
+class Process:
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.stopping = asyncio.Event()
+        self.ready = False
+        self.port = settings.port
+
+    async def run(self) -> None:
+        """Serves until :meth:`stop`."""
+        settings = self.settings
+        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        store = await open_store(settings.database_url, settings.data_dir)
+        try:
+            await self._serve(store)
+        finally:
+            await store.close()
+
+    def stop(self) -> None:
+        self.stopping.set()
+
+    async def _serve(self, store: Store) -> None:
+        cache = Cache(store)
+        await store.open()
+        await cache.load()
+        registry = Registry(load_catalog(), store, cache)
+        keys = await shared_keys(store, cache)
+        controllers = Controllers(registry, self.settings)
+        leader = Leader(store, "controllers", controllers.start, controllers.stop)
+        server: Server | None = None
+        app: ObjectsApp | None = None
+        async with asyncio.TaskGroup() as tasks:
+            if self.settings.role != "workers":
+                app = ObjectsApp(registry, build_shell({"storage": self._storage_check(store)}))
+                server = self._server(app, keys)
+                tasks.create_task(server.serve(sockets=None))
+                await _started(server)
+                self.port = server.servers[0].sockets[0].getsockname()[1]
+            await bootstrap(registry, self.settings.host, self.port, self._first_address())
+            if self.settings.role != "workers":
+                self._write_kubeconfig(keys)
+            if self.settings.role != "api":
+                leader.start()
+            compaction = tasks.create_task(self._compact(store))
+            reload = tasks.create_task(self._reload_after_reset(cache))
+            self.ready = True
+            log.info("ready", server=self.server_url, kubeconfig=str(self.settings.data_dir / "kubeconfig"))
+            await self.stopping.wait()
+            self.ready = False
+            compaction.cancel()
+            reload.cancel()
+            if app is not None and server is not None:
+                app.draining.set()
+                server.should_exit = True
+            await leader.stop()
+
+    @property
+    def server_url(self) -> str:
+        given = self.settings.advertise or self.settings.host
+        return f"https://{given}" if ":" in given else f"https://{given}:{self.port}"
+
+    def _first_address(self) -> str:
+        return str(ipaddress.ip_network(self.settings.service_cidr)[1])
+
+    def _server(self, app: ObjectsApp, keys: Keys) -> Server:
+        directory = self.settings.data_dir / "pki"
+        directory.mkdir(mode=0o700, exist_ok=True)
+        hosts = ["localhost", "127.0.0.1", "::1", "kubernetes", "kubernetes.default", "kubernetes.default.svc"]
+        hosts += [self._first_address(), self.settings.host]
+        if self.settings.advertise:
+            hosts.append(self.settings.advertise.rpartition(":")[0] or self.settings.advertise)
+        serving = issue(keys.authority, "kafila", hosts=list(dict.fromkeys(h for h in hosts if h != "0.0.0.0")))
+        write_private(directory / "server.crt", serving.certificate)
+        write_private(directory / "server.key", serving.key)
+        write_private(directory / "ca.crt", keys.authority.certificate)
+        settings = self.settings
+        return make_server(
+            app, settings.host, settings.port, directory / "server.crt", directory / "server.key", directory / "ca.crt"
+        )
+
+    def _write_kubeconfig(self, keys: Keys) -> None:
+        admin = issue(keys.authority, "system:admin", ["system:masters"])
+        write_kubeconfig(self.settings.data_dir / "kubeconfig", self.server_url, keys.authority.certificate, admin)
+
+    def _storage_check(self, store: Store):  # type: ignore[no-untyped-def]
+        def check() -> str | None:
+            if self.stopping.is_set():
+                return "shutting down"
+            return None if getattr(store, "connected", True) else "storage is not reachable"
+
+        return check
+
+    async def _compact(self, store: Store) -> None:
+        period = min(300.0, self.settings.history / 2)
+        while True:
+            await asyncio.sleep(period)
+            with contextlib.suppress(Exception):
+                await store.compact(self.settings.history)
+
+    async def _reload_after_reset(self, cache: Cache) -> None:
+        """The database went back in time: everything known is dropped and read again."""
+        while True:
+            await cache.reset.wait()
+            cache.reset.clear()
+            log.warning("history changed under us, loading everything again")
+            await cache.load()
+
+
+async def _started(server: Server) -> None:
+    while not server.started:
+        if server.should_exit:
+            raise SystemExit("cannot listen")
+        await asyncio.sleep(0.005)
+
+
+def run(settings: Settings) -> None:
+    """Blocks until SIGTERM or SIGINT."""
+    import uvloop
+
+    async def main() -> None:
+        process = Process(settings)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, process.stop)
+        await process.run()
+
+    os.umask(0o077)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main())
+
+
+def kubeconfig_of(data_dir: Path) -> Path:
+    return data_dir / "kubeconfig"
