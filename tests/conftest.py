@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-import asyncpg
+import psycopg
 import pytest
 
 from app.store.embedded import EmbeddedPostgres
@@ -32,14 +32,10 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-async def postgres_dsn(postgres_server: str) -> AsyncIterator[str]:
+def postgres_dsn(postgres_server: str) -> Iterator[str]:
     """DSN of an empty migrated database, dropped afterwards."""
     name = f"test_{next(_numbers)}"
-    maintenance = postgres_server.replace("/kafila?", "/postgres?")
-    connection = await asyncpg.connect(maintenance)
-    try:
-        await connection.execute(f"CREATE DATABASE {name} TEMPLATE kafila")
+    with psycopg.connect(postgres_server.replace("/kafila?", "/postgres?"), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE kafila")
         yield postgres_server.replace("/kafila?", f"/{name}?")
-        await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
-    finally:
-        await connection.close()
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")

@@ -239,7 +239,8 @@ async def _wait_for_predecessor(data: Path) -> None:
                 f"a PostgreSQL with process id {pid} is still using {data}: stop it first (kill -INT {pid})"
             )
         await asyncio.sleep(0.01)
-    (data / "postmaster.pid").unlink(missing_ok=True)
+    if sys.platform == "linux":  # elsewhere PostgreSQL judges its pid file itself
+        (data / "postmaster.pid").unlink(missing_ok=True)
 
 
 def _running_server(data: Path) -> int | None:

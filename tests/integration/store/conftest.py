@@ -1,0 +1,63 @@
+"""Every contract test runs over the store in memory and over PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+
+from app.store.interface import Row, Store, StoredObject
+from app.store.memory import MemoryDatabase, MemoryStore
+from app.store.postgres import PostgresStore
+
+
+class Subscriber:
+    """Follows a store from its snapshot, as a cache does."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.start = 0
+        self.snapshot: list[StoredObject] = []
+        self.rows: list[Row] = []
+        self.resets = 0
+        store.subscribe(self.rows.extend, self._reset)
+
+    def _reset(self) -> None:
+        self.resets += 1
+
+    async def begin(self) -> Subscriber:
+        self.start, self.snapshot = await self.store.snapshot()
+        return self
+
+
+Connect = Callable[[], Awaitable[Store]]
+
+
+@pytest.fixture(params=["memory", "postgres"])
+def make(request: pytest.FixtureRequest) -> Callable[[], Store]:
+    if request.param == "memory":
+        database = MemoryDatabase()
+        return lambda: MemoryStore(database)
+    dsn = request.getfixturevalue("postgres_dsn")
+    return lambda: PostgresStore(dsn)
+
+
+@pytest.fixture
+async def connect(make: Callable[[], Store]) -> AsyncIterator[Connect]:
+    """Opens stores over one database: each is what one process has."""
+    opened: list[Store] = []
+
+    async def connect() -> Store:
+        store = make()
+        await store.open()
+        opened.append(store)
+        return store
+
+    yield connect
+    for store in opened:
+        await store.close()
+
+
+@pytest.fixture
+async def store(connect: Connect) -> Store:
+    return await connect()

@@ -1,0 +1,144 @@
+"""The past: log pages, lists at a revision, compaction, resuming, leases."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from app.core.resources import Key
+from app.store.interface import Compacted, Guard, Store, StoredObject, Transaction, Write
+
+from .conftest import Connect, Subscriber
+
+
+def write(key: Key, text: bytes | None) -> Transaction:
+    return Transaction([], [Write(key, text)])
+
+
+async def _random_history(store: Store, steps: int) -> list[tuple[int, dict[Key, StoredObject]]]:
+    """The state after each of many random writes, by a model."""
+    rng = random.Random(steps)
+    state: dict[Key, StoredObject] = {}
+    states = [(await store.head(), {})]
+    for step in range(steps):
+        key = Key(rng.choice(["pods", "services"]), rng.choice(["a", "b"]), f"n{rng.randrange(6)}")
+        if key in state and rng.random() < 0.3:
+            [revision] = await store.commit(write(key, None))
+            del state[key]
+        else:
+            text = b"%d" % step
+            [revision] = await store.commit(write(key, text))
+            state[key] = StoredObject(key, revision, text)
+        states.append((revision, dict(state)))
+    return states
+
+
+def _expected(state: dict[Key, StoredObject], resource: str) -> list[StoredObject]:
+    return [state[key] for key in sorted(state) if key.resource == resource]
+
+
+async def test_lists_are_exact_at_every_revision(store: Store) -> None:
+    states = await _random_history(store, 120)
+    for revision, state in states:
+        assert await store.list_at("pods", revision) == _expected(state, "pods")
+    assert await store.list_at("nothing", states[-1][0]) == []
+
+
+async def test_log_pages_join_and_know_what_was_before(store: Store) -> None:
+    states = await _random_history(store, 60)
+    start, head = states[0][0], states[-1][0]
+    rows = []
+    while True:
+        page = await store.read_log(rows[-1].revision if rows else start, 7)
+        rows += page.rows
+        assert (page.compacted, page.head) == (0, head)
+        if len(page.rows) < 7:
+            break
+    assert [row.revision for row in rows] == [revision for revision, _ in states[1:]]
+    for row, (_, before), (_, after) in zip(rows, states, states[1:], strict=False):
+        found = before.get(row.key)
+        assert (row.previous, row.previous_body) == ((found.revision, found.body) if found else (0, None))
+        assert row.deleted == (row.key not in after)
+        assert row.body == (after[row.key].body if not row.deleted else found.body)
+
+
+async def test_compaction_keeps_the_present_and_refuses_the_past(store: Store) -> None:
+    states = await _random_history(store, 50)
+    head, state = states[-1]
+    assert await store.compact(3600) == 0
+    assert await store.compact(0) == head
+    for ask in (store.read_log(head - 1), store.list_at("pods", head - 1)):
+        with pytest.raises(Compacted) as refused:
+            await ask
+        assert (refused.value.asked, refused.value.compacted) == (head - 1, head)
+    assert (await store.read_log(head)).rows == []
+    assert await store.list_at("pods", head) == _expected(state, "pods")
+    [revision] = await store.commit(write(Key("pods", "a", "n0"), b"new"))
+    [row] = (await store.read_log(head)).rows
+    before = state.get(row.key)
+    assert (row.revision, row.previous_body) == (revision, before.body if before else None)
+    assert await store.list_at("pods", head) == _expected(state, "pods")
+    assert await store.compact(3600) == head  # never goes back
+
+
+async def test_a_new_process_resumes_where_another_stopped(connect: Connect) -> None:
+    first = await connect()
+    revisions = [(await first.commit(write(Key("pods", "a", f"p{i}"), b"%d" % i)))[0] for i in range(10)]
+    await first.close()
+    second = await connect()
+    subscriber = await Subscriber(second).begin()
+    assert subscriber.start == revisions[-1]
+    assert [o.revision for o in subscriber.snapshot] == revisions
+    assert [row.revision for row in (await second.read_log(revisions[3])).rows] == revisions[4:]
+    [last] = await second.commit(write(Key("pods", "a", "new"), b"x"))
+    assert [row.revision for row in subscriber.rows] == [last]
+    assert [o.key.name async for o in second.listing()] == ["new", *(f"p{i}" for i in range(10))]
+
+
+async def test_no_rows_before_the_snapshot(connect: Connect) -> None:
+    store = await connect()
+    rows: list[object] = []
+    store.subscribe(rows.extend, lambda: None)
+    await store.commit(write(Key("pods", "a", "early"), b"x"))
+    assert rows == []
+    await store.snapshot()
+    await store.commit(write(Key("pods", "a", "late"), b"x"))
+    assert len(rows) == 1
+
+
+async def test_leases_exclude_and_count(connect: Connect) -> None:
+    one, two = await connect(), await connect()
+    held = await one.acquire_lease("shard-1", "one", 60)
+    assert held is not None
+    assert await two.acquire_lease("shard-1", "two", 60) is None
+    assert await one.acquire_lease("shard-1", "one", 60) == held  # renewed
+    assert await two.acquire_lease("shard-2", "two", 60) is not None
+    await one.release_lease(held)
+    taken = await two.acquire_lease("shard-1", "two", 60)
+    assert taken is not None
+    assert taken.token > held.token
+    await one.release_lease(held)  # no longer its own: nothing happens
+    assert await one.acquire_lease("shard-1", "one", 60) is None
+
+
+async def test_an_expired_lease_can_be_taken(connect: Connect) -> None:
+    one, two = await connect(), await connect()
+    held = await one.acquire_lease("shard", "one", 0)
+    taken = None
+    while taken is None:  # the database's clock has to move on
+        taken = await two.acquire_lease("shard", "two", 60)
+    assert held is not None
+    assert taken.token == held.token + 1
+    assert await one.acquire_lease("shard", "one", 60) is None
+
+
+async def test_a_guard_on_a_deleted_object_fails_with_revision_zero(store: Store) -> None:
+    from app.store.interface import GuardFailed
+
+    key = Key("pods", "a", "x")
+    [revision] = await store.commit(write(key, b"x"))
+    await store.commit(write(key, None))
+    with pytest.raises(GuardFailed) as failed:
+        await store.commit(Transaction([Guard(key, revision=revision)], [Write(key, b"y")]))
+    assert failed.value.revision == 0
