@@ -88,6 +88,7 @@ class Kind:
     categories: tuple[str, ...] = ()
     subresources: tuple[str, ...] = ()  # "status", "scale", "token" …
     scale: Scale | None = None
+    storage_resource: str = ""  # where objects live when that is another resource: events.k8s.io's are "events"
     storage_version: str = ""  # version whose bodies are stored; "" when it is this one
     to_storage: Callable[[Object], Object] | None = None  # conversions, when the shapes differ
     from_storage: Callable[[Object], Object] | None = None
@@ -103,8 +104,8 @@ class Kind:
 
     @property
     def resource(self) -> str:
-        """The key of storage: GroupResource, the same for all versions."""
-        return group_resource(self.group, self.plural)
+        """The key of storage: GroupResource, the same for all versions (and groups that share their objects)."""
+        return self.storage_resource or group_resource(self.group, self.plural)
 
     @property
     def gvk(self) -> GroupVersionKind:

@@ -199,7 +199,9 @@ def write(name: str, source: Json, tables: dict[str, Json]) -> None:
     """One entry per line: small in git, and a change shows as the lines it touches."""
     parts = [f'"source":{compact(source)}']
     for key, table in tables.items():
-        lines = (f"{compact(k)}:{compact(v)}" for k, v in table.items()) if isinstance(table, dict) else map(compact, table)
+        lines = (
+            (f"{compact(k)}:{compact(v)}" for k, v in table.items()) if isinstance(table, dict) else map(compact, table)
+        )
         opened, closed = "{}" if isinstance(table, dict) else "[]"
         parts.append(f'"{key}":{opened}\n' + ",\n".join(lines) + f"\n{closed}")
     OUT.mkdir(parents=True, exist_ok=True)
