@@ -1,5 +1,1 @@
-"""One tree of settings: flags of `kafila serve`, or environment variables KAFILA_*."""
-
-from .settings import Role, Settings
-
-__all__ = ["Role", "Settings"]
+"""Settings of the program."""

@@ -1,0 +1,95 @@
+"""Printer columns of Karmada's kinds and the functions that fill a row."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from app.catalog.kind import Column, Object
+from app.core.clock import human_duration, parse_rfc3339
+from app.machinery import jsonpath
+
+Cells = Callable[[Object, float], list[Any]]
+
+NAME = Column("Name", "string", "name", "Name, unique within the namespace.")
+CREATED_AT = ".metadata.creationTimestamp"
+
+
+def additional(*columns: tuple[str, str, str] | tuple[str, str, str, str]) -> tuple[Sequence[Column], Cells]:
+    """Columns of a CustomResourceDefinition: (name, type, JSONPath[, description]). The object's name comes first."""
+    shown = [NAME]
+    readers = []
+    for name, kind, path, *description in columns:
+        text = description[0] if description else f"Custom resource definition column (in JSONPath format): {path}"
+        shown.append(Column(name, kind, description=text))
+        readers.append((jsonpath.compile(path), kind))
+
+    def cells(obj: Object, now: float) -> list[Any]:
+        row: list[Any] = [(obj.get("metadata") or {}).get("name", "")]
+        row.extend(_cell(read(obj), kind, now) for read, kind in readers)
+        return row
+
+    return tuple(shown), cells
+
+
+def _cell(values: list[Any], kind: str, now: float) -> Any:
+    """Only the first value is shown, and nothing when it is not of the column's type (strings show anything)."""
+    if not values or values[0] is None:
+        return None
+    first = values[0]
+    if kind == "date":
+        return age(first, now) if isinstance(first, str) else None
+    if kind == "string":
+        return _text(first)
+    if kind == "integer":
+        return int(first) if isinstance(first, (int, float)) and not isinstance(first, bool) else None
+    return first
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def age(stamp: Any, now: float) -> str:
+    if not isinstance(stamp, str) or not stamp:
+        return "<unknown>"
+    try:
+        return human_duration(now - parse_rfc3339(stamp))
+    except ValueError:
+        return "<invalid>"
+
+
+DEFAULT = additional(("Age", "date", CREATED_AT, "Time since the object was created."))
+
+CLUSTER = (
+    NAME,
+    Column("Version", description="Version of the cluster's API server."),
+    Column("Mode", description="Push or Pull: who carries objects to the cluster."),
+    Column("Ready", description="Whether the cluster takes workloads."),
+    Column("Age", description="Time since the cluster was registered."),
+    Column("Zones", description="Zones the cluster is in.", priority=1),
+    Column("Region", description="Region the cluster is in.", priority=1),
+    Column("Provider", description="Who runs the cluster.", priority=1),
+    Column("API-Endpoint", description="URL of the cluster's API server.", priority=1),
+    Column("Proxy-URL", description="Proxy on the way to the cluster.", priority=1),
+)
+
+
+def cluster_cells(obj: Object, now: float) -> list[Any]:
+    metadata, spec, status = obj["metadata"], obj.get("spec") or {}, obj.get("status") or {}
+    ready = next((c.get("status", "") for c in status.get("conditions") or () if c.get("type") == "Ready"), "Unknown")
+    return [
+        metadata.get("name", ""),
+        status.get("kubernetesVersion", ""),
+        spec.get("syncMode", ""),
+        ready,
+        age(metadata.get("creationTimestamp"), now),
+        ",".join(spec.get("zones") or ()) or "<none>",
+        spec.get("region") or "<none>",
+        spec.get("provider") or "<none>",
+        spec.get("apiEndpoint", ""),
+        spec.get("proxyURL") or "<none>",
+    ]
