@@ -13,8 +13,9 @@ from . import scalars
 from .duplicates import find_duplicates
 from .scalars import DecodeError, Mismatch, describe, go_type
 from .schema import Schema
+from .values import copy_json
 
-__all__ = ["DecodeError", "Decoder", "compile_decoder", "copy_json", "find_duplicates", "unknown_fields"]
+__all__ = ["DecodeError", "Decoder", "compile_decoder", "find_duplicates", "unknown_fields"]
 
 Object = dict[str, Any]
 Decoder = Callable[[Any], tuple[Object, list[str]]]
@@ -70,16 +71,6 @@ def _compile(schema: Schema) -> Node:
         case "any":
             return lambda value, dropped: copy_json(value)
     return scalars.decoder(schema)
-
-
-def copy_json(value: Any) -> Any:
-    """A deep copy of a JSON value."""
-    kind = value.__class__
-    if kind is dict:
-        return {key: copy_json(item) for key, item in value.items()}
-    if kind is list:
-        return [copy_json(item) for item in value]
-    return value
 
 
 def _list(schema: Schema) -> Node:

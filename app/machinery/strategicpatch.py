@@ -1,0 +1,320 @@
+"""Strategic merge patch: lists are merged by the keys and strategies that the type declares.
+
+Directives: ``$patch: replace|delete``, ``$retainKeys``, ``$setElementOrder/<list>``, ``$deleteFromPrimitiveList/<list>``.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final, Literal
+
+from .schema import Schema
+from .values import copy_json, same_json
+
+_DIRECTIVE: Final = "$patch"
+_RETAIN_KEYS: Final = "$retainKeys"
+_ORDER: Final = "$setElementOrder"
+_DELETE: Final = "$deleteFromPrimitiveList"
+
+Code = Literal[400, 422, 500]
+Object = dict[str, Any]
+
+
+class PatchError(ValueError):
+    """The patch cannot be applied; ``code`` is what kube-apiserver answers."""
+
+    def __init__(self, message: str, code: Code = 500) -> None:
+        super().__init__(message)
+        self.code: Code = code
+
+
+def apply(doc: Object, patch: Any, schema: Schema) -> Object:
+    """A new document that shares nothing with ``doc`` or ``patch``. Raises PatchError."""
+    if not isinstance(patch, dict):
+        raise PatchError("invalid JSON document", 400)
+    return _merge_map(copy_json(doc), copy_json(patch), schema)
+
+
+def _merge_map(original: Object, patch: Object, schema: Schema | None) -> Object:
+    """Both arguments belong to this call and may be changed."""
+    if _DIRECTIVE in patch:
+        directive = patch.pop(_DIRECTIVE)
+        if directive == "replace":
+            return patch
+        if directive == "delete":
+            return {}
+        raise PatchError(f"unknown patch type: {directive} in map: {_shown({**patch, _DIRECTIVE: directive})}")
+    if _RETAIN_KEYS in patch:
+        _retain_keys(original, patch)
+    if any(key.startswith(_ORDER) for key in patch):
+        _merge_ordered_lists(original, patch, schema)
+    for key, value in patch.items():
+        deletes = key.startswith(_DELETE)
+        if deletes:
+            key = _list_name(key, _DELETE, "invalid patch format of primitive list")
+        if value is None:
+            original.pop(key, None)
+            continue
+        current = original.get(key)
+        if current.__class__ is dict and value.__class__ is dict:
+            child, strategy = _child(schema, key)
+            original[key] = value if strategy == "replace" else _merge_map(current, value, child)
+        elif current.__class__ is list and value.__class__ is list:
+            child, strategy = _child(schema, key)
+            if strategy == "merge" or deletes:
+                original[key] = _merge_list(current, value, child, deletes)
+            else:
+                original[key] = value
+        elif deletes:
+            continue
+        elif current.__class__ in (dict, list) or value.__class__ in (dict, list):
+            _discard_nulls(value)
+            kept = _without_directives(value)
+            if kept is None:
+                original.pop(key, None)
+            else:
+                original[key] = kept
+        else:
+            original[key] = value
+    return original
+
+
+def _child(schema: Schema | None, key: str) -> tuple[Schema | None, str]:
+    """The schema of a member and its strategy apart from retainKeys, which is a directive of its own."""
+    if schema is None:
+        return None, ""
+    child = schema.fields.get(key) or (schema.items if schema.kind == "map" else None)
+    if child is None:
+        return None, ""
+    strategies = [strategy for strategy in child.patch_strategy if strategy != "retainKeys"]
+    return child, strategies[0] if strategies else ""
+
+
+def _list_name(key: str, prefix: str, problem: str) -> str:
+    name, slash, rest = key.partition("/")
+    if name != prefix or not slash:
+        raise PatchError(problem, 400)
+    return rest
+
+
+def _retain_keys(original: Object, patch: Object) -> None:
+    kept = patch.pop(_RETAIN_KEYS)
+    if not isinstance(kept, list):
+        raise PatchError("invalid patch format of retainKeys", 400)
+    for key, value in patch.items():
+        if value is not None and key not in kept and not key.startswith((_DELETE, _ORDER)):
+            raise PatchError("invalid patch format of retainKeys", 400)
+    for key in [key for key in original if key not in kept]:
+        del original[key]
+
+
+def _merge_ordered_lists(original: Object, patch: Object, schema: Schema | None) -> None:
+    """Merges every list that the patch orders, and takes it out of the patch."""
+    problem = "invalid patch format of setElementOrder list"
+    for directive in [key for key in patch if key.startswith(_ORDER)]:
+        order = patch.pop(directive)
+        if not isinstance(order, list):
+            raise _bad_type("[]interface {}", order)
+        key = _list_name(directive, _ORDER, problem)
+        found, patched = key in original, key in patch
+        current, changes = original.get(key) or [], patch.get(key) or []
+        for value in (original.get(key, []), patch.get(key, [])):
+            if not isinstance(value, list):
+                raise _bad_type("[]interface {}", value)
+        child, strategy = _child(schema, key)
+        merge_key = child.patch_merge_key if child else ""
+        _check_order(changes, order, merge_key)
+        before = list(current)
+        if found and patched:
+            merged = _merge_list(current, changes, child, False) if strategy == "merge" else changes
+        elif found:
+            merged = current
+        elif patched:
+            merged = _without_directives(changes)
+        else:
+            continue
+        _element_type(before, changes)
+        in_patch, server_only = _partition(merged, order, merge_key)
+        original[key] = _ordered(in_patch, server_only, order, before, merge_key)
+        patch.pop(key, None)
+
+
+def _check_order(changes: list[Any], order: list[Any], merge_key: str) -> None:
+    """The elements of the patch must stand in the order that the patch itself gives."""
+    if not changes or not order:
+        return
+    left = [item for item in changes if not (isinstance(item, dict) and _DIRECTIVE in item)]
+    wanted = iter(_keys(order, merge_key))
+    for key in _keys(left, merge_key):
+        if not any(same_json(key, candidate) for candidate in wanted):
+            raise PatchError(
+                f"The order in patch list:\n{_shown(changes)}\n doesn't match {_ORDER} list:\n{_shown(order)}\n"
+            )
+
+
+def _merge_list(original: list[Any], patch: list[Any], child: Schema | None, deletes: bool) -> list[Any]:
+    if not original and not patch:
+        return original
+    if _element_type(original, patch) is not dict:
+        if deletes:
+            return [item for item in original if not _contains(patch, item)]
+        merged: list[Any] = []
+        for item in original + patch:
+            if not _contains(merged, item):
+                merged.append(item)
+        in_patch, server_only = _partition(merged, patch, "")
+        return _ordered(in_patch, server_only, patch, original, "")
+    merge_key = child.patch_merge_key if child else ""
+    if not merge_key:
+        raise PatchError("cannot merge lists without merge key for struct")
+    original, patch = _apply_element_directives(original, patch, merge_key)
+    element = child.items if child else None
+    before = list(original)
+    merged = list(original)
+    for item in patch:
+        position = _position(merged, merge_key, _key(item, merge_key))
+        if position < 0:
+            merged.append(item)
+        else:
+            merged[position] = _merge_map(merged[position], item, element)
+    in_patch, server_only = _partition(merged, patch, merge_key)
+    return _ordered(in_patch, server_only, patch, before, merge_key)
+
+
+def _apply_element_directives(original: list[Any], patch: list[Any], merge_key: str) -> tuple[list[Any], list[Any]]:
+    rest, replace = [], False
+    for item in patch:
+        directive = item.get(_DIRECTIVE)
+        if _DIRECTIVE not in item:
+            rest.append(item)
+        elif directive == "delete":
+            doomed = _key(item, merge_key)
+            original = [one for one in original if not same_json(one.get(merge_key), doomed)]
+        elif directive == "replace":
+            replace = True
+        elif directive == "merge":
+            raise PatchError("merging lists cannot yet be specified in the patch")
+        else:
+            raise PatchError(f"unknown patch type: {directive} in map: {_shown(item)}")
+    return (rest, []) if replace else (original, rest)
+
+
+def _element_type(*lists: list[Any]) -> type:
+    """The one type that all elements have. Raises PatchError when they differ."""
+    types = {item.__class__ for items in lists for item in items}
+    if list in types:
+        raise PatchError("lists of lists are not supported", 422)
+    if len(types) > 1 and not types <= {int, float}:
+        raise PatchError(f"list element types are not identical: {_shown(lists)}")
+    if not types:
+        raise PatchError("no elements in any of the given slices")
+    return types.pop()
+
+
+def _key(item: Any, merge_key: str) -> Any:
+    if not isinstance(item, dict):
+        raise _bad_type("map[string]interface {}", item)
+    if merge_key not in item:
+        raise PatchError(f"map: {_shown(item)} does not contain declared merge key: {merge_key}")
+    return item[merge_key]
+
+
+def _keys(items: list[Any], merge_key: str) -> list[Any]:
+    return [_key(item, merge_key) for item in items] if merge_key else items
+
+
+def _position(items: list[Any], merge_key: str, key: Any) -> int:
+    for i, item in enumerate(items):
+        if not isinstance(item, dict):
+            raise PatchError(f"value for key {i} is not a map")
+        if merge_key in item and same_json(item[merge_key], key):
+            return i
+    return -1
+
+
+def _contains(items: list[Any], value: Any) -> bool:
+    return any(same_json(item, value) for item in items)
+
+
+def _partition(items: list[Any], by: list[Any], merge_key: str) -> tuple[list[Any], list[Any]]:
+    """Elements that the patch names, and those that only the server has."""
+    named = [item.get(merge_key) for item in by if isinstance(item, dict)] if merge_key else by
+    inside: list[Any] = []
+    outside: list[Any] = []
+    for item, key in zip(items, _keys(items, merge_key), strict=True):
+        (inside if _contains(named, key) else outside).append(item)
+    return inside, outside
+
+
+def _ordered(
+    in_patch: list[Any], server_only: list[Any], patch_order: list[Any], server_order: list[Any], merge_key: str
+) -> list[Any]:
+    """The patch's elements in its order, the server's in theirs; where both orders speak, the server's decides."""
+    in_patch = _sorted_by(in_patch, patch_order, merge_key)
+    server_only = _sorted_by(server_only, server_order, merge_key)
+    known = _keys(server_order, merge_key)
+
+    def rank(item: Any) -> int:
+        return _index_of(known, _key(item, merge_key) if merge_key else item)
+
+    out: list[Any] = []
+    i = j = 0
+    while i < len(server_only) and j < len(in_patch):
+        left, right = rank(server_only[i]), rank(in_patch[j])
+        if 0 <= left < right:
+            out.append(server_only[i])
+            i += 1
+        else:
+            out.append(in_patch[j])
+            j += 1
+    return out + server_only[i:] + in_patch[j:]
+
+
+def _sorted_by(items: list[Any], order: list[Any], merge_key: str) -> list[Any]:
+    known = _keys(order, merge_key)
+    return sorted(items, key=lambda item: _index_of(known, _key(item, merge_key) if merge_key else item))
+
+
+def _index_of(items: list[Any], value: Any) -> int:
+    for i, item in enumerate(items):
+        if same_json(item, value):
+            return i
+    return -1
+
+
+def _discard_nulls(value: Any) -> None:
+    """A new value must not bring nulls along: in a patch null means absent."""
+    if isinstance(value, dict):
+        for key in [key for key, item in value.items() if item is None]:
+            del value[key]
+        for item in value.values():
+            _discard_nulls(item)
+    elif isinstance(value, list):
+        for item in value:
+            _discard_nulls(item)
+
+
+def _without_directives(value: Any) -> Any:
+    """What is left of a new value; None when it is itself a directive."""
+    if isinstance(value, dict):
+        if _DIRECTIVE in value:
+            return None
+        cleaned = ((key, item if item is None else _without_directives(item)) for key, item in value.items())
+        return {key: item for key, item in cleaned if item is not None}
+    if isinstance(value, list):
+        kept = []
+        for item in value:
+            cleaned_item = _without_directives(item)
+            if cleaned_item is not None or item is None:
+                kept.append(cleaned_item)
+        return kept
+    return value
+
+
+def _bad_type(expected: str, actual: Any) -> PatchError:
+    names = {dict: "map[string]interface {}", list: "[]interface {}", str: "string", bool: "bool", int: "int64"}
+    return PatchError(f"expected a {expected}, but received a {names.get(actual.__class__, 'float64')}")
+
+
+def _shown(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
