@@ -13,6 +13,7 @@ import structlog
 from app.catalog.kind import Kind
 from app.core import errors
 from app.core.errors import StatusError
+from app.core.selectors import parse_fields
 from app.registry import Registry
 
 from . import documents, metrics, proxy
@@ -26,7 +27,7 @@ from .watching import serve_watch
 
 log = structlog.get_logger(__name__)
 Scope = dict[str, Any]
-ASGI = Callable[[Scope, Receive, Send], Awaitable[None]]
+ASGI = Callable[[Any, Any, Any], Awaitable[None]]
 PUBLIC = ("/healthz", "/livez", "/readyz", "/version")
 
 
@@ -110,9 +111,7 @@ class ObjectsApp:
             raise errors.method_not_supported(kind.group, kind.plural, "watch")
         options = list_options(request)
         if target.name:
-            from app.core.selectors import parse_field_selector
-
-            options = options._replace(fields=(*options.fields, *parse_field_selector(f"metadata.name={target.name}")))
+            options = options._replace(fields=(*options.fields, *parse_fields(f"metadata.name={target.name}")))
         accept = accept_of(request, kind)
         with metrics.watching(kind):
             await serve_watch(self.registry, kind, options, request, accept, receive, send, self.draining)

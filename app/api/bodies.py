@@ -11,7 +11,7 @@ from app.catalog.kind import Kind
 from app.catalog.protobuf import codec
 from app.core import errors
 from app.machinery import yaml
-from app.machinery.decode import find_duplicates
+from app.machinery.duplicates import find_duplicates
 from app.machinery.protobuf import ProtobufError, decode_envelope
 
 from .negotiation import PROTOBUF
@@ -67,7 +67,7 @@ def decode_json(body: bytes, kind: Kind | None, strict: bool) -> Document:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise errors.bad_request(_cannot(kind, f"couldn't get version/kind; json parse error: {error}")) from error
-    return Document(value, tuple(find_duplicates(body)) if strict else ())
+    return Document(value, tuple(find_duplicates(body, value)) if strict else ())
 
 
 def decode_yaml(body: bytes, kind: Kind | None) -> Document:

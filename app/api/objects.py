@@ -10,8 +10,7 @@ import orjson
 
 from app.catalog.kind import Kind
 from app.catalog.protobuf import codec
-from app.core import errors
-from app.core.selectors import SelectorError, parse_field_selector, parse_label_selector
+from app.core import errors, selectors
 from app.machinery import protobuf
 from app.registry import Registry
 from app.registry.codec import decode_entry, item_bytes, wire_bytes
@@ -47,9 +46,9 @@ def list_options(request: Request) -> ListOptions:
     target = request.target
     assert target is not None
     try:
-        labels = parse_label_selector(query["labelSelector"]) if query.get("labelSelector") else None
-        fields = tuple(parse_field_selector(query["fieldSelector"])) if query.get("fieldSelector") else ()
-    except SelectorError as error:
+        labels = selectors.parse(query["labelSelector"]) if query.get("labelSelector") else None
+        fields = selectors.parse_fields(query["fieldSelector"]) if query.get("fieldSelector") else ()
+    except selectors.SelectorError as error:
         raise errors.bad_request(str(error)) from error
     limit = query.get("limit", "")
     if limit and not limit.lstrip("-").isdigit():

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple, final
+from typing import NamedTuple, cast, final
 from urllib.parse import parse_qsl, unquote
 
 from app.core import errors
 from app.registry import Options, User
-from app.registry.context import DeleteOptions
+from app.registry.context import DeleteOptions, Propagation
 
 
 class Target(NamedTuple):
@@ -122,7 +122,7 @@ class Request:
             dry_run=dry_run(",".join(dry) if dry else self.query.get("dryRun")),
             uid=preconditions.get("uid") or "",
             resource_version=preconditions.get("resourceVersion") or "",
-            propagation=propagation or None,
+            propagation=cast("Propagation | None", propagation or None),
             grace_period=int(grace) if grace not in (None, "") else None,
         )
 

@@ -41,7 +41,7 @@ class Server(uvicorn.Server):
 
 def make_server(app: ObjectsApp, host: str, port: int, certificate: Path, key: Path, client_ca: Path) -> Server:
     config = uvicorn.Config(
-        app,  # type: ignore[arg-type]
+        app,
         host=host,
         port=port,
         http=PeerCertificateProtocol,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import orjson
@@ -24,13 +25,13 @@ class Keys(NamedTuple):
 async def shared_keys(store: Store, cache: Cache) -> Keys:
     """Reads the keys, or makes them; of several processes that start together exactly one wins."""
     return Keys(
-        authority=await _pair(store, cache, "ca", lambda: new_authority("kafila")),
+        authority=await _pair(store, cache, "ca", lambda: new_authority("kafila-ca")),
         service_accounts=await _pair(store, cache, "service-accounts", new_signing_key),
-        front_proxy=await _pair(store, cache, "front-proxy-ca", lambda: new_authority("kafila-front-proxy")),
+        front_proxy=await _pair(store, cache, "front-proxy-ca", lambda: new_authority("kafila-front-proxy-ca")),
     )
 
 
-async def _pair(store: Store, cache: Cache, name: str, make) -> KeyPair:  # type: ignore[no-untyped-def]
+async def _pair(store: Store, cache: Cache, name: str, make: Callable[[], KeyPair]) -> KeyPair:
     key = Key(RESOURCE, "", name)
     entry = cache.get(*key)
     if entry is None:

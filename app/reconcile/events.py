@@ -29,9 +29,7 @@ Object = dict[str, Any]
 
 class _Seen(NamedTuple):
     name: str
-    count: int
-    first: str
-    revision: str
+    times: int
 
 
 @final
@@ -133,13 +131,13 @@ class Recorder:
         seen = self._seen.get(key)
         try:
             if seen is not None:
-                count = seen.count + event["count"]
+                count = seen.times + event["count"]
 
                 def counted(obj: Object) -> Object:
                     return obj | {"count": count, "lastTimestamp": event["lastTimestamp"], "message": event["message"]}
 
                 await self._registry.modify(self._kind, namespace, seen.name, counted, options)
-                self._remember(key, seen._replace(count=count))
+                self._remember(key, seen._replace(times=count))
                 return
         except StatusError as error:
             if not error.is_not_found:
@@ -149,7 +147,7 @@ class Recorder:
         obj = {"kind": "Event", "apiVersion": "v1", "metadata": {"name": name, "namespace": namespace}, **event}
         try:
             await self._registry.create(self._kind, namespace, obj, options)
-            self._remember(key, _Seen(name, event["count"], event["firstTimestamp"], ""))
+            self._remember(key, _Seen(name, event["count"]))
         except StatusError as error:
             log.debug("event not written", error=str(error))
 
@@ -159,6 +157,6 @@ class Recorder:
         _bound(self._seen)
 
 
-def _bound(cache: OrderedDict) -> None:  # type: ignore[type-arg]
+def _bound(cache: OrderedDict[Any, Any]) -> None:
     while len(cache) > REMEMBERED:
         cache.popitem(last=False)

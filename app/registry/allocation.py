@@ -165,10 +165,11 @@ def _node_ports(spec: Object) -> set[int]:
 def _take_address(address: str, service: Object) -> Write:
     metadata = service["metadata"]
     parent = {"resource": "services", "namespace": metadata["namespace"], "name": metadata["name"]}
+    uid = str(uuid.uuid4())
     body = {
         "metadata": {
             "name": address,
-            "uid": str(uuid.uuid4()),
+            "uid": uid,
             "creationTimestamp": rfc3339(),
             "labels": {
                 "ipaddress.kubernetes.io/ip-family": "IPv4",
@@ -177,7 +178,7 @@ def _take_address(address: str, service: Object) -> Write:
         },
         "spec": {"parentRef": parent},
     }
-    return Write(Key(ADDRESSES, "", address), orjson.dumps(body), body["metadata"]["uid"])  # type: ignore[arg-type]
+    return Write(Key(ADDRESSES, "", address), orjson.dumps(body), uid)
 
 
 def _take_port(number: int, service: Object) -> Write:

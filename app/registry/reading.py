@@ -58,15 +58,15 @@ def matcher(kind: Kind, options: ListOptions) -> Matches | None:
 
 
 def _field_test(kind: Kind, requirement: FieldRequirement) -> Matches:
-    field, value, equal = requirement.field, requirement.value, requirement.operator != "!="
+    field, holds = requirement.field, requirement.holds
     if field == "metadata.name":
-        return lambda entry: (entry.key.name == value) is equal
+        return lambda entry: holds(entry.key.name)
     if field == "metadata.namespace":
-        return lambda entry: (entry.key.namespace == value) is equal
+        return lambda entry: holds(entry.key.namespace)
     getter = kind.selectable_fields.get(field)
     if getter is None:
         raise errors.bad_request(f"field label not supported: {field}")
-    return lambda entry: (getter(decode_entry(kind, entry)) == value) is equal
+    return lambda entry: holds(getter(decode_entry(kind, entry)))
 
 
 async def list_page(cache: Cache, kind: Kind, options: ListOptions) -> Page:

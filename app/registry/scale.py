@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from app.catalog.kind import Kind
-from app.core import errors
-from app.core.selectors import selector_from_object
+from app.core import errors, selectors
 from app.watch import Entry
 
 from .codec import decode_entry
@@ -26,7 +25,7 @@ def scale_of(kind: Kind, entry: Entry) -> Object:
     selector = _lookup(obj, kind.scale.label_selector) if kind.scale.label_selector else None
     if isinstance(selector, dict):
         selector = (
-            str(selector_from_object(selector)) if kind.resource != "replicationcontrollers" else _pairs(selector)
+            str(selectors.from_object(selector)) if kind.resource != "replicationcontrollers" else _pairs(selector)
         )
     if selector:
         status["selector"] = selector

@@ -8,7 +8,7 @@ from app.reconcile.events import Recorder
 from app.reconcile.kubernetes.garbage import GarbageCollector
 from app.reconcile.kubernetes.namespaces import NamespaceController
 from app.registry import Registry
-from app.settings import Settings
+from app.settings.settings import Settings
 
 
 class Controller(Protocol):

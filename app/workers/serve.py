@@ -7,6 +7,7 @@ import contextlib
 import ipaddress
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import final
 
@@ -21,7 +22,7 @@ from app.identity.keys import Keys, shared_keys
 from app.identity.kubeconfig import write_kubeconfig, write_private
 from app.registry import Registry
 from app.registry.bootstrap import bootstrap
-from app.settings import Settings
+from app.settings.settings import Settings
 from app.store import open_store
 from app.store.interface import Store
 from app.watch import Cache
@@ -43,7 +44,8 @@ class Process:
     async def run(self) -> None:
         """Serves until :meth:`stop`."""
         settings = self.settings
-        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # as root the embedded PostgreSQL runs as another user, who has to pass through; the files inside are private
+        settings.data_dir.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
         store = await open_store(settings.database_url, settings.data_dir)
         try:
             await self._serve(store)
@@ -55,7 +57,6 @@ class Process:
 
     async def _serve(self, store: Store) -> None:
         cache = Cache(store)
-        await store.open()
         await cache.load()
         registry = Registry(load_catalog(), store, cache)
         keys = await shared_keys(store, cache)
@@ -103,7 +104,7 @@ class Process:
         hosts += [self._first_address(), self.settings.host]
         if self.settings.advertise:
             hosts.append(self.settings.advertise.rpartition(":")[0] or self.settings.advertise)
-        serving = issue(keys.authority, "kafila", hosts=list(dict.fromkeys(h for h in hosts if h != "0.0.0.0")))
+        serving = issue(keys.authority, "kube-apiserver", hosts=list(dict.fromkeys(h for h in hosts if h != "0.0.0.0")))
         write_private(directory / "server.crt", serving.certificate)
         write_private(directory / "server.key", serving.key)
         write_private(directory / "ca.crt", keys.authority.certificate)
@@ -116,7 +117,7 @@ class Process:
         admin = issue(keys.authority, "system:admin", ["system:masters"])
         write_kubeconfig(self.settings.data_dir / "kubeconfig", self.server_url, keys.authority.certificate, admin)
 
-    def _storage_check(self, store: Store):  # type: ignore[no-untyped-def]
+    def _storage_check(self, store: Store) -> Callable[[], str | None]:
         def check() -> str | None:
             if self.stopping.is_set():
                 return "shutting down"
@@ -158,7 +159,7 @@ def run(settings: Settings) -> None:
             loop.add_signal_handler(number, process.stop)
         await process.run()
 
-    os.umask(0o077)
+    os.umask(0o066)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(main())
 
