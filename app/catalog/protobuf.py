@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib.resources import files
 from typing import NamedTuple
 
-import orjson
-
+from app.catalog.tables import read_table
 from app.machinery.protobuf import Codec, MessageTable
 
 _META = "k8s.io.apimachinery.pkg.apis.meta.v1"
-# Kinds of meta/v1 that clients send and expect in the group-version of the request or of "v1", "meta.k8s.io/v1".
-_EVERYWHERE = "WatchEvent"
 
 
 class _Table(NamedTuple):
@@ -23,9 +19,9 @@ class _Table(NamedTuple):
 
 @cache
 def _table() -> _Table:
-    data = orjson.loads(files("app.catalog").joinpath("data/protobuf.json").read_bytes())
+    data = read_table("protobuf.json")
     kinds = {package: frozenset(names.split()) for package, names in data["kinds"].items()}
-    kinds[_META] |= {_EVERYWHERE}
+    kinds[_META] |= {"WatchEvent"}  # registered like a kind, although it has neither kind nor apiVersion
     return _Table(MessageTable(data["messages"]), data["groups"], kinds)
 
 

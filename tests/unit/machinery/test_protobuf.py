@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import shutil
 import subprocess
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +15,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.catalog.catalog import builtin_kinds
+from app.catalog.kind import Kind
 from app.catalog.protobuf import codec, message_name
 from app.machinery.protobuf import MAGIC, Codec, ProtobufError, decode_envelope, envelope, watch_frame
-from app.machinery.protobuf_scalars import format_duration
+from app.machinery.protobuf_messages import Message
+from app.machinery.protobuf_scalars import SCALARS, Scalar, format_duration
+from app.machinery.protobuf_wire import part, tag_bytes
+from app.machinery.schema import Schema
 
+META = "k8s.io.apimachinery.pkg.apis.meta.v1."
 ORIGINAL = "k8s.io/api@v0.36.3/testdata/HEAD"
 
 
@@ -23,6 +32,11 @@ def known(group: str, version: str, kind: str) -> Codec:
     found = codec(group, version, kind)
     assert found is not None
     return found
+
+
+@cache
+def kinds() -> list[Kind]:
+    return builtin_kinds()
 
 
 def text(number: int, value: str | bytes) -> bytes:
@@ -216,6 +230,98 @@ def test_kinds_without_protobuf(group: str, version: str, kind: str) -> None:
     assert message_name(group, version, kind) == ""
 
 
+def _json_names(message: Message) -> set[str]:
+    names: set[str] = set()
+    for field in message.fields():
+        if not field.name and isinstance(field.type, Message):
+            names |= _json_names(field.type)
+        else:
+            names.add(field.name)
+    return names
+
+
+def _differences(message: Message, schema: Schema, path: str, seen: set[tuple[str, int]]) -> Iterator[str]:
+    if (message.name, id(schema)) in seen or schema.kind != "struct" or message.union or message.repeated:
+        return
+    seen.add((message.name, id(schema)))
+    for name in (_json_names(message) ^ schema.fields.keys()) - {"kind", "apiVersion"}:
+        yield f"{path}.{name} is in one of the two"
+    for field in message.fields():
+        below = schema.fields.get(field.name)
+        if below is None:
+            continue
+        here = f"{path}.{field.name}"
+        if (
+            field.type in ("s", "i", "l", "b")
+            and not field.label
+            and field.drop_zero != (field.name in schema.drop_zero)
+        ):
+            yield f"{here}: only one of the two leaves zero out"
+        if isinstance(field.type, Message):
+            yield from _differences(field.type, below.items if field.label and below.items else below, here, seen)
+
+
+def test_messages_have_the_fields_of_the_schemas() -> None:
+    """Two generated tables, from .proto files and from OpenAPI, say the same."""
+    seen: set[tuple[str, int]] = set()
+    for kind in kinds():
+        assert kind.protobuf == message_name(*kind.gvk)
+        assert list(_differences(known(*kind.gvk).message, kind.schema, kind.kind, seen)) == []
+
+
+# --- objects of every shape -------------------------------------------------------------------------------------------
+_TEXT = st.text(st.characters(codec="utf-8"), min_size=1, max_size=150)
+_LEAVES: dict[object, st.SearchStrategy[Any]] = {
+    "s": _TEXT,
+    "b": st.just(True),
+    "i": st.integers(-(1 << 31), (1 << 31) - 1).filter(bool),
+    "l": st.integers(-(1 << 63), (1 << 63) - 1).filter(bool),
+    "d": st.floats(allow_nan=False, allow_infinity=False),
+    "y": st.binary(min_size=1, max_size=200).map(lambda content: base64.b64encode(content).decode()),
+    SCALARS[META + "Time"]: st.datetimes().map(lambda moment: moment.isoformat(timespec="seconds") + "Z"),
+    SCALARS[META + "MicroTime"]: st.datetimes().map(lambda moment: moment.isoformat(timespec="microseconds") + "Z"),
+    SCALARS[META + "Duration"]: st.integers(-(1 << 63), (1 << 63) - 1).map(format_duration),
+    SCALARS[META + "FieldsV1"]: st.dictionaries(_TEXT, st.just({}), max_size=2),
+    SCALARS["k8s.io.apimachinery.pkg.api.resource.Quantity"]: st.sampled_from(["0", "100m", "1.5Gi", "12e6", "-1"]),
+    SCALARS["k8s.io.apimachinery.pkg.util.intstr.IntOrString"]: st.one_of(
+        st.integers(-(1 << 31), (1 << 31) - 1), _TEXT
+    ),
+}
+
+
+@st.composite
+def objects(draw: st.DrawFn, message: Message, depth: int = 6) -> dict[str, Any]:
+    """Some fields of the message, none of them zero or empty, so that all of them must come back."""
+    out: dict[str, Any] = {}
+    fields = message.fields()
+    for field in draw(st.lists(st.sampled_from(fields), max_size=3, unique=True)) if fields else ():
+        of = field.type
+        if isinstance(of, Message) and (depth == 0 or of.union):
+            continue
+        if isinstance(of, Message) and not field.name:
+            out |= draw(objects(of, depth - 1))
+            continue
+        value = _value(of, depth)
+        if field.label:
+            value = st.lists(value, min_size=1, max_size=3) if field.label == "[]" else st.dictionaries(_TEXT, value, min_size=1, max_size=3)  # fmt: skip
+        out[field.name] = draw(value)
+    return out
+
+
+def _value(of: str | Scalar | Message, depth: int) -> st.SearchStrategy[Any]:
+    if not isinstance(of, Message):
+        return _LEAVES.get(of, st.dictionaries(_TEXT, st.one_of(st.none(), st.integers(0, 9), _TEXT), min_size=1, max_size=2))  # fmt: skip
+    return st.lists(_TEXT, min_size=1, max_size=3) if of.repeated else objects(of, depth - 1)
+
+
+@given(st.data())
+def test_objects_come_back(data: st.DataObject) -> None:
+    kind = data.draw(st.sampled_from(kinds()))
+    both = known(*kind.gvk)
+    obj = data.draw(objects(both.message))
+    assert body(both.decode(both.encode(obj))) == obj
+
+
 # --- scalars ---------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("nanos", "shown"),
@@ -259,8 +365,6 @@ def nested_schema(depth: int) -> bytes:
 
 
 def _long(number: int, content: bytes) -> bytes:
-    from app.machinery.protobuf_wire import part, tag_bytes
-
     return part(tag_bytes(number, 2), content)
 
 
