@@ -231,26 +231,28 @@ def _reachable(binaries: Path, root: Path, account: _Account) -> Path:
 
 
 async def _wait_for_predecessor(data: Path) -> None:
-    """A server whose kafila was killed may still be ending. A pid file whose process is no postgres is left over."""
-    deadline = time.monotonic() + 10.0
-    while (pid := _running_server(data)) is not None:
+    """Processes of a server whose kafila or postmaster was killed may still be ending. Without any, the pid file is left
+    over; PostgreSQL would mistake it for a running server when its number belongs to another program by now."""
+    pid_file = data / "postmaster.pid"
+    if sys.platform != "linux" or not pid_file.exists():  # elsewhere PostgreSQL judges alone
+        return
+    deadline = time.monotonic() + _STOP_SECONDS
+    while pids := _processes_in(data):
         if time.monotonic() > deadline:
-            raise EmbeddedError(
-                f"a PostgreSQL with process id {pid} is still using {data}: stop it first (kill -INT {pid})"
-            )
-        await asyncio.sleep(0.01)
-    if sys.platform == "linux":  # elsewhere PostgreSQL judges its pid file itself
-        (data / "postmaster.pid").unlink(missing_ok=True)
+            raise EmbeddedError(f"PostgreSQL (process {min(pids)}) is still using {data}: stop it first")
+        await asyncio.sleep(0.02)
+    pid_file.unlink(missing_ok=True)
 
 
-def _running_server(data: Path) -> int | None:
-    try:
-        pid = int((data / "postmaster.pid").read_text().split("\n", 1)[0])
-        name = Path(f"/proc/{pid}/comm").read_text().strip()
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (OSError, ValueError):
-        return None
-    return pid if name == "postgres" and state != "Z" else None
+def _processes_in(data: Path) -> list[int]:
+    """PostgreSQL's processes have the data as their working directory."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                if (entry / "comm").read_text().strip() == "postgres" and (entry / "cwd").readlink() == data.resolve():
+                    found.append(int(entry.name))
+    return found
 
 
 def _initialise(binaries: Path, root: Path, account: _Account) -> None:

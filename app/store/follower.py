@@ -138,8 +138,11 @@ class Follower:
                 self._release(waiting, head)
                 backoff.reset()
             except LOST as error:
+                if self._connection is not None:
+                    log.warning(
+                        "the connection that follows the log was lost", error=str(error) or type(error).__name__
+                    )
                 self._drop()
-                log.info("store follower lost its connection", error=str(error) or type(error).__name__)
                 await backoff.wait()
                 continue
             except asyncpg.PostgresError:

@@ -1,0 +1,153 @@
+"""The database comes back with an older state, and gives revisions again that clients have already seen."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from app.core.resources import Key
+from app.store.embedded import EmbeddedPostgres
+from app.store.interface import Row, StoredObject, Transaction, Write
+from app.store.migrate import upgrade
+from app.store.postgres import PostgresStore
+from app.store.timeline import RAISE
+
+from .store_proxy import Proxy
+
+KEY = Key("pods", "default", "a")
+
+
+def write(text: bytes) -> Transaction:
+    return Transaction([], [Write(KEY, text)])
+
+
+class Cache:
+    """What a process holds: objects and their revision; it starts again when the store says so."""
+
+    def __init__(self, store: PostgresStore) -> None:
+        self.store = store
+        self.objects: dict[Key, StoredObject] = {}
+        self.revision = 0
+        self.was_reset = asyncio.Event()
+        store.subscribe(self._apply, self.was_reset.set)
+
+    async def load(self) -> None:
+        self.was_reset.clear()
+        self.revision, objects = await self.store.snapshot()
+        self.objects = {o.key: o for o in objects}
+
+    def _apply(self, rows: list[Row]) -> None:
+        for row in rows:
+            assert row.revision > self.revision
+            self.revision = row.revision
+            self.objects[row.key] = StoredObject(row.key, row.revision, row.body)
+
+
+class Backup:
+    """A copy of a stopped server's folder."""
+
+    def __init__(self, server: EmbeddedPostgres) -> None:
+        self._server = server
+        self._copy = server.root.with_name("backup")
+
+    async def take(self) -> None:
+        await self._server.stop()
+        subprocess.run(["cp", "-a", str(self._server.root), str(self._copy)], check=True)
+        await self._server.start()
+
+    async def restore(self) -> None:
+        await self._server.stop()
+        shutil.rmtree(self._server.root / "data")
+        subprocess.run(["cp", "-a", str(self._copy / "data"), str(self._server.root / "data")], check=True)
+        await self._server.start()
+
+
+@pytest.fixture
+async def server(tmp_path: Path, postgres_server: str) -> AsyncIterator[EmbeddedPostgres]:
+    tmp_path.chmod(0o711)
+    server = EmbeddedPostgres(tmp_path)
+    await upgrade(await server.start())
+    yield server
+    await server.stop()
+
+
+@pytest.mark.parametrize("reused", [False, True])
+async def test_a_restored_database_resets_caches_and_raises_revisions(server: EmbeddedPostgres, reused: bool) -> None:
+    """With ``reused``, another process writes other things under the lost revisions before this one is back."""
+    with tempfile.TemporaryDirectory(prefix="kafila-") as folder:
+        async with Proxy(Path(folder), server.dsn) as proxy:
+            store = PostgresStore(proxy.dsn)
+            await store.open()
+            cache = Cache(store)
+            await cache.load()
+            await store.commit(write(b"kept"))
+            backup = Backup(server)
+            await backup.take()
+            for i in range(5):
+                await store.commit(write(b"lost %d" % i))
+            lost = cache.revision
+            proxy.refusing = True
+            proxy.cut()
+            await backup.restore()
+            if reused:
+                other = PostgresStore(server.dsn)
+                await other.open()
+                while await other.head() < lost:
+                    await other.commit(write(b"other"))
+                await other.close()
+            proxy.heal()
+            await cache.was_reset.wait()
+            await cache.load()
+            assert cache.revision >= lost + RAISE
+            assert cache.objects[KEY].body == (b"other" if reused else b"kept")
+            [revision] = await store.commit(write(b"new"))
+            assert revision > lost + RAISE
+            assert (cache.revision, cache.objects[KEY].body) == (revision, b"new")
+            page = await store.read_log(1)
+            assert [row.body for row in page.rows] == [b"kept", *[b"other"] * (5 * reused), b"new"]
+            assert page.head == revision
+            assert [o.body for o in await store.list_at("pods", 2)] == [b"kept"]
+            await store.close()
+
+
+async def test_a_restart_that_loses_nothing_resets_nothing(server: EmbeddedPostgres) -> None:
+    store = PostgresStore(server.dsn)
+    await store.open()
+    cache = Cache(store)
+    await cache.load()
+    await store.commit(write(b"1"))
+    await server.stop()
+    await server.start()
+    [revision] = await store.commit(write(b"2"))
+    assert await store.head() == revision == 3
+    assert not cache.was_reset.is_set()
+    await store.close()
+
+
+async def test_every_process_of_two_is_reset_once(server: EmbeddedPostgres) -> None:
+    stores = [PostgresStore(server.dsn) for _ in range(2)]
+    caches = [Cache(store) for store in stores]
+    for store, cache in zip(stores, caches, strict=True):
+        await store.open()
+        await cache.load()
+    backup = Backup(server)
+    await backup.take()
+    await stores[0].commit(write(b"lost"))
+    await stores[1].head()
+    await backup.restore()
+    for cache in caches:
+        await cache.was_reset.wait()
+        await cache.load()
+    [revision] = await stores[0].commit(write(b"new"))
+    assert revision > 2 + RAISE
+    for store, cache in zip(stores, caches, strict=True):
+        await store.head()
+        assert (cache.revision, cache.objects[KEY].body) == (revision, b"new")
+        assert not cache.was_reset.is_set()
+        await store.close()
