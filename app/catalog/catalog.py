@@ -107,7 +107,7 @@ def load_catalog() -> Catalog:
 
 def _karmada_kinds() -> list[Kind]:
     try:
-        from app.catalog.karmada import kinds
+        from app.catalog.karmada.kinds import kinds
     except ImportError:
         return []
     return kinds()
