@@ -1,0 +1,160 @@
+"""Kinds of apps and batch, and the older core kinds that hold a pod template."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .pods import default_claim_spec, default_pod_template
+
+Object = dict[str, Any]
+
+MAX_INT32 = 2**31 - 1
+
+
+def _spec(obj: Object) -> Object:
+    spec = obj.get("spec")
+    if spec is None:
+        spec = obj["spec"] = {}
+    return spec
+
+
+def _default_scalars(spec: Object, **values: Any) -> None:
+    for field, value in values.items():
+        if spec.get(field) is None:
+            spec[field] = value
+
+
+def _strategy(spec: Object, field: str) -> Object:
+    strategy = spec.get(field)
+    if strategy is None:
+        strategy = spec[field] = {}
+    return strategy
+
+
+def default_deployment(obj: Object) -> None:
+    spec = _spec(obj)
+    default_pod_template(spec.get("template"))
+    _default_scalars(spec, replicas=1, revisionHistoryLimit=10, progressDeadlineSeconds=600)
+    strategy = _strategy(spec, "strategy")
+    if not strategy.get("type"):
+        strategy["type"] = "RollingUpdate"
+    if strategy["type"] == "RollingUpdate":
+        rolling = strategy.get("rollingUpdate")
+        if rolling is None:
+            rolling = strategy["rollingUpdate"] = {}
+        _default_scalars(rolling, maxUnavailable="25%", maxSurge="25%")
+
+
+def default_daemon_set(obj: Object) -> None:
+    spec = _spec(obj)
+    default_pod_template(spec.get("template"))
+    strategy = _strategy(spec, "updateStrategy")
+    if not strategy.get("type"):
+        strategy["type"] = "RollingUpdate"
+    if strategy["type"] == "RollingUpdate":
+        rolling = strategy.get("rollingUpdate")
+        if rolling is None:
+            rolling = strategy["rollingUpdate"] = {}
+        _default_scalars(rolling, maxUnavailable=1, maxSurge=0)
+    _default_scalars(spec, revisionHistoryLimit=10)
+
+
+def default_stateful_set(obj: Object) -> None:
+    spec = _spec(obj)
+    default_pod_template(spec.get("template"))
+    if not spec.get("podManagementPolicy"):
+        spec["podManagementPolicy"] = "OrderedReady"
+    strategy = _strategy(spec, "updateStrategy")
+    if not strategy.get("type"):
+        strategy["type"] = "RollingUpdate"
+        if strategy.get("rollingUpdate") is None:
+            strategy["rollingUpdate"] = {}
+    rolling = strategy.get("rollingUpdate")
+    if strategy["type"] == "RollingUpdate" and rolling is not None and rolling.get("partition") is None:
+        rolling["partition"] = 0
+    retention = _strategy(spec, "persistentVolumeClaimRetentionPolicy")
+    for field in ("whenDeleted", "whenScaled"):
+        if not retention.get(field):
+            retention[field] = "Retain"
+    _default_scalars(spec, replicas=1, revisionHistoryLimit=10)
+    for claim in spec.get("volumeClaimTemplates") or ():
+        claim.setdefault("kind", "PersistentVolumeClaim")
+        claim.setdefault("apiVersion", "v1")
+        if claim.get("spec") is None:
+            claim["spec"] = {}
+        default_claim_spec(claim["spec"])
+        status = claim.get("status")
+        if status is None:
+            status = claim["status"] = {}
+        if not status.get("phase"):
+            status["phase"] = "Pending"
+
+
+def default_replica_set(obj: Object) -> None:
+    spec = _spec(obj)
+    default_pod_template(spec.get("template"))
+    _default_scalars(spec, replicas=1)
+
+
+def default_replication_controller(obj: Object) -> None:
+    spec = _spec(obj)
+    template = spec.get("template")
+    default_pod_template(template)
+    _default_scalars(spec, replicas=1)
+    labels = ((template or {}).get("metadata") or {}).get("labels")
+    if labels:
+        if not spec.get("selector"):
+            spec["selector"] = dict(labels)
+        _default_labels(obj, labels)
+
+
+def default_pod_template_kind(obj: Object) -> None:
+    default_pod_template(obj.get("template"))
+
+
+def _default_labels(obj: Object, labels: dict[str, str]) -> None:
+    metadata = obj.setdefault("metadata", {})
+    if not metadata.get("labels"):
+        metadata["labels"] = dict(labels)
+
+
+def default_job_spec(spec: Object) -> None:
+    """What applies to a Job's spec also inside a CronJob: only the pods of it."""
+    default_pod_template(spec.get("template"))
+    policy = spec.get("podFailurePolicy")
+    if policy:
+        for rule in policy.get("rules") or ():
+            for pattern in rule.get("onPodConditions") or ():
+                if not pattern.get("status"):
+                    pattern["status"] = "True"
+
+
+def default_job(obj: Object) -> None:
+    spec = _spec(obj)
+    default_job_spec(spec)
+    if spec.get("completions") is None and spec.get("parallelism") is None:
+        spec["completions"] = 1
+    _default_scalars(
+        spec,
+        parallelism=1,
+        backoffLimit=6 if spec.get("backoffLimitPerIndex") is None else MAX_INT32,
+        completionMode="NonIndexed",
+        suspend=False,
+        podReplacementPolicy="TerminatingOrFailed" if spec.get("podFailurePolicy") is None else "Failed",
+        manualSelector=False,
+    )
+    labels = ((spec.get("template") or {}).get("metadata") or {}).get("labels")
+    if labels:
+        _default_labels(obj, labels)
+
+
+def default_cron_job(obj: Object) -> None:
+    spec = _spec(obj)
+    template = spec.get("jobTemplate")
+    if template is not None:
+        inner = template.get("spec")
+        if inner is not None:
+            default_job_spec(inner)
+    if not spec.get("concurrencyPolicy"):
+        spec["concurrencyPolicy"] = "Allow"
+    _default_scalars(spec, suspend=False, successfulJobsHistoryLimit=3, failedJobsHistoryLimit=1)
