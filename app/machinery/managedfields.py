@@ -5,6 +5,7 @@ from __future__ import annotations
 from calendar import timegm
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from time import strptime
 from typing import Any, Final, Literal, NamedTuple
 
@@ -140,8 +141,8 @@ def _rank(manager: Manager, owned: Owned) -> tuple[str, int, str, str, str]:
     return manager.operation, _seconds(owned.time), manager.name, owned.api_version, manager.subresource
 
 
+@lru_cache(maxsize=4096)
 def _seconds(time: str | None) -> int:
-    # Entries carry whole seconds in UTC, for which text and number have the same order; others are rare.
     if not time:
         return 0
     try:
