@@ -1,0 +1,48 @@
+"""Lists of ``metav1.Condition``, changed as apimachinery's ``meta.SetStatusCondition`` changes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from app.core.clock import rfc3339
+from app.placement.objects import Object
+
+Conditions = Sequence[Object]
+
+
+def condition(type: str, status: str, reason: str, message: str, observed_generation: int = 0) -> Object:
+    """``status`` is "True", "False" or "Unknown". Without ``lastTransitionTime``, which setting it gives."""
+    made: Object = {"type": type, "status": status, "reason": reason, "message": message}
+    if observed_generation:
+        made["observedGeneration"] = observed_generation
+    return made
+
+
+def find(conditions: Conditions | None, type: str) -> Object | None:
+    return next((c for c in conditions or () if c.get("type") == type), None)
+
+
+def is_true(conditions: Conditions | None, type: str) -> bool:
+    found = find(conditions, type)
+    return found is not None and found.get("status") == "True"
+
+
+def with_condition(conditions: Conditions | None, new: Object, now: float | None = None) -> list[Object]:
+    """A new list with ``new`` set. The transition time moves only when the status does. ``now``: Unix seconds."""
+    kept = list(conditions or ())
+    for index, old in enumerate(kept):
+        if old.get("type") == new["type"]:
+            kept[index] = _merged(old, new, now)
+            return kept
+    return [*kept, {"lastTransitionTime": rfc3339(now), **new}]
+
+
+def _merged(old: Object, new: Object, now: float | None) -> Object:
+    merged = {**old, "status": new["status"], "reason": new["reason"], "message": new["message"]}
+    if old.get("status") != new["status"]:
+        merged["lastTransitionTime"] = new.get("lastTransitionTime") or rfc3339(now)
+    if new.get("observedGeneration"):
+        merged["observedGeneration"] = new["observedGeneration"]
+    else:
+        merged.pop("observedGeneration", None)
+    return merged

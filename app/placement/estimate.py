@@ -1,0 +1,260 @@
+"""How many replicas a cluster can still take, by the resource summary in its status (Karmada's general estimator)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from app.core import quantity
+from app.placement import gates as feature
+from app.placement.objects import Object, name, spec, status
+from app.placement.resources import Amounts, amounts, divided
+from app.placement.spec import is_multi_component, replicas
+
+MAX_INT32: Final = 2**31 - 1
+UNAUTHENTIC: Final = -1  # an estimator that did not answer for a cluster
+PODS_PER_NODE: Final = 110
+
+
+class Assumed(NamedTuple):
+    """Work that was placed in a cluster a moment ago and that its summary does not show yet."""
+
+    components: Sequence[Object]  # each {"replicas": …, "replicaRequirements": …}
+
+
+def available_replicas(
+    binding_spec: Object,
+    clusters: Sequence[Object],
+    *,
+    gates: feature.Gates = feature.DEFAULT_GATES,
+    answers: Iterable[Mapping[str, int]] = (),
+    assumed: Mapping[str, Sequence[Assumed]] | None = None,
+) -> dict[str, int]:
+    """Replicas (or full sets of components) that fit, per cluster: the least of all estimators.
+
+    ``answers`` are those of further estimators, by cluster name. Resources without replicas are not estimated at all.
+    """
+    components = binding_spec.get("components")
+    if not replicas(binding_spec) and not components:
+        return {name(cluster): MAX_INT32 for cluster in clusters}
+    sets = feature.MULTIPLE_POD_TEMPLATES_SCHEDULING in gates and is_multi_component(binding_spec)
+    requirements = binding_spec.get("replicaRequirements")
+    assumed = (assumed or {}) if feature.SCHEDULING_OVERCOMMIT_PROTECTION in gates else {}
+    found: dict[str, int] = {}
+    for cluster in clusters:
+        mine = name(cluster)
+        if sets:
+            fits = max_component_sets(cluster, components or (), gates, assumed.get(mine, ()))
+        else:
+            fits = max_replicas(cluster, requirements, gates, assumed.get(mine, ()))
+        for answer in answers:
+            other = answer.get(mine, UNAUTHENTIC)
+            if other != UNAUTHENTIC:
+                fits = min(fits, other)
+        found[mine] = replicas(binding_spec) if fits >= MAX_INT32 else fits
+    return found
+
+
+def max_replicas(
+    cluster: Object,
+    requirements: Object | None,
+    gates: feature.Gates = feature.DEFAULT_GATES,
+    assumed: Sequence[Assumed] = (),
+) -> int:
+    summary = status(cluster).get("resourceSummary")
+    if summary is None:
+        return 0
+    taken = _total_of(assumed)
+    pods = _free_pods(summary) - taken.get("pods", 0)
+    if pods <= 0:
+        return 0
+    if requirements is None:
+        return pods
+    request = requirements.get("resourceRequest") or {}
+    if feature.CUSTOMIZED_CLUSTER_RESOURCE_MODELING in gates and summary.get("allocatableModelings"):
+        nodes = _model_nodes(cluster)
+        if nodes is not None:
+            return min(pods, _replicas_on_nodes(nodes, request, assumed))
+    return min(pods, _replicas_by_summary(summary, request, taken))
+
+
+def _free_pods(summary: Object) -> int:
+    free = 0
+    for part, sign in (("allocatable", 1), ("allocated", -1), ("allocating", -1)):
+        amount = (summary.get(part) or {}).get("pods")
+        if amount is not None:
+            free += sign * quantity.to_int(amount)
+    return max(free, 0)
+
+
+def _total_of(assumed: Sequence[Assumed]) -> dict[str, int]:
+    """What assumed work takes: cpu in milli, everything else in whole units, and its pods."""
+    taken: dict[str, int] = {}
+    for work in assumed:
+        for component in work.components:
+            count = component.get("replicas") or 0
+            if count <= 0:
+                continue
+            taken["pods"] = taken.get("pods", 0) + count
+            for resource, amount in _request_of(component).items():
+                each = quantity.to_milli(amount) if resource == "cpu" else quantity.to_int(amount)
+                taken[resource] = taken.get(resource, 0) + each * count
+    return taken
+
+
+def _request_of(component: Object) -> Object:
+    return (component.get("replicaRequirements") or {}).get("resourceRequest") or {}
+
+
+def _replicas_by_summary(summary: Object, request: Object, taken: Mapping[str, int]) -> int:
+    allocatable = summary.get("allocatable") or {}
+    used = [summary.get(part) or {} for part in ("allocated", "allocating")]
+    fits = MAX_INT32
+    for resource, wanted in request.items():
+        if quantity.to_int(wanted) <= 0:
+            continue
+        if resource not in allocatable:
+            return 0
+        free = quantity.of(allocatable[resource])
+        for part in used:
+            if resource in part:
+                free = free - quantity.of(part[resource])
+        unit = quantity.to_milli if resource == "cpu" else quantity.to_int
+        available = unit(free) - taken.get(resource, 0)
+        if available <= 0:
+            return 0
+        fits = min(fits, available // unit(wanted))
+    return fits
+
+
+class Nodes(NamedTuple):
+    """Equal nodes of one grade: what each can hold, and how many there are."""
+
+    capacity: Amounts
+    number: int
+
+
+def _model_nodes(cluster: Object) -> list[Nodes] | None:
+    """The nodes that the models describe, each as small as its grade allows; None where the models cannot be used."""
+    models = spec(cluster).get("resourceModels")
+    if not models:
+        return None
+    counts: dict[int, int] = {}
+    for modeling in (status(cluster).get("resourceSummary") or {}).get("allocatableModelings") or ():
+        count = modeling.get("count") or 0
+        if count < 0:
+            return None
+        grade = modeling.get("grade") or 0
+        counts[grade] = counts.get(grade, 0) + count
+    found = []
+    for model in sorted(models, key=lambda model: model.get("grade") or 0):
+        count = counts.get(model.get("grade") or 0, 0)
+        if count:
+            capacity = amounts({each.get("name"): each.get("min") or 0 for each in model.get("ranges") or ()})
+            capacity["pods"] = PODS_PER_NODE
+            found.append(Nodes(capacity, count))
+    return found
+
+
+def _replicas_on_nodes(nodes: Sequence[Nodes], request: Object, assumed: Sequence[Assumed]) -> int:
+    each = {**amounts(request), "pods": 1}
+    if not assumed:
+        return min(sum(divided(group.capacity, each) * group.number for group in nodes), MAX_INT32)
+    single = _expanded(nodes)
+    for work in assumed:
+        _place_set(single, work.components)
+    return min(sum(divided(node, each) for node in single), MAX_INT32)
+
+
+def _expanded(nodes: Sequence[Nodes]) -> list[Amounts]:
+    return [dict(group.capacity) for group in nodes for _ in range(group.number)]
+
+
+def _place_set(nodes: Sequence[Amounts], components: Sequence[Object]) -> bool:
+    """Put one set of components on the nodes, first fit. A set that does not fit keeps what it took, as in Karmada."""
+    for component in components:
+        each = {**amounts(_request_of(component)), "pods": 1}
+        remaining = component.get("replicas") or 0
+        for node in nodes:
+            if remaining <= 0:
+                break
+            fits = min(divided(node, each), remaining)
+            if fits:
+                for resource, amount in each.items():
+                    if resource in node:
+                        node[resource] = max(node[resource] - amount * fits, 0)
+                remaining -= fits
+        if remaining > 0:
+            return False
+    return True
+
+
+def max_component_sets(
+    cluster: Object,
+    components: Sequence[Object],
+    gates: feature.Gates = feature.DEFAULT_GATES,
+    assumed: Sequence[Assumed] = (),
+) -> int:
+    """How many complete sets of components fit into the cluster."""
+    summary = status(cluster).get("resourceSummary")
+    if summary is None:
+        return 0
+    pods = _free_pods(summary) - sum(c.get("replicas") or 0 for work in assumed for c in work.components)
+    if pods <= 0:
+        return 0
+    pods_per_set = sum(component.get("replicas") or 0 for component in components)
+    if pods_per_set <= 0:
+        return pods
+    sets = pods // pods_per_set
+    available = _free_by_format(summary)
+    for work in assumed:
+        for resource, amount in _per_set(work.components).items():
+            available[resource] = available.get(resource, 0) - amount
+    for resource, wanted in _per_set(components).items():
+        if wanted > 0:
+            if available.get(resource, 0) <= 0:
+                return 0
+            sets = min(sets, available[resource] // wanted)
+    if feature.CUSTOMIZED_CLUSTER_RESOURCE_MODELING in gates and summary.get("allocatableModelings"):
+        nodes = _model_nodes(cluster)
+        if nodes is not None:
+            sets = min(sets, _sets_on_nodes(_expanded(nodes), components, assumed, sets))
+    return sets
+
+
+def _sets_on_nodes(
+    nodes: Sequence[Amounts], components: Sequence[Object], assumed: Sequence[Assumed], at_most: int
+) -> int:
+    for work in assumed:
+        _place_set(nodes, work.components)
+    placed = 0
+    while placed < at_most and _place_set(nodes, components):
+        placed += 1
+    return placed
+
+
+def _per_set(components: Sequence[Object]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for component in components:
+        count = component.get("replicas") or 0
+        for resource, amount in _request_of(component).items():
+            found[resource] = found.get(resource, 0) + _by_format(amount) * count
+    return found
+
+
+def _free_by_format(summary: Object) -> dict[str, int]:
+    found = {}
+    used = [summary.get(part) or {} for part in ("allocated", "allocating")]
+    for resource, amount in (summary.get("allocatable") or {}).items():
+        free = quantity.of(amount)
+        for part in used:
+            if resource in part:
+                free = free - quantity.of(part[resource])
+        found[resource] = _by_format(free)
+    return found
+
+
+def _by_format(amount: Any) -> int:
+    """Milli for decimal amounts, whole units for binary ones: Karmada compares sets in these units, whatever the resource."""
+    amount = quantity.of(amount)
+    return quantity.to_int(amount) if amount.format == "BinarySI" else quantity.to_milli(amount)

@@ -1,0 +1,143 @@
+"""Which clusters can take a binding at all, and why the others cannot. The reasons are Karmada's texts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from app.placement import names
+from app.placement.clusters import api_enabled, is_terminating, matcher, taint_text, untolerated_taint
+from app.placement.gates import DEFAULT_GATES, WORKLOAD_AFFINITY, Gates
+from app.placement.objects import Object, name, namespace
+from app.placement.spec import evicting_clusters, is_workload, target_names, term_named, terms
+
+Filter = Callable[[Object], str]  # a cluster -> the reason why it is left out, or ""
+
+NOT_IN_AFFINITY = "cluster(s) did not match the placement cluster affinity constraint"
+NO_API = "cluster(s) did not have the API resource"
+EVICTING = "cluster(s) is in the process of eviction"
+NOT_WITH_AFFINITY_GROUP = "ResourceBinding with the same affinity group does not target this cluster"
+WITH_ANTI_AFFINITY_GROUP = "cluster already has workload with the same anti-affinity group"
+
+
+def feasible(
+    spec: Object,
+    affinity: str,
+    clusters: Sequence[Object],
+    *,
+    gates: Gates = DEFAULT_GATES,
+    neighbours: Iterable[Object] = (),
+) -> tuple[list[Object], dict[str, str]]:
+    """The clusters that pass every filter, and the reason of each that does not.
+
+    ``affinity`` names the term of ``clusterAffinities`` in use. ``neighbours`` are the other bindings of the namespace; only
+    workload affinity looks at them. Terminating clusters are in neither answer. Unready ones are kept away by their taints.
+    """
+    filters = _filters(spec, affinity, gates, neighbours)
+    fit: list[Object] = []
+    reasons: dict[str, str] = {}
+    for cluster in clusters:
+        if is_terminating(cluster):
+            continue
+        reason = next(filter(None, (test(cluster) for test in filters)), "")
+        if reason:
+            reasons[name(cluster)] = reason
+        else:
+            fit.append(cluster)
+    return fit, reasons
+
+
+def _filters(spec: Object, affinity: str, gates: Gates, neighbours: Iterable[Object]) -> list[Filter]:
+    # Karmada runs them in random order. What the user wrote comes first, so that it is the reason shown.
+    placement = spec.get("placement") or {}
+    present = target_names(spec)
+    filters = [
+        _affinity_filter(spec, placement, affinity),
+        _taint_filter(placement, present),
+        _api_filter(spec, present),
+        *_spread_filters(placement),
+    ]
+    if evicting := evicting_clusters(spec):
+        filters.append(lambda cluster: EVICTING if name(cluster) in evicting else "")
+    if WORKLOAD_AFFINITY in gates and spec.get("workloadAffinityGroups"):
+        filters.extend(_workload_filters(spec, present, tuple(neighbours)))
+    return filters
+
+
+def _affinity_filter(spec: Object, placement: Object, affinity: str) -> Filter:
+    single = placement.get("clusterAffinity")
+    if single is not None:
+        wanted = [single]
+    elif not terms(placement):
+        wanted = []
+    else:
+        term = term_named(placement, affinity)
+        overflow = (term or {}).get("overflowAffinities") or () if is_workload(spec) else ()
+        wanted = [term, *overflow] if term is not None else []
+    if not wanted:
+        return lambda cluster: ""
+    tests = [matcher(each) for each in wanted]
+    return lambda cluster: "" if any(test(cluster) for test in tests) else NOT_IN_AFFINITY
+
+
+def _taint_filter(placement: Object, present: frozenset[str]) -> Filter:
+    tolerations = tuple(placement.get("clusterTolerations") or ())
+
+    def test(cluster: Object) -> str:
+        if name(cluster) in present:
+            return ""
+        taint = untolerated_taint(cluster, tolerations)
+        return "" if taint is None else f"cluster(s) had untolerated taint {{{taint_text(taint)}}}"
+
+    return test
+
+
+def _api_filter(spec: Object, present: frozenset[str]) -> Filter:
+    resource = spec.get("resource") or {}
+    api_version, kind = resource.get("apiVersion") or "", resource.get("kind") or ""
+
+    def test(cluster: Object) -> str:
+        return "" if name(cluster) in present or api_enabled(cluster, api_version, kind) else NO_API
+
+    return test
+
+
+def _spread_filters(placement: Object) -> list[Filter]:
+    fields = {"provider": "provider", "region": "region", "zone": "zones"}
+    wanted = [constraint.get("spreadByField") for constraint in placement.get("spreadConstraints") or ()]
+    return [_property_filter(fields[by]) for by in wanted if by in fields]
+
+
+def _property_filter(field: str) -> Filter:
+    reason = f"cluster(s) did not have {field} property"
+    return lambda cluster: "" if (cluster.get("spec") or {}).get(field) else reason
+
+
+def _workload_filters(spec: Object, present: frozenset[str], neighbours: Sequence[Object]) -> list[Filter]:
+    groups, resource = spec["workloadAffinityGroups"], spec.get("resource") or {}
+    own_name = names.binding_name(resource.get("kind") or "", resource.get("name") or "")
+    others = [
+        (other.get("spec") or {})
+        for other in neighbours
+        if namespace(other) == (resource.get("namespace") or "") and name(other) != own_name
+    ]
+
+    def targets_of(key: str) -> list[frozenset[str]]:
+        wanted = groups.get(key)
+        return [
+            target_names(other)
+            for other in others
+            if wanted and (other.get("workloadAffinityGroups") or {}).get(key) == wanted
+        ]
+
+    together = [found for found in targets_of("affinityGroup") if found]
+    apart = targets_of("antiAffinityGroup")
+
+    def test_together(cluster: Object) -> str:
+        mine = name(cluster)
+        return "" if mine in present or all(mine in found for found in together) else NOT_WITH_AFFINITY_GROUP
+
+    def test_apart(cluster: Object) -> str:
+        mine = name(cluster)
+        return WITH_ANTI_AFFINITY_GROUP if mine not in present and any(mine in found for found in apart) else ""
+
+    return [test_together, test_apart]

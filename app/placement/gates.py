@@ -1,0 +1,17 @@
+"""Karmada's feature gates that placement knows, and which of them are on by default (pkg/features of v1.18)."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from typing import Final
+
+CUSTOMIZED_CLUSTER_RESOURCE_MODELING: Final = "CustomizedClusterResourceModeling"
+MULTIPLE_POD_TEMPLATES_SCHEDULING: Final = "MultiplePodTemplatesScheduling"
+PRIORITY_BASED_SCHEDULING: Final = "PriorityBasedScheduling"
+RESOURCE_QUOTA_ESTIMATE: Final = "ResourceQuotaEstimate"
+SCHEDULING_OVERCOMMIT_PROTECTION: Final = "SchedulingOvercommitProtection"
+STATEFUL_FAILOVER_INJECTION: Final = "StatefulFailoverInjection"
+WORKLOAD_AFFINITY: Final = "WorkloadAffinity"
+
+Gates = Container[str]
+DEFAULT_GATES: Final[Gates] = frozenset({CUSTOMIZED_CLUSTER_RESOURCE_MODELING})

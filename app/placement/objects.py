@@ -1,0 +1,91 @@
+"""Reading and copying of plain JSON objects."""
+
+from __future__ import annotations
+
+import marshal
+from typing import Any, TypeVar
+
+Object = dict[str, Any]
+T = TypeVar("T")
+
+
+def clone(value: T) -> T:
+    """A deep copy. ``marshal`` walks in C and is several times faster than recursion; JSON values survive it exactly."""
+    plain: Any = value
+    copied: T = marshal.loads(marshal.dumps(plain))
+    return copied
+
+
+def metadata(obj: Object) -> Object:
+    found: Object = obj.get("metadata") or {}
+    return found
+
+
+def labels_of(obj: Object) -> dict[str, str]:
+    found: dict[str, str] = metadata(obj).get("labels") or {}
+    return found
+
+
+def annotations_of(obj: Object) -> dict[str, str]:
+    found: dict[str, str] = metadata(obj).get("annotations") or {}
+    return found
+
+
+def name(obj: Object) -> str:
+    return metadata(obj).get("name") or ""
+
+
+def namespace(obj: Object) -> str:
+    return metadata(obj).get("namespace") or ""
+
+
+def uid(obj: Object) -> str:
+    return metadata(obj).get("uid") or ""
+
+
+def spec(obj: Object) -> Object:
+    found: Object = obj.get("spec") or {}
+    return found
+
+
+def status(obj: Object) -> Object:
+    found: Object = obj.get("status") or {}
+    return found
+
+
+def own_map(parent: Object, key: str) -> dict[str, Any]:
+    """The map at ``key`` to write into; made when it is missing or null."""
+    found = parent.get(key)
+    if found is None:
+        found = parent[key] = {}
+    return found
+
+
+def nested(value: Any, *path: str) -> Any:
+    """The value at ``path``, or None where a step is missing."""
+    for key in path:
+        if not isinstance(value, dict):
+            return None
+        value = value.get(key)
+    return value
+
+
+def remove_nested(value: Any, *path: str) -> None:
+    parent = nested(value, *path[:-1])
+    if isinstance(parent, dict):
+        parent.pop(path[-1], None)
+
+
+def semantically_equal(left: Any, right: Any) -> bool:
+    """As apimachinery's Semantic.DeepEqual: absent, null and empty collections are alike where both sides have the key."""
+    if left == right:
+        return True
+    if isinstance(left, dict) and isinstance(right, dict):
+        return left.keys() == right.keys() and all(semantically_equal(left[k], right[k]) for k in left)
+    if isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(map(semantically_equal, left, right))
+    return _is_empty(left) and _is_empty(right)
+
+
+def _is_empty(value: Any) -> bool:
+    return value is None or (isinstance(value, dict | list) and not value)
