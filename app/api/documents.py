@@ -1,20 +1,117 @@
-"""Documents about the API itself: discovery and OpenAPI."""
+"""Documents about the API itself: discovery and OpenAPI, encoded once per content of the catalog."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import final
 
+from app.catalog import discovery, openapi, openapi_v2
 from app.catalog.catalog import Catalog
 
 from .request import Request
-from .responses import Response
+from .responses import Response, text_response
+
+AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=%s;as=APIGroupDiscoveryList"
+OPENAPI_V2_PROTOBUF = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+A_YEAR = b"public, max-age=31536000, immutable"
 
 
 @final
 class Documents:
     def __init__(self, catalog: Catalog) -> None:
         self.catalog = catalog
+        self._revision = -1
+        self._cache: dict[str, tuple[bytes, str]] = {}
 
     def answer(self, request: Request) -> Response | None:
         """None when there is no such document."""
-        return None
+        if self._revision != self.catalog.revision:
+            self._cache.clear()
+            self._revision = self.catalog.revision
+        path = request.path.rstrip("/")
+        if path in ("/api", "/apis"):
+            return self._root(path, request)
+        if path.startswith("/openapi/v3"):
+            return self._openapi_v3(path, request)
+        if path == "/openapi/v2":
+            return self._openapi_v2(request)
+        parts = path.split("/")[1:]
+        if parts[0] == "api" and len(parts) == 2:
+            document = discovery.api_resource_list(self.catalog, "", parts[1])
+        elif parts[0] == "apis" and len(parts) == 2:
+            document = discovery.api_group(self.catalog, parts[1])
+        elif parts[0] == "apis" and len(parts) == 3:
+            document = discovery.api_resource_list(self.catalog, parts[1], parts[2])
+        else:
+            return None
+        if document is None:
+            return None
+        return Response(200, discovery.encode(document)[0])
+
+    def _root(self, path: str, request: Request) -> Response:
+        version = aggregated_version(request.header(b"accept"))
+        if version is None:
+            if path == "/api":
+                host = request.header(b"host") or "127.0.0.1"
+                return Response(200, discovery.encode(discovery.api_versions(host))[0])
+            return Response(200, self._encoded(path, lambda: discovery.api_group_list(self.catalog))[0])
+        body, etag = self._encoded(
+            f"{path} {version}",
+            lambda: discovery.aggregated(self.catalog, path == "/api", version),  # type: ignore[arg-type]
+        )
+        headers = ((b"etag", f'"{etag}"'.encode()), (b"vary", b"Accept"))
+        content_type = (AGGREGATED % version).encode()
+        if request.header(b"if-none-match").strip('"') == etag:
+            return Response(304, b"", content_type, headers)
+        return Response(200, body, content_type, headers)
+
+    def _encoded(self, name: str, build: Callable[[], discovery.Json]) -> tuple[bytes, str]:
+        found = self._cache.get(name)
+        if found is None:
+            found = self._cache[name] = discovery.encode(build())
+        return found
+
+    def _openapi_v3(self, path: str, request: Request) -> Response | None:
+        """The index, or the document of a group and version; a wrong hash is redirected to the right one."""
+        rest = path.removeprefix("/openapi/v3").strip("/")
+        if not rest:
+            return Response(200, openapi.index(self.catalog))
+        found = openapi.document(self.catalog, rest)
+        if found is None:
+            return None
+        body, digest = found
+        asked = request.query.get("hash")
+        if asked and asked != digest:
+            location = f"/openapi/v3/{rest}?hash={digest}".encode()
+            return text_response("", 301)._replace(headers=((b"location", location),))
+        headers: tuple[tuple[bytes, bytes], ...] = ((b"etag", f'"{digest}"'.encode()), (b"vary", b"Accept"))
+        if asked:
+            headers += ((b"cache-control", A_YEAR),)
+        if request.header(b"if-none-match").strip('"') == digest:
+            return Response(304, b"", headers=headers)
+        return Response(200, body, headers=headers)
+
+    def _openapi_v2(self, request: Request) -> Response:
+        protobuf = "proto-openapi.spec.v2" in request.header(b"accept")
+        body, etag = openapi_v2.protobuf(self.catalog) if protobuf else openapi_v2.json(self.catalog)
+        content_type = OPENAPI_V2_PROTOBUF.encode() if protobuf else b"application/json"
+        headers = ((b"etag", f'"{etag}"'.encode()), (b"vary", b"Accept"))
+        if request.header(b"if-none-match").strip('"') == etag:
+            return Response(304, b"", content_type, headers)
+        return Response(200, body, content_type, headers)
+
+
+def aggregated_version(accept: str) -> str | None:
+    """The version of aggregated discovery that an Accept header prefers, None for the legacy documents."""
+    for clause in accept.split(","):
+        media_type, *params = [p.strip() for p in clause.split(";")]
+        if media_type not in ("application/json", "*/*"):
+            continue
+        given = dict(p.split("=", 1) for p in params if "=" in p)
+        if given.get("as") == "APIGroupDiscoveryList" and given.get("g") == "apidiscovery.k8s.io":
+            if given.get("v") in ("v2", "v2beta1"):
+                return given["v"]
+            continue
+        if "as" not in given:
+            return None
+    return None

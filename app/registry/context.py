@@ -30,6 +30,7 @@ class Options:
     dry_run: bool = False
     field_validation: FieldValidation = "Ignore"
     force: bool = False  # server-side apply takes over conflicting fields
+    whole: bool = False  # controllers: write spec and status in one write
     warnings: list[str] = field(default_factory=list)
 
 

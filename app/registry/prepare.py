@@ -57,7 +57,7 @@ def prepare_create(
         metadata.pop(owned, None)
     strategy.default(obj)
     mutate(kind, "CREATE", obj, None, options.user)
-    if strategy.status and "status" in obj and "status" in kind.subresources:
+    if strategy.status and "status" in obj and "status" in kind.subresources and not options.whole:
         _reset_status(kind, obj)
     if strategy.generation_fields is not None:
         metadata["generation"] = 1
@@ -118,7 +118,7 @@ def prepare_update(
         metadata.setdefault("namespace", was.get("namespace", ""))
     if subresource == "status":
         _only_status(kind, old, new)
-    elif "status" in kind.subresources and strategy.status:
+    elif "status" in kind.subresources and strategy.status and not options.whole:
         _keep(old, new, "status")
     strategy.default(new)
     mutate(kind, "UPDATE", new, old, options.user)

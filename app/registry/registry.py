@@ -246,6 +246,40 @@ class Registry:
             deleted.extend(entry for entry in results if entry is not None)
         return deleted
 
+    # -- several objects at once ---------------------------------------------------------------------------------------
+
+    def stage_create(self, kind: Kind, namespace: str, obj: Object, options: Options) -> Change:
+        """A creation to be committed together with others. ``obj`` is decoded and ours."""
+        guard = Guard(Key("namespaces", "", namespace), alive=True) if kind.namespaced else None
+        return prepare_create(kind, namespace, obj, options, guard, self.allocators.get(kind.resource))
+
+    def stage_update(self, kind: Kind, existing: Entry, new: Object, options: Options, subresource: str = "") -> Change:
+        """A change of the object at ``existing``'s revision, to be committed together with others."""
+        allocator = self.allocators.get(kind.resource)
+        old = decode_entry(kind, existing)
+        return prepare_update(kind, existing, old, new, options, subresource, allocator=allocator)
+
+    async def commit_together(self, changes: Sequence[Change]) -> list[int]:
+        """All or nothing. Returns the revisions of the first write of each change, 0 for those that change nothing.
+
+        Raises StatusError 409 when one of the objects is not what the change was computed from any more.
+        """
+        real = [change for change in changes if not change.unchanged]
+        if not real:
+            return [0] * len(changes)
+        guards = list(dict.fromkeys(guard for change in real for guard in change.guards))
+        try:
+            revisions = iter(await self.transact(guards, [write for change in real for write in change.writes]))
+        except GuardFailed as failed:
+            key = failed.guard.key
+            raise errors.conflict("", key.resource, key.name) from failed
+        out = []
+        for change in changes:
+            out.append(0 if change.unchanged else next(revisions))
+            for _ in change.writes[1:]:
+                next(revisions)
+        return out
+
     async def commit(self, change: Change, dry_run: bool = False, existing: Entry | None = None) -> Entry:
         """Carries out one change. Raises GuardFailed, or StatusError when the store cannot tell."""
         if change.unchanged and existing is not None:

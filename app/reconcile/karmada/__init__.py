@@ -1,1 +1,1 @@
-
+"""Karmada's controllers: from templates and policies to member clusters and back."""

@@ -1,0 +1,115 @@
+"""Propagation policies by what they select, so that a template meets only the few that can match it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, final
+
+from app.catalog.catalog import Catalog
+from app.core import selectors
+from app.core.resources import Key, split_api_version
+from app.placement.objects import Object
+from app.registry.codec import decode_entry
+from app.watch import Cache, Entry, Event
+
+POLICIES = "propagationpolicies.policy.karmada.io"
+CLUSTER_POLICIES = "clusterpropagationpolicies.policy.karmada.io"
+_Named = tuple[str, str, str, str]  # apiVersion, kind, the policy's namespace, the selected name ("" for any)
+
+
+@final
+class PolicyIndex:
+    def __init__(self, cache: Cache, catalog: Catalog) -> None:
+        self._cache = cache
+        self._catalog = catalog
+        self._policies: dict[Key, Object] = {}
+        self._selected: dict[_Named, set[Key]] = {}
+        for resource in (POLICIES, CLUSTER_POLICIES):
+            cache.listen(resource, self.observe)
+
+    def load(self) -> None:
+        self._policies.clear()
+        self._selected.clear()
+        for resource in (POLICIES, CLUSTER_POLICIES):
+            for entry in self._cache.resource(resource).entries():
+                self._add(entry)
+
+    def observe(self, event: Event) -> None:
+        self._remove(event.key)
+        if event.new is not None:
+            self._add(event.new)
+
+    def get(self, key: Key) -> Object | None:
+        return self._policies.get(key)
+
+    def __iter__(self) -> Iterator[Key]:
+        return iter(list(self._policies))
+
+    def candidates(self, template: Object) -> tuple[list[Object], list[Object]]:
+        """Policies of the template's namespace, and cluster-wide ones, that name its kind and perhaps its name."""
+        metadata = template["metadata"]
+        api_version, kind, name = template["apiVersion"], template["kind"], metadata["name"]
+        namespace = metadata.get("namespace", "")
+        own = self._find(api_version, kind, namespace, name) if namespace else []
+        return own, self._find(api_version, kind, "", name)
+
+    def targets(self, policy: Object) -> list[Key]:
+        """Keys of the existing objects that a policy selects."""
+        found: dict[Key, None] = {}
+        scope = policy["metadata"].get("namespace", "")
+        for selector in (policy.get("spec") or {}).get("resourceSelectors") or ():
+            for key in self._selected_by(selector, scope):
+                found[key] = None
+        return list(found)
+
+    def _selected_by(self, selector: Object, scope: str) -> Iterable[Key]:
+        group, version = split_api_version(selector.get("apiVersion") or "")
+        kind = self._catalog.by_kind(group, version, selector.get("kind") or "")
+        if kind is None:
+            return
+        resource = self._cache.resource(kind.resource)
+        namespace = scope or selector.get("namespace") or ""
+        name = selector.get("name")
+        if name and (namespace or not kind.namespaced):
+            entry = resource.get(namespace if kind.namespaced else "", name)
+            if entry is not None:
+                yield entry.key
+            return
+        wanted = (
+            selectors.from_object(selector["labelSelector"]) if selector.get("labelSelector") and not name else None
+        )
+        for entry in list(resource.entries(namespace if kind.namespaced else "")):
+            if name and entry.key.name != name:
+                continue
+            if wanted is None or wanted.matches(entry.meta.labels or {}):
+                yield entry.key
+
+    def _find(self, api_version: str, kind: str, scope: str, name: str) -> list[Object]:
+        keys: set[Key] = set()
+        for wanted in (name, ""):
+            keys |= self._selected.get((api_version, kind, scope, wanted), set())
+        return [self._policies[key] for key in sorted(keys)]
+
+    def _add(self, entry: Entry) -> None:
+        kind = self._catalog.storage_kind(entry.key.resource)
+        assert kind is not None
+        policy = decode_entry(kind, entry)
+        self._policies[entry.key] = policy
+        for named in _names(policy, entry.key.namespace):
+            self._selected.setdefault(named, set()).add(entry.key)
+
+    def _remove(self, key: Key) -> None:
+        policy = self._policies.pop(key, None)
+        if policy is None:
+            return
+        for named in _names(policy, key.namespace):
+            keys = self._selected.get(named)
+            if keys is not None:
+                keys.discard(key)
+                if not keys:
+                    del self._selected[named]
+
+
+def _names(policy: Object, scope: str) -> list[_Named]:
+    selected: list[Any] = (policy.get("spec") or {}).get("resourceSelectors") or []
+    return [(s.get("apiVersion") or "", s.get("kind") or "", scope, s.get("name") or "") for s in selected]
