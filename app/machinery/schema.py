@@ -49,8 +49,10 @@ class Schema:
     enum: tuple[str, ...] = ()
     preserve_unknown: bool = False  # struct that keeps fields it does not know
     embedded: bool = False  # a whole object with its own apiVersion, kind and metadata
-    # what the machinery has derived from this node; a changed copy (dataclasses.replace) must be given a new one
-    compiled: dict[str, Any] = field(default_factory=dict)
+    compiled: dict[str, Any] = field(default_factory=dict)  # what the machinery has derived from this node
+
+    def __post_init__(self) -> None:
+        self.compiled = {}  # dataclasses.replace would hand on what was derived from the original
 
     def __repr__(self) -> str:
         return f"<Schema {self.kind} {self.name}>"
