@@ -168,7 +168,7 @@ def _builtin() -> Any:
 
     class Missing:
         strategy_for = staticmethod(lambda gvk: Strategy())
-        selectable_fields = staticmethod(lambda gvk: {})
+        selectable_fields: Any = staticmethod(lambda gvk: {})
         print_columns = staticmethod(lambda gvk: None)
 
     return Missing

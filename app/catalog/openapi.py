@@ -52,7 +52,7 @@ class OpenAPI:
         parts = path.strip("/").split("/")
         if parts[0] == "api" and len(parts) == 2:
             version = find_version(self._catalog, "", parts[1])
-        elif parts[0] == "apis" and len(parts) == 3:
+        elif parts[0] == "apis" and len(parts) == 3 and parts[1]:
             version = find_version(self._catalog, parts[1], parts[2])
         else:
             return None

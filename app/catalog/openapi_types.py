@@ -80,9 +80,9 @@ class Types:
         if text := self._describe(name, ""):
             body = {"description": text} | body
         if gvks := group_version_kinds(name):
-            body["x-kubernetes-group-version-kind"] = [_gvk(*gvk) for gvk in gvks]
+            body |= {"x-kubernetes-group-version-kind": [_gvk(*gvk) for gvk in gvks]}
         if unions := unions_of(name):
-            body["x-kubernetes-unions"] = unions
+            body |= {"x-kubernetes-unions": unions}
         return body
 
     def _plain(self, schema: Json) -> Json:
