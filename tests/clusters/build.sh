@@ -15,6 +15,13 @@ ROOT=$CACHE/kube$KUBE-etcd$ETCD-kwok$KWOK-karmada$KARMADA
 BIN=$ROOT/bin
 WANT=$KUBE; [ "${1:-}" = --older ] && WANT="$KUBE $OLDER"
 
+home_of() { if [ "$1" = "$KUBE" ]; then echo "$BIN"; else echo "$BIN/${1%.*}"; fi; }
+complete() {
+  [ -x "$BIN/etcd" ] && [ -x "$BIN/kwok" ] && [ -d "$ROOT/stage" ] && [ -x "$BIN/karmadactl" ] || return 1
+  for version in $WANT; do [ -x "$(home_of "$version")/kubectl" ] || return 1; done
+}
+if complete; then echo "$ROOT"; exit; fi
+
 mkdir -p "$BIN"
 exec 9>"$ROOT/lock"
 flock 9  # a second run waits here and then finds everything built
@@ -36,7 +43,7 @@ need_go() {
   GO_READY=1
 }
 
-# install NAME... : moves finished programs into place, so that an interrupted build leaves no half program behind
+# install_to DIR FILE... : moves finished programs into place, so that an interrupted build leaves no half program behind
 install_to() { local to=$1; shift; mkdir -p "$to"; for f in "$@"; do mv -f "$f" "$to/"; done; }
 
 new_module() { # DIR MODULE VERSION : enters a fresh module that requires one other
@@ -102,7 +109,5 @@ karmadactl() {
 etcd
 kwok
 karmadactl
-for version in $WANT; do
-  if [ "$version" = "$KUBE" ]; then kubernetes "$version" "$BIN"; else kubernetes "$version" "$BIN/${version%.*}"; fi
-done
+for version in $WANT; do kubernetes "$version" "$(home_of "$version")"; done
 echo "$ROOT"

@@ -1,0 +1,345 @@
+"""Verbs on one member's API (or on any Kubernetes API): JSON objects in, JSON objects out, errors as the member said them.
+
+One client per member: its own connections, its own limits. A slow or dead member therefore delays nobody else, and when it is
+known to be away its requests fail at once (:class:`~app.members.limits.CircuitBreaker`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any, Final, NamedTuple, final
+from urllib.parse import quote, urlencode
+
+import orjson
+
+from app.core.errors import StatusError
+from app.core.resources import split_api_version
+
+from .limits import DEFAULT_BURST, DEFAULT_QPS, CircuitBreaker, TokenBucket
+from .transport import NO_TLS, TLS, NetworkTransport, Response, Timeouts, Transport, Unreachable
+
+Object = dict[str, Any]
+Objects = list[Object]
+TokenSource = Callable[[bool], Awaitable[str]]  # True: the last token was refused, get a new one
+
+USER_AGENT = "kafila"
+JSON: Final = "application/json"
+MERGE_PATCH: Final = "application/merge-patch+json"
+JSON_PATCH: Final = "application/json-patch+json"
+STRATEGIC_PATCH: Final = "application/strategic-merge-patch+json"
+APPLY_PATCH: Final = "application/apply-patch+yaml"
+
+MAX_CONCURRENT = 64  # requests under way at a time; watches do not count
+MAX_THROTTLED = 5  # times a 429 is waited for
+WATCH_SECONDS = 540
+WATCH_IDLE = 90.0  # bookmarks come every minute: longer silence is a dead stream
+
+
+class WatchEvent(NamedTuple):
+    type: str  # ADDED, MODIFIED, DELETED or BOOKMARK
+    object: Object
+
+
+def resource_path(api_version: str, resource: str, namespace: str = "", name: str = "", subresource: str = "") -> str:
+    """``/apis/apps/v1/namespaces/default/deployments/web/scale``; without a name the collection."""
+    group, version = split_api_version(api_version)
+    path = f"/apis/{group}/{version}" if group else f"/api/{version}"
+    if namespace:
+        path += f"/namespaces/{namespace}"
+    path += f"/{resource}"
+    if name:
+        path += f"/{quote(name, safe=':@!$&()*+,;=')}"
+    return f"{path}/{subresource}" if subresource else path
+
+
+def status_error(code: int, body: bytes) -> StatusError:
+    """What a member answered, as our own error. Bodies that are no Status become its message."""
+    try:
+        status = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        status = None
+    if not isinstance(status, dict) or status.get("kind") != "Status":
+        text = body[:1024].decode(errors="replace").strip()
+        return StatusError(code, _REASONS.get(code, ""), text or f"the server answered {code}")
+    details = status.get("details")
+    return StatusError(
+        int(status.get("code") or code),
+        status.get("reason") or _REASONS.get(code, ""),
+        status.get("message") or f"the server answered {code}",
+        details if isinstance(details, dict) else None,
+    )
+
+
+_REASONS: Final = {
+    400: "BadRequest",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "NotFound",
+    405: "MethodNotAllowed",
+    409: "Conflict",
+    410: "Expired",
+    413: "RequestEntityTooLarge",
+    415: "UnsupportedMediaType",
+    422: "Invalid",
+    429: "TooManyRequests",
+    500: "InternalError",
+    503: "ServiceUnavailable",
+    504: "Timeout",
+}
+
+
+@final
+class MemberClient:
+    """``token`` is a bearer token or where to get one. ``transport`` overrides the network (simulation)."""
+
+    def __init__(
+        self,
+        name: str,
+        endpoint: str = "",
+        *,
+        tls: TLS = NO_TLS,
+        token: str | TokenSource = "",
+        proxy_url: str = "",
+        proxy_headers: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        transport: Transport | None = None,
+        qps: float = DEFAULT_QPS,
+        burst: int = DEFAULT_BURST,
+        concurrency: int = MAX_CONCURRENT,
+        timeout: float = 30.0,
+    ) -> None:
+        self.name = name
+        self.endpoint = endpoint
+        self.breaker = CircuitBreaker()
+        self._transport = transport or NetworkTransport(endpoint, tls, proxy_url, proxy_headers)
+        self._token = token
+        self._headers = {"User-Agent": USER_AGENT, "Accept": JSON, **(headers or {})}
+        self._bucket = TokenBucket(qps, burst)
+        self._slots = asyncio.Semaphore(concurrency)
+        self._timeouts = Timeouts(timeout, timeout)
+
+    async def close(self) -> None:
+        await self._transport.close()
+
+    # -- requests ---------------------------------------------------------------------------------------------------
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        *,
+        query: Mapping[str, str] | None = None,
+        content_type: str = JSON,
+        probe: bool = False,
+        timeout: float | None = None,
+    ) -> tuple[int, bytes]:
+        """Status and body, whatever the status is. ``probe`` goes out even while the breaker is open (health checks).
+
+        Raises Unreachable; requests that the member throttled (429) have had no effect and are repeated as it asks.
+        """
+        target = f"{path}?{urlencode(query)}" if query else path
+        timeouts = self._timeouts if timeout is None else Timeouts(timeout, timeout)
+        async with self._slots:
+            for attempt in range(MAX_THROTTLED + 1):
+                response = await self._send(method, target, body, content_type, timeouts, probe)
+                try:
+                    data = await response.read()
+                finally:
+                    await response.close()
+                pause = response.headers.get("Retry-After") or response.headers.get("retry-after")
+                if response.status != 429 or not pause or not pause.isdigit() or attempt == MAX_THROTTLED:
+                    break
+                await asyncio.sleep(min(int(pause), 10))
+        return response.status, data
+
+    async def _send(
+        self, method: str, target: str, body: bytes | None, content_type: str, timeouts: Timeouts, probe: bool
+    ) -> Response:
+        await self._bucket.take()
+        response = await self._guarded(method, target, body, content_type, timeouts, probe, refused=False)
+        if response.status == 401 and callable(self._token):
+            await response.close()
+            response = await self._guarded(method, target, body, content_type, timeouts, probe, refused=True)
+        return response
+
+    async def _guarded(
+        self,
+        method: str,
+        target: str,
+        body: bytes | None,
+        content_type: str,
+        timeouts: Timeouts,
+        probe: bool,
+        refused: bool,
+    ) -> Response:
+        loop = asyncio.get_running_loop()
+        headers = await self._request_headers(body, content_type, refused)
+        if not self.breaker.admits(loop.time()) and not probe:
+            raise Unreachable(f"cluster {self.name} is not reachable; tried again soon", sent=False)
+        try:
+            response = await self._transport.send(method, target, headers, body, timeouts)
+        except Unreachable:
+            self.breaker.failed(loop.time())
+            raise
+        except BaseException:
+            self.breaker.left()
+            raise
+        self.breaker.succeeded()
+        return response
+
+    async def _request_headers(self, body: bytes | None, content_type: str, refused: bool) -> dict[str, str]:
+        headers = dict(self._headers)
+        token = await self._token(refused) if callable(self._token) else self._token
+        if token:
+            headers["Authorization"] = token if " " in token else f"Bearer {token}"
+        if body is not None:
+            headers["Content-Type"] = content_type
+        return headers
+
+    def set_token(self, token: str) -> None:
+        """From the next request on (tokens are renewed before they expire)."""
+        self._token = token
+
+    # -- objects ----------------------------------------------------------------------------------------------------
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        obj: Any = None,
+        *,
+        query: Mapping[str, str] | None = None,
+        content_type: str = JSON,
+    ) -> Any:
+        """One exchange of JSON. Raises StatusError for every status of 400 and above, Unreachable without an answer."""
+        body = None if obj is None else orjson.dumps(obj)
+        status, data = await self.request(method, path, body, query=query, content_type=content_type)
+        if not 200 <= status < 300:
+            raise status_error(status, data)
+        return orjson.loads(data) if data else None
+
+    async def get(self, path: str) -> Object:
+        return await self.call("GET", path)
+
+    async def find(self, path: str) -> Object | None:
+        """The object, or None when the member says that it does not exist."""
+        status, data = await self.request("GET", path)
+        if status == 200:
+            return orjson.loads(data)
+        error = status_error(status, data)
+        if error.code == 404:
+            return None
+        raise error
+
+    async def create(self, path: str, obj: Object, *, query: Mapping[str, str] | None = None) -> Object:
+        return await self.call("POST", path, obj, query=query)
+
+    async def update(self, path: str, obj: Object, *, query: Mapping[str, str] | None = None) -> Object:
+        return await self.call("PUT", path, obj, query=query)
+
+    async def patch(
+        self, path: str, patch: Any, *, content_type: str = MERGE_PATCH, query: Mapping[str, str] | None = None
+    ) -> Object:
+        return await self.call("PATCH", path, patch, query=query, content_type=content_type)
+
+    async def delete(
+        self,
+        path: str,
+        *,
+        uid: str = "",
+        resource_version: str = "",
+        propagation: str = "",
+        grace_period: int | None = None,
+    ) -> Object:
+        """``propagation``: Background, Foreground or Orphan. ``uid`` keeps a successor of the same name alive (409)."""
+        options: Object = {"kind": "DeleteOptions", "apiVersion": "v1"}
+        if preconditions := {k: v for k, v in (("uid", uid), ("resourceVersion", resource_version)) if v}:
+            options["preconditions"] = preconditions
+        if propagation:
+            options["propagationPolicy"] = propagation
+        if grace_period is not None:
+            options["gracePeriodSeconds"] = grace_period
+        return await self.call("DELETE", path, options)
+
+    async def list(self, path: str, *, query: Mapping[str, str] | None = None, page: int = 500) -> tuple[Objects, str]:
+        """All items and the list's resourceVersion. Raises StatusError 410 when paging took too long."""
+        items: Objects = []
+        version = ""
+        async for found, latest in self.pages(path, query=query, page=page):
+            items += found
+            version = latest
+        return items, version
+
+    async def pages(
+        self, path: str, *, query: Mapping[str, str] | None = None, page: int = 500
+    ) -> AsyncIterator[tuple[Objects, str]]:
+        """A list piece by piece, for readers that keep little of each. Items come with kind and apiVersion."""
+        asked = {**(query or {}), "limit": str(page)}
+        while True:
+            answer = await self.get(f"{path}?{urlencode(asked)}")
+            metadata = answer.get("metadata") or {}
+            kind, api_version = answer.get("kind", "").removesuffix("List"), answer.get("apiVersion", "")
+            items = answer.get("items") or []
+            for item in items:  # typed lists leave them out
+                item.setdefault("kind", kind)
+                item.setdefault("apiVersion", api_version)
+            yield items, metadata.get("resourceVersion", "")
+            if not metadata.get("continue"):
+                return
+            asked["continue"] = metadata["continue"]
+            asked.pop("resourceVersion", None)  # the token has it
+            asked.pop("resourceVersionMatch", None)
+
+    # -- watch ------------------------------------------------------------------------------------------------------
+
+    async def watch(
+        self,
+        path: str,
+        resource_version: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        seconds: int = WATCH_SECONDS,
+        idle: float = WATCH_IDLE,
+    ) -> AsyncIterator[WatchEvent]:
+        """Events after ``resource_version`` until the stream ends; the caller resumes from the last version it saw.
+
+        Raises StatusError (410: relist) and Unreachable.
+        """
+        asked = {
+            **(query or {}),
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": resource_version,
+            "timeoutSeconds": str(seconds),
+        }
+        response = await self._send("GET", f"{path}?{urlencode(asked)}", None, JSON, Timeouts(0, idle), False)
+        try:
+            if response.status != 200:
+                raise status_error(response.status, await response.read())
+            async for line in _lines(response.chunks()):
+                event = orjson.loads(line)
+                if event["type"] == "ERROR":
+                    raise status_error(500, orjson.dumps(event["object"]))
+                yield WatchEvent(event["type"], event["object"])
+        except orjson.JSONDecodeError as error:
+            raise Unreachable(f"the watch broke off: {error}", sent=True) from None
+        finally:
+            await response.close()
+
+
+async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Lines of any length without their ends. An unfinished last line is dropped: its event will come again."""
+    parts: list[bytes] = []
+    async for chunk in chunks:
+        *complete, rest = chunk.split(b"\n")
+        for line in complete:
+            if parts:
+                parts.append(line)
+                line = b"".join(parts)
+                parts.clear()
+            if line:
+                yield line
+        if rest:
+            parts.append(rest)

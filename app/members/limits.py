@@ -1,0 +1,94 @@
+"""What protects a member from us and us from a dead member: a token bucket and a circuit breaker. Time comes from outside."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from typing import final
+
+DEFAULT_QPS = 1000.0
+DEFAULT_BURST = 2000
+
+
+@final
+class TokenBucket:
+    """At most ``burst`` requests at once and ``qps`` per second over time. ``qps`` 0 means no limit."""
+
+    def __init__(self, qps: float = DEFAULT_QPS, burst: int = DEFAULT_BURST) -> None:
+        self._qps = qps
+        self._burst = float(max(burst, 1))
+        self._tokens = self._burst
+        self._at = 0.0
+
+    def reserve(self, now: float) -> float:
+        """Takes a token and says how many seconds to wait for it. Those who wait are served in order."""
+        if self._qps <= 0:
+            return 0.0
+        self._tokens = min(self._burst, self._tokens + max(0.0, now - self._at) * self._qps)
+        self._at = max(self._at, now)
+        self._tokens -= 1.0
+        return 0.0 if self._tokens >= 0 else -self._tokens / self._qps
+
+    async def take(self) -> None:
+        delay = self.reserve(asyncio.get_running_loop().time())
+        if delay > 0:
+            await asyncio.sleep(delay)
+
+
+@final
+class CircuitBreaker:
+    """Refuses quickly while a member is away, so that its work costs nothing until it may be back.
+
+    After ``threshold`` failures in a row it opens; when its pause is over, one request at a time may try. Each failed try doubles the
+    pause up to ``longest``. Only connection failures count: a member that answers, with whatever status, is there.
+    """
+
+    def __init__(
+        self,
+        threshold: int = 5,
+        shortest: float = 0.5,
+        longest: float = 15.0,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._threshold = threshold
+        self._shortest = shortest
+        self._longest = longest
+        self._jitter = jitter
+        self._failures = 0
+        self._pause = 0.0
+        self._until = 0.0
+        self._trying = False
+
+    @property
+    def open(self) -> bool:
+        return self._failures >= self._threshold
+
+    def admits(self, now: float) -> bool:
+        """Whether a request may go out. A caller that got True must report with ``succeeded``, ``failed`` or ``left``."""
+        if not self.open:
+            return True
+        if now < self._until or self._trying:
+            return False
+        self._trying = True
+        return True
+
+    def remaining(self, now: float) -> float:
+        """Seconds until a try makes sense; 0 when closed."""
+        return max(0.0, self._until - now) if self.open else 0.0
+
+    def succeeded(self) -> None:
+        self._failures, self._pause, self._trying = 0, 0.0, False
+
+    def failed(self, now: float) -> None:
+        self._failures += 1
+        # Requests that were under way when it opened fail late; only the first failure and failed tries set the pause.
+        if self._failures == self._threshold or self._trying:
+            self._pause = min(self._longest, self._pause * 2 if self._pause else self._shortest)
+            # half of the pause is left to chance: members that died together must not be tried together
+            self._until = now + self._pause * (0.5 + 0.5 * self._jitter())
+        self._trying = False
+
+    def left(self) -> None:
+        """The request ended without telling anything about the member (it was cancelled here)."""
+        self._trying = False

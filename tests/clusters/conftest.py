@@ -1,0 +1,55 @@
+"""Members live as long as the test session: starting one costs seconds. Tests that break a member start their own."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+# pytest imports test files by path (importlib mode); the harness is made importable under one name for all of them
+if "cluster_harness" not in sys.modules:
+    _spec = importlib.util.spec_from_file_location("cluster_harness", Path(__file__).with_name("harness.py"))
+    assert _spec is not None
+    assert _spec.loader is not None
+    _module = importlib.util.module_from_spec(_spec)
+    sys.modules["cluster_harness"] = _module
+    _spec.loader.exec_module(_module)
+
+from cluster_harness import Member, Members, Options, members
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(HERE):
+            item.add_marker(pytest.mark.clusters)
+            item.add_marker(pytest.mark.timeout(600))  # the first one waits for the members
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Members]:
+    """Programs, an etcd and the members started so far."""
+    with members(keep_logs_in=tmp_path_factory.mktemp("members")) as lab:
+        yield lab
+
+
+@pytest.fixture(scope="session")
+def two_members(lab: Members) -> tuple[Member, Member]:
+    """member1 with pods and a scheduler, member2 light (Deployments report ready without pods)."""
+    (full,) = lab.start("member1")
+    (light,) = lab.start("member2", options=Options(light=True))
+    return full, light
+
+
+@pytest.fixture(scope="session")
+def member1(two_members: tuple[Member, Member]) -> Member:
+    return two_members[0]
+
+
+@pytest.fixture(scope="session")
+def member2(two_members: tuple[Member, Member]) -> Member:
+    return two_members[1]
