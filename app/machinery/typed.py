@@ -6,6 +6,7 @@ everything else is one value. Without a schema maps are merged and lists are not
 
 from __future__ import annotations
 
+import json
 from typing import Any, Final
 
 from .compare import ElementError, compile_item_key, is_leaf
@@ -77,7 +78,9 @@ def _scalar_problem(schema: Schema, value: Any) -> str:
     match schema.kind:
         case "string" | "bytes":
             return (
-                "" if isinstance(value, str) else f"expected string, got &value.valueUnstructured{{Value:{_go(value)}}}"
+                ""
+                if isinstance(value, str)
+                else f"expected string, got &value.valueUnstructured{{Value:{_source(value)}}}"
             )
         case "integer" | "number":
             fits = isinstance(value, (int, float)) and not isinstance(value, bool)
@@ -92,20 +95,31 @@ def _go_type(value: Any) -> str:
     return names.get(value.__class__, "int64")
 
 
-def _go(value: Any) -> str:
-    return _shown(value) if isinstance(value, (bool, int, float)) else f"{_go_type(value)}{{…}}"
+def _plain(value: Any) -> str:
+    """A value as Go's %v prints it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return "[" + " ".join(map(_plain, value)) + "]"
+    if isinstance(value, dict):
+        return "map[" + " ".join(f"{key}:{_plain(value[key])}" for key in sorted(value)) + "]"
+    return "<nil>" if value is None else str(value)
+
+
+def _source(value: Any) -> str:
+    """A value as Go's %#v prints it."""
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, list):
+        return "[]interface {}{" + ", ".join(map(_source, value)) + "}"
+    if isinstance(value, dict):
+        pairs = (f"{json.dumps(key, ensure_ascii=False)}:{_source(value[key])}" for key in sorted(value))
+        return "map[string]interface {}{" + ", ".join(pairs) + "}"
+    return "interface {}(nil)" if value is None else _plain(value)
 
 
 def _shown(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        return f'"{value}"'
-    if isinstance(value, list):
-        return "[" + ",".join(map(_shown, value)) + "]"
-    if isinstance(value, dict):
-        return "".join(f"{key}={_shown(item)}" for key, item in value.items())
-    return "null" if value is None else str(value)
+    return f"&{{{_plain(value)}}}"
 
 
 def _member(schema: Schema, name: str) -> Schema | None:
