@@ -1,0 +1,278 @@
+"""Differences between clusters: (Cluster)OverridePolicies, in which order they apply, and what every overrider does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, NamedTuple
+
+from app.machinery import jsonpatch
+from app.placement import names
+from app.placement.clusters import matcher
+from app.placement.images import ImageError, override_image
+from app.placement.match import Priority, selectors_priority
+from app.placement.objects import Object, clone, name, namespace, own_map
+from app.placement.overridetext import Applied, applied_text
+from app.placement.yamltext import dump_yaml, load_yaml
+
+_POD_TEMPLATES: Final = frozenset({"ReplicaSet", "Deployment", "DaemonSet", "Job", "StatefulSet"})
+
+
+class OverrideError(Exception):
+    """A policy does not apply to the object. ``event`` is what Karmada records on the template."""
+
+    def __init__(self, message: str, event: str = "") -> None:
+        super().__init__(message)
+        self.event = event
+
+
+class Overridden(NamedTuple):
+    """The object for one cluster, and what was applied to it."""
+
+    obj: Object
+    by_cluster_policies: tuple[Applied, ...]
+    by_policies: tuple[Applied, ...]
+    events: tuple[str, ...]  # messages of ApplyOverridePolicySucceed
+
+
+class _Rule(NamedTuple):
+    policy: Object
+    overriders: Object
+
+
+def apply_overrides(
+    obj: Object, cluster: Object, cluster_policies: Iterable[Object], policies: Iterable[Object]
+) -> Overridden:
+    """All that match: first the ClusterOverridePolicies, then the OverridePolicies of the object's namespace.
+
+    ``obj`` is not changed; it is the answer itself when nothing matches. Raises OverrideError.
+    """
+    cluster_rules = matching_rules(obj, cluster, cluster_policies)
+    where = namespace(obj)
+    mine: list[Object] = [policy for policy in policies if namespace(policy) == where] if where else []
+    if not cluster_rules and not mine:
+        return Overridden(obj, (), (), ())
+    if cluster_rules:
+        obj = clone(obj)
+    events: list[str] = []
+    for rule in cluster_rules:
+        obj = _apply_rule(obj, rule, f"cluster override policy({name(rule.policy)})", cluster, events)
+    # What the cluster policies changed decides which of the others match.
+    rules = matching_rules(obj, cluster, mine)
+    if rules and not cluster_rules:
+        obj = clone(obj)
+    for rule in rules:
+        obj = _apply_rule(obj, rule, f"override policy({namespace(rule.policy)}/{name(rule.policy)})", cluster, events)
+    return Overridden(obj, _applied(cluster_rules), _applied(rules), tuple(events))
+
+
+def _applied(rules: Sequence[_Rule]) -> tuple[Applied, ...]:
+    return tuple(Applied(name(rule.policy), rule.overriders) for rule in rules)
+
+
+def _apply_rule(obj: Object, rule: _Rule, what: str, cluster: Object, events: list[str]) -> Object:
+    try:
+        changed = apply_overriders(obj, rule.overriders)
+    except (OverrideError, ImageError, jsonpatch.PatchFailed, jsonpatch.BadPatch) as error:
+        raise OverrideError(str(error), f"Apply {what} for cluster({name(cluster)}) failed.") from error
+    events.append(f"Apply {what} for cluster({name(cluster)}) succeed.")
+    return changed
+
+
+def matching_rules(obj: Object, cluster: Object, policies: Iterable[Object]) -> list[_Rule]:
+    """The rules for this object and cluster: the more precisely a policy selects, the later it applies; then by name."""
+    found = []
+    for policy in policies:
+        resource_selectors = (policy.get("spec") or {}).get("resourceSelectors")
+        priority = selectors_priority(obj, resource_selectors) if resource_selectors else Priority.ALL
+        if priority:
+            found.append((priority, name(policy), policy))
+    found.sort(key=lambda each: each[:2])
+    return [
+        _Rule(policy, rule.get("overriders") or {})
+        for _, _, policy in found
+        for rule in _rules_of(policy)
+        if matcher(rule.get("targetCluster"))(cluster)
+    ]
+
+
+def _rules_of(policy: Object) -> Sequence[Object]:
+    spec = policy.get("spec") or {}
+    # The older form has one target and one set of overriders at the top.
+    return spec.get("overrideRules") or (
+        {"targetCluster": spec.get("targetCluster"), "overriders": spec.get("overriders")},
+    )
+
+
+def apply_overriders(obj: Object, overriders: Object) -> Object:
+    """One set of overriders, in Karmada's order. May change ``obj`` and returns the result."""
+    for overrider in overriders.get("imageOverrider") or ():
+        _override_images(obj, overrider)
+    for target in ("command", "args"):
+        for overrider in overriders.get(f"{target}Overrider") or ():
+            _override_command(obj, target, overrider)
+    for target in ("labels", "annotations"):
+        for overrider in overriders.get(f"{target}Overrider") or ():
+            _override_strings(obj, target, overrider)
+    for overrider in overriders.get("fieldOverrider") or ():
+        _override_field(obj, overrider)
+    return _patched(obj, overriders.get("plaintext") or (), "path")
+
+
+def _containers(obj: Object) -> list[Object]:
+    kind = obj.get("kind")
+    spec = obj.get("spec") or {}
+    if kind in _POD_TEMPLATES:
+        spec = (spec.get("template") or {}).get("spec") or {}
+    elif kind != "Pod":
+        return []
+    found: list[Object] = spec.get("containers") or []
+    return found
+
+
+def _override_images(obj: Object, overrider: Object) -> None:
+    component, operator = overrider.get("component") or "", overrider.get("operator") or ""
+    value = overrider.get("value") or ""
+    predicate = overrider.get("predicate")
+    if predicate is None:
+        for container in _containers(obj):
+            container["image"] = override_image(container.get("image") or "", component, operator, value)
+        return
+    path = predicate.get("path") or ""
+    parent, key = _image_at(obj, path)
+    if not path.startswith("/"):
+        raise OverrideError("imagePath should be start with / character")
+    parent[key] = override_image(parent[key], component, operator, value)
+
+
+def _image_at(obj: Object, path: str) -> tuple[Object, str]:
+    def wrong(reason: str) -> OverrideError:
+        return OverrideError(f"failed to obtain imageValue with predicate path({path}), error: {reason}")
+
+    *steps, last = path.strip("/").split("/")
+    at: Any = obj
+    for step in steps:
+        if isinstance(at, list):
+            if not step.lstrip("+-").isdigit():
+                raise wrong(f"path({step}) of rawObj's is not number")
+            at = at[int(step)] if 0 <= int(step) < len(at) else None
+        elif isinstance(at, dict):
+            at = at.get(step)
+        if not isinstance(at, dict | list):
+            raise wrong(f"path({step}) of rawObj's type is not map[string]interface{{}} and []interface{{}}")
+    if not isinstance(at, dict) or not isinstance(at.get(last), str):
+        raise wrong(f"failed to convert path({last}) to string")
+    return at, last
+
+
+def _override_command(obj: Object, target: str, overrider: Object) -> None:
+    value = overrider.get("value") or []
+    for container in _containers(obj):
+        if container.get("name") != overrider.get("containerName"):
+            continue
+        current: list[str] = container.get(target) or []
+        if overrider.get("operator") == "add":
+            current = [*current, *value]
+        elif overrider.get("operator") == "remove":
+            current = [argument for argument in current if argument not in value]
+        container[target] = current
+
+
+def _override_strings(obj: Object, target: str, overrider: Object) -> None:
+    """Labels or annotations. Only those that exist are replaced or removed."""
+    values, operator = overrider.get("value") or {}, overrider.get("operator")
+    meta = own_map(obj, "metadata")
+    if operator == "add":
+        if values:
+            own_map(meta, target).update(values)
+        return
+    present = meta.get(target) or {}
+    for key, value in values.items():
+        if key in present:
+            if operator == "remove":
+                del present[key]
+            elif operator == "replace":
+                present[key] = value
+
+
+def _override_field(obj: Object, overrider: Object) -> None:
+    """Change JSON or YAML text that a field holds, such as a file in a ConfigMap."""
+    path = overrider.get("fieldPath") or ""
+    parent, key = _pointed(obj, path)
+    text = parent[key]
+    if not isinstance(text, str):
+        raise OverrideError(f"Get object's value by overrider's path({path}) is not string")
+    try:
+        if overrider.get("yaml"):
+            parent[key] = dump_yaml(_patched(load_yaml(text), overrider["yaml"], "subPath"))
+        elif overrider.get("json"):
+            parent[key] = _json_text(_patched(json.loads(text), overrider["json"], "subPath"))
+        else:
+            parent[key] = ""
+    except ValueError as error:
+        raise OverrideError(str(error)) from error
+
+
+def _json_text(document: Any) -> str:
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+
+
+def _pointed(obj: Object, path: str) -> tuple[Any, Any]:
+    """The container and the key that a JSON pointer means."""
+    if path and not path.startswith("/"):
+        raise OverrideError('JSON pointer must be empty or start with a "/"')
+    at: Any = obj
+    parent: Any = None
+    key: Any = None
+    for part in path.split("/")[1:]:
+        part = part.replace("~1", "/").replace("~0", "~")
+        parent, key = at, part
+        if isinstance(at, dict):
+            if part not in at:
+                raise OverrideError(f'object has no key "{part}"')
+        elif isinstance(at, list) and part.isdigit() and int(part) < len(at):
+            key = int(part)
+        else:
+            raise OverrideError(f'invalid token reference "{part}"')
+        at = parent[key]
+    if parent is None:
+        raise OverrideError(f"Get object's value by overrider's path({path}) is not string")
+    return parent, key
+
+
+def _patched(document: Any, overriders: Sequence[Object], path_field: str) -> Any:
+    pending: list[Object] = []
+    for overrider in overriders:
+        operator, path = overrider.get("operator"), overrider.get(path_field) or ""
+        if operator == "replace":
+            # Karmada's library refuses to replace what is not there; that of the API server adds it.
+            document, pending = _run(document, pending), []
+            _must_exist(document, path)
+        pending.append({"op": operator, "path": path, "value": overrider.get("value")})
+    return _run(document, pending)
+
+
+def _run(document: Any, operations: list[Object]) -> Any:
+    return jsonpatch.apply(document, operations) if operations else document
+
+
+def _must_exist(document: Any, path: str) -> None:
+    at = document
+    for part in path.split("/")[1:]:
+        part = part.replace("~1", "/").replace("~0", "~")
+        if isinstance(at, dict) and part in at:
+            at = at[part]
+        elif isinstance(at, list) and part.lstrip("-").isdigit() and -len(at) <= int(part) < len(at):
+            at = at[int(part)]
+        else:
+            raise OverrideError(f"replace operation does not apply: doc is missing key: {path}: missing value")
+
+
+def applied_annotations(overridden: Overridden) -> dict[str, str]:
+    """The annotations of the Work that tell what was applied."""
+    found = {}
+    if text := applied_text(overridden.by_cluster_policies):
+        found[names.APPLIED_CLUSTER_OVERRIDES] = text
+    if text := applied_text(overridden.by_policies):
+        found[names.APPLIED_OVERRIDES] = text
+    return found

@@ -1,0 +1,49 @@
+"""The marks on a manifest that let its Work, its template and its managed labels be found again in a member cluster."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from app.placement import names
+from app.placement.objects import Object, own_map
+
+# What a resource loses that stays in a member when its Work goes; the claim of the policy is not in Karmada's list.
+_LABELS: Final = frozenset({names.RB_PERMANENT_ID, names.WORK_PERMANENT_ID, names.MANAGED})
+_ANNOTATIONS: Final = frozenset(
+    {
+        names.MANAGED_ANNOTATIONS,
+        names.MANAGED_LABELS,
+        names.RB_NAMESPACE,
+        names.RB_NAME,
+        names.TEMPLATE_UID,
+        names.TEMPLATE_GENERATION,
+        names.WORK_NAME,
+        names.WORK_NAMESPACE,
+    }
+)
+
+
+def record_managed(manifest: Object, work_id: str) -> Object:
+    """Note which labels and annotations are ours, so that others in the member survive an update. Changes ``manifest``."""
+    meta = own_map(manifest, "metadata")
+    notes, marks = own_map(meta, "annotations"), own_map(meta, "labels")
+    keys = {*notes, names.MANAGED_ANNOTATIONS, names.MANAGED_LABELS}
+    notes[names.MANAGED_ANNOTATIONS] = ",".join(sorted(keys))
+    if work_id:
+        marks[names.WORK_PERMANENT_ID] = work_id
+    notes[names.MANAGED_LABELS] = ",".join(sorted(marks))
+    if not marks:
+        del meta["labels"]
+    return manifest
+
+
+def strip(obj: Object) -> Object:
+    """A manifest without Karmada's marks, for resources that stay when their Work goes. A new object."""
+    meta = {**(obj.get("metadata") or {})}
+    for field, drop in (("labels", _LABELS), ("annotations", _ANNOTATIONS)):
+        kept = {key: value for key, value in (meta.get(field) or {}).items() if key not in drop}
+        if kept:
+            meta[field] = kept
+        else:
+            meta.pop(field, None)
+    return {**obj, "metadata": meta}

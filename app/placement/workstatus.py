@@ -1,0 +1,145 @@
+"""Status on its way back: from a member object to its Work, from the Works to the binding."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from app.core.resources import gvk_of, split_api_version
+from app.placement import names
+from app.placement.conditions import condition, find, with_condition
+from app.placement.failures import aggregate_text
+from app.placement.interpret import NATIVE, Interpreter, Operation
+from app.placement.objects import Object, metadata, name, namespace, spec, status
+from app.placement.spec import existing_clusters
+
+
+class NoSuchManifest(Exception):
+    def __init__(self) -> None:
+        super().__init__("no such manifest exist")
+
+
+def manifest_index(work: Object, api_version: str, kind: str, namespace: str, name: str) -> int:
+    """Raises NoSuchManifest."""
+    for index, manifest in enumerate((spec(work).get("workload") or {}).get("manifests") or ()):
+        meta = metadata(manifest)
+        if (
+            manifest.get("apiVersion") == api_version
+            and manifest.get("kind") == kind
+            and (meta.get("namespace") or "") == namespace
+            and (meta.get("name") or "") == name
+        ):
+            return index
+    raise NoSuchManifest
+
+
+def manifest_status(work: Object, observed: Object, interpreter: Interpreter = NATIVE) -> Object:
+    """The one element of ``status.manifestStatuses``: what the member says about the object. Raises NoSuchManifest."""
+    api_version, kind = observed.get("apiVersion") or "", observed.get("kind") or ""
+    group, version = split_api_version(api_version)
+    ordinal = manifest_index(work, api_version, kind, namespace(observed), name(observed))
+    identifier: Object = {"ordinal": ordinal, "version": version, "kind": kind, "resource": "", "name": name(observed)}
+    if group:
+        identifier["group"] = group
+    if namespace(observed):
+        identifier["namespace"] = namespace(observed)
+    found: Object = {"identifier": identifier, "health": interpret_health(observed, interpreter)}
+    reflected = interpreter.reflect_status(observed)
+    if reflected is not None:
+        found["status"] = reflected
+    return found
+
+
+def interpret_health(observed: Object, interpreter: Interpreter = NATIVE) -> str:
+    """A kind that nobody can judge is healthy."""
+    if not interpreter.hook_enabled(gvk_of(observed), Operation.HEALTH):
+        return names.HEALTHY
+    return names.HEALTHY if interpreter.interpret_health(observed) else names.UNHEALTHY
+
+
+def aggregated_status(resource: Object, works: Iterable[Object]) -> list[Object]:
+    """``status.aggregatedStatus`` of a binding, sorted by cluster. ``resource``: the binding's ``spec.resource``.
+
+    Raises NoSuchManifest when a Work is not of this resource.
+    """
+    items = [_item(resource, work) for work in works if not metadata(work).get("deletionTimestamp")]
+    return sorted(items, key=lambda item: str(item["clusterName"]))
+
+
+def _item(resource: Object, work: Object) -> Object:
+    api_version, kind = resource.get("apiVersion") or "", resource.get("kind") or ""
+    where, called = resource.get("namespace") or "", resource.get("name") or ""
+    ordinal = manifest_index(work, api_version, kind, where, called)
+    item: Object = {"clusterName": names.cluster_of(namespace(work)), "health": names.UNKNOWN}
+    applied = find(status(work).get("conditions"), names.COND_APPLIED)
+    if applied is None or applied.get("status") != "True":
+        if applied is not None and applied.get("message"):
+            item["appliedMessage"] = applied["message"]
+        return item
+    item["applied"] = True
+    group, version = split_api_version(api_version)
+    wanted = (ordinal, group, version, kind, where, called)
+    for manifest in status(work).get("manifestStatuses") or ():
+        if _identity(manifest.get("identifier") or {}) == wanted:
+            if manifest.get("status") is not None:
+                item["status"] = manifest["status"]
+            item["health"] = manifest.get("health") or ""
+            if not item["health"]:
+                del item["health"]
+            break
+    return item
+
+
+def _identity(identifier: Object) -> tuple[int, str, str, str, str, str]:
+    def text(field: str) -> str:
+        return identifier.get(field) or ""
+
+    return (
+        identifier.get("ordinal") or 0,
+        text("group"),
+        text("version"),
+        text("kind"),
+        text("namespace"),
+        text("name"),
+    )
+
+
+def fully_applied(binding_spec: Object, items: Sequence[Object]) -> Object:
+    """The condition FullyApplied: True when exactly the clusters that shall have the resource have applied it."""
+    applied = {item["clusterName"] for item in items if item.get("applied")}
+    wanted = existing_clusters(binding_spec)
+    if wanted and len(items) == len(wanted) and applied == wanted:
+        return condition(names.COND_FULLY_APPLIED, "True", names.REASON_FULLY_APPLIED, names.MESSAGE_FULLY_APPLIED)
+    return condition(names.COND_FULLY_APPLIED, "False", names.REASON_NOT_FULLY_APPLIED, names.MESSAGE_NOT_FULLY_APPLIED)
+
+
+def with_aggregated(binding: Object, works: Iterable[Object], now: float | None = None) -> Object:
+    """The new ``status`` of a binding from its Works; the same object when nothing changes."""
+    old = status(binding)
+    items = aggregated_status(spec(binding).get("resource") or {}, works)
+    conditions = with_condition(old.get("conditions"), fully_applied(spec(binding), items), now)
+    if (old.get("aggregatedStatus") or []) == items and old.get("conditions") == conditions:
+        return old
+    new = {**old, "conditions": conditions, "aggregatedStatus": items}
+    if not items:
+        del new["aggregatedStatus"]
+    return new
+
+
+def aggregated_event(binding: Object) -> tuple[str, str, str]:
+    where = namespace(binding)
+    what = f"ResourceBinding({where}/{name(binding)})" if where else f"ClusterResourceBinding({name(binding)})"
+    return "Normal", names.EVENT_AGGREGATE_STATUS, f"Update {what} with AggregatedStatus successfully."
+
+
+def applied_condition(total: int, errors: Sequence[str] = ()) -> Object:
+    """The Work's condition after its manifests were written to the member."""
+    if not errors:
+        return condition(names.COND_APPLIED, "True", names.REASON_APPLIED, names.MESSAGE_APPLIED)
+    message = f"Failed to apply all manifests ({total - len(errors)}/{total}): {aggregate_text(errors)}"
+    return condition(names.COND_APPLIED, "False", names.REASON_NOT_APPLIED, message)
+
+
+def dispatching_condition(suspended: bool) -> Object:
+    if suspended:
+        return condition(names.COND_DISPATCHING, "False", names.REASON_SUSPENDED, names.MESSAGE_SUSPENDED)
+    return condition(names.COND_DISPATCHING, "True", names.REASON_DISPATCHING, names.MESSAGE_DISPATCHING)
