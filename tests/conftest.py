@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,19 +18,32 @@ from app.store.migrate import upgrade
 _numbers = itertools.count(1)
 
 
+@contextlib.contextmanager
+def open_folder() -> Iterator[Path]:
+    """A folder that the server's user may enter when we are root. Not below pytest's own: each of its runs closes those."""
+    with tempfile.TemporaryDirectory(prefix="kafila-test-") as name:
+        folder = Path(name)
+        folder.chmod(0o711)
+        yield folder
+
+
+@pytest.fixture
+def server_folder() -> Iterator[Path]:
+    with open_folder() as folder:
+        yield folder
+
+
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_server() -> Iterator[str]:
     """DSN of a migrated database that nobody connects to: the template of the others."""
-    folder: Path = tmp_path_factory.getbasetemp()
-    for parent in (folder, folder.parent):  # as root the server is another user, who has to pass through
-        parent.chmod(0o711)
-    server = EmbeddedPostgres(folder / "database")
-    dsn = asyncio.run(server.start())
-    try:
-        asyncio.run(upgrade(dsn))
-        yield dsn
-    finally:
-        asyncio.run(server.stop())
+    with open_folder() as folder:
+        server = EmbeddedPostgres(folder)
+        dsn = asyncio.run(server.start())
+        try:
+            asyncio.run(upgrade(dsn))
+            yield dsn
+        finally:
+            asyncio.run(server.stop())
 
 
 @pytest.fixture

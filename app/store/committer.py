@@ -50,6 +50,7 @@ class Committer:
         self._statement: asyncpg.prepared_stmt.PreparedStatement | None = None
         self._backoff = Backoff()
         self._task: asyncio.Task[None] | None = None
+        self._delivering: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._run(), name="store-committer")
@@ -70,6 +71,8 @@ class Committer:
             await asyncio.wait([self._task], timeout=self._patience.send)
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        if self._delivering:
+            await asyncio.wait(self._delivering, timeout=self._patience.send)
         for pending in self._queue:
             pending.fail(StoreUnavailable("the store is closed"))
         self._drop()
@@ -123,11 +126,20 @@ class Committer:
     async def _finish(self, batch: list[Pending], outcome: Outcome) -> None:
         """The subscriber sees the rows before the callers go on."""
         self._known = outcome.last
-        if not self._follower.offer(outcome.before, outcome.last, outcome.rows, self._seq, self.writer):
-            await self._follower.catch_up(outcome.last)
-        outcome.deliver(batch)
+        if self._follower.offer(outcome.before, outcome.last, outcome.rows, self._seq, self.writer):
+            outcome.deliver(batch)
+        else:  # rows of other processes come first: read meanwhile, the next batch need not wait for that
+            task = asyncio.create_task(self._deliver_after(outcome, batch))
+            self._delivering.add(task)
+            task.add_done_callback(self._delivering.discard)
         if outcome.last + 2 * PARTITION >= self._partitioned:
             await self._extend()
+
+    async def _deliver_after(self, outcome: Outcome, batch: list[Pending]) -> None:
+        try:
+            await self._follower.catch_up(outcome.last)
+        finally:
+            outcome.deliver(batch)
 
     async def _extend(self) -> None:
         """Partitions for what comes next, two ahead. Other writers may be far beyond the revision we know."""

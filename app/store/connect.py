@@ -30,12 +30,14 @@ LOST = (
 
 @dataclass(slots=True, frozen=True)
 class Patience:
-    """Seconds that requests wait. ``send``: for a connection; ``answer``: for a statement; ``resolve``: to find out
+    """Seconds that requests wait. ``send``: for a connection; ``answer``: for a commit or the log's tail;
+    ``read``: for any other statement; ``resolve``: to find out
     what became of a batch whose connection was lost; ``publish``: for the subscriber to see a commit."""
 
     connect: float = 3.0
     send: float = 3.0
     answer: float = 15.0
+    read: float = 60.0
     resolve: float = 10.0
     publish: float = 10.0
     poll: float = 1.0  # between looks at the log when no hint comes
@@ -60,6 +62,7 @@ async def connect(dsn: str, patience: Patience) -> asyncpg.Connection:
     connection = await asyncpg.connect(
         dsn,
         timeout=patience.connect,
+        command_timeout=patience.answer,
         target_session_attrs="read-write",
         max_cached_statement_lifetime=0,
         server_settings={"application_name": "kafila"},
@@ -84,6 +87,7 @@ class Pool:
             max_size=size,
             max_inactive_connection_lifetime=60,
             timeout=patience.connect,
+            command_timeout=patience.read,
             target_session_attrs="read-write",
             reset=_keep,
             server_settings={"application_name": "kafila"},

@@ -98,8 +98,9 @@ class Follower:
         if rows:
             try:
                 self._on_rows(list(rows))
-            except Exception:
+            except Exception:  # it has missed rows now: nothing less than a new start makes it whole
                 log.exception("a subscriber failed", revision=position.revision)
+                self.reset("the subscriber failed")
 
     def reset(self, why: str) -> None:
         """The subscriber has to start again from a snapshot."""
@@ -150,9 +151,10 @@ class Follower:
                 log.exception("store follower failed")
                 await backoff.wait()
                 continue
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._patience.poll):
-                    await self._wake.wait()
+            if not self._waiting:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self._patience.poll):
+                        await self._wake.wait()
 
     async def _connected(self) -> asyncpg.Connection:
         if self._connection is not None and not self._connection.is_closed():

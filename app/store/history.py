@@ -14,9 +14,9 @@ from .timeline import NEWEST, Position
 _PREFETCH = 500  # objects read at once: the loop is not held longer than it takes to build these
 
 _LOG = """
-SELECT l.revision, l.resource, l.namespace, l.name, l.body, l.deleted, l.previous, coalesce(l.previous_body, p.body)
-FROM log l LEFT JOIN log p ON p.revision = l.previous AND l.previous_body IS NULL AND l.previous > 0
-WHERE l.revision > $1 ORDER BY l.revision LIMIT $2
+SELECT l.revision, l.resource, l.namespace, l.name, l.body, l.deleted, l.previous,
+       coalesce(l.previous_body, (SELECT p.body FROM log p WHERE p.revision = l.previous))
+FROM log l WHERE l.revision > $1 ORDER BY l.revision LIMIT $2
 """
 
 # The first later row of a key tells what the key was at the revision; keys without one are what they are now.
@@ -27,9 +27,8 @@ WITH later AS (
 )
 SELECT namespace, name, revision, body FROM objects WHERE resource = $1 AND revision <= $2
 UNION ALL
-SELECT l.namespace, l.name, l.previous, coalesce(l.previous_body, p.body)
-FROM later l LEFT JOIN log p ON p.revision = l.previous AND l.previous_body IS NULL
-WHERE l.previous > 0
+SELECT l.namespace, l.name, l.previous, coalesce(l.previous_body, (SELECT p.body FROM log p WHERE p.revision = l.previous))
+FROM later l WHERE l.previous > 0
 ORDER BY 1, 2
 """
 

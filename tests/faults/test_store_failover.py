@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import subprocess
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -49,6 +48,12 @@ class Cache:
             self.objects[row.key] = StoredObject(row.key, row.revision, row.body)
 
 
+async def _copy(source: Path, target: Path) -> None:
+    """With owners and modes."""
+    process = await asyncio.create_subprocess_exec("cp", "-a", str(source), str(target))
+    assert await process.wait() == 0
+
+
 class Backup:
     """A copy of a stopped server's folder."""
 
@@ -58,20 +63,19 @@ class Backup:
 
     async def take(self) -> None:
         await self._server.stop()
-        subprocess.run(["cp", "-a", str(self._server.root), str(self._copy)], check=True)
+        await _copy(self._server.root, self._copy)
         await self._server.start()
 
     async def restore(self) -> None:
         await self._server.stop()
         shutil.rmtree(self._server.root / "data")
-        subprocess.run(["cp", "-a", str(self._copy / "data"), str(self._server.root / "data")], check=True)
+        await _copy(self._copy / "data", self._server.root / "data")
         await self._server.start()
 
 
 @pytest.fixture
-async def server(tmp_path: Path, postgres_server: str) -> AsyncIterator[EmbeddedPostgres]:
-    tmp_path.chmod(0o711)
-    server = EmbeddedPostgres(tmp_path)
+async def server(server_folder: Path) -> AsyncIterator[EmbeddedPostgres]:
+    server = EmbeddedPostgres(server_folder)
     await upgrade(await server.start())
     yield server
     await server.stop()

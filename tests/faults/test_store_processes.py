@@ -65,10 +65,9 @@ class WriterProcess:
 
 
 @pytest.fixture
-async def server(tmp_path: Path, postgres_server: str) -> AsyncIterator[EmbeddedPostgres]:
+async def server(server_folder: Path) -> AsyncIterator[EmbeddedPostgres]:
     """A PostgreSQL of this test's own, which it may kill."""
-    tmp_path.chmod(0o711)
-    server = EmbeddedPostgres(tmp_path)
+    server = EmbeddedPostgres(server_folder)
     await upgrade(await server.start())
     yield server
     await server.stop()

@@ -1,0 +1,138 @@
+"""The server we start ourselves: who may enter, who may use it twice, and what is left after a kill."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from app.store import open_store
+from app.store.embedded import EmbeddedError, EmbeddedPostgres
+from app.store.interface import Transaction, Write
+
+
+@pytest.fixture
+def folder(server_folder: Path) -> Path:
+    return server_folder
+
+
+async def test_one_folder_private_and_no_port(folder: Path) -> None:
+    parents = {path: path.stat() for path in folder.parents}
+    server = EmbeddedPostgres(folder / "data")
+    dsn = await server.start()
+    try:
+        root = folder / "data" / "postgres"
+        for private in (root, root / "data", root / "run"):
+            assert stat.S_IMODE(private.stat().st_mode) == 0o700
+        assert server.pid is not None
+        assert os.stat(f"/proc/{server.pid}").st_uid == root.stat().st_uid != 0
+        assert "trust" not in (root / "data" / "pg_hba.conf").read_text()
+        connection = await asyncpg.connect(dsn)
+        for name, value in {"listen_addresses": "", "fsync": "on", "synchronous_commit": "on"}.items():
+            assert await connection.fetchval("SELECT current_setting($1)", name) == value
+        await connection.close()
+    finally:
+        await server.stop()
+    assert {path: (path.stat().st_mode, path.stat().st_uid) for path in parents} == {
+        path: (found.st_mode, found.st_uid) for path, found in parents.items()
+    }
+
+
+async def test_a_second_one_on_the_same_folder_is_refused(folder: Path) -> None:
+    async with EmbeddedPostgres(folder):
+        with pytest.raises(EmbeddedError, match="another kafila is using"):
+            await EmbeddedPostgres(folder).start()
+    async with EmbeddedPostgres(folder):  # free again
+        pass
+
+
+async def test_a_long_path_gets_a_short_socket(folder: Path) -> None:
+    deep = folder / ("x" * 100)
+    server = EmbeddedPostgres(deep)
+    try:
+        connection = await asyncpg.connect(await server.start())
+        assert await connection.fetchval("SELECT 1") == 1
+        sockets = await connection.fetchval("SHOW unix_socket_directories")
+        await connection.close()
+    finally:
+        await server.stop()
+    assert stat.S_IMODE(os.stat(sockets).st_mode) == 0o700
+    os.rmdir(sockets)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root changes to another user")
+async def test_root_is_told_when_the_folder_cannot_be_reached(folder: Path) -> None:
+    closed = folder / "closed"
+    closed.mkdir(mode=0o700)
+    with pytest.raises(EmbeddedError, match="cannot be reached by user"):
+        await EmbeddedPostgres(closed / "data").start()
+
+
+_PARENT = """
+import asyncio, sys
+from app.store.embedded import EmbeddedPostgres
+async def main():
+    server = EmbeddedPostgres(sys.argv[1])
+    await server.start()
+    print(server.pid, flush=True)
+    await asyncio.sleep(1000)
+asyncio.run(main())
+"""
+
+
+def _runs(pid: int) -> bool:
+    """False also for what ended and waits for a parent to notice."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+async def test_it_ends_with_its_killed_parent_and_starts_again(folder: Path) -> None:
+    root = Path(__file__).parents[3]
+    environment = os.environ | {"PYTHONPATH": str(root)}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", _PARENT, str(folder), stdout=subprocess.PIPE, env=environment
+    )
+    assert process.stdout is not None
+    pid = int(await process.stdout.readline())
+    process.send_signal(signal.SIGKILL)
+    await process.wait()
+    server = EmbeddedPostgres(folder)
+    dsn = await server.start()  # waits until the predecessor is gone
+    try:
+        assert server.pid != pid
+        assert not _runs(pid)
+        connection = await asyncpg.connect(dsn)
+        await connection.close()
+    finally:
+        await server.stop()
+
+
+async def test_a_left_over_pid_file_of_another_program_does_not_matter(folder: Path) -> None:
+    async with EmbeddedPostgres(folder) as dsn:
+        text = (folder / "postgres" / "data" / "postmaster.pid").read_text()
+    (folder / "postgres" / "data" / "postmaster.pid").write_text(f"{os.getpid()}\n" + text.partition("\n")[2])
+    async with EmbeddedPostgres(folder) as again:
+        assert again == dsn
+
+
+async def test_open_store_starts_migrates_and_stops(folder: Path) -> None:
+    from app.core.resources import Key
+
+    store = await open_store(None, folder)
+    [revision] = await store.commit(Transaction([], [Write(Key("pods", "", "a"), b"x")]))
+    await store.close()
+    assert not (folder / "postgres" / "data" / "postmaster.pid").exists()
+    store = await open_store("", folder)
+    assert await store.head() == revision
+    await store.close()
+    with pytest.raises(ValueError, match="data directory"):
+        await open_store(None, None)

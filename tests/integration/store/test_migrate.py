@@ -1,0 +1,65 @@
+"""Migrations: one process of many runs them, and they make what the metadata says."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import asyncpg
+import psycopg
+import pytest
+
+import migrations
+from app.store.migrate import MigrationError, current, upgrade
+
+
+@pytest.fixture
+def empty_dsn(postgres_server: str) -> Iterator[str]:
+    with psycopg.connect(postgres_server.replace("/kafila?", "/postgres?"), autocommit=True) as connection:
+        connection.execute("CREATE DATABASE empty TEMPLATE template0")
+        yield postgres_server.replace("/kafila?", "/empty?")
+        connection.execute("DROP DATABASE empty WITH (FORCE)")
+
+
+async def test_processes_that_start_together_migrate_once(empty_dsn: str) -> None:
+    assert await current(empty_dsn) is None
+    assert sorted(await asyncio.gather(*(upgrade(empty_dsn) for _ in range(2))))[-1] is True
+    assert await current(empty_dsn) == migrations.HEAD
+    assert await upgrade(empty_dsn) is False
+
+
+def test_head_is_the_newest_script() -> None:
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    config.set_main_option("script_location", migrations.__path__[0])
+    assert ScriptDirectory.from_config(config).get_current_head() == migrations.HEAD
+
+
+async def test_a_newer_database_is_refused(postgres_dsn: str) -> None:
+    connection = await asyncpg.connect(postgres_dsn)
+    await connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    await connection.close()
+    with pytest.raises(MigrationError, match="newer kafila"):
+        await upgrade(postgres_dsn)
+
+
+def test_the_migrations_make_what_the_metadata_says(postgres_dsn: str) -> None:
+    from alembic.autogenerate import compare_metadata
+    from alembic.migration import MigrationContext
+    from sqlalchemy import create_engine
+
+    from app.store.tables import metadata
+
+    engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(postgres_dsn))
+    with engine.connect() as connection:
+        context = MigrationContext.configure(
+            connection,
+            opts={
+                "include_object": lambda thing, name, kind, *_: not (kind == "table" and name.startswith("log_")),
+                "compare_type": True,
+            },
+        )
+        assert compare_metadata(context, metadata) == []
+    engine.dispose()

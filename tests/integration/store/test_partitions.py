@@ -1,0 +1,124 @@
+"""The log's partitions: made ahead of the writers, dropped behind the readers."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+
+from app.core.resources import Key
+from app.store.committer import PARTITION
+from app.store.interface import Compacted, Transaction, Write
+from app.store.postgres import PostgresStore
+from app.store.timeline import raise_head
+
+
+@pytest.fixture
+async def store(postgres_dsn: str) -> AsyncIterator[PostgresStore]:
+    store = PostgresStore(postgres_dsn)
+    await store.open()
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+async def connection(postgres_dsn: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(postgres_dsn)
+    yield connection
+    await connection.close()
+
+
+async def partitions(connection: asyncpg.Connection) -> list[int]:
+    query = "SELECT substring(relname FROM 5)::bigint FROM pg_class WHERE relkind = 'r' AND relname ~ '^log_[0-9]'"
+    return sorted(number // PARTITION for (number,) in await connection.fetch(query))
+
+
+async def fill(connection: asyncpg.Connection, until: int) -> None:
+    """Marker rows, as a raised head leaves: the log is full up to there."""
+    await connection.execute("SELECT ensure_log_partitions($1)", until)
+    await connection.execute(
+        "INSERT INTO log (revision, resource, namespace, name, uid, body, deleted, terminating, previous, writer, seq, at)"
+        " SELECT r, '', '', '', '', '', false, false, 0, 0, 0, clock_timestamp()"
+        " FROM generate_series((SELECT max(revision) + 1 FROM log), $1) r",
+        until,
+    )
+
+
+def write(name: str, text: bytes | None) -> Transaction:
+    return Transaction([], [Write(Key("pods", "", name), text)])
+
+
+async def test_writers_cross_partitions_and_keep_what_was_before(
+    store: PostgresStore, connection: asyncpg.Connection
+) -> None:
+    rows: list = []
+    await store.commit(write("old", b"1"))
+    store.subscribe(rows.extend, lambda: pytest.fail("reset"))
+    await store.snapshot()
+    await fill(connection, PARTITION - 2)
+    revisions = [(await store.commit(write("old", b"%d" % i)))[0] for i in range(4)]
+    assert revisions == [PARTITION - 1, PARTITION, PARTITION + 1, PARTITION + 2]
+    assert [row.revision for row in rows] == revisions
+    kept = await connection.fetch("SELECT revision, previous_body FROM log WHERE previous_body IS NOT NULL")
+    assert [tuple(row) for row in kept] == [(PARTITION, b"0")]
+    page = await store.read_log(PARTITION - 2)
+    assert [row.previous_body for row in page.rows] == [b"1", b"0", b"1", b"2"]
+    assert await partitions(connection) == [0, 1, 2, 3]
+
+
+async def test_compaction_drops_partitions_and_keeps_previous_bodies(
+    store: PostgresStore, connection: asyncpg.Connection
+) -> None:
+    await store.commit(write("a", b"1"))
+    await fill(connection, 2 * PARTITION - 1)
+    [later] = await store.commit(write("a", b"2"))
+    await store.commit(write("b", b"1"))
+    assert await store.compact(0) == later + 1
+    assert (await partitions(connection))[0] == 2
+    with pytest.raises(Compacted):
+        await store.read_log(later)
+    [last] = await store.commit(write("a", None))
+    assert [(r.revision, r.previous_body, r.deleted) for r in (await store.read_log(later + 1)).rows] == [
+        (last, b"2", True)
+    ]
+    assert [o.key.name for o in await store.list_at("pods", later + 1)] == ["a", "b"]
+    assert [o.key.name for o in await store.list_at("pods", last)] == ["b"]
+
+
+async def test_the_newest_row_is_never_dropped(store: PostgresStore, connection: asyncpg.Connection) -> None:
+    await fill(connection, 3 * PARTITION - 1)
+    assert await store.compact(0) == 3 * PARTITION - 1
+    assert await store.head() == 3 * PARTITION - 1
+    assert await store.commit(write("a", b"1")) == [3 * PARTITION]
+
+
+async def test_a_long_reader_only_postpones_dropping(
+    store: PostgresStore, connection: asyncpg.Connection, postgres_dsn: str
+) -> None:
+    await fill(connection, 2 * PARTITION)
+    reader = await asyncpg.connect(postgres_dsn)
+    await reader.execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1 FROM log LIMIT 1")
+    head = await store.compact(0)
+    assert head == 2 * PARTITION
+    assert await store.commit(write("a", b"1")) == [head + 1]  # writers do not wait for it
+    assert 1 in await partitions(connection)
+    await reader.close()
+    await store.compact(0)
+    assert (await partitions(connection))[0] == 2
+
+
+async def test_partitions_missing_after_another_process_raised_the_head(
+    store: PostgresStore, connection: asyncpg.Connection
+) -> None:
+    rows: list = []
+    store.subscribe(rows.extend, lambda: pytest.fail("reset"))
+    await store.snapshot()
+    await store.commit(write("a", b"1"))
+    raised = await raise_head(connection, 2, 1, -1)
+    bound = raised // PARTITION * PARTITION + 3 * PARTITION
+    await fill(connection, bound - 1)
+    for number in (bound, bound + PARTITION, bound + 2 * PARTITION):
+        await connection.execute(f"DROP TABLE IF EXISTS log_{number}")
+    assert await store.commit(write("a", b"2")) == [bound]
+    assert [(row.revision, row.previous) for row in rows] == [(2, 0), (bound, 2)]
