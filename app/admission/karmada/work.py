@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from app.machinery.values import copy_json
+from app.placement.prune import prune
 
 from .binding import ensure_id
 
@@ -25,17 +26,9 @@ def mutate_work(new: Object) -> None:
 
 
 def _prepared(manifest: Object, identity: str) -> Object:
-    out = copy_json(manifest)
-    remove_irrelevant_fields(out)
+    out = prune(copy_json(manifest))
     stamp(out, identity)
     return out
-
-
-def remove_irrelevant_fields(manifest: Object) -> None:
-    """Takes out what only the control plane means by it. Waits for app.placement.prune."""
-    from app.placement import prune  # type: ignore[attr-defined]
-
-    prune.remove_irrelevant_fields(manifest)
 
 
 def stamp(manifest: Object, identity: str) -> None:

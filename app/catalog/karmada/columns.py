@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from app.catalog.kind import Column, Object
 from app.core.clock import human_duration, parse_rfc3339
-from app.machinery import jsonpath
+from app.machinery.jsonpath import cell, compile_path
 
 Cells = Callable[[Object, float], list[Any]]
 
@@ -19,38 +18,16 @@ CREATED_AT = ".metadata.creationTimestamp"
 def additional(*columns: tuple[str, str, str] | tuple[str, str, str, str]) -> tuple[Sequence[Column], Cells]:
     """Columns of a CustomResourceDefinition: (name, type, JSONPath[, description]). The object's name comes first."""
     shown = [NAME]
-    readers = []
+    paths = []
     for name, kind, path, *description in columns:
         text = description[0] if description else f"Custom resource definition column (in JSONPath format): {path}"
         shown.append(Column(name, kind, description=text))
-        readers.append((jsonpath.compile(path), kind))
+        paths.append((compile_path(path), kind))
 
     def cells(obj: Object, now: float) -> list[Any]:
-        row: list[Any] = [(obj.get("metadata") or {}).get("name", "")]
-        row.extend(_cell(read(obj), kind, now) for read, kind in readers)
-        return row
+        return [(obj.get("metadata") or {}).get("name", ""), *(cell(path, kind, obj, now) for path, kind in paths)]
 
     return tuple(shown), cells
-
-
-def _cell(values: list[Any], kind: str, now: float) -> Any:
-    """Only the first value is shown, and nothing when it is not of the column's type (strings show anything)."""
-    if not values or values[0] is None:
-        return None
-    first = values[0]
-    if kind == "date":
-        return age(first, now) if isinstance(first, str) else None
-    if kind == "string":
-        return _text(first)
-    if kind == "integer":
-        return int(first) if isinstance(first, (int, float)) and not isinstance(first, bool) else None
-    return first
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
 def age(stamp: Any, now: float) -> str:
