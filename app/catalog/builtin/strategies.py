@@ -65,7 +65,6 @@ def _strategy(validate: Check | None = None, **more: Any) -> Strategy:
     return Strategy(validate=_with_finalizers(validate), **more)
 
 
-
 _TABLE: dict[tuple[str, str], Strategy] = {
     # core
     ("", "Pod"): _strategy(
@@ -226,9 +225,7 @@ _TABLE: dict[tuple[str, str], Strategy] = {
         default=workloads.default_cron_job,
     ),
     # autoscaling and disruption
-    (_POLICY, "PodDisruptionBudget"): _strategy(
-        autoscaling.validate_disruption_budget, unconditional_update=False
-    ),
+    (_POLICY, "PodDisruptionBudget"): _strategy(autoscaling.validate_disruption_budget, unconditional_update=False),
     # networking
     (_NETWORKING, "Ingress"): _strategy(networking.validate_ingress),
     (_NETWORKING, "IngressClass"): _strategy(
@@ -347,9 +344,7 @@ _TABLE: dict[tuple[str, str], Strategy] = {
         generation_fields=_PLAIN, status=False, unconditional_update=False
     ),
     (_CERTIFICATES, "PodCertificateRequest"): _strategy(generation_fields=_PLAIN, unconditional_update=False),
-    ("authentication.k8s.io", "TokenRequest"): Strategy(
-        default=others.default_token_request, generation_fields=_PLAIN
-    ),
+    ("authentication.k8s.io", "TokenRequest"): Strategy(default=others.default_token_request, generation_fields=_PLAIN),
     # coordination, node, scheduling
     (_COORDINATION, "Lease"): _strategy(
         configuration.validate_lease,
@@ -471,5 +466,5 @@ _DEFAULT = Strategy(generation_fields=_PLAIN)
 
 def strategy_for(gvk: GroupVersionKind) -> Strategy:
     """The strategy of a built-in kind, shared by its versions; a plain one for kinds nobody wrote down."""
-    found = _TABLE.get((gvk.group, gvk.kind)) or _BY_VERSION.get(tuple(gvk))
+    found = _TABLE.get((gvk.group, gvk.kind)) or _BY_VERSION.get((gvk.group, gvk.version, gvk.kind))
     return found or _DEFAULT

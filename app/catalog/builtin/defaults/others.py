@@ -80,7 +80,10 @@ def default_hpa_v1(obj: Object) -> None:
     _fill(spec, minReplicas=1)
     # Kubernetes does this while converting: a v1 HPA without any metric means 80 % of the requested CPU
     annotations = (obj.get("metadata") or {}).get("annotations") or {}
-    if spec.get("targetCPUUtilizationPercentage") is None and "autoscaling.alpha.kubernetes.io/metrics" not in annotations:
+    if (
+        spec.get("targetCPUUtilizationPercentage") is None
+        and "autoscaling.alpha.kubernetes.io/metrics" not in annotations
+    ):
         spec["targetCPUUtilizationPercentage"] = 80
 
 

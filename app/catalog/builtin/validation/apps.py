@@ -130,7 +130,9 @@ def _check_deployment_strategy(strategy: Object, path: str, found: Found) -> Non
 
 def validate_deployment_update(new: Object, old: Object) -> Found:
     found: Found = []
-    check_immutable((new.get("spec") or {}).get("selector"), (old.get("spec") or {}).get("selector"), "spec.selector", found)
+    check_immutable(
+        (new.get("spec") or {}).get("selector"), (old.get("spec") or {}).get("selector"), "spec.selector", found
+    )
     _check_collisions(new, old, found)
     return found
 
@@ -180,7 +182,9 @@ def validate_replica_set(obj: Object) -> Found:
 
 def validate_replica_set_update(new: Object, old: Object) -> Found:
     found: Found = []
-    check_immutable((new.get("spec") or {}).get("selector"), (old.get("spec") or {}).get("selector"), "spec.selector", found)
+    check_immutable(
+        (new.get("spec") or {}).get("selector"), (old.get("spec") or {}).get("selector"), "spec.selector", found
+    )
     return found
 
 
@@ -338,7 +342,9 @@ def _check_daemon_strategy(strategy: Object, path: str, found: Found) -> None:
 
 def validate_daemon_set_update(new: Object, old: Object) -> Found:
     found: Found = []
-    check_immutable((new.get("spec") or {}).get("selector"), (old.get("spec") or {}).get("selector"), "spec.selector", found)
+    check_immutable(
+        (new.get("spec") or {}).get("selector"), (old.get("spec") or {}).get("selector"), "spec.selector", found
+    )
     _check_collisions(new, old, found)
     return found
 

@@ -190,7 +190,11 @@ def check_ip(value: str, path: str, found: Found, known: Iterable[str] = ()) -> 
         return True
     address = parse_ip(value)
     if address is None:
-        text = "must not have leading 0s" if _sloppy(value) else "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
+        text = (
+            "must not have leading 0s"
+            if _sloppy(value)
+            else "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
+        )
         found.append(invalid(path, value, text))
         return False
     if getattr(address, "ipv4_mapped", None) is not None:

@@ -1,0 +1,129 @@
+"""Node, RuntimeClass and PriorityClass."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.core import names
+
+from .common import (
+    Found,
+    check_cidr,
+    check_enum,
+    check_immutable,
+    check_label_key,
+    check_labels,
+    check_name,
+    duplicate,
+    forbidden,
+    invalid,
+    not_supported,
+    required,
+)
+from .resources import check_amount, check_requirements, check_resource_name
+from .scheduling import EFFECTS, check_tolerations
+
+Object = dict[str, Any]
+
+_SYSTEM_CLASSES = {"system-node-critical": 2000001000, "system-cluster-critical": 2000000000}
+_HIGHEST = 1000000000
+
+
+def validate_node(obj: Object) -> Found:
+    found: Found = []
+    spec, status = obj.get("spec") or {}, obj.get("status") or {}
+    seen: set[tuple[str, str]] = set()
+    for i, taint in enumerate(spec.get("taints") or ()):
+        path = f"spec.taints[{i}]"
+        key, effect = taint.get("key") or "", taint.get("effect") or ""
+        check_label_key(key, f"{path}.key", found)
+        reasons = names.label_value(taint.get("value") or "")
+        if reasons:
+            found.append(invalid(f"{path}.value", taint.get("value"), ";".join(reasons)))
+        if not effect:
+            found.append(required(f"{path}.effect"))
+        elif effect not in EFFECTS:
+            found.append(not_supported(f"{path}.effect", effect, EFFECTS))
+        if (key, effect) in seen:
+            found.append(duplicate(path, taint))
+        seen.add((key, effect))
+    for i, block in enumerate(spec.get("podCIDRs") or ()):
+        check_cidr(block, f"spec.podCIDRs[{i}]", found)
+    for field in ("capacity", "allocatable"):
+        for name, amount in (status.get(field) or {}).items():
+            path = f"status.{field}[{name}]"
+            check_resource_name(name, path, found)
+            check_amount(name, amount, path, found)
+    return found
+
+
+def validate_node_update(new: Object, old: Object) -> Found:
+    found: Found = []
+    spec, was = new.get("spec") or {}, old.get("spec") or {}
+    blocks, before = spec.get("podCIDRs") or [], was.get("podCIDRs") or []
+    if before and blocks != before:
+        text = 'node updates may not change podCIDR except from "" to valid'
+        found.append(forbidden("spec.podCIDRs", text))
+    if was.get("providerID") and spec.get("providerID") != was["providerID"]:
+        text = 'node updates may not change providerID except from "" to valid'
+        found.append(forbidden("spec.providerID", text))
+    return found
+
+
+def validate_runtime_class(obj: Object) -> Found:
+    found: Found = []
+    handler = obj.get("handler")
+    if not handler:
+        found.append(required("handler"))
+    else:
+        check_name(handler, "handler", found, names.dns1123_label)
+    fixed = (obj.get("overhead") or {}).get("podFixed")
+    if fixed:
+        check_requirements({"limits": fixed}, "overhead", found)
+    scheduling = obj.get("scheduling")
+    if scheduling:
+        check_labels(scheduling.get("nodeSelector"), "scheduling.nodeSelector", found)
+        tolerations = scheduling.get("tolerations") or []
+        check_tolerations(tolerations, "scheduling.tolerations", found)
+        keys = [[t.get(f) or "" for f in ("key", "operator", "value", "effect")] for t in tolerations]
+        for i, key in enumerate(keys):
+            if key in keys[:i]:
+                found.append(duplicate(f"scheduling.tolerations[{i}]", tolerations[i]))
+    return found
+
+
+def validate_runtime_class_update(new: Object, old: Object) -> Found:
+    found: Found = []
+    check_immutable(new.get("handler"), old.get("handler"), "handler", found)
+    return found
+
+
+def validate_priority_class(obj: Object) -> Found:
+    found: Found = []
+    name, value = (obj.get("metadata") or {}).get("name") or "", obj.get("value") or 0
+    if name.startswith("system-"):
+        why = _not_system_class(name, value, bool(obj.get("globalDefault")))
+        if why:
+            text = f"priority class names with 'system-' prefix are reserved for system use only. error: {why}"
+            found.append(forbidden("metadata.name", text))
+    elif value > _HIGHEST:
+        found.append(forbidden("value", f"maximum allowed value of a user defined priority is {_HIGHEST}"))
+    if obj.get("preemptionPolicy") is not None:
+        check_enum(obj["preemptionPolicy"], ("Never", "PreemptLowerPriority"), "preemptionPolicy", found)
+    return found
+
+
+def _not_system_class(name: str, value: int, is_default: bool) -> str:
+    if name not in _SYSTEM_CLASSES:
+        return f"{name} is not a known system priority class"
+    if value != _SYSTEM_CLASSES[name]:
+        return f"value of {name} PriorityClass must be {_SYSTEM_CLASSES[name]}"
+    return f"globalDefault of {name} PriorityClass must be false" if is_default else ""
+
+
+def validate_priority_class_update(new: Object, old: Object) -> Found:
+    found: Found = []
+    if (new.get("value") or 0) != (old.get("value") or 0):
+        found.append(forbidden("value", "may not be changed in an update."))
+    check_immutable(new.get("preemptionPolicy"), old.get("preemptionPolicy"), "preemptionPolicy", found)
+    return found
