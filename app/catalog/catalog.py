@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, final
 from app.core.resources import GroupVersionKind
 
 from . import conversion
-from .kind import Kind, Scale, Strategy
+from .kind import Kind, Scale
 from .tables import definition_name, read_table, schema_of
 
 # What kube-aggregator gives groups that it does not know better; a group served by an APIService brings its own.
@@ -102,15 +102,9 @@ class Catalog:
 
 def load_catalog() -> Catalog:
     """Kubernetes' kinds as a stock server serves them by default, and Karmada's."""
-    return Catalog([*builtin_kinds(), *_karmada_kinds()])
+    from app.catalog.karmada.kinds import kinds as karmada_kinds  # imported late: pydantic takes its time
 
-
-def _karmada_kinds() -> list[Kind]:
-    try:
-        from app.catalog.karmada.kinds import kinds
-    except ImportError:
-        return []
-    return kinds()
+    return Catalog([*builtin_kinds(), *karmada_kinds()])
 
 
 def builtin_kinds() -> list[Kind]:
@@ -123,7 +117,8 @@ def builtin_kinds() -> list[Kind]:
 
 
 def _builtin_kind(group: str, version: str, plural: str, row: dict[str, Any]) -> Kind:
-    builtin = _builtin()
+    from app.catalog import builtin
+
     gvk = GroupVersionKind(group, version, row["kind"])
     definition = definition_name(*gvk)
     if definition is None:
@@ -156,22 +151,6 @@ def _builtin_kind(group: str, version: str, plural: str, row: dict[str, Any]) ->
         if version == "v1":
             kind.to_storage, kind.from_storage = conversion.autoscaler_to_v2, conversion.autoscaler_from_v2
     return kind
-
-
-def _builtin() -> Any:
-    try:
-        from app.catalog import builtin
-
-        return builtin
-    except ImportError:
-        pass
-
-    class Missing:
-        strategy_for = staticmethod(lambda gvk: Strategy())
-        selectable_fields: Any = staticmethod(lambda gvk: {})
-        print_columns = staticmethod(lambda gvk: None)
-
-    return Missing
 
 
 def subresources_of(kind: Kind) -> list[Subresource]:
