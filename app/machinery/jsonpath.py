@@ -149,7 +149,9 @@ class _Parser:
             return lambda values: [found for choice in choices for found in _run(choice, values)]
         key = _KEY.fullmatch(inner)
         if key is not None:
-            return _field(key[1].replace("\\", ""))
+            # Kubernetes reads ['a.b'] as .a.b too; a dot that belongs to the name is escaped
+            inside = _Parser(f".{key[1]}").steps()
+            return inside[0] if len(inside) == 1 else lambda values: _run(inside, values)
         return _slice(inner)
 
     def filter(self) -> Step:
@@ -303,16 +305,16 @@ def text_of(value: Any) -> str:
         return _float_text(value)
     if isinstance(value, (dict, list)):
         return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
-    return "<nil>" if value is None else str(value)
+    return "null" if value is None else str(value)
 
 
 def _float_text(value: float) -> str:
-    """Go's %v: the shortest digits, with an exponent below 1e-04 and from 1e+21 on."""
+    """Go's %v: the shortest digits, with an exponent below 1e-04 and from 1e+06 on."""
     if value == 0:
         return "0"
     digits, _, exponent = f"{Decimal(repr(value)).normalize():e}".partition("e")
     power = int(exponent)
-    if -4 <= power < 21:
+    if -4 <= power < 6:
         return f"{Decimal(repr(value)).normalize():f}"
     return f"{digits}e{'-' if power < 0 else '+'}{abs(power):02d}"
 

@@ -5,11 +5,10 @@ Directives: ``$patch: replace|delete``, ``$retainKeys``, ``$setElementOrder/<lis
 
 from __future__ import annotations
 
-import json
 from typing import Any, Final, Literal
 
 from .schema import Schema
-from .values import copy_json, same_json
+from .values import copy_json, printed, same_json
 
 _DIRECTIVE: Final = "$patch"
 _RETAIN_KEYS: Final = "$retainKeys"
@@ -43,7 +42,7 @@ def _merge_map(original: Object, patch: Object, schema: Schema | None) -> Object
             return patch
         if directive == "delete":
             return {}
-        raise PatchError(f"unknown patch type: {directive} in map: {_shown({**patch, _DIRECTIVE: directive})}")
+        raise PatchError(f"unknown patch type: {directive} in map: {printed({**patch, _DIRECTIVE: directive})}")
     if _RETAIN_KEYS in patch:
         _retain_keys(original, patch)
     if any(key.startswith(_ORDER) for key in patch):
@@ -143,18 +142,24 @@ def _check_order(changes: list[Any], order: list[Any], merge_key: str) -> None:
     """The elements of the patch must stand in the order that the patch itself gives."""
     if not changes or not order:
         return
-    left = [item for item in changes if not (isinstance(item, dict) and _DIRECTIVE in item)]
-    wanted = iter(_keys(order, merge_key))
-    for key in _keys(left, merge_key):
-        if not any(same_json(key, candidate) for candidate in wanted):
-            raise PatchError(
-                f"The order in patch list:\n{_shown(changes)}\n doesn't match {_ORDER} list:\n{_shown(order)}\n"
-            )
+    left = [item for item in changes if not (isinstance(item, dict) and item.get(_DIRECTIVE) == "delete")]
+    i = j = 0
+    while i < len(left) and j < len(order):
+        if isinstance(left[i], dict) and _DIRECTIVE in left[i]:
+            i += 1
+            continue
+        here, wanted = _keys([left[i], order[j]], merge_key)
+        i, j = i + same_json(here, wanted), j + 1
+    if i < len(left) and j >= len(order):
+        raise PatchError(
+            f"The order in patch list:\n{printed(changes)}\n doesn't match {_ORDER} list:\n{printed(order)}\n"
+        )
 
 
 def _merge_list(original: list[Any], patch: list[Any], child: Schema | None, deletes: bool) -> list[Any]:
     if not original and not patch:
         return original
+    merge_key = child.patch_merge_key if child else ""
     if _element_type(original, patch) is not dict:
         if deletes:
             return [item for item in original if not _contains(patch, item)]
@@ -162,9 +167,8 @@ def _merge_list(original: list[Any], patch: list[Any], child: Schema | None, del
         for item in original + patch:
             if not _contains(merged, item):
                 merged.append(item)
-        in_patch, server_only = _partition(merged, patch, "")
+        in_patch, server_only = _partition(merged, patch, merge_key)  # which refuses scalars where it needs a key
         return _ordered(in_patch, server_only, patch, original, "")
-    merge_key = child.patch_merge_key if child else ""
     if not merge_key:
         raise PatchError("cannot merge lists without merge key for struct")
     original, patch = _apply_element_directives(original, patch, merge_key)
@@ -195,7 +199,7 @@ def _apply_element_directives(original: list[Any], patch: list[Any], merge_key: 
         elif directive == "merge":
             raise PatchError("merging lists cannot yet be specified in the patch")
         else:
-            raise PatchError(f"unknown patch type: {directive} in map: {_shown(item)}")
+            raise PatchError(f"unknown patch type: {directive} in map: {printed(item)}")
     return (rest, []) if replace else (original, rest)
 
 
@@ -205,7 +209,7 @@ def _element_type(*lists: list[Any]) -> type:
     if list in types:
         raise PatchError("lists of lists are not supported", 422)
     if len(types) > 1 and not types <= {int, float}:
-        raise PatchError(f"list element types are not identical: {_shown(lists)}")
+        raise PatchError(f"list element types are not identical: {printed(lists)}")
     if not types:
         raise PatchError("no elements in any of the given slices")
     return types.pop()
@@ -215,7 +219,7 @@ def _key(item: Any, merge_key: str) -> Any:
     if not isinstance(item, dict):
         raise _bad_type("map[string]interface {}", item)
     if merge_key not in item:
-        raise PatchError(f"map: {_shown(item)} does not contain declared merge key: {merge_key}")
+        raise PatchError(f"map: {printed(item)} does not contain declared merge key: {merge_key}")
     return item[merge_key]
 
 
@@ -272,7 +276,18 @@ def _ordered(
 
 def _sorted_by(items: list[Any], order: list[Any], merge_key: str) -> list[Any]:
     known = _keys(order, merge_key)
-    return sorted(items, key=lambda item: _index_of(known, _key(item, merge_key) if merge_key else item))
+    ranks = [_index_of(known, key) for key in _keys(items, merge_key)]
+    if -1 not in ranks:
+        return [item for _, item in sorted(zip(ranks, items, strict=True), key=lambda pair: pair[0])]
+    # Elements that the order does not name are before all others for Kubernetes' comparison, even before each other:
+    # what comes out follows from its way of sorting, which is insertion.
+    out: list[tuple[int, Any]] = []
+    for pair in zip(ranks, items, strict=True):
+        at = len(out)
+        while at and (pair[0] < 0 or out[at - 1][0] < 0 or pair[0] < out[at - 1][0]):
+            at -= 1
+        out.insert(at, pair)
+    return [item for _, item in out]
 
 
 def _index_of(items: list[Any], value: Any) -> int:
@@ -314,7 +329,3 @@ def _without_directives(value: Any) -> Any:
 def _bad_type(expected: str, actual: Any) -> PatchError:
     names = {dict: "map[string]interface {}", list: "[]interface {}", str: "string", bool: "bool", int: "int64"}
     return PatchError(f"expected a {expected}, but received a {names.get(actual.__class__, 'float64')}")
-
-
-def _shown(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)

@@ -12,7 +12,7 @@ from typing import Any, Final
 from .compare import ElementError, compile_item_key, is_leaf
 from .fieldset import FieldSet, element_text, ordered
 from .schema import Schema
-from .values import copy_json
+from .values import copy_json, printed
 
 ABSENT: Final = object()
 _ANY: Final = Schema("any")
@@ -95,17 +95,6 @@ def _go_type(value: Any) -> str:
     return names.get(value.__class__, "int64")
 
 
-def _plain(value: Any) -> str:
-    """A value as Go's %v prints it."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, list):
-        return "[" + " ".join(map(_plain, value)) + "]"
-    if isinstance(value, dict):
-        return "map[" + " ".join(f"{key}:{_plain(value[key])}" for key in sorted(value)) + "]"
-    return "<nil>" if value is None else str(value)
-
-
 def _source(value: Any) -> str:
     """A value as Go's %#v prints it."""
     if isinstance(value, str):
@@ -115,11 +104,11 @@ def _source(value: Any) -> str:
     if isinstance(value, dict):
         pairs = (f"{json.dumps(key, ensure_ascii=False)}:{_source(value[key])}" for key in sorted(value))
         return "map[string]interface {}{" + ", ".join(pairs) + "}"
-    return "interface {}(nil)" if value is None else _plain(value)
+    return "interface {}(nil)" if value is None else printed(value)
 
 
 def _shown(value: Any) -> str:
-    return f"&{{{_plain(value)}}}"
+    return f"&{{{printed(value)}}}"
 
 
 def _member(schema: Schema, name: str) -> Schema | None:

@@ -1,4 +1,4 @@
-"""JSON values as Python has them, with the two operations that Python gets wrong for JSON: copying cheaply, comparing."""
+"""JSON values as Python has them: copying them cheaply, comparing them as JSON, printing them as Go does."""
 
 from __future__ import annotations
 
@@ -28,3 +28,14 @@ def same_json(a: Any, b: Any) -> bool:
             return False
         return all(map(same_json, a, b))
     return a == b
+
+
+def printed(value: Any) -> str:
+    """A JSON value as Go's %v prints it: ``map[a:1 b:[x y]]``."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return "[" + " ".join(map(printed, value)) + "]"
+    if isinstance(value, dict):
+        return "map[" + " ".join(f"{key}:{printed(value[key])}" for key in sorted(value)) + "]"
+    return "<nil>" if value is None else str(value)

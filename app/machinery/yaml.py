@@ -186,5 +186,5 @@ def _integer(text: str) -> Any:
             return sign * int(digits, 8)  # YAML 1.1: a leading zero is octal
         number = sign * int(digits)
     except ValueError:
-        return int(float(text)) if _FLOAT.fullmatch(text) else text
+        return sign * int(digits) if digits.isdigit() else text
     return number if -(2**63) <= number < 2**64 else float(number)
