@@ -1,0 +1,268 @@
+"""Servers to ask: the objects' application in this process, and a whole ``kafila serve`` over PostgreSQL with TLS."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any, final
+
+import httpx
+import pytest
+
+from app.api.app import ObjectsApp
+from app.api.shell import build_shell
+from app.catalog.catalog import load_catalog
+from app.registry import SYSTEM_ADMIN, Registry, User
+from app.registry.bootstrap import bootstrap
+from app.store.memory import MemoryDatabase, MemoryStore
+from app.watch import Cache
+
+Object = dict[str, Any]
+CATALOG = load_catalog()
+JSON_PATCH = "application/json-patch+json"
+MERGE_PATCH = "application/merge-patch+json"
+STRATEGIC_PATCH = "application/strategic-merge-patch+json"
+APPLY_PATCH = "application/apply-patch+yaml"
+
+
+@final
+class Stream:
+    """A watch in progress. Reading waits until the server has sent something; leaving disconnects the client."""
+
+    def __init__(self, app: Any, path: str, query: str, headers: dict[str, str], user: User) -> None:
+        self.status = 0
+        self.headers: dict[str, str] = {}
+        self.buffer = b""
+        self.ended = False
+        self._sent: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self._gone = asyncio.Event()
+        self.window = asyncio.Event()  # cleared: the client does not read
+        self.window.set()
+        raw = [(k.lower().encode(), v.encode()) for k, v in headers.items()]
+        scope = {
+            "type": "http",
+            "method": "GET",
+            "path": path,
+            "raw_path": path.encode(),
+            "query_string": query.encode(),
+            "headers": raw,
+            "state": {"user": user},
+        }
+        self.task = asyncio.create_task(app(scope, self._receive, self._send))
+
+    async def _receive(self) -> dict[str, Any]:
+        await self._gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        await self.window.wait()
+        await self._sent.put(message)
+
+    async def _more(self) -> None:
+        message = await asyncio.wait_for(self._sent.get(), 20)
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            self.headers = {k.decode(): v.decode() for k, v in message["headers"]}
+        else:
+            self.buffer += message.get("body", b"")
+            self.ended = not message.get("more_body", False)
+
+    async def start(self) -> Stream:
+        while not self.status:
+            await self._more()
+        return self
+
+    async def event(self) -> Object:
+        """The next event of a JSON stream."""
+        while b"\n" not in self.buffer:
+            assert not self.ended, "the stream has ended"
+            await self._more()
+        line, _, self.buffer = self.buffer.partition(b"\n")
+        return json.loads(line)
+
+    async def events(self, count: int) -> list[tuple[str, str]]:
+        """Type and name of the next events."""
+        out = []
+        for _ in range(count):
+            event = await self.event()
+            out.append((event["type"], event["object"]["metadata"].get("name", "")))
+        return out
+
+    async def rest(self) -> bytes:
+        """Everything up to the end of the stream."""
+        while not self.ended:
+            await self._more()
+        return self.buffer
+
+    async def leave(self) -> None:
+        self._gone.set()
+        self.window.set()
+        await asyncio.wait_for(self.task, 20)
+
+
+@final
+class Api:
+    """One API server over a store in memory, asked without a network."""
+
+    def __init__(self, database: MemoryDatabase | None = None) -> None:
+        self.store = MemoryStore(database)
+        self.cache = Cache(self.store)
+        self.registry = Registry(CATALOG, self.store, self.cache)
+        self.app = ObjectsApp(self.registry, build_shell({}))
+        self.user = SYSTEM_ADMIN
+        self.client = httpx.AsyncClient(
+            transport=httpx.ASGITransport(self._with_user, raise_app_exceptions=True),
+            base_url="http://api.test",
+            headers={"user-agent": "tester/1.0"},
+            follow_redirects=False,
+        )
+
+    async def _with_user(self, scope: Any, receive: Any, send: Any) -> None:
+        scope["state"] = {"user": self.user}
+        await self.app(scope, receive, send)
+
+    async def open(self) -> Api:
+        await self.store.open()
+        await self.cache.load()
+        await bootstrap(self.registry, "127.0.0.1", 6443, "10.96.0.1")
+        return self
+
+    async def close(self) -> None:
+        await self.client.aclose()
+        await self.store.close()
+
+    async def ask(self, method: str, path: str, body: Any = None, **options: Any) -> httpx.Response:
+        """``body``: JSON unless it is bytes already. ``options``: ``type`` is the content type, else httpx's."""
+        headers = dict(options.pop("headers", {}))
+        if body is not None:
+            headers.setdefault("content-type", options.pop("type", "application/json"))
+            options["content"] = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return await self.client.request(method, path, headers=headers, **options)
+
+    async def get(self, path: str, **options: Any) -> httpx.Response:
+        return await self.ask("GET", path, **options)
+
+    async def post(self, path: str, body: Any, **options: Any) -> httpx.Response:
+        return await self.ask("POST", path, body, **options)
+
+    async def put(self, path: str, body: Any, **options: Any) -> httpx.Response:
+        return await self.ask("PUT", path, body, **options)
+
+    async def patch(self, path: str, body: Any, type: str = MERGE_PATCH, **options: Any) -> httpx.Response:
+        return await self.ask("PATCH", path, body, type=type, **options)
+
+    async def delete(self, path: str, body: Any = None, **options: Any) -> httpx.Response:
+        return await self.ask("DELETE", path, body, **options)
+
+    async def made(self, path: str, body: Any, **options: Any) -> Object:
+        """Creates, and insists on it."""
+        answer = await self.post(path, body, **options)
+        assert answer.status_code == 201, answer.text
+        return answer.json()
+
+    def watch(self, path: str, query: str = "", **headers: str) -> Stream:
+        query = f"watch=true&{query}" if query else "watch=true"
+        return Stream(self.app, path, query, headers, self.user)
+
+
+def configmap(name: str, **data: str) -> Object:
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data}
+
+
+def deployment(name: str, replicas: int = 1, image: str = "nginx:1") -> Object:
+    labels = {"app": name}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name},
+        "spec": {
+            "replicas": replicas,
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "c", "image": image}]}},
+        },
+    }
+
+
+def failure(answer: httpx.Response, code: int, reason: str) -> Object:
+    """The Status of a refused request."""
+    status = answer.json()
+    assert (answer.status_code, status["kind"], status.get("reason")) == (code, "Status", reason), answer.text
+    assert status["apiVersion"] == "v1"
+    assert status["status"] == "Failure"
+    assert status["code"] == code
+    return status
+
+
+@pytest.fixture
+async def api() -> AsyncIterator[Api]:
+    server = await Api().open()
+    try:
+        yield server
+    finally:
+        await server.close()
+
+
+@final
+class Served:
+    """A process of its own; ``kubectl`` is None where the tool is missing."""
+
+    def __init__(self, kubeconfig: Path) -> None:
+        self.kubeconfig = kubeconfig
+
+    def kubectl(self, *arguments: str, stdin: str | None = None, check: bool = True) -> str:
+        tool = find_kubectl()
+        assert tool is not None
+        environment = {**os.environ, "KUBECONFIG": str(self.kubeconfig), "EDITOR": "true", "HOME": str(self.kubeconfig.parent)}
+        done = subprocess.run(
+            [tool, *arguments], input=stdin, env=environment, capture_output=True, text=True, timeout=60
+        )
+        if check:
+            assert done.returncode == 0, done.stderr
+            return done.stdout
+        return done.stdout + done.stderr
+
+
+def find_kubectl() -> str | None:
+    built = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "kafila-lab" / "bin" / "kubectl"
+    return str(built) if built.exists() else shutil.which("kubectl")
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A whole ``kafila serve`` over embedded PostgreSQL."""
+    if find_kubectl() is None:
+        pytest.skip("kubectl is not installed")
+    folder = tmp_path_factory.mktemp("served")
+    for parent in (folder, folder.parent, folder.parent.parent):
+        with contextlib.suppress(PermissionError):
+            parent.chmod(0o711)
+    program = (
+        "from pathlib import Path; from app.settings.settings import Settings; from app.workers.serve import run;"
+        f"run(Settings(data_dir=Path({str(folder)!r}), bind='127.0.0.1:0'))"
+    )
+    log = (folder / "serve.log").open("w+")
+    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=log, text=True)
+    try:
+        assert process.stdout is not None
+        for line in process.stdout:
+            log.write(line)
+            if '"ready"' in line or "ready" in line.split():
+                break
+        else:
+            log.seek(0)
+            pytest.fail("serve ended: " + log.read()[-2000:])
+        yield Served(folder / "kubeconfig")
+    finally:
+        process.send_signal(signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(20)
+        process.kill()
+        log.close()
