@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from app.catalog.karmada.affinity import validate_cluster_affinity
 from app.core.errors import FieldError
 from app.core.names import validate_annotations, validate_labels
 
 from .denial import refuse_if
-from .placement import validate_cluster_affinity
 from .propagation import validate_selectors
 
 Object = dict[str, Any]

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from app.catalog.karmada.affinity import validate_cluster_affinity
 from app.core.errors import FieldError
 from app.core.names import qualified_name
 
 Object = dict[str, Any]
 Found = list[FieldError]
 
-_FIELD_KEYS = frozenset({"provider", "region", "zone"})
 _GRACEFUL = frozenset({"Gracefully", "Graciously"})
 
 
@@ -43,22 +43,6 @@ def overflow_allowed(scheduling: Object | None) -> bool:
     if preference == "Weighted":
         return bool((scheduling.get("weightPreference") or {}).get("dynamicWeight"))
     return preference == "Aggregated"
-
-
-def validate_cluster_affinity(affinity: Object | None, path: str) -> Found:
-    selector = (affinity or {}).get("fieldSelector")
-    why = _field_selector(selector)
-    return [FieldError.invalid(f"{path}.fieldSelector", selector, why)] if why else []
-
-
-def _field_selector(selector: Object | None) -> str:
-    for expression in (selector or {}).get("matchExpressions") or ():
-        key, operator = expression.get("key", ""), expression.get("operator", "")
-        if key not in _FIELD_KEYS:
-            return f'unsupported key "{key}", must be provider, region, or zone'
-        if operator not in ("In", "NotIn"):
-            return f'unsupported operator "{operator}", must be In or NotIn'
-    return ""
 
 
 def _affinities(terms: Sequence[Object], path: str) -> Found:

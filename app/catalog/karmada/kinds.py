@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from app.catalog.kind import Column, Kind, Object, Strategy
 from app.catalog.tables import schema_of
 from app.core.errors import FieldError
+from app.machinery.schema import Schema
 
 from . import autoscaling, cluster, conversion, override, policy, search, services, work
 from . import config as configuration
@@ -15,6 +16,7 @@ from .cluster_strategy import cluster_strategy
 from .columns import CLUSTER, CREATED_AT, DEFAULT, additional, cluster_cells
 from .defaulting import compile_defaults
 from .model import Model
+from .registry_strategy import registry_strategy
 from .schemas import Builder, Resolve
 from .validation import compile_validation
 
@@ -207,7 +209,26 @@ def _registry(build: Builder) -> Kind:
         namespaced=False,
         verbs=VERBS,
         schema=build.root(search.ResourceRegistry, _KARMADA + "search.v1alpha1.ResourceRegistry"),
-        strategy=Strategy(),
+        strategy=registry_strategy(),
         subresources=("status",),
         custom=True,
     )
+
+
+def connectors() -> list[Kind]:
+    """Resources that have no objects, only connections: they are in discovery, without verbs, and in no store."""
+    return [
+        Kind(
+            group="search.karmada.io",
+            version="v1alpha1",
+            kind=kind,
+            plural=plural,
+            singular=plural,
+            namespaced=False,
+            verbs=(),
+            schema=Schema("struct", name=f"{_KARMADA}search.v1alpha1.{kind}"),
+            strategy=Strategy(generation_fields=None, status=False),
+            custom=True,
+        )
+        for kind, plural in (("Search", "search"), ("Proxying", "proxying"))
+    ]

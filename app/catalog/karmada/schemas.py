@@ -10,7 +10,7 @@ from typing import Any
 from app.machinery.schema import Schema
 
 from .model import META, Model
-from .shapes import MISSING, Shape, members
+from .shapes import MISSING, Member, Shape, members
 
 Resolve = Callable[[str], Schema]
 
@@ -73,6 +73,7 @@ class Builder:
                 fields={m.name: self._field(m.shape, m.description, m.default) for m in listed},
                 required=frozenset(m.name for m in listed if m.required),
                 always={m.name: copy.copy(m.shape.always) for m in listed if m.shape.always is not MISSING},
+                drop_zero=frozenset(m.name for m in listed if _is_dropped(m)) if self._typed else frozenset(),
             )
             self._structs[model] = found
         return found
@@ -107,6 +108,11 @@ class Builder:
             )
             self._leaves[key] = found
         return found
+
+
+def _is_dropped(member: Member) -> bool:
+    """Optional structs are pointers in Go and stay when they are empty; everything else optional goes when it is zero."""
+    return member.shape.always is MISSING and member.shape.kind not in ("struct", "ref")
 
 
 def _doc(model: type[Model]) -> str:

@@ -215,6 +215,30 @@ def test_quantities_of_custom_resources_stay_as_written_and_those_of_clusters_be
     assert out["status"]["resourceSummary"]["allocatable"] == {"cpu": "1"}
 
 
+def test_clusters_are_written_as_go_writes_them() -> None:
+    decode = compile_decoder(kind_of("Cluster").schema)
+    out, _ = decode({"metadata": {"name": "c"}})
+    assert (out["spec"], out["status"]) == ({"syncMode": ""}, {})
+    spec = {
+        "syncMode": "Push",
+        "insecureSkipTLSVerification": False,
+        "zones": [],
+        "proxyHeader": {},
+        "region": "",
+        "secretRef": {},
+        "resourceModels": [{"ranges": [{"name": "cpu", "max": "1000m"}]}],
+    }
+    status = {"nodeSummary": {"totalNum": 0, "readyNum": 0}, "conditions": []}
+    out, _ = decode({"metadata": {"name": "c"}, "spec": spec, "status": status})
+    ranges = [{"name": "cpu", "min": "0", "max": "1"}]
+    assert out["spec"] == {
+        "syncMode": "Push",
+        "secretRef": {"namespace": "", "name": ""},
+        "resourceModels": [{"grade": 0, "ranges": ranges}],
+    }
+    assert out["status"] == {"nodeSummary": {}}
+
+
 def test_embedded_definitions_carry_nothing_of_go() -> None:
     toleration = {"key": "a", "operator": "Exists", "value": ""}
     out, unknown = compile_decoder(kind_of("PropagationPolicy").schema)(placement(clusterTolerations=[toleration]))
