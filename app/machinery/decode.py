@@ -179,7 +179,8 @@ def _step(parent: Schema, key: str) -> tuple[Any, Node]:
     """How a field is decoded: the type whose non-zero values need nothing at all, and the closure for all others."""
     schema = parent.fields[key]
     node = _node(schema)
-    drop_zero = key in parent.drop_zero
+    # An empty list of managedFields is a message, "forget them", that the registry has to see.
+    drop_zero = key in parent.drop_zero and key != "managedFields"
     missing = _missing(parent, key, schema, node)
     # only strings and booleans have no ranges and no other forms
     plain = {"string": str, "boolean": bool}.get(schema.kind)
