@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Protocol, final
 
 from app.reconcile.events import Recorder
+from app.reconcile.karmada.rooms import TransportFor
+from app.reconcile.karmada.wiring import build
 from app.reconcile.kubernetes.garbage import GarbageCollector
 from app.reconcile.kubernetes.namespaces import NamespaceController
 from app.registry import Registry
@@ -21,12 +23,12 @@ class Controller(Protocol):
 
 @final
 class Controllers:
-    def __init__(self, registry: Registry, settings: Settings) -> None:
+    def __init__(self, registry: Registry, settings: Settings, transport_for: TransportFor) -> None:
         self.recorder = Recorder(registry)
-        candidates: list[Controller] = [
-            NamespaceController(registry),
-            GarbageCollector(registry),
-        ]
+        karmada, self.rooms = build(
+            registry, self.recorder, transport_for, settings.cluster_status_frequency, settings.skipped_namespaces
+        )
+        candidates: list[Controller] = [NamespaceController(registry), GarbageCollector(registry), *karmada]
         self._controllers = [c for c in candidates if settings.runs(c.name)]
 
     async def start(self) -> None:

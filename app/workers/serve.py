@@ -20,6 +20,7 @@ from app.catalog.catalog import load_catalog
 from app.identity.certificates import issue
 from app.identity.keys import Keys, shared_keys
 from app.identity.kubeconfig import write_kubeconfig, write_private
+from app.reconcile.karmada.rooms import TransportFor
 from app.registry import Registry
 from app.registry.bootstrap import bootstrap
 from app.settings.settings import Settings
@@ -35,8 +36,9 @@ log = structlog.get_logger(__name__)
 
 @final
 class Process:
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, transport_for: TransportFor = lambda cluster: None) -> None:
         self.settings = settings
+        self._transport_for = transport_for
         self.stopping = asyncio.Event()
         self.ready = False
         self.port = settings.port
@@ -60,7 +62,7 @@ class Process:
         await cache.load()
         registry = Registry(load_catalog(), store, cache)
         keys = await shared_keys(store, cache)
-        controllers = Controllers(registry, self.settings)
+        controllers = Controllers(registry, self.settings, self._transport_for)
         leader = Leader(store, "controllers", controllers.start, controllers.stop)
         server: Server | None = None
         app: ObjectsApp | None = None

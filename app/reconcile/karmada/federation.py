@@ -1,0 +1,89 @@
+"""What the federation controllers share: the registry, who interprets, what is known of the clusters."""
+
+from __future__ import annotations
+
+from typing import Any, final
+
+from app.catalog.kind import Kind
+from app.core.errors import StatusError
+from app.placement import conditions, names
+from app.placement.interpret import NATIVE, Interpreter
+from app.registry import Options, Registry
+from app.registry.codec import decode_entry
+from app.watch import Event
+
+from ..events import Recorder
+from .clusters import CLUSTERS
+
+WORKS = "works.work.karmada.io"
+BINDINGS = "resourcebindings.work.karmada.io"
+CLUSTER_BINDINGS = "clusterresourcebindings.work.karmada.io"
+OPTIONS = Options(manager="karmada-controller-manager")
+Object = dict[str, Any]
+
+
+@final
+class Federation:
+    def __init__(self, registry: Registry, recorder: Recorder, interpreter: Interpreter = NATIVE) -> None:
+        self.registry = registry
+        self.recorder = recorder
+        self.interpreter = interpreter
+        self.work_kind = registry.kind("work.karmada.io", "v1alpha1", "works")
+        self.binding_kind = registry.kind("work.karmada.io", "v1alpha2", "resourcebindings")
+        self.cluster_binding_kind = registry.kind("work.karmada.io", "v1alpha2", "clusterresourcebindings")
+        self.cluster_kind = registry.kind("cluster.karmada.io", "v1alpha1", "clusters")
+        self._clusters: dict[str, Object] = {}
+        registry.cache.listen(CLUSTERS, self._observe)
+        registry.cache.on_reset(self.load)
+        self.load()
+
+    def load(self) -> None:
+        entries = self.registry.cache.resource(CLUSTERS).entries()
+        self._clusters = {entry.key.name: decode_entry(self.cluster_kind, entry) for entry in entries}
+
+    def _observe(self, event: Event) -> None:
+        if event.new is None:
+            self._clusters.pop(event.key.name, None)
+        else:
+            self._clusters[event.key.name] = decode_entry(self.cluster_kind, event.new)
+
+    # -- clusters (do not change what these return) --------------------------------------------------------------------
+
+    def cluster(self, name: str) -> Object | None:
+        return self._clusters.get(name)
+
+    def clusters(self) -> list[Object]:
+        """All clusters by name."""
+        return [self._clusters[name] for name in sorted(self._clusters)]
+
+    def is_ready(self, cluster: str) -> bool:
+        found = self._clusters.get(cluster)
+        return found is not None and conditions.is_true((found.get("status") or {}).get("conditions"), names.COND_READY)
+
+    def plural_in_member(self, cluster: str, api_version: str, kind: str) -> str:
+        """The resource name of a kind that only the member knows, "" when it does not serve it."""
+        found = self._clusters.get(cluster) or {}
+        for enabled in (found.get("status") or {}).get("apiEnablements") or ():
+            if enabled.get("groupVersion") == api_version:
+                for resource in enabled.get("resources") or ():
+                    if resource.get("kind") == kind:
+                        return str(resource.get("name") or "")
+        return ""
+
+    # -- small writes --------------------------------------------------------------------------------------------------
+
+    async def drop_finalizer(self, kind: Kind, obj: Object, finalizer: str) -> None:
+        def without(current: Object) -> Object:
+            kept = [f for f in current["metadata"].get("finalizers") or () if f != finalizer]
+            if kept:
+                current["metadata"]["finalizers"] = kept
+            else:
+                current["metadata"].pop("finalizers", None)
+            return current
+
+        metadata = obj["metadata"]
+        try:
+            await self.registry.modify(kind, metadata.get("namespace", ""), metadata["name"], without, OPTIONS)
+        except StatusError as error:
+            if not error.is_not_found:
+                raise

@@ -1,0 +1,96 @@
+"""Which Works belong to which binding, and which template a binding is of."""
+
+from __future__ import annotations
+
+from typing import Any, final
+
+from app.catalog.catalog import Catalog
+from app.core.resources import Key, split_api_version
+from app.placement import names
+from app.registry.codec import decode_entry
+from app.watch import Cache, Entry, Event
+
+from .federation import BINDINGS, CLUSTER_BINDINGS, WORKS
+
+Object = dict[str, Any]
+
+
+@final
+class WorkIndex:
+    """Works by the permanent id of their binding."""
+
+    def __init__(self, cache: Cache) -> None:
+        self._cache = cache
+        self._by_id: dict[str, set[Key]] = {}
+        self._ids: dict[Key, str] = {}
+        cache.listen(WORKS, self._observe)
+
+    def load(self) -> None:
+        self._by_id.clear()
+        self._ids.clear()
+        for entry in self._cache.resource(WORKS).entries():
+            self._add(entry)
+
+    def entries(self, permanent_id: str) -> list[Entry]:
+        found = (self._cache.get(*key) for key in sorted(self._by_id.get(permanent_id, ())))
+        return [entry for entry in found if entry is not None]
+
+    def _observe(self, event: Event) -> None:
+        if event.new is None:
+            self._remove(event.key)
+        elif event.old is None:
+            self._add(event.new)
+        elif id_of(event.new) != self._ids.get(event.key, ""):
+            self._remove(event.key)
+            self._add(event.new)
+
+    def _add(self, entry: Entry) -> None:
+        permanent_id = id_of(entry)
+        if permanent_id:
+            self._ids[entry.key] = permanent_id
+            self._by_id.setdefault(permanent_id, set()).add(entry.key)
+
+    def _remove(self, key: Key) -> None:
+        permanent_id = self._ids.pop(key, None)
+        if permanent_id is not None:
+            keys = self._by_id[permanent_id]
+            keys.discard(key)
+            if not keys:
+                del self._by_id[permanent_id]
+
+
+def id_of(entry: Entry) -> str:
+    labels = entry.meta.labels or {}
+    return labels.get(names.RB_PERMANENT_ID) or labels.get(names.CRB_PERMANENT_ID) or ""
+
+
+def binding_key_of_work(entry: Entry) -> Key | None:
+    """The binding that a Work was made for."""
+    annotations = entry.meta.annotations or {}
+    if names.RB_NAME in annotations:
+        return Key(BINDINGS, annotations.get(names.RB_NAMESPACE, ""), annotations[names.RB_NAME])
+    if names.CRB_NAME in annotations:
+        return Key(CLUSTER_BINDINGS, "", annotations[names.CRB_NAME])
+    return None
+
+
+def template_key_of(entry: Entry, catalog: Catalog) -> Key | None:
+    """The template that owns a binding."""
+    for owner in entry.meta.ownerReferences or ():
+        if owner.controller:
+            group, version = split_api_version(owner.apiVersion)
+            kind = catalog.by_kind(group, version, owner.kind)
+            if kind is not None:
+                return Key(kind.resource, entry.key.namespace if kind.namespaced else "", owner.name)
+    return None
+
+
+def binding_key_of(template: Object) -> Key:
+    metadata = template["metadata"]
+    namespace = metadata.get("namespace", "")
+    name = names.binding_name(template["kind"], metadata["name"])
+    return Key(BINDINGS, namespace, name) if namespace else Key(CLUSTER_BINDINGS, "", name)
+
+
+def decode_works(kind: Any, entries: list[Entry]) -> list[Object]:
+    return [decode_entry(kind, entry) for entry in entries]

@@ -1,0 +1,96 @@
+"""The namespace-sync controller: every namespace of users exists in every member, also in one that joins later."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, final
+
+from app.catalog.kind import Kind
+from app.placement import names
+from app.placement.match import is_skipped_namespace
+from app.placement.work import namespace_should_be_synced, namespace_work
+from app.registry.codec import decode_entry
+from app.registry.decoding import decode_object
+from app.watch import Event
+
+from ..queue import WorkQueue
+from .clusters import CLUSTERS
+from .federation import OPTIONS, Federation
+
+Object = dict[str, Any]
+
+
+@final
+class NamespaceSync:
+    name = "namespace"
+
+    def __init__(self, federation: Federation, skipped: str) -> None:
+        self._federation = federation
+        self._registry = federation.registry
+        self._skipped = (re.compile(skipped),) if skipped else ()
+        self._kind: Kind = self._registry.kind("", "v1", "namespaces")
+        self._overrides: Kind = self._registry.kind("policy.karmada.io", "v1alpha1", "clusteroverridepolicies")
+        self.queue: WorkQueue[str] = WorkQueue("namespace-sync", self._reconcile, concurrency=4)
+        cache = self._registry.cache
+        cache.listen("namespaces", self._observe)
+        cache.listen(CLUSTERS, self._observe_cluster)
+        cache.listen(self._overrides.resource, lambda event: self.resync())
+        cache.on_reset(self.resync)
+
+    def start(self) -> None:
+        self.resync()
+        self.queue.start()
+
+    async def stop(self) -> None:
+        await self.queue.stop()
+
+    def resync(self) -> None:
+        for entry in self._registry.cache.resource("namespaces").entries():
+            self.queue.add(entry.key.name, background=True)
+
+    def _observe(self, event: Event) -> None:
+        name = event.key.name
+        if event.new is None:
+            return
+        self.queue.add(name)
+        if event.old is None and name.startswith(names.EXECUTION_NAMESPACE_PREFIX):
+            self.resync()  # a cluster can take Works now
+
+    def _observe_cluster(self, event: Event) -> None:
+        if event.old is None or (event.new is not None and event.old.meta.labels != event.new.meta.labels):
+            self.resync()
+
+    async def _reconcile(self, name: str) -> None:
+        entry = self._registry.cache.get("namespaces", "", name)
+        if entry is None or is_skipped_namespace(name, self._skipped):
+            return
+        template = decode_entry(self._kind, entry)
+        if not namespace_should_be_synced(template):
+            return
+        policies = [
+            decode_entry(self._overrides, e) for e in self._registry.cache.resource(self._overrides.resource).entries()
+        ]
+        changes = []
+        for cluster in self._federation.clusters():
+            if (change := self._change(template, cluster, policies)) is not None:
+                changes.append(change)
+        await self._registry.commit_together(changes)
+
+    def _change(self, template: Object, cluster: Object, policies: list[Object]) -> Any:
+        work_kind = self._federation.work_kind
+        space = names.execution_namespace(cluster["metadata"]["name"])
+        namespace = self._registry.cache.get("namespaces", "", space)
+        if namespace is None or namespace.meta.deletionTimestamp or cluster["metadata"].get("deletionTimestamp"):
+            return None
+        work_name = names.work_name("Namespace", template["metadata"]["name"])
+        entry = self._registry.cache.get(work_kind.resource, space, work_name)
+        if entry is not None and entry.meta.deletionTimestamp:
+            return None
+        existing = decode_entry(work_kind, entry) if entry is not None else None
+        work, _ = namespace_work(template, cluster, policies, existing)
+        if work is existing:
+            return None
+        obj = decode_object(work_kind, work, OPTIONS)
+        if entry is None:
+            return self._registry.stage_create(work_kind, space, obj, OPTIONS)
+        return self._registry.stage_update(work_kind, entry, obj, OPTIONS)
