@@ -18,7 +18,7 @@ from app.core.resources import Key
 
 from . import batch as batches
 from .batch import Outcome, Pending
-from .connect import LOST, Backoff, Patience, connect
+from .connect import LOST, Backoff, Patience, connect, warn_about_durability
 from .follower import Follower
 from .interface import OutcomeUnknown, StoreUnavailable, Transaction
 from .timeline import COMMIT_LOCK, NEWEST
@@ -207,6 +207,8 @@ class Committer:
             self._known = (await connection.fetchrow(NEWEST))["revision"]
         self._statement = await connection.prepare(batches.COMMIT)
         self._partitioned = await connection.fetchval(_EXTEND)
+        if self._epoch == 1:
+            await warn_about_durability(connection)
         self._follower.own_backends = {connection.get_server_pid()}
         self._backoff.reset()
 

@@ -9,8 +9,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import asyncpg
+import structlog
 
 from .interface import StoreUnavailable
+
+log = structlog.get_logger("kafila.store")
 
 # Errors after which a connection is of no use: it is gone, hangs, or ends at a server that takes no writes.
 LOST = (
@@ -71,9 +74,21 @@ async def connect(dsn: str, patience: Patience) -> asyncpg.Connection:
     # tables were small would read them whole when they are big.
     await connection.execute(
         "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET enable_hashjoin = off;"
-        " SET enable_mergejoin = off; SET jit = off"
+        " SET enable_mergejoin = off; SET jit = off; SET default_transaction_isolation = 'read committed'"
     )
     return connection
+
+
+async def warn_about_durability(connection: asyncpg.Connection) -> None:
+    """An acknowledged write can be lost when the server does not wait for its disk or, at a failover, for its standby."""
+    fsync, commit, standbys, replicated = await connection.fetchrow(
+        "SELECT current_setting('fsync'), current_setting('synchronous_commit'),"
+        " current_setting('synchronous_standby_names'), EXISTS (SELECT FROM pg_stat_replication)"
+    )
+    if fsync == "off" or commit == "off":
+        log.warning("acknowledged writes can be lost in a crash", fsync=fsync, synchronous_commit=commit)
+    if replicated and not standbys:
+        log.warning("acknowledged writes can be lost in a failover: synchronous_standby_names is empty")
 
 
 class Pool:

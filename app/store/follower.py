@@ -108,7 +108,10 @@ class Follower:
             log.warning("store history changed", why=why, seen=self.seen.revision)
             self.seen = None
             self._drop()  # it may lead to the server that was replaced
-            self._on_reset()
+            try:
+                self._on_reset()
+            except Exception:
+                log.exception("a subscriber failed at a reset")
 
     async def verify(self, connection: asyncpg.Connection) -> None:
         """To be called on every new connection before it is used for anything else. Raises one of LOST."""
@@ -146,9 +149,9 @@ class Follower:
                 self._drop()
                 await backoff.wait()
                 continue
-            except asyncpg.PostgresError:
+            except Exception:  # this task has to live as long as the store
                 self._drop()
-                log.exception("store follower failed")
+                log.exception("following the log failed")
                 await backoff.wait()
                 continue
             if not self._waiting:

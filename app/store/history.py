@@ -51,16 +51,26 @@ async def read_log(connection: asyncpg.Connection, after: int, limit: int) -> Lo
     """In this order: the head, so that nothing up to it is missing from the page; the rows; the compacted revision, which
     is published before rows are dropped, so that a page with missing rows is never taken for whole."""
     head = (await connection.fetchrow(NEWEST))["revision"]
-    records = await connection.fetch(_LOG, after, limit)
+    rows: list[Row] = []
+    position = after
+    while len(rows) < limit:
+        wanted = limit - len(rows)
+        records = await connection.fetch(_LOG, position, wanted)
+        rows += _rows(records)
+        position = records[-1]["revision"] if records else position
+        if len(records) < wanted:
+            break
     compacted = await _compacted(connection, after)
-    rows = [
+    return LogPage(rows, compacted, max(head, position))
+
+
+def _rows(records: list[asyncpg.Record]) -> list[Row]:
+    """Without the markers of a raised head: they have no resource."""
+    return [
         Row(revision, Key(resource, namespace, name), body, deleted, previous, previous_body)
         for revision, resource, namespace, name, body, deleted, previous, previous_body in records
-        if resource  # markers of a raised head
+        if resource
     ]
-    if len(records) == limit and not rows:  # nothing but markers: their readers must not take that for the end
-        return await read_log(connection, records[-1]["revision"], limit)
-    return LogPage(rows, compacted, max(head, records[-1]["revision"] if records else 0))
 
 
 async def list_at(connection: asyncpg.Connection, resource: str, revision: int) -> list[StoredObject]:

@@ -47,6 +47,10 @@ class Transaction:
     guards: Sequence[Guard]
     writes: Sequence[Write]  # at most one write per key
 
+    def __post_init__(self) -> None:
+        if len(self.writes) > 1 and len({write.key for write in self.writes}) < len(self.writes):
+            raise ValueError("a transaction writes a key only once")
+
 
 class Row(NamedTuple):
     """One line of the log. ``body`` is the state after the write, or the last state when ``deleted``."""
@@ -136,7 +140,8 @@ class Store(Protocol):
         ...
 
     async def read_log(self, after: int, limit: int = 1000) -> LogPage:
-        """Rows with revision > ``after``, oldest first, with ``previous_body``. Raises Compacted when ``after`` is below
+        """Rows with revision > ``after``, oldest first, with ``previous_body``; fewer than ``limit`` only at the end.
+        Raises Compacted when ``after`` is below
         the compacted revision, StoreUnavailable."""
         ...
 

@@ -42,7 +42,10 @@ class _Lease(NamedTuple):
 
 @final
 class MemoryDatabase:
-    def __init__(self) -> None:
+    """``keep_rows``: history beyond twice that is compacted by itself, since often nobody else does."""
+
+    def __init__(self, keep_rows: int = 10_000) -> None:
+        self.keep_rows = keep_rows
         self.head = 1  # 0 means "any" in the API
         self.compacted = 0
         self.objects: dict[Key, _Current] = {}
@@ -83,7 +86,13 @@ class MemoryDatabase:
             rows.append(Row(self.head, key, final_body, body is None, previous, previous_body))
         self.log += rows
         self.times += [time.monotonic()] * len(rows)
+        if len(self.log) > 2 * self.keep_rows:
+            self.forget(len(self.log) - self.keep_rows)
         return rows
+
+    def forget(self, rows: int) -> None:
+        self.compacted = self.log[rows - 1].revision
+        del self.log[:rows], self.times[:rows]
 
     def after(self, revision: int) -> int:
         return bisect.bisect_right(self.log, revision, key=_revision)
@@ -158,8 +167,7 @@ class MemoryStore:
         database = self.database
         dropped = bisect.bisect_right(database.times, time.monotonic() - keep_seconds)
         if dropped:
-            database.compacted = database.log[dropped - 1].revision
-            del database.log[:dropped], database.times[:dropped]
+            database.forget(dropped)
         elif not database.log and keep_seconds <= 0:
             database.compacted = database.head
         return database.compacted

@@ -7,7 +7,8 @@ import asyncio
 import pytest
 
 from app.core.resources import Key
-from app.store.interface import Guard, GuardFailed, Store, StoreUnavailable, Transaction, Write
+from app.store.interface import Guard, GuardFailed, OutcomeUnknown, Store, StoreUnavailable, Transaction, Write
+from app.store.postgres import PostgresStore
 
 from .conftest import Connect, Subscriber
 
@@ -20,7 +21,7 @@ def body(text: str) -> bytes:
 
 
 def create(key: Key, text: str = "x", *guards: Guard) -> Transaction:
-    return Transaction([Guard(key, absent=True), *guards], [Write(key, body(text), uid=f"uid-{key.name}")])
+    return Transaction([Guard(key, absent=True), *guards], [Write(key, body(text), uid="uid")])
 
 
 def update(key: Key, revision: int, text: str = "y") -> Transaction:
@@ -131,6 +132,24 @@ async def test_one_refused_transaction_does_not_touch_its_neighbours(store: Stor
     assert isinstance(results.pop(10), GuardFailed)
     numbers = [r[0] for r in results if isinstance(r, list)]
     assert numbers == list(range(numbers[0], numbers[0] + 19))
+
+
+async def test_what_cannot_be_stored_does_not_touch_its_neighbours(postgres_dsn: str) -> None:
+    """Text that PostgreSQL refuses (NUL) and text that cannot even be sent (half a surrogate pair)."""
+    store = PostgresStore(postgres_dsn)
+    await store.open()
+    names = ["a", "nul\0", "b", "half\ud800", "c"]
+    results = await asyncio.gather(
+        *(store.commit(create(Key("pods", "default", name), "x")) for name in names), return_exceptions=True
+    )
+    assert [isinstance(result, list) for result in results] == [True, False, True, False, True]
+    assert not any(isinstance(result, (StoreUnavailable, OutcomeUnknown)) for result in results)
+    await store.close()
+
+
+def test_a_transaction_writes_a_key_once() -> None:
+    with pytest.raises(ValueError, match="only once"):
+        Transaction([], [Write(POD, b"1"), Write(POD, b"2")])
 
 
 async def test_guards_see_earlier_writes_of_the_same_moment(store: Store) -> None:

@@ -7,7 +7,8 @@ import random
 import pytest
 
 from app.core.resources import Key
-from app.store.interface import Compacted, Guard, Store, StoredObject, Transaction, Write
+from app.store.interface import Compacted, Guard, GuardFailed, Store, StoredObject, Transaction, Write
+from app.store.memory import MemoryDatabase, MemoryStore
 
 from .conftest import Connect, Subscriber
 
@@ -107,6 +108,19 @@ async def test_no_rows_before_the_snapshot(connect: Connect) -> None:
     assert len(rows) == 1
 
 
+async def test_memory_forgets_by_itself() -> None:
+    store = MemoryStore(MemoryDatabase(keep_rows=10))
+    await store.open()
+    for i in range(30):
+        await store.commit(write(Key("pods", "a", f"p{i % 3}"), b"%d" % i))
+    with pytest.raises(Compacted) as refused:
+        await store.read_log(1)
+    kept = (await store.read_log(refused.value.compacted)).rows
+    assert 10 <= len(kept) <= 20
+    assert kept[-1].revision == await store.head()
+    await store.close()
+
+
 async def test_leases_exclude_and_count(connect: Connect) -> None:
     one, two = await connect(), await connect()
     held = await one.acquire_lease("shard-1", "one", 60)
@@ -134,8 +148,6 @@ async def test_an_expired_lease_can_be_taken(connect: Connect) -> None:
 
 
 async def test_a_guard_on_a_deleted_object_fails_with_revision_zero(store: Store) -> None:
-    from app.store.interface import GuardFailed
-
     key = Key("pods", "a", "x")
     [revision] = await store.commit(write(key, b"x"))
     await store.commit(write(key, None))
