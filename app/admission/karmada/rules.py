@@ -23,10 +23,16 @@ _PROTECTION_WEBHOOK = "resourcedeletionprotection.karmada.io"
 
 
 def mutate(kind: Kind, operation: str, new: Object, old: Object | None, user: Any, gates: Gates) -> None:
-    """Changes ``new`` in place as Karmada's mutating webhooks do."""
-    mutator = _MUTATORS.get(kind.resource)
-    if mutator is not None and not _shares_spec(new, old):
+    """Changes ``new`` in place as Karmada's mutating webhooks do. Raises StatusError when one of them cannot."""
+    rule = _MUTATORS.get(kind.resource)
+    # without a spec there is nothing to mutate, and validation will say that it is required
+    if rule is None or type(new.get("spec")) is not dict or _shares_spec(new, old):
+        return
+    webhook, mutator = rule
+    try:
         mutator(operation, new)
+    except Refused as refusal:
+        raise denied(webhook, refusal) from None
 
 
 def admit(
@@ -91,15 +97,25 @@ def _mutate_cluster_binding(operation: str, new: Object) -> None:
         binding.ensure_id(new, binding.CLUSTER_BINDING_ID)
 
 
-_MUTATORS: dict[str, Mutator] = {
-    "propagationpolicies.policy.karmada.io": propagation.mutate_propagation_policy,
-    "clusterpropagationpolicies.policy.karmada.io": propagation.mutate_cluster_propagation_policy,
-    "overridepolicies.policy.karmada.io": _mutate_override,
-    "resourcebindings.work.karmada.io": _mutate_binding,
-    "clusterresourcebindings.work.karmada.io": _mutate_cluster_binding,
-    "works.work.karmada.io": lambda operation, new: mutate_work(new),
-    "federatedhpas.autoscaling.karmada.io": lambda operation, new: autoscaling.default_federated_hpa(new),
-    "multiclusterservices.networking.karmada.io": lambda operation, new: binding.ensure_id(new, services.MCS_ID),
+def _mutate_multi_cluster_service(operation: str, new: Object) -> None:
+    binding.ensure_id(new, services.MCS_ID)
+
+
+_MUTATORS: dict[str, tuple[str, Mutator]] = {
+    "propagationpolicies.policy.karmada.io": ("propagationpolicy.karmada.io", propagation.mutate_propagation_policy),
+    "clusterpropagationpolicies.policy.karmada.io": (
+        "clusterpropagationpolicy.karmada.io",
+        propagation.mutate_cluster_propagation_policy,
+    ),
+    "overridepolicies.policy.karmada.io": ("overridepolicy.karmada.io", _mutate_override),
+    "resourcebindings.work.karmada.io": ("resourcebinding.karmada.io", _mutate_binding),
+    "clusterresourcebindings.work.karmada.io": ("clusterresourcebinding.karmada.io", _mutate_cluster_binding),
+    "works.work.karmada.io": ("work.karmada.io", lambda operation, new: mutate_work(new)),
+    "federatedhpas.autoscaling.karmada.io": (
+        "autoscaling.karmada.io",
+        lambda operation, new: autoscaling.default_federated_hpa(new),
+    ),
+    "multiclusterservices.networking.karmada.io": ("multiclusterservice.karmada.io", _mutate_multi_cluster_service),
 }
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from app.machinery.values import copy_json
 from app.placement.prune import prune
 
 from .binding import ensure_id
+from .denial import Refused
 
 Object = dict[str, Any]
 
@@ -25,15 +27,31 @@ def mutate_work(new: Object) -> None:
         workload["manifests"] = [_prepared(m, identity) for m in manifests]
 
 
-def _prepared(manifest: Object, identity: str) -> Object:
+def _prepared(manifest: Any, identity: str) -> Object:
+    _check(manifest)
     out = prune(copy_json(manifest))
     stamp(out, identity)
     return out
 
 
+def _check(manifest: Any) -> None:
+    """A manifest is raw, so nothing has looked at its shape yet. Karmada's webhook answers 500 here."""
+    if type(manifest) is not dict or not manifest.get("kind"):
+        text = json.dumps(manifest, separators=(",", ":"), ensure_ascii=False)
+        raise Refused(f"Object 'Kind' is missing in '{text}'", "", 500)
+    metadata = manifest.get("metadata")
+    for path, value in (("metadata", metadata), *(_maps(metadata) if type(metadata) is dict else ())):
+        if value is not None and type(value) is not dict:
+            raise Refused(f"{path} of a manifest must be an object", "", 500)
+
+
+def _maps(metadata: Object) -> list[tuple[str, Any]]:
+    return [(f"metadata.{name}", metadata.get(name)) for name in ("labels", "annotations")]
+
+
 def stamp(manifest: Object, identity: str) -> None:
     """Labels the manifest with its Work and writes down which labels and annotations are Karmada's to remove later."""
-    metadata = manifest.setdefault("metadata", {})
+    metadata = manifest["metadata"] = manifest.get("metadata") or {}
     annotations = dict(metadata.get("annotations") or {})
     others = annotations.keys() - {MANAGED_ANNOTATIONS, MANAGED_LABELS}
     annotations[MANAGED_ANNOTATIONS] = ",".join(sorted({*others, MANAGED_ANNOTATIONS, MANAGED_LABELS}))

@@ -100,6 +100,22 @@ def test_manifests_of_a_work_are_pruned_and_stamped() -> None:
     assert again == obj
 
 
+BAD_MANIFESTS = [
+    (None, "Object 'Kind' is missing in 'null'"),
+    ({"metadata": {}}, "Object 'Kind' is missing in '{\"metadata\":{}}'"),
+    ({"kind": "X", "metadata": "m"}, "metadata of a manifest must be an object"),
+    ({"kind": "X", "metadata": {"labels": []}}, "metadata.labels of a manifest must be an object"),
+]
+
+
+@pytest.mark.parametrize(("manifest", "message"), BAD_MANIFESTS)
+def test_manifests_that_are_no_objects(manifest: Any, message: str) -> None:
+    with pytest.raises(StatusError) as error:
+        made("Work", spec={"workload": {"manifests": [manifest]}})
+    assert error.value.code == 500
+    assert error.value.message == f'admission webhook "work.karmada.io" denied the request: {message}'
+
+
 def test_a_write_that_shares_the_spec_is_not_mutated() -> None:
     old: Object = {
         "metadata": {"labels": {"work.karmada.io/permanent-id": "i"}},
