@@ -205,14 +205,15 @@ def _apply_element_directives(original: list[Any], patch: list[Any], merge_key: 
 
 def _element_type(*lists: list[Any]) -> type:
     """The one type that all elements have. Raises PatchError when they differ."""
-    types = {item.__class__ for items in lists for item in items}
-    if list in types:
-        raise PatchError("lists of lists are not supported", 422)
-    if len(types) > 1 and not types <= {int, float}:
-        raise PatchError(f"list element types are not identical: {printed(lists)}")
-    if not types:
+    items = [item for one in lists for item in one]
+    if not items:
         raise PatchError("no elements in any of the given slices")
-    return types.pop()
+    first = items[0].__class__
+    if first is list:
+        raise PatchError("lists of lists are not supported", 422)
+    if any(item.__class__ is not first for item in items) and not {item.__class__ for item in items} <= {int, float}:
+        raise PatchError(f"list element types are not identical: {printed(list(lists))}")
+    return first
 
 
 def _key(item: Any, merge_key: str) -> Any:
