@@ -70,7 +70,9 @@ class Observation:
         """The member's answer to a write of ours."""
         informer = self._informers.get(where.kind)
         seen = informer.get(where.namespace, where.name) if informer is not None else None
-        if seen is None or seen.resource_version != obj["metadata"].get("resourceVersion"):
+        metadata = obj["metadata"]
+        # the stream may be ahead of the answer: what it brought since then is newer
+        if seen is None or seen.uid != metadata.get("uid") or is_older(seen.resource_version, metadata["resourceVersion"]):
             self._written[where] = without_managed_fields(obj)
 
     def forget(self, where: Where) -> None:
@@ -93,7 +95,17 @@ class Observation:
             return
         obj = orjson.loads(change.after.kept)
         if written is not None:
+            version = written["metadata"]["resourceVersion"]
+            if is_older(change.after.resource_version, version) and change.after.uid == written["metadata"].get("uid"):
+                return  # the stream is still behind our write
             self._written.pop(where)
-            if written["metadata"].get("resourceVersion") == change.after.resource_version:
+            if change.after.resource_version == version:
                 return  # the echo of our own write
         self._on_change(obj, False)
+
+
+def is_older(version: str, than: str) -> bool:
+    """resourceVersions of one resource can be compared as numbers (promised by Kubernetes since 1.35, true before)."""
+    if version.isdigit() and than.isdigit():
+        return int(version) < int(than)
+    return version != than
