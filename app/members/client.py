@@ -17,7 +17,7 @@ from app.core.errors import StatusError
 from app.core.resources import split_api_version
 
 from .limits import DEFAULT_BURST, DEFAULT_QPS, CircuitBreaker, TokenBucket
-from .transport import NO_TLS, TLS, NetworkTransport, Response, Timeouts, Transport, Unreachable
+from .transport import NO_TLS, TLS, Headers, NetworkTransport, Response, Timeouts, Transport, Unreachable
 
 Object = dict[str, Any]
 Objects = list[Object]
@@ -32,8 +32,18 @@ APPLY_PATCH: Final = "application/apply-patch+yaml"
 
 MAX_CONCURRENT = 64  # requests under way at a time; watches do not count
 MAX_THROTTLED = 5  # times a 429 is waited for
+LONGEST_THROTTLE = 10  # seconds
 WATCH_SECONDS = 540
 WATCH_IDLE = 90.0  # bookmarks come every minute: longer silence is a dead stream
+
+
+class _Exchange(NamedTuple):
+    method: str
+    target: str
+    body: bytes | None
+    content_type: str
+    headers: Headers
+    probe: bool
 
 
 class WatchEvent(NamedTuple):
@@ -102,7 +112,7 @@ class MemberClient:
         token: str | TokenSource = "",
         proxy_url: str = "",
         proxy_headers: Mapping[str, str] | None = None,
-        headers: Mapping[str, str] | None = None,
+        headers: Headers = (),
         transport: Transport | None = None,
         qps: float = DEFAULT_QPS,
         burst: int = DEFAULT_BURST,
@@ -114,7 +124,7 @@ class MemberClient:
         self.breaker = CircuitBreaker()
         self._transport = transport or NetworkTransport(endpoint, tls, proxy_url, proxy_headers)
         self._token = token
-        self._headers = {"User-Agent": USER_AGENT, "Accept": JSON, **(headers or {})}
+        self._headers = (("User-Agent", USER_AGENT), *headers)
         self._bucket = TokenBucket(qps, burst)
         self._slots = asyncio.Semaphore(concurrency)
         self._timeouts = Timeouts(timeout, timeout)
@@ -134,16 +144,36 @@ class MemberClient:
         content_type: str = JSON,
         probe: bool = False,
         timeout: float | None = None,
+        headers: Headers = (),
     ) -> tuple[int, bytes]:
         """Status and body, whatever the status is. ``probe`` goes out even while the breaker is open (health checks).
 
         Raises Unreachable; requests that the member throttled (429) have had no effect and are repeated as it asks.
         """
+        status, _, data = await self.exchange(
+            method, path, body, query=query, content_type=content_type, probe=probe, timeout=timeout, headers=headers
+        )
+        return status, data
+
+    async def exchange(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        *,
+        query: Mapping[str, str] | None = None,
+        content_type: str = JSON,
+        probe: bool = False,
+        timeout: float | None = None,
+        headers: Headers = (),
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        """``request`` with the answer's headers."""
         target = f"{path}?{urlencode(query)}" if query else path
+        exchange = _Exchange(method, target, body, content_type, headers, probe)
         timeouts = self._timeouts if timeout is None else Timeouts(timeout, timeout)
         async with self._slots:
             for attempt in range(MAX_THROTTLED + 1):
-                response = await self._send(method, target, body, content_type, timeouts, probe)
+                response = await self._send(exchange, timeouts)
                 try:
                     data = await response.read()
                 finally:
@@ -151,35 +181,24 @@ class MemberClient:
                 pause = response.headers.get("Retry-After") or response.headers.get("retry-after")
                 if response.status != 429 or not pause or not pause.isdigit() or attempt == MAX_THROTTLED:
                     break
-                await asyncio.sleep(min(int(pause), 10))
-        return response.status, data
+                await asyncio.sleep(min(int(pause), LONGEST_THROTTLE))
+        return response.status, response.headers, data
 
-    async def _send(
-        self, method: str, target: str, body: bytes | None, content_type: str, timeouts: Timeouts, probe: bool
-    ) -> Response:
+    async def _send(self, exchange: _Exchange, timeouts: Timeouts) -> Response:
         await self._bucket.take()
-        response = await self._guarded(method, target, body, content_type, timeouts, probe, refused=False)
+        response = await self._guarded(exchange, timeouts, refused=False)
         if response.status == 401 and callable(self._token):
             await response.close()
-            response = await self._guarded(method, target, body, content_type, timeouts, probe, refused=True)
+            response = await self._guarded(exchange, timeouts, refused=True)
         return response
 
-    async def _guarded(
-        self,
-        method: str,
-        target: str,
-        body: bytes | None,
-        content_type: str,
-        timeouts: Timeouts,
-        probe: bool,
-        refused: bool,
-    ) -> Response:
+    async def _guarded(self, exchange: _Exchange, timeouts: Timeouts, refused: bool) -> Response:
         loop = asyncio.get_running_loop()
-        headers = await self._request_headers(body, content_type, refused)
-        if not self.breaker.admits(loop.time()) and not probe:
+        headers = await self._request_headers(exchange, refused)
+        if not self.breaker.admits(loop.time()) and not exchange.probe:
             raise Unreachable(f"cluster {self.name} is not reachable; tried again soon", sent=False)
         try:
-            response = await self._transport.send(method, target, headers, body, timeouts)
+            response = await self._transport.send(exchange.method, exchange.target, headers, exchange.body, timeouts)
         except Unreachable:
             self.breaker.failed(loop.time())
             raise
@@ -189,14 +208,32 @@ class MemberClient:
         self.breaker.succeeded()
         return response
 
-    async def _request_headers(self, body: bytes | None, content_type: str, refused: bool) -> dict[str, str]:
-        headers = dict(self._headers)
+    async def _request_headers(self, exchange: _Exchange, refused: bool) -> list[tuple[str, str]]:
+        headers = [*self._headers, *exchange.headers]
+        if not any(name == "Accept" for name, _ in exchange.headers):
+            headers.append(("Accept", JSON))
         token = await self._token(refused) if callable(self._token) else self._token
         if token:
-            headers["Authorization"] = token if " " in token else f"Bearer {token}"
-        if body is not None:
-            headers["Content-Type"] = content_type
+            headers.append(("Authorization", token if " " in token else f"Bearer {token}"))
+        if exchange.body is not None:
+            headers.append(("Content-Type", exchange.content_type))
         return headers
+
+    async def stream(
+        self,
+        method: str,
+        target: str,
+        body: bytes | None = None,
+        *,
+        content_type: str = JSON,
+        headers: Headers = (),
+        idle: float = 0,
+    ) -> Response:
+        """The answer's head as soon as it is there, its body as it comes; the caller closes it. For logs and the proxy.
+
+        ``target`` is an encoded path with its query; ``idle`` (seconds, 0: none) bounds the silence. Raises Unreachable.
+        """
+        return await self._send(_Exchange(method, target, body, content_type, headers, False), Timeouts(0, idle))
 
     def set_token(self, token: str) -> None:
         """From the next request on (tokens are renewed before they expire)."""
@@ -314,7 +351,8 @@ class MemberClient:
             "resourceVersion": resource_version,
             "timeoutSeconds": str(seconds),
         }
-        response = await self._send("GET", f"{path}?{urlencode(asked)}", None, JSON, Timeouts(0, idle), False)
+        exchange = _Exchange("GET", f"{path}?{urlencode(asked)}", None, JSON, (), False)
+        response = await self._send(exchange, Timeouts(0, idle))
         try:
             if response.status != 200:
                 raise status_error(response.status, await response.read())

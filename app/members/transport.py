@@ -12,7 +12,7 @@ import os
 import socket
 import ssl
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, final
 from urllib.parse import urlsplit
 
@@ -22,6 +22,9 @@ from yarl import URL
 CONNECT_TIMEOUT = 5.0  # seconds
 KEEP_ALIVE = 30.0  # below the idle timeout of any API server, so that a reused connection is not one just closed by it
 UNACKNOWLEDGED_TIMEOUT = 30_000  # milliseconds until a silent peer's connection is given up (TCP_USER_TIMEOUT)
+
+
+Headers = Sequence[tuple[str, str]]  # a name may come twice (Impersonate-Group)
 
 
 class Unreachable(Exception):
@@ -50,7 +53,7 @@ class Timeouts(NamedTuple):
 
 class Transport(Protocol):
     async def send(
-        self, method: str, target: str, headers: Mapping[str, str], body: bytes | None, timeouts: Timeouts
+        self, method: str, target: str, headers: Headers, body: bytes | None, timeouts: Timeouts
     ) -> Response:
         """``target`` is path and query, already encoded. Raises Unreachable."""
         ...
@@ -130,7 +133,7 @@ class NetworkTransport:
         )
 
     async def send(
-        self, method: str, target: str, headers: Mapping[str, str], body: bytes | None, timeouts: Timeouts
+        self, method: str, target: str, headers: Headers, body: bytes | None, timeouts: Timeouts
     ) -> Response:
         if self._session is None:
             try:
@@ -222,7 +225,7 @@ class ASGITransport:
         self._running: set[asyncio.Task[None]] = set()
 
     async def send(
-        self, method: str, target: str, headers: Mapping[str, str], body: bytes | None, timeouts: Timeouts
+        self, method: str, target: str, headers: Headers, body: bytes | None, timeouts: Timeouts
     ) -> Response:
         path, _, query = target.partition("?")
         scope: dict[str, Any] = {
@@ -235,7 +238,7 @@ class ASGITransport:
             "raw_path": path.encode(),
             "query_string": query.encode(),
             "root_path": "",
-            "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
+            "headers": [(name.lower().encode(), value.encode()) for name, value in headers],
             "client": ("127.0.0.1", 0),
             "server": ("127.0.0.1", 443),
             "state": dict(self._state),

@@ -1,0 +1,65 @@
+"""The program: ``kafila COMMAND``, and the same as kubectl plugin (``kubectl kafila COMMAND``).
+
+Commands are named by path and imported when they are called, so that starting is quick.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cyclopts import App
+
+
+class CommandError(Exception):
+    """What a command tells the user in one line before it ends with code 1."""
+
+
+def program() -> App:
+    from cyclopts import App, Parameter
+
+    called = os.path.basename(sys.argv[0])
+    app = App(
+        name="kubectl kafila" if called.startswith("kubectl") else "kafila",
+        help="The control plane of many Kubernetes clusters, over PostgreSQL.",
+        version=_version,
+        help_format="plaintext",
+        # --dry-run has no --no-dry-run, as with every kubectl
+        default_parameter=Parameter(negative=(), show_default=False),
+        print_error=False,
+        exit_on_error=False,
+        result_action="return_value",
+    )
+    app.command("app.cli.membership:join", name="join", help="Register a cluster to the control plane with Push mode.")
+    app.command("app.cli.membership:unjoin", name="unjoin", help="Remove a cluster from the control plane.")
+    return app
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Ends the process: 0, or 1 with one line on stderr."""
+    from cyclopts import CycloptsError
+
+    try:
+        code = program()(sys.argv[1:] if arguments is None else arguments)
+    except CycloptsError as error:
+        _fail(" ".join(str(error).split()))
+    except CommandError as error:
+        _fail(str(error))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(message: str) -> None:
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(1)
+
+
+def _version() -> str:
+    try:
+        return version("kafila")
+    except PackageNotFoundError:
+        return "unknown"

@@ -1,0 +1,182 @@
+"""The status of a Cluster: what was observed of a member, turned into conditions and summaries.
+
+Pure, except for :func:`observe`. A member that just stopped answering keeps its old Ready condition for a while (the failure threshold),
+and one that came back has to stay for a while (the success threshold): short breaks must not move workloads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from app.core.clock import rfc3339
+from app.core.errors import StatusError
+
+from .client import MemberClient
+from .discovery import Discovery
+from .tally import Tally
+from .transport import Unreachable
+
+Object = dict[str, Any]
+
+SUCCESS_THRESHOLD: Final = 30.0  # seconds
+FAILURE_THRESHOLD: Final = 30.0
+PROBE_TIMEOUT: Final = 10.0
+
+READY: Final = "Ready"
+COMPLETE: Final = "CompleteAPIEnablements"
+
+
+class Observation(NamedTuple):
+    """One look at a member. ``failure``: no client could be made for it. What was not collected is None."""
+
+    online: bool
+    healthy: bool = False
+    failure: str = ""
+    version: str | None = None
+    enablements: list[Object] | None = None
+    complete: bool = False
+    node_summary: Object | None = None
+    resource_summary: Object | None = None
+
+
+class History(NamedTuple):
+    """The last raw result and since when (seconds) it is that; kept in memory between observations."""
+
+    ready: str
+    since: float
+
+
+async def observe(
+    client: MemberClient, discovery: Discovery, tally: Tally | None = None, models: Sequence[Object] = ()
+) -> Observation:
+    """Asks the member. Never raises for what a member does wrong; a ``tally`` is given once its informers are synced."""
+    try:
+        status, _ = await client.request("GET", "/readyz", probe=True, timeout=PROBE_TIMEOUT)
+        if status == 404:  # a server without that endpoint
+            status, _ = await client.request("GET", "/healthz", probe=True, timeout=PROBE_TIMEOUT)
+    except Unreachable:
+        return Observation(online=False)
+    if status != 200:
+        return Observation(online=True)
+    version, (enablements, complete) = await asyncio.gather(_version(client), _enablements(discovery))
+    return Observation(
+        online=True,
+        healthy=True,
+        version=version,
+        enablements=enablements,
+        complete=complete,
+        node_summary=tally.node_summary() if tally else None,
+        resource_summary=tally.resource_summary(models) if tally else None,
+    )
+
+
+async def _version(client: MemberClient) -> str:
+    try:
+        status, body = await client.request("GET", "/version")
+        return orjson.loads(body).get("gitVersion", "") if status == 200 else ""
+    except (Unreachable, orjson.JSONDecodeError):
+        return ""
+
+
+async def _enablements(discovery: Discovery) -> tuple[list[Object], bool]:
+    try:
+        served = await discovery.refresh()
+    except (Unreachable, StatusError):
+        return [], False
+    return served.enablements(), served.complete
+
+
+def cluster_status(
+    previous: Object,
+    observation: Observation,
+    now: float,
+    history: History | None = None,
+    *,
+    success_threshold: float = SUCCESS_THRESHOLD,
+    failure_threshold: float = FAILURE_THRESHOLD,
+) -> tuple[Object, History]:
+    """The new status and the history for the next call. ``now`` in Unix seconds; ``history`` None for the first observation.
+
+    ``previous`` is left as it is. Summaries of a member that is not ready stay as they were.
+    """
+    observed = ready_condition(observation)
+    current = _find(previous.get("conditions") or (), READY)
+    if history is None or history.ready != observed["status"]:
+        # the first result since we started counts at once
+        history = History(observed["status"], now if history else float("-inf"))
+    ready = observed
+    if current is not None and _crosses(current["status"], observed["status"]):
+        threshold = success_threshold if observed["status"] == "True" else failure_threshold
+        if now < history.since + threshold:
+            ready = current
+    status = dict(previous)
+    conditions = list(previous.get("conditions") or ())
+    if observation.healthy and ready["status"] == "True":
+        conditions = set_condition(conditions, _collect(status, observation), now)
+    status["conditions"] = set_condition(conditions, ready, now)
+    return status, history
+
+
+def ready_condition(observation: Observation) -> Object:
+    if observation.failure:
+        message = f"failed to create a ClusterClient: {observation.failure}"
+        return _condition(READY, "False", "StatusCollectionFailed", message)
+    if not observation.online:
+        return _condition(READY, "False", "ClusterNotReachable", "cluster is not reachable")
+    if not observation.healthy:
+        message = "cluster is reachable but health endpoint responded without ok"
+        return _condition(READY, "False", "ClusterNotReady", message)
+    return _condition(READY, "True", "ClusterReady", "cluster is healthy and ready to accept workloads")
+
+
+def _collect(status: Object, observation: Observation) -> Object:
+    """Puts what was collected into ``status``; the condition of the API enablements."""
+    collected: Object = {
+        "kubernetesVersion": observation.version,
+        "apiEnablements": observation.enablements,
+        "nodeSummary": observation.node_summary,
+        "resourceSummary": observation.resource_summary,
+    }
+    for name, value in collected.items():
+        if value is None:
+            continue
+        if value or name.endswith("Summary"):
+            status[name] = value
+        else:
+            status.pop(name, None)
+    count = len(observation.enablements or ())
+    if not count:
+        return _condition(COMPLETE, "False", "Empty", "collected empty APIEnablements from the cluster")
+    if not observation.complete:
+        message = f"might collect partial APIEnablements({count}) from the cluster"
+        return _condition(COMPLETE, "False", "Partial", message)
+    return _condition(COMPLETE, "True", "Complete", "collected complete APIEnablements from the cluster")
+
+
+def _crosses(old: str, new: str) -> bool:
+    """Between ready and anything else; from Unknown to False nothing is held back."""
+    return (old == "True") != (new == "True")
+
+
+def _condition(kind: str, status: str, reason: str, message: str) -> Object:
+    return {"type": kind, "status": status, "reason": reason, "message": message}
+
+
+def _find(conditions: Sequence[Object], kind: str) -> Object | None:
+    return next((c for c in conditions if c.get("type") == kind), None)
+
+
+def set_condition(conditions: Sequence[Object], new: Object, now: float) -> list[Object]:
+    """As meta.SetStatusCondition: the transition time changes only with the status, and positions stay."""
+    old = _find(conditions, new["type"])
+    since = new.get("lastTransitionTime") or rfc3339(now)
+    if old is None:
+        return [*conditions, {**new, "lastTransitionTime": since}]
+    if old.get("status") == new["status"]:
+        since = old.get("lastTransitionTime") or since
+    changed = {**old, **new, "lastTransitionTime": since}
+    return [changed if c is old else c for c in conditions]

@@ -1,0 +1,171 @@
+"""List and watch of one resource in a member: what is there, and a call for everything that changed.
+
+Level-triggered: a callback says *that* an object changed; what must be done follows from looking at it. The stream may repeat and
+may skip intermediate states, but never the last one. That an object left (``Change.after`` None) may mean that it was deleted or that
+it lost the label we select by: who acts on it must GET it first and compare the uid.
+
+A member may be away at any time. Then the informer waits, tries again with growing pauses, and resumes where it was; what it
+knows stays available meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from typing import Any, NamedTuple, final
+
+from app.core.errors import StatusError
+
+from .client import MemberClient, Object, WatchEvent
+from .transport import Unreachable
+
+MANAGED = "karmada.io/managed=true"
+FIRST_PAUSE = 0.5  # seconds
+LONGEST_PAUSE = 30.0
+QUICK_END = 1.0  # a watch that ended sooner, and empty, counts as a failure: no hot loops
+
+
+class Name(NamedTuple):
+    namespace: str
+    name: str
+
+
+class Seen(NamedTuple):
+    """What is kept of an object."""
+
+    uid: str
+    resource_version: str
+    kept: Any
+
+
+class Change(NamedTuple):
+    name: Name
+    before: Seen | None
+    after: Seen | None
+
+
+def without_managed_fields(obj: Object) -> Object:
+    obj["metadata"].pop("managedFields", None)
+    return obj
+
+
+@final
+class Informer:
+    """``path`` is the collection's. ``keep`` reduces an object to what its users need; ``on_change`` must be quick (it queues).
+
+    ``resume`` starts watching after that resourceVersion without a list: then only what changed since is known. Run ``run`` as a task.
+    """
+
+    def __init__(
+        self,
+        client: MemberClient,
+        path: str,
+        on_change: Callable[[Change], None],
+        *,
+        selector: str = MANAGED,
+        field_selector: str = "",
+        keep: Callable[[Object], Any] = without_managed_fields,
+        resume: str = "",
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self.path = path
+        self.synced = asyncio.Event()
+        self.resource_version = resume
+        self.error = ""  # why it is not following at the moment
+        self._client = client
+        self._on_change = on_change
+        self._keep = keep
+        self._jitter = jitter
+        self._query = {
+            name: value for name, value in (("labelSelector", selector), ("fieldSelector", field_selector)) if value
+        }
+        self._known: dict[Name, Seen] = {}
+        self._pause = 0.0
+        if resume:
+            self.synced.set()
+
+    def get(self, namespace: str, name: str) -> Seen | None:
+        return self._known.get(Name(namespace, name))
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def items(self) -> list[tuple[Name, Seen]]:
+        return list(self._known.items())
+
+    async def run(self) -> None:
+        """Follows until it is cancelled."""
+        while True:
+            try:
+                if not self.resource_version:
+                    await self._list()
+                await self._watch()
+            except StatusError as error:
+                if error.code == 410:  # what we saw last is compacted: start anew, at once the first time
+                    self.resource_version = ""
+                await self._rest(f"{error.code} {error.message}")
+            except Unreachable as error:
+                await self._rest(str(error))
+
+    async def _rest(self, why: str) -> None:
+        self.error = why
+        self._pause = min(LONGEST_PAUSE, self._pause * 2 or FIRST_PAUSE)
+        loop = asyncio.get_running_loop()
+        known_away = self._client.breaker.remaining(loop.time())
+        # informers of one member fail together; they must not come back together
+        await asyncio.sleep(max(self._pause * (0.5 + 0.5 * self._jitter()), known_away))
+
+    def _follows(self) -> None:
+        self.error = ""
+        self._pause = 0.0
+
+    async def _list(self) -> None:
+        present: set[Name] = set()
+        version = ""
+        async for items, listed in self._client.pages(self.path, query=self._query):
+            version = listed
+            for obj in items:
+                present.add(self._put(obj))
+            await asyncio.sleep(0)  # a page may be big; others want the loop
+        for name in [name for name in self._known if name not in present]:
+            self._drop(name)
+        self.resource_version = version
+        self.synced.set()
+
+    async def _watch(self) -> None:
+        started = asyncio.get_running_loop().time()
+        heard = False
+        async for event in self._client.watch(self.path, self.resource_version, query=self._query):
+            heard = True
+            self._apply(event)
+            self._follows()
+        if not heard and asyncio.get_running_loop().time() - started < QUICK_END:
+            await self._rest("the watch ended at once")
+
+    def _apply(self, event: WatchEvent) -> None:
+        metadata = event.object["metadata"]
+        if event.type == "DELETED":
+            self._drop(_name(metadata))
+        elif event.type != "BOOKMARK":
+            self._put(event.object)
+        self.resource_version = metadata["resourceVersion"]
+
+    def _put(self, obj: Object) -> Name:
+        metadata = obj["metadata"]
+        name = _name(metadata)
+        before = self._known.get(name)
+        uid, version = metadata.get("uid", ""), metadata["resourceVersion"]
+        if before is None or before.resource_version != version or before.uid != uid:
+            after = Seen(uid, version, self._keep(obj))
+            self._known[name] = after
+            self._on_change(Change(name, before, after))
+        return name
+
+    def _drop(self, name: Name) -> None:
+        # with ``resume`` an object may leave that was never seen here; that is news all the same
+        self._on_change(Change(name, self._known.pop(name, None), None))
+
+
+def _name(metadata: Object) -> Name:
+    return Name(metadata.get("namespace", ""), metadata["name"])

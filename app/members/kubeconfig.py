@@ -1,0 +1,229 @@
+"""kubeconfig files: finding a cluster's address and credentials in them, and writing them.
+
+Tokens, certificates and passwords are read here; exec plugins and the old auth providers are kubernetes-asyncio's work, which is
+imported only when a file asks for them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+import yaml
+
+from .client import MemberClient, TokenSource
+from .transport import TLS
+
+Object = dict[str, Any]
+
+
+class KubeconfigError(Exception):
+    """The file does not say how to reach a cluster. The message is one line for users."""
+
+
+@final
+@dataclass(slots=True, frozen=True)
+class Access:
+    """How to reach a cluster: everything a :class:`MemberClient` needs."""
+
+    context: str
+    endpoint: str
+    tls: TLS
+    token: str | TokenSource
+    proxy_url: str = ""
+
+    def client(self, name: str = "", **options: Any) -> MemberClient:
+        return MemberClient(
+            name or self.context, self.endpoint, tls=self.tls, token=self.token, proxy_url=self.proxy_url, **options
+        )
+
+
+def default_files() -> list[Path]:
+    """What kubectl reads: the files in $KUBECONFIG, else ~/.kube/config."""
+    listed = [Path(part) for part in os.environ.get("KUBECONFIG", "").split(os.pathsep) if part]
+    return listed or [Path.home() / ".kube/config"]
+
+
+def load(file: str | Path = "", context: str = "") -> Access:
+    """Access by ``context`` (default: the current one) of a file (default: kubectl's). Raises KubeconfigError."""
+    files = [Path(file).expanduser()] if file else default_files()
+    config = merged(files)
+    return access(config, context, ", ".join(map(str, files)))
+
+
+def contexts(file: str | Path = "") -> set[str]:
+    config = merged([Path(file).expanduser()] if file else default_files())
+    return {entry.get("name", "") for entry in config["contexts"]}
+
+
+def merged(files: Sequence[Path]) -> Object:
+    """One document of several files; of entries with one name the first counts. Missing files are left out while one is there."""
+    found: Object = {"clusters": [], "contexts": [], "users": [], "current-context": ""}
+    read = [document for path in files if (document := _read(path)) is not None]
+    if not read:
+        raise KubeconfigError(f"kubeconfig {', '.join(map(str, files))} does not exist")
+    for document in read:
+        found["current-context"] = found["current-context"] or document.get("current-context") or ""
+        for section in ("clusters", "contexts", "users"):
+            known = {entry["name"] for entry in found[section]}
+            found[section] += [e for e in document.get(section) or () if e.get("name", "") not in known]
+    return found
+
+
+def _read(path: Path) -> Object | None:
+    """Files that a document names lie next to it, so their paths are made absolute here."""
+    try:
+        document = yaml.load(path.read_bytes(), Loader=_Loader)
+    except FileNotFoundError:
+        return None
+    except (OSError, yaml.YAMLError) as error:
+        raise KubeconfigError(f"kubeconfig {path} cannot be read: {' '.join(str(error).split())}") from None
+    if document is None:
+        return {}
+    if not isinstance(document, dict):
+        raise KubeconfigError(f"kubeconfig {path} is no mapping")
+    for section, inner, keys in _FILES:
+        for entry in document.get(section) or ():
+            values = entry.get(inner) or {}
+            for key in keys:
+                if values.get(key):
+                    values[key] = str(path.parent / values[key])
+    return document
+
+
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_FILES = (
+    ("clusters", "cluster", ("certificate-authority",)),
+    ("users", "user", ("client-certificate", "client-key", "tokenFile")),
+)
+
+
+def access(config: Object, context: str, origin: str) -> Access:
+    """Raises KubeconfigError, naming ``origin``."""
+    wanted = context or config["current-context"]
+    if not wanted:
+        raise KubeconfigError(f"kubeconfig {origin} has no current context; name one")
+    chosen = _entry(config, "contexts", "context", wanted, origin)
+    cluster = _entry(config, "clusters", "cluster", chosen.get("cluster", ""), origin)
+    user = _entry(config, "users", "user", chosen["user"], origin) if chosen.get("user") else {}
+    endpoint = (cluster.get("server") or "").rstrip("/")
+    if not endpoint:
+        raise KubeconfigError(f'kubeconfig {origin}: cluster "{chosen["cluster"]}" has no server')
+    return Access(
+        context=wanted,
+        endpoint=endpoint if "://" in endpoint else f"https://{endpoint}",
+        tls=TLS(
+            authority=_data(cluster, "certificate-authority", origin),
+            certificate=_data(user, "client-certificate", origin),
+            key=_data(user, "client-key", origin),
+            insecure=bool(cluster.get("insecure-skip-tls-verify")),
+            server_name=cluster.get("tls-server-name") or "",
+        ),
+        token=_token(user, config, wanted),
+        proxy_url=cluster.get("proxy-url") or "",
+    )
+
+
+def _entry(config: Object, section: str, inner: str, name: str, origin: str) -> Object:
+    for entry in config[section]:
+        if entry.get("name") == name:
+            return entry.get(inner) or {}
+    raise KubeconfigError(f'kubeconfig {origin}: {inner} "{name}" does not exist')
+
+
+def _data(values: Object, key: str, origin: str) -> bytes:
+    try:
+        if inline := values.get(f"{key}-data"):
+            return base64.b64decode(inline, validate=False)
+        return Path(values[key]).read_bytes() if values.get(key) else b""
+    except (binascii.Error, OSError) as error:
+        raise KubeconfigError(f"kubeconfig {origin}: {key}: {error}") from None
+
+
+def _token(user: Object, config: Object, context: str) -> str | TokenSource:
+    if token := user.get("token"):
+        return str(token)
+    if path := user.get("tokenFile"):
+        return _file_token(Path(path))
+    if user.get("username"):
+        return "Basic " + base64.b64encode(f"{user['username']}:{user.get('password', '')}".encode()).decode()
+    if user.get("exec") or user.get("auth-provider"):
+        return _Plugin(config, context)
+    return ""
+
+
+def _file_token(path: Path) -> TokenSource:
+    async def read(refused: bool) -> str:  # such files are renewed under us
+        try:
+            return (await asyncio.to_thread(path.read_text)).strip()
+        except OSError as error:
+            raise KubeconfigError(f"token file {path}: {error.strerror}") from None
+
+    return read
+
+
+@final
+class _Plugin:
+    """A token from an exec plugin or an auth provider, kept until it expires or is refused."""
+
+    def __init__(self, config: Object, context: str) -> None:
+        self._config = config
+        self._context = context
+        self._loader: Any = None
+
+    async def __call__(self, refused: bool) -> str:
+        from kubernetes_asyncio.config import ConfigException
+        from kubernetes_asyncio.config.kube_config import KubeConfigLoader
+
+        if self._loader is None or refused:
+            self._loader = KubeConfigLoader(self._config, active_context=self._context)
+        try:
+            await self._loader._load_authentication()  # keeps an exec token until its expiry
+        except (ConfigException, OSError, ValueError) as error:
+            raise KubeconfigError(f'credentials of context "{self._context}": {error}') from None
+        if not getattr(self._loader, "token", ""):
+            raise KubeconfigError(f'the credential plugin of context "{self._context}" gave no token')
+        return self._loader.token
+
+
+def document(name: str, endpoint: str, authority: bytes = b"", *, tls: TLS | None = None, token: str = "") -> Object:
+    """A kubeconfig with one context called ``name``; its user has the certificate of ``tls`` or the token."""
+    cluster: Object = {"server": endpoint}
+    if authority:
+        cluster["certificate-authority-data"] = _b64(authority)
+    elif tls is not None and tls.insecure:
+        cluster["insecure-skip-tls-verify"] = True
+    user: Object = {"token": token} if token else {}
+    if tls is not None and tls.certificate:
+        user |= {"client-certificate-data": _b64(tls.certificate), "client-key-data": _b64(tls.key)}
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": name, "cluster": cluster}],
+        "contexts": [{"name": name, "context": {"cluster": name, "user": name}}],
+        "users": [{"name": name, "user": user}],
+        "current-context": name,
+    }
+
+
+def write(path: Path, config: Object) -> None:
+    """Atomically, readable by the owner alone."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(yaml.safe_dump(config, sort_keys=False).encode())
+        draft.rename(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+
+
+def _b64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
