@@ -35,6 +35,12 @@ class ListMap(NamedTuple):
     keys: tuple[str, ...]
 
 
+class OneOf(NamedTuple):
+    """An enum with an order of its own: Python takes Literals of the same words for one type."""
+
+    words: tuple[str, ...]
+
+
 class Atomic(NamedTuple):
     """x-kubernetes-map-type: atomic."""
 

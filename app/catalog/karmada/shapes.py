@@ -11,7 +11,7 @@ import annotated_types
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from .model import Always, Atomic, ListMap, Model, Ref, Wire
+from .model import Always, Atomic, ListMap, Model, OneOf, Ref, Wire
 
 _PLAIN = {str: "string", int: "integer", bool: "boolean", float: "number", Any: "any"}
 MISSING = object()
@@ -109,6 +109,8 @@ def _apply(shape: Shape, note: Any) -> None:
             shape.kind, shape.ref = "ref", definition
         case ListMap(keys):
             shape.keys = keys
+        case OneOf(words):
+            shape.enum = words
         case Atomic():
             shape.atomic = True
         case Always(zero):

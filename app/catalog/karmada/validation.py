@@ -56,12 +56,13 @@ def _object(required: tuple[str, ...], checks: dict[str, Check]) -> Check:
             return _wrong_type(value, "object")
         found: list[Finding] | None = None
         for name in required:
-            if name not in value:
+            if value.get(name) is None:
                 found = found or []
                 found.append((f".{name}", FieldError.required))
         for name, inner in value.items():
             look = checks.get(name)
-            if look is not None and (wrong := look(inner)) is not None:
+            # null is as good as absent: the API server takes it out
+            if look is not None and inner is not None and (wrong := look(inner)) is not None:
                 found = found or []
                 found.extend((f".{name}{path}", make) for path, make in wrong)
         return found
@@ -90,6 +91,8 @@ def _shape(shape: Shape, resolve: Resolve) -> Check | None:
             return _typed(bool, "boolean")
         case "time":
             return _time
+        case "bytes":
+            return _bytes
         case "int-or-string":
             return _amount(shape.pattern) if shape.pattern else None
         case "any" if shape.format == "object":
@@ -164,7 +167,7 @@ def _map(each: Check | None) -> Check:
             return None
         found: list[Finding] = []
         for name, item in value.items():
-            wrong = each(item)
+            wrong = each(item) if item is not None else None
             if wrong is not None:
                 found.extend((f".{name}{path}", make) for path, make in wrong)
         return found or None
@@ -233,15 +236,33 @@ def _typed(expected: type, name: str) -> Check:
     return check
 
 
+_RFC3339 = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
+_BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
+
+
 def _time(value: Any) -> list[Finding] | None:
     if type(value) is not str:
         return _wrong_type(value, "string")
     try:
-        parse_rfc3339(value)
+        if _RFC3339.fullmatch(value):
+            parse_rfc3339(value)
+            return None
     except ValueError:
-        text = f'in body must be of type date-time: "{value}"'
-        return [("", lambda path: FieldError.type_invalid(path, value, f"{path} {text}"))]
-    return None
+        pass  # a thirteenth month
+    return _wrong_format(value, "date-time")
+
+
+def _bytes(value: Any) -> list[Finding] | None:
+    if type(value) is not str:
+        return _wrong_type(value, "string")
+    return None if _BASE64.fullmatch(value) else _wrong_format(value, "byte")
+
+
+def _wrong_format(value: str, expected: str) -> list[Finding]:
+    text = f'in body must be of type {expected}: "{value}"'
+    return [("", lambda path: FieldError.type_invalid(path, value, f"{path} {text}"))]
 
 
 def _amount(pattern: str) -> Check:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -12,6 +12,7 @@ from .model import (
     Int64,
     Model,
     NodeSelector,
+    OneOf,
     PlainConditions,
     RawObject,
     ResourceList,
@@ -61,7 +62,7 @@ class TargetCluster(Model):
 
 class GracefulEvictionTask(Model):
     from_cluster: str = Field(description="Cluster to leave.")
-    purge_mode: Literal["Immediately", "Directly", "Graciously", "Gracefully", "Never"] | None = Field(
+    purge_mode: Annotated[str, OneOf(("Immediately", "Directly", "Graciously", "Gracefully", "Never"))] | None = Field(
         None, description="How the old copy is removed."
     )
     replicas: Int32 | None = Field(None, description="Replicas that ran there.")

@@ -62,7 +62,7 @@ def differences_of_shape(path: str, fact: dict[str, Any], shape: Shape) -> list[
         "maxItems" if is_list else "maxLength": shape.longest,
     }
     out = [f"{path}: {name} {fact.get(name)} {value}" for name, value in limits.items() if fact.get(name) != value]
-    if set(fact.get("enum", ())) != set(shape.enum):
+    if tuple(fact.get("enum", ())) != shape.enum:
         out.append(f"{path}: enum")
     if tuple(fact.get("x-kubernetes-list-map-keys", ())) != shape.keys:
         out.append(f"{path}: keys")

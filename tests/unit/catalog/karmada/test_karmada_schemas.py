@@ -151,6 +151,46 @@ def test_structural_messages(name: str, obj: dict[str, Any], message: str) -> No
     assert [str(e) for e in kind_of(name).strategy.validate(obj)] == [message]
 
 
+# answers of a real kube-apiserver 1.36.3 with Karmada's definitions
+NULLS = [
+    ("PropagationPolicy", policy(resourceSelectors=None), ["spec.resourceSelectors: Required value"]),
+    ("PropagationPolicy", {"spec": None}, ["spec: Required value"]),
+    ("PropagationPolicy", placement(clusterAffinity={"clusterNames": None}), []),
+    ("PropagationPolicy", policy(placement=None), []),
+    ("FederatedResourceQuota", {"spec": {"overall": {"cpu": None}}}, []),
+    (
+        "PropagationPolicy",
+        placement(clusterTolerations=[None]),
+        [
+            'spec.placement.clusterTolerations[0]: Invalid value: "null": '
+            'spec.placement.clusterTolerations[0] in body must be of type object: "null"'
+        ],
+    ),
+    (
+        "ServiceExport",
+        export({**CONDITION, "lastTransitionTime": "2026-11-23"}),
+        [
+            'status.conditions[0].lastTransitionTime: Invalid value: "2026-11-23": '
+            'status.conditions[0].lastTransitionTime in body must be of type date-time: "2026-11-23"'
+        ],
+    ),
+    ("ServiceExport", export({**CONDITION, "lastTransitionTime": "2026-11-23T05:00:00.123+01:00"}), []),
+    (
+        "ResourceInterpreterWebhookConfiguration",
+        {"webhooks": [{"name": "x", "clientConfig": {"caBundle": "!!!"}, "interpreterContextVersions": []}]},
+        [
+            'webhooks[0].clientConfig.caBundle: Invalid value: "!!!": '
+            'webhooks[0].clientConfig.caBundle in body must be of type byte: "!!!"'
+        ],
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "obj", "messages"), NULLS)
+def test_nulls_and_formats(name: str, obj: dict[str, Any], messages: list[str]) -> None:
+    assert [str(e) for e in kind_of(name).strategy.validate(obj)] == messages
+
+
 def test_quantities_must_match_the_pattern() -> None:
     quota = {"spec": {"overall": {"cpu": "many", "memory": "1Gi", "pods": 3}}}
     (found,) = kind_of("FederatedResourceQuota").strategy.validate(quota)
