@@ -60,11 +60,6 @@ class Gates(Mapping[str, bool]):
         return len(self._values)
 
 
-def defaults() -> Gates:
-    """The gates as they are when no flag is given."""
-    return Gates()
-
-
 def parse_gates(flag: str) -> Gates:
     """``"Failover=true,AllAlpha=true"``. A gate named by itself wins over AllAlpha and AllBeta, wherever they stand.
 
