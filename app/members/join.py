@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -146,12 +147,14 @@ async def obtain_credentials(member: MemberClient, cluster: str, namespace: str)
     """Makes our accounts in the member: the token that may do everything, the member's CA, the impersonator's token."""
     account = service_account_name(cluster)
     await ensure_namespace(member, namespace)
-    for name in (IMPERSONATOR, account):
-        await _ensure(member, "v1", "serviceaccounts", _account(namespace, name), namespace)
+    uids = {
+        name: await _ensure(member, "v1", "serviceaccounts", _account(namespace, name), namespace)
+        for name in (IMPERSONATOR, account)
+    }
     await _ensure(member, "rbac.authorization.k8s.io/v1", "clusterroles", _role(cluster))
     await _ensure(member, "rbac.authorization.k8s.io/v1", "clusterrolebindings", _binding(cluster, namespace))
     impersonator, own = await asyncio.gather(
-        _account_secret(member, cluster, namespace, IMPERSONATOR), _account_secret(member, cluster, namespace, account)
+        *(_account_secret(member, cluster, namespace, name, uids[name]) for name in (IMPERSONATOR, account))
     )
     return _text(own, "token"), base64.b64decode(own["data"].get("ca.crt", "")), _text(impersonator, "token")
 
@@ -164,14 +167,18 @@ async def ensure_namespace(client: MemberClient, name: str) -> None:
         await _create(client, resource_path("v1", "namespaces"), namespace)
 
 
-async def _ensure(client: MemberClient, api_version: str, resource: str, obj: Object, namespace: str = "") -> None:
-    """Creates what is missing, and brings rules and subjects of what is there in line."""
+async def _ensure(client: MemberClient, api_version: str, resource: str, obj: Object, namespace: str = "") -> str:
+    """Creates what is missing, and brings rules and subjects of what is there in line. Returns its uid."""
     path = resource_path(api_version, resource, namespace, obj["metadata"]["name"])
     current = await client.find(path)
     if current is None:
         await _create(client, resource_path(api_version, resource, namespace), obj)
-    elif any(current.get(part) != obj[part] for part in ("rules", "subjects") if part in obj):
-        await client.patch(path, {part: obj[part] for part in ("rules", "subjects") if part in obj})
+        current = await client.get(path)
+    elif changes := {
+        part: obj[part] for part in ("rules", "subjects") if part in obj and current.get(part) != obj[part]
+    }:
+        await client.patch(path, changes)
+    return current["metadata"]["uid"]
 
 
 async def _create(client: MemberClient, path: str, obj: Object) -> None:
@@ -212,7 +219,7 @@ def _binding(cluster: str, namespace: str) -> Object:
 
 
 async def _account_secret(
-    member: MemberClient, cluster: str, namespace: str, account: str, patience: float = TOKEN_PATIENCE
+    member: MemberClient, cluster: str, namespace: str, account: str, uid: str, patience: float = TOKEN_PATIENCE
 ) -> Object:
     """The account's token Secret. Clusters since 1.24 make none by themselves, so we ask for one and wait for its token."""
     collection = resource_path("v1", "secrets", namespace)
@@ -220,12 +227,16 @@ async def _account_secret(
     deadline = time.monotonic() + patience
     while True:
         secret = await member.find(path)
-        if secret is None:  # also when the token controller removed one of an account of the same name that is gone
+        if secret is None:
             await _create(member, collection, _token_secret(namespace, account))
         elif secret.get("type") != "kubernetes.io/service-account-token":
             raise JoinError(
                 f"secret {namespace}/{account} in cluster({cluster}) exists and holds no service account token"
             )
+        elif _belongs_to(secret) not in ("", uid):
+            # of an account of this name that is gone, as its token is; the token controller will remove it, if it runs
+            with contextlib.suppress(StatusError):  # looked at again below, whoever removed it
+                await member.delete(path, uid=secret["metadata"]["uid"])
         elif (secret.get("data") or {}).get("token"):
             return secret
         if time.monotonic() > deadline:
@@ -234,6 +245,10 @@ async def _account_secret(
                 f" {namespace}/{account} within {patience:.0f}s (is kube-controller-manager running there?)"
             )
         await asyncio.sleep(TOKEN_POLL)
+
+
+def _belongs_to(secret: Object) -> str:
+    return (secret["metadata"].get("annotations") or {}).get("kubernetes.io/service-account.uid", "")
 
 
 def _token_secret(namespace: str, account: str) -> Object:

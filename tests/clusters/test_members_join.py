@@ -6,6 +6,7 @@ import base64
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,17 @@ def plane(member2: Member) -> Member:
     for crd in crds:
         member2.kubectl("wait", f"crd/{crd['metadata']['name']}", "--for=condition=Established", "--timeout=60s")
     return member2
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left(plane: Member, member1: Member) -> Iterator[None]:
+    """Whatever a test did: no member is joined and no account is left for the next one."""
+    yield
+    for name in plane.kubectl("get", "clusters", "-o", "name").split():
+        plane.kubectl("patch", name, "--type=merge", '-p={"metadata":{"finalizers":null}}', check=False)
+        plane.kubectl("delete", name, "--ignore-not-found", "--timeout=60s")
+    for member in (plane, member1):
+        member.kubectl("delete", "namespace", "karmada-cluster", "--ignore-not-found", "--timeout=60s")
 
 
 def kafila(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -105,8 +117,8 @@ def test_join_leaves_what_karmadactl_leaves(lab: Members, plane: Member, member1
     ours = [shape(obj) for obj in (*in_member(member1, "alike"), *in_plane(plane, "alike"))]
     done = unjoin(plane, member1, "alike")
     assert done.returncode == 0, done.stderr
-    for namespace in (plane, member1):
-        namespace.kubectl("delete", "namespace", "karmada-cluster", "--ignore-not-found", "--timeout=60s")
+    for member in (plane, member1):
+        member.kubectl("delete", "namespace", "karmada-cluster", "--ignore-not-found", "--timeout=60s")
     theirs_done = subprocess.run(
         [
             lab.bin / "karmadactl",
@@ -129,7 +141,6 @@ def test_join_leaves_what_karmadactl_leaves(lab: Members, plane: Member, member1
     assert unjoin(plane, member1, "alike").returncode == 0  # what karmadactl joined, we can unjoin
     gone = member1.kubectl("get", "clusterrole", "karmada-controller-manager:karmada-alike", "--ignore-not-found")
     assert gone == ""
-    member1.kubectl("wait", "namespace/karmada-cluster", "--for=delete", "--timeout=60s")
 
 
 async def test_the_stored_token_may_do_everything_in_the_member(plane: Member, member1: Member) -> None:
@@ -149,13 +160,12 @@ async def test_the_stored_token_may_do_everything_in_the_member(plane: Member, m
     assert status == 403
     await client.close()
     assert unjoin(plane, member1, "works").returncode == 0
-    member1.kubectl("wait", "namespace/karmada-cluster", "--for=delete", "--timeout=60s")
 
 
 def test_joining_again_renews_the_credentials(plane: Member, member1: Member) -> None:
     assert join(plane, member1, "again", "--cluster-region=r").returncode == 0
     before = in_plane(plane, "again")
-    member1.kubectl("delete", "secret", "-n", "karmada-cluster", "karmada-again")
+    member1.kubectl("delete", "serviceaccount", "-n", "karmada-cluster", "karmada-again")
     done = join(plane, member1, "again", "--cluster-provider=p")
     assert (done.returncode, done.stdout) == (0, "cluster(again) is updated successfully\n"), done.stderr
     after = in_plane(plane, "again")
@@ -172,7 +182,6 @@ def test_joining_again_renews_the_credentials(plane: Member, member1: Member) ->
     assert "or the cluster name again has been registered" in taken.stderr
     assert member1.kubectl("get", "clusterrole", "karmada-controller-manager:karmada-other", "--ignore-not-found") == ""
     assert unjoin(plane, member1, "again").returncode == 0
-    member1.kubectl("wait", "namespace/karmada-cluster", "--for=delete", "--timeout=60s")
 
 
 def test_a_dry_run_changes_nothing(plane: Member, member1: Member) -> None:
@@ -226,7 +235,6 @@ def test_force_drops_a_cluster_whose_works_stay(plane: Member, member1: Member) 
     done = unjoin(plane, member1, "stuck", "--wait=1s", "--force")
     assert done.returncode == 0, done.stderr
     assert plane.kubectl("get", "cluster", "stuck", "--ignore-not-found") == ""
-    member1.kubectl("wait", "namespace/karmada-cluster", "--for=delete", "--timeout=60s")
 
 
 def test_pull_clusters_are_not_unjoined(plane: Member, member1: Member) -> None:
@@ -240,4 +248,3 @@ def test_pull_clusters_are_not_unjoined(plane: Member, member1: Member) -> None:
     done = unjoin(plane, member1, "pulled")
     assert done.returncode == 1
     assert "is a Pull mode member cluster, please use command `unregister`" in done.stderr
-    plane.kubectl("delete", "cluster", "pulled")
