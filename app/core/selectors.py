@@ -11,29 +11,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final, Literal, NamedTuple, final
 
+from .names import label_value, qualified_name
+
 Operator = Literal["=", "==", "!=", "in", "notin", "exists", "!", "gt", "lt"]
 Labels = Mapping[str, str]
 
 _BINARY_OPERATORS: Final = "in, notin, =, ==, !=, gt, lt"
-_NAME: Final = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
-_SUBDOMAIN: Final = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
-_NAME_RE: Final = re.compile(_NAME)
-_VALUE_RE: Final = re.compile(f"({_NAME})?")
-_SUBDOMAIN_RE: Final = re.compile(_SUBDOMAIN)
-_KEY_RULE: Final = (
-    "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character"
-)
-_NAME_PROBLEM: Final = (
-    f"{_KEY_RULE} (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '{_NAME}')"
-)
-_VALUE_PROBLEM: Final = (
-    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end "
-    f"with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '({_NAME})?')"
-)
-_SUBDOMAIN_PROBLEM: Final = (
-    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end "
-    f"with an alphanumeric character (e.g. 'example.com', regex used for validation is '{_SUBDOMAIN}')"
-)
 
 
 class SelectorError(ValueError):
@@ -41,42 +24,13 @@ class SelectorError(ValueError):
 
 
 @lru_cache(maxsize=4096)
-def label_key_problems(key: str) -> tuple[str, ...]:
-    """Why ``key`` is no label key; empty when it is one."""
-    problems: list[str] = []
-    parts = key.split("/")
-    if len(parts) > 2:
-        return (
-            f"a valid label key {_NAME_PROBLEM} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')",
-        )
-    name = parts[-1]
-    if len(parts) == 2:
-        prefix = parts[0]
-        if not prefix:
-            problems.append("prefix part must be non-empty")
-        else:
-            if len(prefix.encode()) > 253:
-                problems.append("prefix part must be no more than 253 bytes")
-            if not _SUBDOMAIN_RE.fullmatch(prefix):
-                problems.append(f"prefix part {_SUBDOMAIN_PROBLEM}")
-    if not name:
-        problems.append("name part must be non-empty")
-    elif len(name.encode()) > 63:
-        problems.append("name part must be no more than 63 bytes")
-    if not _NAME_RE.fullmatch(name):
-        problems.append(f"name part {_NAME_PROBLEM}")
-    return tuple(problems)
+def _key_problems(key: str) -> tuple[str, ...]:
+    return tuple(qualified_name(key))
 
 
 @lru_cache(maxsize=4096)
-def label_value_problems(value: str) -> tuple[str, ...]:
-    """Why ``value`` is no label value; empty when it is one."""
-    problems: list[str] = []
-    if len(value.encode()) > 63:
-        problems.append("must be no more than 63 bytes")
-    if not _VALUE_RE.fullmatch(value):
-        problems.append(_VALUE_PROBLEM)
-    return tuple(problems)
+def _value_problems(value: str) -> tuple[str, ...]:
+    return tuple(label_value(value))
 
 
 @final
@@ -177,7 +131,7 @@ NOTHING: Final = Selector(nothing=True)
 def requirement(key: str, operator: Operator, values: Sequence[str] = ()) -> Requirement:
     """A checked requirement. Raises SelectorError."""
     problems: list[str] = []
-    if why := label_key_problems(key):
+    if why := _key_problems(key):
         problems.append(f"key: Invalid value: {_quoted(key)}: {'; '.join(why)}")
     shown = json.dumps(list(values), separators=(",", ":"), ensure_ascii=False)
     match operator:
@@ -205,7 +159,7 @@ def requirement(key: str, operator: Operator, values: Sequence[str] = ()) -> Req
             if len(values) != 1:
                 problems.append(f"values: Invalid value: {shown}: exact-match compatibility requires one single value")
     for i, value in enumerate(values):
-        if why := label_value_problems(value):
+        if why := _value_problems(value):
             problems.append(f"values[{i}][{key}]: Invalid value: {_quoted(value)}: {'; '.join(why)}")
     if problems:
         raise SelectorError(problems[0] if len(problems) == 1 else f"[{', '.join(dict.fromkeys(problems))}]")
@@ -276,7 +230,7 @@ class _Parser:
             key = self.take()
         if not _is_identifier(key):
             raise SelectorError(f"found '{key}', expected: identifier")
-        if why := label_key_problems(key):
+        if why := _key_problems(key):
             raise SelectorError(f"<nil>: Invalid value: {_quoted(key)}: {'; '.join(why)}")
         if absent:
             return requirement(key, "!")

@@ -29,7 +29,6 @@ from .managedfields import (
 )
 from .schema import Schema
 from .typed import TypedError
-from .values import same_json
 
 Object = dict[str, Any]
 
@@ -148,7 +147,8 @@ def _merged(
     last = managed.get(me)
     mine = without_reset_fields(typed.field_set(schema, config), reset)
     managed[me] = Owned(mine, api_version, last.time if last else None)
-    if last and last.fields:
+    # What is applied again cannot go: then there is nothing to prune, which is most of the work.
+    if last and difference(last.fields, mine):
         merged = _pruned(schema, merged, managed, last.fields)
     _take(live, merged, managed, me, force, schema, reset)
     kept = strip(mine)
@@ -156,7 +156,7 @@ def _merged(
         managed[me] = Owned(kept, api_version, last.time if last else None)
     else:
         managed.pop(me, None)
-    return None if same_json(live, merged) else merged, managed
+    return None if live == merged else merged, managed
 
 
 def _pruned(schema: Schema, merged: Object, managed: Managed, last: FieldSet) -> Object:

@@ -160,7 +160,7 @@ def merge(schema: Schema, live: Any, config: Any) -> Any:
     """``live`` with everything that ``config`` sets; either may be ABSENT. Shares nothing with its arguments."""
     if config is ABSENT:
         return copy_json(live)
-    if live is ABSENT or is_leaf(schema):
+    if live is ABSENT or is_leaf(schema) or live == config:
         return copy_json(config)
     if schema.kind == "list":
         if (not isinstance(live, list) and live is not None) or (not isinstance(config, list) and config is not None):
