@@ -80,6 +80,10 @@ def qos_class(spec: Object) -> str:
     return "Guaranteed" if guaranteed else "Burstable"
 
 
+def create_node(obj: Object) -> None:
+    (obj.get("spec") or {}).pop("configSource", None)
+
+
 def keep_node_status(new: Object, old: Object) -> None:
     # a Node may be created with a status, which is why the kind itself does not count as having one
     if "status" in old:
@@ -173,6 +177,13 @@ def create_job(obj: Object) -> None:
 
 
 # -- others ----------------------------------------------------------------------------------------------------------------
+
+
+def drop_lease_strategy(obj: Object, old: Object | None = None) -> None:
+    """Coordinated leader election is off by default in 1.36: its fields do not stay."""
+    spec = obj.get("spec") or {}
+    spec.pop("strategy", None)
+    spec.pop("preferredHolder", None)
 
 
 def update_endpoint_slice(new: Object, old: Object) -> None:

@@ -20,6 +20,7 @@ from .validation import (
     autoscaling,
     batch,
     configuration,
+    flowcontrol,
     networking,
     nodes,
     pod,
@@ -59,6 +60,11 @@ def _with_finalizers(check: Check | None) -> Check:
         return found
 
     return validate
+
+
+def _generic(validate: Check | None = None, **more: Any) -> Strategy:
+    """A kind whose finalizers may be any qualified names."""
+    return Strategy(**more) if validate is None else Strategy(validate=validate, **more)
 
 
 def _strategy(validate: Check | None = None, **more: Any) -> Strategy:
@@ -129,6 +135,7 @@ _TABLE: dict[tuple[str, str], Strategy] = {
     ("", "Node"): _strategy(
         nodes.validate_node,
         default=core.default_node,
+        prepare_for_create=prepare.create_node,
         prepare_for_update=prepare.keep_node_status,
         validate_update=nodes.validate_node_update,
         generation_fields=_PLAIN,
@@ -346,14 +353,16 @@ _TABLE: dict[tuple[str, str], Strategy] = {
     (_CERTIFICATES, "PodCertificateRequest"): _strategy(generation_fields=_PLAIN, unconditional_update=False),
     ("authentication.k8s.io", "TokenRequest"): Strategy(default=others.default_token_request, generation_fields=_PLAIN),
     # coordination, node, scheduling
-    (_COORDINATION, "Lease"): _strategy(
+    (_COORDINATION, "Lease"): _generic(
         configuration.validate_lease,
+        prepare_for_create=prepare.drop_lease_strategy,
+        prepare_for_update=prepare.drop_lease_strategy,
         generation_fields=_PLAIN,
         status=False,
         unconditional_update=False,
         create_on_update=True,
     ),
-    (_COORDINATION, "LeaseCandidate"): _strategy(
+    (_COORDINATION, "LeaseCandidate"): _generic(
         generation_fields=_PLAIN, status=False, unconditional_update=False, create_on_update=True
     ),
     (_NODE, "RuntimeClass"): _strategy(
@@ -374,36 +383,38 @@ _TABLE: dict[tuple[str, str], Strategy] = {
     (_SCHEDULING, "Workload"): _strategy(generation_fields=_PLAIN, status=False),
     (_SCHEDULING, "PodGroup"): _strategy(generation_fields=_PLAIN),
     # flow control
-    (_FLOW, "FlowSchema"): _strategy(default=others.default_flow_schema),
-    (_FLOW, "PriorityLevelConfiguration"): _strategy(default=others.default_priority_level),
+    (_FLOW, "FlowSchema"): _strategy(flowcontrol.validate_flow_schema, default=others.default_flow_schema),
+    (_FLOW, "PriorityLevelConfiguration"): _strategy(
+        flowcontrol.validate_priority_level, default=others.default_priority_level
+    ),
     # admission
-    (_ADMISSION, "ValidatingWebhookConfiguration"): _strategy(
+    (_ADMISSION, "ValidatingWebhookConfiguration"): _generic(
         admission.validate_webhooks,
         default=others.default_validating_webhooks,
         generation_fields=("webhooks",),
         status=False,
         unconditional_update=False,
     ),
-    (_ADMISSION, "MutatingWebhookConfiguration"): _strategy(
+    (_ADMISSION, "MutatingWebhookConfiguration"): _generic(
         admission.validate_mutating_webhooks,
         default=others.default_mutating_webhooks,
         generation_fields=("webhooks",),
         status=False,
         unconditional_update=False,
     ),
-    (_ADMISSION, "ValidatingAdmissionPolicy"): _strategy(
+    (_ADMISSION, "ValidatingAdmissionPolicy"): _generic(
         admission.validate_policy, default=others.default_admission_policy, unconditional_update=False
     ),
-    (_ADMISSION, "MutatingAdmissionPolicy"): _strategy(
+    (_ADMISSION, "MutatingAdmissionPolicy"): _generic(
         admission.validate_policy, default=others.default_admission_policy, status=False, unconditional_update=False
     ),
-    (_ADMISSION, "ValidatingAdmissionPolicyBinding"): _strategy(
+    (_ADMISSION, "ValidatingAdmissionPolicyBinding"): _generic(
         admission.validate_policy_binding,
         default=others.default_admission_policy_binding,
         status=False,
         unconditional_update=False,
     ),
-    (_ADMISSION, "MutatingAdmissionPolicyBinding"): _strategy(
+    (_ADMISSION, "MutatingAdmissionPolicyBinding"): _generic(
         admission.validate_policy_binding,
         default=others.default_admission_policy_binding,
         status=False,
@@ -432,7 +443,7 @@ _TABLE: dict[tuple[str, str], Strategy] = {
         generation_fields=_PLAIN, unconditional_update=False, returns_deleted_object=True
     ),
     # the API itself
-    ("apiextensions.k8s.io", "CustomResourceDefinition"): _strategy(
+    ("apiextensions.k8s.io", "CustomResourceDefinition"): _generic(
         apiextensions.validate_crd,
         default=others.default_crd,
         prepare_for_create=prepare.create_crd,
@@ -440,7 +451,7 @@ _TABLE: dict[tuple[str, str], Strategy] = {
         validate_update=apiextensions.validate_crd_update,
         unconditional_update=False,
     ),
-    ("apiregistration.k8s.io", "APIService"): _strategy(
+    ("apiregistration.k8s.io", "APIService"): _generic(
         apiextensions.validate_api_service,
         default=others.default_api_service,
         name_rule=names.path_segment,

@@ -26,7 +26,18 @@ def image_tag(image: str) -> str:
     return "" if at else "latest"
 
 
+# what the reference of an image may look like; of anything else Kubernetes takes no tag to be known
+_is_reference = re.compile(
+    r"(([a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?\.)*[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?(:[0-9]+)?/)?"
+    r"[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*(/[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*)*"
+    r"(:[\w][\w.-]{0,127})?(@[A-Za-z][A-Za-z0-9]*([-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,})?",
+    re.ASCII,
+).fullmatch
+
+
 def pull_policy(image: str) -> str:
+    if not _is_reference(image):
+        return "IfNotPresent"
     return "Always" if image_tag(image) == "latest" else "IfNotPresent"
 
 

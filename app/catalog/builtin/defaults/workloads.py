@@ -115,7 +115,8 @@ def default_pod_template_kind(obj: Object) -> None:
 def _default_labels(obj: Object, labels: dict[str, str]) -> None:
     metadata = obj.setdefault("metadata", {})
     if not metadata.get("labels"):
-        metadata["labels"] = dict(labels)
+        # the same dict, not a copy: the labels a Job generates for its template show up on the Job too, as in Kubernetes
+        metadata["labels"] = labels
 
 
 def default_job_spec(spec: Object) -> None:

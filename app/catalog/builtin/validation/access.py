@@ -12,7 +12,7 @@ from .common import Found, check_label_selector, check_name, duplicate, invalid,
 Object = dict[str, Any]
 
 GROUP = "rbac.authorization.k8s.io"
-_SUBJECTS = ("Group", "ServiceAccount", "User")
+_SUBJECTS = ("ServiceAccount", "User", "Group")
 
 
 def validate_role(obj: Object) -> Found:
@@ -37,7 +37,7 @@ def validate_cluster_role(obj: Object) -> Found:
             before = len(found)
             check_label_selector(selector, f"{path}[{i}]", found)
             if len(found) > before:
-                found.append(invalid(f"{path}[{i}]", selector, "invalid label selector."))
+                found.append(invalid(f"{path}[{i}]", None, "invalid label selector."))
     return found
 
 
@@ -60,7 +60,7 @@ def _check_rule(rule: Object, path: str, found: Found, *, namespaced: bool) -> N
 
 
 def validate_role_binding(obj: Object) -> Found:
-    return _validate_binding(obj, ("ClusterRole", "Role"), namespaced=True)
+    return _validate_binding(obj, ("Role", "ClusterRole"), namespaced=True)
 
 
 def validate_cluster_role_binding(obj: Object) -> Found:

@@ -35,6 +35,9 @@ def validate_crd(obj: Object) -> Found:
     if scope not in ("Cluster", "Namespaced"):
         found.append(not_supported("spec.scope", scope, ("Cluster", "Namespaced")) if scope else required("spec.scope"))
     _check_versions(spec, found)
+    if spec.get("preserveUnknownFields"):
+        text = "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead"
+        found.append(invalid("spec.preserveUnknownFields", True, text))
     for field in ("plural", "singular", "kind", "listKind"):
         if not given.get(field):
             found.append(required(f"spec.names.{field}"))
@@ -70,7 +73,7 @@ def _check_versions(spec: Object, found: Found) -> None:
         found.append(invalid("spec.versions", versions, "must contain unique version names"))
     if sum(bool(version.get("storage")) for version in versions) != 1:
         text = "must have exactly one version marked as storage version"
-        found.append(invalid("spec.versions", versions, text))
+        found.append(invalid("spec.versions", versions or None, text))
 
 
 def _check_column(column: Object, path: str, found: Found) -> None:
@@ -166,7 +169,7 @@ def _check_conversion(spec: Object, found: Found) -> None:
 def _check_stored_versions(obj: Object, spec: Object, found: Found) -> None:
     stored = (obj.get("status") or {}).get("storedVersions") or []
     if not stored:
-        found.append(invalid("status.storedVersions", stored, "must have at least one stored version"))
+        found.append(invalid("status.storedVersions", stored or None, "must have at least one stored version"))
         return
     listed = {version.get("name"): version for version in spec.get("versions") or ()}
     for i, name in enumerate(stored):

@@ -68,7 +68,7 @@ def _check_template(spec: Object, kind: str, found: Found, template: Object | No
     selector = spec.get("selector")
     labels = template_labels(template)
     if not is_empty_selector(selector) and not selector_matches(selector, labels):
-        found.append(invalid("spec.template.metadata.labels", labels, NO_MATCH))
+        found.append(invalid("spec.template.metadata.labels", labels or None, NO_MATCH))
     check_template(template, "spec.template", found)
     _check_lasting(template, kind, found)
 
@@ -125,7 +125,15 @@ def _check_deployment_strategy(strategy: Object, path: str, found: Found) -> Non
             found.append(invalid(at, unavailable, "may not be 0 when `maxSurge` is 0"))
         check_at_most_100_percent(unavailable, at, found)
     else:
-        found.append(not_supported(path, strategy, ("Recreate", "RollingUpdate")))
+        found.append(not_supported(path, _go_strategy(strategy), ("Recreate", "RollingUpdate")))
+
+
+def _go_strategy(strategy: Object) -> Object:
+    """As Go prints the internal struct, whose fields have no JSON names."""
+    rolling = strategy.get("rollingUpdate")
+    if rolling is not None:
+        rolling = {"MaxUnavailable": rolling.get("maxUnavailable", 0), "MaxSurge": rolling.get("maxSurge", 0)}
+    return {"Type": strategy.get("type") or "", "RollingUpdate": rolling}
 
 
 def validate_deployment_update(new: Object, old: Object) -> Found:
@@ -204,7 +212,7 @@ def validate_replication_controller(obj: Object) -> Found:
         return found
     labels = template_labels(template)
     if selector and any(labels.get(key) != value for key, value in selector.items()):
-        found.append(invalid("spec.template.metadata.labels", labels, NO_MATCH))
+        found.append(invalid("spec.template.metadata.labels", labels or None, NO_MATCH))
     check_template(template, "spec.template", found)
     _check_lasting(template, "ReplicationController", found)
     return found
@@ -242,6 +250,7 @@ def validate_stateful_set(obj: Object) -> Found:
         _check_template(spec, "StatefulSet", found, _with_claims(spec.get("template") or {}, claims))
     else:
         found.append(invalid("spec.selector", spec.get("selector"), ""))
+        _check_lasting(spec.get("template") or {}, "StatefulSet", found)
     _check_status(obj, ("readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas"), found)
     return found
 
@@ -308,7 +317,7 @@ def validate_daemon_set(obj: Object) -> Found:
     template = spec.get("template") or {}
     labels = template_labels(template)
     if len(found) == before and not selector_matches(selector, labels):
-        found.append(invalid("spec.template.metadata.labels", labels, NO_MATCH))
+        found.append(invalid("spec.template.metadata.labels", labels or None, NO_MATCH))
     if selector is not None and is_empty_selector(selector):
         found.append(invalid("spec.selector", selector, "empty selector is invalid for daemonset"))
     check_template(template, "spec.template", found)
@@ -324,7 +333,7 @@ def _check_daemon_strategy(strategy: Object, path: str, found: Found) -> None:
     if kind == "OnDelete":
         return
     if kind != "RollingUpdate":
-        found.append(not_supported(path, strategy, ("OnDelete", "RollingUpdate")))
+        found.append(not_supported(path, _go_strategy(strategy), ("RollingUpdate", "OnDelete")))
         return
     if rolling is None:
         found.append(required(f"{path}.rollingUpdate"))

@@ -45,7 +45,15 @@ def _check_replicas(spec: Object, found: Found) -> None:
         found.append(invalid("spec.maxReplicas", high, "must be greater than or equal to `minReplicas`"))
 
 
-def _check_reference(reference: Object, path: str, found: Found) -> None:
+def _check_target_ref(obj: Object, found: Found) -> None:
+    """What is scaled has an API group, unless it is a ReplicationController (or was stored before)."""
+    reference = (obj.get("spec") or {}).get("scaleTargetRef") or {}
+    new = not (obj.get("metadata") or {}).get("resourceVersion")
+    needs_group = new and reference.get("kind") != "ReplicationController"
+    _check_reference(reference, "spec.scaleTargetRef", found, needs_group=needs_group)
+
+
+def _check_reference(reference: Object, path: str, found: Found, *, needs_group: bool = False) -> None:
     for field in ("kind", "name"):
         if not reference.get(field):
             found.append(required(f"{path}.{field}"))
@@ -53,7 +61,9 @@ def _check_reference(reference: Object, path: str, found: Found) -> None:
             check_name(reference[field], f"{path}.{field}", found, names.path_segment)
     api_version = reference.get("apiVersion") or ""
     try:
-        split_api_version(api_version)
+        group, _ = split_api_version(api_version)
+        if needs_group and not group:
+            found.append(invalid(f"{path}.apiVersion", api_version, "apiVersion must specify API group"))
     except ValueError as error:
         found.append(invalid(f"{path}.apiVersion", api_version, str(error)))
 
@@ -62,7 +72,7 @@ def validate_hpa_v1(obj: Object) -> Found:
     found: Found = []
     spec = obj.get("spec") or {}
     _check_replicas(spec, found)
-    _check_reference(spec.get("scaleTargetRef") or {}, "spec.scaleTargetRef", found)
+    _check_target_ref(obj, found)
     wanted = spec.get("targetCPUUtilizationPercentage")
     if wanted is not None and wanted < 1:
         path = "spec.metrics[0].resource.target.averageUtilization"
@@ -74,7 +84,7 @@ def validate_hpa_v2(obj: Object) -> Found:
     found: Found = []
     spec = obj.get("spec") or {}
     _check_replicas(spec, found)
-    _check_reference(spec.get("scaleTargetRef") or {}, "spec.scaleTargetRef", found)
+    _check_target_ref(obj, found)
     for i, metric in enumerate(spec.get("metrics") or ()):
         _check_metric(metric, f"spec.metrics[{i}]", found)
     behavior = spec.get("behavior") or {}

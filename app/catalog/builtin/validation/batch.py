@@ -66,7 +66,9 @@ def validate_job(obj: Object) -> Found:
     else:
         check_label_selector(selector, "spec.selector", found)
     if selector_is_sound(selector) and not selector_matches(selector, labels):
-        found.append(invalid("spec.template.metadata.labels", labels, "`selector` does not match template `labels`"))
+        found.append(
+            invalid("spec.template.metadata.labels", labels or None, "`selector` does not match template `labels`")
+        )
     completions = spec.get("completions")
     if spec.get("completionMode") == "Indexed" and completions and completions > 0:
         hostname = f"{metadata.get('name') or ''}-{completions - 1}"

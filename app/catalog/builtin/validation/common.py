@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
@@ -17,7 +18,13 @@ required = FieldError.required
 forbidden = FieldError.forbidden
 duplicate = FieldError.duplicate
 not_found = FieldError.not_found
-not_supported = FieldError.not_supported
+
+
+def not_supported(path: str, value: Any, supported: Sequence[str]) -> FieldError:
+    """The values are listed in the order given, which is not always the alphabet's."""
+    listed = ", ".join(json.dumps(each, ensure_ascii=False) for each in supported)
+    return FieldError("FieldValueNotSupported", path, value, f"supported values: {listed}")
+
 
 NOT_NEGATIVE = names.NOT_NEGATIVE
 NOT_POSITIVE = "must be greater than zero"
@@ -261,5 +268,5 @@ def check_finalizers(finalizers: list[str], path: str, found: Found) -> None:
 
 
 def check_finalizer(name: str, path: str, found: Found) -> None:
-    if name and "/" not in name and name not in STANDARD_FINALIZERS:
+    if "/" not in name and name not in STANDARD_FINALIZERS:
         found.append(invalid(path, name, "name is neither a standard finalizer name nor is it fully qualified"))

@@ -30,12 +30,13 @@ from .resources import check_requirements
 Object = dict[str, Any]
 
 PULL_POLICIES = ("Always", "IfNotPresent", "Never")
-MESSAGE_POLICIES = ("FallbackToLogsOnError", "File")
+MESSAGE_POLICIES = ("File", "FallbackToLogsOnError")
 RESTART_POLICIES = ("Always", "Never", "OnFailure")
 _PROBE_NUMBERS = ("initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold")
 _PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
 _PROBE_HANDLERS = ("exec", "httpGet", "tcpSocket", "grpc")
 _HOOK_HANDLERS = ("exec", "httpGet", "tcpSocket", "sleep")
+_NO_POLICY = "must specify restartPolicy when restart rules are used"
 _NOT_FOR_INIT = "may not be set for init containers without restartPolicy=Always"
 # what an ephemeral container may have
 _EPHEMERAL_FIELDS = frozenset(
@@ -100,8 +101,10 @@ def check_init_containers(
     for i, container in enumerate(containers):
         where = f"{path}[{i}]"
         _check_common(container, where, found, around)
-        if container.get("restartPolicy") is not None or container.get("restartPolicyRules"):
+        if container.get("restartPolicy") is not None:
             _check_restart_policy(container, where, found)
+        elif container.get("restartPolicyRules"):
+            found.append(required(f"{where}.restartPolicy", _NO_POLICY))
         name = container.get("name") or ""
         if name in seen:
             found.append(duplicate(f"{where}.name", name))
@@ -336,9 +339,6 @@ def _check_life(container: Object, path: str, found: Found, around: Surroundings
             hook = lifecycle.get(field)
             if hook is not None:
                 _check_handler(hook, _HOOK_HANDLERS, f"{path}.lifecycle.{field}", found, around)
-        if lifecycle.get("stopSignal") is not None and around.os is None:
-            text = "may not be set for containers with empty `spec.os.name`"
-            found.append(forbidden(f"{path}.lifecycle.stopSignal", text))
     for field in _PROBES:
         probe = container.get(field)
         if probe is not None:
@@ -404,8 +404,7 @@ def _check_http_get(action: Object, path: str, found: Found) -> None:
 def _check_restart_policy(container: Object, path: str, found: Found) -> None:
     policy, rules = container.get("restartPolicy"), container.get("restartPolicyRules") or []
     if policy is None:
-        text = "must specify restartPolicy when restart rules are used"
-        found.append(required(f"{path}.restartPolicy", text))
+        found.append(required(f"{path}.restartPolicy", _NO_POLICY))
     elif policy not in RESTART_POLICIES:
         found.append(not_supported(f"{path}.restartPolicy", policy, RESTART_POLICIES))
     if len(rules) > 20:

@@ -34,7 +34,7 @@ def validate_node(obj: Object) -> Found:
     spec, status = obj.get("spec") or {}, obj.get("status") or {}
     seen: set[tuple[str, str]] = set()
     for i, taint in enumerate(spec.get("taints") or ()):
-        path = f"spec.taints[{i}]"
+        path = f"metadata.taints[{i}]"
         key, effect = taint.get("key") or "", taint.get("effect") or ""
         check_label_key(key, f"{path}.key", found)
         reasons = names.label_value(taint.get("value") or "")
@@ -109,7 +109,7 @@ def validate_priority_class(obj: Object) -> Found:
     elif value > _HIGHEST:
         found.append(forbidden("value", f"maximum allowed value of a user defined priority is {_HIGHEST}"))
     if obj.get("preemptionPolicy") is not None:
-        check_enum(obj["preemptionPolicy"], ("Never", "PreemptLowerPriority"), "preemptionPolicy", found)
+        check_enum(obj["preemptionPolicy"], ("PreemptLowerPriority", "Never"), "preemptionPolicy", found)
     return found
 
 

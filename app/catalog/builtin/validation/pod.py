@@ -40,8 +40,8 @@ from .volumes import check_volumes
 
 Object = dict[str, Any]
 
-RESTART_POLICIES = ("Always", "Never", "OnFailure")
-DNS_POLICIES = ("ClusterFirst", "ClusterFirstWithHostNet", "Default", "None")
+RESTART_POLICIES = ("Always", "OnFailure", "Never")
+DNS_POLICIES = ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None")
 _SYSCTL = "^([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?$"
 _is_sysctl = re.compile(_SYSCTL[1:-1]).fullmatch
 _POD_RESOURCES = ("cpu", "hugepages-*", "memory")
@@ -121,7 +121,7 @@ def check_pod_spec(spec: Object, path: str, found: Found, *, is_pod: bool = Fals
         for j, hostname in enumerate(alias.get("hostnames") or ()):
             check_name(hostname, f"{path}.hostAliases[{i}].hostnames[{j}]", found)
     if get("preemptionPolicy") is not None:
-        check_enum(get("preemptionPolicy"), ("Never", "PreemptLowerPriority"), f"{path}.preemptionPolicy", found)
+        check_enum(get("preemptionPolicy"), ("PreemptLowerPriority", "Never"), f"{path}.preemptionPolicy", found)
     if get("overhead"):
         check_requirements({"limits": spec["overhead"]}, f"{path}.overhead", found)
     if get("os") is not None:
@@ -292,7 +292,7 @@ def _check_os(os: Object, path: str, found: Found) -> None:
     if not name:
         found.append(required(f"{path}.name", "cannot be empty"))
     elif name not in ("linux", "windows"):
-        found.append(not_supported(f"{path}.name", name, ("linux", "windows")))
+        found.append(not_supported(path, name, ("linux", "windows")))
 
 
 def _check_file_volumes(spec: Object, volumes: dict[str, Object], path: str, found: Found) -> None:
@@ -320,12 +320,22 @@ def validate_pod(obj: Object) -> Found:
     for field in ("containers", "initContainers"):
         for i, container in enumerate(spec.get(field) or ()):
             check_image_has_no_space(container, f"spec.{field}[{i}]", found)
+    if not spec.get("serviceAccountName"):
+        _check_no_tokens(spec, found)
     if spec.get("ephemeralContainers") and not (obj.get("metadata") or {}).get("resourceVersion"):
         found.append(forbidden("spec.ephemeralContainers", "cannot be set on create"))
     if spec.get("nodeName") and spec.get("schedulingGates"):
         text = "cannot be set until all schedulingGates have been cleared"
         found.append(forbidden("spec.nodeName", text))
     return found
+
+
+def _check_no_tokens(spec: Object, found: Found) -> None:
+    for i, volume in enumerate(spec.get("volumes") or ()):
+        for j, source in enumerate((volume.get("projected") or {}).get("sources") or ()):
+            if source.get("serviceAccountToken") is not None:
+                path = f"spec.volumes[{i}].projected.sources[{j}].serviceAccountToken"
+                found.append(forbidden(path, "must not be specified when serviceAccountName is not set"))
 
 
 def validate_pod_update(new: Object, old: Object) -> Found:

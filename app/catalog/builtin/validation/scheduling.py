@@ -20,7 +20,7 @@ from .common import (
 
 Object = dict[str, Any]
 
-EFFECTS = ("NoExecute", "NoSchedule", "PreferNoSchedule")
+EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 _BAD_OPERATOR = "not a valid selector operator"
 
 

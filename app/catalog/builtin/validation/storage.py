@@ -77,7 +77,7 @@ def validate_persistent_volume(obj: Object) -> Found:
     if not capacity:
         found.append(required("spec.capacity"))
     if list(capacity) != ["storage"]:
-        found.append(not_supported("spec.capacity", capacity, ("storage",)))
+        found.append(not_supported("spec.capacity", capacity or None, ("storage",)))
     for name, amount in capacity.items():
         value = parse(amount)
         if value is not None and value.nano <= 0:
@@ -116,7 +116,8 @@ def validate_persistent_volume(obj: Object) -> Found:
 def _check_volume_source(spec: Object, found: Found) -> None:
     given = [kind for kind in _SOURCES if spec.get(kind) is not None]
     for kind in given[1:]:
-        found.append(forbidden(f"spec.{kind}", "may not specify more than 1 volume type"))
+        shown = "cephFS" if kind == "cephfs" else kind
+        found.append(forbidden(f"spec.{shown}", "may not specify more than 1 volume type"))
     if not given:
         found.append(required("spec", "must specify a volume type"))
         return
@@ -283,7 +284,9 @@ def validate_volume_attributes_class_update(new: Object, old: Object) -> Found:
 
 def validate_csi_driver(obj: Object) -> Found:
     found: Found = []
-    check_driver_name((obj.get("metadata") or {}).get("name"), "metadata.name", found)
+    name = (obj.get("metadata") or {}).get("name")
+    if name and len(name) > 63:
+        found.append(FieldError.too_long("metadata.name", 63))
     spec = obj.get("spec") or {}
     policy = spec.get("fsGroupPolicy")
     if policy is not None and policy not in ("File", "None", "ReadWriteOnceWithFSType"):
