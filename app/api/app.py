@@ -14,15 +14,17 @@ from app.catalog.kind import Kind
 from app.core import errors
 from app.core.errors import StatusError
 from app.core.selectors import parse_fields
+from app.identity.tokens import Tokens
 from app.registry import Registry
 
 from . import documents, metrics, proxy
 from .authentication import authenticate, authorize, verb_of
-from .bodies import Receive, read_body
+from .bodies import Disconnected, Receive, read_body
 from .dispatch import dispatch
-from .objects import accept_of, list_options
+from .objects import accept_of, check_form, list_options
 from .request import Request, Target, parse_query, parse_target
-from .responses import Response, Send, error_response, send_response, text_response
+from .responses import Response, Send, error_response, not_found_page, send_response
+from .tokens import token_request
 from .watching import serve_watch
 
 log = structlog.get_logger(__name__)
@@ -35,10 +37,17 @@ PUBLIC = ("/healthz", "/livez", "/readyz", "/version")
 class ObjectsApp:
     """Serves /api, /apis and /openapi; everything else goes to ``shell`` (FastAPI)."""
 
-    def __init__(self, registry: Registry, shell: ASGI, member_proxy: proxy.MemberProxy | None = None) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        shell: ASGI,
+        member_proxy: proxy.MemberProxy | None = None,
+        tokens: Tokens | None = None,
+    ) -> None:
         self.registry = registry
         self.shell = shell
         self.member_proxy = member_proxy
+        self.tokens = tokens  # of service accounts; None: neither issued nor accepted
         self.documents = documents.Documents(registry.catalog)
         self.draining = asyncio.Event()
 
@@ -63,7 +72,7 @@ class ObjectsApp:
 
         try:
             if not path.startswith(PUBLIC):
-                request.user = authenticate(scope, headers)
+                request.user = authenticate(scope, headers, self.registry, self.tokens)
                 authorize(request.user, request.method, path, request.target, _is_watch(request))
             if not path.startswith(("/api", "/openapi")):
                 scope.setdefault("state", {})["user"] = request.user
@@ -73,8 +82,13 @@ class ObjectsApp:
         except StatusError as error:
             if not sent:
                 await send_response(counted, request, error_response(error))
+        except Disconnected:
+            pass  # nobody is there to be answered, and nothing was done
         except (ConnectionError, asyncio.CancelledError):
             raise
+        except RecursionError:
+            if not sent:
+                await send_response(counted, request, error_response(errors.bad_request("exceeded max depth")))
         except Exception as error:
             log.exception("request failed", method=request.method, path=path)
             if not sent:
@@ -85,12 +99,18 @@ class ObjectsApp:
     async def _serve(self, request: Request, receive: Receive, send: Send) -> None:
         target = request.target
         if target is None or not target.plural:
-            response = self.documents.answer(request)
-            await send_response(send, request, response or text_response("404 page not found", 404))
+            if request.method not in ("GET", "HEAD"):
+                raise errors.method_not_allowed()
+            response = await self.documents.answer(request)
+            if response is None and self._known_version(request.path):
+                raise errors.page_not_found()
+            await send_response(send, request, response or not_found_page())
             return
         kind = self.registry.catalog.get(target.group, target.version, target.plural)
         if kind is None:
-            await send_response(send, request, text_response("404 page not found", 404))
+            if self._known_version(request.path):
+                raise errors.page_not_found()
+            await send_response(send, request, not_found_page())
             return
         if (
             target.subresource == "proxy"
@@ -104,22 +124,36 @@ class ObjectsApp:
             return
         if request.method not in ("GET", "HEAD"):
             request.body = await read_body(receive)
-        await send_response(send, request, await dispatch(self.registry, kind, request))
+        if self.tokens is not None and target.subresource == "token" and kind.resource == "serviceaccounts":
+            response = await token_request(self.registry, self.tokens, kind, request)
+        else:
+            response = await dispatch(self.registry, kind, request)
+        await send_response(send, request, response)
+
+    def _known_version(self, path: str) -> bool:
+        """Whether a path lies below a group that is served: its answers are Status objects, not pages."""
+        parts = path.split("/")
+        return parts[1] == "api" or (
+            len(parts) > 2 and any(group.name == parts[2] for group in self.registry.catalog.groups())
+        )
 
     async def _watch(self, kind: Kind, target: Target, request: Request, receive: Receive, send: Send) -> None:
         if "watch" not in kind.verbs:
             raise errors.method_not_supported(kind.group, kind.plural, "watch")
+        if (target.namespace or target.name) and kind.namespaced != bool(target.namespace):
+            raise errors.page_not_found()
         options = list_options(request)
         if target.name:
             options = options._replace(fields=(*options.fields, *parse_fields(f"metadata.name={target.name}")))
         accept = accept_of(request, kind)
+        check_form(accept, kind, request, False)
         with metrics.watching(kind):
             await serve_watch(self.registry, kind, options, request, accept, receive, send, self.draining)
 
     def _measure(self, request: Request, status: int, seconds: float) -> None:
         target = request.target
-        if target is None or not target.plural:
-            return
+        if target is None or self.registry.catalog.get(target.group, target.version, target.plural) is None:
+            return  # labels of metrics must not come from whoever asks
         verb = verb_of(request.method, target, _is_watch(request)).upper()
         metrics.observe(verb, target, status, seconds)
 
@@ -128,7 +162,9 @@ _NOBODY: Any = None
 
 
 def _is_watch(request: Request) -> bool:
-    return request.flag("watch") or (request.target is not None and request.target.watch)
+    """The parameter makes watches of lists; of a single object only the old prefix does."""
+    target = request.target
+    return target is not None and (target.watch or (not target.name and request.flag("watch")))
 
 
 __all__ = ["ObjectsApp", "Response"]

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from app.core import errors
-from app.identity.x509 import user_of
-from app.registry import User
+from app.identity.tokens import Tokens
+from app.identity.x509 import AUTHENTICATED, user_of
+from app.registry import Registry, User
 
 from .request import Target
 
 ANONYMOUS = User("system:anonymous", ("system:unauthenticated",))
 MASTERS = "system:masters"
 
+BASIC = {
+    "authentication.k8s.io": ("selfsubjectreviews",),
+    "authorization.k8s.io": ("selfsubjectaccessreviews", "selfsubjectrulesreviews"),
+}
 VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete", "GET": "get", "HEAD": "get"}
 
 
-def authenticate(scope: dict[str, Any], headers: dict[bytes, bytes]) -> User:
+def authenticate(scope: dict[str, Any], headers: dict[bytes, bytes], registry: Registry, tokens: Tokens | None) -> User:
     """Raises StatusError 401 for credentials that are not valid."""
     state = scope.get("state") or {}
     if "user" in state:  # a caller in this process (a simulated member's transport)
@@ -26,9 +32,27 @@ def authenticate(scope: dict[str, Any], headers: dict[bytes, bytes]) -> User:
     if certificate is not None:
         name, groups = user_of(certificate)
         return User(name, groups)
-    if b"authorization" in headers:
-        raise errors.unauthorized()
+    given = headers.get(b"authorization")
+    if given is not None:
+        scheme, _, token = given.decode("latin-1").partition(" ")
+        found = user_of_token(token.strip(), registry, tokens) if scheme.lower() == "bearer" else None
+        if found is None:
+            raise errors.unauthorized()
+        return found
     return ANONYMOUS
+
+
+def user_of_token(token: str, registry: Registry, tokens: Tokens | None, audiences: Sequence[str] = ()) -> User | None:
+    """The service account of a token, None when it is not valid (any more)."""
+    claims = tokens.verify(token, audiences) if tokens is not None else None
+    if claims is None:
+        return None
+    account = registry.cache.get("serviceaccounts", claims.namespace, claims.name)
+    if account is None or account.meta.uid != claims.uid:
+        return None
+    namespace = f"system:serviceaccounts:{claims.namespace}"
+    groups = ("system:serviceaccounts", namespace, AUTHENTICATED)
+    return User(f"system:serviceaccount:{claims.namespace}:{claims.name}", groups, claims.uid)
 
 
 def verb_of(method: str, target: Target, watch: bool) -> str:
@@ -46,6 +70,8 @@ def authorize(user: User, method: str, path: str, target: Target | None, watch: 
     """Raises StatusError 403 in Kubernetes' words."""
     if MASTERS in user.groups:
         return
+    if AUTHENTICATED in user.groups and _is_basic(method, path, target):
+        return
     if target is None or not target.plural:
         raise errors.forbidden("", "", "", f'User "{user.name}" cannot {method.lower()} path "{path}"')
     resource = f"{target.plural}/{target.subresource}" if target.subresource else target.plural
@@ -55,3 +81,11 @@ def authorize(user: User, method: str, path: str, target: Target | None, watch: 
     )
     why += f' in the namespace "{target.namespace}"' if target.namespace else " at the cluster scope"
     raise errors.forbidden(target.group, target.plural, target.name, why)
+
+
+def _is_basic(method: str, path: str, target: Target | None) -> bool:
+    """What every authenticated user may: read documents about the API and ask about itself (system:discovery,
+    system:basic-user)."""
+    if target is None or not target.plural:
+        return method in ("GET", "HEAD") and path.startswith(("/api", "/openapi"))
+    return method == "POST" and target.plural in BASIC.get(target.group, ())

@@ -9,73 +9,82 @@ import orjson
 
 from app.catalog.kind import Kind
 from app.catalog.protobuf import codec
+from app.catalog.tables import schema_of
 from app.core import errors
+from app.core.resources import GroupVersionKind
 from app.machinery import yaml
+from app.machinery.decode import DecodeError, compile_decoder
 from app.machinery.duplicates import find_duplicates
 from app.machinery.protobuf import ProtobufError, decode_envelope
+from app.registry.decoding import SCHEME, unrecognized
 
 from .negotiation import PROTOBUF
 from .request import Request
 
 LIMIT = 3 * 1024 * 1024
-MAX_DEPTH_ERROR = "Recursion limit reached"
 ACCEPTED = ("application/json", "application/yaml", PROTOBUF)
+DELETE_OPTIONS = GroupVersionKind("", "v1", "DeleteOptions")
 Receive = Callable[[], Awaitable[dict[str, Any]]]
+Typed = Kind | GroupVersionKind
+
+
+class Disconnected(ConnectionError):
+    """The client has left before its request was complete."""
 
 
 class Document(NamedTuple):
+    """``duplicates``: what to say about fields that were given twice."""
+
     value: Any
     duplicates: tuple[str, ...] = ()
 
 
 async def read_body(receive: Receive) -> bytes:
-    """The whole body. Raises StatusError 413 above 3 MiB."""
-    message = await receive()
-    body = message.get("body", b"")
-    if not message.get("more_body"):
-        if len(body) > LIMIT:
-            raise errors.request_entity_too_large(LIMIT)
-        return body
-    parts, size = [body], len(body)
-    while message.get("more_body"):
+    """The whole body. Raises StatusError 413 above 3 MiB, Disconnected."""
+    parts: list[bytes] = []
+    size = 0
+    while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            break
+            raise Disconnected
         part = message.get("body", b"")
         size += len(part)
         if size > LIMIT:
             raise errors.request_entity_too_large(LIMIT)
+        if not message.get("more_body"):
+            return b"".join([*parts, part]) if parts else part
         parts.append(part)
-    return b"".join(parts)
 
 
-def decode_document(request: Request, kind: Kind | None, strict: bool) -> Document:
+def decode_document(request: Request, kind: Kind, strict: bool) -> Document:
     """The body as plain JSON. ``strict``: also look for duplicate fields. Raises StatusError 400, 415."""
     media_type = request.media_type or "application/json"
     if media_type == "application/json":
         return decode_json(request.body, kind, strict)
-    if media_type in ("application/yaml", "application/apply-patch+yaml"):
+    if media_type == "application/yaml":
         return decode_yaml(request.body, kind)
-    if media_type == PROTOBUF and (kind is None or not kind.custom):
+    if media_type == PROTOBUF and not kind.custom:
         return Document(decode_protobuf(request.body))
-    accepted = ACCEPTED[:2] if kind is not None and kind.custom else ACCEPTED
-    raise errors.unsupported_media_type(accepted)
+    raise errors.unsupported_media_type(ACCEPTED[:2] if kind.custom else ACCEPTED)
 
 
-def decode_json(body: bytes, kind: Kind | None, strict: bool) -> Document:
+def decode_json(body: bytes, kind: Typed, strict: bool) -> Document:
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise errors.bad_request(_cannot(kind, f"couldn't get version/kind; json parse error: {error}")) from error
-    return Document(value, tuple(find_duplicates(body, value)) if strict else ())
+        why = f"couldn't get version/kind; json parse error: {go_error(body, error)}"
+        raise unrecognized(kind, body, why) from error
+    found = find_duplicates(body, value) if strict else ()
+    return Document(value, tuple(f'duplicate field "{path}"' for path in found))
 
 
-def decode_yaml(body: bytes, kind: Kind | None) -> Document:
+def decode_yaml(body: bytes, kind: Typed) -> Document:
     try:
         value, duplicates = yaml.load(body)
     except ValueError as error:
-        raise errors.bad_request(_cannot(kind, f"error converting YAML to JSON: {error}")) from error
-    return Document(value, tuple(duplicates))
+        raise unrecognized(kind, body, str(error)) from error
+    text = "yaml: unmarshal errors:\n  " + "\n  ".join(duplicates)
+    return Document(value, (text,) if duplicates else ())
 
 
 def decode_protobuf(body: bytes) -> dict[str, Any]:
@@ -84,7 +93,7 @@ def decode_protobuf(body: bytes) -> dict[str, Any]:
         group, _, version = api_version.rpartition("/")
         found = codec(group, version, name)
         if found is None:
-            raise errors.bad_request(f'no kind "{name}" is registered for version "{api_version}"')
+            raise errors.bad_request(f'no kind "{name}" is registered for version "{api_version}" {SCHEME}')
         value = found.decode(raw)
     except ProtobufError as error:
         raise errors.bad_request(f"unable to decode protobuf: {error}") from error
@@ -92,5 +101,35 @@ def decode_protobuf(body: bytes) -> dict[str, Any]:
     return value
 
 
-def _cannot(kind: Kind | None, why: str) -> str:
-    return why if kind is None else f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: {why}'
+def decode_delete_options(request: Request) -> dict[str, Any] | None:
+    """The DeleteOptions in a body, None without one. Raises StatusError 400, 415."""
+    if not request.body:
+        return None
+    media_type = request.media_type or "application/json"
+    if media_type == "application/json":
+        value = decode_json(request.body, DELETE_OPTIONS, False).value
+    elif media_type == "application/yaml":
+        value = decode_yaml(request.body, DELETE_OPTIONS).value
+    elif media_type == PROTOBUF:
+        value = decode_protobuf(request.body)
+    else:
+        raise errors.unsupported_media_type(ACCEPTED)
+    if value is None:
+        return None
+    if not isinstance(value, dict):
+        raise unrecognized(DELETE_OPTIONS, request.body, "DeleteOptions must be an object")
+    name = value.get("kind")
+    if name not in (None, "", "DeleteOptions"):
+        raise errors.bad_request(f'no kind "{name}" is registered for version "{value.get("apiVersion", "")}" {SCHEME}')
+    try:
+        return compile_decoder(schema_of("io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions"))(value)[0]
+    except DecodeError as error:
+        raise errors.bad_request(str(error)) from error
+
+
+def go_error(body: bytes, error: orjson.JSONDecodeError) -> str:
+    """A JSON error in the words of Go, as far as they can be told."""
+    if error.pos >= len(body) - 1 or not body:
+        return "unexpected end of JSON input"
+    character = error.doc[error.pos] if error.pos < len(error.doc) else "?"
+    return f"invalid character '{character}' looking for beginning of value"

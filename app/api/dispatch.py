@@ -1,4 +1,4 @@
-"""From a request to its handler: verbs, subresources, discovery documents."""
+"""From a request to its handler: which methods a path has, verbs, and subresources that are views of the object."""
 
 from __future__ import annotations
 
@@ -7,121 +7,120 @@ from typing import Any
 
 import orjson
 
+from app.catalog.catalog import subresources_of
 from app.catalog.kind import Kind
 from app.core import errors
 from app.registry import Registry
-from app.registry.scale import scale_of, with_replicas
 
-from . import objects, reviews
+from . import objects, pods, reviews, scaling
 from .bodies import decode_document
-from .request import Request
+from .request import Request, Target
 from .responses import Response
 
-ITEM_VERBS = {"GET": "get", "HEAD": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
-COLLECTION_VERBS = {"GET": "list", "HEAD": "list", "POST": "create", "DELETE": "deletecollection"}
-ITEM: dict[str, objects.Handler] = {
+Handler = Callable[[Registry, Kind, Request], Awaitable[Response]]
+ITEM = {"GET": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+COLLECTION = {"GET": "list", "POST": "create", "DELETE": "deletecollection"}
+HANDLERS: dict[str, Handler] = {
     "get": objects.get,
     "update": objects.update,
     "patch": objects.patch,
     "delete": objects.delete,
-}
-COLLECTION: dict[str, objects.Handler] = {
     "list": objects.list_,
     "create": objects.create,
     "deletecollection": objects.delete_collection,
 }
-Subresource = Callable[[Registry, Kind, Request], Awaitable[Response]]
+METHODS = {"get": "GET", "update": "PUT", "patch": "PATCH", "delete": "DELETE", "create": "POST"}
 
 
 async def dispatch(registry: Registry, kind: Kind, request: Request) -> Response:
     """Answers one request for objects (watches and proxies are streams and go elsewhere)."""
     target = request.target
     assert target is not None
-    if kind.namespaced and target.name and not target.namespace:
+    if kind.namespaced != bool(target.namespace) and (target.name or target.namespace):
         raise errors.page_not_found()
-    if not kind.namespaced and target.namespace:
-        raise errors.page_not_found()
-    review = reviews.HANDLERS.get((kind.group, kind.kind))
-    if review is not None:
-        if request.method != "POST":
-            raise errors.method_not_supported(kind.group, kind.plural, request.method.lower())
-        return await review(registry, kind, request)
     if target.subresource:
-        handler = SUBRESOURCES.get(target.subresource)
-        if target.subresource not in kind.subresources or handler is None:
-            raise errors.page_not_found()
-        return await handler(registry, kind, request)
+        return await _subresource(registry, kind, target, request)
+    verb = _verb(kind, target, request.method)
+    if warning := DEPRECATED.get(kind.gvk):
+        request.warnings.append(warning)
+    review = reviews.HANDLERS.get((kind.group, kind.kind))
+    return await (review or HANDLERS[verb])(registry, kind, request)
+
+
+def _verb(kind: Kind, target: Target, method: str) -> str:
+    """The verb of a method on a collection or an object. Raises StatusError 404, 405."""
     if target.name:
-        verb, handlers = ITEM_VERBS.get(request.method), ITEM
+        routes = {m: v for m, v in ITEM.items() if v in kind.verbs}
+    elif kind.namespaced and not target.namespace:
+        routes = {"GET": "list"} if "list" in kind.verbs else {}
     else:
-        verb, handlers = COLLECTION_VERBS.get(request.method), COLLECTION
-    if verb is None or verb not in kind.verbs:
-        raise errors.method_not_supported(kind.group, kind.plural, (verb or request.method.lower()))
-    if verb == "create" and kind.namespaced and not target.namespace:
-        raise errors.method_not_supported(kind.group, kind.plural, verb)
-    return await handlers[verb](registry, kind, request)
-
-
-async def _status(registry: Registry, kind: Kind, request: Request) -> Response:
-    verb = ITEM_VERBS.get(request.method)
-    if verb not in ("get", "update", "patch"):
-        raise errors.method_not_supported(kind.group, kind.plural, request.method.lower())
-    return await ITEM[verb](registry, kind, request)
-
-
-async def _scale(registry: Registry, kind: Kind, request: Request) -> Response:
-    if kind.scale is None:
+        routes = {m: v for m, v in COLLECTION.items() if v in kind.verbs}
+    if not routes:
         raise errors.page_not_found()
-    target = request.target
-    assert target is not None
-    if request.method == "GET":
-        await registry.barrier()
-        return _json(scale_of(kind, registry.entry(kind, target.namespace, target.name)))
-    options = request.options()
-    if request.method == "PUT":
-        document = decode_document(request, None, False).value
-        if not isinstance(document, dict):
-            raise errors.bad_request("Scale must be an object")
+    verb = routes.get(method)
+    if verb is None:
+        raise errors.method_not_allowed()
+    return verb
 
-        def replaced(obj: dict[str, Any]) -> dict[str, Any]:
-            return with_replicas(kind, obj, document)
-    elif request.method == "PATCH":
-        from app.machinery import jsonpatch, mergepatch
 
-        change = objects.patch_of(kind, request)
+async def _subresource(registry: Registry, kind: Kind, target: Target, request: Request) -> Response:
+    handler = SUBRESOURCES.get((kind.resource, target.subresource)) or SUBRESOURCES.get(("", target.subresource))
+    if handler is None or target.subresource not in kind.subresources:
+        raise errors.page_not_found()
+    allowed = next(s.verbs for s in subresources_of(kind) if s.name == target.subresource)
+    if request.method not in [METHODS[verb] for verb in allowed]:
+        raise errors.method_not_allowed()
+    return await handler(registry, kind, request)
 
-        def replaced(obj: dict[str, Any]) -> dict[str, Any]:
-            view = scale_of(kind, registry.entry(kind, target.namespace, target.name))
-            if change.type == "json":
-                view = jsonpatch.apply(view, change.document)
-            else:  # a Scale has no lists: strategic merge, merge and apply are the same
-                view = mergepatch.apply(view, change.document)
-            return with_replicas(kind, obj, view)
-    else:
-        raise errors.method_not_supported(kind.group, kind.plural, request.method.lower())
-    entry = await registry.modify(kind, target.namespace, target.name, replaced, options, "scale")
-    return _json(scale_of(kind, entry))
+
+async def _view(registry: Registry, kind: Kind, request: Request) -> Response:
+    """A subresource that is the whole object, of which a part may be written."""
+    return await HANDLERS[ITEM[request.method]](registry, kind, request)
 
 
 async def _finalize(registry: Registry, kind: Kind, request: Request) -> Response:
     """PUT of a namespace's spec.finalizers; the namespace goes when they are empty."""
-    if request.method != "PUT":
-        raise errors.method_not_supported(kind.group, kind.plural, request.method.lower())
     target = request.target
     assert target is not None
-    document = decode_document(request, kind, False).value
+    options = request.options()
+    document = objects.decoded(kind, decode_document(request, kind, False), options)
+    objects.check_names(document, target.name, "")
+    wanted = document["metadata"].get("resourceVersion")
     finalizers = list((document.get("spec") or {}).get("finalizers") or [])
 
     def replaced(obj: dict[str, Any]) -> dict[str, Any]:
+        if wanted not in (None, "", "0", obj["metadata"]["resourceVersion"]):
+            raise errors.conflict(kind.group, kind.plural, target.name)
         obj.setdefault("spec", {})["finalizers"] = finalizers
         return obj
 
-    entry = await registry.modify(kind, "", target.name, replaced, request.options(), "finalize")
+    entry = await registry.modify(kind, "", target.name, replaced, options, "finalize")
     return objects.object_response(kind, entry, objects.accept_of(request, kind), request)
 
 
-def _json(obj: Any, status: int = 200) -> Response:
+def json_response(obj: Any, status: int = 200) -> Response:
     return Response(status, orjson.dumps(obj) + b"\n")
 
 
-SUBRESOURCES: dict[str, Subresource] = {"status": _status, "scale": _scale, "finalize": _finalize, "approval": _status}
+SUBRESOURCES: dict[tuple[str, str], Handler] = {
+    ("", "status"): _view,
+    ("", "scale"): scaling.scale,
+    ("namespaces", "finalize"): _finalize,
+    ("certificatesigningrequests.certificates.k8s.io", "approval"): _view,
+    ("pods", "ephemeralcontainers"): _view,
+    ("pods", "resize"): _view,
+    ("pods", "binding"): pods.bind,
+    ("pods", "eviction"): pods.evict,
+    ("pods", "log"): pods.log,
+    ("pods", "exec"): pods.connect,
+    ("pods", "attach"): pods.connect,
+    ("pods", "portforward"): pods.connect,
+    ("pods", "proxy"): pods.unreachable,
+    ("services", "proxy"): pods.unreachable,
+    ("nodes", "proxy"): pods.unreachable,
+}
+
+DEPRECATED = {
+    ("", "v1", "ComponentStatus"): "v1 ComponentStatus is deprecated in v1.19+",
+    ("", "v1", "Endpoints"): "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
+}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import final
 
@@ -22,8 +23,11 @@ class Documents:
         self.catalog = catalog
         self._revision = -1
         self._cache: dict[str, tuple[bytes, str]] = {}
+        self._openapi = openapi.OpenAPI(catalog)
+        self._swagger = openapi_v2.Swagger(catalog)
+        self._building = asyncio.Lock()  # one thread at a time builds OpenAPI documents
 
-    def answer(self, request: Request) -> Response | None:
+    async def answer(self, request: Request) -> Response | None:
         """None when there is no such document."""
         if self._revision != self.catalog.revision:
             self._cache.clear()
@@ -32,9 +36,9 @@ class Documents:
         if path in ("/api", "/apis"):
             return self._root(path, request)
         if path.startswith("/openapi/v3"):
-            return self._openapi_v3(path, request)
+            return await self._openapi_v3(path, request)
         if path == "/openapi/v2":
-            return self._openapi_v2(request)
+            return await self._openapi_v2(request)
         parts = path.split("/")[1:]
         if parts[0] == "api" and len(parts) == 2:
             document = discovery.api_resource_list(self.catalog, "", parts[1])
@@ -71,34 +75,36 @@ class Documents:
             found = self._cache[name] = discovery.encode(build())
         return found
 
-    def _openapi_v3(self, path: str, request: Request) -> Response | None:
+    async def _openapi_v3(self, path: str, request: Request) -> Response | None:
         """The index, or the document of a group and version; a wrong hash is redirected to the right one."""
         rest = path.removeprefix("/openapi/v3").strip("/")
-        if not rest:
-            return Response(200, openapi.index(self.catalog))
-        found = openapi.document(self.catalog, rest)
+        async with self._building:
+            if not rest:
+                return Response(200, await asyncio.to_thread(self._openapi.index))
+            found = await asyncio.to_thread(self._openapi.document, rest)
         if found is None:
             return None
-        body, digest = found
         asked = request.query.get("hash")
-        if asked and asked != digest:
-            location = f"/openapi/v3/{rest}?hash={digest}".encode()
+        if asked and asked != found.etag:
+            location = f"/openapi/v3/{rest}?hash={found.etag}".encode()
             return text_response("", 301)._replace(headers=((b"location", location),))
-        headers: tuple[tuple[bytes, bytes], ...] = ((b"etag", f'"{digest}"'.encode()), (b"vary", b"Accept"))
-        if asked:
-            headers += ((b"cache-control", A_YEAR),)
-        if request.header(b"if-none-match").strip('"') == digest:
-            return Response(304, b"", headers=headers)
-        return Response(200, body, headers=headers)
+        cache = ((b"cache-control", A_YEAR),) if asked else ()
+        return _tagged(request, found, b"application/json", cache)
 
-    def _openapi_v2(self, request: Request) -> Response:
+    async def _openapi_v2(self, request: Request) -> Response:
         protobuf = "proto-openapi.spec.v2" in request.header(b"accept")
-        body, etag = openapi_v2.protobuf(self.catalog) if protobuf else openapi_v2.json(self.catalog)
-        content_type = OPENAPI_V2_PROTOBUF.encode() if protobuf else b"application/json"
-        headers = ((b"etag", f'"{etag}"'.encode()), (b"vary", b"Accept"))
-        if request.header(b"if-none-match").strip('"') == etag:
-            return Response(304, b"", content_type, headers)
-        return Response(200, body, content_type, headers)
+        async with self._building:
+            found = await asyncio.to_thread(self._swagger.document, "protobuf" if protobuf else "json")
+        return _tagged(request, found, OPENAPI_V2_PROTOBUF.encode() if protobuf else b"application/json")
+
+
+def _tagged(
+    request: Request, found: openapi.Document, content_type: bytes, more: tuple[tuple[bytes, bytes], ...] = ()
+) -> Response:
+    headers = ((b"etag", f'"{found.etag}"'.encode()), (b"vary", b"Accept"), *more)
+    if request.header(b"if-none-match").strip('"') == found.etag:
+        return Response(304, b"", content_type, headers)
+    return Response(200, found.body, content_type, headers)
 
 
 def aggregated_version(accept: str) -> str | None:

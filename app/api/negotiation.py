@@ -25,10 +25,15 @@ class Accepted(NamedTuple):
 
 
 JSON = Accepted()
+NOT_ACCEPTABLE = (
+    "406: Not Acceptable\n\nAvailable representations: application/json, application/yaml, "
+    "application/vnd.kubernetes.protobuf, application/json;stream=watch, "
+    "application/vnd.kubernetes.protobuf;stream=watch"
+)
 _FORMS = ("Table", "PartialObjectMetadata", "PartialObjectMetadataList")
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=1024)
 def accepted(header: str, protobuf: bool) -> Accepted:
     """The best clause of an Accept header that we can answer. ``protobuf``: the kind has a protobuf form.
 
@@ -59,7 +64,7 @@ def accepted(header: str, protobuf: bool) -> Accepted:
         return Accepted(encoding, form, version)  # type: ignore[arg-type]
     if fallback is not None:
         return fallback
-    raise errors.not_acceptable(list(MEDIA_TYPES))
+    raise errors.StatusError(406, "NotAcceptable", NOT_ACCEPTABLE, {})
 
 
 def _clauses(header: str) -> list[tuple[str, dict[str, str]]]:

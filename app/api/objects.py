@@ -12,16 +12,16 @@ from app.catalog.kind import Kind
 from app.catalog.protobuf import codec
 from app.core import errors, selectors
 from app.machinery import protobuf
-from app.registry import Registry
+from app.registry import Options, Registry
 from app.registry.codec import decode_entry, item_bytes, wire_bytes
-from app.registry.decoding import decode_object
+from app.registry.decoding import decode_object, json_type
 from app.registry.patching import Patch
 from app.registry.reading import ListOptions, Page, list_page, wait_for
 from app.registry.reading import parse_resource_version as number
 from app.watch import Entry
 
 from . import tables
-from .bodies import decode_document, decode_json, decode_yaml
+from .bodies import Document, decode_delete_options, decode_document, decode_json, decode_yaml, go_error
 from .negotiation import Accepted, accepted
 from .request import Request
 from .responses import Response, to_yaml
@@ -41,6 +41,32 @@ def accept_of(request: Request, kind: Kind) -> Accepted:
     return accepted(request.header(b"accept"), bool(kind.protobuf) and not kind.custom)
 
 
+def check_form(accept: Accepted, kind: Kind, request: Request, listed: bool) -> None:
+    """Metadata of an object and of a list are different forms. Raises StatusError 400, 406."""
+    if accept.form == "Table":
+        include = request.query.get("includeObject", "")
+        if include not in ("", "None", "Metadata", "Object"):
+            why = "must be 'Metadata', 'Object', 'None', or empty"
+            found = errors.FieldError.invalid("includeObject", include, why)
+            raise errors.bad_request(f"Unable to convert to Table as requested: {found}")
+    elif accept.form == "PartialObjectMetadata" and listed:
+        raise errors.StatusError(
+            406,
+            "NotAcceptable",
+            f"you requested {accept.form}, but the requested object is a list ({_go_type(kind)}List)",
+        )
+    elif accept.form == "PartialObjectMetadataList" and not listed:
+        raise errors.StatusError(
+            406,
+            "NotAcceptable",
+            f"you requested {accept.form}, but the requested object is not a list ({_go_type(kind)})",
+        )
+
+
+def _go_type(kind: Kind) -> str:
+    return f"*{kind.group.partition('.')[0] or 'core'}.{kind.kind}"
+
+
 def list_options(request: Request) -> ListOptions:
     query = request.query
     target = request.target
@@ -50,17 +76,16 @@ def list_options(request: Request) -> ListOptions:
         fields = selectors.parse_fields(query["fieldSelector"]) if query.get("fieldSelector") else ()
     except selectors.SelectorError as error:
         raise errors.bad_request(str(error)) from error
-    limit = query.get("limit", "")
-    if limit and not limit.lstrip("-").isdigit():
-        raise errors.bad_request(f'strconv.ParseInt: parsing "{limit}": invalid syntax')
+    limit = request.number("limit") or 0
     return ListOptions(
         namespace=target.namespace,
         labels=labels,
         fields=fields,
-        limit=max(int(limit or 0), 0),
+        limit=max(limit, 0),
         token=query.get("continue", ""),
         resource_version=query.get("resourceVersion", ""),
         match=query.get("resourceVersionMatch", ""),
+        send_initial="sendInitialEvents" in query,
     )
 
 
@@ -68,6 +93,7 @@ async def get(registry: Registry, kind: Kind, request: Request) -> Response:
     target = request.target
     assert target is not None
     accept = accept_of(request, kind)
+    check_form(accept, kind, request, False)
     version = request.query.get("resourceVersion", "")
     if not version:
         await registry.barrier()
@@ -97,6 +123,7 @@ def object_response(kind: Kind, entry: Entry, accept: Accepted, request: Request
 
 async def list_(registry: Registry, kind: Kind, request: Request) -> Response:
     accept = accept_of(request, kind)
+    check_form(accept, kind, request, True)
     options = list_options(request)
     page = await list_page(registry.cache, kind, options)
     return await list_response(kind, page, accept, request)
@@ -141,13 +168,16 @@ async def _join(kind: Kind, entries: list[Entry], metadata: dict[str, Any]) -> b
     return head + b",".join(parts) + b"]}\n"
 
 
+def decoded(kind: Kind, document: Document, options: Options) -> dict[str, Any]:
+    return decode_object(kind, document.value, options, document.duplicates)
+
+
 async def create(registry: Registry, kind: Kind, request: Request) -> Response:
     target = request.target
     assert target is not None
     accept = accept_of(request, kind)
     options = request.options()
-    document = decode_document(request, kind, options.field_validation != "Ignore")
-    obj = decode_object(kind, document.value, options, list(document.duplicates))
+    obj = decoded(kind, decode_document(request, kind, options.field_validation != "Ignore"), options)
     entry = await registry.create(kind, target.namespace, obj, options)
     return object_response(kind, entry, accept, request, 201)
 
@@ -157,8 +187,7 @@ async def update(registry: Registry, kind: Kind, request: Request) -> Response:
     assert target is not None
     accept = accept_of(request, kind)
     options = request.options()
-    document = decode_document(request, kind, options.field_validation != "Ignore")
-    obj = decode_object(kind, document.value, options, list(document.duplicates))
+    obj = decoded(kind, decode_document(request, kind, options.field_validation != "Ignore"), options)
     check_names(obj, target.name, target.namespace)
     try:
         entry = await registry.update(kind, target.namespace, target.name, obj, options, target.subresource)
@@ -173,10 +202,13 @@ async def update(registry: Registry, kind: Kind, request: Request) -> Response:
 
 def check_names(obj: dict[str, Any], name: str, namespace: str) -> None:
     metadata = obj["metadata"]
-    if metadata.setdefault("name", name) != name:
+    given = metadata.get("name")
+    if not given:
         raise errors.bad_request(
-            f"the name of the object ({metadata['name']}) does not match the name on the URL ({name})"
+            f"the name of the object ({name} based on URL) was undeterminable: name must be provided"
         )
+    if given != name:
+        raise errors.bad_request(f"the name of the object ({given}) does not match the name on the URL ({name})")
     if namespace and metadata.setdefault("namespace", namespace) != namespace:
         raise errors.bad_request(
             "the namespace of the provided object does not match the namespace sent on the request"
@@ -201,31 +233,37 @@ async def patch(registry: Registry, kind: Kind, request: Request) -> Response:
 
 def patch_of(kind: Kind, request: Request) -> Patch:
     patch_type = PATCH_TYPES.get(request.media_type)
-    if patch_type is None or (patch_type == "strategic" and kind.custom):
-        raise errors.unsupported_media_type([t for t in PATCH_TYPES if not (kind.custom and "strategic" in t)])
+    if patch_type is None:
+        raise errors.StatusError(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
+    if patch_type == "strategic" and kind.custom:
+        raise errors.unsupported_media_type([t for t in PATCH_TYPES if "strategic" not in t])
     strict = request.query.get("fieldValidation", "Warn") != "Ignore"
-    document = decode_yaml(request.body, kind) if patch_type == "apply" else decode_json(request.body, kind, strict)
-    if patch_type == "json" and not isinstance(document.value, list):
-        raise errors.bad_request("json patch must be a list of operations")
-    if patch_type in ("merge", "strategic") and not isinstance(document.value, dict):
-        raise errors.bad_request("the patch must be a JSON object")
-    return Patch(patch_type, document.value, document.duplicates)  # type: ignore[arg-type]
-
-
-def _delete_document(request: Request) -> dict[str, Any] | None:
-    if not request.body:
-        return None
-    value = decode_document(request, None, False).value
-    if not isinstance(value, dict):
-        raise errors.bad_request("couldn't decode DeleteOptions")
-    return value
+    try:
+        document = decode_yaml(request.body, kind) if patch_type == "apply" else decode_json(request.body, kind, strict)
+    except errors.StatusError as error:
+        why = str(error.__cause__)
+        if isinstance(error.__cause__, orjson.JSONDecodeError):
+            why = go_error(request.body, error.__cause__)
+        prefix = {"apply": "error decoding YAML: error converting YAML to JSON: ", "strategic": ""}
+        raise errors.bad_request(prefix.get(patch_type, "error decoding patch: ") + why) from error
+    value = document.value
+    if patch_type == "json" and not isinstance(value, list):
+        what = "[]handlers.jsonPatchOp"
+        raise errors.bad_request(
+            f"error decoding patch: json: cannot unmarshal {json_type(value)} into Go value of type {what}"
+        )
+    if patch_type in ("merge", "strategic") and not isinstance(value, dict):
+        raise errors.bad_request(
+            f"error decoding patch: json: cannot unmarshal {json_type(value)} into Go value of type map[string]interface {{}}"
+        )
+    return Patch(patch_type, value, document.duplicates)  # type: ignore[arg-type]
 
 
 async def delete(registry: Registry, kind: Kind, request: Request) -> Response:
     target = request.target
     assert target is not None
     accept = accept_of(request, kind)
-    options = request.delete_options(_delete_document(request))
+    options = request.delete_options(decode_delete_options(request))
     entry, gone = await registry.delete(kind, target.namespace, target.name, options)
     if not gone or kind.strategy.returns_deleted_object:
         return object_response(kind, entry, accept, request)
@@ -239,7 +277,7 @@ async def delete(registry: Registry, kind: Kind, request: Request) -> Response:
 
 async def delete_collection(registry: Registry, kind: Kind, request: Request) -> Response:
     accept = accept_of(request, kind)
-    options = request.delete_options(_delete_document(request))
+    options = request.delete_options(decode_delete_options(request))
     page = await list_page(registry.cache, kind, list_options(request))
     deleted = await registry.delete_collection(kind, page.entries, options)
     return await list_response(kind, page._replace(entries=deleted), accept, request)

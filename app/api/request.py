@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple, cast, final
-from urllib.parse import parse_qsl, unquote
+from typing import Any, NamedTuple, cast, final
+from urllib.parse import parse_qsl
 
 from app.core import errors
 from app.registry import Options, User
@@ -40,6 +40,8 @@ def parse_target(path: str) -> Target | None:
         return None
     if rest and not rest[-1] and "proxy" not in rest:
         rest.pop()
+    if "" in rest[:2]:
+        return Target(group, version, "\0")  # an empty segment: no such resource
     watch = bool(rest) and rest[0] == "watch"
     if watch:
         rest = rest[1:]
@@ -49,9 +51,7 @@ def parse_target(path: str) -> Target | None:
     if rest[0] == "namespaces" and len(rest) > 2 and not (len(rest) == 3 and rest[2] in _OF_NAMESPACES):
         namespace, rest = rest[1], rest[2:]
     plural, name, subresource, *tail = [*rest, "", "", ""][: max(3, len(rest))]
-    return Target(
-        group, version, plural, namespace, unquote(name), subresource, "/".join(tail).rstrip() if tail else "", watch
-    )
+    return Target(group, version, plural, namespace, name, subresource, "/".join(tail).rstrip() if tail else "", watch)
 
 
 @final
@@ -68,7 +68,19 @@ class Request:
     warnings: list[str] = field(default_factory=list)
 
     def flag(self, name: str) -> bool:
-        return self.query.get(name, "").lower() in ("1", "true", "t")
+        """A boolean parameter as Kubernetes reads it: everything but "0" and "false" is true."""
+        given = self.query.get(name)
+        return given is not None and given not in ("", "0") and given.lower() != "false"
+
+    def number(self, name: str) -> int | None:
+        """An integer parameter, None when it is not given. Raises StatusError 400."""
+        given = self.query.get(name)
+        if not given:
+            return None
+        digits = given[1:] if given[0] in "+-" else given
+        if not digits.isascii() or not digits.isdigit() or len(digits) > 18:
+            raise errors.bad_request(f'strconv.ParseInt: parsing "{given}": invalid syntax')
+        return int(given)
 
     def header(self, name: bytes) -> str:
         return self.headers.get(name, b"").decode("latin-1")
@@ -102,37 +114,51 @@ class Request:
             warnings=self.warnings,
         )
 
-    def delete_options(self, document: dict | None) -> DeleteOptions:
-        """From the query, overridden by a DeleteOptions body."""
-        given = document or {}
+    def delete_options(self, document: dict[str, Any] | None) -> DeleteOptions:
+        """From a DeleteOptions body, which is decoded, or else from the query."""
+        if document is None:
+            given: dict[str, Any] = {
+                "propagationPolicy": self.query.get("propagationPolicy"),
+                "gracePeriodSeconds": self.number("gracePeriodSeconds"),
+            }
+            if "orphanDependents" in self.query:
+                given["orphanDependents"] = self.flag("orphanDependents")
+            dry = self.query.get("dryRun")
+        else:
+            given = document
+            dry = ",".join(given.get("dryRun") or ()) or self.query.get("dryRun")
         preconditions = given.get("preconditions") or {}
-        propagation = given.get("propagationPolicy") or self.query.get("propagationPolicy")
-        orphan = given.get("orphanDependents", self.query.get("orphanDependents"))
-        if orphan is not None and not propagation:
-            propagation = "Orphan" if str(orphan).lower() in ("true", "1") else "Background"
-        if propagation not in (None, "", "Background", "Foreground", "Orphan"):
-            why = errors.FieldError.not_supported(
-                "propagationPolicy", propagation, ["Background", "Foreground", "Orphan"]
-            )
-            raise errors.invalid("meta.k8s.io", "DeleteOptions", "", [why])
-        grace = given.get("gracePeriodSeconds", self.query.get("gracePeriodSeconds"))
-        dry = given.get("dryRun")
         return DeleteOptions(
             user=self.user,
-            dry_run=dry_run(",".join(dry) if dry else self.query.get("dryRun")),
+            dry_run=dry_run(dry, "DeleteOptions"),
             uid=preconditions.get("uid") or "",
             resource_version=preconditions.get("resourceVersion") or "",
-            propagation=cast("Propagation | None", propagation or None),
-            grace_period=int(grace) if grace not in (None, "") else None,
+            propagation=propagation(given.get("propagationPolicy"), given.get("orphanDependents")),
+            grace_period=given.get("gracePeriodSeconds"),
         )
 
 
-def dry_run(value: str | None) -> bool:
+def propagation(policy: str | None, orphan: bool | None) -> Propagation | None:
+    """What becomes of dependents, from the new parameter or the old one. Raises StatusError 422."""
+    path = "propagationPolicy"
+    if policy and orphan is not None:
+        why = "orphanDependents and deletionPropagation cannot be both set"
+        raise errors.invalid("meta.k8s.io", "DeleteOptions", "", [errors.FieldError.invalid(path, policy, why)])
+    if policy not in (None, "", "Background", "Foreground", "Orphan"):
+        why = 'supported values: "Foreground", "Background", "Orphan", "nil"'
+        found = errors.FieldError("FieldValueNotSupported", path, policy, why)
+        raise errors.invalid("meta.k8s.io", "DeleteOptions", "", [found])
+    if orphan is not None:
+        return "Orphan" if orphan else "Background"
+    return cast("Propagation | None", policy or None)
+
+
+def dry_run(value: str | None, kind: str = "CreateOptions") -> bool:
     if not value:
         return False
     if value != "All":
         found = [errors.FieldError.not_supported("dryRun", [value], ["All"])]
-        raise errors.invalid("meta.k8s.io", "CreateOptions", "", found)
+        raise errors.invalid("meta.k8s.io", kind, "", found)
     return True
 
 

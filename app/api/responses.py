@@ -40,6 +40,11 @@ def error_response(error: StatusError) -> Response:
     return Response(error.code, orjson.dumps(error.status()) + b"\n", headers=headers)
 
 
+def not_found_page() -> Response:
+    """What a path that is no API at all is answered with."""
+    return text_response("404 page not found\n", 404)
+
+
 def text_response(text: str, status: int = 200) -> Response:
     return Response(status, text.encode(), b"text/plain; charset=utf-8", ((b"x-content-type-options", b"nosniff"),))
 
@@ -50,7 +55,11 @@ def to_yaml(document: bytes) -> bytes:
 
 async def send_response(send: Send, request: Request, response: Response) -> None:
     body = response.body if isinstance(response.body, bytes) else b"".join(response.body)
-    headers = [(b"content-type", response.content_type), *_COMMON, *response.headers]
+    headers = [*response.headers]
+    if not any(name == b"cache-control" for name, _ in headers):
+        headers.extend(_COMMON)
+    if response.status not in (204, 304):
+        headers.append((b"content-type", response.content_type))
     if request.warnings:
         headers.extend((b"warning", _warning(text)) for text in dict.fromkeys(request.warnings))
     if response.content_type == b"application/json" and wants_pretty(request):
@@ -86,4 +95,5 @@ def _gzip(body: bytes) -> bytes:
 
 def _warning(text: str) -> bytes:
     quoted = text.replace("\\", "\\\\").replace('"', '\\"')
+    quoted = "".join(c if c.isprintable() else " " for c in quoted)  # a header is one line
     return f'299 - "{quoted}"'.encode("utf-8", "replace")

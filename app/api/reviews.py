@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from app.catalog.kind import Kind
+from app.core.clock import rfc3339
 from app.registry import Registry
 from app.registry.decoding import decode_object
 
@@ -25,7 +26,10 @@ def _answer(obj: Object, status: Object) -> Response:
 
 
 def _question(kind: Kind, request: Request) -> Object:
-    return decode_object(kind, decode_document(request, kind, False).value, request.options())
+    document = decode_document(request, kind, False)
+    question = decode_object(kind, document.value, request.options(), document.duplicates)
+    question["metadata"].setdefault("creationTimestamp", rfc3339())
+    return question
 
 
 def _access(groups: Any) -> Object:
@@ -46,7 +50,9 @@ async def _self_subject_rules(registry: Registry, kind: Kind, request: Request) 
     if MASTERS in request.user.groups:
         status["resourceRules"] = [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}]
         status["nonResourceRules"] = [{"verbs": ["*"], "nonResourceURLs": ["*"]}]
-    return _answer(_question(kind, request), status)
+    question = _question(kind, request)
+    question["spec"] = {}
+    return _answer(question, status)
 
 
 async def _self_subject(registry: Registry, kind: Kind, request: Request) -> Response:
@@ -55,8 +61,8 @@ async def _self_subject(registry: Registry, kind: Kind, request: Request) -> Res
 
 
 async def _token(registry: Registry, kind: Kind, request: Request) -> Response:
-    status = {"user": {}, "error": "[invalid bearer token]"}
-    return _answer(_question(kind, request), status)
+    question = _question(kind, request)
+    return _answer(question, {"user": {}, "error": "invalid bearer token"})
 
 
 HANDLERS: dict[tuple[str, str], Callable[[Registry, Kind, Request], Awaitable[Response]]] = {

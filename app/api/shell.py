@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Annotated
 
 from fastapi import FastAPI, Query
+from fastapi import Request as HTTPRequest
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
 from app import __version__
@@ -32,6 +33,10 @@ def version_info() -> dict[str, str]:
     return {
         "major": major,
         "minor": minor,
+        "emulationMajor": major,
+        "emulationMinor": minor,
+        "minCompatibilityMajor": major,
+        "minCompatibilityMinor": str(int(minor) - 1),
         "gitVersion": f"{KUBERNETES_VERSION}+kafila-{__version__}",
         "gitCommit": "",
         "gitTreeState": "clean",
@@ -45,6 +50,10 @@ def version_info() -> dict[str, str]:
 def build_shell(ready: dict[str, Check]) -> FastAPI:
     """``ready``: named checks that /readyz runs; /livez only says that the event loop turns."""
     shell = FastAPI(title="kafila", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
+
+    @shell.exception_handler(404)
+    async def no_page(request: HTTPRequest, error: Exception) -> Response:
+        return PlainTextResponse("404 page not found\n", 404, {"x-content-type-options": "nosniff"})
 
     def health(path: str, checks: dict[str, Check]) -> None:
         @shell.get(path, response_class=PlainTextResponse)

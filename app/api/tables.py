@@ -43,12 +43,13 @@ def _row(kind: Kind, entry: Entry, accept: Accepted, include: str, now: float) -
     obj = decode_entry(kind, entry)
     row: Object = {"cells": kind.cells(obj, now) if kind.cells else _plain_cells(obj)}
     if kind.kind == "Pod" and not kind.group:
-        row["conditions"] = _finished(obj)
+        if conditions := _finished(obj):
+            row["conditions"] = conditions
     if include == "Object":
         row["object"] = obj
-    elif include != "None":
-        row["object"] = partial(obj, accept.version)
-    return {k: v for k, v in row.items() if v is not None}
+    else:
+        row["object"] = None if include == "None" else partial(obj, accept.version)
+    return row
 
 
 def _plain_cells(obj: Object) -> list[Any]:

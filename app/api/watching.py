@@ -16,8 +16,8 @@ from app.core import errors
 from app.machinery import protobuf
 from app.registry import Registry
 from app.registry.codec import decode_entry, wire_bytes
-from app.registry.reading import ListOptions, matcher, parse_resource_version, wait_for
-from app.watch import Entry, Watcher
+from app.registry.reading import ListOptions, matcher, parse_resource_version
+from app.watch import Cache, Entry, Watcher
 from app.watch.watcher import Change, too_old
 
 from . import tables
@@ -28,6 +28,7 @@ from .responses import Send
 
 BOOKMARK_PERIOD = 60.0  # seconds
 BEFORE_END = 2.0  # the last bookmark
+FUTURE_WAIT = 3.0
 MINIMUM_TIMEOUT = 1800  # --min-request-timeout
 FLUSH_BYTES = 1 << 17
 
@@ -46,22 +47,24 @@ async def serve_watch(
 ) -> None:
     """Streams until the timeout, the client's leave, the server's end or an error event."""
     initial, wait_end = _initial_events(options, request)
+    timeout = _timeout(request)
     cache = registry.cache
     matches = matcher(kind, options)
     name = next((r.value for r in options.fields if r.field == "metadata.name" and r.operator != "!="), "")
     namespace = options.namespace
-    version = options.resource_version
-    if initial and version in ("", "0") and not (version == "0" and not wait_end):
+    version = parse_resource_version(options.resource_version or "0")
+    if (initial and not version and (wait_end or options.resource_version != "0")) or version > cache.revision:
         await registry.barrier()
-    elif version not in ("", "0"):
-        await wait_for(cache, parse_resource_version(version))
-    start = cache.revision if initial else parse_resource_version(version)
+    start = cache.revision if initial else version
     encode = _encoder(kind, request, accept)
-    timeout = _timeout(request)
     await send(_head(accept))
     # tables differ from stream to stream (only the first event has columns), so their frames are not shared
     form = None if accept.form == "Table" else (kind.gvk, accept)
     stream = _Stream(send, encode, form)
+    if version > cache.revision:
+        await _from_the_future(cache, version, timeout, accept, stream)
+        await send({"type": "http.response.body", "body": b""})
+        return
     with Watcher(cache, kind.resource, start, namespace, name, matches) as watcher:
         if initial:
             snapshot = list(cache.resource(kind.resource).entries(namespace))
@@ -77,6 +80,14 @@ async def serve_watch(
         finally:
             leaving.cancel()
     await send({"type": "http.response.body", "body": b""})
+
+
+async def _from_the_future(cache: Cache, version: int, timeout: float, accept: Accepted, stream: _Stream) -> None:
+    """A revision that nobody has given yet: kube-apiserver waits a moment for it too, and then says so."""
+    await asyncio.sleep(min(FUTURE_WAIT, timeout))
+    if timeout > FUTURE_WAIT and version > cache.revision:
+        await stream.raw(_error(accept, errors.too_large_resource_version(version, cache.revision)))
+        await stream.flush()
 
 
 async def _follow(
@@ -170,6 +181,9 @@ class _Stream:
 
 def _initial_events(options: ListOptions, request: Request) -> tuple[bool, bool]:
     """Whether the current objects come first, and whether a bookmark says that they ended. Raises StatusError 422."""
+    if options.token:
+        why = "resourceVersionMatch is forbidden when continue is provided"
+        raise _invalid(errors.FieldError.forbidden("resourceVersionMatch", why))
     asked = request.query.get("sendInitialEvents")
     if asked is None:
         if options.match:
@@ -179,7 +193,7 @@ def _initial_events(options: ListOptions, request: Request) -> tuple[bool, bool]
     if options.match != "NotOlderThan":
         why = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
         raise _invalid(errors.FieldError.forbidden("resourceVersionMatch", why))
-    send = asked.lower() in ("true", "1")
+    send = request.flag("sendInitialEvents")
     return send, send and request.flag("allowWatchBookmarks")
 
 
@@ -188,8 +202,8 @@ def _invalid(found: errors.FieldError) -> errors.StatusError:
 
 
 def _timeout(request: Request) -> float:
-    given = request.query.get("timeoutSeconds", "")
-    if given.isdigit() and int(given) > 0:
+    given = request.number("timeoutSeconds")
+    if given is not None and given > 0:
         return float(given)
     return random.uniform(MINIMUM_TIMEOUT, 2 * MINIMUM_TIMEOUT)
 

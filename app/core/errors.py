@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from dataclasses import field as _field
 from typing import Any, final
 
 from .resources import group_resource
@@ -22,7 +23,7 @@ class FieldError:
 
     reason: str  # cause type, e.g. "FieldValueInvalid"
     field: str  # "spec.containers[0].name"
-    value: Any = field(default=_UNSET)
+    value: Any = _field(default=_UNSET)
     detail: str = ""
 
     @property
@@ -133,7 +134,7 @@ class StatusError(Exception):
         details = dict(self.details or {})
         if self.retry_after is not None:
             details["retryAfterSeconds"] = self.retry_after
-        if details:
+        if details or self.details is not None:
             out["details"] = details
         out["code"] = self.code
         return out
@@ -210,6 +211,11 @@ def forbidden(group: str, resource: str, name: str, why: str) -> StatusError:
     return StatusError(403, "Forbidden", message, _details(group, resource, name))
 
 
+def method_not_allowed() -> StatusError:
+    """405 for a method that no route of the path has."""
+    return StatusError(405, "MethodNotAllowed", "the server does not allow this method on the requested resource", {})
+
+
 def method_not_supported(group: str, resource: str, action: str) -> StatusError:
     gr = group_resource(group, resource)
     message = f'{action} is not supported on resources of kind "{gr}"'
@@ -222,7 +228,9 @@ def invalid(group: str, kind: str, name: str, errors: Sequence[FieldError]) -> S
     texts = list(dict.fromkeys(str(e) for e in errors))
     listed = texts[0] if len(texts) == 1 else "[" + ", ".join(texts) + "]"
     causes = [{"reason": e.reason, "message": e.body, "field": e.field} for e in errors]
-    return StatusError(422, "Invalid", f'{gk} "{name}" is invalid: {listed}', _details(group, kind, name, causes=causes))
+    return StatusError(
+        422, "Invalid", f'{gk} "{name}" is invalid: {listed}', _details(group, kind, name, causes=causes)
+    )
 
 
 def expired(message: str) -> StatusError:

@@ -2,52 +2,93 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import orjson
+
 from app.catalog.kind import Kind
+from app.catalog.tables import definition_name
+from app.core import errors
 from app.core.errors import StatusError, bad_request
+from app.core.resources import GroupVersionKind
 from app.machinery.decode import DecodeError, compile_decoder
 
 from .context import Options
 
 Object = dict[str, Any]
+SCHEME = 'in scheme "pkg/runtime/scheme.go:111"'  # part of a text that clients know
 
 
-def decode_object(kind: Kind, obj: Any, options: Options, duplicates: list[str] | None = None) -> Object:
-    """Checks type and version of ``obj`` and brings it into the schema's shape. Raises StatusError 400."""
+def decode_object(kind: Kind, obj: Any, options: Options, duplicates: Sequence[str] = ()) -> Object:
+    """Checks type and version of ``obj`` and brings it into the schema's shape. ``duplicates`` are texts about fields that
+    were given twice. Raises StatusError 400, and 422 for another kind of custom object."""
+    if obj is None and not kind.custom:
+        obj = {}
     if not isinstance(obj, dict):
         raise cannot_be_handled(
-            kind, f"json: cannot unmarshal {_json_type(obj)} into Go value of type map[string]interface {{}}"
+            kind, f"json: cannot unmarshal {json_type(obj)} into Go value of type map[string]interface {{}}"
         )
-    api_version, name = obj.get("apiVersion"), obj.get("kind")
-    if not name:
-        if api_version or kind.custom:
-            raise bad_request(f"Object 'Kind' is missing in '{_short(obj)}'")
-    elif name != kind.kind or api_version != kind.api_version:
-        _check_type(kind, api_version, name)
+    check_type(kind, obj)
     try:
         decoded, unknown = compile_decoder(kind.schema)(obj)
     except DecodeError as error:
         raise cannot_be_handled(kind, str(error)) from error
     if unknown or duplicates:
-        report_leftovers(kind, unknown, duplicates or [], options)
+        texts = leftovers(unknown, duplicates, options)
+        if texts:
+            raise cannot_be_handled(kind, texts)
+    return typed(kind, decoded)
+
+
+def typed(kind: Kind, decoded: Object) -> Object:
+    """A decoded object with kind, apiVersion and at least empty metadata."""
     decoded["kind"], decoded["apiVersion"] = kind.kind, kind.api_version
-    metadata = decoded.get("metadata")
-    if metadata is None:
+    if decoded.get("metadata") is None:
         decoded["metadata"] = {}
     return decoded
 
 
-def _check_type(kind: Kind, api_version: Any, name: Any) -> None:
+def check_type(kind: Kind, obj: Object) -> None:
+    """What is missing of kind and apiVersion is taken for granted for built-in kinds, as Kubernetes does."""
+    api_version, name = obj.get("apiVersion"), obj.get("kind")
+    if name == kind.kind and api_version == kind.api_version:
+        return
+    if kind.custom:
+        _check_custom_type(kind, obj, api_version, name)
+        return
+    if any(given is not None and not isinstance(given, str) for given in (api_version, name)):
+        wrong = json_type(name if isinstance(api_version, (str, type(None))) else api_version)
+        raise unrecognized(kind, obj, f"json: cannot unmarshal {wrong} into Go value of type string")
+    api_version, name = api_version or kind.api_version, name or kind.kind
+    if name == kind.kind and api_version == kind.api_version:
+        return
+    group, _, version = api_version.rpartition("/")
+    sent = f'{name} in version "{version}" cannot be handled as a {kind.kind}'
+    if definition_name(group, version, name) is None:
+        raise bad_request(f'{sent}: no kind "{name}" is registered for version "{api_version}" {SCHEME}')
+    if name == kind.kind:
+        raise wrong_version(kind, api_version)
+    internal = kind.group.partition(".")[0] or "core"
+    raise bad_request(f"{sent}: converting ({version}.{name}) to ({internal}.{kind.kind}): unknown conversion")
+
+
+def _check_custom_type(kind: Kind, obj: Object, api_version: Any, name: Any) -> None:
+    for field, given in (("Kind", name), ("apiVersion", api_version)):
+        if not isinstance(given, str) or not given:
+            raise bad_request(f"Object '{field}' is missing in '{orjson.dumps(obj).decode()[:1000]}'")
     if api_version != kind.api_version:
-        raise bad_request(
-            f"the API version in the data ({api_version or ''}) does not match the expected API version ({kind.api_version})"
-        )
-    raise bad_request(
-        f'{name} in version "{kind.version}" cannot be handled as a {kind.kind}: '
-        f"converting ({api_version}, Kind={name}) to ({kind.gvk}): unknown conversion"
-        if not kind.custom
-        else f"{name} in version {api_version!r} does not match the expected kind {kind.kind}"
+        raise wrong_version(kind, api_version)
+    found = [errors.FieldError.invalid("kind", name, f"must be {kind.kind}")]
+    metadata = obj.get("metadata")
+    raise errors.invalid(
+        kind.group, kind.kind, str(metadata.get("name", "")) if isinstance(metadata, dict) else "", found
+    )
+
+
+def wrong_version(kind: Kind, api_version: str) -> StatusError:
+    return bad_request(
+        f"the API version in the data ({api_version}) does not match the expected API version ({kind.api_version})"
     )
 
 
@@ -55,27 +96,29 @@ def cannot_be_handled(kind: Kind, why: str) -> StatusError:
     return bad_request(f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: {why}')
 
 
-def report_leftovers(kind: Kind, unknown: list[str], duplicates: list[str], options: Options) -> None:
-    """Unknown and duplicate fields: an error when Strict, a warning header when Warn, nothing when Ignore."""
+def unrecognized(kind: Kind | GroupVersionKind, body: Any, why: str) -> StatusError:
+    """A body of which not even the type can be read."""
+    data = body if isinstance(body, bytes) else orjson.dumps(body)
+    shown = data[:30].decode("utf-8", "replace") if data.startswith(b"{") else data[:30].hex()
+    shown = f"{shown} ..." if len(data) > 30 else shown or "<empty>"
+    return bad_request(f"the object provided is unrecognized (must be of type {kind.kind}): {why} ({shown})")
+
+
+def leftovers(unknown: Sequence[str], duplicates: Sequence[str], options: Options) -> str:
+    """Unknown and duplicate fields: the text of an error when Strict; else "", with warnings when Warn."""
     if options.field_validation == "Ignore":
-        return
-    texts = [f'unknown field "{path}"' for path in unknown] + [f'duplicate field "{path}"' for path in duplicates]
+        return ""
+    texts = [*(f'unknown field "{path}"' for path in unknown), *duplicates]
     if options.field_validation == "Strict":
-        raise cannot_be_handled(kind, "strict decoding error: " + ", ".join(texts))
+        return "strict decoding error: " + ", ".join(texts) if texts else ""
     options.warnings.extend(texts)
+    return ""
 
 
-def _json_type(value: Any) -> str:
-    if isinstance(value, list):
-        return "array"
-    if isinstance(value, str):
-        return "string"
+def json_type(value: Any) -> str:
+    if value is None:
+        return "null"
     if isinstance(value, bool):
         return "bool"
-    return "number"
-
-
-def _short(obj: Object) -> str:
-    import orjson
-
-    return orjson.dumps(obj).decode()[:200]
+    names: dict[type, str] = {list: "array", dict: "object", str: "string"}
+    return names.get(type(value), "number")

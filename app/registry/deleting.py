@@ -33,7 +33,8 @@ def mark_deleted(kind: Kind, old: Object, options: DeleteOptions, now: str) -> O
     else:
         marked = dict(metadata)
         marked["deletionTimestamp"] = rfc3339(time.time() + grace) if grace else now
-        marked["deletionGracePeriodSeconds"] = grace
+        if kind.resource != "namespaces":  # they end by their finalizers alone
+            marked["deletionGracePeriodSeconds"] = grace
         if kind.strategy.generation_fields is not None and marked.get("generation"):
             marked["generation"] += 1
     if finalizers:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import Any, Literal, NamedTuple
 
+import orjson
+
 from app.catalog.kind import Kind
 from app.core import errors
 from app.core.clock import rfc3339
 from app.machinery import apply as server_side_apply
 from app.machinery import jsonpatch, mergepatch, strategicpatch
+from app.machinery.decode import DecodeError, compile_decoder
 
 from .context import Options
-from .decoding import decode_object
+from .decoding import check_type, decode_object, leftovers, typed
 
 Object = dict[str, Any]
 
@@ -28,23 +31,57 @@ def patched(kind: Kind, old: Object, patch: Patch, options: Options, subresource
     """The new object, the resourceVersion that the patch itself insists on, and whether managedFields are already right."""
     if patch.type == "apply":
         new = _applied(kind, old, patch, options, subresource)
-        locked = (patch.document.get("metadata") or {}).get("resourceVersion") or ""
-        return new, locked, True
+        locked = new["metadata"].get("resourceVersion") if "resourceVersion" in _metadata(patch.document) else ""
+        return new, locked or "", True
+    result = merged(old, patch, kind)
+    check_type(kind, result)
     try:
-        if patch.type == "json":
-            result = jsonpatch.apply(old, patch.document)
-        elif patch.type == "merge":
-            result = mergepatch.apply(old, patch.document)
-        else:
-            result = strategicpatch.apply(old, patch.document, kind.schema)
-    except jsonpatch.PatchFailed as error:
-        raise errors.StatusError(422, "Invalid", str(error)) from error
-    except ValueError as error:
-        raise errors.bad_request(str(error)) from error
-    new = decode_object(kind, result, options, list(patch.duplicates))
+        new, unknown = compile_decoder(kind.schema)(result)
+    except DecodeError as error:
+        raise _invalid(result, str(error)) from error
+    if unknown or patch.duplicates:
+        texts = leftovers(unknown, patch.duplicates, options)
+        if texts:
+            raise _invalid(result, texts)
+    new = typed(kind, new)
     version = new["metadata"].get("resourceVersion")
     locked = version if version and version != old["metadata"].get("resourceVersion") else ""
     return new, locked, False
+
+
+def merged(old: Object, patch: Patch, kind: Kind | None) -> Object:
+    """``old`` changed by a patch that is not an apply, not decoded yet. Raises StatusError 400, 413, 422."""
+    try:
+        if patch.type == "json":
+            result = jsonpatch.apply(old, patch.document)
+        elif patch.type == "strategic" and kind is not None:
+            result = strategicpatch.apply(old, patch.document, kind.schema)
+        else:
+            result = mergepatch.apply(old, patch.document)
+    except jsonpatch.PatchFailed as error:
+        raise errors.StatusError(422, "Invalid", str(error), {}) from error
+    except jsonpatch.TooManyOperations as error:
+        raise errors.StatusError(413, "RequestEntityTooLarge", str(error)) from error
+    except strategicpatch.PatchError as error:
+        if getattr(error, "code", 400) == 400:
+            raise errors.bad_request(str(error)) from error
+        raise errors.StatusError(422, "Invalid", str(error), {}) from error
+    except ValueError as error:
+        raise errors.bad_request(str(error)) from error
+    if not isinstance(result, dict):
+        raise errors.bad_request("the patched document is not an object")
+    return result
+
+
+def _metadata(document: Any) -> Object:
+    metadata = document.get("metadata") if isinstance(document, dict) else None
+    return metadata if isinstance(metadata, dict) else {}
+
+
+def _invalid(result: Object, why: str) -> errors.StatusError:
+    """422 with the patched document in it."""
+    found = errors.FieldError.invalid("patch", orjson.dumps(result).decode(), why)
+    return errors.invalid("", "", "", [found])
 
 
 def _applied(kind: Kind, old: Object, patch: Patch, options: Options, subresource: str) -> Object:
@@ -64,32 +101,38 @@ def _applied(kind: Kind, old: Object, patch: Patch, options: Options, subresourc
 
 def new_from_apply(kind: Kind, namespace: str, name: str, patch: Patch, options: Options) -> Object:
     """Server-side apply of an object that does not exist."""
-    config = _config(kind, patch, options)
-    metadata = config.get("metadata") or {}
+    metadata = _metadata(patch.document)
     if metadata.get("uid"):
         why = f"uid mismatch: the provided object specified uid {metadata['uid']}, and no existing object was found"
         raise errors.conflict(kind.group, kind.plural, name, why)
-    if metadata.get("name", name) != name:
-        raise errors.bad_request(
-            f"the name of the object ({metadata['name']}) does not match the name on the URL ({name})"
-        )
     empty: Object = {"kind": kind.kind, "apiVersion": kind.api_version, "metadata": {"name": name}}
     if kind.namespaced:
         empty["metadata"]["namespace"] = namespace
     obj = _applied(kind, empty, patch, options, "")
+    if obj["metadata"].get("name") != name:
+        raise wrong_name(obj, name)
     obj["metadata"].pop("resourceVersion", None)
     return obj
 
 
+def wrong_name(obj: Object, name: str) -> errors.StatusError:
+    given = obj["metadata"].get("name", "")
+    return errors.bad_request(f"the name of the object ({given}) does not match the name on the URL ({name})")
+
+
 def _config(kind: Kind, patch: Patch, options: Options) -> Object:
-    config = patch.document
+    """The configuration as sent; what of it fits no field is the business of apply itself."""
+    config = {} if patch.document is None else patch.document
     if not isinstance(config, dict):
         raise errors.bad_request("error decoding YAML: the apply configuration must be an object")
-    if (config.get("metadata") or {}).get("managedFields"):
-        raise errors.bad_request("metadata.managedFields must be nil")
-    if not options.manager:
-        found = [errors.FieldError.required("fieldManager", "is required for apply patch")]
-        raise errors.invalid("meta.k8s.io", "PatchOptions", "", found)
-    # decoded once only to report unknown fields; what is applied is exactly what was sent
-    decode_object(kind, config, options, list(patch.duplicates))
+    api_version, name = config.get("apiVersion") or "", config.get("kind") or ""
+    if api_version != kind.api_version or name != kind.kind:
+        group, _, version = str(api_version).rpartition("/")
+        raise errors.bad_request(f"invalid object type: {group}/{version}, Kind={name}")
+    if not isinstance(config.get("metadata", {}), (dict, type(None))):
+        raise errors.bad_request("metadata must be an object")
+    if patch.duplicates:
+        texts = leftovers((), patch.duplicates, options)
+        if texts:
+            raise errors.bad_request(f"error decoding YAML: {texts}")
     return config

@@ -19,7 +19,7 @@ from app.store.interface import Guard, Write
 from app.watch import Entry
 
 from .allocation import NOTHING, ServiceAllocator
-from .codec import encode_body, stored_form
+from .codec import encode_body, same_object, stored_form
 from .context import Change, Options
 
 Object = dict[str, Any]
@@ -36,8 +36,13 @@ def prepare_create(
     options: Options,
     namespace_guard: Guard | None,
     allocator: ServiceAllocator | None = None,
+    *,
+    tracked: bool = False,
 ) -> Change:
-    """``obj`` is decoded and belongs to us; it is changed in place. ``namespace_guard`` holds the namespace alive."""
+    """``obj`` is decoded and belongs to us; it is changed in place. ``namespace_guard`` holds the namespace alive.
+
+    ``tracked``: its managedFields are already right (server-side apply computed them).
+    """
     strategy = kind.strategy
     metadata = obj["metadata"]
     if metadata.get("resourceVersion"):
@@ -56,20 +61,21 @@ def prepare_create(
     for owned in ("deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "generation", "resourceVersion"):
         metadata.pop(owned, None)
     strategy.default(obj)
-    mutate(kind, "CREATE", obj, None, options.user)
     if strategy.status and "status" in obj and "status" in kind.subresources and not options.whole:
         _reset_status(kind, obj)
+    if not tracked:
+        _track(kind, None, obj, options, "")  # what the server fills in from here on belongs to nobody
+    mutate(kind, "CREATE", obj, None, options.user)
     if strategy.generation_fields is not None:
         metadata["generation"] = 1
     strategy.prepare_for_create(obj)
-    extra = allocator.allocate(obj, None) if allocator is not None else NOTHING
     found = validate_object_meta(obj, kind.namespaced, strategy.name_rule or dns1123_subdomain)
     found.extend(strategy.validate(obj))
     if found:
         raise errors.invalid(kind.group, kind.kind, metadata.get("name", ""), found)
+    extra = allocator.allocate(obj, None) if allocator is not None else NOTHING
     admit(kind, "CREATE", obj, None, options.user)
     options.warnings.extend(strategy.warnings(obj))
-    _track(kind, None, obj, options, "")
     key = key_of(kind, namespace, metadata["name"])
     body = encode_body(stored_form(kind, obj))
     guards = (Guard(key, absent=True),) if namespace_guard is None else (Guard(key, absent=True), namespace_guard)
@@ -118,9 +124,12 @@ def prepare_update(
         metadata.setdefault("namespace", was.get("namespace", ""))
     if subresource == "status":
         _only_status(kind, old, new)
+        metadata = new["metadata"]
     elif "status" in kind.subresources and strategy.status and not options.whole:
         _keep(old, new, "status")
     strategy.default(new)
+    if not tracked:
+        _track(kind, old, new, options, subresource)
     mutate(kind, "UPDATE", new, old, options.user)
     extra = NOTHING
     if subresource != "status":
@@ -135,21 +144,16 @@ def prepare_update(
     if found:
         raise errors.invalid(kind.group, kind.kind, name, found)
     admit(kind, "UPDATE", new, old, options.user)
-    if not tracked:
-        _track(kind, old, new, options, subresource)
     key = existing.key
+    metadata["resourceVersion"] = was["resourceVersion"]
+    gone = _is_released(kind, metadata, new)
+    if not gone and same_object(new, old):
+        return Change((), (), encode_body(stored_form(kind, new)), unchanged=True)
     body = encode_body(stored_form(kind, new))
     guard = Guard(key, revision=existing.revision)
-    if (
-        metadata.get("deletionTimestamp")
-        and not metadata.get("finalizers")
-        and not metadata.get("deletionGracePeriodSeconds")
-    ):
-        if not _held_by_spec(kind, new):
-            released = allocator.release(old).writes if allocator is not None else ()
-            return Change((guard,), (Write(key, None, was["uid"], last=body), *released), body, deleted=True)
-    if encode_body(stored_form(kind, old)) == body:
-        return Change((), (), body, unchanged=True)
+    if gone:
+        released = allocator.release(old).writes if allocator is not None else ()
+        return Change((guard,), (Write(key, None, was["uid"], last=body), *released), body, deleted=True)
     terminating = bool(metadata.get("deletionTimestamp"))
     write = Write(key, body, was["uid"], terminating=terminating)
     return Change((guard, *extra.guards), (write, *extra.writes), body)
@@ -162,8 +166,13 @@ def prepare_removal(existing: Entry) -> Change:
     return Change((guard,), (Write(existing.key, None, existing.meta.uid, last=last),), last, deleted=True)
 
 
-def _held_by_spec(kind: Kind, obj: Object) -> bool:
-    return kind.resource == "namespaces" and bool((obj.get("spec") or {}).get("finalizers"))
+def _is_released(kind: Kind, metadata: Object, obj: Object) -> bool:
+    """Whether an object that is being deleted is held by nothing any more."""
+    if not metadata.get("deletionTimestamp") or metadata.get("finalizers"):
+        return False
+    if metadata.get("deletionGracePeriodSeconds"):
+        return False
+    return not (kind.resource == "namespaces" and (obj.get("spec") or {}).get("finalizers"))
 
 
 def _track(kind: Kind, old: Object | None, new: Object, options: Options, subresource: str) -> None:

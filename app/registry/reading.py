@@ -33,6 +33,7 @@ class ListOptions(NamedTuple):
     token: str = ""  # "continue"
     resource_version: str = ""
     match: str = ""  # resourceVersionMatch
+    send_initial: bool = False  # sendInitialEvents was given: only watches may
 
 
 class Page(NamedTuple):
@@ -65,7 +66,10 @@ def _field_test(kind: Kind, requirement: FieldRequirement) -> Matches:
         return lambda entry: holds(entry.key.namespace)
     getter = kind.selectable_fields.get(field)
     if getter is None:
-        raise errors.bad_request(f"field label not supported: {field}")
+        if kind.custom or kind.selectable_fields:
+            raise errors.bad_request(f"field label not supported: {field}")
+        known = '"metadata.name", "metadata.namespace"' if kind.namespaced else '"metadata.name"'
+        raise errors.bad_request(f'"{field}" is not a known field selector: only {known}')
     return lambda entry: holds(getter(decode_entry(kind, entry)))
 
 
@@ -76,6 +80,8 @@ async def list_page(cache: Cache, kind: Kind, options: ListOptions) -> Page:
     resource = cache.resource(kind.resource)
     after: str | None = None
     if options.token:
+        if options.resource_version not in ("", "0"):
+            raise errors.bad_request("specifying resource version is not allowed when using continue")
         revision, after = decode_token(options.token)
         if revision < 0:
             await _barrier(cache)
@@ -142,6 +148,9 @@ async def _at(cache: Cache, kind: Kind, revision: int, namespace: str, after: st
 
 def check_match(options: ListOptions) -> None:
     """resourceVersionMatch is only allowed where it means something (internalversion/validation)."""
+    if options.send_initial:
+        found = [errors.FieldError.forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list")]
+        raise errors.invalid("meta.k8s.io", "ListOptions", "", found)
     if not options.match:
         return
     field, name = "resourceVersionMatch", options.match
@@ -150,7 +159,8 @@ def check_match(options: ListOptions) -> None:
     elif not options.resource_version:
         why = "resourceVersionMatch is forbidden unless resourceVersion is provided"
     elif name not in ("Exact", "NotOlderThan"):
-        found = [errors.FieldError.not_supported(field, name, ["Exact", "NotOlderThan", ""])]
+        supported = 'supported values: "Exact", "NotOlderThan", ""'
+        found = [errors.FieldError("FieldValueNotSupported", field, name, supported)]
         raise errors.invalid("meta.k8s.io", "ListOptions", "", found)
     elif name == "Exact" and options.resource_version == "0":
         why = 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'
@@ -160,11 +170,11 @@ def check_match(options: ListOptions) -> None:
 
 
 def _number(text: str) -> int:
-    if not text.isascii() or not text.isdigit():
+    if not text.isascii() or not text.isdigit() or len(text) > 18:
         found = errors.FieldError.invalid(
             "resourceVersion", text, 'strconv.ParseUint: parsing "' + text + '": invalid syntax'
         )
-        raise errors.bad_request(str(found))
+        raise errors.bad_request(f"invalid resource version: {found}")
     return int(text)
 
 
@@ -198,7 +208,7 @@ def decode_token(token: str) -> tuple[int, str]:
         raw = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
         revision, start = int(raw["rv"]), str(raw["start"])
     except (ValueError, KeyError, TypeError) as error:
-        raise errors.bad_request(f"continue key is not valid: {error}") from error
+        raise errors.bad_request(f"invalid continue token: continue key is not valid: {error}") from error
     return revision, start.removesuffix("\x00")
 
 

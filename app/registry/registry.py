@@ -25,6 +25,8 @@ from .deleting import mark_deleted
 from .prepare import prepare_create, prepare_removal, prepare_update
 
 Object = dict[str, Any]
+# (current entry, current object) -> (new object, whether its managedFields are already right)
+Build = Callable[[Entry, Object], tuple[Object, bool]]
 GENERATE_NAME_ATTEMPTS = 8
 CONFLICT_RETRIES = 5
 UNDELETABLE = frozenset({"default", "kube-system", "kube-public"})
@@ -96,19 +98,23 @@ class Registry:
         self, kind: Kind, namespace: str, name: str, obj: Object, options: Options, subresource: str = ""
     ) -> Entry:
         """Replaces an object by ``obj``. With a resourceVersion only if it is still at that one, else unconditionally."""
+        existing = await self.current(kind, namespace, name)
         wanted = obj["metadata"].get("resourceVersion")
-        if wanted in (None, "", "0") and not kind.strategy.unconditional_update:
+        if wanted == "0":
+            wanted = None
+        if not wanted and not kind.strategy.unconditional_update:
             found = [errors.FieldError.invalid("metadata.resourceVersion", 0, "must be specified for an update")]
-            raise errors.invalid(kind.group, kind.kind, name, found)
-
-        def replaced(current: Object) -> Object:
-            if wanted and wanted != current["metadata"]["resourceVersion"]:
-                raise errors.conflict(kind.group, kind.plural, name)
-            return copy_object(obj)
-
-        if wanted and wanted != str((await self.current(kind, namespace, name)).revision):
+            raise errors.invalid(kind.group, kind.plural, name, found)
+        if wanted and wanted != str(existing.revision):
             await self.barrier()  # the caller may have seen more than we have
-        return await self.modify(kind, namespace, name, replaced, options, subresource)
+        pristine = None if wanted else orjson.dumps(obj)
+
+        def replaced(current: Entry, old: Object) -> tuple[Object, bool]:
+            if wanted and wanted != old["metadata"]["resourceVersion"]:
+                raise errors.conflict(kind.group, kind.plural, name)
+            return (obj if pristine is None else orjson.loads(pristine)), False
+
+        return await self._change(kind, namespace, name, replaced, options, subresource)
 
     async def modify(
         self,
@@ -120,12 +126,46 @@ class Registry:
         subresource: str = "",
     ) -> Entry:
         """Writes what ``compute`` makes of the current object (a fresh dict); computed again when somebody was faster."""
+
+        def computed(existing: Entry, old: Object) -> tuple[Object, bool]:
+            return compute(decode_entry(kind, existing)), False
+
+        return await self._change(kind, namespace, name, computed, options, subresource)
+
+    async def patch(
+        self, kind: Kind, namespace: str, name: str, patch: patching.Patch, options: Options, subresource: str = ""
+    ) -> tuple[Entry, bool]:
+        """Returns the entry and whether server-side apply created it."""
+
+        def patched(existing: Entry, old: Object) -> tuple[Object, bool]:
+            new, locked, tracked = patching.patched(kind, old, patch, options, subresource)
+            if locked and locked != str(existing.revision):
+                raise errors.conflict(kind.group, kind.plural, name)
+            if new["metadata"].get("name") != name:
+                raise patching.wrong_name(new, name)
+            return new, tracked
+
+        if patch.type == "apply" and not subresource:
+            try:
+                await self.current(kind, namespace, name)
+            except errors.StatusError as error:
+                if not error.is_not_found:
+                    raise
+                obj = patching.new_from_apply(kind, namespace, name, patch, options)
+                return await self._create_applied(kind, namespace, obj, options), True
+        return await self._change(kind, namespace, name, patched, options, subresource), False
+
+    async def _change(
+        self, kind: Kind, namespace: str, name: str, build: Build, options: Options, subresource: str
+    ) -> Entry:
+        """Commits what ``build`` makes of the current object, again and again while others are faster."""
+        allocator = self.allocators.get(kind.resource)
         for _ in range(CONFLICT_RETRIES + 1):
             existing = await self.current(kind, namespace, name)
             old = decode_entry(kind, existing)
-            new = compute(decode_entry(kind, existing))
+            new, tracked = build(existing, old)
             change = prepare_update(
-                kind, existing, old, new, options, subresource, allocator=self.allocators.get(kind.resource)
+                kind, existing, old, new, options, subresource, tracked=tracked, allocator=allocator
             )
             try:
                 return await self.commit(change, options.dry_run, existing)
@@ -135,57 +175,9 @@ class Registry:
                 await self.barrier()
         raise errors.conflict(kind.group, kind.plural, name)
 
-    async def patch(
-        self, kind: Kind, namespace: str, name: str, patch: patching.Patch, options: Options, subresource: str = ""
-    ) -> tuple[Entry, bool]:
-        """Returns the entry and whether server-side apply created it."""
-        for _ in range(CONFLICT_RETRIES + 1):
-            try:
-                existing = await self.current(kind, namespace, name)
-            except errors.StatusError as error:
-                if patch.type == "apply" and error.is_not_found and not subresource:
-                    obj = patching.new_from_apply(kind, namespace, name, patch, options)
-                    return await self._create_applied(kind, namespace, obj, patch, options), True
-                raise
-            old = decode_entry(kind, existing)
-            new, locked, tracked = patching.patched(kind, old, patch, options, subresource)
-            if locked and locked != str(existing.revision):
-                raise errors.conflict(kind.group, kind.plural, name)
-            if new["metadata"].get("name") != name:
-                raise errors.bad_request(
-                    f"the name of the object ({new['metadata'].get('name', '')}) does not match the name on the URL ({name})"
-                )
-            change = prepare_update(
-                kind,
-                existing,
-                old,
-                new,
-                options,
-                subresource,
-                tracked=tracked,
-                allocator=self.allocators.get(kind.resource),
-            )
-            try:
-                return await self.commit(change, options.dry_run, existing), False
-            except GuardFailed as failed:
-                if failed.guard.key != existing.key:
-                    raise await self._guard_error(kind, namespace, failed, name) from failed
-                if locked:
-                    raise errors.conflict(kind.group, kind.plural, name) from failed
-                await self.barrier()
-        raise errors.conflict(kind.group, kind.plural, name)
-
-    async def _create_applied(
-        self, kind: Kind, namespace: str, obj: Object, patch: patching.Patch, options: Options
-    ) -> Entry:
-        managed = obj["metadata"].pop("managedFields", None)
+    async def _create_applied(self, kind: Kind, namespace: str, obj: Object, options: Options) -> Entry:
         guard = await self._namespace_guard(kind, namespace, obj)
-        change = prepare_create(kind, namespace, obj, options, guard, self.allocators.get(kind.resource))
-        if managed is not None:
-            obj["metadata"]["managedFields"] = managed
-            write = change.writes[0]
-            body = encode_body(stored_form(kind, obj))
-            change = change._replace(writes=(write._replace(body=body),), body=body)
+        change = prepare_create(kind, namespace, obj, options, guard, self.allocators.get(kind.resource), tracked=True)
         try:
             return await self.commit(change, options.dry_run)
         except GuardFailed as failed:
@@ -196,15 +188,7 @@ class Registry:
         for _ in range(CONFLICT_RETRIES + 1):
             existing = await self.current(kind, namespace, name)
             meta = existing.meta
-            if options.uid and options.uid != meta.uid:
-                why = f"Precondition failed: UID in precondition: {options.uid}, UID in object meta: {meta.uid}"
-                raise errors.conflict(kind.group, kind.plural, name, why)
-            if options.resource_version and options.resource_version != str(existing.revision):
-                why = (
-                    f"Precondition failed: ResourceVersion in precondition: {options.resource_version}, "
-                    f"ResourceVersion in object meta: {existing.revision}"
-                )
-                raise errors.conflict(kind.group, kind.plural, name, why)
+            check_preconditions(kind, existing, options)
             if kind.resource == "namespaces" and name in UNDELETABLE:
                 raise errors.forbidden("", "namespaces", name, "this namespace may not be deleted")
             old = decode_entry(kind, existing)
@@ -349,6 +333,17 @@ def namespace_terminating(kind: Kind, namespace: str, name: str) -> errors.Statu
     return error
 
 
-def copy_object(obj: Object) -> Object:
-    """A deep copy of plain JSON (7 times faster than copy.deepcopy)."""
-    return orjson.loads(orjson.dumps(obj))
+def check_preconditions(kind: Kind, existing: Entry, options: DeleteOptions) -> None:
+    if options.uid and options.uid != existing.meta.uid:
+        why = (
+            f"the UID in the precondition ({options.uid}) does not match the UID in record ({existing.meta.uid}). "
+            "The object might have been deleted and then recreated"
+        )
+    elif options.resource_version and options.resource_version != str(existing.revision):
+        why = (
+            f"the ResourceVersion in the precondition ({options.resource_version}) does not match the ResourceVersion "
+            f"in record ({existing.revision}). The object might have been modified"
+        )
+    else:
+        return
+    raise errors.conflict(kind.group, kind.kind, existing.key.name, why)

@@ -6,17 +6,13 @@ from typing import Any
 
 from app.catalog.kind import Kind
 from app.core import errors, selectors
-from app.watch import Entry
-
-from .codec import decode_entry
 
 Object = dict[str, Any]
 
 
-def scale_of(kind: Kind, entry: Entry) -> Object:
+def scale_of(kind: Kind, obj: Object) -> Object:
     """The Scale object of a workload."""
     assert kind.scale is not None
-    obj = decode_entry(kind, entry)
     metadata = obj["metadata"]
     view = {
         k: metadata[k] for k in ("name", "namespace", "uid", "resourceVersion", "creationTimestamp") if k in metadata
@@ -39,19 +35,22 @@ def with_replicas(kind: Kind, obj: Object, scale: Object) -> Object:
     assert kind.scale is not None
     replicas = (scale.get("spec") or {}).get("replicas", 0)
     name = obj["metadata"]["name"]
-    if not isinstance(replicas, int) or isinstance(replicas, bool):
-        raise errors.bad_request('Scale in version "v1" cannot be handled as a Scale: spec.replicas must be an integer')
     if replicas < 0:
         found = [errors.FieldError.invalid("spec.replicas", replicas, "must be greater than or equal to 0")]
         raise errors.invalid("autoscaling", "Scale", name, found)
     version = (scale.get("metadata") or {}).get("resourceVersion")
     if version and version != obj["metadata"]["resourceVersion"]:
         raise errors.conflict(kind.group, kind.plural, name)
-    parent, path = obj, kind.scale.spec_replicas.strip(".").split(".")
+    parent, path = obj, replicas_path(kind)
     for step in path[:-1]:
         parent = parent.setdefault(step, {})
     parent[path[-1]] = replicas
     return obj
+
+
+def replicas_path(kind: Kind) -> list[str]:
+    assert kind.scale is not None
+    return kind.scale.spec_replicas.strip(".").split(".")
 
 
 def _lookup(obj: Any, path: str) -> Any:

@@ -44,7 +44,9 @@ _decode_outline = msgspec.json.Decoder(_Outline).decode
 
 
 def with_revision(body: bytes, revision: int) -> bytes:
-    """Splices ``metadata.resourceVersion`` into a stored body."""
+    """Splices ``metadata.resourceVersion`` into a stored body. Revision 0 is an object that was never stored: it has none."""
+    if not revision:
+        return body
     separator = b'"' if body[_HEAD : _HEAD + 1] == b"}" else b'",'
     return b'{"metadata":{"resourceVersion":"%d%b%b' % (revision, separator, body[_HEAD:])
 

@@ -20,6 +20,7 @@ from app.catalog.catalog import load_catalog
 from app.identity.certificates import issue
 from app.identity.keys import Keys, shared_keys
 from app.identity.kubeconfig import write_kubeconfig, write_private
+from app.identity.tokens import Tokens
 from app.reconcile.karmada.rooms import TransportFor
 from app.registry import Registry
 from app.registry.bootstrap import bootstrap
@@ -68,7 +69,8 @@ class Process:
         app: ObjectsApp | None = None
         async with asyncio.TaskGroup() as tasks:
             if self.settings.role != "workers":
-                app = ObjectsApp(registry, build_shell({"storage": self._storage_check(store)}))
+                tokens = Tokens(keys.service_accounts)
+                app = ObjectsApp(registry, build_shell({"storage": self._storage_check(store)}), tokens=tokens)
                 server = self._server(app, keys)
                 tasks.create_task(server.serve(sockets=None))
                 await _started(server)

@@ -1,0 +1,130 @@
+"""``…/scale`` over HTTP: reading and changing the number of replicas without the rest of the object."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+
+from app.catalog.kind import Kind
+from app.catalog.protobuf import codec
+from app.catalog.tables import schema_of
+from app.core import errors
+from app.core.resources import GroupVersionKind
+from app.machinery import protobuf
+from app.machinery.decode import DecodeError, compile_decoder
+from app.registry import Registry
+from app.registry.decoding import SCHEME
+from app.registry.patching import Patch, merged
+from app.registry.scale import replicas_path, scale_of, with_replicas
+from app.watch import Entry
+
+from . import objects
+from .bodies import decode_json, decode_protobuf, decode_yaml
+from .negotiation import PROTOBUF, accepted
+from .request import Request
+from .responses import Response, to_yaml
+
+Object = dict[str, Any]
+SCALE = GroupVersionKind("autoscaling", "v1", "Scale")
+
+
+async def scale(registry: Registry, kind: Kind, request: Request) -> Response:
+    target = request.target
+    assert target is not None
+    if kind.scale is None:
+        raise errors.page_not_found()
+    if request.method == "GET":
+        await registry.barrier()
+        return _answer(kind, registry.entry(kind, target.namespace, target.name), request)
+    options = request.options()
+    if request.method == "PATCH" and objects.PATCH_TYPES.get(request.media_type) == "apply":
+        patch = _as_apply(kind, objects.patch_of(kind, request))
+        entry, _ = await registry.patch(kind, target.namespace, target.name, patch, options, "scale")
+        return _answer(kind, entry, request)
+    change = _replaced(kind, request) if request.method == "PUT" else _patched(kind, request)
+    entry = await registry.modify(kind, target.namespace, target.name, change, options, "scale")
+    return _answer(kind, entry, request)
+
+
+def _replaced(kind: Kind, request: Request) -> Callable[[Object], Object]:
+    if request.media_type == PROTOBUF:
+        document = decode_protobuf(request.body)
+    elif request.media_type == "application/yaml":
+        document = decode_yaml(request.body, SCALE).value
+    else:
+        document = decode_json(request.body, SCALE, False).value
+    try:
+        decoded = decode_scale(document)
+    except DecodeError as error:
+        raise errors.bad_request(f'Scale in version "v1" cannot be handled as a Scale: {error}') from error
+    target = request.target
+    assert target is not None
+    objects.check_names(decoded, target.name, target.namespace)
+    return lambda obj: with_replicas(kind, obj, decoded)
+
+
+def _patched(kind: Kind, request: Request) -> Callable[[Object], Object]:
+    patch = objects.patch_of(kind, request)
+
+    def changed(obj: Object) -> Object:
+        view = scale_of(kind, obj)
+        before = view["metadata"].get("resourceVersion")
+        result = merged(view, patch, None)  # a Scale has no lists: strategic merge and merge are the same
+        try:
+            new = decode_scale(result)
+        except DecodeError as error:
+            found = errors.FieldError.invalid("patch", orjson.dumps(result).decode(), str(error))
+            raise errors.invalid("", "", "", [found]) from error
+        if new["metadata"].get("resourceVersion") == before:
+            new["metadata"].pop("resourceVersion", None)
+        return with_replicas(kind, obj, new)
+
+    return changed
+
+
+def _as_apply(kind: Kind, patch: Patch) -> Patch:
+    """An applied Scale as an applied workload: the same field under its own path, so that its owner is found there."""
+    config = patch.document
+    if not isinstance(config, dict) or (config.get("apiVersion"), config.get("kind")) != ("autoscaling/v1", "Scale"):
+        given = config if isinstance(config, dict) else {}
+        group, _, version = str(given.get("apiVersion") or "").rpartition("/")
+        raise errors.bad_request(f"invalid object type: {group}/{version}, Kind={given.get('kind') or ''}")
+    try:
+        decoded = decode_scale(config)
+    except DecodeError as error:
+        raise errors.bad_request(f'Scale in version "v1" cannot be handled as a Scale: {error}') from error
+    workload: Object = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": config.get("metadata") or {}}
+    if "replicas" in (config.get("spec") or {}):
+        path = replicas_path(kind)
+        parent = workload
+        for step in path[:-1]:
+            parent = parent.setdefault(step, {})
+        parent[path[-1]] = (decoded.get("spec") or {}).get("replicas", 0)
+    return patch._replace(document=workload)
+
+
+def decode_scale(document: Any) -> Object:
+    """Raises DecodeError, StatusError 400 for another type."""
+    if isinstance(document, dict) and document.get("kind") not in (None, "", "Scale"):
+        name, api_version = document["kind"], document.get("apiVersion") or ""
+        version = str(api_version).rpartition("/")[2]
+        why = f'no kind "{name}" is registered for version "{api_version}" {SCHEME}'
+        raise errors.bad_request(f'{name} in version "{version}" cannot be handled as a Scale: {why}')
+    decoded = compile_decoder(schema_of("io.k8s.api.autoscaling.v1.Scale"))(document)[0]
+    decoded["metadata"] = decoded.get("metadata") or {}
+    return decoded
+
+
+def _answer(kind: Kind, entry: Entry, request: Request) -> Response:
+    from app.registry.codec import decode_entry
+
+    view = scale_of(kind, decode_entry(kind, entry))
+    accept = accepted(request.header(b"accept"), True)
+    if accept.encoding == "protobuf" and not accept.form:
+        found = codec(*SCALE)
+        assert found is not None
+        return Response(200, protobuf.envelope("autoscaling/v1", "Scale", found.encode(view)), accept.content_type)
+    body = orjson.dumps(view) + b"\n"
+    return Response(200, to_yaml(body), accept.content_type) if accept.encoding == "yaml" else Response(200, body)

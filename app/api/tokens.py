@@ -1,0 +1,112 @@
+"""``serviceaccounts/NAME/token``: a token for a service account."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from app.catalog.kind import Kind
+from app.catalog.protobuf import codec
+from app.catalog.tables import schema_of
+from app.core import errors
+from app.core.clock import rfc3339
+from app.core.resources import GroupVersionKind
+from app.identity.tokens import Tokens
+from app.machinery import protobuf
+from app.machinery.decode import DecodeError, compile_decoder
+from app.registry import Registry
+
+from . import objects
+from .bodies import decode_json, decode_protobuf, decode_yaml
+from .negotiation import PROTOBUF, accepted
+from .request import Request
+from .responses import Response
+
+Object = dict[str, Any]
+TOKEN_REQUEST = GroupVersionKind("authentication.k8s.io", "v1", "TokenRequest")
+AN_HOUR = 3600
+SHORTEST, LONGEST = 600, 1 << 32  # seconds
+
+
+async def token_request(registry: Registry, tokens: Tokens, kind: Kind, request: Request) -> Response:
+    target = request.target
+    assert target is not None
+    if request.method != "POST":
+        raise errors.method_not_allowed()
+    asked = _decoded(request)
+    objects.check_names({"metadata": {**asked["metadata"], "name": target.name}}, target.name, target.namespace)
+    await registry.barrier()
+    account = registry.entry(kind, target.namespace, target.name)
+    spec = asked.setdefault("spec", {})
+    seconds = spec.get("expirationSeconds") or AN_HOUR
+    _check_duration(seconds)
+    audiences = spec.get("audiences") or list(tokens.audiences)
+    bound = _bound(registry, target.namespace, spec.get("boundObjectRef"))
+    request.options()  # refuses what is no option of a creation
+    token, ends = tokens.issue(target.namespace, target.name, account.meta.uid, audiences, seconds, bound)
+    spec["audiences"], spec["expirationSeconds"] = audiences, seconds
+    answer = {
+        "kind": "TokenRequest",
+        "apiVersion": "authentication.k8s.io/v1",
+        "metadata": {"name": target.name, "namespace": target.namespace, "creationTimestamp": rfc3339()},
+        "spec": spec,
+        "status": {"token": token, "expirationTimestamp": rfc3339(ends)},
+    }
+    accept = accepted(request.header(b"accept"), True)
+    if accept.encoding == "protobuf" and not accept.form:
+        found = codec(*TOKEN_REQUEST)
+        assert found is not None
+        raw = found.encode(answer)
+        return Response(201, protobuf.envelope("authentication.k8s.io/v1", "TokenRequest", raw), accept.content_type)
+    return Response(201, orjson.dumps(answer) + b"\n")
+
+
+def _decoded(request: Request) -> Object:
+    if request.media_type == PROTOBUF:
+        document = decode_protobuf(request.body)
+    elif request.media_type == "application/yaml":
+        document = decode_yaml(request.body, TOKEN_REQUEST).value
+    else:
+        document = decode_json(request.body, TOKEN_REQUEST, False).value
+    try:
+        asked = compile_decoder(schema_of("io.k8s.api.authentication.v1.TokenRequest"))(document or {})[0]
+    except DecodeError as error:
+        why = f'TokenRequest in version "v1" cannot be handled as a TokenRequest: {error}'
+        raise errors.bad_request(why) from error
+    asked["metadata"] = asked.get("metadata") or {}
+    return asked
+
+
+def _check_duration(seconds: int) -> None:
+    if seconds < SHORTEST:
+        why = "may not specify a duration less than 10 minutes"
+    elif seconds > LONGEST:
+        why = "may not specify a duration larger than 2^32 seconds"
+    else:
+        return
+    found = [errors.FieldError.invalid("spec.expirationSeconds", seconds, why)]
+    raise errors.invalid("authentication.k8s.io", "TokenRequest", "", found)
+
+
+def _bound(registry: Registry, namespace: str, reference: Object | None) -> Object | None:
+    """Claims about the object that a token shall not outlive. Raises StatusError 404, 409, 422."""
+    if not reference:
+        return None
+    known = {"Pod": "pods", "Secret": "secrets", "Node": "nodes"}
+    resource = known.get(reference.get("kind", ""))
+    if resource is None:
+        group, _, version = (reference.get("apiVersion") or "").rpartition("/")
+        shown = f"{group}/{version}, Kind={reference.get('kind', '')}"
+        raise errors.bad_request(f"cannot bind token for serviceaccount to type {shown}")
+    name = reference.get("name", "")
+    entry = registry.cache.get(resource, "" if resource == "nodes" else namespace, name)
+    if entry is None:
+        raise errors.not_found("", resource, name)
+    if reference.get("uid") and reference["uid"] != entry.meta.uid:
+        why = (
+            f"the UID in the bound object reference ({reference['uid']}) does not match the UID in record. "
+            "The object might have been deleted and then recreated"
+        )
+        raise errors.conflict("", resource, name, why)
+    return {reference["kind"].lower(): {"name": name, "uid": entry.meta.uid}}
