@@ -6,7 +6,7 @@ dropped and reported, zero values dropped or emitted as Go's struct tags say, sc
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 from . import scalars
@@ -37,8 +37,8 @@ def compile_decoder(schema: Schema) -> Decoder:
         dropped: list[bool] = []
         try:
             out = node(obj, dropped)
-        except Mismatch as mismatch:
-            raise DecodeError(str(mismatch)) from None
+        except (Mismatch, DecodeError):
+            raise _first_error(schema, obj) from None
         return out, unknown_fields(schema, obj) if dropped else []
 
     schema.compiled["decoder"] = decoder
@@ -218,6 +218,45 @@ def _missing(parent: Schema, key: str, schema: Schema, node: Node) -> Callable[[
     if zero is not None and schema.kind == "struct":
         return lambda dropped: node(zero, dropped)
     return lambda dropped: copy_json(zero)
+
+
+# Types that read themselves. Go stops at their errors; other errors it notes and goes on.
+_SELF_READING: Final = frozenset({"quantity", "time", "micro-time", "int-or-string"})
+
+
+def _first_error(schema: Schema, value: Any) -> DecodeError:
+    """The error that Go would report: a self-reading type's, else the first one in document order."""
+    first: Exception | None = None
+    for error, final in _errors(schema, value):
+        first = error if final or first is None else first
+        if final:
+            break
+    return DecodeError(str(first))
+
+
+def _errors(schema: Schema, value: Any) -> Iterator[tuple[Mismatch | DecodeError, bool]]:
+    """All errors in document order; true with those that end the decoding."""
+    if value is None:
+        return
+    children: Iterable[tuple[str, Schema | None, Any]] = ()
+    if schema.kind == "struct" and isinstance(value, dict):
+        children = ((key, schema.fields.get(key), item) for key, item in value.items())
+    elif schema.kind == "map" and isinstance(value, dict):
+        children = (("", schema.items, item) for item in value.values())
+    elif schema.kind == "list" and isinstance(value, list):
+        children = (("", schema.items, item) for item in value)
+    elif schema.kind != "any":
+        try:
+            _node(schema)(value, [])
+        except (Mismatch, DecodeError) as error:
+            yield error, schema.kind in _SELF_READING
+    bare = schema.name.rpartition(".")[2]
+    for key, child, item in children:
+        if child is not None:
+            for inner, final in _errors(child, item):
+                if key and isinstance(inner, Mismatch):
+                    inner.within(bare, key)
+                yield inner, final
 
 
 def unknown_fields(schema: Schema, value: Any) -> list[str]:

@@ -259,3 +259,18 @@ def test_no_duplicates_in_what_was_written_from_dicts(value: Any) -> None:
     assert find_duplicates(orjson.dumps({"root": value}, option=orjson.OPT_INDENT_2)) == []
     doubled = b'{"root":' + orjson.dumps(value) + b',"root":' + orjson.dumps(value) + b"}"
     assert find_duplicates(doubled) == ["root"]
+
+
+@pytest.mark.parametrize(
+    ("value", "where"),
+    [
+        ({"flag": 1, "count": "x"}, "Outer.flag of type bool"),
+        ({"inners": [{"name": 1}], "count": "x"}, "Inner.inners.name of type string"),
+        ({"flag": 1, "at": 1, "count": "x"}, "Outer.at of type string"),  # types that read themselves come first
+        ({"flag": 1, "sizes": {"a": "x"}}, "quantities must match"),
+    ],
+)
+def test_of_several_errors_the_one_is_reported_that_go_reports(value: Any, where: str) -> None:
+    with pytest.raises(DecodeError) as caught:
+        compile_decoder(OUTER)(value)
+    assert where in str(caught.value)
