@@ -1,0 +1,116 @@
+"""What is observed of real members, of different Kubernetes versions."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+from cluster_harness import Member, Members, Options
+
+from app.core.resources import GroupVersionKind
+from app.members.discovery import Discovery
+from app.members.health import cluster_status, observe
+from app.members.informer import Informer
+from app.members.tally import Tally, node_facts, pod_facts
+
+
+async def test_a_member_is_summed_up(member1: Member) -> None:
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "asks", "labels": {"app": "asks"}},
+        "spec": {
+            "containers": [{"name": "c", "image": "x", "resources": {"requests": {"cpu": "1500m", "memory": "1Gi"}}}]
+        },
+    }
+    member1.kubectl("create", "-f", "-", stdin=json.dumps(pod))
+    member1.kubectl("wait", "pod/asks", "--for=condition=Ready", "--timeout=60s")
+    client = member1.client()
+    tally = Tally()
+    nodes = Informer(
+        client,
+        "/api/v1/nodes",
+        lambda c: tally.node(c.name.name, c.after and c.after.kept),
+        selector="",
+        keep=node_facts,
+    )
+    pods = Informer(
+        client,
+        "/api/v1/pods",
+        lambda c: tally.pod(c.before and c.before.kept, c.after and c.after.kept),
+        selector="",
+        keep=pod_facts,
+    )
+    tasks = [asyncio.create_task(informer.run()) for informer in (nodes, pods)]
+    await asyncio.wait_for(asyncio.gather(nodes.synced.wait(), pods.synced.wait()), 60)
+    running = len(json.loads(member1.kubectl("get", "pods", "-A", "-o", "json"))["items"])
+
+    observation = await observe(client, Discovery(client), tally)
+    status, history = cluster_status({}, observation, now=1000.0)
+
+    assert history.ready == "True"
+    assert status["kubernetesVersion"] == "v1.36.3"
+    assert status["nodeSummary"] == {"totalNum": 2, "readyNum": 2}
+    assert status["resourceSummary"]["allocatable"]["cpu"] == "128"
+    assert status["resourceSummary"]["allocatable"]["memory"] == "512Gi"
+    assert status["resourceSummary"]["allocated"] == {"cpu": "1500m", "memory": "1Gi", "pods": str(running)}
+    assert [(c["type"], c["status"], c["reason"]) for c in status["conditions"]] == [
+        ("CompleteAPIEnablements", "True", "Complete"),
+        ("Ready", "True", "ClusterReady"),
+    ]
+    versions = [group["groupVersion"] for group in status["apiEnablements"]]
+    assert versions == sorted(versions)
+    apps = next(group for group in status["apiEnablements"] if group["groupVersion"] == "apps/v1")
+    assert {"name": "deployments", "kind": "Deployment"} in apps["resources"]
+    assert not any("/" in resource["name"] for resource in apps["resources"])
+
+    member1.kubectl("delete", "pod", "asks")
+    while pods.get("default", "asks") is not None:
+        await asyncio.sleep(0.01)
+    assert "cpu" not in tally.resource_summary().get("allocated", {})
+    for task in tasks:
+        task.cancel()
+    await client.close()
+
+
+async def test_the_path_of_a_kind_is_found(member1: Member) -> None:
+    client = member1.client()
+    discovery = Discovery(client)
+    deployment = await discovery.find(GroupVersionKind("apps", "v1", "Deployment"))
+    assert deployment is not None
+    assert deployment.path("ns", "web", "scale") == "/apis/apps/v1/namespaces/ns/deployments/web/scale"
+    role = await discovery.find(GroupVersionKind("rbac.authorization.k8s.io", "v1", "ClusterRole"))
+    assert role is not None
+    assert role.path("ignored", "admin") == "/apis/rbac.authorization.k8s.io/v1/clusterroles/admin"
+    assert await discovery.find(GroupVersionKind("example.io", "v1", "Widget")) is None
+    first = await discovery.refresh()
+    assert await discovery.refresh() == first  # the member answers 304
+    await client.close()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("version", ["1.35", "1.34"])
+async def test_older_members_are_observed_alike(lab: Members, version: str) -> None:
+    if not (lab.bin / version).is_dir():
+        pytest.skip(f"Kubernetes {version} is not built (build.sh --older)")
+    (member,) = lab.start(f"old-{version.replace('.', '-')}", options=Options(light=True, version=version))
+    client = member.client()
+    observation = await observe(client, Discovery(client))
+    status, _ = cluster_status({}, observation, now=1000.0)
+    assert status["kubernetesVersion"].startswith(f"v{version}.")
+    assert {c["status"] for c in status["conditions"]} == {"True"}
+    await client.close()
+    member.stop()
+
+
+async def test_nobody_answers() -> None:
+    from cluster_harness import free_ports
+
+    from app.members.client import MemberClient
+
+    client = MemberClient("away", f"https://127.0.0.1:{free_ports(1)[0]}")
+    observation = await observe(client, Discovery(client))
+    status, _ = cluster_status({}, observation, now=1000.0)
+    assert status["conditions"][0]["reason"] == "ClusterNotReachable"
+    await client.close()

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import pytest
+
+from app.members.health import History, Observation, cluster_status, ready_condition, set_condition
+
+UP = Observation(
+    online=True,
+    healthy=True,
+    version="v1.36.3",
+    enablements=[{"groupVersion": "v1", "resources": [{"name": "pods", "kind": "Pod"}]}],
+    complete=True,
+    node_summary={"totalNum": 1, "readyNum": 1},
+    resource_summary={"allocatable": {"cpu": "1"}},
+)
+AWAY = Observation(online=False)
+SICK = Observation(online=True)
+
+
+def reason(status: dict) -> str:
+    return next(c["reason"] for c in status["conditions"] if c["type"] == "Ready")
+
+
+@pytest.mark.parametrize(
+    ("observation", "status", "why", "message"),
+    [
+        (UP, "True", "ClusterReady", "cluster is healthy and ready to accept workloads"),
+        (AWAY, "False", "ClusterNotReachable", "cluster is not reachable"),
+        (SICK, "False", "ClusterNotReady", "cluster is reachable but health endpoint responded without ok"),
+        (
+            Observation(online=False, failure="no secret"),
+            "False",
+            "StatusCollectionFailed",
+            "failed to create a ClusterClient: no secret",
+        ),
+    ],
+)
+def test_ready_condition(observation: Observation, status: str, why: str, message: str) -> None:
+    condition = ready_condition(observation)
+    assert (condition["status"], condition["reason"], condition["message"]) == (status, why, message)
+
+
+def test_the_first_observation_counts_at_once() -> None:
+    for observation, expected in ((UP, "ClusterReady"), (AWAY, "ClusterNotReachable")):
+        status, _ = cluster_status({}, observation, 100.0)
+        assert reason(status) == expected
+    # also after a restart of ours, whatever the condition was
+    up, _ = cluster_status({}, UP, 100.0)
+    away, _ = cluster_status(up, AWAY, 200.0)
+    assert reason(away) == "ClusterNotReachable"
+
+
+def test_short_breaks_change_nothing() -> None:
+    up, history = cluster_status({}, UP, 0.0)
+    blip, history = cluster_status(up, AWAY, 10.0, history)
+    assert blip == up
+    still, history = cluster_status(blip, AWAY, 39.0, history)
+    assert still == up
+    back, history = cluster_status(still, UP, 39.5, history)
+    assert back == up
+    again, history = cluster_status(back, AWAY, 60.0, history)  # counts from its own beginning
+    assert again == up
+    gone, history = cluster_status(again, AWAY, 90.0, history)
+    assert reason(gone) == "ClusterNotReachable"
+    assert gone["nodeSummary"] == up["nodeSummary"]  # what was known stays
+    assert gone["kubernetesVersion"] == "v1.36.3"
+
+
+def test_a_member_that_came_back_has_to_stay() -> None:
+    gone, history = cluster_status({}, AWAY, 0.0)
+    back, history = cluster_status(gone, UP, 10.0, history)
+    assert reason(back) == "ClusterNotReachable"
+    assert "kubernetesVersion" not in back
+    ready, history = cluster_status(back, UP, 40.0, history)
+    assert reason(ready) == "ClusterReady"
+    assert ready["kubernetesVersion"] == "v1.36.3"
+
+
+def test_between_unready_states_nothing_is_held_back() -> None:
+    gone, history = cluster_status({}, AWAY, 0.0)
+    sick, _ = cluster_status(gone, SICK, 1.0, history)
+    assert reason(sick) == "ClusterNotReady"
+    unknown = {"conditions": [{"type": "Ready", "status": "Unknown", "reason": "ClusterStatusUnknown"}]}
+    known, _ = cluster_status(unknown, AWAY, 1.0, History("Unknown", 0.0))
+    assert reason(known) == "ClusterNotReachable"
+
+
+def test_partial_and_empty_enablements() -> None:
+    partial, _ = cluster_status({}, UP._replace(complete=False), 0.0)
+    first = partial["conditions"][0]
+    assert (first["type"], first["status"], first["reason"]) == ("CompleteAPIEnablements", "False", "Partial")
+    assert first["message"] == "might collect partial APIEnablements(1) from the cluster"
+    empty, _ = cluster_status(partial, UP._replace(enablements=[]), 0.0)
+    assert empty["conditions"][0]["reason"] == "Empty"
+    assert "apiEnablements" not in empty
+
+
+def test_nothing_changes_while_nothing_changes() -> None:
+    status, history = cluster_status({}, UP, 0.0)
+    same, _ = cluster_status(status, UP, 1000.0, history)
+    assert same == status
+    assert status["conditions"][1]["lastTransitionTime"] == "1970-01-01T00:00:00Z"
+
+
+def test_summaries_that_were_not_collected_stay() -> None:
+    status, history = cluster_status({}, UP, 0.0)
+    later, _ = cluster_status(status, UP._replace(node_summary=None, resource_summary=None), 1.0, history)
+    assert later["nodeSummary"] == status["nodeSummary"]
+
+
+def test_the_previous_status_is_left_alone() -> None:
+    previous = {"conditions": [{"type": "Other", "status": "True"}], "remedyActions": ["x"]}
+    status, _ = cluster_status(previous, UP, 0.0)
+    assert previous == {"conditions": [{"type": "Other", "status": "True"}], "remedyActions": ["x"]}
+    assert status["remedyActions"] == ["x"]
+    assert [c["type"] for c in status["conditions"]] == ["Other", "CompleteAPIEnablements", "Ready"]
+
+
+def test_transition_times_move_with_the_status_only() -> None:
+    first = set_condition([], {"type": "A", "status": "True", "reason": "x"}, 0.0)
+    second = set_condition(first, {"type": "A", "status": "True", "reason": "y"}, 60.0)
+    assert (second[0]["reason"], second[0]["lastTransitionTime"]) == ("y", "1970-01-01T00:00:00Z")
+    third = set_condition(second, {"type": "A", "status": "False", "reason": "y"}, 60.0)
+    assert third[0]["lastTransitionTime"] == "1970-01-01T00:01:00Z"

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import base64
+import stat
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from app.members import kubeconfig
+from app.members.kubeconfig import KubeconfigError, document, load, write
+from app.members.transport import TLS
+
+
+def config(path: Path, cluster: dict, user: dict, name: str = "c") -> Path:
+    whole = {
+        "current-context": name,
+        "clusters": [{"name": name, "cluster": cluster}],
+        "users": [{"name": name, "user": user}],
+        "contexts": [{"name": name, "context": {"cluster": name, "user": name}}],
+    }
+    path.write_text(yaml.safe_dump(whole))
+    return path
+
+
+SERVER = {"server": "https://example:6443/"}
+
+
+def test_what_is_written_is_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "config"
+    write(path, document("dev", "https://h:1", b"CA", tls=TLS(b"CA", b"CERT", b"KEY")))
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    access = load(path)
+    assert (access.context, access.endpoint) == ("dev", "https://h:1")
+    assert access.tls == TLS(b"CA", b"CERT", b"KEY")
+    assert access.token == ""
+    write(path, document("dev", "https://h:1", token="t"))
+    assert load(path, "dev").token == "t"
+
+
+def test_files_lie_next_to_the_kubeconfig(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_bytes(b"CA")
+    (tmp_path / "c.pem").write_bytes(b"CERT")
+    (tmp_path / "k.pem").write_bytes(b"KEY")
+    user = {"client-certificate": "c.pem", "client-key": str(tmp_path / "k.pem")}
+    path = config(tmp_path / "config", {**SERVER, "certificate-authority": "ca.pem"}, user)
+    access = load(path)
+    assert access.tls == TLS(b"CA", b"CERT", b"KEY")
+    assert access.endpoint == "https://example:6443"
+
+
+def test_options_of_the_connection(tmp_path: Path) -> None:
+    cluster = {**SERVER, "insecure-skip-tls-verify": True, "tls-server-name": "k", "proxy-url": "http://p:3128"}
+    access = load(config(tmp_path / "c", cluster, {"username": "u", "password": "p"}))
+    assert access.tls == TLS(insecure=True, server_name="k")
+    assert access.proxy_url == "http://p:3128"
+    assert access.token == "Basic " + base64.b64encode(b"u:p").decode()
+
+
+async def test_a_token_file_is_read_each_time(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("one\n")
+    access = load(config(tmp_path / "c", SERVER, {"tokenFile": "token"}))
+    assert callable(access.token)
+    assert await access.token(False) == "one"
+    (tmp_path / "token").write_text("two\n")
+    assert await access.token(False) == "two"
+    (tmp_path / "token").unlink()
+    with pytest.raises(KubeconfigError, match="token file"):
+        await access.token(False)
+
+
+def _plugin(script: str) -> dict:
+    return {
+        "exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": sys.executable, "args": ["-c", script]}
+    }
+
+
+async def test_an_exec_plugin_gives_the_token(tmp_path: Path) -> None:
+    credential = (
+        '{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{"token":"from-plugin"}}'
+    )
+    access = load(config(tmp_path / "c", SERVER, _plugin(f"print('{credential}')")))
+    assert callable(access.token)
+    assert await access.token(False) == "Bearer from-plugin"
+
+
+async def test_a_failing_plugin_says_why(tmp_path: Path) -> None:
+    access = load(config(tmp_path / "c", SERVER, _plugin("import sys; sys.exit('log in first')")))
+    assert callable(access.token)
+    with pytest.raises(KubeconfigError, match=r'credentials of context "c": .*log in first'):
+        await access.token(False)
+
+
+def test_several_files_are_merged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = config(tmp_path / "one", {"server": "https://one"}, {"token": "1"}, "one")
+    two = config(tmp_path / "two", {"server": "https://two"}, {"token": "2"}, "two")
+    monkeypatch.setenv("KUBECONFIG", f"{tmp_path / 'missing'}:{one}:{two}")
+    assert load().endpoint == "https://one"
+    assert load(context="two").token == "2"
+    assert kubeconfig.contexts() == {"one", "two"}
+
+
+@pytest.mark.parametrize(
+    ("text", "context", "message"),
+    [
+        ("", "", "has no current context"),
+        ("current-context: x", "", 'context "x" does not exist'),
+        ("{contexts: [{name: x, context: {cluster: y}}]}", "x", 'cluster "y" does not exist'),
+        ("{contexts: [{name: x, context: {cluster: y}}], clusters: [{name: y, cluster: {}}]}", "x", "has no server"),
+        ("a: [", "", "cannot be read"),
+        ("[]", "", "is no mapping"),
+        (
+            "{contexts: [{name: x, context: {cluster: y}}],"
+            " clusters: [{name: y, cluster: {server: h, certificate-authority: gone.pem}}]}",
+            "x",
+            "certificate-authority: .*No such file",
+        ),
+    ],
+)
+def test_errors_name_the_file(tmp_path: Path, text: str, context: str, message: str) -> None:
+    path = tmp_path / "config"
+    path.write_text(text)
+    with pytest.raises(KubeconfigError, match=message) as error:
+        load(path, context)
+    assert str(path) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(KubeconfigError, match="does not exist"):
+        load(tmp_path / "none")
