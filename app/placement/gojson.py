@@ -52,10 +52,19 @@ def string_map(value: Any) -> str:
 
 def raw(value: Any) -> str:
     """Free JSON, with sorted keys as the API server stores it."""
+    return _free(value, sorted)
+
+
+def unsorted(value: Any) -> str:
+    """Free JSON, with keys in the order that they have."""
+    return _free(value, list)
+
+
+def _free(value: Any, order: Callable[[Any], list[str]]) -> str:
     if isinstance(value, dict):
-        return "{" + ",".join(f"{_escaped(k)}:{raw(value[k])}" for k in sorted(value)) + "}"
+        return "{" + ",".join(f"{_escaped(key)}:{_free(value[key], order)}" for key in order(value)) + "}"
     if isinstance(value, list):
-        return f"[{','.join(map(raw, value))}]"
+        return f"[{','.join(_free(item, order) for item in value)}]"
     return _escaped(value) if isinstance(value, str) else json.dumps(value)
 
 

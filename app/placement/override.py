@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 from app.machinery import jsonpatch
 from app.placement import names
 from app.placement.clusters import matcher
+from app.placement.gojson import unsorted
 from app.placement.images import ImageError, override_image
 from app.placement.match import Priority, selectors_priority
 from app.placement.objects import Object, clone, name, namespace, own_map
@@ -71,10 +72,16 @@ def _applied(rules: Sequence[_Rule]) -> tuple[Applied, ...]:
 
 
 def _apply_rule(obj: Object, rule: _Rule, what: str, cluster: Object, events: list[str]) -> Object:
+    failed = f"Apply {what} for cluster({name(cluster)}) failed."
     try:
         changed = apply_overriders(obj, rule.overriders)
     except (OverrideError, ImageError, jsonpatch.PatchFailed, jsonpatch.BadPatch) as error:
-        raise OverrideError(str(error), f"Apply {what} for cluster({name(cluster)}) failed.") from error
+        # Karmada's patch library is the next version of the API server's, which says this with a small letter.
+        raise OverrideError(str(error).replace("Unable to", "unable to"), failed) from error
+    except (AttributeError, LookupError, TypeError) as error:
+        # An earlier overrider may have put anything where containers or labels belong.
+        message = f"failed to convert {obj.get('kind')} from unstructured object: {error}"
+        raise OverrideError(message, failed) from error
     events.append(f"Apply {what} for cluster({name(cluster)}) succeed.")
     return changed
 
@@ -206,15 +213,11 @@ def _override_field(obj: Object, overrider: Object) -> None:
         if overrider.get("yaml"):
             parent[key] = dump_yaml(_patched(load_yaml(text), overrider["yaml"], "subPath"))
         elif overrider.get("json"):
-            parent[key] = _json_text(_patched(json.loads(text), overrider["json"], "subPath"))
+            parent[key] = unsorted(_patched(json.loads(text), overrider["json"], "subPath"))
         else:
             parent[key] = ""
     except ValueError as error:
         raise OverrideError(str(error)) from error
-
-
-def _json_text(document: Any) -> str:
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
 
 
 def _pointed(obj: Object, path: str) -> tuple[Any, Any]:
@@ -229,11 +232,11 @@ def _pointed(obj: Object, path: str) -> tuple[Any, Any]:
         parent, key = at, part
         if isinstance(at, dict):
             if part not in at:
-                raise OverrideError(f'object has no key "{part}"')
+                raise OverrideError(f'object has no key "{part}": JSON pointer error')
         elif isinstance(at, list) and part.isdigit() and int(part) < len(at):
             key = int(part)
         else:
-            raise OverrideError(f'invalid token reference "{part}"')
+            raise OverrideError(f'invalid token reference "{part}": JSON pointer error')
         at = parent[key]
     if parent is None:
         raise OverrideError(f"Get object's value by overrider's path({path}) is not string")
@@ -258,14 +261,16 @@ def _run(document: Any, operations: list[Object]) -> Any:
 
 def _must_exist(document: Any, path: str) -> None:
     at = document
-    for part in path.split("/")[1:]:
+    parts = path.split("/")[1:]
+    for index, part in enumerate(parts, 1):
         part = part.replace("~1", "/").replace("~0", "~")
         if isinstance(at, dict) and part in at:
             at = at[part]
         elif isinstance(at, list) and part.lstrip("-").isdigit() and -len(at) <= int(part) < len(at):
             at = at[int(part)]
         else:
-            raise OverrideError(f"replace operation does not apply: doc is missing key: {path}: missing value")
+            missing = "key" if index == len(parts) and isinstance(at, dict | list) else "path"
+            raise OverrideError(f"replace operation does not apply: doc is missing {missing}: {path}: missing value")
 
 
 def applied_annotations(overridden: Overridden) -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import Any, Final
 import yaml
 
 _TIMESTAMP: Final = "tag:yaml.org,2002:timestamp"
+_OLD_BOOLEANS: Final = frozenset("yYnN")
 
 
 class _Loader(yaml.SafeLoader):
@@ -29,8 +30,8 @@ def _represent_text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
     tag = "tag:yaml.org,2002:str"
     if "\n" in text:
         return dumper.represent_scalar(tag, text, style="|")
-    # What would read as a number, a boolean or null is quoted twice; other quoting is left to the emitter.
-    is_plain = dumper.resolve(yaml.ScalarNode, text, (True, False)) == tag
+    # What some reader may take for a number, a boolean or null has double quotes; other quoting is left to the emitter.
+    is_plain = dumper.resolve(yaml.ScalarNode, text, (True, False)) == tag and text not in _OLD_BOOLEANS
     return dumper.represent_scalar(tag, text, style=None if is_plain else '"')
 
 

@@ -24,7 +24,13 @@ def _statuses(items: Items) -> Iterator[tuple[str, Object]]:
 
 
 def _with_status(obj: Object, status: Object) -> Object:
-    return obj if status == (obj.get("status") or {}) else {**obj, "status": status}
+    """A status of zeros is as good as none: it is not written."""
+    same = _significant(status) == _significant(obj.get("status") or {})
+    return obj if same else {**obj, "status": status}
+
+
+def _significant(status: Object) -> Object:
+    return {field: value for field, value in status.items() if value and value != {"ingress": []}}
 
 
 def summed(fields: Fields, *, own_generation: bool = False) -> Aggregate:
