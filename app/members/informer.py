@@ -11,6 +11,7 @@ knows stays available meanwhile.
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from collections.abc import Callable
 from typing import Any, NamedTuple, final
@@ -19,6 +20,8 @@ from app.core.errors import StatusError
 
 from .client import MemberClient, Object, WatchEvent
 from .transport import Unreachable
+
+log = logging.getLogger(__name__)
 
 MANAGED = "karmada.io/managed=true"
 FIRST_PAUSE = 0.5  # seconds
@@ -107,6 +110,10 @@ class Informer:
                 await self._rest(f"{error.code} {error.message}")
             except Unreachable as error:
                 await self._rest(str(error))
+            except Exception as error:  # a fault in what looks at the objects must not end the following for good
+                log.exception("informer of %s%s stumbled", self._client.name, self.path)
+                self.resource_version = ""
+                await self._rest(f"{type(error).__name__}: {error}")
 
     async def _rest(self, why: str) -> None:
         self.error = why
@@ -157,14 +164,26 @@ class Informer:
         before = self._known.get(name)
         uid, version = metadata.get("uid", ""), metadata["resourceVersion"]
         if before is None or before.resource_version != version or before.uid != uid:
-            after = Seen(uid, version, self._keep(obj))
-            self._known[name] = after
-            self._on_change(Change(name, before, after))
+            self._replace(name, before, Seen(uid, version, self._keep(obj)))
         return name
 
     def _drop(self, name: Name) -> None:
         # with ``resume`` an object may leave that was never seen here; that is news all the same
-        self._on_change(Change(name, self._known.pop(name, None), None))
+        self._replace(name, self._known.get(name), None)
+
+    def _replace(self, name: Name, before: Seen | None, after: Seen | None) -> None:
+        self._remember(name, after)
+        try:
+            self._on_change(Change(name, before, after))
+        except BaseException:
+            self._remember(name, before)  # it was not taken notice of, so it will be told again
+            raise
+
+    def _remember(self, name: Name, seen: Seen | None) -> None:
+        if seen is None:
+            self._known.pop(name, None)
+        else:
+            self._known[name] = seen
 
 
 def _name(metadata: Object) -> Name:

@@ -1,0 +1,93 @@
+"""How the control plane reaches a member that was joined: its Cluster object and the Secret that the Cluster names."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from .client import MemberClient
+from .transport import TLS, Transport
+
+Object = dict[str, Any]
+TOKEN = "token"
+AUTHORITY = "caBundle"
+
+
+class CredentialsError(Exception):
+    """Why no client can be made; stands in the Cluster's Ready condition (reason StatusCollectionFailed)."""
+
+
+class Connection(NamedTuple):
+    """Equal connections may share a client."""
+
+    endpoint: str
+    tls: TLS
+    token: str
+    proxy_url: str = ""
+    proxy_headers: tuple[tuple[str, str], ...] = ()
+
+    def client(self, name: str, transport: Transport | None = None, **options: Any) -> MemberClient:
+        """Raises CredentialsError. ``transport`` overrides the network."""
+        try:
+            return MemberClient(
+                name,
+                self.endpoint,
+                tls=self.tls,
+                token=self.token,
+                proxy_url=self.proxy_url,
+                proxy_headers=dict(self.proxy_headers),
+                transport=transport,
+                **options,
+            )
+        except ValueError as error:
+            raise CredentialsError(str(error)) from None
+
+
+def secret_name(cluster: Object) -> tuple[str, str]:
+    """Namespace and name of the Secret with the credentials. Raises CredentialsError."""
+    reference = cluster["spec"].get("secretRef")
+    if not reference:
+        raise CredentialsError(f"cluster {cluster['metadata']['name']} does not have a secret")
+    return reference["namespace"], reference["name"]
+
+
+def connection(cluster: Object, secret: Object | None) -> Connection:
+    """``secret`` None: it does not exist. Raises CredentialsError, in Karmada's words."""
+    name, spec = cluster["metadata"]["name"], cluster["spec"]
+    if not spec.get("apiEndpoint"):
+        raise CredentialsError(f"the api endpoint of cluster {name} is empty")
+    namespace, wanted = secret_name(cluster)
+    if secret is None:
+        raise CredentialsError(f'secrets "{wanted}" not found in namespace {namespace}')
+    insecure = bool(spec.get("insecureSkipTLSVerification"))
+    return Connection(
+        endpoint=spec["apiEndpoint"],
+        tls=TLS(insecure=True) if insecure else TLS(authority=_authority(name, secret)),
+        token=token_of(name, secret),
+        proxy_url=spec.get("proxyURL") or "",
+        proxy_headers=tuple(sorted((spec.get("proxyHeader") or {}).items())) if spec.get("proxyURL") else (),
+    )
+
+
+def token_of(cluster: str, secret: Object) -> str:
+    """Also for the impersonator's Secret. Raises CredentialsError."""
+    token = _value(cluster, secret, TOKEN)
+    if not token:
+        raise CredentialsError(f'the secret for cluster {cluster} is missing a non-empty value for "{TOKEN}"')
+    return token.decode(errors="replace").strip()
+
+
+def _authority(cluster: str, secret: Object) -> bytes:
+    if AUTHORITY not in (secret.get("data") or {}):
+        raise CredentialsError(f'the secret for cluster {cluster} is missing the CA data key "{AUTHORITY}"')
+    return _value(cluster, secret, AUTHORITY)
+
+
+def _value(cluster: str, secret: Object, key: str) -> bytes:
+    data: Mapping[str, str] = secret.get("data") or {}
+    try:
+        return base64.b64decode(data.get(key) or "", validate=True)
+    except binascii.Error:
+        raise CredentialsError(f'the secret for cluster {cluster} has a value for "{key}" that is no base64') from None
