@@ -132,7 +132,7 @@ def prepare_update(
         _track(kind, old, new, options, subresource)
     mutate(kind, "UPDATE", new, old, options.user)
     extra = NOTHING
-    if subresource != "status":
+    if subresource not in ("status", "finalize"):
         strategy.prepare_for_update(new, old)
         if allocator is not None:
             extra = allocator.allocate(new, old)
@@ -140,7 +140,8 @@ def prepare_update(
             metadata["generation"] = was.get("generation", 0) + 1
     found = validate_object_meta_update(new, old)
     found.extend(strategy.validate(new))
-    found.extend(strategy.validate_update(new, old))
+    if subresource != "binding":  # may set what nobody else may change
+        found.extend(strategy.validate_update(new, old))
     if found:
         raise errors.invalid(kind.group, kind.kind, name, found)
     admit(kind, "UPDATE", new, old, options.user)
