@@ -306,9 +306,6 @@ def validate_object_meta(
     if generation and generation < 0:
         found.append(FieldError.invalid(f"{path}.generation", generation, NOT_NEGATIVE))
     _validate_common(metadata, path, found)
-    finalizers = metadata.get("finalizers")
-    if finalizers:
-        found.extend(validate_finalizers(finalizers, f"{path}.finalizers"))
     return found
 
 
@@ -345,6 +342,9 @@ def _validate_common(metadata: dict[str, Any], path: str, found: list[FieldError
     owners = metadata.get("ownerReferences")
     if owners:
         found.extend(validate_owner_references(owners, f"{path}.ownerReferences"))
+    finalizers = metadata.get("finalizers")
+    if finalizers:
+        found.extend(validate_finalizers(finalizers, f"{path}.finalizers"))
 
 
 def validate_labels(labels: dict[str, str], path: str) -> list[FieldError]:

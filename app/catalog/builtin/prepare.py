@@ -6,6 +6,8 @@ from typing import Any
 
 from app.core.clock import rfc3339
 
+from .validation.common import same
+
 Object = dict[str, Any]
 
 TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"
@@ -192,7 +194,7 @@ def update_endpoint_slice(new: Object, old: Object) -> None:
 
 
 def update_csi_driver(new: Object, old: Object) -> None:
-    if new.get("spec") != old.get("spec"):  # starts without a generation
+    if not same(new.get("spec"), old.get("spec")):  # starts without a generation
         _raise_generation(new, old)
 
 

@@ -75,6 +75,7 @@ _TABLE: dict[tuple[str, str], Strategy] = {
     # core
     ("", "Pod"): _strategy(
         pod.validate_pod,
+        validate_create=pod.validate_new_pod,
         default=pods.default_pod,
         prepare_for_create=prepare.create_pod,
         validate_update=pod.validate_pod_update,
@@ -184,6 +185,7 @@ _TABLE: dict[tuple[str, str], Strategy] = {
     ),
     (_EVENTS, "Event"): _strategy(
         configuration.validate_new_event,
+        validate_create=configuration.validate_created_event,
         validate_update=configuration.validate_new_event_update,
         generation_fields=_PLAIN,
         status=False,
@@ -203,6 +205,7 @@ _TABLE: dict[tuple[str, str], Strategy] = {
     ),
     ("apps", "StatefulSet"): _strategy(
         apps.validate_stateful_set,
+        validate_create=apps.validate_new_stateful_set,
         default=workloads.default_stateful_set,
         validate_update=apps.validate_stateful_set_update,
         name_rule=names.dns1123_label,
@@ -216,6 +219,7 @@ _TABLE: dict[tuple[str, str], Strategy] = {
     ),
     ("apps", "ControllerRevision"): _strategy(
         apps.validate_controller_revision,
+        validate_create=apps.validate_new_controller_revision,
         validate_update=apps.validate_controller_revision_update,
         generation_fields=_PLAIN,
         status=False,
@@ -229,12 +233,13 @@ _TABLE: dict[tuple[str, str], Strategy] = {
     ),
     ("batch", "CronJob"): _strategy(
         batch.validate_cron_job,
+        validate_create=batch.validate_new_cron_job,
         default=workloads.default_cron_job,
     ),
     # autoscaling and disruption
-    (_POLICY, "PodDisruptionBudget"): _strategy(autoscaling.validate_disruption_budget, unconditional_update=False),
+    (_POLICY, "PodDisruptionBudget"): _generic(autoscaling.validate_disruption_budget, unconditional_update=False),
     # networking
-    (_NETWORKING, "Ingress"): _strategy(networking.validate_ingress),
+    (_NETWORKING, "Ingress"): _strategy(networking.validate_ingress, validate_create=networking.validate_new_ingress),
     (_NETWORKING, "IngressClass"): _strategy(
         networking.validate_ingress_class,
         default=others.default_ingress_class,
@@ -252,7 +257,7 @@ _TABLE: dict[tuple[str, str], Strategy] = {
         status=False,
     ),
     (_NETWORKING, "ServiceCIDR"): _strategy(
-        networking.validate_service_cidr,
+        validate_create=networking.validate_service_cidr,
         validate_update=networking.validate_service_cidr_update,
         generation_fields=_PLAIN,
     ),
@@ -445,6 +450,7 @@ _TABLE: dict[tuple[str, str], Strategy] = {
     # the API itself
     ("apiextensions.k8s.io", "CustomResourceDefinition"): _generic(
         apiextensions.validate_crd,
+        validate_create=apiextensions.validate_new_crd,
         default=others.default_crd,
         prepare_for_create=prepare.create_crd,
         prepare_for_update=prepare.update_crd,
@@ -466,10 +472,18 @@ _TABLE: dict[tuple[str, str], Strategy] = {
 
 _BY_VERSION: dict[tuple[str, str, str], Strategy] = {
     (_AUTOSCALING, "v1", "HorizontalPodAutoscaler"): _strategy(
-        autoscaling.validate_hpa_v1, default=others.default_hpa_v1, generation_fields=_PLAIN
+        autoscaling.validate_hpa_v1,
+        validate_create=autoscaling.validate_new_hpa,
+        default=others.default_hpa_v1,
+        validate_update=autoscaling.validate_hpa_update,
+        generation_fields=_PLAIN,
     ),
     (_AUTOSCALING, "v2", "HorizontalPodAutoscaler"): _strategy(
-        autoscaling.validate_hpa_v2, default=others.default_hpa_v2, generation_fields=_PLAIN
+        autoscaling.validate_hpa_v2,
+        validate_create=autoscaling.validate_new_hpa,
+        default=others.default_hpa_v2,
+        validate_update=autoscaling.validate_hpa_update,
+        generation_fields=_PLAIN,
     ),
 }
 _DEFAULT = Strategy(generation_fields=_PLAIN)

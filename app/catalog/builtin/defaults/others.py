@@ -220,7 +220,7 @@ def default_crd(obj: Object) -> None:
     if names is None:
         names = spec["names"] = {}
     kind = names.get("kind") or ""
-    if not names.get("singular"):
+    if not names.get("singular") and kind:
         names["singular"] = kind.lower()
     if not names.get("listKind") and kind:
         names["listKind"] = kind + "List"

@@ -106,7 +106,8 @@ def validate_binding_update(new: Object, old: Object) -> Found:
     role, before = new.get("roleRef") or {}, old.get("roleRef") or {}
     if all((role.get(field) or "") == (before.get(field) or "") for field in fields):
         return []
-    return [invalid("roleRef", role, "cannot change roleRef")]
+    shown = {"APIGroup": role.get("apiGroup") or "", "Kind": role.get("kind") or "", "Name": role.get("name") or ""}
+    return [invalid("roleRef", shown, "cannot change roleRef")]  # as Go prints the internal struct
 
 
 # -- certificates ----------------------------------------------------------------------------------------------------------

@@ -67,7 +67,7 @@ def _check_template(spec: Object, kind: str, found: Found, template: Object | No
     template = spec.get("template") or {} if template is None else template
     selector = spec.get("selector")
     labels = template_labels(template)
-    if not is_empty_selector(selector) and not selector_matches(selector, labels):
+    if (selector is None or not is_empty_selector(selector)) and not selector_matches(selector, labels):
         found.append(invalid("spec.template.metadata.labels", labels or None, NO_MATCH))
     check_template(template, "spec.template", found)
     _check_lasting(template, kind, found)
@@ -233,25 +233,33 @@ def validate_stateful_set(obj: Object) -> Found:
     retention = spec.get("persistentVolumeClaimRetentionPolicy")
     if retention is not None:
         for field in ("whenDeleted", "whenScaled"):
-            if retention.get(field) not in ("Delete", "Retain"):
+            if retention.get(field) not in ("Retain", "Delete"):
                 where = f"spec.persistentVolumeClaimRetentionPolicy.{field}"
-                found.append(not_supported(where, retention.get(field) or "", ("Delete", "Retain")))
+                found.append(not_supported(where, retention.get(field) or "", ("Retain", "Delete")))
     claims = spec.get("volumeClaimTemplates") or ()
-    for i, claim in enumerate(claims):
-        check_claim_spec(claim.get("spec") or {}, f"spec.volumeClaimTemplates[{i}].spec", found)
     check_not_negative(spec, "replicas", "spec", found)
     check_not_negative(spec, "minReadySeconds", "spec", found)
     ordinals = spec.get("ordinals")
     if ordinals:
         check_not_negative(ordinals, "start", "spec.ordinals", found)
-    if spec.get("serviceName") and not (obj.get("metadata") or {}).get("resourceVersion"):
-        check_name(spec["serviceName"], "spec.serviceName", found, names.dns1123_label)
     if _check_selector(spec, "statefulset", found):
         _check_template(spec, "StatefulSet", found, _with_claims(spec.get("template") or {}, claims))
     else:
         found.append(invalid("spec.selector", spec.get("selector"), ""))
         _check_lasting(spec.get("template") or {}, "StatefulSet", found)
     _check_status(obj, ("readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas"), found)
+    return found
+
+
+def validate_new_stateful_set(obj: Object) -> Found:
+    """What cannot change afterwards and may be wrong in objects from long ago."""
+    found: Found = []
+    spec = obj.get("spec") or {}
+    for i, claim in enumerate(spec.get("volumeClaimTemplates") or ()):
+        check_claim_spec(claim.get("spec") or {}, f"spec.volumeClaimTemplates[{i}].spec", found)
+    name = spec.get("serviceName")
+    if name:
+        check_name(name, "spec.serviceName", found, names.dns1123_label)
     return found
 
 
@@ -365,6 +373,11 @@ def validate_controller_revision(obj: Object) -> Found:
     found: Found = []
     if (obj.get("revision") or 0) < 0:
         found.append(invalid("revision", obj["revision"], names.NOT_NEGATIVE))
+    return found
+
+
+def validate_new_controller_revision(obj: Object) -> Found:
+    found: Found = []
     data = obj.get("data")
     if data is None:
         found.append(required("data", "data is mandatory"))

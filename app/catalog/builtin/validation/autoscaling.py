@@ -45,15 +45,25 @@ def _check_replicas(spec: Object, found: Found) -> None:
         found.append(invalid("spec.maxReplicas", high, "must be greater than or equal to `minReplicas`"))
 
 
-def _check_target_ref(obj: Object, found: Found) -> None:
-    """What is scaled has an API group, unless it is a ReplicationController (or was stored before)."""
+def validate_new_hpa(obj: Object) -> Found:
+    """What is scaled has an API group, unless it is a ReplicationController."""
     reference = (obj.get("spec") or {}).get("scaleTargetRef") or {}
-    new = not (obj.get("metadata") or {}).get("resourceVersion")
-    needs_group = new and reference.get("kind") != "ReplicationController"
-    _check_reference(reference, "spec.scaleTargetRef", found, needs_group=needs_group)
+    api_version = reference.get("apiVersion") or ""
+    if reference.get("kind") == "ReplicationController" or "/" in api_version[1:]:
+        return []
+    path = "spec.scaleTargetRef.apiVersion"
+    return [invalid(path, api_version, "apiVersion must specify API group")]
 
 
-def _check_reference(reference: Object, path: str, found: Found, *, needs_group: bool = False) -> None:
+def validate_hpa_update(new: Object, old: Object) -> Found:
+    """A target that was there before is left in peace."""
+    reference, before = ((obj.get("spec") or {}).get("scaleTargetRef") or {} for obj in (new, old))
+    if all((reference.get(field) or "") == (before.get(field) or "") for field in ("apiVersion", "kind")):
+        return []
+    return validate_new_hpa(new)
+
+
+def _check_reference(reference: Object, path: str, found: Found) -> None:
     for field in ("kind", "name"):
         if not reference.get(field):
             found.append(required(f"{path}.{field}"))
@@ -61,9 +71,7 @@ def _check_reference(reference: Object, path: str, found: Found, *, needs_group:
             check_name(reference[field], f"{path}.{field}", found, names.path_segment)
     api_version = reference.get("apiVersion") or ""
     try:
-        group, _ = split_api_version(api_version)
-        if needs_group and not group:
-            found.append(invalid(f"{path}.apiVersion", api_version, "apiVersion must specify API group"))
+        split_api_version(api_version)
     except ValueError as error:
         found.append(invalid(f"{path}.apiVersion", api_version, str(error)))
 
@@ -72,7 +80,7 @@ def validate_hpa_v1(obj: Object) -> Found:
     found: Found = []
     spec = obj.get("spec") or {}
     _check_replicas(spec, found)
-    _check_target_ref(obj, found)
+    _check_reference(spec.get("scaleTargetRef") or {}, "spec.scaleTargetRef", found)
     wanted = spec.get("targetCPUUtilizationPercentage")
     if wanted is not None and wanted < 1:
         path = "spec.metrics[0].resource.target.averageUtilization"
@@ -84,7 +92,7 @@ def validate_hpa_v2(obj: Object) -> Found:
     found: Found = []
     spec = obj.get("spec") or {}
     _check_replicas(spec, found)
-    _check_target_ref(obj, found)
+    _check_reference(spec.get("scaleTargetRef") or {}, "spec.scaleTargetRef", found)
     for i, metric in enumerate(spec.get("metrics") or ()):
         _check_metric(metric, f"spec.metrics[{i}]", found)
     behavior = spec.get("behavior") or {}
@@ -103,12 +111,12 @@ def _check_metric(metric: Object, path: str, found: Found) -> None:
         found.append(required(f"{path}.type", "must specify a metric source type"))
     present = [field for field in _METRICS.values() if metric.get(field) is not None]
     if kind not in _METRICS:
-        found.append(not_supported(f"{path}.type", kind, tuple(_METRICS)))
+        found.append(not_supported(f"{path}.type", kind, sorted(_METRICS)))
     if present:
         _check_source(present[0], metric[present[0]], f"{path}.{present[0]}", found)
     expected = _METRICS.get(kind)
     if expected is None:
-        found.append(not_supported(f"{path}.type", kind, tuple(_METRICS)))
+        found.append(not_supported(f"{path}.type", kind, sorted(_METRICS)))
     elif expected not in present:
         text = "must populate information for the given metric source"
         found.append(required(f"{path}.{expected}", text))

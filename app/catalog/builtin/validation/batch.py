@@ -112,8 +112,8 @@ def check_job_spec(spec: Object, path: str, found: Found) -> None:
         if len(spec["managedBy"]) > 63:
             found.append(FieldError.too_long(f"{path}.managedBy", 63))
     mode = get("completionMode")
-    if mode is not None and mode not in ("Indexed", "NonIndexed"):
-        found.append(not_supported(f"{path}.completionMode", mode, ("Indexed", "NonIndexed")))
+    if mode is not None and mode not in ("NonIndexed", "Indexed"):
+        found.append(not_supported(f"{path}.completionMode", mode, ("NonIndexed", "Indexed")))
     if mode == "Indexed":
         _check_indexed(spec, path, found)
     elif mode in (None, "NonIndexed"):
@@ -338,11 +338,13 @@ def validate_cron_job(obj: Object) -> Found:
         found.append(not_supported("spec.jobTemplate.spec.manualSelector", True, ("nil", "false")))
     for field in ("successfulJobsHistoryLimit", "failedJobsHistoryLimit"):
         check_not_negative(spec, field, "spec", found)
-    metadata = obj.get("metadata") or {}
-    name = metadata.get("name") or ""
-    if len(name) > 52 and not metadata.get("resourceVersion"):
-        found.append(invalid("metadata.name", name, "must be no more than 52 characters"))
     return found
+
+
+def validate_new_cron_job(obj: Object) -> Found:
+    """Its Jobs get a name of eleven characters more."""
+    name = (obj.get("metadata") or {}).get("name") or ""
+    return [invalid("metadata.name", name, "must be no more than 52 characters")] if len(name) > 52 else []
 
 
 def _check_zone(zone: str, path: str, found: Found) -> None:

@@ -54,6 +54,12 @@ def check_immutable(new: Any, old: Any, path: str, found: Found) -> None:
         found.append(invalid(path, new, names.IMMUTABLE))
 
 
+def check_immutable_text(new: str | None, old: str | None, path: str, found: Found) -> None:
+    """A field that Go holds as a string: nothing is ""."""
+    if (new or "") != (old or ""):
+        found.append(invalid(path, new or "", names.IMMUTABLE))
+
+
 def same(one: Any, other: Any) -> bool:
     """Equal, where nothing and an empty list or object are the same (Go's semantic equality)."""
     return one == other or _bare(one) == _bare(other)

@@ -10,7 +10,16 @@ from typing import Any
 from app.core import names
 from app.core.errors import FieldError
 
-from .common import Found, check_finalizer, check_immutable, check_label_key, forbidden, invalid, required
+from .common import (
+    Found,
+    check_finalizer,
+    check_immutable,
+    check_immutable_text,
+    check_label_key,
+    forbidden,
+    invalid,
+    required,
+)
 
 Object = dict[str, Any]
 
@@ -123,7 +132,7 @@ def _bytes_or_nothing(text: str) -> bytes:
 
 def validate_secret_update(new: Object, old: Object) -> Found:
     found: Found = []
-    check_immutable(new.get("type"), old.get("type"), "type", found)
+    check_immutable_text(new.get("type"), old.get("type"), "type", found)
     found.extend(_check_locked(new, old, ("data",)))
     return found
 
@@ -192,8 +201,11 @@ def validate_new_event(obj: Object) -> Found:
     """events.k8s.io/v1: what the old form also had must be unset."""
     found: Found = []
     _check_event(obj, "regarding", "reportingController", obj.get("note") or "", found)
-    if (obj.get("metadata") or {}).get("resourceVersion"):
-        return found
+    return found
+
+
+def validate_created_event(obj: Object) -> Found:
+    found: Found = []
     _check_series(obj, found)
     if obj.get("eventTime") is None:
         found.append(required("eventTime"))
@@ -241,5 +253,7 @@ def validate_new_event_update(new: Object, old: Object) -> Found:
     if new.get("series") != old.get("series"):
         _check_series(new, found)
     for field, shown in _FIXED:
-        check_immutable(new.get(field), old.get(field), shown, found)
+        one, other = new.get(field), old.get(field)
+        check = check_immutable_text if isinstance(one or other, str) and "Time" not in field else check_immutable
+        check(one, other, shown, found)
     return found

@@ -70,7 +70,7 @@ def _check_source(source: Object, has_value: bool, path: str, found: Found) -> N
         else:
             _check_key_selector(reference, where, found)
     if not given:
-        text = "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`"
+        text = "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`"
         found.append(invalid(path, "", text))
     elif has_value:
         found.append(invalid(path, "", "may not be specified when `value` is not empty"))

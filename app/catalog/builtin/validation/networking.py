@@ -15,7 +15,7 @@ from .common import (
     check_cidr,
     check_endpoint_ip,
     check_enum,
-    check_immutable,
+    check_immutable_text,
     check_ip,
     check_label_key,
     check_label_selector,
@@ -60,11 +60,6 @@ def validate_ingress(obj: Object) -> Found:
     name = spec.get("ingressClassName")
     if name is not None:
         check_name(name, "spec.ingressClassName", found)
-        metadata = obj.get("metadata") or {}
-        old = (metadata.get("annotations") or {}).get("kubernetes.io/ingress.class")
-        if old is not None and old != name and not metadata.get("resourceVersion"):
-            path = "annotations.kubernetes.io/ingress.class"
-            found.append(invalid(path, old, "must match `ingressClassName` when both are specified"))
     for i, ingress in enumerate(((obj.get("status") or {}).get("loadBalancer") or {}).get("ingress") or ()):
         path = f"status.loadBalancer.ingress[{i}]"
         if ingress.get("ip"):
@@ -73,6 +68,16 @@ def validate_ingress(obj: Object) -> Found:
             check_name(ingress["hostname"], f"{path}.hostname", found)
             _check_not_ip(ingress["hostname"], f"{path}.hostname", found)
     return found
+
+
+def validate_new_ingress(obj: Object) -> Found:
+    """Both ways to name a class must name the same one."""
+    name = (obj.get("spec") or {}).get("ingressClassName")
+    old = ((obj.get("metadata") or {}).get("annotations") or {}).get("kubernetes.io/ingress.class")
+    if name is None or old in (None, name):
+        return []
+    path = "annotations.kubernetes.io/ingress.class"
+    return [invalid(path, old, "must match `ingressClassName` when both are specified")]
 
 
 def _check_not_ip(host: str, path: str, found: Found) -> None:
@@ -179,7 +184,7 @@ def validate_ingress_class(obj: Object) -> Found:
 def validate_ingress_class_update(new: Object, old: Object) -> Found:
     found: Found = []
     controller = (new.get("spec") or {}).get("controller")
-    check_immutable(controller, (old.get("spec") or {}).get("controller"), "spec.controller", found)
+    check_immutable_text(controller, (old.get("spec") or {}).get("controller"), "spec.controller", found)
     return found
 
 
@@ -203,7 +208,7 @@ def validate_network_policy(obj: Object) -> Found:
         return found
     for i, kind in enumerate(types):
         if kind not in ("Egress", "Ingress"):
-            found.append(not_supported(f"spec.policyTypes[{i}]", kind, ("Egress", "Ingress")))
+            found.append(not_supported(f"spec.policyTypes[{i}]", kind, ("Ingress", "Egress")))
     return found
 
 
@@ -390,7 +395,7 @@ def _check_domain(value: str, path: str, found: Found) -> None:
 
 def validate_endpoint_slice_update(new: Object, old: Object) -> Found:
     found: Found = []
-    check_immutable(new.get("addressType"), old.get("addressType"), "addressType", found)
+    check_immutable_text(new.get("addressType"), old.get("addressType"), "addressType", found)
     return found
 
 
@@ -423,8 +428,13 @@ def validate_ip_address(obj: Object) -> Found:
 
 def validate_ip_address_update(new: Object, old: Object) -> Found:
     found: Found = []
-    parent = (new.get("spec") or {}).get("parentRef")
-    check_immutable(parent, (old.get("spec") or {}).get("parentRef"), "spec.parentRef", found)
+    parent, before = ((obj.get("spec") or {}).get("parentRef") for obj in (new, old))
+    if parent != before:
+        shown = None
+        if parent is not None:  # as Go prints the internal struct
+            names_of = {"Group": "group", "Resource": "resource", "Namespace": "namespace", "Name": "name"}
+            shown = {field: parent.get(name) or "" for field, name in names_of.items()}
+        found.append(invalid("spec.parentRef", shown, names.IMMUTABLE))
     return found
 
 
@@ -454,9 +464,11 @@ def validate_service_cidr_update(new: Object, old: Object) -> Found:
     found: Found = []
     cidrs, before = (new.get("spec") or {}).get("cidrs") or [], (old.get("spec") or {}).get("cidrs") or []
     if len(before) != len(cidrs) and (len(before), len(cidrs)) != (1, 2):
-        found.append(invalid("spec.cidrs", cidrs, names.IMMUTABLE))
+        found.append(invalid("spec.cidrs", cidrs or None, names.IMMUTABLE))
     else:
         for i, (one, was) in enumerate(zip(cidrs, before, strict=False)):
             if one != was:
                 found.append(invalid(f"spec.cidrs[{i}]", one, names.IMMUTABLE))
+        if len(before) != len(cidrs):
+            found.extend(validate_service_cidr(new))
     return found

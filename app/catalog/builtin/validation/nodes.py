@@ -11,6 +11,7 @@ from .common import (
     check_cidr,
     check_enum,
     check_immutable,
+    check_immutable_text,
     check_label_key,
     check_labels,
     check_name,
@@ -94,7 +95,7 @@ def validate_runtime_class(obj: Object) -> Found:
 
 def validate_runtime_class_update(new: Object, old: Object) -> Found:
     found: Found = []
-    check_immutable(new.get("handler"), old.get("handler"), "handler", found)
+    check_immutable_text(new.get("handler"), old.get("handler"), "handler", found)
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import Any
 
 from app.core import names
@@ -85,7 +86,7 @@ def check_pod_spec(spec: Object, path: str, found: Found, *, is_pod: bool = Fals
         check_ephemeral_containers(ephemeral, others, f"{path}.ephemeralContainers", found, around)
     resources = get("resources")
     if resources is not None:
-        _check_pod_resources(resources, f"{path}.resources", found)
+        _check_pod_resources(resources, f"{path}.resources", found, around.claims)
     if get("hostNetwork"):
         _check_host_network(containers, f"{path}.containers", found, is_pod)
     if get("restartPolicy") not in RESTART_POLICIES:
@@ -170,10 +171,10 @@ def _check_claims(claims: list[Object], path: str, found: Found) -> None:
                 check_name(value, f"{where}.{field}", found)
 
 
-def _check_pod_resources(resources: Object, path: str, found: Found) -> None:
+def _check_pod_resources(resources: Object, path: str, found: Found, claims: Collection[str]) -> None:
     if resources.get("claims"):
         found.append(forbidden(f"{path}.claims", "claims may not be set for Resources at pod-level"))
-    check_requirements({k: v for k, v in resources.items() if k != "claims"}, path, found, (), _check_pod_resource)
+    check_requirements(resources, path, found, claims, _check_pod_resource)
 
 
 def _check_pod_resource(name: str, path: str, found: Found) -> None:
@@ -222,7 +223,7 @@ def _check_security(spec: Object, context: Object, path: str, found: Found) -> N
 _SECURITY_ENUMS = (
     ("fsGroupChangePolicy", ("Always", "OnRootMismatch")),
     ("supplementalGroupsPolicy", ("Merge", "Strict")),
-    ("seLinuxChangePolicy", ("MountOption", "Recursive")),
+    ("seLinuxChangePolicy", ("Recursive",)),
 )
 
 
@@ -322,7 +323,13 @@ def validate_pod(obj: Object) -> Found:
             check_image_has_no_space(container, f"spec.{field}[{i}]", found)
     if not spec.get("serviceAccountName"):
         _check_no_tokens(spec, found)
-    if spec.get("ephemeralContainers") and not (obj.get("metadata") or {}).get("resourceVersion"):
+    return found
+
+
+def validate_new_pod(obj: Object) -> Found:
+    found: Found = []
+    spec = obj.get("spec") or {}
+    if spec.get("ephemeralContainers"):
         found.append(forbidden("spec.ephemeralContainers", "cannot be set on create"))
     if spec.get("nodeName") and spec.get("schedulingGates"):
         text = "cannot be set until all schedulingGates have been cleared"

@@ -6,7 +6,7 @@ from typing import Any
 
 from app.core import names, quantity
 
-from .common import Found, check_immutable, duplicate, forbidden, invalid, required
+from .common import Found, duplicate, forbidden, invalid, required
 from .resources import (
     check_amount,
     check_container_resource_name,
@@ -133,7 +133,8 @@ def _check_scope_selector(spec: Object, selector: Object, hard: Object, path: st
 def validate_resource_quota_update(new: Object, old: Object) -> Found:
     found: Found = []
     scopes, before = (new.get("spec") or {}).get("scopes") or [], (old.get("spec") or {}).get("scopes") or []
-    check_immutable(sorted(set(scopes)), sorted(set(before)), "spec.scopes", found)
+    if set(scopes) != set(before):
+        found.append(invalid("spec.scopes", scopes or None, names.IMMUTABLE))
     return found
 
 

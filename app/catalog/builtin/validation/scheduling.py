@@ -166,7 +166,7 @@ def check_tolerations(tolerations: list[Object], path: str, found: Found) -> Non
                 text = "value must be empty when `operator` is 'Exists'"
                 found.append(invalid(f"{where}.operator", value, text))
         elif operator in ("Gt", "Lt"):
-            found.append(not_supported(f"{where}.operator", operator, ("Equal", "Exists", "Gt", "Lt")))
+            found.append(not_supported(f"{where}.operator", operator, ("Equal", "Exists", "Lt", "Gt")))
         else:
             found.append(not_supported(f"{where}.operator", operator, ("Equal", "Exists")))
         if effect and effect not in EFFECTS:

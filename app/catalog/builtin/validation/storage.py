@@ -13,6 +13,7 @@ from .common import (
     NOT_POSITIVE,
     Found,
     check_immutable,
+    check_immutable_text,
     check_label_key,
     check_label_selector,
     check_name,
@@ -185,7 +186,7 @@ def validate_claim_update(new: Object, old: Object) -> Found:
             "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims"
         )
         found.append(forbidden("spec", text))
-    if size is not None and size_before is not None and size < size_before:
+    if size < size_before:
         have = parse(((old.get("status") or {}).get("capacity") or {}).get("storage") or "0")
         if have is not None and size <= have:
             text = "field can not be less than status.capacity"
@@ -201,7 +202,7 @@ def validate_claim_update(new: Object, old: Object) -> Found:
 
 def _requested(spec: Object) -> Any:
     amount = ((spec.get("resources") or {}).get("requests") or {}).get("storage")
-    return None if amount is None else parse(amount)
+    return parse("0" if amount is None else amount) or parse("0")
 
 
 # -- classes, drivers, attachments -----------------------------------------------------------------------------------------
@@ -259,7 +260,9 @@ def validate_storage_class(obj: Object) -> Found:
 
 def validate_storage_class_update(new: Object, old: Object) -> Found:
     found: Found = []
-    for field in ("parameters", "provisioner", "reclaimPolicy", "volumeBindingMode"):
+    check_immutable(new.get("parameters"), old.get("parameters"), "parameters", found)
+    check_immutable_text(new.get("provisioner"), old.get("provisioner"), "provisioner", found)
+    for field in ("reclaimPolicy", "volumeBindingMode"):
         check_immutable(new.get(field), old.get(field), field, found)
     return found
 

@@ -327,7 +327,8 @@ def check_driver_name(name: str | None, path: str, found: Found) -> None:
         return
     if len(name) > 63:
         found.append(FieldError.too_long(path, 63))
-    check_name(name.lower(), path, found)
+    for why in names.dns1123_subdomain(name.lower()):
+        found.append(invalid(path, name, why))
 
 
 def _check_csi(source: Object, path: str, found: Found) -> None:

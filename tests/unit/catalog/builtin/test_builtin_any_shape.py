@@ -86,7 +86,20 @@ WORDS = (
 )
 AMOUNTS = ("0", "1", "-1", "100m", "1.0001", "1n", "2Mi", "1e3", "0.5")
 NUMBERS = (0, 1, 2, -1, 80, 443, 600, 65536, 2**31 - 1)
-MAP_KEYS = ("a", "cpu", "memory", "storage", "pods", "hugepages-2Mi", "hugepages-x", "limits.cpu", "a/b/c", "", ".x", "É")
+MAP_KEYS = (
+    "a",
+    "cpu",
+    "memory",
+    "storage",
+    "pods",
+    "hugepages-2Mi",
+    "hugepages-x",
+    "limits.cpu",
+    "a/b/c",
+    "",
+    ".x",
+    "É",
+)
 
 
 class Shapes:
@@ -188,7 +201,7 @@ def test_a_valid_or_invalid_object_is_always_answered(name: str, seed: int, dens
         strategy.default(obj)
         strategy.prepare_for_create(obj)
         found += names.validate_object_meta(obj, kind.namespaced, rule)
-        found += strategy.validate(obj)
+        found += strategy.validate(obj) + strategy.validate_create(obj)
     strategy.prepare_for_update(new, old)
     found += names.validate_object_meta_update(new, old)
     found += strategy.validate(new)
