@@ -220,14 +220,25 @@ def _binaries() -> Path:
 
 def _reachable(binaries: Path, root: Path, account: _Account) -> Path:
     """The installation, or a copy of it when the user we change to cannot reach it (a venv under /root)."""
-    if not account.change or account.run([str(binaries / "bin" / "postgres"), "--version"]).returncode == 0:
-        return binaries
-    copy = root / "installation"
-    if not (copy / "bin" / "postgres").exists():
-        shutil.rmtree(copy, ignore_errors=True)
-        shutil.copytree(binaries, root / "installation.new", symlinks=True, dirs_exist_ok=True)
-        (root / "installation.new").rename(copy)
-    return copy
+    with contextlib.suppress(OSError):
+        if not account.change or account.run([str(binaries / "bin" / "postgres"), "--version"]).returncode == 0:
+            return binaries
+    return _copy_of(binaries.resolve(), root)
+
+
+def _copy_of(binaries: Path, root: Path) -> Path:
+    """Below ``programs``, as in site-packages: the programs look for the wheel's libraries by their relative place."""
+    package = binaries.parent
+    programs = root / "programs"
+    if not programs.exists():
+        new = root / "programs.new"
+        shutil.rmtree(new, ignore_errors=True)
+        shutil.copytree(binaries, new / package.name / binaries.name, symlinks=True)
+        libraries = package.with_name(package.name + ".libs")
+        if libraries.exists():
+            shutil.copytree(libraries, new / libraries.name, symlinks=True)
+        new.rename(programs)
+    return programs / package.name / binaries.name
 
 
 async def _wait_for_predecessor(data: Path) -> None:

@@ -204,8 +204,8 @@ class Follower:
             await asyncio.sleep(0)
 
     async def _continues(self, connection: asyncpg.Connection, seen: Position, first: Any) -> bool:
-        """Revisions have no gaps but before markers; anything else means rows were dropped before we read them."""
-        if first["revision"] == seen.revision + 1 or not first["resource"]:
+        """Revisions have no gaps but before markers; otherwise rows were dropped before we read them."""
+        if first["revision"] == seen.revision + 1:
             return True
         return await connection.fetchval("SELECT compacted FROM history") <= seen.revision
 

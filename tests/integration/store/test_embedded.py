@@ -13,7 +13,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from app.store import open_store
+from app.store import embedded, open_store
 from app.store.embedded import EmbeddedError, EmbeddedPostgres
 from app.store.interface import Transaction, Write
 
@@ -136,3 +136,16 @@ async def test_open_store_starts_migrates_and_stops(folder: Path) -> None:
     await store.close()
     with pytest.raises(ValueError, match="data directory"):
         await open_store(None, None)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root changes to another user")
+async def test_binaries_that_the_user_cannot_reach_are_copied(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A virtual environment below /root."""
+    closed = folder / "closed"
+    closed.mkdir(mode=0o700)
+    (closed / "installation").symlink_to(embedded._binaries())
+    monkeypatch.setattr(embedded, "_binaries", lambda: closed / "installation")
+    async with EmbeddedPostgres(folder) as dsn:
+        connection = await asyncpg.connect(dsn)
+        await connection.close()
+    assert list((folder / "postgres" / "programs").glob("*/*/bin/postgres"))

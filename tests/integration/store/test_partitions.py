@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import asyncpg
@@ -122,3 +123,31 @@ async def test_partitions_missing_after_another_process_raised_the_head(
         await connection.execute(f"DROP TABLE IF EXISTS log_{number}")
     assert await store.commit(write("a", b"2")) == [bound]
     assert [(row.revision, row.previous) for row in rows] == [(2, 0), (bound, 2)]
+
+
+async def test_a_process_that_slept_through_compaction_starts_again(
+    store: PostgresStore, connection: asyncpg.Connection, postgres_dsn: str
+) -> None:
+    """Its connection may have survived (a stopped process) or not; nothing was lost, so no revision is raised."""
+    reset = asyncio.Event()
+    rows: list = []
+    await store.commit(write("a", b"1"))
+    store.subscribe(rows.extend, reset.set)
+    await store.snapshot()
+    slept = store._follower.seen
+    await fill(connection, 2 * PARTITION)
+    await store.head()
+    await store.compact(0)
+    for ends in (False, True):
+        store._follower.seen = slept
+        if ends:
+            await connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        await reset.wait()
+        reset.clear()
+        revision, _ = await store.snapshot()
+        [later] = await store.commit(write("a", b"2"))
+        assert (rows[-1].revision, later) == (later, revision + 1)
+    assert later < 3 * PARTITION
