@@ -33,6 +33,8 @@ def program() -> App:
         exit_on_error=False,
         result_action="return_value",
     )
+    app.command("app.cli.serve:serve", name="serve", help="Serve the control plane.")
+    app.command("app.cli.demo:demo", name="demo", help="Start everything with simulated members and an example.")
     app.command("app.cli.membership:join", name="join", help="Register a cluster to the control plane with Push mode.")
     app.command("app.cli.membership:unjoin", name="unjoin", help="Remove a cluster from the control plane.")
     return app

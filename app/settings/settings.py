@@ -8,6 +8,8 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from .gates import parse_gates
+
 Role = Literal["all", "api", "workers"]
 
 
@@ -34,6 +36,12 @@ class Settings(BaseSettings):
     @property
     def port(self) -> int:
         return int(self.bind.rpartition(":")[2])
+
+    def check(self) -> None:
+        """Raises ValueError for what only shows when values are read together."""
+        if not self.bind.rpartition(":")[2].isdigit():
+            raise ValueError(f"invalid --bind {self.bind!r}: must be HOST:PORT")
+        parse_gates(self.feature_gates)
 
     def runs(self, controller: str) -> bool:
         """Whether ``--controllers`` lets a controller run (kube-controller-manager's grammar)."""

@@ -41,7 +41,8 @@ class Process:
         self.settings = settings
         self._transport_for = transport_for
         self.stopping = asyncio.Event()
-        self.ready = False
+        self.started = asyncio.Event()
+        self.registry: Registry
         self.port = settings.port
 
     async def run(self) -> None:
@@ -61,7 +62,7 @@ class Process:
     async def _serve(self, store: Store) -> None:
         cache = Cache(store)
         await cache.load()
-        registry = Registry(load_catalog(), store, cache)
+        registry = self.registry = Registry(load_catalog(), store, cache)
         keys = await shared_keys(store, cache)
         controllers = Controllers(registry, self.settings, self._transport_for)
         leader = Leader(store, "controllers", controllers.start, controllers.stop)
@@ -82,10 +83,9 @@ class Process:
                 leader.start()
             compaction = tasks.create_task(self._compact(store))
             reload = tasks.create_task(self._reload_after_reset(cache))
-            self.ready = True
+            self.started.set()
             log.info("ready", server=self.server_url, kubeconfig=str(self.settings.data_dir / "kubeconfig"))
             await self.stopping.wait()
-            self.ready = False
             compaction.cancel()
             reload.cancel()
             if app is not None and server is not None:

@@ -1,0 +1,54 @@
+"""``kafila serve``: the flags are the settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from . import CommandError
+
+
+def serve(
+    *,
+    data_dir: Annotated[Path, Parameter(help="Folder of the kubeconfig and the embedded database.")] = Path(".data"),
+    bind: Annotated[str, Parameter(help="HOST:PORT to serve on; port 0 takes a free one.")] = "127.0.0.1:5443",
+    advertise: Annotated[str, Parameter(help="HOST[:PORT] that clients use, when it is not the bound one.")] = "",
+    database_url: Annotated[
+        str | None, Parameter(help="postgresql://… ; without it an embedded PostgreSQL is started under --data-dir.")
+    ] = None,
+    role: Annotated[Literal["all", "api", "workers"], Parameter(help="What this process does.")] = "all",
+    feature_gates: Annotated[str, Parameter(help="Karmada's feature gates: A=true,B=false.")] = "",
+    controllers: Annotated[str, Parameter(help="Controllers to run: '*' all, 'x' x, '-x' all but x.")] = "*",
+    history: Annotated[float, Parameter(help="Seconds of history that watches can resume from.")] = 3600.0,
+    service_cidr: Annotated[str, Parameter(help="Range of cluster IPs.")] = "10.96.0.0/12",
+    cluster_status_frequency: Annotated[float, Parameter(help="Seconds between two looks at a member.")] = 10.0,
+    skipped_namespaces: Annotated[
+        str, Parameter(name="--skipped-propagating-namespaces", help="Regular expression of namespaces left alone.")
+    ] = "kube-.*",
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], Parameter(help="What is logged.")] = "info",
+) -> None:
+    """Serve the control plane until SIGTERM. Every flag can also be given as KAFILA_NAME in the environment."""
+    from pydantic import ValidationError
+
+    from app.settings.settings import Settings
+    from app.store.embedded import EmbeddedError
+    from app.telemetry.logs import configure
+    from app.workers.serve import run
+
+    given = {
+        name: value for name, value in locals().items() if name in Settings.model_fields and not isinstance(value, type)
+    }
+    defaults = {name: field.default for name, field in Settings.model_fields.items()}
+    try:
+        # what was not said on the command line may be said by the environment
+        settings = Settings(**{name: value for name, value in given.items() if value != defaults[name]})
+        settings.check()
+    except (ValidationError, ValueError) as error:
+        raise CommandError(str(error)) from error
+    configure(settings.log_level)
+    try:
+        run(settings)
+    except (EmbeddedError, OSError) as error:
+        raise CommandError(str(error)) from error
