@@ -12,9 +12,9 @@ _REQUIREMENT: Final = struct(
     Field("operator", string, keep_empty=True, zero='""'),
     Field("values", array(string)),
 )
-_LABEL_SELECTOR: Final = struct(Field("matchLabels", string_map), Field("matchExpressions", array(_REQUIREMENT)))
+LABEL_SELECTOR: Final = struct(Field("matchLabels", string_map), Field("matchExpressions", array(_REQUIREMENT)))
 _AFFINITY_FIELDS: Final = (
-    Field("labelSelector", _LABEL_SELECTOR, is_pointer=True),
+    Field("labelSelector", LABEL_SELECTOR, is_pointer=True),
     Field("fieldSelector", struct(Field("matchExpressions", array(_REQUIREMENT))), is_pointer=True),
     Field("clusterNames", array(string)),
     Field("exclude", array(string)),

@@ -1,0 +1,134 @@
+"""Bindings of dependencies: they follow the clusters of the bindings that need them, their parents."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from app.placement import names
+from app.placement.binding import BINDING_API, BindingError, controller_reference, resource_reference
+from app.placement.gojson import Field, array, string, struct
+from app.placement.objects import Object, clone, labels_of, metadata, name, namespace, spec, uid
+from app.placement.placementtext import LABEL_SELECTOR
+
+_DEPENDENCIES: Final = array(
+    struct(
+        Field("apiVersion", string, keep_empty=True, zero='""'),
+        Field("kind", string, keep_empty=True, zero='""'),
+        Field("namespace", string),
+        Field("name", string),
+        Field("labelSelector", LABEL_SELECTOR, is_pointer=True),
+    )
+)
+
+
+def dependencies_text(dependencies: Sequence[Object]) -> str:
+    """The annotation ``resourcebinding.karmada.io/dependencies`` of a parent."""
+    return _DEPENDENCIES(dependencies) if dependencies else "null"
+
+
+def parent_keys(binding: Object) -> list[tuple[str, str]]:
+    """(namespace, name) of the parents of an attached binding."""
+    return [(each.get("namespace") or "", each["name"]) for each in spec(binding).get("requiredBy") or ()]
+
+
+def attach(
+    parent: Object, dependency: Object, existing: Object | None, others: Iterable[Object] = ()
+) -> tuple[Object, str]:
+    """The binding of ``dependency`` with ``parent`` among its parents, and the text of a DependencyPolicyConflict or "".
+
+    ``others``: the further parents that ``existing`` has. The same object as ``existing`` when nothing changes. Raises
+    BindingError while a binding of an earlier object with this name is there.
+    """
+    if existing is not None:
+        _check_owner(existing, dependency)
+    binding = clone(existing) if existing is not None else _new_binding(dependency, namespace(parent))
+    wanted = binding["spec"]
+    wanted["resource"] = resource_reference(dependency)
+    marks = {**labels_of(binding), names.depended_by_label(namespace(parent), name(parent)): _binding_id(parent)}
+    binding["metadata"]["labels"] = marks
+    wanted["requiredBy"] = _with_snapshot(wanted.get("requiredBy") or [], parent)
+    conflict = ""
+    if wanted.get("placement") is None:
+        conflict = _settle(wanted, [parent, *(other for other in others if _key(other) != _key(parent))])
+    return (existing, conflict) if existing is not None and binding == existing else (binding, conflict)
+
+
+def detach(binding: Object, parent_namespace: str, parent_name: str, others: Sequence[Object] = ()) -> Object:
+    """The binding without that parent; it stays until its object goes. ``others``: the parents that it keeps."""
+    detached = clone(binding)
+    marks = detached["metadata"].get("labels") or {}
+    marks.pop(names.depended_by_label(parent_namespace, parent_name), None)
+    wanted = detached["spec"]
+    kept = [
+        each
+        for each in wanted.get("requiredBy") or ()
+        if (each.get("namespace") or "", each["name"]) != (parent_namespace, parent_name)
+    ]
+    wanted["requiredBy"] = kept
+    if not kept:
+        del wanted["requiredBy"]
+    if wanted.get("placement") is None:
+        if kept:
+            _settle(wanted, others)
+        else:
+            wanted.pop("conflictResolution", None)
+            wanted.pop("preserveResourcesOnDeletion", None)
+    return detached
+
+
+def _new_binding(dependency: Object, where: str) -> Object:
+    called = names.binding_name(dependency.get("kind") or "", name(dependency))
+    identity = names.permanent_id(names.RB_PERMANENT_ID, uid(dependency), where, called)
+    return {
+        "apiVersion": BINDING_API,
+        "kind": "ResourceBinding",
+        "metadata": {
+            "name": called,
+            "namespace": where,
+            "labels": {names.RB_PERMANENT_ID: identity},
+            "finalizers": [names.FINALIZER_BINDING],
+            "ownerReferences": [controller_reference(dependency)],
+        },
+        "spec": {},
+    }
+
+
+def _check_owner(existing: Object, dependency: Object) -> None:
+    owner = next((o for o in metadata(existing).get("ownerReferences") or () if o.get("controller")), None)
+    if owner is not None and owner.get("uid") != uid(dependency):
+        raise BindingError(
+            f"failed to update resourceBinding({namespace(existing)}/{name(existing)}) due to different owner reference "
+            "UID, will try again later after binding is garbage collected, see "
+            "https://github.com/karmada-io/karmada/issues/6034"
+        )
+
+
+def _key(binding: Object) -> tuple[str, str]:
+    return namespace(binding), name(binding)
+
+
+def _binding_id(binding: Object) -> str:
+    return labels_of(binding).get(names.RB_PERMANENT_ID, "")
+
+
+def _with_snapshot(old: Sequence[Object], parent: Object) -> list[Object]:
+    snapshot: Object = {"namespace": namespace(parent), "name": name(parent)}
+    if spec(parent).get("clusters"):
+        snapshot["clusters"] = clone(spec(parent)["clusters"])
+    found = [snapshot if (each.get("namespace") or "", each["name"]) == _key(parent) else each for each in old]
+    return found if snapshot in found else [*found, snapshot]
+
+
+def _settle(wanted: Object, parents: Sequence[Object]) -> str:
+    """What the parents ask for together: Overwrite and preservation win. Says where they disagree."""
+    overwrite = {spec(parent).get("conflictResolution") == "Overwrite" for parent in parents}
+    preserve = {bool(spec(parent).get("preserveResourcesOnDeletion")) for parent in parents}
+    wanted["conflictResolution"] = "Overwrite" if True in overwrite else "Abort"
+    wanted["preserveResourcesOnDeletion"] = True in preserve
+    reasons = []
+    if len(overwrite) > 1:
+        reasons.append("ConflictResolution conflicted (Overwrite vs Abort)")
+    if len(preserve) > 1:
+        reasons.append("PreserveResourcesOnDeletion conflicted (true vs false)")
+    return f"Dependency policy conflict detected: {'; '.join(reasons)}." if reasons else ""

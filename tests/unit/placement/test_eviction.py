@@ -1,0 +1,58 @@
+from typing import Any
+
+import pytest
+
+from app.placement.eviction import evict, evicted_event, remaining_tasks
+from tests.unit.placement.placement_objects import binding
+
+STARTED = "1970-01-01T00:00:00Z"
+
+
+def test_a_cluster_moves_to_the_tasks() -> None:
+    spec = binding(3, clusters=[{"name": "m1", "replicas": 2}, {"name": "m2", "replicas": 1}])["spec"]
+    left = evict(spec, "m1", reason="TaintUntolerated", producer="TaintManager", purge_mode="Gracefully")
+    assert left["clusters"] == [{"name": "m2", "replicas": 1}]
+    assert left["gracefulEvictionTasks"] == [
+        {
+            "fromCluster": "m1",
+            "reason": "TaintUntolerated",
+            "producer": "TaintManager",
+            "purgeMode": "Gracefully",
+            "replicas": 2,
+        }
+    ]
+    assert len(spec["clusters"]) == 2
+    assert evict(left, "m1", reason="x", producer="y") is left
+    back = {**left, "clusters": [{"name": "m1", "replicas": 1}]}
+    assert len(evict(back, "m1", reason="x", producer="y")["gracefulEvictionTasks"]) == 1
+    assert "clusters" not in evict(back, "m1", reason="x", producer="y")
+    assert evicted_event("m1")[2] == "Evict from cluster m1 succeed."
+
+
+def leaving(task: dict[str, Any], health: str = "Unhealthy", observed: int = 1) -> dict[str, Any]:
+    made = binding(1, clusters=[{"name": "m2", "replicas": 1}], gracefulEvictionTasks=[{"fromCluster": "m1", **task}])
+    made["status"] = {
+        "schedulerObservedGeneration": observed,
+        "aggregatedStatus": [{"clusterName": "m2", "health": health}],
+    }
+    return made
+
+
+@pytest.mark.parametrize(
+    ("task", "now", "health", "observed", "is_kept"),
+    [
+        ({}, 999.0, "Healthy", 1, True),
+        ({"creationTimestamp": STARTED}, 10.0, "Unhealthy", 1, True),
+        ({"creationTimestamp": STARTED}, 601.0, "Unhealthy", 1, False),
+        ({"creationTimestamp": STARTED, "gracePeriodSeconds": 5}, 6.0, "Unhealthy", 1, False),
+        ({"creationTimestamp": STARTED}, 10.0, "Healthy", 1, False),
+        ({"creationTimestamp": STARTED}, 10.0, "Healthy", 0, True),
+        ({"creationTimestamp": STARTED, "suppressDeletion": True}, 999.0, "Healthy", 1, True),
+        ({"creationTimestamp": STARTED, "suppressDeletion": False}, 1.0, "Unhealthy", 0, False),
+    ],
+)
+def test_when_a_task_is_done(task: dict[str, Any], now: float, health: str, observed: int, is_kept: bool) -> None:
+    kept, done = remaining_tasks(leaving(task, health, observed), 600, now)
+    assert (bool(kept), done) == (is_kept, [] if is_kept else ["m1"])
+    if is_kept:
+        assert kept[0]["creationTimestamp"]
