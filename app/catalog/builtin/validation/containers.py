@@ -9,7 +9,6 @@ from app.core import names
 from app.core.errors import FieldError
 
 from .common import (
-    MAX_INT32,
     PROTOCOLS,
     Found,
     check_enum,
@@ -26,6 +25,7 @@ from .common import (
 from .environment import check_environment, check_environment_sources
 from .paths import check_local_path, has_backstep
 from .resources import check_requirements
+from .security import check_security_context
 
 Object = dict[str, Any]
 
@@ -190,7 +190,7 @@ def _check_common(container: Object, path: str, found: Found, around: Surroundin
         _check_resize(resize, f"{path}.resizePolicy", found, around)
     security = get("securityContext")
     if security:
-        check_security_context(security, f"{path}.securityContext", found, around)
+        check_security_context(security, f"{path}.securityContext", found, host_users=around.host_users)
 
 
 def _check_ports(ports: list[Object], path: str, found: Found) -> None:
@@ -436,71 +436,3 @@ def _check_resize(policies: list[Object], path: str, found: Found, around: Surro
         if around.restart_policy == "Never" and restart != "NotRequired":
             text = "must be 'NotRequired' when pod `restartPolicy` is 'Never'"
             found.append(invalid(path, restart, text))
-
-
-# -- security --------------------------------------------------------------------------------------------------------------
-
-_ID_RANGE = names.in_range(0, MAX_INT32)
-_PROFILE_TYPES = ("Localhost", "RuntimeDefault", "Unconfined")
-
-
-def check_id(value: int | None, path: str, found: Found) -> None:
-    if value is not None and not 0 <= value <= MAX_INT32:
-        found.append(invalid(path, value, _ID_RANGE))
-
-
-def check_security_context(context: Object, path: str, found: Found, around: Surroundings) -> None:
-    get = context.get
-    check_id(get("runAsUser"), f"{path}.runAsUser", found)
-    check_id(get("runAsGroup"), f"{path}.runAsGroup", found)
-    mount = get("procMount")
-    if mount is not None:
-        if mount not in ("Default", "Unmasked"):
-            found.append(not_supported(f"{path}.procMount", mount, ("Default", "Unmasked")))
-        if mount == "Unmasked" and around.host_users:
-            found.append(invalid(f"{path}.procMount", mount, "`hostUsers` must be false to use `Unmasked`"))
-    check_seccomp_profile(get("seccompProfile"), f"{path}.seccompProfile", found)
-    if get("allowPrivilegeEscalation") is False:
-        if get("privileged"):
-            text = "cannot set `allowPrivilegeEscalation` to false and `privileged` to true"
-            found.append(invalid(path, context, text))
-        if "CAP_SYS_ADMIN" in ((get("capabilities") or {}).get("add") or ()):
-            text = "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN"
-            found.append(invalid(path, context, text))
-    check_apparmor_profile(get("appArmorProfile"), f"{path}.appArmorProfile", found)
-
-
-def check_seccomp_profile(profile: Object | None, path: str, found: Found) -> None:
-    if profile is None:
-        return
-    kind, local = profile.get("type"), profile.get("localhostProfile")
-    if not kind:
-        found.append(required(f"{path}.type", "type is required when seccompProfile is set"))
-    elif kind not in _PROFILE_TYPES:
-        found.append(not_supported(f"{path}.type", kind, _PROFILE_TYPES))
-    if kind == "Localhost":
-        if local is None:
-            found.append(required(f"{path}.localhostProfile", "must be set when seccomp type is Localhost"))
-        else:
-            check_local_path(local, f"{path}.localhostProfile", found)
-    elif local is not None:
-        text = "can only be set when seccomp type is Localhost"
-        found.append(invalid(f"{path}.localhostProfile", profile, text))
-
-
-def check_apparmor_profile(profile: Object | None, path: str, found: Found) -> None:
-    if profile is None:
-        return
-    kind, local = profile.get("type"), profile.get("localhostProfile")
-    if not kind:
-        found.append(required(f"{path}.type", "type is required when appArmorProfile is set"))
-    elif kind not in _PROFILE_TYPES:
-        found.append(not_supported(f"{path}.type", kind, _PROFILE_TYPES))
-    elif kind == "Localhost":
-        if not (local or "").strip():
-            found.append(required(f"{path}.localhostProfile", "must be set when AppArmor type is Localhost"))
-        elif local and local.strip() != local:
-            found.append(invalid(f"{path}.localhostProfile", local, "must not be padded with whitespace"))
-    elif local is not None:
-        text = "can only be set when AppArmor type is Localhost"
-        found.append(invalid(f"{path}.localhostProfile", local, text))

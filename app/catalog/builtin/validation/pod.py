@@ -27,16 +27,14 @@ from .common import (
 )
 from .containers import (
     Surroundings,
-    check_apparmor_profile,
     check_containers,
     check_ephemeral_containers,
-    check_id,
     check_image_has_no_space,
     check_init_containers,
-    check_seccomp_profile,
 )
 from .resources import check_requirements, check_resource_name, is_huge_page
 from .scheduling import check_affinity, check_spreading, check_tolerations
+from .security import check_apparmor_profile, check_id, check_seccomp_profile
 from .volumes import check_volumes
 
 Object = dict[str, Any]

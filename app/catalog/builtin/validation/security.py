@@ -1,0 +1,77 @@
+"""Security contexts of pods and containers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.core import names
+
+from .common import MAX_INT32, Found, invalid, not_supported, required
+from .paths import check_local_path
+
+Object = dict[str, Any]
+
+_ID_RANGE = names.in_range(0, MAX_INT32)
+_PROFILE_TYPES = ("Localhost", "RuntimeDefault", "Unconfined")
+
+
+def check_id(value: int | None, path: str, found: Found) -> None:
+    if value is not None and not 0 <= value <= MAX_INT32:
+        found.append(invalid(path, value, _ID_RANGE))
+
+
+def check_security_context(context: Object, path: str, found: Found, *, host_users: bool) -> None:
+    get = context.get
+    check_id(get("runAsUser"), f"{path}.runAsUser", found)
+    check_id(get("runAsGroup"), f"{path}.runAsGroup", found)
+    mount = get("procMount")
+    if mount is not None:
+        if mount not in ("Default", "Unmasked"):
+            found.append(not_supported(f"{path}.procMount", mount, ("Default", "Unmasked")))
+        if mount == "Unmasked" and host_users:
+            found.append(invalid(f"{path}.procMount", mount, "`hostUsers` must be false to use `Unmasked`"))
+    check_seccomp_profile(get("seccompProfile"), f"{path}.seccompProfile", found)
+    if get("allowPrivilegeEscalation") is False:
+        if get("privileged"):
+            text = "cannot set `allowPrivilegeEscalation` to false and `privileged` to true"
+            found.append(invalid(path, context, text))
+        if "CAP_SYS_ADMIN" in ((get("capabilities") or {}).get("add") or ()):
+            text = "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN"
+            found.append(invalid(path, context, text))
+    check_apparmor_profile(get("appArmorProfile"), f"{path}.appArmorProfile", found)
+
+
+def check_seccomp_profile(profile: Object | None, path: str, found: Found) -> None:
+    if profile is None:
+        return
+    kind, local = profile.get("type"), profile.get("localhostProfile")
+    if not kind:
+        found.append(required(f"{path}.type", "type is required when seccompProfile is set"))
+    elif kind not in _PROFILE_TYPES:
+        found.append(not_supported(f"{path}.type", kind, _PROFILE_TYPES))
+    if kind == "Localhost":
+        if local is None:
+            found.append(required(f"{path}.localhostProfile", "must be set when seccomp type is Localhost"))
+        else:
+            check_local_path(local, f"{path}.localhostProfile", found)
+    elif local is not None:
+        text = "can only be set when seccomp type is Localhost"
+        found.append(invalid(f"{path}.localhostProfile", profile, text))
+
+
+def check_apparmor_profile(profile: Object | None, path: str, found: Found) -> None:
+    if profile is None:
+        return
+    kind, local = profile.get("type"), profile.get("localhostProfile")
+    if not kind:
+        found.append(required(f"{path}.type", "type is required when appArmorProfile is set"))
+    elif kind not in _PROFILE_TYPES:
+        found.append(not_supported(f"{path}.type", kind, _PROFILE_TYPES))
+    elif kind == "Localhost":
+        if not (local or "").strip():
+            found.append(required(f"{path}.localhostProfile", "must be set when AppArmor type is Localhost"))
+        elif local and local.strip() != local:
+            found.append(invalid(f"{path}.localhostProfile", local, "must not be padded with whitespace"))
+    elif local is not None:
+        text = "can only be set when AppArmor type is Localhost"
+        found.append(invalid(f"{path}.localhostProfile", local, text))
