@@ -43,7 +43,9 @@ def accepted(header: str, protobuf: bool) -> Accepted:
     if not header:
         return JSON
     fallback: Accepted | None = None
+    routed = False  # whether a media type is known at all; forms come after that
     for media_type, params in _clauses(header):
+        routed = routed or media_type in MEDIA_TYPES or media_type in ("*/*", "application/*")
         form = params.get("as", "")
         if form and (form not in _FORMS or params.get("g", "meta.k8s.io") != "meta.k8s.io"):
             continue
@@ -64,6 +66,8 @@ def accepted(header: str, protobuf: bool) -> Accepted:
         return Accepted(encoding, form, version)  # type: ignore[arg-type]
     if fallback is not None:
         return fallback
+    if routed:
+        raise errors.not_acceptable(list(MEDIA_TYPES))
     raise errors.StatusError(406, "NotAcceptable", NOT_ACCEPTABLE, {})
 
 

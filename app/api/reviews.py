@@ -28,7 +28,6 @@ def _answer(obj: Object, status: Object) -> Response:
 def _question(kind: Kind, request: Request) -> Object:
     document = decode_document(request, kind, False)
     question = decode_object(kind, document.value, request.options(), document.duplicates)
-    question["metadata"].setdefault("creationTimestamp", rfc3339())
     return question
 
 
@@ -57,7 +56,9 @@ async def _self_subject_rules(registry: Registry, kind: Kind, request: Request) 
 
 async def _self_subject(registry: Registry, kind: Kind, request: Request) -> Response:
     user: Object = {"username": request.user.name, "groups": list(request.user.groups)}
-    return _answer(_question(kind, request), {"userInfo": user})
+    question = _question(kind, request)
+    question["metadata"].setdefault("creationTimestamp", rfc3339())
+    return _answer(question, {"userInfo": user})
 
 
 async def _token(registry: Registry, kind: Kind, request: Request) -> Response:

@@ -120,12 +120,13 @@ class StatusError(Exception):
         self.message = message
         self.details = details
         self.retry_after = retry_after  # seconds; sent as Retry-After, which makes client-go repeat the request
+        self.metadata: dict[str, Any] = {}  # ListMeta: the token to go on with after an expired one
 
     def status(self) -> dict[str, Any]:
         out: dict[str, Any] = {
             "kind": "Status",
             "apiVersion": "v1",
-            "metadata": {},
+            "metadata": self.metadata,
             "status": "Failure",
             "message": self.message,
         }

@@ -58,7 +58,7 @@ class ServiceAllocator:
             self._fill_address(new, spec, before)
         has = _addresses(spec)
         if old is not None and had and has and had != has and before.get("type") != "ExternalName":
-            found = [errors.FieldError.invalid("spec.clusterIPs[0]", has[0], "may not change once set")]
+            found = [errors.FieldError.invalid("spec.clusterIPs[0]", has, "may not change once set")]
             raise errors.invalid("", "Service", new["metadata"]["name"], found)
         writes.extend(_take_address(ip, new) for ip in has if ip not in had)
         writes.extend(
@@ -101,10 +101,7 @@ class ServiceAllocator:
         except ValueError:
             inside = False
         if not inside:
-            why = (
-                f"failed to allocate IP {address}: the provided IP ({address}) is not in the valid range. "
-                f"The range of valid IPs is {self._network}"
-            )
+            why = f"failed to allocate IP {address}: the provided network does not match the current range"
             raise errors.invalid("", "Service", name, [errors.FieldError.invalid(path, [address], why)])
         if self._cache.get(ADDRESSES, "", address) is not None:
             why = f"failed to allocate IP {address}: provided IP is already allocated"
@@ -119,6 +116,11 @@ class ServiceAllocator:
             self._fill_ports(spec, before)
         has = _node_ports(spec)
         for number in has - had:
+            if number not in NODE_PORTS:
+                why = "provided port is not in the valid range. The range of valid ports is 30000-32767"
+                at = next(i for i, port in enumerate(spec["ports"]) if port.get("nodePort") == number)
+                found = [errors.FieldError.invalid(f"spec.ports[{at}].nodePort", number, why)]
+                raise errors.invalid("", "Service", new["metadata"]["name"], found)
             if self._cache.get(PORTS, "", str(number)) is not None:
                 found = [
                     errors.FieldError.invalid("spec.ports[0].nodePort", number, "provided port is already allocated")

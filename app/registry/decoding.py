@@ -17,6 +17,7 @@ from app.machinery.decode import DecodeError, compile_decoder
 from .context import Options
 
 Object = dict[str, Any]
+GO_TYPE_META = 'struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }'
 SCHEME = 'in scheme "pkg/runtime/scheme.go:111"'  # part of a text that clients know
 
 
@@ -26,9 +27,8 @@ def decode_object(kind: Kind, obj: Any, options: Options, duplicates: Sequence[s
     if obj is None and not kind.custom:
         obj = {}
     if not isinstance(obj, dict):
-        raise cannot_be_handled(
-            kind, f"json: cannot unmarshal {json_type(obj)} into Go value of type map[string]interface {{}}"
-        )
+        why = f"couldn't get version/kind; json parse error: json: cannot unmarshal {json_type(obj)} into Go value of type"
+        raise unrecognized(kind, obj, f"{why} {GO_TYPE_META}")
     check_type(kind, obj)
     try:
         decoded, unknown = compile_decoder(kind.schema)(obj)

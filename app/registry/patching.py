@@ -38,11 +38,11 @@ def patched(kind: Kind, old: Object, patch: Patch, options: Options, subresource
     try:
         new, unknown = compile_decoder(kind.schema)(result)
     except DecodeError as error:
-        raise _invalid(result, str(error)) from error
+        raise _invalid(patch, result, str(error)) from error
     if unknown or patch.duplicates:
         texts = leftovers(unknown, patch.duplicates, options)
         if texts:
-            raise _invalid(result, texts)
+            raise _invalid(patch, result, texts)
     new = typed(kind, new)
     version = new["metadata"].get("resourceVersion")
     locked = version if version and version != old["metadata"].get("resourceVersion") else ""
@@ -78,10 +78,21 @@ def _metadata(document: Any) -> Object:
     return metadata if isinstance(metadata, dict) else {}
 
 
-def _invalid(result: Object, why: str) -> errors.StatusError:
-    """422 with the patched document in it."""
-    found = errors.FieldError.invalid("patch", orjson.dumps(result).decode(), why)
-    return errors.invalid("", "", "", [found])
+def _invalid(patch: Patch, result: Object, why: str) -> errors.StatusError:
+    """422 with the patched document in it, or with a strategic merge patch itself."""
+    shown = go_text(patch.document) if patch.type == "strategic" else orjson.dumps(result).decode()
+    return errors.invalid("", "", "", [errors.FieldError.invalid("patch", shown, why)])
+
+
+def go_text(value: Any) -> str:
+    """JSON as Go prints maps and slices."""
+    if isinstance(value, dict):
+        return "map[" + " ".join(f"{key}:{go_text(value[key])}" for key in sorted(value)) + "]"
+    if isinstance(value, list):
+        return "[" + " ".join(map(go_text, value)) + "]"
+    if value is None:
+        return "<nil>"
+    return ("true" if value else "false") if isinstance(value, bool) else str(value)
 
 
 def _applied(kind: Kind, old: Object, patch: Patch, options: Options, subresource: str) -> Object:

@@ -215,5 +215,5 @@ def decode_token(token: str) -> tuple[int, str]:
 def expired_token(after: str) -> errors.StatusError:
     """410 that carries a token to go on with, inconsistently."""
     error = errors.expired(EXPIRED_CONTINUE)
-    error.details = {"continue": encode_token(-1, after)}
+    error.metadata = {"continue": encode_token(-1, after)}
     return error

@@ -220,7 +220,12 @@ class Served:
     def kubectl(self, *arguments: str, stdin: str | None = None, check: bool = True) -> str:
         tool = find_kubectl()
         assert tool is not None
-        environment = {**os.environ, "KUBECONFIG": str(self.kubeconfig), "EDITOR": "true", "HOME": str(self.kubeconfig.parent)}
+        environment = {
+            **os.environ,
+            "KUBECONFIG": str(self.kubeconfig),
+            "EDITOR": "true",
+            "HOME": str(self.kubeconfig.parent),
+        }
         done = subprocess.run(
             [tool, *arguments], input=stdin, env=environment, capture_output=True, text=True, timeout=60
         )
