@@ -111,6 +111,20 @@ def shape(obj: dict) -> dict:
     return obj
 
 
+def karmadactl(lab: Members, plane: Member, member: Member, verb: str, *more: str) -> subprocess.CompletedProcess[str]:
+    command = [lab.bin / "karmadactl", f"--kubeconfig={plane.kubeconfig}", verb, "alike"]
+    command += [f"--cluster-kubeconfig={member.kubeconfig}", f"--cluster-context={member.name}", *more]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+def test_karmadactl_unjoins_what_was_joined_here(lab: Members, plane: Member, member1: Member) -> None:
+    assert join(plane, member1, "alike").returncode == 0
+    done = karmadactl(lab, plane, member1, "unjoin")
+    assert done.returncode == 0, done.stderr
+    assert plane.kubectl("get", "cluster", "alike", "--ignore-not-found") == ""
+    member1.kubectl("wait", "namespace/karmada-cluster", "--for=delete", "--timeout=60s")
+
+
 def test_join_leaves_what_karmadactl_leaves(lab: Members, plane: Member, member1: Member) -> None:
     done = join(plane, member1, "alike", "--cluster-provider=p", "--cluster-region=r", "--cluster-zones=z1,z2")
     assert (done.returncode, done.stdout) == (0, "cluster(alike) is joined successfully\n"), done.stderr
@@ -119,23 +133,10 @@ def test_join_leaves_what_karmadactl_leaves(lab: Members, plane: Member, member1
     assert done.returncode == 0, done.stderr
     for member in (plane, member1):
         member.kubectl("delete", "namespace", "karmada-cluster", "--ignore-not-found", "--timeout=60s")
-    theirs_done = subprocess.run(
-        [
-            lab.bin / "karmadactl",
-            f"--kubeconfig={plane.kubeconfig}",
-            "join",
-            "alike",
-            f"--cluster-kubeconfig={member1.kubeconfig}",
-            "--cluster-provider=p",
-            "--cluster-region=r",
-            "--cluster-zones=z1,z2",
-        ],
-        capture_output=True,
-        text=True,
-        timeout=120,
+    done = karmadactl(
+        lab, plane, member1, "join", "--cluster-provider=p", "--cluster-region=r", "--cluster-zones=z1,z2"
     )
-    assert theirs_done.returncode == 0, theirs_done.stderr
-    assert theirs_done.stdout == "cluster(alike) is joined successfully\n"
+    assert (done.returncode, done.stdout) == (0, "cluster(alike) is joined successfully\n"), done.stderr
     theirs = [shape(obj) for obj in (*in_member(member1, "alike"), *in_plane(plane, "alike"))]
     assert ours == theirs
     assert unjoin(plane, member1, "alike").returncode == 0  # what karmadactl joined, we can unjoin

@@ -138,10 +138,36 @@ async def test_pages_follow_the_continue_token() -> None:
         }
         return 200, {}, [orjson.dumps(page)]
 
-    items, version = await client_of(Server(answer)).list("/pods", query={"labelSelector": "a=b"}, page=1)
+    items, version = await client_of(Server(answer)).list("/pods", query={"labelSelector": "a=b"})
     assert [item["metadata"]["name"] for item in items] == ["a", "b"]
     assert {(item["kind"], item["apiVersion"]) for item in items} == {("Pod", "v1")}
     assert version == "9"
+
+
+@pytest.mark.parametrize(("length", "second"), [(102_400, 512), (1_048_576, 50), (1_000, 1000), (10_485_760, 5)])
+async def test_pages_are_as_long_as_their_bytes_allow(length: int, second: int) -> None:
+    def answer(scope: dict, body: bytes) -> tuple[int, dict, list[bytes]]:
+        more = b"continue=" in scope["query_string"]
+        page = orjson.dumps({"metadata": {} if more else {"continue": "c"}, "items": []})
+        return 200, {}, [page.ljust(length)]
+
+    server = Server(answer)
+    await client_of(server).list("/pods")
+    assert ["limit=100" in server.requests[0][1], f"limit={second}&" in server.requests[1][1]] == [True, True]
+
+
+async def test_a_probe_goes_past_requests_that_hang() -> None:
+    async def hang(scope: dict, receive: Any, send: Any) -> None:
+        if scope["path"] == "/x":
+            await asyncio.Event().wait()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"ok"})
+
+    client = client_of(hang, concurrency=1)
+    stuck = asyncio.create_task(client.get("/x"))
+    await asyncio.sleep(0)
+    assert await asyncio.wait_for(client.request("GET", "/readyz", probe=True), 10) == (200, b"ok")
+    stuck.cancel()
 
 
 async def test_a_watch_ends_with_the_error_it_was_told() -> None:
