@@ -71,6 +71,9 @@ def prepare_create(
     strategy.prepare_for_create(obj)
     found = validate_object_meta(obj, kind.namespaced, strategy.name_rule or dns1123_subdomain)
     found.extend(strategy.validate(obj))
+    found.extend(strategy.validate_create(obj))
+    if "\0" in metadata.get("name", ""):  # PostgreSQL has no such text
+        found.append(errors.FieldError.invalid("metadata.name", metadata["name"], "must not contain NUL"))
     if found:
         raise errors.invalid(kind.group, kind.kind, metadata.get("name", ""), found)
     extra = allocator.allocate(obj, None) if allocator is not None else NOTHING
@@ -147,6 +150,7 @@ def prepare_update(
     admit(kind, "UPDATE", new, old, options.user)
     key = existing.key
     metadata["resourceVersion"] = was["resourceVersion"]
+    managedfields.keep_times_of_no_change(old, new)
     gone = _is_released(kind, metadata, new)
     if not gone and same_object(new, old):
         return Change((), (), encode_body(stored_form(kind, new)), unchanged=True)
