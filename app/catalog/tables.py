@@ -15,6 +15,7 @@ from app.machinery.schema import Schema
 
 Json = Any
 _NO_ATTRIBUTES: dict[str, Json] = {}
+DESCRIBED_VERSION = "v1.36.0-local"  # the folder of kubernetes-validate that fits the tables
 _ANNOTATED = ("mt", "lt", "k", "ps", "pk", "d", "e")  # attributes that make a field's node differ from its type's
 
 
@@ -60,14 +61,19 @@ def unions_of(name: str) -> Json | None:
 
 
 def load_descriptions() -> Callable[[str, str], str]:
-    """A lookup ``(definition, field or "") -> text``. Read anew on every call, so that the texts (0.6 MB) can be let go."""
-    table = read_table("descriptions.json")
-    texts: list[str] = table["texts"]
-    definitions: dict[str, dict[str, str | int]] = table["definitions"]
+    """A lookup ``(definition, field or "") -> text``.
+
+    The texts are Kubernetes' own and come from the package that publishes them. Read anew on every call, so that they can
+    be let go: only OpenAPI documents need them.
+    """
+    path = files("kubernetes_validate").joinpath("kubernetes-json-schema", DESCRIBED_VERSION, "_definitions.json")
+    definitions = orjson.loads(path.read_bytes())["$defs"]
 
     def describe(name: str, field: str = "") -> str:
-        text = definitions.get(name, {}).get(field, "")
-        return texts[text] if isinstance(text, int) else text
+        found = definitions.get(name, _NO_ATTRIBUTES)
+        if field:
+            found = found.get("properties", _NO_ATTRIBUTES).get(field, _NO_ATTRIBUTES)
+        return cast(str, found.get("description", ""))
 
     return describe
 

@@ -2,7 +2,7 @@
 
 Sources, all from the Go module cache (``go mod download`` fetches them):
 
-* k8s.io/kubernetes ``api/openapi-spec/v3``: fields, descriptions, list and patch semantics, defaults;
+* k8s.io/kubernetes ``api/openapi-spec/v3``: fields, list and patch semantics, defaults;
 * k8s.io/kubernetes ``api/discovery``: groups, resources, verbs, short names, categories, subresources;
 * the Go types themselves, by reflection (``gotypes/``): wire order, which fields are always written, which are left out;
 * k8s.io/kubernetes ``bootstrappolicy/testdata``: the roles and bindings that every server creates.
@@ -17,7 +17,6 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +43,6 @@ def main() -> None:
     definitions = {name: definition(name, schemas[name], go) for name in sorted(schemas)}
     source = {"modules": [f"{KUBERNETES}@{VERSION}", f"k8s.io/client-go@{LIBRARIES}"], "by": "hack/catalog/generate.py"}
     write("definitions.json", source, {"definitions": definitions})
-    write("descriptions.json", source | {"license": "Apache-2.0"}, descriptions(schemas))
     write("kinds.json", source, {"groups": groups})
     roles = kubernetes / "plugin/pkg/auth/authorizer/rbac/bootstrappolicy/testdata"
     write("bootstrap_roles.json", source, {"objects": bootstrap_roles(roles)})
@@ -169,20 +167,6 @@ def type_of(owner: str, go: str, schema: Json) -> str:
 
 
 # --- the rest ---------------------------------------------------------------------------------------------------------
-
-
-def descriptions(schemas: dict[str, Json]) -> Json:
-    """``{definition: {"": its own, field: …}}``; a number points into ``texts``, which holds what occurs often."""
-    every = {
-        name: {"": schema.get("description", "")}
-        | {key: value.get("description", "") for key, value in schema.get("properties", {}).items()}
-        for name, schema in sorted(schemas.items())
-    }
-    counts = Counter(text for fields in every.values() for text in fields.values())
-    texts = [text for text, count in counts.most_common() if count > 2 and len(text) > 8]
-    numbers = {text: number for number, text in enumerate(texts)}
-    short = {name: {k: numbers.get(t, t) for k, t in fields.items() if t} for name, fields in every.items()}
-    return {"texts": texts, "definitions": short}
 
 
 def bootstrap_roles(directory: Path) -> list[Json]:
