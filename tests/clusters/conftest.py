@@ -18,7 +18,7 @@ if "cluster_harness" not in sys.modules:
     sys.modules["cluster_harness"] = _module
     _spec.loader.exec_module(_module)
 
-from cluster_harness import Member, Members, Options, members
+from cluster_harness import ControlPlane, Member, Members, Options, members
 
 HERE = Path(__file__).parent
 
@@ -53,3 +53,26 @@ def member1(two_members: tuple[Member, Member]) -> Member:
 @pytest.fixture(scope="session")
 def member2(two_members: tuple[Member, Member]) -> Member:
     return two_members[1]
+
+
+@pytest.fixture(scope="session")
+def kafila(lab: Members) -> ControlPlane:
+    """``kafila serve`` with all its controllers."""
+    return lab.serve()
+
+
+@pytest.fixture(scope="module")
+def plane_alone(lab: Members, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """A control plane that no member has joined."""
+    with control_plane(lab, keep_logs_in=tmp_path_factory.mktemp("serve")) as plane:
+        yield plane
+
+
+@pytest.fixture(scope="module")
+def federation(plane_alone: ControlPlane, member1: Member, member2: Member) -> Iterator[ControlPlane]:
+    """member1 joined by karmadactl and member2 by kafila; both are left clean."""
+    plane_alone.join(member1, "karmadactl")
+    plane_alone.join(member2, "kafila")
+    yield plane_alone
+    for name in list(plane_alone.joined):
+        plane_alone.unjoin(name)

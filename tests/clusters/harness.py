@@ -17,6 +17,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -410,6 +411,40 @@ class Member:
         ]
 
 
+class ControlPlane:
+    """``kafila serve`` over its own embedded PostgreSQL, as users start it."""
+
+    def __init__(self, folder: Path, programs: Path, *flags: str) -> None:
+        folder.mkdir()
+        self.folder = folder
+        self.kubeconfig = folder / "data/kubeconfig"
+        self._programs = programs
+        (self.port,) = free_ports(1)
+        run = "from app.cli import main; main()"
+        repository = str(Path(__file__).parents[2])
+        self.process = Process(
+            "kafila",
+            [
+                *(sys.executable, "-c", run, "serve"),
+                f"--bind={LOOPBACK}:{self.port}",
+                f"--data-dir={folder}/data",
+                *flags,
+            ],
+            folder / "kafila.log",
+            {"PYTHONPATH": repository},
+        )
+
+    def start(self) -> None:
+        self.process.start()
+        wait_until("kafila", lambda: answers(self.port, "/readyz", tls=True), self.process)
+
+    def stop(self, how: int = signal.SIGTERM) -> None:
+        self.process.stop(how, patience=30)
+
+    def kubectl(self, *arguments: str, stdin: str = "", check: bool = True) -> str:
+        return kubectl(self._programs / "kubectl", self.kubeconfig, *arguments, stdin=stdin, check=check)
+
+
 _LIGHT_DEPLOYMENT = """\
 apiVersion: kwok.x-k8s.io/v1alpha1
 kind: Stage
@@ -476,6 +511,7 @@ class Members:
     folder: Path
     root: Path = field(default_factory=built)
     all: dict[str, Member] = field(default_factory=dict)
+    planes: dict[str, ControlPlane] = field(default_factory=dict)
     etcd: Etcd | None = None
 
     @property
@@ -494,7 +530,16 @@ class Members:
                 step(member)
         return new
 
+    def serve(self, name: str = "kafila", *flags: str) -> ControlPlane:
+        """A control plane, ready; ends with the members."""
+        plane = self.planes[name] = ControlPlane(self.folder / name, self.bin, *flags)
+        plane.start()
+        return plane
+
     def stop(self) -> None:
+        for plane in self.planes.values():
+            plane.stop()  # in order: its PostgreSQL must not be left behind
+        self.planes.clear()
         for member in self.all.values():
             member.stop(signal.SIGKILL)  # nothing to save
         if self.etcd is not None:
@@ -508,6 +553,7 @@ def members(keep_logs_in: Path | None = None) -> Iterator[Members]:
     """Data in memory where the system offers that; logs are copied to ``keep_logs_in`` in the end."""
     shared = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     with tempfile.TemporaryDirectory(prefix="kafila-members-", dir=shared) as folder:
+        Path(folder).chmod(0o711)  # as root, kafila runs its PostgreSQL as another user, who has to pass through
         lab = Members(Path(folder))
         try:
             yield lab

@@ -1,0 +1,160 @@
+"""A control plane for tests: `kafila serve` as a process of its own, with the members that were joined to it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from cluster_harness import Member, Members, Process, kubectl, wait_until
+
+SECONDS = 90.0  # for anything to be propagated; the machine may be busy
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+class ControlPlane:
+    """Started with :meth:`start`; may be killed and started again over the same data."""
+
+    def __init__(self, lab: Members, folder: Path, *flags: str) -> None:
+        self.lab = lab
+        self.folder = folder
+        self.kubeconfig = folder / "kubeconfig"
+        self.joined: dict[str, tuple[Member, str]] = {}
+        program = [sys.executable, "-c", "from app.cli import main; main()"]
+        options = ["serve", f"--data-dir={folder}", "--bind=127.0.0.1:0", "--cluster-status-frequency=1", *flags]
+        self.process = Process("kafila", [*program, *options], folder / "serve.log")
+
+    def start(self) -> None:
+        before = self._readies()
+        self.process.start()
+        wait_until("kafila serve", lambda: self._readies() > before, self.process)
+
+    def kill(self) -> None:
+        self.process.stop(signal.SIGKILL)
+
+    def stop(self) -> None:
+        self.process.stop(patience=30)
+
+    def _readies(self) -> int:
+        log = self.process.log
+        lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+        return sum(1 for line in lines if line.startswith("{") and json.loads(line).get("event") == "ready")
+
+    # -- clients -------------------------------------------------------------------------------------------------------
+
+    def kubectl(self, *arguments: str, stdin: str = "", check: bool = True) -> str:
+        return kubectl(self.lab.bin / "kubectl", self.kubeconfig, *arguments, stdin=stdin, check=check)
+
+    def get(self, *what: str) -> dict:
+        """The object, {} when there is none."""
+        text = self.kubectl("get", *what, "--ignore-not-found", "-o", "json")
+        return json.loads(text) if text else {}
+
+    def apply(self, *objects: dict) -> None:
+        listed = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
+        self.kubectl("apply", "-f", "-", stdin=json.dumps(listed))
+
+    def karmadactl(self, *arguments: str) -> str:
+        return run(self.lab.bin / "karmadactl", f"--kubeconfig={self.kubeconfig}", *arguments)
+
+    def kafila(self, *arguments: str) -> str:
+        command = (sys.executable, "-c", "from app.cli import main; main()")
+        return run(*command, *arguments, f"--kubeconfig={self.kubeconfig}")
+
+    # -- members -------------------------------------------------------------------------------------------------------
+
+    def join(self, member: Member, tool: str = "kafila", name: str = "") -> str:
+        name = name or member.name
+        done = self._membership("join", tool, member, name)
+        self.joined[name] = (member, tool)
+        self.eventually(f"{name} ready", lambda: self.is_ready(name))
+        return done
+
+    def unjoin(self, name: str, tool: str = "") -> str:
+        member, joined_by = self.joined[name]
+        done = self._membership("unjoin", tool or joined_by, member, name)
+        del self.joined[name]
+        return done
+
+    def _membership(self, verb: str, tool: str, member: Member, name: str) -> str:
+        access = (f"--cluster-kubeconfig={member.kubeconfig}", f"--cluster-context={member.name}")
+        return (self.karmadactl if tool == "karmadactl" else self.kafila)(verb, name, *access)
+
+    def is_ready(self, cluster: str) -> bool:
+        return condition(self.get("cluster", cluster), "Ready").get("status") == "True"
+
+    # -- waiting -------------------------------------------------------------------------------------------------------
+
+    def eventually(self, what: str, holds: Callable[[], bool], patience: float = SECONDS) -> None:
+        """Raises AssertionError with the end of the server's log."""
+        deadline = time.monotonic() + patience
+        while True:
+            with contextlib.suppress(RuntimeError, LookupError):  # kubectl's own failures: not there yet
+                if holds():
+                    return
+            assert self.process.alive, f"kafila ended:\n{self.process.tail()}"
+            assert time.monotonic() < deadline, f"{what} did not come about:\n{self.process.tail(10)}"
+            time.sleep(0.1)
+
+
+def run(*command: str | Path) -> str:
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=180)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(map(str, command[-4:]))}: {done.stderr.strip() or done.stdout.strip()}")
+    return done.stdout
+
+
+def condition(obj: dict, kind: str) -> dict:
+    return next((c for c in (obj.get("status") or {}).get("conditions") or () if c["type"] == kind), {})
+
+
+@contextlib.contextmanager
+def control_plane(lab: Members, *flags: str, keep_logs_in: Path | None = None) -> Iterator[ControlPlane]:
+    """Without members; those that are joined in the end are left as they are. Its own folder: PostgreSQL's user enters it."""
+    with tempfile.TemporaryDirectory(prefix="kafila-federation-") as name:
+        folder = Path(name)
+        folder.chmod(0o711)
+        plane = ControlPlane(lab, folder, *flags)
+        plane.start()
+        try:
+            yield plane
+        finally:
+            plane.stop()
+            if keep_logs_in is not None:
+                (keep_logs_in / "serve.log").write_bytes(plane.process.log.read_bytes())
+
+
+def deployment(name: str, namespace: str = "default", replicas: int = 2, image: str = "nginx:1.29") -> dict:
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name, "namespace": namespace, "labels": {"app": name}},
+        "spec": {
+            "replicas": replicas,
+            "selector": {"matchLabels": {"app": name}},
+            "template": {
+                "metadata": {"labels": {"app": name}},
+                "spec": {"containers": [{"name": "web", "image": image}]},
+            },
+        },
+    }
+
+
+def policy(name: str, namespace: str = "default", clusters: tuple[str, ...] = ("member1", "member2"), **spec) -> dict:
+    """A PropagationPolicy that duplicates the Deployment of its name."""
+    return {
+        "apiVersion": "policy.karmada.io/v1alpha1",
+        "kind": "PropagationPolicy",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {
+            "resourceSelectors": [{"apiVersion": "apps/v1", "kind": "Deployment", "name": name}],
+            "placement": {"clusterAffinity": {"clusterNames": list(clusters)}},
+            **spec,
+        },
+    }
