@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any, final
 
+import orjson
 import structlog
 
 from app.catalog.kind import Kind
@@ -86,7 +87,7 @@ class ObjectsApp:
             pass  # nobody is there to be answered, and nothing was done
         except (ConnectionError, asyncio.CancelledError):
             raise
-        except RecursionError:
+        except (RecursionError, orjson.JSONEncodeError):  # deeper than anything real, and nothing was stored
             if not sent:
                 await send_response(counted, request, error_response(errors.bad_request("exceeded max depth")))
         except Exception as error:

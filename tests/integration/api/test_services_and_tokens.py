@@ -1,0 +1,151 @@
+"""What the server hands out: addresses and ports of Services, tokens of service accounts, places of pods."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import jwt
+
+from app.identity.certificates import new_signing_key
+from app.identity.tokens import Tokens
+
+from .conftest import Api, failure
+
+NAMESPACE = "/api/v1/namespaces/default"
+SERVICES = f"{NAMESPACE}/services"
+
+
+def service(name: str, **spec: Any) -> dict[str, Any]:
+    return {"metadata": {"name": name}, "spec": {"ports": [{"port": 80}], **spec}}
+
+
+async def test_addresses_are_given_once(api: Api) -> None:
+    made = await asyncio.gather(*(api.made(SERVICES, service(f"s-{i}")) for i in range(50)))
+    addresses = {s["spec"]["clusterIP"] for s in made}
+    assert len(addresses) == 50
+    assert all(s["spec"]["clusterIPs"] == [s["spec"]["clusterIP"]] for s in made)
+    listed = (await api.get("/apis/networking.k8s.io/v1/ipaddresses")).json()["items"]
+    assert {i["metadata"]["name"] for i in listed} == addresses | {"10.96.0.1"}
+
+
+async def test_an_address_can_be_asked_for(api: Api) -> None:
+    await api.made(SERVICES, service("a", clusterIP="10.96.7.7"))
+    status = failure(await api.post(SERVICES, service("b", clusterIP="10.96.7.7")), 422, "Invalid")
+    assert "provided IP is already allocated" in status["message"]
+    failure(await api.post(SERVICES, service("b", clusterIP="1.2.3.4")), 422, "Invalid")
+    failure(await api.post(SERVICES, service("b", clusterIP="nonsense")), 422, "Invalid")
+    changed = {"spec": {"clusterIP": "10.96.7.8", "clusterIPs": ["10.96.7.8"]}}
+    assert "may not change once set" in failure(await api.patch(f"{SERVICES}/a", changed), 422, "Invalid")["message"]
+    await api.delete(f"{SERVICES}/a")
+    assert (await api.made(SERVICES, service("b", clusterIP="10.96.7.7")))["spec"]["clusterIP"] == "10.96.7.7"
+
+
+async def test_an_update_keeps_the_address(api: Api) -> None:
+    made = await api.made(SERVICES, service("a"))
+    new = (await api.put(f"{SERVICES}/a", service("a", selector={"x": "y"}))).json()
+    assert new["spec"]["clusterIP"] == made["spec"]["clusterIP"]
+
+
+async def test_dry_run_takes_nothing(api: Api) -> None:
+    before = (await api.get("/apis/networking.k8s.io/v1/ipaddresses")).json()["items"]
+    assert (await api.post(f"{SERVICES}?dryRun=All", service("a"))).json()["spec"]["clusterIP"]
+    assert (await api.get("/apis/networking.k8s.io/v1/ipaddresses")).json()["items"] == before
+
+
+async def test_node_ports(api: Api) -> None:
+    made = await api.made(SERVICES, service("a", type="NodePort"))
+    port = made["spec"]["ports"][0]["nodePort"]
+    assert port in range(30000, 32768)
+    taken = service("b", type="NodePort", ports=[{"port": 80, "nodePort": port}])
+    assert "already allocated" in failure(await api.post(SERVICES, taken), 422, "Invalid")["message"]
+    low = service("b", type="NodePort", ports=[{"port": 80, "nodePort": 80}])
+    assert "30000-32767" in failure(await api.post(SERVICES, low), 422, "Invalid")["message"]
+    assert (await api.patch(f"{SERVICES}/a", {"spec": {"type": "ClusterIP"}})).status_code == 200
+    assert (await api.post(SERVICES, taken)).status_code == 201
+
+
+async def test_tokens_of_service_accounts(api: Api) -> None:
+    api.app.tokens = tokens = Tokens(new_signing_key())
+    account = await api.made(f"{NAMESPACE}/serviceaccounts", {"metadata": {"name": "robot"}})
+    path = f"{NAMESPACE}/serviceaccounts/robot/token"
+    answer = await api.post(path, {"spec": {"expirationSeconds": 600}})
+    assert answer.status_code == 201
+    token = answer.json()["status"]["token"]
+    claims = jwt.decode(token, options={"verify_signature": False})
+    assert claims["sub"] == "system:serviceaccount:default:robot"
+    assert claims["kubernetes.io"]["serviceaccount"] == {"name": "robot", "uid": account["metadata"]["uid"]}
+    assert claims["exp"] - claims["iat"] == 600
+    assert tokens.verify(token) is not None
+    assert tokens.verify(token, ["elsewhere"]) is None
+    assert Tokens(new_signing_key()).verify(token) is None
+
+    failure(await api.post(path, {"spec": {"expirationSeconds": 60}}), 422, "Invalid")
+    failure(await api.post(f"{NAMESPACE}/serviceaccounts/nope/token", {}), 404, "NotFound")
+    failure(await api.get(path), 405, "MethodNotAllowed")
+
+    async def asked(value: str) -> Any:
+        """Without a certificate: who calls is said by the header."""
+        sent: list[dict[str, Any]] = []
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": b""}
+
+        async def send(message: dict[str, Any]) -> None:
+            sent.append(message)
+
+        headers = [(b"authorization", value.encode())]
+        scope = {
+            "type": "http",
+            "method": "GET",
+            "path": SERVICES,
+            "query_string": b"",
+            "headers": headers,
+            "state": {},
+        }
+        await api.app(scope, receive, send)
+        return sent[0]["status"], sent[1]["body"]
+
+    code, body = await asked(f"Bearer {token}")
+    assert code == 403
+    assert b"system:serviceaccount:default:robot" in body
+    for bad in ("Bearer nonsense", "Basic eDp5", f"Bearer {token}x", ""):
+        assert (await asked(bad))[0] == 401
+    await api.delete(f"{NAMESPACE}/serviceaccounts/robot")
+    assert (await asked(f"Bearer {token}"))[0] == 401
+
+
+async def test_pods_that_run_nowhere(api: Api) -> None:
+    pods = f"{NAMESPACE}/pods"
+    await api.made(pods, {"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "i"}]}})
+    assert (await api.get(f"{pods}/p/log")).status_code == 204
+    for sub in ("exec", "attach", "portforward"):
+        status = failure(await api.post(f"{pods}/p/{sub}", {}), 400, "BadRequest")
+        assert status["message"] == "pod p does not have a host assigned"
+    failure(await api.get(f"{pods}/nope/log"), 404, "NotFound")
+    binding = {"metadata": {"name": "p"}, "target": {"kind": "Node", "name": "n1"}}
+    assert (await api.post(f"{pods}/p/binding", binding)).status_code == 201
+    pod = (await api.get(f"{pods}/p")).json()
+    assert pod["spec"]["nodeName"] == "n1"
+    assert pod["status"]["conditions"][0]["type"] == "PodScheduled"
+    failure(await api.post(f"{pods}/p/binding", binding), 409, "Conflict")
+    graceful = (await api.delete(f"{pods}/p")).json()
+    assert graceful["metadata"]["deletionGracePeriodSeconds"] == 30
+    now = await api.delete(f"{pods}/p?gracePeriodSeconds=0")
+    assert now.status_code == 200
+    failure(await api.get(f"{pods}/p"), 404, "NotFound")
+
+
+async def test_an_evicted_pod_is_gone(api: Api) -> None:
+    pods = f"{NAMESPACE}/pods"
+    await api.made(pods, {"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "i"}]}})
+    assert (await api.post(f"{pods}/p/eviction", {"metadata": {"name": "p"}})).json()["status"] == "Success"
+    failure(await api.get(f"{pods}/p"), 404, "NotFound")
+
+
+async def test_leases_are_made_by_an_update(api: Api) -> None:
+    path = "/apis/coordination.k8s.io/v1/namespaces/default/leases/l"
+    lease = {"metadata": {"name": "l"}, "spec": {"holderIdentity": "me"}}
+    assert (await api.put(path, lease)).status_code == 201
+    status = failure(await api.put(path, lease), 422, "Invalid")
+    assert "must be specified for an update" in status["message"]
