@@ -10,12 +10,14 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any, final
 
 import httpx
 import pytest
+import yaml
 
 from app.api.app import ObjectsApp
 from app.api.shell import build_shell
@@ -212,14 +214,14 @@ async def api() -> AsyncIterator[Api]:
 
 @final
 class Served:
-    """A process of its own; ``kubectl`` is None where the tool is missing."""
+    """A process of its own and the tool to ask it."""
 
-    def __init__(self, kubeconfig: Path) -> None:
+    def __init__(self, kubeconfig: Path, tool: str) -> None:
         self.kubeconfig = kubeconfig
+        self.server = yaml.safe_load(kubeconfig.read_text())["clusters"][0]["cluster"]["server"]
+        self._tool = tool
 
     def kubectl(self, *arguments: str, stdin: str | None = None, check: bool = True) -> str:
-        tool = find_kubectl()
-        assert tool is not None
         environment = {
             **os.environ,
             "KUBECONFIG": str(self.kubeconfig),
@@ -227,7 +229,7 @@ class Served:
             "HOME": str(self.kubeconfig.parent),
         }
         done = subprocess.run(
-            [tool, *arguments], input=stdin, env=environment, capture_output=True, text=True, timeout=60
+            [self._tool, *arguments], input=stdin, env=environment, capture_output=True, text=True, timeout=60
         )
         if check:
             assert done.returncode == 0, done.stderr
@@ -243,31 +245,38 @@ def find_kubectl() -> str | None:
 @pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A whole ``kafila serve`` over embedded PostgreSQL."""
-    if find_kubectl() is None:
+    tool = find_kubectl()
+    if tool is None:
         pytest.skip("kubectl is not installed")
     folder = tmp_path_factory.mktemp("served")
-    for parent in (folder, folder.parent, folder.parent.parent):
+    for parent in (
+        folder,
+        folder.parent,
+        folder.parent.parent,
+    ):  # as root PostgreSQL is another user, who passes through
         with contextlib.suppress(PermissionError):
             parent.chmod(0o711)
     program = (
         "from pathlib import Path; from app.settings.settings import Settings; from app.workers.serve import run;"
+        "from app.telemetry.logs import configure; configure();"
         f"run(Settings(data_dir=Path({str(folder)!r}), bind='127.0.0.1:0'))"
     )
-    log = (folder / "serve.log").open("w+")
-    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=log, text=True)
+    process = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    lines: list[str] = []
+    for line in process.stderr:
+        lines.append(line)
+        if '"event": "ready"' in line:
+            break
+    rest = threading.Thread(target=process.stderr.read, daemon=True)
+    rest.start()  # a full pipe would stop the process
     try:
-        assert process.stdout is not None
-        for line in process.stdout:
-            log.write(line)
-            if '"ready"' in line or "ready" in line.split():
-                break
-        else:
-            log.seek(0)
-            pytest.fail("serve ended: " + log.read()[-2000:])
-        yield Served(folder / "kubeconfig")
+        assert process.poll() is None, "".join(lines[-20:])
+        yield Served(folder / "kubeconfig", tool)
     finally:
         process.send_signal(signal.SIGTERM)
-        with contextlib.suppress(subprocess.TimeoutExpired):
+        try:
             process.wait(20)
-        process.kill()
-        log.close()
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
