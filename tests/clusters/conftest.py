@@ -9,15 +9,17 @@ from pathlib import Path
 
 import pytest
 
-# pytest imports test files by path (importlib mode); the harness is made importable under one name for all of them
-if "cluster_harness" not in sys.modules:
-    _spec = importlib.util.spec_from_file_location("cluster_harness", Path(__file__).with_name("harness.py"))
-    assert _spec is not None
-    assert _spec.loader is not None
-    _module = importlib.util.module_from_spec(_spec)
-    sys.modules["cluster_harness"] = _module
-    _spec.loader.exec_module(_module)
+# pytest imports test files by path (importlib mode); what they share is made importable under one name for all of them
+for _name, _file in (("cluster_harness", "harness.py"), ("cluster_federation", "federation.py")):
+    if _name not in sys.modules:
+        _spec = importlib.util.spec_from_file_location(_name, Path(__file__).with_name(_file))
+        assert _spec is not None
+        assert _spec.loader is not None
+        _module = importlib.util.module_from_spec(_spec)
+        sys.modules[_name] = _module
+        _spec.loader.exec_module(_module)
 
+from cluster_federation import Federation, federation_alone
 from cluster_harness import ControlPlane, Member, Members, Options, members
 
 HERE = Path(__file__).parent
@@ -62,17 +64,17 @@ def kafila(lab: Members) -> ControlPlane:
 
 
 @pytest.fixture(scope="module")
-def plane_alone(lab: Members, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+def alone(lab: Members, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
     """A control plane that no member has joined."""
-    with control_plane(lab, keep_logs_in=tmp_path_factory.mktemp("serve")) as plane:
+    with federation_alone(lab, keep_logs_in=tmp_path_factory.mktemp("serve")) as plane:
         yield plane
 
 
 @pytest.fixture(scope="module")
-def federation(plane_alone: ControlPlane, member1: Member, member2: Member) -> Iterator[ControlPlane]:
+def federation(alone: Federation, member1: Member, member2: Member) -> Iterator[Federation]:
     """member1 joined by karmadactl and member2 by kafila; both are left clean."""
-    plane_alone.join(member1, "karmadactl")
-    plane_alone.join(member2, "kafila")
-    yield plane_alone
-    for name in list(plane_alone.joined):
-        plane_alone.unjoin(name)
+    alone.join(member1, "karmadactl")
+    alone.join(member2, "kafila")
+    yield alone
+    for name in list(alone.joined):
+        alone.unjoin(name)

@@ -18,7 +18,7 @@ SECONDS = 90.0  # for anything to be propagated; the machine may be busy
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
-class ControlPlane:
+class Federation:
     """Started with :meth:`start`; may be killed and started again over the same data."""
 
     def __init__(self, lab: Members, folder: Path, *flags: str) -> None:
@@ -115,12 +115,12 @@ def condition(obj: dict, kind: str) -> dict:
 
 
 @contextlib.contextmanager
-def control_plane(lab: Members, *flags: str, keep_logs_in: Path | None = None) -> Iterator[ControlPlane]:
+def federation_alone(lab: Members, *flags: str, keep_logs_in: Path | None = None) -> Iterator[Federation]:
     """Without members; those that are joined in the end are left as they are. Its own folder: PostgreSQL's user enters it."""
     with tempfile.TemporaryDirectory(prefix="kafila-federation-") as name:
         folder = Path(name)
         folder.chmod(0o711)
-        plane = ControlPlane(lab, folder, *flags)
+        plane = Federation(lab, folder, *flags)
         plane.start()
         try:
             yield plane
