@@ -27,12 +27,16 @@ from typing import IO
 from urllib.parse import quote
 
 import asyncpg
+import structlog
+
+log = structlog.get_logger(__name__)
 
 DATABASE = "kafila"
 _USER = "kafila"  # the database's superuser, not one of the system
 _MAX_SOCKET_PATH = 107 - len("/.s.PGSQL.5432")
 _START_SECONDS = 60.0  # crash recovery of a big WAL takes its time
 _STOP_SECONDS = 20.0
+_RESTART_PAUSE = 1.0  # a server that cannot live is not started in a hot loop
 _PR_SET_PDEATHSIG = 1
 
 # Small and durable. io_method=sync and no parallel workers: fewer processes; the rest is PostgreSQL's default.
@@ -75,6 +79,7 @@ class EmbeddedPostgres:
         self.dsn = ""
         self._process: subprocess.Popen[bytes] | None = None
         self._lock: IO[str] | None = None
+        self._keeper: asyncio.Task[None] | None = None
 
     @property
     def pid(self) -> int | None:
@@ -97,9 +102,14 @@ class EmbeddedPostgres:
             if not (self.root / "data").exists():
                 await asyncio.to_thread(_initialise, binaries, self.root, account)
             sockets = _socket_folder(self.root, account)
-            self._process = _spawn(binaries, self.root, sockets, account)
+
+            def spawn() -> subprocess.Popen[bytes]:
+                return _spawn(binaries, self.root, sockets, account)
+
+            self._process = spawn()
             self.dsn = _dsn(sockets, DATABASE)
             await self._wait_until_ready(sockets)
+            self._keeper = asyncio.create_task(self._keep_running(spawn))
         except BaseException:
             await self.stop()
             raise
@@ -107,6 +117,10 @@ class EmbeddedPostgres:
 
     async def stop(self) -> None:
         """Fast shutdown with a checkpoint; the next start needs no recovery."""
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.gather(self._keeper, return_exceptions=True)
+            self._keeper = None
         process, self._process = self._process, None
         if process is not None:
             for sign, patience in ((signal.SIGINT, _STOP_SECONDS), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0)):
@@ -117,6 +131,20 @@ class EmbeddedPostgres:
         if self._lock is not None:
             self._lock.close()
             self._lock = None
+
+    async def _keep_running(self, spawn: Callable[[], subprocess.Popen[bytes]]) -> None:
+        """Starts a server that ended by itself again: nobody else does, and what it had committed is in its WAL."""
+        while True:
+            process = self._process
+            assert process is not None
+            await _ended(process)
+            log.warning("the embedded PostgreSQL ended, starting it again", code=process.returncode)
+            try:
+                await _wait_for_predecessor(self.root / "data")
+                self._process = spawn()
+            except (EmbeddedError, OSError) as error:
+                log.error("the embedded PostgreSQL could not be started", error=str(error))
+            await asyncio.sleep(_RESTART_PAUSE)
 
     async def _wait_until_ready(self, sockets: Path) -> None:
         assert self._process is not None
@@ -130,6 +158,25 @@ class EmbeddedPostgres:
                 )
             await asyncio.sleep(0.01)
         await _create_database(_dsn(sockets, "postgres"))
+
+
+async def _ended(process: subprocess.Popen[bytes]) -> None:
+    """Waits for the end of a child without asking again and again, where the system can tell (Linux)."""
+    if process.poll() is not None:
+        return
+    if not hasattr(os, "pidfd_open"):
+        while process.poll() is None:
+            await asyncio.sleep(1.0)
+        return
+    descriptor = os.pidfd_open(process.pid)
+    loop, ended = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(descriptor, ended.set)
+    try:
+        await ended.wait()
+    finally:
+        loop.remove_reader(descriptor)
+        os.close(descriptor)
+    process.poll()
 
 
 class _Account:

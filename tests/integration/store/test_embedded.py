@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import stat
@@ -13,9 +14,10 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from app.core.resources import Key
 from app.store import embedded, open_store
 from app.store.embedded import EmbeddedError, EmbeddedPostgres
-from app.store.interface import Transaction, Write
+from app.store.interface import Guard, GuardFailed, OutcomeUnknown, Store, StoreUnavailable, Transaction, Write
 
 
 @pytest.fixture
@@ -149,3 +151,27 @@ async def test_binaries_that_the_user_cannot_reach_are_copied(folder: Path, monk
         connection = await asyncpg.connect(dsn)
         await connection.close()
     assert list((folder / "postgres" / "programs").glob("*/*/bin/postgres"))
+
+
+async def test_a_killed_server_is_started_again_and_keeps_what_was_committed(folder: Path) -> None:
+    store = await open_store(None, folder)
+    try:
+        store.subscribe(lambda rows: None, lambda: None)
+        await store.snapshot()
+        key = Key("configmaps", "default", "kept")
+        await store.commit(Transaction([], [Write(key, b'{"metadata":{"name":"kept"}}')]))
+        pid = int((folder / "postgres" / "data" / "postmaster.pid").read_text().split()[0])
+        os.kill(pid, signal.SIGKILL)
+        async with asyncio.timeout(60):
+            with pytest.raises(GuardFailed) as failed:
+                await _until_answered(store, Transaction([Guard(key, absent=True)], []))
+        assert failed.value.revision > 0
+    finally:
+        await store.close()
+
+
+async def _until_answered(store: Store, transaction: Transaction) -> None:
+    while True:
+        with contextlib.suppress(StoreUnavailable, OutcomeUnknown):
+            await store.commit(transaction)
+            return
