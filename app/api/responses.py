@@ -54,7 +54,7 @@ def to_yaml(document: bytes) -> bytes:
 
 
 async def send_response(send: Send, request: Request, response: Response) -> None:
-    body = response.body if isinstance(response.body, bytes) else b"".join(response.body)
+    pieces = [response.body] if isinstance(response.body, bytes) else list(response.body)
     headers = [*response.headers]
     if not any(name == b"cache-control" for name, _ in headers):
         headers.extend(_COMMON)
@@ -62,22 +62,26 @@ async def send_response(send: Send, request: Request, response: Response) -> Non
         headers.append((b"content-type", response.content_type))
     if request.warnings:
         headers.extend((b"warning", _warning(text)) for text in dict.fromkeys(request.warnings))
-    if response.content_type == b"application/json" and wants_pretty(request):
-        body = orjson.dumps(orjson.loads(body), option=orjson.OPT_INDENT_2) + b"\n"
-    if len(body) >= GZIP_MINIMUM and b"gzip" in request.headers.get(b"accept-encoding", b""):
-        body = await asyncio.to_thread(_gzip, body)
+    if response.content_type == b"application/json" and wants_pretty(request) and any(pieces):
+        pieces = [orjson.dumps(orjson.loads(b"".join(pieces)), option=orjson.OPT_INDENT_2) + b"\n"]
+    size = sum(map(len, pieces))
+    if size >= GZIP_MINIMUM and b"gzip" in request.headers.get(b"accept-encoding", b""):
+        pieces = [await asyncio.to_thread(_gzip, pieces)]
+        size = len(pieces[0])
         headers.append((b"content-encoding", b"gzip"))
         headers.append((b"vary", b"Accept-Encoding"))
-    headers.append((b"content-length", str(len(body)).encode()))
+    if response.status not in (204, 304):
+        headers.append((b"content-length", str(size).encode()))
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
     if request.method == "HEAD":
-        body = b""
-    if len(body) <= CHUNK:
-        await send({"type": "http.response.body", "body": body})
-        return
-    for start in range(0, len(body), CHUNK):
-        more = start + CHUNK < len(body)
-        await send({"type": "http.response.body", "body": body[start : start + CHUNK], "more_body": more})
+        pieces = []
+    for piece in pieces:
+        for start in range(0, len(piece), CHUNK):  # each waits until the client has read enough of the ones before
+            part = piece if len(piece) <= CHUNK else piece[start : start + CHUNK]
+            size -= len(part)
+            await send({"type": "http.response.body", "body": part, "more_body": size > 0})
+    if size or not pieces or not any(pieces):
+        await send({"type": "http.response.body", "body": b""})
 
 
 def wants_pretty(request: Request) -> bool:
@@ -88,9 +92,9 @@ def wants_pretty(request: Request) -> bool:
     return agent.startswith((b"curl", b"Wget", b"Mozilla"))
 
 
-def _gzip(body: bytes) -> bytes:
+def _gzip(pieces: Sequence[bytes]) -> bytes:
     packer = zlib.compressobj(1, zlib.DEFLATED, 31)
-    return packer.compress(body) + packer.flush()
+    return b"".join([*map(packer.compress, pieces), packer.flush()])
 
 
 def _warning(text: str) -> bytes:

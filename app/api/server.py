@@ -51,6 +51,7 @@ def make_server(app: ObjectsApp, host: str, port: int, certificate: Path, key: P
         access_log=False,
         log_config=None,
         server_header=False,
+        proxy_headers=False,
         date_header=True,
         ssl_certfile=str(certificate),
         ssl_keyfile=str(key),
