@@ -19,8 +19,8 @@ for _name, _file in (("cluster_harness", "harness.py"), ("cluster_federation", "
         sys.modules[_name] = _module
         _spec.loader.exec_module(_module)
 
-from cluster_federation import Federation, federation_alone
-from cluster_harness import ControlPlane, Member, Members, Options, members
+from cluster_federation import Federation, federation_alone  # noqa: E402
+from cluster_harness import ControlPlane, Member, Members, Options, members  # noqa: E402
 
 HERE = Path(__file__).parent
 

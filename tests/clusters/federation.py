@@ -130,6 +130,13 @@ def federation_alone(lab: Members, *flags: str, keep_logs_in: Path | None = None
                 (keep_logs_in / "serve.log").write_bytes(plane.process.log.read_bytes())
 
 
+def replicas(member: Member, name: str = "nginx", namespace: str = "default") -> int:
+    """Of a Deployment in a member, -1 when it is not there."""
+    found = ("get", "deployment", "-n", namespace, name, "--ignore-not-found", "-o", "jsonpath={.spec.replicas}")
+    text = member.kubectl(*found)
+    return int(text) if text else -1
+
+
 def deployment(name: str, namespace: str = "default", replicas: int = 2, image: str = "nginx:1.29") -> dict:
     return {
         "apiVersion": "apps/v1",
