@@ -62,6 +62,10 @@ class Follower:
         self._drop()
         self._release(error=StoreUnavailable("the store is closed"))
 
+    @property
+    def connected(self) -> bool:
+        return self._connection is not None and not self._connection.is_closed()
+
     # What the subscriber has seen -------------------------------------------------------------------------------------
 
     def offer(self, before: int, last: int, rows: Sequence[Row] | None, seq: int, writer: int) -> bool:

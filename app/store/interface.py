@@ -115,6 +115,11 @@ ResetCallback = Callable[[], None]
 
 
 class Store(Protocol):
+    @property
+    def connected(self) -> bool:
+        """Whether the database could be reached when it was last asked; readiness looks at it."""
+        ...
+
     async def open(self) -> None: ...
 
     async def close(self) -> None: ...

@@ -112,6 +112,10 @@ class MemoryStore:
         self._following = False
         self._opened = False
 
+    @property
+    def connected(self) -> bool:
+        return True
+
     async def open(self) -> None:
         self._opened = True
         self.database.stores.append(self)

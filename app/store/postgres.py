@@ -31,6 +31,10 @@ class PostgresStore:
         self._follower = Follower(dsn, patience)
         self._committer = Committer(dsn, self._follower, patience)
 
+    @property
+    def connected(self) -> bool:
+        return self._follower.connected
+
     async def open(self) -> None:
         """Does not wait for the database: requests do, each for itself."""
         await self._pool.open()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import final
 
 import structlog
+from prometheus_client import REGISTRY
 
 from app.api.app import ObjectsApp
 from app.api.server import Server, make_server
@@ -26,7 +27,8 @@ from app.registry import Registry
 from app.registry.bootstrap import bootstrap
 from app.settings.settings import Settings
 from app.store import open_store
-from app.store.interface import Store
+from app.store.interface import Store, StoreUnavailable
+from app.telemetry.runtime import StorageObjects, watch_event_loop
 from app.watch import Cache
 
 from .controllers import Controllers
@@ -83,11 +85,15 @@ class Process:
                 leader.start()
             compaction = tasks.create_task(self._compact(store))
             reload = tasks.create_task(self._reload_after_reset(cache))
+            lag = tasks.create_task(watch_event_loop())
+            kept = StorageObjects(cache)
+            REGISTRY.register(kept)
             self.started.set()
             log.info("ready", server=self.server_url, kubeconfig=str(self.settings.data_dir / "kubeconfig"))
             await self.stopping.wait()
-            compaction.cancel()
-            reload.cancel()
+            REGISTRY.unregister(kept)
+            for task in (compaction, reload, lag):
+                task.cancel()
             if app is not None and server is not None:
                 app.draining.set()
                 server.should_exit = True
@@ -125,7 +131,7 @@ class Process:
         def check() -> str | None:
             if self.stopping.is_set():
                 return "shutting down"
-            return None if getattr(store, "connected", True) else "storage is not reachable"
+            return None if store.connected else "storage is not reachable"
 
         return check
 
@@ -142,7 +148,13 @@ class Process:
             await cache.reset.wait()
             cache.reset.clear()
             log.warning("history changed under us, loading everything again")
-            await cache.load()
+            while True:
+                try:
+                    await cache.load()
+                    break
+                except (StoreUnavailable, OSError) as error:
+                    log.warning("not loaded yet", error=str(error))
+                    await asyncio.sleep(1.0)
 
 
 async def _started(server: Server) -> None:

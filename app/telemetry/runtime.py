@@ -1,0 +1,54 @@
+"""Metrics of the process itself: how late the event loop is, how much is kept, which version runs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+from prometheus_client import Gauge, Histogram, Info
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+PERIOD = 1.0  # seconds between two looks at the event loop
+LAG = Histogram(
+    "kafila_event_loop_lag_seconds",
+    "How much later than asked the event loop woke us; everything else waits as long.",
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5),
+)
+WORST_LAG = Gauge("kafila_event_loop_lag_max_seconds", "The longest lag since the process started.")
+BUILD = Info("kafila_build", "Version of the program.")
+
+
+class Cache(Protocol):
+    """Telemetry belongs to no room: it asks for what it needs by shape."""
+
+    def resources(self) -> Iterator[Any]: ...
+
+
+class StorageObjects(Collector):
+    """``apiserver_storage_objects`` by resource, counted when somebody looks."""
+
+    def __init__(self, cache: Cache) -> None:
+        self._cache = cache
+
+    def collect(self) -> Iterator[Metric]:
+        family = GaugeMetricFamily("apiserver_storage_objects", "Stored objects.", labels=["resource"])
+        for resource in self._cache.resources():
+            if resource.objects:
+                family.add_metric([resource.name], len(resource.objects))
+        yield family
+
+
+async def watch_event_loop() -> None:
+    """Runs until it is cancelled."""
+    loop = asyncio.get_running_loop()
+    worst = 0.0
+    while True:
+        due = loop.time() + PERIOD
+        await asyncio.sleep(PERIOD)
+        lag = max(loop.time() - due, 0.0)
+        LAG.observe(lag)
+        if lag > worst:
+            worst = lag
+            WORST_LAG.set(lag)
