@@ -212,8 +212,12 @@ def _keep(old: Object, new: Object, field: str) -> None:
         new.pop(field, None)
 
 
+# of the metadata of built-in kinds, which a status write may change, what stays all the same
+_KEPT_BY_STATUS = {"deployments.apps": "labels", "pods": "ownerReferences"}
+
+
 def _only_status(kind: Kind, old: Object, new: Object) -> None:
-    """A write to /status changes status alone (and, of built-in kinds, labels and annotations stay as they were)."""
+    """A write to /status changes status alone; of built-in kinds metadata too, of custom ones only managedFields."""
     for field in list(new):
         if field not in ("status", "metadata", "kind", "apiVersion"):
             if field not in old:
@@ -221,13 +225,15 @@ def _only_status(kind: Kind, old: Object, new: Object) -> None:
     for field, value in old.items():
         if field not in ("status", "metadata"):
             new[field] = value
-    managed = new["metadata"].get("managedFields")
-    version = new["metadata"].get("resourceVersion")
+    if not kind.custom:
+        if kept := _KEPT_BY_STATUS.get(kind.resource):
+            _keep(old["metadata"], new["metadata"], kept)
+        return
+    sent = new["metadata"]
     new["metadata"] = dict(old["metadata"])
-    if managed is not None:
-        new["metadata"]["managedFields"] = managed
-    if version is not None:
-        new["metadata"]["resourceVersion"] = version
+    for field in ("managedFields", "resourceVersion"):
+        if field in sent:
+            new["metadata"][field] = sent[field]
 
 
 def _spec_changed(fields: tuple[str, ...], old: Object, new: Object) -> bool:

@@ -144,6 +144,20 @@ async def test_the_status_is_a_subresource(api: Api) -> None:
     failure(await api.get(f"{CONFIGMAPS}/a/status"), 404, "NotFound")
 
 
+async def test_status_writes_and_metadata(api: Api) -> None:
+    change = {"metadata": {"labels": {"l": "1"}, "annotations": {"a": "1"}}}
+    await api.made(DEPLOYMENTS, deployment("d"))
+    metadata = (await api.patch(f"{DEPLOYMENTS}/d/status", change)).json()["metadata"]
+    assert ("labels" in metadata, metadata["annotations"]) == (False, {"a": "1"})
+    works = "/apis/work.karmada.io/v1alpha1/namespaces/default/works"
+    work = {"apiVersion": "work.karmada.io/v1alpha1", "kind": "Work", "metadata": {"name": "w"}, "spec": {}}
+    await api.made(works, work)
+    status = {"status": {"conditions": []}}
+    metadata = (await api.patch(f"{works}/w/status", {**change, **status})).json()["metadata"]
+    assert "l" not in metadata.get("labels", {})
+    assert "a" not in metadata.get("annotations", {})
+
+
 async def test_the_scale(api: Api) -> None:
     made = await api.made(DEPLOYMENTS, deployment("d", replicas=2))
     scale = (await api.get(f"{DEPLOYMENTS}/d/scale")).json()

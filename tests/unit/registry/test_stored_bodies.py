@@ -1,0 +1,87 @@
+"""Between objects and the bytes that are stored."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.catalog.kind import Kind, Strategy
+from app.core.errors import StatusError
+from app.core.resources import Key
+from app.machinery.schema import Schema
+from app.registry.codec import decode_entry, encode_body, same_object, wire_bytes
+from app.registry.patching import go_text
+from app.registry.reading import decode_token, encode_token
+from app.watch import Entry
+
+KIND = Kind("g.io", "v1", "Thing", "things", "thing", True, ("get",), Schema("struct"), Strategy())
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=10,
+)
+
+
+@given(spec=VALUES, labels=st.dictionaries(st.text(), st.text(), max_size=3), revision=st.integers(1, 2**60))
+def test_nothing_is_lost(spec: Any, labels: dict[str, str], revision: int) -> None:
+    obj = {"apiVersion": "g.io/v1", "spec": spec, "kind": "Thing", "metadata": {"labels": labels, "name": "a"}}
+    before = orjson.dumps(obj)
+    body = encode_body(obj)
+    assert orjson.dumps(obj) == before
+    assert body.startswith(b'{"metadata":{"name":"a",')
+    entry = Entry(Key("things.g.io", "", "a"), revision, body)
+    obj["metadata"]["resourceVersion"] = str(revision)
+    assert decode_entry(KIND, entry) == obj
+    assert orjson.loads(wire_bytes(KIND, entry)) == obj
+    assert entry.meta.name == "a"
+
+
+def test_metadata_is_stored_in_order() -> None:
+    metadata = {"labels": {"a": "b"}, "resourceVersion": "5", "uid": "u", "name": "n", "namespace": "s"}
+    assert (
+        encode_body({"metadata": metadata}) == b'{"metadata":{"name":"n","namespace":"s","uid":"u","labels":{"a":"b"}}}'
+    )
+
+
+def test_what_cannot_be_read_again_is_not_written() -> None:
+    deep: Any = 1
+    for _ in range(260):
+        deep = [deep]
+    with pytest.raises(StatusError) as refused:
+        encode_body({"metadata": {}, "spec": deep})
+    assert refused.value.code == 400
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ({"a": 1, "b": 2}, {"b": 2, "a": 1}, True),
+        ({"a": 1}, {"a": True}, False),
+        ({"a": 1}, {"a": 1.0}, False),
+        ({}, {"a": None}, False),
+    ],
+)
+def test_sameness(one: dict, other: dict, same: bool) -> None:
+    assert same_object(one, other) is same
+
+
+def test_values_as_go_prints_them() -> None:
+    assert go_text({"b": [1, "x", None], "a": {"c": True}}) == "map[a:map[c:true] b:[1 x <nil>]]"
+
+
+@given(st.integers(-1, 2**60), st.text())
+def test_tokens(revision: int, path: str) -> None:
+    path = path.removesuffix("\0")
+    assert decode_token(encode_token(revision, path)) == (revision, path)
+
+
+@given(st.text(max_size=40))
+def test_foreign_tokens_are_refused_or_read(token: str) -> None:
+    try:
+        decode_token(token)
+    except StatusError as error:
+        assert error.code == 400  # noqa: PT017
