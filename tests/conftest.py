@@ -36,14 +36,14 @@ def server_folder() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """DSN of a migrated database that nobody connects to: the template of the others."""
-    with open_folder() as folder:
+    with open_folder() as folder, asyncio.Runner() as runner:  # one loop: the server has a task in it
         server = EmbeddedPostgres(folder)
-        dsn = asyncio.run(server.start())
+        dsn = runner.run(server.start())
         try:
-            asyncio.run(upgrade(dsn))
+            runner.run(upgrade(dsn))
             yield dsn
         finally:
-            asyncio.run(server.stop())
+            runner.run(server.stop())
 
 
 @pytest.fixture
