@@ -185,9 +185,10 @@ def test_drift() -> None:
     assert needs_update(wanted, found, "gen:1")
 
 
-@given(
-    st.dictionaries(st.text(max_size=4), st.text(max_size=4)), st.dictionaries(st.text(max_size=4), st.text(max_size=4))
-)
+LABELS = st.dictionaries(st.from_regex(r"[a-z][a-z0-9]{0,3}", fullmatch=True), st.text(max_size=4))
+
+
+@given(LABELS, LABELS)
 def test_an_update_written_once_is_settled(labels: dict[str, str], theirs: dict[str, str]) -> None:
     template = deployment()
     template["metadata"]["labels"] = labels
