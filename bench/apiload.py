@@ -1,0 +1,167 @@
+"""Plain API figures of one server: what a client gets per second, and what it costs the server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import objects
+import orjson
+from load import MERGE_PATCH, Api, at_once, now, quantile, say, until
+from meter import Meter
+from propagation import make_namespace
+
+NAMESPACE = "bench-api"
+CONNECTIONS = (1, 8, 32)
+
+
+@dataclass(frozen=True)
+class Rate:
+    per_second: float
+    cpu_ms: float  # of the server, its store included, per operation
+
+
+@dataclass
+class Figures:
+    """Operations by connections, lists by size."""
+
+    create: dict[int, Rate] = field(default_factory=dict)
+    get: dict[int, Rate] = field(default_factory=dict)
+    patch: dict[int, Rate] = field(default_factory=dict)
+    create_deployment: Rate = Rate(0, 0)
+    list_ms: dict[int, float] = field(default_factory=dict)
+    list_cpu_ms: dict[int, float] = field(default_factory=dict)
+    event: Rate = Rate(0, 0)  # delivered ones, their writes included
+
+
+@dataclass(frozen=True)
+class Amounts:
+    creates: int = 600
+    gets: int = 3000
+    patches: int = 600
+    events: int = 400
+    watchers: int = 50
+    sizes: tuple[int, ...] = (1000, 10000)
+
+
+QUICK = Amounts(creates=200, gets=800, patches=200, events=150, sizes=(1000,))
+
+
+class Session:
+    """The scenarios over one open client; ConfigMaps are numbered as they are made."""
+
+    def __init__(self, api: Api, roots: list[int], amounts: Amounts) -> None:
+        self._api = api
+        self._roots = roots
+        self._amounts = amounts
+        self._path = objects.configmaps(NAMESPACE)
+        self._made = 0
+
+    async def run(self) -> Figures:
+        figures = Figures()
+        await make_namespace(self._api, NAMESPACE, [])
+        await self._create(50, 4)  # connections, caches and code that is compiled on first use
+        await self._get(100, 4)
+        await self._patch(50, 4)
+        for connections in CONNECTIONS:
+            share = 2 if connections == 1 else 1
+            figures.create[connections] = await self._create(self._amounts.creates // share, connections)
+            figures.get[connections] = await self._get(self._amounts.gets // share, connections)
+            figures.patch[connections] = await self._patch(self._amounts.patches // share, connections)
+        figures.create_deployment = await self._deployments(self._amounts.creates, 32)
+        figures.event = await self._fan_out()
+        for size in self._amounts.sizes:
+            await self._fill(size)
+            figures.list_ms[size], figures.list_cpu_ms[size] = await self._list(size)
+        return figures
+
+    async def _timed(self, count: int, connections: int, do: Callable[[int], Awaitable[Any]]) -> Rate:
+        meter = Meter(self._roots)
+        began = now()
+        await at_once(count, connections, do)
+        wall = now() - began
+        return Rate(count / wall, meter.stop().per(count))
+
+    async def _create(self, count: int, connections: int) -> Rate:
+        bodies = [self._configmap(self._made + i) for i in range(count)]
+        self._made += count
+        return await self._timed(count, connections, lambda i: self._api.call("POST", self._path, bodies[i]))
+
+    async def _get(self, count: int, connections: int) -> Rate:
+        return await self._timed(count, connections, lambda i: self._api.call("GET", self._name(i)))
+
+    async def _patch(self, count: int, connections: int) -> Rate:
+        return await self._timed(count, connections, self._patch_one)
+
+    async def _patch_one(self, i: int) -> None:
+        body = orjson.dumps({"data": {"setting-0": f"{now()}-{i}"}})
+        await self._api.call("PATCH", self._name(i), body, MERGE_PATCH)
+
+    async def _deployments(self, count: int, connections: int) -> Rate:
+        path = objects.deployments(NAMESPACE)
+        bodies = [orjson.dumps(objects.deployment(NAMESPACE, f"app-{i:05d}")) for i in range(count)]
+        await at_once(20, 4, lambda i: self._api.call("POST", f"{path}?dryRun=All", bodies[i]))
+        return await self._timed(count, connections, lambda i: self._api.call("POST", path, bodies[i]))
+
+    async def _fan_out(self) -> Rate:
+        watchers, events = self._amounts.watchers, self._amounts.events
+        version = (await self._api.get(f"{self._path}?limit=1"))["metadata"]["resourceVersion"]
+        counts = [0] * watchers
+        opened = 0
+
+        def count(watcher: int) -> Callable[[int], None]:
+            def more(lines: int) -> None:
+                counts[watcher] += lines
+
+            return more
+
+        def another() -> None:
+            nonlocal opened
+            opened += 1
+
+        tasks = [asyncio.create_task(self._api.lines(self._path, version, count(w), another)) for w in range(watchers)]
+        await until(lambda: opened == watchers, 30, lambda: f"{opened} watches open")
+        await asyncio.sleep(0.5)
+        before = sum(counts)  # what came between the list and the watches
+        meter = Meter(self._roots)
+        began = now()
+        await at_once(events, 8, self._patch_one)
+        await until(
+            lambda: sum(counts) - before >= events * watchers, 60, lambda: f"{sum(counts) - before} events delivered"
+        )
+        wall = now() - began
+        usage = meter.stop()
+        for task in tasks:
+            task.cancel()
+        return Rate((sum(counts) - before) / wall, usage.per(sum(counts) - before))
+
+    async def _fill(self, size: int) -> None:
+        if self._made < size:
+            await self._create(size - self._made, 16)
+
+    async def _list(self, size: int) -> tuple[float, float]:
+        """Median milliseconds of a consistent list, and CPU milliseconds of the server for each."""
+        rounds = 9 if size <= 1000 else 5
+        times = []
+        meter = Meter(self._roots)
+        for _ in range(rounds):
+            began = now()
+            await self._api.call("GET", self._path)
+            times.append((now() - began) * 1000)
+        return quantile(times, 0.5) or 0.0, meter.stop().per(rounds)
+
+    def _name(self, i: int) -> str:
+        return f"{self._path}/c-{i % self._made:06d}"
+
+    def _configmap(self, i: int) -> bytes:
+        return orjson.dumps(objects.configmap(NAMESPACE, f"c-{i:06d}"))
+
+
+async def measure(api: Api, roots: list[int], amounts: Amounts) -> Figures:
+    async with api:
+        figures = await Session(api, roots, amounts).run()
+    at_32 = ", ".join(f"{k} {v[32].per_second:.0f}/s" for k, v in (("create", figures.create), ("get", figures.get)))
+    say(f"API of {api.name}: {at_32}")
+    return figures
