@@ -66,7 +66,7 @@ def _verb(kind: Kind, target: Target, method: str) -> str:
 async def _subresource(registry: Registry, kind: Kind, target: Target, request: Request) -> Response:
     handler = SUBRESOURCES.get((kind.resource, target.subresource)) or SUBRESOURCES.get(("", target.subresource))
     if handler is None or target.subresource not in kind.subresources:
-        raise errors.page_not_found()
+        raise errors.not_found(kind.group, kind.plural, target.name) if kind.custom else errors.page_not_found()
     allowed = next(s.verbs for s in subresources_of(kind) if s.name == target.subresource)
     if request.method not in [METHODS[verb] for verb in allowed]:
         raise errors.method_not_allowed()

@@ -237,9 +237,9 @@ async def patch(registry: Registry, kind: Kind, request: Request) -> Response:
 
 def patch_of(kind: Kind, request: Request) -> Patch:
     patch_type = PATCH_TYPES.get(request.media_type)
-    if patch_type is None:
+    if patch_type is None and not kind.custom:
         raise errors.StatusError(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
-    if patch_type == "strategic" and kind.custom:
+    if patch_type in (None, "strategic") and kind.custom:
         raise errors.unsupported_media_type([t for t in PATCH_TYPES if "strategic" not in t])
     strict = request.query.get("fieldValidation", "Warn") != "Ignore"
     try:
@@ -249,7 +249,7 @@ def patch_of(kind: Kind, request: Request) -> Patch:
         if isinstance(error.__cause__, orjson.JSONDecodeError):
             why = go_error(request.body, error.__cause__)
         prefix = {"apply": "error decoding YAML: error converting YAML to JSON: ", "strategic": ""}
-        raise errors.bad_request(prefix.get(patch_type, "error decoding patch: ") + why) from error
+        raise errors.bad_request(prefix.get(patch_type or "", "error decoding patch: ") + why) from error
     value = document.value
     if patch_type == "json" and not isinstance(value, list):
         what = "[]handlers.jsonPatchOp"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,7 +35,7 @@ def decode_object(kind: Kind, obj: Any, options: Options, duplicates: Sequence[s
     try:
         decoded, unknown = compile_decoder(kind.schema)(obj)
     except DecodeError as error:
-        raise cannot_be_handled(kind, str(error)) from error
+        raise misfit(kind, obj, error) from error
     if unknown or duplicates:
         texts = leftovers(unknown, duplicates, options)
         if texts:
@@ -74,16 +76,37 @@ def check_type(kind: Kind, obj: Object) -> None:
 
 
 def _check_custom_type(kind: Kind, obj: Object, api_version: Any, name: Any) -> None:
-    for field, given in (("Kind", name), ("apiVersion", api_version)):
-        if not isinstance(given, str) or not given:
-            raise bad_request(f"Object '{field}' is missing in '{orjson.dumps(obj).decode()[:1000]}'")
+    if not isinstance(name, str) or not name:
+        shown = json.dumps(obj, ensure_ascii=False)
+        raise unrecognized(kind, shown.encode(), f"Object 'Kind' is missing in '{shown[:1000]}'")
     if api_version != kind.api_version:
-        raise wrong_version(kind, api_version)
+        raise wrong_version(kind, api_version if isinstance(api_version, str) else "")
     found = [errors.FieldError.invalid("kind", name, f"must be {kind.kind}")]
+    raise errors.invalid(kind.group, name, _name_of(obj), found)
+
+
+def _name_of(obj: Object) -> str:
     metadata = obj.get("metadata")
-    raise errors.invalid(
-        kind.group, kind.kind, str(metadata.get("name", "")) if isinstance(metadata, dict) else "", found
-    )
+    name = metadata.get("name") if isinstance(metadata, dict) else None
+    return name if isinstance(name, str) else ""
+
+
+_MISFIT = re.compile(r"json: cannot unmarshal (\w+)(?: \S+)? into Go struct field [^.]+\.(\S+) of type (.+)")
+_JSON_TYPES = {"number": "integer", "bool": "boolean"}
+
+
+def misfit(kind: Kind, obj: Object, error: DecodeError) -> StatusError:
+    """A value of the wrong type. Custom objects are held against their OpenAPI schema, and the answer says so."""
+    match = _MISFIT.fullmatch(str(error)) if kind.custom else None
+    if match is None or match[2].startswith("metadata"):
+        return cannot_be_handled(kind, str(error))
+    given, path = _JSON_TYPES.get(match[1], match[1]), match[2]
+    expected = next((t for go, t in _GO_TYPES if match[3].startswith(go)), "object")
+    why = f'{path} in body must be of type {expected}: "{given}"'
+    return errors.invalid(kind.group, kind.kind, _name_of(obj), [errors.FieldError.type_invalid(path, given, why)])
+
+
+_GO_TYPES = (("[]", "array"), ("string", "string"), ("int", "integer"), ("bool", "boolean"), ("float", "number"))
 
 
 def wrong_version(kind: Kind, api_version: str) -> StatusError:

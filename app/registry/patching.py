@@ -14,7 +14,7 @@ from app.machinery import jsonpatch, mergepatch, strategicpatch
 from app.machinery.decode import DecodeError, compile_decoder
 
 from .context import Options
-from .decoding import check_type, decode_object, leftovers, typed
+from .decoding import check_type, decode_object, leftovers, misfit, typed
 
 Object = dict[str, Any]
 
@@ -38,7 +38,7 @@ def patched(kind: Kind, old: Object, patch: Patch, options: Options, subresource
     try:
         new, unknown = compile_decoder(kind.schema)(result)
     except DecodeError as error:
-        raise _invalid(patch, result, str(error)) from error
+        raise (misfit(kind, result, error) if kind.custom else _invalid(patch, result, str(error))) from error
     if unknown or patch.duplicates:
         texts = leftovers(unknown, patch.duplicates, options)
         if texts:

@@ -47,6 +47,25 @@ async def test_bodies(api: Api, body: Any, code: int, text: str) -> None:
     assert api.cache.revision == before
 
 
+POLICY = {"kind": "PropagationPolicy", "apiVersion": "policy.karmada.io/v1alpha1", "metadata": {"name": "p"}}
+CUSTOM: list[tuple[dict, int, str]] = [
+    ({}, 400, "(must be of type PropagationPolicy): Object 'Kind' is missing in '{}' ({})"),
+    ({"kind": "PropagationPolicy"}, 400, "the API version in the data () does not match the expected API version"),
+    ({**POLICY, "apiVersion": "v1"}, 400, "the API version in the data (v1) does not match"),
+    ({**POLICY, "kind": "Foo"}, 422, 'Foo.policy.karmada.io "p" is invalid: kind: Invalid value: "Foo": must be'),
+    ({**POLICY, "spec": "x"}, 422, 'spec: Invalid value: "string": spec in body must be of type object: "string"'),
+    ({**POLICY, "spec": {"priority": "x"}}, 422, "spec.priority in body must be of type integer"),
+    ({**POLICY, "spec": {}}, 422, "spec.resourceSelectors: Required value"),
+]
+
+
+@pytest.mark.parametrize(("body", "code", "text"), CUSTOM)
+async def test_bodies_of_custom_kinds(api: Api, body: dict, code: int, text: str) -> None:
+    path = "/apis/policy.karmada.io/v1alpha1/namespaces/default/propagationpolicies"
+    answer = await api.post(path, body)
+    assert text in failure(answer, code, "Invalid" if code == 422 else "BadRequest")["message"]
+
+
 PARAMETERS = [
     ("dryRun=Some", "dryRun"),
     ("fieldValidation=Some", "fieldValidation"),

@@ -72,7 +72,7 @@ def test_numbers() -> None:
     assert request(b"n=-3").number("n") == -3
     assert request(b"n=").number("n") is None
     for bad in (b"n=x", b"n=1e5", b"n=-", b"n=%D9%A3", b"n=" + b"9" * 30):
-        with pytest.raises(StatusError, match="strconv[.]ParseInt"):
+        with pytest.raises(StatusError, match="invalid syntax"):
             request(bad).number("n")
 
 
