@@ -5,15 +5,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import settings
 
 from app.store.embedded import EmbeddedPostgres
 from app.store.migrate import upgrade
+
+# Examples are searched anew on developers' machines and repeated in CI; how long one takes is no property of the code.
+settings.register_profile("search", deadline=None)
+settings.register_profile("repeat", deadline=None, derandomize=True)
+settings.load_profile("repeat" if os.environ.get("CI") else "search")
 
 _numbers = itertools.count(1)
 
