@@ -44,6 +44,7 @@ class Recorder:
         self._similar: OrderedDict[tuple[str, ...], list[Any]] = OrderedDict()
         self._buckets: OrderedDict[tuple[str, ...], tuple[float, float]] = OrderedDict()
         self._pending: OrderedDict[tuple[str, ...], Object] = OrderedDict()
+        self._writing = False
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -54,6 +55,9 @@ class Recorder:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+
+    def busy(self) -> bool:
+        return bool(self._pending) or self._writing
 
     def event(self, obj: Object, event_type: str, reason: str, message: str) -> None:
         """``obj`` needs apiVersion, kind and metadata; ``event_type`` is Normal or Warning."""
@@ -123,7 +127,11 @@ class Recorder:
             self._wake.clear()
             while self._pending:
                 batch = [self._pending.popitem(last=False) for _ in range(min(32, len(self._pending)))]
-                await asyncio.gather(*(self._write(key, event) for key, event in batch))
+                self._writing = True
+                try:
+                    await asyncio.gather(*(self._write(key, event) for key, event in batch))
+                finally:
+                    self._writing = False
 
     async def _write(self, key: tuple[str, ...], event: Object) -> None:
         namespace = event["involvedObject"].get("namespace") or "default"

@@ -106,6 +106,12 @@ class WorkQueue(Generic[K]):
         if self._ready or self._background or self._running:
             await self._idle.wait()
 
+    def busy(self, within: float) -> bool:
+        """Is anything worked on, or to be worked on in the next ``within`` seconds?"""
+        if self._ready or self._background or self._running:
+            return True
+        return bool(self._due) and min(self._due.values()) <= time.monotonic() + within
+
     def __len__(self) -> int:
         return len(self._ready) + len(self._background)
 

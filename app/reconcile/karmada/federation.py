@@ -7,6 +7,7 @@ from typing import Any, final
 from app.catalog.kind import Kind
 from app.core.errors import StatusError
 from app.placement import conditions, names
+from app.placement.gates import DEFAULT_GATES, PRIORITY_BASED_SCHEDULING, Gates
 from app.placement.interpret import NATIVE, Interpreter
 from app.registry import Options, Registry
 from app.registry.codec import decode_entry
@@ -24,14 +25,22 @@ Object = dict[str, Any]
 
 @final
 class Federation:
-    def __init__(self, registry: Registry, recorder: Recorder, interpreter: Interpreter = NATIVE) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        recorder: Recorder,
+        interpreter: Interpreter = NATIVE,
+        gates: Gates = DEFAULT_GATES,
+    ) -> None:
         self.registry = registry
         self.recorder = recorder
         self.interpreter = interpreter
+        self.gates = gates
         self.work_kind = registry.kind("work.karmada.io", "v1alpha1", "works")
         self.binding_kind = registry.kind("work.karmada.io", "v1alpha2", "resourcebindings")
         self.cluster_binding_kind = registry.kind("work.karmada.io", "v1alpha2", "clusterresourcebindings")
         self.cluster_kind = registry.kind("cluster.karmada.io", "v1alpha1", "clusters")
+        self._priority_class_kind = registry.kind("scheduling.k8s.io", "v1", "priorityclasses")
         self._clusters: dict[str, Object] = {}
         registry.cache.listen(CLUSTERS, self._observe)
         registry.cache.on_reset(self.load)
@@ -52,6 +61,10 @@ class Federation:
     def cluster(self, name: str) -> Object | None:
         return self._clusters.get(name)
 
+    @property
+    def clusters_by_name(self) -> dict[str, Object]:
+        return self._clusters
+
     def clusters(self) -> list[Object]:
         """All clusters by name."""
         return [self._clusters[name] for name in sorted(self._clusters)]
@@ -69,6 +82,15 @@ class Federation:
                     if resource.get("kind") == kind:
                         return str(resource.get("name") or "")
         return ""
+
+    # -- other facts ---------------------------------------------------------------------------------------------------
+
+    def priority_classes(self) -> dict[str, int]:
+        """The value of each PriorityClass, as far as anybody asks."""
+        if PRIORITY_BASED_SCHEDULING not in self.gates:
+            return {}
+        entries = self.registry.cache.resource(self._priority_class_kind.resource).entries()
+        return {entry.key.name: entry.decode().get("value") or 0 for entry in entries}
 
     # -- small writes --------------------------------------------------------------------------------------------------
 

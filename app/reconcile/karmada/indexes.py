@@ -7,7 +7,6 @@ from typing import Any, final
 from app.catalog.catalog import Catalog
 from app.core.resources import Key, split_api_version
 from app.placement import names
-from app.registry.codec import decode_entry
 from app.watch import Cache, Entry, Event
 
 from .federation import BINDINGS, CLUSTER_BINDINGS, WORKS
@@ -59,7 +58,54 @@ class WorkIndex:
                 del self._by_id[permanent_id]
 
 
+@final
+class ClaimIndex:
+    """Templates and bindings by the permanent id of the policy that has claimed them."""
+
+    def __init__(self) -> None:
+        self._by_id: dict[str, set[Key]] = {}
+        self._ids: dict[Key, str] = {}
+
+    def clear(self) -> None:
+        self._by_id.clear()
+        self._ids.clear()
+
+    def keys(self, policy_id: str) -> list[Key]:
+        return sorted(self._by_id.get(policy_id, ())) if policy_id else []
+
+    def put(self, entry: Entry) -> None:
+        key, policy_id = entry.key, policy_id_of(entry)
+        if self._ids.get(key, "") == policy_id:
+            return
+        self.remove(key)
+        if policy_id:
+            self._ids[key] = policy_id
+            self._by_id.setdefault(policy_id, set()).add(key)
+
+    def remove(self, key: Key) -> None:
+        policy_id = self._ids.pop(key, None)
+        if policy_id is not None:
+            keys = self._by_id[policy_id]
+            keys.discard(key)
+            if not keys:
+                del self._by_id[policy_id]
+
+
+def policy_id_of(entry: Entry) -> str:
+    """The permanent id of a policy, or of the one that has claimed the object: of a PropagationPolicy first."""
+    labels = entry.meta.labels or {}
+    return labels.get(names.PP_PERMANENT_ID) or labels.get(names.CPP_PERMANENT_ID) or ""
+
+
 def id_of(entry: Entry) -> str:
+    """The permanent id of the binding that a Work belongs to; only Works in execution namespaces belong to one."""
+    if not entry.key.namespace.startswith(names.EXECUTION_NAMESPACE_PREFIX):
+        return ""
+    labels = entry.meta.labels or {}
+    return labels.get(names.RB_PERMANENT_ID) or labels.get(names.CRB_PERMANENT_ID) or ""
+
+
+def id_of_binding(entry: Entry) -> str:
     labels = entry.meta.labels or {}
     return labels.get(names.RB_PERMANENT_ID) or labels.get(names.CRB_PERMANENT_ID) or ""
 
@@ -90,7 +136,3 @@ def binding_key_of(template: Object) -> Key:
     namespace = metadata.get("namespace", "")
     name = names.binding_name(template["kind"], metadata["name"])
     return Key(BINDINGS, namespace, name) if namespace else Key(CLUSTER_BINDINGS, "", name)
-
-
-def decode_works(kind: Any, entries: list[Entry]) -> list[Object]:
-    return [decode_entry(kind, entry) for entry in entries]

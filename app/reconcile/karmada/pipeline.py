@@ -2,83 +2,144 @@
 
 from __future__ import annotations
 
-from typing import Any, final
+from collections.abc import Iterable
+from functools import partial
+from typing import Any, NamedTuple, final
 
 from app.catalog.kind import Kind
 from app.core.errors import StatusError
-from app.core.resources import Key, gvk_of
+from app.core.resources import gvk_of
 from app.placement import binding as bindings
 from app.placement import names
 from app.placement.clusters import is_terminating
 from app.placement.interpret import Operation
-from app.placement.schedule import Decision, Event, schedule, with_result, with_status
-from app.placement.spec import target_names
+from app.placement.schedule import Decision, Event, Facts, neighbours_needed, schedule, with_result, with_status
 from app.placement.trigger import Trigger, is_for_scheduler, should_schedule
-from app.placement.work import Overrides, blocking_works, build_works, orphans, synced_event
-from app.placement.workstatus import with_aggregated
+from app.placement.work import blocking_works, build_works, orphans, synced_event
+from app.placement.workstatus import NoSuchManifest, aggregated_event, with_aggregated
 from app.registry import Options
 from app.registry.codec import decode_entry
 from app.registry.context import Change, DeleteOptions
-from app.registry.decoding import decode_object
 from app.watch import Entry
 
+from .changes import OwnWrites, Why
 from .federation import Federation
-from .indexes import WorkIndex, binding_key_of
+from .indexes import WorkIndex, binding_key_of, id_of_binding
+from .overrides import OverrideIndex
 
 Object = dict[str, Any]
 WHOLE = Options(manager="karmada-controller-manager", whole=True)
 STATUS = Options(manager="karmada-controller-manager")
-REMEMBERED = 4096  # revisions of bindings that we wrote ourselves
+_ON_TEMPLATE_ONLY = (names.EVENT_APPLY_OVERRIDE, names.EVENT_APPLY_OVERRIDE_FAILED, names.EVENT_APPLY_POLICY)
+_ON_BINDING_ONLY = (names.EVENT_AGGREGATE_STATUS,)
+
+
+class Outcome(NamedTuple):
+    retry: str  # "", backoff, unschedulable
+    missed: bool  # somebody else wrote while we did: look again
+
+
+class _Known(NamedTuple):
+    """What is stored: the binding and its Works, as entries and decoded."""
+
+    existing: Entry | None
+    before: Object | None
+    entries: list[Entry]
+    works: list[Object]
+
+
+class _Plan(NamedTuple):
+    binding: Object
+    works: list[tuple[Object, Entry | None]]  # to be written, and what is stored of it
+    events: list[Event]
+    retry: str
 
 
 @final
 class Pipeline:
-    def __init__(self, federation: Federation, works: WorkIndex) -> None:
+    def __init__(self, federation: Federation, works: WorkIndex, overrides: OverrideIndex, own: OwnWrites) -> None:
         self._federation = federation
         self._registry = federation.registry
         self._works = works
-        self._writing: set[Key] = set()
-        self._overrides: Overrides | None = None
+        self._overrides = overrides
+        self._own = own
 
-    def wrote(self, key: Key, entry: Entry) -> bool:
-        """Is this change of a binding our own, so that there is nothing new to see in it?"""
-        return key in self._writing
+    async def run(
+        self,
+        kind: Kind,
+        template: Object,
+        policy: Object | None,
+        existing: Entry | None,
+        why: Why,
+        *,
+        keep_marks: bool = False,
+    ) -> Outcome:
+        """Brings everything that follows from ``template`` up to date. Raises BindingError, StatusError.
 
-    def forget_overrides(self) -> None:
-        self._overrides = None
+        Without a policy the binding stays as it is, apart from the mark of a policy that is gone.
+        """
+        known = self._known(template, existing)
+        build = partial(self._plan, template, policy, known, keep_marks)
+        plan = build(keep_version=not why & Why.USER)
+        if why & Why.START and plan.works and policy is not None:
+            # the template was changed while nobody looked: the binding names the version that the Works are made of
+            plan = build(keep_version=False)
+        missed = await self._commit(known, plan)
+        await self._delete_orphans(plan.binding, known)
+        self._tell(plan.binding, template, plan.events)
+        await self._bring_back(kind, template, plan.binding)
+        return Outcome(plan.retry, missed)
 
-    async def run(self, kind: Kind, template: Object, policy: Object | None, existing: Entry | None) -> str:
-        """Brings everything that follows from ``template`` up to date. Returns how to retry: "", backoff, unschedulable."""
-        binding_kind = (
-            self._federation.binding_kind
-            if template["metadata"].get("namespace")
-            else self._federation.cluster_binding_kind
-        )
-        before = decode_entry(binding_kind, existing) if existing is not None else None
-        if policy is not None:
-            interpreter = self._federation.interpreter
-            binding = bindings.build_binding(template, policy, before, interpreter=interpreter)
-        else:
-            assert before is not None
-            binding = before
+    async def sum_up(self, kind: Kind, template: Object, existing: Entry) -> Outcome:
+        """Only what members report has changed."""
+        known = self._known(template, existing)
+        assert known.before is not None
         events: list[Event] = []
-        binding, retry = self._schedule(binding, before, events)
-        identity = _permanent_id(binding)
-        entries = self._works.entries(identity)
-        works = [decode_entry(self._federation.work_kind, entry) for entry in entries]
-        await self._delete_orphans(binding, works, entries)
-        changes = self._work_changes(binding, template, works, entries, events)
-        binding = self._aggregate(binding, works)
-        change = self._binding_change(binding_kind, binding, existing)
-        key = binding_key_of(template)
-        self._writing.add(key)
-        try:
-            await self._registry.commit_together([change, *changes])
-        finally:
-            self._writing.discard(key)
+        binding = self._aggregate(known.before, known.works, events)
+        missed = await self._commit(known, _Plan(binding, [], events, ""))
         self._tell(binding, template, events)
         await self._bring_back(kind, template, binding)
-        return retry
+        return Outcome("", missed)
+
+    # -- what is stored ------------------------------------------------------------------------------------------------
+
+    def _kind_of_binding(self, template: Object) -> Kind:
+        namespaced = template["metadata"].get("namespace")
+        return self._federation.binding_kind if namespaced else self._federation.cluster_binding_kind
+
+    def _known(self, template: Object, existing: Entry | None) -> _Known:
+        if existing is None:
+            return _Known(None, None, [], [])
+        entries = self._works.entries(id_of_binding(existing))
+        works = [decode_entry(self._federation.work_kind, entry) for entry in entries]
+        return _Known(existing, decode_entry(self._kind_of_binding(template), existing), entries, works)
+
+    # -- deciding ------------------------------------------------------------------------------------------------------
+
+    def _plan(
+        self, template: Object, policy: Object | None, known: _Known, keep_marks: bool, *, keep_version: bool
+    ) -> _Plan:
+        events: list[Event] = []
+        before = known.before
+        if policy is None:
+            assert before is not None
+            binding = before if keep_marks else bindings.unclaim(before)
+        else:
+            binding = bindings.build_binding(
+                template,
+                policy,
+                before,
+                interpreter=self._federation.interpreter,
+                gates=self._federation.gates,
+                priority_classes=self._federation.priority_classes(),
+            )
+            if keep_version and before is not None:
+                binding = _with_known_version(binding, before)
+            if binding is not before:
+                events.append(Event(*bindings.applied_event(policy)))  # type: ignore[arg-type]
+        binding, retry = self._schedule(binding, before, events)
+        works = self._changed_works(binding, template, known, events)
+        return _Plan(self._aggregate(binding, known.works, events), works, events, retry)
 
     # -- scheduling ----------------------------------------------------------------------------------------------------
 
@@ -87,9 +148,9 @@ class Pipeline:
             return binding, ""
         clusters = self._federation.clusters()
         leaving = frozenset(c["metadata"]["name"] for c in clusters if is_terminating(c))
-        trigger = should_schedule(_with_generation(binding, before), leaving)
+        trigger = should_schedule(_with_generation(binding, before), leaving, self._federation.gates)
         if trigger.schedules:
-            decision = schedule(binding, clusters)
+            decision = schedule(binding, clusters, self._facts(binding))
             return self._decided(binding, before, decision, events)
         if trigger is Trigger.OBSERVE:
             generation = _generation(binding, before)
@@ -117,58 +178,51 @@ class Pipeline:
             events.extend(decision.events)
         return {**decided, "status": status}, decision.retry
 
+    def _facts(self, binding: Object) -> Facts:
+        gates = self._federation.gates
+        neighbours: list[Object] = []
+        if neighbours_needed(binding, gates):
+            kind, metadata = self._federation.binding_kind, binding["metadata"]
+            entries = self._registry.cache.resource(kind.resource).entries(metadata.get("namespace", ""))
+            neighbours = [decode_entry(kind, entry) for entry in entries if entry.key.name != metadata["name"]]
+        return Facts(gates=gates, neighbours=neighbours)
+
     # -- Works ---------------------------------------------------------------------------------------------------------
 
-    def _work_changes(
-        self, binding: Object, template: Object, works: list[Object], entries: list[Entry], events: list[Event]
-    ) -> list[Change]:
-        if blocking_works(binding, works):
+    def _changed_works(
+        self, binding: Object, template: Object, known: _Known, events: list[Event]
+    ) -> list[tuple[Object, Entry | None]]:
+        """Works that are not stored as they shall be."""
+        if blocking_works(binding, known.works):
             return []
-        by_cluster = {names.cluster_of(w["metadata"]["namespace"]): (w, e) for w, e in zip(works, entries, strict=True)}
-        clusters = {c["metadata"]["name"]: c for c in self._federation.clusters()}
+        stored = {
+            names.cluster_of(work["metadata"]["namespace"]): (work, entry)
+            for work, entry in zip(known.works, known.entries, strict=True)
+        }
         plan = build_works(
             binding,
             template,
-            clusters,
-            self._overriding(template),
-            {cluster: work for cluster, (work, _) in by_cluster.items()},
+            self._federation.clusters_by_name,
+            self._overrides.overrides(template["metadata"].get("namespace", "")),
+            {cluster: work for cluster, (work, _) in stored.items()},
             interpreter=self._federation.interpreter,
+            gates=self._federation.gates,
         )
-        events.extend(Event(*told) for told in plan.override_events)  # type: ignore[arg-type]
-        changes: list[Change] = []
-        kind = self._federation.work_kind
+        changed: list[tuple[Object, Entry | None]] = []
         for work in plan.works:
-            cluster = names.cluster_of(work["metadata"]["namespace"])
-            found = by_cluster.get(cluster)
-            if found is None:
-                obj = decode_object(kind, work, WHOLE)
-                changes.append(self._registry.stage_create(kind, work["metadata"]["namespace"], obj, WHOLE))
-            elif work is not found[0]:
-                changes.append(self._registry.stage_update(kind, found[1], decode_object(kind, work, WHOLE), WHOLE))
-        if changes or plan.error:
+            old, entry = stored.get(names.cluster_of(work["metadata"]["namespace"]), (None, None))
+            if work is not old:
+                changed.append((work, entry))
+        if changed or plan.error:
+            events.extend(Event(*told) for told in plan.override_events)  # type: ignore[arg-type]
             events.append(Event(*synced_event(binding, plan.error)))  # type: ignore[arg-type]
-        return changes
+        return changed
 
-    def _overriding(self, template: Object) -> Overrides:
-        if self._overrides is None:
-            self._overrides = self._load_overrides()
-        namespace = template["metadata"].get("namespace", "")
-        own = [p for p in self._overrides.policies if p["metadata"]["namespace"] == namespace]
-        return Overrides(self._overrides.cluster_policies, own)
+    async def _delete_orphans(self, binding: Object, known: _Known) -> None:
+        gone = {work["metadata"]["namespace"] for work in orphans(binding, known.works)}
+        await self.delete_works([entry for entry in known.entries if entry.key.namespace in gone])
 
-    def _load_overrides(self) -> Overrides:
-        found: list[list[Object]] = []
-        for plural in ("clusteroverridepolicies", "overridepolicies"):
-            kind = self._registry.kind("policy.karmada.io", "v1alpha1", plural)
-            entries = self._registry.cache.resource(kind.resource).entries()
-            found.append([decode_entry(kind, entry) for entry in entries])
-        return Overrides(*found)
-
-    async def _delete_orphans(self, binding: Object, works: list[Object], entries: list[Entry]) -> None:
-        gone = {w["metadata"]["namespace"] for w in orphans(binding, works)}
-        await self.delete_works([e for e in entries if e.key.namespace in gone and not e.meta.deletionTimestamp])
-
-    async def delete_works(self, entries: list[Entry]) -> None:
+    async def delete_works(self, entries: Iterable[Entry]) -> None:
         for entry in entries:
             if entry.meta.deletionTimestamp:
                 continue
@@ -182,13 +236,17 @@ class Pipeline:
 
     # -- status --------------------------------------------------------------------------------------------------------
 
-    def _aggregate(self, binding: Object, works: list[Object]) -> Object:
-        """The binding with the statuses of its Works; a binding that has none yet says nothing about them."""
-        reported = [w for w in works if (w.get("status") or {}).get("conditions") and _is_target(binding, w)]
-        if not reported and not (binding.get("status") or {}).get("aggregatedStatus"):
+    def _aggregate(self, binding: Object, works: list[Object], events: list[Event]) -> Object:
+        """The binding with the statuses of its Works."""
+        try:
+            status = with_aggregated(binding, works)
+        except NoSuchManifest:  # somebody wrote into a Work; the next look at it puts it right
             return binding
-        status = with_aggregated(binding, reported)
-        return binding if status is binding.get("status") else {**binding, "status": status}
+        if status is (binding.get("status") or {}) or status == binding.get("status"):
+            return binding
+        if (binding.get("status") or {}).get("aggregatedStatus") != status.get("aggregatedStatus"):
+            events.append(Event(*aggregated_event(binding)))  # type: ignore[arg-type]
+        return {**binding, "status": status}
 
     async def _bring_back(self, kind: Kind, template: Object, binding: Object) -> None:
         """The template's status, summed over the clusters."""
@@ -196,9 +254,7 @@ class Pipeline:
         if not interpreter.hook_enabled(gvk_of(template), Operation.AGGREGATE_STATUS):
             return
         items = (binding.get("status") or {}).get("aggregatedStatus")
-        if not items:
-            return
-        if interpreter.aggregate_status(template, items) is template:
+        if not items or interpreter.aggregate_status(template, items) is template:
             return
         metadata = template["metadata"]
         try:
@@ -213,36 +269,55 @@ class Pipeline:
         except StatusError as error:
             if not error.is_not_found:
                 raise
+            return
         told = "Update Resource with AggregatedStatus successfully."
         self._federation.recorder.event(template, "Normal", names.EVENT_AGGREGATE_STATUS, told)
 
     # -- writing -------------------------------------------------------------------------------------------------------
 
-    def _binding_change(self, kind: Kind, binding: Object, existing: Entry | None) -> Change:
-        obj = decode_object(kind, binding, WHOLE)
-        namespace = obj["metadata"].get("namespace", "")
+    async def _commit(self, known: _Known, plan: _Plan) -> bool:
+        """All of the plan or nothing. Returns whether somebody else wrote meanwhile, after us."""
+        changes = [self._staged(work, entry, self._federation.work_kind) for work, entry in plan.works]
+        if plan.binding is not known.before:
+            changes.insert(0, self._staged(plan.binding, known.existing, self._kind_of_binding(plan.binding)))
+        changes = [change for change in changes if not change.unchanged]
+        if not changes:
+            return False
+        keys = [change.writes[0].key for change in changes]
+        revisions = [0] * len(keys)
+        self._own.begin(keys)
+        missed = False
+        try:
+            revisions = await self._registry.commit_together(changes)
+        finally:
+            for key, revision in zip(keys, revisions, strict=True):
+                missed |= self._own.end(key) > revision
+        return missed
+
+    def _staged(self, obj: Object, existing: Entry | None, kind: Kind) -> Change:
         if existing is None:
-            return self._registry.stage_create(kind, namespace, obj, WHOLE)
+            return self._registry.stage_create(kind, obj["metadata"].get("namespace", ""), obj, WHOLE)
         return self._registry.stage_update(kind, existing, obj, WHOLE)
 
     def _tell(self, binding: Object, template: Object, events: list[Event]) -> None:
         entry = self._registry.cache.get(*binding_key_of(template))
         about = {**binding, "metadata": {**binding["metadata"], "uid": entry.meta.uid if entry is not None else ""}}
         for event in events:
-            if event.reason not in (names.EVENT_APPLY_OVERRIDE, names.EVENT_APPLY_OVERRIDE_FAILED):
+            if event.reason not in _ON_TEMPLATE_ONLY:
                 self._federation.recorder.event(about, event.type, event.reason, event.message)
-            self._federation.recorder.event(template, event.type, event.reason, event.message)
+            if event.reason not in _ON_BINDING_ONLY:
+                self._federation.recorder.event(template, event.type, event.reason, event.message)
 
 
-def _permanent_id(binding: Object) -> str:
-    labels = binding["metadata"].get("labels") or {}
-    return labels.get(names.RB_PERMANENT_ID) or labels.get(names.CRB_PERMANENT_ID) or ""
+def _with_known_version(binding: Object, before: Object) -> Object:
+    """``before`` itself when nothing but the template's resourceVersion differs.
 
-
-def _is_target(binding: Object, work: Object) -> bool:
-    return names.cluster_of(work["metadata"]["namespace"]) in target_names(binding.get("spec") or {}) or bool(
-        (binding.get("spec") or {}).get("requiredBy") or (binding.get("spec") or {}).get("gracefulEvictionTasks")
-    )
+    Our own writes of marks and sums raise it too; only what users change shall show in the binding.
+    """
+    old = (before["spec"].get("resource") or {}).get("resourceVersion")
+    resource = {**binding["spec"]["resource"], "resourceVersion": old}
+    same = {**binding, "spec": {**binding["spec"], "resource": resource}} == before
+    return before if same else binding
 
 
 def _generation(binding: Object, before: Object | None) -> int:
