@@ -67,6 +67,7 @@ async def serve_watch(
         return
     with Watcher(cache, kind.resource, start, namespace, name, matches) as watcher:
         if initial:
+            start = watcher.position = cache.revision  # now: the headers may have had to wait for the client
             snapshot = list(cache.resource(kind.resource).entries(namespace))
             for entry in snapshot:
                 if (not name or entry.key.name == name) and (matches is None or matches(entry)):

@@ -71,6 +71,20 @@ async def test_initial_events_end_with_a_bookmark(api: Api) -> None:
     await stream.leave()
 
 
+async def test_what_happens_while_the_client_hesitates_is_told_once(api: Api) -> None:
+    await api.made(CONFIGMAPS, configmap("a"))
+    query = "sendInitialEvents=true&allowWatchBookmarks=true&resourceVersionMatch=NotOlderThan"
+    stream = api.watch(CONFIGMAPS, query)
+    stream.window.clear()  # not even the headers are taken
+    await api.made(CONFIGMAPS, configmap("b"))
+    stream.window.set()
+    assert await stream.events(2) == [("ADDED", "a"), ("ADDED", "b")]
+    assert (await stream.event())["object"]["metadata"]["resourceVersion"] == str(api.cache.revision)
+    await api.made(CONFIGMAPS, configmap("c"))
+    assert await stream.events(1) == [("ADDED", "c")]
+    await stream.leave()
+
+
 async def test_options_that_do_not_fit_are_refused(api: Api) -> None:
     for query, text in (
         ("watch=1&sendInitialEvents=true", "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"),
