@@ -1,0 +1,255 @@
+"""Every example, applied with kubectl over simulated members, ends as its comment says."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any, final
+
+import pytest
+import pytest_asyncio
+
+from app.catalog.catalog import load_catalog
+from app.members.transport import ASGITransport
+from app.registry import SYSTEM_ADMIN, Options
+from app.registry.codec import decode_entry
+from app.registry.decoding import decode_object
+from app.settings.settings import Settings
+from app.simulation import SimulatedCluster
+from app.workers.serve import Process
+
+on_module_loop = pytest.mark.asyncio(loop_scope="module")
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples"
+NODES = {"member1": 1, "member2": 2, "member3": 3}  # clusters of different size
+Object = dict[str, Any]
+
+
+@final
+class Lab:
+    """A control plane with simulated members in this process, and kubectl for it."""
+
+    def __init__(self, folder: Path, kubectl: str) -> None:
+        catalog = load_catalog()
+        self.members = {name: SimulatedCluster(name, catalog, nodes) for name, nodes in NODES.items()}
+        settings = Settings(data_dir=folder, bind="127.0.0.1:0", cluster_status_frequency=1.0)
+        self.process = Process(settings, self._transport)
+        self._kubectl = kubectl
+        self._folder = folder
+
+    def _transport(self, cluster: Object) -> ASGITransport:
+        return ASGITransport(self.members[cluster["metadata"]["name"]].app, {"user": SYSTEM_ADMIN})
+
+    async def start(self) -> None:
+        for member in self.members.values():
+            await member.start()
+        self._serving = asyncio.create_task(self.process.run())
+        ready = asyncio.create_task(self.process.started.wait())
+        await asyncio.wait((self._serving, ready), timeout=60, return_when=asyncio.FIRST_COMPLETED)
+        assert ready.done(), self._serving
+        registry = self.process.registry
+        kind = registry.kind("cluster.karmada.io", "v1alpha1", "clusters")
+        options = Options(manager="test")
+        for name in self.members:
+            cluster = {
+                "apiVersion": "cluster.karmada.io/v1alpha1",
+                "kind": "Cluster",
+                "metadata": {"name": name},
+                "spec": {"syncMode": "Push", "apiEndpoint": f"https://{name}.simulation.internal"},
+            }
+            await registry.create(kind, "", decode_object(kind, cluster, options), options)
+        for name in self.members:
+            await self.kubectl("wait", f"cluster/{name}", "--for=condition=Ready", "--timeout=60s")
+            await self.eventually(lambda name=name: self._has_room(name))
+
+    def _has_room(self, name: str) -> bool:
+        cluster = self._decoded(self.process.registry, "clusters.cluster.karmada.io", "", name)
+        summary = ((cluster or {}).get("status") or {}).get("resourceSummary") or {}
+        return "cpu" in (summary.get("allocatable") or {})
+
+    async def stop(self) -> None:
+        self.process.stop()
+        await asyncio.wait_for(self._serving, 30)
+        for member in self.members.values():
+            await member.stop()
+
+    async def kubectl(self, *arguments: str, check: bool = True) -> str:
+        environment = {**os.environ, "KUBECONFIG": str(self._folder / "kubeconfig"), "HOME": str(self._folder)}
+        pipe = asyncio.subprocess.PIPE
+        process = await asyncio.create_subprocess_exec(
+            self._kubectl, *arguments, env=environment, cwd=ROOT, stdout=pipe, stderr=asyncio.subprocess.STDOUT
+        )
+        shown, _ = await asyncio.wait_for(process.communicate(), 90)
+        assert not check or process.returncode == 0, shown.decode()
+        return shown.decode()
+
+    async def eventually(self, holds: Callable[[], Any], seconds: float = 30.0) -> None:
+        async with asyncio.timeout(seconds):
+            while not holds():
+                await asyncio.sleep(0.02)
+
+    @staticmethod
+    def _decoded(registry: Any, resource: str, namespace: str, name: str) -> Object | None:
+        entry = registry.cache.get(resource, namespace, name)
+        kind = registry.catalog.storage_kind(resource)
+        return decode_entry(kind, entry) if entry is not None else None
+
+    def copy(self, member: str, resource: str, name: str, namespace: str = "default") -> Object | None:
+        """The object in a member, None when it is not there."""
+        return self._decoded(self.members[member].registry, resource, namespace, name)
+
+    def holders(self, resource: str, name: str, namespace: str = "default") -> set[str]:
+        return {member for member in self.members if self.copy(member, resource, name, namespace) is not None}
+
+    def replicas(self, name: str) -> dict[str, int]:
+        copies = {member: self.copy(member, "deployments.apps", name) for member in self.members}
+        return {member: copy["spec"]["replicas"] for member, copy in copies.items() if copy is not None}
+
+    def ready(self, name: str) -> int:
+        template = self._decoded(self.process.registry, "deployments.apps", "default", name)
+        return ((template or {}).get("status") or {}).get("readyReplicas", 0)
+
+    async def apply(self, example: str) -> None:
+        await self.kubectl("apply", "-f", str(EXAMPLES / example))
+
+    async def delete(self, example: str) -> None:
+        await self.kubectl("delete", "-f", str(EXAMPLES / example), "--timeout=30s")
+
+
+def find_kubectl() -> str | None:
+    import shutil
+
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+    built = sorted((cache / "kafila").glob("kube*/bin/kubectl"))
+    return str(built[-1]) if built else shutil.which("kubectl")
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def lab() -> AsyncIterator[Lab]:
+    kubectl = find_kubectl()
+    if kubectl is None:
+        pytest.skip("there is no kubectl: run tests/clusters/build.sh")
+    with tempfile.TemporaryDirectory(prefix="kafila-examples-") as name:
+        os.chmod(name, 0o711)
+        lab = Lab(Path(name), kubectl)
+        try:
+            await lab.start()
+            yield lab
+        finally:
+            await lab.stop()
+
+
+@on_module_loop
+async def test_nginx(lab: Lab) -> None:
+    await lab.apply("nginx")
+    await lab.eventually(lambda: lab.ready("nginx") == 2)
+    assert lab.replicas("nginx") == {"member1": 1, "member2": 1}
+    await lab.eventually(lambda: lab.holders("services", "nginx") == {"member1", "member2"})
+    await lab.delete("nginx")
+    await lab.eventually(lambda: not lab.holders("deployments.apps", "nginx") | lab.holders("services", "nginx"))
+
+
+@on_module_loop
+async def test_duplicated_configmap(lab: Lab) -> None:
+    await lab.apply("duplicated-configmap")
+    await lab.eventually(lambda: lab.holders("configmaps", "settings") == set(NODES))
+    copy = lab.copy("member3", "configmaps", "settings")
+    assert copy is not None
+    assert copy["data"] == {"greeting": "hello"}
+    await lab.kubectl("patch", "configmap", "settings", "-p", '{"data":{"greeting":"salaam"}}')
+    await lab.eventually(lambda: lab.copy("member3", "configmaps", "settings")["data"] == {"greeting": "salaam"})
+    await lab.delete("duplicated-configmap")
+    await lab.eventually(lambda: not lab.holders("configmaps", "settings"))
+
+
+@on_module_loop
+async def test_dynamic_weight(lab: Lab) -> None:
+    await lab.apply("dynamic-weight")
+    await lab.eventually(lambda: lab.ready("web") == 12)
+    placed = lab.replicas("web")
+    assert sum(placed.values()) == 12
+    assert placed["member1"] < placed["member2"] < placed["member3"]
+    await lab.delete("dynamic-weight")
+    await lab.eventually(lambda: not lab.holders("deployments.apps", "web"))
+
+
+@on_module_loop
+async def test_aggregated(lab: Lab) -> None:
+    await lab.apply("aggregated")
+    await lab.eventually(lambda: lab.ready("batch") == 6)
+    assert list(lab.replicas("batch").values()) == [6]
+    await lab.delete("aggregated")
+    await lab.eventually(lambda: not lab.holders("deployments.apps", "batch"))
+
+
+@on_module_loop
+async def test_override_registry(lab: Lab) -> None:
+    await lab.apply("override-registry")
+    await lab.eventually(lambda: lab.ready("shop") == 2)
+    for member in ("member1", "member2"):
+        copy = lab.copy(member, "deployments.apps", "shop")
+        assert copy is not None
+        image = copy["spec"]["template"]["spec"]["containers"][0]["image"]
+        assert image == f"registry.{member}.example.org/library/nginx:1.29"
+        assert copy["metadata"]["labels"].get("tier") == ("backup" if member == "member2" else None)
+    template = await lab.kubectl(
+        "get", "deployment", "shop", "-o", "jsonpath={.spec.template.spec.containers[0].image}"
+    )
+    assert template == "docker.io/library/nginx:1.29"
+    await lab.delete("override-registry")
+    await lab.eventually(lambda: not lab.holders("deployments.apps", "shop"))
+
+
+@on_module_loop
+async def test_suspension(lab: Lab) -> None:
+    await lab.apply("suspension")
+    await lab.eventually(lambda: lab.holders("configmaps", "rollout") == {"member1"})
+    waiting = "jsonpath={.items[?(@.spec.suspendDispatching==true)].metadata.namespace}"
+    assert await lab.kubectl("get", "works", "-A", "-o", waiting) == "karmada-es-member2"
+    assert lab.holders("configmaps", "rollout") == {"member1"}
+    await lab.kubectl("patch", "propagationpolicy", "rollout", "--type=merge", "-p", '{"spec":{"suspension":null}}')
+    await lab.eventually(lambda: lab.holders("configmaps", "rollout") == {"member1", "member2"})
+    await lab.delete("suspension")
+    await lab.eventually(lambda: not lab.holders("configmaps", "rollout"))
+
+
+@on_module_loop
+async def test_toleration(lab: Lab) -> None:
+    taint = '{"spec":{"taints":[{"key":"maintenance","value":"now","effect":"NoSchedule"}]}}'
+    await lab.kubectl("patch", "cluster", "member2", "--type=merge", "-p", taint)
+    await lab.apply("toleration")
+    await lab.eventually(lambda: lab.holders("configmaps", "brave") == {"member1", "member2"})
+    await lab.eventually(lambda: lab.holders("configmaps", "careful") == {"member1"})
+    await lab.delete("toleration")
+    await lab.kubectl("patch", "cluster", "member2", "--type=merge", "-p", '{"spec":{"taints":null}}')
+    await lab.eventually(lambda: not lab.holders("configmaps", "brave") | lab.holders("configmaps", "careful"))
+
+
+@on_module_loop
+async def test_namespace_skip(lab: Lab) -> None:
+    await lab.apply("namespace-skip")
+    await lab.eventually(lambda: lab.holders("namespaces", "shared", "") == set(NODES))
+    assert lab.holders("namespaces", "local", "") == set()
+    await lab.delete("namespace-skip")
+    await lab.eventually(lambda: not lab.holders("namespaces", "shared", ""))
+
+
+@on_module_loop
+async def test_cluster_scoped(lab: Lab) -> None:
+    await lab.apply("cluster-scoped")
+    resource = "clusterroles.rbac.authorization.k8s.io"
+    await lab.eventually(lambda: lab.holders(resource, "pod-reader", "") == {"member1", "member2"})
+    await lab.delete("cluster-scoped")
+    await lab.eventually(lambda: not lab.holders(resource, "pod-reader", ""))
+
+
+def test_every_example_is_tried_and_says_what_it_shows() -> None:
+    here = Path(__file__).read_text()
+    index = (EXAMPLES / "README.md").read_text()
+    for folder in (p for p in EXAMPLES.iterdir() if p.is_dir()):
+        assert f'lab.apply("{folder.name}")' in here
+        assert f"({folder.name}/)" in index
+        assert any(file.read_text().startswith("# ") for file in folder.glob("*.yaml"))
