@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,10 +11,11 @@ import objects
 import orjson
 from load import MERGE_PATCH, Api, at_once, now, quantile, say, until
 from meter import Meter
-from propagation import make_namespace
+from propagation import clients, make_namespace
 
 NAMESPACE = "bench-api"
 CONNECTIONS = (1, 8, 32)
+_DONE = object()
 
 
 @dataclass(frozen=True)
@@ -58,24 +59,31 @@ class Session:
         self._amounts = amounts
         self._path = objects.configmaps(NAMESPACE)
         self._made = 0
+        self.figures = Figures()
 
-    async def run(self) -> Figures:
-        figures = Figures()
+    async def steps(self) -> AsyncIterator[None]:
+        """One measurement at a time, so that two servers can take turns; the figures fill up meanwhile."""
+        figures = self.figures
         await make_namespace(self._api, NAMESPACE, [])
         await self._create(50, 4)  # connections, caches and code that is compiled on first use
         await self._get(100, 4)
         await self._patch(50, 4)
         for connections in CONNECTIONS:
             share = 2 if connections == 1 else 1
+            yield
             figures.create[connections] = await self._create(self._amounts.creates // share, connections)
+            yield
             figures.get[connections] = await self._get(self._amounts.gets // share, connections)
+            yield
             figures.patch[connections] = await self._patch(self._amounts.patches // share, connections)
+        yield
         figures.create_deployment = await self._deployments(self._amounts.creates, 32)
+        yield
         figures.event = await self._fan_out()
         for size in self._amounts.sizes:
             await self._fill(size)
+            yield
             figures.list_ms[size], figures.list_cpu_ms[size] = await self._list(size)
-        return figures
 
     async def _timed(self, count: int, connections: int, do: Callable[[int], Awaitable[Any]]) -> Rate:
         meter = Meter(self._roots)
@@ -159,9 +167,14 @@ class Session:
         return orjson.dumps(objects.configmap(NAMESPACE, f"c-{i:06d}"))
 
 
-async def measure(api: Api, roots: list[int], amounts: Amounts) -> Figures:
-    async with api:
-        figures = await Session(api, roots, amounts).run()
-    at_32 = ", ".join(f"{k} {v[32].per_second:.0f}/s" for k, v in (("create", figures.create), ("get", figures.get)))
-    say(f"API of {api.name}: {at_32}")
-    return figures
+async def measure(servers: list[tuple[Api, list[int]]], amounts: Amounts) -> list[Figures]:
+    """Figures of each server. They take turns, measurement by measurement: what else the machine does meets all alike."""
+    async with clients(*(api for api, _ in servers)):
+        sessions = [Session(api, roots, amounts) for api, roots in servers]
+        turns = [session.steps() for session in sessions]
+        while turns:
+            turns = [turn for turn in turns if await anext(turn, _DONE) is not _DONE]
+    for (api, _), session in zip(servers, sessions, strict=True):
+        created, got = session.figures.create[32].per_second, session.figures.get[32].per_second
+        say(f"API of {api.name}: create {created:.0f}/s, get {got:.0f}/s")
+    return [session.figures for session in sessions]

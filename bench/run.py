@@ -72,13 +72,11 @@ def rest(plane: Plane, seconds: float) -> tuple[Usage, float]:
 
 
 def api(report: Report, amounts: apiload.Amounts) -> None:
-    """The same client against a bare kube-apiserver and against kafila, one after the other."""
-    say("API of a bare kube-apiserver")
-    with bare_apiserver() as (member, processes):
-        theirs = run(apiload.measure(Api(member.kubeconfig, "kube-apiserver"), processes, amounts))
-    say("API of kafila")
-    with control_plane() as plane:
-        ours = run(apiload.measure(plane.api(), plane.roots, amounts))
+    """The same client against kafila and a bare kube-apiserver, turn by turn."""
+    say("API of kafila and of a bare kube-apiserver")
+    with bare_apiserver() as (member, processes), control_plane() as plane:
+        servers = [(Api(member.kubeconfig, "kube-apiserver"), processes), (plane.api(), plane.roots)]
+        theirs, ours = run(apiload.measure(servers, amounts))
     report.api(ours, theirs)
 
 
