@@ -25,6 +25,8 @@ class Proxy:
         self.refusing = False
         self.marker = b""
         self.fault = ""
+        self.replaced = (b"", b"")  # bytes of requests and what the server gets instead, of the same length
+        self.replacements = 0
         self.struck = asyncio.Event()
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
@@ -58,7 +60,11 @@ class Proxy:
         if self.refusing:
             writer.transport.abort()
             return
-        server_reader, server_writer = await asyncio.open_unix_connection(self._target)
+        try:
+            server_reader, server_writer = await asyncio.open_unix_connection(self._target)
+        except OSError:  # the server is away
+            writer.transport.abort()
+            return
         self._writers |= {writer, server_writer}
         state = {"drop": False}
         await asyncio.gather(
@@ -88,6 +94,9 @@ class Proxy:
                     if self.fault == "before":
                         break
                     continue
+                if self.replaced[0] and self.replaced[0] in data:
+                    data = data.replace(*self.replaced)
+                    self.replacements += 1
                 server.write(data)
         if server not in self._kept and not state["drop"]:
             server.transport.abort()

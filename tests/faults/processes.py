@@ -1,0 +1,233 @@
+"""Whole processes of one control plane: two ``kafila serve --role api``, two ``--role workers``, one PostgreSQL of their own.
+
+``api[0]`` reaches the database through a relay that loses connections (:mod:`store_proxy`); the others reach it directly.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import ctypes
+import json
+import os
+import signal
+import ssl
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any, NamedTuple, final
+
+import aiohttp
+import asyncpg
+import yaml
+
+from app.store.embedded import EmbeddedPostgres
+from app.store.interface import Row, StoredObject
+from app.store.postgres import PostgresStore
+
+from .store_checker import whole_log
+from .store_proxy import Proxy
+
+KAFILA = Path(sys.executable).with_name("kafila")
+PATIENCE = 90.0  # seconds for anything that has to come about; machines are slow at times
+_PR_SET_PDEATHSIG = 1
+_prctl = ctypes.CDLL(None, use_errno=True).prctl
+
+Object = dict[str, Any]
+
+
+async def eventually(what: str, holds: Callable[[], bool | Awaitable[bool]], patience: float = PATIENCE) -> None:
+    """Waits for what nobody announces. Raises AssertionError."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + patience
+    while True:
+        found = holds()
+        if found if isinstance(found, bool) else await found:
+            return
+        assert loop.time() < deadline, f"{what} did not come about"
+        await asyncio.sleep(0.05)
+
+
+class Answer(NamedTuple):
+    status: int
+    retry_after: str | None
+    body: Object
+
+
+@final
+class Serve:
+    """One process. Its port and its certificate are those of its kubeconfig; both are new after each start."""
+
+    def __init__(self, folder: Path, role: str, dsn: str) -> None:
+        self.folder = folder
+        self.role = role
+        self._dsn = dsn
+        self._log = folder.with_suffix(".log")
+        self._process: subprocess.Popen[bytes] | None = None
+        self._read_from = 0
+        self.url = ""
+        self._session: aiohttp.ClientSession | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def launch(self) -> None:
+        self._read_from = self._log.stat().st_size if self._log.exists() else 0
+        command = [str(KAFILA), "serve", "--role", self.role, "--data-dir", str(self.folder)]
+        command += ["--bind", "127.0.0.1:0", "--database-url", self._dsn]
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd="/",
+                start_new_session=True,
+                preexec_fn=lambda: _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL),
+            )
+
+    async def ready(self) -> None:
+        def said() -> bool:
+            assert self.alive, f"{self.role} ended:\n{self._log.read_text()[-3000:]}"
+            return any(line["event"] == "ready" for line in self.lines(self._read_from))
+
+        await eventually(f"ready of {self.role}", said)
+        if self.role == "api":
+            await self._connect()
+
+    async def _connect(self) -> None:
+        config = yaml.safe_load((self.folder / "kubeconfig").read_text())
+        cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
+        authority = base64.b64decode(cluster["certificate-authority-data"]).decode()
+        context = ssl.create_default_context(cadata=authority)
+        certificate, key = self.folder / "client.crt", self.folder / "client.key"
+        certificate.write_bytes(base64.b64decode(user["client-certificate-data"]))
+        key.write_bytes(base64.b64decode(user["client-key-data"]))
+        context.load_cert_chain(certificate, key)
+        if self._session is not None:
+            await self._session.close()
+        connector = aiohttp.TCPConnector(ssl=context, limit=0)
+        self._session = aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=60))
+        self.url = cluster["server"]
+
+    async def request(self, method: str, path: str, body: Object | None = None, **query: str) -> Answer:
+        """Raises aiohttp.ClientError or TimeoutError when there is no answer."""
+        kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
+        async with self.session.request(
+            method,
+            self.url + path,
+            params=query,
+            data=None if body is None else json.dumps(body),
+            headers={"Content-Type": kind},
+        ) as answer:
+            raw = await answer.read()
+            is_json = answer.content_type == "application/json"
+            document = json.loads(raw) if is_json else {"text": raw.decode(errors="replace")}
+            return Answer(answer.status, answer.headers.get("Retry-After"), document)
+
+    @property
+    def session(self) -> aiohttp.ClientSession:
+        assert self._session is not None
+        return self._session
+
+    def lines(self, start: int = 0) -> list[Object]:
+        """What it logged, also in earlier lives; lines that are not JSON are left out."""
+        found = []
+        for line in self._log.read_bytes()[start:].splitlines() if self._log.exists() else ():
+            with contextlib.suppress(ValueError):
+                found.append(json.loads(line))
+        return found
+
+    def signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(10)
+
+    async def stop(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+        if self.alive:
+            self.signal(signal.SIGTERM)
+            self.signal(signal.SIGCONT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                await asyncio.to_thread(self._process.wait, 15)  # type: ignore[union-attr]
+        self.kill()
+
+
+@final
+class ControlPlane:
+    def __init__(self, database: EmbeddedPostgres, proxy: Proxy, api: list[Serve], workers: list[Serve]) -> None:
+        self.database = database
+        self.proxy = proxy
+        self.api = api
+        self.workers = workers
+
+    async def whole(self) -> None:
+        """What a test has killed is started again."""
+        self.proxy.heal()
+        dead = [serve for serve in (*self.api, *self.workers) if not serve.alive]
+        for serve in dead:
+            serve.launch()
+        await asyncio.gather(*(serve.ready() for serve in dead))
+
+    async def make_namespace(self, name: str) -> None:
+        """It is there in both api processes on return."""
+        answer = await self.api[1].request("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
+        assert answer.status == 201, answer
+        assert (await self.api[0].request("GET", f"/api/v1/namespaces/{name}")).status == 200
+
+    async def log(self) -> tuple[list[Row], list[StoredObject]]:
+        """The whole history and the current state, straight from the database."""
+        store = PostgresStore(self.database.dsn)
+        await store.open()
+        try:
+            rows = await whole_log(store)
+            _, objects = await store.snapshot()
+            return rows, objects
+        finally:
+            await store.close()
+
+    async def sql(self, statement: str, *arguments: object) -> list[asyncpg.Record]:
+        connection = await asyncpg.connect(self.database.dsn)
+        try:
+            return await connection.fetch(statement, *arguments)
+        finally:
+            await connection.close()
+
+
+@contextlib.asynccontextmanager
+async def running_control_plane() -> AsyncIterator[ControlPlane]:
+    with tempfile.TemporaryDirectory(prefix="kafila-pf-") as name:  # short: a socket's path has 107 bytes
+        folder = Path(name)
+        os.chmod(folder, 0o711)  # the database's user passes through
+        for part in ("db", "cut"):
+            (folder / part).mkdir(mode=0o711)
+        database = EmbeddedPostgres(folder / "db")
+        dsn = await database.start()
+        started: list[Serve] = []
+        try:
+            async with Proxy(folder / "cut", dsn) as proxy:
+                for role, to in (("api", proxy.dsn), ("api", dsn), ("workers", dsn), ("workers", dsn)):
+                    data = folder / f"p{len(started)}"
+                    data.mkdir(mode=0o711)
+                    started.append(Serve(data, role, to))
+                    started[-1].launch()  # all at once: they migrate and make the shared keys in competition
+                await asyncio.gather(*(serve.ready() for serve in started))
+                yield ControlPlane(database, proxy, started[:2], started[2:])
+        finally:
+            await asyncio.gather(*(serve.stop() for serve in started), return_exceptions=True)
+            await database.stop()

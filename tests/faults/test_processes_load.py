@@ -1,0 +1,95 @@
+"""Two api and two workers processes under load while one of them, the database or their connections fail."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from .process_load import Load
+from .processes import ControlPlane, eventually, running_control_plane
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared() -> AsyncIterator[ControlPlane]:
+    async with running_control_plane() as plane:
+        yield plane
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def plane(shared: ControlPlane) -> ControlPlane:
+    await shared.whole()
+    return shared
+
+
+async def test_a_process_that_is_stopped_for_a_while_goes_on_where_it_was(plane: ControlPlane) -> None:
+    stopped, other = plane.api
+    async with Load(plane, "stopped") as load:
+        for _ in range(2):
+            await load.more(30, stopped)
+            stopped.signal(signal.SIGSTOP)
+            try:
+                await asyncio.gather(asyncio.sleep(3), load.more(50, other))
+            finally:
+                stopped.signal(signal.SIGCONT)
+        await load.more(30, stopped)
+
+
+async def test_a_killed_process_takes_nothing_acknowledged_with_it(plane: ControlPlane) -> None:
+    killed, other = plane.api
+    async with Load(plane, "killed") as load:
+        await load.more(50, killed)
+        killed.kill()
+        await load.more(50, other)
+        await eventually("watchers on the other", lambda: all(w.reconnected for w in load.watches[::2]))
+        killed.launch()
+        await killed.ready()
+        await load.more(50, killed)
+
+
+async def test_changes_arrive_though_listening_ends(plane: ControlPlane) -> None:
+    """Notifications are hints: the connections that listen are cut again and again; one process is not notified at all."""
+    cut = (
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+        " AND pid <> pg_backend_pid() AND query LIKE '%FROM log WHERE revision > $1 ORDER BY revision%'"
+    )
+    plane.proxy.replaced = (b"kafila_log", b"kafila_gol")  # it listens to another channel
+    async with Load(plane, "deaf") as load:
+        for _ in range(4):
+            assert await plane.sql(cut)
+            for server in plane.api:
+                await load.more(20, server)
+    assert plane.proxy.replacements
+    plane.proxy.replaced = (b"", b"")
+    assert await plane.sql(cut)
+
+
+async def test_a_killed_database_comes_back_with_everything_acknowledged(plane: ControlPlane) -> None:
+    async with Load(plane, "crash") as load:
+        for _ in range(2):
+            await load.more(50, plane.api[0])
+            before = plane.database.pid
+            assert before is not None
+            os.kill(before, signal.SIGKILL)
+            await eventually("the next server", lambda: plane.database.pid != before)  # noqa: B023
+            for server in plane.api:
+                await load.more(50, server)
+
+
+async def test_connections_cut_after_commit_was_sent(plane: ControlPlane) -> None:
+    """What happened to the batch is looked up: nobody is told AlreadyExists by the repetition of their own create."""
+    behind, other = plane.api
+    async with Load(plane, "cut") as load:
+        for fault in ("answer", "while", "before", "answer", "while"):
+            await load.more(15, behind)
+            plane.proxy.arm(b"text-", fault)
+            await asyncio.wait_for(plane.proxy.struck.wait(), 30)
+        await load.more(15, behind)
+        await load.more(15, other)
+        assert not load.books.unknown  # the database was there to be asked
