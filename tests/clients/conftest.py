@@ -1,0 +1,91 @@
+"""A ``kafila serve`` over its embedded PostgreSQL for unmodified clients, and a namespace for each test."""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, final
+
+import pytest
+import yaml
+
+HERE = Path(__file__).parent
+KAFILA = Path(sys.executable).with_name("kafila")
+CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "kafila"
+_prctl = ctypes.CDLL(None, use_errno=True).prctl
+_numbers = itertools.count(1)
+
+
+@final
+class Served:
+    def __init__(self, folder: Path) -> None:
+        self.kubeconfig = folder / "kubeconfig"
+        self.log = folder / "serve.log"
+        with self.log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [KAFILA, "serve", "--data-dir", str(folder), "--bind", "127.0.0.1:0"],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                preexec_fn=lambda: _prctl(1, signal.SIGTERM),  # it ends with the tests, however they end
+            )
+        deadline = time.monotonic() + 60
+        while '"ready"' not in self.log.read_text():
+            assert self._process.poll() is None, self.log.read_text()
+            assert time.monotonic() < deadline, self.log.read_text()
+            time.sleep(0.05)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, "KUBECONFIG": str(self.kubeconfig), "HOME": str(self.kubeconfig.parent)}
+
+    @property
+    def server(self) -> str:
+        config: Any = yaml.safe_load(self.kubeconfig.read_text())
+        return config["clusters"][0]["cluster"]["server"]
+
+    def stop(self) -> int:
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            return self._process.wait(30)
+        finally:
+            self._process.kill()
+
+
+@pytest.fixture(scope="session")
+def served() -> Iterator[Served]:
+    with tempfile.TemporaryDirectory(prefix="kafila-clients-") as name:
+        Path(name).chmod(0o711)
+        served = Served(Path(name))
+        yield served
+        code = served.stop()
+        complaints = [line for line in served.log.read_text().splitlines() if '"level": "error"' in line]
+        assert not complaints, "\n".join(complaints)
+        assert code == 0
+
+
+@pytest.fixture
+def namespace(served: Served) -> str:
+    import kubernetes
+
+    name = f"client-{next(_numbers)}"
+    api = kubernetes.client.CoreV1Api(kubernetes.config.new_client_from_config(str(served.kubeconfig)))
+    api.create_namespace({"metadata": {"name": name}})
+    return name
+
+
+@pytest.fixture(scope="session")
+def programs() -> Path:
+    """Where tests/clusters/build.sh puts kubectl, in folders by minor version."""
+    built = sorted(CACHE.glob("kube*/bin"))
+    if not built:
+        pytest.skip("there is no kubectl: run tests/clusters/build.sh --older")
+    return built[-1]

@@ -1,0 +1,169 @@
+"""The official Python client (generated, typed): objects, patches, watches."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import kubernetes
+import pytest
+from kubernetes import client, watch
+from kubernetes.client import ApiException
+
+
+@pytest.fixture(scope="module")
+def api(served: Any) -> client.ApiClient:
+    return kubernetes.config.new_client_from_config(str(served.kubeconfig))
+
+
+def deployment(name: str, replicas: int = 1) -> client.V1Deployment:
+    labels = {"app": name}
+    pod = client.V1PodSpec(containers=[client.V1Container(name="web", image="nginx:1")])
+    template = client.V1PodTemplateSpec(metadata=client.V1ObjectMeta(labels=labels), spec=pod)
+    spec = client.V1DeploymentSpec(
+        replicas=replicas, selector=client.V1LabelSelector(match_labels=labels), template=template
+    )
+    return client.V1Deployment(metadata=client.V1ObjectMeta(name=name, labels=labels), spec=spec)
+
+
+def test_life_of_a_deployment(api: client.ApiClient, namespace: str) -> None:
+    apps = client.AppsV1Api(api)
+    made = apps.create_namespaced_deployment(namespace, deployment("web"))
+    assert made.metadata.generation == 1
+    assert made.spec.strategy.rolling_update.max_surge == "25%"
+    with pytest.raises(ApiException) as refused:
+        apps.create_namespaced_deployment(namespace, deployment("web"))
+    assert (refused.value.status, refused.value.reason) == (409, "Conflict")
+    stale = apps.read_namespaced_deployment("web", namespace)
+    made.spec.replicas = 3
+    replaced = apps.replace_namespaced_deployment("web", namespace, made)
+    assert replaced.metadata.generation == 2
+    stale.spec.replicas = 5
+    with pytest.raises(ApiException) as conflict:
+        apps.replace_namespaced_deployment("web", namespace, stale)
+    assert conflict.value.status == 409
+    scale = apps.read_namespaced_deployment_scale("web", namespace)
+    assert (scale.spec.replicas, scale.status.selector) == (3, "app=web")
+    scale.spec.replicas = 4
+    apps.replace_namespaced_deployment_scale("web", namespace, scale)
+    status = apps.read_namespaced_deployment("web", namespace)
+    status.status.ready_replicas = status.status.replicas = 4
+    status.spec.replicas = 9  # the status subresource takes status only
+    written = apps.replace_namespaced_deployment_status("web", namespace, status)
+    assert (written.spec.replicas, written.status.ready_replicas) == (4, 4)
+    found = apps.list_namespaced_deployment(namespace, label_selector="app in (web)").items
+    assert [d.metadata.name for d in found] == ["web"]
+    stream = watch.Watch()
+    ended = stream.stream(
+        apps.list_namespaced_deployment, namespace, resource_version=written.metadata.resource_version
+    )
+    apps.delete_namespaced_deployment("web", namespace, propagation_policy="Foreground")
+    seen = [next(ended)["type"] for _ in range(2)]  # marked; then the garbage collector lets it go
+    stream.stop()
+    assert seen == ["MODIFIED", "DELETED"]
+    with pytest.raises(ApiException) as gone:
+        apps.read_namespaced_deployment("web", namespace)
+    assert gone.value.status == 404
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("application/json-patch+json", [{"op": "replace", "path": "/data/key", "value": "patched"}]),
+        ("application/merge-patch+json", {"data": {"key": "patched", "old": None}}),
+        ("application/strategic-merge-patch+json", {"data": {"key": "patched", "old": None}}),
+        (
+            "application/apply-patch+yaml",
+            {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "one"}, "data": {"key": "patched"}},
+        ),
+    ],
+)
+def test_patches(api: client.ApiClient, namespace: str, content_type: str, body: Any) -> None:
+    core = client.CoreV1Api(api)
+    core.create_namespaced_config_map(
+        namespace, client.V1ConfigMap(metadata=client.V1ObjectMeta(name="one"), data={"key": "value", "old": "x"})
+    )
+    options: dict[str, Any] = {"_content_type": content_type}
+    if "apply" in content_type:
+        options |= {"field_manager": "tester", "force": True}
+    patched = core.patch_namespaced_config_map("one", namespace, body, **options)
+    assert patched.data["key"] == "patched"
+    assert ("old" in patched.data) == (content_type in ("application/json-patch+json", "application/apply-patch+yaml"))
+
+
+def test_refusals_have_causes(api: client.ApiClient, namespace: str) -> None:
+    broken = deployment("Broken_Name")
+    with pytest.raises(ApiException) as refused:
+        client.AppsV1Api(api).create_namespaced_deployment(namespace, broken)
+    assert refused.value.status == 422
+    assert "metadata.name" in refused.value.body
+
+
+def test_pages_of_a_list(api: client.ApiClient, namespace: str) -> None:
+    core = client.CoreV1Api(api)
+    for number in range(7):
+        core.create_namespaced_config_map(namespace, {"metadata": {"name": f"page-{number}"}})
+    names, token = [], None
+    while True:
+        page = core.list_namespaced_config_map(namespace, limit=3, _continue=token)
+        names += [item.metadata.name for item in page.items]
+        token = page.metadata._continue
+        if not token:
+            break
+    assert [n for n in names if n.startswith("page-")] == [f"page-{number}" for number in range(7)]
+    core.delete_collection_namespaced_config_map(namespace)
+    left = [item.metadata.name for item in core.list_namespaced_config_map(namespace).items]
+    assert not [name for name in left if name.startswith("page-")]
+
+
+def test_a_watch_sees_every_change(api: client.ApiClient, namespace: str) -> None:
+    core = client.CoreV1Api(api)
+    start = core.list_namespaced_config_map(namespace).metadata.resource_version
+    wanted = []
+
+    def write() -> None:
+        for number in range(20):
+            name = f"watched-{number}"
+            core.create_namespaced_config_map(namespace, {"metadata": {"name": name}, "data": {"n": "0"}})
+            core.patch_namespaced_config_map(name, namespace, {"data": {"n": "1"}})
+            core.delete_namespaced_config_map(name, namespace)
+
+    for number in range(20):
+        wanted += [(event, f"watched-{number}") for event in ("ADDED", "MODIFIED", "DELETED")]
+    writer = threading.Thread(target=write)
+    writer.start()
+    seen = []
+    stream = watch.Watch()
+    for event in stream.stream(core.list_namespaced_config_map, namespace, resource_version=start, timeout_seconds=30):
+        if event["object"].metadata.name.startswith("watched-"):
+            seen.append((event["type"], event["object"].metadata.name))
+        if len(seen) == len(wanted):
+            stream.stop()
+    writer.join()
+    assert seen == wanted
+
+
+def test_custom_objects_api_speaks_karmada(api: client.ApiClient, namespace: str) -> None:
+    custom = client.CustomObjectsApi(api)
+    where = ("policy.karmada.io", "v1alpha1", namespace, "propagationpolicies")
+    policy = {
+        "apiVersion": "policy.karmada.io/v1alpha1",
+        "kind": "PropagationPolicy",
+        "metadata": {"name": "all"},
+        "spec": {"resourceSelectors": [{"apiVersion": "v1", "kind": "ConfigMap"}], "placement": {}},
+    }
+    made: Any = custom.create_namespaced_custom_object(*where, policy)
+    assert made["spec"]["schedulerName"] == "default-scheduler"
+    custom.patch_namespaced_custom_object(*where, "all", {"spec": {"priority": 7}})
+    found: Any = custom.list_namespaced_custom_object(*where)
+    assert [p["spec"]["priority"] for p in found["items"]] == [7]
+    custom.delete_namespaced_custom_object(*where, "all")
+
+
+def test_version_and_reviews(api: client.ApiClient) -> None:
+    assert client.VersionApi(api).get_code().git_version.startswith("v1.36.")
+    me = client.AuthenticationV1Api(api).create_self_subject_review(client.V1SelfSubjectReview())
+    assert me.status.user_info.username == "system:admin"
+    attributes = client.V1ResourceAttributes(verb="create", resource="pods")
+    review = client.V1SelfSubjectAccessReview(spec=client.V1SelfSubjectAccessReviewSpec(resource_attributes=attributes))
+    assert client.AuthorizationV1Api(api).create_self_subject_access_review(review).status.allowed
