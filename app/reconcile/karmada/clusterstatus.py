@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Any, final
 
 import structlog
 from prometheus_client import Gauge
 
 from app.core.errors import StatusError
-from app.members.discovery import Discovery
-from app.members.health import History, Observation, cluster_status, observe
+from app.members.health import READY as READY_CONDITION
+from app.members.health import History, Observation, cluster_status, observe, ready_condition, set_condition
 from app.members.informer import Change, Informer
 from app.members.tally import Tally, node_facts, pod_facts
 
 from .federation import OPTIONS, Federation
+from .observation import Following
 from .rooms import Room
 
 log = structlog.get_logger(__name__)
@@ -28,29 +30,33 @@ READY_NODES = Gauge("cluster_ready_node_number", "Ready nodes of the member.", [
 
 @final
 class ClusterStatus:
-    """A tenant of a room. ``on_ready`` is called when the member became ready."""
+    """A tenant of a room. ``reached`` is called when the member answers after it did not."""
 
-    def __init__(self, federation: Federation, room: Room, frequency: float) -> None:
+    def __init__(self, federation: Federation, room: Room, frequency: float, reached: Callable[[], None]) -> None:
         self._federation = federation
         self._room = room
         self._frequency = frequency
-        self._discovery = Discovery(room.client)
+        self._reached = reached
+        self._online = True
         self._tally = Tally()
         self._history: History | None = None
         self._informers = [
             Informer(room.client, "/api/v1/nodes", self._node_changed, selector="", keep=node_facts),
             Informer(room.client, "/api/v1/pods", self._pod_changed, selector="", keep=pod_facts),
         ]
-        self._tasks: list[asyncio.Task[None]] = []
+        self._following: list[Following] = []
+        self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        self._tasks = [asyncio.create_task(informer.run()) for informer in self._informers]
-        self._tasks.append(asyncio.create_task(self._run()))
+        self._following = [Following(informer) for informer in self._informers]
+        self._task = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        for following in self._following:
+            await following.stop()
 
     def _node_changed(self, change: Change) -> None:
         self._tally.node(change.name.name, change.after.kept if change.after is not None else None)
@@ -78,7 +84,9 @@ class ClusterStatus:
             return
         synced = all(informer.synced.is_set() for informer in self._informers)
         models = (cluster.get("spec") or {}).get("resourceModels") or ()
-        observation = await observe(self._room.client, self._discovery, self._tally if synced else None, models)
+        tally = self._tally if synced else None
+        observation = await observe(self._room.client, self._room.discovery, tally, models)
+        await self._notice(observation.online)
         status, self._history = cluster_status(cluster.get("status") or {}, observation, time.time(), self._history)
         self._measure(observation)
         if status == (cluster.get("status") or {}):
@@ -91,9 +99,34 @@ class ClusterStatus:
         kind = self._federation.cluster_kind
         await self._federation.registry.modify(kind, "", self._room.name, reported, OPTIONS, "status")
 
+    async def _notice(self, online: bool) -> None:
+        if online and not self._online:
+            self._reached()
+            for following in self._following:
+                await following.wake()
+        self._online = online
+
     def _measure(self, observation: Observation) -> None:
         name = self._room.name
         READY.labels(name).set(1 if observation.healthy else 0)
         if observation.node_summary is not None:
             NODES.labels(name).set(observation.node_summary.get("totalNum", 0))
             READY_NODES.labels(name).set(observation.node_summary.get("readyNum", 0))
+
+
+async def collection_failed(federation: Federation, name: str, why: str) -> None:
+    """No client can be made for the cluster; it counts as not ready at once."""
+    condition = ready_condition(Observation(online=False, failure=why))
+    cluster = federation.cluster(name)
+    known = ((cluster or {}).get("status") or {}).get("conditions") or ()
+    old: Object = next((c for c in known if c.get("type") == READY_CONDITION), {})
+    READY.labels(name).set(0)
+    if cluster is None or {**old, **condition} == old:
+        return
+
+    def reported(obj: Object) -> Object:
+        status = obj.setdefault("status", {})
+        status["conditions"] = set_condition(status.get("conditions") or (), condition, time.time())
+        return obj
+
+    await federation.registry.modify(federation.cluster_kind, "", name, reported, OPTIONS, "status")

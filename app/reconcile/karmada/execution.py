@@ -6,35 +6,31 @@ status of an object usually cost one write. After a restart everything is looked
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, NamedTuple, final
 
 import structlog
 
 from app.core.errors import StatusError
-from app.core.resources import Key, gvk_of
-from app.members.client import resource_path
+from app.core.resources import Key
 from app.members.transport import Unreachable
 from app.placement import names
 from app.placement.conditions import with_condition
 from app.placement.failures import aggregate_text
-from app.placement.member import NotManaged, member_update
-from app.placement.stamp import strip
+from app.placement.member import NotManaged
 from app.placement.workstatus import applied_condition, dispatching_condition, manifest_status
 from app.registry.codec import decode_entry
 
 from ..queue import WorkQueue
 from .federation import OPTIONS, WORKS, Federation
-from .observation import Kind, Observation, Where
+from .manifests import Manifests, work_of, works_manifests
+from .observation import NotServed
+from .parking import Parking
 from .rooms import Room
 
 log = structlog.get_logger(__name__)
 Object = dict[str, Any]
 REPORT_DELAY = 0.05  # seconds; statuses that change meanwhile cost one write
-REQUEUE_AWAY = 2.0  # the member is not ready
-
-
-class NotServed(Exception):
-    """The member does not serve the manifest's kind."""
 
 
 class Outcome(NamedTuple):
@@ -43,14 +39,6 @@ class Outcome(NamedTuple):
     generation: int
     total: int
     errors: tuple[str, ...]
-
-
-def _path(where: Where) -> str:
-    return resource_path(where.kind.api_version, where.kind.plural, where.namespace, where.name)
-
-
-def _collection(where: Where) -> str:
-    return resource_path(where.kind.api_version, where.kind.plural, where.namespace)
 
 
 @final
@@ -63,10 +51,12 @@ class Executor:
         self._room = room
         self.space = names.execution_namespace(room.name)
         self._outcomes: dict[Key, Outcome] = {}
-        self._ready = False
-        self.observation = Observation(room.client, self._observed)
+        self._ready = federation.is_ready(room.name)
+        self._manifests = Manifests(room, federation.registry.catalog, federation.interpreter, self._observed)
+        self._waking: set[asyncio.Task[None]] = set()
         self.queue: WorkQueue[Key] = WorkQueue(f"execution/{room.name}", self._reconcile, concurrency=16)
         self.reports: WorkQueue[Key] = WorkQueue(f"workStatus/{room.name}", self._report, concurrency=8)
+        self.parking: Parking[Key] = Parking(self.queue.add, self._away_for)
 
     def start(self) -> None:
         self.queue.start()
@@ -74,20 +64,35 @@ class Executor:
         self.resync()
 
     async def stop(self) -> None:
+        self.parking.close()
         await self.queue.stop()
         await self.reports.stop()
-        await self.observation.stop()
+        for task in self._waking:
+            task.cancel()
+        await asyncio.gather(*self._waking, return_exceptions=True)
+        await self._manifests.observation.stop()
 
     def ready_changed(self, ready: bool) -> None:
-        """A member that came back gets what it missed."""
-        if ready and not self._ready:
-            self.resync()
+        """A member that came back gets what it missed; Works that end need not wait for one that will not."""
+        if ready != self._ready:
+            self.resync(ending_only=not ready)
         self._ready = ready
 
-    def resync(self) -> None:
+    def reached(self) -> None:
+        """The member answers again."""
+        self.parking.release()
+        task = asyncio.get_running_loop().create_task(self._manifests.observation.wake())
+        self._waking.add(task)
+        task.add_done_callback(self._waking.discard)
+
+    def resync(self, ending_only: bool = False) -> None:
         """Looks at every Work of the cluster again, when nothing newer waits."""
         for entry in self._registry.cache.resource(WORKS).entries(self.space):
-            self.queue.add(entry.key, background=True)
+            if entry.meta.deletionTimestamp or not ending_only:
+                self.queue.add(entry.key, background=True)
+
+    def _away_for(self) -> float:
+        return self._room.client.breaker.remaining(asyncio.get_running_loop().time())
 
     # -- applying ------------------------------------------------------------------------------------------------------
 
@@ -97,23 +102,30 @@ class Executor:
             self._outcomes.pop(key, None)
             return
         work = decode_entry(self._federation.work_kind, entry)
-        if work["metadata"].get("deletionTimestamp"):
-            await self._remove(work)
-            return
-        if work["spec"].get("suspendDispatching"):
-            self.reports.add(key)
-            return
-        if not self._federation.is_ready(self._room.name):
-            raise StatusError(503, "", f"cluster({self._room.name}) not ready")
-        await self._apply(key, work)
+        try:
+            if work["metadata"].get("deletionTimestamp"):
+                await self._remove(work)
+            elif work["spec"].get("suspendDispatching") or not self._federation.is_ready(self._room.name):
+                self.reports.add(key)  # a member that becomes ready gets all its Works
+            else:
+                await self._apply(key, work)
+        except Unreachable as error:
+            log.debug("member is away", cluster=self._room.name, work=key.name, error=str(error))
+            self.parking.park(key)
 
     async def _apply(self, key: Key, work: Object) -> None:
-        manifests = (work["spec"].get("workload") or {}).get("manifests") or []
+        manifests = works_manifests(work)
         failures: list[str] = []
+        away: Unreachable | None = None
         for manifest in manifests:
             try:
-                await self._apply_manifest(key, work, manifest)
-            except (StatusError, Unreachable, NotManaged, NotServed, TimeoutError) as error:
+                if await self._manifests.apply(manifest):
+                    self._applied_event(manifest)
+            except Unreachable as error:
+                # always the same words: how it fails changes from try to try, and is not worth a write each time
+                failures.append(f"cluster {self._room.name} is not reachable")
+                away = error
+            except (StatusError, NotManaged, NotServed) as error:
                 failures.append(str(error))
                 self._event_on_template(
                     manifest, "Warning", names.EVENT_SYNC_FAILED, self._failed_text(manifest, error)
@@ -122,106 +134,42 @@ class Executor:
         before = self._outcomes.get(key)
         self._outcomes[key] = outcome
         self.reports.add_after(key, REPORT_DELAY)
-        reference = f"work({key.namespace}/{key.name}) to cluster({self._room.name})"
+        self._tell(key, work, before, outcome)
+        if away is not None:
+            raise away
+        if self.parking:
+            self.parking.release()
         if failures:
-            why = aggregate_text(failures)
-            message = f"Failed to sync {reference}, err: {why}"
+            raise StatusError(500, "", aggregate_text(failures))
+
+    def _tell(self, key: Key, work: Object, before: Outcome | None, outcome: Outcome) -> None:
+        if before == outcome:
+            return
+        reference = f"work({key.namespace}/{key.name}) to cluster({self._room.name})"
+        if outcome.errors:
+            message = f"Failed to sync {reference}, err: {aggregate_text(outcome.errors)}"
             self._federation.recorder.event(work, "Warning", names.EVENT_SYNC_FAILED, message)
-            raise StatusError(500, "", why)
-        if before != outcome:
-            self._federation.recorder.event(work, "Normal", names.EVENT_SYNC, f"Sync {reference} successful.")
-
-    async def _apply_manifest(self, key: Key, work: Object, manifest: Object) -> None:
-        where = self._where(manifest)
-        await self.observation.follow(where.kind)
-        observed = self.observation.get(where)
-        client = self._room.client
-        if observed is None:
-            try:
-                created = await client.create(_collection(where), manifest)
-                self.observation.wrote(where, created)
-                self._applied_event(manifest)
-                return
-            except StatusError as error:
-                if not error.is_already_exists:
-                    raise
-            observed = await client.get(_path(where))
-        for _ in range(4):
-            changed = member_update(manifest, observed, self._room.name, interpreter=self._federation.interpreter)
-            if changed is None:
-                self.observation.wrote(where, observed)
-                return
-            try:
-                updated = await client.update(_path(where), changed)
-                self.observation.wrote(where, updated)
-                self._applied_event(manifest)
-                return
-            except StatusError as error:
-                if error.is_not_found:
-                    self.observation.forget(where)
-                    raise
-                if not error.is_conflict:
-                    raise
-            observed = await client.get(_path(where))
-        raise StatusError(409, "Conflict", f"{_path(where)} keeps changing")
-
-    def _where(self, manifest: Object) -> Where:
-        group, version, kind = gvk_of(manifest)
-        metadata = manifest["metadata"]
-        known = self._registry.catalog.by_kind(group, version, kind)
-        namespace = metadata.get("namespace", "")
-        if known is not None:
-            plural = known.plural
-            if not known.namespaced:
-                namespace = ""
         else:
-            plural = self._federation.plural_in_member(self._room.name, manifest["apiVersion"], kind)
-            if not plural:
-                raise NotServed(f'no matches for kind "{kind}" in version "{manifest["apiVersion"]}"')
-        return Where(Kind(manifest["apiVersion"], plural), namespace, metadata["name"])
+            self._federation.recorder.event(work, "Normal", names.EVENT_SYNC, f"Sync {reference} successful.")
 
     # -- removing ------------------------------------------------------------------------------------------------------
 
     async def _remove(self, work: Object) -> None:
-        metadata = work["metadata"]
-        if names.FINALIZER_EXECUTION not in (metadata.get("finalizers") or ()):
+        """The end waits for the member, unless the cluster leaves and is not there to be asked."""
+        if names.FINALIZER_EXECUTION not in (work["metadata"].get("finalizers") or ()):
             return
-        cluster = self._federation.cluster(self._room.name)
-        leaving = cluster is None or bool(cluster["metadata"].get("deletionTimestamp"))
-        if not leaving and not self._federation.is_ready(self._room.name):
-            raise StatusError(503, "", f"cluster({self._room.name}) not ready")
-        for manifest in (work["spec"].get("workload") or {}).get("manifests") or []:
-            try:
-                await self._remove_manifest(manifest, bool(work["spec"].get("preserveResourcesOnDeletion")))
-            except NotServed:
-                continue
-            except Unreachable:
-                if not leaving:
-                    raise
+        if self._federation.is_ready(self._room.name):
+            for manifest in works_manifests(work):
+                await self._manifests.remove(manifest, bool(work["spec"].get("preserveResourcesOnDeletion")))
+        elif not self._federation.is_leaving(self._room.name):
+            return  # a member that becomes ready gets all its Works
         await self._federation.drop_finalizer(self._federation.work_kind, work, names.FINALIZER_EXECUTION)
-
-    async def _remove_manifest(self, manifest: Object, preserve: bool) -> None:
-        where = self._where(manifest)
-        client = self._room.client
-        observed = await client.find(_path(where))
-        if observed is None or (observed["metadata"].get("labels") or {}).get(names.MANAGED) != names.TRUE:
-            return
-        try:
-            if preserve:
-                await client.update(_path(where), strip(observed))
-            else:
-                await client.delete(_path(where), uid=observed["metadata"]["uid"], propagation="Background")
-        except StatusError as error:
-            if not error.is_not_found:
-                raise
-        self.observation.forget(where)
 
     # -- bringing back -------------------------------------------------------------------------------------------------
 
     def _observed(self, obj: Object, deleted: bool) -> None:
         """A managed object changed in the member."""
-        annotations = obj["metadata"].get("annotations") or {}
-        key = Key(WORKS, annotations.get(names.WORK_NAMESPACE, ""), annotations.get(names.WORK_NAME, ""))
+        key = Key(WORKS, *work_of(obj))
         entry = self._registry.cache.get(*key)
         if entry is None or key.namespace != self.space:
             return
@@ -265,8 +213,8 @@ class Executor:
 
     def _manifest_statuses(self, work: Object) -> list[Object]:
         """Karmada keeps the status of one manifest only; Works have one."""
-        for manifest in (work["spec"].get("workload") or {}).get("manifests") or []:
-            observed = self.observation.get(self._where(manifest))
+        for manifest in works_manifests(work):
+            observed = self._manifests.observed(manifest)
             if observed is not None:
                 return [manifest_status(work, observed, self._federation.interpreter)]
         return []

@@ -73,15 +73,10 @@ class Federation:
         found = self._clusters.get(cluster)
         return found is not None and conditions.is_true((found.get("status") or {}).get("conditions"), names.COND_READY)
 
-    def plural_in_member(self, cluster: str, api_version: str, kind: str) -> str:
-        """The resource name of a kind that only the member knows, "" when it does not serve it."""
-        found = self._clusters.get(cluster) or {}
-        for enabled in (found.get("status") or {}).get("apiEnablements") or ():
-            if enabled.get("groupVersion") == api_version:
-                for resource in enabled.get("resources") or ():
-                    if resource.get("kind") == kind:
-                        return str(resource.get("name") or "")
-        return ""
+    def is_leaving(self, cluster: str) -> bool:
+        """Deleted, or about to be."""
+        found = self._clusters.get(cluster)
+        return found is None or bool(found["metadata"].get("deletionTimestamp"))
 
     # -- other facts ---------------------------------------------------------------------------------------------------
 

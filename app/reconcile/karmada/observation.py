@@ -14,9 +14,16 @@ import orjson
 
 from app.members.client import MemberClient, resource_path
 from app.members.informer import Change, Informer, without_managed_fields
+from app.members.transport import Unreachable
 
 Object = dict[str, Any]
 Observed = Callable[[Object, bool], None]  # (object, has it left?)
+LOOK = 0.1  # seconds between looks at a list that does not come
+PATIENCE = 30.0
+
+
+class NotServed(Exception):
+    """The member does not serve the manifest's kind."""
 
 
 class Kind(NamedTuple):
@@ -25,15 +32,42 @@ class Kind(NamedTuple):
     api_version: str
     plural: str
 
+    @property
+    def path(self) -> str:
+        return resource_path(self.api_version, self.plural)
+
 
 class Where(NamedTuple):
     kind: Kind
     namespace: str
     name: str
 
+    @property
+    def path(self) -> str:
+        return resource_path(self.kind.api_version, self.kind.plural, self.namespace, self.name)
 
-def _keep(obj: Object) -> bytes:
-    return orjson.dumps(without_managed_fields(obj))
+    @property
+    def collection(self) -> str:
+        return resource_path(self.kind.api_version, self.kind.plural, self.namespace)
+
+
+@final
+class Following:
+    """An informer and the task that runs it."""
+
+    def __init__(self, informer: Informer) -> None:
+        self.informer = informer
+        self._task = asyncio.create_task(informer.run())
+
+    async def wake(self) -> None:
+        """The member answers again: an informer that rests after failures goes on at once, from where it was."""
+        if self.informer.error:
+            await self.stop()
+            self._task = asyncio.create_task(self.informer.run())
+
+    async def stop(self) -> None:
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
 
 
 @final
@@ -41,47 +75,69 @@ class Observation:
     def __init__(self, client: MemberClient, on_change: Observed) -> None:
         self._client = client
         self._on_change = on_change
-        self._informers: dict[Kind, Informer] = {}
-        self._tasks: list[asyncio.Task[None]] = []
+        self._followed: dict[Kind, Following] = {}
         self._written: dict[Where, Object] = {}  # newer than what the stream has brought
 
     async def follow(self, kind: Kind) -> None:
-        """Returns when the current objects of the kind are known, or the member could not be asked."""
-        informer = self._informers.get(kind)
-        if informer is None:
-            path = resource_path(kind.api_version, kind.plural)
-            informer = Informer(self._client, path, lambda change: self._changed(kind, change), keep=_keep)
-            self._informers[kind] = informer
-            self._tasks.append(asyncio.create_task(informer.run()))
-        if not informer.synced.is_set():
-            async with asyncio.timeout(30):
-                await informer.synced.wait()
+        """Returns when the current objects of the kind are known. Raises Unreachable, NotServed."""
+        following = self._followed.get(kind)
+        if following is None:
+            informer = Informer(self._client, kind.path, lambda change: self._changed(kind, change), keep=_keep)
+            following = self._followed[kind] = Following(informer)
+        informer = following.informer
+        if informer.synced.is_set():
+            return
+        deadline = asyncio.get_running_loop().time() + PATIENCE
+        while not informer.synced.is_set():
+            try:
+                async with asyncio.timeout(LOOK):
+                    await informer.synced.wait()
+            except TimeoutError:
+                late = asyncio.get_running_loop().time() > deadline
+                if informer.error.startswith("404"):
+                    await self._unfollow(kind)
+                    raise NotServed(f"{self._client.name} does not serve {kind.plural} of {kind.api_version}") from None
+                if informer.error or late:
+                    why = informer.error or "timed out"
+                    raise Unreachable(f"cannot list {kind.path}: {why}", sent=False) from None
+
+    async def _unfollow(self, kind: Kind) -> None:
+        following = self._followed.pop(kind, None)
+        if following is not None:
+            await following.stop()
 
     def get(self, where: Where) -> Object | None:
         """The newest known state, a copy that the caller may change."""
         written = self._written.get(where)
         if written is not None:
             return orjson.loads(orjson.dumps(written))
-        informer = self._informers.get(where.kind)
-        seen = informer.get(where.namespace, where.name) if informer is not None else None
+        following = self._followed.get(where.kind)
+        seen = following.informer.get(where.namespace, where.name) if following is not None else None
         return orjson.loads(seen.kept) if seen is not None else None
 
     def wrote(self, where: Where, obj: Object) -> None:
         """The member's answer to a write of ours."""
-        informer = self._informers.get(where.kind)
-        seen = informer.get(where.namespace, where.name) if informer is not None else None
+        following = self._followed.get(where.kind)
+        seen = following.informer.get(where.namespace, where.name) if following is not None else None
         metadata = obj["metadata"]
         # the stream may be ahead of the answer: what it brought since then is newer
-        if seen is None or seen.uid != metadata.get("uid") or is_older(seen.resource_version, metadata["resourceVersion"]):
+        if (
+            seen is None
+            or seen.uid != metadata.get("uid")
+            or is_older(seen.resource_version, metadata["resourceVersion"])
+        ):
             self._written[where] = without_managed_fields(obj)
 
     def forget(self, where: Where) -> None:
         self._written.pop(where, None)
 
+    async def wake(self) -> None:
+        for following in list(self._followed.values()):
+            await following.wake()
+
     async def stop(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for kind in list(self._followed):
+            await self._unfollow(kind)
 
     def _changed(self, kind: Kind, change: Change) -> None:
         where = Where(kind, change.name.namespace, change.name.name)
@@ -102,6 +158,10 @@ class Observation:
             if change.after.resource_version == version:
                 return  # the echo of our own write
         self._on_change(obj, False)
+
+
+def _keep(obj: Object) -> bytes:
+    return orjson.dumps(without_managed_fields(obj))
 
 
 def is_older(version: str, than: str) -> bool:

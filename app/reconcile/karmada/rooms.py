@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol, final
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol, final
 
 import structlog
 
 from app.core.resources import Key
 from app.members.client import MemberClient
-from app.members.transport import TLS, Transport
+from app.members.credentials import Connection, CredentialsError, connection, secret_name
+from app.members.discovery import Discovery
+from app.members.transport import NO_TLS, Transport
 from app.registry import Registry
 from app.registry.codec import decode_entry
 from app.watch import Event
 
+from ..queue import WorkQueue
 from .clusters import CLUSTERS
 
 log = structlog.get_logger(__name__)
 Object = dict[str, Any]
 TransportFor = Callable[[Object], Transport | None]  # a Cluster's own transport (simulation), None for the network
-
-
-class Credentials(NamedTuple):
-    endpoint: str
-    token: str
-    authority: bytes
-    insecure: bool
-    proxy_url: str
-    proxy_headers: tuple[tuple[str, str], ...]
 
 
 class Tenant(Protocol):
@@ -41,11 +34,29 @@ class Tenant(Protocol):
 
 @final
 class Room:
-    def __init__(self, name: str, client: MemberClient, credentials: Credentials) -> None:
-        self.name = name
+    def __init__(self, client: MemberClient, reached_by: Connection) -> None:
         self.client = client
-        self.credentials = credentials
+        self.discovery = Discovery(client)
         self.tenants: list[Tenant] = []
+        self._reached_by = reached_by
+
+    @property
+    def name(self) -> str:
+        return self.client.name
+
+    def adopt(self, wanted: Connection) -> bool:
+        """Whether the room does for this connection: a new token is taken over, anything else needs a new room."""
+        if self._reached_by._replace(token=wanted.token) != wanted:
+            return False
+        if self._reached_by != wanted:
+            self.client.set_token(wanted.token)
+            self._reached_by = wanted
+        return True
+
+    def open(self, tenants: list[Tenant]) -> None:
+        self.tenants = tenants
+        for tenant in tenants:
+            tenant.start()
 
     async def close(self) -> None:
         for tenant in reversed(self.tenants):
@@ -55,24 +66,30 @@ class Room:
 
 @final
 class Rooms:
-    """Opens a room for every push-mode Cluster with credentials, and opens it anew when these change."""
+    """Opens a room for every push-mode Cluster with credentials, and opens it anew when it is reached in another way.
+
+    ``furnish`` gives a new room its tenants; ``refused`` is told why a Cluster cannot have a room.
+    """
 
     name = "rooms"
 
     def __init__(
-        self, registry: Registry, furnish: Callable[[Room], list[Tenant]], transport_for: TransportFor
+        self,
+        registry: Registry,
+        furnish: Callable[[Room], list[Tenant]],
+        refused: Callable[[str, str], Awaitable[None]],
+        transport_for: TransportFor,
     ) -> None:
-        from ..queue import WorkQueue
-
         self._registry = registry
         self._furnish = furnish
+        self._refused = refused
         self._transport_for = transport_for
         self._clusters = registry.kind("cluster.karmada.io", "v1alpha1", "clusters")
         self._secrets = registry.kind("", "v1", "secrets")
         self._rooms: dict[str, Room] = {}
-        self._users: dict[Key, set[str]] = {}  # secret -> clusters that use it
+        self._users: dict[Key, set[str]] = {}  # secret -> clusters that name it
         self.queue: WorkQueue[str] = WorkQueue("rooms", self._reconcile, concurrency=4)
-        registry.cache.listen(CLUSTERS, lambda event: self.queue.add(event.key.name))
+        registry.cache.listen(CLUSTERS, self._observe)
         registry.cache.listen("secrets", self._observe_secret)
         registry.cache.on_reset(self.resync)
 
@@ -92,6 +109,16 @@ class Rooms:
         for entry in self._registry.cache.resource(CLUSTERS).entries():
             self.queue.add(entry.key.name)
 
+    def _observe(self, event: Event) -> None:
+        old, new = event.old, event.new
+        if (
+            old is None
+            or new is None
+            or old.meta.generation != new.meta.generation
+            or event.key.name not in self._rooms
+        ):
+            self.queue.add(event.key.name)
+
     def _observe_secret(self, event: Event) -> None:
         for cluster in self._users.get(event.key, ()):
             self.queue.add(cluster)
@@ -99,53 +126,34 @@ class Rooms:
     async def _reconcile(self, name: str) -> None:
         entry = self._registry.cache.get(CLUSTERS, "", name)
         cluster = decode_entry(self._clusters, entry) if entry is not None else None
-        wanted = self._credentials(cluster) if cluster is not None else None
-        room = self._rooms.get(name)
-        if room is not None and room.credentials == wanted:
+        if cluster is None or cluster["spec"].get("syncMode") != "Push":
+            await self._leave(name)
             return
-        if room is not None:
-            del self._rooms[name]
-            await room.close()
-        if wanted is None or cluster is None:
-            return
-        self._rooms[name] = room = self._open(cluster, wanted)
-        room.tenants = self._furnish(room)
-        for tenant in room.tenants:
-            tenant.start()
-
-    def _open(self, cluster: Object, credentials: Credentials) -> Room:
-        name = cluster["metadata"]["name"]
         transport = self._transport_for(cluster)
-        client = MemberClient(
-            name,
-            credentials.endpoint,
-            tls=TLS(authority=credentials.authority, insecure=credentials.insecure),
-            token=credentials.token,
-            proxy_url=credentials.proxy_url,
-            proxy_headers=dict(credentials.proxy_headers),
-            transport=transport,
-        )
-        return Room(name, client, credentials)
+        try:
+            wanted = self._connection(cluster, transport)
+            room = self._rooms.get(name)
+            if room is not None and room.adopt(wanted):
+                return
+            client = wanted.client(name, transport)
+        except CredentialsError as error:
+            await self._leave(name)
+            await self._refused(name, str(error))
+            return
+        await self._leave(name)
+        self._rooms[name] = room = Room(client, wanted)
+        room.open(self._furnish(room))
 
-    def _credentials(self, cluster: Object) -> Credentials | None:
-        spec = cluster.get("spec") or {}
-        if spec.get("syncMode") != "Push" or not spec.get("apiEndpoint"):
-            return None
-        name = cluster["metadata"]["name"]
-        headers = tuple(sorted((spec.get("proxyHeader") or {}).items()))
-        endpoint, proxy = spec["apiEndpoint"], spec.get("proxyURL") or ""
-        if self._transport_for(cluster) is not None:
-            return Credentials(endpoint, "", b"", False, proxy, headers)
-        reference = spec.get("secretRef") or {}
-        key = Key("secrets", reference.get("namespace", ""), reference.get("name", ""))
-        self._users.setdefault(key, set()).add(name)
-        secret = self._registry.cache.get(*key)
-        if secret is None:
-            return None
-        data = secret.decode().get("data") or {}
-        token = base64.b64decode(data.get("token") or "").decode()
-        if not token:
-            return None
-        insecure = bool(spec.get("insecureSkipTLSVerification"))
-        authority = b"" if insecure else base64.b64decode(data.get("caBundle") or "")
-        return Credentials(endpoint, token, authority, insecure, proxy, headers)
+    async def _leave(self, name: str) -> None:
+        room = self._rooms.pop(name, None)
+        if room is not None:
+            await room.close()
+
+    def _connection(self, cluster: Object, transport: Transport | None) -> Connection:
+        """Raises CredentialsError."""
+        if transport is not None:
+            return Connection(cluster["spec"].get("apiEndpoint") or "", NO_TLS, "")
+        key = Key("secrets", *secret_name(cluster))
+        self._users.setdefault(key, set()).add(cluster["metadata"]["name"])
+        entry = self._registry.cache.get(*key)
+        return connection(cluster, decode_entry(self._secrets, entry) if entry is not None else None)

@@ -1,0 +1,124 @@
+"""Hands every Work to the room of its cluster, and ends those whose cluster has none."""
+
+from __future__ import annotations
+
+from typing import Any, final
+
+from app.core.resources import Key
+from app.placement import names
+from app.registry.codec import decode_entry
+from app.watch import Event
+
+from ..queue import WorkQueue
+from .clusters import CLUSTERS
+from .clusterstatus import ClusterStatus, collection_failed
+from .execution import Executor
+from .federation import WORKS, Federation
+from .rooms import Room, Tenant
+
+Object = dict[str, Any]
+
+
+@final
+class Dispatch:
+    name = "execution"
+
+    def __init__(self, federation: Federation, frequency: float) -> None:
+        self._federation = federation
+        self._frequency = frequency
+        self._executors: dict[str, Executor] = {}  # by execution namespace
+        self._refused: set[str] = set()  # clusters that no client can be made for
+        self.queue: WorkQueue[Key] = WorkQueue(self.name, self._end, concurrency=4)
+        federation.registry.cache.listen(WORKS, self._observe)
+        federation.registry.cache.listen(CLUSTERS, self._observe_cluster)
+        federation.registry.cache.on_reset(self.resync)
+
+    def start(self) -> None:
+        self._refused.clear()  # another process may have worked meanwhile
+        self.resync()
+        self.queue.start()
+
+    async def stop(self) -> None:
+        await self.queue.stop()
+
+    def resync(self) -> None:
+        for executor in self._executors.values():
+            executor.resync()
+        for entry in self._federation.registry.cache.resource(WORKS).entries():
+            if entry.meta.deletionTimestamp:
+                self.queue.add(entry.key, background=True)
+
+    # -- rooms ---------------------------------------------------------------------------------------------------------
+
+    def furnish(self, room: Room) -> list[Tenant]:
+        """The tenants of a new room, in the order in which they start."""
+        executor = Executor(self._federation, room)
+        self._refused.discard(room.name)
+        status = ClusterStatus(self._federation, room, self._frequency, executor.reached)
+        return [status, executor, _Listed(self._executors, executor)]
+
+    async def refused(self, cluster: str, why: str) -> None:
+        self._refused.add(cluster)
+        await collection_failed(self._federation, cluster, why)
+        self._end_all(cluster)
+
+    # -- works ---------------------------------------------------------------------------------------------------------
+
+    def _observe(self, event: Event) -> None:
+        old, new = event.old, event.new
+        if new is None:
+            return
+        if old is not None and old.meta.generation == new.meta.generation:
+            if old.meta.deletionTimestamp == new.meta.deletionTimestamp:
+                return
+        executor = self._executors.get(event.key.namespace)
+        if executor is not None:
+            executor.queue.add(event.key)
+        elif new.meta.deletionTimestamp:
+            self.queue.add(event.key)
+
+    def _observe_cluster(self, event: Event) -> None:
+        """The federation has seen the event before us: it listens first."""
+        name = event.key.name
+        executor = self._executors.get(names.execution_namespace(name))
+        if executor is not None:
+            executor.ready_changed(self._federation.is_ready(name))
+        if event.new is None:
+            self._refused.discard(name)
+        if self._federation.is_leaving(name):
+            self._end_all(name)
+
+    def _end_all(self, cluster: str) -> None:
+        space = names.execution_namespace(cluster)
+        for entry in self._federation.registry.cache.resource(WORKS).entries(space):
+            if entry.meta.deletionTimestamp:
+                self.queue.add(entry.key)
+
+    async def _end(self, key: Key) -> None:
+        """A Work whose cluster leaves and cannot be asked takes its finalizer along; in all other cases it waits."""
+        entry = self._federation.registry.cache.get(*key)
+        cluster = names.cluster_of(key.namespace)
+        if entry is None or not entry.meta.deletionTimestamp or key.namespace in self._executors:
+            return
+        if names.FINALIZER_EXECUTION not in (entry.meta.finalizers or ()) or not self._federation.is_leaving(cluster):
+            return
+        found = self._federation.cluster(cluster)
+        pulled = found is not None and found["spec"].get("syncMode") == "Pull"  # the agent ends its Works
+        if found is None or cluster in self._refused or (pulled and not self._federation.is_ready(cluster)):
+            kind = self._federation.work_kind
+            await self._federation.drop_finalizer(kind, decode_entry(kind, entry), names.FINALIZER_EXECUTION)
+
+
+@final
+class _Listed:
+    """Keeps an executor findable while its room is open."""
+
+    def __init__(self, executors: dict[str, Executor], executor: Executor) -> None:
+        self._executors = executors
+        self._executor = executor
+
+    def start(self) -> None:
+        self._executors[self._executor.space] = self._executor
+
+    async def stop(self) -> None:
+        self._executors.pop(self._executor.space, None)

@@ -1,0 +1,125 @@
+"""One manifest at a time: where it belongs in the member, writing it there, taking it back."""
+
+from __future__ import annotations
+
+from typing import Any, final
+
+from app.catalog.catalog import Catalog
+from app.core.errors import StatusError
+from app.core.resources import GroupVersionKind, gvk_of
+from app.placement import names
+from app.placement.interpret import Interpreter
+from app.placement.member import is_managed, member_update
+from app.placement.stamp import strip
+
+from .observation import Kind, NotServed, Observation, Observed, Where
+from .rooms import Room
+
+Object = dict[str, Any]
+CONFLICTS = 4  # the member's own controllers write to the same object; more often the queue has to come again
+
+
+@final
+class Manifests:
+    def __init__(self, room: Room, catalog: Catalog, interpreter: Interpreter, on_change: Observed) -> None:
+        self._room = room
+        self._catalog = catalog
+        self._interpreter = interpreter
+        self._found: dict[GroupVersionKind, tuple[Kind, bool]] = {}  # kinds that only the member knows
+        self.observation = Observation(room.client, on_change)
+
+    async def apply(self, manifest: Object) -> bool:
+        """Whether something had to be written. Raises StatusError, Unreachable, NotManaged, NotServed."""
+        where = await self._locate(manifest)
+        await self.observation.follow(where.kind)
+        observed = self.observation.get(where)
+        client = self._room.client
+        if observed is None:
+            try:
+                self.observation.wrote(where, await client.create(where.collection, manifest))
+                return True
+            except StatusError as error:
+                if not error.is_already_exists:
+                    raise
+            observed = await client.get(where.path)
+        for _ in range(CONFLICTS):
+            changed = member_update(manifest, observed, self._room.name, interpreter=self._interpreter)
+            if changed is None:
+                self.observation.wrote(where, observed)
+                return False
+            try:
+                self.observation.wrote(where, await client.update(where.path, changed))
+                return True
+            except StatusError as error:
+                if error.is_not_found:
+                    self.observation.forget(where)
+                if not error.is_conflict:
+                    raise
+            observed = await client.get(where.path)
+        raise StatusError(409, "Conflict", f"{where.path} keeps changing")
+
+    async def remove(self, manifest: Object, preserve: bool) -> None:
+        """Objects of others stay as they are; with ``preserve`` ours stay without our marks.
+
+        Raises StatusError and Unreachable.
+        """
+        try:
+            where = await self._locate(manifest)
+        except NotServed:
+            if (await self._room.discovery.refresh()).complete:
+                return
+            raise  # the kind may be one that the member cannot name at the moment
+        client = self._room.client
+        observed = await client.find(where.path)
+        if observed is None or not is_managed(observed):
+            return
+        try:
+            if preserve:
+                await client.update(where.path, strip(observed))
+            else:
+                await client.delete(where.path, uid=observed["metadata"]["uid"], propagation="Background")
+        except StatusError as error:
+            if not error.is_not_found:
+                raise
+        self.observation.forget(where)
+
+    def observed(self, manifest: Object) -> Object | None:
+        """The newest known state in the member, a copy."""
+        where = self._where(manifest)
+        return self.observation.get(where) if where is not None else None
+
+    def _where(self, manifest: Object) -> Where | None:
+        gvk, metadata = gvk_of(manifest), manifest["metadata"]
+        known = self._catalog.by_kind(*gvk)
+        if known is not None:
+            kind, namespaced = Kind(manifest["apiVersion"], known.plural), known.namespaced
+        elif gvk in self._found:
+            kind, namespaced = self._found[gvk]
+        else:
+            return None
+        return Where(kind, metadata.get("namespace", "") if namespaced else "", metadata["name"])
+
+    async def _locate(self, manifest: Object) -> Where:
+        where = self._where(manifest)
+        if where is not None:
+            return where
+        gvk = gvk_of(manifest)
+        resource = await self._room.discovery.find(gvk)
+        if resource is None:
+            raise NotServed(f'no matches for kind "{gvk.kind}" in version "{manifest["apiVersion"]}"')
+        self._found[gvk] = Kind(resource.api_version, resource.name), resource.namespaced
+        return Where(
+            self._found[gvk][0],
+            manifest["metadata"].get("namespace", "") if resource.namespaced else "",
+            manifest["metadata"]["name"],
+        )
+
+
+def works_manifests(work: Object) -> list[Object]:
+    return (work["spec"].get("workload") or {}).get("manifests") or []
+
+
+def work_of(obj: Object) -> tuple[str, str]:
+    """Namespace and name of the Work that an object in a member says it comes from."""
+    annotations = obj["metadata"].get("annotations") or {}
+    return annotations.get(names.WORK_NAMESPACE, ""), annotations.get(names.WORK_NAME, "")
