@@ -16,11 +16,14 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from .app import ObjectsApp
 
+_LAST_BYTES = 0.5  # seconds for the end of an answer to leave, once we are shutting down
+
 
 class PeerCertificateProtocol(HttpToolsProtocol):
     """Puts the verified client certificate into ``scope["state"]["peer_cert_der"]``."""
 
     alpn_protocols: ClassVar[list[str]] = ["http/1.1"]
+    _ending = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         tls = transport.get_extra_info("ssl_object")
@@ -28,6 +31,22 @@ class PeerCertificateProtocol(HttpToolsProtocol):
         if der:
             self.app_state = {**self.app_state, "peer_cert_der": der}
         super().connection_made(transport)
+
+    def shutdown(self) -> None:
+        """Closing TLS waits for the peer's answer, which clients with idle connections do not give: those are cut."""
+        self._ending = True
+        idle = self.cycle is None or self.cycle.response_complete
+        super().shutdown()
+        if idle:
+            self._cut_soon()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._ending:
+            self._cut_soon()
+
+    def _cut_soon(self) -> None:
+        self.loop.call_later(_LAST_BYTES, self.transport.abort)
 
 
 class Server(uvicorn.Server):
