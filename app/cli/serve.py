@@ -30,11 +30,11 @@ def serve(
     log_level: Annotated[Literal["debug", "info", "warning", "error"], Parameter(help="What is logged.")] = "info",
 ) -> None:
     """Serve the control plane until SIGTERM. Every flag can also be given as KAFILA_NAME in the environment."""
+    from app.telemetry.logs import configure  # noqa: I001  first: whoever imports structlog before it pays for rich
     from pydantic import ValidationError
 
     from app.settings.settings import Settings
     from app.store.embedded import EmbeddedError
-    from app.telemetry.logs import configure
     from app.workers.serve import run
 
     given = {
