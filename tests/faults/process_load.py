@@ -60,6 +60,10 @@ class Watch:
         self.surprises: list[str] = []
         self._position = 0
 
+    def resume(self, revision: int) -> None:
+        """It need not list: it was here before."""
+        self._position = self.started = revision
+
     async def run(self) -> None:
         while True:
             server = next(self._servers)

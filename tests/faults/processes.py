@@ -184,6 +184,14 @@ class ControlPlane:
             serve.launch()
         await asyncio.gather(*(serve.ready() for serve in dead))
 
+    def signal_database(self, number: signal.Signals) -> None:
+        """To the server and each of its processes: no one of them can be asked while they are stopped."""
+        data = (self.database.root / "data").resolve()
+        for entry in Path("/proc").iterdir():
+            with contextlib.suppress(OSError):
+                if (entry / "comm").read_text().strip() == "postgres" and (entry / "cwd").readlink() == data:
+                    os.kill(int(entry.name), number)
+
     async def make_namespace(self, name: str) -> None:
         """It is there in both api processes on return."""
         answer = await self.api[1].request("POST", "/api/v1/namespaces", {"metadata": {"name": name}})

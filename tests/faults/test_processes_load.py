@@ -3,29 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import random
 import signal
-from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
 
 from .process_load import Load
-from .processes import ControlPlane, eventually, running_control_plane
+from .processes import ControlPlane, Serve, eventually
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shared() -> AsyncIterator[ControlPlane]:
-    async with running_control_plane() as plane:
-        yield plane
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def plane(shared: ControlPlane) -> ControlPlane:
-    await shared.whole()
-    return shared
+pytestmark = pytest.mark.asyncio(loop_scope="package")
 
 
 async def test_a_process_that_is_stopped_for_a_while_goes_on_where_it_was(plane: ControlPlane) -> None:
@@ -93,3 +81,44 @@ async def test_connections_cut_after_commit_was_sent(plane: ControlPlane) -> Non
         await load.more(15, behind)
         await load.more(15, other)
         assert not load.books.unknown  # the database was there to be asked
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+async def test_one_fault_after_the_other(plane: ControlPlane) -> None:
+    """In an order of chance, sometimes one before the last is over."""
+    seed = random.randrange(1000)
+    print("seed", seed)
+    rng = random.Random(seed)
+
+    async def pause(server: Serve) -> None:
+        server.signal(signal.SIGSTOP)
+        await asyncio.sleep(rng.uniform(0.1, 3))
+        server.signal(signal.SIGCONT)
+
+    async def kill(server: Serve) -> None:
+        server.kill()
+        await asyncio.sleep(rng.uniform(0, 1))
+        server.launch()
+        await server.ready()
+
+    async def cut(server: Serve) -> None:
+        plane.proxy.arm(b"text-", rng.choice(["before", "answer", "while"]))
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(plane.proxy.struck.wait(), 5)
+        plane.proxy.arm(b"", "")
+
+    async def crash(server: Serve) -> None:
+        before = plane.database.pid
+        plane.signal_database(signal.SIGKILL)
+        await eventually("the next server", lambda: plane.database.pid != before)
+
+    async with Load(plane, "chaos") as load:
+        for _ in range(15):
+            faults = [pause(rng.choice(plane.api)), cut(plane.api[0]), pause(rng.choice(plane.workers))]
+            faults += [crash(plane.api[0])] if rng.random() < 0.3 else []
+            victim = rng.choice([*plane.api, *plane.workers])
+            await asyncio.gather(*rng.sample(faults, 2))
+            await kill(victim)
+            for server in plane.api:
+                await load.more(20, server)
