@@ -16,7 +16,8 @@ from cyclopts import Parameter
 if TYPE_CHECKING:
     from app.registry import Registry
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "nginx"
+_IN_WHEEL = Path(__file__).parents[1] / "examples" / "nginx"
+EXAMPLE = _IN_WHEEL if _IN_WHEEL.exists() else Path(__file__).parents[2] / "examples" / "nginx"
 MEMBERS = ("member1", "member2", "member3")
 Object = dict[str, Any]
 
