@@ -104,3 +104,17 @@ def policy(namespace: str, name: str, clusters: list[str], divided: bool) -> dic
             "placement": {"clusterAffinity": {"clusterNames": clusters}, "replicaScheduling": scheduling},
         },
     }
+
+
+def configmap_policy(namespace: str, clusters: list[str]) -> dict[str, Any]:
+    """For all ConfigMaps of the benchmark in the namespace."""
+    selector = {"apiVersion": "v1", "kind": "ConfigMap", "labelSelector": {"matchLabels": {"bench": "1"}}}
+    return {
+        "apiVersion": "policy.karmada.io/v1alpha1",
+        "kind": "PropagationPolicy",
+        "metadata": {"name": "configmaps", "namespace": namespace},
+        "spec": {
+            "resourceSelectors": [selector],
+            "placement": {"clusterAffinity": {"clusterNames": clusters}},
+        },
+    }

@@ -202,6 +202,26 @@ def _pair(namespace: str, number: int, clusters: list[str]) -> tuple[bytes, byte
     return orjson.dumps(policy), orjson.dumps(objects.deployment(namespace, name))
 
 
+async def fill(plane: Api, member: Api, name: str, count: int) -> float:
+    """``count`` ConfigMaps by one policy to one member: many bindings. Returns bindings per second, delivery included."""
+    async with clients(plane, member):
+        await make_namespace(plane, name, [member])
+        await plane.call("POST", objects.policies(name), orjson.dumps(objects.configmap_policy(name, [member.name])))
+        path = objects.configmaps(name)
+        arrived: set[str] = set()
+        watch = asyncio.create_task(member.watch(path, lambda kind, obj, at: arrived.add(obj["metadata"]["name"])))
+        began = now()
+        await at_once(
+            count,
+            CONNECTIONS,
+            lambda i: plane.call("POST", path, orjson.dumps(objects.configmap(name, f"c-{i:06d}"))),
+        )
+        # the member has a ConfigMap of its own in every namespace
+        await until(lambda: len(arrived) > count, PATIENCE, lambda: f"{len(arrived)} of {count} ConfigMaps delivered")
+        watch.cancel()
+        return len(arrived) / (now() - began)
+
+
 async def probe(plane: Api, members: list[Api], namespace: str, number: int, patience: float = 180.0) -> float:
     """Seconds until one new template is in every member, requests that are refused at first included."""
     async with clients(plane, *members):

@@ -73,6 +73,8 @@ class Report:
         self.add("the same against Karmada", burst.status_rate, "/s", KARMADA_BURST_RATE, "Karmada")
         assert burst.usage is not None
         self.add("CPU per template", burst.usage.per(n), "ms", KARMADA_CPU_MS, "Karmada", "≤ 25 ms")
+        shared = f"{loop.usage.foreign:.2f} during the bare loop, {burst.usage.foreign:.2f} during the burst"
+        self.notes.append(f"Cores that other processes kept busy: {shared}.")
         done = len(burst.summed)
         if done < n or len(burst.everywhere(burst.visible)) < n:
             self.notes.append(f"The burst did not finish: {burst.summary}.")
@@ -108,9 +110,9 @@ class Report:
         self.add("CPU idle", idle.cpu / idle.wall * 100, "% of a core", KARMADA_IDLE_CPU, who, "≤ 1 %")
         self.add("start, warm → kubectl get clusters", start, "s", KARMADA_START, who, "≤ 2 s")
 
-    def restart(self, count: int, ready: float, delivered: float) -> None:
+    def restart(self, bindings: int, ready: float, delivered: float) -> None:
         who = "Karmada, 1,000"
-        self.add(f"killed with {count} templates: start → ready", ready, "s")
+        self.add(f"killed with {bindings:,} bindings: start → ready", ready, "s")
         self.add("… ready → a new template in all members", delivered, "s", KARMADA_RESTART, who, "≤ 2 s")
 
     def api(self, ours: Figures, theirs: Figures) -> None:
@@ -130,8 +132,9 @@ class Report:
             self.add(f"LIST of {size:,}, p50", median, "ms", theirs.list_ms[size], who, _ratio("≤ 0.33"))
             self.add(f"LIST of {size:,}: CPU", ours.list_cpu_ms[size], "ms", theirs.list_cpu_ms[size], who)
         self.add("watch, 50 watchers: events", ours.event.per_second, "/s", theirs.event.per_second, who)
-        per = "watch, 50 watchers: CPU per delivered event, writes included"
-        self.add(per, ours.event.cpu_ms * 1000, "µs", theirs.event.cpu_ms * 1000, who, _ratio("≤ 0.5"))
+        per = "watch, 50 watchers: CPU per delivered event"
+        self.add(per, ours.delivery_ms * 1000, "µs", theirs.delivery_ms * 1000, who, _ratio("≤ 0.5"))
+        self.add(f"{per} and its share of the write", ours.event.cpu_ms * 1000, "µs", theirs.event.cpu_ms * 1000, who)
 
 
 def _ratio(target: str) -> str:

@@ -35,7 +35,7 @@ def apis_of(members: Iterable[Any]) -> list[Api]:
     return [Api(member.kubeconfig, member.name) for member in members]
 
 
-def federation(report: Report, count: int, trickle: int, idle_seconds: float) -> None:
+def federation(report: Report, count: int, trickle: int, idle_seconds: float, many: int) -> None:
     """Bare loop, idle, start, one by one, burst, restart: in this order, so that each finds what it needs."""
     with light_members(MEMBERS) as members:
         processes = [process.pid for member in members for process in member.processes]
@@ -53,14 +53,24 @@ def federation(report: Report, count: int, trickle: int, idle_seconds: float) ->
             steady = run(propagation.spread(plane.api(), apis_of(members), "trickle", trickle, plane.roots, rate=1.0))
             burst = run(propagation.spread(plane.api(), apis_of(members), "burst", count, plane.roots))
             loaded = sum(pss_mib(root) for root in plane.roots)
-            plane.kill()
-            ready = plane.start()
-            delivered = run(propagation.probe(plane.api(), apis_of(members), "burst", count))
+            restarts = [(count + trickle, *restart(plane, members, count))]
+            if many:
+                rate = run(propagation.fill(plane.api(), apis_of(members)[0], "many", many))
+                say(f"{many} bindings more, {rate:.0f}/s; {sum(pss_mib(root) for root in plane.roots):.0f} MiB")
+                restarts.append((count + trickle + many, *restart(plane, members, count + 1)))
     report.propagation(loop, burst)
     report.trickle(steady)
     report.size(idle, idle_mib, start, burst, loaded)
-    report.restart(count + trickle, ready, delivered)
+    for bindings, ready, delivered in restarts:
+        report.restart(bindings, ready, delivered)
     report.notes.append(f"The members took {loop.usage.per(count):.0f} ms of CPU per template in the bare loop.")
+
+
+def restart(plane: Plane, members: list[Any], number: int) -> tuple[float, float]:
+    """kill -9 and start: seconds until ready, and from then until template ``number`` is in all members."""
+    plane.kill()
+    ready = plane.start()
+    return ready, run(propagation.probe(plane.api(), apis_of(members), "burst", number))
 
 
 def rest(plane: Plane, seconds: float) -> tuple[Usage, float]:
@@ -92,6 +102,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="100 templates, lists of 1,000 only")
     parser.add_argument("-n", type=int, help="templates of the burst (1,000; quick 100)")
+    parser.add_argument("--many", type=int, default=0, help="restart with so many more bindings too (10000: 5 minutes)")
     parser.add_argument("--only", choices=("federation", "api"), help="one half of it")
     parser.add_argument("--out", type=Path, help="write the table to this file too")
     options = parser.parse_args()
@@ -102,7 +113,8 @@ def main() -> None:
 
     def everything() -> None:
         if options.only != "api":
-            federation(report, count, 10 if options.quick else 30, 10.0 if options.quick else 30.0)
+            trickle, seconds = (10, 10.0) if options.quick else (30, 30.0)
+            federation(report, count, trickle, seconds, options.many)
         if options.only != "federation":
             api(report, apiload.QUICK if options.quick else apiload.Amounts())
 
