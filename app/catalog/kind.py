@@ -58,7 +58,9 @@ class Strategy:
     prepare_for_create: Callable[[Object], None] = _nothing
     prepare_for_update: Callable[[Object, Object], None] = _unchanged
     validate: Callable[[Object], list[FieldError]] = _valid
-    validate_create: Callable[[Object], list[FieldError]] = _valid  # what is asked of new objects only, besides validate
+    validate_create: Callable[[Object], list[FieldError]] = (
+        _valid  # what is asked of new objects only, besides validate
+    )
     validate_update: Callable[[Object, Object], list[FieldError]] = _valid_update
     warnings: Callable[[Object], list[str]] = field(default=lambda obj: [])
     # metadata.name: returns the reasons why it is not allowed (core.names has the usual ones)
