@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import uuid
 from collections import OrderedDict
 from typing import Any, NamedTuple, final
 
@@ -15,6 +16,7 @@ import structlog
 
 from app.core.clock import rfc3339
 from app.core.errors import StatusError
+from app.core.names import dns1123_subdomain
 from app.registry import Options, Registry
 
 log = structlog.get_logger(__name__)
@@ -151,7 +153,7 @@ class Recorder:
             if not error.is_not_found:
                 log.debug("event not counted", error=str(error))
                 return
-        name = f"{event['involvedObject']['name']}.{time.time_ns():x}"
+        name = event_name(event["involvedObject"]["name"], time.time_ns())
         obj = {"kind": "Event", "apiVersion": "v1", "metadata": {"name": name, "namespace": namespace}, **event}
         try:
             await self._registry.create(self._kind, namespace, obj, options)
@@ -163,6 +165,12 @@ class Recorder:
         self._seen.pop(key, None)
         self._seen[key] = seen
         _bound(self._seen)
+
+
+def event_name(about: str, nanoseconds: int) -> str:
+    """Not every name of an object can begin the name of an event: ``system:node``."""
+    name = f"{about}.{nanoseconds:x}"
+    return str(uuid.uuid4()) if dns1123_subdomain(name) else name
 
 
 def _bound(cache: OrderedDict[Any, Any]) -> None:

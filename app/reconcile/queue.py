@@ -94,12 +94,18 @@ class WorkQueue(Generic[K]):
         self._arm()
 
     async def stop(self) -> None:
+        """Work in progress is cancelled and what waits is forgotten: whoever starts again looks at everything anyway."""
         self._started = False
         if self._timer is not None:
             self._timer.cancel()
+            self._timer = None
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        for keys in (self._ready, self._background, self._running, self._again, self._failures, self._due, self._later):
+            keys.clear()
+        self._depth.set(0)
+        self._idle.set()
 
     async def idle(self) -> None:
         """Returns when nothing waits or runs (keys that come back later do not count)."""

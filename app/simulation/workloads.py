@@ -6,6 +6,7 @@ import zlib
 from typing import Any, final
 
 from app.core.clock import rfc3339
+from app.core.errors import StatusError
 from app.core.names import generate_name
 from app.core.resources import Key
 from app.reconcile.queue import WorkQueue
@@ -29,25 +30,38 @@ class WorkloadSimulator:
         self._nodes = nodes
         self._pods = registry.kind("", "v1", "pods")
         self.queue: WorkQueue[Key] = WorkQueue("simulated-workloads", self._reconcile, concurrency=8)
+        self.kubelet: WorkQueue[Key] = WorkQueue("simulated-kubelet", self._end_pod, concurrency=8)
         for resource in WORKLOADS:
             registry.cache.listen(resource, self._observe)
         registry.cache.listen("pods", self._observe_pod)
 
     def start(self) -> None:
         self.queue.start()
+        self.kubelet.start()
 
     async def stop(self) -> None:
         await self.queue.stop()
+        await self.kubelet.stop()
 
     def _observe(self, event: Event) -> None:
         if event.new is not None:
             self.queue.add(event.key)
 
     def _observe_pod(self, event: Event) -> None:
+        if event.new is not None and event.new.meta.deletionTimestamp:
+            self.kubelet.add(event.key)
         pod = event.new or event.old
         for owner in (pod.meta.ownerReferences or ()) if pod is not None and event.new is None else ():
             plural = f"{owner.kind.lower()}s.{owner.apiVersion.partition('/')[0]}"
             self.queue.add(Key(plural, event.key.namespace, owner.name))
+
+    async def _end_pod(self, key: Key) -> None:
+        """A kubelet's last word: the containers have ended."""
+        try:
+            await self._registry.delete(self._pods, key.namespace, key.name, DeleteOptions(grace_period=0))
+        except StatusError as error:
+            if not error.is_not_found:
+                raise
 
     async def _reconcile(self, key: Key) -> None:
         entry = self._registry.cache.get(*key)

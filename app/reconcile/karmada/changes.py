@@ -33,15 +33,18 @@ class Changed(Enum):
 
 def what_changed(old: Entry, new: Entry) -> Changed:
     before, after = old.meta, new.meta
-    if before.generation != after.generation or before.deletionTimestamp != after.deletionTimestamp:
+    if before.deletionTimestamp != after.deletionTimestamp:
         return Changed.CONTENT
-    marked = False
-    for was, now in ((before.labels, after.labels), (before.annotations, after.annotations)):
-        if was != now:
-            marked = True
-            if _unmarked(was) != _unmarked(now):
-                return Changed.CONTENT
-    if not after.generation and _content(old) != _content(new):
+    marked = before.labels != after.labels or before.annotations != after.annotations
+    if marked and (
+        _unmarked(before.labels) != _unmarked(after.labels)
+        or _unmarked(before.annotations) != _unmarked(after.annotations)
+    ):
+        return Changed.CONTENT
+    if before.generation != after.generation and not marked:
+        return Changed.CONTENT
+    # some kinds have no generation, and a Deployment's rises with its annotations too
+    if (not after.generation or before.generation != after.generation) and _content(old) != _content(new):
         return Changed.CONTENT
     return Changed.MARKS if marked else Changed.NOTHING
 
@@ -51,10 +54,10 @@ def _unmarked(found: dict[str, str] | None) -> dict[str, str]:
 
 
 def _content(entry: Entry) -> Object:
-    """Of kinds without a generation: everything that users write but labels and annotations, which were compared."""
+    """Everything that users write but labels and annotations, which were compared."""
     obj = entry.decode()
     obj.pop("status", None)
-    for field in ("managedFields", "resourceVersion", "labels", "annotations"):
+    for field in ("managedFields", "resourceVersion", "generation", "labels", "annotations"):
         obj["metadata"].pop(field, None)
     return obj
 

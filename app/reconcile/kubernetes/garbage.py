@@ -1,4 +1,4 @@
-"""Garbage collection by ownerReferences (KEP-less classic: background, foreground and orphan deletion).
+"""Garbage collection by ownerReferences: background, foreground and orphan deletion.
 
 An owner is looked up by its coordinates and must have the uid that the reference names. Because the cache follows commit
 order, an owner that is not in the cache does not exist: it was there before its dependents or never.
@@ -12,7 +12,7 @@ from app.catalog.kind import Kind
 from app.core.errors import StatusError
 from app.core.resources import Key, split_api_version
 from app.registry import Options, Registry
-from app.registry.context import DeleteOptions
+from app.registry.context import DeleteOptions, Propagation
 from app.registry.deleting import FOREGROUND, ORPHAN
 from app.watch import Entry, Event
 from app.watch.entry import OwnerReference
@@ -57,6 +57,8 @@ class GarbageCollector:
             self._index(event.new)
             if self._owners.get(event.key) != before or _ends(event.new):
                 self.queue.add(event.key)
+            if event.old is not None and before and event.old.meta.ownerReferences != event.new.meta.ownerReferences:
+                self._wake_owners(event.old)
             return
         key = event.key
         for uid in self._owners.pop(key, ()):
@@ -66,8 +68,13 @@ class GarbageCollector:
             return
         for dependent in self._dependents.get(gone.meta.uid, ()):
             self.queue.add(dependent)
-        for reference in gone.meta.ownerReferences or ():  # an owner may wait for its last dependent
-            if (owner := self._owner_entry(reference, key.namespace)) is not None and _ends(owner):
+        self._wake_owners(gone)
+
+    def _wake_owners(self, dependent: Entry) -> None:
+        """An owner may wait for its last dependent, or for the last one that blocks it."""
+        for reference in dependent.meta.ownerReferences or ():
+            owner = self._resolve(reference, dependent.key.namespace)[1]
+            if owner is not None and _ends(owner):
                 self.queue.add(owner.key)
 
     def _index(self, entry: Entry) -> None:
@@ -106,25 +113,32 @@ class GarbageCollector:
             await self._check_owners(kind, entry)
 
     async def _check_owners(self, kind: Kind, entry: Entry) -> None:
-        dangling, waiting = [], False
+        if entry.meta.deletionTimestamp:
+            return
+        dangling: set[str] = set()
+        waiting: set[str] = set()
+        solid = False
         for reference in entry.meta.ownerReferences or ():
             known, owner = self._resolve(reference, entry.key.namespace)
             if not known:
                 return  # of a kind that we do not serve: nothing can be said
             if owner is None:
-                dangling.append(reference.uid)
+                dangling.add(reference.uid)
             elif FOREGROUND in (owner.meta.finalizers or ()) and owner.meta.deletionTimestamp:
-                waiting = True
+                waiting.add(reference.uid)
             else:
-                waiting = False
-                break
-        else:
-            if waiting or dangling:
-                propagation = "Foreground" if waiting else "Background"
-                await self._delete(kind, entry, DeleteOptions(uid=entry.meta.uid, propagation=propagation))  # type: ignore[arg-type]
-                return
-        if dangling:
-            await self._drop_references(kind, entry, set(dangling))
+                solid = True
+        if not dangling and not waiting:
+            return
+        if solid:
+            await self._drop_references(kind, entry, dangling | waiting)
+            return
+        propagation: Propagation = "Foreground" if waiting else "Background"
+        if not waiting and ORPHAN in (entry.meta.finalizers or ()):
+            propagation = "Orphan"
+        elif not waiting and FOREGROUND in (entry.meta.finalizers or ()):
+            propagation = "Foreground"
+        await self._delete(kind, entry, DeleteOptions(uid=entry.meta.uid, propagation=propagation))
 
     async def _finish_owner(self, kind: Kind, owner: Entry) -> None:
         finalizers = owner.meta.finalizers or ()
@@ -141,10 +155,7 @@ class GarbageCollector:
         elif FOREGROUND in finalizers:
             blocked = False
             for dependent_kind, entry in dependents:
-                if not entry.meta.deletionTimestamp:
-                    await self._delete(
-                        dependent_kind, entry, DeleteOptions(uid=entry.meta.uid, propagation="Foreground")
-                    )
+                await self._check_owners(dependent_kind, entry)  # another owner may keep it
                 still = self._registry.cache.get(*entry.key)
                 references = still.meta.ownerReferences or () if still is not None else ()
                 blocked |= any(r.uid == owner.meta.uid and r.blockOwnerDeletion for r in references)
@@ -162,9 +173,6 @@ class GarbageCollector:
             return False, None
         entry = self._registry.cache.get(kind.resource, namespace if kind.namespaced else "", reference.name)
         return True, entry if entry is not None and entry.meta.uid == reference.uid else None
-
-    def _owner_entry(self, reference: OwnerReference, namespace: str) -> Entry | None:
-        return self._resolve(reference, namespace)[1]
 
     async def _delete(self, kind: Kind, entry: Entry, options: DeleteOptions) -> None:
         try:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import Counter
+from collections.abc import Mapping
 from typing import Any, final
 
-from app.core.clock import rfc3339
+from app.catalog.kind import Kind
 from app.core.errors import StatusError
+from app.placement.conditions import condition, with_condition
 from app.registry import Options, Registry
 from app.registry.context import DeleteOptions
-from app.watch import Event
+from app.watch import Entry, Event
 
 from ..queue import Requeue, WorkQueue
 
 OPTIONS = Options(manager="kube-controller-manager")
-RETRY = 1.0  # seconds, while finalizers of the content are worked off; deletions wake us sooner
+RETRY = 5.0  # seconds, while finalizers of the content are worked off; deletions wake us sooner
 Object = dict[str, Any]
 
 
@@ -56,21 +60,39 @@ class NamespaceController:
         namespace = self._registry.cache.get("namespaces", "", name)
         if namespace is None or not namespace.meta.deletionTimestamp:
             return
-        remaining: list[str] = []
+        failed: list[str] = []
+        remaining: dict[str, int] = {}
+        finalizers: Counter[str] = Counter()
         for resource in self._registry.cache.resources():
-            entries = list(resource.entries(name))
             kind = self._registry.catalog.storage_kind(resource.name)
-            if not entries or kind is None or not kind.namespaced:
+            if kind is None or not kind.namespaced:
                 continue
-            fresh = [entry for entry in entries if not entry.meta.deletionTimestamp]
-            await self._registry.delete_collection(kind, fresh, DeleteOptions(propagation="Background"))
-            left = sum(1 for _ in resource.entries(name))
+            fresh = [entry for entry in resource.entries(name) if not entry.meta.deletionTimestamp]
+            failed += await self._delete_all(kind, fresh)
+            left = list(resource.entries(name))
             if left:
-                remaining.append(f"{resource.name} has {left} resource instances")
-        if remaining:
-            await self._report(name, remaining)
-            raise Requeue(RETRY)
-        await self._finalize(name)
+                remaining[f"{kind.plural}.{kind.group}"] = len(left)
+                finalizers.update(f for entry in left for f in entry.meta.finalizers or ())
+        if not remaining:
+            await self._finalize(name)
+            return
+        await self._report(name, conditions_of(failed, remaining, finalizers))
+        raise Requeue(RETRY)
+
+    async def _delete_all(self, kind: Kind, entries: list[Entry]) -> list[str]:
+        """What could not be deleted says why, and keeps nothing else from going."""
+        failed = []
+        for start in range(0, len(entries), 200):
+            deletions = (
+                self._registry.delete(kind, e.key.namespace, e.key.name, DeleteOptions(propagation="Background"))
+                for e in entries[start : start + 200]
+            )
+            for result in await asyncio.gather(*deletions, return_exceptions=True):
+                if isinstance(result, StatusError) and not result.is_not_found:
+                    failed.append(result.message)
+                elif isinstance(result, BaseException) and not isinstance(result, StatusError):
+                    raise result
+        return failed
 
     async def _finalize(self, name: str) -> None:
         def finalized(obj: Object) -> Object:
@@ -87,23 +109,32 @@ class NamespaceController:
             if not error.is_not_found:
                 raise
 
-    async def _report(self, name: str, remaining: list[str]) -> None:
-        message = "Some resources are remaining: " + ", ".join(sorted(remaining))
-        condition = {
-            "type": "NamespaceContentRemaining",
-            "status": "True",
-            "lastTransitionTime": rfc3339(),
-            "reason": "SomeResourcesRemain",
-            "message": message,
-        }
-
+    async def _report(self, name: str, wanted: list[Object]) -> None:
         def reported(obj: Object) -> Object:
             status = obj.setdefault("status", {})
-            known = [c for c in status.get("conditions") or () if c["type"] != condition["type"]]
-            same = [c for c in status.get("conditions") or () if c.get("message") == message]
-            if not same:
-                status["conditions"] = [*known, condition]
+            for each in wanted:
+                status["conditions"] = with_condition(status.get("conditions"), each)
             return obj
 
         kind = self._registry.kind("", "v1", "namespaces")
         await self._registry.modify(kind, "", name, reported, OPTIONS, "status")
+
+
+def conditions_of(failed: list[str], remaining: dict[str, int], finalizers: Mapping[str, int]) -> list[Object]:
+    """What still keeps a namespace, in the words of kube-controller-manager."""
+    done = "All content successfully deleted, may be waiting on finalization"
+    content = condition("NamespaceDeletionContentFailure", "False", "ContentDeleted", done)
+    if failed:
+        text = f"Failed to delete all resource types, {len(failed)} remaining: {'; '.join(sorted(failed))}"
+        content = condition("NamespaceDeletionContentFailure", "True", "ContentDeletionFailed", text)
+    listed = ", ".join(f"{name} has {count} resource instances" for name, count in sorted(remaining.items()))
+    left = condition(
+        "NamespaceContentRemaining", "True", "SomeResourcesRemain", f"Some resources are remaining: {listed}"
+    )
+    text = "All content-preserving finalizers finished"
+    held = condition("NamespaceFinalizersRemaining", "False", "ContentHasNoFinalizers", text)
+    if finalizers:
+        listed = ", ".join(f"{name} in {count} resource instances" for name, count in sorted(finalizers.items()))
+        text = f"Some content in the namespace has finalizers remaining: {listed}"
+        held = condition("NamespaceFinalizersRemaining", "True", "SomeFinalizersRemain", text)
+    return [content, left, held]

@@ -60,6 +60,7 @@ class Lab:
         self.store: Any = MemoryStore(self.database)
         self.registry: Registry
         self.controllers: Controllers
+        self.user = USER
         self._changed = asyncio.Event()
 
     async def start(self) -> Lab:
@@ -76,6 +77,14 @@ class Lab:
     async def stop(self) -> None:
         await self.controllers.stop()
         await self.store.close()
+
+    async def controllers_stop(self) -> None:
+        await self.controllers.stop()
+
+    def controllers_look_again(self) -> None:
+        """As after the database went back in time: everything is looked at."""
+        for listener in self.registry.cache._reset_listeners:
+            listener()
 
     async def restart(self) -> None:
         await self.stop()
@@ -200,6 +209,10 @@ class Lab:
                 if pending:
                     await asyncio.sleep(0.005)  # timers of queues
         return self.database.head
+
+    def log_after(self, revision: int) -> list[tuple[str, str, bool]]:
+        """(resource, name, deleted) of what was written since."""
+        return [(r.key.resource, r.key.name, r.deleted) for r in self.database.log if r.revision > revision]
 
     def _revisions(self) -> int:
         return self.database.head + sum(m.registry.cache.revision for m in self.members.values())

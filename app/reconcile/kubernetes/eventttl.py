@@ -1,0 +1,90 @@
+"""Events live for an hour after they were last written (kube-apiserver's --event-ttl)."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from typing import final
+
+from app.core.clock import parse_rfc3339
+from app.core.errors import StatusError
+from app.core.resources import Key
+from app.registry import Registry
+from app.registry.context import DeleteOptions
+from app.watch import Entry, Event
+
+from ..queue import Requeue, WorkQueue
+
+TTL = 3600.0  # seconds
+PERIOD = 60.0
+BATCH = 200
+
+
+@final
+class EventExpiry:
+    name = "event-ttl"
+
+    def __init__(self, registry: Registry, ttl: float = TTL, period: float = PERIOD) -> None:
+        self._registry = registry
+        self._kind = registry.kind("", "v1", "events")
+        self._ttl = ttl
+        self._period = period
+        self._written: OrderedDict[Key, float] = OrderedDict()  # Unix seconds of the last write, oldest first
+        self.queue: WorkQueue[str] = WorkQueue(self.name, self._expire)
+        registry.cache.listen(self._kind.resource, self._observe)
+        registry.cache.on_reset(self.load)
+
+    def start(self) -> None:
+        self.load()
+        self.queue.start()
+        self.queue.add("")
+
+    async def stop(self) -> None:
+        await self.queue.stop()
+
+    def load(self) -> None:
+        entries = self._registry.cache.resource(self._kind.resource).entries()
+        times = sorted((_last_written(entry), entry.key) for entry in entries)
+        self._written = OrderedDict((key, at) for at, key in times)
+
+    def _observe(self, event: Event) -> None:
+        self._written.pop(event.key, None)
+        if event.new is not None:
+            self._written[event.key] = time.time()
+
+    async def _expire(self, _: str) -> None:
+        while due := self._due(time.time() - self._ttl):
+            results = await asyncio.gather(*(self._delete(key) for key in due), return_exceptions=True)
+            for result in results:
+                if isinstance(result, BaseException):
+                    raise result
+        raise Requeue(self._period)
+
+    def _due(self, before: float) -> list[Key]:
+        due: list[Key] = []
+        for key, at in self._written.items():
+            if at > before or len(due) >= BATCH:
+                break
+            due.append(key)
+        return due
+
+    async def _delete(self, key: Key) -> None:
+        try:
+            await self._registry.delete(self._kind, key.namespace, key.name, DeleteOptions())
+        except StatusError as error:
+            if not error.is_not_found:
+                raise
+            self._written.pop(key, None)
+
+
+def _last_written(entry: Entry) -> float:
+    obj = entry.decode()
+    series = obj.get("series") or {}
+    times = (obj.get("lastTimestamp"), series.get("lastObservedTime"), obj.get("eventTime"))
+    found = [at for at in (parse(t) for t in (*times, entry.meta.creationTimestamp)) if at is not None]
+    return max(found, default=0.0)
+
+
+def parse(text: str | None) -> float | None:
+    return parse_rfc3339(text) if text else None
