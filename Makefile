@@ -24,7 +24,7 @@ serve: install ## Start a control plane in .data
 	$(BIN)/kafila serve $(ARGS)
 
 clusters: install ## Build the real member clusters that tests use (once, into a cache outside the repository)
-	tests/clusters/build.sh
+	tests/clusters/build.sh --older
 
 test: install lint clusters ## All tests that belong to every change
 	$(BIN)/python -m pytest -m "not long" $(ARGS)
