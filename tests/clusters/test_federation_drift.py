@@ -84,3 +84,18 @@ def test_an_object_of_others_is_left_alone_until_told(federation: Federation, me
     federation.eventually("applied", lambda: applied(federation, "member1", "theirs").get("status") == "True")
     binding = federation.get("resourcebinding", "theirs-deployment")
     assert condition(binding, "FullyApplied")["status"] == "True"
+
+
+def test_a_namespace_deleted_in_a_member_comes_back_with_what_was_in_it(
+    federation: Federation, member1: Member
+) -> None:
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "both"}}
+    federation.apply(namespace, policy("in", "both"), deployment("in", "both"))
+    federation.eventually("it", lambda: replicas(member1, "in", "both") == 2)
+    # what is in a new namespace waits for it, and that is nobody's failure
+    events = federation.get("events", "-n", "both")["items"]
+    assert [e["message"] for e in events if e["type"] == "Warning"] == []
+    member1.kubectl("delete", "namespace", "both", "--timeout=90s")
+    federation.eventually("it again", lambda: replicas(member1, "in", "both") == 2)
+    federation.eventually("applied", lambda: applied(federation, "member1", "in").get("status") == "True")
+    federation.kubectl("delete", "namespace", "both", "--timeout=90s")

@@ -56,6 +56,33 @@ def test_a_kill_in_the_middle_of_a_burst_loses_nothing(
     federation.eventually("all ready", lambda: federation.kubectl(*read).split() == ["2"] * BURST)
 
 
+def test_a_restart_writes_nothing_that_is_so_already(federation: Federation, member1: Member, member2: Member) -> None:
+    line = '{range .items[*]}{.kind}/{.metadata.namespace}/{.metadata.name}={.metadata.resourceVersion}{"\\n"}{end}'
+    kinds = "deployments,resourcebindings,works,propagationpolicies,namespaces"
+
+    def versions() -> set[str]:
+        """Of what the test does not change itself."""
+        ours = federation.kubectl("get", kinds, "-A", "-o", f"jsonpath={line}").splitlines()
+        for member in (member1, member2):
+            theirs = member.kubectl("get", "deployments,namespaces", "-A", "-o", f"jsonpath={line}").splitlines()
+            ours += [f"{member.name}/{found}" for found in theirs]
+        return {found for found in ours if "still" not in found}
+
+    federation.apply(deployment("still"), policy("still"))
+    ready = ("get", "deployment", "still", "--no-headers")
+    federation.eventually("4/2", lambda: federation.kubectl(*ready).split()[1] == "4/2")
+    before = versions()
+    assert len(before) > BURST
+    federation.kill()
+    federation.start()
+    # what is written after the start stands behind everything that the start found to do
+    federation.kubectl("annotate", "deployment", "still", "look=here")
+    read = ("get", "deployment", "still", "-o", "jsonpath={.metadata.annotations.look}")
+    for member in (member1, member2):
+        federation.eventually("a change", lambda m=member: m.kubectl(*read) == "here")
+    assert versions() == before
+
+
 @pytest.fixture(scope="module")
 def frail(lab: Members, federation: Federation) -> Iterator[Member]:
     """A member of our own, whose API server comes and goes."""

@@ -21,7 +21,7 @@ from app.placement.member import NotManaged
 from app.placement.workstatus import applied_condition, dispatching_condition, manifest_status
 from app.registry.codec import decode_entry
 
-from ..queue import WorkQueue
+from ..queue import Requeue, WorkQueue
 from .federation import OPTIONS, WORKS, Federation
 from .manifests import Manifests, work_of, works_manifests
 from .observation import NotServed
@@ -30,6 +30,7 @@ from .rooms import Room
 
 log = structlog.get_logger(__name__)
 Object = dict[str, Any]
+NAMESPACE_DELAY = 0.02  # seconds
 REPORT_DELAY = 0.05  # seconds; statuses that change meanwhile cost one write
 
 
@@ -126,6 +127,8 @@ class Executor:
                 failures.append(f"cluster {self._room.name} is not reachable")
                 away = error
             except (StatusError, NotManaged, NotServed) as error:
+                if self._namespace_comes(error):
+                    raise Requeue(NAMESPACE_DELAY) from None
                 failures.append(str(error))
                 self._event_on_template(
                     manifest, "Warning", names.EVENT_SYNC_FAILED, self._failed_text(manifest, error)
@@ -141,6 +144,18 @@ class Executor:
             self.parking.release()
         if failures:
             raise StatusError(500, "", aggregate_text(failures))
+
+    def _namespace_comes(self, error: Exception) -> bool:
+        """A new namespace and what is in it are on their way at the same time: that is no failure."""
+        if (
+            not isinstance(error, StatusError)
+            or not error.is_not_found
+            or (error.details or {}).get("kind") != "namespaces"
+        ):
+            return False
+        work = names.work_name("Namespace", (error.details or {}).get("name", ""))
+        key = Key(WORKS, self.space, work)
+        return key not in self._outcomes and self._registry.cache.get(*key) is not None
 
     def _tell(self, key: Key, work: Object, before: Outcome | None, outcome: Outcome) -> None:
         if before == outcome:
