@@ -19,6 +19,8 @@ from app.core.resources import Key
 from app.store.interface import Guard, Write
 from app.watch import Cache
 
+from .codec import encode_body
+
 Object = dict[str, Any]
 ADDRESSES = "ipaddresses.networking.k8s.io"
 PORTS = "nodeports.internal"  # served by no API, as in Kubernetes
@@ -61,9 +63,7 @@ class ServiceAllocator:
             found = [errors.FieldError.invalid("spec.clusterIPs[0]", has, "may not change once set")]
             raise errors.invalid("", "Service", new["metadata"]["name"], found)
         writes.extend(_take_address(ip, new) for ip in has if ip not in had)
-        writes.extend(
-            Write(Key(ADDRESSES, "", ip), None, last=self._last(ADDRESSES, ip)) for ip in had if ip not in has
-        )
+        writes.extend(self._given_back(ADDRESSES, [ip for ip in had if ip not in has]))
         writes.extend(self._ports(new, spec, before))
         guards = tuple(Guard(w.key, absent=True) for w in writes if w.body is not None)
         return Allocation(guards, tuple(writes))
@@ -71,9 +71,8 @@ class ServiceAllocator:
     def release(self, old: Object) -> Allocation:
         """What goes together with a Service."""
         spec = old.get("spec") or {}
-        taken = [(ADDRESSES, ip) for ip in _addresses(spec)] + [(PORTS, str(p)) for p in _node_ports(spec)]
-        held = [(resource, name) for resource, name in taken if self._cache.get(resource, "", name) is not None]
-        return Allocation((), tuple(Write(Key(r, "", n), None, last=self._last(r, n)) for r, n in held))
+        ports = [str(number) for number in sorted(_node_ports(spec))]
+        return Allocation((), (*self._given_back(ADDRESSES, _addresses(spec)), *self._given_back(PORTS, ports)))
 
     def _fill_address(self, new: Object, spec: Object, before: Object) -> None:
         if not spec.get("clusterIP") and spec.get("clusterIPs"):
@@ -127,7 +126,7 @@ class ServiceAllocator:
                 ]
                 raise errors.invalid("", "Service", new["metadata"]["name"], found)
         writes = [_take_port(number, new) for number in sorted(has - had)]
-        writes.extend(Write(Key(PORTS, "", str(n)), None, last=self._last(PORTS, str(n))) for n in sorted(had - has))
+        writes.extend(self._given_back(PORTS, [str(number) for number in sorted(had - has)]))
         return writes
 
     def _fill_ports(self, spec: Object, before: Object) -> None:
@@ -147,11 +146,14 @@ class ServiceAllocator:
                 return candidate
         raise errors.internal_error("failed to allocate a nodePort: range is full")
 
-    def _last(self, resource: str, name: str) -> bytes:
-        entry = self._cache.get(resource, "", name)
-        body = entry.decode() if entry else {"metadata": {"name": name}}
-        body["metadata"].pop("resourceVersion", None)
-        return orjson.dumps(body)
+    def _given_back(self, resource: str, names: list[str]) -> list[Write]:
+        """Deletions of what is there: whoever may write these objects may also have deleted them."""
+        writes = []
+        for name in names:
+            entry = self._cache.get(resource, "", name)
+            if entry is not None:
+                writes.append(Write(entry.key, None, entry.meta.uid, last=encode_body(entry.decode())))
+        return writes
 
 
 def _addresses(spec: Object) -> list[str]:

@@ -164,11 +164,12 @@ def prepare_update(
     return Change((guard, *extra.guards), (write, *extra.writes), body)
 
 
-def prepare_removal(existing: Entry) -> Change:
-    """Takes the object out of the store; its last state is the one it has."""
+def prepare_removal(existing: Entry, old: Object, allocator: ServiceAllocator | None) -> Change:
+    """Takes the object out of the store, with what was allocated to it; its last state is the one it has."""
     last = encode_body(existing.decode())
     guard = Guard(existing.key, revision=existing.revision)
-    return Change((guard,), (Write(existing.key, None, existing.meta.uid, last=last),), last, deleted=True)
+    released = allocator.release(old).writes if allocator is not None else ()
+    return Change((guard,), (Write(existing.key, None, existing.meta.uid, last=last), *released), last, deleted=True)
 
 
 def _is_released(kind: Kind, metadata: Object, obj: Object) -> bool:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from app.catalog.kind import Kind
 from app.core import errors
 from app.core.selectors import FieldRequirement, Selector
-from app.store.interface import Compacted, StoreUnavailable
+from app.store.interface import Compacted
 from app.watch import Cache, Entry
 from app.watch.cache import path_of
 
@@ -77,15 +77,14 @@ async def list_page(cache: Cache, kind: Kind, options: ListOptions) -> Page:
     """Raises StatusError: 400 for a bad token, 410 for a revision that is gone, 422 for a bad match, 503, 504."""
     check_match(options)
     matches = matcher(kind, options)
-    resource = cache.resource(kind.resource)
     after: str | None = None
     if options.token:
         if options.resource_version not in ("", "0"):
             raise errors.bad_request("specifying resource version is not allowed when using continue")
         revision, after = decode_token(options.token)
         if revision < 0:
-            await _barrier(cache)
-            source: Iterable[Entry] = resource.entries(options.namespace, after)
+            await cache.barrier()
+            source: Iterable[Entry] = cache.resource(kind.resource).entries(options.namespace, after)
             revision = cache.revision
         else:
             source = await _at(cache, kind, revision, options.namespace, after)
@@ -99,11 +98,11 @@ async def list_page(cache: Cache, kind: Kind, options: ListOptions) -> Page:
             source = await _at(cache, kind, revision, options.namespace, None)
         else:
             if not options.resource_version:
-                await _barrier(cache)
+                await cache.barrier()
             elif options.resource_version != "0":
                 await wait_for(cache, _number(options.resource_version))
             revision = cache.revision
-            source = resource.entries(options.namespace)
+            source = cache.resource(kind.resource).entries(options.namespace)
     limit = options.limit if options.resource_version != "0" or options.token else 0
     return _page(source, matches, limit, revision)
 
@@ -181,18 +180,11 @@ def _number(text: str) -> int:
 parse_resource_version = _number
 
 
-async def _barrier(cache: Cache) -> None:
-    try:
-        await cache.store.head()
-    except StoreUnavailable as error:
-        raise errors.service_unavailable(f"storage is not reachable: {error}") from error
-
-
 async def wait_for(cache: Cache, revision: int) -> None:
     """Until the cache is at least at ``revision``; what lies in the future is answered 504."""
     if revision <= cache.revision:
         return
-    await _barrier(cache)
+    await cache.barrier()
     if revision > cache.revision:
         raise errors.too_large_resource_version(revision, cache.revision)
 

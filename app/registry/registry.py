@@ -27,7 +27,7 @@ from .prepare import prepare_create, prepare_removal, prepare_update
 Object = dict[str, Any]
 # (current entry, current object) -> (new object, whether its managedFields are already right)
 Build = Callable[[Entry, Object], tuple[Object, bool]]
-GENERATE_NAME_ATTEMPTS = 8
+CREATE_ATTEMPTS = 8  # with other names, addresses and ports
 CONFLICT_RETRIES = 5
 UNDELETABLE = frozenset({"default", "kube-system", "kube-public"})
 
@@ -49,11 +49,8 @@ class Registry:
         return found
 
     async def barrier(self) -> None:
-        """Returns once the cache has seen everything that was committed before this call."""
-        try:
-            await self.store.head()
-        except StoreUnavailable as error:
-            raise errors.service_unavailable(f"storage is not reachable: {error}") from error
+        """Returns once the cache has seen everything that was committed before this call. Raises StatusError 503."""
+        await self.cache.barrier()
 
     def entry(self, kind: Kind, namespace: str, name: str) -> Entry:
         """The cached object. Raises StatusError 404."""
@@ -75,39 +72,49 @@ class Registry:
 
     # -- writing -------------------------------------------------------------------------------------------------------
 
-    async def create(self, kind: Kind, namespace: str, obj: Object, options: Options) -> Entry:
+    async def create(
+        self, kind: Kind, namespace: str, obj: Object, options: Options, *, tracked: bool = False
+    ) -> Entry:
+        """``obj`` is decoded and ours. ``tracked``: its managedFields are already right."""
         guard = await self._namespace_guard(kind, namespace, obj)
-        generate = obj["metadata"].get("generateName") if not obj["metadata"].get("name") else None
-        for attempt in range(GENERATE_NAME_ATTEMPTS if generate else 1):
+        allocator = self.allocators.get(kind.resource)
+        generated = bool(obj["metadata"].get("generateName")) and not obj["metadata"].get("name")
+        pristine = orjson.dumps(obj) if generated or allocator is not None else b""
+        for attempt in range(CREATE_ATTEMPTS):
             if attempt:
-                obj["metadata"].pop("name", None)
-            change = prepare_create(kind, namespace, obj, options, guard, self.allocators.get(kind.resource))
+                obj = orjson.loads(pristine)
+            change = prepare_create(kind, namespace, obj, options, guard, allocator, tracked=tracked)
+            key = change.guards[0].key
             try:
                 return await self.commit(change, options.dry_run)
             except GuardFailed as failed:
-                key = change.guards[0].key
-                if failed.guard.key != key:
-                    raise await self._guard_error(kind, namespace, failed, key.name) from failed
-                if failed.revision and self.cache.get(*key) is None:
-                    await self.barrier()
-        if generate:
+                if failed.guard.key == key:
+                    if self.cache.get(*key) is None:
+                        await self.barrier()  # who is refused shall find what was in the way
+                    if not generated:
+                        raise errors.already_exists(kind.group, kind.plural, key.name) from failed
+                elif failed.guard.absent:
+                    await self.barrier()  # somebody was faster to take this address or port
+                elif failed.revision:
+                    raise namespace_terminating(kind, namespace, key.name) from failed
+                else:
+                    raise errors.not_found("", "namespaces", namespace) from failed
+        if generated:
             raise errors.generate_name_conflict(kind.group, kind.plural, key.name)
-        raise errors.already_exists(kind.group, kind.plural, key.name)
+        raise errors.conflict(kind.group, kind.plural, key.name)
 
     async def update(
         self, kind: Kind, namespace: str, name: str, obj: Object, options: Options, subresource: str = ""
     ) -> Entry:
         """Replaces an object by ``obj``. With a resourceVersion only if it is still at that one, else unconditionally."""
-        existing = await self.current(kind, namespace, name)
         wanted = obj["metadata"].get("resourceVersion")
         if wanted == "0":
             wanted = None
         if not wanted and not kind.strategy.unconditional_update:
+            await self.current(kind, namespace, name)
             found = [errors.FieldError.invalid("metadata.resourceVersion", 0, "must be specified for an update")]
             raise errors.invalid(kind.group, kind.plural, name, found)
-        if wanted and wanted != str(existing.revision):
-            await self.barrier()  # the caller may have seen more than we have
-        pristine = None if wanted else orjson.dumps(obj)
+        pristine = None if wanted and kind.resource not in self.allocators else orjson.dumps(obj)
 
         def replaced(current: Entry, old: Object) -> tuple[Object, bool]:
             if wanted and wanted != old["metadata"]["resourceVersion"]:
@@ -145,49 +152,48 @@ class Registry:
                 raise patching.wrong_name(new, name)
             return new, tracked
 
-        if patch.type == "apply" and not subresource:
+        if patch.type != "apply" or subresource:
+            return await self._change(kind, namespace, name, patched, options, subresource), False
+        for _ in range(CONFLICT_RETRIES + 1):  # others may create and delete it meanwhile
             try:
-                await self.current(kind, namespace, name)
+                return await self._change(kind, namespace, name, patched, options, subresource), False
             except errors.StatusError as error:
                 if not error.is_not_found:
                     raise
-                obj = patching.new_from_apply(kind, namespace, name, patch, options)
-                return await self._create_applied(kind, namespace, obj, options), True
-        return await self._change(kind, namespace, name, patched, options, subresource), False
+            obj = patching.new_from_apply(kind, namespace, name, patch, options)
+            try:
+                return await self.create(kind, namespace, obj, options, tracked=True), True
+            except errors.StatusError as error:
+                if not error.is_already_exists:
+                    raise
+        raise errors.conflict(kind.group, kind.plural, name)
 
     async def _change(
         self, kind: Kind, namespace: str, name: str, build: Build, options: Options, subresource: str
     ) -> Entry:
-        """Commits what ``build`` makes of the current object, again and again while others are faster."""
+        """Commits what ``build`` makes of the current object."""
         allocator = self.allocators.get(kind.resource)
-        for _ in range(CONFLICT_RETRIES + 1):
-            existing = await self.current(kind, namespace, name)
+
+        def prepare(existing: Entry) -> Change:
             old = decode_entry(kind, existing)
             new, tracked = build(existing, old)
-            change = prepare_update(
-                kind, existing, old, new, options, subresource, tracked=tracked, allocator=allocator
+            return prepare_update(
+                kind,
+                existing,
+                old,
+                new,
+                options,
+                subresource,
+                tracked=tracked,
+                allocator=allocator,
             )
-            try:
-                return await self.commit(change, options.dry_run, existing)
-            except GuardFailed as failed:
-                if failed.guard.key != existing.key:
-                    raise await self._guard_error(kind, namespace, failed, name) from failed
-                await self.barrier()
-        raise errors.conflict(kind.group, kind.plural, name)
 
-    async def _create_applied(self, kind: Kind, namespace: str, obj: Object, options: Options) -> Entry:
-        guard = await self._namespace_guard(kind, namespace, obj)
-        change = prepare_create(kind, namespace, obj, options, guard, self.allocators.get(kind.resource), tracked=True)
-        try:
-            return await self.commit(change, options.dry_run)
-        except GuardFailed as failed:
-            raise await self._guard_error(kind, namespace, failed, obj["metadata"]["name"]) from failed
+        return (await self._carry_out(kind, namespace, name, prepare, options.dry_run))[0]
 
     async def delete(self, kind: Kind, namespace: str, name: str, options: DeleteOptions) -> tuple[Entry, bool]:
         """Returns the object's last known entry and whether it is gone (else it waits for its finalizers)."""
-        for _ in range(CONFLICT_RETRIES + 1):
-            existing = await self.current(kind, namespace, name)
-            meta = existing.meta
+
+        def prepare(existing: Entry) -> Change:
             check_preconditions(kind, existing, options)
             if kind.resource == "namespaces" and name in UNDELETABLE:
                 raise errors.forbidden("", "namespaces", name, "this namespace may not be deleted")
@@ -195,23 +201,48 @@ class Registry:
             admit(kind, "DELETE", None, old, options.user)
             marked = mark_deleted(kind, old, options, rfc3339())
             if marked is None:
-                change = prepare_removal(existing)
-                if (allocator := self.allocators.get(kind.resource)) is not None:
-                    change = change._replace(writes=change.writes + allocator.release(old).writes)
-            elif marked is old:
-                return existing, False  # already on its way
-            else:
-                guard = Guard(existing.key, revision=existing.revision)
-                body = encode_body(stored_form(kind, marked))
-                change = Change((guard,), (Write(existing.key, body, meta.uid, terminating=True),), body)
+                return prepare_removal(existing, old, self.allocators.get(kind.resource))
+            if marked is old:  # already on its way
+                return Change((), (), b"", unchanged=True)
+            body = encode_body(stored_form(kind, marked))
+            guard = Guard(existing.key, revision=existing.revision)
+            return Change((guard,), (Write(existing.key, body, existing.meta.uid, terminating=True),), body)
+
+        entry, change = await self._carry_out(kind, namespace, name, prepare, options.dry_run)
+        return entry, change.deleted
+
+    async def _carry_out(
+        self, kind: Kind, namespace: str, name: str, prepare: Callable[[Entry], Change], dry_run: bool
+    ) -> tuple[Entry, Change]:
+        """Commits what ``prepare`` makes of the current object, again and again while others are faster.
+
+        The cache may be behind other processes. A guard notices that; but an answer without a write (a refusal, or that
+        there is nothing to do) is only given from a state that was the newest after this call began.
+        """
+        newest = False
+        for _ in range(CONFLICT_RETRIES + 1):
+            existing = await self.current(kind, namespace, name)
             try:
-                return await self.commit(change, options.dry_run, existing), change.deleted
-            except GuardFailed as failed:
-                if failed.revision == 0:
-                    await self.barrier()
-                    raise errors.not_found(kind.group, kind.plural, name) from failed
+                change = prepare(existing)
+            except errors.StatusError:
+                if newest or await self._is_newest(existing):
+                    raise
+                newest = True
+                continue
+            if change.unchanged and not newest and not await self._is_newest(existing):
+                newest = True
+                continue
+            try:
+                return await self.commit(change, dry_run, existing), change
+            except GuardFailed:
                 await self.barrier()
+                newest = True
         raise errors.conflict(kind.group, kind.plural, name)
+
+    async def _is_newest(self, entry: Entry) -> bool:
+        await self.barrier()
+        found = self.cache.get(*entry.key)
+        return found is not None and found.revision == entry.revision
 
     async def delete_collection(self, kind: Kind, entries: Sequence[Entry], options: DeleteOptions) -> list[Entry]:
         """Deletes what a list selected, concurrently; what vanished meanwhile is fine."""
@@ -235,7 +266,8 @@ class Registry:
     def stage_create(self, kind: Kind, namespace: str, obj: Object, options: Options) -> Change:
         """A creation to be committed together with others. ``obj`` is decoded and ours."""
         guard = Guard(Key("namespaces", "", namespace), alive=True) if kind.namespaced else None
-        return prepare_create(kind, namespace, obj, options, guard, self.allocators.get(kind.resource))
+        allocator = self.allocators.get(kind.resource)
+        return prepare_create(kind, namespace, obj, options, guard, allocator)
 
     def stage_update(self, kind: Kind, existing: Entry, new: Object, options: Options, subresource: str = "") -> Change:
         """A change of the object at ``existing``'s revision, to be committed together with others."""
@@ -300,7 +332,7 @@ class Registry:
         if not kind.namespaced:
             return None
         entry = self.cache.get("namespaces", "", namespace)
-        if entry is None:
+        if entry is None or entry.meta.deletionTimestamp:
             await self.barrier()
             entry = self.cache.get("namespaces", "", namespace)
         if entry is None:
@@ -308,15 +340,6 @@ class Registry:
         if entry.meta.deletionTimestamp:
             raise namespace_terminating(kind, namespace, obj["metadata"].get("name", ""))
         return Guard(Key("namespaces", "", namespace), alive=True)
-
-    async def _guard_error(self, kind: Kind, namespace: str, failed: GuardFailed, name: str) -> errors.StatusError:
-        if failed.guard.key.resource == "namespaces" and failed.guard.alive:
-            if failed.revision:
-                return namespace_terminating(kind, namespace, name)
-            return errors.not_found("", "namespaces", namespace)
-        if failed.guard.absent and failed.guard.key.name == name:
-            return errors.already_exists(kind.group, kind.plural, name)
-        return errors.conflict(kind.group, kind.plural, name)
 
 
 def namespace_terminating(kind: Kind, namespace: str, name: str) -> errors.StatusError:

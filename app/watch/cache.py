@@ -10,7 +10,8 @@ from typing import final
 
 from sortedcontainers import SortedDict
 
-from app.store.interface import Row, Store
+from app.core.errors import service_unavailable
+from app.store.interface import Row, Store, StoreUnavailable
 
 from .entry import Entry, Event
 from .watcher import Waiters
@@ -114,6 +115,7 @@ class Cache:
         self.revision = 0
         self.epoch = 0  # rises when the history changed under us: watches of an older epoch are over
         self.reset = asyncio.Event()  # set when everything has to be loaded again
+        self._over = False  # what is here belongs to a history that is over
         self.loaded_at = 0.0
         self._resources: dict[str, Resource] = {}
         self._listeners: list[Listener] = []  # of all resources
@@ -121,6 +123,7 @@ class Cache:
         store.subscribe(self._on_rows, self._on_reset)
 
     async def load(self) -> None:
+        epoch = self.epoch
         revision, objects = await self.store.snapshot()
         kept = self._resources
         self._resources = {}
@@ -135,9 +138,19 @@ class Cache:
         for resource in self._resources.values():
             resource.dropped = resource.changed = revision
         self.revision = revision
+        self._over = self.epoch != epoch
         self.loaded_at = time.time()
         for listener in self._reset_listeners:
             listener()
+
+    async def barrier(self) -> None:
+        """Returns once everything that was committed before this call is here. Raises StatusError 503."""
+        try:
+            await self.store.head()
+        except StoreUnavailable as error:
+            raise service_unavailable(f"storage is not reachable: {error}") from error
+        if self._over:
+            raise service_unavailable("storage is being read again")
 
     def resource(self, name: str, revision: int | None = None) -> Resource:
         resource = self._resources.get(name)
@@ -177,6 +190,7 @@ class Cache:
 
     def _on_reset(self) -> None:
         self.epoch += 1
+        self._over = True
         self.reset.set()
         for resource in self._resources.values():
             resource.waiters.wake_all()
