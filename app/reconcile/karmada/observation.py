@@ -109,9 +109,12 @@ class Observation:
     def get(self, where: Where) -> Object | None:
         """The newest known state, a copy that the caller may change."""
         written = self._written.get(where)
-        if written is not None:
-            return orjson.loads(orjson.dumps(written))
         following = self._followed.get(where.kind)
+        if written is not None:
+            reached = following.informer.resource_version if following is not None else ""
+            if not reached or is_older(reached, written["metadata"]["resourceVersion"]):
+                return orjson.loads(orjson.dumps(written))
+            del self._written[where]  # the stream is past our write: what it does not know is gone
         seen = following.informer.get(where.namespace, where.name) if following is not None else None
         return orjson.loads(seen.kept) if seen is not None else None
 
