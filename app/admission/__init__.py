@@ -1,5 +1,5 @@
 """What may change or refuse a write, after decoding and before validation and storage."""
 
-from .chain import admit, mutate
+from .chain import DEFAULT, Admission
 
-__all__ = ["admit", "mutate"]
+__all__ = ["DEFAULT", "Admission"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final, final
 
 from app.catalog.kind import Kind
 from app.settings.gates import Gates
@@ -11,14 +11,22 @@ from app.settings.gates import Gates
 from .karmada import rules
 
 Object = dict[str, Any]
-_GATES: Mapping[str, bool] = Gates()
 
 
-def mutate(kind: Kind, operation: str, new: Object, old: Object | None, user: Any) -> None:
-    """Changes ``new`` in place. ``operation`` is CREATE or UPDATE."""
-    rules.mutate(kind, operation, new, old, user, _GATES)
+@final
+class Admission:
+    """``gates``: the state of every feature gate."""
+
+    def __init__(self, gates: Mapping[str, bool] | None = None) -> None:
+        self._gates = gates if gates is not None else Gates()
+
+    def mutate(self, kind: Kind, operation: str, new: Object, old: Object | None, user: Any) -> None:
+        """Changes ``new`` in place. ``operation`` is CREATE or UPDATE."""
+        rules.mutate(kind, operation, new, old, user, self._gates)
+
+    def admit(self, kind: Kind, operation: str, new: Object | None, old: Object | None, user: Any) -> None:
+        """Raises StatusError when the write is not allowed. ``operation`` is CREATE, UPDATE or DELETE."""
+        rules.admit(kind, operation, new, old, user, self._gates)
 
 
-def admit(kind: Kind, operation: str, new: Object | None, old: Object | None, user: Any) -> None:
-    """Raises StatusError when the write is not allowed. ``operation`` is CREATE, UPDATE or DELETE."""
-    rules.admit(kind, operation, new, old, user, _GATES)
+DEFAULT: Final = Admission()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from app.admission import admit, mutate
+from app.admission import DEFAULT, Admission
 from app.catalog.kind import Kind
 from app.core import errors
 from app.core.clock import rfc3339
@@ -38,6 +38,7 @@ def prepare_create(
     allocator: ServiceAllocator | None = None,
     *,
     tracked: bool = False,
+    admission: Admission = DEFAULT,
 ) -> Change:
     """``obj`` is decoded and belongs to us; it is changed in place. ``namespace_guard`` holds the namespace alive.
 
@@ -65,7 +66,7 @@ def prepare_create(
         _reset_status(kind, obj)
     if not tracked:
         _track(kind, None, obj, options, "")  # what the server fills in from here on belongs to nobody
-    mutate(kind, "CREATE", obj, None, options.user)
+    admission.mutate(kind, "CREATE", obj, None, options.user)
     if strategy.generation_fields is not None:
         metadata["generation"] = 1
     strategy.prepare_for_create(obj)
@@ -77,7 +78,7 @@ def prepare_create(
     if found:
         raise errors.invalid(kind.group, kind.kind, metadata.get("name", ""), found)
     extra = allocator.allocate(obj, None) if allocator is not None else NOTHING
-    admit(kind, "CREATE", obj, None, options.user)
+    admission.admit(kind, "CREATE", obj, None, options.user)
     options.warnings.extend(strategy.warnings(obj))
     key = key_of(kind, namespace, metadata["name"])
     body = encode_body(stored_form(kind, obj))
@@ -95,6 +96,7 @@ def prepare_update(
     *,
     tracked: bool = False,
     allocator: ServiceAllocator | None = None,
+    admission: Admission = DEFAULT,
 ) -> Change:
     """``old`` and ``new`` are of the served version; ``new`` is changed in place.
 
@@ -133,7 +135,7 @@ def prepare_update(
     strategy.default(new)
     if not tracked:
         _track(kind, old, new, options, subresource)
-    mutate(kind, "UPDATE", new, old, options.user)
+    admission.mutate(kind, "UPDATE", new, old, options.user)
     extra = NOTHING
     if subresource not in ("status", "finalize"):
         strategy.prepare_for_update(new, old)
@@ -147,7 +149,7 @@ def prepare_update(
         found.extend(strategy.validate_update(new, old))
     if found:
         raise errors.invalid(kind.group, kind.kind, name, found)
-    admit(kind, "UPDATE", new, old, options.user)
+    admission.admit(kind, "UPDATE", new, old, options.user)
     key = existing.key
     metadata["resourceVersion"] = was["resourceVersion"]
     managedfields.keep_times_of_no_change(old, new)

@@ -8,7 +8,7 @@ from typing import Any, final
 
 import orjson
 
-from app.admission import admit
+from app.admission import DEFAULT, Admission
 from app.catalog.catalog import Catalog
 from app.catalog.kind import Kind
 from app.core import errors
@@ -34,8 +34,9 @@ UNDELETABLE = frozenset({"default", "kube-system", "kube-public"})
 
 @final
 class Registry:
-    def __init__(self, catalog: Catalog, store: Store, cache: Cache) -> None:
+    def __init__(self, catalog: Catalog, store: Store, cache: Cache, admission: Admission = DEFAULT) -> None:
         self.catalog = catalog
+        self.admission = admission
         self.store = store
         self.cache = cache
         self.allocators = {"services": ServiceAllocator(cache)}
@@ -83,7 +84,9 @@ class Registry:
         for attempt in range(CREATE_ATTEMPTS):
             if attempt:
                 obj = orjson.loads(pristine)
-            change = prepare_create(kind, namespace, obj, options, guard, allocator, tracked=tracked)
+            change = prepare_create(
+                kind, namespace, obj, options, guard, allocator, tracked=tracked, admission=self.admission
+            )
             key = change.guards[0].key
             try:
                 return await self.commit(change, options.dry_run)
@@ -186,6 +189,7 @@ class Registry:
                 subresource,
                 tracked=tracked,
                 allocator=allocator,
+                admission=self.admission,
             )
 
         return (await self._carry_out(kind, namespace, name, prepare, options.dry_run))[0]
@@ -198,7 +202,7 @@ class Registry:
             if kind.resource == "namespaces" and name in UNDELETABLE:
                 raise errors.forbidden("", "namespaces", name, "this namespace may not be deleted")
             old = decode_entry(kind, existing)
-            admit(kind, "DELETE", None, old, options.user)
+            self.admission.admit(kind, "DELETE", None, old, options.user)
             marked = mark_deleted(kind, old, options, rfc3339())
             if marked is None:
                 return prepare_removal(existing, old, self.allocators.get(kind.resource))
@@ -267,13 +271,15 @@ class Registry:
         """A creation to be committed together with others. ``obj`` is decoded and ours."""
         guard = Guard(Key("namespaces", "", namespace), alive=True) if kind.namespaced else None
         allocator = self.allocators.get(kind.resource)
-        return prepare_create(kind, namespace, obj, options, guard, allocator)
+        return prepare_create(kind, namespace, obj, options, guard, allocator, admission=self.admission)
 
     def stage_update(self, kind: Kind, existing: Entry, new: Object, options: Options, subresource: str = "") -> Change:
         """A change of the object at ``existing``'s revision, to be committed together with others."""
         allocator = self.allocators.get(kind.resource)
         old = decode_entry(kind, existing)
-        return prepare_update(kind, existing, old, new, options, subresource, allocator=allocator)
+        return prepare_update(
+            kind, existing, old, new, options, subresource, allocator=allocator, admission=self.admission
+        )
 
     async def commit_together(self, changes: Sequence[Change]) -> list[int]:
         """All or nothing. Returns the revisions of the first write of each change, 0 for those that change nothing.

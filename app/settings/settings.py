@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from .gates import parse_gates
+from .gates import Gates, parse_gates
 
 Role = Literal["all", "api", "workers"]
 
@@ -36,6 +36,10 @@ class Settings(BaseSettings):
     @property
     def port(self) -> int:
         return int(self.bind.rpartition(":")[2])
+
+    @property
+    def gates(self) -> Gates:
+        return parse_gates(self.feature_gates)
 
     def check(self) -> None:
         """Raises ValueError for what only shows when values are read together."""

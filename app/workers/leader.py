@@ -9,29 +9,41 @@ import socket
 import time
 import uuid
 from collections.abc import Awaitable, Callable
-from typing import final
+from typing import NamedTuple, final
 
 import structlog
 
 from app.store.interface import Lease, Store, StoreUnavailable
 
 log = structlog.get_logger(__name__)
-DURATION = 15.0  # seconds, as Kubernetes' leader election
-RENEW = 5.0
-DEADLINE = 10.0  # without a renewal for so long the work stops, before anybody else may begin
+
+
+class Durations(NamedTuple):
+    """Seconds, as in Kubernetes' leader election: a lease outlives the deadline at which its holder has stopped working."""
+
+    lease: float = 15.0
+    deadline: float = 10.0
+    retry: float = 2.0
 
 
 @final
 class Leader:
     def __init__(
-        self, store: Store, name: str, start: Callable[[], Awaitable[None]], stop: Callable[[], Awaitable[None]]
+        self,
+        store: Store,
+        name: str,
+        start: Callable[[], Awaitable[None]],
+        stop: Callable[[], Awaitable[None]],
+        durations: Durations = Durations(),  # noqa: B008 - immutable
     ) -> None:
         self._store = store
         self._name = name
         self._start = start
         self._stop = stop
+        self._durations = durations
         self.identity = f"{socket.gethostname()}_{os.getpid()}_{uuid.uuid4().hex[:8]}"
         self.leading = False
+        self._renewed = 0.0  # when the last successful attempt was begun: the lease may count from then on
         self._task: asyncio.Task[None] | None = None
         self._lease: Lease | None = None
 
@@ -39,37 +51,57 @@ class Leader:
         self._task = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
+        """Stops the work, then lets others have it at once."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
         await self._resign()
         if self._lease is not None:
-            with contextlib.suppress(StoreUnavailable, OSError):
-                await self._store.release_lease(self._lease)
+            lease, self._lease = self._lease, None
+            with contextlib.suppress(StoreUnavailable, OSError, TimeoutError):
+                async with asyncio.timeout(self._durations.retry):
+                    await self._store.release_lease(lease)
 
     async def _run(self) -> None:
-        renewed = time.monotonic()
         while True:
+            began = time.monotonic()
             try:
-                async with asyncio.timeout(DEADLINE):
-                    lease = await self._store.acquire_lease(self._name, self.identity, DURATION)
+                await self._attempt(began)
             except (StoreUnavailable, OSError, TimeoutError) as error:
-                log.warning("lease not renewed", lease=self._name, error=str(error))
-                if self.leading and time.monotonic() - renewed > DEADLINE:
+                log.warning("lease not renewed", lease=self._name, error=str(error) or type(error).__name__)
+                if self.leading and time.monotonic() >= self._renewed + self._durations.deadline:
                     await self._resign()
-                await asyncio.sleep(1.0)
-                continue
-            if lease is not None:
-                renewed = time.monotonic()
-                self._lease = lease
-                if not self.leading:
-                    self.leading = True
-                    log.info("leading", lease=self._name, identity=self.identity)
-                    await self._start()
-            else:
-                self._lease = None
+            except Exception:
+                log.exception("the work could not be begun", lease=self._name)
+            await asyncio.sleep(self._durations.retry)
+
+    async def _attempt(self, began: float) -> None:
+        async with asyncio.timeout_at(self._patience(began)):
+            lease = await self._store.acquire_lease(self._name, self.identity, self._durations.lease)
+        self._lease = lease
+        if lease is None:
+            await self._resign()
+            return
+        late = self.leading and time.monotonic() >= self._renewed + self._durations.lease
+        self._renewed = began
+        if late:
+            # this process stood still for longer than the lease: somebody else may have worked in between
+            await self._resign()
+        if not self.leading:
+            log.info("leading", lease=self._name, identity=self.identity)
+            self.leading = True
+            try:
+                await self._start()
+            except BaseException:
                 await self._resign()
-            await asyncio.sleep(RENEW if lease is not None else 2.0)
+                raise
+
+    def _patience(self, began: float) -> float:
+        """Until when an answer is waited for, on the loop's clock: a leader stops in time before its lease ends."""
+        left = self._durations.deadline
+        if self.leading:
+            left = self._renewed + self._durations.deadline - began
+        return asyncio.get_running_loop().time() + max(left, 0.0)
 
     async def _resign(self) -> None:
         if self.leading:

@@ -75,7 +75,7 @@ def picture(lab: Lab) -> Object:
                 "labels": sorted(metadata.get("labels") or ()),
                 "annotations": sorted(metadata.get("annotations") or ()),
                 "finalizers": metadata.get("finalizers"),
-                "clusters": obj["spec"].get("clusters"),
+                "clusters": sorted((c["name"], c.get("replicas")) for c in obj["spec"].get("clusters") or ()),
                 "replicas": obj["spec"].get("replicas"),
                 "conditions": sorted(
                     (c["type"], c["status"], c["reason"]) for c in (obj.get("status") or {}).get("conditions") or ()
@@ -88,7 +88,7 @@ def picture(lab: Lab) -> Object:
             }
     for name, member in lab.members.items():
         for obj in lab.list("Deployment", member.registry):
-            out[f"{name} {obj['metadata']['name']}"] = (obj["spec"]["replicas"], obj["metadata"]["generation"])
+            out[f"{name} {obj['metadata']['name']}"] = obj["spec"]["replicas"]
         out[f"{name} pods"] = len(lab.list("Pod", member.registry))
     return out
 
@@ -98,11 +98,11 @@ SPREAD = {"replicaSchedulingType": "Divided", "replicaDivisionPreference": "Weig
 
 async def propagate(lab: Lab) -> None:
     await lab.create(lab.policy("policy", "m1", "m2", scheduling=SPREAD))
-    await lab.create(lab.deployment(replicas=3))
+    await lab.create(lab.deployment(replicas=4))
 
 
 async def scale_and_move(lab: Lab) -> None:
-    await lab.change("Deployment", "web", lambda obj: obj["spec"].update(replicas=5))
+    await lab.change("Deployment", "web", lambda obj: obj["spec"].update(replicas=6))
     await lab.change("PropagationPolicy", "policy", lambda obj: obj["spec"]["placement"].pop("replicaScheduling"))
 
 

@@ -10,6 +10,7 @@ from typing import Any, final
 
 import pytest
 
+from app.admission import Admission
 from app.catalog.catalog import load_catalog
 from app.catalog.kind import Kind
 from app.core.errors import StatusError
@@ -67,7 +68,7 @@ class Lab:
         await self.store.open()
         cache = Cache(self.store)
         await cache.load()
-        self.registry = Registry(CATALOG, self.store, cache)
+        self.registry = Registry(CATALOG, self.store, cache, Admission(self.settings.gates))
         cache.listen_to_all(lambda event: self._changed.set())
         self.controllers = Controllers(self.registry, self.settings, self._transport)
         await bootstrap(self.registry, "127.0.0.1", 5443, "10.96.0.1")

@@ -272,7 +272,7 @@ async def test_statuses_are_added_up_by_kind(two: Lab) -> None:
             "spec": {"containers": [{"name": "c", "image": "i"}]},
         },
     ]
-    select = [{"apiVersion": t["apiVersion"], "kind": t["kind"]} for t in templates]
+    select = [{"apiVersion": t["apiVersion"], "kind": t["kind"], "name": "it"} for t in templates]
     await two.create(two.policy("policy", select=select))
     for template in templates:
         await two.create(template)

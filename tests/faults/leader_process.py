@@ -1,0 +1,49 @@
+"""Leads when it may, and notes every moment of it: ``python leader_process.py <record>``, DSN in DATABASE_URL. SIGTERM ends it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import time
+
+from app.store.postgres import PostgresStore
+from app.workers.leader import Durations, Leader
+
+DURATIONS = Durations(lease=1.5, deadline=0.9, retry=0.1)
+
+
+async def main() -> None:
+    record = os.open(sys.argv[1], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    store = PostgresStore(os.environ["DATABASE_URL"])
+    await store.open()
+    work: list[asyncio.Task[None]] = []
+
+    def note(what: str) -> None:
+        os.write(record, f"{what} {os.getpid()} {time.monotonic()}\n".encode())
+
+    async def keep_working() -> None:
+        while True:
+            note("work")
+            await asyncio.sleep(0.01)
+
+    async def start() -> None:
+        work.append(asyncio.create_task(keep_working()))
+
+    async def stop() -> None:
+        work.pop().cancel()
+        note("stop")
+
+    leader = Leader(store, "test", start, stop, DURATIONS)
+    leader.start()
+    done = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, done.set)
+    note("up")
+    await done.wait()
+    await leader.stop()
+    await store.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

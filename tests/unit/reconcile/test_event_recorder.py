@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from app.reconcile import events
+from app.reconcile.events import BURST, REMEMBERED, Recorder, event_name
+from app.reconcile.kubernetes.eventttl import EventExpiry
+from app.registry import Registry
+from app.registry.codec import decode_entry
+
+Object = dict[str, Any]
+
+
+def about(name: str = "web", uid: str = "u1") -> Object:
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name, "namespace": "default", "uid": uid},
+    }
+
+
+def stored(registry: Registry) -> list[Object]:
+    kind = registry.kind("", "v1", "events")
+    return [decode_entry(kind, entry) for entry in registry.cache.resource("events").entries()]
+
+
+async def written(recorder: Recorder) -> None:
+    while recorder.busy():
+        await asyncio.sleep(0)
+
+
+async def test_shape(registry: Registry) -> None:
+    recorder = Recorder(registry, "tester")
+    recorder.start()
+    recorder.event(about(), "Normal", "Done", "all is well")
+    await written(recorder)
+    (event,) = stored(registry)
+    assert event["involvedObject"] == {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "name": "web",
+        "namespace": "default",
+        "uid": "u1",
+    }
+    assert event["metadata"]["name"].startswith("web.")
+    assert (event["type"], event["reason"], event["message"], event["count"]) == ("Normal", "Done", "all is well", 1)
+    assert event["source"] == {"component": "tester"}
+    await recorder.stop()
+
+
+async def test_equal_ones_are_counted_whether_written_or_waiting(registry: Registry) -> None:
+    recorder = Recorder(registry)
+    recorder.start()
+    for _ in range(3):
+        recorder.event(about(), "Normal", "Done", "same")
+    await written(recorder)
+    recorder.event(about(), "Normal", "Done", "same")
+    recorder.event(about(uid="u2"), "Normal", "Done", "same")
+    await written(recorder)
+    assert sorted(e["count"] for e in stored(registry)) == [1, 4]
+    await recorder.stop()
+
+
+async def test_one_that_expired_is_written_anew(registry: Registry) -> None:
+    recorder = Recorder(registry)
+    recorder.start()
+    recorder.event(about(), "Normal", "Done", "same")
+    await written(recorder)
+    expiry = EventExpiry(registry, ttl=-1.0)
+    expiry.start()
+    while stored(registry):
+        await asyncio.sleep(0)
+    await expiry.stop()
+    recorder.event(about(), "Normal", "Done", "same")
+    await written(recorder)
+    assert [e["count"] for e in stored(registry)] == [1]
+    await recorder.stop()
+
+
+async def test_similar_ones_are_combined(registry: Registry) -> None:
+    recorder = Recorder(registry)
+    recorder.start()
+    for number in range(15):
+        recorder.event(about(), "Warning", "Failed", f"attempt {number}")
+        await written(recorder)
+    found = stored(registry)
+    assert len(found) == 10
+    combined = [e for e in found if e["message"].startswith("(combined from similar events): ")]
+    assert [e["count"] for e in combined] == [6]
+    await recorder.stop()
+
+
+async def test_a_flood_is_dropped_per_object(registry: Registry) -> None:
+    recorder = Recorder(registry)
+    recorder.start()
+    for _ in range(int(BURST) + 20):
+        recorder.event(about(), "Warning", "Failed", "again")
+    recorder.event(about("other", "u2"), "Normal", "Done", "fine")
+    await written(recorder)
+    counts = {e["involvedObject"]["name"]: e["count"] for e in stored(registry)}
+    assert counts == {"web": int(BURST), "other": 1}
+    await recorder.stop()
+
+
+async def test_memory_is_bounded(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "QUEUE_LIMIT", 50)
+    recorder = Recorder(registry)
+    for number in range(REMEMBERED + 100):
+        recorder.event(about(f"o{number}", f"u{number}"), "Normal", "Done", "x")
+    assert len(recorder._pending) == 50
+    assert len(recorder._buckets) == REMEMBERED
+    assert len(recorder._similar) == REMEMBERED
+
+
+@pytest.mark.parametrize(("name", "kept"), [("web", True), ("a.b", True), ("system:node", False), ("x" * 251, False)])
+def test_names(name: str, kept: bool) -> None:
+    assert event_name(name, 255).startswith(f"{name}.") is kept

@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.core.errors import StatusError
+from app.reconcile.queue import Requeue, WorkQueue
+
+
+class Bench:
+    """A reconciler that can be held, and that fails as often as it is told."""
+
+    def __init__(self, concurrency: int = 1, **options: Any) -> None:
+        self.seen: list[str] = []
+        self.running: Counter[str] = Counter()
+        self.failures: dict[str, list[Exception]] = {}
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.queue: WorkQueue[str] = WorkQueue("test", self._work, concurrency, **options)
+
+    async def _work(self, key: str) -> None:
+        self.seen.append(key)
+        self.running[key] += 1
+        assert self.running[key] == 1
+        try:
+            await asyncio.sleep(0)
+            await self.gate.wait()
+            if self.failures.get(key):
+                raise self.failures[key].pop(0)
+        finally:
+            self.running[key] -= 1
+
+    async def turn(self) -> None:
+        for _ in range(10):
+            await asyncio.sleep(0)
+
+
+async def test_a_key_waits_once() -> None:
+    bench = Bench()
+    for key in ("a", "a", "b", "a"):
+        bench.queue.add(key)
+    assert len(bench.queue) == 2
+    bench.queue.start()
+    await bench.queue.idle()
+    assert bench.seen == ["a", "b"]
+
+
+async def test_added_while_worked_on_comes_again_once() -> None:
+    bench = Bench(concurrency=4)
+    bench.queue.start()
+    bench.gate.clear()
+    bench.queue.add("a")
+    await bench.turn()
+    for _ in range(3):
+        bench.queue.add("a")
+    await bench.turn()
+    assert bench.seen == ["a"]
+    bench.gate.set()
+    await bench.queue.idle()
+    assert bench.seen == ["a", "a"]
+
+
+async def test_backlog_goes_last_unless_asked_for() -> None:
+    bench = Bench()
+    for key in ("old1", "old2", "old3"):
+        bench.queue.add(key, background=True)
+    bench.queue.add("new")
+    bench.queue.add("old3")
+    bench.queue.start()
+    await bench.queue.idle()
+    assert bench.seen == ["new", "old3", "old1", "old2"]
+
+
+async def test_failures_come_back_later_each_time_and_then_start_anew() -> None:
+    bench = Bench()
+    bench.failures["a"] = [StatusError(500, "", "no")] * 3
+    delays: list[float] = []
+    original = bench.queue.add_after
+
+    def noted(key: str, seconds: float) -> None:
+        delays.append(seconds)
+        original(key, 0)
+
+    bench.queue.add_after = noted  # type: ignore[method-assign]
+    bench.queue.start()
+    bench.queue.add("a")
+    while len(bench.seen) < 4:
+        await asyncio.sleep(0)
+    assert delays == [0.005, 0.01, 0.02]
+    await bench.queue.idle()
+    bench.failures["a"] = [Requeue(7.0)]
+    bench.queue.add("a")
+    while len(bench.seen) < 6:
+        await asyncio.sleep(0)
+    assert delays == [0.005, 0.01, 0.02, 7.0]
+
+
+async def test_delays_have_a_limit() -> None:
+    bench = Bench(max_delay=0.02)
+    bench.failures["a"] = [OSError("no")] * 5
+    delays: list[float] = []
+    original = bench.queue.add_after
+    bench.queue.add_after = lambda key, s: (delays.append(s), original(key, 0))[1]  # type: ignore[method-assign]
+    bench.queue.start()
+    bench.queue.add("a")
+    while len(bench.seen) < 6:
+        await asyncio.sleep(0)
+    assert delays == [0.005, 0.01, 0.02, 0.02, 0.02]
+
+
+async def test_the_earliest_time_wins() -> None:
+    bench = Bench()
+    bench.queue.start()
+    bench.queue.add_after("a", 3600)
+    bench.queue.add_after("a", 0)
+    bench.queue.add_after("a", 1800)
+    while not bench.seen:
+        await asyncio.sleep(0)
+    await bench.queue.idle()
+    assert bench.seen == ["a"]
+    assert not bench.queue.busy(7200)
+
+
+async def test_one_that_fails_keeps_nobody_waiting() -> None:
+    bench = Bench()
+    bench.failures["bad"] = [OSError("no")] * 100
+    bench.queue.start()
+    for key in ("bad", "good"):
+        bench.queue.add(key)
+    await bench.queue.idle()
+    assert "good" in bench.seen
+    await bench.queue.stop()
+
+
+async def test_stop_cancels_and_forgets_and_can_be_started_again() -> None:
+    bench = Bench()
+    bench.queue.start()
+    bench.gate.clear()
+    for key in ("a", "b", "a"):
+        bench.queue.add(key)
+    bench.queue.add_after("c", 0.5)
+    await bench.turn()
+    bench.queue.add("a")
+    await bench.queue.stop()
+    await bench.queue.idle()
+    assert len(bench.queue) == 0
+    assert not bench.queue.busy(3600)
+    assert bench.running["a"] == 0
+    bench.gate.set()
+    bench.queue.add("d")
+    assert bench.seen == ["a"]
+    bench.queue.start()
+    await bench.queue.idle()
+    assert bench.seen == ["a", "d"]
+
+
+@pytest.mark.parametrize("concurrency", [1, 3])
+@settings(max_examples=60, deadline=None)
+@given(steps=st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from(["add", "background", "after", "yield"]))))
+def test_every_change_is_looked_at_after_it_happened(concurrency: int, steps: list[tuple[str, str]]) -> None:
+    async def run() -> None:
+        changed: Counter[str] = Counter()
+        known: dict[str, int] = {}
+        running: set[str] = set()
+
+        async def look(key: str) -> None:
+            assert key not in running
+            assert len(running) < concurrency
+            running.add(key)
+            known[key] = changed[key]
+            await asyncio.sleep(0)
+            running.discard(key)
+
+        queue: WorkQueue[str] = WorkQueue("test", look, concurrency)
+        queue.start()
+        for key, how in steps:
+            if how == "yield":
+                await asyncio.sleep(0)
+                continue
+            changed[key] += 1
+            if how == "after":
+                queue.add_after(key, 0)
+            else:
+                queue.add(key, background=how == "background")
+        while queue.busy(1):
+            await asyncio.sleep(0)
+        assert known == dict(changed)
+
+    asyncio.run(run())
