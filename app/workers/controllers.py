@@ -7,6 +7,7 @@ from typing import Protocol, final
 from app.reconcile.events import Recorder
 from app.reconcile.karmada.rooms import TransportFor
 from app.reconcile.karmada.wiring import build
+from app.reconcile.kubernetes.eventttl import EventExpiry
 from app.reconcile.kubernetes.garbage import GarbageCollector
 from app.reconcile.kubernetes.namespaces import NamespaceController
 from app.registry import Registry
@@ -26,9 +27,19 @@ class Controllers:
     def __init__(self, registry: Registry, settings: Settings, transport_for: TransportFor) -> None:
         self.recorder = Recorder(registry)
         karmada, self.rooms = build(
-            registry, self.recorder, transport_for, settings.cluster_status_frequency, settings.skipped_namespaces
+            registry,
+            self.recorder,
+            transport_for,
+            settings.cluster_status_frequency,
+            settings.skipped_namespaces,
+            frozenset(gate for gate, on in settings.gates.items() if on),
         )
-        candidates: list[Controller] = [NamespaceController(registry), GarbageCollector(registry), *karmada]
+        candidates: list[Controller] = [
+            NamespaceController(registry),
+            GarbageCollector(registry),
+            EventExpiry(registry),
+            *karmada,
+        ]
         self._controllers = [c for c in candidates if settings.runs(c.name)]
 
     async def start(self) -> None:

@@ -14,6 +14,7 @@ from typing import final
 import structlog
 from prometheus_client import REGISTRY
 
+from app.admission import Admission
 from app.api.app import ObjectsApp
 from app.api.server import Server, make_server
 from app.api.shell import build_shell
@@ -64,7 +65,7 @@ class Process:
     async def _serve(self, store: Store) -> None:
         cache = Cache(store)
         await cache.load()
-        registry = self.registry = Registry(load_catalog(), store, cache)
+        registry = self.registry = Registry(load_catalog(), store, cache, Admission(self.settings.gates))
         keys = await shared_keys(store, cache)
         controllers = Controllers(registry, self.settings, self._transport_for)
         leader = Leader(store, "controllers", controllers.start, controllers.stop)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from app.placement.gates import DEFAULT_GATES, Gates
 from app.registry import Registry
 
 from ..events import Recorder
@@ -24,10 +25,15 @@ class Controller(Protocol):
 
 
 def build(
-    registry: Registry, recorder: Recorder, transport_for: TransportFor, frequency: float, skipped_namespaces: str
+    registry: Registry,
+    recorder: Recorder,
+    transport_for: TransportFor,
+    frequency: float,
+    skipped_namespaces: str,
+    gates: Gates = DEFAULT_GATES,
 ) -> tuple[list[Controller], Rooms]:
-    """All controllers in the order in which they start; they stop in the opposite one."""
-    federation = Federation(registry, recorder)
+    """All controllers in the order in which they start; they stop in the opposite one. ``gates``: those that are on."""
+    federation = Federation(registry, recorder, gates=gates)
     dispatch = Dispatch(federation, frequency)
     rooms = Rooms(registry, dispatch.furnish, dispatch.refused, transport_for)
     controllers: list[Controller] = [
