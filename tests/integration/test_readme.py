@@ -48,7 +48,7 @@ def test_readme_walk(shell: Any) -> None:
     assert len(walk) > 12
     for command, expected in walk:
         if "--kubeconfig member" in command:
-            continue  # simulated members have no address; tests/clusters does this with real ones
+            continue  # simulated members have no address; tests/clusters/test_federation_readme.py does this with real ones
         if LOOKS.match(command):
             shell.eventually(command, lambda shown, expected=expected: is_shown(expected, shown))
         else:
