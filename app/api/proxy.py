@@ -1,13 +1,277 @@
-"""``clusters/NAME/proxy``: a member's API through the control plane, as the caller."""
+"""``clusters/NAME/proxy``: a member's API through the control plane, as the caller.
+
+What is needed to reach a member comes from the cache (its Cluster and Secrets), so a process without controllers serves this as well.
+Bodies stream both ways without a limit of ours; watches and logs last as long as both sides want.
+"""
 
 from __future__ import annotations
 
-from typing import Protocol
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any, NamedTuple, final
+from urllib.parse import unquote
 
-from .bodies import Receive
+import structlog
+
+from app.core import errors
+from app.core.errors import StatusError
+from app.core.resources import Key
+from app.members.credentials import CredentialsError
+from app.members.proxy import (
+    Answer,
+    Connections,
+    Pool,
+    Upstream,
+    impersonation,
+    request_headers,
+    response_headers,
+    target_of,
+    upstream,
+)
+from app.members.transport import ASGITransport, Transport, Unreachable
+from app.registry import Registry
+from app.registry.codec import decode_entry
+from app.watch import Entry, Event
+
+from .bodies import Disconnected, Receive
 from .request import Request
-from .responses import Send
+from .responses import Response, Send, send_response
+
+log = structlog.get_logger(__name__)
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
+WHOLE = 1 << 20  # bytes; longer bodies are passed on while they come
+Object = dict[str, Any]
 
 
-class MemberProxy(Protocol):
-    async def serve(self, request: Request, receive: Receive, send: Send) -> None: ...
+class _Known(NamedTuple):
+    """An upstream, and the entries it was read from: as long as these are current there is nothing to decode."""
+
+    entries: tuple[Entry | None, ...]
+    upstream: Upstream
+
+
+@final
+class MemberProxy:
+    """``transport_for``: a Cluster's own transport (simulation), None for the network."""
+
+    def __init__(
+        self, registry: Registry, transport_for: Callable[[Object], Transport | None] = lambda cluster: None
+    ) -> None:
+        self._registry = registry
+        self._transport_for = transport_for
+        self._kind = registry.kind("cluster.karmada.io", "v1alpha1", "clusters")
+        self._pool = Pool()
+        self._known: dict[str, _Known] = {}
+        self._exchanges: set[asyncio.Future[None]] = set()
+        self._forgetting: set[asyncio.Task[None]] = set()
+        registry.cache.listen(self._kind.resource, self._observe)
+
+    async def serve(self, request: Request, receive: Receive, send: Send) -> None:
+        """Raises StatusError as long as nothing was sent."""
+        target = request.target
+        assert target is not None
+        if request.method not in METHODS:
+            raise errors.method_not_supported(self._kind.group, self._kind.plural, request.method.lower())
+        entry = self._registry.cache.get(self._kind.resource, "", target.name)
+        if entry is None:
+            raise errors.not_found(self._kind.group, self._kind.plural, target.name)
+        if b"upgrade" in request.headers:
+            protocol = request.header(b"upgrade")
+            why = f"connections cannot be upgraded to {protocol}: exec, attach and port-forward are not served yet"
+            raise StatusError(501, "NotImplemented", why)
+        if not target.rest and not request.path.endswith("/") and request.method in ("GET", "HEAD"):
+            await _redirect_to_root(request, send)
+            return
+        cluster = decode_entry(self._kind, entry)
+        transport = self._transport_for(cluster)
+        if isinstance(transport, ASGITransport):
+            await self._serve_here(transport.app, request, receive, send)
+            return
+        connections = await self._pool.connections(target.name, self._upstream(cluster, entry))
+        await self._serve_there(connections, request, receive, send)
+
+    async def close(self) -> None:
+        """Breaks off everything that is under way."""
+        exchanges = list(self._exchanges)
+        for exchange in exchanges:
+            exchange.cancel()
+        await asyncio.gather(*exchanges, return_exceptions=True)
+        await self._pool.close()
+
+    # -- what a cluster needs --------------------------------------------------------------------------------------
+
+    def _upstream(self, cluster: Object, entry: Entry) -> Upstream:
+        """Raises StatusError."""
+        name, spec = cluster["metadata"]["name"], cluster["spec"]
+        reference = spec.get("impersonatorSecretRef")
+        if not reference:
+            raise StatusError(500, "", f"the impersonatorSecretRef of cluster {name} is nil")
+        secret = self._secret(spec["secretRef"]) if spec.get("secretRef") else None
+        impersonator = self._secret(reference)
+        entries = (entry, secret, impersonator)
+        known = self._known.get(name)
+        if known is not None and all(a is b for a, b in zip(known.entries, entries, strict=True)):
+            return known.upstream
+        try:
+            found = upstream(cluster, secret.decode() if secret is not None else None, impersonator.decode())
+        except CredentialsError as error:
+            raise StatusError(500, "", str(error)) from None
+        self._known[name] = _Known(entries, found)
+        return found
+
+    def _secret(self, reference: Object) -> Entry:
+        key = Key("secrets", reference.get("namespace", ""), reference.get("name", ""))
+        found = self._registry.cache.get(*key)
+        if found is None:
+            raise errors.not_found("", "secrets", key.name)
+        return found
+
+    def _observe(self, event: Event) -> None:
+        name = event.key.name
+        if event.new is None and self._known.pop(name, None) is not None:
+            task = asyncio.get_running_loop().create_task(self._pool.forget(name))
+            self._forgetting.add(task)
+            task.add_done_callback(self._forgetting.discard)
+
+    # -- the two ways ----------------------------------------------------------------------------------------------
+
+    async def _serve_here(self, app: Any, request: Request, receive: Receive, send: Send) -> None:
+        """A simulated member: its application answers the caller itself."""
+        assert request.target is not None
+        path, _, query = target_of(request.target.rest, request.raw_query).partition("?")
+        headers = request_headers(list(request.headers.items()))
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.4"},
+            "http_version": "1.1",
+            "method": request.method,
+            "scheme": "https",
+            "path": unquote(path),
+            "raw_path": path.encode(),
+            "query_string": query.encode("latin-1"),
+            "root_path": "",
+            "headers": headers,
+            "client": ("127.0.0.1", 0),
+            "server": ("127.0.0.1", 443),
+            "state": {"user": request.user},
+        }
+
+        async def returned(message: dict[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": response_headers(message["headers"])}
+            await send(message)
+
+        await app(scope, receive, returned)
+
+    async def _serve_there(self, connections: Connections, request: Request, receive: Receive, send: Send) -> None:
+        assert request.target is not None
+        headers = request_headers(list(request.headers.items()))
+        headers += impersonation(request.user.name, request.user.groups, connections.upstream.token)
+        incoming = _Incoming(receive)
+        body = await incoming.open(_announces_body(request))
+        target = target_of(request.target.rest, request.raw_query)
+        # A caller who leaves is noticed by whoever asks for his next message: the body first, then the watchman.
+        exchange = asyncio.ensure_future(self._exchange(connections, request, target, headers, body, send))
+        self._exchanges.add(exchange)
+        watchman = asyncio.ensure_future(incoming.gone())
+        try:
+            await asyncio.wait((exchange, watchman), return_when=asyncio.FIRST_COMPLETED)
+            if not exchange.done():
+                raise Disconnected
+            if exchange.cancelled():  # without Retry-After: the member may have done what was asked
+                raise errors.service_unavailable("the server is shutting down", None)
+            exchange.result()
+        finally:
+            self._exchanges.discard(exchange)
+            for task in (exchange, watchman):
+                task.cancel()
+            await asyncio.gather(exchange, watchman, return_exceptions=True)
+
+    async def _exchange(
+        self,
+        connections: Connections,
+        request: Request,
+        target: str,
+        headers: list[tuple[bytes, bytes]],
+        body: bytes | AsyncIterator[bytes] | None,
+        send: Send,
+    ) -> None:
+        try:
+            answer = await connections.send(request.method, target, headers, body)
+        except Unreachable as error:
+            # without Retry-After: the member may have done what was asked
+            raise errors.service_unavailable(f"error trying to reach service: {error}", None) from None
+        try:
+            await _relay(answer, request, send)
+        except Unreachable as error:
+            # The answer has begun. It must not look complete: the server closes the connection of what did not end.
+            name = request.target.name if request.target else ""
+            log.warning("a member broke off its answer", cluster=name, path=target.partition("?")[0], error=str(error))
+        finally:
+            await answer.close()
+
+
+async def _relay(answer: Answer, request: Request, send: Send) -> None:
+    """An answer that cannot be told complete (the member broke off) is left unfinished. Raises Unreachable."""
+    await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
+    if request.method != "HEAD":
+        async for chunk in answer.chunks():
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _redirect_to_root(request: Request, send: Send) -> None:
+    """The root has a slash, without which relative links in its answers would lead elsewhere."""
+    location = request.path + "/" + (f"?{request.raw_query}" if request.raw_query else "")
+    await send_response(send, request, Response(301, b"", headers=((b"location", location.encode("latin-1")),)))
+
+
+def _announces_body(request: Request) -> bool:
+    return b"transfer-encoding" in request.headers or request.headers.get(b"content-length", b"0") != b"0"
+
+
+@final
+class _Incoming:
+    """A caller's messages, which only one reader at a time may ask for."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._ended = asyncio.Event()
+
+    async def open(self, expected: bool) -> bytes | AsyncIterator[bytes] | None:
+        """The body: whole when it is short, else as it comes; None when none is announced. Raises Disconnected."""
+        if not expected:
+            self._ended.set()
+            return None
+        parts: list[bytes] = []
+        size = 0
+        while True:
+            part, more = await self._next()
+            parts.append(part)
+            size += len(part)
+            if not more:
+                self._ended.set()
+                return b"".join(parts)
+            if size > WHOLE:
+                return self._rest(b"".join(parts))
+
+    async def _rest(self, beginning: bytes) -> AsyncIterator[bytes]:
+        yield beginning
+        more = True
+        while more:
+            part, more = await self._next()
+            if part:
+                yield part
+        self._ended.set()
+
+    async def _next(self) -> tuple[bytes, bool]:
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            raise Disconnected
+        return message.get("body", b""), bool(message.get("more_body"))
+
+    async def gone(self) -> None:
+        """Returns when the caller has left after his request was complete."""
+        await self._ended.wait()
+        while (await self._receive())["type"] != "http.disconnect":
+            pass

@@ -73,7 +73,7 @@ def connection(cluster: Object, secret: Object | None) -> Connection:
 
 def token_of(cluster: str, secret: Object) -> str:
     """Also for the impersonator's Secret. Raises CredentialsError."""
-    token = _value(cluster, secret, TOKEN)
+    token = secret_value(cluster, secret, TOKEN)
     if not token:
         raise CredentialsError(f'the secret for cluster {cluster} is missing a non-empty value for "{TOKEN}"')
     return token.decode(errors="replace").strip()
@@ -82,10 +82,10 @@ def token_of(cluster: str, secret: Object) -> str:
 def _authority(cluster: str, secret: Object) -> bytes:
     if AUTHORITY not in (secret.get("data") or {}):
         raise CredentialsError(f'the secret for cluster {cluster} is missing the CA data key "{AUTHORITY}"')
-    return _value(cluster, secret, AUTHORITY)
+    return secret_value(cluster, secret, AUTHORITY)
 
 
-def _value(cluster: str, secret: Object, key: str) -> bytes:
+def secret_value(cluster: str, secret: Object, key: str) -> bytes:
     data: Mapping[str, str] = secret.get("data") or {}
     try:
         return base64.b64decode(data.get(key) or "", validate=True)

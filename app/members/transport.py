@@ -120,13 +120,9 @@ class NetworkTransport:
             raise ValueError(f"proxy {proxy_url!r} is not supported: only http and https proxies are")
 
     def _open_session(self) -> aiohttp.ClientSession:
-        context: ssl.SSLContext | bool = ssl_context(self._tls) if self._endpoint.startswith("https") else True
-        connector = aiohttp.TCPConnector(
-            ssl=context, limit=0, ttl_dns_cache=30, keepalive_timeout=KEEP_ALIVE, socket_factory=_watched_socket
-        )
         # No timeout here: every request brings its own. No cookies: members are not web sites.
         return aiohttp.ClientSession(
-            connector=connector,
+            connector=open_connector(self._endpoint, self._tls),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None),
             auto_decompress=True,
@@ -156,9 +152,9 @@ class NetworkTransport:
                 proxy_headers=self._proxy_headers,
             )
         except aiohttp.ClientConnectorError as error:
-            raise Unreachable(_reason(error), sent=False) from None
+            raise Unreachable(reason(error), sent=False) from None
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise Unreachable(_reason(error), sent=not isinstance(error, aiohttp.ConnectionTimeoutError)) from None
+            raise Unreachable(reason(error), sent=not isinstance(error, aiohttp.ConnectionTimeoutError)) from None
         return _NetworkResponse(answer)
 
     async def close(self) -> None:
@@ -167,7 +163,15 @@ class NetworkTransport:
             self._session = None
 
 
-def _reason(error: BaseException) -> str:
+def open_connector(endpoint: str, tls: TLS) -> aiohttp.TCPConnector:
+    """Raises ssl.SSLError or UnicodeDecodeError when the PEM data is not usable."""
+    context: ssl.SSLContext | bool = ssl_context(tls) if endpoint.startswith("https") else True
+    return aiohttp.TCPConnector(
+        ssl=context, limit=0, ttl_dns_cache=30, keepalive_timeout=KEEP_ALIVE, socket_factory=_watched_socket
+    )
+
+
+def reason(error: BaseException) -> str:
     return str(error) or ("timed out" if isinstance(error, TimeoutError) else type(error).__name__)
 
 
@@ -201,14 +205,14 @@ class _NetworkResponse:
         try:
             return await self._answer.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise Unreachable(_reason(error), sent=True) from None
+            raise Unreachable(reason(error), sent=True) from None
 
     async def chunks(self) -> AsyncIterator[bytes]:
         try:
             async for chunk in self._answer.content.iter_any():
                 yield chunk
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise Unreachable(_reason(error), sent=True) from None
+            raise Unreachable(reason(error), sent=True) from None
 
     async def close(self) -> None:
         # A response that was read to its end has given its connection back already; any other must not be reused.
@@ -220,7 +224,7 @@ class ASGITransport:
     """Hands requests to an application in this process. Answers stream, with one chunk in flight at a time."""
 
     def __init__(self, app: Any, state: Mapping[str, Any] | None = None) -> None:
-        self._app = app
+        self.app = app
         self._state = dict(state or {})
         self._running: set[asyncio.Task[None]] = set()
 
@@ -244,12 +248,14 @@ class ASGITransport:
             "state": dict(self._state),
         }
         response = _ASGIResponse(body or b"")
-        task = asyncio.create_task(response.run(self._app, scope))
+        task = asyncio.create_task(response.run(self.app, scope))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         response.task = task
         try:
-            await asyncio.wait_for(response.started.wait(), timeouts.total or None)
+            # not wait_for: in Python 3.11 it swallows a cancellation that comes together with the answer
+            async with asyncio.timeout(timeouts.total or None):
+                await response.started.wait()
         except (TimeoutError, asyncio.CancelledError) as error:
             await response.close()
             if isinstance(error, TimeoutError):

@@ -272,6 +272,11 @@ def namespace_work(
     return work, overridden.events
 
 
+def cluster_work(manifest: Object, cluster: Object, existing: Object | None = None) -> Object:
+    """The Work for something that a controller wants in a member. It goes away with the Cluster, by garbage collection."""
+    return _assemble(clone(manifest), name(cluster), {}, {}, {}, existing, cluster)
+
+
 def namespace_should_be_synced(template: Object) -> bool:
     """Not reserved, not ``default``, not opted out, not terminating. Skipped patterns are the caller's (match.py)."""
     where = name(template)

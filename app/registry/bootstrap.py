@@ -14,6 +14,28 @@ OPTIONS = Options(manager="kafila")
 NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease", "karmada-system", "karmada-cluster")
 Object = dict[str, Any]
 
+# Name, rules and subject of what Kubernetes and Karmada bind from the beginning. Both matter to members too: who is bound here to
+# a role that covers clusters/proxy may be impersonated there, and administrators come with their group.
+_RBAC_DEFAULTS: dict[str, Any] = {
+    "labels": {"kubernetes.io/bootstrapping": "rbac-defaults"},
+    "annotations": {"rbac.authorization.kubernetes.io/autoupdate": "true"},
+}
+CLUSTER_ROLES: tuple[tuple[Object, list[Object], Object], ...] = (
+    (
+        {"name": "cluster-admin", **_RBAC_DEFAULTS},
+        [
+            {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]},
+            {"nonResourceURLs": ["*"], "verbs": ["*"]},
+        ],
+        {"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "system:masters"},
+    ),
+    (
+        {"name": "cluster-proxy-admin"},
+        [{"apiGroups": ["cluster.karmada.io"], "resources": ["clusters/proxy"], "verbs": ["*"]}],
+        {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "system:admin"},
+    ),
+)
+
 
 async def ensure(registry: Registry, obj: Object) -> None:
     """Creates ``obj`` when it does not exist; somebody else doing it at the same time is fine."""
@@ -47,3 +69,10 @@ async def bootstrap(registry: Registry, host: str, port: int, first_service_addr
         },
     }
     await ensure(registry, service)
+    for metadata, rules, subject in CLUSTER_ROLES:
+        api_version = "rbac.authorization.k8s.io/v1"
+        role = {"apiVersion": api_version, "kind": "ClusterRole", "metadata": metadata, "rules": rules}
+        await ensure(registry, role)
+        reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": metadata["name"]}
+        binding = {"apiVersion": api_version, "kind": "ClusterRoleBinding", "metadata": metadata}
+        await ensure(registry, {**binding, "roleRef": reference, "subjects": [subject]})

@@ -16,6 +16,7 @@ from prometheus_client import REGISTRY
 
 from app.admission import Admission
 from app.api.app import ObjectsApp
+from app.api.proxy import MemberProxy
 from app.api.server import Server, make_server
 from app.api.shell import build_shell
 from app.catalog.catalog import load_catalog
@@ -71,10 +72,12 @@ class Process:
         leader = Leader(store, "controllers", controllers.start, controllers.stop)
         server: Server | None = None
         app: ObjectsApp | None = None
+        proxy: MemberProxy | None = None
         async with asyncio.TaskGroup() as tasks:
             if self.settings.role != "workers":
                 tokens = Tokens(keys.service_accounts)
-                app = ObjectsApp(registry, build_shell({"storage": self._storage_check(store)}), tokens=tokens)
+                proxy = MemberProxy(registry, self._transport_for)
+                app = ObjectsApp(registry, build_shell({"storage": self._storage_check(store)}), proxy, tokens)
                 server = self._server(app, keys)
                 tasks.create_task(server.serve(sockets=None))
                 await _started(server)
@@ -95,8 +98,9 @@ class Process:
             REGISTRY.unregister(kept)
             for task in (compaction, reload, lag):
                 task.cancel()
-            if app is not None and server is not None:
+            if app is not None and proxy is not None and server is not None:
                 app.draining.set()
+                await proxy.close()
                 server.should_exit = True
             await leader.stop()
 

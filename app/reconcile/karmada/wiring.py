@@ -14,6 +14,7 @@ from .federation import Federation
 from .namespaces import NamespaceSync
 from .propagation import Propagation
 from .rooms import Rooms, TransportFor
+from .unifiedauth import UnifiedAuth
 
 
 class Controller(Protocol):
@@ -39,6 +40,7 @@ def build(
     controllers: list[Controller] = [
         ClusterController(registry, recorder),
         NamespaceSync(federation, skipped_namespaces),
+        UnifiedAuth(federation),
         Propagation(federation, skipped_namespaces),
         dispatch,
         rooms,

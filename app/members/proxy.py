@@ -1,0 +1,237 @@
+"""A member's API passed on to callers of the control plane: what a cluster's upstream is, and requests to it that stream both ways.
+
+The member sees the token of our impersonator and the caller's name in Impersonate headers, so its own RBAC decides. Nothing here
+decodes bodies: they go through as they are, compressed or not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import posixpath
+import ssl
+from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import Any, Final, NamedTuple, final
+from urllib.parse import quote, urlsplit
+
+import aiohttp
+import structlog
+from yarl import URL
+
+from .credentials import AUTHORITY, TOKEN, CredentialsError, Object, secret_value
+from .transport import CONNECT_TIMEOUT, TLS, Unreachable, open_connector, reason
+
+log = structlog.get_logger(__name__)
+RawHeaders = Sequence[tuple[bytes, bytes]]  # as ASGI has them: lower-case names
+
+# Between two neighbours only (RFC 9110 7.6.1)
+HOP_BY_HOP: Final = frozenset(
+    (b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade")
+)
+# Who the caller is must be what we say. A member's idea of Host is its own name.
+NOT_FORWARDED: Final = HOP_BY_HOP | {b"host", b"authorization", b"proxy-authorization", b"expect", b"cookie"}
+IDENTITY_PREFIXES: Final = (b"impersonate-", b"x-remote-", b"x-forwarded-")
+# Our server says its own; a page's script has no business with a member
+NOT_RETURNED: Final = HOP_BY_HOP | {b"date", b"server", b"audit-id", b"proxy-authenticate"}
+CORS_PREFIX: Final = b"access-control-"
+OMITTED_GROUPS: Final = ("system:authenticated", "system:unauthenticated")  # the member adds its own
+
+
+class Upstream(NamedTuple):
+    """Equal upstreams may share connections. ``endpoint`` may have a path, which goes before every target."""
+
+    endpoint: str
+    tls: TLS
+    token: str
+    proxy_url: str = ""
+    proxy_headers: tuple[tuple[str, str], ...] = ()
+
+
+def upstream(cluster: Object, secret: Object | None, impersonator: Object) -> Upstream:
+    """``secret``: what spec.secretRef names, None when it names nothing (Pull mode). Raises CredentialsError in Karmada's words."""
+    name, spec = cluster["metadata"]["name"], cluster["spec"]
+    endpoint = spec.get("apiEndpoint") or ""
+    if not endpoint:
+        raise CredentialsError(f"API endpoint of cluster {name} should not be empty")
+    if urlsplit(endpoint).scheme not in ("http", "https"):
+        raise CredentialsError(f"failed to parse api endpoint {endpoint}: must be an http or https URL")
+    proxy_url = spec.get("proxyURL") or ""
+    if proxy_url and urlsplit(proxy_url).scheme not in ("http", "https"):
+        raise CredentialsError(f"proxy {proxy_url} is not supported: only http and https proxies are")
+    token = secret_value(name, impersonator, TOKEN).decode(errors="replace").strip()
+    if not token:
+        # "impresonate" is Karmada's spelling
+        why = f"the impresonate token of cluster {name} is empty"
+        raise CredentialsError(f"failed to get impresonateToken for cluster {name}: {why}")
+    if spec.get("insecureSkipTLSVerification"):
+        tls = TLS(insecure=True)
+    else:
+        tls = TLS(authority=secret_value(name, secret, AUTHORITY) if secret is not None else b"")
+    headers = tuple(sorted((spec.get("proxyHeader") or {}).items())) if proxy_url else ()
+    return Upstream(endpoint.rstrip("/"), tls, token, proxy_url, headers)
+
+
+def target_of(rest: str, query: str) -> str:
+    """Path and query for the member. ``rest`` is the decoded path behind ``proxy``; it cannot climb above the endpoint."""
+    path = posixpath.normpath("/" + rest.lstrip("/"))
+    if rest.endswith("/") and path != "/":
+        path += "/"
+    path = quote(path, safe="/:@!$&'()*+,;=~")
+    return f"{path}?{query}" if query else path
+
+
+def request_headers(given: RawHeaders) -> list[tuple[bytes, bytes]]:
+    """What of a caller's headers the member gets; without anything that says who the caller is."""
+    dropped = NOT_FORWARDED | _named_by_connection(given)
+    return [(name, value) for name, value in given if name not in dropped and not name.startswith(IDENTITY_PREFIXES)]
+
+
+def impersonation(user: str, groups: Iterable[str], token: str) -> list[tuple[bytes, bytes]]:
+    headers = [(b"authorization", b"bearer " + token.encode()), (b"impersonate-user", user.encode())]
+    headers += [(b"impersonate-group", group.encode()) for group in groups if group not in OMITTED_GROUPS]
+    return headers
+
+
+def response_headers(given: RawHeaders) -> list[tuple[bytes, bytes]]:
+    dropped = NOT_RETURNED | _named_by_connection(given)
+    return [(name, value) for name, value in given if name not in dropped and not name.startswith(CORS_PREFIX)]
+
+
+def _named_by_connection(headers: RawHeaders) -> set[bytes]:
+    named = (value for name, value in headers if name == b"connection")
+    return {token.strip().lower() for value in named for token in value.split(b",")}
+
+
+@final
+class OnceBody:
+    """A body as it comes. A lost connection must not make it be sent again: its beginning is gone."""
+
+    def __init__(self, chunks: AsyncIterator[bytes]) -> None:
+        self._chunks = chunks
+        self._taken = False
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        if self._taken:
+            raise ConnectionError("the connection was lost while the request was sent")
+        self._taken = True
+        return self._chunks
+
+
+@final
+class Answer:
+    """Head of an answer; the body comes by :meth:`chunks`. Must be closed."""
+
+    def __init__(self, answer: aiohttp.ClientResponse, connections: Connections) -> None:
+        self._answer = answer
+        self._connections = connections
+        self.status = answer.status
+        self.headers = response_headers([(name.lower(), value) for name, value in answer.raw_headers])
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Raises Unreachable when the member breaks off."""
+        try:
+            async for chunk in self._answer.content.iter_any():
+                yield chunk
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise Unreachable(reason(error), sent=True) from None
+
+    async def close(self) -> None:
+        self._answer.close()
+        await self._connections.release()
+
+
+@final
+class Connections:
+    """Connections to one upstream. Retired ones serve out what they have begun."""
+
+    def __init__(self, upstream: Upstream) -> None:
+        self.upstream = upstream
+        self._session: aiohttp.ClientSession | None = None
+        self._users = 0
+        self._retired = False
+
+    async def send(
+        self, method: str, target: str, headers: RawHeaders, body: bytes | AsyncIterator[bytes] | None
+    ) -> Answer:
+        """Raises Unreachable."""
+        to = self.upstream
+        data: Any = OnceBody(body) if isinstance(body, AsyncIterator) else body
+        try:
+            session = self._open()
+        except (ssl.SSLError, UnicodeDecodeError) as error:
+            raise Unreachable(f"the credentials are not usable: {error}", sent=False) from None
+        self._users += 1
+        try:
+            answer = await session.request(
+                method,
+                URL(to.endpoint + target, encoded=True),
+                headers=[(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers],
+                data=data,
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT),  # watches and logs stay open
+                allow_redirects=False,  # credentials must not follow a redirect to somewhere else
+                skip_auto_headers=("accept", "accept-encoding", "content-type", "user-agent"),
+                server_hostname=to.tls.server_name or None,
+                proxy=to.proxy_url or None,
+                proxy_headers=dict(to.proxy_headers) or None,
+            )
+        except (aiohttp.ClientError, ValueError, TimeoutError, OSError) as error:
+            await self.release()
+            raise Unreachable(reason(error), sent=True) from None
+        except BaseException:
+            await self.release()
+            raise
+        return Answer(answer, self)
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=open_connector(self.upstream.endpoint, self.upstream.tls),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,  # bytes go through as they are
+                read_bufsize=1 << 16,
+            )
+        return self._session
+
+    async def release(self) -> None:
+        self._users -= 1
+        if self._retired and not self._users:
+            await self.close()
+
+    async def retire(self) -> None:
+        self._retired = True
+        if not self._users:
+            await self.close()
+
+    async def close(self) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            with contextlib.suppress(asyncio.CancelledError):
+                await session.close()
+
+
+@final
+class Pool:
+    """Connections by cluster: one set each, replaced when the upstream changes."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Connections] = {}
+
+    async def connections(self, cluster: str, upstream: Upstream) -> Connections:
+        found = self._known.get(cluster)
+        if found is not None and found.upstream == upstream:
+            return found
+        made = self._known[cluster] = Connections(upstream)
+        if found is not None:
+            log.info("a member's address or credentials have changed", cluster=cluster)
+            await found.retire()
+        return made
+
+    async def forget(self, cluster: str) -> None:
+        found = self._known.pop(cluster, None)
+        if found is not None:
+            await found.retire()
+
+    async def close(self) -> None:
+        """Breaks off everything that is under way."""
+        for cluster in list(self._known):
+            await self._known.pop(cluster).close()

@@ -1,0 +1,407 @@
+"""``clusters/NAME/proxy``: over the network to an HTTP server that tells what it was asked, and to a simulated member."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import gzip
+from collections.abc import AsyncIterator
+from typing import Any, final
+
+import pytest
+from aiohttp import web
+
+from app.api.app import ObjectsApp
+from app.api.proxy import MemberProxy
+from app.api.shell import build_shell
+from app.catalog.catalog import load_catalog
+from app.members.transport import ASGITransport
+from app.registry import SYSTEM_ADMIN, User
+from app.simulation import SimulatedCluster
+
+Object = dict[str, Any]
+CLUSTERS = "/apis/cluster.karmada.io/v1alpha1/clusters"
+PROXY = f"{CLUSTERS}/m1/proxy"
+SECRETS = "/api/v1/namespaces/karmada-cluster/secrets"
+IMPERSONATOR = {"namespace": "karmada-cluster", "name": "m1-impersonator"}
+
+
+@final
+class Member:
+    """Answers with what it was asked; ``/slow`` streams what the test puts in, ``/torn`` breaks off."""
+
+    def __init__(self) -> None:
+        self.requests: list[web.BaseRequest] = []
+        self.bodies: list[bytes] = []
+        self.lines: asyncio.Queue[bytes] = asyncio.Queue()
+        self.left = asyncio.Event()
+        self.arrived = asyncio.Event()
+        self.runner = web.ServerRunner(web.Server(self._answer), shutdown_timeout=0.1)
+        self.endpoint = ""
+
+    async def start(self) -> Member:
+        await self.runner.setup()
+        site = web.TCPSite(self.runner, "127.0.0.1", 0)
+        await site.start()
+        host, port = self.runner.addresses[0][:2]
+        self.endpoint = f"http://{host}:{port}"
+        return self
+
+    async def stop(self) -> None:
+        await self.runner.cleanup()
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        self.requests.append(request)
+        self.arrived.set()
+        if request.path == "/big":
+            size = 0
+            async for chunk in request.content.iter_any():
+                size += len(chunk)
+            return web.json_response({"size": size})
+        self.bodies.append(await request.read())
+        if request.path == "/slow":
+            return await self._stream(request)
+        if request.path == "/torn":
+            response = web.StreamResponse(headers={"content-length": "100"})
+            await response.prepare(request)
+            await response.write(b"half")
+            assert request.transport is not None
+            request.transport.close()
+            return response
+        if request.path == "/zipped":
+            headers = {"content-encoding": "gzip", "content-type": "application/json"}
+            return web.Response(body=gzip.compress(b'{"kind":"Pod"}'), headers=headers)
+        if request.path == "/refused":
+            headers = {"Warning": '299 - "one"', "Audit-Id": "theirs", "Access-Control-Allow-Origin": "*"}
+            return web.json_response({"kind": "Status", "code": 403}, status=403, headers=headers)
+        if request.path == "/moved":
+            return web.Response(status=302, headers={"location": "https://elsewhere/x"})
+        return web.json_response({"path": request.path_qs})
+
+    async def _stream(self, request: web.BaseRequest) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"content-type": "application/json"})
+        await response.prepare(request)
+        try:
+            while line := await self.lines.get():
+                await response.write(line)
+        except (asyncio.CancelledError, ConnectionError):
+            self.left.set()
+            raise
+        return response
+
+    def headers(self, name: str) -> list[str]:
+        return self.requests[-1].headers.getall(name, [])
+
+
+def secret(name: str, **data: str) -> Object:
+    encoded = {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": encoded}
+
+
+def cluster(endpoint: str, name: str = "m1", **spec: Any) -> Object:
+    given = {"syncMode": "Push", "apiEndpoint": endpoint, "impersonatorSecretRef": IMPERSONATOR, **spec}
+    return {
+        "apiVersion": "cluster.karmada.io/v1alpha1",
+        "kind": "Cluster",
+        "metadata": {"name": name},
+        "spec": {key: value for key, value in given.items() if value is not None},
+    }
+
+
+@pytest.fixture
+async def proxied(api: Any) -> AsyncIterator[Any]:
+    """The API with a proxy that knows no simulated members."""
+    proxy = MemberProxy(api.registry)
+    api.app = ObjectsApp(api.registry, build_shell({}), proxy)
+    await api.made(SECRETS, secret("m1-impersonator", token="first"))
+    yield api
+    await proxy.close()
+
+
+@pytest.fixture
+async def member() -> AsyncIterator[Member]:
+    found = await Member().start()
+    yield found
+    await found.stop()
+
+
+@pytest.fixture
+async def joined(proxied: Any, member: Member) -> Any:
+    await proxied.made(CLUSTERS, cluster(member.endpoint))
+    return proxied
+
+
+# -- requests ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("asked", "seen"),
+    [
+        ("/", "/"),
+        ("/api/v1/nodes", "/api/v1/nodes"),
+        ("/api/v1/pods?labelSelector=a%3Db%2Cc&limit=5&x=", "/api/v1/pods?labelSelector=a%3Db%2Cc&limit=5&x="),
+        ("/api//v1/pods/", "/api/v1/pods/"),
+        ("/api/v1/%2e%2e/%2e%2e/%2e%2e/version", "/version"),
+        ("/apis/rbac.authorization.k8s.io/v1/clusterroles/system:a%20b", None),
+        ("/openapi/v3?a=%2F", "/openapi/v3?a=%2F"),
+    ],
+)
+async def test_path_and_query_arrive_as_they_were(joined: Any, member: Member, asked: str, seen: str | None) -> None:
+    answer = await joined.get(PROXY + asked)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["path"] == (seen or asked)
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "GET"])
+async def test_methods_and_bodies_pass(joined: Any, member: Member, method: str) -> None:
+    answer = await joined.ask(method, f"{PROXY}/api/v1/pods", b"{}", type="application/apply-patch+yaml")
+    assert answer.status_code == 200, answer.text
+    assert (member.requests[-1].method, member.bodies[-1]) == (method, b"{}")
+    assert member.headers("content-type") == ["application/apply-patch+yaml"]
+    assert member.headers("content-length") == ["2"]
+
+
+async def test_other_methods_are_refused(joined: Any) -> None:
+    assert (await joined.ask("TRACE", f"{PROXY}/x")).status_code == 405
+
+
+async def test_head_has_the_headers_only(joined: Any) -> None:
+    answer = await joined.ask("HEAD", f"{PROXY}/api")
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert int(answer.headers["content-length"]) > 0
+
+
+async def test_a_body_may_be_longer_than_an_object(joined: Any) -> None:
+    answer = await joined.ask("POST", f"{PROXY}/big", b"x" * (5 << 20))
+    assert answer.json() == {"size": 5 << 20}
+
+
+async def test_a_body_of_unknown_length_streams(joined: Any) -> None:
+    async def parts() -> AsyncIterator[bytes]:
+        for _ in range(40):
+            yield b"y" * 100_000
+
+    answer = await joined.client.request("PUT", f"{PROXY}/big", content=parts())
+    assert answer.json() == {"size": 4_000_000}
+
+
+async def test_the_member_sees_the_caller_and_nothing_the_caller_says_of_himself(joined: Any, member: Member) -> None:
+    joined.user = User("ann", ("system:masters", "team a", "system:authenticated"), "uid-1")
+    forged = {
+        "authorization": "Bearer mine",
+        "impersonate-user": "root",
+        "impersonate-group": "root",
+        "impersonate-uid": "0",
+        "impersonate-extra-scopes": "all",
+        "x-remote-user": "root",
+        "connection": "keep-alive, x-private",
+        "x-private": "1",
+        "te": "trailers",
+        "proxy-authorization": "Basic x",
+        "accept": "application/json;as=Table;v=v1;g=meta.k8s.io,application/json",
+        "kubectl-command": "kubectl get",
+    }
+    answer = await joined.get(f"{PROXY}/api", headers=forged)
+    assert answer.status_code == 200
+    assert member.headers("authorization") == ["bearer first"]
+    assert member.headers("impersonate-user") == ["ann"]
+    assert member.headers("impersonate-group") == ["system:masters", "team a"]
+    for name in ("impersonate-uid", "impersonate-extra-scopes", "x-remote-user", "x-private", "te"):
+        assert member.headers(name) == []
+    assert member.headers("proxy-authorization") == []
+    assert member.headers("accept") == [forged["accept"]]
+    assert member.headers("kubectl-command") == ["kubectl get"]
+    assert member.headers("user-agent") == ["tester/1.0"]
+    assert member.endpoint.endswith(member.headers("host")[0])
+
+
+async def test_the_root_has_a_slash(joined: Any) -> None:
+    answer = await joined.get(f"{PROXY}?a=1")
+    assert (answer.status_code, answer.headers["location"]) == (301, f"{PROXY}/?a=1")
+
+
+# -- answers -----------------------------------------------------------------------------------------------------------
+
+
+async def test_answers_pass_as_they_are(joined: Any, member: Member) -> None:
+    zipped = await joined.get(f"{PROXY}/zipped")
+    assert (zipped.headers["content-encoding"], zipped.json()) == ("gzip", {"kind": "Pod"})
+    await joined.client.request("GET", f"{PROXY}/api", headers={"accept-encoding": "identity"})
+    assert member.headers("accept-encoding") == ["identity"]
+    refused = await joined.get(f"{PROXY}/refused")
+    assert refused.status_code == 403
+    assert refused.headers["warning"] == '299 - "one"'
+    assert refused.headers.get_list("audit-id") != ["theirs"]
+    assert len(refused.headers.get_list("audit-id")) == 1
+    assert "access-control-allow-origin" not in refused.headers
+    moved = await joined.get(f"{PROXY}/moved")  # we do not follow with the impersonator's token
+    assert (moved.status_code, moved.headers["location"]) == (302, "https://elsewhere/x")
+
+
+async def test_streams_come_line_by_line_and_end_with_the_member(joined: Any, member: Member) -> None:
+    stream = await joined.watch(f"{PROXY}/slow").start()
+    for number in (1, 2):
+        await member.lines.put(b'{"n":%d}\n' % number)
+        assert await stream.event() == {"n": number}
+    await member.lines.put(b"")
+    assert await stream.rest() == b""
+
+
+async def test_who_leaves_a_stream_leaves_the_member(joined: Any, member: Member) -> None:
+    stream = await joined.watch(f"{PROXY}/slow").start()
+    await stream.leave()
+    await member.lines.put(b"{}\n")  # the server notices at its next word
+    await member.lines.put(b"{}\n")
+    await asyncio.wait_for(member.left.wait(), 20)
+
+
+async def test_a_broken_answer_does_not_look_complete(joined: Any, member: Member) -> None:
+    stream = await joined.watch(f"{PROXY}/torn").start()
+    await asyncio.wait_for(stream.task, 20)
+    while not stream._sent.empty():
+        await stream._more()
+    assert (stream.buffer, stream.ended) == (b"half", False)
+
+
+# -- what is wrong -----------------------------------------------------------------------------------------------------
+
+
+def told(answer: Any) -> tuple[int, str, str]:
+    status = answer.json()
+    assert (status["kind"], status["status"], status["code"]) == ("Status", "Failure", answer.status_code)
+    return answer.status_code, status.get("reason", ""), status["message"]
+
+
+async def test_errors_are_in_karmadas_words(proxied: Any) -> None:
+    absent = await proxied.get(f"{CLUSTERS}/nobody/proxy/api")
+    assert told(absent) == (404, "NotFound", 'clusters.cluster.karmada.io "nobody" not found')
+
+    async def with_spec(name: str, **spec: Any) -> tuple[int, str, str]:
+        await proxied.made(CLUSTERS, cluster("http://127.0.0.1:1", name, id=name, **spec))
+        return told(await proxied.get(f"{CLUSTERS}/{name}/proxy/api"))
+
+    assert await with_spec("a", impersonatorSecretRef=None) == (
+        500,
+        "",
+        "the impersonatorSecretRef of cluster a is nil",
+    )
+    lost = {"namespace": "karmada-cluster", "name": "lost"}
+    assert await with_spec("b", impersonatorSecretRef=lost) == (404, "NotFound", 'secrets "lost" not found')
+    assert await with_spec("c", secretRef=lost) == (404, "NotFound", 'secrets "lost" not found')
+    await proxied.made(SECRETS, secret("empty"))
+    empty = {"namespace": "karmada-cluster", "name": "empty"}
+    why = "failed to get impresonateToken for cluster d: the impresonate token of cluster d is empty"
+    assert await with_spec("d", impersonatorSecretRef=empty) == (500, "", why)
+    code, reason, message = await with_spec("e")
+    assert (code, reason) == (503, "ServiceUnavailable")
+    assert message.startswith("error trying to reach service: ")
+
+
+async def test_a_ca_that_is_none_is_said(proxied: Any) -> None:
+    await proxied.made(SECRETS, secret("m1", token="x", caBundle="not a certificate"))
+    reference = {"namespace": "karmada-cluster", "name": "m1"}
+    await proxied.made(CLUSTERS, cluster("https://127.0.0.1:1", secretRef=reference))
+    code, _, message = told(await proxied.get(f"{PROXY}/api"))
+    assert code == 503
+    assert message.startswith("error trying to reach service: the credentials are not usable")
+
+
+@pytest.mark.parametrize("protocol", ["websocket", "SPDY/3.1"])
+async def test_upgrades_are_refused_clearly(joined: Any, member: Member, protocol: str) -> None:
+    headers = {"connection": "Upgrade", "upgrade": protocol}
+    answer = await joined.ask("POST", f"{PROXY}/api/v1/namespaces/a/pods/b/exec", headers=headers)
+    code, _, message = told(answer)
+    assert code == 501
+    assert protocol in message
+    assert member.requests == []
+
+
+async def test_only_those_who_may(joined: Any, member: Member) -> None:
+    joined.user = User("bob", ("system:authenticated",))
+    code, _, message = told(await joined.get(f"{PROXY}/api"))
+    assert code == 403
+    assert 'cannot get resource "clusters/proxy" in API group "cluster.karmada.io" at the cluster scope' in message
+    assert member.requests == []
+
+
+# -- credentials that change -------------------------------------------------------------------------------------------
+
+
+async def test_new_credentials_are_used_at_once(joined: Any, member: Member) -> None:
+    await joined.get(f"{PROXY}/api")
+    stream = await joined.watch(f"{PROXY}/slow").start()
+    await joined.patch(f"{SECRETS}/m1-impersonator", {"data": {"token": base64.b64encode(b"second").decode()}})
+    await joined.get(f"{PROXY}/api")
+    assert member.headers("authorization") == ["bearer second"]
+    await member.lines.put(b'{"n":1}\n')  # what had begun goes on
+    assert await stream.event() == {"n": 1}
+    await stream.leave()
+
+
+async def test_a_cluster_that_moves_is_followed_and_one_that_left_is_gone(joined: Any, member: Member) -> None:
+    await joined.get(f"{PROXY}/api")
+    other = await Member().start()
+    try:
+        await joined.patch(f"{CLUSTERS}/m1", {"spec": {"apiEndpoint": f"{other.endpoint}/k8s/clusters/c-1/"}})
+        answer = await joined.get(f"{PROXY}/api/%2e%2e/%2e%2e/%2e%2e/v1?x=1")
+        assert answer.json() == {"path": "/k8s/clusters/c-1/v1?x=1"}
+        assert len(member.requests) == 1
+    finally:
+        await other.stop()
+    await joined.delete(f"{CLUSTERS}/m1")
+    assert (await joined.get(f"{PROXY}/api")).status_code == 404
+
+
+async def test_closing_breaks_streams_off(proxied: Any, member: Member) -> None:
+    await proxied.made(CLUSTERS, cluster(member.endpoint))
+    stream = await proxied.watch(f"{PROXY}/slow").start()
+    await proxied.app.member_proxy.close()
+    await asyncio.wait_for(stream.task, 20)
+    assert not stream.ended
+
+
+# -- simulated members -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def simulated(api: Any) -> AsyncIterator[tuple[Any, SimulatedCluster]]:
+    member = SimulatedCluster("m1", load_catalog(), nodes=2)
+    await member.start()
+    proxy = MemberProxy(api.registry, lambda cluster: ASGITransport(member.app, {"user": SYSTEM_ADMIN}))
+    api.app = ObjectsApp(api.registry, build_shell({}), proxy)
+    await api.made(CLUSTERS, cluster("https://m1.internal", impersonatorSecretRef=None))
+    yield api, member
+    await member.stop()
+
+
+async def test_a_simulated_member_answers_as_an_api(simulated: tuple[Any, SimulatedCluster]) -> None:
+    api, _ = simulated
+    nodes = (await api.get(f"{PROXY}/api/v1/nodes")).json()
+    assert [node["metadata"]["name"] for node in nodes["items"]] == ["m1-node-1", "m1-node-2"]
+    table = {"accept": "application/json;as=Table;v=v1;g=meta.k8s.io"}
+    assert (await api.get(f"{PROXY}/api/v1/nodes?limit=1", headers=table)).json()["kind"] == "Table"
+    assert (await api.get(f"{PROXY}/version")).json()["major"] == "1"
+    settings = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}}
+    await api.made(f"{PROXY}/api/v1/namespaces/default/configmaps", settings)
+    assert (await api.get("/api/v1/namespaces/default/configmaps/a")).status_code == 404
+    assert (await api.get(f"{PROXY}/api/v1/namespaces/default/configmaps/a")).status_code == 200
+    absent = await api.get(f"{PROXY}/api/v1/nodes/none")
+    assert told(absent) == (404, "NotFound", 'nodes "none" not found')
+    assert len(absent.headers.get_list("audit-id")) == 1
+
+
+async def test_a_simulated_member_is_watched_and_left(simulated: tuple[Any, SimulatedCluster]) -> None:
+    api, _ = simulated
+    path = f"{PROXY}/api/v1/namespaces/default/configmaps"
+    stream = await api.watch(path).start()
+    await api.made(path, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "seen"}})
+    assert await stream.events(1) == [("ADDED", "seen")]
+    await stream.leave()
+
+
+async def test_a_simulated_member_knows_the_caller(simulated: tuple[Any, SimulatedCluster]) -> None:
+    api, _ = simulated
+    review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+    api.user = User("ann", ("system:masters", "system:authenticated"))
+    told = (await api.post(f"{PROXY}/apis/authentication.k8s.io/v1/selfsubjectreviews", review)).json()
+    assert told["status"]["userInfo"]["username"] == "ann"
