@@ -17,6 +17,7 @@ from app.machinery import protobuf
 from app.registry import Registry
 from app.registry.codec import decode_entry, wire_bytes
 from app.registry.reading import ListOptions, matcher, parse_resource_version
+from app.store.interface import StoreUnavailable
 from app.watch import Cache, Entry, Watcher
 from app.watch.watcher import Change, too_old
 
@@ -115,6 +116,8 @@ async def _follow(
             await stream.raw(_error(accept, error))
             await stream.flush()
             return
+        except StoreUnavailable:
+            return  # the client goes on from where it is, as after any other broken connection
         for change in changes:
             await stream.put(change)
         if time.monotonic() >= until and time.monotonic() < deadline:

@@ -45,7 +45,7 @@ class Follower:
         self._connection: asyncpg.Connection | None = None
         self._verifying = asyncio.Lock()
         self._wake = asyncio.Event()
-        self._waiting: list[asyncio.Future[int]] = []
+        self._waiting: set[asyncio.Future[int]] = set()
         self._task: asyncio.Task[None] | None = None
         self._raises = 0
 
@@ -89,13 +89,15 @@ class Follower:
     async def barrier(self) -> int:
         """Newest revision by a query that starts after this call; one query serves all who wait. Raises StoreUnavailable."""
         waiter: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._waiting.append(waiter)
+        self._waiting.add(waiter)
         self._wake.set()
         try:
             async with asyncio.timeout(self._patience.send):
                 return await waiter
         except TimeoutError:
             raise StoreUnavailable("the database does not answer") from None
+        finally:
+            self._waiting.discard(waiter)
 
     def _publish(self, rows: Sequence[Row], position: Position) -> None:
         self.seen = position
@@ -137,11 +139,11 @@ class Follower:
         while True:
             try:
                 connection = await self._connected()
-                waiting, self._waiting = self._waiting, []
+                waiting, self._waiting = self._waiting, set()
                 try:
                     head = await self._read_all(connection)
                 except BaseException:
-                    self._waiting = waiting + self._waiting
+                    self._waiting.update(waiter for waiter in waiting if not waiter.done())
                     raise
                 self._release(waiting, head)
                 backoff.reset()
@@ -199,6 +201,9 @@ class Follower:
             records = await connection.fetch(_TAIL, seen.revision, timeout=self._patience.answer)
             if not records:
                 return seen.revision
+            if not all(record["resource"] for record in records):
+                self.reset("another process found that history changed")
+                continue
             if not await self._continues(connection, seen, records[0]):
                 self.reset("history was compacted past our position")
                 continue
@@ -208,7 +213,7 @@ class Follower:
             await asyncio.sleep(0)
 
     async def _continues(self, connection: asyncpg.Connection, seen: Position, first: Any) -> bool:
-        """Revisions have no gaps but before markers; otherwise rows were dropped before we read them."""
+        """Revisions have no gaps but before markers, of which there are none here; rows may have been dropped, though."""
         if first["revision"] == seen.revision + 1:
             return True
         return await connection.fetchval("SELECT compacted FROM history") <= seen.revision
@@ -224,7 +229,7 @@ class Follower:
         self._publish(rows_of(r for r in records if r["revision"] > after), position)
 
     def _release(
-        self, waiting: list[asyncio.Future[int]] | None = None, head: int = 0, error: Exception | None = None
+        self, waiting: set[asyncio.Future[int]] | None = None, head: int = 0, error: Exception | None = None
     ) -> None:
         for waiter in self._waiting if waiting is None else waiting:
             if not waiter.done():
@@ -235,9 +240,8 @@ class Follower:
 
 
 def rows_of(records: Iterable[Any]) -> list[Row]:
-    """Rows of the log as they are published; markers are left out."""
+    """Rows of the log as they are published."""
     return [
         Row(revision, Key(resource, namespace, name), body, deleted, previous)
         for revision, resource, namespace, name, body, deleted, previous, *_ in records
-        if resource
     ]

@@ -9,7 +9,7 @@ import asyncpg
 from app.core.resources import Key
 
 from .interface import Compacted, LogPage, Row, StoredObject
-from .timeline import NEWEST, Position
+from .timeline import NEWEST, Position, marker_after
 
 _PREFETCH = 500  # objects read at once: the loop is not held longer than it takes to build these
 
@@ -51,31 +51,23 @@ async def read_log(connection: asyncpg.Connection, after: int, limit: int) -> Lo
     """In this order: the head, so that nothing up to it is missing from the page; the rows; the compacted revision, which
     is published before rows are dropped, so that a page with missing rows is never taken for whole."""
     head = (await connection.fetchrow(NEWEST))["revision"]
-    rows: list[Row] = []
-    position = after
-    while len(rows) < limit:
-        wanted = limit - len(rows)
-        records = await connection.fetch(_LOG, position, wanted)
-        rows += _rows(records)
-        position = records[-1]["revision"] if records else position
-        if len(records) < wanted:
-            break
-    compacted = await _compacted(connection, after)
-    return LogPage(rows, compacted, max(head, position))
-
-
-def _rows(records: list[asyncpg.Record]) -> list[Row]:
-    """Without the markers of a raised head: they have no resource."""
-    return [
+    records = await connection.fetch(_LOG, after, limit)
+    rows = [
         Row(revision, Key(resource, namespace, name), body, deleted, previous, previous_body)
         for revision, resource, namespace, name, body, deleted, previous, previous_body in records
-        if resource
     ]
+    for row in rows:
+        if not row.key.resource:
+            raise Compacted(after, row.revision)
+    compacted = await _compacted(connection, after)
+    return LogPage(rows, compacted, max(head, rows[-1].revision) if rows else head)
 
 
 async def list_at(connection: asyncpg.Connection, resource: str, revision: int) -> list[StoredObject]:
     records = await connection.fetch(_LIST_AT, resource, revision)
     await _compacted(connection, revision)
+    if (marker := await marker_after(connection, revision)) is not None:
+        raise Compacted(revision, marker)
     return [StoredObject(Key(resource, namespace, name), at, body) for namespace, name, at, body in records]
 
 

@@ -145,13 +145,14 @@ class Store(Protocol):
         ...
 
     async def read_log(self, after: int, limit: int = 1000) -> LogPage:
-        """Rows with revision > ``after``, oldest first, with ``previous_body``; fewer than ``limit`` only at the end.
-        Raises Compacted when ``after`` is below
-        the compacted revision, StoreUnavailable."""
+        """Rows with revision > ``after``, oldest first, with ``previous_body``; fewer than ``limit`` only at the end. Raises
+        Compacted when ``after`` is below the compacted revision, or the page crosses a point at which history was lost;
+        StoreUnavailable."""
         ...
 
     async def list_at(self, resource: str, revision: int) -> list[StoredObject]:
-        """Objects of one resource as they were at ``revision``, sorted by (namespace, name). Raises Compacted."""
+        """Objects of one resource as they were at ``revision``, sorted by (namespace, name). Raises Compacted as
+        ``read_log`` does, StoreUnavailable."""
         ...
 
     async def compact(self, keep_seconds: float) -> int:

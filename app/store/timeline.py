@@ -2,7 +2,8 @@
 
 A failover to an older standby, or a restored backup, loses the newest revisions and gives their numbers again to other
 writes. Every row of the log carries the batch that wrote it, so the row at our position tells. When it differs, revisions
-are raised far above everything that was lost: no number that some client remembers will ever mean something else.
+are raised far above everything that was lost: no number that some client remembers will ever mean something else. The marker
+that raises them divides history: who stands before it may have seen what was lost, and has to start again behind it.
 """
 
 from __future__ import annotations
@@ -30,10 +31,18 @@ async def holds(connection: asyncpg.Connection, position: Position) -> bool:
     return row is not None and Position(*row) == position
 
 
+async def marker_after(connection: asyncpg.Connection, revision: int) -> int | None:
+    """The newest marker above ``revision``."""
+    return await connection.fetchval("SELECT max(revision) FROM log WHERE revision > $1 AND resource = ''", revision)
+
+
 async def raise_head(connection: asyncpg.Connection, above: int, writer: int, seq: int) -> int:
-    """Puts a marker (a row without a resource) 2^20 above the database's newest revision and ``above``."""
+    """Puts a marker (a row without a resource) 2^20 above the database's newest revision and ``above``, unless another
+    process did so already. Returns the newest marker's revision."""
     async with connection.transaction():
         await connection.execute("SELECT pg_advisory_xact_lock($1)", COMMIT_LOCK)
+        if (marker := await marker_after(connection, above)) is not None:
+            return marker
         newest = await connection.fetchrow(NEWEST)
         revision = max(above, newest["revision"]) + RAISE
         await connection.execute("SELECT ensure_log_partitions($1)", revision)

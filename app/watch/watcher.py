@@ -117,7 +117,8 @@ class Watcher:
         self._signal.set()
 
     async def changes(self, timeout: float) -> list[Change]:
-        """The next changes, at most BATCH; empty after ``timeout`` seconds without any. Raises StatusError 410."""
+        """The next changes, at most BATCH; empty after ``timeout`` seconds without any. Raises StatusError 410,
+        StoreUnavailable."""
         if not self._signal.is_set():
             try:
                 async with asyncio.timeout(timeout):
@@ -125,8 +126,7 @@ class Watcher:
             except TimeoutError:
                 pass
         self._signal.clear()
-        if self._epoch != self._cache.epoch:
-            raise expired("The resourceVersion for the provided watch is too old.")
+        self._check_epoch()
         resource = self._cache.resource(self.resource)
         events = resource.events_after(self.position)
         if events is None:
@@ -145,6 +145,7 @@ class Watcher:
             page = await self._cache.store.read_log(self.position, BATCH)
         except Compacted as gone:
             raise too_old(gone.asked, gone.compacted) from gone
+        self._check_epoch()  # the page may be of the history that replaced ours
         self._signal.set()
         out: list[Change] = []
         for row in page.rows:
@@ -159,6 +160,10 @@ class Watcher:
         if not page.rows:
             self.position = max(self.position, page.head)
         return out
+
+    def _check_epoch(self) -> None:
+        if self._epoch != self._cache.epoch:
+            raise expired("The resourceVersion for the provided watch is too old.")
 
     def _select(self, event: Event) -> Change | None:
         key = event.key

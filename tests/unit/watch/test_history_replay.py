@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from app.core.errors import StatusError
 from app.core.resources import Key
-from app.store.interface import Transaction, Write
+from app.store.interface import LogPage, Transaction, Write
 from app.store.memory import MemoryStore
 from app.watch import Cache, Entry, Watcher
 from app.watch.entry import with_revision
@@ -132,3 +132,22 @@ def test_a_revision_is_spliced_in() -> None:
     )
     assert with_revision(b'{"metadata":{}}', 7) == b'{"metadata":{"resourceVersion":"7"}}'
     assert with_revision(b'{"metadata":{}}', 0) == b'{"metadata":{}}'
+
+
+async def test_history_that_changes_while_the_log_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = MemoryStore()
+    await store.open()
+    cache = Cache(store)
+    await cache.load()
+    await write(store, cache, [(NAMES[0], "on")] * 3)
+    cache.resource("things").dropped = cache.revision
+    read = store.read_log
+
+    async def read_log(after: int, limit: int = 1000) -> LogPage:
+        cache._on_reset()
+        return await read(after, limit)
+
+    monkeypatch.setattr(store, "read_log", read_log)
+    with Watcher(cache, "things", 1) as watcher, pytest.raises(StatusError) as gone:
+        await watcher.changes(0)
+    assert gone.value.code == 410

@@ -1,0 +1,17 @@
+"""Who waits for the database in vain leaves nothing behind."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.store.connect import Patience
+from app.store.follower import Follower
+from app.store.interface import StoreUnavailable
+
+
+async def test_nobody_is_kept_who_gave_up() -> None:
+    follower = Follower("postgresql://127.0.0.1:1/none", Patience(send=0.001))
+    for _ in range(3):
+        with pytest.raises(StoreUnavailable):
+            await follower.barrier()
+    assert not follower._waiting
