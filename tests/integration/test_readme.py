@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 ROOT = Path(__file__).parents[2]
-LOOKS = re.compile(r"^kubectl get ")
+LOOKS = re.compile(r"^(kubectl|karmadactl) get ")
 AGE = re.compile(r"^(\d+[smhd])+$")
 
 
@@ -44,7 +44,9 @@ def is_shown(expected: list[str], shown: str) -> bool:
 
 
 def test_readme_walk(shell: Any) -> None:
-    walk = [step for step in steps((ROOT / "README.md").read_text()) if step.command.startswith("kubectl")]
+    walk = [
+        step for step in steps((ROOT / "README.md").read_text()) if step.command.startswith(("kubectl", "karmadactl"))
+    ]
     assert len(walk) > 12
     for command, expected in walk:
         if "--kubeconfig member" in command:
