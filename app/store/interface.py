@@ -159,8 +159,15 @@ class Store(Protocol):
         """Drops history older than the window; returns the compacted revision."""
         ...
 
-    async def acquire_lease(self, name: str, holder: str, ttl: float) -> Lease | None:
-        """Takes or renews; None when someone else holds it. Time is the database's."""
+    async def lease_holder(self, name: str) -> str:
+        """Who holds it now, "" when nobody does."""
+        ...
+
+    async def acquire_lease(self, name: str, holder: str, ttl: float, replacing: str = "") -> Lease | None:
+        """Takes or renews; None when someone else holds it. Time is the database's.
+
+        ``replacing``: a holder that is known to be dead; its lease is taken over before its time.
+        """
         ...
 
     async def release_lease(self, lease: Lease) -> None: ...

@@ -11,13 +11,20 @@ INSERT INTO leases AS l (name, holder, token, expires)
 VALUES ($1, $2, 1, clock_timestamp() + $3 * interval '1 second')
 ON CONFLICT (name) DO UPDATE
     SET holder = excluded.holder, expires = excluded.expires, token = l.token + (l.holder <> excluded.holder)::int
-    WHERE l.holder = excluded.holder OR l.expires < clock_timestamp()
+    WHERE l.holder = excluded.holder OR l.expires < clock_timestamp() OR (l.holder = $4 AND $4 <> '')
 RETURNING token
 """
 
 
-async def acquire(connection: asyncpg.Connection, name: str, holder: str, ttl: float) -> Lease | None:
-    token = await connection.fetchval(_ACQUIRE, name, holder, float(ttl))
+_HOLDER = "SELECT holder FROM leases WHERE name = $1 AND expires >= clock_timestamp()"
+
+
+async def holder_of(connection: asyncpg.Connection, name: str) -> str:
+    return await connection.fetchval(_HOLDER, name) or ""
+
+
+async def acquire(connection: asyncpg.Connection, name: str, holder: str, ttl: float, replacing: str) -> Lease | None:
+    token = await connection.fetchval(_ACQUIRE, name, holder, float(ttl), replacing)
     return None if token is None else Lease(name, holder, token)
 
 

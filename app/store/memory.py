@@ -176,10 +176,14 @@ class MemoryStore:
             database.compacted = database.head
         return database.compacted
 
-    async def acquire_lease(self, name: str, holder: str, ttl: float) -> Lease | None:
+    async def lease_holder(self, name: str) -> str:
+        found = self.database.leases.get(name)
+        return found.holder if found is not None and found.expires >= time.monotonic() else ""
+
+    async def acquire_lease(self, name: str, holder: str, ttl: float, replacing: str = "") -> Lease | None:
         now = time.monotonic()
         found = self.database.leases.get(name, _Lease("", 0, 0.0))
-        if found.holder != holder and found.expires >= now:
+        if found.holder not in (holder, replacing or holder) and found.expires >= now:
             return None
         token = found.token + (found.holder != holder)
         self.database.leases[name] = _Lease(holder, token, now + ttl)

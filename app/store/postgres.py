@@ -77,9 +77,13 @@ class PostgresStore:
         async with self._pool.acquire() as connection:
             return await compaction.compact(connection, keep_seconds, PARTITION)
 
-    async def acquire_lease(self, name: str, holder: str, ttl: float) -> Lease | None:
+    async def lease_holder(self, name: str) -> str:
         async with self._pool.acquire() as connection:
-            return await leases.acquire(connection, name, holder, ttl)
+            return await leases.holder_of(connection, name)
+
+    async def acquire_lease(self, name: str, holder: str, ttl: float, replacing: str = "") -> Lease | None:
+        async with self._pool.acquire() as connection:
+            return await leases.acquire(connection, name, holder, ttl, replacing)
 
     async def release_lease(self, lease: Lease) -> None:
         async with self._pool.acquire() as connection:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import socket
 import time
-import uuid
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple, final
 
 import structlog
 
 from app.store.interface import Lease, Store, StoreUnavailable
+
+from .liveness import identity, is_dead
 
 log = structlog.get_logger(__name__)
 
@@ -41,7 +40,7 @@ class Leader:
         self._start = start
         self._stop = stop
         self._durations = durations
-        self.identity = f"{socket.gethostname()}_{os.getpid()}_{uuid.uuid4().hex[:8]}"
+        self.identity = identity()
         self.leading = False
         self._renewed = 0.0  # when the last successful attempt was begun: the lease may count from then on
         self._task: asyncio.Task[None] | None = None
@@ -77,7 +76,7 @@ class Leader:
 
     async def _attempt(self, began: float) -> None:
         async with asyncio.timeout_at(self._patience(began)):
-            lease = await self._store.acquire_lease(self._name, self.identity, self._durations.lease)
+            lease = await self._acquire()
         self._lease = lease
         if lease is None:
             await self._resign()
@@ -95,6 +94,18 @@ class Leader:
             except BaseException:
                 await self._resign()
                 raise
+
+    async def _acquire(self) -> Lease | None:
+        lease = await self._store.acquire_lease(self._name, self.identity, self._durations.lease)
+        if lease is None:
+            # killed on this machine a moment ago: its lease need not run out
+            holder = await self._store.lease_holder(self._name)
+            if is_dead(holder):
+                log.info("taking over from a dead process", lease=self._name, holder=holder)
+                lease = await self._store.acquire_lease(
+                    self._name, self.identity, self._durations.lease, replacing=holder
+                )
+        return lease
 
     def _patience(self, began: float) -> float:
         """Until when an answer is waited for, on the loop's clock: a leader stops in time before its lease ends."""

@@ -147,6 +147,22 @@ async def test_an_expired_lease_can_be_taken(connect: Connect) -> None:
     assert await one.acquire_lease("shard", "one", 60) is None
 
 
+async def test_the_lease_of_a_holder_known_to_be_dead_can_be_taken_over(connect: Connect) -> None:
+    one, two = await connect(), await connect()
+    held = await one.acquire_lease("shard", "one", 60)
+    assert held is not None
+    assert await two.lease_holder("shard") == "one"
+    assert await two.lease_holder("another") == ""
+    assert await two.acquire_lease("shard", "two", 60, replacing="somebody") is None
+    taken = await two.acquire_lease("shard", "two", 60, replacing="one")
+    assert taken is not None
+    assert taken.token == held.token + 1
+    assert await one.acquire_lease("shard", "one", 60) is None
+    assert await one.lease_holder("shard") == "two"
+    await two.release_lease(taken)
+    assert await one.lease_holder("shard") == ""
+
+
 async def test_a_guard_on_a_deleted_object_fails_with_revision_zero(store: Store) -> None:
     key = Key("pods", "a", "x")
     [revision] = await store.commit(write(key, b"x"))
