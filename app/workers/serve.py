@@ -18,7 +18,7 @@ from app.admission import Admission
 from app.api.app import ObjectsApp
 from app.api.proxy import MemberProxy
 from app.api.server import Server, make_server
-from app.api.shell import build_shell
+from app.api.shell import Check, build_shell
 from app.catalog.catalog import load_catalog
 from app.identity.certificates import issue
 from app.identity.keys import Keys, shared_keys
@@ -77,7 +77,8 @@ class Process:
             if self.settings.role != "workers":
                 tokens = Tokens(keys.service_accounts)
                 proxy = MemberProxy(registry, self._transport_for)
-                app = ObjectsApp(registry, build_shell({"storage": self._storage_check(store)}), proxy, tokens)
+                checks: dict[str, Check] = {"storage": self._storage_check(store), "bootstrap": self._bootstrap_check}
+                app = ObjectsApp(registry, build_shell(checks), proxy, tokens)
                 server = self._server(app, keys)
                 tasks.create_task(server.serve(sockets=None))
                 await _started(server)
@@ -131,6 +132,9 @@ class Process:
     def _write_kubeconfig(self, keys: Keys) -> None:
         admin = issue(keys.authority, "system:admin", ["system:masters"])
         write_kubeconfig(self.settings.data_dir / "kubeconfig", self.server_url, keys.authority.certificate, admin)
+
+    def _bootstrap_check(self) -> str | None:
+        return None if self.started.is_set() else "not finished"
 
     def _storage_check(self, store: Store) -> Callable[[], str | None]:
         def check() -> str | None:
