@@ -59,6 +59,16 @@ class Watch:
         self.reconnected = 0
         self.surprises: list[str] = []
         self._position = 0
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Watch:
+        self._task = asyncio.create_task(self.run())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._task is not None
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
 
     def resume(self, revision: int) -> None:
         """It need not list: it was here before."""

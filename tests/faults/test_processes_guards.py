@@ -64,7 +64,6 @@ async def test_nothing_is_created_in_a_namespace_that_ends(plane: ControlPlane) 
         assert sum(not row.previous for row in inside if row.key.resource == "configmaps") == created[name]
 
 
-@pytest.mark.xfail(reason="the loser of a race for an allocation is told 409")
 async def test_no_address_and_no_port_is_given_twice(plane: ControlPlane) -> None:
     await plane.make_namespace("services")
     path = "/api/v1/namespaces/services/services"
@@ -76,7 +75,6 @@ async def test_no_address_and_no_port_is_given_twice(plane: ControlPlane) -> Non
     assert len(set(addresses)) == len(set(ports)) == 200
 
 
-@pytest.mark.xfail(reason="the loser of a race for an allocation is told 409")
 async def test_one_of_many_gets_the_address_that_all_ask_for(plane: ControlPlane) -> None:
     await plane.make_namespace("address")
     path = "/api/v1/namespaces/address/services"

@@ -164,7 +164,6 @@ async def test_a_leader_that_was_stopped_gives_up_when_it_goes_on(plane: Control
 
 
 @pytest.mark.long
-@pytest.mark.xfail(reason="the leader's own clock is longer than its lease")
 async def test_a_leader_without_database_ends_its_work_before_another_may_begin(plane: ControlPlane) -> None:
     """The database is frozen for longer than a lease: the leader stops by its own clock, then one of them leads again."""
     leader, _ = await one_leads(plane)
