@@ -145,8 +145,7 @@ def propagation(policy: str | None, orphan: bool | None) -> Propagation | None:
         why = "orphanDependents and deletionPropagation cannot be both set"
         raise errors.invalid("meta.k8s.io", "DeleteOptions", "", [errors.FieldError.invalid(path, policy, why)])
     if policy not in (None, "", "Background", "Foreground", "Orphan"):
-        why = 'supported values: "Foreground", "Background", "Orphan", "nil"'
-        found = errors.FieldError("FieldValueNotSupported", path, policy, why)
+        found = errors.FieldError.not_supported(path, policy, ("Foreground", "Background", "Orphan", "nil"))
         raise errors.invalid("meta.k8s.io", "DeleteOptions", "", [found])
     if orphan is not None:
         return "Orphan" if orphan else "Background"

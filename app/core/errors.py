@@ -59,7 +59,8 @@ class FieldError:
 
     @classmethod
     def not_supported(cls, path: str, value: Any, supported: Sequence[str]) -> FieldError:
-        listed = ", ".join(json.dumps(v, ensure_ascii=False) for v in sorted(supported))
+        """The values are listed in the order given, which is not always the alphabet's."""
+        listed = ", ".join(json.dumps(v, ensure_ascii=False) for v in supported)
         return cls("FieldValueNotSupported", path, value, f"supported values: {listed}" if listed else "")
 
     @classmethod

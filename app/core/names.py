@@ -1,4 +1,4 @@
-"""What Kubernetes accepts as names, label keys and values, and as ``metadata``.
+"""What Kubernetes accepts as names, and as label keys and values.
 
 A rule takes ``(value, prefix)`` and returns the reasons why the value is not allowed, in Kubernetes' words (clients match on
 them). ``prefix`` says that a suffix will be appended (generateName), so a trailing dash is fine.
@@ -9,11 +9,8 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Callable
-from typing import Any
 
-from .errors import FieldError
 from .hashes import SAFE_ALPHABET
-from .resources import split_api_version
 
 NameRule = Callable[[str, bool], list[str]]
 
@@ -44,7 +41,6 @@ _is_printable = re.compile("[ -<>-~]*").fullmatch  # ASCII without "="
 
 MAX_GENERATED_BASE = 58
 GENERATED_SUFFIX = 5
-ANNOTATIONS_LIMIT = 256 * 1024
 IMMUTABLE = "field is immutable"
 NOT_NEGATIVE = "must be greater than or equal to 0"
 
@@ -57,7 +53,7 @@ def _explain(message: str, pattern: str, *examples: str) -> str:
     return f"{message} (e.g. {shown}regex used for validation is '{pattern}')"
 
 
-def _size(value: str) -> int:
+def utf8_size(value: str) -> int:
     return len(value) if value.isascii() else len(value.encode("utf-8", "surrogatepass"))
 
 
@@ -130,7 +126,7 @@ def dns1123_subdomain(value: str, prefix: bool = False) -> list[str]:
     value = _masked(value, prefix)
     if len(value) <= 253 and _is_subdomain(value):
         return []
-    out = ["must be no more than 253 characters"] if _size(value) > 253 else []
+    out = ["must be no more than 253 characters"] if utf8_size(value) > 253 else []
     if not _is_subdomain(value):
         out.append(_SUBDOMAIN_TEXT)
     return out
@@ -140,7 +136,7 @@ def dns1123_label(value: str, prefix: bool = False) -> list[str]:
     value = _masked(value, prefix)
     if len(value) <= 63 and _is_label(value):
         return []
-    out = ["must be no more than 63 characters"] if _size(value) > 63 else []
+    out = ["must be no more than 63 characters"] if utf8_size(value) > 63 else []
     if not _is_label(value):
         out.append("must not contain dots" if _is_subdomain(value) else _LABEL_TEXT)
     return out
@@ -150,7 +146,7 @@ def dns1035_label(value: str, prefix: bool = False) -> list[str]:
     value = _masked(value, prefix)
     if len(value) <= 63 and _is_label_1035(value):
         return []
-    out = ["must be no more than 63 characters"] if _size(value) > 63 else []
+    out = ["must be no more than 63 characters"] if utf8_size(value) > 63 else []
     if not _is_label_1035(value):
         out.append(_LABEL_1035_TEXT)
     return out
@@ -189,7 +185,7 @@ def qualified_name(value: str) -> list[str]:
     name = parts[-1]
     if not name:
         out.append("name part must be non-empty")
-    elif _size(name) > 63:
+    elif utf8_size(name) > 63:
         out.append("name part must be no more than 63 bytes")
     if not _is_name_part(name):
         out.append(f"name part {_QUALIFIED_TEXT}")
@@ -199,21 +195,21 @@ def qualified_name(value: str) -> list[str]:
 def label_value(value: str) -> list[str]:
     if len(value) <= 63 and _is_label_value(value):
         return []
-    out = ["must be no more than 63 bytes"] if _size(value) > 63 else []
+    out = ["must be no more than 63 bytes"] if utf8_size(value) > 63 else []
     if not _is_label_value(value):
         out.append(_LABEL_VALUE_TEXT)
     return out
 
 
 def dns1123_subdomain_with_underscore(value: str) -> list[str]:
-    out = ["must be no more than 253 characters"] if _size(value) > 253 else []
+    out = ["must be no more than 253 characters"] if utf8_size(value) > 253 else []
     if not _is_underscore_subdomain(value):
         out.append(_UNDERSCORE_TEXT)
     return out
 
 
 def wildcard_dns1123_subdomain(value: str) -> list[str]:
-    out = ["must be no more than 253 characters"] if _size(value) > 253 else []
+    out = ["must be no more than 253 characters"] if utf8_size(value) > 253 else []
     if not _is_wildcard(value):
         out.append(_WILDCARD_TEXT)
     return out
@@ -223,7 +219,7 @@ def config_key(value: str) -> list[str]:
     """Keys of ConfigMaps and Secrets: they become file names."""
     if len(value) <= 253 and _is_config_key(value) and not value.startswith("."):
         return []
-    out = ["must be no more than 253 characters"] if _size(value) > 253 else []
+    out = ["must be no more than 253 characters"] if utf8_size(value) > 253 else []
     if not _is_config_key(value):
         out.append(_CONFIG_KEY_TEXT)
     if value in (".", ".."):
@@ -253,7 +249,7 @@ def port_number(value: int) -> list[str]:
 
 
 def port_name(value: str) -> list[str]:
-    out = ["must be no more than 15 characters"] if _size(value) > 15 else []
+    out = ["must be no more than 15 characters"] if utf8_size(value) > 15 else []
     if not _is_port_charset(value):
         out.append("must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)")
     if not any("a" <= char <= "z" for char in value):
@@ -272,137 +268,6 @@ def in_range(low: int, high: int) -> str:
 def generate_name(base: str) -> str:
     """A name for ``metadata.generateName``: the base, cut to 58 bytes, and five random characters that spell no words."""
     suffix = "".join(secrets.choice(SAFE_ALPHABET) for _ in range(GENERATED_SUFFIX))
-    if _size(base) > MAX_GENERATED_BASE:
+    if utf8_size(base) > MAX_GENERATED_BASE:
         base = base.encode()[:MAX_GENERATED_BASE].decode("utf-8", "ignore")
     return base + suffix
-
-
-# -- metadata --------------------------------------------------------------------------------------------------------------
-
-
-def validate_object_meta(
-    obj: dict[str, Any], namespaced: bool, name_rule: NameRule, path: str = "metadata"
-) -> list[FieldError]:
-    """What is wrong with a new object's metadata. Raises nothing, whatever the shapes inside are decoded to."""
-    metadata = obj.get("metadata") or {}
-    found: list[FieldError] = []
-    generate = metadata.get("generateName")
-    if generate:
-        found.extend(FieldError.invalid(f"{path}.generateName", generate, why) for why in name_rule(generate, True))
-    name = metadata.get("name")
-    if not name:
-        found.append(FieldError.required(f"{path}.name", "name or generateName is required"))
-    else:
-        found.extend(FieldError.invalid(f"{path}.name", name, why) for why in name_rule(name, False))
-    namespace = metadata.get("namespace")
-    if namespaced:
-        if not namespace:
-            found.append(FieldError.required(f"{path}.namespace"))
-        else:
-            found.extend(FieldError.invalid(f"{path}.namespace", namespace, why) for why in dns1123_label(namespace))
-    elif namespace:
-        found.append(FieldError.forbidden(f"{path}.namespace", "not allowed on this type"))
-    generation = metadata.get("generation")
-    if generation and generation < 0:
-        found.append(FieldError.invalid(f"{path}.generation", generation, NOT_NEGATIVE))
-    _validate_common(metadata, path, found)
-    return found
-
-
-def validate_object_meta_update(new: dict[str, Any], old: dict[str, Any], path: str = "metadata") -> list[FieldError]:
-    """What is wrong with a change of metadata. That a resourceVersion is given is the registry's affair."""
-    metadata, was = new.get("metadata") or {}, old.get("metadata") or {}
-    found: list[FieldError] = []
-    if was.get("deletionTimestamp"):
-        extra = sorted(set(metadata.get("finalizers") or ()) - set(was.get("finalizers") or ()))
-        if extra:
-            shown = ", ".join(f'"{name}"' for name in extra)
-            text = f"no new finalizers can be added if the object is being deleted, found new finalizers []string{{{shown}}}"
-            found.append(FieldError.forbidden(f"{path}.finalizers", text))
-    generation, before = metadata.get("generation") or 0, was.get("generation") or 0
-    if generation < before:
-        found.append(FieldError.invalid(f"{path}.generation", generation, "must not be decremented"))
-    for name in ("name", "namespace", "uid"):
-        if (metadata.get(name) or "") != (was.get(name) or ""):
-            found.append(FieldError.invalid(f"{path}.{name}", metadata.get(name) or "", IMMUTABLE))
-    for name in ("creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"):
-        if metadata.get(name) != was.get(name):
-            found.append(FieldError.invalid(f"{path}.{name}", metadata.get(name), IMMUTABLE))
-    _validate_common(metadata, path, found)
-    return found
-
-
-def _validate_common(metadata: dict[str, Any], path: str, found: list[FieldError]) -> None:
-    labels = metadata.get("labels")
-    if labels:
-        found.extend(validate_labels(labels, f"{path}.labels"))
-    annotations = metadata.get("annotations")
-    if annotations:
-        found.extend(validate_annotations(annotations, f"{path}.annotations"))
-    owners = metadata.get("ownerReferences")
-    if owners:
-        found.extend(validate_owner_references(owners, f"{path}.ownerReferences"))
-    finalizers = metadata.get("finalizers")
-    if finalizers:
-        found.extend(validate_finalizers(finalizers, f"{path}.finalizers"))
-
-
-def validate_labels(labels: dict[str, str], path: str) -> list[FieldError]:
-    found: list[FieldError] = []
-    for key, value in labels.items():
-        for why in qualified_name(key):
-            found.append(FieldError.invalid(path, key, why))
-        for why in label_value(value or ""):
-            found.append(FieldError.invalid(path, value, why))
-    return found
-
-
-def validate_annotations(annotations: dict[str, str], path: str) -> list[FieldError]:
-    found: list[FieldError] = []
-    total = 0
-    for key, value in annotations.items():
-        for why in qualified_name(key.lower()):
-            found.append(FieldError.invalid(path, key, why))
-        total += _size(key) + _size(value or "")
-    if total > ANNOTATIONS_LIMIT:
-        found.append(FieldError.too_long(path, ANNOTATIONS_LIMIT))
-    return found
-
-
-def validate_finalizers(finalizers: list[str], path: str) -> list[FieldError]:
-    found = [FieldError.invalid(path, name, why) for name in finalizers for why in qualified_name(name or "")]
-    if "orphan" in finalizers and "foregroundDeletion" in finalizers:
-        text = "finalizer orphan and foregroundDeletion cannot be both set"
-        found.append(FieldError.invalid(path, finalizers, text))
-    return found
-
-
-def validate_owner_references(owners: list[dict[str, Any]], path: str) -> list[FieldError]:
-    found: list[FieldError] = []
-    controller = ""
-    for owner in owners:
-        if not owner:
-            owner = {}
-        api_version, kind = owner.get("apiVersion") or "", owner.get("kind") or ""
-        try:
-            version = split_api_version(api_version)[1]
-        except ValueError:
-            version = ""
-        if not version:
-            found.append(FieldError.invalid(f"{path}.apiVersion", api_version, "version must not be empty"))
-        for name in ("kind", "name", "uid"):
-            if not owner.get(name):
-                found.append(FieldError.invalid(f"{path}.{name}", "", "must not be empty"))
-        if api_version == "v1" and kind == "Event":
-            found.append(FieldError.invalid(path, owner, "/v1, Kind=Event is disallowed from being an owner"))
-        if owner.get("controller"):
-            current = f"{kind}/{owner.get('name') or ''}"
-            if controller:
-                text = (
-                    'Only one reference can have Controller set to true. Found "true" in references for '
-                    f"{controller} and {current}"
-                )
-                found.append(FieldError.invalid(path, owners, text))
-            else:
-                controller = current
-    return found

@@ -12,7 +12,8 @@ from app.admission import DEFAULT, Admission
 from app.catalog.kind import Kind
 from app.core import errors
 from app.core.clock import rfc3339
-from app.core.names import dns1123_subdomain, generate_name, validate_object_meta, validate_object_meta_update
+from app.core.metadata import validate_object_meta, validate_object_meta_update
+from app.core.names import dns1123_subdomain, generate_name
 from app.core.resources import Key
 from app.machinery import managedfields
 from app.store.interface import Guard, Write

@@ -158,8 +158,7 @@ def check_match(options: ListOptions) -> None:
     elif not options.resource_version:
         why = "resourceVersionMatch is forbidden unless resourceVersion is provided"
     elif name not in ("Exact", "NotOlderThan"):
-        supported = 'supported values: "Exact", "NotOlderThan", ""'
-        found = [errors.FieldError("FieldValueNotSupported", field, name, supported)]
+        found = [errors.FieldError.not_supported(field, name, ("Exact", "NotOlderThan", ""))]
         raise errors.invalid("meta.k8s.io", "ListOptions", "", found)
     elif name == "Exact" and options.resource_version == "0":
         why = 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'

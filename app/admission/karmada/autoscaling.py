@@ -8,7 +8,8 @@ from typing import Any
 
 from app.core import quantity
 from app.core.errors import FieldError
-from app.core.names import dns1123_label, dns1123_subdomain, path_segment, validate_object_meta
+from app.core.metadata import validate_object_meta
+from app.core.names import dns1123_label, dns1123_subdomain, path_segment
 
 from . import cron
 from .denial import refuse_if
@@ -127,7 +128,7 @@ def _metric(metric: Object, path: str) -> Found:
     if not kind:
         found.append(FieldError.required(f"{path}.type", "must specify a metric source type"))
     if kind not in _SOURCES:
-        found += [FieldError.not_supported(f"{path}.type", kind, tuple(_SOURCES))] * 2
+        found += [FieldError.not_supported(f"{path}.type", kind, sorted(_SOURCES))] * 2
     present = [name for name in _SOURCES.values() if metric.get(name) is not None]
     if present:
         found += _CHECKS[present[0]](metric[present[0]], f"{path}.{present[0]}")

@@ -26,7 +26,7 @@ _OPERATIONS = {
     "InterpretHealth": "healthInterpretation",
     "InterpretDependency": "dependencyInterpretation",
 }
-_SUPPORTED = ("*", *_OPERATIONS)
+_SUPPORTED = sorted(("*", *_OPERATIONS))
 _VERSIONS = ("v1alpha1",)
 _FORM = "; desired format: https://host[/path]"
 

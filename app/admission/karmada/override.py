@@ -6,7 +6,7 @@ from typing import Any
 
 from app.catalog.karmada.affinity import validate_cluster_affinity
 from app.core.errors import FieldError
-from app.core.names import validate_annotations, validate_labels
+from app.core.metadata import validate_annotations, validate_labels
 
 from .denial import refuse_if
 from .propagation import validate_selectors

@@ -133,12 +133,7 @@ def _workload_affinity(affinity: Object | None, path: str) -> Found:
 def _tolerations(tolerations: Sequence[Object], path: str) -> Found:
     # Kubernetes' Lt and Gt compare numbers on nodes; Karmada gives them no meaning for clusters.
     return [
-        FieldError(
-            "FieldValueNotSupported",
-            f"{path}[{index}].operator",
-            toleration["operator"],
-            'supported values: "", "Exists", "Equal"',
-        )
+        FieldError.not_supported(f"{path}[{index}].operator", toleration["operator"], ("", "Exists", "Equal"))
         for index, toleration in enumerate(tolerations)
         if toleration.get("operator") in ("Lt", "Gt")
     ]

@@ -8,6 +8,7 @@ from typing import Any
 
 from app.catalog.karmada.cluster_strategy import cluster_name
 from app.core.errors import FieldError
+from app.core.metadata import validate_object_meta
 from app.core.names import (
     dns1035_label,
     dns1123_label,
@@ -15,7 +16,6 @@ from app.core.names import (
     path_segment,
     port_name,
     port_number,
-    validate_object_meta,
     wildcard_dns1123_subdomain,
 )
 

@@ -16,7 +16,7 @@ MAX_INT64 = 2**63 - 1
 _GRADES_CPU = (0, 1, 2, 4, 8, 16, 32, 64, 128, MAX_INT64)
 _GRADES_MEMORY_GI = (0, 4, 16, 32, 64, 128, 256, 512, 1024)
 _SYNC_MODES = ("Pull", "Push")
-_TAINT_EFFECTS = ("NoExecute", "NoSchedule")
+_TAINT_EFFECTS = ("NoSchedule", "NoExecute")  # the order in which Karmada lists them
 
 
 def cluster_strategy(resource_models: bool = True) -> Strategy:
@@ -182,9 +182,7 @@ def validate_taints(path: str, taints: list[dict[str, Any]]) -> list[FieldError]
         if not effect:
             found.append(FieldError.required(f"{at}.effect"))
         elif effect not in _TAINT_EFFECTS:
-            # the order in which Karmada lists them
-            text = 'supported values: "NoSchedule", "NoExecute"'
-            found.append(FieldError("FieldValueNotSupported", f"{at}.effect", effect, text))
+            found.append(FieldError.not_supported(f"{at}.effect", effect, _TAINT_EFFECTS))
         if (key, effect) in seen:
             text = "taints must be unique by key and effect pair"
             found.append(FieldError("FieldValueDuplicate", at, taint, text))

@@ -205,15 +205,9 @@ def _enum(allowed: tuple[str, ...]) -> Check:
     def check(value: Any) -> list[Finding] | None:
         if type(value) is not str:
             return _wrong_type(value, "string")
-        return None if value in known else [("", lambda path: _not_supported(path, value, allowed))]
+        return None if value in known else [("", lambda path: FieldError.not_supported(path, value, allowed))]
 
     return check
-
-
-def _not_supported(path: str, value: Any, allowed: Sequence[str]) -> FieldError:
-    """The schema's own order, unlike that of hand-written rules."""
-    listed = ", ".join(f'"{v}"' for v in allowed)
-    return FieldError("FieldValueNotSupported", path, value, f"supported values: {listed}")
 
 
 def _integer(minimum: int | None, maximum: int | None) -> Check:

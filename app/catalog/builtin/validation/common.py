@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
-import json
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
+from app.core import metadata as metadata_rules
 from app.core import names
 from app.core.errors import FieldError
 
@@ -18,13 +18,7 @@ required = FieldError.required
 forbidden = FieldError.forbidden
 duplicate = FieldError.duplicate
 not_found = FieldError.not_found
-
-
-def not_supported(path: str, value: Any, supported: Sequence[str]) -> FieldError:
-    """The values are listed in the order given, which is not always the alphabet's."""
-    listed = ", ".join(json.dumps(each, ensure_ascii=False) for each in supported)
-    return FieldError("FieldValueNotSupported", path, value, f"supported values: {listed}")
-
+not_supported = FieldError.not_supported
 
 NOT_NEGATIVE = names.NOT_NEGATIVE
 NOT_POSITIVE = "must be greater than zero"
@@ -89,7 +83,7 @@ def check_port_or_name(value: int | str | None, path: str, found: Found) -> None
 
 def check_labels(labels: dict[str, str] | None, path: str, found: Found) -> None:
     if labels:
-        found.extend(names.validate_labels(labels, path))
+        found.extend(metadata_rules.validate_labels(labels, path))
 
 
 def check_label_key(key: str, path: str, found: Found) -> None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection
 from typing import Any
 
+from app.core import metadata as metadata_rules
 from app.core import names
 from app.core.errors import FieldError
 
@@ -58,7 +59,7 @@ def check_template(template: Object, path: str, found: Found) -> None:
     if labels:
         check_labels(labels, f"{path}.labels", found)
     if annotations:
-        found.extend(names.validate_annotations(annotations, f"{path}.annotations"))
+        found.extend(metadata_rules.validate_annotations(annotations, f"{path}.annotations"))
     spec = template.get("spec") or {}
     check_pod_spec(spec, f"{path}.spec", found)
     if spec.get("ephemeralContainers"):

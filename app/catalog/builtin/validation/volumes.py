@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from app.core import metadata as metadata_rules
 from app.core import names
 from app.core.errors import FieldError
 
@@ -349,8 +350,10 @@ def _check_ephemeral(source: Object, path: str, found: Found) -> None:
     else:
         where = f"{path}.volumeClaimTemplate"
         metadata = template.get("metadata") or {}
-        found.extend(names.validate_annotations(metadata.get("annotations") or {}, f"{where}.metadata.annotations"))
-        found.extend(names.validate_labels(metadata.get("labels") or {}, f"{where}.metadata.labels"))
+        found.extend(
+            metadata_rules.validate_annotations(metadata.get("annotations") or {}, f"{where}.metadata.annotations")
+        )
+        found.extend(metadata_rules.validate_labels(metadata.get("labels") or {}, f"{where}.metadata.labels"))
         check_claim_spec(template.get("spec") or {}, f"{where}.spec", found)
 
 

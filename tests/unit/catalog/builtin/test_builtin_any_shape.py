@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from app.catalog.catalog import builtin_kinds
 from app.catalog.kind import Kind
+from app.core import metadata as metadata_rules
 from app.core import names
 from app.core.errors import FieldError, invalid
 from app.machinery.decode import DecodeError, compile_decoder
@@ -200,10 +201,10 @@ def test_a_valid_or_invalid_object_is_always_answered(name: str, seed: int, dens
     for obj in (new, old):
         strategy.default(obj)
         strategy.prepare_for_create(obj)
-        found += names.validate_object_meta(obj, kind.namespaced, rule)
+        found += metadata_rules.validate_object_meta(obj, kind.namespaced, rule)
         found += strategy.validate(obj) + strategy.validate_create(obj)
     strategy.prepare_for_update(new, old)
-    found += names.validate_object_meta_update(new, old)
+    found += metadata_rules.validate_object_meta_update(new, old)
     found += strategy.validate(new)
     found += strategy.validate_update(new, old)
     assert all(isinstance(error, FieldError) for error in found)

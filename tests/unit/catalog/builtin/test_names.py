@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.core import metadata as metadata_rules
 from app.core import names
 
 SUBDOMAIN = (
@@ -90,7 +91,7 @@ def meta(**fields):
 
 
 def texts(obj, namespaced=True):
-    return [str(error) for error in names.validate_object_meta(obj, namespaced, names.dns1123_subdomain)]
+    return [str(error) for error in metadata_rules.validate_object_meta(obj, namespaced, names.dns1123_subdomain)]
 
 
 def test_metadata_of_a_new_object():
@@ -123,10 +124,10 @@ def test_owner_references():
 
 def test_metadata_of_a_changed_object():
     old = meta(uid="1", generation=2, creationTimestamp="2026-01-01T00:00:00Z")
-    same = [str(error) for error in names.validate_object_meta_update(old, old)]
+    same = [str(error) for error in metadata_rules.validate_object_meta_update(old, old)]
     assert same == []
     new = meta(uid="2", generation=1, name="x", creationTimestamp="2026-01-01T00:00:00Z")
-    assert [str(error) for error in names.validate_object_meta_update(new, old)] == [
+    assert [str(error) for error in metadata_rules.validate_object_meta_update(new, old)] == [
         "metadata.generation: Invalid value: 1: must not be decremented",
         'metadata.name: Invalid value: "x": field is immutable',
         'metadata.uid: Invalid value: "2": field is immutable',
@@ -136,7 +137,7 @@ def test_metadata_of_a_changed_object():
 def test_no_finalizer_is_added_to_a_deleted_object():
     old = meta(deletionTimestamp="2026-01-01T00:00:00Z", finalizers=["a/b"])
     new = meta(deletionTimestamp="2026-01-01T00:00:00Z", finalizers=["a/b", "a/c"])
-    assert [str(error) for error in names.validate_object_meta_update(new, old)] == [
+    assert [str(error) for error in metadata_rules.validate_object_meta_update(new, old)] == [
         "metadata.finalizers: Forbidden: no new finalizers can be added if the object is being deleted, "
         'found new finalizers []string{"a/c"}'
     ]
