@@ -129,7 +129,11 @@ async def one_run(steps: list[Any], last: Any, die_after: int | None) -> tuple[O
         dead, commits = store.dead.is_set(), store.commits - own
         store.left = 0
         await revived(lab)
-        assert lab.database.head == await lab.rest()
+        revision = await lab.rest()
+        lab.controllers_look_again()
+        await lab.rest()
+        again = [row for row in lab.log_after(revision) if row[0] not in ("events", "clusters.cluster.karmada.io")]
+        assert again == []
         for binding in lab.list("ResourceBinding"):
             assert binding["status"]["schedulerObservedGeneration"] == binding["metadata"]["generation"]
         return picture(lab), commits, dead

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple, final
 
@@ -162,6 +163,10 @@ class Pipeline:
         self, binding: Object, before: Object | None, decision: Decision, events: list[Event]
     ) -> tuple[Object, str]:
         """The binding with the decision in it. A decision that changes nothing is not told or dated again."""
+        before_order = binding["spec"].get("clusters") or []
+        if decision.clusters is not None and _same_targets(decision.clusters, before_order):
+            # which of two clusters has more room changes all the time: that alone is no new result
+            decision = replace(decision, clusters=before_order)
         decided = with_result(binding, decision)
         old_status = binding.get("status") or {}
         generation = _generation(decided, before)
@@ -318,6 +323,10 @@ def _with_known_version(binding: Object, before: Object) -> Object:
     resource = {**binding["spec"]["resource"], "resourceVersion": old}
     same = {**binding, "spec": {**binding["spec"], "resource": resource}} == before
     return before if same else binding
+
+
+def _same_targets(new: list[Object], old: list[Object]) -> bool:
+    return len(new) == len(old) and all(target in old for target in new)
 
 
 def _generation(binding: Object, before: Object | None) -> int:

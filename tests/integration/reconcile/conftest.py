@@ -198,17 +198,21 @@ class Lab:
 
     async def rest(self) -> int:
         """Returns the revision once nothing is being worked on any more, in the control plane and in the members."""
-        quiet, before = 0, -1
-        async with asyncio.timeout(PATIENCE):
-            while quiet < 4:
-                for _ in range(50):
-                    await asyncio.sleep(0)
-                pending = any(queue.busy(SOON) for queue in _queues) or self.controllers.recorder.busy()
-                revision = self._revisions()
-                quiet = 0 if pending or revision != before else quiet + 1
-                before = revision
-                if pending:
-                    await asyncio.sleep(0.005)  # timers of queues
+        quiet, before, pending = 0, -1, list[str]()
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while quiet < 4:
+                    for _ in range(50):
+                        await asyncio.sleep(0)
+                    pending = [queue.name for queue in _queues if queue.busy(SOON)]
+                    pending += ["events"] if self.controllers.recorder.busy() else []
+                    revision = self._revisions()
+                    quiet = 0 if pending or revision != before else quiet + 1
+                    before = revision
+                    if pending:
+                        await asyncio.sleep(0.005)  # timers of queues
+        except TimeoutError:
+            pytest.fail(f"never at rest: {pending} {self.log_after(before - 20)}\n{self.describe()}")
         return self.database.head
 
     def log_after(self, revision: int) -> list[tuple[str, str, bool]]:
