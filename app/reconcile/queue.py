@@ -114,6 +114,8 @@ class WorkQueue(Generic[K]):
 
     def busy(self, within: float) -> bool:
         """Is anything worked on, or to be worked on in the next ``within`` seconds?"""
+        if not self._started:
+            return False
         if self._ready or self._background or self._running:
             return True
         return bool(self._due) and min(self._due.values()) <= time.monotonic() + within
