@@ -29,6 +29,8 @@ from urllib.parse import quote
 import asyncpg
 import structlog
 
+from .accounts import Account, EmbeddedError, make_root, plain_environment, system_account
+
 log = structlog.get_logger(__name__)
 
 DATABASE = "kafila"
@@ -64,10 +66,6 @@ _SETTINGS = {
 }
 
 
-class EmbeddedError(RuntimeError):
-    """The embedded PostgreSQL cannot run; the text says why and what to do."""
-
-
 class EmbeddedPostgres:
     """``dsn = await EmbeddedPostgres(data_dir).start()`` … ``await stop()``; also an async context manager.
 
@@ -93,8 +91,8 @@ class EmbeddedPostgres:
 
     async def start(self) -> str:
         """Returns the DSN. Raises EmbeddedError. Initialises the folder when it is new (about 2 s)."""
-        account = _account()
-        _make_root(self.root, account)
+        account = system_account()
+        make_root(self.root, account)
         self._lock = _lock(self.root)
         try:
             binaries = _reachable(_binaries(), self.root, account)
@@ -179,71 +177,6 @@ async def _ended(process: subprocess.Popen[bytes]) -> None:
     process.poll()
 
 
-class _Account:
-    """The system user the server runs as; ``switch`` is what Popen needs to become it."""
-
-    def __init__(self, entry: pwd.struct_passwd, change: bool) -> None:
-        self.uid, self.gid, self.name = entry.pw_uid, entry.pw_gid, entry.pw_name
-        self.change = change
-
-    def run(self, arguments: list[str], **more: object) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            arguments,
-            env=_environment(),
-            cwd="/",
-            check=False,
-            text=True,
-            capture_output=True,
-            **self.switch(),  # type: ignore[call-overload]
-            **more,
-        )
-
-    def switch(self) -> dict[str, object]:
-        return {"user": self.uid, "group": self.gid, "extra_groups": []} if self.change else {}
-
-
-def _account() -> _Account:
-    if os.geteuid() != 0:
-        try:
-            return _Account(pwd.getpwuid(os.geteuid()), change=False)
-        except KeyError:
-            raise EmbeddedError(
-                f"user {os.geteuid()} has no name in /etc/passwd: give --database-url instead"
-            ) from None
-    for name in ("kafila", "postgres", "nobody"):
-        with contextlib.suppress(KeyError):
-            entry = pwd.getpwnam(name)
-            if entry.pw_uid != 0:
-                return _Account(entry, change=True)
-    raise EmbeddedError("PostgreSQL does not run as root, and there is no user kafila, postgres or nobody to run it as")
-
-
-def _environment() -> dict[str, str]:
-    return {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
-
-
-def _make_root(root: Path, account: _Account) -> None:
-    """The one folder that is the server's. Folders above are created when missing, and never changed."""
-    if not root.parent.exists():
-        root.parent.mkdir(parents=True, mode=0o711)
-    if not root.exists():
-        root.mkdir(mode=0o700)
-        if account.change:
-            os.chown(root, account.uid, account.gid)
-    found = root.stat()
-    if found.st_uid != account.uid:
-        owner = found.st_uid
-        raise EmbeddedError(
-            f"{root} belongs to user {owner}, but PostgreSQL would run as {account.name} ({account.uid})"
-        )
-    root.chmod(0o700)
-    if account.change and account.run(["/bin/ls", str(root)]).returncode != 0:
-        raise EmbeddedError(
-            f"{root} cannot be reached by user {account.name}, as whom PostgreSQL runs: choose another --data-dir"
-            " or let others pass through the folders above it (chmod o+x)"
-        )
-
-
 def _lock(root: Path) -> IO[str]:
     handle = (root / "lock").open("a")
     try:
@@ -265,7 +198,7 @@ def _binaries() -> Path:
     return folder
 
 
-def _reachable(binaries: Path, root: Path, account: _Account) -> Path:
+def _reachable(binaries: Path, root: Path, account: Account) -> Path:
     """The installation, or a copy of it when the user we change to cannot reach it (a venv under /root)."""
     with contextlib.suppress(OSError):
         if not account.change or account.run([str(binaries / "bin" / "postgres"), "--version"]).returncode == 0:
@@ -313,7 +246,7 @@ def _processes_in(data: Path) -> list[int]:
     return found
 
 
-def _initialise(binaries: Path, root: Path, account: _Account) -> None:
+def _initialise(binaries: Path, root: Path, account: Account) -> None:
     """initdb beside the final place, then a rename: a crash in between leaves nothing half made."""
     new = root / "data.new"
     shutil.rmtree(new, ignore_errors=True)
@@ -330,7 +263,7 @@ def _initialise(binaries: Path, root: Path, account: _Account) -> None:
     new.rename(root / "data")
 
 
-def _socket_folder(root: Path, account: _Account) -> Path:
+def _socket_folder(root: Path, account: Account) -> Path:
     """``<root>/run``, or a folder with a short name when that is longer than a socket's address may be."""
     folder = root / "run"
     if len(os.fsencode(folder)) > _MAX_SOCKET_PATH:
@@ -346,7 +279,7 @@ def _socket_folder(root: Path, account: _Account) -> Path:
     return folder
 
 
-def _spawn(binaries: Path, root: Path, sockets: Path, account: _Account) -> subprocess.Popen[bytes]:
+def _spawn(binaries: Path, root: Path, sockets: Path, account: Account) -> subprocess.Popen[bytes]:
     arguments = [str(binaries / "bin" / "postgres"), "-D", str(root / "data"), "-k", str(sockets)]
     for name, value in _SETTINGS.items():
         arguments += ["-c", f"{name}={value}"]
@@ -360,7 +293,7 @@ def _spawn(binaries: Path, root: Path, sockets: Path, account: _Account) -> subp
             stdout=output,
             stderr=output,
             cwd="/",
-            env=_environment(),
+            env=plain_environment(),
             start_new_session=True,  # Ctrl-C in our terminal is for us: we stop the server after our last write
             preexec_fn=_end_with_parent(),
             **account.switch(),  # type: ignore[call-overload]

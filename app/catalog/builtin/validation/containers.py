@@ -1,4 +1,4 @@
-"""Containers of a pod: names, images, ports, environment, mounts, probes, hooks and security."""
+"""Containers of a pod: names, images, ports, environment, mounts, restarts and security."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from .common import (
     check_enum,
     check_name,
     check_port,
-    check_port_or_name,
     duplicate,
     forbidden,
     invalid,
@@ -24,6 +23,7 @@ from .common import (
 )
 from .environment import check_environment, check_environment_sources
 from .paths import check_local_path, has_backstep
+from .probes import PROBES, check_life
 from .resources import check_requirements
 from .security import check_security_context
 
@@ -32,10 +32,6 @@ Object = dict[str, Any]
 PULL_POLICIES = ("Always", "IfNotPresent", "Never")
 MESSAGE_POLICIES = ("File", "FallbackToLogsOnError")
 RESTART_POLICIES = ("Always", "Never", "OnFailure")
-_PROBE_NUMBERS = ("initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold")
-_PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
-_PROBE_HANDLERS = ("exec", "httpGet", "tcpSocket", "grpc")
-_HOOK_HANDLERS = ("exec", "httpGet", "tcpSocket", "sleep")
 _NO_POLICY = "must specify restartPolicy when restart rules are used"
 _NOT_FOR_INIT = "may not be set for init containers without restartPolicy=Always"
 # what an ephemeral container may have
@@ -88,7 +84,7 @@ def check_containers(containers: list[Object] | None, path: str, found: Found, a
         if name in seen:
             found.append(duplicate(f"{where}.name", name))
         seen.add(name)
-        _check_life(container, where, found, around)
+        check_life(container, where, found, around.grace)
         if container.get("restartPolicy") is not None or container.get("restartPolicyRules"):
             _check_restart_policy(container, where, found)
     check_host_ports(containers, path, found)
@@ -113,9 +109,9 @@ def check_init_containers(
         check_host_ports([container], path, found)
         sidecar = container.get("restartPolicy") == "Always"
         if sidecar:
-            _check_life(container, where, found, around)
+            check_life(container, where, found, around.grace)
         else:
-            for field in ("lifecycle", *_PROBES):
+            for field in ("lifecycle", *PROBES):
                 if container.get(field) is not None:
                     found.append(forbidden(f"{where}.{field}", _NOT_FOR_INIT))
             for j, policy in enumerate(container.get("resizePolicy") or ()):
@@ -327,75 +323,6 @@ def _check_devices(
             found.append(invalid(at_path, target, "must not already exist as a path in volumeMounts"))
         if name:
             seen_names.add(name)
-
-
-# -- probes and hooks ------------------------------------------------------------------------------------------------------
-
-
-def _check_life(container: Object, path: str, found: Found, around: Surroundings) -> None:
-    lifecycle = container.get("lifecycle")
-    if lifecycle:
-        for field in ("postStart", "preStop"):
-            hook = lifecycle.get(field)
-            if hook is not None:
-                _check_handler(hook, _HOOK_HANDLERS, f"{path}.lifecycle.{field}", found, around)
-    for field in _PROBES:
-        probe = container.get(field)
-        if probe is not None:
-            _check_probe(probe, field, f"{path}.{field}", found, around)
-
-
-def _check_probe(probe: Object, field: str, path: str, found: Found, around: Surroundings) -> None:
-    _check_handler(probe, _PROBE_HANDLERS, path, found, around)
-    for number in _PROBE_NUMBERS:
-        value = probe.get(number)
-        if value and value < 0:
-            found.append(invalid(f"{path}.{number}", value, names.NOT_NEGATIVE))
-    grace = probe.get("terminationGracePeriodSeconds")
-    if grace is not None and grace <= 0:
-        found.append(invalid(f"{path}.terminationGracePeriodSeconds", grace, "must be greater than 0"))
-    if field == "readinessProbe":
-        if grace is not None:
-            text = "must not be set for readinessProbes"
-            found.append(invalid(f"{path}.terminationGracePeriodSeconds", grace, text))
-    elif probe.get("successThreshold") != 1:
-        found.append(invalid(f"{path}.successThreshold", probe.get("successThreshold") or 0, "must be 1"))
-
-
-def _check_handler(handler: Object, kinds: tuple[str, ...], path: str, found: Found, around: Surroundings) -> None:
-    given = 0
-    for kind in kinds:
-        action = handler.get(kind)
-        if action is None:
-            continue
-        given += 1
-        if given > 1:
-            found.append(forbidden(f"{path}.{kind}", "may not specify more than 1 handler type"))
-        elif kind == "exec":
-            if not action.get("command"):
-                found.append(required(f"{path}.exec.command"))
-        elif kind == "httpGet":
-            _check_http_get(action, f"{path}.httpGet", found)
-        elif kind == "sleep":
-            seconds = action.get("seconds") or 0
-            if around.grace is not None and not 0 <= seconds <= around.grace:
-                text = f"must be non-negative and less than terminationGracePeriodSeconds ({around.grace})"
-                found.append(invalid(f"{path}.sleep", seconds, text))
-        else:
-            check_port_or_name(action.get("port"), f"{path}.{kind}.port", found)
-    if not given:
-        found.append(required(path, "must specify a handler type"))
-
-
-def _check_http_get(action: Object, path: str, found: Found) -> None:
-    if not action.get("path"):
-        found.append(required(f"{path}.path"))
-    check_port_or_name(action.get("port"), f"{path}.port", found)
-    if action.get("scheme") not in ("HTTP", "HTTPS"):
-        found.append(not_supported(f"{path}.scheme", action.get("scheme") or "", ("HTTP", "HTTPS")))
-    for header in action.get("httpHeaders") or ():
-        for why in names.http_header(header.get("name") or ""):
-            found.append(invalid(f"{path}.httpHeaders", header.get("name") or "", why))
 
 
 # -- restarts, resizing ----------------------------------------------------------------------------------------------------

@@ -1,0 +1,176 @@
+"""Strategies of the core group and of workloads (apps, batch)."""
+
+from __future__ import annotations
+
+from app.catalog.kind import Strategy
+from app.core import names
+
+from . import prepare, services
+from .defaults import core, pods, workloads
+from .strategy_forms import PLAIN, strategy
+from .validation import apps, batch, configuration, endpoints, nodes, pod, pod_update, quotas, service, storage
+
+TABLE: dict[tuple[str, str], Strategy] = {
+    # core
+    ("", "Pod"): strategy(
+        pod.validate_pod,
+        validate_create=pod.validate_new_pod,
+        default=pods.default_pod,
+        prepare_for_create=prepare.create_pod,
+        validate_update=pod_update.validate_pod_update,
+        returns_deleted_object=True,
+        graceful=True,
+    ),
+    ("", "PodTemplate"): strategy(
+        pod.validate_pod_template_kind,
+        default=workloads.default_pod_template_kind,
+        generation_fields=("template",),
+        status=False,
+        returns_deleted_object=True,
+    ),
+    ("", "ReplicationController"): strategy(
+        apps.validate_replication_controller, default=workloads.default_replication_controller
+    ),
+    ("", "Service"): strategy(
+        service.validate_service,
+        default=core.default_service,
+        prepare_for_create=services.prepare_service_create,
+        prepare_for_update=services.prepare_service_update,
+        validate_update=service.validate_service_update,
+        name_rule=names.dns1123_label,
+        generation_fields=PLAIN,
+        create_on_update=True,
+        returns_deleted_object=True,
+    ),
+    ("", "Endpoints"): strategy(
+        endpoints.validate_endpoints,
+        default=core.default_endpoints,
+        generation_fields=PLAIN,
+        status=False,
+        create_on_update=True,
+    ),
+    ("", "ConfigMap"): strategy(
+        configuration.validate_config_map,
+        default=core.default_config_map,
+        validate_update=configuration.validate_config_map_update,
+        generation_fields=PLAIN,
+        status=False,
+    ),
+    ("", "Secret"): strategy(
+        configuration.validate_secret,
+        default=core.default_secret,
+        validate_update=configuration.validate_secret_update,
+        generation_fields=PLAIN,
+        status=False,
+    ),
+    ("", "Namespace"): strategy(
+        configuration.validate_namespace,
+        default=core.default_namespace,
+        prepare_for_create=prepare.create_namespace,
+        prepare_for_update=prepare.update_namespace,
+        name_rule=names.dns1123_label,
+        generation_fields=PLAIN,
+        returns_deleted_object=True,
+    ),
+    ("", "Node"): strategy(
+        nodes.validate_node,
+        default=core.default_node,
+        prepare_for_create=prepare.create_node,
+        prepare_for_update=prepare.keep_node_status,
+        validate_update=nodes.validate_node_update,
+        generation_fields=PLAIN,
+        status=False,
+    ),
+    ("", "PersistentVolume"): strategy(
+        storage.validate_persistent_volume,
+        default=core.default_persistent_volume,
+        prepare_for_create=prepare.create_persistent_volume,
+        validate_update=storage.validate_persistent_volume_update,
+        generation_fields=PLAIN,
+        returns_deleted_object=True,
+    ),
+    ("", "PersistentVolumeClaim"): strategy(
+        storage.validate_claim,
+        default=core.default_persistent_volume_claim,
+        prepare_for_create=prepare.create_claim,
+        prepare_for_update=prepare.update_claim,
+        validate_update=storage.validate_claim_update,
+        generation_fields=PLAIN,
+        returns_deleted_object=True,
+    ),
+    ("", "ServiceAccount"): strategy(
+        prepare_for_create=prepare.clean_service_account,
+        prepare_for_update=prepare.clean_service_account,
+        generation_fields=PLAIN,
+        status=False,
+        returns_deleted_object=True,
+    ),
+    ("", "LimitRange"): strategy(
+        quotas.validate_limit_range,
+        default=core.default_limit_range,
+        generation_fields=PLAIN,
+        status=False,
+        create_on_update=True,
+    ),
+    ("", "ResourceQuota"): strategy(
+        quotas.validate_resource_quota,
+        default=core.default_resource_quota,
+        validate_update=quotas.validate_resource_quota_update,
+        generation_fields=PLAIN,
+        returns_deleted_object=True,
+    ),
+    ("", "Event"): strategy(configuration.validate_event, generation_fields=PLAIN, status=False, create_on_update=True),
+    ("events.k8s.io", "Event"): strategy(
+        configuration.validate_new_event,
+        validate_create=configuration.validate_created_event,
+        validate_update=configuration.validate_new_event_update,
+        generation_fields=PLAIN,
+        status=False,
+        create_on_update=True,
+    ),
+    # apps
+    ("apps", "Deployment"): strategy(
+        apps.validate_deployment,
+        default=workloads.default_deployment,
+        prepare_for_update=prepare.update_deployment,
+        validate_update=apps.validate_deployment_update,
+    ),
+    ("apps", "ReplicaSet"): strategy(
+        apps.validate_replica_set,
+        default=workloads.default_replica_set,
+        validate_update=apps.validate_replica_set_update,
+    ),
+    ("apps", "StatefulSet"): strategy(
+        apps.validate_stateful_set,
+        validate_create=apps.validate_new_stateful_set,
+        default=workloads.default_stateful_set,
+        validate_update=apps.validate_stateful_set_update,
+        name_rule=names.dns1123_label,
+    ),
+    ("apps", "DaemonSet"): strategy(
+        apps.validate_daemon_set,
+        default=workloads.default_daemon_set,
+        prepare_for_create=prepare.create_daemon_set,
+        prepare_for_update=prepare.update_daemon_set,
+        validate_update=apps.validate_daemon_set_update,
+    ),
+    ("apps", "ControllerRevision"): strategy(
+        apps.validate_controller_revision,
+        validate_create=apps.validate_new_controller_revision,
+        validate_update=apps.validate_controller_revision_update,
+        generation_fields=PLAIN,
+        status=False,
+    ),
+    # batch
+    ("batch", "Job"): strategy(
+        batch.validate_job,
+        default=workloads.default_job,
+        prepare_for_create=prepare.create_job,
+        validate_update=batch.validate_job_update,
+    ),
+    ("batch", "CronJob"): strategy(
+        batch.validate_cron_job,
+        validate_create=batch.validate_new_cron_job,
+        default=workloads.default_cron_job,
+    ),
+}

@@ -1,0 +1,36 @@
+"""How strategies of built-in kinds are written down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from app.catalog.kind import Strategy
+from app.core.errors import FieldError
+
+from .validation.common import check_finalizers
+
+Object = dict[str, Any]
+Check = Callable[[Object], list[FieldError]]
+
+PLAIN = None  # generation_fields of kinds without a generation
+
+
+def _with_finalizers(check: Check | None) -> Check:
+    def validate(obj: Object) -> list[FieldError]:
+        found = check(obj) if check is not None else []
+        finalizers = (obj.get("metadata") or {}).get("finalizers")
+        if finalizers:
+            check_finalizers(finalizers, "metadata.finalizers", found)
+        return found
+
+    return validate
+
+
+def generic(validate: Check | None = None, **more: Any) -> Strategy:
+    """A kind whose finalizers may be any qualified names."""
+    return Strategy(**more) if validate is None else Strategy(validate=validate, **more)
+
+
+def strategy(validate: Check | None = None, **more: Any) -> Strategy:
+    return Strategy(validate=_with_finalizers(validate), **more)
