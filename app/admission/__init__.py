@@ -1,4 +1,8 @@
-"""What may change or refuse a write, after decoding and before validation and storage."""
+"""What may change a write before it is validated, and refuse it before it is stored.
+
+Rules see the decoded object of the served version; they write nothing and wait for nothing, so that a write which is
+computed again is admitted again. The chain is fixed in code: there are no webhooks.
+"""
 
 from .chain import DEFAULT, Admission
 

@@ -15,6 +15,7 @@ from app.core.resources import GroupVersionKind
 from app.machinery import protobuf
 from app.machinery.decode import DecodeError, compile_decoder
 from app.registry import Registry
+from app.registry.codec import decode_entry
 from app.registry.decoding import SCHEME
 from app.registry.patching import Patch, merged
 from app.registry.scale import replicas_path, scale_of, with_replicas
@@ -118,8 +119,6 @@ def decode_scale(document: Any) -> Object:
 
 
 def _answer(kind: Kind, entry: Entry, request: Request) -> Response:
-    from app.registry.codec import decode_entry
-
     view = scale_of(kind, decode_entry(kind, entry))
     accept = accepted(request.header(b"accept"), True)
     if accept.encoding == "protobuf" and not accept.form:

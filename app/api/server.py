@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -53,8 +54,6 @@ class Server(uvicorn.Server):
     """uvicorn without its own signal handling: the command that started it decides when to stop."""
 
     def capture_signals(self) -> Any:
-        from contextlib import nullcontext
-
         return nullcontext()
 
 

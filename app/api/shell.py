@@ -9,6 +9,7 @@ from typing import Annotated
 from fastapi import FastAPI, Query
 from fastapi import Request as HTTPRequest
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from app import __version__
 
@@ -85,8 +86,6 @@ def build_shell(ready: dict[str, Check]) -> FastAPI:
 
     @shell.get("/metrics")
     async def metrics() -> Response:
-        from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
     @shell.get("/")

@@ -167,9 +167,8 @@ class _Stream:
             if event.frames is None:
                 event.frames = {}
             key = (change.type, self._form)
-            frame = event.frames.get(key)  # type: ignore[assignment]
-            if frame is None:
-                frame = event.frames[key] = self._encode(change.type, change.entry)
+            frame = event.frames.get(key) or self._encode(change.type, change.entry)
+            event.frames[key] = frame
         await self.raw(frame)
 
     async def raw(self, frame: bytes) -> None:
