@@ -206,7 +206,7 @@ def _keyed(schema: Schema) -> ItemKey:
     names = sorted(schema.list_map_keys)
     # Only here does ownership look at defaults: ports without a protocol are TCP ports.
     defaults = {name: fields[name].default for name in names if name in fields and fields[name].default is not None}
-    cache: dict[tuple[Any, ...], str] = {}
+    cache: dict[str, str] = {}
     single = names[0] if len(names) == 1 and not defaults else None
 
     def key_of(item: Any) -> str:
@@ -216,11 +216,11 @@ def _keyed(schema: Schema) -> ItemKey:
         if single is not None:
             value = item.get(single)
             if value.__class__ is str:
-                element = cache.get(value)  # type: ignore[call-overload]
+                element = cache.get(value)
                 if element is None:
                     if len(cache) > 4096:
                         cache.clear()
-                    element = cache[value] = key_element({single: value})  # type: ignore[index]
+                    element = cache[value] = key_element({single: value})
                 return element
         keys = {
             name: item[name] if name in item else defaults[name] for name in names if name in item or name in defaults

@@ -245,12 +245,12 @@ def default_pod(pod: Object) -> None:
 
 
 def _requests_from_limits(container: Object) -> None:
-    resources = container.get("resources")
-    limits = resources.get("limits") if resources else None
+    resources = container.get("resources") or {}
+    limits = resources.get("limits")
     if limits:
-        requests = resources.get("requests")  # type: ignore[union-attr]
+        requests = resources.get("requests")
         if requests is None:
-            requests = resources["requests"] = {}  # type: ignore[index]
+            requests = resources["requests"] = {}
         for name, amount in limits.items():
             requests.setdefault(name, amount)
 

@@ -230,7 +230,9 @@ def _check_dns(spec: Object, path: str, found: Found) -> None:
             text = "must provide at least one DNS nameserver when `dnsPolicy` is None"
             found.append(required(f"{path}.nameservers", text))
             return
-    servers, searches = config.get("nameservers") or [], config.get("searches") or []  # type: ignore[union-attr]
+    if config is None:
+        return
+    servers, searches = config.get("nameservers") or [], config.get("searches") or []
     if len(servers) > 3:
         found.append(invalid(f"{path}.nameservers", servers, "must not have more than 3 nameservers"))
     for i, server in enumerate(servers):
@@ -245,7 +247,7 @@ def _check_dns(spec: Object, path: str, found: Found) -> None:
             check_name(
                 search.removesuffix("."), f"{path}.searches[{i}]", found, names.dns1123_subdomain_with_underscore
             )
-    for i, option in enumerate(config.get("options") or ()):  # type: ignore[union-attr]
+    for i, option in enumerate(config.get("options") or ()):
         if not option.get("name"):
             found.append(required(f"{path}.options[{i}]", "must not be empty"))
 
