@@ -10,7 +10,7 @@ from typing import NamedTuple
 from app.catalog.kind import Kind
 from app.core import errors
 from app.core.selectors import FieldRequirement, Selector
-from app.store.interface import Compacted
+from app.store.interface import Compacted, StoreUnavailable
 from app.watch import Cache, Entry
 from app.watch.cache import path_of
 
@@ -137,6 +137,8 @@ async def _at(cache: Cache, kind: Kind, revision: int, namespace: str, after: st
             if after is None:
                 raise errors.expired("The resourceVersion for the provided list is too old.") from gone
             raise expired_token(after) from gone
+        except StoreUnavailable as error:
+            raise errors.service_unavailable(f"storage is not reachable: {error}") from error
         pairs = ((path_of(o.key.namespace, o.key.name), o) for o in stored)
         found = [Entry(o.key, o.revision, o.body) for path, o in pairs if after is None or path > after]
         return [e for e in found if not namespace or e.key.namespace == namespace]

@@ -95,7 +95,6 @@ async def test_every_process_loses_the_database_under_load(plane: ControlPlane) 
             await load.more(30, server)
 
 
-@pytest.mark.xfail(reason="lists at a revision that only the log knows answer 500")
 async def test_history_that_is_only_in_the_database_waits_for_it(plane: ControlPlane) -> None:
     """A process that has just started knows nothing of the past: without the database it can only ask for patience."""
     fresh, other = plane.api
