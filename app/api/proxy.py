@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any, NamedTuple, final
 from urllib.parse import unquote
 
@@ -28,11 +29,12 @@ from app.members.proxy import (
     target_of,
     upstream,
 )
-from app.members.transport import ASGITransport, Transport, Unreachable
-from app.registry import Registry
+from app.members.transport import ASGITransport, Timeouts, Transport, Unreachable
+from app.registry import Registry, User
 from app.registry.codec import decode_entry
 from app.watch import Entry, Event
 
+from . import proxy_all
 from .bodies import Disconnected, Receive
 from .request import Request
 from .responses import Response, Send, send_response
@@ -57,6 +59,7 @@ class MemberProxy:
     def __init__(
         self, registry: Registry, transport_for: Callable[[Object], Transport | None] = lambda cluster: None
     ) -> None:
+        self.here: Any = None  # our own application, which answers for all members what concerns no object
         self._registry = registry
         self._transport_for = transport_for
         self._kind = registry.kind("cluster.karmada.io", "v1alpha1", "clusters")
@@ -72,8 +75,7 @@ class MemberProxy:
         assert target is not None
         if request.method not in METHODS:
             raise errors.method_not_supported(self._kind.group, self._kind.plural, request.method.lower())
-        entry = self._registry.cache.get(self._kind.resource, "", target.name)
-        if entry is None:
+        if target.name != proxy_all.ALL and self._registry.cache.get(self._kind.resource, "", target.name) is None:
             raise errors.not_found(self._kind.group, self._kind.plural, target.name)
         if b"upgrade" in request.headers:
             protocol = request.header(b"upgrade")
@@ -82,13 +84,48 @@ class MemberProxy:
         if not target.rest and not request.path.endswith("/") and request.method in ("GET", "HEAD"):
             await _redirect_to_root(request, send)
             return
-        cluster = decode_entry(self._kind, entry)
-        transport = self._transport_for(cluster)
-        if isinstance(transport, ASGITransport):
-            await self._serve_here(transport.app, request, receive, send)
+        if target.name != proxy_all.ALL:
+            await self._serve_member(request, receive, send)
             return
-        connections = await self._pool.connections(target.name, self._upstream(cluster, entry))
-        await self._serve_there(connections, request, receive, send)
+        asked = proxy_all.wanted(request)
+        if asked is None:
+            if self.here is None:
+                raise errors.page_not_found()
+            await self._serve_here(self.here, request, receive, send)
+            return
+        clusters = [entry.key.name for entry in self._registry.cache.resource(self._kind.resource).entries()]
+        ask = partial(self._ask, request.user)
+        if not asked.name:
+            await send_response(send, request, await proxy_all.merged_list(request, asked, clusters, ask))
+            return
+        request.target = target._replace(name=await proxy_all.locate(asked, clusters, ask))
+        await self._serve_member(request, receive, send)
+
+    async def _serve_member(self, request: Request, receive: Receive, send: Send) -> None:
+        assert request.target is not None
+        way = await self._way_to(request.target.name)
+        if isinstance(way, Connections):
+            await self._serve_there(way, request, receive, send)
+        else:
+            await self._serve_here(way.app, request, receive, send)
+
+    async def _ask(self, user: User, cluster: str, target: str) -> tuple[int, bytes]:
+        """Status and body of a GET as ``user``. Raises StatusError, Unreachable."""
+        way = await self._way_to(cluster)
+        headers = [(b"accept", b"application/json")]
+        if isinstance(way, Connections):
+            headers += impersonation(user.name, user.groups, way.upstream.token)
+            answer = await way.send("GET", target, headers, None)
+            try:
+                return answer.status, b"".join([chunk async for chunk in answer.chunks()])
+            finally:
+                await answer.close()
+        transport = ASGITransport(way.app, {"user": user})
+        response = await transport.send("GET", target, [("accept", "application/json")], None, Timeouts())
+        try:
+            return response.status, await response.read()
+        finally:
+            await response.close()
 
     async def close(self) -> None:
         """Breaks off everything that is under way."""
@@ -99,6 +136,17 @@ class MemberProxy:
         await self._pool.close()
 
     # -- what a cluster needs --------------------------------------------------------------------------------------
+
+    async def _way_to(self, name: str) -> Connections | ASGITransport:
+        """Raises StatusError."""
+        entry = self._registry.cache.get(self._kind.resource, "", name)
+        if entry is None:
+            raise errors.not_found(self._kind.group, self._kind.plural, name)
+        cluster = decode_entry(self._kind, entry)
+        transport = self._transport_for(cluster)
+        if isinstance(transport, ASGITransport):
+            return transport
+        return await self._pool.connections(name, self._upstream(cluster, entry))
 
     def _upstream(self, cluster: Object, entry: Entry) -> Upstream:
         """Raises StatusError."""

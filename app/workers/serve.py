@@ -79,6 +79,7 @@ class Process:
                 proxy = MemberProxy(registry, self._transport_for)
                 checks: dict[str, Check] = {"storage": self._storage_check(store), "bootstrap": self._bootstrap_check}
                 app = ObjectsApp(registry, build_shell(checks), proxy, tokens)
+                proxy.here = app
                 server = self._server(app, keys)
                 tasks.create_task(server.serve(sockets=None))
                 await _started(server)

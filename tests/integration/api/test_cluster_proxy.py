@@ -405,3 +405,66 @@ async def test_a_simulated_member_knows_the_caller(simulated: tuple[Any, Simulat
     api.user = User("ann", ("system:masters", "system:authenticated"))
     told = (await api.post(f"{PROXY}/apis/authentication.k8s.io/v1/selfsubjectreviews", review)).json()
     assert told["status"]["userInfo"]["username"] == "ann"
+
+
+# -- all members at once -----------------------------------------------------------------------------------------------
+
+EVERYWHERE = f"{CLUSTERS}/*/proxy"
+CONFIGMAPS = "/api/v1/namespaces/default/configmaps"
+
+
+@pytest.fixture
+async def three(api: Any, member: Member) -> AsyncIterator[Any]:
+    """m1 and m2 are simulated; m3 is over the network and knows no object, m4 is away."""
+    members = {name: SimulatedCluster(name, load_catalog(), nodes=1) for name in ("m1", "m2")}
+    for one in members.values():
+        await one.start()
+
+    def transport(cluster: Object) -> ASGITransport | None:
+        found = members.get(cluster["metadata"]["name"])
+        return ASGITransport(found.app, {"user": SYSTEM_ADMIN}) if found else None
+
+    proxy = MemberProxy(api.registry, transport)
+    api.app = proxy.here = ObjectsApp(api.registry, build_shell({}), proxy)
+    await api.made(SECRETS, secret("m1-impersonator", token="first"))
+    addresses = {"m3": f"{member.endpoint}/refused?", "m4": "http://127.0.0.1:1"}
+    for name in ("m1", "m2", "m3", "m4"):
+        await api.made(CLUSTERS, cluster(addresses.get(name, "https://x"), name, id=name))
+    yield api
+    await proxy.close()
+    for one in members.values():
+        await one.stop()
+
+
+async def test_lists_of_all_members_are_one(three: Any) -> None:
+    nodes = (await three.get(f"{EVERYWHERE}/api/v1/nodes")).json()
+    assert nodes["kind"] == "NodeList"
+    assert [node["metadata"]["name"] for node in nodes["items"]] == ["m1-node-1", "m2-node-1"]
+    some = (await three.get(f"{EVERYWHERE}/api/v1/nodes?labelSelector=kubernetes.io/hostname%3Dm2-node-1")).json()
+    assert [node["metadata"]["name"] for node in some["items"]] == ["m2-node-1"]
+    nothing = await three.get(f"{EVERYWHERE}/apis/none.example/v1/things")
+    assert told(nothing) == (404, "NotFound", "not found")
+    watched = await three.get(f"{EVERYWHERE}/api/v1/nodes?watch=true")
+    assert told(watched) == (405, "MethodNotAllowed", "Request verb watch is not support")
+    made = await three.post(f"{EVERYWHERE}{CONFIGMAPS}", {"metadata": {"name": "a"}})
+    assert told(made) == (405, "MethodNotAllowed", "Request verb create is not support")
+
+
+async def test_an_object_is_found_where_it_is(three: Any) -> None:
+    for place, name in (("m1", "both"), ("m2", "both"), ("m2", "one")):
+        settings = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}}
+        await three.made(f"{CLUSTERS}/{place}/proxy{CONFIGMAPS}", settings)
+    assert (await three.get(f"{EVERYWHERE}{CONFIGMAPS}/one")).json()["metadata"]["name"] == "one"
+    conflict = await three.get(f"{EVERYWHERE}{CONFIGMAPS}/both")
+    message = "conflict resource, exist in more than one cluster: m1,m2"
+    assert told(conflict) == (409, "Conflict", message)
+    assert (await three.delete(f"{EVERYWHERE}{CONFIGMAPS}/one")).status_code == 200
+    assert (await three.get(f"{CLUSTERS}/m2/proxy{CONFIGMAPS}/one")).status_code == 404
+    absent = await three.get(f"{EVERYWHERE}{CONFIGMAPS}/one")
+    assert told(absent) == (404, "NotFound", "resource not found or don't have permission to get it")
+
+
+async def test_what_is_no_object_is_answered_here(three: Any) -> None:
+    assert (await three.get(f"{EVERYWHERE}/version")).json() == (await three.get("/version")).json()
+    groups = (await three.get(f"{EVERYWHERE}/apis")).json()["groups"]
+    assert "policy.karmada.io" in [group["name"] for group in groups]
