@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import ipaddress
 import os
 import signal
@@ -146,11 +145,13 @@ class Process:
         return check
 
     async def _compact(self, store: Store) -> None:
-        period = min(300.0, self.settings.history / 2)
+        period = min(60.0, self.settings.history / 2)
         while True:
             await asyncio.sleep(period)
-            with contextlib.suppress(Exception):
+            try:
                 await store.compact(self.settings.history)
+            except (StoreUnavailable, OSError) as error:
+                log.warning("history not compacted", error=str(error))
 
     async def _reload_after_reset(self, cache: Cache) -> None:
         """The database went back in time: everything known is dropped and read again."""
