@@ -56,6 +56,11 @@ class Federation:
         text = self.kubectl("get", *what, "--ignore-not-found", "-o", "json")
         return json.loads(text) if text else {}
 
+    def works(self) -> list[str]:
+        """What users caused: names of the Works but those that let callers through to the members."""
+        names = self.kubectl("get", "works", "-A", "-o", "name").split()
+        return [name for name in names if "/karmada-impersonator-" not in name]
+
     def apply(self, *objects: dict) -> None:
         listed = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
         self.kubectl("apply", "-f", "-", stdin=json.dumps(listed))

@@ -76,7 +76,7 @@ def test_deleting_takes_everything_back(nginx: Federation, member1: Member, memb
                 lambda m=member, k=kind: m.kubectl("get", k, "nginx", "--ignore-not-found") == "",
             )
     nginx.eventually("no bindings", lambda: nginx.kubectl("get", "resourcebindings", "-A") == "")
-    nginx.eventually("no works", lambda: nginx.kubectl("get", "works", "-A", "-o", "name") == "")
+    nginx.eventually("no works", lambda: nginx.works() == [])
     nginx.kubectl("delete", "propagationpolicy", "--all", "--timeout=60s")
 
 
@@ -107,4 +107,4 @@ def test_namespaces_come_and_go(federation: Federation, member1: Member, member2
     gone = ("get", "namespace", "team", "--ignore-not-found", "-o", "name")
     for member in (member1, member2):
         federation.eventually("no namespace", lambda m=member: m.kubectl(*gone) == "")
-    assert federation.kubectl("get", "works", "-A", "-o", "name") == ""
+    assert federation.works() == []
