@@ -24,12 +24,13 @@ serve: install ## Start a control plane in .data
 	$(BIN)/kafila serve $(ARGS)
 
 clusters: install ## Build the real member clusters that tests use (once, into a cache outside the repository)
-	tests/clusters/build.sh --older
+	tests/clusters/build.sh
 
 test: install lint clusters ## All tests that belong to every change
 	$(BIN)/python -m pytest -m "not long" $(ARGS)
 
-test-long: install clusters ## The tests that take long
+test-long: install ## The tests that take long
+	tests/clusters/build.sh --older
 	$(BIN)/python -m pytest -m long $(ARGS)
 
 lint: install ## Format, style, types and the direction of imports

