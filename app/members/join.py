@@ -27,6 +27,7 @@ SYSTEM_LABELS: Final = {"karmada.io/system": "true"}
 IMPERSONATOR: Final = "karmada-impersonator"
 MAX_NAME: Final = 48
 TOKEN_PATIENCE: Final = 30.0  # seconds for the member's token controller
+NAMESPACE_PATIENCE: Final = 60.0  # seconds until a namespace that ends is gone
 TOKEN_POLL: Final = 0.2
 
 Say = Callable[[str], None]
@@ -160,9 +161,15 @@ async def obtain_credentials(member: MemberClient, cluster: str, namespace: str)
 
 
 async def ensure_namespace(client: MemberClient, name: str) -> None:
-    """The label says that it is ours, so that unjoin may delete it."""
+    """The label says that it is ours, so that unjoin may delete it. One that is still ending (the cluster was just
+    unjoined) is waited for. Raises JoinError when it does not end."""
     path = resource_path("v1", "namespaces", name=name)
-    if await client.find(path) is None:
+    deadline = time.monotonic() + NAMESPACE_PATIENCE
+    while (found := await client.find(path)) is not None and found["metadata"].get("deletionTimestamp"):
+        if time.monotonic() > deadline:
+            raise JoinError(f"namespace {name} is being deleted; wait until it is gone")
+        await asyncio.sleep(0.2)
+    if found is None:
         namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": dict(SYSTEM_LABELS)}}
         await _create(client, resource_path("v1", "namespaces"), namespace)
 

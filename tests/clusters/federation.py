@@ -76,6 +76,15 @@ class Federation:
 
     def join(self, member: Member, tool: str = "kafila", name: str = "") -> str:
         name = name or member.name
+        ending = (
+            "get",
+            "namespace",
+            "karmada-cluster",
+            "-o",
+            "jsonpath={.metadata.deletionTimestamp}",
+            "--ignore-not-found",
+        )
+        self.eventually("what it had left is gone", lambda: member.kubectl(*ending) == "")
         done = self._membership("join", tool, member, name)
         self.joined[name] = (member, tool)
         self.eventually(f"{name} ready", lambda: self.is_ready(name))
