@@ -24,7 +24,7 @@ from .bodies import Disconnected, Receive, read_body
 from .dispatch import dispatch
 from .objects import accept_of, check_form, list_options
 from .request import Request, Target, parse_query, parse_target
-from .responses import Response, Send, error_response, not_found_page, send_response
+from .responses import Send, error_response, not_found_page, send_response
 from .tokens import token_request
 from .watching import serve_watch
 
@@ -166,6 +166,3 @@ def _is_watch(request: Request) -> bool:
     """The parameter makes watches of lists; of a single object only the old prefix does."""
     target = request.target
     return target is not None and (target.watch or (not target.name and request.flag("watch")))
-
-
-__all__ = ["ObjectsApp", "Response"]

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import orjson
-
 from app.catalog.catalog import subresources_of
 from app.catalog.kind import Kind
 from app.core import errors
@@ -96,10 +94,6 @@ async def _finalize(registry: Registry, kind: Kind, request: Request) -> Respons
 
     entry = await registry.modify(kind, "", target.name, replaced, options, "finalize")
     return objects.object_response(kind, entry, objects.accept_of(request, kind), request)
-
-
-def json_response(obj: Any, status: int = 200) -> Response:
-    return Response(status, orjson.dumps(obj) + b"\n")
 
 
 SUBRESOURCES: dict[tuple[str, str], Handler] = {

@@ -18,7 +18,6 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 GZIP_MINIMUM = 128 * 1024  # bytes, as kube-apiserver
 CHUNK = 1 << 18
 
-_JSON = (b"content-type", b"application/json")
 _COMMON = ((b"cache-control", b"no-cache, private"),)
 
 
@@ -27,10 +26,6 @@ class Response(NamedTuple):
     body: bytes | Sequence[bytes]
     content_type: bytes = b"application/json"
     headers: tuple[tuple[bytes, bytes], ...] = ()
-
-
-def json_response(obj: Any, status: int = 200) -> Response:
-    return Response(status, orjson.dumps(obj) + b"\n")
 
 
 def error_response(error: StatusError) -> Response:

@@ -19,7 +19,7 @@ from app.registry.codec import decode_entry, wire_bytes
 from app.registry.reading import ListOptions, matcher, parse_resource_version
 from app.store.interface import StoreUnavailable
 from app.watch import Cache, Entry, Watcher
-from app.watch.watcher import Change, too_old
+from app.watch.watcher import Change
 
 from . import tables
 from .bodies import Receive
@@ -282,6 +282,3 @@ def _error(accept: Accepted, error: errors.StatusError) -> bytes:
         assert found is not None
         return protobuf.watch_frame("ERROR", protobuf.envelope("v1", "Status", found.encode(error.status())))
     return _line("ERROR", orjson.dumps(error.status()))
-
-
-__all__ = ["serve_watch", "too_old"]

@@ -7,7 +7,6 @@ import ipaddress
 import os
 import signal
 from collections.abc import Callable
-from pathlib import Path
 from typing import final
 
 import structlog
@@ -189,7 +188,3 @@ def run(settings: Settings) -> None:
     os.umask(0o066)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(main())
-
-
-def kubeconfig_of(data_dir: Path) -> Path:
-    return data_dir / "kubeconfig"

@@ -89,5 +89,5 @@ def programs() -> Path:
     """Where tests/clusters/build.sh puts kubectl, in folders by minor version."""
     built = sorted(CACHE.glob("kube*/bin"))
     if not built:
-        pytest.skip("there is no kubectl: run tests/clusters/build.sh --older")
+        pytest.skip("there is no kubectl: run tests/clusters/build.sh")
     return built[-1]

@@ -73,7 +73,7 @@ class Kubectl:
 def kubectl(request: pytest.FixtureRequest, served: Any, namespace: str, programs: Path, tmp_path: Path) -> Kubectl:
     program = programs / "kubectl" if request.param == MINORS[0] else programs / request.param / "kubectl"
     if not program.exists():
-        pytest.skip("run tests/clusters/build.sh --older")
+        pytest.skip("run tests/clusters/build.sh")
     return Kubectl(request.param, program, served.environment, namespace, tmp_path)
 
 

@@ -2,32 +2,11 @@
 
 from __future__ import annotations
 
+from app.catalog.builtin.validation.resources import CONTAINER_RESOURCES, STANDARD_RESOURCES
 from app.core.errors import FieldError
 from app.core.names import qualified_name
 
-_STANDARD = frozenset(
-    {
-        "cpu",
-        "memory",
-        "ephemeral-storage",
-        "requests.cpu",
-        "requests.memory",
-        "requests.storage",
-        "requests.ephemeral-storage",
-        "limits.cpu",
-        "limits.memory",
-        "limits.ephemeral-storage",
-        "pods",
-        "resourcequotas",
-        "services",
-        "replicationcontrollers",
-        "secrets",
-        "persistentvolumeclaims",
-        "configmaps",
-        "services.nodeports",
-        "services.loadbalancers",
-    }
-)
+_STANDARD = STANDARD_RESOURCES - {"storage"}
 _COUNTED = frozenset(
     {
         "pods",
@@ -41,7 +20,6 @@ _COUNTED = frozenset(
         "services.loadbalancers",
     }
 )
-_CONTAINER = frozenset({"cpu", "memory", "ephemeral-storage"})
 _HUGE_PAGES = ("hugepages-", "requests.hugepages-")
 
 
@@ -70,7 +48,7 @@ def quota_resource_name(name: str, path: str) -> list[FieldError]:
 def container_resource_name(name: str, path: str) -> list[FieldError]:
     found = _resource_name(name, path, name == "storage" or name in _STANDARD or name.startswith(_HUGE_PAGES))
     if "/" not in name:
-        if name not in _CONTAINER and not name.startswith("hugepages-"):
+        if name not in CONTAINER_RESOURCES and not name.startswith("hugepages-"):
             found.append(FieldError.invalid(path, name, "must be a standard resource for containers"))
     elif not _is_native(name) and not is_extended_resource(name):
         found.append(FieldError.invalid(path, name, "doesn't follow extended resource name standard"))

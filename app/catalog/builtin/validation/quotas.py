@@ -8,6 +8,7 @@ from app.core import names, quantity
 
 from .common import Found, duplicate, forbidden, invalid, required
 from .resources import (
+    STANDARD_RESOURCES,
     check_amount,
     check_container_resource_name,
     check_resource_name,
@@ -18,29 +19,7 @@ from .resources import (
 
 Object = dict[str, Any]
 
-_QUOTA_RESOURCES = frozenset(
-    {
-        "cpu",
-        "memory",
-        "ephemeral-storage",
-        "requests.cpu",
-        "requests.memory",
-        "requests.storage",
-        "requests.ephemeral-storage",
-        "limits.cpu",
-        "limits.memory",
-        "limits.ephemeral-storage",
-        "pods",
-        "resourcequotas",
-        "services",
-        "replicationcontrollers",
-        "secrets",
-        "persistentvolumeclaims",
-        "configmaps",
-        "services.nodeports",
-        "services.loadbalancers",
-    }
-)
+_QUOTA_RESOURCES = STANDARD_RESOURCES - {"storage"}
 _POD_COMPUTE = frozenset({"pods", "cpu", "memory", "limits.cpu", "limits.memory", "requests.cpu", "requests.memory"})
 _BARE_SCOPES = ("BestEffort", "NotBestEffort", "Terminating", "NotTerminating", "CrossNamespacePodAffinity")
 _SCOPES = (*_BARE_SCOPES, "PriorityClass", "VolumeAttributesClass")
