@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from app.core import selectors
 from app.placement import names
 from app.placement.binding import BINDING_API, BindingError, controller_reference, resource_reference
 from app.placement.gojson import Field, array, string, struct
-from app.placement.objects import Object, clone, labels_of, metadata, name, namespace, spec, uid
+from app.placement.objects import Object, annotations_of, clone, labels_of, metadata, name, namespace, spec, uid
 from app.placement.placementtext import LABEL_SELECTOR
 
 _DEPENDENCIES: Final = array(
@@ -25,6 +26,72 @@ _DEPENDENCIES: Final = array(
 def dependencies_text(dependencies: Sequence[Object]) -> str:
     """The annotation ``resourcebinding.karmada.io/dependencies`` of a parent."""
     return _DEPENDENCIES(dependencies) if dependencies else "null"
+
+
+def dependencies_event(dependencies: Sequence[Object]) -> str:
+    """The message of GetDependenciesSucceed: the list as Go's ``%+v`` prints it."""
+    return f"Get dependencies([{' '.join(map(_printed, dependencies))}]) succeed."
+
+
+def _printed(dependency: Object) -> str:
+    named = [
+        f"{field}:{dependency.get(key) or ''}"
+        for field, key in (("APIVersion", "apiVersion"), ("Kind", "kind"), ("Namespace", "namespace"), ("Name", "name"))
+    ]
+    selector = dependency.get("labelSelector")
+    return f"{{{' '.join(named)} LabelSelector:{'nil' if selector is None else _printed_selector(selector)}}}"
+
+
+def _printed_selector(selector: Object) -> str:
+    wanted = "".join(f"{key}: {value}," for key, value in sorted((selector.get("matchLabels") or {}).items()))
+    required = "".join(
+        f"LabelSelectorRequirement{{Key:{each.get('key') or ''},Operator:{each.get('operator') or ''},"
+        f"Values:[{' '.join(each.get('values') or ())}],}},"
+        for each in selector.get("matchExpressions") or ()
+    )
+    return (
+        f"&LabelSelector{{MatchLabels:map[string]string{{{wanted}}},"
+        f"MatchExpressions:[]LabelSelectorRequirement{{{required}}},}}"
+    )
+
+
+def with_dependencies(parent: Object, dependencies: Sequence[Object]) -> Object:
+    """The parent with what it depends on written down, and held until its dependents are told of its end.
+
+    The same object when nothing changes.
+    """
+    meta, text = metadata(parent), dependencies_text(dependencies)
+    finalizers = list(meta.get("finalizers") or ())
+    notes = annotations_of(parent)
+    if names.FINALIZER_DEPENDENCIES in finalizers and notes.get(names.RB_DEPENDENCIES) == text:
+        return parent
+    if names.FINALIZER_DEPENDENCIES not in finalizers:
+        finalizers.append(names.FINALIZER_DEPENDENCIES)
+    return {
+        **parent,
+        "metadata": {
+            **meta,
+            "annotations": {**notes, names.RB_DEPENDENCIES: text},
+            "finalizers": finalizers,
+        },
+    }
+
+
+def is_dependency(resource: Object, marks: dict[str, str], dependencies: Sequence[Object]) -> bool:
+    """Is the object that ``resource`` names, with labels ``marks``, one of those that are depended on?"""
+    return any(
+        all((each.get(field) or "") == (resource.get(field) or "") for field in ("apiVersion", "kind", "namespace"))
+        and refers_to(each, resource.get("name") or "", marks)
+        for each in dependencies
+    )
+
+
+def refers_to(dependency: Object, called: str, marks: dict[str, str]) -> bool:
+    """By its name, or without one by its selector. Raises SelectorError."""
+    if dependency.get("name"):
+        return bool(dependency["name"] == called)
+    selector = dependency.get("labelSelector")
+    return selector is not None and selectors.from_object(selector).matches(marks)
 
 
 def parent_keys(binding: Object) -> list[tuple[str, str]]:

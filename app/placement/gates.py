@@ -7,6 +7,7 @@ from typing import Final
 
 CUSTOMIZED_CLUSTER_RESOURCE_MODELING: Final = "CustomizedClusterResourceModeling"
 MULTIPLE_POD_TEMPLATES_SCHEDULING: Final = "MultiplePodTemplatesScheduling"
+PROPAGATE_DEPS: Final = "PropagateDeps"
 PRIORITY_BASED_SCHEDULING: Final = "PriorityBasedScheduling"
 RESOURCE_QUOTA_ESTIMATE: Final = "ResourceQuotaEstimate"
 SCHEDULING_OVERCOMMIT_PROTECTION: Final = "SchedulingOvercommitProtection"
@@ -14,4 +15,4 @@ STATEFUL_FAILOVER_INJECTION: Final = "StatefulFailoverInjection"
 WORKLOAD_AFFINITY: Final = "WorkloadAffinity"
 
 Gates = Container[str]
-DEFAULT_GATES: Final[Gates] = frozenset({CUSTOMIZED_CLUSTER_RESOURCE_MODELING})
+DEFAULT_GATES: Final[Gates] = frozenset({CUSTOMIZED_CLUSTER_RESOURCE_MODELING, PROPAGATE_DEPS})

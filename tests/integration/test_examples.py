@@ -186,6 +186,21 @@ async def test_aggregated(lab: Lab) -> None:
 
 
 @on_module_loop
+async def test_propagate_dependencies(lab: Lab) -> None:
+    await lab.apply("propagate-dependencies")
+    needed = (("configmaps", "settings"), ("secrets", "token"), ("serviceaccounts", "web"))
+    for resource, name in needed:
+        await lab.eventually(lambda resource=resource, name=name: lab.holders(resource, name) == {"member1"})
+    move = '{"spec":{"placement":{"clusterAffinity":{"clusterNames":["member2"]}}}}'
+    await lab.kubectl("patch", "propagationpolicy", "web", "--type=merge", "-p", move)
+    for resource, name in needed:
+        await lab.eventually(lambda resource=resource, name=name: lab.holders(resource, name) == {"member2"})
+    await lab.delete("propagate-dependencies")
+    for resource, name in needed:
+        await lab.eventually(lambda resource=resource, name=name: not lab.holders(resource, name))
+
+
+@on_module_loop
 async def test_override_registry(lab: Lab) -> None:
     await lab.apply("override-registry")
     await lab.eventually(lambda: lab.ready("shop") == 2)

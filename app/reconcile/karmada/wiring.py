@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from app.placement.gates import DEFAULT_GATES, Gates
+from app.placement.gates import DEFAULT_GATES, PROPAGATE_DEPS, Gates
 from app.registry import Registry
 
 from ..events import Recorder
 from .clusters import ClusterController
+from .dependencies import DependenciesDistributor
 from .dispatch import Dispatch
 from .federation import Federation
 from .namespaces import NamespaceSync
@@ -42,6 +43,7 @@ def build(
         NamespaceSync(federation, skipped_namespaces),
         UnifiedAuth(federation),
         Propagation(federation, skipped_namespaces),
+        *([DependenciesDistributor(federation)] if PROPAGATE_DEPS in gates else []),
         dispatch,
         rooms,
     ]

@@ -1,0 +1,274 @@
+"""propagateDeps: what a workload needs beside it follows the workload.
+
+Keyed by the binding of the workload, the parent. From the workload's dependencies follow the bindings attached to it: one per
+object that exists, with the parent's clusters in ``spec.requiredBy``. What is decided is written in one commit. The attached
+bindings' own Works are made where all Works are made, by `propagation`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, final
+
+from app.catalog.kind import Kind
+from app.core.errors import StatusError
+from app.core.resources import GroupVersionKind, Key, gvk_of, split_api_version
+from app.core.selectors import SelectorError, from_object
+from app.placement import names
+from app.placement.attached import (
+    attach,
+    dependencies_event,
+    detach,
+    is_dependency,
+    parent_keys,
+    with_dependencies,
+)
+from app.placement.binding import BindingError
+from app.placement.failures import aggregate_text
+from app.placement.interpret import Operation
+from app.registry import Options
+from app.registry.codec import decode_entry
+from app.registry.context import Change
+from app.watch import Entry, Event
+
+from ..queue import WorkQueue
+from .changes import Changed, what_changed
+from .dependents import DependencyIndex
+from .federation import BINDINGS, Federation
+from .indexes import id_of_binding
+
+Object = dict[str, Any]
+_OPTIONS = Options(manager="karmada-controller-manager", whole=True)
+_FLAG = b'"propagateDeps":true'
+_FAILED = "Warning", names.EVENT_SYNC_DEPENDENCIES_FAILED
+_DONE = "Normal", names.EVENT_SYNC_DEPENDENCIES, "Sync schedule results to dependencies succeed."
+
+
+class DependencyError(Exception):
+    """Some dependencies could not be followed; tried again with a growing delay."""
+
+    expected = True
+
+
+@final
+class DependenciesDistributor:
+    name = "dependencies-distributor"
+
+    def __init__(self, federation: Federation) -> None:
+        self._federation = federation
+        self._registry = federation.registry
+        self._cache = federation.registry.cache
+        self._catalog = federation.registry.catalog
+        self._kind = federation.binding_kind
+        self.index = DependencyIndex(self._cache, self._catalog)
+        self.queue: WorkQueue[Key] = WorkQueue(self.name, self._reconcile, concurrency=8)
+        self._cache.listen(BINDINGS, self._observe_binding)
+        self._cache.listen_to_all(self._observe)
+        self._cache.on_reset(self.resync)
+
+    def start(self) -> None:
+        self.resync()
+        self.queue.start()
+
+    async def stop(self) -> None:
+        await self.queue.stop()
+
+    def resync(self) -> None:
+        self.index.load()
+        for entry in self._cache.resource(BINDINGS).entries():
+            if _concerns(entry):
+                self.queue.add(entry.key, background=True)
+
+    # -- what to look at -----------------------------------------------------------------------------------------------
+
+    def _observe_binding(self, event: Event) -> None:
+        self.index.observe(event)
+        old, new = event.old, event.new
+        if new is None:
+            assert old is not None
+            self._wake_parents(old)
+        elif old is None or old.meta.generation != new.meta.generation:
+            if _concerns(new) or (old is not None and _concerns(old)):
+                self.queue.add(event.key)
+
+    def _wake_parents(self, follower: Entry) -> None:
+        """Its object may be there again, under another uid: only now it can have a binding."""
+        if any(label.startswith(names.DEPENDED_BY_PREFIX) for label in follower.meta.labels or ()):
+            for namespace, name in parent_keys(decode_entry(self._kind, follower)):
+                self.queue.add(Key(BINDINGS, namespace, name))
+
+    def _observe(self, event: Event) -> None:
+        """An object that somebody depends on came, changed or went."""
+        parents = self.index.parents(event)
+        if not parents:
+            return
+        if event.old is not None and event.new is not None and what_changed(event.old, event.new) is Changed.NOTHING:
+            return
+        for parent in parents:
+            self.queue.add(parent)
+
+    # -- one parent ----------------------------------------------------------------------------------------------------
+
+    async def _reconcile(self, key: Key) -> None:
+        entry = self._cache.get(*key)
+        if entry is None:
+            return
+        parent = decode_entry(self._kind, entry)
+        if parent["metadata"].get("deletionTimestamp") or not parent["spec"].get("propagateDeps"):
+            await self._let_go(parent, entry)
+            return
+        if not parent["spec"].get("clusters") and not self.index.depends_on_any(key):
+            return
+        workload = self._workload(parent)
+        if workload is None or not self._interprets(gvk_of(workload)):
+            return
+        await self._sync(entry, parent, workload, self._dependencies(workload))
+
+    def _interprets(self, gvk: GroupVersionKind) -> bool:
+        return self._federation.interpreter.hook_enabled(gvk, Operation.DEPENDENCY)
+
+    def _workload(self, parent: Object) -> Object | None:
+        resource = parent["spec"]["resource"]
+        found = self._objects({**resource, "labelSelector": None})
+        return found[0] if found else None
+
+    def _dependencies(self, workload: Object) -> list[Object]:
+        return self._federation.interpreter.get_dependencies(workload)
+
+    async def _sync(self, entry: Entry, parent: Object, workload: Object, dependencies: list[Object]) -> None:
+        """Writes the parent and the bindings attached to it; one that fails does not keep the others from being written."""
+        changes: list[Change] = []
+        errors: list[str] = []
+        wanted = with_dependencies(parent, dependencies)
+        if wanted is not parent:
+            changes.append(self._registry.stage_update(self._kind, entry, wanted, _OPTIONS))
+        for follower in self.index.followers(entry.key):
+            if not self._is_still_needed(follower, dependencies):
+                changes.append(self._detached(follower, entry.key))
+        conflicts: list[tuple[Object, str]] = []
+        for found in self._dependents(dependencies, errors):
+            try:
+                _check_loop(workload, found)
+                change, conflict = self._attached(parent, found)
+            except (BindingError, DependencyError, StatusError) as error:
+                errors.append(str(error))
+                continue
+            if change is not None:
+                changes.append(change)
+                if conflict:
+                    conflicts.append((found, conflict))
+        try:
+            if changes:
+                await self._registry.commit_together(changes)
+        except StatusError as error:
+            if not error.is_conflict:
+                self._tell(parent, *_FAILED, str(error))
+            raise
+        if changes:
+            self._tell(workload, "Normal", names.EVENT_GET_DEPENDENCIES, dependencies_event(dependencies))
+        for found, conflict in conflicts:
+            self._tell_follower(parent, found, conflict)
+        if errors:
+            self._tell(parent, *_FAILED, aggregate_text(errors))
+            raise DependencyError(aggregate_text(errors))
+        if changes:
+            self._tell(parent, *_DONE)
+
+    def _dependents(self, dependencies: Iterable[Object], errors: list[str]) -> Iterable[Object]:
+        """The objects that exist, each once."""
+        found: dict[str, Object] = {}
+        for dependency in dependencies:
+            try:
+                for obj in self._objects(dependency):
+                    found.setdefault(obj["metadata"]["uid"], obj)
+            except (DependencyError, SelectorError) as error:
+                errors.append(str(error))
+        return found.values()
+
+    def _objects(self, reference: Object) -> list[Object]:
+        api_version = reference.get("apiVersion") or ""
+        group, version = split_api_version(api_version)
+        kind = self._catalog.by_kind(group, version, reference.get("kind") or "")
+        if kind is None:
+            raise DependencyError(f'no matches for kind "{reference.get("kind") or ""}" in version "{api_version}"')
+        namespace = reference.get("namespace") or "" if kind.namespaced else ""
+        if reference.get("name"):
+            entry = self._cache.get(kind.resource, namespace, reference["name"])
+            return [decode_entry(kind, entry)] if entry is not None else []
+        if reference.get("labelSelector") is None:
+            raise DependencyError(
+                "the Name and LabelSelector in the DependentObjectReference cannot be empty at the same time"
+            )
+        selector = from_object(reference["labelSelector"])
+        entries = self._cache.resource(kind.resource).entries(namespace)
+        return [decode_entry(kind, entry) for entry in entries if selector.matches(entry.meta.labels or {})]
+
+    # -- attached bindings ---------------------------------------------------------------------------------------------
+
+    def _attached(self, parent: Object, dependency: Object) -> tuple[Change | None, str]:
+        namespace = parent["metadata"]["namespace"]
+        called = names.binding_name(dependency["kind"], dependency["metadata"]["name"])
+        entry = self._cache.get(BINDINGS, namespace, called)
+        existing = decode_entry(self._kind, entry) if entry is not None else None
+        wanted, conflict = attach(parent, dependency, existing, self._parents(existing))
+        if entry is None:
+            return self._registry.stage_create(self._kind, namespace, wanted, _OPTIONS), conflict
+        if wanted is existing:
+            return None, ""
+        return self._registry.stage_update(self._kind, entry, wanted, _OPTIONS), conflict
+
+    def _is_still_needed(self, follower: Entry, dependencies: list[Object]) -> bool:
+        resource = decode_entry(self._kind, follower)["spec"]["resource"]
+        kind = self._kind_of(resource)
+        entry = (
+            self._cache.get(kind.resource, resource.get("namespace") or "", resource["name"])
+            if kind is not None
+            else None
+        )
+        marks = (entry.meta.labels or {}) if entry is not None else {}
+        return is_dependency(resource, marks, dependencies)
+
+    def _kind_of(self, resource: Object) -> Kind | None:
+        return self._catalog.by_kind(*split_api_version(resource["apiVersion"]), resource["kind"])
+
+    def _detached(self, follower: Entry, parent: Key) -> Change:
+        binding = decode_entry(self._kind, follower)
+        others = [each for each in self._parents(binding) if each["metadata"]["name"] != parent.name]
+        return self._registry.stage_update(
+            self._kind, follower, detach(binding, parent.namespace, parent.name, others), _OPTIONS
+        )
+
+    def _parents(self, binding: Object | None) -> list[Object]:
+        entries = [self._cache.get(BINDINGS, *key) for key in parent_keys(binding)] if binding is not None else []
+        return [decode_entry(self._kind, entry) for entry in entries if entry is not None]
+
+    async def _let_go(self, parent: Object, entry: Entry) -> None:
+        """Nothing follows this parent any more."""
+        identity = id_of_binding(entry)
+        label = names.depended_by_label(entry.key.namespace, entry.key.name)
+        followers = [each for each in self.index.followers(entry.key) if (each.meta.labels or {})[label] == identity]
+        await self._registry.commit_together([self._detached(follower, entry.key) for follower in followers])
+        if names.FINALIZER_DEPENDENCIES in (entry.meta.finalizers or ()):
+            await self._federation.drop_finalizer(self._kind, parent, names.FINALIZER_DEPENDENCIES)
+
+    # -- events --------------------------------------------------------------------------------------------------------
+
+    def _tell(self, obj: Object, event_type: str, reason: str, message: str) -> None:
+        self._federation.recorder.event(obj, event_type, reason, message)
+
+    def _tell_follower(self, parent: Object, dependency: Object, conflict: str) -> None:
+        called = names.binding_name(dependency["kind"], dependency["metadata"]["name"])
+        entry = self._cache.get(BINDINGS, parent["metadata"]["namespace"], called)
+        if entry is not None:
+            self._tell(decode_entry(self._kind, entry), "Warning", names.EVENT_DEPENDENCY_CONFLICT, conflict)
+
+
+def _check_loop(workload: Object, dependency: Object) -> None:
+    metadata = workload["metadata"]
+    if dependency["metadata"]["uid"] == metadata["uid"]:
+        where = f"{metadata.get('namespace', '')}/{metadata['name']}"
+        raise DependencyError(f"{workload['kind']}({where}) is told to depend on itself")
+
+
+def _concerns(binding: Entry) -> bool:
+    return _FLAG in binding.body or names.FINALIZER_DEPENDENCIES in (binding.meta.finalizers or ())
