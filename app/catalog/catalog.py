@@ -102,9 +102,10 @@ class Catalog:
 
 def load_catalog() -> Catalog:
     """Kubernetes' kinds as a stock server serves them by default, and Karmada's."""
+    from app.catalog.decisions import kinds as decision_kinds
     from app.catalog.karmada.kinds import kinds as karmada_kinds  # imported late: pydantic takes its time
 
-    return Catalog([*builtin_kinds(), *karmada_kinds()])
+    return Catalog([*builtin_kinds(), *karmada_kinds(), *decision_kinds()])
 
 
 def builtin_kinds() -> list[Kind]:

@@ -37,6 +37,7 @@ def program() -> App:
     app.command("app.cli.demo:demo", name="demo", help="Start everything with simulated members and an example.")
     app.command("app.cli.membership:join", name="join", help="Register a cluster to the control plane with Push mode.")
     app.command("app.cli.membership:unjoin", name="unjoin", help="Remove a cluster from the control plane.")
+    app.command("app.cli.why:why", name="why", help="Explain why an object is, or is not, in the clusters.")
     return app
 
 

@@ -52,8 +52,8 @@ def join(
     from app.members.join import Joining
     from app.members.join import join as join_cluster
 
-    control_plane = _access(kubeconfig, karmada_context)
-    cluster = _access(cluster_kubeconfig, cluster_context)
+    control_plane = access(kubeconfig, karmada_context)
+    cluster = access(cluster_kubeconfig, cluster_context)
     wanted = Joining(
         name=cluster_name,
         endpoint=cluster.endpoint,
@@ -94,7 +94,7 @@ def unjoin(
     from app.members.unjoin import unjoin as unjoin_cluster
 
     seconds = duration(wait)
-    control_plane = _access(kubeconfig, karmada_context)
+    control_plane = access(kubeconfig, karmada_context)
     cluster = None
     if cluster_kubeconfig:
         try:
@@ -102,7 +102,7 @@ def unjoin(
                 cluster_context = cluster_name
         except KubeconfigError as error:
             raise CommandError(str(error)) from None
-        cluster = _access(cluster_kubeconfig, cluster_context)
+        cluster = access(cluster_kubeconfig, cluster_context)
     options: dict[str, Any] = {"namespace": cluster_namespace, "wait": seconds, "force": force, "dry_run": dry_run}
     _run(control_plane, cluster, lambda plane, member: unjoin_cluster(plane, member, cluster_name, **options))
 
@@ -118,7 +118,7 @@ def duration(text: str) -> float:
     return seconds
 
 
-def _access(file: str, context: str) -> Access:
+def access(file: str, context: str) -> Access:
     from app.members.kubeconfig import KubeconfigError, load
 
     try:

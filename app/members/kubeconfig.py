@@ -37,6 +37,7 @@ class Access:
     tls: TLS
     token: str | TokenSource
     proxy_url: str = ""
+    namespace: str = ""  # that the context names
 
     def client(self, name: str = "", **options: Any) -> MemberClient:
         return MemberClient(
@@ -127,6 +128,7 @@ def access(config: Object, context: str, origin: str) -> Access:
         ),
         token=_token(user, config, wanted),
         proxy_url=cluster.get("proxy-url") or "",
+        namespace=chosen.get("namespace") or "",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Final, NamedTuple
 
 from app.placement import names
 from app.placement.clusters import api_enabled, is_terminating, matcher, taint_text, untolerated_taint
@@ -10,13 +11,32 @@ from app.placement.gates import DEFAULT_GATES, WORKLOAD_AFFINITY, Gates
 from app.placement.objects import Object, name, namespace
 from app.placement.spec import evicting_clusters, is_workload, target_names, term_named, terms
 
-Filter = Callable[[Object], str]  # a cluster -> the reason why it is left out, or ""
+Test = Callable[[Object], str]  # a cluster -> the reason why it is left out, or ""
+
+# The names of Karmada's filter plugins.
+AFFINITY: Final = "ClusterAffinity"
+TAINTS: Final = "TaintToleration"
+API: Final = "APIEnablement"
+SPREAD: Final = "SpreadConstraint"
+EVICTION: Final = "ClusterEviction"
+WORKLOAD: Final = "WorkloadAffinity"
+ANTI_WORKLOAD: Final = "WorkloadAntiAffinity"
 
 NOT_IN_AFFINITY = "cluster(s) did not match the placement cluster affinity constraint"
 NO_API = "cluster(s) did not have the API resource"
 EVICTING = "cluster(s) is in the process of eviction"
 NOT_WITH_AFFINITY_GROUP = "ResourceBinding with the same affinity group does not target this cluster"
 WITH_ANTI_AFFINITY_GROUP = "cluster already has workload with the same anti-affinity group"
+
+
+class Filter(NamedTuple):
+    name: str
+    test: Test
+
+
+class Rejection(NamedTuple):
+    filter: str
+    reason: str
 
 
 def feasible(
@@ -26,44 +46,48 @@ def feasible(
     *,
     gates: Gates = DEFAULT_GATES,
     neighbours: Iterable[Object] = (),
-) -> tuple[list[Object], dict[str, str]]:
+) -> tuple[list[Object], dict[str, Rejection]]:
     """The clusters that pass every filter, and the reason of each that does not.
 
     ``affinity`` names the term of ``clusterAffinities`` in use. ``neighbours`` are the other bindings of the namespace; only
     workload affinity looks at them. Terminating clusters are in neither answer. Unready ones are kept away by their taints.
     """
-    filters = _filters(spec, affinity, gates, neighbours)
+    tests = filters(spec, affinity, gates=gates, neighbours=neighbours)
     fit: list[Object] = []
-    reasons: dict[str, str] = {}
+    rejected: dict[str, Rejection] = {}
     for cluster in clusters:
         if is_terminating(cluster):
             continue
-        reason = next(filter(None, (test(cluster) for test in filters)), "")
-        if reason:
-            reasons[name(cluster)] = reason
+        for called, test in tests:
+            if reason := test(cluster):
+                rejected[name(cluster)] = Rejection(called, reason)
+                break
         else:
             fit.append(cluster)
-    return fit, reasons
+    return fit, rejected
 
 
-def _filters(spec: Object, affinity: str, gates: Gates, neighbours: Iterable[Object]) -> list[Filter]:
+def filters(
+    spec: Object, affinity: str, *, gates: Gates = DEFAULT_GATES, neighbours: Iterable[Object] = ()
+) -> list[Filter]:
+    """What a cluster is asked, in order; compiled for one binding."""
     # Karmada runs them in random order. What the user wrote comes first, so that it is the reason shown.
     placement = spec.get("placement") or {}
     present = target_names(spec)
-    filters = [
-        _affinity_filter(spec, placement, affinity),
-        _taint_filter(placement, present),
-        _api_filter(spec, present),
-        *_spread_filters(placement),
+    found = [
+        Filter(AFFINITY, _affinity_filter(spec, placement, affinity)),
+        Filter(TAINTS, _taint_filter(placement, present)),
+        Filter(API, _api_filter(spec, present)),
+        *(Filter(SPREAD, test) for test in _spread_filters(placement)),
     ]
     if evicting := evicting_clusters(spec):
-        filters.append(lambda cluster: EVICTING if name(cluster) in evicting else "")
+        found.append(Filter(EVICTION, lambda cluster: EVICTING if name(cluster) in evicting else ""))
     if WORKLOAD_AFFINITY in gates and spec.get("workloadAffinityGroups"):
-        filters.extend(_workload_filters(spec, present, tuple(neighbours)))
-    return filters
+        found.extend(_workload_filters(spec, present, tuple(neighbours)))
+    return found
 
 
-def _affinity_filter(spec: Object, placement: Object, affinity: str) -> Filter:
+def _affinity_filter(spec: Object, placement: Object, affinity: str) -> Test:
     single = placement.get("clusterAffinity")
     if single is not None:
         wanted = [single]
@@ -79,7 +103,7 @@ def _affinity_filter(spec: Object, placement: Object, affinity: str) -> Filter:
     return lambda cluster: "" if any(test(cluster) for test in tests) else NOT_IN_AFFINITY
 
 
-def _taint_filter(placement: Object, present: frozenset[str]) -> Filter:
+def _taint_filter(placement: Object, present: frozenset[str]) -> Test:
     tolerations = tuple(placement.get("clusterTolerations") or ())
 
     def test(cluster: Object) -> str:
@@ -91,7 +115,7 @@ def _taint_filter(placement: Object, present: frozenset[str]) -> Filter:
     return test
 
 
-def _api_filter(spec: Object, present: frozenset[str]) -> Filter:
+def _api_filter(spec: Object, present: frozenset[str]) -> Test:
     resource = spec.get("resource") or {}
     api_version, kind = resource.get("apiVersion") or "", resource.get("kind") or ""
 
@@ -101,13 +125,13 @@ def _api_filter(spec: Object, present: frozenset[str]) -> Filter:
     return test
 
 
-def _spread_filters(placement: Object) -> list[Filter]:
+def _spread_filters(placement: Object) -> list[Test]:
     fields = {"provider": "provider", "region": "region", "zone": "zones"}
     wanted = [constraint.get("spreadByField") for constraint in placement.get("spreadConstraints") or ()]
     return [_property_filter(fields[by]) for by in wanted if by in fields]
 
 
-def _property_filter(field: str) -> Filter:
+def _property_filter(field: str) -> Test:
     reason = f"cluster(s) did not have {field} property"
     return lambda cluster: "" if (cluster.get("spec") or {}).get(field) else reason
 
@@ -140,4 +164,4 @@ def _workload_filters(spec: Object, present: frozenset[str], neighbours: Sequenc
         mine = name(cluster)
         return WITH_ANTI_AFFINITY_GROUP if mine not in present and any(mine in found for found in apart) else ""
 
-    return [test_together, test_apart]
+    return [Filter(WORKLOAD, test_together), Filter(ANTI_WORKLOAD, test_apart)]

@@ -32,7 +32,7 @@ class Match(NamedTuple):
 SKIPPED_GROUPS: Final = frozenset(
     f"{group}.karmada.io"
     for group in ("cluster", "policy", "work", "config", "networking", "autoscaling", "remedy", "apps")
-) | {"events.k8s.io"}
+) | {"events.k8s.io", "placement.kafila.io"}
 _SKIPPED_VERSIONS: Final = frozenset({("coordination.k8s.io", "v1")})
 _SKIPPED_KINDS: Final = frozenset({GroupVersionKind("", "v1", "Event")})
 DEFAULT_SKIPPED_NAMESPACES: Final = (re.compile("kube-.*"),)
@@ -106,6 +106,32 @@ def choose_policy(template: Object, policies: Sequence[Object], cluster_policies
     if cluster_wide.policy is not None:
         beaten = ((_reference(cluster_wide.policy), f"PropagationPolicy {_reference(chosen.policy)} comes first"),)
     return Match(chosen.policy, chosen.lost + beaten + cluster_wide.lost)
+
+
+def why_others_lost(
+    template: Object, winner: Object, policies: Sequence[Object], cluster_policies: Sequence[Object], claimed: bool
+) -> list[tuple[str, str]]:
+    """Of every other policy that selects the template: why ``winner`` places it. ``claimed``: it did so before."""
+    lost = []
+    mine = _rank(template, winner)
+    for policy in (*policies, *cluster_policies):
+        rank = _rank(template, policy)
+        if _reference(policy) == _reference(winner) or not rank[1] or _is_terminating(policy):
+            continue
+        if namespace(winner) and not namespace(policy):
+            reason = f"PropagationPolicy {_reference(winner)} comes first"
+        elif claimed and (rank > mine or (rank == mine and name(policy) < name(winner))):
+            reason = (
+                f"{_reference(winner)} claimed the resource before; only a policy with preemption: Always takes it over"
+            )
+        else:
+            reason = _why_lost(policy, rank, winner, mine)
+        lost.append((_reference(policy), reason))
+    return lost
+
+
+def _rank(template: Object, policy: Object) -> tuple[int, int]:
+    return explicit_priority(policy), int(selectors_priority(template, spec(policy).get("resourceSelectors")))
 
 
 def is_skipped(gvk: GroupVersionKind) -> bool:

@@ -11,11 +11,11 @@ from app.placement import names
 from app.placement.conditions import condition, with_condition
 from app.placement.divide import Unschedulable, UnsupportedStrategy, assign, reschedule_required
 from app.placement.estimate import Assumed, available_replicas
-from app.placement.filters import feasible
+from app.placement.filters import Rejection, feasible
 from app.placement.gates import DEFAULT_GATES, MULTIPLE_POD_TEMPLATES_SCHEDULING, WORKLOAD_AFFINITY, Gates
 from app.placement.objects import Object, annotations_of, metadata, name, namespace
 from app.placement.placementtext import placement_text
-from app.placement.select import SelectionError, candidates, select
+from app.placement.select import Candidate, SelectionError, candidates, select
 from app.placement.spec import is_multi_component, replicas, targets
 
 ErrorKind = Literal["FitError", "UnschedulableError", "Error", "QuotaExceeded"]
@@ -60,6 +60,17 @@ class Facts:
     propagate_empty: bool = False  # --enable-empty-workload-propagation
 
 
+class Attempt(NamedTuple):
+    """With one affinity group, or with the only affinity there is."""
+
+    affinity: str
+    clusters: list[Object]
+    failure: Failure | None
+    rejected: Mapping[str, Rejection]  # by cluster
+    candidates: Sequence[Candidate] = ()  # those that passed, in order of preference
+    selected: frozenset[str] = frozenset()  # those that the spread constraints left
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
     """``clusters`` is what ``spec.clusters`` becomes; None leaves it, and the annotation, as they are."""
@@ -70,14 +81,8 @@ class Decision:
     condition: Object  # Scheduled, without a transition time
     failure: Failure | None
     retry: Retry
-    diagnosis: Mapping[str, str]  # by cluster: why it was left out
     events: tuple[Event, ...]
-
-
-class _Attempt(NamedTuple):
-    clusters: list[Object]
-    failure: Failure | None
-    diagnosis: Mapping[str, str]
+    attempts: tuple[Attempt, ...]  # all that were made, in order
 
 
 NO_FACTS: Final = Facts()
@@ -91,7 +96,7 @@ def schedule(binding: Object, clusters: Sequence[Object], facts: Facts = NO_FACT
     terms = placement.get("clusterAffinities") or []
     if not terms:
         attempt = _attempt(spec, status, observed, clusters, facts)
-        return _decision(binding, attempt, observed, ())
+        return _decision(binding, attempt, observed, (), (attempt,))
     return _try_terms(binding, terms, observed, clusters, facts)
 
 
@@ -103,50 +108,56 @@ def _try_terms(
     start = 0
     if not reschedule_required(spec, status):
         start = next((i for i, term in enumerate(terms) if observed and term.get("affinityName") == observed), 0)
-    first: _Attempt | None = None
+    attempts: list[Attempt] = []
     events: list[Event] = []
     for index in range(start, len(terms)):
         affinity = terms[index].get("affinityName") or ""
         attempt = _attempt(spec, status, affinity, clusters, facts)
+        attempts.append(attempt)
         if attempt.failure is None:
-            return _decision(binding, attempt, affinity, tuple(events))
-        first = first or attempt
+            return _decision(binding, attempt, affinity, tuple(events), tuple(attempts))
         message = (
             f"failed to schedule {_reference(binding)} with clusterAffiliates index({index}): {attempt.failure.message}"
         )
         events.append(Event("Warning", names.EVENT_SCHEDULE_FAILED, message))
-    assert first is not None  # there is at least one term
-    return _decision(binding, first, observed, tuple(events), by_term=True)
+    return _decision(binding, attempts[0], observed, tuple(events), tuple(attempts), by_term=True)
 
 
-def _attempt(spec: Object, status: Object, affinity: str, clusters: Sequence[Object], facts: Facts) -> _Attempt:
-    fit, diagnosis = feasible(spec, affinity, clusters, gates=facts.gates, neighbours=facts.neighbours)
+def _attempt(spec: Object, status: Object, affinity: str, clusters: Sequence[Object], facts: Facts) -> Attempt:
+    fit, rejected = feasible(spec, affinity, clusters, gates=facts.gates, neighbours=facts.neighbours)
     if not fit:
-        return _Attempt([], Failure("FitError", fit_error_text(len(clusters), diagnosis)), diagnosis)
+        return Attempt(affinity, [], Failure("FitError", fit_error_text(len(clusters), rejected)), rejected)
     room = available_replicas(spec, fit, gates=facts.gates, answers=facts.answers, assumed=facts.assumed)
     found = candidates(spec, affinity, fit, room)
     multi = MULTIPLE_POD_TEMPLATES_SCHEDULING in facts.gates and is_multi_component(spec)
+    chosen: Sequence[Candidate] = ()
+    result: list[Object] = []
+    failure = None
     try:
-        selected = select(found, spec, 1 if multi else replicas(spec))
+        chosen = select(found, spec, 1 if multi else replicas(spec))
+        if chosen:
+            result = _divided(chosen, spec, status, affinity, facts)
+        else:
+            failure = Failure("Error", "failed to assign replicas: no clusters available to schedule")
     except SelectionError as error:
-        return _Attempt([], Failure("Error", f"failed to select clusters: {error}"), diagnosis)
-    if not selected:
-        failure = Failure("Error", "failed to assign replicas: no clusters available to schedule")
-        return _Attempt([], failure, diagnosis)
+        failure = Failure("Error", f"failed to select clusters: {error}")
+    except Unschedulable as error:
+        failure = Failure("UnschedulableError", f"failed to assign replicas: {error}")
+    except UnsupportedStrategy as error:
+        failure = Failure("Error", f"failed to assign replicas: {error}")
+    return Attempt(affinity, result, failure, rejected, found, frozenset(each.name for each in chosen))
+
+
+def _divided(chosen: Sequence[Candidate], spec: Object, status: Object, affinity: str, facts: Facts) -> list[Object]:
     components = spec.get("components") or []
     if (not replicas(spec) and spec.get("replicaRequirements") is None) or len(components) > 1:
-        return _Attempt([_whole(each.name, components, facts.gates) for each in selected], None, diagnosis)
-    try:
-        assigned = assign(selected, spec, status, affinity)
-    except Unschedulable as error:
-        return _Attempt([], Failure("UnschedulableError", f"failed to assign replicas: {error}"), diagnosis)
-    except UnsupportedStrategy as error:
-        return _Attempt([], Failure("Error", f"failed to assign replicas: {error}"), diagnosis)
+        return [_whole(each.name, components, facts.gates) for each in chosen]
+    assigned = assign(chosen, spec, status, affinity)
     result: list[Object] = [{"name": target.name, "replicas": target.replicas} for target in assigned]
     if facts.propagate_empty:
         used = {target.name for target in assigned}
-        result += [{"name": each.name} for each in selected if each.name not in used]
-    return _Attempt(result, None, diagnosis)
+        result += [{"name": each.name} for each in chosen if each.name not in used]
+    return result
 
 
 def _whole(cluster: str, components: Sequence[Object], gates: Gates) -> Object:
@@ -156,12 +167,12 @@ def _whole(cluster: str, components: Sequence[Object], gates: Gates) -> Object:
     return {"name": cluster}
 
 
-def fit_error_text(clusters: int, diagnosis: Mapping[str, str]) -> str:
+def fit_error_text(clusters: int, rejected: Mapping[str, Rejection]) -> str:
     """``0/3 clusters are available: 2 cluster(s) …, 1 cluster(s) ….``"""
-    if not clusters or not diagnosis:
+    if not clusters or not rejected:
         return f"0/{clusters} clusters are available: no cluster exists."
     counts: dict[str, int] = {}
-    for reason in diagnosis.values():
+    for _, reason in rejected.values():
         counts[reason] = counts.get(reason, 0) + 1
     reasons = sorted(f"{count} {reason}" for reason, count in counts.items())
     return f"0/{clusters} clusters are available: {', '.join(reasons)}."
@@ -173,14 +184,20 @@ def _reference(binding: Object) -> str:
 
 
 def _decision(
-    binding: Object, attempt: _Attempt, affinity: str, events: tuple[Event, ...], *, by_term: bool = False
+    binding: Object,
+    attempt: Attempt,
+    affinity: str,
+    events: tuple[Event, ...],
+    attempts: tuple[Attempt, ...],
+    *,
+    by_term: bool = False,
 ) -> Decision:
     placement = placement_text((binding.get("spec") or {}).get("placement") or {})
     failure = attempt.failure
     if failure is None:
         made = condition(names.COND_SCHEDULED, "True", names.REASON_SUCCESS, names.MESSAGE_SCHEDULED)
         event = Event("Normal", names.EVENT_SCHEDULE, success_text(binding, attempt.clusters))
-        return Decision(attempt.clusters, placement, affinity, made, None, "", attempt.diagnosis, (*events, event))
+        return Decision(attempt.clusters, placement, affinity, made, None, "", (*events, event), attempts)
     if failure.kind == "FitError":
         # Karmada withdraws the resource when nothing fits any more.
         clusters: list[Object] | None = []
@@ -189,7 +206,7 @@ def _decision(
     if failure.kind == "FitError" or not by_term:
         events = (*events, Event("Warning", names.EVENT_SCHEDULE_FAILED, failure.message))
     made = condition(names.COND_SCHEDULED, "False", _REASONS[failure.kind], failure.message)
-    return Decision(clusters, placement, affinity, made, failure, _RETRIES[failure.kind], attempt.diagnosis, events)
+    return Decision(clusters, placement, affinity, made, failure, _RETRIES[failure.kind], events, attempts)
 
 
 def success_text(binding: Object, clusters: Sequence[Object]) -> str:
@@ -210,8 +227,8 @@ def quota_exceeded(decision: Decision, message: str) -> Decision:
         made,
         Failure("QuotaExceeded", message),
         "backoff",
-        decision.diagnosis,
         (*decision.events[:-1], event),
+        decision.attempts,
     )
 
 

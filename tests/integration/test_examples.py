@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -77,7 +78,14 @@ class Lab:
             await member.stop()
 
     async def kubectl(self, *arguments: str, check: bool = True) -> str:
-        environment = {**os.environ, "KUBECONFIG": str(self._folder / "kubeconfig"), "HOME": str(self._folder)}
+        plugins = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # kubectl-kafila
+        environment = {
+            **os.environ,
+            "PATH": plugins,
+            "PYTHONPATH": str(ROOT),
+            "KUBECONFIG": str(self._folder / "kubeconfig"),
+            "HOME": str(self._folder),
+        }
         pipe = asyncio.subprocess.PIPE
         process = await asyncio.create_subprocess_exec(
             self._kubectl, *arguments, env=environment, cwd=ROOT, stdout=pipe, stderr=asyncio.subprocess.STDOUT
@@ -259,6 +267,33 @@ async def test_cluster_scoped(lab: Lab) -> None:
     await lab.eventually(lambda: lab.holders(resource, "pod-reader", "") == {"member1", "member2"})
     await lab.delete("cluster-scoped")
     await lab.eventually(lambda: not lab.holders(resource, "pod-reader", ""))
+
+
+@on_module_loop
+async def test_why(lab: Lab) -> None:
+    await lab.apply("why")
+    await lab.eventually(lambda: lab.ready("contested") == 2)
+    shown = await lab.kubectl("kafila", "why", "deploy/lonely")
+    assert "no policy selects it" in shown
+    assert "PropagationPolicy default/picky: selects the name picky" in shown
+    assert "{apiVersion: apps/v1, kind: Deployment, name: lonely}" in shown
+    shown = await lab.kubectl("kafila", "why", "deployments.apps/picky")
+    reason = "cluster(s) did not match the placement cluster affinity constraint"
+    assert f"NoClusterFit: 0/3 clusters are available: 3 {reason}." in " ".join(shown.split())
+    assert "- member1, member2: ClusterAffinity: region In [nowhere] wanted, it has none." in shown
+    shown = await lab.kubectl("kafila", "why", "Deployment/contested", "-n", "default")
+    assert "PropagationPolicy default/contested: selects it by name" in shown
+    assert "PropagationPolicy default/web-by-label: default/contested selects the resource more precisely" in shown
+    assert "Placed in 2 of 3 clusters, 2 replicas; all as wanted." in shown
+    shown = await lab.kubectl("kafila", "why", "deployment/contested", "--cluster", "member3")
+    assert "CHECKS OF member3" in shown
+    assert f"no   ClusterAffinity   {reason}" in shown
+    assert "member1" not in shown
+    listed = await lab.kubectl("get", "decisions")
+    assert "contested-deployment   Success        PlacementChanged   member1:1 member2:1" in listed
+    await lab.delete("why")
+    decisions = lab.process.registry.cache.resource("decisions.placement.kafila.io")
+    await lab.eventually(lambda: not list(decisions.entries()))
 
 
 def test_every_example_is_tried_and_says_what_it_shows() -> None:

@@ -28,7 +28,7 @@ def _condition(name: str, condition: str) -> tuple[str, str, str]:
     return name, "string", f'.status.conditions[?(@.type=="{condition}")].status'
 
 
-class _Row(NamedTuple):
+class Row(NamedTuple):
     group: str
     kind: str
     plural: str
@@ -60,50 +60,50 @@ _HPA_COLUMNS = (
 _MCS = "multicluster.x-k8s.io"
 
 _ROWS = (
-    _Row("apps.karmada.io", "WorkloadRebalancer", "workloadrebalancers", configuration.WorkloadRebalancer,
+    Row("apps.karmada.io", "WorkloadRebalancer", "workloadrebalancers", configuration.WorkloadRebalancer,
          namespaced=False, categories=()),
-    _Row("autoscaling.karmada.io", "CronFederatedHPA", "cronfederatedhpas", autoscaling.CronFederatedHPA,
+    Row("autoscaling.karmada.io", "CronFederatedHPA", "cronfederatedhpas", autoscaling.CronFederatedHPA,
          short_names=("cronfhpa",), columns=(*_TARGET_COLUMNS, _AGE)),
-    _Row("autoscaling.karmada.io", "FederatedHPA", "federatedhpas", autoscaling.FederatedHPA,
+    Row("autoscaling.karmada.io", "FederatedHPA", "federatedhpas", autoscaling.FederatedHPA,
          short_names=("fhpa",), columns=(*_TARGET_COLUMNS, *_HPA_COLUMNS, _AGE)),
-    _Row("config.karmada.io", "ResourceInterpreterCustomization", "resourceinterpretercustomizations",
+    Row("config.karmada.io", "ResourceInterpreterCustomization", "resourceinterpretercustomizations",
          configuration.ResourceInterpreterCustomization, namespaced=False, short_names=("ric",), status=False,
          columns=(("TARGET-API-VERSION", "string", ".spec.target.apiVersion"),
                   ("TARGET-KIND", "string", ".spec.target.kind"), _AGE)),
-    _Row("config.karmada.io", "ResourceInterpreterWebhookConfiguration", "resourceinterpreterwebhookconfigurations",
+    Row("config.karmada.io", "ResourceInterpreterWebhookConfiguration", "resourceinterpreterwebhookconfigurations",
          configuration.ResourceInterpreterWebhookConfiguration, namespaced=False, status=False),
-    _Row(_MCS, "ServiceExport", "serviceexports", services.ServiceExport, short_names=("svcex",), categories=(),
+    Row(_MCS, "ServiceExport", "serviceexports", services.ServiceExport, short_names=("svcex",), categories=(),
          columns=(("Age", "date", CREATED_AT),)),
-    _Row(_MCS, "ServiceImport", "serviceimports", services.ServiceImport, short_names=("svcim",), categories=(),
+    Row(_MCS, "ServiceImport", "serviceimports", services.ServiceImport, short_names=("svcim",), categories=(),
          columns=(("Type", "string", ".spec.type", "The type of this ServiceImport"),
                   ("IP", "string", ".spec.ips", "The VIP for this ServiceImport"), ("Age", "date", CREATED_AT))),
-    _Row("networking.karmada.io", "MultiClusterIngress", "multiclusteringresses", services.MultiClusterIngress,
+    Row("networking.karmada.io", "MultiClusterIngress", "multiclusteringresses", services.MultiClusterIngress,
          short_names=("mci",)),
-    _Row("networking.karmada.io", "MultiClusterService", "multiclusterservices", services.MultiClusterService,
+    Row("networking.karmada.io", "MultiClusterService", "multiclusterservices", services.MultiClusterService,
          short_names=("mcs",)),
-    _Row("policy.karmada.io", "ClusterOverridePolicy", "clusteroverridepolicies", override.ClusterOverridePolicy,
+    Row("policy.karmada.io", "ClusterOverridePolicy", "clusteroverridepolicies", override.ClusterOverridePolicy,
          namespaced=False, short_names=("cop",), status=False),
-    _Row("policy.karmada.io", "OverridePolicy", "overridepolicies", override.OverridePolicy, short_names=("op",),
+    Row("policy.karmada.io", "OverridePolicy", "overridepolicies", override.OverridePolicy, short_names=("op",),
          status=False),
-    _Row("policy.karmada.io", "ClusterPropagationPolicy", "clusterpropagationpolicies",
+    Row("policy.karmada.io", "ClusterPropagationPolicy", "clusterpropagationpolicies",
          policy.ClusterPropagationPolicy, namespaced=False, short_names=("cpp",), status=False,
          columns=_POLICY_COLUMNS),
-    _Row("policy.karmada.io", "PropagationPolicy", "propagationpolicies", policy.PropagationPolicy,
+    Row("policy.karmada.io", "PropagationPolicy", "propagationpolicies", policy.PropagationPolicy,
          short_names=("pp",), status=False, columns=_POLICY_COLUMNS),
-    _Row("policy.karmada.io", "ClusterTaintPolicy", "clustertaintpolicies", policy.ClusterTaintPolicy,
+    Row("policy.karmada.io", "ClusterTaintPolicy", "clustertaintpolicies", policy.ClusterTaintPolicy,
          namespaced=False, categories=(), status=False),
-    _Row("policy.karmada.io", "FederatedResourceQuota", "federatedresourcequotas", policy.FederatedResourceQuota,
+    Row("policy.karmada.io", "FederatedResourceQuota", "federatedresourcequotas", policy.FederatedResourceQuota,
          columns=(("OVERALL", "string", ".status.overall"), ("OVERALL_USED", "string", ".status.overallUsed"))),
-    _Row("remedy.karmada.io", "Remedy", "remedies", configuration.Remedy, namespaced=False, status=False),
-    _Row("work.karmada.io", "ResourceBinding", "resourcebindings", work.ResourceBinding, version="v1alpha2",
+    Row("remedy.karmada.io", "Remedy", "remedies", configuration.Remedy, namespaced=False, status=False),
+    Row("work.karmada.io", "ResourceBinding", "resourcebindings", work.ResourceBinding, version="v1alpha2",
          short_names=("rb",), columns=_BINDING_COLUMNS),
-    _Row("work.karmada.io", "ResourceBinding", "resourcebindings", work.ResourceBindingV1alpha1, short_names=("rb",),
+    Row("work.karmada.io", "ResourceBinding", "resourcebindings", work.ResourceBindingV1alpha1, short_names=("rb",),
          stored="v1alpha2"),
-    _Row("work.karmada.io", "ClusterResourceBinding", "clusterresourcebindings", work.ClusterResourceBinding,
+    Row("work.karmada.io", "ClusterResourceBinding", "clusterresourcebindings", work.ClusterResourceBinding,
          namespaced=False, version="v1alpha2", short_names=("crb",), columns=_BINDING_COLUMNS),
-    _Row("work.karmada.io", "ClusterResourceBinding", "clusterresourcebindings", work.ClusterResourceBindingV1alpha1,
+    Row("work.karmada.io", "ClusterResourceBinding", "clusterresourcebindings", work.ClusterResourceBindingV1alpha1,
          namespaced=False, short_names=("crb",), stored="v1alpha2"),
-    _Row("work.karmada.io", "Work", "works", work.Work, short_names=("wk",),
+    Row("work.karmada.io", "Work", "works", work.Work, short_names=("wk",),
          columns=(("WORKLOAD-KIND", "string", ".spec.workload.manifests[*].kind"), _condition("APPLIED", "Applied"),
                   _AGE)),
 )  # fmt: skip
@@ -117,14 +117,14 @@ def kinds(resolve: Resolve | None = None, resource_models: bool = True) -> list[
     """
     resolve = resolve or schema_of
     build = Builder(resolve)
-    out = [_custom(row, build) for row in _ROWS]
+    out = [custom_kind(row, build) for row in _ROWS]
     typed = Builder(resolve, typed=True)
     out.append(_cluster(typed, resource_models))
     out.append(_registry(typed))
     return out
 
 
-def _custom(row: _Row, build: Builder) -> Kind:
+def custom_kind(row: Row, build: Builder) -> Kind:
     reversed_group = ".".join(reversed(row.group.split(".")))
     columns: Sequence[Column]
     columns, cells = additional(*row.columns) if row.columns else DEFAULT
@@ -150,7 +150,7 @@ def _custom(row: _Row, build: Builder) -> Kind:
     )
 
 
-def _strategy(row: _Row, resolve: Resolve) -> Strategy:
+def _strategy(row: Row, resolve: Resolve) -> Strategy:
     strategy = Strategy(
         validate=_on_first_use(row.model, resolve),
         # a custom resource's generation follows everything but metadata and status; without the status

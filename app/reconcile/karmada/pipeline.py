@@ -24,6 +24,7 @@ from app.registry.context import Change, DeleteOptions
 from app.watch import Entry
 
 from .changes import OwnWrites, Why
+from .decisions import DecisionBook
 from .federation import Federation
 from .indexes import WorkIndex, binding_key_of, id_of_binding
 from .overrides import OverrideIndex
@@ -54,16 +55,25 @@ class _Plan(NamedTuple):
     works: list[tuple[Object, Entry | None]]  # to be written, and what is stored of it
     events: list[Event]
     retry: str
+    record: Object | None = None  # of the decision, when there is a new one to tell
 
 
 @final
 class Pipeline:
-    def __init__(self, federation: Federation, works: WorkIndex, overrides: OverrideIndex, own: OwnWrites) -> None:
+    def __init__(
+        self,
+        federation: Federation,
+        works: WorkIndex,
+        overrides: OverrideIndex,
+        own: OwnWrites,
+        decisions: DecisionBook,
+    ) -> None:
         self._federation = federation
         self._registry = federation.registry
         self._works = works
         self._overrides = overrides
         self._own = own
+        self._decisions = decisions
 
     async def run(
         self,
@@ -138,30 +148,35 @@ class Pipeline:
                 binding = _with_known_version(binding, before)
             if binding is not before:
                 events.append(Event(*bindings.applied_event(policy)))  # type: ignore[arg-type]
-        binding, retry = self._schedule(binding, before, events)
+        binding, decision, trigger = self._schedule(binding, before, events)
         works = self._changed_works(binding, template, known, events)
-        return _Plan(self._aggregate(binding, known.works, events), works, events, retry)
+        record = None
+        if decision is not None:
+            generation = _generation(binding, before)
+            record = self._decisions.record(binding, template, decision, trigger, generation, policy, before is None)
+        binding = self._aggregate(binding, known.works, events)
+        return _Plan(binding, works, events, decision.retry if decision is not None else "", record)
 
     # -- scheduling ----------------------------------------------------------------------------------------------------
 
-    def _schedule(self, binding: Object, before: Object | None, events: list[Event]) -> tuple[Object, str]:
+    def _schedule(
+        self, binding: Object, before: Object | None, events: list[Event]
+    ) -> tuple[Object, Decision | None, Trigger]:
         if not is_for_scheduler(binding):
-            return binding, ""
+            return binding, None, Trigger.NONE
         clusters = self._federation.clusters()
         leaving = frozenset(c["metadata"]["name"] for c in clusters if is_terminating(c))
         trigger = should_schedule(_with_generation(binding, before), leaving, self._federation.gates)
         if trigger.schedules:
             decision = schedule(binding, clusters, self._facts(binding))
-            return self._decided(binding, before, decision, events)
+            return self._decided(binding, before, decision, events), decision, trigger
         if trigger is Trigger.OBSERVE:
             generation = _generation(binding, before)
             status = {**(binding.get("status") or {}), "schedulerObservedGeneration": generation}
-            return {**binding, "status": status}, ""
-        return binding, ""
+            binding = {**binding, "status": status}
+        return binding, None, trigger
 
-    def _decided(
-        self, binding: Object, before: Object | None, decision: Decision, events: list[Event]
-    ) -> tuple[Object, str]:
+    def _decided(self, binding: Object, before: Object | None, decision: Decision, events: list[Event]) -> Object:
         """The binding with the decision in it. A decision that changes nothing is not told or dated again."""
         before_order = binding["spec"].get("clusters") or []
         if decision.clusters is not None and _same_targets(decision.clusters, before_order):
@@ -181,7 +196,7 @@ class Pipeline:
             status["lastScheduledTime"] = old_status["lastScheduledTime"]
         if decided is not binding or not _same_condition(old_status, status):
             events.extend(decision.events)
-        return {**decided, "status": status}, decision.retry
+        return {**decided, "status": status}
 
     def _facts(self, binding: Object) -> Facts:
         gates = self._federation.gates
@@ -285,6 +300,8 @@ class Pipeline:
         changes = [self._staged(work, entry, self._federation.work_kind) for work, entry in plan.works]
         if plan.binding is not known.before:
             changes.insert(0, self._staged(plan.binding, known.existing, self._kind_of_binding(plan.binding)))
+        if plan.record is not None:
+            changes.append(self._decisions.staged(plan.record))
         changes = [change for change in changes if not change.unchanged]
         if not changes:
             return False

@@ -23,6 +23,7 @@ from app.watch import Entry, Event
 
 from ..queue import WorkQueue
 from .changes import Changed, OwnWrites, Why, what_changed
+from .decisions import DecisionBook
 from .endings import Endings
 from .federation import BINDINGS, CLUSTER_BINDINGS, OPTIONS, WORKS, Federation
 from .indexes import ClaimIndex, WorkIndex, binding_key_of, binding_key_of_work, policy_id_of, template_key_of
@@ -55,7 +56,8 @@ class Propagation:
         self.works = WorkIndex(self._cache)
         self._overrides = OverrideIndex(federation)
         self._own = OwnWrites()
-        self._pipeline = Pipeline(federation, self.works, self._overrides, self._own)
+        decisions = DecisionBook(federation, self.policies)
+        self._pipeline = Pipeline(federation, self.works, self._overrides, self._own, decisions)
         self._templates: dict[str, bool] = {}  # resource -> may its objects be propagated?
         self._claims = ClaimIndex()
         self._why: dict[Key, Why] = {}

@@ -126,7 +126,7 @@ def test_nothing_fits_withdraws_the_resource() -> None:
     )
     assert (decision.clusters, decision.retry) == ([], "")
     assert (decision.condition["reason"], decision.condition["message"]) == ("NoClusterFit", message)
-    assert set(decision.diagnosis) == {"m1", "m2", "m3"}
+    assert set(decision.attempts[0].rejected) == {"m1", "m2", "m3"}
     made["spec"]["clusters"] = [{"name": "gone", "replicas": 2}]
     assert "clusters" not in with_result(made, decision)["spec"]
     assert result_patch(decision) == {
@@ -152,7 +152,7 @@ def test_evicting_and_terminating_clusters_are_avoided() -> None:
     members[1]["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
     decision = schedule(binding(2, gracefulEvictionTasks=[{"fromCluster": "m1"}]), members)
     assert as_map(decision.clusters) == {"m3": 2}
-    assert decision.diagnosis == {"m1": "cluster(s) is in the process of eviction"}
+    assert decision.attempts[0].rejected == {"m1": ("ClusterEviction", "cluster(s) is in the process of eviction")}
 
 
 def spread(field: str, fewest: int, most: int) -> dict[str, Any]:

@@ -1,0 +1,155 @@
+"""``kafila why KIND/NAME``: which policy, which clusters, why, and what to do."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from . import CommandError
+from .membership import KarmadaContext, Kubeconfig, access
+
+if TYPE_CHECKING:
+    from app.members.client import MemberClient
+    from app.placement.why import Evidence
+
+_POLICIES = ("policy.karmada.io/v1alpha1", "propagationpolicies")
+_CLUSTER_POLICIES = ("policy.karmada.io/v1alpha1", "clusterpropagationpolicies")
+_WARNINGS = 3
+Object = dict[str, Any]
+
+
+def why(
+    subject: Annotated[str, Parameter(name="KIND/NAME", help="What to explain, for example deployment/web.")],
+    /,
+    *,
+    namespace: Annotated[str, Parameter(name=["--namespace", "-n"], help="Namespace of the object.")] = "",
+    cluster: Annotated[str, Parameter(help="Tell about this cluster only, with every check it passes or fails.")] = "",
+    output: Annotated[str, Parameter(name=["--output", "-o"], help="json, for programs.")] = "",
+    kubeconfig: Kubeconfig = "",
+    karmada_context: KarmadaContext = "",
+) -> None:
+    """Explain why an object is, or is not, in the clusters: the policy, the decision, each cluster, and what to do next."""
+    from app.placement.why import explain
+
+    from .whytext import render
+
+    kind, slash, name = subject.partition("/")
+    if not slash or not kind or not name or "/" in name:
+        raise CommandError(f'"{subject}" is not KIND/NAME, e.g. deployment/web')
+    if output not in ("", "json"):
+        raise CommandError(f'unable to match a printer suitable for the output format "{output}", allowed: json')
+    plane = access(kubeconfig, karmada_context)
+    evidence = asyncio.run(_session(plane, kind, namespace or plane.namespace or "default", name))
+    report = explain(evidence, cluster)
+    if evidence.template is None:
+        where = f' in namespace "{evidence.namespace}"' if evidence.namespace else ""
+        raise CommandError(
+            f'{evidence.kind} "{name}" not found{where}: only what is in the control plane is propagated'
+        )
+    if output == "json":
+        import orjson
+
+        print(orjson.dumps(asdict(report), option=orjson.OPT_INDENT_2).decode())
+    else:
+        print(render(report))
+
+
+async def _session(plane: Any, kind: str, namespace: str, name: str) -> Evidence:
+    from app.core.errors import StatusError
+    from app.members.join import explain as explain_error
+    from app.members.transport import Unreachable
+
+    client = plane.client()
+    try:
+        return await gather_evidence(client, kind, namespace, name)
+    except (StatusError, Unreachable) as error:
+        raise CommandError(explain_error(error, None, client)) from None
+    finally:
+        await client.close()
+
+
+async def gather_evidence(client: MemberClient, kind: str, namespace: str, name: str) -> Evidence:
+    """Reads everything the explanation needs. Raises CommandError, StatusError, Unreachable."""
+    from app.members.client import resource_path
+    from app.members.resources import find_resource
+    from app.placement import names
+    from app.placement.objects import labels_of
+    from app.placement.record import API_VERSION
+    from app.placement.why import Evidence
+
+    resource = await find_resource(client, kind)
+    if resource is None:
+        raise CommandError(f'the server doesn\'t have a resource type "{kind}"')
+    where = namespace if resource.namespaced else ""
+    template = await client.find(resource.path(where, name))
+    if template is None:
+        return Evidence(resource.kind, where, name)
+    binding_name = names.binding_name(resource.kind, name)
+    bindings, decisions = (
+        ("resourcebindings", "decisions") if where else ("clusterresourcebindings", "clusterdecisions")
+    )
+    policies, cluster_policies, overrides, binding, decision, clusters = await asyncio.gather(
+        _all(client, *_POLICIES),
+        _all(client, *_CLUSTER_POLICIES),
+        _all(client, "policy.karmada.io/v1alpha1", "overridepolicies", where),
+        client.find(resource_path("work.karmada.io/v1alpha2", bindings, where, binding_name)),
+        client.find(resource_path(API_VERSION, decisions, where, binding_name)),
+        _all(client, "cluster.karmada.io/v1alpha1", "clusters"),
+    )
+    if binding is not None and not _owns(template, binding):
+        binding = decision = None  # of another kind that shares the name
+    works: list[Object] = []
+    if binding is not None:
+        key = names.RB_PERMANENT_ID if where else names.CRB_PERMANENT_ID
+        selector = f"{key}={labels_of(binding).get(key, '')}"
+        works = await _all(client, "work.karmada.io/v1alpha1", "works", selector=selector)
+    warnings = await _warnings(client, where, [obj for obj in (template, binding) if obj is not None])
+    return Evidence(
+        resource.kind,
+        where,
+        name,
+        template,
+        policies,
+        cluster_policies,
+        overrides,
+        binding,
+        decision,
+        clusters,
+        works,
+        warnings,
+    )
+
+
+async def _all(
+    client: MemberClient, api_version: str, plural: str, namespace: str = "", selector: str = ""
+) -> list[Object]:
+    from app.members.client import resource_path
+
+    query = {"labelSelector": selector} if selector else None
+    return (await client.list(resource_path(api_version, plural, namespace), query=query))[0]
+
+
+def _owns(template: Object, binding: Object) -> bool:
+    uid = template["metadata"].get("uid")
+    owners = binding["metadata"].get("ownerReferences") or ()
+    return not owners or any(owner.get("uid") == uid for owner in owners)
+
+
+async def _warnings(client: MemberClient, namespace: str, about: list[Object]) -> list[str]:
+    """The latest different warnings, newest first."""
+    from app.members.client import resource_path
+
+    events: list[Object] = []
+    for obj in about:
+        selector = f"involvedObject.uid={obj['metadata'].get('uid', '')},type=Warning"
+        path = resource_path("v1", "events", namespace or "default")
+        events += (await client.list(path, query={"fieldSelector": selector}))[0]
+    events.sort(key=lambda event: event.get("lastTimestamp") or "", reverse=True)
+    told: dict[str, str] = {}  # a message at its latest time
+    for event in events:
+        message = f"{event.get('reason')}: {event.get('message')}"
+        told.setdefault(message, f"{event.get('lastTimestamp')}  {message}")
+    return list(told.values())[:_WARNINGS]

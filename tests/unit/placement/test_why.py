@@ -1,0 +1,190 @@
+"""What ``kafila why`` says: the sentence that a reader needs, for every way in which an object is not where it should be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from app.placement import names
+from app.placement.schedule import schedule, with_result, with_status
+from app.placement.why import Evidence, Report, explain
+from tests.unit.placement.placement_objects import PP_ID, binding, cluster, deployment, policy, selector
+
+Object = dict[str, Any]
+READY = [{"type": "Ready", "status": "True"}]
+
+
+def member(name: str, **spec: Any) -> Object:
+    made = cluster(name, **spec)
+    made["status"]["conditions"] = READY
+    return made
+
+
+def claimed(**policy_spec: Any) -> tuple[Object, Object]:
+    made = policy("pp", resourceSelectors=[selector(name="nginx")], **policy_spec)
+    template = deployment()
+    template["metadata"]["labels"][PP_ID] = "id-of-pp"
+    template["metadata"]["annotations"] = {names.PP_NAMESPACE: "default", names.PP_NAME: "pp"}
+    return template, made
+
+
+def work(cluster: str, *conditions: Object, **spec: Any) -> Object:
+    metadata = {"name": "nginx-1", "namespace": f"karmada-es-{cluster}"}
+    return {"metadata": metadata, "spec": spec, "status": {"conditions": list(conditions)}}
+
+
+def applied(status: str = "True", message: str = "") -> Object:
+    return {"type": "Applied", "status": status, "message": message}
+
+
+def told(
+    clusters: list[Object], placement: Object, works: list[Object] = (), health: str = "Healthy", **more: Any
+) -> Report:  # type: ignore[assignment]
+    only = more.pop("cluster", "")
+    template, chosen = claimed(placement=placement)
+    made = binding(2, placement, **more)
+    made["metadata"] = {"name": "nginx-deployment", "namespace": "default", "labels": {PP_ID: "x"}}
+    decision = schedule(made, clusters)
+    status = with_status(made, decision, 1)
+    status["aggregatedStatus"] = [
+        {"clusterName": each["metadata"]["name"], "health": health, "status": {"replicas": 2, "readyReplicas": 1}}
+        for each in clusters
+    ]
+    made = {**with_result(made, decision), "status": status}
+    evidence = Evidence(
+        "Deployment", "default", "nginx", template, [chosen], binding=made, clusters=clusters, works=works
+    )
+    return explain(evidence, only)
+
+
+def test_not_there() -> None:
+    assert explain(Evidence("Deployment", "default", "nginx")).summary == "It does not exist in the control plane."
+
+
+@pytest.mark.parametrize(
+    ("kind", "namespace", "api_version", "said"),
+    [
+        ("ConfigMap", "kube-system", "v1", "namespace kube-system stays in the control plane"),
+        ("Work", "default", "work.karmada.io/v1alpha1", "Work is a kind that stays in the control plane"),
+    ],
+)
+def test_never_propagated(kind: str, namespace: str, api_version: str, said: str) -> None:
+    template = {"apiVersion": api_version, "kind": kind, "metadata": {"name": "a", "namespace": namespace}}
+    report = explain(Evidence(kind, namespace, "a", template))
+    assert report.summary == "It is never propagated."
+    assert said in report.policy_why
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (policy("a", resourceSelectors=[selector(name="ngin")]), "selects the name ngin"),
+        (
+            policy("a", namespace="prod", resourceSelectors=[selector()]),
+            "a PropagationPolicy selects in its own namespace only, which is prod",
+        ),
+        (
+            policy("a", resourceSelectors=[selector(api_version="apps/v1beta1")]),
+            "selects apiVersion apps/v1beta1, it has apps/v1",
+        ),
+        (policy("a", resourceSelectors=[selector("deployment")]), "selects kind 'deployment', it is 'Deployment'"),
+        (policy("a", resourceSelectors=[selector(labelSelector={"matchLabels": {"a": "b"}})]), "selects labels a=b"),
+    ],
+)
+def test_a_near_miss_says_what_keeps_it_from_matching(found: Object, said: str) -> None:
+    report = explain(Evidence("Deployment", "default", "nginx", deployment(), [found]))
+    assert report.lost == [(f"PropagationPolicy {found['metadata']['namespace']}/a", said)]
+    assert "{apiVersion: apps/v1, kind: Deployment, name: nginx}" in report.advice[0].remedy
+
+
+def test_the_nearest_policy_comes_first() -> None:
+    far = policy("a", namespace="prod", resourceSelectors=[selector(name="other")])
+    near = policy("b", resourceSelectors=[selector(name="other")])
+    report = explain(Evidence("Deployment", "default", "nginx", deployment(), [far, near]))
+    assert [called for called, _ in report.lost] == ["PropagationPolicy default/b", "PropagationPolicy prod/a"]
+
+
+def test_waiting_for_overrides() -> None:
+    template, chosen = claimed(dependentOverrides=["images"])
+    report = explain(Evidence("Deployment", "default", "nginx", template, [chosen]))
+    assert report.advice[0].problem == "The policy waits for OverridePolicy images (spec.dependentOverrides)."
+
+
+def test_all_is_well() -> None:
+    report = told([member("m1"), member("m2")], {}, [work("m1", applied()), work("m2", applied())])
+    assert report.summary == "Placed in 2 of 2 clusters, 4 replicas; all as wanted."
+    assert report.policy_why == "selects it by name, priority 0, has claimed it"
+    assert [(row.name, row.state, row.replicas, row.status) for row in report.clusters] == [
+        ("m1", "Healthy", 2, "1/2 ready"),
+        ("m2", "Healthy", 2, "1/2 ready"),
+    ]
+    assert report.advice == []
+
+
+def test_no_cluster_fits() -> None:
+    clusters = [
+        member("m1", taints=[{"key": "a", "effect": "NoSchedule"}]),
+        member("m2", region="east"),
+        member("m3", taints=[{"key": names.TAINT_UNSCHEDULABLE, "effect": "NoSchedule"}], region="north"),
+    ]
+    field = {"matchExpressions": [{"key": "region", "operator": "NotIn", "values": ["east"]}]}
+    report = told(clusters, {"clusterAffinity": {"fieldSelector": field}})
+    assert report.summary.startswith("Not scheduled, NoClusterFit: 0/3 clusters are available: ")
+    assert [advice.problem for advice in report.advice] == [
+        "m1: TaintToleration: had untolerated taint {a:NoSchedule}.",
+        "m2: ClusterAffinity: region NotIn [east] wanted, it has east.",
+        "m3: TaintToleration: had untolerated taint {cluster.karmada.io/unschedulable:NoSchedule}.",
+    ]
+    assert "karmadactl taint clusters m1 a:NoSchedule-" in report.advice[0].remedy
+    assert report.advice[2].remedy == "m3 is cordoned: karmadactl uncordon m3."
+
+
+def test_too_little_room() -> None:
+    dynamic = {
+        "replicaSchedulingType": "Divided",
+        "replicaDivisionPreference": "Weighted",
+        "weightPreference": {"dynamicWeight": "AvailableReplicas"},
+    }
+    report = told([member("m1", pods="1")], {"replicaScheduling": dynamic})
+    assert report.summary.startswith("Not scheduled, Unschedulable: ")
+    assert "2 replicas are wanted; free room:" in report.advice[0].problem
+
+
+@pytest.mark.parametrize(
+    ("made", "state", "said"),
+    [
+        ([], "Waiting", "there is no Work yet"),
+        ([work("m1", suspendDispatching=True)], "Suspended", "dispatching is suspended"),
+        ([work("m1", applied("False", "exceeded quota: small"))], "Failed", "refused it: exceeded quota: small"),
+        ([work("m1", applied())], "Unhealthy", "applied, but not healthy"),
+    ],
+)
+def test_what_a_member_makes_of_it(made: list[Object], state: str, said: str) -> None:
+    report = told([member("m1")], {}, made, health="Unhealthy")
+    assert report.clusters[0].state == state
+    assert said in report.advice[0].problem
+    assert report.summary == "Placed in 1 of 1 clusters, 2 replicas; 0 of 1 as wanted."
+
+
+def test_one_cluster_with_its_checks() -> None:
+    clusters = [member("m1"), member("m2")]
+    report = told(clusters, {"clusterAffinity": {"exclude": ["m2"]}}, [work("m1", applied())], cluster="m2")
+    assert [row.name for row in report.clusters] == ["m2"]
+    assert report.clusters[0].checks[0] == (
+        "ClusterAffinity",
+        "cluster(s) did not match the placement cluster affinity constraint",
+    )
+    assert [reason for _, reason in report.clusters[0].checks[1:]] == ["", ""]
+    assert report.advice[0].problem == "m2: ClusterAffinity: named in exclude."
+
+
+def test_leaving() -> None:
+    task = {"fromCluster": "m2", "producer": "TaintManager", "reason": "TaintUntolerated"}
+    works = [work("m1", applied()), work("m2", applied())]
+    report = told([member("m1"), member("m2")], {}, works, gracefulEvictionTasks=[task])
+    row = next(row for row in report.clusters if row.name == "m2")
+    assert (row.state, row.why) == (
+        "Leaving",
+        "evicted by TaintManager (TaintUntolerated); stays until the others are healthy",
+    )
