@@ -14,9 +14,9 @@ from urllib.parse import quote, urlencode
 
 import orjson
 
-from app.core.errors import StatusError
 from app.core.resources import split_api_version
 
+from .answers import status_error
 from .limits import DEFAULT_BURST, DEFAULT_QPS, CircuitBreaker, TokenBucket
 from .transport import NO_TLS, TLS, Headers, NetworkTransport, Response, Timeouts, Transport, Unreachable
 
@@ -24,12 +24,16 @@ Object = dict[str, Any]
 Objects = list[Object]
 TokenSource = Callable[[bool], Awaitable[str]]  # True: the last token was refused, get a new one
 
+Fence = Callable[[], object]
+
 USER_AGENT = "kafila"
 JSON: Final = "application/json"
 MERGE_PATCH: Final = "application/merge-patch+json"
 JSON_PATCH: Final = "application/json-patch+json"
 STRATEGIC_PATCH: Final = "application/strategic-merge-patch+json"
 APPLY_PATCH: Final = "application/apply-patch+yaml"
+
+READING: Final = ("GET", "HEAD", "OPTIONS")
 
 MAX_CONCURRENT = 64  # requests under way at a time; watches do not count
 MAX_THROTTLED = 5  # times a 429 is waited for
@@ -67,45 +71,12 @@ def resource_path(api_version: str, resource: str, namespace: str = "", name: st
     return f"{path}/{subresource}" if subresource else path
 
 
-def status_error(code: int, body: bytes) -> StatusError:
-    """What a member answered, as our own error. Bodies that are no Status become its message."""
-    try:
-        status = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        status = None
-    if not isinstance(status, dict) or status.get("kind") != "Status":
-        text = body[:1024].decode(errors="replace").strip()
-        return StatusError(code, _REASONS.get(code, ""), text or f"the server answered {code}")
-    details = status.get("details")
-    return StatusError(
-        int(status.get("code") or code),
-        status.get("reason") or _REASONS.get(code, ""),
-        status.get("message") or f"the server answered {code}",
-        details if isinstance(details, dict) else None,
-    )
-
-
-_REASONS: Final = {
-    400: "BadRequest",
-    401: "Unauthorized",
-    403: "Forbidden",
-    404: "NotFound",
-    405: "MethodNotAllowed",
-    409: "Conflict",
-    410: "Expired",
-    413: "RequestEntityTooLarge",
-    415: "UnsupportedMediaType",
-    422: "Invalid",
-    429: "TooManyRequests",
-    500: "InternalError",
-    503: "ServiceUnavailable",
-    504: "Timeout",
-}
-
-
 @final
 class MemberClient:
-    """``token`` is a bearer token or where to get one. ``transport`` overrides the network (simulation)."""
+    """``token`` is a bearer token or where to get one. ``transport`` overrides the network (simulation).
+
+    ``fence`` is asked right before each request that may write is sent, and raises when it must not be.
+    """
 
     def __init__(
         self,
@@ -122,6 +93,7 @@ class MemberClient:
         burst: int = DEFAULT_BURST,
         concurrency: int = MAX_CONCURRENT,
         timeout: float = 30.0,
+        fence: Fence | None = None,
     ) -> None:
         self.name = name
         self.endpoint = endpoint
@@ -132,6 +104,7 @@ class MemberClient:
         self._bucket = TokenBucket(qps, burst)
         self._slots = asyncio.Semaphore(concurrency)
         self._timeouts = Timeouts(timeout, timeout)
+        self._fence = fence
 
     async def close(self) -> None:
         await self._transport.close()
@@ -200,6 +173,8 @@ class MemberClient:
     async def _guarded(self, exchange: _Exchange, timeouts: Timeouts, refused: bool) -> Response:
         loop = asyncio.get_running_loop()
         headers = await self._request_headers(exchange, refused)
+        if self._fence is not None and exchange.method not in READING:
+            self._fence()
         if not self.breaker.admits(loop.time()) and not exchange.probe:
             raise Unreachable(f"cluster {self.name} is not reachable; tried again soon", sent=False)
         try:

@@ -13,7 +13,8 @@ import orjson
 from app.core.errors import StatusError
 from app.core.resources import GroupVersionKind
 
-from .client import MemberClient, resource_path, status_error
+from .answers import status_error
+from .client import MemberClient, resource_path
 from .transport import Unreachable
 
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json"

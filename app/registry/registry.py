@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import Callable, Sequence
 from typing import Any, final
 
@@ -14,7 +15,7 @@ from app.catalog.kind import Kind
 from app.core import errors
 from app.core.clock import rfc3339
 from app.core.resources import Key
-from app.store.interface import Guard, GuardFailed, OutcomeUnknown, Store, StoreUnavailable, Transaction, Write
+from app.store.interface import Guard, GuardFailed, Lease, OutcomeUnknown, Store, StoreUnavailable, Transaction, Write
 from app.watch import Cache, Entry
 
 from . import patching
@@ -26,6 +27,7 @@ from .prepare import prepare_create, prepare_removal, prepare_update
 
 Object = dict[str, Any]
 # (current entry, current object) -> (new object, whether its managedFields are already right)
+Fence = Callable[[], Lease]  # raises LeaseLost
 Build = Callable[[Entry, Object], tuple[Object, bool]]
 CREATE_ATTEMPTS = 8  # with other names, addresses and ports
 CONFLICT_RETRIES = 5
@@ -35,11 +37,18 @@ UNDELETABLE = frozenset({"default", "kube-system", "kube-public"})
 @final
 class Registry:
     def __init__(self, catalog: Catalog, store: Store, cache: Cache, admission: Admission = DEFAULT) -> None:
+        self.fence: Fence | None = None
         self.catalog = catalog
         self.admission = admission
         self.store = store
         self.cache = cache
         self.allocators = {"services": ServiceAllocator(cache)}
+
+    def fenced_by(self, fence: Fence) -> Registry:
+        """The same, for writes of those who work under a lease: none is carried out once it is another process's."""
+        fenced = copy.copy(self)
+        fenced.fence = fence
+        return fenced
 
     # -- reading -------------------------------------------------------------------------------------------------------
 
@@ -316,7 +325,8 @@ class Registry:
 
     async def transact(self, guards: Sequence[Guard], writes: Sequence[Write]) -> list[int]:
         try:
-            return await self.store.commit(Transaction(guards, writes))
+            lease = self.fence() if self.fence is not None else None
+            return await self.store.commit(Transaction(guards, writes, lease))
         except StoreUnavailable as error:
             raise errors.service_unavailable(f"storage is not reachable: {error}") from error
         except OutcomeUnknown as error:

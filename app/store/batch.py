@@ -9,12 +9,12 @@ from typing import Any
 
 from app.core.resources import Key
 
-from .interface import Guard, GuardFailed, Row, Transaction
+from .interface import Guard, GuardFailed, Lease, LeaseLost, Row, Transaction
 
 MAX_TRANSACTIONS = 500
 MAX_BYTES = 8 << 20
 
-_AT_REVISION, _ABSENT, _ALIVE, _EXISTS = 0, 1, 2, 3
+_AT_REVISION, _ABSENT, _ALIVE, _EXISTS, _HELD = 0, 1, 2, 3, 4
 
 COMMIT = (
     "SELECT head, failed_guards, failed_revisions, failed_terminating, previous"
@@ -68,9 +68,9 @@ def take(queue: deque[Pending]) -> list[Pending]:
     return batch
 
 
-def arguments(batch: Iterable[Pending]) -> tuple[list[Any], list[tuple[int, Guard]]]:
+def arguments(batch: Iterable[Pending]) -> tuple[list[Any], list[tuple[int, Guard | Lease]]]:
     """Columns for ``commit_batch`` and, for each guard sent, its transaction's index and itself."""
-    asked: list[tuple[int, Guard]] = []
+    asked: list[tuple[int, Guard | Lease]] = []
     g_transaction, g_resource, g_namespace, g_name, g_revision, g_kind = [], [], [], [], [], []
     w_transaction, w_resource, w_namespace, w_name = [], [], [], []
     w_body, w_last, w_uid, w_terminating = [], [], [], []
@@ -89,6 +89,14 @@ def arguments(batch: Iterable[Pending]) -> tuple[list[Any], list[tuple[int, Guar
             w_terminating.append(write.terminating)
             if write.body is None:
                 guards.append((Guard(key), _EXISTS))
+        if (lease := transaction.lease) is not None:
+            asked.append((number - 1, lease))
+            g_transaction.append(number)
+            g_resource.append("")
+            g_namespace.append(lease.holder)
+            g_name.append(lease.name)
+            g_revision.append(lease.token)
+            g_kind.append(_HELD)
         for guard, kind in guards:
             asked.append((number - 1, guard))
             g_transaction.append(number)
@@ -107,9 +115,9 @@ class Outcome:
 
     __slots__ = ("before", "failures", "last", "revisions", "rows")
 
-    def __init__(self, batch: list[Pending], asked: list[tuple[int, Guard]], record: Any) -> None:
+    def __init__(self, batch: list[Pending], asked: list[tuple[int, Guard | Lease]], record: Any) -> None:
         self.before: int = record["head"]
-        self.failures: dict[int, GuardFailed] = {}  # by index in the batch
+        self.failures: dict[int, GuardFailed | LeaseLost] = {}  # by index in the batch
         self.revisions: dict[int, list[int]] = {}
         if record["failed_guards"]:
             self._read_failures(asked, record)
@@ -117,11 +125,14 @@ class Outcome:
         self._number_survivors(batch, record["previous"] or ())
         self.last = self.before + len(record["previous"] or ())
 
-    def _read_failures(self, asked: list[tuple[int, Guard]], record: Any) -> None:
+    def _read_failures(self, asked: list[tuple[int, Guard | Lease]], record: Any) -> None:
         found = zip(record["failed_guards"], record["failed_revisions"], record["failed_terminating"], strict=True)
         for number, revision, terminating in sorted(found):
             index, guard = asked[number - 1]
-            self.failures.setdefault(index, GuardFailed(guard, revision, terminating))
+            if isinstance(guard, Lease):  # comes before the transaction's guards, which then do not matter
+                self.failures.setdefault(index, LeaseLost(f"the lease {guard.name} is not held any more"))
+            else:
+                self.failures.setdefault(index, GuardFailed(guard, revision, terminating))
 
     def _number_survivors(self, batch: list[Pending], previous: Iterable[int]) -> None:
         """The function gave the numbers in the order of the batch, without gaps."""

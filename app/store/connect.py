@@ -23,6 +23,7 @@ LOST = (
     asyncpg.InternalClientError,
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,  # shutdown, crash, "starting up"
+    asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.ReadOnlySQLTransactionError,  # a primary that became a standby
     asyncpg.TooManyConnectionsError,
     asyncpg.InvalidCatalogNameError,  # a database that is being restored
@@ -35,7 +36,8 @@ LOST = (
 class Patience:
     """Seconds that requests wait. ``send``: for a connection; ``answer``: for a commit or the log's tail;
     ``read``: for any other statement; ``resolve``: to find out
-    what became of a batch whose connection was lost; ``publish``: for the subscriber to see a commit."""
+    what became of a batch whose connection was lost; ``publish``: for the subscriber to see a commit. ``pause``: that the
+    database waits for the next statement of a transaction: who is stopped there must not keep the lock of commits."""
 
     connect: float = 3.0
     send: float = 3.0
@@ -43,6 +45,7 @@ class Patience:
     read: float = 60.0
     resolve: float = 10.0
     publish: float = 10.0
+    pause: float = 5.0
     poll: float = 1.0  # between looks at the log when no hint comes
 
 
@@ -68,7 +71,10 @@ async def connect(dsn: str, patience: Patience) -> asyncpg.Connection:
         command_timeout=patience.answer,
         target_session_attrs="read-write",
         max_cached_statement_lifetime=0,
-        server_settings={"application_name": "kafila"},
+        server_settings={
+            "application_name": "kafila",
+            "idle_in_transaction_session_timeout": f"{patience.pause * 1000:.0f}",
+        },
     )
     # Plans are made once per connection. Keys are looked up one by one whatever the statistics say: a plan made while the
     # tables were small would read them whole when they are big.

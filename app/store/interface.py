@@ -41,11 +41,20 @@ class Write(NamedTuple):
     last: bytes | None = None
 
 
+class Lease(NamedTuple):
+    """A lock that ends by itself. ``token`` rises with every change of holder (fencing)."""
+
+    name: str
+    holder: str
+    token: int
+
+
 @final
 @dataclass(slots=True, frozen=True)
 class Transaction:
     guards: Sequence[Guard]
     writes: Sequence[Write]  # at most one write per key
+    lease: Lease | None = None  # nothing is written unless it is held still
 
     def __post_init__(self) -> None:
         if len(self.writes) > 1 and len({write.key for write in self.writes}) < len(self.writes):
@@ -89,6 +98,12 @@ class StoreUnavailable(Exception):
     """The request was certainly not carried out: it may be repeated."""
 
 
+class LeaseLost(StoreUnavailable):
+    """The lease under which something was to be written is, or may be, another process's by now."""
+
+    expected = True  # it needs no traceback
+
+
 class OutcomeUnknown(Exception):
     """The connection was lost after the commit was sent, and what became of it could not be found out."""
 
@@ -100,14 +115,6 @@ class Compacted(Exception):
         super().__init__(f"revision {asked} is compacted (oldest is {compacted + 1})")
         self.asked = asked
         self.compacted = compacted
-
-
-class Lease(NamedTuple):
-    """A lock that ends by itself. ``token`` rises with every change of holder (fencing)."""
-
-    name: str
-    holder: str
-    token: int
 
 
 RowsCallback = Callable[[list[Row]], None]
@@ -136,7 +143,7 @@ class Store(Protocol):
         ...
 
     async def commit(self, transaction: Transaction) -> list[int]:
-        """Revisions of the writes, in their order. Raises GuardFailed, StoreUnavailable, OutcomeUnknown."""
+        """Revisions of the writes, in their order. Raises GuardFailed, LeaseLost, StoreUnavailable, OutcomeUnknown."""
         ...
 
     async def head(self) -> int:

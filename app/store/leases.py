@@ -6,16 +6,6 @@ import asyncpg
 
 from .interface import Lease
 
-_ACQUIRE = """
-INSERT INTO leases AS l (name, holder, token, expires)
-VALUES ($1, $2, 1, clock_timestamp() + $3 * interval '1 second')
-ON CONFLICT (name) DO UPDATE
-    SET holder = excluded.holder, expires = excluded.expires, token = l.token + (l.holder <> excluded.holder)::int
-    WHERE l.holder = excluded.holder OR l.expires < clock_timestamp() OR (l.holder = $4 AND $4 <> '')
-RETURNING token
-"""
-
-
 _HOLDER = "SELECT holder FROM leases WHERE name = $1 AND expires >= clock_timestamp()"
 
 
@@ -24,7 +14,7 @@ async def holder_of(connection: asyncpg.Connection, name: str) -> str:
 
 
 async def acquire(connection: asyncpg.Connection, name: str, holder: str, ttl: float, replacing: str) -> Lease | None:
-    token = await connection.fetchval(_ACQUIRE, name, holder, float(ttl), replacing)
+    token = await connection.fetchval("SELECT acquire_lease($1, $2, $3, $4)", name, holder, float(ttl), replacing)
     return None if token is None else Lease(name, holder, token)
 
 

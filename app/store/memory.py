@@ -17,6 +17,7 @@ from .interface import (
     Guard,
     GuardFailed,
     Lease,
+    LeaseLost,
     LogPage,
     ResetCallback,
     Row,
@@ -55,6 +56,9 @@ class MemoryDatabase:
         self.stores: list[MemoryStore] = []
 
     def check(self, transaction: Transaction) -> None:
+        lease = transaction.lease
+        if lease is not None and not self.is_held(lease):
+            raise LeaseLost(f"the lease {lease.name} is not held any more")
         guards = list(transaction.guards)
         for guard in guards:
             found = self.objects.get(guard.key)
@@ -70,6 +74,10 @@ class MemoryDatabase:
         for write in transaction.writes:
             if write.body is None and write.key not in self.objects:
                 raise GuardFailed(Guard(write.key), 0)
+
+    def is_held(self, lease: Lease) -> bool:
+        found = self.leases.get(lease.name)
+        return found is not None and (found.holder, found.token) == (lease.holder, lease.token)
 
     def apply(self, writes: list[Write]) -> list[Row]:
         rows = []
@@ -190,9 +198,8 @@ class MemoryStore:
         return Lease(name, holder, token)
 
     async def release_lease(self, lease: Lease) -> None:
-        found = self.database.leases.get(lease.name)
-        if found is not None and (found.holder, found.token) == (lease.holder, lease.token):
-            self.database.leases[lease.name] = _Lease("", found.token, 0.0)
+        if self.database.is_held(lease):
+            self.database.leases[lease.name] = _Lease("", lease.token, 0.0)
 
     async def listing(self) -> AsyncIterator[StoredObject]:
         for found in self._all():

@@ -66,8 +66,8 @@ class Process:
         await cache.load()
         registry = self.registry = Registry(load_catalog(), store, cache, Admission(self.settings.gates))
         keys = await shared_keys(store, cache)
-        controllers = Controllers(registry, self.settings, self._transport_for)
-        leader = Leader(store, "controllers", controllers.start, controllers.stop)
+        leader = Leader(store, "controllers")
+        controllers = Controllers(registry.fenced_by(leader.fence), self.settings, self._transport_for)
         server: Server | None = None
         app: ObjectsApp | None = None
         proxy: MemberProxy | None = None
@@ -86,7 +86,7 @@ class Process:
             if self.settings.role != "workers":
                 self._write_kubeconfig(keys)
             if self.settings.role != "api":
-                leader.start()
+                leader.start(controllers)
             compaction = tasks.create_task(self._compact(store))
             reload = tasks.create_task(self._reload_after_reset(cache))
             lag = tasks.create_task(watch_event_loop())

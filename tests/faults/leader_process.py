@@ -28,15 +28,16 @@ async def main() -> None:
             note("work")
             await asyncio.sleep(0.01)
 
-    async def start() -> None:
-        work.append(asyncio.create_task(keep_working()))
+    class Work:
+        async def start(self) -> None:
+            work.append(asyncio.create_task(keep_working()))
 
-    async def stop() -> None:
-        work.pop().cancel()
-        note("stop")
+        async def stop(self) -> None:
+            work.pop().cancel()
+            note("stop")
 
-    leader = Leader(store, "test", start, stop, DURATIONS)
-    leader.start()
+    leader = Leader(store, "test", DURATIONS)
+    leader.start(Work())
     done = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, done.set)
     note("up")

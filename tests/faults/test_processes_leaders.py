@@ -79,13 +79,13 @@ async def fill(plane: ControlPlane) -> None:
         await asyncio.gather(*work)
 
 
-async def ask(plane: ControlPlane, first: int, last: int, *paths: str) -> None:
+async def ask(plane: ControlPlane, first: int, last: int, *paths: str, space: str = "templates") -> None:
     """Deletes ``paths`` and creates templates with their policies, all at once and through both processes."""
     one, other = plane.api
-    policies = "/apis/policy.karmada.io/v1alpha1/namespaces/templates/propagationpolicies"
+    policies = f"/apis/policy.karmada.io/v1alpha1/namespaces/{space}/propagationpolicies"
     work = [one.request("DELETE", path) for path in paths]
     for i in range(first, last):
-        work.append(one.request("POST", "/apis/apps/v1/namespaces/templates/deployments", deployment(f"d{i}")))
+        work.append(one.request("POST", f"/apis/apps/v1/namespaces/{space}/deployments", deployment(f"d{i}")))
         work.append(other.request("POST", policies, policy(f"d{i}")))
     for answer in await asyncio.gather(*work):
         assert answer.status in (200, 201), answer
@@ -148,18 +148,39 @@ async def test_a_leader_that_is_asked_to_end_hands_over_at_once(plane: ControlPl
     await eventually("the other leads", lambda: leads(other), patience=10)
 
 
+async def writer_of(plane: ControlPlane, binding: str) -> int:
+    """Which process created it: only controllers create bindings."""
+    return (await plane.sql("SELECT writer FROM log WHERE name = $1 ORDER BY revision LIMIT 1", binding))[0]["writer"]
+
+
 @pytest.mark.long
 async def test_a_leader_that_was_stopped_gives_up_when_it_goes_on(plane: ControlPlane) -> None:
+    """It was stopped in the middle of its work. What the other took over it does not touch again."""
     leader, other = await one_leads(plane)
     _, token = await lease(plane)
+    await plane.make_namespace("stopped")
+    bindings = "/apis/work.karmada.io/v1alpha2/namespaces/stopped/resourcebindings"
+
+    async def bound(number: int) -> bool:
+        return len((await plane.api[0].request("GET", bindings)).body["items"]) >= number
+
+    await ask(plane, 0, 60, space="stopped")
+    await eventually("it works", lambda: bound(1))
     leader.signal(signal.SIGSTOP)
     try:
         await eventually("the other leads", lambda: leads(other))
+        await ask(plane, 60, 70, space="stopped")
+        await eventually("the other has finished", lambda: bound(70))
     finally:
         leader.signal(signal.SIGCONT)
     await eventually("it gave up", lambda: not leads(leader), patience=10)
     assert leads(other)
     assert (await lease(plane))[1] == token + 1
+    before, after = await writer_of(plane, "d0-deployment"), await writer_of(plane, "d69-deployment")
+    [turn] = await plane.sql("SELECT min(revision) FROM log WHERE writer = $1 AND namespace = 'stopped'", after)
+    late = await plane.sql("SELECT name FROM log WHERE writer = $1 AND revision > $2", before, turn["min"])
+    assert before != after
+    assert late == []
 
 
 @pytest.mark.long

@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 
 from app.core.resources import Key
-from app.store.connect import Patience
+from app.store.connect import LOST, Patience, connect
 from app.store.interface import Guard, OutcomeUnknown, StoreUnavailable, Transaction, Write
 from app.store.postgres import PostgresStore
 from app.store.timeline import COMMIT_LOCK
@@ -33,6 +33,19 @@ async def opened(dsn: str, **patience: float) -> PostgresStore:
     store = PostgresStore(dsn, patience=Patience(**patience))
     await store.open()
     return store
+
+
+async def test_a_process_that_stands_still_with_the_lock_does_not_stop_the_others(postgres_dsn: str) -> None:
+    """Few statements hold it longer than one call; a process may be stopped between two of them."""
+    store = await opened(postgres_dsn)
+    stopped = await connect(postgres_dsn, Patience(pause=0.5))
+    await stopped.execute("BEGIN")
+    await stopped.execute("SELECT pg_advisory_xact_lock($1)", COMMIT_LOCK)
+    await store.commit(Transaction([], [Write(KEY, b"1")]))
+    with pytest.raises(LOST):  # it goes on, and starts again as after any lost connection
+        await stopped.execute("SELECT 1")
+    stopped.terminate()
+    await store.close()
 
 
 @pytest.mark.parametrize("fault", ["before", "answer", "while"])

@@ -135,7 +135,7 @@ class Rooms:
             room = self._rooms.get(name)
             if room is not None and room.adopt(wanted):
                 return
-            client = wanted.client(name, transport)
+            client = wanted.client(name, transport, fence=self._registry.fence)
         except CredentialsError as error:
             await self._leave(name)
             await self._refused(name, str(error))

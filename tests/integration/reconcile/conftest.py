@@ -62,6 +62,7 @@ class Lab:
         self.registry: Registry
         self.controllers: Controllers
         self.user = USER
+        self.fence: Any = lambda: None  # what the controllers ask before they write
         self._changed = asyncio.Event()
 
     async def start(self) -> Lab:
@@ -70,7 +71,8 @@ class Lab:
         await cache.load()
         self.registry = Registry(CATALOG, self.store, cache, Admission(self.settings.gates))
         cache.listen_to_all(lambda event: self._changed.set())
-        self.controllers = Controllers(self.registry, self.settings, self._transport)
+        fenced = self.registry.fenced_by(lambda: self.fence())
+        self.controllers = Controllers(fenced, self.settings, self._transport)
         await bootstrap(self.registry, "127.0.0.1", 5443, "10.96.0.1")
         await self.controllers.start()
         return self
@@ -195,6 +197,10 @@ class Lab:
                     await self._changed.wait()
         except TimeoutError:
             pytest.fail(f"never: {what or condition}\n{self.describe()}")
+
+    def look(self) -> None:
+        """Something changed that is no event."""
+        self._changed.set()
 
     async def rest(self) -> int:
         """Returns the revision once nothing is being worked on any more, in the control plane and in the members."""

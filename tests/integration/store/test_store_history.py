@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 
 import pytest
 
 from app.core.resources import Key
-from app.store.interface import Compacted, Guard, GuardFailed, Store, StoredObject, Transaction, Write
+from app.store.interface import Compacted, Guard, GuardFailed, LeaseLost, Store, StoredObject, Transaction, Write
 from app.store.memory import MemoryDatabase, MemoryStore
 
 from .conftest import Connect, Subscriber
@@ -170,3 +171,30 @@ async def test_a_guard_on_a_deleted_object_fails_with_revision_zero(store: Store
     with pytest.raises(GuardFailed) as failed:
         await store.commit(Transaction([Guard(key, revision=revision)], [Write(key, b"y")]))
     assert failed.value.revision == 0
+
+
+async def test_only_who_holds_the_lease_writes_under_it(connect: Connect) -> None:
+    """Also when it does not know yet that another took over; who writes without a lease is not concerned."""
+    one, two = await connect(), await connect()
+    key, other = Key("pods", "a", "led"), Key("pods", "a", "other")
+    held = await one.acquire_lease("work", "one", 60)
+    assert held is not None
+    [first] = await one.commit(Transaction([], [Write(key, b"1")], held))
+    assert await one.acquire_lease("work", "one", 60) == held
+    await one.commit(Transaction([Guard(key, revision=first)], [Write(key, b"2")], held))
+    taken = await two.acquire_lease("work", "two", 60, replacing="one")
+    assert taken is not None
+    refused, free, failed = await asyncio.gather(
+        one.commit(Transaction([], [Write(key, b"late")], held)),
+        one.commit(Transaction([], [Write(other, b"free")])),
+        one.commit(Transaction([Guard(key, revision=first)], [Write(key, b"late")], held)),
+        return_exceptions=True,
+    )
+    assert isinstance(refused, LeaseLost)
+    assert isinstance(failed, LeaseLost)  # and not a conflict, after which it would look again and write
+    assert isinstance(free, list)
+    await two.commit(Transaction([], [Write(key, b"3")], taken))
+    await two.release_lease(taken)
+    with pytest.raises(LeaseLost):
+        await two.commit(Transaction([], [Write(key, b"late")], taken))
+    assert [row.body for row in (await one.read_log(first - 1)).rows] == [b"1", b"2", b"free", b"3"]

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.errors import StatusError
-from app.members.client import MemberClient, _lines, resource_path, status_error
+from app.members.answers import status_error
+from app.members.client import MemberClient, _lines, resource_path
 from app.members.transport import ASGITransport, NetworkTransport, Unreachable
 
 
@@ -98,6 +99,31 @@ async def test_a_request_carries_credentials_and_types() -> None:
     await client.get("/x")
     assert server.requests[1][2]["authorization"] == "Bearer renewed"
     assert "content-type" not in server.requests[1][2]
+
+
+async def test_a_write_asks_the_fence_each_time_it_is_sent() -> None:
+    may_write = [True, True]
+
+    def fence() -> None:
+        if not may_write.pop():
+            raise PermissionError
+
+    def throttle(scope: dict, body: bytes) -> tuple[int, dict[str, str], list[bytes]]:
+        may_write[:] = [False]  # it changes while the answer is on its way
+        return 429, {"retry-after": "0"}, []
+
+    server = Server(throttle)
+    client = client_of(server, fence=fence)
+    with pytest.raises(PermissionError):
+        await client.create("/x", {})
+    assert len(server.requests) == 1
+    for write in (client.update("/x", {}), client.patch("/x", {}), client.delete("/x"), client.stream("POST", "/x")):
+        may_write[:] = [False]
+        with pytest.raises(PermissionError):
+            await write
+    assert len(server.requests) == 1
+    server.answer = lambda scope, body: (200, {}, [b"{}"])
+    assert await client.get("/x") == {}  # looking is free
 
 
 async def test_a_delete_names_its_preconditions() -> None:
