@@ -32,9 +32,9 @@ def parse_target(path: str) -> Target | None:
     """None when ``path`` is not below /api/VERSION or /apis/GROUP/VERSION."""
     parts = path.split("/")
     # "", "api", version, …   or   "", "apis", group, version, …
-    if parts[1] == "api" and len(parts) > 2 and parts[2]:
+    if parts[:2] == ["", "api"] and len(parts) > 2 and parts[2]:
         group, version, rest = "", parts[2], parts[3:]
-    elif parts[1] == "apis" and len(parts) > 3 and parts[3]:
+    elif parts[:2] == ["", "apis"] and len(parts) > 3 and parts[3]:
         group, version, rest = parts[2], parts[3], parts[4:]
     else:
         return None

@@ -16,6 +16,7 @@ from app.core.metadata import validate_object_meta, validate_object_meta_update
 from app.core.names import dns1123_subdomain, generate_name
 from app.core.resources import Key
 from app.machinery import managedfields
+from app.machinery.compare import ElementError
 from app.store.interface import Guard, Write
 from app.watch import Entry
 
@@ -185,16 +186,19 @@ def _is_released(kind: Kind, metadata: Object, obj: Object) -> bool:
 
 
 def _track(kind: Kind, old: Object | None, new: Object, options: Options, subresource: str) -> None:
-    fields = managedfields.update(
-        old,
-        new,
-        manager=options.manager,
-        operation="Update",
-        api_version=kind.api_version,
-        subresource=subresource,
-        time=rfc3339(),
-        schema=kind.schema,
-    )
+    try:
+        fields = managedfields.update(
+            old,
+            new,
+            manager=options.manager,
+            operation="Update",
+            api_version=kind.api_version,
+            subresource=subresource,
+            time=rfc3339(),
+            schema=kind.schema,
+        )
+    except ElementError:  # such an object cannot be tracked; only an apply is refused for that
+        fields = []
     if fields:
         new["metadata"]["managedFields"] = fields
     else:

@@ -12,7 +12,7 @@ _AGGREGATED = ("clusterName", "status", "applied", "appliedMessage")
 
 
 def to_v1alpha2(obj: Object) -> Object:
-    """A v1alpha1 binding as v1alpha2. Fields that only v1alpha2 has are not there."""
+    """A v1alpha1 binding as v1alpha2. Fields that only v1alpha2 has are not there, or have their default."""
     spec: Object = obj.get("spec") or {}
     resource: Object = spec.get("resource") or {}
     hub: Object = {"resource": _only(resource, _REFERENCE)}
@@ -22,6 +22,7 @@ def to_v1alpha2(obj: Object) -> Object:
         hub["replicas"] = resource["replicas"]
     if spec.get("clusters"):
         hub["clusters"] = [_only(c, _TARGET) for c in spec["clusters"]]
+    hub["conflictResolution"] = "Abort"  # the default of the stored version
     return _whole(obj, "work.karmada.io/v1alpha2", hub)
 
 

@@ -177,3 +177,13 @@ async def test_the_scale(api: Api) -> None:
     applied = {"apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": {"name": "d"}, "spec": {"replicas": 6}}
     answer = await api.patch(f"{DEPLOYMENTS}/d/scale?fieldManager=hpa&force=true", applied, APPLY_PATCH)
     assert answer.json()["spec"] == {"replicas": 6}
+
+
+async def test_what_cannot_be_tracked_is_written_untracked(api: Api) -> None:
+    """An element without its key has no name in managedFields. Only an apply is refused for that."""
+    path = "/api/v1/namespaces/default/serviceaccounts"
+    account = {"metadata": {"name": "a"}, "secrets": [{"namespace": "default"}]}
+    made = await api.made(path, account)
+    assert "managedFields" not in made["metadata"]
+    changed = (await api.patch(f"{path}/a", {"metadata": {"labels": {"a": "b"}}})).json()
+    assert (changed["metadata"]["labels"], "managedFields" in changed["metadata"]) == ({"a": "b"}, False)

@@ -33,6 +33,8 @@ PATHS = [
     ("/apis/apps/", None),
     ("/version", None),
     ("/", None),
+    ("*", None),
+    ("", None),
 ]
 
 

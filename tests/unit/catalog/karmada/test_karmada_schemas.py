@@ -447,6 +447,7 @@ bindings = st.fixed_dictionaries(
 def test_v1alpha1_survives_storage_as_v1alpha2(binding: dict[str, Any]) -> None:
     stored = to_v1alpha2(binding)
     assert stored["apiVersion"] == "work.karmada.io/v1alpha2"
+    assert stored["spec"]["conflictResolution"] == "Abort"  # the stored version's default: a write of it adds nothing
     assert kind_of("ResourceBinding", "v1alpha2").strategy.validate(stored) == []
     assert to_v1alpha1(stored) == binding
 
