@@ -9,16 +9,18 @@ from app.catalog.kind import Kind
 from app.settings.gates import Gates
 
 from .karmada import rules
+from .karmada.surroundings import NOTHING, Surroundings
 
 Object = dict[str, Any]
 
 
 @final
 class Admission:
-    """``gates``: the state of every feature gate."""
+    """``gates``: the state of every feature gate; ``around``: what rules look at beside the object."""
 
-    def __init__(self, gates: Mapping[str, bool] | None = None) -> None:
+    def __init__(self, gates: Mapping[str, bool] | None = None, around: Surroundings = NOTHING) -> None:
         self._gates = gates if gates is not None else Gates()
+        self._around = around
 
     def mutate(self, kind: Kind, operation: str, new: Object, old: Object | None, user: Any) -> None:
         """Changes ``new`` in place. ``operation`` is CREATE or UPDATE."""
@@ -26,7 +28,7 @@ class Admission:
 
     def admit(self, kind: Kind, operation: str, new: Object | None, old: Object | None, user: Any) -> None:
         """Raises StatusError when the write is not allowed. ``operation`` is CREATE, UPDATE or DELETE."""
-        rules.admit(kind, operation, new, old, user, self._gates)
+        rules.admit(kind, operation, new, old, user, self._gates, self._around)
 
 
 DEFAULT: Final = Admission()

@@ -24,6 +24,22 @@ def serve(
     history: Annotated[float, Parameter(help="Seconds of history that watches can resume from.")] = 3600.0,
     service_cidr: Annotated[str, Parameter(help="Range of cluster IPs.")] = "10.96.0.0/12",
     cluster_status_frequency: Annotated[float, Parameter(help="Seconds between two looks at a member.")] = 10.0,
+    graceful_eviction_timeout: Annotated[
+        float, Parameter(help="Seconds that a copy that leaves a cluster waits for the others to become healthy.")
+    ] = 600.0,
+    enable_no_execute_taint_eviction: Annotated[
+        bool, Parameter(help="Evict from clusters whose NoExecute taints are not tolerated (gate Failover).")
+    ] = False,
+    no_execute_taint_eviction_purge_mode: Annotated[
+        Literal["Gracefully", "Directly"], Parameter(help="Whether the next cluster gets it before the last loses it.")
+    ] = "Gracefully",
+    resource_eviction_rate: Annotated[float, Parameter(help="Evictions a second.")] = 0.5,
+    allow_no_execute_taint_policy: Annotated[
+        bool, Parameter(help="Allow the effect NoExecute in ClusterTaintPolicies.")
+    ] = False,
+    federated_resource_quota_sync_period: Annotated[
+        float, Parameter(help="Seconds between two counts of what quotas are used; 0 for never.")
+    ] = 300.0,
     skipped_namespaces: Annotated[
         str, Parameter(name="--skipped-propagating-namespaces", help="Regular expression of namespaces left alone.")
     ] = "kube-.*",

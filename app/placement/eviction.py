@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.core.clock import parse_rfc3339, rfc3339
+from app.machinery.jsonpath import compile_path, text_of
 from app.placement import names
 from app.placement.objects import Object
 from app.placement.spec import targets
@@ -90,3 +91,34 @@ def _is_settled(binding: Object, spec: Object, status: Object) -> bool:
         return False
     health = {item.get("clusterName"): item.get("health") for item in status.get("aggregatedStatus") or ()}
     return all(health.get(target["name"]) == names.HEALTHY for target in targets(spec))
+
+
+def next_look(tasks: Sequence[Object], timeout: float, now: float) -> float | None:
+    """Seconds until the first of the tasks times out; None when users end all of them by hand."""
+    waits = [
+        parse_rfc3339(task["creationTimestamp"])
+        + (timeout if task.get("gracePeriodSeconds") is None else task["gracePeriodSeconds"])
+        - now
+        for task in tasks
+        if task.get("suppressDeletion") is None and task.get("creationTimestamp")
+    ]
+    return max(min(waits), 0.0) if waits else None
+
+
+def preserved_state(failover: Object, status: Object, cluster: str) -> dict[str, str]:
+    """Labels that the copy in the next cluster gets, taken from what ``cluster`` reported. Raises ValueError."""
+    rules = (failover.get("statePreservation") or {}).get("rules") or ()
+    if not rules:
+        return {}
+    item = next((i for i in status.get("aggregatedStatus") or () if i.get("clusterName") == cluster), None)
+    if item is None or item.get("status") is None:
+        raise ValueError(f"the application status has not yet been collected from Cluster({cluster})")
+    return {rule["aliasLabelName"]: _printed(rule["jsonPath"], item["status"]) for rule in rules}
+
+
+def _printed(path: str, found: Any) -> str:
+    """``{.readyReplicas}`` as kubectl prints it; what is missing is an error."""
+    results = compile_path(path.strip().removeprefix("{").removesuffix("}")).find(found)
+    if not results:
+        raise ValueError(f'failed to execute jsonpath "{path}": {path.strip("{}.")} is not found')
+    return " ".join(text_of(result) for result in results)

@@ -6,6 +6,8 @@ from collections.abc import Container
 from typing import Final
 
 CUSTOMIZED_CLUSTER_RESOURCE_MODELING: Final = "CustomizedClusterResourceModeling"
+FAILOVER: Final = "Failover"
+FEDERATED_QUOTA_ENFORCEMENT: Final = "FederatedQuotaEnforcement"
 MULTIPLE_POD_TEMPLATES_SCHEDULING: Final = "MultiplePodTemplatesScheduling"
 PROPAGATE_DEPS: Final = "PropagateDeps"
 PRIORITY_BASED_SCHEDULING: Final = "PriorityBasedScheduling"

@@ -277,6 +277,14 @@ def cluster_work(manifest: Object, cluster: Object, existing: Object | None = No
     return _assemble(clone(manifest), name(cluster), {}, {}, {}, existing, cluster)
 
 
+def quota_work(quota: Object, cluster: str, hard: Object, existing: Object | None = None) -> Object:
+    """The Work for the ResourceQuota that a FederatedResourceQuota assigns to a cluster."""
+    meta = {"name": name(quota), "namespace": namespace(quota)}
+    manifest: Object = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": meta, "spec": {"hard": clone(hard)}}
+    marks = {names.FRQ_NAMESPACE: namespace(quota), names.FRQ_NAME: name(quota)}
+    return _assemble(manifest, cluster, marks, {}, {}, existing, None)
+
+
 def namespace_should_be_synced(template: Object) -> bool:
     """Not reserved, not ``default``, not opted out, not terminating. Skipped patterns are the caller's (match.py)."""
     where = name(template)

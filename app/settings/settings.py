@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from .federation import FederationOptions
 from .gates import Gates, parse_gates
 
 Role = Literal["all", "api", "workers"]
@@ -26,6 +27,20 @@ class Settings(BaseSettings):
     history: float = Field(3600.0, description="Seconds of history that watches can resume from.", ge=60)
     service_cidr: str = Field("10.96.0.0/12", description="Range of cluster IPs.")
     cluster_status_frequency: float = Field(10.0, description="Seconds between two looks at a member.", gt=0)
+    graceful_eviction_timeout: float = Field(
+        600.0, description="Seconds that a copy that leaves a cluster waits for the others to become healthy.", ge=0
+    )
+    enable_no_execute_taint_eviction: bool = Field(
+        False, description="Evict from clusters whose NoExecute taints are not tolerated (gate Failover)."
+    )
+    no_execute_taint_eviction_purge_mode: Literal["Gracefully", "Directly"] = "Gracefully"
+    resource_eviction_rate: float = Field(0.5, description="Evictions a second.", ge=0)
+    allow_no_execute_taint_policy: bool = Field(
+        False, description="Allow the effect NoExecute in ClusterTaintPolicies."
+    )
+    federated_resource_quota_sync_period: float = Field(
+        300.0, description="Seconds between two counts of what quotas are used.", ge=0
+    )
     skipped_namespaces: str = Field("kube-.*", description="Regular expression of namespaces that are not propagated.")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -40,6 +55,18 @@ class Settings(BaseSettings):
     @property
     def gates(self) -> Gates:
         return parse_gates(self.feature_gates)
+
+    @property
+    def federation(self) -> FederationOptions:
+        return FederationOptions(
+            cluster_status_frequency=self.cluster_status_frequency,
+            skipped_namespaces=self.skipped_namespaces,
+            graceful_eviction_timeout=self.graceful_eviction_timeout,
+            no_execute_eviction=self.enable_no_execute_taint_eviction,
+            no_execute_purge_mode=self.no_execute_taint_eviction_purge_mode,
+            eviction_rate=self.resource_eviction_rate,
+            quota_sync_period=self.federated_resource_quota_sync_period,
+        )
 
     def check(self) -> None:
         """Raises ValueError for what only shows when values are read together."""

@@ -30,8 +30,7 @@ class Controllers:
             registry,
             self.recorder,
             transport_for,
-            settings.cluster_status_frequency,
-            settings.skipped_namespaces,
+            settings.federation,
             frozenset(gate for gate, on in settings.gates.items() if on),
         )
         candidates: list[Controller] = [

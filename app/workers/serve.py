@@ -13,6 +13,7 @@ import structlog
 from prometheus_client import REGISTRY
 
 from app.admission import Admission
+from app.admission.karmada.surroundings import Surroundings
 from app.api.app import ObjectsApp
 from app.api.proxy import MemberProxy
 from app.api.server import Server, make_server
@@ -64,7 +65,12 @@ class Process:
     async def _serve(self, store: Store) -> None:
         cache = Cache(store)
         await cache.load()
-        registry = self.registry = Registry(load_catalog(), store, cache, Admission(self.settings.gates))
+        registry = self.registry = Registry(
+            load_catalog(),
+            store,
+            cache,
+            Admission(self.settings.gates, Surroundings(allow_no_execute=self.settings.allow_no_execute_taint_policy)),
+        )
         keys = await shared_keys(store, cache)
         leader = Leader(store, "controllers")
         controllers = Controllers(registry.fenced_by(leader.fence), self.settings, self._transport_for)

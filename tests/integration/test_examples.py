@@ -14,6 +14,7 @@ import pytest
 import pytest_asyncio
 
 from app.catalog.catalog import load_catalog
+from app.core.clock import rfc3339
 from app.members.transport import ASGITransport
 from app.registry import SYSTEM_ADMIN, Options
 from app.registry.codec import decode_entry
@@ -36,7 +37,13 @@ class Lab:
     def __init__(self, folder: Path, kubectl: str) -> None:
         catalog = load_catalog()
         self.members = {name: SimulatedCluster(name, catalog, nodes) for name, nodes in NODES.items()}
-        settings = Settings(data_dir=folder, bind="127.0.0.1:0", cluster_status_frequency=1.0)
+        settings = Settings(
+            data_dir=folder,
+            bind="127.0.0.1:0",
+            cluster_status_frequency=1.0,
+            feature_gates="Failover=true,FederatedQuotaEnforcement=true",
+            enable_no_execute_taint_eviction=True,
+        )
         self.process = Process(settings, self._transport)
         self._kubectl = kubectl
         self._folder = folder
@@ -288,7 +295,7 @@ async def test_why(lab: Lab) -> None:
     shown = await lab.kubectl("kafila", "why", "deployment/contested", "--cluster", "member3")
     assert "CHECKS OF member3" in shown
     assert f"no   ClusterAffinity   {reason}" in shown
-    assert "member1" not in shown
+    assert "\nmember1" not in shown
     listed = await lab.kubectl("get", "decisions")
     assert "contested-deployment   Success        PlacementChanged   member1:1 member2:1" in listed
     await lab.delete("why")
@@ -296,10 +303,68 @@ async def test_why(lab: Lab) -> None:
     await lab.eventually(lambda: not list(decisions.entries()))
 
 
+@on_module_loop
+async def test_eviction(lab: Lab) -> None:
+    await lab.apply("eviction")
+    await lab.eventually(lambda: lab.ready("mover") == 2 and lab.ready("stayer") == 2)
+    taint = '{"spec":{"taints":[{"key":"disk","value":"broken","effect":"NoExecute"}]}}'
+    await lab.kubectl("patch", "cluster", "member2", "--type=merge", "-p", taint)
+    await lab.eventually(lambda: lab.replicas("mover") == {"member1": 2})
+    assert lab.replicas("stayer") == {"member1": 1, "member2": 1}
+    await lab.kubectl("patch", "cluster", "member2", "--type=merge", "-p", '{"spec":{"taints":null}}')
+    await lab.delete("eviction")
+    await lab.eventually(lambda: not lab.holders("deployments.apps", "mover"))
+
+
+@on_module_loop
+async def test_cluster_taint_policy(lab: Lab) -> None:
+    await lab.apply("cluster-taint-policy")
+    wanted = "jsonpath={.spec.taints[0].key}={.spec.taints[0].value}"
+    await lab.kubectl("wait", "cluster/member1", "--for=jsonpath={.spec.taints[0].key}=apis", "--timeout=30s")
+    assert await lab.kubectl("get", "cluster", "member1", "-o", wanted) == "apis=known"
+    assert await lab.kubectl("get", "cluster", "member2", "-o", wanted) == "="
+    await lab.delete("cluster-taint-policy")
+    await lab.kubectl("patch", "cluster", "member1", "--type=merge", "-p", '{"spec":{"taints":null}}')
+
+
+@on_module_loop
+async def test_workload_rebalancer(lab: Lab) -> None:
+    await lab.kubectl("apply", "-f", "examples/workload-rebalancer/workload.yaml")
+    await lab.eventually(lambda: lab.replicas("settled") == {"member1": 6})
+    await lab.kubectl("apply", "-f", "examples/workload-rebalancer/wider.yaml")
+    await lab.kubectl("wait", "resourcebinding/settled-deployment", "--for=condition=FullyApplied", "--timeout=30s")
+    assert lab.replicas("settled") == {"member1": 6}
+    scheduled = await lab.kubectl(
+        "get", "resourcebinding", "settled-deployment", "-o", "jsonpath={.status.lastScheduledTime}"
+    )
+    await lab.eventually(lambda: rfc3339() > scheduled)
+    await lab.kubectl("create", "-f", "examples/workload-rebalancer/rebalancer.yaml")
+    await lab.eventually(lambda: set(lab.replicas("settled")) == {"member1", "member2"})
+    assert sum(lab.replicas("settled").values()) == 6
+    await lab.delete("workload-rebalancer")
+    await lab.eventually(lambda: not lab.holders("deployments.apps", "settled"))
+
+
+@on_module_loop
+async def test_federated_resource_quota(lab: Lab) -> None:
+    await lab.apply("federated-resource-quota")
+    await lab.eventually(lambda: lab.holders("resourcequotas", "team") == {"member1", "member2"})
+    exceeded = "jsonpath={.status.conditions[?(@.type=='Scheduled')].reason}=QuotaExceeded"
+    await lab.kubectl("wait", "resourcebinding/greedy-deployment", f"--for={exceeded}", "--timeout=30s")
+    shown = await lab.kubectl("kafila", "why", "deployment/greedy")
+    assert "FederatedResourceQuota(default/team) exceeded for resource cpu: requested sum 4, limit 2." in shown
+    assert "kubectl get federatedresourcequotas -n default" in shown
+    await lab.kubectl("scale", "deployment", "greedy", "--replicas=2")
+    await lab.eventually(lambda: lab.replicas("greedy") == {"member1": 1, "member2": 1})
+    assert '{"cpu":"2"}' in await lab.kubectl("get", "federatedresourcequota", "team")
+    await lab.delete("federated-resource-quota")
+    await lab.eventually(lambda: not lab.holders("resourcequotas", "team"))
+
+
 def test_every_example_is_tried_and_says_what_it_shows() -> None:
     here = Path(__file__).read_text()
     index = (EXAMPLES / "README.md").read_text()
     for folder in (p for p in EXAMPLES.iterdir() if p.is_dir()):
-        assert f'lab.apply("{folder.name}")' in here
+        assert f'lab.apply("{folder.name}")' in here or f'"examples/{folder.name}/' in here
         assert f"({folder.name}/)" in index
         assert any(file.read_text().startswith("# ") for file in folder.glob("*.yaml"))

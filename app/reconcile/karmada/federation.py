@@ -6,6 +6,7 @@ from typing import Any, final
 
 from app.catalog.kind import Kind
 from app.core.errors import StatusError
+from app.core.resources import Key
 from app.placement import conditions, names
 from app.placement.gates import DEFAULT_GATES, PRIORITY_BASED_SCHEDULING, Gates
 from app.placement.interpret import NATIVE, Interpreter
@@ -77,6 +78,19 @@ class Federation:
         """Deleted, or about to be."""
         found = self._clusters.get(cluster)
         return found is None or bool(found["metadata"].get("deletionTimestamp"))
+
+    # -- bindings ------------------------------------------------------------------------------------------------------
+
+    def kind_of_binding(self, key: Key) -> Kind:
+        return self.binding_kind if key.resource == BINDINGS else self.cluster_binding_kind
+
+    def tell_binding(self, binding: Object, event_type: str, reason: str, message: str) -> None:
+        """An event on the binding and on its template."""
+        self.recorder.event(binding, event_type, reason, message)
+        resource = binding["spec"]["resource"]
+        metadata = {key: resource[key] for key in ("namespace", "name", "uid", "resourceVersion") if resource.get(key)}
+        template = {"apiVersion": resource["apiVersion"], "kind": resource["kind"], "metadata": metadata}
+        self.recorder.event(template, event_type, reason, message)
 
     # -- other facts ---------------------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple, final
@@ -14,7 +14,16 @@ from app.placement import binding as bindings
 from app.placement import names
 from app.placement.clusters import is_terminating
 from app.placement.interpret import Operation
-from app.placement.schedule import Decision, Event, Facts, neighbours_needed, schedule, with_result, with_status
+from app.placement.schedule import (
+    Decision,
+    Event,
+    Facts,
+    neighbours_needed,
+    quota_exceeded,
+    schedule,
+    with_result,
+    with_status,
+)
 from app.placement.trigger import Trigger, is_for_scheduler, should_schedule
 from app.placement.work import blocking_works, build_works, orphans, synced_event
 from app.placement.workstatus import NoSuchManifest, aggregated_event, with_aggregated
@@ -24,6 +33,7 @@ from app.registry.context import Change, DeleteOptions
 from app.watch import Entry
 
 from .changes import OwnWrites, Why
+from .charges import Charges
 from .decisions import DecisionBook
 from .federation import Federation
 from .indexes import WorkIndex, binding_key_of, id_of_binding
@@ -56,6 +66,7 @@ class _Plan(NamedTuple):
     events: list[Event]
     retry: str
     record: Object | None = None  # of the decision, when there is a new one to tell
+    charges: Sequence[Change] = ()  # to quotas
 
 
 @final
@@ -74,6 +85,7 @@ class Pipeline:
         self._overrides = overrides
         self._own = own
         self._decisions = decisions
+        self._charges = Charges(federation)
 
     async def run(
         self,
@@ -154,8 +166,9 @@ class Pipeline:
         if decision is not None:
             generation = _generation(binding, before)
             record = self._decisions.record(binding, template, decision, trigger, generation, policy, before is None)
+        charges = self._charges.of(binding, before)
         binding = self._aggregate(binding, known.works, events)
-        return _Plan(binding, works, events, decision.retry if decision is not None else "", record)
+        return _Plan(binding, works, events, decision.retry if decision is not None else "", record, charges)
 
     # -- scheduling ----------------------------------------------------------------------------------------------------
 
@@ -169,6 +182,8 @@ class Pipeline:
         trigger = should_schedule(_with_generation(binding, before), leaving, self._federation.gates)
         if trigger.schedules:
             decision = schedule(binding, clusters, self._facts(binding))
+            if decision.clusters and (refusal := self._charges.refusal(with_result(binding, decision), before)):
+                decision = quota_exceeded(decision, refusal)
             return self._decided(binding, before, decision, events), decision, trigger
         if trigger is Trigger.OBSERVE:
             generation = _generation(binding, before)
@@ -302,6 +317,7 @@ class Pipeline:
             changes.insert(0, self._staged(plan.binding, known.existing, self._kind_of_binding(plan.binding)))
         if plan.record is not None:
             changes.append(self._decisions.staged(plan.record))
+        changes += plan.charges
         changes = [change for change in changes if not change.unchanged]
         if not changes:
             return False

@@ -30,6 +30,7 @@ from .indexes import ClaimIndex, WorkIndex, binding_key_of, binding_key_of_work,
 from .overrides import OverrideIndex
 from .pipeline import Pipeline
 from .policies import CLUSTER_POLICIES, POLICIES, PolicyIndex
+from .quotas import QUOTAS
 
 Object = dict[str, Any]
 STATUS_DELAY = 0.05  # seconds: statuses of several members are added up in one write
@@ -72,6 +73,7 @@ class Propagation:
         for resource in self._overrides.resources:
             self._cache.listen(resource, self._observe_override)
         self._cache.listen(WORKS, self._observe_work)
+        self._cache.listen(QUOTAS, self._observe_quota)
         self._cache.listen("clusters.cluster.karmada.io", self._observe_cluster)
         self._cache.on_reset(self.resync)
 
@@ -197,6 +199,12 @@ class Propagation:
             if same and event.old.meta.deletionTimestamp == event.new.meta.deletionTimestamp:
                 return
         self._look_at_all_bound()
+
+    def _observe_quota(self, event: Event) -> None:
+        """What was refused may be allowed now."""
+        for entry in self._cache.resource(BINDINGS).entries(event.key.namespace):
+            if b'"QuotaExceeded"' in entry.body:
+                self._look_at_template_of(entry, background=True)
 
     def _observe_override(self, event: Event) -> None:
         for key in self._without_overrides:

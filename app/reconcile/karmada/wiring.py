@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from app.placement.gates import DEFAULT_GATES, PROPAGATE_DEPS, Gates
+from app.placement.gates import DEFAULT_GATES, FAILOVER, FEDERATED_QUOTA_ENFORCEMENT, PROPAGATE_DEPS, Gates
 from app.registry import Registry
+from app.settings.federation import DEFAULT_OPTIONS, FederationOptions
 
 from ..events import Recorder
 from .clusters import ClusterController
 from .dependencies import DependenciesDistributor
 from .dispatch import Dispatch
 from .federation import Federation
+from .gracefuleviction import GracefulEviction
 from .namespaces import NamespaceSync
 from .propagation import Propagation
+from .quotas import QuotaEnforcement, QuotaStatus, QuotaSync
+from .rebalancer import Rebalancer
 from .rooms import Rooms, TransportFor
+from .taintmanager import TaintManager
+from .taintpolicies import TaintPolicies
 from .unifiedauth import UnifiedAuth
 
 
@@ -30,21 +36,28 @@ def build(
     registry: Registry,
     recorder: Recorder,
     transport_for: TransportFor,
-    frequency: float,
-    skipped_namespaces: str,
+    options: FederationOptions = DEFAULT_OPTIONS,
     gates: Gates = DEFAULT_GATES,
 ) -> tuple[list[Controller], Rooms]:
     """All controllers in the order in which they start; they stop in the opposite one. ``gates``: those that are on."""
     federation = Federation(registry, recorder, gates=gates)
-    dispatch = Dispatch(federation, frequency)
+    dispatch = Dispatch(federation, options.cluster_status_frequency)
     rooms = Rooms(registry, dispatch.furnish, dispatch.refused, transport_for)
     controllers: list[Controller] = [
         ClusterController(registry, recorder),
-        NamespaceSync(federation, skipped_namespaces),
+        NamespaceSync(federation, options.skipped_namespaces),
         UnifiedAuth(federation),
-        Propagation(federation, skipped_namespaces),
+        Propagation(federation, options.skipped_namespaces),
         *([DependenciesDistributor(federation)] if PROPAGATE_DEPS in gates else []),
-        dispatch,
-        rooms,
+        GracefulEviction(federation, options.graceful_eviction_timeout),
+        Rebalancer(federation),
+        QuotaSync(federation),
+        QuotaStatus(federation),
     ]
-    return controllers, rooms
+    if FEDERATED_QUOTA_ENFORCEMENT in gates:
+        controllers.append(QuotaEnforcement(federation, options.quota_sync_period))
+    if FAILOVER in gates:
+        controllers.append(TaintPolicies(federation))
+        if options.no_execute_eviction:
+            controllers.append(TaintManager(federation, options.no_execute_purge_mode, options.eviction_rate))
+    return [*controllers, dispatch, rooms], rooms

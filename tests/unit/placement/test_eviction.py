@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from app.placement.eviction import evict, evicted_event, remaining_tasks
+from app.placement.eviction import evict, evicted_event, next_look, preserved_state, remaining_tasks
 from tests.unit.placement.placement_objects import binding
 
 STARTED = "1970-01-01T00:00:00Z"
@@ -56,3 +56,26 @@ def test_when_a_task_is_done(task: dict[str, Any], now: float, health: str, obse
     assert (bool(kept), done) == (is_kept, [] if is_kept else ["m1"])
     if is_kept:
         assert kept[0]["creationTimestamp"]
+
+
+def test_the_next_look_is_at_the_first_deadline() -> None:
+    stamp = "1970-01-01T00:01:40Z"
+    task = {"fromCluster": "m1", "creationTimestamp": stamp}
+    assert next_look([], 600, 100) is None
+    assert next_look([task], 600, 100) == 600
+    assert next_look([task, {**task, "gracePeriodSeconds": 5}], 600, 103) == 2
+    assert next_look([task], 600, 1000) == 0
+    assert next_look([{**task, "suppressDeletion": True}], 600, 100) is None, "the user ends it"
+
+
+def test_state_that_is_kept() -> None:
+    rules = [{"aliasLabelName": "pods", "jsonPath": "{.readyReplicas}"}, {"aliasLabelName": "x", "jsonPath": "{.a.b}"}]
+    failover = {"statePreservation": {"rules": rules}}
+    status = {"aggregatedStatus": [{"clusterName": "m1", "status": {"readyReplicas": 3, "a": {"b": "c"}}}]}
+    assert preserved_state(failover, status, "m1") == {"pods": "3", "x": "c"}
+    assert preserved_state({}, status, "m1") == {}
+    with pytest.raises(ValueError, match=r"has not yet been collected from Cluster\(m2\)"):
+        preserved_state(failover, status, "m2")
+    del status["aggregatedStatus"][0]["status"]["a"]
+    with pytest.raises(ValueError, match="not found"):
+        preserved_state(failover, status, "m1")

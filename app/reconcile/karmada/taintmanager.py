@@ -1,0 +1,150 @@
+"""The taint manager: bindings leave clusters whose NoExecute taints they do not tolerate (any more)."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any, NamedTuple, final
+
+from app.core.resources import Key
+from app.placement import names
+from app.placement.eviction import evict, evicted_event, preserved_state
+from app.placement.gates import STATEFUL_FAILOVER_INJECTION
+from app.placement.spec import target_names
+from app.placement.taints import no_execute, toleration_left
+from app.registry import Options
+from app.registry.codec import decode_entry
+from app.watch import Event
+
+from ..queue import Requeue, WorkQueue
+from .clusters import CLUSTERS
+from .federation import BINDINGS, CLUSTER_BINDINGS, Federation
+
+Object = dict[str, Any]
+HALTED = 1800.0  # seconds between evictions when the rate is 0
+OPTIONS = Options(manager="karmada-controller-manager")
+
+
+class Stay(NamedTuple):
+    """A binding in a cluster that has NoExecute taints."""
+
+    binding: Key
+    cluster: str
+
+
+@final
+class TaintManager:
+    name = "cluster"  # Karmada starts it with the cluster controller
+
+    def __init__(self, federation: Federation, purge_mode: str, rate: float) -> None:
+        self._federation = federation
+        self._registry = federation.registry
+        self._purge_mode = purge_mode
+        self._interval = 1 / rate if rate > 0 else HALTED
+        self._next = 0.0  # when the next eviction may be, by the monotonic clock
+        self._slots: dict[Stay, float] = {}
+        self.queue: WorkQueue[Stay] = WorkQueue("taint-eviction", self._reconcile, concurrency=4)
+        cache = self._registry.cache
+        cache.listen(CLUSTERS, self._observe_cluster)
+        for resource in (BINDINGS, CLUSTER_BINDINGS):
+            cache.listen(resource, self._observe_binding)
+        cache.on_reset(self.resync)
+
+    def start(self) -> None:
+        self.resync()
+        self.queue.start()
+
+    async def stop(self) -> None:
+        await self.queue.stop()
+        self._slots.clear()
+
+    def resync(self) -> None:
+        for cluster in self._federation.clusters():
+            self._look_at(cluster)
+
+    def _observe_cluster(self, event: Event) -> None:
+        """The federation has seen the event before us: it listens first."""
+        if event.new is None or (event.old is not None and event.old.meta.generation == event.new.meta.generation):
+            return
+        cluster = self._federation.cluster(event.key.name)
+        if cluster is not None:
+            self._look_at(cluster)
+
+    def _look_at(self, cluster: Object) -> None:
+        if not no_execute(cluster):
+            return
+        name = cluster["metadata"]["name"]
+        needle = b'"name":"%b"' % name.encode()
+        for resource in (BINDINGS, CLUSTER_BINDINGS):
+            for entry in self._registry.cache.resource(resource).entries():
+                if needle in entry.body:
+                    self.queue.add(Stay(entry.key, name), background=True)
+
+    def _observe_binding(self, event: Event) -> None:
+        """A binding that comes to a cluster, or tolerates less, while the taint is there."""
+        if event.new is None or (event.old is not None and event.old.meta.generation == event.new.meta.generation):
+            return
+        for cluster in self._federation.clusters_by_name.values():
+            name = cluster["metadata"]["name"]
+            if no_execute(cluster) and b'"name":"%b"' % name.encode() in event.new.body:
+                self.queue.add(Stay(event.key, name))
+
+    async def _reconcile(self, stay: Stay) -> None:
+        slot = self._slots.pop(stay, None)
+        entry = self._registry.cache.get(*stay.binding)
+        cluster = self._federation.cluster(stay.cluster)
+        if entry is None or entry.meta.deletionTimestamp or cluster is None:
+            return
+        kind = self._federation.kind_of_binding(stay.binding)
+        binding = decode_entry(kind, entry)
+        if stay.cluster not in target_names(binding["spec"]):
+            return
+        left = toleration_left(no_execute(cluster), _tolerations(binding), time.time())
+        if left is None:
+            return
+        if left > 0:
+            raise Requeue(left + 0.001)
+        if slot is None:
+            self._wait_for_slot(stay)
+        where = stay.binding.namespace
+        try:
+            await self._registry.modify(
+                kind, where, stay.binding.name, lambda current: self._evicted(current, stay.cluster), OPTIONS
+            )
+        except Exception:
+            self._federation.tell_binding(binding, *evicted_event(stay.cluster, failed=True))
+            raise
+
+    def _wait_for_slot(self, stay: Stay) -> None:
+        """Evictions come one by one, so that a taint by mistake does not empty a cluster at once."""
+        now = time.monotonic()
+        slot = max(self._next, now)
+        self._next = slot + self._interval
+        if slot > now:
+            self._slots[stay] = slot
+            raise Requeue(slot - now)
+
+    def _evicted(self, binding: Object, cluster: str) -> Object:
+        failover = (binding["spec"].get("failover") or {}).get("cluster")
+        mode = self._purge_mode if failover is None else failover.get("purgeMode") or "Gracefully"
+        kept: dict[str, str] = {}
+        if failover is not None and STATEFUL_FAILOVER_INJECTION in self._federation.gates:
+            kept = preserved_state(failover, binding.get("status") or {}, cluster)
+        spec = evict(
+            binding["spec"],
+            cluster,
+            reason=names.EVICTION_TAINT,
+            producer=names.PRODUCER_TAINT_MANAGER,
+            purge_mode=mode,
+            preserved_labels=kept,
+        )
+        return binding if spec is binding["spec"] else {**binding, "spec": spec}
+
+
+def _tolerations(binding: Object) -> list[Object]:
+    """Of the placement that the clusters were chosen by. Raises ValueError."""
+    applied = (binding["metadata"].get("annotations") or {}).get(names.APPLIED_PLACEMENT)
+    if not applied:
+        raise ValueError("the applied placement for ResourceBining can not be empty")
+    found: list[Object] = json.loads(applied).get("clusterTolerations") or []
+    return found

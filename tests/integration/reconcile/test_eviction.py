@@ -1,0 +1,180 @@
+"""Bindings leave clusters: taints and their policies, tolerations in time, graceful eviction."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from app.core.errors import StatusError
+
+Lab = Any
+Object = dict[str, Any]
+TAINT = {"key": "broken", "value": "disk", "effect": "NoExecute"}
+DIVIDED = {"replicaSchedulingType": "Divided", "replicaDivisionPreference": "Weighted"}
+
+
+@pytest.fixture
+async def failing(make_lab: Any) -> AsyncIterator[Any]:
+    """Two members; what cannot be tolerated is evicted, one a fiftieth of a second."""
+    lab = await make_lab(
+        feature_gates="Failover=true",
+        enable_no_execute_taint_eviction=True,
+        resource_eviction_rate=50,
+        allow_no_execute_taint_policy=True,
+    ).start()
+    await lab.join("m1", "m2")
+    try:
+        yield lab
+    finally:
+        with contextlib.suppress(Exception):
+            await lab.close()
+
+
+async def taint(lab: Lab, cluster: str, *taints: Object) -> None:
+    await lab.change("Cluster", cluster, lambda obj: obj["spec"].update(taints=list(taints)))
+
+
+def tasks(lab: Lab, binding: str = "web-deployment") -> list[Object]:
+    return lab.get("ResourceBinding", binding)["spec"].get("gracefulEvictionTasks") or []
+
+
+async def place(lab: Lab, replicas: int = 2, **policy: Any) -> None:
+    await lab.create(lab.deployment(replicas=replicas))
+    await lab.create(lab.policy(scheduling=DIVIDED, **policy))
+    await lab.until(lambda: lab.placed("web-deployment") == {"m1": replicas // 2, "m2": replicas // 2})
+
+
+async def test_a_copy_leaves_when_the_others_are_healthy(failing: Lab) -> None:
+    await place(failing)
+    await taint(failing, "m2", TAINT)
+    await failing.until(lambda: failing.placed("web-deployment") == {"m1": 2})
+    await failing.until(lambda: not tasks(failing), "m1 runs both replicas")
+    await failing.until(lambda: failing.in_clusters("Deployment", "web") == ["m1"])
+    told = ("Normal", "EvictWorkloadFromClusterSucceed", "Evict from cluster m2 succeed.", 1)
+    await failing.until(lambda: told in failing.events("ResourceBinding", "web-deployment"))
+    await failing.until(lambda: told in failing.events("Deployment", "web"))
+
+
+async def test_the_task_says_who_and_why(failing: Lab) -> None:
+    await place(failing, failover={"cluster": {"purgeMode": "Directly"}})
+    seen: list[Object] = []
+    failing.registry.cache.listen(
+        "resourcebindings.work.karmada.io",
+        lambda event: seen.extend((event.new.decode()["spec"].get("gracefulEvictionTasks") or ()) if event.new else ()),
+    )
+    await taint(failing, "m2", TAINT)
+    await failing.until(lambda: failing.placed("web-deployment") == {"m1": 2})
+    assert seen[0] == {
+        "fromCluster": "m2",
+        "purgeMode": "Directly",
+        "replicas": 1,
+        "reason": "TaintUntolerated",
+        "producer": "TaintManager",
+    }
+
+
+async def test_tolerated_for_a_while(failing: Lab) -> None:
+    toleration = {"key": "broken", "operator": "Exists", "tolerationSeconds": 1}
+    await place(failing, placement={"clusterTolerations": [toleration]})
+    await taint(failing, "m2", TAINT)
+    added = failing.get("Cluster", "m2")["spec"]["taints"][0]["timeAdded"]
+    assert added, "the taint has a time"
+    assert failing.placed("web-deployment") == {"m1": 1, "m2": 1}
+    await failing.until(lambda: "m2" not in failing.placed("web-deployment"))
+
+
+async def test_tolerated_for_ever(failing: Lab) -> None:
+    await place(failing, placement={"clusterTolerations": [{"operator": "Exists"}]})
+    await taint(failing, "m2", TAINT)
+    await failing.rest()
+    assert failing.placed("web-deployment") == {"m1": 1, "m2": 1}
+
+
+async def test_nothing_is_evicted_unless_asked_for(two: Lab) -> None:
+    await place(two)
+    await taint(two, "m2", TAINT)
+    await two.rest()
+    assert len(two.placed("web-deployment")) == 2
+
+
+async def test_a_task_times_out(failing: Lab) -> None:
+    """Nothing gets healthy elsewhere: after its grace period the copy goes anyway."""
+    await place(failing, placement={"clusterAffinity": {"clusterNames": ["m1", "m2"]}})
+
+    def leaving(obj: Object) -> None:
+        obj["spec"]["gracefulEvictionTasks"] = [
+            {
+                "fromCluster": "m2",
+                "reason": "r",
+                "producer": "tester",
+                "gracePeriodSeconds": 1,
+                "purgeMode": "Gracefully",
+            }
+        ]
+        obj["spec"]["clusters"] = [{"name": "m1", "replicas": 1}]
+        obj["spec"]["suspension"] = {"scheduling": True}
+        obj["spec"]["replicas"] = 2
+
+    await failing.change("ResourceBinding", "web-deployment", leaving)
+    await failing.until(lambda: tasks(failing) and tasks(failing)[0].get("creationTimestamp"))
+    await failing.until(lambda: not tasks(failing))
+    await failing.until(lambda: failing.in_clusters("Deployment", "web") == ["m1"])
+
+
+async def test_suppressed_deletion_waits_for_the_user(failing: Lab) -> None:
+    await place(failing)
+
+    def leaving(obj: Object) -> None:
+        task = {"fromCluster": "m2", "reason": "r", "producer": "tester", "suppressDeletion": True}
+        obj["spec"]["gracefulEvictionTasks"] = [task]
+        obj["spec"]["clusters"] = [{"name": "m1", "replicas": 2}]
+
+    await failing.change("ResourceBinding", "web-deployment", leaving)
+    await failing.rest()
+    assert [task["fromCluster"] for task in tasks(failing)] == ["m2"]
+    assert failing.in_clusters("Deployment", "web") == ["m1", "m2"]
+
+    def confirmed(obj: Object) -> None:
+        obj["spec"]["gracefulEvictionTasks"][0]["suppressDeletion"] = False
+
+    await failing.change("ResourceBinding", "web-deployment", confirmed)
+    await failing.until(lambda: failing.in_clusters("Deployment", "web") == ["m1"])
+
+
+def taint_policy(effect: str = "NoSchedule", **spec: Any) -> Object:
+    return {
+        "apiVersion": "policy.karmada.io/v1alpha1",
+        "kind": "ClusterTaintPolicy",
+        "metadata": {"name": "not-ready"},
+        "spec": {
+            "addOnConditions": [{"conditionType": "Ready", "operator": "NotIn", "statusValues": ["True"]}],
+            "removeOnConditions": [{"conditionType": "Ready", "operator": "In", "statusValues": ["True"]}],
+            "taints": [{"key": "lost", "value": "yes", "effect": effect}],
+            **spec,
+        },
+    }
+
+
+async def test_conditions_bring_taints_and_take_them_away(failing: Lab) -> None:
+    await place(failing)
+    await failing.create(taint_policy("NoExecute"))
+    await failing.rest()
+
+    def lost(obj: Object) -> None:
+        for condition in obj["status"]["conditions"]:
+            if condition["type"] == "Ready":
+                condition.update(status="False", reason="ClusterNotReachable", message="cluster is not reachable")
+
+    await failing.change("Cluster", "m2", lost, subresource="status")
+    text = "{Key:lost,Value:yes,Effect:NoExecute}"
+    await failing.until(lambda: any(text in said for _, _, said, _ in failing.events("Cluster", "m2")))
+    # its status is collected again, it is ready again, and the taint goes
+    await failing.until(lambda: not failing.get("Cluster", "m2")["spec"].get("taints"))
+
+
+async def test_a_no_execute_policy_has_to_be_allowed(two: Lab) -> None:
+    with pytest.raises(StatusError, match="Configuring taint with NoExecute effect is not allowed"):
+        await two.create(taint_policy("NoExecute"))
