@@ -2,6 +2,9 @@
 
 A key is in the queue at most once, is never worked on twice at the same time, and comes again when it was added while it was
 worked on. Failures come back later and later (5 ms doubling to ``max_delay``), and never keep other keys waiting.
+
+What is new goes before the backlog: the backlog is worked on when nothing new waits, takes half of the places at most, and
+shares the event loop with the backlogs of all other queues (:mod:`app.reconcile.backlog`).
 """
 
 from __future__ import annotations
@@ -15,6 +18,8 @@ from typing import Generic, TypeVar, final
 
 import structlog
 from prometheus_client import Counter, Gauge
+
+from .backlog import Backlog, backlog_of
 
 log = structlog.get_logger(__name__)
 K = TypeVar("K", bound=Hashable)
@@ -46,11 +51,14 @@ class WorkQueue(Generic[K]):
         self._max_delay = max_delay
         self._ready: OrderedDict[K, None] = OrderedDict()
         self._background: OrderedDict[K, None] = OrderedDict()  # backlog: worked on when nothing else waits
+        self._backlog: Backlog | None = None  # that of the event loop, while there is work
+        self._asked = False  # for a turn in it
         self._running: set[K] = set()
-        self._again: set[K] = set()
+        self._old: set[K] = set()  # running ones that are of the backlog
+        self._again: dict[K, bool] = {}  # added while they run; whether as backlog
         self._failures: dict[K, int] = {}
         self._later: list[tuple[float, int, K]] = []
-        self._due: dict[K, float] = {}  # the earliest time a key is to come back
+        self._due: dict[K, tuple[float, bool]] = {}  # the earliest time a key is to come back, and whether as backlog
         self._counter = 0
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -62,7 +70,7 @@ class WorkQueue(Generic[K]):
     def add(self, key: K, background: bool = False) -> None:
         """``background``: part of a backlog (start, relist); a user's new change goes first."""
         if key in self._running:
-            self._again.add(key)
+            self._again[key] = background and self._again.get(key, True)
             return
         if key in self._ready:
             return
@@ -77,19 +85,27 @@ class WorkQueue(Generic[K]):
         self._idle.clear()
         self._pump()
 
-    def add_after(self, key: K, seconds: float) -> None:
+    def add_after(self, key: K, seconds: float, background: bool = False) -> None:
         """The earliest of several times wins."""
         due = time.monotonic() + seconds
         known = self._due.get(key)
-        if known is not None and known <= due:
-            return
-        self._due[key] = due
+        if known is not None:
+            background = background and known[1]
+            if known[0] <= due:
+                self._due[key] = known[0], background
+                return
+        self._due[key] = due, background
         self._counter += 1
         heapq.heappush(self._later, (due, self._counter, key))
         self._arm()
 
+    def is_backlog(self, key: K) -> bool:
+        """For the reconciler: whether the key is looked at again without anything new being known of it."""
+        return key in self._old and self._again.get(key, True)
+
     def start(self) -> None:
         self._started = True
+        self._backlog = backlog_of(asyncio.get_running_loop())
         self._pump()
         self._arm()
 
@@ -99,10 +115,15 @@ class WorkQueue(Generic[K]):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        if self._asked:
+            assert self._backlog is not None
+            self._backlog.withdraw(self._take_turn)
+            self._asked = False
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for keys in (self._ready, self._background, self._running, self._again, self._failures, self._due, self._later):
+        self._later.clear()
+        for keys in (self._ready, self._background, self._running, self._old, self._again, self._failures, self._due):
             keys.clear()
         self._depth.set(0)
         self._idle.set()
@@ -118,7 +139,7 @@ class WorkQueue(Generic[K]):
             return False
         if self._ready or self._background or self._running:
             return True
-        return bool(self._due) and min(self._due.values()) <= time.monotonic() + within
+        return bool(self._due) and min(due for due, _ in self._due.values()) <= time.monotonic() + within
 
     def __len__(self) -> int:
         return len(self._ready) + len(self._background)
@@ -126,22 +147,47 @@ class WorkQueue(Generic[K]):
     def _pump(self) -> None:
         if not self._started:
             return
-        while len(self._running) < self._concurrency and (self._ready or self._background):
-            key, _ = (self._ready or self._background).popitem(last=False)
-            self._running.add(key)
-            task = asyncio.get_running_loop().create_task(self._run(key))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+        while self._ready and len(self._running) < self._concurrency:
+            key, _ = self._ready.popitem(last=False)
+            self._begin(key)
+        if not self._asked and self._may_look_back():
+            assert self._backlog is not None
+            self._asked = True
+            self._backlog.ask(self._take_turn)
         self._depth.set(len(self._ready) + len(self._background))
 
+    def _may_look_back(self) -> bool:
+        """Whether a key of the backlog may begin: half of the places are kept for what is new."""
+        if not self._background or self._ready or len(self._running) >= self._concurrency:
+            return False
+        return len(self._old) < max(1, self._concurrency // 2)
+
+    def _take_turn(self) -> None:
+        self._asked = False
+        if self._may_look_back():
+            key, _ = self._background.popitem(last=False)
+            self._old.add(key)
+            self._begin(key)
+        self._pump()
+
+    def _begin(self, key: K) -> None:
+        self._running.add(key)
+        task = asyncio.get_running_loop().create_task(self._run(key))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
     async def _run(self, key: K) -> None:
+        assert self._backlog is not None
         started = time.perf_counter()
+        old = key in self._old
+        if not old:
+            self._backlog.new_begins()
         try:
             await self._reconcile(key)
             self._failures.pop(key, None)
         except Requeue as again:
             self._failures.pop(key, None)
-            self.add_after(key, again.seconds)
+            self.add_after(key, again.seconds, background=old)
         except asyncio.CancelledError:
             raise
         except Exception as error:
@@ -153,13 +199,15 @@ class WorkQueue(Generic[K]):
             if not _expected(error):
                 log.exception("reconcile failed unexpectedly", controller=self.name, key=str(key))
             self._retries.inc()
-            self.add_after(key, delay)
+            self.add_after(key, delay, background=old)
         finally:
             self._work.inc(time.perf_counter() - started)
+            if not old:
+                self._backlog.new_ends()
             self._running.discard(key)
+            self._old.discard(key)
             if key in self._again:
-                self._again.discard(key)
-                self.add(key)
+                self.add(key, background=self._again.pop(key))
             self._pump()
             if not (self._ready or self._background or self._running):
                 self._idle.set()
@@ -176,9 +224,10 @@ class WorkQueue(Generic[K]):
         now = time.monotonic()
         while self._later and self._later[0][0] <= now:
             due, _, key = heapq.heappop(self._later)
-            if self._due.get(key) == due:
+            known = self._due.get(key)
+            if known is not None and known[0] == due:
                 del self._due[key]
-                self.add(key)
+                self.add(key, background=known[1])
         self._timer = None
         self._arm()
 

@@ -24,7 +24,7 @@ from app.registry.codec import decode_entry
 from ..queue import Requeue, WorkQueue
 from .federation import OPTIONS, WORKS, Federation
 from .manifests import Manifests, work_of, works_manifests
-from .observation import NotServed
+from .observation import News, NotServed
 from .parking import Parking
 from .rooms import Room
 
@@ -118,9 +118,10 @@ class Executor:
         manifests = works_manifests(work)
         failures: list[str] = []
         away: Unreachable | None = None
+        backlog = self.queue.is_backlog(key)
         for manifest in manifests:
             try:
-                if await self._manifests.apply(manifest):
+                if await self._manifests.apply(manifest, listed=backlog):
                     self._applied_event(manifest)
             except Unreachable as error:
                 # always the same words: how it fails changes from try to try, and is not worth a write each time
@@ -136,8 +137,9 @@ class Executor:
         outcome = Outcome(work["metadata"].get("generation", 0), len(manifests), tuple(failures))
         before = self._outcomes.get(key)
         self._outcomes[key] = outcome
-        self.reports.add_after(key, REPORT_DELAY)
-        self._tell(key, work, before, outcome)
+        self.reports.add_after(key, REPORT_DELAY, background=backlog)
+        if before != outcome and not (before is None and _is_told(work, outcome)):
+            self._tell(key, work, outcome)
         if away is not None:
             raise away
         if self.parking:
@@ -157,9 +159,7 @@ class Executor:
         key = Key(WORKS, self.space, work)
         return key not in self._outcomes and self._registry.cache.get(*key) is not None
 
-    def _tell(self, key: Key, work: Object, before: Outcome | None, outcome: Outcome) -> None:
-        if before == outcome:
-            return
+    def _tell(self, key: Key, work: Object, outcome: Outcome) -> None:
         reference = f"work({key.namespace}/{key.name}) to cluster({self._room.name})"
         if outcome.errors:
             message = f"Failed to sync {reference}, err: {aggregate_text(outcome.errors)}"
@@ -182,14 +182,15 @@ class Executor:
 
     # -- bringing back -------------------------------------------------------------------------------------------------
 
-    def _observed(self, obj: Object, deleted: bool) -> None:
-        """A managed object changed in the member."""
+    def _observed(self, obj: Object, news: News) -> None:
+        """A managed object is there, changed, or left the member."""
         key = Key(WORKS, *work_of(obj))
         entry = self._registry.cache.get(*key)
         if entry is None or key.namespace != self.space:
             return
-        self.queue.add(key)  # drift is what differs from the Work; equal costs no write
-        if not deleted:
+        backlog = news is News.LISTED
+        self.queue.add(key, backlog)  # drift is what differs from the Work; equal costs no write
+        if news is News.CHANGED:
             self.reports.add_after(key, REPORT_DELAY)
 
     async def _report(self, key: Key) -> None:
@@ -256,3 +257,9 @@ class Executor:
                 "metadata": {"name": metadata["name"], "namespace": metadata.get("namespace", ""), "uid": uid},
             }
             self._federation.recorder.event(template, event_type, reason, message)
+
+
+def _is_told(work: Object, outcome: Outcome) -> bool:
+    """Whether the outcome is the one that is stored: then it was told by whoever worked before us."""
+    conditions = (work.get("status") or {}).get("conditions")
+    return bool(conditions) and with_condition(conditions, applied_condition(outcome.total, outcome.errors)) == conditions

@@ -28,10 +28,16 @@ class Manifests:
         self._found: dict[GroupVersionKind, tuple[Kind, bool]] = {}  # kinds that only the member knows
         self.observation = Observation(room.client, on_change)
 
-    async def apply(self, manifest: Object) -> bool:
-        """Whether something had to be written. Raises StatusError, Unreachable, NotManaged, NotServed."""
+    async def apply(self, manifest: Object, listed: bool = False) -> bool:
+        """Whether something had to be written. Raises StatusError, Unreachable, NotManaged, NotServed.
+
+        ``listed``: wait for the list of what is there. Else, as long as that is to come, creating shows whether it is there.
+        """
         where = await self._locate(manifest)
-        await self.observation.follow(where.kind)
+        if listed:
+            await self.observation.follow(where.kind)
+        else:
+            self.observation.begin(where.kind)
         observed = self.observation.get(where)
         client = self._room.client
         if observed is None:
@@ -39,6 +45,8 @@ class Manifests:
                 self.observation.wrote(where, await client.create(where.collection, manifest))
                 return True
             except StatusError as error:
+                if error.is_not_found and (error.details or {}).get("kind") != "namespaces":
+                    await self.observation.follow(where.kind)  # says so when the kind is what is missing
                 if not error.is_already_exists:
                     raise
             observed = await client.get(where.path)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from enum import Enum
 from typing import Any, NamedTuple, final
 
 import orjson
@@ -17,9 +18,17 @@ from app.members.informer import Change, Informer, without_managed_fields
 from app.members.transport import Unreachable
 
 Object = dict[str, Any]
-Observed = Callable[[Object, bool], None]  # (object, has it left?)
+Observed = Callable[[Object, "News"], None]
 LOOK = 0.1  # seconds between looks at a list that does not come
 PATIENCE = 30.0
+
+
+class News(Enum):
+    """What is told of an object in the member."""
+
+    LISTED = 0  # found by the first list: nothing need have changed
+    CHANGED = 1
+    LEFT = 2
 
 
 class NotServed(Exception):
@@ -78,13 +87,17 @@ class Observation:
         self._followed: dict[Kind, Following] = {}
         self._written: dict[Where, Object] = {}  # newer than what the stream has brought
 
-    async def follow(self, kind: Kind) -> None:
-        """Returns when the current objects of the kind are known. Raises Unreachable, NotServed."""
+    def begin(self, kind: Kind) -> Informer:
+        """The kind is followed from now on, if it was not."""
         following = self._followed.get(kind)
         if following is None:
             informer = Informer(self._client, kind.path, lambda change: self._changed(kind, change), keep=_keep)
             following = self._followed[kind] = Following(informer)
-        informer = following.informer
+        return following.informer
+
+    async def follow(self, kind: Kind) -> None:
+        """Returns when the current objects of the kind are known. Raises Unreachable, NotServed."""
+        informer = self.begin(kind)
         if informer.synced.is_set():
             return
         deadline = asyncio.get_running_loop().time() + PATIENCE
@@ -150,7 +163,7 @@ class Observation:
                 return  # an end older than our write
             self._written.pop(where, None)
             if change.before is not None:
-                self._on_change(orjson.loads(change.before.kept), True)
+                self._on_change(orjson.loads(change.before.kept), News.LEFT)
             return
         obj = orjson.loads(change.after.kept)
         if written is not None:
@@ -160,7 +173,8 @@ class Observation:
             self._written.pop(where)
             if change.after.resource_version == version:
                 return  # the echo of our own write
-        self._on_change(obj, False)
+        listed = written is None and not self._followed[kind].informer.synced.is_set()
+        self._on_change(obj, News.LISTED if listed else News.CHANGED)
 
 
 def _keep(obj: Object) -> bytes:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -76,13 +77,94 @@ async def test_backlog_goes_last_unless_asked_for() -> None:
     assert bench.seen == ["new", "old3", "old1", "old2"]
 
 
+async def test_new_ones_find_a_place_while_the_backlog_hangs() -> None:
+    bench = Bench(concurrency=4)
+    bench.gate.clear()
+    bench.queue.start()
+    for number in range(10):
+        bench.queue.add(f"old{number}", background=True)
+    while len(bench.seen) < 2:
+        await asyncio.sleep(0)
+    await bench.turn()
+    assert bench.seen == ["old0", "old1"]
+    bench.queue.add("new")
+    bench.queue.add("old9")
+    await bench.turn()
+    assert bench.seen == ["old0", "old1", "new", "old9"]
+    await bench.queue.stop()
+
+
+async def test_the_backlogs_of_all_queues_share_the_loop() -> None:
+    """One key of them begins in each turn of the loop, and none waits for another's end."""
+    one, other = Bench(concurrency=8), Bench(concurrency=8)
+    for bench in (one, other):
+        bench.gate.clear()
+        bench.queue.start()
+        for key in ("old1", "old2", "old3"):
+            bench.queue.add(key, background=True)
+    counts = []
+    while len(one.seen) + len(other.seen) < 6:
+        counts.append(len(one.seen) + len(other.seen))
+        await asyncio.sleep(0)
+    assert {after - before for before, after in pairwise(counts)} <= {0, 1}
+    for bench in (one, other):
+        await bench.queue.stop()
+
+
+async def test_the_backlog_pauses_while_something_new_is_worked_on_and_goes_on_all_the_same() -> None:
+    new, old = Bench(), Bench()
+    new.gate.clear()
+    new.queue.start()
+    old.queue.start()
+    new.queue.add("new")
+    await new.turn()
+    for key in ("old1", "old2"):
+        old.queue.add(key, background=True)
+    await old.turn()
+    assert old.seen == []
+    await old.queue.idle()  # although the new one has not come to its end
+    assert old.seen == ["old1", "old2"]
+    old.queue.add("old3", background=True)
+    await old.turn()
+    assert old.seen == ["old1", "old2"]
+    new.gate.set()
+    await new.queue.idle()
+    await old.turn()
+    assert old.seen == ["old1", "old2", "old3"]  # at once
+
+
+async def test_what_comes_back_of_the_backlog_is_backlog() -> None:
+    kinds: list[bool] = []
+    ends: list[Exception | None] = [OSError("no"), Requeue(0), None]
+
+    async def look(key: str) -> None:
+        kinds.append(queue.is_backlog(key))
+        if error := ends.pop(0):
+            raise error
+
+    queue: WorkQueue[str] = WorkQueue("test", look)
+    queue.start()
+    queue.add("a", background=True)
+    while ends:
+        await asyncio.sleep(0)
+    await queue.idle()
+    assert kinds == [True, True, True]
+    ends.append(None)
+    queue.add_after("a", 0, background=True)
+    queue.add_after("a", 0)  # now there is news
+    while ends:
+        await asyncio.sleep(0)
+    assert kinds[3:] == [False]
+    await queue.stop()
+
+
 async def test_failures_come_back_later_each_time_and_then_start_anew() -> None:
     bench = Bench()
     bench.failures["a"] = [StatusError(500, "", "no")] * 3
     delays: list[float] = []
     original = bench.queue.add_after
 
-    def noted(key: str, seconds: float) -> None:
+    def noted(key: str, seconds: float, background: bool = False) -> None:
         delays.append(seconds)
         original(key, 0)
 
@@ -105,7 +187,7 @@ async def test_delays_have_a_limit() -> None:
     bench.failures["a"] = [OSError("no")] * 5
     delays: list[float] = []
     original = bench.queue.add_after
-    bench.queue.add_after = lambda key, s: (delays.append(s), original(key, 0))[1]  # type: ignore[method-assign]
+    bench.queue.add_after = lambda key, s, background: (delays.append(s), original(key, 0))[1]  # type: ignore
     bench.queue.start()
     bench.queue.add("a")
     while len(bench.seen) < 6:
