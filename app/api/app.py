@@ -17,6 +17,7 @@ from app.core.errors import StatusError
 from app.core.selectors import parse_fields
 from app.identity.tokens import Tokens
 from app.registry import Registry
+from app.watch import Groups
 
 from . import documents, metrics, proxy
 from .authentication import authenticate, authorize, verb_of
@@ -50,6 +51,7 @@ class ObjectsApp:
         self.member_proxy = member_proxy
         self.tokens = tokens  # of service accounts; None: neither issued nor accepted
         self.documents = documents.Documents(registry.catalog)
+        self.groups = Groups(registry.cache)
         self.draining = asyncio.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -61,6 +63,7 @@ class ObjectsApp:
         request = Request(
             scope["method"], path, parse_target(path), parse_query(scope["query_string"]), headers, _NOBODY
         )
+        request.push = (scope.get("state") or {}).get("push")
         request.raw_query = scope["query_string"].decode("latin-1")
         started = time.perf_counter()
         sent: list[int] = []
@@ -149,7 +152,7 @@ class ObjectsApp:
         accept = accept_of(request, kind)
         check_form(accept, kind, request, False)
         with metrics.watching(kind):
-            await serve_watch(self.registry, kind, options, request, accept, receive, send, self.draining)
+            await serve_watch(self.registry, self.groups, kind, options, request, accept, receive, send, self.draining)
 
     def _measure(self, request: Request, status: int, seconds: float) -> None:
         target = request.target

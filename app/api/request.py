@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, cast, final
 from urllib.parse import parse_qsl
@@ -65,6 +66,7 @@ class Request:
     user: User
     body: bytes = b""
     raw_query: str = ""
+    push: Callable[[bytes], bool] | None = None  # a short way to the client, for finished chunks of a stream
     warnings: list[str] = field(default_factory=list)
 
     def flag(self, name: str) -> bool:

@@ -1,4 +1,4 @@
-"""uvicorn, taught to hand the client's certificate to the application and to offer HTTP/1.1 only.
+"""uvicorn, taught to hand the client's certificate to the application, to write streams quickly and to offer HTTP/1.1 only.
 
 HTTP/2 is not offered because client-go falls back by itself and no Python server keeps a connection with thousands of
 streams (docs/adr/0001).
@@ -20,8 +20,8 @@ from .app import ObjectsApp
 _LAST_BYTES = 0.5  # seconds for the end of an answer to leave, once we are shutting down
 
 
-class PeerCertificateProtocol(HttpToolsProtocol):
-    """Puts the verified client certificate into ``scope["state"]["peer_cert_der"]``."""
+class ObjectsProtocol(HttpToolsProtocol):
+    """Puts into ``scope["state"]`` the verified client certificate (``peer_cert_der``) and a short way to the client (``push``)."""
 
     alpn_protocols: ClassVar[list[str]] = ["http/1.1"]
     _ending = False
@@ -29,9 +29,18 @@ class PeerCertificateProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         tls = transport.get_extra_info("ssl_object")
         der = tls.getpeercert(binary_form=True) if tls else None
+        self.app_state = {**self.app_state, "push": self._push}
         if der:
-            self.app_state = {**self.app_state, "peer_cert_der": der}
+            self.app_state["peer_cert_der"] = der
         super().connection_made(transport)
+
+    def _push(self, chunk: bytes) -> bool:
+        """Writes a finished chunk of an answer that has begun, without ASGI's detours; False when the client does not keep up."""
+        if self.flow.write_paused:
+            return False
+        if not self.transport.is_closing():
+            self.transport.write(chunk)
+        return True
 
     def shutdown(self) -> None:
         """Closing TLS waits for the peer's answer, which clients with idle connections do not give: those are cut."""
@@ -62,7 +71,7 @@ def make_server(app: ObjectsApp, host: str, port: int, certificate: Path, key: P
         app,
         host=host,
         port=port,
-        http=PeerCertificateProtocol,
+        http=ObjectsProtocol,
         ws="none",
         loop="none",
         lifespan="off",

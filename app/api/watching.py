@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import orjson
@@ -18,7 +19,7 @@ from app.registry import Registry
 from app.registry.codec import decode_entry, wire_bytes
 from app.registry.reading import ListOptions, matcher, parse_resource_version
 from app.store.interface import StoreUnavailable
-from app.watch import Cache, Entry, Watcher
+from app.watch import Cache, Entry, Groups, Watcher
 from app.watch.watcher import Change
 
 from . import tables
@@ -32,13 +33,14 @@ BEFORE_END = 2.0  # the last bookmark
 FUTURE_WAIT = 3.0
 MINIMUM_TIMEOUT = 1800  # --min-request-timeout
 FLUSH_BYTES = 1 << 17
-GATHER = 0.005  # seconds between two sends: under load a stream costs per send, not per event; the first goes at once
+GATHER = 0.005  # seconds between two sends of a stream that is served alone
 
 Encode = Callable[[str, Entry], bytes]
 
 
 async def serve_watch(
     registry: Registry,
+    groups: Groups,
     kind: Kind,
     options: ListOptions,
     request: Request,
@@ -79,7 +81,18 @@ async def serve_watch(
             await stream.flush()
         leaving = asyncio.create_task(_until_gone(receive, draining, watcher))
         try:
-            await _follow(watcher, stream, kind, accept, request, timeout, leaving)
+            alike = (
+                kind.gvk,
+                namespace,
+                name,
+                request.query.get("labelSelector"),
+                request.query.get("fieldSelector"),
+                accept,
+            )
+            together = None
+            if form is not None and request.push is not None:
+                together = partial(groups.serve, alike, watcher, request.push, stream.chunk)
+            await _follow(watcher, stream, kind, accept, request, timeout, leaving, together)
         finally:
             leaving.cancel()
     await send({"type": "http.response.body", "body": b""})
@@ -101,7 +114,9 @@ async def _follow(
     request: Request,
     timeout: float,
     leaving: asyncio.Task[None],
+    together: Callable[[float], Awaitable[None]] | None,
 ) -> None:
+    """``together`` serves the client as long as it keeps up and there is nothing but changes to be told."""
     bookmarks = request.flag("allowWatchBookmarks")
     deadline = time.monotonic() + timeout
     next_bookmark = time.monotonic() + BOOKMARK_PERIOD * random.uniform(0.9, 1.0)
@@ -112,7 +127,9 @@ async def _follow(
             return
         until = min(deadline, next_bookmark, last_bookmark if now < last_bookmark else deadline)
         try:
-            changes = await watcher.changes(max(until - now, 0.0))
+            if together is not None:
+                await together(max(until - now, 0.0))
+            changes = await watcher.changes(max(until - time.monotonic(), 0.0))
         except errors.StatusError as error:
             await stream.raw(_error(accept, error))
             await stream.flush()
@@ -159,17 +176,31 @@ class _Stream:
         self._frames: list[bytes] = []
         self._size = 0
 
-    async def put(self, change: Change) -> None:
+    def frame(self, change: Change) -> bytes:
         event = change.event
         if event is None or self._form is None:
-            frame = self._encode(change.type, change.entry)
-        else:
-            if event.frames is None:
-                event.frames = {}
-            key = (change.type, self._form)
-            frame = event.frames.get(key) or self._encode(change.type, change.entry)
-            event.frames[key] = frame
-        await self.raw(frame)
+            return self._encode(change.type, change.entry)
+        if event.frames is None:
+            event.frames = {}
+        key = (change.type, self._form)
+        found = event.frames.get(key)
+        if found is None:
+            found = event.frames[key] = self._encode(change.type, change.entry)
+        return found
+
+    def chunk(self, changes: list[Change]) -> tuple[bytes, int]:
+        """An HTTP chunk with the first changes, and how many those are."""
+        frames: list[bytes] = []
+        size = 0
+        for change in changes:
+            frames.append(self.frame(change))
+            size += len(frames[-1])
+            if size >= FLUSH_BYTES:
+                break
+        return b"%x\r\n%b\r\n" % (size, b"".join(frames)), len(frames)
+
+    async def put(self, change: Change) -> None:
+        await self.raw(self.frame(change))
 
     async def raw(self, frame: bytes) -> None:
         self._frames.append(frame)

@@ -2,11 +2,13 @@
 
 Everything runs in one event loop and every mutation is a synchronous callback of the store, so readers never see a state
 between two revisions. Watchers *pull*: each has a position (a revision) and reads the events behind it, from memory while it
-keeps up and from the log when it fell behind. A slow reader therefore costs nothing and loses nothing.
+keeps up and from the log when it fell behind. A slow reader therefore costs nothing and loses nothing. Those that keep up and
+ask alike are served together (``groups``).
 """
 
 from .cache import Cache, Resource
 from .entry import Entry, Event
+from .groups import Groups
 from .watcher import Watcher
 
-__all__ = ["Cache", "Entry", "Event", "Resource", "Watcher"]
+__all__ = ["Cache", "Entry", "Event", "Groups", "Resource", "Watcher"]

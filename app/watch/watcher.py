@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal, NamedTuple, final
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, final
 
 from app.core.errors import StatusError, expired
 from app.store.interface import Compacted
@@ -27,6 +28,15 @@ class Change(NamedTuple):
     event: Event | None
 
 
+class Waiter(Protocol):
+    """``name`` and ``namespace`` say what it may concern ("" for all)."""
+
+    namespace: str
+    name: str
+
+    def wake(self) -> None: ...
+
+
 @final
 class Waiters:
     """Who waits for changes, by namespace and name, so that a change wakes only those it may concern."""
@@ -34,44 +44,44 @@ class Waiters:
     __slots__ = ("_all", "_named", "_namespaces")
 
     def __init__(self) -> None:
-        self._all: set[Watcher] = set()
-        self._namespaces: dict[str, set[Watcher]] = {}
-        self._named: dict[tuple[str, str], set[Watcher]] = {}
+        self._all: set[Waiter] = set()
+        self._namespaces: dict[str, set[Waiter]] = {}
+        self._named: dict[tuple[str, str], set[Waiter]] = {}
 
-    def _bucket(self, watcher: Watcher) -> set[Watcher]:
-        if watcher.name:
-            return self._named.setdefault((watcher.namespace, watcher.name), set())
-        if watcher.namespace:
-            return self._namespaces.setdefault(watcher.namespace, set())
+    def _bucket(self, waiter: Waiter) -> set[Waiter]:
+        if waiter.name:
+            return self._named.setdefault((waiter.namespace, waiter.name), set())
+        if waiter.namespace:
+            return self._namespaces.setdefault(waiter.namespace, set())
         return self._all
 
-    def add(self, watcher: Watcher) -> None:
-        self._bucket(watcher).add(watcher)
+    def add(self, waiter: Waiter) -> None:
+        self._bucket(waiter).add(waiter)
 
-    def remove(self, watcher: Watcher) -> None:
-        self._bucket(watcher).discard(watcher)
-        if watcher.name and not self._named[(watcher.namespace, watcher.name)]:
-            del self._named[(watcher.namespace, watcher.name)]
-        elif watcher.namespace and not watcher.name and not self._namespaces[watcher.namespace]:
-            del self._namespaces[watcher.namespace]
+    def remove(self, waiter: Waiter) -> None:
+        self._bucket(waiter).discard(waiter)
+        if waiter.name and not self._named[(waiter.namespace, waiter.name)]:
+            del self._named[(waiter.namespace, waiter.name)]
+        elif waiter.namespace and not waiter.name and not self._namespaces[waiter.namespace]:
+            del self._namespaces[waiter.namespace]
 
     def wake(self, namespace: str, name: str) -> None:
-        for watcher in self._all:
-            watcher.wake()
+        for waiter in self._all:
+            waiter.wake()
         if self._namespaces:
-            for watcher in self._namespaces.get(namespace, ()):
-                watcher.wake()
+            for waiter in self._namespaces.get(namespace, ()):
+                waiter.wake()
         if self._named:
-            for watcher in self._named.get((namespace, name), ()):
-                watcher.wake()
+            for waiter in self._named.get((namespace, name), ()):
+                waiter.wake()
             if namespace:
-                for watcher in self._named.get(("", name), ()):
-                    watcher.wake()
+                for waiter in self._named.get(("", name), ()):
+                    waiter.wake()
 
     def wake_all(self) -> None:
         for bucket in (self._all, *self._namespaces.values(), *self._named.values()):
-            for watcher in bucket:
-                watcher.wake()
+            for waiter in bucket:
+                waiter.wake()
 
     def __len__(self) -> int:
         return len(self._all) + sum(map(len, self._namespaces.values())) + sum(map(len, self._named.values()))
@@ -119,25 +129,56 @@ class Watcher:
     async def changes(self, timeout: float) -> list[Change]:
         """The next changes, at most BATCH; empty after ``timeout`` seconds without any. Raises StatusError 410,
         StoreUnavailable."""
+        await self.woken(timeout)
+        self._signal.clear()
+        self._check_epoch()
+        changes = self.at_hand()
+        if changes is None:
+            return await self._from_log()
+        if self.position < self._cache.revision:
+            self._signal.set()
+        return changes
+
+    async def woken(self, timeout: float) -> None:
         if not self._signal.is_set():
             try:
                 async with asyncio.timeout(timeout):
                     await self._signal.wait()
             except TimeoutError:
                 pass
-        self._signal.clear()
-        self._check_epoch()
-        resource = self._cache.resource(self.resource)
-        events = resource.events_after(self.position)
+
+    def at_hand(self) -> list[Change] | None:
+        """The next changes, at most those of BATCH events; None when memory has not got them."""
+        events = None
+        if self._epoch == self._cache.epoch:
+            events = self._cache.resource(self.resource).events_after(self.position)
         if events is None:
-            return await self._from_log()
+            return None
         if len(events) > BATCH:
             events = events[:BATCH]
-            self._signal.set()
             self.position = events[-1].revision
         else:
             self.position = max(self.position, self._cache.revision)
         return [change for event in events if (change := self._select(event)) is not None]
+
+    def has_caught_up(self) -> bool:
+        """Whether there is nothing to be read now."""
+        if self._epoch != self._cache.epoch or self._cache.resource(self.resource).events_after(self.position) != []:
+            return False
+        self.position = max(self.position, self._cache.revision)
+        return True
+
+    @contextlib.contextmanager
+    def aside(self) -> Iterator[None]:
+        """Changes do not wake it meanwhile: somebody else looks at them in its place."""
+        waiters = self._cache.resource(self.resource).waiters
+        waiters.remove(self)
+        self._signal.clear()
+        try:
+            yield
+        finally:
+            waiters.add(self)
+            self._signal.set()
 
     async def _from_log(self) -> list[Change]:
         """Catches up from the store when memory does not reach back to our position."""

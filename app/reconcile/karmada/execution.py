@@ -262,4 +262,6 @@ class Executor:
 def _is_told(work: Object, outcome: Outcome) -> bool:
     """Whether the outcome is the one that is stored: then it was told by whoever worked before us."""
     conditions = (work.get("status") or {}).get("conditions")
-    return bool(conditions) and with_condition(conditions, applied_condition(outcome.total, outcome.errors)) == conditions
+    return (
+        bool(conditions) and with_condition(conditions, applied_condition(outcome.total, outcome.errors)) == conditions
+    )

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from app.core.resources import Key
 from app.store.interface import Transaction, Write
 
 from .conftest import MERGE_PATCH, Api, configmap, deployment
 
 CONFIGMAPS = "/api/v1/namespaces/default/configmaps"
+
+
+@pytest.fixture(params=[False, True], ids=["alone", "together"], autouse=True)
+def way(request: pytest.FixtureRequest, api: Api) -> None:
+    """Every watch is served alone, and by the short way that watchers share."""
+    api.pushed = request.param
 
 
 async def revision(api: Api, path: str = CONFIGMAPS) -> str:
