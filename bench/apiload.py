@@ -9,8 +9,8 @@ from typing import Any
 
 import objects
 import orjson
-from load import MERGE_PATCH, Api, at_once, now, quantile, say, until
-from meter import Meter
+from load import APPLY_PATCH, MERGE_PATCH, Api, at_once, now, quantile, say, until
+from meter import Meter, pss_mib
 from propagation import clients, make_namespace
 
 NAMESPACE = "bench-api"
@@ -31,11 +31,15 @@ class Figures:
     create: dict[int, Rate] = field(default_factory=dict)
     get: dict[int, Rate] = field(default_factory=dict)
     patch: dict[int, Rate] = field(default_factory=dict)
+    update: Rate = Rate(0, 0)
     create_deployment: Rate = Rate(0, 0)
+    apply_new: Rate = Rate(0, 0)  # server-side apply of Deployments that do not exist
+    apply_change: Rate = Rate(0, 0)  # of the same ones with another image
     list_ms: dict[int, float] = field(default_factory=dict)
     list_cpu_ms: dict[int, float] = field(default_factory=dict)
     event: Rate = Rate(0, 0)  # delivered ones; CPU with the writes that caused them
     delivery_ms: float = 0.0  # CPU of an event without its share of the write
+    memory_mib: dict[int, float] = field(default_factory=dict)  # PSS by number of ConfigMaps
 
 
 @dataclass(frozen=True)
@@ -78,13 +82,22 @@ class Session:
             yield
             figures.patch[connections] = await self._patch(self._amounts.patches // share, connections)
         yield
+        figures.update = await self._timed(self._amounts.patches, 32, self._replace_one)
+        yield
         figures.create_deployment = await self._deployments(self._amounts.creates, 32)
+        await self._apply(20, 4, "warm", "1")
+        await self._apply(20, 4, "warm", "2")
+        yield
+        figures.apply_new = await self._apply(self._amounts.creates, 32, "applied", "1")
+        yield
+        figures.apply_change = await self._apply(self._amounts.creates, 32, "applied", "2")
         yield
         unwatched = await self._patch(self._amounts.events, 8)
         figures.event = await self._fan_out()
         figures.delivery_ms = max(0.0, figures.event.cpu_ms - unwatched.cpu_ms / self._amounts.watchers)
         for size in self._amounts.sizes:
             await self._fill(size)
+            figures.memory_mib[size] = sum(pss_mib(root) for root in self._roots)
             yield
             figures.list_ms[size], figures.list_cpu_ms[size] = await self._list(size)
 
@@ -109,6 +122,23 @@ class Session:
     async def _patch_one(self, i: int) -> None:
         body = orjson.dumps({"data": {"setting-0": f"{now()}-{i}"}})
         await self._api.call("PATCH", self._name(i), body, MERGE_PATCH)
+
+    async def _replace_one(self, i: int) -> None:
+        body = objects.configmap(NAMESPACE, f"c-{i % self._made:06d}")
+        body["data"]["setting-0"] = f"{now()}-{i}"
+        await self._api.call("PUT", self._name(i), orjson.dumps(body))
+
+    async def _apply(self, count: int, connections: int, name: str, tag: str) -> Rate:
+        """Server-side apply of ``count`` Deployments, as one manager always applies the whole."""
+        paths, bodies = [], []
+        for i in range(count):
+            body = objects.deployment(NAMESPACE, f"{name}-{i:05d}")
+            body["spec"]["template"]["spec"]["containers"][0]["image"] = f"registry.example.com/app:{tag}"
+            paths.append(f"{objects.deployments(NAMESPACE)}/{name}-{i:05d}?fieldManager=bench")
+            bodies.append(orjson.dumps(body))
+        return await self._timed(
+            count, connections, lambda i: self._api.call("PATCH", paths[i], bodies[i], APPLY_PATCH)
+        )
 
     async def _deployments(self, count: int, connections: int) -> Rate:
         path = objects.deployments(NAMESPACE)

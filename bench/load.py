@@ -18,6 +18,7 @@ import yaml
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
+APPLY_PATCH = "application/apply-patch+yaml"
 now = time.perf_counter
 Event = Callable[[str, dict[str, Any], float], None]  # type, object, when its bytes had arrived
 

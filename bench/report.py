@@ -125,12 +125,20 @@ class Report:
                 label = f"{name}, {connections} connection{'s' * (connections > 1)}"
                 self.add(label, mine[connections].per_second, "/s", other[connections].per_second, who, _ratio(aim))
                 self.add(f"{label}: CPU", mine[connections].cpu_ms, "ms", other[connections].cpu_ms, who, _ratio(cost))
-        mine, other = ours.create_deployment, theirs.create_deployment
-        self.add("create a Deployment, 32 connections", mine.per_second, "/s", other.per_second, who)
-        self.add("create a Deployment, 32 connections: CPU", mine.cpu_ms, "ms", other.cpu_ms, who, _ratio("≤ 0.7"))
+        for label, mine, other, cost in (
+            ("update", ours.update, theirs.update, "≤ 0.8"),
+            ("create a Deployment", ours.create_deployment, theirs.create_deployment, "≤ 0.7"),
+            ("server-side apply, new Deployment", ours.apply_new, theirs.apply_new, "≤ 1"),
+            ("server-side apply, changed Deployment", ours.apply_change, theirs.apply_change, "≤ 1"),
+        ):
+            self.add(f"{label}, 32 connections", mine.per_second, "/s", other.per_second, who)
+            self.add(f"{label}, 32 connections: CPU", mine.cpu_ms, "ms", other.cpu_ms, who, _ratio(cost))
         for size, median in ours.list_ms.items():
             self.add(f"LIST of {size:,}, p50", median, "ms", theirs.list_ms[size], who, _ratio("≤ 0.33"))
             self.add(f"LIST of {size:,}: CPU", ours.list_cpu_ms[size], "ms", theirs.list_cpu_ms[size], who)
+        for size, mib in ours.memory_mib.items():
+            target = _ratio("≤ 0.5") if size >= 10000 else "–"
+            self.add(f"memory with {size:,} ConfigMaps of 2 kB (PSS)", mib, "MiB", theirs.memory_mib[size], who, target)
         self.add("watch, 50 watchers: events", ours.event.per_second, "/s", theirs.event.per_second, who)
         per = "watch, 50 watchers: CPU per delivered event"
         self.add(per, ours.delivery_ms * 1000, "µs", theirs.delivery_ms * 1000, who, _ratio("≤ 0.5"))

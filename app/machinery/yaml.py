@@ -7,8 +7,11 @@ import math
 import re
 from typing import Any, Final
 
+import orjson
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from .duplicates import find_duplicates
 
 _Loader: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -41,6 +44,8 @@ def load(body: bytes | str) -> tuple[Any, list[str]]:
     The first value of a repeated key is kept only until the last one replaces it. Raises YAMLError; callers
     put "error converting YAML to JSON: " before it where Kubernetes does.
     """
+    if (json := _json(body)) is not None:
+        return json, []
     try:
         loader = _Loader(body)
         try:
@@ -56,6 +61,29 @@ def load(body: bytes | str) -> tuple[Any, list[str]]:
         return builder.value(node), builder.duplicates
     except RecursionError:
         raise YAMLError("yaml: exceeded max depth") from None
+
+
+# what JSON and YAML may read differently: escapes of UTF-16 and "/", tabs, and DEL, which YAML refuses
+_UNLIKE: Final = (b"\\u", b"\\/", b"\t", b"\x7f")
+
+
+def _json(body: bytes | str) -> dict[str, Any] | None:
+    """The value when the body is JSON that YAML reads alike, which most programs send; None leaves it to YAML."""
+    if not isinstance(body, bytes) or body[:1] != b"{" or not body.isascii() or any(text in body for text in _UNLIKE):
+        return None
+    try:
+        value = orjson.loads(body)
+        return None if find_duplicates(body, value) or _has_fraction(value) else value
+    except (orjson.JSONDecodeError, RecursionError):
+        return None
+
+
+def _has_fraction(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(_has_fraction(item) for item in value.values())
+    if isinstance(value, list):
+        return any(_has_fraction(item) for item in value)
+    return isinstance(value, float)
 
 
 def _reason(error: Exception) -> str:

@@ -109,3 +109,24 @@ JSON = st.recursive(
 @given(JSON)
 def test_json_is_yaml(value: Any) -> None:
     assert load(orjson.dumps(value)) == (value, [])
+
+
+@given(st.dictionaries(st.text("a<", max_size=2), st.one_of(JSON, st.floats(allow_nan=False, allow_infinity=False))))
+def test_the_short_way_for_json_reads_what_yaml_reads(value: dict[str, Any]) -> None:
+    body = orjson.dumps(value)
+    assert repr(load(body)) == repr(load(body.decode()))  # text goes through YAML
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"a": 1.0}',
+        b'{"a": [2e3]}',
+        b'{"a": 99999999999999999999}',
+        b'{"a": 1, "b": 2, "a": 3}',
+        b'{"a": "\\/"}',
+        b'{a: "x"}',
+    ],
+)
+def test_json_that_yaml_may_read_differently(body: bytes) -> None:
+    assert repr(load(body)) == repr(load(body.decode()))
