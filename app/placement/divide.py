@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Final, NamedTuple
 
 from app.core.clock import parse_rfc3339
@@ -30,6 +31,10 @@ class Target(NamedTuple):
     replicas: int
 
 
+_NAME, _REPLICAS = itemgetter(0), itemgetter(1)
+_ALLOCATABLE = itemgetter(Candidate._fields.index("allocatable"))
+
+
 def webster(seats: int, votes: Mapping[str, int], uid: str = "") -> list[Target]:
     """Give ``seats`` one by one to the party with the greatest ``votes / (2·its seats + 1)``; sorted by name, zeros included.
 
@@ -40,16 +45,19 @@ def webster(seats: int, votes: Mapping[str, int], uid: str = "") -> list[Target]
         return []
     descending = bool(uid) and fnv1a_32(uid.encode()) & 1 == 1
     parties = sorted(votes, reverse=descending)
-    given = _first_seats(seats, [votes[party] for party in parties])
+    ranked = [votes[party] for party in parties]
+    given = _first_seats(seats, ranked)
     queue = [
-        (-(votes[party] / (2 * given[rank] + 1)), given[rank], rank, votes[party]) for rank, party in enumerate(parties)
+        (-(vote / (2 * count + 1)), count, rank, vote)
+        for rank, (vote, count) in enumerate(zip(ranked, given, strict=True))
     ]
     heapq.heapify(queue)
     for _ in range(seats - sum(given)):
         _, count, rank, vote = queue[0]
         given[rank] = count + 1
         heapq.heapreplace(queue, (-(vote / (2 * count + 3)), count + 1, rank, vote))
-    return sorted(Target(party, given[rank]) for rank, party in enumerate(parties))
+    result = list(map(Target, parties, given))
+    return result[::-1] if descending else result
 
 
 def _first_seats(seats: int, votes: Sequence[int]) -> list[int]:
@@ -67,7 +75,7 @@ def _first_seats(seats: int, votes: Sequence[int]) -> list[int]:
 
 def spread_by_targets(seats: int, weights: Iterable[Target], uid: str = "") -> list[Target]:
     """Divide ``seats`` in proportion to the replicas of ``weights``; nothing when they have none."""
-    votes = {target.name: target.replicas for target in weights}
+    votes = dict(weights)
     return webster(seats, votes, uid) if sum(votes.values()) else []
 
 
@@ -156,7 +164,7 @@ def _dynamic(
     present = {candidate.name for candidate in candidates}
     scheduled = [Target(t["name"], t.get("replicas") or 0) for t in targets(spec) if t["name"] in present]
     assigned = sum(target.replicas for target in scheduled)
-    allocatable = [Target(candidate.name, candidate.allocatable) for candidate in candidates]
+    allocatable = list(map(Target, map(_NAME, candidates), map(_ALLOCATABLE, candidates)))
     kept: list[Target]
     if fresh:
         before = dict(scheduled)
@@ -168,7 +176,7 @@ def _dynamic(
         room, step, share, kept = allocatable, "scale up", wanted - assigned, scheduled
     else:
         return scheduled
-    room = sorted(room, key=lambda target: -target.replicas)
+    room = sorted(room, key=_REPLICAS, reverse=True)
     try:
         return _by_room(room, share, kept, uid, aggregated)
     except Unschedulable as error:
@@ -176,7 +184,7 @@ def _dynamic(
 
 
 def _by_room(room: list[Target], share: int, kept: list[Target], uid: str, aggregated: bool) -> list[Target]:
-    total = sum(target.replicas for target in room)
+    total = sum(map(_REPLICAS, room))
     if total < share:
         raise Unschedulable(f"Clusters available replicas {total} are not enough to schedule.")
     if aggregated:

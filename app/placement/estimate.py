@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
+
+import orjson
 
 from app.core import quantity
 from app.placement import gates as feature
-from app.placement.objects import Object, name, spec, status
+from app.placement.fleet import Fleet, Member, fleet_of
+from app.placement.objects import Object, spec, status
 from app.placement.resources import Amounts, amounts, divided
 from app.placement.spec import is_multi_component, replicas
 
@@ -24,34 +28,45 @@ class Assumed(NamedTuple):
 
 def available_replicas(
     binding_spec: Object,
-    clusters: Sequence[Object],
+    clusters: Sequence[Object] | Fleet,
     *,
     gates: feature.Gates = feature.DEFAULT_GATES,
     answers: Iterable[Mapping[str, int]] = (),
     assumed: Mapping[str, Sequence[Assumed]] | None = None,
-) -> dict[str, int]:
-    """Replicas (or full sets of components) that fit, per cluster: the least of all estimators.
+) -> Mapping[str, int]:
+    """Replicas (or full sets of components) that fit, per cluster: the least of all estimators. Not to be changed.
 
     ``answers`` are those of further estimators, by cluster name. Resources without replicas are not estimated at all.
     """
-    components = binding_spec.get("components")
-    if not replicas(binding_spec) and not components:
-        return {name(cluster): MAX_INT32 for cluster in clusters}
-    sets = feature.MULTIPLE_POD_TEMPLATES_SCHEDULING in gates and is_multi_component(binding_spec)
-    requirements = binding_spec.get("replicaRequirements")
+    fleet = fleet_of(clusters)
+    components, wanted = binding_spec.get("components"), replicas(binding_spec)
+    if not wanted and not components:
+        return fleet.remember("endless", lambda: {member.name: MAX_INT32 for member in fleet.members})
     assumed = (assumed or {}) if feature.SCHEDULING_OVERCOMMIT_PROTECTION in gates else {}
-    found: dict[str, int] = {}
-    for cluster in clusters:
-        mine = name(cluster)
-        if sets:
-            fits = max_component_sets(cluster, components or (), gates, assumed.get(mine, ()))
-        else:
-            fits = max_replicas(cluster, requirements, gates, assumed.get(mine, ()))
-        for answer in answers:
-            other = answer.get(mine, UNAUTHENTIC)
-            if other != UNAUTHENTIC:
-                fits = min(fits, other)
-        found[mine] = replicas(binding_spec) if fits >= MAX_INT32 else fits
+    if feature.MULTIPLE_POD_TEMPLATES_SCHEDULING in gates and is_multi_component(binding_spec):
+        parts = components or ()
+        found = {m.name: max_component_sets(m.cluster, parts, gates, assumed.get(m.name, ())) for m in fleet.members}
+    else:
+        found = _replicas_by_cluster(binding_spec, fleet, gates, assumed)
+    for answer in answers:
+        for mine, other in answer.items():
+            if other != UNAUTHENTIC and mine in found:
+                found[mine] = min(found[mine], other)
+    return {mine: wanted if fits >= MAX_INT32 else fits for mine, fits in found.items()}
+
+
+def _replicas_by_cluster(
+    binding_spec: Object, fleet: Fleet, gates: feature.Gates, assumed: Mapping[str, Sequence[Assumed]]
+) -> dict[str, int]:
+    requirements = binding_spec.get("replicaRequirements")
+    key = ("room", orjson.dumps(requirements), feature.CUSTOMIZED_CLUSTER_RESOURCE_MODELING in gates)
+    found = dict(
+        fleet.remember(key, lambda: {m.name: _member_replicas(m, requirements, gates, ()) for m in fleet.members})
+    )
+    if assumed:
+        for member in fleet.members:
+            if taken := assumed.get(member.name):
+                found[member.name] = _member_replicas(member, requirements, gates, taken)
     return found
 
 
@@ -61,30 +76,27 @@ def max_replicas(
     gates: feature.Gates = feature.DEFAULT_GATES,
     assumed: Sequence[Assumed] = (),
 ) -> int:
-    summary = status(cluster).get("resourceSummary")
+    return _member_replicas(Member(cluster), requirements, gates, assumed)
+
+
+def _member_replicas(
+    member: Member, requirements: Object | None, gates: feature.Gates, assumed: Sequence[Assumed]
+) -> int:
+    summary = member.summary
     if summary is None:
         return 0
     taken = _total_of(assumed)
-    pods = _free_pods(summary) - taken.get("pods", 0)
+    pods = member.free_pods - taken.get("pods", 0)
     if pods <= 0:
         return 0
     if requirements is None:
         return pods
     request = requirements.get("resourceRequest") or {}
     if feature.CUSTOMIZED_CLUSTER_RESOURCE_MODELING in gates and summary.get("allocatableModelings"):
-        nodes = _model_nodes(cluster)
+        nodes = _model_nodes(member.cluster)
         if nodes is not None:
             return min(pods, _replicas_on_nodes(nodes, request, assumed))
-    return min(pods, _replicas_by_summary(summary, request, taken))
-
-
-def _free_pods(summary: Object) -> int:
-    free = 0
-    for part, sign in (("allocatable", 1), ("allocated", -1), ("allocating", -1)):
-        amount = (summary.get(part) or {}).get("pods")
-        if amount is not None:
-            free += sign * quantity.to_int(amount)
-    return max(free, 0)
+    return min(pods, _replicas_by_summary(member.free, request, taken))
 
 
 def _total_of(assumed: Sequence[Assumed]) -> dict[str, int]:
@@ -106,25 +118,27 @@ def _request_of(component: Object) -> Object:
     return (component.get("replicaRequirements") or {}).get("resourceRequest") or {}
 
 
-def _replicas_by_summary(summary: Object, request: Object, taken: Mapping[str, int]) -> int:
-    allocatable = summary.get("allocatable") or {}
-    used = [summary.get(part) or {} for part in ("allocated", "allocating")]
+def _replicas_by_summary(free: Mapping[str, int], request: Object, taken: Mapping[str, int]) -> int:
     fits = MAX_INT32
-    for resource, wanted in request.items():
-        if quantity.to_int(wanted) <= 0:
+    for resource, whole, unit in _parsed(orjson.dumps(request)):
+        if whole <= 0:
             continue
-        if resource not in allocatable:
+        if resource not in free:
             return 0
-        free = quantity.of(allocatable[resource])
-        for part in used:
-            if resource in part:
-                free = free - quantity.of(part[resource])
-        unit = quantity.to_milli if resource == "cpu" else quantity.to_int
-        available = unit(free) - taken.get(resource, 0)
+        available = free[resource] - taken.get(resource, 0)
         if available <= 0:
             return 0
-        fits = min(fits, available // unit(wanted))
+        fits = min(fits, available // unit)
     return fits
+
+
+@lru_cache(maxsize=1024)
+def _parsed(request: bytes) -> tuple[tuple[str, int, int], ...]:
+    """(resource, in whole units, in the unit it is counted in) of each part of a request."""
+    return tuple(
+        (resource, quantity.to_int(amount), quantity.to_milli(amount) if resource == "cpu" else quantity.to_int(amount))
+        for resource, amount in orjson.loads(request).items()
+    )
 
 
 class Nodes(NamedTuple):
@@ -199,7 +213,7 @@ def max_component_sets(
     summary = status(cluster).get("resourceSummary")
     if summary is None:
         return 0
-    pods = _free_pods(summary) - sum(c.get("replicas") or 0 for work in assumed for c in work.components)
+    pods = Member(cluster).free_pods - sum(c.get("replicas") or 0 for work in assumed for c in work.components)
     if pods <= 0:
         return 0
     pods_per_set = sum(component.get("replicas") or 0 for component in components)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
+import orjson
+
 from app.placement import names
-from app.placement.clusters import api_enabled, is_terminating, matcher, taint_text, untolerated_taint
+from app.placement.clusters import api_enabled, matcher, taint_text, untolerated_taint
+from app.placement.fleet import Fleet, Member, fleet_of
 from app.placement.gates import DEFAULT_GATES, WORKLOAD_AFFINITY, Gates
 from app.placement.objects import Object, name, namespace
 from app.placement.spec import evicting_clusters, is_workload, target_names, term_named, terms
@@ -42,44 +45,101 @@ class Rejection(NamedTuple):
 def feasible(
     spec: Object,
     affinity: str,
-    clusters: Sequence[Object],
+    clusters: Sequence[Object] | Fleet,
     *,
     gates: Gates = DEFAULT_GATES,
     neighbours: Iterable[Object] = (),
-) -> tuple[list[Object], dict[str, Rejection]]:
-    """The clusters that pass every filter, and the reason of each that does not.
+) -> tuple[Sequence[Member], Mapping[str, Rejection]]:
+    """The clusters that pass every filter, and the rejection of each that does not; neither may be changed.
 
     ``affinity`` names the term of ``clusterAffinities`` in use. ``neighbours`` are the other bindings of the namespace; only
     workload affinity looks at them. Terminating clusters are in neither answer. Unready ones are kept away by their taints.
     """
-    tests = filters(spec, affinity, gates=gates, neighbours=neighbours)
-    fit: list[Object] = []
-    rejected: dict[str, Rejection] = {}
-    for cluster in clusters:
-        if is_terminating(cluster):
+    fleet = fleet_of(clusters)
+    fit, rejected = _by_placement(spec, affinity, fleet)
+    present = target_names(spec)
+    extra = _extra_filters(spec, present, gates, neighbours)
+    again = present & rejected.keys()
+    if not extra and not again:
+        return fit, rejected
+    tests = [*_placement_filters(spec, affinity, present, fleet), *extra]
+    passed: list[Member] = []
+    refused: dict[str, Rejection] = {}
+    for member in fleet.members:
+        if member.terminating:
             continue
-        for called, test in tests:
-            if reason := test(cluster):
-                rejected[name(cluster)] = Rejection(called, reason)
-                break
+        if member.name not in rejected:
+            rejection = _first_rejection(extra, member.cluster)
+        elif member.name in again:
+            rejection = _first_rejection(tests, member.cluster)
         else:
-            fit.append(cluster)
-    return fit, rejected
+            rejection = rejected[member.name]
+        if rejection is None:
+            passed.append(member)
+        else:
+            refused[member.name] = rejection
+    return passed, refused
 
 
 def filters(
     spec: Object, affinity: str, *, gates: Gates = DEFAULT_GATES, neighbours: Iterable[Object] = ()
 ) -> list[Filter]:
     """What a cluster is asked, in order; compiled for one binding."""
+    present = target_names(spec)
+    return [*_placement_filters(spec, affinity, present), *_extra_filters(spec, present, gates, neighbours)]
+
+
+def _by_placement(spec: Object, affinity: str, fleet: Fleet) -> tuple[list[Member], dict[str, Rejection]]:
+    """For a binding that is nowhere yet: many bindings share placement and kind, and so the answer."""
+    placement, resource = spec.get("placement") or {}, spec.get("resource") or {}
+    key = (
+        "fit",
+        orjson.dumps(placement),
+        affinity,
+        resource.get("apiVersion"),
+        resource.get("kind"),
+        is_workload(spec),
+    )
+    return fleet.remember(key, lambda: _sifted(_placement_filters(spec, affinity, frozenset(), fleet), fleet))
+
+
+def _sifted(tests: Sequence[Filter], fleet: Fleet) -> tuple[list[Member], dict[str, Rejection]]:
+    fit: list[Member] = []
+    rejected: dict[str, Rejection] = {}
+    for member in fleet.members:
+        if member.terminating:
+            continue
+        rejection = _first_rejection(tests, member.cluster)
+        if rejection is None:
+            fit.append(member)
+        else:
+            rejected[member.name] = rejection
+    return fit, rejected
+
+
+def _first_rejection(tests: Sequence[Filter], cluster: Object) -> Rejection | None:
+    for called, test in tests:
+        if reason := test(cluster):
+            return Rejection(called, reason)
+    return None
+
+
+def _placement_filters(
+    spec: Object, affinity: str, present: frozenset[str], fleet: Fleet | None = None
+) -> list[Filter]:
     # Karmada runs them in random order. What the user wrote comes first, so that it is the reason shown.
     placement = spec.get("placement") or {}
-    present = target_names(spec)
-    found = [
+    return [
         Filter(AFFINITY, _affinity_filter(spec, placement, affinity)),
         Filter(TAINTS, _taint_filter(placement, present)),
-        Filter(API, _api_filter(spec, present)),
+        Filter(API, _api_filter(spec, present, fleet)),
         *(Filter(SPREAD, test) for test in _spread_filters(placement)),
     ]
+
+
+def _extra_filters(spec: Object, present: frozenset[str], gates: Gates, neighbours: Iterable[Object]) -> list[Filter]:
+    """Those that hang on more than placement and kind."""
+    found: list[Filter] = []
     if evicting := evicting_clusters(spec):
         found.append(Filter(EVICTION, lambda cluster: EVICTING if name(cluster) in evicting else ""))
     if WORKLOAD_AFFINITY in gates and spec.get("workloadAffinityGroups"):
@@ -115,9 +175,12 @@ def _taint_filter(placement: Object, present: frozenset[str]) -> Test:
     return test
 
 
-def _api_filter(spec: Object, present: frozenset[str]) -> Test:
+def _api_filter(spec: Object, present: frozenset[str], fleet: Fleet | None) -> Test:
     resource = spec.get("resource") or {}
     api_version, kind = resource.get("apiVersion") or "", resource.get("kind") or ""
+    if fleet is not None:
+        able = fleet.serving(api_version, kind) | present
+        return lambda cluster: "" if name(cluster) in able else NO_API
 
     def test(cluster: Object) -> str:
         return "" if name(cluster) in present or api_enabled(cluster, api_version, kind) else NO_API

@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from enum import IntEnum
+from functools import lru_cache
 from typing import Final, NamedTuple
+
+import orjson
 
 from app.core import selectors
 from app.core.resources import GroupVersionKind
@@ -51,11 +54,17 @@ def selector_priority(template: Object, selector: Object) -> Priority:
     label_selector = selector.get("labelSelector")
     if label_selector is None:
         return Priority.ALL
+    compiled = _compiled(orjson.dumps(label_selector))
+    return Priority.LABEL_SELECTOR if compiled and compiled.matches(labels_of(template)) else Priority.MISMATCH
+
+
+@lru_cache(maxsize=16384)
+def _compiled(label_selector: bytes) -> selectors.Selector | None:
+    """None where it is not valid. A selector is asked for every template of its kind."""
     try:
-        matches = selectors.from_object(label_selector).matches(labels_of(template))
+        return selectors.from_object(orjson.loads(label_selector))
     except selectors.SelectorError:
-        return Priority.MISMATCH
-    return Priority.LABEL_SELECTOR if matches else Priority.MISMATCH
+        return None
 
 
 def selectors_priority(template: Object, resource_selectors: Iterable[Object] | None) -> Priority:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Final
+
+import orjson
 
 from app.placement.gojson import Field, array, number, string, string_map, struct
 
@@ -70,7 +73,13 @@ _ALWAYS_COMPARED: Final = (
 
 
 def placement_text(placement: dict[str, Any]) -> str:
-    return _PLACEMENT(placement)
+    return _placement_text(orjson.dumps(placement))
+
+
+@lru_cache(maxsize=4096)
+def _placement_text(placement: bytes) -> str:
+    """Many bindings share a placement, and each is asked several times."""
+    return _PLACEMENT(orjson.loads(placement))
 
 
 def term_text(term: dict[str, Any]) -> str:

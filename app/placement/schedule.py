@@ -12,6 +12,7 @@ from app.placement.conditions import condition, with_condition
 from app.placement.divide import Unschedulable, UnsupportedStrategy, assign, reschedule_required
 from app.placement.estimate import Assumed, available_replicas
 from app.placement.filters import Rejection, feasible
+from app.placement.fleet import Fleet, fleet_of
 from app.placement.gates import DEFAULT_GATES, MULTIPLE_POD_TEMPLATES_SCHEDULING, WORKLOAD_AFFINITY, Gates
 from app.placement.objects import Object, annotations_of, metadata, name, namespace
 from app.placement.placementtext import placement_text
@@ -88,21 +89,20 @@ class Decision:
 NO_FACTS: Final = Facts()
 
 
-def schedule(binding: Object, clusters: Sequence[Object], facts: Facts = NO_FACTS) -> Decision:
-    """Decide about a ResourceBinding or ClusterResourceBinding that has a placement. ``clusters``: all Cluster objects."""
+def schedule(binding: Object, clusters: Sequence[Object] | Fleet, facts: Facts = NO_FACTS) -> Decision:
+    """Decide about a ResourceBinding or ClusterResourceBinding that has a placement. ``clusters``: all that there are."""
+    fleet = fleet_of(clusters)
     spec, status = binding.get("spec") or {}, binding.get("status") or {}
     placement = spec.get("placement") or {}
-    observed = status.get("schedulerObservingAffinityName") or ""
+    observed: str = status.get("schedulerObservingAffinityName") or ""
     terms = placement.get("clusterAffinities") or []
     if not terms:
-        attempt = _attempt(spec, status, observed, clusters, facts)
+        attempt = _attempt(spec, status, observed, fleet, facts)
         return _decision(binding, attempt, observed, (), (attempt,))
-    return _try_terms(binding, terms, observed, clusters, facts)
+    return _try_terms(binding, terms, observed, fleet, facts)
 
 
-def _try_terms(
-    binding: Object, terms: Sequence[Object], observed: str, clusters: Sequence[Object], facts: Facts
-) -> Decision:
+def _try_terms(binding: Object, terms: Sequence[Object], observed: str, clusters: Fleet, facts: Facts) -> Decision:
     """Affinity groups in order, from the one in use: it never goes back to an earlier one unless rescheduling is asked for."""
     spec, status = binding.get("spec") or {}, binding.get("status") or {}
     start = 0
@@ -123,11 +123,11 @@ def _try_terms(
     return _decision(binding, attempts[0], observed, tuple(events), tuple(attempts), by_term=True)
 
 
-def _attempt(spec: Object, status: Object, affinity: str, clusters: Sequence[Object], facts: Facts) -> Attempt:
+def _attempt(spec: Object, status: Object, affinity: str, clusters: Fleet, facts: Facts) -> Attempt:
     fit, rejected = feasible(spec, affinity, clusters, gates=facts.gates, neighbours=facts.neighbours)
     if not fit:
         return Attempt(affinity, [], Failure("FitError", fit_error_text(len(clusters), rejected)), rejected)
-    room = available_replicas(spec, fit, gates=facts.gates, answers=facts.answers, assumed=facts.assumed)
+    room = available_replicas(spec, clusters, gates=facts.gates, answers=facts.answers, assumed=facts.assumed)
     found = candidates(spec, affinity, fit, room)
     multi = MULTIPLE_POD_TEMPLATES_SCHEDULING in facts.gates and is_multi_component(spec)
     chosen: Sequence[Candidate] = ()

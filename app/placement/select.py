@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import itemgetter
+from typing import Final, NamedTuple
 
 from app.placement.clusters import matcher
-from app.placement.objects import Object, name
+from app.placement.fleet import Member
+from app.placement.objects import Object
 from app.placement.regions import Region, choose_regions, region_score
 from app.placement.score import locality_score
 from app.placement.spec import (
@@ -16,7 +17,6 @@ from app.placement.spec import (
     assigned_replicas,
     replicas,
     scheduling_type,
-    target_names,
     term_named,
     terms,
 )
@@ -29,8 +29,7 @@ class SelectionError(Exception):
     """The spread constraints cannot be met now; it is tried again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """A feasible cluster. ``available`` counts the replicas that it already has, ``allocatable`` does not."""
 
     name: str
@@ -41,29 +40,42 @@ class Candidate:
     allocatable: int
 
 
-def candidates(spec: Object, affinity: str, clusters: Sequence[Object], room: Mapping[str, int]) -> list[Candidate]:
+def candidates(spec: Object, affinity: str, fit: Sequence[Member], room: Mapping[str, int]) -> list[Candidate]:
     """Feasible clusters in order of preference; ``room`` is how many replicas each can still take."""
-    present, assigned = target_names(spec), assigned_replicas(spec)
-    overflow = _overflow_order(spec.get("placement") or {}, affinity)
+    assigned = assigned_replicas(spec)
+    placement = spec.get("placement") or {}
+    if not assigned and not terms(placement):
+        found = [Candidate(m.name, m.cluster, 0, 0, room[m.name], room[m.name]) for m in fit]
+    else:
+        found = _compared(fit, assigned, _overflow_order(placement, affinity), room)
+    return in_order(found)
+
+
+def _compared(
+    fit: Sequence[Member], assigned: Mapping[str, int], overflow: Callable[[Object], int], room: Mapping[str, int]
+) -> list[Candidate]:
+    present = frozenset(assigned)
     found = []
-    for cluster in clusters:
-        mine = name(cluster)
+    for member in fit:
+        mine = member.name
         free = room[mine]
-        found.append(
-            Candidate(
-                name=mine,
-                cluster=cluster,
-                score=locality_score(mine, present),
-                overflow=overflow(cluster),
-                available=free + assigned.get(mine, 0),
-                allocatable=free,
-            )
-        )
-    return sorted(found, key=_preference)
+        score, order = locality_score(mine, present), overflow(member.cluster)
+        found.append(Candidate(mine, member.cluster, score, order, free + assigned.get(mine, 0), free))
+    return found
 
 
-def _preference(candidate: Candidate) -> tuple[int, int, int, str]:
-    return candidate.overflow, -candidate.score, -candidate.available, candidate.name
+_NAME, _SCORE, _OVERFLOW, _AVAILABLE = (
+    itemgetter(Candidate._fields.index(f)) for f in ("name", "score", "overflow", "available")
+)
+
+
+def in_order(found: Iterable[Candidate]) -> list[Candidate]:
+    """By overflow group, then score, then room, then name. Sorting by one key after the other stays in C."""
+    ordered = sorted(found, key=_NAME)
+    ordered.sort(key=_AVAILABLE, reverse=True)
+    ordered.sort(key=_SCORE, reverse=True)
+    ordered.sort(key=_OVERFLOW)
+    return ordered
 
 
 def _overflow_order(placement: Object, affinity: str) -> Callable[[Object], int]:
@@ -161,6 +173,6 @@ def _by_region(
     if not chosen:
         raise SelectionError("the number of clusters is less than the cluster spreadConstraint.MinGroups")
     selected = [members[region.name][0] for region in chosen]
-    others = sorted((c for region in chosen for c in members[region.name][1:]), key=_preference)
+    others = in_order(c for region in chosen for c in members[region.name][1:])
     count = min(len(selected) + len(others), cluster_constraint.get("maxGroups") or 0)
     return selected + others[: max(count - len(selected), 0)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from app.placement import conditions, names
 from app.placement.clusters import is_terminating, taint_text, untolerated_taint
 from app.placement.filters import (
@@ -88,7 +90,7 @@ def _deciding_affinity(binding: Object) -> str:
     return status(binding).get("schedulerObservingAffinityName") or ""
 
 
-def _rejections_now(evidence: Evidence) -> dict[str, Rejection]:
+def _rejections_now(evidence: Evidence) -> Mapping[str, Rejection]:
     assert evidence.binding is not None
     return feasible(spec(evidence.binding), _deciding_affinity(evidence.binding), evidence.clusters)[1]
 

@@ -8,6 +8,7 @@ from app.catalog.kind import Kind
 from app.core.errors import StatusError
 from app.core.resources import Key
 from app.placement import conditions, names
+from app.placement.fleet import Fleet, Member
 from app.placement.gates import DEFAULT_GATES, PRIORITY_BASED_SCHEDULING, Gates
 from app.placement.interpret import NATIVE, Interpreter
 from app.registry import Options, Registry
@@ -43,6 +44,8 @@ class Federation:
         self.cluster_kind = registry.kind("cluster.karmada.io", "v1alpha1", "clusters")
         self._priority_class_kind = registry.kind("scheduling.k8s.io", "v1", "priorityclasses")
         self._clusters: dict[str, Object] = {}
+        self._members: dict[str, Member] = {}  # as the scheduler looks at them
+        self._fleet: Fleet | None = None
         registry.cache.listen(CLUSTERS, self._observe)
         registry.cache.on_reset(self.load)
         self.load()
@@ -50,12 +53,18 @@ class Federation:
     def load(self) -> None:
         entries = self.registry.cache.resource(CLUSTERS).entries()
         self._clusters = {entry.key.name: decode_entry(self.cluster_kind, entry) for entry in entries}
+        self._members = {name: Member(cluster) for name, cluster in self._clusters.items()}
+        self._fleet = None
 
     def _observe(self, event: Event) -> None:
+        name = event.key.name
         if event.new is None:
-            self._clusters.pop(event.key.name, None)
+            self._clusters.pop(name, None)
+            self._members.pop(name, None)
         else:
-            self._clusters[event.key.name] = decode_entry(self.cluster_kind, event.new)
+            self._clusters[name] = decode_entry(self.cluster_kind, event.new)
+            self._members[name] = Member(self._clusters[name])
+        self._fleet = None
 
     # -- clusters (do not change what these return) --------------------------------------------------------------------
 
@@ -69,6 +78,12 @@ class Federation:
     def clusters(self) -> list[Object]:
         """All clusters by name."""
         return [self._clusters[name] for name in sorted(self._clusters)]
+
+    def fleet(self) -> Fleet:
+        """All clusters by name, as they are now."""
+        if self._fleet is None:
+            self._fleet = Fleet(self._members[name] for name in sorted(self._members))
+        return self._fleet
 
     def is_ready(self, cluster: str) -> bool:
         found = self._clusters.get(cluster)

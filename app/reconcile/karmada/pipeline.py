@@ -12,7 +12,6 @@ from app.core.errors import StatusError
 from app.core.resources import gvk_of
 from app.placement import binding as bindings
 from app.placement import names
-from app.placement.clusters import is_terminating
 from app.placement.interpret import Operation
 from app.placement.schedule import (
     Decision,
@@ -177,11 +176,10 @@ class Pipeline:
     ) -> tuple[Object, Decision | None, Trigger]:
         if not is_for_scheduler(binding):
             return binding, None, Trigger.NONE
-        clusters = self._federation.clusters()
-        leaving = frozenset(c["metadata"]["name"] for c in clusters if is_terminating(c))
-        trigger = should_schedule(_with_generation(binding, before), leaving, self._federation.gates)
+        fleet = self._federation.fleet()
+        trigger = should_schedule(_with_generation(binding, before), fleet.leaving(), self._federation.gates)
         if trigger.schedules:
-            decision = schedule(binding, clusters, self._facts(binding))
+            decision = schedule(binding, fleet, self._facts(binding))
             if decision.clusters and (refusal := self._charges.refusal(with_result(binding, decision), before)):
                 decision = quota_exceeded(decision, refusal)
             return self._decided(binding, before, decision, events), decision, trigger

@@ -14,7 +14,9 @@ from app.watch import Cache, Entry, Event
 
 POLICIES = "propagationpolicies.policy.karmada.io"
 CLUSTER_POLICIES = "clusterpropagationpolicies.policy.karmada.io"
-_Named = tuple[str, str, str, str]  # apiVersion, kind, the policy's namespace, the selected name ("" for any)
+_Named = tuple[
+    str, str, str, str
+]  # apiVersion, kind, the policy's namespace, the selected name, one label, or "" for any
 
 
 @final
@@ -50,8 +52,9 @@ class PolicyIndex:
         metadata = template["metadata"]
         api_version, kind, name = template["apiVersion"], template["kind"], metadata["name"]
         namespace = metadata.get("namespace", "")
-        own = self._find(api_version, kind, namespace, name) if namespace else []
-        return own, self._find(api_version, kind, "", name)
+        wanted = [name, "", *(_label(*pair) for pair in (metadata.get("labels") or {}).items())]
+        own = self._find(api_version, kind, namespace, wanted) if namespace else []
+        return own, self._find(api_version, kind, "", wanted)
 
     def targets(self, policy: Object) -> list[Key]:
         """Keys of the existing objects that a policy selects."""
@@ -84,10 +87,10 @@ class PolicyIndex:
             if wanted is None or wanted.matches(entry.meta.labels or {}):
                 yield entry.key
 
-    def _find(self, api_version: str, kind: str, scope: str, name: str) -> list[Object]:
+    def _find(self, api_version: str, kind: str, scope: str, words: Iterable[str]) -> list[Object]:
         keys: set[Key] = set()
-        for wanted in (name, ""):
-            keys |= self._selected.get((api_version, kind, scope, wanted), set())
+        for word in words:
+            keys |= self._selected.get((api_version, kind, scope, word), set())
         return [self._policies[key] for key in sorted(keys)]
 
     def _add(self, entry: Entry) -> None:
@@ -112,4 +115,16 @@ class PolicyIndex:
 
 def _names(policy: Object, scope: str) -> list[_Named]:
     selected: list[Any] = (policy.get("spec") or {}).get("resourceSelectors") or []
-    return [(s.get("apiVersion") or "", s.get("kind") or "", scope, s.get("name") or "") for s in selected]
+    return [(s.get("apiVersion") or "", s.get("kind") or "", scope, _word(s)) for s in selected]
+
+
+def _word(selector: Object) -> str:
+    """What a template must have to be selected: the name, else one of the labels, else nothing in particular."""
+    if selector.get("name"):
+        return str(selector["name"])
+    labels = (selector.get("labelSelector") or {}).get("matchLabels") or {}
+    return _label(*min(labels.items())) if labels else ""
+
+
+def _label(key: str, value: str) -> str:
+    return f"{key}={value}"  # no name has an equals sign
