@@ -10,12 +10,12 @@ import orjson
 
 from app.core import quantity
 from app.placement import gates as feature
-from app.placement.fleet import Fleet, Member, fleet_of
+from app.placement.fleet import ENDLESS, Fleet, Member, fleet_of
 from app.placement.objects import Object, spec, status
 from app.placement.resources import Amounts, amounts, divided
 from app.placement.spec import is_multi_component, replicas
 
-MAX_INT32: Final = 2**31 - 1
+MAX_INT32: Final = ENDLESS
 UNAUTHENTIC: Final = -1  # an estimator that did not answer for a cluster
 PODS_PER_NODE: Final = 110
 
@@ -55,11 +55,17 @@ def available_replicas(
     return {mine: wanted if fits >= MAX_INT32 else fits for mine, fits in found.items()}
 
 
+def request_key(binding_spec: Object, gates: feature.Gates) -> tuple[Any, ...]:
+    """The same for bindings whose replicas take the same room."""
+    models = feature.CUSTOMIZED_CLUSTER_RESOURCE_MODELING in gates
+    return orjson.dumps(binding_spec.get("replicaRequirements")), models, bool(replicas(binding_spec))
+
+
 def _replicas_by_cluster(
     binding_spec: Object, fleet: Fleet, gates: feature.Gates, assumed: Mapping[str, Sequence[Assumed]]
 ) -> dict[str, int]:
     requirements = binding_spec.get("replicaRequirements")
-    key = ("room", orjson.dumps(requirements), feature.CUSTOMIZED_CLUSTER_RESOURCE_MODELING in gates)
+    key = ("room", *request_key(binding_spec, gates))
     found = dict(
         fleet.remember(key, lambda: {m.name: _member_replicas(m, requirements, gates, ()) for m in fleet.members})
     )

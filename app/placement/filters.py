@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import orjson
 
 from app.placement import names
-from app.placement.clusters import api_enabled, matcher, taint_text, untolerated_taint
+from app.placement.clusters import taint_text, untolerated_taint
 from app.placement.fleet import Fleet, Member, fleet_of
 from app.placement.gates import DEFAULT_GATES, WORKLOAD_AFFINITY, Gates
 from app.placement.objects import Object, name, namespace
+from app.placement.plugins import SchedulerPlugin, asked_to_filter
 from app.placement.spec import evicting_clusters, is_workload, target_names, term_named, terms
 
-Test = Callable[[Object], str]  # a cluster -> the reason why it is left out, or ""
+Test = Callable[[Member], str]  # a cluster -> the reason why it is left out, or ""
 
 # The names of Karmada's filter plugins.
 AFFINITY: Final = "ClusterAffinity"
@@ -49,16 +50,18 @@ def feasible(
     *,
     gates: Gates = DEFAULT_GATES,
     neighbours: Iterable[Object] = (),
+    plugins: Sequence[SchedulerPlugin] = (),
 ) -> tuple[Sequence[Member], Mapping[str, Rejection]]:
     """The clusters that pass every filter, and the rejection of each that does not; neither may be changed.
 
     ``affinity`` names the term of ``clusterAffinities`` in use. ``neighbours`` are the other bindings of the namespace; only
-    workload affinity looks at them. Terminating clusters are in neither answer. Unready ones are kept away by their taints.
+    workload affinity looks at them. ``plugins`` are asked last. Terminating clusters are in neither answer. Unready ones are kept away by their taints.
     """
     fleet = fleet_of(clusters)
     fit, rejected = _by_placement(spec, affinity, fleet)
     present = target_names(spec)
     extra = _extra_filters(spec, present, gates, neighbours)
+    extra += [Filter(plugin.name, _plugin_filter(plugin, spec)) for plugin in plugins]
     again = present & rejected.keys()
     if not extra and not again:
         return fit, rejected
@@ -69,9 +72,9 @@ def feasible(
         if member.terminating:
             continue
         if member.name not in rejected:
-            rejection = _first_rejection(extra, member.cluster)
+            rejection = _first_rejection(extra, member)
         elif member.name in again:
-            rejection = _first_rejection(tests, member.cluster)
+            rejection = _first_rejection(tests, member)
         else:
             rejection = rejected[member.name]
         if rejection is None:
@@ -81,25 +84,31 @@ def feasible(
     return passed, refused
 
 
-def filters(
-    spec: Object, affinity: str, *, gates: Gates = DEFAULT_GATES, neighbours: Iterable[Object] = ()
-) -> list[Filter]:
-    """What a cluster is asked, in order; compiled for one binding."""
-    present = target_names(spec)
-    return [*_placement_filters(spec, affinity, present), *_extra_filters(spec, present, gates, neighbours)]
+def checked(
+    spec: Object, affinity: str, cluster: Object, *, gates: Gates = DEFAULT_GATES, neighbours: Iterable[Object] = ()
+) -> list[Rejection]:
+    """Every filter's answer about one cluster, the reason "" where it passes."""
+    present, member = target_names(spec), Member(cluster)
+    tests = _placement_filters(spec, affinity, present, Fleet([member]))
+    tests += _extra_filters(spec, present, gates, neighbours)
+    return [Rejection(called, test(member)) for called, test in tests]
 
 
-def _by_placement(spec: Object, affinity: str, fleet: Fleet) -> tuple[list[Member], dict[str, Rejection]]:
-    """For a binding that is nowhere yet: many bindings share placement and kind, and so the answer."""
-    placement, resource = spec.get("placement") or {}, spec.get("resource") or {}
-    key = (
-        "fit",
-        orjson.dumps(placement),
+def placement_key(spec: Object, affinity: str) -> tuple[Any, ...]:
+    """The same for bindings that the filters of placement and kind answer alike."""
+    resource = spec.get("resource") or {}
+    return (
+        orjson.dumps(spec.get("placement")),
         affinity,
         resource.get("apiVersion"),
         resource.get("kind"),
         is_workload(spec),
     )
+
+
+def _by_placement(spec: Object, affinity: str, fleet: Fleet) -> tuple[list[Member], dict[str, Rejection]]:
+    """For a binding that is nowhere yet: many bindings share placement and kind, and so the answer."""
+    key = ("fit", *placement_key(spec, affinity))
     return fleet.remember(key, lambda: _sifted(_placement_filters(spec, affinity, frozenset(), fleet), fleet))
 
 
@@ -109,7 +118,7 @@ def _sifted(tests: Sequence[Filter], fleet: Fleet) -> tuple[list[Member], dict[s
     for member in fleet.members:
         if member.terminating:
             continue
-        rejection = _first_rejection(tests, member.cluster)
+        rejection = _first_rejection(tests, member)
         if rejection is None:
             fit.append(member)
         else:
@@ -117,23 +126,21 @@ def _sifted(tests: Sequence[Filter], fleet: Fleet) -> tuple[list[Member], dict[s
     return fit, rejected
 
 
-def _first_rejection(tests: Sequence[Filter], cluster: Object) -> Rejection | None:
+def _first_rejection(tests: Sequence[Filter], member: Member) -> Rejection | None:
     for called, test in tests:
-        if reason := test(cluster):
+        if reason := test(member):
             return Rejection(called, reason)
     return None
 
 
-def _placement_filters(
-    spec: Object, affinity: str, present: frozenset[str], fleet: Fleet | None = None
-) -> list[Filter]:
+def _placement_filters(spec: Object, affinity: str, present: frozenset[str], fleet: Fleet) -> list[Filter]:
     # Karmada runs them in random order. What the user wrote comes first, so that it is the reason shown.
     placement = spec.get("placement") or {}
     return [
-        Filter(AFFINITY, _affinity_filter(spec, placement, affinity)),
-        Filter(TAINTS, _taint_filter(placement, present)),
+        Filter(AFFINITY, _affinity_filter(spec, placement, affinity, fleet)),
+        Filter(TAINTS, _taint_filter(placement, present, fleet)),
         Filter(API, _api_filter(spec, present, fleet)),
-        *(Filter(SPREAD, test) for test in _spread_filters(placement)),
+        *(Filter(SPREAD, test) for test in _spread_filters(placement, fleet)),
     ]
 
 
@@ -141,13 +148,17 @@ def _extra_filters(spec: Object, present: frozenset[str], gates: Gates, neighbou
     """Those that hang on more than placement and kind."""
     found: list[Filter] = []
     if evicting := evicting_clusters(spec):
-        found.append(Filter(EVICTION, lambda cluster: EVICTING if name(cluster) in evicting else ""))
+        found.append(Filter(EVICTION, lambda member: EVICTING if member.name in evicting else ""))
     if WORKLOAD_AFFINITY in gates and spec.get("workloadAffinityGroups"):
         found.extend(_workload_filters(spec, present, tuple(neighbours)))
     return found
 
 
-def _affinity_filter(spec: Object, placement: Object, affinity: str) -> Test:
+def _plugin_filter(plugin: SchedulerPlugin, spec: Object) -> Test:
+    return lambda member: asked_to_filter(plugin, spec, member.cluster)
+
+
+def _affinity_filter(spec: Object, placement: Object, affinity: str, fleet: Fleet) -> Test:
     single = placement.get("clusterAffinity")
     if single is not None:
         wanted = [single]
@@ -158,45 +169,39 @@ def _affinity_filter(spec: Object, placement: Object, affinity: str) -> Test:
         overflow = (term or {}).get("overflowAffinities") or () if is_workload(spec) else ()
         wanted = [term, *overflow] if term is not None else []
     if not wanted:
-        return lambda cluster: ""
-    tests = [matcher(each) for each in wanted]
-    return lambda cluster: "" if any(test(cluster) for test in tests) else NOT_IN_AFFINITY
+        return lambda member: ""
+    inside = frozenset().union(*map(fleet.within, wanted))
+    return lambda member: "" if member.name in inside else NOT_IN_AFFINITY
 
 
-def _taint_filter(placement: Object, present: frozenset[str]) -> Test:
+def _taint_filter(placement: Object, present: frozenset[str], fleet: Fleet) -> Test:
     tolerations = tuple(placement.get("clusterTolerations") or ())
+    asked = fleet.tainted() - present
 
-    def test(cluster: Object) -> str:
-        if name(cluster) in present:
+    def test(member: Member) -> str:
+        if member.name not in asked:
             return ""
-        taint = untolerated_taint(cluster, tolerations)
+        taint = untolerated_taint(member.cluster, tolerations)
         return "" if taint is None else f"cluster(s) had untolerated taint {{{taint_text(taint)}}}"
 
     return test
 
 
-def _api_filter(spec: Object, present: frozenset[str], fleet: Fleet | None) -> Test:
+def _api_filter(spec: Object, present: frozenset[str], fleet: Fleet) -> Test:
     resource = spec.get("resource") or {}
-    api_version, kind = resource.get("apiVersion") or "", resource.get("kind") or ""
-    if fleet is not None:
-        able = fleet.serving(api_version, kind) | present
-        return lambda cluster: "" if name(cluster) in able else NO_API
-
-    def test(cluster: Object) -> str:
-        return "" if name(cluster) in present or api_enabled(cluster, api_version, kind) else NO_API
-
-    return test
+    able = fleet.serving(resource.get("apiVersion") or "", resource.get("kind") or "") | present
+    return lambda member: "" if member.name in able else NO_API
 
 
-def _spread_filters(placement: Object) -> list[Test]:
+def _spread_filters(placement: Object, fleet: Fleet) -> list[Test]:
     fields = {"provider": "provider", "region": "region", "zone": "zones"}
     wanted = [constraint.get("spreadByField") for constraint in placement.get("spreadConstraints") or ()]
-    return [_property_filter(fields[by]) for by in wanted if by in fields]
+    return [_property_filter(fields[by], fleet) for by in wanted if by in fields]
 
 
-def _property_filter(field: str) -> Test:
-    reason = f"cluster(s) did not have {field} property"
-    return lambda cluster: "" if (cluster.get("spec") or {}).get(field) else reason
+def _property_filter(field: str, fleet: Fleet) -> Test:
+    reason, having = f"cluster(s) did not have {field} property", fleet.having(field)
+    return lambda member: "" if member.name in having else reason
 
 
 def _workload_filters(spec: Object, present: frozenset[str], neighbours: Sequence[Object]) -> list[Filter]:
@@ -219,12 +224,12 @@ def _workload_filters(spec: Object, present: frozenset[str], neighbours: Sequenc
     together = [found for found in targets_of("affinityGroup") if found]
     apart = targets_of("antiAffinityGroup")
 
-    def test_together(cluster: Object) -> str:
-        mine = name(cluster)
+    def test_together(member: Member) -> str:
+        mine = member.name
         return "" if mine in present or all(mine in found for found in together) else NOT_WITH_AFFINITY_GROUP
 
-    def test_apart(cluster: Object) -> str:
-        mine = name(cluster)
+    def test_apart(member: Member) -> str:
+        mine = member.name
         return WITH_ANTI_AFFINITY_GROUP if mine not in present and any(mine in found for found in apart) else ""
 
     return [Filter(WORKLOAD, test_together), Filter(ANTI_WORKLOAD, test_apart)]

@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any, Final, TypeVar, final
 
+import orjson
+
 from app.core import quantity
-from app.placement.clusters import api_enabled, is_terminating
-from app.placement.objects import Object, name, status
+from app.placement.clusters import Test, api_enabled, is_terminating, matcher
+from app.placement.objects import Object, name, spec, status
 
 T = TypeVar("T")
+ENDLESS: Final = 2**31 - 1
 _REMEMBERED: Final = 4096  # answers; past that all are forgotten, which costs less than to know the oldest
 
 
@@ -87,8 +90,34 @@ class Fleet:
         """Names of the clusters that serve the kind."""
         return self.remember(
             ("api", api_version, kind),
-            lambda: frozenset(m.name for m in self.members if api_enabled(m.cluster, api_version, kind)),
+            lambda: self._matching(lambda cluster: api_enabled(cluster, api_version, kind)),
         )
+
+    def within(self, affinity: Object) -> frozenset[str]:
+        """Names of the clusters that an affinity means. Its parts are shared by more bindings than the whole."""
+        found: frozenset[str] | None = None
+        for part in ("labelSelector", "fieldSelector", "clusterNames", "exclude"):
+            if affinity.get(part) is not None:
+                only = {part: affinity[part]}
+                mine = self.remember(("within", orjson.dumps(only)), lambda only=only: self._matching(matcher(only)))  # type: ignore[misc]
+                found = mine if found is None else found & mine
+        return found if found is not None else self.remember("all", lambda: self._matching(matcher(None)))
+
+    def tainted(self) -> frozenset[str]:
+        """Names of the clusters that have a taint at all."""
+        return self.remember("tainted", lambda: self._matching(lambda cluster: bool(spec(cluster).get("taints"))))
+
+    def having(self, field: str) -> frozenset[str]:
+        """Names of the clusters whose spec has the field."""
+        return self.remember(("having", field), lambda: self._matching(lambda cluster: bool(spec(cluster).get(field))))
+
+    def _matching(self, test: Test) -> frozenset[str]:
+        return frozenset(member.name for member in self.members if test(member.cluster))
+
+    @property
+    def vast(self) -> bool:
+        """Has any cluster room without end? Then its room is as much as is asked for."""
+        return self.remember("vast", lambda: any(member.free_pods >= ENDLESS for member in self.members))
 
     def leaving(self) -> frozenset[str]:
         """Names of the clusters that are being removed."""

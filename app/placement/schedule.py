@@ -10,12 +10,13 @@ from app.core.clock import rfc3339
 from app.placement import names
 from app.placement.conditions import condition, with_condition
 from app.placement.divide import Unschedulable, UnsupportedStrategy, assign, reschedule_required
-from app.placement.estimate import Assumed, available_replicas
-from app.placement.filters import Rejection, feasible
-from app.placement.fleet import Fleet, fleet_of
+from app.placement.estimate import Assumed, available_replicas, request_key
+from app.placement.filters import Rejection, feasible, placement_key
+from app.placement.fleet import Fleet, Member, fleet_of
 from app.placement.gates import DEFAULT_GATES, MULTIPLE_POD_TEMPLATES_SCHEDULING, WORKLOAD_AFFINITY, Gates
 from app.placement.objects import Object, annotations_of, metadata, name, namespace
 from app.placement.placementtext import placement_text
+from app.placement.plugins import PluginFailed, SchedulerPlugin
 from app.placement.select import Candidate, SelectionError, candidates, select
 from app.placement.spec import is_multi_component, replicas, targets
 
@@ -57,6 +58,7 @@ class Facts:
     gates: Gates = DEFAULT_GATES
     answers: Sequence[Mapping[str, int]] = ()  # of further estimators: replicas by cluster
     assumed: Mapping[str, Sequence[Assumed]] = field(default_factory=dict)  # by cluster
+    plugins: Sequence[SchedulerPlugin] = ()
     neighbours: Sequence[Object] = ()  # other bindings of the namespace, for workload affinity
     propagate_empty: bool = False  # --enable-empty-workload-propagation
 
@@ -124,15 +126,19 @@ def _try_terms(binding: Object, terms: Sequence[Object], observed: str, clusters
 
 
 def _attempt(spec: Object, status: Object, affinity: str, clusters: Fleet, facts: Facts) -> Attempt:
-    fit, rejected = feasible(spec, affinity, clusters, gates=facts.gates, neighbours=facts.neighbours)
-    if not fit:
-        return Attempt(affinity, [], Failure("FitError", fit_error_text(len(clusters), rejected)), rejected)
-    room = available_replicas(spec, clusters, gates=facts.gates, answers=facts.answers, assumed=facts.assumed)
-    found = candidates(spec, affinity, fit, room)
+    try:
+        fit, rejected = feasible(
+            spec, affinity, clusters, gates=facts.gates, neighbours=facts.neighbours, plugins=facts.plugins
+        )
+        if not fit:
+            return Attempt(affinity, [], Failure("FitError", fit_error_text(len(clusters), rejected)), rejected)
+        found = _ranked(spec, affinity, fit, clusters, facts)
+    except PluginFailed as error:
+        return Attempt(affinity, [], Failure("Error", str(error)), {})
     multi = MULTIPLE_POD_TEMPLATES_SCHEDULING in facts.gates and is_multi_component(spec)
     chosen: Sequence[Candidate] = ()
     result: list[Object] = []
-    failure = None
+    failure: Failure | None = None
     try:
         chosen = select(found, spec, 1 if multi else replicas(spec))
         if chosen:
@@ -146,6 +152,21 @@ def _attempt(spec: Object, status: Object, affinity: str, clusters: Fleet, facts
     except UnsupportedStrategy as error:
         failure = Failure("Error", f"failed to assign replicas: {error}")
     return Attempt(affinity, result, failure, rejected, found, frozenset(each.name for each in chosen))
+
+
+def _ranked(spec: Object, affinity: str, fit: Sequence[Member], fleet: Fleet, facts: Facts) -> Sequence[Candidate]:
+    def rank() -> list[Candidate]:
+        room = available_replicas(spec, fleet, gates=facts.gates, answers=facts.answers, assumed=facts.assumed)
+        return candidates(spec, affinity, fit, room, facts.plugins)
+
+    if spec.get("clusters") or spec.get("components") or spec.get("gracefulEvictionTasks"):
+        return rank()
+    if facts.answers or facts.assumed or facts.neighbours or facts.plugins:
+        return rank()
+    # nowhere yet, and nobody else to ask: all bindings with this placement and these requests see the same
+    return fleet.remember(
+        ("ranked", *placement_key(spec, affinity), *request_key(spec, facts.gates), fleet.vast and replicas(spec)), rank
+    )
 
 
 def _divided(chosen: Sequence[Candidate], spec: Object, status: Object, affinity: str, facts: Facts) -> list[Object]:

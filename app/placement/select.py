@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 from app.placement.clusters import matcher
 from app.placement.fleet import Member
 from app.placement.objects import Object
+from app.placement.plugins import SchedulerPlugin, asked_to_score
 from app.placement.regions import Region, choose_regions, region_score
 from app.placement.score import locality_score
 from app.placement.spec import (
@@ -40,14 +41,25 @@ class Candidate(NamedTuple):
     allocatable: int
 
 
-def candidates(spec: Object, affinity: str, fit: Sequence[Member], room: Mapping[str, int]) -> list[Candidate]:
+def candidates(
+    spec: Object,
+    affinity: str,
+    fit: Sequence[Member],
+    room: Mapping[str, int],
+    plugins: Sequence[SchedulerPlugin] = (),
+) -> list[Candidate]:
     """Feasible clusters in order of preference; ``room`` is how many replicas each can still take."""
     assigned = assigned_replicas(spec)
     placement = spec.get("placement") or {}
-    if not assigned and not terms(placement):
+    if not assigned and not plugins and not terms(placement):
         found = [Candidate(m.name, m.cluster, 0, 0, room[m.name], room[m.name]) for m in fit]
     else:
         found = _compared(fit, assigned, _overflow_order(placement, affinity), room)
+    if plugins:
+        found = [
+            each._replace(score=each.score + sum(asked_to_score(plugin, spec, each.cluster) for plugin in plugins))
+            for each in found
+        ]
     return in_order(found)
 
 

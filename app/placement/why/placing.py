@@ -15,8 +15,8 @@ from app.placement.filters import (
     TAINTS,
     WORKLOAD,
     Rejection,
+    checked,
     feasible,
-    filters,
 )
 from app.placement.objects import Object, name, spec, status
 from app.placement.spec import DUPLICATED, replicas, scheduling_type
@@ -97,8 +97,8 @@ def _rejections_now(evidence: Evidence) -> Mapping[str, Rejection]:
 
 def checks_now(evidence: Evidence, cluster: Object) -> list[tuple[str, str]]:
     assert evidence.binding is not None
-    tests = filters(spec(evidence.binding), _deciding_affinity(evidence.binding))
-    return [(called, test(cluster)) for called, test in tests]
+    found = checked(spec(evidence.binding), _deciding_affinity(evidence.binding), cluster)
+    return [(answer.filter, answer.reason) for answer in found]
 
 
 def _from_record(decision: Object | None, affinity: str) -> dict[str, ClusterRow]:
