@@ -37,12 +37,13 @@ async def compact(connection: asyncpg.Connection, keep_seconds: float, partition
 async def _publish(connection: asyncpg.Connection, keep_seconds: float) -> int:
     compacted = await connection.fetchval("SELECT compacted FROM history")
     oldest = await _newest_before(connection, compacted, keep_seconds)
-    async with connection.transaction():
-        await connection.execute("SELECT pg_advisory_xact_lock($1)", COMMIT_LOCK)
-        await connection.execute(f"DELETE FROM writers WHERE at < clock_timestamp() - interval '{_WRITER_DAYS} days'")
-        return await connection.fetchval(
-            "UPDATE history SET compacted = greatest(compacted, $1) RETURNING compacted", oldest
-        )
+    # One message, one transaction: a process that is stopped here must not keep the lock.
+    await connection.execute(
+        f"SELECT pg_advisory_xact_lock({COMMIT_LOCK});"
+        f" DELETE FROM writers WHERE at < clock_timestamp() - interval '{_WRITER_DAYS} days';"
+        f" UPDATE history SET compacted = greatest(compacted, {oldest:d})"
+    )
+    return await connection.fetchval("SELECT compacted FROM history")
 
 
 async def _newest_before(connection: asyncpg.Connection, low: int, seconds: float) -> int:

@@ -21,7 +21,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO
 from urllib.parse import quote
@@ -72,8 +72,10 @@ class EmbeddedPostgres:
     ``start`` must run in a thread that lives as long as the server shall (the kernel watches the thread, not the process).
     """
 
-    def __init__(self, data_dir: Path | str) -> None:
+    def __init__(self, data_dir: Path | str, settings: Mapping[str, str] | None = None) -> None:
+        """``settings``: of the server, on top of ours."""
         self.root = Path(data_dir).absolute() / "postgres"
+        self._settings = _SETTINGS | dict(settings or {})
         self.dsn = ""
         self._process: subprocess.Popen[bytes] | None = None
         self._lock: IO[str] | None = None
@@ -102,7 +104,7 @@ class EmbeddedPostgres:
             sockets = _socket_folder(self.root, account)
 
             def spawn() -> subprocess.Popen[bytes]:
-                return _spawn(binaries, self.root, sockets, account)
+                return _spawn(binaries, self.root, sockets, account, self._settings)
 
             self._process = spawn()
             self.dsn = _dsn(sockets, DATABASE)
@@ -279,9 +281,11 @@ def _socket_folder(root: Path, account: Account) -> Path:
     return folder
 
 
-def _spawn(binaries: Path, root: Path, sockets: Path, account: Account) -> subprocess.Popen[bytes]:
+def _spawn(
+    binaries: Path, root: Path, sockets: Path, account: Account, settings: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
     arguments = [str(binaries / "bin" / "postgres"), "-D", str(root / "data"), "-k", str(sockets)]
-    for name, value in _SETTINGS.items():
+    for name, value in settings.items():
         arguments += ["-c", f"{name}={value}"]
     messages = root / "messages"
     if messages.exists() and messages.stat().st_size > 8 << 20:
@@ -320,7 +324,7 @@ def _is_ready(data: Path) -> bool:
         lines = (data / "postmaster.pid").read_text().split("\n")
     except OSError:
         return False
-    return len(lines) >= 8 and lines[7].strip() == "ready"
+    return len(lines) >= 8 and lines[7].strip() in ("ready", "standby")
 
 
 def _last_messages(root: Path) -> str:

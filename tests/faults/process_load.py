@@ -58,6 +58,7 @@ class Watch:
         self.relisted = -1
         self.reconnected = 0
         self.surprises: list[str] = []
+        self.read: dict[int, tuple[str, str, bool]] = {}  # revision -> name, text, deleted: also what was lost later
         self._position = 0
         self._task: asyncio.Task[None] | None = None
 
@@ -90,6 +91,8 @@ class Watch:
         if answer.status == 200:
             self._position = self.started = int(answer.body["metadata"]["resourceVersion"])
             self.listed = state_of(answer.body)
+            for item in answer.body["items"]:
+                self._note(item, False)
             self.relisted += 1
 
     async def _stream(self, server: Serve) -> None:
@@ -113,16 +116,22 @@ class Watch:
                     return
                 self._position = int(obj["metadata"]["resourceVersion"])
                 if event["type"] != "BOOKMARK":
+                    self._note(obj, event["type"] == "DELETED")
                     self.events.append(
                         Seen(self._position, event["type"], obj["metadata"]["name"], obj["data"]["text"])
                     )
+
+    def _note(self, obj: dict[str, Any], deleted: bool) -> None:
+        revision = int(obj["metadata"]["resourceVersion"])
+        content = (obj["metadata"]["name"], obj["data"]["text"], deleted)
+        if self.read.setdefault(revision, content) != content:
+            self.surprises.append(f"revision {revision} was {self.read[revision]} and is {content}")
 
 
 def state_of(listed: dict[str, Any]) -> dict[str, str]:
     return {o["metadata"]["name"]: o["data"]["text"] for o in listed["items"]}
 
 
-@final
 class Load:
     """``async with Load(plane, "ns") as load``: writers and watchers on both api processes until the end of the block, which
     is where the books are judged."""
@@ -152,7 +161,7 @@ class Load:
         try:
             if kind is None:
                 await asyncio.wait_for(asyncio.gather(*self._tasks), 90)
-                await self._judge()
+                await self.judge()
         finally:
             for task in (*self._tasks, *self._watching):
                 task.cancel()
@@ -212,12 +221,16 @@ class Load:
 
     # Judging ----------------------------------------------------------------------------------------------------------
 
-    async def _judge(self) -> None:
+    async def end(self) -> None:
+        """One more object, which every watcher has seen on return."""
         end = {"metadata": {"name": END}, "data": {"text": END}}
         assert (await self.plane.api[1].request("POST", self.path, end)).status == 201
         await eventually(
             "the end in every stream", lambda: all(w.events and w.events[-1].name == END for w in self.watches)
         )
+
+    async def judge(self) -> None:
+        await self.end()
         rows, _ = await self.plane.log()
         rows = [row for row in rows if row.key.resource == "configmaps" and row.key.namespace == self.namespace]
         _check_log(rows)

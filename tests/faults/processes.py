@@ -226,16 +226,27 @@ async def running_control_plane() -> AsyncIterator[ControlPlane]:
             (folder / part).mkdir(mode=0o711)
         database = EmbeddedPostgres(folder / "db")
         dsn = await database.start()
-        started: list[Serve] = []
         try:
-            async with Proxy(folder / "cut", dsn) as proxy:
-                for role, to in (("api", proxy.dsn), ("api", dsn), ("workers", dsn), ("workers", dsn)):
-                    data = folder / f"p{len(started)}"
-                    data.mkdir(mode=0o711)
-                    started.append(Serve(data, role, to))
-                    started[-1].launch()  # all at once: they migrate and make the shared keys in competition
-                await asyncio.gather(*(serve.ready() for serve in started))
+            async with (
+                Proxy(folder / "cut", dsn) as proxy,
+                serving(folder, ("api", proxy.dsn), ("api", dsn), ("workers", dsn), ("workers", dsn)) as started,
+            ):
                 yield ControlPlane(database, proxy, started[:2], started[2:])
         finally:
-            await asyncio.gather(*(serve.stop() for serve in started), return_exceptions=True)
             await database.stop()
+
+
+@contextlib.asynccontextmanager
+async def serving(folder: Path, *parts: tuple[str, str]) -> AsyncIterator[list[Serve]]:
+    """Processes with (role, DSN), when all are ready."""
+    started: list[Serve] = []
+    try:
+        for role, dsn in parts:
+            data = folder / f"p{len(started)}"
+            data.mkdir(mode=0o711)
+            started.append(Serve(data, role, dsn))
+            started[-1].launch()  # all at once: they migrate and make the shared keys in competition
+        await asyncio.gather(*(serve.ready() for serve in started))
+        yield started
+    finally:
+        await asyncio.gather(*(serve.stop() for serve in started), return_exceptions=True)
