@@ -23,9 +23,9 @@ _DEPENDENCIES: Final = array(
 )
 
 
-def dependencies_text(dependencies: Sequence[Object]) -> str:
+def dependencies_text(dependencies: Sequence[Object] | None) -> str:
     """The annotation ``resourcebinding.karmada.io/dependencies`` of a parent."""
-    return _DEPENDENCIES(dependencies) if dependencies else "null"
+    return "null" if dependencies is None else _DEPENDENCIES(dependencies)
 
 
 def dependencies_event(dependencies: Sequence[Object]) -> str:
@@ -55,7 +55,7 @@ def _printed_selector(selector: Object) -> str:
     )
 
 
-def with_dependencies(parent: Object, dependencies: Sequence[Object]) -> Object:
+def with_dependencies(parent: Object, dependencies: Sequence[Object] | None) -> Object:
     """The parent with what it depends on written down, and held until its dependents are told of its end.
 
     The same object when nothing changes.

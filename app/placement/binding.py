@@ -8,7 +8,7 @@ from typing import Any, Final
 from app.core.resources import gvk_of
 from app.placement import gates as feature
 from app.placement import names
-from app.placement.interpret import NATIVE, Interpreter, Operation
+from app.placement.interpret import NATIVE, Interpreter, InterpretError, Operation
 from app.placement.match import selectors_match
 from app.placement.objects import Object, annotations_of, clone, labels_of, metadata, name, namespace, uid
 
@@ -49,6 +49,14 @@ class OwnerMismatch(BindingError):
             "failed to update binding due to different owner reference UID, will try again later after binding is "
             "garbage collected, see https://github.com/karmada-io/karmada/issues/2090"
         )
+
+
+class ReplicasUnknown(BindingError):
+    """Whoever interprets the template's kind did not tell its replicas or components. ``reason``: of the event on it."""
+
+    def __init__(self, reason: str, error: InterpretError) -> None:
+        super().__init__(str(error))
+        self.reason = reason
 
 
 def is_cluster_policy(policy: Object) -> bool:
@@ -191,11 +199,17 @@ def resource_reference(template: Object) -> Object:
 def _replicas(template: Object, interpreter: Interpreter, gates: feature.Gates) -> Object:
     gvk = gvk_of(template)
     if feature.MULTIPLE_POD_TEMPLATES_SCHEDULING in gates and interpreter.hook_enabled(gvk, Operation.COMPONENT):
-        return {"components": interpreter.get_components(template)}
+        try:
+            return {"components": interpreter.get_components(template)}
+        except InterpretError as error:
+            raise ReplicasUnknown(names.EVENT_GET_COMPONENTS_FAILED, error) from error
     if not interpreter.hook_enabled(gvk, Operation.REPLICA):
         return {}
     by_quota = feature.RESOURCE_QUOTA_ESTIMATE in gates
-    replicas, requirements = interpreter.get_replicas(template, with_priority_class=by_quota)
+    try:
+        replicas, requirements = interpreter.get_replicas(template, with_priority_class=by_quota)
+    except InterpretError as error:
+        raise ReplicasUnknown(names.EVENT_GET_REPLICAS_FAILED, error) from error
     found: Object = {"replicas": replicas} if replicas else {}
     if requirements is not None:
         if by_quota and namespace(template):

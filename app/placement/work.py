@@ -12,7 +12,7 @@ from app.placement.binding import controller_reference
 from app.placement.divide import Target, spread_by_targets
 from app.placement.failures import aggregate_text
 from app.placement.gates import DEFAULT_GATES, STATEFUL_FAILOVER_INJECTION, Gates
-from app.placement.interpret import NATIVE, Interpreter, Operation
+from app.placement.interpret import NATIVE, Interpreter, InterpretError, Operation
 from app.placement.interpret.replicas import with_field
 from app.placement.objects import (
     Object,
@@ -57,6 +57,7 @@ class Plan:
     works: list[Object]
     errors: dict[str, str]
     override_events: list[tuple[str, str, str]]  # (type, reason, message), on the template
+    interpreted: bool = True  # False: whoever interprets the kind failed, and may do better next time
 
     @property
     def error(self) -> str:
@@ -86,6 +87,7 @@ def build_works(
     works: list[Object] = []
     errors: dict[str, str] = {}
     events: list[tuple[str, str, str]] = []
+    interpreted = True
     for target in found:
         cluster = target["name"]
         try:
@@ -96,13 +98,16 @@ def build_works(
             if error.event:
                 events.append(("Warning", names.EVENT_APPLY_OVERRIDE_FAILED, error.event))
             continue
+        except InterpretError as error:
+            errors[cluster], interpreted = str(error), False
+            continue
         events.extend(("Normal", names.EVENT_APPLY_OVERRIDE, message) for message in overridden.events)
         old = (existing or {}).get(cluster)
         if old is not None and metadata(old).get("deletionTimestamp"):
             errors[cluster] = f"work {namespace(old)}/{name(old)} is being deleted"
             continue
         works.append(_work(binding, target, len(found), overridden, old, gates))
-    return Plan(works, errors, events)
+    return Plan(works, errors, events, interpreted)
 
 
 def targets_of(binding_spec: Object) -> list[Object]:

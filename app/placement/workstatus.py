@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from app.core.resources import gvk_of, split_api_version
 from app.placement import names
 from app.placement.conditions import condition, find, with_condition
 from app.placement.failures import aggregate_text
-from app.placement.interpret import NATIVE, Interpreter, Operation
+from app.placement.interpret import NATIVE, Interpreter, InterpretError, Operation
 from app.placement.objects import Object, metadata, name, namespace, spec, status
 from app.placement.spec import existing_clusters
 
@@ -32,8 +33,13 @@ def manifest_index(work: Object, api_version: str, kind: str, namespace: str, na
     raise NoSuchManifest
 
 
-def manifest_status(work: Object, observed: Object, interpreter: Interpreter = NATIVE) -> Object:
-    """The one element of ``status.manifestStatuses``: what the member says about the object. Raises NoSuchManifest."""
+class Reflected(NamedTuple):
+    status: Object  # the one element of ``status.manifestStatuses``
+    failure: str  # why the object's health is not known, or ""
+
+
+def manifest_status(work: Object, observed: Object, interpreter: Interpreter = NATIVE) -> Reflected:
+    """What the member says about the object. Raises NoSuchManifest, InterpretError."""
     api_version, kind = observed.get("apiVersion") or "", observed.get("kind") or ""
     group, version = split_api_version(api_version)
     ordinal = manifest_index(work, api_version, kind, namespace(observed), name(observed))
@@ -42,18 +48,35 @@ def manifest_status(work: Object, observed: Object, interpreter: Interpreter = N
         identifier["group"] = group
     if namespace(observed):
         identifier["namespace"] = namespace(observed)
-    found: Object = {"identifier": identifier, "health": interpret_health(observed, interpreter)}
+    health, failure = interpret_health(observed, interpreter)
+    found: Object = {"identifier": identifier, "health": health}
     reflected = interpreter.reflect_status(observed)
     if reflected is not None:
         found["status"] = reflected
-    return found
+    return Reflected(found, failure)
 
 
-def interpret_health(observed: Object, interpreter: Interpreter = NATIVE) -> str:
-    """A kind that nobody can judge is healthy."""
+def interpret_health(observed: Object, interpreter: Interpreter = NATIVE) -> tuple[str, str]:
+    """Its health, and why that is not known or "". A kind that nobody can judge is healthy."""
     if not interpreter.hook_enabled(gvk_of(observed), Operation.HEALTH):
-        return names.HEALTHY
-    return names.HEALTHY if interpreter.interpret_health(observed) else names.UNHEALTHY
+        return names.HEALTHY, ""
+    try:
+        return names.HEALTHY if interpreter.interpret_health(observed) else names.UNHEALTHY, ""
+    except InterpretError as error:
+        return names.UNKNOWN, str(error)
+
+
+def interpretation_events(observed: Object, health_failure: str, failure: str) -> list[tuple[str, str, str]]:
+    """(type, reason, message) of what went wrong, on the Work."""
+    what = f"{observed.get('kind')}/{namespace(observed)}/{name(observed)}"
+    events = []
+    if health_failure:
+        text = f"Interpret health of object({what}) failed, err: {health_failure}."
+        events.append(("Warning", names.EVENT_INTERPRET_HEALTH_FAILED, text))
+    if failure:
+        text = f"Reflect status for object({what}) failed, err: {failure}."
+        events.append(("Warning", names.EVENT_REFLECT_STATUS_FAILED, text))
+    return events
 
 
 def aggregated_status(resource: Object, works: Iterable[Object]) -> list[Object]:

@@ -12,8 +12,6 @@ from typing import final
 import structlog
 from prometheus_client import REGISTRY
 
-from app.admission import Admission
-from app.admission.karmada.surroundings import Surroundings
 from app.api.app import ObjectsApp
 from app.api.proxy import MemberProxy
 from app.api.server import Server, make_server
@@ -32,6 +30,7 @@ from app.store.interface import Store, StoreUnavailable
 from app.telemetry.runtime import StorageObjects, watch_event_loop
 from app.watch import Cache
 
+from .admission import admission
 from .controllers import Controllers
 from .leader import Leader
 
@@ -65,12 +64,8 @@ class Process:
     async def _serve(self, store: Store) -> None:
         cache = Cache(store)
         await cache.load()
-        registry = self.registry = Registry(
-            load_catalog(),
-            store,
-            cache,
-            Admission(self.settings.gates, Surroundings(allow_no_execute=self.settings.allow_no_execute_taint_policy)),
-        )
+        catalog = load_catalog()
+        registry = self.registry = Registry(catalog, store, cache, admission(cache, catalog, self.settings))
         keys = await shared_keys(store, cache)
         leader = Leader(store, "controllers")
         controllers = Controllers(registry.fenced_by(leader.fence), self.settings, self._transport_for)

@@ -216,6 +216,20 @@ async def test_propagate_dependencies(lab: Lab) -> None:
 
 
 @on_module_loop
+async def test_interpreter_customization(lab: Lab) -> None:
+    def counts() -> list[str | None]:
+        copies = [lab.copy(member, "configmaps", "workers") for member in ("member1", "member2")]
+        return [copy["data"]["count"] if copy is not None else None for copy in copies]
+
+    await lab.apply("interpreter-customization")
+    await lab.eventually(lambda: counts() == ["2", "4"])
+    await lab.kubectl("patch", "configmap", "workers", "-p", '{"data":{"count":"9"}}')
+    await lab.eventually(lambda: counts() == ["3", "6"])
+    await lab.delete("interpreter-customization")
+    await lab.eventually(lambda: counts() == [None, None])
+
+
+@on_module_loop
 async def test_override_registry(lab: Lab) -> None:
     await lab.apply("override-registry")
     await lab.eventually(lambda: lab.ready("shop") == 2)

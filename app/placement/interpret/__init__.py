@@ -1,8 +1,10 @@
 """What kinds mean to federation: replicas, health, statuses, dependencies. The native interpreter, by GroupVersionKind.
 
-``Interpreter`` is the door that every step uses, so that customizations (Lua, webhooks) can stand before the native functions.
+``Interpreter`` is the door that every step uses; behind it the scripts of customizations (`scripts`) and webhooks (`reviews`) stand
+before the native functions (`sources`, `consulted`).
 """
 
+from app.placement.interpret.errors import InterpretError
 from app.placement.interpret.native import NATIVE, Interpreter, NativeInterpreter, Operation
 
-__all__ = ["NATIVE", "Interpreter", "NativeInterpreter", "Operation"]
+__all__ = ["NATIVE", "InterpretError", "Interpreter", "NativeInterpreter", "Operation"]

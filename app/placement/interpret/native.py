@@ -43,7 +43,7 @@ class Interpreter(Protocol):
 
     def interpret_health(self, obj: Object) -> bool: ...
 
-    def get_dependencies(self, obj: Object) -> list[Object]: ...
+    def get_dependencies(self, obj: Object) -> list[Object] | None: ...
 
 
 def _kind(text: str) -> GroupVersionKind:
@@ -194,9 +194,9 @@ class NativeInterpreter:
     def interpret_health(self, obj: Object) -> bool:
         return bool(_HEALTH[gvk_of(obj)](obj))
 
-    def get_dependencies(self, obj: Object) -> list[Object]:
-        found: list[Object] = _DEPENDENCIES[gvk_of(obj)](obj)
-        return found
+    def get_dependencies(self, obj: Object) -> list[Object] | None:
+        """None when there are none: Karmada writes that down as null, and a script's empty list as []."""
+        return _DEPENDENCIES[gvk_of(obj)](obj) or None
 
 
 NATIVE: Final = NativeInterpreter()

@@ -6,10 +6,11 @@ Each function is given a desired object that it may change, and the observed one
 from __future__ import annotations
 
 from app.placement import names
+from app.placement.interpret.errors import InterpretError
 from app.placement.objects import Object, labels_of, name, namespace, nested, own_map
 
 
-class RetainError(Exception):
+class RetainError(InterpretError):
     """The observed object lacks what must be kept."""
 
 

@@ -12,7 +12,7 @@ from typing import Any, final
 
 from app.catalog.kind import Kind
 from app.core.errors import StatusError
-from app.core.resources import GroupVersionKind, Key, gvk_of, split_api_version
+from app.core.resources import Key, gvk_of, split_api_version
 from app.core.selectors import SelectorError, from_object
 from app.placement import names
 from app.placement.attached import (
@@ -25,12 +25,13 @@ from app.placement.attached import (
 )
 from app.placement.binding import BindingError
 from app.placement.failures import aggregate_text
-from app.placement.interpret import Operation
+from app.placement.interpret import InterpretError, Operation
 from app.registry import Options
 from app.registry.codec import decode_entry
 from app.registry.context import Change
 from app.watch import Entry, Event
 
+from ..interpreter.interpreting import INTERPRETERS
 from ..queue import WorkQueue
 from .changes import Changed, what_changed
 from .dependents import DependencyIndex
@@ -64,6 +65,8 @@ class DependenciesDistributor:
         self.queue: WorkQueue[Key] = WorkQueue(self.name, self._reconcile, concurrency=8)
         self._cache.listen(BINDINGS, self._observe_binding)
         self._cache.listen_to_all(self._observe)
+        for resource in INTERPRETERS:
+            self._cache.listen(resource, self._observe_interpreter)
         self._cache.on_reset(self.resync)
 
     def start(self) -> None:
@@ -75,6 +78,9 @@ class DependenciesDistributor:
 
     def resync(self) -> None:
         self.index.load()
+        self._look_at_all()
+
+    def _look_at_all(self) -> None:
         for entry in self._cache.resource(BINDINGS).entries():
             if _concerns(entry):
                 self.queue.add(entry.key, background=True)
@@ -90,6 +96,10 @@ class DependenciesDistributor:
         elif old is None or old.meta.generation != new.meta.generation:
             if _concerns(new) or (old is not None and _concerns(old)):
                 self.queue.add(event.key)
+
+    def _observe_interpreter(self, event: Event) -> None:
+        if self._federation.interpreting.concerned(event):
+            self._look_at_all()
 
     def _wake_parents(self, follower: Entry) -> None:
         """Its object may be there again, under another uid: only now it can have a binding."""
@@ -119,27 +129,27 @@ class DependenciesDistributor:
             return
         if not parent["spec"].get("clusters") and not self.index.depends_on_any(key):
             return
-        workload = self._workload(parent)
-        if workload is None or not self._interprets(gvk_of(workload)):
+        workload, interpreting = self._workload(parent), self._federation.interpreting
+        if workload is None or not interpreting.sources.hook_enabled(gvk_of(workload), Operation.DEPENDENCY):
             return
-        await self._sync(entry, parent, workload, self._dependencies(workload))
-
-    def _interprets(self, gvk: GroupVersionKind) -> bool:
-        return self._federation.interpreter.hook_enabled(gvk, Operation.DEPENDENCY)
+        try:
+            dependencies = await interpreting.decide(lambda interpreter: interpreter.get_dependencies(workload))
+        except InterpretError as error:
+            self._tell(workload, "Warning", names.EVENT_GET_DEPENDENCIES_FAILED, str(error))
+            raise
+        await self._sync(entry, parent, workload, dependencies)
 
     def _workload(self, parent: Object) -> Object | None:
         resource = parent["spec"]["resource"]
         found = self._objects({**resource, "labelSelector": None})
         return found[0] if found else None
 
-    def _dependencies(self, workload: Object) -> list[Object]:
-        return self._federation.interpreter.get_dependencies(workload)
-
-    async def _sync(self, entry: Entry, parent: Object, workload: Object, dependencies: list[Object]) -> None:
+    async def _sync(self, entry: Entry, parent: Object, workload: Object, answer: list[Object] | None) -> None:
         """Writes the parent and the bindings attached to it; one that fails does not keep the others from being written."""
         changes: list[Change] = []
         errors: list[str] = []
-        wanted = with_dependencies(parent, dependencies)
+        dependencies = answer or []
+        wanted = with_dependencies(parent, answer)
         if wanted is not parent:
             changes.append(self._registry.stage_update(self._kind, entry, wanted, _OPTIONS))
         for follower in self.index.followers(entry.key):

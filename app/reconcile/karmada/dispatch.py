@@ -9,6 +9,7 @@ from app.placement import names
 from app.registry.codec import decode_entry
 from app.watch import Event
 
+from ..interpreter.interpreting import INTERPRETERS
 from ..queue import WorkQueue
 from .clusters import CLUSTERS
 from .clusterstatus import ClusterStatus, collection_failed
@@ -31,6 +32,8 @@ class Dispatch:
         self.queue: WorkQueue[Key] = WorkQueue(self.name, self._end, concurrency=4)
         federation.registry.cache.listen(WORKS, self._observe)
         federation.registry.cache.listen(CLUSTERS, self._observe_cluster)
+        for resource in INTERPRETERS:
+            federation.registry.cache.listen(resource, self._observe_interpreter)
         federation.registry.cache.on_reset(self.resync)
 
     def start(self) -> None:
@@ -76,6 +79,11 @@ class Dispatch:
             executor.queue.add(event.key)
         elif new.meta.deletionTimestamp:
             self.queue.add(event.key)
+
+    def _observe_interpreter(self, event: Event) -> None:
+        if self._federation.interpreting.concerned(event):
+            for executor in self._executors.values():
+                executor.interpret_again()
 
     def _observe_cluster(self, event: Event) -> None:
         """The federation has seen the event before us: it listens first."""

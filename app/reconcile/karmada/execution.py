@@ -7,6 +7,7 @@ status of an object usually cost one write. After a restart everything is looked
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any, NamedTuple, final
 
 import structlog
@@ -17,8 +18,14 @@ from app.members.transport import Unreachable
 from app.placement import names
 from app.placement.conditions import with_condition
 from app.placement.failures import aggregate_text
+from app.placement.interpret import InterpretError
 from app.placement.member import NotManaged
-from app.placement.workstatus import applied_condition, dispatching_condition, manifest_status
+from app.placement.workstatus import (
+    applied_condition,
+    dispatching_condition,
+    interpretation_events,
+    manifest_status,
+)
 from app.registry.codec import decode_entry
 
 from ..queue import Requeue, WorkQueue
@@ -31,6 +38,7 @@ from .rooms import Room
 log = structlog.get_logger(__name__)
 Object = dict[str, Any]
 NAMESPACE_DELAY = 0.02  # seconds
+INTERPRET_RETRY = 10.0  # seconds until whoever could not tell an object's health is asked again
 REPORT_DELAY = 0.05  # seconds; statuses that change meanwhile cost one write
 
 
@@ -53,7 +61,7 @@ class Executor:
         self.space = names.execution_namespace(room.name)
         self._outcomes: dict[Key, Outcome] = {}
         self._ready = federation.is_ready(room.name)
-        self._manifests = Manifests(room, federation.registry.catalog, federation.interpreter, self._observed)
+        self._manifests = Manifests(room, federation.registry.catalog, federation.interpreting, self._observed)
         self._waking: set[asyncio.Task[None]] = set()
         self.queue: WorkQueue[Key] = WorkQueue(f"execution/{room.name}", self._reconcile, concurrency=16)
         self.reports: WorkQueue[Key] = WorkQueue(f"workStatus/{room.name}", self._report, concurrency=8)
@@ -92,6 +100,12 @@ class Executor:
             if entry.meta.deletionTimestamp or not ending_only:
                 self.queue.add(entry.key, background=True)
 
+    def interpret_again(self) -> None:
+        """What some kinds mean has changed."""
+        self.resync()
+        for entry in self._registry.cache.resource(WORKS).entries(self.space):
+            self.reports.add(entry.key, background=True)
+
     def _away_for(self) -> float:
         return self._room.client.breaker.remaining(asyncio.get_running_loop().time())
 
@@ -127,7 +141,7 @@ class Executor:
                 # always the same words: how it fails changes from try to try, and is not worth a write each time
                 failures.append(f"cluster {self._room.name} is not reachable")
                 away = error
-            except (StatusError, NotManaged, NotServed) as error:
+            except (StatusError, NotManaged, NotServed, InterpretError) as error:
                 if self._namespace_comes(error):
                     raise Requeue(NAMESPACE_DELAY) from None
                 failures.append(str(error))
@@ -199,12 +213,22 @@ class Executor:
         if entry is None or entry.meta.deletionTimestamp:
             return
         work = decode_entry(self._federation.work_kind, entry)
-        status = self._status(work, self._outcomes.get(key))
-        if status == work.get("status"):
+        failure: InterpretError | None = None
+        reflected: list[Object] = []
+        try:
+            reflected = await self._reflected(work, self._outcomes.get(key))
+        except InterpretError as error:
+            failure = error
+        await self._write_status(key, work, reflected)
+        if failure is not None:
+            raise failure
+
+    async def _write_status(self, key: Key, work: Object, reflected: list[Object]) -> None:
+        if self._status(work, self._outcomes.get(key), reflected) == work.get("status"):
             return
 
         def reported(obj: Object) -> Object:
-            obj["status"] = self._status(obj, self._outcomes.get(key))
+            obj["status"] = self._status(obj, self._outcomes.get(key), reflected)
             return obj
 
         try:
@@ -215,25 +239,40 @@ class Executor:
             if not error.is_not_found:
                 raise
 
-    def _status(self, work: Object, outcome: Outcome | None) -> Object:
+    def _status(self, work: Object, outcome: Outcome | None, reflected: list[Object]) -> Object:
         """What the Work's status is to be. Without an outcome only whether it is being dispatched is known."""
         status = dict(work.get("status") or {})
         suspended = bool(work["spec"].get("suspendDispatching"))
         made = with_condition(status.get("conditions"), dispatching_condition(suspended))
         if outcome is not None and not suspended:
             made = with_condition(made, applied_condition(outcome.total, outcome.errors))
-            if not outcome.errors and (reflected := self._manifest_statuses(work)):
+            if not outcome.errors and reflected:
                 status["manifestStatuses"] = reflected
         status["conditions"] = made
         return status
 
-    def _manifest_statuses(self, work: Object) -> list[Object]:
-        """Karmada keeps the status of one manifest only; Works have one."""
+    async def _reflected(self, work: Object, outcome: Outcome | None) -> list[Object]:
+        """Karmada keeps the status of one manifest only; Works have one. Raises InterpretError."""
+        if outcome is None or outcome.errors or work["spec"].get("suspendDispatching"):
+            return []
         for manifest in works_manifests(work):
             observed = self._manifests.observed(manifest)
-            if observed is not None:
-                return [manifest_status(work, observed, self._federation.interpreter)]
+            if observed is None:
+                continue
+            try:
+                found = await self._federation.interpreting.decide(partial(manifest_status, work, observed))
+            except InterpretError as error:
+                self._interpretation_failed(work, observed, "", str(error))
+                raise
+            if found.failure:
+                self._interpretation_failed(work, observed, found.failure, "")
+                self.reports.add_after(Key(WORKS, self.space, work["metadata"]["name"]), INTERPRET_RETRY)
+            return [found.status]
         return []
+
+    def _interpretation_failed(self, work: Object, observed: Object, health: str, reflection: str) -> None:
+        for event in interpretation_events(observed, health, reflection):
+            self._federation.recorder.event(work, *event)
 
     # -- events --------------------------------------------------------------------------------------------------------
 

@@ -10,12 +10,12 @@ from app.core.resources import Key
 from app.placement import conditions, names
 from app.placement.fleet import Fleet, Member
 from app.placement.gates import DEFAULT_GATES, PRIORITY_BASED_SCHEDULING, Gates
-from app.placement.interpret import NATIVE, Interpreter
 from app.registry import Options, Registry
 from app.registry.codec import decode_entry
 from app.watch import Event
 
 from ..events import Recorder
+from ..interpreter.interpreting import Interpreting
 from .clusters import CLUSTERS
 
 WORKS = "works.work.karmada.io"
@@ -31,12 +31,12 @@ class Federation:
         self,
         registry: Registry,
         recorder: Recorder,
-        interpreter: Interpreter = NATIVE,
+        interpreting: Interpreting,
         gates: Gates = DEFAULT_GATES,
     ) -> None:
         self.registry = registry
         self.recorder = recorder
-        self.interpreter = interpreter
+        self.interpreting = interpreting
         self.gates = gates
         self.work_kind = registry.kind("work.karmada.io", "v1alpha1", "works")
         self.binding_kind = registry.kind("work.karmada.io", "v1alpha2", "resourcebindings")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, final
 
 from app.catalog.catalog import Catalog
@@ -12,6 +13,7 @@ from app.placement.interpret import Interpreter
 from app.placement.member import is_managed, member_update
 from app.placement.stamp import strip
 
+from ..interpreter.interpreting import Interpreting
 from .observation import Kind, NotServed, Observation, Observed, Where
 from .rooms import Room
 
@@ -21,15 +23,15 @@ CONFLICTS = 4  # the member's own controllers write to the same object; more oft
 
 @final
 class Manifests:
-    def __init__(self, room: Room, catalog: Catalog, interpreter: Interpreter, on_change: Observed) -> None:
+    def __init__(self, room: Room, catalog: Catalog, interpreting: Interpreting, on_change: Observed) -> None:
         self._room = room
         self._catalog = catalog
-        self._interpreter = interpreter
+        self._interpreting = interpreting
         self._found: dict[GroupVersionKind, tuple[Kind, bool]] = {}  # kinds that only the member knows
         self.observation = Observation(room.client, on_change)
 
     async def apply(self, manifest: Object, listed: bool = False) -> bool:
-        """Whether something had to be written. Raises StatusError, Unreachable, NotManaged, NotServed.
+        """Whether something had to be written. Raises StatusError, Unreachable, NotManaged, NotServed, InterpretError.
 
         ``listed``: wait for the list of what is there. Else, as long as that is to come, creating shows whether it is there.
         """
@@ -51,7 +53,7 @@ class Manifests:
                     raise
             observed = await client.get(where.path)
         for _ in range(CONFLICTS):
-            changed = member_update(manifest, observed, self._room.name, interpreter=self._interpreter)
+            changed = await self._interpreting.decide(partial(self._update, manifest, observed))
             if changed is None:
                 self.observation.wrote(where, observed)
                 return False
@@ -65,6 +67,9 @@ class Manifests:
                     raise
             observed = await client.get(where.path)
         raise StatusError(409, "Conflict", f"{where.path} keeps changing")
+
+    def _update(self, manifest: Object, observed: Object, interpreter: Interpreter) -> Object | None:
+        return member_update(manifest, observed, self._room.name, interpreter=interpreter)
 
     async def remove(self, manifest: Object, preserve: bool) -> None:
         """Objects of others stay as they are; with ``preserve`` ours stay without our marks.

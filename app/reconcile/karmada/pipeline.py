@@ -12,7 +12,7 @@ from app.core.errors import StatusError
 from app.core.resources import gvk_of
 from app.placement import binding as bindings
 from app.placement import names
-from app.placement.interpret import Operation
+from app.placement.interpret import Interpreter, InterpretError, Operation
 from app.placement.schedule import (
     Decision,
     Event,
@@ -46,7 +46,7 @@ _ON_BINDING_ONLY = (names.EVENT_AGGREGATE_STATUS,)
 
 
 class Outcome(NamedTuple):
-    retry: str  # "", backoff, unschedulable
+    retry: str  # "", backoff, unschedulable, interpreter
     missed: bool  # somebody else wrote while we did: look again
 
 
@@ -101,11 +101,11 @@ class Pipeline:
         Without a policy the binding stays as it is, apart from the mark of a policy that is gone.
         """
         known = self._known(template, existing)
-        build = partial(self._plan, template, policy, known, keep_marks)
-        plan = build(keep_version=not why & Why.USER)
+        build, decide = partial(self._plan, template, policy, known, keep_marks), self._federation.interpreting.decide
+        plan = await decide(partial(build, keep_version=not why & Why.USER))
         if why & Why.START and plan.works and policy is not None:
             # the template was changed while nobody looked: the binding names the version that the Works are made of
-            plan = build(keep_version=False)
+            plan = await decide(partial(build, keep_version=False))
         missed = await self._commit(known, plan)
         await self._delete_orphans(plan.binding, known)
         self._tell(plan.binding, template, plan.events)
@@ -139,7 +139,14 @@ class Pipeline:
     # -- deciding ------------------------------------------------------------------------------------------------------
 
     def _plan(
-        self, template: Object, policy: Object | None, known: _Known, keep_marks: bool, *, keep_version: bool
+        self,
+        template: Object,
+        policy: Object | None,
+        known: _Known,
+        keep_marks: bool,
+        interpreter: Interpreter,
+        *,
+        keep_version: bool,
     ) -> _Plan:
         events: list[Event] = []
         before = known.before
@@ -151,7 +158,7 @@ class Pipeline:
                 template,
                 policy,
                 before,
-                interpreter=self._federation.interpreter,
+                interpreter=interpreter,
                 gates=self._federation.gates,
                 priority_classes=self._federation.priority_classes(),
             )
@@ -160,14 +167,15 @@ class Pipeline:
             if binding is not before:
                 events.append(Event(*bindings.applied_event(policy)))  # type: ignore[arg-type]
         binding, decision, trigger = self._schedule(binding, before, events)
-        works = self._changed_works(binding, template, known, events)
+        works, interpreted = self._changed_works(binding, template, known, events, interpreter)
         record = None
         if decision is not None:
             generation = _generation(binding, before)
             record = self._decisions.record(binding, template, decision, trigger, generation, policy, before is None)
         charges = self._charges.of(binding, before)
         binding = self._aggregate(binding, known.works, events)
-        return _Plan(binding, works, events, decision.retry if decision is not None else "", record, charges)
+        retry = decision.retry if decision is not None else ""
+        return _Plan(binding, works, events, retry if interpreted else "interpreter", record, charges)
 
     # -- scheduling ----------------------------------------------------------------------------------------------------
 
@@ -223,11 +231,11 @@ class Pipeline:
     # -- Works ---------------------------------------------------------------------------------------------------------
 
     def _changed_works(
-        self, binding: Object, template: Object, known: _Known, events: list[Event]
-    ) -> list[tuple[Object, Entry | None]]:
-        """Works that are not stored as they shall be."""
+        self, binding: Object, template: Object, known: _Known, events: list[Event], interpreter: Interpreter
+    ) -> tuple[list[tuple[Object, Entry | None]], bool]:
+        """Works that are not stored as they shall be, and whether the interpreter could say how all of them shall be."""
         if blocking_works(binding, known.works):
-            return []
+            return [], True
         stored = {
             names.cluster_of(work["metadata"]["namespace"]): (work, entry)
             for work, entry in zip(known.works, known.entries, strict=True)
@@ -238,7 +246,7 @@ class Pipeline:
             self._federation.clusters_by_name,
             self._overrides.overrides(template["metadata"].get("namespace", "")),
             {cluster: work for cluster, (work, _) in stored.items()},
-            interpreter=self._federation.interpreter,
+            interpreter=interpreter,
             gates=self._federation.gates,
         )
         changed: list[tuple[Object, Entry | None]] = []
@@ -249,7 +257,7 @@ class Pipeline:
         if changed or plan.error:
             events.extend(Event(*told) for told in plan.override_events)  # type: ignore[arg-type]
             events.append(Event(*synced_event(binding, plan.error)))  # type: ignore[arg-type]
-        return changed
+        return changed, plan.interpreted
 
     async def _delete_orphans(self, binding: Object, known: _Known) -> None:
         gone = {work["metadata"]["namespace"] for work in orphans(binding, known.works)}
@@ -282,29 +290,35 @@ class Pipeline:
         return {**binding, "status": status}
 
     async def _bring_back(self, kind: Kind, template: Object, binding: Object) -> None:
-        """The template's status, summed over the clusters."""
-        interpreter = self._federation.interpreter
-        if not interpreter.hook_enabled(gvk_of(template), Operation.AGGREGATE_STATUS):
+        """The template's status, summed over the clusters. Raises InterpretError."""
+        interpreting = self._federation.interpreting
+        if not interpreting.sources.hook_enabled(gvk_of(template), Operation.AGGREGATE_STATUS):
             return
         items = (binding.get("status") or {}).get("aggregatedStatus")
-        if not items or interpreter.aggregate_status(template, items) is template:
+        if not items:
             return
-        metadata = template["metadata"]
         try:
-            await self._registry.modify(
-                kind,
-                metadata.get("namespace", ""),
-                metadata["name"],
-                lambda current: interpreter.aggregate_status(current, items),
-                STATUS,
-                "status",
-            )
-        except StatusError as error:
-            if not error.is_not_found:
-                raise
-            return
-        told = "Update Resource with AggregatedStatus successfully."
-        self._federation.recorder.event(template, "Normal", names.EVENT_AGGREGATE_STATUS, told)
+            if await interpreting.decide(lambda interpreter: interpreter.aggregate_status(template, items)) is template:
+                return
+            await interpreting.carry_out(partial(self._write_sum, kind, template, items))
+        except (InterpretError, StatusError) as error:
+            if isinstance(error, StatusError) and error.is_not_found:
+                return
+            self._tell(binding, template, [Event("Warning", names.EVENT_AGGREGATE_STATUS_FAILED, str(error))])
+            raise
+        told_well = "Update Resource with AggregatedStatus successfully."
+        self._federation.recorder.event(template, "Normal", names.EVENT_AGGREGATE_STATUS, told_well)
+
+    async def _write_sum(self, kind: Kind, template: Object, items: list[Object], interpreter: Interpreter) -> None:
+        metadata = template["metadata"]
+        await self._registry.modify(
+            kind,
+            metadata.get("namespace", ""),
+            metadata["name"],
+            lambda current: interpreter.aggregate_status(current, items),
+            STATUS,
+            "status",
+        )
 
     # -- writing -------------------------------------------------------------------------------------------------------
 

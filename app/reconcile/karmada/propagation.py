@@ -21,6 +21,7 @@ from app.placement.match import choose_policy, is_skipped, is_skipped_object
 from app.registry.codec import decode_entry
 from app.watch import Entry, Event
 
+from ..interpreter.interpreting import INTERPRETERS
 from ..queue import WorkQueue
 from .changes import Changed, OwnWrites, Why, what_changed
 from .decisions import DecisionBook
@@ -75,6 +76,8 @@ class Propagation:
         self._cache.listen(WORKS, self._observe_work)
         self._cache.listen(QUOTAS, self._observe_quota)
         self._cache.listen("clusters.cluster.karmada.io", self._observe_cluster)
+        for resource in INTERPRETERS:
+            self._cache.listen(resource, self._observe_interpreter)
         self._cache.on_reset(self.resync)
 
     def start(self) -> None:
@@ -217,6 +220,15 @@ class Propagation:
             for key in self.policies.targets(policy):
                 self._look(key, background=True)
 
+    def _observe_interpreter(self, event: Event) -> None:
+        """What a kind means has changed."""
+        kinds = self._federation.interpreting.concerned(event)
+        for resource in (BINDINGS, CLUSTER_BINDINGS):
+            for entry in self._cache.resource(resource).entries():
+                key = template_key_of(entry, self._catalog)
+                if key is not None and key.resource in kinds:
+                    self._look(key, background=True)
+
     def _look_at_all_bound(self, namespace: str = "") -> None:
         for resource in (BINDINGS, CLUSTER_BINDINGS):
             for entry in self._cache.resource(resource).entries(namespace):
@@ -281,6 +293,8 @@ class Propagation:
         try:
             outcome = await self._pipeline.run(kind, template, policy, existing, why, keep_marks=keep_marks)
         except bindings.BindingError as error:
+            if isinstance(error, bindings.ReplicasUnknown):
+                self._federation.recorder.event(template, "Warning", error.reason, str(error))
             if policy is not None:
                 self._federation.recorder.event(template, *bindings.applied_event(policy, str(error)))
             raise Waiting(str(error)) from error
@@ -290,6 +304,8 @@ class Propagation:
             self.queue.add_after(key, UNSCHEDULABLE_RETRY)
         elif outcome.retry == "backoff":
             raise Waiting("the binding could not be scheduled")
+        elif outcome.retry == "interpreter":
+            raise Waiting("the interpreter could not tell how the Works shall be")
 
     def _policy_of(self, template: Object) -> Object | None:
         """The policy that has claimed the template, as long as it selects it, else the best that does."""

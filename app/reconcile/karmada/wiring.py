@@ -9,6 +9,7 @@ from app.registry import Registry
 from app.settings.federation import DEFAULT_OPTIONS, FederationOptions
 
 from ..events import Recorder
+from ..interpreter.interpreting import Interpreting
 from .clusters import ClusterController
 from .dependencies import DependenciesDistributor
 from .dispatch import Dispatch
@@ -40,10 +41,12 @@ def build(
     gates: Gates = DEFAULT_GATES,
 ) -> tuple[list[Controller], Rooms]:
     """All controllers in the order in which they start; they stop in the opposite one. ``gates``: those that are on."""
-    federation = Federation(registry, recorder, gates=gates)
+    interpreting = Interpreting(registry, recorder, gates)
+    federation = Federation(registry, recorder, interpreting, gates)
     dispatch = Dispatch(federation, options.cluster_status_frequency)
     rooms = Rooms(registry, dispatch.furnish, dispatch.refused, transport_for)
     controllers: list[Controller] = [
+        interpreting,
         ClusterController(registry, recorder),
         NamespaceSync(federation, options.skipped_namespaces),
         UnifiedAuth(federation),

@@ -10,8 +10,6 @@ from typing import Any, final
 
 import pytest
 
-from app.admission import Admission
-from app.admission.karmada.surroundings import Surroundings
 from app.catalog.catalog import load_catalog
 from app.catalog.kind import Kind
 from app.core.errors import StatusError
@@ -27,6 +25,7 @@ from app.settings.settings import Settings
 from app.simulation import SimulatedCluster
 from app.store.memory import MemoryDatabase, MemoryStore
 from app.watch import Cache
+from app.workers.admission import admission
 from app.workers.controllers import Controllers
 
 Object = dict[str, Any]
@@ -70,12 +69,7 @@ class Lab:
         await self.store.open()
         cache = Cache(self.store)
         await cache.load()
-        self.registry = Registry(
-            CATALOG,
-            self.store,
-            cache,
-            Admission(self.settings.gates, Surroundings(allow_no_execute=self.settings.allow_no_execute_taint_policy)),
-        )
+        self.registry = Registry(CATALOG, self.store, cache, admission(cache, CATALOG, self.settings))
         cache.listen_to_all(lambda event: self._changed.set())
         fenced = self.registry.fenced_by(lambda: self.fence())
         self.controllers = Controllers(fenced, self.settings, self._transport)

@@ -89,4 +89,5 @@ def test_the_annotation() -> None:
         '[{"apiVersion":"v1","kind":"Secret","name":"s"},'
         '{"apiVersion":"v1","kind":"X","namespace":"n","labelSelector":{"matchLabels":{"a":"b"}}}]'
     )
-    assert dependencies_text([]) == "null"
+    assert dependencies_text(None) == "null"
+    assert dependencies_text([]) == "[]"

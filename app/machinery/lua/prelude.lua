@@ -1,0 +1,154 @@
+-- Runs once in a new state with all of Lua's libraries and makes what scripts see. Returns (compile, call).
+-- Scripts never see this state's globals: each call has an environment of its own over `safe`.
+local modules, refused = ...
+local loadstring, setfenv, setmetatable, clock = loadstring, setfenv, setmetatable, os.clock
+local sethook, getinfo, here = debug.sethook, debug.getinfo, debug.getinfo(1, "S").source
+local error, next, pairs, pcall, select, tostring, type, unpack = error, next, pairs, pcall, select, tostring, type, unpack
+local format, gsub, byte, concat, maxn = string.format, string.gsub, string.byte, table.concat, table.maxn
+local floor, huge = math.floor, math.huge
+local CHECK = 10000 -- instructions between two looks at the clock
+
+local function copied(library, names)
+  local copy = {}
+  for name in names:gmatch("%S+") do copy[name] = library[name] end
+  return copy
+end
+
+local safe = copied(_G, "assert error ipairs next pairs pcall select tonumber tostring type unpack _VERSION")
+safe.table = copied(table, "concat getn insert maxn remove sort")
+safe.string = copied(string, "byte char find format gsub len lower match rep reverse sub upper")
+safe.os = copied(os, "date time")
+safe.math = {}
+for name, value in pairs(math) do safe.math[name] = value end
+safe.print = function() end
+-- Lua's own runs the handler inside of the hook that stops a script, where no hook stops the handler.
+safe.xpcall = function(called, handler)
+  local results = {pcall(called)}
+  if results[1] then return unpack(results, 1, maxn(results)) end
+  return false, handler(results[2])
+end
+getmetatable("").__index = safe.string
+for name in string.gmatch(refused, "%S+") do
+  safe[name] = function()
+    error("call function " .. name .. " is not supported in karmada customized resourceinterpreter.", 2)
+  end
+end
+
+-- A table as JSON, with gopher-json's rules: keys 1..n make a list, strings an object, no table twice.
+local escapes = {['"'] = '\\"', ["\\"] = "\\\\"}
+local function escaped(char) return escapes[char] or format("\\u%04x", byte(char)) end
+
+local encode
+local function encode_list(value, visited, out)
+  local length = 0
+  for key in pairs(value) do
+    if type(key) ~= "number" then error("cannot encode mixed or invalid key types", 0) end
+    length = length + 1
+  end
+  out[#out + 1] = "["
+  for index = 1, length do
+    if value[index] == nil then error("cannot encode sparse array", 0) end
+    if index > 1 then out[#out + 1] = "," end
+    encode(value[index], visited, out)
+  end
+  out[#out + 1] = "]"
+end
+
+local function encode_object(value, visited, out)
+  local separator = "{"
+  for key, each in pairs(value) do
+    if type(key) ~= "string" then error("cannot encode mixed or invalid key types", 0) end
+    out[#out + 1] = separator .. '"' .. gsub(key, '[%c"\\]', escaped) .. '":'
+    encode(each, visited, out)
+    separator = ","
+  end
+  out[#out + 1] = "}"
+end
+
+encode = function(value, visited, out)
+  local kind = type(value)
+  if kind == "string" then
+    out[#out + 1] = '"' .. gsub(value, '[%c"\\]', escaped) .. '"'
+  elseif kind == "number" then
+    if value ~= value or value == huge or value == -huge then error("json: unsupported value: " .. tostring(value), 0) end
+    local whole = value == floor(value) and value < 1e21 and value > -1e21
+    out[#out + 1] = format(whole and "%.0f" or "%.17g", value)
+  elseif kind == "boolean" then
+    out[#out + 1] = tostring(value)
+  elseif kind == "nil" then
+    out[#out + 1] = "null"
+  elseif kind ~= "table" then
+    error("cannot encode " .. kind .. " to JSON", 0)
+  else
+    if visited[value] then error("cannot encode recursively nested tables to JSON", 0) end
+    visited[value] = true
+    local first = next(value)
+    if first == nil then
+      out[#out + 1] = "[]"
+    elseif type(first) == "number" then
+      encode_list(value, visited, out)
+    else
+      encode_object(value, visited, out)
+    end
+  end
+end
+
+local function encoded(value)
+  local out = {}
+  encode(value, {}, out)
+  return concat(out)
+end
+
+-- What scripts get by require: functions of the host take JSON and answer (true, value) or (false, message).
+local loaded = {}
+for name, functions in pairs(modules) do
+  loaded[name] = {}
+  for called, host in pairs(functions) do
+    loaded[name][called] = function(...)
+      local arguments = {}
+      for index = 1, select("#", ...) do arguments[index] = encoded((select(index, ...))) end
+      local fine, value = host(concat(arguments, ","))
+      if not fine then error(value, 2) end
+      return value
+    end
+  end
+end
+safe.require = function(name)
+  return loaded[name] or error("module " .. tostring(name) .. " not found", 2)
+end
+
+local function compile(script, name) return loadstring(script, "=" .. name) end
+
+local function run(chunk, environment, called, ...)
+  chunk()
+  local found = environment[called]
+  if found == nil then error("not found function " .. called, 0) end
+  if type(found) ~= "function" then error(called .. " is not a function: " .. type(found), 0) end
+  return {found(...)}
+end
+
+-- (true, type, JSON, type, JSON, ...) or (false, message). The host takes the hook off again.
+local function call(chunk, called, wanted, seconds, ...)
+  local environment = setmetatable({}, {__index = safe})
+  environment._G = environment
+  setfenv(chunk, environment)
+  local deadline = clock() + seconds
+  local function check()
+    if clock() > deadline then
+      sethook(check, "", 1) -- nothing the script may catch this with gets any further
+      if getinfo(2, "S").source ~= here then error("the script ran longer than " .. seconds .. " s", 2) end
+    end
+  end
+  sethook(check, "", CHECK)
+  local fine, results = pcall(run, chunk, environment, called, ...)
+  if not fine then return false, type(results) == "string" and results or "error object is a " .. type(results) end
+  local answers = {}
+  for index = 1, wanted do
+    local encodable, text = pcall(encoded, results[index])
+    if not encodable then return false, "encode lua result to json failed: " .. tostring(text) end
+    answers[2 * index - 1], answers[2 * index] = type(results[index]), text
+  end
+  return true, unpack(answers, 1, 2 * wanted)
+end
+
+return compile, call, sethook

@@ -1,0 +1,1 @@
+"""Asking who interprets kinds beside the native functions: scripts, in processes of their own, and webhooks."""
