@@ -152,7 +152,7 @@ class Executor:
         before = self._outcomes.get(key)
         self._outcomes[key] = outcome
         self.reports.add_after(key, REPORT_DELAY, background=backlog)
-        if before != outcome and not (before is None and _is_told(work, outcome)):
+        if before != outcome and not (backlog and before is None and _is_told(work, outcome)):
             self._tell(key, work, outcome)
         if away is not None:
             raise away
@@ -171,7 +171,10 @@ class Executor:
             return False
         work = names.work_name("Namespace", (error.details or {}).get("name", ""))
         key = Key(WORKS, self.space, work)
-        return key not in self._outcomes and self._registry.cache.get(*key) is not None
+        comes = key not in self._outcomes and self._registry.cache.get(*key) is not None
+        if comes:
+            self.queue.add(key)  # it may stand in the backlog
+        return comes
 
     def _tell(self, key: Key, work: Object, outcome: Outcome) -> None:
         reference = f"work({key.namespace}/{key.name}) to cluster({self._room.name})"

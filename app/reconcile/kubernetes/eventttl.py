@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
+from operator import attrgetter
 from typing import final
 
 from app.core.clock import parse_rfc3339
@@ -30,7 +31,9 @@ class EventExpiry:
         self._kind = registry.kind("", "v1", "events")
         self._ttl = ttl
         self._period = period
-        self._written: OrderedDict[Key, float] = OrderedDict()  # Unix seconds of the last write, oldest first
+        # Unix seconds of the last write, oldest first; None: not looked up yet (there may be very many at the start)
+        self._written: OrderedDict[Key, float | None] = OrderedDict()
+        self._loaded = 0.0
         self.queue: WorkQueue[str] = WorkQueue(self.name, self._expire)
         registry.cache.listen(self._kind.resource, self._observe)
         registry.cache.on_reset(self.load)
@@ -45,8 +48,8 @@ class EventExpiry:
 
     def load(self) -> None:
         entries = self._registry.cache.resource(self._kind.resource).entries()
-        times = sorted((_last_written(entry), entry.key) for entry in entries)
-        self._written = OrderedDict((key, at) for at, key in times)
+        self._written = OrderedDict((entry.key, None) for entry in sorted(entries, key=attrgetter("revision")))
+        self._loaded = time.time()
 
     def _observe(self, event: Event) -> None:
         self._written.pop(event.key, None)
@@ -64,10 +67,17 @@ class EventExpiry:
     def _due(self, before: float) -> list[Key]:
         due: list[Key] = []
         for key, at in self._written.items():
+            if at is None:
+                at = self._written[key] = self._look_up(key)
             if at > before or len(due) >= BATCH:
                 break
             due.append(key)
         return due
+
+    def _look_up(self, key: Key) -> float:
+        """A client's clock may be ahead; that an event is from the future must not keep the ones behind it."""
+        entry = self._registry.cache.get(*key)
+        return min(_last_written(entry), self._loaded) if entry is not None else 0.0
 
     async def _delete(self, key: Key) -> None:
         try:

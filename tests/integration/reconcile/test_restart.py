@@ -1,0 +1,78 @@
+"""After a start everything is looked at again, but nobody with something new has to wait for that, and nothing is told twice."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, final
+
+from app.members.transport import Headers, Response, Timeouts, Transport
+
+from .conftest import USER, DeleteOptions, Lab
+
+CONFIGMAPS = [{"apiVersion": "v1", "kind": "ConfigMap"}]
+
+
+@final
+class ListsHang:
+    """A member whose lists of ConfigMaps do not come before ``open`` is set."""
+
+    def __init__(self, inner: Transport, open: asyncio.Event) -> None:
+        self._inner = inner
+        self._open = open
+
+    async def send(
+        self, method: str, target: str, headers: Headers, body: bytes | None, timeouts: Timeouts
+    ) -> Response:
+        if "/configmaps?" in target and "limit=" in target:
+            await self._open.wait()
+        return await self._inner.send(method, target, headers, body, timeouts)
+
+    async def close(self) -> None:
+        await self._inner.close()
+
+
+async def test_news_do_not_wait_for_the_lists_of_members(two: Lab) -> None:
+    await two.create(two.policy("all", "m1", select=CONFIGMAPS))
+    for name in ("old", "changed"):
+        await two.create(two.config(name))
+    await two.until(lambda: two.in_clusters("ConfigMap", "old") == two.in_clusters("ConfigMap", "changed") == ["m1"])
+    await two.rest()
+    opened = asyncio.Event()
+    reach: Any = two._transport
+    two._transport = lambda cluster: ListsHang(reach(cluster), opened)  # type: ignore[method-assign]
+    await two.restart()
+    await two.create(two.config("new"))
+    await two.until(lambda: two.in_clusters("ConfigMap", "new") == ["m1"], "what is new")
+    await two.change("ConfigMap", "changed", lambda obj: obj.update(data={"a": "2"}))
+    await two.until(lambda: two.in_member("m1", "ConfigMap", "changed")["data"] == {"a": "2"}, "what changed")
+    opened.set()
+    await two.rest()
+    assert two.in_clusters("ConfigMap", "old") == ["m1"]
+
+
+async def test_what_the_list_shows_is_repaired(two: Lab) -> None:
+    await two.create(two.policy("all", "m1", select=CONFIGMAPS))
+    for name in ("gone", "bent"):
+        await two.create(two.config(name))
+    await two.until(lambda: two.in_clusters("ConfigMap", "gone") == two.in_clusters("ConfigMap", "bent") == ["m1"])
+    await two.rest()
+    await two.stop()
+    member = two.members["m1"].registry
+    kind = two.kind("ConfigMap")
+    await member.delete(kind, "default", "gone", DeleteOptions())
+    await member.modify(kind, "default", "bent", lambda obj: obj | {"data": {"a": "bent"}}, USER)
+    await two.restart()
+    await two.until(lambda: two.in_clusters("ConfigMap", "gone") == ["m1"], "what was deleted meanwhile")
+    await two.until(lambda: two.in_member("m1", "ConfigMap", "bent").get("data") == {"a": "1"}, "what was changed")
+
+
+async def test_nothing_is_told_again(two: Lab) -> None:
+    await two.create(two.policy("all", "m1", "m2", select=CONFIGMAPS))
+    await two.create(two.config("settings"))
+    await two.until(lambda: two.in_clusters("ConfigMap", "settings") == ["m1", "m2"])
+    await two.rest()
+    before = sorted(map(two.told, two.list("Event")))
+    assert before
+    await two.restart()
+    await two.rest()
+    assert sorted(map(two.told, two.list("Event"))) == before
