@@ -96,7 +96,7 @@ _built: dict[str, Schema] = {}
 def _build(name: str) -> Schema:
     table = _definitions()[name]
     if "f" not in table:
-        return _built.setdefault(name, Schema("any", name))
+        return _built.setdefault(name, Schema("any", name, atomic=True))
     attributes = {key: entry[1] for key, entry in table["f"].items() if isinstance(entry, list)}
     schema = Schema(
         "struct",
@@ -145,4 +145,6 @@ def _node(kind: str) -> Schema:
         return Schema("map", items=_node(kind[2:]))
     scalar, _, name = kind.partition("@")
     scalar, _, format = scalar.partition(":")
-    return Schema(cast(SchemaKind, scalar), name, format=format)
+    return Schema(
+        cast(SchemaKind, scalar), name, format=format, atomic=scalar == "any"
+    )  # RawExtension: owned as a whole

@@ -15,6 +15,7 @@ from . import typed
 from .compare import compare
 from .fieldset import FieldSet, Path, difference, field_path, from_paths, has, intersection, path_text, paths, union
 from .managedfields import (
+    SCALE,
     Managed,
     ManagedFieldsError,
     Manager,
@@ -204,7 +205,7 @@ def _result(live: Object, config: Object, merged: Object | None, managed: Manage
     out = dict(live if merged is None else merged)
     metadata = out["metadata"] = dict(out.get("metadata") or {})
     if merged is not None and me in managed:
-        managed[me].time = time
+        managed[me].time = None if me.subresource == SCALE else time
     metadata.pop("managedFields", None)
     if entries := encode(managed):
         metadata["managedFields"] = entries

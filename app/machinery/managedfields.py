@@ -29,6 +29,7 @@ Operation = Literal["Apply", "Update"]
 
 MAX_UPDATE_MANAGERS: Final = 10
 ANCIENT: Final = "ancient-changes"
+SCALE: Final = "scale"  # whose entries have no time: the workload's managedFields never knew one
 
 # What the server sets is nobody's.
 _STRIPPED: Final = from_paths(
@@ -161,8 +162,9 @@ def update(
     subresource: str,
     time: str,
     schema: Schema,
+    reset: FieldSet | None = None,
 ) -> list[Object]:
-    """The entries of ``new``, which was created (``old`` is None) or changed by ``manager``.
+    """The entries of ``new``, which was created (``old`` is None) or changed by ``manager``. Fields of ``reset`` are not its to write.
 
     ``managedFields`` that come with ``new`` replace the stored ones, except through a subresource; an empty list resets
     them. Neither object is changed.
@@ -172,11 +174,12 @@ def update(
         return []  # untracked, or reset: tracking begins with the first apply
     me = manager_of(manager, operation, api_version, subresource)
     removed, changed = compare(schema, empty_object(schema, new) if old is None else old, new)
-    mine = difference(changed, _STRIPPED)
+    mine = without_reset_fields(difference(changed, _STRIPPED), reset or {})
     take_from_others(managed, removed, changed)
     if mine:
         previous = managed.get(me)
-        managed[me] = Owned(union(mine, previous.fields) if previous else mine, api_version, time)
+        when = None if subresource == SCALE else time
+        managed[me] = Owned(union(mine, previous.fields) if previous else mine, api_version, when)
         _cap(managed)
     return encode(managed)
 

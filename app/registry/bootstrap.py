@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from app.core import errors
+from app.core.clock import rfc3339
 
 from .context import Options
 from .decoding import decode_object
@@ -52,6 +53,25 @@ async def ensure(registry: Registry, obj: Object) -> None:
             raise
 
 
+async def publish_authorities(registry: Registry, clients: bytes, front_proxy: bytes) -> None:
+    """Says whom servers beside ours may believe: kube-controller-manager and kube-scheduler look for it before they start."""
+    data = {
+        "client-ca-file": clients.decode(),
+        "requestheader-client-ca-file": front_proxy.decode(),
+        "requestheader-allowed-names": '["front-proxy-client"]',
+        "requestheader-extra-headers-prefix": '["X-Remote-Extra-"]',
+        "requestheader-group-headers": '["X-Remote-Group"]',
+        "requestheader-uid-headers": '["X-Remote-Uid"]',
+        "requestheader-username-headers": '["X-Remote-User"]',
+    }
+    await ensure(registry, _system_config("extension-apiserver-authentication", data))
+
+
+def _system_config(name: str, data: dict[str, str]) -> Object:
+    metadata = {"name": name, "namespace": "kube-system"}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
+
+
 async def bootstrap(registry: Registry, host: str, port: int, first_service_address: str) -> None:
     for name in NAMESPACES:
         await ensure(registry, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
@@ -69,6 +89,9 @@ async def bootstrap(registry: Registry, host: str, port: int, first_service_addr
         },
     }
     await ensure(registry, service)
+    # from when on the uses of tokens in Secrets are known: kube-controller-manager ends unused ones a year later
+    today = {"since": rfc3339()[:10]}
+    await ensure(registry, _system_config("kube-apiserver-legacy-service-account-token-tracking", today))
     for metadata, rules, subject in CLUSTER_ROLES:
         api_version = "rbac.authorization.k8s.io/v1"
         role = {"apiVersion": api_version, "kind": "ClusterRole", "metadata": metadata, "rules": rules}

@@ -17,9 +17,11 @@ from app.core.names import dns1123_subdomain, generate_name
 from app.core.resources import Key
 from app.machinery import managedfields
 from app.machinery.compare import ElementError
+from app.machinery.fieldset import field_path, from_paths
 from app.store.interface import Guard, Write
 from app.watch import Entry
 
+from . import csr
 from .allocation import NOTHING, ServiceAllocator
 from .codec import encode_body, same_object, stored_form
 from .context import Change, Options
@@ -63,6 +65,8 @@ def prepare_create(
     metadata["creationTimestamp"] = rfc3339()
     for owned in ("deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "generation", "resourceVersion"):
         metadata.pop(owned, None)
+    if kind.resource == csr.RESOURCE:
+        csr.sign_in(obj, options.user)
     strategy.default(obj)
     if strategy.status and "status" in obj and "status" in kind.subresources and not options.whole:
         _reset_status(kind, obj)
@@ -132,14 +136,18 @@ def prepare_update(
     if subresource == "status":
         _only_status(kind, old, new)
         metadata = new["metadata"]
+        if kind.resource == csr.RESOURCE:
+            csr.keep_decisions(old, new)
+    elif subresource == "approval":
+        csr.only_conditions(old, new)
     elif "status" in kind.subresources and strategy.status and not options.whole:
         _keep(old, new, "status")
     strategy.default(new)
-    if not tracked:
+    if not tracked and subresource != "binding":
         _track(kind, old, new, options, subresource)
     admission.mutate(kind, "UPDATE", new, old, options.user)
     extra = NOTHING
-    if subresource not in ("status", "finalize"):
+    if subresource not in ("status", "finalize", "approval", "binding"):
         strategy.prepare_for_update(new, old)
         if allocator is not None:
             extra = allocator.allocate(new, old)
@@ -149,6 +157,8 @@ def prepare_update(
     found.extend(strategy.validate(new))
     if subresource != "binding":  # may set what nobody else may change
         found.extend(strategy.validate_update(new, old))
+    if kind.resource == csr.RESOURCE:
+        found.extend(csr.check_update(old, new, subresource))
     if found:
         raise errors.invalid(kind.group, kind.kind, name, found)
     admission.admit(kind, "UPDATE", new, old, options.user)
@@ -185,6 +195,15 @@ def _is_released(kind: Kind, metadata: Object, obj: Object) -> bool:
     return not (kind.resource == "namespaces" and (obj.get("spec") or {}).get("finalizers"))
 
 
+# what writers do not own though they send it and it may be kept; of all other kinds nothing such stays
+_RESET = {
+    ("nodes", ""): from_paths([field_path("status")]),
+    (csr.RESOURCE, ""): from_paths([field_path("spec"), field_path("status")]),
+    (csr.RESOURCE, "status"): from_paths([field_path("spec"), field_path("status", "conditions")]),
+    (csr.RESOURCE, "approval"): from_paths([field_path("spec"), field_path("status", "certificate")]),
+}
+
+
 def _track(kind: Kind, old: Object | None, new: Object, options: Options, subresource: str) -> None:
     try:
         fields = managedfields.update(
@@ -196,6 +215,7 @@ def _track(kind: Kind, old: Object | None, new: Object, options: Options, subres
             subresource=subresource,
             time=rfc3339(),
             schema=kind.schema,
+            reset=_RESET.get((kind.resource, subresource)),
         )
     except ElementError:  # such an object cannot be tracked; only an apply is refused for that
         fields = []

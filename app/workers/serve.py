@@ -23,7 +23,7 @@ from app.identity.kubeconfig import write_kubeconfig, write_private
 from app.identity.tokens import Tokens
 from app.reconcile.karmada.rooms import TransportFor
 from app.registry import Registry
-from app.registry.bootstrap import bootstrap
+from app.registry.bootstrap import bootstrap, publish_authorities
 from app.settings.settings import Settings
 from app.store import open_store
 from app.store.interface import Store, StoreUnavailable
@@ -84,6 +84,7 @@ class Process:
                 await _started(server)
                 self.port = server.servers[0].sockets[0].getsockname()[1]
             await bootstrap(registry, self.settings.host, self.port, self._first_address())
+            await publish_authorities(registry, keys.authority.certificate, keys.front_proxy.certificate)
             if self.settings.role != "workers":
                 self._write_kubeconfig(keys)
             if self.settings.role != "api":

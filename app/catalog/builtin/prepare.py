@@ -176,6 +176,8 @@ def create_job(obj: Object) -> None:
     if selector.get("matchLabels") is None:
         selector["matchLabels"] = {}
     selector["matchLabels"].setdefault("batch.kubernetes.io/controller-uid", uid)
+    if not obj["metadata"].get("labels"):  # whoever reads the Job gets this default
+        obj["metadata"]["labels"] = dict(labels)
 
 
 # -- others ----------------------------------------------------------------------------------------------------------------
@@ -219,5 +221,5 @@ def update_crd(new: Object, old: Object) -> None:
 
 
 def create_csr(obj: Object) -> None:
-    # who asks is written by the registry, which knows the user
+    # who asks is written by app.registry.csr, which is told the user
     obj["status"] = {}

@@ -46,6 +46,9 @@ def default_deployment(obj: Object) -> None:
 
 
 def default_daemon_set(obj: Object) -> None:
+    metadata = obj.setdefault("metadata", {})
+    annotations = metadata["annotations"] = metadata.get("annotations") or {}
+    annotations.setdefault("deprecated.daemonset.template.generation", "0")  # whoever writes it owns this annotation
     spec = _spec(obj)
     default_pod_template(spec.get("template"))
     strategy = _strategy(spec, "updateStrategy")

@@ -1,0 +1,69 @@
+"""Certificate signing requests: the server says who asks, approval decides once, the signer answers once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .conftest import Api, failure
+
+REQUESTS = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
+REQUEST = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0KLS0tLS1FTkQgQ0VSVElGSUNBVEUgUkVRVUVTVC0tLS0tCg=="
+CERTIFICATE = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCi0tLS0tRU5EIENFUlRJRklDQVRFLS0tLS0K"
+
+
+def request(**spec: Any) -> dict[str, Any]:
+    asked = {"request": REQUEST, "signerName": "kubernetes.io/kube-apiserver-client", "usages": ["client auth"]}
+    return {"metadata": {"name": "somebody"}, "spec": asked | spec}
+
+
+def decision(kind: str, **fields: Any) -> dict[str, Any]:
+    return {"type": kind, "status": "True", "reason": "Checked", "message": "by hand", **fields}
+
+
+async def test_the_server_says_who_asks(api: Api) -> None:
+    made = await api.made(REQUESTS, request(username="somebody else", groups=["a"], uid="b", extra={"c": ["d"]}))
+    assert made["spec"]["username"] == "system:admin"
+    assert made["spec"]["groups"] == ["system:masters", "system:authenticated"]
+    assert "uid" not in made["spec"]
+    assert "extra" not in made["spec"]
+
+
+async def test_approval_writes_conditions_and_nothing_else(api: Api) -> None:
+    made = await api.made(REQUESTS, request())
+    made["status"] = {"conditions": [decision("Approved")], "certificate": CERTIFICATE}
+    made["spec"]["usages"] = ["server auth"]
+    approved = (await api.put(f"{REQUESTS}/somebody/approval", made)).json()
+    (condition,) = approved["status"]["conditions"]
+    assert condition["type"] == "Approved"
+    assert condition["lastUpdateTime"] == condition["lastTransitionTime"]
+    assert "certificate" not in approved["status"]
+    assert approved["spec"]["usages"] == ["client auth"]
+    assert "managedFields" not in approved["metadata"]  # its creator owned nothing, so nobody is tracked
+
+
+async def test_a_decision_is_made_once(api: Api) -> None:
+    made = await api.made(REQUESTS, request())
+    made["status"] = {"conditions": [decision("Approved"), decision("Denied")]}
+    both = failure(await api.put(f"{REQUESTS}/somebody/approval", made), 422, "Invalid")
+    assert "Approved and Denied conditions are mutually exclusive" in both["message"]
+    made["status"] = {"conditions": [decision("Denied")]}
+    denied = (await api.put(f"{REQUESTS}/somebody/approval", made)).json()
+    denied["status"] = {}
+    why = failure(await api.put(f"{REQUESTS}/somebody/approval", denied), 422, "Invalid")["message"]
+    assert 'updates may not remove a condition of type "Denied"' in why
+
+
+async def test_status_answers_and_does_not_decide(api: Api) -> None:
+    made = await api.made(REQUESTS, request())
+    made["status"] = {"conditions": [decision("Approved")]}
+    why = failure(await api.put(f"{REQUESTS}/somebody/status", made), 422, "Invalid")["message"]
+    assert 'updates may not add a condition of type "Approved"' in why
+    approved = (await api.put(f"{REQUESTS}/somebody/approval", made)).json()
+    approved["status"]["certificate"] = CERTIFICATE
+    approved["status"]["conditions"][0]["reason"] = "Changed"
+    signed = (await api.put(f"{REQUESTS}/somebody/status", approved)).json()
+    assert signed["status"]["certificate"] == CERTIFICATE
+    assert signed["status"]["conditions"][0]["reason"] == "Checked"
+    signed["status"]["certificate"] = "b3RoZXI="
+    why = failure(await api.put(f"{REQUESTS}/somebody/status", signed), 422, "Invalid")["message"]
+    assert "updates may not modify existing certificate content" in why

@@ -1,0 +1,66 @@
+"""Whose fields are whose where kube-apiserver's answer surprises; what controllers of stock Kubernetes leave behind shows it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .conftest import Api
+
+APPS = "/apis/apps/v1/namespaces/default"
+TEMPLATE = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
+
+
+def owned(obj: dict[str, Any], subresource: str = "") -> dict[str, Any]:
+    """The fields of the one manager that wrote through ``subresource``."""
+    (entry,) = [f for f in obj["metadata"]["managedFields"] if f.get("subresource", "") == subresource]
+    return entry["fieldsV1"]
+
+
+async def test_status_that_a_node_brings_along_is_nobodys(api: Api) -> None:
+    node = {"metadata": {"name": "n", "labels": {"a": "b"}}, "status": {"capacity": {"cpu": "1"}}}
+    made = await api.made("/api/v1/nodes", node)
+    assert made["status"]["capacity"] == {"cpu": "1"}
+    assert set(owned(made)) == {"f:metadata"}
+
+
+async def test_binding_owns_nothing_and_is_no_generation(api: Api) -> None:
+    pods = "/api/v1/namespaces/default/pods"
+    await api.made(pods, {"metadata": {"name": "p"}, "spec": TEMPLATE["spec"]})
+    binding = {"metadata": {"name": "p"}, "target": {"kind": "Node", "name": "n"}}
+    assert (await api.post(f"{pods}/p/binding", binding)).status_code == 201
+    bound = (await api.get(f"{pods}/p")).json()
+    assert bound["spec"]["nodeName"] == "n"
+    assert bound["metadata"]["generation"] == 1
+    assert [f.get("subresource", "") for f in bound["metadata"]["managedFields"]] == [""]
+
+
+async def test_data_of_a_revision_is_owned_as_a_whole(api: Api) -> None:
+    revision = {"metadata": {"name": "r"}, "revision": 1, "data": {"spec": {"template": {"x": 1}}}}
+    assert owned(await api.made(f"{APPS}/controllerrevisions", revision)) == {"f:data": {}, "f:revision": {}}
+
+
+async def test_scaling_is_recorded_without_a_time(api: Api) -> None:
+    spec = {"selector": {"matchLabels": {"a": "b"}}, "template": TEMPLATE}
+    await api.made(f"{APPS}/statefulsets", {"metadata": {"name": "s"}, "spec": spec})
+    await api.patch(f"{APPS}/statefulsets/s/scale", {"spec": {"replicas": 3}})
+    entries = (await api.get(f"{APPS}/statefulsets/s")).json()["metadata"]["managedFields"]
+    assert [("time" in entry, entry.get("subresource")) for entry in entries] == [(False, "scale"), (True, None)]
+
+
+async def test_labels_that_a_job_is_given_are_nobodys(api: Api) -> None:
+    jobs = "/apis/batch/v1/namespaces/default/jobs"
+    spec = {"template": {"spec": {"containers": [{"name": "c", "image": "i"}], "restartPolicy": "Never"}}}
+    made = await api.made(jobs, {"metadata": {"name": "j"}, "spec": spec})
+    assert made["metadata"]["labels"] == made["spec"]["template"]["metadata"]["labels"]
+    made["status"] = {"ready": 0, "uncountedTerminatedPods": {}}
+    written = (await api.put(f"{jobs}/j/status", made)).json()
+    assert set(owned(written, "status")) == {"f:status"}
+    assert "f:metadata" not in owned(written)
+
+
+async def test_the_generation_of_a_daemons_template_is_its_creators(api: Api) -> None:
+    spec = {"selector": {"matchLabels": {"a": "b"}}, "template": TEMPLATE}
+    made = await api.made(f"{APPS}/daemonsets", {"metadata": {"name": "d"}, "spec": spec})
+    annotation = "deprecated.daemonset.template.generation"
+    assert made["metadata"]["annotations"] == {annotation: "1"}
+    assert owned(made)["f:metadata"]["f:annotations"] == {".": {}, f"f:{annotation}": {}}
