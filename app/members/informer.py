@@ -4,8 +4,9 @@ Level-triggered: a callback says *that* an object changed; what must be done fol
 may skip intermediate states, but never the last one. That an object left (``Change.after`` None) may mean that it was deleted or that
 it lost the label we select by: who acts on it must GET it first and compare the uid.
 
-A member may be away at any time. Then the informer waits, tries again with growing pauses, and resumes where it was; what it
-knows stays available meanwhile.
+A member may be away at any time. Then the informer waits and tries again with growing pauses; what it knows stays available
+meanwhile. After a cut it resumes where it was. After an absence it lists: the member may have been restored to an older state, and
+its API server says nothing at all to a watch from a resourceVersion that is still to come.
 """
 
 from __future__ import annotations
@@ -57,7 +58,8 @@ def without_managed_fields(obj: Object) -> Object:
 class Informer:
     """``path`` is the collection's. ``keep`` reduces an object to what its users need; ``on_change`` must be quick (it queues).
 
-    ``resume`` starts watching after that resourceVersion without a list: then only what changed since is known. Run ``run`` as a task.
+    ``resume`` starts watching after that resourceVersion without a list: then only what changed since is known. ``on_relist`` is
+    called when a list other than the first begins: from then on only what is listed and told counts. Run ``run`` as a task.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Informer:
         field_selector: str = "",
         keep: Callable[[Object], Any] = without_managed_fields,
         resume: str = "",
+        on_relist: Callable[[], None] = lambda: None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self.path = path
@@ -78,6 +81,7 @@ class Informer:
         self.error = ""  # why it is not following at the moment
         self._client = client
         self._on_change = on_change
+        self._on_relist = on_relist
         self._keep = keep
         self._jitter = jitter
         self._query = {
@@ -85,6 +89,7 @@ class Informer:
         }
         self._known: dict[Name, Seen] = {}
         self._pause = 0.0
+        self._reached = resume  # the newest resourceVersion seen, also before a list
         if resume:
             self.synced.set()
 
@@ -106,20 +111,27 @@ class Informer:
                 await self._watch()
             except StatusError as error:
                 if error.code == 410:  # what we saw last is compacted: start anew, at once the first time
-                    self.resource_version = ""
+                    self.start_anew()
                 await self._rest(f"{error.code} {error.message}")
             except Unreachable as error:
                 await self._rest(str(error))
             except Exception as error:  # a fault in what looks at the objects must not end the following for good
                 log.exception("informer of %s%s stumbled", self._client.name, self.path)
-                self.resource_version = ""
+                self.start_anew()
                 await self._rest(f"{type(error).__name__}: {error}")
+
+    def start_anew(self) -> None:
+        """With a list, the next time."""
+        self.resource_version = ""
 
     async def _rest(self, why: str) -> None:
         self.error = why
+        failed_before = self._pause > 0
         self._pause = min(LONGEST_PAUSE, self._pause * 2 or FIRST_PAUSE)
         loop = asyncio.get_running_loop()
         known_away = self._client.breaker.remaining(loop.time())
+        if failed_before or known_away:
+            self.start_anew()
         # informers of one member fail together; they must not come back together
         await asyncio.sleep(max(self._pause * (0.5 + 0.5 * self._jitter()), known_away))
 
@@ -130,6 +142,8 @@ class Informer:
     async def _list(self) -> None:
         present: set[Name] = set()
         version = ""
+        if self._reached:
+            self._on_relist()
         async for items, listed in self._client.pages(self.path, query=self._query):
             version = listed
             for obj in items:
@@ -137,7 +151,11 @@ class Informer:
             await asyncio.sleep(0)  # a page may be big; others want the loop
         for name in [name for name in self._known if name not in present]:
             self._drop(name)
-        self.resource_version = version
+        if _is_lower(version, self._reached):
+            log.warning(
+                "resourceVersions of %s%s went back from %s to %s", self._client.name, self.path, self._reached, version
+            )
+        self.resource_version = self._reached = version
         self.synced.set()
 
     async def _watch(self) -> None:
@@ -152,11 +170,13 @@ class Informer:
 
     def _apply(self, event: WatchEvent) -> None:
         metadata = event.object["metadata"]
+        if _is_lower(metadata["resourceVersion"], self.resource_version):
+            raise StatusError(410, "Expired", "the member's resourceVersions went back")
         if event.type == "DELETED":
             self._drop(_name(metadata))
         elif event.type != "BOOKMARK":
             self._put(event.object)
-        self.resource_version = metadata["resourceVersion"]
+        self.resource_version = self._reached = metadata["resourceVersion"]
 
     def _put(self, obj: Object) -> Name:
         metadata = obj["metadata"]
@@ -184,6 +204,10 @@ class Informer:
             self._known.pop(name, None)
         else:
             self._known[name] = seen
+
+
+def _is_lower(version: str, than: str) -> bool:
+    return version.isdigit() and than.isdigit() and int(version) < int(than)
 
 
 def _name(metadata: Object) -> Name:

@@ -157,7 +157,7 @@ class Etcd:
         client, peer = free_ports(2)
         self.port = client
         self.url = f"http://{LOOPBACK}:{client}"
-        data = folder / "etcd"
+        self._data = data = folder / "etcd"
         data.mkdir(mode=0o700)
         self.process = Process(
             "etcd",
@@ -179,6 +179,19 @@ class Etcd:
     def start(self) -> None:
         self.process.start()
         wait_until("etcd", lambda: answers(self.port, "/health", tls=False), self.process)
+
+    def save(self) -> None:
+        """Keeps a copy of everything as it is now; it is away meanwhile."""
+        self.process.stop()
+        shutil.copytree(self._data, self._data.with_name("saved"))
+        self.start()
+
+    def restore(self) -> None:
+        """What was saved is put back: revisions go on from there, with other contents."""
+        self.process.stop()
+        shutil.rmtree(self._data)
+        self._data.with_name("saved").rename(self._data)
+        self.start()
 
 
 class Member:
@@ -530,12 +543,14 @@ class Members:
     def bin(self) -> Path:
         return self.root / "bin"
 
-    def start(self, *names: str, options: Options | None = None) -> list[Member]:
-        """Starts members side by side and returns them ready for work."""
-        if self.etcd is None:
+    def start(self, *names: str, options: Options | None = None, etcd: Etcd | None = None) -> list[Member]:
+        """Starts members side by side and returns them ready for work. ``etcd``: one of their own, started."""
+        if etcd is None and self.etcd is None:
             self.etcd = Etcd(self.root, self.folder)
             self.etcd.start()
-        new = [Member(name, self.root, self.folder / name, self.etcd, options or Options()) for name in names]
+        over = etcd or self.etcd
+        assert over is not None
+        new = [Member(name, self.root, self.folder / name, over, options or Options()) for name in names]
         self.all.update((member.name, member) for member in new)
         for step in (Member.launch, Member.complete, Member.settle):
             for member in new:

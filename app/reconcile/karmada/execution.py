@@ -60,6 +60,7 @@ class Executor:
         self._room = room
         self.space = names.execution_namespace(room.name)
         self._outcomes: dict[Key, Outcome] = {}
+        self._risen: dict[Key, Object] = {}  # objects in the member that were deleted, and are back
         self._ready = federation.is_ready(room.name)
         self._manifests = Manifests(room, federation.registry.catalog, federation.interpreting, self._observed)
         self._waking: set[asyncio.Task[None]] = set()
@@ -113,11 +114,12 @@ class Executor:
 
     async def _reconcile(self, key: Key) -> None:
         entry = self._registry.cache.get(*key)
-        if entry is None:
-            self._outcomes.pop(key, None)
-            return
-        work = decode_entry(self._federation.work_kind, entry)
         try:
+            if entry is None:
+                self._outcomes.pop(key, None)
+                await self._remove_again(key)
+                return
+            work = decode_entry(self._federation.work_kind, entry)
             if work["metadata"].get("deletionTimestamp"):
                 await self._remove(work)
             elif work["spec"].get("suspendDispatching") or not self._federation.is_ready(self._room.name):
@@ -197,13 +199,23 @@ class Executor:
             return  # a member that becomes ready gets all its Works
         await self._federation.drop_finalizer(self._federation.work_kind, work, names.FINALIZER_EXECUTION)
 
+    async def _remove_again(self, key: Key) -> None:
+        """Only what we deleted ourselves: a Work that is missing may also mean that the control plane was restored."""
+        if key in self._risen:
+            await self._manifests.remove_again(self._risen[key])
+            del self._risen[key]
+
     # -- bringing back -------------------------------------------------------------------------------------------------
 
     def _observed(self, obj: Object, news: News) -> None:
         """A managed object is there, changed, or left the member."""
         key = Key(WORKS, *work_of(obj))
-        entry = self._registry.cache.get(*key)
-        if entry is None or key.namespace != self.space:
+        if key.namespace != self.space:
+            return
+        if self._registry.cache.get(*key) is None:
+            if news is not News.LEFT and self._manifests.has_risen(obj):
+                self._risen[key] = obj
+                self.queue.add(key)
             return
         backlog = news is News.LISTED
         self.queue.add(key, backlog)  # drift is what differs from the Work; equal costs no write

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from functools import partial
 from typing import Any, final
 
@@ -18,6 +19,7 @@ from .observation import Kind, NotServed, Observation, Observed, Where
 from .rooms import Room
 
 Object = dict[str, Any]
+REMEMBERED = 10_000  # deleted objects of a member
 CONFLICTS = 4  # the member's own controllers write to the same object; more often the queue has to come again
 
 
@@ -28,6 +30,7 @@ class Manifests:
         self._catalog = catalog
         self._interpreting = interpreting
         self._found: dict[GroupVersionKind, tuple[Kind, bool]] = {}  # kinds that only the member knows
+        self._removed: OrderedDict[str, None] = OrderedDict()  # uids of the last objects that were deleted here
         self.observation = Observation(room.client, on_change)
 
     async def apply(self, manifest: Object, listed: bool = False) -> bool:
@@ -91,10 +94,30 @@ class Manifests:
                 await client.update(where.path, strip(observed))
             else:
                 await client.delete(where.path, uid=observed["metadata"]["uid"], propagation="Background")
+                self._note_removed(observed["metadata"]["uid"])
         except StatusError as error:
             if not error.is_not_found:
                 raise
         self.observation.forget(where)
+
+    async def remove_again(self, risen: Object) -> None:
+        """Raises StatusError and Unreachable."""
+        where = await self._locate(risen)
+        try:
+            await self._room.client.delete(where.path, uid=risen["metadata"]["uid"], propagation="Background")
+        except StatusError as error:
+            if not error.is_not_found and not error.is_conflict:  # gone, or another one by now
+                raise
+
+    def has_risen(self, obj: Object) -> bool:
+        """Whether the member has an object that we deleted: it was restored to an older state."""
+        metadata = obj["metadata"]
+        return metadata.get("uid") in self._removed and not metadata.get("deletionTimestamp")
+
+    def _note_removed(self, uid: str) -> None:
+        self._removed[uid] = None
+        if len(self._removed) > REMEMBERED:
+            self._removed.popitem(last=False)
 
     def observed(self, manifest: Object) -> Object | None:
         """The newest known state in the member, a copy."""

@@ -69,9 +69,10 @@ class Following:
         self._task = asyncio.create_task(informer.run())
 
     async def wake(self) -> None:
-        """The member answers again: an informer that rests after failures goes on at once, from where it was."""
+        """The member answers again: an informer that rests after failures goes on at once."""
         if self.informer.error:
             await self.stop()
+            self.informer.start_anew()
             self._task = asyncio.create_task(self.informer.run())
 
     async def stop(self) -> None:
@@ -91,7 +92,13 @@ class Observation:
         """The kind is followed from now on, if it was not."""
         following = self._followed.get(kind)
         if following is None:
-            informer = Informer(self._client, kind.path, lambda change: self._changed(kind, change), keep=_keep)
+            informer = Informer(
+                self._client,
+                kind.path,
+                lambda change: self._changed(kind, change),
+                keep=_keep,
+                on_relist=lambda: self._distrust(kind),
+            )
             following = self._followed[kind] = Following(informer)
         return following.informer
 
@@ -143,6 +150,11 @@ class Observation:
             or is_older(seen.resource_version, metadata["resourceVersion"])
         ):
             self._written[where] = without_managed_fields(obj)
+
+    def _distrust(self, kind: Kind) -> None:
+        """A list tells what became of our writes: a member that was restored does not know the newest ones any more."""
+        for where in [where for where in self._written if where.kind == kind]:
+            del self._written[where]
 
     def forget(self, where: Where) -> None:
         self._written.pop(where, None)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any
+from urllib.parse import parse_qsl
 
 import orjson
 import pytest
@@ -45,4 +46,79 @@ async def test_an_informer_outlives_faults_of_its_listener(caplog: pytest.LogCap
     task = asyncio.create_task(informer.run())
     await asyncio.wait_for(done.wait(), 10)
     assert "stumbled" in caplog.text
+    task.cancel()
+
+
+class Restored:
+    """A member that is cut off, away for two tries, and back with an older state. It is silent to watches from the future."""
+
+    def __init__(self) -> None:
+        self.version, self.objects = 100, {"kept": 10, "changed": 90, "new": 95}
+        self.away = 0
+        self.cut = asyncio.Event()
+        self.watched: list[str] = []
+
+    def restore(self) -> None:
+        self.version, self.objects = 50, {"kept": 10, "changed": 40, "old": 45}
+        self.away = 2
+        self.cut.set()
+
+    async def __call__(self, scope: dict, receive: Any, send: Any) -> None:
+        if self.away:
+            self.away -= 1
+            raise ConnectionRefusedError
+        query = dict(parse_qsl(scope["query_string"].decode()))
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        if "watch" in query:
+            self.watched.append(query["resourceVersion"])
+            await self.cut.wait()
+            self.cut.clear()
+            raise ConnectionResetError
+        items = [
+            {"metadata": {"namespace": "ns", "name": name, "uid": name, "resourceVersion": str(version)}}
+            for name, version in self.objects.items()
+        ]
+        page = {"metadata": {"resourceVersion": str(self.version)}, "items": items}
+        await send({"type": "http.response.body", "body": orjson.dumps(page)})
+
+
+async def test_a_member_that_was_away_may_be_back_with_an_older_state(caplog: pytest.LogCaptureFixture) -> None:
+    member = Restored()
+    client = MemberClient("m", transport=ASGITransport(member))
+    changes: asyncio.Queue[Change] = asyncio.Queue()
+    lists: list[int] = []
+    informer = Informer(
+        client, "/x", changes.put_nowait, jitter=lambda: 0.0, on_relist=lambda: lists.append(len(informer))
+    )
+    task = asyncio.create_task(informer.run())
+    for _ in range(3):
+        await asyncio.wait_for(changes.get(), 10)
+    while not member.watched:
+        await asyncio.sleep(0)
+    member.restore()
+    told = [await asyncio.wait_for(changes.get(), 10) for _ in range(3)]
+    before_and_after = {
+        change.name.name: tuple(seen and seen.resource_version for seen in change[1:]) for change in told
+    }
+    assert before_and_after == {"changed": ("90", "40"), "old": (None, "45"), "new": ("95", None)}
+    while len(member.watched) < 2:
+        await asyncio.sleep(0)
+    assert member.watched == ["100", "50"]
+    assert set(lists) == {3}  # before anything of the new list was told
+    assert "went back from 100 to 50" in caplog.text
+    task.cancel()
+
+
+async def test_a_cut_is_no_absence() -> None:
+    """It goes on where it was: a list of everything is not needed each time a proxy cuts a quiet stream."""
+    member = Restored()
+    client = MemberClient("m", transport=ASGITransport(member))
+    informer = Informer(client, "/x", lambda change: None, jitter=lambda: 0.0)
+    task = asyncio.create_task(informer.run())
+    while not member.watched:
+        await asyncio.sleep(0)
+    member.cut.set()
+    while len(member.watched) < 2:
+        await asyncio.sleep(0.01)
+    assert member.watched == ["100", "100"]
     task.cancel()
