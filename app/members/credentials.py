@@ -7,6 +7,8 @@ import binascii
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import orjson
+
 from .client import MemberClient
 from .transport import TLS, Transport
 
@@ -77,6 +79,18 @@ def token_of(cluster: str, secret: Object) -> str:
     if not token:
         raise CredentialsError(f'the secret for cluster {cluster} is missing a non-empty value for "{TOKEN}"')
     return token.decode(errors="replace").strip()
+
+
+def token_expiry(token: str) -> float | None:
+    """Unix seconds; None for a token that does not expire, or does not say."""
+    parts = token.split(".")
+    if len(parts) != 3:
+        return None
+    try:
+        claims = orjson.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+        return float(claims["exp"])
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def _authority(cluster: str, secret: Object) -> bytes:

@@ -28,6 +28,7 @@ PROBE_TIMEOUT: Final = 10.0
 
 READY: Final = "Ready"
 COMPLETE: Final = "CompleteAPIEnablements"
+CREDENTIALS: Final = "kafila.io/CredentialsValid"  # ours: only there when the token expires
 
 
 class Observation(NamedTuple):
@@ -119,6 +120,20 @@ def cluster_status(
         conditions = set_condition(conditions, _collect(status, observation), now)
     status["conditions"] = set_condition(conditions, ready, now)
     return status, history
+
+
+def with_expiry(status: Object, expires: float | None, now: float) -> Object:
+    """Tells until when the member takes our token (Unix seconds). None: it does not expire; that needs no telling."""
+    conditions = status.get("conditions") or ()
+    if expires is None:
+        kept = [c for c in conditions if c.get("type") != CREDENTIALS]
+        return status if len(kept) == len(conditions) else {**status, "conditions": kept}
+    how = "join the cluster again, or put another token into its secret"
+    if now < expires:
+        made = _condition(CREDENTIALS, "True", "TokenExpires", f"the token expires at {rfc3339(expires)}: {how}")
+    else:
+        made = _condition(CREDENTIALS, "False", "TokenExpired", f"the token expired at {rfc3339(expires)}: {how}")
+    return {**status, "conditions": set_condition(conditions, made, now)}
 
 
 def ready_condition(observation: Observation) -> Object:

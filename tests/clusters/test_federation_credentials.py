@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import signal
 from collections.abc import Iterator
 
@@ -32,6 +33,17 @@ def test_a_renewed_token_is_used(joined: Federation, member2: Member) -> None:
     member2.kubectl("delete", "secret", "-n", "karmada-cluster", "karmada-member2")
     joined.kubectl("scale", "deployment", "one", "--replicas=3")
     joined.eventually("three", lambda: replicas(member2, "one") == 3)
+    # unlike the one of a token Secret it expires, which is told
+    joined.eventually("its expiry", lambda: valid(joined).get("reason") == "TokenExpires")
+    assert re.match(r"the token expires at 20\d\d-\S+Z: join the cluster again, or ", valid(joined)["message"])
+    joined.kafila("join", "member2", f"--cluster-kubeconfig={member2.kubeconfig}", "--cluster-context=member2")
+    joined.eventually("a token that does not expire", lambda: valid(joined) == {})
+    joined.kubectl("scale", "deployment", "one", "--replicas=2")
+    joined.eventually("two", lambda: replicas(member2, "one") == 2)
+
+
+def valid(plane: Federation) -> dict:
+    return condition(plane.get("cluster", "member2"), "kafila.io/CredentialsValid")
 
 
 def test_a_cluster_without_credentials_is_not_ready(joined: Federation, member2: Member) -> None:

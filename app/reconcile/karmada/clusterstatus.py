@@ -11,8 +11,17 @@ import structlog
 from prometheus_client import Gauge
 
 from app.core.errors import StatusError
+from app.members.credentials import token_expiry
 from app.members.health import READY as READY_CONDITION
-from app.members.health import History, Observation, cluster_status, observe, ready_condition, set_condition
+from app.members.health import (
+    History,
+    Observation,
+    cluster_status,
+    observe,
+    ready_condition,
+    set_condition,
+    with_expiry,
+)
 from app.members.informer import Change, Informer
 from app.members.tally import Tally, node_facts, pod_facts
 
@@ -87,7 +96,9 @@ class ClusterStatus:
         tally = self._tally if synced else None
         observation = await observe(self._room.client, self._room.discovery, tally, models)
         await self._notice(observation.online)
-        status, self._history = cluster_status(cluster.get("status") or {}, observation, time.time(), self._history)
+        now = time.time()
+        status, self._history = cluster_status(cluster.get("status") or {}, observation, now, self._history)
+        status = with_expiry(status, token_expiry(self._room.token), now)
         self._measure(observation)
         if status == (cluster.get("status") or {}):
             return

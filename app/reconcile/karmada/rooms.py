@@ -44,6 +44,10 @@ class Room:
     def name(self) -> str:
         return self.client.name
 
+    @property
+    def token(self) -> str:
+        return self._reached_by.token
+
     def adopt(self, wanted: Connection) -> bool:
         """Whether the room does for this connection: a new token is taken over, anything else needs a new room."""
         if self._reached_by._replace(token=wanted.token) != wanted:

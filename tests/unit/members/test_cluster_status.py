@@ -2,7 +2,15 @@ from __future__ import annotations
 
 import pytest
 
-from app.members.health import History, Observation, cluster_status, ready_condition, set_condition
+from app.members.health import (
+    CREDENTIALS,
+    History,
+    Observation,
+    cluster_status,
+    ready_condition,
+    set_condition,
+    with_expiry,
+)
 
 UP = Observation(
     online=True,
@@ -122,3 +130,18 @@ def test_transition_times_move_with_the_status_only() -> None:
     assert (second[0]["reason"], second[0]["lastTransitionTime"]) == ("y", "1970-01-01T00:00:00Z")
     third = set_condition(second, {"type": "A", "status": "False", "reason": "y"}, 60.0)
     assert third[0]["lastTransitionTime"] == "1970-01-01T00:01:00Z"
+
+
+def test_the_end_of_a_token_is_told_and_forgotten() -> None:
+    status, _ = cluster_status({}, UP, 0.0)
+    assert with_expiry(status, None, 0.0) is status
+    until = "1970-01-01T00:16:40Z: join the cluster again, or put another token into its secret"
+    expiring = with_expiry(status, 1000.0, 100.0)
+    expired = with_expiry(expiring, 1000.0, 1000.0)
+    found = [next(c for c in s["conditions"] if c["type"] == CREDENTIALS) for s in (expiring, expired)]
+    assert [(c["status"], c["reason"], c["message"]) for c in found] == [
+        ("True", "TokenExpires", f"the token expires at {until}"),
+        ("False", "TokenExpired", f"the token expired at {until}"),
+    ]
+    assert with_expiry(expiring, 1000.0, 200.0) == expiring  # no write each time
+    assert with_expiry(expired, None, 1001.0) == status

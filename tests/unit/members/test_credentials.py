@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from app.members.credentials import Connection, CredentialsError, connection, secret_name
+from app.members.credentials import Connection, CredentialsError, connection, secret_name, token_expiry
 from app.members.discovery import APIResource
 from app.members.transport import TLS
 
@@ -60,3 +60,17 @@ def test_what_is_wrong_with_credentials(spec: dict, given: dict | None, message:
 def test_a_proxy_that_is_not_supported_is_a_matter_of_credentials() -> None:
     with pytest.raises(CredentialsError, match="socks5"):
         connection(cluster(proxyURL="socks5://p"), GOOD).client("m")
+
+
+@pytest.mark.parametrize(
+    ("claims", "expires"),
+    [('{"exp":1800000000}', 1.8e9), ('{"sub":"a"}', None), ("[1]", None), ("no json", None), ('{"exp":"x"}', None)],
+)
+def test_the_expiry_of_a_token(claims: str, expires: float | None) -> None:
+    middle = base64.urlsafe_b64encode(claims.encode()).decode().rstrip("=")
+    assert token_expiry(f"head.{middle}.signature") == expires
+
+
+@pytest.mark.parametrize("token", ["", "opaque", "a.b", "a.é.c", "a.b.c", "a.b.c.d"])
+def test_a_token_that_says_nothing_does_not_expire(token: str) -> None:
+    assert token_expiry(token) is None
