@@ -37,6 +37,20 @@ CLUSTER_ROLES: tuple[tuple[Object, list[Object], Object], ...] = (
     ),
 )
 
+# those that pods of the system name
+PRIORITY_CLASSES = (
+    (
+        "system-node-critical",
+        2000001000,
+        "Used for system critical pods that must not be moved from their current node.",
+    ),
+    (
+        "system-cluster-critical",
+        2000000000,
+        "Used for system critical pods that must run in the cluster, but can be moved to another node if necessary.",
+    ),
+)
+
 
 async def ensure(registry: Registry, obj: Object) -> None:
     """Creates ``obj`` when it does not exist; somebody else doing it at the same time is fine."""
@@ -92,6 +106,9 @@ async def bootstrap(registry: Registry, host: str, port: int, first_service_addr
     # from when on the uses of tokens in Secrets are known: kube-controller-manager ends unused ones a year later
     today = {"since": rfc3339()[:10]}
     await ensure(registry, _system_config("kube-apiserver-legacy-service-account-token-tracking", today))
+    for name, value, description in PRIORITY_CLASSES:
+        head = {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": name}}
+        await ensure(registry, {**head, "value": value, "description": description})
     for metadata, rules, subject in CLUSTER_ROLES:
         api_version = "rbac.authorization.k8s.io/v1"
         role = {"apiVersion": api_version, "kind": "ClusterRole", "metadata": metadata, "rules": rules}

@@ -83,3 +83,9 @@ class SimulatedCluster:
 
         kind = self.registry.kind("", "v1", "nodes")
         await self.registry.modify(kind, "", node, ready, Options(manager="kubelet"), "status")
+
+        def untainted(obj: Object) -> Object:
+            obj["spec"].pop("taints", None)  # of the admission, until the node is ready
+            return obj
+
+        await self.registry.modify(kind, "", node, untainted, Options(manager="kube-controller-manager"))

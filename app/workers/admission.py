@@ -28,4 +28,8 @@ def admission(cache: Cache, catalog: Catalog, settings: Settings) -> Admission:
         lua_error=syntax_error,
         allow_no_execute=settings.allow_no_execute_taint_policy,
     )
-    return Admission(settings.gates, around)
+
+    def objects(resource: str) -> Iterator[Object]:
+        return (entry.decode() for entry in cache.resource(resource).entries())
+
+    return Admission(settings.gates, around, objects)
