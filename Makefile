@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: help install demo serve test test-long lint format bench openapi clusters clean
+.PHONY: help install demo serve test test-long diff-kube lint format bench openapi clusters clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -32,6 +32,9 @@ test: install lint clusters ## All tests that belong to every change
 test-long: install ## The tests that take long
 	tests/clusters/build.sh --older
 	$(BIN)/python -m pytest -m long $(ARGS)
+
+diff-kube: install clusters ## The same requests to kube-apiserver and to kafila: each difference, and the score
+	PYTHONPATH=$(CURDIR):tests $(BIN)/python -m differential $(ARGS)
 
 lint: install ## Format, style, types and the direction of imports
 	$(BIN)/ruff check .

@@ -1,0 +1,117 @@
+"""The two servers: kube-apiserver with etcd, started as members are in ``tests/clusters``, and ``kafila serve``."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import http.client
+import os
+import signal
+import ssl
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple, final
+
+import yaml
+from clusters.harness import LOOPBACK, ControlPlane, Etcd, Member, Options, built, wait_until
+
+# As Karmada starts its kube-apiserver: objects are templates, so no account's token is mounted into them.
+ADMISSION = "--disable-admission-plugins=ServiceAccount,StorageObjectInUseProtection"
+CIDR = "10.96.0.0/16"
+READY_AFTER = ("/api/v1/namespaces/default", "/api/v1/namespaces/default/services/kubernetes")
+
+
+class Answer(NamedTuple):
+    status: int
+    headers: dict[str, list[str]]
+    body: bytes
+
+
+@final
+class Server:
+    """One of the two, over TLS with an administrator's certificate. A connection per thread."""
+
+    def __init__(self, name: str, port: int, authority: bytes, certificate: bytes, key: bytes) -> None:
+        self.name = name
+        self._port = port
+        self._threads = threading.local()
+        self._context = ssl.create_default_context(cadata=authority.decode())
+        with tempfile.NamedTemporaryFile() as pem:
+            pem.write(certificate + b"\n" + key)
+            pem.flush()
+            self._context.load_cert_chain(pem.name)
+
+    def send(self, method: str, path: str, headers: dict[str, str], body: bytes | None) -> Answer:
+        connection = getattr(self._threads, "connection", None)
+        if connection is None:
+            connection = http.client.HTTPSConnection(LOOPBACK, self._port, timeout=60, context=self._context)
+            self._threads.connection = connection
+        try:
+            connection.request(method, path, body, {"User-Agent": "diff/1", **headers})
+            response = connection.getresponse()
+            content = response.read()
+        except (OSError, http.client.HTTPException):
+            connection.close()  # what comes next gets a new connection
+            self._threads.connection = None
+            raise
+        found: dict[str, list[str]] = {}
+        for name, value in response.getheaders():
+            found.setdefault(name.lower(), []).append(value)
+        return Answer(response.status, found, content)
+
+
+class _Reference(Member):
+    def _apiserver_flags(self, etcd: Etcd) -> list[str]:
+        return [*super()._apiserver_flags(etcd), ADMISSION]
+
+
+@contextlib.contextmanager
+def _folder() -> Iterator[Path]:
+    shared = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="kafila-diff-", dir=shared) as folder:
+        Path(folder).chmod(0o711)  # as root, kafila runs its PostgreSQL as another user, who has to pass through
+        yield Path(folder)
+
+
+@contextlib.contextmanager
+def reference() -> Iterator[Server]:
+    """kube-apiserver without controller manager."""
+    with _folder() as folder:
+        root = built()
+        etcd = Etcd(root, folder)
+        member = _Reference("reference", root, folder / "reference", etcd, Options())
+        try:
+            etcd.start()
+            member.launch()
+            member.wait_ready()
+            server = Server("kube-apiserver", member.port, member.tls.authority, member.tls.certificate, member.tls.key)
+            for path in READY_AFTER:  # made by hooks after the start
+                wait_until(path, lambda path=path: server.send("GET", path, {}, None).status == 200, member.apiserver)
+            yield server
+        finally:
+            member.apiserver.stop(signal.SIGKILL)
+            etcd.process.stop(signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def kafila() -> Iterator[Server]:
+    """``kafila serve`` with none of the controllers that kube-apiserver has not."""
+    with _folder() as folder:
+        plane = ControlPlane(folder / "kafila", folder, "--controllers=none", f"--service-cidr={CIDR}")
+        try:
+            plane.start()
+            config = yaml.safe_load(plane.kubeconfig.read_text())
+            cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
+            pem = [
+                base64.b64decode(where[field])
+                for where, field in (
+                    (cluster, "certificate-authority-data"),
+                    (user, "client-certificate-data"),
+                    (user, "client-key-data"),
+                )
+            ]
+            yield Server("kafila", plane.port, *pem)
+        finally:
+            plane.stop()
