@@ -85,18 +85,18 @@ class ObjectsApp:
             await self._serve(request, receive, counted)
         except StatusError as error:
             if not sent:
-                await send_response(counted, request, error_response(error))
+                await send_response(counted, request, error_response(error, request))
         except Disconnected:
             pass  # nobody is there to be answered, and nothing was done
         except (ConnectionError, asyncio.CancelledError):
             raise
         except (RecursionError, orjson.JSONEncodeError):  # deeper than anything real, and nothing was stored
             if not sent:
-                await send_response(counted, request, error_response(errors.bad_request("exceeded max depth")))
+                await send_response(counted, request, error_response(errors.bad_request("exceeded max depth"), request))
         except Exception as error:
             log.exception("request failed", method=request.method, path=path)
             if not sent:
-                await send_response(counted, request, error_response(errors.internal_error(str(error))))
+                await send_response(counted, request, error_response(errors.internal_error(str(error)), request))
         finally:
             self._measure(request, sent[0] if sent else 0, time.perf_counter() - started)
 

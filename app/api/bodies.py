@@ -59,7 +59,7 @@ async def read_body(receive: Receive) -> bytes:
 def decode_document(request: Request, kind: Kind, strict: bool) -> Document:
     """The body as plain JSON. ``strict``: also look for duplicate fields. Raises StatusError 400, 415."""
     media_type = request.media_type or "application/json"
-    if media_type == "application/json":
+    if media_type == "application/json" and request.has_sound_media_type:
         return decode_json(request.body, kind, strict)
     if media_type == "application/yaml":
         return decode_yaml(request.body, kind)
@@ -72,6 +72,9 @@ def decode_json(body: bytes, kind: Typed, strict: bool) -> Document:
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
+        sound = body.decode("utf-8", "replace").encode()
+        if sound != body:  # Go reads what is no UTF-8 as U+FFFD
+            return decode_json(sound, kind, strict)
         why = f"couldn't get version/kind; json parse error: {go_error(body, error)}"
         raise unrecognized(kind, body, why) from error
     found = find_duplicates(body, value) if strict else ()

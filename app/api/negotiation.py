@@ -45,14 +45,14 @@ def accepted(header: str, protobuf: bool) -> Accepted:
     fallback: Accepted | None = None
     routed = False  # whether a media type is known at all; forms come after that
     for media_type, params in _clauses(header):
-        routed = routed or media_type in MEDIA_TYPES or media_type in ("*/*", "application/*")
+        routed = routed or media_type in MEDIA_TYPES or media_type == "*/*"
         form = params.get("as", "")
         if form and (form not in _FORMS or params.get("g", "meta.k8s.io") != "meta.k8s.io"):
             continue
         version = params.get("v", "v1")
         if form and version not in ("v1", "v1beta1"):
             continue
-        if media_type in ("*/*", "application/*"):
+        if media_type == "*/*":
             return Accepted("json", form, version)  # type: ignore[arg-type]
         encoding = MEDIA_TYPES.get(media_type)
         if encoding is None or (form == "Table" and encoding == "protobuf"):

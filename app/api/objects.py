@@ -251,6 +251,8 @@ def patch_of(kind: Kind, request: Request) -> Patch:
         prefix = {"apply": "error decoding YAML: error converting YAML to JSON: ", "strategic": ""}
         raise errors.bad_request(prefix.get(patch_type or "", "error decoding patch: ") + why) from error
     value = document.value
+    if value is None and patch_type in ("json", "strategic"):
+        value = [] if patch_type == "json" else {}  # as Go reads null into a list or a map
     if patch_type == "json" and not isinstance(value, list):
         what = "[]handlers.jsonPatchOp"
         raise errors.bad_request(

@@ -38,16 +38,30 @@ async def bind(registry: Registry, kind: Kind, request: Request) -> Response:
     binding_kind = registry.kind("", "v1", "bindings")
     options = request.options()
     binding = objects.decoded(binding_kind, decode_document(request, binding_kind, False), options)
-    objects.check_names(binding, target.name, target.namespace)
-    node = (binding.get("target") or {}).get("name")
+    metadata, to = binding["metadata"], binding.get("target") or {}
+    if metadata.get("name") != target.name:
+        raise errors.bad_request("name in URL does not match name in Binding object")
+    node = to.get("name")
+    found = []
+    if to.get("kind") not in (None, "", "Node"):
+        found.append(errors.FieldError.not_supported("target.kind", to["kind"], ("Node", "<empty>")))
     if not node:
-        found = [errors.FieldError.required("target.name")]
-        raise errors.invalid("", "Binding", target.name, found)
+        found.append(errors.FieldError.required("target.name"))
+    if found:  # kube-apiserver does not make a Status of these either
+        shown = ", ".join(map(str, found))
+        raise errors.StatusError(500, "", f"[{shown}]" if len(found) > 1 else shown)
 
     def bound(pod: Object) -> Object:
         spec, metadata = pod["spec"], pod["metadata"]
         if metadata.get("deletionTimestamp"):
             why = f"pod {target.name} is being deleted, cannot be assigned to a host"
+            raise errors.conflict("", "pods/binding", target.name, why)
+        if metadata.get("uid") and binding["metadata"].get("uid") not in (None, "", metadata["uid"]):
+            sent = binding["metadata"]["uid"]
+            why = f"Precondition failed: UID in precondition: {sent}, UID in object meta: {metadata['uid']}"
+            raise errors.conflict("", "pods", target.name, why)
+        if spec.get("schedulingGates"):
+            why = f"pod {target.name} has non-empty .spec.schedulingGates"
             raise errors.conflict("", "pods/binding", target.name, why)
         if spec.get("nodeName"):
             why = f'pod {target.name} is already assigned to node "{spec["nodeName"]}"'
@@ -73,6 +87,9 @@ async def evict(registry: Registry, kind: Kind, request: Request) -> Response:
     assert target is not None
     document = decode_document(request, kind, False).value
     given = document.get("deleteOptions") if isinstance(document, dict) else None
+    named = document.get("metadata") if isinstance(document, dict) else None
+    if isinstance(named, dict) and named.get("name") not in (None, "", target.name):
+        raise errors.bad_request("name in URL does not match name in Eviction object")
     request.body = orjson.dumps(given) if isinstance(given, dict) else b""
     request.headers = {**request.headers, b"content-type": b"application/json"}
     await registry.delete(kind, target.namespace, target.name, request.delete_options(decode_delete_options(request)))

@@ -92,25 +92,41 @@ class Request:
         return self.header(b"content-type").partition(";")[0].strip().lower()
 
     @property
+    def has_sound_media_type(self) -> bool:
+        """Whether every parameter of Content-Type has a value."""
+        return all("=" in part for part in self.header(b"content-type").split(";")[1:] if part.strip())
+
+    @property
     def manager(self) -> str:
         """The field manager: the parameter, else the user agent up to its first slash."""
         given = self.query.get("fieldManager")
         if given:
             if len(given) > 128:
                 found = [errors.FieldError.too_long("fieldManager", 128)]
-                raise errors.invalid("meta.k8s.io", "CreateOptions", "", found)
+                raise errors.invalid("meta.k8s.io", self.options_kind, "", found)
+            for at, character in enumerate(given):
+                if not character.isprintable():
+                    why = f"invalid character U+{ord(character):04X} (at position {at})"
+                    found = [errors.FieldError.invalid("fieldManager", given, why)]
+                    raise errors.invalid("meta.k8s.io", self.options_kind, "", found)
             return given
         return (self.header(b"user-agent").partition("/")[0] or "unknown")[:128]
 
+    @property
+    def options_kind(self) -> str:
+        """What the options of a write are called: errors name it."""
+        return {"PUT": "UpdateOptions", "PATCH": "PatchOptions"}.get(self.method, "CreateOptions")
+
     def options(self) -> Options:
+        kind = self.options_kind
         validation = self.query.get("fieldValidation") or "Warn"
         if validation not in ("Ignore", "Warn", "Strict"):
             found = [errors.FieldError.not_supported("fieldValidation", validation, ["", "Ignore", "Strict", "Warn"])]
-            raise errors.invalid("meta.k8s.io", "CreateOptions", "", found)
+            raise errors.invalid("meta.k8s.io", kind, "", found)
         return Options(
             user=self.user,
             manager=self.manager,
-            dry_run=dry_run(self.query.get("dryRun")),
+            dry_run=dry_run(self.query.get("dryRun"), kind),
             field_validation=validation,  # type: ignore[arg-type]
             force=self.flag("force"),
             warnings=self.warnings,
@@ -155,7 +171,7 @@ def propagation(policy: str | None, orphan: bool | None) -> Propagation | None:
 
 
 def dry_run(value: str | None, kind: str = "CreateOptions") -> bool:
-    if not value:
+    if value is None:
         return False
     if value != "All":
         found = [errors.FieldError.not_supported("dryRun", [value], ["All"])]

@@ -10,8 +10,11 @@ from typing import Any, NamedTuple
 import orjson
 import yaml
 
+from app.catalog.protobuf import codec
 from app.core.errors import StatusError
+from app.machinery import protobuf
 
+from .negotiation import JSON, accepted
 from .request import Request
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -28,11 +31,24 @@ class Response(NamedTuple):
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
-def error_response(error: StatusError) -> Response:
+def error_response(error: StatusError, request: Request) -> Response:
+    """The Status in the encoding that the request prefers; what it prefers may itself be the error."""
     headers: tuple[tuple[bytes, bytes], ...] = ()
     if error.retry_after is not None:
         headers = ((b"retry-after", str(error.retry_after).encode()),)
-    return Response(error.code, orjson.dumps(error.status()) + b"\n", headers=headers)
+    try:
+        accept = accepted(request.header(b"accept"), True)
+    except StatusError:
+        accept = JSON
+    body = orjson.dumps(error.status()) + b"\n"
+    if accept.encoding == "yaml":
+        return Response(error.code, to_yaml(body), accept.content_type, headers)
+    if accept.encoding == "protobuf":
+        found = codec("", "v1", "Status")
+        assert found is not None
+        raw = protobuf.envelope("v1", "Status", found.encode(error.status()))
+        return Response(error.code, raw, accept.content_type, headers)
+    return Response(error.code, body, headers=headers)
 
 
 def not_found_page() -> Response:

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from app.catalog.kind import Kind
+from app.core import errors
 from app.core.clock import rfc3339
 from app.registry import Registry
 from app.registry.decoding import decode_object
@@ -31,16 +32,37 @@ def _question(kind: Kind, request: Request) -> Object:
     return question
 
 
+def _check(kind: Kind, spec: Object, *, subject: bool) -> None:
+    """Raises StatusError 422 for a question that cannot be answered."""
+    found: list[errors.FieldError] = []
+    resource, path = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
+    if resource is not None and path is not None:
+        shown = {"Path": path.get("path", ""), "Verb": path.get("verb", "")}
+        text = "cannot be specified in combination with resourceAttributes"
+        found.append(errors.FieldError.invalid("spec.nonResourceAttributes", shown, text))
+    elif resource is None and path is None:
+        text = "exactly one of nonResourceAttributes or resourceAttributes must be specified"
+        found.append(errors.FieldError.invalid("spec.resourceAttributes", None, text))
+    if subject and not spec.get("user") and not spec.get("groups"):
+        text = "at least one of user or group must be specified"
+        found.append(errors.FieldError.invalid("spec.user", "", text))
+    if found:
+        raise errors.invalid(kind.group, "", "", found)
+
+
 def _access(groups: Any) -> Object:
     return {"allowed": True} if MASTERS in (groups or ()) else {"allowed": False}
 
 
 async def _self_subject_access(registry: Registry, kind: Kind, request: Request) -> Response:
-    return _answer(_question(kind, request), _access(request.user.groups))
+    question = _question(kind, request)
+    _check(kind, question.get("spec") or {}, subject=False)
+    return _answer(question, _access(request.user.groups))
 
 
 async def _subject_access(registry: Registry, kind: Kind, request: Request) -> Response:
     question = _question(kind, request)
+    _check(kind, question.get("spec") or {}, subject=True)
     return _answer(question, _access((question.get("spec") or {}).get("groups")))
 
 
@@ -50,6 +72,8 @@ async def _self_subject_rules(registry: Registry, kind: Kind, request: Request) 
         status["resourceRules"] = [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}]
         status["nonResourceRules"] = [{"verbs": ["*"], "nonResourceURLs": ["*"]}]
     question = _question(kind, request)
+    if not (question.get("spec") or {}).get("namespace"):
+        raise errors.bad_request("no namespace on request")
     question["spec"] = {}
     return _answer(question, status)
 

@@ -50,7 +50,9 @@ def version_info() -> dict[str, str]:
 
 def build_shell(ready: dict[str, Check]) -> FastAPI:
     """``ready``: named checks that /readyz runs; /livez only says that the event loop turns."""
-    shell = FastAPI(title="kafila", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
+    shell = FastAPI(
+        title="kafila", version=__version__, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False
+    )
 
     @shell.exception_handler(404)
     async def no_page(request: HTTPRequest, error: Exception) -> Response:

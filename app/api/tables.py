@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from app.catalog.builtin.columns import descriptions
 from app.catalog.kind import Kind
 from app.registry.codec import decode_entry
 from app.watch import Entry
@@ -18,8 +19,15 @@ Object = dict[str, Any]
 
 
 def column_definitions(kind: Kind) -> list[Object]:
+    texts = descriptions(kind.kind) if kind.protobuf and not kind.custom else {}
     return [
-        {"name": c.name, "type": c.type, "format": c.format, "description": c.description, "priority": c.priority}
+        {
+            "name": c.name,
+            "type": c.type,
+            "format": c.format,
+            "description": c.description or texts.get(c.name, ""),
+            "priority": c.priority,
+        }
         for c in kind.columns
     ]
 
@@ -33,7 +41,7 @@ def table(
         "kind": "Table",
         "apiVersion": f"meta.k8s.io/{accept.version}",
         "metadata": metadata,
-        "columnDefinitions": column_definitions(kind) if columns else [],
+        "columnDefinitions": column_definitions(kind) if columns else None,
         "rows": [_row(kind, entry, accept, include, now) for entry in entries],
     }
     return orjson.dumps(out)

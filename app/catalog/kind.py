@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -63,6 +63,10 @@ class Strategy:
     )
     validate_update: Callable[[Object, Object], list[FieldError]] = _valid_update
     warnings: Callable[[Object], list[str]] = field(default=lambda obj: [])
+    # subresources that write a part of the spec: what may come through (changes ``new``), and its checks instead of validate_update
+    views: Mapping[str, tuple[Callable[[Object, Object], None], Callable[[Object, Object], list[FieldError]]]] = field(
+        default_factory=dict
+    )
     # metadata.name: returns the reasons why it is not allowed (core.names has the usual ones)
     name_rule: Callable[[str, bool], list[str]] | None = None
     # does the change from old to new raise metadata.generation? None: the kind has no generation

@@ -26,6 +26,7 @@ ADDRESSES = "ipaddresses.networking.k8s.io"
 PORTS = "nodeports.internal"  # served by no API, as in Kubernetes
 NODE_PORTS = range(30000, 32768)
 ATTEMPTS = 64
+DEFAULT_SERVICE_CIDR = "10.96.0.0/12"
 
 
 class Allocation(NamedTuple):
@@ -40,7 +41,7 @@ NOTHING = Allocation()
 class ServiceAllocator:
     """Fills clusterIP and nodePort of a Service and says what must be written with it."""
 
-    def __init__(self, cache: Cache, service_cidr: str = "10.96.0.0/12") -> None:
+    def __init__(self, cache: Cache, service_cidr: str = DEFAULT_SERVICE_CIDR) -> None:
         self._cache = cache
         self._network = ipaddress.IPv4Network(service_cidr)
 
@@ -113,17 +114,16 @@ class ServiceAllocator:
                 port.pop("nodePort", None)
         elif spec.get("type") == "NodePort" or spec.get("allocateLoadBalancerNodePorts") is not False:
             self._fill_ports(spec, before)
+        self._fill_health_check(spec, before)
         has = _node_ports(spec)
         for number in has - had:
             if number not in NODE_PORTS:
                 why = "provided port is not in the valid range. The range of valid ports is 30000-32767"
-                at = next(i for i, port in enumerate(spec["ports"]) if port.get("nodePort") == number)
-                found = [errors.FieldError.invalid(f"spec.ports[{at}].nodePort", number, why)]
+                found = [errors.FieldError.invalid(_where(spec, number), number, why)]
                 raise errors.invalid("", "Service", new["metadata"]["name"], found)
             if self._cache.get(PORTS, "", str(number)) is not None:
-                found = [
-                    errors.FieldError.invalid("spec.ports[0].nodePort", number, "provided port is already allocated")
-                ]
+                why = "provided port is already allocated"
+                found = [errors.FieldError.invalid(_where(spec, number), number, why)]
                 raise errors.invalid("", "Service", new["metadata"]["name"], found)
         writes = [_take_port(number, new) for number in sorted(has - had)]
         writes.extend(self._given_back(PORTS, [str(number) for number in sorted(had - has)]))
@@ -138,6 +138,15 @@ class ServiceAllocator:
             kept = known.get((port.get("protocol"), port.get("port")))
             port["nodePort"] = kept if kept and kept not in used else self._free_port(used)
             used.add(port["nodePort"])
+
+    def _fill_health_check(self, spec: Object, before: Object) -> None:
+        """Load balancers that keep traffic on a node ask that node whether it has any endpoint."""
+        if _has_health_check(spec):
+            if not spec.get("healthCheckNodePort"):
+                kept = before.get("healthCheckNodePort") if _has_health_check(before) else None
+                spec["healthCheckNodePort"] = kept or self._free_port(_node_ports(spec))
+        elif _has_health_check(before):
+            spec.pop("healthCheckNodePort", None)
 
     def _free_port(self, used: set[int]) -> int:
         for _ in range(ATTEMPTS * 16):
@@ -163,7 +172,21 @@ def _addresses(spec: Object) -> list[str]:
 def _node_ports(spec: Object) -> set[int]:
     if spec.get("type") not in ("NodePort", "LoadBalancer"):
         return set()
-    return {p["nodePort"] for p in spec.get("ports") or () if p.get("nodePort")}
+    ports = {p["nodePort"] for p in spec.get("ports") or () if p.get("nodePort")}
+    if _has_health_check(spec) and spec.get("healthCheckNodePort"):
+        ports.add(spec["healthCheckNodePort"])
+    return ports
+
+
+def _has_health_check(spec: Object) -> bool:
+    return spec.get("type") == "LoadBalancer" and spec.get("externalTrafficPolicy") == "Local"
+
+
+def _where(spec: Object, number: int) -> str:
+    for i, port in enumerate(spec.get("ports") or ()):
+        if port.get("nodePort") == number:
+            return f"spec.ports[{i}].nodePort"
+    return "spec.healthCheckNodePort"
 
 
 def _take_address(address: str, service: Object) -> Write:

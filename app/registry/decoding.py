@@ -131,7 +131,7 @@ def leftovers(unknown: Sequence[str], duplicates: Sequence[str], options: Option
     """Unknown and duplicate fields: the text of an error when Strict; else "", with warnings when Warn."""
     if options.field_validation == "Ignore":
         return ""
-    texts = [*(f'unknown field "{path}"' for path in unknown), *duplicates]
+    texts = [*duplicates, *(f'unknown field "{path}"' for path in unknown)]
     if options.field_validation == "Strict":
         return "strict decoding error: " + ", ".join(texts) if texts else ""
     options.warnings.extend(texts)

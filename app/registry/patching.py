@@ -34,11 +34,13 @@ def patched(kind: Kind, old: Object, patch: Patch, options: Options, subresource
         locked = new["metadata"].get("resourceVersion") if "resourceVersion" in _metadata(patch.document) else ""
         return new, locked or "", True
     result = merged(old, patch, kind)
-    check_type(kind, result)
+    _keep_type(kind, patch, result, old["metadata"]["name"])
     try:
         new, unknown = compile_decoder(kind.schema)(result)
     except DecodeError as error:
         raise (misfit(kind, result, error) if kind.custom else _invalid(patch, result, str(error))) from error
+    if patch.type != "strategic":
+        unknown = sorted(unknown)  # the patched document is read in the order of its names
     if unknown or patch.duplicates:
         texts = leftovers(unknown, patch.duplicates, options)
         if texts:
@@ -58,19 +60,36 @@ def merged(old: Object, patch: Patch, kind: Kind | None) -> Object:
             result = strategicpatch.apply(old, patch.document, kind.schema)
         else:
             result = mergepatch.apply(old, patch.document)
-    except jsonpatch.PatchFailed as error:
-        raise errors.StatusError(422, "Invalid", str(error), {}) from error
+    except jsonpatch.PatchFailed as error:  # kube-apiserver does not say why either
+        text = "the server rejected our request due to an error in our request"
+        raise errors.StatusError(422, "Invalid", text, {}) from error
     except jsonpatch.TooManyOperations as error:
         raise errors.StatusError(413, "RequestEntityTooLarge", str(error)) from error
     except strategicpatch.PatchError as error:
-        if getattr(error, "code", 400) == 400:
+        if error.code == 400:
             raise errors.bad_request(str(error)) from error
-        raise errors.StatusError(422, "Invalid", str(error), {}) from error
+        raise errors.StatusError(error.code, "Invalid" if error.code == 422 else "", str(error)) from error
     except ValueError as error:
         raise errors.bad_request(str(error)) from error
     if not isinstance(result, dict):
         raise errors.bad_request("the patched document is not an object")
     return result
+
+
+def _keep_type(kind: Kind, patch: Patch, result: Object, old_name: str) -> None:
+    """A patch cannot make another kind of the object. Raises StatusError 400, 422."""
+    if kind.custom:
+        check_type(kind, result)
+        return
+    if patch.type == "strategic":  # it is merged into the struct, which has no such fields
+        result["kind"], result["apiVersion"] = kind.kind, kind.api_version
+        return
+    if not result.get("apiVersion"):  # read as Kubernetes' internal version, whose metadata has another name
+        raise wrong_name({"metadata": {}}, old_name)
+    try:
+        check_type(kind, result)
+    except errors.StatusError as error:
+        raise _invalid(patch, result, error.message.partition(": ")[2]) from error
 
 
 def _metadata(document: Any) -> Object:
@@ -128,6 +147,9 @@ def new_from_apply(kind: Kind, namespace: str, name: str, patch: Patch, options:
 
 def wrong_name(obj: Object, name: str) -> errors.StatusError:
     given = obj["metadata"].get("name", "")
+    if not given:
+        text = f"the name of the object ({name} based on URL) was undeterminable: name must be provided"
+        return errors.bad_request(text)
     return errors.bad_request(f"the name of the object ({given}) does not match the name on the URL ({name})")
 
 

@@ -50,8 +50,6 @@ def prepare_create(
     """
     strategy = kind.strategy
     metadata = obj["metadata"]
-    if metadata.get("resourceVersion"):
-        raise errors.bad_request("resourceVersion should not be set on objects to be created")
     if kind.namespaced:
         if metadata.setdefault("namespace", namespace) != namespace:
             raise errors.bad_request(
@@ -63,10 +61,13 @@ def prepare_create(
         metadata["name"] = generate_name(metadata["generateName"])
     metadata["uid"] = str(uuid.uuid4())
     metadata["creationTimestamp"] = rfc3339()
-    for owned in ("deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "generation", "resourceVersion"):
+    sent_version = metadata.pop("resourceVersion", None)
+    for owned in ("deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"):
         metadata.pop(owned, None)
     if kind.resource == csr.RESOURCE:
         csr.sign_in(obj, options.user)
+    if strategy.generation_fields is not None:
+        metadata.pop("generation", None)
     strategy.default(obj)
     if strategy.status and "status" in obj and "status" in kind.subresources and not options.whole:
         _reset_status(kind, obj)
@@ -86,6 +87,8 @@ def prepare_create(
     extra = allocator.allocate(obj, None) if allocator is not None else NOTHING
     admission.admit(kind, "CREATE", obj, None, options.user)
     options.warnings.extend(strategy.warnings(obj))
+    if sent_version and not options.dry_run:  # only storage minds, hence the code
+        raise errors.StatusError(500, "", "resourceVersion should not be set on objects to be created")
     key = key_of(kind, namespace, metadata["name"])
     body = encode_body(stored_form(kind, obj))
     guards = (Guard(key, absent=True),) if namespace_guard is None else (Guard(key, absent=True), namespace_guard)
@@ -111,21 +114,12 @@ def prepare_update(
     strategy = kind.strategy
     metadata, was = new["metadata"], old["metadata"]
     name = was["name"]
-    if metadata.get("uid") and metadata["uid"] != was.get("uid"):
-        raise errors.conflict(
-            kind.group,
-            kind.plural,
-            name,
-            f"Precondition failed: UID in precondition: {metadata['uid']}, UID in object meta: {was.get('uid', '')}",
-        )
-    for owned in (
-        "uid",
-        "creationTimestamp",
-        "deletionTimestamp",
-        "deletionGracePeriodSeconds",
-        "generation",
-        "selfLink",
-    ):
+    if not metadata.get("uid"):
+        metadata["uid"] = was.get("uid", "")
+    kept: tuple[str, ...] = ("creationTimestamp", "generation", "selfLink")
+    if was.get("deletionTimestamp"):
+        kept += ("deletionTimestamp", "deletionGracePeriodSeconds")
+    for owned in kept:
         if owned in was:
             metadata[owned] = was[owned]
         else:
@@ -133,7 +127,11 @@ def prepare_update(
     metadata.setdefault("name", name)
     if kind.namespaced:
         metadata.setdefault("namespace", was.get("namespace", ""))
-    if subresource == "status":
+    view = strategy.views.get(subresource)
+    if view is not None:
+        view[0](new, old)
+        metadata = new["metadata"]
+    elif subresource == "status":
         _only_status(kind, old, new)
         metadata = new["metadata"]
         if kind.resource == csr.RESOURCE:
@@ -153,15 +151,19 @@ def prepare_update(
             extra = allocator.allocate(new, old)
         if strategy.generation_fields is not None and _spec_changed(strategy.generation_fields, old, new):
             metadata["generation"] = was.get("generation", 0) + 1
-    found = validate_object_meta_update(new, old)
+    found = validate_object_meta_update(new, old) * 2  # asked for all kinds and by each of them: causes come twice
     found.extend(strategy.validate(new))
-    if subresource != "binding":  # may set what nobody else may change
+    if view is not None:
+        found.extend(view[1](new, old))
+    elif subresource != "binding":  # may set what nobody else may change
         found.extend(strategy.validate_update(new, old))
     if kind.resource == csr.RESOURCE:
         found.extend(csr.check_update(old, new, subresource))
     if found:
         raise errors.invalid(kind.group, kind.kind, name, found)
     admission.admit(kind, "UPDATE", new, old, options.user)
+    if not subresource and (strategy.generation_fields is None or metadata.get("generation") != was.get("generation")):
+        options.warnings.extend(strategy.warnings(new))
     key = existing.key
     metadata["resourceVersion"] = was["resourceVersion"]
     managedfields.keep_times_of_no_change(old, new)

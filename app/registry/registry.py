@@ -19,7 +19,7 @@ from app.store.interface import Guard, GuardFailed, Lease, OutcomeUnknown, Store
 from app.watch import Cache, Entry
 
 from . import patching
-from .allocation import ServiceAllocator
+from .allocation import DEFAULT_SERVICE_CIDR, ServiceAllocator
 from .codec import decode_entry, encode_body, stored_form
 from .context import Change, DeleteOptions, Options
 from .deleting import mark_deleted
@@ -36,13 +36,20 @@ UNDELETABLE = frozenset({"default", "kube-system", "kube-public"})
 
 @final
 class Registry:
-    def __init__(self, catalog: Catalog, store: Store, cache: Cache, admission: Admission = DEFAULT) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        store: Store,
+        cache: Cache,
+        admission: Admission = DEFAULT,
+        service_cidr: str = DEFAULT_SERVICE_CIDR,
+    ) -> None:
         self.fence: Fence | None = None
         self.catalog = catalog
         self.admission = admission
         self.store = store
         self.cache = cache
-        self.allocators = {"services": ServiceAllocator(cache)}
+        self.allocators = {"services": ServiceAllocator(cache, service_cidr)}
 
     def fenced_by(self, fence: Fence) -> Registry:
         """The same, for writes of those who work under a lease: none is carried out once it is another process's."""
@@ -119,7 +126,7 @@ class Registry:
         self, kind: Kind, namespace: str, name: str, obj: Object, options: Options, subresource: str = ""
     ) -> Entry:
         """Replaces an object by ``obj``. With a resourceVersion only if it is still at that one, else unconditionally."""
-        wanted = obj["metadata"].get("resourceVersion")
+        wanted, uid = obj["metadata"].get("resourceVersion"), obj["metadata"].get("uid")
         if wanted == "0":
             wanted = None
         if not wanted and not kind.strategy.unconditional_update:
@@ -131,6 +138,10 @@ class Registry:
         def replaced(current: Entry, old: Object) -> tuple[Object, bool]:
             if wanted and wanted != old["metadata"]["resourceVersion"]:
                 raise errors.conflict(kind.group, kind.plural, name)
+            if uid and uid != old["metadata"].get("uid"):
+                was = old["metadata"].get("uid", "")
+                why = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {was}"
+                raise errors.conflict(kind.group, kind.plural, name, why)
             return (obj if pristine is None else orjson.loads(pristine)), False
 
         return await self._change(kind, namespace, name, replaced, options, subresource)
@@ -158,7 +169,7 @@ class Registry:
 
         def patched(existing: Entry, old: Object) -> tuple[Object, bool]:
             new, locked, tracked = patching.patched(kind, old, patch, options, subresource)
-            if locked and locked != str(existing.revision):
+            if locked not in ("", "0", str(existing.revision)):
                 raise errors.conflict(kind.group, kind.plural, name)
             if new["metadata"].get("name") != name:
                 raise patching.wrong_name(new, name)

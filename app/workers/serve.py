@@ -64,8 +64,9 @@ class Process:
     async def _serve(self, store: Store) -> None:
         cache = Cache(store)
         await cache.load()
-        catalog = load_catalog()
-        registry = self.registry = Registry(catalog, store, cache, admission(cache, catalog, self.settings))
+        catalog, settings = load_catalog(), self.settings
+        admitting = admission(cache, catalog, settings)
+        registry = self.registry = Registry(catalog, store, cache, admitting, settings.service_cidr)
         keys = await shared_keys(store, cache)
         leader = Leader(store, "controllers")
         controllers = Controllers(registry.fenced_by(leader.fence), self.settings, self._transport_for)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 from app.core.clock import rfc3339
@@ -42,6 +43,11 @@ def create_namespace(obj: Object) -> None:
     if "kubernetes" not in finalizers:
         spec["finalizers"] = [*finalizers, "kubernetes"]
     _labels(obj)["kubernetes.io/metadata.name"] = obj["metadata"].get("name") or ""
+
+
+def name_limit_range(obj: Object) -> None:
+    if not obj["metadata"].get("name"):
+        obj["metadata"]["name"] = str(uuid.uuid4())
 
 
 def update_namespace(new: Object, old: Object) -> None:

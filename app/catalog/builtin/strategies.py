@@ -15,12 +15,15 @@ from .validation import (
     apiextensions,
     autoscaling,
     configuration,
+    csi,
+    devices,
     endpoints,
     flowcontrol,
     networking,
     nodes,
     storage,
 )
+from .warnings import kinds as warned
 
 _ADMISSION = "admissionregistration.k8s.io"
 _AUTOSCALING = "autoscaling"
@@ -38,9 +41,13 @@ _STORAGE = "storage.k8s.io"
 
 _TABLE: dict[tuple[str, str], Strategy] = strategies_core.TABLE | {
     # autoscaling and disruption
-    (_POLICY, "PodDisruptionBudget"): generic(autoscaling.validate_disruption_budget, unconditional_update=False),
+    (_POLICY, "PodDisruptionBudget"): generic(
+        autoscaling.validate_disruption_budget, name_rule=names.any_name, unconditional_update=False
+    ),
     # networking
-    (_NETWORKING, "Ingress"): strategy(networking.validate_ingress, validate_create=networking.validate_new_ingress),
+    (_NETWORKING, "Ingress"): strategy(
+        networking.validate_ingress, validate_create=networking.validate_new_ingress, warnings=warned.ingress
+    ),
     (_NETWORKING, "IngressClass"): strategy(
         networking.validate_ingress_class,
         default=others.default_ingress_class,
@@ -81,6 +88,7 @@ _TABLE: dict[tuple[str, str], Strategy] = strategies_core.TABLE | {
     ),
     (_STORAGE, "CSIDriver"): strategy(
         storage.validate_csi_driver,
+        warnings=warned.csi_driver,
         default=others.default_csi_driver,
         prepare_for_update=prepare.update_csi_driver,
         validate_update=storage.validate_csi_driver_update,
@@ -90,7 +98,11 @@ _TABLE: dict[tuple[str, str], Strategy] = strategies_core.TABLE | {
         returns_deleted_object=True,
     ),
     (_STORAGE, "CSINode"): strategy(
-        generation_fields=PLAIN, status=False, unconditional_update=False, returns_deleted_object=True
+        csi.validate_csi_node,
+        generation_fields=PLAIN,
+        status=False,
+        unconditional_update=False,
+        returns_deleted_object=True,
     ),
     (_STORAGE, "CSIStorageCapacity"): strategy(
         storage.validate_csi_storage_capacity,
@@ -169,7 +181,7 @@ _TABLE: dict[tuple[str, str], Strategy] = strategies_core.TABLE | {
     (_COORDINATION, "LeaseCandidate"): generic(
         generation_fields=PLAIN, status=False, unconditional_update=False, create_on_update=True
     ),
-    (_NODE, "RuntimeClass"): strategy(
+    (_NODE, "RuntimeClass"): generic(
         nodes.validate_runtime_class,
         validate_update=nodes.validate_runtime_class_update,
         generation_fields=PLAIN,
@@ -226,12 +238,14 @@ _TABLE: dict[tuple[str, str], Strategy] = strategies_core.TABLE | {
     ),
     # resource claims
     (_RESOURCE, "ResourceClaim"): strategy(
+        devices.validate_resource_claim,
         default=others.default_resource_claim,
         validate_update=storage.validate_spec_immutable,
         generation_fields=PLAIN,
         returns_deleted_object=True,
     ),
     (_RESOURCE, "ResourceClaimTemplate"): strategy(
+        devices.validate_resource_claim_template,
         default=others.default_resource_claim_template,
         validate_update=storage.validate_spec_immutable,
         generation_fields=PLAIN,
@@ -239,9 +253,14 @@ _TABLE: dict[tuple[str, str], Strategy] = strategies_core.TABLE | {
         returns_deleted_object=True,
     ),
     (_RESOURCE, "ResourceSlice"): strategy(
-        default=others.default_resource_slice, status=False, returns_deleted_object=True
+        devices.validate_resource_slice,
+        validate_update=devices.validate_resource_slice_update,
+        default=others.default_resource_slice,
+        warnings=warned.resource_slice,
+        status=False,
+        returns_deleted_object=True,
     ),
-    (_RESOURCE, "DeviceClass"): strategy(status=False, returns_deleted_object=True),
+    (_RESOURCE, "DeviceClass"): strategy(devices.validate_device_class, status=False, returns_deleted_object=True),
     (_RESOURCE, "DeviceTaintRule"): strategy(default=others.default_device_taint_rule, returns_deleted_object=True),
     (_RESOURCE, "ResourcePoolStatusRequest"): strategy(
         generation_fields=PLAIN, unconditional_update=False, returns_deleted_object=True

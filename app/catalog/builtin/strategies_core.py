@@ -5,10 +5,12 @@ from __future__ import annotations
 from app.catalog.kind import Strategy
 from app.core import names
 
-from . import prepare, services
+from . import pod_views, prepare, services
 from .defaults import core, pods, workloads
-from .strategy_forms import PLAIN, strategy
+from .strategy_forms import PLAIN, generic, strategy
 from .validation import apps, batch, configuration, endpoints, nodes, pod, pod_update, quotas, service, storage
+from .warnings import kinds as warned
+from .warnings import service_warnings
 
 TABLE: dict[tuple[str, str], Strategy] = {
     # core
@@ -18,8 +20,13 @@ TABLE: dict[tuple[str, str], Strategy] = {
         default=pods.default_pod,
         prepare_for_create=prepare.create_pod,
         validate_update=pod_update.validate_pod_update,
+        views={
+            "ephemeralcontainers": (pod_views.only_ephemeral_containers, pod_views.validate_ephemeral_containers),
+            "resize": (pod_views.only_resources, pod_views.validate_resize),
+        },
         returns_deleted_object=True,
         graceful=True,
+        warnings=warned.pod,
     ),
     ("", "PodTemplate"): strategy(
         pod.validate_pod_template_kind,
@@ -27,9 +34,12 @@ TABLE: dict[tuple[str, str], Strategy] = {
         generation_fields=("template",),
         status=False,
         returns_deleted_object=True,
+        warnings=warned.pod_template,
     ),
     ("", "ReplicationController"): strategy(
-        apps.validate_replication_controller, default=workloads.default_replication_controller
+        apps.validate_replication_controller,
+        default=workloads.default_replication_controller,
+        warnings=warned.workload,
     ),
     ("", "Service"): strategy(
         service.validate_service,
@@ -41,6 +51,7 @@ TABLE: dict[tuple[str, str], Strategy] = {
         generation_fields=PLAIN,
         create_on_update=True,
         returns_deleted_object=True,
+        warnings=service_warnings,
     ),
     ("", "Endpoints"): strategy(
         endpoints.validate_endpoints,
@@ -88,6 +99,7 @@ TABLE: dict[tuple[str, str], Strategy] = {
         validate_update=storage.validate_persistent_volume_update,
         generation_fields=PLAIN,
         returns_deleted_object=True,
+        warnings=warned.persistent_volume,
     ),
     ("", "PersistentVolumeClaim"): strategy(
         storage.validate_claim,
@@ -107,6 +119,7 @@ TABLE: dict[tuple[str, str], Strategy] = {
     ),
     ("", "LimitRange"): strategy(
         quotas.validate_limit_range,
+        prepare_for_create=prepare.name_limit_range,
         default=core.default_limit_range,
         generation_fields=PLAIN,
         status=False,
@@ -119,7 +132,13 @@ TABLE: dict[tuple[str, str], Strategy] = {
         generation_fields=PLAIN,
         returns_deleted_object=True,
     ),
-    ("", "Event"): strategy(configuration.validate_event, generation_fields=PLAIN, status=False, create_on_update=True),
+    ("", "Event"): generic(
+        configuration.validate_event,
+        name_rule=names.any_name,
+        generation_fields=PLAIN,
+        status=False,
+        create_on_update=True,
+    ),
     ("events.k8s.io", "Event"): strategy(
         configuration.validate_new_event,
         validate_create=configuration.validate_created_event,
@@ -134,11 +153,13 @@ TABLE: dict[tuple[str, str], Strategy] = {
         default=workloads.default_deployment,
         prepare_for_update=prepare.update_deployment,
         validate_update=apps.validate_deployment_update,
+        warnings=warned.workload,
     ),
     ("apps", "ReplicaSet"): strategy(
         apps.validate_replica_set,
         default=workloads.default_replica_set,
         validate_update=apps.validate_replica_set_update,
+        warnings=warned.workload,
     ),
     ("apps", "StatefulSet"): strategy(
         apps.validate_stateful_set,
@@ -146,6 +167,7 @@ TABLE: dict[tuple[str, str], Strategy] = {
         default=workloads.default_stateful_set,
         validate_update=apps.validate_stateful_set_update,
         name_rule=names.dns1123_label,
+        warnings=warned.stateful_set,
     ),
     ("apps", "DaemonSet"): strategy(
         apps.validate_daemon_set,
@@ -153,6 +175,7 @@ TABLE: dict[tuple[str, str], Strategy] = {
         prepare_for_create=prepare.create_daemon_set,
         prepare_for_update=prepare.update_daemon_set,
         validate_update=apps.validate_daemon_set_update,
+        warnings=warned.daemon_set,
     ),
     ("apps", "ControllerRevision"): strategy(
         apps.validate_controller_revision,
@@ -167,10 +190,12 @@ TABLE: dict[tuple[str, str], Strategy] = {
         default=workloads.default_job,
         prepare_for_create=prepare.create_job,
         validate_update=batch.validate_job_update,
+        warnings=warned.workload,
     ),
     ("batch", "CronJob"): strategy(
         batch.validate_cron_job,
         validate_create=batch.validate_new_cron_job,
         default=workloads.default_cron_job,
+        warnings=warned.cron_job,
     ),
 }

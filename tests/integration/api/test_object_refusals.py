@@ -97,13 +97,13 @@ async def test_strict_warned_and_ignored_fields(api: Api) -> None:
     body = b'{"metadata":{"name":"a","name":"a"},"foo":1}'
     strict = failure(await api.post(f"{CONFIGMAPS}?fieldValidation=Strict", body), 400, "BadRequest")
     assert strict["message"] == (
-        'ConfigMap in version "v1" cannot be handled as a ConfigMap: strict decoding error: unknown field "foo", '
-        'duplicate field "metadata.name"'
+        'ConfigMap in version "v1" cannot be handled as a ConfigMap: strict decoding error: '
+        'duplicate field "metadata.name", unknown field "foo"'
     )
     warned = await api.post(CONFIGMAPS, body)
     assert warned.headers.get_list("warning") == [
-        '299 - "unknown field \\"foo\\""',
         '299 - "duplicate field \\"metadata.name\\""',
+        '299 - "unknown field \\"foo\\""',
     ]
     assert "foo" not in warned.json()
     ignored = await api.post(f"{CONFIGMAPS}?fieldValidation=Ignore", body.replace(b'"a"', b'"b"'))

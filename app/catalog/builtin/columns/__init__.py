@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 from app.catalog.kind import Column
+from app.catalog.tables import read_table
 from app.core.resources import GroupVersionKind
 
 from . import access, configuration, network, resources, storage, workloads
@@ -61,6 +63,17 @@ def _columns(text: str) -> tuple[Column, ...]:
         name, _, kind = part.partition(":")
         out.append(Column(name, kind or "string", "name" if name == "Name" else "", priority=int(priority or 0)))
     return tuple(out)
+
+
+@cache
+def descriptions(kind: str) -> dict[str, str]:
+    """What the columns of a kind mean, by their names. Read when the first Table is asked for."""
+    return _descriptions().get(_ROWS.get(kind, kind), _descriptions()[""])
+
+
+@cache
+def _descriptions() -> dict[str, dict[str, str]]:
+    return read_table("columns.json")["rows"]
 
 
 _COLUMNS = {row: _columns(text) for row, text in DEFINITIONS.items()}

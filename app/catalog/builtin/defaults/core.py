@@ -126,6 +126,9 @@ def default_endpoints(obj: Object) -> None:
 
 
 def default_node(obj: Object) -> None:
+    spec = obj.get("spec") or {}
+    if spec.get("podCIDR"):  # the older field is the first of the newer one
+        spec["podCIDRs"] = [spec["podCIDR"], *(spec.get("podCIDRs") or ())[1:]]
     status = _part(obj, "status")
     if status.get("allocatable") is None and status.get("capacity") is not None:
         status["allocatable"] = dict(status["capacity"])

@@ -48,8 +48,13 @@ def validate_node(obj: Object) -> Found:
         if (key, effect) in seen:
             found.append(duplicate(path, taint))
         seen.add((key, effect))
-    for i, block in enumerate(spec.get("podCIDRs") or ()):
+    blocks = spec.get("podCIDRs") or []
+    for i, block in enumerate(blocks):
         check_cidr(block, f"spec.podCIDRs[{i}]", found)
+    families = [":" in block for block in blocks]
+    if len(set(families)) != len(families):
+        text = "may specify no more than one CIDR for each IP family"
+        found.append(invalid("spec.podCIDRs", blocks, text))
     for field in ("capacity", "allocatable"):
         for name, amount in (status.get(field) or {}).items():
             path = f"status.{field}[{name}]"

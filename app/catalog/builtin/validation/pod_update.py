@@ -81,6 +81,4 @@ def _fixed_part(spec: Object, was: Object) -> Object:
     if was.get("schedulingGates"):  # a gated pod may still be told where to go
         for field in ("nodeSelector", "affinity"):
             out[field] = was.get(field)
-    if was.get("ephemeralContainers") != spec.get("ephemeralContainers"):
-        out["ephemeralContainers"] = spec.get("ephemeralContainers")
     return out

@@ -24,6 +24,7 @@ from .common import (
     required,
     same,
 )
+from .csi import check_csi_secrets, check_inline_volume
 from .resources import parse
 from .scheduling import check_node_selector
 from .volumes import check_driver_name, check_fc, check_host_path, check_iscsi, check_nfs
@@ -129,6 +130,7 @@ def _check_volume_source(spec: Object, found: Found) -> None:
         check_driver_name(source.get("driver"), "spec.csi.driver", found)
         if not source.get("volumeHandle"):
             found.append(required("spec.csi.volumeHandle"))
+        check_csi_secrets(source, "spec.csi", found)
     elif kind == "local":
         if not source.get("path"):
             found.append(required("spec.local.path"))
@@ -364,6 +366,8 @@ def validate_volume_attachment(obj: Object) -> Found:
         at = "spec.source.persistentVolumeName"
         found.append(required(at, "must specify non empty persistentVolumeName"))
     check_name(spec.get("nodeName") or "", "spec.nodeName", found)
+    if inline is not None and name is None:
+        check_inline_volume(inline, "spec.source.inlineVolumeSpec", found)
     if name is not None:
         check_name(name, "spec.source.persistentVolumeName", found)
     return found
