@@ -175,7 +175,10 @@ async def test_only_masters_may_act(api: Api) -> None:
     assert (await api.get("/apis")).status_code == 200
     review = await api.post("/apis/authentication.k8s.io/v1/selfsubjectreviews", {})
     assert review.json()["status"]["userInfo"]["username"] == "jane"
-    allowed = await api.post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", {"spec": {}})
+    reviews = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+    failure(await api.post(reviews, {"spec": {}}), 422, "Invalid")
+    question = {"resourceAttributes": {"verb": "get", "resource": "pods"}}
+    allowed = await api.post(reviews, {"spec": question})
     assert allowed.json()["status"]["allowed"] is False
 
 
