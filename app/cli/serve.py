@@ -40,6 +40,29 @@ def serve(
     federated_resource_quota_sync_period: Annotated[
         float, Parameter(help="Seconds between two counts of what quotas are used; 0 for never.")
     ] = 300.0,
+    enable_scheduler_estimator: Annotated[
+        bool, Parameter(help="Ask the accurate estimators of the members (karmada-scheduler-estimator).")
+    ] = False,
+    disable_scheduler_estimator_in_pull_mode: Annotated[
+        bool, Parameter(help="Do not ask the estimators of clusters in pull mode.")
+    ] = False,
+    scheduler_estimator_timeout: Annotated[float, Parameter(help="Seconds that an estimator has to answer.")] = 3.0,
+    scheduler_estimator_service_namespace: Annotated[
+        str, Parameter(help="Namespace of the estimators' Services.")
+    ] = "karmada-system",
+    scheduler_estimator_service_prefix: Annotated[
+        str, Parameter(help="Estimators' Services are named PREFIX-CLUSTER.")
+    ] = "karmada-scheduler-estimator",
+    scheduler_estimator_port: Annotated[int, Parameter(help="Port of the estimators' Services.")] = 10352,
+    scheduler_estimator_ca_file: Annotated[
+        str, Parameter(help="CA of the estimators' certificates; without it there is no TLS.")
+    ] = "",
+    scheduler_estimator_cert_file: Annotated[str, Parameter(help="Our certificate for the estimators.")] = "",
+    scheduler_estimator_key_file: Annotated[str, Parameter(help="Our key for the estimators.")] = "",
+    insecure_skip_estimator_verify: Annotated[
+        bool, Parameter(help="TLS with the estimators without looking at their certificates.")
+    ] = False,
+    plugins: Annotated[str, Parameter(help="Scheduler plugins to use: '*' all, 'x' x, '-x' all but x.")] = "*",
     skipped_namespaces: Annotated[
         str, Parameter(name="--skipped-propagating-namespaces", help="Regular expression of namespaces left alone.")
     ] = "kube-.*",

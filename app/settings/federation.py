@@ -2,8 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import final
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class EstimatorOptions:
+    """Of the accurate estimators, with the names and defaults of karmada-scheduler's flags."""
+
+    enabled: bool = False
+    not_in_pull_mode: bool = False
+    timeout: float = 3.0
+    service_namespace: str = "karmada-system"
+    service_prefix: str = "karmada-scheduler-estimator"
+    port: int = 10352
+    authority_file: str = ""
+    certificate_file: str = ""
+    key_file: str = ""
+    insecure: bool = False
 
 
 @final
@@ -16,6 +33,7 @@ class FederationOptions:
     no_execute_purge_mode: str = "Gracefully"
     eviction_rate: float = 0.5
     quota_sync_period: float = 300.0
+    estimators: EstimatorOptions = field(default_factory=EstimatorOptions)
 
 
 DEFAULT_OPTIONS = FederationOptions()

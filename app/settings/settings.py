@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from .federation import FederationOptions
+from .federation import EstimatorOptions, FederationOptions
 from .gates import Gates, parse_gates
 
 Role = Literal["all", "api", "workers"]
@@ -41,6 +41,21 @@ class Settings(BaseSettings):
     federated_resource_quota_sync_period: float = Field(
         300.0, description="Seconds between two counts of what quotas are used.", ge=0
     )
+    enable_scheduler_estimator: bool = Field(False, description="Ask the accurate estimators of the members.")
+    disable_scheduler_estimator_in_pull_mode: bool = Field(
+        False, description="Do not ask those of clusters in pull mode."
+    )
+    scheduler_estimator_timeout: float = Field(3.0, description="Seconds an estimator has to answer.", gt=0)
+    scheduler_estimator_service_namespace: str = Field("karmada-system", description="Namespace of their Services.")
+    scheduler_estimator_service_prefix: str = Field(
+        "karmada-scheduler-estimator", description="Their Services are named PREFIX-CLUSTER."
+    )
+    scheduler_estimator_port: int = Field(10352, description="Port of their Services.", gt=0, lt=65536)
+    scheduler_estimator_ca_file: str = Field("", description="CA of their certificates; without it there is no TLS.")
+    scheduler_estimator_cert_file: str = Field("", description="Our certificate for them.")
+    scheduler_estimator_key_file: str = Field("", description="Our key for them.")
+    insecure_skip_estimator_verify: bool = Field(False, description="TLS without looking at their certificates.")
+    plugins: str = Field("*", description="Scheduler plugins to use: '*' all, 'x' only x, '-x' all but x.")
     skipped_namespaces: str = Field("kube-.*", description="Regular expression of namespaces that are not propagated.")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -66,6 +81,18 @@ class Settings(BaseSettings):
             no_execute_purge_mode=self.no_execute_taint_eviction_purge_mode,
             eviction_rate=self.resource_eviction_rate,
             quota_sync_period=self.federated_resource_quota_sync_period,
+            estimators=EstimatorOptions(
+                enabled=self.enable_scheduler_estimator,
+                not_in_pull_mode=self.disable_scheduler_estimator_in_pull_mode,
+                timeout=self.scheduler_estimator_timeout,
+                service_namespace=self.scheduler_estimator_service_namespace,
+                service_prefix=self.scheduler_estimator_service_prefix,
+                port=self.scheduler_estimator_port,
+                authority_file=self.scheduler_estimator_ca_file,
+                certificate_file=self.scheduler_estimator_cert_file,
+                key_file=self.scheduler_estimator_key_file,
+                insecure=self.insecure_skip_estimator_verify,
+            ),
         )
 
     def check(self) -> None:

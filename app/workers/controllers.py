@@ -13,6 +13,8 @@ from app.reconcile.kubernetes.namespaces import NamespaceController
 from app.registry import Registry
 from app.settings.settings import Settings
 
+from .plugins import load_plugins
+
 
 class Controller(Protocol):
     name: str
@@ -32,6 +34,7 @@ class Controllers:
             transport_for,
             settings.federation,
             frozenset(gate for gate, on in settings.gates.items() if on),
+            load_plugins(settings.plugins),
         )
         candidates: list[Controller] = [
             NamespaceController(registry),

@@ -9,15 +9,13 @@ from typing import Any, NamedTuple, final
 
 from app.catalog.kind import Kind
 from app.core.errors import StatusError
-from app.core.resources import gvk_of
+from app.core.resources import Key, gvk_of
 from app.placement import binding as bindings
 from app.placement import names
 from app.placement.interpret import Interpreter, InterpretError, Operation
 from app.placement.schedule import (
     Decision,
     Event,
-    Facts,
-    neighbours_needed,
     quota_exceeded,
     schedule,
     with_result,
@@ -37,6 +35,7 @@ from .decisions import DecisionBook
 from .federation import Federation
 from .indexes import WorkIndex, binding_key_of, id_of_binding
 from .overrides import OverrideIndex
+from .scheduler import Scheduler
 
 Object = dict[str, Any]
 WHOLE = Options(manager="karmada-controller-manager", whole=True)
@@ -77,6 +76,7 @@ class Pipeline:
         overrides: OverrideIndex,
         own: OwnWrites,
         decisions: DecisionBook,
+        scheduler: Scheduler,
     ) -> None:
         self._federation = federation
         self._registry = federation.registry
@@ -84,6 +84,7 @@ class Pipeline:
         self._overrides = overrides
         self._own = own
         self._decisions = decisions
+        self._scheduler = scheduler
         self._charges = Charges(federation)
 
     async def run(
@@ -102,11 +103,13 @@ class Pipeline:
         """
         known = self._known(template, existing)
         build, decide = partial(self._plan, template, policy, known, keep_marks), self._federation.interpreting.decide
-        plan = await decide(partial(build, keep_version=not why & Why.USER))
+        asked = self._scheduler.with_estimates
+        plan = await asked(template, partial(decide, partial(build, keep_version=not why & Why.USER)))
         if why & Why.START and plan.works and policy is not None:
             # the template was changed while nobody looked: the binding names the version that the Works are made of
-            plan = await decide(partial(build, keep_version=False))
+            plan = await asked(template, partial(decide, partial(build, keep_version=False)))
         missed = await self._commit(known, plan)
+        self._scheduler.assumptions.placed(binding_key_of(template), known.before, plan.binding)
         await self._delete_orphans(plan.binding, known)
         self._tell(plan.binding, template, plan.events)
         await self._bring_back(kind, template, plan.binding)
@@ -119,6 +122,7 @@ class Pipeline:
         events: list[Event] = []
         binding = self._aggregate(known.before, known.works, events)
         missed = await self._commit(known, _Plan(binding, [], events, ""))
+        self._scheduler.assumptions.settled(binding_key_of(template), known.before, binding)
         self._tell(binding, template, events)
         await self._bring_back(kind, template, binding)
         return Outcome("", missed)
@@ -187,7 +191,8 @@ class Pipeline:
         fleet = self._federation.fleet()
         trigger = should_schedule(_with_generation(binding, before), fleet.leaving(), self._federation.gates)
         if trigger.schedules:
-            decision = schedule(binding, fleet, self._facts(binding))
+            key = Key(self._kind_of_binding(binding).resource, *_where(binding))
+            decision = schedule(binding, fleet, self._scheduler.facts(binding, key, fleet))
             if decision.clusters and (refusal := self._charges.refusal(with_result(binding, decision), before)):
                 decision = quota_exceeded(decision, refusal)
             return self._decided(binding, before, decision, events), decision, trigger
@@ -218,15 +223,6 @@ class Pipeline:
         if decided is not binding or not _same_condition(old_status, status):
             events.extend(decision.events)
         return {**decided, "status": status}
-
-    def _facts(self, binding: Object) -> Facts:
-        gates = self._federation.gates
-        neighbours: list[Object] = []
-        if neighbours_needed(binding, gates):
-            kind, metadata = self._federation.binding_kind, binding["metadata"]
-            entries = self._registry.cache.resource(kind.resource).entries(metadata.get("namespace", ""))
-            neighbours = [decode_entry(kind, entry) for entry in entries if entry.key.name != metadata["name"]]
-        return Facts(gates=gates, neighbours=neighbours)
 
     # -- Works ---------------------------------------------------------------------------------------------------------
 
@@ -357,6 +353,10 @@ class Pipeline:
                 self._federation.recorder.event(about, event.type, event.reason, event.message)
             if event.reason not in _ON_BINDING_ONLY:
                 self._federation.recorder.event(template, event.type, event.reason, event.message)
+
+
+def _where(obj: Object) -> tuple[str, str]:
+    return obj["metadata"].get("namespace", ""), obj["metadata"]["name"]
 
 
 def _with_known_version(binding: Object, before: Object) -> Object:

@@ -32,6 +32,7 @@ from .overrides import OverrideIndex
 from .pipeline import Pipeline
 from .policies import CLUSTER_POLICIES, POLICIES, PolicyIndex
 from .quotas import QUOTAS
+from .scheduler import Scheduler
 
 Object = dict[str, Any]
 STATUS_DELAY = 0.05  # seconds: statuses of several members are added up in one write
@@ -48,7 +49,7 @@ class Waiting(Exception):
 class Propagation:
     name = "binding"
 
-    def __init__(self, federation: Federation, skipped_namespaces: str) -> None:
+    def __init__(self, federation: Federation, skipped_namespaces: str, scheduler: Scheduler) -> None:
         self._federation = federation
         self._registry = federation.registry
         self._cache = federation.registry.cache
@@ -59,7 +60,8 @@ class Propagation:
         self._overrides = OverrideIndex(federation)
         self._own = OwnWrites()
         decisions = DecisionBook(federation, self.policies)
-        self._pipeline = Pipeline(federation, self.works, self._overrides, self._own, decisions)
+        self._scheduler = scheduler
+        self._pipeline = Pipeline(federation, self.works, self._overrides, self._own, decisions, scheduler)
         self._templates: dict[str, bool] = {}  # resource -> may its objects be propagated?
         self._claims = ClaimIndex()
         self._why: dict[Key, Why] = {}
@@ -88,6 +90,7 @@ class Propagation:
     async def stop(self) -> None:
         await self.queue.stop()
         await self._endings.stop()
+        self._scheduler.close()
 
     def resync(self) -> None:
         """Everything is looked at again, behind what users change now."""
@@ -154,6 +157,7 @@ class Propagation:
     def _observe_binding(self, event: Event) -> None:
         if event.new is None:
             self._claims.remove(event.key)
+            self._scheduler.assumptions.forget(event.key)
             assert event.old is not None
             self._look_at_template_of(event.old)
             return

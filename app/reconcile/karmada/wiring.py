@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from app.placement.gates import DEFAULT_GATES, FAILOVER, FEDERATED_QUOTA_ENFORCEMENT, PROPAGATE_DEPS, Gates
+from app.placement.plugins import SchedulerPlugin
 from app.registry import Registry
 from app.settings.federation import DEFAULT_OPTIONS, FederationOptions
 
@@ -20,6 +22,7 @@ from .propagation import Propagation
 from .quotas import QuotaEnforcement, QuotaStatus, QuotaSync
 from .rebalancer import Rebalancer
 from .rooms import Rooms, TransportFor
+from .scheduler import Scheduler
 from .taintmanager import TaintManager
 from .taintpolicies import TaintPolicies
 from .unifiedauth import UnifiedAuth
@@ -39,10 +42,12 @@ def build(
     transport_for: TransportFor,
     options: FederationOptions = DEFAULT_OPTIONS,
     gates: Gates = DEFAULT_GATES,
+    plugins: Sequence[SchedulerPlugin] = (),
 ) -> tuple[list[Controller], Rooms]:
     """All controllers in the order in which they start; they stop in the opposite one. ``gates``: those that are on."""
     interpreting = Interpreting(registry, recorder, gates)
     federation = Federation(registry, recorder, interpreting, gates)
+    scheduler = Scheduler(federation, options.estimators, plugins)
     dispatch = Dispatch(federation, options.cluster_status_frequency)
     rooms = Rooms(registry, dispatch.furnish, dispatch.refused, transport_for)
     controllers: list[Controller] = [
@@ -50,7 +55,7 @@ def build(
         ClusterController(registry, recorder),
         NamespaceSync(federation, options.skipped_namespaces),
         UnifiedAuth(federation),
-        Propagation(federation, options.skipped_namespaces),
+        Propagation(federation, options.skipped_namespaces, scheduler),
         *([DependenciesDistributor(federation)] if PROPAGATE_DEPS in gates else []),
         GracefulEviction(federation, options.graceful_eviction_timeout),
         Rebalancer(federation),

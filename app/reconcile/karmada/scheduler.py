@@ -1,0 +1,69 @@
+"""What the scheduler is told besides the binding and the clusters, and whom it has to ask first."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeVar, final
+
+from app.core.resources import Key
+from app.placement.filters import feasible
+from app.placement.fleet import Fleet
+from app.placement.plugins import SchedulerPlugin
+from app.placement.schedule import Facts, estimators_asked, neighbours_needed
+from app.registry.codec import decode_entry
+from app.settings.federation import EstimatorOptions
+
+from .assumptions import Assumptions
+from .estimators import EstimatesNeeded, Estimators
+from .federation import Federation
+from .indexes import binding_key_of
+
+T = TypeVar("T")
+Object = dict[str, Any]
+
+
+@final
+class Scheduler:
+    def __init__(
+        self, federation: Federation, options: EstimatorOptions, plugins: Sequence[SchedulerPlugin] = ()
+    ) -> None:
+        self._federation = federation
+        self._plugins = tuple(plugins)
+        self._estimators = Estimators(federation, options)
+        self.assumptions = Assumptions(federation.gates)
+        self._answers: dict[Key, dict[str, int]] = {}  # of estimators, for the decision that asked
+
+    def close(self) -> None:
+        self._estimators.close()
+
+    async def with_estimates(self, template: Object, plan: Callable[[], Awaitable[T]]) -> T:
+        """``plan()``, a second time when it turns out that estimators have to be asked before."""
+        try:
+            return await plan()
+        except EstimatesNeeded as needed:
+            key = binding_key_of(template)
+            self._answers[key] = await self._estimators.ask(needed)
+            try:
+                return await plan()
+            finally:
+                self._answers.pop(key, None)
+
+    def facts(self, binding: Object, template_key: Key, fleet: Fleet) -> Facts:
+        """Raises EstimatesNeeded."""
+        gates = self._federation.gates
+        neighbours = self._neighbours(binding) if neighbours_needed(binding, gates) else []
+        assumed = self.assumptions.by_cluster()
+        answers = self._answers.pop(template_key, None)
+        if answers is None and self._estimators.enabled and estimators_asked(binding):
+            affinity = (binding.get("status") or {}).get("schedulerObservingAffinityName") or ""
+            fit, _ = feasible(binding["spec"], affinity, fleet, gates=gates, neighbours=neighbours)
+            if fit:
+                raise EstimatesNeeded(binding["spec"], fit, assumed)
+        found: list[Mapping[str, int]] = [answers] if answers else []
+        return Facts(gates, found, assumed, self._plugins, neighbours)
+
+    def _neighbours(self, binding: Object) -> list[Object]:
+        """The other bindings of the namespace."""
+        kind, metadata = self._federation.binding_kind, binding["metadata"]
+        entries = self._federation.registry.cache.resource(kind.resource).entries(metadata.get("namespace", ""))
+        return [decode_entry(kind, entry) for entry in entries if entry.key.name != metadata["name"]]

@@ -1,0 +1,80 @@
+"""Overcommit protection: what was placed a moment ago counts as taken."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from app.core.resources import Key
+from app.placement.gates import DEFAULT_GATES, SCHEDULING_OVERCOMMIT_PROTECTION
+from app.placement.schedule import Facts, schedule, with_result
+from app.reconcile.karmada import assumptions
+from app.reconcile.karmada.assumptions import Assumptions
+from tests.unit.placement.placement_objects import binding, cluster
+
+Object = dict[str, Any]
+GATES = {*DEFAULT_GATES, SCHEDULING_OVERCOMMIT_PROTECTION}  # type: ignore[misc]
+ONE, TWO = Key("resourcebindings", "default", "one"), Key("resourcebindings", "default", "two")
+DYNAMIC = {
+    "replicaSchedulingType": "Divided",
+    "replicaDivisionPreference": "Weighted",
+    "weightPreference": {"dynamicWeight": "AvailableReplicas"},
+}
+
+
+def wanted(replicas: int) -> Object:
+    requests = {"resourceRequest": {"cpu": "1"}}
+    made = binding(replicas, {"replicaScheduling": DYNAMIC}, replicaRequirements=requests)
+    made["metadata"] = {"name": "one", "namespace": "default"}
+    return made
+
+
+def place(found: Assumptions, key: Key, made: Object, clusters: list[Object]) -> Object:
+    decision = schedule(made, clusters, Facts(GATES, assumed=found.by_cluster()))
+    stored = with_result(made, decision)
+    found.placed(key, made, stored)
+    return stored
+
+
+def report(made: Object, health: str) -> Object:
+    items = [{"clusterName": target["name"], "health": health} for target in made["spec"]["clusters"]]
+    return {**made, "status": {"aggregatedStatus": items}}
+
+
+def test_the_same_room_is_not_given_twice() -> None:
+    clusters, found = [cluster("m1", cpu="5")], Assumptions(GATES)
+    first = place(found, ONE, wanted(3), clusters)
+    assert first["spec"]["clusters"] == [{"name": "m1", "replicas": 3}]
+    assert place(found, TWO, wanted(3), clusters)["spec"].get("clusters") is None
+    assert place(found, TWO, wanted(2), clusters)["spec"]["clusters"] == [{"name": "m1", "replicas": 2}]
+
+
+def test_what_is_healthy_shows_in_the_summary() -> None:
+    clusters, found = [cluster("m1", cpu="5")], Assumptions(GATES)
+    first = place(found, ONE, wanted(3), clusters)
+    found.settled(ONE, first, report(first, "Unhealthy"))
+    assert found.by_cluster().keys() == {"m1"}
+    found.settled(ONE, report(first, "Unhealthy"), report(first, "Healthy"))
+    assert found.by_cluster() == {}
+
+
+def test_it_does_not_last_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = Assumptions(GATES)
+    place(found, ONE, wanted(3), [cluster("m1", cpu="5")])
+    later = assumptions.time.monotonic() + assumptions.LIFETIME + 1
+    monkeypatch.setattr(assumptions.time, "monotonic", lambda: later)
+    assert found.by_cluster() == {}
+
+
+def test_without_the_gate_nothing_is_assumed() -> None:
+    found = Assumptions(DEFAULT_GATES)
+    place(found, ONE, wanted(3), [cluster("m1", cpu="5")])
+    assert found.by_cluster() == {}
+
+
+def test_a_binding_that_goes_takes_its_share_along() -> None:
+    found = Assumptions(GATES)
+    place(found, ONE, wanted(3), [cluster("m1", cpu="5")])
+    found.forget(ONE)
+    assert found.by_cluster() == {}
