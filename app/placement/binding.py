@@ -327,11 +327,19 @@ def controller_reference(owner: Object) -> Object:
 
 def applied_event(policy: Object, error: str = "") -> tuple[str, str, str]:
     """(type, reason, message) of the event that the template gets when the policy was applied, or could not be."""
-    what = (
-        f"cluster policy({name(policy)})"
-        if is_cluster_policy(policy)
-        else f"policy({namespace(policy)}/{name(policy)})"
-    )
+    what = f"cluster policy({name(policy)})" if is_cluster_policy(policy) else f"policy({_full_name(policy)})"
     if error:
         return "Warning", names.EVENT_APPLY_POLICY_FAILED, f"Apply {what} failed: {error}"
     return "Normal", names.EVENT_APPLY_POLICY, f"Apply {what} succeed"
+
+
+def preempted_event(policy: Object, loser: Object) -> tuple[str, str, str]:
+    """(type, reason, message) of the event on a template that ``policy`` took from ``loser``."""
+    winner = "Cluster propagation" if is_cluster_policy(policy) else "Propagation"
+    beaten = "cluster propagation" if is_cluster_policy(loser) else "propagation"
+    text = f"{winner} policy({_full_name(policy)}) preempted {beaten} policy({_full_name(loser)}) successfully"
+    return "Normal", names.EVENT_PREEMPT_POLICY, text
+
+
+def _full_name(policy: Object) -> str:
+    return name(policy) if is_cluster_policy(policy) else f"{namespace(policy)}/{name(policy)}"

@@ -143,6 +143,29 @@ def _rank(template: Object, policy: Object) -> tuple[int, int]:
     return explicit_priority(policy), int(selectors_priority(template, spec(policy).get("resourceSelectors")))
 
 
+def preempting(
+    template: Object, claimed: Object, policies: Iterable[Object], cluster_policies: Iterable[Object]
+) -> Object | None:
+    """The policy that takes a claimed template away: it asks for that (``preemption: Always``), names the template, and comes first.
+
+    A PropagationPolicy comes before every ClusterPropagationPolicy; between policies of one kind a higher explicit priority is needed.
+    """
+    higher = explicit_priority(claimed) + 1
+    by_kind = [(policies, higher)] if namespace(claimed) else [(policies, None), (cluster_policies, higher)]
+    for some, least in by_kind:
+        taking = [
+            policy
+            for policy in some
+            if spec(policy).get("preemption") == "Always"
+            and not _is_terminating(policy)
+            and (least is None or explicit_priority(policy) >= least)
+            and selectors_priority(template, spec(policy).get("resourceSelectors")) is Priority.NAME
+        ]
+        if taking:
+            return best_policy(template, taking).policy
+    return None
+
+
 def is_skipped(gvk: GroupVersionKind) -> bool:
     """Kinds that are never propagated: Karmada's own (but not multicluster.x-k8s.io), events and leases."""
     return gvk.group in SKIPPED_GROUPS or (gvk.group, gvk.version) in _SKIPPED_VERSIONS or gvk in _SKIPPED_KINDS

@@ -10,6 +10,7 @@ import asyncio
 import time
 import uuid
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Any, NamedTuple, final
 
 import structlog
@@ -38,9 +39,13 @@ class _Seen(NamedTuple):
 class Recorder:
     """Writes events in the background: what happens to an event never holds up the work it tells of."""
 
-    def __init__(self, registry: Registry, component: str = "kafila") -> None:
+    def __init__(
+        self, registry: Registry, component: str = "kafila", source_of: Callable[[Object, str], str] | None = None
+    ) -> None:
+        """``source_of``: the component to name for an object and a reason, "" for ``component``."""
         self._registry = registry
         self._component = component
+        self._source_of = source_of
         self._kind = registry.kind("", "v1", "events")
         self._seen: OrderedDict[tuple[str, ...], _Seen] = OrderedDict()
         self._similar: OrderedDict[tuple[str, ...], list[Any]] = OrderedDict()
@@ -86,13 +91,14 @@ class Recorder:
             known["lastTimestamp"] = rfc3339()
             return
         now = rfc3339()
+        source = (self._source_of(obj, reason) if self._source_of is not None else "") or self._component
         self._pending[key] = {
             "involvedObject": involved,
             "reason": reason,
             "message": message,
             "type": event_type,
-            "source": {"component": self._component},
-            "reportingComponent": self._component,
+            "source": {"component": source},
+            "reportingComponent": source,
             "firstTimestamp": now,
             "lastTimestamp": now,
             "count": 1,

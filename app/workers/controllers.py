@@ -6,6 +6,7 @@ from typing import Protocol, final
 
 from app.reconcile.events import Recorder
 from app.reconcile.karmada.rooms import TransportFor
+from app.reconcile.karmada.sources import source_of
 from app.reconcile.karmada.wiring import build
 from app.reconcile.kubernetes.eventttl import EventExpiry
 from app.reconcile.kubernetes.garbage import GarbageCollector
@@ -27,7 +28,7 @@ class Controller(Protocol):
 @final
 class Controllers:
     def __init__(self, registry: Registry, settings: Settings, transport_for: TransportFor) -> None:
-        self.recorder = Recorder(registry)
+        self.recorder = Recorder(registry, source_of=source_of)
         karmada, self.rooms = build(
             registry,
             self.recorder,

@@ -16,8 +16,9 @@ from app.catalog.kind import Kind
 from app.core.errors import StatusError
 from app.core.resources import GroupVersionKind, Key
 from app.placement import binding as bindings
+from app.placement import gates as feature
 from app.placement import names
-from app.placement.match import choose_policy, is_skipped, is_skipped_object
+from app.placement.match import choose_policy, is_skipped, is_skipped_object, preempting
 from app.registry.codec import decode_entry
 from app.watch import Entry, Event
 
@@ -321,8 +322,17 @@ class Propagation:
             if policy is not None and not policy["metadata"].get("deletionTimestamp"):
                 same = policy_id in (policy["metadata"].get("labels") or {}).values()
                 if same and bindings.still_matches(template, policy):
-                    return policy
+                    return self._winner(template, policy, own, cluster_wide)
         return choose_policy(template, own, cluster_wide).policy
+
+    def _winner(self, template: Object, claimed: Object, own: list[Object], cluster_wide: list[Object]) -> Object:
+        if feature.POLICY_PREEMPTION not in self._federation.gates:
+            return claimed
+        taking = preempting(template, claimed, own, cluster_wide)
+        if taking is None:
+            return claimed
+        self._federation.recorder.event(template, *bindings.preempted_event(taking, claimed))
+        return taking
 
     def _check_overrides(self, key: Key, policy: Object) -> None:
         """A policy may ask to wait until the overrides it depends on are there."""

@@ -9,6 +9,7 @@ from app.placement.match import (
     choose_policy,
     is_skipped,
     is_skipped_object,
+    preempting,
     selector_priority,
 )
 from tests.unit.placement.placement_objects import deployment, policy, selector
@@ -93,3 +94,44 @@ def test_skipped_kinds_and_objects() -> None:
     assert is_skipped_object("Secret", "karmada-es-member1", "x")
     assert not is_skipped_object("Secret", "my-kube-stuff", "x")
     assert is_skipped_object("ConfigMap", "kube-system", "extension-apiserver-authentication", ())
+
+
+EXACT = [selector(name="nginx")]
+
+
+@pytest.mark.parametrize(
+    ("claimed", "others", "winner"),
+    [
+        (policy("low", resourceSelectors=EXACT), [policy("high", resourceSelectors=EXACT, priority=1, preemption="Always")], "high"),
+        # without asking, without a higher priority, without naming the template, and at its end nobody preempts
+        (policy("low", resourceSelectors=EXACT), [policy("high", resourceSelectors=EXACT, priority=1)], None),
+        (policy("b", resourceSelectors=EXACT), [policy("a", resourceSelectors=EXACT, preemption="Always")], None),
+        (policy("low", resourceSelectors=EXACT), [policy("all", resourceSelectors=[selector()], priority=1, preemption="Always")], None),
+        # the highest of several
+        (
+            policy("low", resourceSelectors=EXACT),
+            [policy(n, resourceSelectors=EXACT, priority=p, preemption="Always") for n, p in (("a", 1), ("b", 3), ("c", 2))],
+            "b",
+        ),
+        # a cluster-wide policy never takes from a namespaced one
+        (policy("low", resourceSelectors=EXACT), [policy("wide", "", resourceSelectors=EXACT, priority=9, preemption="Always")], None),
+        (policy("wide", "", resourceSelectors=EXACT, priority=9), [policy("own", resourceSelectors=EXACT, preemption="Always")], "own"),
+        (
+            policy("wide", "", resourceSelectors=EXACT),
+            [policy("wider", "", resourceSelectors=EXACT, priority=1, preemption="Always")],
+            "wider",
+        ),
+    ],
+)  # fmt: skip
+def test_who_preempts(claimed: Any, others: list[Any], winner: str | None) -> None:
+    every = [claimed, *others]
+    own = [p for p in every if p["metadata"].get("namespace")]
+    wide = [p for p in every if not p["metadata"].get("namespace")]
+    taking = preempting(deployment(), claimed, own, wide)
+    assert (None if taking is None else taking["metadata"]["name"]) == winner
+
+
+def test_a_policy_that_ends_preempts_nothing() -> None:
+    ending = policy("high", resourceSelectors=EXACT, priority=1, preemption="Always")
+    ending["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    assert preempting(deployment(), policy("low", resourceSelectors=EXACT), [ending], []) is None

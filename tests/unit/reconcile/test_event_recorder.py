@@ -7,6 +7,7 @@ import pytest
 
 from app.reconcile import events
 from app.reconcile.events import BURST, REMEMBERED, Recorder, event_name
+from app.reconcile.karmada.sources import source_of
 from app.reconcile.kubernetes.eventttl import EventExpiry
 from app.registry import Registry
 from app.registry.codec import decode_entry
@@ -48,6 +49,27 @@ async def test_shape(registry: Registry) -> None:
     assert event["metadata"]["name"].startswith("web.")
     assert (event["type"], event["reason"], event["message"], event["count"]) == ("Normal", "Done", "all is well", 1)
     assert event["source"] == {"component": "tester"}
+    await recorder.stop()
+
+
+async def test_events_name_the_controller_that_karmada_has_for_it(registry: Registry) -> None:
+    recorder = Recorder(registry, source_of=source_of)
+    recorder.start()
+    cluster_scoped = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n"}}
+    for obj, reason in (
+        (about(), "SyncWorkSucceed"),
+        (cluster_scoped, "SyncWorkSucceed"),
+        (about(), "ScheduleBindingFailed"),
+        (about(), "Unheard"),
+    ):
+        recorder.event(obj, "Normal", reason, "text")
+    await written(recorder)
+    assert {(e["reason"], e["source"]["component"], e["reportingComponent"]) for e in stored(registry)} == {
+        ("SyncWorkSucceed", "binding-controller", "binding-controller"),
+        ("SyncWorkSucceed", "cluster-resource-binding-controller", "cluster-resource-binding-controller"),
+        ("ScheduleBindingFailed", "default-scheduler", "default-scheduler"),
+        ("Unheard", "kafila", "kafila"),
+    }
     await recorder.stop()
 
 
