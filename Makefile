@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: help install demo serve test test-long diff-kube lint format bench openapi clusters clean
+.PHONY: help install demo serve test test-long diff-kube diff-karmada lint format bench openapi clusters clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -48,6 +48,9 @@ format: install ## Rewrite the sources in the project's format
 
 bench: install clusters ## Print the figures of docs/performance.md
 	$(BIN)/python bench/run.py $(ARGS)
+
+diff-karmada: install clusters ## Compare with Karmada's answers, recorded or asked anew (tests/differential/karmada)
+	$(BIN)/python tests/differential/karmada/run.py $(ARGS)
 
 openapi: install ## Export the published specification into openapi/
 	$(BIN)/python hack/export_openapi.py openapi

@@ -333,6 +333,19 @@ def applied_event(policy: Object, error: str = "") -> tuple[str, str, str]:
     return "Normal", names.EVENT_APPLY_POLICY, f"Apply {what} succeed"
 
 
+def applied_events(
+    template: Object, policy: Object, interpreter: Interpreter = NATIVE, gates: feature.Gates = feature.DEFAULT_GATES
+) -> list[tuple[str, str, str]]:
+    """Of a policy that was applied: the template's replicas or components are read before."""
+    gvk = gvk_of(template)
+    read = []
+    if feature.MULTIPLE_POD_TEMPLATES_SCHEDULING in gates and interpreter.hook_enabled(gvk, Operation.COMPONENT):
+        read = [("Normal", names.EVENT_GET_COMPONENTS, "Get components of resource template successfully.")]
+    elif interpreter.hook_enabled(gvk, Operation.REPLICA):
+        read = [("Normal", names.EVENT_GET_REPLICAS, "Get replicas of resource template successfully.")]
+    return [*read, applied_event(policy)]
+
+
 def preempted_event(policy: Object, loser: Object) -> tuple[str, str, str]:
     """(type, reason, message) of the event on a template that ``policy`` took from ``loser``."""
     winner = "Cluster propagation" if is_cluster_policy(policy) else "Propagation"

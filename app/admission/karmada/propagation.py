@@ -8,6 +8,7 @@ from uuid import uuid4
 from app.core.errors import FieldError
 
 from .denial import Refused, refuse_if
+from .gostructs import PROPAGATION, pass_through
 from .placement import validate_failover, validate_placement
 
 Object = dict[str, Any]
@@ -21,8 +22,8 @@ GRACE_PERIOD = 600  # seconds
 
 
 def mutate_propagation_policy(operation: str, new: Object) -> None:
-    select_own_namespace(new)
     _mutate(new["spec"])
+    select_own_namespace(new)
     if operation == "CREATE":
         identify(new, POLICY_ID, POLICY_FINALIZER)
 
@@ -51,6 +52,7 @@ def identify(new: Object, label: str, finalizer: str) -> None:
 
 
 def _mutate(spec: Object) -> None:
+    pass_through(spec, PROPAGATION)
     placement = spec.get("placement") or {}
     for constraint in placement.get("spreadConstraints") or ():
         if not constraint.get("spreadByField") and not constraint.get("spreadByLabel"):

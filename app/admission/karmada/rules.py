@@ -10,6 +10,7 @@ from app.core.errors import FieldError
 
 from . import autoscaling, binding, interpreter, override, propagation, quota, services
 from .denial import Refused, denied, refuse_if
+from .gostructs import OVERRIDE, pass_through
 from .surroundings import NOTHING, Surroundings
 from .work import mutate_work
 
@@ -25,8 +26,12 @@ _PROTECTION_WEBHOOK = "resourcedeletionprotection.karmada.io"
 def mutate(kind: Kind, operation: str, new: Object, old: Object | None, user: Any, gates: Gates) -> None:
     """Changes ``new`` in place as Karmada's mutating webhooks do. Raises StatusError when one of them cannot."""
     rule = _MUTATORS.get(kind.resource)
+    if rule is None or _shares_spec(new, old):
+        return
+    if new.get("spec") is None and kind.resource in _ALWAYS_WITH_SPEC:
+        new["spec"] = {}
     # without a spec there is nothing to mutate, and validation will say that it is required
-    if rule is None or type(new.get("spec")) is not dict or _shares_spec(new, old):
+    if type(new.get("spec")) is not dict:
         return
     webhook, mutator = rule
     try:
@@ -84,6 +89,7 @@ def _protect(old: Object) -> None:
 
 
 def _mutate_override(operation: str, new: Object) -> None:
+    pass_through(new["spec"], OVERRIDE)
     propagation.select_own_namespace(new)
 
 
@@ -101,6 +107,10 @@ def _mutate_multi_cluster_service(operation: str, new: Object) -> None:
     binding.ensure_id(new, services.MCS_ID)
 
 
+_ALWAYS_WITH_SPEC = frozenset(  # it comes out of the webhook, empty
+    f"{plural}.policy.karmada.io"
+    for plural in ("propagationpolicies", "clusterpropagationpolicies", "overridepolicies")
+)
 _MUTATORS: dict[str, tuple[str, Mutator]] = {
     "propagationpolicies.policy.karmada.io": ("propagationpolicy.karmada.io", propagation.mutate_propagation_policy),
     "clusterpropagationpolicies.policy.karmada.io": (

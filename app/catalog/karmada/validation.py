@@ -22,6 +22,15 @@ Finding = tuple[str, Make]  # path relative to the value, and the finding
 Check = Callable[[Any], "list[Finding] | None"]
 Resolve = Callable[[str], Schema]
 
+
+class Null:
+    """A null that a webhook left where a list or map is required: unlike a client's it is not as good as absent."""
+
+    def __bool__(self) -> bool:
+        return False
+
+
+NULL = Null()
 _TYPES: dict[type, str] = {
     dict: "object",
     list: "array",
@@ -30,6 +39,7 @@ _TYPES: dict[type, str] = {
     float: "number",
     bool: "boolean",
     type(None): "null",
+    Null: "null",
 }
 
 

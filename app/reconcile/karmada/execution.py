@@ -16,7 +16,7 @@ from app.core.errors import StatusError
 from app.core.resources import Key
 from app.members.transport import Unreachable
 from app.placement import names
-from app.placement.conditions import with_condition
+from app.placement.conditions import find, with_condition
 from app.placement.failures import aggregate_text
 from app.placement.interpret import InterpretError
 from app.placement.member import NotManaged
@@ -253,6 +253,11 @@ class Executor:
         except StatusError as error:
             if not error.is_not_found:
                 raise
+            return
+        dispatching = dispatching_condition(bool(work["spec"].get("suspendDispatching")))
+        told = find((work.get("status") or {}).get("conditions"), names.COND_DISPATCHING) or {}
+        if told.get("status") != dispatching["status"]:
+            self._federation.recorder.event(work, "Normal", names.EVENT_WORK_DISPATCHING, dispatching["message"])
 
     def _status(self, work: Object, outcome: Outcome | None, reflected: list[Object]) -> Object:
         """What the Work's status is to be. Without an outcome only whether it is being dispatched is known."""

@@ -40,7 +40,8 @@ from .scheduler import Scheduler
 Object = dict[str, Any]
 WHOLE = Options(manager="karmada-controller-manager", whole=True)
 STATUS = Options(manager="karmada-controller-manager")
-_ON_TEMPLATE_ONLY = (names.EVENT_APPLY_OVERRIDE, names.EVENT_APPLY_OVERRIDE_FAILED, names.EVENT_APPLY_POLICY)
+_OVERRIDDEN = (names.EVENT_APPLY_OVERRIDE, names.EVENT_APPLY_OVERRIDE_FAILED)
+_ON_TEMPLATE_ONLY = (*_OVERRIDDEN, names.EVENT_APPLY_POLICY, names.EVENT_GET_REPLICAS, names.EVENT_GET_COMPONENTS)
 _ON_BINDING_ONLY = (names.EVENT_AGGREGATE_STATUS,)
 
 
@@ -169,7 +170,8 @@ class Pipeline:
             if keep_version and before is not None:
                 binding = _with_known_version(binding, before)
             if binding is not before:
-                events.append(Event(*bindings.applied_event(policy)))  # type: ignore[arg-type]
+                told = bindings.applied_events(template, policy, interpreter, self._federation.gates)
+                events += [Event(*one) for one in told]  # type: ignore[arg-type]
         binding, decision, trigger = self._schedule(binding, before, events)
         works, interpreted = self._changed_works(binding, template, known, events, interpreter)
         record = None

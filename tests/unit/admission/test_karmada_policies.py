@@ -115,8 +115,8 @@ def overflowing(*names: str, scheduling: Object = AGGREGATED, **term: Any) -> Ob
 
 REFUSALS = [
     (
-        placement(clusterAffinity={}, clusterAffinities=[]),
-        f'{PATH}: Invalid value: {{"clusterAffinity":{{}},"clusterAffinities":[]}}: '
+        placement(clusterAffinity={}, clusterAffinities=[{"affinityName": "a"}]),
+        f'{PATH}: Invalid value: {{"clusterAffinity":{{}},"clusterAffinities":[{{"affinityName":"a"}}]}}: '
         "clusterAffinities cannot co-exist with clusterAffinity",
     ),
     (
@@ -289,11 +289,11 @@ POINTER = 'JSON pointer must be empty or start with a "/\nJSON pointer error'
 
 OVERRIDES = [
     (
-        override(overrideRules=[], targetCluster={}),
+        override(overrideRules=[{}], targetCluster={}),
         "spec.targetCluster: Invalid value: {}: overrideRules and targetCluster can't co-exist",
     ),
     (
-        override(overrideRules=[], overriders={"plaintext": [{"path": "/a", "operator": "remove"}]}),
+        override(overrideRules=[{}], overriders={"plaintext": [{"path": "/a", "operator": "remove"}]}),
         'spec.overriders: Invalid value: {"plaintext":[{"path":"/a","operator":"remove"}]}: '
         "overrideRules and overriders can't co-exist",
     ),

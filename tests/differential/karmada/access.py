@@ -1,0 +1,163 @@
+"""One API server over HTTP: what scenarios do to it, and what it holds."""
+
+from __future__ import annotations
+
+import base64
+import ssl
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+
+Object = dict[str, Any]
+_PATCHES = {
+    "apply": "application/apply-patch+yaml",
+    "merge": "application/merge-patch+json",
+    "json": "application/json-patch+json",
+    "strategic": "application/strategic-merge-patch+json",
+}
+
+
+@dataclass(frozen=True)
+class Kind:
+    version: str
+    plural: str
+    namespaced: bool = True
+
+    def path(self, namespace: str = "", name: str = "", subresource: str = "") -> str:
+        root = f"/api/{self.version}" if "/" not in self.version else f"/apis/{self.version}"
+        parts = [
+            root,
+            f"namespaces/{namespace}" if self.namespaced and namespace else "",
+            self.plural,
+            name,
+            subresource,
+        ]
+        return "/".join(part for part in parts if part)
+
+
+def _kinds(version: str, namespaced: bool = True, **plurals: str) -> dict[str, Kind]:
+    return {kind: Kind(version, plural, namespaced) for kind, plural in plurals.items()}
+
+
+WORKLOADS = {
+    **_kinds(
+        "v1", ConfigMap="configmaps", Secret="secrets", Service="services", ServiceAccount="serviceaccounts", Pod="pods"
+    ),
+    **_kinds("v1", PersistentVolumeClaim="persistentvolumeclaims", ResourceQuota="resourcequotas"),
+    **_kinds("v1", False, Namespace="namespaces", PersistentVolume="persistentvolumes"),
+    **_kinds(
+        "apps/v1",
+        Deployment="deployments",
+        StatefulSet="statefulsets",
+        DaemonSet="daemonsets",
+        ReplicaSet="replicasets",
+    ),
+    **_kinds("batch/v1", Job="jobs", CronJob="cronjobs"),
+    **_kinds("networking.k8s.io/v1", Ingress="ingresses"),
+    **_kinds("policy/v1", PodDisruptionBudget="poddisruptionbudgets"),
+    **_kinds("autoscaling/v2", HorizontalPodAutoscaler="horizontalpodautoscalers"),
+    **_kinds("rbac.authorization.k8s.io/v1", Role="roles", RoleBinding="rolebindings"),
+    **_kinds(
+        "rbac.authorization.k8s.io/v1", False, ClusterRole="clusterroles", ClusterRoleBinding="clusterrolebindings"
+    ),
+    **_kinds("scheduling.k8s.io/v1", False, PriorityClass="priorityclasses"),
+}
+KARMADA = {
+    **_kinds("policy.karmada.io/v1alpha1", PropagationPolicy="propagationpolicies", OverridePolicy="overridepolicies"),
+    **_kinds("policy.karmada.io/v1alpha1", FederatedResourceQuota="federatedresourcequotas"),
+    **_kinds("policy.karmada.io/v1alpha1", False, ClusterPropagationPolicy="clusterpropagationpolicies"),
+    **_kinds("policy.karmada.io/v1alpha1", False, ClusterOverridePolicy="clusteroverridepolicies"),
+    **_kinds("policy.karmada.io/v1alpha1", False, ClusterTaintPolicy="clustertaintpolicies"),
+    **_kinds("work.karmada.io/v1alpha2", ResourceBinding="resourcebindings"),
+    **_kinds("work.karmada.io/v1alpha2", False, ClusterResourceBinding="clusterresourcebindings"),
+    **_kinds("work.karmada.io/v1alpha1", Work="works"),
+    **_kinds("apps.karmada.io/v1alpha1", False, WorkloadRebalancer="workloadrebalancers"),
+    **_kinds("autoscaling.karmada.io/v1alpha1", FederatedHPA="federatedhpas", CronFederatedHPA="cronfederatedhpas"),
+    **_kinds("config.karmada.io/v1alpha1", False, ResourceInterpreterCustomization="resourceinterpretercustomizations"),
+    **_kinds(
+        "config.karmada.io/v1alpha1",
+        False,
+        ResourceInterpreterWebhookConfiguration="resourceinterpreterwebhookconfigurations",
+    ),
+    **_kinds(
+        "networking.karmada.io/v1alpha1",
+        MultiClusterIngress="multiclusteringresses",
+        MultiClusterService="multiclusterservices",
+    ),
+    **_kinds("remedy.karmada.io/v1alpha1", False, Remedy="remedies"),
+    **_kinds("cluster.karmada.io/v1alpha1", False, Cluster="clusters"),
+}
+KINDS = {**WORKLOADS, **KARMADA, **_kinds("v1", Event="events")}
+
+
+@dataclass(frozen=True)
+class Answer:
+    code: int
+    body: Object
+    warnings: tuple[str, ...] = ()
+
+
+class Access:
+    """Speaks with the certificate of a kubeconfig's first user."""
+
+    def __init__(self, kubeconfig: Path) -> None:
+        document = yaml.safe_load(kubeconfig.read_text())
+        cluster, user = document["clusters"][0]["cluster"], document["users"][0]["user"]
+        context = ssl.create_default_context(cadata=base64.b64decode(cluster["certificate-authority-data"]).decode())
+        with tempfile.NamedTemporaryFile() as pem:
+            pem.write(base64.b64decode(user["client-certificate-data"]) + base64.b64decode(user["client-key-data"]))
+            pem.flush()
+            context.load_cert_chain(pem.name)
+        limits = httpx.Limits(max_connections=16)
+        self._http = httpx.AsyncClient(
+            base_url=cluster["server"], verify=context, timeout=60, trust_env=False, limits=limits
+        )
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+    async def items(self, kind: str) -> list[Object]:
+        """All objects of the kind in all namespaces; none when it is not served."""
+        found = await self._send("GET", KINDS[kind].path())
+        if found.code == 404:
+            return []
+        assert found.code == 200, f"{kind}: {found.code} {found.body}"
+        return found.body["items"]
+
+    async def get(self, kind: str, namespace: str, name: str) -> Answer:
+        return await self._send("GET", KINDS[kind].path(namespace, name))
+
+    async def apply(self, obj: Object) -> Answer:
+        path = self._path(obj)
+        return await self._send("PATCH", path, obj, _PATCHES["apply"], fieldManager="scenario", force="true")
+
+    async def create(self, obj: Object) -> Answer:
+        return await self._send(
+            "POST", KINDS[obj["kind"]].path(obj["metadata"].get("namespace", "")), obj, fieldManager="scenario"
+        )
+
+    async def patch(
+        self, kind: str, namespace: str, name: str, patch: Any, form: str = "merge", subresource: str = ""
+    ) -> Answer:
+        path = KINDS[kind].path(namespace, name, subresource)
+        return await self._send("PATCH", path, patch, _PATCHES[form], fieldManager="scenario")
+
+    async def delete(self, kind: str, namespace: str, name: str) -> Answer:
+        return await self._send("DELETE", KINDS[kind].path(namespace, name), {"propagationPolicy": "Background"})
+
+    def _path(self, obj: Object) -> str:
+        return KINDS[obj["kind"]].path(obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
+
+    async def _send(
+        self, method: str, path: str, body: Any = None, form: str = "application/json", **query: str
+    ) -> Answer:
+        headers = {"Content-Type": form} if body is not None else {}
+        content = yaml.safe_dump(body) if "yaml" in form else None
+        got = await self._http.request(
+            method, path, params=query, headers=headers, content=content, json=None if content or body is None else body
+        )
+        return Answer(got.status_code, got.json(), tuple(got.headers.get_list("Warning")))

@@ -1,0 +1,216 @@
+"""Runs scenarios on kafila and compares with Karmada's answers: those recorded in answers/, or new ones of the oracle.
+
+run.py [NAME...]            kafila against the recorded answers
+run.py --record [NAME...]   asks the oracle (KARMADA_ORACLE, else built by build.sh), writes answers/, and compares
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import fnmatch
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+
+from access import Access, Object  # noqa: E402
+from compare import Answers, Comparison, compare, equal_at, load_known, score  # noqa: E402
+from normal import Names, refusal  # noqa: E402
+from observe import Observer, Snapshot, kinds_of  # noqa: E402
+from oracle import ALL_GATES, Karmada  # noqa: E402
+from scenario import Scenario, carry_out, describe, load, until_found  # noqa: E402
+from shared import harness  # noqa: E402
+
+PLACES = {  # what scenarios select clusters by
+    "member1": {"provider": "cloud", "region": "north", "zones": ["z1"], "stage": "prod"},
+    "member2": {"provider": "cloud", "region": "south", "zones": ["z2"], "stage": "prod"},
+    "member3": {"provider": "cellar", "region": "south", "zones": ["z3"], "stage": "test"},
+}
+ANSWERS = HERE / "answers"
+AT_ONCE = 8
+LOGS = Path(os.environ["KEEP_LOGS_IN"]) if os.environ.get("KEEP_LOGS_IN") else None
+PATIENCE = 90.0
+
+
+class Runner:
+    """Carries scenarios out on one control plane. ``expected``: answers that end the waiting early when they come about."""
+
+    def __init__(
+        self,
+        plane: Path,
+        members: dict[str, Path],
+        quiet: float,
+        expected: dict[str, Answers],
+        done: Callable[[str, Answers], None],
+    ) -> None:
+        self._plane = Access(plane)
+        self._members = {name: Access(path) for name, path in members.items()}
+        self._quiet = quiet
+        self._expected = expected
+        self._done = done
+        self._known = load_known(HERE / "known.yaml")
+        self.restless: list[str] = []
+
+    async def run(self, scenarios: list[Scenario]) -> dict[str, Answers]:
+        self._observer = Observer(self._plane, self._members, kinds_of(scenarios), interval=0.4)
+        looking = asyncio.create_task(self._observer.run())
+        gate = asyncio.Semaphore(AT_ONCE)
+
+        async def one(scenario: Scenario) -> tuple[str, Answers]:
+            async with gate:
+                answers = await self._scenario(scenario)
+                self._done(scenario.name, answers)
+                return scenario.name, answers
+
+        try:
+            shared = await asyncio.gather(*(one(s) for s in scenarios if not s.exclusive))
+            alone = [await one(s) for s in scenarios if s.exclusive]
+            return dict([*shared, *alone])
+        finally:
+            looking.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await looking
+            for access in (self._plane, *self._members.values()):
+                await access.close()
+
+    async def _scenario(self, scenario: Scenario) -> Answers:
+        names, answers = Names(), []
+        await self._prepare(scenario)
+        for number, step in enumerate(scenario.steps):
+            if step["verb"] == "rest":
+                answers.append({"step": "rest", "is": await self._rest(scenario, names, number)})
+                continue
+            access = self._members[step["in"]] if step["in"] else self._plane
+            got = await carry_out(step, access, scenario.namespace)
+            said: Object = {} if got.code < 300 else refusal(got.body, names)
+            if got.warnings:
+                said["warnings"] = list(got.warnings)
+            answers.append({"step": describe(step), "is": said})
+        return answers
+
+    async def _prepare(self, scenario: Scenario) -> None:
+        await self._plane.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": scenario.namespace}})
+        for member in self._members.values():
+            await until_found(member, "Namespace", scenario.namespace)
+
+    async def _rest(self, scenario: Scenario, names: Names, number: int) -> Snapshot:
+        expected = self._expected.get(scenario.name, [])
+
+        def done(state: Snapshot) -> bool:
+            return equal_at(scenario.name, number, expected, state, self._known)
+
+        snapshot, rested = await self._observer.rest(scenario, names, self._quiet, PATIENCE, done)
+        if not rested:
+            self.restless.append(scenario.name)
+        return snapshot
+
+
+@contextlib.contextmanager
+def federation(profile: str, oracle: Path | None) -> Iterator[tuple[Path, dict[str, Path]]]:
+    """Kubeconfigs of a fresh control plane and its members: the oracle's, or kafila's when there is no path to it."""
+    with harness.members(keep_logs_in=LOGS) as lab:
+        started = lab.start(*PLACES, options=harness.Options(light=True))
+        with contextlib.ExitStack() as stack:
+            if oracle is not None:
+                plane: Any = Karmada(lab, oracle, lab.folder / "karmada", profile)
+                stack.callback(plane.stop)
+                plane.start()
+            else:
+                gates = [ALL_GATES] if profile == "all" else []
+                plane = lab.serve("kafila", "--cluster-status-frequency=1", *gates)
+            for member in started:
+                _join(lab, plane, member)
+            yield plane.kubeconfig, {member.name: member.kubeconfig for member in started}
+
+
+def _join(lab: Any, plane: Any, member: Any) -> None:
+    access = [f"--cluster-kubeconfig={member.kubeconfig}", f"--cluster-context={member.name}"]
+    program = [str(lab.bin / "karmadactl"), f"--kubeconfig={plane.kubeconfig}", "--karmada-context=karmada-apiserver"]
+    subprocess.run([*program, "join", member.name, *access], check=True, capture_output=True, text=True)
+    path = 'jsonpath={.status.conditions[?(@.type=="Ready")].status}'
+    ready = ("get", "cluster", member.name, "-o", path)
+    harness.wait_until(f"{member.name} ready", lambda: plane.kubectl(*ready) == "True")
+    place = dict(PLACES[member.name])
+    patch = {"metadata": {"labels": {"stage": place.pop("stage")}}, "spec": place}
+    plane.kubectl("patch", "cluster", member.name, "--type=merge", "-p", json.dumps(patch))
+
+
+def ask(
+    scenarios: list[Scenario],
+    oracle: Path | None,
+    expected: dict[str, Answers],
+    done: Callable[[str, Answers], None] = lambda name, answers: None,
+) -> dict[str, Answers]:
+    answers: dict[str, Answers] = {}
+    for profile in ("default", "all"):
+        some = [scenario for scenario in scenarios if scenario.profile == profile]
+        if not some:
+            continue
+        with federation(profile, oracle) as (plane, members):
+
+            async def run(plane: Path = plane, members: dict[str, Path] = members, some: list[Scenario] = some) -> None:
+                runner = Runner(plane, members, 8.0 if oracle else 4.0, expected, done)
+                answers.update(await runner.run(some))
+                if runner.restless:
+                    print(f"never at rest: {', '.join(runner.restless)}")
+
+            asyncio.run(run())
+    return answers
+
+
+def recorded(scenarios: list[Scenario]) -> dict[str, Answers]:
+    paths = {scenario.name: ANSWERS / f"{scenario.name}.json" for scenario in scenarios}
+    return {name: json.loads(path.read_text()) for name, path in paths.items() if path.exists()}
+
+
+def record(name: str, answers: Answers) -> None:
+    ANSWERS.mkdir(exist_ok=True)
+    (ANSWERS / f"{name}.json").write_text(json.dumps(answers, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+def chosen(patterns: list[str]) -> list[Scenario]:
+    scenarios = load(HERE / "scenarios")
+    return [s for s in scenarios if not patterns or any(fnmatch.fnmatch(s.name, pattern) for pattern in patterns)]
+
+
+def compared(scenarios: list[Scenario], theirs: dict[str, Answers], ours: dict[str, Answers]) -> list[Comparison]:
+    known = load_known(HERE / "known.yaml")
+    return [compare(s.name, theirs[s.name], ours[s.name], known) for s in scenarios if s.name in theirs]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", help="scenarios, with * and ?")
+    parser.add_argument("--record", action="store_true", help="ask the oracle and write its answers")
+    parser.add_argument("--only-record", action="store_true", help="ask the oracle and no more")
+    arguments = parser.parse_args()
+    scenarios = chosen(arguments.names)
+    path = os.environ.get("KARMADA_ORACLE", "")
+    if arguments.record or arguments.only_record or path:
+        built = (
+            path or subprocess.run([HERE / "build.sh"], stdout=subprocess.PIPE, check=True, text=True).stdout.strip()
+        )
+        ask(scenarios, Path(built), {}, record)
+    theirs = recorded(scenarios)
+    if arguments.only_record:
+        return 0
+    comparisons = compared(scenarios, theirs, ask(scenarios, None, theirs))
+    for one in comparisons:
+        for difference in one.differences:
+            print(f"{one.scenario}: {difference}")
+    for one in comparisons:
+        print(f"{'=' if one.equal else '≠'} {one.scenario}" + (f" ({len(one.differences)})" if one.differences else ""))
+    print(score(comparisons))
+    return 0 if all(one.equal for one in comparisons) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,111 @@
+"""Scenarios: YAML documents of steps (see README.md), and carrying them out."""
+
+from __future__ import annotations
+
+import asyncio
+import string
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from access import KINDS, Access, Answer, Object
+
+PREFIX = "d-"
+VERBS = ("apply", "create", "patch", "scale", "delete", "rest")
+
+
+@dataclass
+class Scenario:
+    """``exclusive``: changes what others see (clusters), runs after the others and alone. ``profile``: feature gates, "default" or "all"."""
+
+    name: str
+    about: str
+    steps: list[Object]
+    profile: str = "default"
+    exclusive: bool = False
+    uses: set[str] = field(default_factory=set)
+
+    @property
+    def about_namespaces(self) -> bool:
+        return "'Namespace'" in str(self.steps)
+
+    @property
+    def namespace(self) -> str:
+        return PREFIX + self.name
+
+
+def load(folder: Path) -> list[Scenario]:
+    found = []
+    for path in sorted(folder.glob("*.yaml")):
+        for document in yaml.safe_load_all(path.read_text()):
+            found.append(_scenario(document))
+    names = [scenario.name for scenario in found]
+    assert len(names) == len(set(names)), (
+        f"scenarios of the same name: {sorted(n for n in names if names.count(n) > 1)}"
+    )
+    return found
+
+
+def _scenario(document: Object) -> Scenario:
+    filled = _fill(document["steps"], {"ns": PREFIX + document["name"]})
+    scenario = Scenario(
+        document["name"], document["about"], [], document.get("profile", "default"), document.get("exclusive", False)
+    )
+    for step in filled:
+        verb = next((key for key in step if key in VERBS), None)
+        assert verb is not None, f"{scenario.name}: no step is like {step}"
+        several = step[verb] if isinstance(step[verb], list) else [step[verb]]
+        for what in several:
+            scenario.steps.append({"verb": verb, "what": what, "in": step.get("in", "")})
+            if verb != "rest":
+                scenario.uses.add(what["kind"])
+                assert isinstance(what.get("metadata", what)["name"], str), f"{scenario.name}: quote the name in {what}"
+    if not scenario.steps or scenario.steps[-1]["verb"] != "rest":
+        scenario.steps.append({"verb": "rest", "what": None, "in": ""})
+    return scenario
+
+
+def _fill(value: Any, names: dict[str, str]) -> Any:
+    """``$ns`` in every text; other dollars stay."""
+    if isinstance(value, str):
+        return string.Template(value).safe_substitute(names)
+    if isinstance(value, dict):
+        return {_fill(k, names): _fill(v, names) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_fill(item, names) for item in value]
+    return value
+
+
+def describe(step: Object) -> str:
+    what = step["what"]
+    if step["verb"] == "rest":
+        return "rest"
+    name = what["metadata"]["name"] if "metadata" in what else what["name"]
+    where = f" in {step['in']}" if step["in"] else ""
+    return f"{step['verb']} {what['kind']} {name}{where}"
+
+
+async def carry_out(step: Object, access: Access, namespace: str) -> Answer:
+    verb, what = step["verb"], step["what"]
+    if verb in ("apply", "create"):
+        kind = KINDS[what["kind"]]
+        where = {"namespace": namespace} if kind.namespaced else {}
+        obj = {"apiVersion": kind.version, **what, "metadata": {**where, **what["metadata"]}}
+        return await (access.apply(obj) if verb == "apply" else access.create(obj))
+    where = what.get("namespace", namespace)
+    if verb == "patch":
+        return await access.patch(
+            what["kind"], where, what["name"], what["patch"], what.get("type", "merge"), what.get("subresource", "")
+        )
+    if verb == "scale":
+        patch = {"spec": {"replicas": what["replicas"]}}
+        return await access.patch(what["kind"], where, what["name"], patch, "merge", "scale")
+    assert verb == "delete", verb
+    return await access.delete(what["kind"], where, what["name"])
+
+
+async def until_found(access: Access, kind: str, name: str, patience: float = 120) -> None:
+    async with asyncio.timeout(patience):
+        while (await access.get(kind, "", name)).code != 200:
+            await asyncio.sleep(0.2)
