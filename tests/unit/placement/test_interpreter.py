@@ -382,7 +382,7 @@ def test_dependencies() -> None:
     kept = NATIVE.get_dependencies(obj("apps/v1", "StatefulSet", spec=stateful))
     assert [each["name"] for each in kept if each["kind"] == "PersistentVolumeClaim"] == ["data"]
     cron = {"jobTemplate": {"spec": {"template": {"spec": {"serviceAccountName": "default"}}}}}
-    assert NATIVE.get_dependencies(obj("batch/v1", "CronJob", spec=cron)) == []
+    assert NATIVE.get_dependencies(obj("batch/v1", "CronJob", spec=cron)) is None
     assert NATIVE.get_dependencies(obj("networking.k8s.io/v1", "Ingress", spec={"tls": [{"secretName": "t"}]})) == [
         {"apiVersion": "v1", "kind": "Secret", "namespace": "ns", "name": "t"}
     ]

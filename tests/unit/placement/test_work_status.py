@@ -31,13 +31,14 @@ def applied(work: dict[str, Any], **status: Any) -> dict[str, Any]:
     observed = member(work, **status)
     return {
         **work,
-        "status": {"conditions": [applied_condition(1)], "manifestStatuses": [manifest_status(work, observed)]},
+        "status": {"conditions": [applied_condition(1)], "manifestStatuses": [manifest_status(work, observed).status]},
     }
 
 
 def test_from_the_member_to_the_work() -> None:
     work = works()[0]
-    found = manifest_status(work, member(work, replicas=1, readyReplicas=1, conditions=[{"type": "x"}]))
+    found, failure = manifest_status(work, member(work, replicas=1, readyReplicas=1, conditions=[{"type": "x"}]))
+    assert failure == ""
     assert found == {
         "identifier": {
             "ordinal": 0,
