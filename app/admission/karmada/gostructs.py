@@ -27,7 +27,7 @@ class Struct:
 def pass_through(obj: Object, struct: Struct) -> None:
     """Changes ``obj`` in place."""
     for name in (*struct.inner, *struct.lists):
-        if obj.get(name) == []:
+        if obj.get(name) == [] and name not in struct.zeros:
             del obj[name]
     for name, zero in struct.zeros.items():
         if obj.get(name) is None:

@@ -1,0 +1,66 @@
+"""What Karmada 1.18.2 was seen to store and refuse (tests/differential/karmada, scenarios refused-*)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from app.admission.karmada.gostructs import OVERRIDE, PROPAGATION, pass_through
+from app.admission.karmada.rules import mutate
+from app.catalog.karmada.kinds import kinds
+from app.catalog.karmada.validation import NULL
+
+Object = dict[str, Any]
+POLICY = next(kind for kind in kinds() if kind.kind == "PropagationPolicy")
+
+
+@pytest.mark.parametrize(
+    ("given", "left"),
+    [
+        ({}, {"placement": {}, "resourceSelectors": "null"}),
+        (
+            {"resourceSelectors": [{"kind": "ConfigMap"}], "dependentOverrides": []},
+            {"placement": {}, "resourceSelectors": [{"apiVersion": "", "kind": "ConfigMap"}]},
+        ),
+        (
+            {"resourceSelectors": [], "failover": {"application": {}}, "schedulePriority": {}},
+            {
+                "placement": {},
+                "resourceSelectors": [],  # what is required stays empty
+                "failover": {"application": {"decisionConditions": {"tolerationSeconds": 300}}},
+                "schedulePriority": {"priorityClassSource": "", "priorityClassName": ""},
+            },
+        ),
+    ],
+)  # fmt: skip
+def test_policies(given: Object, left: Object) -> None:
+    pass_through(given, PROPAGATION)
+    if given["resourceSelectors"] is NULL:
+        given["resourceSelectors"] = "null"
+    assert given == left
+
+
+def test_overrides() -> None:
+    spec: Object = {"overrideRules": [{}, {"overriders": {"plaintext": [], "commandOverrider": [{"operator": "add"}]}}]}
+    pass_through(spec, OVERRIDE)
+    assert spec == {
+        "overriders": {},
+        "overrideRules": [
+            {"overriders": {}},
+            {"overriders": {"commandOverrider": [{"operator": "add", "containerName": ""}]}},
+        ],
+    }
+
+
+@pytest.mark.parametrize("odd", ["text", 3, [1, None, "x"], {"a": 1}])
+def test_what_is_no_policy_is_left_to_validation(odd: Any) -> None:
+    pass_through({"placement": odd, "resourceSelectors": odd}, PROPAGATION)
+
+
+def test_a_required_list_that_was_left_out_is_null() -> None:
+    obj: Object = {"metadata": {"name": "p", "namespace": "default"}}
+    mutate(POLICY, "CREATE", obj, None, None, {})
+    assert [str(error) for error in POLICY.strategy.validate(obj)] == [
+        'spec.resourceSelectors: Invalid value: "null": spec.resourceSelectors in body must be of type array: "null"'
+    ]
