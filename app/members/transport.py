@@ -292,6 +292,15 @@ class _ASGIResponse:
             self.failure = error
             self.started.set()
             await self._parts.put(None)
+        except (
+            asyncio.CancelledError
+        ):  # the transport was closed: who still waits for the answer must not wait for ever
+            self.failure = ConnectionAbortedError("the connection was closed")
+            self.started.set()
+            if self._parts.full():
+                self._parts.get_nowait()
+            self._parts.put_nowait(None)
+            raise
 
     async def _receive(self) -> dict[str, Any]:
         if self._body is not None:

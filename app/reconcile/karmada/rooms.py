@@ -149,9 +149,10 @@ class Rooms:
         room.open(self._furnish(room))
 
     async def _leave(self, name: str) -> None:
-        room = self._rooms.pop(name, None)
+        room = self._rooms.get(name)
         if room is not None:
-            await room.close()
+            await room.close()  # when this is cut short, ``stop`` closes it
+            del self._rooms[name]
 
     def _connection(self, cluster: Object, transport: Transport | None) -> Connection:
         """Raises CredentialsError."""

@@ -101,6 +101,26 @@ async def test_a_request_carries_credentials_and_types() -> None:
     assert "content-type" not in server.requests[1][2]
 
 
+@pytest.mark.parametrize("begun", [False, True])
+async def test_who_waits_for_an_answer_is_told_when_the_transport_closes(begun: bool) -> None:
+    """As over the network, where the connection ends; otherwise it would wait for ever."""
+    reached = asyncio.Event()
+
+    async def silent(scope: dict, receive: Any, send: Any) -> None:
+        if begun:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"x", "more_body": True})
+        reached.set()
+        await asyncio.Event().wait()
+
+    client = client_of(silent)
+    reading = asyncio.create_task(client.get("/x"))
+    await reached.wait()
+    await client.close()
+    with pytest.raises(Unreachable):
+        await asyncio.wait_for(reading, 10)
+
+
 async def test_a_write_asks_the_fence_each_time_it_is_sent() -> None:
     may_write = [True, True]
 
