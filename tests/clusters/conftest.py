@@ -10,7 +10,11 @@ from pathlib import Path
 import pytest
 
 # pytest imports test files by path (importlib mode); what they share is made importable under one name for all of them
-for _name, _file in (("cluster_harness", "harness.py"), ("cluster_federation", "federation.py")):
+for _name, _file in (
+    ("cluster_harness", "harness.py"),
+    ("cluster_federation", "federation.py"),
+    ("cluster_stock", "stock.py"),
+):
     if _name not in sys.modules:
         _spec = importlib.util.spec_from_file_location(_name, Path(__file__).with_name(_file))
         assert _spec is not None

@@ -150,6 +150,7 @@ class Options:
     node_pods: str = "1000"
     scheduler: bool = True
     version: str = ""
+    disabled_admission: str = ""
 
 
 class Etcd:
@@ -337,6 +338,7 @@ class Member:
             "--max-requests-inflight=2000",
             "--max-mutating-requests-inflight=1000",
             "--event-ttl=15m",
+            *(f"--disable-admission-plugins={names}" for names in [self.options.disabled_admission] if names),
         ]
 
     def _client_flags(self, port: int) -> list[str]:
@@ -545,23 +547,33 @@ class Members:
 
     def start(self, *names: str, options: Options | None = None, etcd: Etcd | None = None) -> list[Member]:
         """Starts members side by side and returns them ready for work. ``etcd``: one of their own, started."""
-        if etcd is None and self.etcd is None:
-            self.etcd = Etcd(self.root, self.folder)
-            self.etcd.start()
-        over = etcd or self.etcd
-        assert over is not None
-        new = [Member(name, self.root, self.folder / name, over, options or Options()) for name in names]
-        self.all.update((member.name, member) for member in new)
+        new = [self._new(name, options or Options(), etcd) for name in names]
         for step in (Member.launch, Member.complete, Member.settle):
             for member in new:
                 step(member)
         return new
+
+    def bare(self, name: str, options: Options) -> Member:
+        """An API server alone."""
+        member = self._new(name, options)
+        member.launch()
+        member.wait_ready()
+        return member
 
     def serve(self, name: str = "kafila", *flags: str) -> ControlPlane:
         """A control plane, ready; ends with the members."""
         plane = self.planes[name] = ControlPlane(self.folder / name, self.bin, *flags)
         plane.start()
         return plane
+
+    def _new(self, name: str, options: Options, etcd: Etcd | None = None) -> Member:
+        if etcd is None and self.etcd is None:
+            self.etcd = Etcd(self.root, self.folder)
+            self.etcd.start()
+        over = etcd or self.etcd
+        assert over is not None
+        member = self.all[name] = Member(name, self.root, self.folder / name, over, options)
+        return member
 
     def stop(self) -> None:
         for plane in self.planes.values():
