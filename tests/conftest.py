@@ -14,6 +14,7 @@ import psycopg
 import pytest
 from hypothesis import settings
 
+from app.store import embedded
 from app.store.embedded import EmbeddedPostgres
 from app.store.migrate import upgrade
 
@@ -21,6 +22,11 @@ from app.store.migrate import upgrade
 settings.register_profile("search", deadline=None)
 settings.register_profile("repeat", deadline=None, derandomize=True)
 settings.load_profile("repeat" if os.environ.get("CI") else "search")
+
+# Another PostgreSQL than the wheel's 18: KAFILA_TEST_POSTGRES names a folder with bin/postgres and bin/initdb.
+if installed := os.environ.get("KAFILA_TEST_POSTGRES"):
+    embedded._binaries = lambda: Path(installed)
+    del embedded._SETTINGS["io_method"]  # since 18
 
 _numbers = itertools.count(1)
 
