@@ -11,6 +11,7 @@ from typing import Any, final
 import orjson
 import structlog
 
+from app.catalog.catalog import Group
 from app.catalog.kind import Kind
 from app.core import errors
 from app.core.errors import StatusError
@@ -18,6 +19,7 @@ from app.core.selectors import parse_fields
 from app.identity.tokens import Tokens
 from app.registry import Registry
 from app.watch import Groups
+from app.watch.definitions import Definitions
 
 from . import documents, metrics, proxy
 from .authentication import authenticate, authorize, verb_of
@@ -45,11 +47,13 @@ class ObjectsApp:
         shell: ASGI,
         member_proxy: proxy.MemberProxy | None = None,
         tokens: Tokens | None = None,
+        definitions: Definitions | None = None,
     ) -> None:
         self.registry = registry
         self.shell = shell
         self.member_proxy = member_proxy
         self.tokens = tokens  # of service accounts; None: neither issued nor accepted
+        self.definitions = definitions  # of custom kinds; None: there are none
         self.documents = documents.Documents(registry.catalog)
         self.groups = Groups(registry.cache)
         self.draining = asyncio.Event()
@@ -110,7 +114,7 @@ class ObjectsApp:
                 raise errors.page_not_found()
             await send_response(send, request, response or not_found_page())
             return
-        kind = self.registry.catalog.get(target.group, target.version, target.plural)
+        kind = await self._kind(target)
         if kind is None:
             if self._known_version(request.path):
                 raise errors.page_not_found()
@@ -134,11 +138,21 @@ class ObjectsApp:
             response = await dispatch(self.registry, kind, request)
         await send_response(send, request, response)
 
+    async def _kind(self, target: Target) -> Kind | None:
+        """A kind that is not there may be one that another process has just been told of."""
+        found = self.registry.catalog.get(target.group, target.version, target.plural)
+        if found is None and self.definitions is not None:
+            await self.registry.barrier()
+            await self.definitions.settled()
+            found = self.registry.catalog.get(target.group, target.version, target.plural)
+        return found
+
     def _known_version(self, path: str) -> bool:
         """Whether a path lies below a group that is served: its answers are Status objects, not pages."""
         parts = path.split("/")
         return parts[1] == "api" or (
-            len(parts) > 2 and any(group.name == parts[2] for group in self.registry.catalog.groups())
+            len(parts) > 2
+            and any(group.name == parts[2] and _has_own(group) for group in self.registry.catalog.groups())
         )
 
     async def _watch(self, kind: Kind, target: Target, request: Request, receive: Receive, send: Send) -> None:
@@ -160,6 +174,11 @@ class ObjectsApp:
             return  # labels of metrics must not come from whoever asks
         verb = verb_of(request.method, target, _is_watch(request)).upper()
         metrics.observe(verb, target, status, seconds)
+
+
+def _has_own(group: Group) -> bool:
+    """Whether kinds of the server itself are in a group: below groups of definitions alone there are pages."""
+    return any(not kind.definition for version in group.versions for kind in version.kinds)
 
 
 _NOBODY: Any = None

@@ -13,7 +13,7 @@ from app.registry import Registry
 from . import objects, pods, reviews, scaling
 from .bodies import decode_document
 from .request import Request, Target
-from .responses import Response
+from .responses import Response, not_found_page
 
 Handler = Callable[[Registry, Kind, Request], Awaitable[Response]]
 ITEM = {"GET": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
@@ -34,12 +34,15 @@ async def dispatch(registry: Registry, kind: Kind, request: Request) -> Response
     """Answers one request for objects (watches and proxies are streams and go elsewhere)."""
     target = request.target
     assert target is not None
-    if kind.namespaced != bool(target.namespace) and (target.name or target.namespace):
+    outside = kind.namespaced != bool(target.namespace)
+    if outside and kind.definition and (target.name or target.namespace or request.method != "GET"):
+        return not_found_page()
+    if outside and (target.name or target.namespace):
         raise errors.page_not_found()
     if target.subresource:
         return await _subresource(registry, kind, target, request)
     verb = _verb(kind, target, request.method)
-    if warning := DEPRECATED.get(kind.gvk):
+    if warning := kind.deprecation or DEPRECATED.get(kind.gvk):
         request.warnings.append(warning)
     review = reviews.HANDLERS.get((kind.group, kind.kind))
     return await (review or HANDLERS[verb])(registry, kind, request)
@@ -67,8 +70,14 @@ async def _subresource(registry: Registry, kind: Kind, target: Target, request: 
         raise errors.not_found(kind.group, kind.plural, target.name) if kind.custom else errors.page_not_found()
     allowed = next(s.verbs for s in subresources_of(kind) if s.name == target.subresource)
     if request.method not in [METHODS[verb] for verb in allowed]:
+        if kind.definition:
+            raise errors.method_not_supported(kind.group, kind.plural, _verb_named(request.method))
         raise errors.method_not_allowed()
     return await handler(registry, kind, request)
+
+
+def _verb_named(method: str) -> str:
+    return next((verb for verb, name in METHODS.items() if name == method), method.lower())
 
 
 async def _view(registry: Registry, kind: Kind, request: Request) -> Response:

@@ -18,10 +18,10 @@ from app.registry import Registry
 from app.registry.codec import decode_entry
 from app.registry.decoding import SCHEME
 from app.registry.patching import Patch, merged
-from app.registry.scale import replicas_path, scale_of, with_replicas
+from app.registry.scale import has_replicas, replicas_path, scale_of, with_replicas
 from app.watch import Entry
 
-from . import objects
+from . import objects, tables
 from .bodies import decode_json, decode_protobuf, decode_yaml
 from .negotiation import PROTOBUF, accepted
 from .request import Request
@@ -38,7 +38,10 @@ async def scale(registry: Registry, kind: Kind, request: Request) -> Response:
         raise errors.page_not_found()
     if request.method == "GET":
         await registry.barrier()
-        return _answer(kind, registry.entry(kind, target.namespace, target.name), request)
+        entry = registry.entry(kind, target.namespace, target.name)
+        if kind.definition and not has_replicas(kind, decode_entry(kind, entry)):
+            raise errors.internal_error(f'the spec replicas field "{kind.scale.spec_replicas}" does not exist')
+        return _answer(kind, entry, request)
     options = request.options()
     if request.method == "PATCH" and objects.PATCH_TYPES.get(request.media_type) == "apply":
         patch = _as_apply(kind, objects.patch_of(kind, request))
@@ -121,6 +124,9 @@ def decode_scale(document: Any) -> Object:
 def _answer(kind: Kind, entry: Entry, request: Request) -> Response:
     view = scale_of(kind, decode_entry(kind, entry))
     accept = accepted(request.header(b"accept"), True)
+    if accept.form == "Table":
+        body = tables.scale_table(view, accept, request.query.get("includeObject", ""))
+        return Response(200, to_yaml(body), accept.content_type) if accept.encoding == "yaml" else Response(200, body)
     if accept.encoding == "protobuf" and not accept.form:
         found = codec(*SCALE)
         assert found is not None

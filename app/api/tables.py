@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
 
 from app.catalog.builtin.columns import descriptions
-from app.catalog.kind import Kind
+from app.catalog.custom.columns import age_column, printer_columns
+from app.catalog.kind import Column, Kind
 from app.registry.codec import decode_entry
 from app.watch import Entry
 
@@ -20,6 +21,10 @@ Object = dict[str, Any]
 
 def column_definitions(kind: Kind) -> list[Object]:
     texts = descriptions(kind.kind) if kind.protobuf and not kind.custom else {}
+    return _definitions(kind.columns, texts)
+
+
+def _definitions(columns: Sequence[Column], texts: Mapping[str, str]) -> list[Object]:
     return [
         {
             "name": c.name,
@@ -28,7 +33,7 @@ def column_definitions(kind: Kind) -> list[Object]:
             "description": c.description or texts.get(c.name, ""),
             "priority": c.priority,
         }
-        for c in kind.columns
+        for c in columns
     ]
 
 
@@ -58,6 +63,37 @@ def _row(kind: Kind, entry: Entry, accept: Accepted, include: str, now: float) -
     else:
         row["object"] = None if include == "None" else partial(obj, accept.version)
     return row
+
+
+def scale_table(view: Object, accept: Accepted, include: str) -> bytes:
+    """The Table of a Scale: ``kubectl get --subresource=scale``."""
+    columns, cells = printer_columns(
+        [
+            {
+                "name": "Desired",
+                "type": "integer",
+                "jsonPath": ".spec.replicas",
+                "description": "Number of desired replicas",
+            },
+            {
+                "name": "Available",
+                "type": "integer",
+                "jsonPath": ".status.replicas",
+                "description": "Number of actual replicas",
+            },
+            age_column(),
+        ]
+    )
+    row: Object = {"cells": cells({"spec": {"replicas": 0}, **view}, time.time())}
+    shown = {"Object": view, "None": None}.get(include, partial(view, accept.version))
+    out = {
+        "kind": "Table",
+        "apiVersion": f"meta.k8s.io/{accept.version}",
+        "metadata": {"resourceVersion": view["metadata"].get("resourceVersion", "")},
+        "columnDefinitions": _definitions(columns, {}),
+        "rows": [{**row, "object": shown}],
+    }
+    return orjson.dumps(out)
 
 
 def _plain_cells(obj: Object) -> list[Any]:

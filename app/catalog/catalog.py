@@ -95,8 +95,9 @@ class Catalog:
             groups.setdefault(kind.group, {}).setdefault(kind.version, []).append(kind)
         self._groups = [Group(g, [Version(g, v, ks) for v, ks in versions.items()]) for g, versions in groups.items()]
         self._by_kind = {(k.group, k.version, k.kind): k for k in kinds}
-        stored = [k for k in kinds if not k.storage_resource and k.storage_version in ("", k.version)]
-        self._by_storage = {k.resource: k for k in reversed(stored)}
+        # the stored version comes last, so that it wins; where it is not served, another one does
+        owners = sorted((k for k in reversed(kinds) if not k.storage_resource), key=_is_stored)
+        self._by_storage = {k.resource: k for k in owners}
         self.revision += 1
 
 
@@ -155,11 +156,11 @@ def _builtin_kind(group: str, version: str, plural: str, row: dict[str, Any]) ->
 
 
 def subresources_of(kind: Kind) -> list[Subresource]:
-    """The kind's subresources by name."""
+    """The kind's subresources by name; of custom kinds the status comes first."""
     known = _builtin_tables().get((kind.group, kind.version), {}).get(kind.plural, {}).get("subresources", {})
     return [
         _subresource(name, known[name]) if name in known else _generic_subresource(kind, name)
-        for name in sorted(kind.subresources)
+        for name in sorted(kind.subresources, key=lambda name: (not kind.definition or name != "status", name))
     ]
 
 
@@ -195,6 +196,10 @@ def _builtin_tables() -> dict[tuple[str, str], dict[str, dict[str, Any]]]:
 @cache
 def _builtin_groups() -> dict[str, int]:
     return {name: position for position, name in enumerate(dict.fromkeys(g for g, _ in _builtin_tables()))}
+
+
+def _is_stored(kind: Kind) -> bool:
+    return kind.storage_version in ("", kind.version)
 
 
 def _discovery_order(kind: Kind) -> tuple[Any, ...]:

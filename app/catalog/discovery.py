@@ -100,7 +100,7 @@ def _resource(kind: Kind) -> Json:
         "singularName": kind.singular,
         "namespaced": kind.namespaced,
         "kind": kind.kind,
-        "verbs": sorted(kind.verbs),
+        "verbs": _verbs(kind),
     }
     row |= _names(kind)
     if "watch" in kind.verbs:  # only what is stored has a storage version
@@ -113,6 +113,14 @@ def _subresource_row(kind: Kind, sub: Subresource) -> Json:
     if sub.kind.version:
         row |= {"group": sub.kind.group, "version": sub.kind.version}
     return row | {"kind": sub.kind.kind, "verbs": list(sub.verbs)}
+
+
+def _verbs(kind: Kind) -> list[str]:
+    """In Kubernetes' order, which for custom kinds is not the alphabet's. What ends gets nothing new."""
+    if not kind.definition:
+        return sorted(kind.verbs)
+    new = () if kind.terminating else ("patch", "create", "update")
+    return ["delete", "deletecollection", "get", "list", *new, "watch"]
 
 
 def _names(kind: Kind) -> Json:
@@ -143,7 +151,7 @@ def _discovery_resource(kind: Kind) -> Json:
         "responseKind": _response_kind(kind, "", "", kind.kind),
         "scope": "Namespaced" if kind.namespaced else "Cluster",
         "singularResource": kind.singular,
-        "verbs": sorted(kind.verbs),
+        "verbs": _verbs(kind),
     }
     row |= _names(kind)
     if kind.subresources:

@@ -13,6 +13,10 @@ from app.machinery.schema import Schema
 Object = dict[str, Any]
 
 
+# object -> (new object, paths of fields that were dropped); raises DecodeError
+Decode = Callable[[Object], tuple[Object, list[str]]]
+
+
 class Column(NamedTuple):
     """A column of ``meta.k8s.io/v1 Table``."""
 
@@ -62,7 +66,11 @@ class Strategy:
         _valid  # what is asked of new objects only, besides validate
     )
     validate_update: Callable[[Object, Object], list[FieldError]] = _valid_update
-    warnings: Callable[[Object], list[str]] = field(default=lambda obj: [])
+    # what is asked of a change of status, instead of all of the above; None: the same as of other changes
+    validate_status: Callable[[Object, Object], list[FieldError]] | None = None
+    warnings: Callable[[Object], list[str]] = field(default=lambda obj: [])  # of a new object
+    # of a changed one; None: the same, when the change raises the generation
+    update_warnings: Callable[[Object, Object | None], list[str]] | None = None
     # subresources that write a part of the spec: what may come through (changes ``new``), and its checks instead of validate_update
     views: Mapping[str, tuple[Callable[[Object, Object], None], Callable[[Object, Object], list[FieldError]]]] = field(
         default_factory=dict
@@ -103,6 +111,12 @@ class Kind:
     columns: Sequence[Column] = (Column("Name", format="name"), Column("Created At", "date"))
     cells: Callable[[Object, float], list[Any]] | None = None  # (object, now) -> one value per column
     custom: bool = False  # from a CustomResourceDefinition: no protobuf, no strategic merge
+    definition: str = ""  # name of the CustomResourceDefinition; "" for kinds of the server itself
+    list_kind: str = ""  # of its lists, when it is not the kind's name with List behind
+    decode: Decode | None = None  # brings a request's object into shape; None: the schema does
+    document: Object | None = None  # the schema as its author wrote it, for OpenAPI
+    deprecation: str = ""  # what clients of a deprecated version are told
+    terminating: bool = False  # its definition is being deleted: no new objects
     protobuf: str = ""  # full message name, "" when the kind has no protobuf form
 
     @property
@@ -113,6 +127,10 @@ class Kind:
     def resource(self) -> str:
         """The key of storage: GroupResource, the same for all versions (and groups that share their objects)."""
         return self.storage_resource or group_resource(self.group, self.plural)
+
+    @property
+    def list_name(self) -> str:
+        return self.list_kind or f"{self.kind}List"
 
     @property
     def gvk(self) -> GroupVersionKind:

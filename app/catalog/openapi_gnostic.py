@@ -5,6 +5,7 @@ A writer of exactly the messages that our documents use; numbers in the calls ar
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -54,6 +55,14 @@ def _texts(number: int, values: Iterable[str]) -> bytes:
 
 def _flag(number: int, value: Any) -> bytes:
     return _varint(number << 3) + b"\x01" if value else b""
+
+
+def _number(number: int, value: int) -> bytes:
+    return _varint(number << 3) + _varint(value)
+
+
+def _double(number: int, value: float) -> bytes:
+    return _varint(number << 3 | 1) + struct.pack("<d", value)
 
 
 def _named(number: int, name: str, value: bytes) -> bytes:
@@ -113,10 +122,26 @@ def _schema(schema: Json) -> bytes:
 _SCHEMA: dict[str, Callable[[Any], bytes]] = {
     "$ref": lambda value: _text(1, value),
     "format": lambda value: _text(2, value),
+    "title": lambda value: _text(3, value),
     "description": lambda value: _text(4, value),
+    "default": lambda value: _bytes(5, _any(value)),
+    "multipleOf": lambda value: _double(6, value),
+    "maximum": lambda value: _double(7, value),
+    "exclusiveMaximum": lambda value: _flag(8, value),
+    "minimum": lambda value: _double(9, value),
+    "exclusiveMinimum": lambda value: _flag(10, value),
+    "maxLength": lambda value: _number(11, value),
+    "minLength": lambda value: _number(12, value),
+    "pattern": lambda value: _text(13, value),
+    "maxItems": lambda value: _number(14, value),
+    "minItems": lambda value: _number(15, value),
+    "maxProperties": lambda value: _number(17, value),
+    "minProperties": lambda value: _number(18, value),
     "required": lambda value: _texts(19, value),
     "enum": lambda value: b"".join(_bytes(20, _any(item)) for item in value),
-    "additionalProperties": lambda value: _bytes(21, _bytes(1, _schema(value))),
+    "additionalProperties": lambda value: _bytes(
+        21, _flag(2, value) if isinstance(value, bool) else _bytes(1, _schema(value))
+    ),
     "type": lambda value: _bytes(22, _text(1, value)),
     "items": lambda value: _bytes(23, _bytes(1, _schema(value))),
     "properties": lambda value: _bytes(25, b"".join(_named(1, name, _schema(node)) for name, node in value.items())),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, Literal, final
 
 from app.machinery.schema import Schema
 
+from .custom.openapi import published
 from .kind import Kind
 from .tables import definition_name, group_version_kinds, has_definition, openapi_of, schema_of, unions_of
 
@@ -71,7 +73,11 @@ class Types:
     def _definition(self, name: str) -> Json:
         if name in self._custom:
             kind = self._custom[name]
-            body = self._inline(kind.schema)
+            if kind.definition:
+                refer = partial(self._referring, META + "ObjectMeta", beside={})
+                body = published(kind.document, self._dialect, refer)
+            else:
+                body = self._inline(kind.schema)
             return body | {"x-kubernetes-group-version-kind": [_gvk(kind.group, kind.version, kind.kind)]}
         if name in self._lists:
             return self._list(self._lists[name])
@@ -96,11 +102,11 @@ class Types:
         properties: Json = {name: {"description": text, "type": "string"} for name, text in _LIST_HEAD}
         properties |= {"items": items, "metadata": self._referring(META + "ListMeta", "Metadata of the list.", {})}
         return {
-            "description": f"{kind.kind}List is a list of {kind.kind}.",
+            "description": f"{kind.list_name} is a list of {kind.kind}.",
             "type": "object",
             "required": ["items"],
             "properties": properties,
-            "x-kubernetes-group-version-kind": [_gvk(kind.group, kind.version, f"{kind.kind}List")],
+            "x-kubernetes-group-version-kind": [_gvk(kind.group, kind.version, kind.list_name)],
         }
 
     def _struct(self, schema: Schema, owner: str) -> Json:

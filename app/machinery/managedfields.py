@@ -160,7 +160,7 @@ def update(
     operation: Operation = "Update",
     api_version: str,
     subresource: str,
-    time: str,
+    time: str | None,
     schema: Schema,
     reset: FieldSet | None = None,
 ) -> list[Object]:

@@ -60,9 +60,24 @@ def stored_form(kind: Kind, obj: Object) -> Object:
     return kind.to_storage(obj) if kind.to_storage else obj
 
 
+def served_body(kind: Kind, entry: Entry) -> bytes:
+    """The body of a custom object as its schema of today shows it; worked out once per entry."""
+    assert kind.from_storage is not None
+    if entry.view is not None and entry.view[0] is kind:
+        return entry.view[1]
+    stored = entry.decode()
+    shown = kind.from_storage(stored)
+    body = entry.body if shown == stored else orjson.dumps(shown)
+    entry.view = kind, body
+    return body
+
+
 def decode_entry(kind: Kind, entry: Entry) -> Object:
     """A fresh dict of the served version, with kind and apiVersion."""
     obj: Object = {"kind": kind.kind, "apiVersion": kind.api_version}
+    if kind.definition:
+        obj.update(orjson.loads(served_body(kind, entry)))
+        return obj
     obj.update(entry.decode())
     if kind.from_storage:
         obj = kind.from_storage(obj)
@@ -72,16 +87,18 @@ def decode_entry(kind: Kind, entry: Entry) -> Object:
 
 def wire_bytes(kind: Kind, entry: Entry) -> bytes:
     """JSON of one object, as GET answers it."""
-    if kind.from_storage:
+    if kind.from_storage and not kind.definition:
         return orjson.dumps(decode_entry(kind, entry))
-    return b'{"kind":"%b","apiVersion":"%b",%b' % (kind.kind.encode(), kind.api_version.encode(), entry.body[1:])
+    body = entry.body if kind.from_storage is None else served_body(kind, entry)
+    return b'{"kind":"%b","apiVersion":"%b",%b' % (kind.kind.encode(), kind.api_version.encode(), body[1:])
 
 
 def item_bytes(kind: Kind, entry: Entry) -> bytes:
     """JSON of one object inside a list: built-in kinds leave kind and apiVersion out there, custom ones do not."""
+    if kind.custom:
+        return wire_bytes(kind, entry)
     if kind.from_storage:
         obj = decode_entry(kind, entry)
-        if not kind.custom:
-            del obj["kind"], obj["apiVersion"]
+        del obj["kind"], obj["apiVersion"]
         return orjson.dumps(obj)
-    return wire_bytes(kind, entry) if kind.custom else entry.body
+    return entry.body

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from app.catalog.kind import Kind
+from app.catalog.kind import Decode, Kind
 from app.catalog.tables import definition_name
 from app.core import errors
 from app.core.errors import StatusError, bad_request
@@ -28,12 +28,14 @@ def decode_object(kind: Kind, obj: Any, options: Options, duplicates: Sequence[s
     were given twice. Raises StatusError 400, and 422 for another kind of custom object."""
     if obj is None and not kind.custom:
         obj = {}
+    if obj is None and kind.definition:
+        raise unrecognized(kind, obj, "Object 'Kind' is missing in 'null'")
     if not isinstance(obj, dict):
         why = f"couldn't get version/kind; json parse error: json: cannot unmarshal {json_type(obj)} into Go value of type"
         raise unrecognized(kind, obj, f"{why} {GO_TYPE_META}")
     check_type(kind, obj)
     try:
-        decoded, unknown = compile_decoder(kind.schema)(obj)
+        decoded, unknown = decoder_of(kind)(obj)
     except DecodeError as error:
         raise misfit(kind, obj, error) from error
     if unknown or duplicates:
@@ -41,6 +43,10 @@ def decode_object(kind: Kind, obj: Any, options: Options, duplicates: Sequence[s
         if texts:
             raise cannot_be_handled(kind, texts)
     return typed(kind, decoded)
+
+
+def decoder_of(kind: Kind) -> Decode:
+    return kind.decode or compile_decoder(kind.schema)
 
 
 def typed(kind: Kind, decoded: Object) -> Object:
@@ -97,7 +103,8 @@ _JSON_TYPES = {"number": "integer", "bool": "boolean"}
 
 def misfit(kind: Kind, obj: Object, error: DecodeError) -> StatusError:
     """A value of the wrong type. Custom objects are held against their OpenAPI schema, and the answer says so."""
-    match = _MISFIT.fullmatch(str(error)) if kind.custom else None
+    # of objects with a definition nothing but metadata is decoded by type
+    match = _MISFIT.fullmatch(str(error)) if kind.custom and not kind.definition else None
     if match is None or match[2].startswith("metadata"):
         return cannot_be_handled(kind, str(error))
     given, path = _JSON_TYPES.get(match[1], match[1]), match[2]

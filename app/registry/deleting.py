@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from app.catalog.custom.definition import CLEANUP
+from app.catalog.custom.definition import RESOURCE as DEFINITIONS
 from app.catalog.kind import Kind
 from app.core.clock import rfc3339
 
@@ -17,6 +19,8 @@ FOREGROUND = "foregroundDeletion"
 
 def mark_deleted(kind: Kind, old: Object, options: DeleteOptions, now: str) -> Object | None:
     """The object with its deletion marked; None when it can go at once; ``old`` itself when nothing changes."""
+    if kind.resource == DEFINITIONS and not old["metadata"].get("deletionTimestamp"):
+        return _end_definition(old, now)
     metadata = old["metadata"]
     finalizers = _finalizers(metadata.get("finalizers") or [], options)
     held = bool(finalizers) or (kind.resource == "namespaces" and bool((old.get("spec") or {}).get("finalizers")))
@@ -46,6 +50,23 @@ def mark_deleted(kind: Kind, old: Object, options: DeleteOptions, now: str) -> O
     if kind.resource == "namespaces":
         out["status"] = dict(old.get("status") or {}, phase="Terminating")
     return out
+
+
+def _end_definition(old: Object, now: str) -> Object:
+    """A definition always ends by a finalizer: its instances go first."""
+    metadata, status = dict(old["metadata"]), dict(old.get("status") or {})
+    metadata["deletionTimestamp"] = now
+    finalizers = metadata.get("finalizers") or []
+    metadata["finalizers"] = finalizers if CLEANUP in finalizers else [*finalizers, CLEANUP]
+    pending = {
+        "type": "Terminating",
+        "status": "True",
+        "lastTransitionTime": now,
+        "reason": "InstanceDeletionPending",
+        "message": "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon",
+    }
+    kept = [c for c in status.get("conditions") or () if c.get("type") != "Terminating"]
+    return {**old, "metadata": metadata, "status": {**status, "conditions": [*kept, pending]}}
 
 
 def _finalizers(current: list[str], options: DeleteOptions) -> list[str]:

@@ -11,10 +11,10 @@ from app.core import errors
 from app.core.clock import rfc3339
 from app.machinery import apply as server_side_apply
 from app.machinery import jsonpatch, mergepatch, strategicpatch
-from app.machinery.decode import DecodeError, compile_decoder
+from app.machinery.decode import DecodeError
 
 from .context import Options
-from .decoding import check_type, decode_object, leftovers, misfit, typed
+from .decoding import check_type, decode_object, decoder_of, leftovers, misfit, typed
 
 Object = dict[str, Any]
 
@@ -34,17 +34,23 @@ def patched(kind: Kind, old: Object, patch: Patch, options: Options, subresource
         locked = new["metadata"].get("resourceVersion") if "resourceVersion" in _metadata(patch.document) else ""
         return new, locked or "", True
     result = merged(old, patch, kind)
+    if kind.definition and result.get("apiVersion") != kind.api_version:
+        raise _other_version(kind, result)
     _keep_type(kind, patch, result, old["metadata"]["name"])
     try:
-        new, unknown = compile_decoder(kind.schema)(result)
+        new, unknown = decoder_of(kind)(result)
     except DecodeError as error:
-        raise (misfit(kind, result, error) if kind.custom else _invalid(patch, result, str(error))) from error
+        raise (
+            misfit(kind, result, error)
+            if kind.custom and not kind.definition
+            else _invalid(kind, patch, result, str(error))
+        ) from error
     if patch.type != "strategic":
         unknown = sorted(unknown)  # the patched document is read in the order of its names
     if unknown or patch.duplicates:
         texts = leftovers(unknown, patch.duplicates, options)
         if texts:
-            raise _invalid(patch, result, texts)
+            raise _invalid(kind, patch, result, texts)
     new = typed(kind, new)
     version = new["metadata"].get("resourceVersion")
     locked = version if version and version != old["metadata"].get("resourceVersion") else ""
@@ -89,7 +95,7 @@ def _keep_type(kind: Kind, patch: Patch, result: Object, old_name: str) -> None:
     try:
         check_type(kind, result)
     except errors.StatusError as error:
-        raise _invalid(patch, result, error.message.partition(": ")[2]) from error
+        raise _invalid(kind, patch, result, error.message.partition(": ")[2]) from error
 
 
 def _metadata(document: Any) -> Object:
@@ -97,9 +103,16 @@ def _metadata(document: Any) -> Object:
     return metadata if isinstance(metadata, dict) else {}
 
 
-def _invalid(patch: Patch, result: Object, why: str) -> errors.StatusError:
+def _other_version(kind: Kind, result: Object) -> errors.StatusError:
+    given = str(result.get("apiVersion") or "")
+    found = [errors.FieldError.invalid("apiVersion", given, f"must be {kind.api_version}")]
+    return errors.invalid(given.rpartition("/")[0], kind.kind, str(_metadata(result).get("name") or ""), found)
+
+
+def _invalid(kind: Kind, patch: Patch, result: Object, why: str) -> errors.StatusError:
     """422 with the patched document in it, or with a strategic merge patch itself."""
-    shown = go_text(patch.document) if patch.type == "strategic" else orjson.dumps(result).decode()
+    order = orjson.OPT_SORT_KEYS if kind.definition else None
+    shown = go_text(patch.document) if patch.type == "strategic" else orjson.dumps(result, option=order).decode()
     return errors.invalid("", "", "", [errors.FieldError.invalid("patch", shown, why)])
 
 
@@ -125,8 +138,17 @@ def _applied(kind: Kind, old: Object, patch: Patch, options: Options, subresourc
         subresource=subresource,
         time=rfc3339(),
         schema=kind.schema,
+        reset_fields=_reset_fields(kind, subresource),
     )
     return decode_object(kind, result, Options(options.user, options.manager))
+
+
+def _reset_fields(kind: Kind, subresource: str) -> list[list[str]] | None:
+    """What an apply to a resource does not write. None: by the schema."""
+    if not kind.definition:
+        return None
+    main = [["status"]] if "status" in kind.subresources else []
+    return {"": main, "status": [["metadata"], ["spec"]]}.get(subresource, [])
 
 
 def new_from_apply(kind: Kind, namespace: str, name: str, patch: Patch, options: Options) -> Object:

@@ -9,7 +9,7 @@ import uuid
 from typing import Any
 
 from app.admission import DEFAULT, Admission
-from app.catalog.kind import Kind
+from app.catalog.kind import Kind, Strategy
 from app.core import errors
 from app.core.clock import rfc3339
 from app.core.metadata import validate_object_meta, validate_object_meta_update
@@ -38,13 +38,13 @@ def prepare_create(
     namespace: str,
     obj: Object,
     options: Options,
-    namespace_guard: Guard | None,
+    needed: tuple[Guard, ...],
     allocator: ServiceAllocator | None = None,
     *,
     tracked: bool = False,
     admission: Admission = DEFAULT,
 ) -> Change:
-    """``obj`` is decoded and belongs to us; it is changed in place. ``namespace_guard`` holds the namespace alive.
+    """``obj`` is decoded and belongs to us; it is changed in place. ``needed`` guards what it lives in.
 
     ``tracked``: its managedFields are already right (server-side apply computed them).
     """
@@ -71,7 +71,7 @@ def prepare_create(
     strategy.default(obj)
     if strategy.status and "status" in obj and "status" in kind.subresources and not options.whole:
         _reset_status(kind, obj)
-    if not tracked:
+    if not tracked and not kind.definition:
         _track(kind, None, obj, options, "")  # what the server fills in from here on belongs to nobody
     admission.mutate(kind, "CREATE", obj, None, options.user)
     if strategy.generation_fields is not None:
@@ -84,6 +84,8 @@ def prepare_create(
         found.append(errors.FieldError.invalid("metadata.name", metadata["name"], "must not contain NUL"))
     if found:
         raise errors.invalid(kind.group, kind.kind, metadata.get("name", ""), found)
+    if not tracked and kind.definition:
+        _track(kind, None, obj, options, "")  # its values are of the right types only now
     extra = allocator.allocate(obj, None) if allocator is not None else NOTHING
     admission.admit(kind, "CREATE", obj, None, options.user)
     options.warnings.extend(strategy.warnings(obj))
@@ -91,8 +93,9 @@ def prepare_create(
         raise errors.StatusError(500, "", "resourceVersion should not be set on objects to be created")
     key = key_of(kind, namespace, metadata["name"])
     body = encode_body(stored_form(kind, obj))
-    guards = (Guard(key, absent=True),) if namespace_guard is None else (Guard(key, absent=True), namespace_guard)
-    return Change(guards + extra.guards, (Write(key, body, metadata["uid"]), *extra.writes), body)
+    return Change(
+        (Guard(key, absent=True), *needed, *extra.guards), (Write(key, body, metadata["uid"]), *extra.writes), body
+    )
 
 
 def prepare_update(
@@ -141,7 +144,7 @@ def prepare_update(
     elif "status" in kind.subresources and strategy.status and not options.whole:
         _keep(old, new, "status")
     strategy.default(new)
-    if not tracked and subresource != "binding":
+    if not tracked and subresource != "binding" and not kind.definition:
         _track(kind, old, new, options, subresource)
     admission.mutate(kind, "UPDATE", new, old, options.user)
     extra = NOTHING
@@ -151,18 +154,20 @@ def prepare_update(
             extra = allocator.allocate(new, old)
         if strategy.generation_fields is not None and _spec_changed(strategy.generation_fields, old, new):
             metadata["generation"] = was.get("generation", 0) + 1
-    found = validate_object_meta_update(new, old) * 2  # asked for all kinds and by each of them: causes come twice
-    found.extend(strategy.validate(new))
-    if view is not None:
-        found.extend(view[1](new, old))
-    elif subresource != "binding":  # may set what nobody else may change
-        found.extend(strategy.validate_update(new, old))
+    # asked for all kinds and by each of them: causes come twice
+    found = validate_object_meta_update(new, old) * 2 + _findings(strategy, new, old, subresource, view)
     if kind.resource == csr.RESOURCE:
         found.extend(csr.check_update(old, new, subresource))
     if found:
         raise errors.invalid(kind.group, kind.kind, name, found)
+    if not tracked and kind.definition:
+        _track(kind, old, new, options, subresource)
     admission.admit(kind, "UPDATE", new, old, options.user)
-    if not subresource and (strategy.generation_fields is None or metadata.get("generation") != was.get("generation")):
+    if strategy.update_warnings is not None:
+        options.warnings.extend(strategy.update_warnings(new, old) if subresource != "status" else ())
+    elif not subresource and (
+        strategy.generation_fields is None or metadata.get("generation") != was.get("generation")
+    ):
         options.warnings.extend(strategy.warnings(new))
     key = existing.key
     metadata["resourceVersion"] = was["resourceVersion"]
@@ -178,6 +183,17 @@ def prepare_update(
     terminating = bool(metadata.get("deletionTimestamp"))
     write = Write(key, body, was["uid"], terminating=terminating)
     return Change((guard, *extra.guards), (write, *extra.writes), body)
+
+
+def _findings(strategy: Strategy, new: Object, old: Object, subresource: str, view: Any) -> list[errors.FieldError]:
+    if subresource == "status" and strategy.validate_status is not None:
+        return strategy.validate_status(new, old)
+    found = strategy.validate(new)
+    if view is not None:
+        return [*found, *view[1](new, old)]
+    if subresource == "binding":  # may set what nobody else may change
+        return found
+    return found + strategy.validate_update(new, old)
 
 
 def prepare_removal(existing: Entry, old: Object, allocator: ServiceAllocator | None) -> Change:
@@ -215,7 +231,8 @@ def _track(kind: Kind, old: Object | None, new: Object, options: Options, subres
             operation="Update",
             api_version=kind.api_version,
             subresource=subresource,
-            time=rfc3339(),
+            # Kubernetes gives a write through the scale of a custom object no time
+            time=None if kind.definition and subresource == "scale" else rfc3339(),
             schema=kind.schema,
             reset=_RESET.get((kind.resource, subresource)),
         )
@@ -267,8 +284,8 @@ def _only_status(kind: Kind, old: Object, new: Object) -> None:
 
 
 def _spec_changed(fields: tuple[str, ...], old: Object, new: Object) -> bool:
-    """``fields`` names what counts; ("*",) means everything but metadata and status (custom resources)."""
-    if fields == ("*",):
-        names = (set(old) | set(new)) - {"metadata", "status", "kind", "apiVersion"}
+    """``fields`` names what counts; a leading "*" means everything but metadata and status (custom resources)."""
+    if fields[0] == "*":
+        names = (set(old) | set(new)) - {"metadata", "status", "kind", "apiVersion"} | set(fields[1:])
         return any(old.get(n) != new.get(n) for n in names)
     return any(old.get(n) != new.get(n) for n in fields)

@@ -14,7 +14,6 @@ from app.catalog.catalog import Catalog
 from app.catalog.kind import Kind
 from app.core import errors
 from app.core.clock import rfc3339
-from app.core.resources import Key
 from app.store.interface import Guard, GuardFailed, Lease, OutcomeUnknown, Store, StoreUnavailable, Transaction, Write
 from app.watch import Cache, Entry
 
@@ -23,6 +22,7 @@ from .allocation import DEFAULT_SERVICE_CIDR, ServiceAllocator
 from .codec import decode_entry, encode_body, stored_form
 from .context import Change, DeleteOptions, Options
 from .deleting import mark_deleted
+from .guards import creation_guards, refused, staged_guards
 from .prepare import prepare_create, prepare_removal, prepare_update
 
 Object = dict[str, Any]
@@ -93,7 +93,7 @@ class Registry:
         self, kind: Kind, namespace: str, obj: Object, options: Options, *, tracked: bool = False
     ) -> Entry:
         """``obj`` is decoded and ours. ``tracked``: its managedFields are already right."""
-        guard = await self._namespace_guard(kind, namespace, obj)
+        guards = await creation_guards(self.cache, kind, namespace, obj["metadata"].get("name", ""))
         allocator = self.allocators.get(kind.resource)
         generated = bool(obj["metadata"].get("generateName")) and not obj["metadata"].get("name")
         pristine = orjson.dumps(obj) if generated or allocator is not None else b""
@@ -101,7 +101,7 @@ class Registry:
             if attempt:
                 obj = orjson.loads(pristine)
             change = prepare_create(
-                kind, namespace, obj, options, guard, allocator, tracked=tracked, admission=self.admission
+                kind, namespace, obj, options, guards, allocator, tracked=tracked, admission=self.admission
             )
             key = change.guards[0].key
             try:
@@ -114,10 +114,8 @@ class Registry:
                         raise errors.already_exists(kind.group, kind.plural, key.name) from failed
                 elif failed.guard.absent:
                     await self.barrier()  # somebody was faster to take this address or port
-                elif failed.revision:
-                    raise namespace_terminating(kind, namespace, key.name) from failed
                 else:
-                    raise errors.not_found("", "namespaces", namespace) from failed
+                    raise refused(kind, failed, namespace, key.name) from failed
         if generated:
             raise errors.generate_name_conflict(kind.group, kind.plural, key.name)
         raise errors.conflict(kind.group, kind.plural, key.name)
@@ -289,9 +287,9 @@ class Registry:
 
     def stage_create(self, kind: Kind, namespace: str, obj: Object, options: Options) -> Change:
         """A creation to be committed together with others. ``obj`` is decoded and ours."""
-        guard = Guard(Key("namespaces", "", namespace), alive=True) if kind.namespaced else None
+        guards = staged_guards(kind, namespace)
         allocator = self.allocators.get(kind.resource)
-        return prepare_create(kind, namespace, obj, options, guard, allocator, admission=self.admission)
+        return prepare_create(kind, namespace, obj, options, guards, allocator, admission=self.admission)
 
     def stage_update(self, kind: Kind, existing: Entry, new: Object, options: Options, subresource: str = "") -> Change:
         """A change of the object at ``existing``'s revision, to be committed together with others."""
@@ -353,34 +351,6 @@ class Registry:
             raise GuardFailed(guard, revision, terminating)
         if guard.revision and guard.revision != revision:
             raise GuardFailed(guard, revision)
-
-    async def _namespace_guard(self, kind: Kind, namespace: str, obj: Object) -> Guard | None:
-        """Objects are only created in a namespace that exists and does not end."""
-        if not kind.namespaced:
-            return None
-        entry = self.cache.get("namespaces", "", namespace)
-        if entry is None or entry.meta.deletionTimestamp:
-            await self.barrier()
-            entry = self.cache.get("namespaces", "", namespace)
-        if entry is None:
-            raise errors.not_found("", "namespaces", namespace)
-        if entry.meta.deletionTimestamp:
-            raise namespace_terminating(kind, namespace, obj["metadata"].get("name", ""))
-        return Guard(Key("namespaces", "", namespace), alive=True)
-
-
-def namespace_terminating(kind: Kind, namespace: str, name: str) -> errors.StatusError:
-    why = f"unable to create new content in namespace {namespace} because it is being terminated"
-    error = errors.forbidden(kind.group, kind.plural, name, why)
-    assert error.details is not None
-    error.details["causes"] = [
-        {
-            "reason": "NamespaceTerminating",
-            "message": f"namespace {namespace} is being terminated",
-            "field": "metadata.namespace",
-        }
-    ]
-    return error
 
 
 def check_preconditions(kind: Kind, existing: Entry, options: DeleteOptions) -> None:

@@ -35,7 +35,7 @@ def with_replicas(kind: Kind, obj: Object, scale: Object) -> Object:
     assert kind.scale is not None
     replicas = (scale.get("spec") or {}).get("replicas", 0)
     name = obj["metadata"]["name"]
-    if replicas < 0:
+    if replicas < 0 and not kind.definition:  # its own validation says so in its own words
         found = [errors.FieldError.invalid("spec.replicas", replicas, "must be greater than or equal to 0")]
         raise errors.invalid("autoscaling", "Scale", name, found)
     version = (scale.get("metadata") or {}).get("resourceVersion")
@@ -46,6 +46,11 @@ def with_replicas(kind: Kind, obj: Object, scale: Object) -> Object:
         parent = parent.setdefault(step, {})
     parent[path[-1]] = replicas
     return obj
+
+
+def has_replicas(kind: Kind, obj: Object) -> bool:
+    assert kind.scale is not None
+    return _lookup(obj, kind.scale.spec_replicas) is not None
 
 
 def replicas_path(kind: Kind) -> list[str]:

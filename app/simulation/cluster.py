@@ -7,12 +7,14 @@ from typing import Any, final
 from app.api.app import ObjectsApp
 from app.api.shell import build_shell
 from app.catalog.catalog import Catalog
+from app.reconcile.kubernetes.definitions import DefinitionController
 from app.reconcile.kubernetes.garbage import GarbageCollector
 from app.reconcile.kubernetes.namespaces import NamespaceController
 from app.registry import Registry
 from app.registry.bootstrap import bootstrap, ensure
 from app.store.memory import MemoryStore
 from app.watch import Cache
+from app.watch.definitions import Definitions
 
 from .workloads import WorkloadSimulator
 
@@ -29,14 +31,18 @@ class SimulatedCluster:
         self._capacity = {"cpu": cpu, "memory": memory, "pods": "110", "ephemeral-storage": "100Gi"}
         self._store = MemoryStore()
         self._cache = Cache(self._store)
-        self.registry = Registry(catalog, self._store, self._cache)
-        self.app = ObjectsApp(self.registry, build_shell({}))
+        # its own: members differ in what is defined there
+        self.registry = Registry(Catalog(catalog), self._store, self._cache)
+        self._definitions = Definitions(self.registry.catalog, self._cache)
+        self.app = ObjectsApp(self.registry, build_shell({}), definitions=self._definitions)
         self._controllers: list[Any] = []
 
     async def start(self) -> None:
         await self._store.open()
         await self._cache.load()
+        await self._definitions.start()
         self._controllers = [
+            DefinitionController(self.registry, self._definitions),
             NamespaceController(self.registry),
             GarbageCollector(self.registry),
             WorkloadSimulator(self.registry, [self._node_name(i) for i in range(self._nodes)]),
@@ -52,6 +58,7 @@ class SimulatedCluster:
         self.app.draining.set()
         for controller in reversed(self._controllers):
             await controller.stop()
+        await self._definitions.stop()
         await self._store.close()
 
     def _node_name(self, index: int) -> str:

@@ -55,13 +55,16 @@ def with_revision(body: bytes, revision: int) -> bytes:
 class Entry:
     """One object at one revision. ``body`` is its JSON with resourceVersion, without kind and apiVersion."""
 
-    __slots__ = ("_meta", "body", "key", "revision")
+    __slots__ = ("_meta", "body", "key", "revision", "view")
 
     def __init__(self, key: Key, revision: int, body: bytes) -> None:
         self.key = key
         self.revision = revision
         self.body = with_revision(body, revision)
         self._meta: Meta | None = None
+        self.view: tuple[Any, bytes] | None = (
+            None  # what readers of one kind see, where that is worked out from the body
+        )
 
     @property
     def meta(self) -> Meta:
@@ -101,6 +104,7 @@ def at_revision(entry: Entry, revision: int) -> Entry:
     """The same content under another resourceVersion."""
     moved = Entry.__new__(Entry)
     moved.key, moved.revision, moved._meta = entry.key, revision, entry._meta
+    moved.view = None
     head, _, rest = entry.body.partition(b'"resourceVersion":"')
     moved.body = b'%b"resourceVersion":"%d%b' % (head, revision, rest[rest.index(b'"') :])
     return moved

@@ -8,11 +8,13 @@ from app.reconcile.events import Recorder
 from app.reconcile.karmada.rooms import TransportFor
 from app.reconcile.karmada.sources import source_of
 from app.reconcile.karmada.wiring import build
+from app.reconcile.kubernetes.definitions import DefinitionController
 from app.reconcile.kubernetes.eventttl import EventExpiry
 from app.reconcile.kubernetes.garbage import GarbageCollector
 from app.reconcile.kubernetes.namespaces import NamespaceController
 from app.registry import Registry
 from app.settings.settings import Settings
+from app.watch.definitions import Definitions
 
 from .plugins import load_plugins
 
@@ -27,7 +29,9 @@ class Controller(Protocol):
 
 @final
 class Controllers:
-    def __init__(self, registry: Registry, settings: Settings, transport_for: TransportFor) -> None:
+    def __init__(
+        self, registry: Registry, definitions: Definitions, settings: Settings, transport_for: TransportFor
+    ) -> None:
         self.recorder = Recorder(registry, source_of=source_of)
         karmada, self.rooms = build(
             registry,
@@ -43,7 +47,9 @@ class Controllers:
             EventExpiry(registry),
             *karmada,
         ]
-        self._controllers = [c for c in candidates if settings.runs(c.name)]
+        # kube-apiserver has it in itself: it runs whatever --controllers says
+        definition: Controller = DefinitionController(registry, definitions)
+        self._controllers = [definition, *(c for c in candidates if settings.runs(c.name))]
 
     async def start(self) -> None:
         self.recorder.start()

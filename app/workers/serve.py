@@ -29,6 +29,7 @@ from app.store import open_store
 from app.store.interface import Store, StoreUnavailable
 from app.telemetry.runtime import StorageObjects, watch_event_loop
 from app.watch import Cache
+from app.watch.definitions import Definitions
 
 from .admission import admission
 from .controllers import Controllers
@@ -68,8 +69,10 @@ class Process:
         admitting = admission(cache, catalog, settings)
         registry = self.registry = Registry(catalog, store, cache, admitting, settings.service_cidr)
         keys = await shared_keys(store, cache)
+        definitions = Definitions(catalog, cache)
+        await definitions.start()
         leader = Leader(store, "controllers")
-        controllers = Controllers(registry.fenced_by(leader.fence), self.settings, self._transport_for)
+        controllers = Controllers(registry.fenced_by(leader.fence), definitions, self.settings, self._transport_for)
         server: Server | None = None
         app: ObjectsApp | None = None
         proxy: MemberProxy | None = None
@@ -78,7 +81,7 @@ class Process:
                 tokens = Tokens(keys.service_accounts)
                 proxy = MemberProxy(registry, self._transport_for)
                 checks: dict[str, Check] = {"storage": self._storage_check(store), "bootstrap": self._bootstrap_check}
-                app = ObjectsApp(registry, build_shell(checks), proxy, tokens)
+                app = ObjectsApp(registry, build_shell(checks), proxy, tokens, definitions)
                 proxy.here = app
                 server = self._server(app, keys)
                 tasks.create_task(server.serve(sockets=None))
@@ -106,6 +109,7 @@ class Process:
                 await proxy.close()
                 server.should_exit = True
             await leader.stop()
+        await definitions.stop()
 
     @property
     def server_url(self) -> str:

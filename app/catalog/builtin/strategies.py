@@ -273,6 +273,8 @@ _TABLE: dict[tuple[str, str], Strategy] = strategies_core.TABLE | {
         prepare_for_create=prepare.create_crd,
         prepare_for_update=prepare.update_crd,
         validate_update=apiextensions.validate_crd_update,
+        warnings=apiextensions.crd_warnings,
+        update_warnings=apiextensions.crd_update_warnings,
         unconditional_update=False,
     ),
     ("apiregistration.k8s.io", "APIService"): generic(

@@ -10,7 +10,7 @@ from typing import Any, final
 
 import pytest
 
-from app.catalog.catalog import load_catalog
+from app.catalog.catalog import Catalog, load_catalog
 from app.catalog.kind import Kind
 from app.core.errors import StatusError
 from app.core.resources import split_api_version
@@ -25,6 +25,7 @@ from app.settings.settings import Settings
 from app.simulation import SimulatedCluster
 from app.store.memory import MemoryDatabase, MemoryStore
 from app.watch import Cache
+from app.watch.definitions import Definitions
 from app.workers.admission import admission
 from app.workers.controllers import Controllers
 
@@ -69,16 +70,20 @@ class Lab:
         await self.store.open()
         cache = Cache(self.store)
         await cache.load()
-        self.registry = Registry(CATALOG, self.store, cache, admission(cache, CATALOG, self.settings))
+        catalog = Catalog(CATALOG)  # custom kinds come and go
+        self.registry = Registry(catalog, self.store, cache, admission(cache, catalog, self.settings))
+        self.definitions = Definitions(catalog, cache)
+        await self.definitions.start()
         cache.listen_to_all(lambda event: self._changed.set())
         fenced = self.registry.fenced_by(lambda: self.fence())
-        self.controllers = Controllers(fenced, self.settings, self._transport)
+        self.controllers = Controllers(fenced, self.definitions, self.settings, self._transport)
         await bootstrap(self.registry, "127.0.0.1", 5443, "10.96.0.1")
         await self.controllers.start()
         return self
 
     async def stop(self) -> None:
         await self.controllers.stop()
+        await self.definitions.stop()
         await self.store.close()
 
     async def controllers_stop(self) -> None:

@@ -1,11 +1,14 @@
-"""CustomResourceDefinition (all but the schema inside, which is checked where schemas are built) and APIService."""
+"""CustomResourceDefinition and APIService."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from app.core import names
 from app.core.errors import FieldError
+from app.machinery.structural.formats import unrecognized_formats
+from app.machinery.structural.schemarules import schema_findings
 
 from .admission import check_webhook_service, check_webhook_url
 from .common import Found, check_immutable, check_name, forbidden, invalid, not_supported, required
@@ -14,6 +17,7 @@ Object = dict[str, Any]
 
 _COLUMN_TYPES = ("boolean", "date", "integer", "number", "string")
 _COLUMN_FORMATS = ("byte", "date", "date-time", "double", "float", "int32", "int64", "password")
+_SIMPLE_PATH = "must be a simple json path starting with ."
 _MIXED = "may have mixed case, but should otherwise match: "
 
 
@@ -54,6 +58,9 @@ def validate_new_crd(obj: Object) -> Found:
 
 def _check_versions(spec: Object, found: Found) -> None:
     versions = spec.get("versions") or []
+    shared = _shared(versions)
+    for field in shared:
+        _CHECKS[field](versions[0].get(field), f"spec.{_SHARED_AS[field]}", versions[0], found)
     for i, version in enumerate(versions):
         path = f"spec.versions[{i}]"
         reasons = names.dns1035_label(version.get("name") or "")
@@ -65,9 +72,9 @@ def _check_versions(spec: Object, found: Found) -> None:
         if warning is not None and not version.get("deprecated"):
             text = "can only be set for deprecated versions"
             found.append(invalid(f"{path}.deprecationWarning", warning, text))
-        for j, column in enumerate(version.get("additionalPrinterColumns") or ()):
-            _check_column(column, f"{path}.additionalPrinterColumns[{j}]", found)
-        _check_subresources(version.get("subresources") or {}, f"{path}.subresources", found)
+        for field in _CHECKS:
+            if field not in shared:
+                _CHECKS[field](version.get(field), f"{path}.{field}", version, found)
         fields = version.get("selectableFields") or ()
         if len(fields) > 8:
             found.append(FieldError.too_many(f"{path}.selectableFields", len(fields), 8))
@@ -77,6 +84,32 @@ def _check_versions(spec: Object, found: Found) -> None:
     if sum(bool(version.get("storage")) for version in versions) != 1:
         text = "must have exactly one version marked as storage version"
         found.append(invalid("spec.versions", spec.get("versions"), text))
+
+
+# what all versions say alike is checked once, and named as the API's first version named it
+_SHARED_AS = {
+    "schema": "validation",
+    "subresources": "subresources",
+    "additionalPrinterColumns": "additionalPrinterColumns",
+}
+
+
+def _shared(versions: list[Object]) -> list[str]:
+    if not versions:
+        return []
+    return [f for f in _SHARED_AS if all(v.get(f) == versions[0].get(f) for v in versions)]
+
+
+def _check_schema(given: Object | None, path: str, version: Object, found: Found) -> None:
+    schema = (given or {}).get("openAPIV3Schema")
+    if schema is not None:
+        status = (version.get("subresources") or {}).get("status") is not None
+        found += schema_findings(schema, f"{path}.openAPIV3Schema", status)
+
+
+def _check_columns(given: list[Object] | None, path: str, version: Object, found: Found) -> None:
+    for j, column in enumerate(given or ()):
+        _check_column(column, f"{path}[{j}]", found)
 
 
 def _check_column(column: Object, path: str, found: Found) -> None:
@@ -91,10 +124,12 @@ def _check_column(column: Object, path: str, found: Found) -> None:
         found.append(invalid(f"{path}.format", form, f"must be one of {','.join(sorted(_COLUMN_FORMATS))}"))
     if not at:
         found.append(required(f"{path}.JSONPath"))
+    elif not at.startswith("."):
+        found.append(invalid(f"{path}.JSONPath", at, _SIMPLE_PATH))
 
 
-def _check_subresources(subresources: Object, path: str, found: Found) -> None:
-    scale = subresources.get("scale")
+def _check_subresources(given: Object | None, path: str, version: Object, found: Found) -> None:
+    scale = (given or {}).get("scale")
     if scale is None:
         return
     for field, prefix in (
@@ -105,13 +140,24 @@ def _check_subresources(subresources: Object, path: str, found: Found) -> None:
         value = scale.get(field) or ""
         where = f"{path}.scale.{field}"
         if field == "labelSelectorPath":
-            if value and not value.startswith((".spec.", ".status.")):
+            if value and not value.startswith("."):
+                found.append(invalid(where, value, _SIMPLE_PATH))
+            elif value and not value.startswith((".spec.", ".status.")):
                 text = "should be a json path under either .spec or .status"
                 found.append(invalid(where, value, text))
         elif not value:
             found.append(required(where))
+        elif not value.startswith("."):
+            found.append(invalid(where, value, _SIMPLE_PATH))
         elif not value.startswith(prefix):
             found.append(invalid(where, value, f"should be a json path under {prefix[:-1]}"))
+
+
+_CHECKS: dict[str, Callable[[Any, str, Object, Found], None]] = {
+    "schema": _check_schema,
+    "subresources": _check_subresources,
+    "additionalPrinterColumns": _check_columns,
+}
 
 
 def _check_names(given: Object, path: str, found: Found) -> None:
@@ -167,6 +213,18 @@ def _check_conversion(spec: Object, found: Found) -> None:
     elif webhook is not None:
         text = "should not be set when strategy is not set to Webhook"
         found.append(forbidden(f"{path}.webhookClientConfig", text))
+
+
+def crd_warnings(obj: Object) -> list[str]:
+    """About formats that nobody will check."""
+    schemas = [(v.get("schema") or {}).get("openAPIV3Schema") for v in (obj.get("spec") or {}).get("versions") or ()]
+    distinct = [s for i, s in enumerate(schemas) if s is not None and s not in schemas[:i]]
+    return [f'unrecognized format "{name}"' for schema in distinct for name in unrecognized_formats(schema)]
+
+
+def crd_update_warnings(new: Object, old: Object | None) -> list[str]:
+    before = crd_warnings(old) if old is not None else []
+    return [text for text in crd_warnings(new) if text not in before]
 
 
 def _check_stored_versions(obj: Object, spec: Object, found: Found) -> None:

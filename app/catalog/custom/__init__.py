@@ -1,0 +1,1 @@
+"""Kinds of CustomResourceDefinitions: made at run time from their stored objects."""
