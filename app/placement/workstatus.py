@@ -137,7 +137,9 @@ def fully_applied(binding_spec: Object, items: Sequence[Object]) -> Object:
 
 def with_aggregated(binding: Object, works: Iterable[Object], now: float | None = None) -> Object:
     """The new ``status`` of a binding from its Works; the same object when nothing changes."""
-    old = status(binding)
+    old, works = status(binding), list(works)
+    if not works and find(old.get("conditions"), names.COND_FULLY_APPLIED) is None:
+        return old  # there was never anything to apply
     items = aggregated_status(spec(binding).get("resource") or {}, works)
     conditions = with_condition(old.get("conditions"), fully_applied(spec(binding), items), now)
     if (old.get("aggregatedStatus") or []) == items and old.get("conditions") == conditions:

@@ -252,7 +252,7 @@ class Pipeline:
             old, entry = stored.get(names.cluster_of(work["metadata"]["namespace"]), (None, None))
             if work is not old:
                 changed.append((work, entry))
-        if changed or plan.error:
+        if changed or plan.error or known.existing is None:
             events.extend(Event(*told) for told in plan.override_events)  # type: ignore[arg-type]
             events.append(Event(*synced_event(binding, plan.error)))  # type: ignore[arg-type]
         return changed, plan.interpreted
