@@ -16,10 +16,16 @@ end
 
 local safe = copied(_G, "assert error ipairs next pairs pcall select tonumber tostring type unpack _VERSION")
 safe.table = copied(table, "concat getn insert maxn remove sort")
-safe.string = copied(string, "byte char find format gsub len lower match rep reverse sub upper")
+safe.string = copied(string, "byte char find format gmatch len lower match reverse sub upper")
 safe.os = copied(os, "date time")
 safe.math = {}
 for name, value in pairs(math) do safe.math[name] = value end
+for name in string.gmatch("dump gsub rep", "%S+") do
+  safe.string[name] = function()
+    error("The Lua function string." .. name .. " is not supported by Karmada. If you believe this function is essential for "
+      .. "your use case, please submit an issue to let us know why you need it.", 2)
+  end
+end
 safe.print = function() end
 -- Lua's own runs the handler inside of the hook that stops a script, where no hook stops the handler.
 safe.xpcall = function(called, handler)

@@ -17,7 +17,6 @@ from app.placement.objects import Object, metadata
 
 _INT32: Final = 2**31
 _NODE_CLAIM: Final = {"hardNodeAffinity": dict, "nodeSelector": dict, "tolerations": list}
-_IDENTITY: Final = ("namespace", "name", "uid")
 
 
 def int32(value: Any, field: str = "replicas") -> int:
@@ -102,6 +101,11 @@ def sorted_dependencies(lists: Sequence[Sequence[Object]]) -> list[Object]:
     return sorted(found, key=lambda each: [each.get(f) or "" for f in ("apiVersion", "kind", "namespace", "name")])
 
 
+def status(value: Any, field: str = "status") -> Object:
+    found: Object = _expect(value, dict, field)
+    return found
+
+
 def same_object(answer: Any, obj: Object, operation: str) -> Object:
     """An object that was made from ``obj`` is still that object."""
     _expect(answer, dict, operation)
@@ -110,7 +114,7 @@ def same_object(answer: Any, obj: Object, operation: str) -> Object:
     for field in ("apiVersion", "kind"):
         if answer.get(field) != obj.get(field):
             raise InterpretError(f"{operation} must not change {field}, and made it {_shown(answer.get(field))}")
-    for field in _IDENTITY:
+    for field in ("namespace", "name"):
         if (metadata(answer).get(field) or "") != (metadata(obj).get(field) or ""):
             made = _shown(metadata(answer).get(field))
             raise InterpretError(f"{operation} must not change metadata.{field}, and made it {made}")

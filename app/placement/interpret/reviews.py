@@ -105,7 +105,7 @@ def _patched(response: Object, arguments: Sequence[Any]) -> Object:
 
 
 def _status(response: Object, arguments: Sequence[Any]) -> Any:
-    return _needed(response, "rawStatus", "nill")
+    return answers.status(_needed(response, "rawStatus", "nill"), "response.rawStatus")
 
 
 def _healthy(response: Object, arguments: Sequence[Any]) -> bool:

@@ -66,7 +66,7 @@ def _object(references: Callable[[Sequence[Any]], Sequence[Any]]) -> Callable[[S
 
 
 def _status(arguments: Sequence[Any], results: Sequence[Result]) -> Any:
-    return _table(results[0], wrong="expect the returned replica type is table but got")
+    return answers.status(_table(results[0], wrong="expect the returned replica type is table but got"))
 
 
 def _healthy(arguments: Sequence[Any], results: Sequence[Result]) -> bool:

@@ -52,7 +52,11 @@ class _Process:
                 await process.stdin.drain()
                 header = await process.stdout.readexactly(LENGTH.size)
                 return _decode(await process.stdout.readexactly(LENGTH.unpack(header)[0]))
-        except (asyncio.IncompleteReadError, ConnectionError, TimeoutError):
+        except (asyncio.IncompleteReadError, ConnectionError):  # it has ended: nothing is left to kill
+            self._process = None
+            await asyncio.shield(process.wait())
+            raise Ended from None
+        except TimeoutError:
             await self.stop()
             raise Ended from None
         except BaseException:

@@ -45,9 +45,11 @@ def test_a_call() -> None:
         ("require('nothing')", "<string>:1: module nothing not found"),
         ("setmetatable({}, {})",
          "<string>:1: call function setmetatable is not supported in karmada customized resourceinterpreter."),
-        ("local s = 'x' return s:gmatch('x')", "<string>:1: attempt to call method 'gmatch' (a nil value)"),
-        ("return ('x'):rep(2^30)", "<string>: the script needs more than 64 MiB"),
-        ("local t = {} while true do t[#t + 1] = ('x'):rep(1e6) .. #t end", "<string>: the script needs more than 64 MiB"),
+        ("local s = ('x'):rep(3)",
+         "<string>:1: The Lua function string.rep is not supported by Karmada. If you believe this function is essential for "
+         "your use case, please submit an issue to let us know why you need it."),
+        ("local s = 'x' while true do s = s .. s end", "<string>: the script needs more than 64 MiB"),
+        ("local t = {} while true do t[#t + 1] = {{{}}} end", "<string>: the script needs more than 64 MiB"),
         ("kube.fail(1, {})", "<string>:1: no, not [1, []]"),
     ],
 )  # fmt: skip
@@ -75,9 +77,7 @@ def test_a_script_that_runs_forever_is_stopped(body: str) -> None:
         run("\nwhile true do end", seconds=0.05)
 
 
-@pytest.mark.parametrize(
-    "name", ["python", "io", "debug", "coroutine", "os.execute", "os.getenv", "string.dump", "package"]
-)
+@pytest.mark.parametrize("name", ["python", "io", "debug", "coroutine", "os.execute", "os.getenv", "package"])
 def test_what_is_not_there(name: str) -> None:
     assert run(f"function F() return {name} end") == [("nil", None)]
 

@@ -142,6 +142,7 @@ def test_an_object_that_became_another_one_is_refused() -> None:
         ("InterpretHealth", [("boolean", False)], False),
         ("InterpretHealth", [("number", 1)], "result type number is not bool"),
         ("InterpretStatus", [("table", [])], {}),
+        ("InterpretStatus", [("table", [1])], "status is [1], no object"),
         ("InterpretStatus", [("nil", None)], "expect the returned replica type is table but got nil"),
         ("AggregateStatus", [("nil", None)], "expect the returned requires type is table but got nil"),
         ("ReviseReplica", [("table", {**WEB, "spec": {"replicas": 1, "selector": []}})], {**WEB, "spec": {"replicas": 1, "selector": {}}}),
