@@ -32,6 +32,7 @@ from app.watch import Cache
 from app.watch.definitions import Definitions
 
 from .admission import admission
+from .collector import Collector, collector
 from .controllers import Controllers
 from .leader import Leader
 
@@ -46,6 +47,7 @@ class Process:
         self.stopping = asyncio.Event()
         self.started = asyncio.Event()
         self.registry: Registry
+        self._collector: Collector
         self.port = settings.port
 
     async def run(self) -> None:
@@ -55,7 +57,8 @@ class Process:
         settings.data_dir.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
         store = await open_store(settings.database_url, settings.data_dir)
         try:
-            await self._serve(store)
+            with collector() as self._collector:
+                await self._serve(store)
         finally:
             await store.close()
 
@@ -99,6 +102,7 @@ class Process:
             kept = StorageObjects(cache)
             REGISTRY.register(kept)
             self.started.set()
+            self._collector.settle()
             log.info("ready", server=self.server_url, kubeconfig=str(self.settings.data_dir / "kubeconfig"))
             await self.stopping.wait()
             REGISTRY.unregister(kept)
