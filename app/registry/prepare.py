@@ -285,7 +285,7 @@ def _only_status(kind: Kind, old: Object, new: Object) -> None:
 
 def _spec_changed(fields: tuple[str, ...], old: Object, new: Object) -> bool:
     """``fields`` names what counts; a leading "*" means everything but metadata and status (custom resources)."""
-    if fields[0] == "*":
+    if fields[:1] == ("*",):
         names = (set(old) | set(new)) - {"metadata", "status", "kind", "apiVersion"} | set(fields[1:])
         return any(old.get(n) != new.get(n) for n in names)
     return any(old.get(n) != new.get(n) for n in fields)

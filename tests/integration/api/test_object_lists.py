@@ -156,6 +156,7 @@ async def test_items_are_sorted_by_namespace_and_name(api: Api) -> None:
         ("b-b", "z"),
         ("b", "a"),
         ("b", "z"),
+        ("kube-system", "kube-apiserver-legacy-service-account-token-tracking"),  # from the start
     ]
     assert "kind" not in listed["items"][0]
     assert listed["kind"] == "ConfigMapList"

@@ -55,7 +55,7 @@ CUSTOM: list[tuple[dict, int, str]] = [
     ({**POLICY, "kind": "Foo"}, 422, 'Foo.policy.karmada.io "p" is invalid: kind: Invalid value: "Foo": must be'),
     ({**POLICY, "spec": "x"}, 422, 'spec: Invalid value: "string": spec in body must be of type object: "string"'),
     ({**POLICY, "spec": {"priority": "x"}}, 422, "spec.priority in body must be of type integer"),
-    ({**POLICY, "spec": {}}, 422, "spec.resourceSelectors: Required value"),
+    ({**POLICY, "spec": {}}, 422, 'spec.resourceSelectors in body must be of type array: "null"'),
 ]
 
 
