@@ -113,11 +113,11 @@ class Serve:
         certificate.write_bytes(base64.b64decode(user["client-certificate-data"]))
         key.write_bytes(base64.b64decode(user["client-key-data"]))
         context.load_cert_chain(certificate, key)
-        if self._session is not None:
-            await self._session.close()
         connector = aiohttp.TCPConnector(ssl=context, limit=0)
-        self._session = aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=60))
-        self.url = cluster["server"]
+        made = aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=60))
+        before, self._session, self.url = self._session, made, cluster["server"]
+        if before is not None:  # after the change: others go on asking meanwhile
+            await before.close()
 
     async def request(self, method: str, path: str, body: Object | None = None, **query: str) -> Answer:
         """Raises aiohttp.ClientError or TimeoutError when there is no answer."""
