@@ -22,11 +22,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 WORKLOADS = (Path(__file__).parent / "stock_workloads.yaml").read_text()
-# admission that only concerns clusters with pods, which kafila leaves to its members
-NOT_IN_KAFILA = (
-    "ServiceAccount,LimitRanger,ResourceQuota,DefaultTolerationSeconds,Priority,TaintNodesByCondition,"
-    "StorageObjectInUseProtection"
-)
+# admission that kafila leaves to its members, where the pods are
+NOT_IN_KAFILA = "ServiceAccount,LimitRanger,ResourceQuota,StorageObjectInUseProtection"
 
 
 class Cluster:
