@@ -291,6 +291,27 @@ async def test_cluster_scoped(lab: Lab) -> None:
 
 
 @on_module_loop
+async def test_custom_resource(lab: Lab) -> None:
+    definitions = "customresourcedefinitions.apiextensions.k8s.io"
+    await lab.apply("custom-resource/definition")
+    await lab.kubectl("wait", "--for=condition=established", "crd/backups.example.com", "--timeout=30s")
+    await lab.apply("custom-resource")
+    shown = await lab.kubectl("get", "bk")
+    assert shown.splitlines()[0].split() == ["NAME", "SCHEDULE", "KEEP", "AGE"]
+    await lab.eventually(lambda: lab.holders(definitions, "backups.example.com", "") == {"member1", "member2"})
+    await lab.eventually(lambda: lab.holders("backups.example.com", "nightly") == {"member1", "member2"}, 60)
+    copy = lab.copy("member1", "backups.example.com", "nightly")
+    assert copy is not None
+    assert copy["spec"] == {"schedule": "0 3 * * *", "keep": 7}
+    refused = await lab.kubectl("patch", "bk", "nightly", "--type=merge", "-p", '{"spec":{"keep":0}}', check=False)
+    assert "spec.keep in body should be greater than or equal to 1" in refused
+    await lab.delete("custom-resource")
+    await lab.eventually(lambda: not lab.holders("backups.example.com", "nightly"))
+    await lab.delete("custom-resource/definition")
+    await lab.eventually(lambda: not lab.holders(definitions, "backups.example.com", ""))
+
+
+@on_module_loop
 async def test_why(lab: Lab) -> None:
     await lab.apply("why")
     await lab.eventually(lambda: lab.ready("contested") == 2)
