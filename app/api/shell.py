@@ -83,6 +83,7 @@ def build_shell(ready: dict[str, Check]) -> FastAPI:
     health("/readyz", ready)
 
     @shell.get("/version")
+    @shell.get("/version/")  # kube-apiserver answers both, and Python's client asks for this one
     async def version() -> JSONResponse:
         return JSONResponse(version_info())
 

@@ -74,6 +74,7 @@ async def test_the_shell(api: Api) -> None:
     for path in ("/healthz", "/livez", "/readyz", "/readyz/ping"):
         assert (await api.get(path)).text == "ok"
     version = (await api.get("/version")).json()
+    assert (await api.get("/version/")).json() == version
     assert version["gitVersion"].startswith("v1.36")
     assert "/apis" in (await api.get("/")).json()["paths"]
     assert "apiserver_request_total" in (await api.get("/metrics")).text
