@@ -115,7 +115,9 @@ def shell(demo: Demo) -> Shell:
     if find_kubectl() is None:
         pytest.skip("there is no kubectl: run tests/clusters/build.sh")
     shell = Shell(demo.kubeconfig)
-    shell.run("kubectl delete -f examples/ -R --ignore-not-found --wait=false")
+    shell.run(
+        "kubectl delete -f examples/ -R --ignore-not-found --wait=false", check=False
+    )  # some kind may not be there
     kinds = "resourcebindings,clusterresourcebindings"
     shell.eventually(f"kubectl get {kinds} -A --no-headers", lambda shown: "No resources found" in shown)
     return shell

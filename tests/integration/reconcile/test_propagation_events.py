@@ -17,6 +17,7 @@ async def test_each_step_is_told_once(two: Lab) -> None:
     await propagated(two)
     template = {e[1:3]: e[3] for e in two.events("Deployment", "web")}
     assert template == {
+        ("GetReplicasSucceed", "Get replicas of resource template successfully."): 1,
         ("ApplyPolicySucceed", "Apply policy(default/policy) succeed"): 1,
         ("ScheduleBindingSucceed", "Binding has been scheduled successfully. Result: {m1:2, m2:2}"): 1,
         ("SyncWorkSucceed", "Sync work of ResourceBinding(default/web-deployment) successful."): 1,
