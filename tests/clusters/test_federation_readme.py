@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,8 +24,9 @@ _spec.loader.exec_module(readme)
 
 @pytest.fixture
 def desk(federation: Federation, member1: Member, member2: Member, tmp_path: Path) -> Iterator[Path]:
-    """A folder as the README's reader has it: the repository's examples, and a kubeconfig of each member."""
+    """A folder as the README's reader has it: the repository's examples, kafila, and a kubeconfig of each member."""
     (tmp_path / "examples").symlink_to(ROOT / "examples")
+    (tmp_path / ".venv").symlink_to(sys.prefix)
     for member in (member1, member2):
         (tmp_path / f"{member.name}.kubeconfig").write_bytes(member.kubeconfig.read_bytes())
     federation.kubectl("delete", "-f", str(ROOT / "examples/nginx"), "--ignore-not-found")
