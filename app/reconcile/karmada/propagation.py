@@ -205,8 +205,17 @@ class Propagation:
                 and event.old.meta.labels == event.new.meta.labels
             )
             if same and event.old.meta.deletionTimestamp == event.new.meta.deletionTimestamp:
+                if _apis(event.old) != _apis(event.new):
+                    self._look_at_unplaced()
                 return
         self._look_at_all_bound()
+
+    def _look_at_unplaced(self) -> None:
+        """What fitted nowhere may fit now: a member serves a kind that it did not know before."""
+        for resource in (BINDINGS, CLUSTER_BINDINGS):
+            for entry in self._cache.resource(resource).entries(""):
+                if b'"NoClusterFit"' in entry.body:
+                    self._look_at_template_of(entry, background=True)
 
     def _observe_quota(self, event: Event) -> None:
         """What was refused may be allowed now."""
@@ -371,6 +380,10 @@ class Propagation:
         except StatusError as error:
             if not error.is_not_found:
                 raise
+
+
+def _apis(cluster: Entry) -> Object | None:
+    return (cluster.decode().get("status") or {}).get("apiEnablements")
 
 
 def _owns(template: Object, binding: Entry) -> bool:
