@@ -296,3 +296,21 @@ async def test_statuses_are_added_up_by_kind(two: Lab) -> None:
         assert sorted(a["ip"] for a in addresses) == ["10.0.0.1", "10.0.0.2"]
     assert two.get("Pod", "it")["status"]["phase"] == "Running"
     assert all(two.is_true(b, "FullyApplied") for b in two.list("ResourceBinding")), two.describe()
+
+
+async def test_what_fitted_nowhere_goes_where_its_kind_is_served_now(two: Lab) -> None:
+    """A change of a cluster's status alone, without a new generation or label."""
+    served = {name: two.get("Cluster", name)["status"]["apiEnablements"] for name in ("m1", "m2")}
+    for name in served:
+        await two.change("Cluster", name, lambda obj: obj["status"].update(apiEnablements=[]), subresource="status")
+    await two.create(two.policy("policy", "m1", "m2"))
+    await two.create(two.deployment())
+    reason = "NoClusterFit"
+    await two.until(
+        lambda: two.condition(two.get("ResourceBinding", "web-deployment"), "Scheduled").get("reason") == reason, reason
+    )
+    for name, apis in served.items():
+        await two.change(
+            "Cluster", name, lambda obj, apis=apis: obj["status"].update(apiEnablements=apis), subresource="status"
+        )
+    await two.until(lambda: set(two.placed("web-deployment")) == {"m1", "m2"}, "placed")
