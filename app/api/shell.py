@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Annotated
 
 from fastapi import FastAPI, Query
@@ -12,6 +12,8 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from app import __version__
+
+from .deferred import Check
 
 KUBERNETES_VERSION = "v1.36.3"  # whose API this is; clients parse it
 PATHS = [
@@ -26,7 +28,6 @@ PATHS = [
     "/readyz",
     "/version",
 ]
-Check = Callable[[], str | None]  # None when all is well, else why not
 
 
 def version_info() -> dict[str, str]:
@@ -48,7 +49,7 @@ def version_info() -> dict[str, str]:
     }
 
 
-def build_shell(ready: dict[str, Check]) -> FastAPI:
+def build_shell(ready: Mapping[str, Check]) -> FastAPI:
     """``ready``: named checks that /readyz runs; /livez only says that the event loop turns."""
     shell = FastAPI(
         title="kafila", version=__version__, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False
@@ -58,7 +59,7 @@ def build_shell(ready: dict[str, Check]) -> FastAPI:
     async def no_page(request: HTTPRequest, error: Exception) -> Response:
         return PlainTextResponse("404 page not found\n", 404, {"x-content-type-options": "nosniff"})
 
-    def health(path: str, checks: dict[str, Check]) -> None:
+    def health(path: str, checks: Mapping[str, Check]) -> None:
         @shell.get(path, response_class=PlainTextResponse)
         async def whole(verbose: str | None = None, exclude: Annotated[list[str] | None, Query()] = None) -> Response:
             asked = {name: check for name, check in checks.items() if name not in (exclude or ())}

@@ -48,7 +48,8 @@ async def _demo(folder: Path, bind: str, example: Path, leave: bool) -> None:
     from app.registry import SYSTEM_ADMIN
     from app.settings.settings import Settings
     from app.simulation import SimulatedCluster
-    from app.workers.serve import Process
+    from app.workers.process import Process
+    from app.workers.serve import open_data
 
     started = time.monotonic()
     catalog = load_catalog()
@@ -60,7 +61,8 @@ async def _demo(folder: Path, bind: str, example: Path, leave: bool) -> None:
         member = members.get(cluster["metadata"]["name"])
         return ASGITransport(member.app, {"user": SYSTEM_ADMIN}) if member is not None else None
 
-    process = Process(Settings(data_dir=folder, bind=bind, cluster_status_frequency=2.0), transport_for)
+    settings = Settings(data_dir=folder, bind=bind, cluster_status_frequency=2.0)
+    process = Process(settings, await open_data(settings), transport_for)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, process.stop)
     serving = asyncio.create_task(process.run())

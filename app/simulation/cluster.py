@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, final
 
 from app.api.app import ObjectsApp
-from app.api.shell import build_shell
+from app.api.deferred import DeferredShell
 from app.catalog.catalog import Catalog
 from app.reconcile.kubernetes.definitions import DefinitionController
 from app.reconcile.kubernetes.garbage import GarbageCollector
@@ -34,7 +34,7 @@ class SimulatedCluster:
         # its own: members differ in what is defined there
         self.registry = Registry(Catalog(catalog), self._store, self._cache)
         self._definitions = Definitions(self.registry.catalog, self._cache)
-        self.app = ObjectsApp(self.registry, build_shell({}), definitions=self._definitions)
+        self.app = ObjectsApp(self.registry, DeferredShell({}), definitions=self._definitions)
         self._controllers: list[Any] = []
 
     async def start(self) -> None:

@@ -1,201 +1,42 @@
-"""One process of the control plane: store, cache, API and controllers, in the order in which they need each other."""
+"""The start of a process: PostgreSQL starts while Python loads the rest of the program.
+
+Loading takes one core half of the time until the process is ready; on the other one the embedded PostgreSQL comes up, and
+replays its log after a crash. Nothing is imported here that the store does not need.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import ipaddress
+import importlib
 import os
 import signal
-from collections.abc import Callable
-from typing import final
 
-import structlog
-from prometheus_client import REGISTRY
-
-from app.api.app import ObjectsApp
-from app.api.proxy import MemberProxy
-from app.api.server import Server, make_server
-from app.api.shell import Check, build_shell
-from app.catalog.catalog import load_catalog
-from app.identity.certificates import issue
-from app.identity.keys import Keys, shared_keys
-from app.identity.kubeconfig import write_kubeconfig, write_private
-from app.identity.tokens import Tokens
-from app.reconcile.karmada.rooms import TransportFor
-from app.registry import Registry
-from app.registry.bootstrap import bootstrap, publish_authorities
 from app.settings.settings import Settings
 from app.store import open_store
-from app.store.interface import Store, StoreUnavailable
-from app.telemetry.runtime import StorageObjects, watch_event_loop
-from app.watch import Cache
-from app.watch.definitions import Definitions
-
-from .admission import admission
-from .collector import Collector, collector
-from .controllers import Controllers
-from .leader import Leader
-
-log = structlog.get_logger(__name__)
+from app.store.interface import Store
 
 
-@final
-class Process:
-    def __init__(self, settings: Settings, transport_for: TransportFor = lambda cluster: None) -> None:
-        self.settings = settings
-        self._transport_for = transport_for
-        self.stopping = asyncio.Event()
-        self.started = asyncio.Event()
-        self.registry: Registry
-        self._collector: Collector
-        self.port = settings.port
-
-    async def run(self) -> None:
-        """Serves until :meth:`stop`."""
-        settings = self.settings
-        # as root the embedded PostgreSQL runs as another user, who has to pass through; the files inside are private
-        settings.data_dir.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
-        store = await open_store(settings.database_url, settings.data_dir)
-        try:
-            with collector() as self._collector:
-                await self._serve(store)
-        finally:
-            await store.close()
-
-    def stop(self) -> None:
-        self.stopping.set()
-
-    async def _serve(self, store: Store) -> None:
-        cache = Cache(store)
-        await cache.load()
-        catalog, settings = load_catalog(), self.settings
-        admitting = admission(cache, catalog, settings)
-        registry = self.registry = Registry(catalog, store, cache, admitting, settings.service_cidr)
-        keys = await shared_keys(store, cache)
-        definitions = Definitions(catalog, cache)
-        await definitions.start()
-        leader = Leader(store, "controllers")
-        controllers = Controllers(registry.fenced_by(leader.fence), definitions, self.settings, self._transport_for)
-        server: Server | None = None
-        app: ObjectsApp | None = None
-        proxy: MemberProxy | None = None
-        async with asyncio.TaskGroup() as tasks:
-            if self.settings.role != "workers":
-                tokens = Tokens(keys.service_accounts)
-                proxy = MemberProxy(registry, self._transport_for)
-                checks: dict[str, Check] = {"storage": self._storage_check(store), "bootstrap": self._bootstrap_check}
-                app = ObjectsApp(registry, build_shell(checks), proxy, tokens, definitions)
-                proxy.here = app
-                server = self._server(app, keys)
-                tasks.create_task(server.serve(sockets=None))
-                await _started(server)
-                self.port = server.servers[0].sockets[0].getsockname()[1]
-            await bootstrap(registry, self.settings.host, self.port, self._first_address())
-            await publish_authorities(registry, keys.authority.certificate, keys.front_proxy.certificate)
-            if self.settings.role != "workers":
-                self._write_kubeconfig(keys)
-            if self.settings.role != "api":
-                leader.start(controllers)
-            compaction = tasks.create_task(self._compact(store))
-            reload = tasks.create_task(self._reload_after_reset(cache))
-            lag = tasks.create_task(watch_event_loop())
-            kept = StorageObjects(cache)
-            REGISTRY.register(kept)
-            self.started.set()
-            self._collector.settle()
-            log.info("ready", server=self.server_url, kubeconfig=str(self.settings.data_dir / "kubeconfig"))
-            await self.stopping.wait()
-            REGISTRY.unregister(kept)
-            for task in (compaction, reload, lag):
-                task.cancel()
-            if app is not None and proxy is not None and server is not None:
-                app.draining.set()
-                await proxy.close()
-                server.should_exit = True
-            await leader.stop()
-        await definitions.stop()
-
-    @property
-    def server_url(self) -> str:
-        given = self.settings.advertise or self.settings.host
-        return f"https://{given}" if ":" in given else f"https://{given}:{self.port}"
-
-    def _first_address(self) -> str:
-        return str(ipaddress.ip_network(self.settings.service_cidr)[1])
-
-    def _server(self, app: ObjectsApp, keys: Keys) -> Server:
-        directory = self.settings.data_dir / "pki"
-        directory.mkdir(mode=0o700, exist_ok=True)
-        hosts = ["localhost", "127.0.0.1", "::1", "kubernetes", "kubernetes.default", "kubernetes.default.svc"]
-        hosts += [self._first_address(), self.settings.host]
-        if self.settings.advertise:
-            hosts.append(self.settings.advertise.rpartition(":")[0] or self.settings.advertise)
-        serving = issue(keys.authority, "kube-apiserver", hosts=list(dict.fromkeys(h for h in hosts if h != "0.0.0.0")))
-        write_private(directory / "server.crt", serving.certificate)
-        write_private(directory / "server.key", serving.key)
-        write_private(directory / "ca.crt", keys.authority.certificate)
-        settings = self.settings
-        return make_server(
-            app, settings.host, settings.port, directory / "server.crt", directory / "server.key", directory / "ca.crt"
-        )
-
-    def _write_kubeconfig(self, keys: Keys) -> None:
-        admin = issue(keys.authority, "system:admin", ["system:masters"])
-        write_kubeconfig(self.settings.data_dir / "kubeconfig", self.server_url, keys.authority.certificate, admin)
-
-    def _bootstrap_check(self) -> str | None:
-        return None if self.started.is_set() else "not finished"
-
-    def _storage_check(self, store: Store) -> Callable[[], str | None]:
-        def check() -> str | None:
-            if self.stopping.is_set():
-                return "shutting down"
-            return None if store.connected else "storage is not reachable"
-
-        return check
-
-    async def _compact(self, store: Store) -> None:
-        period = min(60.0, self.settings.history / 2)
-        while True:
-            await asyncio.sleep(period)
-            try:
-                await store.compact(self.settings.history)
-            except (StoreUnavailable, OSError) as error:
-                log.warning("history not compacted", error=str(error))
-
-    async def _reload_after_reset(self, cache: Cache) -> None:
-        """The database went back in time: everything known is dropped and read again."""
-        while True:
-            await cache.reset.wait()
-            cache.reset.clear()
-            log.warning("history changed under us, loading everything again")
-            while True:
-                try:
-                    await cache.load()
-                    break
-                except (StoreUnavailable, OSError) as error:
-                    log.warning("not loaded yet", error=str(error))
-                    await asyncio.sleep(1.0)
+async def open_data(settings: Settings) -> Store:
+    """The store of these settings, open. Makes the data folder. Raises what :func:`app.store.open_store` raises."""
+    # as root the embedded PostgreSQL runs as another user, who has to pass through; the files inside are private
+    settings.data_dir.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
+    return await open_store(settings.database_url, settings.data_dir)
 
 
-async def _started(server: Server) -> None:
-    while not server.started:
-        if server.should_exit:
-            raise SystemExit("cannot listen")
-        await asyncio.sleep(0.005)
+async def serve(settings: Settings) -> None:
+    """Serves until SIGTERM or SIGINT."""
+    stopping, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    opening = asyncio.create_task(open_data(settings))
+    program = await asyncio.to_thread(importlib.import_module, "app.workers.process")
+    await program.Process(settings, await opening, stopping=stopping).run()
 
 
 def run(settings: Settings) -> None:
     """Blocks until SIGTERM or SIGINT."""
     import uvloop
 
-    async def main() -> None:
-        process = Process(settings)
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, process.stop)
-        await process.run()
-
     os.umask(0o066)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(main())
+        runner.run(serve(settings))

@@ -21,7 +21,8 @@ from app.registry.codec import decode_entry
 from app.registry.decoding import decode_object
 from app.settings.settings import Settings
 from app.simulation import SimulatedCluster
-from app.workers.serve import Process
+from app.workers.process import Process
+from app.workers.serve import open_data
 
 on_module_loop = pytest.mark.asyncio(loop_scope="module")
 ROOT = Path(__file__).parents[2]
@@ -37,14 +38,14 @@ class Lab:
     def __init__(self, folder: Path, kubectl: str) -> None:
         catalog = load_catalog()
         self.members = {name: SimulatedCluster(name, catalog, nodes) for name, nodes in NODES.items()}
-        settings = Settings(
+        self._settings = Settings(
             data_dir=folder,
             bind="127.0.0.1:0",
             cluster_status_frequency=1.0,
             feature_gates="Failover=true,FederatedQuotaEnforcement=true",
             enable_no_execute_taint_eviction=True,
         )
-        self.process = Process(settings, self._transport)
+        self.process: Process
         self._kubectl = kubectl
         self._folder = folder
 
@@ -54,6 +55,7 @@ class Lab:
     async def start(self) -> None:
         for member in self.members.values():
             await member.start()
+        self.process = Process(self._settings, await open_data(self._settings), self._transport)
         self._serving = asyncio.create_task(self.process.run())
         ready = asyncio.create_task(self.process.started.wait())
         await asyncio.wait((self._serving, ready), timeout=60, return_when=asyncio.FIRST_COMPLETED)

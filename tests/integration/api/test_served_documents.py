@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import httpx
 import pytest
+
+from app.api.deferred import DeferredShell
 
 from .conftest import Api
 
@@ -68,6 +72,13 @@ async def test_openapi_v2_in_both_forms(api: Api) -> None:
     binary: httpx.Response = await api.get("/openapi/v2", headers={"accept": asked})
     assert binary.headers["content-type"] == "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
     assert len(binary.content) > 100_000
+
+
+async def test_the_shell_is_loaded_once_for_who_asks_first(api: Api) -> None:
+    api.app.shell = DeferredShell({"storage": lambda: "away"})
+    answers = await asyncio.gather(*(api.get(path) for path in ("/livez", "/readyz", "/version", "/nothing")))
+    assert [answer.status_code for answer in answers] == [200, 500, 200, 404]
+    assert "storage failed: away" in answers[1].text
 
 
 async def test_the_shell(api: Api) -> None:
