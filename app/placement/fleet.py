@@ -64,6 +64,20 @@ class Member:
                 self._free[resource] = quantity.to_milli(left) if resource == "cpu" else quantity.to_int(left)
         return self._free
 
+    def has_more_room_than(self, before: Member) -> bool:
+        """Of any resource, for any pod, or in nodes of any size."""
+        if self.free_pods > before.free_pods:
+            return True
+        if any(amount > before.free.get(resource, 0) for resource, amount in self.free.items()):
+            return True
+        grades = before.nodes_by_grade
+        return any(count > grades.get(grade, 0) for grade, count in self.nodes_by_grade.items())
+
+    @property
+    def nodes_by_grade(self) -> dict[int, int]:
+        models = (self.summary or {}).get("allocatableModelings") or ()
+        return {model.get("grade") or 0: model.get("count") or 0 for model in models}
+
 
 @final
 class Fleet:

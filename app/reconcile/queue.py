@@ -5,6 +5,8 @@ worked on. Failures come back later and later (5 ms doubling to ``max_delay``), 
 
 What is new goes before the backlog: the backlog is worked on when nothing new waits, takes half of the places at most, and
 shares the event loop with the backlogs of all other queues (:mod:`app.reconcile.backlog`).
+
+Keys may have priorities. A higher one goes first, whether new or backlog: what is above 0 counts as new, what is below as backlog.
 """
 
 from __future__ import annotations
@@ -12,7 +14,6 @@ from __future__ import annotations
 import asyncio
 import heapq
 import time
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar, final
 
@@ -20,6 +21,7 @@ import structlog
 from prometheus_client import Counter, Gauge
 
 from .backlog import Backlog, backlog_of
+from .line import Line
 
 log = structlog.get_logger(__name__)
 K = TypeVar("K", bound=Hashable)
@@ -43,16 +45,23 @@ class Requeue(Exception):
 @final
 class WorkQueue(Generic[K]):
     def __init__(
-        self, name: str, reconcile: Callable[[K], Awaitable[None]], concurrency: int = 1, max_delay: float = MAX_DELAY
+        self,
+        name: str,
+        reconcile: Callable[[K], Awaitable[None]],
+        concurrency: int = 1,
+        max_delay: float = MAX_DELAY,
+        priority: Callable[[K], int] = lambda key: 0,
     ) -> None:
         self.name = name
         self._reconcile = reconcile
         self._concurrency = concurrency
         self._max_delay = max_delay
-        self._ready: OrderedDict[K, None] = OrderedDict()
-        self._background: OrderedDict[K, None] = OrderedDict()  # backlog: worked on when nothing else waits
+        self._priority = priority
+        self._ready: Line[K] = Line()
+        self._background: Line[K] = Line()  # backlog: worked on when nothing else waits
         self._backlog: Backlog | None = None  # that of the event loop, while there is work
         self._asked = False  # for a turn in it
+        self._pumping = False  # in a moment
         self._running: set[K] = set()
         self._old: set[K] = set()  # running ones that are of the backlog
         self._again: dict[K, bool] = {}  # added while they run; whether as backlog
@@ -72,18 +81,17 @@ class WorkQueue(Generic[K]):
         if key in self._running:
             self._again[key] = background and self._again.get(key, True)
             return
-        if key in self._ready:
+        priority = self._priority(key)
+        if not priority and background and key in self._ready:
             return
-        if background:
-            if key in self._background:
-                return
-            self._background[key] = None
-        else:
-            self._background.pop(key, None)
-            self._ready[key] = None
+        behind = priority < 0 or (background and not priority)
+        line, other = (self._background, self._ready) if behind else (self._ready, self._background)
+        if not line.put(key, priority):
+            return
+        other.discard(key)
         self._adds.inc()
         self._idle.clear()
-        self._pump()
+        self._pump_soon()
 
     def add_after(self, key: K, seconds: float, background: bool = False) -> None:
         """The earliest of several times wins."""
@@ -123,7 +131,9 @@ class WorkQueue(Generic[K]):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._later.clear()
-        for keys in (self._ready, self._background, self._running, self._old, self._again, self._failures, self._due):
+        for line in (self._ready, self._background):
+            line.clear()
+        for keys in (self._running, self._old, self._again, self._failures, self._due):
             keys.clear()
         self._depth.set(0)
         self._idle.set()
@@ -144,12 +154,18 @@ class WorkQueue(Generic[K]):
     def __len__(self) -> int:
         return len(self._ready) + len(self._background)
 
+    def _pump_soon(self) -> None:
+        """Not at once: what is added in the same moment may have to go first."""
+        if self._started and not self._pumping:
+            self._pumping = True
+            asyncio.get_running_loop().call_soon(self._pump)
+
     def _pump(self) -> None:
+        self._pumping = False
         if not self._started:
             return
         while self._ready and len(self._running) < self._concurrency:
-            key, _ = self._ready.popitem(last=False)
-            self._begin(key)
+            self._begin(self._ready.pop())
         if not self._asked and self._may_look_back():
             assert self._backlog is not None
             self._asked = True
@@ -165,7 +181,7 @@ class WorkQueue(Generic[K]):
     def _take_turn(self) -> None:
         self._asked = False
         if self._may_look_back():
-            key, _ = self._background.popitem(last=False)
+            key = self._background.pop()
             self._old.add(key)
             self._begin(key)
         self._pump()

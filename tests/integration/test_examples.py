@@ -203,6 +203,16 @@ async def test_aggregated(lab: Lab) -> None:
 
 
 @on_module_loop
+async def test_schedule_priority(lab: Lab) -> None:
+    await lab.apply("schedule-priority")
+    await lab.eventually(lambda: lab.ready("alarm") == 2)
+    shown = await lab.kubectl("get", "resourcebinding", "alarm-deployment", "-o", "jsonpath={.spec.schedulePriority}")
+    assert shown == '{"priority":1000}'
+    await lab.delete("schedule-priority")
+    await lab.eventually(lambda: not lab.holders("deployments.apps", "alarm"))
+
+
+@on_module_loop
 async def test_propagate_dependencies(lab: Lab) -> None:
     await lab.apply("propagate-dependencies")
     needed = (("configmaps", "settings"), ("secrets", "token"), ("serviceaccounts", "web"))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, final
 
 from app.core.resources import Key
@@ -35,8 +36,22 @@ class Assumptions:
                 by_cluster.setdefault(cluster, []).append(work)
         return by_cluster
 
+    @contextmanager
+    def placing(self, key: Key, before: Object | None, binding: Object) -> Iterator[None]:
+        """While it is stored, whoever is decided about meanwhile must not get the same room; what fails takes none."""
+        known = self._found.get(key)
+        self.placed(key, before, binding)
+        try:
+            yield
+        except BaseException:
+            if known is None:
+                self._found.pop(key, None)
+            else:
+                self._found[key] = known
+            raise
+
     def placed(self, key: Key, before: Object | None, binding: Object) -> None:
-        """The binding was stored with another result."""
+        """The binding is stored with another result."""
         spec = binding["spec"]
         if not self._on or not is_workload(spec):
             return
@@ -58,8 +73,9 @@ class Assumptions:
         if not known[1]:
             del self._found[key]
 
-    def forget(self, key: Key) -> None:
-        self._found.pop(key, None)
+    def forget(self, key: Key) -> bool:
+        """Returns whether anything was taken."""
+        return self._found.pop(key, None) is not None
 
 
 def _components(spec: Object, target: Object) -> list[Object]:

@@ -46,7 +46,9 @@ class Federation:
         self._clusters: dict[str, Object] = {}
         self._members: dict[str, Member] = {}  # as the scheduler looks at them
         self._fleet: Fleet | None = None
+        self._priority_classes: dict[str, int] | None = None
         registry.cache.listen(CLUSTERS, self._observe)
+        registry.cache.listen(self._priority_class_kind.resource, self._observe_priority_class)
         registry.cache.on_reset(self.load)
         self.load()
 
@@ -55,6 +57,7 @@ class Federation:
         self._clusters = {entry.key.name: decode_entry(self.cluster_kind, entry) for entry in entries}
         self._members = {name: Member(cluster) for name, cluster in self._clusters.items()}
         self._fleet = None
+        self._priority_classes = None
 
     def _observe(self, event: Event) -> None:
         name = event.key.name
@@ -65,6 +68,9 @@ class Federation:
             self._clusters[name] = decode_entry(self.cluster_kind, event.new)
             self._members[name] = Member(self._clusters[name])
         self._fleet = None
+
+    def _observe_priority_class(self, event: Event) -> None:
+        self._priority_classes = None
 
     # -- clusters (do not change what these return) --------------------------------------------------------------------
 
@@ -110,11 +116,13 @@ class Federation:
     # -- other facts ---------------------------------------------------------------------------------------------------
 
     def priority_classes(self) -> dict[str, int]:
-        """The value of each PriorityClass, as far as anybody asks."""
+        """The value of each PriorityClass, as far as anybody asks. Do not change it."""
         if PRIORITY_BASED_SCHEDULING not in self.gates:
             return {}
-        entries = self.registry.cache.resource(self._priority_class_kind.resource).entries()
-        return {entry.key.name: entry.decode().get("value") or 0 for entry in entries}
+        if self._priority_classes is None:
+            entries = self.registry.cache.resource(self._priority_class_kind.resource).entries()
+            self._priority_classes = {entry.key.name: entry.decode().get("value") or 0 for entry in entries}
+        return self._priority_classes
 
     # -- small writes --------------------------------------------------------------------------------------------------
 

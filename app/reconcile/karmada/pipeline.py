@@ -109,8 +109,8 @@ class Pipeline:
         if why & Why.START and plan.works and policy is not None:
             # the template was changed while nobody looked: the binding names the version that the Works are made of
             plan = await asked(template, partial(decide, partial(build, keep_version=False)))
-        missed = await self._commit(known, plan)
-        self._scheduler.assumptions.placed(binding_key_of(template), known.before, plan.binding)
+        with self._scheduler.assumptions.placing(binding_key_of(template), known.before, plan.binding):
+            missed = await self._commit(known, plan)
         await self._delete_orphans(plan.binding, known)
         self._tell(plan.binding, template, plan.events)
         await self._bring_back(kind, template, plan.binding)

@@ -26,12 +26,14 @@ class PolicyIndex:
         self._catalog = catalog
         self._policies: dict[Key, Object] = {}
         self._selected: dict[_Named, set[Key]] = {}
+        self._with_priority: set[Key] = set()
         for resource in (POLICIES, CLUSTER_POLICIES):
             cache.listen(resource, self.observe)
 
     def load(self) -> None:
         self._policies.clear()
         self._selected.clear()
+        self._with_priority.clear()
         for resource in (POLICIES, CLUSTER_POLICIES):
             for entry in self._cache.resource(resource).entries():
                 self._add(entry)
@@ -46,6 +48,11 @@ class PolicyIndex:
 
     def __iter__(self) -> Iterator[Key]:
         return iter(list(self._policies))
+
+    @property
+    def any_with_priority(self) -> bool:
+        """Does any policy say how urgent its bindings are?"""
+        return bool(self._with_priority)
 
     def candidates(self, template: Object) -> tuple[list[Object], list[Object]]:
         """Policies of the template's namespace, and cluster-wide ones, that name its kind and perhaps its name."""
@@ -98,6 +105,8 @@ class PolicyIndex:
         assert kind is not None
         policy = decode_entry(kind, entry)
         self._policies[entry.key] = policy
+        if (policy.get("spec") or {}).get("schedulePriority"):
+            self._with_priority.add(entry.key)
         for named in _names(policy, entry.key.namespace):
             self._selected.setdefault(named, set()).add(entry.key)
 
@@ -105,6 +114,7 @@ class PolicyIndex:
         policy = self._policies.pop(key, None)
         if policy is None:
             return
+        self._with_priority.discard(key)
         for named in _names(policy, key.namespace):
             keys = self._selected.get(named)
             if keys is not None:

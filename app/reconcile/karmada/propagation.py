@@ -10,6 +10,7 @@ Works), and whatever happens between them, the next look at the stored objects f
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Any, final
 
 from app.catalog.kind import Kind
@@ -18,6 +19,7 @@ from app.core.resources import GroupVersionKind, Key
 from app.placement import binding as bindings
 from app.placement import gates as feature
 from app.placement import names
+from app.placement.fleet import Member
 from app.placement.match import choose_policy, is_skipped, is_skipped_object, preempting
 from app.registry.codec import decode_entry
 from app.watch import Entry, Event
@@ -32,18 +34,13 @@ from .indexes import ClaimIndex, WorkIndex, binding_key_of, binding_key_of_work,
 from .overrides import OverrideIndex
 from .pipeline import Pipeline
 from .policies import CLUSTER_POLICIES, POLICIES, PolicyIndex
+from .priorities import Priorities
 from .quotas import QUOTAS
+from .retries import Retries, Waiting
 from .scheduler import Scheduler
 
 Object = dict[str, Any]
 STATUS_DELAY = 0.05  # seconds: statuses of several members are added up in one write
-UNSCHEDULABLE_RETRY = 30.0
-
-
-class Waiting(Exception):
-    """Something else has to happen first; looked at again with a growing delay."""
-
-    expected = True
 
 
 @final
@@ -67,7 +64,9 @@ class Propagation:
         self._claims = ClaimIndex()
         self._why: dict[Key, Why] = {}
         self._without_overrides: set[Key] = set()  # templates whose policy waits for override policies
-        self.queue: WorkQueue[Key] = WorkQueue("resource-template", self._reconcile, concurrency=16)
+        priority = Priorities(federation, self.policies).of
+        self.queue: WorkQueue[Key] = WorkQueue("resource-template", self._reconcile, concurrency=16, priority=priority)
+        self._retries = Retries(partial(self.queue.add_after, background=True), federation.gates)
         self._endings = Endings(federation, self.works, self._claims, self._pipeline.delete_works, self._look)
         self._cache.listen_to_all(self._observe)
         for resource in (POLICIES, CLUSTER_POLICIES):
@@ -98,6 +97,7 @@ class Propagation:
         self.policies.load()
         self.works.load()
         self._claims.clear()
+        self._retries.clear()
         for resource in self._cache.resources():
             if resource.name in (BINDINGS, CLUSTER_BINDINGS):
                 for entry in resource.entries():
@@ -132,12 +132,14 @@ class Propagation:
         if event.new is None:
             self._claims.remove(event.key)
             self._why.pop(event.key, None)
+            self._retries.settled(event.key)
             return
         changed = Changed.CONTENT if event.old is None else what_changed(event.old, event.new)
         if changed is Changed.NOTHING:
             return
         self._claims.put(event.new)
         if changed is Changed.CONTENT:
+            self._retries.settled(event.key)
             self._look(event.key, Why.USER)
         elif not self._own.hides(event.key, event.revision):
             self._look(event.key)
@@ -158,7 +160,8 @@ class Propagation:
     def _observe_binding(self, event: Event) -> None:
         if event.new is None:
             self._claims.remove(event.key)
-            self._scheduler.assumptions.forget(event.key)
+            if self._scheduler.assumptions.forget(event.key):
+                self._retries.more_room()
             assert event.old is not None
             self._look_at_template_of(event.old)
             return
@@ -205,23 +208,26 @@ class Propagation:
                 and event.old.meta.labels == event.new.meta.labels
             )
             if same and event.old.meta.deletionTimestamp == event.new.meta.deletionTimestamp:
-                if _apis(event.old) != _apis(event.new):
-                    self._look_at_unplaced()
+                self._observe_cluster_status(event.old.decode(), event.new.decode())
                 return
         self._look_at_all_bound()
 
-    def _look_at_unplaced(self) -> None:
-        """What fitted nowhere may fit now: a member serves a kind that it did not know before."""
-        for resource in (BINDINGS, CLUSTER_BINDINGS):
-            for entry in self._cache.resource(resource).entries(""):
-                if b'"NoClusterFit"' in entry.body:
-                    self._look_at_template_of(entry, background=True)
+    def _observe_cluster_status(self, old: Object, new: Object) -> None:
+        if (old.get("status") or {}).get("apiEnablements") != (new.get("status") or {}).get("apiEnablements"):
+            self._look_at_failed(names.REASON_NO_CLUSTER_FIT)  # a member serves a kind that it did not know before
+        if self._retries and Member(new).has_more_room_than(Member(old)):
+            self._retries.more_room()
 
     def _observe_quota(self, event: Event) -> None:
-        """What was refused may be allowed now."""
-        for entry in self._cache.resource(BINDINGS).entries(event.key.namespace):
-            if b'"QuotaExceeded"' in entry.body:
-                self._look_at_template_of(entry, background=True)
+        self._look_at_failed(names.REASON_QUOTA_EXCEEDED, event.key.namespace)
+
+    def _look_at_failed(self, reason: str, namespace: str = "") -> None:
+        """What could not be scheduled for that reason may be scheduled now."""
+        needle = b'"%b"' % reason.encode()
+        for resource in (BINDINGS, CLUSTER_BINDINGS):
+            for entry in self._cache.resource(resource).entries(namespace):
+                if needle in entry.body:
+                    self._look_at_template_of(entry, background=True)
 
     def _observe_override(self, event: Event) -> None:
         for key in self._without_overrides:
@@ -314,11 +320,11 @@ class Propagation:
             raise Waiting(str(error)) from error
         if outcome.missed:
             self._look(key)
-        if outcome.retry == "unschedulable":
-            self.queue.add_after(key, UNSCHEDULABLE_RETRY)
-        elif outcome.retry == "backoff":
-            raise Waiting("the binding could not be scheduled")
-        elif outcome.retry == "interpreter":
+        if outcome.retry in ("unschedulable", "backoff"):
+            self._retries.failed(key, for_room=outcome.retry == "unschedulable")
+            return
+        self._retries.settled(key)
+        if outcome.retry == "interpreter":
             raise Waiting("the interpreter could not tell how the Works shall be")
 
     def _policy_of(self, template: Object) -> Object | None:
@@ -380,10 +386,6 @@ class Propagation:
         except StatusError as error:
             if not error.is_not_found:
                 raise
-
-
-def _apis(cluster: Entry) -> Object | None:
-    return (cluster.decode().get("status") or {}).get("apiEnablements")
 
 
 def _owns(template: Object, binding: Entry) -> bool:

@@ -78,3 +78,18 @@ def test_a_binding_that_goes_takes_its_share_along() -> None:
     place(found, ONE, wanted(3), [cluster("m1", cpu="5")])
     found.forget(ONE)
     assert found.by_cluster() == {}
+
+
+def test_room_is_taken_while_the_binding_is_stored_and_given_back_when_that_fails() -> None:
+    clusters, found = [cluster("m1", cpu="5")], Assumptions(GATES)
+    made = wanted(3)
+    stored = with_result(made, schedule(made, clusters, Facts(GATES, assumed=found.by_cluster())))
+    with pytest.raises(TimeoutError), found.placing(ONE, made, stored):
+        raise TimeoutError
+    assert found.by_cluster() == {}
+    with found.placing(ONE, made, stored):
+        assert "clusters" not in place(found, TWO, wanted(3), clusters)["spec"], "decided about meanwhile"
+    smaller = with_result(wanted(1), schedule(wanted(1), clusters, Facts(GATES)))
+    with pytest.raises(TimeoutError), found.placing(ONE, stored, smaller):
+        raise TimeoutError
+    assert "clusters" not in place(found, TWO, wanted(3), clusters)["spec"], "the three that were placed before"

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.core.errors import StatusError
+from app.reconcile.line import Line
 from app.reconcile.queue import Requeue, WorkQueue
 
 
@@ -274,3 +275,67 @@ def test_every_change_is_looked_at_after_it_happened(concurrency: int, steps: li
         assert known == dict(changed)
 
     asyncio.run(run())
+
+
+async def test_priority_goes_first_whether_new_or_backlog() -> None:
+    order = {"urgent": 9, "soon": 5, "idle": -1}
+    bench = Bench(priority=lambda key: order.get(key.rstrip("0123456789"), 0))
+    bench.queue.start()
+    for key in ("idle1", "old1"):
+        bench.queue.add(key, background=key == "old1")
+    for key in ("new1", "soon1", "new2", "urgent1"):
+        bench.queue.add(key)
+    bench.queue.add("soon2", background=True)
+    bench.queue.add("old2", background=True)
+    await bench.queue.idle()
+    assert bench.seen == ["urgent1", "soon1", "soon2", "new1", "new2", "old1", "old2", "idle1"]
+
+
+async def test_the_priority_of_a_key_that_waits_may_change() -> None:
+    order: dict[str, int] = {}
+    bench = Bench(priority=lambda key: order.get(key, 0))
+    for key in ("a", "b", "c"):
+        bench.queue.add(key)
+    order.update(a=-1, c=1)
+    for key in ("a", "b", "c"):
+        bench.queue.add(key, background=True)
+    assert len(bench.queue) == 3
+    bench.queue.start()
+    await bench.queue.idle()
+    assert bench.seen == ["c", "b", "a"]
+
+
+async def test_retries_that_are_due_together_go_by_priority() -> None:
+    bench = Bench(priority=lambda key: int(key))
+    bench.queue.start()
+    for key in ("1", "3", "2"):
+        bench.queue.add_after(key, 0)
+    while len(bench.seen) < 3:
+        await bench.turn()
+    assert bench.seen == ["3", "2", "1"]
+
+
+steps = st.lists(st.tuples(st.sampled_from("abcd"), st.integers(-2, 2), st.sampled_from(["put", "discard", "pop"])))
+
+
+@given(steps)
+def test_a_line_is_sorted_by_priority_then_arrival(done: list[tuple[str, int, str]]) -> None:
+    line: Line[str] = Line()
+    model: list[tuple[int, int, str]] = []
+    for arrival, (key, priority, step) in enumerate(done):
+        known = next((place for place in model if place[2] == key), None)
+        if step == "put":
+            changed = known is None or known[0] != -priority
+            assert line.put(key, priority) is changed
+            if changed:
+                model = sorted([*(place for place in model if place is not known), (-priority, arrival, key)])
+        elif step == "discard":
+            line.discard(key)
+            model = [place for place in model if place is not known]
+        elif model:
+            assert line.pop() == model.pop(0)[2]
+        else:
+            with pytest.raises(IndexError):
+                line.pop()
+        assert len(line) == len(model)
+        assert all((key in line) == any(place[2] == key for place in model) for key in "abcd")
