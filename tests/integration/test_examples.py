@@ -213,6 +213,19 @@ async def test_schedule_priority(lab: Lab) -> None:
 
 
 @on_module_loop
+async def test_spread(lab: Lab) -> None:
+    for member, region in (("member1", "north"), ("member2", "south"), ("member3", "south")):
+        await lab.kubectl("patch", "cluster", member, "--type=merge", "-p", f'{{"spec":{{"region":"{region}"}}}}')
+    await lab.apply("spread")
+    await lab.eventually(lambda: lab.ready("spread") == 4)
+    assert lab.replicas("spread").keys() == {"member1", "member3"}
+    await lab.delete("spread")
+    for member in NODES:
+        await lab.kubectl("patch", "cluster", member, "--type=merge", "-p", '{"spec":{"region":null}}')
+    await lab.eventually(lambda: not lab.holders("deployments.apps", "spread"))
+
+
+@on_module_loop
 async def test_propagate_dependencies(lab: Lab) -> None:
     await lab.apply("propagate-dependencies")
     needed = (("configmaps", "settings"), ("secrets", "token"), ("serviceaccounts", "web"))

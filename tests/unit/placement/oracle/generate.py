@@ -126,6 +126,25 @@ class Requests:
         clusters = [self.cluster(name) for name in self.some(6)]
         return {"Op": "schedule", "Spec": spec, "Status": status, "Clusters": clusters}
 
+    def spread(self) -> Request:
+        """Over everything that Karmada accepts as a constraint; some clusters lack the property."""
+        request = self.schedule()
+        fewest = self.random.randint(1, 2)
+        constraints: list[Request] = [
+            {"spreadByField": field, "minGroups": self.random.randint(1, 3), "maxGroups": 3}
+            for field in self.random.sample(["provider", "zone", "region"], self.random.randint(0, 2))
+        ]
+        if self.chance(0.3):
+            constraints.append({"spreadByLabel": "env", "minGroups": 1, "maxGroups": 2})
+        if self.chance(0.9):
+            constraints.append({"spreadByField": "cluster", "minGroups": fewest, "maxGroups": fewest + 2})
+        self.random.shuffle(constraints)
+        request["Spec"]["placement"]["spreadConstraints"] = constraints
+        for cluster in request["Clusters"]:
+            if self.chance(0.15):
+                cluster["spec"].pop(self.random.choice(["provider", "zones", "region"]))
+        return request
+
     def override(self) -> Request:
         choose = self.random.choice
         image = choose(["nginx", "quay.io/a/b:v1", "host:5000/a@sha256:" + "5" * 64])
@@ -196,6 +215,7 @@ def main(oracle: str) -> None:
     requests = Requests(20261123)
     asked = [requests.schedule() for _ in range(100)]
     asked += [requests.override() for _ in range(50)] + [requests.aggregate() for _ in range(25)]
+    asked += [requests.spread() for _ in range(60)]
     text = "".join(json.dumps(request, sort_keys=True) + "\n" for request in asked)
     done = subprocess.run([oracle], input=text, capture_output=True, text=True, check=True)
     answers = [json.loads(line) for line in done.stdout.splitlines()]
