@@ -1,15 +1,15 @@
-"""Webhook configurations and admission policies. Expressions are compiled where CEL is known, not here."""
+"""Webhook configurations, and what admission policies have in common with them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
 from app.core import names
 from app.core.errors import FieldError
-from app.core.resources import split_api_version
 
-from .common import Found, check_label_selector, duplicate, forbidden, invalid, not_supported, required
+from .common import Found, check_expression, check_label_selector, duplicate, invalid, not_supported, required
 
 Object = dict[str, Any]
 
@@ -17,7 +17,6 @@ _OPERATIONS = ("*", "CONNECT", "CREATE", "DELETE", "UPDATE")
 _SCOPES = ("*", "Cluster", "Namespaced")
 _REVIEW_VERSIONS = ("v1", "v1beta1")
 _FORM = "; desired format: https://host[/path]"
-_REASONS = ("Forbidden", "Invalid", "RequestEntityTooLarge")
 
 
 # -- webhooks --------------------------------------------------------------------------------------------------------------
@@ -50,13 +49,13 @@ def _check_webhook(hook: Object, path: str, found: Found, mutating: bool) -> Non
     get = hook.get
     check_long_name(get("name") or "", f"{path}.name", found)
     for i, rule in enumerate(get("rules") or ()):
-        _check_rule_with_operations(rule, f"{path}.rules[{i}]", found)
-    _check_choice(get("failurePolicy"), ("Fail", "Ignore"), f"{path}.failurePolicy", found)
-    _check_choice(get("matchPolicy"), ("Equivalent", "Exact"), f"{path}.matchPolicy", found)
+        check_rule_with_operations(rule, f"{path}.rules[{i}]", found)
+    check_choice(get("failurePolicy"), ("Fail", "Ignore"), f"{path}.failurePolicy", found)
+    check_choice(get("matchPolicy"), ("Equivalent", "Exact"), f"{path}.matchPolicy", found)
     effects = get("sideEffects")
     if effects is None:
         found.append(required(f"{path}.sideEffects", "must specify one of None, NoneOnDryRun"))
-    _check_choice(effects, ("None", "NoneOnDryRun"), f"{path}.sideEffects", found)
+    check_choice(effects, ("None", "NoneOnDryRun"), f"{path}.sideEffects", found)
     timeout = get("timeoutSeconds")
     if timeout is not None and not 1 <= timeout <= 30:
         text = "the timeout value must be between 1 and 30 seconds"
@@ -64,7 +63,7 @@ def _check_webhook(hook: Object, path: str, found: Found, mutating: bool) -> Non
     check_label_selector(get("namespaceSelector"), f"{path}.namespaceSelector", found)
     check_label_selector(get("objectSelector"), f"{path}.objectSelector", found)
     if mutating:
-        _check_choice(get("reinvocationPolicy"), ("IfNeeded", "Never"), f"{path}.reinvocationPolicy", found)
+        check_choice(get("reinvocationPolicy"), ("IfNeeded", "Never"), f"{path}.reinvocationPolicy", found)
     config = get("clientConfig") or {}
     url, service = config.get("url"), config.get("service")
     if (url is None) == (service is None):
@@ -73,10 +72,10 @@ def _check_webhook(hook: Object, path: str, found: Found, mutating: bool) -> Non
         check_webhook_url(url, f"{path}.clientConfig.url", found)
     else:
         check_webhook_service(service or {}, f"{path}.clientConfig.service", found)
-    _check_match_conditions(get("matchConditions") or (), f"{path}.matchConditions", found)
+    check_match_conditions(get("matchConditions") or (), CONDITION_NAMES, f"{path}.matchConditions", found)
 
 
-def _check_choice(value: str | None, allowed: tuple[str, ...], path: str, found: Found) -> None:
+def check_choice(value: str | None, allowed: tuple[str, ...], path: str, found: Found) -> None:
     if value is not None and value not in allowed:
         found.append(not_supported(path, value, allowed))
 
@@ -153,7 +152,7 @@ def _check_review_versions(versions: list[str], path: str, found: Found) -> None
 # -- rules -----------------------------------------------------------------------------------------------------------------
 
 
-def _check_rule_with_operations(rule: Object, path: str, found: Found) -> None:
+def check_rule_with_operations(rule: Object, path: str, found: Found) -> None:
     operations = rule.get("operations") or []
     if not operations:
         found.append(required(f"{path}.operations"))
@@ -175,7 +174,7 @@ def _check_rule_with_operations(rule: Object, path: str, found: Found) -> None:
                 if not version:
                     found.append(required(f"{path}.apiVersions[{i}]"))
     _check_resources(rule.get("resources") or [], f"{path}.resources", found)
-    _check_choice(rule.get("scope"), _SCOPES, f"{path}.scope", found)
+    check_choice(rule.get("scope"), _SCOPES, f"{path}.scope", found)
 
 
 def _check_resources(resources: list[str], path: str, found: Found) -> None:
@@ -208,13 +207,18 @@ def _check_resources(resources: list[str], path: str, found: Found) -> None:
         found.append(invalid(path, resources, text))
 
 
-def _check_match_conditions(conditions: Any, path: str, found: Found) -> None:
+CONDITION_NAMES = ("object", "oldObject", "namespaceObject", "request", "authorizer")
+
+
+def check_match_conditions(conditions: Any, names_known: Sequence[str], path: str, found: Found) -> None:
     if len(conditions) > 64:
         found.append(FieldError.too_many(path, len(conditions), 64))
     seen: set[str] = set()
     for i, condition in enumerate(conditions):
-        name = condition.get("name") or ""
-        if not (condition.get("expression") or "").strip():
+        name, expression = condition.get("name") or "", (condition.get("expression") or "").strip()
+        if expression:
+            check_expression(expression, names_known, f"{path}[{i}].expression", found)
+        else:
             found.append(required(f"{path}[{i}].expression"))
         if not name:
             found.append(required(f"{path}[{i}].name"))
@@ -224,165 +228,3 @@ def _check_match_conditions(conditions: Any, path: str, found: Found) -> None:
         if name in seen:
             found.append(duplicate(f"{path}[{i}].name", name))
         seen.add(name)
-
-
-# -- admission policies ----------------------------------------------------------------------------------------------------
-
-
-def validate_policy(obj: Object) -> Found:
-    """Validating and mutating policies alike; what each must contain differs."""
-    found: Found = []
-    spec = obj.get("spec") or {}
-    policy = spec.get("failurePolicy")
-    if policy is None:
-        found.append(required("spec.failurePolicy"))
-    _check_choice(policy, ("Fail", "Ignore"), "spec.failurePolicy", found)
-    if spec.get("paramKind") is not None:
-        _check_param_kind(spec["paramKind"], "spec.paramKind", found)
-    match = spec.get("matchConstraints")
-    if match is None:
-        found.append(required("spec.matchConstraints"))
-    else:
-        _check_match_resources(match, "spec.matchConstraints", found)
-        if not match.get("resourceRules"):
-            found.append(required("spec.matchConstraints.resourceRules"))
-    _check_match_conditions(spec.get("matchConditions") or (), "spec.matchConditions", found)
-    if obj.get("kind") == "MutatingAdmissionPolicy":
-        _check_mutations(spec, found)
-    else:
-        _check_validations(spec, found)
-    return found
-
-
-def _check_validations(spec: Object, found: Found) -> None:
-    validations, audits = spec.get("validations") or (), spec.get("auditAnnotations") or ()
-    if not validations and not audits:
-        text = "validations or auditAnnotations must contain at least one item"
-        found.append(required("spec.validations", text))
-        found.append(required("spec.auditAnnotations", text))
-    for i, validation in enumerate(validations):
-        path = f"spec.validations[{i}]"
-        message = validation.get("message") or ""
-        if not (validation.get("expression") or "").strip():
-            found.append(required(f"{path}.expression", "expression is not specified"))
-        if message and not message.strip():
-            text = "message must be non-empty if specified"
-            found.append(invalid(f"{path}.message", message, text))
-        elif "\n" in message.strip():
-            found.append(invalid(f"{path}.message", message, "message must not contain line breaks"))
-        elif not message and "\n" in (validation.get("expression") or "").strip():
-            text = "message must be specified if expression contains line breaks"
-            found.append(required(f"{path}.message", text))
-        _check_choice(validation.get("reason"), _REASONS, f"{path}.reason", found)
-    seen: set[str] = set()
-    for i, audit in enumerate(audits):
-        key = audit.get("key") or ""
-        if key in seen:
-            found.append(duplicate(f"spec.auditAnnotations[{i}].key", key))
-        seen.add(key)
-
-
-def _check_mutations(spec: Object, found: Found) -> None:
-    mutations = spec.get("mutations") or ()
-    if not mutations:
-        found.append(required("spec.mutations", "mutations must contain at least one item"))
-    for i, mutation in enumerate(mutations):
-        kind = mutation.get("patchType") or ""
-        if kind not in ("ApplyConfiguration", "JSONPatch"):
-            allowed = ("ApplyConfiguration", "JSONPatch")
-            where = f"spec.mutations[{i}].patchType"
-            found.append(not_supported(where, kind, allowed) if kind else required(where))
-    policy = spec.get("reinvocationPolicy")
-    if not policy:
-        found.append(required("spec.reinvocationPolicy"))
-    else:
-        _check_choice(policy, ("IfNeeded", "Never"), "spec.reinvocationPolicy", found)
-
-
-def _check_param_kind(kind: Object, path: str, found: Found) -> None:
-    api_version, name = kind.get("apiVersion") or "", kind.get("kind") or ""
-    if not api_version:
-        found.append(required(f"{path}.apiVersion"))
-    else:
-        try:
-            group, version = split_api_version(api_version)
-        except ValueError as error:
-            found.append(invalid(f"{path}.apiVersion", api_version, str(error)))
-        else:
-            reasons = names.dns1123_subdomain(group) if group else []
-            if reasons:
-                found.append(invalid(f"{path}.apiVersion", group, ",".join(reasons)))
-            reasons = names.dns1035_label(version) if version else ["version must be specified"]
-            if reasons:
-                found.append(invalid(f"{path}.apiVersion", version or api_version, ",".join(reasons)))
-    if not name:
-        found.append(required(f"{path}.kind"))
-    else:
-        reasons = names.dns1035_label(name.lower())
-        if reasons:
-            text = "may have mixed case, but should otherwise match: " + ",".join(reasons)
-            found.append(invalid(f"{path}.kind", name, text))
-
-
-def _check_match_resources(match: Object, path: str, found: Found) -> None:
-    if match.get("matchPolicy") is None:
-        found.append(required(f"{path}.matchPolicy"))
-    _check_choice(match.get("matchPolicy"), ("Equivalent", "Exact"), f"{path}.matchPolicy", found)
-    for field in ("namespaceSelector", "objectSelector"):
-        if match.get(field) is None:
-            found.append(required(f"{path}.{field}"))
-        check_label_selector(match.get(field), f"{path}.{field}", found)
-    for field in ("resourceRules", "excludeResourceRules"):
-        for i, rule in enumerate(match.get(field) or ()):
-            _check_rule_with_operations(rule, f"{path}.{field}[{i}]", found)
-
-
-def validate_policy_binding(obj: Object) -> Found:
-    found: Found = []
-    spec = obj.get("spec") or {}
-    name = spec.get("policyName")
-    if not name:
-        found.append(required("spec.policyName"))
-    else:
-        for why in names.dns1123_subdomain(name):
-            found.append(invalid("spec.policyName", name, why))
-    reference = spec.get("paramRef")
-    if reference is not None:
-        _check_param_ref(reference, "spec.paramRef", found)
-    match = spec.get("matchResources")
-    if match is not None:
-        _check_match_resources(match, "spec.matchResources", found)
-    if obj.get("kind") == "ValidatingAdmissionPolicyBinding":
-        _check_actions(spec.get("validationActions") or [], "spec.validationActions", found)
-    return found
-
-
-def _check_param_ref(reference: Object, path: str, found: Found) -> None:
-    name, selector = reference.get("name"), reference.get("selector")
-    if name:
-        if selector is not None:
-            found.append(forbidden(f"{path}.name", "name and selector are mutually exclusive"))
-        for why in names.path_segment(name):
-            found.append(invalid(f"{path}.name", name, why))
-    elif selector is None:
-        found.append(required(path, "one of name or selector must be specified"))
-    else:
-        check_label_selector(selector, f"{path}.selector", found)
-    action = reference.get("parameterNotFoundAction")
-    if action is None:
-        found.append(required(f"{path}.parameterNotFoundAction"))
-    elif action not in ("Allow", "Deny"):
-        found.append(not_supported(f"{path}.parameterNotFoundAction", action, ("Allow", "Deny")))
-
-
-def _check_actions(actions: list[str], path: str, found: Found) -> None:
-    if not actions:
-        found.append(required(path, "at least one validation action is required"))
-    for i, action in enumerate(actions):
-        if action not in ("Audit", "Deny", "Warn"):
-            found.append(not_supported(f"{path}[{i}]", action, ("Audit", "Deny", "Warn")))
-        if action in actions[:i]:
-            found.append(duplicate(f"{path}[{i}]", action))
-    if "Deny" in actions and "Warn" in actions:
-        text = "must not contain both Deny and Warn (repeating the same validation failure information in the API response and headers serves no purpose)"
-        found.append(invalid(path, actions, text))

@@ -9,6 +9,7 @@ from typing import Any
 from app.core import metadata as metadata_rules
 from app.core import names
 from app.core.errors import FieldError
+from app.machinery.cel.names import compile_error
 
 Object = dict[str, Any]
 Found = list[FieldError]
@@ -91,6 +92,33 @@ def check_label_key(key: str, path: str, found: Found) -> None:
         found.append(invalid(path, key, why))
 
 
+# fields of ObjectMeta in Go's order, by their name there with a small first letter
+_OBJECT_META = {
+    "name": "name",
+    "generateName": "generateName",
+    "namespace": "namespace",
+    "selfLink": "selfLink",
+    "uid": "uID",
+    "resourceVersion": "resourceVersion",
+    "generation": "generation",
+    "creationTimestamp": "creationTimestamp",
+    "deletionTimestamp": "deletionTimestamp",
+    "deletionGracePeriodSeconds": "deletionGracePeriodSeconds",
+    "ownerReferences": "ownerReferences",
+    "finalizers": "finalizers",
+    "managedFields": "managedFields",
+}
+
+
+def check_template_metadata(metadata: Object, path: str, found: Found) -> None:
+    """Metadata of what a controller will make: labels and annotations, and nothing else."""
+    found.extend(metadata_rules.validate_annotations(metadata.get("annotations") or {}, f"{path}.annotations"))
+    check_labels(metadata.get("labels"), f"{path}.labels", found)
+    for field, shown in _OBJECT_META.items():
+        if metadata.get(field):
+            found.append(forbidden(f"{path}.{shown}", "cannot be set"))
+
+
 # -- label selectors -------------------------------------------------------------------------------------------------------
 
 
@@ -153,6 +181,18 @@ def selector_matches(selector: Object | None, labels: dict[str, str]) -> bool:
         if not ok:
             return False
     return True
+
+
+# -- expressions -----------------------------------------------------------------------------------------------------------
+
+
+def check_expression(
+    source: str, known: Collection[str], path: str, found: Found, variables: Collection[str] | None = None
+) -> None:
+    """One of CEL; see ``app.machinery.cel.names``."""
+    why = compile_error(source, known, variables)
+    if why:
+        found.append(invalid(path, source, f"compilation failed: {why}"))
 
 
 # -- amounts ---------------------------------------------------------------------------------------------------------------

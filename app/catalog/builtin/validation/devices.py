@@ -1,6 +1,6 @@
 """Dynamic resource allocation: ResourceClaim, ResourceClaimTemplate, DeviceClass and ResourceSlice.
 
-CEL expressions are not compiled; that they are there and not too long is checked.
+CEL expressions are read, and their names looked at; their types and costs are not.
 """
 
 from __future__ import annotations
@@ -14,15 +14,18 @@ from app.core.errors import FieldError
 
 from .common import (
     Found,
+    check_expression,
     check_immutable,
     check_immutable_text,
     check_name,
+    check_template_metadata,
     duplicate,
     forbidden,
     invalid,
     not_supported,
     required,
 )
+from .resources import is_extended
 from .volumes import check_driver_name
 
 Object = dict[str, Any]
@@ -33,6 +36,8 @@ MOST_ALTERNATIVES = 8
 MOST_DEVICES = 128
 MOST_ATTRIBUTES = 32
 LONGEST_ID = 32
+MOST_COUNTER_SETS = 8
+MOST_COUNTERS = 32
 LONGEST_VALUE = 64
 LONGEST_EXPRESSION = 10 * 1024
 LONGEST_PARAMETERS = 10 * 1024
@@ -56,7 +61,9 @@ def validate_resource_claim(obj: Object) -> Found:
 
 def validate_resource_claim_template(obj: Object) -> Found:
     found: Found = []
-    _check_claim((obj.get("spec") or {}).get("spec") or {}, "spec.spec", found)
+    spec = obj.get("spec") or {}
+    check_template_metadata(spec.get("metadata") or {}, "spec.metadata", found)
+    _check_claim(spec.get("spec") or {}, "spec.spec", found)
     return found
 
 
@@ -65,6 +72,9 @@ def validate_device_class(obj: Object) -> Found:
     spec = obj.get("spec") or {}
     _each(spec.get("selectors"), MANY, "spec.selectors", found, _check_selector)
     _each(spec.get("config"), MANY, "spec.config", found, _check_configuration)
+    extended = spec.get("extendedResourceName")
+    if extended is not None and not is_extended(extended):
+        found.append(invalid("spec.extendedResourceName", extended, "must be a valid extended resource name"))
     return found
 
 
@@ -77,6 +87,7 @@ def validate_resource_slice(obj: Object) -> Found:
     if spec.get("sharedCounters") is not None and spec.get("devices") is not None:
         found.append(invalid("spec", "", "only one of `sharedCounters` or `devices` is allowed"))
     _each(spec.get("devices"), MOST_DEVICES, "spec.devices", found, _check_device, "name")
+    _each(spec.get("sharedCounters"), MOST_COUNTER_SETS, "spec.sharedCounters", found, _check_counters, "name")
     return found
 
 
@@ -193,6 +204,8 @@ def _check_selector(selector: Object, path: str, found: Found) -> None:
         found.append(required(f"{path}.cel"))
     elif len(cel.get("expression") or "") > LONGEST_EXPRESSION:
         found.append(FieldError.too_long(f"{path}.cel.expression", LONGEST_EXPRESSION))
+    else:
+        check_expression(cel.get("expression") or "", ("device",), f"{path}.cel.expression", found)
 
 
 def _check_configuration(config: Object, path: str, found: Found) -> None:
@@ -264,6 +277,20 @@ def _check_device(device: Object, path: str, found: Found) -> None:
         if (amount or {}).get("requestPolicy") is not None and not device.get("allowMultipleAllocations"):
             at = f"{path}.capacity[{name}].requestPolicy"
             found.append(forbidden(at, "allowMultipleAllocations must be true"))
+
+
+def _check_counters(counters: Object, path: str, found: Found) -> None:
+    name, amounts = counters.get("name") or "", counters.get("counters") or {}
+    if name:
+        check_name(name, f"{path}.name", found, names.dns1123_label)
+    else:
+        found.append(required(f"{path}.name"))
+    if not amounts:
+        found.append(required(f"{path}.counters"))
+    elif len(amounts) > MOST_COUNTERS:
+        found.append(FieldError.too_many(f"{path}.counters", len(amounts), MOST_COUNTERS))
+    for key in sorted(amounts):
+        check_name(key, f"{path}.counters", found, names.dns1123_label)
 
 
 def _check_attribute(attribute: Object, path: str, found: Found) -> None:
