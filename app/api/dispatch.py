@@ -10,7 +10,7 @@ from app.catalog.kind import Kind
 from app.core import errors
 from app.registry import Registry
 
-from . import objects, pods, reviews, scaling
+from . import eviction, objects, pods, reviews, scaling
 from .bodies import decode_document
 from .request import Request, Target
 from .responses import Response, not_found_page
@@ -44,8 +44,8 @@ async def dispatch(registry: Registry, kind: Kind, request: Request) -> Response
     verb = _verb(kind, target, request.method)
     if warning := kind.deprecation or DEPRECATED.get(kind.gvk):
         request.warnings.append(warning)
-    review = reviews.HANDLERS.get((kind.group, kind.kind))
-    return await (review or HANDLERS[verb])(registry, kind, request)
+    question = QUESTIONS.get((kind.group, kind.kind))
+    return await (question or HANDLERS[verb])(registry, kind, request)
 
 
 def _verb(kind: Kind, target: Target, method: str) -> str:
@@ -113,7 +113,7 @@ SUBRESOURCES: dict[tuple[str, str], Handler] = {
     ("pods", "ephemeralcontainers"): _view,
     ("pods", "resize"): _view,
     ("pods", "binding"): pods.bind,
-    ("pods", "eviction"): pods.evict,
+    ("pods", "eviction"): eviction.evict,
     ("pods", "log"): pods.log,
     ("pods", "exec"): pods.connect,
     ("pods", "attach"): pods.connect,
@@ -122,6 +122,9 @@ SUBRESOURCES: dict[tuple[str, str], Handler] = {
     ("services", "proxy"): pods.unreachable,
     ("nodes", "proxy"): pods.unreachable,
 }
+
+# what is created is answered, not stored
+QUESTIONS: dict[tuple[str, str], Handler] = {**reviews.HANDLERS, ("", "Binding"): pods.bindings}
 
 DEPRECATED = {
     ("", "v1", "ComponentStatus"): "v1 ComponentStatus is deprecated in v1.19+",

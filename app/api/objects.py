@@ -14,6 +14,7 @@ from app.core import errors, selectors
 from app.machinery import protobuf
 from app.registry import Options, Registry
 from app.registry.codec import decode_entry, item_bytes, wire_bytes
+from app.registry.context import DeleteOptions
 from app.registry.decoding import decode_object, json_type
 from app.registry.patching import Patch
 from app.registry.reading import ListOptions, Page, list_page, wait_for
@@ -268,11 +269,18 @@ def patch_of(kind: Kind, request: Request) -> Patch:
     return Patch(patch_type, value, document.duplicates)  # type: ignore[arg-type]
 
 
+def _delete_options(kind: Kind, request: Request) -> DeleteOptions:
+    options = request.delete_options(decode_delete_options(request))
+    if options.propagation is None and kind.strategy.orphan_warning:
+        request.warnings.append(kind.strategy.orphan_warning)
+    return options
+
+
 async def delete(registry: Registry, kind: Kind, request: Request) -> Response:
     target = request.target
     assert target is not None
     accept = accept_of(request, kind)
-    options = request.delete_options(decode_delete_options(request))
+    options = _delete_options(kind, request)
     entry, gone = await registry.delete(kind, target.namespace, target.name, options)
     if not gone or kind.strategy.returns_deleted_object:
         return object_response(kind, entry, accept, request)
@@ -286,7 +294,7 @@ async def delete(registry: Registry, kind: Kind, request: Request) -> Response:
 
 async def delete_collection(registry: Registry, kind: Kind, request: Request) -> Response:
     accept = accept_of(request, kind)
-    options = request.delete_options(decode_delete_options(request))
+    options = _delete_options(kind, request)
     page = await list_page(registry.cache, kind, list_options(request))
     deleted = await registry.delete_collection(kind, page.entries, options)
     return await list_response(kind, page._replace(entries=deleted), accept, request)

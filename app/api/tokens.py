@@ -17,10 +17,9 @@ from app.machinery import protobuf
 from app.machinery.decode import DecodeError, compile_decoder
 from app.registry import Registry
 
-from . import objects
 from .bodies import decode_json, decode_protobuf, decode_yaml
 from .negotiation import PROTOBUF, accepted
-from .request import Request
+from .request import Request, Target
 from .responses import Response
 
 Object = dict[str, Any]
@@ -35,21 +34,27 @@ async def token_request(registry: Registry, tokens: Tokens, kind: Kind, request:
     if request.method != "POST":
         raise errors.method_not_allowed()
     asked = _decoded(request)
-    objects.check_names({"metadata": {**asked["metadata"], "name": target.name}}, target.name, target.namespace)
+    metadata = asked["metadata"]
+    _check_names(metadata, target.name, target.namespace)
     await registry.barrier()
     account = registry.entry(kind, target.namespace, target.name)
+    uid = account.meta.uid
+    if metadata.get("uid") and metadata["uid"] != uid:
+        why = f"the UID in the token request ({metadata['uid']}) does not match the UID of the service account ({uid})"
+        raise errors.conflict("authentication.k8s.io", "TokenRequest", target.name, why)
+    metadata |= {"name": target.name, "namespace": target.namespace, "uid": uid, "creationTimestamp": rfc3339()}
     spec = asked.setdefault("spec", {})
     seconds = spec.get("expirationSeconds") or AN_HOUR
     _check_duration(seconds)
     audiences = spec.get("audiences") or list(tokens.audiences)
-    bound = _bound(registry, target.namespace, spec.get("boundObjectRef"))
+    bound = _bound(registry, target, spec.get("boundObjectRef"))
     request.options()  # refuses what is no option of a creation
-    token, ends = tokens.issue(target.namespace, target.name, account.meta.uid, audiences, seconds, bound)
+    token, ends = tokens.issue(target.namespace, target.name, uid, audiences, seconds, bound)
     spec["audiences"], spec["expirationSeconds"] = audiences, seconds
     answer = {
         "kind": "TokenRequest",
         "apiVersion": "authentication.k8s.io/v1",
-        "metadata": {"name": target.name, "namespace": target.namespace, "creationTimestamp": rfc3339()},
+        "metadata": metadata,
         "spec": spec,
         "status": {"token": token, "expirationTimestamp": rfc3339(ends)},
     }
@@ -89,8 +94,16 @@ def _check_duration(seconds: int) -> None:
     raise errors.invalid("authentication.k8s.io", "TokenRequest", "", found)
 
 
-def _bound(registry: Registry, namespace: str, reference: Object | None) -> Object | None:
-    """Claims about the object that a token shall not outlive. Raises StatusError 404, 409, 422."""
+def _check_names(metadata: Object, name: str, namespace: str) -> None:
+    for field, wanted in (("name", name), ("namespace", namespace)):
+        if metadata.get(field) not in (None, "", wanted):
+            why = f"must match the service account {field} if specified"
+            found = [errors.FieldError.invalid(f"metadata.{field}", metadata[field], why)]
+            raise errors.invalid("authentication.k8s.io", "TokenRequest", name, found)
+
+
+def _bound(registry: Registry, target: Target, reference: Object | None) -> Object | None:
+    """Claims about the object that a token shall not outlive. Raises StatusError 400, 404, 409."""
     if not reference:
         return None
     known = {"Pod": "pods", "Secret": "secrets", "Node": "nodes"}
@@ -98,11 +111,14 @@ def _bound(registry: Registry, namespace: str, reference: Object | None) -> Obje
     if resource is None:
         group, _, version = (reference.get("apiVersion") or "").rpartition("/")
         shown = f"{group}/{version}, Kind={reference.get('kind', '')}"
-        raise errors.bad_request(f"cannot bind token for serviceaccount to type {shown}")
+        raise errors.bad_request(f"cannot bind token to object of type {shown}")
     name = reference.get("name", "")
-    entry = registry.cache.get(resource, "" if resource == "nodes" else namespace, name)
+    entry = registry.cache.get(resource, "" if resource == "nodes" else target.namespace, name)
     if entry is None:
         raise errors.not_found("", resource, name)
+    if resource == "pods" and (entry.decode().get("spec") or {}).get("serviceAccountName") != target.name:
+        why = "to pod running with different serviceaccount name."
+        raise errors.bad_request(f'cannot bind token for serviceaccount "{target.name}" {why}')
     if reference.get("uid") and reference["uid"] != entry.meta.uid:
         why = (
             f"the UID in the bound object reference ({reference['uid']}) does not match the UID in record. "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from app.core.errors import FieldError
 from app.core.resources import GroupVersionKind, GroupVersionResource, group_resource
@@ -84,6 +84,12 @@ class Strategy:
     create_on_update: bool = False
     returns_deleted_object: bool = False
     graceful: bool = False  # pods
+    # what becomes of dependents when nobody says it; None: the kind has none, and whatever is said is not heard
+    dependents: Literal["Background", "Orphan"] | None = "Background"
+    orphan_warning: str = ""  # of a deletion that left that open
+    # a status write changes no metadata but managedFields; else it may change what is not named in ``kept_by_status``
+    status_metadata: bool = True
+    kept_by_status: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)

@@ -51,15 +51,15 @@ def check_update(old: Object, new: Object, subresource: str) -> list[FieldError]
     """What a write may not do to conditions and certificate."""
     found: list[FieldError] = []
     path = "status.conditions"
+    if all(_of_type(new, decision) for decision in DECISIONS) and not all(_of_type(old, d) for d in DECISIONS):
+        second = [c for c in _conditions(new) if c.get("type") in DECISIONS][-1]["type"]
+        found.append(FieldError.invalid(path, second, "Approved and Denied conditions are mutually exclusive"))
     for kept in (*DECISIONS, "Failed"):
         more = len(_of_type(new, kept)) - len(_of_type(old, kept))
         if more < 0:
             found.append(FieldError.forbidden(path, f'updates may not remove a condition of type "{kept}"'))
         elif more > 0 and kept in DECISIONS and subresource != "approval":
             found.append(FieldError.forbidden(path, f'updates may not add a condition of type "{kept}"'))
-    if all(_of_type(new, decision) for decision in DECISIONS) and not all(_of_type(old, d) for d in DECISIONS):
-        second = _conditions(new)[-1].get("type", "")
-        found.append(FieldError.invalid(path, second, "Approved and Denied conditions are mutually exclusive"))
     was, certificate = ((obj.get("status") or {}).get("certificate") for obj in (old, new))
     if was and certificate != was:
         why = "updates may not modify existing certificate content"

@@ -22,7 +22,7 @@ def mark_deleted(kind: Kind, old: Object, options: DeleteOptions, now: str) -> O
     if kind.resource == DEFINITIONS and not old["metadata"].get("deletionTimestamp"):
         return _end_definition(old, now)
     metadata = old["metadata"]
-    finalizers = _finalizers(metadata.get("finalizers") or [], options)
+    finalizers = _finalizers(kind, metadata.get("finalizers") or [], options)
     held = bool(finalizers) or (kind.resource == "namespaces" and bool((old.get("spec") or {}).get("finalizers")))
     grace = _grace_period(kind, old, options)
     if not held and not grace:
@@ -69,14 +69,19 @@ def _end_definition(old: Object, now: str) -> Object:
     return {**old, "metadata": metadata, "status": {**status, "conditions": [*kept, pending]}}
 
 
-def _finalizers(current: list[str], options: DeleteOptions) -> list[str]:
+def _finalizers(kind: Kind, current: list[str], options: DeleteOptions) -> list[str]:
     """propagationPolicy is remembered as a finalizer that the garbage collector works off."""
-    if options.propagation is None:
-        return current
+    default, said = kind.strategy.dependents, options.propagation
+    if default is None:
+        said = "Background"
+    elif said is None:
+        if ORPHAN in current or FOREGROUND in current:
+            return current
+        said = default
     kept = [f for f in current if f not in (ORPHAN, FOREGROUND)]
-    if options.propagation == "Orphan":
+    if said == "Orphan":
         kept.append(ORPHAN)
-    elif options.propagation == "Foreground":
+    elif said == "Foreground":
         kept.append(FOREGROUND)
     return kept
 

@@ -259,12 +259,8 @@ def _keep(old: Object, new: Object, field: str) -> None:
         new.pop(field, None)
 
 
-# of the metadata of built-in kinds, which a status write may change, what stays all the same
-_KEPT_BY_STATUS = {"deployments.apps": "labels", "pods": "ownerReferences"}
-
-
 def _only_status(kind: Kind, old: Object, new: Object) -> None:
-    """A write to /status changes status alone; of built-in kinds metadata too, of custom ones only managedFields."""
+    """A write to /status changes status alone; of most built-in kinds metadata too, of others only managedFields."""
     for field in list(new):
         if field not in ("status", "metadata", "kind", "apiVersion"):
             if field not in old:
@@ -272,11 +268,11 @@ def _only_status(kind: Kind, old: Object, new: Object) -> None:
     for field, value in old.items():
         if field not in ("status", "metadata"):
             new[field] = value
-    if not kind.custom:
-        if kept := _KEPT_BY_STATUS.get(kind.resource):
-            _keep(old["metadata"], new["metadata"], kept)
-        return
     sent = new["metadata"]
+    if kind.strategy.status_metadata and not kind.custom:
+        for kept in kind.strategy.kept_by_status:
+            _keep(old["metadata"], sent, kept)
+        return
     new["metadata"] = dict(old["metadata"])
     for field in ("managedFields", "resourceVersion"):
         if field in sent:

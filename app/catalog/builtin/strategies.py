@@ -14,6 +14,7 @@ from .validation import (
     admission,
     apiextensions,
     autoscaling,
+    certificates,
     configuration,
     csi,
     devices,
@@ -21,6 +22,8 @@ from .validation import (
     flowcontrol,
     networking,
     nodes,
+    policies,
+    status,
     storage,
 )
 from .warnings import kinds as warned
@@ -46,7 +49,10 @@ _TABLE: dict[tuple[str, str], Strategy] = strategies_core.TABLE | {
     ),
     # networking
     (_NETWORKING, "Ingress"): strategy(
-        networking.validate_ingress, validate_create=networking.validate_new_ingress, warnings=warned.ingress
+        networking.validate_ingress,
+        validate_create=networking.validate_new_ingress,
+        validate_status=status.ingress,
+        warnings=warned.ingress,
     ),
     (_NETWORKING, "IngressClass"): strategy(
         networking.validate_ingress_class,
@@ -65,6 +71,7 @@ _TABLE: dict[tuple[str, str], Strategy] = strategies_core.TABLE | {
         status=False,
     ),
     (_NETWORKING, "ServiceCIDR"): strategy(
+        status_metadata=False,
         validate_create=networking.validate_service_cidr,
         validate_update=networking.validate_service_cidr_update,
         generation_fields=PLAIN,
@@ -113,6 +120,7 @@ _TABLE: dict[tuple[str, str], Strategy] = strategies_core.TABLE | {
     ),
     (_STORAGE, "VolumeAttachment"): strategy(
         storage.validate_volume_attachment,
+        status_metadata=False,
         validate_update=storage.validate_volume_attachment_update,
         generation_fields=PLAIN,
         unconditional_update=False,
@@ -159,14 +167,16 @@ _TABLE: dict[tuple[str, str], Strategy] = strategies_core.TABLE | {
         create_on_update=True,
     ),
     (_CERTIFICATES, "CertificateSigningRequest"): strategy(
-        access.validate_csr,
+        certificates.validate_csr,
         prepare_for_create=prepare.create_csr,
         prepare_for_update=prepare.update_csr,
         name_rule=names.any_name,
         generation_fields=PLAIN,
     ),
     (_CERTIFICATES, "ClusterTrustBundle"): strategy(generation_fields=PLAIN, status=False, unconditional_update=False),
-    (_CERTIFICATES, "PodCertificateRequest"): strategy(generation_fields=PLAIN, unconditional_update=False),
+    (_CERTIFICATES, "PodCertificateRequest"): strategy(
+        generation_fields=PLAIN, unconditional_update=False, status_metadata=False
+    ),
     ("authentication.k8s.io", "TokenRequest"): Strategy(default=others.default_token_request, generation_fields=PLAIN),
     # coordination, node, scheduling
     (_COORDINATION, "Lease"): generic(
@@ -197,11 +207,19 @@ _TABLE: dict[tuple[str, str], Strategy] = strategies_core.TABLE | {
         status=False,
     ),
     (_SCHEDULING, "Workload"): strategy(generation_fields=PLAIN, status=False),
-    (_SCHEDULING, "PodGroup"): strategy(generation_fields=PLAIN),
+    (_SCHEDULING, "PodGroup"): strategy(generation_fields=PLAIN, status_metadata=False),
     # flow control
-    (_FLOW, "FlowSchema"): strategy(flowcontrol.validate_flow_schema, default=others.default_flow_schema),
+    (_FLOW, "FlowSchema"): strategy(
+        flowcontrol.validate_flow_schema,
+        default=others.default_flow_schema,
+        validate_status=flowcontrol.validate_condition_types,
+        status_metadata=False,
+    ),
     (_FLOW, "PriorityLevelConfiguration"): strategy(
-        flowcontrol.validate_priority_level, default=others.default_priority_level
+        flowcontrol.validate_priority_level,
+        default=others.default_priority_level,
+        validate_status=flowcontrol.validate_condition_types,
+        status_metadata=False,
     ),
     # admission
     (_ADMISSION, "ValidatingWebhookConfiguration"): generic(
@@ -219,19 +237,22 @@ _TABLE: dict[tuple[str, str], Strategy] = strategies_core.TABLE | {
         unconditional_update=False,
     ),
     (_ADMISSION, "ValidatingAdmissionPolicy"): generic(
-        admission.validate_policy, default=others.default_admission_policy, unconditional_update=False
+        policies.validate_policy,
+        default=others.default_admission_policy,
+        unconditional_update=False,
+        status_metadata=False,
     ),
     (_ADMISSION, "MutatingAdmissionPolicy"): generic(
-        admission.validate_policy, default=others.default_admission_policy, status=False, unconditional_update=False
+        policies.validate_policy, default=others.default_admission_policy, status=False, unconditional_update=False
     ),
     (_ADMISSION, "ValidatingAdmissionPolicyBinding"): generic(
-        admission.validate_policy_binding,
+        policies.validate_policy_binding,
         default=others.default_admission_policy_binding,
         status=False,
         unconditional_update=False,
     ),
     (_ADMISSION, "MutatingAdmissionPolicyBinding"): generic(
-        admission.validate_policy_binding,
+        policies.validate_policy_binding,
         default=others.default_admission_policy_binding,
         status=False,
         unconditional_update=False,
@@ -239,6 +260,7 @@ _TABLE: dict[tuple[str, str], Strategy] = strategies_core.TABLE | {
     # resource claims
     (_RESOURCE, "ResourceClaim"): strategy(
         devices.validate_resource_claim,
+        status_metadata=False,
         default=others.default_resource_claim,
         validate_update=storage.validate_spec_immutable,
         generation_fields=PLAIN,
@@ -261,9 +283,11 @@ _TABLE: dict[tuple[str, str], Strategy] = strategies_core.TABLE | {
         returns_deleted_object=True,
     ),
     (_RESOURCE, "DeviceClass"): strategy(devices.validate_device_class, status=False, returns_deleted_object=True),
-    (_RESOURCE, "DeviceTaintRule"): strategy(default=others.default_device_taint_rule, returns_deleted_object=True),
+    (_RESOURCE, "DeviceTaintRule"): strategy(
+        default=others.default_device_taint_rule, returns_deleted_object=True, status_metadata=False
+    ),
     (_RESOURCE, "ResourcePoolStatusRequest"): strategy(
-        generation_fields=PLAIN, unconditional_update=False, returns_deleted_object=True
+        generation_fields=PLAIN, unconditional_update=False, returns_deleted_object=True, status_metadata=False
     ),
     # the API itself
     ("apiextensions.k8s.io", "CustomResourceDefinition"): generic(
@@ -279,14 +303,17 @@ _TABLE: dict[tuple[str, str], Strategy] = strategies_core.TABLE | {
     ),
     ("apiregistration.k8s.io", "APIService"): generic(
         apiextensions.validate_api_service,
+        status_metadata=False,
         default=others.default_api_service,
         name_rule=names.path_segment,
         generation_fields=PLAIN,
         unconditional_update=False,
     ),
-    ("internal.apiserver.k8s.io", "StorageVersion"): strategy(generation_fields=PLAIN, unconditional_update=False),
+    ("internal.apiserver.k8s.io", "StorageVersion"): strategy(
+        generation_fields=PLAIN, unconditional_update=False, status_metadata=False
+    ),
     ("storagemigration.k8s.io", "StorageVersionMigration"): strategy(
-        generation_fields=PLAIN, unconditional_update=False
+        generation_fields=PLAIN, unconditional_update=False, status_metadata=False
     ),
 }
 
@@ -296,6 +323,7 @@ _BY_VERSION: dict[tuple[str, str, str], Strategy] = {
         validate_create=autoscaling.validate_new_hpa,
         default=others.default_hpa_v1,
         validate_update=autoscaling.validate_hpa_update,
+        validate_status=status.autoscaler,
         generation_fields=PLAIN,
     ),
     (_AUTOSCALING, "v2", "HorizontalPodAutoscaler"): strategy(
@@ -303,6 +331,7 @@ _BY_VERSION: dict[tuple[str, str, str], Strategy] = {
         validate_create=autoscaling.validate_new_hpa,
         default=others.default_hpa_v2,
         validate_update=autoscaling.validate_hpa_update,
+        validate_status=status.autoscaler,
         generation_fields=PLAIN,
     ),
 }

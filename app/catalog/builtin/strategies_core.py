@@ -8,9 +8,27 @@ from app.core import names
 from . import pod_views, prepare, services
 from .defaults import core, pods, workloads
 from .strategy_forms import PLAIN, generic, strategy
-from .validation import apps, batch, configuration, endpoints, nodes, pod, pod_update, quotas, service, storage
+from .validation import (
+    apps,
+    batch,
+    configuration,
+    endpoints,
+    jobstatus,
+    nodes,
+    pod,
+    pod_update,
+    quotas,
+    service,
+    status,
+    storage,
+)
 from .warnings import kinds as warned
 from .warnings import service_warnings
+
+_ORPHANED_PODS = (
+    "child pods are preserved by default when jobs are deleted; "
+    "set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning"
+)
 
 TABLE: dict[tuple[str, str], Strategy] = {
     # core
@@ -26,7 +44,9 @@ TABLE: dict[tuple[str, str], Strategy] = {
         },
         returns_deleted_object=True,
         graceful=True,
+        kept_by_status=("ownerReferences",),
         warnings=warned.pod,
+        validate_status=status.pod,
     ),
     ("", "PodTemplate"): strategy(
         pod.validate_pod_template_kind,
@@ -40,6 +60,8 @@ TABLE: dict[tuple[str, str], Strategy] = {
         apps.validate_replication_controller,
         default=workloads.default_replication_controller,
         warnings=warned.workload,
+        dependents="Orphan",
+        validate_status=status.replication_controller,
     ),
     ("", "Service"): strategy(
         service.validate_service,
@@ -52,6 +74,7 @@ TABLE: dict[tuple[str, str], Strategy] = {
         create_on_update=True,
         returns_deleted_object=True,
         warnings=service_warnings,
+        validate_status=status.service,
     ),
     ("", "Endpoints"): strategy(
         endpoints.validate_endpoints,
@@ -82,6 +105,7 @@ TABLE: dict[tuple[str, str], Strategy] = {
         name_rule=names.dns1123_label,
         generation_fields=PLAIN,
         returns_deleted_object=True,
+        validate_status=status.namespace,
     ),
     ("", "Node"): strategy(
         nodes.validate_node,
@@ -100,6 +124,7 @@ TABLE: dict[tuple[str, str], Strategy] = {
         generation_fields=PLAIN,
         returns_deleted_object=True,
         warnings=warned.persistent_volume,
+        validate_status=status.nothing,
     ),
     ("", "PersistentVolumeClaim"): strategy(
         storage.validate_claim,
@@ -109,6 +134,7 @@ TABLE: dict[tuple[str, str], Strategy] = {
         validate_update=storage.validate_claim_update,
         generation_fields=PLAIN,
         returns_deleted_object=True,
+        validate_status=status.claim,
     ),
     ("", "ServiceAccount"): strategy(
         prepare_for_create=prepare.clean_service_account,
@@ -135,6 +161,7 @@ TABLE: dict[tuple[str, str], Strategy] = {
     ("", "Event"): generic(
         configuration.validate_event,
         name_rule=names.any_name,
+        dependents=None,
         generation_fields=PLAIN,
         status=False,
         create_on_update=True,
@@ -143,6 +170,7 @@ TABLE: dict[tuple[str, str], Strategy] = {
         configuration.validate_new_event,
         validate_create=configuration.validate_created_event,
         validate_update=configuration.validate_new_event_update,
+        dependents=None,
         generation_fields=PLAIN,
         status=False,
         create_on_update=True,
@@ -152,14 +180,17 @@ TABLE: dict[tuple[str, str], Strategy] = {
         apps.validate_deployment,
         default=workloads.default_deployment,
         prepare_for_update=prepare.update_deployment,
+        kept_by_status=("labels",),
         validate_update=apps.validate_deployment_update,
         warnings=warned.workload,
+        validate_status=status.deployment,
     ),
     ("apps", "ReplicaSet"): strategy(
         apps.validate_replica_set,
         default=workloads.default_replica_set,
         validate_update=apps.validate_replica_set_update,
         warnings=warned.workload,
+        validate_status=status.replica_set,
     ),
     ("apps", "StatefulSet"): strategy(
         apps.validate_stateful_set,
@@ -168,6 +199,7 @@ TABLE: dict[tuple[str, str], Strategy] = {
         validate_update=apps.validate_stateful_set_update,
         name_rule=names.dns1123_label,
         warnings=warned.stateful_set,
+        validate_status=status.stateful_set,
     ),
     ("apps", "DaemonSet"): strategy(
         apps.validate_daemon_set,
@@ -176,6 +208,7 @@ TABLE: dict[tuple[str, str], Strategy] = {
         prepare_for_update=prepare.update_daemon_set,
         validate_update=apps.validate_daemon_set_update,
         warnings=warned.daemon_set,
+        validate_status=status.daemon_set,
     ),
     ("apps", "ControllerRevision"): strategy(
         apps.validate_controller_revision,
@@ -191,11 +224,15 @@ TABLE: dict[tuple[str, str], Strategy] = {
         prepare_for_create=prepare.create_job,
         validate_update=batch.validate_job_update,
         warnings=warned.workload,
+        dependents="Orphan",
+        orphan_warning=_ORPHANED_PODS,
+        validate_status=jobstatus.validate_job_status,
     ),
     ("batch", "CronJob"): strategy(
         batch.validate_cron_job,
         validate_create=batch.validate_new_cron_job,
         default=workloads.default_cron_job,
         warnings=warned.cron_job,
+        validate_status=status.nothing,
     ),
 }

@@ -2,13 +2,35 @@
 
 from __future__ import annotations
 
+import base64
+from datetime import datetime, timedelta
 from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 
 from .conftest import Api, failure
 
 REQUESTS = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
-REQUEST = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0KLS0tLS1FTkQgQ0VSVElGSUNBVEUgUkVRVUVTVC0tLS0tCg=="
-CERTIFICATE = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCi0tLS0tRU5EIENFUlRJRklDQVRFLS0tLS0K"
+KEY = ec.generate_private_key(ec.SECP256R1())
+NAME = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "somebody")])
+YEAR = timedelta(days=365)
+
+
+def pem(made: x509.CertificateSigningRequest | x509.Certificate) -> str:
+    return base64.b64encode(made.public_bytes(Encoding.PEM)).decode()
+
+
+REQUEST = pem(x509.CertificateSigningRequestBuilder().subject_name(NAME).sign(KEY, SHA256()))
+CERTIFICATE = pem(
+    x509.CertificateBuilder(NAME, NAME, KEY.public_key(), 1, datetime(2020, 1, 1), datetime(2020, 1, 1) + YEAR).sign(
+        KEY, SHA256()
+    )
+)
 
 
 def request(**spec: Any) -> dict[str, Any]:
@@ -67,3 +89,30 @@ async def test_status_answers_and_does_not_decide(api: Api) -> None:
     signed["status"]["certificate"] = "b3RoZXI="
     why = failure(await api.put(f"{REQUESTS}/somebody/status", signed), 422, "Invalid")["message"]
     assert "updates may not modify existing certificate content" in why
+
+
+@pytest.mark.parametrize(
+    ("spec", "why"),
+    [
+        ({"request": "eA=="}, "PEM block type must be CERTIFICATE REQUEST"),
+        ({"request": CERTIFICATE}, "PEM block type must be CERTIFICATE REQUEST"),
+        ({"signerName": "kubernetes.io/legacy-unknown"}, "the legacy signerName is not allowed via this API version"),
+    ],
+)
+async def test_what_is_no_request_is_refused(api: Api, spec: dict[str, Any], why: str) -> None:
+    assert why in failure(await api.post(REQUESTS, request(**spec)), 422, "Invalid")["message"]
+
+
+@pytest.mark.parametrize(
+    ("status", "why"),
+    [
+        ({"certificate": "eA=="}, "must contain at least one CERTIFICATE PEM block"),
+        ({"certificate": REQUEST}, 'only CERTIFICATE PEM blocks are allowed, found "CERTIFICATE REQUEST"'),
+        ({"conditions": [decision("Failed", status="False")]}, 'supported values: "True"'),
+        ({"conditions": [decision("A"), decision("A")]}, 'Duplicate value: "A"'),
+    ],
+)
+async def test_what_is_no_answer_is_refused(api: Api, status: dict[str, Any], why: str) -> None:
+    made = await api.made(REQUESTS, request())
+    refused = await api.put(f"{REQUESTS}/somebody/status", {**made, "status": status})
+    assert why in failure(refused, 422, "Invalid")["message"]

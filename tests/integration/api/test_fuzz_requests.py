@@ -21,7 +21,7 @@ from .fuzz_generator import NAMESPACES, Requests, Sent
 
 Object = dict[str, Any]
 THEIR_500 = re.compile(
-    r'failed to create typed (patch|new|live) object |admission webhook "[\w.]+" denied the request: '
+    r'failed to create typed (patch|new|live) object |admission webhook "[\w.]+" denied the request: |\[?target\.'
 )
 UNAVAILABLE = {
     "Timeout",

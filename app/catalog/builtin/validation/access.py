@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from app.core import names
 
-from .common import Found, check_label_selector, check_name, duplicate, invalid, not_supported, required
+from .common import Found, check_label_selector, check_name, invalid, not_supported, required
 
 Object = dict[str, Any]
 
@@ -108,76 +107,3 @@ def validate_binding_update(new: Object, old: Object) -> Found:
         return []
     shown = {"APIGroup": role.get("apiGroup") or "", "Kind": role.get("kind") or "", "Name": role.get("name") or ""}
     return [invalid("roleRef", shown, "cannot change roleRef")]  # as Go prints the internal struct
-
-
-# -- certificates ----------------------------------------------------------------------------------------------------------
-
-_USAGES = (
-    "any",
-    "cert sign",
-    "client auth",
-    "code signing",
-    "content commitment",
-    "crl sign",
-    "data encipherment",
-    "decipher only",
-    "digital signature",
-    "email protection",
-    "encipher only",
-    "ipsec end system",
-    "ipsec tunnel",
-    "ipsec user",
-    "key agreement",
-    "key encipherment",
-    "microsoft sgc",
-    "netscape sgc",
-    "ocsp signing",
-    "s/mime",
-    "server auth",
-    "signing",
-    "timestamping",
-)
-_is_signer_path = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*", re.I).fullmatch
-
-
-def validate_csr(obj: Object) -> Found:
-    """Shape only: whether the request is signed right is looked at where certificates are known."""
-    found: Found = []
-    spec = obj.get("spec") or {}
-    if not spec.get("request"):
-        found.append(invalid("spec.request", "", "PEM block type must be CERTIFICATE REQUEST"))
-    usages = spec.get("usages") or []
-    if not usages:
-        found.append(required("spec.usages"))
-    for i, usage in enumerate(usages):
-        if usage not in _USAGES:
-            found.append(not_supported(f"spec.usages[{i}]", usage, _USAGES))
-        if usage in usages[:i]:
-            found.append(duplicate(f"spec.usages[{i}]", usage))
-    check_signer_name(spec.get("signerName") or "", "spec.signerName", found)
-    seconds = spec.get("expirationSeconds")
-    if seconds is not None and seconds < 600:
-        found.append(
-            invalid("spec.expirationSeconds", seconds, "may not specify a duration less than 600 seconds (10 minutes)")
-        )
-    return found
-
-
-def check_signer_name(name: str, path: str, found: Found) -> None:
-    """``example.com/signer``: a domain of at least two segments, and a path."""
-    if not name:
-        found.append(required(path))
-        return
-    domain, _, rest = name.partition("/")
-    if not domain or not rest or "/" in rest:
-        text = "must be a fully qualified domain and path of the form 'example.com/signer-name'"
-        found.append(invalid(path, name, text))
-        return
-    reasons = names.dns1123_subdomain(domain)
-    if reasons:
-        found.extend(invalid(path, domain, f"validating label {domain!r}: {why}") for why in reasons)
-    elif "." not in domain:
-        found.append(invalid(path, domain, "should be a domain with at least two segments separated by dots"))
-    if not _is_signer_path(rest):
-        for why in names.dns1123_subdomain(rest.lower()):
-            found.append(invalid(path, rest, why))

@@ -7,6 +7,7 @@ from typing import Any
 from app.core import names
 from app.core.errors import FieldError
 
+from .claims import check_access_modes
 from .common import Found, check_name, duplicate, forbidden, invalid, required
 from .volumes import check_driver_name
 
@@ -19,6 +20,30 @@ SECRETS = (
     "nodeStageSecretRef",
 )
 LONGEST_ID = 192
+VOLUME_SOURCES = (
+    "hostPath",
+    "gcePersistentDisk",
+    "awsElasticBlockStore",
+    "glusterfs",
+    "flocker",
+    "nfs",
+    "rbd",
+    "quobyte",
+    "cephfs",
+    "iscsi",
+    "cinder",
+    "fc",
+    "flexVolume",
+    "azureFile",
+    "vsphereVolume",
+    "photonPersistentDisk",
+    "portworxVolume",
+    "azureDisk",
+    "scaleIO",
+    "local",
+    "storageos",
+    "csi",
+)
 
 
 def validate_csi_node(obj: Object) -> Found:
@@ -37,7 +62,12 @@ def validate_csi_node(obj: Object) -> Found:
         if name in seen:
             found.append(duplicate(f"{path}.name", name))
         seen.add(name)
-        for key in driver.get("topologyKeys") or ():
+        keys = driver.get("topologyKeys") or ()
+        for j, key in enumerate(keys):
+            if not key:
+                found.append(required(path))
+            if key in keys[:j]:
+                found.append(duplicate(path, key))
             for why in names.qualified_name(key):
                 found.append(invalid(path, key, why))
     return found
@@ -56,17 +86,35 @@ def check_csi_secrets(source: Object, path: str, found: Found) -> None:
 
 
 def check_inline_volume(spec: Object, path: str, found: Found) -> None:
-    """A PersistentVolume's spec inside an attachment: only what tells the volume."""
-    if not spec.get("accessModes"):
-        found.append(required(f"{path}.accessModes"))
-    for field in ("capacity", "claimRef", "persistentVolumeReclaimPolicy", "storageClassName", "volumeMode"):
-        if field == "volumeMode" and spec.get(field) in ("Filesystem",):
-            continue
+    """A PersistentVolume's spec inside an attachment: only what tells the volume, which CSI must know."""
+    text = "may not be specified in the context of inline volumes"
+    for field in ("claimRef", "capacity"):
         if spec.get(field):
-            found.append(forbidden(f"{path}.{field}", "may not be specified in the context of inline volumes"))
+            found.append(forbidden(f"{path}.{field}", text))
     csi = spec.get("csi")
-    if csi is not None:
+    if csi is None:
+        found.append(required(f"{path}.csi", "has to be specified in the context of inline volumes"))
+    modes = spec.get("accessModes") or []
+    if not modes:
+        found.append(required(f"{path}.accessModes"))
+    check_access_modes(modes, f"{path}.accessModes", found)
+    if spec.get("persistentVolumeReclaimPolicy") not in (None, "", "Retain"):
+        why = "may only be Retain in the context of inline volumes"
+        found.append(forbidden(f"{path}.persistentVolumeReclaimPolicy", why))
+    if spec.get("nodeAffinity") is not None:
+        found.append(forbidden(f"{path}.nodeAffinity", text))
+    given = [kind for kind in VOLUME_SOURCES if spec.get(kind) is not None]
+    found.extend(forbidden(f"{path}.{kind}", "may not specify more than 1 volume type") for kind in given[1:])
+    if not given:
+        found.append(required(path, "must specify a volume type"))
+    if given[:1] == ["csi"] and csi is not None:
         check_driver_name(csi.get("driver"), f"{path}.csi.driver", found)
         if not csi.get("volumeHandle"):
             found.append(FieldError.required(f"{path}.csi.volumeHandle"))
         check_csi_secrets(csi, f"{path}.csi", found)
+    if spec.get("storageClassName"):
+        found.append(forbidden(f"{path}.storageClassName", text))
+    mode = spec.get("volumeMode")
+    if mode is not None and mode != "Filesystem":
+        why = "may not specify volumeMode other than Filesystem in the context of inline volumes"
+        found.append(forbidden(f"{path}.volumeMode", why))

@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from .common import Found, check_name, forbidden, invalid, not_supported, required
+from app.core import names
+
+from .common import Found, check_name, duplicate, forbidden, invalid, not_supported, required
 
 Object = dict[str, Any]
 
 _SUBJECTS = {"Group": "group", "ServiceAccount": "serviceAccount", "User": "user"}
 _MAX_HASH_BITS = 60
+_VERBS = frozenset(("get", "list", "create", "update", "delete", "deletecollection", "patch", "watch", "proxy"))
 
 
 def validate_flow_schema(obj: Object) -> Found:
@@ -35,6 +38,20 @@ def validate_flow_schema(obj: Object) -> Found:
         found.append(required("spec.priorityLevelConfiguration.name", "must reference a priority level"))
     for i, rule in enumerate(spec.get("rules") or ()):
         _check_rule(rule, f"spec.rules[{i}]", found)
+    return found + validate_condition_types(obj, {})
+
+
+def validate_condition_types(obj: Object, old: Object) -> Found:
+    """Conditions have a type, each its own. It is all that is asked of a change of status."""
+    found: Found = []
+    seen: set[str] = set()
+    for i, condition in enumerate((obj.get("status") or {}).get("conditions") or ()):
+        kind, path = condition.get("type") or "", f"status.conditions[{i}].type"
+        if kind in seen:
+            found.append(duplicate(path, kind))
+        seen.add(kind)
+        if not kind:
+            found.append(required(path))
     return found
 
 
@@ -50,17 +67,19 @@ def _check_rule(rule: Object, path: str, found: Found) -> None:
         found.append(required(path, text))
     for i, resource in enumerate(resources):
         where = f"{path}.resourceRules[{i}]"
-        _check_list(resource, "verbs", "verbs must contain at least one value", where, found)
+        _check_verbs(resource, where, found)
         _check_list(resource, "apiGroups", "resource rules must supply at least one api group", where, found)
         _check_list(resource, "resources", "resource rules must supply at least one resource", where, found)
-        if not resource.get("namespaces") and not resource.get("clusterScope"):
-            text = "resource rules that are not cluster scoped must supply at least one namespace"
-            found.append(required(f"{where}.namespaces", text))
+        _check_namespaces(resource, where, found)
     for i, other in enumerate(others):
         where = f"{path}.nonResourceRules[{i}]"
-        _check_list(other, "verbs", "verbs must contain at least one value", where, found)
+        _check_verbs(other, where, found)
         text = "nonResourceURLs must contain at least one value"
         _check_list(other, "nonResourceURLs", text, where, found)
+        urls = other.get("nonResourceURLs") or ()
+        if "*" not in urls:
+            for j, url in enumerate(urls):
+                _check_url(url or "", f"{where}.nonResourceURLs[{j}]", found)
 
 
 def _check_list(rule: Object, field: str, text: str, path: str, found: Found) -> None:
@@ -69,6 +88,44 @@ def _check_list(rule: Object, field: str, text: str, path: str, found: Found) ->
         found.append(required(f"{path}.{field}", text))
     elif len(values) > 1 and "*" in values:
         found.append(invalid(f"{path}.{field}", values, "if '*' is present, must not specify other " + _WHAT[field]))
+
+
+def _check_verbs(rule: Object, path: str, found: Found) -> None:
+    _check_list(rule, "verbs", "verbs must contain at least one value", path, found)
+    verbs = rule.get("verbs") or []
+    if "*" not in verbs and not _VERBS.issuperset(verbs):
+        found.append(not_supported(f"{path}.verbs", verbs, tuple(sorted(_VERBS))))
+
+
+def _check_namespaces(rule: Object, path: str, found: Found) -> None:
+    namespaces = rule.get("namespaces") or []
+    if not namespaces and not rule.get("clusterScope"):
+        text = "resource rules that are not cluster scoped must supply at least one namespace"
+        found.append(required(f"{path}.namespaces", text))
+    elif "*" in namespaces:
+        if len(namespaces) > 1:
+            text = "if '*' is present, must not specify other namespaces"
+            found.append(invalid(f"{path}.namespaces", namespaces, text))
+    else:
+        for i, name in enumerate(namespaces):
+            for why in names.dns1123_label(name or ""):
+                text = f"each member of this list must be '*' or a DNS-1123 label; {why}"
+                found.append(invalid(f"{path}.namespaces[{i}]", name or "", text))
+
+
+def _check_url(url: str, path: str, found: Found) -> None:
+    if not url:
+        found.append(invalid(path, url, "must not be empty"))
+    elif url == "/":
+        return
+    elif not url.startswith("/"):
+        found.append(invalid(path, url, "must start with slash"))
+    elif " " in url:
+        found.append(invalid(path, url, "must not contain white-space"))
+    elif "//" in url:
+        found.append(invalid(path, url, "must not contain double slash"))
+    elif "*" in url.removesuffix("/*"):
+        found.append(invalid(path, url, "wildcard can only do suffix matching"))
 
 
 _WHAT = {
@@ -88,10 +145,17 @@ def _check_subject(subject: Object, path: str, found: Found) -> None:
     who = subject.get(own)
     if who is None:
         found.append(required(f"{path}.{own}", f"{own} is required when subject kind is '{kind}'"))
-    elif not who.get("name"):
-        found.append(required(f"{path}.{own}.name"))
-    if kind == "ServiceAccount" and who is not None and not who.get("namespace"):
-        found.append(required(f"{path}.{own}.namespace", "must specify namespace for service account"))
+    else:
+        name = who.get("name")
+        if not name:
+            found.append(required(f"{path}.{own}.name"))
+        if kind == "ServiceAccount":
+            if name and name != "*":
+                check_name(name, f"{path}.{own}.name", found)
+            if who.get("namespace"):
+                check_name(who["namespace"], f"{path}.{own}.namespace", found, names.dns1123_label)
+            else:
+                found.append(required(f"{path}.{own}.namespace", "must specify namespace for service account"))
     for other, field in _SUBJECTS.items():
         if field != own and subject.get(field) is not None:
             text = f"{field} is forbidden when subject kind is not '{other}'"

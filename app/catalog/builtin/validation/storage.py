@@ -24,37 +24,13 @@ from .common import (
     required,
     same,
 )
-from .csi import check_csi_secrets, check_inline_volume
+from .csi import VOLUME_SOURCES, check_csi_secrets, check_inline_volume
 from .resources import parse
 from .scheduling import check_node_selector
 from .volumes import check_driver_name, check_fc, check_host_path, check_iscsi, check_nfs
 
 Object = dict[str, Any]
 
-_SOURCES = (
-    "hostPath",
-    "gcePersistentDisk",
-    "awsElasticBlockStore",
-    "glusterfs",
-    "flocker",
-    "nfs",
-    "rbd",
-    "quobyte",
-    "cephfs",
-    "iscsi",
-    "cinder",
-    "fc",
-    "flexVolume",
-    "azureFile",
-    "vsphereVolume",
-    "photonPersistentDisk",
-    "portworxVolume",
-    "azureDisk",
-    "scaleIO",
-    "local",
-    "storageos",
-    "csi",
-)
 _CHECKED = {"hostPath": check_host_path, "nfs": check_nfs, "iscsi": check_iscsi, "fc": check_fc}
 
 
@@ -116,8 +92,10 @@ def validate_persistent_volume(obj: Object) -> Found:
 
 
 def _check_volume_source(spec: Object, found: Found) -> None:
-    given = [kind for kind in _SOURCES if spec.get(kind) is not None]
+    given = [kind for kind in VOLUME_SOURCES if spec.get(kind) is not None]
     for kind in given[1:]:
+        if kind == "flexVolume":  # as in Kubernetes, which never looks whether there are others
+            continue
         shown = "cephFS" if kind == "cephfs" else kind
         found.append(forbidden(f"spec.{shown}", "may not specify more than 1 volume type"))
     if not given:
@@ -141,7 +119,7 @@ def _check_volume_source(spec: Object, found: Found) -> None:
 def validate_persistent_volume_update(new: Object, old: Object) -> Found:
     found: Found = []
     spec, was = new.get("spec") or {}, old.get("spec") or {}
-    source, source_before = ({kind: holder.get(kind) for kind in _SOURCES} for holder in (spec, was))
+    source, source_before = ({kind: holder.get(kind) for kind in VOLUME_SOURCES} for holder in (spec, was))
     csi, csi_before = source.get("csi"), source_before.get("csi")
     if csi and csi_before and not csi_before.get("controllerExpandSecretRef"):
         source["csi"] = {key: value for key, value in csi.items() if key != "controllerExpandSecretRef"}
@@ -255,9 +233,15 @@ def validate_storage_class(obj: Object) -> Found:
             if key in seen:
                 found.append(duplicate(f"{where}.key", key))
             seen.add(key)
-        if term in terms[:i]:
-            found.append(duplicate(f"{path}.matchLabelExpressions", ""))
+        # Kubernetes compares with as many empty terms as there are, too
+        same_terms = [_topology(other) for other in terms[:i]] + [{} for _ in terms]
+        found.extend(duplicate(f"{path}.matchLabelExpressions", "") for o in same_terms if o == _topology(term))
     return found
+
+
+def _topology(term: Object) -> dict[str, set[str]]:
+    expressions = term.get("matchLabelExpressions") or ()
+    return {e.get("key") or "": set(e.get("values") or ()) for e in expressions}
 
 
 def validate_storage_class_update(new: Object, old: Object) -> Found:
