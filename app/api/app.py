@@ -25,9 +25,10 @@ from . import documents, metrics, proxy
 from .authentication import authenticate, authorize, verb_of
 from .bodies import Disconnected, Receive, read_body
 from .dispatch import dispatch
+from .negotiation import for_streams
 from .objects import accept_of, check_form, list_options
 from .request import Request, Target, parse_query, parse_target
-from .responses import Send, error_response, not_found_page, send_response
+from .responses import Response, Send, error_response, not_found_page, send_response
 from .tokens import token_request
 from .watching import serve_watch
 
@@ -163,7 +164,10 @@ class ObjectsApp:
         options = list_options(request)
         if target.name:
             options = options._replace(fields=(*options.fields, *parse_fields(f"metadata.name={target.name}")))
-        accept = accept_of(request, kind)
+        accept = for_streams(accept_of(request, kind))
+        if accept.form == "PartialObjectMetadataList":  # no event has this form: kube-apiserver ends the stream at once
+            await send_response(send, request, Response(200, b""))
+            return
         check_form(accept, kind, request, False)
         with metrics.watching(kind):
             await serve_watch(self.registry, self.groups, kind, options, request, accept, receive, send, self.draining)

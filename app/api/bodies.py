@@ -15,13 +15,15 @@ from app.core.resources import GroupVersionKind
 from app.machinery import yaml
 from app.machinery.decode import DecodeError, compile_decoder
 from app.machinery.duplicates import find_duplicates
+from app.machinery.gojson import syntax_error
 from app.machinery.protobuf import ProtobufError, decode_envelope
-from app.registry.decoding import SCHEME, unrecognized
+from app.registry.decoding import GO_TYPE_META, NO_TYPE, SCHEME, YAML_ERRORS, json_type, unrecognized
 
 from .negotiation import PROTOBUF
 from .request import Request
 
 LIMIT = 3 * 1024 * 1024
+MAGIC = b"k8s\0"  # before every protobuf document
 ACCEPTED = ("application/json", "application/yaml", PROTOBUF)
 DELETE_OPTIONS = GroupVersionKind("", "v1", "DeleteOptions")
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -37,6 +39,7 @@ class Document(NamedTuple):
 
     value: Any
     duplicates: tuple[str, ...] = ()
+    raw: bytes = b""  # as it was sent, for errors that show it
 
 
 async def read_body(receive: Receive) -> bytes:
@@ -64,7 +67,7 @@ def decode_document(request: Request, kind: Kind, strict: bool) -> Document:
     if media_type == "application/yaml":
         return decode_yaml(request.body, kind)
     if media_type == PROTOBUF and not kind.custom:
-        return Document(decode_protobuf(request.body))
+        return Document(decode_protobuf(request.body, kind))
     raise errors.unsupported_media_type(ACCEPTED[:2] if kind.custom else ACCEPTED)
 
 
@@ -75,10 +78,10 @@ def decode_json(body: bytes, kind: Typed, strict: bool) -> Document:
         sound = body.decode("utf-8", "replace").encode()
         if sound != body:  # Go reads what is no UTF-8 as U+FFFD
             return decode_json(sound, kind, strict)
-        why = f"couldn't get version/kind; json parse error: {go_error(body, error)}"
+        why = f"{NO_TYPE} {syntax_error(body) or error}"
         raise unrecognized(kind, body, why) from error
     found = find_duplicates(body, value) if strict else ()
-    return Document(value, tuple(f'duplicate field "{path}"' for path in found))
+    return Document(value, tuple(f'duplicate field "{path}"' for path in found), body)
 
 
 def decode_yaml(body: bytes, kind: Typed) -> Document:
@@ -86,11 +89,15 @@ def decode_yaml(body: bytes, kind: Typed) -> Document:
         value, duplicates = yaml.load(body)
     except ValueError as error:
         raise unrecognized(kind, body, str(error)) from error
-    text = "yaml: unmarshal errors:\n  " + "\n  ".join(duplicates)
-    return Document(value, (text,) if duplicates else ())
+    text = "\n  ".join((YAML_ERRORS, *duplicates))
+    return Document(value, (text,) if duplicates else (), body)
 
 
-def decode_protobuf(body: bytes) -> dict[str, Any]:
+def decode_protobuf(body: bytes, kind: Typed) -> dict[str, Any]:
+    if not body.startswith(MAGIC):
+        prefix = " ".join(map(str, MAGIC))
+        why = f"provided data does not appear to be a protobuf message, expected prefix [{prefix}]"
+        raise unrecognized(kind, body, why)
     try:
         api_version, name, raw = decode_envelope(body)
         group, _, version = api_version.rpartition("/")
@@ -99,7 +106,7 @@ def decode_protobuf(body: bytes) -> dict[str, Any]:
             raise errors.bad_request(f'no kind "{name}" is registered for version "{api_version}" {SCHEME}')
         value = found.decode(raw)
     except ProtobufError as error:
-        raise errors.bad_request(f"unable to decode protobuf: {error}") from error
+        raise unrecognized(kind, body, "unexpected EOF") from error
     value["apiVersion"], value["kind"] = api_version, name
     return value
 
@@ -110,17 +117,19 @@ def decode_delete_options(request: Request) -> dict[str, Any] | None:
         return None
     media_type = request.media_type or "application/json"
     if media_type == "application/json":
-        value = decode_json(request.body, DELETE_OPTIONS, False).value
+        value = _plain_options(request.body)
     elif media_type == "application/yaml":
         value = decode_yaml(request.body, DELETE_OPTIONS).value
     elif media_type == PROTOBUF:
-        value = decode_protobuf(request.body)
+        value = decode_protobuf(request.body, DELETE_OPTIONS)
     else:
         raise errors.unsupported_media_type(ACCEPTED)
     if value is None:
         return None
     if not isinstance(value, dict):
-        raise unrecognized(DELETE_OPTIONS, request.body, "DeleteOptions must be an object")
+        raise errors.bad_request(
+            f"{NO_TYPE} json: cannot unmarshal {json_type(value)} into Go value of type {GO_TYPE_META}"
+        )
     name = value.get("kind")
     if name not in (None, "", "DeleteOptions"):
         raise errors.bad_request(f'no kind "{name}" is registered for version "{value.get("apiVersion", "")}" {SCHEME}')
@@ -130,9 +139,8 @@ def decode_delete_options(request: Request) -> dict[str, Any] | None:
         raise errors.bad_request(str(error)) from error
 
 
-def go_error(body: bytes, error: orjson.JSONDecodeError) -> str:
-    """A JSON error in the words of Go, as far as they can be told."""
-    if error.pos >= len(body) - 1 or not body:
-        return "unexpected end of JSON input"
-    character = error.doc[error.pos] if error.pos < len(error.doc) else "?"
-    return f"invalid character '{character}' looking for beginning of value"
+def _plain_options(body: bytes) -> Any:
+    try:
+        return orjson.loads(body.decode("utf-8", "replace"))
+    except orjson.JSONDecodeError as error:
+        raise errors.bad_request(f"{NO_TYPE} {syntax_error(body) or error}") from error

@@ -25,17 +25,14 @@ class Accepted(NamedTuple):
 
 
 JSON = Accepted()
-NOT_ACCEPTABLE = (
-    "406: Not Acceptable\n\nAvailable representations: application/json, application/yaml, "
-    "application/vnd.kubernetes.protobuf, application/json;stream=watch, "
-    "application/vnd.kubernetes.protobuf;stream=watch"
-)
+STREAMS = ("application/json;stream=watch", f"{PROTOBUF};stream=watch")
 _FORMS = ("Table", "PartialObjectMetadata", "PartialObjectMetadataList")
 
 
 @lru_cache(maxsize=1024)
-def accepted(header: str, protobuf: bool) -> Accepted:
-    """The best clause of an Accept header that we can answer. ``protobuf``: the kind has a protobuf form.
+def accepted(header: str, protobuf: bool, streams: bool = False) -> Accepted:
+    """The best clause of an Accept header that we can answer. ``protobuf``: the kind has a protobuf form; ``streams``:
+    watches too are answered at this path, which the error says.
 
     Protobuf is only chosen when JSON is not acceptable: bodies are kept as JSON, which every client reads.
     Raises StatusError 406.
@@ -68,7 +65,29 @@ def accepted(header: str, protobuf: bool) -> Accepted:
         return fallback
     if routed:
         raise errors.not_acceptable(list(MEDIA_TYPES))
-    raise errors.StatusError(406, "NotAcceptable", NOT_ACCEPTABLE, {})
+    raise no_representation((*MEDIA_TYPES, *STREAMS) if streams else tuple(MEDIA_TYPES))
+
+
+def no_representation(available: tuple[str, ...]) -> errors.StatusError:
+    """406 as a path answers it whose handler is not even asked."""
+    text = f"406: Not Acceptable\n\nAvailable representations: {', '.join(available)}"
+    return errors.StatusError(406, "NotAcceptable", text, {})
+
+
+def for_streams(accept: Accepted) -> Accepted:
+    """Raises StatusError 406 when a watch has no such form."""
+    if accept.encoding == "yaml":
+        raise errors.not_acceptable(STREAMS)
+    return accept
+
+
+def without_forms(header: str) -> Accepted:
+    """How what is no object of a kind (a Status, an error) is answered: it has no forms. JSON when nothing fits."""
+    clauses = [clause for clause in header.split(",") if "as" not in _clauses(clause)[0][1]]
+    try:
+        return accepted(",".join(clauses), True)
+    except errors.StatusError:
+        return JSON
 
 
 def _clauses(header: str) -> list[tuple[str, dict[str, str]]]:

@@ -12,6 +12,7 @@ from app.catalog.kind import Kind
 from app.catalog.protobuf import codec
 from app.core import errors, selectors
 from app.machinery import protobuf
+from app.machinery.gojson import syntax_error
 from app.registry import Options, Registry
 from app.registry.codec import decode_entry, item_bytes, wire_bytes
 from app.registry.context import DeleteOptions
@@ -22,10 +23,10 @@ from app.registry.reading import parse_resource_version as number
 from app.watch import Entry
 
 from . import tables
-from .bodies import Document, decode_delete_options, decode_document, decode_json, decode_yaml, go_error
+from .bodies import Document, decode_delete_options, decode_document, decode_json, decode_yaml
 from .negotiation import Accepted, accepted
 from .request import Request
-from .responses import Response, to_yaml
+from .responses import Response, encoded, status_response, to_yaml
 
 Handler = Callable[[Registry, Kind, Request], Awaitable[Response]]
 
@@ -39,7 +40,9 @@ SLICE = 250  # objects encoded before other requests get a turn
 
 
 def accept_of(request: Request, kind: Kind) -> Accepted:
-    return accepted(request.header(b"accept"), bool(kind.protobuf) and not kind.custom)
+    target = request.target
+    listed = target is not None and not target.name and request.method in ("GET", "HEAD")
+    return accepted(request.header(b"accept"), bool(kind.protobuf) and not kind.custom, listed)
 
 
 def check_form(accept: Accepted, kind: Kind, request: Request, listed: bool) -> None:
@@ -78,6 +81,7 @@ def list_options(request: Request) -> ListOptions:
     except selectors.SelectorError as error:
         raise errors.bad_request(str(error)) from error
     limit = request.number("limit") or 0
+    request.number("timeoutSeconds")  # has to be one
     return ListOptions(
         namespace=target.namespace,
         labels=labels,
@@ -94,13 +98,13 @@ async def get(registry: Registry, kind: Kind, request: Request) -> Response:
     target = request.target
     assert target is not None
     accept = accept_of(request, kind)
-    check_form(accept, kind, request, False)
     version = request.query.get("resourceVersion", "")
     if not version:
         await registry.barrier()
     elif version != "0":
         await wait_for(registry.cache, number(version))
     entry = registry.entry(kind, target.namespace, target.name)
+    check_form(accept, kind, request, False)
     return object_response(kind, entry, accept, request)
 
 
@@ -109,7 +113,7 @@ def object_response(kind: Kind, entry: Entry, accept: Accepted, request: Request
         include = request.query.get("includeObject", "")
         body = tables.table(kind, [entry], accept, include, {"resourceVersion": str(entry.revision)})
     elif accept.form:
-        body = orjson.dumps(tables.partial(entry.decode(), accept.version))
+        return encoded(tables.partial(entry.decode(), accept.version), accept, status)
     elif accept.encoding == "protobuf":
         found = codec(*kind.gvk)
         assert found is not None
@@ -142,7 +146,7 @@ async def list_response(kind: Kind, page: Page, accept: Accepted, request: Reque
     if accept.form == "Table":
         body = tables.table(kind, page.entries, accept, request.query.get("includeObject", ""), metadata)
     elif accept.form:
-        body = tables.partial_list(page.entries, accept.version, metadata)
+        return encoded(tables.partial_list(page.entries, accept.version, metadata), accept)
     elif accept.encoding == "protobuf":
         found = codec(kind.group, kind.version, kind.list_name)
         assert found is not None
@@ -177,7 +181,7 @@ async def _join(kind: Kind, entries: list[Entry], metadata: dict[str, Any]) -> l
 
 
 def decoded(kind: Kind, document: Document, options: Options) -> dict[str, Any]:
-    return decode_object(kind, document.value, options, document.duplicates)
+    return decode_object(kind, document.value, options, document.duplicates, document.raw)
 
 
 async def create(registry: Registry, kind: Kind, request: Request) -> Response:
@@ -251,7 +255,7 @@ def patch_of(kind: Kind, request: Request) -> Patch:
     except errors.StatusError as error:
         why = str(error.__cause__)
         if isinstance(error.__cause__, orjson.JSONDecodeError):
-            why = go_error(request.body, error.__cause__)
+            why = syntax_error(request.body) or why
         prefix = {"apply": "error decoding YAML: error converting YAML to JSON: ", "strategic": ""}
         raise errors.bad_request(prefix.get(patch_type or "", "error decoding patch: ") + why) from error
     value = document.value
@@ -289,7 +293,7 @@ async def delete(registry: Registry, kind: Kind, request: Request) -> Response:
         details["group"] = kind.group
     details |= {"kind": kind.plural, "uid": entry.meta.uid}
     status = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
-    return Response(200, orjson.dumps(status) + b"\n")
+    return status_response(status, 200, request)
 
 
 async def delete_collection(registry: Registry, kind: Kind, request: Request) -> Response:

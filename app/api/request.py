@@ -133,7 +133,7 @@ class Request:
         )
 
     def delete_options(self, document: dict[str, Any] | None) -> DeleteOptions:
-        """From a DeleteOptions body, which is decoded, or else from the query."""
+        """From a DeleteOptions body, which is decoded, or else from the query: with a body the query counts for nothing."""
         if document is None:
             given: dict[str, Any] = {
                 "propagationPolicy": self.query.get("propagationPolicy"),
@@ -144,7 +144,7 @@ class Request:
             dry = self.query.get("dryRun")
         else:
             given = document
-            dry = ",".join(given.get("dryRun") or ()) or self.query.get("dryRun")
+            dry = ",".join(given.get("dryRun") or ()) or None
         preconditions = given.get("preconditions") or {}
         return DeleteOptions(
             user=self.user,

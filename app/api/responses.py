@@ -14,7 +14,7 @@ from app.catalog.protobuf import codec
 from app.core.errors import StatusError
 from app.machinery import protobuf
 
-from .negotiation import JSON, accepted
+from .negotiation import Accepted, without_forms
 from .request import Request
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -32,23 +32,30 @@ class Response(NamedTuple):
 
 
 def error_response(error: StatusError, request: Request) -> Response:
-    """The Status in the encoding that the request prefers; what it prefers may itself be the error."""
+    """The Status in the encoding that the request prefers."""
     headers: tuple[tuple[bytes, bytes], ...] = ()
     if error.retry_after is not None:
         headers = ((b"retry-after", str(error.retry_after).encode()),)
-    try:
-        accept = accepted(request.header(b"accept"), True)
-    except StatusError:
-        accept = JSON
-    body = orjson.dumps(error.status()) + b"\n"
-    if accept.encoding == "yaml":
-        return Response(error.code, to_yaml(body), accept.content_type, headers)
+    return status_response(error.status(), error.code, request)._replace(headers=headers)
+
+
+def status_response(document: dict[str, Any], status: int, request: Request) -> Response:
+    """A ``v1 Status`` in the encoding that the request prefers."""
+    return encoded(document, without_forms(request.header(b"accept")), status)
+
+
+def encoded(document: dict[str, Any], accept: Accepted, status: int = 200) -> Response:
+    """A document with kind and apiVersion in an encoding; as JSON when its kind has no protobuf form."""
     if accept.encoding == "protobuf":
-        found = codec("", "v1", "Status")
-        assert found is not None
-        raw = protobuf.envelope("v1", "Status", found.encode(error.status()))
-        return Response(error.code, raw, accept.content_type, headers)
-    return Response(error.code, body, headers=headers)
+        group, _, version = document.get("apiVersion", "").rpartition("/")
+        found = codec(group, version, document["kind"])
+        if found is not None:
+            raw = protobuf.envelope(document.get("apiVersion", ""), document["kind"], found.encode(document))
+            return Response(status, raw, accept.content_type)
+    body = orjson.dumps(document) + b"\n"
+    if accept.encoding == "yaml":
+        return Response(status, to_yaml(body), accept.content_type)
+    return Response(status, body)
 
 
 def not_found_page() -> Response:

@@ -54,7 +54,7 @@ async def scale(registry: Registry, kind: Kind, request: Request) -> Response:
 
 def _replaced(kind: Kind, request: Request) -> Callable[[Object], Object]:
     if request.media_type == PROTOBUF:
-        document = decode_protobuf(request.body)
+        document = decode_protobuf(request.body, SCALE)
     elif request.media_type == "application/yaml":
         document = decode_yaml(request.body, SCALE).value
     else:

@@ -113,11 +113,10 @@ def partial(obj: Object, version: str) -> Object:
     return {"kind": "PartialObjectMetadata", "apiVersion": f"meta.k8s.io/{version}", "metadata": obj["metadata"]}
 
 
-def partial_list(entries: Sequence[Entry], version: str, metadata: Object) -> bytes:
-    out = {
+def partial_list(entries: Sequence[Entry], version: str, metadata: Object) -> Object:
+    return {
         "kind": "PartialObjectMetadataList",
         "apiVersion": f"meta.k8s.io/{version}",
         "metadata": metadata,
         "items": [partial(entry.decode(), version) for entry in entries],
     }
-    return orjson.dumps(out)

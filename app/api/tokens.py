@@ -69,7 +69,7 @@ async def token_request(registry: Registry, tokens: Tokens, kind: Kind, request:
 
 def _decoded(request: Request) -> Object:
     if request.media_type == PROTOBUF:
-        document = decode_protobuf(request.body)
+        document = decode_protobuf(request.body, TOKEN_REQUEST)
     elif request.media_type == "application/yaml":
         document = decode_yaml(request.body, TOKEN_REQUEST).value
     else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -31,6 +31,7 @@ from .responses import Send
 BOOKMARK_PERIOD = 60.0  # seconds
 BEFORE_END = 2.0  # the last bookmark
 FUTURE_WAIT = 3.0
+MATCH = "resourceVersionMatch"
 MINIMUM_TIMEOUT = 1800  # --min-request-timeout
 FLUSH_BYTES = 1 << 17
 GATHER = 0.005  # seconds between two sends of a stream that is served alone
@@ -56,10 +57,10 @@ async def serve_watch(
     matches = matcher(kind, options)
     name = next((r.value for r in options.fields if r.field == "metadata.name" and r.operator != "!="), "")
     namespace = options.namespace
-    version = parse_resource_version(options.resource_version or "0")
-    if (initial and not version and (wait_end or options.resource_version != "0")) or version > cache.revision:
+    version = _version(options.resource_version)
+    if (not version and options.resource_version != "0") or version > cache.revision:
         await registry.barrier()
-    start = cache.revision if initial else version
+    start = version if version and not initial else cache.revision
     encode = _encoder(kind, request, accept)
     await send(_head(accept))
     # tables differ from stream to stream (only the first event has columns), so their frames are not shared
@@ -218,24 +219,33 @@ class _Stream:
 
 def _initial_events(options: ListOptions, request: Request) -> tuple[bool, bool]:
     """Whether the current objects come first, and whether a bookmark says that they ended. Raises StatusError 422."""
-    if options.token:
-        why = "resourceVersionMatch is forbidden when continue is provided"
-        raise _invalid(errors.FieldError.forbidden("resourceVersionMatch", why))
-    asked = request.query.get("sendInitialEvents")
-    if asked is None:
-        if options.match:
-            why = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
-            raise _invalid(errors.FieldError.forbidden("resourceVersionMatch", why))
-        return options.resource_version in ("", "0"), False
-    if options.match != "NotOlderThan":
-        why = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
-        raise _invalid(errors.FieldError.forbidden("resourceVersionMatch", why))
-    send = request.flag("sendInitialEvents")
+    asked = "sendInitialEvents" in request.query
+    found = [errors.FieldError.forbidden(MATCH, why) for why in _forbidden(options, asked)]
+    if options.match not in ("", "NotOlderThan"):
+        found.insert(1, errors.FieldError.not_supported(MATCH, options.match, ("NotOlderThan",)))
+    if found:
+        raise errors.invalid("meta.k8s.io", "ListOptions", "", found)
+    if not asked and options.resource_version not in ("", "0"):
+        return False, False
+    send = request.flag("sendInitialEvents") or not asked
     return send, send and request.flag("allowWatchBookmarks")
 
 
-def _invalid(found: errors.FieldError) -> errors.StatusError:
-    return errors.invalid("meta.k8s.io", "ListOptions", "", [found])
+def _version(text: str) -> int:
+    try:
+        return parse_resource_version(text or "0")
+    except errors.StatusError as error:  # only a list says whose fault it is
+        raise errors.StatusError(500, "", error.message.partition(": ")[2]) from error
+
+
+def _forbidden(options: ListOptions, initial: bool) -> Iterator[str]:
+    """What is wrong with resourceVersionMatch (internalversion/validation)."""
+    if initial and options.match != "NotOlderThan":
+        yield "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
+    if options.match and not initial:
+        yield "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
+    if options.token:
+        yield "resourceVersionMatch is forbidden when continue is provided"
 
 
 def _timeout(request: Request) -> float:
@@ -265,17 +275,20 @@ def _encoder(kind: Kind, request: Request, accept: Accepted) -> Encode:
 
         return as_table
     if accept.form:
-        return lambda t, e: _line(t, orjson.dumps(tables.partial(decode_entry(kind, e), accept.version)))
+        return lambda t, e: _framed(t, tables.partial(decode_entry(kind, e), accept.version), accept)
     if accept.encoding == "protobuf":
-        found = codec(*kind.gvk)
-        assert found is not None
-
-        def as_protobuf(event_type: str, entry: Entry) -> bytes:
-            raw = found.encode(decode_entry(kind, entry))
-            return protobuf.watch_frame(event_type, protobuf.envelope(kind.api_version, kind.kind, raw))
-
-        return as_protobuf
+        return lambda t, e: _framed(t, decode_entry(kind, e), accept)
     return lambda t, e: _line(t, wire_bytes(kind, e))
+
+
+def _framed(event_type: str, document: dict[str, Any], accept: Accepted) -> bytes:
+    """An event with a document of any kind."""
+    if accept.encoding != "protobuf":
+        return _line(event_type, orjson.dumps(document))
+    group, _, version = document["apiVersion"].rpartition("/")
+    found = codec(group, version, document["kind"])
+    assert found is not None
+    return protobuf.watch_frame(event_type, found.envelope(found.encode(document)))
 
 
 def _line(event_type: str, document: bytes) -> bytes:
@@ -300,16 +313,8 @@ def _bookmark(kind: Kind, accept: Accepted, revision: int, end: bool = False) ->
         obj = {"kind": "PartialObjectMetadata", "apiVersion": f"meta.k8s.io/{accept.version}", "metadata": metadata}
     else:
         obj = {"kind": kind.kind, "apiVersion": kind.api_version, "metadata": metadata}
-    if accept.encoding == "protobuf" and not accept.form:
-        found = codec(*kind.gvk)
-        assert found is not None
-        return protobuf.watch_frame("BOOKMARK", protobuf.envelope(kind.api_version, kind.kind, found.encode(obj)))
-    return _line("BOOKMARK", orjson.dumps(obj))
+    return _framed("BOOKMARK", obj, accept)
 
 
 def _error(accept: Accepted, error: errors.StatusError) -> bytes:
-    if accept.encoding == "protobuf":
-        found = codec("", "v1", "Status")
-        assert found is not None
-        return protobuf.watch_frame("ERROR", protobuf.envelope("v1", "Status", found.encode(error.status())))
-    return _line("ERROR", orjson.dumps(error.status()))
+    return _framed("ERROR", error.status(), accept)

@@ -105,6 +105,11 @@ def _build(name: str) -> Schema:
         always={key: values["z"] for key, values in attributes.items() if "z" in values},
         drop_zero=frozenset(key for key, values in attributes.items() if "o" in values),
         atomic=table.get("mt") == "atomic",
+        go={
+            key: (values.get("in", ""), tuple(values.get("go", ())))
+            for key, values in attributes.items()
+            if "in" in values or "go" in values
+        },
     )
     _built[name] = schema  # before its fields: definitions refer to themselves
     for key, entry in table["f"].items():

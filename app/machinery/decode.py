@@ -6,8 +6,8 @@ dropped and reported, zero values dropped or emitted as Go's struct tags say, sc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Final
+from collections.abc import Callable, Iterator
+from typing import Any, Final, NamedTuple
 
 from . import scalars
 from .duplicates import find_duplicates
@@ -75,12 +75,11 @@ def _compile(schema: Schema) -> Node:
 
 def _list(schema: Schema) -> Node:
     item = _node(schema.items) if schema.items else _any
-    name = go_type(schema)
     if schema.items is not None and schema.items.kind == "string":
 
         def strings(value: Any, dropped: list[bool]) -> Any:
             if value.__class__ is not list:
-                raise Mismatch(describe(value), name)
+                raise Mismatch(describe(value))
             for one in value:
                 if one.__class__ is not str:
                     return [item(one, dropped) for one in value]
@@ -90,7 +89,7 @@ def _list(schema: Schema) -> Node:
 
     def decode(value: Any, dropped: list[bool]) -> Any:
         if value.__class__ is not list:
-            raise Mismatch(describe(value), name)
+            raise Mismatch(describe(value))
         return [item(one, dropped) for one in value]
 
     return decode
@@ -102,12 +101,11 @@ def _any(value: Any, dropped: list[bool]) -> Any:
 
 def _map(schema: Schema) -> Node:
     item = _node(schema.items) if schema.items else _any
-    name = go_type(schema)
     strings = schema.items is not None and schema.items.kind == "string"
 
     def decode(value: Any, dropped: list[bool]) -> Any:
         if value.__class__ is not dict:
-            raise Mismatch(describe(value), name)
+            raise Mismatch(describe(value))
         if strings:
             for one in value.values():
                 if one.__class__ is not str:
@@ -122,7 +120,6 @@ def _map(schema: Schema) -> Node:
 
 def _struct(schema: Schema) -> Node:
     fields = schema.fields
-    name, bare = go_type(schema), schema.name.rpartition(".")[2]
     keep_unknown = schema.preserve_unknown
     steps = {key: _step(schema, key) for key in fields}
     # absent fields that are emitted all the same
@@ -145,7 +142,7 @@ def _struct(schema: Schema) -> Node:
     def decode(value: Any, dropped: list[bool]) -> Any:
         if value.__class__ is not dict:
             if value is not None:
-                raise Mismatch(describe(value), name)
+                raise Mismatch(describe(value))
             value = {}
         keys = tuple(value)
         chosen = shapes.get(keys)
@@ -153,19 +150,14 @@ def _struct(schema: Schema) -> Node:
             chosen = plan(keys, dropped)
         get = value.get
         out: Object = {}
-        key = ""
-        try:
-            for key, plain, step in chosen:
-                one = get(key)
-                if one.__class__ is plain and one:
+        for key, plain, step in chosen:
+            one = get(key)
+            if one.__class__ is plain and one:
+                out[key] = one
+            else:
+                one = step(one, dropped)
+                if one is not _DROP:
                     out[key] = one
-                else:
-                    one = step(one, dropped)
-                    if one is not _DROP:
-                        out[key] = one
-        except Mismatch as mismatch:
-            mismatch.within(bare, key)
-            raise
         if keep_unknown:
             for key in keys:
                 if key not in order:
@@ -224,39 +216,62 @@ def _missing(parent: Schema, key: str, schema: Schema, node: Node) -> Callable[[
 _SELF_READING: Final = frozenset({"quantity", "time", "micro-time", "int-or-string"})
 
 
+class _Found(NamedTuple):
+    """An error on its way up to where its path is known."""
+
+    error: Mismatch | DecodeError
+    expected: str  # the Go type
+    final: bool  # ends the decoding
+    struct: str = ""  # the innermost one
+    path: str = ""  # from the outermost one; list indices and map keys are left out
+
+    def within(self, struct: str, field: str) -> _Found:
+        return self._replace(struct=self.struct or struct, path=f"{field}.{self.path}" if self.path else field)
+
+    def __str__(self) -> str:
+        if isinstance(self.error, DecodeError):
+            return str(self.error)
+        where = f"struct field {self.struct}.{self.path}" if self.path else "value"
+        return f"json: cannot unmarshal {self.error.value} into Go {where} of type {self.expected}"
+
+
 def _first_error(schema: Schema, value: Any) -> DecodeError:
     """The error that Go would report: a self-reading type's, else the first one in document order."""
-    first: Exception | None = None
-    for error, final in _errors(schema, value):
-        first = error if final or first is None else first
-        if final:
+    first: _Found | None = None
+    for found in _errors(schema, value, ()):
+        first = found if found.final or first is None else first
+        if found.final:
             break
     return DecodeError(str(first))
 
 
-def _errors(schema: Schema, value: Any) -> Iterator[tuple[Mismatch | DecodeError, bool]]:
-    """All errors in document order; true with those that end the decoding."""
+def decoding_error(schema: Schema, value: Any) -> str:
+    """What :func:`compile_decoder`'s decoder would say of a value alone, "" when it fits."""
+    found = next(_errors(schema, value, ()), None)
+    return "" if found is None else str(found)
+
+
+def _errors(schema: Schema, value: Any, names: tuple[str, ...]) -> Iterator[_Found]:
+    """All errors in document order. ``names`` are Go's for this type and those of its elements, when they have their own."""
     if value is None:
         return
-    children: Iterable[tuple[str, Schema | None, Any]] = ()
     if schema.kind == "struct" and isinstance(value, dict):
-        children = ((key, schema.fields.get(key), item) for key, item in value.items())
-    elif schema.kind == "map" and isinstance(value, dict):
-        children = (("", schema.items, item) for item in value.values())
-    elif schema.kind == "list" and isinstance(value, list):
-        children = (("", schema.items, item) for item in value)
+        bare = schema.name.rpartition(".")[2]
+        for key, item in value.items():
+            child = schema.fields.get(key)
+            if child is not None:
+                embedded, types = schema.go.get(key, ("", ()))
+                for found in _errors(child, item, types):
+                    yield found.within(bare, f"{embedded}.{key}" if embedded else key)
+    elif (schema.kind == "map" and isinstance(value, dict)) or (schema.kind == "list" and isinstance(value, list)):
+        for item in value.values() if isinstance(value, dict) else value:
+            if schema.items is not None:
+                yield from _errors(schema.items, item, names[1:])
     elif schema.kind != "any":
         try:
             _node(schema)(value, [])
         except (Mismatch, DecodeError) as error:
-            yield error, schema.kind in _SELF_READING
-    bare = schema.name.rpartition(".")[2]
-    for key, child, item in children:
-        if child is not None:
-            for inner, final in _errors(child, item):
-                if key and isinstance(inner, Mismatch):
-                    inner.within(bare, key)
-                yield inner, final
+            yield _Found(error, names[0] if names else go_type(schema), schema.kind in _SELF_READING)
 
 
 def unknown_fields(schema: Schema, value: Any) -> list[str]:

@@ -22,25 +22,11 @@ class DecodeError(ValueError):
 
 
 class Mismatch(Exception):
-    """A value of the wrong type, on its way up to where its path is known."""
+    """A value of the wrong type. Where it stands and what was expected there is found out when the error is told."""
 
-    def __init__(self, value: str, type_name: str) -> None:
-        super().__init__()
-        self.value = value
-        self.type_name = type_name
-        self.struct = ""
-        self.path: list[str] = []
-
-    def within(self, struct: str, field: str) -> None:
-        """Go names the innermost struct, then the fields from the top; list indices and map keys are left out."""
-        self.struct = self.struct or struct
-        self.path.insert(0, field)
-
-    def __str__(self) -> str:
-        if not self.path:
-            return f"json: cannot unmarshal {self.value} into Go value of type {self.type_name}"
-        where = f"{self.struct}.{'.'.join(self.path)}"
-        return f"json: cannot unmarshal {self.value} into Go struct field {where} of type {self.type_name}"
+    def __init__(self, value: str) -> None:
+        super().__init__(value)
+        self.value = value  # its JSON type in Go's words
 
 
 def describe(value: Any) -> str:
@@ -92,7 +78,7 @@ def decoder(schema: Schema) -> Node:
         case "boolean":
             return _boolean
         case "integer":
-            return _integer(go_type(schema))
+            return _integer(31 if schema.format == "int32" else 63)
         case "number":
             return _number
         case "int-or-string":
@@ -111,7 +97,7 @@ def _string(value: Any, dropped: list[bool]) -> Any:
         return value
     if value is None:
         return ""
-    raise Mismatch(describe(value), "string")
+    raise Mismatch(describe(value))
 
 
 def _boolean(value: Any, dropped: list[bool]) -> Any:
@@ -119,11 +105,10 @@ def _boolean(value: Any, dropped: list[bool]) -> Any:
         return value
     if value is None:
         return False
-    raise Mismatch(describe(value), "bool")
+    raise Mismatch(describe(value))
 
 
-def _integer(name: str) -> Node:
-    bits = 31 if name == "int32" else 63
+def _integer(bits: int) -> Node:
     low, high = -(1 << bits), (1 << bits) - 1
 
     def decode(value: Any, dropped: list[bool]) -> Any:
@@ -132,8 +117,8 @@ def _integer(name: str) -> Node:
         if value is None:
             return 0
         if value.__class__ in (int, float):
-            raise Mismatch(f"number {_number_text(value)}", name)
-        raise Mismatch(describe(value), name)
+            raise Mismatch(f"number {_number_text(value)}")
+        raise Mismatch(describe(value))
 
     return decode
 
@@ -145,7 +130,7 @@ def _number(value: Any, dropped: list[bool]) -> Any:
         return int(value) if value.is_integer() and abs(value) < 1e21 else value  # Go writes 1.0 as 1
     if value is None:
         return 0
-    raise Mismatch(describe(value), "float64")
+    raise Mismatch(describe(value))
 
 
 def _number_text(value: float) -> str:
@@ -161,8 +146,8 @@ def _int_or_string(bits: int) -> Node:
         if value is None:
             return 0
         if value.__class__ in (int, float):
-            raise Mismatch(f"number {_number_text(value)}", "int32")
-        raise Mismatch(describe(value), "int32")
+            raise Mismatch(f"number {_number_text(value)}")
+        raise Mismatch(describe(value))
 
     return decode
 
@@ -192,7 +177,7 @@ def _time(value: Any, dropped: list[bool]) -> Any:
         return normal_time(value)
     if value is None:
         return None
-    raise Mismatch(describe(value), "string")
+    raise Mismatch(describe(value))
 
 
 def _micro_time(value: Any, dropped: list[bool]) -> Any:
@@ -200,7 +185,7 @@ def _micro_time(value: Any, dropped: list[bool]) -> Any:
         return normal_micro_time(value)
     if value is None:
         return None
-    raise Mismatch(describe(value), "string")
+    raise Mismatch(describe(value))
 
 
 @lru_cache(maxsize=4096)
@@ -239,7 +224,7 @@ def _bytes(value: Any, dropped: list[bool]) -> Any:
     if value.__class__ is not str:
         if value is None:
             return None
-        raise Mismatch(describe(value), "[]uint8")
+        raise Mismatch(describe(value))
     try:
         base64.b64decode(value, validate=True)
         return value

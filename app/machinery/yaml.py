@@ -87,9 +87,17 @@ def _has_fraction(value: Any) -> bool:
 
 
 def _reason(error: Exception) -> str:
-    mark = getattr(error, "problem_mark", None)
+    """As Go's library says it, which counts lines from zero but in errors of the scanner, and never names the first."""
+    if isinstance(error, yaml.reader.ReaderError):
+        return str(error.reason)
     problem = getattr(error, "problem", None) or str(error)
-    return f"line {mark.line + 1}: {problem}" if mark is not None else problem
+    found, around = getattr(error, "problem_mark", None), getattr(error, "context_mark", None)
+    line = 0
+    if found is not None and found.line:
+        line = found.line + isinstance(error, yaml.scanner.ScannerError)
+    elif around is not None:
+        line = around.line
+    return f"line {line}: {problem}" if line else problem
 
 
 class _Builder:

@@ -20,20 +20,22 @@ from .context import Options
 
 Object = dict[str, Any]
 GO_TYPE_META = 'struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }'
+NO_TYPE = "couldn't get version/kind; json parse error:"
+YAML_ERRORS = "yaml: unmarshal errors:"  # a line for each comes after it
 SCHEME = 'in scheme "pkg/runtime/scheme.go:111"'  # part of a text that clients know
 
 
-def decode_object(kind: Kind, obj: Any, options: Options, duplicates: Sequence[str] = ()) -> Object:
+def decode_object(kind: Kind, obj: Any, options: Options, duplicates: Sequence[str] = (), sent: bytes = b"") -> Object:
     """Checks type and version of ``obj`` and brings it into the schema's shape. ``duplicates`` are texts about fields that
-    were given twice. Raises StatusError 400, and 422 for another kind of custom object."""
+    were given twice, ``sent`` is the body, for errors. Raises StatusError 400, and 422 for another kind of custom object."""
     if obj is None and not kind.custom:
         obj = {}
     if obj is None and kind.definition:
         raise unrecognized(kind, obj, "Object 'Kind' is missing in 'null'")
     if not isinstance(obj, dict):
-        why = f"couldn't get version/kind; json parse error: json: cannot unmarshal {json_type(obj)} into Go value of type"
-        raise unrecognized(kind, obj, f"{why} {GO_TYPE_META}")
-    check_type(kind, obj)
+        why = f"{NO_TYPE} json: cannot unmarshal {json_type(obj)} into Go value of type"
+        raise unrecognized(kind, sent or obj, f"{why} {GO_TYPE_META}")
+    check_type(kind, obj, sent)
     try:
         decoded, unknown = decoder_of(kind)(obj)
     except DecodeError as error:
@@ -57,7 +59,7 @@ def typed(kind: Kind, decoded: Object) -> Object:
     return decoded
 
 
-def check_type(kind: Kind, obj: Object) -> None:
+def check_type(kind: Kind, obj: Object, sent: bytes = b"") -> None:
     """What is missing of kind and apiVersion is taken for granted for built-in kinds, as Kubernetes does."""
     api_version, name = obj.get("apiVersion"), obj.get("kind")
     if name == kind.kind and api_version == kind.api_version:
@@ -67,18 +69,18 @@ def check_type(kind: Kind, obj: Object) -> None:
         return
     if any(given is not None and not isinstance(given, str) for given in (api_version, name)):
         wrong = json_type(name if isinstance(api_version, (str, type(None))) else api_version)
-        raise unrecognized(kind, obj, f"json: cannot unmarshal {wrong} into Go value of type string")
+        raise unrecognized(kind, sent or obj, f"json: cannot unmarshal {wrong} into Go value of type string")
     api_version, name = api_version or kind.api_version, name or kind.kind
     if name == kind.kind and api_version == kind.api_version:
         return
     group, _, version = api_version.rpartition("/")
-    sent = f'{name} in version "{version}" cannot be handled as a {kind.kind}'
+    what = f'{name} in version "{version}" cannot be handled as a {kind.kind}'
     if definition_name(group, version, name) is None:
-        raise bad_request(f'{sent}: no kind "{name}" is registered for version "{api_version}" {SCHEME}')
+        raise bad_request(f'{what}: no kind "{name}" is registered for version "{api_version}" {SCHEME}')
     if name == kind.kind:
         raise wrong_version(kind, api_version)
     internal = kind.group.partition(".")[0] or "core"
-    raise bad_request(f"{sent}: converting ({version}.{name}) to ({internal}.{kind.kind}): unknown conversion")
+    raise bad_request(f"{what}: converting ({version}.{name}) to ({internal}.{kind.kind}): unknown conversion")
 
 
 def _check_custom_type(kind: Kind, obj: Object, api_version: Any, name: Any) -> None:
@@ -141,7 +143,9 @@ def leftovers(unknown: Sequence[str], duplicates: Sequence[str], options: Option
     texts = [*duplicates, *(f'unknown field "{path}"' for path in unknown)]
     if options.field_validation == "Strict":
         return "strict decoding error: " + ", ".join(texts) if texts else ""
-    options.warnings.extend(texts)
+    for text in texts:
+        head, *lines = text.splitlines()
+        options.warnings.extend(line.strip() for line in (lines if head == YAML_ERRORS else [text]))
     return ""
 
 

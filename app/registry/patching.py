@@ -11,6 +11,7 @@ from app.core import errors
 from app.core.clock import rfc3339
 from app.machinery import apply as server_side_apply
 from app.machinery import jsonpatch, mergepatch, strategicpatch
+from app.machinery.converting import conversion_error, whole_numbers
 from app.machinery.decode import DecodeError
 
 from .context import Options
@@ -38,7 +39,7 @@ def patched(kind: Kind, old: Object, patch: Patch, options: Options, subresource
         raise _other_version(kind, result)
     _keep_type(kind, patch, result, old["metadata"]["name"])
     try:
-        new, unknown = decoder_of(kind)(result)
+        new, unknown = _decoded(kind, patch, result)
     except DecodeError as error:
         raise (
             misfit(kind, result, error)
@@ -55,6 +56,18 @@ def patched(kind: Kind, old: Object, patch: Patch, options: Options, subresource
     version = new["metadata"].get("resourceVersion")
     locked = version if version and version != old["metadata"].get("resourceVersion") else ""
     return new, locked, False
+
+
+def _decoded(kind: Kind, patch: Patch, result: Object) -> tuple[Object, list[str]]:
+    """Raises DecodeError. A strategically merged document is converted and not decoded, which some numbers survive."""
+    try:
+        return decoder_of(kind)(result)
+    except DecodeError:
+        if patch.type != "strategic":
+            raise
+        if why := conversion_error(kind.schema, result):
+            raise DecodeError(why) from None
+        return decoder_of(kind)(whole_numbers(result))
 
 
 def merged(old: Object, patch: Patch, kind: Kind | None) -> Object:

@@ -27,6 +27,7 @@ from .codec import encode_body, same_object, stored_form
 from .context import Change, Options
 
 Object = dict[str, Any]
+OTHER_NAMESPACE = "the namespace of the provided object does not match the namespace sent on the request"
 
 
 def key_of(kind: Kind, namespace: str, name: str) -> Key:
@@ -52,9 +53,7 @@ def prepare_create(
     metadata = obj["metadata"]
     if kind.namespaced:
         if metadata.setdefault("namespace", namespace) != namespace:
-            raise errors.bad_request(
-                "the namespace of the provided object does not match the namespace sent on the request"
-            )
+            raise errors.bad_request(OTHER_NAMESPACE)
     else:
         metadata.pop("namespace", None)
     if not metadata.get("name") and metadata.get("generateName"):
@@ -128,8 +127,8 @@ def prepare_update(
         else:
             metadata.pop(owned, None)
     metadata.setdefault("name", name)
-    if kind.namespaced:
-        metadata.setdefault("namespace", was.get("namespace", ""))
+    if kind.namespaced and metadata.setdefault("namespace", was.get("namespace", "")) != was.get("namespace", ""):
+        raise errors.bad_request(OTHER_NAMESPACE)
     view = strategy.views.get(subresource)
     if view is not None:
         view[0](new, old)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from app.catalog.builtin.selectable import unknown_field
 from app.catalog.kind import Kind
 from app.core import errors
 from app.core.selectors import FieldRequirement, Selector
@@ -15,14 +14,9 @@ from app.watch import Cache, Entry
 from app.watch.cache import path_of
 
 from .codec import decode_entry
+from .continuation import decode_token, encode_token, expired_token
 
 Matches = Callable[[Entry], bool]
-EXPIRED_CONTINUE = (
-    "The provided continue parameter is too old to display a consistent list result. You can start a new list without "
-    "the continue parameter, or use the continue token in this response to retrieve the remainder of the results. "
-    "Continuing with the provided token results in an inconsistent list - objects that were created, modified, or "
-    "deleted between the time the first chunk was returned and now may show up in the list."
-)
 
 
 class ListOptions(NamedTuple):
@@ -66,10 +60,7 @@ def _field_test(kind: Kind, requirement: FieldRequirement) -> Matches:
         return lambda entry: holds(entry.key.namespace)
     getter = kind.selectable_fields.get(field)
     if getter is None:
-        if kind.custom or kind.selectable_fields:
-            raise errors.bad_request(f"field label not supported: {field}")
-        known = '"metadata.name", "metadata.namespace"' if kind.namespaced else '"metadata.name"'
-        raise errors.bad_request(f'"{field}" is not a known field selector: only {known}')
+        raise errors.bad_request(unknown_field(kind, field))
     return lambda entry: holds(getter(decode_entry(kind, entry)))
 
 
@@ -93,14 +84,14 @@ async def list_page(cache: Cache, kind: Kind, options: ListOptions) -> Page:
             not options.match and options.limit and options.resource_version not in ("", "0")
         )
         if exact:
-            revision = _number(options.resource_version)
+            revision = parse_resource_version(options.resource_version)
             await wait_for(cache, revision)
             source = await _at(cache, kind, revision, options.namespace, None)
         else:
             if not options.resource_version:
                 await cache.barrier()
             elif options.resource_version != "0":
-                await wait_for(cache, _number(options.resource_version))
+                await wait_for(cache, parse_resource_version(options.resource_version))
             revision = cache.revision
             source = cache.resource(kind.resource).entries(options.namespace)
     limit = options.limit if options.resource_version != "0" or options.token else 0
@@ -116,11 +107,10 @@ def _page(source: Iterable[Entry], matches: Matches | None, limit: int, revision
         if len(entries) < limit:
             if matches is None or matches(entry):
                 entries.append(entry)
-        elif matches is None:
+        else:  # more to look at means more to ask for, whether it is selected or not, as in Kubernetes
             rest += 1
-        elif matches(entry):
-            rest = 1
-            break
+            if matches is not None:
+                break
     if not rest:
         return Page(entries, revision)
     key = entries[-1].key
@@ -149,36 +139,44 @@ async def _at(cache: Cache, kind: Kind, revision: int, namespace: str, after: st
 
 def check_match(options: ListOptions) -> None:
     """resourceVersionMatch is only allowed where it means something (internalversion/validation)."""
-    if options.send_initial:
-        found = [errors.FieldError.forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list")]
-        raise errors.invalid("meta.k8s.io", "ListOptions", "", found)
-    if not options.match:
-        return
     field, name = "resourceVersionMatch", options.match
-    if options.token:
-        why = "resourceVersionMatch is forbidden when continue is provided"
-    elif not options.resource_version:
+    found: list[errors.FieldError] = []
+    if name and not options.resource_version:
         why = "resourceVersionMatch is forbidden unless resourceVersion is provided"
-    elif name not in ("Exact", "NotOlderThan"):
-        found = [errors.FieldError.not_supported(field, name, ("Exact", "NotOlderThan", ""))]
-        raise errors.invalid("meta.k8s.io", "ListOptions", "", found)
-    elif name == "Exact" and options.resource_version == "0":
+        found.append(errors.FieldError.forbidden(field, why))
+    if name and options.token:
+        found.append(errors.FieldError.forbidden(field, "resourceVersionMatch is forbidden when continue is provided"))
+    if name not in ("", "Exact", "NotOlderThan"):
+        found.append(errors.FieldError.not_supported(field, name, ("Exact", "NotOlderThan", "")))
+    if name == "Exact" and options.resource_version == "0":
         why = 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'
-    else:
-        return
-    raise errors.invalid("meta.k8s.io", "ListOptions", "", [errors.FieldError.forbidden(field, why)])
+        found.append(errors.FieldError.forbidden(field, why))
+    if options.send_initial:
+        found.append(errors.FieldError.forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list"))
+    if found:
+        raise errors.invalid("meta.k8s.io", "ListOptions", "", found)
 
 
-def _number(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or len(text) > 18:
-        found = errors.FieldError.invalid(
-            "resourceVersion", text, 'strconv.ParseUint: parsing "' + text + '": invalid syntax'
-        )
+def parse_resource_version(text: str) -> int:
+    """Raises StatusError 400."""
+    if not _is_number(text):
+        found = errors.FieldError.invalid("resourceVersion", text, _no_number(text))
         raise errors.bad_request(f"invalid resource version: {found}")
     return int(text)
 
 
-parse_resource_version = _number
+def check_version(text: str) -> None:
+    """That the resourceVersion in a written object is a number. Raises StatusError 500, as kube-apiserver does."""
+    if text and not _is_number(text):
+        raise errors.StatusError(500, "", _no_number(text))
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 18
+
+
+def _no_number(text: str) -> str:
+    return f'strconv.ParseUint: parsing "{text}": invalid syntax'
 
 
 async def wait_for(cache: Cache, revision: int) -> None:
@@ -188,25 +186,3 @@ async def wait_for(cache: Cache, revision: int) -> None:
     await cache.barrier()
     if revision > cache.revision:
         raise errors.too_large_resource_version(revision, cache.revision)
-
-
-def encode_token(revision: int, last_path: str) -> str:
-    token = json.dumps({"v": "meta.k8s.io/v1", "rv": revision, "start": last_path + "\x00"}, separators=(",", ":"))
-    return base64.urlsafe_b64encode(token.encode()).decode().rstrip("=")
-
-
-def decode_token(token: str) -> tuple[int, str]:
-    """Revision (-1: the newest) and the path of the last object that was sent."""
-    try:
-        raw = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
-        revision, start = int(raw["rv"]), str(raw["start"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise errors.bad_request(f"invalid continue token: continue key is not valid: {error}") from error
-    return revision, start.removesuffix("\x00")
-
-
-def expired_token(after: str) -> errors.StatusError:
-    """410 that carries a token to go on with, inconsistently."""
-    error = errors.expired(EXPIRED_CONTINUE)
-    error.metadata = {"continue": encode_token(-1, after)}
-    return error

@@ -24,6 +24,7 @@ from .context import Change, DeleteOptions, Options
 from .deleting import mark_deleted
 from .guards import creation_guards, refused, staged_guards
 from .prepare import prepare_create, prepare_removal, prepare_update
+from .reading import check_version
 
 Object = dict[str, Any]
 # (current entry, current object) -> (new object, whether its managedFields are already right)
@@ -125,6 +126,7 @@ class Registry:
     ) -> Entry:
         """Replaces an object by ``obj``. With a resourceVersion only if it is still at that one, else unconditionally."""
         wanted, uid = obj["metadata"].get("resourceVersion"), obj["metadata"].get("uid")
+        check_version(wanted or "")
         if wanted == "0":
             wanted = None
         if not wanted and not kind.strategy.unconditional_update:
@@ -167,6 +169,7 @@ class Registry:
 
         def patched(existing: Entry, old: Object) -> tuple[Object, bool]:
             new, locked, tracked = patching.patched(kind, old, patch, options, subresource)
+            check_version(locked)
             if locked not in ("", "0", str(existing.revision)):
                 raise errors.conflict(kind.group, kind.plural, name)
             if new["metadata"].get("name") != name:

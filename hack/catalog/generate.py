@@ -142,6 +142,10 @@ def field(owner: str, go: Json, schema: Json) -> Json:
         attributes["z"] = go["zero"]
     if go.get("dropZero"):
         attributes["o"] = 1
+    if "go" in go:
+        attributes["go"] = go["go"]
+    if "inline" in go:
+        attributes["in"] = go["inline"]
     default = schema.get("default")
     struct = kind.startswith("@") and not go.get("pointer")
     implied = {} if struct else go.get("zero") if not isinstance(go.get("zero"), (dict, list)) else None

@@ -31,7 +31,7 @@ PROTOBUF = "application/vnd.kubernetes.protobuf"
 
 _UID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _NOW = re.compile(r"20(2[6-9]|3\d)-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")  # scripts use years before
-_SERVICE_IP = re.compile(r"\b10\.96\.\d+\.\d+\b")
+_SERVICE_IP = re.compile(r"\b10\.(?:96|200|201)\.\d+\.\d+\b")  # kube-apiserver uses the ServiceCIDRs of scripts too
 _TOKEN = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]+")
 _JSON_TOKEN = re.compile(r"eyJ[\w-]{20,}={0,2}")  # continue
 _GENERATED = re.compile(r"\b(gen-[a-z-]*-)[a-z0-9]{5}\b")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from app.catalog.kind import Kind
 from app.core.resources import GroupVersionKind
 
 Object = dict[str, Any]
@@ -97,6 +98,23 @@ _BY_KIND: dict[tuple[str, str], dict[str, Getter]] = {
     ("certificates.k8s.io", "ClusterTrustBundle"): _fields("spec.signerName"),
     ("certificates.k8s.io", "PodCertificateRequest"): _fields("spec.signerName", "spec.podName", "spec.nodeName"),
     ("resource.k8s.io", "ResourceSlice"): _fields("spec.nodeName", "spec.driver"),
+}
+
+
+def unknown_field(kind: Kind, field: str) -> str:
+    """What a list by a field that nothing can be selected by is refused with."""
+    said = _SAID.get((kind.group, kind.kind))
+    if said is not None:
+        return said.format(field=field, gvk=f"{kind.api_version}, Kind={kind.kind}")
+    if kind.custom or kind.selectable_fields:
+        return f"field label not supported: {field}"
+    return f'"{field}" is not a known field selector: only "metadata.name", "metadata.namespace"'
+
+
+# whose conversion functions have texts of their own
+_SAID = {
+    ("batch", "Job"): 'field label "{field}" not supported for Job',
+    ("resource.k8s.io", "ResourceSlice"): "field label not supported for {gvk}: {field}",
 }
 
 

@@ -18,10 +18,14 @@ import (
 	apiregistration "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
 )
 
-// field is one JSON field. Zero is what Go writes for an unset field, absent when the field is then left out.
+// field is one JSON field. Zero is what Go writes for an unset field, absent when the field is then left out. Inline names the
+// embedded structs that the field comes from ("VolumeSource"), Go the types that errors name, from the field's own to that of
+// its innermost elements, where they are not what the JSON type is called.
 type field struct {
 	Name     string           `json:"name"`
 	Type     string           `json:"type"`
+	Inline   string           `json:"inline,omitempty"`
+	Go       []string         `json:"go,omitempty"`
 	Zero     *json.RawMessage `json:"zero,omitempty"`
 	DropZero bool             `json:"dropZero,omitempty"`
 	Pointer  bool             `json:"pointer,omitempty"`
@@ -116,7 +120,10 @@ func (w *walker) fieldsOf(t reflect.Type) []field {
 			continue
 		}
 		if f.Anonymous && tag == "" {
-			fields = append(fields, w.fieldsOf(f.Type)...)
+			for _, inner := range w.fieldsOf(f.Type) {
+				inner.Inline = strings.TrimSuffix(f.Name+"."+inner.Inline, ".")
+				fields = append(fields, inner)
+			}
 			continue
 		}
 		if tag == "" {
@@ -128,7 +135,7 @@ func (w *walker) fieldsOf(t reflect.Type) []field {
 }
 
 func (w *walker) fieldOf(name, options string, t reflect.Type) field {
-	out := field{Name: name, Type: w.typeOf(t), Pointer: t.Kind() == reflect.Pointer}
+	out := field{Name: name, Type: w.typeOf(t), Pointer: t.Kind() == reflect.Pointer, Go: goNames(t)}
 	omitempty, omitzero := false, false
 	for _, option := range strings.Split(options, ",") {
 		omitempty = omitempty || option == "omitempty"
@@ -144,6 +151,30 @@ func (w *walker) fieldOf(name, options string, t reflect.Type) field {
 	}
 	out.DropZero = left && t.Kind() != reflect.Pointer && t.Kind() != reflect.Interface
 	return out
+}
+
+// goNames lists a type and its elements as errors name them, nil when all of them are plain types or structs.
+func goNames(t reflect.Type) []string {
+	names, named := []string{}, false
+	for {
+		for t.Kind() == reflect.Pointer {
+			t = t.Elem()
+		}
+		if _, ok := special[t]; ok || t.Kind() == reflect.Struct {
+			break
+		}
+		plain := t.PkgPath() == ""
+		named = named || !plain || t.Kind() == reflect.Map && t.Key().PkgPath() != ""
+		names = append(names, t.String())
+		if (t.Kind() != reflect.Slice && t.Kind() != reflect.Map) || t.Elem().Kind() == reflect.Uint8 {
+			break
+		}
+		t = t.Elem()
+	}
+	if !named {
+		return nil
+	}
+	return names
 }
 
 // definition is the name in the OpenAPI documents: k8s.io/api/core/v1.Pod -> io.k8s.api.core.v1.Pod.

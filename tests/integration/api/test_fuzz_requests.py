@@ -21,7 +21,8 @@ from .fuzz_generator import NAMESPACES, Requests, Sent
 
 Object = dict[str, Any]
 THEIR_500 = re.compile(
-    r'failed to create typed (patch|new|live) object |admission webhook "[\w.]+" denied the request: |\[?target\.'
+    r'failed to create typed (patch|new|live) object |admission webhook "[\w.]+" denied the request: |\[?target\.|'
+    r'(resourceVersion: Invalid value: ".*": )?strconv\.ParseUint: '
 )
 UNAVAILABLE = {
     "Timeout",
@@ -52,7 +53,8 @@ def check_answer(sent: Sent, answer: httpx.Response) -> None:
 
 
 def known_500(status: Object) -> bool:
-    """What ends in a 500 without a reason there: an apply that does not fit the schema, a Work that is none."""
+    """What ends in a 500 without a reason there: an apply that does not fit the schema, a Work that is none, a version
+    that is no number."""
     return status["code"] == 500 and "reason" not in status and THEIR_500.match(status["message"]) is not None
 
 

@@ -74,7 +74,7 @@ BAD_OPTIONS = [
     ({"kind": "Foo", "apiVersion": "v1"}, 400, 'no kind "Foo" is registered'),
     ({"dryRun": ["Some"]}, 422, "dryRun"),
     ({"gracePeriodSeconds": "x"}, 400, "cannot unmarshal string"),
-    ([], 400, "DeleteOptions"),
+    ([], 400, "json: cannot unmarshal array into Go value of type struct"),
 ]
 
 

@@ -274,3 +274,21 @@ def test_of_several_errors_the_one_is_reported_that_go_reports(value: Any, where
     with pytest.raises(DecodeError) as caught:
         compile_decoder(OUTER)(value)
     assert where in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "said"),
+    [
+        ("apps.v1.Deployment", {"spec": {"strategy": {"type": 1}}}, "number DeploymentStrategy.spec.strategy.type v1.DeploymentStrategyType"),
+        ("core.v1.Pod", {"spec": {"containers": [{"resources": {"limits": []}}]}}, "array ResourceRequirements.spec.containers.resources.limits v1.ResourceList"),
+        ("core.v1.PersistentVolume", {"spec": {"accessModes": {}}}, "object PersistentVolumeSpec.spec.accessModes []v1.PersistentVolumeAccessMode"),
+        ("core.v1.PersistentVolume", {"spec": {"accessModes": [1]}}, "number PersistentVolumeSpec.spec.accessModes v1.PersistentVolumeAccessMode"),
+        ("core.v1.Pod", {"spec": {"volumes": [{"configMap": {"name": 1}}]}}, "number ConfigMapVolumeSource.spec.volumes.VolumeSource.configMap.LocalObjectReference.name string"),
+        ("core.v1.Pod", {"spec": {"volumes": [{"hostPath": []}]}}, "array Volume.spec.volumes.VolumeSource.hostPath v1.HostPathVolumeSource"),
+    ],
+)  # fmt: skip
+def test_errors_name_gos_own_types_and_the_structs_that_fields_are_embedded_by(kind: str, body: Any, said: str) -> None:
+    given, path, expected = said.split()
+    with pytest.raises(DecodeError) as refused:
+        compile_decoder(schema_of(f"io.k8s.api.{kind}"))(body)
+    assert str(refused.value) == f"json: cannot unmarshal {given} into Go struct field {path} of type {expected}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 import orjson
@@ -14,8 +15,8 @@ from app.core.errors import StatusError
 from app.core.resources import Key
 from app.machinery.schema import Schema
 from app.registry.codec import decode_entry, encode_body, same_object, wire_bytes
+from app.registry.continuation import decode_token, encode_token
 from app.registry.patching import go_text
-from app.registry.reading import decode_token, encode_token
 from app.watch import Entry
 
 KIND = Kind("g.io", "v1", "Thing", "things", "thing", True, ("get",), Schema("struct"), Strategy())
@@ -73,10 +74,31 @@ def test_values_as_go_prints_them() -> None:
     assert go_text({"b": [1, "x", None], "a": {"c": True}}) == "map[a:map[c:true] b:[1 x <nil>]]"
 
 
-@given(st.integers(-1, 2**60), st.text())
+_NAMES = st.from_regex(r"[a-z0-9]+([.-][a-z0-9]+)*", fullmatch=True)
+
+
+@given(st.just(-1) | st.integers(1, 2**60), st.lists(_NAMES, min_size=1, max_size=2).map("/".join))
 def test_tokens(revision: int, path: str) -> None:
-    path = path.removesuffix("\0")
     assert decode_token(encode_token(revision, path)) == (revision, path)
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        ("bogus", ": illegal base64 data at input byte 4"),
+        ("bo!us", ": illegal base64 data at input byte 2"),
+        ("e30", ": server does not recognize this encoded version "),
+        (b"x", ": invalid character 'x' looking for beginning of value"),
+        (b'{"v":"meta.k8s.io/v1"}', ": incorrect encoded start resourceVersion (version meta.k8s.io/v1)"),
+        (b'{"v":"meta.k8s.io/v1","rv":1}', ": encoded start key empty (version meta.k8s.io/v1)"),
+        (b'{"v":"meta.k8s.io/v1","rv":1,"start":"../a"}', ": ../a"),
+    ],
+)
+def test_what_is_wrong_with_a_token_is_said_as_kubernetes_does(content: str | bytes, why: str) -> None:
+    token = content if isinstance(content, str) else base64.urlsafe_b64encode(content).decode().rstrip("=")
+    with pytest.raises(StatusError) as refused:
+        decode_token(token)
+    assert refused.value.message == f"invalid continue token: continue key is not valid{why}"
 
 
 @given(st.text(max_size=40))
