@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+from functools import lru_cache
 
 
 def rfc3339(epoch: float | None = None) -> str:
     """``2026-11-23T04:00:00Z``; now when ``epoch`` (Unix seconds) is not given."""
+    return _second(int(time.time() if epoch is None else epoch))
+
+
+@lru_cache(maxsize=16)  # strftime looks whether the system's time zone changed, with a system call
+def _second(epoch: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(epoch))
 
 

@@ -60,17 +60,3 @@ def keep_member_fields(desired: Object, observed: Object) -> Object:
         if merged:
             meta[field] = merged
     return desired
-
-
-def object_version(obj: Object) -> str:
-    """A mark that changes when the desired part of a member object does: its generation where it has one."""
-    generation = metadata(obj).get("generation")
-    return f"gen:{generation}" if generation else f"rv:{metadata(obj).get('resourceVersion') or ''}"
-
-
-def needs_update(desired: Object, observed: Object, recorded_version: str) -> bool:
-    """Has the member object drifted since ``recorded_version`` was written there?"""
-    version = object_version(observed)
-    if version != recorded_version:
-        return True
-    return version.startswith("gen:") and labels_of(desired) != labels_of(observed)

@@ -217,9 +217,9 @@ class Executor:
                 self._risen[key] = obj
                 self.queue.add(key)
             return
-        backlog = news is News.LISTED
-        self.queue.add(key, backlog)  # drift is what differs from the Work; equal costs no write
-        if news is News.CHANGED:
+        if news is not News.STATUS:
+            self.queue.add(key, news is News.LISTED)  # drift is what differs from the Work; equal costs no write
+        if news in (News.STATUS, News.CHANGED):
             self.reports.add_after(key, REPORT_DELAY)
 
     async def _report(self, key: Key) -> None:

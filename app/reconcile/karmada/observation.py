@@ -19,6 +19,8 @@ from app.members.transport import Unreachable
 
 Object = dict[str, Any]
 Observed = Callable[[Object, "News"], None]
+_APART = ("metadata", "status")  # compared in another way, or not at all
+_NO_VERSION = {"resourceVersion": ""}
 LOOK = 0.1  # seconds between looks at a list that does not come
 PATIENCE = 30.0
 
@@ -27,8 +29,9 @@ class News(Enum):
     """What is told of an object in the member."""
 
     LISTED = 0  # found by the first list: nothing need have changed
-    CHANGED = 1
-    LEFT = 2
+    STATUS = 1  # nothing but its status changed: no drift
+    CHANGED = 2
+    LEFT = 3
 
 
 class NotServed(Exception):
@@ -185,8 +188,19 @@ class Observation:
             self._written.pop(where)
             if change.after.resource_version == version:
                 return  # the echo of our own write
+        before = written or (orjson.loads(change.before.kept) if change.before is not None else None)
         listed = written is None and not self._followed[kind].informer.synced.is_set()
-        self._on_change(obj, News.LISTED if listed else News.CHANGED)
+        if before is not None and differ_in_status_only(before, obj):
+            self._on_change(obj, News.STATUS)
+        else:
+            self._on_change(obj, News.LISTED if listed else News.CHANGED)
+
+
+def differ_in_status_only(before: Object, after: Object) -> bool:
+    """Versions aside."""
+    if any(before.get(field) != after.get(field) for field in before.keys() | after.keys() if field not in _APART):
+        return False
+    return before["metadata"] | _NO_VERSION == after["metadata"] | _NO_VERSION
 
 
 def _keep(obj: Object) -> bytes:

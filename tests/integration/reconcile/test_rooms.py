@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import final
+from typing import Any, final
+
+from prometheus_client import REGISTRY
+
+from app.registry import Options
 
 from .conftest import Lab
 
@@ -33,3 +37,23 @@ async def test_a_room_that_is_being_left_when_everything_stops_is_closed(two: La
     await asyncio.wait_for(slow.asked.wait(), 10)
     await two.controllers.stop()
     assert status._task.done()  # type: ignore[attr-defined]
+
+
+async def test_a_status_is_brought_back_without_looking_for_drift(two: Lab) -> None:
+    service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web", "namespace": "default"}}
+    await two.create(service | {"spec": {"type": "LoadBalancer", "ports": [{"port": 80}]}})
+    await two.create(two.policy("policy", "m1", select=[{"apiVersion": "v1", "kind": "Service", "name": "web"}]))
+    await two.until(lambda: two.in_member("m1", "Service", "web"))
+    await two.rest()
+
+    async def in_member(subresource: str, **change: Any) -> float:
+        member = two.members["m1"].registry
+        await member.modify(two.kind("Service"), "default", "web", lambda obj: obj | change, Options(), subresource)
+        await two.rest()
+        return REGISTRY.get_sample_value("workqueue_adds_total", {"name": "execution/m1"}) or 0.0
+
+    looked = await in_member("", spec=two.in_member("m1", "Service", "web")["spec"] | {"sessionAffinity": "ClientIP"})
+    assert two.in_member("m1", "Service", "web")["spec"]["sessionAffinity"] == "None"  # drift was corrected
+    assert await in_member("status", status={"loadBalancer": {"ingress": [{"ip": "192.0.2.7"}]}}) == looked
+    ingress = two.get("Service", "web")["status"]["loadBalancer"]["ingress"]
+    assert ingress == [{"ip": "192.0.2.7", "ipMode": "VIP"}]

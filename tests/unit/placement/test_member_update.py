@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.placement.interpret.retain import RetainError
-from app.placement.member import NotManaged, member_update, needs_update, object_version
+from app.placement.member import NotManaged, member_update
 from app.placement.work import build_works
 from tests.unit.placement.placement_objects import binding, cluster, deployment
 
@@ -172,17 +172,6 @@ def test_what_the_member_decides_is_retained(
     merged = member_update(wanted, found)
     assert merged is not None
     assert {key: merged[key] for key in merged if key not in ("apiVersion", "kind", "metadata")} == expected
-
-
-def test_drift() -> None:
-    wanted = desired()
-    found = observed(wanted)
-    assert object_version(found) == "gen:1"
-    assert object_version({"metadata": {"resourceVersion": "4"}}) == "rv:4"
-    assert not needs_update(wanted, found, "gen:1")
-    assert needs_update(wanted, found, "gen:0")
-    found["metadata"]["labels"]["x"] = "y"
-    assert needs_update(wanted, found, "gen:1")
 
 
 LABELS = st.dictionaries(st.from_regex(r"[a-z][a-z0-9]{0,3}", fullmatch=True), st.text(max_size=4))
