@@ -14,6 +14,7 @@ from .request import Target
 
 ANONYMOUS = User("system:anonymous", ("system:unauthenticated",))
 MASTERS = "system:masters"
+CREDENTIAL = "authentication.kubernetes.io/credential-id"
 
 BASIC = {
     "authentication.k8s.io": ("selfsubjectreviews",),
@@ -30,8 +31,8 @@ def authenticate(scope: dict[str, Any], headers: dict[bytes, bytes], registry: R
         return user
     certificate = state.get("peer_cert_der")
     if certificate is not None:
-        name, groups = user_of(certificate)
-        return User(name, groups)
+        name, groups, identifier = user_of(certificate)
+        return User(name, groups, extra=((CREDENTIAL, (identifier,)),))
     given = headers.get(b"authorization")
     if given is not None:
         scheme, _, token = given.decode("latin-1").partition(" ")

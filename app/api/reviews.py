@@ -79,7 +79,12 @@ async def _self_subject_rules(registry: Registry, kind: Kind, request: Request) 
 
 
 async def _self_subject(registry: Registry, kind: Kind, request: Request) -> Response:
-    user: Object = {"username": request.user.name, "groups": list(request.user.groups)}
+    caller = request.user
+    user: Object = {"username": caller.name, "groups": list(caller.groups)}
+    if caller.uid:
+        user["uid"] = caller.uid
+    if caller.extra:
+        user["extra"] = {name: list(values) for name, values in caller.extra}
     question = _question(kind, request)
     question["metadata"].setdefault("creationTimestamp", rfc3339())
     return _answer(question, {"userInfo": user})

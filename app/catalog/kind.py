@@ -89,6 +89,8 @@ class Strategy:
     orphan_warning: str = ""  # of a deletion that left that open
     # a status write changes no metadata but managedFields; else it may change what is not named in ``kept_by_status``
     status_metadata: bool = True
+    # fields whose feature is off: nobody can set them
+    disabled: tuple[tuple[str, ...], ...] = ()
     kept_by_status: tuple[str, ...] = ()
 
 

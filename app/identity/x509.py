@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from functools import lru_cache
 
 from cryptography import x509
@@ -11,9 +12,13 @@ AUTHENTICATED = "system:authenticated"
 
 
 @lru_cache(maxsize=1024)
-def user_of(der: bytes) -> tuple[str, tuple[str, ...]]:
-    """``(name, groups)`` of a verified leaf certificate. The TLS layer has checked its chain and dates."""
+def user_of(der: bytes) -> tuple[str, tuple[str, ...], str]:
+    """``(name, groups, credential id)`` of a verified leaf certificate. The TLS layer has checked its chain and dates."""
     subject = x509.load_der_x509_certificate(der).subject
     names = subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     groups = [str(a.value) for a in subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)]
-    return (str(names[0].value) if names else ""), (*groups, AUTHENTICATED)
+    return (
+        (str(names[0].value) if names else ""),
+        (*groups, AUTHENTICATED),
+        f"X509SHA256={hashlib.sha256(der).hexdigest()}",
+    )

@@ -10,7 +10,6 @@ from time import strptime
 from typing import Any, Final, Literal, NamedTuple
 
 from .compare import compare
-from .decode import compile_decoder
 from .fieldset import (
     FieldSet,
     difference,
@@ -209,8 +208,16 @@ def empty_object(schema: Schema, like: Object) -> Object:
     """What a create is compared with: fields that every object of the type has are nobody's."""
     zero = schema.compiled.get("zero")
     if zero is None:
-        zero = schema.compiled["zero"] = compile_decoder(schema)({})[0]
+        zero = schema.compiled["zero"] = _zero(schema)
     return {**zero, "apiVersion": like.get("apiVersion"), "kind": like.get("kind")}
+
+
+def _zero(schema: Schema) -> Object:
+    """What Go writes of an object of this type of which nothing is set; defaults are somebody's."""
+    return {
+        key: _zero(schema.fields[key]) if zero is not None and schema.fields[key].kind == "struct" else zero
+        for key, zero in schema.always.items()
+    }
 
 
 def take_from_others(managed: Managed, removed: FieldSet, changed: FieldSet) -> None:

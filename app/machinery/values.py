@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 
@@ -39,3 +40,17 @@ def printed(value: Any) -> str:
     if isinstance(value, dict):
         return "map[" + " ".join(f"{key}:{printed(value[key])}" for key in sorted(value)) + "]"
     return "<nil>" if value is None else str(value)
+
+
+def at(value: Any, path: Sequence[str]) -> Any:
+    """What is at the end of ``path``, None when there is nothing."""
+    for key in path:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def drop(value: Any, path: Sequence[str]) -> None:
+    """Takes away what is at the end of ``path``, if there is anything."""
+    owner = at(value, path[:-1])
+    if isinstance(owner, dict):
+        owner.pop(path[-1], None)

@@ -47,6 +47,12 @@ def encode_body(obj: Object) -> bytes:
         raise errors.bad_request(f"the object cannot be stored: {error}") from error
 
 
+def with_version(body: bytes, version: str) -> bytes:
+    """``body`` with a resourceVersion that was sent: what a dry run is answered."""
+    head = b'{"metadata":{'
+    return b'%b"resourceVersion":%b,%b' % (head, orjson.dumps(version), body[len(head) :])
+
+
 def same_object(one: Object, other: Object) -> bool:
     """Whether two decoded objects are stored as the same JSON, whatever the order of their fields."""
     if one != other:

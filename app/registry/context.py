@@ -15,6 +15,7 @@ class User(NamedTuple):
     name: str
     groups: tuple[str, ...] = ()
     uid: str = ""
+    extra: tuple[tuple[str, tuple[str, ...]], ...] = ()  # what else is known, e.g. by which credential
 
 
 SYSTEM_ADMIN = User("system:admin", ("system:masters", "system:authenticated"))

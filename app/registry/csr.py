@@ -24,6 +24,8 @@ def sign_in(obj: Object, user: User) -> None:
         spec["uid"] = user.uid
     if user.groups:
         spec["groups"] = list(user.groups)
+    if user.extra:
+        spec["extra"] = {name: list(values) for name, values in user.extra}
 
 
 def only_conditions(old: Object, new: Object) -> None:

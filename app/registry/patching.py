@@ -16,6 +16,7 @@ from app.machinery.decode import DecodeError
 
 from .context import Options
 from .decoding import check_type, decode_object, decoder_of, leftovers, misfit, typed
+from .resets import reset_paths
 
 Object = dict[str, Any]
 
@@ -151,17 +152,9 @@ def _applied(kind: Kind, old: Object, patch: Patch, options: Options, subresourc
         subresource=subresource,
         time=rfc3339(),
         schema=kind.schema,
-        reset_fields=_reset_fields(kind, subresource),
+        reset_fields=reset_paths(kind, subresource),
     )
     return decode_object(kind, result, Options(options.user, options.manager))
-
-
-def _reset_fields(kind: Kind, subresource: str) -> list[list[str]] | None:
-    """What an apply to a resource does not write. None: by the schema."""
-    if not kind.definition:
-        return None
-    main = [["status"]] if "status" in kind.subresources else []
-    return {"": main, "status": [["metadata"], ["spec"]]}.get(subresource, [])
 
 
 def new_from_apply(kind: Kind, namespace: str, name: str, patch: Patch, options: Options) -> Object:

@@ -15,16 +15,16 @@ from app.core.clock import rfc3339
 from app.core.metadata import validate_object_meta, validate_object_meta_update
 from app.core.names import dns1123_subdomain, generate_name
 from app.core.resources import Key
-from app.machinery import managedfields
+from app.machinery import empty_lists, managedfields, values
 from app.machinery.compare import ElementError
-from app.machinery.fieldset import field_path, from_paths
 from app.store.interface import Guard, Write
 from app.watch import Entry
 
 from . import csr
 from .allocation import NOTHING, ServiceAllocator
-from .codec import encode_body, same_object, stored_form
+from .codec import encode_body, same_object, stored_form, with_version
 from .context import Change, Options
+from .resets import reset_fields
 
 Object = dict[str, Any]
 OTHER_NAMESPACE = "the namespace of the provided object does not match the namespace sent on the request"
@@ -72,6 +72,7 @@ def prepare_create(
         _reset_status(kind, obj)
     if not tracked and not kind.definition:
         _track(kind, None, obj, options, "")  # what the server fills in from here on belongs to nobody
+    settle(kind, obj, None)
     admission.mutate(kind, "CREATE", obj, None, options.user)
     if strategy.generation_fields is not None:
         metadata["generation"] = 1
@@ -92,6 +93,8 @@ def prepare_create(
         raise errors.StatusError(500, "", "resourceVersion should not be set on objects to be created")
     key = key_of(kind, namespace, metadata["name"])
     body = encode_body(stored_form(kind, obj))
+    if sent_version:
+        body = with_version(body, sent_version)
     return Change(
         (Guard(key, absent=True), *needed, *extra.guards), (Write(key, body, metadata["uid"]), *extra.writes), body
     )
@@ -145,6 +148,7 @@ def prepare_update(
     strategy.default(new)
     if not tracked and subresource != "binding" and not kind.definition:
         _track(kind, old, new, options, subresource)
+    settle(kind, new, old)
     admission.mutate(kind, "UPDATE", new, old, options.user)
     extra = NOTHING
     if subresource not in ("status", "finalize", "approval", "binding"):
@@ -195,6 +199,16 @@ def _findings(strategy: Strategy, new: Object, old: Object, subresource: str, vi
     return found + strategy.validate_update(new, old)
 
 
+def settle(kind: Kind, new: Object, old: Object | None) -> None:
+    """What a writer owns all the same: fields whose feature is off go, and of a built-in kind's empty list, that Go always
+    writes, null is left, as after a round trip through protobuf."""
+    for path in kind.strategy.disabled:
+        if old is None or values.at(old, path) is None:
+            values.drop(new, path)
+    if not kind.custom:
+        empty_lists.forget(kind.schema, new)
+
+
 def prepare_removal(existing: Entry, old: Object, allocator: ServiceAllocator | None) -> Change:
     """Takes the object out of the store, with what was allocated to it; its last state is the one it has."""
     last = encode_body(existing.decode())
@@ -212,15 +226,6 @@ def _is_released(kind: Kind, metadata: Object, obj: Object) -> bool:
     return not (kind.resource == "namespaces" and (obj.get("spec") or {}).get("finalizers"))
 
 
-# what writers do not own though they send it and it may be kept; of all other kinds nothing such stays
-_RESET = {
-    ("nodes", ""): from_paths([field_path("status")]),
-    (csr.RESOURCE, ""): from_paths([field_path("spec"), field_path("status")]),
-    (csr.RESOURCE, "status"): from_paths([field_path("spec"), field_path("status", "conditions")]),
-    (csr.RESOURCE, "approval"): from_paths([field_path("spec"), field_path("status", "certificate")]),
-}
-
-
 def _track(kind: Kind, old: Object | None, new: Object, options: Options, subresource: str) -> None:
     try:
         fields = managedfields.update(
@@ -233,7 +238,7 @@ def _track(kind: Kind, old: Object | None, new: Object, options: Options, subres
             # Kubernetes gives a write through the scale of a custom object no time
             time=None if kind.definition and subresource == "scale" else rfc3339(),
             schema=kind.schema,
-            reset=_RESET.get((kind.resource, subresource)),
+            reset=reset_fields(kind, subresource),
         )
     except ElementError:  # such an object cannot be tracked; only an apply is refused for that
         fields = []

@@ -129,19 +129,18 @@ class Registry:
         check_version(wanted or "")
         if wanted == "0":
             wanted = None
-        if not wanted and not kind.strategy.unconditional_update:
-            await self.current(kind, namespace, name)
-            found = [errors.FieldError.invalid("metadata.resourceVersion", 0, "must be specified for an update")]
-            raise errors.invalid(kind.group, kind.plural, name, found)
         pristine = None if wanted and kind.resource not in self.allocators else orjson.dumps(obj)
 
         def replaced(current: Entry, old: Object) -> tuple[Object, bool]:
-            if wanted and wanted != old["metadata"]["resourceVersion"]:
-                raise errors.conflict(kind.group, kind.plural, name)
             if uid and uid != old["metadata"].get("uid"):
                 was = old["metadata"].get("uid", "")
                 why = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {was}"
                 raise errors.conflict(kind.group, kind.plural, name, why)
+            if not wanted and not kind.strategy.unconditional_update:
+                found = [errors.FieldError.invalid("metadata.resourceVersion", 0, "must be specified for an update")]
+                raise errors.invalid(kind.group, kind.plural, name, found)
+            if wanted and wanted != old["metadata"]["resourceVersion"]:
+                raise errors.conflict(kind.group, kind.plural, name)
             return (obj if pristine is None else orjson.loads(pristine)), False
 
         return await self._change(kind, namespace, name, replaced, options, subresource)

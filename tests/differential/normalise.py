@@ -39,6 +39,8 @@ _VERSION_IN_TEXT = re.compile(r"((?:ResourceVersion|[Rr]esource version|resource
 _PORTS = re.compile(r":3\d{4}/")
 _DUMP = re.compile(r'Invalid value: "(\{.*\})"', re.S)
 _RECORD = re.compile(r"in record \(\d+\)")
+_CREDENTIAL = re.compile(r"X509SHA256=[0-9a-f]{64}")
+_CALLER = re.compile(r"^(system:)?admin$")  # each server's own administrator
 _AGE = re.compile(r"^(\d+[smhd]){1,2}$")
 
 
@@ -160,6 +162,7 @@ def _dump(match: re.Match[str]) -> str:
 
 def _text(value: str) -> str:
     value = _DUMP.sub(_dump, value)
+    value = _CREDENTIAL.sub("<certificate>", _CALLER.sub("<caller>", value))
     value = _RECORD.sub("in record (<version>)", value)
     value = _UID.sub("<uid>", value)
     value = _NOW.sub("<now>", value)

@@ -19,6 +19,7 @@ from clusters.harness import LOOPBACK, ControlPlane, Etcd, Member, Options, buil
 
 # As Karmada starts its kube-apiserver: objects are templates, so no account's token is mounted into them.
 ADMISSION = "--disable-admission-plugins=ServiceAccount,StorageObjectInUseProtection"
+ISSUER = "--service-account-issuer=https://kubernetes.default.svc.cluster.local"  # as kafila's
 CIDR = "10.96.0.0/16"
 READY_AFTER = ("/api/v1/namespaces/default", "/api/v1/namespaces/default/services/kubernetes")
 
@@ -64,7 +65,8 @@ class Server:
 
 class _Reference(Member):
     def _apiserver_flags(self, etcd: Etcd) -> list[str]:
-        return [*super()._apiserver_flags(etcd), ADMISSION]
+        flags = [flag for flag in super()._apiserver_flags(etcd) if not flag.startswith("--service-account-issuer=")]
+        return [*flags, ADMISSION, ISSUER]
 
 
 @contextlib.contextmanager

@@ -116,13 +116,16 @@ def update_claim(new: Object, old: Object) -> None:
 def _link_data_sources(spec: Object) -> None:
     """dataSource is the older twin of dataSourceRef; what it never supported is dropped in silence."""
     source, reference = spec.get("dataSource"), spec.get("dataSourceRef")
+    if reference is not None and reference.get("namespace"):  # sources in other namespaces are off by default
+        del spec["dataSourceRef"]
+        reference = None
     if reference is None and source is not None:
         kinds = (("", "PersistentVolumeClaim"), ("snapshot.storage.k8s.io", "VolumeSnapshot"))
         if (source.get("apiGroup") or "", source.get("kind")) in kinds:
             spec["dataSourceRef"] = dict(source)
         else:
             del spec["dataSource"]
-    elif reference is not None and source is None and not reference.get("namespace"):
+    elif reference is not None and source is None:
         spec["dataSource"] = {k: v for k, v in reference.items() if k != "namespace"}
 
 
@@ -187,13 +190,6 @@ def create_job(obj: Object) -> None:
 
 
 # -- others ----------------------------------------------------------------------------------------------------------------
-
-
-def drop_lease_strategy(obj: Object, old: Object | None = None) -> None:
-    """Coordinated leader election is off by default in 1.36: its fields do not stay."""
-    spec = obj.get("spec") or {}
-    spec.pop("strategy", None)
-    spec.pop("preferredHolder", None)
 
 
 def update_endpoint_slice(new: Object, old: Object) -> None:

@@ -95,6 +95,7 @@ _TABLE: dict[tuple[str, str], Strategy] = strategies_core.TABLE | {
     ),
     (_STORAGE, "CSIDriver"): strategy(
         storage.validate_csi_driver,
+        disabled=(("spec", "preventPodSchedulingIfMissing"),),
         warnings=warned.csi_driver,
         default=others.default_csi_driver,
         prepare_for_update=prepare.update_csi_driver,
@@ -181,8 +182,7 @@ _TABLE: dict[tuple[str, str], Strategy] = strategies_core.TABLE | {
     # coordination, node, scheduling
     (_COORDINATION, "Lease"): generic(
         configuration.validate_lease,
-        prepare_for_create=prepare.drop_lease_strategy,
-        prepare_for_update=prepare.drop_lease_strategy,
+        disabled=(("spec", "strategy"), ("spec", "preferredHolder")),  # of coordinated leader election
         generation_fields=PLAIN,
         status=False,
         unconditional_update=False,

@@ -25,6 +25,7 @@ from .validation import (
 from .warnings import kinds as warned
 from .warnings import service_warnings
 
+_SCHEDULING_GROUP = ("spec", "schedulingGroup")
 _ORPHANED_PODS = (
     "child pods are preserved by default when jobs are deleted; "
     "set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning"
@@ -47,6 +48,7 @@ TABLE: dict[tuple[str, str], Strategy] = {
         kept_by_status=("ownerReferences",),
         warnings=warned.pod,
         validate_status=status.pod,
+        disabled=(_SCHEDULING_GROUP,),
     ),
     ("", "PodTemplate"): strategy(
         pod.validate_pod_template_kind,
@@ -55,6 +57,7 @@ TABLE: dict[tuple[str, str], Strategy] = {
         status=False,
         returns_deleted_object=True,
         warnings=warned.pod_template,
+        disabled=(("template", *_SCHEDULING_GROUP),),
     ),
     ("", "ReplicationController"): strategy(
         apps.validate_replication_controller,
@@ -62,6 +65,7 @@ TABLE: dict[tuple[str, str], Strategy] = {
         warnings=warned.workload,
         dependents="Orphan",
         validate_status=status.replication_controller,
+        disabled=(("spec", "template", *_SCHEDULING_GROUP),),
     ),
     ("", "Service"): strategy(
         service.validate_service,
@@ -184,6 +188,7 @@ TABLE: dict[tuple[str, str], Strategy] = {
         validate_update=apps.validate_deployment_update,
         warnings=warned.workload,
         validate_status=status.deployment,
+        disabled=(("spec", "template", *_SCHEDULING_GROUP),),
     ),
     ("apps", "ReplicaSet"): strategy(
         apps.validate_replica_set,
@@ -191,6 +196,7 @@ TABLE: dict[tuple[str, str], Strategy] = {
         validate_update=apps.validate_replica_set_update,
         warnings=warned.workload,
         validate_status=status.replica_set,
+        disabled=(("spec", "template", *_SCHEDULING_GROUP),),
     ),
     ("apps", "StatefulSet"): strategy(
         apps.validate_stateful_set,
@@ -200,6 +206,7 @@ TABLE: dict[tuple[str, str], Strategy] = {
         name_rule=names.dns1123_label,
         warnings=warned.stateful_set,
         validate_status=status.stateful_set,
+        disabled=(("spec", "template", *_SCHEDULING_GROUP),),
     ),
     ("apps", "DaemonSet"): strategy(
         apps.validate_daemon_set,
@@ -209,6 +216,7 @@ TABLE: dict[tuple[str, str], Strategy] = {
         validate_update=apps.validate_daemon_set_update,
         warnings=warned.daemon_set,
         validate_status=status.daemon_set,
+        disabled=(("spec", "template", *_SCHEDULING_GROUP),),
     ),
     ("apps", "ControllerRevision"): strategy(
         apps.validate_controller_revision,
@@ -227,6 +235,7 @@ TABLE: dict[tuple[str, str], Strategy] = {
         dependents="Orphan",
         orphan_warning=_ORPHANED_PODS,
         validate_status=jobstatus.validate_job_status,
+        disabled=(("spec", "template", *_SCHEDULING_GROUP),),
     ),
     ("batch", "CronJob"): strategy(
         batch.validate_cron_job,
@@ -234,5 +243,6 @@ TABLE: dict[tuple[str, str], Strategy] = {
         default=workloads.default_cron_job,
         warnings=warned.cron_job,
         validate_status=status.nothing,
+        disabled=(("spec", "jobTemplate", "spec", "template", *_SCHEDULING_GROUP),),
     ),
 }

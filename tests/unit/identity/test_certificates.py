@@ -8,6 +8,7 @@ from pathlib import Path
 
 import yaml
 from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
@@ -26,7 +27,8 @@ CA = x509.load_pem_x509_certificate(AUTHORITY.certificate)
 def test_clients_are_named_by_their_certificate() -> None:
     certificate = x509.load_pem_x509_certificate(issue(AUTHORITY, "jane", ["system:masters", "dev"]).certificate)
     certificate.verify_directly_issued_by(CA)
-    name, groups = user_of(certificate.public_bytes(Encoding.DER))
+    name, groups, identifier = user_of(certificate.public_bytes(Encoding.DER))
+    assert identifier == f"X509SHA256={certificate.fingerprint(SHA256()).hex()}"
     assert (name, set(groups)) == ("jane", {"system:masters", "dev", "system:authenticated"})
     usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     assert list(usage) == [ExtendedKeyUsageOID.CLIENT_AUTH]

@@ -242,6 +242,17 @@ def default_pod(pod: Object) -> None:
     status = pod.get("status")
     if not status:
         pod["status"] = {"phase": "Pending"}
+    else:
+        _link_addresses(status)
+
+
+def _link_addresses(status: Object) -> None:
+    """The older field is the first of the newer one; where they differ, an old kubelet wrote the older one."""
+    one, many = status.get("podIP"), status.get("podIPs")
+    if one and (not many or many[0].get("ip") != one):
+        status["podIPs"] = [{"ip": one}]
+    elif many:
+        status["podIP"] = many[0].get("ip") or ""
 
 
 def _requests_from_limits(container: Object) -> None:
