@@ -33,6 +33,7 @@ test: install lint clusters ## All tests that belong to every change
 test-long: install ## The tests that take long
 	tests/clusters/build.sh --older
 	$(BIN)/python -m pytest -m long $(ARGS)
+	KAFILA_TEST_FEATURE_GATES=AllAlpha=true,AllBeta=true $(BIN)/python -m pytest -m "not long" tests/integration/reconcile
 
 diff-kube: install clusters ## The same requests to kube-apiserver and to kafila: each difference, and the score
 	PYTHONPATH=$(CURDIR):tests $(BIN)/python -m differential $(ARGS)

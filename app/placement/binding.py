@@ -64,18 +64,12 @@ def is_cluster_policy(policy: Object) -> bool:
 
 
 def claim(template: Object, policy: Object) -> Object:
-    """The template with the policy's mark; the same object when it has it already.
-
-    A PropagationPolicy takes over what a ClusterPropagationPolicy had claimed.
-    """
-    if is_cluster_policy(policy):
-        if labels_of(template).get(names.CPP_PERMANENT_ID, "") == _policy_id(policy):
-            return template
-        return _marked(template, policy)
-    owned_by_cluster_policy = names.CPP_PERMANENT_ID in labels_of(template)
-    if labels_of(template).get(names.PP_PERMANENT_ID) == _policy_id(policy) and not owned_by_cluster_policy:
+    """The template with the policy's mark and no other policy's; the same object when it has it already."""
+    own = names.CPP_PERMANENT_ID if is_cluster_policy(policy) else names.PP_PERMANENT_ID
+    others_gone = _without(template, *_marks_of_others(policy))
+    if others_gone is template and labels_of(template).get(own, "") == _policy_id(policy):
         return template
-    return _marked(_without(template, _CPP_LABELS, _CPP_ANNOTATIONS) if owned_by_cluster_policy else template, policy)
+    return _marked(others_gone, policy)
 
 
 def unclaim(obj: Object, policy: Object | None = None) -> Object:
@@ -116,6 +110,11 @@ def claim_marks(policy: Object) -> tuple[dict[str, str], dict[str, str]]:
         {names.PP_PERMANENT_ID: _policy_id(policy)},
         {names.PP_NAMESPACE: namespace(policy), names.PP_NAME: name(policy)},
     )
+
+
+def _marks_of_others(policy: Object) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Labels and annotations that a policy of the other kind has left: nothing has two policies."""
+    return (_PP_LABELS, _PP_ANNOTATIONS) if is_cluster_policy(policy) else (_CPP_LABELS, _CPP_ANNOTATIONS)
 
 
 def _policy_id(policy: Object) -> str:
@@ -291,11 +290,11 @@ def _merged_metadata(old: Object, template: Object, policy: Object) -> Object:
     where = namespace(template)
     marks, notes = claim_marks(policy)
     kept_marks, kept_notes = dict(old.get("labels") or {}), dict(old.get("annotations") or {})
-    if not is_cluster_policy(policy):
-        for key in _CPP_LABELS:
-            kept_marks.pop(key, None)
-        for key in _CPP_ANNOTATIONS:
-            kept_notes.pop(key, None)
+    gone_marks, gone_notes = _marks_of_others(policy)
+    for key in gone_marks:
+        kept_marks.pop(key, None)
+    for key in gone_notes:
+        kept_notes.pop(key, None)
     identity = names.RB_PERMANENT_ID if where else names.CRB_PERMANENT_ID
     binding = names.binding_name(template.get("kind") or "", name(template))
     kept_marks.setdefault(identity, names.permanent_id(identity, uid(template), where, binding))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, final
@@ -33,6 +34,7 @@ Object = dict[str, Any]
 CATALOG = load_catalog()
 USER = Options(manager="tester")
 PATIENCE = 30.0  # seconds until a condition counts as never coming true
+GATES = os.environ.get("KAFILA_TEST_FEATURE_GATES", "")  # of every lab that names none (make test-long)
 SOON = 1.0  # a key that comes back within so many seconds is work to be done, a later one is a retry
 
 _queues: weakref.WeakSet[WorkQueue[Any]] = weakref.WeakSet()
@@ -58,7 +60,7 @@ class Lab:
     def __init__(self, database: MemoryDatabase | None = None, **settings: Any) -> None:
         self.database = database or MemoryDatabase()
         self.members: dict[str, SimulatedCluster] = {}
-        self.settings = Settings(**{"cluster_status_frequency": 0.1, **settings})
+        self.settings = Settings(**{"cluster_status_frequency": 0.1, "feature_gates": GATES, **settings})
         self.store: Any = MemoryStore(self.database)
         self.registry: Registry
         self.controllers: Controllers

@@ -83,7 +83,7 @@ async def test_replicas_told_and_divided(two: Lab) -> None:
     await two.rest()
     binding = two.get("ResourceBinding", "settings-configmap")
     assert binding["spec"]["replicas"] == 6
-    assert binding["spec"]["replicaRequirements"] == {"resourceRequest": {"cpu": "500m"}}
+    assert binding["spec"]["replicaRequirements"]["resourceRequest"] == {"cpu": "500m"}
     assert (share(two, "m1"), share(two, "m2")) == ("2", "4")
     await two.change("ConfigMap", "settings", lambda c: c["data"].update(workers="9"))
     await two.rest()

@@ -59,6 +59,9 @@ def placements(draw: st.DrawFn) -> Object:
         placement["spreadConstraints"] = [
             {"spreadByField": "cluster", "minGroups": low, "maxGroups": low + draw(st.integers(0, 3))}
         ]
+        if draw(st.booleans()):
+            region = {"spreadByField": "region", "minGroups": draw(st.integers(1, 2)), "maxGroups": 3}
+            placement["spreadConstraints"].append(region)
     strategy = draw(strategies)
     if strategy:
         placement["replicaScheduling"] = strategy
