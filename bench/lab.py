@@ -124,8 +124,11 @@ class Plane:
 def light_members(count: int) -> Iterator[list[Any]]:
     """member1 …: no pods; kwok writes the status of Deployments."""
     with harness.members() as lab:
-        names = [f"member{i}" for i in range(1, count + 1)]
-        yield lab.start(*names, options=harness.Options(light=True))
+        yield start_light(lab, count)
+
+
+def start_light(lab: Any, count: int) -> list[Any]:
+    return lab.start(*(f"member{i}" for i in range(1, count + 1)), options=harness.Options(light=True))
 
 
 @contextlib.contextmanager

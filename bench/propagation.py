@@ -17,6 +17,10 @@ CONNECTIONS = 16
 PATIENCE = 900.0
 
 
+def ms(seconds: float | None) -> float | None:
+    return None if seconds is None else seconds * 1000
+
+
 @dataclass
 class Direct:
     """A bare loop into the members: templates per second until visible, until ready, and the members' CPU."""

@@ -5,17 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from apiload import Figures
+from karmada import EARLIER, EARLIER_LOADED_MIB, EARLIER_RESTART, EARLIER_START, Theirs
 from meter import Usage
-from propagation import Direct, Spread
-
-# Karmada 1.19-rc measured with the same objects and members on two cores (its default flags; see docs/performance.md)
-KARMADA_BURST_RATE = 1.58
-KARMADA_CPU_MS = 440.0
-KARMADA_PRESENT_P50, KARMADA_PRESENT_P99 = 1710.0, 1970.0
-KARMADA_IDLE_MIB, KARMADA_LOADED_MIB = 809.0, 2892.0
-KARMADA_IDLE_CPU = 6.3
-KARMADA_START = 5.1
-KARMADA_RESTART = 34.0
+from propagation import Direct, Spread, ms
 
 
 @dataclass
@@ -31,6 +23,7 @@ class Row:
 class Report:
     rows: list[Row] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    karmada: Theirs = EARLIER
 
     def add(
         self, name: str, ours: float | None, unit: str, other: float | None = None, who: str = "", target: str = "–"
@@ -70,9 +63,9 @@ class Report:
             "bare loop",
             "ratio ≥ 0.4",
         )
-        self.add("the same against Karmada", burst.status_rate, "/s", KARMADA_BURST_RATE, "Karmada")
+        self.add("the same against Karmada", burst.status_rate, "/s", self.karmada.burst_rate, self.karmada.who)
         assert burst.usage is not None
-        self.add("CPU per template", burst.usage.per(n), "ms", KARMADA_CPU_MS, "Karmada", "≤ 25 ms")
+        self.add("CPU per template", burst.usage.per(n), "ms", self.karmada.cpu_ms, self.karmada.who, "≤ 25 ms")
         shared = f"{loop.usage.foreign:.2f} during the bare loop, {burst.usage.foreign:.2f} during the burst"
         self.notes.append(f"Cores that other processes kept busy: {shared}.")
         done = len(burst.summed)
@@ -80,18 +73,20 @@ class Report:
             self.notes.append(f"The burst did not finish: {burst.summary}.")
 
     def trickle(self, found: Spread) -> None:
-        def ms(seconds: float | None) -> float | None:
-            return None if seconds is None else seconds * 1000
-
-        who = "Karmada"
+        who = self.karmada.who
         self.add(
-            "1/s: accepted → in all members, p50", ms(found.propagation(0.5)), "ms", KARMADA_PRESENT_P50, who, "≤ 50 ms"
+            "1/s: accepted → in all members, p50",
+            ms(found.propagation(0.5)),
+            "ms",
+            self.karmada.present_p50,
+            who,
+            "≤ 50 ms",
         )
         self.add(
             "1/s: accepted → in all members, p99",
             ms(found.propagation(0.99)),
             "ms",
-            KARMADA_PRESENT_P99,
+            self.karmada.present_p99,
             who,
             "≤ 150 ms",
         )
@@ -100,20 +95,24 @@ class Report:
             self.notes.append(f"At 1 template/s: {found.summary}.")
 
     def size(self, idle: Usage, idle_mib: float, start: float, burst: Spread, loaded_mib: float) -> None:
-        who = "Karmada"
-        self.add("memory idle, members joined (PSS)", idle_mib, "MiB", KARMADA_IDLE_MIB, who, "≤ 200 MB")
+        who = EARLIER.who
+        self.add(
+            "memory idle, members joined (PSS)", idle_mib, "MiB", self.karmada.idle_mib, self.karmada.who, "≤ 200 MB"
+        )
         name = f"memory with {burst.count} templates"
-        karmada = KARMADA_LOADED_MIB if burst.count >= 1000 else None
+        karmada = EARLIER_LOADED_MIB if burst.count >= 1000 else None
         self.add(f"{name} (PSS)", loaded_mib, "MiB", karmada, who, "≤ 400 MB with 1,000")
         peak = burst.usage.peak if burst.usage else None
         self.add(f"{name}, peak of the burst", peak, "MiB")
-        self.add("CPU idle", idle.cpu / idle.wall * 100, "% of a core", KARMADA_IDLE_CPU, who, "≤ 1 %")
-        self.add("start, warm → kubectl get clusters", start, "s", KARMADA_START, who, "≤ 2 s")
+        self.add(
+            "CPU idle", idle.cpu / idle.wall * 100, "% of a core", self.karmada.idle_cpu, self.karmada.who, "≤ 1 %"
+        )
+        self.add("start, warm → kubectl get clusters", start, "s", EARLIER_START, who, "≤ 2 s")
 
     def restart(self, bindings: int, ready: float, delivered: float) -> None:
         who = "Karmada, 1,000"
         self.add(f"killed with {bindings:,} bindings: start → ready", ready, "s")
-        self.add("… ready → a new template in all members", delivered, "s", KARMADA_RESTART, who, "≤ 2 s")
+        self.add("… ready → a new template in all members", delivered, "s", EARLIER_RESTART, who, "≤ 2 s")
 
     def api(self, ours: Figures, theirs: Figures) -> None:
         who = "kube-apiserver"

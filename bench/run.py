@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import apiload
+import karmada
 import propagation
 import uvloop
 from lab import Plane, bare_apiserver, control_plane, light_members
@@ -25,6 +26,7 @@ from report import Report
 
 T = TypeVar("T")
 MEMBERS = 3
+KARMADA_TEMPLATES = 100  # of its burst: it takes a minute for them
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
@@ -35,8 +37,8 @@ def apis_of(members: Iterable[Any]) -> list[Api]:
     return [Api(member.kubeconfig, member.name) for member in members]
 
 
-def federation(report: Report, count: int, trickle: int, idle_seconds: float, many: int) -> None:
-    """Bare loop, idle, start, one by one, burst, restart: in this order, so that each finds what it needs."""
+def federation(report: Report, count: int, trickle: int, idle_seconds: float, many: int, programs: Path | None) -> None:
+    """Bare loop, idle, start, one by one, burst, restart: in this order, so that each finds what it needs. Then Karmada's."""
     with light_members(MEMBERS) as members:
         processes = [process.pid for member in members for process in member.processes]
         say(f"bare loop: {count} templates into {MEMBERS} members")
@@ -58,12 +60,24 @@ def federation(report: Report, count: int, trickle: int, idle_seconds: float, ma
                 rate = run(propagation.fill(plane.api(), apis_of(members)[0], "many", many))
                 say(f"{many} bindings more, {rate:.0f}/s; {sum(pss_mib(root) for root in plane.roots):.0f} MiB")
                 restarts.append((count + trickle + many, *restart(plane, members, count + 1)))
+    if programs is not None:
+        report.karmada = their_federation(programs, min(count, KARMADA_TEMPLATES), trickle, idle_seconds)
     report.propagation(loop, burst)
     report.trickle(steady)
     report.size(idle, idle_mib, start, burst, loaded)
     for bindings, ready, delivered in restarts:
         report.restart(bindings, ready, delivered)
     report.notes.append(f"The members took {loop.usage.per(count):.0f} ms of CPU per template in the bare loop.")
+
+
+def their_federation(programs: Path, count: int, trickle: int, idle_seconds: float) -> karmada.Theirs:
+    """Karmada with its default flags: idle, one by one, burst."""
+    with karmada.federation(programs, MEMBERS) as (plane, members):
+        idle, idle_mib = rest(plane, idle_seconds)
+        say(f"Karmada: idle {idle_mib:.0f} MiB, {idle.cpu:.2f} CPU seconds in {idle.wall:.0f} s")
+        steady = run(propagation.spread(plane.api(), apis_of(members), "trickle", trickle, plane.roots, rate=1.0))
+        burst = run(propagation.spread(plane.api(), apis_of(members), "burst", count, plane.roots))
+    return karmada.figures(idle, idle_mib, steady, burst)
 
 
 def restart(plane: Plane, members: list[Any], number: int) -> tuple[float, float]:
@@ -73,7 +87,7 @@ def restart(plane: Plane, members: list[Any], number: int) -> tuple[float, float
     return ready, run(propagation.probe(plane.api(), apis_of(members), "burst", number))
 
 
-def rest(plane: Plane, seconds: float) -> tuple[Usage, float]:
+def rest(plane: Plane | karmada.Karmada, seconds: float) -> tuple[Usage, float]:
     """What it costs when nobody asks for anything, and its memory then."""
     time.sleep(5)
     meter = Meter(plane.roots)
@@ -103,6 +117,9 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="100 templates, lists of 1,000 only")
     parser.add_argument("-n", type=int, help="templates of the burst (1,000; quick 100)")
     parser.add_argument("--many", type=int, default=0, help="restart with so many more bindings too (10000: 5 minutes)")
+    parser.add_argument(
+        "--karmada", type=Path, help="measure Karmada too: what tests/differential/karmada/build.sh printed"
+    )
     parser.add_argument("--only", choices=("federation", "api"), help="one half of it")
     parser.add_argument("--out", type=Path, help="write the table to this file too")
     options = parser.parse_args()
@@ -114,7 +131,7 @@ def main() -> None:
     def everything() -> None:
         if options.only != "api":
             trickle, seconds = (10, 10.0) if options.quick else (30, 30.0)
-            federation(report, count, trickle, seconds, options.many)
+            federation(report, count, trickle, seconds, options.many, options.karmada)
         if options.only != "federation":
             api(report, apiload.QUICK if options.quick else apiload.Amounts())
 

@@ -41,9 +41,12 @@ def _listens(port: int) -> bool:
 
 
 class Karmada:
-    """Started with :meth:`start`. ``profile``: "default" is Karmada's default feature gates, "all" every alpha and beta gate."""
+    """Started with :meth:`start`. ``profile``: "default" is Karmada's default feature gates, "all" every alpha and beta gate.
 
-    def __init__(self, lab, programs: Path, folder: Path, profile: str) -> None:
+    ``limited``: with the rate limits that Karmada has by default, for benchmarks.
+    """
+
+    def __init__(self, lab, programs: Path, folder: Path, profile: str, limited: bool = False) -> None:
         folder.mkdir()
         self.folder = folder
         self.kubeconfig = folder / "kubeconfig"
@@ -51,6 +54,7 @@ class Karmada:
         self._programs = programs
         self._gates = [ALL_GATES] if profile == "all" else []
         self._profile = profile
+        self._limited = limited
         (self._etcd_port, self._etcd_peer, self.port, self._aggregated, self._webhook, self._kcm) = harness.free_ports(
             6
         )
@@ -259,9 +263,12 @@ class Karmada:
             "--tls-cert-file-name=server.crt",
             "--tls-private-key-file-name=server.key",
             *self._unwatched(),
-            *FAST,
+            *self._rates(FAST),
             *self._gates,
         ]
+
+    def _rates(self, raised: tuple[str, ...]) -> tuple[str, ...]:
+        return () if self._limited else raised
 
     def _controller_flags(self) -> list[str]:
         more = ["--controllers=*,hpaScaleTargetMarker,deploymentReplicasSyncer"] if self._profile == "all" else []
@@ -269,13 +276,19 @@ class Karmada:
             f"--kubeconfig={self.kubeconfig}",
             "--leader-elect=false",
             *self._unwatched(),
-            *FAST_CONTROLLERS,
+            *self._rates(FAST_CONTROLLERS),
             *self._gates,
             *more,
         ]
 
     def _scheduler_flags(self) -> list[str]:
-        return [f"--kubeconfig={self.kubeconfig}", "--leader-elect=false", *self._unwatched(), *FAST, *self._gates]
+        return [
+            f"--kubeconfig={self.kubeconfig}",
+            "--leader-elect=false",
+            *self._unwatched(),
+            *self._rates(FAST),
+            *self._gates,
+        ]
 
     def _unwatched(self) -> list[str]:
         metrics, probe = next(self._idle), next(self._idle)
