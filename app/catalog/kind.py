@@ -66,6 +66,7 @@ class Strategy:
         _valid  # what is asked of new objects only, besides validate
     )
     validate_update: Callable[[Object, Object], list[FieldError]] = _valid_update
+    fixed_first: bool = False  # what a change may not touch is said before what is wrong with it
     # what is asked of a change of status, instead of all of the above; None: the same as of other changes
     validate_status: Callable[[Object, Object], list[FieldError]] | None = None
     warnings: Callable[[Object], list[str]] = field(default=lambda obj: [])  # of a new object
@@ -135,6 +136,11 @@ class Kind:
     def resource(self) -> str:
         """The key of storage: GroupResource, the same for all versions (and groups that share their objects)."""
         return self.storage_resource or group_resource(self.group, self.plural)
+
+    @property
+    def error_group(self) -> str:
+        """The group that errors about an object name: that of what is stored (events are of the core group)."""
+        return self.resource.partition(".")[2]
 
     @property
     def list_name(self) -> str:

@@ -19,6 +19,7 @@ from app.core.resources import Key
 from app.store.interface import Guard, Write
 from app.watch import Cache
 
+from . import families
 from .codec import encode_body
 
 Object = dict[str, Any]
@@ -78,13 +79,14 @@ class ServiceAllocator:
     def _fill_address(self, new: Object, spec: Object, before: Object) -> None:
         if not spec.get("clusterIP") and spec.get("clusterIPs"):
             spec["clusterIP"] = spec["clusterIPs"][0]
+        found = families.settle(spec, before)
+        if found:
+            raise errors.invalid("", "Service", new["metadata"].get("name", ""), found)
         if not spec.get("clusterIP"):
             spec["clusterIP"] = before.get("clusterIP") or self._free_address()
         elif spec["clusterIP"] != "None" and spec["clusterIP"] != before.get("clusterIP"):
             self._check_address(new, spec["clusterIP"])
         spec["clusterIPs"] = [spec["clusterIP"]]
-        spec.setdefault("ipFamilies", ["IPv4"])
-        spec.setdefault("ipFamilyPolicy", "SingleStack")
 
     def _free_address(self) -> str:
         size = self._network.num_addresses
@@ -109,10 +111,9 @@ class ServiceAllocator:
 
     def _ports(self, new: Object, spec: Object, before: Object) -> list[Write]:
         had = _node_ports(before)
-        if spec.get("type") not in ("NodePort", "LoadBalancer"):
-            for port in spec.get("ports") or ():
-                port.pop("nodePort", None)
-        elif spec.get("type") == "NodePort" or spec.get("allocateLoadBalancerNodePorts") is not False:
+        if spec.get("type") == "NodePort" or (
+            spec.get("type") == "LoadBalancer" and spec.get("allocateLoadBalancerNodePorts") is not False
+        ):
             self._fill_ports(spec, before)
         self._fill_health_check(spec, before)
         has = _node_ports(spec)

@@ -11,7 +11,7 @@ from .context import Options
 from .decoding import decode_object
 from .registry import Registry
 
-OPTIONS = Options(manager="kafila")
+OPTIONS = Options(manager="kube-apiserver")  # whom every cluster has these from
 NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease", "karmada-system", "karmada-cluster")
 Object = dict[str, Any]
 

@@ -52,6 +52,14 @@ def mark_deleted(kind: Kind, old: Object, options: DeleteOptions, now: str) -> O
     return out
 
 
+def mark_at_once(old: Object, now: str) -> Object:
+    """What the deletion of an object is answered that could end gracefully and has nothing to wait for."""
+    metadata = {**old["metadata"], "deletionTimestamp": now, "deletionGracePeriodSeconds": 0}
+    if metadata.get("generation"):
+        metadata["generation"] += 1
+    return {**old, "metadata": metadata}
+
+
 def _end_definition(old: Object, now: str) -> Object:
     """A definition always ends by a finalizer: its instances go first."""
     metadata, status = dict(old["metadata"]), dict(old.get("status") or {})

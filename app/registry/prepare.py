@@ -83,7 +83,7 @@ def prepare_create(
     if "\0" in metadata.get("name", ""):  # PostgreSQL has no such text
         found.append(errors.FieldError.invalid("metadata.name", metadata["name"], "must not contain NUL"))
     if found:
-        raise errors.invalid(kind.group, kind.kind, metadata.get("name", ""), found)
+        raise errors.invalid(kind.error_group, kind.kind, metadata.get("name", ""), found)
     if not tracked and kind.definition:
         _track(kind, None, obj, options, "")  # its values are of the right types only now
     extra = allocator.allocate(obj, None) if allocator is not None else NOTHING
@@ -162,7 +162,7 @@ def prepare_update(
     if kind.resource == csr.RESOURCE:
         found.extend(csr.check_update(old, new, subresource))
     if found:
-        raise errors.invalid(kind.group, kind.kind, name, found)
+        raise errors.invalid(kind.error_group, kind.kind, name, found)
     if not tracked and kind.definition:
         _track(kind, old, new, options, subresource)
     admission.admit(kind, "UPDATE", new, old, options.user)
@@ -196,7 +196,8 @@ def _findings(strategy: Strategy, new: Object, old: Object, subresource: str, vi
         return [*found, *view[1](new, old)]
     if subresource == "binding":  # may set what nobody else may change
         return found
-    return found + strategy.validate_update(new, old)
+    fixed = strategy.validate_update(new, old)
+    return fixed + found if strategy.fixed_first else found + fixed
 
 
 def settle(kind: Kind, new: Object, old: Object | None) -> None:

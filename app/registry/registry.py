@@ -21,7 +21,7 @@ from . import patching
 from .allocation import DEFAULT_SERVICE_CIDR, ServiceAllocator
 from .codec import decode_entry, encode_body, stored_form
 from .context import Change, DeleteOptions, Options
-from .deleting import mark_deleted
+from .deleting import mark_at_once, mark_deleted
 from .guards import creation_guards, refused, staged_guards
 from .prepare import prepare_create, prepare_removal, prepare_update
 from .reading import check_version
@@ -225,7 +225,10 @@ class Registry:
             self.admission.admit(kind, "DELETE", None, old, options.user)
             marked = mark_deleted(kind, old, options, rfc3339())
             if marked is None:
-                return prepare_removal(existing, old, self.allocators.get(kind.resource))
+                gone = prepare_removal(existing, old, self.allocators.get(kind.resource))
+                if not kind.strategy.graceful:
+                    return gone
+                return gone._replace(body=encode_body(stored_form(kind, mark_at_once(old, rfc3339()))))
             if marked is old:  # already on its way
                 return Change((), (), b"", unchanged=True)
             body = encode_body(stored_form(kind, marked))
@@ -356,6 +359,8 @@ class Registry:
 
 
 def check_preconditions(kind: Kind, existing: Entry, options: DeleteOptions) -> None:
+    if kind.resource == "namespaces":  # which look by themselves
+        _check_like_a_write(kind, existing, options)
     if options.uid and options.uid != existing.meta.uid:
         why = (
             f"the UID in the precondition ({options.uid}) does not match the UID in record ({existing.meta.uid}). "
@@ -368,4 +373,12 @@ def check_preconditions(kind: Kind, existing: Entry, options: DeleteOptions) -> 
         )
     else:
         return
-    raise errors.conflict(kind.group, kind.kind, existing.key.name, why)
+    raise errors.conflict(kind.error_group, kind.kind, existing.key.name, why)
+
+
+def _check_like_a_write(kind: Kind, existing: Entry, options: DeleteOptions) -> None:
+    wanted = (("UID", options.uid, existing.meta.uid), ("ResourceVersion", options.resource_version, existing.revision))
+    for what, asked, has in wanted:
+        if asked and asked != str(has):
+            why = f"Precondition failed: {what} in precondition: {asked}, {what} in object meta: {has}"
+            raise errors.conflict(kind.group, kind.plural, existing.key.name, why)

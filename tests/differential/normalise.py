@@ -134,6 +134,8 @@ def _clean_field(name: str, value: Any) -> Any:
         return sorted(entries, key=lambda e: (e.get("manager", ""), e.get("operation", ""), e.get("subresource", "")))
     if name == "causes" and isinstance(value, list) and value and value[0].get("reason") == "FieldManagerConflict":
         return sorted(value, key=str)  # of a Go map: in any order
+    if name == "finalizers" and isinstance(value, list):
+        return sorted(map(str, value))  # of namespaces they come from a Go map
     if name == "resourceVersion" and isinstance(value, str) and value:
         return "<version>"
     if name == "continue" and value:

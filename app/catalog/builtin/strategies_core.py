@@ -214,6 +214,7 @@ TABLE: dict[tuple[str, str], Strategy] = {
         prepare_for_create=prepare.create_daemon_set,
         prepare_for_update=prepare.update_daemon_set,
         validate_update=apps.validate_daemon_set_update,
+        fixed_first=True,
         warnings=warned.daemon_set,
         validate_status=status.daemon_set,
         disabled=(("spec", "template", *_SCHEDULING_GROUP),),

@@ -20,8 +20,10 @@ def _with_finalizers(check: Check | None) -> Check:
     def validate(obj: Object) -> list[FieldError]:
         found = check(obj) if check is not None else []
         finalizers = (obj.get("metadata") or {}).get("finalizers")
-        if finalizers:
-            check_finalizers(finalizers, "metadata.finalizers", found)
+        if finalizers:  # said before all else, as what is wrong with the metadata
+            first: list[FieldError] = []
+            check_finalizers(finalizers, "metadata.finalizers", first)
+            return [*first, *found]
         return found
 
     return validate

@@ -24,6 +24,7 @@ from .common import (
     same,
     selector_matches,
 )
+from .gostructs import go_struct
 from .pod import check_template
 
 Object = dict[str, Any]
@@ -298,7 +299,13 @@ def _check_stateful_strategy(strategy: Object, path: str, found: Found) -> None:
                     found.append(invalid(at, unavailable, "cannot be 0"))
                 check_at_most_100_percent(unavailable, at, found)
     else:
-        found.append(invalid(path, strategy, "must be 'RollingUpdate' or 'OnDelete'"))
+        found.append(
+            invalid(
+                path,
+                go_struct("api.apps.v1.StatefulSetUpdateStrategy", strategy),
+                "must be 'RollingUpdate' or 'OnDelete'",
+            )
+        )
 
 
 def validate_stateful_set_update(new: Object, old: Object) -> Found:

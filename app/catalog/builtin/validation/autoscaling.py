@@ -19,6 +19,7 @@ from .common import (
     not_supported,
     required,
 )
+from .gostructs import go_struct
 from .resources import check_container_resource_name, parse
 
 Object = dict[str, Any]
@@ -225,7 +226,13 @@ def validate_disruption_budget(obj: Object) -> Found:
     found: Found = []
     spec = obj.get("spec") or {}
     if spec.get("minAvailable") is not None and spec.get("maxUnavailable") is not None:
-        found.append(invalid("spec", spec, "minAvailable and maxUnavailable cannot be both set"))
+        found.append(
+            invalid(
+                "spec",
+                go_struct("api.policy.v1.PodDisruptionBudgetSpec", spec),
+                "minAvailable and maxUnavailable cannot be both set",
+            )
+        )
     for field in ("minAvailable", "maxUnavailable"):
         check_int_or_percent(spec.get(field), f"spec.{field}", found)
         check_at_most_100_percent(spec.get(field), f"spec.{field}", found)

@@ -25,6 +25,7 @@ from .common import (
     selector_matches,
 )
 from .cron import schedule_error
+from .gostructs import go_struct
 from .pod import check_template
 
 Object = dict[str, Any]
@@ -125,7 +126,9 @@ def check_job_spec(spec: Object, path: str, found: Found) -> None:
     if get("successPolicy") is not None:
         if mode != "Indexed":
             text = "requires indexed completion mode"
-            found.append(invalid(f"{path}.successPolicy", get("successPolicy"), text))
+            found.append(
+                invalid(f"{path}.successPolicy", go_struct("api.batch.v1.SuccessPolicy", get("successPolicy")), text)
+            )
         else:
             _check_success_policy(spec, f"{path}.successPolicy", found)
     replacement = get("podReplacementPolicy")
@@ -140,7 +143,7 @@ def check_job_spec(spec: Object, path: str, found: Found) -> None:
     if restart in ("", "Always"):
         found.append(required(where, 'valid values: "OnFailure", "Never"'))
     elif restart not in ("OnFailure", "Never"):
-        found.append(not_supported(where, restart, ("Never", "OnFailure")))
+        found.append(not_supported(where, restart, ("OnFailure", "Never")))
     elif get("podFailurePolicy") is not None and restart != "Never":
         text = 'only "Never" is supported when podFailurePolicy is specified'
         found.append(invalid(where, restart, text))
@@ -208,7 +211,7 @@ def _check_exit_codes(codes: Object, containers: set[Any], path: str, found: Fou
         found.append(invalid(f"{path}.containerName", name, text))
     values = codes.get("values") or []
     if not values:
-        found.append(invalid(f"{path}.values", values, "at least one value is required"))
+        found.append(invalid(f"{path}.values", values or None, "at least one value is required"))
     elif len(values) > 255:
         found.append(FieldError.too_many(f"{path}.values", len(values), 255))
     seen: set[int] = set()

@@ -19,7 +19,7 @@ SECRETS = (
     "nodeExpandSecretRef",
     "nodeStageSecretRef",
 )
-LONGEST_ID = 192
+LONGEST_ID = 256
 VOLUME_SOURCES = (
     "hostPath",
     "gcePersistentDisk",

@@ -208,7 +208,7 @@ def validate_network_policy(obj: Object) -> Found:
 def _check_policy_port(port: Object, path: str, found: Found) -> None:
     protocol, number, end = port.get("protocol"), port.get("port"), port.get("endPort")
     if protocol is not None and protocol not in PROTOCOLS:
-        found.append(not_supported(f"{path}.protocol", protocol, PROTOCOLS))
+        found.append(not_supported(f"{path}.protocol", protocol, ("TCP", "UDP", "SCTP")))
     if number is None:
         if end is not None:
             found.append(invalid(f"{path}.endPort", end, "may not be specified when `port` is not specified"))

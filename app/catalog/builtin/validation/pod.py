@@ -32,10 +32,12 @@ from .containers import (
     check_image_has_no_space,
     check_init_containers,
 )
+from .gostructs import go_struct
 from .resources import check_requirements, check_resource_name, is_huge_page
 from .scheduling import check_affinity, check_spreading, check_tolerations
 from .security import check_apparmor_profile, check_id, check_seccomp_profile
 from .volumes import check_volumes
+from .windows import check_host_process, check_windows_options
 
 Object = dict[str, Any]
 
@@ -43,6 +45,7 @@ RESTART_POLICIES = ("Always", "OnFailure", "Never")
 DNS_POLICIES = ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None")
 _SYSCTL = "^([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?$"
 _is_sysctl = re.compile(_SYSCTL[1:-1]).fullmatch
+_CLAIM = "api.core.v1.PodResourceClaim"
 _POD_RESOURCES = ("cpu", "hugepages-*", "memory")
 
 
@@ -88,7 +91,7 @@ def check_pod_spec(spec: Object, path: str, found: Found, *, is_pod: bool = Fals
         check_enum(get("dnsPolicy"), DNS_POLICIES, f"{path}.dnsPolicy", found)
     if get("nodeSelector"):
         check_labels(spec["nodeSelector"], f"{path}.nodeSelector", found)
-    if get("securityContext"):
+    if get("securityContext") is not None:
         _check_security(spec, spec["securityContext"], f"{path}.securityContext", found)
     if get("affinity"):
         check_affinity(spec["affinity"], f"{path}.affinity", found)
@@ -100,6 +103,7 @@ def check_pod_spec(spec: Object, path: str, found: Found, *, is_pod: bool = Fals
         _check_gates(spec["schedulingGates"], f"{path}.schedulingGates", found)
     if get("topologySpreadConstraints"):
         check_spreading(spec["topologySpreadConstraints"], f"{path}.topologySpreadConstraints", found)
+    check_host_process(spec, path, found)
     if get("hostUsers") is False:
         _check_host_users(spec, path, found)
     if get("hostnameOverride") is not None:
@@ -155,10 +159,10 @@ def _check_claims(claims: list[Object], path: str, found: Found) -> None:
         direct, template = claim.get("resourceClaimName"), claim.get("resourceClaimTemplateName")
         if direct is not None and template is not None:
             text = "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified"
-            found.append(invalid(where, claim, text))
+            found.append(invalid(where, go_struct(_CLAIM, claim), text))
         if direct is None and template is None:
             text = "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`"
-            found.append(invalid(where, claim, text))
+            found.append(invalid(where, go_struct(_CLAIM, claim), text))
         for field, value in (("resourceClaimName", direct), ("resourceClaimTemplateName", template)):
             if value is not None:
                 check_name(value, f"{where}.{field}", found)
@@ -205,19 +209,18 @@ def _check_security(spec: Object, context: Object, path: str, found: Found) -> N
         elif name in seen:
             found.append(duplicate(f"{path}.sysctls[{i}].name", name))
         seen.add(name)
-    for field, allowed in _SECURITY_ENUMS:
-        value = get(field)
-        if value is not None and value not in allowed:
-            found.append(not_supported(f"{path}.{field}", value, allowed))
+    _check_choice(context, "fsGroupChangePolicy", ("Always", "OnRootMismatch"), path, found)
     check_seccomp_profile(get("seccompProfile"), f"{path}.seccompProfile", found)
+    check_windows_options(get("windowsOptions"), f"{path}.windowsOptions", found)
     check_apparmor_profile(get("appArmorProfile"), f"{path}.appArmorProfile", found)
+    _check_choice(context, "supplementalGroupsPolicy", ("Merge", "Strict"), path, found)
+    _check_choice(context, "seLinuxChangePolicy", ("Recursive",), path, found)
 
 
-_SECURITY_ENUMS = (
-    ("fsGroupChangePolicy", ("Always", "OnRootMismatch")),
-    ("supplementalGroupsPolicy", ("Merge", "Strict")),
-    ("seLinuxChangePolicy", ("Recursive",)),
-)
+def _check_choice(context: Object, field: str, allowed: tuple[str, ...], path: str, found: Found) -> None:
+    value = context.get(field)
+    if value is not None and value not in allowed:
+        found.append(not_supported(f"{path}.{field}", value, allowed))
 
 
 def _check_dns(spec: Object, path: str, found: Found) -> None:
@@ -292,7 +295,7 @@ def _check_os(os: Object, path: str, found: Found) -> None:
 
 
 def _check_file_volumes(spec: Object, volumes: dict[str, Object], path: str, found: Found) -> None:
-    for field in ("initContainers", "containers"):
+    for field in ("initContainers", "containers", "ephemeralContainers"):
         for i, container in enumerate(spec.get(field) or ()):
             for j, variable in enumerate(container.get("env") or ()):
                 reference = (variable.get("valueFrom") or {}).get("fileKeyRef")

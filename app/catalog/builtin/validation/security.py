@@ -7,10 +7,13 @@ from typing import Any
 from app.core import names
 
 from .common import MAX_INT32, Found, invalid, not_supported, required
+from .gostructs import go_struct
 from .paths import check_local_path
+from .windows import check_windows_options
 
 Object = dict[str, Any]
 
+_CONTEXT = "api.core.v1.SecurityContext"
 _ID_RANGE = names.in_range(0, MAX_INT32)
 _PROFILE_TYPES = ("Localhost", "RuntimeDefault", "Unconfined")
 
@@ -34,10 +37,11 @@ def check_security_context(context: Object, path: str, found: Found, *, host_use
     if get("allowPrivilegeEscalation") is False:
         if get("privileged"):
             text = "cannot set `allowPrivilegeEscalation` to false and `privileged` to true"
-            found.append(invalid(path, context, text))
+            found.append(invalid(path, go_struct(_CONTEXT, context), text))
         if "CAP_SYS_ADMIN" in ((get("capabilities") or {}).get("add") or ()):
             text = "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN"
-            found.append(invalid(path, context, text))
+            found.append(invalid(path, go_struct(_CONTEXT, context), text))
+    check_windows_options(get("windowsOptions"), f"{path}.windowsOptions", found)
     check_apparmor_profile(get("appArmorProfile"), f"{path}.appArmorProfile", found)
 
 
@@ -56,7 +60,8 @@ def check_seccomp_profile(profile: Object | None, path: str, found: Found) -> No
             check_local_path(local, f"{path}.localhostProfile", found)
     elif local is not None:
         text = "can only be set when seccomp type is Localhost"
-        found.append(invalid(f"{path}.localhostProfile", profile, text))
+        shown = go_struct("api.core.v1.SeccompProfile", profile)
+        found.append(invalid(f"{path}.localhostProfile", shown, text))
 
 
 def check_apparmor_profile(profile: Object | None, path: str, found: Found) -> None:

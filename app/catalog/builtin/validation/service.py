@@ -27,13 +27,14 @@ from .common import (
     parse_ip,
     required,
 )
+from .gostructs import go_struct
 
 Object = dict[str, Any]
 
 TYPES = ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort")
 _FAMILIES = ("IPv4", "IPv6")
 _FAMILY_POLICIES = ("PreferDualStack", "RequireDualStack", "SingleStack")
-_DISTRIBUTIONS = ("PreferClose", "PreferSameNode", "PreferSameZone")
+_DISTRIBUTIONS = ("PreferClose", "PreferSameZone", "PreferSameNode")
 _ONLY_LB = "may only be used when `type` is 'LoadBalancer'"
 _HINTS, _MODE = "service.kubernetes.io/topology-aware-hints", "service.kubernetes.io/topology-mode"
 _RANGES = "service.beta.kubernetes.io/load-balancer-source-ranges"
@@ -65,7 +66,7 @@ def validate_service(obj: Object) -> Found:
     check_labels(spec.get("selector"), "spec.selector", found)
     _check_affinity(spec, found)
     if kind != "ExternalName":
-        _check_addresses(spec, headless, found)
+        check_addresses(spec, headless, found)
     for i, address in enumerate(spec.get("externalIPs") or ()):
         if check_ip(address, f"spec.externalIPs[{i}]", found):
             check_endpoint_ip(address, f"spec.externalIPs[{i}]", found)
@@ -115,7 +116,7 @@ def _check_ports(ports: list[Object], kind: str, found: Found) -> None:
                 late.append(duplicate(f"{path}.nodePort", node_port))
             seen_node_ports.add((protocol, node_port))
         if (protocol, number) in seen_ports:
-            late.append(duplicate(path, {"port": number, "protocol": protocol}))
+            late.append(duplicate(path, go_struct("api.core.v1.ServicePort", {"port": number, "protocol": protocol})))
         seen_ports.add((protocol, number))
     found.extend(late)
 
@@ -139,7 +140,7 @@ def _check_affinity(spec: Object, found: Found) -> None:
         found.append(forbidden(path, "must not be set when session affinity is None"))
 
 
-def _check_addresses(spec: Object, headless: bool, found: Found) -> None:
+def check_addresses(spec: Object, headless: bool, found: Found) -> None:
     one, many = spec.get("clusterIP") or "", spec.get("clusterIPs") or []
     families, policy = spec.get("ipFamilies") or [], spec.get("ipFamilyPolicy")
     path = "spec.clusterIPs"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Callable
 from typing import Any
 
 from app.core import names
@@ -25,6 +26,7 @@ from .common import (
     same,
 )
 from .csi import VOLUME_SOURCES, check_csi_secrets, check_inline_volume
+from .gostructs import go_struct
 from .resources import parse
 from .scheduling import check_node_selector
 from .volumes import check_driver_name, check_fc, check_host_path, check_iscsi, check_nfs
@@ -34,10 +36,15 @@ Object = dict[str, Any]
 _CHECKED = {"hostPath": check_host_path, "nfs": check_nfs, "iscsi": check_iscsi, "fc": check_fc}
 
 
-def validate_spec_immutable(new: Object, old: Object) -> Found:
-    found: Found = []
-    check_immutable(new.get("spec"), old.get("spec"), "spec", found)
-    return found
+def spec_immutable(definition: str) -> Callable[[Object, Object], Found]:
+    """The check of a kind whose spec stays as it is; ``definition`` names the spec's type."""
+
+    def check(new: Object, old: Object) -> Found:
+        if new.get("spec") == old.get("spec") or same(new.get("spec"), old.get("spec")):
+            return []
+        return [invalid("spec", go_struct(definition, new.get("spec") or {}), names.IMMUTABLE)]
+
+    return check
 
 
 # -- PersistentVolume ------------------------------------------------------------------------------------------------------
@@ -296,7 +303,7 @@ def validate_csi_driver(obj: Object) -> Found:
             found.append(invalid(at, seconds, "may not specify a duration larger than 2^32 seconds"))
     for mode in spec.get("volumeLifecycleModes") or ():
         if mode not in ("Ephemeral", "Persistent"):
-            found.append(not_supported("spec.volumeLifecycleModes", mode, ("Ephemeral", "Persistent")))
+            found.append(not_supported("spec.volumeLifecycleModes", mode, ("Persistent", "Ephemeral")))
     period = spec.get("nodeAllocatableUpdatePeriodSeconds")
     if period is not None and period < 10:
         text = "must be greater than or equal to 10 seconds"
@@ -357,7 +364,4 @@ def validate_volume_attachment(obj: Object) -> Found:
     return found
 
 
-def validate_volume_attachment_update(new: Object, old: Object) -> Found:
-    found: Found = []
-    check_immutable(new.get("spec"), old.get("spec"), "spec", found)
-    return found
+validate_volume_attachment_update = spec_immutable("api.storage.v1.VolumeAttachmentSpec")
