@@ -28,7 +28,7 @@ from .dispatch import dispatch
 from .negotiation import for_streams
 from .objects import accept_of, check_form, list_options
 from .request import Request, Target, parse_query, parse_target
-from .responses import Response, Send, error_response, not_found_page, send_response
+from .responses import COMMON, Response, Send, error_response, not_found_page, send_response
 from .tokens import token_request
 from .watching import serve_watch
 
@@ -55,7 +55,7 @@ class ObjectsApp:
         self.member_proxy = member_proxy
         self.tokens = tokens  # of service accounts; None: neither issued nor accepted
         self.definitions = definitions  # of custom kinds; None: there are none
-        self.documents = documents.Documents(registry.catalog)
+        self.documents = documents.Documents(registry.catalog, tokens)
         self.groups = Groups(registry.cache)
         self.draining = asyncio.Event()
 
@@ -83,9 +83,9 @@ class ObjectsApp:
             if not path.startswith(PUBLIC):
                 request.user = authenticate(scope, headers, self.registry, self.tokens)
                 authorize(request.user, request.method, path, request.target, _is_watch(request))
-            if not path.startswith(("/api", "/openapi")):
+            if not path.startswith(documents.PATHS):
                 scope.setdefault("state", {})["user"] = request.user
-                await self.shell(scope, receive, send)
+                await self.shell(scope, receive, _uncached(send))
                 return
             await self._serve(request, receive, counted)
         except StatusError as error:
@@ -178,6 +178,17 @@ class ObjectsApp:
             return  # labels of metrics must not come from whoever asks
         verb = verb_of(request.method, target, _is_watch(request)).upper()
         metrics.observe(verb, target, status, seconds)
+
+
+def _uncached(send: Send) -> Send:
+    """What the shell answers may not be kept either."""
+
+    async def told(message: dict[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message["headers"], COMMON[0]]
+        await send(message)
+
+    return told
 
 
 def _has_own(group: Group) -> bool:

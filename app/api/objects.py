@@ -261,15 +261,8 @@ def patch_of(kind: Kind, request: Request) -> Patch:
     value = document.value
     if value is None and patch_type in ("json", "strategic"):
         value = [] if patch_type == "json" else {}  # as Go reads null into a list or a map
-    if patch_type == "json" and not isinstance(value, list):
-        what = "[]handlers.jsonPatchOp"
-        raise errors.bad_request(
-            f"error decoding patch: json: cannot unmarshal {json_type(value)} into Go value of type {what}"
-        )
-    if patch_type in ("merge", "strategic") and not isinstance(value, dict):
-        raise errors.bad_request(
-            f"error decoding patch: json: cannot unmarshal {json_type(value)} into Go value of type map[string]interface {{}}"
-        )
+    if why := _unlike_a_patch(patch_type or "", value):
+        raise errors.bad_request(why)
     return Patch(patch_type, value, document.duplicates)  # type: ignore[arg-type]
 
 
@@ -278,6 +271,28 @@ def _delete_options(kind: Kind, request: Request) -> DeleteOptions:
     if options.propagation is None and kind.strategy.orphan_warning:
         request.warnings.append(kind.strategy.orphan_warning)
     return options
+
+
+def _unlike_a_patch(patch_type: str, value: Any) -> str:
+    """Why a body is no patch of its type, as each type's own code says it; "" when it may be one."""
+    go_map = "Go value of type map[string]interface {}"
+    match patch_type:
+        case "json":
+            if not isinstance(value, list):
+                return f"error decoding patch: json: cannot unmarshal {json_type(value)} into Go value of type []handlers.jsonPatchOp"
+            wrong = [item for item in value if not isinstance(item, (dict, type(None)))]
+            if wrong:
+                return f"error decoding patch: json: cannot unmarshal {json_type(wrong[0])} into Go value of type handlers.jsonPatchOp"
+        case "merge" if value is None:
+            return "Invalid JSON Patch"
+        case "merge" if not isinstance(value, dict):
+            return f"error decoding patch: json: cannot unmarshal {json_type(value)} into {go_map}"
+        case "strategic" if not isinstance(value, dict):
+            return f"json: cannot unmarshal {json_type(value)} into {go_map}"
+        case "apply" if not isinstance(value, (dict, type(None))):
+            where = "error decoding YAML: error unmarshaling JSON: while decoding JSON"
+            return f"{where}: json: cannot unmarshal {json_type(value)} into {go_map}"
+    return ""
 
 
 async def delete(registry: Registry, kind: Kind, request: Request) -> Response:

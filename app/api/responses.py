@@ -21,7 +21,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 GZIP_MINIMUM = 128 * 1024  # bytes, as kube-apiserver
 CHUNK = 1 << 18
 
-_COMMON = ((b"cache-control", b"no-cache, private"),)
+COMMON = ((b"cache-control", b"no-cache, private"),)
 
 
 class Response(NamedTuple):
@@ -75,8 +75,8 @@ async def send_response(send: Send, request: Request, response: Response) -> Non
     pieces = [response.body] if isinstance(response.body, bytes) else list(response.body)
     headers = [*response.headers]
     if not any(name == b"cache-control" for name, _ in headers):
-        headers.extend(_COMMON)
-    if response.status not in (204, 304):
+        headers.extend(COMMON)
+    if response.status not in (204, 304) and response.content_type:
         headers.append((b"content-type", response.content_type))
     if request.warnings:
         headers.extend((b"warning", _warning(text)) for text in dict.fromkeys(request.warnings))

@@ -1,8 +1,7 @@
-"""The FastAPI shell: health, version and metrics, and the list of paths at ``/``."""
+"""The FastAPI shell: health and metrics, and the list of paths at ``/``."""
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping
 from typing import Annotated
 
@@ -15,8 +14,9 @@ from app import __version__
 
 from .deferred import Check
 
-KUBERNETES_VERSION = "v1.36.3"  # whose API this is; clients parse it
+NO_SNIFFING = {"x-content-type-options": "nosniff"}
 PATHS = [
+    "/.well-known/openid-configuration",
     "/api",
     "/api/v1",
     "/apis",
@@ -25,28 +25,10 @@ PATHS = [
     "/metrics",
     "/openapi/v2",
     "/openapi/v3",
+    "/openid/v1/jwks",
     "/readyz",
     "/version",
 ]
-
-
-def version_info() -> dict[str, str]:
-    major, minor, _ = KUBERNETES_VERSION.lstrip("v").split(".")
-    return {
-        "major": major,
-        "minor": minor,
-        "emulationMajor": major,
-        "emulationMinor": minor,
-        "minCompatibilityMajor": major,
-        "minCompatibilityMinor": str(int(minor) - 1),
-        "gitVersion": f"{KUBERNETES_VERSION}+kafila-{__version__}",
-        "gitCommit": "",
-        "gitTreeState": "clean",
-        "buildDate": "2026-01-01T00:00:00Z",
-        "goVersion": f"python{platform.python_version()}",
-        "compiler": platform.python_implementation(),
-        "platform": f"{platform.system().lower()}/{platform.machine().replace('x86_64', 'amd64')}",
-    }
 
 
 def build_shell(ready: Mapping[str, Check]) -> FastAPI:
@@ -57,7 +39,7 @@ def build_shell(ready: Mapping[str, Check]) -> FastAPI:
 
     @shell.exception_handler(404)
     async def no_page(request: HTTPRequest, error: Exception) -> Response:
-        return PlainTextResponse("404 page not found\n", 404, {"x-content-type-options": "nosniff"})
+        return PlainTextResponse("404 page not found\n", 404, NO_SNIFFING)
 
     def health(path: str, checks: Mapping[str, Check]) -> None:
         @shell.get(path, response_class=PlainTextResponse)
@@ -67,13 +49,14 @@ def build_shell(ready: Mapping[str, Check]) -> FastAPI:
             lines = [f"[-]{n} failed: {failed[n]}" if n in failed else f"[+]{n} ok" for n in ["ping", *asked]]
             outcome = f"{path.strip('/')} check {'failed' if failed else 'passed'}"
             if failed:
-                return PlainTextResponse("\n".join([*lines, outcome]) + "\n", 500)
-            return PlainTextResponse("\n".join([*lines, outcome]) + "\n" if verbose is not None else "ok")
+                return PlainTextResponse("\n".join([*lines, outcome]) + "\n", 500, NO_SNIFFING)
+            text = "\n".join([*lines, outcome]) + "\n" if verbose is not None else "ok"
+            return PlainTextResponse(text, headers=NO_SNIFFING)
 
         @shell.get(path + "/{name}", response_class=PlainTextResponse)
         async def one(name: str) -> Response:
             if name != "ping" and name not in checks:
-                return PlainTextResponse("404 page not found\n", 404)
+                return PlainTextResponse("404 page not found\n", 404, NO_SNIFFING)
             why = None if name == "ping" else checks[name]()
             return PlainTextResponse(
                 "ok" if why is None else f"internal server error: {why}", 200 if why is None else 500
@@ -82,11 +65,6 @@ def build_shell(ready: Mapping[str, Check]) -> FastAPI:
     health("/healthz", ready)
     health("/livez", {})
     health("/readyz", ready)
-
-    @shell.get("/version")
-    @shell.get("/version/")  # kube-apiserver answers both, and Python's client asks for this one
-    async def version() -> JSONResponse:
-        return JSONResponse(version_info())
 
     @shell.get("/metrics")
     async def metrics() -> Response:

@@ -76,6 +76,8 @@ class Strategy:
     views: Mapping[str, tuple[Callable[[Object, Object], None], Callable[[Object, Object], list[FieldError]]]] = field(
         default_factory=dict
     )
+    # which checks of metadata the kind's own validation of a change repeats: each finding is a cause of its own, once more
+    metadata_checks: tuple[Literal["new", "update"], ...] = ("update",)
     # metadata.name: returns the reasons why it is not allowed (core.names has the usual ones)
     name_rule: Callable[[str, bool], list[str]] | None = None
     # does the change from old to new raise metadata.generation? None: the kind has no generation

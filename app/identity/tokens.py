@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, final
 
 import jwt
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from .certificates import KeyPair
 
@@ -38,6 +39,13 @@ class Tokens:
     def audiences(self) -> tuple[str, ...]:
         """What a token for this API server is meant for."""
         return (self.issuer,)
+
+    def key_set(self) -> dict[str, Any]:
+        """The public key as a JSON Web Key Set, for those who verify tokens elsewhere (OpenID Connect discovery)."""
+        assert isinstance(self._public, RSAPublicKey)
+        numbers = self._public.public_numbers()
+        key = {"use": "sig", "kty": "RSA", "kid": self._key_id, "alg": ALGORITHM}
+        return {"keys": [key | {"n": _number(numbers.n), "e": _number(numbers.e)}]}
 
     def issue(
         self,
@@ -82,6 +90,10 @@ class Tokens:
             return Claims(private["namespace"], account["name"], account["uid"], audience)
         except (jwt.PyJWTError, KeyError, TypeError, ValueError):
             return None
+
+
+def _number(value: int) -> str:
+    return _base64(value.to_bytes((value.bit_length() + 7) // 8, "big"))
 
 
 def _base64(data: bytes) -> str:

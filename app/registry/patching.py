@@ -84,7 +84,8 @@ def merged(old: Object, patch: Patch, kind: Kind | None) -> Object:
         text = "the server rejected our request due to an error in our request"
         raise errors.StatusError(422, "Invalid", text, {}) from error
     except jsonpatch.TooManyOperations as error:
-        raise errors.StatusError(413, "RequestEntityTooLarge", str(error)) from error
+        why = f"Request entity too large: {error}"
+        raise errors.StatusError(413, "RequestEntityTooLarge", why) from error
     except strategicpatch.PatchError as error:
         if error.code == 400:
             raise errors.bad_request(str(error)) from error
@@ -184,8 +185,6 @@ def wrong_name(obj: Object, name: str) -> errors.StatusError:
 def _config(kind: Kind, patch: Patch, options: Options) -> Object:
     """The configuration as sent; what of it fits no field is the business of apply itself."""
     config = {} if patch.document is None else patch.document
-    if not isinstance(config, dict):
-        raise errors.bad_request("error decoding YAML: the apply configuration must be an object")
     api_version, name = config.get("apiVersion") or "", config.get("kind") or ""
     if api_version != kind.api_version or name != kind.kind:
         group, _, version = str(api_version).rpartition("/")

@@ -24,7 +24,9 @@ from . import csr
 from .allocation import NOTHING, ServiceAllocator
 from .codec import encode_body, same_object, stored_form, with_version
 from .context import Change, Options
+from .owners import drop_repeated_owners
 from .resets import reset_fields
+from .scale import replicas_path
 
 Object = dict[str, Any]
 OTHER_NAMESPACE = "the namespace of the provided object does not match the namespace sent on the request"
@@ -58,6 +60,7 @@ def prepare_create(
         metadata.pop("namespace", None)
     if not metadata.get("name") and metadata.get("generateName"):
         metadata["name"] = generate_name(metadata["generateName"])
+    drop_repeated_owners(metadata, options)
     metadata["uid"] = str(uuid.uuid4())
     metadata["creationTimestamp"] = rfc3339()
     sent_version = metadata.pop("resourceVersion", None)
@@ -130,7 +133,10 @@ def prepare_update(
         else:
             metadata.pop(owned, None)
     metadata.setdefault("name", name)
-    if kind.namespaced and metadata.setdefault("namespace", was.get("namespace", "")) != was.get("namespace", ""):
+    drop_repeated_owners(metadata, options)
+    if not kind.namespaced:
+        metadata.pop("namespace", None)
+    elif metadata.setdefault("namespace", was.get("namespace", "")) != was.get("namespace", ""):
         raise errors.bad_request(OTHER_NAMESPACE)
     view = strategy.views.get(subresource)
     if view is not None:
@@ -157,8 +163,7 @@ def prepare_update(
             extra = allocator.allocate(new, old)
         if strategy.generation_fields is not None and _spec_changed(strategy.generation_fields, old, new):
             metadata["generation"] = was.get("generation", 0) + 1
-    # asked for all kinds and by each of them: causes come twice
-    found = validate_object_meta_update(new, old) * 2 + _findings(strategy, new, old, subresource, view)
+    found = _metadata_findings(kind, new, old) + _findings(strategy, new, old, subresource, view)
     if kind.resource == csr.RESOURCE:
         found.extend(csr.check_update(old, new, subresource))
     if found:
@@ -186,6 +191,16 @@ def prepare_update(
     terminating = bool(metadata.get("deletionTimestamp"))
     write = Write(key, body, was["uid"], terminating=terminating)
     return Change((guard, *extra.guards), (write, *extra.writes), body)
+
+
+def _metadata_findings(kind: Kind, new: Object, old: Object) -> list[errors.FieldError]:
+    """What is wrong with metadata: asked for all kinds in two ways and again by most of them, so causes come repeatedly."""
+    strategy = kind.strategy
+    checks = {
+        "new": validate_object_meta(new, kind.namespaced, strategy.name_rule or dns1123_subdomain),
+        "update": validate_object_meta_update(new, old),
+    }
+    return [finding for check in ("new", "update", *strategy.metadata_checks) for finding in checks[check]]
 
 
 def _findings(strategy: Strategy, new: Object, old: Object, subresource: str, view: Any) -> list[errors.FieldError]:
@@ -228,6 +243,8 @@ def _is_released(kind: Kind, metadata: Object, obj: Object) -> bool:
 
 
 def _track(kind: Kind, old: Object | None, new: Object, options: Options, subresource: str) -> None:
+    if subresource == "scale" and not _has_owner(old, [f"f:{step}" for step in replicas_path(kind)]):
+        return  # Kubernetes does not begin to track what was tracked for nobody
     try:
         fields = managedfields.update(
             old,
@@ -236,8 +253,7 @@ def _track(kind: Kind, old: Object | None, new: Object, options: Options, subres
             operation="Update",
             api_version=kind.api_version,
             subresource=subresource,
-            # Kubernetes gives a write through the scale of a custom object no time
-            time=None if kind.definition and subresource == "scale" else rfc3339(),
+            time=None if subresource == "scale" else rfc3339(),  # Kubernetes gives such a write no time
             schema=kind.schema,
             reset=reset_fields(kind, subresource),
         )
@@ -247,6 +263,17 @@ def _track(kind: Kind, old: Object | None, new: Object, options: Options, subres
         new["metadata"]["managedFields"] = fields
     else:
         new["metadata"].pop("managedFields", None)
+
+
+def _has_owner(obj: Object | None, path: list[str]) -> bool:
+    entries = ((obj or {}).get("metadata") or {}).get("managedFields") or ()
+    return any(_has_path(entry.get("fieldsV1"), path) for entry in entries)
+
+
+def _has_path(fields: Any, path: list[str]) -> bool:
+    for step in path:
+        fields = fields.get(step) if isinstance(fields, dict) else None
+    return fields is not None
 
 
 def _reset_status(kind: Kind, obj: Object) -> None:

@@ -14,6 +14,7 @@ from app.catalog.catalog import Catalog
 from app.catalog.kind import Kind
 from app.core import errors
 from app.core.clock import rfc3339
+from app.core.resources import Key
 from app.store.interface import Guard, GuardFailed, Lease, OutcomeUnknown, Store, StoreUnavailable, Transaction, Write
 from app.watch import Cache, Entry
 
@@ -112,7 +113,7 @@ class Registry:
                     if self.cache.get(*key) is None:
                         await self.barrier()  # who is refused shall find what was in the way
                     if not generated:
-                        raise errors.already_exists(kind.group, kind.plural, key.name) from failed
+                        raise self._in_the_way(kind, key) from failed
                 elif failed.guard.absent:
                     await self.barrier()  # somebody was faster to take this address or port
                 else:
@@ -120,6 +121,13 @@ class Registry:
         if generated:
             raise errors.generate_name_conflict(kind.group, kind.plural, key.name)
         raise errors.conflict(kind.group, kind.plural, key.name)
+
+    def _in_the_way(self, kind: Kind, key: Key) -> errors.StatusError:
+        error = errors.already_exists(kind.group, kind.plural, key.name)
+        there = self.cache.get(*key)
+        if there is not None and there.meta.deletionTimestamp:
+            error.message = f"object is being deleted: {error.message}"
+        return error
 
     async def update(
         self, kind: Kind, namespace: str, name: str, obj: Object, options: Options, subresource: str = ""

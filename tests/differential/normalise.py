@@ -117,6 +117,8 @@ def _clean(value: Any, key: str) -> Any:
             return _table({name: _clean(item, name) for name, item in value.items()})
         if value.get("kind") in ("APIGroupList", "APIGroupDiscoveryList"):
             value = _without_karmada(value)
+        if "kty" in value:
+            value = {**value, "kid": "<kid>", "n": "<n>"}
         if "gitVersion" in value:
             return {name: item if name.endswith(("ajor", "inor")) else f"<{name}>" for name, item in value.items()}
         return {name: _clean_field(name, item) for name, item in value.items()}
@@ -140,7 +142,7 @@ def _clean_field(name: str, value: Any) -> Any:
         return "<version>"
     if name == "continue" and value:
         return "<continue>"
-    if name in ("token", "remainingItemCount") and value:
+    if name in ("token", "remainingItemCount", "serverAddress", "issuer", "jwks_uri") and value:
         return f"<{name}>"
     if name in ("nodePort", "healthCheckNodePort") and isinstance(value, int) and 30000 <= value <= 33000:
         return "<port>"
@@ -178,7 +180,8 @@ def _text(value: str) -> str:
 def _without_karmada(groups: dict[str, Any]) -> dict[str, Any]:
     """The groups that kube-apiserver has too."""
     field = "groups" if "groups" in groups else "items"
-    served = (".karmada.io", "diff.example.com")  # what kafila has more, and what a script makes
+    # what kafila has more, and what a script makes
+    served = (".karmada.io", "placement.kafila.io", "multicluster.x-k8s.io", "diff.example.com")
     kept = [
         g for g in groups.get(field) or () if not (g.get("name") or g["metadata"].get("name") or "").endswith(served)
     ]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from app.catalog.kind import Strategy
 from app.core import names
 from app.core.resources import GroupVersionKind
 
 from . import prepare, strategies_core
 from .defaults import others
+from .metadata_checks import METADATA_CHECKS
 from .strategy_forms import PLAIN, generic, strategy
 from .validation import (
     access,
@@ -340,5 +343,5 @@ _DEFAULT = Strategy(generation_fields=PLAIN)
 
 def strategy_for(gvk: GroupVersionKind) -> Strategy:
     """The strategy of a built-in kind, shared by its versions; a plain one for kinds nobody wrote down."""
-    found = _TABLE.get((gvk.group, gvk.kind)) or _BY_VERSION.get((gvk.group, gvk.version, gvk.kind))
-    return found or _DEFAULT
+    found = _TABLE.get((gvk.group, gvk.kind)) or _BY_VERSION.get((gvk.group, gvk.version, gvk.kind)) or _DEFAULT
+    return replace(found, metadata_checks=METADATA_CHECKS.get((gvk.group, gvk.kind), ("new", "update")))

@@ -32,6 +32,8 @@ async def test_finalizers_hold_an_object(api: Api) -> None:
     assert marked["metadata"]["deletionTimestamp"]
     assert marked["metadata"]["deletionGracePeriodSeconds"] == 0
     assert (await api.delete(f"{CONFIGMAPS}/a")).json() == marked
+    again = failure(await api.post(CONFIGMAPS, body), 409, "AlreadyExists")
+    assert again["message"].startswith("object is being deleted: ")
     more = {"metadata": {"finalizers": [*body["metadata"]["finalizers"], "example.com/three"]}}
     status = failure(await api.patch(f"{CONFIGMAPS}/a", more), 422, "Invalid")
     assert "no new finalizers can be added if the object is being deleted" in status["message"]

@@ -64,3 +64,14 @@ async def test_the_generation_of_a_daemons_template_is_its_creators(api: Api) ->
     annotation = "deprecated.daemonset.template.generation"
     assert made["metadata"]["annotations"] == {annotation: "1"}
     assert owned(made)["f:metadata"]["f:annotations"] == {".": {}, f"f:{annotation}": {}}
+
+
+async def test_scaling_is_not_recorded_where_nobody_owns_the_replicas(api: Api) -> None:
+    spec = {"selector": {"matchLabels": {"a": "b"}}, "template": TEMPLATE}
+    config = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d"}, "spec": spec}
+    path = f"{APPS}/deployments/d"
+    apply = {"content-type": "application/apply-patch+yaml"}
+    assert (await api.patch(f"{path}?fieldManager=a", config, headers=apply)).status_code == 201
+    assert (await api.patch(f"{path}/scale", {"spec": {"replicas": 3}})).status_code == 200
+    entries = (await api.get(path)).json()["metadata"]["managedFields"]
+    assert [entry["manager"] for entry in entries] == ["a"]

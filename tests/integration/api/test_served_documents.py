@@ -5,9 +5,16 @@ from __future__ import annotations
 import asyncio
 
 import httpx
+import jwt
 import pytest
+import yaml
 
+from app.api.app import ObjectsApp
 from app.api.deferred import DeferredShell
+from app.api.shell import build_shell
+from app.identity.certificates import new_signing_key
+from app.identity.tokens import Tokens
+from app.machinery.protobuf import decode_envelope
 
 from .conftest import Api
 
@@ -89,3 +96,47 @@ async def test_the_shell(api: Api) -> None:
     assert version["gitVersion"].startswith("v1.36")
     assert "/apis" in (await api.get("/")).json()["paths"]
     assert "apiserver_request_total" in (await api.get("/metrics")).text
+
+
+YAML, PROTOBUF = "application/yaml", "application/vnd.kubernetes.protobuf"
+
+
+@pytest.mark.parametrize("path", ["/api", "/apis", "/apis/apps", "/apis/apps/v1"])
+async def test_discovery_comes_in_the_form_that_is_asked_for(api: Api, path: str) -> None:
+    plain = await api.get(path)
+    as_yaml = await api.get(path, headers={"accept": YAML})
+    assert (as_yaml.headers["content-type"], yaml.safe_load(as_yaml.text)) == (YAML, plain.json())
+    binary = await api.get(path, headers={"accept": PROTOBUF})
+    assert binary.headers["content-type"] == PROTOBUF
+    assert decode_envelope(binary.content)[1] == plain.json()["kind"]
+    refused = await api.get(path, headers={"accept": "text/plain"})
+    said = "406: Not Acceptable" if path in ("/api", "/apis/apps/v1") else "only the following media types"
+    assert (refused.status_code, refused.json()["message"].startswith(said)) == (406, True)
+
+
+async def test_version_is_json_and_read_only(api: Api) -> None:
+    refused = await api.get("/version", headers={"accept": YAML})
+    assert refused.status_code == 406
+    assert yaml.safe_load(refused.text)["message"].endswith("Available representations: application/json")
+    posted = await api.client.post("/version")
+    assert (posted.status_code, posted.json()["reason"]) == (405, "MethodNotAllowed")
+
+
+async def test_nothing_of_it_may_be_kept_but_aggregated_discovery(api: Api) -> None:
+    for path in ("/healthz", "/version", "/bogus", "/apis"):
+        assert (await api.get(path)).headers["cache-control"] == "no-cache, private"
+    asked = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+    assert (await api.get("/apis", headers={"accept": asked})).headers["cache-control"] == "public"
+
+
+async def test_who_verifies_tokens_elsewhere_finds_the_key(api: Api) -> None:
+    assert (await api.get("/openid/v1/jwks")).status_code == 404  # no tokens are issued here
+    tokens = Tokens(new_signing_key())
+    api.app = ObjectsApp(api.registry, build_shell({}), tokens=tokens)
+    known = (await api.get("/.well-known/openid-configuration")).json()
+    assert known["issuer"] == tokens.issuer
+    answer = await api.get(httpx.URL(known["jwks_uri"]).path)
+    assert answer.headers["content-type"] == "application/jwk-set+json"
+    token, _ = tokens.issue("default", "reader", "uid", ["somebody"], 600)
+    key = jwt.PyJWKSet.from_dict(answer.json())[jwt.get_unverified_header(token)["kid"]]
+    assert jwt.decode(token, key, audience="somebody")["sub"] == "system:serviceaccount:default:reader"

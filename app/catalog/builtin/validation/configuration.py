@@ -49,7 +49,7 @@ def validate_config_map(obj: Object) -> Found:
             found.append(invalid(f"binaryData[{key}]", key, why))
         total += _decoded_size(value or "")
     if total > MAX_SIZE:
-        found.append(FieldError.too_long("", MAX_SIZE))
+        found.append(FieldError.too_long("[]", MAX_SIZE))
     return found
 
 

@@ -50,8 +50,9 @@ def _counts(
         for field in fields:
             check_not_negative(status, field, "status", found)
         for part in parts:
-            if (status.get(part) or 0) > (status.get("replicas") or 0):
-                found.append(invalid(f"status.{part}", status[part], "cannot be greater than status.replicas"))
+            count = status.get(part) or 0
+            if count > (status.get("replicas") or 0):
+                found.append(invalid(f"status.{part}", count, "cannot be greater than status.replicas"))
         available = status.get("availableReplicas") or 0
         if parts and available > (status.get("readyReplicas") or 0):
             found.append(invalid("status.availableReplicas", available, f"cannot be greater than {ready}"))

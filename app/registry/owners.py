@@ -1,0 +1,28 @@
+"""Owner references that are given twice: kept once, and the client is told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .context import Options
+
+WARNING = (
+    ".metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and may reject such "
+    "requests as early as 1.24; please fix your requests; duplicate UID(s) observed: {}"
+)
+
+
+def drop_repeated_owners(metadata: dict[str, Any], options: Options) -> None:
+    given = metadata.get("ownerReferences")
+    if not given or len(given) == 1:
+        return
+    kept: list[Any] = []
+    repeated: list[str] = []
+    for owner in given:
+        if owner in kept:
+            repeated.append(owner.get("uid", ""))
+        else:
+            kept.append(owner)
+    if repeated:
+        metadata["ownerReferences"] = kept
+        options.warnings.append(WARNING.format(", ".join(repeated)))
