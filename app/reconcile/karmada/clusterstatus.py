@@ -77,23 +77,25 @@ class ClusterStatus:
     async def _run(self) -> None:
         while True:
             started = time.monotonic()
+            # the first summary waits for the informers, not for a whole period: what comes meanwhile is in the next one
+            pause = self._frequency if self._is_synced() else min(1.0, self._frequency)
             try:
                 await self._collect()
             except StatusError as error:
                 log.warning("cluster status not written", cluster=self._room.name, error=str(error))
             except Exception:
                 log.exception("cluster status not collected", cluster=self._room.name)
-            # the first summary waits for the informers, not for a whole period
-            pause = self._frequency if all(i.synced.is_set() for i in self._informers) else min(1.0, self._frequency)
             await asyncio.sleep(max(pause - (time.monotonic() - started), 0.1))
+
+    def _is_synced(self) -> bool:
+        return all(informer.synced.is_set() for informer in self._informers)
 
     async def _collect(self) -> None:
         cluster = self._federation.cluster(self._room.name)
         if cluster is None:
             return
-        synced = all(informer.synced.is_set() for informer in self._informers)
         models = (cluster.get("spec") or {}).get("resourceModels") or ()
-        tally = self._tally if synced else None
+        tally = self._tally if self._is_synced() else None
         observation = await observe(self._room.client, self._room.discovery, tally, models)
         await self._notice(observation.online)
         now = time.time()

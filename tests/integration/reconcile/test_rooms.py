@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import Any, final
 
+import pytest
 from prometheus_client import REGISTRY
 
+from app.reconcile.karmada import clusterstatus
+from app.reconcile.karmada.clusterstatus import ClusterStatus
 from app.registry import Options
 
 from .conftest import Lab
@@ -37,6 +40,31 @@ async def test_a_room_that_is_being_left_when_everything_stops_is_closed(two: La
     await asyncio.wait_for(slow.asked.wait(), 10)
     await two.controllers.stop()
     assert status._task.done()  # type: ignore[attr-defined]
+
+
+async def test_the_first_summary_does_not_wait_for_a_whole_period(
+    make_lab: type[Lab], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even when nodes and pods come to be known while the member is asked for its kinds."""
+    starting: list[Any] = []
+    start, ask = ClusterStatus.start, clusterstatus.observe
+
+    def noted(status: ClusterStatus) -> None:
+        starting.append(status)
+        start(status)
+
+    async def slow(*arguments: Any) -> Any:
+        for informer in starting[0]._informers:
+            await informer.synced.wait()
+        return await ask(*arguments)
+
+    monkeypatch.setattr(ClusterStatus, "start", noted)
+    monkeypatch.setattr(clusterstatus, "observe", slow)
+    lab = await make_lab(cluster_status_frequency=600.0).start()
+    try:
+        await lab.join("m1")
+    finally:
+        await lab.close()
 
 
 async def test_a_status_is_brought_back_without_looking_for_drift(two: Lab) -> None:
