@@ -24,7 +24,7 @@ from app.watch.definitions import Definitions
 from . import documents, metrics, proxy
 from .authentication import authenticate, authorize, verb_of
 from .bodies import Disconnected, Receive, read_body
-from .dispatch import dispatch
+from .dispatch import dispatch, warn_of_deprecation
 from .negotiation import for_streams
 from .objects import accept_of, check_form, list_options
 from .request import Request, Target, parse_query, parse_target
@@ -169,6 +169,7 @@ class ObjectsApp:
             await send_response(send, request, Response(200, b""))
             return
         check_form(accept, kind, request, False)
+        warn_of_deprecation(kind, request)
         with metrics.watching(kind):
             await serve_watch(self.registry, self.groups, kind, options, request, accept, receive, send, self.draining)
 

@@ -42,10 +42,14 @@ async def dispatch(registry: Registry, kind: Kind, request: Request) -> Response
     if target.subresource:
         return await _subresource(registry, kind, target, request)
     verb = _verb(kind, target, request.method)
-    if warning := kind.deprecation or DEPRECATED.get(kind.gvk):
-        request.warnings.append(warning)
+    warn_of_deprecation(kind, request)
     question = QUESTIONS.get((kind.group, kind.kind))
     return await (question or HANDLERS[verb])(registry, kind, request)
+
+
+def warn_of_deprecation(kind: Kind, request: Request) -> None:
+    if warning := kind.deprecation or DEPRECATED.get(kind.gvk):
+        request.warnings.append(warning)
 
 
 def _verb(kind: Kind, target: Target, method: str) -> str:

@@ -314,6 +314,9 @@ async def delete(registry: Registry, kind: Kind, request: Request) -> Response:
 async def delete_collection(registry: Registry, kind: Kind, request: Request) -> Response:
     accept = accept_of(request, kind)
     options = _delete_options(kind, request)
-    page = await list_page(registry.cache, kind, list_options(request))
+    selected = list_options(request)
+    if selected.resource_version not in ("", "0") and not selected.match:
+        selected = selected._replace(match="Exact")  # kube-apiserver reads what to delete in pages, which are exact
+    page = await list_page(registry.cache, kind, selected)
     deleted = await registry.delete_collection(kind, page.entries, options)
     return await list_response(kind, page._replace(entries=deleted), accept, request)

@@ -78,8 +78,7 @@ async def send_response(send: Send, request: Request, response: Response) -> Non
         headers.extend(COMMON)
     if response.status not in (204, 304) and response.content_type:
         headers.append((b"content-type", response.content_type))
-    if request.warnings:
-        headers.extend((b"warning", _warning(text)) for text in dict.fromkeys(request.warnings))
+    headers.extend(warning_headers(request))
     if response.content_type == b"application/json" and wants_pretty(request) and any(pieces):
         pieces = [orjson.dumps(orjson.loads(b"".join(pieces)), option=orjson.OPT_INDENT_2) + b"\n"]
     size = sum(map(len, pieces))
@@ -113,6 +112,10 @@ def wants_pretty(request: Request) -> bool:
 def _gzip(pieces: Sequence[bytes]) -> bytes:
     packer = zlib.compressobj(1, zlib.DEFLATED, 31)
     return b"".join([*map(packer.compress, pieces), packer.flush()])
+
+
+def warning_headers(request: Request) -> list[tuple[bytes, bytes]]:
+    return [(b"warning", _warning(text)) for text in dict.fromkeys(request.warnings)]
 
 
 def _warning(text: str) -> bytes:

@@ -12,6 +12,7 @@ from app.core import errors
 from app.core.clock import rfc3339
 from app.registry import Registry
 from app.registry.decoding import decode_object
+from app.registry.unstored import track
 
 from .authentication import MASTERS
 from .bodies import decode_document
@@ -28,11 +29,17 @@ def _answer(obj: Object, status: Object) -> Response:
 
 def _question(kind: Kind, request: Request) -> Object:
     document = decode_document(request, kind, False)
-    question = decode_object(kind, document.value, request.options(), document.duplicates)
+    options = request.options()
+    question = decode_object(kind, document.value, options, document.duplicates, document.raw)
+    assert request.target is not None
+    metadata = question["metadata"]
+    if kind.namespaced:
+        metadata.setdefault("namespace", request.target.namespace)
+    track(question, kind.api_version, kind.schema, options)
     return question
 
 
-def _check(kind: Kind, spec: Object, *, subject: bool) -> None:
+def _check(kind: Kind, spec: Object, *, subject: bool, namespace: str = "") -> None:
     """Raises StatusError 422 for a question that cannot be answered."""
     found: list[errors.FieldError] = []
     resource, path = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
@@ -46,6 +53,10 @@ def _check(kind: Kind, spec: Object, *, subject: bool) -> None:
     if subject and not spec.get("user") and not spec.get("groups"):
         text = "at least one of user or group must be specified"
         found.append(errors.FieldError.invalid("spec.user", "", text))
+    asked = (resource or {}).get("namespace") or ""
+    if namespace and resource is not None and asked != namespace:
+        text = "must match metadata.namespace"
+        found.append(errors.FieldError.invalid("spec.resourceAttributes.namespace", asked, text))
     if found:
         raise errors.invalid(kind.group, "", "", found)
 
@@ -62,7 +73,8 @@ async def _self_subject_access(registry: Registry, kind: Kind, request: Request)
 
 async def _subject_access(registry: Registry, kind: Kind, request: Request) -> Response:
     question = _question(kind, request)
-    _check(kind, question.get("spec") or {}, subject=True)
+    namespace = question["metadata"].get("namespace", "")
+    _check(kind, question.get("spec") or {}, subject=True, namespace=namespace)
     return _answer(question, _access((question.get("spec") or {}).get("groups")))
 
 
@@ -92,6 +104,8 @@ async def _self_subject(registry: Registry, kind: Kind, request: Request) -> Res
 
 async def _token(registry: Registry, kind: Kind, request: Request) -> Response:
     question = _question(kind, request)
+    if not (question.get("spec") or {}).get("token"):
+        raise errors.bad_request("token is required for TokenReview in authentication")
     return _answer(question, {"user": {}, "error": "invalid bearer token"})
 
 

@@ -8,15 +8,13 @@ from typing import Any
 import orjson
 
 from app.catalog.kind import Kind
-from app.catalog.protobuf import codec
 from app.catalog.tables import schema_of
 from app.core import errors
 from app.core.resources import GroupVersionKind
-from app.machinery import protobuf
 from app.machinery.decode import DecodeError, compile_decoder
-from app.registry import Registry
+from app.registry import Options, Registry
 from app.registry.codec import decode_entry
-from app.registry.decoding import SCHEME
+from app.registry.decoding import cannot_be_handled, check_known_type, leftovers
 from app.registry.patching import Patch, merged
 from app.registry.scale import has_replicas, replicas_path, scale_of, with_replicas
 from app.watch import Entry
@@ -25,7 +23,7 @@ from . import objects, tables
 from .bodies import decode_json, decode_protobuf, decode_yaml
 from .negotiation import PROTOBUF, accepted
 from .request import Request
-from .responses import Response, to_yaml
+from .responses import Response, encoded, to_yaml
 
 Object = dict[str, Any]
 SCALE = GroupVersionKind("autoscaling", "v1", "Scale")
@@ -47,29 +45,31 @@ async def scale(registry: Registry, kind: Kind, request: Request) -> Response:
         patch = _as_apply(kind, objects.patch_of(kind, request))
         entry, _ = await registry.patch(kind, target.namespace, target.name, patch, options, "scale")
         return _answer(kind, entry, request)
-    change = _replaced(kind, request) if request.method == "PUT" else _patched(kind, request)
+    change = (_replaced if request.method == "PUT" else _patched)(kind, request, options)
     entry = await registry.modify(kind, target.namespace, target.name, change, options, "scale")
     return _answer(kind, entry, request)
 
 
-def _replaced(kind: Kind, request: Request) -> Callable[[Object], Object]:
+def _replaced(kind: Kind, request: Request, options: Options) -> Callable[[Object], Object]:
     if request.media_type == PROTOBUF:
-        document = decode_protobuf(request.body, SCALE)
+        document: Any = decode_protobuf(request.body, SCALE)
     elif request.media_type == "application/yaml":
         document = decode_yaml(request.body, SCALE).value
     else:
         document = decode_json(request.body, SCALE, False).value
     try:
-        decoded = decode_scale(document)
+        decoded, unknown = decode_scale(document)
     except DecodeError as error:
-        raise errors.bad_request(f'Scale in version "v1" cannot be handled as a Scale: {error}') from error
+        raise cannot_be_handled(SCALE, str(error)) from error
+    if texts := leftovers(unknown, (), options):
+        raise cannot_be_handled(SCALE, texts)
     target = request.target
     assert target is not None
     objects.check_names(decoded, target.name, target.namespace)
     return lambda obj: with_replicas(kind, obj, decoded)
 
 
-def _patched(kind: Kind, request: Request) -> Callable[[Object], Object]:
+def _patched(kind: Kind, request: Request, options: Options) -> Callable[[Object], Object]:
     patch = objects.patch_of(kind, request)
 
     def changed(obj: Object) -> Object:
@@ -77,10 +77,13 @@ def _patched(kind: Kind, request: Request) -> Callable[[Object], Object]:
         before = view["metadata"].get("resourceVersion")
         result = merged(view, patch, None)  # a Scale has no lists: strategic merge and merge are the same
         try:
-            new = decode_scale(result)
+            new, unknown = decode_scale(result)
+            why = leftovers(unknown, (), options)
         except DecodeError as error:
-            found = errors.FieldError.invalid("patch", orjson.dumps(result).decode(), str(error))
-            raise errors.invalid("", "", "", [found]) from error
+            why = str(error)
+        if why:
+            found = errors.FieldError.invalid("patch", orjson.dumps(result).decode(), why)
+            raise errors.invalid("", "", "", [found])
         if new["metadata"].get("resourceVersion") == before:
             new["metadata"].pop("resourceVersion", None)
         return with_replicas(kind, obj, new)
@@ -96,9 +99,9 @@ def _as_apply(kind: Kind, patch: Patch) -> Patch:
         group, _, version = str(given.get("apiVersion") or "").rpartition("/")
         raise errors.bad_request(f"invalid object type: {group}/{version}, Kind={given.get('kind') or ''}")
     try:
-        decoded = decode_scale(config)
+        decoded, _ = decode_scale(config)
     except DecodeError as error:
-        raise errors.bad_request(f'Scale in version "v1" cannot be handled as a Scale: {error}') from error
+        raise cannot_be_handled(SCALE, str(error)) from error
     workload: Object = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": config.get("metadata") or {}}
     if "replicas" in (config.get("spec") or {}):
         path = replicas_path(kind)
@@ -109,27 +112,19 @@ def _as_apply(kind: Kind, patch: Patch) -> Patch:
     return patch._replace(document=workload)
 
 
-def decode_scale(document: Any) -> Object:
-    """Raises DecodeError, StatusError 400 for another type."""
-    if isinstance(document, dict) and document.get("kind") not in (None, "", "Scale"):
-        name, api_version = document["kind"], document.get("apiVersion") or ""
-        version = str(api_version).rpartition("/")[2]
-        why = f'no kind "{name}" is registered for version "{api_version}" {SCHEME}'
-        raise errors.bad_request(f'{name} in version "{version}" cannot be handled as a Scale: {why}')
-    decoded = compile_decoder(schema_of("io.k8s.api.autoscaling.v1.Scale"))(document)[0]
+def decode_scale(document: Any) -> tuple[Object, list[str]]:
+    """The Scale and what it has no fields for. Raises DecodeError, StatusError 400 for another type."""
+    if isinstance(document, dict):
+        check_known_type(SCALE, document)
+    decoded, unknown = compile_decoder(schema_of("io.k8s.api.autoscaling.v1.Scale"))(document)
     decoded["metadata"] = decoded.get("metadata") or {}
-    return decoded
+    return decoded, unknown
 
 
 def _answer(kind: Kind, entry: Entry, request: Request) -> Response:
     view = scale_of(kind, decode_entry(kind, entry))
     accept = accepted(request.header(b"accept"), True)
     if accept.form == "Table":
-        body = tables.scale_table(view, accept, request.query.get("includeObject", ""))
+        body = tables.scale_table(view, accept, request.query.get("includeObject", ""), bool(kind.definition))
         return Response(200, to_yaml(body), accept.content_type) if accept.encoding == "yaml" else Response(200, body)
-    if accept.encoding == "protobuf" and not accept.form:
-        found = codec(*SCALE)
-        assert found is not None
-        return Response(200, protobuf.envelope("autoscaling/v1", "Scale", found.encode(view)), accept.content_type)
-    body = orjson.dumps(view) + b"\n"
-    return Response(200, to_yaml(body), accept.content_type) if accept.encoding == "yaml" else Response(200, body)
+    return encoded(tables.partial(view, accept.version) if accept.form else view, accept)

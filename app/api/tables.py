@@ -8,7 +8,8 @@ from typing import Any
 
 import orjson
 
-from app.catalog.builtin.columns import descriptions
+from app.catalog.builtin.columns import descriptions, in_order_of_rows
+from app.catalog.builtin.prepare import TEMPLATE_GENERATION
 from app.catalog.custom.columns import age_column, printer_columns
 from app.catalog.kind import Column, Kind
 from app.registry.codec import decode_entry
@@ -42,18 +43,18 @@ def table(
 ) -> bytes:
     """A Table of ``entries``. ``include`` is the includeObject parameter: None, Metadata (default) or Object."""
     now = time.time()
+    objects = [decode_entry(kind, entry) for entry in entries]
     out = {
         "kind": "Table",
         "apiVersion": f"meta.k8s.io/{accept.version}",
         "metadata": metadata,
         "columnDefinitions": column_definitions(kind) if columns else None,
-        "rows": [_row(kind, entry, accept, include, now) for entry in entries],
+        "rows": [_row(kind, obj, accept, include, now) for obj in in_order_of_rows(kind.kind, objects)],
     }
     return orjson.dumps(out)
 
 
-def _row(kind: Kind, entry: Entry, accept: Accepted, include: str, now: float) -> Object:
-    obj = decode_entry(kind, entry)
+def _row(kind: Kind, obj: Object, accept: Accepted, include: str, now: float) -> Object:
     row: Object = {"cells": kind.cells(obj, now) if kind.cells else _plain_cells(obj)}
     if kind.kind == "Pod" and not kind.group:
         if conditions := _finished(obj):
@@ -65,8 +66,8 @@ def _row(kind: Kind, entry: Entry, accept: Accepted, include: str, now: float) -
     return row
 
 
-def scale_table(view: Object, accept: Accepted, include: str) -> bytes:
-    """The Table of a Scale: ``kubectl get --subresource=scale``."""
+def scale_table(view: Object, accept: Accepted, include: str, custom: bool) -> bytes:
+    """The Table of a Scale: ``kubectl get --subresource=scale``. Two tables in Kubernetes, with words of their own."""
     columns, cells = printer_columns(
         [
             {
@@ -84,6 +85,14 @@ def scale_table(view: Object, accept: Accepted, include: str) -> bytes:
             age_column(),
         ]
     )
+    if not custom:
+        name, desired, available, age = columns
+        columns = (
+            name._replace(format=""),
+            desired._replace(description="replicas is the desired number of instances for the scaled object."),
+            available._replace(description="replicas is the actual number of observed instances of the scaled object."),
+            age._replace(type="string"),
+        )
     row: Object = {"cells": cells({"spec": {"replicas": 0}, **view}, time.time())}
     shown = {"Object": view, "None": None}.get(include, partial(view, accept.version))
     out = {
@@ -110,7 +119,13 @@ def _finished(obj: Object) -> list[Object] | None:
 
 
 def partial(obj: Object, version: str) -> Object:
-    return {"kind": "PartialObjectMetadata", "apiVersion": f"meta.k8s.io/{version}", "metadata": obj["metadata"]}
+    metadata = obj["metadata"]
+    if TEMPLATE_GENERATION in (metadata.get("annotations") or ()):  # only the whole object's conversion writes it
+        others = {key: value for key, value in metadata["annotations"].items() if key != TEMPLATE_GENERATION}
+        metadata = {key: value for key, value in metadata.items() if key != "annotations"}
+        if others:
+            metadata["annotations"] = others
+    return {"kind": "PartialObjectMetadata", "apiVersion": f"meta.k8s.io/{version}", "metadata": metadata}
 
 
 def partial_list(entries: Sequence[Entry], version: str, metadata: Object) -> Object:

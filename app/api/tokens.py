@@ -16,6 +16,7 @@ from app.identity.tokens import Tokens
 from app.machinery import protobuf
 from app.machinery.decode import DecodeError, compile_decoder
 from app.registry import Registry
+from app.registry.unstored import track
 
 from .bodies import decode_json, decode_protobuf, decode_yaml
 from .negotiation import PROTOBUF, accepted
@@ -24,6 +25,7 @@ from .responses import Response
 
 Object = dict[str, Any]
 TOKEN_REQUEST = GroupVersionKind("authentication.k8s.io", "v1", "TokenRequest")
+DEFINITION = "io.k8s.api.authentication.v1.TokenRequest"
 AN_HOUR = 3600
 SHORTEST, LONGEST = 600, 1 << 32  # seconds
 
@@ -44,13 +46,13 @@ async def token_request(registry: Registry, tokens: Tokens, kind: Kind, request:
         raise errors.conflict("authentication.k8s.io", "TokenRequest", target.name, why)
     metadata |= {"name": target.name, "namespace": target.namespace, "uid": uid, "creationTimestamp": rfc3339()}
     spec = asked.setdefault("spec", {})
-    seconds = spec.get("expirationSeconds") or AN_HOUR
+    seconds = spec["expirationSeconds"] = spec.get("expirationSeconds") or AN_HOUR
     _check_duration(seconds)
     audiences = spec.get("audiences") or list(tokens.audiences)
     bound = _bound(registry, target, spec.get("boundObjectRef"))
-    request.options()  # refuses what is no option of a creation
+    track(asked, TOKEN_REQUEST.api_version, schema_of(DEFINITION), request.options(), "token")
     token, ends = tokens.issue(target.namespace, target.name, uid, audiences, seconds, bound)
-    spec["audiences"], spec["expirationSeconds"] = audiences, seconds
+    spec["audiences"] = audiences
     answer = {
         "kind": "TokenRequest",
         "apiVersion": "authentication.k8s.io/v1",
@@ -75,7 +77,7 @@ def _decoded(request: Request) -> Object:
     else:
         document = decode_json(request.body, TOKEN_REQUEST, False).value
     try:
-        asked = compile_decoder(schema_of("io.k8s.api.authentication.v1.TokenRequest"))(document or {})[0]
+        asked = compile_decoder(schema_of(DEFINITION))(document or {})[0]
     except DecodeError as error:
         why = f'TokenRequest in version "v1" cannot be handled as a TokenRequest: {error}'
         raise errors.bad_request(why) from error

@@ -26,7 +26,7 @@ from . import tables
 from .bodies import Receive
 from .negotiation import Accepted
 from .request import Request
-from .responses import Send
+from .responses import COMMON, Send, warning_headers
 
 BOOKMARK_PERIOD = 60.0  # seconds
 BEFORE_END = 2.0  # the last bookmark
@@ -62,7 +62,7 @@ async def serve_watch(
         await registry.barrier()
     start = version if version and not initial else cache.revision
     encode = _encoder(kind, request, accept)
-    await send(_head(accept))
+    await send(_head(accept, request))
     # tables differ from stream to stream (only the first event has columns), so their frames are not shared
     form = None if accept.form == "Table" else (kind.gvk, accept)
     stream = _Stream(send, encode, form)
@@ -255,11 +255,11 @@ def _timeout(request: Request) -> float:
     return random.uniform(MINIMUM_TIMEOUT, 2 * MINIMUM_TIMEOUT)
 
 
-def _head(accept: Accepted) -> dict[str, Any]:
+def _head(accept: Accepted, request: Request) -> dict[str, Any]:
     content_type = accept.content_type
     if accept.encoding == "protobuf":
         content_type += b";stream=watch"
-    headers = [(b"content-type", content_type), (b"cache-control", b"no-cache, private")]
+    headers = [(b"content-type", content_type), *COMMON, *warning_headers(request)]
     return {"type": "http.response.start", "status": 200, "headers": headers}
 
 

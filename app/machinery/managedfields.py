@@ -277,6 +277,12 @@ def keep_times_of_no_change(old: Object, new: Object) -> None:
         new["metadata"]["managedFields"] = before
 
 
+def without(entry: Object, path: Sequence[str]) -> Object | None:
+    """An encoded entry that does not own a field any more, None when that was all."""
+    fields = difference(entry["fieldsV1"], from_paths([field_path(*path)]))
+    return {**entry, "fieldsV1": fields} if fields else None
+
+
 def strip(fields: FieldSet) -> FieldSet:
     """Without the fields that nobody can own."""
     return difference(fields, _STRIPPED)

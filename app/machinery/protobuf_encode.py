@@ -1,4 +1,4 @@
-"""From a plain dict to protobuf. What the message does not know is left out, as are nulls.
+"""From a plain dict to protobuf. What the message does not know is left out, as are nulls but those of times.
 
 Fields are written in the order of the dict, which protobuf allows, and a key that is present is written even when its
 value is zero: that is how optional fields keep an explicit zero.
@@ -15,7 +15,7 @@ from app.machinery.protobuf_messages import Field, Message
 from app.machinery.protobuf_scalars import Scalar
 from app.machinery.protobuf_wire import FIXED64, LENGTH, VARINT, fail, tag_bytes, varint
 
-_TEXT, _STRUCT, _MAP, _STRUCTS, _TEXTS, _INT, _BOOL, _VALUE, _VALUES, _INTS, _DOUBLE = range(11)
+_TEXT, _STRUCT, _MAP, _STRUCTS, _TEXTS, _INT, _BOOL, _VALUE, _VALUES, _INTS, _DOUBLE, _TIME = range(12)
 
 # Content of a length-delimited value: (value, depth)
 Writer = Callable[[Any, int], bytes | bytearray]
@@ -33,9 +33,14 @@ def write_message(message: Message, obj: dict[str, Any], depth: int) -> bytearra
     out = bytearray()
     for name, value in obj.items():
         found = writers.get(name)
-        if found is None or value is None:
+        if found is None:
             continue
         kind, tag, arg = found
+        if value is None:
+            if kind == _TIME:  # Go always writes the message of a time that is none
+                out += tag
+                out += b"\0"
+            continue
         if kind == _TEXT:
             content = value.encode()
         elif kind == _STRUCT:
@@ -64,7 +69,7 @@ def write_message(message: Message, obj: dict[str, Any], depth: int) -> bytearra
             out += tag
             out += b"\1" if value else b"\0"
             continue
-        elif kind == _VALUE:
+        elif kind in (_VALUE, _TIME):
             content = arg(value, depth)
         elif kind in (_TEXTS, _VALUES):
             for item in value:
@@ -128,7 +133,8 @@ def _operation(field: Field) -> tuple[int, int, Any]:
         return _DOUBLE, FIXED64, None
     if isinstance(of, Message) and not of.union and not of.repeated:
         return (_STRUCTS if label else _STRUCT), LENGTH, of
-    return (_VALUES if label else _VALUE), LENGTH, _value_writer(of)
+    one = _TIME if isinstance(of, Scalar) and of.null_is_empty else _VALUE
+    return (_VALUES if label else one), LENGTH, _value_writer(of)
 
 
 def _value_writer(of: str | Scalar | Message) -> Writer:

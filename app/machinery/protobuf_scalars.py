@@ -25,6 +25,7 @@ _CACHE = lru_cache(maxsize=4096)
 class Scalar(NamedTuple):
     read: Callable[[bytes, int, int], Any]
     write: Callable[[Any], bytes]
+    null_is_empty: bool = False  # null is written, as a message without content
 
 
 def _cached(read: Callable[[bytes], Any]) -> Callable[[bytes, int, int], Any]:
@@ -169,8 +170,8 @@ _META = "k8s.io.apimachinery.pkg.apis.meta.v1."
 _QUANTITY = Scalar(_cached(_read_quantity), _write_quantity)
 _RAW_JSON = Scalar(_read_json, _write_json)
 SCALARS = {
-    _META + "Time": Scalar(_cached(_read_time), _write_time),
-    _META + "MicroTime": Scalar(_cached(_read_micro_time), _write_micro_time),
+    _META + "Time": Scalar(_cached(_read_time), _write_time, True),
+    _META + "MicroTime": Scalar(_cached(_read_micro_time), _write_micro_time, True),
     _META + "Duration": Scalar(_cached(_read_duration), _write_duration),
     _META + "FieldsV1": _RAW_JSON,
     "k8s.io.apimachinery.pkg.runtime.RawExtension": _RAW_JSON,

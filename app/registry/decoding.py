@@ -66,7 +66,13 @@ def check_type(kind: Kind, obj: Object, sent: bytes = b"") -> None:
         return
     if kind.custom:
         _check_custom_type(kind, obj, api_version, name)
-        return
+    else:
+        check_known_type(kind.gvk, obj, sent)
+
+
+def check_known_type(kind: GroupVersionKind, obj: Object, sent: bytes = b"") -> None:
+    """The same for a type of Kubernetes' own. Raises StatusError 400."""
+    api_version, name = obj.get("apiVersion"), obj.get("kind")
     if any(given is not None and not isinstance(given, str) for given in (api_version, name)):
         wrong = json_type(name if isinstance(api_version, (str, type(None))) else api_version)
         raise unrecognized(kind, sent or obj, f"json: cannot unmarshal {wrong} into Go value of type string")
@@ -118,13 +124,13 @@ def misfit(kind: Kind, obj: Object, error: DecodeError) -> StatusError:
 _GO_TYPES = (("[]", "array"), ("string", "string"), ("int", "integer"), ("bool", "boolean"), ("float", "number"))
 
 
-def wrong_version(kind: Kind, api_version: str) -> StatusError:
+def wrong_version(kind: Kind | GroupVersionKind, api_version: str) -> StatusError:
     return bad_request(
         f"the API version in the data ({api_version}) does not match the expected API version ({kind.api_version})"
     )
 
 
-def cannot_be_handled(kind: Kind, why: str) -> StatusError:
+def cannot_be_handled(kind: Kind | GroupVersionKind, why: str) -> StatusError:
     return bad_request(f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: {why}')
 
 

@@ -38,7 +38,7 @@ def patched(kind: Kind, old: Object, patch: Patch, options: Options, subresource
     result = merged(old, patch, kind)
     if kind.definition and result.get("apiVersion") != kind.api_version:
         raise _other_version(kind, result)
-    _keep_type(kind, patch, result, old["metadata"]["name"])
+    _keep_type(kind, patch, result, old["metadata"]["name"], options)
     try:
         new, unknown = _decoded(kind, patch, result)
     except DecodeError as error:
@@ -97,7 +97,7 @@ def merged(old: Object, patch: Patch, kind: Kind | None) -> Object:
     return result
 
 
-def _keep_type(kind: Kind, patch: Patch, result: Object, old_name: str) -> None:
+def _keep_type(kind: Kind, patch: Patch, result: Object, old_name: str, options: Options) -> None:
     """A patch cannot make another kind of the object. Raises StatusError 400, 422."""
     if kind.custom:
         check_type(kind, result)
@@ -106,6 +106,8 @@ def _keep_type(kind: Kind, patch: Patch, result: Object, old_name: str) -> None:
         result["kind"], result["apiVersion"] = kind.kind, kind.api_version
         return
     if not result.get("apiVersion"):  # read as Kubernetes' internal version, whose metadata has another name
+        if texts := leftovers(sorted(result.keys() - {"kind", "apiVersion"}), (), options):
+            raise _invalid(kind, patch, result, texts)
         raise wrong_name({"metadata": {}}, old_name)
     try:
         check_type(kind, result)

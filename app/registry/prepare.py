@@ -243,7 +243,8 @@ def _is_released(kind: Kind, metadata: Object, obj: Object) -> bool:
 
 
 def _track(kind: Kind, old: Object | None, new: Object, options: Options, subresource: str) -> None:
-    if subresource == "scale" and not _has_owner(old, [f"f:{step}" for step in replicas_path(kind)]):
+    path = replicas_path(kind) if subresource == "scale" else []
+    if path and not _has_owner(old, [f"f:{step}" for step in path]):
         return  # Kubernetes does not begin to track what was tracked for nobody
     try:
         fields = managedfields.update(
@@ -253,10 +254,12 @@ def _track(kind: Kind, old: Object | None, new: Object, options: Options, subres
             operation="Update",
             api_version=kind.api_version,
             subresource=subresource,
-            time=None if subresource == "scale" else rfc3339(),  # Kubernetes gives such a write no time
+            time=rfc3339(),
             schema=kind.schema,
             reset=reset_fields(kind, subresource),
         )
+        if subresource == "scale" and not _value_at(new, path):
+            fields = [kept for entry in fields if (kept := managedfields.without(entry, path))]  # Go leaves zero out
     except ElementError:  # such an object cannot be tracked; only an apply is refused for that
         fields = []
     if fields:
@@ -268,6 +271,12 @@ def _track(kind: Kind, old: Object | None, new: Object, options: Options, subres
 def _has_owner(obj: Object | None, path: list[str]) -> bool:
     entries = ((obj or {}).get("metadata") or {}).get("managedFields") or ()
     return any(_has_path(entry.get("fieldsV1"), path) for entry in entries)
+
+
+def _value_at(obj: Any, path: list[str]) -> Any:
+    for step in path:
+        obj = obj.get(step) if isinstance(obj, dict) else None
+    return obj
 
 
 def _has_path(fields: Any, path: list[str]) -> bool:

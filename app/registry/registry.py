@@ -26,6 +26,7 @@ from .deleting import mark_at_once, mark_deleted
 from .guards import creation_guards, refused, staged_guards
 from .prepare import prepare_create, prepare_removal, prepare_update
 from .reading import check_version
+from .scale import other_uid
 
 Object = dict[str, Any]
 # (current entry, current object) -> (new object, whether its managedFields are already right)
@@ -141,9 +142,7 @@ class Registry:
 
         def replaced(current: Entry, old: Object) -> tuple[Object, bool]:
             if uid and uid != old["metadata"].get("uid"):
-                was = old["metadata"].get("uid", "")
-                why = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {was}"
-                raise errors.conflict(kind.group, kind.plural, name, why)
+                raise other_uid(kind, name, uid, old)
             if not wanted and not kind.strategy.unconditional_update:
                 found = [errors.FieldError.invalid("metadata.resourceVersion", 0, "must be specified for an update")]
                 raise errors.invalid(kind.group, kind.plural, name, found)

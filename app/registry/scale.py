@@ -38,7 +38,10 @@ def with_replicas(kind: Kind, obj: Object, scale: Object) -> Object:
     if replicas < 0 and not kind.definition:  # its own validation says so in its own words
         found = [errors.FieldError.invalid("spec.replicas", replicas, "must be greater than or equal to 0")]
         raise errors.invalid("autoscaling", "Scale", name, found)
-    version = (scale.get("metadata") or {}).get("resourceVersion")
+    metadata = scale.get("metadata") or {}
+    if metadata.get("uid") and metadata["uid"] != obj["metadata"].get("uid"):
+        raise other_uid(kind, name, metadata["uid"], obj)
+    version = metadata.get("resourceVersion")
     if version and version != obj["metadata"]["resourceVersion"]:
         raise errors.conflict(kind.group, kind.plural, name)
     parent, path = obj, replicas_path(kind)
@@ -46,6 +49,12 @@ def with_replicas(kind: Kind, obj: Object, scale: Object) -> Object:
         parent = parent.setdefault(step, {})
     parent[path[-1]] = replicas
     return obj
+
+
+def other_uid(kind: Kind, name: str, wanted: str, obj: Object) -> errors.StatusError:
+    was = obj["metadata"].get("uid", "")
+    why = f"Precondition failed: UID in precondition: {wanted}, UID in object meta: {was}"
+    return errors.conflict(kind.group, kind.plural, name, why)
 
 
 def has_replicas(kind: Kind, obj: Object) -> bool:

@@ -41,6 +41,8 @@ _DUMP = re.compile(r'Invalid value: "(\{.*\})"', re.S)
 _RECORD = re.compile(r"in record \(\d+\)")
 _CREDENTIAL = re.compile(r"X509SHA256=[0-9a-f]{64}")
 _CALLER = re.compile(r"^(system:)?admin$")  # each server's own administrator
+_ISSUER = re.compile(r"https://kubernetes\.default\.svc(\.cluster\.local)?")
+_CURRENT = re.compile(r"\bcurrent: \d+")
 _AGE = re.compile(r"^(\d+[smhd]){1,2}$")
 
 
@@ -59,7 +61,7 @@ def documents(answer: Answer) -> list[Any]:
             return [yaml.load(body, Loader=_Loader)]
         if "stream=watch" in kind or (kind.startswith("application/json") and b"}\n{" in body):
             return [json.loads(line) for line in body.splitlines() if line]
-        if kind.startswith("application/json"):
+        if kind.startswith(("application/json", "application/jwk-set+json")):
             return [json.loads(body)]
     except (ValueError, StatusError, yaml.YAMLError, IndexError, KeyError) as error:
         return [{"unreadable": f"{type(error).__name__}: {error}", "body": repr(body[:300])}]
@@ -121,7 +123,7 @@ def _clean(value: Any, key: str) -> Any:
             value = {**value, "kid": "<kid>", "n": "<n>"}
         if "gitVersion" in value:
             return {name: item if name.endswith(("ajor", "inor")) else f"<{name}>" for name, item in value.items()}
-        return {name: _clean_field(name, item) for name, item in value.items()}
+        return {_UID.sub("<uid>", name): _clean_field(name, item) for name, item in value.items()}
     if isinstance(value, list):
         return [_clean(item, key) for item in value]
     if isinstance(value, str):
@@ -165,6 +167,7 @@ def _dump(match: re.Match[str]) -> str:
 
 
 def _text(value: str) -> str:
+    value = _ISSUER.sub("<issuer>", value)
     value = _DUMP.sub(_dump, value)
     value = _CREDENTIAL.sub("<certificate>", _CALLER.sub("<caller>", value))
     value = _RECORD.sub("in record (<version>)", value)
@@ -174,6 +177,7 @@ def _text(value: str) -> str:
     value = _TOKEN.sub("<token>", value)
     value = _JSON_TOKEN.sub("<continue>", value)
     value = _GENERATED.sub(r"\1<random>", value)
+    value = _CURRENT.sub("current: <version>", value)
     return _VERSION_IN_TEXT.sub(r"\1<version>", value)
 
 

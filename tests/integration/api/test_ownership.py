@@ -75,3 +75,27 @@ async def test_scaling_is_not_recorded_where_nobody_owns_the_replicas(api: Api) 
     assert (await api.patch(f"{path}/scale", {"spec": {"replicas": 3}})).status_code == 200
     entries = (await api.get(path)).json()["metadata"]["managedFields"]
     assert [entry["manager"] for entry in entries] == ["a"]
+
+
+async def test_nobody_owns_replicas_that_were_scaled_to_zero(api: Api) -> None:
+    spec = {"replicas": 2, "selector": {"matchLabels": {"a": "b"}}, "template": TEMPLATE}
+    path = f"{APPS}/deployments/z"
+    await api.made(f"{APPS}/deployments", {"metadata": {"name": "z"}, "spec": spec})
+    for count, owners in ((1, [True, False]), (0, [False]), (3, [False])):
+        assert (await api.patch(f"{path}/scale", {"spec": {"replicas": count}})).status_code == 200
+        entries = (await api.get(path)).json()["metadata"]["managedFields"]
+        assert ["f:replicas" in entry["fieldsV1"]["f:spec"] for entry in entries] == owners
+
+
+async def test_a_scale_with_fields_that_it_has_not_is_refused(api: Api) -> None:
+    spec = {"selector": {"matchLabels": {"a": "b"}}, "template": TEMPLATE}
+    await api.made(f"{APPS}/deployments", {"metadata": {"name": "s"}, "spec": spec})
+    path = f"{APPS}/deployments/s/scale"
+    strict = await api.patch(f"{path}?fieldValidation=Strict", {"spec": {"bogus": 1}})
+    assert (strict.status_code, 'unknown field \\"spec.bogus\\"' in strict.text) == (422, True)
+    warned = await api.patch(path, {"spec": {"bogus": 1}})
+    assert (warned.status_code, warned.headers["warning"]) == (200, '299 - "unknown field \\"spec.bogus\\""')
+    other = await api.put(path, {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "s"}})
+    assert other.json()["message"].endswith("converting (v1.Deployment) to (autoscaling.Scale): unknown conversion")
+    stranger = await api.put(path, {"metadata": {"name": "s", "uid": "x"}, "spec": {"replicas": 1}})
+    assert stranger.status_code == 409

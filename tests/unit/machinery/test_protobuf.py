@@ -103,10 +103,7 @@ def test_what_is_encoded_decodes_to_the_same(
     group: str, version: str, kind: str, raw: bytes, obj: dict[str, Any]
 ) -> None:
     both = known(group, version, kind)
-    again = body(both.decode(both.encode(obj)))
-    if "metadata" in obj:
-        obj["metadata"].pop("deletionTimestamp", None)  # null and absent are one thing for the writer
-    assert again == obj
+    assert body(both.decode(both.encode(obj))) == obj
 
 
 def test_a_field_that_comes_twice_is_merged() -> None:

@@ -56,19 +56,27 @@ _GROUPS = frozenset(
 
 
 def _columns(text: str) -> tuple[Column, ...]:
-    """``"Name | Data:integer | Age^1"``: names, types other than string, priorities."""
+    """``"Name | Data:integer | Driver/name | Age^1"``: names, types other than string, formats, priorities."""
     out = []
     for part in text.split(" | "):
         part, _, priority = part.partition("^")
+        part, _, form = part.partition("/")
         name, _, kind = part.partition(":")
-        out.append(Column(name, kind or "string", "name" if name == "Name" else "", priority=int(priority or 0)))
+        form = form or ("name" if name == "Name" else "")
+        out.append(Column(name, kind or "string", form, priority=int(priority or 0)))
     return tuple(out)
+
+
+def in_order_of_rows(kind: str, objects: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The objects of a Table as their rows stand in it, which is by name but for a kind whose order says more."""
+    return sorted(objects, key=access.flow_schema_rank) if kind == "FlowSchema" else objects
 
 
 @cache
 def descriptions(kind: str) -> dict[str, str]:
     """What the columns of a kind mean, by their names. Read when the first Table is asked for."""
-    return _descriptions().get(_ROWS.get(kind, kind), _descriptions()[""])
+    row = _ROWS.get(kind, kind)
+    return _descriptions()[row if row in DEFINITIONS else ""]
 
 
 @cache

@@ -6,7 +6,7 @@ from typing import Any
 
 from app.core.clock import human_duration
 
-from .common import NONE, UNSET, age, format_labels, name_of, selector_text
+from .common import NONE, UNSET, age, format_labels, name_of
 
 Object = dict[str, Any]
 
@@ -87,8 +87,27 @@ def policy_binding(obj: Object, now: float) -> list[Any]:
     if reference.get("name"):
         shown = f"{reference.get('namespace') or '*'}/{reference['name']}"
     elif reference.get("selector") is not None:
-        shown = selector_text(reference["selector"])
+        shown = _go_selector(reference["selector"])
     return [name_of(obj), spec.get("policyName") or "", shown, age(obj, now)]
+
+
+def _go_selector(selector: Object) -> str:
+    """A selector as Go's generated String method prints it, which is what these columns show."""
+    labels = "".join(f"{key}: {value}," for key, value in sorted((selector.get("matchLabels") or {}).items()))
+    expressions = "".join(
+        f"LabelSelectorRequirement{{Key:{one.get('key') or ''},Operator:{one.get('operator') or ''},"
+        f"Values:[{' '.join(one.get('values') or ())}],}},"
+        for one in selector.get("matchExpressions") or ()
+    )
+    return (
+        f"&LabelSelector{{MatchLabels:map[string]string{{{labels}}},"
+        f"MatchExpressions:[]LabelSelectorRequirement{{{expressions}}},}}"
+    )
+
+
+def flow_schema_rank(obj: Object) -> tuple[int, str]:
+    """Those that are asked first stand first."""
+    return (obj.get("spec") or {}).get("matchingPrecedence") or 0, name_of(obj)
 
 
 def flow_schema(obj: Object, now: float) -> list[Any]:

@@ -1,4 +1,4 @@
-"""Columns of the built-in tables (Kubernetes 1.36.3): ``name[:type][^priority]``, joined with `` | ``."""
+"""Columns of the built-in tables (Kubernetes 1.36.3): ``name[:type][/format][^priority]``, joined with `` | ``."""
 
 from __future__ import annotations
 
@@ -49,12 +49,11 @@ DEFINITIONS: dict[str, str] = {
     "ResourceQuota": "Name | Request | Limit | Age",
     "PriorityClass": "Name | Value:integer | Global-Default:boolean | Age | PreemptionPolicy",
     "RuntimeClass": "Name | Handler | Age",
-    "VolumeAttachment": "Name | Attacher | PV | Node | Attached:boolean | Age",
+    "VolumeAttachment": "Name | Attacher/name | PV | Node | Attached:boolean | Age",
     "EndpointSlice": "Name | AddressType | Ports | Endpoints | Age",
     "CSINode": "Name | Drivers:integer | Age",
     "CSIDriver": "Name | AttachRequired:boolean | PodInfoOnMount:boolean | StorageCapacity:boolean | TokenRequests"
     " | RequiresRepublish:boolean | Modes | Age",
-    "CSIStorageCapacity": "Name | StorageClassName | Capacity",
     "MutatingWebhook": "Name | Webhooks:integer | Age",
     "ValidatingWebhook": "Name | Webhooks:integer | Age",
     "ValidatingAdmissionPolicy": "Name | Validations:integer | ParamKind | Age",

@@ -114,10 +114,6 @@ def csi_driver(obj: Object, now: float) -> list[Any]:
     ]
 
 
-def csi_storage_capacity(obj: Object, now: float) -> list[Any]:
-    return [name_of(obj), obj.get("storageClassName") or "", _or_unset(obj.get("capacity"))]
-
-
 CELLS = {
     "PersistentVolume": persistent_volume,
     "PersistentVolumeClaim": claim,
@@ -126,5 +122,4 @@ CELLS = {
     "VolumeAttachment": volume_attachment,
     "CSINode": csi_node,
     "CSIDriver": csi_driver,
-    "CSIStorageCapacity": csi_storage_capacity,
 }
