@@ -47,7 +47,7 @@ class Lab:
         )
         self.process: Process
         self._kubectl = kubectl
-        self._folder = folder
+        self.folder = folder
 
     def _transport(self, cluster: Object) -> ASGITransport:
         return ASGITransport(self.members[cluster["metadata"]["name"]].app, {"user": SYSTEM_ADMIN})
@@ -92,8 +92,8 @@ class Lab:
             **os.environ,
             "PATH": plugins,
             "PYTHONPATH": str(ROOT),
-            "KUBECONFIG": str(self._folder / "kubeconfig"),
-            "HOME": str(self._folder),
+            "KUBECONFIG": str(self.folder / "kubeconfig"),
+            "HOME": str(self.folder),
         }
         pipe = asyncio.subprocess.PIPE
         process = await asyncio.create_subprocess_exec(
@@ -252,6 +252,31 @@ async def test_interpreter_customization(lab: Lab) -> None:
     await lab.eventually(lambda: counts() == ["3", "6"])
     await lab.delete("interpreter-customization")
     await lab.eventually(lambda: counts() == [None, None])
+
+
+@on_module_loop
+async def test_interpreter_webhook(lab: Lab) -> None:
+    def crews() -> list[str | None]:
+        copies = [lab.copy(member, "configmaps", "crew") for member in ("member1", "member2")]
+        return [copy["data"]["crew"] if copy is not None else None for copy in copies]
+
+    script = EXAMPLES / "interpreter-webhook" / "server.py"
+    server = await asyncio.create_subprocess_exec(sys.executable, str(script), "0", stdout=asyncio.subprocess.PIPE)
+    try:
+        assert server.stdout is not None
+        configuration = lab.folder / "configuration.yaml"
+        configuration.write_bytes(await asyncio.wait_for(server.stdout.readline(), 30))
+        await lab.kubectl("apply", "-f", str(configuration))
+        await lab.apply("interpreter-webhook")
+        await lab.eventually(lambda: crews() == ["2", "4"])
+        await lab.kubectl("patch", "configmap", "crew", "-p", '{"data":{"crew":"9"}}')
+        await lab.eventually(lambda: crews() == ["3", "6"])
+        await lab.delete("interpreter-webhook")
+        await lab.eventually(lambda: crews() == [None, None])
+        await lab.kubectl("delete", "-f", str(configuration))
+    finally:
+        server.terminate()
+        await server.wait()
 
 
 @on_module_loop
