@@ -61,6 +61,7 @@ class Strategy:
     default: Callable[[Object], None] = _nothing
     prepare_for_create: Callable[[Object], None] = _nothing
     prepare_for_update: Callable[[Object, Object], None] = _unchanged
+    prepare_status: Callable[[Object, Object], None] = _unchanged
     validate: Callable[[Object], list[FieldError]] = _valid
     validate_create: Callable[[Object], list[FieldError]] = (
         _valid  # what is asked of new objects only, besides validate

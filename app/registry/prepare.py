@@ -144,6 +144,7 @@ def prepare_update(
         metadata = new["metadata"]
     elif subresource == "status":
         _only_status(kind, old, new)
+        strategy.prepare_status(new, old)
         metadata = new["metadata"]
         if kind.resource == csr.RESOURCE:
             csr.keep_decisions(old, new)

@@ -55,6 +55,13 @@ def update_namespace(new: Object, old: Object) -> None:
         new["spec"] = old["spec"]
 
 
+def keep_pod_qos(new: Object, old: Object) -> None:
+    """It is set for good when the pod is created; some kubelets leave it out of the statuses that they write."""
+    was = (old.get("status") or {}).get("qosClass")
+    if was and not (new.get("status") or {}).get("qosClass"):
+        new["status"] = {**(new.get("status") or {}), "qosClass": was}
+
+
 def create_pod(obj: Object) -> None:
     obj["status"] = {"phase": "Pending", "qosClass": qos_class(obj.get("spec") or {})}
     if (obj.get("spec") or {}).get("schedulingGates"):

@@ -38,6 +38,7 @@ TABLE: dict[tuple[str, str], Strategy] = {
         validate_create=pod.validate_new_pod,
         default=pods.default_pod,
         prepare_for_create=prepare.create_pod,
+        prepare_status=prepare.keep_pod_qos,
         validate_update=pod_update.validate_pod_update,
         views={
             "ephemeralcontainers": (pod_views.only_ephemeral_containers, pod_views.validate_ephemeral_containers),

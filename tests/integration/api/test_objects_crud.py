@@ -107,3 +107,15 @@ async def test_dry_run_answers_and_stores_nothing(api: Api) -> None:
     assert api.cache.revision == revision
     assert (await api.get(f"{CONFIGMAPS}/a")).json() == stored
     failure(await api.post(f"{CONFIGMAPS}?dryRun=Some", configmap("b")), 422, "Invalid")
+
+
+async def test_a_status_of_a_pod_keeps_its_quality_of_service(api: Api) -> None:
+    """Old kubelets leave it out."""
+    containers = [{"name": "c", "image": "i"}]
+    pods = "/api/v1/namespaces/default/pods"
+    made = await api.made(pods, {"metadata": {"name": "p"}, "spec": {"containers": containers}})
+    assert made["status"]["qosClass"] == "BestEffort"
+    answer = await api.put(f"{pods}/p/status", {**made, "status": {"phase": "Running"}})
+    assert answer.status_code == 200, answer.text
+    status = answer.json()["status"]
+    assert (status["phase"], status["qosClass"]) == ("Running", "BestEffort")
