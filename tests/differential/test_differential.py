@@ -20,12 +20,14 @@ SLICE = (
     "*/ConfigMap.v1",
     "ssa/*",
     "patch/*",
+    "custom/*",
+    "documents/*",
 )
 
 
 # the share of equal pairs that has been reached: it may only rise
-REACHED_IN_SLICE = 0.91
-REACHED = 0.86
+REACHED_IN_SLICE = 0.98
+REACHED = 0.98
 
 
 def _share(score: Score) -> float:

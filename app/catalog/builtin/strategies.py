@@ -295,7 +295,6 @@ _TABLE: dict[tuple[str, str], Strategy] = strategies_core.TABLE | {
     # the API itself
     ("apiextensions.k8s.io", "CustomResourceDefinition"): generic(
         apiextensions.validate_crd,
-        validate_create=apiextensions.validate_new_crd,
         default=others.default_crd,
         prepare_for_create=prepare.create_crd,
         prepare_for_update=prepare.update_crd,

@@ -22,7 +22,7 @@ _MIXED = "may have mixed case, but should otherwise match: "
 
 
 def validate_crd(obj: Object) -> Found:
-    found: Found = []
+    found = _check_own_name(obj)
     spec = obj.get("spec") or {}
     given = spec.get("names") or {}
     group = spec.get("group") or ""
@@ -50,7 +50,7 @@ def validate_crd(obj: Object) -> Found:
     return found
 
 
-def validate_new_crd(obj: Object) -> Found:
+def _check_own_name(obj: Object) -> Found:
     spec, name = obj.get("spec") or {}, (obj.get("metadata") or {}).get("name") or ""
     wanted = f"{(spec.get('names') or {}).get('plural') or ''}.{spec.get('group') or ''}"
     return [] if name in ("", wanted) else [invalid("metadata.name", name, 'must be spec.names.plural+"."+spec.group')]
@@ -83,7 +83,7 @@ def _check_versions(spec: Object, found: Found) -> None:
         found.append(invalid("spec.versions", versions, "must contain unique version names"))
     if sum(bool(version.get("storage")) for version in versions) != 1:
         text = "must have exactly one version marked as storage version"
-        found.append(invalid("spec.versions", spec.get("versions"), text))
+        found.append(invalid("spec.versions", versions, text))
 
 
 # what all versions say alike is checked once, and named as the API's first version named it
