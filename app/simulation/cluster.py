@@ -52,7 +52,7 @@ class SimulatedCluster:
             await ensure(self.registry, self._node(index))
             await self._make_ready(self._node_name(index))
         for controller in self._controllers:
-            controller.start()
+            await controller.start()
 
     async def stop(self) -> None:
         self.app.draining.set()

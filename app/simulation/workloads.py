@@ -35,7 +35,7 @@ class WorkloadSimulator:
             registry.cache.listen(resource, self._observe)
         registry.cache.listen("pods", self._observe_pod)
 
-    def start(self) -> None:
+    async def start(self) -> None:
         self.queue.start()
         self.kubelet.start()
 

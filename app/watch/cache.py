@@ -6,6 +6,7 @@ import asyncio
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import final
 
 from sortedcontainers import SortedDict
@@ -17,6 +18,7 @@ from .entry import Entry, Event
 from .watcher import Waiters
 
 EVENTS_KEPT = 2048  # per resource; older ones come from the log
+PORTION = 200  # objects that can be looked at without keeping the event loop from others for long
 FRAME_WINDOW = 256  # only the newest events keep their encodings
 
 
@@ -56,6 +58,13 @@ class Resource:
         objects = self.objects
         for key in keys:
             yield objects[key]
+
+    def portions(self) -> Iterator[list[Entry]]:
+        """All entries in order. Between two portions others may write: what is behind is seen as it is by then."""
+        after: str | None = None
+        while portion := list(islice(self.entries(after=after), PORTION)):
+            yield portion
+            after = path_of(portion[-1].key.namespace, portion[-1].key.name)
 
     def put(self, row: Row) -> Event:
         path = path_of(row.key.namespace, row.key.name)

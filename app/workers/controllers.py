@@ -22,7 +22,7 @@ from .plugins import load_plugins
 class Controller(Protocol):
     name: str
 
-    def start(self) -> None: ...
+    async def start(self) -> None: ...
 
     async def stop(self) -> None: ...
 
@@ -54,7 +54,7 @@ class Controllers:
     async def start(self) -> None:
         self.recorder.start()
         for controller in self._controllers:
-            controller.start()
+            await controller.start()
 
     async def stop(self) -> None:
         for controller in reversed(self._controllers):

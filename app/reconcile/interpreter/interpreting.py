@@ -84,7 +84,7 @@ class Interpreting:
             registry.cache.listen(resource, self._observe)
         registry.cache.on_reset(self._forget)
 
-    def start(self) -> None: ...
+    async def start(self) -> None: ...
 
     async def stop(self) -> None:
         await self._scripting.stop()

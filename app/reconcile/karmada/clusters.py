@@ -37,7 +37,7 @@ class ClusterController:
         registry.cache.listen("namespaces", self._observe_namespace)
         registry.cache.on_reset(self.resync)
 
-    def start(self) -> None:
+    async def start(self) -> None:
         self.resync()
         self.queue.start()
 

@@ -32,6 +32,7 @@ from app.registry.context import Change
 from app.watch import Entry, Event
 
 from ..interpreter.interpreting import INTERPRETERS
+from ..portions import Steps, at_once, in_portions
 from ..queue import WorkQueue
 from .changes import Changed, what_changed
 from .dependents import DependencyIndex
@@ -69,15 +70,18 @@ class DependenciesDistributor:
             self._cache.listen(resource, self._observe_interpreter)
         self._cache.on_reset(self.resync)
 
-    def start(self) -> None:
-        self.resync()
+    async def start(self) -> None:
+        await in_portions(self._looking())
         self.queue.start()
 
     async def stop(self) -> None:
         await self.queue.stop()
 
     def resync(self) -> None:
-        self.index.load()
+        at_once(self._looking())
+
+    def _looking(self) -> Steps:
+        yield from self.index.loading()
         self._look_at_all()
 
     def _look_at_all(self) -> None:

@@ -14,6 +14,7 @@ from app.placement import names
 from app.placement.attached import refers_to
 from app.watch import Cache, Entry, Event
 
+from ..portions import Steps
 from .federation import BINDINGS
 
 Object = dict[str, Any]
@@ -34,11 +35,13 @@ class DependencyIndex:
         self._labels: dict[Key, list[str]] = {}  # follower -> its labels
         self._followers: dict[tuple[str, str], set[Key]] = {}  # namespace, label -> followers
 
-    def load(self) -> None:
+    def loading(self) -> Steps:
         for found in (self._texts, self._named, self._selected, self._labels, self._followers):
             found.clear()
-        for entry in self._cache.resource(BINDINGS).entries():
-            self._put(entry)
+        for portion in self._cache.resource(BINDINGS).portions():
+            for entry in portion:
+                self._put(entry)
+            yield
 
     def observe(self, event: Event) -> None:
         if event.new is None:

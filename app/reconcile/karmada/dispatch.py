@@ -36,7 +36,7 @@ class Dispatch:
             federation.registry.cache.listen(resource, self._observe_interpreter)
         federation.registry.cache.on_reset(self.resync)
 
-    def start(self) -> None:
+    async def start(self) -> None:
         self._refused.clear()  # another process may have worked meanwhile
         self.resync()
         self.queue.start()

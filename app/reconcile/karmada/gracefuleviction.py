@@ -33,7 +33,7 @@ class GracefulEviction:
             self._registry.cache.listen(resource, self._observe)
         self._registry.cache.on_reset(self.resync)
 
-    def start(self) -> None:
+    async def start(self) -> None:
         self.resync()
         self.queue.start()
 

@@ -9,6 +9,7 @@ from app.core.resources import Key, split_api_version
 from app.placement import names
 from app.watch import Cache, Entry, Event
 
+from ..portions import Steps
 from .federation import BINDINGS, CLUSTER_BINDINGS, WORKS
 
 Object = dict[str, Any]
@@ -24,11 +25,13 @@ class WorkIndex:
         self._ids: dict[Key, str] = {}
         cache.listen(WORKS, self._observe)
 
-    def load(self) -> None:
+    def loading(self) -> Steps:
         self._by_id.clear()
         self._ids.clear()
-        for entry in self._cache.resource(WORKS).entries():
-            self._add(entry)
+        for portion in self._cache.resource(WORKS).portions():
+            for entry in portion:
+                self._add(entry)
+            yield
 
     def entries(self, permanent_id: str) -> list[Entry]:
         found = (self._cache.get(*key) for key in sorted(self._by_id.get(permanent_id, ())))

@@ -37,7 +37,7 @@ class NamespaceSync:
         cache.listen(self._overrides.resource, lambda event: self.resync())
         cache.on_reset(self.resync)
 
-    def start(self) -> None:
+    async def start(self) -> None:
         self.resync()
         self.queue.start()
 

@@ -12,6 +12,8 @@ from app.placement.objects import Object
 from app.registry.codec import decode_entry
 from app.watch import Cache, Entry, Event
 
+from ..portions import Steps
+
 POLICIES = "propagationpolicies.policy.karmada.io"
 CLUSTER_POLICIES = "clusterpropagationpolicies.policy.karmada.io"
 _Named = tuple[
@@ -30,13 +32,15 @@ class PolicyIndex:
         for resource in (POLICIES, CLUSTER_POLICIES):
             cache.listen(resource, self.observe)
 
-    def load(self) -> None:
+    def loading(self) -> Steps:
         self._policies.clear()
         self._selected.clear()
         self._with_priority.clear()
         for resource in (POLICIES, CLUSTER_POLICIES):
-            for entry in self._cache.resource(resource).entries():
-                self._add(entry)
+            for portion in self._cache.resource(resource).portions():
+                for entry in portion:
+                    self._add(entry)
+                yield
 
     def observe(self, event: Event) -> None:
         self._remove(event.key)

@@ -25,6 +25,7 @@ from app.registry.codec import decode_entry
 from app.watch import Entry, Event
 
 from ..interpreter.interpreting import INTERPRETERS
+from ..portions import Steps, at_once, in_portions
 from ..queue import WorkQueue
 from .changes import Changed, OwnWrites, Why, what_changed
 from .decisions import DecisionBook
@@ -82,8 +83,8 @@ class Propagation:
             self._cache.listen(resource, self._observe_interpreter)
         self._cache.on_reset(self.resync)
 
-    def start(self) -> None:
-        self.resync()
+    async def start(self) -> None:
+        await in_portions(self._looking())  # a binding whose Works are not all known would get others
         self.queue.start()
         self._endings.start()
 
@@ -94,18 +95,23 @@ class Propagation:
 
     def resync(self) -> None:
         """Everything is looked at again, behind what users change now."""
-        self.policies.load()
-        self.works.load()
+        at_once(self._looking())
+
+    def _looking(self) -> Steps:
+        yield from self.policies.loading()
+        yield from self.works.loading()
         self._claims.clear()
         self._retries.clear()
-        for resource in self._cache.resources():
-            if resource.name in (BINDINGS, CLUSTER_BINDINGS):
-                for entry in resource.entries():
+        for resource in list(self._cache.resources()):
+            bindings_of = resource.name in (BINDINGS, CLUSTER_BINDINGS)
+            if not bindings_of and not self._propagates(resource.name):
+                continue
+            for portion in resource.portions():
+                for entry in portion:
                     self._claims.put(entry)
-            elif self._propagates(resource.name):
-                for entry in resource.entries():
-                    self._claims.put(entry)
-                    self._look(entry.key, Why.START, background=True)
+                    if not bindings_of:
+                        self._look(entry.key, Why.START, background=True)
+                yield
         self._endings.resync()
 
     # -- what to look at -----------------------------------------------------------------------------------------------

@@ -35,7 +35,7 @@ class _QuotaController:
         self.queue: WorkQueue[Key] = WorkQueue(queue_name, self._reconcile, concurrency=2)
         self._registry.cache.on_reset(self.resync)
 
-    def start(self) -> None:
+    async def start(self) -> None:
         self.resync()
         self.queue.start()
 

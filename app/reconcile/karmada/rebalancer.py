@@ -41,7 +41,7 @@ class Rebalancer:
         self._registry.cache.listen(self._kind.resource, self._observe)
         self._registry.cache.on_reset(self.resync)
 
-    def start(self) -> None:
+    async def start(self) -> None:
         self.resync()
         self.queue.start()
 

@@ -100,7 +100,7 @@ class Rooms:
     def get(self, cluster: str) -> Room | None:
         return self._rooms.get(cluster)
 
-    def start(self) -> None:
+    async def start(self) -> None:
         self.resync()
         self.queue.start()
 

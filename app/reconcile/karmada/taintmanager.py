@@ -50,7 +50,7 @@ class TaintManager:
             cache.listen(resource, self._observe_binding)
         cache.on_reset(self.resync)
 
-    def start(self) -> None:
+    async def start(self) -> None:
         self.resync()
         self.queue.start()
 

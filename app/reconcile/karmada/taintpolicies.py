@@ -31,7 +31,7 @@ class TaintPolicies:
         self._registry.cache.listen(self._kind.resource, self._observe_policy)
         self._registry.cache.on_reset(self.resync)
 
-    def start(self) -> None:
+    async def start(self) -> None:
         self.resync()
         self.queue.start()
 

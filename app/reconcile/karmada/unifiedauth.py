@@ -130,7 +130,7 @@ class UnifiedAuth:
         cache.listen(WORKS, self._observe_work)
         cache.on_reset(self._reload)
 
-    def start(self) -> None:
+    async def start(self) -> None:
         self._reload()
         self.queue.start()
 

@@ -38,7 +38,7 @@ class EventExpiry:
         registry.cache.listen(self._kind.resource, self._observe)
         registry.cache.on_reset(self.load)
 
-    def start(self) -> None:
+    async def start(self) -> None:
         self.load()
         self.queue.start()
         self.queue.add("")

@@ -17,6 +17,7 @@ from app.registry.deleting import FOREGROUND, ORPHAN
 from app.watch import Entry, Event
 from app.watch.entry import OwnerReference
 
+from ..portions import Steps, at_once, in_portions
 from ..queue import WorkQueue
 
 OPTIONS = Options(manager="kube-controller-manager")
@@ -35,21 +36,26 @@ class GarbageCollector:
         registry.cache.listen_to_all(self._observe)
         registry.cache.on_reset(self.resync)
 
-    def start(self) -> None:
-        self.resync()
+    async def start(self) -> None:
+        await in_portions(self._looking())  # an owner whose dependents are not all known would end too early
         self.queue.start()
 
     async def stop(self) -> None:
         await self.queue.stop()
 
     def resync(self) -> None:
+        at_once(self._looking())
+
+    def _looking(self) -> Steps:
         self._dependents.clear()
         self._owners.clear()
-        for resource in self._registry.cache.resources():
-            for entry in resource.entries():
-                self._index(entry)
-                if entry.key in self._owners or _ends(entry):
-                    self.queue.add(entry.key, background=True)
+        for resource in list(self._registry.cache.resources()):
+            for portion in resource.portions():
+                for entry in portion:
+                    self._index(entry)
+                    if entry.key in self._owners or _ends(entry):
+                        self.queue.add(entry.key, background=True)
+                yield
 
     def _observe(self, event: Event) -> None:
         if event.new is not None:

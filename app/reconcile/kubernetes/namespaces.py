@@ -32,7 +32,7 @@ class NamespaceController:
         registry.cache.listen_to_all(self._observe)
         registry.cache.on_reset(self.resync)
 
-    def start(self) -> None:
+    async def start(self) -> None:
         self.resync()
         self.queue.start()
 

@@ -105,7 +105,7 @@ async def server() -> AsyncIterator[Server]:
     await api.open()
     made = Server(api)
     await made.definitions.start()
-    made.controller.start()
+    await made.controller.start()
     yield made
     await made.controller.stop()
     await made.definitions.stop()

@@ -92,7 +92,7 @@ async def test_one_that_expired_is_written_anew(registry: Registry) -> None:
     recorder.event(about(), "Normal", "Done", "same")
     await written(recorder)
     expiry = EventExpiry(registry, ttl=-1.0)
-    expiry.start()
+    await expiry.start()
     while stored(registry):
         await asyncio.sleep(0)
     await expiry.stop()

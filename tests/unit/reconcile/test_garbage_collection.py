@@ -61,8 +61,8 @@ class Cluster:
 @pytest.fixture
 async def cluster(registry: Registry) -> AsyncIterator[Cluster]:
     found = Cluster(registry)
-    found.garbage.start()
-    found.namespaces.start()
+    await found.garbage.start()
+    await found.namespaces.start()
     yield found
     await found.garbage.stop()
     await found.namespaces.stop()
@@ -165,7 +165,29 @@ async def test_a_start_finds_what_was_left(cluster: Cluster) -> None:
     await cluster.make("child", root)
     await cluster.garbage.stop()
     await cluster.delete("root")
-    cluster.garbage.start()
+    await cluster.garbage.start()
+    await cluster.rest()
+    assert cluster.names() == []
+
+
+async def test_others_have_their_turn_while_a_start_looks_at_everything(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.watch.cache.PORTION", 5)
+    root = await cluster.make("root")
+    for number in range(40):
+        await cluster.make(f"child-{number:02}", root | {"blockOwnerDeletion": True})
+    await cluster.garbage.stop()
+    start, turns = asyncio.create_task(cluster.garbage.start()), 0
+    while not start.done():
+        await asyncio.sleep(0)
+        turns += 1
+        if turns == 3:  # in the middle of it
+            await cluster.make("a-late-child", root | {"blockOwnerDeletion": True})
+            await cluster.change("child-39", lambda m: m.update(labels={"a": "b"}))
+            await cluster.delete("child-38")
+            await cluster.delete("root", "Foreground")
+    assert turns > 40 / 5
     await cluster.rest()
     assert cluster.names() == []
 

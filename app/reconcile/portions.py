@@ -1,0 +1,19 @@
+"""Looking at everything that is stored, in portions: thousands of objects at once would keep requests waiting."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterator
+
+Steps = Iterator[None]
+
+
+async def in_portions(steps: Steps) -> None:
+    """Carries the steps out; others get the event loop after each."""
+    for _ in steps:
+        await asyncio.sleep(0)
+
+
+def at_once(steps: Steps) -> None:
+    deque(steps, maxlen=0)
