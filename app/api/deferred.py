@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import threading
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, final
 
 Check = Callable[[], str | None]  # None when all is well, else why not
+_BUILDING = threading.Lock()  # FastAPI silences warnings meanwhile, which works for one thread only
 
 
 @final
@@ -30,4 +32,5 @@ class DeferredShell:
         await self._shell(scope, receive, send)
 
     def _load(self) -> Callable[[Any, Any, Any], Awaitable[None]]:
-        return importlib.import_module("app.api.shell").build_shell(self._checks)
+        with _BUILDING:
+            return importlib.import_module("app.api.shell").build_shell(self._checks)

@@ -164,9 +164,8 @@ class WorkloadSimulator:
         if workload["kind"] == "Job":
             done = workload["spec"].get("completions", 1)
             known = (workload.get("status") or {}).get("conditions")
-            finished = [
-                {"type": "Complete", "status": "True", "reason": "CompletionsReached", "lastTransitionTime": now}
-            ]
+            reached = {"status": "True", "reason": "CompletionsReached", "lastTransitionTime": now}
+            finished = [{"type": "SuccessCriteriaMet", **reached}, {"type": "Complete", **reached}]
             return {"succeeded": done, "startTime": now, "completionTime": now, "conditions": known or finished}
         status: Object = {"observedGeneration": generation, "replicas": wanted, "readyReplicas": wanted}
         if workload["kind"] != "ReplicaSet":

@@ -137,7 +137,7 @@ class Executor:
         backlog = self.queue.is_backlog(key)
         for manifest in manifests:
             try:
-                if await self._manifests.apply(manifest, listed=backlog):
+                if await self._manifests.apply(manifest, patient=lambda: self.queue.is_backlog(key)):
                     self._applied_event(manifest)
             except Unreachable as error:
                 # always the same words: how it fails changes from try to try, and is not worth a write each time

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from functools import partial
 from typing import Any, final
 
@@ -33,14 +34,15 @@ class Manifests:
         self._removed: OrderedDict[str, None] = OrderedDict()  # uids of the last objects that were deleted here
         self.observation = Observation(room.client, on_change)
 
-    async def apply(self, manifest: Object, listed: bool = False) -> bool:
+    async def apply(self, manifest: Object, patient: Callable[[], bool] = lambda: False) -> bool:
         """Whether something had to be written. Raises StatusError, Unreachable, NotManaged, NotServed, InterpretError.
 
-        ``listed``: wait for the list of what is there. Else, as long as that is to come, creating shows whether it is there.
+        ``patient``: whether to wait for the list of what is there, asked while it does. Else, as long as that is to come,
+        creating shows whether it is there.
         """
         where = await self._locate(manifest)
-        if listed:
-            await self.observation.follow(where.kind)
+        if patient():
+            await self.observation.follow(where.kind, patient)
         else:
             self.observation.begin(where.kind)
         observed = self.observation.get(where)

@@ -105,8 +105,8 @@ class Observation:
             following = self._followed[kind] = Following(informer)
         return following.informer
 
-    async def follow(self, kind: Kind) -> None:
-        """Returns when the current objects of the kind are known. Raises Unreachable, NotServed."""
+    async def follow(self, kind: Kind, patient: Callable[[], bool] = lambda: True) -> None:
+        """Returns when the current objects of the kind are known, or not ``patient`` any more. Raises Unreachable, NotServed."""
         informer = self.begin(kind)
         if informer.synced.is_set():
             return
@@ -116,6 +116,8 @@ class Observation:
                 async with asyncio.timeout(LOOK):
                     await informer.synced.wait()
             except TimeoutError:
+                if not patient():
+                    return
                 late = asyncio.get_running_loop().time() > deadline
                 if informer.error.startswith("404"):
                     await self._unfollow(kind)
