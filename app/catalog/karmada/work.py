@@ -55,9 +55,18 @@ class Component(Model):
     replica_requirements: ComponentReplicaRequirements | None = Field(None, description="What one replica needs.")
 
 
-class TargetCluster(Model):
+class TargetClusterV1alpha1(Model):
     name: str = Field(description="Name of the cluster.")
     replicas: Int32 | None = Field(None, description="Replicas for this cluster.")
+
+
+class TargetComponent(Model):
+    name: str = Field(description="Name of the component.")
+    replicas: Int32 = Field(description="Replicas of the component in this cluster.")
+
+
+class TargetCluster(TargetClusterV1alpha1):
+    components: list[TargetComponent] | None = Field(None, description="Components of the workload in this cluster.")
 
 
 class GracefulEvictionTask(Model):
@@ -164,7 +173,7 @@ class ObjectReferenceV1alpha1(Model):
 
 class ResourceBindingSpecV1alpha1(Model):
     resource: ObjectReferenceV1alpha1 = Field(description="The template.")
-    clusters: list[TargetCluster] | None = Field(None, description="Clusters that were chosen.")
+    clusters: list[TargetClusterV1alpha1] | None = Field(None, description="Clusters that were chosen.")
 
 
 class ResourceBindingStatusV1alpha1(Model):
