@@ -37,7 +37,12 @@ def trigger_text(trigger: str) -> str:
 
 
 def division_text(binding: Object) -> str:
-    """How replicas are shared out, in words."""
+    """How replicas are shared out, in words, and how urgent that is."""
+    priority = (spec(binding).get("schedulePriority") or {}).get("priority")
+    return _division(binding) + (f"; schedule priority {priority}" if priority else "")
+
+
+def _division(binding: Object) -> str:
     wanted, placement = spec(binding), spec(binding).get("placement") or {}
     count, strategy = replicas(wanted), placement.get("replicaScheduling") or {}
     if not count:

@@ -188,3 +188,10 @@ def test_leaving() -> None:
         "Leaving",
         "evicted by TaintManager (TaintUntolerated); stays until the others are healthy",
     )
+
+
+def test_how_urgent_it_is() -> None:
+    assert told([member("m1")], {}, schedulePriority={"priority": 7}).division == (
+        "Duplicated: each chosen cluster gets all 2 replicas; schedule priority 7"
+    )
+    assert "priority" not in told([member("m1")], {}, schedulePriority={}).division
