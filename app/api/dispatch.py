@@ -102,7 +102,9 @@ async def _finalize(registry: Registry, kind: Kind, request: Request) -> Respons
     def replaced(obj: dict[str, Any]) -> dict[str, Any]:
         if wanted not in (None, "", "0", obj["metadata"]["resourceVersion"]):
             raise errors.conflict(kind.group, kind.plural, target.name)
-        obj.setdefault("spec", {})["finalizers"] = finalizers
+        obj.setdefault("spec", {}).pop("finalizers", None)
+        if finalizers:
+            obj["spec"]["finalizers"] = finalizers
         return obj
 
     entry = await registry.modify(kind, "", target.name, replaced, options, "finalize")

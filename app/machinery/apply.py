@@ -71,7 +71,7 @@ def apply(
     if reset_fields is None:
         reset_fields = _default_reset(schema, subresource)
     reset = from_paths([field_path(*path) for path in reset_fields])
-    managed = _tracked(live, api_version, subresource, time, schema)
+    managed = _tracked(live, api_version, subresource, time, schema, reset)
     me = manager_of(manager, "Apply", api_version, subresource)
     try:
         merged, managed = _merged(live, config, managed, me, api_version, force, schema, reset)
@@ -102,7 +102,7 @@ def _default_reset(schema: Schema, subresource: str) -> list[list[str]]:
     return {"": [["status"]], "status": [["spec"]]}.get(subresource, [])
 
 
-def _tracked(live: Object, api_version: str, subresource: str, time: str, schema: Schema) -> Managed:
+def _tracked(live: Object, api_version: str, subresource: str, time: str, schema: Schema, reset: FieldSet) -> Managed:
     """The managers of ``live``. An object that nobody tracked belongs to who wrote it before the first apply."""
     try:
         managed = decode(live.get("metadata", {}).get("managedFields"), trusted=True)
@@ -118,6 +118,7 @@ def _tracked(live: Object, api_version: str, subresource: str, time: str, schema
                 subresource=subresource,
                 time=time,
                 schema=schema,
+                reset=reset,
             ),
             trusted=True,
         )

@@ -223,7 +223,7 @@ def _moment(text: str, layout: str) -> datetime:
 def _bytes(value: Any, dropped: list[bool]) -> Any:
     if value.__class__ is not str:
         if value is None:
-            return None
+            return ""
         raise Mismatch(describe(value))
     try:
         base64.b64decode(value, validate=True)

@@ -140,8 +140,15 @@ def prepare_update(
         raise errors.bad_request(OTHER_NAMESPACE)
     view = strategy.views.get(subresource)
     if view is not None:
+        strategy.default(new)
+        if not tracked:  # what is sent is owned, though only a part of it comes through
+            _track(kind, old, new, options, subresource)
+            tracked = True
+        owners = metadata.get("managedFields")
         view[0](new, old)
         metadata = new["metadata"]
+        if owners:
+            metadata["managedFields"] = owners
     elif subresource == "status":
         _only_status(kind, old, new)
         strategy.prepare_status(new, old)

@@ -71,6 +71,8 @@ def _drop_what_the_type_has_not(new: Object, spec: Object, was: Object) -> None:
             for field in fields:
                 spec.pop(field, None)
 
+    if kind == "ExternalName":
+        spec.pop("internalTrafficPolicy", None)  # Kubernetes leaves it out of what is read
     if kind == "ExternalName" and before != "ExternalName":
         drop("clusterIP", "clusterIPs")
         drop("ipFamilies")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .conftest import Api
+from .test_certificate_requests import REQUEST
 
 APPS = "/apis/apps/v1/namespaces/default"
 TEMPLATE = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
@@ -99,3 +100,29 @@ async def test_a_scale_with_fields_that_it_has_not_is_refused(api: Api) -> None:
     assert other.json()["message"].endswith("converting (v1.Deployment) to (autoscaling.Scale): unknown conversion")
     stranger = await api.put(path, {"metadata": {"name": "s", "uid": "x"}, "spec": {"replicas": 1}})
     assert stranger.status_code == 409
+
+
+async def test_what_was_nobodys_belongs_to_nobody_after_an_apply_where_it_is_reset(api: Api) -> None:
+    path = "/apis/certificates.k8s.io/v1/certificatesigningrequests/c?fieldManager=a"
+    spec = {"request": REQUEST, "signerName": "example.com/s", "usages": ["client auth"]}
+    config = {
+        "apiVersion": "certificates.k8s.io/v1",
+        "kind": "CertificateSigningRequest",
+        "metadata": {"name": "c"},
+        "spec": spec,
+    }
+    apply = {"content-type": "application/apply-patch+yaml"}
+    for _ in range(2):
+        answer = await api.patch(path, config, headers=apply)
+        assert "managedFields" not in answer.json()["metadata"]
+
+
+async def test_who_sends_more_than_a_part_of_a_pod_owns_it(api: Api) -> None:
+    pods = "/api/v1/namespaces/default/pods"
+    spec = {"containers": [{"name": "c", "image": "i", "resources": {"requests": {"cpu": "1"}}}]}
+    await api.made(pods, {"metadata": {"name": "p"}, "spec": spec})
+    change = {"spec": {"activeDeadlineSeconds": 3, "ephemeralContainers": [{"name": "e", "image": "i"}]}}
+    answer = await api.patch(f"{pods}/p/ephemeralcontainers?fieldManager=d", change)
+    assert (answer.status_code, "activeDeadlineSeconds" in answer.json()["spec"]) == (200, False)
+    (entry,) = [e for e in answer.json()["metadata"]["managedFields"] if e["manager"] == "d"]
+    assert set(entry["fieldsV1"]["f:spec"]) == {"f:activeDeadlineSeconds", "f:ephemeralContainers"}

@@ -292,3 +292,8 @@ def test_errors_name_gos_own_types_and_the_structs_that_fields_are_embedded_by(k
     with pytest.raises(DecodeError) as refused:
         compile_decoder(schema_of(f"io.k8s.api.{kind}"))(body)
     assert str(refused.value) == f"json: cannot unmarshal {given} into Go struct field {path} of type {expected}"
+
+
+def test_null_bytes_inside_a_map_are_no_bytes() -> None:
+    secret, _ = compile_decoder(schema_of("io.k8s.api.core.v1.Secret"))({"data": {"a": None, "b": "eA=="}})
+    assert secret["data"] == {"a": "", "b": "eA=="}
