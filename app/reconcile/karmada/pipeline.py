@@ -95,15 +95,13 @@ class Pipeline:
         policy: Object | None,
         existing: Entry | None,
         why: Why,
-        *,
-        keep_marks: bool = False,
     ) -> Outcome:
         """Brings everything that follows from ``template`` up to date. Raises BindingError, StatusError.
 
-        Without a policy the binding stays as it is, apart from the mark of a policy that is gone.
+        Without a policy the binding stays as it is.
         """
         known = self._known(template, existing)
-        build, decide = partial(self._plan, template, policy, known, keep_marks), self._federation.interpreting.decide
+        build, decide = partial(self._plan, template, policy, known), self._federation.interpreting.decide
         asked = self._scheduler.with_estimates
         plan = await asked(template, partial(decide, partial(build, keep_version=not why & Why.USER)))
         if why & Why.START and plan.works and policy is not None:
@@ -148,7 +146,6 @@ class Pipeline:
         template: Object,
         policy: Object | None,
         known: _Known,
-        keep_marks: bool,
         interpreter: Interpreter,
         *,
         keep_version: bool,
@@ -157,7 +154,7 @@ class Pipeline:
         before = known.before
         if policy is None:
             assert before is not None
-            binding = before if keep_marks else bindings.unclaim(before)
+            binding = before
         else:
             binding = bindings.build_binding(
                 template,
