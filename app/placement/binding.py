@@ -235,7 +235,7 @@ def _priority(wanted: Object, classes: Mapping[str, int]) -> Object:
     if source != "KubePriorityClass":
         raise BindingError("unsupported priority class source")
     if class_name not in classes:
-        raise BindingError(f'priorityclasses.scheduling.k8s.io "{class_name}" not found')
+        raise BindingError(f'PriorityClass.scheduling.k8s.io "{class_name}" not found')
     value = classes[class_name]
     return {"priority": value} if value else {}
 

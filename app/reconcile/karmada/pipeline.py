@@ -12,6 +12,7 @@ from app.core.errors import StatusError
 from app.core.resources import Key, gvk_of
 from app.placement import binding as bindings
 from app.placement import names
+from app.placement.conditions import find
 from app.placement.interpret import Interpreter, InterpretError, Operation
 from app.placement.schedule import (
     Decision,
@@ -251,6 +252,10 @@ class Pipeline:
                 changed.append((work, entry))
         if changed or plan.error or known.existing is None:
             events.extend(Event(*told) for told in plan.override_events)  # type: ignore[arg-type]
+            if (
+                plan.error and known.existing is None
+            ):  # a binding is synced as soon as it is there, and not yet scheduled
+                events.append(Event(*synced_event(binding)))  # type: ignore[arg-type]
             events.append(Event(*synced_event(binding, plan.error)))  # type: ignore[arg-type]
         return changed, plan.interpreted
 
@@ -278,7 +283,7 @@ class Pipeline:
             status = with_aggregated(binding, works)
         except NoSuchManifest:  # somebody wrote into a Work; the next look at it puts it right
             return binding
-        if status is (binding.get("status") or {}) or status == binding.get("status"):
+        if status == (binding.get("status") or {}):
             return binding
         if (binding.get("status") or {}).get("aggregatedStatus") != status.get("aggregatedStatus"):
             events.append(Event(*aggregated_event(binding)))  # type: ignore[arg-type]
@@ -289,9 +294,10 @@ class Pipeline:
         interpreting = self._federation.interpreting
         if not interpreting.sources.hook_enabled(gvk_of(template), Operation.AGGREGATE_STATUS):
             return
-        items = (binding.get("status") or {}).get("aggregatedStatus")
-        if not items:
-            return
+        status = binding.get("status") or {}
+        items = status.get("aggregatedStatus") or []
+        if not items and find(status.get("conditions"), names.COND_FULLY_APPLIED) is None:
+            return  # there was never anything to sum up
         try:
             if await interpreting.decide(lambda interpreter: interpreter.aggregate_status(template, items)) is template:
                 return
