@@ -299,7 +299,7 @@ class Propagation:
         if policy is not None:
             self._check_overrides(key, policy)
             template = await self._claim(kind, key, template, policy)
-            if not _is_lazy(policy) or why & (Why.USER | Why.START):
+            if not bindings.is_lazy(policy) or why & (Why.USER | Why.START):
                 await self._run(kind, key, template, policy, existing, why)
                 return
         if existing is not None and not _owns(template, existing):
@@ -400,7 +400,3 @@ def _owns(template: Object, binding: Entry) -> bool:
     """Two kinds of one name share the name of their bindings: whose is it?"""
     uid = template["metadata"].get("uid")
     return any(owner.controller and owner.uid == uid for owner in binding.meta.ownerReferences or ())
-
-
-def _is_lazy(policy: Object) -> bool:
-    return (policy.get("spec") or {}).get("activationPreference") == "Lazy"
