@@ -70,10 +70,8 @@ class Endings:
             await self._end_binding(kind, entry)
 
     async def _end_binding(self, kind: Kind, entry: Entry) -> None:
-        works = self._works.entries(id_of_binding(entry))
-        if works:
-            await self._delete_works(works)
-            return  # the last Work that goes brings us back
+        """It does not wait for its Works to go, which a member that is away would delay."""
+        await self._delete_works(self._works.entries(id_of_binding(entry)))
         ours = names.FINALIZER_BINDING if entry.key.namespace else names.FINALIZER_CLUSTER_BINDING
         if ours in (entry.meta.finalizers or ()):
             await self._federation.drop_finalizer(kind, decode_entry(kind, entry), ours)

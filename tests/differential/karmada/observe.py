@@ -29,6 +29,7 @@ _COLLISIONS = (
     "StorageError",
     "context canceled",
     "not found in cache",
+    "EvictWorkloadFromClusterFailed",
 )
 
 

@@ -87,7 +87,7 @@ class Runner:
         await self._prepare(scenario)
         for number, step in enumerate(scenario.steps):
             if step["verb"] == "rest":
-                answers.append({"step": "rest", "is": await self._rest(scenario, names, number)})
+                answers.append({"step": "rest", "is": await self._rest(scenario, names, number, step["what"] or 0)})
                 continue
             if step["verb"] in ("stop", "start"):
                 await self._turn(step["verb"], step["what"])
@@ -118,13 +118,14 @@ class Runner:
         for member in self._members.values():
             await until_found(member, "Namespace", scenario.namespace)
 
-    async def _rest(self, scenario: Scenario, names: Names, number: int) -> Snapshot:
+    async def _rest(self, scenario: Scenario, names: Names, number: int, long: float) -> Snapshot:
         expected = self._expected.get(scenario.name, [])
 
         def done(state: Snapshot) -> bool:
             return equal_at(scenario.name, number, expected, state, self._known)
 
-        snapshot, rested = await self._observer.rest(scenario, names, self._quiet, PATIENCE, done)
+        quiet = max(self._quiet, long if not expected else 0)  # what is expected is noticed when it comes
+        snapshot, rested = await self._observer.rest(scenario, names, quiet, PATIENCE + quiet, done)
         if not rested:
             self.restless.append(scenario.name)
         return snapshot

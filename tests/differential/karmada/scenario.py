@@ -80,8 +80,10 @@ def _fill(value: Any, names: dict[str, str]) -> Any:
 
 def describe(step: Object) -> str:
     what = step["what"]
+    if step["verb"] == "rest":
+        return "rest"
     if step["verb"] in WITHOUT_OBJECT:
-        return f"{step['verb']} {what or ''}".strip()
+        return f"{step['verb']} {what}"
     name = what["metadata"]["name"] if "metadata" in what else what["name"]
     where = f" in {step['in']}" if step["in"] else ""
     return f"{step['verb']} {what['kind']} {name}{where}"
