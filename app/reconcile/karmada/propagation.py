@@ -287,9 +287,7 @@ class Propagation:
             return  # comes back when the binding is gone
         if why == Why.STATUS:
             if existing is not None and _owns(template, existing):
-                outcome = await self._pipeline.sum_up(kind, template, existing)
-                if outcome.missed:
-                    self._look(key)
+                await self._sum_up(kind, key, template, existing)
             return
         await self._propagate(kind, entry, template, existing, why)
 
@@ -311,6 +309,13 @@ class Propagation:
         # what users change of a template waits for a policy; what happens around its binding does not
         if existing is not None and why & (Why.AROUND | Why.START):
             await self._run(kind, key, template, None, existing, why)
+        elif existing is not None and why & Why.STATUS:
+            await self._sum_up(kind, key, template, existing)
+
+    async def _sum_up(self, kind: Kind, key: Key, template: Object, existing: Entry) -> None:
+        outcome = await self._pipeline.sum_up(kind, template, existing)
+        if outcome.missed:
+            self._look(key)
 
     async def _run(
         self,
