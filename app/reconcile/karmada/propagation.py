@@ -194,10 +194,7 @@ class Propagation:
         assert entry is not None
         binding_key = binding_key_of_work(entry)
         binding = self._cache.get(*binding_key) if binding_key is not None else None
-        if binding is None:
-            return
-        if binding.meta.deletionTimestamp:
-            self._endings.add(binding.key)
+        if binding is None or binding.meta.deletionTimestamp:
             return
         key = template_key_of(binding, self._catalog)
         if key is None:
