@@ -274,9 +274,8 @@ class Propagation:
         entry = self._cache.get(*key)
         if kind is None or entry is None or entry.meta.deletionTimestamp or not why:
             return
-        if is_skipped_object(kind.kind, key.namespace, key.name, self._skipped):
-            return
-        if (entry.meta.labels or {}).get(names.CLAIMED_BY):
+        claimed = (entry.meta.labels or {}).get(names.CLAIMED_BY)
+        if claimed or is_skipped_object(kind.kind, key.namespace, key.name, self._skipped):
             return
         template = decode_entry(kind, entry)
         existing = self._cache.get(*binding_key_of(template))
@@ -289,13 +288,12 @@ class Propagation:
         await self._propagate(kind, entry, template, existing, why)
 
     async def _propagate(self, kind: Kind, entry: Entry, template: Object, existing: Entry | None, why: Why) -> None:
-        key = entry.key
         policy, let_go = self._policy_of(template, why)
         if policy is not None:
-            self._check_overrides(key, policy)
-            template = await self._claim(kind, key, template, policy)
+            self._check_overrides(entry.key, policy)
+            template = await self._claim(kind, entry.key, template, policy)
             if not bindings.is_lazy(policy) or why & (Why.USER | Why.START):
-                await self._run(kind, key, template, policy, existing, why)
+                await self._run(kind, entry.key, template, policy, existing, why)
                 return
         if existing is not None and not _owns(template, existing):
             existing = None
@@ -305,13 +303,12 @@ class Propagation:
             template = decode_entry(kind, await self._federation.unclaim(kind, entry))
         # what users change of a template waits for a policy; what happens around its binding does not
         if existing is not None and why & (Why.AROUND | Why.START):
-            await self._run(kind, key, template, None, existing, why)
+            await self._run(kind, entry.key, template, None, existing, why)
         elif existing is not None and why & Why.STATUS:
-            await self._sum_up(kind, key, template, existing)
+            await self._sum_up(kind, entry.key, template, existing)
 
     async def _sum_up(self, kind: Kind, key: Key, template: Object, existing: Entry) -> None:
-        outcome = await self._pipeline.sum_up(kind, template, existing)
-        if outcome.missed:
+        if (await self._pipeline.sum_up(kind, template, existing)).missed:
             self._look(key)
 
     async def _run(
@@ -341,10 +338,8 @@ class Propagation:
             raise Waiting("the interpreter could not tell how the Works shall be")
 
     def _policy_of(self, template: Object, why: Why) -> tuple[Object | None, bool]:
-        """The policy that has claimed the template, as long as it selects it, else the best that does; and without one,
-        whether the claim is over. A template that changes so that its policy no longer selects it stays claimed until that
-        policy is looked at.
-        """
+        """The policy that has claimed the template, as long as it selects it, else the best that does; without one, whether
+        the claim is over: a template that its policy no longer selects stays claimed until that policy is looked at."""
         claimed = bindings.claimed_by(template)
         own, cluster_wide = self.policies.candidates(template)
         if claimed is not None:
