@@ -180,6 +180,8 @@ class Pipeline:
         charges = self._charges.of(binding, before)
         binding = aggregated(binding, known.works, events)
         retry = decision.retry if decision is not None else ""
+        if binding == before:
+            binding = before  # there is nothing to write
         return _Plan(binding, works, events, retry if interpreted else "interpreter", record, charges)
 
     # -- scheduling ----------------------------------------------------------------------------------------------------
