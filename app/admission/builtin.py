@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from app.catalog.kind import Kind
-from app.core import errors
+from app.core import errors, quantity
 
 Object = dict[str, Any]
 # resource -> all objects of it
@@ -21,6 +21,8 @@ _STORAGE_DEFAULTS: Final = (
     "storageclass.kubernetes.io/is-default-class",
     "storageclass.beta.kubernetes.io/is-default-class",
 )
+_CLASS: Final = "volume.beta.kubernetes.io/storage-class"
+_ADMIN_ACCESS: Final = "resource.kubernetes.io/admin-access"
 _INGRESS_DEFAULT: Final = "ingressclass.kubernetes.io/is-default-class"
 
 
@@ -37,6 +39,8 @@ def mutate(kind: Kind, operation: str, new: Object, old: Object | None, objects:
 
 def admit(kind: Kind, operation: str, new: Object | None, old: Object | None, objects: Objects) -> None:
     """Raises StatusError 403."""
+    if new is not None and kind.resource in _ADMITTERS:
+        _ADMITTERS[kind.resource](kind, new, old, objects)
     if new is None or kind.resource != "priorityclasses.scheduling.k8s.io" or not new.get("globalDefault"):
         return
     other = _default_priority_class(objects)
@@ -124,10 +128,8 @@ def _run_as_class(kind: Kind, pod: Object, spec: Object, objects: Objects) -> No
         if found is None:
             raise _forbidden(kind, pod, f'pod rejected: RuntimeClass "{name}" not found')
     overhead = ((found or {}).get("overhead") or {}).get("podFixed")
-    if spec.get("overhead") and spec["overhead"] != overhead:
+    if spec.get("overhead") and overhead is not None and spec["overhead"] != overhead:
         text = "Pod's Overhead doesn't match RuntimeClass's defined Overhead"
-        if overhead is None:
-            text = "Pod Overhead set without corresponding RuntimeClass defined Overhead"
         raise _forbidden(kind, pod, f"pod rejected: {text}")
     if overhead:
         spec["overhead"] = overhead
@@ -192,6 +194,53 @@ def _ingress(kind: Kind, new: Object, old: Object | None, objects: Objects) -> N
             spec["ingressClassName"] = name
 
 
+def _overhead(kind: Kind, new: Object, old: Object | None, objects: Objects) -> None:
+    spec = new.get("spec") or {}
+    if old is None and spec.get("overhead"):
+        found = _named(objects, "runtimeclasses.node.k8s.io", spec.get("runtimeClassName") or "")
+        if not ((found or {}).get("overhead") or {}).get("podFixed"):
+            text = "Pod Overhead set without corresponding RuntimeClass defined Overhead"
+            raise _forbidden(kind, new, f"pod rejected: {text}")
+
+
+def _expansion(kind: Kind, new: Object, old: Object | None, objects: Objects) -> None:
+    """PersistentVolumeClaimResize: only what a class makes bigger can grow."""
+    if old is None or _size(new) <= _size(old):
+        return
+    if (old.get("status") or {}).get("phase") != "Bound":
+        raise _forbidden(kind, new, "Only bound persistent volume claims can be expanded")
+    annotations = old["metadata"].get("annotations") or {}
+    name = annotations.get(_CLASS) or (old.get("spec") or {}).get("storageClassName") or ""
+    found = _named(objects, "storageclasses.storage.k8s.io", name) if name else None
+    if not (found or {}).get("allowVolumeExpansion"):
+        text = "only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must support resize"
+        raise _forbidden(kind, new, text)
+
+
+def _size(claim: Object) -> quantity.Quantity:
+    return quantity.of((((claim.get("spec") or {}).get("resources") or {}).get("requests") or {}).get("storage") or "0")
+
+
+def _admin_access(kind: Kind, new: Object, old: Object | None, objects: Objects) -> None:
+    """Devices that others use are given only in namespaces that are marked for it."""
+    spec = new.get("spec") or {}
+    requests = ((spec.get("spec") or spec).get("devices") or {}).get("requests") or ()
+    asked = [i for i, r in enumerate(requests) if (r.get("exactly") or {}).get("adminAccess")]
+    if old is not None or not asked:
+        return
+    namespace = _named(objects, "namespaces", new["metadata"].get("namespace") or "")
+    if ((namespace or {}).get("metadata") or {}).get("labels", {}).get(_ADMIN_ACCESS) != "true":
+        text = f"admin access to devices requires the `{_ADMIN_ACCESS}: true` label on the containing namespace"
+        found = [errors.FieldError.forbidden(f"spec.devices.requests[{i}].adminAccess", text) for i in asked]
+        raise errors.invalid(kind.group, kind.kind, new["metadata"].get("name", ""), found)
+
+
+_ADMITTERS: Final[dict[str, Callable[[Kind, Object, Object | None, Objects], None]]] = {
+    "pods": _overhead,
+    "persistentvolumeclaims": _expansion,
+    "resourceclaims.resource.k8s.io": _admin_access,
+    "resourceclaimtemplates.resource.k8s.io": _admin_access,
+}
 _MUTATORS: Final[dict[str, Callable[[Kind, Object, Object | None, Objects], None]]] = {
     "pods": _pod,
     "nodes": _node,

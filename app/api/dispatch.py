@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from app.catalog.builtin.validation.common import check_finalizers
 from app.catalog.catalog import subresources_of
 from app.catalog.kind import Kind
 from app.core import errors
@@ -98,6 +99,10 @@ async def _finalize(registry: Registry, kind: Kind, request: Request) -> Respons
     objects.check_names(document, target.name, "")
     wanted = document["metadata"].get("resourceVersion")
     finalizers = list((document.get("spec") or {}).get("finalizers") or [])
+    found: list[errors.FieldError] = []
+    check_finalizers(finalizers, "spec.finalizers", found)
+    if found:
+        raise errors.invalid(kind.group, kind.kind, target.name, found)
 
     def replaced(obj: dict[str, Any]) -> dict[str, Any]:
         if wanted not in (None, "", "0", obj["metadata"]["resourceVersion"]):

@@ -12,6 +12,7 @@ from app.core import errors
 from app.core.clock import rfc3339
 from app.registry import Registry
 from app.registry.decoding import decode_object
+from app.registry.prepare import OTHER_NAMESPACE
 from app.registry.unstored import track
 
 from .authentication import MASTERS
@@ -31,10 +32,10 @@ def _question(kind: Kind, request: Request) -> Object:
     document = decode_document(request, kind, False)
     options = request.options()
     question = decode_object(kind, document.value, options, document.duplicates, document.raw)
-    assert request.target is not None
-    metadata = question["metadata"]
-    if kind.namespaced:
-        metadata.setdefault("namespace", request.target.namespace)
+    metadata, target = question["metadata"], request.target
+    if kind.namespaced and target is not None:
+        if metadata.setdefault("namespace", target.namespace) != target.namespace:
+            raise errors.bad_request(OTHER_NAMESPACE)
     track(question, kind.api_version, kind.schema, options)
     return question
 

@@ -67,7 +67,9 @@ class Strategy:
         _valid  # what is asked of new objects only, besides validate
     )
     validate_update: Callable[[Object, Object], list[FieldError]] = _valid_update
-    fixed_first: bool = False  # what a change may not touch is said before what is wrong with it
+    # where what is asked of new and of changed objects does not come after the rest: all that is asked of them
+    validate_new: Callable[[Object], list[FieldError]] | None = None
+    validate_changed: Callable[[Object, Object], list[FieldError]] | None = None
     # what is asked of a change of status, instead of all of the above; None: the same as of other changes
     validate_status: Callable[[Object, Object], list[FieldError]] | None = None
     warnings: Callable[[Object], list[str]] = field(default=lambda obj: [])  # of a new object

@@ -132,6 +132,11 @@ def dns1123_subdomain(value: str, prefix: bool = False) -> list[str]:
     return out
 
 
+def whole_subdomain(value: str, prefix: bool = False) -> list[str]:
+    """A name of which the part that generated ones begin with may be anything."""
+    return [] if prefix else dns1123_subdomain(value)
+
+
 def dns1123_label(value: str, prefix: bool = False) -> list[str]:
     value = _masked(value, prefix)
     if len(value) <= 63 and _is_label(value):

@@ -99,6 +99,7 @@ async def bootstrap(registry: Registry, host: str, port: int, first_service_addr
         },
         "spec": {
             "clusterIP": first_service_address,
+            "ipFamilyPolicy": "SingleStack",
             "ports": [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": port}],
         },
     }

@@ -58,8 +58,6 @@ def prepare_create(
             raise errors.bad_request(OTHER_NAMESPACE)
     else:
         metadata.pop("namespace", None)
-    if not metadata.get("name") and metadata.get("generateName"):
-        metadata["name"] = generate_name(metadata["generateName"])
     drop_repeated_owners(metadata, options)
     metadata["uid"] = str(uuid.uuid4())
     metadata["creationTimestamp"] = rfc3339()
@@ -75,14 +73,19 @@ def prepare_create(
         _reset_status(kind, obj)
     if not tracked and not kind.definition:
         _track(kind, None, obj, options, "")  # what the server fills in from here on belongs to nobody
+    if not metadata.get("name") and metadata.get("generateName"):
+        metadata["name"] = generate_name(metadata["generateName"])
     settle(kind, obj, None)
     admission.mutate(kind, "CREATE", obj, None, options.user)
     if strategy.generation_fields is not None:
         metadata["generation"] = 1
     strategy.prepare_for_create(obj)
     found = validate_object_meta(obj, kind.namespaced, strategy.name_rule or dns1123_subdomain)
-    found.extend(strategy.validate(obj))
-    found.extend(strategy.validate_create(obj))
+    if strategy.validate_new is not None:
+        found.extend(strategy.validate_new(obj))
+    else:
+        found.extend(strategy.validate(obj))
+        found.extend(strategy.validate_create(obj))
     if "\0" in metadata.get("name", ""):  # PostgreSQL has no such text
         found.append(errors.FieldError.invalid("metadata.name", metadata["name"], "must not contain NUL"))
     if found:
@@ -95,6 +98,7 @@ def prepare_create(
     if sent_version and not options.dry_run:  # only storage minds, hence the code
         raise errors.StatusError(500, "", "resourceVersion should not be set on objects to be created")
     key = key_of(kind, namespace, metadata["name"])
+    _forget_empty_lists(kind, obj)
     body = encode_body(stored_form(kind, obj))
     if sent_version:
         body = with_version(body, sent_version)
@@ -187,6 +191,7 @@ def prepare_update(
         options.warnings.extend(strategy.warnings(new))
     key = existing.key
     metadata["resourceVersion"] = was["resourceVersion"]
+    _forget_empty_lists(kind, new)
     managedfields.keep_times_of_no_change(old, new)
     gone = _is_released(kind, metadata, new)
     if not gone and same_object(new, old):
@@ -214,23 +219,27 @@ def _metadata_findings(kind: Kind, new: Object, old: Object) -> list[errors.Fiel
 def _findings(strategy: Strategy, new: Object, old: Object, subresource: str, view: Any) -> list[errors.FieldError]:
     if subresource == "status" and strategy.validate_status is not None:
         return strategy.validate_status(new, old)
+    if strategy.validate_changed is not None and view is None:
+        return strategy.validate_changed(new, old)
     found = strategy.validate(new)
     if view is not None:
         return [*found, *view[1](new, old)]
     if subresource == "binding":  # may set what nobody else may change
         return found
-    fixed = strategy.validate_update(new, old)
-    return fixed + found if strategy.fixed_first else found + fixed
+    return found + strategy.validate_update(new, old)
+
+
+def _forget_empty_lists(kind: Kind, obj: Object) -> None:
+    """Of a built-in kind's empty list that Go always writes null is left, as after a round trip through protobuf."""
+    if not kind.custom:
+        empty_lists.forget(kind.schema, obj)
 
 
 def settle(kind: Kind, new: Object, old: Object | None) -> None:
-    """What a writer owns all the same: fields whose feature is off go, and of a built-in kind's empty list, that Go always
-    writes, null is left, as after a round trip through protobuf."""
+    """Drops fields whose feature is off; a writer owns them all the same."""
     for path in kind.strategy.disabled:
         if old is None or values.at(old, path) is None:
             values.drop(new, path)
-    if not kind.custom:
-        empty_lists.forget(kind.schema, new)
 
 
 def prepare_removal(existing: Entry, old: Object, allocator: ServiceAllocator | None) -> Change:

@@ -148,6 +148,8 @@ def _clean_field(name: str, value: Any) -> Any:
         return f"<{name}>"
     if name in ("nodePort", "healthCheckNodePort") and isinstance(value, int) and 30000 <= value <= 33000:
         return "<port>"
+    if name == "targetPort" and isinstance(value, int) and value >= 32768:
+        return "<port>"  # the servers' own
     return _clean(value, name)
 
 

@@ -13,7 +13,6 @@ Object = dict[str, Any]
 Found = list[FieldError]
 
 _GRACEFUL = frozenset({"Gracefully", "Graciously"})
-_TERM_FIELDS = ("affinityName", "labelSelector", "fieldSelector", "clusterNames", "exclude")
 
 
 def validate_placement(placement: Object, path: str) -> Found:
@@ -27,8 +26,7 @@ def validate_placement(placement: Object, path: str) -> Found:
         overflow = term.get("overflowAffinities")
         if overflow is not None and not allowed:
             text = "overflowAffinities can only be used together with dynamic weight or aggregated scheduling"
-            at = f"{path}.clusterAffinities[{index}].overflowAffinities"
-            found.append(FieldError.invalid(at, _in_order(overflow), text))
+            found.append(FieldError.invalid(f"{path}.clusterAffinities[{index}].overflowAffinities", overflow, text))
     found += validate_cluster_affinity(placement.get("clusterAffinity"), f"{path}.clusterAffinity")
     found += _affinities(affinities or [], f"{path}.clusterAffinities")
     found += _spread_constraints(placement.get("spreadConstraints") or [], f"{path}.spreadConstraints")
@@ -68,7 +66,7 @@ def _overflow(term: Object, path: str) -> Found:
     found: Found = []
     if _selects_nothing(term):
         text = "overflowAffinities can only be used together with the inline ClusterAffinity"
-        found.append(FieldError.invalid(f"{path}.overflowAffinities", _in_order(overflow), text))
+        found.append(FieldError.invalid(f"{path}.overflowAffinities", overflow, text))
     names = {term.get("affinityName", "")}
     for index, group in enumerate(overflow):
         at, name = f"{path}.overflowAffinities[{index}]", group.get("affinityName", "")
@@ -79,11 +77,6 @@ def _overflow(term: Object, path: str) -> Found:
         names.add(name)
         found += validate_cluster_affinity(group, at)
     return found
-
-
-def _in_order(terms: Sequence[Object]) -> list[Object]:
-    """Fields in the order of the Go struct, in which errors show them."""
-    return [{name: term[name] for name in _TERM_FIELDS if name in term} for term in terms]
 
 
 def _selects_nothing(affinity: Object) -> bool:

@@ -59,8 +59,9 @@ def only_resources(new: Object, old: Object) -> None:
 def validate_resize(new: Object, old: Object) -> Found:
     found: Found = []
     spec, was = new.get("spec") or {}, old.get("spec") or {}
-    if qos_class(spec) != (old.get("status") or {}).get("qosClass", qos_class(was)):
-        found.append(invalid("spec", qos_class(spec), "Pod QOS Class may not change as a result of resizing"))
+    before = (old.get("status") or {}).get("qosClass", qos_class(was))
+    if qos_class(spec) != before:
+        found.append(invalid("spec", before, "Pod QOS Class may not change as a result of resizing"))
     bare, bare_before = copy.deepcopy(spec), copy.deepcopy(was)
     for one in (bare, bare_before):
         for field in ("containers", "initContainers"):

@@ -63,7 +63,10 @@ def keep_pod_qos(new: Object, old: Object) -> None:
 
 
 def create_pod(obj: Object) -> None:
-    obj["status"] = {"phase": "Pending", "qosClass": qos_class(obj.get("spec") or {})}
+    spec = obj.get("spec") or {}
+    if (spec.get("terminationGracePeriodSeconds") or 0) < 0:
+        spec["terminationGracePeriodSeconds"] = 1
+    obj["status"] = {"phase": "Pending", "qosClass": qos_class(spec)}
     if (obj.get("spec") or {}).get("schedulingGates"):
         condition = {
             "type": "PodScheduled",

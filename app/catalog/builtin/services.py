@@ -17,18 +17,18 @@ def prepare_service_create(obj: Object) -> None:
 
 def prepare_service_update(new: Object, old: Object) -> None:
     spec, was = new.get("spec") or {}, old.get("spec") or {}
-    _keep_allocated(spec, was)
     _link_cluster_ips(spec, was)
+    _keep_allocated(spec, was)
     _drop_what_the_type_has_not(new, spec, was)
 
 
 def _keep_allocated(spec: Object, was: Object) -> None:
     """Whoever sends the manifest again without what was allocated for him means no change."""
     if spec.get("type") != "ExternalName" and was.get("type") != "ExternalName":
-        if not spec.get("clusterIP") and was.get("clusterIP"):
-            spec["clusterIP"] = was["clusterIP"]
-        if not spec.get("clusterIPs") and was.get("clusterIPs"):
-            spec["clusterIPs"] = was["clusterIPs"]
+        if not spec.get("clusterIP") and not spec.get("clusterIPs"):
+            for field in ("clusterIP", "clusterIPs"):
+                if was.get(field):
+                    spec[field] = was[field]
         if not spec.get("ipFamilies") and was.get("ipFamilies"):
             spec["ipFamilies"] = was["ipFamilies"]
         if spec.get("ipFamilyPolicy") is None and was.get("ipFamilyPolicy") is not None:
@@ -77,6 +77,7 @@ def _drop_what_the_type_has_not(new: Object, spec: Object, was: Object) -> None:
         drop("clusterIP", "clusterIPs")
         drop("ipFamilies")
         drop("ipFamilyPolicy")
+        drop("internalTrafficPolicy")
     if _needs_node_ports(was) and not _needs_node_ports(spec):
         had = {port.get("nodePort") for port in was.get("ports") or ()}
         if all(port.get("nodePort") in had or not port.get("nodePort") for port in spec.get("ports") or ()):

@@ -26,6 +26,7 @@ from .validation import (
     networking,
     nodes,
     policies,
+    slices,
     status,
     storage,
 )
@@ -83,7 +84,7 @@ _TABLE: dict[tuple[str, str], Strategy] = strategies_core.TABLE | {
         endpoints.validate_endpoint_slice,
         default=others.default_endpoint_slice,
         prepare_for_update=prepare.update_endpoint_slice,
-        validate_update=endpoints.validate_endpoint_slice_update,
+        validate_changed=endpoints.validate_changed_endpoint_slice,
         generation_fields=("addressType", "endpoints", "ports"),
         status=False,
     ),
@@ -100,6 +101,7 @@ _TABLE: dict[tuple[str, str], Strategy] = strategies_core.TABLE | {
         storage.validate_csi_driver,
         disabled=(("spec", "preventPodSchedulingIfMissing"),),
         warnings=warned.csi_driver,
+        update_warnings=warned.nothing,
         default=others.default_csi_driver,
         prepare_for_update=prepare.update_csi_driver,
         validate_update=storage.validate_csi_driver_update,
@@ -278,14 +280,16 @@ _TABLE: dict[tuple[str, str], Strategy] = strategies_core.TABLE | {
         returns_deleted_object=True,
     ),
     (_RESOURCE, "ResourceSlice"): strategy(
-        devices.validate_resource_slice,
-        validate_update=devices.validate_resource_slice_update,
+        slices.validate_resource_slice,
+        validate_update=slices.validate_resource_slice_update,
         default=others.default_resource_slice,
         warnings=warned.resource_slice,
         status=False,
         returns_deleted_object=True,
     ),
-    (_RESOURCE, "DeviceClass"): strategy(devices.validate_device_class, status=False, returns_deleted_object=True),
+    (_RESOURCE, "DeviceClass"): strategy(
+        devices.validate_device_class, name_rule=names.whole_subdomain, status=False, returns_deleted_object=True
+    ),
     (_RESOURCE, "DeviceTaintRule"): strategy(
         default=others.default_device_taint_rule, returns_deleted_object=True, status_metadata=False
     ),

@@ -63,6 +63,7 @@ TABLE: dict[tuple[str, str], Strategy] = {
     ("", "ReplicationController"): strategy(
         apps.validate_replication_controller,
         default=workloads.default_replication_controller,
+        name_rule=names.whole_subdomain,
         warnings=warned.workload,
         dependents="Orphan",
         validate_status=status.replication_controller,
@@ -97,6 +98,7 @@ TABLE: dict[tuple[str, str], Strategy] = {
     ),
     ("", "Secret"): strategy(
         configuration.validate_secret,
+        warnings=warned.secret,
         default=core.default_secret,
         validate_update=configuration.validate_secret_update,
         generation_fields=PLAIN,
@@ -114,6 +116,7 @@ TABLE: dict[tuple[str, str], Strategy] = {
     ),
     ("", "Node"): strategy(
         nodes.validate_node,
+        warnings=warned.node,
         default=core.default_node,
         prepare_for_create=prepare.create_node,
         prepare_for_update=prepare.keep_node_status,
@@ -201,21 +204,23 @@ TABLE: dict[tuple[str, str], Strategy] = {
     ),
     ("apps", "StatefulSet"): strategy(
         apps.validate_stateful_set,
-        validate_create=apps.validate_new_stateful_set,
+        validate_new=apps.validate_new_stateful_set,
         default=workloads.default_stateful_set,
         validate_update=apps.validate_stateful_set_update,
         name_rule=names.dns1123_label,
         warnings=warned.stateful_set,
         validate_status=status.stateful_set,
-        disabled=(("spec", "template", *_SCHEDULING_GROUP),),
+        disabled=(
+            ("spec", "template", *_SCHEDULING_GROUP),
+            ("spec", "updateStrategy", "rollingUpdate", "maxUnavailable"),
+        ),
     ),
     ("apps", "DaemonSet"): strategy(
         apps.validate_daemon_set,
         default=workloads.default_daemon_set,
         prepare_for_create=prepare.create_daemon_set,
         prepare_for_update=prepare.update_daemon_set,
-        validate_update=apps.validate_daemon_set_update,
-        fixed_first=True,
+        validate_changed=apps.validate_changed_daemon_set,
         warnings=warned.daemon_set,
         validate_status=status.daemon_set,
         disabled=(("spec", "template", *_SCHEDULING_GROUP),),

@@ -35,4 +35,6 @@ def generic(validate: Check | None = None, **more: Any) -> Strategy:
 
 
 def strategy(validate: Check | None = None, **more: Any) -> Strategy:
+    if "validate_new" in more:
+        more["validate_new"] = _with_finalizers(more["validate_new"])
     return Strategy(validate=_with_finalizers(validate), **more)

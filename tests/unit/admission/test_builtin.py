@@ -101,7 +101,9 @@ def test_a_runtime_class_brings_overhead_and_scheduling() -> None:
     assert {"key": "kata", "operator": "Exists"} in spec["tolerations"]
     assert refusal(pod(runtimeClassName="none")).endswith('pod rejected: RuntimeClass "none" not found')
     assert "doesn't match" in refusal(pod(runtimeClassName="kata", overhead={"cpu": "1"}), runtimeclasses=[KATA])
-    assert "without corresponding" in refusal(pod(overhead={"cpu": "1"}))
+    with pytest.raises(StatusError) as refused:
+        builtin.admit(kind("pods"), "CREATE", pod(overhead={"cpu": "1"}), None, around())
+    assert "without corresponding" in refused.value.status()["message"]
     assert "conflict: " in refusal(pod(runtimeClassName="kata", nodeSelector={"kata": "no"}), runtimeclasses=[KATA])
 
 

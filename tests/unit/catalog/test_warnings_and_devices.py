@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.catalog.builtin.validation import csi, devices
+from app.catalog.builtin.validation import csi, devices, slices
 from app.catalog.builtin.warnings import kinds, service_warnings
 
 Object = dict[str, Any]
@@ -113,12 +113,12 @@ def test_claims(obj: Object, fields: list[str]) -> None:
 
 def test_slices_say_where_their_devices_are() -> None:
     pool = {"name": "p", "resourceSliceCount": 1}
-    assert devices.validate_resource_slice({"spec": {"driver": "d", "pool": pool, "nodeName": "n"}}) == []
-    (error,) = devices.validate_resource_slice(
+    assert slices.validate_resource_slice({"spec": {"driver": "d", "pool": pool, "nodeName": "n"}}) == []
+    (error,) = slices.validate_resource_slice(
         {"spec": {"driver": "d", "pool": pool, "nodeName": "n", "allNodes": True}}
     )
     assert error.field == "spec"
-    (error,) = devices.validate_resource_slice_update({"spec": {"driver": "e"}}, {"spec": {"driver": "d"}})
+    (error,) = slices.validate_resource_slice_update({"spec": {"driver": "e"}}, {"spec": {"driver": "d"}})
     assert error.field == "spec.driver"
 
 

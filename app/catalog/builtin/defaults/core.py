@@ -59,6 +59,9 @@ def default_service(obj: Object) -> None:
 def default_secret(obj: Object) -> None:
     if not obj.get("type"):
         obj["type"] = "Opaque"
+    for key, value in (obj.get("data") or {}).items():
+        if value is None:
+            obj["data"][key] = ""
     texts = obj.pop("stringData", None)
     if texts:  # write-only: it ends up in data, over what is there
         data = _part(obj, "data")

@@ -26,6 +26,7 @@ def image_tag(image: str) -> str:
     return "" if at else "latest"
 
 
+_LONGEST_REFERENCE = 255
 # what the reference of an image may look like; of anything else Kubernetes takes no tag to be known
 _is_reference = re.compile(
     r"(([a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?\.)*[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?(:[0-9]+)?/)?"
@@ -36,7 +37,7 @@ _is_reference = re.compile(
 
 
 def pull_policy(image: str) -> str:
-    if not _is_reference(image):
+    if not _is_reference(image) or len(re.split(r"[:@]", image)[0]) > _LONGEST_REFERENCE:
         return "IfNotPresent"
     return "Always" if image_tag(image) == "latest" else "IfNotPresent"
 

@@ -25,7 +25,7 @@ from .common import (
     selector_matches,
 )
 from .gostructs import go_struct
-from .pod import check_template
+from .pod import check_template, check_template_labels
 
 Object = dict[str, Any]
 
@@ -69,7 +69,9 @@ def _check_template(spec: Object, kind: str, found: Found, template: Object | No
     selector = spec.get("selector")
     labels = template_labels(template)
     if (selector is None or not is_empty_selector(selector)) and not selector_matches(selector, labels):
-        found.append(invalid("spec.template.metadata.labels", labels or None, NO_MATCH))
+        found.append(invalid("spec.template.metadata.labels", dict(sorted(labels.items())) or None, NO_MATCH))
+    if kind == "StatefulSet":  # whose template Kubernetes looks at twice
+        check_template_labels(template, "spec.template", found)
     check_template(template, "spec.template", found)
     _check_lasting(template, kind, found)
 
@@ -213,7 +215,7 @@ def validate_replication_controller(obj: Object) -> Found:
         return found
     labels = template_labels(template)
     if selector and any(labels.get(key) != value for key, value in selector.items()):
-        found.append(invalid("spec.template.metadata.labels", labels or None, NO_MATCH))
+        found.append(invalid("spec.template.metadata.labels", dict(sorted(labels.items())) or None, NO_MATCH))
     check_template(template, "spec.template", found)
     _check_lasting(template, "ReplicationController", found)
     return found
@@ -223,6 +225,15 @@ def validate_replication_controller(obj: Object) -> Found:
 
 
 def validate_stateful_set(obj: Object) -> Found:
+    return _check_stateful_set(obj, is_new=False)
+
+
+def validate_new_stateful_set(obj: Object) -> Found:
+    """Also what cannot change afterwards and may be wrong in objects from long ago."""
+    return _check_stateful_set(obj, is_new=True)
+
+
+def _check_stateful_set(obj: Object, *, is_new: bool) -> Found:
     found: Found = []
     spec = obj.get("spec") or {}
     policy = spec.get("podManagementPolicy")
@@ -238,29 +249,21 @@ def validate_stateful_set(obj: Object) -> Found:
                 where = f"spec.persistentVolumeClaimRetentionPolicy.{field}"
                 found.append(not_supported(where, retention.get(field) or "", ("Retain", "Delete")))
     claims = spec.get("volumeClaimTemplates") or ()
+    for i, claim in enumerate(claims if is_new else ()):
+        check_claim_spec(claim.get("spec") or {}, f"spec.volumeClaimTemplates[{i}].spec", found)
     check_not_negative(spec, "replicas", "spec", found)
     check_not_negative(spec, "minReadySeconds", "spec", found)
     ordinals = spec.get("ordinals")
     if ordinals:
         check_not_negative(ordinals, "start", "spec.ordinals", found)
+    if is_new and spec.get("serviceName"):
+        check_name(spec["serviceName"], "spec.serviceName", found, names.dns1123_label)
     if _check_selector(spec, "statefulset", found):
         _check_template(spec, "StatefulSet", found, _with_claims(spec.get("template") or {}, claims))
     else:
         found.append(invalid("spec.selector", spec.get("selector"), ""))
         _check_lasting(spec.get("template") or {}, "StatefulSet", found)
     _check_status(obj, ("readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas"), found)
-    return found
-
-
-def validate_new_stateful_set(obj: Object) -> Found:
-    """What cannot change afterwards and may be wrong in objects from long ago."""
-    found: Found = []
-    spec = obj.get("spec") or {}
-    for i, claim in enumerate(spec.get("volumeClaimTemplates") or ()):
-        check_claim_spec(claim.get("spec") or {}, f"spec.volumeClaimTemplates[{i}].spec", found)
-    name = spec.get("serviceName")
-    if name:
-        check_name(name, "spec.serviceName", found, names.dns1123_label)
     return found
 
 
@@ -291,13 +294,6 @@ def _check_stateful_strategy(strategy: Object, path: str, found: Found) -> None:
     elif kind == "RollingUpdate":
         if rolling is not None:
             check_not_negative(rolling, "partition", f"{path}.rollingUpdate", found)
-            unavailable = rolling.get("maxUnavailable")
-            if unavailable is not None:
-                at = f"{path}.rollingUpdate.maxUnavailable"
-                check_int_or_percent(unavailable, at, found)
-                if int_or_percent(unavailable) == 0:
-                    found.append(invalid(at, unavailable, "cannot be 0"))
-                check_at_most_100_percent(unavailable, at, found)
     else:
         found.append(
             invalid(
@@ -332,7 +328,7 @@ def validate_daemon_set(obj: Object) -> Found:
     template = spec.get("template") or {}
     labels = template_labels(template)
     if len(found) == before and not selector_matches(selector, labels):
-        found.append(invalid("spec.template.metadata.labels", labels or None, NO_MATCH))
+        found.append(invalid("spec.template.metadata.labels", dict(sorted(labels.items())) or None, NO_MATCH))
     if selector is not None and is_empty_selector(selector):
         found.append(invalid("spec.selector", selector, "empty selector is invalid for daemonset"))
     check_template(template, "spec.template", found)
@@ -364,13 +360,12 @@ def _check_daemon_strategy(strategy: Object, path: str, found: Found) -> None:
         found.append(required(f"{path}.maxUnavailable", "cannot be 0 when maxSurge is 0"))
 
 
-def validate_daemon_set_update(new: Object, old: Object) -> Found:
+def validate_changed_daemon_set(new: Object, old: Object) -> Found:
     found: Found = []
     check_immutable(
         (new.get("spec") or {}).get("selector"), (old.get("spec") or {}).get("selector"), "spec.selector", found
     )
-    _check_collisions(new, old, found)
-    return found
+    return found + validate_daemon_set(new)
 
 
 # -- ControllerRevision ----------------------------------------------------------------------------------------------------

@@ -59,6 +59,17 @@ def validate_job(obj: Object) -> Found:
     metadata = obj.get("metadata") or {}
     if not spec.get("manualSelector") and spec.get("selector") is not None:
         _check_generated(obj, spec, found)
+    _check_whole_spec(spec, found)
+    completions = spec.get("completions")
+    if spec.get("completionMode") == "Indexed" and completions and completions > 0:
+        hostname = f"{metadata.get('name') or ''}-{completions - 1}"
+        if names.dns1123_label(hostname):
+            text = f"will not able to create pod with invalid DNS label: {hostname}"
+            found.append(invalid("metadata.name", metadata.get("name") or "", text))
+    return found
+
+
+def _check_whole_spec(spec: Object, found: Found) -> None:
     check_job_spec(spec, "spec", found)
     selector = spec.get("selector")
     labels = ((spec.get("template") or {}).get("metadata") or {}).get("labels") or {}
@@ -68,15 +79,12 @@ def validate_job(obj: Object) -> Found:
         check_label_selector(selector, "spec.selector", found)
     if selector_is_sound(selector) and not selector_matches(selector, labels):
         found.append(
-            invalid("spec.template.metadata.labels", labels or None, "`selector` does not match template `labels`")
+            invalid(
+                "spec.template.metadata.labels",
+                dict(sorted(labels.items())) or None,
+                "`selector` does not match template `labels`",
+            )
         )
-    completions = spec.get("completions")
-    if spec.get("completionMode") == "Indexed" and completions and completions > 0:
-        hostname = f"{metadata.get('name') or ''}-{completions - 1}"
-        if names.dns1123_label(hostname):
-            text = f"will not able to create pod with invalid DNS label: {hostname}"
-            found.append(invalid("metadata.name", metadata.get("name") or "", text))
-    return found
 
 
 def _check_generated(obj: Object, spec: Object, found: Found) -> None:
@@ -211,7 +219,7 @@ def _check_exit_codes(codes: Object, containers: set[Any], path: str, found: Fou
         found.append(invalid(f"{path}.containerName", name, text))
     values = codes.get("values") or []
     if not values:
-        found.append(invalid(f"{path}.values", values or None, "at least one value is required"))
+        found.append(invalid(f"{path}.values", codes.get("values"), "at least one value is required"))
     elif len(values) > 255:
         found.append(FieldError.too_many(f"{path}.values", len(values), 255))
     seen: set[int] = set()
@@ -276,6 +284,7 @@ def check_domain_path(value: str, path: str, found: Found) -> None:
 def validate_job_update(new: Object, old: Object) -> Found:
     found: Found = []
     spec, was = new.get("spec") or {}, old.get("spec") or {}
+    _check_whole_spec(spec, found)  # once more
     if spec == was:
         return found
     if spec.get("completionMode") != "Indexed":

@@ -49,7 +49,7 @@ def validate_csr(obj: Object) -> Found:
     found: Found = []
     spec, status = obj.get("spec") or {}, obj.get("status") or {}
     if why := _request_error(spec.get("request") or ""):
-        found.append(invalid("spec.request", spec.get("request") or None, why))
+        found.append(invalid("spec.request", spec.get("request"), why))
     usages = spec.get("usages") or []
     if not usages:
         found.append(required("spec.usages"))

@@ -47,9 +47,8 @@ def check_claim_spec(spec: Object, path: str, found: Found) -> None:
         amount = parse(wanted)
         if amount is not None and amount.nano <= 0:
             found.append(invalid(f"{path}.resources[storage]", str(amount), NOT_POSITIVE))
-    for field in ("storageClassName", "volumeAttributesClassName"):
-        if get(field):
-            check_name(spec[field], f"{path}.{field}", found)
+    if get("storageClassName"):
+        check_name(spec["storageClassName"], f"{path}.storageClassName", found)
     mode = get("volumeMode")
     if mode is not None and mode not in VOLUME_MODES:
         found.append(not_supported(f"{path}.volumeMode", mode, VOLUME_MODES))
@@ -63,9 +62,11 @@ def check_claim_spec(spec: Object, path: str, found: Found) -> None:
             check_name(namespace, f"{path}.dataSourceRef.namespace", found, names.dns1123_label)
             if source is not None:
                 text = "may not be specified when dataSourceRef.namespace is specified"
-                found.append(invalid(path, f"{path}.dataSource", text))
+                found.append(invalid(path, {}, text))
         elif source is not None and any(source.get(f) != reference.get(f) for f in ("apiGroup", "kind", "name")):
-            found.append(invalid(path, f"{path}.dataSource", "must match dataSourceRef"))
+            found.append(invalid(path, {}, "must match dataSourceRef"))
+    if get("volumeAttributesClassName"):
+        check_name(spec["volumeAttributesClassName"], f"{path}.volumeAttributesClassName", found)
 
 
 def _check_data_source(source: Object, path: str, found: Found) -> None:

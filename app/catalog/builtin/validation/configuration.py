@@ -256,4 +256,6 @@ def validate_new_event_update(new: Object, old: Object) -> Found:
         one, other = new.get(field), old.get(field)
         check = check_immutable_text if isinstance(one or other, str) and "Time" not in field else check_immutable
         check(one, other, shown, found)
+        if field == "reason":  # which Kubernetes asks twice
+            check(one, other, shown, found)
     return found

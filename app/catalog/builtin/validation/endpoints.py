@@ -160,7 +160,10 @@ def _check_domain(value: str, path: str, found: Found) -> None:
                 return
 
 
-def validate_endpoint_slice_update(new: Object, old: Object) -> Found:
-    found: Found = []
+def validate_changed_endpoint_slice(new: Object, old: Object) -> Found:
+    """Addresses that were there are not looked at again."""
+    known = [endpoint.get("addresses") for endpoint in old.get("endpoints") or ()]
+    endpoints = [e for e in new.get("endpoints") or () if e.get("addresses") not in known]
+    found = validate_endpoint_slice({**new, "endpoints": endpoints})
     check_immutable_text(new.get("addressType"), old.get("addressType"), "addressType", found)
     return found

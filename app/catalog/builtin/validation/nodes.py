@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from app.core import names
+from app.core.errors import FieldError
 
 from .common import (
     Found,
@@ -21,6 +22,7 @@ from .common import (
     not_supported,
     required,
 )
+from .gostructs import go_struct
 from .resources import check_amount, check_requirements, check_resource_name
 from .scheduling import EFFECTS, check_tolerations
 
@@ -46,7 +48,9 @@ def validate_node(obj: Object) -> Found:
         elif effect not in EFFECTS:
             found.append(not_supported(f"{path}.effect", effect, EFFECTS))
         if (key, effect) in seen:
-            found.append(duplicate(path, taint))
+            text = "taints must be unique by key and effect pair"
+            shown = go_struct("api.core.v1.Taint", taint)
+            found.append(FieldError("FieldValueDuplicate", path, shown, text))
         seen.add((key, effect))
     blocks = spec.get("podCIDRs") or []
     for i, block in enumerate(blocks):
@@ -94,7 +98,9 @@ def validate_runtime_class(obj: Object) -> Found:
         keys = [[t.get(f) or "" for f in ("key", "operator", "value", "effect")] for t in tolerations]
         for i, key in enumerate(keys):
             if key in keys[:i]:
-                found.append(duplicate(f"scheduling.tolerations[{i}]", tolerations[i]))
+                found.append(
+                    duplicate(f"scheduling.tolerations[{i}]", go_struct("api.core.v1.Toleration", tolerations[i]))
+                )
     return found
 
 

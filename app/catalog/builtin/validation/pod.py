@@ -35,7 +35,7 @@ from .containers import (
 from .gostructs import go_struct
 from .resources import check_requirements, check_resource_name, is_huge_page
 from .scheduling import check_affinity, check_spreading, check_tolerations
-from .security import check_apparmor_profile, check_id, check_seccomp_profile
+from .security import check_apparmor_profile, check_id, check_pod_annotations, check_seccomp_profile
 from .volumes import check_volumes
 from .windows import check_host_process, check_windows_options
 
@@ -50,24 +50,29 @@ _POD_RESOURCES = ("cpu", "hugepages-*", "memory")
 
 
 def check_template(template: Object, path: str, found: Found) -> None:
-    """PodTemplateSpec. Its labels are reported at ``labels``, as Kubernetes does, not at ``metadata.labels``."""
-    metadata = template.get("metadata") or {}
-    labels, annotations = metadata.get("labels"), metadata.get("annotations")
-    if labels:
-        check_labels(labels, f"{path}.labels", found)
-    if annotations:
-        found.extend(metadata_rules.validate_annotations(annotations, f"{path}.annotations"))
+    """PodTemplateSpec."""
+    check_template_labels(template, path, found)
     spec = template.get("spec") or {}
     check_pod_spec(spec, f"{path}.spec", found)
     if spec.get("ephemeralContainers"):
         found.append(forbidden(f"{path}.spec.ephemeralContainers", "ephemeral containers not allowed in pod template"))
 
 
-def check_pod_spec(spec: Object, path: str, found: Found, *, is_pod: bool = False) -> None:
+def check_template_labels(template: Object, path: str, found: Found) -> None:
+    """They are reported at ``labels``, as Kubernetes does, not at ``metadata.labels``."""
+    metadata = template.get("metadata") or {}
+    labels, annotations = metadata.get("labels"), metadata.get("annotations")
+    if labels:
+        check_labels(labels, f"{path}.labels", found)
+    if annotations:
+        found.extend(metadata_rules.validate_annotations(annotations, f"{path}.annotations"))
+
+
+def check_pod_spec(spec: Object, path: str, found: Found, *, is_pod: bool = False, name: str = "") -> None:
     get = spec.get
     if get("terminationGracePeriodSeconds") is None:
         found.append(required(f"{path}.terminationGracePeriodSeconds"))
-    volumes = check_volumes(get("volumes"), f"{path}.volumes", found)
+    volumes = check_volumes(get("volumes"), f"{path}.volumes", found, name)
     if get("resourceClaims"):
         _check_claims(spec["resourceClaims"], f"{path}.resourceClaims", found)
     around = Surroundings(spec, volumes)
@@ -108,16 +113,18 @@ def check_pod_spec(spec: Object, path: str, found: Found, *, is_pod: bool = Fals
         _check_host_users(spec, path, found)
     if get("hostnameOverride") is not None:
         _check_hostname_override(spec, f"{path}.hostnameOverride", found)
-    _check_names(spec, path, found)
+    _check_names(spec, ("serviceAccountName", "nodeName"), path, found)
     deadline = get("activeDeadlineSeconds")
     if deadline is not None and not 1 <= deadline <= MAX_INT32:
         found.append(invalid(f"{path}.activeDeadlineSeconds", deadline, names.in_range(1, MAX_INT32)))
+    _check_names(spec, ("hostname", "subdomain"), path, found)
     if get("tolerations"):
         check_tolerations(spec["tolerations"], f"{path}.tolerations", found)
     for i, alias in enumerate(get("hostAliases") or ()):
         check_ip(alias.get("ip") or "", f"{path}.hostAliases[{i}].ip", found)
         for j, hostname in enumerate(alias.get("hostnames") or ()):
             check_name(hostname, f"{path}.hostAliases[{i}].hostnames[{j}]", found)
+    _check_names(spec, ("priorityClassName", "runtimeClassName"), path, found)
     if get("preemptionPolicy") is not None:
         check_enum(get("preemptionPolicy"), ("PreemptLowerPriority", "Never"), f"{path}.preemptionPolicy", found)
     if get("overhead"):
@@ -127,21 +134,12 @@ def check_pod_spec(spec: Object, path: str, found: Found, *, is_pod: bool = Fals
     _check_file_volumes(spec, volumes, path, found)
 
 
-def _check_names(spec: Object, path: str, found: Found) -> None:
-    for field, rule in _NAMED:
+def _check_names(spec: Object, fields: tuple[str, ...], path: str, found: Found) -> None:
+    for field in fields:
         value = spec.get(field)
+        rule = names.dns1123_label if field in ("hostname", "subdomain") else names.dns1123_subdomain
         if value and rule(value):
             check_name(value, f"{path}.{field}", found, rule)
-
-
-_NAMED = (
-    ("serviceAccountName", names.dns1123_subdomain),
-    ("nodeName", names.dns1123_subdomain),
-    ("hostname", names.dns1123_label),
-    ("subdomain", names.dns1123_label),
-    ("priorityClassName", names.dns1123_subdomain),
-    ("runtimeClassName", names.dns1123_subdomain),
-)
 
 
 def _check_claims(claims: list[Object], path: str, found: Found) -> None:
@@ -315,7 +313,11 @@ def _check_file_volumes(spec: Object, volumes: dict[str, Object], path: str, fou
 def validate_pod(obj: Object) -> Found:
     found: Found = []
     spec = obj.get("spec") or {}
-    check_pod_spec(spec, "spec", found, is_pod=True)
+    annotations = (obj.get("metadata") or {}).get("annotations")
+    if annotations:
+        check_pod_annotations(annotations, spec, "metadata.annotations", found)
+    name = (obj.get("metadata") or {}).get("name") or ""
+    check_pod_spec(spec, "spec", found, is_pod=True, name=name)
     for field in ("containers", "initContainers"):
         for i, container in enumerate(spec.get(field) or ()):
             check_image_has_no_space(container, f"spec.{field}[{i}]", found)

@@ -6,7 +6,7 @@ from typing import Any
 
 from app.core import names
 
-from .common import MAX_INT32, Found, forbidden, invalid, same
+from .common import MAX_INT32, Found, forbidden, invalid, required, same
 
 Object = dict[str, Any]
 
@@ -26,6 +26,9 @@ def validate_pod_update(new: Object, old: Object) -> Found:
         if len(spec.get(field) or ()) != len(was.get(field) or ()):
             found.append(forbidden(f"spec.{field}", "pod updates may not add or remove containers"))
             return found
+        for i, container in enumerate(spec.get(field) or ()):
+            if not container.get("image"):
+                found.append(required(f"spec.{field}[{i}].image"))
     if not _check_deadline(spec.get("activeDeadlineSeconds"), was.get("activeDeadlineSeconds"), found):
         return found
     _check_tolerations_only_added(spec.get("tolerations") or [], was.get("tolerations") or [], found)

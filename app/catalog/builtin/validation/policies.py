@@ -73,12 +73,8 @@ def validate_policy(obj: Object) -> Found:
         _check_match_resources(match, "spec.matchConstraints", found)
         if not match.get("resourceRules"):
             found.append(required("spec.matchConstraints.resourceRules"))
-        if obj.get("kind") == "MutatingAdmissionPolicy":
-            for rule in match.get("resourceRules") or ():
-                for operation in rule.get("operations") or ():
-                    if operation not in _MUTATED:
-                        where = "spec.matchConstraints.resourceRules.operations"
-                        found.append(not_supported(where, operation, _MUTATED))
+    if obj.get("kind") == "MutatingAdmissionPolicy":
+        _check_mutated_operations(match or {}, "spec.matchConstraints", found)
     known = [*CONDITION_NAMES, *(("params",) if spec.get("paramKind") is not None else ())]
     check_match_conditions(spec.get("matchConditions") or (), known, "spec.matchConditions", found)
     mutating = obj.get("kind") == "MutatingAdmissionPolicy"
@@ -216,6 +212,13 @@ def _check_param_kind(kind: Object, path: str, found: Found) -> None:
             found.append(invalid(f"{path}.kind", name, text))
 
 
+def _check_mutated_operations(match: Object, path: str, found: Found) -> None:
+    for rule in match.get("resourceRules") or ():
+        for operation in rule.get("operations") or ():
+            if operation not in _MUTATED:
+                found.append(not_supported(f"{path}.resourceRules.operations", operation, _MUTATED))
+
+
 def _check_match_resources(match: Object, path: str, found: Found) -> None:
     if match.get("matchPolicy") is None:
         found.append(required(f"{path}.matchPolicy"))
@@ -253,6 +256,8 @@ def validate_policy_binding(obj: Object) -> Found:
     match = spec.get("matchResources")
     if match is not None:
         _check_match_resources(match, "spec.matchResources", found)
+        if obj.get("kind") == "MutatingAdmissionPolicyBinding":
+            _check_mutated_operations(match, "spec.matchResources", found)
     if obj.get("kind") == "ValidatingAdmissionPolicyBinding":
         _check_actions(spec.get("validationActions") or [], "spec.validationActions", found)
     return found

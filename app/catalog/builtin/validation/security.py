@@ -80,3 +80,47 @@ def check_apparmor_profile(profile: Object | None, path: str, found: Found) -> N
     elif local is not None:
         text = "can only be set when AppArmor type is Localhost"
         found.append(invalid(f"{path}.localhostProfile", local, text))
+
+
+# -- what annotations said before there were fields ------------------------------------------------------------------------
+
+MIRROR = "kubernetes.io/config.mirror"
+DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
+_SECCOMP_POD = "seccomp.security.alpha.kubernetes.io/pod"
+_SECCOMP_CONTAINER = "container.seccomp.security.alpha.kubernetes.io/"
+_APPARMOR = "container.apparmor.security.beta.kubernetes.io/"
+_LISTS = ("initContainers", "containers", "ephemeralContainers")
+
+
+def check_pod_annotations(annotations: dict[str, str], spec: Object, path: str, found: Found) -> None:
+    if MIRROR in annotations and not spec.get("nodeName"):
+        text = "must set spec.nodeName if mirror pod annotation is set"
+        found.append(invalid(f"{path}[{MIRROR}]", annotations[MIRROR], text))
+    cost = annotations.get(DELETION_COST)
+    if cost is not None and not _is_int32(cost):
+        found.append(invalid(f"{path}[{DELETION_COST}]", cost, "must be a 32bit integer"))
+    for key, value in annotations.items():
+        if key == _SECCOMP_POD or key.startswith(_SECCOMP_CONTAINER):
+            _check_seccomp_name(value, f"{path}.{key}", found)
+    for key, value in annotations.items():
+        if not key.startswith(_APPARMOR):
+            continue
+        name = key.removeprefix(_APPARMOR)
+        if not any(c.get("name") == name for field in _LISTS for c in spec.get(field) or ()):
+            found.append(invalid(f"{path}[{key}]", name, "container not found"))
+        if value not in ("", "runtime/default", "unconfined") and not value.startswith("localhost/"):
+            found.append(invalid(f"{path}[{key}]", value, f'invalid AppArmor profile name: "{value}"'))
+
+
+def _check_seccomp_name(value: str, path: str, found: Found) -> None:
+    if value.startswith("localhost/"):
+        check_local_path(value.removeprefix("localhost/"), path, found)
+    elif value not in ("runtime/default", "docker/default", "unconfined"):
+        found.append(invalid(path, value, "must be a valid seccomp profile"))
+
+
+def _is_int32(text: str) -> bool:
+    digits = text[1:] if text[:1] in ("+", "-") else text
+    if not (digits.isascii() and digits.isdigit()) or (len(digits) > 1 and digits[0] == "0") or text[:1] == "+":
+        return False
+    return len(digits) < 11 and -(2**31) <= int(text) <= MAX_INT32

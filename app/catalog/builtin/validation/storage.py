@@ -26,10 +26,11 @@ from .common import (
     same,
 )
 from .csi import VOLUME_SOURCES, check_csi_secrets, check_inline_volume
+from .disks import check_fc, check_iscsi, check_nfs
 from .gostructs import go_struct
 from .resources import parse
 from .scheduling import check_node_selector
-from .volumes import check_driver_name, check_fc, check_host_path, check_iscsi, check_nfs
+from .volumes import check_driver_name, check_host_path
 
 Object = dict[str, Any]
 
@@ -100,11 +101,6 @@ def validate_persistent_volume(obj: Object) -> Found:
 
 def _check_volume_source(spec: Object, found: Found) -> None:
     given = [kind for kind in VOLUME_SOURCES if spec.get(kind) is not None]
-    for kind in given[1:]:
-        if kind == "flexVolume":  # as in Kubernetes, which never looks whether there are others
-            continue
-        shown = "cephFS" if kind == "cephfs" else kind
-        found.append(forbidden(f"spec.{shown}", "may not specify more than 1 volume type"))
     if not given:
         found.append(required("spec", "must specify a volume type"))
         return
@@ -121,6 +117,11 @@ def _check_volume_source(spec: Object, found: Found) -> None:
             found.append(required("spec.local.path"))
         if ((spec.get("nodeAffinity") or {}).get("required")) is None:
             found.append(required("spec.nodeAffinity", "Local volume requires node affinity"))
+    for kind in given[1:]:
+        if kind == "flexVolume":  # as in Kubernetes, which never looks whether there are others
+            continue
+        shown = "cephFS" if kind == "cephfs" else kind
+        found.append(forbidden(f"spec.{shown}", "may not specify more than 1 volume type"))
 
 
 def validate_persistent_volume_update(new: Object, old: Object) -> Found:

@@ -11,6 +11,7 @@ from app.core.errors import FieldError
 
 from .claims import check_claim_spec
 from .common import Found, check_label_selector, check_name, duplicate, forbidden, invalid, not_supported, required
+from .disks import check_azure_disk, check_fc, check_flocker, check_iscsi, check_nfs, check_partition
 from .environment import VOLUME_FIELDS, check_field_ref, check_resource_field_ref
 from .paths import check_local_free_path, check_local_path, check_mode, check_no_backstep
 from .resources import parse
@@ -54,14 +55,18 @@ SOURCES = (
 )
 
 
-def check_volumes(volumes: list[Object] | None, path: str, found: Found) -> dict[str, Object]:
-    """Returns the sound volumes by name: what mounts may refer to."""
+def check_volumes(volumes: list[Object] | None, path: str, found: Found, pod: str = "") -> dict[str, Object]:
+    """Returns the sound volumes by name: what mounts may refer to. ``pod``: its name, if it is known."""
     sound: dict[str, Object] = {}
     for i, volume in enumerate(volumes or ()):
         where = f"{path}[{i}]"
         before = len(found)
         check_source(volume, SOURCES, where, found)
         name = volume.get("name") or ""
+        if pod and name and _source_of(volume) == "ephemeral":
+            claim = f"{pod}-{name}"
+            for why in names.dns1123_subdomain(claim):
+                found.append(invalid(f"{where}.name", name, f'PVC name "{claim}": {why}'))
         if not name:
             found.append(required(f"{where}.name"))
         else:
@@ -71,6 +76,10 @@ def check_volumes(volumes: list[Object] | None, path: str, found: Found) -> dict
         if len(found) == before:
             sound[name] = volume
     return sound
+
+
+def _source_of(volume: Object) -> str:
+    return next((kind for kind in SOURCES if volume.get(kind) is not None), "")
 
 
 def check_source(holder: Object, kinds: tuple[str, ...], path: str, found: Found) -> int:
@@ -89,7 +98,9 @@ def check_source(holder: Object, kinds: tuple[str, ...], path: str, found: Found
     else:
         for field in _NEEDED.get(given[0], ()):
             if not holder[given[0]].get(field):
-                found.append(required(f"{path}.{given[0]}.{field}"))
+                found.append(required(f"{path}.{given[0]}.{field}", _WHY_NEEDED.get((given[0], field), "")))
+        if given[0] == "azureDisk":
+            check_azure_disk(holder["azureDisk"], f"{path}.azureDisk", found)
     return len(given)
 
 
@@ -115,6 +126,9 @@ _NEEDED: dict[str, tuple[str, ...]] = {
 }
 
 
+_WHY_NEEDED = {("quobyte", "registry"): "must be a host:port pair or multiple pairs separated by commas"}
+
+
 def _check_empty_dir(source: Object, path: str, found: Found) -> None:
     limit = parse(source["sizeLimit"]) if source.get("sizeLimit") is not None else None
     if limit is not None and limit.nano < 0:
@@ -136,16 +150,6 @@ def _check_git_repo(source: Object, path: str, found: Found) -> None:
     if not source.get("repository"):
         found.append(required(f"{path}.repository"))
     check_local_path(source.get("directory") or "", f"{path}.directory", found)
-
-
-def check_nfs(source: Object, path: str, found: Found) -> None:
-    if not source.get("server"):
-        found.append(required(f"{path}.server"))
-    target = source.get("path") or ""
-    if not target:
-        found.append(required(f"{path}.path"))
-    if not target.startswith("/"):
-        found.append(invalid(f"{path}.path", target, "must be an absolute path"))
 
 
 def _check_keyed(name_field: str) -> Callable[[Object, str, Found], None]:
@@ -270,58 +274,6 @@ def _check_trust_bundle(bundle: Object, path: str, found: Found) -> None:
     check_local_free_path(bundle.get("path") or "", f"{path}.path", found)
 
 
-def _check_partition(name_field: str) -> Callable[[Object, str, Found], None]:
-    def check(source: Object, path: str, found: Found) -> None:
-        if not source.get(name_field):
-            found.append(required(f"{path}.{name_field}"))
-        partition = source.get("partition") or 0
-        if not 0 <= partition <= 255:
-            found.append(invalid(f"{path}.partition", partition, names.in_range(1, 255)))
-
-    return check
-
-
-def check_iscsi(source: Object, path: str, found: Found) -> None:
-    if not source.get("targetPortal"):
-        found.append(required(f"{path}.targetPortal"))
-    iqn = source.get("iqn")
-    if not iqn:
-        found.append(required(f"{path}.iqn"))
-    elif not iqn.startswith(("iqn", "eui", "naa")):
-        found.append(invalid(f"{path}.iqn", iqn, "must be valid format starting with iqn, eui, or naa"))
-    lun = source.get("lun") or 0
-    if not 0 <= lun <= 255:
-        found.append(invalid(f"{path}.lun", lun, names.in_range(0, 255)))
-    chap = source.get("chapAuthDiscovery") or source.get("chapAuthSession")
-    if chap and source.get("secretRef") is None:
-        found.append(required(f"{path}.secretRef"))
-
-
-def _check_flocker(source: Object, path: str, found: Found) -> None:
-    name, uuid = source.get("datasetName") or "", source.get("datasetUUID")
-    if not name and not uuid:
-        found.append(required(path, "one of datasetName and datasetUUID is required"))
-    if name and uuid:
-        found.append(invalid(path, "resource", "datasetName and datasetUUID can not be specified simultaneously"))
-    if "/" in name:
-        found.append(invalid(f"{path}.datasetName", name, "must not contain '/'"))
-
-
-def check_fc(source: Object, path: str, found: Found) -> None:
-    targets, ids = source.get("targetWWNs"), source.get("wwids")
-    if not targets and not ids:
-        found.append(required(f"{path}.targetWWNs", "must specify either targetWWNs or wwids, but not both"))
-    if targets and ids:
-        text = "targetWWNs and wwids can not be specified simultaneously"
-        found.append(invalid(f"{path}.targetWWNs", targets, text))
-    if targets:
-        lun = source.get("lun")
-        if lun is None:
-            found.append(required(f"{path}.lun", "lun is required if targetWWNs is specified"))
-        elif not 0 <= lun <= 255:
-            found.append(invalid(f"{path}.lun", lun, names.in_range(0, 255)))
-
-
 def check_driver_name(name: str | None, path: str, found: Found) -> None:
     if not name:
         found.append(required(path))
@@ -361,12 +313,12 @@ _CHECKS: dict[str, Callable[[Object, str, Found], None]] = {
     "emptyDir": _check_empty_dir,
     "hostPath": check_host_path,
     "gitRepo": _check_git_repo,
-    "gcePersistentDisk": _check_partition("pdName"),
-    "awsElasticBlockStore": _check_partition("volumeID"),
+    "gcePersistentDisk": check_partition("pdName"),
+    "awsElasticBlockStore": check_partition("volumeID"),
     "secret": _check_keyed("secretName"),
     "nfs": check_nfs,
     "iscsi": check_iscsi,
-    "flocker": _check_flocker,
+    "flocker": check_flocker,
     "downwardAPI": _check_downward,
     "fc": check_fc,
     "configMap": _check_keyed("name"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 from app.core import names
@@ -10,6 +11,10 @@ from .pod import pod_template_warnings, pod_warnings
 
 Object = dict[str, Any]
 _DNS_LABEL = "which can result in surprising behavior; a DNS label is recommended"
+
+
+def nothing(new: Object, old: Object | None) -> list[str]:
+    return []
 
 
 def _name(obj: Object, used: str) -> list[str]:
@@ -65,6 +70,26 @@ def csi_driver(obj: Object) -> list[str]:
         return []
     text = "is unset; if supported by this CSI driver, set to true to prevent possible logging of tokens in volume attributes"
     return [f"spec.serviceAccountTokenInSecrets {text}"]
+
+
+def node(obj: Object) -> list[str]:
+    if not (obj.get("spec") or {}).get("externalID"):
+        return []
+    return ["spec.externalID: this field is deprecated, and is unused by Kubernetes"]
+
+
+def secret(obj: Object) -> list[str]:
+    """Go's error about a pair without any PEM; other pairs are not looked into."""
+    if obj.get("type") != "kubernetes.io/tls":
+        return []
+    for field, what in (("tls.crt", "certificate"), ("tls.key", "key")):
+        try:
+            text = base64.b64decode((obj.get("data") or {}).get(field) or "")
+        except ValueError:
+            return []
+        if b"-----BEGIN " not in text:
+            return [f"tls: failed to find any PEM data in {what} input"]
+    return []
 
 
 def persistent_volume(obj: Object) -> list[str]:
