@@ -63,6 +63,11 @@ def is_cluster_policy(policy: Object) -> bool:
     return not namespace(policy)
 
 
+def is_lazy(policy: Object) -> bool:
+    """Does it wait with what it changes until the user changes the template?"""
+    return (policy.get("spec") or {}).get("activationPreference") == "Lazy"
+
+
 def claim(template: Object, policy: Object) -> Object:
     """The template with the policy's mark and no other policy's; the same object when it has it already."""
     own = names.CPP_PERMANENT_ID if is_cluster_policy(policy) else names.PP_PERMANENT_ID
@@ -235,7 +240,7 @@ def _priority(wanted: Object, classes: Mapping[str, int]) -> Object:
     if source != "KubePriorityClass":
         raise BindingError("unsupported priority class source")
     if class_name not in classes:
-        raise BindingError(f'priorityclasses.scheduling.k8s.io "{class_name}" not found')
+        raise BindingError(f'PriorityClass.scheduling.k8s.io "{class_name}" not found')
     value = classes[class_name]
     return {"priority": value} if value else {}
 

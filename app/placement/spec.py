@@ -90,3 +90,8 @@ def is_multi_component(spec: Object) -> bool:
         and constraint.get("maxGroups") == 1
         for constraint in (spec.get("placement") or {}).get("spreadConstraints") or ()
     )
+
+
+def same_targets(new: list[Object], old: list[Object]) -> bool:
+    """In whatever order."""
+    return len(new) == len(old) and all(target in old for target in new)

@@ -7,7 +7,8 @@ from typing import Final
 from app.placement import names
 from app.placement.objects import Object, own_map
 
-# What a resource loses that stays in a member when its Work goes; the claim of the policy is not in Karmada's list.
+# What a resource loses that stays in a member when its Work goes: neither the marks of a ClusterResourceBinding, nor those of
+# a ClusterPropagationPolicy on what is in a namespace are in Karmada's list.
 _LABELS: Final = frozenset({names.RB_PERMANENT_ID, names.WORK_PERMANENT_ID, names.MANAGED})
 _ANNOTATIONS: Final = frozenset(
     {
@@ -21,6 +22,8 @@ _ANNOTATIONS: Final = frozenset(
         names.WORK_NAMESPACE,
     }
 )
+_PP_CLAIM: Final = frozenset({names.PP_PERMANENT_ID}), frozenset({names.PP_NAMESPACE, names.PP_NAME})
+_CPP_CLAIM: Final = frozenset({names.CPP_PERMANENT_ID}), frozenset({names.CPP_NAME})
 
 
 def record_managed(manifest: Object, work_id: str) -> Object:
@@ -37,13 +40,14 @@ def record_managed(manifest: Object, work_id: str) -> Object:
     return manifest
 
 
-def strip(obj: Object) -> Object:
+def strip(manifest: Object) -> Object:
     """A manifest without Karmada's marks, for resources that stay when their Work goes. A new object."""
-    meta = {**(obj.get("metadata") or {})}
-    for field, drop in (("labels", _LABELS), ("annotations", _ANNOTATIONS)):
+    meta = {**(manifest.get("metadata") or {})}
+    claim_labels, claim_notes = _PP_CLAIM if meta.get("namespace") else _CPP_CLAIM
+    for field, drop in (("labels", _LABELS | claim_labels), ("annotations", _ANNOTATIONS | claim_notes)):
         kept = {key: value for key, value in (meta.get(field) or {}).items() if key not in drop}
         if kept:
             meta[field] = kept
         else:
             meta.pop(field, None)
-    return {**obj, "metadata": meta}
+    return {**manifest, "metadata": meta}

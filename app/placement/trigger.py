@@ -51,6 +51,13 @@ def is_for_scheduler(binding: Object, scheduler: str = names.DEFAULT_SCHEDULER) 
     return any(marked.get(key) for key in (names.PP_PERMANENT_ID, names.CPP_PERMANENT_ID, names.BINDING_MANAGED_BY))
 
 
+def skipped_event(binding: Object) -> tuple[str, str, str]:
+    """(type, reason, message) of the event on a binding that is being deleted, and on its template."""
+    where, called = metadata(binding).get("namespace"), metadata(binding)["name"]
+    what = f"resourceBinding: {where}/{called}" if where else f"clusterResourceBinding: {called}"
+    return "Warning", names.EVENT_SCHEDULE_FAILED, f"skip schedule deleting {what}"
+
+
 def should_schedule(binding: Object, terminating: Container[str] = (), gates: Gates = DEFAULT_GATES) -> Trigger:
     """``terminating``: names of the clusters that are being removed. Raises ValueError when the binding has no placement."""
     meta, spec, status = metadata(binding), binding.get("spec") or {}, binding.get("status") or {}

@@ -156,10 +156,13 @@ def aggregated_event(binding: Object) -> tuple[str, str, str]:
     return "Normal", names.EVENT_AGGREGATE_STATUS, f"Update {what} with AggregatedStatus successfully."
 
 
-def applied_condition(total: int, errors: Sequence[str] = ()) -> Object:
-    """The Work's condition after its manifests were written to the member."""
+def applied_condition(total: int, errors: Sequence[str] = (), recreated: bool = False) -> Object:
+    """The Work's condition after its manifests were written to the member. ``recreated``: because they had gone there."""
     if not errors:
-        return condition(names.COND_APPLIED, "True", names.REASON_APPLIED, names.MESSAGE_APPLIED)
+        reason = names.REASON_RECREATED if recreated else names.REASON_APPLIED
+        return condition(names.COND_APPLIED, "True", reason, names.MESSAGE_APPLIED)
+    if recreated:
+        return condition(names.COND_APPLIED, "False", names.REASON_NOT_RECREATED, aggregate_text(errors))
     message = f"Failed to apply all manifests ({total - len(errors)}/{total}): {aggregate_text(errors)}"
     return condition(names.COND_APPLIED, "False", names.REASON_NOT_APPLIED, message)
 

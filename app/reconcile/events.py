@@ -66,8 +66,11 @@ class Recorder:
     def busy(self) -> bool:
         return bool(self._pending) or self._writing
 
-    def event(self, obj: Object, event_type: str, reason: str, message: str) -> None:
-        """``obj`` needs apiVersion, kind and metadata; ``event_type`` is Normal or Warning."""
+    def event(self, obj: Object, event_type: str, reason: str, message: str, source: str = "") -> None:
+        """``obj`` needs apiVersion, kind and metadata; ``event_type`` is Normal or Warning.
+
+        ``source``: the component, where object and reason do not tell it.
+        """
         metadata = obj["metadata"]
         involved = {
             "kind": obj["kind"],
@@ -78,7 +81,8 @@ class Recorder:
             "resourceVersion": str(metadata.get("resourceVersion", "")),
         }
         involved = {k: v for k, v in involved.items() if v}
-        who = (involved["kind"], involved.get("namespace", ""), involved["name"], involved.get("uid", ""))
+        source = source or (self._source_of(obj, reason) if self._source_of is not None else "") or self._component
+        who = (source, involved["kind"], involved.get("namespace", ""), involved["name"], involved.get("uid", ""))
         message = message[:1024]
         if not self._allowed(who):
             return
@@ -91,7 +95,6 @@ class Recorder:
             known["lastTimestamp"] = rfc3339()
             return
         now = rfc3339()
-        source = (self._source_of(obj, reason) if self._source_of is not None else "") or self._component
         self._pending[key] = {
             "involvedObject": involved,
             "reason": reason,

@@ -12,6 +12,7 @@ from typing import Any, Final
 from app.catalog.karmada.validation import NULL
 
 Object = dict[str, Any]
+_ZEROS: Final[tuple[Any, ...]] = ([], "", 0, False)
 
 
 @dataclass(frozen=True)
@@ -21,13 +22,18 @@ class Struct:
     zeros: dict[str, Any] = field(default_factory=dict)
     held: dict[str, Struct] = field(default_factory=dict)
     inner: dict[str, Struct] = field(default_factory=dict)
-    lists: tuple[str, ...] = ()  # further lists and maps that disappear when they are empty
+    optional: tuple[
+        str, ...
+    ] = ()  # further fields that disappear with Go's zero value: empty lists and texts, 0, false
 
 
 def pass_through(obj: Object, struct: Struct) -> None:
     """Changes ``obj`` in place."""
-    for name in (*struct.inner, *struct.lists):
+    for name in struct.inner:
         if obj.get(name) == [] and name not in struct.zeros:
+            del obj[name]
+    for name in struct.optional:
+        if name in obj and obj[name] in _ZEROS:
             del obj[name]
     for name, zero in struct.zeros.items():
         if obj.get(name) is None:
@@ -46,13 +52,13 @@ def _enter(value: Any, struct: Struct) -> None:
             pass_through(item, struct)
 
 
-_REQUIREMENT: Final = Struct(zeros={"key": "", "operator": ""}, lists=("values",))
+_REQUIREMENT: Final = Struct(zeros={"key": "", "operator": ""}, optional=("values",))
 _SELECTOR: Final = Struct(inner={"matchExpressions": _REQUIREMENT})
 _CLUSTERS: Final = Struct(
-    inner={"labelSelector": _SELECTOR, "fieldSelector": _SELECTOR}, lists=("clusterNames", "exclude")
+    inner={"labelSelector": _SELECTOR, "fieldSelector": _SELECTOR}, optional=("clusterNames", "exclude")
 )
-_TERM: Final = Struct(zeros={"affinityName": ""}, inner=dict(_CLUSTERS.inner), lists=_CLUSTERS.lists)
-_TERMS: Final = Struct(zeros=_TERM.zeros, inner={**_TERM.inner, "overflowAffinities": _TERM}, lists=_TERM.lists)
+_TERM: Final = Struct(zeros={"affinityName": ""}, inner=dict(_CLUSTERS.inner), optional=_CLUSTERS.optional)
+_TERMS: Final = Struct(zeros=_TERM.zeros, inner={**_TERM.inner, "overflowAffinities": _TERM}, optional=_TERM.optional)
 _WEIGHTS: Final = Struct(
     inner={"staticWeightList": Struct(zeros={"weight": 0}, held={"targetCluster": _CLUSTERS})},
 )
@@ -64,7 +70,7 @@ _PLACEMENT: Final = Struct(
         "replicaScheduling": Struct(inner={"weightPreference": _WEIGHTS}),
         "workloadAffinity": Struct(inner={"affinity": _GROUP, "antiAffinity": _GROUP}),
     },
-    lists=("clusterTolerations", "spreadConstraints"),
+    optional=("clusterTolerations", "spreadConstraints"),
 )
 _STATE: Final = Struct(zeros={"rules": NULL}, inner={"rules": Struct(zeros={"aliasLabelName": "", "jsonPath": ""})})
 _FAILOVER: Final = Struct(
@@ -80,13 +86,20 @@ PROPAGATION: Final = Struct(
     inner={
         "resourceSelectors": _RESOURCE,
         "failover": _FAILOVER,
-        "suspension": Struct(inner={"dispatchingOnClusters": Struct(lists=("clusterNames",))}),
+        "suspension": Struct(inner={"dispatchingOnClusters": Struct(optional=("clusterNames",))}),
         "schedulePriority": Struct(zeros={"priorityClassSource": "", "priorityClassName": ""}),
     },
-    lists=("dependentOverrides",),
+    optional=(
+        "dependentOverrides",
+        "propagateDeps",
+        "schedulerName",
+        "preemption",
+        "conflictResolution",
+        "activationPreference",
+    ),
 )
 _TEXT_PATCH: Final = Struct(zeros={"subPath": "", "operator": ""})
-_COMMAND: Final = Struct(zeros={"containerName": "", "operator": ""}, lists=("value",))
+_COMMAND: Final = Struct(zeros={"containerName": "", "operator": ""}, optional=("value",))
 _MARKS: Final = Struct(zeros={"operator": "", "value": NULL})
 _OVERRIDERS: Final = Struct(
     inner={
@@ -106,4 +119,35 @@ OVERRIDE: Final = Struct(
         "targetCluster": _CLUSTERS,
         "overrideRules": Struct(held={"overriders": _OVERRIDERS}, inner={"targetCluster": _CLUSTERS}),
     },
+)
+_REFERENCE: Final = Struct(
+    zeros={"apiVersion": "", "kind": "", "name": ""}, optional=("namespace", "uid", "resourceVersion")
+)
+_TARGETS: Final = Struct(zeros={"name": ""}, optional=("replicas",))
+BINDING: Final = Struct(
+    held={"resource": _REFERENCE},
+    inner={
+        "components": Struct(zeros={"name": "", "replicas": 0}),
+        "clusters": _TARGETS,
+        "placement": _PLACEMENT,
+        "failover": _FAILOVER,
+        "gracefulEvictionTasks": Struct(
+            zeros={"fromCluster": "", "reason": "", "producer": ""},
+            optional=("purgeMode", "message", "clustersBeforeFailover"),
+        ),
+        "requiredBy": Struct(zeros={"name": ""}, inner={"clusters": _TARGETS}, optional=("namespace",)),
+    },
+    optional=("propagateDeps", "replicas", "schedulerName", "conflictResolution"),
+)
+WORK: Final = Struct(held={"workload": Struct(optional=("manifests",))})
+_NAMED: Final = Struct(zeros={"name": ""})
+MULTI_CLUSTER_SERVICE: Final = Struct(
+    zeros={"types": NULL},
+    held={"range": Struct(optional=("clusterNames",))},
+    inner={
+        "ports": Struct(zeros={"port": 0}, optional=("name",)),
+        "providerClusters": _NAMED,
+        "consumerClusters": _NAMED,
+    },
+    optional=("serviceProvisionClusters", "serviceConsumptionClusters"),
 )

@@ -13,6 +13,7 @@ Object = dict[str, Any]
 Found = list[FieldError]
 
 _GRACEFUL = frozenset({"Gracefully", "Graciously"})
+_TERM_FIELDS = ("affinityName", "labelSelector", "fieldSelector", "clusterNames", "exclude")
 
 
 def validate_placement(placement: Object, path: str) -> Found:
@@ -26,7 +27,8 @@ def validate_placement(placement: Object, path: str) -> Found:
         overflow = term.get("overflowAffinities")
         if overflow is not None and not allowed:
             text = "overflowAffinities can only be used together with dynamic weight or aggregated scheduling"
-            found.append(FieldError.invalid(f"{path}.clusterAffinities[{index}].overflowAffinities", overflow, text))
+            at = f"{path}.clusterAffinities[{index}].overflowAffinities"
+            found.append(FieldError.invalid(at, _in_order(overflow), text))
     found += validate_cluster_affinity(placement.get("clusterAffinity"), f"{path}.clusterAffinity")
     found += _affinities(affinities or [], f"{path}.clusterAffinities")
     found += _spread_constraints(placement.get("spreadConstraints") or [], f"{path}.spreadConstraints")
@@ -66,7 +68,7 @@ def _overflow(term: Object, path: str) -> Found:
     found: Found = []
     if _selects_nothing(term):
         text = "overflowAffinities can only be used together with the inline ClusterAffinity"
-        found.append(FieldError.invalid(f"{path}.overflowAffinities", overflow, text))
+        found.append(FieldError.invalid(f"{path}.overflowAffinities", _in_order(overflow), text))
     names = {term.get("affinityName", "")}
     for index, group in enumerate(overflow):
         at, name = f"{path}.overflowAffinities[{index}]", group.get("affinityName", "")
@@ -77,6 +79,11 @@ def _overflow(term: Object, path: str) -> Found:
         names.add(name)
         found += validate_cluster_affinity(group, at)
     return found
+
+
+def _in_order(terms: Sequence[Object]) -> list[Object]:
+    """Fields in the order of the Go struct, in which errors show them."""
+    return [{name: term[name] for name in _TERM_FIELDS if name in term} for term in terms]
 
 
 def _selects_nothing(affinity: Object) -> bool:

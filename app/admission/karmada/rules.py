@@ -10,7 +10,7 @@ from app.core.errors import FieldError
 
 from . import autoscaling, binding, interpreter, override, propagation, quota, services
 from .denial import Refused, denied, refuse_if
-from .gostructs import OVERRIDE, pass_through
+from .gostructs import BINDING, MULTI_CLUSTER_SERVICE, OVERRIDE, WORK, pass_through
 from .surroundings import NOTHING, Surroundings
 from .work import mutate_work
 
@@ -28,16 +28,18 @@ def mutate(kind: Kind, operation: str, new: Object, old: Object | None, user: An
     rule = _MUTATORS.get(kind.resource)
     if rule is None or _shares_spec(new, old):
         return
-    if new.get("spec") is None and kind.resource in _ALWAYS_WITH_SPEC:
-        new["spec"] = {}
-    # without a spec there is nothing to mutate, and validation will say that it is required
-    if type(new.get("spec")) is not dict:
-        return
+    bare = new.get("spec") is None
+    if bare:
+        new["spec"] = {}  # it comes out of the webhook, empty
+    if type(new["spec"]) is not dict:
+        return  # validation will say so
     webhook, mutator = rule
     try:
         mutator(operation, new)
     except Refused as refusal:
         raise denied(webhook, refusal) from None
+    if bare:
+        kind.strategy.default(new)
 
 
 def admit(
@@ -95,22 +97,26 @@ def _mutate_override(operation: str, new: Object) -> None:
 
 def _mutate_binding(operation: str, new: Object) -> None:
     if operation == "CREATE":
+        pass_through(new["spec"], BINDING)
         binding.ensure_id(new, binding.BINDING_ID)
 
 
 def _mutate_cluster_binding(operation: str, new: Object) -> None:
     if operation == "CREATE":
+        pass_through(new["spec"], BINDING)
         binding.ensure_id(new, binding.CLUSTER_BINDING_ID)
 
 
+def _mutate_work(operation: str, new: Object) -> None:
+    pass_through(new["spec"], WORK)
+    mutate_work(new)
+
+
 def _mutate_multi_cluster_service(operation: str, new: Object) -> None:
+    pass_through(new["spec"], MULTI_CLUSTER_SERVICE)
     binding.ensure_id(new, services.MCS_ID)
 
 
-_ALWAYS_WITH_SPEC = frozenset(  # it comes out of the webhook, empty
-    f"{plural}.policy.karmada.io"
-    for plural in ("propagationpolicies", "clusterpropagationpolicies", "overridepolicies")
-)
 _MUTATORS: dict[str, tuple[str, Mutator]] = {
     "propagationpolicies.policy.karmada.io": ("propagationpolicy.karmada.io", propagation.mutate_propagation_policy),
     "clusterpropagationpolicies.policy.karmada.io": (
@@ -120,7 +126,7 @@ _MUTATORS: dict[str, tuple[str, Mutator]] = {
     "overridepolicies.policy.karmada.io": ("overridepolicy.karmada.io", _mutate_override),
     "resourcebindings.work.karmada.io": ("resourcebinding.karmada.io", _mutate_binding),
     "clusterresourcebindings.work.karmada.io": ("clusterresourcebinding.karmada.io", _mutate_cluster_binding),
-    "works.work.karmada.io": ("work.karmada.io", lambda operation, new: mutate_work(new)),
+    "works.work.karmada.io": ("work.karmada.io", _mutate_work),
     "federatedhpas.autoscaling.karmada.io": (
         "autoscaling.karmada.io",
         lambda operation, new: autoscaling.default_federated_hpa(new),

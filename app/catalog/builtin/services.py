@@ -25,10 +25,10 @@ def prepare_service_update(new: Object, old: Object) -> None:
 def _keep_allocated(spec: Object, was: Object) -> None:
     """Whoever sends the manifest again without what was allocated for him means no change."""
     if spec.get("type") != "ExternalName" and was.get("type") != "ExternalName":
-        if not spec.get("clusterIP") and not spec.get("clusterIPs"):
-            for field in ("clusterIP", "clusterIPs"):
-                if was.get(field):
-                    spec[field] = was[field]
+        if not spec.get("clusterIP") and was.get("clusterIP"):
+            spec["clusterIP"] = was["clusterIP"]
+        if not spec.get("clusterIPs") and was.get("clusterIPs"):
+            spec["clusterIPs"] = was["clusterIPs"]
         if not spec.get("ipFamilies") and was.get("ipFamilies"):
             spec["ipFamilies"] = was["ipFamilies"]
         if spec.get("ipFamilyPolicy") is None and was.get("ipFamilyPolicy") is not None:

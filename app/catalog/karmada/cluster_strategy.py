@@ -45,7 +45,7 @@ def canonicalize(obj: Object) -> None:
     for taint in spec.get("taints") or ():
         if taint.get("effect") == "NoExecute" and not taint.get("timeAdded"):
             taint["timeAdded"] = rfc3339()
-    if spec.get("zone") and not spec.get("zones"):
+    if spec.get("zone") and not spec.get("zones") and not label_value(spec["zone"]):  # else validation says so
         spec["zones"] = [spec.pop("zone")]
 
 
@@ -109,7 +109,7 @@ def validate_cluster(obj: Object) -> list[FieldError]:
     if spec.get("resourceModels"):
         wrong = _resource_models(spec["resourceModels"])
         if wrong:
-            found.append(FieldError.invalid("spec.resourceModels", spec["resourceModels"], wrong))
+            found.append(FieldError.invalid("spec.resourceModels", _go_models(spec["resourceModels"]), wrong))
     return found
 
 
@@ -118,7 +118,7 @@ _FORM = "; desired format: hostname, hostname:port, IP or IP:port"
 
 def _api_endpoint(path: str, text: str) -> list[FieldError]:
     try:
-        url = urlsplit(text)
+        url = _parsed(text)
     except ValueError as error:
         why = f'apiEndpoint must be a valid URL: parse "{text}": {error}{_FORM}'
         return [FieldError.invalid(path, text, why)]
@@ -126,6 +126,17 @@ def _api_endpoint(path: str, text: str) -> list[FieldError]:
     if not url.netloc.rpartition("@")[2]:
         found.append(FieldError.invalid(path, "", f"host must be provided{_FORM}"))
     return found + plain_url(path, url)
+
+
+def _parsed(text: str) -> SplitResult:
+    """Raises ValueError, where Go's url.Parse does with its words."""
+    url = urlsplit(text)
+    first = text.partition("#")[0].partition("?")[0].partition("/")[0]
+    if not url.scheme and ":" in first:
+        raise ValueError(
+            "missing protocol scheme" if first[0] == ":" else "first path segment in URL cannot contain colon"
+        )
+    return url
 
 
 def plain_url(path: str, url: SplitResult) -> list[FieldError]:
@@ -143,7 +154,7 @@ def plain_url(path: str, url: SplitResult) -> list[FieldError]:
 
 def _proxy_url(path: str, text: str) -> list[FieldError]:
     try:
-        scheme = urlsplit(text).scheme
+        scheme = _parsed(text).scheme
     except ValueError as error:
         return [FieldError.invalid(path, text, f'apiEndpoint must be a valid URL: parse "{text}": {error}')]
     if scheme in ("http", "https", "socks5"):
@@ -159,7 +170,7 @@ def _places(spec: dict[str, Any]) -> list[FieldError]:
             found.append(FieldError.invalid(f"spec.{name}", value, "; ".join(why)))
     zone, zones = spec.get("zone") or "", spec.get("zones") or []
     if zone and zones:
-        return [*found, FieldError.type_invalid("spec.spec", spec, "Zone and Zones cannot co-exist")]
+        return [*found, FieldError.type_invalid("spec.spec", _go_spec(spec), "Zone and Zones cannot co-exist")]
     if zone:
         if why := label_value(zone):
             found.append(FieldError.invalid("spec.Zone", zone, "; ".join(why)))
@@ -216,3 +227,42 @@ def _resource_models(models: list[dict[str, Any]]) -> str:
                 return "The max value of each resource in the last model should be MaxInt64"
         before = model
     return ""
+
+
+def _go_spec(spec: dict[str, Any]) -> Object:
+    """As it is shown in errors: by the names that the Go struct has, which Karmada validates without any JSON tags."""
+
+    def reference(name: str) -> Object | None:
+        found = spec.get(name)
+        return found and {"Namespace": found.get("namespace", ""), "Name": found.get("name", "")}
+
+    shown = {
+        "id": spec.get("id"),
+        "SyncMode": spec.get("syncMode") or "",
+        "APIEndpoint": spec.get("apiEndpoint") or "",
+        "SecretRef": reference("secretRef"),
+        "ImpersonatorSecretRef": reference("impersonatorSecretRef"),
+        "InsecureSkipTLSVerification": bool(spec.get("insecureSkipTLSVerification")),
+        "ProxyURL": spec.get("proxyURL") or "",
+        "ProxyHeader": spec.get("proxyHeader"),
+        "Provider": spec.get("provider") or "",
+        "Region": spec.get("region") or "",
+        "Zone": spec.get("zone") or "",
+        "zones": spec.get("zones"),
+        "Taints": spec.get("taints"),
+        "ResourceModels": _go_models(spec.get("resourceModels")),
+    }
+    return {name: value for name, value in shown.items() if value or name not in ("id", "zones")}
+
+
+def _go_models(models: list[dict[str, Any]] | None) -> list[Object] | None:
+    return models and [
+        {
+            "Grade": model.get("grade", 0),
+            "Ranges": [
+                {"Name": limits.get("name", ""), "Min": limits.get("min", "0"), "Max": limits.get("max", "0")}
+                for limits in model.get("ranges") or ()
+            ],
+        }
+        for model in models
+    ]

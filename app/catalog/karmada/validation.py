@@ -197,14 +197,14 @@ def _string(shape: Shape) -> Check:
     def check(value: Any) -> list[Finding] | None:
         if type(value) is not str:
             return _wrong_type(value, "string")
-        found: list[Finding] = []
+        # the first thing that is wrong is said, as the API server does
         if longest is not None and len(value) > longest:
-            found.append(("", lambda path: FieldError.too_long(path, longest)))
+            return [("", lambda path: FieldError.too_long(path, longest))]
         if shortest is not None and len(value) < shortest:
-            found += _invalid(value, f"should be at least {shortest} chars long")
+            return _invalid(value, f"should be at least {shortest} chars long")
         if matches is not None and not matches(value):
-            found += _invalid(value, f"should match '{pattern}'")
-        return found or None
+            return _invalid(value, f"should match '{pattern}'")
+        return None
 
     return check
 

@@ -49,6 +49,13 @@ class DecisionBook:
         own, cluster_wide = self._policies.candidates(template)
         return with_policy(record, policy, why_others_lost(template, policy, own, cluster_wide, claimed=not is_new))
 
+    def placed(self, binding: Object) -> str | None:
+        """What the last decision said in short; None when there is none."""
+        kind, entry = self._stored(binding)
+        if entry is None:
+            return None
+        return str((decode_entry(kind, entry).get("scheduling") or {}).get("placed") or "")
+
     def staged(self, record: Object) -> Change:
         kind, entry = self._stored(record)
         if entry is None:

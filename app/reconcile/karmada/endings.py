@@ -6,15 +6,14 @@ from collections.abc import Awaitable, Callable
 from typing import final
 
 from app.catalog.kind import Kind
-from app.core.errors import StatusError
 from app.core.resources import Key
-from app.placement import binding as bindings
 from app.placement import names
+from app.placement.trigger import is_for_scheduler, skipped_event
 from app.registry.codec import decode_entry
-from app.watch import Entry
+from app.watch import Entry, Event
 
 from ..queue import WorkQueue
-from .federation import BINDINGS, CLUSTER_BINDINGS, OPTIONS, Federation
+from .federation import BINDINGS, CLUSTER_BINDINGS, Federation
 from .indexes import ClaimIndex, WorkIndex, id_of_binding, policy_id_of
 from .policies import CLUSTER_POLICIES, POLICIES
 
@@ -39,6 +38,15 @@ class Endings:
         self.queue: WorkQueue[Key] = WorkQueue("binding", self._reconcile, concurrency=16)
         self.add = self.queue.add
 
+    def observe_binding(self, event: Event) -> None:
+        """It is being deleted. At first its scheduler says that it leaves it alone."""
+        assert event.new is not None
+        if event.old is not None and not event.old.meta.deletionTimestamp:
+            binding = decode_entry(self._federation.kind_of_binding(event.key), event.new)
+            if is_for_scheduler(binding):
+                self._federation.tell_binding(binding, *skipped_event(binding))
+        self.queue.add(event.key)
+
     def start(self) -> None:
         self.queue.start()
 
@@ -62,10 +70,8 @@ class Endings:
             await self._end_binding(kind, entry)
 
     async def _end_binding(self, kind: Kind, entry: Entry) -> None:
-        works = self._works.entries(id_of_binding(entry))
-        if works:
-            await self._delete_works(works)
-            return  # the last Work that goes brings us back
+        """It does not wait for its Works to go, which a member that is away would delay."""
+        await self._delete_works(self._works.entries(id_of_binding(entry)))
         ours = names.FINALIZER_BINDING if entry.key.namespace else names.FINALIZER_CLUSTER_BINDING
         if ours in (entry.meta.finalizers or ()):
             await self._federation.drop_finalizer(kind, decode_entry(kind, entry), ours)
@@ -76,15 +82,10 @@ class Endings:
         marked = self._claims.keys(policy_id_of(entry))
         for key in sorted(marked, key=lambda key: key.resource not in (BINDINGS, CLUSTER_BINDINGS)):
             marked_kind = self._registry.catalog.storage_kind(key.resource)
-            if marked_kind is None:
+            found = self._cache.get(*key)
+            if marked_kind is None or found is None:
                 continue
-            try:
-                await self._registry.modify(
-                    marked_kind, key.namespace, key.name, lambda current: bindings.unclaim(current, policy), OPTIONS
-                )
-            except StatusError as error:
-                if not error.is_not_found:
-                    raise
+            await self._federation.unclaim(marked_kind, found, policy)
             if key.resource not in (BINDINGS, CLUSTER_BINDINGS):
                 self._look(key)  # another policy may match
         ours = names.FINALIZER_PP if entry.key.namespace else names.FINALIZER_CPP

@@ -39,6 +39,7 @@ log = structlog.get_logger(__name__)
 Object = dict[str, Any]
 NAMESPACE_DELAY = 0.02  # seconds
 INTERPRET_RETRY = 10.0  # seconds until whoever could not tell an object's health is asked again
+RECREATES = "work-status-controller"  # the one of Karmada's controllers that brings back what was lost
 REPORT_DELAY = 0.05  # seconds; statuses that change meanwhile cost one write
 
 
@@ -48,6 +49,11 @@ class Outcome(NamedTuple):
     generation: int
     total: int
     errors: tuple[str, ...]
+    recreated: bool  # the object had gone from the member
+
+    @property
+    def condition(self) -> Object:
+        return applied_condition(self.total, self.errors, self.recreated)
 
 
 @final
@@ -60,6 +66,7 @@ class Executor:
         self._room = room
         self.space = names.execution_namespace(room.name)
         self._outcomes: dict[Key, Outcome] = {}
+        self._lost: set[Key] = set()  # Works whose object left the member
         self._risen: dict[Key, Object] = {}  # objects in the member that were deleted, and are back
         self._ready = federation.is_ready(room.name)
         self._manifests = Manifests(room, federation.registry.catalog, federation.interpreting, self._observed)
@@ -117,6 +124,7 @@ class Executor:
         try:
             if entry is None:
                 self._outcomes.pop(key, None)
+                self._lost.discard(key)
                 await self._remove_again(key)
                 return
             work = decode_entry(self._federation.work_kind, entry)
@@ -135,10 +143,14 @@ class Executor:
         failures: list[str] = []
         away: Unreachable | None = None
         backlog = self.queue.is_backlog(key)
+        before, generation = self._outcomes.get(key), work["metadata"].get("generation", 0)
+        lost = key in self._lost or (before is not None and before.recreated)
+        recreated = before is not None and before.generation == generation and lost
+        self._lost.discard(key)
         for manifest in manifests:
             try:
                 if await self._manifests.apply(manifest, patient=lambda: self.queue.is_backlog(key)):
-                    self._applied_event(manifest)
+                    self._event_on_template(manifest, self._applied_event(manifest), recreated)
             except Unreachable as error:
                 # always the same words: how it fails changes from try to try, and is not worth a write each time
                 failures.append(f"cluster {self._room.name} is not reachable")
@@ -147,14 +159,11 @@ class Executor:
                 if self._namespace_comes(error):
                     raise Requeue(NAMESPACE_DELAY) from None
                 failures.append(str(error))
-                self._event_on_template(
-                    manifest, "Warning", names.EVENT_SYNC_FAILED, self._failed_text(manifest, error)
-                )
-        outcome = Outcome(work["metadata"].get("generation", 0), len(manifests), tuple(failures))
-        before = self._outcomes.get(key)
+                self._event_on_template(manifest, self._failed_event(manifest, error), recreated)
+        outcome = Outcome(generation, len(manifests), tuple(failures), recreated)
         self._outcomes[key] = outcome
         self.reports.add_after(key, REPORT_DELAY, background=backlog)
-        if before != outcome and not (backlog and before is None and _is_told(work, outcome)):
+        if before != outcome and not recreated and not (backlog and before is None and _is_told(work, outcome)):
             self._tell(key, work, outcome)
         if away is not None:
             raise away
@@ -217,6 +226,8 @@ class Executor:
                 self._risen[key] = obj
                 self.queue.add(key)
             return
+        if news is News.LEFT:
+            self._lost.add(key)
         if news is not News.STATUS:
             self.queue.add(key, news is News.LISTED)  # drift is what differs from the Work; equal costs no write
         if news in (News.STATUS, News.CHANGED):
@@ -265,7 +276,7 @@ class Executor:
         suspended = bool(work["spec"].get("suspendDispatching"))
         made = with_condition(status.get("conditions"), dispatching_condition(suspended))
         if outcome is not None and not suspended:
-            made = with_condition(made, applied_condition(outcome.total, outcome.errors))
+            made = with_condition(made, outcome.condition)
             if not outcome.errors and reflected:
                 status["manifestStatuses"] = reflected
         status["conditions"] = made
@@ -296,17 +307,18 @@ class Executor:
 
     # -- events --------------------------------------------------------------------------------------------------------
 
-    def _applied_event(self, manifest: Object) -> None:
+    def _applied_event(self, manifest: Object) -> tuple[str, str, str]:
         metadata = manifest["metadata"]
-        text = f"Successfully applied resource({metadata.get('namespace', '')}/{metadata['name']}) to cluster {self._room.name}"
-        self._event_on_template(manifest, "Normal", names.EVENT_SYNC, text)
+        where = f"{metadata.get('namespace', '')}/{metadata['name']}"
+        return "Normal", names.EVENT_SYNC, f"Successfully applied resource({where}) to cluster {self._room.name}"
 
-    def _failed_text(self, manifest: Object, error: Exception) -> str:
+    def _failed_event(self, manifest: Object, error: Exception) -> tuple[str, str, str]:
         metadata = manifest["metadata"]
         name = f"{metadata['namespace']}/{metadata['name']}" if metadata.get("namespace") else metadata["name"]
-        return f"Failed to create or update resource({name}) in member cluster({self._room.name}): {error}"
+        text = f"Failed to create or update resource({name}) in member cluster({self._room.name}): {error}"
+        return "Warning", names.EVENT_SYNC_FAILED, text
 
-    def _event_on_template(self, manifest: Object, event_type: str, reason: str, message: str) -> None:
+    def _event_on_template(self, manifest: Object, event: tuple[str, str, str], recreated: bool) -> None:
         metadata = manifest["metadata"]
         uid = (metadata.get("annotations") or {}).get(names.TEMPLATE_UID)
         if uid:
@@ -315,12 +327,10 @@ class Executor:
                 "kind": manifest["kind"],
                 "metadata": {"name": metadata["name"], "namespace": metadata.get("namespace", ""), "uid": uid},
             }
-            self._federation.recorder.event(template, event_type, reason, message)
+            self._federation.recorder.event(template, *event, RECREATES if recreated else "")
 
 
 def _is_told(work: Object, outcome: Outcome) -> bool:
     """Whether the outcome is the one that is stored: then it was told by whoever worked before us."""
     conditions = (work.get("status") or {}).get("conditions")
-    return (
-        bool(conditions) and with_condition(conditions, applied_condition(outcome.total, outcome.errors)) == conditions
-    )
+    return bool(conditions) and with_condition(conditions, outcome.condition) == conditions

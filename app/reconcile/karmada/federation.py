@@ -7,12 +7,13 @@ from typing import Any, final
 from app.catalog.kind import Kind
 from app.core.errors import StatusError
 from app.core.resources import Key
+from app.placement import binding as bindings
 from app.placement import conditions, names
 from app.placement.fleet import Fleet, Member
 from app.placement.gates import DEFAULT_GATES, PRIORITY_BASED_SCHEDULING, Gates
 from app.registry import Options, Registry
 from app.registry.codec import decode_entry
-from app.watch import Event
+from app.watch import Entry, Event
 
 from ..events import Recorder
 from ..interpreter.interpreting import Interpreting
@@ -141,3 +142,18 @@ class Federation:
         except StatusError as error:
             if not error.is_not_found:
                 raise
+
+    async def unclaim(self, kind: Kind, entry: Entry, policy: Object | None = None) -> Entry:
+        """Takes the mark of ``policy``, or of any, off a template or binding; what hangs on it stays (Karmada keeps it)."""
+        obj = decode_entry(kind, entry)
+        if bindings.unclaim(obj, policy) is obj:
+            return entry
+        try:
+            key = entry.key
+            return await self.registry.modify(
+                kind, key.namespace, key.name, lambda current: bindings.unclaim(current, policy), OPTIONS
+            )
+        except StatusError as error:
+            if not error.is_not_found:
+                raise
+            return entry

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, final
 
 from app.catalog.catalog import Catalog
@@ -35,6 +36,13 @@ class WorkIndex:
 
     def entries(self, permanent_id: str) -> list[Entry]:
         found = (self._cache.get(*key) for key in sorted(self._by_id.get(permanent_id, ())))
+        return [entry for entry in found if entry is not None]
+
+    def named(self, template: Object, clusters: Iterable[str]) -> list[Entry]:
+        """Works by the name that one of ``template`` has: an earlier binding may have left them, to wait for their members."""
+        metadata = template["metadata"]
+        name = names.work_name(template["kind"], metadata["name"], metadata.get("namespace", ""))
+        found = (self._cache.get(WORKS, names.execution_namespace(cluster), name) for cluster in clusters)
         return [entry for entry in found if entry is not None]
 
     def _observe(self, event: Event) -> None:

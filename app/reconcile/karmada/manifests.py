@@ -79,7 +79,7 @@ class Manifests:
     async def remove(self, manifest: Object, preserve: bool) -> None:
         """Objects of others stay as they are; with ``preserve`` ours stay without our marks.
 
-        Raises StatusError and Unreachable.
+        Raises StatusError, Unreachable and InterpretError.
         """
         try:
             where = await self._locate(manifest)
@@ -93,7 +93,7 @@ class Manifests:
             return
         try:
             if preserve:
-                await client.update(where.path, strip(observed))
+                await self._let_go(where, manifest, observed)
             else:
                 await client.delete(where.path, uid=observed["metadata"]["uid"], propagation="Background")
                 self._note_removed(observed["metadata"]["uid"])
@@ -101,6 +101,12 @@ class Manifests:
             if not error.is_not_found:
                 raise
         self.observation.forget(where)
+
+    async def _let_go(self, where: Where, manifest: Object, observed: Object) -> None:
+        """The object becomes what the manifest says without our marks; the member's own additions stay."""
+        changed = await self._interpreting.decide(partial(self._update, strip(manifest), observed))
+        if changed is not None:
+            await self._room.client.update(where.path, changed)
 
     async def remove_again(self, risen: Object) -> None:
         """Raises StatusError and Unreachable."""

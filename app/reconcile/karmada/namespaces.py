@@ -8,6 +8,7 @@ from typing import Any, final
 from app.catalog.kind import Kind
 from app.placement import names
 from app.placement.match import is_skipped_namespace
+from app.placement.override import OverrideError
 from app.placement.work import namespace_should_be_synced, namespace_work
 from app.registry.codec import decode_entry
 from app.registry.decoding import decode_object
@@ -70,11 +71,18 @@ class NamespaceSync:
         policies = [
             decode_entry(self._overrides, e) for e in self._registry.cache.resource(self._overrides.resource).entries()
         ]
-        changes = []
+        changes, failed = [], None
         for cluster in self._federation.clusters():
-            if (change := self._change(template, cluster, policies)) is not None:
-                changes.append(change)
+            try:
+                if (change := self._change(template, cluster, policies)) is not None:
+                    changes.append(change)
+            except OverrideError as error:  # the other clusters get theirs
+                failed = error
+                if error.event:
+                    self._tell(template, "Warning", names.EVENT_APPLY_OVERRIDE_FAILED, error.event)
         await self._registry.commit_together(changes)
+        if failed is not None:
+            raise failed
 
     def _change(self, template: Object, cluster: Object, policies: list[Object]) -> Any:
         work_kind = self._federation.work_kind
@@ -87,10 +95,15 @@ class NamespaceSync:
         if entry is not None and entry.meta.deletionTimestamp:
             return None
         existing = decode_entry(work_kind, entry) if entry is not None else None
-        work, _ = namespace_work(template, cluster, policies, existing)
+        work, overridden = namespace_work(template, cluster, policies, existing)
         if work is existing:
             return None
+        for message in overridden:
+            self._tell(template, "Normal", names.EVENT_APPLY_OVERRIDE, message)
         obj = decode_object(work_kind, work, OPTIONS)
         if entry is None:
             return self._registry.stage_create(work_kind, space, obj, OPTIONS)
         return self._registry.stage_update(work_kind, entry, obj, OPTIONS)
+
+    def _tell(self, template: Object, event_type: str, reason: str, message: str) -> None:
+        self._federation.recorder.event(template, event_type, reason, message)

@@ -9,10 +9,11 @@ from typing import Any, NamedTuple, final
 
 from app.catalog.kind import Kind
 from app.core.errors import StatusError
-from app.core.resources import Key, gvk_of
+from app.core.resources import Key
 from app.placement import binding as bindings
 from app.placement import names
-from app.placement.interpret import Interpreter, InterpretError, Operation
+from app.placement.interpret import Interpreter
+from app.placement.record import placed_text
 from app.placement.schedule import (
     Decision,
     Event,
@@ -21,9 +22,9 @@ from app.placement.schedule import (
     with_result,
     with_status,
 )
+from app.placement.spec import same_targets, targets
 from app.placement.trigger import Trigger, is_for_scheduler, should_schedule
-from app.placement.work import blocking_works, build_works, orphans, synced_event
-from app.placement.workstatus import NoSuchManifest, aggregated_event, with_aggregated
+from app.placement.work import blocking_works, build_works, orphans, synced_event, targets_of
 from app.registry import Options
 from app.registry.codec import decode_entry
 from app.registry.context import Change, DeleteOptions
@@ -36,10 +37,10 @@ from .federation import Federation
 from .indexes import WorkIndex, binding_key_of, id_of_binding
 from .overrides import OverrideIndex
 from .scheduler import Scheduler
+from .sums import Sums, aggregated
 
 Object = dict[str, Any]
 WHOLE = Options(manager="karmada-controller-manager", whole=True)
-STATUS = Options(manager="karmada-controller-manager")
 _OVERRIDDEN = (names.EVENT_APPLY_OVERRIDE, names.EVENT_APPLY_OVERRIDE_FAILED)
 _ON_TEMPLATE_ONLY = (*_OVERRIDDEN, names.EVENT_APPLY_POLICY, names.EVENT_GET_REPLICAS, names.EVENT_GET_COMPONENTS)
 _ON_BINDING_ONLY = (names.EVENT_AGGREGATE_STATUS,)
@@ -87,6 +88,7 @@ class Pipeline:
         self._decisions = decisions
         self._scheduler = scheduler
         self._charges = Charges(federation)
+        self._sums = Sums(federation, self._tell)
 
     async def run(
         self,
@@ -95,15 +97,13 @@ class Pipeline:
         policy: Object | None,
         existing: Entry | None,
         why: Why,
-        *,
-        keep_marks: bool = False,
     ) -> Outcome:
         """Brings everything that follows from ``template`` up to date. Raises BindingError, StatusError.
 
-        Without a policy the binding stays as it is, apart from the mark of a policy that is gone.
+        Without a policy the binding stays as it is.
         """
         known = self._known(template, existing)
-        build, decide = partial(self._plan, template, policy, known, keep_marks), self._federation.interpreting.decide
+        build, decide = partial(self._plan, template, policy, known), self._federation.interpreting.decide
         asked = self._scheduler.with_estimates
         plan = await asked(template, partial(decide, partial(build, keep_version=not why & Why.USER)))
         if why & Why.START and plan.works and policy is not None:
@@ -113,7 +113,7 @@ class Pipeline:
             missed = await self._commit(known, plan)
         await self._delete_orphans(plan.binding, known)
         self._tell(plan.binding, template, plan.events)
-        await self._bring_back(kind, template, plan.binding)
+        await self._sums.bring_back(kind, template, plan.binding)
         return Outcome(plan.retry, missed)
 
     async def sum_up(self, kind: Kind, template: Object, existing: Entry) -> Outcome:
@@ -121,11 +121,11 @@ class Pipeline:
         known = self._known(template, existing)
         assert known.before is not None
         events: list[Event] = []
-        binding = self._aggregate(known.before, known.works, events)
+        binding = aggregated(known.before, known.works, events)
         missed = await self._commit(known, _Plan(binding, [], events, ""))
         self._scheduler.assumptions.settled(binding_key_of(template), known.before, binding)
         self._tell(binding, template, events)
-        await self._bring_back(kind, template, binding)
+        await self._sums.bring_back(kind, template, binding)
         return Outcome("", missed)
 
     # -- what is stored ------------------------------------------------------------------------------------------------
@@ -148,7 +148,6 @@ class Pipeline:
         template: Object,
         policy: Object | None,
         known: _Known,
-        keep_marks: bool,
         interpreter: Interpreter,
         *,
         keep_version: bool,
@@ -157,7 +156,7 @@ class Pipeline:
         before = known.before
         if policy is None:
             assert before is not None
-            binding = before if keep_marks else bindings.unclaim(before)
+            binding = before
         else:
             binding = bindings.build_binding(
                 template,
@@ -179,8 +178,10 @@ class Pipeline:
             generation = _generation(binding, before)
             record = self._decisions.record(binding, template, decision, trigger, generation, policy, before is None)
         charges = self._charges.of(binding, before)
-        binding = self._aggregate(binding, known.works, events)
+        binding = aggregated(binding, known.works, events)
         retry = decision.retry if decision is not None else ""
+        if binding == before:
+            binding = before  # there is nothing to write
         return _Plan(binding, works, events, retry if interpreted else "interpreter", record, charges)
 
     # -- scheduling ----------------------------------------------------------------------------------------------------
@@ -207,7 +208,7 @@ class Pipeline:
     def _decided(self, binding: Object, before: Object | None, decision: Decision, events: list[Event]) -> Object:
         """The binding with the decision in it. A decision that changes nothing is not told or dated again."""
         before_order = binding["spec"].get("clusters") or []
-        if decision.clusters is not None and _same_targets(decision.clusters, before_order):
+        if decision.clusters is not None and same_targets(decision.clusters, before_order):
             # which of two clusters has more room changes all the time: that alone is no new result
             decision = replace(decision, clusters=before_order)
         decided = with_result(binding, decision)
@@ -222,9 +223,15 @@ class Pipeline:
             and decision.failure is None
         ):
             status["lastScheduledTime"] = old_status["lastScheduledTime"]
-        if decided is not binding or not _same_condition(old_status, status):
+        if decided is not binding or not _same_condition(old_status, status) or self._is_news(decided, decision):
             events.extend(decision.events)
         return {**decided, "status": status}
+
+    def _is_news(self, decided: Object, decision: Decision) -> bool:
+        """Somebody else, who evicts, changed the clusters to what is decided now."""
+        if decision.failure is not None:
+            return False
+        return self._decisions.placed(decided) not in (None, placed_text(targets(decided["spec"])))
 
     # -- Works ---------------------------------------------------------------------------------------------------------
 
@@ -238,6 +245,9 @@ class Pipeline:
             names.cluster_of(work["metadata"]["namespace"]): (work, entry)
             for work, entry in zip(known.works, known.entries, strict=True)
         }
+        wanted = {target["name"] for target in targets_of(binding["spec"])}
+        for left in self._works.named(template, wanted - stored.keys()):
+            stored[names.cluster_of(left.key.namespace)] = decode_entry(self._federation.work_kind, left), left
         plan = build_works(
             binding,
             template,
@@ -254,7 +264,9 @@ class Pipeline:
                 changed.append((work, entry))
         if changed or plan.error or known.existing is None:
             events.extend(Event(*told) for told in plan.override_events)  # type: ignore[arg-type]
-            events.append(Event(*synced_event(binding, plan.error)))  # type: ignore[arg-type]
+            # a new binding is synced as soon as it is there, before it is scheduled
+            errors = ("", plan.error) if plan.error and known.existing is None else (plan.error,)
+            events.extend(Event(*synced_event(binding, error)) for error in errors)  # type: ignore[arg-type]
         return changed, plan.interpreted
 
     async def _delete_orphans(self, binding: Object, known: _Known) -> None:
@@ -272,51 +284,6 @@ class Pipeline:
             except StatusError as error:
                 if not error.is_not_found:
                     raise
-
-    # -- status --------------------------------------------------------------------------------------------------------
-
-    def _aggregate(self, binding: Object, works: list[Object], events: list[Event]) -> Object:
-        """The binding with the statuses of its Works."""
-        try:
-            status = with_aggregated(binding, works)
-        except NoSuchManifest:  # somebody wrote into a Work; the next look at it puts it right
-            return binding
-        if status is (binding.get("status") or {}) or status == binding.get("status"):
-            return binding
-        if (binding.get("status") or {}).get("aggregatedStatus") != status.get("aggregatedStatus"):
-            events.append(Event(*aggregated_event(binding)))  # type: ignore[arg-type]
-        return {**binding, "status": status}
-
-    async def _bring_back(self, kind: Kind, template: Object, binding: Object) -> None:
-        """The template's status, summed over the clusters. Raises InterpretError."""
-        interpreting = self._federation.interpreting
-        if not interpreting.sources.hook_enabled(gvk_of(template), Operation.AGGREGATE_STATUS):
-            return
-        items = (binding.get("status") or {}).get("aggregatedStatus")
-        if not items:
-            return
-        try:
-            if await interpreting.decide(lambda interpreter: interpreter.aggregate_status(template, items)) is template:
-                return
-            await interpreting.carry_out(partial(self._write_sum, kind, template, items))
-        except (InterpretError, StatusError) as error:
-            if isinstance(error, StatusError) and error.is_not_found:
-                return
-            self._tell(binding, template, [Event("Warning", names.EVENT_AGGREGATE_STATUS_FAILED, str(error))])
-            raise
-        told_well = "Update Resource with AggregatedStatus successfully."
-        self._federation.recorder.event(template, "Normal", names.EVENT_AGGREGATE_STATUS, told_well)
-
-    async def _write_sum(self, kind: Kind, template: Object, items: list[Object], interpreter: Interpreter) -> None:
-        metadata = template["metadata"]
-        await self._registry.modify(
-            kind,
-            metadata.get("namespace", ""),
-            metadata["name"],
-            lambda current: interpreter.aggregate_status(current, items),
-            STATUS,
-            "status",
-        )
 
     # -- writing -------------------------------------------------------------------------------------------------------
 
@@ -370,10 +337,6 @@ def _with_known_version(binding: Object, before: Object) -> Object:
     resource = {**binding["spec"]["resource"], "resourceVersion": old}
     same = {**binding, "spec": {**binding["spec"], "resource": resource}} == before
     return before if same else binding
-
-
-def _same_targets(new: list[Object], old: list[Object]) -> bool:
-    return len(new) == len(old) and all(target in old for target in new)
 
 
 def _generation(binding: Object, before: Object | None) -> int:

@@ -10,11 +10,9 @@ Works), and whatever happens between them, the next look at the stored objects f
 from __future__ import annotations
 
 import re
-from functools import partial
 from typing import Any, final
 
 from app.catalog.kind import Kind
-from app.core.errors import StatusError
 from app.core.resources import GroupVersionKind, Key
 from app.placement import binding as bindings
 from app.placement import gates as feature
@@ -67,8 +65,10 @@ class Propagation:
         self._without_overrides: set[Key] = set()  # templates whose policy waits for override policies
         priority = Priorities(federation, self.policies).of
         self.queue: WorkQueue[Key] = WorkQueue("resource-template", self._reconcile, concurrency=16, priority=priority)
-        self._retries = Retries(partial(self.queue.add_after, background=True), federation.gates)
-        self._endings = Endings(federation, self.works, self._claims, self._pipeline.delete_works, self._look)
+        self._retries = Retries(lambda key, seconds: self._look(key, background=True, after=seconds), federation.gates)
+        self._endings = Endings(
+            federation, self.works, self._claims, self._pipeline.delete_works, lambda key: self._look(key, Why.POLICY)
+        )
         self._cache.listen_to_all(self._observe)
         for resource in (POLICIES, CLUSTER_POLICIES):
             self._cache.listen(resource, self._observe_policy)
@@ -116,9 +116,12 @@ class Propagation:
 
     # -- what to look at -----------------------------------------------------------------------------------------------
 
-    def _look(self, key: Key, why: Why = Why.AROUND, background: bool = False) -> None:
+    def _look(self, key: Key, why: Why = Why.AROUND, background: bool = False, after: float = 0) -> None:
         self._why[key] = self._why.get(key, Why(0)) | why
-        self.queue.add(key, background)
+        if after:
+            self.queue.add_after(key, after, background)
+        else:
+            self.queue.add(key, background)
 
     def _propagates(self, resource: str) -> bool:
         known = self._templates.get(resource)
@@ -148,18 +151,18 @@ class Propagation:
             self._retries.settled(event.key)
             self._look(event.key, Why.USER)
         elif not self._own.hides(event.key, event.revision):
-            self._look(event.key)
+            self._look(event.key, Why.POLICY)
 
     def _observe_policy(self, event: Event) -> None:
         entry = event.new or event.old
         assert entry is not None
         for key in self._claims.keys(policy_id_of(entry)):
             if key.resource not in (BINDINGS, CLUSTER_BINDINGS):
-                self._look(key, background=True)
+                self._look(key, Why.CLAIMANT, background=True)
         policy = self.policies.get(event.key)
         if policy is not None:
             for key in self.policies.targets(policy):
-                self._look(key, background=True)
+                self._look(key, Why.POLICY, background=True)
         if event.new is not None and event.new.meta.deletionTimestamp:
             self._endings.add(event.key)
 
@@ -173,7 +176,7 @@ class Propagation:
             return
         self._claims.put(event.new)
         if event.new.meta.deletionTimestamp:
-            self._endings.add(event.key)
+            self._endings.observe_binding(event)
         elif self._own.hides(event.key, event.revision):
             return
         elif event.old is None or event.old.meta.generation != event.new.meta.generation:
@@ -191,10 +194,7 @@ class Propagation:
         assert entry is not None
         binding_key = binding_key_of_work(entry)
         binding = self._cache.get(*binding_key) if binding_key is not None else None
-        if binding is None:
-            return
-        if binding.meta.deletionTimestamp:
-            self._endings.add(binding.key)
+        if binding is None or binding.meta.deletionTimestamp:
             return
         key = template_key_of(binding, self._catalog)
         if key is None:
@@ -202,8 +202,7 @@ class Propagation:
         old, new = event.old, event.new
         if old is not None and new is not None and old.meta.generation == new.meta.generation:
             if old.meta.deletionTimestamp == new.meta.deletionTimestamp:
-                self._why[key] = self._why.get(key, Why(0)) | Why.STATUS
-                self.queue.add_after(key, STATUS_DELAY)
+                self._look(key, Why.STATUS, after=STATUS_DELAY)
                 return
         self._look(key)
 
@@ -263,7 +262,7 @@ class Propagation:
     # -- one template --------------------------------------------------------------------------------------------------
 
     async def _reconcile(self, key: Key) -> None:
-        why = self._why.pop(key, Why.AROUND)
+        why = self._why.pop(key, Why(0))  # none: what was to be looked at later was looked at meanwhile
         try:
             await self._bring_up_to_date(key, why)
         except BaseException:
@@ -273,11 +272,10 @@ class Propagation:
     async def _bring_up_to_date(self, key: Key, why: Why) -> None:
         kind = self._catalog.storage_kind(key.resource)
         entry = self._cache.get(*key)
-        if kind is None or entry is None or entry.meta.deletionTimestamp:
+        if kind is None or entry is None or entry.meta.deletionTimestamp or not why:
             return
-        if is_skipped_object(kind.kind, key.namespace, key.name, self._skipped):
-            return
-        if (entry.meta.labels or {}).get(names.CLAIMED_BY):
+        claimed = (entry.meta.labels or {}).get(names.CLAIMED_BY)
+        if claimed or is_skipped_object(kind.kind, key.namespace, key.name, self._skipped):
             return
         template = decode_entry(kind, entry)
         existing = self._cache.get(*binding_key_of(template))
@@ -285,25 +283,33 @@ class Propagation:
             return  # comes back when the binding is gone
         if why == Why.STATUS:
             if existing is not None and _owns(template, existing):
-                outcome = await self._pipeline.sum_up(kind, template, existing)
-                if outcome.missed:
-                    self._look(key)
+                await self._sum_up(kind, key, template, existing)
             return
-        await self._propagate(kind, key, template, existing, why)
+        await self._propagate(kind, entry, template, existing, why)
 
-    async def _propagate(self, kind: Kind, key: Key, template: Object, existing: Entry | None, why: Why) -> None:
-        policy = self._policy_of(template)
-        if policy is None:
-            if existing is not None and _owns(template, existing):
-                await self._run(kind, key, template, None, existing, why)
-            await self._release(kind, key, template)
-            return
-        self._check_overrides(key, policy)
-        template = await self._claim(kind, key, template, policy)
-        if not _is_lazy(policy) or why & (Why.USER | Why.START):
-            await self._run(kind, key, template, policy, existing, why)
-        elif existing is not None and _owns(template, existing):
-            await self._run(kind, key, template, None, existing, why, keep_marks=True)
+    async def _propagate(self, kind: Kind, entry: Entry, template: Object, existing: Entry | None, why: Why) -> None:
+        policy, let_go = self._policy_of(template, why)
+        if policy is not None:
+            self._check_overrides(entry.key, policy)
+            template = await self._claim(kind, entry.key, template, policy)
+            if not bindings.is_lazy(policy) or why & (Why.USER | Why.START):
+                await self._run(kind, entry.key, template, policy, existing, why)
+                return
+        if existing is not None and not _owns(template, existing):
+            existing = None
+        if let_go:
+            if existing is not None:
+                existing = await self._federation.unclaim(self._federation.kind_of_binding(existing.key), existing)
+            template = decode_entry(kind, await self._federation.unclaim(kind, entry))
+        # what users change of a template waits for a policy; what happens around its binding does not
+        if existing is not None and why & (Why.AROUND | Why.START):
+            await self._run(kind, entry.key, template, None, existing, why)
+        elif existing is not None and why & Why.STATUS:
+            await self._sum_up(kind, entry.key, template, existing)
+
+    async def _sum_up(self, kind: Kind, key: Key, template: Object, existing: Entry) -> None:
+        if (await self._pipeline.sum_up(kind, template, existing)).missed:
+            self._look(key)
 
     async def _run(
         self,
@@ -313,11 +319,9 @@ class Propagation:
         policy: Object | None,
         existing: Entry | None,
         why: Why,
-        *,
-        keep_marks: bool = False,
     ) -> None:
         try:
-            outcome = await self._pipeline.run(kind, template, policy, existing, why, keep_marks=keep_marks)
+            outcome = await self._pipeline.run(kind, template, policy, existing, why)
         except bindings.BindingError as error:
             if isinstance(error, bindings.ReplicasUnknown):
                 self._federation.recorder.event(template, "Warning", error.reason, str(error))
@@ -333,18 +337,23 @@ class Propagation:
         if outcome.retry == "interpreter":
             raise Waiting("the interpreter could not tell how the Works shall be")
 
-    def _policy_of(self, template: Object) -> Object | None:
-        """The policy that has claimed the template, as long as it selects it, else the best that does."""
+    def _policy_of(self, template: Object, why: Why) -> tuple[Object | None, bool]:
+        """The policy that has claimed the template, as long as it selects it, else the best that does; without one, whether
+        the claim is over: a template that its policy no longer selects stays claimed until that policy is looked at."""
         claimed = bindings.claimed_by(template)
         own, cluster_wide = self.policies.candidates(template)
         if claimed is not None:
             namespace, name, policy_id = claimed
             policy = self.policies.get(Key(POLICIES if namespace else CLUSTER_POLICIES, namespace, name))
             if policy is not None and not policy["metadata"].get("deletionTimestamp"):
-                same = policy_id in (policy["metadata"].get("labels") or {}).values()
-                if same and bindings.still_matches(template, policy):
-                    return self._winner(template, policy, own, cluster_wide)
-        return choose_policy(template, own, cluster_wide).policy
+                if policy_id in (policy["metadata"].get("labels") or {}).values():
+                    winner = self._winner(template, policy, own, cluster_wide)
+                    if winner is not policy or bindings.still_matches(template, policy):
+                        return winner, False
+                    if not why & (Why.CLAIMANT | Why.START):
+                        return None, False
+        policy = choose_policy(template, own, cluster_wide).policy
+        return policy, policy is None
 
     def _winner(self, template: Object, claimed: Object, own: list[Object], cluster_wide: list[Object]) -> Object:
         if feature.POLICY_PREEMPTION not in self._federation.gates:
@@ -383,22 +392,8 @@ class Propagation:
             self._look(key)
         return decode_entry(kind, entry)
 
-    async def _release(self, kind: Kind, key: Key, template: Object) -> None:
-        """Takes the mark of a policy that is gone off the template; binding and Works stay (Karmada keeps them)."""
-        if bindings.unclaim(template) is template:
-            return
-        try:
-            await self._registry.modify(kind, key.namespace, key.name, bindings.unclaim, OPTIONS)
-        except StatusError as error:
-            if not error.is_not_found:
-                raise
-
 
 def _owns(template: Object, binding: Entry) -> bool:
     """Two kinds of one name share the name of their bindings: whose is it?"""
     uid = template["metadata"].get("uid")
     return any(owner.controller and owner.uid == uid for owner in binding.meta.ownerReferences or ())
-
-
-def _is_lazy(policy: Object) -> bool:
-    return (policy.get("spec") or {}).get("activationPreference") == "Lazy"

@@ -30,6 +30,7 @@ class _QuotaController:
 
     def __init__(self, federation: Federation, queue_name: str) -> None:
         self._federation = federation
+        self._component = f"{queue_name}-controller"
         self._registry = federation.registry
         self._kind = self._registry.kind("policy.karmada.io", "v1alpha1", "federatedresourcequotas")
         self.queue: WorkQueue[Key] = WorkQueue(queue_name, self._reconcile, concurrency=2)
@@ -54,7 +55,7 @@ class _QuotaController:
         return decode_entry(self._kind, entry) if entry is not None else None
 
     def _tell(self, quota: Object, event_type: str, reason: str, message: str) -> None:
-        self._federation.recorder.event(quota, event_type, reason, message)
+        self._federation.recorder.event(quota, event_type, reason, message, self._component)
 
     def _works_of(self, key: Key) -> list[Entry]:
         """Quotas are few and so are their Works: they are looked up by name, and by label only when one goes."""

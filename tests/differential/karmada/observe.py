@@ -29,6 +29,7 @@ _COLLISIONS = (
     "StorageError",
     "context canceled",
     "not found in cache",
+    "EvictWorkloadFromClusterFailed",
 )
 
 
@@ -96,6 +97,8 @@ class Observer:
         for (place, kind), items in zip(wanted, lists, strict=True):
             for obj in items:
                 owner = _owner(kind, obj)
+                if place != PLANE and _is_made_there(obj):
+                    continue
                 if owner and (kind, obj["metadata"]["name"]) not in _FOREIGN:
                     obj["kind"] = kind
                     found[owner].append((place, _key(kind, obj), obj))
@@ -123,6 +126,11 @@ class Observer:
         lines = {event_text(event, names) for event in events if event_subject(event) not in silent}
         result["events"] = {line: {} for line in sorted(lines) if not any(word in line for word in _COLLISIONS)}
         return result
+
+
+def _is_made_there(obj: Object) -> bool:
+    """What a member's own controllers make, pods of a Job for instance, is not the control plane's doing."""
+    return any(owner.get("controller") for owner in obj["metadata"].get("ownerReferences") or ())
 
 
 def _key(kind: str, obj: Object) -> str:

@@ -33,6 +33,8 @@ FAST_CONTROLLERS = (
     "--cluster-success-threshold=2s",
 )
 ALL_GATES = "--feature-gates=AllAlpha=true,AllBeta=true"
+EVICTS = "--enable-no-execute-taint-eviction"
+ALLOWS_EVICTION = "--allow-no-execute-taint-policy"
 
 
 def _listens(port: int) -> bool:
@@ -265,13 +267,16 @@ class Karmada:
             *self._unwatched(),
             *self._rates(FAST),
             *self._gates,
+            *([ALLOWS_EVICTION] if self._profile == "all" else []),
         ]
 
     def _rates(self, raised: tuple[str, ...]) -> tuple[str, ...]:
         return () if self._limited else raised
 
     def _controller_flags(self) -> list[str]:
-        more = ["--controllers=*,hpaScaleTargetMarker,deploymentReplicasSyncer"] if self._profile == "all" else []
+        more = (
+            ["--controllers=*,hpaScaleTargetMarker,deploymentReplicasSyncer", EVICTS] if self._profile == "all" else []
+        )
         return [
             f"--kubeconfig={self.kubeconfig}",
             "--leader-elect=false",

@@ -25,8 +25,8 @@ from access import Access, Object  # noqa: E402
 from compare import Answers, Comparison, compare, equal_at, load_known, score  # noqa: E402
 from normal import Names, refusal  # noqa: E402
 from observe import Observer, Snapshot, kinds_of  # noqa: E402
-from oracle import ALL_GATES, Karmada  # noqa: E402
-from scenario import Scenario, carry_out, describe, load, until_found  # noqa: E402
+from oracle import ALL_GATES, ALLOWS_EVICTION, EVICTS, Karmada  # noqa: E402
+from scenario import Scenario, carry_out, describe, load, until_found, until_noticed  # noqa: E402
 from shared import harness  # noqa: E402
 
 PLACES = {  # what scenarios select clusters by
@@ -46,13 +46,14 @@ class Runner:
     def __init__(
         self,
         plane: Path,
-        members: dict[str, Path],
+        members: dict[str, Any],
         quiet: float,
         expected: dict[str, Answers],
         done: Callable[[str, Answers], None],
     ) -> None:
         self._plane = Access(plane)
-        self._members = {name: Access(path) for name, path in members.items()}
+        self._running = members
+        self._members = {name: Access(member.kubeconfig) for name, member in members.items()}
         self._quiet = quiet
         self._expected = expected
         self._done = done
@@ -86,7 +87,11 @@ class Runner:
         await self._prepare(scenario)
         for number, step in enumerate(scenario.steps):
             if step["verb"] == "rest":
-                answers.append({"step": "rest", "is": await self._rest(scenario, names, number)})
+                answers.append({"step": "rest", "is": await self._rest(scenario, names, number, step["what"] or 0)})
+                continue
+            if step["verb"] in ("stop", "start"):
+                await self._turn(step["verb"], step["what"])
+                answers.append({"step": describe(step), "is": {}})
                 continue
             access = self._members[step["in"]] if step["in"] else self._plane
             got = await carry_out(step, access, scenario.namespace)
@@ -96,26 +101,39 @@ class Runner:
             answers.append({"step": describe(step), "is": said})
         return answers
 
+    async def _turn(self, verb: str, name: str) -> None:
+        """Takes the API server of a member away, or brings it back."""
+        member = self._running[name]
+        if verb == "stop":
+            self._observer.unreachable.add(name)
+            member.kill_api()
+        else:
+            member.apiserver.start()
+            await asyncio.to_thread(member.wait_ready)
+            self._observer.unreachable.discard(name)
+        await until_noticed(self._plane, name, verb == "start")
+
     async def _prepare(self, scenario: Scenario) -> None:
         await self._plane.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": scenario.namespace}})
         for member in self._members.values():
             await until_found(member, "Namespace", scenario.namespace)
 
-    async def _rest(self, scenario: Scenario, names: Names, number: int) -> Snapshot:
+    async def _rest(self, scenario: Scenario, names: Names, number: int, long: float) -> Snapshot:
         expected = self._expected.get(scenario.name, [])
 
         def done(state: Snapshot) -> bool:
             return equal_at(scenario.name, number, expected, state, self._known)
 
-        snapshot, rested = await self._observer.rest(scenario, names, self._quiet, PATIENCE, done)
+        quiet = max(self._quiet, long if not expected else 0)  # what is expected is noticed when it comes
+        snapshot, rested = await self._observer.rest(scenario, names, quiet, PATIENCE + quiet, done)
         if not rested:
             self.restless.append(scenario.name)
         return snapshot
 
 
 @contextlib.contextmanager
-def federation(profile: str, oracle: Path | None) -> Iterator[tuple[Path, dict[str, Path]]]:
-    """Kubeconfigs of a fresh control plane and its members: the oracle's, or kafila's when there is no path to it."""
+def federation(profile: str, oracle: Path | None) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Kubeconfig of a fresh control plane, and its members: the oracle's, or kafila's when there is no path to it."""
     with harness.members(keep_logs_in=LOGS) as lab:
         started = lab.start(*PLACES, options=harness.Options(light=True))
         with contextlib.ExitStack() as stack:
@@ -124,11 +142,11 @@ def federation(profile: str, oracle: Path | None) -> Iterator[tuple[Path, dict[s
                 stack.callback(plane.stop)
                 plane.start()
             else:
-                gates = [ALL_GATES] if profile == "all" else []
+                gates = [ALL_GATES, EVICTS, ALLOWS_EVICTION] if profile == "all" else []
                 plane = lab.serve("kafila", "--cluster-status-frequency=1", *gates)
             for member in started:
                 _join(lab, plane, member)
-            yield plane.kubeconfig, {member.name: member.kubeconfig for member in started}
+            yield plane.kubeconfig, {member.name: member for member in started}
 
 
 def _join(lab: Any, plane: Any, member: Any) -> None:
@@ -156,7 +174,7 @@ def ask(
             continue
         with federation(profile, oracle) as (plane, members):
 
-            async def run(plane: Path = plane, members: dict[str, Path] = members, some: list[Scenario] = some) -> None:
+            async def run(plane: Path = plane, members: dict[str, Any] = members, some: list[Scenario] = some) -> None:
                 runner = Runner(plane, members, 8.0 if oracle else 4.0, expected, done)
                 answers.update(await runner.run(some))
                 if runner.restless:

@@ -12,7 +12,8 @@ import yaml
 from access import KINDS, Access, Answer, Object
 
 PREFIX = "d-"
-VERBS = ("apply", "create", "patch", "scale", "delete", "rest")
+VERBS = ("apply", "create", "patch", "scale", "delete", "rest", "stop", "start")
+WITHOUT_OBJECT = ("rest", "stop", "start")
 
 
 @dataclass
@@ -58,7 +59,7 @@ def _scenario(document: Object) -> Scenario:
         several = step[verb] if isinstance(step[verb], list) else [step[verb]]
         for what in several:
             scenario.steps.append({"verb": verb, "what": what, "in": step.get("in", "")})
-            if verb != "rest":
+            if verb not in WITHOUT_OBJECT:
                 scenario.uses.add(what["kind"])
                 assert isinstance(what.get("metadata", what)["name"], str), f"{scenario.name}: quote the name in {what}"
     if not scenario.steps or scenario.steps[-1]["verb"] != "rest":
@@ -81,6 +82,8 @@ def describe(step: Object) -> str:
     what = step["what"]
     if step["verb"] == "rest":
         return "rest"
+    if step["verb"] in WITHOUT_OBJECT:
+        return f"{step['verb']} {what}"
     name = what["metadata"]["name"] if "metadata" in what else what["name"]
     where = f" in {step['in']}" if step["in"] else ""
     return f"{step['verb']} {what['kind']} {name}{where}"
@@ -108,4 +111,17 @@ async def carry_out(step: Object, access: Access, namespace: str) -> Answer:
 async def until_found(access: Access, kind: str, name: str, patience: float = 120) -> None:
     async with asyncio.timeout(patience):
         while (await access.get(kind, "", name)).code != 200:
+            await asyncio.sleep(0.2)
+
+
+async def until_noticed(access: Access, cluster: str, ready: bool, patience: float = 120) -> None:
+    """The control plane knows whether the member answers, and has said so by a taint."""
+    async with asyncio.timeout(patience):
+        while True:
+            found = (await access.get("Cluster", "", cluster)).body
+            conditions = found.get("status", {}).get("conditions", [])
+            is_ready = any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+            taints = [t["key"] for t in found["spec"].get("taints", ()) if t["key"].startswith("cluster.karmada.io/")]
+            if is_ready is ready and bool(taints) is not ready:
+                return
             await asyncio.sleep(0.2)

@@ -149,3 +149,13 @@ async def test_leases_are_made_by_an_update(api: Api) -> None:
     assert (await api.put(path, lease)).status_code == 201
     status = failure(await api.put(path, lease), 422, "Invalid")
     assert "must be specified for an update" in status["message"]
+
+
+async def test_an_emptied_address_is_the_one_that_was_given(api: Api) -> None:
+    services = "/api/v1/namespaces/default/services"
+    for name, address in (("headless", "None"), ("plain", "")):
+        spec = {"ports": [{"port": 80}], **({"clusterIP": address} if address else {})}
+        made = await api.made(services, {"metadata": {"name": name}, "spec": spec})
+        answer = await api.patch(f"{services}/{name}", {"spec": {"clusterIP": ""}})
+        assert answer.status_code == 200
+        assert answer.json()["spec"]["clusterIPs"] == made["spec"]["clusterIPs"]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from app.registry.context import DeleteOptions
+
 Lab = Any  # of conftest
 
 
@@ -90,3 +92,36 @@ async def test_a_change_while_nobody_looked_is_found(two: Lab) -> None:
         )
     binding = two.get("ResourceBinding", "web-deployment")
     assert binding["spec"]["resource"]["resourceVersion"] == edited["metadata"]["resourceVersion"]
+
+
+async def test_what_was_lost_in_a_member_is_told_to_be_made_again(two: Lab) -> None:
+    await propagated(two)
+    member, kind = two.members["m2"].registry, two.kind("Deployment")
+    uid = two.in_member("m2", "Deployment", "web")["metadata"]["uid"]
+    await member.delete(kind, "default", "web", DeleteOptions())
+    await two.until(lambda: two.in_member("m2", "Deployment", "web").get("metadata", {}).get("uid", uid) != uid)
+    await two.rest()
+    work = next(
+        w for w in two.list("Work") if w["metadata"]["name"].startswith("web-") and "m2" in w["metadata"]["namespace"]
+    )
+    reasons = {c["type"]: c["reason"] for c in work["status"]["conditions"]}
+    assert reasons == {"Applied": "ReCreateSuccessful", "Dispatching": "Dispatching"}
+    told = [
+        (event["source"]["component"], event["count"])
+        for event in two.list("Event")
+        if event["message"] == "Successfully applied resource(default/web) to cluster m2"
+    ]
+    assert sorted(told) == [("execution-controller", 1), ("work-status-controller", 1)]
+    # the next version is applied as any other
+    await two.change("Deployment", "web", lambda obj: obj["metadata"]["labels"].update(version="2"))
+    await two.until(lambda: "AppliedSuccessful" in str(two.get("Work", work["metadata"]["name"], "karmada-es-m2")))
+
+
+async def test_the_scheduler_says_that_it_leaves_alone_what_is_deleted(two: Lab) -> None:
+    await propagated(two)
+    await two.delete("Deployment", "web")
+    await two.until(lambda: two.list("ResourceBinding") == [])
+    await two.rest()
+    skipped = ("Warning", "ScheduleBindingFailed", "skip schedule deleting resourceBinding: default/web-deployment", 1)
+    assert two.events("ResourceBinding", "web-deployment")[-1] == skipped
+    assert skipped in two.events("Deployment", "web")

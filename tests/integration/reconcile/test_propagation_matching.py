@@ -133,10 +133,35 @@ async def test_a_deleted_policy_leaves_binding_and_works(two: Lab) -> None:
     assert claim_of(two.get("Deployment", "web")) == claim_of(two.get("ResourceBinding", "web-deployment")) == ("", "")
     assert two.placed("web-deployment") == {"m1": 2}
     assert two.in_clusters("Deployment", "web") == ["m1"]
-    # the template's changes still reach the members
+    copy = two.in_member("m1", "Deployment", "web")["metadata"]
+    assert copy["annotations"]["propagationpolicy.karmada.io/name"] == "policy", "the copy is left as it is"
+    # what users change of the template waits for a policy, or until the Works are made anew for another reason
     await two.change("Deployment", "web", lambda obj: obj["metadata"]["labels"].update(extra="1"))
     await two.rest()
-    assert two.in_member("m1", "Deployment", "web")["metadata"]["labels"]["extra"] == "1"
+    assert "extra" not in two.in_member("m1", "Deployment", "web")["metadata"]["labels"]
+    await two.change(
+        "ResourceBinding", "web-deployment", lambda obj: obj["spec"].update(conflictResolution="Overwrite")
+    )
+    await two.until(lambda: "extra" in two.in_member("m1", "Deployment", "web")["metadata"]["labels"])
+
+
+async def test_a_template_that_is_selected_no_more_stays_claimed_until_its_policy_changes(two: Lab) -> None:
+    select = [{"apiVersion": "v1", "kind": "ConfigMap", "labelSelector": {"matchLabels": {"tier": "web"}}}]
+    await two.create(two.policy("policy", "m1", select=select))
+    template = two.config()
+    template["metadata"]["labels"] = {"tier": "web"}
+    await two.create(template)
+    await two.rest()
+    await two.change("ConfigMap", "settings", lambda obj: obj["metadata"]["labels"].pop("tier"))
+    await two.rest()
+    for kind, name in (("ConfigMap", "settings"), ("ResourceBinding", "settings-configmap")):
+        assert claim_of(two.get(kind, name)) == ("policy", "")
+    assert two.in_member("m1", "ConfigMap", "settings")["metadata"]["labels"]["tier"] == "web"
+    await two.change("PropagationPolicy", "policy", lambda obj: obj["spec"].update(priority=3))
+    await two.rest()
+    for kind, name in (("ConfigMap", "settings"), ("ResourceBinding", "settings-configmap")):
+        assert claim_of(two.get(kind, name)) == ("", "")
+    assert two.in_clusters("ConfigMap", "settings") == ["m1"]
 
 
 async def test_cluster_wide_policies_place_cluster_scoped_and_namespaced(two: Lab) -> None:

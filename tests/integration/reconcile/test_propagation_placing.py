@@ -233,7 +233,8 @@ async def test_resources_can_be_preserved(two: Lab) -> None:
     assert two.list("ResourceBinding") == []
     left = two.in_member("m1", "Deployment", "web")["metadata"]
     assert "karmada.io/managed" not in left["labels"]
-    assert not [key for key in left["annotations"] if key.startswith(("resourcetemplate.", "resourcebinding."))]
+    marks = ("resourcetemplate.", "resourcebinding.", "propagationpolicy.", "work.karmada.io/name")
+    assert not [key for key in (*left["labels"], *left["annotations"]) if key.startswith(marks)]
 
 
 async def test_statuses_are_added_up_by_kind(two: Lab) -> None:

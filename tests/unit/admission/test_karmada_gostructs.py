@@ -41,6 +41,33 @@ def test_policies(given: Object, left: Object) -> None:
     assert given == left
 
 
+def test_what_may_be_left_out_is_left_out_when_it_says_nothing() -> None:
+    spec: Object = {
+        "resourceSelectors": [],
+        "propagateDeps": False,
+        "schedulerName": "",
+        "preserveResourcesOnDeletion": False,
+    }
+    pass_through(spec, PROPAGATION)
+    assert spec == {"resourceSelectors": [], "placement": {}, "preserveResourcesOnDeletion": False}
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec"),
+    [
+        ("Work", {"workload": {}}),
+        ("ResourceBinding", {"resource": {"apiVersion": "", "kind": "", "name": ""}, "conflictResolution": "Abort"}),
+        ("ClusterResourceBinding", {"resource": {"apiVersion": "", "kind": "", "name": ""}, "conflictResolution": "Abort"}),
+    ],
+)  # fmt: skip
+def test_a_spec_that_was_left_out_comes_back_empty(kind: str, spec: Object) -> None:
+    found = next(each for each in kinds() if each.kind == kind and not each.storage_version)
+    obj: Object = {"metadata": {"name": "it"}}
+    mutate(found, "CREATE", obj, None, None, {})
+    assert obj["spec"] == spec
+    assert not found.strategy.validate(obj)
+
+
 def test_overrides() -> None:
     spec: Object = {"overrideRules": [{}, {"overriders": {"plaintext": [], "commandOverrider": [{"operator": "add"}]}}]}
     pass_through(spec, OVERRIDE)

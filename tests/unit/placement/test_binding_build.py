@@ -143,7 +143,7 @@ def test_gates() -> None:
         "priorityClassName": "high",
     }
     assert "schedulePriority" not in binding_spec(template, wanted)
-    with pytest.raises(BindingError, match=r'priorityclasses\.scheduling\.k8s\.io "high" not found'):
+    with pytest.raises(BindingError, match=r'PriorityClass\.scheduling\.k8s\.io "high" not found'):
         binding_spec(template, wanted, gates=every)
     wanted["spec"]["schedulePriority"]["priorityClassSource"] = "PodPriorityClass"
     with pytest.raises(BindingError, match="PodPriorityClass is not supported yet"):

@@ -304,3 +304,14 @@ def test_what_stays_in_a_member_loses_our_marks() -> None:
     meta = strip(manifest(work))["metadata"]
     assert meta["labels"] == {"app": "nginx"}
     assert meta["annotations"] == {"work.karmada.io/conflict-resolution": "abort"}
+
+
+@pytest.mark.parametrize(
+    ("namespace", "kept"),
+    [("default", {"clusterpropagationpolicy.karmada.io/name": "c"}), ("", {"propagationpolicy.karmada.io/name": "p"})],
+)
+def test_what_stays_loses_the_claim_of_the_policy_of_its_scope(namespace: str, kept: dict[str, str]) -> None:
+    """Karmada takes off one claim only, by whether the object is in a namespace."""
+    notes = {"clusterpropagationpolicy.karmada.io/name": "c", "propagationpolicy.karmada.io/name": "p"}
+    stripped = strip({"metadata": {"name": "it", "namespace": namespace, "annotations": notes}})
+    assert stripped["metadata"]["annotations"] == kept

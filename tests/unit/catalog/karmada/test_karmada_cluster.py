@@ -121,7 +121,25 @@ def test_resource_models(models: list[dict[str, Any]], message: str) -> None:
 def test_places_must_be_label_values() -> None:
     found = cluster_strategy().validate(cluster(provider="a b", region="a b", zones=["a b"]))
     assert [e.field for e in found] == ["spec.provider", "spec.region", "spec.Zones"]
-    assert [e.field for e in cluster_strategy().validate(cluster(zone="a", zones=["b"]))] == ["spec.spec"]
+    both = cluster_strategy().validate(cluster(zone="a", zones=["b"]))
+    assert [e.field for e in both] == ["spec.spec"]
+    assert '"Zone":"a","zones":["b"],"Taints":null' in str(both[0]), "by the names of the Go struct"
+    odd = cluster(zone="a b")
+    cluster_strategy().default(odd)
+    assert [e.field for e in cluster_strategy().validate(odd)] == ["spec.Zone"]
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "why"),
+    [
+        ("127.0.0.1:1", "first path segment in URL cannot contain colon"),
+        (":1", "missing protocol scheme"),
+        ("host:1", "host must be provided"),  # a scheme, and something opaque
+    ],
+)
+def test_endpoints_are_read_as_go_reads_urls(endpoint: str, why: str) -> None:
+    (found,) = cluster_strategy().validate(cluster(apiEndpoint=endpoint))
+    assert why in str(found)
 
 
 def test_names() -> None:
