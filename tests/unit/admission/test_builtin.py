@@ -139,3 +139,46 @@ def test_only_one_priority_class_is_the_default() -> None:
         builtin.admit(classes, "CREATE", other, None, around(priorityclasses=[BASE]))
     builtin.admit(classes, "UPDATE", BASE, BASE, around(priorityclasses=[BASE]))
     builtin.admit(classes, "CREATE", other, None, around(priorityclasses=[HIGH]))
+
+
+def claim(size: str, phase: str = "Bound") -> Object:
+    spec = {"storageClassName": "fast", "resources": {"requests": {"storage": size}}}
+    return {"metadata": {"name": "c", "namespace": "ns"}, "spec": spec, "status": {"phase": phase}}
+
+
+@pytest.mark.parametrize(
+    ("old", "classes", "why"),
+    [
+        (claim("2Gi"), [], ""),  # not bigger
+        (claim("1Gi"), [{"metadata": {"name": "fast"}, "allowVolumeExpansion": True}], ""),
+        (claim("1Gi"), [{"metadata": {"name": "fast"}}], "only dynamically provisioned pvc can be resized"),
+        (claim("1Gi"), [], "only dynamically provisioned pvc can be resized"),
+        (claim("1Gi", "Pending"), [], "Only bound persistent volume claims can be expanded"),
+    ],
+)
+def test_claims_grow_where_their_class_lets_them(old: Object, classes: list[Object], why: str) -> None:
+    there = {"storageclasses.storage.k8s.io": classes}
+
+    def change() -> None:
+        builtin.admit(kind("persistentvolumeclaims"), "UPDATE", claim("2Gi"), old, lambda resource: there[resource])
+
+    if not why:
+        change()
+        return
+    with pytest.raises(StatusError) as refused:
+        change()
+    assert why in refused.value.status()["message"]
+
+
+@pytest.mark.parametrize(("labels", "allowed"), [({}, False), ({"resource.kubernetes.io/admin-access": "true"}, True)])
+def test_admin_access_is_for_marked_namespaces(labels: Object, allowed: bool) -> None:
+    request = {"name": "r", "exactly": {"deviceClassName": "c", "adminAccess": True}}
+    asked = {"metadata": {"name": "c", "namespace": "ns"}, "spec": {"devices": {"requests": [request]}}}
+    namespaces = [{"metadata": {"name": "ns", "labels": labels}}]
+    claims = kind("resourceclaims.resource.k8s.io")
+    if allowed:
+        builtin.admit(claims, "CREATE", asked, None, lambda resource: namespaces)
+        return
+    with pytest.raises(StatusError) as refused:
+        builtin.admit(claims, "CREATE", asked, None, lambda resource: namespaces)
+    assert refused.value.code == 422
