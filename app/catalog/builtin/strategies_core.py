@@ -121,6 +121,7 @@ TABLE: dict[tuple[str, str], Strategy] = {
         prepare_for_create=prepare.create_node,
         prepare_for_update=prepare.keep_node_status,
         validate_update=nodes.validate_node_update,
+        validate_status=nodes.validate_node_update,
         generation_fields=PLAIN,
         status=False,
     ),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any
 
 from app.core import names
@@ -23,7 +25,7 @@ from .common import (
     required,
 )
 from .gostructs import go_struct
-from .resources import check_amount, check_requirements, check_resource_name
+from .resources import check_amount, check_requirements
 from .scheduling import EFFECTS, check_tolerations
 
 Object = dict[str, Any]
@@ -34,7 +36,20 @@ _HIGHEST = 1000000000
 
 def validate_node(obj: Object) -> Found:
     found: Found = []
-    spec, status = obj.get("spec") or {}, obj.get("status") or {}
+    spec = obj.get("spec") or {}
+    _check_taints(spec, found)
+    _check_status(obj.get("status") or {}, found)
+    blocks = spec.get("podCIDRs") or []
+    for i, block in enumerate(blocks):
+        check_cidr(block, f"spec.podCIDRs[{i}]", found)
+    families = [":" in block for block in blocks]
+    if len(set(families)) != len(families):
+        text = "may specify no more than one CIDR for each IP family"
+        found.append(invalid("spec.podCIDRs", blocks, text))
+    return found
+
+
+def _check_taints(spec: Object, found: Found) -> None:
     seen: set[tuple[str, str]] = set()
     for i, taint in enumerate(spec.get("taints") or ()):
         path = f"metadata.taints[{i}]"
@@ -52,24 +67,46 @@ def validate_node(obj: Object) -> Found:
             shown = go_struct("api.core.v1.Taint", taint)
             found.append(FieldError("FieldValueDuplicate", path, shown, text))
         seen.add((key, effect))
-    blocks = spec.get("podCIDRs") or []
-    for i, block in enumerate(blocks):
-        check_cidr(block, f"spec.podCIDRs[{i}]", found)
-    families = [":" in block for block in blocks]
-    if len(set(families)) != len(families):
-        text = "may specify no more than one CIDR for each IP family"
-        found.append(invalid("spec.podCIDRs", blocks, text))
+
+
+def _check_status(status: Object, found: Found) -> None:
     for field in ("capacity", "allocatable"):
         for name, amount in (status.get(field) or {}).items():
-            path = f"status.{field}[{name}]"
-            check_resource_name(name, path, found)
-            check_amount(name, amount, path, found)
-    return found
+            check_amount(name, amount, f"status.{field}.{name}", found)
+    features = status.get("declaredFeatures") or []
+    for i, feature in enumerate(features):
+        path = f"status.declaredFeatures[{i}]"
+        shown = json.dumps(feature, ensure_ascii=False)
+        if len(feature) > LONGEST_FEATURE:
+            text = f"must be no more than {LONGEST_FEATURE} characters"
+            found.append(invalid(path, feature, f"invalid feature name {shown}: {text}"))
+        elif not _FEATURE.fullmatch(feature):
+            found.append(invalid(path, feature, f"invalid feature name {shown}: {_FEATURE_TEXT}"))
+        if i and feature == features[i - 1]:
+            found.append(duplicate(path, feature))
+        elif i and feature < features[i - 1]:
+            found.append(invalid(path, feature, "list must be sorted alphabetically"))
+
+
+LONGEST_FEATURE = 253
+_FEATURE = re.compile(r"[A-Z][a-zA-Z0-9]*(\/[a-zA-Z][a-zA-Z0-9]*)*")
+_FEATURE_TEXT = (
+    "must start with an UpperCamelCase segment, with subsequent segments separated by '/' (e.g., MyFeature or "
+    "MyFeature/mySubFeature), and contain only alphanumeric characters and slashes"
+)
 
 
 def validate_node_update(new: Object, old: Object) -> Found:
+    """Of its own for writes of status; of other changes, all of the new node is looked at before."""
     found: Found = []
     spec, was = new.get("spec") or {}, old.get("spec") or {}
+    status = new.get("status") or {}
+    _check_status(status, found)
+    seen: list[Object] = []
+    for i, address in enumerate(status.get("addresses") or ()):
+        if address in seen:
+            found.append(duplicate(f"status.addresses[{i}]", go_struct("api.core.v1.NodeAddress", address)))
+        seen.append(address)
     blocks, before = spec.get("podCIDRs") or [], was.get("podCIDRs") or []
     if before and blocks != before:
         text = 'node updates may not change podCIDR except from "" to valid'
@@ -77,6 +114,7 @@ def validate_node_update(new: Object, old: Object) -> Found:
     if was.get("providerID") and spec.get("providerID") != was["providerID"]:
         text = 'node updates may not change providerID except from "" to valid'
         found.append(forbidden("spec.providerID", text))
+    _check_taints(spec, found)
     return found
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.catalog.builtin.validation import batch, pod_update, slices, volumes
+from app.catalog.builtin.validation import batch, nodes, pod_update, slices, volumes
 from app.catalog.builtin.validation.gostructs import go_struct
 from app.catalog.builtin.validation.windows import check_host_process, check_windows_options
 from app.catalog.catalog import builtin_kinds
@@ -120,3 +120,22 @@ def test_devices(device: Object, why: list[str]) -> None:
     )
     assert len(said) == len(why)
     assert all(text in there for text, there in zip(why, said, strict=True))
+
+
+def test_nodes() -> None:
+    node: Object = {
+        "spec": {"podCIDRs": ["x"]},
+        "status": {"capacity": {"any": "-1", "pods": "1"}, "declaredFeatures": ["B", "B", "A", "a"]},
+    }
+    assert [error.field for error in nodes.validate_node(node)] == [
+        "status.capacity.any",
+        "status.declaredFeatures[1]",
+        "status.declaredFeatures[2]",
+        "status.declaredFeatures[3]",
+        "spec.podCIDRs[0]",
+    ]
+    address = {"type": "Hostname", "address": "n"}
+    twice = {"status": {"addresses": [address, address]}}
+    assert _said(nodes.validate_node_update(twice, {})) == [
+        'status.addresses[1]: Duplicate value: {"Type":"Hostname","Address":"n"}'
+    ]
