@@ -318,5 +318,5 @@ async def delete_collection(registry: Registry, kind: Kind, request: Request) ->
     if selected.resource_version not in ("", "0") and not selected.match:
         selected = selected._replace(match="Exact")  # kube-apiserver reads what to delete in pages, which are exact
     page = await list_page(registry.cache, kind, selected)
-    deleted = await registry.delete_collection(kind, page.entries, options)
-    return await list_response(kind, page._replace(entries=deleted), accept, request)
+    await registry.delete_collection(kind, page.entries, options)
+    return await list_response(kind, page, accept, request)  # as they were, not as deletion left them

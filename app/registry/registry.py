@@ -278,22 +278,18 @@ class Registry:
         found = self.cache.get(*entry.key)
         return found is not None and found.revision == entry.revision
 
-    async def delete_collection(self, kind: Kind, entries: Sequence[Entry], options: DeleteOptions) -> list[Entry]:
+    async def delete_collection(self, kind: Kind, entries: Sequence[Entry], options: DeleteOptions) -> None:
         """Deletes what a list selected, concurrently; what vanished meanwhile is fine."""
 
-        async def one(entry: Entry) -> Entry | None:
+        async def one(entry: Entry) -> None:
             try:
-                return (await self.delete(kind, entry.key.namespace, entry.key.name, options))[0]
+                await self.delete(kind, entry.key.namespace, entry.key.name, options)
             except errors.StatusError as error:
-                if error.is_not_found:
-                    return None
-                raise
+                if not error.is_not_found:
+                    raise
 
-        deleted: list[Entry] = []
         for start in range(0, len(entries), 500):
-            results = await asyncio.gather(*(one(entry) for entry in entries[start : start + 500]))
-            deleted.extend(entry for entry in results if entry is not None)
-        return deleted
+            await asyncio.gather(*(one(entry) for entry in entries[start : start + 500]))
 
     # -- several objects at once ---------------------------------------------------------------------------------------
 

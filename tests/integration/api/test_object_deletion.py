@@ -146,3 +146,12 @@ async def test_some_namespaces_stay(api: Api, name: str) -> None:
     status = failure(await api.delete(f"/api/v1/namespaces/{name}"), 403, "Forbidden")
     assert status["message"] == f'namespaces "{name}" is forbidden: this namespace may not be deleted'
     failure(await api.delete("/api/v1/namespaces"), 405, "MethodNotAllowed")
+
+
+async def test_a_deleted_collection_is_answered_as_it_was(api: Api) -> None:
+    body = configmap("held")
+    body["metadata"]["finalizers"] = ["example.com/one"]
+    made = await api.made(CONFIGMAPS, body)
+    (listed,) = (await api.delete(f"{CONFIGMAPS}?fieldSelector=metadata.name%3Dheld")).json()["items"]
+    assert listed["metadata"] == made["metadata"]
+    assert (await api.get(f"{CONFIGMAPS}/held")).json()["metadata"]["deletionTimestamp"]
