@@ -303,3 +303,22 @@ async def test_a_recreated_template_gets_a_binding_of_its_own(two: Lab) -> None:
     identity = "resourcebinding.karmada.io/permanent-id"
     assert after["metadata"]["labels"][identity] != before["metadata"]["labels"][identity]
     assert two.in_member("m1", "Deployment", "web")["spec"]["replicas"] == 5
+
+
+async def test_a_binding_does_not_wait_for_its_works_and_the_next_one_does(two: Lab) -> None:
+    await two.create(two.policy("policy", "m1", "m2"))
+    await two.create(two.deployment())
+    await two.rest()
+    name = next(w["metadata"]["name"] for w in two.list("Work") if w["metadata"]["name"].startswith("web-"))
+    await two.change(
+        "Work", name, lambda obj: obj["metadata"]["finalizers"].append("example.com/held"), "karmada-es-m2"
+    )
+    await two.delete("Deployment", "web")
+    await two.until(lambda: two.list("ResourceBinding") == [] and two.in_clusters("Deployment", "web") == [])
+    assert two.get("Work", name, "karmada-es-m2")["metadata"]["deletionTimestamp"]
+    await two.create(two.deployment())
+    await two.until(lambda: two.in_clusters("Deployment", "web") == ["m1"])
+    failed = ("Warning", "SyncWorkFailed", f"work karmada-es-m2/{name} is being deleted")
+    await two.until(lambda: failed in [e[:3] for e in two.events("ResourceBinding", "web-deployment")])
+    await two.change("Work", name, lambda obj: obj["metadata"].pop("finalizers"), "karmada-es-m2")
+    await two.until(lambda: two.in_clusters("Deployment", "web") == ["m1", "m2"])
