@@ -8,6 +8,7 @@ from typing import Any, final
 from app.catalog.catalog import Catalog
 from app.core.resources import Key, split_api_version
 from app.placement import names
+from app.placement.spec import existing_clusters
 from app.watch import Cache, Entry, Event
 
 from ..portions import Steps
@@ -37,6 +38,12 @@ class WorkIndex:
     def entries(self, permanent_id: str) -> list[Entry]:
         found = (self._cache.get(*key) for key in sorted(self._by_id.get(permanent_id, ())))
         return [entry for entry in found if entry is not None]
+
+    def lag_behind(self, binding: Entry) -> bool:
+        """What shows of a binding without a policy after a start: its Works are elsewhere, or it follows others."""
+        spec = binding.decode()["spec"]
+        clusters = {names.cluster_of(work.key.namespace) for work in self.entries(id_of_binding(binding))}
+        return "requiredBy" in spec or clusters != existing_clusters(spec)
 
     def named(self, template: Object, clusters: Iterable[str]) -> list[Entry]:
         """Works by the name that one of ``template`` has: an earlier binding may have left them, to wait for their members."""

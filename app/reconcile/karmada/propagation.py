@@ -302,7 +302,7 @@ class Propagation:
                 existing = await self._federation.unclaim(self._federation.kind_of_binding(existing.key), existing)
             template = decode_entry(kind, await self._federation.unclaim(kind, entry))
         # what users change of a template waits for a policy; what happens around its binding does not
-        if existing is not None and why & (Why.AROUND | Why.START):
+        if existing is not None and (why & Why.AROUND or (why & Why.START and self.works.lag_behind(existing))):
             await self._run(kind, entry.key, template, None, existing, why)
         elif existing is not None and why & Why.STATUS:
             await self._sum_up(kind, entry.key, template, existing)

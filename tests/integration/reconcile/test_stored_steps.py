@@ -117,7 +117,7 @@ def scenarios(draw: st.DrawFn) -> list[Step]:
     if draw(st.booleans()):
         begin.append(Step("create", "OverridePolicy", "tag", OVERRIDE))
     some = st.sampled_from(TEMPLATES)
-    # no policy goes: Works that were made by one are only made anew by the next process (as Karmada's are)
+    # no policy goes: its Works stay as they were, and only a look that fails meanwhile makes them anew
     changes = st.one_of(
         st.builds(lambda n, r: Step("change", "Deployment", n, {"spec": {"replicas": r}}), some, st.integers(0, 20)),
         st.builds(lambda n, spec: Step("change", "PropagationPolicy", n, {"spec": spec}), some, policies()),
