@@ -1,4 +1,4 @@
-"""Helm, unmodified, installs, upgrades, rolls back and uninstalls a chart with hooks: version 3 with its own three-way merge, version 4
+"""Helm, unmodified, installs, upgrades, rolls back and uninstalls a chart with hooks and a CustomResourceDefinition: version 3 with its own three-way merge, version 4
 with server-side apply."""
 
 from __future__ import annotations
@@ -78,22 +78,28 @@ def test_life_of_a_release(here: Namespace, version: str) -> None:
     assert deployment["spec"]["template"]["spec"]["containers"][0]["image"] == "nginx:2"
     assert here.get("configmap/shop-config")["data"] == {"color": "blue"}
     assert everything - here.names() == {"ingress.networking.k8s.io/shop"}
+    assert here.get("tills/shop")["spec"] == {"color": "blue", "drawers": 1}
+    here.kubectl("patch", "till/shop", "--type=merge", "-p", '{"spec":{"drawers":3}}')  # somebody else's from now on
     assert here.hooks()["pre-upgrade"] == here.hooks()["post-upgrade"] == "2"
+    assert 'Unsupported value: "black"' in here.refused(version, "upgrade", "shop", CHART, "--set", "color=black")
 
     here.helm(version, "rollback", "shop", "1")
     assert here.get("deployment/shop-web")["spec"]["template"]["spec"]["containers"][0]["image"] == "nginx:1"
     assert everything <= here.names()
     history = json.loads(here.helm(version, "history", "shop", "-o", "json"))
-    assert [r["status"] for r in history] == ["superseded", "superseded", "deployed"]
+    assert [r["status"] for r in history] == ["superseded", "superseded", "failed", "deployed"]
+    assert here.get("tills/shop")["spec"] == {"color": "red", "drawers": 3}
     assert [r["name"] for r in json.loads(here.helm(version, "list", "-o", "json"))] == ["shop"]
     secrets = here.get("secrets")["items"]
     assert [s["type"] for s in secrets if s["metadata"].get("labels", {}).get("owner") == "helm"] == [
         "helm.sh/release.v1"
-    ] * 3
+    ] * 4
 
     here.helm(version, "uninstall", "shop")
     left = {name for name in here.names() if "pre-" not in name and "post-" not in name}
     assert left == set()
+    assert here.kubectl("get", "tills", "-o", "name") == ""
+    assert here.kubectl("get", "crd", "tills.shop.example.com", "-o", "name")
     assert "pre-delete" in here.hooks()
     assert json.loads(here.helm(version, "list", "-o", "json")) == []
 
