@@ -336,6 +336,10 @@ async def test_cluster_scoped(lab: Lab) -> None:
     await lab.apply("cluster-scoped")
     resource = "clusterroles.rbac.authorization.k8s.io"
     await lab.eventually(lambda: lab.holders(resource, "pod-reader", "") == {"member1", "member2"})
+    for member, verbs in (("member1", ["get", "list", "watch"]), ("member2", ["get", "list"])):
+        copy = lab.copy(member, resource, "pod-reader", "")
+        assert copy is not None
+        assert copy["rules"][0]["verbs"] == verbs
     await lab.delete("cluster-scoped")
     await lab.eventually(lambda: not lab.holders(resource, "pod-reader", ""))
 
