@@ -266,7 +266,7 @@ class Propagation:
         try:
             await self._bring_up_to_date(key, why)
         except BaseException:
-            self._why[key] = self._why.get(key, Why(0)) | why | Why.AROUND
+            self._why[key] = self._why.get(key, Why(0)) | why
             raise
 
     async def _bring_up_to_date(self, key: Key, why: Why) -> None:
@@ -293,7 +293,11 @@ class Propagation:
             self._check_overrides(entry.key, policy)
             template = await self._claim(kind, entry.key, template, policy)
             if not bindings.is_lazy(policy) or why & (Why.USER | Why.START):
-                await self._run(kind, entry.key, template, policy, existing, why)
+                try:
+                    await self._run(kind, entry.key, template, policy, existing, why)
+                except BaseException:  # what was begun is finished, whatever becomes of the policy
+                    self._why[entry.key] = self._why.get(entry.key, Why(0)) | Why.AROUND
+                    raise
                 return
         if existing is not None and not _owns(template, existing):
             existing = None

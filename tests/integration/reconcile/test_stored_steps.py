@@ -117,12 +117,12 @@ def scenarios(draw: st.DrawFn) -> list[Step]:
     if draw(st.booleans()):
         begin.append(Step("create", "OverridePolicy", "tag", OVERRIDE))
     some = st.sampled_from(TEMPLATES)
-    # no policy goes: its Works stay as they were, and only a look that fails meanwhile makes them anew
     changes = st.one_of(
         st.builds(lambda n, r: Step("change", "Deployment", n, {"spec": {"replicas": r}}), some, st.integers(0, 20)),
         st.builds(lambda n, spec: Step("change", "PropagationPolicy", n, {"spec": spec}), some, policies()),
         st.builds(lambda n: Step("change", "ConfigMap", "settings", {"data": {"a": n}}), some),
         st.builds(lambda n: Step("change", "Deployment", n, {"metadata": {"labels": {"more": "x"}}}), some),
+        st.builds(lambda n: Step("delete", "PropagationPolicy", n, {}), some),
         st.builds(lambda n: Step("delete", "Deployment", n, {}), some),
     )
     return [*draw(st.permutations(begin)), *draw(st.lists(changes, min_size=1, max_size=4))]
