@@ -26,6 +26,8 @@ Object = dict[str, Any]
 ADDRESSES = "ipaddresses.networking.k8s.io"
 PORTS = "nodeports.internal"  # served by no API, as in Kubernetes
 NODE_PORTS = range(30000, 32768)
+# ports that are given away unasked only when there is no other: who names one most likely gets it (KEP-3668)
+STATIC_NODE_PORTS = NODE_PORTS[: min(max(16, len(NODE_PORTS) // 32), 128)]
 ATTEMPTS = 64
 DEFAULT_SERVICE_CIDR = "10.96.0.0/12"
 
@@ -150,10 +152,11 @@ class ServiceAllocator:
             spec.pop("healthCheckNodePort", None)
 
     def _free_port(self, used: set[int]) -> int:
-        for _ in range(ATTEMPTS * 16):
-            candidate = random.choice(NODE_PORTS)
-            if candidate not in used and self._cache.get(PORTS, "", str(candidate)) is None:
-                return candidate
+        for band in (NODE_PORTS[len(STATIC_NODE_PORTS) :], STATIC_NODE_PORTS):
+            for _ in range(ATTEMPTS * 16):
+                candidate = random.choice(band)
+                if candidate not in used and self._cache.get(PORTS, "", str(candidate)) is None:
+                    return candidate
         raise errors.internal_error("failed to allocate a nodePort: range is full")
 
     def _given_back(self, resource: str, names: list[str]) -> list[Write]:

@@ -78,7 +78,7 @@ async def test_no_address_and_no_port_is_given_twice(plane: ControlPlane) -> Non
 async def test_one_of_many_gets_the_address_that_all_ask_for(plane: ControlPlane) -> None:
     await plane.make_namespace("address")
     path = "/api/v1/namespaces/address/services"
-    for round_, wanted in enumerate(({"clusterIP": "10.96.0.77"}, {"node_port": 30777})):
+    for round_, wanted in enumerate(({"clusterIP": "10.96.0.77"}, {"node_port": 30077})):
         for turn in range(3):  # the one who has it gives it back, through the other process
             answers = await asyncio.gather(
                 *(

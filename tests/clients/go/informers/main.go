@@ -21,7 +21,7 @@ import (
 	"k8s.io/client-go/util/retry"
 )
 
-const last = "last" // the ConfigMap whose creation ends the watch
+const last = "last" // the objects whose creation ends the watch: one of each kind, since their watches are two
 
 func main() {
 	if len(os.Args) != 4 {
@@ -55,14 +55,17 @@ func watch(client kubernetes.Interface, namespace string) {
 	out := bufio.NewWriter(os.Stdout)
 	var lock sync.Mutex
 	done := make(chan struct{})
+	open := 2
 	tell := func(kind, event string, object any) {
 		lock.Lock()
 		defer lock.Unlock()
 		meta := object.(metav1.Object)
 		fmt.Fprintln(out, kind, event, meta.GetName(), meta.GetResourceVersion())
-		if kind == "ConfigMap" && meta.GetName() == last && event == "ADDED" {
-			out.Flush()
-			close(done)
+		if meta.GetName() == last && event == "ADDED" {
+			if open--; open == 0 {
+				out.Flush()
+				close(done)
+			}
 		}
 	}
 	follow := func(kind string, informer cache.SharedIndexInformer) cache.InformerSynced {
@@ -142,6 +145,8 @@ func write(ctx context.Context, client kubernetes.Interface, namespace string, c
 	}
 	configMap, err := configMaps.Create(ctx, configMapNamed(last), metav1.CreateOptions{})
 	told("ConfigMap", "ADDED", configMap, err)
+	deployment, err := deployments.Create(ctx, deploymentNamed(last), metav1.CreateOptions{})
+	told("Deployment", "ADDED", deployment, err)
 }
 
 func configMapNamed(name string) *corev1.ConfigMap {
