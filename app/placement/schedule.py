@@ -41,7 +41,7 @@ _RETRIES: Final[dict[str, Retry]] = {
 class Event(NamedTuple):
     """To be recorded on the binding and on its template."""
 
-    type: Literal["Normal", "Warning"]
+    type: str  # Normal or Warning
     reason: str
     message: str
 

@@ -154,3 +154,9 @@ def binding_key_of(template: Object) -> Key:
     namespace = metadata.get("namespace", "")
     name = names.binding_name(template["kind"], metadata["name"])
     return Key(BINDINGS, namespace, name) if namespace else Key(CLUSTER_BINDINGS, "", name)
+
+
+def owns(template: Object, binding: Entry) -> bool:
+    """Two kinds of one name share the name of their bindings: whose is it?"""
+    uid = template["metadata"].get("uid")
+    return any(owner.controller and owner.uid == uid for owner in binding.meta.ownerReferences or ())

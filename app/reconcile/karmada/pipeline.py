@@ -170,7 +170,7 @@ class Pipeline:
                 binding = _with_known_version(binding, before)
             if binding is not before:
                 told = bindings.applied_events(template, policy, interpreter, self._federation.gates)
-                events += [Event(*one) for one in told]  # type: ignore[arg-type]
+                events += [Event(*one) for one in told]
         binding, decision, trigger = self._schedule(binding, before, events)
         works, interpreted = self._changed_works(binding, template, known, events, interpreter)
         record = None
@@ -263,10 +263,10 @@ class Pipeline:
             if work is not old:
                 changed.append((work, entry))
         if changed or plan.error or known.existing is None:
-            events.extend(Event(*told) for told in plan.override_events)  # type: ignore[arg-type]
+            events.extend(Event(*told) for told in plan.override_events)
             # a new binding is synced as soon as it is there, before it is scheduled
             errors = ("", plan.error) if plan.error and known.existing is None else (plan.error,)
-            events.extend(Event(*synced_event(binding, error)) for error in errors)  # type: ignore[arg-type]
+            events.extend(Event(*synced_event(binding, error)) for error in errors)
         return changed, plan.interpreted
 
     async def _delete_orphans(self, binding: Object, known: _Known) -> None:

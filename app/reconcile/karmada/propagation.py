@@ -29,7 +29,7 @@ from .changes import Changed, OwnWrites, Why, what_changed
 from .decisions import DecisionBook
 from .endings import Endings
 from .federation import BINDINGS, CLUSTER_BINDINGS, OPTIONS, WORKS, Federation
-from .indexes import ClaimIndex, WorkIndex, binding_key_of, binding_key_of_work, policy_id_of, template_key_of
+from .indexes import ClaimIndex, WorkIndex, binding_key_of, binding_key_of_work, owns, policy_id_of, template_key_of
 from .overrides import OverrideIndex
 from .pipeline import Pipeline
 from .policies import CLUSTER_POLICIES, POLICIES, PolicyIndex
@@ -282,7 +282,7 @@ class Propagation:
         if existing is not None and existing.meta.deletionTimestamp:
             return  # comes back when the binding is gone
         if why == Why.STATUS:
-            if existing is not None and _owns(template, existing):
+            if existing is not None and owns(template, existing):
                 await self._sum_up(kind, key, template, existing)
             return
         await self._propagate(kind, entry, template, existing, why)
@@ -299,7 +299,7 @@ class Propagation:
                     self._why[entry.key] = self._why.get(entry.key, Why(0)) | Why.AROUND
                     raise
                 return
-        if existing is not None and not _owns(template, existing):
+        if existing is not None and not owns(template, existing):
             existing = None
         if let_go:
             if existing is not None:
@@ -395,9 +395,3 @@ class Propagation:
         if missed or current is None or current["metadata"].get("deletionTimestamp"):
             self._look(key)
         return decode_entry(kind, entry)
-
-
-def _owns(template: Object, binding: Entry) -> bool:
-    """Two kinds of one name share the name of their bindings: whose is it?"""
-    uid = template["metadata"].get("uid")
-    return any(owner.controller and owner.uid == uid for owner in binding.meta.ownerReferences or ())

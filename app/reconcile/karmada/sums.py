@@ -31,7 +31,7 @@ def aggregated(binding: Object, works: list[Object], events: list[Event]) -> Obj
     if status == (binding.get("status") or {}):
         return binding
     if (binding.get("status") or {}).get("aggregatedStatus") != status.get("aggregatedStatus"):
-        events.append(Event(*aggregated_event(binding)))  # type: ignore[arg-type]
+        events.append(Event(*aggregated_event(binding)))
     return {**binding, "status": status}
 
 
