@@ -80,10 +80,17 @@ def with_dependencies(parent: Object, dependencies: Sequence[Object] | None) -> 
 def is_dependency(resource: Object, marks: dict[str, str], dependencies: Sequence[Object]) -> bool:
     """Is the object that ``resource`` names, with labels ``marks``, one of those that are depended on?"""
     return any(
-        all((each.get(field) or "") == (resource.get(field) or "") for field in ("apiVersion", "kind", "namespace"))
+        all((each.get(field) or "") == (resource.get(field) or "") for field in ("apiVersion", "kind"))
+        and _looks_in(each, resource.get("namespace") or "")
         and refers_to(each, resource.get("name") or "", marks)
         for each in dependencies
     )
+
+
+def _looks_in(dependency: Object, where: str) -> bool:
+    """A selector without a namespace looks everywhere."""
+    named = dependency.get("namespace") or ""
+    return named == where or not (named or dependency.get("name"))
 
 
 def refers_to(dependency: Object, called: str, marks: dict[str, str]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -74,10 +74,12 @@ def build_works(
     overrides: Overrides = NO_OVERRIDES,
     existing: Mapping[str, Object] | None = None,
     *,
+    leave: Container[str] = (),
     interpreter: Interpreter = NATIVE,
     gates: Gates = DEFAULT_GATES,
 ) -> Plan:
-    """Works for every target of the binding. ``clusters``: Cluster objects by name; ``existing``: the binding's Works by cluster.
+    """Works for every target of the binding. ``clusters``: Cluster objects by name; ``existing``: the binding's Works by cluster;
+    ``leave``: targets whose Work is another's.
 
     A target that fails does not keep the others from getting their Work.
     """
@@ -90,6 +92,8 @@ def build_works(
     interpreted = True
     for target in found:
         cluster = target["name"]
+        if cluster in leave:
+            continue
         try:
             manifest = _for_target(template, binding_spec, target, completions, interpreter)
             overridden = _overridden(manifest, cluster, clusters, overrides)

@@ -160,7 +160,7 @@ class DependenciesDistributor:
             if not self._is_still_needed(follower, dependencies):
                 changes.append(self._detached(follower, entry.key))
         conflicts: list[tuple[Object, str]] = []
-        for found in self._dependents(dependencies, errors):
+        for found in self._dependents(dependencies, entry.key.namespace, errors):
             try:
                 _check_loop(workload, found)
                 change, conflict = self._attached(parent, found)
@@ -188,13 +188,14 @@ class DependenciesDistributor:
         if changes:
             self._tell(parent, *_DONE)
 
-    def _dependents(self, dependencies: Iterable[Object], errors: list[str]) -> Iterable[Object]:
-        """The objects that exist, each once."""
+    def _dependents(self, dependencies: Iterable[Object], namespace: str, errors: list[str]) -> Iterable[Object]:
+        """The objects that exist, each once. One of another namespace cannot own a binding in this one."""
         found: dict[str, Object] = {}
         for dependency in dependencies:
             try:
                 for obj in self._objects(dependency):
-                    found.setdefault(obj["metadata"]["uid"], obj)
+                    if obj["metadata"].get("namespace", namespace) == namespace:
+                        found.setdefault(obj["metadata"]["uid"], obj)
             except (DependencyError, SelectorError) as error:
                 errors.append(str(error))
         return found.values()
@@ -205,7 +206,7 @@ class DependenciesDistributor:
         kind = self._catalog.by_kind(group, version, reference.get("kind") or "")
         if kind is None:
             raise DependencyError(f'no matches for kind "{reference.get("kind") or ""}" in version "{api_version}"')
-        namespace = reference.get("namespace") or "" if kind.namespaced else ""
+        namespace = reference.get("namespace") or ""
         if reference.get("name"):
             entry = self._cache.get(kind.resource, namespace, reference["name"])
             return [decode_entry(kind, entry)] if entry is not None else []
@@ -213,6 +214,8 @@ class DependenciesDistributor:
             raise DependencyError(
                 "the Name and LabelSelector in the DependentObjectReference cannot be empty at the same time"
             )
+        if namespace and not kind.namespaced:
+            raise DependencyError("the server could not find the requested resource")
         selector = from_object(reference["labelSelector"])
         entries = self._cache.resource(kind.resource).entries(namespace)
         return [decode_entry(kind, entry) for entry in entries if selector.matches(entry.meta.labels or {})]

@@ -93,7 +93,7 @@ class DependencyIndex:
             group, version = split_api_version(reference.get("apiVersion") or "")
             kind = self._catalog.by_kind(group, version, reference.get("kind") or "")
             if kind is not None:
-                yield kind.resource, reference.get("namespace") or "" if kind.namespaced else "", reference
+                yield kind.resource, reference.get("namespace") or "", reference
 
     def _add(self, parent: Key, resource: str, namespace: str, reference: Object) -> None:
         if reference.get("name"):

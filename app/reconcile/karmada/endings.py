@@ -14,7 +14,8 @@ from app.watch import Entry, Event
 
 from ..queue import WorkQueue
 from .federation import BINDINGS, CLUSTER_BINDINGS, Federation
-from .indexes import ClaimIndex, WorkIndex, id_of_binding, policy_id_of
+from .followers import Followers
+from .indexes import ClaimIndex, policy_id_of
 from .policies import CLUSTER_POLICIES, POLICIES
 
 
@@ -23,7 +24,7 @@ class Endings:
     def __init__(
         self,
         federation: Federation,
-        works: WorkIndex,
+        followers: Followers,
         claims: ClaimIndex,
         delete_works: Callable[[list[Entry]], Awaitable[None]],
         look: Callable[[Key], None],
@@ -31,7 +32,7 @@ class Endings:
         self._federation = federation
         self._registry = federation.registry
         self._cache = federation.registry.cache
-        self._works = works
+        self._followers = followers
         self._claims = claims
         self._delete_works = delete_works
         self._look = look
@@ -71,7 +72,7 @@ class Endings:
 
     async def _end_binding(self, kind: Kind, entry: Entry) -> None:
         """It does not wait for its Works to go, which a member that is away would delay."""
-        await self._delete_works(self._works.entries(id_of_binding(entry)))
+        await self._delete_works(self._followers.left_by(entry))
         ours = names.FINALIZER_BINDING if entry.key.namespace else names.FINALIZER_CLUSTER_BINDING
         if ours in (entry.meta.finalizers or ()):
             await self._federation.drop_finalizer(kind, decode_entry(kind, entry), ours)

@@ -24,7 +24,7 @@ class WorkIndex:
     def __init__(self, cache: Cache) -> None:
         self._cache = cache
         self._by_id: dict[str, set[Key]] = {}
-        self._ids: dict[Key, str] = {}
+        self._ids: dict[Key, tuple[str, ...]] = {}
         cache.listen(WORKS, self._observe)
 
     def loading(self) -> Steps:
@@ -35,18 +35,19 @@ class WorkIndex:
                 self._add(entry)
             yield
 
-    def entries(self, permanent_id: str) -> list[Entry]:
-        found = (self._cache.get(*key) for key in sorted(self._by_id.get(permanent_id, ())))
+    def of(self, binding: Entry) -> list[Entry]:
+        found = (self._cache.get(*key) for key in sorted(self._by_id.get(id_of_binding(binding), ())))
         return [entry for entry in found if entry is not None]
 
     def lag_behind(self, binding: Entry) -> bool:
         """What shows of a binding without a policy after a start: its Works are elsewhere, or it follows others."""
         spec = binding.decode()["spec"]
-        clusters = {names.cluster_of(work.key.namespace) for work in self.entries(id_of_binding(binding))}
+        clusters = {names.cluster_of(work.key.namespace) for work in self.of(binding)}
         return "requiredBy" in spec or clusters != existing_clusters(spec)
 
     def named(self, template: Object, clusters: Iterable[str]) -> list[Entry]:
-        """Works by the name that one of ``template`` has: an earlier binding may have left them, to wait for their members."""
+        """Works by the name that one of ``template`` has: another binding has written them, or an earlier one has left them, to
+        wait for their members."""
         metadata = template["metadata"]
         name = names.work_name(template["kind"], metadata["name"], metadata.get("namespace", ""))
         found = (self._cache.get(WORKS, names.execution_namespace(cluster), name) for cluster in clusters)
@@ -57,19 +58,19 @@ class WorkIndex:
             self._remove(event.key)
         elif event.old is None:
             self._add(event.new)
-        elif id_of(event.new) != self._ids.get(event.key, ""):
+        elif ids_of(event.new) != self._ids.get(event.key, ()):
             self._remove(event.key)
             self._add(event.new)
 
     def _add(self, entry: Entry) -> None:
-        permanent_id = id_of(entry)
-        if permanent_id:
-            self._ids[entry.key] = permanent_id
+        permanent_ids = ids_of(entry)
+        if permanent_ids:
+            self._ids[entry.key] = permanent_ids
+        for permanent_id in permanent_ids:
             self._by_id.setdefault(permanent_id, set()).add(entry.key)
 
     def _remove(self, key: Key) -> None:
-        permanent_id = self._ids.pop(key, None)
-        if permanent_id is not None:
+        for permanent_id in self._ids.pop(key, ()):
             keys = self._by_id[permanent_id]
             keys.discard(key)
             if not keys:
@@ -115,12 +116,12 @@ def policy_id_of(entry: Entry) -> str:
     return labels.get(names.PP_PERMANENT_ID) or labels.get(names.CPP_PERMANENT_ID) or ""
 
 
-def id_of(entry: Entry) -> str:
-    """The permanent id of the binding that a Work belongs to; only Works in execution namespaces belong to one."""
+def ids_of(entry: Entry) -> tuple[str, ...]:
+    """The permanent ids of the bindings that a Work belongs to (`shared`); only Works in execution namespaces belong to one."""
     if not entry.key.namespace.startswith(names.EXECUTION_NAMESPACE_PREFIX):
-        return ""
+        return ()
     labels = entry.meta.labels or {}
-    return labels.get(names.RB_PERMANENT_ID) or labels.get(names.CRB_PERMANENT_ID) or ""
+    return tuple(labels[mark] for mark in (names.RB_PERMANENT_ID, names.CRB_PERMANENT_ID) if labels.get(mark))
 
 
 def id_of_binding(entry: Entry) -> str:

@@ -22,7 +22,8 @@ from app.placement.schedule import (
     with_result,
     with_status,
 )
-from app.placement.spec import same_targets, targets
+from app.placement.shared import ALONE, Shares
+from app.placement.spec import existing_clusters, same_targets, targets
 from app.placement.trigger import Trigger, is_for_scheduler, should_schedule
 from app.placement.work import blocking_works, build_works, orphans, synced_event, targets_of
 from app.registry import Options
@@ -34,9 +35,10 @@ from .changes import OwnWrites, Why
 from .charges import Charges
 from .decisions import DecisionBook
 from .federation import Federation
-from .indexes import WorkIndex, binding_key_of, id_of_binding
+from .indexes import WorkIndex
 from .overrides import OverrideIndex
 from .scheduler import Scheduler
+from .sources import source_of
 from .sums import Sums, aggregated
 
 Object = dict[str, Any]
@@ -65,6 +67,7 @@ class _Plan(NamedTuple):
     works: list[tuple[Object, Entry | None]]  # to be written, and what is stored of it
     events: list[Event]
     retry: str
+    orphans: Sequence[Entry] = ()  # Works to be deleted
     record: Object | None = None  # of the decision, when there is a new one to tell
     charges: Sequence[Change] = ()  # to quotas
 
@@ -97,49 +100,74 @@ class Pipeline:
         policy: Object | None,
         existing: Entry | None,
         why: Why,
+        shares: Shares = ALONE,
     ) -> Outcome:
-        """Brings everything that follows from ``template`` up to date. Raises BindingError, StatusError.
+        """Brings everything that follows from ``template`` and this binding of it up to date. Raises BindingError, StatusError.
 
-        Without a policy the binding stays as it is.
+        Without a policy the binding stays as it is. ``shares``: the object's other bindings, with which it shares its Works.
         """
-        known = self._known(template, existing)
-        build, decide = partial(self._plan, template, policy, known), self._federation.interpreting.decide
+        known = self._known(existing)
+        build, decide = partial(self._plan, template, policy, known, shares), self._federation.interpreting.decide
         asked = self._scheduler.with_estimates
         plan = await asked(template, partial(decide, partial(build, keep_version=not why & Why.USER)))
         if why & Why.START and plan.works and policy is not None:
             # the template was changed while nobody looked: the binding names the version that the Works are made of
             plan = await asked(template, partial(decide, partial(build, keep_version=False)))
-        with self._scheduler.assumptions.placing(binding_key_of(template), known.before, plan.binding):
+        with self._scheduler.assumptions.placing(self._key_of(plan.binding), known.before, plan.binding):
             missed = await self._commit(known, plan)
-        await self._delete_orphans(plan.binding, known)
+        await self.delete_works(plan.orphans)
         self._tell(plan.binding, template, plan.events)
-        await self._sums.bring_back(kind, template, plan.binding)
+        await self._bring_back(kind, template, plan.binding, shares)
         return Outcome(plan.retry, missed)
 
-    async def sum_up(self, kind: Kind, template: Object, existing: Entry) -> Outcome:
+    async def sum_up(self, kind: Kind, template: Object, existing: Entry, shares: Shares = ALONE) -> Outcome:
         """Only what members report has changed."""
-        known = self._known(template, existing)
+        known = self._known(existing)
         assert known.before is not None
         events: list[Event] = []
-        binding = aggregated(known.before, known.works, events)
+        binding = aggregated(known.before, self._shared(known, known.before, template, shares).works, events)
         missed = await self._commit(known, _Plan(binding, [], events, ""))
-        self._scheduler.assumptions.settled(binding_key_of(template), known.before, binding)
+        self._scheduler.assumptions.settled(self._key_of(binding), known.before, binding)
         self._tell(binding, template, events)
-        await self._sums.bring_back(kind, template, binding)
+        await self._bring_back(kind, template, binding, shares)
         return Outcome("", missed)
+
+    async def _bring_back(self, kind: Kind, template: Object, binding: Object, shares: Shares) -> None:
+        if shares is not ALONE:
+            shares.put(binding)
+        await self._sums.bring_back(kind, template, binding, shares.items(binding))
 
     # -- what is stored ------------------------------------------------------------------------------------------------
 
-    def _kind_of_binding(self, template: Object) -> Kind:
-        namespaced = template["metadata"].get("namespace")
+    def _kind_of(self, binding: Object) -> Kind:
+        namespaced = binding["metadata"].get("namespace")
         return self._federation.binding_kind if namespaced else self._federation.cluster_binding_kind
 
-    def _known(self, template: Object, existing: Entry | None) -> _Known:
+    def _key_of(self, binding: Object) -> Key:
+        return Key(self._kind_of(binding).resource, *_where(binding))
+
+    def _known(self, existing: Entry | None) -> _Known:
         if existing is None:
             return _Known(None, None, [], [])
-        entries = self._works.entries(id_of_binding(existing))
-        works = [decode_entry(self._federation.work_kind, entry) for entry in entries]
-        return _Known(existing, decode_entry(self._kind_of_binding(template), existing), entries, works)
+        entries = self._works.of(existing)
+        before = decode_entry(self._federation.kind_of_binding(existing.key), existing)
+        return _Known(existing, before, entries, self._decoded(entries))
+
+    def _decoded(self, works: Iterable[Entry]) -> list[Object]:
+        return [decode_entry(self._federation.work_kind, entry) for entry in works]
+
+    def _shared(self, known: _Known, binding: Object, template: Object, shares: Shares) -> _Known:
+        """With the Works that others have written in the binding's clusters, and without those that it leaves to others."""
+        taken = shares.needed_by_others(binding) - existing_clusters(binding["spec"])
+        kept = [
+            (work, entry)
+            for work, entry in zip(known.works, known.entries, strict=True)
+            if names.cluster_of(entry.key.namespace) not in taken
+        ]
+        wanted = {target["name"] for target in targets_of(binding["spec"])}
+        found = self._works.named(template, wanted - {names.cluster_of(entry.key.namespace) for _, entry in kept})
+        entries = [*(entry for _, entry in kept), *found]
+        return known._replace(entries=entries, works=[*(work for work, _ in kept), *self._decoded(found)])
 
     # -- deciding ------------------------------------------------------------------------------------------------------
 
@@ -148,6 +176,7 @@ class Pipeline:
         template: Object,
         policy: Object | None,
         known: _Known,
+        shares: Shares,
         interpreter: Interpreter,
         *,
         keep_version: bool,
@@ -172,7 +201,9 @@ class Pipeline:
                 told = bindings.applied_events(template, policy, interpreter, self._federation.gates)
                 events += [Event(*one) for one in told]
         binding, decision, trigger = self._schedule(binding, before, events)
-        works, interpreted = self._changed_works(binding, template, known, events, interpreter)
+        known = self._shared(known, binding, template, shares)
+        works, interpreted = self._changed_works(binding, template, known, shares, events, interpreter)
+        leaving = {work["metadata"]["namespace"] for work in orphans(binding, known.works)}
         record = None
         if decision is not None:
             generation = _generation(binding, before)
@@ -182,7 +213,8 @@ class Pipeline:
         retry = decision.retry if decision is not None else ""
         if binding == before:
             binding = before  # there is nothing to write
-        return _Plan(binding, works, events, retry if interpreted else "interpreter", record, charges)
+        gone = [entry for entry in known.entries if entry.key.namespace in leaving]
+        return _Plan(binding, works, events, retry if interpreted else "interpreter", gone, record, charges)
 
     # -- scheduling ----------------------------------------------------------------------------------------------------
 
@@ -194,8 +226,7 @@ class Pipeline:
         fleet = self._federation.fleet()
         trigger = should_schedule(_with_generation(binding, before), fleet.leaving(), self._federation.gates)
         if trigger.schedules:
-            key = Key(self._kind_of_binding(binding).resource, *_where(binding))
-            decision = schedule(binding, fleet, self._scheduler.facts(binding, key, fleet))
+            decision = schedule(binding, fleet, self._scheduler.facts(binding, self._key_of(binding), fleet))
             if decision.clusters and (refusal := self._charges.refusal(with_result(binding, decision), before)):
                 decision = quota_exceeded(decision, refusal)
             return self._decided(binding, before, decision, events), decision, trigger
@@ -236,7 +267,13 @@ class Pipeline:
     # -- Works ---------------------------------------------------------------------------------------------------------
 
     def _changed_works(
-        self, binding: Object, template: Object, known: _Known, events: list[Event], interpreter: Interpreter
+        self,
+        binding: Object,
+        template: Object,
+        known: _Known,
+        shares: Shares,
+        events: list[Event],
+        interpreter: Interpreter,
     ) -> tuple[list[tuple[Object, Entry | None]], bool]:
         """Works that are not stored as they shall be, and whether the interpreter could say how all of them shall be."""
         if blocking_works(binding, known.works):
@@ -245,15 +282,13 @@ class Pipeline:
             names.cluster_of(work["metadata"]["namespace"]): (work, entry)
             for work, entry in zip(known.works, known.entries, strict=True)
         }
-        wanted = {target["name"] for target in targets_of(binding["spec"])}
-        for left in self._works.named(template, wanted - stored.keys()):
-            stored[names.cluster_of(left.key.namespace)] = decode_entry(self._federation.work_kind, left), left
         plan = build_works(
             binding,
             template,
             self._federation.clusters_by_name,
             self._overrides.overrides(template["metadata"].get("namespace", "")),
-            {cluster: work for cluster, (work, _) in stored.items()},
+            {cluster: shares.trimmed(work, binding) for cluster, (work, _) in stored.items()},
+            leave=shares.left_to_others(binding),
             interpreter=interpreter,
             gates=self._federation.gates,
         )
@@ -268,10 +303,6 @@ class Pipeline:
             errors = ("", plan.error) if plan.error and known.existing is None else (plan.error,)
             events.extend(Event(*synced_event(binding, error)) for error in errors)
         return changed, plan.interpreted
-
-    async def _delete_orphans(self, binding: Object, known: _Known) -> None:
-        gone = {work["metadata"]["namespace"] for work in orphans(binding, known.works)}
-        await self.delete_works([entry for entry in known.entries if entry.key.namespace in gone])
 
     async def delete_works(self, entries: Iterable[Entry]) -> None:
         for entry in entries:
@@ -291,7 +322,7 @@ class Pipeline:
         """All of the plan or nothing. Returns whether somebody else wrote meanwhile, after us."""
         changes = [self._staged(work, entry, self._federation.work_kind) for work, entry in plan.works]
         if plan.binding is not known.before:
-            changes.insert(0, self._staged(plan.binding, known.existing, self._kind_of_binding(plan.binding)))
+            changes.insert(0, self._staged(plan.binding, known.existing, self._kind_of(plan.binding)))
         if plan.record is not None:
             changes.append(self._decisions.staged(plan.record))
         changes += plan.charges
@@ -315,13 +346,14 @@ class Pipeline:
         return self._registry.stage_update(kind, existing, obj, WHOLE)
 
     def _tell(self, binding: Object, template: Object, events: list[Event]) -> None:
-        entry = self._registry.cache.get(*binding_key_of(template))
+        entry = self._registry.cache.get(*self._key_of(binding))
         about = {**binding, "metadata": {**binding["metadata"], "uid": entry.meta.uid if entry is not None else ""}}
         for event in events:
             if event.reason not in _ON_TEMPLATE_ONLY:
                 self._federation.recorder.event(about, event.type, event.reason, event.message)
             if event.reason not in _ON_BINDING_ONLY:
-                self._federation.recorder.event(template, event.type, event.reason, event.message)
+                source = source_of(binding, event.reason)
+                self._federation.recorder.event(template, event.type, event.reason, event.message, source)
 
 
 def _where(obj: Object) -> tuple[str, str]:

@@ -15,10 +15,10 @@ from typing import Any, final
 from app.catalog.kind import Kind
 from app.core.resources import GroupVersionKind, Key
 from app.placement import binding as bindings
-from app.placement import gates as feature
 from app.placement import names
 from app.placement.fleet import Member
-from app.placement.match import choose_policy, is_skipped, is_skipped_object, preempting
+from app.placement.match import is_skipped, is_skipped_object
+from app.placement.shared import Shares
 from app.registry.codec import decode_entry
 from app.watch import Entry, Event
 
@@ -26,9 +26,11 @@ from ..interpreter.interpreting import INTERPRETERS
 from ..portions import Steps, at_once, in_portions
 from ..queue import WorkQueue
 from .changes import Changed, OwnWrites, Why, what_changed
+from .choice import Choice
 from .decisions import DecisionBook
 from .endings import Endings
 from .federation import BINDINGS, CLUSTER_BINDINGS, OPTIONS, WORKS, Federation
+from .followers import Followers
 from .indexes import ClaimIndex, WorkIndex, binding_key_of, binding_key_of_work, owns, policy_id_of, template_key_of
 from .overrides import OverrideIndex
 from .pipeline import Pipeline
@@ -54,6 +56,7 @@ class Propagation:
         self._skipped = (re.compile(skipped_namespaces),) if skipped_namespaces else ()
         self.policies = PolicyIndex(self._cache, self._catalog)
         self.works = WorkIndex(self._cache)
+        self._choice = Choice(federation, self.policies)
         self._overrides = OverrideIndex(federation)
         self._own = OwnWrites()
         decisions = DecisionBook(federation, self.policies)
@@ -66,8 +69,13 @@ class Propagation:
         priority = Priorities(federation, self.policies).of
         self.queue: WorkQueue[Key] = WorkQueue("resource-template", self._reconcile, concurrency=16, priority=priority)
         self._retries = Retries(lambda key, seconds: self._look(key, background=True, after=seconds), federation.gates)
+        self._followers = Followers(federation, self.works, self._pipeline, self._look)
         self._endings = Endings(
-            federation, self.works, self._claims, self._pipeline.delete_works, lambda key: self._look(key, Why.POLICY)
+            federation,
+            self._followers,
+            self._claims,
+            self._pipeline.delete_works,
+            lambda key: self._look(key, Why.POLICY),
         )
         self._cache.listen_to_all(self._observe)
         for resource in (POLICIES, CLUSTER_POLICIES):
@@ -101,6 +109,7 @@ class Propagation:
         yield from self.policies.loading()
         yield from self.works.loading()
         self._claims.clear()
+        self._followers.clear()
         self._retries.clear()
         for resource in list(self._cache.resources()):
             bindings_of = resource.name in (BINDINGS, CLUSTER_BINDINGS)
@@ -109,7 +118,9 @@ class Propagation:
             for portion in resource.portions():
                 for entry in portion:
                     self._claims.put(entry)
-                    if not bindings_of:
+                    if bindings_of:
+                        self._followers.put(entry)
+                    else:
                         self._look(entry.key, Why.START, background=True)
                 yield
         self._endings.resync()
@@ -167,6 +178,7 @@ class Propagation:
             self._endings.add(event.key)
 
     def _observe_binding(self, event: Event) -> None:
+        self._followers.observe(event)
         if event.new is None:
             self._claims.remove(event.key)
             if self._scheduler.assumptions.forget(event.key):
@@ -274,27 +286,35 @@ class Propagation:
         entry = self._cache.get(*key)
         if kind is None or entry is None or entry.meta.deletionTimestamp or not why:
             return
+        if not self._propagates(key.resource):
+            return  # a binding has led here, because a workload asks for something that goes everywhere or nowhere
         claimed = (entry.meta.labels or {}).get(names.CLAIMED_BY)
         if claimed or is_skipped_object(kind.kind, key.namespace, key.name, self._skipped):
             return
+        shares = self._followers.shares(kind, entry)
+        try:
+            await self._propagate(kind, entry, why, shares)
+        except Exception:
+            await self._followers.run(kind, key, why, shares)
+            raise
+        await self._followers.run(kind, key, why, shares)
+
+    async def _propagate(self, kind: Kind, entry: Entry, why: Why, shares: Shares) -> None:
         template = decode_entry(kind, entry)
         existing = self._cache.get(*binding_key_of(template))
         if existing is not None and existing.meta.deletionTimestamp:
             return  # comes back when the binding is gone
         if why == Why.STATUS:
             if existing is not None and owns(template, existing):
-                await self._sum_up(kind, key, template, existing)
+                await self._sum_up(kind, entry.key, template, existing, shares)
             return
-        await self._propagate(kind, entry, template, existing, why)
-
-    async def _propagate(self, kind: Kind, entry: Entry, template: Object, existing: Entry | None, why: Why) -> None:
-        policy, let_go = self._policy_of(template, why)
+        policy, let_go = self._choice.of(template, why)
         if policy is not None:
             self._check_overrides(entry.key, policy)
             template = await self._claim(kind, entry.key, template, policy)
             if not bindings.is_lazy(policy) or why & (Why.USER | Why.START):
                 try:
-                    await self._run(kind, entry.key, template, policy, existing, why)
+                    await self._run(kind, entry.key, template, policy, existing, why, shares)
                 except BaseException:  # what was begun is finished, whatever becomes of the policy
                     self._why[entry.key] = self._why.get(entry.key, Why(0)) | Why.AROUND
                     raise
@@ -306,13 +326,15 @@ class Propagation:
                 existing = await self._federation.unclaim(self._federation.kind_of_binding(existing.key), existing)
             template = decode_entry(kind, await self._federation.unclaim(kind, entry))
         # what users change of a template waits for a policy; what happens around its binding does not
-        if existing is not None and (why & Why.AROUND or (why & Why.START and self.works.lag_behind(existing))):
-            await self._run(kind, entry.key, template, None, existing, why)
+        if existing is not None and (
+            why & Why.AROUND or (why & Why.START and self.works.lag_behind(existing))
+        ):
+            await self._run(kind, entry.key, template, None, existing, why, shares)
         elif existing is not None and why & Why.STATUS:
-            await self._sum_up(kind, entry.key, template, existing)
+            await self._sum_up(kind, entry.key, template, existing, shares)
 
-    async def _sum_up(self, kind: Kind, key: Key, template: Object, existing: Entry) -> None:
-        if (await self._pipeline.sum_up(kind, template, existing)).missed:
+    async def _sum_up(self, kind: Kind, key: Key, template: Object, existing: Entry, shares: Shares) -> None:
+        if (await self._pipeline.sum_up(kind, template, existing, shares)).missed:
             self._look(key)
 
     async def _run(
@@ -323,9 +345,10 @@ class Propagation:
         policy: Object | None,
         existing: Entry | None,
         why: Why,
+        shares: Shares,
     ) -> None:
         try:
-            outcome = await self._pipeline.run(kind, template, policy, existing, why)
+            outcome = await self._pipeline.run(kind, template, policy, existing, why, shares)
         except bindings.BindingError as error:
             if isinstance(error, bindings.ReplicasUnknown):
                 self._federation.recorder.event(template, "Warning", error.reason, str(error))
@@ -340,33 +363,6 @@ class Propagation:
         self._retries.settled(key)
         if outcome.retry == "interpreter":
             raise Waiting("the interpreter could not tell how the Works shall be")
-
-    def _policy_of(self, template: Object, why: Why) -> tuple[Object | None, bool]:
-        """The policy that has claimed the template, as long as it selects it, else the best that does; without one, whether
-        the claim is over: a template that its policy no longer selects stays claimed until that policy is looked at."""
-        claimed = bindings.claimed_by(template)
-        own, cluster_wide = self.policies.candidates(template)
-        if claimed is not None:
-            namespace, name, policy_id = claimed
-            policy = self.policies.get(Key(POLICIES if namespace else CLUSTER_POLICIES, namespace, name))
-            if policy is not None and not policy["metadata"].get("deletionTimestamp"):
-                if policy_id in (policy["metadata"].get("labels") or {}).values():
-                    winner = self._winner(template, policy, own, cluster_wide)
-                    if winner is not policy or bindings.still_matches(template, policy):
-                        return winner, False
-                    if not why & (Why.CLAIMANT | Why.START):
-                        return None, False
-        policy = choose_policy(template, own, cluster_wide).policy
-        return policy, policy is None
-
-    def _winner(self, template: Object, claimed: Object, own: list[Object], cluster_wide: list[Object]) -> Object:
-        if feature.POLICY_PREEMPTION not in self._federation.gates:
-            return claimed
-        taking = preempting(template, claimed, own, cluster_wide)
-        if taking is None:
-            return claimed
-        self._federation.recorder.event(template, *bindings.preempted_event(taking, claimed))
-        return taking
 
     def _check_overrides(self, key: Key, policy: Object) -> None:
         """A policy may ask to wait until the overrides it depends on are there."""

@@ -17,6 +17,7 @@ from app.placement.workstatus import NoSuchManifest, aggregated_event, with_aggr
 from app.registry import Options
 
 from .federation import Federation
+from .sources import source_of
 
 Object = dict[str, Any]
 STATUS = Options(manager="karmada-controller-manager")
@@ -43,14 +44,12 @@ class Sums:
         self._federation = federation
         self._tell = tell
 
-    async def bring_back(self, kind: Kind, template: Object, binding: Object) -> None:
-        """The template's status, summed over the clusters. Raises InterpretError."""
+    async def bring_back(self, kind: Kind, template: Object, binding: Object, items: list[Object]) -> None:
+        """The template's status, summed over the clusters. ``items``: what is known of them. Raises InterpretError."""
         interpreting = self._federation.interpreting
         if not interpreting.sources.hook_enabled(gvk_of(template), Operation.AGGREGATE_STATUS):
             return
-        status = binding.get("status") or {}
-        items = status.get("aggregatedStatus") or []
-        if not items and find(status.get("conditions"), names.COND_FULLY_APPLIED) is None:
+        if not items and find((binding.get("status") or {}).get("conditions"), names.COND_FULLY_APPLIED) is None:
             return  # there was never anything to sum up
         try:
             if await interpreting.decide(lambda interpreter: interpreter.aggregate_status(template, items)) is template:
@@ -62,7 +61,8 @@ class Sums:
             self._tell(binding, template, [Event("Warning", names.EVENT_AGGREGATE_STATUS_FAILED, str(error))])
             raise
         told_well = "Update Resource with AggregatedStatus successfully."
-        self._federation.recorder.event(template, "Normal", names.EVENT_AGGREGATE_STATUS, told_well)
+        source = source_of(binding, names.EVENT_AGGREGATE_STATUS)
+        self._federation.recorder.event(template, "Normal", names.EVENT_AGGREGATE_STATUS, told_well, source)
 
     async def _write_sum(self, kind: Kind, template: Object, items: list[Object], interpreter: Interpreter) -> None:
         metadata = template["metadata"]

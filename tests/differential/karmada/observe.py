@@ -29,7 +29,7 @@ _COLLISIONS = (
     "StorageError",
     "context canceled",
     "not found in cache",
-    "EvictWorkloadFromClusterFailed",
+    "EvictWorkloadFromClusterFailed",  # its message does not say that the binding was modified
 )
 
 
@@ -159,7 +159,8 @@ def _prefixed(name: str) -> str:
 
 def _belongs(owner: str, scenario: Scenario) -> bool:
     """Cluster-scoped names go on after the namespace's with a dot, so that no scenario's name begins another's."""
-    return owner == scenario.namespace or owner.startswith((f"{scenario.namespace}.", f"{scenario.namespace}:"))
+    prefixes = (f"{scenario.namespace}.", f"{scenario.namespace}:")
+    return owner in scenario.namespaces or owner.startswith(prefixes)
 
 
 def kinds_of(scenarios: list[Scenario]) -> set[str]:

@@ -114,9 +114,11 @@ class Runner:
         await until_noticed(self._plane, name, verb == "start")
 
     async def _prepare(self, scenario: Scenario) -> None:
-        await self._plane.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": scenario.namespace}})
+        for namespace in scenario.namespaces:
+            await self._plane.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
         for member in self._members.values():
-            await until_found(member, "Namespace", scenario.namespace)
+            for namespace in scenario.namespaces:
+                await until_found(member, "Namespace", namespace)
 
     async def _rest(self, scenario: Scenario, names: Names, number: int, long: float) -> Snapshot:
         expected = self._expected.get(scenario.name, [])

@@ -18,13 +18,17 @@ WITHOUT_OBJECT = ("rest", "stop", "start")
 
 @dataclass
 class Scenario:
-    """``exclusive``: changes what others see (clusters), runs after the others and alone. ``profile``: feature gates, "default" or "all"."""
+    """``exclusive``: changes what others see (clusters), runs after the others and alone. ``profile``: feature gates, "default" or "all".
+
+    ``also``: further namespaces, by what is added to the name of the first.
+    """
 
     name: str
     about: str
     steps: list[Object]
     profile: str = "default"
     exclusive: bool = False
+    also: list[str] = field(default_factory=list)
     uses: set[str] = field(default_factory=set)
 
     @property
@@ -34,6 +38,10 @@ class Scenario:
     @property
     def namespace(self) -> str:
         return PREFIX + self.name
+
+    @property
+    def namespaces(self) -> list[str]:
+        return [self.namespace, *(f"{self.namespace}--{other}" for other in self.also)]
 
 
 def load(folder: Path) -> list[Scenario]:
@@ -51,7 +59,12 @@ def load(folder: Path) -> list[Scenario]:
 def _scenario(document: Object) -> Scenario:
     filled = _fill(document["steps"], {"ns": PREFIX + document["name"]})
     scenario = Scenario(
-        document["name"], document["about"], [], document.get("profile", "default"), document.get("exclusive", False)
+        document["name"],
+        document["about"],
+        [],
+        document.get("profile", "default"),
+        document.get("exclusive", False),
+        document.get("also", []),
     )
     for step in filled:
         verb = next((key for key in step if key in VERBS), None)

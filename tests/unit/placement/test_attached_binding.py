@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from app.placement import names
-from app.placement.attached import attach, dependencies_text, detach, parent_keys
+from app.placement.attached import attach, dependencies_text, detach, is_dependency, parent_keys
 from app.placement.binding import BindingError, build_binding
 from tests.unit.placement.placement_objects import binding, policy, selector
 
@@ -91,3 +91,20 @@ def test_the_annotation() -> None:
     )
     assert dependencies_text(None) == "null"
     assert dependencies_text([]) == "[]"
+
+
+@pytest.mark.parametrize(
+    ("named", "where", "found"),
+    [
+        ({"namespace": "default", "name": "c"}, "default", True),
+        ({"namespace": "other", "name": "c"}, "default", False),
+        ({"name": "c"}, "default", False),
+        ({"name": "c"}, "", True),
+        ({"namespace": "default", "name": "c"}, "", False),
+        ({"labelSelector": {"matchLabels": {"a": "b"}}}, "default", True),  # looks everywhere
+        ({"namespace": "other", "labelSelector": {"matchLabels": {"a": "b"}}}, "default", False),
+    ],
+)
+def test_what_is_depended_on(named: dict[str, Any], where: str, found: bool) -> None:
+    resource = {"apiVersion": "v1", "kind": "X", "name": "c", "namespace": where}
+    assert is_dependency(resource, {"a": "b"}, [{"apiVersion": "v1", "kind": "X", **named}]) is found
