@@ -16,6 +16,7 @@ from app.placement.interpret import NATIVE, Interpreter, InterpretError, Operati
 from app.placement.interpret.replicas import with_field
 from app.placement.objects import (
     Object,
+    annotations_of,
     clone,
     labels_of,
     metadata,
@@ -302,6 +303,16 @@ def namespace_should_be_synced(template: Object) -> bool:
     if metadata(template).get("deletionTimestamp"):
         return False
     return (labels_of(template).get(names.SKIP_AUTO_PROPAGATION) or "").lower() != "true"
+
+
+def tells_overrides(work: Object, template: Object, cluster: Object, overrides: Overrides) -> bool:
+    """Does the Work say of itself that what applies to the template now was applied?"""
+    try:
+        overridden = apply_overrides(template, cluster, overrides.cluster_policies, overrides.policies)
+    except OverrideError:
+        return False
+    now, then = applied_annotations(overridden), annotations_of(work)
+    return all(now.get(key) == then.get(key) for key in (names.APPLIED_CLUSTER_OVERRIDES, names.APPLIED_OVERRIDES))
 
 
 def orphans(binding: Object, works: Iterable[Object]) -> list[Object]:

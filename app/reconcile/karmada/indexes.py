@@ -40,7 +40,7 @@ class WorkIndex:
         return [entry for entry in found if entry is not None]
 
     def lag_behind(self, binding: Entry) -> bool:
-        """What shows of a binding without a policy after a start: its Works are elsewhere, or it follows others."""
+        """The Works are elsewhere, or the binding follows others."""
         spec = binding.decode()["spec"]
         clusters = {names.cluster_of(work.key.namespace) for work in self.of(binding)}
         return "requiredBy" in spec or clusters != existing_clusters(spec)

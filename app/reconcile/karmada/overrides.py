@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, final
 
 from app.catalog.kind import Kind
-from app.placement.work import Overrides
+from app.placement import names
+from app.placement.work import Overrides, tells_overrides
 from app.registry.codec import decode_entry
 from app.watch import Entry, Event
 
@@ -17,6 +19,7 @@ Object = dict[str, Any]
 @final
 class OverrideIndex:
     def __init__(self, federation: Federation) -> None:
+        self._federation = federation
         registry = federation.registry
         self._cache = registry.cache
         self._own: Kind = registry.kind("policy.karmada.io", "v1alpha1", "overridepolicies")
@@ -39,6 +42,16 @@ class OverrideIndex:
             cluster_wide, own = self._load()
             found = self._by_namespace[namespace] = Overrides(cluster_wide, own.get(namespace, ()))
         return found
+
+    def changed_since(self, template: Object, works: Iterable[Entry]) -> bool:
+        """Would others apply now than the Works tell of?"""
+        overrides = self.overrides(template["metadata"].get("namespace", ""))
+        for work in works:
+            cluster = self._federation.cluster(names.cluster_of(work.key.namespace))
+            told = {"metadata": {"annotations": work.meta.annotations or {}}}
+            if cluster is not None and not tells_overrides(told, template, cluster, overrides):
+                return True
+        return False
 
     def exists(self, namespace: str, name: str) -> bool:
         """Of the namespace, cluster-wide without one."""

@@ -137,6 +137,10 @@ class Pipeline:
             shares.put(binding)
         await self._sums.bring_back(kind, template, binding, shares.items(binding))
 
+    def lags_behind(self, template: Object, existing: Entry) -> bool:
+        """After a start: are the Works of a binding without a policy elsewhere, or made with other overrides?"""
+        return self._works.lag_behind(existing) or self._overrides.changed_since(template, self._works.of(existing))
+
     # -- what is stored ------------------------------------------------------------------------------------------------
 
     def _kind_of(self, binding: Object) -> Kind:

@@ -76,3 +76,49 @@ async def test_nothing_is_told_again(two: Lab) -> None:
     await two.restart()
     await two.rest()
     assert sorted(map(two.told, two.list("Event"))) == before
+
+
+def _label(name: str, value: str) -> Any:
+    """An OverridePolicy that puts a label on copies of ConfigMaps."""
+    overriders = {"labelsOverrider": [{"operator": "add", "value": {"mark": value}}]}
+    return {
+        "apiVersion": "policy.karmada.io/v1alpha1",
+        "kind": "OverridePolicy",
+        "metadata": {"name": name, "namespace": "default"},
+        "spec": {"resourceSelectors": CONFIGMAPS, "overrideRules": [{"overriders": overriders}]},
+    }
+
+
+async def test_overrides_that_changed_meanwhile_reach_what_has_no_policy(two: Lab) -> None:
+    """What users changed of such a template goes on waiting for a policy unless the copies are made anew."""
+    await two.create(two.policy("all", "m1", select=CONFIGMAPS))
+    await two.create(_label("labels", "1"))
+    await two.create(two.config("left"))
+    await two.rest()
+    await two.delete("PropagationPolicy", "all")
+    await two.rest()
+
+    def mark() -> str | None:
+        found: str | None = two.in_member("m1", "ConfigMap", "left")["metadata"]["labels"].get("mark")
+        return found
+
+    assert mark() == "1"
+    await two.change("ConfigMap", "left", lambda obj: obj.update(data={"a": "2"}))
+    await two.rest()
+    await two.restart()
+    await two.rest()
+    assert two.in_member("m1", "ConfigMap", "left")["data"] == {"a": "1"}
+
+    await two.controllers_stop()
+    changed = _label("labels", "2")["spec"]
+    await two.change("OverridePolicy", "labels", lambda obj: obj.update(spec=changed))
+    await two.restart()
+    await two.rest()
+    assert mark() == "2"
+    assert two.in_member("m1", "ConfigMap", "left")["data"] == {"a": "2"}
+
+    await two.controllers_stop()
+    await two.delete("OverridePolicy", "labels")
+    await two.restart()
+    await two.rest()
+    assert mark() is None
