@@ -101,11 +101,13 @@ async def gather_evidence(client: MemberClient, kind: str, namespace: str, name:
     )
     if binding is not None and not _owns(template, binding):
         binding = decision = None  # of another kind that shares the name
-    works: list[Object] = []
-    if binding is not None:
-        key = names.RB_PERMANENT_ID if where else names.CRB_PERMANENT_ID
-        selector = f"{key}={labels_of(binding).get(key, '')}"
-        works = await _all(client, "work.karmada.io/v1alpha1", "works", selector=selector)
+    followers = await _followers(client, template, binding_name) if not where else []
+    works: dict[tuple[str, str], Object] = {}
+    for each in (*([binding] if binding is not None else ()), *followers):
+        key = names.RB_PERMANENT_ID if each["metadata"].get("namespace") else names.CRB_PERMANENT_ID
+        selector = f"{key}={labels_of(each).get(key, '')}"
+        found = await _all(client, "work.karmada.io/v1alpha1", "works", labelSelector=selector)
+        works |= {(work["metadata"]["namespace"], work["metadata"]["name"]): work for work in found}
     warnings = await _warnings(client, where, [obj for obj in (template, binding) if obj is not None])
     return Evidence(
         resource.kind,
@@ -118,18 +120,23 @@ async def gather_evidence(client: MemberClient, kind: str, namespace: str, name:
         binding,
         decision,
         clusters,
-        works,
+        list(works.values()),
         warnings,
+        followers,
     )
 
 
-async def _all(
-    client: MemberClient, api_version: str, plural: str, namespace: str = "", selector: str = ""
-) -> list[Object]:
+async def _all(client: MemberClient, api_version: str, plural: str, namespace: str = "", **query: str) -> list[Object]:
     from app.members.client import resource_path
 
-    query = {"labelSelector": selector} if selector else None
-    return (await client.list(resource_path(api_version, plural, namespace), query=query))[0]
+    return (await client.list(resource_path(api_version, plural, namespace), query=query or None))[0]
+
+
+async def _followers(client: MemberClient, template: Object, binding_name: str) -> list[Object]:
+    """The bindings of a cluster-scoped object in the namespaces of workloads that need it."""
+    selector = f"metadata.name={binding_name}"
+    found = await _all(client, "work.karmada.io/v1alpha2", "resourcebindings", fieldSelector=selector)
+    return [binding for binding in found if binding["metadata"].get("ownerReferences") and _owns(template, binding)]
 
 
 def _owns(template: Object, binding: Object) -> bool:

@@ -8,7 +8,7 @@ that wrote last).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final, final
 
 from app.placement import names
@@ -81,6 +81,20 @@ class Shares:
             for cluster in existing_clusters(spec(binding)):
                 self._needing.setdefault(cluster, set()).add(where)
             self._youngest.update((target["name"], binding) for target in targets_of(spec(binding)))
+
+
+def united(binding: Object | None, followers: Sequence[Object]) -> Object | None:
+    """One binding that says what the object's own and those in the namespaces of workloads say: where it is, and for whom."""
+    if not followers:
+        return binding
+    first = binding or followers[0]
+    parents = [parent for each in followers for parent in spec(each).get("requiredBy") or ()]
+    items = Shares([*followers, first]).items(first)
+    return {
+        **first,
+        "spec": {**spec(first), "requiredBy": parents},
+        "status": {**status(first), "aggregatedStatus": items},
+    }
 
 
 def _age(binding: Object) -> tuple[str, bool, str]:

@@ -241,6 +241,22 @@ async def test_propagate_dependencies(lab: Lab) -> None:
 
 
 @on_module_loop
+async def test_cluster_scoped_dependencies(lab: Lab) -> None:
+    await lab.apply("cluster-scoped-dependencies")
+    await lab.eventually(lambda: lab.holders("priorityclasses.scheduling.k8s.io", "important", "") == {"member1"})
+    await lab.eventually(lambda: lab.holders("configmaps", "billing") == {"member1"})
+    needed = await lab.kubectl(
+        "get", "resourcebinding", "important-priorityclass", "-o", "jsonpath={.spec.requiredBy[0].name}"
+    )
+    assert needed == "billing-deployment"
+    shown = await lab.kubectl("kafila", "why", "priorityclass/important")
+    assert "follows the bindings that need it: default/billing-deployment" in shown
+    assert "Placed in 1 of 3 clusters; all as wanted." in shown
+    await lab.delete("cluster-scoped-dependencies")
+    await lab.eventually(lambda: not lab.holders("priorityclasses.scheduling.k8s.io", "important", ""))
+
+
+@on_module_loop
 async def test_interpreter_customization(lab: Lab) -> None:
     def counts() -> list[str | None]:
         copies = [lab.copy(member, "configmaps", "workers") for member in ("member1", "member2")]

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from app.core.resources import gvk_of
 from app.placement import conditions, names
 from app.placement.match import is_skipped, is_skipped_object
 from app.placement.objects import Object, labels_of, metadata, name, namespace, spec, status
+from app.placement.shared import united
 from app.placement.spec import replicas, targets
 from app.placement.trigger import is_for_scheduler
 from app.placement.why.carrying import tell_works
 from app.placement.why.placing import advise_about_rejections, checks_now, considered, division_text, trigger_text
 from app.placement.why.policies import tell_policy
 from app.placement.why.report import ClusterRow, Evidence, Report
+from app.placement.work import targets_of
 
 _PLACED_FIRST = ("Failed", "Unhealthy", "Waiting", "Suspended", "Unknown", "Applied", "Healthy", "Leaving")
 
@@ -27,6 +31,7 @@ def explain(evidence: Evidence, cluster: str = "") -> Report:
         report.summary = "It is never propagated."
         report.policy_why = reason
         return report
+    evidence = replace(evidence, binding=united(evidence.binding, evidence.followers))
     policy = tell_policy(evidence, report)
     if evidence.binding is None:
         _tell_no_binding(evidence, policy, report)
@@ -129,7 +134,7 @@ def _summarize(evidence: Evidence, rows: dict[str, ClusterRow], report: Report) 
     binding = evidence.binding
     assert binding is not None
     scheduled = conditions.find(status(binding).get("conditions"), names.COND_SCHEDULED)
-    chosen = targets(spec(binding))
+    chosen = targets_of(spec(binding))
     states = [rows[target["name"]].state for target in chosen]
     if scheduled is not None and scheduled.get("status") != "True":
         kept = f" What was placed stays: {len(chosen)} clusters." if chosen else " It is in no cluster."
@@ -138,7 +143,7 @@ def _summarize(evidence: Evidence, rows: dict[str, ClusterRow], report: Report) 
     if not states:
         report.summary = "It is in no cluster yet."
         return
-    count = sum(target.get("replicas") or 0 for target in chosen)
+    count = sum(target.get("replicas") or 0 for target in targets(spec(binding)))
     placed = f"Placed in {len(chosen)} of {len(evidence.clusters)} clusters" + (f", {count} replicas" if count else "")
     fine = sum(state in ("Healthy", "Applied") for state in states)
     report.summary = f"{placed}; {'all' if fine == len(states) else f'{fine} of {len(states)}'} as wanted."

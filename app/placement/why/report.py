@@ -24,6 +24,9 @@ class Evidence:
     clusters: Sequence[Object] = ()
     works: Sequence[Object] = ()
     warnings: Sequence[str] = ()  # of recent events on template and binding, newest first
+    followers: Sequence[
+        Object
+    ] = ()  # of a cluster-scoped object: its bindings in the namespaces of workloads that need it
 
     @property
     def reference(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -195,3 +196,35 @@ def test_how_urgent_it_is() -> None:
         "Duplicated: each chosen cluster gets all 2 replicas; schedule priority 7"
     )
     assert "priority" not in told([member("m1")], {}, schedulePriority={}).division
+
+
+def test_what_follows_workloads_of_several_namespaces() -> None:
+    """A cluster-scoped object without a policy of its own, and with one."""
+
+    def follower(where: str, *clusters: str) -> Object:
+        parent = {"namespace": where, "name": "web", "clusters": [{"name": each, "replicas": 2} for each in clusters]}
+        items = [{"clusterName": each, "health": "Healthy", "applied": True} for each in clusters]
+        return {
+            "metadata": {"namespace": where, "name": "reader-clusterrole"},
+            "spec": {"requiredBy": [parent]},
+            "status": {"aggregatedStatus": items},
+        }
+
+    template = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "reader"}}
+    clusters = [member(each) for each in ("m1", "m2", "m3")]
+    works = [work(each, applied()) for each in ("m1", "m2")]
+    evidence = Evidence(
+        "ClusterRole",
+        "",
+        "reader",
+        template,
+        clusters=clusters,
+        works=works,
+        followers=[follower("a", "m1"), follower("b", "m1", "m2")],
+    )
+    report = explain(evidence)
+    assert report.decided == "follows the bindings that need it: a/web, b/web"
+    assert report.summary == "Placed in 2 of 3 clusters; all as wanted."
+    own = {"metadata": {"name": "reader-clusterrole"}, "spec": {"placement": {}, "clusters": [{"name": "m3"}]}}
+    report = explain(replace(evidence, binding=own, works=[*works, work("m3", applied())]))
+    assert report.summary == "Placed in 3 of 3 clusters; all as wanted."
