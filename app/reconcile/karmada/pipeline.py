@@ -23,11 +23,10 @@ from app.placement.schedule import (
     with_status,
 )
 from app.placement.shared import ALONE, Shares
-from app.placement.spec import existing_clusters, same_targets, targets
+from app.placement.spec import same_targets, targets
 from app.placement.trigger import Trigger, is_for_scheduler, should_schedule
-from app.placement.work import blocking_works, build_works, orphans, synced_event, targets_of
+from app.placement.work import blocking_works, build_works, orphans, synced_event
 from app.registry import Options
-from app.registry.codec import decode_entry
 from app.registry.context import Change, DeleteOptions
 from app.watch import Entry
 
@@ -39,6 +38,7 @@ from .indexes import WorkIndex
 from .overrides import OverrideIndex
 from .scheduler import Scheduler
 from .sources import source_of
+from .stored import Stored, StoredSteps
 from .sums import Sums, aggregated
 
 Object = dict[str, Any]
@@ -51,15 +51,6 @@ _ON_BINDING_ONLY = (names.EVENT_AGGREGATE_STATUS,)
 class Outcome(NamedTuple):
     retry: str  # "", backoff, unschedulable, interpreter
     missed: bool  # somebody else wrote while we did: look again
-
-
-class _Known(NamedTuple):
-    """What is stored: the binding and its Works, as entries and decoded."""
-
-    existing: Entry | None
-    before: Object | None
-    entries: list[Entry]
-    works: list[Object]
 
 
 class _Plan(NamedTuple):
@@ -86,6 +77,7 @@ class Pipeline:
         self._federation = federation
         self._registry = federation.registry
         self._works = works
+        self._stored = StoredSteps(federation, works)
         self._overrides = overrides
         self._own = own
         self._decisions = decisions
@@ -106,7 +98,7 @@ class Pipeline:
 
         Without a policy the binding stays as it is. ``shares``: the object's other bindings, with which it shares its Works.
         """
-        known = self._known(existing)
+        known = self._stored.of(existing)
         build, decide = partial(self._plan, template, policy, known, shares), self._federation.interpreting.decide
         asked = self._scheduler.with_estimates
         plan = await asked(template, partial(decide, partial(build, keep_version=not why & Why.USER)))
@@ -122,10 +114,10 @@ class Pipeline:
 
     async def sum_up(self, kind: Kind, template: Object, existing: Entry, shares: Shares = ALONE) -> Outcome:
         """Only what members report has changed."""
-        known = self._known(existing)
+        known = self._stored.of(existing)
         assert known.before is not None
         events: list[Event] = []
-        binding = aggregated(known.before, self._shared(known, known.before, template, shares).works, events)
+        binding = aggregated(known.before, self._stored.shared(known, known.before, template, shares).reporting, events)
         missed = await self._commit(known, _Plan(binding, [], events, ""))
         self._scheduler.assumptions.settled(self._key_of(binding), known.before, binding)
         self._tell(binding, template, events)
@@ -141,8 +133,6 @@ class Pipeline:
         """After a start: are the Works of a binding without a policy elsewhere, or made with other overrides?"""
         return self._works.lag_behind(existing) or self._overrides.changed_since(template, self._works.of(existing))
 
-    # -- what is stored ------------------------------------------------------------------------------------------------
-
     def _kind_of(self, binding: Object) -> Kind:
         namespaced = binding["metadata"].get("namespace")
         return self._federation.binding_kind if namespaced else self._federation.cluster_binding_kind
@@ -150,36 +140,13 @@ class Pipeline:
     def _key_of(self, binding: Object) -> Key:
         return Key(self._kind_of(binding).resource, *_where(binding))
 
-    def _known(self, existing: Entry | None) -> _Known:
-        if existing is None:
-            return _Known(None, None, [], [])
-        entries = self._works.of(existing)
-        before = decode_entry(self._federation.kind_of_binding(existing.key), existing)
-        return _Known(existing, before, entries, self._decoded(entries))
-
-    def _decoded(self, works: Iterable[Entry]) -> list[Object]:
-        return [decode_entry(self._federation.work_kind, entry) for entry in works]
-
-    def _shared(self, known: _Known, binding: Object, template: Object, shares: Shares) -> _Known:
-        """With the Works that others have written in the binding's clusters, and without those that it leaves to others."""
-        taken = shares.needed_by_others(binding) - existing_clusters(binding["spec"])
-        kept = [
-            (work, entry)
-            for work, entry in zip(known.works, known.entries, strict=True)
-            if names.cluster_of(entry.key.namespace) not in taken
-        ]
-        wanted = {target["name"] for target in targets_of(binding["spec"])}
-        found = self._works.named(template, wanted - {names.cluster_of(entry.key.namespace) for _, entry in kept})
-        entries = [*(entry for _, entry in kept), *found]
-        return known._replace(entries=entries, works=[*(work for work, _ in kept), *self._decoded(found)])
-
     # -- deciding ------------------------------------------------------------------------------------------------------
 
     def _plan(
         self,
         template: Object,
         policy: Object | None,
-        known: _Known,
+        known: Stored,
         shares: Shares,
         interpreter: Interpreter,
         *,
@@ -205,7 +172,7 @@ class Pipeline:
                 told = bindings.applied_events(template, policy, interpreter, self._federation.gates)
                 events += [Event(*one) for one in told]
         binding, decision, trigger = self._schedule(binding, before, events)
-        known = self._shared(known, binding, template, shares)
+        known = self._stored.shared(known, binding, template, shares)
         works, interpreted = self._changed_works(binding, template, known, shares, events, interpreter)
         leaving = {work["metadata"]["namespace"] for work in orphans(binding, known.works)}
         record = None
@@ -213,7 +180,7 @@ class Pipeline:
             generation = _generation(binding, before)
             record = self._decisions.record(binding, template, decision, trigger, generation, policy, before is None)
         charges = self._charges.of(binding, before)
-        binding = aggregated(binding, known.works, events)
+        binding = aggregated(binding, known.reporting, events)
         retry = decision.retry if decision is not None else ""
         if binding == before:
             binding = before  # there is nothing to write
@@ -274,7 +241,7 @@ class Pipeline:
         self,
         binding: Object,
         template: Object,
-        known: _Known,
+        known: Stored,
         shares: Shares,
         events: list[Event],
         interpreter: Interpreter,
@@ -322,7 +289,7 @@ class Pipeline:
 
     # -- writing -------------------------------------------------------------------------------------------------------
 
-    async def _commit(self, known: _Known, plan: _Plan) -> bool:
+    async def _commit(self, known: Stored, plan: _Plan) -> bool:
         """All of the plan or nothing. Returns whether somebody else wrote meanwhile, after us."""
         changes = [self._staged(work, entry, self._federation.work_kind) for work, entry in plan.works]
         if plan.binding is not known.before:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, final
 
@@ -23,7 +23,7 @@ Object = dict[str, Any]
 STATUS = Options(manager="karmada-controller-manager")
 
 
-def aggregated(binding: Object, works: list[Object], events: list[Event]) -> Object:
+def aggregated(binding: Object, works: Sequence[Object], events: list[Event]) -> Object:
     """The binding with the statuses of its Works."""
     try:
         status = with_aggregated(binding, works)
