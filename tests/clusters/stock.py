@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import re
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +124,7 @@ _VARYING = (
     (re.compile(r"\bnode-\d\b"), "NODE"),
     (re.compile(r"\b\d{8,}\b"), "NUMBER"),
 )
-_LINE = re.compile(r"^E\d{4} [\d:.]+ +\d+ (\S+\]) (.*)$")
+_LINE = re.compile(r"^E(\d{4} [\d:.]+) +\d+ (\S+\]) (.*)$")
 # which object, revision or time it was: an error counts by what it says
 _INSTANCES = (
     (re.compile(r' (?!err=)\w+="[^"]*"'), ""),
@@ -140,15 +144,42 @@ def without_varying(text: str) -> str:
 _OVERTAKEN = re.compile("the object has been modified; please apply your changes|is not as new as written version")
 
 
-def error_lines(log: Path) -> set[str]:
+_NOT_FOUND = re.compile(r'(\S+) \\"([^"\\]+)\\" not found')
+
+
+@dataclass
+class Absence:
+    """What the work takes away: from before its deletion is asked for until it has been made again.
+
+    A controller that finds it in its cache just before and asks the server just after is answered 404, by any API server, and logs that:
+    the ReplicaSet controller when it gets anew what it could not write, the HPA and PDB controllers likewise. Which of them is overtaken is chance.
+    """
+
+    key: str  # namespace/name, and what is named after it; namespace/ for all inside, nothing for all but the nodes
+    since: float = field(default_factory=time.time)
+    until: float = math.inf
+
+    def explains(self, text: str, at: float) -> bool:
+        """Whether an error of that time says no more than that such objects are not there."""
+        missing = _NOT_FOUND.findall(text)
+        name = self.key.rpartition("/")[2]
+        named = bool(missing) and all(kind != "nodes" and one.startswith(name) for kind, one in missing)
+        return named and self.key in text and self.since <= at <= self.until
+
+
+def error_lines(log: Path, absences: Iterable[Absence] = ()) -> set[str]:
     """What a program logged as errors (klog's E): source line and text, without what it was about."""
     found = set()
     for line in log.read_text(errors="replace").splitlines():
-        if (matched := _LINE.match(line)) and not _OVERTAKEN.search(line):
-            text = without_varying(matched[2])
-            for pattern, put in _INSTANCES:
-                text = pattern.sub(put, text)
-            found.add(f"{matched[1]} {text}")
+        if not (matched := _LINE.match(line)) or _OVERTAKEN.search(line):
+            continue
+        at = datetime.strptime(f"{datetime.now().year}{matched[1]}", "%Y%m%d %H:%M:%S.%f").timestamp()
+        if any(absence.explains(matched[3], at) for absence in absences):
+            continue
+        text = without_varying(matched[3])
+        for pattern, put in _INSTANCES:
+            text = pattern.sub(put, text)
+        found.add(f"{matched[2]} {text}")
     return found
 
 
