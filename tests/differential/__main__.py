@@ -69,6 +69,9 @@ def main() -> int:
             if given.sort in (None, difference.sort):
                 print(difference)
     print(*score.summary(), sep="\n")
+    if given.cases == ["*"]:
+        for known in score.unused:
+            print(f"Known but not met: {known.case} {known.step} {known.path} {known.text}".rstrip())
     return 1 if score.differences else 0
 
 

@@ -74,6 +74,11 @@ class Score:
             self.differences.extend(left)
 
     @property
+    def unused(self) -> list[Known]:
+        """Entries that covered no difference: of a full run, those that can go."""
+        return [known for known in self._known if known not in self.used]
+
+    @property
     def sorts(self) -> Counter[str]:
         return Counter(difference.sort for difference in self.differences)
 

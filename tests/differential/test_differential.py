@@ -94,3 +94,14 @@ def test_a_difference_is_found_and_named() -> None:
     case = Case("area", "name", "Kind.").ask("s", "GET", "/x")
     score.add(case, {"s": answered(same)}, {"s": answered(b"{}")})
     assert (score.pairs["area"], score.equal["area"]) == (1, 0)
+
+
+def test_what_is_known_but_was_not_met_is_told() -> None:
+    met, unmet = Known("area/*", "*message", "it is meant"), Known("other/*", "*message", "it was meant once")
+    score = Score([met, unmet])
+    answers = [
+        Answer(422, {"content-type": ["application/json"]}, b'{"kind":"Status","message":"%s"}' % text)
+        for text in (b"one", b"other")
+    ]
+    score.add(Case("area", "name", "Kind.").ask("s", "GET", "/x"), {"s": answers[0]}, {"s": answers[1]})
+    assert (score.with_known, score.differences, score.unused) == (1, [], [unmet])
