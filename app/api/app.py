@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any, final
 
@@ -28,7 +27,7 @@ from .dispatch import dispatch, warn_of_deprecation
 from .negotiation import for_streams
 from .objects import accept_of, check_form, list_options
 from .request import Request, Target, parse_query, parse_target
-from .responses import COMMON, Response, Send, error_response, not_found_page, send_response
+from .responses import COMMON, Response, Send, Sender, error_response, not_found_page, send_response
 from .tokens import token_request
 from .watching import serve_watch
 
@@ -68,44 +67,38 @@ class ObjectsApp:
         request = Request(
             scope["method"], path, parse_target(path), parse_query(scope["query_string"]), headers, _NOBODY
         )
-        request.push = (scope.get("state") or {}).get("push")
+        state = scope.setdefault("state", {})
+        request.push = state.get("push")
         request.raw_query = scope["query_string"].decode("latin-1")
         started = time.perf_counter()
-        sent: list[int] = []
-
-        async def counted(message: dict[str, Any]) -> None:
-            if message["type"] == "http.response.start":
-                sent.append(message["status"])
-                message["headers"].append((b"audit-id", headers.get(b"audit-id") or uuid.uuid4().hex.encode()))
-            await send(message)
-
+        sender = Sender(send, state.get("answer"), headers.get(b"audit-id"))
         try:
             if not path.startswith(PUBLIC):
                 request.user = authenticate(scope, headers, self.registry, self.tokens)
                 authorize(request.user, request.method, path, request.target, _is_watch(request))
             if not path.startswith(documents.PATHS):
-                scope.setdefault("state", {})["user"] = request.user
+                state["user"] = request.user
                 await self.shell(scope, receive, _uncached(send))
                 return
-            await self._serve(request, receive, counted)
+            await self._serve(request, receive, sender)
         except StatusError as error:
-            if not sent:
-                await send_response(counted, request, error_response(error, request))
+            if not sender.status:
+                await send_response(sender, request, error_response(error, request))
         except Disconnected:
             pass  # nobody is there to be answered, and nothing was done
         except (ConnectionError, asyncio.CancelledError):
             raise
         except (RecursionError, orjson.JSONEncodeError):  # deeper than anything real, and nothing was stored
-            if not sent:
-                await send_response(counted, request, error_response(errors.bad_request("exceeded max depth"), request))
+            if not sender.status:
+                await send_response(sender, request, error_response(errors.bad_request("exceeded max depth"), request))
         except Exception as error:
             log.exception("request failed", method=request.method, path=path)
-            if not sent:
-                await send_response(counted, request, error_response(errors.internal_error(str(error)), request))
+            if not sender.status:
+                await send_response(sender, request, error_response(errors.internal_error(str(error)), request))
         finally:
-            self._measure(request, sent[0] if sent else 0, time.perf_counter() - started)
+            self._measure(request, sender.status, time.perf_counter() - started)
 
-    async def _serve(self, request: Request, receive: Receive, send: Send) -> None:
+    async def _serve(self, request: Request, receive: Receive, send: Sender) -> None:
         target = request.target
         if target is None or not target.plural:
             if request.method not in ("GET", "HEAD"):
@@ -156,7 +149,7 @@ class ObjectsApp:
             and any(group.name == parts[2] and _has_own(group) for group in self.registry.catalog.groups())
         )
 
-    async def _watch(self, kind: Kind, target: Target, request: Request, receive: Receive, send: Send) -> None:
+    async def _watch(self, kind: Kind, target: Target, request: Request, receive: Receive, send: Sender) -> None:
         if "watch" not in kind.verbs:
             raise errors.method_not_supported(kind.group, kind.plural, "watch")
         if (target.namespace or target.name) and kind.namespaced != bool(target.namespace):
@@ -175,10 +168,13 @@ class ObjectsApp:
 
     def _measure(self, request: Request, status: int, seconds: float) -> None:
         target = request.target
-        if target is None or self.registry.catalog.get(target.group, target.version, target.plural) is None:
-            return  # labels of metrics must not come from whoever asks
+        if target is None:
+            return
+        kind = self.registry.catalog.get(target.group, target.version, target.plural)
+        if kind is None:
+            return
         verb = verb_of(request.method, target, _is_watch(request)).upper()
-        metrics.observe(verb, target, status, seconds)
+        metrics.observe(verb, kind, target, status, seconds)
 
 
 def _uncached(send: Send) -> Send:

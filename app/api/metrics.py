@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -26,12 +27,18 @@ DURATION = Histogram(
 LONG_RUNNING = Gauge("apiserver_longrunning_requests", "Open watches.", ["verb", "group", "version", "resource"])
 
 
-def observe(verb: str, target: Target, status: int, seconds: float) -> None:
+_requests = cache(REQUESTS.labels)  # finding the child of given labels costs more than counting
+_duration = cache(DURATION.labels)
+
+
+def observe(verb: str, kind: Kind, target: Target, status: int, seconds: float) -> None:
+    """Labels come from the kind, as far as they can be anything: whoever asks may name what is not there."""
+    subresource = target.subresource if target.subresource in kind.subresources else ""
     scope = "resource" if target.name else ("namespace" if target.namespace else "cluster")
-    group, version, plural = target.group, target.version, target.plural
-    REQUESTS.labels(verb, group, version, plural, target.subresource, scope, str(status)).inc()
+    group, version, plural = kind.group, kind.version, kind.plural
+    _requests(verb, group, version, plural, subresource, scope, status).inc()
     if verb != "WATCH":
-        DURATION.labels(verb, group, version, plural).observe(seconds)
+        _duration(verb, group, version, plural).observe(seconds)
 
 
 @contextmanager

@@ -37,7 +37,7 @@ from app.watch import Entry, Event
 from . import proxy_all
 from .bodies import Disconnected, Receive
 from .request import Request
-from .responses import Response, Send, send_response
+from .responses import Response, Send, Sender, send_response
 
 log = structlog.get_logger(__name__)
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
@@ -69,7 +69,7 @@ class MemberProxy:
         self._forgetting: set[asyncio.Task[None]] = set()
         registry.cache.listen(self._kind.resource, self._observe)
 
-    async def serve(self, request: Request, receive: Receive, send: Send) -> None:
+    async def serve(self, request: Request, receive: Receive, send: Sender) -> None:
         """Raises StatusError as long as nothing was sent."""
         target = request.target
         assert target is not None
@@ -268,7 +268,7 @@ async def _relay(answer: Answer, request: Request, send: Send) -> None:
     await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-async def _redirect_to_root(request: Request, send: Send) -> None:
+async def _redirect_to_root(request: Request, send: Sender) -> None:
     """The root has a slash, without which relative links in its answers would lead elsewhere."""
     location = request.path + "/" + (f"?{request.raw_query}" if request.raw_query else "")
     await send_response(send, request, Response(301, b"", headers=((b"location", location.encode("latin-1")),)))

@@ -5,19 +5,22 @@ from __future__ import annotations
 import asyncio
 import zlib
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, final
 
 import orjson
 import yaml
 
 from app.catalog.protobuf import codec
 from app.core.errors import StatusError
+from app.core.names import new_uid
 from app.machinery import protobuf
 
 from .negotiation import Accepted, without_forms
 from .request import Request
 
+Headers = list[tuple[bytes, bytes]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
+Answer = Callable[[Send, int, Headers, bytes], bool]  # a server's short way: status, headers and body at once
 GZIP_MINIMUM = 128 * 1024  # bytes, as kube-apiserver
 CHUNK = 1 << 18
 
@@ -71,7 +74,34 @@ def to_yaml(document: bytes) -> bytes:
     return yaml.dump(orjson.loads(document), Dumper=yaml.CSafeDumper, sort_keys=True, allow_unicode=True).encode()
 
 
-async def send_response(send: Send, request: Request, response: Response) -> None:
+@final
+class Sender:
+    """ASGI's ``send`` of one request: names the request in the answer and remembers the status that was sent."""
+
+    def __init__(self, send: Send, answer: Answer | None = None, audit_id: bytes | None = None) -> None:
+        self.status = 0  # nothing was sent so far
+        self._send = send
+        self._answer = answer
+        self._audit_id = audit_id
+
+    async def __call__(self, message: dict[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"].append(self._begin(message["status"]))
+        await self._send(message)
+
+    def whole(self, status: int, headers: Headers, body: bytes) -> bool:
+        """Sends an answer at once; False when that cannot be done, and nothing was sent."""
+        if self._answer is None or not self._answer(self._send, status, [*headers, self._begin(status)], body):
+            self.status = 0
+            return False
+        return True
+
+    def _begin(self, status: int) -> tuple[bytes, bytes]:
+        self.status = status
+        return b"audit-id", self._audit_id or new_uid().encode()
+
+
+async def send_response(send: Sender, request: Request, response: Response) -> None:
     pieces = [response.body] if isinstance(response.body, bytes) else list(response.body)
     headers = [*response.headers]
     if not any(name == b"cache-control" for name, _ in headers):
@@ -89,6 +119,13 @@ async def send_response(send: Send, request: Request, response: Response) -> Non
         headers.append((b"vary", b"Accept-Encoding"))
     if response.status not in (204, 304):
         headers.append((b"content-length", str(size).encode()))
+    if (
+        len(pieces) == 1
+        and size <= CHUNK
+        and request.method != "HEAD"
+        and send.whole(response.status, headers, pieces[0])
+    ):
+        return
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
     if request.method == "HEAD":
         pieces = []

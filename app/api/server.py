@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from .app import ObjectsApp
 
@@ -21,7 +21,8 @@ _LAST_BYTES = 0.5  # seconds for the end of an answer to leave, once we are shut
 
 
 class ObjectsProtocol(HttpToolsProtocol):
-    """Puts into ``scope["state"]`` the verified client certificate (``peer_cert_der``) and a short way to the client (``push``)."""
+    """Puts into ``scope["state"]`` the verified client certificate (``peer_cert_der``) and short ways to the client:
+    ``answer`` for whole answers, ``push`` for chunks of one that has begun."""
 
     alpn_protocols: ClassVar[list[str]] = ["http/1.1"]
     _ending = False
@@ -29,10 +30,30 @@ class ObjectsProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         tls = transport.get_extra_info("ssl_object")
         der = tls.getpeercert(binary_form=True) if tls else None
-        self.app_state = {**self.app_state, "push": self._push}
+        self.app_state = {**self.app_state, "push": self._push, "answer": self._answer}
         if der:
             self.app_state["peer_cert_der"] = der
         super().connection_made(transport)
+
+    def _answer(self, send: Any, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> bool:
+        """Writes an answer as a whole, in one piece (TLS record, packet) and without ASGI's detours; False when the client
+        does not keep up. ``send`` is the request's own: what came behind it on this connection waits for its turn."""
+        cycle = send.__self__
+        if self.flow.write_paused or cycle.response_started:
+            return False
+        if cycle.disconnected:
+            return True
+        lines = [STATUS_LINE[status]]
+        for name, value in (*cycle.default_headers, *headers):
+            lines += (name, b": ", value, b"\r\n")
+        lines += (b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n", body)
+        self.transport.write(b"".join(lines))
+        cycle.response_started = cycle.response_complete = True
+        cycle.message_event.set()
+        if not cycle.keep_alive:
+            self.transport.close()
+        cycle.on_response()
+        return True
 
     def _push(self, chunk: bytes) -> bool:
         """Writes a finished chunk of an answer that has begun, without ASGI's detours; False when the client does not keep up."""

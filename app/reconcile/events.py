@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-import uuid
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, NamedTuple, final
@@ -17,7 +16,7 @@ import structlog
 
 from app.core.clock import rfc3339
 from app.core.errors import StatusError
-from app.core.names import dns1123_subdomain
+from app.core.names import dns1123_subdomain, new_uid
 from app.registry import Options, Registry
 
 log = structlog.get_logger(__name__)
@@ -179,7 +178,7 @@ class Recorder:
 def event_name(about: str, nanoseconds: int) -> str:
     """Not every name of an object can begin the name of an event: ``system:node``."""
     name = f"{about}.{nanoseconds:x}"
-    return str(uuid.uuid4()) if dns1123_subdomain(name) else name
+    return new_uid() if dns1123_subdomain(name) else name
 
 
 def _bound(cache: OrderedDict[Any, Any]) -> None:

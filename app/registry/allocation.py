@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import ipaddress
 import random
-import uuid
 from typing import Any, NamedTuple, final
 
 import orjson
 
 from app.core import errors
 from app.core.clock import rfc3339
+from app.core.names import new_uid
 from app.core.resources import Key
 from app.store.interface import Guard, Write
 from app.watch import Cache
@@ -196,7 +196,7 @@ def _where(spec: Object, number: int) -> str:
 def _take_address(address: str, service: Object) -> Write:
     metadata = service["metadata"]
     parent = {"resource": "services", "namespace": metadata["namespace"], "name": metadata["name"]}
-    uid = str(uuid.uuid4())
+    uid = new_uid()
     body = {
         "metadata": {
             "name": address,

@@ -5,7 +5,6 @@ The order is Kubernetes': default, mutate (admission), fill system fields, strat
 
 from __future__ import annotations
 
-import uuid
 from typing import Any
 
 from app.admission import DEFAULT, Admission
@@ -13,7 +12,7 @@ from app.catalog.kind import Kind, Strategy
 from app.core import errors
 from app.core.clock import rfc3339
 from app.core.metadata import validate_object_meta, validate_object_meta_update
-from app.core.names import dns1123_subdomain, generate_name
+from app.core.names import dns1123_subdomain, generate_name, new_uid
 from app.core.resources import Key
 from app.machinery import empty_lists, managedfields, values
 from app.machinery.compare import ElementError
@@ -59,7 +58,7 @@ def prepare_create(
     else:
         metadata.pop("namespace", None)
     drop_repeated_owners(metadata, options)
-    metadata["uid"] = str(uuid.uuid4())
+    metadata["uid"] = new_uid()
     metadata["creationTimestamp"] = rfc3339()
     sent_version = metadata.pop("resourceVersion", None)
     for owned in ("deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"):

@@ -88,15 +88,15 @@ class Follower:
 
     async def barrier(self) -> int:
         """Newest revision by a query that starts after this call; one query serves all who wait. Raises StoreUnavailable."""
-        waiter: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[int] = loop.create_future()
         self._waiting.add(waiter)
         self._wake.set()
+        patience = loop.call_later(self._patience.send, _give_up, waiter)  # a timeout context costs more than the rest
         try:
-            async with asyncio.timeout(self._patience.send):
-                return await waiter
-        except TimeoutError:
-            raise StoreUnavailable("the database does not answer") from None
+            return await waiter
         finally:
+            patience.cancel()
             self._waiting.discard(waiter)
 
     def _publish(self, rows: Sequence[Row], position: Position) -> None:
@@ -237,6 +237,11 @@ class Follower:
                     waiter.set_result(head)
                 else:
                     waiter.set_exception(error)
+
+
+def _give_up(waiter: asyncio.Future[int]) -> None:
+    if not waiter.done():
+        waiter.set_exception(StoreUnavailable("the database does not answer"))
 
 
 def rows_of(records: Iterable[Any]) -> list[Row]:

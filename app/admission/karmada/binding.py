@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from typing import Any
-from uuid import uuid4
 
 from app.core.errors import FieldError
+from app.core.names import new_uid
 
 from .denial import refuse_if
 
@@ -23,7 +23,7 @@ def ensure_id(new: Object, label: str) -> None:
     metadata = new["metadata"]
     labels = metadata.get("labels") or {}
     if not labels.get(label):
-        metadata["labels"] = {**labels, label: str(uuid4())}
+        metadata["labels"] = {**labels, label: new_uid()}
 
 
 def admit_binding(new: Object, gates: Mapping[str, bool]) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import uuid4
 
 from app.core.errors import FieldError
+from app.core.names import new_uid
 
 from .denial import Refused, refuse_if
 from .gostructs import PROPAGATION, pass_through
@@ -45,7 +45,7 @@ def select_own_namespace(policy: Object) -> None:
 def identify(new: Object, label: str, finalizer: str) -> None:
     """A fresh identity, even when the client sent one: ids of copied manifests must differ."""
     metadata = new["metadata"]
-    metadata["labels"] = {**(metadata.get("labels") or {}), label: str(uuid4())}
+    metadata["labels"] = {**(metadata.get("labels") or {}), label: new_uid()}
     finalizers = metadata.get("finalizers") or []
     if finalizer not in finalizers:
         metadata["finalizers"] = [*finalizers, finalizer]

@@ -28,8 +28,7 @@ def mutate(kind: Kind, operation: str, new: Object, old: Object | None, user: An
     rule = _MUTATORS.get(kind.resource)
     if rule is None or _shares_spec(new, old):
         return
-    bare = new.get("spec") is None
-    if bare:
+    if new.get("spec") is None:
         new["spec"] = {}  # it comes out of the webhook, empty
     if type(new["spec"]) is not dict:
         return  # validation will say so
@@ -38,8 +37,7 @@ def mutate(kind: Kind, operation: str, new: Object, old: Object | None, user: An
         mutator(operation, new)
     except Refused as refusal:
         raise denied(webhook, refusal) from None
-    if bare:
-        kind.strategy.default(new)
+    kind.strategy.default(new)  # what webhooks give back is defaulted again: they leave out what is empty
 
 
 def admit(

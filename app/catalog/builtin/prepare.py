@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import Any
 
 from app.core.clock import rfc3339
+from app.core.names import new_uid
 
 from .validation.common import same
 
@@ -47,7 +47,7 @@ def create_namespace(obj: Object) -> None:
 
 def name_limit_range(obj: Object) -> None:
     if not obj["metadata"].get("name"):
-        obj["metadata"]["name"] = str(uuid.uuid4())
+        obj["metadata"]["name"] = new_uid()
 
 
 def update_namespace(new: Object, old: Object) -> None:

@@ -6,13 +6,13 @@ import asyncio
 import base64
 import binascii
 import ssl
-import uuid
 from typing import Any, Final, NamedTuple, final
 
 import aiohttp
 import orjson
 
 from app.catalog.catalog import Catalog
+from app.core.names import new_uid
 from app.placement.interpret.errors import InterpretError
 from app.placement.interpret.reviews import VERSION, answer_of, review
 from app.placement.interpret.sources import Hook
@@ -41,7 +41,7 @@ class Webhooks:
         """Raises InterpretError."""
         if VERSION not in (hook.get("interpreterContextVersions") or ()):
             raise InterpretError("webhook does not accept known ResourceInterpreterContext versions (v1alpha1)")
-        uid = str(uuid.uuid4())
+        uid = new_uid()
         answer = await self._post(hook, orjson.dumps(review(uid, source.operation, arguments)))
         try:
             return answer_of(uid, source.operation, arguments, orjson.loads(answer))

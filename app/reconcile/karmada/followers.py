@@ -43,6 +43,9 @@ class Followers:
         self._templates.clear()
         self._bindings.clear()
 
+    def __contains__(self, template: Key) -> bool:
+        return template in self._bindings
+
     def observe(self, event: Event) -> None:
         if event.key.resource != BINDINGS:
             return

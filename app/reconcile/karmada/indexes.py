@@ -152,9 +152,12 @@ def template_key_of(entry: Entry, catalog: Catalog) -> Key | None:
 
 def binding_key_of(template: Object) -> Key:
     metadata = template["metadata"]
-    namespace = metadata.get("namespace", "")
-    name = names.binding_name(template["kind"], metadata["name"])
-    return Key(BINDINGS, namespace, name) if namespace else Key(CLUSTER_BINDINGS, "", name)
+    return binding_key(template["kind"], metadata.get("namespace", ""), metadata["name"])
+
+
+def binding_key(kind: str, namespace: str, name: str) -> Key:
+    found = names.binding_name(kind, name)
+    return Key(BINDINGS, namespace, found) if namespace else Key(CLUSTER_BINDINGS, "", found)
 
 
 def owns(template: Object, binding: Entry) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, final
 
 from app.catalog.catalog import Catalog
+from app.catalog.kind import Kind
 from app.core import selectors
 from app.core.resources import Key, split_api_version
 from app.placement.objects import Object
@@ -61,11 +62,17 @@ class PolicyIndex:
     def candidates(self, template: Object) -> tuple[list[Object], list[Object]]:
         """Policies of the template's namespace, and cluster-wide ones, that name its kind and perhaps its name."""
         metadata = template["metadata"]
-        api_version, kind, name = template["apiVersion"], template["kind"], metadata["name"]
+        api_version, kind = template["apiVersion"], template["kind"]
         namespace = metadata.get("namespace", "")
-        wanted = [name, "", *(_label(*pair) for pair in (metadata.get("labels") or {}).items())]
+        wanted = _words(metadata["name"], metadata.get("labels"))
         own = self._find(api_version, kind, namespace, wanted) if namespace else []
         return own, self._find(api_version, kind, "", wanted)
+
+    def may_select(self, kind: Kind, entry: Entry) -> bool:
+        """Whether there are candidates for an object of which only the outline is known."""
+        words = _words(entry.key.name, entry.meta.labels)
+        scopes = {entry.key.namespace, ""}
+        return any((kind.api_version, kind.kind, scope, word) in self._selected for scope in scopes for word in words)
 
     def targets(self, policy: Object) -> list[Key]:
         """Keys of the existing objects that a policy selects."""
@@ -125,6 +132,11 @@ class PolicyIndex:
                 keys.discard(key)
                 if not keys:
                     del self._selected[named]
+
+
+def _words(name: str, labels: dict[str, str] | None) -> list[str]:
+    """What policies may ask of an object of this name and these labels (see ``_word``)."""
+    return [name, "", *(_label(*pair) for pair in (labels or {}).items())]
 
 
 def _names(policy: Object, scope: str) -> list[_Named]:

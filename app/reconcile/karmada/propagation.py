@@ -31,7 +31,16 @@ from .decisions import DecisionBook
 from .endings import Endings
 from .federation import BINDINGS, CLUSTER_BINDINGS, OPTIONS, WORKS, Federation
 from .followers import Followers
-from .indexes import ClaimIndex, WorkIndex, binding_key_of, binding_key_of_work, owns, policy_id_of, template_key_of
+from .indexes import (
+    ClaimIndex,
+    WorkIndex,
+    binding_key,
+    binding_key_of,
+    binding_key_of_work,
+    owns,
+    policy_id_of,
+    template_key_of,
+)
 from .overrides import OverrideIndex
 from .pipeline import Pipeline
 from .policies import CLUSTER_POLICIES, POLICIES, PolicyIndex
@@ -41,6 +50,7 @@ from .retries import Retries, Waiting
 from .scheduler import Scheduler
 
 Object = dict[str, Any]
+_CLAIM = b"propagationpolicy.karmada.io/"  # in the label and the annotations of every claimed object
 STATUS_DELAY = 0.05  # seconds: statuses of several members are added up in one write
 
 
@@ -160,9 +170,18 @@ class Propagation:
         self._claims.put(event.new)
         if changed is Changed.CONTENT:
             self._retries.settled(event.key)
-            self._look(event.key, Why.USER)
+            if self._concerns_us(event.new):
+                self._look(event.key, Why.USER)
         elif not self._own.hides(event.key, event.revision):
             self._look(event.key, Why.POLICY)
+
+    def _concerns_us(self, entry: Entry) -> bool:
+        """Most objects that users write are no templates: no policy is or was about them, and nothing made them follow."""
+        kind = self._catalog.storage_kind(entry.key.resource)
+        if kind is None or _CLAIM in entry.body or self.policies.may_select(kind, entry):
+            return True
+        own = binding_key(kind.kind, entry.key.namespace, entry.key.name)
+        return entry.key in self._followers or self._cache.get(*own) is not None
 
     def _observe_policy(self, event: Event) -> None:
         entry = event.new or event.old
@@ -204,8 +223,8 @@ class Propagation:
             return
         entry = event.new or event.old
         assert entry is not None
-        binding_key = binding_key_of_work(entry)
-        binding = self._cache.get(*binding_key) if binding_key is not None else None
+        belongs_to = binding_key_of_work(entry)
+        binding = self._cache.get(*belongs_to) if belongs_to is not None else None
         if binding is None or binding.meta.deletionTimestamp:
             return
         key = template_key_of(binding, self._catalog)

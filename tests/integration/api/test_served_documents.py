@@ -98,6 +98,14 @@ async def test_the_shell(api: Api) -> None:
     assert "apiserver_request_total" in (await api.get("/metrics")).text
 
 
+async def test_what_whoever_asks_names_is_no_label(api: Api) -> None:
+    for path in ("/api/v1/namespaces/default/pods/x/made-up", "/apis/made.up/v1/things"):
+        assert (await api.get(path)).status_code == 404
+    text = (await api.get("/metrics")).text
+    assert 'resource="pods",scope="resource",subresource="",verb="GET",version="v1"' in text
+    assert "made" not in text
+
+
 YAML, PROTOBUF = "application/yaml", "application/vnd.kubernetes.protobuf"
 
 

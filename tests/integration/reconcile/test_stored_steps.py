@@ -221,16 +221,12 @@ async def nothing_new(status: ClusterStatus) -> None:
     """What the scheduler sees of the clusters must not hang on when it looked."""
 
 
-class SameUids:
+def same_uid() -> str:
     """Of an object by its name: replicas that could go to either of two clusters go by the template's uid."""
-
-    @staticmethod
-    def uuid4() -> uuid.UUID:
-        found = sys._getframe(1).f_locals
-        metadata = found["metadata"]
-        return uuid.uuid5(
-            uuid.NAMESPACE_DNS, f"{found['kind'].resource} {metadata.get('namespace')} {metadata['name']}"
-        )
+    found = sys._getframe(1).f_locals
+    metadata = found["metadata"]
+    name = f"{found['kind'].resource} {metadata.get('namespace')} {metadata['name']}"
+    return str(uuid.uuid5(uuid.NAMESPACE_DNS, name))
 
 
 async def outcome(scenario: list[Step], budgets: Sequence[int]) -> dict[str, Object]:
@@ -296,7 +292,7 @@ def budgets(least: int) -> st.SearchStrategy[list[int]]:
 
 @pytest.fixture(autouse=True)
 def _same_uids(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prepare, "uuid", SameUids)
+    monkeypatch.setattr(prepare, "new_uid", same_uid)
 
 
 def same_at_rest(scenario: list[Step], budgets: list[int]) -> None:

@@ -103,3 +103,10 @@ def test_every_object_is_answered(name: str, data: st.DataObject) -> None:
     same = answer(kind, "UPDATE", stored, copy.deepcopy(stored))
     assert same == stored, "writing an object back changes nothing"
     assert changed is None or changed["metadata"]["name"] == "x"
+
+
+def test_an_empty_value_is_left_out_and_defaulted_again() -> None:
+    binding = {"metadata": {"name": "x"}, "spec": {"resource": {}, "conflictResolution": ""}}
+    stored = answer(KINDS["ClusterResourceBinding-v1alpha2"], "CREATE", binding, None)
+    assert stored is not None
+    assert stored["spec"]["conflictResolution"] == "Abort"
