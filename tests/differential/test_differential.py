@@ -105,3 +105,15 @@ def test_what_is_known_but_was_not_met_is_told() -> None:
     ]
     score.add(Case("area", "name", "Kind.").ask("s", "GET", "/x"), {"s": answers[0]}, {"s": answers[1]})
     assert (score.with_known, score.differences, score.unused) == (1, [], [unmet])
+
+
+def test_a_bookmark_counts_where_initial_events_end() -> None:
+    def seen(*events: bytes) -> object:
+        kind = ["application/json;stream=watch"]
+        return normalised(Answer(200, {"content-type": kind}, b"".join(event + b"\n" for event in events)))["body"]
+
+    added = b'{"type":"ADDED","object":{"kind":"ConfigMap","metadata":{"name":"a"}}}'
+    timed = b'{"type":"BOOKMARK","object":{"kind":"ConfigMap","metadata":{"resourceVersion":"7"}}}'
+    end = timed.replace(b'"7"', b'"7","annotations":{"k8s.io/initial-events-end":"true"}')
+    assert seen(added, end, timed) == seen(added, end)
+    assert seen(added, end) != seen(added)
