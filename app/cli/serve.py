@@ -24,6 +24,12 @@ def serve(
     history: Annotated[float, Parameter(help="Seconds of history that watches can resume from.")] = 3600.0,
     service_cidr: Annotated[str, Parameter(help="Range of cluster IPs.")] = "10.96.0.0/12",
     cluster_status_frequency: Annotated[float, Parameter(help="Seconds between two looks at a member.")] = 10.0,
+    cluster_success_threshold: Annotated[
+        float, Parameter(help="Seconds that a member has to answer again before it is Ready.")
+    ] = 30.0,
+    cluster_failure_threshold: Annotated[
+        float, Parameter(help="Seconds that a member has to fail before it is not Ready.")
+    ] = 30.0,
     graceful_eviction_timeout: Annotated[
         float, Parameter(help="Seconds that a copy that leaves a cluster waits for the others to become healthy.")
     ] = 600.0,

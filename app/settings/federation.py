@@ -27,6 +27,8 @@ class EstimatorOptions:
 @dataclass(frozen=True, slots=True)
 class FederationOptions:
     cluster_status_frequency: float = 10.0
+    cluster_success_threshold: float = 30.0
+    cluster_failure_threshold: float = 30.0
     skipped_namespaces: str = "kube-.*"
     graceful_eviction_timeout: float = 600.0
     no_execute_eviction: bool = False

@@ -27,6 +27,12 @@ class Settings(BaseSettings):
     history: float = Field(3600.0, description="Seconds of history that watches can resume from.", ge=60)
     service_cidr: str = Field("10.96.0.0/12", description="Range of cluster IPs.")
     cluster_status_frequency: float = Field(10.0, description="Seconds between two looks at a member.", gt=0)
+    cluster_success_threshold: float = Field(
+        30.0, description="Seconds that a member has to answer again before it is Ready.", ge=0
+    )
+    cluster_failure_threshold: float = Field(
+        30.0, description="Seconds that a member has to fail before it is not Ready.", ge=0
+    )
     graceful_eviction_timeout: float = Field(
         600.0, description="Seconds that a copy that leaves a cluster waits for the others to become healthy.", ge=0
     )
@@ -75,6 +81,8 @@ class Settings(BaseSettings):
     def federation(self) -> FederationOptions:
         return FederationOptions(
             cluster_status_frequency=self.cluster_status_frequency,
+            cluster_success_threshold=self.cluster_success_threshold,
+            cluster_failure_threshold=self.cluster_failure_threshold,
             skipped_namespaces=self.skipped_namespaces,
             graceful_eviction_timeout=self.graceful_eviction_timeout,
             no_execute_eviction=self.enable_no_execute_taint_eviction,

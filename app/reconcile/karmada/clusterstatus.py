@@ -24,6 +24,7 @@ from app.members.health import (
 )
 from app.members.informer import Change, Informer
 from app.members.tally import Tally, node_facts, pod_facts
+from app.settings.federation import FederationOptions
 
 from .federation import OPTIONS, Federation
 from .observation import Following
@@ -41,10 +42,14 @@ READY_NODES = Gauge("cluster_ready_node_number", "Ready nodes of the member.", [
 class ClusterStatus:
     """A tenant of a room. ``reached`` is called when the member answers after it did not."""
 
-    def __init__(self, federation: Federation, room: Room, frequency: float, reached: Callable[[], None]) -> None:
+    def __init__(
+        self, federation: Federation, room: Room, options: FederationOptions, reached: Callable[[], None]
+    ) -> None:
         self._federation = federation
         self._room = room
-        self._frequency = frequency
+        self._frequency = options.cluster_status_frequency
+        self._success_threshold = options.cluster_success_threshold
+        self._failure_threshold = options.cluster_failure_threshold
         self._reached = reached
         self._online = True
         self._tally = Tally()
@@ -99,7 +104,14 @@ class ClusterStatus:
         observation = await observe(self._room.client, self._room.discovery, tally, models)
         await self._notice(observation.online)
         now = time.time()
-        status, self._history = cluster_status(cluster.get("status") or {}, observation, now, self._history)
+        status, self._history = cluster_status(
+            cluster.get("status") or {},
+            observation,
+            now,
+            self._history,
+            success_threshold=self._success_threshold,
+            failure_threshold=self._failure_threshold,
+        )
         status = with_expiry(status, token_expiry(self._room.token), now)
         self._measure(observation)
         if status == (cluster.get("status") or {}):

@@ -7,6 +7,7 @@ from typing import Any, final
 from app.core.resources import Key
 from app.placement import names
 from app.registry.codec import decode_entry
+from app.settings.federation import FederationOptions
 from app.watch import Event
 
 from ..interpreter.interpreting import INTERPRETERS
@@ -24,9 +25,9 @@ Object = dict[str, Any]
 class Dispatch:
     name = "execution"
 
-    def __init__(self, federation: Federation, frequency: float) -> None:
+    def __init__(self, federation: Federation, options: FederationOptions) -> None:
         self._federation = federation
-        self._frequency = frequency
+        self._options = options
         self._executors: dict[str, Executor] = {}  # by execution namespace
         self._refused: set[str] = set()  # clusters that no client can be made for
         self.queue: WorkQueue[Key] = WorkQueue(self.name, self._end, concurrency=4)
@@ -57,7 +58,7 @@ class Dispatch:
         """The tenants of a new room, in the order in which they start."""
         executor = Executor(self._federation, room)
         self._refused.discard(room.name)
-        status = ClusterStatus(self._federation, room, self._frequency, executor.reached)
+        status = ClusterStatus(self._federation, room, self._options, executor.reached)
         return [status, executor, _Listed(self._executors, executor)]
 
     async def refused(self, cluster: str, why: str) -> None:

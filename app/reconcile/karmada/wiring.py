@@ -48,7 +48,7 @@ def build(
     interpreting = Interpreting(registry, recorder, gates)
     federation = Federation(registry, recorder, interpreting, gates)
     scheduler = Scheduler(federation, options.estimators, plugins)
-    dispatch = Dispatch(federation, options.cluster_status_frequency)
+    dispatch = Dispatch(federation, options)
     rooms = Rooms(registry, dispatch.furnish, dispatch.refused, transport_for)
     controllers: list[Controller] = [
         interpreting,

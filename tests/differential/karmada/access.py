@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import orjson
 import yaml
 
 Object = dict[str, Any]
@@ -160,4 +161,4 @@ class Access:
         got = await self._http.request(
             method, path, params=query, headers=headers, content=content, json=None if content or body is None else body
         )
-        return Answer(got.status_code, got.json(), tuple(got.headers.get_list("Warning")))
+        return Answer(got.status_code, orjson.loads(got.content), tuple(got.headers.get_list("Warning")))

@@ -21,6 +21,7 @@ ALWAYS = (
     "Work",
 )
 Snapshot = dict[str, dict[str, Object]]
+Version = tuple[str, str, str]  # place, key, resourceVersion
 _FOREIGN = {("ConfigMap", "kube-root-ca.crt"), ("ServiceAccount", "default")}  # each cluster's own
 # Two of Karmada's own writers met: it tries again, and a run of the same program may not show it.
 _COLLISIONS = (
@@ -60,14 +61,17 @@ class Observer:
         self, scenario: Scenario, names: Names, quiet: float, patience: float, done: Callable[[Snapshot], bool]
     ) -> tuple[Snapshot, bool]:
         """The state once it has been the same for ``quiet`` seconds, or twice ``done``; and whether it came to rest at all."""
+        now: Snapshot = {}
         last: Snapshot | None = None
+        written: list[Version] | None = None
         started = since = time.monotonic()
         self._waiting += 1
         try:
             await self._next_look()
             while True:
                 await self._next_look()
-                now = self._snapshot(scenario, names)
+                if (versions := self._versions(scenario)) != written:  # else nothing was written since the last look
+                    written, now = versions, self._snapshot(scenario, names)
                 if now != last:
                     last, since = now, time.monotonic()
                     continue
@@ -112,6 +116,12 @@ class Observer:
             if owner:
                 by_owner[owner].append(event)
         self._found, self._events = found, by_owner
+
+    def _versions(self, scenario: Scenario) -> list[Version]:
+        mine = [entry for owner, entries in self._found.items() if _belongs(owner, scenario) for entry in entries]
+        events = [event for owner, some in self._events.items() if _belongs(owner, scenario) for event in some]
+        found = [(place, key, obj["metadata"]["resourceVersion"]) for place, key, obj in mine]
+        return found + [("", e["metadata"]["name"], e["metadata"]["resourceVersion"]) for e in events]
 
     def _snapshot(self, scenario: Scenario, names: Names) -> Snapshot:
         mine = [entry for owner, entries in self._found.items() if _belongs(owner, scenario) for entry in entries]

@@ -145,7 +145,8 @@ def federation(profile: str, oracle: Path | None) -> Iterator[tuple[Path, dict[s
                 plane.start()
             else:
                 gates = [ALL_GATES, EVICTS, ALLOWS_EVICTION] if profile == "all" else []
-                plane = lab.serve("kafila", "--cluster-status-frequency=1", *gates)
+                flags = ("--cluster-failure-threshold=2", "--cluster-success-threshold=2")  # as the oracle's
+                plane = lab.serve("kafila", "--cluster-status-frequency=1", *flags, *gates)
             for member in started:
                 _join(lab, plane, member)
             yield plane.kubeconfig, {member.name: member for member in started}

@@ -85,3 +85,23 @@ async def test_a_status_is_brought_back_without_looking_for_drift(two: Lab) -> N
     assert await in_member("status", status={"loadBalancer": {"ingress": [{"ip": "192.0.2.7"}]}}) == looked
     ingress = two.get("Service", "web")["status"]["loadBalancer"]["ingress"]
     assert ingress == [{"ip": "192.0.2.7", "ipMode": "VIP"}]
+
+
+async def test_how_long_a_member_may_fail_before_it_counts_is_a_setting(make_lab: type[Lab]) -> None:
+    lab = await make_lab(cluster_failure_threshold=0.0, cluster_success_threshold=0.0).start()
+    await lab.join("m1")
+    room = lab.controllers.rooms.get("m1")
+    assert room is not None
+    transport: Any = room.client._transport
+    there = transport.app
+
+    async def away(*arguments: Any) -> None:
+        raise ConnectionError("nobody is there")
+
+    try:
+        transport.app = away
+        await lab.until(lambda: not lab.is_true(lab.get("Cluster", "m1"), "Ready"), "the member is gone")
+        transport.app = there
+        await lab.until(lambda: lab.is_true(lab.get("Cluster", "m1"), "Ready"), "the member is back")
+    finally:
+        await lab.close()
