@@ -156,3 +156,19 @@ def test_the_same_is_refused(karmadactl: Path, tmp_path: Path) -> None:
     for operation, script in REFUSED:
         assert theirs(karmadactl, tmp_path, operation, script) is None, script
         assert ours(operation, script) is None, script
+
+
+def test_what_was_edited_and_checked_can_be_applied(karmadactl: Path, served: Any, tmp_path: Path) -> None:
+    file, editor = tmp_path / "customization.yaml", tmp_path / "editor"
+    file.write_text(customization("interpretHealth", "function InterpretHealth(obj) return true end"))
+    editor.write_text("#!/bin/sh\nsed -i 's/return true/return false/' \"$1\"\n")
+    editor.chmod(0o755)
+    environment = {**served.environment, "HOME": str(tmp_path), "EDITOR": str(editor)}
+    for what in ("--edit", "--check"):
+        command = [str(karmadactl), "interpret", "-f", str(file), what]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+    kubectl = [str(karmadactl.with_name("kubectl")), "apply", "-f", str(file), "-o", "yaml"]
+    applied = subprocess.run(kubectl, env=environment, capture_output=True, text=True, timeout=60, check=True).stdout
+    script = yaml.safe_load(applied)["spec"]["customizations"]["healthInterpretation"]["luaScript"]
+    assert "return false" in script
