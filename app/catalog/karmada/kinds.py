@@ -137,7 +137,7 @@ def custom_kind(row: Row, build: Builder) -> Kind:
         namespaced=row.namespaced,
         verbs=VERBS,
         schema=build.root(row.model, f"{reversed_group}.{row.version}.{row.kind}"),
-        strategy=_strategy(row, build.definition),
+        strategy=_strategy(row, build.resolve),
         short_names=row.short_names,
         categories=row.categories,
         subresources=("status",) if row.status else (),

@@ -25,7 +25,7 @@ class Builder:
 
     def __init__(self, resolve: Resolve, typed: bool = False) -> None:
         """``typed``: the kinds are of a typed API, so Kubernetes' definitions behave as they do in built-in kinds."""
-        self._resolve = resolve
+        self.resolve = resolve
         self._typed = typed
         self._structs: dict[type[Model], Schema] = {}
         self._leaves: dict[tuple[Any, ...], Schema] = {}
@@ -35,11 +35,11 @@ class Builder:
         """A whole object: apiVersion, kind and metadata before the model's own fields."""
         own = self._struct(model)
         fields = {n: self._leaf(Shape("string"), d, None) for n, d in _OBJECT_FIELDS}
-        fields["metadata"] = self._resolve(META + "ObjectMeta")
+        fields["metadata"] = self.resolve(META + "ObjectMeta")
         return replace(own, name=name, description=_doc(model), fields=fields | own.fields, compiled={})
 
     def definition(self, name: str) -> Schema:
-        return self._resolve(name) if self._typed else self._as_custom(self._resolve(name))
+        return self.resolve(name) if self._typed else self._as_custom(self.resolve(name))
 
     def _as_custom(self, schema: Schema) -> Schema:
         """A definition as a CustomResourceDefinition embeds it: nothing of Go's encoding, no default, no patch strategy."""

@@ -14,7 +14,7 @@ from app.core.clock import parse_rfc3339
 from app.core.errors import FieldError
 from app.machinery.schema import Schema
 
-from .model import Model
+from .model import QUANTITY, Model
 from .shapes import Member, Shape, members
 
 Make = Callable[[str], FieldError]  # path -> the finding
@@ -111,7 +111,8 @@ def _shape(shape: Shape, resolve: Resolve) -> Check | None:
 
 
 def _schema(schema: Schema, seen: dict[int, list[Check]]) -> Check | None:
-    """Kubernetes' own definitions carry types, required fields and enums, no more."""
+    """Kubernetes' own definitions carry types, required fields and enums, no more; a CustomResourceDefinition says how
+    quantities are written."""
     match schema.kind:
         case "struct":
             known = seen.get(id(schema))
@@ -130,6 +131,8 @@ def _schema(schema: Schema, seen: dict[int, list[Check]]) -> Check | None:
             return _string(Shape("string", enum=schema.enum))
         case "integer":
             return _integer(None, None)
+        case "quantity":
+            return _amount(QUANTITY)
         case "boolean":
             return _typed(bool, "boolean")
     return None

@@ -110,3 +110,12 @@ def test_an_empty_value_is_left_out_and_defaulted_again() -> None:
     stored = answer(KINDS["ClusterResourceBinding-v1alpha2"], "CREATE", binding, None)
     assert stored is not None
     assert stored["spec"]["conflictResolution"] == "Abort"
+
+
+def test_a_quantity_is_one_before_rules_look_at_it() -> None:
+    kind = KINDS["FederatedHPA-v1alpha1"]
+    metric = {"type": "Pods", "pods": {"metric": {"name": "m"}, "target": {"type": "AverageValue", "averageValue": ""}}}
+    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}
+    spec = {"scaleTargetRef": target, "minReplicas": 1, "maxReplicas": 2, "metrics": [metric]}
+    (found,) = kind.strategy.validate({"metadata": {"name": "x"}, "spec": spec})
+    assert str(found).startswith('spec.metrics[0].pods.target.averageValue: Invalid value: "": ')
