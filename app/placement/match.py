@@ -54,13 +54,18 @@ def selector_priority(template: Object, selector: Object) -> Priority:
     label_selector = selector.get("labelSelector")
     if label_selector is None:
         return Priority.ALL
-    compiled = _compiled(orjson.dumps(label_selector))
+    compiled = readable(label_selector)
     return Priority.LABEL_SELECTOR if compiled and compiled.matches(labels_of(template)) else Priority.MISMATCH
+
+
+def readable(label_selector: Object) -> selectors.Selector | None:
+    """None where it is not valid: it selects nothing then."""
+    return _compiled(orjson.dumps(label_selector))
 
 
 @lru_cache(maxsize=16384)
 def _compiled(label_selector: bytes) -> selectors.Selector | None:
-    """None where it is not valid. A selector is asked for every template of its kind."""
+    """A selector is asked for every template of its kind."""
     try:
         return selectors.from_object(orjson.loads(label_selector))
     except selectors.SelectorError:

@@ -7,8 +7,8 @@ from typing import Any, final
 
 from app.catalog.catalog import Catalog
 from app.catalog.kind import Kind
-from app.core import selectors
 from app.core.resources import Key, split_api_version
+from app.placement.match import readable
 from app.placement.objects import Object
 from app.registry.codec import decode_entry
 from app.watch import Cache, Entry, Event
@@ -96,9 +96,11 @@ class PolicyIndex:
             if entry is not None:
                 yield entry.key
             return
-        wanted = (
-            selectors.from_object(selector["labelSelector"]) if selector.get("labelSelector") and not name else None
-        )
+        wanted = None
+        if selector.get("labelSelector") and not name:
+            wanted = readable(selector["labelSelector"])
+            if wanted is None:
+                return
         for entry in list(resource.entries(namespace if kind.namespaced else "")):
             if name and entry.key.name != name:
                 continue

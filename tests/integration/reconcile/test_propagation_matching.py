@@ -322,3 +322,17 @@ async def test_a_binding_does_not_wait_for_its_works_and_the_next_one_does(two: 
     await two.until(lambda: failed in [e[:3] for e in two.events("ResourceBinding", "web-deployment")])
     await two.change("Work", name, lambda obj: obj["metadata"].pop("finalizers"), "karmada-es-m2")
     await two.until(lambda: two.in_clusters("Deployment", "web") == ["m1", "m2"])
+
+
+async def test_a_selector_that_is_none_selects_nothing_and_disturbs_nobody(two: Lab) -> None:
+    """Karmada takes such a policy too."""
+    wrong = {"matchExpressions": [{"key": "tier", "operator": "Like", "values": ["a"]}]}
+    await two.create(two.deployment("other"))
+    await two.create(
+        two.policy("wrong", "m1", select=[{"apiVersion": "apps/v1", "kind": "Deployment", "labelSelector": wrong}])
+    )
+    await two.create(two.policy("policy", "m1"))
+    await two.create(two.deployment())
+    await two.until(lambda: two.in_clusters("Deployment", "web") == ["m1"])
+    assert two.in_clusters("Deployment", "other") == []
+    assert two.registry.cache.epoch == 0  # nothing had to be read again
