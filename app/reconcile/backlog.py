@@ -13,8 +13,6 @@ from collections.abc import Callable
 from typing import Final, final
 from weakref import WeakKeyDictionary
 
-LONGEST: Final = 1.0  # seconds that something is put off at most
-FEW: Final = 4  # new changes at a time that are no crowd
 PAUSE: Final = 0.02  # seconds between two turns while something new is worked on: the backlog goes on, slowly
 
 
@@ -44,10 +42,6 @@ class Backlog:
         if not self._new and self._asking and self._next is not None:
             self._next.cancel()  # perhaps a pause
             self._schedule()
-
-    def put_off(self, seconds: float) -> float:
-        """For how long that has to wait which nobody waits for: ``seconds``, and longer while many new changes are worked on."""
-        return min(seconds * max(1.0, self._new / FEW), LONGEST)
 
     def _schedule(self) -> None:
         if self._new:

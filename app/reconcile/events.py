@@ -19,8 +19,6 @@ from app.core.errors import StatusError
 from app.core.names import dns1123_subdomain, new_uid
 from app.registry import Options, Registry
 
-from .backlog import backlog_of
-
 log = structlog.get_logger(__name__)
 SIMILAR = 10
 WINDOW = 600.0
@@ -28,8 +26,6 @@ BURST = 25.0
 REFILL = 1 / 300.0
 REMEMBERED = 4096
 QUEUE_LIMIT = 10_000
-MANY = QUEUE_LIMIT // 4
-PAUSE = 0.02  # seconds: whoever waits for what events tell of goes first
 Object = dict[str, Any]
 
 
@@ -140,8 +136,6 @@ class Recorder:
             await self._wake.wait()
             self._wake.clear()
             while self._pending:
-                if len(self._pending) < MANY:  # else they must not become more
-                    await asyncio.sleep(backlog_of(asyncio.get_running_loop()).put_off(PAUSE))
                 batch = [self._pending.popitem(last=False) for _ in range(min(32, len(self._pending)))]
                 self._writing = True
                 try:

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from app.reconcile import events
-from app.reconcile.backlog import LONGEST, backlog_of
 from app.reconcile.events import BURST, REMEMBERED, Recorder, event_name
 from app.reconcile.karmada.sources import source_of
 from app.reconcile.kubernetes.eventttl import EventExpiry
@@ -50,19 +49,6 @@ async def test_shape(registry: Registry) -> None:
     assert event["metadata"]["name"].startswith("web.")
     assert (event["type"], event["reason"], event["message"], event["count"]) == ("Normal", "Done", "all is well", 1)
     assert event["source"] == {"component": "tester"}
-    await recorder.stop()
-
-
-async def test_a_crowd_that_does_not_end_puts_events_off_but_not_for_ever(registry: Registry) -> None:
-    crowd = backlog_of(asyncio.get_running_loop())
-    for _ in range(1000):
-        crowd.new_begins()
-    assert crowd.put_off(0.02) == LONGEST
-    recorder = Recorder(registry)
-    recorder.start()
-    recorder.event(about(), "Normal", "Done", "all is well")
-    await written(recorder)
-    assert len(stored(registry)) == 1
     await recorder.stop()
 
 
