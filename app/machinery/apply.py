@@ -12,7 +12,7 @@ from app.core.errors import StatusError, bad_request
 from app.core.resources import gvk_of
 
 from . import typed
-from .compare import compare
+from .compare import ElementError, compare
 from .fieldset import FieldSet, Path, difference, field_path, from_paths, has, intersection, path_text, paths, union
 from .managedfields import (
     SCALE,
@@ -71,7 +71,7 @@ def apply(
     if reset_fields is None:
         reset_fields = _default_reset(schema, subresource)
     reset = from_paths([field_path(*path) for path in reset_fields])
-    managed = _tracked(live, api_version, subresource, time, schema, reset)
+    managed = _tracked(live, config, api_version, subresource, time, schema, reset)
     me = manager_of(manager, "Apply", api_version, subresource)
     try:
         merged, managed = _merged(live, config, managed, me, api_version, force, schema, reset)
@@ -82,6 +82,9 @@ def apply(
         if left:
             raise _conflict_error(left) from None
         merged, managed = _merged(live, config, managed, me, api_version, True, schema, reset)
+    except ElementError:  # the configuration was looked at before
+        _check_live(schema, live)
+        raise
     return _result(live, config, merged, managed, me, time)
 
 
@@ -102,15 +105,17 @@ def _default_reset(schema: Schema, subresource: str) -> list[list[str]]:
     return {"": [["status"]], "status": [["spec"]]}.get(subresource, [])
 
 
-def _tracked(live: Object, api_version: str, subresource: str, time: str, schema: Schema, reset: FieldSet) -> Managed:
+def _tracked(
+    live: Object, config: Object, api_version: str, subresource: str, time: str, schema: Schema, reset: FieldSet
+) -> Managed:
     """The managers of ``live``. An object that nobody tracked belongs to who wrote it before the first apply."""
     try:
         managed = decode(live.get("metadata", {}).get("managedFields"), trusted=True)
     except ManagedFieldsError as error:
         raise _failed(f"failed to decode managed fields: {error}") from None
     if not managed:
-        managed = decode(
-            update(
+        try:
+            entries = update(
                 None,
                 {**live, "metadata": live.get("metadata") or {}},
                 manager=BEFORE_FIRST_APPLY,
@@ -119,9 +124,12 @@ def _tracked(live: Object, api_version: str, subresource: str, time: str, schema
                 time=time,
                 schema=schema,
                 reset=reset,
-            ),
-            trusted=True,
-        )
+            )
+        except ElementError:
+            _check_patch(schema, config)  # this comes first
+            _check_live(schema, live)
+            raise
+        managed = decode(entries, trusted=True)
     for manager, owned in managed.items():
         fields = typed.reconciled(schema, owned.fields)
         if fields is not owned.fields:
@@ -140,10 +148,7 @@ def _merged(
     reset: FieldSet,
 ) -> tuple[Object | None, Managed]:
     """The new object, None when it is equal to ``live``, and the new managers. Raises _Conflicts, StatusError 500."""
-    try:
-        typed.check(schema, config)
-    except TypedError as error:
-        raise _failed(f"failed to create typed patch object ({_name(config)}): {error}") from None
+    _check_patch(schema, config)
     managed = dict(managed)
     merged = typed.merge(schema, live, config)
     last = managed.get(me)
@@ -159,6 +164,20 @@ def _merged(
     else:
         managed.pop(me, None)
     return None if live == merged else merged, managed
+
+
+def _check_patch(schema: Schema, config: Object) -> None:
+    try:
+        typed.check(schema, config)
+    except TypedError as error:
+        raise _failed(f"failed to create typed patch object ({_name(config)}): {error}") from None
+
+
+def _check_live(schema: Schema, live: Object) -> None:
+    try:
+        typed.check(schema, live, allow_duplicates=True)
+    except TypedError as error:
+        raise _failed(f"failed to create typed live object ({_name(live)}): {error}") from None
 
 
 def _pruned(schema: Schema, merged: Object, managed: Managed, last: FieldSet) -> Object:

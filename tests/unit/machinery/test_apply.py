@@ -280,3 +280,19 @@ def _without_empty(value: Any) -> Any:
         cleaned = {key: _without_empty(item) for key, item in value.items()}
         return {key: item for key, item in cleaned.items() if item not in ({}, [], None)}
     return [_without_empty(item) for item in value] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize("secrets", [None, [{"name": "a"}]])
+def test_what_is_stored_may_not_fit_the_type(secrets: list[dict[str, str]] | None) -> None:
+    """Kubernetes stores items without their key, and says so when somebody applies."""
+    config: dict[str, Any] = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "a"}}
+    live = {**config, "secrets": [{"kind": "x"}]}
+    if secrets is not None:
+        config = {**config, "secrets": secrets}
+    schema = schema_of("io.k8s.api.core.v1.ServiceAccount")
+    with pytest.raises(StatusError) as refused:
+        server_side.apply(live, config, manager="m", api_version="v1", time="2026-01-01T00:00:00Z", schema=schema)
+    assert refused.value.code == 500
+    assert refused.value.message.startswith(
+        "failed to create typed live object (/a; /v1, Kind=ServiceAccount): .secrets: "
+    )
