@@ -18,6 +18,7 @@ from app.placement.fleet import Fleet, Member
 from app.placement.match import choose_policy
 from app.placement.schedule import schedule
 from app.reconcile.karmada.policies import POLICIES, PolicyIndex
+from app.reconcile.portions import at_once
 from app.watch import Entry
 
 Object = dict[str, Any]
@@ -134,8 +135,8 @@ class Stored:
         self._asked = resource
         return self
 
-    def entries(self) -> list[Entry]:
-        return self._found.get(self._asked, [])
+    def portions(self) -> list[list[Entry]]:
+        return [self._found.get(self._asked, [])]
 
 
 def matching() -> float:
@@ -144,7 +145,7 @@ def matching() -> float:
     kind = catalog.storage_kind(POLICIES)
     assert kind is not None
     index = PolicyIndex(Stored(kind, [policy(number) for number in range(POLICY_COUNT)]), catalog)  # type: ignore[arg-type]
-    index.load()
+    at_once(index.loading())
     templates = [
         {
             "apiVersion": "apps/v1",
