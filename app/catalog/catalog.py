@@ -17,6 +17,7 @@ from .tables import definition_name, read_table, schema_of
 DEFAULT_GROUP_PRIORITY = 1000
 AGGREGATED_GROUP_PRIORITIES = {"cluster.karmada.io": 2000, "search.karmada.io": 2000}
 
+_NEW_EVENT = GroupVersionKind("events.k8s.io", "v1", "Event")
 _REPLICAS = Scale(".spec.replicas", ".status.replicas", ".spec.selector")
 _KUBE_VERSION = re.compile(r"v(\d+)(?:(alpha|beta)(\d+))?$")
 
@@ -141,12 +142,12 @@ def _builtin_kind(group: str, version: str, plural: str, row: dict[str, Any]) ->
         subresources=subresources,
         scale=_REPLICAS if "scale" in subresources else None,
         selectable_fields=builtin.selectable_fields(gvk),
+        storage_resource="events" if gvk == _NEW_EVENT else "",
         protobuf="k8s.io." + definition.removeprefix("io.k8s.").replace("-", "_"),
     )
     if (printed := builtin.print_columns(gvk)) is not None:
         kind.columns, kind.cells = printed
-    if gvk == ("events.k8s.io", "v1", "Event"):
-        kind.storage_resource = "events"
+    if gvk == _NEW_EVENT:
         kind.to_storage, kind.from_storage = conversion.event_to_core, conversion.event_from_core
     if gvk.kind == "HorizontalPodAutoscaler":
         kind.storage_version = "v2"

@@ -132,15 +132,12 @@ class Kind:
     deprecation: str = ""  # what clients of a deprecated version are told
     terminating: bool = False  # its definition is being deleted: no new objects
     protobuf: str = ""  # full message name, "" when the kind has no protobuf form
+    api_version: str = field(init=False)
+    resource: str = field(init=False)  # the key of storage: GroupResource, the same for all versions
 
-    @property
-    def api_version(self) -> str:
-        return f"{self.group}/{self.version}" if self.group else self.version
-
-    @property
-    def resource(self) -> str:
-        """The key of storage: GroupResource, the same for all versions (and groups that share their objects)."""
-        return self.storage_resource or group_resource(self.group, self.plural)
+    def __post_init__(self) -> None:
+        self.api_version = f"{self.group}/{self.version}" if self.group else self.version
+        self.resource = self.storage_resource or group_resource(self.group, self.plural)
 
     @property
     def error_group(self) -> str:

@@ -10,6 +10,7 @@ import os
 import re
 import secrets
 from collections.abc import Callable
+from functools import lru_cache
 
 from .hashes import SAFE_ALPHABET
 
@@ -42,6 +43,7 @@ _is_printable = re.compile("[ -<>-~]*").fullmatch  # ASCII without "="
 
 MAX_GENERATED_BASE = 58
 GENERATED_SUFFIX = 5
+_LONGEST_QUALIFIED = 253 + 1 + 63
 IMMUTABLE = "field is immutable"
 NOT_NEGATIVE = "must be greater than or equal to 0"
 
@@ -169,9 +171,17 @@ def any_name(value: str, prefix: bool = False) -> list[str]:
     return []
 
 
+@lru_cache(maxsize=1024)  # every write looks at its keys, and they are few
+def _is_qualified(value: str) -> bool:
+    prefix, slash, name = value.rpartition("/")
+    if slash and not (len(prefix) <= 253 and _is_subdomain(prefix)):
+        return False
+    return len(name) <= 63 and _is_name_part(name) is not None
+
+
 def qualified_name(value: str) -> list[str]:
     """A label key: ``[prefix/]name``."""
-    if len(value) <= 63 and "/" not in value and _is_name_part(value):
+    if len(value) <= _LONGEST_QUALIFIED and _is_qualified(value):
         return []
     parts = value.split("/")
     if len(parts) > 2:

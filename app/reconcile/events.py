@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, final
 
 import structlog
@@ -18,6 +18,7 @@ from app.core.clock import rfc3339
 from app.core.errors import StatusError
 from app.core.names import dns1123_subdomain, new_uid
 from app.registry import Options, Registry
+from app.registry.context import Change
 
 log = structlog.get_logger(__name__)
 SIMILAR = 10
@@ -26,7 +27,20 @@ BURST = 25.0
 REFILL = 1 / 300.0
 REMEMBERED = 4096
 QUEUE_LIMIT = 10_000
+BATCH = 32
 Object = dict[str, Any]
+Similar = tuple[str, ...]  # what events have in common that are counted as one
+_FIELDS: Object = {
+    "f:count": {},
+    "f:firstTimestamp": {},
+    "f:involvedObject": {},  # one value for whoever tracks fields: an ObjectReference is atomic
+    "f:lastTimestamp": {},
+    "f:message": {},
+    "f:reason": {},
+    "f:reportingComponent": {},
+    "f:source": {"f:component": {}},
+    "f:type": {},
+}
 
 
 class _Seen(NamedTuple):
@@ -46,10 +60,10 @@ class Recorder:
         self._component = component
         self._source_of = source_of
         self._kind = registry.kind("", "v1", "events")
-        self._seen: OrderedDict[tuple[str, ...], _Seen] = OrderedDict()
+        self._seen: OrderedDict[Similar, _Seen] = OrderedDict()
         self._similar: OrderedDict[tuple[str, ...], list[Any]] = OrderedDict()
         self._buckets: OrderedDict[tuple[str, ...], tuple[float, float]] = OrderedDict()
-        self._pending: OrderedDict[tuple[str, ...], Object] = OrderedDict()
+        self._pending: OrderedDict[Similar, Object] = OrderedDict()
         self._writing = False
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -115,9 +129,7 @@ class Recorder:
         _bound(self._buckets)
         return tokens >= 1
 
-    def _aggregated(
-        self, who: tuple[str, ...], event_type: str, reason: str, message: str
-    ) -> tuple[str, tuple[str, ...]]:
+    def _aggregated(self, who: tuple[str, ...], event_type: str, reason: str, message: str) -> tuple[str, Similar]:
         group = (*who, event_type, reason)
         now = time.monotonic()
         at, texts = self._similar.pop(group, [now, set()])
@@ -136,43 +148,72 @@ class Recorder:
             await self._wake.wait()
             self._wake.clear()
             while self._pending:
-                batch = [self._pending.popitem(last=False) for _ in range(min(32, len(self._pending)))]
+                batch = [self._pending.popitem(last=False) for _ in range(min(BATCH, len(self._pending)))]
                 self._writing = True
                 try:
-                    await asyncio.gather(*(self._write(key, event) for key, event in batch))
+                    new = [(key, event) for key, event in batch if key not in self._seen]
+                    known = [(key, event) for key, event in batch if key in self._seen]
+                    await asyncio.gather(self._create(new), *(self._count(key, event) for key, event in known))
                 finally:
                     self._writing = False
 
-    async def _write(self, key: tuple[str, ...], event: Object) -> None:
-        namespace = event["involvedObject"].get("namespace") or "default"
-        options = Options(manager=self._component)
-        seen = self._seen.get(key)
+    async def _count(self, key: Similar, event: Object) -> None:
+        """Adds to one that is there; it may have expired meanwhile."""
+        seen = self._seen[key]
+        count = seen.times + event["count"]
+
+        def counted(obj: Object) -> Object:
+            return obj | {"count": count, "lastTimestamp": event["lastTimestamp"], "message": event["message"]}
+
         try:
-            if seen is not None:
-                count = seen.times + event["count"]
-
-                def counted(obj: Object) -> Object:
-                    return obj | {"count": count, "lastTimestamp": event["lastTimestamp"], "message": event["message"]}
-
-                await self._registry.modify(self._kind, namespace, seen.name, counted, options)
-                self._remember(key, seen._replace(times=count))
-                return
+            await self._registry.modify(self._kind, _namespace(event), seen.name, counted, self._options())
+            self._remember(key, seen._replace(times=count))
         except StatusError as error:
-            if not error.is_not_found:
+            if error.is_not_found:
+                await self._create([(key, event)])
+            else:
                 log.debug("event not counted", error=str(error))
-                return
-        name = event_name(event["involvedObject"]["name"], time.time_ns())
-        obj = {"kind": "Event", "apiVersion": "v1", "metadata": {"name": name, "namespace": namespace}, **event}
-        try:
-            await self._registry.create(self._kind, namespace, obj, options)
-            self._remember(key, _Seen(name, event["count"]))
-        except StatusError as error:
-            log.debug("event not written", error=str(error))
 
-    def _remember(self, key: tuple[str, ...], seen: _Seen) -> None:
+    async def _create(self, events: Sequence[tuple[Similar, Object]]) -> None:
+        """In one transaction, which costs less than one for each."""
+        names = [event_name(event["involvedObject"]["name"], time.time_ns()) for _, event in events]
+        try:
+            changes = [self._staged(name, event) for name, (_, event) in zip(names, events, strict=True)]
+            await self._registry.commit_together(changes)
+        except StatusError as error:
+            if len(events) > 1 and error.code < 500:  # the namespace of one of them ends: no reason to lose the others
+                await asyncio.gather(*(self._create([each]) for each in events))
+            else:
+                log.debug("event not written", error=str(error))
+            return
+        for name, (key, event) in zip(names, events, strict=True):
+            self._remember(key, _Seen(name, event["count"]))
+
+    def _staged(self, name: str, event: Object) -> Change:
+        metadata = {
+            "name": name,
+            "namespace": _namespace(event),
+            "managedFields": [self._owner(event["lastTimestamp"])],
+        }
+        obj = {"kind": "Event", "apiVersion": "v1", "metadata": metadata, **event}
+        return self._registry.stage_create(self._kind, _namespace(event), obj, self._options(), tracked=True)
+
+    def _options(self) -> Options:
+        return Options(manager=self._component)
+
+    def _owner(self, time: str) -> Object:
+        """The entry of managedFields. All our events have the same fields; to compute it costs more than all else of a write."""
+        entry = {"manager": self._component, "operation": "Update", "apiVersion": "v1", "time": time}
+        return entry | {"fieldsType": "FieldsV1", "fieldsV1": _FIELDS}
+
+    def _remember(self, key: Similar, seen: _Seen) -> None:
         self._seen.pop(key, None)
         self._seen[key] = seen
         _bound(self._seen)
+
+
+def _namespace(event: Object) -> str:
+    return event["involvedObject"].get("namespace") or "default"
 
 
 def event_name(about: str, nanoseconds: int) -> str:

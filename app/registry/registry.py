@@ -293,11 +293,15 @@ class Registry:
 
     # -- several objects at once ---------------------------------------------------------------------------------------
 
-    def stage_create(self, kind: Kind, namespace: str, obj: Object, options: Options) -> Change:
-        """A creation to be committed together with others. ``obj`` is decoded and ours."""
+    def stage_create(
+        self, kind: Kind, namespace: str, obj: Object, options: Options, *, tracked: bool = False
+    ) -> Change:
+        """A creation to be committed together with others. ``obj`` is decoded and ours. ``tracked``: as for ``create``."""
         guards = staged_guards(kind, namespace)
         allocator = self.allocators.get(kind.resource)
-        return prepare_create(kind, namespace, obj, options, guards, allocator, admission=self.admission)
+        return prepare_create(
+            kind, namespace, obj, options, guards, allocator, tracked=tracked, admission=self.admission
+        )
 
     def stage_update(self, kind: Kind, existing: Entry, new: Object, options: Options, subresource: str = "") -> Change:
         """A change of the object at ``existing``'s revision, to be committed together with others."""

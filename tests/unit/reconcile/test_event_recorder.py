@@ -9,7 +9,7 @@ from app.reconcile import events
 from app.reconcile.events import BURST, REMEMBERED, Recorder, event_name
 from app.reconcile.karmada.sources import source_of
 from app.reconcile.kubernetes.eventttl import EventExpiry
-from app.registry import Registry
+from app.registry import Options, Registry
 from app.registry.codec import decode_entry
 
 Object = dict[str, Any]
@@ -49,6 +49,36 @@ async def test_shape(registry: Registry) -> None:
     assert event["metadata"]["name"].startswith("web.")
     assert (event["type"], event["reason"], event["message"], event["count"]) == ("Normal", "Done", "all is well", 1)
     assert event["source"] == {"component": "tester"}
+    await recorder.stop()
+
+
+async def test_its_fields_have_the_owner_that_any_writer_of_them_gets(registry: Registry) -> None:
+    recorder = Recorder(registry, "tester")
+    recorder.start()
+    recorder.event(about(), "Normal", "Done", "all is well")
+    await written(recorder)
+    (event,) = stored(registry)
+    (owner,) = event["metadata"]["managedFields"]
+    kind, options = registry.kind("", "v1", "events"), Options(manager="tester")
+    same = event | {"metadata": {"name": "same", "namespace": "default"}}
+    other = decode_entry(kind, await registry.create(kind, "default", same, options))
+    assert other["metadata"]["managedFields"] == [owner | {"time": other["metadata"]["creationTimestamp"]}]
+    recorder.event(about(), "Normal", "Done", "all is well")
+    await written(recorder)
+    (counted,) = [found for found in stored(registry) if found["count"] == 2]
+    assert [entry["fieldsV1"] for entry in counted["metadata"]["managedFields"]] == [owner["fieldsV1"]]
+    await recorder.stop()
+
+
+async def test_a_namespace_that_is_gone_takes_no_other_events_along(registry: Registry) -> None:
+    recorder = Recorder(registry, "tester")
+    recorder.start()
+    there, gone = about("there"), about("gone")
+    gone["metadata"]["namespace"] = "gone"
+    for obj in (there, gone, about("too")):
+        recorder.event(obj, "Normal", "Done", "all is well")
+    await written(recorder)
+    assert {event["involvedObject"]["name"] for event in stored(registry)} == {"there", "too"}
     await recorder.stop()
 
 
