@@ -75,6 +75,7 @@ class Session:
         await self._patch(50, 4)
         for connections in CONNECTIONS:
             share = 2 if connections == 1 else 1
+            await self._get(4 * connections, connections)  # opens them: handshakes are not what is asked
             yield
             figures.create[connections] = await self._create(self._amounts.creates // share, connections)
             yield
