@@ -25,6 +25,7 @@ from app.watch import Entry, Event
 from ..interpreter.interpreting import INTERPRETERS
 from ..portions import Steps, at_once, in_portions
 from ..queue import WorkQueue
+from .bound import BoundTemplates
 from .changes import Changed, OwnWrites, Why, what_changed
 from .choice import Choice
 from .decisions import DecisionBook
@@ -74,6 +75,7 @@ class Propagation:
         self._pipeline = Pipeline(federation, self.works, self._overrides, self._own, decisions, scheduler)
         self._templates: dict[str, bool] = {}  # resource -> may its objects be propagated?
         self._claims = ClaimIndex()
+        self._bound = BoundTemplates(self._cache, self._catalog, self._look_around)
         self._why: dict[Key, Why] = {}
         self._without_overrides: set[Key] = set()  # templates whose policy waits for override policies
         priority = Priorities(federation, self.policies).of
@@ -144,6 +146,9 @@ class Propagation:
         else:
             self.queue.add(key, background)
 
+    def _look_around(self, key: Key, background: bool) -> None:
+        self._look(key, background=background)
+
     def _propagates(self, resource: str) -> bool:
         known = self._templates.get(resource)
         if known is None:
@@ -203,7 +208,7 @@ class Propagation:
             if self._scheduler.assumptions.forget(event.key):
                 self._retries.more_room()
             assert event.old is not None
-            self._look_at_template_of(event.old)
+            self._bound.look_at(event.old)
             return
         self._claims.put(event.new)
         if event.new.meta.deletionTimestamp:
@@ -211,12 +216,7 @@ class Propagation:
         elif self._own.hides(event.key, event.revision):
             return
         elif event.old is None or event.old.meta.generation != event.new.meta.generation:
-            self._look_at_template_of(event.new)
-
-    def _look_at_template_of(self, binding: Entry, background: bool = False) -> None:
-        key = template_key_of(binding, self._catalog)
-        if key is not None:
-            self._look(key, background=background)
+            self._bound.look_at(event.new)
 
     def _observe_work(self, event: Event) -> None:
         if self._own.hides(event.key, event.revision):
@@ -246,24 +246,18 @@ class Propagation:
             if same and event.old.meta.deletionTimestamp == event.new.meta.deletionTimestamp:
                 self._observe_cluster_status(event.old.decode(), event.new.decode())
                 return
-        self._look_at_all_bound()
+        self._bound.look_at_all()
 
     def _observe_cluster_status(self, old: Object, new: Object) -> None:
         if (old.get("status") or {}).get("apiEnablements") != (new.get("status") or {}).get("apiEnablements"):
-            self._look_at_failed(names.REASON_NO_CLUSTER_FIT)  # a member serves a kind that it did not know before
+            self._bound.look_at_failed(
+                names.REASON_NO_CLUSTER_FIT
+            )  # a member serves a kind that it did not know before
         if self._retries and Member(new).has_more_room_than(Member(old)):
             self._retries.more_room()
 
     def _observe_quota(self, event: Event) -> None:
-        self._look_at_failed(names.REASON_QUOTA_EXCEEDED, event.key.namespace)
-
-    def _look_at_failed(self, reason: str, namespace: str = "") -> None:
-        """What could not be scheduled for that reason may be scheduled now."""
-        needle = b'"%b"' % reason.encode()
-        for resource in (BINDINGS, CLUSTER_BINDINGS):
-            for entry in self._cache.resource(resource).entries(namespace):
-                if needle in entry.body:
-                    self._look_at_template_of(entry, background=True)
+        self._bound.look_at_failed(names.REASON_QUOTA_EXCEEDED, event.key.namespace)
 
     def _observe_override(self, event: Event) -> None:
         for key in self._without_overrides:
@@ -271,24 +265,14 @@ class Propagation:
         self._without_overrides.clear()
         for policy in self._overrides.versions(event):
             if not (policy.get("spec") or {}).get("resourceSelectors"):
-                self._look_at_all_bound(event.key.namespace)
+                self._bound.look_at_all(event.key.namespace)
                 continue
             for key in self.policies.targets(policy):
                 self._look(key, background=True)
 
     def _observe_interpreter(self, event: Event) -> None:
         """What a kind means has changed."""
-        kinds = self._federation.interpreting.concerned(event)
-        for resource in (BINDINGS, CLUSTER_BINDINGS):
-            for entry in self._cache.resource(resource).entries():
-                key = template_key_of(entry, self._catalog)
-                if key is not None and key.resource in kinds:
-                    self._look(key, background=True)
-
-    def _look_at_all_bound(self, namespace: str = "") -> None:
-        for resource in (BINDINGS, CLUSTER_BINDINGS):
-            for entry in self._cache.resource(resource).entries(namespace):
-                self._look_at_template_of(entry, background=True)
+        self._bound.look_at_kinds(self._federation.interpreting.concerned(event))
 
     # -- one template --------------------------------------------------------------------------------------------------
 
