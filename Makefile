@@ -28,7 +28,7 @@ clusters: install ## Build the real member clusters that tests use (once, into a
 	tests/clusters/build.sh
 
 test: install lint clusters ## All tests that belong to every change
-	$(BIN)/python -m pytest -m "not long" $(ARGS)
+	$(BIN)/python -m pytest -m "not long" -n 2 --no-loadscope-reorder $(ARGS)
 
 test-long: install ## The tests that take long
 	tests/clusters/build.sh --older

@@ -13,6 +13,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 from app.store import embedded
 from app.store.embedded import EmbeddedPostgres
@@ -29,6 +30,21 @@ if installed := os.environ.get("KAFILA_TEST_POSTGRES"):
     del embedded._SETTINGS["io_method"]  # since 18
 
 _numbers = itertools.count(1)
+
+
+_WITH_SERVERS = {"clients", "clusters", "differential", "faults"}
+
+
+class ByFolder(LoadScopeScheduling):
+    """Of several test processes one runs what starts servers and members, one after the other; the others take the rest by file."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = Path(nodeid.partition("::")[0])
+        return "servers" if _WITH_SERVERS.intersection(path.parts) else str(path)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByFolder:
+    return ByFolder(config, log)
 
 
 @contextlib.contextmanager
