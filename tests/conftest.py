@@ -32,15 +32,15 @@ if installed := os.environ.get("KAFILA_TEST_POSTGRES"):
 _numbers = itertools.count(1)
 
 
-_WITH_SERVERS = {"clients", "clusters", "differential", "faults"}
+_WITH_MEMBERS = {"clients", "clusters", "differential"}
 
 
 class ByFolder(LoadScopeScheduling):
-    """Of several test processes one runs what starts servers and members, one after the other; the others take the rest by file."""
+    """Of several test processes one runs what starts member clusters, one after the other; the others take the rest by file."""
 
     def _split_scope(self, nodeid: str) -> str:
         path = Path(nodeid.partition("::")[0])
-        return "servers" if _WITH_SERVERS.intersection(path.parts) else str(path)
+        return "members" if _WITH_MEMBERS.intersection(path.parts) else str(path)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByFolder:

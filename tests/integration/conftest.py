@@ -21,21 +21,22 @@ KAFILA = Path(sys.executable).with_name("kafila")
 _prctl = ctypes.CDLL(None, use_errno=True).prctl
 
 
-def find_kubectl() -> Path | None:
+@pytest.fixture(scope="session")
+def kubectl() -> Path:
     """The one that tests/clusters/build.sh built, else the one on the PATH."""
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
     built = sorted((cache / "kafila").glob("kube*/bin/kubectl"))
     found = str(built[-1]) if built else shutil.which("kubectl")
-    return Path(found) if found else None
+    if found is None:
+        pytest.skip("there is no kubectl: run tests/clusters/build.sh")
+    return Path(found)
 
 
 @final
 class Shell:
     """Runs commands as a user in the repository's folder would, with kubectl on the PATH."""
 
-    def __init__(self, kubeconfig: Path) -> None:
-        kubectl = find_kubectl()
-        assert kubectl is not None
+    def __init__(self, kubeconfig: Path, kubectl: Path) -> None:
         home = kubeconfig.parent / "home"
         home.mkdir(exist_ok=True)
         path = f"{kubectl.parent}:{KAFILA.parent}:{os.environ['PATH']}"
@@ -110,11 +111,9 @@ def demo() -> Iterator[Demo]:
 
 
 @pytest.fixture
-def shell(demo: Demo) -> Shell:
+def shell(demo: Demo, kubectl: Path) -> Shell:
     """The demo's control plane, empty but for its three clusters."""
-    if find_kubectl() is None:
-        pytest.skip("there is no kubectl: run tests/clusters/build.sh")
-    shell = Shell(demo.kubeconfig)
+    shell = Shell(demo.kubeconfig, kubectl)
     shell.run(
         "kubectl delete -f examples/ -R --ignore-not-found --wait=false", check=False
     )  # some kind may not be there

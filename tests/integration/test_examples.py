@@ -136,22 +136,11 @@ class Lab:
         await self.kubectl("delete", "-f", str(EXAMPLES / example), "--timeout=30s")
 
 
-def find_kubectl() -> str | None:
-    import shutil
-
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-    built = sorted((cache / "kafila").glob("kube*/bin/kubectl"))
-    return str(built[-1]) if built else shutil.which("kubectl")
-
-
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def lab() -> AsyncIterator[Lab]:
-    kubectl = find_kubectl()
-    if kubectl is None:
-        pytest.skip("there is no kubectl: run tests/clusters/build.sh")
+async def lab(kubectl: Path) -> AsyncIterator[Lab]:
     with tempfile.TemporaryDirectory(prefix="kafila-examples-") as name:
         os.chmod(name, 0o711)
-        lab = Lab(Path(name), kubectl)
+        lab = Lab(Path(name), str(kubectl))
         try:
             await lab.start()
             yield lab

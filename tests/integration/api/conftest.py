@@ -6,10 +6,10 @@ import asyncio
 import contextlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -250,25 +250,19 @@ class Served:
         return done.stdout + done.stderr
 
 
-def find_kubectl() -> str | None:
-    built = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "kafila-lab" / "bin" / "kubectl"
-    return str(built) if built.exists() else shutil.which("kubectl")
-
-
 @pytest.fixture(scope="session")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def served(kubectl: Path) -> Iterator[Served]:
     """A whole ``kafila serve`` over embedded PostgreSQL."""
-    tool = find_kubectl()
-    if tool is None:
-        pytest.skip("kubectl is not installed")
-    folder = tmp_path_factory.mktemp("served")
-    for parent in (
-        folder,
-        folder.parent,
-        folder.parent.parent,
-    ):  # as root PostgreSQL is another user, who passes through
-        with contextlib.suppress(PermissionError):
-            parent.chmod(0o711)
+    with tempfile.TemporaryDirectory(prefix="kafila-served-") as name:
+        folder = Path(name)
+        folder.chmod(0o711)  # as root PostgreSQL is another user, who passes through
+        with serving(folder) as kubeconfig:
+            yield Served(kubeconfig, str(kubectl))
+
+
+@contextlib.contextmanager
+def serving(folder: Path) -> Iterator[Path]:
+    """Its kubeconfig."""
     program = (
         "from pathlib import Path; from app.settings.settings import Settings; from app.workers.serve import run;"
         "from app.telemetry.logs import configure; configure();"
@@ -285,7 +279,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     rest.start()  # a full pipe would stop the process
     try:
         assert process.poll() is None, "".join(lines[-20:])
-        yield Served(folder / "kubeconfig", tool)
+        yield folder / "kubeconfig"
     finally:
         process.send_signal(signal.SIGTERM)
         try:
