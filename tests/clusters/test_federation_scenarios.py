@@ -30,7 +30,8 @@ def apply(plane: Federation, example: str) -> None:
 
 
 def take_back(plane: Federation, example: str, *members: Member, what: str) -> None:
-    plane.kubectl("delete", "-f", str(EXAMPLES / example), "--timeout=60s")
+    # some examples have an object twice, before and after a change: the first delete may be through before the second
+    plane.kubectl("delete", "-f", str(EXAMPLES / example), "--timeout=60s", "--ignore-not-found")
     plane.eventually("gone", lambda: not any(in_member(member, *what.split()) for member in members))
 
 
