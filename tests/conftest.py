@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import os
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,6 +55,14 @@ def open_folder() -> Iterator[Path]:
         folder = Path(name)
         folder.chmod(0o711)
         yield folder
+
+
+@pytest.fixture(scope="session")
+def programs() -> Path:
+    """The folder with kubectl and others, which tests/clusters/build.sh builds, or finds built."""
+    script = Path(__file__).with_name("clusters") / "build.sh"
+    done = subprocess.run([script], stdout=subprocess.PIPE, check=True, text=True)
+    return Path(done.stdout.splitlines()[-1]) / "bin"
 
 
 @pytest.fixture

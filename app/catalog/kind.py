@@ -133,7 +133,8 @@ class Kind:
     terminating: bool = False  # its definition is being deleted: no new objects
     protobuf: str = ""  # full message name, "" when the kind has no protobuf form
     api_version: str = field(init=False)
-    resource: str = field(init=False)  # the key of storage: GroupResource, the same for all versions
+    # the key of storage: GroupResource, the same for all versions (and groups that share their objects)
+    resource: str = field(init=False)
 
     def __post_init__(self) -> None:
         self.api_version = f"{self.group}/{self.version}" if self.group else self.version

@@ -152,14 +152,14 @@ class Recorder:
                 self._writing = True
                 try:
                     new = [(key, event) for key, event in batch if key not in self._seen]
-                    known = [(key, event) for key, event in batch if key in self._seen]
-                    await asyncio.gather(self._create(new), *(self._count(key, event) for key, event in known))
+                    # what is remembered of them is looked up now: the new ones may push it out
+                    counts = [self._count(key, event, self._seen[key]) for key, event in batch if key in self._seen]
+                    await asyncio.gather(self._create(new), *counts)
                 finally:
                     self._writing = False
 
-    async def _count(self, key: Similar, event: Object) -> None:
+    async def _count(self, key: Similar, event: Object, seen: _Seen) -> None:
         """Adds to one that is there; it may have expired meanwhile."""
-        seen = self._seen[key]
         count = seen.times + event["count"]
 
         def counted(obj: Object) -> Object:

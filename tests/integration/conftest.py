@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -22,14 +21,8 @@ _prctl = ctypes.CDLL(None, use_errno=True).prctl
 
 
 @pytest.fixture(scope="session")
-def kubectl() -> Path:
-    """The one that tests/clusters/build.sh built, else the one on the PATH."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-    built = sorted((cache / "kafila").glob("kube*/bin/kubectl"))
-    found = str(built[-1]) if built else shutil.which("kubectl")
-    if found is None:
-        pytest.skip("there is no kubectl: run tests/clusters/build.sh")
-    return Path(found)
+def kubectl(programs: Path) -> Path:
+    return programs / "kubectl"
 
 
 @final

@@ -82,6 +82,22 @@ async def test_a_namespace_that_is_gone_takes_no_other_events_along(registry: Re
     await recorder.stop()
 
 
+async def test_one_is_counted_though_the_new_ones_beside_it_push_it_out(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "REMEMBERED", 2)
+    recorder = Recorder(registry, "tester")
+    recorder.start()
+    recorder.event(about("a"), "Normal", "Done", "all is well")
+    await written(recorder)
+    for name in ("b", "c", "d", "a"):
+        recorder.event(about(name), "Normal", "Done", "all is well")
+    await written(recorder)
+    counts = {event["involvedObject"]["name"]: event["count"] for event in stored(registry)}
+    assert counts == {"a": 2, "b": 1, "c": 1, "d": 1}
+    await recorder.stop()
+
+
 async def test_events_name_the_controller_that_karmada_has_for_it(registry: Registry) -> None:
     recorder = Recorder(registry, source_of=source_of)
     recorder.start()
