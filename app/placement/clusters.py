@@ -104,5 +104,14 @@ def api_enabled(cluster: Object, api_version: str, kind: str) -> bool:
     return False
 
 
+def served_kinds(cluster: Object) -> set[tuple[str, str]]:
+    """(apiVersion, kind) of all that the cluster says it serves."""
+    return {
+        (enablement.get("groupVersion") or "", resource.get("kind") or "")
+        for enablement in status(cluster).get("apiEnablements") or ()
+        for resource in enablement.get("resources") or ()
+    }
+
+
 def is_terminating(cluster: Object) -> bool:
     return bool(metadata(cluster).get("deletionTimestamp"))

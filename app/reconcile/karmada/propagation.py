@@ -10,12 +10,14 @@ Works), and whatever happens between them, the next look at the stored objects f
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any, final
 
 from app.catalog.kind import Kind
-from app.core.resources import GroupVersionKind, Key
+from app.core.resources import GroupVersionKind, Key, split_api_version
 from app.placement import binding as bindings
 from app.placement import names
+from app.placement.clusters import served_kinds
 from app.placement.fleet import Member
 from app.placement.match import is_skipped, is_skipped_object
 from app.placement.shared import Shares
@@ -250,11 +252,13 @@ class Propagation:
 
     def _observe_cluster_status(self, old: Object, new: Object) -> None:
         if (old.get("status") or {}).get("apiEnablements") != (new.get("status") or {}).get("apiEnablements"):
-            self._bound.look_at_failed(
-                names.REASON_NO_CLUSTER_FIT
-            )  # a member serves a kind that it did not know before
+            self._bound.look_at_kinds(self._resources(served_kinds(new) - served_kinds(old)))
         if self._retries and Member(new).has_more_room_than(Member(old)):
             self._retries.more_room()
+
+    def _resources(self, kinds: Iterable[tuple[str, str]]) -> set[str]:
+        found = (self._catalog.by_kind(*split_api_version(version), kind) for version, kind in kinds)
+        return {kind.resource for kind in found if kind is not None}
 
     def _observe_quota(self, event: Event) -> None:
         self._bound.look_at_failed(names.REASON_QUOTA_EXCEEDED, event.key.namespace)

@@ -315,3 +315,15 @@ async def test_what_fitted_nowhere_goes_where_its_kind_is_served_now(two: Lab) -
             "Cluster", name, lambda obj, apis=apis: obj["status"].update(apiEnablements=apis), subresource="status"
         )
     await two.until(lambda: set(two.placed("web-deployment")) == {"m1", "m2"}, "placed")
+
+
+async def test_what_runs_somewhere_follows_where_its_kind_is_served_now(two: Lab) -> None:
+    """Members get a CustomResourceDefinition one after the other."""
+    apis = two.get("Cluster", "m2")["status"]["apiEnablements"]
+    await two.change("Cluster", "m2", lambda obj: obj["status"].update(apiEnablements=[]), subresource="status")
+    await two.create(two.policy("policy", "m1", "m2"))
+    await two.create(two.deployment())
+    await two.until(lambda: set(two.placed("web-deployment")) == {"m1"}, "placed where it is served")
+    await two.rest()
+    await two.change("Cluster", "m2", lambda obj: obj["status"].update(apiEnablements=apis), subresource="status")
+    await two.until(lambda: set(two.placed("web-deployment")) == {"m1", "m2"}, "placed in both")
