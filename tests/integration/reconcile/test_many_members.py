@@ -58,6 +58,12 @@ async def take_away(lab: Lab, name: str) -> None:
     await lab.until(lambda: not lab.get("ResourceBinding", f"{name}-deployment"))
 
 
+def is_empty(lab: Lab, cluster: str) -> bool:
+    """As its status says, which follows its pods only every few seconds."""
+    allocated = lab.get("Cluster", cluster)["status"]["resourceSummary"].get("allocated") or {}
+    return allocated.get("cpu", "0") == "0"
+
+
 @on_module_loop
 async def test_replicas_follow_the_room(fleet: Lab) -> None:
     placed = await place(fleet, "wide", 300)
@@ -87,6 +93,7 @@ async def test_spread_over_regions(fleet: Lab) -> None:
 @on_module_loop
 async def test_aggregated_in_as_few_as_possible(fleet: Lab) -> None:
     aggregated = {"replicaSchedulingType": "Divided", "replicaDivisionPreference": "Aggregated"}
+    await fleet.until(lambda: all(is_empty(fleet, cluster) for cluster in LARGE), "what the other tests left is gone")
     placed = await place(fleet, "few", 40, replicaScheduling=aggregated)
     assert sum(placed.values()) == 40
     assert len(placed) == 3
