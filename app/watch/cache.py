@@ -17,7 +17,9 @@ from app.store.interface import Row, Store, StoreUnavailable
 from .entry import Entry, Event
 from .watcher import Waiters
 
-EVENTS_KEPT = 2048  # per resource; older ones come from the log
+# Of each resource so much of the newest history stays in memory, at most twice as much; older events come from the log.
+EVENTS_KEPT = 2048
+BYTES_KEPT = 32 << 20
 PORTION = 200  # objects that can be looked at without keeping the event loop from others for long
 FRAME_WINDOW = 256  # only the newest events keep their encodings
 
@@ -33,12 +35,13 @@ def path_of(namespace: str, name: str) -> str:
 class Resource:
     """All objects of one resource, sorted as Kubernetes lists them, and the newest events."""
 
-    __slots__ = ("changed", "dropped", "events", "listeners", "name", "objects", "waiters")
+    __slots__ = ("_size", "changed", "dropped", "events", "listeners", "name", "objects", "waiters")
 
     def __init__(self, name: str, revision: int) -> None:
         self.name = name
         self.objects: SortedDict = SortedDict()
         self.events: list[Event] = []
+        self._size = 0  # bytes of the objects in ``events``
         self.dropped = revision  # every event with a higher revision is in ``events``
         self.changed = revision  # revision of the last change
         self.waiters = Waiters()
@@ -80,10 +83,22 @@ class Resource:
         self.changed = row.revision
         if len(self.events) > FRAME_WINDOW:
             self.events[-FRAME_WINDOW - 1].frames = None
-        if len(self.events) >= 2 * EVENTS_KEPT:
-            self.dropped = self.events[EVENTS_KEPT - 1].revision
-            del self.events[:EVENTS_KEPT]
+        self._size += len(entry.body)
+        if len(self.events) >= 2 * EVENTS_KEPT or self._size >= 2 * BYTES_KEPT:
+            self._forget()
         return event
+
+    def _forget(self) -> None:
+        size = kept = 0
+        for event in islice(reversed(self.events), EVENTS_KEPT):
+            if size + event.size > BYTES_KEPT:
+                break
+            size += event.size
+            kept += 1
+        gone = len(self.events) - kept
+        self.dropped = self.events[gone - 1].revision
+        del self.events[:gone]
+        self._size = size
 
     def events_after(self, revision: int) -> list[Event] | None:
         """Events with a higher revision, None when memory does not reach back that far."""

@@ -95,9 +95,18 @@ class Event:
 
     @property
     def key(self) -> Key:
+        return self._after.key
+
+    @property
+    def size(self) -> int:
+        """Bytes of the object as it was afterwards."""
+        return len(self._after.body)
+
+    @property
+    def _after(self) -> Entry:
         entry = self.new or self.last
         assert entry is not None
-        return entry.key
+        return entry
 
 
 def at_revision(entry: Entry, revision: int) -> Entry:
