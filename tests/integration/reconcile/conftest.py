@@ -11,6 +11,7 @@ from typing import Any, final
 
 import pytest
 
+from app.api import watching
 from app.catalog.catalog import Catalog, load_catalog
 from app.catalog.kind import Kind
 from app.core.errors import StatusError
@@ -33,7 +34,7 @@ from app.workers.controllers import Controllers
 Object = dict[str, Any]
 CATALOG = load_catalog()
 USER = Options(manager="tester")
-PATIENCE = 30.0  # seconds until a condition counts as never coming true
+PATIENCE = 90.0  # seconds until a condition counts as never coming true; machines are slow at times
 GATES = os.environ.get("KAFILA_TEST_FEATURE_GATES", "")  # of every lab that names none (make test-long)
 SOON = 1.0  # a key that comes back within so many seconds is work to be done, a later one is a retry
 
@@ -49,6 +50,7 @@ def _known_queues(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         _queues.add(self)
 
     monkeypatch.setattr(WorkQueue, "__init__", noted)
+    monkeypatch.setattr(watching, "GATHER", 0)  # what a member has still to tell is no pause but work: ``rest`` sees it
     yield
     _queues.clear()
 
@@ -136,6 +138,21 @@ class Lab:
             and bool(cluster["status"].get("resourceSummary", {}).get("allocatable"))
             and self.get("Namespace", f"karmada-es-{name}") != {}
         )
+
+    async def counted(self) -> None:
+        """Returns once the Clusters' statuses tell of all pods: they follow them only every now and then."""
+        await self.until(lambda: all(map(self._is_counted, self.members)), "the clusters' statuses are up to date")
+
+    def _is_counted(self, name: str) -> bool:
+        allocated = self.get("Cluster", name)["status"]["resourceSummary"].get("allocated") or {}
+        return int(allocated.get("pods", "0")) == len(self.list("Pod", self.members[name].registry))
+
+    async def look_away(self) -> None:
+        """Nobody looks at the members any more: a Cluster's status stays as a test puts it."""
+        for name in self.members:
+            room = self.controllers.rooms.get(name)
+            assert room is not None
+            await room.tenants[0].stop()
 
     def in_member(self, member: str, kind: str, name: str, namespace: str = "default") -> Object:
         return self.get(kind, name, namespace, self.members[member].registry)

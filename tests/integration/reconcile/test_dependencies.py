@@ -68,6 +68,7 @@ async def test_a_config_follows_its_deployment(two: Lab) -> None:
     await two.change("PropagationPolicy", "policy", lambda p: p["spec"].update(placement={}))
     await two.rest()
     assert two.in_clusters("ConfigMap", "settings") == ["m1", "m2"]
+    await two.counted()
     revision = await two.rest()
     two.controllers_look_again()
     assert await two.rest() == revision, two.log_after(revision)

@@ -161,6 +161,7 @@ def taint_policy(effect: str = "NoSchedule", **spec: Any) -> Object:
 async def test_conditions_bring_taints_and_take_them_away(failing: Lab) -> None:
     await place(failing)
     await failing.create(taint_policy("NoExecute"))
+    await failing.counted()  # a status that is just being written would take back what follows
     await failing.rest()
 
     def lost(obj: Object) -> None:

@@ -36,7 +36,8 @@ async def test_each_step_is_told_once(two: Lab) -> None:
 
 async def test_at_rest_nothing_is_written(two: Lab) -> None:
     await propagated(two)
-    revision = two.database.head
+    await two.counted()
+    revision = await two.rest()
     members = [m.registry.cache.revision for m in two.members.values()]
     two.controllers_look_again()
     await two.rest()

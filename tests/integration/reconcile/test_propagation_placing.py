@@ -302,6 +302,7 @@ async def test_statuses_are_added_up_by_kind(two: Lab) -> None:
 async def test_what_fitted_nowhere_goes_where_its_kind_is_served_now(two: Lab) -> None:
     """A change of a cluster's status alone, without a new generation or label."""
     served = {name: two.get("Cluster", name)["status"]["apiEnablements"] for name in ("m1", "m2")}
+    await two.look_away()
     for name in served:
         await two.change("Cluster", name, lambda obj: obj["status"].update(apiEnablements=[]), subresource="status")
     await two.create(two.policy("policy", "m1", "m2"))
@@ -320,6 +321,7 @@ async def test_what_fitted_nowhere_goes_where_its_kind_is_served_now(two: Lab) -
 async def test_what_runs_somewhere_follows_where_its_kind_is_served_now(two: Lab) -> None:
     """Members get a CustomResourceDefinition one after the other."""
     apis = two.get("Cluster", "m2")["status"]["apiEnablements"]
+    await two.look_away()
     await two.change("Cluster", "m2", lambda obj: obj["status"].update(apiEnablements=[]), subresource="status")
     await two.create(two.policy("policy", "m1", "m2"))
     await two.create(two.deployment())

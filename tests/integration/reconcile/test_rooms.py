@@ -12,7 +12,7 @@ from app.reconcile.karmada import clusterstatus
 from app.reconcile.karmada.clusterstatus import ClusterStatus
 from app.registry import Options
 
-from .conftest import Lab
+from .conftest import PATIENCE, Lab
 
 
 @final
@@ -37,7 +37,7 @@ async def test_a_room_that_is_being_left_when_everything_stops_is_closed(two: La
     status, slow = room.tenants[0], Slow()
     room.tenants.append(slow)
     await two.change("Cluster", "m1", lambda obj: obj["spec"].update(apiEndpoint="https://elsewhere.internal"))
-    await asyncio.wait_for(slow.asked.wait(), 10)
+    await asyncio.wait_for(slow.asked.wait(), PATIENCE)
     await two.controllers.stop()
     assert status._task.done()  # type: ignore[attr-defined]
 

@@ -64,7 +64,7 @@ async def estimator() -> AsyncIterator[Estimator]:
 
 
 async def asking(make_lab: Any, port: int, *clusters: str) -> Any:
-    lab = await make_lab(enable_scheduler_estimator=True, scheduler_estimator_timeout=5.0).start()
+    lab = await make_lab(enable_scheduler_estimator=True, scheduler_estimator_timeout=60.0).start()
     for cluster in clusters:
         await lab.create(
             {

@@ -79,6 +79,7 @@ async def test_the_last_room_goes_to_the_most_urgent(narrow: Lab) -> None:
     await narrow.rest()
     assert scheduled(narrow, "urgent") == ("True", "Success")
     assert scheduled(narrow, "soon") == scheduled(narrow, "usual") == ("False", "Unschedulable")
+    await narrow.counted()
     await narrow.delete("Deployment", "urgent")
     await narrow.until(lambda: scheduled(narrow, "soon") == ("True", "Success"), "there is room again")
     await narrow.rest()

@@ -41,7 +41,7 @@ async def test_a_script_that_no_hook_stops(scripting: Scripting, text: str) -> N
 async def test_slow_scripts_wait_for_each_other_alone(scripting: Scripting) -> None:
     with pytest.raises(InterpretError):
         await scripting.ask(LOOP, (OBJ,))
-    waiting = [asyncio.create_task(scripting.ask(LOOP, (OBJ,))) for _ in range(3)]
+    waiting = [asyncio.create_task(scripting.ask(LOOP, (OBJ,))) for _ in range(30)]  # a second each
     answers = await asyncio.gather(*(scripting.ask(GOOD, (OBJ,)) for _ in range(50)))
     assert answers == [True] * 50
     assert not all(task.done() for task in waiting)

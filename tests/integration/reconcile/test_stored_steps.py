@@ -242,6 +242,7 @@ async def outcome(scenario: list[Step], budgets: Sequence[int]) -> dict[str, Obj
         stored: dict[str, Object] = {}
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(ClusterStatus, "_collect", nothing_new)
+            await lab.look_away()  # also with a look that has begun
             if budgets:
                 original = Registry.commit_together
                 patch.setattr(Registry, "commit_together", lambda *given: one_at_a_time(original, *given))

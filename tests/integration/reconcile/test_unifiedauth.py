@@ -76,8 +76,8 @@ def test_rules_name_each_subject_once_and_in_order() -> None:
 
 async def test_the_administrator_may_be_impersonated_from_the_beginning(lab: Any) -> None:
     await lab.join("m1", **REFERENCE)
-    await lab.until(lambda: lab.in_member("m1", "ClusterRoleBinding", "karmada-impersonator"), "the pair is applied")
-    assert allowed(lab, "m1") == ADMINS
+    await lab.until(lambda: lab.in_member("m1", "ClusterRoleBinding", "karmada-impersonator"), "the binding is applied")
+    await lab.until(lambda: allowed(lab, "m1") == ADMINS, "the role is applied")
     bound = lab.in_member("m1", "ClusterRoleBinding", "karmada-impersonator")
     assert bound["roleRef"]["name"] == "karmada-impersonator"
     subject = {"kind": "ServiceAccount", "namespace": "karmada-cluster", "name": "karmada-impersonator"}
@@ -90,8 +90,8 @@ async def test_the_administrator_may_be_impersonated_from_the_beginning(lab: Any
         (owner,) = work["metadata"]["ownerReferences"]
         assert (owner["kind"], owner["name"], owner["controller"]) == ("Cluster", "m1", True)
         assert work["metadata"]["finalizers"] == [names.FINALIZER_EXECUTION]
-    told = lab.events("Cluster", "m1")
-    assert any(event[1] == "SyncImpersonationConfigSucceed" for event in told), told
+    succeeded = "SyncImpersonationConfigSucceed"
+    await lab.until(lambda: any(event[1] == succeeded for event in lab.events("Cluster", "m1")), succeeded)
 
 
 async def test_roles_and_bindings_are_followed(lab: Any) -> None:
