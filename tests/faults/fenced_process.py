@@ -15,7 +15,7 @@ from app.store.interface import LeaseLost, Transaction, Write
 from app.store.postgres import PostgresStore
 from app.workers.leader import Durations, Leader
 
-DURATIONS = Durations(lease=1.5, deadline=0.9, retry=0.1)
+DURATIONS = Durations(lease=5.0, deadline=4.0, retry=0.1)  # a slow machine stands still for a second at times
 
 
 class Work:

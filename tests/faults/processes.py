@@ -154,7 +154,7 @@ class Serve:
     def kill(self) -> None:
         if self._process is not None:
             self._process.kill()
-            self._process.wait(10)
+            self._process.wait(PATIENCE)
 
     async def stop(self) -> None:
         if self._session is not None:

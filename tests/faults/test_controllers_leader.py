@@ -14,6 +14,8 @@ from typing import final
 
 import pytest
 
+from .processes import PATIENCE
+
 _SCRIPT = Path(__file__).with_name("leader_process.py")
 
 
@@ -46,7 +48,7 @@ class Workers:
         return next((pid for what, pid, _ in reversed(self.lines()) if what == "work"), 0)
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while not condition():
                 await asyncio.sleep(0.02)
 

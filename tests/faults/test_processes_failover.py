@@ -22,7 +22,7 @@ from app.store.interface import Row
 from app.store.timeline import RAISE
 
 from .process_load import END, Load, state_of
-from .processes import Answer, ControlPlane, Serve, eventually, serving
+from .processes import PATIENCE, Answer, ControlPlane, Serve, eventually, serving
 from .replicas import Replicas, replicas
 from .store_proxy import Proxy
 from .test_processes_guards import given, service
@@ -157,7 +157,7 @@ async def test_a_promoted_standby_loses_what_it_did_not_have_and_nothing_else(
         assert not {answer.body["metadata"]["uid"] for answer in lost} & {item["metadata"]["uid"] for item in listed}
         # the namespace whose end was lost is alive; it ends again, while both processes create in it
         created = Counter[str]()
-        async with asyncio.timeout(60), asyncio.TaskGroup() as creating:
+        async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as creating:
             for number, server in enumerate((one, two, one, two)):
                 creating.create_task(_create_until_gone(server, "ends", number, created))
             await eventually("objects in it", lambda: created["ends"] >= 20)

@@ -12,7 +12,7 @@ from functools import partial
 import pytest
 
 from .process_load import Load
-from .processes import ControlPlane, Serve, eventually
+from .processes import PATIENCE, ControlPlane, Serve, eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
@@ -48,15 +48,19 @@ async def test_changes_arrive_though_listening_ends(plane: ControlPlane) -> None
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
         " AND pid <> pg_backend_pid() AND query LIKE '%FROM log WHERE revision > $1 ORDER BY revision%'"
     )
+
+    async def is_cut() -> bool:
+        return bool(await plane.sql(cut))
+
     plane.proxy.replaced = (b"kafila_log", b"kafila_gol")  # it listens to another channel
     async with Load(plane, "deaf") as load:
         for _ in range(4):
-            assert await plane.sql(cut)
+            await eventually("a connection that listens", is_cut)
             for server in plane.api:
                 await load.more(20, server)
     assert plane.proxy.replacements
     plane.proxy.replaced = (b"", b"")
-    assert await plane.sql(cut)
+    await eventually("a connection that listens", is_cut)
 
 
 async def test_a_killed_database_comes_back_with_everything_acknowledged(plane: ControlPlane) -> None:
@@ -78,7 +82,7 @@ async def test_connections_cut_after_commit_was_sent(plane: ControlPlane) -> Non
         for fault in ("answer", "while", "before", "answer", "while"):
             await load.more(15, behind)
             plane.proxy.arm(b"text-", fault)
-            await asyncio.wait_for(plane.proxy.struck.wait(), 30)
+            await asyncio.wait_for(plane.proxy.struck.wait(), PATIENCE)
         await load.more(15, behind)
         await load.more(15, other)
         assert not load.books.unknown  # the database was there to be asked

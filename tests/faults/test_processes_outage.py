@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from .process_load import Load, Watch
-from .processes import Answer, ControlPlane, eventually
+from .processes import PATIENCE, Answer, ControlPlane, eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
@@ -37,7 +37,7 @@ async def test_one_process_loses_the_database(plane: ControlPlane) -> None:
         # the commit is on its way when the connection ends, and nobody is there to be asked what became of it
         plane.proxy.arm(b"precious", "answer")
         unknown = asyncio.create_task(away.request("POST", path, config_map("precious", "precious")))
-        await asyncio.wait_for(plane.proxy.struck.wait(), 30)
+        await asyncio.wait_for(plane.proxy.struck.wait(), PATIENCE)
         plane.proxy.refusing = True
         plane.proxy.cut()
 
@@ -59,7 +59,7 @@ async def test_one_process_loses_the_database(plane: ControlPlane) -> None:
             assert (answer.status, answer.body["reason"]) == (503, "ServiceUnavailable"), answer
             assert answer.retry_after == "1"
             assert seconds > 1.4
-        answer = await asyncio.wait_for(unknown, 30)
+        answer = await asyncio.wait_for(unknown, PATIENCE)
         assert (answer.status, answer.body["reason"], answer.retry_after) == (504, "Timeout", None), answer
 
         assert (await away.request("GET", "/readyz")).status != 200

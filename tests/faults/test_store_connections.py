@@ -38,7 +38,7 @@ async def opened(dsn: str, **patience: float) -> PostgresStore:
 async def test_a_process_that_stands_still_with_the_lock_does_not_stop_the_others(postgres_dsn: str) -> None:
     """Few statements hold it longer than one call; a process may be stopped between two of them."""
     store = await opened(postgres_dsn)
-    stopped = await connect(postgres_dsn, Patience(pause=0.5))
+    stopped = await connect(postgres_dsn, Patience(pause=2.0))
     await stopped.execute("BEGIN")
     await stopped.execute("SELECT pg_advisory_xact_lock($1)", COMMIT_LOCK)
     await store.commit(Transaction([], [Write(KEY, b"1")]))
@@ -101,7 +101,7 @@ async def test_a_late_batch_of_an_earlier_epoch_is_refused(postgres_dsn: str) ->
 
 
 async def test_unknown_is_said_only_when_nothing_can_be_found_out(proxy: Proxy) -> None:
-    store = await opened(proxy.dsn, resolve=0.3, connect=0.2)
+    store = await opened(proxy.dsn, resolve=0.3, connect=1.0)
     await store.commit(Transaction([], [Write(KEY, b"first")]))
     proxy.arm(b"precious", "answer")
     commit = asyncio.create_task(store.commit(Transaction([], [Write(KEY, b"precious")])))
@@ -117,7 +117,7 @@ async def test_unknown_is_said_only_when_nothing_can_be_found_out(proxy: Proxy) 
 
 
 async def test_what_was_never_sent_is_unavailable(proxy: Proxy) -> None:
-    store = await opened(proxy.dsn, send=0.3, connect=0.2)
+    store = await opened(proxy.dsn, send=1.0, connect=1.0)
     rows: list = []
     store.subscribe(rows.extend, lambda: None)
     await store.commit(Transaction([], [Write(KEY, b"first")]))

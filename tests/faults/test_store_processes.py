@@ -153,7 +153,7 @@ async def test_frozen_database_is_said_to_be_unavailable(server: EmbeddedPostgre
     from app.store.connect import Patience
     from app.store.interface import OutcomeUnknown, StoreUnavailable, Transaction, Write
 
-    store = PostgresStore(server.dsn, patience=Patience(connect=0.2, send=0.3, answer=0.3, resolve=0.5))
+    store = PostgresStore(server.dsn, patience=Patience(connect=1.0, send=1.0, answer=1.0, resolve=1.0))
     await store.open()
     await store.commit(Transaction([], [Write(Key("pods", "", "a"), b"before")]))
     connection = await asyncpg.connect(server.dsn)
