@@ -43,12 +43,18 @@ def built() -> Path:
     return Path(done.stdout.splitlines()[-1])
 
 
+_given: set[int] = set()
+
+
 def free_ports(count: int) -> list[int]:
-    held = [socket.socket() for _ in range(count)]
+    """Each is given once: who got it may not listen there yet."""
+    held: list[socket.socket] = []
     try:
-        for one in held:
-            one.bind((LOOPBACK, 0))
-        return [one.getsockname()[1] for one in held]
+        while len(ports := {one.getsockname()[1] for one in held} - _given) < count:
+            held.append(socket.socket())
+            held[-1].bind((LOOPBACK, 0))
+        _given.update(ports)
+        return list(ports)
     finally:
         for one in held:
             one.close()

@@ -82,8 +82,8 @@ def test_an_object_of_others_is_left_alone_until_told(federation: Federation, me
     federation.kubectl("patch", "propagationpolicy", "theirs", "--type=merge", OVERWRITE)
     federation.eventually("it overwritten", lambda: replicas(member1, "theirs") == 2)
     federation.eventually("applied", lambda: applied(federation, "member1", "theirs").get("status") == "True")
-    binding = federation.get("resourcebinding", "theirs-deployment")
-    assert condition(binding, "FullyApplied")["status"] == "True"
+    binding = ("resourcebinding", "theirs-deployment")
+    federation.eventually("both", lambda: condition(federation.get(*binding), "FullyApplied")["status"] == "True")
 
 
 def test_a_namespace_deleted_in_a_member_comes_back_with_what_was_in_it(

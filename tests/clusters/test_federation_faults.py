@@ -11,6 +11,7 @@ from cluster_federation import Federation, condition, deployment, policy, replic
 from cluster_harness import Member, Members, Options
 
 BURST = 30
+NOT_READY = "cluster.karmada.io/not-ready"
 
 
 def names(member: Member) -> list[str]:
@@ -95,6 +96,11 @@ def frail(lab: Members, federation: Federation) -> Iterator[Member]:
     member.stop()
 
 
+def taints(federation: Federation) -> list[tuple[str, str]]:
+    found = federation.get("cluster", "member3")["spec"].get("taints") or ()
+    return [(taint["key"], taint["effect"]) for taint in found]
+
+
 def test_a_member_that_was_away_catches_up(federation: Federation, frail: Member, member2: Member) -> None:
     everywhere = ("member2", "member3")
     federation.apply(*(o for n in ("old", "gone") for o in (deployment(n), policy(n, clusters=everywhere))))
@@ -110,14 +116,13 @@ def test_a_member_that_was_away_catches_up(federation: Federation, frail: Member
     federation.eventually("it noticed", lambda: not federation.is_ready("member3"))
     ready = condition(federation.get("cluster", "member3"), "Ready")
     assert (ready["reason"], ready["message"]) == ("ClusterNotReachable", "cluster is not reachable")
-    taints = federation.get("cluster", "member3")["spec"]["taints"]
-    assert [(t["key"], t["effect"]) for t in taints] == [("cluster.karmada.io/not-ready", "NoSchedule")]
+    federation.eventually("it keeps new ones away", lambda: taints(federation) == [(NOT_READY, "NoSchedule")])
     frail.start_api()
     federation.eventually(
         "catching up", lambda: (replicas(frail, "new"), replicas(frail, "old"), replicas(frail, "gone")) == (2, 4, -1)
     )
     federation.eventually("ready again", lambda: federation.is_ready("member3"))
-    assert "taints" not in federation.get("cluster", "member3")["spec"]
+    federation.eventually("it takes new ones", lambda: taints(federation) == [])
 
 
 def test_a_silent_member_keeps_nobody_waiting(federation: Federation, frail: Member, member2: Member) -> None:

@@ -30,7 +30,8 @@ def test_a_member_gets_what_was_there_and_gives_it_back(
         found = ("get", what, "--ignore-not-found", "-o", "name")
         alone.eventually(f"no {what}", lambda f=found: member2.kubectl(*f) == "")
     assert alone.kubectl("get", "cluster", "member2", "--ignore-not-found") == ""
-    assert alone.kubectl("get", "namespace", "karmada-es-member2", "--ignore-not-found") == ""
+    works = ("get", "namespace", "karmada-es-member2", "--ignore-not-found")
+    alone.eventually("no place for works", lambda: alone.kubectl(*works) == "")
     for secret in ("member2", "member2-impersonator"):
         gone = ("get", "secret", "-n", "karmada-cluster", secret, "--ignore-not-found", "-o", "name")
         alone.eventually(f"no secret {secret}", lambda g=gone: alone.kubectl(*g) == "")

@@ -107,4 +107,4 @@ def test_namespaces_come_and_go(federation: Federation, member1: Member, member2
     gone = ("get", "namespace", "team", "--ignore-not-found", "-o", "name")
     for member in (member1, member2):
         federation.eventually("no namespace", lambda m=member: m.kubectl(*gone) == "")
-    assert federation.works() == []
+    federation.eventually("no works", lambda: federation.works() == [])

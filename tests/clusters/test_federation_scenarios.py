@@ -35,6 +35,13 @@ def take_back(plane: Federation, example: str, *members: Member, what: str) -> N
     plane.eventually("gone", lambda: not any(in_member(member, *what.split()) for member in members))
 
 
+def is_looked_at(plane: Federation, name: str, cluster: str) -> bool:
+    """Whether the scheduler knows that a Deployment may go there."""
+    binding = plane.get("resourcebinding", f"{name}-deployment")
+    scheduled = binding["status"]["schedulerObservedGeneration"] == binding["metadata"]["generation"]
+    return scheduled and cluster in binding["spec"]["placement"]["clusterAffinity"]["clusterNames"]
+
+
 def in_member(member: Member, *what: str) -> dict:
     text = member.kubectl("get", *what, "--ignore-not-found", "-o", "json")
     return json.loads(text) if text else {}
@@ -118,6 +125,7 @@ def test_a_rebalancer_divides_anew(plane: Federation, member1: Member, member2: 
     plane.kubectl("apply", "-f", str(example / "workload.yaml"))
     plane.eventually("all in one", lambda: replicas(member1, "settled") == 6)
     plane.kubectl("apply", "-f", str(example / "wider.yaml"))
+    plane.eventually("the new policy is looked at", lambda: is_looked_at(plane, "settled", "member2"))
     plane.kubectl("rollout", "status", "deployment/settled", "--timeout=90s")
     assert replicas(member2, "settled") == -1, "what runs stays where it is"
     at = plane.kubectl("get", "resourcebinding", "settled-deployment", "-o", "jsonpath={.status.lastScheduledTime}")

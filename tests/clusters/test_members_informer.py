@@ -153,7 +153,7 @@ async def test_an_informer_survives_its_member(fragile: Member, watch) -> None:
 
 
 async def test_a_silent_member_is_noticed_and_watched_again(fragile: Member) -> None:
-    client = fragile.client(timeout=1.0)
+    client = fragile.client(timeout=5.0)
     _, version = await client.list(MAPS)
     fragile.pause()
     try:

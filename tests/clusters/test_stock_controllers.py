@@ -153,7 +153,7 @@ def assert_alike(clusters: tuple[Cluster, Cluster]) -> None:
         return [end_state(cluster.kubectl, "work") for cluster in clusters]
 
     with contextlib.suppress(TimeoutError):  # the comparison says more
-        wait_until("the same end", lambda: operator.eq(*states()), patience=60)
+        wait_until("the same end", lambda: operator.eq(*states()))
     wanted, found = states()
     assert set(found) == set(wanted)
     for kind in wanted:

@@ -49,7 +49,7 @@ class Shell:
         assert not check or done.returncode == 0, f"$ {command}\n{done.stdout}"
         return done.stdout
 
-    def eventually(self, command: str, holds: Callable[[str], bool], seconds: float = 30.0) -> str:
+    def eventually(self, command: str, holds: Callable[[str], bool], seconds: float = 90.0) -> str:
         """Repeats a command that only looks until what it shows holds."""
         deadline = time.monotonic() + seconds
         while not holds(shown := self.run(command, check=False)):

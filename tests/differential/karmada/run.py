@@ -178,7 +178,7 @@ def ask(
         with federation(profile, oracle) as (plane, members):
 
             async def run(plane: Path = plane, members: dict[str, Any] = members, some: list[Scenario] = some) -> None:
-                runner = Runner(plane, members, 8.0 if oracle else 4.0, expected, done)
+                runner = Runner(plane, members, 8.0 if oracle or not expected else 20.0, expected, done)
                 answers.update(await runner.run(some))
                 if runner.restless:
                     print(f"never at rest: {', '.join(runner.restless)}")
