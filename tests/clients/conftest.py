@@ -38,7 +38,7 @@ class Served:
                 stderr=log,
                 preexec_fn=lambda: _prctl(1, signal.SIGTERM),  # it ends with the tests, however they end
             )
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 90
         while '"ready"' not in self.log.read_text():
             assert self._process.poll() is None, self.log.read_text()
             assert time.monotonic() < deadline, self.log.read_text()

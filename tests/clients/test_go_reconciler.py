@@ -72,7 +72,7 @@ class Operator:
 
     def says(self, line: str) -> None:
         """Waits for a line; what comes before it may come."""
-        while self._lines.get(timeout=60) != line:
+        while self._lines.get(timeout=90) != line:
             pass
 
     @property
@@ -104,7 +104,7 @@ def test_an_operator_lives(served: Any, namespace: str, programs: Path, start: C
     def kubectl(*arguments: str, stdin: Any = None) -> str:
         command = [programs / "kubectl", "-n", namespace, *arguments]
         given = json.dumps(stdin) if stdin else None
-        done = subprocess.run(command, env=served.environment, input=given, capture_output=True, text=True, timeout=90)
+        done = subprocess.run(command, env=served.environment, input=given, capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -118,17 +118,17 @@ def test_an_operator_lives(served: Any, namespace: str, programs: Path, start: C
         kubectl("apply", "-f", "-", stdin=widget)
 
     kubectl("apply", "-f", "-", stdin=CRD)
-    kubectl("wait", "crd/widgets.shop.example.org", "--for=condition=Established", "--timeout=30s")
+    kubectl("wait", "crd/widgets.shop.example.org", "--for=condition=Established", "--timeout=90s")
     first = start()
     first.says("leads")
     second = start()
 
     make("a", 1)
     first.says("created a 1")
-    kubectl("wait", "widget/a", "--for=condition=Ready", "--timeout=30s")
+    kubectl("wait", "widget/a", "--for=condition=Ready", "--timeout=90s")
     kubectl("patch", "widget/a", "--type=merge", "-p", '{"spec":{"size":2}}')
     first.says("updated a 2")
-    kubectl("wait", "widget/a", "--for=jsonpath={.status.size}=2", "--timeout=30s")
+    kubectl("wait", "widget/a", "--for=jsonpath={.status.size}=2", "--timeout=90s")
     widget = json.loads(kubectl("get", "widget/a", "-o", "json"))
     assert widget["metadata"]["finalizers"] == ["shop.example.org/outside"]
     assert (
@@ -142,8 +142,8 @@ def test_an_operator_lives(served: Any, namespace: str, programs: Path, start: C
     second.says("leads")
     make("b", 3)
     second.says("created b 3")
-    kubectl("delete", "widget/a", "--timeout=30s")
+    kubectl("delete", "widget/a", "--timeout=90s")
     second.says("ends a")
-    kubectl("wait", "configmap/a", "--for=delete", "--timeout=60s")  # with its owner
-    kubectl("delete", "widget/b", "--timeout=30s")
-    kubectl("delete", "crd/widgets.shop.example.org", "--timeout=60s")
+    kubectl("wait", "configmap/a", "--for=delete", "--timeout=90s")  # with its owner
+    kubectl("delete", "widget/b", "--timeout=90s")
+    kubectl("delete", "crd/widgets.shop.example.org", "--timeout=90s")

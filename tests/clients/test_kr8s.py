@@ -55,7 +55,7 @@ async def test_a_watch_sees_every_change(api: Any, namespace: str) -> None:
     marker = await ConfigMap({"metadata": {"name": "marker", "namespace": namespace}}, api=api)
     await marker.create()
     follower = asyncio.create_task(follow())
-    await asyncio.wait_for(begun.wait(), 20)
+    await asyncio.wait_for(begun.wait(), 90)
     wanted = []
     for number in range(10):
         name = f"c-{number}"
@@ -64,7 +64,7 @@ async def test_a_watch_sees_every_change(api: Any, namespace: str) -> None:
         await one.patch({"data": {"n": "1"}})
         await one.delete()
         wanted += [(event, name) for event in ("ADDED", "MODIFIED", "DELETED")]
-    await asyncio.wait_for(follower, 30)
+    await asyncio.wait_for(follower, 90)
     assert seen == wanted
 
 

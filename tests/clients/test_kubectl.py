@@ -60,7 +60,7 @@ class Kubectl:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=60,
+            timeout=120,
         )
         assert done.returncode == code, f"kubectl {' '.join(arguments)} ended with {done.returncode}:\n{done.stdout}"
         return done.stdout
@@ -203,7 +203,7 @@ def test_wait_and_watch(kubectl: Kubectl) -> None:
         text=True,
     )
     waiting = subprocess.Popen(
-        kubectl.command("wait", "configmap/one", "--for=jsonpath={.data.n}=1", "--timeout=30s"),
+        kubectl.command("wait", "configmap/one", "--for=jsonpath={.data.n}=1", "--timeout=90s"),
         env=kubectl.environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -216,7 +216,7 @@ def test_wait_and_watch(kubectl: Kubectl) -> None:
             assert lines[-1], "the watch ended"
             lines.append(watching.stdout.readline().split()[:2])
         kubectl("patch", "configmap", "one", "-p", '{"data":{"n":"1"}}')
-        assert waiting.communicate(timeout=40)[0] == "configmap/one condition met\n"
+        assert waiting.communicate(timeout=120)[0] == "configmap/one condition met\n"
         kubectl("delete", "configmap", "one")
         while lines[-1] != ["DELETED", "one"]:
             assert lines[-1], "the watch ended"
@@ -226,7 +226,7 @@ def test_wait_and_watch(kubectl: Kubectl) -> None:
     finally:
         watching.kill()
         waiting.kill()
-    kubectl("wait", "configmap/one", "--for=delete", "--timeout=10s")
+    kubectl("wait", "configmap/one", "--for=delete", "--timeout=90s")
 
 
 def test_tables_selectors_and_formats(kubectl: Kubectl) -> None:
@@ -263,7 +263,7 @@ def test_replace_edit_and_delete(kubectl: Kubectl) -> None:
     assert address.startswith("10.")
     kubectl("delete", "deploy,svc,secret", "--all")
     assert "No resources found" in kubectl("get", "deploy,svc,secret")
-    kubectl("delete", "namespace", kubectl.namespace, "--timeout=30s")
+    kubectl("delete", "namespace", kubectl.namespace, "--timeout=90s")
     assert "NotFound" in kubectl("get", "namespace", kubectl.namespace, code=1)
 
 
@@ -298,4 +298,4 @@ def test_a_namespace_that_ends_takes_no_more(kubectl: Kubectl) -> None:
     refused = kubectl("create", "configmap", "late", code=1)
     assert f"unable to create new content in namespace {kubectl.namespace} because it is being terminated" in refused
     kubectl("patch", "configmap", "held", "--type=merge", "-p", '{"metadata":{"finalizers":null}}')
-    kubectl("wait", f"namespace/{kubectl.namespace}", "--for=delete", "--timeout=30s")
+    kubectl("wait", f"namespace/{kubectl.namespace}", "--for=delete", "--timeout=90s")

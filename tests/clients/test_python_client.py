@@ -134,7 +134,7 @@ def test_a_watch_sees_every_change(api: client.ApiClient, namespace: str) -> Non
     writer.start()
     seen = []
     stream = watch.Watch()
-    for event in stream.stream(core.list_namespaced_config_map, namespace, resource_version=start, timeout_seconds=30):
+    for event in stream.stream(core.list_namespaced_config_map, namespace, resource_version=start, timeout_seconds=120):
         if event["object"].metadata.name.startswith("watched-"):
             seen.append((event["type"], event["object"].metadata.name))
         if len(seen) == len(wanted):

@@ -29,6 +29,7 @@ from app.watch import Cache
 
 Object = dict[str, Any]
 CATALOG = load_catalog()
+PATIENCE = 90.0  # seconds for anything that has to come; machines are slow at times
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
 STRATEGIC_PATCH = "application/strategic-merge-patch+json"
@@ -81,7 +82,7 @@ class Stream:
         return True
 
     async def _more(self) -> None:
-        message = await asyncio.wait_for(self._sent.get(), 20)
+        message = await asyncio.wait_for(self._sent.get(), PATIENCE)
         if message["type"] == "http.response.start":
             self.status = message["status"]
             self.headers = {k.decode(): v.decode() for k, v in message["headers"]}
@@ -119,7 +120,7 @@ class Stream:
     async def leave(self) -> None:
         self._gone.set()
         self.window.set()
-        await asyncio.wait_for(self.task, 20)
+        await asyncio.wait_for(self.task, PATIENCE)
 
 
 @final
@@ -242,7 +243,7 @@ class Served:
             "HOME": str(self.kubeconfig.parent),
         }
         done = subprocess.run(
-            [self._tool, *arguments], input=stdin, env=environment, capture_output=True, text=True, timeout=60
+            [self._tool, *arguments], input=stdin, env=environment, capture_output=True, text=True, timeout=120
         )
         if check:
             assert done.returncode == 0, done.stderr

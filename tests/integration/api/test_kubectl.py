@@ -99,15 +99,15 @@ def test_strict_validation_and_dry_run(served: Served) -> None:
 
 def test_waiting(served: Served) -> None:
     served.kubectl("create", "configmap", "waited", "--from-literal=a=b")
-    served.kubectl("wait", "--for=jsonpath={.data.a}=b", "configmap/waited", "--timeout=20s")
+    served.kubectl("wait", "--for=jsonpath={.data.a}=b", "configmap/waited", "--timeout=90s")
     served.kubectl("delete", "configmap", "waited")
-    served.kubectl("wait", "--for=delete", "configmap/waited", "--timeout=20s")
+    served.kubectl("wait", "--for=delete", "configmap/waited", "--timeout=90s")
 
 
 def test_a_namespace_ends_with_its_content(served: Served) -> None:
     served.kubectl("create", "namespace", "short")
     served.kubectl("create", "configmap", "inside", "-n", "short")
-    served.kubectl("delete", "namespace", "short", "--timeout=40s")
+    served.kubectl("delete", "namespace", "short", "--timeout=90s")
     assert "NotFound" in served.kubectl("get", "namespace", "short", check=False)
 
 

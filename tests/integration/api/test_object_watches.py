@@ -9,7 +9,7 @@ import pytest
 from app.core.resources import Key
 from app.store.interface import Transaction, Write
 
-from .conftest import MERGE_PATCH, Api, configmap, deployment
+from .conftest import MERGE_PATCH, PATIENCE, Api, configmap, deployment
 
 CONFIGMAPS = "/api/v1/namespaces/default/configmaps"
 
@@ -110,7 +110,7 @@ async def test_a_watch_ends_after_its_timeout_with_a_last_bookmark(api: Api) -> 
     stream = api.watch(CONFIGMAPS, "timeoutSeconds=1&allowWatchBookmarks=true&resourceVersion=1")
     await stream.rest()
     assert stream.ended
-    await asyncio.wait_for(stream.task, 5)
+    await asyncio.wait_for(stream.task, PATIENCE)
 
 
 async def test_objects_enter_and_leave_a_selector(api: Api) -> None:

@@ -64,8 +64,8 @@ class Client:
         world = self._world
         with self._watcher:
             while True:
-                await world.groups.serve(self._matches, self._watcher, self._push, world.encode, 0.5)
-                for change in await self._watcher.changes(0.5):
+                await world.groups.serve(self._matches, self._watcher, self._push, world.encode, 60)
+                for change in await self._watcher.changes(60):
                     self.got += line(change)
                     await asyncio.sleep(0)
 
