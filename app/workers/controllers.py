@@ -10,6 +10,7 @@ from app.reconcile.karmada.sources import source_of
 from app.reconcile.karmada.wiring import build
 from app.reconcile.kubernetes.definitions import DefinitionController
 from app.reconcile.kubernetes.eventttl import EventExpiry
+from app.reconcile.kubernetes.finishedjobs import FinishedJobs
 from app.reconcile.kubernetes.garbage import GarbageCollector
 from app.reconcile.kubernetes.namespaces import NamespaceController
 from app.registry import Registry
@@ -45,6 +46,7 @@ class Controllers:
             NamespaceController(registry),
             GarbageCollector(registry),
             EventExpiry(registry),
+            FinishedJobs(registry),
             *karmada,
         ]
         # kube-apiserver has it in itself: it runs whatever --controllers says
