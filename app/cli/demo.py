@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import tempfile
@@ -36,6 +37,7 @@ def demo(
 
     configure("warning")
     folder = data_dir or Path(tempfile.mkdtemp(prefix="kafila-demo-"))
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if os.geteuid() == 0:
         folder.chmod(0o711)  # as root the embedded PostgreSQL runs as another user
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -98,10 +100,10 @@ async def _show(registry: Registry, example: Path) -> None:
     _print_table(registry, "Cluster", "$ kubectl get clusters")
     began = time.monotonic()
     for obj in _manifests(example):
-        await _create(registry, obj)
+        await _create(registry, _applied(registry, obj))
     await _until(lambda: _is_summed(registry))
     took = time.monotonic() - began
-    print(f"\n$ kubectl apply -f {example.name}    # propagated and summed after {took * 1000:.0f} ms")
+    print(f"\n$ kubectl apply -f {_shown(example)}    # propagated and summed after {took * 1000:.0f} ms")
     for kind, title in (("Deployment", "deployments"), ("ResourceBinding", "resourcebindings"), ("Work", "works -A")):
         _print_table(registry, kind, f"\n$ kubectl get {title}")
     for binding in _objects(registry, "ResourceBinding"):
@@ -110,6 +112,23 @@ async def _show(registry: Registry, example: Path) -> None:
             for c in binding["spec"]["clusters"]
         )
         print(f"\n{binding['metadata']['name']} is placed on {placed}")
+
+
+def _shown(example: Path) -> str:
+    """As it is written in the repository's folder."""
+    return f"examples/{example.name}/" if example == EXAMPLE else str(example)
+
+
+def _applied(registry: Registry, obj: Object) -> Object:
+    """As kubectl apply creates it: with what kubectl compares with when the same files are applied again."""
+    group, _, version = obj["apiVersion"].rpartition("/")
+    kind = registry.catalog.by_kind(group, version, obj["kind"])
+    metadata = {"annotations": {}, **obj["metadata"]}
+    if kind is not None and kind.namespaced:
+        metadata.setdefault("namespace", "default")
+    last = json.dumps({**obj, "metadata": metadata}, sort_keys=True, separators=(",", ":"), ensure_ascii=False) + "\n"
+    annotations = {**metadata["annotations"], "kubectl.kubernetes.io/last-applied-configuration": last}
+    return {**obj, "metadata": {**metadata, "annotations": annotations}}
 
 
 async def _create(registry: Registry, obj: Object) -> None:
@@ -177,11 +196,14 @@ def _print_table(registry: Registry, name: str, title: str) -> None:
     """What kubectl would print."""
     kind = _kind(registry, name)
     columns = [(i, c.name.upper()) for i, c in enumerate(kind.columns) if c.priority == 0]
-    rows = [[title for _, title in columns]]
+    everywhere = title.endswith(" -A")
+    rows = [["NAMESPACE"] * everywhere + [title for _, title in columns]]
     for obj in _objects(registry, name):
         cells = kind.cells(obj, time.time())
         rows.append([str(cells[i]) for i, _ in columns])
-    widths = [max(len(row[i]) for row in rows) for i in range(len(columns))]
+        if everywhere:
+            rows[-1].insert(0, obj["metadata"]["namespace"])
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     print(title)
     for row in rows:
         print("   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

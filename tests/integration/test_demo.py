@@ -19,7 +19,16 @@ def test_demo_shows_clusters_placement_and_status_and_ends() -> None:
     assert any(cells[:2] == ["nginx", "2/2"] for cells in lines)
     assert "nginx-deployment is placed on member1: 1 replicas, member2: 1 replicas" in done.stdout
     assert "nginx-service is placed on member1, member2" in done.stdout
+    assert "$ kubectl apply -f examples/nginx/ " in done.stdout
+    assert ["karmada-es-member1", "nginx-687f7fb96f", "Deployment", "True"] in [cells[:4] for cells in lines]
     assert "Traceback" not in done.stderr
+
+
+def test_demo_makes_its_folder(server_folder: Path) -> None:
+    folder = server_folder / "new" / "demo"
+    done = subprocess.run([KAFILA, "demo", "--exit", "--data-dir", folder], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert (folder / "kubeconfig").exists()
 
 
 def test_demo_stays_up_for_kubectl(demo: Any, shell: Any) -> None:
