@@ -27,19 +27,20 @@ _numbers = itertools.count(1)
 
 @final
 class Served:
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, command: str = "serve", ready: str = '"ready"') -> None:
+        """``ready``: what it has printed once it serves."""
         self.kubeconfig = folder / "kubeconfig"
         self.log = folder / "serve.log"
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
-                [KAFILA, "serve", "--data-dir", str(folder), "--bind", "127.0.0.1:0"],
+                [KAFILA, command, "--data-dir", str(folder), "--bind", "127.0.0.1:0"],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 preexec_fn=lambda: _prctl(1, signal.SIGTERM),  # it ends with the tests, however they end
             )
         deadline = time.monotonic() + 90
-        while '"ready"' not in self.log.read_text():
+        while ready not in self.log.read_text():
             assert self._process.poll() is None, self.log.read_text()
             assert time.monotonic() < deadline, self.log.read_text()
             time.sleep(0.05)
@@ -73,6 +74,17 @@ def served() -> Iterator[Served]:
         ]
         assert not complaints, "\n".join(complaints)
         assert code == 0
+
+
+@pytest.fixture(scope="module")
+def demo() -> Iterator[Served]:
+    """A control plane with three simulated members, and examples/nginx on two of them."""
+    with tempfile.TemporaryDirectory(prefix="kafila-clients-") as name:
+        Path(name).chmod(0o711)
+        demo = Served(Path(name), "demo", "Ctrl-C ends it.")
+        yield demo
+        assert demo.stop() == 0
+        assert "Traceback" not in demo.log.read_text()
 
 
 @pytest.fixture
