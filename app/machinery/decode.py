@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple
 
+from app.core.values import copy_json
+
 from . import scalars
 from .duplicates import find_duplicates
 from .scalars import DecodeError, Mismatch, describe, go_type
 from .schema import Schema
-from .values import copy_json
 
 __all__ = ["DecodeError", "Decoder", "compile_decoder", "find_duplicates", "unknown_fields"]
 

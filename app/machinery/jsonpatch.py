@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import orjson
 
-from .values import copy_json, same_json
+from app.core.values import copy_json, same_json
 
 MAX_OPERATIONS: Final = 10_000
 MAX_COPIED: Final = 3 * 1024 * 1024  # bytes that all "copy" operations of a patch may add

@@ -9,6 +9,8 @@ from functools import lru_cache
 from time import strptime
 from typing import Any, Final, Literal, NamedTuple
 
+from app.core.values import same_json
+
 from .compare import compare
 from .fieldset import (
     FieldSet,
@@ -21,7 +23,6 @@ from .fieldset import (
     union,
 )
 from .schema import Schema
-from .values import same_json
 
 Object = dict[str, Any]
 Operation = Literal["Apply", "Update"]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from app.core.values import copy_json
+
 from .scalars import describe
-from .values import copy_json
 
 
 def apply(doc: Any, patch: Any) -> Any:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import Any, Final, Literal
 
+from app.core.values import copy_json, printed, same_json
+
 from .schema import Schema
-from .values import copy_json, printed, same_json
 
 _DIRECTIVE: Final = "$patch"
 _RETAIN_KEYS: Final = "$retainKeys"

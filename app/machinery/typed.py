@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
+from app.core.values import copy_json, printed
+
 from .compare import ElementError, compile_item_key, is_leaf
 from .fieldset import FieldSet, element_text, ordered
 from .schema import Schema
-from .values import copy_json, printed
 
 ABSENT: Final = object()
 _ANY: Final = Schema("any")

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from app.core import selectors
+from app.core.values import copy_json
 from app.placement import names
 from app.placement.binding import BINDING_API, BindingError, controller_reference, resource_reference
 from app.placement.gojson import Field, array, string, struct
-from app.placement.objects import Object, annotations_of, clone, labels_of, metadata, name, namespace, spec, uid
+from app.placement.objects import Object, annotations_of, labels_of, metadata, name, namespace, spec, uid
 from app.placement.placementtext import LABEL_SELECTOR
 
 _DEPENDENCIES: Final = array(
@@ -116,7 +117,7 @@ def attach(
     """
     if existing is not None:
         _check_owner(existing, dependency)
-    binding = clone(existing) if existing is not None else _new_binding(dependency, namespace(parent))
+    binding = copy_json(existing) if existing is not None else _new_binding(dependency, namespace(parent))
     wanted = binding["spec"]
     wanted["resource"] = resource_reference(dependency)
     marks = {**labels_of(binding), names.depended_by_label(namespace(parent), name(parent)): _binding_id(parent)}
@@ -130,7 +131,7 @@ def attach(
 
 def detach(binding: Object, parent_namespace: str, parent_name: str, others: Sequence[Object] = ()) -> Object:
     """The binding without that parent; it stays until its object goes. ``others``: the parents that it keeps."""
-    detached = clone(binding)
+    detached = copy_json(binding)
     marks = detached["metadata"].get("labels") or {}
     marks.pop(names.depended_by_label(parent_namespace, parent_name), None)
     wanted = detached["spec"]
@@ -189,7 +190,7 @@ def _binding_id(binding: Object) -> str:
 def _with_snapshot(old: Sequence[Object], parent: Object) -> list[Object]:
     snapshot: Object = {"namespace": namespace(parent), "name": name(parent)}
     if spec(parent).get("clusters"):
-        snapshot["clusters"] = clone(spec(parent)["clusters"])
+        snapshot["clusters"] = copy_json(spec(parent)["clusters"])
     found = [snapshot if (each.get("namespace") or "", each["name"]) == _key(parent) else each for each in old]
     return found if snapshot in found else [*found, snapshot]
 

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from app.core.resources import gvk_of
+from app.core.values import copy_json
 from app.placement import gates as feature
 from app.placement import names
 from app.placement.interpret import NATIVE, Interpreter, InterpretError, Operation
 from app.placement.match import selectors_match
-from app.placement.objects import Object, annotations_of, clone, labels_of, metadata, name, namespace, uid
+from app.placement.objects import Object, annotations_of, labels_of, metadata, name, namespace, uid
 
 BINDING_API: Final = "work.karmada.io/v1alpha2"
 _PP_LABELS, _PP_ANNOTATIONS = (names.PP_PERMANENT_ID,), (names.PP_NAMESPACE, names.PP_NAME)
@@ -184,7 +185,7 @@ def binding_spec(
         if feature.PRIORITY_BASED_SCHEDULING in gates and wanted.get("schedulePriority") is not None:
             spec["schedulePriority"] = _priority(wanted["schedulePriority"], priority_classes or {})
     # Nothing is shared with the policy or the template, which live in caches.
-    return clone(spec)
+    return copy_json(spec)
 
 
 def resource_reference(template: Object) -> Object:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from app.core.resources import gvk_of
+from app.core.values import copy_json
 from app.placement import names
 from app.placement.interpret import NATIVE, Interpreter, Operation
-from app.placement.objects import Object, annotations_of, clone, labels_of, metadata, name, namespace, own_map
+from app.placement.objects import Object, annotations_of, labels_of, metadata, name, namespace, own_map
 from app.placement.objects import semantically_equal as equal
 from app.placement.prune import prune
 
@@ -26,10 +27,10 @@ def member_update(
     ``cluster`` is only for the message. Neither argument is changed.
     """
     _check_ownership(desired, observed, cluster)
-    merged = keep_member_fields(clone(desired), observed)
+    merged = keep_member_fields(copy_json(desired), observed)
     if interpreter.hook_enabled(gvk_of(merged), Operation.RETAIN):
-        merged = interpreter.retain(merged, clone(observed))
-    present = keep_member_fields(prune(clone(observed)), observed)
+        merged = interpreter.retain(merged, copy_json(observed))
+    present = keep_member_fields(prune(copy_json(observed)), observed)
     return None if equal(merged, present) else merged
 
 

@@ -6,13 +6,14 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
+from app.core.values import copy_json
 from app.machinery import jsonpatch
 from app.placement import names
 from app.placement.clusters import matcher
 from app.placement.gojson import unsorted
 from app.placement.images import ImageError, override_image
 from app.placement.match import Priority, selectors_priority
-from app.placement.objects import Object, clone, name, namespace, own_map
+from app.placement.objects import Object, name, namespace, own_map
 from app.placement.overridetext import Applied, applied_text
 from app.placement.yamltext import dump_yaml, load_yaml
 
@@ -54,14 +55,14 @@ def apply_overrides(
     if not cluster_rules and not mine:
         return Overridden(obj, (), (), ())
     if cluster_rules:
-        obj = clone(obj)
+        obj = copy_json(obj)
     events: list[str] = []
     for rule in cluster_rules:
         obj = _apply_rule(obj, rule, f"cluster override policy({name(rule.policy)})", cluster, events)
     # What the cluster policies changed decides which of the others match.
     rules = matching_rules(obj, cluster, mine)
     if rules and not cluster_rules:
-        obj = clone(obj)
+        obj = copy_json(obj)
     for rule in rules:
         obj = _apply_rule(obj, rule, f"override policy({namespace(rule.policy)}/{name(rule.policy)})", cluster, events)
     return Overridden(obj, _applied(cluster_rules), _applied(rules), tuple(events))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from app.core.resources import gvk_of
+from app.core.values import copy_json
 from app.placement import names
 from app.placement.binding import controller_reference
 from app.placement.divide import Target, spread_by_targets
@@ -17,7 +18,6 @@ from app.placement.interpret.replicas import with_field
 from app.placement.objects import (
     Object,
     annotations_of,
-    clone,
     labels_of,
     metadata,
     name,
@@ -163,7 +163,7 @@ def _work(
 ) -> Object:
     binding_spec = spec(binding)
     # From here on the manifest is changed in place; nothing of it is shared with the template or other Works.
-    manifest = clone(overridden.obj)
+    manifest = copy_json(overridden.obj)
     marks, notes = _binding_marks(binding)
     meta = own_map(manifest, "metadata")
     own_map(meta, "labels").update(marks)
@@ -277,20 +277,25 @@ def namespace_work(
     Only ClusterOverridePolicies apply. It goes away with the Namespace, by garbage collection.
     """
     overridden = apply_overrides(template, cluster, cluster_policies, ())
-    manifest, notes = clone(overridden.obj), applied_annotations(overridden)
+    manifest, notes = copy_json(overridden.obj), applied_annotations(overridden)
     work = _assemble(manifest, name(cluster), {}, notes, {}, existing, template)
     return work, overridden.events
 
 
 def cluster_work(manifest: Object, cluster: Object, existing: Object | None = None) -> Object:
     """The Work for something that a controller wants in a member. It goes away with the Cluster, by garbage collection."""
-    return _assemble(clone(manifest), name(cluster), {}, {}, {}, existing, cluster)
+    return _assemble(copy_json(manifest), name(cluster), {}, {}, {}, existing, cluster)
 
 
 def quota_work(quota: Object, cluster: str, hard: Object, existing: Object | None = None) -> Object:
     """The Work for the ResourceQuota that a FederatedResourceQuota assigns to a cluster."""
     meta = {"name": name(quota), "namespace": namespace(quota)}
-    manifest: Object = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": meta, "spec": {"hard": clone(hard)}}
+    manifest: Object = {
+        "apiVersion": "v1",
+        "kind": "ResourceQuota",
+        "metadata": meta,
+        "spec": {"hard": copy_json(hard)},
+    }
     marks = {names.FRQ_NAMESPACE: namespace(quota), names.FRQ_NAME: name(quota)}
     return _assemble(manifest, cluster, marks, {}, {}, existing, None)
 

@@ -9,12 +9,12 @@ from typing import Any
 
 from app.admission import DEFAULT, Admission
 from app.catalog.kind import Kind, Strategy
-from app.core import errors
+from app.core import errors, values
 from app.core.clock import rfc3339
 from app.core.metadata import validate_object_meta, validate_object_meta_update
 from app.core.names import dns1123_subdomain, generate_name, new_uid
 from app.core.resources import Key
-from app.machinery import empty_lists, managedfields, values
+from app.machinery import empty_lists, managedfields
 from app.machinery.compare import ElementError
 from app.store.interface import Guard, Write
 from app.watch import Entry

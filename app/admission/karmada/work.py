@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from app.placement.objects import clone
+from app.core.values import copy_json
 from app.placement.prune import prune
 
 from .binding import ensure_id
@@ -29,7 +29,7 @@ def mutate_work(new: Object) -> None:
 
 def _prepared(manifest: Any, identity: str) -> Object:
     _check(manifest)
-    out = prune(clone(manifest))
+    out = prune(copy_json(manifest))
     stamp(out, identity)
     return out
 

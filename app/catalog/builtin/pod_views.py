@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
+
+from app.core.values import copy_json
 
 from .prepare import qos_class
 from .validation.common import Found, forbidden, invalid, same
@@ -14,7 +15,7 @@ _RESIZABLE = ("cpu", "memory")
 
 def only_ephemeral_containers(new: Object, old: Object) -> None:
     """Everything else of the pod stays as it was."""
-    spec = copy.deepcopy(old.get("spec") or {})
+    spec = copy_json(old.get("spec") or {})
     given = (new.get("spec") or {}).get("ephemeralContainers")
     if given is None:
         spec.pop("ephemeralContainers", None)
@@ -38,7 +39,7 @@ def validate_ephemeral_containers(new: Object, old: Object) -> Found:
 
 def only_resources(new: Object, old: Object) -> None:
     """Resources and their resize policies of containers that stay where they are."""
-    spec = copy.deepcopy(old.get("spec") or {})
+    spec = copy_json(old.get("spec") or {})
     for field in ("containers", "initContainers"):
         given = (new.get("spec") or {}).get(field) or []
         if len(given) != len(spec.get(field) or ()):
@@ -62,7 +63,7 @@ def validate_resize(new: Object, old: Object) -> Found:
     before = (old.get("status") or {}).get("qosClass", qos_class(was))
     if qos_class(spec) != before:
         found.append(invalid("spec", before, "Pod QOS Class may not change as a result of resizing"))
-    bare, bare_before = copy.deepcopy(spec), copy.deepcopy(was)
+    bare, bare_before = copy_json(spec), copy_json(was)
     for one in (bare, bare_before):
         for field in ("containers", "initContainers"):
             for container in one.get(field) or ():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from app.machinery.values import copy_json
+from app.core.values import copy_json
 
 from .props import Props, additional, items, properties
 

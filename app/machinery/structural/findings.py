@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, final
 
 from app.core.errors import FieldError
-from app.machinery.values import same_json
+from app.core.values import same_json
 
 from .props import LIST_MAP_KEYS, LIST_TYPE, Props, items, member
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from app.machinery.values import copy_json
+from app.core.values import copy_json
 
 from .props import EMBEDDED, META, PRESERVE, Props, additional, has_additional, items, member, properties
 

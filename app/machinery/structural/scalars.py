@@ -9,8 +9,8 @@ from typing import Any, Final
 import orjson
 
 from app.core.errors import FieldError
+from app.core.values import same_json
 from app.machinery.jsonpath import text_of
-from app.machinery.values import same_json
 
 from .findings import NOWHERE, Finding, Findings, Make
 from .formats import format_of

@@ -12,12 +12,13 @@ from typing import Any, Final, NamedTuple, final
 import orjson
 
 from app.core.resources import GroupVersionKind, gvk_of
+from app.core.values import copy_json
 from app.placement.interpret import aggregate
 from app.placement.interpret.answers import same_object, sorted_dependencies
 from app.placement.interpret.errors import InterpretError
 from app.placement.interpret.native import NATIVE, Operation
 from app.placement.interpret.sources import Source, Sources
-from app.placement.objects import Object, clone
+from app.placement.objects import Object
 
 
 class Question(NamedTuple):
@@ -61,23 +62,23 @@ class Consulted:
         if found is None:
             return NATIVE.get_replicas(obj, with_priority_class=with_priority_class)
         answer = self._the(found, (0, None))
-        return answer[0], clone(answer[1])
+        return answer[0], copy_json(answer[1])
 
     def get_components(self, obj: Object) -> list[Object]:
         found = self._ask(Operation.COMPONENT, obj)
-        return NATIVE.get_components(obj) if found is None else clone(self._the(found, []))
+        return NATIVE.get_components(obj) if found is None else copy_json(self._the(found, []))
 
     def revise_replica(self, obj: Object, replicas: int) -> Object:
         found = self._ask(Operation.REVISE_REPLICA, obj, replicas)
         if found is None:
             return NATIVE.revise_replica(obj, replicas)
-        return same_object(clone(self._the(found, obj)), obj, Operation.REVISE_REPLICA)
+        return same_object(copy_json(self._the(found, obj)), obj, Operation.REVISE_REPLICA)
 
     def retain(self, desired: Object, observed: Object) -> Object:
         found = self._ask(Operation.RETAIN, desired, observed)
         if found is None:
             return NATIVE.retain(desired, observed)
-        return same_object(clone(self._the(found, desired)), desired, Operation.RETAIN)
+        return same_object(copy_json(self._the(found, desired)), desired, Operation.RETAIN)
 
     def aggregate_status(self, obj: Object, items: aggregate.Items) -> Object:
         """Only the status counts."""
@@ -88,11 +89,11 @@ class Consulted:
         if status == obj.get("status"):
             return obj
         made = {key: value for key, value in obj.items() if key != "status"}
-        return made if status is None else {**made, "status": clone(status)}
+        return made if status is None else {**made, "status": copy_json(status)}
 
     def reflect_status(self, obj: Object) -> Object | None:
         found = self._ask(Operation.REFLECT_STATUS, obj)
-        return NATIVE.reflect_status(obj) if found is None else clone(self._the(found, None))
+        return NATIVE.reflect_status(obj) if found is None else copy_json(self._the(found, None))
 
     def interpret_health(self, obj: Object) -> bool:
         found = self._ask(Operation.HEALTH, obj)
@@ -105,7 +106,7 @@ class Consulted:
         lists = [[] if answer is _MISSING else answer for answer in found]
         if len(lists) == 1 and lists[0] is None:
             return None
-        return clone(sorted_dependencies([each or [] for each in lists]))
+        return copy_json(sorted_dependencies([each or [] for each in lists]))
 
     def _ask(self, operation: Operation, *arguments: Any) -> list[Any] | None:
         """The answers of those who are to be asked, ``_MISSING`` for those that are not there yet; None: the native ones."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 from app.core.clock import rfc3339
+from app.core.values import copy_json
 
 Object = dict[str, Any]
 
@@ -22,7 +22,7 @@ def _spec(obj: Object) -> Object:
 def _fill(target: Object, **values: Any) -> None:
     for field, value in values.items():
         if target.get(field) is None:
-            target[field] = copy.copy(value)
+            target[field] = copy_json(value)
 
 
 # -- networking ------------------------------------------------------------------------------------------------------------
@@ -111,7 +111,7 @@ def default_hpa_v2(obj: Object) -> None:
             behavior[field] = given = {} if given is None else given
             for name, value in rules.items():
                 if given.get(name) is None:
-                    given[name] = copy.deepcopy(value)
+                    given[name] = copy_json(value)
 
 
 def default_priority_class(obj: Object) -> None:

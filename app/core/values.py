@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
-def copy_json(value: Any) -> Any:
-    """A deep copy of a JSON value."""
-    kind = value.__class__
+def copy_json(value: T) -> T:
+    """A deep copy of a JSON value; the copy shares no list and no map with it, nor within itself.
+
+    It calls itself for lists and maps only: quicker than ``marshal`` for what is small, as quick for a whole object.
+    """
+    found: Any = value
+    kind = found.__class__
     if kind is dict:
-        return {key: copy_json(item) for key, item in value.items()}
-    if kind is list:
-        return [copy_json(item) for item in value]
-    return value
+        found = found.copy()
+        for key, item in found.items():
+            if item.__class__ is dict or item.__class__ is list:
+                found[key] = copy_json(item)
+    elif kind is list:
+        found = [copy_json(item) if item.__class__ is dict or item.__class__ is list else item for item in found]
+    return found
 
 
 def same_json(a: Any, b: Any) -> bool:
