@@ -10,6 +10,7 @@ from app.catalog.builtin.validation.common import selector_matches
 from app.catalog.kind import Kind
 from app.core import errors
 from app.core.clock import rfc3339
+from app.core.conditions import conditions_of, find, is_true
 from app.registry import Registry
 from app.registry.codec import decode_entry
 from app.registry.context import DeleteOptions, Options
@@ -74,8 +75,7 @@ async def _ask_budget(registry: Registry, pod: Object, options: DeleteOptions) -
 
 
 def _unhealthy_may_go(pod: Object, budget: Object) -> bool:
-    conditions = (pod.get("status") or {}).get("conditions") or ()
-    if any(c.get("type") == "Ready" and c.get("status") == "True" for c in conditions):
+    if is_true(conditions_of(pod), "Ready"):
         return False
     status = budget.get("status") or {}
     healthy, desired = status.get("currentHealthy") or 0, status.get("desiredHealthy") or 0
@@ -98,7 +98,7 @@ def _check_budget(budget: Object) -> None:
 
 
 def _no_room(name: str, status: Object) -> str:
-    condition: Object = next((c for c in status.get("conditions") or () if c.get("type") == "DisruptionAllowed"), {})
+    condition = find(status.get("conditions"), "DisruptionAllowed") or {}
     said = condition.get("message") if condition.get("status") == "False" else ""
     healthy, desired = status.get("currentHealthy") or 0, status.get("desiredHealthy") or 0
     budget = f"The disruption budget {name}"

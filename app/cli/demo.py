@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from app.core.conditions import conditions_of, is_true
+
 if TYPE_CHECKING:
     from app.registry import Registry
 
@@ -96,7 +98,7 @@ async def _show(registry: Registry, example: Path) -> None:
             registry,
             {"apiVersion": "cluster.karmada.io/v1alpha1", "kind": "Cluster", "metadata": {"name": name}, "spec": spec},
         )
-    await _until(lambda: all(_is_true(c, "Ready") for c in _objects(registry, "Cluster")))
+    await _until(lambda: all(is_true(conditions_of(c), "Ready") for c in _objects(registry, "Cluster")))
     _print_table(registry, "Cluster", "$ kubectl get clusters")
     began = time.monotonic()
     for obj in _manifests(example):
@@ -167,14 +169,9 @@ def _objects(registry: Registry, kind: str) -> list[Object]:
     return [decode_entry(found, entry) for entry in registry.cache.resource(found.resource).entries()]
 
 
-def _is_true(obj: Object, condition: str) -> bool:
-    conditions = (obj.get("status") or {}).get("conditions") or ()
-    return any(c["type"] == condition and c["status"] == "True" for c in conditions)
-
-
 def _is_summed(registry: Registry) -> bool:
     bindings = _objects(registry, "ResourceBinding")
-    if not bindings or not all(_is_true(b, "FullyApplied") for b in bindings):
+    if not bindings or not all(is_true(conditions_of(b), "FullyApplied") for b in bindings):
         return False
     deployments = _objects(registry, "Deployment")
     ready = [(d.get("status") or {}).get("readyReplicas", 0) for d in deployments]

@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from app.core.clock import rfc3339
+from app.core.conditions import condition, find, with_condition
 from app.core.errors import StatusError
 
 from .client import MemberClient
@@ -105,7 +106,7 @@ def cluster_status(
     ``previous`` is left as it is. Summaries of a member that is not ready stay as they were.
     """
     observed = ready_condition(observation)
-    current = _find(previous.get("conditions") or (), READY)
+    current = find(previous.get("conditions"), READY)
     if history is None or history.ready != observed["status"]:
         # the first result since we started counts at once
         history = History(observed["status"], now if history else float("-inf"))
@@ -118,7 +119,7 @@ def cluster_status(
     conditions = list(previous.get("conditions") or ())
     if observation.healthy and ready["status"] == "True":
         conditions = set_condition(conditions, _collect(status, observation), now)
-    status["conditions"] = set_condition(conditions, ready, now)
+    status["conditions"] = conditions if ready is current else set_condition(conditions, ready, now)
     return status, history
 
 
@@ -130,22 +131,22 @@ def with_expiry(status: Object, expires: float | None, now: float) -> Object:
         return status if len(kept) == len(conditions) else {**status, "conditions": kept}
     how = "join the cluster again, or put another token into its secret"
     if now < expires:
-        made = _condition(CREDENTIALS, "True", "TokenExpires", f"the token expires at {rfc3339(expires)}: {how}")
+        made = condition(CREDENTIALS, "True", "TokenExpires", f"the token expires at {rfc3339(expires)}: {how}")
     else:
-        made = _condition(CREDENTIALS, "False", "TokenExpired", f"the token expired at {rfc3339(expires)}: {how}")
+        made = condition(CREDENTIALS, "False", "TokenExpired", f"the token expired at {rfc3339(expires)}: {how}")
     return {**status, "conditions": set_condition(conditions, made, now)}
 
 
 def ready_condition(observation: Observation) -> Object:
     if observation.failure:
         message = f"failed to create a ClusterClient: {observation.failure}"
-        return _condition(READY, "False", "StatusCollectionFailed", message)
+        return condition(READY, "False", "StatusCollectionFailed", message)
     if not observation.online:
-        return _condition(READY, "False", "ClusterNotReachable", "cluster is not reachable")
+        return condition(READY, "False", "ClusterNotReachable", "cluster is not reachable")
     if not observation.healthy:
         message = "cluster is reachable but health endpoint responded without ok"
-        return _condition(READY, "False", "ClusterNotReady", message)
-    return _condition(READY, "True", "ClusterReady", "cluster is healthy and ready to accept workloads")
+        return condition(READY, "False", "ClusterNotReady", message)
+    return condition(READY, "True", "ClusterReady", "cluster is healthy and ready to accept workloads")
 
 
 def _collect(status: Object, observation: Observation) -> Object:
@@ -165,11 +166,11 @@ def _collect(status: Object, observation: Observation) -> Object:
             status.pop(name, None)
     count = len(observation.enablements or ())
     if not count:
-        return _condition(COMPLETE, "False", "Empty", "collected empty APIEnablements from the cluster")
+        return condition(COMPLETE, "False", "Empty", "collected empty APIEnablements from the cluster")
     if not observation.complete:
         message = f"might collect partial APIEnablements({count}) from the cluster"
-        return _condition(COMPLETE, "False", "Partial", message)
-    return _condition(COMPLETE, "True", "Complete", "collected complete APIEnablements from the cluster")
+        return condition(COMPLETE, "False", "Partial", message)
+    return condition(COMPLETE, "True", "Complete", "collected complete APIEnablements from the cluster")
 
 
 def _crosses(old: str, new: str) -> bool:
@@ -177,21 +178,6 @@ def _crosses(old: str, new: str) -> bool:
     return (old == "True") != (new == "True")
 
 
-def _condition(kind: str, status: str, reason: str, message: str) -> Object:
-    return {"type": kind, "status": status, "reason": reason, "message": message}
-
-
-def _find(conditions: Sequence[Object], kind: str) -> Object | None:
-    return next((c for c in conditions if c.get("type") == kind), None)
-
-
-def set_condition(conditions: Sequence[Object], new: Object, now: float) -> list[Object]:
-    """As meta.SetStatusCondition: the transition time changes only with the status, and positions stay."""
-    old = _find(conditions, new["type"])
-    since = new.get("lastTransitionTime") or rfc3339(now)
-    if old is None:
-        return [*conditions, {**new, "lastTransitionTime": since}]
-    if old.get("status") == new["status"]:
-        since = old.get("lastTransitionTime") or since
-    changed = {**old, **new, "lastTransitionTime": since}
-    return [changed if c is old else c for c in conditions]
+def set_condition(conditions: Sequence[Object] | None, new: Object, now: float) -> list[Object]:
+    """With the time last, where a Cluster's conditions have it on the wire."""
+    return with_condition(conditions, {**new, "lastTransitionTime": rfc3339(now)})

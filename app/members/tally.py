@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Literal, NamedTuple, final
 
 from app.core import quantity
+from app.core.conditions import is_true
 from app.core.quantity import Format, Quantity
 
 Object = dict[str, Any]
@@ -35,7 +36,7 @@ class PodFacts(NamedTuple):
 
 def node_facts(node: Object) -> NodeFacts:
     status = node.get("status") or {}
-    ready = any(c.get("type") == "Ready" and c.get("status") == "True" for c in status.get("conditions") or ())
+    ready = is_true(status.get("conditions"), "Ready")
     allocatable = status.get("allocatable") or {}
     return NodeFacts(
         ready, tuple((sys.intern(name), quantity.parse(str(allocatable[name]))) for name in sorted(allocatable))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from app.core import quantity
+from app.core import conditions, quantity
 from app.core.quantity import Quantity
-from app.placement import conditions, names
+from app.placement import names
 from app.placement.objects import Object, namespace, spec, status
 
 Amounts = dict[str, str]

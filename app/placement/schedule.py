@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
 
 from app.core.clock import rfc3339
+from app.core.conditions import condition, with_condition
 from app.placement import names
-from app.placement.conditions import condition, with_condition
 from app.placement.divide import Unschedulable, UnsupportedStrategy, assign, reschedule_required
 from app.placement.estimate import Assumed, available_replicas, request_key
 from app.placement.filters import Rejection, feasible, placement_key

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from app.core.clock import parse_rfc3339, rfc3339
+from app.core.conditions import find
 from app.placement.clusters import cluster_matches, tolerates
 from app.placement.objects import Object, metadata, spec, status
 
@@ -52,17 +53,15 @@ def taints_by_policies(cluster: Object, policies: Iterable[Object], now: float |
     return taints
 
 
-def _hold(conditions: Iterable[Object], wanted: Sequence[Object] | None) -> bool:
+def _hold(conditions: Sequence[Object], wanted: Sequence[Object] | None) -> bool:
     """All of ``wanted``; nothing wanted never holds. A condition that is not there meets neither In nor NotIn."""
     return bool(wanted) and all(_met(conditions, each) for each in wanted or ())
 
 
-def _met(conditions: Iterable[Object], wanted: Object) -> bool:
+def _met(conditions: Sequence[Object], wanted: Object) -> bool:
+    found = find(conditions, wanted.get("conditionType") or "")
     values = wanted.get("statusValues") or ()
-    for found in conditions:
-        if found.get("type") == wanted.get("conditionType"):
-            return (found.get("status") in values) == (wanted.get("operator") == "In")
-    return False
+    return found is not None and (found.get("status") in values) == (wanted.get("operator") == "In")
 
 
 def _with(taints: list[Object], wanted: Iterable[Object], now: float | None) -> list[Object]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from app.core.conditions import condition, find, with_condition
 from app.core.resources import gvk_of, split_api_version
 from app.placement import names
-from app.placement.conditions import condition, find, with_condition
 from app.placement.failures import aggregate_text
 from app.placement.interpret import NATIVE, Interpreter, InterpretError, Operation
 from app.placement.objects import Object, metadata, name, namespace, spec, status

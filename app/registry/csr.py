@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from app.core.clock import rfc3339
+from app.core.conditions import conditions_of
 from app.core.errors import FieldError
 
 from .context import User
@@ -54,7 +55,7 @@ def check_update(old: Object, new: Object, subresource: str) -> list[FieldError]
     found: list[FieldError] = []
     path = "status.conditions"
     if all(_of_type(new, decision) for decision in DECISIONS) and not all(_of_type(old, d) for d in DECISIONS):
-        second = [c for c in _conditions(new) if c.get("type") in DECISIONS][-1]["type"]
+        second = [c for c in conditions_of(new) if c.get("type") in DECISIONS][-1]["type"]
         found.append(FieldError.invalid(path, second, "Approved and Denied conditions are mutually exclusive"))
     for kept in (*DECISIONS, "Failed"):
         more = len(_of_type(new, kept)) - len(_of_type(old, kept))
@@ -70,9 +71,10 @@ def check_update(old: Object, new: Object, subresource: str) -> list[FieldError]
 
 
 def _stamp(old: Object, new: Object) -> None:
+    """Not as ``meta.SetStatusCondition``: a time that is sent stays, and there may be several of a type."""
     now = rfc3339()
-    known = {(c.get("type"), c.get("status")): c.get("lastTransitionTime") for c in _conditions(old)}
-    for condition in _conditions(new):
+    known = {(c.get("type"), c.get("status")): c.get("lastTransitionTime") for c in conditions_of(old)}
+    for condition in conditions_of(new):
         if not condition.get("lastTransitionTime"):
             condition["lastTransitionTime"] = known.get((condition.get("type"), condition.get("status"))) or now
         if not condition.get("lastUpdateTime"):
@@ -80,8 +82,4 @@ def _stamp(old: Object, new: Object) -> None:
 
 
 def _of_type(obj: Object, kind: str) -> list[Object]:
-    return [condition for condition in _conditions(obj) if condition.get("type") == kind]
-
-
-def _conditions(obj: Object) -> list[Object]:
-    return (obj.get("status") or {}).get("conditions") or []
+    return [condition for condition in conditions_of(obj) if condition.get("type") == kind]

@@ -9,6 +9,7 @@ from app.catalog.custom.definition import CLEANUP
 from app.catalog.custom.definition import RESOURCE as DEFINITIONS
 from app.catalog.kind import Kind
 from app.core.clock import rfc3339
+from app.core.conditions import with_condition
 
 from .context import DeleteOptions
 
@@ -73,8 +74,8 @@ def _end_definition(old: Object, now: str) -> Object:
         "reason": "InstanceDeletionPending",
         "message": "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon",
     }
-    kept = [c for c in status.get("conditions") or () if c.get("type") != "Terminating"]
-    return {**old, "metadata": metadata, "status": {**status, "conditions": [*kept, pending]}}
+    status["conditions"] = with_condition(status.get("conditions"), pending)
+    return {**old, "metadata": metadata, "status": status}
 
 
 def _finalizers(kind: Kind, current: list[str], options: DeleteOptions) -> list[str]:

@@ -6,6 +6,7 @@ import zlib
 from typing import Any, final
 
 from app.core.clock import rfc3339
+from app.core.conditions import conditions_of, find
 from app.core.errors import StatusError
 from app.core.names import generate_name
 from app.core.resources import Key
@@ -96,7 +97,7 @@ class WorkloadSimulator:
         if workload["kind"] == "DaemonSet":
             return len(self._nodes)
         if workload["kind"] == "Job":
-            done = any(c["type"] == "Complete" for c in (workload.get("status") or {}).get("conditions") or ())
+            done = find(conditions_of(workload), "Complete")
             return 0 if done else spec.get("parallelism", 1)
         return spec.get("replicas", 1)
 

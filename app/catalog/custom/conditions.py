@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from app.core.conditions import condition
 from app.machinery.structural.rules import structural_findings
 
 from .definition import Object, schema_of_version, versions
@@ -40,7 +41,7 @@ def api_approval(crd: Object) -> Object | None:
         return None
     reason, message = approval_state(crd["metadata"].get("annotations"))
     status = "True" if reason == "ApprovedAnnotation" else "False"
-    return {"type": "KubernetesAPIApprovalPolicyConformant", "status": status, "reason": reason, "message": message}
+    return condition("KubernetesAPIApprovalPolicyConformant", status, reason, message)
 
 
 def non_structural_schema(crd: Object) -> Object | None:
@@ -55,4 +56,4 @@ def non_structural_schema(crd: Object) -> Object | None:
     if not found:
         return None
     message = found[0] if len(found) == 1 else f"[{', '.join(found)}]"
-    return {"type": "NonStructuralSchema", "status": "True", "reason": "Violations", "message": message}
+    return condition("NonStructuralSchema", "True", "Violations", message)

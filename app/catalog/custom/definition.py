@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from app.catalog.catalog import version_order
+from app.core.conditions import conditions_of, is_true
 
 Object = dict[str, Any]
 
@@ -12,23 +13,13 @@ RESOURCE: Final = "customresourcedefinitions.apiextensions.k8s.io"
 CLEANUP: Final = "customresourcecleanup.apiextensions.k8s.io"
 
 
-def condition(crd: Object, name: str) -> Object | None:
-    conditions = (crd.get("status") or {}).get("conditions") or ()
-    return next((c for c in conditions if c.get("type") == name), None)
-
-
-def is_true(crd: Object, name: str) -> bool:
-    found = condition(crd, name)
-    return found is not None and found.get("status") == "True"
-
-
 def is_served(crd: Object) -> bool:
     """From the acceptance of its names on, also when a later change of them is in conflict."""
-    return is_true(crd, "NamesAccepted") or is_true(crd, "Established")
+    return is_true(conditions_of(crd), "NamesAccepted") or is_true(conditions_of(crd), "Established")
 
 
 def is_terminating(crd: Object) -> bool:
-    return is_true(crd, "Terminating")
+    return is_true(conditions_of(crd), "Terminating")
 
 
 def accepted_names(crd: Object) -> Object:

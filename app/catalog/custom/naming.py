@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from app.core.conditions import condition
+
 from .definition import Object, accepted_names
 
 _RESOURCES = ("plural", "singular")
@@ -59,4 +61,4 @@ def _in_use(name: str) -> str:
 
 
 def _names_accepted(status: str, reason: str, message: str) -> Object:
-    return {"type": "NamesAccepted", "status": status, "reason": reason, "message": message}
+    return condition("NamesAccepted", status, reason, message)

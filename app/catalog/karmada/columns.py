@@ -7,6 +7,7 @@ from typing import Any
 
 from app.catalog.kind import Column, Object
 from app.core.clock import human_duration, parse_rfc3339
+from app.core.conditions import find
 from app.machinery.jsonpath import cell, compile_path
 
 Cells = Callable[[Object, float], list[Any]]
@@ -57,12 +58,12 @@ CLUSTER = (
 
 def cluster_cells(obj: Object, now: float) -> list[Any]:
     metadata, spec, status = obj["metadata"], obj.get("spec") or {}, obj.get("status") or {}
-    ready = next((c.get("status", "") for c in status.get("conditions") or () if c.get("type") == "Ready"), "Unknown")
+    ready = find(status.get("conditions"), "Ready")
     return [
         metadata.get("name", ""),
         status.get("kubernetesVersion", ""),
         spec.get("syncMode", ""),
-        ready,
+        "Unknown" if ready is None else ready.get("status", ""),
         age(metadata.get("creationTimestamp"), now),
         ",".join(spec.get("zones") or ()) or "<none>",
         spec.get("region") or "<none>",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from app.core.conditions import is_true
 from app.placement.objects import Object, nested
 
 
@@ -50,8 +51,7 @@ def pod(obj: Object) -> bool:
     status = obj.get("status") or {}
     if status.get("phase") == "Succeeded":
         return True
-    ready = next((c for c in status.get("conditions") or () if c.get("type") == "Ready"), None)
-    return status.get("phase") == "Running" and ready is not None and ready.get("status") == "True"
+    return status.get("phase") == "Running" and is_true(status.get("conditions"), "Ready")
 
 
 def pod_disruption_budget(obj: Object) -> bool:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.placement import conditions, names
+from app.core import conditions
+from app.placement import names
 from app.placement.objects import Object, metadata, name, namespace, spec, status
 from app.placement.spec import targets
 from app.placement.why.report import ClusterRow, Evidence, Report

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from app.core import conditions
 from app.core.resources import gvk_of
-from app.placement import conditions, names
+from app.placement import names
 from app.placement.match import is_skipped, is_skipped_object
 from app.placement.objects import Object, labels_of, metadata, name, namespace, spec, status
 from app.placement.shared import united

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from app.placement import conditions, names
+from app.core import conditions
+from app.placement import names
 from app.placement.clusters import is_terminating, taint_text, untolerated_taint
 from app.placement.filters import (
     AFFINITY,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any, final
 
 from app.core.clock import rfc3339
+from app.core.conditions import conditions_of, find
 from app.core.errors import StatusError
-from app.placement import conditions, names
+from app.placement import names
 from app.registry import Options, Registry
 from app.registry.codec import decode_entry
 from app.registry.context import DeleteOptions
@@ -120,7 +121,7 @@ class ClusterController:
 
 def taints_of(cluster: Object) -> list[Object] | None:
     """The taints that the Ready condition asks for, None when they are so already."""
-    ready = conditions.find((cluster.get("status") or {}).get("conditions"), names.COND_READY)
+    ready = find(conditions_of(cluster), names.COND_READY)
     state = ready.get("status") if ready else None
     wanted = {
         "True": None,

@@ -10,6 +10,7 @@ from typing import Any, final
 import structlog
 from prometheus_client import Gauge
 
+from app.core.conditions import conditions_of, find
 from app.core.errors import StatusError
 from app.members.credentials import token_expiry
 from app.members.health import READY as READY_CONDITION
@@ -143,15 +144,14 @@ async def collection_failed(federation: Federation, name: str, why: str) -> None
     """No client can be made for the cluster; it counts as not ready at once."""
     condition = ready_condition(Observation(online=False, failure=why))
     cluster = federation.cluster(name)
-    known = ((cluster or {}).get("status") or {}).get("conditions") or ()
-    old: Object = next((c for c in known if c.get("type") == READY_CONDITION), {})
+    old = find(conditions_of(cluster or {}), READY_CONDITION) or {}
     READY.labels(name).set(0)
     if cluster is None or {**old, **condition} == old:
         return
 
     def reported(obj: Object) -> Object:
         status = obj.setdefault("status", {})
-        status["conditions"] = set_condition(status.get("conditions") or (), condition, time.time())
+        status["conditions"] = set_condition(status.get("conditions"), condition, time.time())
         return obj
 
     await federation.registry.modify(federation.cluster_kind, "", name, reported, OPTIONS, "status")

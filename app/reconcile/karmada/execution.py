@@ -12,11 +12,11 @@ from typing import Any, NamedTuple, final
 
 import structlog
 
+from app.core.conditions import conditions_of, find, with_condition
 from app.core.errors import StatusError
 from app.core.resources import Key
 from app.members.transport import Unreachable
 from app.placement import names
-from app.placement.conditions import find, with_condition
 from app.placement.failures import aggregate_text
 from app.placement.interpret import InterpretError
 from app.placement.member import NotManaged
@@ -266,7 +266,7 @@ class Executor:
                 raise
             return
         dispatching = dispatching_condition(bool(work["spec"].get("suspendDispatching")))
-        told = find((work.get("status") or {}).get("conditions"), names.COND_DISPATCHING) or {}
+        told = find(conditions_of(work), names.COND_DISPATCHING) or {}
         if told.get("status") != dispatching["status"]:
             self._federation.recorder.event(work, "Normal", names.EVENT_WORK_DISPATCHING, dispatching["message"])
 
@@ -332,5 +332,5 @@ class Executor:
 
 def _is_told(work: Object, outcome: Outcome) -> bool:
     """Whether the outcome is the one that is stored: then it was told by whoever worked before us."""
-    conditions = (work.get("status") or {}).get("conditions")
+    conditions = conditions_of(work)
     return bool(conditions) and with_condition(conditions, outcome.condition) == conditions

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any, final
 
 from app.catalog.kind import Kind
+from app.core.conditions import conditions_of, is_true
 from app.core.errors import StatusError
 from app.core.resources import Key
 from app.placement import binding as bindings
-from app.placement import conditions, names
+from app.placement import names
 from app.placement.fleet import Fleet, Member
 from app.placement.gates import DEFAULT_GATES, PRIORITY_BASED_SCHEDULING, Gates
 from app.registry import Options, Registry
@@ -94,7 +95,7 @@ class Federation:
 
     def is_ready(self, cluster: str) -> bool:
         found = self._clusters.get(cluster)
-        return found is not None and conditions.is_true((found.get("status") or {}).get("conditions"), names.COND_READY)
+        return found is not None and is_true(conditions_of(found), names.COND_READY)
 
     def is_leaving(self, cluster: str) -> bool:
         """Deleted, or about to be."""

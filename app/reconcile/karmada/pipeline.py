@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, NamedTuple, final
 
 from app.catalog.kind import Kind
+from app.core.conditions import find
 from app.core.errors import StatusError
 from app.core.resources import Key
 from app.placement import binding as bindings
@@ -356,9 +357,7 @@ def _with_generation(binding: Object, before: Object | None) -> Object:
 
 def _same_condition(old: Object, new: Object) -> bool:
     def scheduled(status: Object) -> tuple[Any, ...]:
-        for found in status.get("conditions") or ():
-            if found.get("type") == names.COND_SCHEDULED:
-                return found.get("status"), found.get("reason"), found.get("message")
-        return ()
+        found = find(status.get("conditions"), names.COND_SCHEDULED)
+        return (found.get("status"), found.get("reason"), found.get("message")) if found else ()
 
     return scheduled(old) == scheduled(new)

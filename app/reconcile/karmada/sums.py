@@ -7,10 +7,10 @@ from functools import partial
 from typing import Any, final
 
 from app.catalog.kind import Kind
+from app.core.conditions import conditions_of, find
 from app.core.errors import StatusError
 from app.core.resources import gvk_of
 from app.placement import names
-from app.placement.conditions import find
 from app.placement.interpret import Interpreter, InterpretError, Operation
 from app.placement.schedule import Event
 from app.placement.workstatus import NoSuchManifest, aggregated_event, with_aggregated
@@ -49,7 +49,7 @@ class Sums:
         interpreting = self._federation.interpreting
         if not interpreting.sources.hook_enabled(gvk_of(template), Operation.AGGREGATE_STATUS):
             return
-        if not items and find((binding.get("status") or {}).get("conditions"), names.COND_FULLY_APPLIED) is None:
+        if not items and find(conditions_of(binding), names.COND_FULLY_APPLIED) is None:
             return  # there was never anything to sum up
         try:
             if await interpreting.decide(lambda interpreter: interpreter.aggregate_status(template, items)) is template:

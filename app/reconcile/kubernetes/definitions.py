@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any, final
 
 from app.catalog.custom.conditions import api_approval, non_structural_schema
-from app.catalog.custom.definition import CLEANUP, RESOURCE, condition, is_true
+from app.catalog.custom.definition import CLEANUP, RESOURCE
 from app.catalog.custom.kinds import storage_kind_of
 from app.catalog.custom.naming import accept_names
+from app.core.conditions import condition, conditions_of, find, is_true, with_condition
 from app.core.errors import StatusError
-from app.placement.conditions import with_condition
 from app.registry import Options, Registry
 from app.registry.context import DeleteOptions
 from app.watch import Event
@@ -86,10 +86,10 @@ class DefinitionController:
         await self._report(name, wanted, names, non_structural_schema(crd))
         if released:
             self._wake_group(name)
-        if accepted["status"] == "True" and not is_true(crd, "Established"):
+        if accepted["status"] == "True" and not is_true(conditions_of(crd), "Established"):
             # other processes have had a commit's time to serve the kind before clients hear of it
             await self._definitions.settled()
-            await self._report(name, [_condition("Established", "True", "InitialNamesAccepted", INITIAL)])
+            await self._report(name, [condition("Established", "True", "InitialNamesAccepted", INITIAL)])
 
     async def _report(
         self, name: str, wanted: list[Object], names: Object | None = None, structure: Object | None = None
@@ -120,7 +120,7 @@ class DefinitionController:
             text = "instances overlap with built-in resources in storage"
             await self._release(name, _terminating("False", "OverlappingBuiltInResource", text))
             return
-        if not is_true(crd, "Established"):
+        if not is_true(conditions_of(crd), "Established"):
             await self._release(name, _terminating("False", "NeverEstablished", "resource was never established"))
             return
         kind = storage_kind_of(crd)
@@ -164,20 +164,16 @@ class DefinitionController:
 INITIAL = "the initial names have been accepted"
 
 
-def _condition(type: str, status: str, reason: str, message: str) -> Object:
-    return {"type": type, "status": status, "reason": reason, "message": message}
-
-
 def _terminating(status: str, reason: str, message: str) -> Object:
-    return _condition("Terminating", status, reason, message)
+    return condition("Terminating", status, reason, message)
 
 
 def _established_before(crd: Object, accepted: Object) -> list[Object]:
     """Established as long as the kind is not served yet; once established it stays so."""
-    if is_true(crd, "Established"):
+    if is_true(conditions_of(crd), "Established"):
         return []
     if accepted["status"] == "True":
-        return [_condition("Established", "False", "Installing", INITIAL)]
-    if condition(crd, "Established") is None:
-        return [_condition("Established", "False", "NotAccepted", "not all names are accepted")]
+        return [condition("Established", "False", "Installing", INITIAL)]
+    if find(conditions_of(crd), "Established") is None:
+        return [condition("Established", "False", "NotAccepted", "not all names are accepted")]
     return []

@@ -9,6 +9,7 @@ import time
 from typing import Any, final
 
 from app.core.clock import parse_rfc3339
+from app.core.conditions import conditions_of
 from app.core.errors import StatusError
 from app.core.resources import Key
 from app.registry import Registry
@@ -69,7 +70,6 @@ class FinishedJobs:
 def end_of(job: Object) -> float | None:
     """When a Job is to be deleted (seconds since the epoch), None when it is not, or not yet, known."""
     seconds = job["spec"].get("ttlSecondsAfterFinished")
-    conditions = (job.get("status") or {}).get("conditions") or ()
-    finished = next((c for c in conditions if c["type"] in FINISHED and c["status"] == "True"), None)
+    finished = next((c for c in conditions_of(job) if c["type"] in FINISHED and c["status"] == "True"), None)
     at = finished.get("lastTransitionTime") if finished else None
     return parse_rfc3339(at) + seconds if at and seconds is not None else None

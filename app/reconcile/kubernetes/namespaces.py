@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Any, final
 
 from app.catalog.kind import Kind
+from app.core.conditions import condition, with_condition
 from app.core.errors import StatusError
-from app.placement.conditions import condition, with_condition
 from app.registry import Options, Registry
 from app.registry.context import DeleteOptions
 from app.watch import Entry, Event
@@ -76,7 +76,7 @@ class NamespaceController:
         if not remaining:
             await self._finalize(name)
             return
-        await self._report(name, conditions_of(failed, remaining, finalizers))
+        await self._report(name, ending_conditions(failed, remaining, finalizers))
         raise Requeue(RETRY)
 
     async def _delete_all(self, kind: Kind, entries: list[Entry]) -> list[str]:
@@ -120,7 +120,7 @@ class NamespaceController:
         await self._registry.modify(kind, "", name, reported, OPTIONS, "status")
 
 
-def conditions_of(failed: list[str], remaining: dict[str, int], finalizers: Mapping[str, int]) -> list[Object]:
+def ending_conditions(failed: list[str], remaining: dict[str, int], finalizers: Mapping[str, int]) -> list[Object]:
     """What still keeps a namespace, in the words of kube-controller-manager."""
     done = "All content successfully deleted, may be waiting on finalization"
     content = condition("NamespaceDeletionContentFailure", "False", "ContentDeleted", done)

@@ -8,7 +8,6 @@ from app.members.health import (
     Observation,
     cluster_status,
     ready_condition,
-    set_condition,
     with_expiry,
 )
 
@@ -122,14 +121,6 @@ def test_the_previous_status_is_left_alone() -> None:
     assert previous == {"conditions": [{"type": "Other", "status": "True"}], "remedyActions": ["x"]}
     assert status["remedyActions"] == ["x"]
     assert [c["type"] for c in status["conditions"]] == ["Other", "CompleteAPIEnablements", "Ready"]
-
-
-def test_transition_times_move_with_the_status_only() -> None:
-    first = set_condition([], {"type": "A", "status": "True", "reason": "x"}, 0.0)
-    second = set_condition(first, {"type": "A", "status": "True", "reason": "y"}, 60.0)
-    assert (second[0]["reason"], second[0]["lastTransitionTime"]) == ("y", "1970-01-01T00:00:00Z")
-    third = set_condition(second, {"type": "A", "status": "False", "reason": "y"}, 60.0)
-    assert third[0]["lastTransitionTime"] == "1970-01-01T00:01:00Z"
 
 
 def test_the_end_of_a_token_is_told_and_forgotten() -> None:

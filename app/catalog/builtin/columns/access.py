@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from app.core.clock import human_duration
+from app.core.conditions import conditions_of, find
 
 from .common import NONE, UNSET, age, format_labels, name_of
 
@@ -113,14 +114,14 @@ def flow_schema_rank(obj: Object) -> tuple[int, str]:
 def flow_schema(obj: Object, now: float) -> list[Any]:
     spec = obj.get("spec") or {}
     method = spec.get("distinguisherMethod")
-    conditions = (obj.get("status") or {}).get("conditions") or ()
+    dangling = find(conditions_of(obj), "Dangling")
     return [
         name_of(obj),
         (spec.get("priorityLevelConfiguration") or {}).get("name") or "",
         spec.get("matchingPrecedence") or 0,
         NONE if method is None else method.get("type") or "",
         age(obj, now),
-        next((c.get("status") or "" for c in conditions if c.get("type") == "Dangling"), "?"),
+        "?" if dangling is None else dangling.get("status") or "",
     ]
 
 

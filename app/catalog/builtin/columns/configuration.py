@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from app.core.conditions import find
+
 from .common import NONE, UNKNOWN, age, name_of, since
 
 Object = dict[str, Any]
@@ -28,11 +30,11 @@ def secret(obj: Object, now: float) -> list[Any]:
 
 
 def component_status(obj: Object, now: float) -> list[Any]:
-    for condition in obj.get("conditions") or ():
-        if condition.get("type") == "Healthy":
-            state = "Healthy" if condition.get("status") == "True" else "Unhealthy"
-            return [name_of(obj), state, condition.get("message") or "", condition.get("error") or ""]
-    return [name_of(obj), "Unknown", "", ""]
+    found = find(obj.get("conditions"), "Healthy")
+    if found is None:
+        return [name_of(obj), "Unknown", "", ""]
+    state = "Healthy" if found.get("status") == "True" else "Unhealthy"
+    return [name_of(obj), state, found.get("message") or "", found.get("error") or ""]
 
 
 def node(obj: Object, now: float) -> list[Any]:

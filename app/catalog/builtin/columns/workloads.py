@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from app.core.clock import human_duration, parse_rfc3339
+from app.core.conditions import is_true
 
 from .common import (
     NONE,
@@ -50,10 +51,6 @@ class _Restarts:
 
     def text(self, now: float) -> str:
         return f"{self.count} ({since(self.last, now)} ago)" if self.count and self.last else str(self.count)
-
-
-def _condition(status: Object, kind: str) -> Object:
-    return next((c for c in status.get("conditions") or () if c.get("type") == kind), {})
 
 
 def _terminated_reason(ended: Object) -> str:
@@ -105,7 +102,7 @@ def _running_state(status: Object, reason: str, restarts: _Restarts) -> tuple[st
             running = True
             ready += 1
     if reason == "Completed":
-        if running and _condition(status, "Ready").get("status") == "True":
+        if running and is_true(status.get("conditions"), "Ready"):
             reason = "Running"
         elif failed:
             reason = failed
@@ -128,7 +125,7 @@ def pod(obj: Object, now: float) -> list[Any]:
     initializing, ready = _init_state(spec, status, restarts, sidecars)
     if initializing:
         reason = initializing
-    if not initializing or _condition(status, "Initialized").get("status") == "True":
+    if not initializing or is_true(status.get("conditions"), "Initialized"):
         restarts = sidecars
         reason, more = _running_state(status, reason, restarts)
         ready += more
@@ -155,7 +152,7 @@ def _gates(spec: Object, status: Object) -> str:
     gates = spec.get("readinessGates") or ()
     if not gates:
         return NONE
-    met = sum(_condition(status, gate.get("conditionType") or "").get("status") == "True" for gate in gates)
+    met = sum(is_true(status.get("conditions"), gate.get("conditionType") or "") for gate in gates)
     return f"{met}/{len(gates)}"
 
 

@@ -1,4 +1,4 @@
-from app.placement.conditions import condition, find, is_true, with_condition
+from app.core.conditions import condition, find, is_true, with_condition
 
 
 def test_transition_time_moves_with_the_status_only() -> None:
@@ -21,3 +21,13 @@ def test_others_are_kept_in_order() -> None:
     assert is_true(found, "X")
     assert not is_true(found, "Y")
     assert find(found, "Z") is None
+
+
+def test_a_condition_may_bring_its_own_time() -> None:
+    own = {**condition("Ready", "True", "A", "a"), "lastTransitionTime": "1970-01-01T00:00:07Z"}
+    first = with_condition([], own, now=60)
+    assert first == [own]
+    same = with_condition(first, {**own, "lastTransitionTime": "1970-01-01T00:00:09Z"}, now=60)
+    assert same == first
+    changed = with_condition(first, {**own, "status": "False", "lastTransitionTime": "1970-01-01T00:00:09Z"}, now=60)
+    assert changed[0]["lastTransitionTime"] == "1970-01-01T00:00:09Z"

@@ -1,12 +1,17 @@
-"""Lists of ``metav1.Condition``, changed as apimachinery's ``meta.SetStatusCondition`` changes them."""
+"""Lists of ``metav1.Condition``, changed as apimachinery's ``meta.SetStatusCondition`` changes them.
+
+Not for kinds whose conditions have other rules: those of pods and jobs carry the time of a probe too, and a certificate
+request may have several of a type.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from app.core.clock import rfc3339
-from app.placement.objects import Object
+from .clock import rfc3339
 
+Object = dict[str, Any]
 Conditions = Sequence[Object]
 
 
@@ -16,6 +21,11 @@ def condition(type: str, status: str, reason: str, message: str, observed_genera
     if observed_generation:
         made["observedGeneration"] = observed_generation
     return made
+
+
+def conditions_of(obj: Object) -> list[Object]:
+    found: list[Object] = (obj.get("status") or {}).get("conditions") or []
+    return found
 
 
 def find(conditions: Conditions | None, type: str) -> Object | None:
@@ -28,13 +38,14 @@ def is_true(conditions: Conditions | None, type: str) -> bool:
 
 
 def with_condition(conditions: Conditions | None, new: Object, now: float | None = None) -> list[Object]:
-    """A new list with ``new`` set. The transition time moves only when the status does. ``now``: Unix seconds."""
+    """A new list with ``new`` set. The transition time moves only when the status does: to ``new``'s own, else to ``now``
+    (Unix seconds)."""
     kept = list(conditions or ())
     for index, old in enumerate(kept):
         if old.get("type") == new["type"]:
             kept[index] = _merged(old, new, now)
             return kept
-    return [*kept, {"lastTransitionTime": rfc3339(now), **new}]
+    return [*kept, new if "lastTransitionTime" in new else {"lastTransitionTime": rfc3339(now), **new}]
 
 
 def _merged(old: Object, new: Object, now: float | None) -> Object:
