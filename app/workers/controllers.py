@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Protocol, final
+from typing import final
 
+from app.reconcile.controller import Controller
 from app.reconcile.events import Recorder
 from app.reconcile.karmada.rooms import TransportFor
 from app.reconcile.karmada.sources import source_of
@@ -18,14 +19,6 @@ from app.settings.settings import Settings
 from app.watch.definitions import Definitions
 
 from .plugins import load_plugins
-
-
-class Controller(Protocol):
-    name: str
-
-    async def start(self) -> None: ...
-
-    async def stop(self) -> None: ...
 
 
 @final

@@ -14,8 +14,9 @@ from app.registry.context import DeleteOptions
 from app.registry.decoding import decode_object
 from app.watch import Event
 
+from ..controller import QueueController
 from ..events import Recorder
-from ..queue import Requeue, WorkQueue
+from ..queue import Requeue
 
 CLUSTERS = "clusters.cluster.karmada.io"
 BINDINGS = ("resourcebindings.work.karmada.io", "clusterresourcebindings.work.karmada.io")
@@ -25,25 +26,17 @@ Object = dict[str, Any]
 
 
 @final
-class ClusterController:
+class ClusterController(QueueController[str]):
     name = "cluster"
 
     def __init__(self, registry: Registry, recorder: Recorder) -> None:
+        super().__init__(registry.cache, self.name, concurrency=5)
         self._registry = registry
         self._recorder = recorder
         self._kind = registry.kind("cluster.karmada.io", "v1alpha1", "clusters")
         self._namespaces = registry.kind("", "v1", "namespaces")
-        self.queue: WorkQueue[str] = WorkQueue(self.name, self._reconcile, concurrency=5)
         registry.cache.listen(CLUSTERS, self._observe)
         registry.cache.listen("namespaces", self._observe_namespace)
-        registry.cache.on_reset(self.resync)
-
-    async def start(self) -> None:
-        self.resync()
-        self.queue.start()
-
-    async def stop(self) -> None:
-        await self.queue.stop()
 
     def resync(self) -> None:
         for entry in self._registry.cache.resource(CLUSTERS).entries():

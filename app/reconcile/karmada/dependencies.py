@@ -31,9 +31,9 @@ from app.registry.codec import decode_entry
 from app.registry.context import Change
 from app.watch import Entry, Event
 
+from ..controller import QueueController
 from ..interpreter.interpreting import INTERPRETERS
 from ..portions import Steps, at_once, in_portions
-from ..queue import WorkQueue
 from .changes import Changed, what_changed
 from .dependents import DependencyIndex
 from .federation import BINDINGS, Federation
@@ -53,29 +53,25 @@ class DependencyError(Exception):
 
 
 @final
-class DependenciesDistributor:
+class DependenciesDistributor(QueueController[Key]):
     name = "dependencies-distributor"
 
     def __init__(self, federation: Federation) -> None:
+        super().__init__(federation.registry.cache, self.name, concurrency=8)
         self._federation = federation
         self._registry = federation.registry
         self._cache = federation.registry.cache
         self._catalog = federation.registry.catalog
         self._kind = federation.binding_kind
         self.index = DependencyIndex(self._cache, self._catalog)
-        self.queue: WorkQueue[Key] = WorkQueue(self.name, self._reconcile, concurrency=8)
         self._cache.listen(BINDINGS, self._observe_binding)
         self._cache.listen_to_all(self._observe)
         for resource in INTERPRETERS:
             self._cache.listen(resource, self._observe_interpreter)
-        self._cache.on_reset(self.resync)
 
     async def start(self) -> None:
         await in_portions(self._looking())
         self.queue.start()
-
-    async def stop(self) -> None:
-        await self.queue.stop()
 
     def resync(self) -> None:
         at_once(self._looking())

@@ -10,8 +10,8 @@ from app.registry.codec import decode_entry
 from app.settings.federation import FederationOptions
 from app.watch import Event
 
+from ..controller import QueueController
 from ..interpreter.interpreting import INTERPRETERS
-from ..queue import WorkQueue
 from .clusters import CLUSTERS
 from .clusterstatus import ClusterStatus, collection_failed
 from .execution import Executor
@@ -22,28 +22,23 @@ Object = dict[str, Any]
 
 
 @final
-class Dispatch:
+class Dispatch(QueueController[Key]):
     name = "execution"
 
     def __init__(self, federation: Federation, options: FederationOptions) -> None:
+        super().__init__(federation.registry.cache, self.name, concurrency=4)
         self._federation = federation
         self._options = options
         self._executors: dict[str, Executor] = {}  # by execution namespace
         self._refused: set[str] = set()  # clusters that no client can be made for
-        self.queue: WorkQueue[Key] = WorkQueue(self.name, self._end, concurrency=4)
         federation.registry.cache.listen(WORKS, self._observe)
         federation.registry.cache.listen(CLUSTERS, self._observe_cluster)
         for resource in INTERPRETERS:
             federation.registry.cache.listen(resource, self._observe_interpreter)
-        federation.registry.cache.on_reset(self.resync)
 
     async def start(self) -> None:
         self._refused.clear()  # another process may have worked meanwhile
-        self.resync()
-        self.queue.start()
-
-    async def stop(self) -> None:
-        await self.queue.stop()
+        await super().start()
 
     def resync(self) -> None:
         for executor in self._executors.values():
@@ -103,7 +98,7 @@ class Dispatch:
             if entry.meta.deletionTimestamp:
                 self.queue.add(entry.key)
 
-    async def _end(self, key: Key) -> None:
+    async def _reconcile(self, key: Key) -> None:
         """A Work whose cluster leaves and cannot be asked takes its finalizer along; in all other cases it waits."""
         entry = self._federation.registry.cache.get(*key)
         cluster = names.cluster_of(key.namespace)

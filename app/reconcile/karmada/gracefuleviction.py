@@ -12,7 +12,8 @@ from app.registry import Options
 from app.registry.codec import decode_entry
 from app.watch import Entry, Event
 
-from ..queue import Requeue, WorkQueue
+from ..controller import QueueController
+from ..queue import Requeue
 from .federation import BINDINGS, CLUSTER_BINDINGS, Federation
 
 Object = dict[str, Any]
@@ -21,24 +22,16 @@ _MARK = b'"gracefulEvictionTasks":'
 
 
 @final
-class GracefulEviction:
+class GracefulEviction(QueueController[Key]):
     name = "gracefulEviction"
 
     def __init__(self, federation: Federation, timeout: float) -> None:
+        super().__init__(federation.registry.cache, "graceful-eviction", concurrency=4)
         self._federation = federation
         self._registry = federation.registry
         self._timeout = timeout
-        self.queue: WorkQueue[Key] = WorkQueue("graceful-eviction", self._reconcile, concurrency=4)
         for resource in (BINDINGS, CLUSTER_BINDINGS):
             self._registry.cache.listen(resource, self._observe)
-        self._registry.cache.on_reset(self.resync)
-
-    async def start(self) -> None:
-        self.resync()
-        self.queue.start()
-
-    async def stop(self) -> None:
-        await self.queue.stop()
 
     def resync(self) -> None:
         for resource in (BINDINGS, CLUSTER_BINDINGS):

@@ -14,7 +14,7 @@ from app.registry.codec import decode_entry
 from app.registry.decoding import decode_object
 from app.watch import Event
 
-from ..queue import WorkQueue
+from ..controller import QueueController
 from .clusters import CLUSTERS
 from .federation import OPTIONS, Federation
 
@@ -22,28 +22,20 @@ Object = dict[str, Any]
 
 
 @final
-class NamespaceSync:
+class NamespaceSync(QueueController[str]):
     name = "namespace"
 
     def __init__(self, federation: Federation, skipped: str) -> None:
+        super().__init__(federation.registry.cache, "namespace-sync", concurrency=4)
         self._federation = federation
         self._registry = federation.registry
         self._skipped = (re.compile(skipped),) if skipped else ()
         self._kind: Kind = self._registry.kind("", "v1", "namespaces")
         self._overrides: Kind = self._registry.kind("policy.karmada.io", "v1alpha1", "clusteroverridepolicies")
-        self.queue: WorkQueue[str] = WorkQueue("namespace-sync", self._reconcile, concurrency=4)
         cache = self._registry.cache
         cache.listen("namespaces", self._observe)
         cache.listen(CLUSTERS, self._observe_cluster)
         cache.listen(self._overrides.resource, lambda event: self.resync())
-        cache.on_reset(self.resync)
-
-    async def start(self) -> None:
-        self.resync()
-        self.queue.start()
-
-    async def stop(self) -> None:
-        await self.queue.stop()
 
     def resync(self) -> None:
         for entry in self._registry.cache.resource("namespaces").entries():

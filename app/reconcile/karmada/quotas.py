@@ -17,7 +17,8 @@ from app.registry.context import DeleteOptions
 from app.registry.decoding import decode_object
 from app.watch import Entry, Event
 
-from ..queue import Requeue, WorkQueue
+from ..controller import QueueController
+from ..queue import Requeue
 from .federation import BINDINGS, WORKS, Federation
 
 QUOTAS = "federatedresourcequotas.policy.karmada.io"
@@ -25,30 +26,19 @@ OPTIONS = Options(manager="karmada-controller-manager")
 Object = dict[str, Any]
 
 
-class _QuotaController:
+class _QuotaController(QueueController[Key]):
     """What the three have in common: a queue of quotas."""
 
     def __init__(self, federation: Federation, queue_name: str) -> None:
+        super().__init__(federation.registry.cache, queue_name, concurrency=2)
         self._federation = federation
         self._component = f"{queue_name}-controller"
         self._registry = federation.registry
         self._kind = self._registry.kind("policy.karmada.io", "v1alpha1", "federatedresourcequotas")
-        self.queue: WorkQueue[Key] = WorkQueue(queue_name, self._reconcile, concurrency=2)
-        self._registry.cache.on_reset(self.resync)
-
-    async def start(self) -> None:
-        self.resync()
-        self.queue.start()
-
-    async def stop(self) -> None:
-        await self.queue.stop()
 
     def resync(self) -> None:
         for entry in self._registry.cache.resource(QUOTAS).entries():
             self.queue.add(entry.key, background=True)
-
-    async def _reconcile(self, key: Key) -> None:
-        raise NotImplementedError
 
     def _quota(self, key: Key) -> Object | None:
         entry = self._registry.cache.get(*key)

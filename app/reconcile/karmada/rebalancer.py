@@ -22,7 +22,8 @@ from app.registry.codec import decode_entry
 from app.registry.context import DeleteOptions
 from app.watch import Event
 
-from ..queue import Requeue, WorkQueue
+from ..controller import QueueController
+from ..queue import Requeue
 from .federation import Federation
 
 Object = dict[str, Any]
@@ -30,23 +31,15 @@ OPTIONS = Options(manager="karmada-controller-manager")
 
 
 @final
-class Rebalancer:
+class Rebalancer(QueueController[str]):
     name = "workloadRebalancer"
 
     def __init__(self, federation: Federation) -> None:
+        super().__init__(federation.registry.cache, "workload-rebalancer", concurrency=2)
         self._federation = federation
         self._registry = federation.registry
         self._kind = self._registry.kind("apps.karmada.io", "v1alpha1", "workloadrebalancers")
-        self.queue: WorkQueue[str] = WorkQueue("workload-rebalancer", self._reconcile, concurrency=2)
         self._registry.cache.listen(self._kind.resource, self._observe)
-        self._registry.cache.on_reset(self.resync)
-
-    async def start(self) -> None:
-        self.resync()
-        self.queue.start()
-
-    async def stop(self) -> None:
-        await self.queue.stop()
 
     def resync(self) -> None:
         for entry in self._registry.cache.resource(self._kind.resource).entries():

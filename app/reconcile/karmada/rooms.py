@@ -16,7 +16,7 @@ from app.registry import Registry
 from app.registry.codec import decode_entry
 from app.watch import Event
 
-from ..queue import WorkQueue
+from ..controller import QueueController
 from .clusters import CLUSTERS
 
 log = structlog.get_logger(__name__)
@@ -69,7 +69,7 @@ class Room:
 
 
 @final
-class Rooms:
+class Rooms(QueueController[str]):
     """Opens a room for every push-mode Cluster with credentials, and opens it anew when it is reached in another way.
 
     ``furnish`` gives a new room its tenants; ``refused`` is told why a Cluster cannot have a room.
@@ -84,6 +84,7 @@ class Rooms:
         refused: Callable[[str, str], Awaitable[None]],
         transport_for: TransportFor,
     ) -> None:
+        super().__init__(registry.cache, "rooms", concurrency=4)
         self._registry = registry
         self._furnish = furnish
         self._refused = refused
@@ -92,20 +93,14 @@ class Rooms:
         self._secrets = registry.kind("", "v1", "secrets")
         self._rooms: dict[str, Room] = {}
         self._users: dict[Key, set[str]] = {}  # secret -> clusters that name it
-        self.queue: WorkQueue[str] = WorkQueue("rooms", self._reconcile, concurrency=4)
         registry.cache.listen(CLUSTERS, self._observe)
         registry.cache.listen("secrets", self._observe_secret)
-        registry.cache.on_reset(self.resync)
 
     def get(self, cluster: str) -> Room | None:
         return self._rooms.get(cluster)
 
-    async def start(self) -> None:
-        self.resync()
-        self.queue.start()
-
     async def stop(self) -> None:
-        await self.queue.stop()
+        await super().stop()
         for name in list(self._rooms):
             await self._rooms.pop(name).close()
 

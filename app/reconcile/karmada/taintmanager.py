@@ -16,7 +16,8 @@ from app.registry import Options
 from app.registry.codec import decode_entry
 from app.watch import Event
 
-from ..queue import Requeue, WorkQueue
+from ..controller import QueueController
+from ..queue import Requeue
 from .clusters import CLUSTERS
 from .federation import BINDINGS, CLUSTER_BINDINGS, Federation
 
@@ -33,29 +34,24 @@ class Stay(NamedTuple):
 
 
 @final
-class TaintManager:
+class TaintManager(QueueController[Stay]):
     name = "cluster"  # Karmada starts it with the cluster controller
 
     def __init__(self, federation: Federation, purge_mode: str, rate: float) -> None:
+        super().__init__(federation.registry.cache, "taint-eviction", concurrency=4)
         self._federation = federation
         self._registry = federation.registry
         self._purge_mode = purge_mode
         self._interval = 1 / rate if rate > 0 else HALTED
         self._next = 0.0  # when the next eviction may be, by the monotonic clock
         self._slots: dict[Stay, float] = {}
-        self.queue: WorkQueue[Stay] = WorkQueue("taint-eviction", self._reconcile, concurrency=4)
         cache = self._registry.cache
         cache.listen(CLUSTERS, self._observe_cluster)
         for resource in (BINDINGS, CLUSTER_BINDINGS):
             cache.listen(resource, self._observe_binding)
-        cache.on_reset(self.resync)
-
-    async def start(self) -> None:
-        self.resync()
-        self.queue.start()
 
     async def stop(self) -> None:
-        await self.queue.stop()
+        await super().stop()
         self._slots.clear()
 
     def resync(self) -> None:

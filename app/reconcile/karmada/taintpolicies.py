@@ -10,7 +10,7 @@ from app.registry import Options
 from app.registry.codec import decode_entry
 from app.watch import Event
 
-from ..queue import WorkQueue
+from ..controller import QueueController
 from .clusters import CLUSTERS
 from .federation import Federation
 
@@ -19,24 +19,16 @@ OPTIONS = Options(manager="karmada-controller-manager")
 
 
 @final
-class TaintPolicies:
+class TaintPolicies(QueueController[str]):
     name = "clustertaintpolicy"
 
     def __init__(self, federation: Federation) -> None:
+        super().__init__(federation.registry.cache, "cluster-taint-policy", concurrency=2)
         self._federation = federation
         self._registry = federation.registry
         self._kind = self._registry.kind("policy.karmada.io", "v1alpha1", "clustertaintpolicies")
-        self.queue: WorkQueue[str] = WorkQueue("cluster-taint-policy", self._reconcile, concurrency=2)
         self._registry.cache.listen(CLUSTERS, self._observe_cluster)
         self._registry.cache.listen(self._kind.resource, self._observe_policy)
-        self._registry.cache.on_reset(self.resync)
-
-    async def start(self) -> None:
-        self.resync()
-        self.queue.start()
-
-    async def stop(self) -> None:
-        await self.queue.stop()
 
     def resync(self) -> None:
         for name in self._federation.clusters_by_name:

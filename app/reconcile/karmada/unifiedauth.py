@@ -15,7 +15,7 @@ from app.registry.decoding import decode_object
 from app.store.interface import StoreUnavailable
 from app.watch import Entry, Event
 
-from ..queue import WorkQueue
+from ..controller import QueueController
 from .clusters import CLUSTERS
 from .federation import OPTIONS, WORKS, Federation
 
@@ -114,30 +114,22 @@ class Grants:
 
 
 @final
-class UnifiedAuth:
+class UnifiedAuth(QueueController[str]):
     name = "unifiedAuth"
 
     def __init__(self, federation: Federation) -> None:
+        super().__init__(federation.registry.cache, "unified-auth", concurrency=2)
         self._federation = federation
         self._registry = federation.registry
         self._grants = Grants()
-        self.queue: WorkQueue[str] = WorkQueue("unified-auth", self._reconcile, concurrency=2)
         cache = self._registry.cache
         cache.listen(ROLES, self._observe_role)
         cache.listen(ROLE_BINDINGS, self._observe_binding)
         cache.listen(CLUSTERS, self._observe_cluster)
         cache.listen("namespaces", self._observe_namespace)
         cache.listen(WORKS, self._observe_work)
-        cache.on_reset(self._reload)
 
-    async def start(self) -> None:
-        self._reload()
-        self.queue.start()
-
-    async def stop(self) -> None:
-        await self.queue.stop()
-
-    def _reload(self) -> None:
+    def resync(self) -> None:
         cache = self._registry.cache
         self._grants = Grants()
         for entry in cache.resource(ROLES).entries():

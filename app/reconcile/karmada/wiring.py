@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
 
 from app.placement.gates import DEFAULT_GATES, FAILOVER, FEDERATED_QUOTA_ENFORCEMENT, PROPAGATE_DEPS, Gates
 from app.placement.plugins import SchedulerPlugin
 from app.registry import Registry
 from app.settings.federation import DEFAULT_OPTIONS, FederationOptions
 
+from ..controller import Controller
 from ..events import Recorder
 from ..interpreter.interpreting import Interpreting
 from .clusters import ClusterController
@@ -26,14 +26,6 @@ from .scheduler import Scheduler
 from .taintmanager import TaintManager
 from .taintpolicies import TaintPolicies
 from .unifiedauth import UnifiedAuth
-
-
-class Controller(Protocol):
-    name: str
-
-    async def start(self) -> None: ...
-
-    async def stop(self) -> None: ...
 
 
 def build(

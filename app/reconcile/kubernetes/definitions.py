@@ -15,7 +15,8 @@ from app.registry.context import DeleteOptions
 from app.watch import Event
 from app.watch.definitions import Definitions
 
-from ..queue import Requeue, WorkQueue
+from ..controller import QueueController
+from ..queue import Requeue
 
 OPTIONS = Options(manager="kube-apiserver")
 BATCH = 200
@@ -24,24 +25,16 @@ Object = dict[str, Any]
 
 
 @final
-class DefinitionController:
+class DefinitionController(QueueController[str]):
     name = "customresourcedefinition"
 
     def __init__(self, registry: Registry, definitions: Definitions) -> None:
+        # names are given to one definition after the other: two must not get the same one
+        super().__init__(registry.cache, self.name, concurrency=1)
         self._registry = registry
         self._definitions = definitions
         self._ending: dict[str, str] = {}  # resource of the instances -> definition that waits for their end
-        # names are given to one definition after the other: two must not get the same one
-        self.queue: WorkQueue[str] = WorkQueue(self.name, self._reconcile, concurrency=1)
         registry.cache.listen_to_all(self._observe)
-        registry.cache.on_reset(self.resync)
-
-    async def start(self) -> None:
-        self.resync()
-        self.queue.start()
-
-    async def stop(self) -> None:
-        await self.queue.stop()
 
     def resync(self) -> None:
         for entry in self._registry.cache.resource(RESOURCE).entries():

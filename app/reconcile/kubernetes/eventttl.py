@@ -15,7 +15,8 @@ from app.registry import Registry
 from app.registry.context import DeleteOptions
 from app.watch import Entry, Event
 
-from ..queue import Requeue, WorkQueue
+from ..controller import QueueController
+from ..queue import Requeue
 
 TTL = 3600.0  # seconds
 PERIOD = 60.0
@@ -23,10 +24,11 @@ BATCH = 200
 
 
 @final
-class EventExpiry:
+class EventExpiry(QueueController[str]):
     name = "event-ttl"
 
     def __init__(self, registry: Registry, ttl: float = TTL, period: float = PERIOD) -> None:
+        super().__init__(registry.cache, self.name)
         self._registry = registry
         self._kind = registry.kind("", "v1", "events")
         self._ttl = ttl
@@ -34,19 +36,13 @@ class EventExpiry:
         # Unix seconds of the last write, oldest first; None: not looked up yet (there may be very many at the start)
         self._written: OrderedDict[Key, float | None] = OrderedDict()
         self._loaded = 0.0
-        self.queue: WorkQueue[str] = WorkQueue(self.name, self._expire)
         registry.cache.listen(self._kind.resource, self._observe)
-        registry.cache.on_reset(self.load)
 
     async def start(self) -> None:
-        self.load()
-        self.queue.start()
+        await super().start()
         self.queue.add("")
 
-    async def stop(self) -> None:
-        await self.queue.stop()
-
-    def load(self) -> None:
+    def resync(self) -> None:
         entries = self._registry.cache.resource(self._kind.resource).entries()
         self._written = OrderedDict((entry.key, None) for entry in sorted(entries, key=attrgetter("revision")))
         self._loaded = time.time()
@@ -56,7 +52,7 @@ class EventExpiry:
         if event.new is not None:
             self._written[event.key] = time.time()
 
-    async def _expire(self, _: str) -> None:
+    async def _reconcile(self, key: str) -> None:
         while due := self._due(time.time() - self._ttl):
             results = await asyncio.gather(*(self._delete(key) for key in due), return_exceptions=True)
             for result in results:

@@ -16,29 +16,22 @@ from app.registry import Registry
 from app.registry.context import DeleteOptions
 from app.watch import Event
 
-from ..queue import Requeue, WorkQueue
+from ..controller import QueueController
+from ..queue import Requeue
 
 FINISHED = ("Complete", "Failed")
 Object = dict[str, Any]
 
 
 @final
-class FinishedJobs:
+class FinishedJobs(QueueController[Key]):
     name = "ttl-after-finished"
 
     def __init__(self, registry: Registry) -> None:
+        super().__init__(registry.cache, self.name)
         self._registry = registry
         self._kind = registry.kind("batch", "v1", "jobs")
-        self.queue: WorkQueue[Key] = WorkQueue(self.name, self._reconcile)
         registry.cache.listen(self._kind.resource, self._observe)
-        registry.cache.on_reset(self.resync)
-
-    async def start(self) -> None:
-        self.resync()
-        self.queue.start()
-
-    async def stop(self) -> None:
-        await self.queue.stop()
 
     def resync(self) -> None:
         for entry in self._registry.cache.resource(self._kind.resource).entries():

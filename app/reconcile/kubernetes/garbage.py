@@ -17,31 +17,27 @@ from app.registry.deleting import FOREGROUND, ORPHAN
 from app.watch import Entry, Event
 from app.watch.entry import OwnerReference
 
+from ..controller import QueueController
 from ..portions import Steps, at_once, in_portions
-from ..queue import WorkQueue
 
 OPTIONS = Options(manager="kube-controller-manager")
 Object = dict[str, Any]
 
 
 @final
-class GarbageCollector:
+class GarbageCollector(QueueController[Key]):
     name = "garbagecollector"
 
     def __init__(self, registry: Registry) -> None:
+        super().__init__(registry.cache, self.name, concurrency=16)
         self._registry = registry
         self._dependents: dict[str, set[Key]] = {}  # owner uid -> objects that name it
         self._owners: dict[Key, tuple[str, ...]] = {}
-        self.queue: WorkQueue[Key] = WorkQueue(self.name, self._reconcile, concurrency=16)
         registry.cache.listen_to_all(self._observe)
-        registry.cache.on_reset(self.resync)
 
     async def start(self) -> None:
         await in_portions(self._looking())  # an owner whose dependents are not all known would end too early
         self.queue.start()
-
-    async def stop(self) -> None:
-        await self.queue.stop()
 
     def resync(self) -> None:
         at_once(self._looking())

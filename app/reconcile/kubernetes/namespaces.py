@@ -14,7 +14,8 @@ from app.registry import Options, Registry
 from app.registry.context import DeleteOptions
 from app.watch import Entry, Event
 
-from ..queue import Requeue, WorkQueue
+from ..controller import QueueController
+from ..queue import Requeue
 
 OPTIONS = Options(manager="kube-controller-manager")
 RETRY = 5.0  # seconds, while finalizers of the content are worked off; deletions wake us sooner
@@ -22,22 +23,14 @@ Object = dict[str, Any]
 
 
 @final
-class NamespaceController:
+class NamespaceController(QueueController[str]):
     name = "namespace"
 
     def __init__(self, registry: Registry) -> None:
+        super().__init__(registry.cache, self.name, concurrency=10)
         self._registry = registry
         self._ending: set[str] = set()
-        self.queue: WorkQueue[str] = WorkQueue(self.name, self._reconcile, concurrency=10)
         registry.cache.listen_to_all(self._observe)
-        registry.cache.on_reset(self.resync)
-
-    async def start(self) -> None:
-        self.resync()
-        self.queue.start()
-
-    async def stop(self) -> None:
-        await self.queue.stop()
 
     def resync(self) -> None:
         for entry in self._registry.cache.resource("namespaces").entries():
