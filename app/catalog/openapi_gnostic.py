@@ -11,6 +11,8 @@ from typing import Any
 
 import orjson
 
+from app.machinery.protobuf_wire import varint
+
 Json = dict[str, Any]
 
 
@@ -32,17 +34,8 @@ def encode_document(tree: Json) -> bytes:
 # --- wire format ------------------------------------------------------------------------------------------------------
 
 
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
 def _bytes(number: int, value: bytes) -> bytes:
-    return _varint(number << 3 | 2) + _varint(len(value)) + value
+    return varint(number << 3 | 2) + varint(len(value)) + value
 
 
 def _text(number: int, value: str | None) -> bytes:
@@ -54,15 +47,15 @@ def _texts(number: int, values: Iterable[str]) -> bytes:
 
 
 def _flag(number: int, value: Any) -> bytes:
-    return _varint(number << 3) + b"\x01" if value else b""
+    return varint(number << 3) + b"\x01" if value else b""
 
 
 def _number(number: int, value: int) -> bytes:
-    return _varint(number << 3) + _varint(value)
+    return varint(number << 3) + varint(value)
 
 
 def _double(number: int, value: float) -> bytes:
-    return _varint(number << 3 | 1) + struct.pack("<d", value)
+    return varint(number << 3 | 1) + struct.pack("<d", value)
 
 
 def _named(number: int, name: str, value: bytes) -> bytes:

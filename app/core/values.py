@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -51,15 +50,17 @@ def printed(value: Any) -> str:
     return "<nil>" if value is None else str(value)
 
 
-def at(value: Any, path: Sequence[str]) -> Any:
-    """What is at the end of ``path``, None when there is nothing."""
+def nested(value: Any, *path: str) -> Any:
+    """The value at ``path``, or None where a step is missing."""
     for key in path:
-        value = value.get(key) if isinstance(value, dict) else None
+        if not isinstance(value, dict):
+            return None
+        value = value.get(key)
     return value
 
 
-def drop(value: Any, path: Sequence[str]) -> None:
+def remove_nested(value: Any, *path: str) -> None:
     """Takes away what is at the end of ``path``, if there is anything."""
-    owner = at(value, path[:-1])
-    if isinstance(owner, dict):
-        owner.pop(path[-1], None)
+    parent = nested(value, *path[:-1])
+    if isinstance(parent, dict):
+        parent.pop(path[-1], None)

@@ -82,7 +82,7 @@ def decoder(schema: Schema) -> Node:
         case "number":
             return _number
         case "int-or-string":
-            return _int_or_string(32 if schema.name else 64)
+            return _int_or_string(31 if schema.name else 63)
         case "quantity":
             return _quantity
         case "time":
@@ -138,18 +138,8 @@ def _number_text(value: float) -> str:
 
 
 def _int_or_string(bits: int) -> Node:
-    low, high = -(1 << bits - 1), (1 << bits - 1) - 1
-
-    def decode(value: Any, dropped: list[bool]) -> Any:
-        if value.__class__ is str or (value.__class__ is int and low <= value <= high):
-            return value
-        if value is None:
-            return 0
-        if value.__class__ in (int, float):
-            raise Mismatch(f"number {_number_text(value)}")
-        raise Mismatch(describe(value))
-
-    return decode
+    integer = _integer(bits)
+    return lambda value, dropped: value if value.__class__ is str else integer(value, dropped)
 
 
 def _quantity(value: Any, dropped: list[bool]) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from app.machinery.protobuf_wire import varint
 from app.placement.estimate import Assumed
 from app.placement.objects import Object
 
@@ -102,7 +103,7 @@ def _toleration(found: Object) -> bytes:
     # gogo writes plain strings even when they are empty
     message = b"".join(_block(number, part.encode()) for number, part in enumerate(parts, 1))
     seconds = found.get("tolerationSeconds")
-    return message if seconds is None else message + _varint(5 << 3) + _varint(seconds & (2**64 - 1))
+    return message if seconds is None else message + varint(5 << 3) + varint(seconds & (2**64 - 1))
 
 
 def _node_selector(found: Object) -> bytes:
@@ -133,20 +134,11 @@ def _text(number: int, text: str) -> bytes:
 
 
 def _number(number: int, value: int) -> bytes:
-    return _varint(number << 3) + _varint(value) if value else b""
+    return varint(number << 3) + varint(value) if value else b""
 
 
 def _block(number: int, content: bytes) -> bytes:
-    return _varint(number << 3 | 2) + _varint(len(content)) + content
-
-
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
+    return varint(number << 3 | 2) + varint(len(content)) + content
 
 
 def _read(message: bytes, position: int) -> tuple[int, int]:

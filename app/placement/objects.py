@@ -52,21 +52,6 @@ def own_map(parent: Object, key: str) -> dict[str, Any]:
     return found
 
 
-def nested(value: Any, *path: str) -> Any:
-    """The value at ``path``, or None where a step is missing."""
-    for key in path:
-        if not isinstance(value, dict):
-            return None
-        value = value.get(key)
-    return value
-
-
-def remove_nested(value: Any, *path: str) -> None:
-    parent = nested(value, *path[:-1])
-    if isinstance(parent, dict):
-        parent.pop(path[-1], None)
-
-
 def semantically_equal(left: Any, right: Any) -> bool:
     """As apimachinery's Semantic.DeepEqual: absent, null and empty collections are alike where both sides have the key."""
     if left == right:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from app.placement.objects import Object, name, nested, remove_nested
+from app.core.values import nested, remove_nested
+from app.placement.objects import Object, name
 
 _METADATA: Final = (
     "creationTimestamp",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from app.core.resources import gvk_of
-from app.core.values import copy_json
+from app.core.values import copy_json, nested
 from app.placement import names
 from app.placement.binding import controller_reference
 from app.placement.divide import Target, spread_by_targets
@@ -15,18 +15,7 @@ from app.placement.failures import aggregate_text
 from app.placement.gates import DEFAULT_GATES, STATEFUL_FAILOVER_INJECTION, Gates
 from app.placement.interpret import NATIVE, Interpreter, InterpretError, Operation
 from app.placement.interpret.replicas import with_field
-from app.placement.objects import (
-    Object,
-    annotations_of,
-    labels_of,
-    metadata,
-    name,
-    namespace,
-    nested,
-    own_map,
-    spec,
-    uid,
-)
+from app.placement.objects import Object, annotations_of, labels_of, metadata, name, namespace, own_map, spec, uid
 from app.placement.override import Overridden, OverrideError, applied_annotations, apply_overrides
 from app.placement.prune import prune
 from app.placement.spec import (

@@ -9,6 +9,7 @@ import orjson
 from app.catalog.kind import Kind
 from app.core import errors
 from app.core.clock import rfc3339
+from app.core.values import printed
 from app.machinery import apply as server_side_apply
 from app.machinery import jsonpatch, mergepatch, strategicpatch
 from app.machinery.converting import conversion_error, whole_numbers
@@ -129,19 +130,8 @@ def _other_version(kind: Kind, result: Object) -> errors.StatusError:
 def _invalid(kind: Kind, patch: Patch, result: Object, why: str) -> errors.StatusError:
     """422 with the patched document in it, or with a strategic merge patch itself."""
     order = orjson.OPT_SORT_KEYS if kind.definition else None
-    shown = go_text(patch.document) if patch.type == "strategic" else orjson.dumps(result, option=order).decode()
+    shown = printed(patch.document) if patch.type == "strategic" else orjson.dumps(result, option=order).decode()
     return errors.invalid("", "", "", [errors.FieldError.invalid("patch", shown, why)])
-
-
-def go_text(value: Any) -> str:
-    """JSON as Go prints maps and slices."""
-    if isinstance(value, dict):
-        return "map[" + " ".join(f"{key}:{go_text(value[key])}" for key in sorted(value)) + "]"
-    if isinstance(value, list):
-        return "[" + " ".join(map(go_text, value)) + "]"
-    if value is None:
-        return "<nil>"
-    return ("true" if value else "false") if isinstance(value, bool) else str(value)
 
 
 def _applied(kind: Kind, old: Object, patch: Patch, options: Options, subresource: str) -> Object:

@@ -9,11 +9,12 @@ from typing import Any
 
 from app.admission import DEFAULT, Admission
 from app.catalog.kind import Kind, Strategy
-from app.core import errors, values
+from app.core import errors
 from app.core.clock import rfc3339
 from app.core.metadata import validate_object_meta, validate_object_meta_update
 from app.core.names import dns1123_subdomain, generate_name, new_uid
 from app.core.resources import Key
+from app.core.values import nested, remove_nested
 from app.machinery import empty_lists, managedfields
 from app.machinery.compare import ElementError
 from app.store.interface import Guard, Write
@@ -237,8 +238,8 @@ def _forget_empty_lists(kind: Kind, obj: Object) -> None:
 def settle(kind: Kind, new: Object, old: Object | None) -> None:
     """Drops fields whose feature is off; a writer owns them all the same."""
     for path in kind.strategy.disabled:
-        if old is None or values.at(old, path) is None:
-            values.drop(new, path)
+        if old is None or nested(old, *path) is None:
+            remove_nested(new, *path)
 
 
 def prepare_removal(existing: Entry, old: Object, allocator: ServiceAllocator | None) -> Change:
@@ -274,7 +275,7 @@ def _track(kind: Kind, old: Object | None, new: Object, options: Options, subres
             schema=kind.schema,
             reset=reset_fields(kind, subresource),
         )
-        if subresource == "scale" and not _value_at(new, path):
+        if subresource == "scale" and not nested(new, *path):
             fields = [kept for entry in fields if (kept := managedfields.without(entry, path))]  # Go leaves zero out
     except ElementError:  # such an object cannot be tracked; only an apply is refused for that
         fields = []
@@ -286,19 +287,7 @@ def _track(kind: Kind, old: Object | None, new: Object, options: Options, subres
 
 def _has_owner(obj: Object | None, path: list[str]) -> bool:
     entries = ((obj or {}).get("metadata") or {}).get("managedFields") or ()
-    return any(_has_path(entry.get("fieldsV1"), path) for entry in entries)
-
-
-def _value_at(obj: Any, path: list[str]) -> Any:
-    for step in path:
-        obj = obj.get(step) if isinstance(obj, dict) else None
-    return obj
-
-
-def _has_path(fields: Any, path: list[str]) -> bool:
-    for step in path:
-        fields = fields.get(step) if isinstance(fields, dict) else None
-    return fields is not None
+    return any(nested(entry.get("fieldsV1"), *path) is not None for entry in entries)
 
 
 def _reset_status(kind: Kind, obj: Object) -> None:

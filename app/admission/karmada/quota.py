@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from app.catalog.builtin.validation.resources import is_integer
 from app.catalog.karmada.cluster_strategy import cluster_name
 from app.core import quantity
 from app.core.errors import FieldError
 from app.core.quantity import Quantity
 
 from .denial import Refused, refuse_if
-from .quotanames import is_integer_resource, quota_resource_name
+from .quotanames import quota_resource_name
 
 Object = dict[str, Any]
 Amounts = dict[str, Quantity]
@@ -54,7 +55,7 @@ def _amounts(amounts: Mapping[str, Any] | None, path: str) -> list[FieldError]:
         found += quota_resource_name(name, at)
         if amount.nano < 0:
             found.append(FieldError.invalid(at, str(amount), "must be greater than or equal to 0"))
-        if is_integer_resource(name) and quantity.to_milli(amount) % 1000:
+        if is_integer(name) and quantity.to_milli(amount) % 1000:
             found.append(FieldError.invalid(at, str(amount), "must be an integer"))
     return found
 

@@ -2,40 +2,12 @@
 
 from __future__ import annotations
 
-from app.catalog.builtin.validation.resources import CONTAINER_RESOURCES, STANDARD_RESOURCES
+from app.catalog.builtin.validation.resources import CONTAINER_RESOURCES, STANDARD_RESOURCES, is_extended, is_native
 from app.core.errors import FieldError
 from app.core.names import qualified_name
 
 _STANDARD = STANDARD_RESOURCES - {"storage"}
-_COUNTED = frozenset(
-    {
-        "pods",
-        "resourcequotas",
-        "services",
-        "replicationcontrollers",
-        "secrets",
-        "configmaps",
-        "persistentvolumeclaims",
-        "services.nodeports",
-        "services.loadbalancers",
-    }
-)
 _HUGE_PAGES = ("hugepages-", "requests.hugepages-")
-
-
-def is_integer_resource(name: str) -> bool:
-    return name in _COUNTED or is_extended_resource(name)
-
-
-def is_extended_resource(name: str) -> bool:
-    """A resource of a vendor's domain."""
-    if _is_native(name) or name.startswith("requests."):
-        return False
-    return not qualified_name(f"requests.{name}")
-
-
-def _is_native(name: str) -> bool:
-    return "/" not in name or "kubernetes.io/" in name
 
 
 def quota_resource_name(name: str, path: str) -> list[FieldError]:
@@ -50,7 +22,7 @@ def container_resource_name(name: str, path: str) -> list[FieldError]:
     if "/" not in name:
         if name not in CONTAINER_RESOURCES and not name.startswith("hugepages-"):
             found.append(FieldError.invalid(path, name, "must be a standard resource for containers"))
-    elif not _is_native(name) and not is_extended_resource(name):
+    elif not is_native(name) and not is_extended(name):
         found.append(FieldError.invalid(path, name, "doesn't follow extended resource name standard"))
     return found
 

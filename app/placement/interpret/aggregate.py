@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from app.core.clock import parse_rfc3339, rfc3339
+from app.core.values import nested
 from app.placement.interpret.reflect import DAEMON_SET, DEPLOYMENT, REPLICA_SET, STATEFUL_SET, Fields, picked
-from app.placement.objects import Object, metadata, nested
+from app.placement.objects import Object, metadata
 
 Items = Sequence[Object]
 Aggregate = Callable[[Object, Items], Object]

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
+from app.core.values import nested
 from app.placement.names import derived_service
-from app.placement.objects import Object, name, namespace, nested
+from app.placement.objects import Object, name, namespace
 
 # Where a volume source names a secret.
 _SECRETS_OF_VOLUMES: Final = (

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from app.core.conditions import is_true
-from app.placement.objects import Object, nested
+from app.core.values import nested
+from app.placement.objects import Object
 
 
 def _settled(obj: Object) -> bool:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
+from app.core.values import nested
 from app.placement.names import TEMPLATE_GENERATION
-from app.placement.objects import Object, annotations_of, metadata, nested
+from app.placement.objects import Object, annotations_of, metadata
 
 Reflect = Callable[[Object], Object | None]
 

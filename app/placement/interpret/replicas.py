@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from app.placement.objects import Object, nested
+from app.core.values import nested
+from app.placement.objects import Object
 from app.placement.resources import pod_request
 
 

@@ -5,9 +5,10 @@ Each function is given a desired object that it may change, and the observed one
 
 from __future__ import annotations
 
+from app.core.values import nested
 from app.placement import names
 from app.placement.interpret.errors import InterpretError
-from app.placement.objects import Object, labels_of, name, namespace, nested, own_map
+from app.placement.objects import Object, labels_of, name, namespace, own_map
 
 
 class RetainError(InterpretError):

@@ -3,7 +3,7 @@ import copy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.core.values import copy_json
+from app.core.values import copy_json, printed
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
 VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner))
@@ -25,3 +25,7 @@ def test_a_copy_shares_nothing_that_can_be_changed() -> None:
     found["list"][0]["b"] = "z"
     assert value == before
     assert found["two"] == {"a": ["x"]}
+
+
+def test_values_as_go_prints_them() -> None:
+    assert printed({"b": [1, "x", None], "a": {"c": True}}) == "map[a:map[c:true] b:[1 x <nil>]]"

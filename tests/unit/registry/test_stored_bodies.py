@@ -16,7 +16,6 @@ from app.core.resources import Key
 from app.machinery.schema import Schema
 from app.registry.codec import decode_entry, encode_body, same_object, wire_bytes
 from app.registry.continuation import decode_token, encode_token
-from app.registry.patching import go_text
 from app.watch import Entry
 
 KIND = Kind("g.io", "v1", "Thing", "things", "thing", True, ("get",), Schema("struct"), Strategy())
@@ -68,10 +67,6 @@ def test_what_cannot_be_read_again_is_not_written() -> None:
 )
 def test_sameness(one: dict, other: dict, same: bool) -> None:
     assert same_object(one, other) is same
-
-
-def test_values_as_go_prints_them() -> None:
-    assert go_text({"b": [1, "x", None], "a": {"c": True}}) == "map[a:map[c:true] b:[1 x <nil>]]"
 
 
 _NAMES = st.from_regex(r"[a-z0-9]+([.-][a-z0-9]+)*", fullmatch=True)
