@@ -132,7 +132,7 @@ def default_node(obj: Object) -> None:
     spec = obj.get("spec") or {}
     if spec.get("podCIDR"):  # the older field is the first of the newer one
         spec["podCIDRs"] = [spec["podCIDR"], *(spec.get("podCIDRs") or ())[1:]]
-    elif spec.get("podCIDRs"):
+    elif spec.get("podCIDRs") and spec["podCIDRs"][0]:
         spec["podCIDR"] = spec["podCIDRs"][0]
     status = _part(obj, "status")
     if status.get("allocatable") is None and status.get("capacity") is not None:

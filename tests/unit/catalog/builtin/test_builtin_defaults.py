@@ -209,3 +209,20 @@ def test_rules_of_kinds():
     assert strategy("/v1/Pod").returns_deleted_object
     assert not strategy("apps/v1/Deployment").returns_deleted_object
     assert strategy("rbac.authorization.k8s.io/v1/Role").name_rule("system:a", False) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ({"podCIDR": "10.0.0.0/24"}, {"podCIDR": "10.0.0.0/24", "podCIDRs": ["10.0.0.0/24"]}),
+        (
+            {"podCIDRs": ["10.0.0.0/24", "fd00::/64"]},
+            {"podCIDR": "10.0.0.0/24", "podCIDRs": ["10.0.0.0/24", "fd00::/64"]},
+        ),
+        ({"podCIDRs": [""]}, {"podCIDRs": [""]}),  # no empty field that the next write takes away again
+    ],
+)
+def test_the_ranges_of_a_node(given: dict[str, Any], wanted: dict[str, Any]):
+    spec = defaulted("/v1/Node", spec=given)["spec"]
+    assert {name: spec[name] for name in wanted} == wanted
+    assert spec.keys() - {"taints"} == wanted.keys()
