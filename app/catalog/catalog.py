@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from typing import Any, NamedTuple, final
 
@@ -55,7 +55,12 @@ class Catalog:
         self._by_kind: dict[tuple[str, str, str], Kind] = {}
         self._by_storage: dict[str, Kind] = {}
         self._groups: list[Group] = []
+        self._listeners: list[Callable[[], None]] = []
         self.add(kinds)
+
+    def on_add(self, listener: Callable[[], None]) -> None:
+        """Calls ``listener`` whenever there are new kinds."""
+        self._listeners.append(listener)
 
     def get(self, group: str, version: str, plural: str) -> Kind | None:
         return self._by_resource.get((group, version, plural))
@@ -82,6 +87,8 @@ class Catalog:
         for kind in kinds:
             self._by_resource[kind.group, kind.version, kind.plural] = kind
         self._reindex()
+        for listener in self._listeners:
+            listener()
 
     def remove(self, kinds: Iterable[Kind]) -> None:
         """Removes kinds; unknown ones are ignored."""

@@ -90,6 +90,12 @@ class Fleet:
     def __len__(self) -> int:
         return len(self.members)
 
+    def has_more_room_than(self, before: Fleet) -> bool:
+        """In any cluster that both know."""
+        known = {member.name: member for member in before.members}
+        found = ((member, known.get(member.name, member)) for member in self.members)
+        return any(now is not then and now.has_more_room_than(then) for now, then in found)
+
     def remember(self, key: Hashable, ask: Callable[[], T]) -> T:
         """``ask()``, once for the key. The answer is shared: nobody may change it."""
         try:

@@ -150,6 +150,8 @@ class DependenciesDistributor(QueueController[Key]):
         errors: list[str] = []
         dependencies = answer or []
         wanted = with_dependencies(parent, answer)
+        # before we look for them: whatever comes while this is stored leads to another look
+        self.index.refer(entry.key, wanted["metadata"]["annotations"][names.RB_DEPENDENCIES])
         if wanted is not parent:
             changes.append(self._registry.stage_update(self._kind, entry, wanted, _OPTIONS))
         for follower in self.index.followers(entry.key):

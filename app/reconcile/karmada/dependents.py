@@ -28,6 +28,7 @@ class DependencyIndex:
         self._cache = cache
         self._catalog = catalog
         self._texts: dict[Key, str] = {}  # parent -> its annotation
+        self._unresolved: set[Key] = set()  # parents that depend on kinds which were not served when we looked
         self._named: dict[Key, set[Key]] = {}  # object -> parents
         self._selected: dict[
             tuple[str, str], dict[Key, list[Object]]
@@ -38,6 +39,7 @@ class DependencyIndex:
     def loading(self) -> Steps:
         for found in (self._texts, self._named, self._selected, self._labels, self._followers):
             found.clear()
+        self._unresolved.clear()
         for portion in self._cache.resource(BINDINGS).portions():
             for entry in portion:
                 self._put(entry)
@@ -68,14 +70,18 @@ class DependencyIndex:
     def depends_on_any(self, parent: Key) -> bool:
         return parent in self._texts
 
+    def refer(self, parent: Key, text: str) -> None:
+        """``text``: what the parent depends on, in the words of its annotation."""
+        if text == self._texts.get(parent, "") and parent not in self._unresolved:
+            return
+        self._forget_parent(parent)
+        if text:
+            self._texts[parent] = text
+            for resource, namespace, reference in self._references(text):
+                self._add(parent, resource, namespace, reference)
+
     def _put(self, entry: Entry) -> None:
-        text = (entry.meta.annotations or {}).get(names.RB_DEPENDENCIES, "")
-        if text != self._texts.get(entry.key, ""):
-            self._forget_parent(entry.key)
-            if text:
-                self._texts[entry.key] = text
-                for resource, namespace, reference in self._references(text):
-                    self._add(entry.key, resource, namespace, reference)
+        self.refer(entry.key, (entry.meta.annotations or {}).get(names.RB_DEPENDENCIES, ""))
         marks = [label for label in entry.meta.labels or () if label.startswith(names.DEPENDED_BY_PREFIX)]
         if marks != self._labels.get(entry.key, []):
             self._forget_follower(entry.key)
@@ -85,6 +91,7 @@ class DependencyIndex:
                 self._followers.setdefault((entry.key.namespace, label), set()).add(entry.key)
 
     def _references(self, text: str) -> Iterator[tuple[str, str, Object]]:
+        """Resource, "" for a kind that is not served, namespace and reference."""
         try:
             found = orjson.loads(text) or ()
         except orjson.JSONDecodeError:
@@ -92,16 +99,18 @@ class DependencyIndex:
         for reference in found:
             group, version = split_api_version(reference.get("apiVersion") or "")
             kind = self._catalog.by_kind(group, version, reference.get("kind") or "")
-            if kind is not None:
-                yield kind.resource, reference.get("namespace") or "", reference
+            yield kind.resource if kind is not None else "", reference.get("namespace") or "", reference
 
     def _add(self, parent: Key, resource: str, namespace: str, reference: Object) -> None:
-        if reference.get("name"):
+        if not resource:
+            self._unresolved.add(parent)
+        elif reference.get("name"):
             self._named.setdefault(Key(resource, namespace, reference["name"]), set()).add(parent)
         else:
             self._selected.setdefault((resource, namespace), {}).setdefault(parent, []).append(reference)
 
     def _forget_parent(self, parent: Key) -> None:
+        self._unresolved.discard(parent)
         text = self._texts.pop(parent, "")
         for resource, namespace, reference in self._references(text) if text else ():
             if reference.get("name"):

@@ -106,7 +106,7 @@ class Pipeline:
         if why & Why.START and plan.works and policy is not None:
             # the template was changed while nobody looked: the binding names the version that the Works are made of
             plan = await asked(template, partial(decide, partial(build, keep_version=False)))
-        with self._scheduler.assumptions.placing(self._key_of(plan.binding), known.before, plan.binding):
+        with self._scheduler.storing(self._key_of(plan.binding), known.before, plan.binding):
             missed = await self._commit(known, plan)
         await self.delete_works(plan.orphans)
         self._tell(plan.binding, template, plan.events)

@@ -10,16 +10,14 @@ Works), and whatever happens between them, the next look at the stored objects f
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from typing import Any, final
 
 from app.catalog.kind import Kind
-from app.core.resources import GroupVersionKind, Key, split_api_version
+from app.core.resources import Key
 from app.placement import binding as bindings
 from app.placement import names
-from app.placement.clusters import served_kinds
 from app.placement.fleet import Member
-from app.placement.match import is_skipped, is_skipped_object
+from app.placement.match import is_skipped_object
 from app.placement.shared import Shares
 from app.registry.codec import decode_entry
 from app.watch import Entry, Event
@@ -51,6 +49,7 @@ from .priorities import Priorities
 from .quotas import QUOTAS
 from .retries import Retries, Waiting
 from .scheduler import Scheduler
+from .templatekinds import TemplateKinds
 
 Object = dict[str, Any]
 _CLAIM = b"propagationpolicy.karmada.io/"  # in the label and the annotations of every claimed object
@@ -75,7 +74,7 @@ class Propagation:
         decisions = DecisionBook(federation, self.policies)
         self._scheduler = scheduler
         self._pipeline = Pipeline(federation, self.works, self._overrides, self._own, decisions, scheduler)
-        self._templates: dict[str, bool] = {}  # resource -> may its objects be propagated?
+        self._templates = TemplateKinds(self._catalog, lambda resource: at_once(self._looking_at(resource)))
         self._claims = ClaimIndex()
         self._bound = BoundTemplates(self._cache, self._catalog, self._look_around)
         self._why: dict[Key, Why] = {}
@@ -126,23 +125,25 @@ class Propagation:
         self._followers.clear()
         self._retries.clear()
         for resource in list(self._cache.resources()):
-            bindings_of = resource.name in (BINDINGS, CLUSTER_BINDINGS)
-            if not bindings_of and not self._propagates(resource.name):
-                continue
-            for portion in resource.portions():
-                for entry in portion:
-                    self._claims.put(entry)
-                    if bindings_of:
-                        self._followers.put(entry)
-                    else:
-                        self._look(entry.key, Why.START, background=True)
-                yield
+            if resource.name in (BINDINGS, CLUSTER_BINDINGS) or resource.name in self._templates:
+                yield from self._looking_at(resource.name)
         self._endings.resync()
+
+    def _looking_at(self, resource: str) -> Steps:
+        bindings_of = resource in (BINDINGS, CLUSTER_BINDINGS)
+        for portion in self._cache.resource(resource).portions():
+            for entry in portion:
+                self._claims.put(entry)
+                if bindings_of:
+                    self._followers.put(entry)
+                else:
+                    self._look(entry.key, Why.START, background=True)
+            yield
 
     # -- what to look at -----------------------------------------------------------------------------------------------
 
     def _look(self, key: Key, why: Why = Why.AROUND, background: bool = False, after: float = 0) -> None:
-        self._why[key] = self._why.get(key, Why(0)) | why
+        self._keep(key, why)
         if after:
             self.queue.add_after(key, after, background)
         else:
@@ -151,20 +152,8 @@ class Propagation:
     def _look_around(self, key: Key, background: bool) -> None:
         self._look(key, background=background)
 
-    def _propagates(self, resource: str) -> bool:
-        known = self._templates.get(resource)
-        if known is None:
-            kind = self._catalog.storage_kind(resource)
-            if kind is None:
-                return False  # perhaps of a definition that is still to come
-            known = resource != "componentstatuses" and not is_skipped(
-                GroupVersionKind(kind.group, kind.version, kind.kind)
-            )
-            self._templates[resource] = known
-        return known
-
     def _observe(self, event: Event) -> None:
-        if not self._propagates(event.key.resource):
+        if event.key.resource not in self._templates:
             return
         if event.new is None:
             self._claims.remove(event.key)
@@ -205,6 +194,7 @@ class Propagation:
 
     def _observe_binding(self, event: Event) -> None:
         self._followers.observe(event)
+        self._bound.look_at_neighbours(event)
         if event.new is None:
             self._claims.remove(event.key)
             if self._scheduler.assumptions.forget(event.key):
@@ -252,13 +242,9 @@ class Propagation:
 
     def _observe_cluster_status(self, old: Object, new: Object) -> None:
         if (old.get("status") or {}).get("apiEnablements") != (new.get("status") or {}).get("apiEnablements"):
-            self._bound.look_at_kinds(self._resources(served_kinds(new) - served_kinds(old)))
+            self._bound.look_at_newly_served(old, new)
         if self._retries and Member(new).has_more_room_than(Member(old)):
             self._retries.more_room()
-
-    def _resources(self, kinds: Iterable[tuple[str, str]]) -> set[str]:
-        found = (self._catalog.by_kind(*split_api_version(version), kind) for version, kind in kinds)
-        return {kind.resource for kind in found if kind is not None}
 
     def _observe_quota(self, event: Event) -> None:
         self._bound.look_at_failed(names.REASON_QUOTA_EXCEEDED, event.key.namespace)
@@ -285,15 +271,19 @@ class Propagation:
         try:
             await self._bring_up_to_date(key, why)
         except BaseException:
-            self._why[key] = self._why.get(key, Why(0)) | why
+            self._keep(key, why)
             raise
+
+    def _keep(self, key: Key, why: Why) -> None:
+        """Reasons that hold for the next look as well."""
+        self._why[key] = self._why.get(key, Why(0)) | why
 
     async def _bring_up_to_date(self, key: Key, why: Why) -> None:
         kind = self._catalog.storage_kind(key.resource)
         entry = self._cache.get(*key)
         if kind is None or entry is None or entry.meta.deletionTimestamp or not why:
             return
-        if not self._propagates(key.resource):
+        if key.resource not in self._templates:
             return  # a binding has led here, because a workload asks for something that goes everywhere or nowhere
         claimed = (entry.meta.labels or {}).get(names.CLAIMED_BY)
         if claimed or is_skipped_object(kind.kind, key.namespace, key.name, self._skipped):
@@ -310,7 +300,8 @@ class Propagation:
         template = decode_entry(kind, entry)
         existing = self._cache.get(*binding_key_of(template))
         if existing is not None and existing.meta.deletionTimestamp:
-            return  # comes back when the binding is gone
+            self._keep(entry.key, why)  # comes back when the binding is gone
+            return
         if why == Why.STATUS:
             if existing is not None and owns(template, existing):
                 await self._sum_up(kind, entry.key, template, existing, shares)
@@ -323,7 +314,7 @@ class Propagation:
                 try:
                     await self._run(kind, entry.key, template, policy, existing, why, shares)
                 except BaseException:  # what was begun is finished, whatever becomes of the policy
-                    self._why[entry.key] = self._why.get(entry.key, Why(0)) | Why.AROUND
+                    self._keep(entry.key, Why.AROUND)
                     raise
                 return
         if existing is not None and not owns(template, existing):
@@ -354,6 +345,7 @@ class Propagation:
         why: Why,
         shares: Shares,
     ) -> None:
+        fleet, rounds = self._federation.fleet(), self._bound.rounds
         try:
             outcome = await self._pipeline.run(kind, template, policy, existing, why, shares)
         except bindings.BindingError as error:
@@ -362,10 +354,11 @@ class Propagation:
             if policy is not None:
                 self._federation.recorder.event(template, *bindings.applied_event(policy, str(error)))
             raise Waiting(str(error)) from error
-        if outcome.missed:
-            self._look(key)
+        if outcome.missed or (existing is None and self._bound.rounds != rounds):
+            self._look(key)  # what changed around all bindings has not led to one that was not stored yet
         if outcome.retry in ("unschedulable", "backoff"):
-            self._retries.failed(key, for_room=outcome.retry == "unschedulable")
+            came = self._federation.fleet().has_more_room_than(fleet)  # while we decided
+            self._retries.failed(key, for_room=outcome.retry == "unschedulable" and not came)
             return
         self._retries.settled(key)
         if outcome.retry == "interpreter":
@@ -395,6 +388,8 @@ class Propagation:
         metadata = policy["metadata"]
         resource = POLICIES if metadata.get("namespace") else CLUSTER_POLICIES
         current = self.policies.get(Key(resource, metadata.get("namespace", ""), metadata["name"]))
-        if missed or current is None or current["metadata"].get("deletionTimestamp"):
+        if current is not policy:  # it has changed, and had not claimed the template yet
+            self._look(key, Why.CLAIMANT)
+        elif missed:
             self._look(key)
         return decode_entry(kind, entry)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar, final
 
 from app.core.resources import Key
@@ -32,9 +33,21 @@ class Scheduler:
         self._estimators = Estimators(federation, options)
         self.assumptions = Assumptions(federation.gates)
         self._answers: dict[Key, dict[str, int]] = {}  # of estimators, for the decision that asked
+        self._storing: dict[Key, Object] = {}  # bindings whose neighbours ask where they are
 
     def close(self) -> None:
         self._estimators.close()
+
+    @contextmanager
+    def storing(self, key: Key, before: Object | None, binding: Object) -> Iterator[None]:
+        """While a decision is stored, whoever is decided about meanwhile reckons with it."""
+        with self.assumptions.placing(key, before, binding):
+            if neighbours_needed(binding, self._federation.gates):
+                self._storing[key] = binding
+            try:
+                yield
+            finally:
+                self._storing.pop(key, None)
 
     async def with_estimates(self, template: Object, plan: Callable[[], Awaitable[T]]) -> T:
         """``plan()``, a second time when it turns out that estimators have to be asked before."""
@@ -63,7 +76,8 @@ class Scheduler:
         return Facts(gates, found, assumed, self._plugins, neighbours)
 
     def _neighbours(self, binding: Object) -> list[Object]:
-        """The other bindings of the namespace."""
+        """The other bindings of the namespace, as they are to be."""
         kind, metadata = self._federation.binding_kind, binding["metadata"]
         entries = self._federation.registry.cache.resource(kind.resource).entries(metadata.get("namespace", ""))
-        return [decode_entry(kind, entry) for entry in entries if entry.key.name != metadata["name"]]
+        stored = [entry for entry in entries if entry.key.name != metadata["name"] and entry.key not in self._storing]
+        return [*(decode_entry(kind, entry) for entry in stored), *self._storing.values()]

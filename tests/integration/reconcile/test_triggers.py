@@ -1,0 +1,294 @@
+"""Whatever a decision depends on leads to another look when it changes, also while a look is under way."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, final
+
+import pytest
+
+from app.catalog.catalog import Catalog
+from app.core.resources import Key
+from app.members.health import Observation
+from app.placement import names
+from app.reconcile.karmada import clusterstatus
+from app.reconcile.karmada.federation import BINDINGS
+from app.reconcile.karmada.quotas import QUOTAS
+from app.registry import Registry
+from app.registry.bootstrap import ensure
+from app.registry.decoding import decode_object
+from app.store.interface import Transaction, Write
+from app.store.memory import MemoryDatabase, MemoryStore
+from app.watch import Cache
+from app.watch.definitions import Definitions
+
+from .conftest import CATALOG, USER, Lab
+
+Object = dict[str, Any]
+GADGET = Key("gadgets.example.com", "default", "one")
+
+
+@final
+class Interrupted:
+    """A store with which something else happens right before a certain transaction is stored."""
+
+    def __init__(self, database: MemoryDatabase) -> None:
+        self._store = MemoryStore(database)
+        self._writes: Callable[[Write], bool] | None = None
+        self._meanwhile: Callable[[], Awaitable[Any]]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def once(self, writes: Callable[[Write], bool], meanwhile: Callable[[], Awaitable[Any]]) -> None:
+        self._writes, self._meanwhile = writes, meanwhile
+
+    @property
+    def happened(self) -> bool:
+        return self._writes is None
+
+    async def commit(self, transaction: Transaction) -> list[int]:
+        if self._writes is not None and any(map(self._writes, transaction.writes)):
+            self._writes = None
+            await self._meanwhile()
+        return await self._store.commit(transaction)
+
+
+@contextlib.asynccontextmanager
+async def interrupted(*members: str, **settings: Any) -> AsyncIterator[tuple[Lab, Interrupted]]:
+    lab = Lab(**settings)
+    lab.store = store = Interrupted(lab.database)
+    await lab.start()
+    await lab.join(*members)
+    await lab.rest()
+    try:
+        yield lab, store
+    finally:
+        await lab.close()
+
+
+def binds(name: str, text: str = "") -> Callable[[Write], bool]:
+    return lambda write: write.key == Key(BINDINGS, "default", name) and text.encode() in (write.body or b"")
+
+
+def works_of(lab: Lab, kind: str) -> list[Object]:
+    return [w for w in lab.list("Work") if w["spec"]["workload"]["manifests"][0]["kind"] == kind]
+
+
+async def go_away(lab: Lab, member: str) -> None:
+    room = lab.controllers.rooms.get(member)
+    assert room is not None
+
+    async def away(*arguments: Any) -> None:
+        raise ConnectionError("nobody is there")
+
+    transport: Any = room.client._transport
+    transport.app = away
+    await lab.until(lambda: not lab.is_true(lab.get("Cluster", member), "Ready"), "the member is gone")
+
+
+# -- while a look is under way ---------------------------------------------------------------------------------------
+
+
+async def test_a_cluster_that_joins_while_a_binding_is_stored_gets_it() -> None:
+    async with interrupted("m1") as (lab, store):
+        store.once(binds("web-deployment"), lambda: lab.join("m2"))
+        await lab.create(lab.policy())
+        await lab.create(lab.deployment())
+        await lab.until(lambda: set(lab.placed("web-deployment")) == {"m1", "m2"}, "placed in both")
+
+
+async def test_a_dependency_that_comes_while_the_workload_is_told_to_need_it_follows() -> None:
+    async with interrupted("m1") as (lab, store):
+        store.once(binds("web-deployment", names.RB_DEPENDENCIES), lambda: lab.create(lab.config()))
+        deployment = lab.deployment()
+        container = deployment["spec"]["template"]["spec"]["containers"][0]
+        container["envFrom"] = [{"configMapRef": {"name": "settings"}}]
+        await lab.create(lab.policy(propagateDeps=True))
+        await lab.create(deployment)
+        await lab.until(lambda: lab.in_clusters("ConfigMap", "settings") == ["m1"], "it follows")
+
+
+async def test_room_that_comes_while_nothing_fits_is_not_overlooked() -> None:
+    async with interrupted("m1") as (lab, store):
+        member = lab.members["m1"]
+
+        async def another_node() -> None:
+            before = lab.get("Cluster", "m1")["status"]["resourceSummary"]
+            await ensure(member.registry, member._node(1))
+            await member._make_ready("m1-node-2")
+            await lab.until(
+                lambda: lab.get("Cluster", "m1")["status"]["resourceSummary"]["allocatable"] != before["allocatable"]
+            )
+
+        dynamic = {"dynamicWeight": "AvailableReplicas"}
+        divided = {"replicaSchedulingType": "Divided", "replicaDivisionPreference": "Weighted"}
+        store.once(binds("web-deployment"), another_node)
+        await lab.create(lab.policy(scheduling={**divided, "weightPreference": dynamic}))
+        await lab.create(lab.deployment(replicas=2, cpu="8"))
+        await lab.until(lambda: lab.placed("web-deployment") == {"m1": 2}, "there is room")
+
+
+async def test_a_policy_that_turns_away_while_it_claims_lets_go() -> None:
+    async with interrupted("m1") as (lab, store):
+        other = [{"apiVersion": "apps/v1", "kind": "Deployment", "name": "other"}]
+
+        def claims(write: Write) -> bool:
+            return write.key == Key("deployments.apps", "default", "web") and names.PP_NAME.encode() in (
+                write.body or b""
+            )
+
+        store.once(
+            claims,
+            lambda: lab.change("PropagationPolicy", "policy", lambda obj: obj["spec"].update(resourceSelectors=other)),
+        )
+        await lab.create(lab.policy())
+        await lab.create(lab.deployment())
+        await lab.until(lambda: store.happened)
+        await lab.rest()
+        assert names.PP_PERMANENT_ID not in lab.get("Deployment", "web")["metadata"]["labels"]
+
+
+async def test_two_that_shun_each_other_do_not_meet_though_decided_together() -> None:
+    async with interrupted("m1", "m2", feature_gates="WorkloadAffinity=true") as (lab, store):
+
+        async def second() -> None:
+            await lab.create(lab.deployment("second", team="a"))
+            await lab.until(lambda: lab.placed("second-deployment"))
+
+        store.once(binds("first-deployment", '"clusters"'), second)
+        one = [{"spreadByField": "cluster", "minGroups": 1, "maxGroups": 1}]
+        placement = {"workloadAffinity": {"antiAffinity": {"groupByLabelKey": "team"}}, "spreadConstraints": one}
+        await lab.create(lab.policy(select=[{"apiVersion": "apps/v1", "kind": "Deployment"}], placement=placement))
+        await lab.create(lab.deployment("first", team="a"))
+        await lab.until(lambda: lab.placed("first-deployment"))
+        assert lab.placed("first-deployment").keys() != lab.placed("second-deployment").keys()
+
+
+# -- what comes again, or goes -----------------------------------------------------------------------------------------
+
+
+async def test_a_recreated_template_of_a_lazy_policy_is_a_change_by_its_user(two: Lab) -> None:
+    await two.create(two.policy("policy", "m1", activationPreference="Lazy"))
+    await two.create(two.deployment())
+    await two.rest()
+    await two.change(
+        "ResourceBinding", "web-deployment", lambda obj: obj["metadata"]["finalizers"].append("example.com/held")
+    )
+    await two.delete("Deployment", "web")
+    await two.until(lambda: two.in_clusters("Deployment", "web") == [])
+    await two.create(two.deployment(replicas=5))
+    await two.rest()
+    await two.change("ResourceBinding", "web-deployment", lambda obj: obj["metadata"].pop("finalizers"))
+    await two.until(lambda: two.placed("web-deployment") == {"m1": 5}, "placed")
+
+
+async def test_what_shunned_a_workload_that_goes_finds_its_place(make_lab: type[Lab]) -> None:
+    lab = await make_lab(feature_gates="WorkloadAffinity=true").start()
+    try:
+        await lab.join("m1")
+        apart = {"workloadAffinity": {"antiAffinity": {"groupByLabelKey": "team"}}}
+        await lab.create(lab.policy(select=[{"apiVersion": "apps/v1", "kind": "Deployment"}], placement=apart))
+        await lab.create(lab.deployment("first", team="a"))
+        await lab.until(lambda: lab.placed("first-deployment"))
+        await lab.create(lab.deployment("second", team="a"))
+        await lab.until(lambda: lab.condition(lab.get("ResourceBinding", "second-deployment"), "Scheduled"))
+        assert lab.placed("second-deployment") == {}
+        await lab.rest()
+        await lab.delete("Deployment", "first")
+        await lab.until(lambda: set(lab.placed("second-deployment")) == {"m1"}, "there is a place")
+    finally:
+        await lab.close()
+
+
+# -- inputs of other decisions -----------------------------------------------------------------------------------------
+
+
+# -- custom kinds ------------------------------------------------------------------------------------------------------
+
+
+def definition() -> Object:
+    version = {"name": "v1", "served": True, "storage": True}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": "gadgets.example.com"},
+        "spec": {
+            "group": "example.com",
+            "scope": "Namespaced",
+            "names": {"plural": "gadgets", "kind": "Gadget"},
+            "versions": [{**version, "schema": {"openAPIV3Schema": {"type": "object"}}}],
+        },
+    }
+
+
+async def create_gadget(registry: Registry, name: str = "one") -> None:
+    kind = registry.catalog.storage_kind(GADGET.resource)
+    assert kind is not None
+    gadget = {"apiVersion": "example.com/v1", "kind": "Gadget", "metadata": {"name": name, "namespace": "default"}}
+    await registry.create(kind, "default", decode_object(kind, gadget, USER), USER)
+
+
+GADGETS = [{"apiVersion": "example.com/v1", "kind": "Gadget"}]
+SCRIPT = """
+function GetDependencies(obj)
+  return {{apiVersion = "example.com/v1", kind = "Gadget", namespace = "default", name = "one"}}
+end"""
+
+
+async def test_an_object_that_another_process_took_before_we_knew_its_kind_is_propagated(
+    two: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = MemoryStore(two.database)
+    await store.open()
+    cache = Cache(store)
+    await cache.load()
+    catalog = Catalog(CATALOG)
+    definitions = Definitions(catalog, cache)
+    await definitions.start()
+    take_over, waiting = two.definitions._take_over, list[list[str]]()
+
+    async def not_yet(which: list[str]) -> None:
+        waiting.append(which)
+
+    monkeypatch.setattr(two.definitions, "_take_over", not_yet)
+    try:
+        await two.create(two.policy(select=GADGETS))
+        await two.create(definition())
+        await two.rest()
+        await definitions.settled()
+        await create_gadget(Registry(catalog, store, cache))
+        await two.rest()
+        assert two.list("ResourceBinding") == []
+        await take_over([each for which in waiting for each in which])
+        await two.until(lambda: two.get("ResourceBinding", "one-gadget"), "it has a binding")
+    finally:
+        await definitions.stop()
+        await store.close()
+
+
+async def test_a_dependency_of_a_kind_that_comes_later_follows(two: Lab) -> None:
+    scripts = {"dependencyInterpretation": {"luaScript": SCRIPT}}
+    await two.create(
+        {
+            "apiVersion": "config.karmada.io/v1alpha1",
+            "kind": "ResourceInterpreterCustomization",
+            "metadata": {"name": "gadgets"},
+            "spec": {"target": {"apiVersion": "apps/v1", "kind": "Deployment"}, "customizations": scripts},
+        }
+    )
+    await two.create(two.policy("policy", "m1", propagateDeps=True))
+    await two.create(two.deployment())
+    bound = Key(BINDINGS, "default", "web-deployment")
+    await two.until(
+        lambda: (entry := two.registry.cache.get(*bound)) and b"Gadget" in entry.body, "it is told to need it"
+    )
+    await two.create(definition())
+    await two.until(lambda: two.registry.catalog.storage_kind(GADGET.resource))
+    await two.change(
+        "Deployment", "web", lambda obj: obj["spec"].update(replicas=3)
+    )  # the kind is there, the object not
+    await two.rest()
+    await create_gadget(two.registry)
+    await two.until(lambda: two.get("ResourceBinding", "one-gadget"), "it follows")
