@@ -105,22 +105,23 @@ class ClusterStatus:
         observation = await observe(self._room.client, self._room.discovery, tally, models)
         await self._notice(observation.online)
         now = time.time()
-        status, self._history = cluster_status(
-            cluster.get("status") or {},
-            observation,
-            now,
-            self._history,
-            success_threshold=self._success_threshold,
-            failure_threshold=self._failure_threshold,
-        )
-        status = with_expiry(status, token_expiry(self._room.token), now)
-        self._measure(observation)
-        if status == (cluster.get("status") or {}):
-            return
 
         def reported(obj: Object) -> Object:
-            obj["status"] = {**(obj.get("status") or {}), **status}
-            return obj
+            """Of the status as it is by then: others have conditions in it too."""
+            status, self._history = cluster_status(
+                obj.get("status") or {},
+                observation,
+                now,
+                self._history,
+                success_threshold=self._success_threshold,
+                failure_threshold=self._failure_threshold,
+            )
+            return {**obj, "status": with_expiry(status, token_expiry(self._room.token), now)}
+
+        judged = reported(cluster)["status"]
+        self._measure(observation)
+        if judged == (cluster.get("status") or {}):
+            return
 
         kind = self._federation.cluster_kind
         await self._federation.registry.modify(kind, "", self._room.name, reported, OPTIONS, "status")

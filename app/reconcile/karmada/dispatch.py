@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, final
 
 from app.core.resources import Key
@@ -54,7 +55,7 @@ class Dispatch(QueueController[Key]):
         executor = Executor(self._federation, room)
         self._refused.discard(room.name)
         status = ClusterStatus(self._federation, room, self._options, executor.reached)
-        return [status, executor, _Listed(self._executors, executor)]
+        return [status, executor, _Listed(self._executors, executor, lambda: self._end_all(room.name))]
 
     async def refused(self, cluster: str, why: str) -> None:
         self._refused.add(cluster)
@@ -84,12 +85,14 @@ class Dispatch(QueueController[Key]):
     def _observe_cluster(self, event: Event) -> None:
         """The federation has seen the event before us: it listens first."""
         name = event.key.name
-        executor = self._executors.get(names.execution_namespace(name))
+        executor, ready = self._executors.get(names.execution_namespace(name)), self._federation.is_ready(name)
         if executor is not None:
-            executor.ready_changed(self._federation.is_ready(name))
+            executor.ready_changed(ready)
         if event.new is None:
             self._refused.discard(name)
         if self._federation.is_leaving(name):
+            if executor is not None and not ready:
+                executor.resync(ending_only=True)  # what waited for the member does so no longer
             self._end_all(name)
 
     def _end_all(self, cluster: str) -> None:
@@ -117,12 +120,14 @@ class Dispatch(QueueController[Key]):
 class _Listed:
     """Keeps an executor findable while its room is open."""
 
-    def __init__(self, executors: dict[str, Executor], executor: Executor) -> None:
+    def __init__(self, executors: dict[str, Executor], executor: Executor, left: Callable[[], None]) -> None:
         self._executors = executors
         self._executor = executor
+        self._left = left
 
     def start(self) -> None:
         self._executors[self._executor.space] = self._executor
 
     async def stop(self) -> None:
         self._executors.pop(self._executor.space, None)
+        self._left()  # what it has not ended it never will

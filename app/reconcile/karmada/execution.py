@@ -41,6 +41,7 @@ NAMESPACE_DELAY = 0.02  # seconds
 INTERPRET_RETRY = 10.0  # seconds until whoever could not tell an object's health is asked again
 RECREATES = "work-status-controller"  # the one of Karmada's controllers that brings back what was lost
 REPORT_DELAY = 0.05  # seconds; statuses that change meanwhile cost one write
+_SUSPENDED = b'"suspendDispatching":true'
 
 
 class Outcome(NamedTuple):
@@ -182,10 +183,11 @@ class Executor:
             return False
         work = names.work_name("Namespace", (error.details or {}).get("name", ""))
         key = Key(WORKS, self.space, work)
-        comes = key not in self._outcomes and self._registry.cache.get(*key) is not None
-        if comes:
-            self.queue.add(key)  # it may stand in the backlog
-        return comes
+        entry = self._registry.cache.get(*key)
+        if entry is None or entry.meta.deletionTimestamp or _SUSPENDED in entry.body or key in self._outcomes:
+            return False
+        self.queue.add(key)  # it may stand in the backlog
+        return True
 
     def _tell(self, key: Key, work: Object, outcome: Outcome) -> None:
         reference = f"work({key.namespace}/{key.name}) to cluster({self._room.name})"

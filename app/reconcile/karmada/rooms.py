@@ -105,8 +105,9 @@ class Rooms(QueueController[str]):
             await self._rooms.pop(name).close()
 
     def resync(self) -> None:
-        for entry in self._registry.cache.resource(CLUSTERS).entries():
-            self.queue.add(entry.key.name)
+        found = {entry.key.name for entry in self._registry.cache.resource(CLUSTERS).entries()}
+        for name in sorted(found | self._rooms.keys()):
+            self.queue.add(name)
 
     def _observe(self, event: Event) -> None:
         old, new = event.old, event.new

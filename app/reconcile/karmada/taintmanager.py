@@ -100,8 +100,7 @@ class TaintManager(QueueController[Stay]):
             return
         if left > 0:
             raise Requeue(left + 0.001)
-        if slot is None:
-            self._wait_for_slot(stay)
+        self._wait_for_slot(stay, slot)
         where = stay.binding.namespace
         try:
             await self._registry.modify(
@@ -111,11 +110,15 @@ class TaintManager(QueueController[Stay]):
             self._federation.tell_binding(binding, *evicted_event(stay.cluster, failed=True))
             raise
 
-    def _wait_for_slot(self, stay: Stay) -> None:
-        """Evictions come one by one, so that a taint by mistake does not empty a cluster at once."""
+    def _wait_for_slot(self, stay: Stay, slot: float | None) -> None:
+        """Evictions come one by one, so that a taint by mistake does not empty a cluster at once.
+
+        ``slot``: the one it has already; whatever leads to a look before does not make it come sooner.
+        """
         now = time.monotonic()
-        slot = max(self._next, now)
-        self._next = slot + self._interval
+        if slot is None:
+            slot = max(self._next, now)
+            self._next = slot + self._interval
         if slot > now:
             self._slots[stay] = slot
             raise Requeue(slot - now)

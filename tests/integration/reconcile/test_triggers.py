@@ -166,6 +166,26 @@ async def test_two_that_shun_each_other_do_not_meet_though_decided_together() ->
         assert lab.placed("first-deployment").keys() != lab.placed("second-deployment").keys()
 
 
+async def test_a_condition_of_others_that_comes_while_a_member_is_asked_stays(
+    two: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask, told = clusterstatus.observe, {"type": "Theirs", "status": "True", "reason": "Seen", "message": ""}
+    left = ["once"]
+
+    async def slow(client: Any, *arguments: Any) -> Observation:
+        found = (await ask(client, *arguments))._replace(version="v9.9.9")
+        if client.name == "m1" and left:
+            left.clear()
+            await two.change(
+                "Cluster", "m1", lambda obj: obj["status"]["conditions"].append(told), subresource="status"
+            )
+        return found
+
+    monkeypatch.setattr(clusterstatus, "observe", slow)
+    await two.until(lambda: two.get("Cluster", "m1")["status"]["kubernetesVersion"] == "v9.9.9")
+    assert two.is_true(two.get("Cluster", "m1"), "Theirs")
+
+
 # -- what comes again, or goes -----------------------------------------------------------------------------------------
 
 
@@ -182,6 +202,48 @@ async def test_a_recreated_template_of_a_lazy_policy_is_a_change_by_its_user(two
     await two.rest()
     await two.change("ResourceBinding", "web-deployment", lambda obj: obj["metadata"].pop("finalizers"))
     await two.until(lambda: two.placed("web-deployment") == {"m1": 5}, "placed")
+
+
+async def test_a_cluster_goes_though_a_work_waited_for_its_member(make_lab: type[Lab]) -> None:
+    lab = await make_lab(cluster_failure_threshold=0.0).start()
+    try:
+        await lab.join("m1")
+        await lab.create(lab.policy("policy", "m1"))
+        await lab.create(lab.deployment())
+        await lab.until(lambda: lab.in_clusters("Deployment", "web") == ["m1"])
+        await go_away(lab, "m1")
+        await lab.delete("Deployment", "web")
+        await lab.until(lambda: not lab.get("ResourceBinding", "web-deployment"))
+        await lab.rest()
+        assert works_of(lab, "Deployment")[0]["metadata"]["deletionTimestamp"]
+        await lab.delete("Cluster", "m1")
+        await lab.until(lambda: not lab.get("Cluster", "m1"), "the cluster is gone")
+    finally:
+        await lab.close()
+
+
+async def test_what_a_room_has_not_ended_when_it_is_closed_is_ended(two: Lab) -> None:
+    await two.create(two.policy("policy", "m1"))
+    await two.create(two.deployment())
+    await two.until(lambda: two.in_clusters("Deployment", "web") == ["m1"])
+    room = two.controllers.rooms.get("m1")
+    assert room is not None
+    await room.tenants[1].queue.stop()  # type: ignore[attr-defined] # it did not come to it
+    await two.delete("Deployment", "web")
+    await two.until(lambda: not two.get("ResourceBinding", "web-deployment"))
+    await two.delete("Cluster", "m1")
+    await two.change("Cluster", "m1", lambda obj: obj["metadata"].pop("finalizers"))
+    await two.until(lambda: not two.get("Cluster", "m1"))
+    await two.until(lambda: not works_of(two, "Deployment"), "its Works are gone")
+
+
+async def test_a_room_whose_cluster_vanished_with_its_history_is_closed(two: Lab) -> None:
+    """The database was put back to a time before the cluster joined."""
+    two.registry.cache.resource("clusters.cluster.karmada.io").objects.pop("m2")
+    two.controllers_look_again()
+    await two.rest()
+    assert two.controllers.rooms.get("m1") is not None
+    assert two.controllers.rooms.get("m2") is None
 
 
 async def test_what_shunned_a_workload_that_goes_finds_its_place(make_lab: type[Lab]) -> None:
@@ -203,6 +265,44 @@ async def test_what_shunned_a_workload_that_goes_finds_its_place(make_lab: type[
 
 
 # -- inputs of other decisions -----------------------------------------------------------------------------------------
+
+
+async def test_evictions_that_wait_for_their_turn_do_not_come_sooner(make_lab: type[Lab]) -> None:
+    lab = await make_lab(
+        feature_gates="Failover=true", enable_no_execute_taint_eviction=True, resource_eviction_rate=0
+    ).start()
+    try:
+        await lab.join("m1", "m2")
+        await lab.create(lab.policy(select=[{"apiVersion": "apps/v1", "kind": "Deployment"}]))
+        for name in ("a", "b", "c"):
+            await lab.create(lab.deployment(name))
+        bindings = [f"{name}-deployment" for name in ("a", "b", "c")]
+        await lab.until(lambda: all(len(lab.placed(each)) == 2 for each in bindings))
+        await lab.rest()
+        taints = [{"key": "broken", "effect": "NoExecute"}]
+        await lab.change("Cluster", "m2", lambda obj: obj["spec"].update(taints=taints))
+        await lab.until(lambda: any("m2" not in lab.placed(each) for each in bindings), "one is evicted at once")
+        await lab.rest()
+        await lab.change("Cluster", "m2", lambda obj: obj["spec"].update(provider="someone"))
+        await lab.rest()
+        assert len([each for each in bindings if "m2" not in lab.placed(each)]) == 1
+    finally:
+        await lab.close()
+
+
+async def test_what_lacks_a_namespace_that_is_suspended_says_so(two: Lab) -> None:
+    marks = {"namespace.karmada.io/skip-auto-propagation": "true"}
+    await two.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team", "labels": marks}})
+    select = [{"apiVersion": "v1", "kind": "Namespace", "name": "team"}]
+    await two.create(two.policy("spaces", "m1", select=select, namespace="", suspension={"dispatching": True}))
+    await two.until(lambda: works_of(two, "Namespace"))
+    deployments = [{"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "namespace": "team"}]
+    deployment = two.deployment()
+    deployment["metadata"]["namespace"] = "team"
+    await two.create(two.policy("policy", "m1", select=deployments, namespace="team"))
+    await two.create(deployment)
+    await two.until(lambda: works_of(two, "Deployment"))
+    await two.until(lambda: two.condition(works_of(two, "Deployment")[0], "Applied").get("status") == "False", "told")
 
 
 # -- custom kinds ------------------------------------------------------------------------------------------------------
