@@ -12,11 +12,11 @@ from app.placement.override import OverrideError
 from app.placement.work import namespace_should_be_synced, namespace_work
 from app.registry.codec import decode_entry
 from app.registry.decoding import decode_object
-from app.watch import Event
+from app.watch import Entry, Event
 
 from ..controller import QueueController
 from .clusters import CLUSTERS
-from .federation import OPTIONS, Federation
+from .federation import OPTIONS, WORKS, Federation
 
 Object = dict[str, Any]
 
@@ -35,6 +35,7 @@ class NamespaceSync(QueueController[str]):
         cache = self._registry.cache
         cache.listen("namespaces", self._observe)
         cache.listen(CLUSTERS, self._observe_cluster)
+        cache.listen(WORKS, self._observe_work)
         cache.listen(self._overrides.resource, lambda event: self.resync())
 
     def resync(self) -> None:
@@ -50,8 +51,16 @@ class NamespaceSync(QueueController[str]):
             self.resync()  # a cluster can take Works now
 
     def _observe_cluster(self, event: Event) -> None:
-        if event.old is None or (event.new is not None and event.old.meta.labels != event.new.meta.labels):
+        old, new = event.old, event.new
+        if old is None or (new is not None and _chosen_by(old) != _chosen_by(new)):
             self.resync()
+
+    def _observe_work(self, event: Event) -> None:
+        """The Work of a namespace is gone: perhaps it was another namespace's of that name."""
+        if event.new is None and event.old is not None:
+            for owner in event.old.meta.ownerReferences or ():
+                if owner.kind == "Namespace":
+                    self.queue.add(owner.name)
 
     async def _reconcile(self, name: str) -> None:
         entry = self._registry.cache.get("namespaces", "", name)
@@ -99,3 +108,9 @@ class NamespaceSync(QueueController[str]):
 
     def _tell(self, template: Object, event_type: str, reason: str, message: str) -> None:
         self._federation.recorder.event(template, event_type, reason, message)
+
+
+def _chosen_by(cluster: Entry) -> list[Any]:
+    """What overrides can choose a cluster by."""
+    spec = cluster.decode().get("spec") or {}
+    return [cluster.meta.labels, *(spec.get(field) for field in ("provider", "region", "zones"))]

@@ -24,6 +24,7 @@ from .federation import BINDINGS, WORKS, Federation
 QUOTAS = "federatedresourcequotas.policy.karmada.io"
 OPTIONS = Options(manager="karmada-controller-manager")
 Object = dict[str, Any]
+_LABEL = names.FRQ_NAME.encode()
 
 
 class _QuotaController(QueueController[Key]):
@@ -57,17 +58,6 @@ class _QuotaController(QueueController[Key]):
                 found.append(entry)
         return found
 
-    async def _store(self, quota: Object, status: Object) -> None:
-        metadata = quota["metadata"]
-        await self._registry.modify(
-            self._kind,
-            metadata["namespace"],
-            metadata["name"],
-            lambda current: {**current, "status": status},
-            OPTIONS,
-            "status",
-        )
-
 
 def _quota_of(work: Entry) -> tuple[str, str]:
     labels = work.meta.labels or {}
@@ -86,6 +76,12 @@ class QuotaSync(_QuotaController):
         cache.listen(QUOTAS, self._observe)
         cache.listen("namespaces", self._observe_namespace)
         cache.listen(WORKS, self._observe_work)
+
+    def resync(self) -> None:
+        super().resync()
+        for entry in self._registry.cache.resource(WORKS).entries():  # of quotas that went while nobody looked
+            if _LABEL in entry.body and _quota_of(entry) != ("", ""):
+                self.queue.add(Key(QUOTAS, *_quota_of(entry)), background=True)
 
     def _observe(self, event: Event) -> None:
         old, new = event.old, event.new
@@ -180,10 +176,13 @@ class QuotaStatus(_QuotaController):
         if quota is None or quota["metadata"].get("deletionTimestamp"):
             return
         works = [decode_entry(self._federation.work_kind, entry) for entry in self._works_of(key)]
-        status = status_by_clusters(quota, works, self._enforced)
-        if status != (quota.get("status") or {}):
+
+        def summed_up(current: Object) -> Object:
+            return {**current, "status": status_by_clusters(current, works, self._enforced)}
+
+        if summed_up(quota)["status"] != (quota.get("status") or {}):
             try:
-                await self._store(quota, status)
+                await self._registry.modify(self._kind, key.namespace, key.name, summed_up, OPTIONS, "status")
             except StatusError as error:
                 self._tell(quota, "Warning", names.EVENT_AGGREGATE_STATUS_FAILED, str(error))
                 raise

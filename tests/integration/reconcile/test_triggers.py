@@ -166,6 +166,39 @@ async def test_two_that_shun_each_other_do_not_meet_though_decided_together() ->
         assert lab.placed("first-deployment").keys() != lab.placed("second-deployment").keys()
 
 
+async def test_what_was_charged_meanwhile_stays_charged() -> None:
+    """The sum of what members report leaves alone what bindings take."""
+    async with interrupted("m1", feature_gates="FederatedQuotaEnforcement=true") as (lab, store):
+        assigned = [{"clusterName": "m1", "hard": {"cpu": "4"}}]
+        await lab.create(
+            {
+                "apiVersion": "policy.karmada.io/v1alpha1",
+                "kind": "FederatedResourceQuota",
+                "metadata": {"name": "team", "namespace": "default"},
+                "spec": {"overall": {"cpu": "10"}, "staticAssignments": assigned},
+            }
+        )
+        await lab.until(lambda: lab.in_clusters("ResourceQuota", "team") == ["m1"])
+        await lab.rest()
+
+        def charged(obj: Object) -> None:
+            obj["status"]["overallUsed"] = {"cpu": "3"}
+
+        store.once(
+            lambda write: write.key == Key(QUOTAS, "default", "team"),
+            lambda: lab.change("FederatedResourceQuota", "team", charged, subresource="status"),
+        )
+        kind = lab.kind("ResourceQuota")
+        used = {"hard": {"cpu": "4"}, "used": {"cpu": "1"}}
+        await lab.members["m1"].registry.modify(
+            kind, "default", "team", lambda obj: {**obj, "status": used}, USER, "status"
+        )
+        await lab.until(
+            lambda: lab.get("FederatedResourceQuota", "team")["status"].get("aggregatedStatus", [{}])[0].get("used")
+        )
+        assert lab.get("FederatedResourceQuota", "team")["status"]["overallUsed"] == {"cpu": "3"}
+
+
 async def test_a_condition_of_others_that_comes_while_a_member_is_asked_stays(
     two: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -187,6 +220,21 @@ async def test_a_condition_of_others_that_comes_while_a_member_is_asked_stays(
 
 
 # -- what comes again, or goes -----------------------------------------------------------------------------------------
+
+
+async def test_a_namespace_that_is_there_again_comes_to_members_that_were_slow_to_let_it_go(two: Lab) -> None:
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team"}}
+    work, space = names.work_name("Namespace", "team"), "karmada-es-m2"
+    await two.create(namespace)
+    await two.until(lambda: two.in_clusters("Namespace", "team") == ["m1", "m2"])
+    await two.change("Work", work, lambda obj: obj["metadata"]["finalizers"].append("example.com/held"), space)
+    await two.delete("Namespace", "team")
+    await two.until(lambda: not two.get("Namespace", "team") and two.in_clusters("Namespace", "team") == [])
+    await two.create(namespace)
+    await two.until(lambda: two.in_clusters("Namespace", "team") == ["m1"])
+    await two.rest()
+    await two.change("Work", work, lambda obj: obj["metadata"].pop("finalizers"), space)
+    await two.until(lambda: two.in_clusters("Namespace", "team") == ["m1", "m2"], "it is there again")
 
 
 async def test_a_recreated_template_of_a_lazy_policy_is_a_change_by_its_user(two: Lab) -> None:
@@ -235,6 +283,23 @@ async def test_what_a_room_has_not_ended_when_it_is_closed_is_ended(two: Lab) ->
     await two.change("Cluster", "m1", lambda obj: obj["metadata"].pop("finalizers"))
     await two.until(lambda: not two.get("Cluster", "m1"))
     await two.until(lambda: not works_of(two, "Deployment"), "its Works are gone")
+
+
+async def test_a_quota_that_went_while_nobody_looked_leaves_the_members(two: Lab) -> None:
+    await two.create(
+        {
+            "apiVersion": "policy.karmada.io/v1alpha1",
+            "kind": "FederatedResourceQuota",
+            "metadata": {"name": "team", "namespace": "default"},
+            "spec": {"overall": {"cpu": "4"}, "staticAssignments": [{"clusterName": "m1", "hard": {"cpu": "4"}}]},
+        }
+    )
+    await two.until(lambda: two.in_clusters("ResourceQuota", "team") == ["m1"])
+    await two.rest()
+    await two.controllers_stop()
+    await two.delete("FederatedResourceQuota", "team")
+    await two.restart()
+    await two.until(lambda: two.in_clusters("ResourceQuota", "team") == [], "the member is free of it")
 
 
 async def test_a_room_whose_cluster_vanished_with_its_history_is_closed(two: Lab) -> None:
@@ -288,6 +353,28 @@ async def test_evictions_that_wait_for_their_turn_do_not_come_sooner(make_lab: t
         assert len([each for each in bindings if "m2" not in lab.placed(each)]) == 1
     finally:
         await lab.close()
+
+
+async def test_a_namespace_is_overridden_as_the_region_of_its_cluster_says(two: Lab) -> None:
+    marked = {"labelsOverrider": [{"operator": "add", "value": {"where": "north"}}]}
+    north = {"fieldSelector": {"matchExpressions": [{"key": "region", "operator": "In", "values": ["north"]}]}}
+    await two.create(
+        {
+            "apiVersion": "policy.karmada.io/v1alpha1",
+            "kind": "ClusterOverridePolicy",
+            "metadata": {"name": "north"},
+            "spec": {
+                "resourceSelectors": [{"apiVersion": "v1", "kind": "Namespace"}],
+                "overrideRules": [{"targetCluster": north, "overriders": marked}],
+            },
+        }
+    )
+    await two.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team"}})
+    await two.until(lambda: two.in_clusters("Namespace", "team") == ["m1", "m2"])
+    await two.rest()
+    await two.change("Cluster", "m2", lambda obj: obj["spec"].update(region="north"))
+    await two.until(lambda: two.in_member("m2", "Namespace", "team")["metadata"]["labels"].get("where") == "north")
+    assert "where" not in two.in_member("m1", "Namespace", "team")["metadata"]["labels"]
 
 
 async def test_what_lacks_a_namespace_that_is_suspended_says_so(two: Lab) -> None:
