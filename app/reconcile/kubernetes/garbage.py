@@ -33,6 +33,7 @@ class GarbageCollector(QueueController[Key]):
         self._registry = registry
         self._dependents: dict[str, set[Key]] = {}  # owner uid -> objects that name it
         self._owners: dict[Key, tuple[str, ...]] = {}
+        self._absent: set[str] = set()  # uids of owners that we saw go, while they have dependents
         registry.cache.listen_to_all(self._observe)
 
     async def start(self) -> None:
@@ -45,6 +46,7 @@ class GarbageCollector(QueueController[Key]):
     def _looking(self) -> Steps:
         self._dependents.clear()
         self._owners.clear()
+        self._absent.clear()
         for resource in list(self._registry.cache.resources()):
             for portion in resource.portions():
                 for entry in portion:
@@ -69,6 +71,7 @@ class GarbageCollector(QueueController[Key]):
         if gone is None:
             return
         for dependent in self._dependents.get(gone.meta.uid, ()):
+            self._absent.add(gone.meta.uid)
             self.queue.add(dependent)
         self._wake_owners(gone)
 
@@ -102,6 +105,7 @@ class GarbageCollector(QueueController[Key]):
             known.discard(key)
             if not known:
                 del self._dependents[uid]
+                self._absent.discard(uid)
 
     async def _reconcile(self, key: Key) -> None:
         entry = self._registry.cache.get(*key)
@@ -121,6 +125,9 @@ class GarbageCollector(QueueController[Key]):
         waiting: set[str] = set()
         solid = False
         for reference in entry.meta.ownerReferences or ():
+            if reference.uid in self._absent:  # its kind may have gone with it
+                dangling.add(reference.uid)
+                continue
             known, owner = self._resolve(reference, entry.key.namespace)
             if not known:
                 return  # of a kind that we do not serve: nothing can be said

@@ -479,3 +479,15 @@ async def test_a_dependency_of_a_kind_that_comes_later_follows(two: Lab) -> None
     await two.rest()
     await create_gadget(two.registry)
     await two.until(lambda: two.get("ResourceBinding", "one-gadget"), "it follows")
+
+
+async def test_bindings_go_with_the_definition_of_their_objects(two: Lab) -> None:
+    await two.create(two.policy(select=GADGETS))
+    await two.create(definition())
+    await two.until(lambda: two.registry.catalog.storage_kind(GADGET.resource))
+    for number in range(100):
+        await create_gadget(two.registry, f"gadget{number}")
+    await two.until(lambda: len(two.list("ResourceBinding")) == 100)
+    await two.rest()
+    await two.delete("CustomResourceDefinition", "gadgets.example.com")
+    await two.until(lambda: not two.list("ResourceBinding"), "all are gone")

@@ -257,3 +257,13 @@ async def test_protected_content_keeps_a_namespace_but_nothing_else(cluster: Clu
     cluster.namespaces.queue.add("gone")
     await cluster.rest()
     assert cluster.registry.cache.revision == revision
+
+
+async def test_an_owner_that_was_seen_to_go_has_gone_whether_its_kind_is_known_or_not(cluster: Cluster) -> None:
+    """A kind goes with its definition, as soon as the last of its objects has gone."""
+    root = await cluster.make("root")
+    await cluster.make("child", root | {"apiVersion": "example.com/v1", "kind": "Unknown"})
+    await cluster.rest()
+    await cluster.delete("root")
+    await cluster.rest()
+    assert cluster.names() == []
