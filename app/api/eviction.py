@@ -10,7 +10,7 @@ from app.catalog.builtin.validation.common import selector_matches
 from app.catalog.kind import Kind
 from app.core import errors
 from app.core.clock import rfc3339
-from app.core.conditions import conditions_of, find, is_true
+from app.core.conditions import condition, conditions_of, find, is_true, with_condition
 from app.registry import Registry
 from app.registry.codec import decode_entry
 from app.registry.context import DeleteOptions, Options
@@ -67,6 +67,11 @@ async def _ask_budget(registry: Registry, pod: Object, options: DeleteOptions) -
         _check_budget(budget)
         status = budget["status"] = dict(budget["status"])
         status["disruptionsAllowed"] -= 1
+        if status["disruptionsAllowed"] == 0:
+            no_more = condition(
+                "DisruptionAllowed", "False", "InsufficientPods", "", status.get("observedGeneration") or 0
+            )
+            status["conditions"] = with_condition(status.get("conditions"), no_more)
         status["disruptedPods"] = {**(status.get("disruptedPods") or {}), metadata["name"]: rfc3339()}
         return budget
 

@@ -143,6 +143,32 @@ async def test_an_evicted_pod_is_gone(api: Api) -> None:
     failure(await api.get(f"{pods}/p"), 404, "NotFound")
 
 
+async def test_the_last_disruption_that_a_budget_allows(api: Api) -> None:
+    pods, budget = f"{NAMESPACE}/pods", "/apis/policy/v1/namespaces/default/poddisruptionbudgets"
+    for name in ("one", "two"):
+        metadata = {"name": name, "labels": {"app": "web"}}
+        await api.made(pods, {"metadata": metadata, "spec": {"containers": [{"name": "c", "image": "i"}]}})
+        ready = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
+        assert (await api.patch(f"{pods}/{name}/status", {"status": ready})).status_code == 200
+    await api.made(budget, {"metadata": {"name": "b"}, "spec": {"selector": {"matchLabels": {"app": "web"}}}})
+    counts = {
+        "currentHealthy": 2,
+        "desiredHealthy": 1,
+        "expectedPods": 2,
+        "disruptionsAllowed": 1,
+        "observedGeneration": 1,
+    }
+    assert (await api.patch(f"{budget}/b/status", {"status": counts})).status_code == 200
+    assert (await api.post(f"{pods}/one/eviction", {"metadata": {"name": "one"}})).status_code == 201
+    status = (await api.get(f"{budget}/b")).json()["status"]
+    assert (status["disruptionsAllowed"], list(status["disruptedPods"])) == (0, ["one"])
+    [condition] = status["conditions"]
+    del condition["lastTransitionTime"]
+    wanted = {"status": "False", "reason": "InsufficientPods", "message": "", "observedGeneration": 1}
+    assert condition == {"type": "DisruptionAllowed", **wanted}
+    failure(await api.post(f"{pods}/two/eviction", {"metadata": {"name": "two"}}), 429, "TooManyRequests")
+
+
 async def test_leases_are_made_by_an_update(api: Api) -> None:
     path = "/apis/coordination.k8s.io/v1/namespaces/default/leases/l"
     lease = {"metadata": {"name": "l"}, "spec": {"holderIdentity": "me"}}
