@@ -22,6 +22,7 @@ from app.registry.codec import decode_entry
 from app.watch import Event
 
 from ..events import Recorder
+from ..facts import FactsNeeded
 from ..queue import Requeue
 from .scripting import Scripting
 from .webhooks import Webhooks
@@ -123,25 +124,30 @@ class Interpreting:
     # -- deciding ------------------------------------------------------------------------------------------------------
 
     async def decide(self, compute: Callable[[Interpreter], T]) -> T:
-        """The outcome of a function that changes nothing; it is run again until all its questions are answered.
+        """The outcome of a function that changes nothing; it is run again until it lacks no answer and no other fact.
 
-        Raises what ``compute`` raises, InterpretError for instance where an answer could not be had.
+        Which facts it needs may depend on answers, and the other way round: both are had here, as often as it takes. What was
+        answered holds for the whole decision. Raises what ``compute`` raises, InterpretError where an answer could not be had.
         """
-        if not self.sources:
-            return compute(NATIVE)
         answers: dict[tuple[Source, bytes], Any] = {}
         for _ in range(ROUNDS):
-            consulted = Consulted(self.sources, answers)
+            consulted = Consulted(self.sources, answers) if self.sources else None
+            questions = consulted.questions if consulted is not None else ()
+            needed: FactsNeeded | None = None
             try:
-                outcome = compute(consulted)
+                outcome = compute(consulted or NATIVE)
+            except FactsNeeded as raised:
+                needed = raised
             except Exception:
-                if not consulted.questions:
+                if not questions:
                     raise
+            if questions:  # first: while an answer is stood in for, what else it needs means nothing
+                await self._answer(questions, answers)
+            elif needed is not None:
+                await needed.fetch()
             else:
-                if not consulted.questions:
-                    return outcome
-            await self._answer(consulted.questions, answers)
-        raise InterpretError("the answers of the interpreter lead to ever more questions")
+                return outcome
+        raise InterpretError("the answers lead to ever more questions")
 
     async def carry_out(self, act: Callable[[Interpreter], Awaitable[T]]) -> T:
         """As ``decide``, for what also writes: ``act`` is abandoned at the first question that is not answered yet."""

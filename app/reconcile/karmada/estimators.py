@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, final
 
 import structlog
 from prometheus_client import Counter
@@ -18,6 +19,7 @@ from app.placement.gates import MULTIPLE_POD_TEMPLATES_SCHEDULING
 from app.placement.spec import is_multi_component
 from app.settings.federation import EstimatorOptions
 
+from ..facts import FactsNeeded
 from .federation import Federation
 
 if TYPE_CHECKING:
@@ -25,19 +27,45 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 Object = dict[str, Any]
+ENOUGH: Final = 3  # times that they are asked in one decision
 FAILURES = Counter(
     "kafila_estimator_failures_total", "Requests that an accurate estimator did not answer.", ["cluster"]
 )
 
 
-class EstimatesNeeded(Exception):
-    """Deciding has to wait for what estimators say about these clusters."""
+class Question(NamedTuple):
+    about: str  # the workload, for the estimators' logs
+    method: str
+    requests: Mapping[str, bytes]  # by cluster
 
-    def __init__(self, spec: Object, members: Sequence[Member], assumed: Mapping[str, Sequence[Assumed]]) -> None:
+
+@final
+class Estimates:
+    """What estimators have said in the course of one decision."""
+
+    def __init__(self) -> None:
+        self._said: list[tuple[Question, dict[str, int]]] = []
+
+    def of(self, question: Question) -> dict[str, int] | None:
+        """None: they have to be asked. Where others are placed faster than they answer, what they said last must do."""
+        for asked, answers in reversed(self._said):
+            if asked == question or len(self._said) >= ENOUGH:
+                return answers
+        return None
+
+    def put(self, question: Question, answers: dict[str, int]) -> None:
+        self._said.append((question, answers))
+
+
+class EstimatesNeeded(FactsNeeded):
+    def __init__(self, estimators: Estimators, question: Question, estimates: Estimates) -> None:
         super().__init__("estimators have to be asked")
-        self.spec = spec
-        self.members = members
-        self.assumed = assumed
+        self._estimators = estimators
+        self._question = question
+        self._estimates = estimates
+
+    async def fetch(self) -> None:
+        self._estimates.put(self._question, await self._estimators.ask(self._question))
 
 
 @final
@@ -62,15 +90,28 @@ class Estimators:
             client.close()
         self._clients.clear()
 
-    async def ask(self, needed: EstimatesNeeded) -> dict[str, int]:
+    def question(self, spec: Object, members: Iterable[Member], assumed: Mapping[str, Sequence[Assumed]]) -> Question:
+        resource = spec.get("resource") or {}
+        namespace = resource.get("namespace") or ""
+        about = f"kind={resource.get('kind')}, name={namespace}/{resource.get('name')}"
+        clusters = [member.name for member in members if not self._is_left_out(member.cluster)]
+        if MULTIPLE_POD_TEMPLATES_SCHEDULING in self._federation.gates and is_multi_component(spec):
+            method, request = MAX_SETS, partial(sets_request, components=spec.get("components") or ())
+        else:
+            method, request = MAX_REPLICAS, partial(replicas_request, requirements=spec.get("replicaRequirements"))
+        return Question(
+            about,
+            method,
+            {each: request(each, namespace=namespace, assumed=assumed.get(each, ())) for each in clusters},
+        )
+
+    async def ask(self, question: Question) -> dict[str, int]:
         """Replicas, or sets of components, by cluster. Empty when one does not answer: Karmada then does without all of them."""
-        clusters = [m.name for m in needed.members if not self._is_left_out(m.cluster)]
         asked = await asyncio.gather(
-            *(self._ask_one(cluster, needed.spec, needed.assumed.get(cluster, ())) for cluster in clusters),
-            return_exceptions=True,
+            *(self._ask_one(cluster, question) for cluster in question.requests), return_exceptions=True
         )
         found: dict[str, int] = {}
-        for cluster, result in zip(clusters, asked, strict=True):
+        for cluster, result in zip(question.requests, asked, strict=True):
             if isinstance(result, (EstimatorError, StatusError)):
                 FAILURES.labels(cluster).inc()
                 log.warning("estimator not heard", cluster=cluster, error=str(result))
@@ -83,16 +124,9 @@ class Estimators:
     def _is_left_out(self, cluster: Object) -> bool:
         return self._options.not_in_pull_mode and cluster["spec"].get("syncMode") == "Pull"
 
-    async def _ask_one(self, cluster: str, spec: Object, assumed: Sequence[Assumed]) -> int:
-        resource = spec.get("resource") or {}
-        namespace = resource.get("namespace") or ""
-        about = f"kind={resource.get('kind')}, name={namespace}/{resource.get('name')}"
-        if MULTIPLE_POD_TEMPLATES_SCHEDULING in self._federation.gates and is_multi_component(spec):
-            method, request = MAX_SETS, sets_request(cluster, spec.get("components") or (), namespace, assumed)
-        else:
-            method = MAX_REPLICAS
-            request = replicas_request(cluster, spec.get("replicaRequirements"), namespace, assumed)
-        return await self._client(cluster).call(method, request, about, self._options.timeout)
+    async def _ask_one(self, cluster: str, question: Question) -> int:
+        client, request = self._client(cluster), question.requests[cluster]
+        return await client.call(question.method, request, question.about, self._options.timeout)
 
     def _client(self, cluster: str) -> EstimatorClient:
         from app.members.estimator import EstimatorClient

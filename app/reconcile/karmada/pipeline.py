@@ -34,6 +34,7 @@ from app.watch import Entry
 from .changes import OwnWrites, Why
 from .charges import Charges
 from .decisions import DecisionBook
+from .estimators import Estimates
 from .federation import Federation
 from .indexes import WorkIndex
 from .overrides import OverrideIndex
@@ -100,12 +101,12 @@ class Pipeline:
         Without a policy the binding stays as it is. ``shares``: the object's other bindings, with which it shares its Works.
         """
         known = self._stored.of(existing)
-        build, decide = partial(self._plan, template, policy, known, shares), self._federation.interpreting.decide
-        asked = self._scheduler.with_estimates
-        plan = await asked(template, partial(decide, partial(build, keep_version=not why & Why.USER)))
+        build = partial(self._plan, template, policy, known, shares, Estimates())
+        decide = self._federation.interpreting.decide
+        plan = await decide(partial(build, keep_version=not why & Why.USER))
         if why & Why.START and plan.works and policy is not None:
             # the template was changed while nobody looked: the binding names the version that the Works are made of
-            plan = await asked(template, partial(decide, partial(build, keep_version=False)))
+            plan = await decide(partial(build, keep_version=False))
         with self._scheduler.storing(self._key_of(plan.binding), known.before, plan.binding):
             missed = await self._commit(known, plan)
         await self.delete_works(plan.orphans)
@@ -149,6 +150,7 @@ class Pipeline:
         policy: Object | None,
         known: Stored,
         shares: Shares,
+        estimates: Estimates,
         interpreter: Interpreter,
         *,
         keep_version: bool,
@@ -172,7 +174,7 @@ class Pipeline:
             if binding is not before:
                 told = bindings.applied_events(template, policy, interpreter, self._federation.gates)
                 events += [Event(*one) for one in told]
-        binding, decision, trigger = self._schedule(binding, before, events)
+        binding, decision, trigger = self._schedule(binding, before, estimates, events)
         known = self._stored.shared(known, binding, template, shares)
         works, interpreted = self._changed_works(binding, template, known, shares, events, interpreter)
         leaving = {work["metadata"]["namespace"] for work in orphans(binding, known.works)}
@@ -191,14 +193,14 @@ class Pipeline:
     # -- scheduling ----------------------------------------------------------------------------------------------------
 
     def _schedule(
-        self, binding: Object, before: Object | None, events: list[Event]
+        self, binding: Object, before: Object | None, estimates: Estimates, events: list[Event]
     ) -> tuple[Object, Decision | None, Trigger]:
         if not is_for_scheduler(binding):
             return binding, None, Trigger.NONE
         fleet = self._federation.fleet()
         trigger = should_schedule(_with_generation(binding, before), fleet.leaving(), self._federation.gates)
         if trigger.schedules:
-            decision = schedule(binding, fleet, self._scheduler.facts(binding, self._key_of(binding), fleet))
+            decision = schedule(binding, fleet, self._scheduler.facts(binding, fleet, estimates))
             if decision.clusters and (refusal := self._charges.refusal(with_result(binding, decision), before)):
                 decision = quota_exceeded(decision, refusal)
             return self._decided(binding, before, decision, events), decision, trigger

@@ -1,10 +1,10 @@
-"""What the scheduler is told besides the binding and the clusters, and whom it has to ask first."""
+"""What the scheduler is told besides the binding and the clusters, and who has to be asked for it."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar, final
+from typing import Any, final
 
 from app.core.resources import Key
 from app.placement.filters import feasible
@@ -15,11 +15,9 @@ from app.registry.codec import decode_entry
 from app.settings.federation import EstimatorOptions
 
 from .assumptions import Assumptions
-from .estimators import EstimatesNeeded, Estimators
+from .estimators import Estimates, EstimatesNeeded, Estimators
 from .federation import Federation
-from .indexes import binding_key_of
 
-T = TypeVar("T")
 Object = dict[str, Any]
 
 
@@ -32,7 +30,6 @@ class Scheduler:
         self._plugins = tuple(plugins)
         self._estimators = Estimators(federation, options)
         self.assumptions = Assumptions(federation.gates)
-        self._answers: dict[Key, dict[str, int]] = {}  # of estimators, for the decision that asked
         self._storing: dict[Key, Object] = {}  # bindings whose neighbours ask where they are
 
     def close(self) -> None:
@@ -49,30 +46,21 @@ class Scheduler:
             finally:
                 self._storing.pop(key, None)
 
-    async def with_estimates(self, template: Object, plan: Callable[[], Awaitable[T]]) -> T:
-        """``plan()``, a second time when it turns out that estimators have to be asked before."""
-        try:
-            return await plan()
-        except EstimatesNeeded as needed:
-            key = binding_key_of(template)
-            self._answers[key] = await self._estimators.ask(needed)
-            try:
-                return await plan()
-            finally:
-                self._answers.pop(key, None)
-
-    def facts(self, binding: Object, template_key: Key, fleet: Fleet) -> Facts:
-        """Raises EstimatesNeeded."""
+    def facts(self, binding: Object, fleet: Fleet, estimates: Estimates) -> Facts:
+        """Raises EstimatesNeeded where ``estimates`` lack what estimators are to be asked."""
         gates = self._federation.gates
         neighbours = self._neighbours(binding) if neighbours_needed(binding, gates) else []
         assumed = self.assumptions.by_cluster()
-        answers = self._answers.pop(template_key, None)
-        if answers is None and self._estimators.enabled and estimators_asked(binding):
+        found: list[Mapping[str, int]] = []
+        if self._estimators.enabled and estimators_asked(binding):
             affinity = (binding.get("status") or {}).get("schedulerObservingAffinityName") or ""
             fit, _ = feasible(binding["spec"], affinity, fleet, gates=gates, neighbours=neighbours)
             if fit:
-                raise EstimatesNeeded(binding["spec"], fit, assumed)
-        found: list[Mapping[str, int]] = [answers] if answers else []
+                question = self._estimators.question(binding["spec"], fit, assumed)
+                answers = estimates.of(question)
+                if answers is None:
+                    raise EstimatesNeeded(self._estimators, question, estimates)
+                found = [answers] if answers else []
         return Facts(gates, found, assumed, self._plugins, neighbours)
 
     def _neighbours(self, binding: Object) -> list[Object]:

@@ -13,6 +13,8 @@ from grpclib.server import Server, Stream
 from app.placement.estimatorwire import MAX_REPLICAS
 from app.placement.plugins import SchedulerPlugin
 
+from .test_customizations import WORKERS, customization
+
 Object = dict[str, Any]
 DYNAMIC = {
     "replicaSchedulingType": "Divided",
@@ -90,6 +92,18 @@ async def test_accurate_estimators_have_their_say(make_lab: Any, estimator: Any)
     decision = lab.get("Decision", "web-deployment")
     assert {c["name"]: c["room"] for c in decision["scheduling"]["attempts"][0]["clusters"]} == {"m1": 1, "m2": 3}
     assert all(b"100m" in request for request in estimator.asked)
+    await lab.close()
+
+
+async def test_what_estimators_are_asked_a_script_has_to_tell_first(make_lab: Any, estimator: Any) -> None:
+    lab = await asking(make_lab, estimator.port, "m1", "m2")
+    await lab.create(customization("workers", "ConfigMap", **WORKERS))
+    select = [{"apiVersion": "v1", "kind": "ConfigMap", "name": "settings"}]
+    await lab.create(lab.policy(select=select, scheduling=DYNAMIC))
+    await lab.create({**lab.config(), "data": {"workers": "4"}})
+    await lab.until(lambda: lab.placed("settings-configmap") == {"m1": 1, "m2": 3})
+    assert all(b"500m" in request for request in estimator.asked), "none was asked about what stood in for an answer"
+    assert len(estimator.asked) == 2, "each estimator once"
     await lab.close()
 
 
