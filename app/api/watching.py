@@ -179,10 +179,8 @@ class _Stream:
 
     def frame(self, change: Change) -> bytes:
         event = change.event
-        if event is None or self._form is None:
+        if event is None or event.frames is None or self._form is None:
             return self._encode(change.type, change.entry)
-        if event.frames is None:
-            event.frames = {}
         key = (change.type, self._form)
         found = event.frames.get(key)
         if found is None:

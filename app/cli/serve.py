@@ -22,6 +22,7 @@ def serve(
     feature_gates: Annotated[str, Parameter(help="Karmada's feature gates: A=true,B=false.")] = "",
     controllers: Annotated[str, Parameter(help="Controllers to run: '*' all, 'x' x, '-x' all but x.")] = "*",
     history: Annotated[float, Parameter(help="Seconds of history that watches can resume from.")] = 3600.0,
+    history_memory_mib: Annotated[int, Parameter(help="MiB of the newest history that are kept in memory.")] = 32,
     service_cidr: Annotated[str, Parameter(help="Range of cluster IPs.")] = "10.96.0.0/12",
     cluster_status_frequency: Annotated[float, Parameter(help="Seconds between two looks at a member.")] = 10.0,
     cluster_success_threshold: Annotated[

@@ -15,13 +15,10 @@ from app.core.errors import service_unavailable
 from app.store.interface import Row, Store, StoreUnavailable
 
 from .entry import Entry, Event
+from .recent import DEFAULT_BYTES, Recent
 from .watcher import Waiters
 
-# Of each resource so much of the newest history stays in memory, at most twice as much; older events come from the log.
-EVENTS_KEPT = 2048
-BYTES_KEPT = 32 << 20
 PORTION = 200  # objects that can be looked at without keeping the event loop from others for long
-FRAME_WINDOW = 256  # only the newest events keep their encodings
 
 
 Listener = Callable[[Event], None]
@@ -35,13 +32,13 @@ def path_of(namespace: str, name: str) -> str:
 class Resource:
     """All objects of one resource, sorted as Kubernetes lists them, and the newest events."""
 
-    __slots__ = ("_size", "changed", "dropped", "events", "listeners", "name", "objects", "waiters")
+    __slots__ = ("_recent", "changed", "dropped", "events", "listeners", "name", "objects", "waiters")
 
-    def __init__(self, name: str, revision: int) -> None:
+    def __init__(self, name: str, revision: int, recent: Recent) -> None:
         self.name = name
+        self._recent = recent
         self.objects: SortedDict = SortedDict()
         self.events: list[Event] = []
-        self._size = 0  # bytes of the objects in ``events``
         self.dropped = revision  # every event with a higher revision is in ``events``
         self.changed = revision  # revision of the last change
         self.waiters = Waiters()
@@ -81,24 +78,13 @@ class Resource:
             event = Event(row.revision, old, entry, None)
         self.events.append(event)
         self.changed = row.revision
-        if len(self.events) > FRAME_WINDOW:
-            self.events[-FRAME_WINDOW - 1].frames = None
-        self._size += len(entry.body)
-        if len(self.events) >= 2 * EVENTS_KEPT or self._size >= 2 * BYTES_KEPT:
-            self._forget()
+        self._recent.add(self, event)
         return event
 
-    def _forget(self) -> None:
-        size = kept = 0
-        for event in islice(reversed(self.events), EVENTS_KEPT):
-            if size + event.size > BYTES_KEPT:
-                break
-            size += event.size
-            kept += 1
-        gone = len(self.events) - kept
-        self.dropped = self.events[gone - 1].revision
-        del self.events[:gone]
-        self._size = size
+    def forget(self, count: int) -> None:
+        """The oldest events are in memory no more."""
+        self.dropped = self.events[count - 1].revision
+        del self.events[:count]
 
     def events_after(self, revision: int) -> list[Event] | None:
         """Events with a higher revision, None when memory does not reach back that far."""
@@ -134,8 +120,10 @@ def _revision_of(event: Event) -> int:
 class Cache:
     """Everything this process has seen of the store."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, recent_bytes: int = DEFAULT_BYTES) -> None:
+        """``recent_bytes``: so much of the newest history is kept in memory."""
         self.store = store
+        self._recent = Recent(recent_bytes)
         self.revision = 0
         self.epoch = 0  # rises when the history changed under us: watches of an older epoch are over
         self.reset = asyncio.Event()  # set when everything has to be loaded again
@@ -151,6 +139,7 @@ class Cache:
         revision, objects = await self.store.snapshot()
         kept = self._resources
         self._resources = {}
+        self._recent = Recent(self._recent.limit)
         for key, object_revision, body in objects:
             resource = self.resource(key.resource, revision)
             resource.objects[path_of(key.namespace, key.name)] = Entry(key, object_revision, body)
@@ -179,7 +168,7 @@ class Cache:
     def resource(self, name: str, revision: int | None = None) -> Resource:
         resource = self._resources.get(name)
         if resource is None:
-            resource = Resource(name, self.revision if revision is None else revision)
+            resource = Resource(name, self.revision if revision is None else revision, self._recent)
             self._resources[name] = resource
         return resource
 

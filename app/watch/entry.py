@@ -10,6 +10,7 @@ import orjson
 from app.core.resources import Key
 
 _HEAD = len(b'{"metadata":{')
+_OVERHEAD = 500  # bytes of an event and its entry beside the object's
 
 
 class OwnerReference(msgspec.Struct, gc=False):
@@ -91,7 +92,7 @@ class Event:
         self.old = old
         self.new = new
         self.last = last
-        self.frames: dict[Any, bytes] | None = None  # encoder -> wire bytes, shared by all watchers
+        self.frames: dict[Any, bytes] | None = None  # encoder -> wire bytes, shared by all watchers; None: old
 
     @property
     def key(self) -> Key:
@@ -99,8 +100,9 @@ class Event:
 
     @property
     def size(self) -> int:
-        """Bytes of the object as it was afterwards."""
-        return len(self._after.body)
+        """Bytes that it keeps in memory: the object before and after, about."""
+        old = self.old
+        return len(self._after.body) + (len(old.body) if old is not None else 0) + _OVERHEAD
 
     @property
     def _after(self) -> Entry:

@@ -67,7 +67,7 @@ class Process:
         self.stopping.set()
 
     async def _serve(self, store: Store) -> None:
-        cache = Cache(store)
+        cache = Cache(store, self.settings.history_memory_mib << 20)
         await cache.load()
         catalog, settings = load_catalog(), self.settings
         admitting = admission(cache, catalog, settings)

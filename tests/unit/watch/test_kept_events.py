@@ -1,51 +1,58 @@
-"""What stays in memory of a resource's history: bounded by number and by bytes, and without a gap."""
+"""What stays in memory of the history: bounded by bytes over all resources, without a gap in any of them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import orjson
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.resources import Key
 from app.store.interface import Row
-from app.watch import cache
-from app.watch.cache import Resource
+from app.store.memory import MemoryStore
+from app.watch import Cache
 
-THING = Key("things", "", "x")
-SMALL = b'{"metadata":{"name":"x"}}'
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _small_memory() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cache, "EVENTS_KEPT", 8)
-        patch.setattr(cache, "BYTES_KEPT", 4096)
-        yield
+LIMIT = 8192
+NAMES = ("things", "others", "quiet")
 
 
-@given(st.lists(st.tuples(st.integers(0, 4000), st.booleans()), max_size=60))
-def test_bounds(changes: list[tuple[int, bool]]) -> None:
-    things = Resource("things", 0)
-    revisions = []
-    for revision, (size, deleted) in enumerate(changes, 1):
-        body = orjson.dumps({"metadata": {"name": "x"}, "data": "a" * size})
-        things.put(Row(revision, THING, body, deleted, revision - 1))
-        revisions.append(revision)
-        assert len(things.events) < 16
-        assert sum(event.size for event in things.events) < 8192
-        assert [event.revision for event in things.events] == [r for r in revisions if r > things.dropped]
-        if things.dropped < revision:
-            assert things.events_after(revision - 1) == [things.events[-1]]
-    assert things.dropped == 0 or len(things.events) == 0 or things.events_after(things.dropped - 1) is None
+def _cache() -> Cache:
+    cache = Cache(MemoryStore(), LIMIT)
+    for name in NAMES:
+        cache.resource(name, 0)
+    return cache
 
 
-def test_small_objects_are_kept_by_number() -> None:
-    things = Resource("things", 0)
-    for revision in range(1, 16):
-        things.put(Row(revision, THING, SMALL, False, revision - 1))
-    assert len(things.events) == 15
-    things.put(Row(16, THING, SMALL, False, 15))
-    assert [event.revision for event in things.events] == list(range(9, 17))
+def _row(revision: int, resource: str, size: int, deleted: bool = False) -> Row:
+    body = orjson.dumps({"metadata": {"name": "x"}, "data": "a" * size})
+    return Row(revision, Key(resource, "", "x"), body, deleted, revision - 1)
+
+
+@given(st.lists(st.tuples(st.sampled_from(NAMES[:2]), st.integers(0, 4000), st.booleans()), max_size=60))
+def test_bounds(changes: list[tuple[str, int, bool]]) -> None:
+    cache = _cache()
+    revisions: dict[str, list[int]] = {name: [] for name in NAMES}
+    for revision, (name, size, deleted) in enumerate(changes, 1):
+        cache._on_rows([_row(revision, name, size, deleted)])
+        revisions[name].append(revision)
+        kept = [event for resource in cache.resources() for event in resource.events]
+        assert sum(event.size for event in kept) <= LIMIT
+        assert sum(event.size for event in kept if event.frames is not None) <= LIMIT // 8
+        for resource in cache.resources():
+            assert [e.revision for e in resource.events] == [
+                r for r in revisions[resource.name] if r > resource.dropped
+            ]
+            if resource.dropped:
+                assert resource.events_after(resource.dropped - 1) is None
+            if resource.events:
+                assert resource.events_after(resource.events[-1].revision - 1) == [resource.events[-1]]
+    assert cache.resource("quiet").dropped == 0
+
+
+def test_a_busy_resource_takes_the_room_of_a_quiet_one() -> None:
+    cache = _cache()
+    cache._on_rows([_row(1, "quiet", 10)])
+    cache._on_rows([_row(revision, "things", 1000) for revision in range(2, 40)])
+    assert cache.resource("quiet").events == []
+    assert cache.resource("quiet").dropped == 1
+    assert cache.resource("quiet").get("", "x") is not None
+    assert len(cache.resource("things").events) >= 2
