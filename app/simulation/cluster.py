@@ -12,13 +12,14 @@ from app.reconcile.kubernetes.garbage import GarbageCollector
 from app.reconcile.kubernetes.namespaces import NamespaceController
 from app.registry import Registry
 from app.registry.bootstrap import bootstrap, ensure
-from app.store.memory import MemoryStore
+from app.store.memory import MemoryDatabase, MemoryStore
 from app.watch import Cache
 from app.watch.definitions import Definitions
 
 from .workloads import WorkloadSimulator
 
 Object = dict[str, Any]
+_ROWS, _BYTES = 1000, 2 << 20  # of history: its only watcher is a room, which keeps up
 
 
 @final
@@ -29,8 +30,8 @@ class SimulatedCluster:
         self.name = name
         self._nodes = nodes
         self._capacity = {"cpu": cpu, "memory": memory, "pods": "110", "ephemeral-storage": "100Gi"}
-        self._store = MemoryStore()
-        self._cache = Cache(self._store)
+        self._store = MemoryStore(MemoryDatabase(keep_rows=_ROWS))
+        self._cache = Cache(self._store, _BYTES)
         # its own: members differ in what is defined there
         self.registry = Registry(Catalog(catalog), self._store, self._cache)
         self._definitions = Definitions(self.registry.catalog, self._cache)
