@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from tests.integration.api.conftest import api, served
 from tests.integration.conftest import kubectl
+from tests.integration.reconcile.conftest import _known_queues, lab
 
-__all__ = ["api", "kubectl", "served"]
+__all__ = ["_known_queues", "api", "kubectl", "lab", "served"]
