@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from app.core.values import copy_json
-from app.machinery import jsonpatch
 from app.placement import names
 from app.placement.clusters import matcher
-from app.placement.gojson import unsorted
 from app.placement.images import ImageError, override_image
 from app.placement.match import Priority, selectors_priority
 from app.placement.objects import Object, name, namespace, own_map
+from app.placement.overridepatch import TOO_DEEP, FieldTexts, Form, OverrideError, patched
 from app.placement.overridetext import Applied, applied_text
-from app.placement.yamltext import dump_yaml, load_yaml
 
+TEXTS: Final = FieldTexts()
+_LONG: Final = 4096  # characters of text that are patched in a thread
 _POD_TEMPLATES: Final = frozenset({"ReplicaSet", "Deployment", "DaemonSet", "Job", "StatefulSet"})
-
-
-class OverrideError(Exception):
-    """A policy does not apply to the object. ``event`` is what Karmada records on the template."""
-
-    def __init__(self, message: str, event: str = "") -> None:
-        super().__init__(message)
-        self.event = event
 
 
 class Overridden(NamedTuple):
@@ -76,9 +69,10 @@ def _apply_rule(obj: Object, rule: _Rule, what: str, cluster: Object, events: li
     failed = f"Apply {what} for cluster({name(cluster)}) failed."
     try:
         changed = apply_overriders(obj, rule.overriders)
-    except (OverrideError, ImageError, jsonpatch.PatchFailed, jsonpatch.BadPatch) as error:
+    except (OverrideError, ImageError, ValueError, RecursionError) as error:
+        why = TOO_DEEP if isinstance(error, RecursionError) else str(error)
         # Karmada's patch library is the next version of the API server's, which says this with a small letter.
-        raise OverrideError(str(error).replace("Unable to", "unable to"), failed) from error
+        raise OverrideError(why.replace("Unable to", "unable to"), failed) from error
     except (AttributeError, LookupError, TypeError) as error:
         # An earlier overrider may have put anything where containers or labels belong.
         message = f"failed to convert {obj.get('kind')} from unstructured object: {error}"
@@ -124,7 +118,7 @@ def apply_overriders(obj: Object, overriders: Object) -> Object:
             _override_strings(obj, target, overrider)
     for overrider in overriders.get("fieldOverrider") or ():
         _override_field(obj, overrider)
-    return _patched(obj, overriders.get("plaintext") or (), "path")
+    return patched(obj, overriders.get("plaintext") or (), "path")
 
 
 def _containers(obj: Object) -> list[Object]:
@@ -182,7 +176,8 @@ def _override_command(obj: Object, target: str, overrider: Object) -> None:
         if overrider.get("operator") == "add":
             current = [*current, *value]
         elif overrider.get("operator") == "remove":
-            current = [argument for argument in current if argument not in value]
+            removed = set(value)
+            current = [argument for argument in current if argument not in removed]
         container[target] = current
 
 
@@ -210,15 +205,38 @@ def _override_field(obj: Object, overrider: Object) -> None:
     text = parent[key]
     if not isinstance(text, str):
         raise OverrideError(f"Get object's value by overrider's path({path}) is not string")
-    try:
-        if overrider.get("yaml"):
-            parent[key] = dump_yaml(_patched(load_yaml(text), overrider["yaml"], "subPath"))
-        elif overrider.get("json"):
-            parent[key] = unsorted(_patched(json.loads(text), overrider["json"], "subPath"))
-        else:
-            parent[key] = ""
-    except ValueError as error:
-        raise OverrideError(str(error)) from error
+    form = _form(overrider)
+    parent[key] = TEXTS.patched(text, form, overrider[form]) if form is not None else ""
+
+
+def _form(overrider: Object) -> Form | None:
+    return "yaml" if overrider.get("yaml") else "json" if overrider.get("json") else None
+
+
+def read_ahead(obj: Object, policies: Iterable[Object]) -> list[Callable[[], None]]:
+    """What takes long about overriding a field's text, for any cluster, to be called in a thread; it is remembered."""
+    found = []
+    for policy in policies:
+        for rule in _rules_of(policy):
+            for overrider in (rule.get("overriders") or {}).get("fieldOverrider") or ():
+                if (call := _reading(obj, overrider)) is not None:
+                    found.append(call)
+    return found
+
+
+def _reading(obj: Object, overrider: Object) -> Callable[[], None] | None:
+    form = _form(overrider)
+    with suppress(OverrideError):
+        parent, key = _pointed(obj, overrider.get("fieldPath") or "")
+        text = parent[key]
+        if form is not None and isinstance(text, str) and len(text) > _LONG:
+            return partial(_read, text, form, overrider[form])
+    return None
+
+
+def _read(text: str, form: Form, overriders: Sequence[Object]) -> None:
+    with suppress(OverrideError):  # who needs it is told
+        TEXTS.patched(text, form, overriders)
 
 
 def _pointed(obj: Object, path: str) -> tuple[Any, Any]:
@@ -242,36 +260,6 @@ def _pointed(obj: Object, path: str) -> tuple[Any, Any]:
     if parent is None:
         raise OverrideError(f"Get object's value by overrider's path({path}) is not string")
     return parent, key
-
-
-def _patched(document: Any, overriders: Sequence[Object], path_field: str) -> Any:
-    pending: list[Object] = []
-    for overrider in overriders:
-        operator, path = overrider.get("operator"), overrider.get(path_field) or ""
-        if operator == "replace":
-            # Karmada's library refuses to replace what is not there; that of the API server adds it.
-            document, pending = _run(document, pending), []
-            _must_exist(document, path)
-        pending.append({"op": operator, "path": path, "value": overrider.get("value")})
-    return _run(document, pending)
-
-
-def _run(document: Any, operations: list[Object]) -> Any:
-    return jsonpatch.apply(document, operations) if operations else document
-
-
-def _must_exist(document: Any, path: str) -> None:
-    at = document
-    parts = path.split("/")[1:]
-    for index, part in enumerate(parts, 1):
-        part = part.replace("~1", "/").replace("~0", "~")
-        if isinstance(at, dict) and part in at:
-            at = at[part]
-        elif isinstance(at, list) and part.lstrip("-").isdigit() and -len(at) <= int(part) < len(at):
-            at = at[int(part)]
-        else:
-            missing = "key" if index == len(parts) and isinstance(at, dict | list) else "path"
-            raise OverrideError(f"replace operation does not apply: doc is missing {missing}: {path}: missing value")
 
 
 def applied_annotations(overridden: Overridden) -> dict[str, str]:

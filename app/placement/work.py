@@ -16,7 +16,8 @@ from app.placement.gates import DEFAULT_GATES, STATEFUL_FAILOVER_INJECTION, Gate
 from app.placement.interpret import NATIVE, Interpreter, InterpretError, Operation
 from app.placement.interpret.replicas import with_field
 from app.placement.objects import Object, annotations_of, labels_of, metadata, name, namespace, own_map, spec, uid
-from app.placement.override import Overridden, OverrideError, applied_annotations, apply_overrides
+from app.placement.override import Overridden, applied_annotations, apply_overrides
+from app.placement.overridepatch import OverrideError
 from app.placement.prune import prune
 from app.placement.spec import (
     DIVIDED,

@@ -8,7 +8,7 @@ from typing import Any, final
 from app.catalog.kind import Kind
 from app.placement import names
 from app.placement.match import is_skipped_namespace
-from app.placement.override import OverrideError
+from app.placement.overridepatch import OverrideError
 from app.placement.work import namespace_should_be_synced, namespace_work
 from app.registry.codec import decode_entry
 from app.registry.decoding import decode_object
@@ -17,6 +17,7 @@ from app.watch import Entry, Event
 from ..controller import QueueController
 from .clusters import CLUSTERS
 from .federation import OPTIONS, WORKS, Federation
+from .overrides import read_long_texts
 
 Object = dict[str, Any]
 
@@ -72,6 +73,7 @@ class NamespaceSync(QueueController[str]):
         policies = [
             decode_entry(self._overrides, e) for e in self._registry.cache.resource(self._overrides.resource).entries()
         ]
+        await read_long_texts(template, policies)
         changes, failed = [], None
         for cluster in self._federation.clusters():
             try:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from typing import Any, final
 
 from app.catalog.kind import Kind
 from app.placement import names
+from app.placement.override import read_ahead
 from app.placement.work import Overrides, tells_overrides
 from app.registry.codec import decode_entry
 from app.watch import Entry, Event
@@ -14,6 +16,11 @@ from app.watch import Entry, Event
 from .federation import Federation
 
 Object = dict[str, Any]
+
+
+async def read_long_texts(template: Object, policies: Iterable[Object]) -> None:
+    for read in read_ahead(template, policies):
+        await asyncio.to_thread(read)
 
 
 @final
@@ -42,6 +49,11 @@ class OverrideIndex:
             cluster_wide, own = self._load()
             found = self._by_namespace[namespace] = Overrides(cluster_wide, own.get(namespace, ()))
         return found
+
+    async def read_ahead(self, template: Object) -> None:
+        """Does in threads what would take long about overriding the template."""
+        found = self.overrides(template["metadata"].get("namespace", ""))
+        await read_long_texts(template, (*found.cluster_policies, *found.policies))
 
     def changed_since(self, template: Object, works: Iterable[Entry]) -> bool:
         """Would others apply now than the Works tell of?"""

@@ -100,6 +100,7 @@ class Pipeline:
 
         Without a policy the binding stays as it is. ``shares``: the object's other bindings, with which it shares its Works.
         """
+        await self._overrides.read_ahead(template)
         known = self._stored.of(existing)
         build = partial(self._plan, template, policy, known, shares, Estimates())
         decide = self._federation.interpreting.decide
@@ -131,8 +132,9 @@ class Pipeline:
             shares.put(binding)
         await self._sums.bring_back(kind, template, binding, shares.items(binding))
 
-    def lags_behind(self, template: Object, existing: Entry) -> bool:
+    async def lags_behind(self, template: Object, existing: Entry) -> bool:
         """After a start: are the Works of a binding without a policy elsewhere, or made with other overrides?"""
+        await self._overrides.read_ahead(template)
         return self._works.lag_behind(existing) or self._overrides.changed_since(template, self._works.of(existing))
 
     def _kind_of(self, binding: Object) -> Kind:

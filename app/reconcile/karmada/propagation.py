@@ -325,7 +325,7 @@ class Propagation:
             template = decode_entry(kind, await self._federation.unclaim(kind, entry))
         # what users change of a template waits for a policy; what happens around its binding does not
         if existing is not None and (
-            why & Why.AROUND or (why & Why.START and self._pipeline.lags_behind(template, existing))
+            why & Why.AROUND or (why & Why.START and await self._pipeline.lags_behind(template, existing))
         ):
             await self._run(kind, entry.key, template, None, existing, why, shares)
         elif existing is not None and why & Why.STATUS:
