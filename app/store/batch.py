@@ -25,10 +25,11 @@ COMMIT = (
 class Pending:
     """A transaction whose caller waits for ``future``."""
 
-    __slots__ = ("future", "since", "transaction")
+    __slots__ = ("future", "losses", "since", "transaction")
 
     def __init__(self, transaction: Transaction, loop: asyncio.AbstractEventLoop) -> None:
         self.transaction = transaction
+        self.losses = 0  # connections that were lost with it
         self.future: asyncio.Future[list[int]] = loop.create_future()
         self.since = loop.time()
 
@@ -46,12 +47,13 @@ def take(queue: deque[Pending]) -> list[Pending]:
 
     Guards look at the state before the batch, so a transaction that touches or looks at a key which an earlier one of this
     batch writes has to wait for the next batch. Then the order in the batch is an order in which they could have run.
+    A batch of several has MAX_BYTES at most.
     """
     batch: list[Pending] = []
     waiting: list[Pending] = []
     written: set[Key] = set()
     size = 0
-    while queue and len(batch) < MAX_TRANSACTIONS and size < MAX_BYTES:
+    while queue and len(batch) < MAX_TRANSACTIONS:
         pending = queue.popleft()
         if pending.future.done():  # its caller went away
             continue
@@ -60,9 +62,11 @@ def take(queue: deque[Pending]) -> list[Pending]:
         if written and (any(w.key in written for w in writes) or any(g.key in written for g in transaction.guards)):
             waiting.append(pending)
             continue
-        for write in writes:
-            written.add(write.key)
-            size += len(write.body or b"") + len(write.last or b"")
+        size += sum(len(write.body or b"") + len(write.last or b"") for write in writes)
+        if batch and size > MAX_BYTES:
+            waiting.append(pending)
+            break
+        written.update(write.key for write in writes)
         batch.append(pending)
     queue.extendleft(reversed(waiting))
     return batch
@@ -161,6 +165,17 @@ class Outcome:
                 pending.fail(failure)
             else:
                 pending.succeed(self.revisions[index])
+
+
+def apart(batch: list[Pending]) -> list[list[Pending]]:
+    """How what was sent over a lost connection is sent again.
+
+    Whole at first: connections are lost for many reasons. Then in halves, until the one with which they are lost is alone.
+    """
+    if len(batch) > 1 and max(pending.losses for pending in batch) > 1:
+        middle = len(batch) // 2
+        return [batch[:middle], batch[middle:]]
+    return [batch]
 
 
 def recovered(batch: list[Pending], written: dict[Key, int]) -> tuple[list[Pending], list[Pending]]:

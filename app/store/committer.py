@@ -27,6 +27,7 @@ log = structlog.get_logger("kafila.store")
 
 PARTITION = 32768  # revisions per partition, as in the database's functions
 _MISSING_PARTITION = asyncpg.CheckViolationError
+_LOSSES = 4  # connections that one transaction may cost, the last of them alone
 _EPOCH_PASSED = "KF001"
 _EXTEND = "SELECT ensure_log_partitions((SELECT revision FROM log ORDER BY revision DESC LIMIT 1) + 1000)"
 
@@ -112,7 +113,9 @@ class Committer:
             except LOST as error:
                 log.warning("connection lost in a commit", error=str(error) or type(error).__name__)
                 self._drop()
-                batch = await self._resolve(batch)
+                batch, *others = batches.apart(_without_hopeless(await self._resolve(batch)))
+                for other in others:
+                    await self._carry_out(other)
             except _MISSING_PARTITION:
                 await self._extend()
             except asyncpg.PostgresError as error:
@@ -259,6 +262,20 @@ class Committer:
             except (*LOST, asyncpg.PostgresError):
                 self._drop()
                 await self._backoff.wait()
+
+
+def _without_hopeless(batch: list[Pending]) -> list[Pending]:
+    """Counts a lost connection, and fails the one that has lost several on its own: it was certainly not carried out."""
+    for pending in batch:
+        pending.losses += 1
+    if len(batch) == 1 and batch[0].losses >= _LOSSES:
+        log.error("every connection that was to write this was lost", keys=_keys(batch[0]))
+        batch.pop().fail(StoreUnavailable("the database ends the connection on which this is written"))
+    return batch
+
+
+def _keys(pending: Pending) -> list[str]:
+    return ["/".join(write.key) for write in pending.transaction.writes[:10]]
 
 
 def _fail(batch: list[Pending], error: Exception) -> None:
