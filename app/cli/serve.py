@@ -23,6 +23,9 @@ def serve(
     controllers: Annotated[str, Parameter(help="Controllers to run: '*' all, 'x' x, '-x' all but x.")] = "*",
     history: Annotated[float, Parameter(help="Seconds of history that watches can resume from.")] = 3600.0,
     history_memory_mib: Annotated[int, Parameter(help="MiB of the newest history that are kept in memory.")] = 32,
+    max_object_bytes: Annotated[
+        int, Parameter(help="Bytes of an object as it is stored; a write that would make a larger one is refused.")
+    ] = 8 << 20,
     service_cidr: Annotated[str, Parameter(help="Range of cluster IPs.")] = "10.96.0.0/12",
     cluster_status_frequency: Annotated[float, Parameter(help="Seconds between two looks at a member.")] = 10.0,
     cluster_success_threshold: Annotated[

@@ -245,8 +245,10 @@ def too_large_resource_version(asked: int, current: int) -> StatusError:
     return StatusError(504, "Timeout", message, {"causes": causes}, retry_after=1)
 
 
-def request_entity_too_large(limit: int) -> StatusError:
-    return StatusError(413, "RequestEntityTooLarge", f"Request entity too large: limit is {limit}")
+def request_entity_too_large(limit: int, resource: str = "", name: str = "") -> StatusError:
+    """``resource``, ``name``: of the object, where the caller does not know by itself which of several it is."""
+    details = _details("", resource, name) if name else None
+    return StatusError(413, "RequestEntityTooLarge", f"Request entity too large: limit is {limit}", details)
 
 
 def unsupported_media_type(accepted: Sequence[str]) -> StatusError:

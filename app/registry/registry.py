@@ -18,7 +18,7 @@ from app.core.resources import Key
 from app.store.interface import Guard, GuardFailed, Lease, OutcomeUnknown, Store, StoreUnavailable, Transaction, Write
 from app.watch import Cache, Entry
 
-from . import patching
+from . import patching, sizes
 from .allocation import DEFAULT_SERVICE_CIDR, ServiceAllocator
 from .codec import decode_entry, encode_body, stored_form
 from .context import Change, DeleteOptions, Options
@@ -46,8 +46,11 @@ class Registry:
         cache: Cache,
         admission: Admission = DEFAULT,
         service_cidr: str = DEFAULT_SERVICE_CIDR,
+        max_object_bytes: int = sizes.MAX_OBJECT_BYTES,
     ) -> None:
+        """``max_object_bytes``: of a body as it is stored."""
         self.fence: Fence | None = None
+        self.max_object_bytes = max_object_bytes
         self.catalog = catalog
         self.admission = admission
         self.store = store
@@ -314,11 +317,13 @@ class Registry:
     async def commit_together(self, changes: Sequence[Change]) -> list[int]:
         """All or nothing. Returns the revisions of the first write of each change, 0 for those that change nothing.
 
-        Raises StatusError 409 when one of the objects is not what the change was computed from any more.
+        Raises StatusError 409 when one of the objects is not what the change was computed from any more, and 413 as
+        :func:`sizes.check_together`.
         """
         real = [change for change in changes if not change.unchanged]
         if not real:
             return [0] * len(changes)
+        sizes.check_together(self.cache, self.max_object_bytes, real)
         guards = list(dict.fromkeys(guard for change in real for guard in change.guards))
         try:
             revisions = iter(await self.transact(guards, [write for change in real for write in change.writes]))
@@ -337,6 +342,7 @@ class Registry:
         if change.unchanged and existing is not None:
             return existing
         key = change.writes[0].key
+        sizes.check(self.cache, self.max_object_bytes, change)
         if dry_run:
             for guard in change.guards:
                 self._check_guard(guard)

@@ -26,6 +26,12 @@ class Settings(BaseSettings):
     controllers: str = Field("*", description="Controllers to run: '*' all, 'x' only x, '-x' all but x.")
     history: float = Field(3600.0, description="Seconds of history that watches can resume from.", ge=60)
     history_memory_mib: int = Field(32, description="MiB of the newest history that are kept in memory.", ge=1)
+    max_object_bytes: int = Field(
+        8 << 20,
+        description="Bytes of an object as it is stored; a write that would make a larger one is refused.",
+        ge=64 << 10,
+        le=32 << 20,
+    )
     service_cidr: str = Field("10.96.0.0/12", description="Range of cluster IPs.")
     cluster_status_frequency: float = Field(10.0, description="Seconds between two looks at a member.", gt=0)
     cluster_success_threshold: float = Field(

@@ -71,7 +71,9 @@ class Process:
         await cache.load()
         catalog, settings = load_catalog(), self.settings
         admitting = admission(cache, catalog, settings)
-        registry = self.registry = Registry(catalog, store, cache, admitting, settings.service_cidr)
+        registry = self.registry = Registry(
+            catalog, store, cache, admitting, settings.service_cidr, settings.max_object_bytes
+        )
         keys = await shared_keys(store, cache)
         definitions = Definitions(catalog, cache)
         await definitions.start()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from app.catalog.kind import Kind, Scale
 from app.catalog.tables import schema_of as definition
+from app.core.errors import StatusError
 from app.machinery.decode import DecodeError, compile_decoder
 from app.machinery.structural.defaulting import compile_defaulting
 from app.machinery.structural.embedded import EmbeddedError, compile_embedded
@@ -110,13 +111,19 @@ def _decoder(props: Props | None) -> Callable[[Object], tuple[Object, list[str]]
 
 
 def _from_storage(props: Props | None) -> Convert:
-    """What was stored under an older schema, as the schema of today would have stored it."""
+    """What was stored under an older schema, as the schema of today would have stored it.
+
+    Defaults that came later and do not fit into an object are left out of it: it has to be readable to be mended.
+    """
     prune, default = compile_pruning(props), compile_defaulting(props)
 
     def read(obj: Object) -> Object:
         out = prune(obj)[0]
         if default is not None:
-            default(out)
+            try:
+                default(out)
+            except StatusError:
+                return prune(obj)[0]
         return out
 
     return read
