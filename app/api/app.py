@@ -21,7 +21,7 @@ from app.watch import Groups
 from app.watch.definitions import Definitions
 
 from . import documents, metrics, proxy
-from .authentication import authenticate, authorize, verb_of
+from .authentication import ANONYMOUS, authenticate, authorize, refuse_impersonation, verb_of
 from .bodies import Disconnected, Receive, read_body
 from .dispatch import dispatch, warn_of_deprecation
 from .negotiation import for_streams
@@ -63,9 +63,9 @@ class ObjectsApp:
             await self.shell(scope, receive, send)
             return
         path: str = scope["path"]
-        headers = dict(scope["headers"])
+        headers = dict(reversed(scope["headers"]))  # of a header that comes twice the first counts, as in Go
         request = Request(
-            scope["method"], path, parse_target(path), parse_query(scope["query_string"]), headers, _NOBODY
+            scope["method"], path, parse_target(path), parse_query(scope["query_string"]), headers, ANONYMOUS
         )
         state = scope.setdefault("state", {})
         request.push = state.get("push")
@@ -73,8 +73,11 @@ class ObjectsApp:
         started = time.perf_counter()
         sender = Sender(send, state.get("answer"), headers.get(b"audit-id"))
         try:
-            if not path.startswith(PUBLIC):
+            if path.startswith(PUBLIC):
+                refuse_impersonation(request.user, headers)
+            else:
                 request.user = authenticate(scope, headers, self.registry, self.tokens)
+                refuse_impersonation(request.user, headers)
                 authorize(request.user, request.method, path, request.target, _is_watch(request))
             if not path.startswith(documents.PATHS):
                 state["user"] = request.user
@@ -191,9 +194,6 @@ def _uncached(send: Send) -> Send:
 def _has_own(group: Group) -> bool:
     """Whether kinds of the server itself are in a group: below groups of definitions alone there are pages."""
     return any(not kind.definition for version in group.versions for kind in version.kinds)
-
-
-_NOBODY: Any = None
 
 
 def _is_watch(request: Request) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from app.core import errors
 from app.identity.tokens import Tokens
@@ -20,6 +20,13 @@ BASIC = {
     "authentication.k8s.io": ("selfsubjectreviews",),
     "authorization.k8s.io": ("selfsubjectaccessreviews", "selfsubjectrulesreviews"),
 }
+# What a header asks to act as (k8s.io/apiserver/pkg/endpoints/filters); the others are Impersonate-Extra-*
+IMPERSONATE: Final = b"impersonate-"
+IMPERSONATED: Final = {
+    b"impersonate-user": ("", "users"),
+    b"impersonate-group": ("", "groups"),
+    b"impersonate-uid": ("authentication.k8s.io", "uids"),
+}
 VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete", "GET": "get", "HEAD": "get"}
 
 
@@ -32,7 +39,8 @@ def authenticate(scope: dict[str, Any], headers: dict[bytes, bytes], registry: R
     certificate = state.get("peer_cert_der")
     if certificate is not None:
         name, groups, identifier = user_of(certificate)
-        return User(name, groups, extra=((CREDENTIAL, (identifier,)),))
+        if name and fits_header(name, *groups):
+            return User(name, groups, extra=((CREDENTIAL, (identifier,)),))
     given = headers.get(b"authorization")
     if given is not None:
         scheme, _, token = given.decode("latin-1").partition(" ")
@@ -40,7 +48,26 @@ def authenticate(scope: dict[str, Any], headers: dict[bytes, bytes], registry: R
         if found is None:
             raise errors.unauthorized()
         return found
+    if certificate is not None:  # it names nobody, and whoever shows it does not mean to be nobody
+        raise errors.unauthorized()
     return ANONYMOUS
+
+
+def fits_header(*names: str) -> bool:
+    """Whether a member can be told who asks: a header ends at its line, and loses spaces at its ends."""
+    return all(name == name.strip() and not any(c < " " or c == "\x7f" for c in name) for name in names)
+
+
+def refuse_impersonation(user: User, headers: dict[bytes, bytes]) -> None:
+    """Raises StatusError 403: there is no impersonation yet, and who asks for it must not act as himself instead."""
+    for header, value in headers.items():
+        if header.startswith(IMPERSONATE):
+            group, resource = IMPERSONATED.get(header, ("authentication.k8s.io", "userextras"))
+            why = (
+                f'User "{user.name}" cannot impersonate resource "{resource}" in API group "{group}" at the cluster '
+                f"scope: impersonation is not served yet, and the header {header.decode().title()} asks for it"
+            )
+            raise errors.forbidden(group, resource, value.decode("utf-8", "replace"), why)
 
 
 def user_of_token(token: str, registry: Registry, tokens: Tokens | None, audiences: Sequence[str] = ()) -> User | None:

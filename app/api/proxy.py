@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Any, NamedTuple, final
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import structlog
 
@@ -19,6 +19,7 @@ from app.core.errors import StatusError
 from app.core.resources import Key
 from app.members.credentials import CredentialsError
 from app.members.proxy import (
+    IN_PATHS,
     Answer,
     Connections,
     Pool,
@@ -270,7 +271,7 @@ async def _relay(answer: Answer, request: Request, send: Send) -> None:
 
 async def _redirect_to_root(request: Request, send: Sender) -> None:
     """The root has a slash, without which relative links in its answers would lead elsewhere."""
-    location = request.path + "/" + (f"?{request.raw_query}" if request.raw_query else "")
+    location = quote(request.path, safe=IN_PATHS) + "/" + (f"?{request.raw_query}" if request.raw_query else "")
     await send_response(send, request, Response(301, b"", headers=((b"location", location.encode("latin-1")),)))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import zlib
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple, final
@@ -11,6 +12,7 @@ import orjson
 import yaml
 
 from app.catalog.protobuf import codec
+from app.core import errors
 from app.core.errors import StatusError
 from app.core.names import new_uid
 from app.machinery import protobuf
@@ -23,6 +25,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 Answer = Callable[[Send, int, Headers, bytes], bool]  # a server's short way: status, headers and body at once
 GZIP_MINIMUM = 128 * 1024  # bytes, as kube-apiserver
 CHUNK = 1 << 18
+NOT_IN_HEADERS = re.compile(rb"[\0\r\n]")  # what follows would be another header, or another answer
 
 COMMON = ((b"cache-control", b"no-cache, private"),)
 
@@ -85,18 +88,23 @@ class Sender:
         self._audit_id = audit_id
 
     async def __call__(self, message: dict[str, Any]) -> None:
+        """Raises StatusError 500 for a header that is none."""
         if message["type"] == "http.response.start":
-            message["headers"].append(self._begin(message["status"]))
+            message["headers"].append(self._begin(message["status"], message["headers"]))
         await self._send(message)
 
     def whole(self, status: int, headers: Headers, body: bytes) -> bool:
-        """Sends an answer at once; False when that cannot be done, and nothing was sent."""
-        if self._answer is None or not self._answer(self._send, status, [*headers, self._begin(status)], body):
+        """Sends an answer at once; False when that cannot be done, and nothing was sent. Raises StatusError 500."""
+        named = self._begin(status, headers)
+        if self._answer is None or not self._answer(self._send, status, [*headers, named], body):
             self.status = 0
             return False
         return True
 
-    def _begin(self, status: int) -> tuple[bytes, bytes]:
+    def _begin(self, status: int, headers: Headers) -> tuple[bytes, bytes]:
+        """The one place that all headers of answers pass, whoever made them."""
+        if NOT_IN_HEADERS.search(b"".join([part for header in headers for part in header])):
+            raise errors.internal_error("the answer has a header that is not one line")
         self.status = status
         return b"audit-id", self._audit_id or new_uid().encode()
 

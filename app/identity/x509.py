@@ -13,8 +13,14 @@ AUTHENTICATED = "system:authenticated"
 
 @lru_cache(maxsize=1024)
 def user_of(der: bytes) -> tuple[str, tuple[str, ...], str]:
-    """``(name, groups, credential id)`` of a verified leaf certificate. The TLS layer has checked its chain and dates."""
-    subject = x509.load_der_x509_certificate(der).subject
+    """``(name, groups, credential id)`` of a verified leaf certificate. The TLS layer has checked its chain and dates.
+
+    The name is empty when the subject has none, or cannot be read.
+    """
+    try:
+        subject = x509.load_der_x509_certificate(der).subject
+    except ValueError:  # OpenSSL is less strict
+        subject = x509.Name([])
     names = subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     groups = [str(a.value) for a in subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)]
     return (

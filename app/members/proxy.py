@@ -34,6 +34,7 @@ IDENTITY_PREFIXES: Final = (b"impersonate-", b"x-remote-", b"x-forwarded-")
 # Our server says its own; a page's script has no business with a member
 NOT_RETURNED: Final = HOP_BY_HOP | {b"date", b"server", b"audit-id", b"proxy-authenticate"}
 CORS_PREFIX: Final = b"access-control-"
+IN_PATHS: Final = "/:@!$&'()*+,;=~"  # what stays as it is in a path (RFC 3986)
 OMITTED_GROUPS: Final = ("system:authenticated", "system:unauthenticated")  # the member adds its own
 
 
@@ -76,7 +77,7 @@ def target_of(rest: str, query: str) -> str:
     path = posixpath.normpath("/" + rest.lstrip("/"))
     if rest.endswith("/") and path != "/":
         path += "/"
-    path = quote(path, safe="/:@!$&'()*+,;=~")
+    path = quote(path, safe=IN_PATHS)
     return f"{path}?{query}" if query else path
 
 
