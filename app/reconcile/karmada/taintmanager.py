@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import time
+from collections import OrderedDict
 from typing import Any, NamedTuple, final
 
+from app.catalog.kind import Kind
 from app.core.resources import Key
 from app.placement import names
 from app.placement.eviction import evict, evicted_event, preserved_state
@@ -44,7 +46,7 @@ class TaintManager(QueueController[Stay]):
         self._purge_mode = purge_mode
         self._interval = 1 / rate if rate > 0 else HALTED
         self._next = 0.0  # when the next eviction may be, by the monotonic clock
-        self._slots: dict[Stay, float] = {}
+        self._line: OrderedDict[Stay, None] = OrderedDict()  # who waits for it; only the first one has a timer
         cache = self._registry.cache
         cache.listen(CLUSTERS, self._observe_cluster)
         for resource in (BINDINGS, CLUSTER_BINDINGS):
@@ -52,7 +54,7 @@ class TaintManager(QueueController[Stay]):
 
     async def stop(self) -> None:
         await super().stop()
-        self._slots.clear()
+        self._line.clear()
 
     def resync(self) -> None:
         for cluster in self._federation.clusters():
@@ -86,21 +88,19 @@ class TaintManager(QueueController[Stay]):
                 self.queue.add(Stay(event.key, name))
 
     async def _reconcile(self, stay: Stay) -> None:
-        slot = self._slots.pop(stay, None)
-        entry = self._registry.cache.get(*stay.binding)
-        cluster = self._federation.cluster(stay.cluster)
-        if entry is None or entry.meta.deletionTimestamp or cluster is None:
-            return
         kind = self._federation.kind_of_binding(stay.binding)
-        binding = decode_entry(kind, entry)
-        if stay.cluster not in target_names(binding["spec"]):
+        try:
+            binding, left = self._tolerated_for(kind, stay)
+        except Exception:  # whatever somebody wrote into this binding: the others do not wait for it
+            self._leave_line(stay)
+            raise
+        if binding is None or left is None or left > 0:
+            self._leave_line(stay)
+            if left is not None:
+                raise Requeue(left + 0.001)
             return
-        left = toleration_left(no_execute(cluster), _tolerations(binding), time.time())
-        if left is None:
-            return
-        if left > 0:
-            raise Requeue(left + 0.001)
-        self._wait_for_slot(stay, slot)
+        if not self._takes_turn(stay):
+            return  # whoever leaves the line before it wakes it
         where = stay.binding.namespace
         try:
             await self._registry.modify(
@@ -110,18 +110,38 @@ class TaintManager(QueueController[Stay]):
             self._federation.tell_binding(binding, *evicted_event(stay.cluster, failed=True))
             raise
 
-    def _wait_for_slot(self, stay: Stay, slot: float | None) -> None:
-        """Evictions come one by one, so that a taint by mistake does not empty a cluster at once.
+    def _tolerated_for(self, kind: Kind, stay: Stay) -> tuple[Object | None, float | None]:
+        """The binding, None when it is not there any more, and seconds, None for ever. Raises ValueError."""
+        entry = self._registry.cache.get(*stay.binding)
+        cluster = self._federation.cluster(stay.cluster)
+        if entry is None or entry.meta.deletionTimestamp or cluster is None:
+            return None, None
+        binding = decode_entry(kind, entry)
+        if stay.cluster not in target_names(binding["spec"]):
+            return None, None
+        return binding, toleration_left(no_execute(cluster), _tolerations(binding), time.time())
 
-        ``slot``: the one it has already; whatever leads to a look before does not make it come sooner.
+    def _takes_turn(self, stay: Stay) -> bool:
+        """Evictions come one by one, so that a taint by mistake does not empty a cluster at once. Raises Requeue.
+
+        Time passes for the first in the line only, which looks again whether it is to leave before it takes its turn: those
+        that may stay by now cost the others nothing.
         """
+        self._line.setdefault(stay)
+        if next(iter(self._line)) != stay:
+            return False
         now = time.monotonic()
-        if slot is None:
-            slot = max(self._next, now)
-            self._next = slot + self._interval
-        if slot > now:
-            self._slots[stay] = slot
-            raise Requeue(slot - now)
+        if self._next > now:
+            raise Requeue(self._next - now)
+        self._next = now + self._interval
+        self._leave_line(stay)
+        return True
+
+    def _leave_line(self, stay: Stay) -> None:
+        if stay in self._line:
+            del self._line[stay]
+            if self._line:
+                self.queue.add(next(iter(self._line)))
 
     def _evicted(self, binding: Object, cluster: str) -> Object:
         failover = (binding["spec"].get("failover") or {}).get("cluster")
