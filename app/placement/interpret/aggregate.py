@@ -34,11 +34,11 @@ def _significant(status: Object) -> Object:
     return {field: value for field, value in status.items() if value and value != {"ingress": []}}
 
 
-def summed(fields: Fields, *, own_generation: bool = False) -> Aggregate:
+def summed(fields: Fields) -> Aggregate:
     """Numbers of all members added up.
 
-    ``observedGeneration`` becomes the template's generation once every member has seen the newest manifest.
-    ``own_generation``: StatefulSets compare with the member's own generation, as Karmada does.
+    ``observedGeneration`` becomes the template's generation once every member has seen the newest manifest. Karmada measures
+    a StatefulSet by other numbers, which it does not bring back: `kubectl rollout status` would wait for ever.
     """
     counted = [field for field in (*fields.always, *fields.unless_zero) if field != "observedGeneration"]
 
@@ -46,12 +46,8 @@ def summed(fields: Fields, *, own_generation: bool = False) -> Aggregate:
         old, generation = obj.get("status") or {}, metadata(obj).get("generation") or 0
         total, settled = dict.fromkeys(counted, 0), 0
         for _, member in _statuses(items):
-            mine = member.get("generation") or 0
-            newest = mine if own_generation else generation
-            if (member.get("observedGeneration") or 0) >= mine and (
-                member.get("resourceTemplateGeneration") or 0
-            ) >= newest:
-                settled += 1
+            newest = (member.get("resourceTemplateGeneration") or 0) >= generation
+            settled += newest and (member.get("observedGeneration") or 0) >= (member.get("generation") or 0)
             for field in counted:
                 total[field] += member.get(field) or 0
         observed = generation if settled == len(items) else old.get("observedGeneration") or 0
@@ -71,7 +67,7 @@ def summed(fields: Fields, *, own_generation: bool = False) -> Aggregate:
 deployment: Final = summed(DEPLOYMENT)
 replica_set: Final = summed(REPLICA_SET)
 daemon_set: Final = summed(DAEMON_SET)
-stateful_set: Final = summed(STATEFUL_SET, own_generation=True)
+stateful_set: Final = summed(STATEFUL_SET)
 
 
 def service(obj: Object, items: Items) -> Object:

@@ -35,8 +35,10 @@ DAEMON_SET: Final = Fields(
     ("currentNumberScheduled", "numberMisscheduled", "desiredNumberScheduled", "numberReady"),
     ("observedGeneration", "updatedNumberScheduled", "numberAvailable", "numberUnavailable"),
 )
-# Karmada does not bring back observedGeneration of a StatefulSet.
-STATEFUL_SET: Final = Fields(("replicas", "availableReplicas"), ("readyReplicas", "currentReplicas", "updatedReplicas"))
+# observedGeneration is more than Karmada brings back
+STATEFUL_SET: Final = Fields(
+    ("replicas", "availableReplicas"), ("observedGeneration", "readyReplicas", "currentReplicas", "updatedReplicas")
+)
 _JOB: Final = Fields((), ("conditions", "startTime", "completionTime", "active", "succeeded", "failed"))
 _BUDGET: Final = Fields(("disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods"), ("disruptedPods",))
 
