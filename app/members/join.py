@@ -305,12 +305,10 @@ async def _write_secret(control_plane: MemberClient, namespace: str, name: str, 
         "metadata": {"namespace": namespace, "name": name, "labels": dict(SYSTEM_LABELS)},
         "data": {key: base64.b64encode(value).decode() for key, value in data.items()},
     }
-    try:
-        await control_plane.create(collection, secret)
-    except StatusError as error:
-        if not error.is_already_exists:
-            raise
-        await control_plane.patch(f"{collection}/{name}", {"data": secret["data"]})
+    path = f"{collection}/{name}"
+    if await control_plane.find(path) is None:
+        await _create(control_plane, collection, secret)
+    await control_plane.patch(path, {"data": secret["data"]})
 
 
 async def _own_credentials(control_plane: MemberClient, wanted: Joining, cluster: Object) -> None:
