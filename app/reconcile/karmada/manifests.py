@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
@@ -48,15 +49,9 @@ class Manifests:
         observed = self.observation.get(where)
         client = self._room.client
         if observed is None:
-            try:
-                self.observation.wrote(where, await client.create(where.collection, manifest))
+            observed = await self._create(where, manifest)
+            if observed is None:
                 return True
-            except StatusError as error:
-                if error.is_not_found and (error.details or {}).get("kind") != "namespaces":
-                    await self.observation.follow(where.kind)  # says so when the kind is what is missing
-                if not error.is_already_exists:
-                    raise
-            observed = await client.get(where.path)
         for _ in range(CONFLICTS):
             changed = await self._interpreting.decide(partial(self._update, manifest, observed))
             if changed is None:
@@ -72,6 +67,28 @@ class Manifests:
                     raise
             observed = await client.get(where.path)
         raise StatusError(409, "Conflict", f"{where.path} keeps changing")
+
+    async def _create(self, where: Where, manifest: Object) -> Object | None:
+        """None when it was created, else what is there.
+
+        Whatever the refusal says, it may hide that: a Service's port is taken (by itself), a quota is used up (by it too), a
+        webhook has its own words. Raises as ``apply``.
+        """
+        client = self._room.client
+        try:
+            self.observation.wrote(where, await client.create(where.collection, manifest))
+            return None
+        except StatusError as error:
+            if error.is_already_exists:
+                return await client.get(where.path)
+            if error.is_not_found and (error.details or {}).get("kind") == "namespaces":
+                raise
+            if error.is_not_found:
+                await self.observation.follow(where.kind)  # says so when the kind is what is missing
+            with contextlib.suppress(StatusError):  # the first refusal tells more
+                if (found := await client.find(where.path)) is not None:
+                    return found
+            raise
 
     def _update(self, manifest: Object, observed: Object, interpreter: Interpreter) -> Object | None:
         return member_update(manifest, observed, self._room.name, interpreter=interpreter)
@@ -131,6 +148,11 @@ class Manifests:
         """The newest known state in the member, a copy."""
         where = self._where(manifest)
         return self.observation.get(where) if where is not None else None
+
+    def is_gone(self, manifest: Object) -> bool:
+        """Whether the member is known to have no copy of it."""
+        where = self._where(manifest)
+        return where is not None and self.observation.is_gone(where)
 
     def _where(self, manifest: Object) -> Where | None:
         gvk, metadata = gvk_of(manifest), manifest["metadata"]
