@@ -94,22 +94,26 @@ def _item(resource: Object, work: Object) -> Object:
     ordinal = manifest_index(work, api_version, kind, where, called)
     item: Object = {"clusterName": names.cluster_of(namespace(work)), "health": names.UNKNOWN}
     applied = find(status(work).get("conditions"), names.COND_APPLIED)
-    if applied is None or applied.get("status") != "True":
-        if applied is not None and applied.get("message"):
-            item["appliedMessage"] = applied["message"]
-        return item
-    item["applied"] = True
+    is_applied = applied is not None and applied.get("status") == "True"
     group, version = split_api_version(api_version)
     wanted = (ordinal, group, version, kind, where, called)
-    for manifest in status(work).get("manifestStatuses") or ():
-        if _identity(manifest.get("identifier") or {}) == wanted:
-            if manifest.get("status") is not None:
-                item["status"] = manifest["status"]
-            item["health"] = manifest.get("health") or ""
-            if not item["health"]:
-                del item["health"]
-            break
+    reported = next((m for m in _reported(work) if _identity(m.get("identifier") or {}) == wanted), {})
+    if is_applied:
+        item["applied"] = True
+        if reported:
+            item["health"] = reported.get("health") or ""
+        if not item["health"]:
+            del item["health"]
+    elif applied is not None and applied.get("message"):
+        item["appliedMessage"] = applied["message"]
+    # Karmada forgets it where the newest manifest is refused, though the copy runs on as it was
+    if reported.get("status") is not None:
+        item["status"] = reported["status"]
     return item
+
+
+def _reported(work: Object) -> Sequence[Object]:
+    return status(work).get("manifestStatuses") or ()
 
 
 def _identity(identifier: Object) -> tuple[int, str, str, str, str, str]:

@@ -279,18 +279,23 @@ class Executor:
         made = with_condition(status.get("conditions"), dispatching_condition(suspended))
         if outcome is not None and not suspended:
             made = with_condition(made, outcome.condition)
-            if not outcome.errors and reflected:
+            if reflected:
                 status["manifestStatuses"] = reflected
+            elif outcome.errors and all(map(self._manifests.is_gone, works_manifests(work))):
+                status.pop("manifestStatuses", None)
         status["conditions"] = made
         return status
 
     async def _reflected(self, work: Object, outcome: Outcome | None) -> list[Object]:
-        """Karmada keeps the status of one manifest only; Works have one. Raises InterpretError."""
-        if outcome is None or outcome.errors or work["spec"].get("suspendDispatching"):
+        """Karmada keeps the status of one manifest only; Works have one. Raises InterpretError.
+
+        Also of a copy that does not take its newest manifest: it runs on.
+        """
+        if outcome is None or work["spec"].get("suspendDispatching"):
             return []
         for manifest in works_manifests(work):
             observed = self._manifests.observed(manifest)
-            if observed is None:
+            if observed is None or (outcome.errors and not _is_copy_of(work, observed)):
                 continue
             try:
                 found = await self._federation.interpreting.decide(partial(manifest_status, work, observed))
@@ -330,6 +335,10 @@ class Executor:
                 "metadata": {"name": metadata["name"], "namespace": metadata.get("namespace", ""), "uid": uid},
             }
             self._federation.recorder.event(template, *event, RECREATES if recreated else "")
+
+
+def _is_copy_of(work: Object, observed: Object) -> bool:
+    return work_of(observed) == (work["metadata"]["namespace"], work["metadata"]["name"])
 
 
 def _is_told(work: Object, outcome: Outcome) -> bool:

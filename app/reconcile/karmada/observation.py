@@ -143,6 +143,11 @@ class Observation:
         seen = following.informer.get(where.namespace, where.name) if following is not None else None
         return orjson.loads(seen.kept) if seen is not None else None
 
+    def is_gone(self, where: Where) -> bool:
+        """Whether the member has said that it is not there: while its list is on its way nobody knows."""
+        following = self._followed.get(where.kind)
+        return following is not None and following.informer.synced.is_set() and self.get(where) is None
+
     def wrote(self, where: Where, obj: Object) -> None:
         """The member's answer to a write of ours."""
         following = self._followed.get(where.kind)
