@@ -14,6 +14,7 @@ from app.placement.estimate import Assumed
 from app.placement.objects import Object
 
 SERVICE: Final = "/github.com.karmada_io.karmada.pkg.estimator.service.Estimator/"
+_FIXED: Final = {1: 8, 5: 4}  # bytes of a value, by wire type
 MAX_REPLICAS: Final = SERVICE + "MaxAvailableReplicas"
 MAX_SETS: Final = SERVICE + "MaxAvailableComponentSets"
 
@@ -40,7 +41,7 @@ def sets_request(cluster: str, components: Iterable[Object], namespace: str, ass
 
 
 def answer(message: bytes) -> int:
-    """The only field of either response, an int32; negative numbers are -1 and the like."""
+    """The field of either response that we know, an int32; negative numbers are -1 and the like. Others are skipped."""
     position = 0
     while position < len(message):
         tag, position = _read(message, position)
@@ -51,6 +52,8 @@ def answer(message: bytes) -> int:
         elif tag & 7 == 2:
             length, position = _read(message, position)
             position += length
+        elif tag & 7 in _FIXED and tag >> 3 != 1:
+            position += _FIXED[tag & 7]
         else:
             raise ValueError("not a response of an estimator")
     return 0

@@ -201,7 +201,11 @@ LIES: dict[str, tuple[Answer, str]] = {
         lambda q: {"uid": "other"},
         'received invalid webhook response: expected response.uid "',
     ),
-    "is no review": (lambda q: respond(text='{"a":1}'), "it is no ResourceInterpreterContext"),
+    "is no review": (
+        lambda q: respond(text='{"a":1}'),
+        "received invalid webhook response: webhook response was absent",
+    ),
+    "is of another kind": (lambda q: respond(text='{"kind":"Status"}'), "it is no ResourceInterpreterContext"),
     "is no JSON": (lambda q: respond(text="<html>"), "received invalid webhook response: "),
     "is endless": (lambda q: respond(body=b"1" * (9 << 20)), "it is larger than 8 MiB"),
     "tells nothing": (lambda q: {}, "webhook returned nil response.replicas"),

@@ -67,6 +67,7 @@ def test_components_and_assumed_work() -> None:
         (b"\x08\xff\xff\xff\xff\x07", 2**31 - 1),
         (b"\x08" + b"\xff" * 9 + b"\x01", -1),
         (b"\x12\x02ab\x08\x03", 3),
+        (b"\x11" + bytes(8) + b"\x1d" + bytes(4) + b"\x20\x09\x08\x03", 3),  # fields of a later version
     ],
 )
 def test_answers(message: bytes, expected: int) -> None:
