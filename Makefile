@@ -13,7 +13,8 @@ install: $(VENV)/.installed ## Make .venv with kafila in it
 
 $(VENV)/.installed: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@echo "Installing $$(grep -c '==' requirements.lock) packages into $(VENV) (a minute or two, once)"
+	$(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	$(BIN)/python -m compileall -q app migrations  # every start would do it where PYTHONDONTWRITEBYTECODE is set
 	@touch $@

@@ -6,16 +6,28 @@ Commands are named by path and imported when they are called, so that starting i
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NoReturn
 
 if TYPE_CHECKING:
     from cyclopts import App
 
 
+_BY_SIGNAL: Final = 128
+
+
 class CommandError(Exception):
-    """What a command tells the user in one line before it ends with code 1."""
+    """What a command tells the user in one line before it ends with ``code``."""
+
+    code = 1
+
+
+class UsageError(CommandError):
+    """The command line is wrong: nothing was started."""
+
+    code = 2
 
 
 def program() -> App:
@@ -42,23 +54,28 @@ def program() -> App:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Ends the process: 0, or 1 with one line on stderr."""
-    from cyclopts import CycloptsError
-
+    """Ends the process: 0, or 1 (2: a wrong command line) with one line on stderr; by a signal, as a shell counts it."""
     try:
-        code = program()(sys.argv[1:] if arguments is None else arguments)
-    except CycloptsError as error:
-        _fail(" ".join(str(error).split()))
-    except CommandError as error:
-        _fail(str(error))
+        from cyclopts import CycloptsError
+
+        try:
+            code = program()(sys.argv[1:] if arguments is None else arguments)
+            sys.stdout.flush()
+        except CycloptsError as error:
+            _fail(" ".join(str(error).split()), UsageError.code)
+        except CommandError as error:
+            _fail(str(error), error.code)
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(_BY_SIGNAL + signal.SIGINT)
+    except BrokenPipeError:  # who read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes once more at its end
+        sys.exit(_BY_SIGNAL + signal.SIGPIPE)
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _fail(message: str) -> None:
+def _fail(message: str, code: int) -> NoReturn:
     print(f"error: {message}", file=sys.stderr)
-    sys.exit(1)
+    sys.exit(code)
 
 
 def _version() -> str:

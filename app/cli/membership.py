@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from . import CommandError
+from . import CommandError, UsageError
 
 if TYPE_CHECKING:
     from app.members.client import MemberClient
@@ -108,13 +108,13 @@ def unjoin(
 
 
 def duration(text: str) -> float:
-    """Seconds of a Go duration such as ``1m30s``. Raises CommandError for what is none or not positive."""
+    """Seconds of a Go duration such as ``1m30s``. Raises UsageError for what is none or not positive."""
     parts = re.findall(r"(\d+(?:\.\d+)?)(ms|s|m|h)", text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise CommandError(f'invalid duration "{text}", e.g. 1m0s')
+        raise UsageError(f'invalid duration "{text}", e.g. 1m0s')
     seconds = sum(float(number) * {"ms": 0.001, "s": 1, "m": 60, "h": 3600}[unit] for number, unit in parts)
     if seconds <= 0:
-        raise CommandError(f"--wait {text} must be a positive duration, e.g. 1m0s")
+        raise UsageError(f"--wait {text} must be a positive duration, e.g. 1m0s")
     return seconds
 
 
@@ -129,7 +129,7 @@ def access(file: str, context: str) -> Access:
 
 def _impersonation(user: str, groups: list[str], uid: str) -> list[tuple[str, str]]:
     if not user and (groups or uid):
-        raise CommandError("--karmada-as-group and --karmada-as-uid need --karmada-as")
+        raise UsageError("--karmada-as-group and --karmada-as-uid need --karmada-as")
     pairs = [("Impersonate-User", user), *(("Impersonate-Group", group) for group in groups), ("Impersonate-Uid", uid)]
     return [(name, value) for name, value in pairs if value]
 

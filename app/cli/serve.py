@@ -7,8 +7,6 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from . import CommandError
-
 
 def serve(
     *,
@@ -73,31 +71,20 @@ def serve(
         bool, Parameter(help="TLS with the estimators without looking at their certificates.")
     ] = False,
     plugins: Annotated[str, Parameter(help="Scheduler plugins to use: '*' all, 'x' x, '-x' all but x.")] = "*",
-    skipped_namespaces: Annotated[
-        str, Parameter(name="--skipped-propagating-namespaces", help="Regular expression of namespaces left alone.")
+    skipped_propagating_namespaces: Annotated[
+        str, Parameter(help="Regular expression of namespaces left alone.")
     ] = "kube-.*",
     log_level: Annotated[Literal["debug", "info", "warning", "error"], Parameter(help="What is logged.")] = "info",
 ) -> None:
     """Serve the control plane until SIGTERM. Every flag can also be given as KAFILA_NAME in the environment."""
+    given = dict(locals())
     from app.telemetry.logs import configure  # noqa: I001  first: whoever imports structlog before it pays for rich
-    from pydantic import ValidationError
 
-    from app.settings.settings import Settings
-    from app.store.embedded import EmbeddedError
     from app.workers.serve import run
 
-    given = {
-        name: value for name, value in locals().items() if name in Settings.model_fields and not isinstance(value, type)
-    }
-    defaults = {name: field.default for name, field in Settings.model_fields.items()}
-    try:
-        # what was not said on the command line may be said by the environment
-        settings = Settings(**{name: value for name, value in given.items() if value != defaults[name]})
-        settings.check()
-    except (ValidationError, ValueError) as error:
-        raise CommandError(str(error)) from error
+    from .starting import listen, settings_of, starting
+
+    settings = settings_of(given)
     configure(settings.log_level)
-    try:
-        run(settings)
-    except (EmbeddedError, OSError) as error:
-        raise CommandError(str(error)) from error
+    with starting(settings):
+        run(settings, listen(settings))

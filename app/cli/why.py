@@ -1,14 +1,15 @@
-"""``kafila why KIND/NAME``: which policy, which clusters, why, and what to do."""
+"""``kafila why TYPE/NAME``: which policy, which clusters, why, and what to do."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from . import CommandError
+from . import CommandError, UsageError
 from .membership import KarmadaContext, Kubeconfig, access
 
 if TYPE_CHECKING:
@@ -22,9 +23,10 @@ Object = dict[str, Any]
 
 
 def why(
-    subject: Annotated[str, Parameter(name="KIND/NAME", help="What to explain, for example deployment/web.")],
-    /,
-    *,
+    *subjects: Annotated[
+        str,
+        Parameter(name="TYPE NAME", help="What to explain: deployment/web, or deployment web, as kubectl takes it."),
+    ],
     namespace: Annotated[str, Parameter(name=["--namespace", "-n"], help="Namespace of the object.")] = "",
     cluster: Annotated[str, Parameter(help="Tell about this cluster only, with every check it passes or fails.")] = "",
     output: Annotated[str, Parameter(name=["--output", "-o"], help="json, for programs.")] = "",
@@ -36,39 +38,63 @@ def why(
 
     from .whytext import render
 
-    kind, slash, name = subject.partition("/")
-    if not slash or not kind or not name or "/" in name:
-        raise CommandError(f'"{subject}" is not KIND/NAME, e.g. deployment/web')
+    wanted = parse_subjects(subjects)
     if output not in ("", "json"):
-        raise CommandError(f'unable to match a printer suitable for the output format "{output}", allowed: json')
+        raise UsageError(f'unable to match a printer suitable for the output format "{output}", allowed: json')
     plane = access(kubeconfig, karmada_context)
-    evidence = asyncio.run(_session(plane, kind, namespace or plane.namespace or "default", name))
-    report = explain(evidence, cluster)
-    if evidence.template is None:
-        where = f' in namespace "{evidence.namespace}"' if evidence.namespace else ""
-        raise CommandError(
-            f'{evidence.kind} "{name}" not found{where}: only what is in the control plane is propagated'
-        )
+    found = asyncio.run(_session(plane, wanted, namespace or plane.namespace or "default"))
+    reports = [explain(evidence, cluster) for evidence in found]
     if output == "json":
         import orjson
 
-        print(orjson.dumps(asdict(report), option=orjson.OPT_INDENT_2).decode())
+        documents = [asdict(report) for report in reports]
+        shown = documents[0] if len(documents) == 1 else documents
+        print(orjson.dumps(shown, option=orjson.OPT_INDENT_2).decode())
     else:
-        print(render(report))
+        print("\n\n".join(render(report) for report in reports))
 
 
-async def _session(plane: Any, kind: str, namespace: str, name: str) -> Evidence:
+def parse_subjects(arguments: Sequence[str]) -> list[tuple[str, str]]:
+    """(type, name) of each, from ``TYPE NAME…`` or ``TYPE/NAME…``. Raises UsageError in kubectl's words."""
+    if any("/" in argument for argument in arguments):
+        return [_pair(argument) for argument in arguments]
+    kind, *names = arguments or ("",)
+    if not names:
+        raise UsageError("arguments must be TYPE NAME or TYPE/NAME, e.g. deployment web or deployment/web")
+    return [(kind, name) for name in names]
+
+
+def _pair(argument: str) -> tuple[str, str]:
+    kind, slash, name = argument.partition("/")
+    if not slash:
+        raise UsageError(
+            "there is no need to specify a resource type as a separate argument when passing arguments in"
+            f" resource/name form (e.g. 'kafila why {argument}/NAME' instead of 'kafila why {argument} {argument}/NAME')"
+        )
+    if not kind or not name or "/" in name:
+        raise UsageError("arguments in resource/name form must have a single resource and name")
+    return kind, name
+
+
+async def _session(plane: Any, wanted: list[tuple[str, str]], namespace: str) -> list[Evidence]:
     from app.core.errors import StatusError
     from app.members.join import explain as explain_error
     from app.members.transport import Unreachable
 
     client = plane.client()
     try:
-        return await gather_evidence(client, kind, namespace, name)
+        found = [await gather_evidence(client, kind, namespace, name) for kind, name in wanted]
     except (StatusError, Unreachable) as error:
         raise CommandError(explain_error(error, None, client)) from None
     finally:
         await client.close()
+    for evidence in found:
+        if evidence.template is None:
+            where = f' in namespace "{evidence.namespace}"' if evidence.namespace else ""
+            raise CommandError(
+                f'{evidence.kind} "{evidence.name}" not found{where}: only what is in the control plane is propagated'
+            )
+    return found
 
 
 async def gather_evidence(client: MemberClient, kind: str, namespace: str, name: str) -> Evidence:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from . import checks
 from .federation import EstimatorOptions, FederationOptions
 from .gates import Gates, parse_gates
 
 Role = Literal["all", "api", "workers"]
+Seconds = Annotated[float, Field(le=1e9, allow_inf_nan=False)]
 
 
 class Settings(BaseSettings):
-    model_config = SettingsConfigDict(env_prefix="KAFILA_", extra="forbid")
+    model_config = SettingsConfigDict(env_prefix="KAFILA_", extra="forbid", validate_default=True)
 
     data_dir: Path = Field(Path(".data"), description="Kubeconfig, certificates and the embedded database.")
     bind: str = Field("127.0.0.1:5443", description="HOST:PORT to serve on; port 0 takes a free one.")
@@ -24,7 +26,7 @@ class Settings(BaseSettings):
     role: Role = "all"
     feature_gates: str = Field("", description="Karmada's feature gates: A=true,B=false.")
     controllers: str = Field("*", description="Controllers to run: '*' all, 'x' only x, '-x' all but x.")
-    history: float = Field(3600.0, description="Seconds of history that watches can resume from.", ge=60)
+    history: Seconds = Field(3600.0, description="Seconds of history that watches can resume from.", ge=60)
     history_memory_mib: int = Field(32, description="MiB of the newest history that are kept in memory.", ge=1)
     max_object_bytes: int = Field(
         8 << 20,
@@ -33,32 +35,32 @@ class Settings(BaseSettings):
         le=32 << 20,
     )
     service_cidr: str = Field("10.96.0.0/12", description="Range of cluster IPs.")
-    cluster_status_frequency: float = Field(10.0, description="Seconds between two looks at a member.", gt=0)
-    cluster_success_threshold: float = Field(
+    cluster_status_frequency: Seconds = Field(10.0, description="Seconds between two looks at a member.", gt=0)
+    cluster_success_threshold: Seconds = Field(
         30.0, description="Seconds that a member has to answer again before it is Ready.", ge=0
     )
-    cluster_failure_threshold: float = Field(
+    cluster_failure_threshold: Seconds = Field(
         30.0, description="Seconds that a member has to fail before it is not Ready.", ge=0
     )
-    graceful_eviction_timeout: float = Field(
+    graceful_eviction_timeout: Seconds = Field(
         600.0, description="Seconds that a copy that leaves a cluster waits for the others to become healthy.", ge=0
     )
     enable_no_execute_taint_eviction: bool = Field(
         False, description="Evict from clusters whose NoExecute taints are not tolerated (gate Failover)."
     )
     no_execute_taint_eviction_purge_mode: Literal["Gracefully", "Directly"] = "Gracefully"
-    resource_eviction_rate: float = Field(0.5, description="Evictions a second.", ge=0)
+    resource_eviction_rate: float = Field(0.5, description="Evictions a second.", ge=0, le=1e6, allow_inf_nan=False)
     allow_no_execute_taint_policy: bool = Field(
         False, description="Allow the effect NoExecute in ClusterTaintPolicies."
     )
-    federated_resource_quota_sync_period: float = Field(
+    federated_resource_quota_sync_period: Seconds = Field(
         300.0, description="Seconds between two counts of what quotas are used.", ge=0
     )
     enable_scheduler_estimator: bool = Field(False, description="Ask the accurate estimators of the members.")
     disable_scheduler_estimator_in_pull_mode: bool = Field(
         False, description="Do not ask those of clusters in pull mode."
     )
-    scheduler_estimator_timeout: float = Field(3.0, description="Seconds an estimator has to answer.", gt=0)
+    scheduler_estimator_timeout: Seconds = Field(3.0, description="Seconds an estimator has to answer.", gt=0)
     scheduler_estimator_service_namespace: str = Field("karmada-system", description="Namespace of their Services.")
     scheduler_estimator_service_prefix: str = Field(
         "karmada-scheduler-estimator", description="Their Services are named PREFIX-CLUSTER."
@@ -69,16 +71,24 @@ class Settings(BaseSettings):
     scheduler_estimator_key_file: str = Field("", description="Our key for them.")
     insecure_skip_estimator_verify: bool = Field(False, description="TLS without looking at their certificates.")
     plugins: str = Field("*", description="Scheduler plugins to use: '*' all, 'x' only x, '-x' all but x.")
-    skipped_namespaces: str = Field("kube-.*", description="Regular expression of namespaces that are not propagated.")
+    skipped_propagating_namespaces: str = Field(
+        "kube-.*", description="Regular expression of namespaces that are not propagated."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @field_validator(*checks.CHECKS)
+    @classmethod
+    def _check(cls, value: Any, info: ValidationInfo) -> Any:
+        checks.CHECKS[info.field_name or ""](value)
+        return value
 
     @property
     def host(self) -> str:
-        return self.bind.rpartition(":")[0].strip("[]") or "127.0.0.1"
+        return checks.host_and_port(self.bind)[0] or "127.0.0.1"
 
     @property
     def port(self) -> int:
-        return int(self.bind.rpartition(":")[2])
+        return checks.host_and_port(self.bind)[1] or 0
 
     @property
     def gates(self) -> Gates:
@@ -90,7 +100,7 @@ class Settings(BaseSettings):
             cluster_status_frequency=self.cluster_status_frequency,
             cluster_success_threshold=self.cluster_success_threshold,
             cluster_failure_threshold=self.cluster_failure_threshold,
-            skipped_namespaces=self.skipped_namespaces,
+            skipped_namespaces=self.skipped_propagating_namespaces,
             graceful_eviction_timeout=self.graceful_eviction_timeout,
             no_execute_eviction=self.enable_no_execute_taint_eviction,
             no_execute_purge_mode=self.no_execute_taint_eviction_purge_mode,
@@ -110,15 +120,9 @@ class Settings(BaseSettings):
             ),
         )
 
-    def check(self) -> None:
-        """Raises ValueError for what only shows when values are read together."""
-        if not self.bind.rpartition(":")[2].isdigit():
-            raise ValueError(f"invalid --bind {self.bind!r}: must be HOST:PORT")
-        parse_gates(self.feature_gates)
-
     def runs(self, controller: str) -> bool:
         """Whether ``--controllers`` lets a controller run (kube-controller-manager's grammar)."""
-        listed = [part.strip() for part in self.controllers.split(",") if part.strip()]
+        listed = checks.listed(self.controllers)
         if f"-{controller}" in listed:
             return False
         return controller in listed or "*" in listed

@@ -70,8 +70,11 @@ def upgrade_here(dsn: str) -> None:
         config.attributes["connection"] = connection
         try:
             command.upgrade(config, "head")
-        except CommandError as error:
-            raise SystemExit(f"the database was written by a newer kafila: {error}") from None
+        except CommandError:
+            found = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+            raise SystemExit(
+                f"the database was written by a newer kafila (schema {found}): use that version, or another database"
+            ) from None
         connection.commit()
 
 

@@ -45,6 +45,7 @@ class Controllers:
         # kube-apiserver has it in itself: it runs whatever --controllers says
         definition: Controller = DefinitionController(registry, definitions)
         self._controllers = [definition, *(c for c in candidates if settings.runs(c.name))]
+        self.names = frozenset(controller.name for controller in candidates)  # what --controllers may say
 
     async def start(self) -> None:
         self.recorder.start()

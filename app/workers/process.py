@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Sequence
 from typing import final
 
 import structlog
@@ -44,8 +45,9 @@ class Process:
         store: Store,
         transport_for: TransportFor = lambda cluster: None,
         stopping: asyncio.Event | None = None,
+        listeners: Sequence[socket.socket] = (),
     ) -> None:
-        """Takes the open ``store`` over; ``stopping`` may have been set by now."""
+        """Takes the open ``store`` over; ``stopping`` may have been set by now. ``listeners``: bound; without any it binds itself."""
         self.settings = settings
         self._store = store
         self._transport_for = transport_for
@@ -54,6 +56,7 @@ class Process:
         self.registry: Registry
         self._collector: Collector
         self.port = settings.port
+        self._listeners = list(listeners) or None
 
     async def run(self) -> None:
         """Serves until :meth:`stop`, then closes the store."""
@@ -90,7 +93,7 @@ class Process:
                 app = ObjectsApp(registry, DeferredShell(checks), proxy, tokens, definitions)
                 proxy.here = app
                 server = self._server(app, keys)
-                tasks.create_task(server.serve(sockets=None))
+                tasks.create_task(server.serve(sockets=self._listeners))
                 await _started(server)
                 self.port = server.servers[0].sockets[0].getsockname()[1]
             await bootstrap(registry, self.settings.host, self.port, self._first_address())
@@ -106,7 +109,7 @@ class Process:
             REGISTRY.register(kept)
             self.started.set()
             self._collector.settle()
-            log.info("ready", server=self.server_url, kubeconfig=str(self.settings.data_dir / "kubeconfig"))
+            self._tell_ready()
             await self.stopping.wait()
             REGISTRY.unregister(kept)
             for task in (compaction, reload, lag):
@@ -117,6 +120,12 @@ class Process:
                 server.should_exit = True
             await leader.stop()
         await definitions.stop()
+
+    def _tell_ready(self) -> None:
+        if self.settings.role == "workers":
+            log.info("ready", role="workers", serves="nothing: controllers run here while this process leads")
+        else:
+            log.info("ready", server=self.server_url, kubeconfig=str(self.settings.data_dir / "kubeconfig"))
 
     @property
     def server_url(self) -> str:

@@ -10,6 +10,8 @@ import asyncio
 import importlib
 import os
 import signal
+import socket
+from collections.abc import Sequence
 
 from app.settings.settings import Settings
 from app.store import open_store
@@ -23,20 +25,20 @@ async def open_data(settings: Settings) -> Store:
     return await open_store(settings.database_url, settings.data_dir)
 
 
-async def serve(settings: Settings) -> None:
-    """Serves until SIGTERM or SIGINT."""
+async def serve(settings: Settings, listeners: Sequence[socket.socket] = ()) -> None:
+    """Serves until SIGTERM or SIGINT, on ``listeners``, which are bound; without any it binds itself."""
     stopping, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     opening = asyncio.create_task(open_data(settings))
     program = await asyncio.to_thread(importlib.import_module, "app.workers.process")
-    await program.Process(settings, await opening, stopping=stopping).run()
+    await program.Process(settings, await opening, stopping=stopping, listeners=listeners).run()
 
 
-def run(settings: Settings) -> None:
+def run(settings: Settings, listeners: Sequence[socket.socket] = ()) -> None:
     """Blocks until SIGTERM or SIGINT."""
     import uvloop
 
     os.umask(0o066)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve(settings))
+        runner.run(serve(settings, listeners))

@@ -65,7 +65,7 @@ class Demo:
         self.kubeconfig = folder / "kubeconfig"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [KAFILA, "demo", "--data-dir", str(folder)],
+                [KAFILA, "demo", "--bind=127.0.0.1:0", "--data-dir", str(folder)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -2,17 +2,39 @@
 
 from __future__ import annotations
 
+import inspect
+import os
+import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
+
+import pytest
+
+from app.cli import CommandError, main
+from app.cli.demo import demo as demo_command
+from app.cli.demo import own_folder, refuse_real_clusters
+from app.settings.settings import Settings
+from tests.integration.api.conftest import Api
 
 KAFILA = Path(sys.executable).with_name("kafila")
 
 
-def test_demo_shows_clusters_placement_and_status_and_ends() -> None:
-    done = subprocess.run([KAFILA, "demo", "--exit"], capture_output=True, text=True, timeout=120, cwd="/")
-    assert done.returncode == 0, done.stderr
+def demo_ends(folder: Path, *arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:
+    command = [KAFILA, "demo", "--exit", "--bind=127.0.0.1:0", "--data-dir", folder, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd="/")
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def test_demo_shows_clusters_placement_and_status_and_ends(server_folder: Path) -> None:
+    before = set(os.listdir(tempfile.gettempdir()))
+    done = demo_ends(server_folder / "new" / "demo")
+    assert (server_folder / "new" / "demo" / "kubeconfig").exists()
+    assert not {name for name in set(os.listdir(tempfile.gettempdir())) - before if name.startswith("kafila-demo-")}
     lines = [line.split() for line in done.stdout.splitlines()]
     for member in ("member1", "member2", "member3"):
         assert any(cells[:1] == [member] and cells[2:4] == ["Push", "True"] for cells in lines)
@@ -21,14 +43,118 @@ def test_demo_shows_clusters_placement_and_status_and_ends() -> None:
     assert "nginx-service is placed on member1, member2" in done.stdout
     assert "$ kubectl apply -f examples/nginx/ " in done.stdout
     assert ["karmada-es-member1", "nginx-687f7fb96f", "Deployment", "True"] in [cells[:4] for cells in lines]
-    assert "Traceback" not in done.stderr
 
 
-def test_demo_makes_its_folder(server_folder: Path) -> None:
-    folder = server_folder / "new" / "demo"
-    done = subprocess.run([KAFILA, "demo", "--exit", "--data-dir", folder], capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    assert (folder / "kubeconfig").exists()
+def test_demo_has_one_folder_and_one_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    monkeypatch.setenv("XDG_DATA_HOME", "/home/somebody/data")
+    assert own_folder() == Path("/home/somebody/data/kafila/demo")
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    assert own_folder() == Path("/var/lib/kafila/demo")
+    assert inspect.signature(demo_command).parameters["bind"].default == "127.0.0.1:5443"
+
+
+UNSCHEDULED = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: nowhere}
+spec:
+  selector: {matchLabels: {app: nowhere}}
+  template:
+    metadata: {labels: {app: nowhere}}
+    spec: {containers: [{name: c, image: nginx}]}
+---
+apiVersion: policy.karmada.io/v1alpha1
+kind: PropagationPolicy
+metadata: {name: nowhere}
+spec:
+  resourceSelectors: [{apiVersion: apps/v1, kind: Deployment, name: nowhere}]
+  placement: {clusterAffinity: {clusterNames: [none]}}
+"""
+
+
+def test_demo_ends_at_once_and_starts_again_over_what_it_left(server_folder: Path, kubectl: Path) -> None:
+    """Ctrl-C while it waits for a Deployment that no cluster will get; that Deployment is no reason to wait later."""
+    folder, example = server_folder / "data", server_folder / "unscheduled.yaml"
+    example.write_text(UNSCHEDULED)
+    command = [KAFILA, "demo", "--bind=127.0.0.1:0", "--data-dir", folder, "--example", example]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1) as process:
+        assert process.stdout is not None
+        shown = [next(process.stdout)]  # it serves
+        look = [kubectl, "--kubeconfig", folder / "kubeconfig", "get", "resourcebinding", "nowhere-deployment"]
+        while subprocess.run(look, capture_output=True, check=False).returncode:
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        shown += process.stdout.readlines()
+    assert process.returncode == 130
+    assert "not in the clusters" not in "".join(shown)
+    assert "Traceback" not in "".join(shown)
+    done = demo_ends(folder)
+    assert any(line.split()[:2] == ["nginx", "2/2"] for line in done.stdout.splitlines())
+    assert "nowhere-deployment is placed on no cluster" in done.stdout
+
+
+def test_demo_ends_while_it_starts(server_folder: Path) -> None:
+    """Ctrl-C in a terminal goes to all processes in front of it; initdb is one of them."""
+    folder = server_folder / "data"
+    command = [KAFILA, "demo", "--bind=127.0.0.1:0", "--data-dir", folder]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as it:
+        while not (folder / "postgres").exists():
+            assert it.poll() is None
+        os.killpg(it.pid, signal.SIGINT)
+        shown, errors = it.communicate()
+    assert (it.returncode, shown, errors) == (130, "", "")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("nothing", None, "does not exist: give a folder of manifests, e.g. examples/nginx"),
+        ("empty", "", "no manifests (*.yaml, *.yml, *.json) in it"),
+        ("broken.yaml", "a: [", "broken.yaml: yaml: "),
+        ("other.yaml", "a: 1", "other.yaml: no apiVersion, kind or metadata.name: this is no Kubernetes manifest"),
+    ],
+)
+def test_a_wrong_example_is_told_before_anything_starts(
+    name: str, content: str | None, reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / name
+    if content:
+        path.write_text(content)
+    elif content is not None:
+        path.mkdir()
+    with pytest.raises(SystemExit) as ended:
+        main(["demo", "--example", str(path), "--data-dir", str(tmp_path / "data")])
+    (line,) = capsys.readouterr().err.splitlines()
+    assert ended.value.code == 2
+    assert line.startswith(f"error: --example {path}")
+    assert reason in line
+    assert not (tmp_path / "data").exists()
+
+
+def test_an_example_that_is_refused_is_one_line(server_folder: Path) -> None:
+    example = server_folder / "example.yaml"
+    example.write_text("apiVersion: v1\nkind: Secret\nmetadata: {name: Not_Lawful}\n")
+    line = demo_ends(server_folder / "data", "--example", example, code=1).stderr
+    assert line.startswith('error: Secret Not_Lawful: Secret "Not_Lawful" is invalid: metadata.name: Invalid value')
+    assert line.count("\n") == 1
+    example.write_text("apiVersion: example.org/v1\nkind: Thing\nmetadata: {name: a}\n")
+    line = demo_ends(server_folder / "data", "--example", example, code=1).stderr
+    assert line == 'error: no matches for kind "Thing" in version "example.org/v1"\n'
+
+
+async def test_demo_takes_no_place_of_real_clusters(tmp_path: Path) -> None:
+    api = await Api().open()
+    try:
+        cluster = {"apiVersion": "cluster.karmada.io/v1alpha1", "kind": "Cluster", "metadata": {"name": "member1"}}
+        spec = {"syncMode": "Push", "apiEndpoint": "https://192.0.2.1:6443"}
+        await api.made("/apis/cluster.karmada.io/v1alpha1/clusters", {**cluster, "spec": spec})
+        with pytest.raises(CommandError, match="belongs to a control plane with real clusters \\(member1\\)"):
+            refuse_real_clusters(api.registry, Settings(data_dir=tmp_path))
+    finally:
+        await api.close()
 
 
 def test_demo_stays_up_for_kubectl(demo: Any, shell: Any) -> None:

@@ -77,5 +77,4 @@ def test_flags_that_are_written_of_exist() -> None:
     text = (ROOT / "docs/operations.md").read_text()
     table = text[text.index("## Flags") : text.index("## ", text.index("## Flags") + 3)]
     written = set(re.findall(r"^\| `--([a-z-]+)", table, re.M))
-    renamed = {"skipped_namespaces": "skipped-propagating-namespaces"}
-    assert written == {renamed.get(name, name.replace("_", "-")) for name in Settings.model_fields}
+    assert written == {name.replace("_", "-") for name in Settings.model_fields}

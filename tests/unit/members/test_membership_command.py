@@ -26,21 +26,21 @@ def test_what_is_no_duration(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "message", "code"),
     [
-        (["join"], "requires an argument"),
-        (["join", "a", "b"], "Unused"),
-        (["join", "a", "--nope"], "Unknown option"),
-        (["nope"], "Unknown command"),
-        (["unjoin", "a", "--wait", "0s"], "must be a positive duration"),
-        (["unjoin", "a", "--kubeconfig", "/does/not/exist"], "does not exist"),
+        (["join"], "requires an argument", 2),
+        (["join", "a", "b"], "Unused", 2),
+        (["join", "a", "--nope"], "Unknown option", 2),
+        (["nope"], "Unknown command", 2),
+        (["unjoin", "a", "--wait", "0s"], "must be a positive duration", 2),
+        (["unjoin", "a", "--kubeconfig", "/does/not/exist"], "does not exist", 1),
     ],
 )
-def test_errors_are_one_line_and_code_1(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_errors_are_one_line(arguments: list[str], message: str, code: int, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(arguments)
     told = capsys.readouterr()
-    assert ended.value.code == 1
+    assert ended.value.code == code
     assert told.out == ""
     assert told.err.startswith("error: ")
     assert told.err.count("\n") == 1

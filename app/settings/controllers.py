@@ -1,0 +1,25 @@
+"""The names that ``--controllers`` takes: Karmada's and Kubernetes' own where they have the controller."""
+
+from __future__ import annotations
+
+CONTROLLERS = frozenset(
+    {
+        "binding",
+        "cluster",
+        "clustertaintpolicy",
+        "dependencies-distributor",
+        "event-ttl",
+        "execution",
+        "federatedResourceQuotaEnforcement",
+        "federatedResourceQuotaStatus",
+        "federatedResourceQuotaSync",
+        "garbagecollector",
+        "gracefulEviction",
+        "namespace",
+        "resource-interpreter",
+        "rooms",
+        "ttl-after-finished",
+        "unifiedAuth",
+        "workloadRebalancer",
+    }
+)

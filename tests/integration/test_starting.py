@@ -1,0 +1,184 @@
+"""What a user sees who starts it wrongly: one line that names the flag and says what would be right, and nothing was started."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from app.catalog.catalog import load_catalog
+from app.cli import main
+from app.registry import Registry
+from app.settings.controllers import CONTROLLERS
+from app.settings.settings import Settings
+from app.store.memory import MemoryStore
+from app.watch import Cache
+from app.watch.definitions import Definitions
+from app.workers.controllers import Controllers
+
+KAFILA = Path(sys.executable).with_name("kafila")
+
+
+def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [KAFILA, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd="/",
+    )
+
+
+def refused(done: subprocess.CompletedProcess[str], code: int = 2) -> str:
+    """Its one line."""
+    assert done.returncode == code, done.stderr
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    return line.removeprefix("error: ")
+
+
+WRONG = [
+    ("--bind=127.0.0.1:99999", "the port must be a number from 0 to 65535"),
+    ("--bind=127.0.0.1:-1", "the port must be a number from 0 to 65535"),
+    ("--bind=somewhere", "must be HOST:PORT, e.g. 127.0.0.1:5443"),
+    ("--bind=a b:1", "must be HOST or HOST:PORT without a scheme or a path, e.g. kafila.example.org:5443"),
+    (
+        "--advertise=kafila.example.org/x",
+        "must be HOST or HOST:PORT without a scheme or a path, e.g. kafila.example.org:5443",
+    ),
+    ("--advertise=kafila.example.org:0", "the port must be a number from 1 to 65535"),
+    ("--database-url=mysql://db/kafila", "must begin with postgresql://, e.g. postgresql://user@host:5432/kafila"),
+    ("--database-url=postgresql://db:70000/kafila", "the port must be a number from 1 to 65535"),
+    ("--service-cidr=10.0.0.1/8", "must name the first address and the mask: 10.0.0.0/8"),
+    ("--service-cidr=fd00::/108", "must be a range of IPv4 addresses, e.g. 10.96.0.0/12"),
+    ("--service-cidr=10.0.0.0/30", "must have at least 8 IP addresses"),
+    (
+        "--skipped-propagating-namespaces=(",
+        "is no regular expression: missing ), unterminated subpattern at position 0",
+    ),
+    ("--feature-gates=Failure=true", "unrecognized feature gate: Failure"),
+    ("--plugins=-mine", "'mine' is not in the list of known plugins that are installed (there are none)"),
+    ("--history=59", "must be greater than or equal to 60"),
+    ("--history=nan", "must be a finite number"),
+    ("--history=1e300", "must be less than or equal to 1000000000"),
+    ("--cluster-status-frequency=0", "must be greater than 0"),
+    ("--resource-eviction-rate=-1", "must be greater than or equal to 0"),
+    ("--scheduler-estimator-port=0", "must be greater than 0"),
+    ("--scheduler-estimator-ca-file=/nowhere", "cannot be read: No such file or directory"),
+    ("--data-dir=/dev/null", "/dev/null is a file: give a folder"),
+    ("--data-dir=/dev/null/data", "/dev/null is a file: give a folder"),
+]
+
+
+@pytest.fixture
+def told(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """The one line that a wrong command line gets, in this process."""
+
+    def told(*arguments: str) -> str:
+        with pytest.raises(SystemExit) as ended:
+            main(list(arguments))
+        shown = capsys.readouterr()
+        assert (ended.value.code, shown.out) == (2, "")
+        (line,) = shown.err.splitlines()
+        return line.removeprefix("error: ")
+
+    return told
+
+
+@pytest.mark.parametrize(("argument", "reason"), WRONG, ids=[argument for argument, _ in WRONG])
+def test_a_wrong_value_names_its_flag(argument: str, reason: str, told: Callable[..., str]) -> None:
+    flag, _, value = argument.partition("=")
+    line = told("serve", argument)
+    assert line.startswith("invalid value '")
+    assert line.endswith(f"' for {flag}: {reason}")
+    assert value in line or float(value) == float(line.split("'")[1]) or value == "nan"
+
+
+def test_what_the_parser_refuses_is_one_line_too(told: Callable[..., str]) -> None:
+    assert told("serve", "--history=long").startswith('Invalid value for --history: unable to convert "long"')
+    assert told("serve", "--role=chief").startswith('Invalid value "chief" for --role')
+    assert "Unknown option" in told("serve", "--histroy=60")
+
+
+def test_unknown_controllers_are_told_with_the_known_ones(told: Callable[..., str]) -> None:
+    line = told("serve", "--controllers=*,-clusters")
+    assert "'clusters' is not in the list of known controllers (binding, cluster, " in line
+
+
+def test_the_known_controllers_are_those_that_there_are() -> None:
+    """With every gate and option on."""
+    gates = "AllAlpha=true,AllBeta=true"
+    settings = Settings(feature_gates=gates, enable_no_execute_taint_eviction=True)
+    catalog, store = load_catalog(), MemoryStore()
+    cache = Cache(store)
+    built = Controllers(Registry(catalog, store, cache), Definitions(catalog, cache), settings, lambda cluster: None)
+    assert built.names == CONTROLLERS
+
+
+def test_a_value_of_the_environment_is_named_as_such(told: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAFILA_BIND", "nowhere")
+    line = told("serve")
+    assert line == "invalid value 'nowhere' for KAFILA_BIND in the environment: must be HOST:PORT, e.g. 127.0.0.1:5443"
+
+
+def test_passwords_are_not_shown() -> None:
+    for url in ("postgresql://user:secret@db:70000/kafila", "postgresql://user:secret@127.0.0.1:1/kafila"):
+        done = run("serve", f"--database-url={url}", "--bind=127.0.0.1:0")
+        assert "secret" not in done.stderr
+        assert "user:***@" in refused(done, done.returncode)
+
+
+def test_a_database_that_is_not_there() -> None:
+    line = refused(run("serve", "--database-url=postgresql://user@127.0.0.1:1/kafila", "--bind=127.0.0.1:0"), 1)
+    assert line == "--database-url postgresql://user@127.0.0.1:1/kafila: connection refused"
+
+
+@pytest.fixture
+def taken() -> Iterator[str]:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        yield f"127.0.0.1:{other.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("command", ["serve", "demo"])
+def test_a_port_in_use_starts_nothing(command: str, taken: str, server_folder: Path) -> None:
+    folder = server_folder / "data"
+    line = refused(run(command, "--data-dir", folder, "--bind", taken))
+    assert line == (
+        f"cannot listen on --bind {taken}: address already in use: give another HOST:PORT; port 0 takes a free one"
+    )
+    assert not folder.exists()
+
+
+def test_newer_data(postgres_dsn: str) -> None:
+    with psycopg.connect(postgres_dsn, autocommit=True) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    line = refused(run("serve", "--database-url", postgres_dsn, "--bind=127.0.0.1:0"), 1)
+    assert "the database was written by a newer kafila (schema 9999): use that version" in line
+
+
+def test_a_database_that_refuses_us(postgres_dsn: str) -> None:
+    other = postgres_dsn.replace("/test_", "/none_")
+    line = refused(run("serve", "--database-url", other, "--bind=127.0.0.1:0"), 1)
+    assert line.endswith("does not exist")
+
+
+def test_workers_say_that_they_serve_nothing(server_folder: Path) -> None:
+    with subprocess.Popen(
+        [KAFILA, "serve", "--role=workers", "--data-dir", server_folder], stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        try:
+            line = next(line for line in process.stderr if '"ready"' in line)
+            assert "serves" in line
+            assert "https://" not in line
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.stderr.read()
+    assert process.returncode == 0
+    assert not (server_folder / "kubeconfig").exists()
