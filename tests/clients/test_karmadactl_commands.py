@@ -200,8 +200,8 @@ def test_get_watches(karmadactl: Program, scope: tuple[str, ...], more: str, les
 
 
 def test_describe_and_explain(karmadactl: Program) -> None:
-    shown = karmadactl("describe", "deployment", "nginx")
-    assert "2 desired | 2 updated | 2 total | 2 available" in shown
+    summed = "2 desired | 2 updated | 2 total | 2 available"  # after what the tests before it did
+    shown = karmadactl.eventually("describe", "deployment", "nginx", holds=lambda shown: summed in shown)
     assert "Successfully applied resource(default/nginx) to cluster member1" in shown
     member = ("--operation-scope=members", "-C")
     shown = karmadactl("describe", "deployment", "nginx", *member, "member1")

@@ -22,7 +22,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-WORKLOADS = (Path(__file__).parent / "stock_workloads.yaml").read_text()
+_DOCUMENTS = (Path(__file__).parent / "stock_workloads.yaml").read_text().split("---\n")
+NODES = "---\n".join(text for text in _DOCUMENTS if "kind: Node\n" in text)
+WORKLOADS = "---\n".join(text for text in _DOCUMENTS if "kind: Node\n" not in text)
 # admission that kafila leaves to its members, where the pods are
 NOT_IN_KAFILA = "ServiceAccount,LimitRanger,ResourceQuota,StorageObjectInUseProtection"
 
@@ -46,6 +48,7 @@ class Cluster:
 
     def work(self) -> None:
         """Objects for every controller; each has done its part in the end."""
+        self._furnish()
         self.kubectl("apply", "-f", "-", stdin=WORKLOADS)
         for absence in self.absences:
             absence.until = min(absence.until, time.time())
@@ -91,9 +94,21 @@ class Cluster:
 
     def clear(self) -> None:
         """Takes everything away but the nodes."""
-        kept = [text for text in WORKLOADS.split("---\n") if "kind: Node\n" not in text]
-        self._delete("", "-f", "-", "--ignore-not-found", "--timeout=100s", stdin="---\n".join(kept))
+        self._delete("", "-f", "-", "--ignore-not-found", "--timeout=100s", stdin=WORKLOADS)
         self.kubectl("delete", "csr/somebody")
+
+    def _furnish(self) -> None:
+        """Nodes that the scheduler has seen ready: a pod that it meets before is told so, and has another history."""
+        self.kubectl("apply", "-f", "-", stdin=NODES)
+        for node in ("node-1", "node-2"):
+            spec = {
+                "nodeSelector": {"kubernetes.io/hostname": node},
+                "containers": [{"name": "probe", "image": "probe:1"}],
+            }
+            pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": f"probe-{node}"}, "spec": spec}
+            self.kubectl("apply", "-ndefault", "-f", "-", stdin=json.dumps(pod))
+        self.wait("pod/probe-node-1 pod/probe-node-2", "condition=PodScheduled", "default")
+        self.kubectl("delete", "pod/probe-node-1", "pod/probe-node-2", "-ndefault", "--timeout=100s")
 
     def _delete(self, key: str, *what: str, stdin: str = "") -> None:
         self.absences.append(Absence(key))
