@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, final
+from urllib.parse import quote
 
 import orjson
 import structlog
@@ -23,7 +24,7 @@ from app.watch.definitions import Definitions
 from . import documents, metrics, proxy
 from .authentication import ANONYMOUS, authenticate, authorize, refuse_impersonation, verb_of
 from .bodies import Disconnected, Receive, read_body
-from .dispatch import dispatch, warn_of_deprecation
+from .dispatch import dispatch, is_misplaced, warn_of_deprecation
 from .negotiation import for_streams
 from .objects import accept_of, check_form, list_options
 from .request import Request, Target, parse_query, parse_target
@@ -69,6 +70,7 @@ class ObjectsApp:
         )
         state = scope.setdefault("state", {})
         request.push = state.get("push")
+        request.raw_path = scope.get("raw_path", b"").decode("latin-1") or quote(path)
         request.raw_query = scope["query_string"].decode("latin-1")
         started = time.perf_counter()
         sender = Sender(send, state.get("answer"), headers.get(b"audit-id"))
@@ -117,6 +119,9 @@ class ObjectsApp:
                 raise errors.page_not_found()
             await send_response(send, request, not_found_page())
             return
+        if is_misplaced(kind, target, request.method):
+            await send_response(send, request, not_found_page())
+            return
         if (
             target.subresource == "proxy"
             and self.member_proxy is not None
@@ -155,8 +160,6 @@ class ObjectsApp:
     async def _watch(self, kind: Kind, target: Target, request: Request, receive: Receive, send: Sender) -> None:
         if "watch" not in kind.verbs:
             raise errors.method_not_supported(kind.group, kind.plural, "watch")
-        if (target.namespace or target.name) and kind.namespaced != bool(target.namespace):
-            raise errors.page_not_found()
         options = list_options(request)
         if target.name:
             options = options._replace(fields=(*options.fields, *parse_fields(f"metadata.name={target.name}")))

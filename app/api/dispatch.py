@@ -14,7 +14,7 @@ from app.registry import Registry
 from . import eviction, objects, pods, reviews, scaling
 from .bodies import decode_document
 from .request import Request, Target
-from .responses import Response, not_found_page
+from .responses import Response
 
 Handler = Callable[[Registry, Kind, Request], Awaitable[Response]]
 ITEM = {"GET": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
@@ -31,15 +31,23 @@ HANDLERS: dict[str, Handler] = {
 METHODS = {"get": "GET", "update": "PUT", "patch": "PATCH", "delete": "DELETE", "create": "POST"}
 
 
+def is_misplaced(kind: Kind, target: Target, method: str) -> bool:
+    """Whether a path names a namespace for what has none, or none for what has one. Asked before anything is done with it.
+
+    Raises StatusError 404 where kube-apiserver tells it with one.
+    """
+    outside = kind.namespaced != bool(target.namespace)
+    if outside and kind.definition and (target.name or target.namespace or method != "GET"):
+        return True
+    if outside and (target.name or target.namespace):
+        raise errors.page_not_found()
+    return False
+
+
 async def dispatch(registry: Registry, kind: Kind, request: Request) -> Response:
     """Answers one request for objects (watches and proxies are streams and go elsewhere)."""
     target = request.target
     assert target is not None
-    outside = kind.namespaced != bool(target.namespace)
-    if outside and kind.definition and (target.name or target.namespace or request.method != "GET"):
-        return not_found_page()
-    if outside and (target.name or target.namespace):
-        raise errors.page_not_found()
     if target.subresource:
         return await _subresource(registry, kind, target, request)
     verb = _verb(kind, target, request.method)

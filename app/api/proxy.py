@@ -25,12 +25,13 @@ from app.members.proxy import (
     Pool,
     Upstream,
     impersonation,
+    location_of,
     request_headers,
     response_headers,
     target_of,
     upstream,
 )
-from app.members.transport import ASGITransport, Timeouts, Transport, Unreachable
+from app.members.transport import ASGITransport, Timeouts, Transport, Unreachable, UnusableAnswer
 from app.registry import Registry, User
 from app.registry.codec import decode_entry
 from app.watch import Entry, Event
@@ -82,13 +83,16 @@ class MemberProxy:
             protocol = request.header(b"upgrade")
             why = f"connections cannot be upgraded to {protocol}: exec, attach and port-forward are not served yet"
             raise StatusError(501, "NotImplemented", why)
-        if not target.rest and not request.path.endswith("/") and request.method in ("GET", "HEAD"):
+        rest = _rest(request)
+        if not rest and not request.raw_path.endswith("/") and request.method in ("GET", "HEAD"):
             await _redirect_to_root(request, send)
             return
+        request.target = target = target._replace(rest=rest)
+        _check_sendable(request)
         if target.name != proxy_all.ALL:
             await self._serve_member(request, receive, send)
             return
-        asked = proxy_all.wanted(request)
+        asked = proxy_all.wanted(target)
         if asked is None:
             if self.here is None:
                 raise errors.page_not_found()
@@ -189,7 +193,7 @@ class MemberProxy:
         assert request.target is not None
         path, _, query = target_of(request.target.rest, request.raw_query).partition("?")
         headers = request_headers(list(request.headers.items()))
-        scope = {
+        scope: dict[str, Any] = {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.4"},
             "http_version": "1.1",
@@ -207,7 +211,7 @@ class MemberProxy:
 
         async def returned(message: dict[str, Any]) -> None:
             if message["type"] == "http.response.start":
-                message = {**message, "headers": response_headers(message["headers"])}
+                message = {**message, "headers": response_headers(message["headers"], message["status"])}
             await send(message)
 
         await app(scope, receive, returned)
@@ -247,10 +251,13 @@ class MemberProxy:
     ) -> None:
         try:
             answer = await connections.send(request.method, target, headers, body)
+        except UnusableAnswer as error:
+            raise _bad_gateway(str(error)) from None
         except Unreachable as error:
             # without Retry-After: the member may have done what was asked
             raise errors.service_unavailable(f"error trying to reach service: {error}", None) from None
         try:
+            _turn(answer, connections.upstream.endpoint, request)
             await _relay(answer, request, send)
         except Unreachable as error:
             # The answer has begun. It must not look complete: the server closes the connection of what did not end.
@@ -269,10 +276,55 @@ async def _relay(answer: Answer, request: Request, send: Send) -> None:
     await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
+def _turn(answer: Answer, endpoint: str, request: Request) -> None:
+    """A redirect leads on below the proxy, or is refused, as kube-apiserver does to servers behind it. Raises StatusError."""
+    if not 300 <= answer.status < 400 or not answer.location:
+        return
+    location = location_of(answer.location, endpoint, _root(request))
+    if location is None:
+        raise _bad_gateway("the backend attempted to redirect this request, which is not permitted")
+    answer.headers.append((b"location", location.encode()))
+
+
+def _bad_gateway(why: str) -> StatusError:
+    return StatusError(502, "InternalError", f"error trying to reach service: {why}")
+
+
+def _root(request: Request) -> str:
+    assert request.target is not None
+    group, version, plural, _, name, subresource, *_ = request.target
+    return f"/apis/{group}/{version}/{plural}/{quote(name)}/{subresource}"
+
+
+def _rest(request: Request) -> str:
+    """The path behind ``proxy`` as it arrived, encoded: a member shall read the bytes that the caller wrote."""
+    assert request.target is not None
+    decoded = request.target.rest
+    before = request.path.removesuffix(decoded)
+    *pieces, raw = request.raw_path.split("/", before.count("/")) if decoded else [""]
+    # an encoded slash before it: the pieces are not those that were authorized
+    return raw if "/".join(map(unquote, [*pieces, ""])) == before else quote(decoded, safe=IN_PATHS)
+
+
+def _check_sendable(request: Request) -> None:
+    """Raises StatusError for what would arrive at a member as something else."""
+    try:
+        impersonation(request.user.name, request.user.groups, "")
+    except ValueError as error:
+        assert request.target is not None
+        raise errors.forbidden("cluster.karmada.io", "clusters", request.target.name, str(error)) from None
+    for name, value in request_headers(list(request.headers.items())):
+        try:
+            value.decode()
+        except UnicodeDecodeError:
+            raise errors.bad_request(f"header {name.decode('latin-1')} is not in UTF-8") from None
+
+
 async def _redirect_to_root(request: Request, send: Sender) -> None:
     """The root has a slash, without which relative links in its answers would lead elsewhere."""
-    location = quote(request.path, safe=IN_PATHS) + "/" + (f"?{request.raw_query}" if request.raw_query else "")
-    await send_response(send, request, Response(301, b"", headers=((b"location", location.encode("latin-1")),)))
+    location = f"{_root(request)}/?{request.raw_query}" if request.raw_query else f"{_root(request)}/"
+    headers = ((b"location", quote(location, safe=IN_PATHS + "%?").encode()),)
+    await send_response(send, request, Response(301, b"", headers=headers))
 
 
 def _announces_body(request: Request) -> bool:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, NamedTuple
+from urllib.parse import quote, unquote
 
 import orjson
 import structlog
 
 from app.core.errors import StatusError
-from app.members.proxy import target_of
+from app.members.proxy import IN_PATHS, target_of
 from app.members.transport import Unreachable
 
 from .request import Request, Target, parse_target
@@ -31,10 +32,9 @@ class Found(NamedTuple):
     body: bytes
 
 
-def wanted(request: Request) -> Target | None:
+def wanted(through: Target) -> Target | None:
     """What a request asks members for; None when that is no object or list: discovery and the like."""
-    assert request.target is not None
-    target = parse_target("/" + request.target.rest.lstrip("/"))
+    target = parse_target("/" + unquote(through.rest).lstrip("/"))
     return target if target is not None and target.plural else None
 
 
@@ -47,7 +47,7 @@ async def locate(asked: Target, clusters: list[str], ask: Ask) -> str:
     parts += [asked.plural, asked.name]
     if asked.subresource and asked.subresource not in CONNECTING:
         parts.append(asked.subresource)
-    found = await _everywhere(clusters, target_of("/".join(parts), ""), ask)
+    found = await _everywhere(clusters, target_of(quote("/".join(parts), safe=IN_PATHS), ""), ask)
     if not found:
         raise StatusError(404, "NotFound", "resource not found or don't have permission to get it")
     if len(found) > 1:

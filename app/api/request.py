@@ -52,7 +52,7 @@ def parse_target(path: str) -> Target | None:
     if rest[0] == "namespaces" and len(rest) > 2 and not (len(rest) == 3 and rest[2] in _OF_NAMESPACES):
         namespace, rest = rest[1], rest[2:]
     plural, name, subresource, *tail = [*rest, "", "", ""][: max(3, len(rest))]
-    return Target(group, version, plural, namespace, name, subresource, "/".join(tail).rstrip() if tail else "", watch)
+    return Target(group, version, plural, namespace, name, subresource, "/".join(tail), watch)
 
 
 @final
@@ -65,6 +65,7 @@ class Request:
     headers: dict[bytes, bytes]
     user: User
     body: bytes = b""
+    raw_path: str = ""  # as it came, encoded
     raw_query: str = ""
     push: Callable[[bytes], bool] | None = None  # a short way to the client, for finished chunks of a stream
     warnings: list[str] = field(default_factory=list)

@@ -9,17 +9,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import posixpath
+import re
 import ssl
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any, Final, NamedTuple, final
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import aiohttp
 import structlog
 from yarl import URL
 
 from .credentials import AUTHORITY, TOKEN, CredentialsError, Object, secret_value
-from .transport import CONNECT_TIMEOUT, TLS, Unreachable, open_connector, reason
+from .transport import CONNECT_TIMEOUT, TLS, Unreachable, UnusableAnswer, check_status, open_connector, unanswered
 
 log = structlog.get_logger(__name__)
 RawHeaders = Sequence[tuple[bytes, bytes]]  # as ASGI has them: lower-case names
@@ -31,10 +32,33 @@ HOP_BY_HOP: Final = frozenset(
 # Who the caller is must be what we say. A member's idea of Host is its own name.
 NOT_FORWARDED: Final = HOP_BY_HOP | {b"host", b"authorization", b"proxy-authorization", b"expect", b"cookie"}
 IDENTITY_PREFIXES: Final = (b"impersonate-", b"x-remote-", b"x-forwarded-")
-# Our server says its own; a page's script has no business with a member
-NOT_RETURNED: Final = HOP_BY_HOP | {b"date", b"server", b"audit-id", b"proxy-authenticate"}
-CORS_PREFIX: Final = b"access-control-"
-IN_PATHS: Final = "/:@!$&'()*+,;=~"  # what stays as it is in a path (RFC 3986)
+# A member answers under our origin: what speaks of the content passes, what would bind a client to anything (cookies, HSTS,
+# stored data, scripts of other origins, a way to log in) does not.
+RETURNED: Final = frozenset(
+    (
+        b"accept-ranges",
+        b"allow",
+        b"cache-control",
+        b"content-disposition",
+        b"content-encoding",
+        b"content-language",
+        b"content-length",
+        b"content-range",
+        b"content-type",
+        b"etag",
+        b"expires",
+        b"last-modified",
+        b"retry-after",
+        b"vary",
+        b"warning",
+        b"x-content-type-options",
+        b"x-kubernetes-pf-flowschema-uid",
+        b"x-kubernetes-pf-prioritylevel-uid",
+    )
+)
+BODILESS: Final = (204, 304)  # a length of theirs is that of a body which does not come
+IN_PATHS: Final = "/:@!$&'()*+,;=~"  # beside letters, digits, "-", "." and "_": what a path has without encoding
+_UNSENDABLE: Final = re.compile("[\0-\x1f\x7f\ud800-\udfff]")
 OMITTED_GROUPS: Final = ("system:authenticated", "system:unauthenticated")  # the member adds its own
 
 
@@ -73,12 +97,31 @@ def upstream(cluster: Object, secret: Object | None, impersonator: Object) -> Up
 
 
 def target_of(rest: str, query: str) -> str:
-    """Path and query for the member. ``rest`` is the decoded path behind ``proxy``; it cannot climb above the endpoint."""
-    path = posixpath.normpath("/" + rest.lstrip("/"))
+    """Path and query for the member. ``rest`` is the encoded path behind ``proxy``; it cannot climb above the endpoint."""
+    decoded = unquote(rest)
+    if ".." in decoded.split("/"):
+        rest = quote(posixpath.normpath("/" + decoded.lstrip("/")), safe=IN_PATHS)
+        rest += "/" if decoded.endswith("/") else ""
+    path = "/" + "/".join(part for part in rest.split("/") if part not in ("", "."))
     if rest.endswith("/") and path != "/":
         path += "/"
-    path = quote(path, safe=IN_PATHS)
-    return f"{path}?{query}" if query else path
+    return quote(f"{path}?{query}" if query else path, safe=IN_PATHS + '%?[]"<>\\^`{|}')  # one line, in ASCII
+
+
+def location_of(given: str, endpoint: str, root: str) -> str | None:
+    """A redirect within the member, as the caller can follow it below ``root``; None for any other: a client would take its
+    credentials along."""
+    base = urlsplit(endpoint)
+    try:
+        found = urlsplit(given)
+    except ValueError:
+        return None
+    if (found.scheme, found.netloc) not in (("", ""), (base.scheme, base.netloc)) or not found.path.startswith("/"):
+        return None
+    prefix = base.path.rstrip("/")
+    if not found.path.startswith(f"{prefix}/") or ".." in unquote(found.path).split("/"):
+        return None
+    return root + target_of(found.path[len(prefix) :], found.query)
 
 
 def request_headers(given: RawHeaders) -> list[tuple[bytes, bytes]]:
@@ -88,14 +131,21 @@ def request_headers(given: RawHeaders) -> list[tuple[bytes, bytes]]:
 
 
 def impersonation(user: str, groups: Iterable[str], token: str) -> list[tuple[bytes, bytes]]:
+    """Raises ValueError for a name that would arrive as another one."""
+    groups = tuple(groups)
+    for kind, name in (("user", user), *(("group", group) for group in groups)):
+        if not name or name != name.strip(" \t") or _UNSENDABLE.search(name):
+            raise ValueError(f"{kind} {name!a} cannot be named to a member: no header carries it as it is")
     headers = [(b"authorization", b"bearer " + token.encode()), (b"impersonate-user", user.encode())]
     headers += [(b"impersonate-group", group.encode()) for group in groups if group not in OMITTED_GROUPS]
     return headers
 
 
-def response_headers(given: RawHeaders) -> list[tuple[bytes, bytes]]:
-    dropped = NOT_RETURNED | _named_by_connection(given)
-    return [(name, value) for name, value in given if name not in dropped and not name.startswith(CORS_PREFIX)]
+def response_headers(given: RawHeaders, status: int) -> list[tuple[bytes, bytes]]:
+    passing = RETURNED - _named_by_connection(given)
+    if status in BODILESS:
+        passing -= {b"content-length"}
+    return [(name, value) for name, value in given if name in passing]
 
 
 def _named_by_connection(headers: RawHeaders) -> set[bytes]:
@@ -126,7 +176,9 @@ class Answer:
         self._answer = answer
         self._connections = connections
         self.status = answer.status
-        self.headers = response_headers([(name.lower(), value) for name, value in answer.raw_headers])
+        given = [(name.lower(), value) for name, value in answer.raw_headers]
+        self.headers = response_headers(given, answer.status)
+        self.location = answer.headers.get("location", "")
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Raises Unreachable when the member breaks off."""
@@ -134,7 +186,7 @@ class Answer:
             async for chunk in self._answer.content.iter_any():
                 yield chunk
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise Unreachable(reason(error), sent=True) from None
+            raise unanswered(error, sent=True) from None
 
     async def close(self) -> None:
         self._answer.close()
@@ -154,8 +206,9 @@ class Connections:
     async def send(
         self, method: str, target: str, headers: RawHeaders, body: bytes | AsyncIterator[bytes] | None
     ) -> Answer:
-        """Raises Unreachable."""
+        """Raises Unreachable; ValueError for headers that are no text and could not arrive as they are."""
         to = self.upstream
+        told = [(name.decode("latin-1"), value.decode()) for name, value in headers]  # written as UTF-8 again
         data: Any = OnceBody(body) if isinstance(body, AsyncIterator) else body
         try:
             session = self._open()
@@ -166,7 +219,7 @@ class Connections:
             answer = await session.request(
                 method,
                 URL(to.endpoint + target, encoded=True),
-                headers=[(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers],
+                headers=told,
                 data=data,
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT),  # watches and logs stay open
                 allow_redirects=False,  # credentials must not follow a redirect to somewhere else
@@ -175,9 +228,14 @@ class Connections:
                 proxy=to.proxy_url or None,
                 proxy_headers=dict(to.proxy_headers) or None,
             )
+            try:
+                check_status(answer.status)
+            except UnusableAnswer:
+                answer.close()
+                raise
         except (aiohttp.ClientError, ValueError, TimeoutError, OSError) as error:
             await self.release()
-            raise Unreachable(reason(error), sent=True) from None
+            raise unanswered(error, sent=True) from None
         except BaseException:
             await self.release()
             raise

@@ -13,14 +13,20 @@ import socket
 import ssl
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple, Protocol, final
 from urllib.parse import urlsplit
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.http_parser import RawResponseMessage
+from aiohttp.streams import StreamReader
 from yarl import URL
 
 CONNECT_TIMEOUT = 5.0  # seconds
 KEEP_ALIVE = 30.0  # below the idle timeout of any API server, so that a reused connection is not one just closed by it
+MAX_INTERIM = 16  # answers of status 1xx before the one that counts
 UNACKNOWLEDGED_TIMEOUT = 30_000  # milliseconds until a silent peer's connection is given up (TCP_USER_TIMEOUT)
 
 
@@ -33,6 +39,13 @@ class Unreachable(Exception):
     def __init__(self, message: str, sent: bool) -> None:
         super().__init__(message)
         self.sent = sent
+
+
+class UnusableAnswer(Unreachable):
+    """An answer came, and is none that an API gives: of no HTTP status, too big, no JSON, of another shape."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, sent=True)
 
 
 class Response(Protocol):
@@ -154,7 +167,12 @@ class NetworkTransport:
         except aiohttp.ClientConnectorError as error:
             raise Unreachable(reason(error), sent=False) from None
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise Unreachable(reason(error), sent=not isinstance(error, aiohttp.ConnectionTimeoutError)) from None
+            raise unanswered(error, not isinstance(error, aiohttp.ConnectionTimeoutError)) from None
+        try:
+            check_status(answer.status)
+        except UnusableAnswer:
+            answer.close()
+            raise
         return _NetworkResponse(answer)
 
     async def close(self) -> None:
@@ -166,9 +184,39 @@ class NetworkTransport:
 def open_connector(endpoint: str, tls: TLS) -> aiohttp.TCPConnector:
     """Raises ssl.SSLError or UnicodeDecodeError when the PEM data is not usable."""
     context: ssl.SSLContext | bool = ssl_context(tls) if endpoint.startswith("https") else True
-    return aiohttp.TCPConnector(
+    connector = aiohttp.TCPConnector(
         ssl=context, limit=0, ttl_dns_cache=30, keepalive_timeout=KEEP_ALIVE, socket_factory=_watched_socket
     )
+    connector._factory = partial(_Answers, loop=asyncio.get_running_loop())  # type: ignore[assignment]
+    return connector
+
+
+class _Answers(ResponseHandler):
+    """One connection's answers. aiohttp reads over interim ones (100 to 199) for as long as they come."""
+
+    _interim = 0
+
+    def feed_data(self, data: tuple[RawResponseMessage, StreamReader], size: int = 0) -> None:
+        self._interim = self._interim + 1 if 100 <= data[0].code < 200 else 0
+        if self._interim > MAX_INTERIM:
+            self.set_exception(HttpProcessingError(code=502, message=f"more than {MAX_INTERIM} interim answers"))
+            if self.transport is not None:
+                self.transport.abort()
+            return
+        super().feed_data(data, size)
+
+
+def check_status(status: int) -> None:
+    """Raises UnusableAnswer. 101 is none of them: nothing here asks for an upgrade."""
+    if not 200 <= status < 600:
+        raise UnusableAnswer(f"an answer of status {status} is none to a request like this")
+
+
+def unanswered(error: BaseException, sent: bool) -> Unreachable:
+    """What an exception of aiohttp's says about the member."""
+    if isinstance(error, aiohttp.ClientResponseError):
+        return UnusableAnswer(f"the answer is no HTTP: {error.message}")
+    return Unreachable(reason(error), sent)
 
 
 def reason(error: BaseException) -> str:

@@ -235,7 +235,7 @@ async def test_answers_pass_as_they_are(joined: Any, member: Member) -> None:
     assert len(refused.headers.get_list("audit-id")) == 1
     assert "access-control-allow-origin" not in refused.headers
     moved = await joined.get(f"{PROXY}/moved")  # we do not follow with the impersonator's token
-    assert (moved.status_code, moved.headers["location"]) == (302, "https://elsewhere/x")
+    assert moved.status_code == 502
 
 
 async def test_streams_come_line_by_line_and_end_with_the_member(joined: Any, member: Member) -> None:

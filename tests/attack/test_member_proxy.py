@@ -1,0 +1,251 @@
+"""``clusters/NAME/proxy`` to members that answer what no API answers, and callers whose names do not fit into headers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from app.api.app import ObjectsApp
+from app.api.proxy import MemberProxy
+from app.api.shell import build_shell
+from app.registry import User
+from tests.attack.members import Hostile, answer, hostile
+
+CLUSTERS = "/apis/cluster.karmada.io/v1alpha1/clusters"
+PROXY = f"{CLUSTERS}/m1/proxy"
+SECRET = {"namespace": "karmada-cluster", "name": "m1-impersonator"}
+
+
+@pytest.fixture
+async def member() -> AsyncIterator[Hostile]:
+    async with hostile() as found:
+        yield found
+
+
+@pytest.fixture
+async def joined(api: Any, member: Hostile) -> AsyncIterator[Any]:
+    proxy = MemberProxy(api.registry)
+    api.app = proxy.here = ObjectsApp(api.registry, build_shell({}), proxy)
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": SECRET, "stringData": {"token": "t"}}
+    await api.made("/api/v1/namespaces/karmada-cluster/secrets", secret)
+    await api.made(CLUSTERS, cluster("m1", member.endpoint))
+    yield api
+    await proxy.close()
+
+
+def cluster(name: str, endpoint: str) -> dict[str, Any]:
+    spec = {"syncMode": "Push", "apiEndpoint": endpoint, "impersonatorSecretRef": SECRET, "id": name}
+    return {"apiVersion": "cluster.karmada.io/v1alpha1", "kind": "Cluster", "metadata": {"name": name}, "spec": spec}
+
+
+def told(found: Any) -> tuple[int, str]:
+    status = found.json()
+    assert (status["kind"], status["code"]) == ("Status", found.status_code)
+    return found.status_code, status["message"]
+
+
+# -- answers -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n",
+        b"HTTP/1.1 101 Switching Protocols\r\n\r\n",
+        b"HTTP/1.1 999 Odd\r\ncontent-length: 0\r\n\r\n",
+        b"HTTP/1.1 600 Odd\r\ncontent-length: 0\r\n\r\n",
+        b"HTTP/1.1 099 Odd\r\ncontent-length: 0\r\n\r\n",
+        b"HTTP/1.1 20 Short\r\ncontent-length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\ncontent-length: 4\r\n\r\nabcd",
+        b"HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nx: " + b"y" * 20_000 + b"\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 10_000 + b"\r\n",
+        b"SSH-2.0-OpenSSH_9.6\r\n\r\n",
+    ],
+    ids=lambda head: head[9:30].decode().strip(),
+)
+async def test_an_answer_that_is_none_is_a_bad_gateway(joined: Any, member: Hostile, head: bytes) -> None:
+    member.answers["/api"] = head
+    code, message = told(await joined.get(f"{PROXY}/api"))
+    assert code == 502, message
+    assert message.startswith("error trying to reach service: ")
+
+
+async def test_interim_answers_without_end_are_a_bad_gateway(joined: Any, member: Hostile) -> None:
+    member.answers["/api"] = member.endless(b"", b"HTTP/1.1 102 Processing\r\n\r\n" * 1000)
+    async with asyncio.timeout(60):
+        code, message = told(await joined.get(f"{PROXY}/api"))
+    assert code == 502, message
+    assert member.sent < 64 << 20
+
+
+async def test_a_few_interim_answers_are_read_over(joined: Any, member: Hostile) -> None:
+    member.answers["/api"] = b"HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n" * 3 + answer(b"{}")
+    found = await joined.get(f"{PROXY}/api")
+    assert (found.status_code, found.json()) == (200, {})
+
+
+@pytest.mark.parametrize("status", ["204 No Content", "304 Not Modified"])
+async def test_a_length_without_a_body_is_not_believed(joined: Any, member: Hostile, status: str) -> None:
+    member.answers["/api"] = f"HTTP/1.1 {status}\r\ncontent-length: 7\r\n\r\n".encode()
+    found = await joined.get(f"{PROXY}/api")
+    assert (found.status_code, found.content) == (int(status[:3]), b"")
+    assert "content-length" not in found.headers
+
+
+async def test_nothing_of_a_member_binds_a_client_of_ours(joined: Any, member: Hostile) -> None:
+    kept = {
+        "content-type": "application/json",
+        "etag": '"1"',
+        "warning": '299 - "one"',
+        "x-kubernetes-pf-flowschema-uid": "u",
+        "retry-after": "1",
+    }
+    dropped = {
+        "set-cookie": "a=b",
+        "strict-transport-security": "max-age=99999999",
+        "clear-site-data": '"*"',
+        "www-authenticate": 'Basic realm="kafila"',
+        "content-security-policy": "sandbox",
+        "public-key-pins": "x",
+        "refresh": "0; url=https://elsewhere",
+        "link": "</x>; rel=preload",
+        "alt-svc": 'h3=":443"',
+        "access-control-allow-origin": "*",
+        "location": "https://elsewhere/",
+        "server": "evil",
+        "x-anything": "else",
+    }
+    lines = [f"{name}: {value}" for name, value in (kept | dropped).items() if name != "content-type"]
+    member.answers["/api"] = answer(b"{}", "200 OK", *lines)
+    headers = (await joined.get(f"{PROXY}/api")).headers
+    assert {name: headers.get(name) for name in kept} == kept
+    assert [name for name in dropped if name in headers] == []
+
+
+@pytest.mark.parametrize(
+    ("given", "seen"),
+    [
+        ("/api/v1/", f"{PROXY}/api/v1/"),
+        ("/a%0d%0ab?x=%0a", f"{PROXY}/a%0d%0ab?x=%0a"),
+        ("HERE/x?y=1", f"{PROXY}/x?y=1"),
+        ("https://elsewhere/", None),
+        ("//elsewhere/", None),
+        ("http://[", None),
+        ("/../../../../../../api/v1/secrets", None),
+        ("/%2e%2e/%2e%2e/x", None),
+        ("relative", None),
+        ("javascript:alert(1)", None),
+    ],
+)
+async def test_redirects_lead_nowhere_else(joined: Any, member: Hostile, given: str, seen: str | None) -> None:
+    location = given.replace("HERE", member.endpoint)
+    member.answers["/api"] = answer(b"", "302 Found", f"location: {location}")
+    found = await joined.get(f"{PROXY}/api")
+    if seen is None:
+        message = (
+            "error trying to reach service: the backend attempted to redirect this request, which is not permitted"
+        )
+        assert told(found) == (502, message)
+    else:
+        assert (found.status_code, found.headers["location"]) == (302, seen)
+
+
+# -- requests ----------------------------------------------------------------------------------------------------------
+
+
+def lines_of(member: Hostile, name: bytes) -> list[bytes]:
+    head = member.asked[-1].split(b"\r\n")
+    return [line.partition(b": ")[2] for line in head if line.lower().startswith(name + b": ")]
+
+
+async def test_names_arrive_byte_for_byte(joined: Any, member: Hostile) -> None:
+    joined.user = User("jörg", ("system:masters", "zürich", "日本 x"))
+    await joined.get(f"{PROXY}/api")
+    assert lines_of(member, b"impersonate-user") == ["jörg".encode()]
+    assert lines_of(member, b"impersonate-group") == [b"system:masters", "zürich".encode(), "日本 x".encode()]
+    await joined.get(f"{CLUSTERS}/*/proxy/api/v1/pods")
+    assert lines_of(member, b"impersonate-user") == ["jörg".encode()]
+
+
+@pytest.mark.parametrize(
+    ("user", "groups"),
+    [
+        ("", ()),
+        ("root ", ()),
+        ("\troot", ()),
+        ("a\r\nimpersonate-group: system:masters", ()),
+        ("a\0b", ()),
+        ("a\x7f", ()),
+        ("\udcff", ()),
+        ("ann", ("a\nb",)),
+        ("ann", ("",)),
+        ("ann", (" x",)),
+    ],
+)
+async def test_names_that_no_header_carries_are_refused(
+    joined: Any, member: Hostile, user: str, groups: tuple[str, ...]
+) -> None:
+    joined.user = User(user, ("system:masters", *groups))
+    for cluster in ("m1", "*"):
+        code, message = told(await joined.get(f"{CLUSTERS}/{cluster}/proxy/api/v1/pods"))
+        assert code == 403
+        assert "cannot be named to a member" in message
+    assert member.asked == []
+
+
+async def test_a_header_that_would_arrive_as_another_is_refused(joined: Any, member: Hostile) -> None:
+    member.answers["/api"] = answer(b"{}")
+    assert (await joined.get(f"{PROXY}/api", headers={"x-a": "ü".encode()})).status_code == 200
+    assert lines_of(member, b"x-a") == ["ü".encode()]
+    code, message = told(await joined.get(f"{PROXY}/api", headers={"x-a": b"\xff"}))
+    assert (code, message) == (400, "header x-a is not in UTF-8")
+
+
+@pytest.mark.parametrize(
+    ("asked", "seen"),
+    [
+        ("/api/v1/a%2Fb", "/api/v1/a%2Fb"),
+        ("/api/v1/%ff%0d%0a", "/api/v1/%ff%0d%0a"),
+        ("/api/v1/j%C3%B6rg", "/api/v1/j%C3%B6rg"),
+        ("/api/%252e%252e", "/api/%252e%252e"),
+        ("/api/..%2f..%2f..%2fx", "/x"),
+        ("/a%20", "/a%20"),
+        ("/api?a=%0d%0a%ff", "/api?a=%0d%0a%ff"),
+    ],
+)
+async def test_paths_arrive_byte_for_byte(joined: Any, member: Hostile, asked: str, seen: str) -> None:
+    await joined.get(PROXY + asked)
+    assert member.asked[-1].split(b" ")[1].decode() == seen
+
+
+# -- paths -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("end", ["", "%0d%0aset-cookie:%20a=b", "%0a", "?x=%0d%0ay"])
+async def test_the_way_to_the_root_is_one_line(joined: Any, end: str) -> None:
+    found = await joined.get(f"{PROXY}{end}")
+    location = found.headers.get("location", "")
+    assert not set(location) & {"\r", "\n", "\0"}
+    assert "set-cookie" not in found.headers
+    if end in ("", "?x=%0d%0ay"):
+        assert (found.status_code, location) == (301, f"{PROXY}/{end}")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/apis/cluster.karmada.io/v1alpha1/namespaces/ANY/clusters/m1/proxy/",
+        "/apis/cluster.karmada.io/v1alpha1/namespaces/ANY/clusters/*/proxy/api/v1/pods",
+        "/apis/cluster.karmada.io/v1alpha1/namespaces/ANY/clusters/m1/proxy",
+        "/apis/cluster.karmada.io/v1alpha1/namespaces/ANY/clusters?watch=true",
+        "/apis/cluster.karmada.io/v1alpha1/namespaces/ANY/clusters/m1",
+        "/apis/cluster.karmada.io/v1alpha1/namespaces/ANY/clusters/m1/status",
+    ],
+)
+async def test_a_path_outside_its_scope_leads_nowhere(joined: Any, member: Hostile, path: str) -> None:
+    assert (await joined.get(path)).status_code == 404
+    assert member.asked == []
