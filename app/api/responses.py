@@ -26,6 +26,8 @@ Answer = Callable[[Send, int, Headers, bytes], bool]  # a server's short way: st
 GZIP_MINIMUM = 128 * 1024  # bytes, as kube-apiserver
 CHUNK = 1 << 18
 NOT_IN_HEADERS = re.compile(rb"[\0\r\n]")  # what follows would be another header, or another answer
+WARNINGS = 4 * 1024  # characters of all warnings of an answer
+WARNING = 256  # of each one, where all are more
 
 COMMON = ((b"cache-control", b"no-cache, private"),)
 
@@ -160,7 +162,30 @@ def _gzip(pieces: Sequence[bytes]) -> bytes:
 
 
 def warning_headers(request: Request) -> list[tuple[bytes, bytes]]:
-    return [(b"warning", _warning(text)) for text in dict.fromkeys(request.warnings)]
+    """Each text once. Where all are too long together each is cut, and those that come after the limit are left out."""
+    texts = [text for text in dict.fromkeys(request.warnings) if text]
+    if sum(map(len, texts)) > WARNINGS:
+        texts = _cut(texts)
+    return [(b"warning", _warning(text)) for text in texts]
+
+
+def _cut(texts: list[str]) -> list[str]:
+    """As kube-apiserver, which begins to cut with the first that does not fit, and then takes what came before in full number."""
+    whole = 0
+    seen = 0
+    for text in texts:
+        seen += len(text)
+        whole += 1
+        if seen > WARNINGS:
+            break
+    out = [text[:WARNING] for text in texts[:whole]]
+    size = sum(map(len, out))
+    for text in texts[whole:]:
+        if size >= WARNINGS:
+            break
+        out.append(text[:WARNING])
+        size += len(out[-1])
+    return out
 
 
 def _warning(text: str) -> bytes:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Any, TypeVar
+
+import orjson
 
 T = TypeVar("T")
 
@@ -37,6 +40,22 @@ def same_json(a: Any, b: Any) -> bool:
             return False
         return all(map(same_json, a, b))
     return a == b
+
+
+def json_key(value: Any) -> Hashable:
+    """Equal for values that ``same_json`` calls equal, and only for those: so a set answers what a search would."""
+    kind = value.__class__
+    if kind is dict or kind is list:
+        return orjson.dumps(_whole(value), option=orjson.OPT_SORT_KEYS)
+    return (value,) if kind is bool else value
+
+
+def _whole(value: Any) -> Any:
+    if value.__class__ is dict:
+        return {key: _whole(item) for key, item in value.items()}
+    if value.__class__ is list:
+        return [_whole(item) for item in value]
+    return int(value) if value.__class__ is float and value.is_integer() and abs(value) < 2**63 else value
 
 
 def printed(value: Any) -> str:

@@ -13,6 +13,7 @@ from app.core.values import copy_json
 
 from . import scalars
 from .duplicates import find_duplicates
+from .paths import MAX_FOUND, Path, shown
 from .scalars import DecodeError, Mismatch, describe, go_type
 from .schema import Schema
 
@@ -276,24 +277,25 @@ def _errors(schema: Schema, value: Any, names: tuple[str, ...]) -> Iterator[_Fou
 
 
 def unknown_fields(schema: Schema, value: Any) -> list[str]:
-    """Paths of all fields that the schema does not declare, in document order: ``spec.containers[0].foo``."""
+    """Paths of the first fields that the schema does not declare, in document order: ``spec.containers[0].foo``."""
     found: list[str] = []
-    _find_unknown(schema, value, "", found)
+    _find_unknown(schema, value, None, found)
     return found
 
 
-def _find_unknown(schema: Schema, value: Any, path: str, found: list[str]) -> None:
+def _find_unknown(schema: Schema, value: Any, path: Path, found: list[str]) -> None:
+    if len(found) >= MAX_FOUND:
+        return
     if schema.kind == "list" and isinstance(value, list) and schema.items:
         for i, item in enumerate(value):
-            _find_unknown(schema.items, item, f"{path}[{i}]", found)
+            _find_unknown(schema.items, item, (path, i), found)
     elif schema.kind == "map" and isinstance(value, dict) and schema.items:
         for key, item in value.items():
-            _find_unknown(schema.items, item, f"{path}.{key}" if path else key, found)
+            _find_unknown(schema.items, item, (path, key), found)
     elif schema.kind == "struct" and isinstance(value, dict):
         for key, item in value.items():
-            inside = f"{path}.{key}" if path else key
             child = schema.fields.get(key)
             if child is not None:
-                _find_unknown(child, item, inside, found)
-            elif not schema.preserve_unknown:
-                found.append(inside)
+                _find_unknown(child, item, (path, key), found)
+            elif not schema.preserve_unknown and len(found) < MAX_FOUND:
+                found.append(shown((path, key)))

@@ -7,6 +7,8 @@ from typing import Any, Final
 
 import orjson
 
+from .paths import MAX_FOUND, Path, shown
+
 # What makes the count of keys inexact: a gap before a colon, or an escaped quote or colon.
 _INEXACT: Final = (b" :", b"\n:", b"\t:", b"\r:", b"\\u00")
 
@@ -21,26 +23,25 @@ def find_duplicates(raw: bytes, parsed: Any = None) -> list[str]:
     # Every key stands before a colon, so a duplicate, which parsing loses, makes the body written again poorer.
     if raw.count(b'":') == orjson.dumps(parsed).count(b'":') and not any(text in raw for text in _INEXACT):
         return []
-    found: list[str] = []
-    _walk(json.loads(raw, object_pairs_hook=_Pairs), "", found)
-    return found
+    found: dict[str, None] = {}
+    _walk(json.loads(raw, object_pairs_hook=_Pairs), None, found)
+    return list(found)
 
 
 class _Pairs(list):
     """An object as its pairs, told apart from an array."""
 
 
-def _walk(value: Any, path: str, found: list[str]) -> None:
+def _walk(value: Any, path: Path, found: dict[str, None]) -> None:
     if isinstance(value, _Pairs):
         seen: set[str] = set()
         for key, item in value:
-            inside = f"{path}.{key}" if path else key
-            if key in seen:
-                if inside not in found:
-                    found.append(inside)
-            else:
-                seen.add(key)
-            _walk(item, inside, found)
+            if key in seen and len(found) < MAX_FOUND:
+                found[shown((path, key))] = None
+            seen.add(key)
+            if item.__class__ is _Pairs or item.__class__ is list:
+                _walk(item, (path, key), found)
     elif isinstance(value, list):
         for i, item in enumerate(value):
-            _walk(item, f"{path}[{i}]", found)
+            if item.__class__ is _Pairs or item.__class__ is list:
+                _walk(item, (path, i), found)

@@ -5,9 +5,10 @@ Directives: ``$patch: replace|delete``, ``$retainKeys``, ``$setElementOrder/<lis
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Iterable
 from typing import Any, Final, Literal
 
-from app.core.values import copy_json, printed, same_json
+from app.core.values import copy_json, json_key, printed, same_json
 
 from .schema import Schema
 
@@ -15,6 +16,8 @@ _DIRECTIVE: Final = "$patch"
 _RETAIN_KEYS: Final = "$retainKeys"
 _ORDER: Final = "$setElementOrder"
 _DELETE: Final = "$deleteFromPrimitiveList"
+
+_ABSENT: Final = object()
 
 Code = Literal[400, 422, 500]
 Object = dict[str, Any]
@@ -101,6 +104,7 @@ def _retain_keys(original: Object, patch: Object) -> None:
     kept = patch.pop(_RETAIN_KEYS)
     if not isinstance(kept, list):
         raise PatchError("invalid patch format of retainKeys", 400)
+    kept = {json_key(key) for key in kept}
     for key, value in patch.items():
         if value is not None and key not in kept and not key.startswith((_DELETE, _ORDER)):
             raise PatchError("invalid patch format of retainKeys", 400)
@@ -163,11 +167,12 @@ def _merge_list(original: list[Any], patch: list[Any], child: Schema | None, del
     merge_key = child.patch_merge_key if child else ""
     if _element_type(original, patch) is not dict:
         if deletes:
-            return [item for item in original if not _contains(patch, item)]
-        merged: list[Any] = []
+            doomed = {json_key(item) for item in patch}
+            return [item for item in original if json_key(item) not in doomed]
+        distinct: dict[Hashable, Any] = {}
         for item in original + patch:
-            if not _contains(merged, item):
-                merged.append(item)
+            distinct.setdefault(json_key(item), item)
+        merged = list(distinct.values())
         in_patch, server_only = _partition(merged, patch, merge_key)  # which refuses scalars where it needs a key
         return _ordered(in_patch, server_only, patch, original, "")
     if not merge_key:
@@ -176,9 +181,10 @@ def _merge_list(original: list[Any], patch: list[Any], child: Schema | None, del
     element = child.items if child else None
     before = list(original)
     merged = list(original)
+    positions = _ranks([item.get(merge_key, _ABSENT) for item in original])
     for item in patch:
-        position = _position(merged, merge_key, _key(item, merge_key))
-        if position < 0:
+        position = positions.setdefault(json_key(_key(item, merge_key)), len(merged))
+        if position == len(merged):
             merged.append(item)
         else:
             merged[position] = _merge_map(merged[position], item, element)
@@ -188,19 +194,21 @@ def _merge_list(original: list[Any], patch: list[Any], child: Schema | None, del
 
 def _apply_element_directives(original: list[Any], patch: list[Any], merge_key: str) -> tuple[list[Any], list[Any]]:
     rest, replace = [], False
+    doomed: set[Hashable] = set()
     for item in patch:
         directive = item.get(_DIRECTIVE)
         if _DIRECTIVE not in item:
             rest.append(item)
         elif directive == "delete":
-            doomed = _key(item, merge_key)
-            original = [one for one in original if not same_json(one.get(merge_key), doomed)]
+            doomed.add(json_key(_key(item, merge_key)))
         elif directive == "replace":
             replace = True
         elif directive == "merge":
             raise PatchError("merging lists cannot yet be specified in the patch")
         else:
             raise PatchError(f"unknown patch type: {directive} in map: {printed(item)}")
+    if doomed:
+        original = [one for one in original if json_key(one.get(merge_key)) not in doomed]
     return (rest, []) if replace else (original, rest)
 
 
@@ -229,26 +237,21 @@ def _keys(items: list[Any], merge_key: str) -> list[Any]:
     return [_key(item, merge_key) for item in items] if merge_key else items
 
 
-def _position(items: list[Any], merge_key: str, key: Any) -> int:
-    for i, item in enumerate(items):
-        if not isinstance(item, dict):
-            raise PatchError(f"value for key {i} is not a map")
-        if merge_key in item and same_json(item[merge_key], key):
-            return i
-    return -1
-
-
-def _contains(items: list[Any], value: Any) -> bool:
-    return any(same_json(item, value) for item in items)
+def _ranks(keys: Iterable[Any]) -> dict[Hashable, int]:
+    """Where each stands first."""
+    out: dict[Hashable, int] = {}
+    for i, key in enumerate(keys):
+        out.setdefault(json_key(key), i)
+    return out
 
 
 def _partition(items: list[Any], by: list[Any], merge_key: str) -> tuple[list[Any], list[Any]]:
     """Elements that the patch names, and those that only the server has."""
-    named = [item.get(merge_key) for item in by if isinstance(item, dict)] if merge_key else by
+    named = _ranks([item.get(merge_key) for item in by if isinstance(item, dict)] if merge_key else by)
     inside: list[Any] = []
     outside: list[Any] = []
     for item, key in zip(items, _keys(items, merge_key), strict=True):
-        (inside if _contains(named, key) else outside).append(item)
+        (inside if json_key(key) in named else outside).append(item)
     return inside, outside
 
 
@@ -258,10 +261,10 @@ def _ordered(
     """The patch's elements in its order, the server's in theirs; where both orders speak, the server's decides."""
     in_patch = _sorted_by(in_patch, patch_order, merge_key)
     server_only = _sorted_by(server_only, server_order, merge_key)
-    known = _keys(server_order, merge_key)
+    known = _ranks(_keys(server_order, merge_key))
 
     def rank(item: Any) -> int:
-        return _index_of(known, _key(item, merge_key) if merge_key else item)
+        return known.get(json_key(_key(item, merge_key) if merge_key else item), -1)
 
     out: list[Any] = []
     i = j = 0
@@ -277,26 +280,38 @@ def _ordered(
 
 
 def _sorted_by(items: list[Any], order: list[Any], merge_key: str) -> list[Any]:
-    known = _keys(order, merge_key)
-    ranks = [_index_of(known, key) for key in _keys(items, merge_key)]
+    known = _ranks(_keys(order, merge_key))
+    ranks = [known.get(json_key(key), -1) for key in _keys(items, merge_key)]
     if -1 not in ranks:
-        return [item for _, item in sorted(zip(ranks, items, strict=True), key=lambda pair: pair[0])]
-    # Elements that the order does not name are before all others for Kubernetes' comparison, even before each other:
-    # what comes out follows from its way of sorting, which is insertion.
-    out: list[tuple[int, Any]] = []
-    for pair in zip(ranks, items, strict=True):
-        at = len(out)
-        while at and (pair[0] < 0 or out[at - 1][0] < 0 or pair[0] < out[at - 1][0]):
-            at -= 1
-        out.insert(at, pair)
-    return [item for _, item in out]
+        return [items[i] for i in sorted(range(len(items)), key=ranks.__getitem__)]
+    return [items[i] for i in _inserted(ranks)]
 
 
-def _index_of(items: list[Any], value: Any) -> int:
-    for i, item in enumerate(items):
-        if same_json(item, value):
-            return i
-    return -1
+def _inserted(ranks: list[int]) -> list[int]:
+    """Positions in the order that insertion leaves. Elements that the order does not name (-1) are before all others for
+    Kubernetes' comparison, even before each other: what comes out follows from its way of sorting.
+
+    So each goes behind the last one that came before it, has a name and is not greater, else to the front.
+    """
+    front = len(ranks)  # stands before all positions
+    named = sorted((i for i in range(len(ranks)) if ranks[i] >= 0), key=ranks.__getitem__)
+    before = dict(zip(named, [front, *named], strict=False))  # among those not taken out yet: the last are taken first
+    after = dict(zip([front, *named], named, strict=False))
+    behind = [front] * len(ranks)
+    for i in sorted(named, reverse=True):
+        behind[i], greater = before[i], after.get(i)
+        after[before[i]] = greater  # type: ignore[assignment]
+        if greater is not None:
+            before[greater] = before[i]
+    following: dict[int, int | None] = {front: None}
+    for i, place in enumerate(behind):
+        following[i], following[place] = following[place], i
+    out: list[int] = []
+    at = following[front]
+    while at is not None:
+        out.append(at)
+        at = following[at]
+    return out
 
 
 def _discard_nulls(value: Any) -> None:

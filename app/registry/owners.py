@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Any
+
+from app.core.values import json_key
 
 from .context import Options
 
@@ -16,13 +19,11 @@ def drop_repeated_owners(metadata: dict[str, Any], options: Options) -> None:
     given = metadata.get("ownerReferences")
     if not given or len(given) == 1:
         return
-    kept: list[Any] = []
+    kept: dict[Hashable, Any] = {}
     repeated: list[str] = []
     for owner in given:
-        if owner in kept:
+        if kept.setdefault(json_key(owner), owner) is not owner:
             repeated.append(owner.get("uid", ""))
-        else:
-            kept.append(owner)
     if repeated:
-        metadata["ownerReferences"] = kept
+        metadata["ownerReferences"] = list(kept.values())
         options.warnings.append(WARNING.format(", ".join(repeated)))

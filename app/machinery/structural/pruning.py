@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from app.core.values import copy_json
+from app.machinery.paths import MAX_FOUND, Path, shown
 
 from .props import EMBEDDED, META, PRESERVE, Props, additional, has_additional, items, member, properties
 
@@ -107,28 +108,29 @@ def _keeps_null(props: Props) -> bool:
 
 
 def unknown_paths(props: Props | None, value: Any) -> list[str]:
-    """Paths of all members that a schema drops: ``spec.list[0].unknown``."""
+    """Paths of the members that a schema drops, as many as are told: ``spec.list[0].unknown``."""
     found: list[str] = []
-    _find(props, value, "", found, False)
+    _find(props, value, None, found, False)
     return sorted(found)
 
 
-def _find(props: Props | None, value: Any, path: str, found: list[str], preserving: bool) -> None:
+def _find(props: Props | None, value: Any, path: Path, found: list[str], preserving: bool) -> None:
+    if len(found) >= MAX_FOUND:
+        return
     keep = preserving or (props is not None and bool(props.get(PRESERVE)))
     if isinstance(value, list):
         inner = items(props) if props is not None else None
         if keep and inner is None:
             return
         for i, one in enumerate(value):
-            _find(inner, one, f"{path}[{i}]", found, keep)
+            _find(inner, one, (path, i), found, keep)
     if not isinstance(value, dict):
         return
     for key, one in value.items():
         if props is not None and props.get(EMBEDDED) and key in META:
             continue
-        inside = f"{path}.{key}" if path else key
         declared = props is not None and (key in properties(props) or has_additional(props))
         if declared:
-            _find(member(props, key), one, inside, found, False)
-        elif not keep:
-            found.append(inside)
+            _find(member(props, key), one, (path, key), found, False)
+        elif not keep and len(found) < MAX_FOUND:
+            found.append(shown((path, key)))
