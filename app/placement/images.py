@@ -1,4 +1,4 @@
-"""References of container images, taken apart and put together: ``registry/repository:tag`` or ``…@digest``."""
+"""References of container images, taken apart and put together: ``registry/repository:tag@digest``, the last two optional."""
 
 from __future__ import annotations
 
@@ -35,23 +35,26 @@ class Image:
 
     @version.setter
     def version(self, text: str) -> None:
-        """A tag or a digest, whichever the text looks like; ignored when it is neither."""
+        """A tag or a digest, whichever the text looks like; ignored when it is neither.
+
+        A new tag with the digest of the old one would be the old image still: the digest goes with it.
+        """
         if not text:
             self.tag, self.digest = ("", self.digest) if self.tag else ("", "")
         elif _TAG_ALONE.fullmatch(text):
             self.tag, self.digest = text, ""
         elif _DIGEST_ALONE.fullmatch(text):
-            self.tag, self.digest = "", text
+            self.tag, self.digest = (self.tag if self.digest else ""), text
 
     def __str__(self) -> str:
         name = f"{self.registry}/{self.repository}" if self.registry else self.repository
         if self.tag:
-            return f"{name}:{self.tag}"
+            name += f":{self.tag}"
         return f"{name}@{self.digest}" if self.digest else name
 
 
 def parse_image(text: str) -> Image:
-    """Raises ImageError. Of a tag and a digest together the tag is kept, as Karmada does."""
+    """Raises ImageError."""
     found = _REFERENCE.fullmatch(text)
     if found is None:
         if not text:
@@ -65,7 +68,7 @@ def parse_image(text: str) -> Image:
         registry, repository = "", name
     if len(repository) > _MOST_NAME_CHARACTERS:
         raise ImageError(f"repository name must not be more than {_MOST_NAME_CHARACTERS} characters")
-    return Image(registry, repository, tag or "", "" if tag else digest or "")
+    return Image(registry, repository, tag or "", digest or "")
 
 
 def override_image(text: str, component: str, operator: str, value: str) -> str:

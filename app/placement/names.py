@@ -104,6 +104,7 @@ REASON_NOT_APPLIED: Final = "AppliedFailed"
 REASON_RECREATED: Final = "ReCreateSuccessful"
 REASON_NOT_RECREATED: Final = "ReCreateFailed"
 MESSAGE_APPLIED: Final = "Manifest has been successfully applied"
+MESSAGE_NO_WORK: Final = "the Work cannot be written: "  # ours: begins the appliedMessage of a cluster without one
 COND_DISPATCHING: Final = "Dispatching"
 REASON_DISPATCHING: Final = "Dispatching"
 REASON_SUSPENDED: Final = "SuspendDispatching"

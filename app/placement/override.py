@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 from app.core.values import copy_json
 from app.placement import names
 from app.placement.clusters import matcher
+from app.placement.identity import Changed, check_same, identity_of
 from app.placement.images import ImageError, override_image
 from app.placement.match import Priority, selectors_priority
 from app.placement.objects import Object, name, namespace, own_map
@@ -67,8 +68,12 @@ def _applied(rules: Sequence[_Rule]) -> tuple[Applied, ...]:
 
 def _apply_rule(obj: Object, rule: _Rule, what: str, cluster: Object, events: list[str]) -> Object:
     failed = f"Apply {what} for cluster({name(cluster)}) failed."
+    before = identity_of(obj)
     try:
         changed = apply_overriders(obj, rule.overriders)
+        check_same(before, changed)
+    except Changed as error:  # admission refuses such a policy; what is stored may be older than that
+        raise OverrideError(f"{what}: {error}", f"{failed[:-1]}: {error}") from error
     except (OverrideError, ImageError, ValueError, RecursionError) as error:
         why = TOO_DEEP if isinstance(error, RecursionError) else str(error)
         # Karmada's patch library is the next version of the API server's, which says this with a small letter.

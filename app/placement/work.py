@@ -43,16 +43,21 @@ class Overrides:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """``works`` are those to be there, new or changed or (the same objects) as they are. ``errors``: by target cluster."""
+    """``works`` are those to be there, new or changed or (the same objects) as they are.
+
+    By target cluster: ``errors``, for which there is no Work as it should be, and ``ending``, where one has to go before.
+    """
 
     works: list[Object]
     errors: dict[str, str]
+    ending: dict[str, str]
     override_events: list[tuple[str, str, str]]  # (type, reason, message), on the template
     interpreted: bool = True  # False: whoever interprets the kind failed, and may do better next time
 
     @property
     def error(self) -> str:
-        return aggregate_text(self.errors.values()) if self.errors else ""
+        found = {**self.errors, **self.ending}
+        return aggregate_text(found.values()) if found else ""
 
 
 NO_OVERRIDES: Final = Overrides()
@@ -79,6 +84,7 @@ def build_works(
     completions = _job_completions(template, binding_spec, found)
     works: list[Object] = []
     errors: dict[str, str] = {}
+    ending: dict[str, str] = {}
     events: list[tuple[str, str, str]] = []
     interpreted = True
     for target in found:
@@ -99,10 +105,10 @@ def build_works(
         events.extend(("Normal", names.EVENT_APPLY_OVERRIDE, message) for message in overridden.events)
         old = (existing or {}).get(cluster)
         if old is not None and metadata(old).get("deletionTimestamp"):
-            errors[cluster] = f"work {namespace(old)}/{name(old)} is being deleted"
+            ending[cluster] = f"work {namespace(old)}/{name(old)} is being deleted"
             continue
         works.append(_work(binding, target, len(found), overridden, old, gates))
-    return Plan(works, errors, events, interpreted)
+    return Plan(works, errors, ending, events, interpreted)
 
 
 def targets_of(binding_spec: Object) -> list[Object]:
@@ -145,7 +151,12 @@ def _overridden(manifest: Object, cluster: str, clusters: Mapping[str, Object], 
     found = clusters.get(cluster)
     if found is None:
         raise OverrideError(f'clusters.cluster.karmada.io "{cluster}" not found')
-    return apply_overrides(manifest, found, overrides.cluster_policies, overrides.policies)
+    overridden = apply_overrides(manifest, found, overrides.cluster_policies, overrides.policies)
+    for field in ("labels", "annotations"):
+        marks = metadata(overridden.obj).get(field)
+        if marks and not (isinstance(marks, dict) and all(isinstance(value, str) for value in marks.values())):
+            raise OverrideError(f"metadata.{field} is no map of strings after the overrides")
+    return overridden
 
 
 def _work(

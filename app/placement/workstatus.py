@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
 from app.core.conditions import condition, find, with_condition
 from app.core.resources import gvk_of, split_api_version
@@ -12,6 +13,8 @@ from app.placement.failures import aggregate_text
 from app.placement.interpret import NATIVE, Interpreter, InterpretError, Operation
 from app.placement.objects import Object, metadata, name, namespace, spec, status
 from app.placement.spec import existing_clusters
+
+NO_FAILURES: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class NoSuchManifest(Exception):
@@ -139,12 +142,41 @@ def fully_applied(binding_spec: Object, items: Sequence[Object]) -> Object:
     return condition(names.COND_FULLY_APPLIED, "False", names.REASON_NOT_FULLY_APPLIED, names.MESSAGE_NOT_FULLY_APPLIED)
 
 
-def with_aggregated(binding: Object, works: Iterable[Object], now: float | None = None) -> Object:
-    """The new ``status`` of a binding from its Works; the same object when nothing changes."""
+def failures_told(binding: Object) -> dict[str, str]:
+    """By cluster, why the binding has no Work there as it should be, as its status says."""
+    told = {
+        item["clusterName"]: item.get("appliedMessage") or "" for item in status(binding).get("aggregatedStatus") or ()
+    }
+    return {
+        cluster: message.removeprefix(names.MESSAGE_NO_WORK)
+        for cluster, message in told.items()
+        if message.startswith(names.MESSAGE_NO_WORK)
+    }
+
+
+def _with_failures(items: Sequence[Object], failures: Mapping[str, str]) -> list[Object]:
+    """What runs in a cluster goes on being told, but not as applied: what should be there now is something else."""
+    found = {item["clusterName"]: item for item in items}
+    for cluster, failure in failures.items():
+        item = found.get(cluster) or {"clusterName": cluster, "health": names.UNKNOWN}
+        kept = {key: value for key, value in item.items() if key != "applied"}
+        found[cluster] = {**kept, "appliedMessage": names.MESSAGE_NO_WORK + failure}
+    return [found[cluster] for cluster in sorted(found)]
+
+
+def with_aggregated(
+    binding: Object, works: Iterable[Object], failures: Mapping[str, str] = NO_FAILURES, now: float | None = None
+) -> Object:
+    """The new ``status`` of a binding from its Works; the same object when nothing changes.
+
+    ``failures``: by cluster, why there is no Work as it should be.
+    """
     old, works = status(binding), list(works)
-    if not works and find(old.get("conditions"), names.COND_FULLY_APPLIED) is None:
+    if not works and not failures and find(old.get("conditions"), names.COND_FULLY_APPLIED) is None:
         return old  # there was never anything to apply
     items = aggregated_status(spec(binding).get("resource") or {}, works)
+    if failures:
+        items = _with_failures(items, failures)
     conditions = with_condition(old.get("conditions"), fully_applied(spec(binding), items), now)
     if (old.get("aggregatedStatus") or []) == items and old.get("conditions") == conditions:
         return old

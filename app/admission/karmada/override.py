@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from app.catalog.karmada.affinity import validate_cluster_affinity
 from app.core.errors import FieldError
 from app.core.metadata import validate_annotations, validate_labels
+from app.placement.identity import Changed, check_marks, check_path, pointed
 
 from .denial import refuse_if
 from .propagation import validate_selectors
@@ -42,8 +45,10 @@ def validate_spec(spec: Object, namespace: str) -> Found:
     if rules is not None and any(overriders.get(n) for n in _COUNTED):
         text = "overrideRules and overriders can't co-exist"
         found.append(FieldError.invalid("spec.overriders", overriders, text))
+    found += _identity(overriders, "spec.overriders")
     for index, rule in enumerate(rules or ()):
         found += _rule(rule, f"spec.overrideRules[{index}]")
+        found += _identity(rule.get("overriders") or {}, f"spec.overrideRules[{index}].overriders")
     return found + validate_selectors(spec.get("resourceSelectors") or [], namespace, "spec.resourceSelectors")
 
 
@@ -61,6 +66,33 @@ def _rule(rule: Object, path: str) -> Found:
     for index, one in enumerate(overriders.get("fieldOverrider") or ()):
         found += _field(one, f"{at}.fieldOverrider[{index}]")
     return found + validate_cluster_affinity(rule.get("targetCluster"), f"{path}.targetCluster")
+
+
+def _identity(overriders: Object, path: str) -> Found:
+    """An override must leave the object what it is. Karmada takes it, and writes another object into the member."""
+    found: Found = []
+    for at, check in _writes(overriders):
+        try:
+            check()
+        except Changed as error:
+            found.append(FieldError.forbidden(f"{path}.{at}", str(error)))
+    return found
+
+
+def _writes(overriders: Object) -> Iterator[tuple[str, Callable[[], None]]]:
+    """Each place that is written, and what checks it."""
+    for index, one in enumerate(overriders.get("plaintext") or ()):
+        parts = pointed(one.get("path") or "")
+        yield f"plaintext[{index}].path", partial(check_path, parts, one.get("value"))
+    for index, one in enumerate(overriders.get("imageOverrider") or ()):
+        if one.get("predicate") is not None:
+            parts = (one["predicate"].get("path") or "").strip("/").split("/")
+            yield f"imageOverrider[{index}].predicate.path", partial(check_path, parts)
+    for index, one in enumerate(overriders.get("fieldOverrider") or ()):
+        yield f"fieldOverrider[{index}].fieldPath", partial(check_path, pointed(one.get("fieldPath") or ""))
+    for field in ("labels", "annotations"):
+        for index, one in enumerate(overriders.get(f"{field}Overrider") or ()):
+            yield f"{field}Overrider[{index}].value", partial(check_marks, field, one.get("value") or ())
 
 
 def _field(overrider: Object, path: str) -> Found:

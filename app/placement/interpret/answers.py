@@ -12,6 +12,7 @@ from app.core import quantity
 from app.core.errors import FieldError
 from app.core.selectors import SelectorError, from_object
 from app.placement.failures import aggregate_text
+from app.placement.identity import with_marks_of
 from app.placement.interpret.errors import InterpretError
 from app.placement.objects import Object, metadata
 
@@ -107,7 +108,7 @@ def status(value: Any, field: str = "status") -> Object:
 
 
 def same_object(answer: Any, obj: Object, operation: str) -> Object:
-    """An object that was made from ``obj`` is still that object."""
+    """An object that was made from ``obj`` is still that object. Changes ``answer``: the marks are ours to set."""
     _expect(answer, dict, operation)
     if not isinstance(answer.get("metadata") or {}, dict):
         raise InterpretError(f"{operation}: metadata is {_shown(answer['metadata'])}")
@@ -118,8 +119,13 @@ def same_object(answer: Any, obj: Object, operation: str) -> Object:
         if (metadata(answer).get(field) or "") != (metadata(obj).get(field) or ""):
             made = _shown(metadata(answer).get(field))
             raise InterpretError(f"{operation} must not change metadata.{field}, and made it {made}")
-    checked: Object = answer
-    return checked
+    if metadata(obj).get("uid") and metadata(answer).get("uid") != metadata(obj)["uid"]:
+        made = _shown(metadata(answer).get("uid"))
+        raise InterpretError(f"{operation} must not change metadata.uid, and made it {made}")
+    for field in ("labels", "annotations"):
+        if not isinstance(metadata(answer).get(field) or {}, dict):
+            raise InterpretError(f"{operation}: metadata.{field} is {_shown(metadata(answer)[field])}")
+    return with_marks_of(answer, obj)
 
 
 def _node_claim(value: Any, field: str) -> Object:

@@ -82,17 +82,17 @@ class Followers:
         entry = self._cache.get(*key)  # it may have been claimed meanwhile
         if entry is None or shares is ALONE:
             return
-        template, interpreted = decode_entry(kind, entry), True
+        template, complete = decode_entry(kind, entry), True
         for binding in self._living(kind, entry):
             if why == Why.STATUS:
                 outcome = await self._pipeline.sum_up(kind, template, binding, shares)
             else:
                 outcome = await self._pipeline.run(kind, template, None, binding, why, shares)
-            interpreted &= outcome.retry != "interpreter"
+            complete &= outcome.retry not in ("interpreter", "refused")
             if outcome.missed:
                 self._look(key)
-        if not interpreted:
-            raise Waiting("the interpreter could not tell how the Works shall be")
+        if not complete:
+            raise Waiting("not all Works could be made as they shall be")
 
     # -- the end of a binding ------------------------------------------------------------------------------------------
 

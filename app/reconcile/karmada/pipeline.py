@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple, final
@@ -13,6 +13,8 @@ from app.core.errors import StatusError
 from app.core.resources import Key
 from app.placement import binding as bindings
 from app.placement import names
+from app.placement.failures import aggregate_text
+from app.placement.generation import generation_of, with_generation, with_known_version
 from app.placement.interpret import Interpreter
 from app.placement.record import placed_text
 from app.placement.schedule import (
@@ -27,6 +29,7 @@ from app.placement.shared import ALONE, Shares
 from app.placement.spec import same_targets, targets
 from app.placement.trigger import Trigger, is_for_scheduler, should_schedule
 from app.placement.work import blocking_works, build_works, orphans, synced_event
+from app.placement.workstatus import NO_FAILURES, failures_told
 from app.registry import Options
 from app.registry.context import Change, DeleteOptions
 from app.watch import Entry
@@ -51,7 +54,7 @@ _ON_BINDING_ONLY = (names.EVENT_AGGREGATE_STATUS,)
 
 
 class Outcome(NamedTuple):
-    retry: str  # "", backoff, unschedulable, interpreter
+    retry: str  # "", backoff, unschedulable, interpreter, refused
     missed: bool  # somebody else wrote while we did: look again
 
 
@@ -63,6 +66,14 @@ class _Plan(NamedTuple):
     orphans: Sequence[Entry] = ()  # Works to be deleted
     record: Object | None = None  # of the decision, when there is a new one to tell
     charges: Sequence[Change] = ()  # to quotas
+    reporting: Sequence[Object] = ()  # Works whose status counts
+    failures: Mapping[str, str] = NO_FAILURES  # by cluster, why there is no Work as it should be
+
+
+class _Synced(NamedTuple):
+    changed: list[tuple[Object, Entry | None]]  # Works that are not stored as they shall be
+    interpreted: bool  # whoever interprets the kind could say how all of them shall be
+    failures: Mapping[str, str]
 
 
 @final
@@ -108,8 +119,9 @@ class Pipeline:
         if why & Why.START and plan.works and policy is not None:
             # the template was changed while nobody looked: the binding names the version that the Works are made of
             plan = await decide(partial(build, keep_version=False))
+        plan, works = self._staged_works(plan)
         with self._scheduler.storing(self._key_of(plan.binding), known.before, plan.binding):
-            missed = await self._commit(known, plan)
+            missed = await self._commit(known, plan, works)
         await self.delete_works(plan.orphans)
         self._tell(plan.binding, template, plan.events)
         await self._bring_back(kind, template, plan.binding, shares)
@@ -120,7 +132,8 @@ class Pipeline:
         known = self._stored.of(existing)
         assert known.before is not None
         events: list[Event] = []
-        binding = aggregated(known.before, self._stored.shared(known, known.before, template, shares).reporting, events)
+        reporting = self._stored.shared(known, known.before, template, shares).reporting
+        binding = aggregated(known.before, reporting, events, failures_told(known.before))
         missed = await self._commit(known, _Plan(binding, [], events, ""))
         self._scheduler.assumptions.settled(self._key_of(binding), known.before, binding)
         self._tell(binding, template, events)
@@ -172,25 +185,35 @@ class Pipeline:
                 priority_classes=self._federation.priority_classes(),
             )
             if keep_version and before is not None:
-                binding = _with_known_version(binding, before)
+                binding = with_known_version(binding, before)
             if binding is not before:
                 told = bindings.applied_events(template, policy, interpreter, self._federation.gates)
                 events += [Event(*one) for one in told]
         binding, decision, trigger = self._schedule(binding, before, estimates, events)
         known = self._stored.shared(known, binding, template, shares)
-        works, interpreted = self._changed_works(binding, template, known, shares, events, interpreter)
+        synced = self._changed_works(binding, template, known, shares, events, interpreter)
         leaving = {work["metadata"]["namespace"] for work in orphans(binding, known.works)}
         record = None
         if decision is not None:
-            generation = _generation(binding, before)
+            generation = generation_of(binding, before)
             record = self._decisions.record(binding, template, decision, trigger, generation, policy, before is None)
         charges = self._charges.of(binding, before)
-        binding = aggregated(binding, known.reporting, events)
+        binding = aggregated(binding, known.reporting, events, synced.failures)
         retry = decision.retry if decision is not None else ""
         if binding == before:
             binding = before  # there is nothing to write
         gone = [entry for entry in known.entries if entry.key.namespace in leaving]
-        return _Plan(binding, works, events, retry if interpreted else "interpreter", gone, record, charges)
+        return _Plan(
+            binding,
+            synced.changed,
+            events,
+            retry if synced.interpreted else "interpreter",
+            gone,
+            record,
+            charges,
+            known.reporting,
+            synced.failures,
+        )
 
     # -- scheduling ----------------------------------------------------------------------------------------------------
 
@@ -200,14 +223,14 @@ class Pipeline:
         if not is_for_scheduler(binding):
             return binding, None, Trigger.NONE
         fleet = self._federation.fleet()
-        trigger = should_schedule(_with_generation(binding, before), fleet.leaving(), self._federation.gates)
+        trigger = should_schedule(with_generation(binding, before), fleet.leaving(), self._federation.gates)
         if trigger.schedules:
             decision = schedule(binding, fleet, self._scheduler.facts(binding, fleet, estimates))
             if decision.clusters and (refusal := self._charges.refusal(with_result(binding, decision), before)):
                 decision = quota_exceeded(decision, refusal)
             return self._decided(binding, before, decision, events), decision, trigger
         if trigger is Trigger.OBSERVE:
-            generation = _generation(binding, before)
+            generation = generation_of(binding, before)
             status = {**(binding.get("status") or {}), "schedulerObservedGeneration": generation}
             binding = {**binding, "status": status}
         return binding, None, trigger
@@ -220,7 +243,7 @@ class Pipeline:
             decision = replace(decision, clusters=before_order)
         decided = with_result(binding, decision)
         old_status = binding.get("status") or {}
-        generation = _generation(decided, before)
+        generation = generation_of(decided, before)
         status = with_status(decided, decision, generation)
         if (
             decided is binding
@@ -250,10 +273,9 @@ class Pipeline:
         shares: Shares,
         events: list[Event],
         interpreter: Interpreter,
-    ) -> tuple[list[tuple[Object, Entry | None]], bool]:
-        """Works that are not stored as they shall be, and whether the interpreter could say how all of them shall be."""
+    ) -> _Synced:
         if blocking_works(binding, known.works):
-            return [], True
+            return _Synced([], True, failures_told(binding))
         stored = {
             names.cluster_of(work["metadata"]["namespace"]): (work, entry)
             for work, entry in zip(known.works, known.entries, strict=True)
@@ -278,7 +300,24 @@ class Pipeline:
             # a new binding is synced as soon as it is there, before it is scheduled
             errors = ("", plan.error) if plan.error and known.existing is None else (plan.error,)
             events.extend(Event(*synced_event(binding, error)) for error in errors)
-        return changed, plan.interpreted
+        return _Synced(changed, plan.interpreted, plan.errors)
+
+    def _staged_works(self, plan: _Plan) -> tuple[_Plan, list[Change]]:
+        """A Work that is refused keeps neither the others nor the binding from being written: these say why it is not there."""
+        staged: list[Change] = []
+        refused: dict[str, str] = {}
+        for work, entry in plan.works:
+            try:
+                staged.append(self._staged(work, entry, self._federation.work_kind))
+            except StatusError as error:
+                refused[names.cluster_of(work["metadata"]["namespace"])] = str(error)
+        if not refused:
+            return plan, staged
+        failures = {**plan.failures, **refused}
+        events = [event for event in plan.events if event.reason != names.EVENT_SYNC_WORK]
+        events.append(Event(*synced_event(plan.binding, aggregate_text(failures.values()))))
+        binding = aggregated(plan.binding, plan.reporting, events, failures)
+        return plan._replace(binding=binding, events=events, retry=plan.retry or "refused"), staged
 
     async def delete_works(self, entries: Iterable[Entry]) -> None:
         for entry in entries:
@@ -294,9 +333,9 @@ class Pipeline:
 
     # -- writing -------------------------------------------------------------------------------------------------------
 
-    async def _commit(self, known: Stored, plan: _Plan) -> bool:
-        """All of the plan or nothing. Returns whether somebody else wrote meanwhile, after us."""
-        changes = [self._staged(work, entry, self._federation.work_kind) for work, entry in plan.works]
+    async def _commit(self, known: Stored, plan: _Plan, works: Sequence[Change] = ()) -> bool:
+        """All of the plan or nothing. Returns whether somebody else wrote meanwhile, after us. ``works``: those of the plan."""
+        changes = list(works)
         if plan.binding is not known.before:
             changes.insert(0, self._staged(plan.binding, known.existing, self._kind_of(plan.binding)))
         if plan.record is not None:
@@ -334,29 +373,6 @@ class Pipeline:
 
 def _where(obj: Object) -> tuple[str, str]:
     return obj["metadata"].get("namespace", ""), obj["metadata"]["name"]
-
-
-def _with_known_version(binding: Object, before: Object) -> Object:
-    """``before`` itself when nothing but the template's resourceVersion differs.
-
-    Our own writes of marks and sums raise it too; only what users change shall show in the binding.
-    """
-    old = (before["spec"].get("resource") or {}).get("resourceVersion")
-    resource = {**binding["spec"]["resource"], "resourceVersion": old}
-    same = {**binding, "spec": {**binding["spec"], "resource": resource}} == before
-    return before if same else binding
-
-
-def _generation(binding: Object, before: Object | None) -> int:
-    """The generation that the binding has once it is stored."""
-    if before is None:
-        return 1
-    generation: int = before["metadata"].get("generation", 1)
-    return generation if binding.get("spec") == before.get("spec") else generation + 1
-
-
-def _with_generation(binding: Object, before: Object | None) -> Object:
-    return {**binding, "metadata": {**binding["metadata"], "generation": _generation(binding, before)}}
 
 
 def _same_condition(old: Object, new: Object) -> bool:

@@ -363,6 +363,8 @@ class Propagation:
         self._retries.settled(key)
         if outcome.retry == "interpreter":
             raise Waiting("the interpreter could not tell how the Works shall be")
+        if outcome.retry == "refused":
+            raise Waiting("not all Works could be written")
 
     def _check_overrides(self, key: Key, policy: Object) -> None:
         """A policy may ask to wait until the overrides it depends on are there."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, final
 
@@ -13,7 +13,7 @@ from app.core.resources import gvk_of
 from app.placement import names
 from app.placement.interpret import Interpreter, InterpretError, Operation
 from app.placement.schedule import Event
-from app.placement.workstatus import NoSuchManifest, aggregated_event, with_aggregated
+from app.placement.workstatus import NO_FAILURES, NoSuchManifest, aggregated_event, with_aggregated
 from app.registry import Options
 
 from .federation import Federation
@@ -23,10 +23,12 @@ Object = dict[str, Any]
 STATUS = Options(manager="karmada-controller-manager")
 
 
-def aggregated(binding: Object, works: Sequence[Object], events: list[Event]) -> Object:
-    """The binding with the statuses of its Works."""
+def aggregated(
+    binding: Object, works: Sequence[Object], events: list[Event], failures: Mapping[str, str] = NO_FAILURES
+) -> Object:
+    """The binding with the statuses of its Works. ``failures``: by cluster, why there is no Work as it should be."""
     try:
-        status = with_aggregated(binding, works)
+        status = with_aggregated(binding, works, failures)
     except NoSuchManifest:  # somebody wrote into a Work; the next look at it puts it right
         return binding
     if status == (binding.get("status") or {}):

@@ -14,7 +14,7 @@ DIGEST = "sha256:" + "5" * 64
         ("localhost/nginx", ("localhost", "nginx", "", "")),
         ("quay.io/a/b:v1", ("quay.io", "a/b", "v1", "")),
         ("host:5000/a@" + DIGEST, ("host:5000", "a", "", DIGEST)),
-        ("quay.io/a:v1@" + DIGEST, ("quay.io", "a", "v1", "")),
+        ("quay.io/a:v1@" + DIGEST, ("quay.io", "a", "v1", DIGEST)),
     ],
 )
 def test_parts(text: str, expected: tuple[str, str, str, str]) -> None:
@@ -55,6 +55,28 @@ def test_texts_that_are_no_image(text: str, message: str) -> None:
 )
 def test_changes(component: str, operator: str, value: str, expected: str) -> None:
     assert override_image("quay.io/a/b:v1", component, operator, value) == expected
+
+
+OTHER = "sha256:" + "6" * 64
+
+
+@pytest.mark.parametrize(
+    ("component", "operator", "value", "expected"),
+    [
+        ("Registry", "replace", "test.io", "test.io/a:v1@" + DIGEST),
+        ("Registry", "remove", "", "a:v1@" + DIGEST),
+        ("Repository", "add", "/x", "quay.io/a/x:v1@" + DIGEST),
+        ("Tag", "replace", "v2", "quay.io/a:v2"),  # the old digest would be the old image
+        ("Tag", "add", "-alpine", "quay.io/a:v1-alpine"),
+        ("Tag", "replace", OTHER, "quay.io/a:v1@" + OTHER),
+        ("Tag", "remove", "", "quay.io/a@" + DIGEST),
+        ("Tag", "replace", "", "quay.io/a:v1@" + DIGEST),
+    ],
+)
+def test_tag_and_digest_stay_unless_they_are_overridden(
+    component: str, operator: str, value: str, expected: str
+) -> None:
+    assert override_image(f"quay.io/a:v1@{DIGEST}", component, operator, value) == expected
 
 
 def test_an_unknown_component() -> None:

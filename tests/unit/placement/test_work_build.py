@@ -129,7 +129,7 @@ def test_one_failure_does_not_stop_the_others() -> None:
     plan = build_works(made, deployment(), CLUSTERS, Overrides((), (bad,)), {"m2": deleting})
     assert plan.works == []
     assert plan.errors["gone"] == 'clusters.cluster.karmada.io "gone" not found'
-    assert plan.errors["m2"] == "work karmada-es-m2/w is being deleted"
+    assert plan.ending["m2"] == "work karmada-es-m2/w is being deleted"
     assert plan.override_events == [
         ("Warning", "ApplyOverridePolicyFailed", "Apply override policy(default/bad) for cluster(m1) failed.")
     ]
