@@ -1,12 +1,15 @@
--- Runs once in a new state with all of Lua's libraries and makes what scripts see. Returns (compile, call).
--- Scripts never see this state's globals: each call has an environment of its own over `safe`.
+-- Runs once in a new state with all of Lua's libraries and makes what scripts see. Returns (compile, call, tidy).
+-- Scripts never see this state's globals: each call has an environment and libraries of its own, made of those in `safe`.
 local modules, refused = ...
-local loadstring, setfenv, setmetatable, clock = loadstring, setfenv, setmetatable, os.clock
+local loadstring, setfenv, clock, collectgarbage = loadstring, setfenv, os.clock, collectgarbage
 local sethook, getinfo, here = debug.sethook, debug.getinfo, debug.getinfo(1, "S").source
 local error, next, pairs, pcall, select, tostring, type, unpack = error, next, pairs, pcall, select, tostring, type, unpack
-local format, gsub, byte, concat, maxn = string.format, string.gsub, string.byte, table.concat, table.maxn
-local floor, huge = math.floor, math.huge
+local format, gsub, byte, concat, insert, maxn = string.format, string.gsub, string.byte, table.concat, table.insert, table.maxn
+local floor, huge, strings = math.floor, math.huge, getmetatable("")
 local CHECK = 10000 -- instructions between two looks at the clock
+local RESULTS = 7000 -- of one call: Lua's stack has 8000 places for a function in C
+local PATTERN = 1000 -- bytes: each part of a pattern takes some of the C stack
+local DEPTH = 200 -- of what a script answers
 
 local function copied(library, names)
   local copy = {}
@@ -33,7 +36,46 @@ safe.xpcall = function(called, handler)
   if results[1] then return unpack(results, 1, maxn(results)) end
   return false, handler(results[2])
 end
-getmetatable("").__index = safe.string
+
+-- Functions in C that believe the counts they are given, or recurse as deep as they are told.
+local function counted(value, position, called)
+  local number = tonumber(value)
+  if not number or number ~= number then
+    local got = number and "nan" or type(value)
+    error(format("bad argument #%d to '%s' (number expected, got %s)", position, called, got), 3)
+  end
+  return number
+end
+safe.unpack = function(list, first, last)
+  if type(list) ~= "table" then
+    error("bad argument #1 to 'unpack' (table expected, got " .. (list == nil and "no value" or type(list)) .. ")", 2)
+  end
+  first = first == nil and 1 or counted(first, 2, "unpack")
+  last = last == nil and #list or counted(last, 3, "unpack")
+  if first > last then return end
+  if last - first >= RESULTS or first < -2^31 or last >= 2^31 then error("too many results to unpack", 2) end
+  return unpack(list, first, last)
+end
+safe.table.insert = function(list, ...)
+  if select("#", ...) ~= 2 or type(list) ~= "table" then return insert(list, ...) end
+  local position, value = ...
+  position = counted(position, 2, "insert")
+  if position >= 1 and position <= #list then return insert(list, position, value) end
+  list[position] = value -- nothing is in the way; Lua's own would move all that is not there
+end
+for name in string.gmatch("find gmatch match", "%S+") do
+  local called = string[name]
+  safe.string[name] = function(text, pattern, ...)
+    if type(pattern) == "string" and #pattern > PATTERN then error("pattern is longer than " .. PATTERN .. " bytes", 2) end
+    return called(text, pattern, ...)
+  end
+end
+-- Where things are in memory is nobody's business.
+safe.tostring = function(...)
+  local kind = type((...))
+  if kind == "table" or kind == "function" or kind == "userdata" then return kind end
+  return tostring(...)
+end
 for name in string.gmatch(refused, "%S+") do
   safe[name] = function()
     error("call function " .. name .. " is not supported in karmada customized resourceinterpreter.", 2)
@@ -45,7 +87,7 @@ local escapes = {['"'] = '\\"', ["\\"] = "\\\\"}
 local function escaped(char) return escapes[char] or format("\\u%04x", byte(char)) end
 
 local encode
-local function encode_list(value, visited, out)
+local function encode_list(value, visited, out, depth)
   local length = 0
   for key in pairs(value) do
     if type(key) ~= "number" then error("cannot encode mixed or invalid key types", 0) end
@@ -55,23 +97,23 @@ local function encode_list(value, visited, out)
   for index = 1, length do
     if value[index] == nil then error("cannot encode sparse array", 0) end
     if index > 1 then out[#out + 1] = "," end
-    encode(value[index], visited, out)
+    encode(value[index], visited, out, depth)
   end
   out[#out + 1] = "]"
 end
 
-local function encode_object(value, visited, out)
+local function encode_object(value, visited, out, depth)
   local separator = "{"
   for key, each in pairs(value) do
     if type(key) ~= "string" then error("cannot encode mixed or invalid key types", 0) end
     out[#out + 1] = separator .. '"' .. gsub(key, '[%c"\\]', escaped) .. '":'
-    encode(each, visited, out)
+    encode(each, visited, out, depth)
     separator = ","
   end
   out[#out + 1] = "}"
 end
 
-encode = function(value, visited, out)
+encode = function(value, visited, out, depth)
   local kind = type(value)
   if kind == "string" then
     out[#out + 1] = '"' .. gsub(value, '[%c"\\]', escaped) .. '"'
@@ -87,21 +129,22 @@ encode = function(value, visited, out)
     error("cannot encode " .. kind .. " to JSON", 0)
   else
     if visited[value] then error("cannot encode recursively nested tables to JSON", 0) end
+    if depth == DEPTH then error("cannot encode tables nested deeper than " .. DEPTH .. " to JSON", 0) end
     visited[value] = true
     local first = next(value)
     if first == nil then
       out[#out + 1] = "[]"
     elseif type(first) == "number" then
-      encode_list(value, visited, out)
+      encode_list(value, visited, out, depth + 1)
     else
-      encode_object(value, visited, out)
+      encode_object(value, visited, out, depth + 1)
     end
   end
 end
 
 local function encoded(value)
   local out = {}
-  encode(value, {}, out)
+  encode(value, {}, out, 0)
   return concat(out)
 end
 
@@ -119,8 +162,24 @@ for name, functions in pairs(modules) do
     end
   end
 end
-safe.require = function(name)
-  return loaded[name] or error("module " .. tostring(name) .. " not found", 2)
+
+local function copy(library)
+  local made = {}
+  for name, value in pairs(library) do made[name] = value end
+  return made
+end
+
+-- What one call sees. What a script changes of it the next call does not see.
+local function fresh()
+  local environment, modules = copy(safe), {}
+  for name, value in pairs(environment) do
+    if type(value) == "table" then environment[name] = copy(value) end
+  end
+  for name, module in pairs(loaded) do modules[name] = copy(module) end
+  environment.require = function(name) return modules[name] or error("module " .. tostring(name) .. " not found", 2) end
+  environment._G = environment
+  strings.__index = environment.string
+  return environment
 end
 
 local function compile(script, name) return loadstring(script, "=" .. name) end
@@ -135,8 +194,7 @@ end
 
 -- (true, type, JSON, type, JSON, ...) or (false, message). The host takes the hook off again.
 local function call(chunk, called, wanted, seconds, ...)
-  local environment = setmetatable({}, {__index = safe})
-  environment._G = environment
+  local environment = fresh()
   setfenv(chunk, environment)
   local deadline = clock() + seconds
   local function check()
@@ -147,7 +205,10 @@ local function call(chunk, called, wanted, seconds, ...)
   end
   sethook(check, "", CHECK)
   local fine, results = pcall(run, chunk, environment, called, ...)
-  if not fine then return false, type(results) == "string" and results or "error object is a " .. type(results) end
+  if not fine then
+    -- an argument that Lua's own function refused, after ours had passed it on
+    return false, type(results) == "string" and (gsub(results, '^%[string "prelude"%]:%d+:', "<string>:")) or "error object is a " .. type(results)
+  end
   local answers = {}
   for index = 1, wanted do
     local encodable, text = pcall(encoded, results[index])
@@ -157,4 +218,11 @@ local function call(chunk, called, wanted, seconds, ...)
   return true, unpack(answers, 1, 2 * wanted)
 end
 
-return compile, call, sethook
+-- After each call, whatever became of it.
+local function tidy()
+  sethook()
+  strings.__index = safe.string
+  collectgarbage()
+end
+
+return compile, call, tidy

@@ -16,6 +16,7 @@ _REFUSED: Final = (
 )
 MEMORY: Final = 64 << 20  # bytes
 SECONDS: Final = 1.0  # of CPU, for one call
+LONGEST: Final = 128 << 10  # bytes of a script
 NAME: Final = "<string>"  # as messages call the script: <string>:3: …
 
 Host = Callable[..., Any]
@@ -64,13 +65,15 @@ class Sandbox:
     ) -> None:
         if script.startswith("\x1b"):
             raise LuaError(f"{NAME}: compiled scripts are not accepted")
+        if len(script.encode()) > LONGEST:
+            raise LuaError(f"{NAME}: the script is longer than {LONGEST >> 10} KiB")
         self._lua = _runtime(memory)
         self._too_much = f"{NAME}: the script needs more than {memory >> 20} MiB"
         hosts = {
             name: self._lua.table_from({called: self._host(function) for called, function in functions.items()})
             for name, functions in (modules or {}).items()
         }
-        compile_script, self._call, self._sethook = self._lua.execute(
+        compile_script, self._call, self._tidy = self._lua.execute(
             _PRELUDE, self._lua.table_from(hosts), _REFUSED, name="prelude"
         )
         try:
@@ -92,8 +95,10 @@ class Sandbox:
             raise LuaError(str(error).partition("\n")[0]) from None  # without the traceback of our own functions
         except UnicodeDecodeError:
             raise LuaError("encode lua result to json failed: a string is not UTF-8") from None
+        except MemoryError:
+            raise _fatal(self._too_much) from None
         finally:
-            self._sethook()
+            self._tidy()
         if not answers[0]:
             if "not enough memory" in answers[1]:
                 raise _fatal(self._too_much)
@@ -102,6 +107,11 @@ class Sandbox:
             return [Answer(kind, orjson.loads(text)) for kind, text in zip(answers[1::2], answers[2::2], strict=True)]
         except orjson.JSONDecodeError as error:
             raise LuaError(f"encode lua result to json failed: {error}") from None
+
+    @property
+    def memory_used(self) -> int:
+        """Bytes of the state between two calls."""
+        return int(self._lua.get_memory_used())
 
     def _passed(self, value: Any) -> Any:
         return self._lua.table_from(value, recursive=True) if isinstance(value, dict | list) else value

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import orjson
+
 from app.core import quantity
 from app.core.errors import FieldError
 from app.core.selectors import SelectorError, from_object
@@ -96,10 +98,10 @@ def _verify(references: Sequence[Object]) -> None:
 
 def sorted_dependencies(lists: Sequence[Sequence[Object]]) -> list[Object]:
     """Those of several scripts together, each once."""
-    found: list[Object] = []
-    for references in lists:
-        found.extend(each for each in references if each not in found)
-    return sorted(found, key=lambda each: [each.get(f) or "" for f in ("apiVersion", "kind", "namespace", "name")])
+    found = {orjson.dumps(each, option=orjson.OPT_SORT_KEYS): each for references in lists for each in references}
+    return sorted(
+        found.values(), key=lambda each: [each.get(f) or "" for f in ("apiVersion", "kind", "namespace", "name")]
+    )
 
 
 def status(value: Any, field: str = "status") -> Object:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from typing import Any, Final
 
@@ -20,7 +21,9 @@ def library(*, with_priority_class: bool = False) -> dict[str, Callable[..., Any
         """What one pod of a template needs, None when nothing particular."""
         if len(arguments) != 1:
             raise ValueError("getPodRequirements only accepts one argument")
-        return replica_requirements(_pod_spec(arguments, 0), with_priority_class=with_priority_class)
+        pod = _pod_spec(arguments, 0)
+        with _conversion():
+            return replica_requirements(pod, with_priority_class=with_priority_class)
 
     return {
         "resourceAdd": resource_add,
@@ -54,7 +57,18 @@ def get_pod_dependencies(*arguments: Any) -> list[Object] | None:
     namespace = "default" if arguments[1] is None else arguments[1]
     if not isinstance(namespace, str | int | float) or isinstance(namespace, bool):
         raise ValueError(_bad_argument(1, "string", namespace))
-    return of_pod_spec(_pod_spec(arguments, 0), str(namespace)) or None
+    pod = _pod_spec(arguments, 0)
+    with _conversion():
+        return of_pod_spec(pod, str(namespace)) or None
+
+
+@contextmanager
+def _conversion() -> Iterator[None]:
+    """A script may pass anything; functions for pods reckon with what the API server lets through."""
+    try:
+        yield
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ValueError(f"fail to convert lua value to PodTemplateSpec: {error}") from None
 
 
 def _pod_spec(arguments: tuple[Any, ...], index: int) -> Object:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections import OrderedDict
 from contextlib import suppress
 from typing import Any, Final, final
 
@@ -18,11 +19,12 @@ from app.placement.interpret.errors import InterpretError
 from app.placement.interpret.scripts import CALLS, answer_of
 from app.placement.interpret.sources import Script
 
-from .worker import LENGTH, Reply, Request
+from .worker import LARGEST_REPLY, LENGTH, Reply, Request
 
 log = structlog.get_logger(__name__)
 PROCESSES: Final = 2
 SECONDS: Final = 1.0  # of processor time, as long as Karmada lets a script run
+REMEMBERED: Final = 256  # scripts that were too slow
 DEADLINE: Final = 30.0  # on a machine that is too busy to give it that
 _decode = msgspec.json.Decoder(Reply).decode
 
@@ -50,18 +52,19 @@ class _Process:
             async with asyncio.timeout(DEADLINE):
                 process.stdin.write(LENGTH.pack(len(body)) + body)
                 await process.stdin.drain()
-                header = await process.stdout.readexactly(LENGTH.size)
-                return _decode(await process.stdout.readexactly(LENGTH.unpack(header)[0]))
-        except (asyncio.IncompleteReadError, ConnectionError):  # it has ended: nothing is left to kill
-            self._process = None
-            await asyncio.shield(process.wait())
-            raise Ended from None
-        except TimeoutError:
-            await self.stop()
+                (length,) = LENGTH.unpack(await process.stdout.readexactly(LENGTH.size))
+                if length > LARGEST_REPLY:
+                    raise ConnectionError("no reply is as long")
+                reply = _decode(await process.stdout.readexactly(length))
+        except (asyncio.IncompleteReadError, ConnectionError, TimeoutError, msgspec.DecodeError):
+            await self.stop()  # it may have ended, or be no longer what we started
             raise Ended from None
         except BaseException:
             await self.stop()  # half an answer may be under way
             raise
+        if reply.last:
+            await self.stop()
+        return reply
 
     async def stop(self) -> None:
         process, self._process = self._process, None
@@ -107,7 +110,7 @@ class Scripting:
         self._with_priority_class = with_priority_class
         self._lane = _Lane(PROCESSES)
         self._slow_lane = _Lane(1)
-        self._slow: set[str] = set()
+        self._slow: OrderedDict[str, None] = OrderedDict()  # texts of scripts
 
     async def ask(self, source: Script, arguments: tuple[Any, ...]) -> Any:
         """Raises InterpretError."""
@@ -117,15 +120,20 @@ class Scripting:
         try:
             reply = await lane.run(request)
         except Ended:
-            self._slow.add(source.text)
+            self._note_slow(source)
             raise InterpretError(
                 f"{call.function} ran longer than {SECONDS} s, or was too much for its process"
             ) from None
         if reply.error:
             if "ran longer than" in reply.error:
-                self._slow.add(source.text)
+                self._note_slow(source)
             raise InterpretError(reply.error)
         return answer_of(source.operation, arguments, reply.results)
+
+    def _note_slow(self, source: Script) -> None:
+        self._slow[source.text] = None
+        if len(self._slow) > REMEMBERED:
+            self._slow.popitem(last=False)
 
     def is_slow(self, source: Script) -> bool:
         return source.text in self._slow

@@ -1,7 +1,8 @@
 """The process that runs scripts of customizations: ``python -m app.reconcile.interpreter.worker``.
 
 It reads a request, runs it and writes the answer, one after the other. A script cannot hold anything but this process: Lua code is
-stopped by the sandbox, and a C function that does not come back by the kernel, when the processor time is used up.
+stopped by the sandbox, and a C function that does not come back by the kernel, when the processor time is used up. Nor does it live
+longer than a script that needed too much memory: what a dead state held is not given back.
 """
 
 from __future__ import annotations
@@ -18,8 +19,12 @@ import msgspec
 from app.machinery.lua import LuaError, Sandbox
 from app.placement.interpret.kube import library
 
+from .confinement import confine
+
 LENGTH = struct.Struct("!I")
 SCRIPTS = 128  # compiled ones that are kept
+KEPT = 128 << 20  # bytes that they may take together
+LARGEST_REPLY = 16 << 20  # bytes
 GRACE = 1.0  # seconds of processor time beyond those that the sandbox allows
 
 
@@ -33,10 +38,11 @@ class Request(msgspec.Struct):
 
 
 class Reply(msgspec.Struct, omit_defaults=True):
-    """``results``: (Lua's type, value) of each; ``error`` when the script failed."""
+    """``results``: (Lua's type, value) of each; ``error`` when the script failed. ``last``: the process ends."""
 
     results: list[tuple[str, Any]] = []
     error: str = ""
+    last: bool = False
 
 
 class Runner:
@@ -47,17 +53,24 @@ class Runner:
         key = request.script, request.with_priority_class
         try:
             sandbox = self._sandboxes.pop(key, None) or self._new(request)
-            self._sandboxes[key] = sandbox
-            while len(self._sandboxes) > SCRIPTS:
-                self._sandboxes.popitem(last=False)
+        except LuaError as error:
+            return Reply(error=str(error), last=error.fatal)
+        try:
             answers = sandbox.call(
                 request.function, *request.arguments, returns=request.returns, seconds=request.seconds
             )
+            reply = Reply(results=[tuple(answer) for answer in answers])
         except LuaError as error:
-            if error.fatal:
-                self._sandboxes.pop(key, None)
-            return Reply(error=str(error))
-        return Reply(results=[tuple(answer) for answer in answers])
+            reply = Reply(error=str(error), last=error.fatal)
+        if not reply.last:
+            self._keep(key, sandbox)
+        return reply
+
+    def _keep(self, key: tuple[str, bool], sandbox: Sandbox) -> None:
+        self._sandboxes[key] = sandbox
+        used = sum(each.memory_used for each in self._sandboxes.values())
+        while len(self._sandboxes) > SCRIPTS or used > KEPT:
+            used -= self._sandboxes.popitem(last=False)[1].memory_used
 
     @staticmethod
     def _new(request: Request) -> Sandbox:
@@ -72,14 +85,19 @@ def serve(source: BinaryIO, sink: BinaryIO) -> None:
         reply = runner.run(request)
         signal.setitimer(signal.ITIMER_PROF, 0)
         body = encode(reply)
+        if len(body) > LARGEST_REPLY:
+            body = encode(Reply(error=f"the answer is larger than {LARGEST_REPLY >> 20} MiB"))
         sink.write(LENGTH.pack(len(body)) + body)
         sink.flush()
+        if reply.last:
+            return
 
 
 def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # it ends when its standard input does
     output = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
+    confine()
     serve(sys.stdin.buffer, output)
 
 
