@@ -174,6 +174,18 @@ def _affinity_filter(spec: Object, placement: Object, affinity: str, fleet: Flee
     return lambda member: "" if member.name in inside else NOT_IN_AFFINITY
 
 
+def may_go_to(binding: Object, clusters: Iterable[str], fleet: Fleet) -> bool:
+    """Is one of the clusters in the affinity that is in use?"""
+    spec, status = binding["spec"], binding.get("status") or {}
+    names = frozenset(clusters)
+    if not names:
+        return False
+    inside = _affinity_filter(
+        spec, spec.get("placement") or {}, status.get("schedulerObservingAffinityName") or "", fleet
+    )
+    return any(member.name in names and not inside(member) for member in fleet.members)
+
+
 def _taint_filter(placement: Object, present: frozenset[str], fleet: Fleet) -> Test:
     tolerations = tuple(placement.get("clusterTolerations") or ())
     asked = fleet.tainted() - present

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections import OrderedDict
+from collections.abc import Iterator
 from typing import Any, final
 
 from app.catalog.kind import Kind
@@ -27,6 +30,13 @@ OPTIONS = Options(manager="karmada-controller-manager")
 Object = dict[str, Any]
 
 
+def is_same_for_scheduler(old: Entry, new: Entry) -> bool:
+    """Only what a member reports has changed of a Cluster."""
+    before, after = old.meta, new.meta
+    same = before.generation == after.generation and before.labels == after.labels
+    return same and before.deletionTimestamp == after.deletionTimestamp
+
+
 @final
 class Federation:
     def __init__(
@@ -48,6 +58,7 @@ class Federation:
         self._clusters: dict[str, Object] = {}
         self._members: dict[str, Member] = {}  # as the scheduler looks at them
         self._fleet: Fleet | None = None
+        self._changed: OrderedDict[str, float] = OrderedDict()  # when labels or spec of a cluster changed, newest last
         self._priority_classes: dict[str, int] | None = None
         registry.cache.listen(CLUSTERS, self._observe)
         registry.cache.listen(self._priority_class_kind.resource, self._observe_priority_class)
@@ -66,7 +77,11 @@ class Federation:
         if event.new is None:
             self._clusters.pop(name, None)
             self._members.pop(name, None)
+            self._changed.pop(name, None)
         else:
+            if event.old is None or not is_same_for_scheduler(event.old, event.new):
+                self._changed[name] = time.time()
+                self._changed.move_to_end(name)
             self._clusters[name] = decode_entry(self.cluster_kind, event.new)
             self._members[name] = Member(self._clusters[name])
         self._fleet = None
@@ -92,6 +107,13 @@ class Federation:
         if self._fleet is None:
             self._fleet = Fleet(self._members[name] for name in sorted(self._members))
         return self._fleet
+
+    def changed_after(self, second: float) -> Iterator[str]:
+        """Clusters whose labels or spec changed after that second (Unix time), as far as this process has seen."""
+        for name in reversed(self._changed):
+            if self._changed[name] < second + 1:
+                return
+            yield name
 
     def is_ready(self, cluster: str) -> bool:
         found = self._clusters.get(cluster)

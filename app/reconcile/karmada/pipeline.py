@@ -8,12 +8,14 @@ from functools import partial
 from typing import Any, NamedTuple, final
 
 from app.catalog.kind import Kind
+from app.core.clock import parse_rfc3339
 from app.core.conditions import find
 from app.core.errors import StatusError
 from app.core.resources import Key
 from app.placement import binding as bindings
 from app.placement import names
 from app.placement.failures import aggregate_text
+from app.placement.filters import may_go_to
 from app.placement.generation import generation_of, with_generation, with_known_version
 from app.placement.interpret import Interpreter
 from app.placement.record import placed_text
@@ -228,15 +230,26 @@ class Pipeline:
             decision = schedule(binding, fleet, self._scheduler.facts(binding, fleet, estimates))
             if decision.clusters and (refusal := self._charges.refusal(with_result(binding, decision), before)):
                 decision = quota_exceeded(decision, refusal)
-            return self._decided(binding, before, decision, events), decision, trigger
+            is_dated = trigger is not Trigger.ALWAYS or self._is_asked_for(binding, before)
+            return self._decided(binding, before, decision, is_dated, events), decision, trigger
         if trigger is Trigger.OBSERVE:
             generation = generation_of(binding, before)
             status = {**(binding.get("status") or {}), "schedulerObservedGeneration": generation}
             binding = {**binding, "status": status}
         return binding, None, trigger
 
-    def _decided(self, binding: Object, before: Object | None, decision: Decision, events: list[Event]) -> Object:
-        """The binding with the decision in it. A decision that changes nothing is not told or dated again."""
+    def _is_asked_for(self, binding: Object, before: Object | None) -> bool:
+        """Does something besides our own looking around lead to a decision, which says then when it was made?"""
+        last = (binding.get("status") or {}).get("lastScheduledTime")
+        if last is None or before is None or binding["spec"] != before["spec"]:
+            return True
+        changed = self._federation.changed_after(parse_rfc3339(last))
+        return may_go_to(binding, changed, self._federation.fleet())
+
+    def _decided(
+        self, binding: Object, before: Object | None, decision: Decision, is_dated: bool, events: list[Event]
+    ) -> Object:
+        """The binding with the decision in it. A decision that changes nothing is not told again."""
         before_order = binding["spec"].get("clusters") or []
         if decision.clusters is not None and same_targets(decision.clusters, before_order):
             # which of two clusters has more room changes all the time: that alone is no new result
@@ -246,8 +259,8 @@ class Pipeline:
         generation = generation_of(decided, before)
         status = with_status(decided, decision, generation)
         if (
-            decided is binding
-            and before is not None
+            not is_dated
+            and decided is binding
             and _same_condition(old_status, status)
             and old_status.get("lastScheduledTime")
             and decision.failure is None

@@ -30,7 +30,7 @@ from .changes import Changed, OwnWrites, Why, what_changed
 from .choice import Choice
 from .decisions import DecisionBook
 from .endings import Endings
-from .federation import BINDINGS, CLUSTER_BINDINGS, OPTIONS, WORKS, Federation
+from .federation import BINDINGS, CLUSTER_BINDINGS, OPTIONS, WORKS, Federation, is_same_for_scheduler
 from .followers import Followers
 from .indexes import (
     ClaimIndex,
@@ -230,14 +230,9 @@ class Propagation:
         self._look(key)
 
     def _observe_cluster(self, event: Event) -> None:
-        if event.old is not None and event.new is not None:
-            same = (
-                event.old.meta.generation == event.new.meta.generation
-                and event.old.meta.labels == event.new.meta.labels
-            )
-            if same and event.old.meta.deletionTimestamp == event.new.meta.deletionTimestamp:
-                self._observe_cluster_status(event.old.decode(), event.new.decode())
-                return
+        if event.old is not None and event.new is not None and is_same_for_scheduler(event.old, event.new):
+            self._observe_cluster_status(event.old.decode(), event.new.decode())
+            return
         self._bound.look_at_all()
 
     def _observe_cluster_status(self, old: Object, new: Object) -> None:
