@@ -31,7 +31,9 @@ def member_update(
     if interpreter.hook_enabled(gvk_of(merged), Operation.RETAIN):
         merged = interpreter.retain(merged, copy_json(observed))
     present = keep_member_fields(prune(copy_json(observed)), observed)
-    return None if equal(merged, present) else merged
+    if equal(merged, present) or equal(keep_member_fields(prune(copy_json(merged)), observed), present):
+        return None  # what was retained may be what is pruned
+    return merged
 
 
 def _check_ownership(desired: Object, observed: Object, cluster: str) -> None:

@@ -81,6 +81,8 @@ _REVISE: Final = _by_kind(
 _RETAIN: Final = _by_kind(
     {
         DEPLOYMENT: retain.workload_replicas,
+        REPLICA_SET: retain.workload_replicas,
+        STATEFUL_SET: retain.workload_replicas,
         POD: retain.pod,
         SERVICE: retain.service,
         "/v1/ServiceAccount": retain.service_account,
@@ -88,6 +90,13 @@ _RETAIN: Final = _by_kind(
         VOLUME: retain.persistent_volume,
         JOB: retain.job,
         "/v1/Secret": retain.secret,
+        "/v1/ConfigMap": retain.closed,
+        INGRESS: retain.ingress,
+        "rbac.authorization.k8s.io/v1/ClusterRole": retain.cluster_role,
+        "admissionregistration.k8s.io/v1/MutatingWebhookConfiguration": retain.webhooks,
+        "admissionregistration.k8s.io/v1/ValidatingWebhookConfiguration": retain.webhooks,
+        "apiregistration.k8s.io/v1/APIService": retain.api_service,
+        "apiextensions.k8s.io/v1/CustomResourceDefinition": retain.definition,
     }
 )
 _AGGREGATE: Final = _by_kind(

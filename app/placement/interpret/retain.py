@@ -1,14 +1,47 @@
 """What the member cluster decides about an object and an update must not take back.
 
+Its API server forbids to change some fields after creation, and others are written there by admission, controllers and people.
+What the member only added stays. What both say and is different is asked for as it is wanted: where that is forbidden, the
+member refuses it and the refusal is shown, rather than an update that did not happen.
+
 Each function is given a desired object that it may change, and the observed one, and returns the desired object.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any, Final
+
+from app.core import quantity
 from app.core.values import nested
 from app.placement import names
 from app.placement.interpret.errors import InterpretError
-from app.placement.objects import Object, labels_of, name, namespace, own_map
+from app.placement.objects import Object, annotations_of, labels_of, name, namespace, own_map
+
+_INGRESS_CLASS: Final = "kubernetes.io/ingress.class"  # the older way to name it
+_LOAD_BALANCED: Final = ("LoadBalancer",)
+_WITH_NODE_PORTS: Final = ("NodePort", "LoadBalancer")
+_MERGE_KEYS: Final = {  # of lists in pods; all others are taken as a whole
+    "containers": ("name",),
+    "initContainers": ("name",),
+    "env": ("name",),
+    "ports": ("containerPort", "protocol"),
+    "volumeDevices": ("devicePath",),
+    "imagePullSecrets": ("name",),
+    "hostAliases": ("ip",),
+    "readinessGates": ("conditionType",),
+    "resourceClaims": ("name",),
+    "tolerations": ("key", "operator", "value", "effect"),
+}
+# a Job's fields that cannot change: what the member's admission has given them stays
+_JOB: Final = (
+    "completionMode",
+    "managedBy",
+    "podFailurePolicy",
+    "podReplacementPolicy",
+    "successPolicy",
+    "backoffLimitPerIndex",
+)
 
 
 class RetainError(InterpretError):
@@ -16,7 +49,7 @@ class RetainError(InterpretError):
 
 
 def workload_replicas(desired: Object, observed: Object) -> Object:
-    """An HPA in the member owns the number of replicas of a Deployment with the label retain-replicas."""
+    """An autoscaler in the member owns the number of replicas of a workload with the label retain-replicas."""
     if labels_of(desired).get(names.RETAIN_REPLICAS) != names.TRUE:
         return desired
     replicas = nested(observed, "spec", "replicas")
@@ -27,17 +60,30 @@ def workload_replicas(desired: Object, observed: Object) -> Object:
     return desired
 
 
+# -- pods ----------------------------------------------------------------------------------------------------------------
+
+
 def pod(desired: Object, observed: Object) -> Object:
-    """Where the pod runs, and the volumes that the member's admission gave it."""
-    wanted, found = own_map(desired, "spec"), observed.get("spec") or {}
-    for field in ("nodeName", "serviceAccountName", "volumes"):
-        _copy_field(wanted, found, field)
-    for containers in ("containers", "initContainers"):
-        mine = {container.get("name"): container for container in wanted.get(containers) or ()}
-        for container in found.get(containers) or ():
-            if container.get("name") in mine:
-                _copy_field(mine[container.get("name")], container, "volumeMounts")
+    """Little of a pod can change: images, a deadline, tolerations that are added, gates that are opened."""
+    desired["spec"] = _pod_spec(desired.get("spec") or {}, observed.get("spec") or {})
     return desired
+
+
+def _pod_spec(wanted: Object, found: Object) -> Object:
+    merged: Object = _over(wanted, found)
+    for field in ("nodeName", "serviceAccountName", "volumes", "ephemeralContainers", "resources"):
+        _copy_field(merged, found, field)
+    for containers in ("containers", "initContainers"):
+        present = {container.get("name"): container for container in found.get(containers) or ()}
+        for container in merged.get(containers) or ():
+            if container.get("name") in present:
+                for field in ("volumeMounts", "resources", "imagePullPolicy"):
+                    _copy_field(container, present[container.get("name")], field)
+    if "schedulingGates" in merged:
+        asked = [gate.get("name") for gate in wanted.get("schedulingGates") or ()]
+        closed = found.get("schedulingGates") or ()
+        merged["schedulingGates"] = [gate for gate in closed if gate.get("name") in asked]
+    return merged
 
 
 def _copy_field(target: Object, source: Object, field: str) -> None:
@@ -47,13 +93,97 @@ def _copy_field(target: Object, source: Object, field: str) -> None:
         target.pop(field, None)
 
 
+def _over(wanted: Any, found: Any, field: str = "") -> Any:
+    """``wanted`` over what is there: what only ``found`` has stays, in maps and in lists whose items have keys."""
+    if isinstance(wanted, dict) and isinstance(found, dict):
+        return {**found, **{key: _over(value, found.get(key), key) for key, value in wanted.items()}}
+    if isinstance(wanted, list) and isinstance(found, list) and field in _MERGE_KEYS:
+        keys = _MERGE_KEYS[field]
+        asked = _by_key(wanted, keys)
+        merged = [_over(asked.pop(key, item), item, "") for key, item in _by_key(found, keys).items()]
+        return [*merged, *asked.values()]
+    return found if wanted is None or wanted == [] or wanted == {} else wanted
+
+
+def _by_key(items: Iterable[Any], keys: Iterable[str]) -> dict[str, Any]:
+    return {repr([item.get(key) or "" for key in keys]): item for item in items if isinstance(item, dict)}
+
+
+def job(desired: Object, observed: Object) -> Object:
+    """The selector and the pod labels that the member generated, and where a queue there sends the pods."""
+    wanted, found = own_map(desired, "spec"), observed.get("spec") or {}
+    selected = nested(found, "selector", "matchLabels")
+    if selected is not None:
+        own_map(wanted, "selector")["matchLabels"] = selected
+    template, present = own_map(wanted, "template"), found.get("template") or {}
+    template["metadata"] = _over(template.get("metadata") or {}, present.get("metadata") or {})
+    marked = nested(present, "metadata", "labels")
+    if marked is not None:
+        template["metadata"]["labels"] = marked
+    if not template["metadata"]:
+        del template["metadata"]
+    template["spec"] = _over(template.get("spec") or {}, present.get("spec") or {})
+    _keep_missing(wanted, found, _JOB)
+    return desired
+
+
+# -- services and volumes ------------------------------------------------------------------------------------------------
+
+
 def service(desired: Object, observed: Object) -> Object:
-    """Addresses and ports that the member allocated."""
-    found = observed.get("spec") or {}
+    """Addresses, address families and ports that the member allocated, and who balances its load."""
+    wanted, found = own_map(desired, "spec"), observed.get("spec") or {}
     for field in ("healthCheckNodePort", "clusterIP"):
         if found.get(field):
-            own_map(desired, "spec")[field] = found[field]
+            wanted[field] = found[field]
+    families, present = wanted.get("ipFamilies") or [], found.get("ipFamilies") or []
+    if present and families[:1] != present[:1]:  # the first can never change
+        wanted["ipFamilies"], wanted["ipFamilyPolicy"] = present, found.get("ipFamilyPolicy")
+    both = (wanted.get("type"), found.get("type"))
+    if all(each in _LOAD_BALANCED for each in both):
+        _keep_missing(wanted, found, ("loadBalancerClass",))
+    if all(each in _WITH_NODE_PORTS for each in both) and wanted.get("allocateLoadBalancerNodePorts") is not False:
+        keys = ("port", "protocol")
+        allocated = _by_key(found.get("ports") or (), keys)
+        for key, port in _by_key(wanted.get("ports") or (), keys).items():
+            _keep_missing(port, allocated.get(key) or {}, ("nodePort",))
     return desired
+
+
+def _keep_missing(wanted: Object, found: Object, fields: Iterable[str]) -> None:
+    for field in fields:
+        if not wanted.get(field) and found.get(field):
+            wanted[field] = found[field]
+
+
+def persistent_volume_claim(desired: Object, observed: Object) -> Object:
+    """The volume and the class that it got, and a size that it has grown to: it cannot shrink."""
+    found = observed.get("spec") or {}
+    spec = desired["spec"] = _over(desired.get("spec") or {}, found)
+    _copy_if_there(spec, found, "volumeName")
+    asked, given = nested(spec, "resources", "requests", "storage"), nested(observed, "status", "capacity", "storage")
+    if asked and given and quantity.of(asked) < quantity.of(given):
+        spec["resources"] = {**spec["resources"], "requests": found["resources"]["requests"]}
+    return desired
+
+
+def persistent_volume(desired: Object, observed: Object) -> Object:
+    """Whose it is, where it is, and a size that it has grown to."""
+    wanted, found = own_map(desired, "spec"), observed.get("spec") or {}
+    _copy_if_there(wanted, found, "claimRef")
+    _keep_missing(wanted, found, ("nodeAffinity",))
+    asked, given = nested(wanted, "capacity", "storage"), nested(found, "capacity", "storage")
+    if asked and given and quantity.of(asked) < quantity.of(given):
+        wanted["capacity"] = {**wanted["capacity"], "storage": given}
+    return desired
+
+
+def _copy_if_there(wanted: Object, found: Object, field: str) -> None:
+    if found.get(field):
+        wanted[field] = found[field]
+
+
+# -- what admission, controllers and injectors fill in -------------------------------------------------------------------
 
 
 def service_account(desired: Object, observed: Object) -> Object:
@@ -67,33 +197,52 @@ def service_account(desired: Object, observed: Object) -> Object:
     return desired
 
 
+def closed(desired: Object, observed: Object) -> Object:
+    """A ConfigMap or Secret that was made immutable stays so."""
+    _keep_missing(desired, observed, ("immutable",))
+    return desired
+
+
 def secret(desired: Object, observed: Object) -> Object:
     """The token that the member put into a service account's secret."""
     if desired.get("type") == "kubernetes.io/service-account-token" and observed.get("data") is not None:
         desired["data"] = observed["data"]
+    return closed(desired, observed)
+
+
+def ingress(desired: Object, observed: Object) -> Object:
+    """The class that is the member's default."""
+    if not annotations_of(desired).get(_INGRESS_CLASS):
+        _keep_missing(own_map(desired, "spec"), observed.get("spec") or {}, ("ingressClassName",))
     return desired
 
 
-def persistent_volume_claim(desired: Object, observed: Object) -> Object:
-    volume = nested(observed, "spec", "volumeName")
-    if volume:
-        own_map(desired, "spec")["volumeName"] = volume
+def cluster_role(desired: Object, observed: Object) -> Object:
+    """Rules that the member gathers from other roles."""
+    if desired.get("aggregationRule") is not None and observed.get("rules"):
+        desired["rules"] = observed["rules"]
     return desired
 
 
-def persistent_volume(desired: Object, observed: Object) -> Object:
-    claim = (observed.get("spec") or {}).get("claimRef")
-    if claim is not None:
-        own_map(desired, "spec")["claimRef"] = claim
+def webhooks(desired: Object, observed: Object) -> Object:
+    """The authority that an injector in the member writes, by webhook."""
+    present = _by_key(observed.get("webhooks") or (), ("name",))
+    for key, webhook in _by_key(desired.get("webhooks") or (), ("name",)).items():
+        _keep_authority(webhook.get("clientConfig"), (present.get(key) or {}).get("clientConfig"))
     return desired
 
 
-def job(desired: Object, observed: Object) -> Object:
-    """The selector and the pod labels that the member generated."""
-    selected = nested(observed, "spec", "selector", "matchLabels")
-    if selected is not None:
-        own_map(own_map(desired, "spec"), "selector")["matchLabels"] = selected
-    marked = nested(observed, "spec", "template", "metadata", "labels")
-    if marked is not None:
-        own_map(own_map(own_map(desired, "spec"), "template"), "metadata")["labels"] = marked
+def api_service(desired: Object, observed: Object) -> Object:
+    _keep_authority(desired.get("spec"), observed.get("spec"))
     return desired
+
+
+def definition(desired: Object, observed: Object) -> Object:
+    path = ("spec", "conversion", "webhook", "clientConfig")
+    _keep_authority(nested(desired, *path), nested(observed, *path))
+    return desired
+
+
+def _keep_authority(wanted: Any, found: Any) -> None:
+    if isinstance(wanted, dict) and isinstance(found, dict):
+        _keep_missing(wanted, found, ("caBundle",))

@@ -33,7 +33,7 @@ def aggregated(template: dict[str, Any], *statuses: dict[str, Any] | None) -> di
     [
         (Operation.REPLICA, 5),
         (Operation.REVISE_REPLICA, 4),
-        (Operation.RETAIN, 8),
+        (Operation.RETAIN, 8 + 9),  # superset: tests/attack/test_member_fields.py
         (Operation.AGGREGATE_STATUS, 13),
         (Operation.REFLECT_STATUS, 9),
         (Operation.HEALTH, 9),
@@ -186,6 +186,17 @@ def test_jobs() -> None:
     ]
     met = {**COMPLETE, "conditions": [*COMPLETE["conditions"], {"type": "SuccessCriteriaMet", "status": "True"}]}  # type: ignore[misc]
     assert [c["type"] for c in aggregated(job, met)["conditions"]] == ["Complete", "SuccessCriteriaMet"]
+
+
+def test_a_job_is_not_complete_before_it_has_done_what_is_asked_for_now() -> None:
+    done = [{"type": kind, "status": "True"} for kind in ("Suspended", "SuccessCriteriaMet", "Complete")]
+    status = {"succeeded": 4, "conditions": done, "completionTime": "2026-01-01T00:00:00Z"}
+    asks = obj("batch/v1", "Job", spec={"completions": 4})
+    assert agg.told_of(asks, status) is status
+    asks["spec"]["completions"] = 8
+    assert agg.told_of(asks, status) == {"succeeded": 4, "conditions": done[:1]}
+    asks["spec"]["successPolicy"] = {"rules": []}
+    assert agg.told_of(asks, status) is status
 
 
 def test_cron_jobs() -> None:

@@ -118,9 +118,9 @@ def managed(kind: str, api_version: str = "v1", **fields: Any) -> dict[str, Any]
             {"type": "kubernetes.io/service-account-token", "data": {"token": "t"}},
         ),
         (
-            managed("PersistentVolumeClaim", spec={}),
-            managed("PersistentVolumeClaim", spec={"volumeName": "v", "x": 1}),
-            {"spec": {"volumeName": "v"}},
+            managed("PersistentVolumeClaim", spec={"y": 1}),
+            managed("PersistentVolumeClaim", spec={"volumeName": "v", "storageClassName": "fast"}),
+            {"spec": {"y": 1, "volumeName": "v", "storageClassName": "fast"}},
         ),
         (
             managed("PersistentVolume", spec={}),
@@ -144,7 +144,10 @@ def managed(kind: str, api_version: str = "v1", **fields: Any) -> dict[str, Any]
         (
             managed(
                 "Pod",
-                spec={"containers": [{"name": "a", "volumeMounts": [{"name": "old"}]}, {"name": "b"}], "nodeName": "z"},
+                spec={
+                    "containers": [{"name": "a", "volumeMounts": [{"name": "old"}], "image": "i"}, {"name": "b"}],
+                    "nodeName": "z",
+                },
             ),
             managed(
                 "Pod",
@@ -157,7 +160,7 @@ def managed(kind: str, api_version: str = "v1", **fields: Any) -> dict[str, Any]
             ),
             {
                 "spec": {
-                    "containers": [{"name": "a"}, {"name": "b", "volumeMounts": [{"name": "v"}]}],
+                    "containers": [{"name": "b", "volumeMounts": [{"name": "v"}]}, {"name": "a", "image": "i"}],
                     "nodeName": "n",
                     "serviceAccountName": "s",
                     "volumes": [{"name": "v"}],
@@ -186,3 +189,20 @@ def test_an_update_written_once_is_settled(labels: dict[str, str], theirs: dict[
     found["metadata"]["labels"].update(theirs)
     merged = member_update(wanted, found)
     assert member_update(wanted, observed(merged if merged is not None else found)) is None
+
+
+@pytest.mark.parametrize(
+    ("wanted", "generated"),
+    [
+        (managed("Service", spec={}), {"clusterIP": "1.1.1.1", "clusterIPs": ["1.1.1.1"]}),
+        (
+            managed("Job", "batch/v1", spec={"selector": {}, "template": {"metadata": {}, "spec": {"x": 1}}}),
+            {
+                "selector": {"matchLabels": {"batch.kubernetes.io/controller-uid": "1"}},
+                "template": {"metadata": {"labels": {"batch.kubernetes.io/controller-uid": "1"}}, "spec": {"x": 1}},
+            },
+        ),
+    ],
+)
+def test_what_the_member_generated_is_not_written_back(wanted: dict[str, Any], generated: dict[str, Any]) -> None:
+    assert member_update(wanted, observed(wanted | {"spec": generated})) is None
