@@ -13,8 +13,7 @@ from typing import Final, final
 
 from app.placement import names
 from app.placement.objects import Object, annotations_of, labels_of, metadata, namespace, spec, status
-from app.placement.spec import existing_clusters
-from app.placement.work import targets_of
+from app.placement.spec import existing_clusters, targets_of
 
 _MARKS: Final = (
     (names.RB_PERMANENT_ID, (names.RB_NAMESPACE, names.RB_NAME)),

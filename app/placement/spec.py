@@ -60,6 +60,15 @@ def evicting_clusters(spec: Object) -> frozenset[str]:
     return frozenset(task.get("fromCluster", "") for task in spec.get("gracefulEvictionTasks") or ())
 
 
+def targets_of(binding_spec: Object) -> list[Object]:
+    """Scheduled clusters, then those that parent bindings require; of two of one name the first counts."""
+    found: dict[str, Object] = {target["name"]: target for target in binding_spec.get("clusters") or ()}
+    for parent in binding_spec.get("requiredBy") or ():
+        for target in parent.get("clusters") or ():
+            found.setdefault(target["name"], target)
+    return list(found.values())
+
+
 def existing_clusters(spec: Object) -> frozenset[str]:
     """Where the resource may be now: scheduled, required by a parent binding, or leaving gracefully."""
     found = {target["name"] for target in targets(spec)}

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from app.core.resources import gvk_of
-from app.core.values import copy_json, nested
+from app.core.values import copy_json
 from app.placement import names
 from app.placement.binding import controller_reference
-from app.placement.divide import Target, spread_by_targets
+from app.placement.completions import completions_by_cluster, left_over
 from app.placement.failures import aggregate_text
 from app.placement.gates import DEFAULT_GATES, STATEFUL_FAILOVER_INJECTION, Gates
 from app.placement.interpret import NATIVE, Interpreter, InterpretError, Operation
@@ -20,13 +20,11 @@ from app.placement.override import Overridden, applied_annotations, apply_overri
 from app.placement.overridepatch import OverrideError
 from app.placement.prune import prune
 from app.placement.spec import (
-    DIVIDED,
     PURGE_NOW,
     clusters_to_purge_now,
     existing_clusters,
     is_workload,
-    replicas,
-    scheduling_type,
+    targets_of,
 )
 from app.placement.stamp import record_managed
 
@@ -53,11 +51,12 @@ class Plan:
     ending: dict[str, str]
     override_events: list[tuple[str, str, str]]  # (type, reason, message), on the template
     interpreted: bool = True  # False: whoever interprets the kind failed, and may do better next time
+    left_over: str = ""  # what no cluster can be asked for, and why
 
     @property
     def error(self) -> str:
-        found = {**self.errors, **self.ending}
-        return aggregate_text(found.values()) if found else ""
+        errors = [*{**self.errors, **self.ending}.values(), *filter(None, (self.left_over,))]
+        return aggregate_text(errors) if errors else ""
 
 
 NO_OVERRIDES: Final = Overrides()
@@ -81,7 +80,7 @@ def build_works(
     """
     binding_spec = spec(binding)
     found = targets_of(binding_spec)
-    completions = _job_completions(template, binding_spec, found)
+    completions = completions_by_cluster(template, binding_spec, found, existing or {})
     works: list[Object] = []
     errors: dict[str, str] = {}
     ending: dict[str, str] = {}
@@ -108,16 +107,7 @@ def build_works(
             ending[cluster] = f"work {namespace(old)}/{name(old)} is being deleted"
             continue
         works.append(_work(binding, target, len(found), overridden, old, gates))
-    return Plan(works, errors, ending, events, interpreted)
-
-
-def targets_of(binding_spec: Object) -> list[Object]:
-    """Scheduled clusters, then those that parent bindings require; of two of one name the first counts."""
-    found: dict[str, Object] = {target["name"]: target for target in binding_spec.get("clusters") or ()}
-    for parent in binding_spec.get("requiredBy") or ():
-        for target in parent.get("clusters") or ():
-            found.setdefault(target["name"], target)
-    return list(found.values())
+    return Plan(works, errors, ending, events, interpreted, left_over(template, binding_spec, completions))
 
 
 def _for_target(
@@ -133,18 +123,6 @@ def _for_target(
     if completions is not None:
         manifest = with_field(manifest, "completions", completions[target["name"]])
     return manifest
-
-
-def _job_completions(template: Object, binding_spec: Object, found: Sequence[Object]) -> dict[str, int] | None:
-    """Completions of a divided Job, in proportion to the replicas; None where they stay as they are."""
-    placement = binding_spec.get("placement")
-    if template.get("kind") != "Job" or not replicas(binding_spec) or placement is None:
-        return None
-    total = nested(template, "spec", "completions")
-    if scheduling_type(placement) != DIVIDED or total is None:
-        return None
-    weights = [Target(target["name"], target.get("replicas") or 0) for target in found]
-    return dict(spread_by_targets(total, weights, uid(template))) or None
 
 
 def _overridden(manifest: Object, cluster: str, clusters: Mapping[str, Object], overrides: Overrides) -> Overridden:

@@ -9,8 +9,10 @@ from typing import Final, NamedTuple
 from app.core.conditions import condition, find, with_condition
 from app.core.resources import gvk_of, split_api_version
 from app.placement import names
+from app.placement.completions import are_asked, left_over_by
 from app.placement.failures import aggregate_text
 from app.placement.interpret import NATIVE, Interpreter, InterpretError, Operation
+from app.placement.interpret.aggregate import told_of
 from app.placement.objects import Object, metadata, name, namespace, spec, status
 from app.placement.spec import existing_clusters
 
@@ -82,16 +84,17 @@ def interpretation_events(observed: Object, health_failure: str, failure: str) -
     return events
 
 
-def aggregated_status(resource: Object, works: Iterable[Object]) -> list[Object]:
+def aggregated_status(resource: Object, works: Iterable[Object], *, is_all: bool = True) -> list[Object]:
     """``status.aggregatedStatus`` of a binding, sorted by cluster. ``resource``: the binding's ``spec.resource``.
 
-    Raises NoSuchManifest when a Work is not of this resource.
+    ``is_all``: False when more is, or would have to be, asked for than these Works do. Raises NoSuchManifest when a Work is
+    not of this resource.
     """
-    items = [_item(resource, work) for work in works if not metadata(work).get("deletionTimestamp")]
+    items = [_item(resource, work, is_all) for work in works if not metadata(work).get("deletionTimestamp")]
     return sorted(items, key=lambda item: str(item["clusterName"]))
 
 
-def _item(resource: Object, work: Object) -> Object:
+def _item(resource: Object, work: Object, is_all: bool) -> Object:
     api_version, kind = resource.get("apiVersion") or "", resource.get("kind") or ""
     where, called = resource.get("namespace") or "", resource.get("name") or ""
     ordinal = manifest_index(work, api_version, kind, where, called)
@@ -111,7 +114,7 @@ def _item(resource: Object, work: Object) -> Object:
         item["appliedMessage"] = applied["message"]
     # Karmada forgets it where the newest manifest is refused, though the copy runs on as it was
     if reported.get("status") is not None:
-        item["status"] = reported["status"]
+        item["status"] = told_of(spec(work)["workload"]["manifests"][ordinal], reported["status"], is_all=is_all)
     return item
 
 
@@ -165,7 +168,12 @@ def _with_failures(items: Sequence[Object], failures: Mapping[str, str]) -> list
 
 
 def with_aggregated(
-    binding: Object, works: Iterable[Object], failures: Mapping[str, str] = NO_FAILURES, now: float | None = None
+    binding: Object,
+    works: Iterable[Object],
+    failures: Mapping[str, str] = NO_FAILURES,
+    now: float | None = None,
+    *,
+    template: Object | None = None,
 ) -> Object:
     """The new ``status`` of a binding from its Works; the same object when nothing changes.
 
@@ -174,10 +182,16 @@ def with_aggregated(
     old, works = status(binding), list(works)
     if not works and not failures and find(old.get("conditions"), names.COND_FULLY_APPLIED) is None:
         return old  # there was never anything to apply
-    items = aggregated_status(spec(binding).get("resource") or {}, works)
+    wanted = spec(binding)
+    resource, missing = wanted.get("resource") or {}, left_over_by(template or {}, wanted, works)
+    is_all = resource.get("kind") != "Job" or (not missing and are_asked(wanted, works))
+    items = aggregated_status(resource, works, is_all=is_all)
     if failures:
         items = _with_failures(items, failures)
-    conditions = with_condition(old.get("conditions"), fully_applied(spec(binding), items), now)
+    made = fully_applied(wanted, items)
+    if missing:
+        made = condition(names.COND_FULLY_APPLIED, "False", names.REASON_NOT_FULLY_APPLIED, missing)
+    conditions = with_condition(old.get("conditions"), made, now)
     if (old.get("aggregatedStatus") or []) == items and old.get("conditions") == conditions:
         return old
     new = {**old, "conditions": conditions, "aggregatedStatus": items}

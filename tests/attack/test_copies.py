@@ -171,3 +171,77 @@ async def test_a_refusal_to_create_does_not_hide_that_it_is_there(two: Lab, over
     else:
         await two.until(lambda: "already exists" in item(two, "m1", "web-service").get("appliedMessage", ""))
         assert "conflict-resolution" in item(two, "m1", "web-service")["appliedMessage"]
+
+
+def applied_message(lab: Lab, binding: str) -> str:
+    return lab.condition(lab.get("ResourceBinding", binding), "FullyApplied").get("message", "")
+
+
+LATER = "2099-01-01T00:00:00Z"
+
+
+async def stop_workloads(member: Any) -> None:
+    """Its Jobs do what a test says, and not what the simulation does."""
+    (simulator,) = [each for each in member._controllers if each.name == "workloads"]
+    await simulator.stop()
+
+
+async def report_complete(lab: Lab, cluster: str, done: int) -> None:
+    now = "2026-01-01T00:00:00Z"
+    conditions = [
+        {"type": kind, "status": "True", "reason": "CompletionsReached", "lastTransitionTime": now}
+        for kind in ("SuccessCriteriaMet", "Complete")
+    ]
+    status = {"succeeded": done, "conditions": conditions, "startTime": now, "completionTime": now}
+    member = lab.members[cluster].registry
+    await member.modify(
+        lab.kind("Job"), "default", "it", lambda obj: {**obj, "status": {**obj["status"], **status}}, lab.user, "status"
+    )
+
+
+async def test_completions_that_did_not_happen_are_not_claimed(make_lab: Any) -> None:
+    """A Job divided in two that loses a cluster: the other one's Job cannot take over what is left."""
+    lab = await make_lab(feature_gates="Failover=true", enable_no_execute_taint_eviction=True).start()
+    try:
+        await lab.join("m1", "m2")
+        for member in lab.members.values():
+            await stop_workloads(member)
+        job = {
+            "apiVersion": "batch/v1",
+            "kind": "Job",
+            "metadata": {"name": "it", "namespace": "default"},
+            "spec": {
+                "parallelism": 8,
+                "completions": 8,
+                "template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "busybox"}]}},
+            },
+        }
+        selected = [{"apiVersion": "batch/v1", "kind": "Job", "name": "it"}]
+        halves = {"replicaSchedulingType": "Divided", "replicaDivisionPreference": "Weighted"}
+        evicted = {"cluster": {"purgeMode": "Directly"}}
+        await lab.create(lab.policy("it", select=selected, scheduling=halves, failover=evicted))
+        await lab.create(job)
+        await lab.until(lambda: lab.in_clusters("Job", "it") == ["m1", "m2"])
+        await report_complete(lab, "m1", 4)
+        await lab.until(lambda: lab.get("Job", "it")["status"].get("succeeded") == 4)
+        await taint(lab, "m2", TAINT)
+        left_over = "4 of 8 completions are left over"
+        await lab.until(lambda: left_over in applied_message(lab, "it-job"))
+        await lab.rest()
+        assert lab.in_member("m1", "Job", "it")["spec"]["parallelism"] == 8
+        assert any(left_over in message for _, _, message, _ in lab.events("Job", "it"))
+        assert lab.get("Job", "it")["status"]["succeeded"] == 4
+        assert not lab.is_true(lab.get("Job", "it"), "Complete")
+        assert "applied" in item(lab, "m1", "it-job")
+        # there is room elsewhere: what is left is done there
+        await lab.join("m3")
+        await stop_workloads(lab.members["m3"])
+        await lab.change("ResourceBinding", "it-job", lambda obj: obj["spec"].update(rescheduleTriggeredAt=LATER))
+        await lab.until(lambda: lab.in_member("m3", "Job", "it"))
+        assert lab.in_member("m3", "Job", "it")["spec"]["completions"] == 4
+        await report_complete(lab, "m3", 4)
+        await lab.until(lambda: lab.is_true(lab.get("Job", "it"), "Complete"))
+        assert lab.get("Job", "it")["status"]["succeeded"] == 8
+        await lab.until(lambda: lab.is_true(lab.get("ResourceBinding", "it-job"), "FullyApplied"))
+    finally:
+        await lab.close()

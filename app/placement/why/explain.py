@@ -10,13 +10,12 @@ from app.placement import names
 from app.placement.match import is_skipped, is_skipped_object
 from app.placement.objects import Object, labels_of, metadata, name, namespace, spec, status
 from app.placement.shared import united
-from app.placement.spec import replicas, targets
+from app.placement.spec import replicas, targets, targets_of
 from app.placement.trigger import is_for_scheduler
 from app.placement.why.carrying import tell_works
 from app.placement.why.placing import advise_about_rejections, checks_now, considered, division_text, trigger_text
 from app.placement.why.policies import tell_policy
 from app.placement.why.report import ClusterRow, Evidence, Report
-from app.placement.work import targets_of
 
 _PLACED_FIRST = ("Failed", "Unhealthy", "Waiting", "Suspended", "Unknown", "Applied", "Healthy", "Leaving")
 

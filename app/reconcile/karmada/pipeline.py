@@ -8,14 +8,12 @@ from functools import partial
 from typing import Any, NamedTuple, final
 
 from app.catalog.kind import Kind
-from app.core.clock import parse_rfc3339
 from app.core.conditions import find
 from app.core.errors import StatusError
 from app.core.resources import Key
 from app.placement import binding as bindings
 from app.placement import names
 from app.placement.failures import aggregate_text
-from app.placement.filters import may_go_to
 from app.placement.generation import generation_of, with_generation, with_known_version
 from app.placement.interpret import Interpreter
 from app.placement.record import placed_text
@@ -121,7 +119,7 @@ class Pipeline:
         if why & Why.START and plan.works and policy is not None:
             # the template was changed while nobody looked: the binding names the version that the Works are made of
             plan = await decide(partial(build, keep_version=False))
-        plan, works = self._staged_works(plan)
+        plan, works = self._staged_works(template, plan)
         with self._scheduler.storing(self._key_of(plan.binding), known.before, plan.binding):
             missed = await self._commit(known, plan, works)
         await self.delete_works(plan.orphans)
@@ -135,7 +133,7 @@ class Pipeline:
         assert known.before is not None
         events: list[Event] = []
         reporting = self._stored.shared(known, known.before, template, shares).reporting
-        binding = aggregated(known.before, reporting, events, failures_told(known.before))
+        binding = aggregated(known.before, template, reporting, events, failures_told(known.before))
         missed = await self._commit(known, _Plan(binding, [], events, ""))
         self._scheduler.assumptions.settled(self._key_of(binding), known.before, binding)
         self._tell(binding, template, events)
@@ -200,7 +198,7 @@ class Pipeline:
             generation = generation_of(binding, before)
             record = self._decisions.record(binding, template, decision, trigger, generation, policy, before is None)
         charges = self._charges.of(binding, before)
-        binding = aggregated(binding, known.reporting, events, synced.failures)
+        binding = aggregated(binding, template, known.reporting, events, synced.failures)
         retry = decision.retry if decision is not None else ""
         if binding == before:
             binding = before  # there is nothing to write
@@ -230,21 +228,13 @@ class Pipeline:
             decision = schedule(binding, fleet, self._scheduler.facts(binding, fleet, estimates))
             if decision.clusters and (refusal := self._charges.refusal(with_result(binding, decision), before)):
                 decision = quota_exceeded(decision, refusal)
-            is_dated = trigger is not Trigger.ALWAYS or self._is_asked_for(binding, before)
+            is_dated = trigger is not Trigger.ALWAYS or self._scheduler.is_asked_for(binding, before)
             return self._decided(binding, before, decision, is_dated, events), decision, trigger
         if trigger is Trigger.OBSERVE:
             generation = generation_of(binding, before)
             status = {**(binding.get("status") or {}), "schedulerObservedGeneration": generation}
             binding = {**binding, "status": status}
         return binding, None, trigger
-
-    def _is_asked_for(self, binding: Object, before: Object | None) -> bool:
-        """Does something besides our own looking around lead to a decision, which says then when it was made?"""
-        last = (binding.get("status") or {}).get("lastScheduledTime")
-        if last is None or before is None or binding["spec"] != before["spec"]:
-            return True
-        changed = self._federation.changed_after(parse_rfc3339(last))
-        return may_go_to(binding, changed, self._federation.fleet())
 
     def _decided(
         self, binding: Object, before: Object | None, decision: Decision, is_dated: bool, events: list[Event]
@@ -315,7 +305,7 @@ class Pipeline:
             events.extend(Event(*synced_event(binding, error)) for error in errors)
         return _Synced(changed, plan.interpreted, plan.errors)
 
-    def _staged_works(self, plan: _Plan) -> tuple[_Plan, list[Change]]:
+    def _staged_works(self, template: Object, plan: _Plan) -> tuple[_Plan, list[Change]]:
         """A Work that is refused keeps neither the others nor the binding from being written: these say why it is not there."""
         staged: list[Change] = []
         refused: dict[str, str] = {}
@@ -329,7 +319,7 @@ class Pipeline:
         failures = {**plan.failures, **refused}
         events = [event for event in plan.events if event.reason != names.EVENT_SYNC_WORK]
         events.append(Event(*synced_event(plan.binding, aggregate_text(failures.values()))))
-        binding = aggregated(plan.binding, plan.reporting, events, failures)
+        binding = aggregated(plan.binding, template, plan.reporting, events, failures)
         return plan._replace(binding=binding, events=events, retry=plan.retry or "refused"), staged
 
     async def delete_works(self, entries: Iterable[Entry]) -> None:

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, final
 
+from app.core.clock import parse_rfc3339
 from app.core.resources import Key
-from app.placement.filters import feasible
+from app.placement.filters import feasible, may_go_to
 from app.placement.fleet import Fleet
 from app.placement.plugins import SchedulerPlugin
 from app.placement.schedule import Facts, estimators_asked, neighbours_needed
@@ -62,6 +63,14 @@ class Scheduler:
                     raise EstimatesNeeded(self._estimators, question, estimates)
                 found = [answers] if answers else []
         return Facts(gates, found, assumed, self._plugins, neighbours)
+
+    def is_asked_for(self, binding: Object, before: Object | None) -> bool:
+        """Does something besides our own looking around lead to a decision, which says then when it was made?"""
+        last = (binding.get("status") or {}).get("lastScheduledTime")
+        if last is None or before is None or binding["spec"] != before["spec"]:
+            return True
+        changed = self._federation.changed_after(parse_rfc3339(last))
+        return may_go_to(binding, changed, self._federation.fleet())
 
     def _neighbours(self, binding: Object) -> list[Object]:
         """The other bindings of the namespace, as they are to be."""

@@ -7,8 +7,7 @@ from typing import Any, NamedTuple, final
 
 from app.placement import names
 from app.placement.shared import Shares
-from app.placement.spec import existing_clusters
-from app.placement.work import targets_of
+from app.placement.spec import existing_clusters, targets_of
 from app.registry.codec import decode_entry
 from app.watch import Entry
 

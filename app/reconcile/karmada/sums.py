@@ -24,11 +24,15 @@ STATUS = Options(manager="karmada-controller-manager")
 
 
 def aggregated(
-    binding: Object, works: Sequence[Object], events: list[Event], failures: Mapping[str, str] = NO_FAILURES
+    binding: Object,
+    template: Object,
+    works: Sequence[Object],
+    events: list[Event],
+    failures: Mapping[str, str] = NO_FAILURES,
 ) -> Object:
     """The binding with the statuses of its Works. ``failures``: by cluster, why there is no Work as it should be."""
     try:
-        status = with_aggregated(binding, works, failures)
+        status = with_aggregated(binding, works, failures, template=template)
     except NoSuchManifest:  # somebody wrote into a Work; the next look at it puts it right
         return binding
     if status == (binding.get("status") or {}):

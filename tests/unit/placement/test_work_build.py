@@ -180,6 +180,38 @@ def test_completions_of_a_divided_job() -> None:
     assert [manifest(work)["spec"]["completions"] for work in works] == [10, 10]
 
 
+def completions(targets: list[tuple[str, int]], existing: list[dict[str, Any]], **spec: Any) -> dict[str, int]:
+    made = bound(*targets, placement={"replicaScheduling": divided()})
+    wanted = job(**{"parallelism": 8, "completions": 8, **spec})
+    known = {work["metadata"]["namespace"].removeprefix("karmada-es-"): work for work in existing}
+    works = build_works(made, wanted, CLUSTERS, existing=known).works
+    return {w["metadata"]["namespace"][-2:]: manifest(w)["spec"]["completions"] for w in works}
+
+
+def test_what_a_lost_cluster_had_to_complete_goes_to_new_ones() -> None:
+    """Completions of a Job that is there are immutable."""
+    first = bound(("m1", 4), ("m2", 4), placement={"replicaScheduling": divided()})
+    works = build_works(first, job(parallelism=8, completions=8), CLUSTERS).works
+    assert completions([("m1", 4), ("m2", 4)], works) == {"m1": 4, "m2": 4}
+    assert completions([("m1", 4), ("m3", 4)], works) == {"m1": 4, "m3": 4}
+    assert completions([("m1", 6), ("m3", 2)], works) == {"m1": 4, "m3": 4}
+    assert completions([("m1", 6), ("m2", 1), ("m3", 1)], works) == {"m1": 4, "m2": 4, "m3": 0}
+    # nobody new
+    assert completions([("m1", 8)], works) == {"m1": 4}
+    made = bound(("m1", 8), placement={"replicaScheduling": divided()})
+    known = {"m1": works[0]}
+    left = "4 of 8 completions are left over"
+    assert build_works(made, job(parallelism=8, completions=8), CLUSTERS, existing=known).error.startswith(left)
+    # an indexed one may grow together with its parallelism
+    indexed = bound(("m1", 8), placement={"replicaScheduling": divided()})
+    wanted = job(parallelism=8, completions=8, completionMode="Indexed")
+    plan = build_works(indexed, wanted, CLUSTERS, existing=known)
+    assert (manifest(plan.works[0])["spec"]["completions"], plan.error) == (8, "")
+    # an override has the last word: what it asked for is not what was decided
+    known["m1"]["metadata"]["annotations"] = {"policy.karmada.io/applied-overrides": '[{"path":"/spec/completions"}]'}
+    assert completions([("m1", 8)], [known["m1"]]) == {"m1": 8}
+
+
 def test_labels_of_a_failed_cluster_move_along() -> None:
     task = {
         "fromCluster": "m2",
