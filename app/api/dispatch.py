@@ -12,7 +12,6 @@ from app.core import errors
 from app.registry import Registry
 
 from . import eviction, objects, pods, reviews, scaling
-from .bodies import decode_document
 from .request import Request, Target
 from .responses import Response
 
@@ -103,7 +102,7 @@ async def _finalize(registry: Registry, kind: Kind, request: Request) -> Respons
     target = request.target
     assert target is not None
     options = request.options()
-    document = objects.decoded(kind, decode_document(request, kind, False), options)
+    document = await objects.sent_object(kind, request, options)
     objects.check_names(document, target.name, "")
     wanted = document["metadata"].get("resourceVersion")
     finalizers = list((document.get("spec") or {}).get("finalizers") or [])
@@ -121,7 +120,7 @@ async def _finalize(registry: Registry, kind: Kind, request: Request) -> Respons
         return obj
 
     entry = await registry.modify(kind, "", target.name, replaced, options, "finalize")
-    return objects.object_response(kind, entry, objects.accept_of(request, kind), request)
+    return await objects.object_response(kind, entry, objects.accept_of(request, kind), request)
 
 
 SUBRESOURCES: dict[tuple[str, str], Handler] = {

@@ -12,10 +12,12 @@ from app.core import errors
 from app.core.clock import rfc3339
 from app.core.conditions import condition, conditions_of, find, is_true, with_condition
 from app.registry import Registry
+from app.registry.apart import apart
 from app.registry.codec import decode_entry
 from app.registry.context import DeleteOptions, Options
 
-from .bodies import decode_delete_options, decode_document
+from . import objects
+from .bodies import decode_document
 from .pods import SUCCESS
 from .request import Request
 from .responses import Response
@@ -29,14 +31,14 @@ MOST_DISRUPTED = 2000
 async def evict(registry: Registry, kind: Kind, request: Request) -> Response:
     target = request.target
     assert target is not None
-    document = decode_document(request, kind, False).value
+    document = (await apart(len(request.body), lambda: decode_document(request, kind, False))).value
     given = document.get("deleteOptions") if isinstance(document, dict) else None
     named = document.get("metadata") if isinstance(document, dict) else None
     if isinstance(named, dict) and named.get("name") not in (None, "", target.name):
         raise errors.bad_request("name in URL does not match name in Eviction object")
     request.body = orjson.dumps(given) if isinstance(given, dict) else b""
     request.headers = {**request.headers, b"content-type": b"application/json"}
-    options = request.delete_options(decode_delete_options(request))
+    options = await objects.sent_options(request)
     await registry.barrier()
     pod = registry.object(kind, target.namespace, target.name)
     if not _ended_or_unborn(pod):

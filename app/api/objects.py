@@ -14,6 +14,7 @@ from app.core import errors, selectors
 from app.machinery import protobuf
 from app.machinery.gojson import syntax_error
 from app.registry import Options, Registry
+from app.registry.apart import apart
 from app.registry.codec import decode_entry, item_bytes, wire_bytes
 from app.registry.context import DeleteOptions
 from app.registry.decoding import decode_object, json_type
@@ -23,7 +24,7 @@ from app.registry.reading import parse_resource_version as number
 from app.watch import Entry
 
 from . import tables
-from .bodies import Document, decode_delete_options, decode_document, decode_json, decode_yaml
+from .bodies import decode_delete_options, decode_document, decode_json, decode_yaml
 from .negotiation import Accepted, accepted
 from .request import Request
 from .responses import Response, encoded, status_response, to_yaml
@@ -105,10 +106,16 @@ async def get(registry: Registry, kind: Kind, request: Request) -> Response:
         await wait_for(registry.cache, number(version))
     entry = registry.entry(kind, target.namespace, target.name)
     check_form(accept, kind, request, False)
-    return object_response(kind, entry, accept, request)
+    return await object_response(kind, entry, accept, request)
 
 
-def object_response(kind: Kind, entry: Entry, accept: Accepted, request: Request, status: int = 200) -> Response:
+async def object_response(kind: Kind, entry: Entry, accept: Accepted, request: Request, status: int = 200) -> Response:
+    plain = not accept.form and accept.encoding == "json" and kind.from_storage is None
+    size = 0 if plain else len(entry.body)
+    return await apart(size, lambda: _object_response(kind, entry, accept, request, status))
+
+
+def _object_response(kind: Kind, entry: Entry, accept: Accepted, request: Request, status: int) -> Response:
     if accept.form == "Table":
         include = request.query.get("includeObject", "")
         body = tables.table(kind, [entry], accept, include, {"resourceVersion": str(entry.revision)})
@@ -138,37 +145,51 @@ async def list_response(kind: Kind, page: Page, accept: Accepted, request: Reque
     metadata: dict[str, Any] = {"resourceVersion": str(page.revision)}
     if kind.definition and not accept.form:
         metadata["continue"] = ""  # lists without a type of their own always have it
-    body: bytes | list[bytes]
     if page.token:
         metadata["continue"] = page.token
         if page.remaining is not None:
             metadata["remainingItemCount"] = page.remaining
+    if not accept.form and accept.encoding == "json":
+        return Response(200, await _join(kind, page.entries, metadata))
+    size = sum(len(entry.body) for entry in page.entries)
+    return await apart(size, lambda: _converted_list(kind, page.entries, metadata, accept, request))
+
+
+def _converted_list(
+    kind: Kind, entries: list[Entry], metadata: dict[str, Any], accept: Accepted, request: Request
+) -> Response:
+    """A list that is not the stored objects as they are."""
     if accept.form == "Table":
-        body = tables.table(kind, page.entries, accept, request.query.get("includeObject", ""), metadata)
+        body = tables.table(kind, entries, accept, request.query.get("includeObject", ""), metadata)
     elif accept.form:
-        return encoded(tables.partial_list(page.entries, accept.version, metadata), accept)
+        return encoded(tables.partial_list(entries, accept.version, metadata), accept)
     elif accept.encoding == "protobuf":
         found = codec(kind.group, kind.version, kind.list_name)
         assert found is not None
-        items = [decode_entry(kind, entry) for entry in page.entries]
-        raw = found.encode({"metadata": metadata, "items": items})
+        raw = found.encode({"metadata": metadata, "items": [decode_entry(kind, entry) for entry in entries]})
         return Response(200, protobuf.envelope(kind.api_version, kind.list_name, raw), accept.content_type)
     else:
-        body = await _join(kind, page.entries, metadata)
+        body = b"".join([_head(kind, metadata), b",".join([item_bytes(kind, entry) for entry in entries]), _TAIL])
     if accept.encoding == "yaml":
-        return Response(200, to_yaml(b"".join(body) if isinstance(body, list) else body), accept.content_type)
+        return Response(200, to_yaml(body), accept.content_type)
     return Response(200, body)
 
 
-async def _join(kind: Kind, entries: list[Entry], metadata: dict[str, Any]) -> list[bytes]:
-    """The list in pieces that are made and sent one by one: nobody waits for all of it."""
-    head = b'{"kind":"%b","apiVersion":"%b","metadata":%b,"items":[' % (
+_TAIL = b"]}\n"
+
+
+def _head(kind: Kind, metadata: dict[str, Any]) -> bytes:
+    return b'{"kind":"%b","apiVersion":"%b","metadata":%b,"items":[' % (
         kind.list_name.encode(),
         kind.api_version.encode(),
         orjson.dumps(metadata),
     )
+
+
+async def _join(kind: Kind, entries: list[Entry], metadata: dict[str, Any]) -> list[bytes]:
+    """The list in pieces that are made and sent one by one: nobody waits for all of it."""
     stored = kind.from_storage is None and not kind.custom
-    pieces = [head]
+    pieces = [_head(kind, metadata)]
     size = SLICE if stored else SLICE // 10  # what has to be worked out takes longer
     for start in range(0, len(entries), size):
         if start:
@@ -176,12 +197,18 @@ async def _join(kind: Kind, entries: list[Entry], metadata: dict[str, Any]) -> l
             await asyncio.sleep(0)
         some = entries[start : start + size]
         pieces.append(b",".join([entry.body for entry in some] if stored else [item_bytes(kind, e) for e in some]))
-    pieces.append(b"]}\n")
+    pieces.append(_TAIL)
     return pieces
 
 
-def decoded(kind: Kind, document: Document, options: Options) -> dict[str, Any]:
-    return decode_object(kind, document.value, options, document.duplicates, document.raw)
+async def sent_object(kind: Kind, request: Request, options: Options) -> dict[str, Any]:
+    """The object in the body. Raises StatusError 400, 415, 422."""
+
+    def read() -> dict[str, Any]:
+        document = decode_document(request, kind, options.field_validation != "Ignore")
+        return decode_object(kind, document.value, options, document.duplicates, document.raw)
+
+    return await apart(len(request.body), read)
 
 
 async def create(registry: Registry, kind: Kind, request: Request) -> Response:
@@ -189,9 +216,9 @@ async def create(registry: Registry, kind: Kind, request: Request) -> Response:
     assert target is not None
     accept = accept_of(request, kind)
     options = request.options()
-    obj = decoded(kind, decode_document(request, kind, options.field_validation != "Ignore"), options)
+    obj = await sent_object(kind, request, options)
     entry = await registry.create(kind, target.namespace, obj, options)
-    return object_response(kind, entry, accept, request, 201)
+    return await object_response(kind, entry, accept, request, 201)
 
 
 async def update(registry: Registry, kind: Kind, request: Request) -> Response:
@@ -199,7 +226,7 @@ async def update(registry: Registry, kind: Kind, request: Request) -> Response:
     assert target is not None
     accept = accept_of(request, kind)
     options = request.options()
-    obj = decoded(kind, decode_document(request, kind, options.field_validation != "Ignore"), options)
+    obj = await sent_object(kind, request, options)
     check_names(obj, target.name, target.namespace)
     try:
         entry = await registry.update(kind, target.namespace, target.name, obj, options, target.subresource)
@@ -208,8 +235,8 @@ async def update(registry: Registry, kind: Kind, request: Request) -> Response:
             raise
         obj["metadata"].pop("resourceVersion", None)
         entry = await registry.create(kind, target.namespace, obj, options)
-        return object_response(kind, entry, accept, request, 201)
-    return object_response(kind, entry, accept, request)
+        return await object_response(kind, entry, accept, request, 201)
+    return await object_response(kind, entry, accept, request)
 
 
 def check_names(obj: dict[str, Any], name: str, namespace: str) -> None:
@@ -232,7 +259,7 @@ async def patch(registry: Registry, kind: Kind, request: Request) -> Response:
     assert target is not None
     accept = accept_of(request, kind)
     options = request.options()
-    change = patch_of(kind, request)
+    change = await sent_patch(kind, request)
     if options.force and change.type != "apply":
         found = [errors.FieldError.forbidden("force", "may not be specified for non-apply patch")]
         raise errors.invalid("meta.k8s.io", "PatchOptions", "", found)
@@ -240,10 +267,15 @@ async def patch(registry: Registry, kind: Kind, request: Request) -> Response:
         found = [errors.FieldError.required("fieldManager", "is required for apply patch")]
         raise errors.invalid("meta.k8s.io", "PatchOptions", "", found)
     entry, created = await registry.patch(kind, target.namespace, target.name, change, options, target.subresource)
-    return object_response(kind, entry, accept, request, 201 if created else 200)
+    return await object_response(kind, entry, accept, request, 201 if created else 200)
 
 
-def patch_of(kind: Kind, request: Request) -> Patch:
+async def sent_patch(kind: Kind, request: Request) -> Patch:
+    """The patch in the body. Raises StatusError 400, 415."""
+    return await apart(len(request.body), lambda: _patch_of(kind, request))
+
+
+def _patch_of(kind: Kind, request: Request) -> Patch:
     patch_type = PATCH_TYPES.get(request.media_type)
     if patch_type is None and not kind.custom:
         raise errors.StatusError(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
@@ -266,8 +298,13 @@ def patch_of(kind: Kind, request: Request) -> Patch:
     return Patch(patch_type, value, document.duplicates)  # type: ignore[arg-type]
 
 
-def _delete_options(kind: Kind, request: Request) -> DeleteOptions:
-    options = request.delete_options(decode_delete_options(request))
+async def sent_options(request: Request) -> DeleteOptions:
+    """Raises StatusError 400, 415, 422."""
+    return request.delete_options(await apart(len(request.body), lambda: decode_delete_options(request)))
+
+
+async def _delete_options(kind: Kind, request: Request) -> DeleteOptions:
+    options = await sent_options(request)
     if options.propagation is None and kind.strategy.orphan_warning:
         request.warnings.append(kind.strategy.orphan_warning)
     return options
@@ -299,10 +336,10 @@ async def delete(registry: Registry, kind: Kind, request: Request) -> Response:
     target = request.target
     assert target is not None
     accept = accept_of(request, kind)
-    options = _delete_options(kind, request)
+    options = await _delete_options(kind, request)
     entry, gone = await registry.delete(kind, target.namespace, target.name, options)
     if not gone or kind.strategy.returns_deleted_object:
-        return object_response(kind, entry, accept, request)
+        return await object_response(kind, entry, accept, request)
     details: dict[str, Any] = {"name": target.name}
     if kind.group:
         details["group"] = kind.group
@@ -313,7 +350,7 @@ async def delete(registry: Registry, kind: Kind, request: Request) -> Response:
 
 async def delete_collection(registry: Registry, kind: Kind, request: Request) -> Response:
     accept = accept_of(request, kind)
-    options = _delete_options(kind, request)
+    options = await _delete_options(kind, request)
     selected = list_options(request)
     if selected.resource_version not in ("", "0") and not selected.match:
         selected = selected._replace(match="Exact")  # kube-apiserver reads what to delete in pages, which are exact

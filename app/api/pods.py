@@ -17,7 +17,6 @@ from app.core.clock import rfc3339
 from app.registry import Registry
 
 from . import objects
-from .bodies import decode_document
 from .request import Request
 from .responses import Response
 
@@ -35,7 +34,7 @@ async def _pod(registry: Registry, kind: Kind, request: Request) -> Object:
 async def bind(registry: Registry, kind: Kind, request: Request) -> Response:
     """Puts a pod on a node, as a scheduler does."""
     assert request.target is not None
-    binding = _binding(registry, request)
+    binding = await _binding(registry, request)
     if binding["metadata"].get("name") != request.target.name:
         raise errors.bad_request("name in URL does not match name in Binding object")
     return await _bound_by(registry, request, binding, request.target.namespace)
@@ -44,12 +43,12 @@ async def bind(registry: Registry, kind: Kind, request: Request) -> Response:
 async def bindings(registry: Registry, kind: Kind, request: Request) -> Response:
     """``POST …/bindings``: the same for old schedulers; the binding names the pod."""
     assert request.target is not None
-    return await _bound_by(registry, request, _binding(registry, request), request.target.namespace)
+    return await _bound_by(registry, request, await _binding(registry, request), request.target.namespace)
 
 
-def _binding(registry: Registry, request: Request) -> Object:
+async def _binding(registry: Registry, request: Request) -> Object:
     kind = registry.kind("", "v1", "bindings")
-    return objects.decoded(kind, decode_document(request, kind, False), request.options())
+    return await objects.sent_object(kind, request, request.options())
 
 
 async def _bound_by(registry: Registry, request: Request, binding: Object, namespace: str) -> Response:

@@ -130,6 +130,7 @@ class Request:
             dry_run=dry_run(self.query.get("dryRun"), kind),
             field_validation=validation,  # type: ignore[arg-type]
             force=self.flag("force"),
+            size=len(self.body),
             warnings=self.warnings,
         )
 

@@ -11,6 +11,7 @@ from app.catalog.kind import Kind
 from app.core import errors
 from app.core.clock import rfc3339
 from app.registry import Registry
+from app.registry.apart import apart
 from app.registry.decoding import decode_object
 from app.registry.prepare import OTHER_NAMESPACE
 from app.registry.unstored import track
@@ -28,7 +29,11 @@ def _answer(obj: Object, status: Object) -> Response:
     return Response(201, orjson.dumps(obj) + b"\n")
 
 
-def _question(kind: Kind, request: Request) -> Object:
+async def _question(kind: Kind, request: Request) -> Object:
+    return await apart(len(request.body), lambda: _read(kind, request))
+
+
+def _read(kind: Kind, request: Request) -> Object:
     document = decode_document(request, kind, False)
     options = request.options()
     question = decode_object(kind, document.value, options, document.duplicates, document.raw)
@@ -67,13 +72,13 @@ def _access(groups: Any) -> Object:
 
 
 async def _self_subject_access(registry: Registry, kind: Kind, request: Request) -> Response:
-    question = _question(kind, request)
+    question = await _question(kind, request)
     _check(kind, question.get("spec") or {}, subject=False)
     return _answer(question, _access(request.user.groups))
 
 
 async def _subject_access(registry: Registry, kind: Kind, request: Request) -> Response:
-    question = _question(kind, request)
+    question = await _question(kind, request)
     namespace = question["metadata"].get("namespace", "")
     _check(kind, question.get("spec") or {}, subject=True, namespace=namespace)
     return _answer(question, _access((question.get("spec") or {}).get("groups")))
@@ -84,7 +89,7 @@ async def _self_subject_rules(registry: Registry, kind: Kind, request: Request) 
     if MASTERS in request.user.groups:
         status["resourceRules"] = [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}]
         status["nonResourceRules"] = [{"verbs": ["*"], "nonResourceURLs": ["*"]}]
-    question = _question(kind, request)
+    question = await _question(kind, request)
     if not (question.get("spec") or {}).get("namespace"):
         raise errors.bad_request("no namespace on request")
     question["spec"] = {}
@@ -98,13 +103,13 @@ async def _self_subject(registry: Registry, kind: Kind, request: Request) -> Res
         user["uid"] = caller.uid
     if caller.extra:
         user["extra"] = {name: list(values) for name, values in caller.extra}
-    question = _question(kind, request)
+    question = await _question(kind, request)
     question["metadata"].setdefault("creationTimestamp", rfc3339())
     return _answer(question, {"userInfo": user})
 
 
 async def _token(registry: Registry, kind: Kind, request: Request) -> Response:
-    question = _question(kind, request)
+    question = await _question(kind, request)
     if not (question.get("spec") or {}).get("token"):
         raise errors.bad_request("token is required for TokenReview in authentication")
     return _answer(question, {"user": {}, "error": "invalid bearer token"})

@@ -13,6 +13,7 @@ from app.core import errors
 from app.core.resources import GroupVersionKind
 from app.machinery.decode import DecodeError, compile_decoder
 from app.registry import Options, Registry
+from app.registry.apart import apart
 from app.registry.codec import decode_entry
 from app.registry.decoding import cannot_be_handled, check_known_type, leftovers
 from app.registry.patching import Patch, merged
@@ -42,10 +43,13 @@ async def scale(registry: Registry, kind: Kind, request: Request) -> Response:
         return _answer(kind, entry, request)
     options = request.options()
     if request.method == "PATCH" and objects.PATCH_TYPES.get(request.media_type) == "apply":
-        patch = _as_apply(kind, objects.patch_of(kind, request))
+        patch = _as_apply(kind, await objects.sent_patch(kind, request))
         entry, _ = await registry.patch(kind, target.namespace, target.name, patch, options, "scale")
         return _answer(kind, entry, request)
-    change = (_replaced if request.method == "PUT" else _patched)(kind, request, options)
+    if request.method == "PUT":
+        change = await apart(len(request.body), lambda: _replaced(kind, request, options))
+    else:
+        change = _patched(kind, request, options, await objects.sent_patch(kind, request))
     entry = await registry.modify(kind, target.namespace, target.name, change, options, "scale")
     return _answer(kind, entry, request)
 
@@ -69,9 +73,7 @@ def _replaced(kind: Kind, request: Request, options: Options) -> Callable[[Objec
     return lambda obj: with_replicas(kind, obj, decoded)
 
 
-def _patched(kind: Kind, request: Request, options: Options) -> Callable[[Object], Object]:
-    patch = objects.patch_of(kind, request)
-
+def _patched(kind: Kind, request: Request, options: Options, patch: Patch) -> Callable[[Object], Object]:
     def changed(obj: Object) -> Object:
         view = scale_of(kind, obj)
         before = view["metadata"].get("resourceVersion")

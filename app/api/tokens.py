@@ -16,6 +16,7 @@ from app.identity.tokens import Tokens
 from app.machinery import protobuf
 from app.machinery.decode import DecodeError, compile_decoder
 from app.registry import Registry
+from app.registry.apart import apart
 from app.registry.unstored import track
 
 from .bodies import decode_json, decode_protobuf, decode_yaml
@@ -35,7 +36,7 @@ async def token_request(registry: Registry, tokens: Tokens, kind: Kind, request:
     assert target is not None
     if request.method != "POST":
         raise errors.method_not_allowed()
-    asked = _decoded(request)
+    asked = await apart(len(request.body), lambda: _decoded(request))
     metadata = asked["metadata"]
     _check_names(metadata, target.name, target.namespace)
     await registry.barrier()

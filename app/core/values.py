@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable, Iterator
 from typing import Any, TypeVar
 
 import orjson
@@ -48,6 +48,15 @@ def json_key(value: Any) -> Hashable:
     if kind is dict or kind is list:
         return orjson.dumps(_whole(value), option=orjson.OPT_SORT_KEYS)
     return (value,) if kind is bool else value
+
+
+def repeats(values: Iterable[Any]) -> Iterator[bool]:
+    """Of each value whether it came before."""
+    seen: set[Hashable] = set()
+    for value in values:
+        key = json_key(value)
+        yield key in seen
+        seen.add(key)
 
 
 def _whole(value: Any) -> Any:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from .fieldset import FieldSet, key_element, ordered, union, value_element
-from .schema import Schema
+from .schema import COMPILING, Schema
 
 Full = Callable[[Any], FieldSet]
 # (old, new) -> fields gone, fields new or changed; None for "none". A leaf that changed is the empty node.
@@ -68,8 +68,15 @@ def is_leaf(schema: Schema) -> bool:
 
 def compare(schema: Schema, old: Any, new: Any) -> tuple[FieldSet, FieldSet]:
     """Fields that ``new`` no longer has, and fields that it added or changed."""
-    removed, changed = compile_compare(schema).diff(old, new)
+    diff: Diff = schema.compiled.get("diff") or _ready(schema)
+    removed, changed = diff(old, new)
     return removed or {}, changed or {}
+
+
+def _ready(schema: Schema) -> Diff:
+    with COMPILING:
+        diff = schema.compiled["diff"] = compile_compare(schema).diff
+    return diff
 
 
 def _leaf_diff(old: Any, new: Any) -> Changes:

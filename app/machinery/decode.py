@@ -15,7 +15,7 @@ from . import scalars
 from .duplicates import find_duplicates
 from .paths import MAX_FOUND, Path, shown
 from .scalars import DecodeError, Mismatch, describe, go_type
-from .schema import Schema
+from .schema import COMPILING, Schema
 
 __all__ = ["DecodeError", "Decoder", "compile_decoder", "find_duplicates", "unknown_fields"]
 
@@ -33,7 +33,8 @@ def compile_decoder(schema: Schema) -> Decoder:
     ready = schema.compiled.get("decoder")
     if ready is not None:
         return ready
-    node = _node(schema)
+    with COMPILING:
+        node = _node(schema)
 
     def decoder(obj: Any) -> tuple[Object, list[str]]:
         dropped: list[bool] = []

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .schema import Schema
+from .schema import COMPILING, Schema
 
 Walk = Callable[[Any], None]
-_KEY = "empty_lists"
+_KEY, _READY = "empty_lists", "forget"
 
 
 def forget(schema: Schema, obj: dict[str, Any]) -> None:
     """Puts null in the place of each such list that is empty, in place."""
-    walk = _walk_of(schema)
+    if _READY not in schema.compiled:
+        with COMPILING:
+            schema.compiled[_READY] = _walk_of(schema)
+    walk = schema.compiled[_READY]
     if walk is not None:
         walk(obj)
 

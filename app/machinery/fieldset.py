@@ -9,7 +9,7 @@ share nodes with them. Nodes are kept in Kubernetes' order (``in_order``), which
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -84,6 +84,14 @@ def union(a: FieldSet, b: FieldSet) -> FieldSet:
     return ordered(out) if grown and len(out) > 1 else out
 
 
+def union_all(sets: Sequence[FieldSet]) -> FieldSet:
+    """Halves are united first: what the whole is made of is looked at only a few times."""
+    if len(sets) == 1:
+        return sets[0]
+    half = len(sets) // 2
+    return union(union_all(sets[:half]), union_all(sets[half:]))
+
+
 def intersection(a: FieldSet, b: FieldSet) -> FieldSet:
     out: FieldSet = {}
     if len(b) < len(a):
@@ -103,9 +111,9 @@ def intersection(a: FieldSet, b: FieldSet) -> FieldSet:
 def difference(a: FieldSet, b: FieldSet) -> FieldSet:
     """Members of ``a`` that are no members of ``b``. Taking away a parent leaves its children."""
     out = a
-    for element, right in b.items():
-        left = a.get(element)
-        if left is None or element == ".":
+    for element in a if len(a) < len(b) else b:
+        left, right = a.get(element), b.get(element)
+        if left is None or right is None or element == ".":
             continue
         inner = difference(left, right) if left and right else left
         if not right or "." in right:  # the node itself goes

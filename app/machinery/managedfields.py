@@ -21,6 +21,7 @@ from .fieldset import (
     normal,
     recursive_difference,
     union,
+    union_all,
 )
 from .schema import Schema
 
@@ -243,9 +244,10 @@ def _cap(managed: Managed) -> None:
         return
     updates.sort(key=lambda manager: (_seconds(managed[manager].time), _identifier(manager)))
     first: dict[str, Manager] = {}
+    merged: dict[Manager, list[FieldSet]] = {}
     for manager in updates:
         if left <= MAX_UPDATE_MANAGERS:
-            return
+            break
         version = managed[manager].api_version
         if version not in first:
             first[version] = manager
@@ -254,11 +256,13 @@ def _cap(managed: Managed) -> None:
         if bucket not in managed:
             managed[bucket] = managed.pop(first[version])
         owned = managed[manager]
-        merged = union(owned.fields, managed[bucket].fields)
+        merged.setdefault(bucket, [managed[bucket].fields]).append(owned.fields)
         if manager != bucket:
             del managed[manager]
-        managed[bucket] = Owned(merged, version, owned.time)
+        managed[bucket] = Owned({}, version, owned.time)
         left -= 1
+    for bucket, sets in merged.items():
+        managed[bucket].fields = union_all(sets)
 
 
 def _identifier(manager: Manager) -> tuple[str, str, str, str]:

@@ -8,7 +8,11 @@ does (which struct fields are always emitted).
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from threading import RLock
+from typing import Any, Final, Literal
+
+# Types are compiled by one thread at a time: one that refers to itself can be reached before it is ready.
+COMPILING: Final = RLock()
 
 Kind = Literal[
     "struct",  # JSON object with known fields

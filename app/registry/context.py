@@ -32,6 +32,7 @@ class Options:
     field_validation: FieldValidation = "Ignore"
     force: bool = False  # server-side apply takes over conflicting fields
     whole: bool = False  # controllers: write spec and status in one write
+    size: int = 0  # bytes of the request: what is big is worked on in a thread
     warnings: list[str] = field(default_factory=list)
 
 

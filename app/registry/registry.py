@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any, final
 
 import orjson
@@ -20,6 +21,7 @@ from app.watch import Cache, Entry
 
 from . import patching, sizes
 from .allocation import DEFAULT_SERVICE_CIDR, ServiceAllocator
+from .apart import apart
 from .codec import decode_entry, encode_body, stored_form
 from .context import Change, DeleteOptions, Options
 from .deleting import mark_at_once, mark_deleted
@@ -32,6 +34,7 @@ Object = dict[str, Any]
 # (current entry, current object) -> (new object, whether its managedFields are already right)
 Fence = Callable[[], Lease]  # raises LeaseLost
 Build = Callable[[Entry, Object], tuple[Object, bool]]
+Prepare = Callable[[Entry], Awaitable[Change]]
 CREATE_ATTEMPTS = 8  # with other names, addresses and ports
 CONFLICT_RETRIES = 5
 UNDELETABLE = frozenset({"default", "kube-system", "kube-public"})
@@ -106,9 +109,8 @@ class Registry:
         for attempt in range(CREATE_ATTEMPTS):
             if attempt:
                 obj = orjson.loads(pristine)
-            change = prepare_create(
-                kind, namespace, obj, options, guards, allocator, tracked=tracked, admission=self.admission
-            )
+            made = partial(prepare_create, kind, namespace, obj, options, guards, allocator)
+            change = await apart(options.size, partial(made, tracked=tracked, admission=self.admission))
             key = change.guards[0].key
             try:
                 return await self.commit(change, options.dry_run)
@@ -164,12 +166,18 @@ class Registry:
         options: Options,
         subresource: str = "",
     ) -> Entry:
-        """Writes what ``compute`` makes of the current object (a fresh dict); computed again when somebody was faster."""
+        """Writes what ``compute`` makes of the current object (a fresh dict); computed again when somebody was faster.
 
-        def computed(existing: Entry, old: Object) -> tuple[Object, bool]:
-            return compute(decode_entry(kind, existing)), False
+        ``compute`` may look at what belongs to the event loop.
+        """
 
-        return await self._change(kind, namespace, name, computed, options, subresource)
+        async def prepare(existing: Entry) -> Change:
+            size = max(options.size, len(existing.body))
+            old, fresh = await apart(size, lambda: (decode_entry(kind, existing), decode_entry(kind, existing)))
+            new = compute(fresh)
+            return await apart(size, lambda: self._prepared_update(kind, existing, old, new, options, subresource))
+
+        return (await self._carry_out(kind, namespace, name, prepare, options.dry_run))[0]
 
     async def patch(
         self, kind: Kind, namespace: str, name: str, patch: patching.Patch, options: Options, subresource: str = ""
@@ -193,7 +201,8 @@ class Registry:
             except errors.StatusError as error:
                 if not error.is_not_found:
                     raise
-            obj = patching.new_from_apply(kind, namespace, name, patch, options)
+            made = partial(patching.new_from_apply, kind, namespace, name, patch, options)
+            obj = await apart(options.size, made)
             try:
                 return await self.create(kind, namespace, obj, options, tracked=True), True
             except errors.StatusError as error:
@@ -204,52 +213,70 @@ class Registry:
     async def _change(
         self, kind: Kind, namespace: str, name: str, build: Build, options: Options, subresource: str
     ) -> Entry:
-        """Commits what ``build`` makes of the current object."""
-        allocator = self.allocators.get(kind.resource)
+        """Commits what ``build`` makes of the current object; it looks at nothing else."""
 
-        def prepare(existing: Entry) -> Change:
+        def changed(existing: Entry) -> Change:
             old = decode_entry(kind, existing)
             new, tracked = build(existing, old)
-            return prepare_update(
-                kind,
-                existing,
-                old,
-                new,
-                options,
-                subresource,
-                tracked=tracked,
-                allocator=allocator,
-                admission=self.admission,
-            )
+            return self._prepared_update(kind, existing, old, new, options, subresource, tracked=tracked)
+
+        async def prepare(existing: Entry) -> Change:
+            return await apart(max(options.size, len(existing.body)), lambda: changed(existing))
 
         return (await self._carry_out(kind, namespace, name, prepare, options.dry_run))[0]
+
+    def _prepared_update(
+        self,
+        kind: Kind,
+        existing: Entry,
+        old: Object,
+        new: Object,
+        options: Options,
+        subresource: str,
+        *,
+        tracked: bool = False,
+    ) -> Change:
+        return prepare_update(
+            kind,
+            existing,
+            old,
+            new,
+            options,
+            subresource,
+            tracked=tracked,
+            allocator=self.allocators.get(kind.resource),
+            admission=self.admission,
+        )
 
     async def delete(self, kind: Kind, namespace: str, name: str, options: DeleteOptions) -> tuple[Entry, bool]:
         """Returns the object's last known entry and whether it is gone (else it waits for its finalizers)."""
 
-        def prepare(existing: Entry) -> Change:
+        def marked(existing: Entry) -> Change:
             check_preconditions(kind, existing, options)
             if kind.resource == "namespaces" and name in UNDELETABLE:
                 raise errors.forbidden("", "namespaces", name, "this namespace may not be deleted")
             old = decode_entry(kind, existing)
             self.admission.admit(kind, "DELETE", None, old, options.user)
-            marked = mark_deleted(kind, old, options, rfc3339())
-            if marked is None:
+            last = mark_deleted(kind, old, options, rfc3339())
+            if last is None:
                 gone = prepare_removal(existing, old, self.allocators.get(kind.resource))
                 if not kind.strategy.graceful:
                     return gone
                 return gone._replace(body=encode_body(stored_form(kind, mark_at_once(old, rfc3339()))))
-            if marked is old:  # already on its way
+            if last is old:  # already on its way
                 return Change((), (), b"", unchanged=True)
-            body = encode_body(stored_form(kind, marked))
+            body = encode_body(stored_form(kind, last))
             guard = Guard(existing.key, revision=existing.revision)
             return Change((guard,), (Write(existing.key, body, existing.meta.uid, terminating=True),), body)
+
+        async def prepare(existing: Entry) -> Change:
+            return await apart(len(existing.body), lambda: marked(existing))
 
         entry, change = await self._carry_out(kind, namespace, name, prepare, options.dry_run)
         return entry, change.deleted
 
     async def _carry_out(
-        self, kind: Kind, namespace: str, name: str, prepare: Callable[[Entry], Change], dry_run: bool
+        self, kind: Kind, namespace: str, name: str, prepare: Prepare, dry_run: bool
     ) -> tuple[Entry, Change]:
         """Commits what ``prepare`` makes of the current object, again and again while others are faster.
 
@@ -260,7 +287,7 @@ class Registry:
         for _ in range(CONFLICT_RETRIES + 1):
             existing = await self.current(kind, namespace, name)
             try:
-                change = prepare(existing)
+                change = await prepare(existing)
             except errors.StatusError:
                 if newest or await self._is_newest(existing):
                     raise

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import final
 
-from . import compaction, history
+from . import compaction, history, leases
 from .committer import PARTITION, Committer
 from .connect import Patience, Pool
 from .follower import Follower
-from .interface import LogPage, ResetCallback, RowsCallback, StoredObject, Transaction
-from .leases import PostgresLeases
+from .interface import Lease, LogPage, ResetCallback, RowsCallback, StoredObject, Transaction
 
 
 @final
@@ -25,7 +24,7 @@ class PostgresStore:
         pool_size: int = 4,
         on_close: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        self._patience = patience = patience or Patience()
+        patience = patience or Patience()
         self.dsn = dsn
         self._on_close = on_close
         self._pool = Pool(dsn, patience, pool_size)
@@ -78,8 +77,17 @@ class PostgresStore:
         async with self._pool.acquire() as connection:
             return await compaction.compact(connection, keep_seconds, PARTITION)
 
-    def leases(self) -> PostgresLeases:
-        return PostgresLeases(self.dsn, self._patience)
+    async def lease_holder(self, name: str) -> str:
+        async with self._pool.acquire() as connection:
+            return await leases.holder_of(connection, name)
+
+    async def acquire_lease(self, name: str, holder: str, ttl: float, replacing: str = "") -> Lease | None:
+        async with self._pool.acquire() as connection:
+            return await leases.acquire(connection, name, holder, ttl, replacing)
+
+    async def release_lease(self, lease: Lease) -> None:
+        async with self._pool.acquire() as connection:
+            await leases.release(connection, lease)
 
     async def listing(self) -> AsyncIterator[StoredObject]:
         async with (

@@ -9,19 +9,23 @@ from app.admission import Admission
 from app.admission.karmada.surroundings import Surroundings
 from app.catalog.catalog import Catalog
 from app.machinery.lua import syntax_error
+from app.registry.apart import on_loop
 from app.registry.codec import decode_entry
 from app.settings.settings import Settings
-from app.watch import Cache
+from app.watch import Cache, Entry
 
 Object = dict[str, Any]
 CUSTOMIZATIONS = "resourceinterpretercustomizations.config.karmada.io"
 
 
 def admission(cache: Cache, catalog: Catalog, settings: Settings) -> Admission:
+    def entries(resource: str) -> list[Entry]:
+        return on_loop(lambda: list(cache.resource(resource).entries()))
+
     def customizations() -> Iterator[Object]:
         kind = catalog.storage_kind(CUSTOMIZATIONS)
         assert kind is not None
-        return (decode_entry(kind, entry) for entry in cache.resource(CUSTOMIZATIONS).entries())
+        return (decode_entry(kind, entry) for entry in entries(CUSTOMIZATIONS))
 
     around = Surroundings(
         customizations=customizations,
@@ -30,6 +34,6 @@ def admission(cache: Cache, catalog: Catalog, settings: Settings) -> Admission:
     )
 
     def objects(resource: str) -> Iterator[Object]:
-        return (entry.decode() for entry in cache.resource(resource).entries())
+        return (entry.decode() for entry in entries(resource))
 
     return Admission(settings.gates, around, objects)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from app.core.errors import FieldError
+from app.core.values import repeats
 
 from .props import (
     EMBEDDED,
@@ -156,7 +157,7 @@ def _map_list(props: Props, path: str) -> Iterator[FieldError]:
 
 
 def _map_keys(keys: list[str], inner: Props, path: str) -> Iterator[FieldError]:
-    for i, key in enumerate(keys):
+    for key, again in zip(keys, repeats(keys), strict=True):
         known = properties(inner).get(key)
         if known is None:
             why = "entries must all be names of item properties"
@@ -164,7 +165,7 @@ def _map_keys(keys: list[str], inner: Props, path: str) -> Iterator[FieldError]:
         elif known.get("type") in ("array", "object"):
             why = f"must be a scalar type if parent array's {LIST_TYPE} is map"
             yield FieldError.invalid(f"{path}.items.properties[{key}].type", inner.get("type"), why)
-        if key in keys[:i]:
+        if again:
             yield FieldError.invalid(f"{path}.{LIST_MAP_KEYS}", keys, "must not contain duplicate entries")
 
 

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from app.core import names
 from app.core.errors import FieldError
+from app.core.values import repeats
 
 from .common import Found, check_expression, check_label_selector, duplicate, invalid, not_supported, required
 
@@ -139,8 +140,8 @@ def _check_review_versions(versions: list[str], path: str, found: Found) -> None
     if not versions:
         found.append(required(path, "must specify one of v1, v1beta1"))
         return
-    for i, version in enumerate(versions):
-        if version in versions[:i]:
+    for i, (version, again) in enumerate(zip(versions, repeats(versions), strict=True)):
+        if again:
             found.append(invalid(f"{path}[{i}]", version, "duplicate version"))
             continue
         for why in names.dns1035_label(version):

@@ -7,6 +7,7 @@ from typing import Any
 
 from app.core import names
 from app.core.errors import FieldError
+from app.core.values import repeats
 from app.machinery.structural.formats import unrecognized_formats
 from app.machinery.structural.schemarules import schema_findings
 
@@ -218,12 +219,12 @@ def _check_conversion(spec: Object, found: Found) -> None:
 def crd_warnings(obj: Object) -> list[str]:
     """About formats that nobody will check."""
     schemas = [(v.get("schema") or {}).get("openAPIV3Schema") for v in (obj.get("spec") or {}).get("versions") or ()]
-    distinct = [s for i, s in enumerate(schemas) if s is not None and s not in schemas[:i]]
+    distinct = [s for s, again in zip(schemas, repeats(schemas), strict=True) if s is not None and not again]
     return [f'unrecognized format "{name}"' for schema in distinct for name in unrecognized_formats(schema)]
 
 
 def crd_update_warnings(new: Object, old: Object | None) -> list[str]:
-    before = crd_warnings(old) if old is not None else []
+    before = set(crd_warnings(old) if old is not None else ())
     return [text for text in crd_warnings(new) if text not in before]
 
 

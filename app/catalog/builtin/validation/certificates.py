@@ -10,6 +10,7 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 
 from app.core import names
+from app.core.values import repeats
 
 from .common import Found, duplicate, invalid, not_supported, required
 
@@ -56,8 +57,8 @@ def validate_csr(obj: Object) -> Found:
     for i, usage in enumerate(usages):
         if usage not in _USAGES:
             found.append(not_supported(f"spec.usages[{i}]", usage, _USAGES))
-    for i, usage in enumerate(usages):
-        if usage in usages[:i]:
+    for i, (usage, again) in enumerate(zip(usages, repeats(usages), strict=True)):
+        if again:
             found.append(duplicate(f"spec.usages[{i}]", usage))
     signer = spec.get("signerName") or ""
     if signer == LEGACY_SIGNER:

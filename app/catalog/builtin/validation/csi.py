@@ -6,6 +6,7 @@ from typing import Any
 
 from app.core import names
 from app.core.errors import FieldError
+from app.core.values import repeats
 
 from .claims import check_access_modes
 from .common import Found, check_name, duplicate, forbidden, invalid, required
@@ -63,10 +64,10 @@ def validate_csi_node(obj: Object) -> Found:
             found.append(duplicate(f"{path}.name", name))
         seen.add(name)
         keys = driver.get("topologyKeys") or ()
-        for j, key in enumerate(keys):
+        for key, again in zip(keys, repeats(keys), strict=True):
             if not key:
                 found.append(required(path))
-            if key in keys[:j]:
+            if again:
                 found.append(duplicate(path, key))
             for why in names.qualified_name(key):
                 found.append(invalid(path, key, why))

@@ -8,6 +8,7 @@ from typing import Any
 
 from app.core import names
 from app.core.errors import FieldError
+from app.core.values import repeats
 
 from .common import (
     Found,
@@ -102,11 +103,10 @@ def validate_node_update(new: Object, old: Object) -> Found:
     spec, was = new.get("spec") or {}, old.get("spec") or {}
     status = new.get("status") or {}
     _check_status(status, found)
-    seen: list[Object] = []
-    for i, address in enumerate(status.get("addresses") or ()):
-        if address in seen:
-            found.append(duplicate(f"status.addresses[{i}]", go_struct("api.core.v1.NodeAddress", address)))
-        seen.append(address)
+    addresses = status.get("addresses") or ()
+    for i, again in enumerate(repeats(addresses)):
+        if again:
+            found.append(duplicate(f"status.addresses[{i}]", go_struct("api.core.v1.NodeAddress", addresses[i])))
     blocks, before = spec.get("podCIDRs") or [], was.get("podCIDRs") or []
     if before and blocks != before:
         text = 'node updates may not change podCIDR except from "" to valid'
@@ -134,8 +134,8 @@ def validate_runtime_class(obj: Object) -> Found:
         tolerations = scheduling.get("tolerations") or []
         check_tolerations(tolerations, "scheduling.tolerations", found)
         keys = [[t.get(f) or "" for f in ("key", "operator", "value", "effect")] for t in tolerations]
-        for i, key in enumerate(keys):
-            if key in keys[:i]:
+        for i, again in enumerate(repeats(keys)):
+            if again:
                 found.append(
                     duplicate(f"scheduling.tolerations[{i}]", go_struct("api.core.v1.Toleration", tolerations[i]))
                 )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Any
 
 from app.core import names
+from app.core.values import json_key
 
 from .common import MAX_INT32, Found, forbidden, invalid, required, same
 
@@ -54,12 +56,14 @@ def _check_deadline(new: int | None, old: int | None, found: Found) -> bool:
 
 
 def _check_tolerations_only_added(new: list[Object], old: list[Object], found: Found) -> None:
-    kept = [{k: v for k, v in toleration.items() if k != "tolerationSeconds"} for toleration in new]
-    for toleration in old:
-        if {k: v for k, v in toleration.items() if k != "tolerationSeconds"} not in kept:
-            text = "existing toleration can not be modified except its tolerationSeconds"
-            found.append(forbidden("spec.tolerations", text))
-            return
+    kept = {_without_seconds(toleration) for toleration in new}
+    if any(_without_seconds(toleration) not in kept for toleration in old):
+        text = "existing toleration can not be modified except its tolerationSeconds"
+        found.append(forbidden("spec.tolerations", text))
+
+
+def _without_seconds(toleration: Object) -> Hashable:
+    return json_key({key: value for key, value in toleration.items() if key != "tolerationSeconds"})
 
 
 def _check_gates_only_removed(new: list[Object], old: list[Object], found: Found) -> None:

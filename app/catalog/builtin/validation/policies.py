@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from app.core import names
 from app.core.resources import split_api_version
+from app.core.values import repeats
 
 from .admission import CONDITION_NAMES, check_choice, check_match_conditions, check_rule_with_operations
 from .common import (
@@ -87,9 +88,9 @@ def validate_policy(obj: Object) -> Found:
     return found
 
 
-def _check_variables(spec: Object, known: list[str], found: Found, mutating: bool) -> list[str] | None:
+def _check_variables(spec: Object, known: list[str], found: Found, mutating: bool) -> Collection[str] | None:
     """The names that come after ``variables.``; None when the expressions know no such thing."""
-    declared: list[str] = []
+    declared: dict[str, None] = {}
     for i, variable in enumerate(spec.get("variables") or ()):
         path = f"spec.variables[{i}]"
         name, expression = variable.get("name") or "", variable.get("expression") or ""
@@ -99,13 +100,15 @@ def _check_variables(spec: Object, known: list[str], found: Found, mutating: boo
             found.append(invalid(f"{path}.name", name, "must be a valid CEL identifier"))
         if expression.strip():
             check_expression(expression, known, f"{path}.expression", found, declared)
-            declared.append(name)
+            declared[name] = None
         else:
             found.append(required(f"{path}.expression", "expression is not specified"))
     return declared if mutating or spec.get("variables") else None
 
 
-def _check_validations(spec: Object, name: str, known: list[str], variables: list[str] | None, found: Found) -> None:
+def _check_validations(
+    spec: Object, name: str, known: list[str], variables: Collection[str] | None, found: Found
+) -> None:
     validations, audits = spec.get("validations") or (), spec.get("auditAnnotations") or ()
     if not validations and not audits:
         text = "validations or auditAnnotations must contain at least one item"
@@ -138,7 +141,7 @@ def _check_validations(spec: Object, name: str, known: list[str], variables: lis
 
 
 def _check_validation(
-    validation: Object, known: list[str], variables: list[str] | None, path: str, found: Found
+    validation: Object, known: list[str], variables: Collection[str] | None, path: str, found: Found
 ) -> None:
     expression, message = validation.get("expression") or "", validation.get("message") or ""
     if expression.strip():
@@ -158,7 +161,7 @@ def _check_validation(
     check_choice(validation.get("reason"), _REASONS, f"{path}.reason", found)
 
 
-def _check_mutations(spec: Object, known: list[str], variables: list[str] | None, found: Found) -> None:
+def _check_mutations(spec: Object, known: list[str], variables: Collection[str] | None, found: Found) -> None:
     mutations = spec.get("mutations") or ()
     if not mutations:
         found.append(required("spec.mutations", "mutations must contain at least one item"))
@@ -234,10 +237,10 @@ def _check_match_resources(match: Object, path: str, found: Found) -> None:
 
 
 def _check_resource_names(resource_names: Sequence[str], path: str, found: Found) -> None:
-    for i, name in enumerate(resource_names):
+    for i, (name, again) in enumerate(zip(resource_names, repeats(resource_names), strict=True)):
         for why in names.path_segment(name):
             found.append(invalid(f"{path}[{i}]", name, why))
-        if name in resource_names[:i]:
+        if again:
             found.append(duplicate(f"{path}[{i}]", name))
 
 
@@ -286,10 +289,10 @@ def _check_param_ref(reference: Object, path: str, found: Found) -> None:
 def _check_actions(actions: list[str], path: str, found: Found) -> None:
     if not actions:
         found.append(required(path, "at least one validation action is required"))
-    for i, action in enumerate(actions):
+    for i, (action, again) in enumerate(zip(actions, repeats(actions), strict=True)):
         if action not in ("Audit", "Deny", "Warn"):
             found.append(not_supported(f"{path}[{i}]", action, ("Audit", "Deny", "Warn")))
-        if action in actions[:i]:
+        if again:
             found.append(duplicate(f"{path}[{i}]", action))
     if "Deny" in actions and "Warn" in actions:
         text = "must not contain both Deny and Warn (repeating the same validation failure information in the API response and headers serves no purpose)"

@@ -132,14 +132,16 @@ def _check_match_keys(holder: Object, selector: Object | None, path: str, found:
             check_label_key(key, f"{path}.{field}[{i}]", found)
     if selector is not None:
         seen = set(selector.get("matchLabels") or ())
+        first = {name: i for i, name in reversed(list(enumerate(match)))}
         for expression in selector.get("matchExpressions") or ():
             key = expression.get("key") or ""
-            if key in match and key in seen:
+            if key in first and key in seen:
                 text = "exists in both matchLabelKeys and labelSelector"
-                found.append(invalid(f"{path}[{match.index(key)}]", key, text))
+                found.append(invalid(f"{path}[{first[key]}]", key, text))
             seen.add(key)
+    others = set(mismatch)
     for i, key in enumerate(match):
-        if key in mismatch:
+        if key in others:
             text = "exists in both matchLabelKeys and mismatchLabelKeys"
             found.append(invalid(f"{path}.matchLabelKeys[{i}]", key, text))
 
@@ -173,21 +175,24 @@ def check_tolerations(tolerations: list[Object], path: str, found: Found) -> Non
             found.append(not_supported(f"{where}.effect", effect, EFFECTS))
 
 
+def _spreads(constraint: Object) -> tuple[str, str]:
+    return constraint.get("topologyKey") or "", constraint.get("whenUnsatisfiable") or ""
+
+
 def check_spreading(constraints: list[Object], path: str, found: Found) -> None:
+    last = {_spreads(constraint): i for i, constraint in enumerate(constraints)}
     for i, constraint in enumerate(constraints):
         where = f"{path}[{i}]"
         get = constraint.get
-        key, action = get("topologyKey") or "", get("whenUnsatisfiable") or ""
+        key, action = _spreads(constraint)
         if (get("maxSkew") or 0) <= 0:
             found.append(invalid(f"{where}.maxSkew", get("maxSkew") or 0, NOT_POSITIVE))
         if not key:
             found.append(required(f"{where}.topologyKey", "can not be empty"))
         if action not in ("DoNotSchedule", "ScheduleAnyway"):
             found.append(not_supported(f"{where}.whenUnsatisfiable", action, ("DoNotSchedule", "ScheduleAnyway")))
-        for later in constraints[i + 1 :]:
-            if (later.get("topologyKey") or "", later.get("whenUnsatisfiable") or "") == (key, action):
-                found.append(duplicate(f"{where}.{{topologyKey, whenUnsatisfiable}}", f"{{{key}, {action}}}"))
-                break
+        if last[key, action] > i:
+            found.append(duplicate(f"{where}.{{topologyKey, whenUnsatisfiable}}", f"{{{key}, {action}}}"))
         minimum = get("minDomains")
         if minimum is not None:
             if minimum <= 0:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from app.core import names
+from app.core.values import repeats
 
 from ..defaults.core import externally_accessible
 from ..services import needs_health_check
@@ -151,10 +152,10 @@ def check_addresses(spec: Object, headless: bool, found: Found) -> None:
             found.append(invalid(path, many, "first value must match `clusterIP`"))
     elif many:
         found.append(invalid(path, many, "must be empty when `clusterIP` is not specified"))
-    for i, family in enumerate(families):
+    for i, (family, again) in enumerate(zip(families, repeats(families), strict=True)):
         if family not in _FAMILIES:
             found.append(not_supported(f"spec.ipFamilies[{i}]", family, _FAMILIES))
-        if family in families[:i]:
+        if again:
             found.append(duplicate(f"spec.ipFamilies[{i}]", family))
     if policy is not None and policy not in _FAMILY_POLICIES:
         found.append(not_supported("spec.ipFamilyPolicy", policy, _FAMILY_POLICIES))

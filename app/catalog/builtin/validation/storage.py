@@ -8,6 +8,7 @@ from typing import Any
 
 from app.core import names
 from app.core.errors import FieldError
+from app.core.values import repeats
 
 from .claims import VOLUME_MODES, check_access_modes, check_claim_spec
 from .common import (
@@ -234,8 +235,8 @@ def validate_storage_class(obj: Object) -> Found:
             values, key = expression.get("values") or [], expression.get("key") or ""
             if not values:
                 found.append(required(f"{where}.values"))
-            for k, value in enumerate(values):
-                if value in values[:k]:
+            for k, (value, again) in enumerate(zip(values, repeats(values), strict=True)):
+                if again:
                     found.append(duplicate(f"{where}.values[{k}]", value))
             check_label_key(key, f"{where}.key", found)
             if key in seen:
