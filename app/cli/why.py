@@ -102,7 +102,7 @@ async def gather_evidence(client: MemberClient, kind: str, namespace: str, name:
     from app.members.client import resource_path
     from app.members.resources import find_resource
     from app.placement import names
-    from app.placement.objects import labels_of
+    from app.placement.objects import identity, labels_of
     from app.placement.record import API_VERSION
     from app.placement.why import Evidence
 
@@ -113,27 +113,30 @@ async def gather_evidence(client: MemberClient, kind: str, namespace: str, name:
     template = await client.find(resource.path(where, name))
     if template is None:
         return Evidence(resource.kind, where, name)
-    binding_name = names.binding_name(resource.kind, name)
     bindings, decisions = (
         ("resourcebindings", "decisions") if where else ("clusterresourcebindings", "clusterdecisions")
     )
-    policies, cluster_policies, overrides, binding, decision, clusters = await asyncio.gather(
+    called = names.binding_names(identity(template))
+    policies, cluster_policies, overrides, clusters, found = await asyncio.gather(
         _all(client, *_POLICIES),
         _all(client, *_CLUSTER_POLICIES),
         _all(client, "policy.karmada.io/v1alpha1", "overridepolicies", where),
-        client.find(resource_path("work.karmada.io/v1alpha2", bindings, where, binding_name)),
-        client.find(resource_path(API_VERSION, decisions, where, binding_name)),
         _all(client, "cluster.karmada.io/v1alpha1", "clusters"),
+        asyncio.gather(
+            *(client.find(resource_path("work.karmada.io/v1alpha2", bindings, where, each)) for each in called)
+        ),
     )
-    if binding is not None and not _owns(template, binding):
-        binding = decision = None  # of another kind that shares the name
-    followers = await _followers(client, template, binding_name) if not where else []
+    binding = next((each for each in found if each is not None and _owns(template, each)), None)
+    decision = None
+    if binding is not None:
+        decision = await client.find(resource_path(API_VERSION, decisions, where, binding["metadata"]["name"]))
+    followers = [each for own in called for each in await _followers(client, template, own)] if not where else []
     works: dict[tuple[str, str], Object] = {}
     for each in (*([binding] if binding is not None else ()), *followers):
         key = names.RB_PERMANENT_ID if each["metadata"].get("namespace") else names.CRB_PERMANENT_ID
         selector = f"{key}={labels_of(each).get(key, '')}"
-        found = await _all(client, "work.karmada.io/v1alpha1", "works", labelSelector=selector)
-        works |= {(work["metadata"]["namespace"], work["metadata"]["name"]): work for work in found}
+        of_binding = await _all(client, "work.karmada.io/v1alpha1", "works", labelSelector=selector)
+        works |= {(work["metadata"]["namespace"], work["metadata"]["name"]): work for work in of_binding}
     warnings = await _warnings(client, where, [obj for obj in (template, binding) if obj is not None])
     return Evidence(
         resource.kind,

@@ -88,6 +88,7 @@ _TITLES = {
     "FieldValueTooMany": "Too many",
     "InternalError": "Internal error",
 }
+_PASSING = frozenset({"NotFound", "Conflict", "AlreadyExists", "TooManyRequests", "Expired", "Gone"})
 _WITHOUT_VALUE = frozenset({"FieldValueRequired", "FieldValueForbidden", "FieldValueTooLong", "InternalError"})
 
 
@@ -122,6 +123,7 @@ class StatusError(Exception):
         self.details = details
         self.retry_after = retry_after  # seconds; sent as Retry-After, which makes client-go repeat the request
         self.metadata: dict[str, Any] = {}  # ListMeta: the token to go on with after an expired one
+        self.told = False  # a controller has told it to the user
 
     def status(self) -> dict[str, Any]:
         out: dict[str, Any] = {
@@ -140,6 +142,11 @@ class StatusError(Exception):
             out["details"] = details
         out["code"] = self.code
         return out
+
+    @property
+    def is_refusal(self) -> bool:
+        """What was asked for is not allowed as it is; asking again does not help by itself."""
+        return 400 <= self.code < 500 and self.reason not in _PASSING
 
     @property
     def is_not_found(self) -> bool:

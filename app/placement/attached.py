@@ -108,16 +108,16 @@ def parent_keys(binding: Object) -> list[tuple[str, str]]:
 
 
 def attach(
-    parent: Object, dependency: Object, existing: Object | None, others: Iterable[Object] = ()
+    parent: Object, dependency: Object, existing: Object | None, others: Iterable[Object] = (), *, called: str = ""
 ) -> tuple[Object, str]:
     """The binding of ``dependency`` with ``parent`` among its parents, and the text of a DependencyPolicyConflict or "".
 
-    ``others``: the further parents that ``existing`` has. The same object as ``existing`` when nothing changes. Raises
+    ``others``: the further parents that ``existing`` has; ``called``: the name of a new one, Karmada's when not told. The same object as ``existing`` when nothing changes. Raises
     BindingError while a binding of an earlier object with this name is there.
     """
     if existing is not None:
         _check_owner(existing, dependency)
-    binding = copy_json(existing) if existing is not None else _new_binding(dependency, namespace(parent))
+    binding = copy_json(existing) if existing is not None else _new_binding(dependency, namespace(parent), called)
     wanted = binding["spec"]
     wanted["resource"] = resource_reference(dependency)
     marks = {**labels_of(binding), names.depended_by_label(namespace(parent), name(parent)): _binding_id(parent)}
@@ -152,8 +152,8 @@ def detach(binding: Object, parent_namespace: str, parent_name: str, others: Seq
     return detached
 
 
-def _new_binding(dependency: Object, where: str) -> Object:
-    called = names.binding_name(dependency.get("kind") or "", name(dependency))
+def _new_binding(dependency: Object, where: str, called: str) -> Object:
+    called = called or names.binding_name(dependency.get("kind") or "", name(dependency))
     identity = names.permanent_id(names.RB_PERMANENT_ID, uid(dependency), where, called)
     return {
         "apiVersion": BINDING_API,

@@ -251,13 +251,15 @@ def build_binding(
     policy: Object,
     existing: Object | None = None,
     *,
+    called: str = "",
     interpreter: Interpreter = NATIVE,
     gates: feature.Gates = feature.DEFAULT_GATES,
     priority_classes: Mapping[str, int] | None = None,
 ) -> Object:
     """The ResourceBinding (of a namespaced template) or ClusterResourceBinding, new or brought up to date.
 
-    The same object as ``existing`` when nothing changes. Raises BindingError, OwnerMismatch.
+    ``called``: the name of a new one, Karmada's when not told. The same object as ``existing`` when nothing changes. Raises
+    BindingError, OwnerMismatch.
     """
     if existing is not None:
         _check_owner(existing, uid(template))
@@ -265,7 +267,7 @@ def build_binding(
     spec = _merged_spec((existing or {}).get("spec") or {}, wanted)
     built = {
         **(existing or _new_binding(template)),
-        "metadata": _merged_metadata(metadata(existing or {}), template, policy),
+        "metadata": _merged_metadata(metadata(existing or {}), template, policy, called),
         "spec": spec,
     }
     return existing if existing is not None and built == existing else built
@@ -292,7 +294,7 @@ def _merged_spec(old: Object, wanted: Object) -> Object:
     return spec
 
 
-def _merged_metadata(old: Object, template: Object, policy: Object) -> Object:
+def _merged_metadata(old: Object, template: Object, policy: Object, called: str) -> Object:
     where = namespace(template)
     marks, notes = claim_marks(policy)
     kept_marks, kept_notes = dict(old.get("labels") or {}), dict(old.get("annotations") or {})
@@ -302,7 +304,7 @@ def _merged_metadata(old: Object, template: Object, policy: Object) -> Object:
     for key in gone_notes:
         kept_notes.pop(key, None)
     identity = names.RB_PERMANENT_ID if where else names.CRB_PERMANENT_ID
-    binding = names.binding_name(template.get("kind") or "", name(template))
+    binding = old.get("name") or called or names.binding_name(template.get("kind") or "", name(template))
     kept_marks.setdefault(identity, names.permanent_id(identity, uid(template), where, binding))
     finalizer = names.FINALIZER_BINDING if where else names.FINALIZER_CLUSTER_BINDING
     finalizers = list(old.get("finalizers") or ())

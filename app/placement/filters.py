@@ -7,11 +7,10 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from app.placement import names
 from app.placement.clusters import taint_text, untolerated_taint
 from app.placement.fleet import Fleet, Member, fleet_of
 from app.placement.gates import DEFAULT_GATES, WORKLOAD_AFFINITY, Gates
-from app.placement.objects import Object, name, namespace
+from app.placement.objects import Object, identity_in, namespace
 from app.placement.plugins import SchedulerPlugin, asked_to_filter
 from app.placement.spec import evicting_clusters, is_workload, target_names, term_named, terms
 
@@ -218,11 +217,11 @@ def _property_filter(field: str, fleet: Fleet) -> Test:
 
 def _workload_filters(spec: Object, present: frozenset[str], neighbours: Sequence[Object]) -> list[Filter]:
     groups, resource = spec["workloadAffinityGroups"], spec.get("resource") or {}
-    own_name = names.binding_name(resource.get("kind") or "", resource.get("name") or "")
+    own = identity_in(resource)
     others = [
         (other.get("spec") or {})
         for other in neighbours
-        if namespace(other) == (resource.get("namespace") or "") and name(other) != own_name
+        if namespace(other) == own.namespace and identity_in((other.get("spec") or {}).get("resource") or {}) != own
     ]
 
     def targets_of(key: str) -> list[frozenset[str]]:

@@ -6,10 +6,16 @@ Clients read these in stored objects, so every one of them must agree with Karma
 from __future__ import annotations
 
 import hashlib
+import re
 import uuid
-from typing import Final
+from typing import Final, NamedTuple
 
-from app.core.hashes import name_hash
+from app.core.hashes import SAFE_ALPHABET, name_hash
+from app.core.names import dns1123_subdomain
+
+_LONGEST_NAME: Final = 253
+_SUFFIX: Final = 12  # characters that tell objects apart, of 27
+_UNLAWFUL: Final = re.compile("[^a-z0-9]+")
 
 EXECUTION_NAMESPACE_PREFIX: Final = "karmada-es-"
 NAMESPACE_KARMADA_SYSTEM: Final = "karmada-system"
@@ -180,16 +186,54 @@ EVENT_CLUSTER_NOT_FOUND: Final = "ClusterNotFound"
 EVENT_API_INCOMPATIBLE: Final = "APIIncompatible"
 
 
+class Identity(NamedTuple):
+    """Which object it is, in whatever version it is read. ``namespace``: "" for an object without one."""
+
+    group: str
+    kind: str
+    namespace: str
+    name: str
+
+
 def binding_name(kind: str, name: str) -> str:
-    """The same for a ResourceBinding and a ClusterResourceBinding. The API group is not in it: Karmada lets those collide."""
+    """Karmada's, the same for a ResourceBinding and a ClusterResourceBinding. Two objects may have one, or one that is no name."""
     return f"{name.replace(':', '.')}-{kind}".lower()
 
 
 def work_name(kind: str, name: str, namespace: str = "") -> str:
-    """``work_name("Deployment", "nginx", "default") == "nginx-687f7fb96f"``."""
+    """Karmada's: ``work_name("Deployment", "nginx", "default") == "nginx-687f7fb96f"``."""
     name = name.replace(":", ".").lower()
     full = f"{namespace}-{name}-{kind}" if namespace else f"{name}-{kind}"
     return f"{name}-{name_hash(full.lower())}"
+
+
+def own_binding_name(obj: Identity) -> str:
+    """For an object whose binding cannot have Karmada's name, or whose name another one has. No two objects share it."""
+    return _with_suffix(binding_name(obj.kind, obj.name), obj)
+
+
+def own_work_name(obj: Identity) -> str:
+    """As ``own_binding_name``."""
+    return _with_suffix(work_name(obj.kind, obj.name, obj.namespace), obj)
+
+
+def binding_names(obj: Identity) -> list[str]:
+    """The names that the binding of an object may have."""
+    return [*filter(is_lawful, (binding_name(obj.kind, obj.name),)), own_binding_name(obj)]
+
+
+def is_lawful(name: str) -> bool:
+    """Can a binding or a Work have this name?"""
+    return not dns1123_subdomain(name, False)
+
+
+def _with_suffix(name: str, obj: Identity) -> str:
+    digest = hashlib.blake2b("\0".join(obj).encode(), digest_size=_SUFFIX).digest()
+    suffix = "".join(SAFE_ALPHABET[byte % len(SAFE_ALPHABET)] for byte in digest)
+    if not is_lawful(name[:_LONGEST_NAME]):
+        name = _UNLAWFUL.sub("-", name).strip("-")
+    name = name[: _LONGEST_NAME - _SUFFIX - 1].rstrip("-.")
+    return f"{name}-{suffix}" if name else suffix
 
 
 def execution_namespace(cluster: str) -> str:

@@ -4,12 +4,30 @@ from __future__ import annotations
 
 from typing import Any
 
+from app.core.resources import split_api_version
+from app.placement.names import Identity
+
 Object = dict[str, Any]
 
 
 def metadata(obj: Object) -> Object:
     found: Object = obj.get("metadata") or {}
     return found
+
+
+def identity(obj: Object) -> Identity:
+    meta = metadata(obj)
+    return _identity(obj, meta.get("namespace"), meta.get("name"))
+
+
+def identity_in(reference: Object) -> Identity:
+    """Of the object that a reference names: ``spec.resource`` of a binding, a workload of a WorkloadRebalancer."""
+    return _identity(reference, reference.get("namespace"), reference.get("name"))
+
+
+def _identity(obj: Object, where: Any, called: Any) -> Identity:
+    group, _ = split_api_version(obj.get("apiVersion") or "")
+    return Identity(group, obj.get("kind") or "", where or "", called or "")
 
 
 def labels_of(obj: Object) -> dict[str, str]:

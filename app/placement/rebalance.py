@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from app.placement import names
 from app.placement.objects import Object, metadata, spec, status
 
 SUCCESSFUL: Final = "Successful"
@@ -17,11 +16,6 @@ Workload = tuple[str, ...]
 
 def identity(workload: Object) -> Workload:
     return tuple(workload.get(field) or "" for field in _FIELDS)
-
-
-def binding_of(workload: Object) -> tuple[str, str]:
-    """(namespace, name) of the workload's binding; a namespace "" means a ClusterResourceBinding."""
-    return workload.get("namespace") or "", names.binding_name(workload.get("kind") or "", workload.get("name") or "")
 
 
 def observed_workloads(rebalancer: Object) -> list[Object]:

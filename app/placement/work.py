@@ -15,7 +15,19 @@ from app.placement.failures import aggregate_text
 from app.placement.gates import DEFAULT_GATES, STATEFUL_FAILOVER_INJECTION, Gates
 from app.placement.interpret import NATIVE, Interpreter, InterpretError, Operation
 from app.placement.interpret.replicas import with_field
-from app.placement.objects import Object, annotations_of, labels_of, metadata, name, namespace, own_map, spec, uid
+from app.placement.names import Identity
+from app.placement.objects import (
+    Object,
+    annotations_of,
+    identity,
+    labels_of,
+    metadata,
+    name,
+    namespace,
+    own_map,
+    spec,
+    uid,
+)
 from app.placement.override import Overridden, applied_annotations, apply_overrides
 from app.placement.overridepatch import OverrideError
 from app.placement.prune import prune
@@ -70,11 +82,12 @@ def build_works(
     existing: Mapping[str, Object] | None = None,
     *,
     leave: Container[str] = (),
+    taken: Container[str] = (),
     interpreter: Interpreter = NATIVE,
     gates: Gates = DEFAULT_GATES,
 ) -> Plan:
     """Works for every target of the binding. ``clusters``: Cluster objects by name; ``existing``: the binding's Works by cluster;
-    ``leave``: targets whose Work is another's.
+    ``leave``: targets whose Work is another's; ``taken``: those where Karmada's name for the Work is another object's.
 
     A target that fails does not keep the others from getting their Work.
     """
@@ -106,7 +119,7 @@ def build_works(
         if old is not None and metadata(old).get("deletionTimestamp"):
             ending[cluster] = f"work {namespace(old)}/{name(old)} is being deleted"
             continue
-        works.append(_work(binding, target, len(found), overridden, old, gates))
+        works.append(_work(binding, target, len(found), overridden, old, gates, own_name=cluster in taken))
     return Plan(works, errors, ending, events, interpreted, left_over(template, binding_spec, completions))
 
 
@@ -138,7 +151,14 @@ def _overridden(manifest: Object, cluster: str, clusters: Mapping[str, Object], 
 
 
 def _work(
-    binding: Object, target: Object, targets: int, overridden: Overridden, old: Object | None, gates: Gates
+    binding: Object,
+    target: Object,
+    targets: int,
+    overridden: Overridden,
+    old: Object | None,
+    gates: Gates,
+    *,
+    own_name: bool,
 ) -> Object:
     binding_spec = spec(binding)
     # From here on the manifest is changed in place; nothing of it is shared with the template or other Works.
@@ -161,7 +181,7 @@ def _work(
         "suspendDispatching": is_suspended(binding_spec, target["name"]),
         "preserveResourcesOnDeletion": bool(binding_spec.get("preserveResourcesOnDeletion")),
     }
-    return _assemble(manifest, target["name"], marks, notes, options, old, None)
+    return _assemble(manifest, target["name"], marks, notes, options, old, None, own_name=own_name)
 
 
 def _binding_marks(binding: Object) -> tuple[dict[str, str], dict[str, str]]:
@@ -208,12 +228,13 @@ def _assemble(
     options: Mapping[str, bool],
     old: Object | None,
     owner: Object | None,
+    *,
+    own_name: bool = False,
 ) -> Object:
     """The Work around a manifest, on top of what the existing Work has. ``manifest`` is changed."""
-    kind, template_uid = manifest.get("kind") or "", uid(manifest)
-    work_name = names.work_name(kind, name(manifest), namespace(manifest))
+    template_uid, old_meta = uid(manifest), metadata(old or {})
+    work_name = old_meta.get("name") or _new_name(manifest, own_name)
     work_namespace = names.execution_namespace(cluster)
-    old_meta = metadata(old or {})
     merged_marks = {**(old_meta.get("labels") or {}), **marks}
     if not merged_marks.get(names.WORK_PERMANENT_ID):
         merged_marks[names.WORK_PERMANENT_ID] = names.permanent_id(
@@ -246,6 +267,16 @@ def _assemble(
         "spec": {"workload": {"manifests": [manifest]}, **options},
     }
     return old if old is not None and built == old else built
+
+
+def _new_name(manifest: Object, own_name: bool) -> str:
+    theirs = names.work_name(manifest.get("kind") or "", name(manifest), namespace(manifest))
+    return names.own_work_name(identity(manifest)) if own_name or not names.is_lawful(theirs) else theirs
+
+
+def is_work_of(work: Object, obj: Identity) -> bool:
+    """Is it the object that the Work brings to its member?"""
+    return any(identity(manifest) == obj for manifest in (spec(work).get("workload") or {}).get("manifests") or ())
 
 
 def namespace_work(

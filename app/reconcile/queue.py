@@ -53,6 +53,7 @@ class WorkQueue(Generic[K]):
         priority: Callable[[K], int] = lambda key: 0,
     ) -> None:
         self.name = name
+        self.on_failure: Callable[[K, Exception], None] | None = None  # is told of everything that ``reconcile`` raises
         self._reconcile = reconcile
         self._concurrency = concurrency
         self._max_delay = max_delay
@@ -212,8 +213,10 @@ class WorkQueue(Generic[K]):
             delay = min(BASE_DELAY * 2 ** min(failures, 30), self._max_delay)
             if failures < 3 or failures % 10 == 0:
                 log.warning("reconcile failed", controller=self.name, key=str(key), error=str(error), retry_in=delay)
-            if not _expected(error):
+            if not is_expected(error):
                 log.exception("reconcile failed unexpectedly", controller=self.name, key=str(key))
+            if self.on_failure is not None:
+                self.on_failure(key, error)
             self._retries.inc()
             self.add_after(key, delay, background=old)
         finally:
@@ -248,7 +251,7 @@ class WorkQueue(Generic[K]):
         self._arm()
 
 
-def _expected(error: Exception) -> bool:
+def is_expected(error: Exception) -> bool:
     """Errors that are part of life: somebody was faster, a member is away. They need no traceback."""
     from app.core.errors import StatusError
 

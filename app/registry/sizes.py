@@ -5,7 +5,7 @@ The limit of a request's body does not hold them: patches add up, defaults are f
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from app.core.errors import request_entity_too_large
 from app.store.interface import Write
@@ -32,6 +32,20 @@ def check_together(cache: Cache, limit: int, changes: Sequence[Change]) -> None:
             raise request_entity_too_large(limit, key.resource, key.name)
     if sum(map(size_of, changes)) > MAX_TRANSACTION_BYTES:
         raise request_entity_too_large(MAX_TRANSACTION_BYTES)
+
+
+def portions(changes: Sequence[Change]) -> Iterator[list[Change]]:
+    """In their order, as many together as one transaction takes."""
+    portion: list[Change] = []
+    room = MAX_TRANSACTION_BYTES
+    for change in changes:
+        size = size_of(change)
+        if portion and size > room:
+            yield portion
+            portion, room = [], MAX_TRANSACTION_BYTES
+        portion.append(change)
+        room -= size
+    yield portion
 
 
 def size_of(change: Change) -> int:

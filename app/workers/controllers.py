@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import final
 
-from app.reconcile.controller import Controller
+from app.reconcile.controller import Controller, Telling
 from app.reconcile.events import Recorder
 from app.reconcile.karmada.rooms import TransportFor
 from app.reconcile.karmada.sources import source_of
@@ -14,6 +14,7 @@ from app.reconcile.kubernetes.eventttl import EventExpiry
 from app.reconcile.kubernetes.finishedjobs import FinishedJobs
 from app.reconcile.kubernetes.garbage import GarbageCollector
 from app.reconcile.kubernetes.namespaces import NamespaceController
+from app.reconcile.refusals import Refusals
 from app.registry import Registry
 from app.settings.settings import Settings
 from app.watch.definitions import Definitions
@@ -45,6 +46,10 @@ class Controllers:
         # kube-apiserver has it in itself: it runs whatever --controllers says
         definition: Controller = DefinitionController(registry, definitions)
         self._controllers = [definition, *(c for c in candidates if settings.runs(c.name))]
+        refusals = Refusals(registry, self.recorder)
+        for controller in self._controllers:
+            if isinstance(controller, Telling):
+                controller.tell_failures(refusals.tell)
         self.names = frozenset(controller.name for controller in candidates)  # what --controllers may say
 
     async def start(self) -> None:

@@ -28,6 +28,7 @@ Object = dict[str, Any]
 @final
 class ClusterController(QueueController[str]):
     name = "cluster"
+    about = CLUSTERS
 
     def __init__(self, registry: Registry, recorder: Recorder) -> None:
         super().__init__(registry.cache, self.name, concurrency=5)

@@ -26,6 +26,7 @@ from app.placement.attached import (
 from app.placement.binding import BindingError
 from app.placement.failures import aggregate_text
 from app.placement.interpret import InterpretError, Operation
+from app.placement.objects import identity
 from app.registry import Options
 from app.registry.codec import decode_entry
 from app.registry.context import Change
@@ -37,7 +38,7 @@ from ..portions import Steps, at_once, in_portions
 from .changes import Changed, what_changed
 from .dependents import DependencyIndex
 from .federation import BINDINGS, Federation
-from .indexes import id_of_binding
+from .indexes import binding_key, id_of_binding
 
 Object = dict[str, Any]
 _OPTIONS = Options(manager="karmada-controller-manager", whole=True)
@@ -222,10 +223,10 @@ class DependenciesDistributor(QueueController[Key]):
 
     def _attached(self, parent: Object, dependency: Object) -> tuple[Change | None, str]:
         namespace = parent["metadata"]["namespace"]
-        called = names.binding_name(dependency["kind"], dependency["metadata"]["name"])
-        entry = self._cache.get(BINDINGS, namespace, called)
+        key = binding_key(self._cache, identity(dependency), namespace)
+        entry = self._cache.get(*key)
         existing = decode_entry(self._kind, entry) if entry is not None else None
-        wanted, conflict = attach(parent, dependency, existing, self._parents(existing))
+        wanted, conflict = attach(parent, dependency, existing, self._parents(existing), called=key.name)
         if entry is None:
             return self._registry.stage_create(self._kind, namespace, wanted, _OPTIONS), conflict
         if wanted is existing:
@@ -272,8 +273,7 @@ class DependenciesDistributor(QueueController[Key]):
         self._federation.recorder.event(obj, event_type, reason, message)
 
     def _tell_follower(self, parent: Object, dependency: Object, conflict: str) -> None:
-        called = names.binding_name(dependency["kind"], dependency["metadata"]["name"])
-        entry = self._cache.get(BINDINGS, parent["metadata"]["namespace"], called)
+        entry = self._cache.get(*binding_key(self._cache, identity(dependency), parent["metadata"]["namespace"]))
         if entry is not None:
             self._tell(decode_entry(self._kind, entry), "Warning", names.EVENT_DEPENDENCY_CONFLICT, conflict)
 

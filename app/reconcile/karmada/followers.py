@@ -8,6 +8,7 @@ from typing import Any, final
 from app.catalog.kind import Kind
 from app.core.resources import Key
 from app.placement import names
+from app.placement.objects import identity, identity_in
 from app.placement.shared import ALONE, Shares
 from app.placement.spec import existing_clusters
 from app.placement.work import namespace_should_be_synced
@@ -16,7 +17,7 @@ from app.watch import Entry, Event
 
 from .changes import Why
 from .federation import BINDINGS, Federation
-from .indexes import WorkIndex, binding_key_of, ids_of, owns, template_key_of
+from .indexes import WorkIndex, binding_key, ids_of, owns, template_key_of
 from .pipeline import Pipeline
 from .retries import Waiting
 
@@ -105,7 +106,7 @@ class Followers:
         ending = self._decoded(binding)
         resource, clusters = ending["spec"]["resource"], existing_clusters(ending["spec"])
         # what another binding has left to this one may bear the other's marks still
-        named = self._works.named({"kind": resource["kind"], "metadata": {"name": resource["name"]}}, clusters)
+        named, _ = self._works.named(identity_in(resource), clusters)
         template, kind = self._cache.get(*key), self._catalog.storage_kind(key.resource)
         stays = Shares()
         if template is not None and kind is not None and not template.meta.deletionTimestamp:
@@ -120,7 +121,7 @@ class Followers:
         if kind.kind == "Namespace" and namespace_should_be_synced(decoded):
             keys = []  # it goes to every member anyway
         if own:
-            keys.append(binding_key_of(decoded))
+            keys.append(binding_key(self._cache, identity(decoded)))
         entries = (self._cache.get(*key) for key in keys)
         return [
             entry

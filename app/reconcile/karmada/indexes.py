@@ -8,7 +8,9 @@ from typing import Any, final
 from app.catalog.catalog import Catalog
 from app.core.resources import Key, split_api_version
 from app.placement import names
+from app.placement.names import Identity
 from app.placement.spec import existing_clusters
+from app.placement.work import is_work_of
 from app.watch import Cache, Entry, Event
 
 from ..portions import Steps
@@ -45,13 +47,24 @@ class WorkIndex:
         clusters = {names.cluster_of(work.key.namespace) for work in self.of(binding)}
         return "requiredBy" in spec or clusters != existing_clusters(spec)
 
-    def named(self, template: Object, clusters: Iterable[str]) -> list[Entry]:
-        """Works by the name that one of ``template`` has: another binding has written them, or an earlier one has left them, to
-        wait for their members."""
-        metadata = template["metadata"]
-        name = names.work_name(template["kind"], metadata["name"], metadata.get("namespace", ""))
-        found = (self._cache.get(WORKS, names.execution_namespace(cluster), name) for cluster in clusters)
-        return [entry for entry in found if entry is not None]
+    def named(self, obj: Identity, clusters: Iterable[str]) -> tuple[list[Entry], set[str]]:
+        """Works of the object by their names, and the clusters where Karmada's name is that of another object's Work.
+
+        Another binding has written them, or an earlier one has left them, to wait for their members.
+        """
+        theirs, own = names.work_name(obj.kind, obj.name, obj.namespace), names.own_work_name(obj)
+        found: list[Entry] = []
+        taken: set[str] = set()
+        for cluster in clusters:
+            for name in (own, theirs):
+                entry = self._cache.get(WORKS, names.execution_namespace(cluster), name)
+                if entry is None:
+                    continue
+                if is_work_of(entry.decode(), obj):
+                    found.append(entry)
+                    break
+                taken.add(cluster)
+        return found, taken
 
     def _observe(self, event: Event) -> None:
         if event.new is None:
@@ -150,17 +163,30 @@ def template_key_of(entry: Entry, catalog: Catalog) -> Key | None:
     return None
 
 
-def binding_key_of(template: Object) -> Key:
-    metadata = template["metadata"]
-    return binding_key(template["kind"], metadata.get("namespace", ""), metadata["name"])
+def binding_key(cache: Cache, obj: Identity, namespace: str | None = None) -> Key:
+    """The binding that an object has, or will have. ``namespace``: of a binding where workloads need it, else the object's own.
+
+    It has Karmada's name. Where that is no name, or another object's binding has it, a name with a suffix, which it keeps.
+    """
+    where = obj.namespace if namespace is None else namespace
+    resource = BINDINGS if where else CLUSTER_BINDINGS
+    own = Key(resource, where, names.own_binding_name(obj))
+    theirs = Key(resource, where, names.binding_name(obj.kind, obj.name))
+    kept, first = cache.get(*own), cache.get(*theirs)
+    if (kept is not None and _is_of(kept, obj)) or not names.is_lawful(theirs.name):
+        return own
+    return theirs if first is None or _is_of(first, obj) else own
 
 
-def binding_key(kind: str, namespace: str, name: str) -> Key:
-    found = names.binding_name(kind, name)
-    return Key(BINDINGS, namespace, found) if namespace else Key(CLUSTER_BINDINGS, "", found)
+def _is_of(binding: Entry, obj: Identity) -> bool:
+    """By its owner; one that nobody owns is whoever's comes first."""
+    owner = next((owner for owner in binding.meta.ownerReferences or () if owner.controller), None)
+    if owner is None:
+        return True
+    return (split_api_version(owner.apiVersion)[0], owner.kind, owner.name) == (obj.group, obj.kind, obj.name)
 
 
 def owns(template: Object, binding: Entry) -> bool:
-    """Two kinds of one name share the name of their bindings: whose is it?"""
+    """Objects that come and go may have one name: whose binding is it?"""
     uid = template["metadata"].get("uid")
     return any(owner.controller and owner.uid == uid for owner in binding.meta.ownerReferences or ())

@@ -25,6 +25,7 @@ Object = dict[str, Any]
 @final
 class NamespaceSync(QueueController[str]):
     name = "namespace"
+    about = "namespaces"
 
     def __init__(self, federation: Federation, skipped: str) -> None:
         super().__init__(federation.registry.cache, "namespace-sync", concurrency=4)

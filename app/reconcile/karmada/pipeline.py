@@ -16,6 +16,7 @@ from app.placement import names
 from app.placement.failures import aggregate_text
 from app.placement.generation import generation_of, with_generation, with_known_version
 from app.placement.interpret import Interpreter
+from app.placement.objects import identity
 from app.placement.record import placed_text
 from app.placement.schedule import (
     Decision,
@@ -30,7 +31,7 @@ from app.placement.spec import same_targets, targets
 from app.placement.trigger import Trigger, is_for_scheduler, should_schedule
 from app.placement.work import blocking_works, build_works, orphans, synced_event
 from app.placement.workstatus import NO_FAILURES, failures_told
-from app.registry import Options
+from app.registry import Options, sizes
 from app.registry.context import Change, DeleteOptions
 from app.watch import Entry
 
@@ -39,7 +40,7 @@ from .charges import Charges
 from .decisions import DecisionBook
 from .estimators import Estimates
 from .federation import Federation
-from .indexes import WorkIndex
+from .indexes import WorkIndex, binding_key
 from .overrides import OverrideIndex
 from .scheduler import Scheduler
 from .sources import source_of
@@ -180,6 +181,7 @@ class Pipeline:
                 template,
                 policy,
                 before,
+                called=binding_key(self._registry.cache, identity(template)).name if before is None else "",
                 interpreter=interpreter,
                 gates=self._federation.gates,
                 priority_classes=self._federation.priority_classes(),
@@ -290,6 +292,7 @@ class Pipeline:
             self._overrides.overrides(template["metadata"].get("namespace", "")),
             {cluster: shares.trimmed(work, binding) for cluster, (work, _) in stored.items()},
             leave=shares.left_to_others(binding),
+            taken=known.taken,
             interpreter=interpreter,
             gates=self._federation.gates,
         )
@@ -337,7 +340,10 @@ class Pipeline:
     # -- writing -------------------------------------------------------------------------------------------------------
 
     async def _commit(self, known: Stored, plan: _Plan, works: Sequence[Change] = ()) -> bool:
-        """All of the plan or nothing. Returns whether somebody else wrote meanwhile, after us. ``works``: those of the plan."""
+        """The plan in one transaction; what is too large for one in several, of which the next look makes all that are missing.
+
+        Returns whether somebody else wrote meanwhile, after us. ``works``: those of the plan.
+        """
         changes = list(works)
         if plan.binding is not known.before:
             changes.insert(0, self._staged(plan.binding, known.existing, self._kind_of(plan.binding)))
@@ -348,20 +354,25 @@ class Pipeline:
         if not changes:
             return False
         keys = [change.writes[0].key for change in changes]
-        revisions = [0] * len(keys)
+        revisions: list[int] = []
         self._own.begin(keys)
         missed = False
         try:
-            revisions = await self._registry.commit_together(changes)
+            for portion in sizes.portions(changes):
+                revisions += await self._registry.commit_together(portion)
         finally:
+            revisions += [0] * (len(keys) - len(revisions))
             for key, revision in zip(keys, revisions, strict=True):
                 missed |= self._own.end(key) > revision
         return missed
 
     def _staged(self, obj: Object, existing: Entry | None, kind: Kind) -> Change:
         if existing is None:
-            return self._registry.stage_create(kind, obj["metadata"].get("namespace", ""), obj, WHOLE)
-        return self._registry.stage_update(kind, existing, obj, WHOLE)
+            change = self._registry.stage_create(kind, obj["metadata"].get("namespace", ""), obj, WHOLE)
+        else:
+            change = self._registry.stage_update(kind, existing, obj, WHOLE)
+        sizes.check(self._registry.cache, self._registry.max_object_bytes, change)
+        return change
 
     def _tell(self, binding: Object, template: Object, events: list[Event]) -> None:
         entry = self._registry.cache.get(*self._key_of(binding))

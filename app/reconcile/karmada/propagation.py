@@ -10,33 +10,39 @@ Works), and whatever happens between them, the next look at the stored objects f
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Any, final
 
 from app.catalog.kind import Kind
 from app.core.resources import Key
 from app.placement import binding as bindings
 from app.placement import names
+from app.placement.binding import applied_event
 from app.placement.fleet import Member
 from app.placement.match import is_skipped_object
+from app.placement.names import Identity
+from app.placement.objects import identity
 from app.placement.shared import Shares
 from app.registry.codec import decode_entry
 from app.watch import Entry, Event
 
+from ..controller import Tell
 from ..interpreter.interpreting import INTERPRETERS
 from ..portions import Steps, at_once, in_portions
 from ..queue import WorkQueue
+from ..refusals import telling
 from .bound import BoundTemplates
 from .changes import Changed, OwnWrites, Why, what_changed
 from .choice import Choice
+from .claiming import Claiming
 from .decisions import DecisionBook
 from .endings import Endings
-from .federation import BINDINGS, CLUSTER_BINDINGS, OPTIONS, WORKS, Federation, is_same_for_scheduler
+from .federation import BINDINGS, CLUSTER_BINDINGS, WORKS, Federation, is_same_for_scheduler
 from .followers import Followers
 from .indexes import (
     ClaimIndex,
     WorkIndex,
     binding_key,
-    binding_key_of,
     binding_key_of_work,
     owns,
     policy_id_of,
@@ -71,6 +77,7 @@ class Propagation:
         self._choice = Choice(federation, self.policies)
         self._overrides = OverrideIndex(federation)
         self._own = OwnWrites()
+        self._claiming = Claiming(self._registry, self.policies, self._own, self._look)
         decisions = DecisionBook(federation, self.policies)
         self._scheduler = scheduler
         self._pipeline = Pipeline(federation, self.works, self._overrides, self._own, decisions, scheduler)
@@ -108,6 +115,10 @@ class Propagation:
         await in_portions(self._looking())  # a binding whose Works are not all known would get others
         self.queue.start()
         self._endings.start()
+
+    def tell_failures(self, tell: Tell) -> None:
+        for queue in (self.queue, self._endings.queue):
+            queue.on_failure = partial(tell, queue.name)
 
     async def stop(self) -> None:
         await self.queue.stop()
@@ -176,7 +187,7 @@ class Propagation:
         kind = self._catalog.storage_kind(entry.key.resource)
         if kind is None or _CLAIM in entry.body or self.policies.may_select(kind, entry):
             return True
-        own = binding_key(kind.kind, entry.key.namespace, entry.key.name)
+        own = binding_key(self._cache, Identity(kind.group, kind.kind, entry.key.namespace, entry.key.name))
         return entry.key in self._followers or self._cache.get(*own) is not None
 
     def _observe_policy(self, event: Event) -> None:
@@ -293,7 +304,7 @@ class Propagation:
 
     async def _propagate(self, kind: Kind, entry: Entry, why: Why, shares: Shares) -> None:
         template = decode_entry(kind, entry)
-        existing = self._cache.get(*binding_key_of(template))
+        existing = self._cache.get(*binding_key(self._cache, identity(template)))
         if existing is not None and existing.meta.deletionTimestamp:
             self._keep(entry.key, why)  # comes back when the binding is gone
             return
@@ -304,14 +315,15 @@ class Propagation:
         policy, let_go = self._choice.of(template, why)
         if policy is not None:
             self._check_overrides(entry.key, policy)
-            template = await self._claim(kind, entry.key, template, policy)
-            if not bindings.is_lazy(policy) or why & (Why.USER | Why.START):
-                try:
-                    await self._run(kind, entry.key, template, policy, existing, why, shares)
-                except BaseException:  # what was begun is finished, whatever becomes of the policy
-                    self._keep(entry.key, Why.AROUND)
-                    raise
-                return
+            with telling(lambda why: self._federation.recorder.event(template, *applied_event(policy, why))):
+                template = await self._claiming.claim(kind, entry.key, template, policy)
+                if not bindings.is_lazy(policy) or why & (Why.USER | Why.START):
+                    try:
+                        await self._run(kind, entry.key, template, policy, existing, why, shares)
+                    except BaseException:  # what was begun is finished, whatever becomes of the policy
+                        self._keep(entry.key, Why.AROUND)
+                        raise
+                    return
         if existing is not None and not owns(template, existing):
             existing = None
         if let_go:
@@ -347,7 +359,7 @@ class Propagation:
             if isinstance(error, bindings.ReplicasUnknown):
                 self._federation.recorder.event(template, "Warning", error.reason, str(error))
             if policy is not None:
-                self._federation.recorder.event(template, *bindings.applied_event(policy, str(error)))
+                self._federation.recorder.event(template, *applied_event(policy, str(error)))
             raise Waiting(str(error)) from error
         if outcome.missed or (existing is None and self._bound.rounds != rounds):
             self._look(key)  # what changed around all bindings has not led to one that was not stored yet
@@ -368,25 +380,3 @@ class Propagation:
             if not self._overrides.exists(namespace, name):
                 self._without_overrides.add(key)
                 raise Waiting("waiting for dependent overrides")
-
-    async def _claim(self, kind: Kind, key: Key, template: Object, policy: Object) -> Object:
-        """The first commit: the template says whose it is. The binding stores the revision that this gives."""
-        if bindings.claim(template, policy) is template:
-            return template
-        revision = 0
-        self._own.begin((key,))
-        try:
-            entry = await self._registry.modify(
-                kind, key.namespace, key.name, lambda current: bindings.claim(current, policy), OPTIONS
-            )
-            revision = entry.revision
-        finally:
-            missed = self._own.end(key) > revision
-        metadata = policy["metadata"]
-        resource = POLICIES if metadata.get("namespace") else CLUSTER_POLICIES
-        current = self.policies.get(Key(resource, metadata.get("namespace", ""), metadata["name"]))
-        if current is not policy:  # it has changed, and had not claimed the template yet
-            self._look(key, Why.CLAIMANT)
-        elif missed:
-            self._look(key)
-        return decode_entry(kind, entry)

@@ -7,11 +7,11 @@ from typing import Any, final
 
 from app.core.clock import parse_rfc3339, rfc3339
 from app.core.errors import StatusError
+from app.placement.objects import identity_in
 from app.placement.rebalance import (
     FAILED,
     SUCCESSFUL,
     Workload,
-    binding_of,
     identity,
     is_pending,
     observed_workloads,
@@ -25,6 +25,7 @@ from app.watch import Event
 from ..controller import QueueController
 from ..queue import Requeue
 from .federation import Federation
+from .indexes import binding_key
 
 Object = dict[str, Any]
 OPTIONS = Options(manager="karmada-controller-manager")
@@ -33,6 +34,7 @@ OPTIONS = Options(manager="karmada-controller-manager")
 @final
 class Rebalancer(QueueController[str]):
     name = "workloadRebalancer"
+    about = "workloadrebalancers.apps.karmada.io"
 
     def __init__(self, federation: Federation) -> None:
         super().__init__(federation.registry.cache, "workload-rebalancer", concurrency=2)
@@ -73,8 +75,8 @@ class Rebalancer(QueueController[str]):
 
     async def _trigger(self, rebalancer: Object, workload: Object) -> str:
         asked = rebalancer["metadata"]["creationTimestamp"]
-        namespace, name = binding_of(workload)
-        kind = self._federation.binding_kind if namespace else self._federation.cluster_binding_kind
+        key = binding_key(self._registry.cache, identity_in(workload))
+        kind = self._federation.kind_of_binding(key)
 
         def triggered(binding: Object) -> Object:
             before = binding["spec"].get("rescheduleTriggeredAt")
@@ -83,7 +85,7 @@ class Rebalancer(QueueController[str]):
             return {**binding, "spec": {**binding["spec"], "rescheduleTriggeredAt": asked}}
 
         try:
-            await self._registry.modify(kind, namespace, name, triggered, OPTIONS)
+            await self._registry.modify(kind, key.namespace, key.name, triggered, OPTIONS)
         except StatusError as error:
             if error.is_not_found:
                 return FAILED

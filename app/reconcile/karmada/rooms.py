@@ -76,6 +76,7 @@ class Rooms(QueueController[str]):
     """
 
     name = "rooms"
+    about = CLUSTERS
 
     def __init__(
         self,

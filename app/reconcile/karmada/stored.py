@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Any, NamedTuple, final
 
 from app.placement import names
+from app.placement.objects import identity
 from app.placement.shared import Shares
 from app.placement.spec import existing_clusters, targets_of
 from app.registry.codec import decode_entry
@@ -25,6 +26,7 @@ class Stored(NamedTuple):
     entries: list[Entry]
     works: list[Object]
     reporting: Sequence[Object] = ()
+    taken: Container[str] = ()  # clusters where Karmada's name for the Work is another object's
 
 
 @final
@@ -49,12 +51,14 @@ class StoredSteps:
             if names.cluster_of(entry.key.namespace) not in taken
         ]
         wanted = {target["name"] for target in targets_of(binding["spec"])}
-        found = self._works.named(template, wanted - {names.cluster_of(entry.key.namespace) for _, entry in kept})
+        missing = wanted - {names.cluster_of(entry.key.namespace) for _, entry in kept}
+        found, taken_names = self._works.named(identity(template), missing)
         own, others = [work for work, _ in kept], self._decoded(found)
         return stored._replace(
             entries=[*(entry for _, entry in kept), *found],
             works=own + others,
             reporting=own + [work for work in others if not work["metadata"].get("deletionTimestamp")],
+            taken=taken_names,
         )
 
     def _decoded(self, works: Iterable[Entry]) -> list[Object]:

@@ -56,6 +56,9 @@ class TaintManager(QueueController[Stay]):
         await super().stop()
         self._line.clear()
 
+    def _subject(self, key: Stay) -> Key:
+        return key.binding
+
     def resync(self) -> None:
         for cluster in self._federation.clusters():
             self._look_at(cluster)

@@ -21,6 +21,7 @@ OPTIONS = Options(manager="karmada-controller-manager")
 @final
 class TaintPolicies(QueueController[str]):
     name = "clustertaintpolicy"
+    about = CLUSTERS
 
     def __init__(self, federation: Federation) -> None:
         super().__init__(federation.registry.cache, "cluster-taint-policy", concurrency=2)

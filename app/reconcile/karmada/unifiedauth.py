@@ -116,6 +116,7 @@ class Grants:
 @final
 class UnifiedAuth(QueueController[str]):
     name = "unifiedAuth"
+    about = CLUSTERS
 
     def __init__(self, federation: Federation) -> None:
         super().__init__(federation.registry.cache, "unified-auth", concurrency=2)

@@ -27,6 +27,7 @@ Object = dict[str, Any]
 @final
 class DefinitionController(QueueController[str]):
     name = "customresourcedefinition"
+    about = "customresourcedefinitions.apiextensions.k8s.io"
 
     def __init__(self, registry: Registry, definitions: Definitions) -> None:
         # names are given to one definition after the other: two must not get the same one

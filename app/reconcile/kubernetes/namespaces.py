@@ -25,6 +25,7 @@ Object = dict[str, Any]
 @final
 class NamespaceController(QueueController[str]):
     name = "namespace"
+    about = "namespaces"
 
     def __init__(self, registry: Registry) -> None:
         super().__init__(registry.cache, self.name, concurrency=10)

@@ -75,7 +75,8 @@ class Lab:
         cache = Cache(self.store)
         await cache.load()
         catalog = Catalog(CATALOG)  # custom kinds come and go
-        self.registry = Registry(catalog, self.store, cache, admission(cache, catalog, self.settings))
+        admitting, limit = admission(cache, catalog, self.settings), self.settings.max_object_bytes
+        self.registry = Registry(catalog, self.store, cache, admitting, max_object_bytes=limit)
         self.definitions = Definitions(catalog, cache)
         await self.definitions.start()
         cache.listen_to_all(lambda event: self._changed.set())
