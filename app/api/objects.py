@@ -104,7 +104,7 @@ async def get(registry: Registry, kind: Kind, request: Request) -> Response:
         await registry.barrier()
     elif version != "0":
         await wait_for(registry.cache, number(version))
-    entry = registry.entry(kind, target.namespace, target.name)
+    entry = await registry.read(kind, target.namespace, target.name)
     check_form(accept, kind, request, False)
     return await object_response(kind, entry, accept, request)
 

@@ -17,7 +17,7 @@ from app.core import errors
 from app.machinery import protobuf
 from app.registry import Registry
 from app.registry.codec import decode_entry, wire_bytes
-from app.registry.reading import ListOptions, matcher, parse_resource_version
+from app.registry.reading import ListOptions, current, matcher, parse_resource_version
 from app.store.interface import StoreUnavailable
 from app.watch import Cache, Entry, Groups, Watcher
 from app.watch.watcher import Change
@@ -72,8 +72,9 @@ async def serve_watch(
         return
     with Watcher(cache, kind.resource, start, namespace, name, matches) as watcher:
         if initial:
-            start = watcher.position = cache.revision  # now: the headers may have had to wait for the client
-            snapshot = list(cache.resource(kind.resource).entries(namespace))
+            # now: the headers may have had to wait for the client
+            snapshot, start = await current(cache, kind, namespace)
+            watcher.position = start
             for entry in snapshot:
                 if (not name or entry.key.name == name) and (matches is None or matches(entry)):
                     await stream.put(Change("ADDED", entry, None))

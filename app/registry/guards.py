@@ -1,4 +1,5 @@
-"""What must exist for an object to be created: its namespace, and of a custom object the definition of its kind."""
+"""What must exist for an object to be created (its namespace, and of a custom object the definition of its kind), and what a
+DELETE asks the object to be."""
 
 from __future__ import annotations
 
@@ -7,7 +8,9 @@ from app.catalog.kind import Kind
 from app.core import errors
 from app.core.resources import Key
 from app.store.interface import Guard, GuardFailed
-from app.watch import Cache
+from app.watch import Cache, Entry
+
+from .context import DeleteOptions
 
 NAMESPACES = "namespaces"
 
@@ -64,3 +67,29 @@ def namespace_terminating(kind: Kind, namespace: str, name: str) -> errors.Statu
         }
     ]
     return error
+
+
+def check_preconditions(kind: Kind, existing: Entry, options: DeleteOptions) -> None:
+    if kind.resource == NAMESPACES:  # which look by themselves
+        _check_like_a_write(kind, existing, options)
+    if options.uid and options.uid != existing.meta.uid:
+        why = (
+            f"the UID in the precondition ({options.uid}) does not match the UID in record ({existing.meta.uid}). "
+            "The object might have been deleted and then recreated"
+        )
+    elif options.resource_version and options.resource_version != str(existing.revision):
+        why = (
+            f"the ResourceVersion in the precondition ({options.resource_version}) does not match the ResourceVersion "
+            f"in record ({existing.revision}). The object might have been modified"
+        )
+    else:
+        return
+    raise errors.conflict(kind.error_group, kind.kind, existing.key.name, why)
+
+
+def _check_like_a_write(kind: Kind, existing: Entry, options: DeleteOptions) -> None:
+    wanted = (("UID", options.uid, existing.meta.uid), ("ResourceVersion", options.resource_version, existing.revision))
+    for what, asked, has in wanted:
+        if asked and asked != str(has):
+            why = f"Precondition failed: {what} in precondition: {asked}, {what} in object meta: {has}"
+            raise errors.conflict(kind.group, kind.plural, existing.key.name, why)

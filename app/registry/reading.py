@@ -9,10 +9,11 @@ from app.catalog.builtin.selectable import unknown_field
 from app.catalog.kind import Kind
 from app.core import errors
 from app.core.selectors import FieldRequirement, Selector
-from app.store.interface import Compacted, StoreUnavailable
+from app.store.interface import EVENTS, Compacted, EventQuery, StoreUnavailable
 from app.watch import Cache, Entry
 from app.watch.cache import path_of
 
+from . import events
 from .codec import decode_entry
 from .continuation import decode_token, encode_token, expired_token
 
@@ -68,6 +69,8 @@ async def list_page(cache: Cache, kind: Kind, options: ListOptions) -> Page:
     """Raises StatusError: 400 for a bad token, 410 for a revision that is gone, 422 for a bad match, 503, 504."""
     check_match(options)
     matches = matcher(kind, options)
+    if kind.resource == EVENTS:
+        return await _list_events(cache, options, matches)
     after: str | None = None
     if options.token:
         if options.resource_version not in ("", "0"):
@@ -96,6 +99,27 @@ async def list_page(cache: Cache, kind: Kind, options: ListOptions) -> Page:
             source = cache.resource(kind.resource).entries(options.namespace)
     limit = options.limit if options.resource_version != "0" or options.token else 0
     return _page(source, matches, limit, revision)
+
+
+async def _list_events(cache: Cache, options: ListOptions, matches: Matches | None) -> Page:
+    revision, after = 0, None
+    if options.token:
+        if options.resource_version not in ("", "0"):
+            raise errors.bad_request("specifying resource version is not allowed when using continue")
+        revision, path = decode_token(options.token)
+        revision, after = max(revision, 0), (path.rpartition("/")[0], path.rpartition("/")[2])
+    elif options.resource_version not in ("", "0"):
+        wanted = parse_resource_version(options.resource_version)
+        await wait_for(cache, wanted)
+        if options.match == "Exact" or (not options.match and options.limit):
+            revision = wanted
+    limit = options.limit if options.resource_version != "0" or options.token else 0
+    asked = EventQuery(revision, options.namespace, after, containing=events.containing(options.fields))
+    entries, revision, remaining = await events.selected(cache.store, asked, matches, limit)
+    if not remaining:
+        return Page(entries, revision)
+    key = entries[-1].key
+    return Page(entries, revision, encode_token(revision, path_of(*key[1:])), remaining if matches is None else None)
 
 
 def _page(source: Iterable[Entry], matches: Matches | None, limit: int, revision: int) -> Page:
@@ -177,6 +201,14 @@ def _is_number(text: str) -> bool:
 
 def _no_number(text: str) -> str:
     return f'strconv.ParseUint: parsing "{text}": invalid syntax'
+
+
+async def current(cache: Cache, kind: Kind, namespace: str) -> tuple[list[Entry], int]:
+    """All objects of a kind, of one namespace when given, and the revision they are at. Raises StatusError 503."""
+    if kind.resource == EVENTS:
+        entries, revision, _ = await events.selected(cache.store, EventQuery(namespace=namespace), None, 0)
+        return entries, revision
+    return list(cache.resource(kind.resource).entries(namespace)), cache.revision
 
 
 async def wait_for(cache: Cache, revision: int) -> None:

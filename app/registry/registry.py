@@ -16,7 +16,17 @@ from app.catalog.kind import Kind
 from app.core import errors
 from app.core.clock import rfc3339
 from app.core.resources import Key
-from app.store.interface import Guard, GuardFailed, Lease, OutcomeUnknown, Store, StoreUnavailable, Transaction, Write
+from app.store.interface import (
+    EVENTS,
+    Guard,
+    GuardFailed,
+    Lease,
+    OutcomeUnknown,
+    Store,
+    StoreUnavailable,
+    Transaction,
+    Write,
+)
 from app.watch import Cache, Entry
 
 from . import patching, sizes
@@ -25,7 +35,7 @@ from .apart import apart
 from .codec import decode_entry, encode_body, stored_form
 from .context import Change, DeleteOptions, Options
 from .deleting import mark_at_once, mark_deleted
-from .guards import creation_guards, refused, staged_guards
+from .guards import check_preconditions, creation_guards, refused, staged_guards
 from .prepare import prepare_create, prepare_removal, prepare_update
 from .reading import check_version
 from .scale import other_uid
@@ -85,8 +95,27 @@ class Registry:
             raise errors.not_found(kind.group, kind.plural, name)
         return found
 
+    async def find(self, key: Key) -> Entry | None:
+        """The cached object, or the Event, which is in no cache. Raises StatusError 503."""
+        if key.resource != EVENTS:
+            return self.cache.get(*key)
+        try:
+            found = await self.store.event(key.namespace, key.name)
+        except StoreUnavailable as error:
+            raise errors.service_unavailable(f"storage is not reachable: {error}") from error
+        return Entry(*found) if found is not None else None
+
+    async def read(self, kind: Kind, namespace: str, name: str) -> Entry:
+        """Raises StatusError 404, 503."""
+        found = await self.find(Key(kind.resource, namespace if kind.namespaced else "", name))
+        if found is None:
+            raise errors.not_found(kind.group, kind.plural, name)
+        return found
+
     async def current(self, kind: Kind, namespace: str, name: str) -> Entry:
         """The newest object; looks again behind the barrier before it answers that there is none."""
+        if kind.resource == EVENTS:
+            return await self.read(kind, namespace, name)
         found = self.cache.get(kind.resource, namespace if kind.namespaced else "", name)
         if found is not None:
             return found
@@ -119,7 +148,7 @@ class Registry:
                     if self.cache.get(*key) is None:
                         await self.barrier()  # who is refused shall find what was in the way
                     if not generated:
-                        raise self._in_the_way(kind, key) from failed
+                        raise await self._in_the_way(kind, key) from failed
                 elif failed.guard.absent:
                     await self.barrier()  # somebody was faster to take this address or port
                 else:
@@ -128,9 +157,9 @@ class Registry:
             raise errors.generate_name_conflict(kind.group, kind.plural, key.name)
         raise errors.conflict(kind.group, kind.plural, key.name)
 
-    def _in_the_way(self, kind: Kind, key: Key) -> errors.StatusError:
+    async def _in_the_way(self, kind: Kind, key: Key) -> errors.StatusError:
         error = errors.already_exists(kind.group, kind.plural, key.name)
-        there = self.cache.get(*key)
+        there = await self.find(key)
         if there is not None and there.meta.deletionTimestamp:
             error.message = f"object is being deleted: {error.message}"
         return error
@@ -305,7 +334,7 @@ class Registry:
 
     async def _is_newest(self, entry: Entry) -> bool:
         await self.barrier()
-        found = self.cache.get(*entry.key)
+        found = await self.find(entry.key)
         return found is not None and found.revision == entry.revision
 
     async def delete_collection(self, kind: Kind, entries: Sequence[Entry], options: DeleteOptions) -> None:
@@ -372,7 +401,7 @@ class Registry:
         sizes.check(self.cache, self.max_object_bytes, change)
         if dry_run:
             for guard in change.guards:
-                self._check_guard(guard)
+                await self._check_guard(guard)
             return Entry(key, existing.revision if existing else 0, change.body)
         revisions = await self.transact(change.guards, change.writes)
         return Entry(key, revisions[0], change.body)
@@ -386,8 +415,8 @@ class Registry:
         except OutcomeUnknown as error:
             raise errors.timeout(f"the connection to storage was lost and the outcome is unknown: {error}") from error
 
-    def _check_guard(self, guard: Guard) -> None:
-        entry = self.cache.get(*guard.key)
+    async def _check_guard(self, guard: Guard) -> None:
+        entry = await self.find(guard.key)
         revision = entry.revision if entry else 0
         terminating = bool(entry and entry.meta.deletionTimestamp)
         if guard.absent and entry is not None:
@@ -396,29 +425,3 @@ class Registry:
             raise GuardFailed(guard, revision, terminating)
         if guard.revision and guard.revision != revision:
             raise GuardFailed(guard, revision)
-
-
-def check_preconditions(kind: Kind, existing: Entry, options: DeleteOptions) -> None:
-    if kind.resource == "namespaces":  # which look by themselves
-        _check_like_a_write(kind, existing, options)
-    if options.uid and options.uid != existing.meta.uid:
-        why = (
-            f"the UID in the precondition ({options.uid}) does not match the UID in record ({existing.meta.uid}). "
-            "The object might have been deleted and then recreated"
-        )
-    elif options.resource_version and options.resource_version != str(existing.revision):
-        why = (
-            f"the ResourceVersion in the precondition ({options.resource_version}) does not match the ResourceVersion "
-            f"in record ({existing.revision}). The object might have been modified"
-        )
-    else:
-        return
-    raise errors.conflict(kind.error_group, kind.kind, existing.key.name, why)
-
-
-def _check_like_a_write(kind: Kind, existing: Entry, options: DeleteOptions) -> None:
-    wanted = (("UID", options.uid, existing.meta.uid), ("ResourceVersion", options.resource_version, existing.revision))
-    for what, asked, has in wanted:
-        if asked and asked != str(has):
-            why = f"Precondition failed: {what} in precondition: {asked}, {what} in object meta: {has}"
-            raise errors.conflict(kind.group, kind.plural, existing.key.name, why)

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from .interface import Store
 
 
-async def open_store(database_url: str | None, data_dir: Path | str | None) -> Store:
-    """An open store. ``memory:`` as URL is the store in memory; without a URL PostgreSQL is started under ``data_dir``
+async def open_store(database_url: str | None, data_dir: Path | str | None, event_ttl: float = 3600.0) -> Store:
+    """An open store. ``event_ttl``: what ``expire_events`` will be called with, in seconds. ``memory:`` as URL is the store in memory; without a URL PostgreSQL is started under ``data_dir``
     and stopped by ``close()``. Raises ValueError, EmbeddedError, MigrationError, and OSError or asyncpg's errors when the
     database cannot be reached."""
     if database_url == "memory:":
@@ -37,7 +37,7 @@ async def open_store(database_url: str | None, data_dir: Path | str | None) -> S
         database_url = await embedded.start()
     try:
         await upgrade(database_url)
-        store = PostgresStore(database_url, on_close=embedded.stop if embedded else None)
+        store = PostgresStore(database_url, event_ttl=event_ttl, on_close=embedded.stop if embedded else None)
         await store.open()
     except BaseException:
         if embedded is not None:

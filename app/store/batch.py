@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from app.core.resources import Key
 
-from .interface import Guard, GuardFailed, Lease, LeaseLost, Row, Transaction
+from .interface import EVENTS, Guard, GuardFailed, Lease, LeaseLost, Row, Transaction, Write
 
 MAX_TRANSACTIONS = 500
 MAX_BYTES = 8 << 20
@@ -72,27 +72,33 @@ def take(queue: deque[Pending]) -> list[Pending]:
     return batch
 
 
-def arguments(batch: Iterable[Pending]) -> tuple[list[Any], list[tuple[int, Guard | Lease]]]:
+def in_order(batch: Sequence[Pending]) -> list[tuple[int, Write]]:
+    """All writes, each with its transaction's index, as they are numbered: Events first, so that the newest row is the log's."""
+    writes = [(index, write) for index, pending in enumerate(batch) for write in pending.transaction.writes]
+    events = [each for each in writes if each[1].key.resource == EVENTS]
+    return events + [each for each in writes if each[1].key.resource != EVENTS] if events else writes
+
+
+def arguments(batch: Sequence[Pending]) -> tuple[list[Any], list[tuple[int, Guard | Lease]]]:
     """Columns for ``commit_batch`` and, for each guard sent, its transaction's index and itself."""
     asked: list[tuple[int, Guard | Lease]] = []
     g_transaction, g_resource, g_namespace, g_name, g_revision, g_kind = [], [], [], [], [], []
     w_transaction, w_resource, w_namespace, w_name = [], [], [], []
     w_body, w_last, w_uid, w_terminating = [], [], [], []
+    for index, write in in_order(batch):
+        key = write.key
+        w_transaction.append(index + 1)
+        w_resource.append(key.resource)
+        w_namespace.append(key.namespace)
+        w_name.append(key.name)
+        w_body.append(write.body)
+        w_last.append(write.last)
+        w_uid.append(write.uid)
+        w_terminating.append(write.terminating)
     for number, pending in enumerate(batch, 1):
         transaction = pending.transaction
         guards = [(g, _ABSENT if g.absent else _ALIVE if g.alive else _AT_REVISION) for g in transaction.guards]
-        for write in transaction.writes:
-            key = write.key
-            w_transaction.append(number)
-            w_resource.append(key.resource)
-            w_namespace.append(key.namespace)
-            w_name.append(key.name)
-            w_body.append(write.body)
-            w_last.append(write.last)
-            w_uid.append(write.uid)
-            w_terminating.append(write.terminating)
-            if write.body is None:
-                guards.append((Guard(key), _EXISTS))
+        guards += [(Guard(write.key), _EXISTS) for write in transaction.writes if write.body is None]
         if (lease := transaction.lease) is not None:
             asked.append((number - 1, lease))
             g_transaction.append(number)
@@ -126,8 +132,7 @@ class Outcome:
         if record["failed_guards"]:
             self._read_failures(asked, record)
         self.rows: list[Row] | None = []
-        self._number_survivors(batch, record["previous"] or ())
-        self.last = self.before + len(record["previous"] or ())
+        self.last = self._number_survivors(batch, record["previous"] or ())
 
     def _read_failures(self, asked: list[tuple[int, Guard | Lease]], record: Any) -> None:
         found = zip(record["failed_guards"], record["failed_revisions"], record["failed_terminating"], strict=True)
@@ -138,25 +143,34 @@ class Outcome:
             else:
                 self.failures.setdefault(index, GuardFailed(guard, revision, terminating))
 
-    def _number_survivors(self, batch: list[Pending], previous: Iterable[int]) -> None:
-        """The function gave the numbers in the order of the batch, without gaps."""
+    def _number_survivors(self, batch: list[Pending], previous: Iterable[int]) -> int:
+        """The function gave the numbers in the order of the writes, without gaps. Returns the last one."""
         revision = self.before
         before_each = iter(previous)
         rows: list[Row] | None = self.rows
-        for index, pending in enumerate(batch):
+        numbers: dict[int, dict[Key, int]] = {i: {} for i in range(len(batch)) if i not in self.failures}
+        key: Key | None = None
+        for index, write in in_order(batch):
             if index in self.failures:
                 continue
-            numbers = self.revisions[index] = []
-            for write in pending.transaction.writes:
-                revision += 1
-                numbers.append(revision)
-                body = write.last if write.body is None else write.body
-                earlier = next(before_each)
-                if body is None:
-                    rows = None
-                elif rows is not None:
-                    rows.append(Row(revision, write.key, body, write.body is None, earlier))
+            revision += 1
+            key = write.key
+            numbers[index][key] = revision
+            body = write.last if write.body is None else write.body
+            earlier = next(before_each)
+            if key.resource == EVENTS:
+                continue
+            if body is None:
+                rows = None
+            elif rows is not None:
+                rows.append(Row(revision, key, body, write.body is None, earlier))
+        if key is not None and key.resource == EVENTS:  # nothing else was written
+            revision += 1
+            rows = [Row(revision, Key(EVENTS, "", ""), b"", False, 0)]
         self.rows = rows
+        for index, given in numbers.items():
+            self.revisions[index] = [given[write.key] for write in batch[index].transaction.writes]
+        return revision
 
     def deliver(self, batch: list[Pending]) -> None:
         for index, pending in enumerate(batch):

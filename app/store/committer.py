@@ -17,6 +17,7 @@ import structlog
 from app.core.resources import Key
 
 from . import batch as batches
+from . import events
 from .batch import Outcome, Pending
 from .connect import LOST, Backoff, Patience, connect, warn_about_durability
 from .follower import Follower
@@ -30,18 +31,23 @@ _MISSING_PARTITION = asyncpg.CheckViolationError
 _LOSSES = 4  # connections that one transaction may cost, the last of them alone
 _EPOCH_PASSED = "KF001"
 _EXTEND = "SELECT ensure_log_partitions((SELECT revision FROM log ORDER BY revision DESC LIMIT 1) + 1000)"
+_WRITTEN = """
+SELECT resource, namespace, name, revision FROM log WHERE revision > $1 AND writer = $2 AND seq = $3
+UNION ALL SELECT 'events', namespace, name, revision FROM events WHERE revision > $1 AND writer = $2 AND seq = $3
+"""
 
 
 class Committer:
     """One connection, one batch under way."""
 
-    def __init__(self, dsn: str, follower: Follower, patience: Patience) -> None:
+    def __init__(self, dsn: str, follower: Follower, patience: Patience, event_ttl: float) -> None:
         self.writer = random.getrandbits(62)
         self._epoch = 0
         self._seq = 0
         self._known = 0  # a revision we know to exist
         self._partitioned = 0  # first revision without a partition, as far as we know
         self._dsn = dsn
+        self._extend_events = events.extension(event_ttl)
         self._follower = follower
         self._patience = patience
         self._queue: deque[Pending] = deque()
@@ -148,10 +154,14 @@ class Committer:
         """Partitions for what comes next, two ahead. Other writers may be far beyond the revision we know."""
         try:
             if self._connection is not None:
-                self._partitioned = await self._connection.fetchval(_EXTEND, timeout=self._patience.answer)
+                await self._make_partitions(self._connection)
         except (*LOST, asyncpg.PostgresError) as error:
             log.warning("could not create partitions", error=str(error) or type(error).__name__)
             self._drop()
+
+    async def _make_partitions(self, connection: asyncpg.Connection) -> None:
+        self._partitioned = await connection.fetchval(_EXTEND, timeout=self._patience.answer)
+        await connection.execute(self._extend_events, timeout=self._patience.answer)
 
     async def _refused(self, batch: list[Pending], error: Exception) -> list[Pending]:
         """The server rolled the batch back. One bad transaction must not fail its neighbours: each goes alone."""
@@ -209,7 +219,7 @@ class Committer:
             )
             self._known = (await connection.fetchrow(NEWEST))["revision"]
         self._statement = await connection.prepare(batches.COMMIT)
-        self._partitioned = await connection.fetchval(_EXTEND)
+        await self._make_partitions(connection)
         if self._epoch == 1:
             await warn_about_durability(connection)
         self._follower.own_backends = {connection.get_server_pid()}
@@ -253,7 +263,7 @@ class Committer:
                 if compacted > known:
                     raise OutcomeUnknown("the history that would tell is gone")
                 records = await self._connection.fetch(
-                    "SELECT resource, namespace, name, revision FROM log WHERE revision > $1 AND writer = $2 AND seq = $3",
+                    _WRITTEN,
                     known,
                     self.writer,
                     seq,

@@ -213,7 +213,7 @@ class Follower:
             await asyncio.sleep(0)
 
     async def _continues(self, connection: asyncpg.Connection, seen: Position, first: Any) -> bool:
-        """Revisions have no gaps but before markers, of which there are none here; rows may have been dropped, though."""
+        """Revisions that are left out are of Events, or rows have been dropped (before markers too, of which there are none here)."""
         if first["revision"] == seen.revision + 1:
             return True
         return await connection.fetchval("SELECT compacted FROM history") <= seen.revision

@@ -6,6 +6,9 @@
   ``{"metadata":{`` so that readers can splice those in without parsing.
 * Every committed row reaches :meth:`Store.subscribe`'s callback exactly once, in revision order, before the ``commit`` that
   wrote it returns: a process reads its own writes.
+* Objects of the resource :data:`EVENTS` end some time after they were last written. They are in no snapshot, in no page of
+  the log, and subscribers do not get their rows: revisions that are left out are theirs. They are read by methods of their own.
+  After a batch of nothing but those, and at each expiry, comes a row of :data:`EVENTS` without a name, that only says so.
 """
 
 from __future__ import annotations
@@ -15,6 +18,8 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol, final
 
 from app.core.resources import Key
+
+EVENTS = "events"
 
 
 class Guard(NamedTuple):
@@ -76,6 +81,32 @@ class StoredObject(NamedTuple):
     key: Key
     revision: int
     body: bytes
+
+
+class EventQuery(NamedTuple):
+    """Events in order of namespace and name, at most ``limit``, behind ``after`` (namespace, name) when given."""
+
+    revision: int = 0  # as they were then; 0: as they are now
+    namespace: str = ""
+    after: tuple[str, str] | None = None
+    limit: int = 500  # of which the store may give fewer
+    containing: bytes = b""  # only those whose body has these bytes
+    counted: bool = False  # how many remain is wanted
+
+
+class EventPage(NamedTuple):
+    objects: list[StoredObject]
+    revision: int
+    remaining: int  # 0: that was all; else about how many more there are
+
+
+class EventRows(NamedTuple):
+    """Changes of Events, oldest first, with ``previous_body``: all of them up to ``revision``. ``expiry``: the next revision
+    is one at which Events ended, which :meth:`Store.events_ended` tells."""
+
+    rows: list[Row]
+    revision: int
+    expiry: int
 
 
 class LogPage(NamedTuple):
@@ -164,6 +195,28 @@ class Store(Protocol):
 
     async def compact(self, keep_seconds: float) -> int:
         """Drops history older than the window; returns the compacted revision."""
+        ...
+
+    async def event(self, namespace: str, name: str) -> StoredObject | None:
+        """Raises StoreUnavailable, as the following do."""
+        ...
+
+    async def list_events(self, asked: EventQuery) -> EventPage:
+        """Raises Compacted when some of what was there at ``asked.revision`` is gone."""
+        ...
+
+    async def read_events(self, after: int) -> EventRows:
+        """What happened to Events behind revision ``after``. Raises Compacted."""
+        ...
+
+    async def events_ended(self, expiry: int, after: int) -> list[StoredObject]:
+        """Those that ended at the revision ``expiry``, in order of their own revisions and only above ``after``; not all at
+        once: nothing comes when that was all. Raises Compacted."""
+        ...
+
+    async def expire_events(self, ttl: float, grace: float = 60.0) -> None:
+        """Ends Events that were last written ``ttl`` seconds ago and up to an eighth longer; gives their room back when
+        ``grace`` more seconds are over."""
         ...
 
     async def lease_holder(self, name: str) -> str:

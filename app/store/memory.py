@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import bisect
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import NamedTuple, final
 
 from app.core.resources import Key
 
 from .interface import (
+    EVENTS,
     Compacted,
+    EventPage,
+    EventQuery,
+    EventRows,
     Guard,
     GuardFailed,
     Lease,
@@ -27,6 +31,7 @@ from .interface import (
     Transaction,
     Write,
 )
+from .memory_events import MemoryEvents
 
 
 class _Current(NamedTuple):
@@ -50,6 +55,7 @@ class MemoryDatabase:
         self.head = 1  # 0 means "any" in the API
         self.compacted = 0
         self.objects: dict[Key, _Current] = {}
+        self.events = MemoryEvents()
         self.log: list[Row] = []  # all rows after ``compacted``
         self.times: list[float] = []  # of the rows
         self.leases: dict[str, _Lease] = {}
@@ -61,7 +67,7 @@ class MemoryDatabase:
             raise LeaseLost(f"the lease {lease.name} is not held any more")
         guards = list(transaction.guards)
         for guard in guards:
-            found = self.objects.get(guard.key)
+            found = self.current(guard.key)
             revision = found.revision if found else 0
             if guard.absent:
                 holds = found is None
@@ -72,31 +78,62 @@ class MemoryDatabase:
             if not holds:
                 raise GuardFailed(guard, revision, found is not None and found.terminating)
         for write in transaction.writes:
-            if write.body is None and write.key not in self.objects:
+            if write.body is None and self.current(write.key) is None:
                 raise GuardFailed(Guard(write.key), 0)
+
+    def current(self, key: Key) -> _Current | None:
+        if key.resource != EVENTS:
+            return self.objects.get(key)
+        row = self.events.get(key.namespace, key.name)
+        return _Current(row.revision, row.body, False) if row is not None else None
 
     def is_held(self, lease: Lease) -> bool:
         found = self.leases.get(lease.name)
         return found is not None and (found.holder, found.token) == (lease.holder, lease.token)
 
-    def apply(self, writes: list[Write]) -> list[Row]:
+    def apply(self, writes: Sequence[Write]) -> tuple[dict[Key, int], list[Row]]:
+        """Revisions by key, and the rows of the log."""
+        revisions: dict[Key, int] = {}
         rows = []
-        for key, body, _, terminating, last in writes:
-            found = self.objects.get(key)
+        for key, body, _, terminating, last in sorted(writes, key=lambda write: write.key.resource != EVENTS):
+            found = self.current(key)
             self.head += 1
+            revisions[key] = self.head
+            final_body = body if body is not None else last if last is not None else found.body if found else b""
+            previous, previous_body = (found.revision, found.body) if found else (0, None)
+            row = Row(self.head, key, final_body, body is None, previous, previous_body)
+            if key.resource == EVENTS:
+                self.events.put(row)
+                continue
             if body is None:
-                final_body = last if last is not None else found.body if found else b""
                 del self.objects[key]
             else:
-                final_body = body
                 self.objects[key] = _Current(self.head, body, terminating)
-            previous, previous_body = (found.revision, found.body) if found else (0, None)
-            rows.append(Row(self.head, key, final_body, body is None, previous, previous_body))
+            rows.append(row)
+        if writes and not rows:
+            rows.append(self.about_events(False))
+        self._append(rows)
+        return revisions, rows
+
+    def about_events(self, expired: bool, upto: int = 0) -> Row:
+        """The row that says that something happened to Events, with a revision of its own."""
+        self.head += 1
+        return Row(self.head, Key(EVENTS, "", ""), b"", expired, upto)
+
+    def expire(self, ttl: float, grace: float) -> list[Row]:
+        rows = []
+        if upto := self.events.due(ttl):
+            rows.append(self.about_events(True, upto))
+            self.events.end(self.head, upto)
+            self._append(rows)
+        self.events.forget(grace)
+        return rows
+
+    def _append(self, rows: list[Row]) -> None:
         self.log += rows
         self.times += [time.monotonic()] * len(rows)
         if len(self.log) > 2 * self.keep_rows:
             self.forget(len(self.log) - self.keep_rows)
-        return rows
 
     def forget(self, rows: int) -> None:
         self.compacted = self.log[rows - 1].revision
@@ -144,12 +181,15 @@ class MemoryStore:
         if not self._opened:
             raise StoreUnavailable("the store is closed")
         self.database.check(transaction)
-        rows = self.database.apply(list(transaction.writes))
+        revisions, rows = self.database.apply(transaction.writes)
+        self._publish_to_all(rows)
+        return [revisions[write.key] for write in transaction.writes]
+
+    def _publish_to_all(self, rows: list[Row]) -> None:
         if rows:
             published = [row._replace(previous_body=None) for row in rows]
             for store in list(self.database.stores):
                 store._publish(published)
-        return [row.revision for row in rows]
 
     def _publish(self, rows: list[Row]) -> None:
         if self._following and self._on_rows is not None:
@@ -183,6 +223,22 @@ class MemoryStore:
         elif not database.log and keep_seconds <= 0:
             database.compacted = database.head
         return database.compacted
+
+    async def event(self, namespace: str, name: str) -> StoredObject | None:
+        row = self.database.events.get(namespace, name)
+        return StoredObject(row.key, row.revision, row.body) if row is not None else None
+
+    async def list_events(self, asked: EventQuery) -> EventPage:
+        return self.database.events.list_at(asked, self.database.head)
+
+    async def read_events(self, after: int) -> EventRows:
+        return self.database.events.read(after, self.database.head)
+
+    async def events_ended(self, expiry: int, after: int) -> list[StoredObject]:
+        return self.database.events.ended(expiry, after)
+
+    async def expire_events(self, ttl: float, grace: float = 60.0) -> None:
+        self._publish_to_all(self.database.expire(ttl, grace))
 
     async def lease_holder(self, name: str) -> str:
         found = self.database.leases.get(name)

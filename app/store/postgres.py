@@ -5,11 +5,21 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import final
 
-from . import compaction, history, leases
+from . import compaction, events, history, leases
 from .committer import PARTITION, Committer
 from .connect import Patience, Pool
 from .follower import Follower
-from .interface import Lease, LogPage, ResetCallback, RowsCallback, StoredObject, Transaction
+from .interface import (
+    EventPage,
+    EventQuery,
+    EventRows,
+    Lease,
+    LogPage,
+    ResetCallback,
+    RowsCallback,
+    StoredObject,
+    Transaction,
+)
 
 
 @final
@@ -22,6 +32,7 @@ class PostgresStore:
         *,
         patience: Patience | None = None,
         pool_size: int = 4,
+        event_ttl: float = 3600.0,
         on_close: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         patience = patience or Patience()
@@ -29,7 +40,7 @@ class PostgresStore:
         self._on_close = on_close
         self._pool = Pool(dsn, patience, pool_size)
         self._follower = Follower(dsn, patience)
-        self._committer = Committer(dsn, self._follower, patience)
+        self._committer = Committer(dsn, self._follower, patience, event_ttl)
 
     @property
     def connected(self) -> bool:
@@ -76,6 +87,26 @@ class PostgresStore:
     async def compact(self, keep_seconds: float) -> int:
         async with self._pool.acquire() as connection:
             return await compaction.compact(connection, keep_seconds, PARTITION)
+
+    async def event(self, namespace: str, name: str) -> StoredObject | None:
+        async with self._pool.acquire() as connection:
+            return await events.get(connection, namespace, name)
+
+    async def list_events(self, asked: EventQuery) -> EventPage:
+        async with self._pool.acquire() as connection:
+            return await events.list_at(connection, asked)
+
+    async def read_events(self, after: int) -> EventRows:
+        async with self._pool.acquire() as connection:
+            return await events.read(connection, after)
+
+    async def events_ended(self, expiry: int, after: int) -> list[StoredObject]:
+        async with self._pool.acquire() as connection:
+            return await events.ended(connection, expiry, after)
+
+    async def expire_events(self, ttl: float, grace: float = events.GRACE) -> None:
+        async with self._pool.acquire() as connection:
+            await events.expire(connection, ttl, grace)
 
     async def lease_holder(self, name: str) -> str:
         async with self._pool.acquire() as connection:

@@ -47,6 +47,33 @@ log = sa.Table(
     postgresql_partition_by="RANGE (revision)",
 )
 
+# every version of an event until its time is over; partitioned by time, its partitions are made by ``ensure_event_partitions``
+events = sa.Table(
+    "events",
+    metadata,
+    sa.Column("revision", sa.BigInteger, nullable=False),
+    _name("namespace"),
+    _name("name"),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Column("deleted", sa.Boolean, nullable=False),
+    sa.Column("previous", sa.BigInteger, nullable=False),
+    sa.Column("writer", sa.BigInteger, nullable=False),
+    sa.Column("seq", sa.BigInteger, nullable=False),
+    sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+    sa.Index("events_revision", "revision"),
+    sa.Index("events_key", "namespace", "name", sa.text("revision DESC")),
+    postgresql_partition_by="RANGE (at)",
+)
+
+# at ``revision`` every event whose newest row is not above ``upto`` ended
+expiries = sa.Table(
+    "expiries",
+    metadata,
+    sa.Column("revision", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("upto", sa.BigInteger, nullable=False),
+    sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+)
+
 writers = sa.Table(
     "writers",
     metadata,

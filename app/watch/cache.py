@@ -1,4 +1,7 @@
-"""Current objects and recent events by resource, fed by the store in revision order."""
+"""Current objects and recent events by resource, fed by the store in revision order.
+
+Of Kubernetes' Events there is only what watchers have still to be told (``feed``): they are read from the store.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,10 @@ from typing import final
 from sortedcontainers import SortedDict
 
 from app.core.errors import service_unavailable
-from app.store.interface import Row, Store, StoreUnavailable
+from app.store.interface import EVENTS, Row, Store, StoreUnavailable
 
 from .entry import Entry, Event
+from .feed import EventFeed
 from .recent import DEFAULT_BYTES, Recent
 from .watcher import Waiters
 
@@ -76,14 +80,17 @@ class Resource:
         else:
             self.objects[path] = entry
             event = Event(row.revision, old, entry, None)
-        self.events.append(event)
-        self.changed = row.revision
-        self._recent.add(self, event)
+        self.keep(event)
         return event
+
+    def keep(self, event: Event) -> None:
+        self.events.append(event)
+        self.changed = event.revision
+        self._recent.add(self, event)
 
     def forget(self, count: int) -> None:
         """The oldest events are in memory no more."""
-        self.dropped = self.events[count - 1].revision
+        self.dropped = max(self.dropped, self.events[count - 1].revision)
         del self.events[:count]
 
     def events_after(self, revision: int) -> list[Event] | None:
@@ -127,6 +134,7 @@ class Cache:
         self.revision = 0
         self.epoch = 0  # rises when the history changed under us: watches of an older epoch are over
         self.reset = asyncio.Event()  # set when everything has to be loaded again
+        self._feed = EventFeed(self)
         self._over = False  # what is here belongs to a history that is over
         self.loaded_at = 0.0
         self._resources: dict[str, Resource] = {}
@@ -151,6 +159,7 @@ class Cache:
         for resource in self._resources.values():
             resource.dropped = resource.changed = revision
         self.revision = revision
+        self._feed.start_over(revision)
         self._over = self.epoch != epoch
         self.loaded_at = time.time()
         for listener in self._reset_listeners:
@@ -164,6 +173,10 @@ class Cache:
             raise service_unavailable(f"storage is not reachable: {error}") from error
         if self._over:
             raise service_unavailable("storage is being read again")
+
+    def seen(self, resource: str) -> int:
+        """Every change of the resource up to this revision has been here."""
+        return self._feed.revision if resource == EVENTS else self.revision
 
     def resource(self, name: str, revision: int | None = None) -> Resource:
         resource = self._resources.get(name)
@@ -192,6 +205,11 @@ class Cache:
 
     def _on_rows(self, rows: list[Row]) -> None:
         for row in rows:
+            if row.key.resource == EVENTS or row.revision != self.revision + 1:
+                self._feed.behind(row.revision)
+            if row.key.resource == EVENTS:
+                self.revision = row.revision
+                continue
             resource = self.resource(row.key.resource)
             event = resource.put(row)
             self.revision = row.revision

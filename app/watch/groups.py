@@ -89,7 +89,7 @@ class Group:
                     self._send_off(watcher, before)
             pause = (time.thread_time() - began) / SHARE
             self._not_before = self._loop.time() + min(max(pause, SHORTEST_PAUSE), LONGEST_PAUSE)
-        if self._eyes.position < self._cache.revision:
+        if self._eyes.position < self._cache.seen(self._eyes.resource):
             self._not_before = 0.0
             self.wake()
 

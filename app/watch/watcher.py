@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, final
 
 from app.core.errors import StatusError, expired
-from app.store.interface import Compacted
+from app.store.interface import EVENTS, Compacted
 
 from .entry import Entry, Event, at_revision
+from .feed import event_of
 
 if TYPE_CHECKING:
     from .cache import Cache
@@ -95,7 +96,18 @@ def _always(entry: Entry) -> bool:
 class Watcher:
     """Reads the changes of one resource behind ``position``. Use as a context manager; call :meth:`changes` repeatedly."""
 
-    __slots__ = ("_cache", "_epoch", "_signal", "matches", "name", "namespace", "position", "resource")
+    __slots__ = (
+        "_cache",
+        "_ended",
+        "_epoch",
+        "_expiry",
+        "_signal",
+        "matches",
+        "name",
+        "namespace",
+        "position",
+        "resource",
+    )
 
     def __init__(
         self,
@@ -109,6 +121,8 @@ class Watcher:
         self._cache = cache
         self._epoch = cache.epoch
         self._signal = asyncio.Event()
+        self._expiry = 0  # of Events: those that ended at this revision are being told,
+        self._ended = 0  # up to the one of this revision
         self.resource = resource
         self.position = position  # every change up to this revision was handed out
         self.namespace = namespace
@@ -134,8 +148,8 @@ class Watcher:
         self._check_epoch()
         changes = self.at_hand()
         if changes is None:
-            return await self._from_log()
-        if self.position < self._cache.revision:
+            return await (self._from_events() if self.resource == EVENTS else self._from_log())
+        if self.position < self._cache.seen(self.resource):
             self._signal.set()
         return changes
 
@@ -150,7 +164,7 @@ class Watcher:
     def at_hand(self) -> list[Change] | None:
         """The next changes, at most those of BATCH events; None when memory has not got them."""
         events = None
-        if self._epoch == self._cache.epoch:
+        if self._epoch == self._cache.epoch and not self._expiry:
             events = self._cache.resource(self.resource).events_after(self.position)
         if events is None:
             return None
@@ -158,14 +172,16 @@ class Watcher:
             events = events[:BATCH]
             self.position = events[-1].revision
         else:
-            self.position = max(self.position, self._cache.revision)
+            self.position = max(self.position, self._cache.seen(self.resource))
         return [change for event in events if (change := self._select(event)) is not None]
 
     def has_caught_up(self) -> bool:
         """Whether there is nothing to be read now."""
-        if self._epoch != self._cache.epoch or self._cache.resource(self.resource).events_after(self.position) != []:
+        if self._epoch != self._cache.epoch or self._expiry:
             return False
-        self.position = max(self.position, self._cache.revision)
+        if self._cache.resource(self.resource).events_after(self.position) != []:
+            return False
+        self.position = max(self.position, self._cache.seen(self.resource))
         return True
 
     @contextlib.contextmanager
@@ -193,14 +209,42 @@ class Watcher:
             self.position = row.revision
             if row.key.resource != self.resource:
                 continue
-            old = Entry(row.key, row.previous, row.previous_body) if row.previous_body is not None else None
-            entry = Entry(row.key, row.revision, row.body)
-            event = Event(row.revision, old, None if row.deleted else entry, entry if row.deleted else None)
-            if (change := self._select(event)) is not None:
+            if (change := self._select(event_of(row))) is not None:
                 out.append(change)
         if not page.rows:
             self.position = max(self.position, page.head)
         return out
+
+    async def _from_events(self) -> list[Change]:
+        """The same for Events."""
+        try:
+            if self._expiry:
+                return await self._those_that_ended()
+            page = await self._cache.store.read_events(self.position)
+        except Compacted as gone:
+            raise too_old(gone.asked, gone.compacted) from gone
+        self._check_epoch()
+        self._signal.set()
+        self.position = max(self.position, page.revision)
+        self._expiry, self._ended = page.expiry, 0
+        return [change for row in page.rows if (change := self._select(event_of(row))) is not None]
+
+    async def _those_that_ended(self) -> list[Change]:
+        """They all ended at one revision, and are told with the one before: who goes on from there is told again."""
+        found = await self._cache.store.events_ended(self._expiry, self._ended)
+        self._check_epoch()
+        self._signal.set()
+        if not found:
+            self.position, self._expiry = self._expiry, 0
+            return []
+        self._ended = found[-1].revision
+        entries = (Entry(key, self._expiry - 1, body) for key, _, body in found)
+        return [Change("DELETED", entry, None) for entry in entries if self._concerns(entry)]
+
+    def _concerns(self, entry: Entry) -> bool:
+        key = entry.key
+        here = (not self.namespace or key.namespace == self.namespace) and (not self.name or key.name == self.name)
+        return here and self.matches(entry)
 
     def _check_epoch(self) -> None:
         if self._epoch != self._cache.epoch:

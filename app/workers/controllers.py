@@ -10,7 +10,6 @@ from app.reconcile.karmada.rooms import TransportFor
 from app.reconcile.karmada.sources import source_of
 from app.reconcile.karmada.wiring import build
 from app.reconcile.kubernetes.definitions import DefinitionController
-from app.reconcile.kubernetes.eventttl import EventExpiry
 from app.reconcile.kubernetes.finishedjobs import FinishedJobs
 from app.reconcile.kubernetes.garbage import GarbageCollector
 from app.reconcile.kubernetes.namespaces import NamespaceController
@@ -39,7 +38,6 @@ class Controllers:
         candidates: list[Controller] = [
             NamespaceController(registry),
             GarbageCollector(registry),
-            EventExpiry(registry),
             FinishedJobs(registry),
             *karmada,
         ]

@@ -167,11 +167,14 @@ class Process:
         return check
 
     async def _compact(self, store: Store) -> None:
-        period = min(60.0, self.settings.history / 2)
+        """Lets go of what is old, in the database."""
+        settings = self.settings
+        period = min(60.0, settings.history / 2, settings.event_ttl / 2)
         while True:
             await asyncio.sleep(period)
             try:
-                await store.compact(self.settings.history)
+                await store.compact(settings.history)
+                await store.expire_events(settings.event_ttl)
             except (StoreUnavailable, OSError) as error:
                 log.warning("history not compacted", error=str(error))
 

@@ -22,7 +22,7 @@ async def open_data(settings: Settings) -> Store:
     """The store of these settings, open. Makes the data folder. Raises what :func:`app.store.open_store` raises."""
     # as root the embedded PostgreSQL runs as another user, who has to pass through; the files inside are private
     settings.data_dir.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
-    return await open_store(settings.database_url, settings.data_dir)
+    return await open_store(settings.database_url, settings.data_dir, settings.event_ttl)
 
 
 async def serve(settings: Settings, listeners: Sequence[socket.socket] = ()) -> None:

@@ -12,6 +12,8 @@ from app.core.conditions import condition, with_condition
 from app.core.errors import StatusError
 from app.registry import Options, Registry
 from app.registry.context import DeleteOptions
+from app.registry.reading import current
+from app.store.interface import EVENTS
 from app.watch import Entry, Event
 
 from ..controller import QueueController
@@ -57,13 +59,13 @@ class NamespaceController(QueueController[str]):
         failed: list[str] = []
         remaining: dict[str, int] = {}
         finalizers: Counter[str] = Counter()
-        for resource in self._registry.cache.resources():
-            kind = self._registry.catalog.storage_kind(resource.name)
+        for resource in {EVENTS: None} | {resource.name: None for resource in self._registry.cache.resources()}:
+            kind = self._registry.catalog.storage_kind(resource)
             if kind is None or not kind.namespaced:
                 continue
-            fresh = [entry for entry in resource.entries(name) if not entry.meta.deletionTimestamp]
-            failed += await self._delete_all(kind, fresh)
-            left = list(resource.entries(name))
+            entries, _ = await current(self._registry.cache, kind, name)
+            failed += await self._delete_all(kind, [entry for entry in entries if not entry.meta.deletionTimestamp])
+            left, _ = await current(self._registry.cache, kind, name)
             if left:
                 remaining[f"{kind.plural}.{kind.group}"] = len(left)
                 finalizers.update(f for entry in left for f in entry.meta.finalizers or ())

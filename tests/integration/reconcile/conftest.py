@@ -25,8 +25,9 @@ from app.registry.context import DeleteOptions
 from app.registry.decoding import decode_object
 from app.settings.settings import Settings
 from app.simulation import SimulatedCluster
+from app.store.interface import EVENTS
 from app.store.memory import MemoryDatabase, MemoryStore
-from app.watch import Cache
+from app.watch import Cache, Entry
 from app.watch.definitions import Definitions
 from app.workers.admission import admission
 from app.workers.controllers import Controllers
@@ -181,6 +182,9 @@ class Lab:
     def list(self, kind: str, registry: Registry | None = None) -> list[Object]:
         found = self.kind(kind)
         cache = (registry or self.registry).cache
+        if found.resource == EVENTS:  # they are in no cache
+            rows = self.database.events.current()
+            return [decode_entry(found, Entry(row.key, row.revision, row.body)) for row in rows]
         return [decode_entry(found, entry) for entry in cache.resource(found.resource).entries()]
 
     async def create(self, obj: Object) -> Object:

@@ -8,9 +8,9 @@ import pytest
 from app.reconcile import events
 from app.reconcile.events import BURST, REMEMBERED, Recorder, event_name
 from app.reconcile.karmada.sources import source_of
-from app.reconcile.kubernetes.eventttl import EventExpiry
 from app.registry import Options, Registry
 from app.registry.codec import decode_entry
+from app.registry.reading import current
 
 Object = dict[str, Any]
 
@@ -23,9 +23,9 @@ def about(name: str = "web", uid: str = "u1") -> Object:
     }
 
 
-def stored(registry: Registry) -> list[Object]:
+async def stored(registry: Registry) -> list[Object]:
     kind = registry.kind("", "v1", "events")
-    return [decode_entry(kind, entry) for entry in registry.cache.resource("events").entries()]
+    return [decode_entry(kind, entry) for entry in (await current(registry.cache, kind, ""))[0]]
 
 
 async def written(recorder: Recorder) -> None:
@@ -38,7 +38,7 @@ async def test_shape(registry: Registry) -> None:
     recorder.start()
     recorder.event(about(), "Normal", "Done", "all is well")
     await written(recorder)
-    (event,) = stored(registry)
+    (event,) = await stored(registry)
     assert event["involvedObject"] == {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -57,7 +57,7 @@ async def test_its_fields_have_the_owner_that_any_writer_of_them_gets(registry: 
     recorder.start()
     recorder.event(about(), "Normal", "Done", "all is well")
     await written(recorder)
-    (event,) = stored(registry)
+    (event,) = await stored(registry)
     (owner,) = event["metadata"]["managedFields"]
     kind, options = registry.kind("", "v1", "events"), Options(manager="tester")
     same = event | {"metadata": {"name": "same", "namespace": "default"}}
@@ -65,7 +65,7 @@ async def test_its_fields_have_the_owner_that_any_writer_of_them_gets(registry: 
     assert other["metadata"]["managedFields"] == [owner | {"time": other["metadata"]["creationTimestamp"]}]
     recorder.event(about(), "Normal", "Done", "all is well")
     await written(recorder)
-    (counted,) = [found for found in stored(registry) if found["count"] == 2]
+    (counted,) = [found for found in await stored(registry) if found["count"] == 2]
     assert [entry["fieldsV1"] for entry in counted["metadata"]["managedFields"]] == [owner["fieldsV1"]]
     await recorder.stop()
 
@@ -78,7 +78,7 @@ async def test_a_namespace_that_is_gone_takes_no_other_events_along(registry: Re
     for obj in (there, gone, about("too")):
         recorder.event(obj, "Normal", "Done", "all is well")
     await written(recorder)
-    assert {event["involvedObject"]["name"] for event in stored(registry)} == {"there", "too"}
+    assert {event["involvedObject"]["name"] for event in await stored(registry)} == {"there", "too"}
     await recorder.stop()
 
 
@@ -93,7 +93,7 @@ async def test_one_is_counted_though_the_new_ones_beside_it_push_it_out(
     for name in ("b", "c", "d", "a"):
         recorder.event(about(name), "Normal", "Done", "all is well")
     await written(recorder)
-    counts = {event["involvedObject"]["name"]: event["count"] for event in stored(registry)}
+    counts = {event["involvedObject"]["name"]: event["count"] for event in await stored(registry)}
     assert counts == {"a": 2, "b": 1, "c": 1, "d": 1}
     await recorder.stop()
 
@@ -110,7 +110,7 @@ async def test_events_name_the_controller_that_karmada_has_for_it(registry: Regi
     ):
         recorder.event(obj, "Normal", reason, "text")
     await written(recorder)
-    assert {(e["reason"], e["source"]["component"], e["reportingComponent"]) for e in stored(registry)} == {
+    assert {(e["reason"], e["source"]["component"], e["reportingComponent"]) for e in await stored(registry)} == {
         ("SyncWorkSucceed", "binding-controller", "binding-controller"),
         ("SyncWorkSucceed", "cluster-resource-binding-controller", "cluster-resource-binding-controller"),
         ("ScheduleBindingFailed", "default-scheduler", "default-scheduler"),
@@ -128,7 +128,7 @@ async def test_equal_ones_are_counted_whether_written_or_waiting(registry: Regis
     recorder.event(about(), "Normal", "Done", "same")
     recorder.event(about(uid="u2"), "Normal", "Done", "same")
     await written(recorder)
-    assert sorted(e["count"] for e in stored(registry)) == [1, 4]
+    assert sorted(e["count"] for e in await stored(registry)) == [1, 4]
     await recorder.stop()
 
 
@@ -137,14 +137,11 @@ async def test_one_that_expired_is_written_anew(registry: Registry) -> None:
     recorder.start()
     recorder.event(about(), "Normal", "Done", "same")
     await written(recorder)
-    expiry = EventExpiry(registry, ttl=-1.0)
-    await expiry.start()
-    while stored(registry):
-        await asyncio.sleep(0)
-    await expiry.stop()
+    await registry.store.expire_events(0.0)
+    assert await stored(registry) == []
     recorder.event(about(), "Normal", "Done", "same")
     await written(recorder)
-    assert [e["count"] for e in stored(registry)] == [1]
+    assert [e["count"] for e in await stored(registry)] == [1]
     await recorder.stop()
 
 
@@ -154,7 +151,7 @@ async def test_similar_ones_are_combined(registry: Registry) -> None:
     for number in range(15):
         recorder.event(about(), "Warning", "Failed", f"attempt {number}")
         await written(recorder)
-    found = stored(registry)
+    found = await stored(registry)
     assert len(found) == 10
     combined = [e for e in found if e["message"].startswith("(combined from similar events): ")]
     assert [e["count"] for e in combined] == [6]
@@ -168,7 +165,7 @@ async def test_a_flood_is_dropped_per_object(registry: Registry) -> None:
         recorder.event(about(), "Warning", "Failed", "again")
     recorder.event(about("other", "u2"), "Normal", "Done", "fine")
     await written(recorder)
-    counts = {e["involvedObject"]["name"]: e["count"] for e in stored(registry)}
+    counts = {e["involvedObject"]["name"]: e["count"] for e in await stored(registry)}
     assert counts == {"web": int(BURST), "other": 1}
     await recorder.stop()
 
