@@ -32,8 +32,10 @@ from app.members.proxy import (
     upstream,
 )
 from app.members.transport import ASGITransport, Timeouts, Transport, Unreachable, UnusableAnswer
+from app.members.wire import joined
 from app.registry import Registry, User
 from app.registry.codec import decode_entry
+from app.settings.federation import ANSWER_LIMITS, AnswerLimits
 from app.watch import Entry, Event
 
 from . import proxy_all
@@ -59,10 +61,14 @@ class MemberProxy:
     """``transport_for``: a Cluster's own transport (simulation), None for the network."""
 
     def __init__(
-        self, registry: Registry, transport_for: Callable[[Object], Transport | None] = lambda cluster: None
+        self,
+        registry: Registry,
+        transport_for: Callable[[Object], Transport | None] = lambda cluster: None,
+        limits: AnswerLimits = ANSWER_LIMITS,
     ) -> None:
         self.here: Any = None  # our own application, which answers for all members what concerns no object
         self._registry = registry
+        self._limits = limits
         self._transport_for = transport_for
         self._kind = registry.kind("cluster.karmada.io", "v1alpha1", "clusters")
         self._pool = Pool()
@@ -101,7 +107,7 @@ class MemberProxy:
         clusters = [entry.key.name for entry in self._registry.cache.resource(self._kind.resource).entries()]
         ask = partial(self._ask, request.user)
         if not asked.name:
-            await send_response(send, request, await proxy_all.merged_list(request, asked, clusters, ask))
+            await send_response(send, request, await proxy_all.merged_list(request, asked, clusters, ask, self._limits))
             return
         request.target = target._replace(name=await proxy_all.locate(asked, clusters, ask))
         await self._serve_member(request, receive, send)
@@ -115,20 +121,23 @@ class MemberProxy:
             await self._serve_here(way.app, request, receive, send)
 
     async def _ask(self, user: User, cluster: str, target: str) -> tuple[int, bytes]:
-        """Status and body of a GET as ``user``. Raises StatusError, Unreachable."""
+        """Status and body of a GET as ``user``, not compressed. Raises StatusError, Unreachable, UnusableAnswer."""
         way = await self._way_to(cluster)
-        headers = [(b"accept", b"application/json")]
+        most = self._limits.answer
+        headers = [(b"accept", b"application/json"), (b"accept-encoding", b"identity")]
         if isinstance(way, Connections):
             headers += impersonation(user.name, user.groups, way.upstream.token)
             answer = await way.send("GET", target, headers, None)
             try:
-                return answer.status, b"".join([chunk async for chunk in answer.chunks()])
+                if any(name == b"content-encoding" and value != b"identity" for name, value in answer.headers):
+                    raise UnusableAnswer("the answer is compressed, which was not asked for")
+                return answer.status, await joined(answer.chunks(), most)
             finally:
                 await answer.close()
         transport = ASGITransport(way.app, {"user": user})
         response = await transport.send("GET", target, [("accept", "application/json")], None, Timeouts())
         try:
-            return response.status, await response.read()
+            return response.status, await response.read(most)
         finally:
             await response.close()
 

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any, Final, NamedTuple
-from urllib.parse import quote, unquote
+import contextlib
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Any, Final, Generic, NamedTuple, TypeVar
+from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 import orjson
 import structlog
 
 from app.core.errors import StatusError
+from app.members.paging import pages
 from app.members.proxy import IN_PATHS, target_of
-from app.members.transport import Unreachable
+from app.members.transport import Unreachable, UnusableAnswer
+from app.settings.federation import AnswerLimits
 
 from .request import Request, Target, parse_target
 from .responses import Response
@@ -20,6 +25,7 @@ from .responses import Response
 log = structlog.get_logger(__name__)
 ALL: Final = "*"
 PATIENCE: Final = 30.0  # seconds for each member; one that is away must not keep the others' answers back
+_NUMBER: Final = re.compile("[0-9]{1,9}")
 CONNECTING: Final = ("exec", "log")  # cannot be asked for on trial: the object is
 
 Object = dict[str, Any]
@@ -27,9 +33,12 @@ Object = dict[str, Any]
 Ask = Callable[[str, str], Awaitable[tuple[int, bytes]]]
 
 
-class Found(NamedTuple):
+T = TypeVar("T")
+
+
+class Found(NamedTuple, Generic[T]):
     cluster: str
-    body: bytes
+    value: T
 
 
 def wanted(through: Target) -> Target | None:
@@ -47,7 +56,13 @@ async def locate(asked: Target, clusters: list[str], ask: Ask) -> str:
     parts += [asked.plural, asked.name]
     if asked.subresource and asked.subresource not in CONNECTING:
         parts.append(asked.subresource)
-    found = await _everywhere(clusters, target_of(quote("/".join(parts), safe=IN_PATHS), ""), ask)
+    target = target_of(quote("/".join(parts), safe=IN_PATHS), "")
+
+    async def there(cluster: str) -> bool | None:
+        status, _ = await ask(cluster, target)
+        return status == 200 or None
+
+    found = await _everywhere(clusters, there)
     if not found:
         raise StatusError(404, "NotFound", "resource not found or don't have permission to get it")
     if len(found) > 1:
@@ -56,7 +71,7 @@ async def locate(asked: Target, clusters: list[str], ask: Ask) -> str:
     return found[0].cluster
 
 
-async def merged_list(request: Request, asked: Target, clusters: list[str], ask: Ask) -> Response:
+async def merged_list(request: Request, asked: Target, clusters: list[str], ask: Ask, limits: AnswerLimits) -> Response:
     """Items of all members in the order of their names; kind and metadata are those of the first. Raises StatusError 404, 405."""
     verb = {"POST": "create", "DELETE": "deletecollection"}.get(request.method, request.method.lower())
     if request.method in ("GET", "HEAD"):
@@ -64,27 +79,70 @@ async def merged_list(request: Request, asked: Target, clusters: list[str], ask:
     if verb != "list":
         raise StatusError(405, "MethodNotAllowed", f"Request verb {verb} is not support")
     assert request.target is not None
-    found = await _everywhere(clusters, target_of(request.target.rest, request.raw_query), ask)
+    most = max(limits.answer, limits.kept // max(1, len(clusters)))
+    found = await _everywhere(clusters, partial(_listed, request.target.rest, request.raw_query, ask, limits, most))
     if not found:
         raise StatusError(404, "NotFound", "not found")
-    merged: Object = orjson.loads(found[0].body)
-    items = merged["items"] = merged.get("items") or []
-    for one in found[1:]:
-        items.extend(orjson.loads(one.body).get("items") or ())
-    return Response(200, orjson.dumps(merged))
+    head = orjson.dumps(found[0].value.head).removesuffix(b"}")
+    pieces = [piece for one in found for piece in one.value.items if piece]
+    parts = [head + (b"," if head != b"{" else b"") + b'"items":[']
+    for number, piece in enumerate(pieces):
+        parts += (b",", piece) if number else (piece,)
+    return Response(200, [*parts, b"]}"])
 
 
-async def _everywhere(clusters: list[str], target: str, ask: Ask) -> list[Found]:
-    """The members that answered with success. The others are left out, as in Karmada."""
+class _Listed(NamedTuple):
+    """A member's list: without its items, and these as JSON, page by page, without brackets."""
 
-    async def one(cluster: str) -> Found | None:
+    head: Object
+    items: list[bytes]
+
+
+async def _listed(rest: str, query: str, ask: Ask, limits: AnswerLimits, most: int, cluster: str) -> _Listed:
+    """All that the caller asked for, of at most ``most`` bytes. Raises StatusError, Unreachable, UnusableAnswer."""
+    what = f"GET {rest}"
+    given = dict(parse_qsl(query, keep_blank_values=True, encoding="latin-1"))
+    wanted = int(given["limit"]) if _NUMBER.fullmatch(given.get("limit", "")) else 0
+
+    async def page(asked: Mapping[str, str]) -> tuple[int, bytes]:
+        return await ask(cluster, target_of(rest, urlencode(asked, encoding="latin-1")))
+
+    pieces: list[bytes] = []
+    head: Object = {}
+    size = 0
+    async with contextlib.aclosing(pages(page, what, given, limits, wanted=wanted)) as found:
+        async for one in found:
+            pieces.append(_joined(one.items, what))
+            size += len(pieces[-1])
+            if size > most:
+                raise UnusableAnswer(f"the list of {what} is longer than {most} bytes")
+            head = head or {**one.answer, "metadata": {**one.metadata}}
+            head.pop("items", None)
+            for name in ("continue", "remainingItemCount"):  # how it goes on is told by the last page
+                head["metadata"].pop(name, None)
+                if one.metadata.get(name):
+                    head["metadata"][name] = one.metadata[name]
+    return _Listed(head, pieces)
+
+
+def _joined(items: list[Object], what: str) -> bytes:
+    try:
+        return orjson.dumps(items)[1:-1]
+    except orjson.JSONEncodeError:
+        raise UnusableAnswer(f"the answer to {what} has an object that is nested too deep") from None
+
+
+async def _everywhere(clusters: list[str], ask: Callable[[str], Awaitable[T | None]]) -> list[Found[T]]:
+    """What the members have to say that have something. The others are left out, as in Karmada."""
+
+    async def one(cluster: str) -> Found[T] | None:
         try:
             async with asyncio.timeout(PATIENCE):
-                status, body = await ask(cluster, target)
+                value = await ask(cluster)
         except (StatusError, Unreachable, TimeoutError) as error:
             log.warning("left out of an answer of all members", cluster=cluster, error=str(error) or "timed out")
             return None
-        return Found(cluster, body) if status == 200 else None
+        return Found(cluster, value) if value is not None else None
 
     answers = await asyncio.gather(*map(one, clusters))
     return [answer for answer in answers if answer is not None]

@@ -35,6 +35,15 @@ def serve(
     cluster_failure_threshold: Annotated[
         float, Parameter(help="Seconds that a member has to fail before it is not Ready.")
     ] = 30.0,
+    member_answer_bytes: Annotated[
+        int, Parameter(help="Bytes of one answer of a member, decompressed; a member that sends more is not Ready.")
+    ] = 8 << 20,
+    member_objects: Annotated[
+        int, Parameter(help="Objects of one kind in a member that are looked at; with more it is not Ready.")
+    ] = 250_000,
+    member_memory_mib: Annotated[
+        int, Parameter(help="MiB of a member's objects that are kept in memory; with more it is not Ready.")
+    ] = 256,
     graceful_eviction_timeout: Annotated[
         float, Parameter(help="Seconds that a copy that leaves a cluster waits for the others to become healthy.")
     ] = 600.0,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
 from app.core.errors import StatusError
 
+STATUS_BYTES: Final = 1 << 18  # a longer one is no Status
 _REASONS: Final = {
     400: "BadRequest",
     401: "Unauthorized",
@@ -26,19 +27,28 @@ _REASONS: Final = {
 }
 
 
+LONGEST: Final = 4096  # characters of a message: it becomes an event, a condition, a line in the log
+_DETAILS: Final = ("name", "group", "kind", "uid")
+
+
 def status_error(code: int, body: bytes) -> StatusError:
     """What a member answered, as our own error. Bodies that are no Status become its message."""
     try:
-        status = orjson.loads(body)
+        status = orjson.loads(body[:STATUS_BYTES])
     except orjson.JSONDecodeError:
         status = None
     if not isinstance(status, dict) or status.get("kind") != "Status":
         text = body[:1024].decode(errors="replace").strip()
         return StatusError(code, _REASONS.get(code, ""), text or f"the server answered {code}")
-    details = status.get("details")
+    own, details = status.get("code"), status.get("details")
     return StatusError(
-        int(status.get("code") or code),
-        status.get("reason") or _REASONS.get(code, ""),
-        status.get("message") or f"the server answered {code}",
-        details if isinstance(details, dict) else None,
+        own if isinstance(own, int) and 400 <= own < 600 else code,
+        _text(status, "reason") or _REASONS.get(code, ""),
+        _text(status, "message") or f"the server answered {code}",
+        {name: _text(details, name) for name in _DETAILS if name in details} if isinstance(details, dict) else None,
     )
+
+
+def _text(of: dict[str, Any], name: str) -> str:
+    found = of.get(name)
+    return found[:LONGEST] if isinstance(found, str) else ""

@@ -8,17 +8,34 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, Final, NamedTuple, final
 from urllib.parse import quote, urlencode
 
 import orjson
 
 from app.core.resources import split_api_version
+from app.settings.federation import ANSWER_LIMITS, AnswerLimits
 
 from .answers import status_error
-from .limits import DEFAULT_BURST, DEFAULT_QPS, CircuitBreaker, TokenBucket
-from .transport import NO_TLS, TLS, Headers, NetworkTransport, Response, Timeouts, Transport, Unreachable
+from .limits import DEFAULT_BURST, DEFAULT_QPS, CircuitBreaker, Faults, TokenBucket
+from .paging import FIRST_PAGE, pages
+from .shapes import check_object, document, mapping
+from .transport import (
+    NO_TLS,
+    TLS,
+    Headers,
+    NetworkTransport,
+    Response,
+    Timeouts,
+    TooLong,
+    Transport,
+    Unreachable,
+    UnusableAnswer,
+)
+from .wire import lines
 
 Object = dict[str, Any]
 Objects = list[Object]
@@ -37,9 +54,7 @@ READING: Final = ("GET", "HEAD", "OPTIONS")
 
 MAX_CONCURRENT = 64  # requests under way at a time; watches do not count
 MAX_THROTTLED = 5  # times a 429 is waited for
-FIRST_PAGE = 100  # items
-LONGEST_PAGE = 1000
-PAGE_BYTES = 512 * 1024  # some 3 ms of decoding
+_SECONDS: Final = re.compile("[0-9]{1,5}")
 LONGEST_THROTTLE = 10  # seconds
 WATCH_SECONDS = 540
 WATCH_IDLE = 90.0  # bookmarks come every minute: longer silence is a dead stream
@@ -52,6 +67,10 @@ class _Exchange(NamedTuple):
     content_type: str
     headers: Headers
     probe: bool
+
+    @property
+    def what(self) -> str:
+        return f"{self.method} {self.target.partition('?')[0]}"
 
 
 class WatchEvent(NamedTuple):
@@ -94,10 +113,14 @@ class MemberClient:
         concurrency: int = MAX_CONCURRENT,
         timeout: float = 30.0,
         fence: Fence | None = None,
+        limits: AnswerLimits = ANSWER_LIMITS,
     ) -> None:
         self.name = name
         self.endpoint = endpoint
         self.breaker = CircuitBreaker()
+        self.limits = limits
+        self.faults = Faults()
+        self.kept = 0  # bytes of objects that informers remember
         self._transport = transport or NetworkTransport(endpoint, tls, proxy_url, proxy_headers)
         self._token = token
         self._headers = (("User-Agent", USER_AGENT), *headers)
@@ -125,7 +148,8 @@ class MemberClient:
     ) -> tuple[int, bytes]:
         """Status and body, whatever the status is. ``probe`` goes out even while the breaker is open (health checks).
 
-        Raises Unreachable; requests that the member throttled (429) have had no effect and are repeated as it asks.
+        Raises Unreachable, UnusableAnswer for an answer over the limit; requests that the member throttled (429) have had no
+        effect and are repeated as it asks.
         """
         status, _, data = await self.exchange(
             method, path, body, query=query, content_type=content_type, probe=probe, timeout=timeout, headers=headers
@@ -153,14 +177,30 @@ class MemberClient:
             for attempt in range(MAX_THROTTLED + 1):
                 response = await self._send(exchange, timeouts)
                 try:
-                    data = await response.read()
+                    data = await self._read(exchange, response)
                 finally:
                     await response.close()
                 pause = response.headers.get("Retry-After") or response.headers.get("retry-after")
-                if response.status != 429 or not pause or not pause.isdigit() or attempt == MAX_THROTTLED:
+                if response.status != 429 or not pause or not _SECONDS.fullmatch(pause) or attempt == MAX_THROTTLED:
                     break
                 await asyncio.sleep(min(int(pause), LONGEST_THROTTLE))
         return response.status, response.headers, data
+
+    async def _read(self, exchange: _Exchange, response: Response) -> bytes:
+        try:
+            return await response.read(self.limits.answer)
+        except TooLong as error:
+            raise TooLong(f"{error}: {exchange.what}") from None
+
+    @contextlib.contextmanager
+    def judging(self, what: str) -> Iterator[None]:
+        """What comes of asking for ``what`` (method and path) is remembered, if it cannot be used."""
+        try:
+            yield
+        except UnusableAnswer as error:
+            self.faults.note(what, str(error), asyncio.get_running_loop().time())
+            raise
+        self.faults.mended(what)
 
     async def _send(self, exchange: _Exchange, timeouts: Timeouts) -> Response:
         await self._bucket.take()
@@ -232,19 +272,22 @@ class MemberClient:
     ) -> Any:
         """One exchange of JSON. Raises StatusError for every status of 400 and above, Unreachable without an answer."""
         body = None if obj is None else orjson.dumps(obj)
-        status, data = await self.request(method, path, body, query=query, content_type=content_type)
-        if not 200 <= status < 300:
-            raise status_error(status, data)
-        return orjson.loads(data) if data else None
+        what = f"{method} {path}"
+        with self.judging(what):
+            status, data = await self.request(method, path, body, query=query, content_type=content_type)
+            if 200 <= status < 300:
+                return check_object(document(data, what), what) if data else None
+        raise status_error(status, data)
 
     async def get(self, path: str) -> Object:
         return await self.call("GET", path)
 
     async def find(self, path: str) -> Object | None:
         """The object, or None when the member says that it does not exist."""
-        status, data = await self.request("GET", path)
-        if status == 200:
-            return orjson.loads(data)
+        with self.judging(f"GET {path}"):
+            status, data = await self.request("GET", path)
+            if status == 200:
+                return check_object(document(data, f"GET {path}"), f"GET {path}")
         error = status_error(status, data)
         if error.code == 404:
             return None
@@ -292,31 +335,21 @@ class MemberClient:
     async def pages(
         self, path: str, *, query: Mapping[str, str] | None = None, first: int = FIRST_PAGE
     ) -> AsyncIterator[tuple[Objects, str]]:
-        """A list piece by piece, for readers that keep little of each. Items come with kind and apiVersion.
+        """A list piece by piece, for readers that keep little of each. Items come with kind and apiVersion."""
+        what = f"GET {path}"
+        with self.judging(what):
+            ask = partial(self._page, path)
+            async with contextlib.aclosing(pages(ask, what, query or {}, self.limits, first=first)) as found:
+                async for page in found:
+                    kind = page.answer.get("kind", "").removesuffix("List")
+                    api_version = page.answer.get("apiVersion", "")
+                    for item in page.items:  # typed lists leave them out
+                        item.setdefault("kind", kind)
+                        item.setdefault("apiVersion", api_version)
+                    yield page.items, page.metadata.get("resourceVersion", "")
 
-        Pages are as long as PAGE_BYTES allows: decoding one must not hold the event loop.
-        """
-        limit = first
-        asked = dict(query or {})
-        while True:
-            asked["limit"] = str(limit)
-            status, body = await self.request("GET", path, query=asked)
-            if status != 200:
-                raise status_error(status, body)
-            answer = orjson.loads(body)
-            metadata = answer.get("metadata") or {}
-            kind, api_version = answer.get("kind", "").removesuffix("List"), answer.get("apiVersion", "")
-            items = answer.get("items") or []
-            for item in items:  # typed lists leave them out
-                item.setdefault("kind", kind)
-                item.setdefault("apiVersion", api_version)
-            yield items, metadata.get("resourceVersion", "")
-            if not metadata.get("continue"):
-                return
-            asked["continue"] = metadata["continue"]
-            asked.pop("resourceVersion", None)  # the token has it
-            asked.pop("resourceVersionMatch", None)
-            limit = max(1, min(LONGEST_PAGE, limit * PAGE_BYTES // max(1, len(body))))
+    async def _page(self, path: str, query: Mapping[str, str]) -> tuple[int, bytes]:
+        return await self.request("GET", path, query=query)
 
     # -- watch ------------------------------------------------------------------------------------------------------
 
@@ -344,29 +377,17 @@ class MemberClient:
         response = await self._send(exchange, Timeouts(0, idle))
         try:
             if response.status != 200:
-                raise status_error(response.status, await response.read())
-            async for line in _lines(response.chunks()):
-                event = orjson.loads(line)
-                if event["type"] == "ERROR":
-                    raise status_error(500, orjson.dumps(event["object"]))
-                yield WatchEvent(event["type"], event["object"])
-        except orjson.JSONDecodeError as error:
-            raise Unreachable(f"the watch broke off: {error}", sent=True) from None
+                raise status_error(response.status, await self._read(exchange, response))
+            async for line in lines(response.chunks(), self.limits.answer):
+                event = mapping(line, exchange.what)
+                type, obj = event.get("type"), event.get("object")
+                if not isinstance(type, str) or not isinstance(obj, dict):
+                    raise UnusableAnswer(f"an event of {exchange.what} has no type or no object")
+                if type == "ERROR":
+                    raise status_error(500, orjson.dumps(obj))
+                yield WatchEvent(type, check_object(obj, exchange.what))
+        except UnusableAnswer as error:
+            self.faults.note(exchange.what, str(error), asyncio.get_running_loop().time())
+            raise
         finally:
             await response.close()
-
-
-async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Lines of any length without their ends. An unfinished last line is dropped: its event will come again."""
-    parts: list[bytes] = []
-    async for chunk in chunks:
-        *complete, rest = chunk.split(b"\n")
-        for line in complete:
-            if parts:
-                parts.append(line)
-                line = b"".join(parts)
-                parts.clear()
-            if line:
-                yield line
-        if rest:
-            parts.append(rest)

@@ -6,18 +6,23 @@ Asks for aggregated discovery (two requests, answered 304 while nothing changed)
 from __future__ import annotations
 
 import asyncio
-from typing import Any, NamedTuple, final
-
-import orjson
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple, TypeVar, final
 
 from app.core.errors import StatusError
 from app.core.resources import GroupVersionKind
 
 from .answers import status_error
 from .client import MemberClient, resource_path
-from .transport import Unreachable
+from .shapes import mapping
+from .transport import Unreachable, UnusableAnswer
 
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json"
+
+
+MOST: Final = 10_000  # resources of a server: they stand in its Cluster's status
+LONGEST: Final = 316  # characters: a group's name, a slash and a version
+T = TypeVar("T")
 
 
 class APIResource(NamedTuple):
@@ -74,15 +79,18 @@ class Discovery:
         headers = [("Accept", AGGREGATED)]
         if tag := self._tags.get(root):
             headers.append(("If-None-Match", tag))
-        status, answered, body = await self._client.exchange("GET", root, headers=headers)
-        if status == 304:
-            return self._parts[root]
+        with self._client.judging(f"GET {root}"):
+            status, answered, body = await self._client.exchange("GET", root, headers=headers)
+            if status == 304 and root in self._parts:
+                return self._parts[root]
+            if status == 200:
+                document = mapping(body, f"GET {root}")
+                if document.get("kind") == "APIGroupDiscoveryList":
+                    part = self._parts[root] = _read(root, lambda: aggregated(document))
         if status != 200:
             raise status_error(status, body)
-        document = orjson.loads(body)
         if document.get("kind") != "APIGroupDiscoveryList":
             return await self._one_by_one(root, document)
-        part = self._parts[root] = aggregated(document)
         tag = answered.get("ETag") or answered.get("etag") or ""
         if tag and part.complete:
             self._tags[root] = tag
@@ -91,24 +99,53 @@ class Discovery:
         return part
 
     async def _one_by_one(self, root: str, document: dict[str, Any]) -> Served:
-        if root == "/api":
-            versions = list(document.get("versions") or ())
-        else:
-            versions = [v["groupVersion"] for group in document.get("groups") or () for v in group["versions"]]
+        with self._client.judging(f"GET {root}"):
+            versions = _read(root, lambda: _versions(root, document))
         found: list[APIResource] = []
         complete = True
         for version in versions:
+            path = f"{root}/{version}"
             try:
-                listed = await self._client.get(f"{root}/{version}")
+                listed = await self._client.get(path)
+                with self._client.judging(f"GET {path}"):
+                    found += _read(path, lambda version=version, listed=listed: _listed(version, listed))  # type: ignore[misc]
             except (StatusError, Unreachable):
                 complete = False
-                continue
-            found += [
-                APIResource(version, r["name"], r["kind"], bool(r.get("namespaced")), tuple(r.get("verbs") or ()))
-                for r in listed.get("resources") or ()
-                if "/" not in r["name"]
-            ]
         return Served(tuple(found), complete)
+
+
+def _read(root: str, read: Callable[[], T]) -> T:
+    """Raises UnusableAnswer for a document of another shape, or of more than any API has."""
+    try:
+        found = read()
+        resources = found.resources if isinstance(found, Served) else found
+        assert isinstance(resources, (list, tuple))
+        if len(resources) > MOST or any(not _is_sound(each) for each in resources):
+            raise ValueError(f"more than {MOST} entries, or names that are none")
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UnusableAnswer(
+            f"the answer to GET {root} is no discovery: {type(error).__name__}: {error}"[:512]
+        ) from None
+    return found
+
+
+def _is_sound(found: Any) -> bool:
+    texts = (found,) if isinstance(found, str) else (found.api_version, found.name, found.kind, *found.verbs)
+    return all(isinstance(text, str) and len(text) <= LONGEST for text in texts)
+
+
+def _versions(root: str, document: dict[str, Any]) -> list[str]:
+    if root == "/api":
+        return list(document.get("versions") or ())
+    return [v["groupVersion"] for group in document.get("groups") or () for v in group["versions"]]
+
+
+def _listed(version: str, document: dict[str, Any]) -> list[APIResource]:
+    return [
+        APIResource(version, r["name"], r["kind"], bool(r.get("namespaced")), tuple(r.get("verbs") or ()))
+        for r in document.get("resources") or ()
+        if "/" not in r["name"]
+    ]
 
 
 def aggregated(document: dict[str, Any]) -> Served:

@@ -10,25 +10,27 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-import orjson
-
 from app.core.clock import rfc3339
 from app.core.conditions import condition, find, with_condition
 from app.core.errors import StatusError
 
 from .client import MemberClient
 from .discovery import Discovery
+from .shapes import mapping
 from .tally import Tally
-from .transport import Unreachable
+from .transport import Unreachable, UnusableAnswer
 
 Object = dict[str, Any]
 
 SUCCESS_THRESHOLD: Final = 30.0  # seconds
 FAILURE_THRESHOLD: Final = 30.0
 PROBE_TIMEOUT: Final = 10.0
+DISCOVERY_TIMEOUT: Final = 60.0
+LONGEST_VERSION: Final = 128  # characters
 
 READY: Final = "Ready"
 COMPLETE: Final = "CompleteAPIEnablements"
+HEARTBEAT: Final = "kafila.io/Heartbeat"  # ours: only there while looks at the member fail
 CREDENTIALS: Final = "kafila.io/CredentialsValid"  # ours: only there when the token expires
 
 
@@ -38,6 +40,8 @@ class Observation(NamedTuple):
     online: bool
     healthy: bool = False
     failure: str = ""
+    why: str = ""  # it is not online or not healthy
+    unusable: str = ""  # which of its answers is none of an API's
     version: str | None = None
     enablements: list[Object] | None = None
     complete: bool = False
@@ -56,15 +60,21 @@ async def observe(
     client: MemberClient, discovery: Discovery, tally: Tally | None = None, models: Sequence[Object] = ()
 ) -> Observation:
     """Asks the member. Never raises for what a member does wrong; a ``tally`` is given once its informers are synced."""
+    endpoint = "/readyz"
     try:
-        status, _ = await client.request("GET", "/readyz", probe=True, timeout=PROBE_TIMEOUT)
+        status, _ = await client.request("GET", endpoint, probe=True, timeout=PROBE_TIMEOUT)
         if status == 404:  # a server without that endpoint
-            status, _ = await client.request("GET", "/healthz", probe=True, timeout=PROBE_TIMEOUT)
-    except Unreachable:
-        return Observation(online=False)
+            endpoint = "/healthz"
+            status, _ = await client.request("GET", endpoint, probe=True, timeout=PROBE_TIMEOUT)
+    except UnusableAnswer as error:
+        return Observation(online=True, unusable=str(error))
+    except Unreachable as error:
+        return Observation(online=False, why=str(error))
     if status != 200:
-        return Observation(online=True)
+        return Observation(online=True, why=f"{endpoint} answered {status}")
     version, (enablements, complete) = await asyncio.gather(_version(client), _enablements(discovery))
+    if unusable := client.faults.current(asyncio.get_running_loop().time()):
+        return Observation(online=True, unusable=unusable)
     return Observation(
         online=True,
         healthy=True,
@@ -77,17 +87,23 @@ async def observe(
 
 
 async def _version(client: MemberClient) -> str:
+    what = "GET /version"
     try:
-        status, body = await client.request("GET", "/version")
-        return orjson.loads(body).get("gitVersion", "") if status == 200 else ""
-    except (Unreachable, orjson.JSONDecodeError):
+        with client.judging(what):
+            status, body = await client.request("GET", "/version")
+            found = mapping(body, what).get("gitVersion", "") if status == 200 else ""
+            if not isinstance(found, str) or len(found) > LONGEST_VERSION:
+                raise UnusableAnswer(f"the answer to {what} has no gitVersion")
+            return found
+    except Unreachable:
         return ""
 
 
 async def _enablements(discovery: Discovery) -> tuple[list[Object], bool]:
     try:
-        served = await discovery.refresh()
-    except (Unreachable, StatusError):
+        async with asyncio.timeout(DISCOVERY_TIMEOUT):  # a group after the other may take for ever
+            served = await discovery.refresh()
+    except (Unreachable, StatusError, TimeoutError):
         return [], False
     return served.enablements(), served.complete
 
@@ -137,12 +153,31 @@ def with_expiry(status: Object, expires: float | None, now: float) -> Object:
     return {**status, "conditions": set_condition(conditions, made, now)}
 
 
+def with_heartbeat(status: Object, observation: Observation, seen: float, now: float) -> Object:
+    """Tells that the member was not seen at the last look, long before it counts as not ready. ``seen``: when it last was
+    (Unix seconds, 0 never)."""
+    conditions = status.get("conditions") or ()
+    if observation.healthy:
+        kept = [c for c in conditions if c.get("type") != HEARTBEAT]
+        return status if len(kept) == len(conditions) else {**status, "conditions": kept}
+    before = find(conditions, HEARTBEAT)
+    since = f" since {rfc3339(seen)}" if seen else ""
+    message = f"not seen{since}: {observation.unusable or observation.why}"
+    if not seen and before is not None:  # somebody else saw it before we began
+        message = before["message"]
+    made = condition(HEARTBEAT, "False", ready_condition(observation)["reason"], message)
+    return {**status, "conditions": set_condition(conditions, made, now)}
+
+
 def ready_condition(observation: Observation) -> Object:
     if observation.failure:
         message = f"failed to create a ClusterClient: {observation.failure}"
         return condition(READY, "False", "StatusCollectionFailed", message)
     if not observation.online:
         return condition(READY, "False", "ClusterNotReachable", "cluster is not reachable")
+    if observation.unusable:
+        message = f"cluster is reachable but its answers cannot be used: {observation.unusable}"
+        return condition(READY, "False", "ClusterNotReady", message)
     if not observation.healthy:
         message = "cluster is reachable but health endpoint responded without ok"
         return condition(READY, "False", "ClusterNotReady", message)

@@ -20,13 +20,14 @@ from typing import Any, NamedTuple, final
 from app.core.errors import StatusError
 
 from .client import MemberClient, Object, WatchEvent
-from .transport import Unreachable
+from .transport import Unreachable, UnusableAnswer
 
 log = logging.getLogger(__name__)
 
 MANAGED = "karmada.io/managed=true"
 FIRST_PAUSE = 0.5  # seconds
 LONGEST_PAUSE = 30.0
+ENTRY = 600  # bytes in memory for an object of which little is kept
 QUICK_END = 1.0  # a watch that ended sooner, and empty, counts as a failure: no hot loops
 
 
@@ -113,6 +114,10 @@ class Informer:
                 if error.code == 410:  # what we saw last is compacted: start anew, at once the first time
                     self.start_anew()
                 await self._rest(f"{error.code} {error.message}")
+            except UnusableAnswer as error:
+                self._client.faults.note(f"GET {self.path}", str(error), asyncio.get_running_loop().time())
+                self.start_anew()
+                await self._rest(str(error))
             except Unreachable as error:
                 await self._rest(str(error))
             except Exception as error:  # a fault in what looks at the objects must not end the following for good
@@ -169,7 +174,9 @@ class Informer:
             await self._rest("the watch ended at once")
 
     def _apply(self, event: WatchEvent) -> None:
-        metadata = event.object["metadata"]
+        metadata = event.object.get("metadata") or {}
+        if not metadata.get("resourceVersion") or not (metadata.get("name") or event.type == "BOOKMARK"):
+            raise UnusableAnswer(f"an event of GET {self.path} is of an object without name or resourceVersion")
         if _is_lower(metadata["resourceVersion"], self.resource_version):
             raise StatusError(410, "Expired", "the member's resourceVersions went back")
         if event.type == "DELETED":
@@ -179,19 +186,31 @@ class Informer:
         self.resource_version = self._reached = metadata["resourceVersion"]
 
     def _put(self, obj: Object) -> Name:
-        metadata = obj["metadata"]
+        metadata = obj.get("metadata") or {}
+        if not metadata.get("name") or not metadata.get("resourceVersion"):
+            raise UnusableAnswer(f"the answer to GET {self.path} has an object without name or resourceVersion")
         name = _name(metadata)
         before = self._known.get(name)
         uid, version = metadata.get("uid", ""), metadata["resourceVersion"]
         if before is None or before.resource_version != version or before.uid != uid:
-            self._replace(name, before, Seen(uid, version, self._keep(obj)))
+            self._replace(name, before, Seen(uid, version, self._reduced(obj)))
         return name
+
+    def _reduced(self, obj: Object) -> Any:
+        """Raises UnusableAnswer for an object that is not of its kind's shape."""
+        try:
+            return self._keep(obj)
+        except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+            why = f"{type(error).__name__}: {error}"[:200]
+            raise UnusableAnswer(f"the answer to GET {self.path} has an object of another shape: {why}") from None
 
     def _drop(self, name: Name) -> None:
         # with ``resume`` an object may leave that was never seen here; that is news all the same
         self._replace(name, self._known.get(name), None)
 
     def _replace(self, name: Name, before: Seen | None, after: Seen | None) -> None:
+        if after is not None:
+            self._check_room(before, after)
         self._remember(name, after)
         try:
             self._on_change(Change(name, before, after))
@@ -199,11 +218,32 @@ class Informer:
             self._remember(name, before)  # it was not taken notice of, so it will be told again
             raise
 
+    def _check_room(self, before: Seen | None, after: Seen) -> None:
+        """Raises UnusableAnswer when the member would make us keep too much."""
+        limits = self._client.limits
+        if before is None and len(self._known) >= limits.objects:
+            raise UnusableAnswer(f"{self.path} has more than {limits.objects} objects")
+        if self._client.kept + _size(after) - _size(before) > limits.kept:
+            raise UnusableAnswer(f"with {self.path} more than {limits.kept} bytes of objects would be kept")
+
+    def forget(self) -> None:
+        """What is known is not needed any more."""
+        for name in list(self._known):
+            self._remember(name, None)
+
     def _remember(self, name: Name, seen: Seen | None) -> None:
+        self._client.kept += _size(seen) - _size(self._known.get(name))
         if seen is None:
             self._known.pop(name, None)
         else:
             self._known[name] = seen
+
+
+def _size(seen: Seen | None) -> int:
+    """Some bytes: of a whole object those of its text."""
+    if seen is None:
+        return 0
+    return ENTRY + (len(seen.kept) if isinstance(seen.kept, bytes) else 0)
 
 
 def _is_lower(version: str, than: str) -> bool:

@@ -1,14 +1,43 @@
-"""What protects a member from us and us from a dead member: a token bucket and a circuit breaker. Time comes from outside."""
+"""What protects a member from us, and us from a member that is dead or hostile. Time comes from outside."""
 
 from __future__ import annotations
 
 import asyncio
 import random
 from collections.abc import Callable
-from typing import final
+from typing import Final, final
 
 DEFAULT_QPS = 1000.0
 DEFAULT_BURST = 2000
+
+
+@final
+class Faults:
+    """What of a member's answers cannot be used. A fault ends when the same is answered well, or is not told again."""
+
+    LASTING: Final = 120.0  # seconds; longer than any pause before something is asked for again
+    MOST: Final = 100
+
+    def __init__(self) -> None:
+        self._found: dict[str, tuple[str, float]] = {}
+
+    def note(self, what: str, message: str, now: float) -> None:
+        if what in self._found or len(self._found) < self.MOST:
+            self._found[what] = message, now
+
+    def mended(self, what: str) -> None:
+        self._found.pop(what, None)
+
+    def of(self, what: str) -> str:
+        """Empty when there is none."""
+        return self._found.get(what, ("", 0.0))[0]
+
+    def current(self, now: float) -> str:
+        """The first one's message, empty when there is none."""
+        for what, (_, at) in list(self._found.items()):
+            if now - at > self.LASTING:
+                del self._found[what]
+        return next((message for message, _ in self._found.values()), "")
 
 
 @final

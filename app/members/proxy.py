@@ -20,7 +20,8 @@ import structlog
 from yarl import URL
 
 from .credentials import AUTHORITY, TOKEN, CredentialsError, Object, secret_value
-from .transport import CONNECT_TIMEOUT, TLS, Unreachable, UnusableAnswer, check_status, open_connector, unanswered
+from .transport import CONNECT_TIMEOUT, TLS, Unreachable, UnusableAnswer, open_connector
+from .wire import check_status, unanswered
 
 log = structlog.get_logger(__name__)
 RawHeaders = Sequence[tuple[bytes, bytes]]  # as ASGI has them: lower-case names

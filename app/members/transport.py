@@ -18,41 +18,26 @@ from typing import Any, NamedTuple, Protocol, final
 from urllib.parse import urlsplit
 
 import aiohttp
-from aiohttp.client_proto import ResponseHandler
-from aiohttp.http_exceptions import HttpProcessingError
-from aiohttp.http_parser import RawResponseMessage
-from aiohttp.streams import StreamReader
 from yarl import URL
+
+from .wire import Answers, check_status, inflated, joined, reason, unanswered
+from .wire import TooLong as TooLong
+from .wire import Unreachable as Unreachable
+from .wire import UnusableAnswer as UnusableAnswer
 
 CONNECT_TIMEOUT = 5.0  # seconds
 KEEP_ALIVE = 30.0  # below the idle timeout of any API server, so that a reused connection is not one just closed by it
-MAX_INTERIM = 16  # answers of status 1xx before the one that counts
 UNACKNOWLEDGED_TIMEOUT = 30_000  # milliseconds until a silent peer's connection is given up (TCP_USER_TIMEOUT)
 
 
 Headers = Sequence[tuple[str, str]]  # a name may come twice (Impersonate-Group)
 
 
-class Unreachable(Exception):
-    """No complete answer came. ``sent`` False: the member certainly saw nothing of the request."""
-
-    def __init__(self, message: str, sent: bool) -> None:
-        super().__init__(message)
-        self.sent = sent
-
-
-class UnusableAnswer(Unreachable):
-    """An answer came, and is none that an API gives: of no HTTP status, too big, no JSON, of another shape."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message, sent=True)
-
-
 class Response(Protocol):
     status: int
     headers: Mapping[str, str]
 
-    async def read(self) -> bytes: ...
+    async def read(self, most: int) -> bytes: ...  # raises UnusableAnswer for more bytes
     def chunks(self) -> AsyncIterator[bytes]: ...
     async def close(self) -> None: ...
 
@@ -138,7 +123,7 @@ class NetworkTransport:
             connector=open_connector(self._endpoint, self._tls),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None),
-            auto_decompress=True,
+            auto_decompress=False,  # in ``inflated``, which bounds it
         )
 
     async def send(
@@ -156,7 +141,7 @@ class NetworkTransport:
             answer = await self._session.request(
                 method,
                 URL(self._endpoint + target, encoded=True),
-                headers=headers,
+                headers=(*headers, ("Accept-Encoding", "gzip")),
                 data=body,
                 timeout=timeout,
                 allow_redirects=False,  # credentials must not follow a redirect to somewhere else
@@ -187,40 +172,8 @@ def open_connector(endpoint: str, tls: TLS) -> aiohttp.TCPConnector:
     connector = aiohttp.TCPConnector(
         ssl=context, limit=0, ttl_dns_cache=30, keepalive_timeout=KEEP_ALIVE, socket_factory=_watched_socket
     )
-    connector._factory = partial(_Answers, loop=asyncio.get_running_loop())  # type: ignore[assignment]
+    connector._factory = partial(Answers, loop=asyncio.get_running_loop())  # type: ignore[assignment]
     return connector
-
-
-class _Answers(ResponseHandler):
-    """One connection's answers. aiohttp reads over interim ones (100 to 199) for as long as they come."""
-
-    _interim = 0
-
-    def feed_data(self, data: tuple[RawResponseMessage, StreamReader], size: int = 0) -> None:
-        self._interim = self._interim + 1 if 100 <= data[0].code < 200 else 0
-        if self._interim > MAX_INTERIM:
-            self.set_exception(HttpProcessingError(code=502, message=f"more than {MAX_INTERIM} interim answers"))
-            if self.transport is not None:
-                self.transport.abort()
-            return
-        super().feed_data(data, size)
-
-
-def check_status(status: int) -> None:
-    """Raises UnusableAnswer. 101 is none of them: nothing here asks for an upgrade."""
-    if not 200 <= status < 600:
-        raise UnusableAnswer(f"an answer of status {status} is none to a request like this")
-
-
-def unanswered(error: BaseException, sent: bool) -> Unreachable:
-    """What an exception of aiohttp's says about the member."""
-    if isinstance(error, aiohttp.ClientResponseError):
-        return UnusableAnswer(f"the answer is no HTTP: {error.message}")
-    return Unreachable(reason(error), sent)
-
-
-def reason(error: BaseException) -> str:
-    return str(error) or ("timed out" if isinstance(error, TimeoutError) else type(error).__name__)
 
 
 def _watched_socket(address: Any) -> socket.socket:
@@ -249,18 +202,21 @@ class _NetworkResponse:
         self.status = answer.status
         self.headers: Mapping[str, str] = answer.headers
 
-    async def read(self) -> bytes:
-        try:
-            return await self._answer.read()
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise Unreachable(reason(error), sent=True) from None
+    async def read(self, most: int) -> bytes:
+        return await joined(self.chunks(), most)
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    def chunks(self) -> AsyncIterator[bytes]:
+        encoding = self._answer.headers.get("Content-Encoding", "identity").lower()
+        if encoding not in ("identity", "gzip"):
+            raise UnusableAnswer(f"the answer is encoded in {encoding[:32]}, which was not asked for")
+        return inflated(self._arriving()) if encoding == "gzip" else self._arriving()
+
+    async def _arriving(self) -> AsyncIterator[bytes]:
         try:
             async for chunk in self._answer.content.iter_any():
                 yield chunk
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise Unreachable(reason(error), sent=True) from None
+            raise unanswered(error, sent=True) from None
 
     async def close(self) -> None:
         # A response that was read to its end has given its connection back already; any other must not be reused.
@@ -365,8 +321,8 @@ class _ASGIResponse:
         elif message.get("body"):
             await self._parts.put(message["body"])
 
-    async def read(self) -> bytes:
-        return b"".join([chunk async for chunk in self.chunks()])
+    async def read(self, most: int) -> bytes:
+        return await joined(self.chunks(), most)
 
     async def chunks(self) -> AsyncIterator[bytes]:
         while (part := await self._parts.get()) is not None:

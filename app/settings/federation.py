@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import final
+from typing import Final, NamedTuple, final
 
 
 @final
@@ -23,6 +23,17 @@ class EstimatorOptions:
     insecure: bool = False
 
 
+class AnswerLimits(NamedTuple):
+    """What a member may make us read and keep. What is over a limit makes it not Ready."""
+
+    answer: int = 8 << 20  # bytes of one answer or event, decompressed; a longer page of a list is asked for in parts
+    objects: int = 250_000  # of one kind
+    kept: int = 256 << 20  # bytes of all objects that are remembered, of all kinds
+
+
+ANSWER_LIMITS: Final = AnswerLimits()
+
+
 @final
 @dataclass(frozen=True, slots=True)
 class FederationOptions:
@@ -35,6 +46,7 @@ class FederationOptions:
     no_execute_purge_mode: str = "Gracefully"
     eviction_rate: float = 0.5
     quota_sync_period: float = 300.0
+    answers: AnswerLimits = ANSWER_LIMITS
     estimators: EstimatorOptions = field(default_factory=EstimatorOptions)
 
 

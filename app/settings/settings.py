@@ -9,7 +9,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from . import checks
-from .federation import EstimatorOptions, FederationOptions
+from .federation import AnswerLimits, EstimatorOptions, FederationOptions
 from .gates import Gates, parse_gates
 
 Role = Literal["all", "api", "workers"]
@@ -43,6 +43,14 @@ class Settings(BaseSettings):
     cluster_failure_threshold: Seconds = Field(
         30.0, description="Seconds that a member has to fail before it is not Ready.", ge=0
     )
+    member_answer_bytes: int = Field(
+        8 << 20,
+        description="Bytes of one answer of a member, decompressed; a member that sends more is not Ready.",
+        ge=1 << 20,
+        le=64 << 20,
+    )
+    member_objects: int = Field(250_000, description="Objects of one kind in a member that are looked at.", ge=1000)
+    member_memory_mib: int = Field(256, description="MiB of a member's objects that are kept in memory.", ge=1)
     graceful_eviction_timeout: Seconds = Field(
         600.0, description="Seconds that a copy that leaves a cluster waits for the others to become healthy.", ge=0
     )
@@ -107,6 +115,7 @@ class Settings(BaseSettings):
             no_execute_purge_mode=self.no_execute_taint_eviction_purge_mode,
             eviction_rate=self.resource_eviction_rate,
             quota_sync_period=self.federated_resource_quota_sync_period,
+            answers=AnswerLimits(self.member_answer_bytes, self.member_objects, self.member_memory_mib << 20),
             estimators=EstimatorOptions(
                 enabled=self.enable_scheduler_estimator,
                 not_in_pull_mode=self.disable_scheduler_estimator_in_pull_mode,

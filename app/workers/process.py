@@ -88,7 +88,7 @@ class Process:
         async with asyncio.TaskGroup() as tasks:
             if self.settings.role != "workers":
                 tokens = Tokens(keys.service_accounts)
-                proxy = MemberProxy(registry, self._transport_for)
+                proxy = MemberProxy(registry, self._transport_for, self.settings.federation.answers)
                 checks: dict[str, Check] = {"storage": self._storage_check(store), "bootstrap": self._bootstrap_check}
                 app = ObjectsApp(registry, DeferredShell(checks), proxy, tokens, definitions)
                 proxy.here = app

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+import orjson
 import pytest
 
 from app.api.app import ObjectsApp
@@ -249,3 +250,82 @@ async def test_the_way_to_the_root_is_one_line(joined: Any, end: str) -> None:
 async def test_a_path_outside_its_scope_leads_nowhere(joined: Any, member: Hostile, path: str) -> None:
     assert (await joined.get(path)).status_code == 404
     assert member.asked == []
+
+
+# -- all members at once -----------------------------------------------------------------------------------------------
+
+
+def listed(*names: str, **metadata: str) -> bytes:
+    items = [{"metadata": {"name": name}} for name in names]
+    return answer(orjson.dumps({"kind": "PodList", "apiVersion": "v1", "metadata": metadata, "items": items}))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"x",
+        b"[]",
+        b'{"items":1}',
+        b'{"items":[1]}',
+        b'{"items":[{"metadata":[]}]}',
+        b'{"items":[' + b"[" * 600 + b"]" * 601 + b"}",
+    ],
+    ids=lambda body: body[:30].decode(),
+)
+async def test_whoever_answers_no_list_is_left_out(joined: Any, member: Hostile, body: bytes) -> None:
+    async with hostile() as honest:
+        await joined.made(CLUSTERS, cluster("m2", honest.endpoint))
+        honest.answers["/api/v1/pods"] = listed("a", "b")
+        member.answers["/api/v1/pods"] = answer(body)
+        found = (await joined.get(f"{CLUSTERS}/*/proxy/api/v1/pods")).json()
+    assert [item["metadata"]["name"] for item in found["items"]] == ["a", "b"]
+
+
+@pytest.mark.parametrize("encoding", [b"", b"content-encoding: gzip\r\n"])
+async def test_whoever_answers_without_end_is_left_out(joined: Any, member: Hostile, encoding: bytes) -> None:
+    async with hostile() as honest:
+        await joined.made(CLUSTERS, cluster("m2", honest.endpoint))
+        honest.answers["/api/v1/pods"] = listed("a")
+        head = b"HTTP/1.1 200 OK\r\n" + encoding + b"connection: close\r\n\r\n"
+        member.answers["/api/v1/pods"] = member.endless(head, b"[" * 65536)
+        member.answers["/api/v1/namespaces/a/pods/a"] = member.answers["/api/v1/pods"]
+        honest.answers["/api/v1/namespaces/a/pods/a"] = answer(b'{"kind":"Pod"}')
+        found = (await joined.get(f"{CLUSTERS}/*/proxy/api/v1/pods")).json()
+        one = await joined.get(f"{CLUSTERS}/*/proxy/api/v1/namespaces/a/pods/a")
+    assert [item["metadata"]["name"] for item in found["items"]] == ["a"]
+    assert one.json() == {"kind": "Pod"}
+    assert member.sent < 128 << 20
+
+
+async def test_a_long_list_is_asked_for_in_pages_and_a_limit_is_kept(joined: Any, member: Hostile) -> None:
+    """A caller sees one list; of what he limits he is told how it goes on."""
+
+    async def pages(writer: asyncio.StreamWriter) -> None:
+        query = member.asked[-1].split(b" ")[1].decode().partition("?")[2]
+        asked = dict(part.split("=") for part in query.split("&"))
+        first = int(asked.get("continue", "0"))
+        last = min(250, first + int(asked["limit"]))
+        more = {"continue": str(last), "remainingItemCount": 250 - last} if last < 250 else {}
+        writer.write(listed(*(f"p{n}" for n in range(first, last)), resourceVersion="7", **more))
+
+    member.answers["/api/v1/pods"] = pages
+    found = (await joined.get(f"{CLUSTERS}/*/proxy/api/v1/pods")).json()
+    assert [item["metadata"]["name"] for item in found["items"]] == [f"p{n}" for n in range(250)]
+    assert found["metadata"] == {"resourceVersion": "7"}
+    some = (await joined.get(f"{CLUSTERS}/*/proxy/api/v1/pods?limit=150")).json()
+    assert len(some["items"]) == 150
+    assert some["metadata"] == {"resourceVersion": "7", "continue": "150", "remainingItemCount": 100}
+
+
+async def test_a_stream_through_the_proxy_waits_for_its_reader(joined: Any, member: Hostile) -> None:
+    """Logs and watches have no end and no limit; what is not read is not fetched either."""
+    member.answers["/log"] = member.endless(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n", b"x" * 65536)
+    stream = await joined.watch(f"{PROXY}/log").start()
+    stream.window.clear()
+    before = -1
+    while member.sent != before:  # until buffers are full
+        before = member.sent
+        for _ in range(200):
+            await asyncio.sleep(0.001)
+    assert member.sent < 32 << 20
+    await stream.leave()

@@ -13,8 +13,8 @@ from prometheus_client import Gauge
 from app.core.conditions import conditions_of, find
 from app.core.errors import StatusError
 from app.members.credentials import token_expiry
-from app.members.health import READY as READY_CONDITION
 from app.members.health import (
+    HEARTBEAT,
     History,
     Observation,
     cluster_status,
@@ -22,7 +22,9 @@ from app.members.health import (
     ready_condition,
     set_condition,
     with_expiry,
+    with_heartbeat,
 )
+from app.members.health import READY as READY_CONDITION
 from app.members.informer import Change, Informer
 from app.members.tally import Tally, node_facts, pod_facts
 from app.settings.federation import FederationOptions
@@ -34,6 +36,7 @@ from .rooms import Room
 log = structlog.get_logger(__name__)
 Object = dict[str, Any]
 
+SEEN = "ClusterSeenAgain"
 READY = Gauge("cluster_ready_state", "Whether the member is ready.", ["member_cluster"])
 NODES = Gauge("cluster_node_number", "Nodes of the member.", ["member_cluster"])
 READY_NODES = Gauge("cluster_ready_node_number", "Ready nodes of the member.", ["member_cluster"])
@@ -53,6 +56,8 @@ class ClusterStatus:
         self._failure_threshold = options.cluster_failure_threshold
         self._reached = reached
         self._online = True
+        self._failing: bool | None = None  # at the last look
+        self._seen = 0.0  # the last good look, Unix seconds
         self._tally = Tally()
         self._history: History | None = None
         self._informers = [
@@ -105,6 +110,9 @@ class ClusterStatus:
         observation = await observe(self._room.client, self._room.discovery, tally, models)
         await self._notice(observation.online)
         now = time.time()
+        if observation.healthy:
+            self._seen = now
+        self._tell(cluster, observation)
 
         def reported(obj: Object) -> Object:
             """Of the status as it is by then: others have conditions in it too."""
@@ -116,6 +124,7 @@ class ClusterStatus:
                 success_threshold=self._success_threshold,
                 failure_threshold=self._failure_threshold,
             )
+            status = with_heartbeat(status, observation, self._seen, now)
             return {**obj, "status": with_expiry(status, token_expiry(self._room.token), now)}
 
         judged = reported(cluster)["status"]
@@ -133,6 +142,24 @@ class ClusterStatus:
                 await following.wake()
         self._online = online
 
+    def _tell(self, cluster: Object, observation: Observation) -> None:
+        """Says at the first failed look that it fails, long before the member counts as not ready, and when that is over."""
+        before = self._failing
+        self._failing = not observation.healthy
+        if before is None:  # whoever looked before us has told what is stored
+            before = find(conditions_of(cluster), HEARTBEAT) is not None
+        if self._failing == before:
+            return
+        if observation.healthy:
+            log.info("member seen again", cluster=self._room.name)
+            self._federation.recorder.event(cluster, "Normal", SEEN, f"cluster {self._room.name} is seen again")
+            return
+        ready = ready_condition(observation)
+        why = observation.why or observation.unusable
+        log.warning("member not seen", cluster=self._room.name, reason=ready["reason"], error=why)
+        message = f"{ready['message']}: {why}" if observation.why else ready["message"]
+        self._federation.recorder.event(cluster, "Warning", ready["reason"], message)
+
     def _measure(self, observation: Observation) -> None:
         name = self._room.name
         READY.labels(name).set(1 if observation.healthy else 0)
@@ -149,6 +176,8 @@ async def collection_failed(federation: Federation, name: str, why: str) -> None
     READY.labels(name).set(0)
     if cluster is None or {**old, **condition} == old:
         return
+    log.warning("member not seen", cluster=name, reason=condition["reason"], error=why)
+    federation.recorder.event(cluster, "Warning", condition["reason"], condition["message"])
 
     def reported(obj: Object) -> Object:
         status = obj.setdefault("status", {})

@@ -14,13 +14,15 @@ import structlog
 
 from app.core.conditions import conditions_of, find, with_condition
 from app.core.errors import StatusError
-from app.core.resources import Key
-from app.members.transport import Unreachable
+from app.core.resources import Key, gvk_of
+from app.machinery.decode import DecodeError, compile_decoder
+from app.members.transport import Unreachable, UnusableAnswer
 from app.placement import names
 from app.placement.failures import aggregate_text
 from app.placement.interpret import InterpretError
 from app.placement.member import NotManaged
 from app.placement.workstatus import (
+    Reflected,
     applied_condition,
     dispatching_condition,
     interpretation_events,
@@ -152,6 +154,9 @@ class Executor:
             try:
                 if await self._manifests.apply(manifest, patient=lambda: self.queue.is_backlog(key)):
                     self._event_on_template(manifest, self._applied_event(manifest), recreated)
+            except UnusableAnswer as error:
+                failures.append(str(error))
+                self._event_on_template(manifest, self._failed_event(manifest, error), recreated)
             except Unreachable as error:
                 # always the same words: how it fails changes from try to try, and is not worth a write each time
                 failures.append(f"cluster {self._room.name} is not reachable")
@@ -298,7 +303,7 @@ class Executor:
             if observed is None or (outcome.errors and not _is_copy_of(work, observed)):
                 continue
             try:
-                found = await self._federation.interpreting.decide(partial(manifest_status, work, observed))
+                found = await self._understood(work, observed)
             except InterpretError as error:
                 self._interpretation_failed(work, observed, "", str(error))
                 raise
@@ -307,6 +312,17 @@ class Executor:
                 self.reports.add_after(Key(WORKS, self.space, work["metadata"]["name"]), INTERPRET_RETRY)
             return [found.status]
         return []
+
+    async def _understood(self, work: Object, observed: Object) -> Reflected:
+        """What the member says of an object is read as its kind, as Karmada does: a template's status is summed from it, beside
+        what other members say. Raises InterpretError."""
+        kind = self._registry.catalog.by_kind(*gvk_of(observed))
+        try:
+            if kind is not None and not kind.custom and "status" in observed:
+                compile_decoder(kind.schema)({"status": observed["status"]})
+            return await self._federation.interpreting.decide(partial(manifest_status, work, observed))
+        except (DecodeError, AttributeError, KeyError, TypeError, ValueError) as error:
+            raise InterpretError(f"the member's object is not of its kind's shape: {error}"[:512]) from error
 
     def _interpretation_failed(self, work: Object, observed: Object, health: str, reflection: str) -> None:
         for event in interpretation_events(observed, health, reflection):

@@ -11,6 +11,8 @@ from typing import Any, final
 from app.catalog.catalog import Catalog
 from app.core.errors import StatusError
 from app.core.resources import GroupVersionKind, gvk_of
+from app.members.shapes import check_stored
+from app.members.transport import UnusableAnswer
 from app.placement import names
 from app.placement.interpret import Interpreter
 from app.placement.member import is_managed, member_update
@@ -53,7 +55,7 @@ class Manifests:
             if observed is None:
                 return True
         for _ in range(CONFLICTS):
-            changed = await self._interpreting.decide(partial(self._update, manifest, observed))
+            changed = await self._decided(where, manifest, observed)
             if changed is None:
                 self.observation.wrote(where, observed)
                 return False
@@ -90,6 +92,15 @@ class Manifests:
                     return found
             raise
 
+    async def _decided(self, where: Where, manifest: Object, observed: Object) -> Object | None:
+        """Raises InterpretError, NotManaged and UnusableAnswer."""
+        check_stored(observed, where.path)
+        try:
+            return await self._interpreting.decide(partial(self._update, manifest, observed))
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            why = f"{type(error).__name__}: {error}"[:200]
+            raise UnusableAnswer(f"{where.path} in the member is of another shape than its kind: {why}") from error
+
     def _update(self, manifest: Object, observed: Object, interpreter: Interpreter) -> Object | None:
         return member_update(manifest, observed, self._room.name, interpreter=interpreter)
 
@@ -108,6 +119,7 @@ class Manifests:
         observed = await client.find(where.path)
         if observed is None or not is_managed(observed):
             return
+        check_stored(observed, where.path)
         try:
             if preserve:
                 await self._let_go(where, manifest, observed)
@@ -121,7 +133,7 @@ class Manifests:
 
     async def _let_go(self, where: Where, manifest: Object, observed: Object) -> None:
         """The object becomes what the manifest says without our marks; the member's own additions stay."""
-        changed = await self._interpreting.decide(partial(self._update, strip(manifest), observed))
+        changed = await self._decided(where, strip(manifest), observed)
         if changed is not None:
             await self._room.client.update(where.path, changed)
 

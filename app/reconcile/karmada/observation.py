@@ -15,7 +15,8 @@ import orjson
 
 from app.members.client import MemberClient, resource_path
 from app.members.informer import Change, Informer, without_managed_fields
-from app.members.transport import Unreachable
+from app.members.shapes import check_stored
+from app.members.transport import Unreachable, UnusableAnswer
 
 Object = dict[str, Any]
 Observed = Callable[[Object, "News"], None]
@@ -122,6 +123,8 @@ class Observation:
                 if informer.error.startswith("404"):
                     await self._unfollow(kind)
                     raise NotServed(f"{self._client.name} does not serve {kind.plural} of {kind.api_version}") from None
+                if unusable := self._client.faults.of(f"GET {kind.path}"):
+                    raise UnusableAnswer(unusable) from None
                 if informer.error or late:
                     why = informer.error or "timed out"
                     raise Unreachable(f"cannot list {kind.path}: {why}", sent=False) from None
@@ -130,6 +133,7 @@ class Observation:
         following = self._followed.pop(kind, None)
         if following is not None:
             await following.stop()
+            following.informer.forget()
 
     def get(self, where: Where) -> Object | None:
         """The newest known state, a copy that the caller may change."""
@@ -149,7 +153,8 @@ class Observation:
         return following is not None and following.informer.synced.is_set() and self.get(where) is None
 
     def wrote(self, where: Where, obj: Object) -> None:
-        """The member's answer to a write of ours."""
+        """The member's answer to a write of ours, or what it says is there. Raises UnusableAnswer."""
+        check_stored(obj, where.path)
         following = self._followed.get(where.kind)
         seen = following.informer.get(where.namespace, where.name) if following is not None else None
         metadata = obj["metadata"]

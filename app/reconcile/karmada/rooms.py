@@ -14,6 +14,7 @@ from app.members.discovery import Discovery
 from app.members.transport import NO_TLS, Transport
 from app.registry import Registry
 from app.registry.codec import decode_entry
+from app.settings.federation import ANSWER_LIMITS, AnswerLimits
 from app.watch import Event
 
 from ..controller import QueueController
@@ -84,12 +85,14 @@ class Rooms(QueueController[str]):
         furnish: Callable[[Room], list[Tenant]],
         refused: Callable[[str, str], Awaitable[None]],
         transport_for: TransportFor,
+        limits: AnswerLimits = ANSWER_LIMITS,
     ) -> None:
         super().__init__(registry.cache, "rooms", concurrency=4)
         self._registry = registry
         self._furnish = furnish
         self._refused = refused
         self._transport_for = transport_for
+        self._limits = limits
         self._clusters = registry.kind("cluster.karmada.io", "v1alpha1", "clusters")
         self._secrets = registry.kind("", "v1", "secrets")
         self._rooms: dict[str, Room] = {}
@@ -136,7 +139,7 @@ class Rooms(QueueController[str]):
             room = self._rooms.get(name)
             if room is not None and room.adopt(wanted):
                 return
-            client = wanted.client(name, transport, fence=self._registry.fence)
+            client = wanted.client(name, transport, fence=self._registry.fence, limits=self._limits)
         except CredentialsError as error:
             await self._leave(name)
             await self._refused(name, str(error))

@@ -41,7 +41,7 @@ def build(
     federation = Federation(registry, recorder, interpreting, gates)
     scheduler = Scheduler(federation, options.estimators, plugins)
     dispatch = Dispatch(federation, options)
-    rooms = Rooms(registry, dispatch.furnish, dispatch.refused, transport_for)
+    rooms = Rooms(registry, dispatch.furnish, dispatch.refused, transport_for, options.answers)
     controllers: list[Controller] = [
         interpreting,
         ClusterController(registry, recorder),

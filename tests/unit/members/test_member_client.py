@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from app.core.errors import StatusError
 from app.members.answers import status_error
-from app.members.client import MemberClient, _lines, resource_path
+from app.members.client import MemberClient, resource_path
 from app.members.transport import ASGITransport, NetworkTransport, Unreachable
+from app.members.wire import lines as split
 
 
 class Server:
@@ -65,12 +66,12 @@ def test_a_status_keeps_what_the_member_said() -> None:
         "status": "Failure",
         "message": "no",
         "reason": "Invalid",
-        "details": {"causes": [{"field": "x"}]},
+        "details": {"name": "x", "causes": [{"field": "x"}]},
         "code": 422,
     }
     error = status_error(422, orjson.dumps(status))
     assert (error.code, error.reason, error.message) == (422, "Invalid", "no")
-    assert error.details == {"causes": [{"field": "x"}]}
+    assert error.details == {"name": "x"}
 
 
 @pytest.mark.parametrize(
@@ -190,7 +191,7 @@ async def test_pages_follow_the_continue_token() -> None:
     assert version == "9"
 
 
-@pytest.mark.parametrize(("length", "second"), [(102_400, 512), (1_048_576, 50), (1_000, 1000), (10_485_760, 5)])
+@pytest.mark.parametrize(("length", "second"), [(102_400, 512), (1_048_576, 50), (1_000, 1000), (4_194_304, 12)])
 async def test_pages_are_as_long_as_their_bytes_allow(length: int, second: int) -> None:
     def answer(scope: dict, body: bytes) -> tuple[int, dict, list[bytes]]:
         more = b"continue=" in scope["query_string"]
@@ -294,6 +295,6 @@ def test_lines_do_not_depend_on_how_bytes_arrive(lines: list[bytes], data: st.Da
             for piece in pieces:
                 yield piece
 
-        return [line async for line in _lines(chunks())]
+        return [line async for line in split(chunks(), 1 << 20)]
 
     assert asyncio.run(collect()) == lines
