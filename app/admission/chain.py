@@ -11,6 +11,8 @@ from app.settings.gates import Gates
 from . import builtin
 from .karmada import rules
 from .karmada.surroundings import NOTHING, Surroundings
+from .karmada.withdrawal import withdrawals
+from .unacted import unacted
 
 Object = dict[str, Any]
 
@@ -41,5 +43,13 @@ class Admission:
         builtin.admit(kind, operation, new, old, self._objects)
         rules.admit(kind, operation, new, old, user, self._gates, self._around)
 
+    def warn(self, kind: Kind, new: Object, old: Object | None) -> list[str]:
+        """What somebody who writes this should know; ``old`` is None for a new object."""
+        found = unacted(kind, new, self._gates)
+        if old is not None and kind.resource in _PROPAGATION:
+            found += withdrawals(new, old, self._around)
+        return found
 
+
+_PROPAGATION: Final = ("propagationpolicies.policy.karmada.io", "clusterpropagationpolicies.policy.karmada.io")
 DEFAULT: Final = Admission()

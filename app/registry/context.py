@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Literal, NamedTuple, final
 
 from app.store.interface import Guard, Write
@@ -24,7 +25,7 @@ SYSTEM_ADMIN = User("system:admin", ("system:masters", "system:authenticated"))
 @final
 @dataclass(slots=True)
 class Options:
-    """Options of a write (CreateOptions, UpdateOptions, PatchOptions). ``warnings`` is filled by the verbs."""
+    """Options of a write (CreateOptions, UpdateOptions, PatchOptions). The verbs fill ``warnings``."""
 
     user: User = SYSTEM_ADMIN
     manager: str = "karmada-controller-manager"  # the field manager that managedFields names
@@ -33,7 +34,11 @@ class Options:
     force: bool = False  # server-side apply takes over conflicting fields
     whole: bool = False  # controllers: write spec and status in one write
     size: int = 0  # bytes of the request: what is big is worked on in a thread
-    warnings: list[str] = field(default_factory=list)
+    warnings: list[str] | None = None  # None: nobody reads them, as with all that controllers write
+
+    def warn(self, texts: Iterable[str]) -> None:
+        if self.warnings is not None:
+            self.warnings.extend(texts)
 
 
 @final

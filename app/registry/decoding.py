@@ -151,7 +151,7 @@ def leftovers(unknown: Sequence[str], duplicates: Sequence[str], options: Option
         return "strict decoding error: " + ", ".join(texts) if texts else ""
     for text in texts:
         head, *lines = text.splitlines()
-        options.warnings.extend(line.strip() for line in (lines if head == YAML_ERRORS else [text]))
+        options.warn(line.strip() for line in (lines if head == YAML_ERRORS else [text]))
     return ""
 
 

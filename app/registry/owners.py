@@ -26,4 +26,4 @@ def drop_repeated_owners(metadata: dict[str, Any], options: Options) -> None:
             repeated.append(owner.get("uid", ""))
     if repeated:
         metadata["ownerReferences"] = list(kept.values())
-        options.warnings.append(WARNING.format(", ".join(repeated)))
+        options.warn([WARNING.format(", ".join(repeated))])

@@ -94,7 +94,9 @@ def prepare_create(
         _track(kind, None, obj, options, "")  # its values are of the right types only now
     extra = allocator.allocate(obj, None) if allocator is not None else NOTHING
     admission.admit(kind, "CREATE", obj, None, options.user)
-    options.warnings.extend(strategy.warnings(obj))
+    if options.warnings is not None:
+        options.warn(strategy.warnings(obj))
+        options.warn(admission.warn(kind, obj, None))
     if sent_version and not options.dry_run:  # only storage minds, hence the code
         raise errors.StatusError(500, "", "resourceVersion should not be set on objects to be created")
     key = key_of(kind, namespace, metadata["name"])
@@ -183,12 +185,8 @@ def prepare_update(
     if not tracked and kind.definition:
         _track(kind, old, new, options, subresource)
     admission.admit(kind, "UPDATE", new, old, options.user)
-    if strategy.update_warnings is not None:
-        options.warnings.extend(strategy.update_warnings(new, old) if subresource != "status" else ())
-    elif not subresource and (
-        strategy.generation_fields is None or metadata.get("generation") != was.get("generation")
-    ):
-        options.warnings.extend(strategy.warnings(new))
+    if options.warnings is not None:
+        _warn(kind, old, new, options, subresource, admission)
     key = existing.key
     metadata["resourceVersion"] = was["resourceVersion"]
     _forget_empty_lists(kind, new)
@@ -204,6 +202,19 @@ def prepare_update(
     terminating = bool(metadata.get("deletionTimestamp"))
     write = Write(key, body, was["uid"], terminating=terminating)
     return Change((guard, *extra.guards), (write, *extra.writes), body)
+
+
+def _warn(kind: Kind, old: Object, new: Object, options: Options, subresource: str, admission: Admission) -> None:
+    strategy = kind.strategy
+    changed = strategy.generation_fields is None or new["metadata"].get("generation") != old["metadata"].get(
+        "generation"
+    )
+    if strategy.update_warnings is not None:
+        options.warn(strategy.update_warnings(new, old) if subresource != "status" else ())
+    elif not subresource and changed:
+        options.warn(strategy.warnings(new))
+    if not subresource and changed:
+        options.warn(admission.warn(kind, new, old))
 
 
 def _metadata_findings(kind: Kind, new: Object, old: Object) -> list[errors.FieldError]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from app.admission import Admission
-from app.admission.karmada.surroundings import Surroundings
+from app.admission.karmada.surroundings import Claimed, Surroundings
 from app.catalog.catalog import Catalog
 from app.machinery.lua import syntax_error
 from app.registry.apart import on_loop
@@ -16,6 +16,10 @@ from app.watch import Cache, Entry
 
 Object = dict[str, Any]
 CUSTOMIZATIONS = "resourceinterpretercustomizations.config.karmada.io"
+CLUSTERS = "clusters.cluster.karmada.io"
+BINDINGS = ("resourcebindings.work.karmada.io", "clusterresourcebindings.work.karmada.io")
+MOST_SEARCHED = 50_000  # bindings that are searched for a policy's mark when its placement changes
+MOST_READ = 1_000
 
 
 def admission(cache: Cache, catalog: Catalog, settings: Settings) -> Admission:
@@ -27,13 +31,31 @@ def admission(cache: Cache, catalog: Catalog, settings: Settings) -> Admission:
         assert kind is not None
         return (decode_entry(kind, entry) for entry in entries(CUSTOMIZATIONS))
 
+    def objects(resource: str) -> Iterator[Object]:
+        return (entry.decode() for entry in entries(resource))
+
+    def claimed(identity: str, namespace: str) -> Claimed:
+        needle = identity.encode()
+
+        def bodies() -> tuple[list[Entry], bool]:
+            """Of ten thousands of bindings those that have the mark: their bytes are searched, and few are read."""
+            found: list[Entry] = []
+            for resource in BINDINGS:
+                for looked_at, entry in enumerate(cache.resource(resource).entries(namespace)):
+                    if looked_at == MOST_SEARCHED or len(found) == MOST_READ:
+                        return found, True
+                    if needle in entry.body:
+                        found.append(entry)
+            return found, False
+
+        found, more = on_loop(bodies)
+        return Claimed([entry.decode().get("spec") or {} for entry in found], more)
+
     around = Surroundings(
         customizations=customizations,
         lua_error=syntax_error,
         allow_no_execute=settings.allow_no_execute_taint_policy,
+        clusters=lambda: objects(CLUSTERS),
+        claimed=claimed,
     )
-
-    def objects(resource: str) -> Iterator[Object]:
-        return (entry.decode() for entry in entries(resource))
-
     return Admission(settings.gates, around, objects)

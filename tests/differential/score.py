@@ -28,6 +28,7 @@ class Known(NamedTuple):
     reason: str
     step: str = "*"
     text: str = ""  # kube-apiserver's value contains it
+    ours: str = ""  # kafila's value contains it
 
     def covers(self, found: Difference) -> bool:
         return (
@@ -36,6 +37,7 @@ class Known(NamedTuple):
             and fnmatchcase(found.step, self.step)
             and fnmatchcase(found.path, self.path)
             and self.text in str(found.reference)
+            and self.ours in str(found.kafila)
         )
 
 

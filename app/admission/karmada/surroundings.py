@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 Object = dict[str, Any]
 
 
 def _none() -> Iterable[Object]:
     return ()
+
+
+class Claimed(NamedTuple):
+    """``specs`` of bindings, as many as are looked at; ``more``: are there others?"""
+
+    specs: Sequence[Object]
+    more: bool
+
+
+def _nothing_claimed(identity: str, namespace: str) -> Claimed:
+    return Claimed((), False)
 
 
 def _compiles(script: str) -> str | None:
@@ -22,12 +33,15 @@ def _compiles(script: str) -> str | None:
 class Surroundings:
     """``customizations`` lists all ResourceInterpreterCustomizations; ``lua_error`` says why a script does not compile.
 
-    ``allow_no_execute`` is ``--allow-no-execute-taint-policy``.
+    ``allow_no_execute`` is ``--allow-no-execute-taint-policy``; ``clusters`` are all Clusters; ``claimed`` are the bindings of the
+    policy with that permanent id, of its namespace where it has one.
     """
 
     customizations: Callable[[], Iterable[Object]] = _none
     lua_error: Callable[[str], str | None] = _compiles
     allow_no_execute: bool = False
+    clusters: Callable[[], Iterable[Object]] = _none
+    claimed: Callable[[str, str], Claimed] = _nothing_claimed
 
 
 NOTHING = Surroundings()
