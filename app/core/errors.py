@@ -6,7 +6,7 @@ Constructors are named after k8s.io/apimachinery/pkg/api/errors; their texts are
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from dataclasses import field as _field
 from typing import Any, final
@@ -14,6 +14,8 @@ from typing import Any, final
 from .resources import group_resource
 
 _UNSET = object()
+MOST_TEXT = 128 << 10  # characters of findings; what comes after them is not told
+MOST_ALIKE = 16  # findings that say the same
 
 
 @final
@@ -234,12 +236,25 @@ def method_not_supported(group: str, resource: str, action: str) -> StatusError:
 def invalid(group: str, kind: str, name: str, errors: Sequence[FieldError]) -> StatusError:
     """422 with one cause per finding. ``kind`` is the Kind ("Deployment"), as Kubernetes puts it there."""
     gk = f"{kind}.{group}" if group else kind
+    errors = told(errors)
     texts = list(dict.fromkeys(str(e) for e in errors))
     listed = texts[0] if len(texts) == 1 else "[" + ", ".join(texts) + "]"
     causes = [{"reason": e.reason, "message": e.body, "field": e.field} for e in errors]
     return StatusError(
         422, "Invalid", f'{gk} "{name}" is invalid: {listed}', _details(group, kind, name, causes=causes)
     )
+
+
+def told(errors: Iterable[FieldError]) -> list[FieldError]:
+    """The findings that are told: some show what they are about, and that may be nearly all of a large object."""
+    first: list[FieldError] = []
+    length = 0
+    for error in errors:
+        first.append(error)
+        length += len(str(error))
+        if length > MOST_TEXT:
+            break
+    return first
 
 
 def expired(message: str) -> StatusError:

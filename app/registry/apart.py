@@ -12,6 +12,8 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final, TypeVar, final
 
+from app.catalog.custom.definition import RESOURCE as DEFINITIONS
+from app.catalog.kind import Kind
 from app.core.errors import too_many_requests
 
 T = TypeVar("T")
@@ -50,6 +52,11 @@ _HUGE: Final = _Worker("huge")
 def _called(loop: asyncio.AbstractEventLoop, work: Callable[[], T]) -> T:
     _here.loop = loop
     return work()
+
+
+def cost(kind: Kind, size: int) -> int:
+    """What a write of so many bytes costs, as bytes: a small definition may have patterns that take long to compile."""
+    return max(size, HUGE) if kind.resource == DEFINITIONS else size
 
 
 async def apart(size: int, work: Callable[[], T]) -> T:

@@ -31,7 +31,7 @@ from app.watch import Cache, Entry
 
 from . import patching, sizes
 from .allocation import DEFAULT_SERVICE_CIDR, ServiceAllocator
-from .apart import apart
+from .apart import apart, cost
 from .codec import decode_entry, encode_body, stored_form
 from .context import Change, DeleteOptions, Options
 from .deleting import mark_at_once, mark_deleted
@@ -139,7 +139,7 @@ class Registry:
             if attempt:
                 obj = orjson.loads(pristine)
             made = partial(prepare_create, kind, namespace, obj, options, guards, allocator)
-            change = await apart(options.size, partial(made, tracked=tracked, admission=self.admission))
+            change = await apart(cost(kind, options.size), partial(made, tracked=tracked, admission=self.admission))
             key = change.guards[0].key
             try:
                 return await self.commit(change, options.dry_run)
@@ -201,7 +201,7 @@ class Registry:
         """
 
         async def prepare(existing: Entry) -> Change:
-            size = max(options.size, len(existing.body))
+            size = max(cost(kind, options.size), len(existing.body))
             old, fresh = await apart(size, lambda: (decode_entry(kind, existing), decode_entry(kind, existing)))
             new = compute(fresh)
             return await apart(size, lambda: self._prepared_update(kind, existing, old, new, options, subresource))
@@ -250,7 +250,7 @@ class Registry:
             return self._prepared_update(kind, existing, old, new, options, subresource, tracked=tracked)
 
         async def prepare(existing: Entry) -> Change:
-            return await apart(max(options.size, len(existing.body)), lambda: changed(existing))
+            return await apart(max(cost(kind, options.size), len(existing.body)), lambda: changed(existing))
 
         return (await self._carry_out(kind, namespace, name, prepare, options.dry_run))[0]
 

@@ -305,7 +305,7 @@ def filled(schema: Schema, i: int, depth: int) -> Any:
         case "string":
             return schema.enum[0] if schema.enum else f"v{i}"
         case "integer" | "number" | "int-or-string":
-            return i + 1
+            return i % 20 + 1
         case "boolean":
             return True
         case "quantity":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from app.core.errors import FieldError, StatusError
+from app.core.errors import FieldError, StatusError, told
 
 
 class Refused(Exception):
@@ -24,6 +24,6 @@ def denied(webhook: str, refusal: Refused) -> StatusError:
 
 def refuse_if(found: Iterable[FieldError]) -> None:
     """Raises Refused with all findings, as an aggregate of errors prints them."""
-    texts = list(dict.fromkeys(str(e) for e in found))
+    texts = list(dict.fromkeys(str(e) for e in told(found)))
     if texts:
         raise Refused(texts[0] if len(texts) == 1 else "[" + ", ".join(texts) + "]")

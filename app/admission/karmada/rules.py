@@ -137,6 +137,7 @@ def _taint_policy(new: Object, old: Object | None, gates: Gates, around: Surroun
     found: list[FieldError] = []
     taints = new["spec"].get("taints") or []
     pairs = [(t.get("key"), t.get("effect")) for t in taints]
+    last = {pair: index for index, pair in enumerate(pairs)}
     for index, (key, effect) in enumerate(pairs):
         at = f"spec.taints[{index}]"
         if effect == "NoExecute" and not around.allow_no_execute:
@@ -145,7 +146,7 @@ def _taint_policy(new: Object, old: Object | None, gates: Gates, around: Surroun
                 "by administrators through command-line flags"
             )
             found.append(FieldError.forbidden(at, text))
-        if (key, effect) in pairs[index + 1 :]:
+        if last[key, effect] > index:
             text = f"Duplicate taint with the same key({key}) and effect({effect}) is not allowed"
             found.append(FieldError.duplicate(at, text))
     refuse_if(found)

@@ -303,6 +303,7 @@ _TABLE: dict[tuple[str, str], Strategy] = strategies_core.TABLE | {
         prepare_for_create=prepare.create_crd,
         prepare_for_update=prepare.update_crd,
         validate_update=apiextensions.validate_crd_update,
+        validate_status=apiextensions.validate_crd_status,
         warnings=apiextensions.crd_warnings,
         update_warnings=apiextensions.crd_update_warnings,
         unconditional_update=False,

@@ -10,7 +10,7 @@ from typing import Final
 
 from app.core.names import dns1123_label, dns1123_subdomain
 
-from .patterns import matcher
+from .patterns import own_matcher
 from .props import INT_OR_STRING, QUANTORS, Props, children
 
 Format = Callable[[str], bool]
@@ -36,7 +36,7 @@ def unrecognized_formats(props: Props) -> list[str]:
 
 
 def _matches(pattern: str) -> Format:
-    return lambda text: matcher(pattern)(text)
+    return lambda text: own_matcher(pattern)(text)
 
 
 def _hex(digits: int, version: str = "[0-9a-f]", variant: str = "[0-9a-f]") -> Format:
@@ -152,7 +152,7 @@ _HOSTNAME = (
 
 def _hostname(text: str) -> bool:
     size = len(text.encode())
-    return matcher(_HOSTNAME)(text) and size <= 255 and all(len(part.encode()) <= 63 for part in text.split("."))
+    return own_matcher(_HOSTNAME)(text) and size <= 255 and all(len(part.encode()) <= 63 for part in text.split("."))
 
 
 def _isbn10(text: str) -> bool:

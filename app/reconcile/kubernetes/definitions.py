@@ -71,7 +71,8 @@ class DefinitionController(QueueController[str]):
                 await self._clean_up(name, crd)
             return
         group = crd["spec"]["group"]
-        all_of_group = (entry.decode() for entry in self._registry.cache.resource(RESOURCE).entries())
+        entries = self._registry.cache.resource(RESOURCE).entries()
+        all_of_group = (entry.decode() for entry in entries if entry.key.name.endswith(f".{group}"))
         others = [o for o in all_of_group if o["spec"]["group"] == group and o["metadata"]["name"] != name]
         names, accepted = accept_names(crd, others)
         wanted = [accepted, *_established_before(crd, accepted)]

@@ -9,6 +9,7 @@ from app.core import names
 from app.core.errors import FieldError
 from app.core.values import repeats
 from app.machinery.structural.formats import unrecognized_formats
+from app.machinery.structural.patterns import MOST_INSTRUCTIONS, too_many_patterns
 from app.machinery.structural.schemarules import schema_findings
 
 from .admission import check_webhook_service, check_webhook_url
@@ -21,10 +22,14 @@ _COLUMN_FORMATS = ("byte", "date", "date-time", "double", "float", "int32", "int
 _SIMPLE_PATH = "must be a simple json path starting with ."
 _MIXED = "may have mixed case, but should otherwise match: "
 
+TOO_MANY_PATTERNS = f"the patterns compile to more than {MOST_INSTRUCTIONS:,} instructions altogether"
+
 
 def validate_crd(obj: Object) -> Found:
     found = _check_own_name(obj)
     spec = obj.get("spec") or {}
+    if too_many_patterns([version.get("schema") for version in spec.get("versions") or ()]):
+        return [*found, forbidden("spec.versions", TOO_MANY_PATTERNS)]
     given = spec.get("names") or {}
     group = spec.get("group") or ""
     if not group:
@@ -48,6 +53,13 @@ def validate_crd(obj: Object) -> Found:
     _check_stored_versions(obj, spec, found)
     if group == "k8s.io" or group.endswith((".k8s.io", ".kubernetes.io")) or group == "kubernetes.io":
         _check_approval(obj, found)
+    return found
+
+
+def validate_crd_status(new: Object, old: Object) -> Found:
+    """The rest is as it was: what takes long about it is not looked at again."""
+    found: Found = []
+    _check_names((new.get("status") or {}).get("acceptedNames") or {}, "status.acceptedNames", found)
     return found
 
 
@@ -238,8 +250,9 @@ def _check_stored_versions(obj: Object, spec: Object, found: Found) -> None:
         if name not in listed:
             text = "missing from spec.versions; v1 was previously a storage version, and must remain in spec.versions until a storage migration ensures no data remains persisted in v1 and removes v1 from status.storedVersions"
             found.append(invalid(f"status.storedVersions[{i}]", name, text.replace("v1", name)))
+    known = set(stored)
     for name, version in listed.items():
-        if version.get("storage") and name not in stored:
+        if version.get("storage") and name not in known:
             text = f"must have the storage version {name}"
             found.append(invalid("status.storedVersions", stored, text))
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any
 
 from app.core import names, quantity
+from app.core.errors import MOST_ALIKE
 
 from .common import Found, duplicate, forbidden, invalid, required
 from .resources import (
@@ -65,9 +67,8 @@ def validate_resource_quota(obj: Object) -> Found:
     for scope in scopes:
         if scope not in _SCOPES:
             found.append(invalid("spec.scopes", scopes, "unsupported scope"))
-        for name in sorted(hard):
-            if _is_quota_resource(name) and not _scope_fits(scope, name):
-                found.append(invalid("spec.scopes", scopes, "unsupported scope applied to resource"))
+        misfit = invalid("spec.scopes", scopes, "unsupported scope applied to resource")
+        found.extend([misfit] * _misfits(scope, hard))
     _check_conflicts(scopes, scopes, "spec.scopes", found)
     selector = spec.get("scopeSelector")
     if selector is not None:
@@ -75,6 +76,12 @@ def validate_resource_quota(obj: Object) -> Found:
     _check_quota_amounts(status.get("hard") or {}, "status.hard", found)
     _check_quota_amounts(status.get("used") or {}, "status.used", found)
     return found
+
+
+def _misfits(scope: str, hard: Object) -> int:
+    """How many of the resources a scope does not apply to: each is a finding, and all are alike."""
+    unfit = (name for name in hard if _is_quota_resource(name) and not _scope_fits(scope, name))
+    return sum(1 for _ in islice(unfit, MOST_ALIKE))
 
 
 def _check_conflicts(scopes: list[str], shown: list[str], path: str, found: Found) -> None:
@@ -90,9 +97,8 @@ def _check_scope_selector(spec: Object, selector: Object, hard: Object, path: st
         values = requirement.get("values") or []
         if scope not in _SCOPES:
             found.append(invalid(f"{path}.scopeName", scope, "unsupported scope"))
-        for name in sorted(hard):
-            if _is_quota_resource(name) and not _scope_fits(scope, name):
-                found.append(invalid(path, selector, "unsupported scope applied to resource"))
+        misfit = invalid(path, selector, "unsupported scope applied to resource")
+        found.extend([misfit] * _misfits(scope, hard))
         if scope in _BARE_SCOPES and operator != "Exists":
             found.append(invalid(f"{path}.operator", operator, _ONLY_EXISTS))
         if operator in ("In", "NotIn"):

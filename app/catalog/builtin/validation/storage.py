@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import posixpath
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 from app.core import names
-from app.core.errors import FieldError
+from app.core.errors import MOST_ALIKE, FieldError
 from app.core.values import repeats
 
 from .claims import VOLUME_MODES, check_access_modes, check_claim_spec
@@ -226,6 +227,7 @@ def validate_storage_class(obj: Object) -> Found:
     elif binding not in ("Immediate", "WaitForFirstConsumer"):
         found.append(not_supported("volumeBindingMode", binding, ("Immediate", "WaitForFirstConsumer")))
     terms = obj.get("allowedTopologies") or []
+    seen_terms: Counter[frozenset[tuple[str, frozenset[str]]]] = Counter()
     for i, term in enumerate(terms):
         path = f"allowedTopologies[{i}]"
         expressions = term.get("matchLabelExpressions") or []
@@ -242,15 +244,17 @@ def validate_storage_class(obj: Object) -> Found:
             if key in seen:
                 found.append(duplicate(f"{where}.key", key))
             seen.add(key)
+        topology = _topology(term)
         # Kubernetes compares with as many empty terms as there are, too
-        same_terms = [_topology(other) for other in terms[:i]] + [{} for _ in terms]
-        found.extend(duplicate(f"{path}.matchLabelExpressions", "") for o in same_terms if o == _topology(term))
+        same_terms = seen_terms[topology] + (0 if topology else len(terms))
+        found.extend([duplicate(f"{path}.matchLabelExpressions", "")] * min(same_terms, MOST_ALIKE))
+        seen_terms[topology] += 1
     return found
 
 
-def _topology(term: Object) -> dict[str, set[str]]:
+def _topology(term: Object) -> frozenset[tuple[str, frozenset[str]]]:
     expressions = term.get("matchLabelExpressions") or ()
-    return {e.get("key") or "": set(e.get("values") or ()) for e in expressions}
+    return frozenset({e.get("key") or "": frozenset(e.get("values") or ()) for e in expressions}.items())
 
 
 def validate_storage_class_update(new: Object, old: Object) -> Found:
