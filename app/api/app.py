@@ -18,6 +18,7 @@ from app.core.errors import StatusError
 from app.core.selectors import parse_fields
 from app.identity.tokens import Tokens
 from app.registry import Registry
+from app.settings.serving import ServingOptions
 from app.watch import Groups
 from app.watch.definitions import Definitions
 
@@ -49,12 +50,14 @@ class ObjectsApp:
         member_proxy: proxy.MemberProxy | None = None,
         tokens: Tokens | None = None,
         definitions: Definitions | None = None,
+        request_timeout: float = ServingOptions().request_timeout,
     ) -> None:
         self.registry = registry
         self.shell = shell
         self.member_proxy = member_proxy
         self.tokens = tokens  # of service accounts; None: neither issued nor accepted
         self.definitions = definitions  # of custom kinds; None: there are none
+        self.request_timeout = request_timeout
         self.documents = documents.Documents(registry.catalog, tokens)
         self.groups = Groups(registry.cache)
         self.draining = asyncio.Event()
@@ -76,10 +79,10 @@ class ObjectsApp:
         sender = Sender(send, state.get("answer"), headers.get(b"audit-id"))
         try:
             if path.startswith(PUBLIC):
-                refuse_impersonation(request.user, headers)
+                refuse_impersonation(request)
             else:
                 request.user = authenticate(scope, headers, self.registry, self.tokens)
-                refuse_impersonation(request.user, headers)
+                refuse_impersonation(request)
                 authorize(request.user, request.method, path, request.target, _is_watch(request))
             if not path.startswith(documents.PATHS):
                 state["user"] = request.user
@@ -133,7 +136,7 @@ class ObjectsApp:
             await self._watch(kind, target, request, receive, send)
             return
         if request.method not in ("GET", "HEAD"):
-            request.body = await read_body(receive)
+            request.body = await read_body(receive, self.request_timeout)
         if self.tokens is not None and target.subresource == "token" and kind.resource == "serviceaccounts":
             response = await token_request(self.registry, self.tokens, kind, request)
         else:

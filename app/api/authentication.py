@@ -10,7 +10,7 @@ from app.identity.tokens import Tokens
 from app.identity.x509 import AUTHENTICATED, user_of
 from app.registry import Registry, User
 
-from .request import Target
+from .request import Request, Target
 
 ANONYMOUS = User("system:anonymous", ("system:unauthenticated",))
 MASTERS = "system:masters"
@@ -58,16 +58,16 @@ def fits_header(*names: str) -> bool:
     return all(name == name.strip() and not any(c < " " or c == "\x7f" for c in name) for name in names)
 
 
-def refuse_impersonation(user: User, headers: dict[bytes, bytes]) -> None:
+def refuse_impersonation(request: Request) -> None:
     """Raises StatusError 403: there is no impersonation yet, and who asks for it must not act as himself instead."""
-    for header, value in headers.items():
+    for header, value in request.headers.items():
         if header.startswith(IMPERSONATE):
             group, resource = IMPERSONATED.get(header, ("authentication.k8s.io", "userextras"))
-            why = (
-                f'User "{user.name}" cannot impersonate resource "{resource}" in API group "{group}" at the cluster '
-                f"scope: impersonation is not served yet, and the header {header.decode().title()} asks for it"
-            )
-            raise errors.forbidden(group, resource, value.decode("utf-8", "replace"), why)
+            why = f"impersonation is not served yet, and the header {header.decode().title()} asks for it"
+            request.warnings.append(why)  # kubectl begins with discovery, where it shows no reason but this
+            who = f'User "{request.user.name}" cannot impersonate resource "{resource}" in API group "{group}"'
+            name = value.decode("utf-8", "replace")
+            raise errors.forbidden(group, resource, name, f"{who} at the cluster scope: {why}")
 
 
 def user_of_token(token: str, registry: Registry, tokens: Tokens | None, audiences: Sequence[str] = ()) -> User | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
@@ -42,21 +43,34 @@ class Document(NamedTuple):
     raw: bytes = b""  # as it was sent, for errors that show it
 
 
-async def read_body(receive: Receive) -> bytes:
-    """The whole body. Raises StatusError 413 above 3 MiB, Disconnected."""
-    parts: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Disconnected
-        part = message.get("body", b"")
-        size += len(part)
-        if size > LIMIT:
-            raise errors.request_entity_too_large(LIMIT)
-        if not message.get("more_body"):
-            return b"".join([*parts, part]) if parts else part
+async def read_body(receive: Receive, timeout: float) -> bytes:
+    """The whole body, which has ``timeout`` seconds to come. Raises StatusError 413 above 3 MiB, 504, Disconnected."""
+    part, more = await _receive(receive)
+    if not more and len(part) <= LIMIT:
+        return part
+    try:
+        async with asyncio.timeout(timeout):
+            return await _read_rest(receive, part, more)
+    except TimeoutError:
+        raise errors.timeout("request did not complete within the allotted timeout") from None
+
+
+async def _read_rest(receive: Receive, part: bytes, more: bool) -> bytes:
+    parts, size = [part], len(part)
+    while size <= LIMIT and more:
+        part, more = await _receive(receive)
         parts.append(part)
+        size += len(part)
+    if size > LIMIT:
+        raise errors.request_entity_too_large(LIMIT)
+    return b"".join(parts)
+
+
+async def _receive(receive: Receive) -> tuple[bytes, bool]:
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise Disconnected
+    return message.get("body", b""), bool(message.get("more_body"))
 
 
 def decode_document(request: Request, kind: Kind, strict: bool) -> Document:

@@ -27,6 +27,18 @@ def serve(
     max_object_bytes: Annotated[
         int, Parameter(help="Bytes of an object as it is stored; a write that would make a larger one is refused.")
     ] = 8 << 20,
+    max_header_bytes: Annotated[int, Parameter(help="Bytes of a request's line and headers.")] = 1 << 20,
+    read_header_timeout: Annotated[
+        float, Parameter(help="Seconds for the TLS handshake, and for a request's head.")
+    ] = 32.0,
+    idle_timeout: Annotated[float, Parameter(help="Seconds that a connection waits for its next request.")] = 120.0,
+    request_timeout: Annotated[
+        float, Parameter(help="Seconds for a request's body, and without progress of who reads an answer.")
+    ] = 60.0,
+    max_connections: Annotated[
+        int, Parameter(help="Connections at once; fewer where the limit of descriptors says so.")
+    ] = 10_000,
+    max_connections_per_peer: Annotated[int, Parameter(help="Connections of one address; 0: half of all.")] = 0,
     service_cidr: Annotated[str, Parameter(help="Range of cluster IPs.")] = "10.96.0.0/12",
     cluster_status_frequency: Annotated[float, Parameter(help="Seconds between two looks at a member.")] = 10.0,
     cluster_success_threshold: Annotated[

@@ -1,7 +1,8 @@
 """The work queue of a controller, with client-go's semantics.
 
 A key is in the queue at most once, is never worked on twice at the same time, and comes again when it was added while it was
-worked on. Failures come back later and later (5 ms doubling to ``max_delay``), and never keep other keys waiting.
+worked on. Failures come back later and later (5 ms doubling to ``max_delay``, and not before as much time has gone by as they
+had kept the processor busy), and never keep other keys waiting.
 
 What is new goes before the backlog: the backlog is worked on when nothing new waits, takes half of the places at most, and
 shares the event loop with the backlogs of all other queues (:mod:`app.reconcile.backlog`).
@@ -195,7 +196,7 @@ class WorkQueue(Generic[K]):
 
     async def _run(self, key: K) -> None:
         assert self._backlog is not None
-        started = time.perf_counter()
+        started, worked = time.perf_counter(), time.thread_time()
         old = key in self._old
         if not old:
             self._backlog.new_begins()
@@ -210,7 +211,8 @@ class WorkQueue(Generic[K]):
         except Exception as error:
             failures = self._failures.get(key, 0)
             self._failures[key] = failures + 1
-            delay = min(BASE_DELAY * 2 ** min(failures, 30), self._max_delay)
+            delay = max(BASE_DELAY * 2 ** min(failures, 30), time.thread_time() - worked)
+            delay = min(delay, self._max_delay)
             if failures < 3 or failures % 10 == 0:
                 log.warning("reconcile failed", controller=self.name, key=str(key), error=str(error), retry_in=delay)
             if not is_expected(error):

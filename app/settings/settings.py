@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from . import checks
 from .federation import AnswerLimits, EstimatorOptions, FederationOptions
 from .gates import Gates, parse_gates
+from .serving import ServingOptions
 
 Role = Literal["all", "api", "workers"]
 Seconds = Annotated[float, Field(le=1e9, allow_inf_nan=False)]
@@ -35,6 +36,18 @@ class Settings(BaseSettings):
         ge=64 << 10,
         le=32 << 20,
     )
+    max_header_bytes: int = Field(1 << 20, description="Bytes of a request's line and headers.", ge=4096, le=16 << 20)
+    read_header_timeout: float = Field(
+        32.0, description="Seconds for the TLS handshake, and for a request's head.", gt=0
+    )
+    idle_timeout: float = Field(120.0, description="Seconds that a connection waits for its next request.", gt=0)
+    request_timeout: float = Field(
+        60.0, description="Seconds for a request's body, and without progress of who reads an answer.", gt=0
+    )
+    max_connections: int = Field(
+        10_000, description="Connections at once; fewer where the limit of descriptors says so.", ge=1
+    )
+    max_connections_per_peer: int = Field(0, description="Connections of one address; 0: half of all.", ge=0)
     service_cidr: str = Field("10.96.0.0/12", description="Range of cluster IPs.")
     cluster_status_frequency: Seconds = Field(10.0, description="Seconds between two looks at a member.", gt=0)
     cluster_success_threshold: Seconds = Field(
@@ -102,6 +115,10 @@ class Settings(BaseSettings):
     @property
     def gates(self) -> Gates:
         return parse_gates(self.feature_gates)
+
+    @property
+    def serving(self) -> ServingOptions:
+        return ServingOptions(**{name: getattr(self, name) for name in ServingOptions._fields})
 
     @property
     def federation(self) -> FederationOptions:

@@ -152,6 +152,27 @@ RowsCallback = Callable[[list[Row]], None]
 ResetCallback = Callable[[], None]
 
 
+class Leases(Protocol):
+    """All raise StoreUnavailable, and OSError or TimeoutError when the database cannot be reached. Time is the database's."""
+
+    async def holder(self, name: str) -> str:
+        """Who holds it now, "" when nobody does."""
+        ...
+
+    async def acquire(self, name: str, holder: str, ttl: float, replacing: str = "") -> Lease | None:
+        """Takes or renews; None when someone else holds it.
+
+        ``replacing``: a holder that is known to be dead; its lease is taken over before its time.
+        """
+        ...
+
+    async def release(self, lease: Lease) -> None:
+        """Nothing happens when it is someone else's by now."""
+        ...
+
+    async def close(self) -> None: ...
+
+
 class Store(Protocol):
     @property
     def connected(self) -> bool:
@@ -219,18 +240,9 @@ class Store(Protocol):
         ``grace`` more seconds are over."""
         ...
 
-    async def lease_holder(self, name: str) -> str:
-        """Who holds it now, "" when nobody does."""
+    def leases(self) -> Leases:
+        """To be asked for, used and closed on one event loop, which need not be the store's."""
         ...
-
-    async def acquire_lease(self, name: str, holder: str, ttl: float, replacing: str = "") -> Lease | None:
-        """Takes or renews; None when someone else holds it. Time is the database's.
-
-        ``replacing``: a holder that is known to be dead; its lease is taken over before its time.
-        """
-        ...
-
-    async def release_lease(self, lease: Lease) -> None: ...
 
     def listing(self) -> AsyncIterator[StoredObject]:
         """Current objects streamed straight from the database, for export and checks."""

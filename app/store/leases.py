@@ -2,24 +2,61 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import final
+
 import asyncpg
 
-from .interface import Lease
+from .connect import LOST, Patience, connect
+from .interface import Lease, StoreUnavailable
 
 _HOLDER = "SELECT holder FROM leases WHERE name = $1 AND expires >= clock_timestamp()"
+# The row stays: its token must go on rising
+_RELEASE = "UPDATE leases SET holder = '', expires = '-infinity' WHERE name = $1 AND holder = $2 AND token = $3"
 
 
-async def holder_of(connection: asyncpg.Connection, name: str) -> str:
-    return await connection.fetchval(_HOLDER, name) or ""
+@final
+class PostgresLeases:
+    """See :class:`app.store.interface.Leases`. One connection, made when it is needed and given up at every error."""
 
+    def __init__(self, dsn: str, patience: Patience) -> None:
+        self._dsn = dsn
+        self._patience = patience
+        self._connection: asyncpg.Connection | None = None
 
-async def acquire(connection: asyncpg.Connection, name: str, holder: str, ttl: float, replacing: str) -> Lease | None:
-    token = await connection.fetchval("SELECT acquire_lease($1, $2, $3, $4)", name, holder, float(ttl), replacing)
-    return None if token is None else Lease(name, holder, token)
+    async def holder(self, name: str) -> str:
+        async with self._connected() as connection:
+            return await connection.fetchval(_HOLDER, name) or ""
 
+    async def acquire(self, name: str, holder: str, ttl: float, replacing: str = "") -> Lease | None:
+        async with self._connected() as connection:
+            token = await connection.fetchval(
+                "SELECT acquire_lease($1, $2, $3, $4)", name, holder, float(ttl), replacing
+            )
+            return None if token is None else Lease(name, holder, token)
 
-async def release(connection: asyncpg.Connection, lease: Lease) -> None:
-    """Nothing happens when it is someone else's by now. The row stays: its token must go on rising."""
-    await connection.execute(
-        "UPDATE leases SET holder = '', expires = '-infinity' WHERE name = $1 AND holder = $2 AND token = $3", *lease
-    )
+    async def release(self, lease: Lease) -> None:
+        async with self._connected() as connection:
+            await connection.execute(_RELEASE, *lease)
+
+    async def close(self) -> None:
+        self._drop()
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[asyncpg.Connection]:
+        try:
+            if self._connection is None:
+                self._connection = await connect(self._dsn, self._patience)
+            yield self._connection
+        except (*LOST, asyncpg.PostgresError) as error:
+            self._drop()
+            raise StoreUnavailable(str(error) or type(error).__name__) from error
+        except BaseException:  # who is cancelled does not wait until the database knows
+            self._drop()
+            raise
+
+    def _drop(self) -> None:
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None

@@ -240,22 +240,8 @@ class MemoryStore:
     async def expire_events(self, ttl: float, grace: float = 60.0) -> None:
         self._publish_to_all(self.database.expire(ttl, grace))
 
-    async def lease_holder(self, name: str) -> str:
-        found = self.database.leases.get(name)
-        return found.holder if found is not None and found.expires >= time.monotonic() else ""
-
-    async def acquire_lease(self, name: str, holder: str, ttl: float, replacing: str = "") -> Lease | None:
-        now = time.monotonic()
-        found = self.database.leases.get(name, _Lease("", 0, 0.0))
-        if found.holder not in (holder, replacing or holder) and found.expires >= now:
-            return None
-        token = found.token + (found.holder != holder)
-        self.database.leases[name] = _Lease(holder, token, now + ttl)
-        return Lease(name, holder, token)
-
-    async def release_lease(self, lease: Lease) -> None:
-        if self.database.is_held(lease):
-            self.database.leases[lease.name] = _Lease("", lease.token, 0.0)
+    def leases(self) -> MemoryLeases:
+        return MemoryLeases(self.database)
 
     async def listing(self) -> AsyncIterator[StoredObject]:
         for found in self._all():
@@ -268,3 +254,31 @@ class MemoryStore:
     def _check_kept(self, revision: int) -> None:
         if revision < self.database.compacted:
             raise Compacted(revision, self.database.compacted)
+
+
+@final
+class MemoryLeases:
+    """See :class:`app.store.interface.Leases`."""
+
+    def __init__(self, database: MemoryDatabase) -> None:
+        self._database = database
+
+    async def holder(self, name: str) -> str:
+        found = self._database.leases.get(name)
+        return found.holder if found is not None and found.expires >= time.monotonic() else ""
+
+    async def acquire(self, name: str, holder: str, ttl: float, replacing: str = "") -> Lease | None:
+        now = time.monotonic()
+        found = self._database.leases.get(name, _Lease("", 0, 0.0))
+        if found.holder not in (holder, replacing or holder) and found.expires >= now:
+            return None
+        token = found.token + (found.holder != holder)
+        self._database.leases[name] = _Lease(holder, token, now + ttl)
+        return Lease(name, holder, token)
+
+    async def release(self, lease: Lease) -> None:
+        if self._database.is_held(lease):
+            self._database.leases[lease.name] = _Lease("", lease.token, 0.0)
+
+    async def close(self) -> None:
+        pass

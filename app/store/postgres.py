@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import final
 
-from . import compaction, events, history, leases
+from . import compaction, events, history
 from .committer import PARTITION, Committer
 from .connect import Patience, Pool
 from .follower import Follower
@@ -13,13 +13,13 @@ from .interface import (
     EventPage,
     EventQuery,
     EventRows,
-    Lease,
     LogPage,
     ResetCallback,
     RowsCallback,
     StoredObject,
     Transaction,
 )
+from .leases import PostgresLeases
 
 
 @final
@@ -35,7 +35,7 @@ class PostgresStore:
         event_ttl: float = 3600.0,
         on_close: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        patience = patience or Patience()
+        self._patience = patience = patience or Patience()
         self.dsn = dsn
         self._on_close = on_close
         self._pool = Pool(dsn, patience, pool_size)
@@ -108,17 +108,8 @@ class PostgresStore:
         async with self._pool.acquire() as connection:
             await events.expire(connection, ttl, grace)
 
-    async def lease_holder(self, name: str) -> str:
-        async with self._pool.acquire() as connection:
-            return await leases.holder_of(connection, name)
-
-    async def acquire_lease(self, name: str, holder: str, ttl: float, replacing: str = "") -> Lease | None:
-        async with self._pool.acquire() as connection:
-            return await leases.acquire(connection, name, holder, ttl, replacing)
-
-    async def release_lease(self, lease: Lease) -> None:
-        async with self._pool.acquire() as connection:
-            await leases.release(connection, lease)
+    def leases(self) -> PostgresLeases:
+        return PostgresLeases(self.dsn, self._patience)
 
     async def listing(self) -> AsyncIterator[StoredObject]:
         async with (

@@ -12,6 +12,16 @@ import structlog  # noqa: E402
 
 if _rich is None:
     del sys.modules["rich"]
+from . import fatal  # noqa: E402
+
+
+def _end_without_memory(logger: Any, method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Whoever logs an error and goes on cannot know that it was want of memory; this place sees them all."""
+    given = event.get("exc_info")
+    error = sys.exc_info()[1] if given is True else given[1] if isinstance(given, tuple) else given
+    if error and fatal.out_of_memory(error):
+        fatal.end(f"no memory: {event['event']}")
+    return event
 
 
 def configure(level: str = "info") -> None:
@@ -21,6 +31,7 @@ def configure(level: str = "info") -> None:
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _end_without_memory,
         structlog.processors.format_exc_info,
     ]
     structlog.configure(

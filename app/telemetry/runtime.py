@@ -6,15 +6,18 @@ import asyncio
 from collections.abc import Iterator
 from typing import Any, Protocol
 
+import structlog
 from prometheus_client import Gauge, Histogram, Info
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-PERIOD = 1.0  # seconds between two looks at the event loop
+log = structlog.get_logger(__name__)
+PERIOD = 0.1  # seconds between two looks at the event loop: what holds it for longer is always seen
+LONG = 2.5  # seconds that are worth a line in the log
 LAG = Histogram(
     "kafila_event_loop_lag_seconds",
     "How much later than asked the event loop woke us; everything else waits as long.",
-    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5),
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
 )
 WORST_LAG = Gauge("kafila_event_loop_lag_max_seconds", "The longest lag since the process started.")
 BUILD = Info("kafila_build", "Version of the program.")
@@ -52,3 +55,5 @@ async def watch_event_loop() -> None:
         if lag > worst:
             worst = lag
             WORST_LAG.set(lag)
+        if lag > LONG:
+            log.warning("the event loop was held, everybody waited", seconds=round(lag, 1))

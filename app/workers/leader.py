@@ -2,46 +2,29 @@
 
 A process that stood still (SIGSTOP, a paused machine) may go on after somebody else took over, and in the middle of something.
 Whatever it then writes asks :meth:`Leader.fence` first: nothing leaves for a member any more, and the database refuses its
-transactions, which name the lease.
+transactions, which name the lease. A process that only works for long goes on: its lease is kept meanwhile.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
-from typing import NamedTuple, Protocol, final
+from typing import Protocol, final
 
 import structlog
 
-from app.store.interface import Lease, LeaseLost, Store, StoreUnavailable
+from app.store.interface import Lease, LeaseLost, Store
 
-from .liveness import identity, is_dead
+from .keeper import Durations, Held, Keeper, now
+from .liveness import identity
 
 log = structlog.get_logger(__name__)
-_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-
-
-class Durations(NamedTuple):
-    """Seconds, as in Kubernetes' leader election: a lease outlives the deadline at which its holder has stopped working.
-
-    Between the two a member is still being connected to at most (CONNECT_TIMEOUT), for a write begun before the deadline.
-    """
-
-    lease: float = 15.0
-    deadline: float = 10.0
-    retry: float = 2.0
 
 
 class Work(Protocol):
     async def start(self) -> None: ...
 
     async def stop(self) -> None: ...
-
-
-def _now() -> float:
-    """Seconds that also pass while the machine sleeps."""
-    return time.clock_gettime(_CLOCK)
 
 
 @final
@@ -52,93 +35,97 @@ class Leader:
         name: str,
         durations: Durations = Durations(),  # noqa: B008 - immutable
     ) -> None:
-        self._store = store
         self._name = name
         self._work: Work
         self._durations = durations
         self.identity = identity()
         self.leading = False
-        self._renewed = 0.0  # when the last successful attempt was begun: the lease may count from then on
+        self._lease: Lease | None = None  # under which the work was begun
         self._task: asyncio.Task[None] | None = None
-        self._lease: Lease | None = None
+        self._changed = asyncio.Event()
+        self._turned = now()  # when the event loop last turned, as the keeper is told
+        self._beat: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop
+        self._keeper = Keeper(store.leases, name, self.identity, durations, self._stalled_for, self._tell)
 
     def start(self, work: Work) -> None:
         """``work`` runs whenever this process leads."""
         self._work = work
+        self._loop = asyncio.get_running_loop()
+        self._turn()
         self._task = asyncio.create_task(self._run())
+        self._keeper.start()
 
     def fence(self) -> Lease:
         """The lease, to write under. To be asked right before each write; raises LeaseLost when it may be another's by now."""
-        if not self.leading or self._lease is None or _now() >= self._renewed + self._durations.deadline:
+        held = self._in_time()
+        if not self.leading or held is None or held.lease != self._lease:
             raise LeaseLost(f"the lease {self._name} is not held any more")
-        return self._lease
+        return held.lease
 
     async def stop(self) -> None:
         """Stops the work, then lets others have it at once."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        if self._task is None:
+            return
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
         await self._resign()
-        if self._lease is not None:
-            lease, self._lease = self._lease, None
-            with contextlib.suppress(StoreUnavailable, OSError, TimeoutError):
-                async with asyncio.timeout(self._durations.retry):
-                    await self._store.release_lease(lease)
+        await self._keeper.stop()
+        if self._beat is not None:
+            self._beat.cancel()
 
     async def _run(self) -> None:
         while True:
-            began = _now()
-            try:
-                await self._attempt(began)
-            except (StoreUnavailable, OSError, TimeoutError) as error:
-                log.warning("lease not renewed", lease=self._name, error=str(error) or type(error).__name__)
-                if self.leading and _now() >= self._renewed + self._durations.deadline:
-                    await self._resign()
-            except Exception:
-                log.exception("the work could not be begun", lease=self._name)
-            await asyncio.sleep(self._durations.retry)
-
-    async def _attempt(self, began: float) -> None:
-        async with asyncio.timeout_at(self._patience(began)):
-            lease = await self._acquire()
-        # another token, or a process that stood still for longer than the lease: somebody else may have worked in between
-        renewed = lease == self._lease and _now() < self._renewed + self._durations.lease
-        self._lease = lease
-        if lease is None or not renewed:
-            await self._resign()
-        if lease is None:
-            return
-        self._renewed = began
-        if not self.leading:
-            log.info("leading", lease=self._name, identity=self.identity)
-            self.leading = True
-            try:
-                await self._work.start()
-            except BaseException:
+            self._changed.clear()
+            pause = self._durations.retry
+            held = self._in_time()
+            if self.leading and (held is None or held.lease != self._lease):
+                # out of time; or another token: somebody else may have worked in between
                 await self._resign()
+                continue
+            if held is not None and not self.leading:
+                await self._begin(held.lease)
+            elif held is not None:
+                pause = min(pause, held.since + self._durations.deadline - now())
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(pause, 0.0)):
+                    await self._changed.wait()
+
+    def _in_time(self) -> Held | None:
+        held = self._keeper.held
+        return held if held is not None and now() < held.since + self._durations.deadline else None
+
+    async def _begin(self, lease: Lease) -> None:
+        log.info("leading", lease=self._name, identity=self.identity)
+        self._lease = lease
+        self.leading = True
+        try:
+            await self._work.start()
+        except BaseException as error:
+            await self._resign()
+            if not isinstance(error, Exception):
                 raise
-
-    async def _acquire(self) -> Lease | None:
-        lease = await self._store.acquire_lease(self._name, self.identity, self._durations.lease)
-        if lease is None:
-            # killed on this machine a moment ago: its lease need not run out
-            holder = await self._store.lease_holder(self._name)
-            if is_dead(holder):
-                log.info("taking over from a dead process", lease=self._name, holder=holder)
-                lease = await self._store.acquire_lease(
-                    self._name, self.identity, self._durations.lease, replacing=holder
-                )
-        return lease
-
-    def _patience(self, began: float) -> float:
-        """Until when an answer is waited for, on the loop's clock: a leader stops in time before its lease ends."""
-        left = self._durations.deadline
-        if self.leading:
-            left = self._renewed + self._durations.deadline - began
-        return asyncio.get_running_loop().time() + max(left, 0.0)
+            log.exception("the work could not be begun", lease=self._name)
+            await asyncio.sleep(self._durations.retry)
 
     async def _resign(self) -> None:
         if self.leading:
             self.leading = False
             log.info("not leading any more", lease=self._name)
-            await self._work.stop()
+            try:
+                await self._work.stop()
+            except Exception:
+                log.exception("the work could not be ended", lease=self._name)
+
+    # -- what the keeper's thread asks and tells -----------------------------------------------------------------------
+
+    def _turn(self) -> None:
+        self._turned = now()
+        self._beat = self._loop.call_later(self._durations.retry, self._turn)
+
+    def _stalled_for(self) -> float:
+        return now() - self._turned
+
+    def _tell(self) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody wants to know
+            self._loop.call_soon_threadsafe(self._changed.set)

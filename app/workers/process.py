@@ -90,7 +90,7 @@ class Process:
                 tokens = Tokens(keys.service_accounts)
                 proxy = MemberProxy(registry, self._transport_for, self.settings.federation.answers)
                 checks: dict[str, Check] = {"storage": self._storage_check(store), "bootstrap": self._bootstrap_check}
-                app = ObjectsApp(registry, DeferredShell(checks), proxy, tokens, definitions)
+                app = ObjectsApp(registry, DeferredShell(checks), proxy, tokens, definitions, settings.request_timeout)
                 proxy.here = app
                 server = self._server(app, keys)
                 tasks.create_task(server.serve(sockets=self._listeners))
@@ -147,9 +147,7 @@ class Process:
         write_private(directory / "server.key", serving.key)
         write_private(directory / "ca.crt", keys.authority.certificate)
         settings = self.settings
-        return make_server(
-            app, settings.host, settings.port, directory / "server.crt", directory / "server.key", directory / "ca.crt"
-        )
+        return make_server(app, settings.host, settings.port, directory, settings.serving)
 
     def _write_kubeconfig(self, keys: Keys) -> None:
         admin = issue(keys.authority, "system:admin", ["system:masters"])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import os
+import resource
 import signal
 import socket
 from collections.abc import Sequence
@@ -16,6 +17,17 @@ from collections.abc import Sequence
 from app.settings.settings import Settings
 from app.store import open_store
 from app.store.interface import Store
+from app.telemetry.fatal import guard
+
+MOST_DESCRIPTORS = 65536  # programs that we start walk through all of them at times
+
+
+def raise_descriptors() -> None:
+    """The soft limit to the hard one: each connection, member and stream takes one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MOST_DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 async def open_data(settings: Settings) -> Store:
@@ -28,6 +40,7 @@ async def open_data(settings: Settings) -> Store:
 async def serve(settings: Settings, listeners: Sequence[socket.socket] = ()) -> None:
     """Serves until SIGTERM or SIGINT, on ``listeners``, which are bound; without any it binds itself."""
     stopping, loop = asyncio.Event(), asyncio.get_running_loop()
+    guard(loop)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     opening = asyncio.create_task(open_data(settings))
@@ -40,5 +53,6 @@ def run(settings: Settings, listeners: Sequence[socket.socket] = ()) -> None:
     import uvloop
 
     os.umask(0o066)
+    raise_descriptors()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve(settings, listeners))

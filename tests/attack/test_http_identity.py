@@ -25,7 +25,7 @@ def test_kubectl_does_not_delete_as_administrator_what_was_asked_for_as_alice(se
     served.kubectl("create", "namespace", "hers")
     said = served.kubectl("delete", "namespace", "hers", "--as", "alice", check=False)
     assert "Forbidden" in said
-    assert "Impersonate-User" in said
+    assert "impersonation is not served yet, and the header Impersonate-User asks for it" in said
     assert "Active" in served.kubectl("get", "namespace", "hers")
 
 

@@ -130,7 +130,7 @@ async def test_what_was_never_sent_is_unavailable(proxy: Proxy) -> None:
         *(store.commit(Transaction([], [Write(KEY, b"%d" % i)])) for i in range(5)),
         store.head(),
         store.read_log(1),
-        store.acquire_lease("l", "me", 10),
+        store.leases().acquire("l", "me", 10),
         return_exceptions=True,
     )
     assert [type(r) for r in results] == [StoreUnavailable] * 8

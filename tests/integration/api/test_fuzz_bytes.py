@@ -37,6 +37,11 @@ BODIES = (
     os.urandom(64),
 )
 
+UNKNOWN = (
+    b"HTTP/1.1 501 Not Implemented\r\n",
+    b"HTTP/1.1 505 ",
+)  # an encoding or a version that is not: as Go's net/http
+
 
 def message(chance: random.Random) -> bytes:
     head = b"\r\n".join([chance.choice(LINES), *chance.sample(HEADERS, chance.randrange(5))])
@@ -81,7 +86,7 @@ def test_bytes_by_chance(served: Served, count: int) -> None:
         sent = message(chance)
         got = answer_to(other, sent, tls if chance.random() < 0.9 else None)
         answered += bool(got)
-        assert not got.startswith(b"HTTP/1.1 5"), (sent, got)
+        assert not got.startswith(b"HTTP/1.1 5") or got.startswith(UNKNOWN), (sent, got)
         assert b"HTTP/1.1 2" not in got or b"/api/v1" not in sent, (sent, got)  # nobody gets in without a credential
     other.close()
     assert answered > count / 5

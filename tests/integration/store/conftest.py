@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from app.store.interface import Row, Store, StoredObject
+from app.store.interface import Leases, Row, Store, StoredObject
 from app.store.memory import MemoryDatabase, MemoryStore
 from app.store.postgres import PostgresStore
 
@@ -31,6 +31,7 @@ class Subscriber:
 
 
 Connect = Callable[[], Awaitable[Store]]
+Leasing = Callable[[], Awaitable[Leases]]
 
 
 @pytest.fixture(params=["memory", "postgres"])
@@ -61,3 +62,17 @@ async def connect(make: Callable[[], Store]) -> AsyncIterator[Connect]:
 @pytest.fixture
 async def store(connect: Connect) -> Store:
     return await connect()
+
+
+@pytest.fixture
+async def leases(connect: Connect) -> AsyncIterator[Leasing]:
+    """Of stores over one database: each is what one process asks."""
+    opened: list[Leases] = []
+
+    async def leases() -> Leases:
+        opened.append((await connect()).leases())
+        return opened[-1]
+
+    yield leases
+    for one in opened:
+        await one.close()

@@ -11,7 +11,7 @@ from app.core.resources import Key
 from app.store.interface import Compacted, Guard, GuardFailed, LeaseLost, Store, StoredObject, Transaction, Write
 from app.store.memory import MemoryDatabase, MemoryStore
 
-from .conftest import Connect, Subscriber
+from .conftest import Connect, Leasing, Subscriber
 
 
 def write(key: Key, text: bytes | None) -> Transaction:
@@ -122,46 +122,46 @@ async def test_memory_forgets_by_itself() -> None:
     await store.close()
 
 
-async def test_leases_exclude_and_count(connect: Connect) -> None:
-    one, two = await connect(), await connect()
-    held = await one.acquire_lease("shard-1", "one", 60)
+async def test_leases_exclude_and_count(leases: Leasing) -> None:
+    one, two = await leases(), await leases()
+    held = await one.acquire("shard-1", "one", 60)
     assert held is not None
-    assert await two.acquire_lease("shard-1", "two", 60) is None
-    assert await one.acquire_lease("shard-1", "one", 60) == held  # renewed
-    assert await two.acquire_lease("shard-2", "two", 60) is not None
-    await one.release_lease(held)
-    taken = await two.acquire_lease("shard-1", "two", 60)
+    assert await two.acquire("shard-1", "two", 60) is None
+    assert await one.acquire("shard-1", "one", 60) == held  # renewed
+    assert await two.acquire("shard-2", "two", 60) is not None
+    await one.release(held)
+    taken = await two.acquire("shard-1", "two", 60)
     assert taken is not None
     assert taken.token > held.token
-    await one.release_lease(held)  # no longer its own: nothing happens
-    assert await one.acquire_lease("shard-1", "one", 60) is None
+    await one.release(held)  # no longer its own: nothing happens
+    assert await one.acquire("shard-1", "one", 60) is None
 
 
-async def test_an_expired_lease_can_be_taken(connect: Connect) -> None:
-    one, two = await connect(), await connect()
-    held = await one.acquire_lease("shard", "one", 0)
+async def test_an_expired_lease_can_be_taken(leases: Leasing) -> None:
+    one, two = await leases(), await leases()
+    held = await one.acquire("shard", "one", 0)
     taken = None
     while taken is None:  # the database's clock has to move on
-        taken = await two.acquire_lease("shard", "two", 60)
+        taken = await two.acquire("shard", "two", 60)
     assert held is not None
     assert taken.token == held.token + 1
-    assert await one.acquire_lease("shard", "one", 60) is None
+    assert await one.acquire("shard", "one", 60) is None
 
 
-async def test_the_lease_of_a_holder_known_to_be_dead_can_be_taken_over(connect: Connect) -> None:
-    one, two = await connect(), await connect()
-    held = await one.acquire_lease("shard", "one", 60)
+async def test_the_lease_of_a_holder_known_to_be_dead_can_be_taken_over(leases: Leasing) -> None:
+    one, two = await leases(), await leases()
+    held = await one.acquire("shard", "one", 60)
     assert held is not None
-    assert await two.lease_holder("shard") == "one"
-    assert await two.lease_holder("another") == ""
-    assert await two.acquire_lease("shard", "two", 60, replacing="somebody") is None
-    taken = await two.acquire_lease("shard", "two", 60, replacing="one")
+    assert await two.holder("shard") == "one"
+    assert await two.holder("another") == ""
+    assert await two.acquire("shard", "two", 60, replacing="somebody") is None
+    taken = await two.acquire("shard", "two", 60, replacing="one")
     assert taken is not None
     assert taken.token == held.token + 1
-    assert await one.acquire_lease("shard", "one", 60) is None
-    assert await one.lease_holder("shard") == "two"
-    await two.release_lease(taken)
-    assert await one.lease_holder("shard") == ""
+    assert await one.acquire("shard", "one", 60) is None
+    assert await one.holder("shard") == "two"
+    await two.release(taken)
+    assert await one.holder("shard") == ""
 
 
 async def test_a_guard_on_a_deleted_object_fails_with_revision_zero(store: Store) -> None:
@@ -173,16 +173,17 @@ async def test_a_guard_on_a_deleted_object_fails_with_revision_zero(store: Store
     assert failed.value.revision == 0
 
 
-async def test_only_who_holds_the_lease_writes_under_it(connect: Connect) -> None:
+async def test_only_who_holds_the_lease_writes_under_it(connect: Connect, leases: Leasing) -> None:
     """Also when it does not know yet that another took over; who writes without a lease is not concerned."""
     one, two = await connect(), await connect()
+    of_one, of_two = await leases(), await leases()
     key, other = Key("pods", "a", "led"), Key("pods", "a", "other")
-    held = await one.acquire_lease("work", "one", 60)
+    held = await of_one.acquire("work", "one", 60)
     assert held is not None
     [first] = await one.commit(Transaction([], [Write(key, b"1")], held))
-    assert await one.acquire_lease("work", "one", 60) == held
+    assert await of_one.acquire("work", "one", 60) == held
     await one.commit(Transaction([Guard(key, revision=first)], [Write(key, b"2")], held))
-    taken = await two.acquire_lease("work", "two", 60, replacing="one")
+    taken = await of_two.acquire("work", "two", 60, replacing="one")
     assert taken is not None
     refused, free, failed = await asyncio.gather(
         one.commit(Transaction([], [Write(key, b"late")], held)),
@@ -194,7 +195,7 @@ async def test_only_who_holds_the_lease_writes_under_it(connect: Connect) -> Non
     assert isinstance(failed, LeaseLost)  # and not a conflict, after which it would look again and write
     assert isinstance(free, list)
     await two.commit(Transaction([], [Write(key, b"3")], taken))
-    await two.release_lease(taken)
+    await of_two.release(taken)
     with pytest.raises(LeaseLost):
         await two.commit(Transaction([], [Write(key, b"late")], taken))
     assert [row.body for row in (await one.read_log(first - 1)).rows] == [b"1", b"2", b"free", b"3"]

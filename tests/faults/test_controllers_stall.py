@@ -1,0 +1,120 @@
+"""Work that holds the event loop for longer than the lease: it keeps the lease, and what it made is written."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any, final
+
+import psycopg
+import pytest
+
+from app.core.resources import Key
+from app.store.interface import LeaseLost, Transaction, Write
+from app.store.postgres import PostgresStore
+from app.workers.leader import Durations, Leader
+
+from .processes import PATIENCE
+
+KEY = Key("pods", "default", "p")
+BRIEF = Durations(lease=2.0, deadline=1.5, retry=0.1)
+
+
+@final
+class Job:
+    """Holds the event loop until ``over``, then writes. Notes what became of it."""
+
+    def __init__(self, dsn: str, over: Callable[[psycopg.Connection[Any]], bool], durations: Durations = BRIEF) -> None:
+        self.notes: list[str] = []
+        self.done = asyncio.Event()
+        self._dsn = dsn
+        self._over = over
+        self._store = PostgresStore(dsn)
+        self.leader = Leader(self._store, "test", durations)
+        self._task: asyncio.Task[None]
+
+    async def run(self) -> list[str]:
+        await self._store.open()
+        try:
+            self.leader.start(self)
+            async with asyncio.timeout(PATIENCE):
+                await self.done.wait()
+        finally:
+            await self.leader.stop()
+            await self._store.close()
+        return self.notes
+
+    async def start(self) -> None:
+        self.notes.append("begun")
+        self._task = asyncio.create_task(self._work())
+
+    async def stop(self) -> None:
+        self.notes.append("ended")
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _work(self) -> None:
+        with psycopg.connect(self._dsn, autocommit=True) as connection:
+            limit = time.monotonic() + PATIENCE
+            while not self._over(connection):
+                assert time.monotonic() < limit
+        try:
+            await self._store.commit(Transaction([], [Write(KEY, b"made")], self.leader.fence()))
+            self.notes.append("written")
+        except LeaseLost:
+            self.notes.append("refused")
+        self.done.set()
+
+
+@pytest.fixture
+async def connection(postgres_dsn: str) -> AsyncIterator[psycopg.Connection[Any]]:
+    with psycopg.connect(postgres_dsn, autocommit=True) as found:
+        yield found
+
+
+def row(connection: psycopg.Connection[Any], columns: str) -> Any:
+    found = connection.execute(f"SELECT {columns} FROM leases WHERE name = 'test'").fetchone()
+    assert found is not None
+    return found[0]
+
+
+async def test_work_that_takes_longer_than_the_lease_is_written(postgres_dsn: str) -> None:
+    """It was fenced off, begun again after 5 ms, and so for ever."""
+    first: list[Any] = []
+
+    def three_leases_later(connection: psycopg.Connection[Any]) -> bool:
+        first.append(row(connection, "expires"))
+        return (row(connection, "clock_timestamp()") - first[0]).total_seconds() > 3 * BRIEF.lease
+
+    job = Job(postgres_dsn, three_leases_later)
+    assert await job.run() == ["begun", "written", "ended"]
+
+
+async def test_what_was_begun_under_another_token_is_not_written(
+    postgres_dsn: str, connection: psycopg.Connection[Any]
+) -> None:
+    """Somebody else had the lease for a moment. The keeper has it again before the work knows."""
+    first: list[int] = []
+
+    def taken_and_back(connection: psycopg.Connection[Any]) -> bool:
+        if not first:
+            first.append(row(connection, "token"))
+            connection.execute("SELECT acquire_lease('test', 'thief', 0, %s)", (job.leader.identity,))
+        return bool(row(connection, "token") == first[0] + 2 and job.leader._keeper.held.lease.token == first[0] + 2)
+
+    job = Job(postgres_dsn, taken_and_back)
+    assert (await job.run())[:2] == ["begun", "refused"]
+    assert connection.execute("SELECT FROM objects").fetchone() is None
+
+
+async def test_an_event_loop_that_does_not_come_back_loses_the_lease(
+    postgres_dsn: str, connection: psycopg.Connection[Any]
+) -> None:
+    def lost(connection: psycopg.Connection[Any]) -> bool:
+        answer = connection.execute("SELECT acquire_lease('test', 'other', 60, '')").fetchone()
+        return answer is not None and answer[0] is not None
+
+    job = Job(postgres_dsn, lost, BRIEF._replace(stall=0.5))
+    assert (await job.run())[:2] == ["begun", "refused"]
+    assert row(connection, "holder") == "other"
