@@ -13,10 +13,12 @@ import ssl
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, ClassVar, Final
+from urllib.parse import unquote
 
+import httptools
 import uvicorn
 from httptools import HttpParserError, HttpParserUpgrade
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from app.settings.serving import ServingOptions
 
@@ -80,10 +82,6 @@ class ObjectsProtocol(HttpToolsProtocol):
         self._late_reading = self.loop.time() + seconds
         self.late = min(self._late_reading, self._late_writing)
 
-    def _expect_nothing(self) -> None:
-        self._late_reading = NEVER
-        self.late = self._late_writing
-
     def expire(self) -> None:
         """Without a word, as net/http: what there was to say is said, or nobody listens."""
         now = self.loop.time()
@@ -137,11 +135,15 @@ class ObjectsProtocol(HttpToolsProtocol):
             return
         if self._silent > self._limits.max_header_bytes:
             self._refuse(Refused("header_bytes", 431))
+        elif self._in_body:
+            self._expect("body_timeout", self._limits.request_timeout + GRACE)
+        elif self._in_head and self._reason != "header_timeout":
+            self._expect("header_timeout", self._limits.read_header_timeout)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._in_head = True
-        self._expect("header_timeout", self._limits.read_header_timeout)
+        self._reason = ""
 
     def on_url(self, url: bytes) -> None:
         self.url += url
@@ -153,26 +155,49 @@ class ObjectsProtocol(HttpToolsProtocol):
             return  # a trailer: it comes after the request was begun, and says nothing that is used
         if len(self.headers) == MOST_HEADERS:
             raise Refused("header_count", 431)
-        super().on_header(name, value)
+        self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
-        upgrade = self.parser.should_upgrade()
-        check_head(self.parser.get_http_version(), self.headers, upgrade)
+        """uvicorn's, with what is checked before."""
+        parser, scope = self.parser, self.scope
+        version, upgrade = parser.get_http_version(), parser.should_upgrade()
+        self.expect_100_continue = check_head(version, self.headers, upgrade)
+        url = httptools.parse_url(self.url)
         if len(self.pipeline) == MOST_PIPELINED:
             raise Refused("pipelined", 400)
+        path = url.path.decode("ascii")
+        scope["method"] = parser.get_method().decode("ascii")
+        scope["http_version"] = version
+        scope["path"] = unquote(path) if "%" in path else path
+        scope["raw_path"] = url.path
+        scope["query_string"] = url.query or b""
         self._in_head, self._in_body = False, True
         self._silent = self._pieces = self._unread = 0
-        self._expect("body_timeout", self._limits.request_timeout + GRACE)
         self._listener.works(self)
-        super().on_headers_complete()
-        if upgrade:  # nobody takes it up: the request is answered as it is, and then the connection ends
-            self.cycle.keep_alive = False
-            self._deaf = True
+        before = self.cycle
+        self.cycle = RequestResponseCycle(
+            scope=scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=version != "1.0" and not upgrade and parser.should_keep_alive(),
+            on_response=self.on_response_complete,
+        )
+        self._deaf = upgrade  # nobody takes it up: the request is answered as it is, and then the connection ends
+        if before is None or before.response_complete:
+            self._start_asgi_task(self.cycle, self.app)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, self.app))
 
     def on_body(self, body: bytes) -> None:
         self._silent = self._pieces = 0
         if not self.cycle.response_complete:
-            self._expect("body_timeout", self._limits.request_timeout + GRACE)
             super().on_body(body)
             return
         self._unread += len(body)
@@ -181,17 +206,20 @@ class ObjectsProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._silent = self._pieces = 0
-        super().on_message_complete()
         self._in_body = False
         if self.cycle.response_complete:
             self._wait()
         else:
-            self._expect_nothing()
+            self.cycle.more_body = False
+            self.cycle.message_event.set()
+            self._late_reading = NEVER
+            self.late = self._late_writing
 
     def _refuse(self, refused: Refused) -> None:
         """Ends the connection, after the answer and after those that are still due."""
         self._deaf = True
-        self._expect_nothing()
+        self._late_reading = NEVER
+        self.late = self._late_writing
         self._count(refused.reason)
         cycle = self.cycle
         if cycle is not None and not cycle.response_complete:
