@@ -31,7 +31,7 @@ def join(
     cluster_name: ClusterName,
     /,
     *,
-    cluster_kubeconfig: ClusterKubeconfig = "",
+    cluster_kubeconfig: ClusterKubeconfig,
     cluster_context: Annotated[
         str, Parameter(help="Context of the cluster in its kubeconfig (default: the current).")
     ] = "",
@@ -84,7 +84,7 @@ def unjoin(
     karmada_context: KarmadaContext = "",
     cluster_namespace: ClusterNamespace = "karmada-cluster",
     force: Annotated[
-        bool, Parameter(help="Drop the cluster even when what was placed there cannot be taken back in time.")
+        bool, Parameter(help="Drop the cluster even when what was placed there cannot be taken back; says what stays.")
     ] = False,
     wait: Annotated[str, Parameter(help="How long to wait for the cluster to go, as 60s or 2m.")] = "60s",
     dry_run: DryRun = False,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
@@ -152,6 +153,7 @@ async def gather_evidence(client: MemberClient, kind: str, namespace: str, name:
         list(works.values()),
         warnings,
         followers,
+        time.time(),
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 from app.core.clock import rfc3339
 from app.core.conditions import condition, find, with_condition
 from app.core.errors import StatusError
+from app.placement.names import COND_HEARTBEAT
 
 from .client import MemberClient
 from .discovery import Discovery
@@ -30,7 +31,6 @@ LONGEST_VERSION: Final = 128  # characters
 
 READY: Final = "Ready"
 COMPLETE: Final = "CompleteAPIEnablements"
-HEARTBEAT: Final = "kafila.io/Heartbeat"  # ours: only there while looks at the member fail
 CREDENTIALS: Final = "kafila.io/CredentialsValid"  # ours: only there when the token expires
 
 
@@ -158,14 +158,14 @@ def with_heartbeat(status: Object, observation: Observation, seen: float, now: f
     (Unix seconds, 0 never)."""
     conditions = status.get("conditions") or ()
     if observation.healthy:
-        kept = [c for c in conditions if c.get("type") != HEARTBEAT]
+        kept = [c for c in conditions if c.get("type") != COND_HEARTBEAT]
         return status if len(kept) == len(conditions) else {**status, "conditions": kept}
-    before = find(conditions, HEARTBEAT)
+    before = find(conditions, COND_HEARTBEAT)
     since = f" since {rfc3339(seen)}" if seen else ""
     message = f"not seen{since}: {observation.unusable or observation.why}"
     if not seen and before is not None:  # somebody else saw it before we began
         message = before["message"]
-    made = condition(HEARTBEAT, "False", ready_condition(observation)["reason"], message)
+    made = condition(COND_HEARTBEAT, "False", ready_condition(observation)["reason"], message)
     return {**status, "conditions": set_condition(conditions, made, now)}
 
 

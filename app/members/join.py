@@ -79,6 +79,7 @@ async def join(member: MemberClient, control_plane: MemberClient, wanted: Joinin
     if problems := name_problems(wanted.name):
         raise JoinError(f"invalid cluster name({wanted.name}): {';'.join(problems)}")
     cluster_id = await _cluster_id(member)
+    await _check_other(control_plane, cluster_id)
     known = await _known_cluster(control_plane, wanted.name, cluster_id)
     cluster = cluster_object(wanted, cluster_id)
     if known is None:  # the control plane's own rules, before the member is touched
@@ -121,6 +122,16 @@ def cluster_object(wanted: Joining, cluster_id: str) -> Object:
 async def _cluster_id(member: MemberClient) -> str:
     namespace = await member.get(resource_path("v1", "namespaces", name="kube-system"))
     return namespace["metadata"]["uid"]
+
+
+async def _check_other(control_plane: MemberClient, cluster_id: str) -> None:
+    """A control plane in itself would place objects over their own templates. Raises JoinError."""
+    own = await control_plane.find(resource_path("v1", "namespaces", name="kube-system"))
+    if own is not None and own["metadata"]["uid"] == cluster_id:
+        raise JoinError(
+            f"this cluster is the control plane itself (cluster ID {cluster_id}): --cluster-kubeconfig and"
+            " --cluster-context have to name another one"
+        )
 
 
 async def _known_cluster(control_plane: MemberClient, name: str, cluster_id: str) -> Object | None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from typing import final
 
+from app.core.conditions import find
 from app.core.errors import StatusError
+from app.core.resources import split_api_version
+from app.placement.names import COND_APPLIED, COND_HEARTBEAT, COND_READY
 
 from .client import MemberClient, Object, resource_path
 from .join import CLUSTERS, DEFAULT_NAMESPACE, SYSTEM_LABELS, JoinError, Say, role_name, service_account_name
@@ -49,8 +52,8 @@ async def unjoin(
     dry_run: bool = False,
     say: Say = print,
 ) -> None:
-    """``member`` None leaves our accounts in it. ``force`` drops the Cluster after ``wait`` seconds even when what was placed in
-    the member could not be taken back. Raises JoinError, or what the APIs said."""
+    """``member`` None leaves our accounts in it. ``force`` drops the Cluster even when what was placed in the member cannot be
+    taken back, or could not within ``wait`` seconds; it says what stays there. Raises JoinError, or what the APIs said."""
     cluster = await control_plane.find(f"{CLUSTERS}/{name}")
     if cluster is None:
         raise JoinError(f"no cluster object {name} found in karmada control Plane")
@@ -63,28 +66,91 @@ async def unjoin(
     if dry_run:
         say(f"cluster({name}) would be unjoined (dry run)")
         return
+    copies = await _copies(control_plane, name)
+    if copies and not_ready(cluster) and not force:
+        cluster = await _ready_again(control_plane, cluster, len(copies), wait, say)
     await control_plane.delete(f"{CLUSTERS}/{name}", uid=cluster["metadata"]["uid"])
-    if not await _gone(control_plane, cluster, wait, say):
-        if not force:
-            raise JoinError(f"cluster {name} was not deleted within {wait:g}s: {await _holding(control_plane, name)}")
+    last = await _gone(control_plane, cluster, wait, say)
+    if last is not None and not force:
+        raise JoinError(f"cluster {name} was not deleted within {wait:g}s: {await _holding(control_plane, name)}")
+    if last is not None:
+        copies = await _copies(control_plane, name)
         say(f"Start forced deletion. cluster name: {name}")
         await _force(control_plane, name, say)
         say("Forced deletion is complete.")
+    if copies and (last is not None or not_ready(cluster)):
+        for line in left_behind(name, copies):
+            say(line)
     if member is not None:
         await _leave(member, name, namespace, _Steps(force, say))
     say(f"cluster({name}) is unjoined successfully")
 
 
-async def _gone(control_plane: MemberClient, cluster: Object, wait: float, say: Say) -> bool:
+def not_ready(cluster: Object) -> str:
+    """Why nothing can be taken back from it now; empty when it can."""
+    found = (cluster.get("status") or {}).get("conditions")
+    lost, ready = find(found, COND_HEARTBEAT), find(found, COND_READY)
+    if lost is None and ready is not None and ready.get("status") == "True":
+        return ""
+    return ((lost or ready) or {}).get("message") or "it has not been reached yet"
+
+
+async def _ready_again(control_plane: MemberClient, cluster: Object, count: int, wait: float, say: Say) -> Object:
+    """The Cluster, once what is in it can be taken back. Raises JoinError when that does not come in time."""
+    name = cluster["metadata"]["name"]
+    say(f"Waiting for the cluster {name} to be ready: {count} objects placed there cannot be taken back now")
+    deadline = time.monotonic() + wait
+    while why := not_ready(cluster):
+        if time.monotonic() > deadline:
+            raise JoinError(
+                f"cluster {name} is not ready ({why}): {count} objects placed there would stay there for good. Nothing was"
+                " changed. Unjoin it when it is ready again, or with --force, which says what stays"
+            )
+        await asyncio.sleep(POLL)
+        found = await control_plane.find(f"{CLUSTERS}/{name}")
+        if found is None:
+            raise JoinError(f"cluster {name} was removed by somebody else")
+        cluster = found
+    return cluster
+
+
+async def _copies(control_plane: MemberClient, name: str) -> list[Object]:
+    """What was placed in the member, as manifests; without what shall stay there."""
+    path = resource_path("work.karmada.io/v1alpha1", "works", _execution_namespace(name))
+    works, _ = await control_plane.list(path)
+    placed = [
+        work
+        for work in works
+        if find((work.get("status") or {}).get("conditions"), COND_APPLIED) is not None
+        and not (work.get("spec") or {}).get("preserveResourcesOnDeletion")
+    ]
+    return [manifest for work in placed for manifest in (work["spec"].get("workload") or {}).get("manifests") or ()]
+
+
+def left_behind(cluster: str, copies: Sequence[Object]) -> list[str]:
+    """What stays in a cluster, as the commands that remove it there."""
+    lines = [f"{len(copies)} objects stay in cluster {cluster}, as it could not be asked. There, this removes them:"]
+    for manifest in copies:
+        group, version = split_api_version(manifest["apiVersion"])
+        kind = f"{manifest['kind']}.{version}.{group}" if group else manifest["kind"]
+        metadata = manifest["metadata"]
+        where = f"-n {metadata['namespace']} " if metadata.get("namespace") else ""
+        lines.append(f"  kubectl delete {where}{kind}/{metadata['name']}")
+    return lines
+
+
+async def _gone(control_plane: MemberClient, cluster: Object, wait: float, say: Say) -> Object | None:
+    """None when it went in time, else what it is now. ``cluster`` gets the last status that was seen."""
     name = cluster["metadata"]["name"]
     deadline = time.monotonic() + wait
     told = False
     while True:
         current = await control_plane.find(f"{CLUSTERS}/{name}")
         if current is None or current["metadata"]["uid"] != cluster["metadata"]["uid"]:
-            return True
+            return None
+        cluster["status"] = current.get("status") or {}
         if time.monotonic() > deadline:
-            return False
+            return current
         if not told:
             say(f"Waiting for the cluster object {name} to be deleted")
             told = True

@@ -117,6 +117,7 @@ REASON_SUSPENDED: Final = "SuspendDispatching"
 MESSAGE_DISPATCHING: Final = "Work is being dispatched to member clusters."
 MESSAGE_SUSPENDED: Final = "Work dispatching is in a suspended state."
 COND_READY: Final = "Ready"
+COND_HEARTBEAT: Final = "kafila.io/Heartbeat"  # of a Cluster, ours: only there while looks at the member fail
 COND_COMPLETE_API: Final = "CompleteAPIEnablements"
 COND_DNS_READY: Final = "ServiceDomainNameResolutionReady"
 COND_SERVICE_APPLIED: Final = "ServiceApplied"

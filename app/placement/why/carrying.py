@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from app.core import conditions
+from app.core.clock import parse_rfc3339
 from app.placement import names
 from app.placement.objects import Object, metadata, name, namespace, spec, status
 from app.placement.spec import targets
@@ -59,6 +60,11 @@ def _state(evidence: Evidence, work: Object | None, item: Object, cluster: str, 
         )
         return "Suspended", "placed, but not sent: dispatching is suspended"
     applied = conditions.find(status(work).get("conditions"), names.COND_APPLIED)
+    if unseen := not_seen(evidence, member or {}):
+        report.advise(
+            f"{cluster} is {unseen}", f"kubectl describe cluster {cluster}; it gets what it missed when it is back."
+        )
+        return ("Unknown" if applied else "Waiting"), f"the cluster is {unseen}"
     if ready.get("status") != "True":
         said = ready.get("message") or "it has not been reached yet"
         report.advise(
@@ -80,6 +86,15 @@ def _state(evidence: Evidence, work: Object | None, item: Object, cluster: str, 
             f"{'-n ' + evidence.namespace + ' ' if evidence.namespace else ''}--operation-scope members --cluster {cluster}",
         )
     return ("Applied" if health == names.UNKNOWN else health), ""
+
+
+def not_seen(evidence: Evidence, member: Object) -> str:
+    """Since when looks at a member fail, and why; empty when they do not. Long before it counts as not ready."""
+    lost = conditions.find(status(member).get("conditions"), names.COND_HEARTBEAT)
+    if lost is None:
+        return ""
+    since = parse_rfc3339(lost["lastTransitionTime"])
+    return f"not seen for {max(0, round(evidence.now - since))} s: {lost['message'].partition(': ')[2]}"
 
 
 def _about_refusal(message: str) -> str:

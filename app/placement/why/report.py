@@ -27,6 +27,7 @@ class Evidence:
     followers: Sequence[
         Object
     ] = ()  # of a cluster-scoped object: its bindings in the namespaces of workloads that need it
+    now: float = 0.0  # when this was read, Unix seconds
 
     @property
     def reference(self) -> str:

@@ -13,8 +13,8 @@ from prometheus_client import Gauge
 from app.core.conditions import conditions_of, find
 from app.core.errors import StatusError
 from app.members.credentials import token_expiry
+from app.members.health import READY as READY_CONDITION
 from app.members.health import (
-    HEARTBEAT,
     History,
     Observation,
     cluster_status,
@@ -24,9 +24,9 @@ from app.members.health import (
     with_expiry,
     with_heartbeat,
 )
-from app.members.health import READY as READY_CONDITION
 from app.members.informer import Change, Informer
 from app.members.tally import Tally, node_facts, pod_facts
+from app.placement.names import COND_HEARTBEAT
 from app.settings.federation import FederationOptions
 
 from .federation import OPTIONS, Federation
@@ -147,7 +147,7 @@ class ClusterStatus:
         before = self._failing
         self._failing = not observation.healthy
         if before is None:  # whoever looked before us has told what is stored
-            before = find(conditions_of(cluster), HEARTBEAT) is not None
+            before = find(conditions_of(cluster), COND_HEARTBEAT) is not None
         if self._failing == before:
             return
         if observation.healthy:

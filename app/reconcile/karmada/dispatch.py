@@ -113,6 +113,7 @@ class Dispatch(QueueController[Key]):
         pulled = found is not None and found["spec"].get("syncMode") == "Pull"  # the agent ends its Works
         if found is None or cluster in self._refused or (pulled and not self._federation.is_ready(cluster)):
             kind = self._federation.work_kind
+            self._federation.left_behind(cluster, decode_entry(kind, entry))
             await self._federation.drop_finalizer(kind, decode_entry(kind, entry), names.FINALIZER_EXECUTION)
 
 

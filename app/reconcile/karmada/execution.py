@@ -213,6 +213,8 @@ class Executor:
                 await self._manifests.remove(manifest, bool(work["spec"].get("preserveResourcesOnDeletion")))
         elif not self._federation.is_leaving(self._room.name):
             return  # a member that becomes ready gets all its Works
+        else:
+            self._federation.left_behind(self._room.name, work)
         await self._federation.drop_finalizer(self._federation.work_kind, work, names.FINALIZER_EXECUTION)
 
     async def _remove_again(self, key: Key) -> None:

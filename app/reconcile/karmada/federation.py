@@ -7,6 +7,8 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any, final
 
+import structlog
+
 from app.catalog.kind import Kind
 from app.core.conditions import conditions_of, is_true
 from app.core.errors import StatusError
@@ -22,6 +24,8 @@ from app.watch import Entry, Event
 from ..events import Recorder
 from ..interpreter.interpreting import Interpreting
 from .clusters import CLUSTERS
+
+log = structlog.get_logger(__name__)
 
 WORKS = "works.work.karmada.io"
 BINDINGS = "resourcebindings.work.karmada.io"
@@ -123,6 +127,19 @@ class Federation:
         """Deleted, or about to be."""
         found = self._clusters.get(cluster)
         return found is None or bool(found["metadata"].get("deletionTimestamp"))
+
+    def left_behind(self, cluster: str, work: Object) -> None:
+        """Says that a copy stays in a cluster that leaves and cannot be asked, as in Karmada."""
+        found = self._clusters.get(cluster)
+        if (work.get("spec") or {}).get("preserveResourcesOnDeletion"):
+            return
+        for manifest in ((work.get("spec") or {}).get("workload") or {}).get("manifests") or ():
+            metadata = manifest["metadata"]
+            copy = f"{manifest['kind']} {metadata.get('namespace', '')}/{metadata['name']}"
+            log.warning("left behind in a cluster that left", cluster=cluster, copy=copy)
+            if found is not None:
+                message = f"{copy} stays in cluster {cluster}: it is not ready, and is being removed"
+                self.recorder.event(found, "Warning", "CopyLeftBehind", message)
 
     # -- bindings ------------------------------------------------------------------------------------------------------
 

@@ -29,8 +29,9 @@ def test_what_is_no_duration(text: str) -> None:
     ("arguments", "message", "code"),
     [
         (["join"], "requires an argument", 2),
-        (["join", "a", "b"], "Unused", 2),
-        (["join", "a", "--nope"], "Unknown option", 2),
+        (["join", "a"], "--cluster-kubeconfig requires an argument", 2),
+        (["join", "a", "b", "--cluster-kubeconfig=x"], "Unused", 2),
+        (["join", "a", "--cluster-kubeconfig=x", "--nope"], "Unknown option", 2),
         (["nope"], "Unknown command", 2),
         (["unjoin", "a", "--wait", "0s"], "must be a positive duration", 2),
         (["unjoin", "a", "--kubeconfig", "/does/not/exist"], "does not exist", 1),

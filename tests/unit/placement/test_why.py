@@ -42,7 +42,7 @@ def applied(status: str = "True", message: str = "") -> Object:
 def told(
     clusters: list[Object], placement: Object, works: list[Object] = (), health: str = "Healthy", **more: Any
 ) -> Report:  # type: ignore[assignment]
-    only = more.pop("cluster", "")
+    only, now = more.pop("cluster", ""), more.pop("now", 0.0)
     template, chosen = claimed(placement=placement)
     made = binding(2, placement, **more)
     made["metadata"] = {"name": "nginx-deployment", "namespace": "default", "labels": {PP_ID: "x"}}
@@ -54,7 +54,7 @@ def told(
     ]
     made = {**with_result(made, decision), "status": status}
     evidence = Evidence(
-        "Deployment", "default", "nginx", template, [chosen], binding=made, clusters=clusters, works=works
+        "Deployment", "default", "nginx", template, [chosen], binding=made, clusters=clusters, works=works, now=now
     )
     return explain(evidence, only)
 
@@ -228,3 +228,22 @@ def test_what_follows_workloads_of_several_namespaces() -> None:
     own = {"metadata": {"name": "reader-clusterrole"}, "spec": {"placement": {}, "clusters": [{"name": "m3"}]}}
     report = explain(replace(evidence, binding=own, works=[*works, work("m3", applied())]))
     assert report.summary == "Placed in 3 of 3 clusters; all as wanted."
+
+
+@pytest.mark.parametrize(("applied_there", "state"), [([applied()], "Unknown"), ([], "Waiting")])
+def test_a_member_that_is_not_seen_is_told_before_it_counts_as_not_ready(
+    applied_there: list[Object], state: str
+) -> None:
+    lost = member("a")
+    heartbeat = {
+        "type": "kafila.io/Heartbeat",
+        "status": "False",
+        "message": "not seen since 2026-01-01T00:00:00Z: no route to host",
+        "lastTransitionTime": "2026-01-01T00:00:05Z",
+    }
+    lost["status"]["conditions"] = [*READY, heartbeat]
+    report = told([lost, member("b")], {}, [work("a", *applied_there), work("b", applied())], now=1767225605.0 + 12)
+    row = next(row for row in report.clusters if row.name == "a")
+    assert (row.state, row.why) == (state, "the cluster is not seen for 12 s: no route to host")
+    assert report.summary.endswith("1 of 2 as wanted.")
+    assert report.advice[0].problem == "a is not seen for 12 s: no route to host"

@@ -1,0 +1,126 @@
+"""``kafila unjoin`` of a cluster that cannot be asked: it says what stays there, or changes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from app.api.app import ObjectsApp
+from app.api.shell import build_shell
+from app.members.client import MemberClient
+from app.members.join import JoinError, Joining, join
+from app.members.transport import ASGITransport
+from app.members.unjoin import unjoin
+from app.registry import SYSTEM_ADMIN
+
+from .conftest import Lab
+
+CONFIG = [{"apiVersion": "v1", "kind": "ConfigMap", "name": "settings"}]
+
+
+@pytest.fixture
+async def placed(make_lab: type[Lab]) -> AsyncIterator[Lab]:
+    """Two clusters with a Deployment and a ConfigMap."""
+    lab = await make_lab(cluster_failure_threshold=0.0, cluster_success_threshold=0.0).start()
+    try:
+        await lab.join("m1", "m2")
+        await lab.create(lab.deployment())
+        await lab.create(lab.policy("web", "m1", "m2"))
+        await lab.create(lab.config())
+        await lab.create(lab.policy("settings", "m1", "m2", select=CONFIG))
+        await lab.until(lambda: lab.in_clusters("ConfigMap", "settings") == ["m1", "m2"])
+        await lab.until(lambda: lab.in_clusters("Deployment", "web") == ["m1", "m2"])
+        await lab.rest()
+        yield lab
+    finally:
+        await lab.close()
+
+
+@pytest.fixture
+async def plane(placed: Lab) -> MemberClient:
+    return plane_of(placed)
+
+
+def plane_of(lab: Lab) -> MemberClient:
+    app = ObjectsApp(lab.registry, build_shell({}))
+    return MemberClient("plane", "https://plane", transport=ASGITransport(app, {"user": SYSTEM_ADMIN}))
+
+
+def cut(lab: Lab, name: str) -> Any:
+    """The cluster does not answer any more. Returns what mends it."""
+    room = lab.controllers.rooms.get(name)
+    assert room is not None
+    transport: Any = room.client._transport
+    app = transport.app
+
+    async def nowhere(scope: Any, receive: Any, send: Any) -> None:
+        raise ConnectionError("no route to host")
+
+    transport.app = nowhere
+    return lambda: setattr(transport, "app", app)
+
+
+async def lost(lab: Lab, name: str) -> Any:
+    mend = cut(lab, name)
+    await lab.until(lambda: not lab.is_true(lab.get("Cluster", name), "Ready"), f"{name} is not ready")
+    return mend
+
+
+async def test_nothing_is_changed_while_copies_cannot_be_taken_back(placed: Lab, plane: MemberClient) -> None:
+    await lost(placed, "m1")
+    said: list[str] = []
+    with pytest.raises(
+        JoinError, match=r"objects placed there would stay there for good\. Nothing was changed"
+    ) as raised:
+        await unjoin(plane, None, "m1", wait=0.1, say=said.append)
+    assert "no route to host" in str(raised.value)
+    assert not placed.get("Cluster", "m1")["metadata"].get("deletionTimestamp")
+    assert "successfully" not in "".join(said)
+    assert placed.in_clusters("ConfigMap", "settings") == ["m1", "m2"]
+
+
+async def test_it_goes_on_when_the_cluster_is_back(placed: Lab, plane: MemberClient) -> None:
+    mend = await lost(placed, "m1")
+    waiting = asyncio.Event()
+    task = asyncio.create_task(unjoin(plane, None, "m1", wait=60, say=lambda line: waiting.set()))
+    await waiting.wait()
+    mend()
+    await task
+    assert placed.get("Cluster", "m1") == {}
+    assert placed.in_clusters("ConfigMap", "settings") == ["m2"]
+    assert placed.in_clusters("Deployment", "web") == ["m2"]
+
+
+async def test_force_says_what_stays_and_how_to_remove_it(placed: Lab, plane: MemberClient) -> None:
+    await lost(placed, "m1")
+    said: list[str] = []
+    await unjoin(plane, None, "m1", wait=60, force=True, say=said.append)
+    assert placed.get("Cluster", "m1") == {}
+    assert placed.in_clusters("ConfigMap", "settings") == ["m1", "m2"]
+    at = next(n for n, line in enumerate(said) if "objects stay in cluster m1" in line)
+    assert "  kubectl delete -n default ConfigMap/settings" in said[at:]
+    assert "  kubectl delete -n default Deployment.v1.apps/web" in said[at:]
+    await placed.until(lambda: told(placed), "it is told on the Cluster as well, for whoever used another tool")
+    assert any("stays in cluster m1" in message for message in told(placed))
+
+
+def told(lab: Lab) -> list[str]:
+    return [message for _, reason, message, _ in lab.events("Cluster", "m1") if reason == "CopyLeftBehind"]
+
+
+async def test_a_ready_cluster_leaves_without_a_word(placed: Lab, plane: MemberClient) -> None:
+    said: list[str] = []
+    await unjoin(plane, None, "m1", wait=60, say=said.append)
+    assert said == ["Waiting for the cluster object m1 to be deleted", "cluster(m1) is unjoined successfully"]
+    assert placed.in_clusters("ConfigMap", "settings") == ["m2"]
+
+
+async def test_the_control_plane_does_not_join_itself(placed: Lab, plane: MemberClient) -> None:
+    wanted = Joining("self", "https://plane")
+    with pytest.raises(JoinError, match="this cluster is the control plane itself"):
+        await join(plane_of(placed), plane, wanted)
+    assert placed.get("Cluster", "self") == {}
+    assert placed.list("ServiceAccount") == []
