@@ -28,6 +28,8 @@ _REASONS: Final = {
 
 
 LONGEST: Final = 4096  # characters of a message: it becomes an event, a condition, a line in the log
+MOST_CAUSES: Final = 32
+_CAUSE: Final = ("reason", "message", "field")
 _DETAILS: Final = ("name", "group", "kind", "uid")
 
 
@@ -45,8 +47,17 @@ def status_error(code: int, body: bytes) -> StatusError:
         own if isinstance(own, int) and 400 <= own < 600 else code,
         _text(status, "reason") or _REASONS.get(code, ""),
         _text(status, "message") or f"the server answered {code}",
-        {name: _text(details, name) for name in _DETAILS if name in details} if isinstance(details, dict) else None,
+        _details(details) if isinstance(details, dict) else None,
     )
+
+
+def _details(given: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {name: _text(given, name) for name in _DETAILS if name in given}
+    causes = given.get("causes")
+    if isinstance(causes, list):
+        shown = [cause for cause in causes[:MOST_CAUSES] if isinstance(cause, dict)]
+        found["causes"] = [{name: _text(cause, name) for name in _CAUSE if name in cause} for cause in shown]
+    return found
 
 
 def _text(of: dict[str, Any], name: str) -> str:

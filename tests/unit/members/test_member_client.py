@@ -71,7 +71,7 @@ def test_a_status_keeps_what_the_member_said() -> None:
     }
     error = status_error(422, orjson.dumps(status))
     assert (error.code, error.reason, error.message) == (422, "Invalid", "no")
-    assert error.details == {"name": "x"}
+    assert error.details == {"name": "x", "causes": [{"field": "x"}]}
 
 
 @pytest.mark.parametrize(
