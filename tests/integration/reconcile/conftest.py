@@ -81,11 +81,22 @@ class Lab:
         self.definitions = Definitions(catalog, cache)
         await self.definitions.start()
         cache.listen_to_all(lambda event: self._changed.set())
+        self._look_at_events(cache)
         fenced = self.registry.fenced_by(lambda: self.fence())
         self.controllers = Controllers(fenced, self.definitions, self.settings, self._transport)
         await bootstrap(self.registry, "127.0.0.1", 5443, "10.96.0.1")
         await self.controllers.start()
         return self
+
+    def _look_at_events(self, cache: Cache) -> None:
+        """They are in no cache, which knows only that there is something to read."""
+        behind = cache._feed.behind
+
+        def noted(revision: int) -> None:
+            behind(revision)
+            self._changed.set()
+
+        cache._feed.behind = noted  # type: ignore[method-assign]
 
     async def stop(self) -> None:
         await self.controllers.stop()
