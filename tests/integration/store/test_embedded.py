@@ -15,7 +15,7 @@ import asyncpg
 import pytest
 
 from app.core.resources import Key
-from app.store import embedded, open_store
+from app.store import accounts, embedded, open_store
 from app.store.embedded import EmbeddedError, EmbeddedPostgres
 from app.store.interface import Guard, GuardFailed, OutcomeUnknown, Store, StoreUnavailable, Transaction, Write
 
@@ -75,6 +75,70 @@ async def test_root_is_told_when_the_folder_cannot_be_reached(folder: Path) -> N
     closed.mkdir(mode=0o700)
     with pytest.raises(EmbeddedError, match="cannot be reached by user"):
         await EmbeddedPostgres(closed / "data").start()
+
+
+def owners(folder: Path) -> set[int]:
+    return {path.lstat().st_uid for path in [folder, *folder.rglob("*")] if path.name not in ("lock", "messages")}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root changes to another user")
+async def test_it_never_runs_as_nobody(folder: Path) -> None:
+    """Whatever else runs as nobody could read and change it. What an earlier version kept so is taken over."""
+    server = EmbeddedPostgres(folder)
+    await server.start()
+    await server.stop()
+    [owner] = owners(folder / "postgres")
+    assert owner not in (0, accounts.NOBODY)
+    accounts.give(folder / "postgres", accounts.Account(accounts.NOBODY, accounts.NOBODY, "nobody", change=True))
+    await server.start()
+    try:
+        assert os.stat(f"/proc/{server.pid}").st_uid == owner
+        assert owners(folder / "postgres") == {owner}
+    finally:
+        await server.stop()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root changes to another user")
+async def test_what_else_has_a_name_in_the_folder_is_not_given_away(folder: Path, tmp_path: Path) -> None:
+    """Who could write there may have linked a file of somebody else into it."""
+    (folder / "postgres").mkdir()
+    precious = folder / "precious"
+    precious.touch()
+    os.link(precious, folder / "postgres" / "linked")
+    os.symlink(tmp_path, folder / "postgres" / "pointed")
+    os.chown(folder / "postgres", accounts.NOBODY, accounts.NOBODY)
+    with pytest.raises(EmbeddedError, match="linked is also a file elsewhere"):
+        await EmbeddedPostgres(folder).start()
+    assert (os.stat(precious).st_uid, os.stat(tmp_path).st_uid) == (0, 0)
+
+
+_WITHOUT_USERS = """
+mount --bind "$1" /etc/passwd && exec "$2" -c "
+import asyncio, os, sys
+from pathlib import Path
+from app.store.embedded import EmbeddedPostgres
+async def main():
+    async with EmbeddedPostgres(sys.argv[1]):
+        print(Path(sys.argv[1], 'postgres', 'data').stat().st_uid)
+asyncio.run(main())
+" "$3"
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root changes to another user")
+def test_root_needs_no_user_made_for_it(folder: Path, tmp_path: Path) -> None:
+    """A fresh machine: PostgreSQL's own programs want a name for their user, which a number has not."""
+    users = tmp_path / "passwd"
+    users.write_text("root:x:0:0::/root:/bin/sh\nnobody:x:65534:65534::/:/bin/false\ndaemon:x:1:1::/:/bin/false\n")
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", _WITHOUT_USERS, "sh", str(users), sys.executable, str(folder)],
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])},
+        capture_output=True,
+        text=True,
+    )
+    if "unshare" in done.stderr or "mount:" in done.stderr:
+        pytest.skip(f"/etc/passwd cannot be another one here: {done.stderr.strip()}")
+    assert done.stdout.split() == [str(accounts._OWN[0])], done.stderr
 
 
 _PARENT = """
