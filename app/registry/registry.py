@@ -411,7 +411,8 @@ class Registry:
             lease = self.fence() if self.fence is not None else None
             return await self.store.commit(Transaction(guards, writes, lease))
         except StoreUnavailable as error:
-            raise errors.service_unavailable(f"storage is not reachable: {error}") from error
+            known = self.store.trouble  # says more than the error of one write, when it gives a reason
+            raise errors.service_unavailable(known if ":" in known else f"storage is not reachable: {error}") from error
         except OutcomeUnknown as error:
             raise errors.timeout(f"the connection to storage was lost and the outcome is unknown: {error}") from error
 

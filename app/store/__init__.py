@@ -25,7 +25,7 @@ async def open_store(database_url: str | None, data_dir: Path | str | None, even
         store: Store = MemoryStore()
         await store.open()
         return store
-    from .embedded import EmbeddedPostgres
+    from .embedded import EmbeddedError, EmbeddedPostgres
     from .migrate import upgrade
     from .postgres import PostgresStore
 
@@ -37,10 +37,12 @@ async def open_store(database_url: str | None, data_dir: Path | str | None, even
         database_url = await embedded.start()
     try:
         await upgrade(database_url)
-        store = PostgresStore(database_url, event_ttl=event_ttl, on_close=embedded.stop if embedded else None)
+        store = PostgresStore(database_url, event_ttl=event_ttl, embedded=embedded)
         await store.open()
-    except BaseException:
+    except BaseException as error:
         if embedded is not None:
             await embedded.stop()
+            if why := embedded.ran_out(str(error)):
+                raise EmbeddedError(why) from error
         raise
     return store

@@ -8,6 +8,7 @@ were committed, the others were not and are sent again.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections import deque
 
@@ -21,6 +22,7 @@ from . import events
 from .batch import Outcome, Pending
 from .connect import LOST, Backoff, Patience, connect, warn_about_durability
 from .follower import Follower
+from .health import ATTEMPT, LOOK_AGAIN, Health, first_line
 from .interface import OutcomeUnknown, StoreUnavailable, Transaction
 from .timeline import COMMIT_LOCK, NEWEST
 
@@ -46,6 +48,8 @@ class Committer:
         self._seq = 0
         self._known = 0  # a revision we know to exist
         self._partitioned = 0  # first revision without a partition, as far as we know
+        self.health = Health()
+        self._next_look = 0.0  # when a database that took nothing is asked again
         self._dsn = dsn
         self._extend_events = events.extension(event_ttl)
         self._follower = follower
@@ -86,9 +90,13 @@ class Committer:
 
     async def _run(self) -> None:
         while self._queue or not self._closing:
+            if self.health.trouble:
+                await self._look_again()
             if not self._queue:
                 self._wake.clear()
-                await self._wake.wait()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(LOOK_AGAIN if self.health.trouble else None):
+                        await self._wake.wait()
                 continue
             batch = batches.take(self._queue)
             if not batch:
@@ -174,8 +182,27 @@ class Committer:
         elif isinstance(error, (ValueError, TypeError, asyncpg.DataError)):
             _fail(batch, error)
         else:
-            _fail(batch, StoreUnavailable(str(error)))
+            if not self.health.refused(error):
+                log.error("a commit was refused", error=first_line(error), keys=_keys(batch[0]))
+            _fail(batch, StoreUnavailable(first_line(error)))
         return []
+
+    async def _look_again(self) -> None:
+        """Whether the database takes writes again: nobody may be sending any."""
+        now = asyncio.get_running_loop().time()
+        if now < self._next_look:
+            return
+        self._next_look = now + LOOK_AGAIN
+        try:
+            if self._connection is None or self._connection.is_closed():
+                await self._connect()
+            assert self._connection is not None
+            await self._connection.execute(ATTEMPT, timeout=self._patience.answer)
+        except (*LOST, asyncpg.PostgresError) as error:
+            self.health.refused(error)
+            self._drop()
+        else:
+            self.health.works()
 
     # Connections ------------------------------------------------------------------------------------------------------
 
@@ -186,7 +213,8 @@ class Committer:
                 await self._connect()
             except (*LOST, asyncpg.PostgresError) as error:
                 self._drop()
-                self._give_up(batch, str(error) or type(error).__name__)
+                self.health.refused(error)
+                self._give_up(batch, first_line(error))
                 if not batch:
                     return None
                 await self._backoff.wait()

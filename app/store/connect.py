@@ -31,6 +31,14 @@ LOST = (
     asyncpg.UndefinedFunctionError,
 )
 
+# The database's own reasons to take no write
+REFUSES = (
+    asyncpg.InsufficientResourcesError,  # disk full, out of memory
+    asyncpg.PostgresSystemError,  # input or output failed
+    asyncpg.DataCorruptedError,
+    asyncpg.IndexCorruptedError,
+)
+
 
 @dataclass(slots=True, frozen=True)
 class Patience:
@@ -135,6 +143,8 @@ class Pool:
             if connection is not None:
                 connection.terminate()
             raise StoreUnavailable(str(error) or type(error).__name__) from error
+        except REFUSES as error:
+            raise StoreUnavailable(str(error)) from error
         finally:
             if connection is not None:
                 await self._pool.release(connection)

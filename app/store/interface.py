@@ -175,8 +175,8 @@ class Leases(Protocol):
 
 class Store(Protocol):
     @property
-    def connected(self) -> bool:
-        """Whether the database could be reached when it was last asked; readiness looks at it."""
+    def trouble(self) -> str:
+        """Why the database cannot be reached, or takes no writes, as far as is known; "" when all is well."""
         ...
 
     async def open(self) -> None: ...

@@ -158,8 +158,8 @@ class MemoryStore:
         self._opened = False
 
     @property
-    def connected(self) -> bool:
-        return True
+    def trouble(self) -> str:
+        return ""
 
     async def open(self) -> None:
         self._opened = True

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import final
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, final
 
 from . import compaction, events, history
 from .committer import PARTITION, Committer
@@ -21,6 +21,9 @@ from .interface import (
 )
 from .leases import PostgresLeases
 
+if TYPE_CHECKING:
+    from .embedded import EmbeddedPostgres
+
 
 @final
 class PostgresStore:
@@ -33,18 +36,23 @@ class PostgresStore:
         patience: Patience | None = None,
         pool_size: int = 4,
         event_ttl: float = 3600.0,
-        on_close: Callable[[], Awaitable[None]] | None = None,
+        embedded: EmbeddedPostgres | None = None,
     ) -> None:
+        """``embedded``: the server, to be stopped when the store is closed."""
         self._patience = patience = patience or Patience()
         self.dsn = dsn
-        self._on_close = on_close
+        self._embedded = embedded
         self._pool = Pool(dsn, patience, pool_size)
         self._follower = Follower(dsn, patience)
         self._committer = Committer(dsn, self._follower, patience, event_ttl)
 
     @property
-    def connected(self) -> bool:
-        return self._follower.connected
+    def trouble(self) -> str:
+        if not self._follower.connected:
+            why = self._embedded.trouble if self._embedded is not None else ""
+            return f"storage is not reachable: {why}" if why else "storage is not reachable"
+        refused = self._committer.health.trouble
+        return f"storage takes no writes: {refused}" if refused else ""
 
     async def open(self) -> None:
         """Does not wait for the database: requests do, each for itself."""
@@ -56,8 +64,8 @@ class PostgresStore:
         await self._committer.close()
         await self._follower.close()
         await self._pool.close()
-        if self._on_close is not None:
-            await self._on_close()
+        if self._embedded is not None:
+            await self._embedded.stop()
 
     def subscribe(self, on_rows: RowsCallback, on_reset: ResetCallback) -> None:
         self._follower.subscribe(on_rows, on_reset)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Protocol
 
 import structlog
@@ -27,6 +29,27 @@ class Cache(Protocol):
     """Telemetry belongs to no room: it asks for what it needs by shape."""
 
     def resources(self) -> Iterator[Any]: ...
+
+
+class Store(Protocol):
+    @property
+    def trouble(self) -> str: ...
+
+
+class StorageState(Collector):
+    """Whether storage takes writes, and the room that an embedded database has; looked at when somebody asks."""
+
+    def __init__(self, store: Store, folder: Path | None) -> None:
+        """``folder``: of the embedded database, if it is one."""
+        self._store = store
+        self._folder = folder
+
+    def collect(self) -> Iterator[Metric]:
+        text = "1 while the database can be reached and takes writes."
+        yield GaugeMetricFamily("kafila_storage_healthy", text, value=not self._store.trouble)
+        if self._folder is not None:
+            free = shutil.disk_usage(self._folder).free
+            yield GaugeMetricFamily("kafila_storage_free_bytes", "Room on the embedded database's disk.", value=free)
 
 
 class StorageObjects(Collector):

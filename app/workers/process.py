@@ -25,7 +25,7 @@ from app.registry import Registry
 from app.registry.bootstrap import bootstrap, publish_authorities
 from app.settings.settings import Settings
 from app.store.interface import Store, StoreUnavailable
-from app.telemetry.runtime import StorageObjects, watch_event_loop
+from app.telemetry.runtime import StorageObjects, StorageState, watch_event_loop
 from app.watch import Cache
 from app.watch.definitions import Definitions
 
@@ -105,13 +105,15 @@ class Process:
             compaction = tasks.create_task(self._compact(store))
             reload = tasks.create_task(self._reload_after_reset(cache))
             lag = tasks.create_task(watch_event_loop())
-            kept = StorageObjects(cache)
-            REGISTRY.register(kept)
+            told = StorageObjects(cache), StorageState(store, None if settings.database_url else settings.data_dir)
+            for collected in told:
+                REGISTRY.register(collected)
             self.started.set()
             self._collector.settle()
             self._tell_ready()
             await self.stopping.wait()
-            REGISTRY.unregister(kept)
+            for collected in told:
+                REGISTRY.unregister(collected)
             for task in (compaction, reload, lag):
                 task.cancel()
             if app is not None and proxy is not None and server is not None:
@@ -160,7 +162,7 @@ class Process:
         def check() -> str | None:
             if self.stopping.is_set():
                 return "shutting down"
-            return None if store.connected else "storage is not reachable"
+            return store.trouble or None
 
         return check
 
