@@ -65,6 +65,7 @@ class DependenciesDistributor(QueueController[Key]):
         self._catalog = federation.registry.catalog
         self._kind = federation.binding_kind
         self.index = DependencyIndex(self._cache, self._catalog)
+        self._conflicts: dict[Key, str] = {}  # of attached bindings, as they were told or found
         self._cache.listen(BINDINGS, self._observe_binding)
         self._cache.listen_to_all(self._observe)
         for resource in INTERPRETERS:
@@ -93,6 +94,7 @@ class DependenciesDistributor(QueueController[Key]):
         old, new = event.old, event.new
         if new is None:
             assert old is not None
+            self._conflicts.pop(event.key, None)
             self._wake_parents(old)
         elif old is None or old.meta.generation != new.meta.generation:
             if _concerns(new) or (old is not None and _concerns(old)):
@@ -158,18 +160,19 @@ class DependenciesDistributor(QueueController[Key]):
         for follower in self.index.followers(entry.key):
             if not self._is_still_needed(follower, dependencies):
                 changes.append(self._detached(follower, entry.key))
-        conflicts: list[tuple[Object, str]] = []
+        conflicts: list[tuple[Key, str]] = []
         for found in self._dependents(dependencies, entry.key.namespace, errors):
             try:
                 _check_loop(workload, found)
-                change, conflict = self._attached(parent, found)
+                key, change, conflict = self._attached(parent, found)
             except (BindingError, DependencyError, StatusError) as error:
                 errors.append(str(error))
                 continue
             if change is not None:
                 changes.append(change)
-                if conflict:
-                    conflicts.append((found, conflict))
+            if change is not None or self._conflicts.get(key, conflict) != conflict:
+                conflicts.append((key, conflict))
+            self._conflicts.setdefault(key, conflict)
         try:
             if changes:
                 await self._registry.commit_together(changes)
@@ -179,8 +182,8 @@ class DependenciesDistributor(QueueController[Key]):
             raise
         if changes:
             self._tell(workload, "Normal", names.EVENT_GET_DEPENDENCIES, dependencies_event(dependencies))
-        for found, conflict in conflicts:
-            self._tell_follower(parent, found, conflict)
+        for key, conflict in conflicts:
+            self._tell_follower(key, conflict)
         if errors:
             self._tell(parent, *_FAILED, aggregate_text(errors))
             raise DependencyError(aggregate_text(errors))
@@ -221,17 +224,18 @@ class DependenciesDistributor(QueueController[Key]):
 
     # -- attached bindings ---------------------------------------------------------------------------------------------
 
-    def _attached(self, parent: Object, dependency: Object) -> tuple[Change | None, str]:
+    def _attached(self, parent: Object, dependency: Object) -> tuple[Key, Change | None, str]:
+        """The attached binding, what is to be written of it, and in what its parents disagree."""
         namespace = parent["metadata"]["namespace"]
         key = binding_key(self._cache, identity(dependency), namespace)
         entry = self._cache.get(*key)
         existing = decode_entry(self._kind, entry) if entry is not None else None
         wanted, conflict = attach(parent, dependency, existing, self._parents(existing), called=key.name)
         if entry is None:
-            return self._registry.stage_create(self._kind, namespace, wanted, _OPTIONS), conflict
+            return key, self._registry.stage_create(self._kind, namespace, wanted, _OPTIONS), conflict
         if wanted is existing:
-            return None, ""
-        return self._registry.stage_update(self._kind, entry, wanted, _OPTIONS), conflict
+            return key, None, conflict
+        return key, self._registry.stage_update(self._kind, entry, wanted, _OPTIONS), conflict
 
     def _is_still_needed(self, follower: Entry, dependencies: list[Object]) -> bool:
         resource = decode_entry(self._kind, follower)["spec"]["resource"]
@@ -272,9 +276,11 @@ class DependenciesDistributor(QueueController[Key]):
     def _tell(self, obj: Object, event_type: str, reason: str, message: str) -> None:
         self._federation.recorder.event(obj, event_type, reason, message)
 
-    def _tell_follower(self, parent: Object, dependency: Object, conflict: str) -> None:
-        entry = self._cache.get(*binding_key(self._cache, identity(dependency), parent["metadata"]["namespace"]))
-        if entry is not None:
+    def _tell_follower(self, key: Key, conflict: str) -> None:
+        """Also where nothing was stored anew: of two fields one may still be in conflict."""
+        self._conflicts[key] = conflict
+        entry = self._cache.get(*key)
+        if conflict and entry is not None:
             self._tell(decode_entry(self._kind, entry), "Warning", names.EVENT_DEPENDENCY_CONFLICT, conflict)
 
 

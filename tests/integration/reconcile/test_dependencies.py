@@ -161,6 +161,29 @@ async def test_two_workloads_share_a_config(two: Lab) -> None:
     assert follower(two)["spec"]["conflictResolution"] == "Abort"
 
 
+async def test_a_conflict_is_told_again_when_it_is_another_one(two: Lab) -> None:
+    """Nothing is stored anew of what both need: one of two fields is in conflict still."""
+
+    def told() -> list[str]:
+        return [e[2] for e in two.events("ResourceBinding", "settings-configmap") if e[1] == "DependencyPolicyConflict"]
+
+    await two.create(two.config())
+    await two.create(policy(two, "one", "m1"))
+    both = {"conflictResolution": "Overwrite", "preserveResourcesOnDeletion": True}
+    await two.create(policy(two, "two", "m2", of="job", **both))
+    await two.create(workload(two))
+    await two.create(workload(two, "job"))
+    await two.until(lambda: any("; " in text for text in told()))
+    await two.rest()
+    before = follower(two)
+    await two.change("PropagationPolicy", "one", lambda obj: obj["spec"].update(preserveResourcesOnDeletion=True))
+    one = "Dependency policy conflict detected: ConflictResolution conflicted (Overwrite vs Abort)."
+    await two.until(lambda: one in told())
+    assert follower(two) == before
+    await two.rest()
+    assert told().count(one) == 1
+
+
 async def test_a_config_with_a_policy_of_its_own(two: Lab) -> None:
     await two.create(two.config())
     await two.create(policy(two, "policy", "m1"))
