@@ -12,6 +12,7 @@ from app.core import errors
 from app.registry import Registry
 
 from . import eviction, objects, pods, reviews, scaling
+from .negotiation import without
 from .request import Request, Target
 from .responses import Response
 
@@ -52,6 +53,8 @@ async def dispatch(registry: Registry, kind: Kind, request: Request) -> Response
     verb = _verb(kind, target, request.method)
     warn_of_deprecation(kind, request)
     question = QUESTIONS.get((kind.group, kind.kind))
+    if question is not None:
+        without(request.header(b"accept"), "Table")
     return await (question or HANDLERS[verb])(registry, kind, request)
 
 
@@ -85,6 +88,8 @@ async def _subresource(registry: Registry, kind: Kind, target: Target, request: 
         if kind.definition:
             raise errors.method_not_supported(kind.group, kind.plural, _verb_named(request.method))
         raise errors.method_not_allowed()
+    if target.subresource in NO_TABLES:
+        without(request.header(b"accept"), "Table")
     return await handler(registry, kind, request)
 
 
@@ -140,6 +145,9 @@ SUBRESOURCES: dict[tuple[str, str], Handler] = {
     ("services", "proxy"): pods.unreachable,
     ("nodes", "proxy"): pods.unreachable,
 }
+
+# refused before anything is done: what they answer has no columns
+NO_TABLES = ("binding", "eviction", "finalize", "log")
 
 # what is created is answered, not stored
 QUESTIONS: dict[tuple[str, str], Handler] = {**reviews.HANDLERS, ("", "Binding"): pods.bindings}

@@ -14,7 +14,7 @@ from app.core import errors
 from app.core.errors import StatusError
 from app.identity.tokens import ALGORITHM, Tokens
 
-from .negotiation import JSON, MEDIA_TYPES, accepted, no_representation
+from .negotiation import FORMS, JSON, MEDIA_TYPES, accepted, no_representation, without
 from .request import Request
 from .responses import Response, encoded, text_response
 from .version import version_info
@@ -133,8 +133,9 @@ def _host(request: Request) -> str:
 
 def _negotiated(document: discovery.Json, request: Request, routed: bool) -> Response:
     """``routed``: kube-apiserver's router knows the path and its media types; else the handler itself refuses."""
+    header = without(request.header(b"accept"), *FORMS)
     try:
-        accept = accepted(request.header(b"accept"), True)
+        accept = accepted(header, True)
     except StatusError:
         if routed:
             raise

@@ -26,7 +26,7 @@ class Accepted(NamedTuple):
 
 JSON = Accepted()
 STREAMS = ("application/json;stream=watch", f"{PROTOBUF};stream=watch")
-_FORMS = ("Table", "PartialObjectMetadata", "PartialObjectMetadataList")
+FORMS = ("Table", "PartialObjectMetadata", "PartialObjectMetadataList")
 
 
 @lru_cache(maxsize=1024)
@@ -44,7 +44,7 @@ def accepted(header: str, protobuf: bool, streams: bool = False) -> Accepted:
     for media_type, params in _clauses(header):
         routed = routed or media_type in MEDIA_TYPES or media_type == "*/*"
         form = params.get("as", "")
-        if form and (form not in _FORMS or params.get("g", "meta.k8s.io") != "meta.k8s.io"):
+        if form and (form not in FORMS or params.get("g", "meta.k8s.io") != "meta.k8s.io"):
             continue
         version = params.get("v", "v1")
         if form and version not in ("v1", "v1beta1"):
@@ -79,6 +79,16 @@ def for_streams(accept: Accepted) -> Accepted:
     if accept.encoding == "yaml":
         raise errors.not_acceptable(STREAMS)
     return accept
+
+
+def without(header: str, *forms: str) -> str:
+    """The header without the clauses that ask for a form which an answer cannot have. Raises StatusError 406 when no other is left."""
+    if "as=" not in header:
+        return header
+    kept = [clause for clause in header.split(",") if _clauses(clause)[0][1].get("as", "") not in forms]
+    if not kept:
+        raise errors.not_acceptable(list(MEDIA_TYPES))
+    return ",".join(kept)
 
 
 def without_forms(header: str) -> Accepted:

@@ -69,6 +69,8 @@ def check_form(accept: Accepted, kind: Kind, request: Request, listed: bool) -> 
 
 
 def _go_type(kind: Kind) -> str:
+    if kind.custom:
+        return "*unstructured.Unstructured"
     return f"*{kind.group.partition('.')[0] or 'core'}.{kind.kind}"
 
 
@@ -356,4 +358,5 @@ async def delete_collection(registry: Registry, kind: Kind, request: Request) ->
         selected = selected._replace(match="Exact")  # kube-apiserver reads what to delete in pages, which are exact
     page = await list_page(registry.cache, kind, selected)
     await registry.delete_collection(kind, page.entries, options)
+    check_form(accept, kind, request, True)  # only now, as in kube-apiserver
     return await list_response(kind, page, accept, request)  # as they were, not as deletion left them

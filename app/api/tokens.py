@@ -20,7 +20,7 @@ from app.registry.apart import apart
 from app.registry.unstored import track
 
 from .bodies import decode_json, decode_protobuf, decode_yaml
-from .negotiation import PROTOBUF, accepted
+from .negotiation import PROTOBUF, accepted, without
 from .request import Request, Target
 from .responses import Response
 
@@ -36,6 +36,7 @@ async def token_request(registry: Registry, tokens: Tokens, kind: Kind, request:
     assert target is not None
     if request.method != "POST":
         raise errors.method_not_allowed()
+    accept = accepted(without(request.header(b"accept"), "Table"), True)
     asked = await apart(len(request.body), lambda: _decoded(request))
     metadata = asked["metadata"]
     _check_names(metadata, target.name, target.namespace)
@@ -61,7 +62,6 @@ async def token_request(registry: Registry, tokens: Tokens, kind: Kind, request:
         "spec": spec,
         "status": {"token": token, "expirationTimestamp": rfc3339(ends)},
     }
-    accept = accepted(request.header(b"accept"), True)
     if accept.encoding == "protobuf" and not accept.form:
         found = codec(*TOKEN_REQUEST)
         assert found is not None

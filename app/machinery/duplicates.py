@@ -24,24 +24,24 @@ def find_duplicates(raw: bytes, parsed: Any = None) -> list[str]:
     if raw.count(b'":') == orjson.dumps(parsed).count(b'":') and not any(text in raw for text in _INEXACT):
         return []
     found: dict[str, None] = {}
-    _walk(json.loads(raw, object_pairs_hook=_Pairs), None, found)
+    _walk(json.loads(raw, object_pairs_hook=Pairs), None, found)
     return list(found)
 
 
-class _Pairs(list):
+class Pairs(list):
     """An object as its pairs, told apart from an array."""
 
 
 def _walk(value: Any, path: Path, found: dict[str, None]) -> None:
-    if isinstance(value, _Pairs):
+    if isinstance(value, Pairs):
         seen: set[str] = set()
         for key, item in value:
             if key in seen and len(found) < MAX_FOUND:
                 found[shown((path, key))] = None
             seen.add(key)
-            if item.__class__ is _Pairs or item.__class__ is list:
+            if item.__class__ is Pairs or item.__class__ is list:
                 _walk(item, (path, key), found)
     elif isinstance(value, list):
         for i, item in enumerate(value):
-            if item.__class__ is _Pairs or item.__class__ is list:
+            if item.__class__ is Pairs or item.__class__ is list:
                 _walk(item, (path, i), found)

@@ -15,6 +15,7 @@ from app.core import errors
 from app.core.errors import StatusError, bad_request
 from app.core.resources import GroupVersionKind
 from app.machinery.decode import DecodeError, compile_decoder
+from app.machinery.strict import strict_errors
 
 from .context import Options
 
@@ -41,10 +42,17 @@ def decode_object(kind: Kind, obj: Any, options: Options, duplicates: Sequence[s
     except DecodeError as error:
         raise misfit(kind, obj, error) from error
     if unknown or duplicates:
-        texts = leftovers(unknown, duplicates, options)
+        texts = leftovers(unknown, duplicates, options, _in_order(kind, duplicates, sent))
         if texts:
             raise cannot_be_handled(kind, texts)
     return typed(kind, decoded)
+
+
+def _in_order(kind: Kind, duplicates: Sequence[str], sent: bytes) -> Sequence[str] | None:
+    """All findings as Go's decoder of a built-in type meets them; None where it does not find them all itself."""
+    if kind.custom or not duplicates or duplicates[0].startswith(YAML_ERRORS):
+        return None
+    return strict_errors(kind.schema, sent)
 
 
 def decoder_of(kind: Kind) -> Decode:
@@ -142,11 +150,16 @@ def unrecognized(kind: Kind | GroupVersionKind, body: Any, why: str) -> StatusEr
     return bad_request(f"the object provided is unrecognized (must be of type {kind.kind}): {why} ({shown})")
 
 
-def leftovers(unknown: Sequence[str], duplicates: Sequence[str], options: Options) -> str:
-    """Unknown and duplicate fields: the text of an error when Strict; else "", with warnings when Warn."""
+def leftovers(
+    unknown: Sequence[str], duplicates: Sequence[str], options: Options, in_order: Sequence[str] | None = None
+) -> str:
+    """Unknown and duplicate fields: the text of an error when Strict; else "", with warnings when Warn.
+
+    ``in_order``: what to say instead, where both were found in one go.
+    """
     if options.field_validation == "Ignore":
         return ""
-    texts = [*duplicates, *(f'unknown field "{path}"' for path in unknown)]
+    texts = in_order if in_order is not None else [*duplicates, *(f'unknown field "{path}"' for path in unknown)]
     if options.field_validation == "Strict":
         return "strict decoding error: " + ", ".join(texts) if texts else ""
     for text in texts:
