@@ -8,7 +8,7 @@ from typing import Any, Literal, final
 
 from app.machinery.schema import Schema
 
-from .custom.openapi import published
+from .custom.openapi import CONVENTIONS, published
 from .kind import Kind
 from .tables import definition_name, group_version_kinds, has_definition, openapi_of, schema_of, unions_of
 
@@ -27,10 +27,15 @@ _SCALARS: dict[str, Json] = {
     "micro-time": {"type": "string", "format": "date-time"},
     "bytes": {"type": "string", "format": "byte"},
 }
-_LIST_HEAD = (
-    ("apiVersion", "Group and version of this representation of the list."),
-    ("kind", "Kind of this list, in CamelCase."),
-)
+_OBJECT, _LIST = (
+    "io.k8s.api.core.v1.ConfigMap",
+    "io.k8s.api.core.v1.PodList",
+)  # what these say is said of custom kinds too
+_LIST_TEXTS = {
+    "apiVersion": "Group and version of this representation of the list.",
+    "kind": "Kind of this list, in CamelCase.",
+    "metadata": "Metadata of the list.",
+}
 
 
 def type_name(kind: Kind) -> str:
@@ -75,7 +80,7 @@ class Types:
             kind = self._custom[name]
             if kind.definition:
                 refer = partial(self._referring, META + "ObjectMeta", beside={})
-                body = published(kind.document, self._dialect, refer)
+                body = published(kind.document, self._dialect, refer, partial(self._describe, _OBJECT))
             else:
                 body = self._inline(kind.schema)
             return body | {"x-kubernetes-group-version-kind": [_gvk(kind.group, kind.version, kind.kind)]}
@@ -98,11 +103,15 @@ class Types:
         return {"type": "string"} | {key: value for key, value in schema.items() if key != "oneOf"}
 
     def _list(self, kind: Kind) -> Json:
-        items = {"description": f"The {kind.plural}.", "type": "array", "items": self.reference(type_name(kind))}
-        properties: Json = {name: {"description": text, "type": "string"} for name, text in _LIST_HEAD}
-        properties |= {"items": items, "metadata": self._referring(META + "ListMeta", "Metadata of the list.", {})}
+        texts = dict(_LIST_TEXTS, items=f"The {kind.plural}.")
+        if kind.definition:
+            texts = {name: self._describe(_LIST, name) for name in texts}
+            texts["items"] = f"List of {kind.plural}. More info: {CONVENTIONS}"
+        listed = {"description": texts["items"], "type": "array", "items": self.reference(type_name(kind))}
+        properties: Json = {name: {"description": texts[name], "type": "string"} for name in ("apiVersion", "kind")}
+        properties |= {"items": listed, "metadata": self._referring(META + "ListMeta", texts["metadata"], {})}
         return {
-            "description": f"{kind.list_name} is a list of {kind.kind}.",
+            "description": f"{kind.list_name} is a list of {kind.kind}{'' if kind.definition else '.'}",
             "type": "object",
             "required": ["items"],
             "properties": properties,

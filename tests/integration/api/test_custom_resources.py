@@ -133,6 +133,52 @@ async def test_established(server: Server) -> None:
     assert "com.example.v1.Widget" in swagger["definitions"]
 
 
+SHAPES = {
+    "parts": {
+        "type": "array",
+        "description": "Of what it is made.",
+        "items": {
+            "type": "object",
+            "description": "One part.",
+            "required": ["name"],
+            "properties": {"name": {"type": "string", "description": "Its name.", "default": "a"}},
+        },
+    },
+    "port": {"x-kubernetes-int-or-string": True},
+    "object": {
+        "type": "object",
+        "x-kubernetes-embedded-resource": True,
+        "properties": {"spec": {"type": "object", "properties": {}}},
+    },
+}
+
+
+async def test_what_explain_shows_is_what_kube_apiserver_publishes(server: Server) -> None:
+    crd = definition()
+    crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"] |= {"properties": SHAPES}
+    del crd["spec"]["versions"][0]["subresources"]["scale"]
+    await server.define(crd)
+    schemas = (await server.api.get("/openapi/v3/apis/example.com/v1")).json()["components"]["schemas"]
+    core = (await server.api.get("/openapi/v3/api/v1")).json()["components"]["schemas"]
+    widget_, config = (
+        where["properties"] for where in (schemas["com.example.v1.Widget"], core["io.k8s.api.core.v1.ConfigMap"])
+    )
+    for field in ("apiVersion", "kind", "metadata"):
+        assert widget_[field]["description"] == config[field]["description"]
+    spec = widget_["spec"]["properties"]
+    assert spec["parts"] == SHAPES["parts"]
+    assert spec["port"]["anyOf"] == [{"type": "integer"}, {"type": "string"}]
+    assert spec["object"]["properties"]["kind"]["description"].startswith(
+        "kind is a string value representing the type"
+    )
+    listed = schemas["com.example.v1.WidgetList"]
+    assert listed["description"] == "WidgetList is a list of Widget"
+    assert listed["properties"]["items"]["description"].startswith("List of widgets. More info: https://git.k8s.io/")
+    swagger = (await server.api.get("/openapi/v2")).json()["definitions"]["com.example.v1.Widget"]
+    name = swagger["properties"]["spec"]["properties"]["parts"]["items"]["properties"]["name"]
+    assert name == {"type": "string", "description": "Its name."}
+
+
 async def test_an_object_is_pruned_defaulted_and_validated(server: Server) -> None:
     await server.define(definition())
     answer = await server.api.post(WIDGETS, widget(unknown=1))
