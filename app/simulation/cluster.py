@@ -48,7 +48,7 @@ class SimulatedCluster:
             GarbageCollector(self.registry),
             WorkloadSimulator(self.registry, [self._node_name(i) for i in range(self._nodes)]),
         ]
-        await bootstrap(self.registry, "127.0.0.1", 443, "10.96.0.1")
+        await bootstrap(self.registry, "127.0.0.1", 443)
         for index in range(self._nodes):
             await ensure(self.registry, self._node(index))
             await self._make_ready(self._node_name(index))

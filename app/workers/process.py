@@ -7,6 +7,7 @@ import ipaddress
 import socket
 from collections.abc import Callable, Sequence
 from typing import final
+from urllib.parse import urlsplit
 
 import structlog
 from prometheus_client import REGISTRY
@@ -96,7 +97,7 @@ class Process:
                 tasks.create_task(server.serve(sockets=self._listeners))
                 await _started(server)
                 self.port = server.servers[0].sockets[0].getsockname()[1]
-            await bootstrap(registry, self.settings.host, self.port, self._first_address())
+            await bootstrap(registry, *self._reached_at(app is not None), self.settings.service_cidr)
             await publish_authorities(registry, keys.authority.certificate, keys.front_proxy.certificate)
             if self.settings.role != "workers":
                 self._write_kubeconfig(keys)
@@ -133,6 +134,11 @@ class Process:
     def server_url(self) -> str:
         given = self.settings.advertise or self.settings.host
         return f"https://{given}" if ":" in given else f"https://{given}:{self.port}"
+
+    def _reached_at(self, serves: bool) -> tuple[str, int]:
+        """Host and port, the port 0 when this process serves nothing."""
+        found = urlsplit(self.server_url)
+        return found.hostname or self.settings.host, (found.port or self.port) if serves else 0
 
     def _first_address(self) -> str:
         return str(ipaddress.ip_network(self.settings.service_cidr)[1])

@@ -148,7 +148,7 @@ class Api:
     async def open(self) -> Api:
         await self.store.open()
         await self.cache.load()
-        await bootstrap(self.registry, "127.0.0.1", 6443, "10.96.0.1")
+        await bootstrap(self.registry, "127.0.0.1", 6443)
         return self
 
     async def close(self) -> None:

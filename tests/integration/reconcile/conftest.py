@@ -84,7 +84,7 @@ class Lab:
         self._look_at_events(cache)
         fenced = self.registry.fenced_by(lambda: self.fence())
         self.controllers = Controllers(fenced, self.definitions, self.settings, self._transport)
-        await bootstrap(self.registry, "127.0.0.1", 5443, "10.96.0.1")
+        await bootstrap(self.registry, "127.0.0.1", 5443)
         await self.controllers.start()
         return self
 

@@ -21,6 +21,6 @@ async def registry() -> AsyncIterator[Registry]:
     cache = Cache(store)
     await cache.load()
     found = Registry(CATALOG, store, cache)
-    await bootstrap(found, "127.0.0.1", 5443, "10.96.0.1")
+    await bootstrap(found, "127.0.0.1", 5443)
     yield found
     await store.close()
