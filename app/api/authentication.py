@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any, Final
 
 from app.core import errors
+from app.core.clock import parse_rfc3339
 from app.identity.tokens import Tokens
 from app.identity.x509 import AUTHENTICATED, user_of
 from app.registry import Registry, User
@@ -14,6 +16,9 @@ from .request import Request, Target
 
 ANONYMOUS = User("system:anonymous", ("system:unauthenticated",))
 MASTERS = "system:masters"
+LEEWAY = (
+    60.0  # seconds that a token lives after what it is bound to was deleted and is still there, as in kube-apiserver
+)
 CREDENTIAL = "authentication.kubernetes.io/credential-id"
 
 BASIC = {
@@ -75,12 +80,31 @@ def user_of_token(token: str, registry: Registry, tokens: Tokens | None, audienc
     claims = tokens.verify(token, audiences) if tokens is not None else None
     if claims is None:
         return None
-    account = registry.cache.get("serviceaccounts", claims.namespace, claims.name)
-    if account is None or account.meta.uid != claims.uid:
+    if not _lives(registry, "serviceaccounts", claims.namespace, claims.name, claims.uid):
         return None
+    extra = [(CREDENTIAL, (f"JTI={claims.id}",))] if claims.id else []
+    kinds = [kind for kind, _, _ in claims.bound]
+    for kind, name, uid in claims.bound:
+        where = "" if kind == "node" else claims.namespace
+        only_told = kind == "node" and "pod" in kinds  # where the pod runs
+        if not only_told and not _lives(registry, f"{kind}s", where, name, uid):
+            return None
+        if kind != "secret":
+            prefix = f"authentication.kubernetes.io/{kind}"
+            extra += [(f"{prefix}-name", (name,)), (f"{prefix}-uid", (uid,))]
     namespace = f"system:serviceaccounts:{claims.namespace}"
     groups = ("system:serviceaccounts", namespace, AUTHENTICATED)
-    return User(f"system:serviceaccount:{claims.namespace}:{claims.name}", groups, claims.uid)
+    user = f"system:serviceaccount:{claims.namespace}:{claims.name}"
+    return User(user, groups, claims.uid, tuple(extra))
+
+
+def _lives(registry: Registry, resource: str, namespace: str, name: str, uid: str) -> bool:
+    """Whether it is there, and has not been ending for more than what clocks may differ by."""
+    entry = registry.cache.get(resource, namespace, name)
+    if entry is None or entry.meta.uid != uid:
+        return False
+    ending = entry.meta.deletionTimestamp
+    return not ending or parse_rfc3339(ending) >= time.time() - LEEWAY
 
 
 def verb_of(method: str, target: Target, watch: bool) -> str:

@@ -128,4 +128,8 @@ def _bound(registry: Registry, target: Target, reference: Object | None) -> Obje
             "The object might have been deleted and then recreated"
         )
         raise errors.conflict("", resource, name, why)
-    return {reference["kind"].lower(): {"name": name, "uid": entry.meta.uid}}
+    claims = {reference["kind"].lower(): {"name": name, "uid": entry.meta.uid}}
+    node = (entry.decode().get("spec") or {}).get("nodeName") if resource == "pods" else ""
+    if node and (runs_on := registry.cache.get("nodes", "", node)) is not None:
+        claims["node"] = {"name": node, "uid": runs_on.meta.uid}
+    return claims

@@ -1,4 +1,4 @@
-"""Tokens of service accounts: signed, verified, bound to the account's uid."""
+"""Tokens of service accounts: signed, verified, bound to the account's uid, and to another object where that is asked for."""
 
 from __future__ import annotations
 
@@ -18,6 +18,15 @@ from .certificates import KeyPair
 
 ISSUER = "https://kubernetes.default.svc.cluster.local"
 ALGORITHM = "RS256"
+BINDING = ("pod", "secret", "node")  # claims below kubernetes.io
+
+
+class Bound(NamedTuple):
+    """An object that a token speaks of, and mostly shall not outlive."""
+
+    kind: str  # pod, secret or node
+    name: str
+    uid: str
 
 
 class Claims(NamedTuple):
@@ -25,6 +34,8 @@ class Claims(NamedTuple):
     name: str
     uid: str
     audiences: tuple[str, ...]
+    id: str = ""
+    bound: tuple[Bound, ...] = ()
 
 
 @final
@@ -88,7 +99,11 @@ class Tokens:
             account = private["serviceaccount"]
             given = claims["aud"]
             audience = (given,) if isinstance(given, str) else tuple(given)
-            return Claims(private["namespace"], account["name"], account["uid"], audience)
+            bound = tuple(
+                Bound(kind, private[kind]["name"], private[kind]["uid"]) for kind in BINDING if kind in private
+            )
+            told = private["namespace"], account["name"], account["uid"], audience
+            return Claims(*told, claims.get("jti") or "", bound)
         except (jwt.PyJWTError, KeyError, TypeError, ValueError):
             return None
 
