@@ -28,7 +28,9 @@ class ConsideredCluster(Model):
 
     name: str = Field(description="Name of the cluster.")
     score: Int32 = Field(description="How much it is preferred: 100 where the resource already is.")
-    room: Int32 = Field(description="Replicas that it could take besides those it has.")
+    room: Int32 | None = Field(
+        None, description="Replicas that it could take besides those it has, when that was known."
+    )
     overflow: Int32 | None = Field(None, description="Which of the overflow affinities it is from, 0 for none.")
     replicas: Int32 | None = Field(None, description="Replicas that it got.")
     chosen: bool | None = Field(None, description="Whether the resource goes there.")

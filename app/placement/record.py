@@ -12,7 +12,8 @@ from typing import Any, Final
 from app.core.clock import rfc3339
 from app.placement.binding import controller_reference
 from app.placement.filters import Rejection
-from app.placement.objects import Object, metadata, name, namespace
+from app.placement.fleet import ENDLESS
+from app.placement.objects import Object, metadata, name, namespace, status
 from app.placement.schedule import Attempt, Decision
 from app.placement.select import Candidate
 from app.placement.trigger import Trigger
@@ -111,7 +112,9 @@ def _attempt(attempt: Attempt) -> Object:
 
 
 def _candidate(candidate: Candidate, attempt: Attempt, replicas: Mapping[str, int]) -> Object:
-    said: Object = {"name": candidate.name, "score": candidate.score, "room": candidate.allocatable}
+    said: Object = {"name": candidate.name, "score": candidate.score}
+    if (room := _room(candidate)) is not None:
+        said["room"] = room
     if candidate.overflow:
         said["overflow"] = candidate.overflow
     if candidate.name in replicas:
@@ -123,6 +126,14 @@ def _candidate(candidate: Candidate, attempt: Attempt, replicas: Mapping[str, in
     elif attempt.failure is None:
         said["note"] = _NO_REPLICAS
     return said
+
+
+def _room(candidate: Candidate) -> int | None:
+    """None: nobody knew it, or nobody counts it, for what has no replicas takes none."""
+    if candidate.allocatable >= ENDLESS:
+        return None
+    unknown = not candidate.allocatable and status(candidate.cluster).get("resourceSummary") is None
+    return None if unknown else candidate.allocatable
 
 
 def _rejected(rejected: Mapping[str, Rejection]) -> list[Object]:

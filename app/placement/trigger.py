@@ -27,7 +27,7 @@ class Trigger(StrEnum):
     """The reason to schedule. The first three are none: nothing is to be done, or only something else."""
 
     NONE = ""
-    DELETING = "Deleting"  # only the event "skip schedule deleting …" is recorded
+    DELETING = "Deleting"
     OBSERVE = "Observe"  # only status.schedulerObservedGeneration is brought up to date
     PLACEMENT_CHANGED = "PlacementChanged"
     REPLICAS_CHANGED = "ReplicasChanged"
@@ -49,13 +49,6 @@ def is_for_scheduler(binding: Object, scheduler: str = names.DEFAULT_SCHEDULER) 
         return False
     marked = labels_of(binding)
     return any(marked.get(key) for key in (names.PP_PERMANENT_ID, names.CPP_PERMANENT_ID, names.BINDING_MANAGED_BY))
-
-
-def skipped_event(binding: Object) -> tuple[str, str, str]:
-    """(type, reason, message) of the event on a binding that is being deleted, and on its template."""
-    where, called = metadata(binding).get("namespace"), metadata(binding)["name"]
-    what = f"resourceBinding: {where}/{called}" if where else f"clusterResourceBinding: {called}"
-    return "Warning", names.EVENT_SCHEDULE_FAILED, f"skip schedule deleting {what}"
 
 
 def should_schedule(binding: Object, terminating: Container[str] = (), gates: Gates = DEFAULT_GATES) -> Trigger:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, final
 
 import structlog
@@ -37,6 +37,7 @@ log = structlog.get_logger(__name__)
 Object = dict[str, Any]
 
 SEEN = "ClusterSeenAgain"
+FIRST_SUMMARY = 10.0  # seconds that the first status waits for the lists of nodes and pods
 READY = Gauge("cluster_ready_state", "Whether the member is ready.", ["member_cluster"])
 NODES = Gauge("cluster_node_number", "Nodes of the member.", ["member_cluster"])
 READY_NODES = Gauge("cluster_ready_node_number", "Ready nodes of the member.", ["member_cluster"])
@@ -60,6 +61,7 @@ class ClusterStatus:
         self._seen = 0.0  # the last good look, Unix seconds
         self._tally = Tally()
         self._history: History | None = None
+        self._waited = False  # for the first summary
         self._informers = [
             Informer(room.client, "/api/v1/nodes", self._node_changed, selector="", keep=node_facts),
             Informer(room.client, "/api/v1/pods", self._pod_changed, selector="", keep=pod_facts),
@@ -106,8 +108,12 @@ class ClusterStatus:
         if cluster is None:
             return
         models = (cluster.get("spec") or {}).get("resourceModels") or ()
-        tally = self._tally if self._is_synced() else None
-        observation = await observe(self._room.client, self._room.discovery, tally, models)
+        observation = await self._observe(models)
+        if observation.healthy and not self._waited:
+            # it is not ready before its room is known: whoever places something then would take it for full
+            self._waited = True
+            if not self._is_synced() and await self._synced_within(FIRST_SUMMARY):
+                observation = await self._observe(models)
         await self._notice(observation.online)
         now = time.time()
         if observation.healthy:
@@ -134,6 +140,19 @@ class ClusterStatus:
 
         kind = self._federation.cluster_kind
         await self._federation.registry.modify(kind, "", self._room.name, reported, OPTIONS, "status")
+
+    async def _observe(self, models: Sequence[Object]) -> Observation:
+        tally = self._tally if self._is_synced() else None
+        return await observe(self._room.client, self._room.discovery, tally, models)
+
+    async def _synced_within(self, seconds: float) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                for informer in self._informers:
+                    await informer.synced.wait()
+        except TimeoutError:  # it may never be allowed to list them
+            return False
+        return True
 
     async def _notice(self, online: bool) -> None:
         if online and not self._online:

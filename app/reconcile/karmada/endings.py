@@ -8,7 +8,6 @@ from typing import final
 from app.catalog.kind import Kind
 from app.core.resources import Key
 from app.placement import names
-from app.placement.trigger import is_for_scheduler, skipped_event
 from app.registry.codec import decode_entry
 from app.watch import Entry, Event
 
@@ -40,12 +39,7 @@ class Endings:
         self.add = self.queue.add
 
     def observe_binding(self, event: Event) -> None:
-        """It is being deleted. At first its scheduler says that it leaves it alone."""
-        assert event.new is not None
-        if event.old is not None and not event.old.meta.deletionTimestamp:
-            binding = decode_entry(self._federation.kind_of_binding(event.key), event.new)
-            if is_for_scheduler(binding):
-                self._federation.tell_binding(binding, *skipped_event(binding))
+        """It is being deleted."""
         self.queue.add(event.key)
 
     def start(self) -> None:

@@ -56,6 +56,7 @@ from .quotas import QUOTAS
 from .retries import Retries, Waiting
 from .scheduler import Scheduler
 from .templatekinds import TemplateKinds
+from .unselected import Unselected
 
 Object = dict[str, Any]
 _CLAIM = b"propagationpolicy.karmada.io/"  # in the label and the annotations of every claimed object
@@ -97,6 +98,7 @@ class Propagation:
             self._pipeline.delete_works,
             lambda key: self._look(key, Why.POLICY),
         )
+        self._unselected = Unselected(federation, self.policies, self._skipped)
         self._cache.listen_to_all(self._observe)
         for resource in (POLICIES, CLUSTER_POLICIES):
             self._cache.listen(resource, self._observe_policy)
@@ -115,12 +117,14 @@ class Propagation:
         await in_portions(self._looking())  # a binding whose Works are not all known would get others
         self.queue.start()
         self._endings.start()
+        self._unselected.queue.start()
 
     def tell_failures(self, tell: Tell) -> None:
-        for queue in (self.queue, self._endings.queue):
+        for queue in (self.queue, self._endings.queue, self._unselected.queue):
             queue.on_failure = partial(tell, queue.name)
 
     async def stop(self) -> None:
+        await self._unselected.queue.stop()
         await self.queue.stop()
         await self._endings.stop()
         self._scheduler.close()
@@ -175,6 +179,8 @@ class Propagation:
         if changed is Changed.NOTHING:
             return
         self._claims.put(event.new)
+        if event.old is None:
+            self._unselected.created(event.new)
         if changed is Changed.CONTENT:
             self._retries.settled(event.key)
             if self._concerns_us(event.new):

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
+from app.reconcile.karmada import unselected
 from app.registry.context import DeleteOptions
 
 Lab = Any  # of conftest
@@ -118,11 +121,23 @@ async def test_what_was_lost_in_a_member_is_told_to_be_made_again(two: Lab) -> N
     await two.until(lambda: "AppliedSuccessful" in str(two.get("Work", work["metadata"]["name"], "karmada-es-m2")))
 
 
-async def test_the_scheduler_says_that_it_leaves_alone_what_is_deleted(two: Lab) -> None:
+async def test_an_ordinary_deletion_is_no_warning(two: Lab) -> None:
     await propagated(two)
     await two.delete("Deployment", "web")
     await two.until(lambda: two.list("ResourceBinding") == [])
     await two.rest()
-    skipped = ("Warning", "ScheduleBindingFailed", "skip schedule deleting resourceBinding: default/web-deployment", 1)
-    assert two.events("ResourceBinding", "web-deployment")[-1] == skipped
-    assert skipped in two.events("Deployment", "web")
+    assert [event for event in two.list("Event") if event["type"] == "Warning"] == []
+
+
+async def test_a_workload_that_no_policy_selects_says_so_once(two: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unselected, "PATIENCE", 0.2)
+    await two.create(two.policy(select=[{"apiVersion": "apps/v1", "kind": "Deployment", "name": "selected"}]))
+    for obj in (two.deployment(), two.deployment("selected"), two.config()):
+        await two.create(obj)
+    told = [("Warning", unselected.EVENT_NO_POLICY, unselected.MESSAGE, 1)]
+    await two.rest()
+    assert two.events("Deployment", "web") == told
+    await two.change("Deployment", "web", lambda obj: obj["spec"].update(replicas=5))
+    await two.rest()
+    assert two.events("Deployment", "web") == told
+    assert not [e for e in two.list("Event") if e["reason"] == unselected.EVENT_NO_POLICY and "web" not in str(e)]

@@ -105,3 +105,34 @@ async def test_how_long_a_member_may_fail_before_it_counts_is_a_setting(make_lab
         await lab.until(lambda: lab.is_true(lab.get("Cluster", "m1"), "Ready"), "the member is back")
     finally:
         await lab.close()
+
+
+async def test_a_member_is_ready_when_its_room_is_known(make_lab: type[Lab], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever places something at once must not take it for full."""
+    monkeypatch.setattr(clusterstatus, "FIRST_SUMMARY", PATIENCE)
+    release, asked, ask = asyncio.Event(), asyncio.Event(), clusterstatus.observe
+    follow = clusterstatus.Informer.run
+
+    async def held(informer: Any) -> None:
+        await release.wait()
+        await follow(informer)
+
+    async def noted(*arguments: Any) -> Any:
+        found = await ask(*arguments)
+        asked.set()
+        return found
+
+    monkeypatch.setattr(clusterstatus.Informer, "run", held)
+    monkeypatch.setattr(clusterstatus, "observe", noted)
+    lab = await make_lab().start()
+    try:
+        joining = asyncio.create_task(lab.join("m1"))
+        await asyncio.wait_for(asked.wait(), PATIENCE)
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert lab.condition(lab.get("Cluster", "m1"), "Ready") == {}
+        release.set()
+        await joining
+        assert lab.get("Cluster", "m1")["status"]["resourceSummary"]["allocatable"]["cpu"] == "16"
+    finally:
+        await lab.close()

@@ -133,3 +133,14 @@ def test_policies_that_lost() -> None:
         "namespace": "default",
         "lost": [{"policy": lost[0][0], "reason": lost[0][1]}],
     }
+
+
+def test_room_that_nobody_knows_or_counts_is_no_number() -> None:
+    unknown = cluster("m1")
+    del unknown["status"]["resourceSummary"]
+    for made in (record(binding(2, {}), [unknown]), record(binding(0, {}), [cluster("m2")])):
+        (told,) = made["scheduling"]["attempts"][0]["clusters"]
+        assert "room" not in told
+    full = cluster("m3", pods="0")
+    (told,) = record(binding(2, {}), [full])["scheduling"]["attempts"][0]["clusters"]
+    assert told["room"] == 0
