@@ -101,7 +101,7 @@ def reference() -> Iterator[Server]:
 def kafila() -> Iterator[Server]:
     """``kafila serve`` with none of the controllers that kube-apiserver has not."""
     with _folder() as folder:
-        plane = ControlPlane(folder / "kafila", folder, "--controllers=none", f"--service-cidr={CIDR}")
+        plane = ControlPlane(folder / "kafila", folder, "--controllers=", f"--service-cidr={CIDR}")
         try:
             plane.start()
             config = yaml.safe_load(plane.kubeconfig.read_text())

@@ -74,15 +74,14 @@ def _pod_spec(wanted: Object, found: Object) -> Object:
     for field in ("nodeName", "serviceAccountName", "volumes", "ephemeralContainers", "resources"):
         _copy_field(merged, found, field)
     for containers in ("containers", "initContainers"):
-        present = {container.get("name"): container for container in found.get(containers) or ()}
-        for container in merged.get(containers) or ():
-            if container.get("name") in present:
+        present = _by_key(found.get(containers), ("name",))
+        for key, container in _by_key(merged.get(containers), ("name",)).items():
+            if key in present:
                 for field in ("volumeMounts", "resources", "imagePullPolicy"):
-                    _copy_field(container, present[container.get("name")], field)
+                    _copy_field(container, present[key], field)
     if "schedulingGates" in merged:
-        asked = [gate.get("name") for gate in wanted.get("schedulingGates") or ()]
-        closed = found.get("schedulingGates") or ()
-        merged["schedulingGates"] = [gate for gate in closed if gate.get("name") in asked]
+        asked, closed = (_by_key(each.get("schedulingGates"), ("name",)) for each in (wanted, found))
+        merged["schedulingGates"] = [gate for key, gate in closed.items() if key in asked]
     return merged
 
 
@@ -99,14 +98,17 @@ def _over(wanted: Any, found: Any, field: str = "") -> Any:
         return {**found, **{key: _over(value, found.get(key), key) for key, value in wanted.items()}}
     if isinstance(wanted, list) and isinstance(found, list) and field in _MERGE_KEYS:
         keys = _MERGE_KEYS[field]
-        asked = _by_key(wanted, keys)
-        merged = [_over(asked.pop(key, item), item, "") for key, item in _by_key(found, keys).items()]
+        asked, present = _by_key(wanted, keys), _by_key(found, keys)
+        if len(present) < len(found):  # of two variables of one name the last counts; both stay
+            return [*found, *(item for key, item in asked.items() if key not in present)]
+        merged = [_over(asked.pop(key, item), item) for key, item in present.items()]
         return [*merged, *asked.values()]
     return found if wanted is None or wanted == [] or wanted == {} else wanted
 
 
-def _by_key(items: Iterable[Any], keys: Iterable[str]) -> dict[str, Any]:
-    return {repr([item.get(key) or "" for key in keys]): item for item in items if isinstance(item, dict)}
+def _by_key(items: Iterable[Any] | None, keys: Iterable[str]) -> dict[str, Any]:
+    """Nobody has checked what a member answers."""
+    return {repr([item.get(key) or "" for key in keys]): item for item in items or () if isinstance(item, dict)}
 
 
 def job(desired: Object, observed: Object) -> Object:
@@ -144,8 +146,8 @@ def service(desired: Object, observed: Object) -> Object:
         _keep_missing(wanted, found, ("loadBalancerClass",))
     if all(each in _WITH_NODE_PORTS for each in both) and wanted.get("allocateLoadBalancerNodePorts") is not False:
         keys = ("port", "protocol")
-        allocated = _by_key(found.get("ports") or (), keys)
-        for key, port in _by_key(wanted.get("ports") or (), keys).items():
+        allocated = _by_key(found.get("ports"), keys)
+        for key, port in _by_key(wanted.get("ports"), keys).items():
             _keep_missing(port, allocated.get(key) or {}, ("nodePort",))
     return desired
 
@@ -162,7 +164,7 @@ def persistent_volume_claim(desired: Object, observed: Object) -> Object:
     spec = desired["spec"] = _over(desired.get("spec") or {}, found)
     _copy_if_there(spec, found, "volumeName")
     asked, given = nested(spec, "resources", "requests", "storage"), nested(observed, "status", "capacity", "storage")
-    if asked and given and quantity.of(asked) < quantity.of(given):
+    if _has_grown(asked, given):
         spec["resources"] = {**spec["resources"], "requests": found["resources"]["requests"]}
     return desired
 
@@ -173,9 +175,18 @@ def persistent_volume(desired: Object, observed: Object) -> Object:
     _copy_if_there(wanted, found, "claimRef")
     _keep_missing(wanted, found, ("nodeAffinity",))
     asked, given = nested(wanted, "capacity", "storage"), nested(found, "capacity", "storage")
-    if asked and given and quantity.of(asked) < quantity.of(given):
+    if _has_grown(asked, given):
         wanted["capacity"] = {**wanted["capacity"], "storage": given}
     return desired
+
+
+def _has_grown(asked: Any, given: Any) -> bool:
+    if not asked or not given:
+        return False
+    try:
+        return quantity.of(asked) < quantity.of(given)
+    except quantity.QuantityError:
+        return False
 
 
 def _copy_if_there(wanted: Object, found: Object, field: str) -> None:
@@ -226,8 +237,8 @@ def cluster_role(desired: Object, observed: Object) -> Object:
 
 def webhooks(desired: Object, observed: Object) -> Object:
     """The authority that an injector in the member writes, by webhook."""
-    present = _by_key(observed.get("webhooks") or (), ("name",))
-    for key, webhook in _by_key(desired.get("webhooks") or (), ("name",)).items():
+    present = _by_key(observed.get("webhooks"), ("name",))
+    for key, webhook in _by_key(desired.get("webhooks"), ("name",)).items():
         _keep_authority(webhook.get("clientConfig"), (present.get(key) or {}).get("clientConfig"))
     return desired
 
