@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -13,6 +14,7 @@ from app.catalog.protobuf import codec
 from app.core import errors, selectors
 from app.machinery import protobuf
 from app.machinery.gojson import syntax_error
+from app.machinery.paths import MAX_FOUND
 from app.registry import Options, Registry
 from app.registry.apart import apart
 from app.registry.codec import decode_entry, item_bytes, wire_bytes
@@ -37,6 +39,7 @@ PATCH_TYPES = {
     "application/strategic-merge-patch+json": "strategic",
     "application/apply-patch+yaml": "apply",
 }
+OPERATION = ("op", "path", "from", "value")  # of a JSON patch
 SLICE = 250  # objects encoded before other requests get a turn
 
 
@@ -297,7 +300,21 @@ def _patch_of(kind: Kind, request: Request) -> Patch:
         value = [] if patch_type == "json" else {}  # as Go reads null into a list or a map
     if why := _unlike_a_patch(patch_type or "", value):
         raise errors.bad_request(why)
-    return Patch(patch_type, value, document.duplicates)  # type: ignore[arg-type]
+    found = document.duplicates
+    if patch_type == "json" and strict:
+        found = tuple(f"json patch {text}" for text in (*found, *_unknown_in_operations(value)))
+    return Patch(patch_type, value, found)  # type: ignore[arg-type]
+
+
+def _unknown_in_operations(operations: list[Any]) -> Iterator[str]:
+    unknown = (
+        f'unknown field "[{index}].{key}"'
+        for index, operation in enumerate(operations)
+        if isinstance(operation, dict)
+        for key in operation
+        if key not in OPERATION
+    )
+    return islice(unknown, MAX_FOUND)
 
 
 async def sent_options(request: Request) -> DeleteOptions:

@@ -102,3 +102,11 @@ async def test_what_has_no_table_is_not_done(api: Api) -> None:
 @pytest.mark.parametrize("accept", [TABLE, METADATA])
 async def test_discovery_has_one_form(api: Api, path: str, accept: dict[str, str]) -> None:
     assert failure(await api.get(path, headers=accept), 406, "NotAcceptable")["message"] == ONLY
+
+
+async def test_what_a_json_patch_has_too_much(api: Api) -> None:
+    await api.made(CONFIGS, {"metadata": {"name": "it"}})
+    patch = b'[{"op":"add","path":"/data","value":{"a":"1","a":"2"},"odd":1}]'
+    refused = await api.patch(f"{CONFIGS}/it?fieldValidation=Strict", patch, type="application/json-patch+json")
+    message = failure(refused, 422, "Invalid")["message"]
+    assert message.endswith('json patch duplicate field "[0].value.a", json patch unknown field "[0].odd"')
