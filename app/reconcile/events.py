@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, final
 
 import structlog
@@ -43,9 +43,62 @@ _FIELDS: Object = {
 }
 
 
+class Told(NamedTuple):
+    """``about``: apiVersion, kind and metadata. ``source``: the component, where object and reason do not tell it."""
+
+    about: Object
+    type: str  # Normal or Warning
+    reason: str
+    message: str
+    source: str = ""
+
+
 class _Seen(NamedTuple):
     name: str
     times: int
+
+
+class _Composed(NamedTuple):
+    who: tuple[str, ...]  # source and object, which have so many events a time
+    key: Similar
+    event: Object
+
+
+@final
+class Enclosure:
+    """New events that go into the transaction of what they tell of: ``changes``. The rest is counted afterwards.
+
+    When that was committed, :meth:`committed` is to be called; when it failed there is nothing to tell.
+    """
+
+    def __init__(self, recorder: Recorder, told: Iterable[Told]) -> None:
+        self.changes: list[Change] = []
+        self._recorder = recorder
+        self._new: dict[Similar, tuple[str, _Composed]] = {}
+        self._others: list[_Composed] = []
+        for each in told:
+            composed = recorder.composed(*each)
+            staged = None if composed.key in self._new else recorder.staged(composed)
+            if staged is None:
+                self._others.append(composed)
+            else:
+                self._new[composed.key] = staged[0], composed
+                self.changes.append(staged[1])
+
+    def leave(self) -> None:
+        """They cannot be written together: all are told afterwards."""
+        self._others = [composed for _, composed in self._new.values()] + self._others
+        self._new, self.changes = {}, []
+
+    def tell_later(self) -> None:
+        self.leave()
+        self.committed()
+
+    def committed(self) -> None:
+        for name, composed in self._new.values():
+            self._recorder.written(name, composed)
+        for composed in self._others:
+            self._recorder.count(composed)
 
 
 @final
@@ -80,10 +133,13 @@ class Recorder:
         return bool(self._pending) or self._writing
 
     def event(self, obj: Object, event_type: str, reason: str, message: str, source: str = "") -> None:
-        """``obj`` needs apiVersion, kind and metadata; ``event_type`` is Normal or Warning.
+        """To be written soon. The parameters are those of :class:`Told`."""
+        self.count(self.composed(obj, event_type, reason, message, source))
 
-        ``source``: the component, where object and reason do not tell it.
-        """
+    def enclosed(self, told: Iterable[Told]) -> Enclosure:
+        return Enclosure(self, told)
+
+    def composed(self, obj: Object, event_type: str, reason: str, message: str, source: str) -> _Composed:
         metadata = obj["metadata"]
         involved = {
             "kind": obj["kind"],
@@ -96,19 +152,9 @@ class Recorder:
         involved = {k: v for k, v in involved.items() if v}
         source = source or (self._source_of(obj, reason) if self._source_of is not None else "") or self._component
         who = (source, involved["kind"], involved.get("namespace", ""), involved["name"], involved.get("uid", ""))
-        message = message[:1024]
-        if not self._allowed(who):
-            return
-        message, key = self._aggregated(who, event_type, reason, message)
-        if len(self._pending) >= QUEUE_LIMIT:
-            return
-        known = self._pending.get(key)
-        if known is not None:
-            known["count"] += 1
-            known["lastTimestamp"] = rfc3339()
-            return
+        message, key = self._aggregated(who, event_type, reason, message[:1024])
         now = rfc3339()
-        self._pending[key] = {
+        event = {
             "involvedObject": involved,
             "reason": reason,
             "message": message,
@@ -119,13 +165,45 @@ class Recorder:
             "lastTimestamp": now,
             "count": 1,
         }
+        return _Composed(who, key, event)
+
+    def count(self, composed: _Composed) -> None:
+        """Soon, as one more where there is such an event."""
+        if not self._take(composed.who) or len(self._pending) >= QUEUE_LIMIT:
+            return
+        known = self._pending.get(composed.key)
+        if known is not None:
+            known["count"] += 1
+            known["lastTimestamp"] = composed.event["lastTimestamp"]
+            return
+        self._pending[composed.key] = composed.event
         self._wake.set()
 
-    def _allowed(self, who: tuple[str, ...]) -> bool:
+    def staged(self, composed: _Composed) -> tuple[str, Change] | None:
+        """The name and the creation of one that is new and may be told; None: it has to be counted, or is left out."""
+        if composed.key in self._seen or composed.key in self._pending or self._tokens(composed.who) < 1:
+            return None
+        name = event_name(composed.event["involvedObject"]["name"], time.time_ns())
+        try:
+            return name, self._staged(name, composed.event)
+        except StatusError as error:
+            log.debug("event not written", error=str(error))
+            return None
+
+    def written(self, name: str, composed: _Composed) -> None:
+        self._take(composed.who)
+        self._remember(composed.key, _Seen(name, composed.event["count"]))
+
+    def _tokens(self, who: tuple[str, ...]) -> float:
         now = time.monotonic()
-        tokens, at = self._buckets.pop(who, (BURST, now))
-        tokens = min(BURST, tokens + (now - at) * REFILL)
-        self._buckets[who] = (max(tokens - 1, 0.0) if tokens >= 1 else tokens, now)
+        tokens, at = self._buckets.get(who, (BURST, now))
+        return min(BURST, tokens + (now - at) * REFILL)
+
+    def _take(self, who: tuple[str, ...]) -> bool:
+        """Whether there was a token."""
+        tokens = self._tokens(who)
+        self._buckets.pop(who, None)
+        self._buckets[who] = (tokens - 1 if tokens >= 1 else tokens, time.monotonic())
         _bound(self._buckets)
         return tokens >= 1
 

@@ -43,15 +43,12 @@ from .federation import Federation
 from .indexes import WorkIndex, binding_key
 from .overrides import OverrideIndex
 from .scheduler import Scheduler
-from .sources import source_of
 from .stored import Stored, StoredSteps
 from .sums import Sums, aggregated
+from .telling import committed_with, told
 
 Object = dict[str, Any]
 WHOLE = Options(manager="karmada-controller-manager", whole=True)
-_OVERRIDDEN = (names.EVENT_APPLY_OVERRIDE, names.EVENT_APPLY_OVERRIDE_FAILED)
-_ON_TEMPLATE_ONLY = (*_OVERRIDDEN, names.EVENT_APPLY_POLICY, names.EVENT_GET_REPLICAS, names.EVENT_GET_COMPONENTS)
-_ON_BINDING_ONLY = (names.EVENT_AGGREGATE_STATUS,)
 
 
 class Outcome(NamedTuple):
@@ -122,9 +119,8 @@ class Pipeline:
             plan = await decide(partial(build, keep_version=False))
         plan, works = self._staged_works(template, plan)
         with self._scheduler.storing(self._key_of(plan.binding), known.before, plan.binding):
-            missed = await self._commit(known, plan, works)
+            missed = await self._commit(known, plan, template, works)
         await self.delete_works(plan.orphans)
-        self._tell(plan.binding, template, plan.events)
         await self._bring_back(kind, template, plan.binding, shares)
         return Outcome(plan.retry, missed)
 
@@ -135,9 +131,8 @@ class Pipeline:
         events: list[Event] = []
         reporting = self._stored.shared(known, known.before, template, shares).reporting
         binding = aggregated(known.before, template, reporting, events, failures_told(known.before))
-        missed = await self._commit(known, _Plan(binding, [], events, ""))
+        missed = await self._commit(known, _Plan(binding, [], events, ""), template)
         self._scheduler.assumptions.settled(self._key_of(binding), known.before, binding)
-        self._tell(binding, template, events)
         await self._bring_back(kind, template, binding, shares)
         return Outcome("", missed)
 
@@ -339,8 +334,9 @@ class Pipeline:
 
     # -- writing -------------------------------------------------------------------------------------------------------
 
-    async def _commit(self, known: Stored, plan: _Plan, works: Sequence[Change] = ()) -> bool:
+    async def _commit(self, known: Stored, plan: _Plan, template: Object, works: Sequence[Change] = ()) -> bool:
         """The plan in one transaction; what is too large for one in several, of which the next look makes all that are missing.
+        The events that tell of it are written with it.
 
         Returns whether somebody else wrote meanwhile, after us. ``works``: those of the plan.
         """
@@ -351,15 +347,20 @@ class Pipeline:
             changes.append(self._decisions.staged(plan.record))
         changes += plan.charges
         changes = [change for change in changes if not change.unchanged]
+        uid = self._uid_of(plan.binding, changes)
+        enclosed = self._federation.recorder.enclosed(told(plan.binding, uid, template, plan.events))
         if not changes:
+            enclosed.tell_later()
             return False
         keys = [change.writes[0].key for change in changes]
         revisions: list[int] = []
         self._own.begin(keys)
         missed = False
         try:
-            for portion in sizes.portions(changes):
+            *first, last = sizes.portions(changes)
+            for portion in first:
                 revisions += await self._registry.commit_together(portion)
+            revisions += await committed_with(self._registry, last, enclosed)
         finally:
             revisions += [0] * (len(keys) - len(revisions))
             for key, revision in zip(keys, revisions, strict=True):
@@ -374,15 +375,15 @@ class Pipeline:
         sizes.check(self._registry.cache, self._registry.max_object_bytes, change)
         return change
 
+    def _uid_of(self, binding: Object, changes: list[Change]) -> str:
+        key = self._key_of(binding)
+        if changes and changes[0].writes[0].key == key:
+            return changes[0].writes[0].uid
+        entry = self._registry.cache.get(*key)
+        return entry.meta.uid if entry is not None else ""
+
     def _tell(self, binding: Object, template: Object, events: list[Event]) -> None:
-        entry = self._registry.cache.get(*self._key_of(binding))
-        about = {**binding, "metadata": {**binding["metadata"], "uid": entry.meta.uid if entry is not None else ""}}
-        for event in events:
-            if event.reason not in _ON_TEMPLATE_ONLY:
-                self._federation.recorder.event(about, event.type, event.reason, event.message)
-            if event.reason not in _ON_BINDING_ONLY:
-                source = source_of(binding, event.reason)
-                self._federation.recorder.event(template, event.type, event.reason, event.message, source)
+        self._federation.recorder.enclosed(told(binding, self._uid_of(binding, []), template, events)).tell_later()
 
 
 def _where(obj: Object) -> tuple[str, str]:

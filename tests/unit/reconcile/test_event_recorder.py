@@ -5,12 +5,16 @@ from typing import Any
 
 import pytest
 
+from app.core.errors import StatusError
 from app.reconcile import events
-from app.reconcile.events import BURST, REMEMBERED, Recorder, event_name
+from app.reconcile.events import BURST, REMEMBERED, Recorder, Told, event_name
 from app.reconcile.karmada.sources import source_of
+from app.reconcile.karmada.telling import committed_with
 from app.registry import Options, Registry
 from app.registry.codec import decode_entry
+from app.registry.context import Change
 from app.registry.reading import current
+from app.store.interface import Transaction
 
 Object = dict[str, Any]
 
@@ -183,3 +187,53 @@ async def test_memory_is_bounded(registry: Registry, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(("name", "kept"), [("web", True), ("a.b", True), ("system:node", False), ("x" * 251, False)])
 def test_names(name: str, kept: bool) -> None:
     assert event_name(name, 255).startswith(f"{name}.") is kept
+
+
+class Transactions:
+    """Counts what is committed, by the resources that are written together."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.seen: list[list[str]] = []
+        self._commit = registry.store.commit
+        registry.store.commit = self.commit  # type: ignore[method-assign]
+
+    async def commit(self, transaction: Transaction) -> list[int]:
+        self.seen.append([write.key.resource for write in transaction.writes])
+        return await self._commit(transaction)
+
+
+async def test_what_a_commit_tells_is_written_with_it(registry: Registry) -> None:
+    recorder = Recorder(registry)
+    recorder.start()
+    kind = registry.kind("", "v1", "configmaps")
+
+    def change(name: str) -> Change:
+        return registry.stage_create(kind, "default", {"metadata": {"name": name, "namespace": "default"}}, Options())
+
+    transactions = Transactions(registry)
+    told = [Told(about(), "Normal", "Made", "first"), Told(about(), "Normal", "Made", "second")]
+    await committed_with(registry, [change("a")], recorder.enclosed(told))
+    assert transactions.seen == [["configmaps", "events", "events"]]
+    # what is known is counted, in the background
+    await committed_with(registry, [change("b")], recorder.enclosed([*told, Told(about(), "Normal", "Made", "third")]))
+    assert transactions.seen[1] == ["configmaps", "events"]
+    await written(recorder)
+    assert {e["message"]: e["count"] for e in await stored(registry)} == {"first": 2, "second": 2, "third": 1}
+    # what failed is not told
+    with pytest.raises(StatusError):
+        await committed_with(registry, [change("a")], recorder.enclosed([Told(about("new"), "Normal", "Made", "no")]))
+    await written(recorder)
+    assert "no" not in {e["message"] for e in await stored(registry)}
+    await recorder.stop()
+
+
+async def test_what_cannot_be_told_keeps_nothing_from_being_done(registry: Registry) -> None:
+    recorder = Recorder(registry)
+    kind = registry.kind("", "v1", "namespaces")
+    change = registry.stage_create(kind, "", {"metadata": {"name": "made"}}, Options())
+    elsewhere = about() | {"metadata": {"name": "web", "namespace": "gone", "uid": "u"}}
+    enclosed = recorder.enclosed([Told(elsewhere, "Normal", "Made", "text")])
+    assert len(enclosed.changes) == 1
+    await committed_with(registry, [change], enclosed)
+    assert registry.cache.get("namespaces", "", "made") is not None
+    assert await stored(registry) == []
