@@ -20,6 +20,7 @@ import uvicorn
 from httptools import HttpParserError, HttpParserUpgrade
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from app.core.sockets import bind
 from app.settings.serving import ServingOptions
 
 from .app import ObjectsApp
@@ -324,21 +325,6 @@ class Server(uvicorn.Server):
 
     def _make(self, listener: Listener) -> ObjectsProtocol:
         return ObjectsProtocol(listener, config=self.config, server_state=self.server_state, app_state={})
-
-
-def bind(host: str, port: int) -> list[socket.socket]:
-    """A socket for each address of a host. Raises OSError."""
-    found: list[socket.socket] = []
-    for family, kind, protocol, _, address in socket.getaddrinfo(
-        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    ):
-        one = socket.socket(family, kind, protocol)
-        found.append(one)
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        one.bind(address)
-    return found
 
 
 def make_server(app: ObjectsApp, host: str, port: int, pki: Path, options: ServingOptions) -> Server:

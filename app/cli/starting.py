@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from app.core.sockets import bind
 from app.settings.settings import Settings
 
 from . import CommandError, UsageError
@@ -47,26 +48,13 @@ def listen(settings: Settings) -> list[socket.socket]:
     Raises UsageError."""
     if settings.role == "workers":
         return []
-    listeners: list[socket.socket] = []
-    port = settings.port
     try:
-        found = socket.getaddrinfo(settings.host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        for family, kind, protocol, _, address in found:
-            listener = socket.socket(family, kind, protocol)
-            listeners.append(listener)
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            listener.bind((address[0], port, *address[2:]))
-            port = listener.getsockname()[1]  # a free one is the same for every address of the host
+        return bind(settings.host, settings.port)
     except OSError as error:
-        for listener in listeners:
-            listener.close()
         reason = (error.strerror or str(error)).lower()
         raise UsageError(
             f"cannot listen on --bind {settings.bind}: {reason}: give another HOST:PORT; port 0 takes a free one"
         ) from None
-    return listeners
 
 
 @contextmanager

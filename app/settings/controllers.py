@@ -8,7 +8,6 @@ CONTROLLERS = frozenset(
         "cluster",
         "clustertaintpolicy",
         "dependencies-distributor",
-        "event-ttl",
         "execution",
         "federatedResourceQuotaEnforcement",
         "federatedResourceQuotaStatus",
