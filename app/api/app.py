@@ -75,6 +75,7 @@ class ObjectsApp:
         request.push = state.get("push")
         request.raw_path = scope.get("raw_path", b"").decode("latin-1") or quote(path)
         request.raw_query = scope["query_string"].decode("latin-1")
+        request.chunks = scope.get("http_version") != "1.0"
         started = time.perf_counter()
         sender = Sender(send, state.get("answer"), headers.get(b"audit-id"))
         try:
@@ -104,6 +105,8 @@ class ObjectsApp:
             if not sender.status:
                 await send_response(sender, request, error_response(errors.internal_error(str(error)), request))
         finally:
+            if request.held:
+                request.let_go()
             self._measure(request, sender.status, time.perf_counter() - started)
 
     async def _serve(self, request: Request, receive: Receive, send: Sender) -> None:

@@ -20,7 +20,7 @@ from app.members.transport import Unreachable, UnusableAnswer
 from app.settings.federation import AnswerLimits
 
 from .request import Request, Target, parse_target
-from .responses import Response
+from .responses import Made, Response
 
 log = structlog.get_logger(__name__)
 ALL: Final = "*"
@@ -88,7 +88,8 @@ async def merged_list(request: Request, asked: Target, clusters: list[str], ask:
     parts = [head + (b"," if head != b"{" else b"") + b'"items":[']
     for number, piece in enumerate(pieces):
         parts += (b",", piece) if number else (piece,)
-    return Response(200, [*parts, b"]}"])
+    parts.append(b"]}")
+    return Response(200, Made(iter(parts), sum(map(len, parts)), exact=True))
 
 
 class _Listed(NamedTuple):

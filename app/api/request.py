@@ -11,6 +11,8 @@ from app.core import errors
 from app.registry import Options, User
 from app.registry.context import DeleteOptions, Propagation
 
+from .outgoing import OUTGOING
+
 
 class Target(NamedTuple):
     """``/apis/{group}/{version}/namespaces/{namespace}/{plural}/{name}/{subresource}/{rest}``."""
@@ -68,7 +70,17 @@ class Request:
     raw_path: str = ""  # as it came, encoded
     raw_query: str = ""
     push: Callable[[bytes], bool] | None = None  # a short way to the client, for finished chunks of a stream
+    chunks: bool = True  # whether the client can be sent a body whose length is not known: not before HTTP/1.1
     warnings: list[str] = field(default_factory=list)
+    held: int = 0  # bytes of the answer that are kept until it is read
+
+    async def hold(self, size: int) -> None:
+        """Waits until an answer of so many bytes may be made and kept. Raises StatusError 429."""
+        await OUTGOING.take(size)
+        self.held += size
+
+    def let_go(self) -> None:
+        OUTGOING.give(self.held)
 
     def flag(self, name: str) -> bool:
         """A boolean parameter as Kubernetes reads it: everything but "0" and "false" is true."""

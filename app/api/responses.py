@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, NamedTuple, final
 
 import orjson
@@ -24,15 +24,26 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 Answer = Callable[[Send, int, Headers, bytes], bool]  # a server's short way: status, headers and body at once
 GZIP_MINIMUM = 128 * 1024  # bytes, as kube-apiserver
 CHUNK = 1 << 18
+PRETTY = 1 << 20  # bytes; nobody reads through more, and it is written on one line
+ZIPPED = ((b"content-encoding", b"gzip"), (b"vary", b"Accept-Encoding"))
 WARNINGS = 4 * 1024  # characters of all warnings of an answer
 WARNING = 256  # of each one, where all are more
 
 COMMON = ((b"cache-control", b"no-cache, private"),)
 
 
+class Made(NamedTuple):
+    """A body that is made while it is read: whoever does not read it costs one piece of it. ``size``: bytes, nearly unless
+    it is ``exact``."""
+
+    pieces: Iterator[bytes]
+    size: int
+    exact: bool = False
+
+
 class Response(NamedTuple):
     status: int
-    body: bytes | Sequence[bytes]
+    body: bytes | Made
     content_type: bytes = b"application/json"
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
@@ -111,40 +122,56 @@ class Sender:
 
 
 async def send_response(send: Sender, request: Request, response: Response) -> None:
-    pieces = [response.body] if isinstance(response.body, bytes) else list(response.body)
+    body = response.body
     headers = [*response.headers]
     if not any(name == b"cache-control" for name, _ in headers):
         headers.extend(COMMON)
     if response.status not in (204, 304) and response.content_type:
         headers.append((b"content-type", response.content_type))
     headers.extend(warning_headers(request))
-    if response.content_type == b"application/json" and wants_pretty(request) and any(pieces):
-        pieces = [orjson.dumps(orjson.loads(b"".join(pieces)), option=orjson.OPT_INDENT_2) + b"\n"]
-    size = sum(map(len, pieces))
-    if size >= GZIP_MINIMUM and b"gzip" in request.headers.get(b"accept-encoding", b""):
-        pieces = [await asyncio.to_thread(_gzip, pieces)]
-        size = len(pieces[0])
-        headers.append((b"content-encoding", b"gzip"))
-        headers.append((b"vary", b"Accept-Encoding"))
+    if isinstance(body, bytes) and 0 < len(body) <= PRETTY and response.content_type == b"application/json":
+        if wants_pretty(request):
+            body = orjson.dumps(orjson.loads(body), option=orjson.OPT_INDENT_2) + b"\n"
+    zipped = b"gzip" in request.headers.get(b"accept-encoding", b"")
+    if isinstance(body, Made):
+        if request.chunks or (body.exact and not zipped):
+            await _send_made(send, request, response.status, headers, body, zipped)
+            return
+        body = b"".join(body.pieces)
+    if zipped and len(body) >= GZIP_MINIMUM:
+        body = await asyncio.to_thread(_gzip, body)
+        headers.extend(ZIPPED)
     if response.status not in (204, 304):
-        headers.append((b"content-length", str(size).encode()))
-    if (
-        len(pieces) == 1
-        and size <= CHUNK
-        and request.method != "HEAD"
-        and send.whole(response.status, headers, pieces[0])
-    ):
+        headers.append((b"content-length", str(len(body)).encode()))
+    if len(body) <= CHUNK and request.method != "HEAD" and send.whole(response.status, headers, body):
         return
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
-    if request.method == "HEAD":
-        pieces = []
-    for piece in pieces:
-        for start in range(0, len(piece), CHUNK):  # each waits until the client has read enough of the ones before
-            part = piece if len(piece) <= CHUNK else piece[start : start + CHUNK]
-            size -= len(part)
-            await send({"type": "http.response.body", "body": part, "more_body": size > 0})
-    if size or not pieces or not any(pieces):
-        await send({"type": "http.response.body", "body": b""})
+    if request.method != "HEAD":
+        await _send_piece(send, body)
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _send_made(send: Sender, request: Request, status: int, headers: Headers, body: Made, zipped: bool) -> None:
+    packer = zlib.compressobj(1, zlib.DEFLATED, 31) if zipped else None
+    if packer is not None:
+        headers.extend(ZIPPED)
+    elif body.exact:
+        headers.append((b"content-length", str(body.size).encode()))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    if request.method != "HEAD":
+        for piece in body.pieces:
+            if packer is not None:
+                await _send_piece(send, await asyncio.to_thread(packer.compress, piece))
+            else:
+                await _send_piece(send, piece)
+            await asyncio.sleep(0)  # where the client reads as fast as pieces are made, others want a turn all the same
+    await send({"type": "http.response.body", "body": packer.flush() if packer is not None else b""})
+
+
+async def _send_piece(send: Sender, piece: bytes) -> None:
+    for start in range(0, len(piece), CHUNK):  # each waits until the client has read enough of the ones before
+        part = piece if len(piece) <= CHUNK else piece[start : start + CHUNK]
+        await send({"type": "http.response.body", "body": part, "more_body": True})
 
 
 def wants_pretty(request: Request) -> bool:
@@ -155,9 +182,9 @@ def wants_pretty(request: Request) -> bool:
     return agent.startswith((b"curl", b"Wget", b"Mozilla"))
 
 
-def _gzip(pieces: Sequence[bytes]) -> bytes:
+def _gzip(body: bytes) -> bytes:
     packer = zlib.compressobj(1, zlib.DEFLATED, 31)
-    return b"".join([*map(packer.compress, pieces), packer.flush()])
+    return packer.compress(body) + packer.flush()
 
 
 def warning_headers(request: Request) -> list[tuple[bytes, bytes]]:

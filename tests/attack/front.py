@@ -132,7 +132,7 @@ def until(holds: Callable[[], bool]) -> None:
 @contextlib.contextmanager
 def front(*flags: str, limits: Callable[[], None] | None = None) -> Iterator[Front]:
     """``limits`` is called in the process before the program begins."""
-    with tempfile.TemporaryDirectory(prefix="kafila-front-") as name:
+    with tempfile.TemporaryDirectory(prefix="kafila-front-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         folder.chmod(0o711)  # as root PostgreSQL is another user, who passes through
         command = [KAFILA, "serve", "--data-dir", folder, "--bind", "127.0.0.1:0", *flags]
