@@ -15,7 +15,7 @@ from .membership import KarmadaContext, Kubeconfig, access
 
 if TYPE_CHECKING:
     from app.members.client import MemberClient
-    from app.placement.why import Evidence
+    from app.placement.why import Evidence, Warned
 
 _POLICIES = ("policy.karmada.io/v1alpha1", "propagationpolicies")
 _CLUSTER_POLICIES = ("policy.karmada.io/v1alpha1", "clusterpropagationpolicies")
@@ -118,10 +118,11 @@ async def gather_evidence(client: MemberClient, kind: str, namespace: str, name:
         ("resourcebindings", "decisions") if where else ("clusterresourcebindings", "clusterdecisions")
     )
     called = names.binding_names(identity(template))
-    policies, cluster_policies, overrides, clusters, found = await asyncio.gather(
+    policies, cluster_policies, overrides, cluster_overrides, clusters, found = await asyncio.gather(
         _all(client, *_POLICIES),
         _all(client, *_CLUSTER_POLICIES),
-        _all(client, "policy.karmada.io/v1alpha1", "overridepolicies", where),
+        _all(client, "policy.karmada.io/v1alpha1", "overridepolicies", where) if where else _none(),
+        _all(client, "policy.karmada.io/v1alpha1", "clusteroverridepolicies"),
         _all(client, "cluster.karmada.io/v1alpha1", "clusters"),
         asyncio.gather(
             *(client.find(resource_path("work.karmada.io/v1alpha2", bindings, where, each)) for each in called)
@@ -146,7 +147,7 @@ async def gather_evidence(client: MemberClient, kind: str, namespace: str, name:
         template,
         policies,
         cluster_policies,
-        overrides,
+        [*overrides, *cluster_overrides],
         binding,
         decision,
         clusters,
@@ -155,6 +156,10 @@ async def gather_evidence(client: MemberClient, kind: str, namespace: str, name:
         followers,
         time.time(),
     )
+
+
+async def _none() -> list[Object]:
+    return []
 
 
 async def _all(client: MemberClient, api_version: str, plural: str, namespace: str = "", **query: str) -> list[Object]:
@@ -176,9 +181,10 @@ def _owns(template: Object, binding: Object) -> bool:
     return not owners or any(owner.get("uid") == uid for owner in owners)
 
 
-async def _warnings(client: MemberClient, namespace: str, about: list[Object]) -> list[str]:
+async def _warnings(client: MemberClient, namespace: str, about: list[Object]) -> list[Warned]:
     """The latest different warnings, newest first."""
     from app.members.client import resource_path
+    from app.placement.why import Warned
 
     events: list[Object] = []
     for obj in about:
@@ -186,8 +192,8 @@ async def _warnings(client: MemberClient, namespace: str, about: list[Object]) -
         path = resource_path("v1", "events", namespace or "default")
         events += (await client.list(path, query={"fieldSelector": selector}))[0]
     events.sort(key=lambda event: event.get("lastTimestamp") or "", reverse=True)
-    told: dict[str, str] = {}  # a message at its latest time
+    told: dict[tuple[str, str], Warned] = {}  # a message at its latest time
     for event in events:
-        message = f"{event.get('reason')}: {event.get('message')}"
-        told.setdefault(message, f"{event.get('lastTimestamp')}  {message}")
+        reason, message = event.get("reason") or "", event.get("message") or ""
+        told.setdefault((reason, message), Warned(event.get("lastTimestamp") or "", reason, message))
     return list(told.values())[:_WARNINGS]

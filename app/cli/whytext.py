@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from app.placement.why import ClusterRow, Report
@@ -16,15 +16,18 @@ def render(report: Report) -> str:
     parts = [f"{report.subject}\n{_indented(report.summary)}"]
     if report.policy or report.policy_why:
         parts.append(_policy(report))
+    if report.overrides:
+        parts.append("OVERRIDES\n" + "\n".join(_indented(f"{each.policy}: {each.reason}") for each in report.overrides))
     if report.decided or report.division:
         lines = [line for line in (report.decided, report.division) if line]
         parts.append("DECISION\n" + "\n".join(map(_indented, lines)))
     if report.clusters:
         parts.append(_clusters(report.clusters))
     if report.history:
-        parts.append("BEFORE\n" + "\n".join(map(_indented, report.history)))
+        parts.append("BEFORE\n" + "\n".join(_indented(_attempt(each)) for each in report.history))
     if report.warnings:
-        parts.append("RECENT WARNINGS\n" + "\n".join(map(_indented, report.warnings)))
+        told = (_indented(f"{each.time}  {each.reason}: {each.message}") for each in report.warnings)
+        parts.append("RECENT WARNINGS\n" + "\n".join(told))
     if report.advice:
         parts.append("WHAT TO DO\n" + "\n".join(_advice(each.problem, each.remedy) for each in report.advice))
     return "\n\n".join(parts)
@@ -44,11 +47,18 @@ def _advice(problem: str, remedy: str) -> str:
 
 
 def _policy(report: Report) -> str:
-    lines = ["POLICY", _indented(": ".join(filter(None, (report.policy, report.policy_why))))]
+    lines = ["POLICY", _indented(": ".join(filter(None, (str(report.policy or "none"), report.policy_why))))]
     if report.lost:
-        lines.append("  not chosen:" if report.policy != "none" else "  closest:")
-        lines += [_indented(": ".join(filter(None, each)), "  - ", "    ") for each in report.lost]
+        lines.append("  not chosen:" if report.policy is not None else "  closest:")
+        lines += [_indented(f"{each.policy}: {each.reason}", "  - ", "    ") for each in report.lost]
+        lines += [f"  - and {report.more_lost} more"] if report.more_lost else []
     return "\n".join(lines)
+
+
+def _attempt(said: dict[str, Any]) -> str:
+    from app.placement.why.placing import trigger_text
+
+    return f"{said['time']}  {said['result']}  {said.get('placed') or '-'}  ({trigger_text(said['trigger'])})"
 
 
 def _clusters(rows: Sequence[ClusterRow]) -> str:

@@ -10,6 +10,7 @@ from app.placement import names
 from app.placement.objects import Object, metadata, name, namespace, spec, status
 from app.placement.spec import targets
 from app.placement.why.report import ClusterRow, Evidence, Report
+from app.placement.workstatus import failures_told
 
 
 def tell_works(evidence: Evidence, rows: dict[str, ClusterRow], report: Report) -> None:
@@ -24,7 +25,8 @@ def tell_works(evidence: Evidence, rows: dict[str, ClusterRow], report: Report) 
         row = rows.setdefault(cluster, ClusterRow(cluster, "Chosen"))
         row.replicas = replicas
         row.state, row.why = _state(evidence, works.get(cluster), reported.get(cluster) or {}, cluster, report)
-        row.status = status_text((reported.get(cluster) or {}).get("status"))
+        row.reported = (reported.get(cluster) or {}).get("status")
+        row.status = status_text(row.reported)
     for cluster, work in works.items():
         if cluster not in wanted:
             row = rows.setdefault(cluster, ClusterRow(cluster, "Leaving"))
@@ -47,6 +49,12 @@ def _leaving(evidence: Evidence, work: Object, cluster: str) -> str:
 def _state(evidence: Evidence, work: Object | None, item: Object, cluster: str, report: Report) -> tuple[str, str]:
     member = next((found for found in evidence.clusters if name(found) == cluster), None)
     ready = conditions.find(status(member or {}).get("conditions"), names.COND_READY) or {}
+    if (failure := failures_told(evidence.binding or {}).get(cluster)) is not None:
+        stays = "" if work is None else " What is there stays as it was."
+        report.advise(
+            f"{cluster}: the Work cannot be written: {failure}.{stays}", "Mend what it says; then it goes on by itself."
+        )
+        return "Failed", f"the Work cannot be written: {failure}"
     if work is None:
         report.advise(
             f"{cluster}: there is no Work yet.",

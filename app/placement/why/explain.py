@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from typing import Final
 
 from app.core import conditions
 from app.core.resources import gvk_of
@@ -17,6 +19,9 @@ from app.placement.why.placing import advise_about_rejections, checks_now, consi
 from app.placement.why.policies import tell_policy
 from app.placement.why.report import ClusterRow, Evidence, Report
 
+_DENIED: Final = re.compile(r'^admission webhook "[^"]*" denied the request: ')
+_NOT_APPLIED: Final = (names.EVENT_APPLY_POLICY_FAILED, "ReconcileFailed")
+_SAID: Final = ("result", "time", "trigger", "message", "placed")
 _PLACED_FIRST = ("Failed", "Unhealthy", "Waiting", "Suspended", "Unknown", "Applied", "Healthy", "Leaving")
 
 
@@ -67,6 +72,10 @@ def _tell_no_binding(evidence: Evidence, policy: Object | None, report: Report) 
         report.summary = "It is in no cluster: no policy selects it."
         return
     report.summary = "It is in no cluster: the policy has not been applied yet."
+    if failed := next((each for each in evidence.warnings if each.reason in _NOT_APPLIED), None):
+        report.summary = "It is in no cluster: the policy could not be applied."
+        report.advise(failed.message, "It is tried again by itself, later and later, until what it says is mended.")
+        return
     existing = {name(each) for each in evidence.overrides if namespace(each) == evidence.namespace}
     missing = [each for each in spec(policy).get("dependentOverrides") or () if each not in existing]
     if missing:
@@ -89,10 +98,8 @@ def _tell_decision(evidence: Evidence, report: Report) -> None:
     said = (evidence.decision or {}).get("scheduling") or {}
     if said:
         report.decided = f"{said['result']} at {said['time']}, because {trigger_text(said['trigger'])}"
-    for earlier in (evidence.decision or {}).get("history") or ():
-        report.history.append(
-            f"{earlier['time']}  {earlier['result']}  {earlier.get('placed') or '-'}  ({trigger_text(earlier['trigger'])})"
-        )
+        report.decision = {field: said[field] for field in _SAID if said.get(field)}
+    report.history = list((evidence.decision or {}).get("history") or ())
     if spec(binding).get("schedulerName") not in (None, names.DEFAULT_SCHEDULER):
         report.decided = f"left to the scheduler {spec(binding)['schedulerName']}"
     elif (spec(binding).get("suspension") or {}).get("scheduling"):
@@ -111,10 +118,12 @@ def _tell_failure(evidence: Evidence, report: Report, rows: dict[str, ClusterRow
     scheduled = conditions.find(status(binding).get("conditions"), names.COND_SCHEDULED)
     if scheduled is None or scheduled.get("status") == "True":
         return
-    reason, message = scheduled.get("reason"), scheduled.get("message") or ""
+    reason, message = scheduled.get("reason"), _plain(scheduled.get("message") or "")
     if reason == names.REASON_UNSCHEDULABLE:
-        room = {row.name: row.room for row in rows.values() if row.room is not None}
-        free = ", ".join(f"{cluster} {count}" for cluster, count in sorted(room.items())[:10])
+        room = {row.name: row.room for row in rows.values() if row.state != "Rejected"}
+        free = ", ".join(
+            f"{cluster} {'not known' if count is None else count}" for cluster, count in sorted(room.items())[:10]
+        )
         report.advise(
             f"{replicas(spec(binding))} replicas are wanted; free room: {free or 'none'}.",
             "Fewer replicas, smaller requests, more clusters in the placement, or free something there. It is tried again by itself.",
@@ -136,17 +145,28 @@ def _summarize(evidence: Evidence, rows: dict[str, ClusterRow], report: Report) 
     scheduled = conditions.find(status(binding).get("conditions"), names.COND_SCHEDULED)
     chosen = targets_of(spec(binding))
     states = [rows[target["name"]].state for target in chosen]
+    leaving = ", ".join(sorted(row.name for row in rows.values() if row.state == "Leaving"))
     if scheduled is not None and scheduled.get("status") != "True":
         kept = f" What was placed stays: {len(chosen)} clusters." if chosen else " It is in no cluster."
-        report.summary = f"Not scheduled, {scheduled.get('reason')}: {scheduled.get('message')}{kept}"
+        if leaving:
+            kept = (kept if chosen else "") + f" It is still in {leaving}, which it leaves."
+        message = _plain(scheduled.get("message") or "")
+        report.summary = f"Not scheduled, {scheduled.get('reason')}: {message.removesuffix('.')}.{kept}"
         return
     if not states:
-        report.summary = "It is in no cluster yet."
+        report.summary = f"It is still in {leaving}, which it leaves." if leaving else "It is in no cluster yet."
         return
     count = sum(target.get("replicas") or 0 for target in targets(spec(binding)))
     placed = f"Placed in {len(chosen)} of {len(evidence.clusters)} clusters" + (f", {count} replicas" if count else "")
     fine = sum(state in ("Healthy", "Applied") for state in states)
     report.summary = f"{placed}; {'all' if fine == len(states) else f'{fine} of {len(states)}'} as wanted."
+    if leaving:
+        report.summary += f" It is still in {leaving}, which it leaves."
+
+
+def _plain(message: str) -> str:
+    """Without the form in which Karmada's scheduler gets a refusal: a quota that is exceeded is no webhook's doing."""
+    return _DENIED.sub("", message)
 
 
 def _only(evidence: Evidence, rows: dict[str, ClusterRow], report: Report, cluster: str) -> None:

@@ -19,6 +19,7 @@ from app.placement.filters import (
     checked,
     feasible,
 )
+from app.placement.fleet import ENDLESS
 from app.placement.objects import Object, name, spec, status
 from app.placement.spec import DUPLICATED, replicas, scheduling_type
 from app.placement.why.affinity import why_outside
@@ -116,7 +117,9 @@ def _from_record(decision: Object | None, affinity: str) -> dict[str, ClusterRow
             for cluster in rejected["clusters"]:
                 rows[cluster] = ClusterRow(cluster, "Rejected", why=f"{rejected['filter']}: {rejected['reason']}")
         for each in attempt.get("clusters") or ():
-            row = ClusterRow(each["name"], "Unused", None, each["room"], each["score"], each.get("note") or "")
+            room = each.get("room")  # not known, or, in records of earlier versions, without end: not counted
+            room = None if room is None or room >= ENDLESS else room
+            row = ClusterRow(each["name"], "Unused", None, room, each["score"], each.get("note") or "")
             row.replicas = each.get("replicas")
             if each.get("chosen"):
                 row.state = "Chosen"

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
 
 from app.placement import names
 from app.placement.schedule import schedule, with_result, with_status
-from app.placement.why import Evidence, Report, explain
+from app.placement.why import Evidence, Report, Warned, explain
 from tests.unit.placement.placement_objects import PP_ID, binding, cluster, deployment, policy, selector
 
 Object = dict[str, Any]
@@ -95,7 +95,9 @@ def test_never_propagated(kind: str, namespace: str, api_version: str, said: str
 )
 def test_a_near_miss_says_what_keeps_it_from_matching(found: Object, said: str) -> None:
     report = explain(Evidence("Deployment", "default", "nginx", deployment(), [found]))
-    assert report.lost == [(f"PropagationPolicy {found['metadata']['namespace']}/a", said)]
+    assert [(str(each.policy), each.reason) for each in report.lost] == [
+        (f"PropagationPolicy {found['metadata']['namespace']}/a", said)
+    ]
     assert "{apiVersion: apps/v1, kind: Deployment, name: nginx}" in report.advice[0].remedy
 
 
@@ -103,7 +105,7 @@ def test_the_nearest_policy_comes_first() -> None:
     far = policy("a", namespace="prod", resourceSelectors=[selector(name="other")])
     near = policy("b", resourceSelectors=[selector(name="other")])
     report = explain(Evidence("Deployment", "default", "nginx", deployment(), [far, near]))
-    assert [called for called, _ in report.lost] == ["PropagationPolicy default/b", "PropagationPolicy prod/a"]
+    assert [str(each.policy) for each in report.lost] == ["PropagationPolicy default/b", "PropagationPolicy prod/a"]
 
 
 def test_waiting_for_overrides() -> None:
@@ -189,6 +191,115 @@ def test_leaving() -> None:
         "Leaving",
         "evicted by TaintManager (TaintUntolerated); stays until the others are healthy",
     )
+
+
+def test_in_no_cluster_but_those_that_it_leaves() -> None:
+    """What is chosen is empty, and the copy waits in eviction."""
+    task = {"fromCluster": "m2", "producer": "TaintManager", "reason": "TaintUntolerated"}
+    clusters = [member("m2", taints=[{"key": "a", "effect": "NoExecute"}])]
+    report = told(clusters, {}, [work("m2", applied())], gracefulEvictionTasks=[task])
+    assert report.summary.startswith("Not scheduled, NoClusterFit: ")
+    assert report.summary.endswith(" It is still in m2, which it leaves.")
+    assert "in no cluster" not in report.summary
+
+
+def explained(template: Object, chosen: Object, **evidence: Any) -> Report:
+    made = binding(2, {}, clusters=[{"name": "m1", "replicas": 2}])
+    made["metadata"] = {"name": "nginx-deployment", "namespace": "default", "labels": {PP_ID: "x"}}
+    found = Evidence("Deployment", "default", "nginx", template, [chosen], binding=made, clusters=[member("m1")])
+    return explain(replace(found, works=[work("m1", applied())], **evidence))
+
+
+def test_its_policy_does_not_select_it_any_more() -> None:
+    template, _ = claimed()
+    former = policy("pp", resourceSelectors=[selector(labelSelector={"matchLabels": {"team": "blue"}})])
+    report = explained(template, former)
+    assert (str(report.policy), report.policy_why) == (
+        "PropagationPolicy default/pp",
+        "has placed it and does not select it any more (selects labels team=blue); what it placed stays",
+    )
+    assert report.summary == "Placed in 1 of 1 clusters, 2 replicas; all as wanted."
+    assert "kubectl delete resourcebinding -n default nginx-deployment" in report.advice[0].remedy
+    unclaimed = explained(deployment(), former)
+    assert unclaimed.policy is None
+    assert unclaimed.advice[0].problem == "No policy selects it any more; its copies stay where they are."
+
+
+def override(name: str, version: str, namespace: str = "default", called: str = "nginx") -> Object:
+    metadata = {"name": name, **({"namespace": namespace} if namespace else {})}
+    return {"metadata": metadata, "spec": {"resourceSelectors": [selector(api_version=version, name=called)]}}
+
+
+def test_overrides_that_apply_and_that_miss_it_by_a_version() -> None:
+    found = [
+        override("right", "apps/v1"),
+        override("old", "apps/v1beta1", ""),
+        override("other", "apps/v1", called="else"),
+    ]
+    report = explained(*claimed(), overrides=found)
+    assert [(str(each.policy), each.applies, each.reason) for each in report.overrides] == [
+        ("OverridePolicy default/right", True, "applies to it"),
+        (
+            "ClusterOverridePolicy old",
+            False,
+            "does not apply: selects apiVersion apps/v1beta1, it has apps/v1",
+        ),
+    ]
+    assert "write apiVersion: apps/v1" in report.advice[0].remedy
+
+
+def test_a_quota_is_no_webhook() -> None:
+    template, chosen = claimed()
+    denied = 'admission webhook "resourcebinding.karmada.io" denied the request: FederatedResourceQuota(default/q) is exceeded'
+    made = binding(2, {})
+    made["metadata"] = {"name": "nginx-deployment", "namespace": "default", "labels": {PP_ID: "x"}}
+    condition = {"type": "Scheduled", "status": "False", "reason": "QuotaExceeded", "message": denied}
+    made["status"] = {"conditions": [condition]}
+    report = explain(Evidence("Deployment", "default", "nginx", template, [chosen], binding=made))
+    assert (
+        report.summary
+        == "Not scheduled, QuotaExceeded: FederatedResourceQuota(default/q) is exceeded. It is in no cluster."
+    )
+    assert "webhook" not in report.advice[0].problem
+
+
+def test_a_policy_that_could_not_be_applied_says_why() -> None:
+    warned = Warned("2026-01-01T12:00:00Z", "ApplyPolicyFailed", "Apply policy(default/pp) failed: too large")
+    template, chosen = claimed()
+    report = explain(Evidence("Deployment", "default", "nginx", template, [chosen], warnings=[warned]))
+    assert report.summary == "It is in no cluster: the policy could not be applied."
+    assert report.advice[0].problem == warned.message
+
+
+def test_a_work_that_cannot_be_written_says_why() -> None:
+    template, chosen = claimed()
+    made = binding(2, {}, clusters=[{"name": "m1", "replicas": 2}])
+    made["metadata"] = {"name": "nginx-deployment", "namespace": "default", "labels": {PP_ID: "x"}}
+    item = {"clusterName": "m1", "appliedMessage": f"{names.MESSAGE_NO_WORK}it is too large"}
+    made["status"] = {"aggregatedStatus": [item]}
+    evidence = Evidence("Deployment", "default", "nginx", template, [chosen], binding=made, clusters=[member("m1")])
+    (row,) = explain(evidence).clusters
+    assert (row.state, row.why) == ("Failed", "the Work cannot be written: it is too large")
+
+
+def test_room_that_is_not_known_or_not_counted() -> None:
+    attempt = {"clusters": [{"name": "m1", "score": 0, "room": 2**31 - 1, "chosen": True}, {"name": "m2", "score": 0}]}
+    decision = {"scheduling": {"result": "Success", "time": "t", "trigger": "Always", "attempts": [attempt]}}
+    report = explained(*claimed(), decision=decision)
+    assert [(row.name, row.room) for row in report.clusters] == [("m1", None), ("m2", None)]
+
+
+def test_programs_get_fields() -> None:
+    decision = {
+        "scheduling": {"result": "Success", "time": "t", "trigger": "Always", "message": "m", "placed": "m1:2"},
+        "history": [{"time": "s", "result": "NoClusterFit", "trigger": "PlacementChanged"}],
+    }
+    document = asdict(explained(*claimed(), decision=decision, warnings=[Warned("t", "SyncFailed", "no")]))
+    assert document["subject"] == {"kind": "Deployment", "namespace": "default", "name": "nginx"}
+    assert document["policy"] == {"kind": "PropagationPolicy", "namespace": "default", "name": "pp"}
+    assert document["decision"] == decision["scheduling"]
+    assert document["history"] == decision["history"]
+    assert document["warnings"] == [{"time": "t", "reason": "SyncFailed", "message": "no"}]
 
 
 def test_how_urgent_it_is() -> None:
