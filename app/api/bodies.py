@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import orjson
 
@@ -18,6 +18,7 @@ from app.machinery.decode import DecodeError, compile_decoder
 from app.machinery.duplicates import find_duplicates
 from app.machinery.gojson import syntax_error
 from app.machinery.protobuf import ProtobufError, decode_envelope
+from app.registry.apart import apart
 from app.registry.decoding import GO_TYPE_META, NO_TYPE, SCHEME, YAML_ERRORS, json_type, unrecognized
 
 from .negotiation import PROTOBUF
@@ -28,6 +29,7 @@ MAGIC = b"k8s\0"  # before every protobuf document
 ACCEPTED = ("application/json", "application/yaml", PROTOBUF)
 DELETE_OPTIONS = GroupVersionKind("", "v1", "DeleteOptions")
 Receive = Callable[[], Awaitable[dict[str, Any]]]
+T = TypeVar("T")
 Typed = Kind | GroupVersionKind
 
 
@@ -71,6 +73,11 @@ async def _receive(receive: Receive) -> tuple[bytes, bool]:
     if message["type"] == "http.disconnect":
         raise Disconnected
     return message.get("body", b""), bool(message.get("more_body"))
+
+
+async def read_apart(request: Request, read: Callable[[], T]) -> T:
+    """What ``read`` makes of the body, in a thread when it is big. Raises StatusError 429 where too many of them wait."""
+    return await apart(len(request.body), read, refusable=True)
 
 
 def decode_document(request: Request, kind: Kind, strict: bool) -> Document:

@@ -12,12 +12,11 @@ from app.core import errors
 from app.core.clock import rfc3339
 from app.core.conditions import condition, conditions_of, find, is_true, with_condition
 from app.registry import Registry
-from app.registry.apart import apart
 from app.registry.codec import decode_entry
 from app.registry.context import DeleteOptions, Options
 
 from . import objects
-from .bodies import decode_document
+from .bodies import decode_document, read_apart
 from .pods import SUCCESS
 from .request import Request
 from .responses import Response
@@ -31,7 +30,7 @@ MOST_DISRUPTED = 2000
 async def evict(registry: Registry, kind: Kind, request: Request) -> Response:
     target = request.target
     assert target is not None
-    document = (await apart(len(request.body), lambda: decode_document(request, kind, False))).value
+    document = (await read_apart(request, lambda: decode_document(request, kind, False))).value
     given = document.get("deleteOptions") if isinstance(document, dict) else None
     named = document.get("metadata") if isinstance(document, dict) else None
     if isinstance(named, dict) and named.get("name") not in (None, "", target.name):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from app.core import errors
+from app.core.remembered import remembered
 
 Encoding = Literal["json", "yaml", "protobuf"]
 PROTOBUF = "application/vnd.kubernetes.protobuf"
@@ -29,7 +29,7 @@ STREAMS = ("application/json;stream=watch", f"{PROTOBUF};stream=watch")
 FORMS = ("Table", "PartialObjectMetadata", "PartialObjectMetadataList")
 
 
-@lru_cache(maxsize=1024)
+@remembered(1024)
 def accepted(header: str, protobuf: bool, streams: bool = False) -> Accepted:
     """The best clause of an Accept header that we can answer. ``protobuf``: the kind has a protobuf form; ``streams``:
     watches too are answered at this path, which the error says.

@@ -25,7 +25,7 @@ from app.registry.reading import parse_resource_version as number
 from app.watch import Entry
 
 from . import tables
-from .bodies import decode_delete_options, decode_document, decode_json, decode_yaml
+from .bodies import decode_delete_options, decode_document, decode_json, decode_yaml, read_apart
 from .negotiation import Accepted, accepted
 from .request import Request
 from .responses import CHUNK, Made, Response, encoded, status_response, to_yaml
@@ -218,7 +218,7 @@ async def sent_object(kind: Kind, request: Request, options: Options) -> dict[st
         document = decode_document(request, kind, options.field_validation != "Ignore")
         return decode_object(kind, document.value, options, document.duplicates, document.raw)
 
-    return await apart(len(request.body), read)
+    return await read_apart(request, read)
 
 
 async def create(registry: Registry, kind: Kind, request: Request) -> Response:
@@ -282,7 +282,7 @@ async def patch(registry: Registry, kind: Kind, request: Request) -> Response:
 
 async def sent_patch(kind: Kind, request: Request) -> Patch:
     """The patch in the body. Raises StatusError 400, 415."""
-    return await apart(len(request.body), lambda: _patch_of(kind, request))
+    return await read_apart(request, lambda: _patch_of(kind, request))
 
 
 def _patch_of(kind: Kind, request: Request) -> Patch:
@@ -324,7 +324,7 @@ def _unknown_in_operations(operations: list[Any]) -> Iterator[str]:
 
 async def sent_options(request: Request) -> DeleteOptions:
     """Raises StatusError 400, 415, 422."""
-    return request.delete_options(await apart(len(request.body), lambda: decode_delete_options(request)))
+    return request.delete_options(await read_apart(request, lambda: decode_delete_options(request)))
 
 
 async def _delete_options(kind: Kind, request: Request) -> DeleteOptions:

@@ -11,13 +11,12 @@ from app.catalog.kind import Kind
 from app.core import errors
 from app.core.clock import rfc3339
 from app.registry import Registry
-from app.registry.apart import apart
 from app.registry.decoding import decode_object
 from app.registry.prepare import OTHER_NAMESPACE
 from app.registry.unstored import track
 
 from .authentication import MASTERS
-from .bodies import decode_document
+from .bodies import decode_document, read_apart
 from .request import Request
 from .responses import Response
 
@@ -30,7 +29,7 @@ def _answer(obj: Object, status: Object) -> Response:
 
 
 async def _question(kind: Kind, request: Request) -> Object:
-    return await apart(len(request.body), lambda: _read(kind, request))
+    return await read_apart(request, lambda: _read(kind, request))
 
 
 def _read(kind: Kind, request: Request) -> Object:

@@ -13,7 +13,6 @@ from app.core import errors
 from app.core.resources import GroupVersionKind
 from app.machinery.decode import DecodeError, compile_decoder
 from app.registry import Options, Registry
-from app.registry.apart import apart
 from app.registry.codec import decode_entry
 from app.registry.decoding import cannot_be_handled, check_known_type, leftovers
 from app.registry.patching import Patch, merged
@@ -21,7 +20,7 @@ from app.registry.scale import has_replicas, replicas_path, scale_of, with_repli
 from app.watch import Entry
 
 from . import objects, tables
-from .bodies import decode_json, decode_protobuf, decode_yaml
+from .bodies import decode_json, decode_protobuf, decode_yaml, read_apart
 from .negotiation import PROTOBUF, accepted
 from .request import Request
 from .responses import Response, encoded, to_yaml
@@ -47,7 +46,7 @@ async def scale(registry: Registry, kind: Kind, request: Request) -> Response:
         entry, _ = await registry.patch(kind, target.namespace, target.name, patch, options, "scale")
         return _answer(kind, entry, request)
     if request.method == "PUT":
-        change = await apart(len(request.body), lambda: _replaced(kind, request, options))
+        change = await read_apart(request, lambda: _replaced(kind, request, options))
     else:
         change = _patched(kind, request, options, await objects.sent_patch(kind, request))
     entry = await registry.modify(kind, target.namespace, target.name, change, options, "scale")

@@ -16,10 +16,9 @@ from app.identity.tokens import Tokens
 from app.machinery import protobuf
 from app.machinery.decode import DecodeError, compile_decoder
 from app.registry import Registry
-from app.registry.apart import apart
 from app.registry.unstored import track
 
-from .bodies import decode_json, decode_protobuf, decode_yaml
+from .bodies import decode_json, decode_protobuf, decode_yaml, read_apart
 from .negotiation import PROTOBUF, accepted, without
 from .request import Request, Target
 from .responses import Response
@@ -37,7 +36,7 @@ async def token_request(registry: Registry, tokens: Tokens, kind: Kind, request:
     if request.method != "POST":
         raise errors.method_not_allowed()
     accept = accepted(without(request.header(b"accept"), "Table"), True)
-    asked = await apart(len(request.body), lambda: _decoded(request))
+    asked = await read_apart(request, lambda: _decoded(request))
     metadata = asked["metadata"]
     _check_names(metadata, target.name, target.namespace)
     await registry.barrier()

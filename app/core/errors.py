@@ -14,7 +14,7 @@ from typing import Any, final
 from .resources import group_resource
 
 _UNSET = object()
-MOST_TEXT = 128 << 10  # characters of findings; what comes after them is not told
+MOST_TEXT = 64 << 10  # characters of findings; what comes after them is not told
 MOST_ALIKE = 16  # findings that say the same
 
 

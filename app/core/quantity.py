@@ -6,8 +6,9 @@ Kubernetes rounds every amount up to nano, so an amount is an integer of billion
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import Final, Literal, final
+
+from .remembered import remembered
 
 Format = Literal["DecimalSI", "BinarySI", "DecimalExponent"]
 
@@ -17,6 +18,7 @@ _MAX_INT64: Final = 2**63 - 1
 _MAX_EXPONENT: Final = 4096
 
 _FORMAT_WRONG: Final = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
+_MOST_DIGITS: Final = 1000
 _NUMBER_WRONG: Final = "unable to parse numeric part of quantity"
 _SUFFIX_WRONG: Final = "unable to parse quantity's suffix"
 
@@ -82,7 +84,7 @@ class Quantity:
         return Quantity(-self.nano, self.format)
 
 
-@lru_cache(maxsize=8192)
+@remembered(8192)
 def parse(text: str) -> Quantity:
     """Raises QuantityError."""
     if not text:
@@ -98,6 +100,8 @@ def parse(text: str) -> Quantity:
     if abs(exponent) > _MAX_EXPONENT:
         raise QuantityError(_NUMBER_WRONG)
     digits = (whole or "0") + fraction
+    if len(digits) > _MOST_DIGITS:
+        raise QuantityError(_NUMBER_WRONG)
     nano = _scaled(int(digits), base, exponent, len(fraction))
     if format == "BinarySI":
         nano = min(nano, _MAX_INT64 * NANO)
@@ -173,7 +177,7 @@ def _without_factor(value: int, factor: int) -> tuple[int, int]:
     return value, times
 
 
-@lru_cache(maxsize=8192)
+@remembered(8192)
 def canonical(text: str) -> str:
     """The text that Kubernetes answers for ``text``. Raises QuantityError."""
     return str(parse(text.strip()))

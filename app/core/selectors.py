@@ -8,10 +8,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import lru_cache
 from typing import Any, Final, Literal, NamedTuple, final
 
 from .names import label_value, qualified_name
+from .remembered import remembered
 
 Operator = Literal["=", "==", "!=", "in", "notin", "exists", "!", "gt", "lt"]
 Labels = Mapping[str, str]
@@ -23,12 +23,12 @@ class SelectorError(ValueError):
     """The selector cannot be understood; the message is Kubernetes' own."""
 
 
-@lru_cache(maxsize=4096)
+@remembered(4096)
 def _key_problems(key: str) -> tuple[str, ...]:
     return tuple(qualified_name(key))
 
 
-@lru_cache(maxsize=4096)
+@remembered(4096)
 def _value_problems(value: str) -> tuple[str, ...]:
     return tuple(label_value(value))
 
@@ -170,7 +170,7 @@ def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-@lru_cache(maxsize=1024)
+@remembered(1024)
 def parse(text: str) -> Selector:
     """``a=b,c!=d,e in (x,y),f notin (z),g,!h,i>1``. Raises SelectorError."""
     return Selector(_Parser(text).requirements()) if text else EVERYTHING

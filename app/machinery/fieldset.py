@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
 from typing import Any
+
+from app.core.remembered import remembered
 
 FieldSet = dict[str, Any]
 Path = tuple[str, ...]
@@ -209,7 +210,7 @@ def in_order(fields: FieldSet) -> FieldSet:
 _RANK = {".": 0, "f": 1, "k": 2, "v": 3, "i": 4}
 
 
-@lru_cache(maxsize=8192)
+@remembered(8192)
 def _order(element: str) -> tuple[Any, ...]:
     kind = element[0]
     rank = _RANK[kind]
@@ -234,7 +235,7 @@ def _value_order(value: Any) -> tuple[int, Any]:
     return 3, json.dumps(value, sort_keys=True)
 
 
-@lru_cache(maxsize=8192, typed=True)
+@remembered(8192, typed=True)
 def _json(value: Any) -> str:
     """JSON as Go writes it: characters that matter to HTML are escaped."""
     text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)

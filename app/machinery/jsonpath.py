@@ -10,12 +10,12 @@ import operator
 import re
 from collections.abc import Callable, Iterator
 from decimal import Decimal
-from functools import lru_cache
 from typing import Any, Final, final
 
 import orjson
 
 from app.core.clock import human_duration, parse_rfc3339
+from app.core.remembered import remembered
 
 Results = list[Any]
 Step = Callable[[Results], Results]
@@ -54,7 +54,7 @@ def _run(steps: list[Step], values: Results) -> Results:
     return values
 
 
-@lru_cache(maxsize=4096)
+@remembered(4096)
 def compile_path(text: str) -> JSONPath:
     """``text`` with or without the outer braces. Raises JSONPathError."""
     inner = text[1:-1] if text.startswith("{") and text.endswith("}") else text

@@ -5,10 +5,10 @@ from __future__ import annotations
 from calendar import timegm
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from time import strptime
 from typing import Any, Final, Literal, NamedTuple
 
+from app.core.remembered import remembered
 from app.core.values import same_json
 
 from .compare import compare
@@ -143,7 +143,7 @@ def _rank(manager: Manager, owned: Owned) -> tuple[str, int, str, str, str]:
     return manager.operation, _seconds(owned.time), manager.name, owned.api_version, manager.subresource
 
 
-@lru_cache(maxsize=4096)
+@remembered(4096)
 def _seconds(time: str | None) -> int:
     if not time:
         return 0

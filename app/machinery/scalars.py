@@ -7,12 +7,12 @@ import binascii
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any, Final
 
 import orjson
 
 from app.core.quantity import QuantityError, canonical
+from app.core.remembered import remembered
 
 from .schema import Schema
 
@@ -178,7 +178,7 @@ def _micro_time(value: Any, dropped: list[bool]) -> Any:
     raise Mismatch(describe(value))
 
 
-@lru_cache(maxsize=4096)
+@remembered(4096)
 def normal_time(text: str) -> str | None:
     """RFC 3339 in UTC with whole seconds; None for the zero time. Raises DecodeError."""
     moment = _moment(text, _SECONDS)
@@ -187,7 +187,7 @@ def normal_time(text: str) -> str | None:
     return f"{moment:%Y-%m-%dT%H:%M:%SZ}".rjust(20, "0")  # strftime does not pad years
 
 
-@lru_cache(maxsize=4096)
+@remembered(4096)
 def normal_micro_time(text: str) -> str | None:
     """RFC 3339 in UTC with six digits; None for the zero time. Raises DecodeError."""
     moment = _moment(text, _MICROS)

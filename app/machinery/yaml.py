@@ -321,6 +321,8 @@ def _integer(text: str) -> Any:
     digits = text.replace("_", "")
     sign = -1 if digits[0] == "-" else 1
     digits = digits.lstrip("+-")
+    if len(digits) > _MOST_DIGITS:
+        return text  # no number that is so long has a value
     try:
         if digits[:2] in ("0b", "0o", "0x"):
             return sign * int(digits, 0)
@@ -330,3 +332,6 @@ def _integer(text: str) -> Any:
     except ValueError:
         return sign * int(digits) if digits.isdigit() else text
     return number if -(2**63) <= number < 2**64 else float(number)
+
+
+_MOST_DIGITS: Final = 300  # of what fits a float64

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 import orjson
 
 from app.core import quantity
+from app.core.remembered import remembered
 from app.placement import gates as feature
 from app.placement.fleet import ENDLESS, Fleet, Member, fleet_of
 from app.placement.objects import Object, spec, status
@@ -138,7 +138,7 @@ def _replicas_by_summary(free: Mapping[str, int], request: Object, taken: Mappin
     return fits
 
 
-@lru_cache(maxsize=1024)
+@remembered(1024)
 def _parsed(request: bytes) -> tuple[tuple[str, int, int], ...]:
     """(resource, in whole units, in the unit it is counted in) of each part of a request."""
     return tuple(

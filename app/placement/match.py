@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from enum import IntEnum
-from functools import lru_cache
 from typing import Final, NamedTuple
 
 import orjson
 
 from app.core import selectors
+from app.core.remembered import remembered
 from app.core.resources import GroupVersionKind
 from app.placement import names
 from app.placement.objects import Object, labels_of, name, namespace, spec
@@ -63,7 +63,7 @@ def readable(label_selector: Object) -> selectors.Selector | None:
     return _compiled(orjson.dumps(label_selector))
 
 
-@lru_cache(maxsize=16384)
+@remembered(16384)
 def _compiled(label_selector: bytes) -> selectors.Selector | None:
     """A selector is asked for every template of its kind."""
     try:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any, Final
 
 import orjson
 
+from app.core.remembered import remembered
 from app.placement.gojson import Field, array, number, string, string_map, struct
 
 _REQUIREMENT: Final = struct(
@@ -76,7 +76,7 @@ def placement_text(placement: dict[str, Any]) -> str:
     return _placement_text(orjson.dumps(placement))
 
 
-@lru_cache(maxsize=4096)
+@remembered(4096)
 def _placement_text(placement: bytes) -> str:
     """Many bindings share a placement, and each is asked several times."""
     return _PLACEMENT(orjson.loads(placement))

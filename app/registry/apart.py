@@ -33,9 +33,9 @@ class _Worker:
         self._pool = ThreadPoolExecutor(1, name)
         self._waiting = 0
 
-    async def run(self, work: Callable[[], T]) -> T:
+    async def run(self, work: Callable[[], T], refusable: bool) -> T:
         """Raises StatusError 429."""
-        if self._waiting >= WAITING:
+        if refusable and self._waiting >= WAITING:
             raise too_many_requests("too many large requests, please try again later", 1)
         self._waiting += 1
         loop = asyncio.get_running_loop()
@@ -59,14 +59,14 @@ def cost(kind: Kind, size: int) -> int:
     return max(size, HUGE) if kind.resource == DEFINITIONS else size
 
 
-async def apart(size: int, work: Callable[[], T]) -> T:
+async def apart(size: int, work: Callable[[], T], *, refusable: bool = False) -> T:
     """Does ``work``, which is about so many bytes, at once or in a thread.
 
-    Raises what ``work`` raises, and StatusError 429 where too much waits already.
+    Raises what ``work`` raises, and StatusError 429 where too much waits already and this has not begun: it is ``refusable``.
     """
     if size < BIG:
         return work()
-    return await (_BIG if size < HUGE else _HUGE).run(work)
+    return await (_BIG if size < HUGE else _HUGE).run(work, refusable)
 
 
 def on_loop(look: Callable[[], T]) -> T:

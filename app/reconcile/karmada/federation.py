@@ -183,6 +183,12 @@ class Federation:
             if not error.is_not_found:
                 raise
 
+    def size_of(self, kind: Kind, obj: Object) -> int:
+        """Bytes that are stored of an object."""
+        metadata = obj["metadata"]
+        entry = self.registry.cache.get(kind.resource, metadata.get("namespace", ""), metadata["name"])
+        return len(entry.body) if entry is not None else 0
+
     async def unclaim(self, kind: Kind, entry: Entry, policy: Object | None = None) -> Entry:
         """Takes the mark of ``policy``, or of any, off a template or binding; what hangs on it stays (Karmada keeps it)."""
         obj = decode_entry(kind, entry)

@@ -32,6 +32,7 @@ from app.placement.trigger import Trigger, is_for_scheduler, should_schedule
 from app.placement.work import blocking_works, build_works, orphans, synced_event
 from app.placement.workstatus import NO_FAILURES, failures_told
 from app.registry import Options, sizes
+from app.registry.apart import apart
 from app.registry.context import Change, DeleteOptions
 from app.watch import Entry
 
@@ -117,7 +118,7 @@ class Pipeline:
         if why & Why.START and plan.works and policy is not None:
             # the template was changed while nobody looked: the binding names the version that the Works are made of
             plan = await decide(partial(build, keep_version=False))
-        plan, works = self._staged_works(template, plan)
+        plan, works = await self._staged_works(kind, template, plan)
         with self._scheduler.storing(self._key_of(plan.binding), known.before, plan.binding):
             missed = await self._commit(known, plan, template, works)
         await self.delete_works(plan.orphans)
@@ -303,13 +304,15 @@ class Pipeline:
             events.extend(Event(*synced_event(binding, error)) for error in errors)
         return _Synced(changed, plan.interpreted, plan.errors)
 
-    def _staged_works(self, template: Object, plan: _Plan) -> tuple[_Plan, list[Change]]:
+    async def _staged_works(self, kind: Kind, template: Object, plan: _Plan) -> tuple[_Plan, list[Change]]:
         """A Work that is refused keeps neither the others nor the binding from being written: these say why it is not there."""
         staged: list[Change] = []
         refused: dict[str, str] = {}
+        size = self._federation.size_of(kind, template)
         for work, entry in plan.works:
             try:
-                staged.append(self._staged(work, entry, self._federation.work_kind))
+                stage = partial(self._staged, work, entry, self._federation.work_kind)
+                staged.append(await apart(size, stage))
             except StatusError as error:
                 refused[names.cluster_of(work["metadata"]["namespace"])] = str(error)
         if not refused:
