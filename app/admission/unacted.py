@@ -26,6 +26,7 @@ _KINDS: Final = {
     "mutatingadmissionpolicybindings.admissionregistration.k8s.io": f"{_NOT_YET}: {_CALLED}",
     "flowschemas.flowcontrol.apiserver.k8s.io": f"{_NOT_YET}: requests are not limited by it",
     "prioritylevelconfigurations.flowcontrol.apiserver.k8s.io": f"{_NOT_YET}: requests are not limited by it",
+    "certificatesigningrequests.certificates.k8s.io": f"{_NOT_YET}: nothing signs it",
     "federatedhpas.autoscaling.karmada.io": f"{_NOT_YET}: nothing is scaled",
     "cronfederatedhpas.autoscaling.karmada.io": f"{_NOT_YET}: nothing is scaled",
     "multiclusterservices.networking.karmada.io": f"{_NOT_YET}: no endpoints are brought to other clusters",

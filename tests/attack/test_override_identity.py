@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from app.core.errors import StatusError
+from app.placement.interpret import InterpretError
+from app.placement.interpret.answers import same_object
 from app.registry import Registry
 from tests.integration.reconcile.conftest import Lab, _known_queues, lab, two
 
@@ -149,6 +151,23 @@ async def test_what_was_stored_before_is_not_applied_and_said(two: Lab, override
         {"clusterName": "m1", "appliedMessage": f"the Work cannot be written: {message}", "health": "Unknown"},
         {"clusterName": "m2", "applied": True, "health": "Healthy"},
     ]
+
+
+@pytest.mark.parametrize("operation", ["ReviseReplica", "Retain"])
+def test_what_scripts_and_webhooks_answer_is_the_same_object(operation: str) -> None:
+    metadata = {"name": "web", "namespace": "default", "uid": "1", "labels": {"karmada.io/managed": "true", "a": "b"}}
+    obj: Object = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}
+    for field, value in (("kind", "Secret"), ("apiVersion", "v2")):
+        with pytest.raises(InterpretError, match=f"must not change {field}"):
+            same_object({**obj, field: value}, obj, operation)
+    for field, value in (("name", "x"), ("namespace", "kube-system"), ("uid", "2")):
+        with pytest.raises(InterpretError, match=f"must not change metadata.{field}"):
+            same_object({**obj, "metadata": {**metadata, field: value}}, obj, operation)
+    forged = {"karmada.io/managed": "no", "work.karmada.io/permanent-id": "x", "a": "c"}
+    made = same_object({**obj, "metadata": {**metadata, "labels": forged}}, obj, operation)
+    assert made["metadata"]["labels"] == {"karmada.io/managed": "true", "a": "c"}
+    with pytest.raises(InterpretError, match="metadata.labels"):
+        same_object({**obj, "metadata": {**metadata, "labels": ["x"]}}, obj, operation)
 
 
 async def test_an_override_that_comes_later_leaves_the_copy_as_it_is(two: Lab) -> None:
