@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import ipaddress
 import os
 import resource
 import socket
@@ -16,10 +17,13 @@ import ssl
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol, cast, final
 
+from prometheus_client import Gauge
+
 from app.settings.serving import ServingOptions
 
 from .refusals import Refusals
 
+CONNECTIONS = Gauge("kafila_connections", "Open connections, with those that have not finished their handshake.")
 BACKLOG: Final = 4096
 AT_ONCE: Final = (
     16  # accepted before others get a turn, and before those that made room have given back their descriptors
@@ -48,9 +52,16 @@ class Peer:
     """The connections from one address; ``waiting`` are those without a request under way, oldest first."""
 
     def __init__(self, address: str) -> None:
-        self.address = address
+        self.address = address  # or the network that one subscriber has of IPv6
         self.open: dict[Accepted, asyncio.Task[None] | None] = {}  # with the handshake, as long as it lasts
         self.waiting: dict[Accepted, None] = {}
+
+
+def peer_of(address: str) -> str:
+    """Whose connections are counted together: of IPv6 everybody has 2**64 addresses."""
+    if ":" not in address:
+        return address
+    return str(ipaddress.ip_network((address.partition("%")[0], 64), strict=False))
 
 
 def most_connections(options: ServingOptions) -> int:
@@ -125,6 +136,7 @@ class Listener:
         if connection in peer.open:
             del peer.open[connection]
             self._open -= 1
+            CONNECTIONS.dec()
             if not peer.open:
                 self._peers.pop(peer.address, None)
 
@@ -144,7 +156,7 @@ class Listener:
                     raise
                 self._shed(listening, error)
                 return
-            self._admit(stream, str(address[0]))
+            self._admit(stream, peer_of(str(address[0])))
 
     def _admit(self, stream: socket.socket, address: str) -> None:
         peer = self._peers.get(address) or Peer(address)
@@ -160,6 +172,7 @@ class Listener:
         connection = self._make(self)
         connection.peer = self._peers[address] = peer
         self._open += 1
+        CONNECTIONS.inc()
         peer.open[connection] = self._loop.create_task(self._shake_hands(stream, connection))
         self.waits(connection)
 

@@ -136,7 +136,7 @@ class ObjectsProtocol(HttpToolsProtocol):
             return
         if self._silent > self._limits.max_header_bytes:
             self._refuse(Refused("header_bytes", 431))
-        elif self._in_body:
+        elif self._in_body and not self.cycle.response_complete:
             self._expect("body_timeout", self._limits.request_timeout + GRACE)
         elif self._in_head and self._reason != "header_timeout":
             self._expect("header_timeout", self._limits.read_header_timeout)

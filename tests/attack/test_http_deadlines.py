@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import resource
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,7 +26,11 @@ def begun(length: int) -> bytes:
 @pytest.fixture(scope="module")
 def strict() -> Iterator[Front]:
     times = ("--read-header-timeout", "3", "--idle-timeout", "3", "--request-timeout", "3")
-    with front(*times, "--max-connections", "20", "--max-connections-per-peer", str(PEER)) as found:
+    with front(
+        *times,
+        *("--max-connections", "20", "--max-connections-per-peer", str(PEER)),
+        limits=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (256, 4096)),
+    ) as found:
         yield found
 
 
@@ -60,6 +65,24 @@ def test_a_body_that_drips_ends_as_a_whole(strict: Front) -> None:
                 answer = stream.recv(1 << 16)
     assert answer.startswith(b"HTTP/1.1 504 ")
     assert b'"message":"Timeout: request did not complete within the allotted timeout"' in answer
+
+
+def test_a_body_that_nobody_wants_may_not_drip(strict: Front) -> None:
+    with strict.connect() as stream:
+        stream.sendall(begun(1000))
+        assert stream.recv(1 << 16).startswith(b"HTTP/1.1 403 ")
+        stream.settimeout(0.5)
+        with contextlib.suppress(ConnectionError, ssl.SSLError):
+            for _ in range(1000):
+                stream.sendall(b" ")
+                with contextlib.suppress(TimeoutError):
+                    if not stream.recv(1 << 16):
+                        return
+            pytest.fail("it may")
+
+
+def test_all_descriptors_that_it_may_have_are_taken(strict: Front) -> None:
+    assert resource.prlimit(strict.process.pid, resource.RLIMIT_NOFILE) == (4096, 4096)
 
 
 def test_the_oldest_that_waits_makes_room(strict: Front) -> None:

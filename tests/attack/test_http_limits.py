@@ -144,6 +144,18 @@ def test_an_upgrade_is_not_taken_up(server: Front, to: bytes) -> None:
     assert server.lines[said:] == []
 
 
+def test_whoever_waits_to_be_asked_for_a_body_is_asked(server: Front) -> None:
+    body = b'{"metadata":{"generateName":"n-"}}'
+    asked = b"POST /api/v1/namespaces HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Type: application/json\r\n"
+    with server.admin() as stream:
+        stream.sendall(asked + b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(body))
+        assert stream.recv(1 << 16) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        assert exchange(stream, body).startswith(b"HTTP/1.1 201 ")
+    with server.connect() as stream:  # and whoever is refused is not
+        stream.sendall(asked + b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(body))
+        assert stream.recv(1 << 16).startswith(b"HTTP/1.1 403 ")
+
+
 def test_what_was_whole_is_answered_before_what_is_not(server: Front) -> None:
     with server.connect() as stream:
         answer = exchange(stream, HEAD + b"\r\n" + b"nonsense\r\n\r\n")
