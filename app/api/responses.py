@@ -8,13 +8,12 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, NamedTuple, final
 
 import orjson
-import yaml
 
 from app.catalog.protobuf import codec
 from app.core import errors
 from app.core.errors import StatusError
 from app.core.names import new_uid
-from app.machinery import protobuf
+from app.machinery import protobuf, yamlout
 
 from .negotiation import Accepted, without_forms
 from .request import Request
@@ -85,7 +84,7 @@ def text_response(text: str, status: int = 200) -> Response:
 
 
 def to_yaml(document: bytes) -> bytes:
-    return yaml.dump(orjson.loads(document), Dumper=yaml.CSafeDumper, sort_keys=True, allow_unicode=True).encode()
+    return yamlout.dump(orjson.loads(document))
 
 
 @final
