@@ -197,10 +197,21 @@ def _with_snapshot(old: Sequence[Object], parent: Object) -> list[Object]:
 
 def _settle(wanted: Object, parents: Sequence[Object]) -> str:
     """What the parents ask for together: Overwrite and preservation win. Says where they disagree."""
-    overwrite = {spec(parent).get("conflictResolution") == "Overwrite" for parent in parents}
-    preserve = {bool(spec(parent).get("preserveResourcesOnDeletion")) for parent in parents}
+    overwrite, preserve = _asked(parents)
     wanted["conflictResolution"] = "Overwrite" if True in overwrite else "Abort"
     wanted["preserveResourcesOnDeletion"] = True in preserve
+    return conflict_of(parents)
+
+
+def _asked(parents: Sequence[Object]) -> tuple[set[bool], set[bool]]:
+    """Whether to overwrite, and whether to preserve: the different answers."""
+    overwrite = {spec(parent).get("conflictResolution") == "Overwrite" for parent in parents}
+    return overwrite, {bool(spec(parent).get("preserveResourcesOnDeletion")) for parent in parents}
+
+
+def conflict_of(parents: Sequence[Object]) -> str:
+    """The text of a DependencyPolicyConflict, "" when they agree."""
+    overwrite, preserve = _asked(parents)
     reasons = []
     if len(overwrite) > 1:
         reasons.append("ConflictResolution conflicted (Overwrite vs Abort)")

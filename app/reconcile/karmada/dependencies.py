@@ -17,6 +17,7 @@ from app.core.selectors import SelectorError, from_object
 from app.placement import names
 from app.placement.attached import (
     attach,
+    conflict_of,
     dependencies_event,
     detach,
     is_dependency,
@@ -157,10 +158,10 @@ class DependenciesDistributor(QueueController[Key]):
         self.index.refer(entry.key, wanted["metadata"]["annotations"][names.RB_DEPENDENCIES])
         if wanted is not parent:
             changes.append(self._registry.stage_update(self._kind, entry, wanted, _OPTIONS))
+        conflicts: list[tuple[Key, str]] = []
         for follower in self.index.followers(entry.key):
             if not self._is_still_needed(follower, dependencies):
-                changes.append(self._detached(follower, entry.key))
-        conflicts: list[tuple[Key, str]] = []
+                changes.append(self._detached(follower, entry.key, conflicts))
         for found in self._dependents(dependencies, entry.key.namespace, errors):
             try:
                 _check_loop(workload, found)
@@ -251,9 +252,13 @@ class DependenciesDistributor(QueueController[Key]):
     def _kind_of(self, resource: Object) -> Kind | None:
         return self._catalog.by_kind(*split_api_version(resource["apiVersion"]), resource["kind"])
 
-    def _detached(self, follower: Entry, parent: Key) -> Change:
+    def _detached(self, follower: Entry, parent: Key, conflicts: list[tuple[Key, str]]) -> Change:
+        """``conflicts``: gets the one that is left among the others, when it is another one."""
         binding = decode_entry(self._kind, follower)
         others = [each for each in self._parents(binding) if each["metadata"]["name"] != parent.name]
+        left = conflict_of(others) if binding["spec"].get("placement") is None else ""
+        if self._conflicts.get(follower.key, left) != left:
+            conflicts.append((follower.key, left))
         return self._registry.stage_update(
             self._kind, follower, detach(binding, parent.namespace, parent.name, others), _OPTIONS
         )
@@ -267,7 +272,10 @@ class DependenciesDistributor(QueueController[Key]):
         identity = id_of_binding(entry)
         label = names.depended_by_label(entry.key.namespace, entry.key.name)
         followers = [each for each in self.index.followers(entry.key) if (each.meta.labels or {})[label] == identity]
-        await self._registry.commit_together([self._detached(follower, entry.key) for follower in followers])
+        conflicts: list[tuple[Key, str]] = []
+        await self._registry.commit_together([self._detached(each, entry.key, conflicts) for each in followers])
+        for key, conflict in conflicts:
+            self._tell_follower(key, conflict)
         if names.FINALIZER_DEPENDENCIES in (entry.meta.finalizers or ()):
             await self._federation.drop_finalizer(self._kind, parent, names.FINALIZER_DEPENDENCIES)
 

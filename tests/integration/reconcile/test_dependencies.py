@@ -182,6 +182,14 @@ async def test_a_conflict_is_told_again_when_it_is_another_one(two: Lab) -> None
     assert follower(two) == before
     await two.rest()
     assert told().count(one) == 1
+    # another one is left when one of those who disagree goes
+    await two.create(policy(two, "three", "m2", of="third", conflictResolution="Overwrite"))
+    await two.create(workload(two, "third"))
+    await two.until(lambda: len(required(follower(two))) == 3)
+    await two.rest()
+    await two.delete("Deployment", "web")
+    other = "Dependency policy conflict detected: PreserveResourcesOnDeletion conflicted (true vs false)."
+    await two.until(lambda: other in told())
 
 
 async def test_a_config_with_a_policy_of_its_own(two: Lab) -> None:
