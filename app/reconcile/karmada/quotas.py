@@ -36,6 +36,7 @@ class _QuotaController(QueueController[Key]):
         self._component = f"{queue_name}-controller"
         self._registry = federation.registry
         self._kind = self._registry.kind("policy.karmada.io", "v1alpha1", "federatedresourcequotas")
+        self._told: dict[Key, tuple[Any, ...]] = {}  # generation and message of the last event
 
     def resync(self) -> None:
         for entry in self._registry.cache.resource(QUOTAS).entries():
@@ -43,9 +44,18 @@ class _QuotaController(QueueController[Key]):
 
     def _quota(self, key: Key) -> Object | None:
         entry = self._registry.cache.get(*key)
-        return decode_entry(self._kind, entry) if entry is not None else None
+        if entry is None:
+            self._told.pop(key, None)
+            return None
+        return decode_entry(self._kind, entry)
 
     def _tell(self, quota: Object, event_type: str, reason: str, message: str) -> None:
+        """What went well is told once of each generation, and again after something else, not at every look."""
+        metadata = quota["metadata"]
+        key, outcome = Key(QUOTAS, metadata["namespace"], metadata["name"]), (metadata.get("generation"), message)
+        if event_type == "Normal" and self._told.get(key) == outcome:
+            return
+        self._told[key] = outcome
         self._federation.recorder.event(quota, event_type, reason, message, self._component)
 
     def _works_of(self, key: Key) -> list[Entry]:
