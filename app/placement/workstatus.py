@@ -38,9 +38,13 @@ def manifest_index(work: Object, api_version: str, kind: str, namespace: str, na
     raise NoSuchManifest
 
 
+Told = tuple[str, str, str]
+
+
 class Reflected(NamedTuple):
     status: Object  # the one element of ``status.manifestStatuses``
     failure: str  # why the object's health is not known, or ""
+    judged: bool  # whether somebody was there to judge its health
 
 
 def manifest_status(work: Object, observed: Object, interpreter: Interpreter = NATIVE) -> Reflected:
@@ -58,7 +62,7 @@ def manifest_status(work: Object, observed: Object, interpreter: Interpreter = N
     reflected = interpreter.reflect_status(observed)
     if reflected is not None:
         found["status"] = reflected
-    return Reflected(found, failure)
+    return Reflected(found, failure, interpreter.hook_enabled(gvk_of(observed), Operation.HEALTH))
 
 
 def interpret_health(observed: Object, interpreter: Interpreter = NATIVE) -> tuple[str, str]:
@@ -71,16 +75,23 @@ def interpret_health(observed: Object, interpreter: Interpreter = NATIVE) -> tup
         return names.UNKNOWN, str(error)
 
 
-def interpretation_events(observed: Object, health_failure: str, failure: str) -> list[tuple[str, str, str]]:
-    """(type, reason, message) of what went wrong, on the Work."""
-    what = f"{observed.get('kind')}/{namespace(observed)}/{name(observed)}"
-    events = []
-    if health_failure:
-        text = f"Interpret health of object({what}) failed, err: {health_failure}."
+def interpretation_events(observed: Object, found: Reflected | None, failure: str, before: Object | None) -> list[Told]:
+    """(type, reason, message) on the Work, of what became of reading the status: what went wrong, and each outcome that is new.
+
+    ``before``: the status that is told of already, None where there was none or it could not be read.
+    """
+    what = f"object({observed.get('kind')}/{namespace(observed)}/{name(observed)})"
+    if found is None:
+        return [("Warning", names.EVENT_REFLECT_STATUS_FAILED, f"Reflect status for {what} failed, err: {failure}.")]
+    events: list[Told] = []
+    if before is None:
+        events.append(("Normal", names.EVENT_REFLECT_STATUS, f"Reflect status for {what} succeed."))
+    health = found.status["health"]
+    if found.failure:
+        text = f"Interpret health of {what} failed, err: {found.failure}."
         events.append(("Warning", names.EVENT_INTERPRET_HEALTH_FAILED, text))
-    if failure:
-        text = f"Reflect status for object({what}) failed, err: {failure}."
-        events.append(("Warning", names.EVENT_REFLECT_STATUS_FAILED, text))
+    elif found.judged and health != (before or {}).get("health"):
+        events.append(("Normal", names.EVENT_INTERPRET_HEALTH, f"Interpret health of {what} as {health.lower()}."))
     return events
 
 

@@ -155,3 +155,23 @@ async def test_an_error_of_ours_is_told_too(two: Lab, monkeypatch: pytest.Monkey
     await two.until(lambda: told(two, "Deployment", "web"), "an event")
     text = "resource-template failed: unexpectedly: ZeroDivisionError: integer division or modulo by zero"
     assert told(two, "Deployment", "web") == {("ReconcileFailed", text)}
+
+
+async def test_an_error_of_ours_on_the_way_to_a_member_is_told_where_users_look(
+    two: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await two.create(two.policy("policy", "m1"))
+    await two.create(two.deployment())
+    await two.rest()
+    monkeypatch.setattr("app.reconcile.karmada.execution.manifest_status", lambda *arguments: [][0])
+    two.controllers_look_again()
+    (work,) = two.list("Work")
+    told_of = {("ReconcileFailed", "workStatus/m1 failed: unexpectedly: IndexError: list index out of range")}
+    for kind, name in (
+        ("Work", work["metadata"]["name"]),
+        ("ResourceBinding", "web-deployment"),
+        ("Deployment", "web"),
+    ):
+        await two.until(lambda kind=kind, name=name: told(two, kind, name) == told_of, f"an event on the {kind}")
+    await two.until(lambda: next(e[3] for e in two.events("Deployment", "web") if e[1] == "ReconcileFailed") > 2)
+    assert len([e for e in two.events("Deployment", "web") if e[1] == "ReconcileFailed"]) == 1, "counted, not told anew"

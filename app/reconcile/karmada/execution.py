@@ -7,6 +7,7 @@ status of an object usually cost one write. After a restart everything is looked
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from functools import partial
 from typing import Any, NamedTuple, final
 
@@ -23,6 +24,7 @@ from app.placement.interpret import InterpretError
 from app.placement.member import NotManaged
 from app.placement.workstatus import (
     Reflected,
+    Told,
     applied_condition,
     dispatching_condition,
     interpretation_events,
@@ -30,8 +32,10 @@ from app.placement.workstatus import (
 )
 from app.registry.codec import decode_entry
 
-from ..queue import Requeue, WorkQueue
+from ..queue import Requeue, WorkQueue, is_expected
+from ..refusals import Refusals
 from .federation import OPTIONS, WORKS, Federation
+from .indexes import binding_key_of_work
 from .manifests import Manifests, work_of, works_manifests
 from .observation import News, NotServed
 from .parking import Parking
@@ -66,9 +70,11 @@ class Executor:
     def __init__(self, federation: Federation, room: Room) -> None:
         self._federation = federation
         self._registry = federation.registry
+        self._refusals = Refusals(federation.registry, federation.recorder)
         self._room = room
         self.space = names.execution_namespace(room.name)
         self._outcomes: dict[Key, Outcome] = {}
+        self._unread: set[Key] = set()  # Works whose object's status could not be read at the last look
         self._lost: set[Key] = set()  # Works whose object left the member
         self._risen: dict[Key, Object] = {}  # objects in the member that were deleted, and are back
         self._ready = federation.is_ready(room.name)
@@ -76,7 +82,17 @@ class Executor:
         self._waking: set[asyncio.Task[None]] = set()
         self.queue: WorkQueue[Key] = WorkQueue(f"execution/{room.name}", self._reconcile, concurrency=16)
         self.reports: WorkQueue[Key] = WorkQueue(f"workStatus/{room.name}", self._report, concurrency=8)
+        for queue in (self.queue, self.reports):
+            queue.on_failure = partial(self._failed, queue.name)
         self.parking: Parking[Key] = Parking(self.queue.add, self._away_for)
+
+    def _failed(self, controller: str, key: Key, error: Exception) -> None:
+        """What nobody foresaw is told on the Work, its binding and its template; what a member refuses is told already."""
+        entry = self._registry.cache.get(*key)
+        if entry is None or is_expected(error):
+            return
+        for subject in filter(None, (key, binding_key_of_work(entry))):
+            self._refusals.tell(controller, subject, error)
 
     def start(self) -> None:
         self.queue.start()
@@ -128,6 +144,7 @@ class Executor:
             if entry is None:
                 self._outcomes.pop(key, None)
                 self._lost.discard(key)
+                self._unread.discard(key)
                 await self._remove_again(key)
                 return
             work = decode_entry(self._federation.work_kind, entry)
@@ -248,15 +265,24 @@ class Executor:
         if entry is None or entry.meta.deletionTimestamp:
             return
         work = decode_entry(self._federation.work_kind, entry)
-        failure: InterpretError | None = None
-        reflected: list[Object] = []
+        observed = self._to_reflect(work, self._outcomes.get(key))
+        if observed is None:
+            await self._write_status(key, work, [])
+            return
         try:
-            reflected = await self._reflected(work, self._outcomes.get(key))
+            found = await self._understood(work, observed)
         except InterpretError as error:
-            failure = error
-        await self._write_status(key, work, reflected)
-        if failure is not None:
-            raise failure
+            self._unread.add(key)
+            await self._write_status(key, work, [])
+            self._tell_work(work, interpretation_events(observed, None, str(error), None))
+            raise
+        await self._write_status(key, work, [found.status])
+        stored = (work.get("status") or {}).get("manifestStatuses")
+        before = stored[0] if stored and key not in self._unread else None
+        self._unread.discard(key)
+        self._tell_work(work, interpretation_events(observed, found, "", before))
+        if found.failure:
+            self.reports.add_after(key, INTERPRET_RETRY)
 
     async def _write_status(self, key: Key, work: Object, reflected: list[Object]) -> None:
         if self._status(work, self._outcomes.get(key), reflected) == work.get("status"):
@@ -293,27 +319,18 @@ class Executor:
         status["conditions"] = made
         return status
 
-    async def _reflected(self, work: Object, outcome: Outcome | None) -> list[Object]:
-        """Karmada keeps the status of one manifest only; Works have one. Raises InterpretError.
+    def _to_reflect(self, work: Object, outcome: Outcome | None) -> Object | None:
+        """Karmada keeps the status of one manifest only; Works have one.
 
         Also of a copy that does not take its newest manifest: it runs on.
         """
         if outcome is None or work["spec"].get("suspendDispatching"):
-            return []
+            return None
         for manifest in works_manifests(work):
             observed = self._manifests.observed(manifest)
-            if observed is None or (outcome.errors and not _is_copy_of(work, observed)):
-                continue
-            try:
-                found = await self._understood(work, observed)
-            except InterpretError as error:
-                self._interpretation_failed(work, observed, "", str(error))
-                raise
-            if found.failure:
-                self._interpretation_failed(work, observed, found.failure, "")
-                self.reports.add_after(Key(WORKS, self.space, work["metadata"]["name"]), INTERPRET_RETRY)
-            return [found.status]
-        return []
+            if observed is not None and (not outcome.errors or _is_copy_of(work, observed)):
+                return observed
+        return None
 
     async def _understood(self, work: Object, observed: Object) -> Reflected:
         """What the member says of an object is read as its kind, as Karmada does: a template's status is summed from it, beside
@@ -326,8 +343,8 @@ class Executor:
         except (DecodeError, AttributeError, KeyError, TypeError, ValueError) as error:
             raise InterpretError(f"the member's object is not of its kind's shape: {error}"[:512]) from error
 
-    def _interpretation_failed(self, work: Object, observed: Object, health: str, reflection: str) -> None:
-        for event in interpretation_events(observed, health, reflection):
+    def _tell_work(self, work: Object, events: Iterable[Told]) -> None:
+        for event in events:
             self._federation.recorder.event(work, *event)
 
     # -- events --------------------------------------------------------------------------------------------------------

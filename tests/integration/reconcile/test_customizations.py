@@ -297,3 +297,42 @@ async def test_admission_of_customizations(two: Lab) -> None:
     with pytest.raises(StatusError) as refused:
         await two.create(customization("two", "ConfigMap", Retain="function Retain(\nend"))
     assert "InterpreterOperation(Retain) Lua script error: <string>:2: " in str(refused.value)
+
+
+async def test_reading_a_status_is_told_when_its_outcome_changes(two: Lab) -> None:
+    """On the Work, as Karmada, but not anew with each status: what tools wait for comes, and costs nothing later."""
+    health = "function InterpretHealth(obj) if obj.data.mood == 'odd' then error('odd') end return obj.data.mood == 'good' end"
+    status = "function ReflectStatus(obj) if obj.data.blind then error('blind') end return {mood = obj.data.mood} end"
+    await two.create(customization("moods", "ConfigMap", InterpretHealth=health, InterpretStatus=status))
+    await two.create(config_policy(two, "m1"))
+    await two.create({**two.config(), "data": {"mood": "bad"}})
+    await two.rest()
+    (work,) = two.list("Work")
+
+    def counts() -> dict[str, int]:
+        found: dict[str, int] = {}
+        for _, reason, _, count in two.events("Work", work["metadata"]["name"]):
+            found[reason] = found.get(reason, 0) + count
+        return {reason: count for reason, count in found.items() if reason.startswith(("Reflect", "Interpret"))}
+
+    what = "object(ConfigMap/default/settings)"
+    said = [message for _, _, message, _ in two.events("Work", work["metadata"]["name"])]
+    assert f"Reflect status for {what} succeed." in said
+    assert f"Interpret health of {what} as unhealthy." in said
+    assert counts() == {"ReflectStatusSucceed": 1, "InterpretHealthSucceed": 1}
+
+    async def change(**data: str) -> None:
+        await two.change("ConfigMap", "settings", lambda obj: obj.update(data=data))
+        await two.rest()
+
+    await change(mood="bad", more="1")
+    assert counts() == {"ReflectStatusSucceed": 1, "InterpretHealthSucceed": 1}
+    await change(mood="good")
+    assert counts() == {"ReflectStatusSucceed": 1, "InterpretHealthSucceed": 2}
+    await change(mood="good", blind="1")
+    assert counts()["ReflectStatusFailed"] > 0
+    await change(mood="good")
+    assert counts()["ReflectStatusSucceed"] == 2
+    await two.restart()
+    await two.rest()
+    assert counts()["ReflectStatusSucceed"] == 2

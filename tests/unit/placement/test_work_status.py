@@ -37,8 +37,10 @@ def applied(work: dict[str, Any], **status: Any) -> dict[str, Any]:
 
 def test_from_the_member_to_the_work() -> None:
     work = works()[0]
-    found, failure = manifest_status(work, member(work, replicas=1, readyReplicas=1, conditions=[{"type": "x"}]))
-    assert failure == ""
+    found, failure, judged = manifest_status(
+        work, member(work, replicas=1, readyReplicas=1, conditions=[{"type": "x"}])
+    )
+    assert (failure, judged) == ("", True)
     assert found == {
         "identifier": {
             "ordinal": 0,
