@@ -9,13 +9,27 @@ from __future__ import annotations
 import asyncio
 import ssl
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, Final, final
 
 from grpclib.client import Channel, UnaryUnaryMethod
 from grpclib.encoding.base import CodecBase
 from grpclib.exceptions import GRPCError, ProtocolError, StreamTerminatedError
 
 from app.placement.estimatorwire import EstimatorError, answer
+
+LARGEST_ANSWER: Final = 64 << 10  # bytes; that of today has 11 at most
+LONGEST_ERROR: Final = 512  # characters
+# what grpclib raises for a peer that breaks off, speaks no gRPC, or is no estimator
+_NO_ANSWER: Final = (
+    GRPCError,
+    ProtocolError,
+    StreamTerminatedError,
+    AssertionError,
+    NotImplementedError,
+    OSError,
+    ValueError,
+    TimeoutError,
+)
 
 
 @final
@@ -50,13 +64,29 @@ class EstimatorClient:
         self._channel.close()
 
     async def call(self, method: str, request: bytes, about: str, timeout: float) -> int:
-        """``about`` names the workload, for the estimator's log. Raises EstimatorError."""
+        """``about`` names the workload, for the estimator's log. Raises EstimatorError, whatever is answered."""
         ask: Any = UnaryUnaryMethod(self._channel, method, bytes, bytes)
         try:
-            async with asyncio.timeout(timeout):
-                return answer(await ask(request, metadata={"object": about}))
-        except (GRPCError, ProtocolError, StreamTerminatedError, OSError, ValueError, TimeoutError) as error:
-            raise EstimatorError(f"estimator at {self.address}: {error or type(error).__name__}") from error
+            async with asyncio.timeout(timeout), ask.open(metadata={"object": about}) as stream:
+                await stream.send_message(request, end=True)
+                _bound(stream._stream)
+                return answer(await stream.recv_message() or b"")
+        except _NO_ANSWER as error:
+            text = f"estimator at {self.address}: {error or type(error).__name__}"
+            raise EstimatorError(text[:LONGEST_ERROR]) from error
+
+
+def _bound(stream: Any) -> None:
+    """A message may be announced with 4 GB, and grpclib would wait for them."""
+    receive = stream.recv_data
+
+    async def receive_bounded(size: int) -> bytes:
+        if size > LARGEST_ANSWER:
+            raise ValueError(f"an answer of {size} bytes")
+        found: bytes = await receive(size)
+        return found
+
+    stream.recv_data = receive_bounded
 
 
 class _Bytes(CodecBase):
