@@ -250,6 +250,18 @@ class Served:
             return done.stdout
         return done.stdout + done.stderr
 
+    @contextlib.contextmanager
+    def started(self, *arguments: str) -> Iterator[Iterator[str]]:
+        """The lines of a kubectl that goes on until it is ended."""
+        environment = {**os.environ, "KUBECONFIG": str(self.kubeconfig), "HOME": str(self.kubeconfig.parent)}
+        process = subprocess.Popen([self._tool, *arguments], env=environment, stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        try:
+            yield iter(process.stdout)
+        finally:
+            process.kill()
+            process.communicate()
+
 
 @pytest.fixture(scope="session")
 def served(kubectl: Path) -> Iterator[Served]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -153,3 +154,38 @@ def test_tokens(served: Served) -> None:
         check=False,
     )
     assert 'User "system:serviceaccount:default:robot" cannot list resource "pods"' in refused
+
+
+def test_events_are_watched_described_and_selected(served: Served) -> None:
+    served.kubectl("apply", "-f", "-", stdin=web("told"))
+    uid = served.kubectl("get", "deploy", "told", "-o", "jsonpath={.metadata.uid}")
+    template = 'go-template={{.metadata.name}}={{.count}}{{"\\n"}}'
+    with served.started("get", "events", "-w", "--field-selector=involvedObject.name=told", "-o", template) as lines:
+        served.kubectl("create", "-f", "-", stdin=json.dumps(event("told.1", uid)))
+        assert next(lines) == "told.1=1\n"  # listed or watched, whichever was first
+        served.kubectl("patch", "event", "told.1", "--type=strategic", "-p", '{"count": 2}')
+        assert next(lines) == "told.1=2\n"
+        served.kubectl("create", "-f", "-", stdin=json.dumps(event("told.2", uid)))
+        assert next(lines) == "told.2=1\n"
+    assert "it is told" in served.kubectl("describe", "deploy", "told")
+    listed = served.kubectl("events", "--for", "deployment/told")
+    assert "Told" in listed
+    served.kubectl("delete", "events", "--field-selector", "involvedObject.name=told")
+    assert "No events found" in served.kubectl("events", "--for", "deployment/told", check=False)
+
+
+def event(name: str, uid: str) -> dict[str, Any]:
+    involved = {"apiVersion": "apps/v1", "kind": "Deployment", "namespace": "default", "name": "told", "uid": uid}
+    at = "2026-01-01T00:00:00Z"
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": name, "namespace": "default"},
+        "involvedObject": involved,
+        "reason": "Told",
+        "message": "it is told",
+        "type": "Normal",
+        "count": 1,
+        "firstTimestamp": at,
+        "lastTimestamp": at,
+    }
