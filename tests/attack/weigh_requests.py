@@ -9,14 +9,18 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import time
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 from tests.attack import weighing
 
 weighing.install()
 
+from app.catalog.custom.kinds import kinds_of  # noqa: E402
 from app.catalog.kind import Kind  # noqa: E402
+from app.core import clock  # noqa: E402
 from app.machinery.schema import Schema  # noqa: E402
 from tests.integration.api.conftest import (  # noqa: E402
     APPLY_PATCH,
@@ -135,12 +139,12 @@ def managers(count: int, operation: str) -> list[Object]:
     ]
 
 
-def definition(properties: Object) -> Object:
+def definition(properties: Object, plural: str = "foos") -> Object:
     schema = {"type": "object", "properties": {"spec": {"type": "object", "properties": properties}}}
     version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
     return {
-        "metadata": {"name": "foos.x.y"},
-        "spec": {"group": "x.y", "scope": "Cluster", "names": {"plural": "foos", "kind": "Foo"}, "versions": [version]},
+        "metadata": {"name": f"{plural}.x.y"},
+        "spec": {"group": "x.y", "scope": "Cluster", "names": {"plural": plural, "kind": "Foo"}, "versions": [version]},
     }
 
 
@@ -334,9 +338,55 @@ def is_stored(kind: Kind) -> bool:
     return CATALOG.storage_kind(kind.resource) is kind
 
 
+CUSTOM = {
+    "map": {"type": "object", "additionalProperties": {"type": "string", "enum": ["v"]}},
+    "set": {"type": "array", "x-kubernetes-list-type": "set", "items": {"type": "string"}},
+    "atomic": {"type": "array", "items": {"type": "string", "maxLength": 100}},
+    "keyed": {
+        "type": "array",
+        "x-kubernetes-list-type": "map",
+        "x-kubernetes-list-map-keys": ["name"],
+        "items": {
+            "type": "object",
+            "required": ["name"],
+            "properties": {"name": {"type": "string"}, "size": {"type": "integer", "maximum": 3}},
+        },
+    },
+    "chosen": {"type": "array", "items": {"type": "string", "anyOf": [{"maxLength": 1}, {"minLength": 1}]}},
+    "free": {"type": "array", "items": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
+}
+CUSTOM_SHAPES: dict[str, Build] = {
+    "custom map": lambda n: {"spec": {"map": {f"k{i}": "v" for i in range(n)}}},
+    "custom set": lambda n: {"spec": {"set": [f"k{i}" for i in range(n)]}},
+    "custom repeated set": lambda n: {"spec": {"set": [f"k{i // 2}" for i in range(n)]}},
+    "custom atomic list": lambda n: {"spec": {"atomic": [f"k{i}" for i in range(n)]}},
+    "custom list by key": lambda n: {"spec": {"keyed": named(n, size=1)}},
+    "custom list with findings": lambda n: {"spec": {"keyed": named(n, size=9)}},
+    "custom combinations": lambda n: {"spec": {"chosen": [f"k{i}" for i in range(n)]}},
+    "custom free form": lambda n: {"spec": {"free": named(n)}},
+}
+
+
+async def custom_kind(api: Api) -> Kind:
+    """A kind of its own, served as soon as it is defined."""
+    kind = CATALOG.by_kind("apiextensions.k8s.io", "v1", "CustomResourceDefinition")
+    assert kind is not None
+    crd = await api.made(path_of(kind), typed(kind, definition(CUSTOM, "bars")))
+    crd["status"]["acceptedNames"] = crd["spec"]["names"]
+    custom = kinds_of(crd)[0]
+    CATALOG.add([custom])
+    return custom
+
+
 async def main(sweep: bool) -> None:
+    # whether a second has passed between two requests decides how much the latter has to do
+    clock.time = SimpleNamespace(time=lambda: 1_700_000_000.0, strftime=time.strftime, gmtime=time.gmtime)
     api = await Api().open()
-    for name, kind, build in cases(sweep):
+    found_cases = list(cases(sweep))
+    if not sweep:
+        custom = await custom_kind(api)
+        found_cases += [(name, custom, build) for name, build in CUSTOM_SHAPES.items()]
+    for name, kind, build in found_cases:
         found: dict[str, list[dict[str, int]]] = {}
         await verbs(api, kind, typed(kind, build(SIZES[-1])), sweep)  # what is worked out once is not weighed
         for size in SIZES:

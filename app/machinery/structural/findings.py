@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Any, final
 
-from app.core.errors import FieldError
-from app.core.values import same_json
+from app.core.errors import MOST_TEXT, FieldError
+from app.core.values import json_key, same_json
 
 from .props import LIST_MAP_KEYS, LIST_TYPE, Props, items, member
 
@@ -56,46 +56,72 @@ def within(found: list[Finding], step: Step) -> list[Finding]:
 
 
 def errors_of(found: Findings, base: str = "") -> list[FieldError]:
-    """All findings as errors, each text once."""
+    """The findings as errors, each text once, as many as are told."""
     if not found:
         return []
-    return list({(error.field, error.reason, error.detail): error for error in (f.error(base) for f in found)}.values())
+    out: dict[tuple[str, str, str], FieldError] = {}
+    length = 0
+    for finding in found:
+        error = finding.error(base)
+        out[error.field, error.reason, error.detail] = error
+        length += len(error.field) + len(error.detail)
+        if length > MOST_TEXT:
+            break
+    return list(out.values())
 
 
 def without_unchanged(found: list[Finding], props: Props | None, new: Any, old: Any) -> list[Finding]:
     """Ratcheting: an update may leave wrong what it does not touch. The old value is looked for where it can be told."""
-    return [finding for finding in found if not _unchanged(finding, props, new, old)]
+    comparison = _Comparison()
+    return [finding for finding in found if not comparison.is_unchanged(finding, props, new, old)]
 
 
-def _unchanged(finding: Finding, props: Props | None, new: Any, old: Any) -> bool:
-    if same_json(new, old):
-        return True
-    root = True
-    for step in reversed(finding.steps):
-        if isinstance(step, int):
-            old = _old_item(props, new, old, step)
-            new, props = new[step], items(props) if props is not None else None
-        else:
-            if (root and step in ("kind", "apiVersion")) or not isinstance(old, dict) or step not in old:
-                return False
-            new, old, props = new[step], old[step], member(props, step)
-        if old is _UNKNOWN:
-            return False
-        if same_json(new, old):
+class _Comparison:
+    """What is compared for one finding is not compared again for the next; the values are alive as long as this is."""
+
+    def __init__(self) -> None:
+        self._same: dict[tuple[int, int], bool] = {}
+        self._items: dict[int, dict[tuple[Hashable, ...], Any]] = {}
+
+    def is_unchanged(self, finding: Finding, props: Props | None, new: Any, old: Any) -> bool:
+        if self._are_same(new, old):
             return True
-        root = False
-    return False
+        root = True
+        for step in reversed(finding.steps):
+            if isinstance(step, int):
+                old = self._old_item(props, new, old, step)
+                new, props = new[step], items(props) if props is not None else None
+            else:
+                if (root and step in ("kind", "apiVersion")) or not isinstance(old, dict) or step not in old:
+                    return False
+                new, old, props = new[step], old[step], member(props, step)
+            if old is _UNKNOWN:
+                return False
+            if self._are_same(new, old):
+                return True
+            root = False
+        return False
+
+    def _are_same(self, new: Any, old: Any) -> bool:
+        pair = id(new), id(old)
+        if pair not in self._same:
+            self._same[pair] = same_json(new, old)
+        return self._same[pair]
+
+    def _old_item(self, props: Props | None, new: Any, old: Any, position: int) -> Any:
+        """The old element of a map list; elements of other lists have no identity."""
+        if props is None or props.get(LIST_TYPE) != "map" or not isinstance(old, list):
+            return _UNKNOWN
+        keys = props.get(LIST_MAP_KEYS) or ()
+        if not isinstance(new[position], dict):
+            return _UNKNOWN
+        if id(old) not in self._items:
+            known = self._items[id(old)] = {}
+            for one in old:
+                if isinstance(one, dict):
+                    known.setdefault(tuple([json_key(one.get(key)) for key in keys]), one)
+        wanted = tuple([json_key(new[position].get(key)) for key in keys])
+        return self._items[id(old)].get(wanted, _UNKNOWN)
 
 
 _UNKNOWN = object()
-
-
-def _old_item(props: Props | None, new: Any, old: Any, position: int) -> Any:
-    """The old element of a map list; elements of other lists have no identity."""
-    if props is None or props.get(LIST_TYPE) != "map" or not isinstance(old, list):
-        return _UNKNOWN
-    keys = props.get(LIST_MAP_KEYS) or ()
-    if not isinstance(new[position], dict):
-        return _UNKNOWN
-    wanted = [new[position].get(key) for key in keys]
-    return next((one for one in old if isinstance(one, dict) and [one.get(k) for k in keys] == wanted), _UNKNOWN)

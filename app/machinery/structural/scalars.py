@@ -9,7 +9,7 @@ from typing import Any, Final
 import orjson
 
 from app.core.errors import FieldError
-from app.core.values import same_json
+from app.core.values import json_key
 from app.machinery.jsonpath import text_of
 
 from .findings import NOWHERE, Finding, Findings, Make
@@ -87,13 +87,10 @@ def enum(props: Props) -> Check | None:
     allowed = props.get("enum")
     if not allowed:
         return None
-    texts = frozenset(one for one in allowed if isinstance(one, str))
+    known = frozenset(map(json_key, allowed))
 
     def check(value: Any) -> Findings:
-        if value.__class__ is str:
-            if value in texts:
-                return None
-        elif any(same_json(value, one) for one in allowed):
+        if json_key(value) in known:
             return None
         return [Finding(lambda path: not_supported(path, value, allowed))]
 
