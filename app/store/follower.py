@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import random
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -25,9 +26,15 @@ log = structlog.get_logger("kafila.store")
 
 CHANNEL = "kafila_log"
 _PAGE = 500  # rows handed over at once: the loop is not held longer than it takes to fan these out
+_LARGE = 64 << 10  # bytes of a body that is read alone: a page of objects of 8 MiB would not fit into memory
 _TAIL = (
-    "SELECT revision, resource, namespace, name, body, deleted, previous, writer, seq"
+    f"SELECT revision, resource, namespace, name, CASE WHEN octet_length(body) <= {_LARGE} THEN body END AS body,"
+    f" deleted, previous, writer, seq, octet_length(body) > {_LARGE} AS large"
     f" FROM log WHERE revision > $1 ORDER BY revision LIMIT {_PAGE}"
+)
+_FIRST = (
+    "SELECT revision, resource, namespace, name, body, deleted, previous, writer, seq"
+    " FROM log WHERE revision > $1 ORDER BY revision LIMIT 1"
 )
 
 
@@ -207,8 +214,9 @@ class Follower:
             if not await self._continues(connection, seen, records[0]):
                 self.reset("history was compacted past our position")
                 continue
-            self._publish_records(records)
-            if len(records) < _PAGE:
+            small = list(itertools.takewhile(lambda record: not record["large"], records))
+            self._publish_records(small or await connection.fetch(_FIRST, seen.revision, timeout=self._patience.answer))
+            if len(small) == len(records) < _PAGE:
                 return records[-1]["revision"]
             await asyncio.sleep(0)
 

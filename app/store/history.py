@@ -12,11 +12,15 @@ from .interface import Compacted, LogPage, Row, StoredObject
 from .timeline import NEWEST, Position, marker_after
 
 _PREFETCH = 500  # objects read at once: the loop is not held longer than it takes to build these
+PAGE_BYTES = 8 << 20  # of bodies, and one row more
 
-_LOG = """
+_LOG = f"""
 SELECT l.revision, l.resource, l.namespace, l.name, l.body, l.deleted, l.previous,
        coalesce(l.previous_body, (SELECT p.body FROM log p WHERE p.revision = l.previous))
-FROM log l WHERE l.revision > $1 ORDER BY l.revision LIMIT $2
+FROM (
+    SELECT *, sum(coalesce(octet_length(body), 0)) OVER (ORDER BY revision) - coalesce(octet_length(body), 0) AS before
+    FROM (SELECT * FROM log WHERE revision > $1 ORDER BY revision LIMIT $2) page
+) l WHERE l.before < {PAGE_BYTES} ORDER BY l.revision
 """
 
 # The first later row of a key tells what the key was at the revision; keys without one are what they are now.

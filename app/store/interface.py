@@ -204,8 +204,8 @@ class Store(Protocol):
         ...
 
     async def read_log(self, after: int, limit: int = 1000) -> LogPage:
-        """Rows with revision > ``after``, oldest first, with ``previous_body``; fewer than ``limit`` only at the end. Raises
-        Compacted when ``after`` is below the compacted revision, or the page crosses a point at which history was lost;
+        """Rows with revision > ``after``, oldest first, with ``previous_body``; fewer than ``limit`` at the end, and where
+        they are large. Raises Compacted when ``after`` is below the compacted revision, or the page crosses a point at which history was lost;
         StoreUnavailable."""
         ...
 

@@ -12,7 +12,8 @@ import pytest
 from app.core.resources import Key
 from app.store import batch
 from app.store.batch import Pending
-from app.store.interface import StoreUnavailable, Transaction, Write
+from app.store.history import PAGE_BYTES
+from app.store.interface import Row, StoreUnavailable, Transaction, Write
 from app.store.postgres import PostgresStore
 
 # A write that the database does not survive, as one of 900 MB was
@@ -65,3 +66,26 @@ async def test_a_batch_is_bounded_in_bytes() -> None:
     while queue:
         sent.append([pending.transaction.writes[0].key.name for pending in batch.take(queue)])
     assert sent == [["c0", "c1", "c2"], ["c3", "c4"], ["big"], ["small"]]
+
+
+async def test_what_is_read_of_the_log_at_once_is_bounded_in_bytes(store: PostgresStore) -> None:
+    """A process that comes back after a while would else have 500 objects of 8 MiB in memory."""
+    other = PostgresStore(store.dsn)
+    seen: list[Row] = []
+    other.subscribe(seen.extend, lambda: None)
+    await other.open()
+    start, _ = await other.snapshot()
+    half = b"x" * (PAGE_BYTES // 2)
+    for number in range(5):
+        await store.commit(write(f"c{number}", half))
+        await store.commit(write("small"))
+    head = await other.head()
+    assert [(row.revision, len(row.body)) for row in seen] == [
+        (start + 1 + number, 2 if number % 2 else len(half)) for number in range(head - start)
+    ]
+    await other.close()
+    pages = []
+    while rows := (await store.read_log(pages[-1][-1] if pages else start)).rows:
+        pages.append([row.revision for row in rows])
+    assert [len(page) for page in pages] == [3, 4, 3]
+    assert [revision for page in pages for revision in page] == list(range(start + 1, head + 1))
