@@ -130,10 +130,12 @@ def until(holds: Callable[[], bool]) -> None:
 
 
 @contextlib.contextmanager
-def front(*flags: str, limits: Callable[[], None] | None = None) -> Iterator[Front]:
-    """``limits`` is called in the process before the program begins."""
-    with tempfile.TemporaryDirectory(prefix="kafila-front-", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
+def front(*flags: str, limits: Callable[[], None] | None = None, folder: Path | None = None) -> Iterator[Front]:
+    """``limits`` is called in the process before the program begins. ``folder``: of its data, else a new one."""
+    with contextlib.ExitStack() as stack:
+        if folder is None:
+            made = tempfile.TemporaryDirectory(prefix="kafila-front-", ignore_cleanup_errors=True)
+            folder = Path(stack.enter_context(made))
         folder.chmod(0o711)  # as root PostgreSQL is another user, who passes through
         command = [KAFILA, "serve", "--data-dir", folder, "--bind", "127.0.0.1:0", *flags]
         process = subprocess.Popen(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import subprocess
 import sys
@@ -17,6 +18,8 @@ from app.core.resources import Key
 from app.store import open_store
 from app.store.interface import OutcomeUnknown, Store, StoreUnavailable, Transaction, Write
 from tests.conftest import open_folder
+
+from .front import Front, front, until
 
 NO_SPACE = "No space left on device"
 REASON = "there is no space left on the disk of"
@@ -97,6 +100,7 @@ async def test_a_server_that_ends_for_want_of_room_comes_back_with_all_that_was_
     disk: Disk, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Its own log needs room too, and without that it does not go on. It was started again every second, in vain."""
+    disk.resize(80)
     store = await open_store(None, disk.folder)
     kept: set[str] = set()
     try:
@@ -108,7 +112,7 @@ async def test_a_server_that_ends_for_want_of_room_comes_back_with_all_that_was_
             while REASON not in store.trouble:
                 await asyncio.sleep(0.05)
         assert store.trouble.startswith("storage is not reachable: ")
-        disk.resize(240)
+        disk.resize(200)
         await well(store)
         assert await store.commit(big(2000))
         assert kept <= {found.key.name async for found in store.listing()}
@@ -144,3 +148,32 @@ async def test_a_start_on_a_full_disk_is_one_line(disk: Disk) -> None:
         assert "Traceback" not in done.stderr
         [line] = [line for line in done.stderr.splitlines() if line.strip()]
         assert REASON in line or NO_SPACE in line
+
+
+def test_a_whole_process_tells(disk: Disk) -> None:
+    """In readiness, in the answer to who writes, in metrics and in the log; reading goes on."""
+    maps = "/api/v1/namespaces/default/configmaps"
+
+    def create(server: Front, name: str, size: int = 0) -> tuple[int, bytes]:
+        body = json.dumps({"metadata": {"name": name}, "data": {"a": os.urandom(size // 2).hex()}}).encode()
+        return server.as_admin("POST", maps, body, **{"content-type": "application/json"})
+
+    with front(folder=disk.folder) as server:
+        assert create(server, "before")[0] == 201
+        disk.fill()
+        answers = [create(server, f"c{number}", 500_000) for number in range(20)]  # there is room in files that exist
+        code, refused = answers[-1]
+        assert code == 503
+        assert json.loads(refused)["message"].startswith("storage takes no writes: could not extend file")
+        assert NO_SPACE.encode() in refused
+        assert server.as_admin("GET", "/readyz/storage") == (
+            500,
+            b"internal server error: " + json.loads(refused)["message"].encode(),
+        )
+        assert b"kafila_storage_healthy 0.0" in server.as_admin("GET", "/metrics")[1]
+        assert server.as_admin("GET", f"{maps}/before")[0] == 200
+        disk.free()
+        until(lambda: server.as_admin("GET", "/readyz") == (200, b"ok"))
+        assert create(server, "after")[0] == 201
+        assert b"kafila_storage_healthy 1.0" in server.as_admin("GET", "/metrics")[1]
+        assert len(server.told(event="the database takes no writes")) == 1
