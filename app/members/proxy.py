@@ -20,7 +20,7 @@ import structlog
 from yarl import URL
 
 from .credentials import AUTHORITY, TOKEN, CredentialsError, Object, secret_value
-from .transport import CONNECT_TIMEOUT, TLS, Unreachable, UnusableAnswer, open_connector
+from .transport import CONNECT_TIMEOUT, TLS, Unreachable, UnusableAnswer, open_connector, sendable
 from .wire import check_status, unanswered
 
 log = structlog.get_logger(__name__)
@@ -94,7 +94,7 @@ def upstream(cluster: Object, secret: Object | None, impersonator: Object) -> Up
     else:
         tls = TLS(authority=secret_value(name, secret, AUTHORITY) if secret is not None else b"")
     headers = tuple(sorted((spec.get("proxyHeader") or {}).items())) if proxy_url else ()
-    return Upstream(endpoint.rstrip("/"), tls, token, proxy_url, headers)
+    return Upstream(sendable(endpoint), tls, token, proxy_url, headers)
 
 
 def target_of(rest: str, query: str) -> str:

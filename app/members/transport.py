@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple, Protocol, final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import aiohttp
 from yarl import URL
@@ -107,7 +107,7 @@ class NetworkTransport:
         proxy_url: str = "",
         proxy_headers: Mapping[str, str] | None = None,
     ) -> None:
-        self._endpoint = endpoint.rstrip("/")
+        self._endpoint = sendable(endpoint)
         self._tls = tls
         self._proxy_url = proxy_url
         self._proxy_headers = proxy_headers
@@ -164,6 +164,11 @@ class NetworkTransport:
         if self._session is not None:
             await self._session.close()
             self._session = None
+
+
+def sendable(endpoint: str) -> str:
+    """As it can stand in a request's line: Go encodes there what a path may not have."""
+    return quote(endpoint.rstrip("/"), safe="/:@!$&'()*+,;=~%[]?")
 
 
 def open_connector(endpoint: str, tls: TLS) -> aiohttp.TCPConnector:

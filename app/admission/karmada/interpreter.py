@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 from app.catalog.karmada.cluster_strategy import plain_url
+from app.core import gourl
 from app.core.errors import FieldError
 from app.core.names import dns1035_label, dns1123_label, dns1123_subdomain, port_number
 
@@ -131,13 +131,13 @@ def _client(config: Object, path: str) -> Found:
 
 def _url(text: str, path: str) -> Found:
     try:
-        url = urlsplit(text)
+        url = gourl.parse(text)
     except ValueError as error:
-        return [FieldError.required(path, f'url must be a valid URL: parse "{text}": {error}{_FORM}')]
+        return [FieldError.required(path, f"url must be a valid URL: {error}{_FORM}")]
     found: Found = []
     if url.scheme != "https":
         found.append(FieldError.invalid(path, url.scheme, f"'https' is the only allowed URL scheme{_FORM}"))
-    if not url.netloc.rpartition("@")[2]:
+    if not url.host:
         found.append(FieldError.invalid(path, "", f"host must be specified{_FORM}"))
     return found + plain_url(path, url)
 

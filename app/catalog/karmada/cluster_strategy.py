@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
 
 from app.catalog.kind import Object, Strategy
-from app.core import quantity
+from app.core import gourl, quantity
 from app.core.clock import rfc3339
 from app.core.errors import FieldError
-from app.core.names import dns1123_label, label_value, qualified_name
+from app.core.names import dns1123_label, in_range, label_value, qualified_name
 
 CLUSTER_NAME_MAX = 48  # the namespace karmada-es-<name> must still be a DNS label
 MAX_INT64 = 2**63 - 1
@@ -118,33 +117,24 @@ _FORM = "; desired format: hostname, hostname:port, IP or IP:port"
 
 def _api_endpoint(path: str, text: str) -> list[FieldError]:
     try:
-        url = _parsed(text)
+        url = gourl.parse(text)
     except ValueError as error:
-        why = f'apiEndpoint must be a valid URL: parse "{text}": {error}{_FORM}'
-        return [FieldError.invalid(path, text, why)]
+        return [FieldError.invalid(path, text, f"apiEndpoint must be a valid URL: {error}{_FORM}")]
     found = []
-    if not url.netloc.rpartition("@")[2]:
+    if not url.host:
         found.append(FieldError.invalid(path, "", f"host must be provided{_FORM}"))
+    elif url.scheme not in ("http", "https"):  # Karmada takes it, and finds out when it connects
+        found.append(FieldError.invalid(path, text, f'unsupported scheme "{url.scheme}", must be http or https'))
     return found + plain_url(path, url)
 
 
-def _parsed(text: str) -> SplitResult:
-    """Raises ValueError, where Go's url.Parse does with its words."""
-    url = urlsplit(text)
-    first = text.partition("#")[0].partition("?")[0].partition("/")[0]
-    if not url.scheme and ":" in first:
-        raise ValueError(
-            "missing protocol scheme" if first[0] == ":" else "first path segment in URL cannot contain colon"
-        )
-    return url
-
-
-def plain_url(path: str, url: SplitResult) -> list[FieldError]:
-    """No user, fragment or query in a URL."""
+def plain_url(path: str, url: gourl.URL) -> list[FieldError]:
+    """No user, fragment or query in a URL, and a port that there is."""
     found = []
-    user, at, _ = url.netloc.rpartition("@")
-    if at:
-        found.append(FieldError.invalid(path, user, "user information is not permitted in the URL"))
+    if url.port is not None and not 0 < url.port <= gourl.HIGHEST_PORT:
+        found.append(FieldError.invalid(path, url.port, f"port is not valid: {in_range(1, gourl.HIGHEST_PORT)}"))
+    if url.user is not None:
+        found.append(FieldError.invalid(path, url.user, "user information is not permitted in the URL"))
     if url.fragment:
         found.append(FieldError.invalid(path, url.fragment, "fragments are not permitted in the URL"))
     if url.query:
@@ -154,12 +144,12 @@ def plain_url(path: str, url: SplitResult) -> list[FieldError]:
 
 def _proxy_url(path: str, text: str) -> list[FieldError]:
     try:
-        scheme = _parsed(text).scheme
+        url = gourl.parse(text)
     except ValueError as error:
-        return [FieldError.invalid(path, text, f'apiEndpoint must be a valid URL: parse "{text}": {error}')]
-    if scheme in ("http", "https", "socks5"):
-        return []
-    return [FieldError.invalid(path, text, f'unsupported scheme "{scheme}", must be http, https, or socks5')]
+        return [FieldError.invalid(path, text, f"apiEndpoint must be a valid URL: {error}")]
+    if url.scheme not in ("http", "https", "socks5"):
+        return [FieldError.invalid(path, text, f'unsupported scheme "{url.scheme}", must be http, https, or socks5')]
+    return plain_url(path, url._replace(user=None, query="", fragment=""))
 
 
 def _places(spec: dict[str, Any]) -> list[FieldError]:

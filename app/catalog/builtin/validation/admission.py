@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
-from app.core import names
+from app.core import gourl, names
 from app.core.errors import FieldError
 from app.core.values import repeats
 
@@ -95,17 +94,18 @@ def check_long_name(name: str, path: str, found: Found) -> None:
 
 def check_webhook_url(url: str, path: str, found: Found) -> None:
     try:
-        parts = urlsplit(url)
+        parts = gourl.parse(url)
     except ValueError as error:
         found.append(required(path, f"url must be a valid URL: {error}{_FORM}"))
         return
     if parts.scheme != "https":
         found.append(invalid(path, parts.scheme, f"'https' is the only allowed URL scheme{_FORM}"))
-    user, at, host = parts.netloc.rpartition("@")
-    if not host:
-        found.append(invalid(path, host, f"host must be specified{_FORM}"))
-    if at:
-        found.append(invalid(path, user, "user information is not permitted in the URL"))
+    if not parts.host:
+        found.append(invalid(path, parts.host, f"host must be specified{_FORM}"))
+    if parts.port is not None and not 0 < parts.port <= gourl.HIGHEST_PORT:  # kube-apiserver finds out when it calls
+        found.append(invalid(path, parts.port, f"port is not valid: {names.in_range(1, gourl.HIGHEST_PORT)}"))
+    if parts.user is not None:
+        found.append(invalid(path, parts.user, "user information is not permitted in the URL"))
     if parts.fragment:
         found.append(invalid(path, parts.fragment, "fragments are not permitted in the URL"))
     if parts.query:
