@@ -161,7 +161,7 @@ def test_what_scripts_and_webhooks_answer_is_the_same_object(operation: str) -> 
         with pytest.raises(InterpretError, match=f"must not change {field}"):
             same_object({**obj, field: value}, obj, operation)
     for field, value in (("name", "x"), ("namespace", "kube-system"), ("uid", "2")):
-        with pytest.raises(InterpretError, match=f"must not change metadata.{field}"):
+        with pytest.raises(InterpretError, match=rf"must not change metadata\.{field}"):
             same_object({**obj, "metadata": {**metadata, field: value}}, obj, operation)
     forged = {"karmada.io/managed": "no", "work.karmada.io/permanent-id": "x", "a": "c"}
     made = same_object({**obj, "metadata": {**metadata, "labels": forged}}, obj, operation)

@@ -170,20 +170,28 @@ def binding_key(cache: Cache, obj: Identity, namespace: str | None = None) -> Ke
     """
     where = obj.namespace if namespace is None else namespace
     resource = BINDINGS if where else CLUSTER_BINDINGS
-    own = Key(resource, where, names.own_binding_name(obj))
     theirs = Key(resource, where, names.binding_name(obj.kind, obj.name))
-    kept, first = cache.get(*own), cache.get(*theirs)
-    if (kept is not None and _is_of(kept, obj)) or not names.is_lawful(theirs.name):
+    first = cache.get(*theirs)
+    owner = _owner_of(first)
+    if owner == _as_owner(obj):
+        return theirs  # nearly always
+    own = Key(resource, where, names.own_binding_name(obj))
+    if _owner_of(cache.get(*own)) == _as_owner(obj):
         return own
-    return theirs if first is None or _is_of(first, obj) else own
+    free = first is None or owner is None  # one that nobody owns is whoever's comes first
+    return theirs if free and names.is_lawful(theirs.name) else own
 
 
-def _is_of(binding: Entry, obj: Identity) -> bool:
-    """By its owner; one that nobody owns is whoever's comes first."""
-    owner = next((owner for owner in binding.meta.ownerReferences or () if owner.controller), None)
-    if owner is None:
-        return True
-    return (split_api_version(owner.apiVersion)[0], owner.kind, owner.name) == (obj.group, obj.kind, obj.name)
+def _owner_of(binding: Entry | None) -> tuple[str, str, str] | None:
+    """Group, kind and name."""
+    for owner in (binding.meta.ownerReferences or ()) if binding is not None else ():
+        if owner.controller:
+            return split_api_version(owner.apiVersion)[0], owner.kind, owner.name
+    return None
+
+
+def _as_owner(obj: Identity) -> tuple[str, str, str]:
+    return obj.group, obj.kind, obj.name
 
 
 def owns(template: Object, binding: Entry) -> bool:
