@@ -34,6 +34,10 @@ def admission(cache: Cache, catalog: Catalog, settings: Settings) -> Admission:
     def objects(resource: str) -> Iterator[Object]:
         return (entry.decode() for entry in entries(resource))
 
+    def own_id() -> str:
+        namespace = on_loop(lambda: cache.get("namespaces", "", "kube-system"))
+        return namespace.meta.uid if namespace is not None else ""
+
     def claimed(identity: str, namespace: str) -> Claimed:
         needle = identity.encode()
 
@@ -57,5 +61,6 @@ def admission(cache: Cache, catalog: Catalog, settings: Settings) -> Admission:
         allow_no_execute=settings.allow_no_execute_taint_policy,
         clusters=lambda: objects(CLUSTERS),
         claimed=claimed,
+        own_id=own_id,
     )
     return Admission(settings.gates, around, objects)

@@ -8,7 +8,7 @@ from typing import Any
 from app.catalog.kind import Kind
 from app.core.errors import FieldError
 
-from . import autoscaling, binding, interpreter, override, propagation, quota, services
+from . import autoscaling, binding, cluster, interpreter, override, propagation, quota, services
 from .denial import Refused, denied, refuse_if
 from .gostructs import BINDING, MULTI_CLUSTER_SERVICE, OVERRIDE, WORK, pass_through
 from .surroundings import NOTHING, Surroundings
@@ -54,6 +54,8 @@ def admit(
         if old is not None:
             _protect(old)
         return
+    if kind.resource == cluster.RESOURCE and new is not None and not _is_status_write(new, old):
+        cluster.admit_cluster(new, old, user, around)
     rule = _VALIDATORS.get(kind.resource)
     if rule is None or new is None or _is_status_write(new, old):
         return

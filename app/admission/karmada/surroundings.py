@@ -24,6 +24,14 @@ def _nothing_claimed(identity: str, namespace: str) -> Claimed:
     return Claimed((), False)
 
 
+def _unknown() -> str:
+    return ""
+
+
+def _everybody(user: Any, namespace: str, name: str) -> bool:
+    return True
+
+
 def _compiles(script: str) -> str | None:
     return None
 
@@ -34,7 +42,8 @@ class Surroundings:
     """``customizations`` lists all ResourceInterpreterCustomizations; ``lua_error`` says why a script does not compile.
 
     ``allow_no_execute`` is ``--allow-no-execute-taint-policy``; ``clusters`` are all Clusters; ``claimed`` are the bindings of the
-    policy with that permanent id, of its namespace where it has one.
+    policy with that permanent id, of its namespace where it has one. ``own_id`` is the uid of our kube-system, empty when it is not
+    known; ``may_read_secret(user, namespace, name)`` lets everybody until there are rights: who writes Clusters may do all.
     """
 
     customizations: Callable[[], Iterable[Object]] = _none
@@ -42,6 +51,8 @@ class Surroundings:
     allow_no_execute: bool = False
     clusters: Callable[[], Iterable[Object]] = _none
     claimed: Callable[[str, str], Claimed] = _nothing_claimed
+    own_id: Callable[[], str] = _unknown
+    may_read_secret: Callable[[Any, str, str], bool] = _everybody
 
 
 NOTHING = Surroundings()

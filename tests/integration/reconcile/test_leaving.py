@@ -10,6 +10,7 @@ import pytest
 
 from app.api.app import ObjectsApp
 from app.api.shell import build_shell
+from app.core.errors import StatusError
 from app.members.client import MemberClient
 from app.members.join import JoinError, Joining, join
 from app.members.transport import ASGITransport
@@ -124,3 +125,11 @@ async def test_the_control_plane_does_not_join_itself(placed: Lab, plane: Member
         await join(plane_of(placed), plane, wanted)
     assert placed.get("Cluster", "self") == {}
     assert placed.list("ServiceAccount") == []
+
+
+async def test_nor_does_another_tool_join_it_to_itself(placed: Lab) -> None:
+    own = placed.get("Namespace", "kube-system")["metadata"]["uid"]
+    cluster = {"apiVersion": "cluster.karmada.io/v1alpha1", "kind": "Cluster", "metadata": {"name": "self"}}
+    with pytest.raises(StatusError, match="this is the control plane itself") as raised:
+        await placed.create({**cluster, "spec": {"syncMode": "Push", "apiEndpoint": "https://a", "id": own}})
+    assert raised.value.code == 422

@@ -1,0 +1,45 @@
+"""Credentials that a Cluster names are asked for as whoever names them, once there are rights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from app.admission.karmada.cluster import admit_cluster
+from app.admission.karmada.surroundings import NOTHING, Surroundings
+from app.core.errors import StatusError
+from app.registry import User
+
+Object = dict[str, Any]
+ANN = User("ann")
+
+
+def cluster(**spec: Any) -> Object:
+    return {"metadata": {"name": "m1"}, "spec": spec}
+
+
+@pytest.mark.parametrize("field", ["secretRef", "impersonatorSecretRef"])
+def test_the_right_to_read_it_is_asked_for_when_it_changes(field: str) -> None:
+    asked: list[tuple[str, str, str]] = []
+
+    def nobody(user: Any, namespace: str, name: str) -> bool:
+        asked.append((user.name, namespace, name))
+        return False
+
+    around = Surroundings(may_read_secret=nobody)
+    named = cluster(**{field: {"namespace": "a", "name": "b"}})
+    with pytest.raises(StatusError) as raised:
+        admit_cluster(named, None, ANN, around)
+    assert (raised.value.code, asked) == (403, [("ann", "a", "b")])
+    told = f'spec.{field}: User "ann" cannot get resource "secrets" b in the namespace "a"'
+    assert told in raised.value.message
+    with pytest.raises(StatusError):
+        admit_cluster(named, cluster(), ANN, around)
+    admit_cluster(named, named, ANN, around)
+    admit_cluster(cluster(), named, ANN, around)
+    assert len(asked) == 2
+
+
+def test_everybody_may_until_there_are_rights() -> None:
+    admit_cluster(cluster(secretRef={"namespace": "a", "name": "b"}, id="x"), None, ANN, NOTHING)
