@@ -11,7 +11,7 @@ import orjson
 from app.catalog.kind import Kind
 from app.catalog.protobuf import codec
 from app.core import errors, selectors
-from app.machinery import protobuf
+from app.machinery import protobuf, yamlout
 from app.machinery.gojson import syntax_error
 from app.machinery.paths import MAX_FOUND
 from app.registry import Options, Registry
@@ -180,7 +180,10 @@ def _converted_list(
         raw = found.encode({"metadata": metadata, "items": [decode_entry(kind, entry) for entry in entries]})
         return Response(200, protobuf.envelope(kind.api_version, kind.list_name, raw), accept.content_type)
     else:
-        body = b"".join([_head(kind, metadata), b",".join([item_bytes(kind, entry) for entry in entries]), _TAIL])
+        # read one by one: all of them at once would hold up everybody
+        items = [orjson.loads(item_bytes(kind, entry)) for entry in entries]
+        document = {"kind": kind.list_name, "apiVersion": kind.api_version, "metadata": metadata, "items": items}
+        return Response(200, yamlout.dump(document), accept.content_type)
     if accept.encoding == "yaml":
         return Response(200, to_yaml(body), accept.content_type)
     return Response(200, body)
