@@ -74,9 +74,12 @@ def take(queue: deque[Pending]) -> list[Pending]:
 
 def in_order(batch: Sequence[Pending]) -> list[tuple[int, Write]]:
     """All writes, each with its transaction's index, as they are numbered: Events first, so that the newest row is the log's."""
-    writes = [(index, write) for index, pending in enumerate(batch) for write in pending.transaction.writes]
-    events = [each for each in writes if each[1].key.resource == EVENTS]
-    return events + [each for each in writes if each[1].key.resource != EVENTS] if events else writes
+    events: list[tuple[int, Write]] = []
+    others: list[tuple[int, Write]] = []
+    for index, pending in enumerate(batch):
+        for write in pending.transaction.writes:
+            (events if write.key.resource == EVENTS else others).append((index, write))
+    return events + others if events else others
 
 
 def arguments(batch: Sequence[Pending]) -> tuple[list[Any], list[tuple[int, Guard | Lease]]]:
@@ -98,7 +101,9 @@ def arguments(batch: Sequence[Pending]) -> tuple[list[Any], list[tuple[int, Guar
     for number, pending in enumerate(batch, 1):
         transaction = pending.transaction
         guards = [(g, _ABSENT if g.absent else _ALIVE if g.alive else _AT_REVISION) for g in transaction.guards]
-        guards += [(Guard(write.key), _EXISTS) for write in transaction.writes if write.body is None]
+        for write in transaction.writes:
+            if write.body is None:
+                guards.append((Guard(write.key), _EXISTS))
         if (lease := transaction.lease) is not None:
             asked.append((number - 1, lease))
             g_transaction.append(number)
@@ -148,14 +153,15 @@ class Outcome:
         revision = self.before
         before_each = iter(previous)
         rows: list[Row] | None = self.rows
-        numbers: dict[int, dict[Key, int]] = {i: {} for i in range(len(batch)) if i not in self.failures}
+        self.revisions = {index: [] for index in range(len(batch)) if index not in self.failures}
         key: Key | None = None
-        for index, write in in_order(batch):
+        writes = in_order(batch)
+        for index, write in writes:
             if index in self.failures:
                 continue
             revision += 1
             key = write.key
-            numbers[index][key] = revision
+            self.revisions[index].append(revision)
             body = write.last if write.body is None else write.body
             earlier = next(before_each)
             if key.resource == EVENTS:
@@ -168,9 +174,17 @@ class Outcome:
             revision += 1
             rows = [Row(revision, Key(EVENTS, "", ""), b"", False, 0)]
         self.rows = rows
-        for index, given in numbers.items():
-            self.revisions[index] = [given[write.key] for write in batch[index].transaction.writes]
+        if writes and writes[0][1].key.resource == EVENTS:
+            self._in_order_of_writes(batch)
         return revision
+
+    def _in_order_of_writes(self, batch: list[Pending]) -> None:
+        """Callers know nothing of the order in which Events come first."""
+        for index, revisions in self.revisions.items():
+            writes = batch[index].transaction.writes
+            numbered = sorted(range(len(writes)), key=lambda at: writes[at].key.resource != EVENTS)
+            by_place = dict(zip(numbered, revisions, strict=True))
+            self.revisions[index] = [by_place[at] for at in range(len(writes))]
 
     def deliver(self, batch: list[Pending]) -> None:
         for index, pending in enumerate(batch):
