@@ -90,7 +90,7 @@ class Committer:
 
     async def _run(self) -> None:
         while self._queue or not self._closing:
-            if self.health.trouble:
+            if self.health.trouble and not self._closing:
                 await self._look_again()
             if not self._queue:
                 self._wake.clear()
@@ -198,7 +198,7 @@ class Committer:
                 await self._connect()
             assert self._connection is not None
             await self._connection.execute(ATTEMPT, timeout=self._patience.answer)
-        except (*LOST, asyncpg.PostgresError) as error:
+        except Exception as error:  # whatever it is: it takes no writes still
             self.health.refused(error)
             self._drop()
         else:

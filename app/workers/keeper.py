@@ -85,7 +85,12 @@ class Keeper:
         leases = self._leases()
         try:
             while not self._ended:
-                await self._attempt(leases)
+                attempt = asyncio.create_task(self._attempt(leases))
+                stopping = asyncio.create_task(self._stopping.wait())
+                await asyncio.wait({attempt, stopping}, return_when=asyncio.FIRST_COMPLETED)
+                for task in (attempt, stopping):  # who is to end does not wait for a database that does not answer
+                    task.cancel()
+                await asyncio.gather(attempt, stopping, return_exceptions=True)
                 self._changed()
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(self._durations.retry):

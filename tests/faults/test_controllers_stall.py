@@ -13,6 +13,7 @@ import pytest
 from app.core.resources import Key
 from app.store.interface import LeaseLost, Transaction, Write
 from app.store.postgres import PostgresStore
+from app.store.timeline import COMMIT_LOCK
 from app.workers.leader import Durations, Leader
 
 from .processes import PATIENCE
@@ -118,3 +119,30 @@ async def test_an_event_loop_that_does_not_come_back_loses_the_lease(
     job = Job(postgres_dsn, lost, BRIEF._replace(stall=0.5))
     assert (await job.run())[:2] == ["begun", "refused"]
     assert row(connection, "holder") == "other"
+
+
+async def test_the_end_does_not_wait_for_a_database_that_does_not_answer(
+    postgres_dsn: str, connection: psycopg.Connection[Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Somebody holds the lock that a lease is taken under: the attempt would be given up after the deadline."""
+    connection.execute("SELECT pg_advisory_lock(%s)", (COMMIT_LOCK,))
+    store = PostgresStore(postgres_dsn)
+    leader = Leader(store, "test", BRIEF._replace(deadline=10 * PATIENCE))
+
+    class Nothing:
+        async def start(self) -> None: ...
+
+        async def stop(self) -> None: ...
+
+    leader.start(Nothing())
+    waiting = (
+        "SELECT count(*) FROM pg_locks JOIN pg_database d ON d.oid = database"
+        " WHERE d.datname = current_database() AND locktype = 'advisory' AND NOT granted"
+    )
+    async with asyncio.timeout(PATIENCE):
+        while connection.execute(waiting).fetchone() == (0,):
+            await asyncio.sleep(0.01)
+        await leader.stop()
+    assert not leader._keeper._thread.is_alive()
+    assert "lease not renewed" not in capsys.readouterr().out  # which it says when it has waited in vain
+    connection.execute("SELECT pg_advisory_unlock_all()")
