@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple, TypeVar, final
+from urllib.parse import quote
 
 from app.core.errors import StatusError
 from app.core.resources import GroupVersionKind
@@ -104,13 +105,15 @@ class Discovery:
         found: list[APIResource] = []
         complete = True
         for version in versions:
-            path = f"{root}/{version}"
+            path = f"{root}/{quote(version)}"
             try:
                 listed = await self._client.get(path)
                 with self._client.judging(f"GET {path}"):
                     found += _read(path, lambda version=version, listed=listed: _listed(version, listed))  # type: ignore[misc]
             except (StatusError, Unreachable):
                 complete = False
+            if len(found) > MOST:
+                raise UnusableAnswer(f"below {root} there are more than {MOST} resources")
         return Served(tuple(found), complete)
 
 

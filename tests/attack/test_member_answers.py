@@ -281,6 +281,21 @@ async def test_discovery_of_another_shape_is_unusable(member: Hostile, client: M
     assert (await observe(client, Discovery(client))).healthy
 
 
+async def test_groups_that_are_asked_one_by_one_are_bounded(member: Hostile, client: MemberClient) -> None:
+    """Their names are the member's, and stand in the next requests."""
+    odd = "a/v1 HTTP/1.1\r\nx: y"
+    groups = [{"name": "a", "versions": [{"groupVersion": version} for version in (odd, "a/v2", "a/v3", "a/v4")]}]
+    resources = [{"name": f"r{n}", "kind": "R"} for n in range(4000)]
+    listed = answer(orjson.dumps({"resources": resources}))
+    member.answers = {"/api": answer(b"{}"), "/apis": answer(orjson.dumps({"groups": groups}))}
+    member.answers |= dict.fromkeys(("/apis/a/v2", "/apis/a/v3", "/apis/a/v4"), listed)
+    with pytest.raises(UnusableAnswer, match="more than 10000 resources"):
+        await Discovery(client).refresh()
+    paths = [head.split(b" ")[1] for head in member.asked]
+    assert b"/apis/a/v1%20HTTP/1.1%0D%0Ax%3A%20y" in paths
+    assert all(b"\nx: y" not in head for head in member.asked)
+
+
 @pytest.mark.parametrize("body", [b"x", b"[]", b'{"gitVersion":1}', b'{"gitVersion":"' + b"v" * 1000 + b'"}'])
 async def test_a_version_of_another_shape_is_unusable(member: Hostile, client: MemberClient, body: bytes) -> None:
     member.answers = {"/readyz": answer(b"ok"), "/version": answer(body), "/api": answer(b"{}"), "/apis": answer(b"{}")}
