@@ -40,13 +40,15 @@ def placing(lab: Lab) -> Object:
         ("json", "9" * 10_000, "Exceeds the limit"),
     ],
 )
-async def test_what_cannot_be_read_is_an_event(lab: Lab, form: str, text: str, why: str) -> None:
+async def test_what_cannot_be_read_is_an_event_and_a_condition(lab: Lab, form: str, text: str, why: str) -> None:
     await lab.join("m1")
     await lab.create(overriding(form))
     await lab.create(placing(lab))
     await lab.create({**lab.config(), "data": {"a": text}})
     await lab.until(lambda: lab.get("ResourceBinding", "settings-configmap").get("status"), "it was tried")
     await lab.rest()
+    condition = lab.condition(lab.get("ResourceBinding", "settings-configmap"), "FullyApplied")
+    assert condition.get("status") == "False", condition
     reasons = {(kind, reason) for kind, reason, *_ in lab.events("ConfigMap", "settings")}
     assert ("Warning", "ApplyOverridePolicyFailed") in reasons, reasons
     assert ("Warning", "SyncWorkFailed") in reasons
