@@ -19,7 +19,7 @@ from app.watch.definitions import Definitions
 from .workloads import WorkloadSimulator
 
 Object = dict[str, Any]
-_ROWS, _BYTES = 1000, 2 << 20  # of history: its only watcher is a room, which keeps up
+_ROWS, _BYTES = 500, 2 << 20  # of history: its only watcher is a room, which keeps up
 
 
 @final
