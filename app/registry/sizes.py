@@ -35,14 +35,14 @@ def check_together(cache: Cache, limit: int, changes: Sequence[Change]) -> None:
 
 
 def portions(changes: Sequence[Change]) -> Iterator[list[Change]]:
-    """In their order, as many together as one transaction takes."""
+    """In their order, as many together as one transaction takes, with room for the events that are written with them."""
     portion: list[Change] = []
-    room = MAX_TRANSACTION_BYTES
+    room = most = MAX_TRANSACTION_BYTES * 3 // 4
     for change in changes:
         size = size_of(change)
         if portion and size > room:
             yield portion
-            portion, room = [], MAX_TRANSACTION_BYTES
+            portion, room = [], most
         portion.append(change)
         room -= size
     yield portion

@@ -74,7 +74,7 @@ async def test_a_binding_that_is_too_large(make_lab: type[Lab]) -> None:
 
 
 async def test_works_that_are_too_much_for_one_transaction(two: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sizes, "MAX_TRANSACTION_BYTES", 12_000)
+    monkeypatch.setattr(sizes, "MAX_TRANSACTION_BYTES", 20_000)
     await two.create(two.policy(select=CONFIGS))
     config = two.config()
     config["data"]["more"] = "y" * 8_000
