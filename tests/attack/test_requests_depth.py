@@ -14,7 +14,7 @@ from urllib.parse import quote
 from tests.integration.api.conftest import APPLY_PATCH, JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH, Api
 from tests.integration.conftest import ROOT
 
-DEPTH = 20_000
+DEPTH = 10_000
 MAPS = "/api/v1/namespaces/default/configmaps"
 WORKS = "/apis/work.karmada.io/v1alpha1/namespaces/default/works"
 POLICIES = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies"

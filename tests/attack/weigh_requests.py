@@ -32,7 +32,7 @@ from tests.integration.api.conftest import (  # noqa: E402
 )
 
 Object = dict[str, Any]
-SIZES = (40, 80, 160)
+SIZES = (30, 60, 120)
 Build = Callable[[int], Object]  # an object with so many items
 
 
