@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,8 @@ import orjson
 from lab import ENVIRONMENT, harness
 from load import MERGE_PATCH, Api, Refused, at_rate, say
 from meter import cpu_seconds, pss_mib, tree
+
+from app.store.packing import unpack
 
 NAMESPACE = "soak"
 CLUSTERS = "/apis/cluster.karmada.io/v1alpha1/clusters"
@@ -46,9 +49,8 @@ SELECT resource, count(*) AS rows, sum(pg_column_size(body))::bigint AS bytes, s
 FROM log GROUP BY 1 UNION ALL
 SELECT 'events (table)', count(*), sum(pg_column_size(body))::bigint, NULL FROM events ORDER BY 3 DESC NULLS LAST LIMIT 12
 """
-REASONS = """
-SELECT convert_from(body, 'UTF8')::json->>'reason', count(*), count(*) FILTER (WHERE previous > 0) FROM events GROUP BY 1 ORDER BY 2 DESC
-"""
+EVENTS = "SELECT body, previous > 0 FROM events"
+EVENTS_SIZE = "SELECT sum(pg_total_relation_size(name::regclass))::bigint FROM event_partitions"
 
 
 class Plane:
@@ -168,8 +170,18 @@ class Watch:
             print(
                 f"    {rows:8} rows of {resource:48} {(size or 0) / 1e6:7.1f} MB, before them {(before or 0) / 1e6:5.1f} MB"
             )
-        for reason, count, again in await self._database.fetch(REASONS):
-            print(f"    {count:8} rows of Events {reason}, {again} of them counted again")
+        reasons: Counter[str] = Counter()
+        again: Counter[str] = Counter()
+        for body, counted in await self._database.fetch(EVENTS):
+            reason = orjson.loads(unpack(body))["reason"]
+            reasons[reason] += 1
+            again[reason] += counted
+        for reason, count in reasons.most_common():
+            print(f"    {count:8} rows of Events {reason}, {again[reason]} of them counted again")
+
+    async def events_per_template(self) -> float:
+        """Bytes: what goes on growing until the first Events end, when the log gives back what it takes."""
+        return await self._database.fetchval(EVENTS_SIZE) / max(self._churn.done, 1)
 
     def slope(self) -> float:
         """Per cent an hour of the second half's PSS, by least squares."""
@@ -209,6 +221,7 @@ async def soak(kafila: Plane, options: argparse.Namespace) -> None:
             f"{churn.done} templates, {churn.failed} failed; PSS at most {peak:.0f} MiB, {watch.slope():+.1f} %/h in the second half"
         )
         print(f"{watch.per_template(old) / 1000:.1f} kB of database per template in the first {old:.0f} min")
+        print(f"{await watch.events_per_template() / 1000:.1f} kB of Events per template, with their indexes")
         if options.after:
             await asyncio.sleep(options.after)
             await watch.look()
@@ -238,8 +251,8 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--rate", type=float, default=6.0, help="templates a second")
     parser.add_argument("--members", choices=("simulated", "real"), default="simulated")
-    parser.add_argument("--event-ttl", type=float, default=600.0)
-    parser.add_argument("--history", type=float, default=600.0)
+    parser.add_argument("--event-ttl", type=float, default=3600.0)
+    parser.add_argument("--history", type=float, default=300.0)
     parser.add_argument("--after", type=float, default=0.0, help="seconds to wait in the end before the last look")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="kafila-soak-", dir="/tmp") as name:

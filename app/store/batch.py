@@ -10,6 +10,7 @@ from typing import Any
 from app.core.resources import Key
 
 from .interface import EVENTS, Guard, GuardFailed, Lease, LeaseLost, Row, Transaction, Write
+from .packing import pack
 
 MAX_TRANSACTIONS = 500
 MAX_BYTES = 8 << 20
@@ -90,12 +91,15 @@ def arguments(batch: Sequence[Pending]) -> tuple[list[Any], list[tuple[int, Guar
     w_body, w_last, w_uid, w_terminating = [], [], [], []
     for index, write in in_order(batch):
         key = write.key
+        body, last = write.body, write.last
+        if key.resource == EVENTS:
+            body, last = body and pack(body), last and pack(last)
         w_transaction.append(index + 1)
         w_resource.append(key.resource)
         w_namespace.append(key.namespace)
         w_name.append(key.name)
-        w_body.append(write.body)
-        w_last.append(write.last)
+        w_body.append(body)
+        w_last.append(last)
         w_uid.append(write.uid)
         w_terminating.append(write.terminating)
     for number, pending in enumerate(batch, 1):

@@ -17,6 +17,7 @@ from app.core.resources import Key
 
 from .compaction import alone, drop_partitions
 from .interface import EVENTS, Compacted, EventPage, EventQuery, EventRows, Row, StoredObject
+from .packing import unpack
 from .timeline import NEWEST
 
 log = structlog.get_logger("kafila.store")
@@ -41,7 +42,7 @@ SELECT {columns} FROM (
     SELECT DISTINCT ON (namespace, name) namespace, name, revision, body, deleted FROM events
     WHERE revision <= $1 AND revision > $2 AND (namespace, name) > ($3, $4) AND ($5 = '' OR namespace = $5)
     ORDER BY namespace, name, revision DESC
-) newest WHERE NOT deleted AND position($6 IN body) > 0
+) newest WHERE NOT deleted
 """
 _COUNT = f"SELECT count(*) FROM ({_CURRENT.format(columns='1')} LIMIT {_COUNTED}) counted"
 
@@ -66,7 +67,7 @@ async def get(connection: asyncpg.Connection, namespace: str, name: str) -> Stor
     record = await connection.fetchrow(_GET, namespace, name)
     if record is None or record["deleted"]:
         return None
-    return StoredObject(Key(EVENTS, namespace, name), record["revision"], record["body"])
+    return StoredObject(Key(EVENTS, namespace, name), record["revision"], unpack(record["body"]))
 
 
 async def list_at(connection: asyncpg.Connection, asked: EventQuery) -> EventPage:
@@ -74,19 +75,35 @@ async def list_at(connection: asyncpg.Connection, asked: EventQuery) -> EventPag
     horizon = await connection.fetchval(_HORIZON, revision)
     if horizon is None:
         raise Compacted(revision, await connection.fetchval(_OLDEST))
-    arguments = revision, horizon, *(asked.after or (asked.namespace, "")), asked.namespace, asked.containing
     limit = min(asked.limit, PAGE)
-    query = _CURRENT.format(columns="namespace, name, revision, body") + f"ORDER BY namespace, name LIMIT {limit + 1}"
-    records = await connection.fetch(query, *arguments)
-    found = [StoredObject(Key(EVENTS, r["namespace"], r["name"]), r["revision"], r["body"]) for r in records[:limit]]
+    found = await _current(connection, asked, revision, horizon, limit + 1)
     remaining = 0
-    if len(records) > limit:
+    if len(found) > limit:
+        del found[limit:]
         remaining = 1
         if asked.counted:
-            arguments = (*arguments[:2], *found[-1].key[1:], *arguments[4:])
-            remaining = await connection.fetchval(_COUNT, *arguments)
+            remaining = await connection.fetchval(_COUNT, revision, horizon, *found[-1].key[1:], asked.namespace)
     await _check(connection, revision)
     return EventPage(found, revision, remaining)
+
+
+async def _current(
+    connection: asyncpg.Connection, asked: EventQuery, revision: int, horizon: int, limit: int
+) -> list[StoredObject]:
+    """The first ``limit`` of what is asked for. What an Event contains is looked for here: the database has them packed."""
+    found: list[StoredObject] = []
+    after = asked.after or (asked.namespace, "")
+    at_once = PAGE if asked.containing else limit
+    query = _CURRENT.format(columns="namespace, name, revision, body") + f"ORDER BY namespace, name LIMIT {at_once}"
+    while True:
+        records = await connection.fetch(query, revision, horizon, *after, asked.namespace)
+        for namespace, name, at, stored in records:
+            body = unpack(stored)
+            if asked.containing in body:
+                found.append(StoredObject(Key(EVENTS, namespace, name), at, body))
+        if len(found) >= limit or len(records) < at_once:
+            return found[:limit]
+        after = records[-1]["namespace"], records[-1]["name"]
 
 
 async def read(connection: asyncpg.Connection, after: int) -> EventRows:
@@ -97,8 +114,8 @@ async def read(connection: asyncpg.Connection, after: int) -> EventRows:
     records = await connection.fetch(_READ, after, head if expiry is None else expiry - 1, PAGE)
     await _check(connection, after)
     rows = [
-        Row(revision, Key(EVENTS, namespace, name), body, deleted, previous, previous_body)
-        for revision, namespace, name, body, deleted, previous, previous_body in records
+        Row(revision, Key(EVENTS, namespace, name), unpack(body), deleted, previous, before and unpack(before))
+        for revision, namespace, name, body, deleted, previous, before in records
     ]
     if len(rows) == PAGE:  # there may be more
         return EventRows(rows, rows[-1].revision, 0)
@@ -112,7 +129,7 @@ async def ended(connection: asyncpg.Connection, expiry: int, after: int) -> list
         raise Compacted(expiry - 1, await connection.fetchval(_OLDEST))
     records = await connection.fetch(_ENDED, max(before, after), upto, expiry, PAGE)
     await _check(connection, expiry - 1)
-    return [StoredObject(Key(EVENTS, namespace, name), at, body) for namespace, name, at, body in records]
+    return [StoredObject(Key(EVENTS, namespace, name), at, unpack(body)) for namespace, name, at, body in records]
 
 
 async def _check(connection: asyncpg.Connection, asked: int) -> None:

@@ -27,6 +27,11 @@ from app.store.postgres import PostgresStore
 from .conftest import Connect, Subscriber
 
 POD = Key("pods", "a", "p")
+EVENT = (
+    b'{"metadata":{"name":"web.18ec7c5611cdf4fd","namespace":"a","uid":"9df95cb1-86bb-453a-943c-003b9db89bac"},'
+    b'"involvedObject":{"kind":"Deployment","namespace":"a","name":"web","apiVersion":"apps/v1"},"reason":"Tested",'
+    b'"message":"%s","type":"Normal","count":1}'
+)
 NOW = EventQuery()
 _PAST = itertools.count(10**6, 10**5)  # seconds
 _YOUNG = "SELECT name FROM event_partitions WHERE attached AND until > extract(epoch FROM clock_timestamp())"
@@ -241,3 +246,48 @@ async def test_partitions_of_another_width_stay(postgres_dsn: str) -> None:
     assert bounds[0][0] <= now
     assert bounds[-1][1] >= now + events.width(36000.0)
     await connection.close()
+
+
+async def test_postgresql_has_them_packed_and_gives_them_whole(postgres_dsn: str) -> None:
+    store = PostgresStore(postgres_dsn)
+    await store.open()
+    connection = await asyncpg.connect(postgres_dsn)
+    start = await store.head()
+    body = EVENT % b"first"
+    (first,) = await put(store, key("x"), body=body)
+    assert await connection.fetchval("SELECT octet_length(body) FROM events WHERE revision = $1", first) < 170
+    await connection.execute("UPDATE events SET body = $1 WHERE revision = $2", body, first)  # as it was stored before
+    await put(store, key("x"), body=EVENT % b"second")
+    (other,) = await put(store, key("y"), body=EVENT % b"other")
+    await store.commit(Transaction([], [Write(key("x"), None)]))
+    await put(store, key("z"), body=EVENT % b"last")
+    assert [(row.key.name, row.body, row.previous_body) for row in await changes(store, start)] == [
+        ("x", body, None),
+        ("x", EVENT % b"second", body),
+        ("y", EVENT % b"other", None),
+        ("x", EVENT % b"second", EVENT % b"second"),
+        ("z", EVENT % b"last", None),
+    ]
+    assert await store.event("a", "y") == StoredObject(key("y"), other, EVENT % b"other")
+    assert [o.body for o in (await store.list_events(EventQuery(first))).objects] == [body]
+    await end_all(store)
+    ended = [found.body for found in await store.events_ended(await store.head(), 0)]
+    assert ended == [EVENT % b"other", EVENT % b"last"]
+    await connection.close()
+    await store.close()
+
+
+@pytest.mark.parametrize("limit", [1, events.PAGE])
+async def test_what_they_contain_is_looked_for_in_all_pages(store: Store, limit: int) -> None:
+    keys = [key(f"e{number:04}") for number in range(2 * events.PAGE + 2)]
+    await put(store, *keys)
+    wanted = [keys[events.PAGE - 1], keys[events.PAGE], keys[-1]]
+    await put(store, *wanted, body=b"2")
+    asked, found = EventQuery(containing=b"2", limit=limit), []
+    while True:
+        page = await store.list_events(asked)
+        found += [o.key for o in page.objects]
+        if not page.remaining:
+            break
+        asked = asked._replace(after=(found[-1].namespace, found[-1].name))
+    assert found == wanted
