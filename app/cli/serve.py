@@ -19,7 +19,7 @@ def serve(
     role: Annotated[Literal["all", "api", "workers"], Parameter(help="What this process does.")] = "all",
     feature_gates: Annotated[str, Parameter(help="Karmada's feature gates: A=true,B=false.")] = "",
     controllers: Annotated[str, Parameter(help="Controllers to run: '*' all, 'x' x, '-x' all but x.")] = "*",
-    history: Annotated[float, Parameter(help="Seconds of history that watches can resume from.")] = 3600.0,
+    history: Annotated[float, Parameter(help="Seconds of history that watches can resume from.")] = 300.0,
     event_ttl: Annotated[
         float, Parameter(help="Seconds that Events live after they were last written, and up to an eighth longer.")
     ] = 3600.0,

@@ -27,7 +27,7 @@ class Settings(BaseSettings):
     role: Role = "all"
     feature_gates: str = Field("", description="Karmada's feature gates: A=true,B=false.")
     controllers: str = Field("*", description="Controllers to run: '*' all, 'x' only x, '-x' all but x.")
-    history: Seconds = Field(3600.0, description="Seconds of history that watches can resume from.", ge=60)
+    history: Seconds = Field(300.0, description="Seconds of history that watches can resume from.", ge=60)
     event_ttl: Seconds = Field(3600.0, description="Seconds that Events live after they were last written.", ge=60)
     history_memory_mib: int = Field(32, description="MiB of the newest history that are kept in memory.", ge=1)
     max_object_bytes: int = Field(
