@@ -160,7 +160,7 @@ async def test_expiry(connect: Connect) -> None:
     await store.commit(Transaction([], [Write(key("y"), None)]))
     before = await store.head()
     await end_all(store)
-    expiry = await other.head()
+    (expiry,) = {await each.head() for each in (store, other)}  # both have read up to there
     assert expiry == before + 1
     for subscriber in subscribers:
         assert subscriber.rows[-1][:4] == (expiry, Key(EVENTS, "", ""), b"", True)
