@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import itertools
 import json
 import os
 import re
@@ -15,6 +16,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, final
 from urllib.parse import urlsplit
@@ -77,6 +79,11 @@ class Front:
         found = [json.loads(line) for line in self.lines]
         return [line for line in found if fields.items() <= line.items()]
 
+    def tells(self, **fields: Any) -> list[Object]:
+        """What it has told once it has told of this: its log is read by a thread."""
+        until(lambda: bool(self.told(**fields)))
+        return self.told(**fields)
+
     def memory(self, field: str = "VmHWM") -> int:
         """Bytes: VmHWM, the most that it ever had, VmRSS, VmSize."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
@@ -86,6 +93,12 @@ class Front:
         """VmHWM from now on is of what comes; what it is now."""
         Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
         return self.memory()
+
+
+def once_in_a_while(told: list[Object]) -> bool:
+    """Whether there is a minute between two lines about the same refusal, however long the tests took."""
+    at = [datetime.fromisoformat(line["timestamp"]) for line in told]
+    return all(later - earlier > timedelta(seconds=59) for earlier, later in itertools.pairwise(at))
 
 
 def _written(folder: Path, user: Object, what: str) -> Path:
