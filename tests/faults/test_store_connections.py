@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from app.store.interface import Guard, OutcomeUnknown, StoreUnavailable, Transac
 from app.store.postgres import PostgresStore
 from app.store.timeline import COMMIT_LOCK
 
+from .processes import eventually
 from .store_checker import Recorder, check, whole_log
 from .store_proxy import Proxy
 
@@ -33,6 +35,17 @@ async def opened(dsn: str, **patience: float) -> PostgresStore:
     store = PostgresStore(dsn, patience=Patience(**patience))
     await store.open()
     return store
+
+
+async def reached(store: PostgresStore) -> None:
+    """It has a connection again, and on a slow machine that takes longer than its patience with one question."""
+
+    async def answers() -> bool:
+        with contextlib.suppress(StoreUnavailable):
+            return await store.head() > 0
+        return False
+
+    await eventually("the database", answers)
 
 
 async def test_a_process_that_stands_still_with_the_lock_does_not_stop_the_others(postgres_dsn: str) -> None:
@@ -110,6 +123,7 @@ async def test_unknown_is_said_only_when_nothing_can_be_found_out(proxy: Proxy) 
     with pytest.raises(OutcomeUnknown):
         await commit
     proxy.heal()
+    await reached(store)
     [revision] = await store.commit(Transaction([], [Write(KEY, b"next")]))
     assert [r.body for r in await whole_log(store)] == [b"first", b"precious", b"next"]
     assert revision == 4
@@ -135,6 +149,7 @@ async def test_what_was_never_sent_is_unavailable(proxy: Proxy) -> None:
     )
     assert [type(r) for r in results] == [StoreUnavailable] * 8
     proxy.heal()
+    await reached(store)
     [revision] = await store.commit(Transaction([], [Write(KEY, b"again")]))
     assert [(r.revision, r.body) for r in rows] == [(revision, b"again")]
     assert [r.body for r in await whole_log(store)] == [b"first", b"again"]

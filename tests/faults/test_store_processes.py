@@ -18,6 +18,7 @@ from app.store.postgres import PostgresStore
 from app.store.timeline import COMMIT_LOCK
 
 from .store_checker import Recorder, check
+from .test_store_connections import reached
 
 _SCRIPT = Path(__file__).with_name("store_writer.py")
 
@@ -175,6 +176,7 @@ async def test_frozen_database_is_said_to_be_unavailable(server: EmbeddedPostgre
         for pid in frozen:
             os.kill(pid, signal.SIGCONT)
     connection.terminate()
+    await reached(store)
     await store.commit(Transaction([], [Write(Key("pods", "", "a"), b"after")]))
     bodies = [row.body for row in (await store.read_log(1)).rows]
     assert bodies in ([b"before", b"after"], [b"before", b"during", b"after"])
