@@ -76,9 +76,21 @@ class Lab:
             await self.eventually(lambda name=name: self._has_room(name))
 
     def _has_room(self, name: str) -> bool:
-        cluster = self._decoded(self.process.registry, "clusters.cluster.karmada.io", "", name)
-        summary = ((cluster or {}).get("status") or {}).get("resourceSummary") or {}
-        return "cpu" in (summary.get("allocatable") or {})
+        return "cpu" in self._summary(name).get("allocatable", {})
+
+    def _summary(self, name: str) -> Object:
+        """What the Cluster's status says, which is written once in a second."""
+        cluster = self._decoded(self.process.registry, "clusters.cluster.karmada.io", "", name) or {}
+        return (cluster.get("status") or {}).get("resourceSummary") or {}
+
+    async def emptied(self) -> None:
+        """Returns once no member runs anything of earlier examples, and the Clusters' statuses say so: all room is free."""
+
+        def runs(name: str) -> bool:
+            pods = list(self.members[name].registry.cache.resource("pods").entries())
+            return bool(pods) or self._summary(name).get("allocated", {}).get("pods", "0") != "0"
+
+        await self.eventually(lambda: not any(map(runs, self.members)))
 
     async def stop(self) -> None:
         self.process.stop()
@@ -118,6 +130,17 @@ class Lab:
         """The object in a member, None when it is not there."""
         return self._decoded(self.members[member].registry, resource, namespace, name)
 
+    def stored(self, resource: str, name: str) -> Object:
+        """The object in the control plane, {} when there is none."""
+        return self._decoded(self.process.registry, resource, "default", name) or {}
+
+    def scheduled(self, binding: str) -> str:
+        """The reason of the binding's condition of that name, "" when nothing is decided yet."""
+        conditions = (self.stored("resourcebindings.work.karmada.io", binding).get("status") or {}).get(
+            "conditions"
+        ) or ()
+        return next((c["reason"] for c in conditions if c["type"] == "Scheduled"), "")
+
     def holders(self, resource: str, name: str, namespace: str = "default") -> set[str]:
         return {member for member in self.members if self.copy(member, resource, name, namespace) is not None}
 
@@ -126,8 +149,7 @@ class Lab:
         return {member: copy["spec"]["replicas"] for member, copy in copies.items() if copy is not None}
 
     def ready(self, name: str) -> int:
-        template = self._decoded(self.process.registry, "deployments.apps", "default", name)
-        return ((template or {}).get("status") or {}).get("readyReplicas", 0)
+        return (self.stored("deployments.apps", name).get("status") or {}).get("readyReplicas", 0)
 
     async def apply(self, example: str) -> None:
         await self.kubectl("apply", "-f", str(EXAMPLES / example))
@@ -173,6 +195,7 @@ async def test_duplicated_configmap(lab: Lab) -> None:
 
 @on_module_loop
 async def test_dynamic_weight(lab: Lab) -> None:
+    await lab.emptied()
     await lab.apply("dynamic-weight")
     await lab.eventually(lambda: lab.ready("web") == 12)
     placed = lab.replicas("web")
@@ -184,6 +207,7 @@ async def test_dynamic_weight(lab: Lab) -> None:
 
 @on_module_loop
 async def test_aggregated(lab: Lab) -> None:
+    await lab.emptied()
     await lab.apply("aggregated")
     await lab.eventually(lambda: lab.ready("batch") == 6)
     assert list(lab.replicas("batch").values()) == [6]
@@ -205,6 +229,7 @@ async def test_schedule_priority(lab: Lab) -> None:
 async def test_spread(lab: Lab) -> None:
     for member, region in (("member1", "north"), ("member2", "south"), ("member3", "south")):
         await lab.kubectl("patch", "cluster", member, "--type=merge", "-p", f'{{"spec":{{"region":"{region}"}}}}')
+    await lab.emptied()
     await lab.apply("spread")
     await lab.eventually(lambda: lab.ready("spread") == 4)
     assert lab.replicas("spread").keys() == {"member1", "member3"}
@@ -382,8 +407,7 @@ async def test_custom_resource(lab: Lab) -> None:
 async def test_why(lab: Lab) -> None:
     await lab.apply("why")
     await lab.eventually(lambda: lab.ready("contested") == 2)
-    fits_nowhere = "jsonpath={.status.conditions[?(@.type=='Scheduled')].reason}=NoClusterFit"
-    await lab.kubectl("wait", "resourcebinding/picky-deployment", f"--for={fits_nowhere}", "--timeout=90s")
+    await lab.eventually(lambda: lab.scheduled("picky-deployment") == "NoClusterFit")
     shown = await lab.kubectl("kafila", "why", "deploy/lonely")
     assert "no policy selects it" in shown
     assert "PropagationPolicy default/picky: selects the name picky" in shown
@@ -438,10 +462,7 @@ async def test_workload_rebalancer(lab: Lab) -> None:
     await lab.kubectl("apply", "-f", "examples/workload-rebalancer/wider.yaml")
 
     def is_looked_at() -> bool:
-        binding = lab._decoded(
-            lab.process.registry, "resourcebindings.work.karmada.io", "default", "settled-deployment"
-        )
-        assert binding is not None
+        binding = lab.stored("resourcebindings.work.karmada.io", "settled-deployment")
         allowed = binding["spec"]["placement"]["clusterAffinity"]["clusterNames"]
         scheduled = binding["status"]["schedulerObservedGeneration"] == binding["metadata"]["generation"]
         return scheduled and "member2" in allowed
@@ -455,7 +476,9 @@ async def test_workload_rebalancer(lab: Lab) -> None:
     await lab.eventually(lambda: rfc3339() > scheduled)
     await lab.kubectl("create", "-f", "examples/workload-rebalancer/rebalancer.yaml")
     await lab.eventually(lambda: set(lab.replicas("settled")) == {"member1", "member2"})
-    assert sum(lab.replicas("settled").values()) == 6
+    await lab.eventually(
+        lambda: sum(lab.replicas("settled").values()) == 6
+    )  # one may get more before the other has less
     await lab.delete("workload-rebalancer")
     await lab.eventually(lambda: not lab.holders("deployments.apps", "settled"))
 
@@ -464,14 +487,16 @@ async def test_workload_rebalancer(lab: Lab) -> None:
 async def test_federated_resource_quota(lab: Lab) -> None:
     await lab.apply("federated-resource-quota")
     await lab.eventually(lambda: lab.holders("resourcequotas", "team") == {"member1", "member2"})
-    exceeded = "jsonpath={.status.conditions[?(@.type=='Scheduled')].reason}=QuotaExceeded"
-    await lab.kubectl("wait", "resourcebinding/greedy-deployment", f"--for={exceeded}", "--timeout=90s")
+    await lab.eventually(lambda: lab.scheduled("greedy-deployment") == "QuotaExceeded")
     shown = await lab.kubectl("kafila", "why", "deployment/greedy")
     assert "FederatedResourceQuota(default/team) exceeded for resource cpu: requested sum 4, limit 2." in shown
     assert "kubectl get federatedresourcequotas -n default" in shown
     await lab.kubectl("scale", "deployment", "greedy", "--replicas=2")
     await lab.eventually(lambda: lab.replicas("greedy") == {"member1": 1, "member2": 1})
-    assert '{"cpu":"2"}' in await lab.kubectl("get", "federatedresourcequota", "team")
+    quota = "federatedresourcequotas.policy.karmada.io"
+    await lab.eventually(lambda: lab.stored(quota, "team")["status"]["overallUsed"] == {"cpu": "2"})
+    shown = await lab.kubectl("get", "federatedresourcequota", "team")
+    assert shown.count('{"cpu":"2"}') == 2  # all that there is, and what is used
     await lab.delete("federated-resource-quota")
     await lab.eventually(lambda: not lab.holders("resourcequotas", "team"))
 

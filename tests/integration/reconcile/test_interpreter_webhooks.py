@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, final
@@ -287,9 +288,12 @@ async def test_a_server_that_is_not_trusted(two: Lab, hook: Webhook) -> None:
 async def test_a_server_that_comes_back(two: Lab, hook: Webhook) -> None:
     hook.answers = {"InterpretReplica": lambda q: {"replicas": 4}}
     await hook.stop()
-    await two.create(configuration(hook, "InterpretReplica"))
-    await two.create(two.policy(select=SELECT))
-    await two.create(two.config())
-    await two.until(lambda: "failed to call webhook" in str(two.events("ConfigMap", "settings")))
-    await hook.start()
+    with socket.socket() as place:  # nobody else gets the port meanwhile
+        place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        place.bind(("127.0.0.1", hook.port))
+        await two.create(configuration(hook, "InterpretReplica"))
+        await two.create(two.policy(select=SELECT))
+        await two.create(two.config())
+        await two.until(lambda: "failed to call webhook" in str(two.events("ConfigMap", "settings")))
+        await hook.start()
     await two.until(lambda: two.in_clusters("ConfigMap", "settings") == ["m1", "m2"])

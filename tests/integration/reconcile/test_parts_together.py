@@ -223,6 +223,7 @@ async def test_they_do_together_what_they_do_alone(federation: Federation) -> No
             await lab.create(obj)
         await lab.rest()
         federation.check()
+        await lab.counted()
         revision = await lab.rest()
         lab.controllers_look_again()
         assert await lab.rest() == revision, lab.log_after(revision)
