@@ -5,7 +5,7 @@
 
 ``--event-ttl`` and ``--history`` (seconds) are kafila's flags; short ones let a short run show what is given back. Each line is
 one look: PSS of the control plane without its database, of the database, the database's bytes, Events. In the end: the slope of
-the second half, the bytes of database per template before anything was old enough to go, and what is left after the TTL.
+the second half, the bytes of database per template before anything was old enough to go, those of Events, and what is left after the TTL.
 """
 
 from __future__ import annotations
