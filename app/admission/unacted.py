@@ -1,6 +1,6 @@
 """What is stored here and not acted on yet, said with every write of it: one table, which shrinks as parts are built.
 
-Kinds that are mostly stored as templates for members (NetworkPolicies, Roles, quotas) are not in it: nobody expects the control plane
+Kinds that are mostly stored as templates for members (NetworkPolicies, Roles, quotas) are not in it: hardly anybody expects the control plane
 itself to act on them.
 """
 
@@ -15,6 +15,7 @@ Object = dict[str, Any]
 Gates = Mapping[str, bool]
 _NOT_YET: Final = "is stored and not acted on by this control plane yet"
 _CALLED: Final = "nothing is refused or changed because of it"
+_GRANTS: Final = f"{_NOT_YET}, apart from clusters/proxy in members: it grants nothing here"
 
 # By resource; whatever is in the object.
 _KINDS: Final = {
@@ -32,6 +33,9 @@ _KINDS: Final = {
     "multiclusterservices.networking.karmada.io": f"{_NOT_YET}: no endpoints are brought to other clusters",
     "multiclusteringresses.networking.karmada.io": f"{_NOT_YET}",
     "serviceexports.multicluster.x-k8s.io": f"{_NOT_YET}: no endpoints are collected",
+    "serviceimports.multicluster.x-k8s.io": f"{_NOT_YET}: no endpoints are brought here",
+    "rolebindings.rbac.authorization.k8s.io": _GRANTS,
+    "clusterrolebindings.rbac.authorization.k8s.io": _GRANTS,
     "remedies.remedy.karmada.io": f"{_NOT_YET}",
     "resourceregistries.search.karmada.io": f"{_NOT_YET}: nothing is cached or found by it",
 }

@@ -24,7 +24,6 @@ from app.settings.serving import ServingOptions
 from .refusals import Refusals
 
 CONNECTIONS = Gauge("kafila_connections", "Open connections, with those that have not finished their handshake.")
-BACKLOG: Final = 4096
 AT_ONCE: Final = (
     16  # accepted before others get a turn, and before those that made room have given back their descriptors
 )
@@ -98,7 +97,6 @@ class Listener:
     def start(self) -> None:
         for listening in self.sockets:
             listening.setblocking(False)
-            listening.listen(BACKLOG)
             self._loop.add_reader(listening, self._accept, listening)
         self._sweep()
 

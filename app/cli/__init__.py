@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from contextvars import ContextVar
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Final, NoReturn
 
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 
 
 _BY_SIGNAL: Final = 128
+
+
+# names of the parameters that stand on the command line, whatever their value
+given: ContextVar[frozenset[str]] = ContextVar("given", default=frozenset())
 
 
 class CommandError(Exception):
@@ -59,7 +64,9 @@ def main(arguments: list[str] | None = None) -> None:
         from cyclopts import CycloptsError
 
         try:
-            code = program()(sys.argv[1:] if arguments is None else arguments)
+            command, bound, _ = program().parse_args(sys.argv[1:] if arguments is None else arguments)
+            given.set(frozenset(bound.arguments))
+            code = command(*bound.args, **bound.kwargs)
             sys.stdout.flush()
         except CycloptsError as error:
             _fail(" ".join(str(error).split()), UsageError.code)

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from . import given
+
 
 def serve(
     *,
@@ -101,14 +103,14 @@ def serve(
     log_level: Annotated[Literal["debug", "info", "warning", "error"], Parameter(help="What is logged.")] = "info",
 ) -> None:
     """Serve the control plane until SIGTERM. Every flag can also be given as KAFILA_NAME in the environment."""
-    given = dict(locals())
+    values = dict(locals())
     from app.telemetry.logs import configure  # noqa: I001  first: whoever imports structlog before it pays for rich
 
     from app.workers.serve import run
 
     from .starting import listen, settings_of, starting
 
-    settings = settings_of(given)
+    settings = settings_of({name: values[name] for name in given.get()})
     configure(settings.log_level)
     with starting(settings):
         run(settings, listen(settings))

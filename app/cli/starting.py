@@ -19,10 +19,8 @@ from . import CommandError, UsageError
 _PASSWORD = re.compile(r"(://[^/@]*:)[^@]*(@)")
 
 
-def settings_of(given: Mapping[str, Any]) -> Settings:
-    """The settings of a command line; what it leaves at its default may be said by the environment. Raises UsageError."""
-    defaults = {name: field.default for name, field in Settings.model_fields.items()}
-    said = {name: value for name, value in given.items() if name in defaults and value != defaults[name]}
+def settings_of(said: Mapping[str, Any]) -> Settings:
+    """The settings of a command line; what it does not say may be said by the environment. Raises UsageError."""
     try:
         return Settings(**said)
     except ValidationError as error:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import socket
+from typing import Final
+
+BACKLOG: Final = 4096
 
 
 def bind(host: str, port: int) -> list[socket.socket]:
@@ -17,6 +20,7 @@ def bind(host: str, port: int) -> list[socket.socket]:
             if family == socket.AF_INET6:
                 one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             one.bind((address[0], port, *address[2:]))
+            one.listen(BACKLOG)  # until then another one could bind it as well
             port = one.getsockname()[1]
     except OSError:
         for one in bound:

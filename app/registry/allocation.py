@@ -47,6 +47,9 @@ class ServiceAllocator:
     def __init__(self, cache: Cache, service_cidr: str = DEFAULT_SERVICE_CIDR) -> None:
         self._cache = cache
         self._network = ipaddress.IPv4Network(service_cidr)
+        # the first addresses are given away to those only who name them (KEP-3070), as far as that leaves others
+        size = self._network.num_addresses
+        self._kept = min(max(16, size // 16), 256) + 1 if size > 32 else 2
 
     def allocate(self, new: Object, old: Object | None) -> Allocation:
         """Changes ``new`` in place. Raises StatusError 422 for an address that is taken or out of range."""
@@ -93,7 +96,11 @@ class ServiceAllocator:
     def _free_address(self) -> str:
         size = self._network.num_addresses
         for _ in range(ATTEMPTS * 16):
-            candidate = str(self._network[random.randrange(256, size - 1)])
+            candidate = str(self._network[random.randrange(self._kept, size - 1)])
+            if self._cache.get(ADDRESSES, "", candidate) is None:
+                return candidate
+        for number in range(2, self._kept):
+            candidate = str(self._network[number])
             if self._cache.get(ADDRESSES, "", candidate) is None:
                 return candidate
         raise errors.internal_error("failed to allocate a serviceIP: range is full")

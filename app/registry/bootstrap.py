@@ -112,7 +112,8 @@ def endpoints_of(host: str, port: int) -> list[Object]:
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
-        return [_slice(host, "FQDN", port)] if "." in host else []
+        return [_slice(host.lower(), "FQDN", port)] if "." in host else []
+    address = getattr(address, "ipv4_mapped", None) or address
     if address.is_loopback or address.is_unspecified or address.is_link_local or address.is_multicast:
         return []
     labels = {"endpointslice.kubernetes.io/skip-mirror": "true"}
@@ -120,9 +121,11 @@ def endpoints_of(host: str, port: int) -> list[Object]:
         "apiVersion": "v1",
         "kind": "Endpoints",
         "metadata": {"name": "kubernetes", "namespace": "default", "labels": labels},
-        "subsets": [{"addresses": [{"ip": host}], "ports": [{"name": "https", "port": port, "protocol": "TCP"}]}],
+        "subsets": [
+            {"addresses": [{"ip": str(address)}], "ports": [{"name": "https", "port": port, "protocol": "TCP"}]}
+        ],
     }
-    return [legacy, _slice(host, f"IPv{address.version}", port)]
+    return [legacy, _slice(str(address), f"IPv{address.version}", port)]
 
 
 def _slice(address: str, address_type: str, port: int) -> Object:

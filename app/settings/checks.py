@@ -14,6 +14,9 @@ from .controllers import CONTROLLERS
 from .gates import parse_gates
 
 _SMALLEST_SERVICE_CIDR = 29  # prefix length; kube-apiserver wants eight addresses at least
+_NAME: Final = re.compile(
+    r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*", re.IGNORECASE
+)  # RFC 1123
 _SCHEMES = ("postgresql", "postgres")
 
 
@@ -45,7 +48,7 @@ def check_advertise(text: str) -> None:
 
 
 def _check_host(host: str) -> None:
-    if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?", host):
+    if len(host) > 253 or not _NAME.fullmatch(host):
         try:
             ipaddress.ip_address(host)
         except ValueError:

@@ -7,7 +7,6 @@ import ipaddress
 import socket
 from collections.abc import Callable, Sequence
 from typing import final
-from urllib.parse import urlsplit
 
 import structlog
 from prometheus_client import REGISTRY
@@ -24,6 +23,7 @@ from app.identity.tokens import Tokens
 from app.reconcile.karmada.rooms import TransportFor
 from app.registry import Registry
 from app.registry.bootstrap import bootstrap, publish_authorities
+from app.settings.checks import host_and_port
 from app.settings.settings import Settings
 from app.store.interface import Store, StoreUnavailable
 from app.telemetry.runtime import StorageObjects, StorageState, watch_event_loop
@@ -132,13 +132,14 @@ class Process:
 
     @property
     def server_url(self) -> str:
-        given = self.settings.advertise or self.settings.host
-        return f"https://{given}" if ":" in given else f"https://{given}:{self.port}"
+        host, port = self._reached_at(True)
+        return f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
 
     def _reached_at(self, serves: bool) -> tuple[str, int]:
         """Host and port, the port 0 when this process serves nothing."""
-        found = urlsplit(self.server_url)
-        return found.hostname or self.settings.host, (found.port or self.port) if serves else 0
+        settings = self.settings
+        host, port = host_and_port(settings.advertise) if settings.advertise else (settings.host, None)
+        return host, (port or self.port) if serves else 0
 
     def _first_address(self) -> str:
         return str(ipaddress.ip_network(self.settings.service_cidr)[1])
@@ -147,10 +148,9 @@ class Process:
         directory = self.settings.data_dir / "pki"
         directory.mkdir(mode=0o700, exist_ok=True)
         hosts = ["localhost", "127.0.0.1", "::1", "kubernetes", "kubernetes.default", "kubernetes.default.svc"]
-        hosts += [self._first_address(), self.settings.host]
-        if self.settings.advertise:
-            hosts.append(self.settings.advertise.rpartition(":")[0] or self.settings.advertise)
-        serving = issue(keys.authority, "kube-apiserver", hosts=list(dict.fromkeys(h for h in hosts if h != "0.0.0.0")))
+        hosts += [self._first_address(), self.settings.host, self._reached_at(True)[0]]
+        named = [host for host in dict.fromkeys(hosts) if host not in ("0.0.0.0", "::")]
+        serving = issue(keys.authority, "kube-apiserver", hosts=named)
         write_private(directory / "server.crt", serving.certificate)
         write_private(directory / "server.key", serving.key)
         write_private(directory / "ca.crt", keys.authority.certificate)

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 import psycopg
@@ -15,12 +16,16 @@ import pytest
 from app.catalog.catalog import load_catalog
 from app.cli import main
 from app.registry import Registry
+from app.registry.allocation import ServiceAllocator
+from app.registry.bootstrap import bootstrap
+from app.settings.checks import host_and_port
 from app.settings.controllers import CONTROLLERS
 from app.settings.settings import Settings
 from app.store.memory import MemoryStore
 from app.watch import Cache
 from app.watch.definitions import Definitions
 from app.workers.controllers import Controllers
+from app.workers.process import Process
 
 KAFILA = Path(sys.executable).with_name("kafila")
 
@@ -50,6 +55,10 @@ WRONG = [
     ("--bind=a b:1", "must be HOST or HOST:PORT without a scheme or a path, e.g. kafila.example.org:5443"),
     (
         "--advertise=kafila.example.org/x",
+        "must be HOST or HOST:PORT without a scheme or a path, e.g. kafila.example.org:5443",
+    ),
+    (
+        "--advertise=kafila..org",
         "must be HOST or HOST:PORT without a scheme or a path, e.g. kafila.example.org:5443",
     ),
     ("--advertise=kafila.example.org:0", "the port must be a number from 1 to 65535"),
@@ -125,6 +134,49 @@ def test_a_value_of_the_environment_is_named_as_such(told: Callable[..., str], m
     monkeypatch.setenv("KAFILA_BIND", "nowhere")
     line = told("serve")
     assert line == "invalid value 'nowhere' for KAFILA_BIND in the environment: must be HOST:PORT, e.g. 127.0.0.1:5443"
+
+
+def test_the_flag_wins_also_with_its_default(told: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAFILA_BIND", "nowhere")
+    assert told("serve", "--bind=127.0.0.1:5443", "--history=1").startswith("invalid value '1.0' for --history")
+
+
+@pytest.mark.parametrize(
+    ("settings", "url"),
+    [
+        ({"bind": "[::1]:5443"}, "https://[::1]:5443"),
+        ({"bind": "127.0.0.1:5443", "advertise": "fd00::1"}, "https://[fd00::1]:5443"),
+        ({"advertise": "[fd00::1]:443"}, "https://[fd00::1]:443"),
+        ({"advertise": "kafila.example.org"}, "https://kafila.example.org:5443"),
+        ({"advertise": "kafila.example.org:443"}, "https://kafila.example.org:443"),
+    ],
+)
+def test_where_clients_reach_it(settings: dict[str, str], url: str) -> None:
+    assert Process(Settings.model_validate(settings), MemoryStore()).server_url == url
+
+
+@pytest.mark.parametrize("advertise", ["KAFILA.example.org:5443", "[::ffff:192.0.2.1]:5443", "fd00::1", "kafila"])
+async def test_every_address_that_is_taken_can_be_written_of(advertise: str) -> None:
+    """What is behind the Service ``kubernetes`` is an object that is validated as others are."""
+    settings = Settings(advertise=advertise)
+    catalog, store = load_catalog(), MemoryStore()
+    await store.open()
+    cache = Cache(store)
+    await cache.load()
+    host, port = host_and_port(settings.advertise)
+    await bootstrap(Registry(catalog, store, cache), host, port or 5443)
+    await store.close()
+
+
+@pytest.mark.parametrize("cidr", ["10.0.0.0/29", "10.0.0.0/27", "10.0.0.0/24", "10.0.0.0/23"])
+def test_every_range_of_services_that_is_taken_has_addresses(cidr: str) -> None:
+    allocator = ServiceAllocator(Cache(MemoryStore()), cidr)
+    service = {"metadata": {"name": "a", "namespace": "default"}, "spec": {"ports": []}}
+    allocator.allocate(service, None)
+    address = ip_address(service["spec"]["clusterIP"])
+    network = ip_network(cidr)
+    assert address in network
+    assert address not in (network[0], network[1], network[-1])
 
 
 def test_passwords_are_not_shown() -> None:

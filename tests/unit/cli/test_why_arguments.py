@@ -41,7 +41,11 @@ def test_what_is_refused(arguments: tuple[str, ...], reason: str) -> None:
 
 def test_a_reader_that_has_seen_enough_is_no_error() -> None:
     """As ``kafila why … | head -1``: the pipe is closed before anything is written."""
-    program = "import sys, app.cli as cli; sys.stdin.read(); cli.program = lambda: print; cli.main(['a line'])"
+    program = (
+        "import sys, cyclopts, app.cli as cli; sys.stdin.read()\n"
+        "app = cyclopts.App(); app.default(lambda: print('a line'))\n"
+        "cli.program = lambda: app; cli.main([])"
+    )
     with subprocess.Popen(
         [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
