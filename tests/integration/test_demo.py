@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -22,19 +21,23 @@ from tests.integration.api.conftest import Api
 KAFILA = Path(sys.executable).with_name("kafila")
 
 
-def demo_ends(folder: Path, *arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:
+def demo_ends(folder: Path, *arguments: object, code: int = 0, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [KAFILA, "demo", "--exit", "--bind=127.0.0.1:0", "--data-dir", folder, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd="/")
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=120, cwd="/", env={**os.environ, **environment}
+    )
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr
     return done
 
 
 def test_demo_shows_clusters_placement_and_status_and_ends(server_folder: Path) -> None:
-    before = set(os.listdir(tempfile.gettempdir()))
-    done = demo_ends(server_folder / "new" / "demo")
+    temporary = server_folder / "temporary"  # of its own: other tests make something in the usual one meanwhile
+    temporary.mkdir()
+    temporary.chmod(0o1777)
+    done = demo_ends(server_folder / "new" / "demo", TMPDIR=str(temporary))
     assert (server_folder / "new" / "demo" / "kubeconfig").exists()
-    assert not {name for name in set(os.listdir(tempfile.gettempdir())) - before if name.startswith("kafila-demo-")}
+    assert list(temporary.iterdir()) == []
     lines = [line.split() for line in done.stdout.splitlines()]
     for member in ("member1", "member2", "member3"):
         assert any(cells[:1] == [member] and cells[2:4] == ["Push", "True"] for cells in lines)
