@@ -422,9 +422,9 @@ def test_unjoin(karmadactl: Program, kubectl: Program) -> None:
     karmadactl("apply", "-f", "-", "-C", "member3", stdin=CONFIG.replace("NAME", "left"))
     karmadactl("unjoin", "member3", "--wait=90s")
     assert [name for (name,) in rows(karmadactl("get", "clusters"), "NAME")] == ["member1", "member2"]
-    assert "karmada-es-member3" not in kubectl("get", "namespaces")
+    kubectl.eventually("get", "namespaces", holds=lambda shown: "karmada-es-member3" not in shown)
     karmadactl("create", "-f", "-", stdin=SIMULATED)
-    kubectl("wait", "cluster/member3", "--for=condition=Ready")
+    kubectl("wait", "cluster/member3", "--for=condition=Ready", "--timeout=90s")
     karmadactl.eventually(
         "get",
         "cm",

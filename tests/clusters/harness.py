@@ -10,6 +10,7 @@ import base64
 import contextlib
 import ctypes
 import http.client
+import itertools
 import json
 import os
 import shutil
@@ -43,21 +44,33 @@ def built() -> Path:
     return Path(done.stdout.splitlines()[-1])
 
 
-_given: set[int] = set()
+_claims: list[socket.socket] = []  # on ports, for as long as this process lives
 
 
 def free_ports(count: int) -> list[int]:
-    """Each is given once: who got it may not listen there yet."""
-    held: list[socket.socket] = []
+    """Ports of our own, each given once, whoever asks: another test process, or this file under another module's name.
+
+    None of those that connections and port 0 get: somebody else would have it before its program listens, or between two lives.
+    """
+    lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    candidates = range((lowest if lowest > 10_000 else 32_768) - 1, 1024, -1)
+    found = list(itertools.islice(filter(_claim, candidates), count))
+    assert len(found) == count, "there are no free ports"
+    return found
+
+
+def _claim(port: int) -> bool:
+    """An abstract name is given once on a machine, and free again when its process is gone, however it went."""
+    claim = socket.socket(socket.AF_UNIX)
     try:
-        while len(ports := {one.getsockname()[1] for one in held} - _given) < count:
-            held.append(socket.socket())
-            held[-1].bind((LOOPBACK, 0))
-        _given.update(ports)
-        return list(ports)
-    finally:
-        for one in held:
-            one.close()
+        claim.bind(f"\0kafila-test-port-{port}")
+        with socket.socket() as probe:
+            probe.bind((LOOPBACK, port))
+    except OSError:
+        claim.close()
+        return False
+    _claims.append(claim)
+    return True
 
 
 class Process:

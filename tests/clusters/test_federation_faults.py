@@ -72,6 +72,7 @@ def test_a_restart_writes_nothing_that_is_so_already(federation: Federation, mem
     federation.apply(deployment("still"), policy("still"))
     ready = ("get", "deployment", "still", "--no-headers")
     federation.eventually("4/2", lambda: federation.kubectl(*ready).split()[1] == "4/2")
+    federation.eventually("all rolled out", lambda: set(rollouts(member1)) == {"NewReplicaSetAvailable"})
     before = versions()
     assert len(before) > BURST
     federation.kill()
@@ -82,6 +83,12 @@ def test_a_restart_writes_nothing_that_is_so_already(federation: Federation, mem
     for member in (member1, member2):
         federation.eventually("a change", lambda m=member: m.kubectl(*read) == "here")
     assert versions() == before
+
+
+def rollouts(member: Member) -> list[str]:
+    """How far the member's own controller is with each Deployment: what it says last."""
+    reasons = "{.items[*].status.conditions[?(@.type=='Progressing')].reason}"
+    return member.kubectl("get", "deployments", "-A", "-o", f"jsonpath={reasons}").split()
 
 
 @pytest.fixture(scope="module")

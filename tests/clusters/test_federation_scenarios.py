@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from cluster_federation import EXAMPLES, Federation, federation_alone, replicas
+from cluster_federation import EXAMPLES, Federation, condition, federation_alone, replicas
 from cluster_harness import Member, Members
 
 FLAGS = ("--feature-gates=Failover=true,FederatedQuotaEnforcement=true", "--enable-no-execute-taint-eviction")
@@ -89,8 +89,8 @@ def test_a_quota_over_all_members(plane: Federation, member1: Member, member2: M
             "a part in each",
             lambda member=member: in_member(member, "resourcequota", "team").get("spec") == {"hard": {"cpu": "1"}},
         )
-    reason = "jsonpath={.status.conditions[?(@.type=='Scheduled')].reason}=QuotaExceeded"
-    plane.kubectl("wait", "resourcebinding/greedy-deployment", f"--for={reason}", "--timeout=60s")
+    binding = ("resourcebinding", "greedy-deployment")  # the parts may be there before it
+    plane.eventually("too much", lambda: condition(plane.get(*binding), "Scheduled").get("reason") == "QuotaExceeded")
     assert (replicas(member1, "greedy"), replicas(member2, "greedy")) == (-1, -1)
     plane.kubectl("scale", "deployment", "greedy", "--replicas=2")
     plane.eventually("one each", lambda: (replicas(member1, "greedy"), replicas(member2, "greedy")) == (1, 1))

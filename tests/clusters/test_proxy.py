@@ -156,9 +156,9 @@ def test_karmadactl_looks_into_members(joined: Federation) -> None:
     both = joined.karmadactl("get", "deployments", "--operation-scope=all")
     own = [row.split() for row in both.splitlines() if row.startswith("nginx ")]
     assert sorted(row[1] for row in own) == ["Karmada", "member1", "member2"]
-    described = joined.karmadactl("describe", "deployment", "nginx", "--operation-scope=members", "-C", "member1")
-    assert "Name:                   nginx" in described
-    assert "ScalingReplicaSet" in described
+    describe = ("describe", "deployment", "nginx", "--operation-scope=members", "-C", "member1")
+    assert "Name:                   nginx" in joined.karmadactl(*describe)
+    joined.eventually("the member's Events", lambda: "ScalingReplicaSet" in joined.karmadactl(*describe))
     resources = joined.karmadactl("api-resources", "--operation-scope=members", "--cluster=member1", "--api-group=apps")
     assert "statefulsets" in resources
 

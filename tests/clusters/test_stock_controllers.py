@@ -67,8 +67,9 @@ class Cluster:
         self.wait("secret/bootstrap-token-abcdef", "delete", "kube-system")
         self.wait("secret/legacy-token", "jsonpath={.data.token}")
         self.wait("clusterrole/sum", "jsonpath={.rules[0].resources[0]}=configmaps")
-        mirrored = "endpointslice -lkubernetes.io/service-name=outside"
-        self.wait(mirrored, "jsonpath={.ports[0].port}=8080")
+        mirrored = ("get", "endpointslice", "-nwork", "-lkubernetes.io/service-name=outside")  # there may be none yet
+        ports = "jsonpath={.items[*].ports[0].port}"
+        wait_until("the mirrored slice", lambda: self.kubectl(*mirrored, "-o", ports) == "8080", self.stock.manager)
 
     def change(self) -> None:
         """Rolls out, scales, deletes in every way, and leaves what its owner takes along."""
