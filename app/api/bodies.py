@@ -13,7 +13,7 @@ from app.catalog.protobuf import codec
 from app.catalog.tables import schema_of
 from app.core import errors
 from app.core.resources import GroupVersionKind
-from app.machinery import yaml
+from app.machinery import amount, yaml
 from app.machinery.decode import DecodeError, compile_decoder
 from app.machinery.duplicates import find_duplicates
 from app.machinery.gojson import syntax_error
@@ -93,6 +93,7 @@ def decode_document(request: Request, kind: Kind, strict: bool) -> Document:
 
 
 def decode_json(body: bytes, kind: Typed, strict: bool) -> Document:
+    amount.check_json(body)
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -128,6 +129,8 @@ def decode_protobuf(body: bytes, kind: Typed) -> dict[str, Any]:
         value = found.decode(raw)
     except ProtobufError as error:
         raise unrecognized(kind, body, "unexpected EOF") from error
+    if len(body) > amount.FEW:
+        amount.check(value)
     value["apiVersion"], value["kind"] = api_version, name
     return value
 
@@ -161,6 +164,7 @@ def decode_delete_options(request: Request) -> dict[str, Any] | None:
 
 
 def _plain_options(body: bytes) -> Any:
+    amount.check_json(body)
     try:
         return orjson.loads(body.decode("utf-8", "replace"))
     except orjson.JSONDecodeError as error:

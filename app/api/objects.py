@@ -298,6 +298,8 @@ def _patch_of(kind: Kind, request: Request) -> Patch:
     try:
         document = decode_yaml(request.body, kind) if patch_type == "apply" else decode_json(request.body, kind, strict)
     except errors.StatusError as error:
+        if error.code == 413:
+            raise
         why = str(error.__cause__)
         if isinstance(error.__cause__, orjson.JSONDecodeError):
             why = syntax_error(request.body) or why

@@ -6,7 +6,8 @@ Constructors are named after k8s.io/apimachinery/pkg/api/errors; their texts are
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+import threading
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from dataclasses import field as _field
 from typing import Any, final
@@ -16,6 +17,7 @@ from .resources import group_resource
 _UNSET = object()
 MOST_TEXT = 64 << 10  # characters of findings; what comes after them is not told
 MOST_ALIKE = 16  # findings that say the same
+MOST_FOUND = 1000  # findings of one check; what is wrong in more places is not looked at further
 
 
 @final
@@ -27,6 +29,13 @@ class FieldError:
     field: str  # "spec.containers[0].name"
     value: Any = _field(default=_UNSET)
     detail: str = ""
+
+    def __post_init__(self) -> None:
+        gathering: list[FieldError] | None = getattr(_here, "found", None)
+        if gathering is not None:
+            gathering.append(self)
+            if len(gathering) >= MOST_FOUND:
+                raise TooManyFindings
 
     @property
     def body(self) -> str:
@@ -76,6 +85,26 @@ class FieldError:
     @classmethod
     def type_invalid(cls, path: str, value: Any, detail: str) -> FieldError:
         return cls("FieldValueTypeInvalid", path, value, detail)
+
+
+class TooManyFindings(Exception):
+    """So much is wrong that the rest is not looked for. Only ``gathered`` raises and catches it."""
+
+
+_here = threading.local()
+
+
+def gathered(check: Callable[[], list[FieldError]]) -> list[FieldError]:
+    """What ``check`` finds, or its first MOST_FOUND findings: it is left at the last of them, wherever it is."""
+    around: list[FieldError] | None = getattr(_here, "found", None)
+    found: list[FieldError] = []
+    _here.found = found
+    try:
+        return check()
+    except TooManyFindings:
+        return found
+    finally:
+        _here.found = around
 
 
 _TITLES = {
@@ -271,6 +300,11 @@ def request_entity_too_large(limit: int, resource: str = "", name: str = "") -> 
     """``resource``, ``name``: of the object, where the caller does not know by itself which of several it is."""
     details = _details("", resource, name) if name else None
     return StatusError(413, "RequestEntityTooLarge", f"Request entity too large: limit is {limit}", details)
+
+
+def too_many_values(limit: int) -> StatusError:
+    message = f"Request entity too large: the allowed maximum of values in a document is {limit}"
+    return StatusError(413, "RequestEntityTooLarge", message)
 
 
 def unsupported_media_type(accepted: Sequence[str]) -> StatusError:

@@ -7,8 +7,10 @@ everything else is one value. Without a schema maps are merged and lists are not
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any, Final
 
+from app.core.errors import MOST_TEXT
 from app.core.values import copy_json, printed
 
 from .compare import ElementError, compile_item_key, is_leaf
@@ -23,15 +25,32 @@ class TypedError(ValueError):
     """The value does not fit its type; the message is structured-merge-diff's."""
 
 
+class _Enough(Exception):
+    """More findings are not told."""
+
+
+class _Told(list[str]):
+    """The findings, and how long they are. Raises _Enough."""
+
+    length = 0
+
+    def append(self, text: str, /) -> None:
+        super().append(text)
+        self.length += len(text)
+        if self.length > MOST_TEXT:
+            raise _Enough
+
+
 def check(schema: Schema, value: Any, allow_duplicates: bool = False) -> None:
-    """Raises TypedError with all findings."""
-    found: list[str] = []
-    _check(schema, value, "", allow_duplicates, found)
+    """Raises TypedError with all findings that are told."""
+    found = _Told()
+    with suppress(_Enough):
+        _check(schema, value, "", allow_duplicates, found)
     if found:
         raise TypedError(found[0] if len(found) == 1 else "\n".join(["errors:", *(f"  {text}" for text in found)]))
 
 
-def _check(schema: Schema, value: Any, path: str, allow_duplicates: bool, found: list[str]) -> None:
+def _check(schema: Schema, value: Any, path: str, allow_duplicates: bool, found: _Told) -> None:
     if value is None or schema.kind == "any":
         return
     prefix = f"{path}: " if path else ""
@@ -56,7 +75,7 @@ def _check(schema: Schema, value: Any, path: str, allow_duplicates: bool, found:
                 found.append(f"{prefix}{problem}")
 
 
-def _check_items(schema: Schema, items: list[Any], path: str, allow_duplicates: bool, found: list[str]) -> None:
+def _check_items(schema: Schema, items: list[Any], path: str, allow_duplicates: bool, found: _Told) -> None:
     child = schema.items or _ANY
     seen: set[str] = set()
     prefix = f"{path}: " if path else ""

@@ -23,8 +23,10 @@ from yaml.events import (
     StreamEndEvent,
 )
 
+from app.core.errors import StatusError
 from app.core.values import copy_json
 
+from . import amount
 from .duplicates import find_duplicates
 
 _Loader: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -65,7 +67,7 @@ def load(body: bytes | str) -> tuple[Any, list[str]]:
     """The value of the first document and ``line N: key "x" already set in map`` for every repeated key.
 
     The first value of a repeated key is kept only until the last one replaces it. Nothing is built that is deeper than
-    MAX_DEPTH or has more than MAX_NODES nodes. Raises YAMLError; callers put "error converting YAML to JSON: " before it
+    MAX_DEPTH or has more than MAX_NODES nodes, and nothing is given that has more values than JSON may have. Raises YAMLError; callers put "error converting YAML to JSON: " before it
     where Kubernetes does.
     """
     if (json := _json(body)) is not None:
@@ -75,11 +77,14 @@ def load(body: bytes | str) -> tuple[Any, list[str]]:
     try:
         loader = _Loader(body)
         try:
-            return _Reader(loader.get_event).document()
+            value, duplicates = _Reader(loader.get_event).document()
         finally:
             loader.dispose()
     except (yaml.YAMLError, UnicodeError) as error:
         raise YAMLError(f"yaml: {_reason(error)}") from None
+    if amount.has_more(value, amount.MAX_VALUES):
+        raise YAMLError(f"yaml: document has more than {amount.MAX_VALUES} values")
+    return value, duplicates
 
 
 def _has_too_many_directives(body: bytes | str) -> bool:
@@ -101,9 +106,10 @@ def _json(body: bytes | str) -> dict[str, Any] | None:
     if not isinstance(body, bytes) or body[:1] != b"{" or not body.isascii() or any(text in body for text in _UNLIKE):
         return None
     try:
+        amount.check_json(body)
         value = orjson.loads(body)
         return None if find_duplicates(body, value) or _has_fraction(value) else value
-    except (ValueError, TypeError, RecursionError):  # also what is too deep to be written again
+    except (ValueError, TypeError, RecursionError, StatusError):  # also what is too deep to be written again
         return None
 
 

@@ -10,8 +10,8 @@ from app.catalog.kind import Kind
 from app.core import errors
 from app.core.clock import rfc3339
 from app.core.values import printed
+from app.machinery import amount, jsonpatch, mergepatch, strategicpatch
 from app.machinery import apply as server_side_apply
-from app.machinery import jsonpatch, mergepatch, strategicpatch
 from app.machinery.converting import conversion_error, whole_numbers
 from app.machinery.decode import DecodeError
 
@@ -37,6 +37,7 @@ def patched(kind: Kind, old: Object, patch: Patch, options: Options, subresource
         locked = new["metadata"].get("resourceVersion") if "resourceVersion" in _metadata(patch.document) else ""
         return new, locked or "", True
     result = merged(old, patch, kind)
+    amount.check_made(result, old)
     if kind.definition and result.get("apiVersion") != kind.api_version:
         raise _other_version(kind, result)
     _keep_type(kind, patch, result, old["metadata"]["name"], options)
@@ -147,6 +148,7 @@ def _applied(kind: Kind, old: Object, patch: Patch, options: Options, subresourc
         schema=kind.schema,
         reset_fields=reset_paths(kind, subresource),
     )
+    amount.check_made(result, old)
     return decode_object(kind, result, Options(options.user, options.manager))
 
 

@@ -80,14 +80,7 @@ def prepare_create(
     if strategy.generation_fields is not None:
         metadata["generation"] = 1
     strategy.prepare_for_create(obj)
-    found = validate_object_meta(obj, kind.namespaced, strategy.name_rule or dns1123_subdomain)
-    if strategy.validate_new is not None:
-        found.extend(strategy.validate_new(obj))
-    else:
-        found.extend(strategy.validate(obj))
-        found.extend(strategy.validate_create(obj))
-    if "\0" in metadata.get("name", ""):  # PostgreSQL has no such text
-        found.append(errors.FieldError.invalid("metadata.name", metadata["name"], "must not contain NUL"))
+    found = errors.gathered(lambda: _new_findings(kind, obj))
     if found:
         raise errors.invalid(kind.error_group, kind.kind, metadata.get("name", ""), found)
     if not tracked and kind.definition:
@@ -177,9 +170,7 @@ def prepare_update(
             extra = allocator.allocate(new, old)
         if strategy.generation_fields is not None and _spec_changed(strategy.generation_fields, old, new):
             metadata["generation"] = was.get("generation", 0) + 1
-    found = _metadata_findings(kind, new, old) + _findings(strategy, new, old, subresource, view)
-    if kind.resource == csr.RESOURCE:
-        found.extend(csr.check_update(old, new, subresource))
+    found = errors.gathered(lambda: _changed_findings(kind, new, old, subresource, view))
     if found:
         raise errors.invalid(kind.error_group, kind.kind, name, found)
     if not tracked and kind.definition:
@@ -215,6 +206,26 @@ def _warn(kind: Kind, old: Object, new: Object, options: Options, subresource: s
         options.warn(strategy.warnings(new))
     if not subresource and changed:
         options.warn(admission.warn(kind, new, old))
+
+
+def _new_findings(kind: Kind, obj: Object) -> list[errors.FieldError]:
+    strategy, metadata = kind.strategy, obj["metadata"]
+    found = validate_object_meta(obj, kind.namespaced, strategy.name_rule or dns1123_subdomain)
+    if strategy.validate_new is not None:
+        found.extend(strategy.validate_new(obj))
+    else:
+        found.extend(strategy.validate(obj))
+        found.extend(strategy.validate_create(obj))
+    if "\0" in metadata.get("name", ""):  # PostgreSQL has no such text
+        found.append(errors.FieldError.invalid("metadata.name", metadata["name"], "must not contain NUL"))
+    return found
+
+
+def _changed_findings(kind: Kind, new: Object, old: Object, subresource: str, view: Any) -> list[errors.FieldError]:
+    found = _metadata_findings(kind, new, old) + _findings(kind.strategy, new, old, subresource, view)
+    if kind.resource == csr.RESOURCE:
+        found.extend(csr.check_update(old, new, subresource))
+    return found
 
 
 def _metadata_findings(kind: Kind, new: Object, old: Object) -> list[errors.FieldError]:

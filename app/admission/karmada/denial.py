@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
-from app.core.errors import FieldError, StatusError, told
+from app.core.errors import FieldError, StatusError, gathered, told
 
 
 class Refused(Exception):
@@ -20,6 +20,16 @@ class Refused(Exception):
 def denied(webhook: str, refusal: Refused) -> StatusError:
     message = f'admission webhook "{webhook}" denied the request: {refusal.message}'
     return StatusError(refusal.code, refusal.reason, message)
+
+
+def within_limits(rule: Callable[[], None]) -> None:
+    """Follows ``rule``, which raises Refused; where too much is wrong, with what it found first."""
+
+    def check() -> list[FieldError]:
+        rule()
+        return []
+
+    refuse_if(gathered(check))
 
 
 def refuse_if(found: Iterable[FieldError]) -> None:

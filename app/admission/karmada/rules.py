@@ -9,7 +9,7 @@ from app.catalog.kind import Kind
 from app.core.errors import FieldError
 
 from . import autoscaling, binding, cluster, interpreter, override, propagation, quota, services
-from .denial import Refused, denied, refuse_if
+from .denial import Refused, denied, refuse_if, within_limits
 from .gostructs import BINDING, MULTI_CLUSTER_SERVICE, OVERRIDE, WORK, pass_through
 from .surroundings import NOTHING, Surroundings
 from .work import mutate_work
@@ -64,7 +64,7 @@ def admit(
         new, old = kind.to_storage(new), kind.to_storage(old) if old is not None else None
     webhook, validator = rule
     try:
-        validator(new, old if operation == "UPDATE" else None, gates, around)
+        within_limits(lambda: validator(new, old if operation == "UPDATE" else None, gates, around))
     except Refused as refusal:
         raise denied(webhook, refusal) from None
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from app.catalog.kind import Scale, Strategy
 from app.catalog.tables import schema_of as definition
-from app.core.errors import FieldError
+from app.core.errors import FieldError, gathered
 from app.core.names import qualified_name
 from app.machinery.decode import compile_decoder
 from app.machinery.structural.defaulting import compile_defaulting
@@ -83,8 +83,11 @@ class _Checks:
 
     def _list_findings(self, new: Object, old: Object) -> list[FieldError]:
         """Lists that were wrong before may stay so."""
-        found = self._lists(new) if self._lists is not None else []
-        return found if found and self._lists is not None and not self._lists(old) else []
+        lists = self._lists
+        if lists is None:
+            return []
+        found = gathered(lambda: lists(new))
+        return found if found and not gathered(lambda: lists(old)) else []
 
     def _with_unchecked(self, found: list[FieldError]) -> list[FieldError]:
         if self._has_rules and any(error.reason in BLOCKING for error in found):

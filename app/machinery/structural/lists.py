@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import orjson
-
 from app.core.errors import FieldError
+from app.core.values import to_keep
 
 from .props import LIST_MAP_KEYS, LIST_TYPE, Props, additional, anywhere, items, properties
 
@@ -59,10 +58,10 @@ def _worth(props: Props) -> bool:
 
 def _repeated(values: Sequence[Any]) -> list[int]:
     """Positions of the first repetition of each value."""
-    seen: dict[bytes, int] = {}
+    seen: dict[str | bytes, int] = {}
     out = []
     for i, value in enumerate(values):
-        key = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+        key = value if value.__class__ is str else to_keep(value)
         seen[key] = seen.get(key, 0) + 1
         if seen[key] == 2:
             out.append(i)
