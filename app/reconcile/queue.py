@@ -1,8 +1,8 @@
 """The work queue of a controller, with client-go's semantics.
 
 A key is in the queue at most once, is never worked on twice at the same time, and comes again when it was added while it was
-worked on. Failures come back later and later (5 ms doubling to ``max_delay``, and not before as much time has gone by as they
-had kept the processor busy), and never keep other keys waiting.
+worked on. Failures come back later and later (5 ms doubling to ``max_delay``, and not before as much time has gone by as their own
+steps had kept the event loop busy), and never keep other keys waiting.
 
 What is new goes before the backlog: the backlog is worked on when nothing new waits, takes half of the places at most, and
 shares the event loop with the backlogs of all other queues (:mod:`app.reconcile.backlog`).
@@ -22,6 +22,7 @@ import structlog
 from prometheus_client import Counter, Gauge
 
 from .backlog import Backlog, backlog_of
+from .effort import Effort
 from .line import Line
 
 log = structlog.get_logger(__name__)
@@ -196,31 +197,24 @@ class WorkQueue(Generic[K]):
 
     async def _run(self, key: K) -> None:
         assert self._backlog is not None
-        started, worked = time.perf_counter(), time.thread_time()
-        old = key in self._old
+        started, old = time.perf_counter(), key in self._old
         if not old:
             self._backlog.new_begins()
+        effort = Effort(lambda: self._reconcile(key))
         try:
-            await self._reconcile(key)
+            await effort
             self._failures.pop(key, None)
         except Requeue as again:
             self._failures.pop(key, None)
             self.add_after(key, again.seconds, background=old)
-        except asyncio.CancelledError:
-            raise
+        except asyncio.CancelledError as cancelled:
+            if _to_end():
+                raise
+            error = RuntimeError("what it waited for was cancelled")
+            error.__cause__ = cancelled
+            self._failed(key, error, effort.seconds, old)
         except Exception as error:
-            failures = self._failures.get(key, 0)
-            self._failures[key] = failures + 1
-            delay = max(BASE_DELAY * 2 ** min(failures, 30), time.thread_time() - worked)
-            delay = min(delay, self._max_delay)
-            if failures < 3 or failures % 10 == 0:
-                log.warning("reconcile failed", controller=self.name, key=str(key), error=str(error), retry_in=delay)
-            if not is_expected(error):
-                log.exception("reconcile failed unexpectedly", controller=self.name, key=str(key))
-            if self.on_failure is not None:
-                self.on_failure(key, error)
-            self._retries.inc()
-            self.add_after(key, delay, background=old)
+            self._failed(key, error, effort.seconds, old)
         finally:
             self._work.inc(time.perf_counter() - started)
             if not old:
@@ -232,6 +226,23 @@ class WorkQueue(Generic[K]):
             self._pump()
             if not (self._ready or self._background or self._running):
                 self._idle.set()
+
+    def _failed(self, key: K, error: Exception, seconds: float, background: bool) -> None:
+        """``seconds``: for so long it had kept the event loop busy. It comes back, whatever becomes of telling why."""
+        failures = self._failures.get(key, 0)
+        self._failures[key] = failures + 1
+        delay = min(max(BASE_DELAY * 2 ** min(failures, 30), seconds), self._max_delay)
+        self._retries.inc()
+        self.add_after(key, delay, background)
+        if failures < 3 or failures % 10 == 0:
+            log.warning("reconcile failed", controller=self.name, key=str(key), error=str(error), retry_in=delay)
+        if not is_expected(error):
+            log.error("reconcile failed unexpectedly", controller=self.name, key=str(key), exc_info=error)
+        if self.on_failure is not None:
+            try:
+                self.on_failure(key, error)
+            except Exception:
+                log.exception("failure not told", controller=self.name, key=str(key))
 
     def _arm(self) -> None:
         if not self._started or not self._later:
@@ -251,6 +262,12 @@ class WorkQueue(Generic[K]):
                 self.add(key, background=known[1])
         self._timer = None
         self._arm()
+
+
+def _to_end() -> bool:
+    """Whether it is this task that is cancelled, and not what it waits for."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
 
 
 def is_expected(error: Exception) -> bool:

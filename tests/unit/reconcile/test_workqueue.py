@@ -230,6 +230,68 @@ async def test_what_held_the_processor_for_long_and_failed_leaves_it_to_others_a
     await queue.stop()
 
 
+async def test_what_others_did_while_a_key_waited_is_not_charged_to_it() -> None:
+    """Everybody on the event loop has the same thread: whoever waits for a member would pay for all of them."""
+    bench = Bench()
+    bench.failures["a"] = [StatusError(503, "ServiceUnavailable", "no")]
+    delays: list[float] = []
+    original = bench.queue.add_after
+    bench.queue.add_after = lambda key, s, background: (delays.append(s), original(key, 0))[1]  # type: ignore
+    bench.gate.clear()
+    bench.queue.start()
+    bench.queue.add("a")
+    await bench.turn()
+    busy = time.thread_time() + 0.3
+    while time.thread_time() < busy:
+        pass
+    bench.gate.set()
+    while len(bench.seen) < 2:
+        await asyncio.sleep(0)
+    assert delays[0] < 0.2
+    await bench.queue.stop()
+
+
+async def test_a_failure_that_cannot_be_told_comes_back_all_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    bench = Bench()
+    bench.failures["a"] = [StatusError(503, "ServiceUnavailable", "no")]
+
+    def tell(key: str, error: Exception) -> None:
+        raise ValueError("it cannot be told")
+
+    bench.queue.on_failure = tell
+    bench.queue.start()
+    bench.queue.add("a")
+    while len(bench.seen) < 2:
+        assert bench.queue.busy(3600)
+        await asyncio.sleep(0)
+    await bench.queue.idle()
+    assert "it cannot be told" in capsys.readouterr().out
+
+
+async def test_a_key_whose_wait_somebody_else_cancelled_comes_back() -> None:
+    """Only the queue's own end forgets it: what it waits for may be cancelled by others (a room that goes)."""
+    waits: list[asyncio.Future[None]] = []
+    told: list[Exception] = []
+
+    async def wait(key: str) -> None:
+        waits.append(asyncio.get_running_loop().create_future())
+        if len(waits) == 1:
+            await waits[0]
+
+    queue: WorkQueue[str] = WorkQueue("test", wait)
+    queue.on_failure = lambda key, error: told.append(error)
+    queue.start()
+    queue.add("a")
+    while not waits:
+        await asyncio.sleep(0)
+    waits[0].cancel()
+    while len(waits) < 2:
+        assert queue.busy(3600)
+        await asyncio.sleep(0)
+    assert len(told) == 1
+    await queue.stop()
+
+
 async def test_delays_have_a_limit() -> None:
     bench = Bench(max_delay=0.02)
     bench.failures["a"] = [OSError("no")] * 5
