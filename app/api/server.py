@@ -118,7 +118,7 @@ class ObjectsProtocol(HttpToolsProtocol):
             return
         if self._pieces >= DIRECT:
             self._gathered += data
-            if len(self._gathered) < PIECE and not data.endswith(b"\n"):
+            if len(self._gathered) < PIECE and b"\n" not in data:  # whatever comes to its end does so with a line
                 return
             data = bytes(self._gathered)
             self._gathered.clear()
