@@ -199,6 +199,17 @@ CASES = (
         {"spec": {"ipFamilies": ["IPv4"], "selector": {"app": "other"}}},
     ),
     Case(
+        "Service: the family that the member has, with the policy that is asked for",
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "spec": {"ports": [{"port": 80}], "ipFamilies": ["IPv6"], "ipFamilyPolicy": "SingleStack"},
+        },
+        {"spec": {"ipFamilies": ["IPv4"]}},
+        {"spec": {"ipFamilies": ["IPv6", "IPv4"], "ipFamilyPolicy": "PreferDualStack"}},
+        {"spec": {"ipFamilies": ["IPv4"], "ipFamilyPolicy": "PreferDualStack"}},
+    ),
+    Case(
         "PersistentVolumeClaim: its default class, and a size that it has grown to",
         {
             "apiVersion": "v1",

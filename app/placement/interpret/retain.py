@@ -139,8 +139,9 @@ def service(desired: Object, observed: Object) -> Object:
         if found.get(field):
             wanted[field] = found[field]
     families, present = wanted.get("ipFamilies") or [], found.get("ipFamilies") or []
-    if present and families[:1] != present[:1]:  # the first can never change
-        wanted["ipFamilies"], wanted["ipFamilyPolicy"] = present, found.get("ipFamilyPolicy")
+    if present and families[:1] != present[:1]:  # the first can never change; how many there are can
+        wanted["ipFamilies"] = present
+        _keep_missing(wanted, found, ("ipFamilyPolicy",))
     both = (wanted.get("type"), found.get("type"))
     if all(each in _LOAD_BALANCED for each in both):
         _keep_missing(wanted, found, ("loadBalancerClass",))
