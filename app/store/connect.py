@@ -39,6 +39,9 @@ REFUSES = (
     asyncpg.IndexCorruptedError,
 )
 
+# Of who else was there at this moment
+PASSING = (asyncpg.TransactionRollbackError, asyncpg.LockNotAvailableError)  # deadlocks, and locks not waited for
+
 
 @dataclass(slots=True, frozen=True)
 class Patience:
@@ -143,7 +146,7 @@ class Pool:
             if connection is not None:
                 connection.terminate()
             raise StoreUnavailable(str(error) or type(error).__name__) from error
-        except REFUSES as error:
+        except (*REFUSES, *PASSING) as error:
             raise StoreUnavailable(str(error)) from error
         finally:
             if connection is not None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, final
+
+import asyncpg
 
 from . import compaction, events, history
 from .committer import PARTITION, Committer
@@ -17,6 +20,7 @@ from .interface import (
     ResetCallback,
     RowsCallback,
     StoredObject,
+    StoreUnavailable,
     Transaction,
 )
 from .leases import PostgresLeases
@@ -93,7 +97,7 @@ class PostgresStore:
             return await history.list_at(connection, resource, revision)
 
     async def compact(self, keep_seconds: float) -> int:
-        async with self._pool.acquire() as connection:
+        async with self._forgetting() as connection:
             return await compaction.compact(connection, keep_seconds, PARTITION)
 
     async def event(self, namespace: str, name: str) -> StoredObject | None:
@@ -113,8 +117,17 @@ class PostgresStore:
             return await events.ended(connection, expiry, after)
 
     async def expire_events(self, ttl: float, grace: float = events.GRACE) -> None:
-        async with self._pool.acquire() as connection:
+        async with self._forgetting() as connection:
             await events.expire(connection, ttl, grace)
+
+    @asynccontextmanager
+    async def _forgetting(self) -> AsyncIterator[asyncpg.Connection]:
+        """Raises StoreUnavailable for whatever the database says: what is old can wait, and whoever lets go of it goes on."""
+        try:
+            async with self._pool.acquire() as connection:
+                yield connection
+        except asyncpg.PostgresError as error:
+            raise StoreUnavailable(str(error) or type(error).__name__) from error
 
     def leases(self) -> PostgresLeases:
         return PostgresLeases(self.dsn, self._patience)

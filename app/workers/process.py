@@ -173,16 +173,19 @@ class Process:
         return check
 
     async def _compact(self, store: Store) -> None:
-        """Lets go of what is old, in the database."""
+        """Lets go of what is old, in the database. Nothing that it refuses keeps the rest from going, or ends the process."""
         settings = self.settings
         period = min(60.0, settings.history / 2, settings.event_ttl / 2)
         while True:
             await asyncio.sleep(period)
             try:
                 await store.compact(settings.history)
-                await store.expire_events(settings.event_ttl)
             except (StoreUnavailable, OSError) as error:
                 log.warning("history not compacted", error=str(error))
+            try:
+                await store.expire_events(settings.event_ttl)
+            except (StoreUnavailable, OSError) as error:
+                log.warning("Events not ended", error=str(error))
 
     async def _reload_after_reset(self, cache: Cache) -> None:
         """The database went back in time: everything known is dropped and read again."""
