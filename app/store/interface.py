@@ -166,8 +166,8 @@ class Leases(Protocol):
         """
         ...
 
-    async def release(self, lease: Lease) -> None:
-        """Nothing happens when it is someone else's by now."""
+    async def release(self, name: str, holder: str) -> None:
+        """After whatever attempts of the holder are still under way. Nothing happens when it is someone else's."""
         ...
 
     async def close(self) -> None: ...
@@ -215,7 +215,7 @@ class Store(Protocol):
         ...
 
     async def compact(self, keep_seconds: float) -> int:
-        """Drops history older than the window; returns the compacted revision."""
+        """Drops history older than the window; returns the compacted revision. Raises StoreUnavailable."""
         ...
 
     async def event(self, namespace: str, name: str) -> StoredObject | None:

@@ -10,10 +10,13 @@ import asyncpg
 
 from .connect import LOST, Patience, connect
 from .interface import Lease, StoreUnavailable
+from .timeline import COMMIT_LOCK
 
 _HOLDER = "SELECT holder FROM leases WHERE name = $1 AND expires >= clock_timestamp()"
 # The row stays: its token must go on rising
-_RELEASE = "UPDATE leases SET holder = '', expires = '-infinity' WHERE name = $1 AND holder = $2 AND token = $3"
+_RELEASE = "UPDATE leases SET holder = '', expires = '-infinity' WHERE name = $1 AND holder = $2"
+# Behind an attempt that was given up here and waits there for the same lock
+_IN_TURN = f"SELECT pg_advisory_xact_lock({COMMIT_LOCK})"
 
 
 @final
@@ -36,9 +39,10 @@ class PostgresLeases:
             )
             return None if token is None else Lease(name, holder, token)
 
-    async def release(self, lease: Lease) -> None:
+    async def release(self, name: str, holder: str) -> None:
         async with self._connected() as connection:
-            await connection.execute(_RELEASE, *lease)
+            await connection.execute(_IN_TURN)
+            await connection.execute(_RELEASE, name, holder)
 
     async def close(self) -> None:
         self._drop()

@@ -276,9 +276,10 @@ class MemoryLeases:
         self._database.leases[name] = _Lease(holder, token, now + ttl)
         return Lease(name, holder, token)
 
-    async def release(self, lease: Lease) -> None:
-        if self._database.is_held(lease):
-            self._database.leases[lease.name] = _Lease("", lease.token, 0.0)
+    async def release(self, name: str, holder: str) -> None:
+        found = self._database.leases.get(name)
+        if found is not None and found.holder == holder:
+            self._database.leases[name] = _Lease("", found.token, 0.0)
 
     async def close(self) -> None:
         pass

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple, final
 import structlog
 
 from app.store.interface import Lease, Leases, StoreUnavailable
+from app.telemetry import fatal
 
 from .liveness import is_dead
 
@@ -63,11 +64,12 @@ class Keeper:
         self._durations = durations
         self._stalled_for = stalled_for
         self._changed = changed
+        self._may_hold = False  # an attempt took the lease, or may have: its answer did not come
         self._trouble = ""
         self._ended = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping = asyncio.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name=f"lease-{name}", daemon=True)
+        self._thread = threading.Thread(target=self._keep, name=f"lease-{name}", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
@@ -79,6 +81,15 @@ class Keeper:
             with contextlib.suppress(RuntimeError):  # it has ended
                 self._loop.call_soon_threadsafe(self._stopping.set)
         await asyncio.to_thread(self._thread.join, 2 * self._durations.deadline)
+
+    def _keep(self) -> None:
+        """Who does not know any more whether this process leads ends it: it would look alive, and lead never again."""
+        try:
+            asyncio.run(self._run())
+        except BaseException as error:
+            if not self._ended:
+                fatal.end(f"nobody keeps the lease {self._name} any more", error)
+            log.exception("lease not given back", lease=self._name)
 
     async def _run(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -95,11 +106,11 @@ class Keeper:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(self._durations.retry):
                         await self._stopping.wait()
-            if self.held is not None:
+            self.held = None
+            if self._may_hold:
                 with contextlib.suppress(StoreUnavailable, OSError, TimeoutError):
                     async with asyncio.timeout(self._durations.retry):
-                        await leases.release(self.held.lease)
-                self.held = None
+                        await leases.release(self._name, self._identity)
         finally:
             await leases.close()
 
@@ -121,6 +132,7 @@ class Keeper:
         self.held = None if lease is None else Held(lease, began)
 
     async def _acquire(self, leases: Leases) -> Lease | None:
+        self._may_hold = True
         lease = await leases.acquire(self._name, self._identity, self._durations.lease)
         if lease is None:
             # killed on this machine a moment ago: its lease need not run out
@@ -128,6 +140,7 @@ class Keeper:
             if is_dead(holder):
                 log.info("taking over from a dead process", lease=self._name, holder=holder)
                 lease = await leases.acquire(self._name, self._identity, self._durations.lease, replacing=holder)
+        self._may_hold = lease is not None
         return lease
 
     def _say(self, trouble: str) -> None:

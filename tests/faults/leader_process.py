@@ -1,9 +1,13 @@
-"""Leads when it may, and notes every moment of it: ``python leader_process.py <record>``, DSN in DATABASE_URL. SIGTERM ends it."""
+"""Leads when it may, and notes every moment of it: ``python leader_process.py <record>``, DSN in DATABASE_URL. SIGTERM ends it.
+
+With ``starved`` behind it there is no descriptor left for the keeper of its lease.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 import sys
 import time
@@ -36,6 +40,8 @@ async def main() -> None:
             work.pop().cancel()
             note("stop")
 
+    if "starved" in sys.argv:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
     leader = Leader(store, "test", DURATIONS)
     leader.start(Work())
     done = asyncio.Event()

@@ -14,6 +14,8 @@ from typing import final
 
 import pytest
 
+from app.telemetry.fatal import CODE
+
 from .processes import PATIENCE
 
 _SCRIPT = Path(__file__).with_name("leader_process.py")
@@ -26,10 +28,15 @@ class Workers:
         self._record = record
         self.processes: dict[int, asyncio.subprocess.Process] = {}
 
-    async def start(self) -> int:
+    async def begin(self, *more: str) -> asyncio.subprocess.Process:
         environment = os.environ | {"DATABASE_URL": self._dsn, "PYTHONPATH": str(_SCRIPT.parents[2])}
-        process = await asyncio.create_subprocess_exec(sys.executable, str(_SCRIPT), str(self._record), env=environment)
+        command = (sys.executable, str(_SCRIPT), str(self._record), *more)
+        process = await asyncio.create_subprocess_exec(*command, env=environment)
         self.processes[process.pid] = process
+        return process
+
+    async def start(self) -> int:
+        process = await self.begin()
         await self.until(lambda: any(pid == process.pid for _, pid, _ in self.lines()))
         return process.pid
 
@@ -93,3 +100,11 @@ async def test_another_takes_over(workers: Workers, sign: signal.Signals) -> Non
     await workers.end(second, signal.SIGKILL)
     await workers.until(lambda: workers.working() == third)
     assert workers.check() == [first, second, third]
+
+
+async def test_a_process_whose_lease_nobody_keeps_ends(workers: Workers) -> None:
+    """It would stay alive, hold connections and never lead again: whoever watches over it starts it again."""
+    process = await workers.begin("starved")
+    async with asyncio.timeout(PATIENCE):
+        assert await process.wait() == CODE
+    del workers.processes[process.pid]

@@ -121,6 +121,37 @@ async def test_an_event_loop_that_does_not_come_back_loses_the_lease(
     assert row(connection, "holder") == "other"
 
 
+class Nothing:
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+
+async def test_what_an_attempt_takes_while_the_process_ends_is_given_back(
+    postgres_dsn: str, connection: psycopg.Connection[Any]
+) -> None:
+    """The attempt is cancelled here and carried out there: the successor would wait until the lease has run out."""
+    connection.execute("SELECT pg_advisory_lock(%s)", (COMMIT_LOCK,))
+    leader = Leader(PostgresStore(postgres_dsn), "test", BRIEF._replace(deadline=10 * PATIENCE, retry=PATIENCE))
+    leader.start(Nothing())
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE %s"
+    async with asyncio.timeout(PATIENCE):
+        while connection.execute(waiting, ("%acquire_lease%",)).fetchone() == (0,):
+            await asyncio.sleep(0.01)
+        stopping = asyncio.create_task(leader.stop())
+        while not stopping.done() and connection.execute(waiting, ("SELECT pg_advisory_xact_lock%",)).fetchone() == (
+            0,
+        ):
+            await asyncio.sleep(0.01)
+        connection.execute("SELECT pg_advisory_unlock_all()")
+        await stopping
+        while connection.execute(waiting, ("%",)).fetchone() != (0,):
+            await asyncio.sleep(0.01)
+    taken = connection.execute("SELECT acquire_lease('test', 'successor', 60, '')").fetchone()
+    assert taken is not None
+    assert taken[0] is not None
+
+
 async def test_the_end_does_not_wait_for_a_database_that_does_not_answer(
     postgres_dsn: str, connection: psycopg.Connection[Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -128,12 +159,6 @@ async def test_the_end_does_not_wait_for_a_database_that_does_not_answer(
     connection.execute("SELECT pg_advisory_lock(%s)", (COMMIT_LOCK,))
     store = PostgresStore(postgres_dsn)
     leader = Leader(store, "test", BRIEF._replace(deadline=10 * PATIENCE))
-
-    class Nothing:
-        async def start(self) -> None: ...
-
-        async def stop(self) -> None: ...
-
     leader.start(Nothing())
     waiting = (
         "SELECT count(*) FROM pg_locks JOIN pg_database d ON d.oid = database"

@@ -129,11 +129,11 @@ async def test_leases_exclude_and_count(leases: Leasing) -> None:
     assert await two.acquire("shard-1", "two", 60) is None
     assert await one.acquire("shard-1", "one", 60) == held  # renewed
     assert await two.acquire("shard-2", "two", 60) is not None
-    await one.release(held)
+    await one.release("shard-1", "one")
     taken = await two.acquire("shard-1", "two", 60)
     assert taken is not None
     assert taken.token > held.token
-    await one.release(held)  # no longer its own: nothing happens
+    await one.release("shard-1", "one")  # no longer its own: nothing happens
     assert await one.acquire("shard-1", "one", 60) is None
 
 
@@ -160,7 +160,7 @@ async def test_the_lease_of_a_holder_known_to_be_dead_can_be_taken_over(leases: 
     assert taken.token == held.token + 1
     assert await one.acquire("shard", "one", 60) is None
     assert await one.holder("shard") == "two"
-    await two.release(taken)
+    await two.release("shard", "two")
     assert await one.holder("shard") == ""
 
 
@@ -195,7 +195,7 @@ async def test_only_who_holds_the_lease_writes_under_it(connect: Connect, leases
     assert isinstance(failed, LeaseLost)  # and not a conflict, after which it would look again and write
     assert isinstance(free, list)
     await two.commit(Transaction([], [Write(key, b"3")], taken))
-    await of_two.release(taken)
+    await of_two.release("work", "two")
     with pytest.raises(LeaseLost):
         await two.commit(Transaction([], [Write(key, b"late")], taken))
     assert [row.body for row in (await one.read_log(first - 1)).rows] == [b"1", b"2", b"free", b"3"]
