@@ -73,6 +73,13 @@ def compare(schema: Schema, old: Any, new: Any) -> tuple[FieldSet, FieldSet]:
     return removed or {}, changed or {}
 
 
+def prepare(schema: Schema, shared: Schema) -> None:
+    """Compiles a type that nobody else has yet, and so without the lock. ``shared``: what it has in common with others."""
+    if "diff" not in shared.compiled:
+        _ready(shared)
+    schema.compiled["diff"] = compile_compare(schema).diff
+
+
 def _ready(schema: Schema) -> Diff:
     with COMPILING:
         diff = schema.compiled["diff"] = compile_compare(schema).diff

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from app.catalog.kind import Kind, Scale
 from app.catalog.tables import schema_of as definition
 from app.core.errors import StatusError
-from app.machinery.decode import DecodeError, compile_decoder
-from app.machinery.structural.defaulting import compile_defaulting
-from app.machinery.structural.embedded import EmbeddedError, compile_embedded
-from app.machinery.structural.props import Props
-from app.machinery.structural.pruning import compile_pruning
+from app.machinery import compare
+from app.machinery.decode import DecodeError, Decoder, compile_decoder
+from app.machinery.structural.defaulting import Fill, compile_defaulting
+from app.machinery.structural.embedded import Embedded, EmbeddedError, compile_embedded
+from app.machinery.structural.pruning import Prune, compile_pruning
 from app.machinery.structural.shape import schema_of
 
 from .columns import printer_columns
@@ -50,6 +50,11 @@ def _kind(crd: Object, version: Object, stored: Object) -> Kind:
     subresources = version.get("subresources") or {}
     given = [name for name in ("scale", "status") if subresources.get(name) is not None]
     scale = _scale(subresources["scale"]) if "scale" in given else None
+    meta = definition(META)
+    prune, fill, decode_meta = compile_pruning(props), compile_defaulting(props), compile_decoder(meta)
+    embedded = compile_embedded(props, decode_meta)
+    schema = schema_of(props, meta)
+    compare.prepare(schema, meta)  # not by the first who writes an object: that is the event loop
     columns, cells = printer_columns(version.get("additionalPrinterColumns") or ())
     kind = Kind(
         group=spec["group"],
@@ -60,8 +65,8 @@ def _kind(crd: Object, version: Object, stored: Object) -> Kind:
         list_kind=names.get("listKind") or f"{names['kind']}List",
         namespaced=spec.get("scope") == "Namespaced",
         verbs=VERBS,
-        schema=schema_of(props, definition(META)),
-        strategy=custom_strategy(props, status="status" in given, scale=scale),
+        schema=schema,
+        strategy=custom_strategy(props, fill, embedded, status="status" in given, scale=scale),
         short_names=tuple(names.get("shortNames") or ()),
         categories=tuple(names.get("categories") or ()),
         subresources=tuple(given),
@@ -72,25 +77,23 @@ def _kind(crd: Object, version: Object, stored: Object) -> Kind:
         custom=True,
         definition=crd["metadata"]["name"],
         document=props,
-        decode=_decoder(props),
+        decode=_decoder(prune, decode_meta, embedded),
         deprecation=deprecation_warning(crd, version),
         terminating=is_terminating(crd),
     )
-    kind.from_storage = _from_storage(props)
+    kind.from_storage = _from_storage(prune, fill)
     if stored is not version:
         of_storage = schema_of_version(stored)
-        prune = compile_pruning(of_storage)
-        kind.to_storage = lambda obj: prune(obj)[0]
-        stored_as, shown_as = _from_storage(of_storage), compile_pruning(props)
+        prune_stored = compile_pruning(of_storage)
+        kind.to_storage = lambda obj: prune_stored(obj)[0]
         # as in Kubernetes, defaults are those of the stored version alone
-        kind.from_storage = lambda obj: shown_as(stored_as(obj))[0]
+        stored_as = _from_storage(prune_stored, compile_defaulting(of_storage))
+        kind.from_storage = lambda obj: prune(stored_as(obj))[0]
     return kind
 
 
-def _decoder(props: Props | None) -> Callable[[Object], tuple[Object, list[str]]]:
+def _decoder(prune: Prune, meta: Decoder, embedded: Embedded | None) -> Decoder:
     """Prunes an object and brings its metadata into shape. Raises DecodeError."""
-    prune, meta = compile_pruning(props), compile_decoder(definition(META))
-    embedded = compile_embedded(props, meta)
 
     def decode(obj: Object) -> tuple[Object, list[str]]:
         out, dropped = prune(obj)
@@ -110,12 +113,11 @@ def _decoder(props: Props | None) -> Callable[[Object], tuple[Object, list[str]]
     return decode
 
 
-def _from_storage(props: Props | None) -> Convert:
+def _from_storage(prune: Prune, default: Fill | None) -> Convert:
     """What was stored under an older schema, as the schema of today would have stored it.
 
     Defaults that came later and do not fit into an object are left out of it: it has to be readable to be mended.
     """
-    prune, default = compile_pruning(props), compile_defaulting(props)
 
     def read(obj: Object) -> Object:
         out = prune(obj)[0]

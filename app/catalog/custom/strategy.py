@@ -5,18 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from app.catalog.kind import Scale, Strategy
-from app.catalog.tables import schema_of as definition
 from app.core.errors import FieldError, gathered
 from app.core.names import qualified_name
-from app.machinery.decode import compile_decoder
-from app.machinery.structural.defaulting import compile_defaulting
-from app.machinery.structural.embedded import compile_embedded
+from app.machinery.structural.defaulting import Fill
+from app.machinery.structural.embedded import Embedded
 from app.machinery.structural.lists import compile_list_types
 from app.machinery.structural.props import RULES, Props, anywhere, properties
 from app.machinery.structural.validation import compile_validation
 
 Object = dict[str, Any]
-META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
 STANDARD_FINALIZERS = frozenset({"orphan", "foregroundDeletion", "kubernetes"})
 MAX_INT32 = 2**31 - 1
 # findings after which rules (x-kubernetes-validations) are not looked at
@@ -35,8 +32,11 @@ UNCHECKED = (
 )
 
 
-def custom_strategy(props: Props | None, *, status: bool, scale: Scale | None) -> Strategy:
-    checks = _Checks(props, scale)
+def custom_strategy(
+    props: Props | None, fill: Fill | None, embedded: Embedded | None, *, status: bool, scale: Scale | None
+) -> Strategy:
+    """``fill`` and ``embedded`` are compiled from ``props``."""
+    checks = _Checks(props, embedded, scale)
     strategy = Strategy(
         validate_create=checks.create,
         validate_update=checks.update,
@@ -48,18 +48,17 @@ def custom_strategy(props: Props | None, *, status: bool, scale: Scale | None) -
         status=status,
         unconditional_update=False,
     )
-    fill = compile_defaulting(props)
     if fill is not None:
         strategy.default = fill
     return strategy
 
 
 class _Checks:
-    def __init__(self, props: Props | None, scale: Scale | None) -> None:
+    def __init__(self, props: Props | None, embedded: Embedded | None, scale: Scale | None) -> None:
         self._new, self._changed = compile_validation(props)
         self._status = compile_validation(properties(props or {}).get("status"), "status")[1]
         self._lists = compile_list_types(props)
-        self._embedded = compile_embedded(props, compile_decoder(definition(META)))
+        self._embedded = embedded
         self._scale = scale
         self._has_rules = anywhere(props, RULES)
 

@@ -73,6 +73,8 @@ def _node(props: Props | None, preserving: bool = False) -> Node:
     item = _plain if keep and elements is None else _node(elements, keep)
     if keep and not members and rest is None and item is _plain:
         return _plain
+    if not keep and not members and rest is None and item is _nothing and not embedded:
+        return _nothing
     return _container(members, rest, item, embedded, keep)
 
 

@@ -20,7 +20,9 @@ from .props import (
     properties,
 )
 
-_STRING = Schema("string")
+# one for all fields that say no more
+_SCALARS = {kind: Schema(kind) for kind in ("string", "integer", "number", "boolean")}
+_STRING = _SCALARS["string"]
 
 
 def schema_of(props: Props | None, meta: Schema) -> Schema:
@@ -35,6 +37,7 @@ def _node(props: Props | None, meta: Schema) -> Schema:
         return Schema("any")
     if props.get(INT_OR_STRING):
         return Schema("int-or-string", default=props.get("default"))
+    default = props.get("default")
     match props.get("type"):
         case "object":
             found = _object(props, meta)
@@ -46,10 +49,11 @@ def _node(props: Props | None, meta: Schema) -> Schema:
                 list_map_keys=tuple(props.get(LIST_MAP_KEYS) or ()),
             )
         case "string" | "integer" | "number" | "boolean" as scalar:
-            found = Schema(scalar)
+            found = _SCALARS[scalar] if default is None else Schema(scalar)
         case _:
             found = _object(props, meta) if properties(props) or props.get(EMBEDDED) else Schema("any")
-    found.default = props.get("default")
+    if default is not None:
+        found.default = default
     return found
 
 
