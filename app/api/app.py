@@ -151,7 +151,7 @@ class ObjectsApp:
         found = self.registry.catalog.get(target.group, target.version, target.plural)
         if found is None and self.definitions is not None:
             await self.registry.barrier()
-            await self.definitions.settled()
+            await self.definitions.settled(f"{target.plural}.{target.group}")
             found = self.registry.catalog.get(target.group, target.version, target.plural)
         return found
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, final
+import asyncio
+from collections.abc import Sequence
+from typing import Any, NamedTuple, final
 
 from app.catalog.custom.conditions import api_approval, non_structural_schema
-from app.catalog.custom.definition import CLEANUP, RESOURCE
+from app.catalog.custom.definition import CLEANUP, RESOURCE, storage_version
 from app.catalog.custom.kinds import storage_kind_of
 from app.catalog.custom.naming import accept_names
+from app.catalog.kind import Kind
 from app.core.conditions import condition, conditions_of, find, is_true, with_condition
 from app.core.errors import StatusError
 from app.registry import Options, Registry
+from app.registry.apart import apart
 from app.registry.context import DeleteOptions
-from app.watch import Event
+from app.watch import Entry, Event
 from app.watch.definitions import Definitions
 
 from ..controller import QueueController
@@ -22,6 +26,21 @@ OPTIONS = Options(manager="kube-apiserver")
 BATCH = 200
 RETRY = 5.0  # seconds, while finalizers of instances are worked off; deletions wake us sooner
 Object = dict[str, Any]
+
+
+class _Structure(NamedTuple):
+    """The condition about a definition's schemas, None when there is none, as of one generation of it."""
+
+    uid: str
+    generation: int
+    condition: Object | None
+
+
+class _Seen(NamedTuple):
+    crd: Object
+    names: Object
+    accepted: Object  # the condition about them
+    structure: _Structure
 
 
 @final
@@ -35,6 +54,9 @@ class DefinitionController(QueueController[str]):
         self._registry = registry
         self._definitions = definitions
         self._ending: dict[str, str] = {}  # resource of the instances -> definition that waits for their end
+        self._installing: set[str] = set()  # wait for their kinds to be served
+        self._structures: dict[str, _Structure] = {}
+        definitions.on_settled(self._wake)
         registry.cache.listen_to_all(self._observe)
 
     def resync(self) -> None:
@@ -47,43 +69,49 @@ class DefinitionController(QueueController[str]):
             self.queue.add(key.name)
             if event.new is None:
                 self._ending.pop(key.name, None)
+                self._structures.pop(key.name, None)
                 self._wake_group(key.name)
         elif event.new is None and key.resource in self._ending:
             self.queue.add(self._ending[key.resource])
 
     def _wake_group(self, name: str) -> None:
         """Names that have become free may be those that others of the group wait for."""
-        group = name.partition(".")[2]
-        for entry in self._registry.cache.resource(RESOURCE).entries():
-            if entry.key.name != name and entry.key.name.partition(".")[2] == group:
+        for entry in self._of_group(_group(name)):
+            if entry.key.name != name:
                 self.queue.add(entry.key.name)
 
-    def _object(self, name: str) -> Object | None:
-        entry = self._registry.cache.get(RESOURCE, "", name)
-        return entry.decode() if entry is not None else None
+    def _of_group(self, group: str) -> list[Entry]:
+        return [one for one in self._registry.cache.resource(RESOURCE).entries() if _group(one.key.name) == group]
+
+    def _wake(self, name: str) -> None:
+        if name in self._installing:
+            self._installing.discard(name)
+            self.queue.add(name)
 
     async def _reconcile(self, name: str) -> None:
-        crd = self._object(name)
-        if crd is None:
+        entry = self._registry.cache.get(RESOURCE, "", name)
+        if entry is None:
             return
-        if crd["metadata"].get("deletionTimestamp"):
-            if CLEANUP in (crd["metadata"].get("finalizers") or ()):
-                await self._clean_up(name, crd)
+        if entry.meta.deletionTimestamp:
+            if CLEANUP in (entry.meta.finalizers or ()):
+                await self._clean_up(name, await apart(len(entry.body), entry.decode))
             return
-        group = crd["spec"]["group"]
-        entries = self._registry.cache.resource(RESOURCE).entries()
-        all_of_group = (entry.decode() for entry in entries if entry.key.name.endswith(f".{group}"))
-        others = [o for o in all_of_group if o["spec"]["group"] == group and o["metadata"]["name"] != name]
-        names, accepted = accept_names(crd, others)
+        others = [each for each in self._of_group(_group(name)) if each.key.name != name]
+        size = sum(len(one.body) for one in (entry, *others))
+        known = self._structures.get(name)
+        crd, names, accepted, structure = await apart(size, lambda: _seen(entry, others, known))
+        self._structures[name] = structure
         wanted = [accepted, *_established_before(crd, accepted)]
         wanted += [c for c in (api_approval(crd),) if c is not None]
         released = names != ((crd.get("status") or {}).get("acceptedNames") or {})
-        await self._report(name, wanted, names, non_structural_schema(crd))
+        await self._report(name, wanted, names, structure.condition)
         if released:
             self._wake_group(name)
         if accepted["status"] == "True" and not is_true(conditions_of(crd), "Established"):
             # other processes have had a commit's time to serve the kind before clients hear of it
-            await self._definitions.settled()
+            if not self._definitions.is_settled(name):
+                self._installing.add(name)
+                return
             await self._report(name, [condition("Established", "True", "InitialNamesAccepted", INITIAL)])
 
     async def _report(
@@ -118,7 +146,7 @@ class DefinitionController(QueueController[str]):
         if not is_true(conditions_of(crd), "Established"):
             await self._release(name, _terminating("False", "NeverEstablished", "resource was never established"))
             return
-        kind = storage_kind_of(crd)
+        kind = await self._stored(crd)
         self._ending[kind.resource] = name
         text = "CustomResource deletion is in progress"
         await self._report(name, [_terminating("True", "InstanceDeletionInProgress", text)])
@@ -134,9 +162,15 @@ class DefinitionController(QueueController[str]):
 
     def _is_builtin(self, crd: Object) -> bool:
         """Whether the instances are objects of a kind that the server has by itself."""
-        resource = f"{crd['spec']['names']['plural']}.{crd['spec']['group']}"
-        kind = self._registry.catalog.storage_kind(resource)
+        kind = self._registry.catalog.storage_kind(_instances(crd))
         return kind is not None and not self._definitions.owns(kind)
+
+    async def _stored(self, crd: Object) -> Kind:
+        """The kind in the version that is stored; compiled where it is not served."""
+        kind = self._registry.catalog.storage_kind(_instances(crd))
+        if kind is not None and kind.version == storage_version(crd):
+            return kind
+        return await asyncio.to_thread(storage_kind_of, crd)
 
     async def _release(self, name: str, terminating: Object) -> None:
         def released(crd: Object) -> Object:
@@ -157,6 +191,26 @@ class DefinitionController(QueueController[str]):
 
 
 INITIAL = "the initial names have been accepted"
+
+
+def _instances(crd: Object) -> str:
+    """Their resource."""
+    return f"{crd['spec']['names']['plural']}.{crd['spec']['group']}"
+
+
+def _group(name: str) -> str:
+    """A definition is named after its plural, which has no dot, and its group."""
+    return name.partition(".")[2]
+
+
+def _seen(entry: Entry, others: Sequence[Entry], known: _Structure | None) -> _Seen:
+    """What has to be read for that. ``others``: of the group."""
+    crd = entry.decode()
+    names, accepted = accept_names(crd, [other.decode() for other in others])
+    state = entry.meta.uid, entry.meta.generation
+    if known is None or known[:2] != state:
+        known = _Structure(*state, non_structural_schema(crd))
+    return _Seen(crd, names, accepted, known)
 
 
 def _terminating(status: str, reason: str, message: str) -> Object:

@@ -94,8 +94,9 @@ class Server:
         await self.quiet()
 
     async def quiet(self) -> None:
-        await self.controller.queue.idle()
-        await self.definitions.settled()
+        for _ in range(2):  # what is served at last is reported
+            await self.controller.queue.idle()
+            await self.definitions.settled()
 
 
 @pytest_asyncio.fixture
