@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, final
 
 from app.catalog.kind import Kind
@@ -12,8 +12,9 @@ from app.core.conditions import condition, with_condition
 from app.core.errors import StatusError
 from app.registry import Options, Registry
 from app.registry.context import DeleteOptions
+from app.registry.events import page_of
 from app.registry.reading import current
-from app.store.interface import EVENTS
+from app.store.interface import EVENTS, EventQuery
 from app.watch import Entry, Event
 
 from ..controller import QueueController
@@ -21,6 +22,7 @@ from ..queue import Requeue
 
 OPTIONS = Options(manager="kube-controller-manager")
 RETRY = 5.0  # seconds, while finalizers of the content are worked off; deletions wake us sooner
+AT_ONCE = 200  # objects that are deleted, and Events that are read
 Object = dict[str, Any]
 
 
@@ -63,11 +65,11 @@ class NamespaceController(QueueController[str]):
             kind = self._registry.catalog.storage_kind(resource)
             if kind is None or not kind.namespaced:
                 continue
-            entries, _ = await current(self._registry.cache, kind, name)
-            failed += await self._delete_all(kind, [entry for entry in entries if not entry.meta.deletionTimestamp])
-            left, _ = await current(self._registry.cache, kind, name)
+            async for entries in self._content(kind, name):
+                failed += await self._delete_all(kind, [entry for entry in entries if not entry.meta.deletionTimestamp])
+            left, count = await self._left(kind, name)
             if left:
-                remaining[f"{kind.plural}.{kind.group}"] = len(left)
+                remaining[f"{kind.plural}.{kind.group}"] = count
                 finalizers.update(f for entry in left for f in entry.meta.finalizers or ())
         if not remaining:
             await self._finalize(name)
@@ -75,13 +77,34 @@ class NamespaceController(QueueController[str]):
         await self._report(name, ending_conditions(failed, remaining, finalizers))
         raise Requeue(RETRY)
 
+    async def _content(self, kind: Kind, name: str) -> AsyncIterator[list[Entry]]:
+        """Events page by page, each as it is when it is asked for: there may be many, and they are in no cache."""
+        if kind.resource != EVENTS:
+            yield (await current(self._registry.cache, kind, name))[0]
+            return
+        after = None
+        while True:
+            page = await page_of(self._registry.store, EventQuery(namespace=name, after=after, limit=AT_ONCE))
+            yield [Entry(*found) for found in page.objects]
+            if not page.remaining:
+                return
+            after = name, page.objects[-1].key.name
+
+    async def _left(self, kind: Kind, name: str) -> tuple[list[Entry], int]:
+        """What is there after all was deleted, and how many; of Events the first one stands for all."""
+        if kind.resource == EVENTS:
+            page = await page_of(self._registry.store, EventQuery(namespace=name, limit=1, counted=True))
+            return [Entry(*found) for found in page.objects], len(page.objects) + page.remaining
+        entries, _ = await current(self._registry.cache, kind, name)
+        return entries, len(entries)
+
     async def _delete_all(self, kind: Kind, entries: list[Entry]) -> list[str]:
         """What could not be deleted says why, and keeps nothing else from going."""
         failed = []
-        for start in range(0, len(entries), 200):
+        for start in range(0, len(entries), AT_ONCE):
             deletions = (
                 self._registry.delete(kind, e.key.namespace, e.key.name, DeleteOptions(propagation="Background"))
-                for e in entries[start : start + 200]
+                for e in entries[start : start + AT_ONCE]
             )
             for result in await asyncio.gather(*deletions, return_exceptions=True):
                 if isinstance(result, StatusError) and not result.is_not_found:

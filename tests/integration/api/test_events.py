@@ -247,3 +247,43 @@ async def test_they_go_with_their_namespace(api: Api) -> None:
     assert names((await api.get(path)).json()) == []
     await stream.leave()
     await controller.stop()
+
+
+async def test_those_of_a_namespace_that_ends_are_read_in_pages_and_once(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And all of them go, or are counted where they are held."""
+    from app.reconcile.kubernetes import namespaces
+
+    monkeypatch.setattr(namespaces, "AT_ONCE", 2)
+    read: list[int] = []
+    original = api.registry.store.list_events
+
+    async def noted(asked: Any) -> Any:
+        page = await original(asked)
+        read.append(len(page.objects))
+        return page
+
+    await api.made("/api/v1/namespaces", {"metadata": {"name": "ends"}})
+    path = "/api/v1/namespaces/ends/events"
+    for number in range(5):
+        made = event(f"e{number}")
+        made["metadata"] |= {"namespace": "ends", "finalizers": ["example.com/held"]}
+        made["involvedObject"]["namespace"] = "ends"
+        await api.made(path, made)
+    controller = namespaces.NamespaceController(api.registry)
+    await controller.start()
+    monkeypatch.setattr(api.registry.store, "list_events", noted)
+    await api.delete("/api/v1/namespaces/ends")
+    await controller.queue.idle()
+    found = (await api.get("/api/v1/namespaces/ends")).json()["status"]["conditions"]
+    told = {each["type"]: each["message"] for each in found}
+    assert "events. has 5 resource instances" in told["NamespaceContentRemaining"]
+    assert set(read[:4]) == {1, 2}
+    assert read == [2, 2, 1, 1] * (len(read) // 4)
+    for number in range(5):
+        assert (await api.patch(f"{path}/e{number}", {"metadata": {"finalizers": None}})).status_code == 200
+    controller.queue.add("ends")
+    await controller.queue.idle()
+    assert (await api.get("/api/v1/namespaces/ends")).status_code == 404
+    await controller.stop()
