@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final, NamedTuple, final
 
+import orjson
 import structlog
 
 from app.catalog.catalog import Catalog
@@ -24,6 +27,7 @@ BIG: Final = 64 << 10  # bytes of a definition
 
 class _Served(NamedTuple):
     signature: Signature
+    terminating: bool
     kinds: list[Kind]
 
 
@@ -171,15 +175,17 @@ def _compiled(entry: Entry, had: _Served | None) -> _Served | None:
     crd = entry.decode()
     if not is_served(crd):
         return None
-    signature = _signature(crd)
+    signature, terminating = _signature(crd), is_terminating(crd)
     if had is not None and had.signature == signature:
-        return had
+        if had.terminating == terminating:
+            return had
+        return _Served(signature, terminating, [replace(kind, terminating=terminating) for kind in had.kinds])
     kinds = kinds_of(crd)
     for text in unevaluated(crd):
         log.warning("custom resource definition is not served in full", name=crd["metadata"]["name"], why=text)
-    return _Served(signature, kinds)
+    return _Served(signature, terminating, kinds)
 
 
 def _signature(crd: dict[str, Any]) -> Signature:
-    metadata = crd["metadata"]
-    return metadata.get("uid"), metadata.get("generation"), accepted_names(crd), is_terminating(crd)
+    # not the generation: that of a definition rises with its end
+    return crd["metadata"].get("uid"), hashlib.sha256(orjson.dumps(crd["spec"])).digest(), accepted_names(crd)

@@ -131,3 +131,23 @@ async def test_a_definition_is_compiled_beside_others(server: Server) -> None:
     crd = await server.define(definition())
     with COMPILING:  # somebody compiles a type of the server's own
         await asyncio.wait_for(asyncio.to_thread(kinds_of, crd), PATIENCE)
+
+
+async def test_a_definition_that_ends_is_not_compiled_again(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[str] = []
+
+    def noted(crd: Object) -> Any:
+        compiled.append(crd["metadata"]["name"])
+        return kinds_of(crd)
+
+    monkeypatch.setattr("app.watch.definitions.kinds_of", noted)
+    await server.define(definition())
+    assert (
+        await server.api.post(WIDGETS, widget() | {"metadata": {"name": "a", "finalizers": ["x/y"]}})
+    ).status_code == 201
+    await server.api.delete(f"{CRDS}/widgets.example.com")
+    await server.quiet()
+    rows = (await server.api.get("/apis/example.com/v1")).json()["resources"]
+    assert rows[0]["name"] == "widgets"
+    assert "create" not in rows[0]["verbs"]
+    assert compiled == ["widgets.example.com"]
