@@ -67,8 +67,8 @@ def validate_resource_quota(obj: Object) -> Found:
     for scope in scopes:
         if scope not in _SCOPES:
             found.append(invalid("spec.scopes", scopes, "unsupported scope"))
-        misfit = invalid("spec.scopes", scopes, "unsupported scope applied to resource")
-        found.extend([misfit] * _misfits(scope, hard))
+        if misfits := _misfits(scope, hard):
+            found.extend([invalid("spec.scopes", scopes, "unsupported scope applied to resource")] * misfits)
     _check_conflicts(scopes, scopes, "spec.scopes", found)
     selector = spec.get("scopeSelector")
     if selector is not None:
@@ -97,8 +97,8 @@ def _check_scope_selector(spec: Object, selector: Object, hard: Object, path: st
         values = requirement.get("values") or []
         if scope not in _SCOPES:
             found.append(invalid(f"{path}.scopeName", scope, "unsupported scope"))
-        misfit = invalid(path, selector, "unsupported scope applied to resource")
-        found.extend([misfit] * _misfits(scope, hard))
+        if misfits := _misfits(scope, hard):
+            found.extend([invalid(path, selector, "unsupported scope applied to resource")] * misfits)
         if scope in _BARE_SCOPES and operator != "Exists":
             found.append(invalid(f"{path}.operator", operator, _ONLY_EXISTS))
         if operator in ("In", "NotIn"):
