@@ -16,7 +16,7 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	@echo "Installing $$(grep -c '==' requirements.lock) packages into $(VENV) (a minute or two, once)"
 	$(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	$(BIN)/python -m compileall -q app migrations  # every start would do it where PYTHONDONTWRITEBYTECODE is set
+	$(BIN)/python -m compileall -q app  # every start would do it where PYTHONDONTWRITEBYTECODE is set
 	@touch $@
 
 demo: install ## Start everything with simulated members and propagate examples/nginx
@@ -37,7 +37,7 @@ test-long: install ## The tests that take long
 	KAFILA_TEST_FEATURE_GATES=AllAlpha=true,AllBeta=true $(BIN)/python -m pytest -m "not long" tests/integration/reconcile
 
 diff-kube: install clusters ## The same requests to kube-apiserver and to kafila: each difference, and the score
-	PYTHONPATH=$(CURDIR):tests $(BIN)/python -m differential $(ARGS)
+	PYTHONPATH=$(CURDIR)/app:tests $(BIN)/python -m differential $(ARGS)
 
 lint: install ## Format, style, types and the direction of imports
 	$(BIN)/ruff check .

@@ -24,7 +24,7 @@ from load import Api
 REPOSITORY = Path(__file__).parents[1]
 # The program that lies beside us, wherever the Python environment points to. A warm start has its byte code: where none is
 # written every start compiles it all again, which takes longer than the start.
-ENVIRONMENT = {"PYTHONPATH": str(REPOSITORY), "PYTHONDONTWRITEBYTECODE": ""}
+ENVIRONMENT = {"PYTHONPATH": str(REPOSITORY / "app"), "PYTHONDONTWRITEBYTECODE": ""}
 
 
 def _harness() -> ModuleType:

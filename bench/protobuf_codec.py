@@ -12,8 +12,8 @@ from typing import Any
 
 import orjson
 
-from app.catalog.protobuf import codec
-from app.machinery.protobuf import decode_envelope, watch_frame
+from kafila.catalog.protobuf import codec
+from kafila.machinery.protobuf import decode_envelope, watch_frame
 
 UNSET_METADATA = {"generateName": "", "selfLink": "", "uid": "", "resourceVersion": "", "generation": 0}
 PROBE = {

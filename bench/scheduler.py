@@ -1,6 +1,6 @@
 """How quick the scheduler and the matching of policies are, by themselves: no store, no members.
 
-    PYTHONPATH=. .venv/bin/python bench/scheduler.py
+    PYTHONPATH=app .venv/bin/python bench/scheduler.py
 
 CPU time of one process, so that a busy machine does not count.
 """
@@ -11,15 +11,15 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from app.catalog.catalog import load_catalog
-from app.catalog.kind import Kind
-from app.core.resources import Key
-from app.placement.fleet import Fleet, Member
-from app.placement.match import choose_policy
-from app.placement.schedule import schedule
-from app.reconcile.karmada.policies import POLICIES, PolicyIndex
-from app.reconcile.portions import at_once
-from app.watch import Entry
+from kafila.catalog.catalog import load_catalog
+from kafila.catalog.kind import Kind
+from kafila.core.resources import Key
+from kafila.placement.fleet import Fleet, Member
+from kafila.placement.match import choose_policy
+from kafila.placement.schedule import schedule
+from kafila.reconcile.karmada.policies import POLICIES, PolicyIndex
+from kafila.reconcile.portions import at_once
+from kafila.watch import Entry
 
 Object = dict[str, Any]
 CLUSTERS, BINDINGS, POLICY_COUNT = 100, 10_000, 10_000

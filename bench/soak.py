@@ -32,7 +32,7 @@ from lab import ENVIRONMENT, harness
 from load import MERGE_PATCH, Api, Refused, at_rate, say
 from meter import cpu_seconds, pss_mib, tree
 
-from app.store.packing import unpack
+from kafila.store.packing import unpack
 
 NAMESPACE = "soak"
 CLUSTERS = "/apis/cluster.karmada.io/v1alpha1/clusters"

@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from app.catalog.catalog import load_catalog
-from app.catalog.openapi import OpenAPI
+from kafila.catalog.catalog import load_catalog
+from kafila.catalog.openapi import OpenAPI
 
 Json = dict[str, Any]
 DIGITS = 16  # of a digest: enough to notice a change

@@ -1,10 +1,10 @@
-"""Alembic's entry: runs on the connection that :mod:`app.store.migrate` hands over, or on ``DATABASE_URL``."""
+"""Alembic's entry: runs on the connection that :mod:`kafila.store.migrate` hands over, or on ``DATABASE_URL``."""
 
 import os
 
 from alembic import context
 
-from app.store.tables import metadata
+from kafila.store.tables import metadata
 
 config = context.config
 

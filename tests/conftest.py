@@ -16,9 +16,9 @@ import pytest
 from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
-from app.store import embedded
-from app.store.embedded import EmbeddedPostgres
-from app.store.migrate import upgrade
+from kafila.store import embedded
+from kafila.store.embedded import EmbeddedPostgres
+from kafila.store.migrate import upgrade
 
 # Examples are searched anew on developers' machines and repeated in CI; how long one takes is no property of the code.
 settings.register_profile("search", deadline=None)

@@ -15,9 +15,9 @@ import time
 import asyncpg
 import uvloop
 
-from app.core.resources import Key
-from app.store import open_store
-from app.store.interface import Guard, Transaction, Write
+from kafila.core.resources import Key
+from kafila.store import open_store
+from kafila.store.interface import Guard, Transaction, Write
 
 BODY = b'{"metadata":{' + b'"k":"some text that is not so easy to press together 0123456789",' * 31 + b"}}"
 

@@ -18,9 +18,9 @@ from pathlib import Path
 import asyncpg
 import uvloop
 
-from app.core.resources import Key
-from app.store import open_store
-from app.store.interface import Guard, Transaction, Write
+from kafila.core.resources import Key
+from kafila.store import open_store
+from kafila.store.interface import Guard, Transaction, Write
 
 # 2 kB of which the server can press together about a half, as with real objects
 BODY = b'{"metadata":{' + b"".join(b'"k%d":"%s",' % (n, random.randbytes(8).hex().encode()) for n in range(80)) + b"}}"

@@ -1,4 +1,4 @@
-"""Writes app/catalog/data: what the server has to know about Kubernetes' own kinds, as compact tables.
+"""Writes app/kafila/catalog/data: what the server has to know about Kubernetes' own kinds, as compact tables.
 
 Sources, all from the Go module cache (``go mod download`` fetches them):
 
@@ -26,7 +26,7 @@ KUBERNETES = "k8s.io/kubernetes"
 VERSION = "v1.36.3"
 LIBRARIES = "v0.36.3"  # k8s.io/api, apimachinery, client-go, apiextensions-apiserver, kube-aggregator
 HERE = Path(__file__).resolve().parent
-OUT = HERE.parents[1] / "app" / "catalog" / "data"
+OUT = HERE.parents[1] / "app" / "kafila" / "catalog" / "data"
 STABLE = re.compile(r"v\d+$")
 META = "io.k8s.apimachinery.pkg.apis.meta.v1."
 REF = "#/components/schemas/"
@@ -106,7 +106,7 @@ def merge_group_version_kinds(known: Json, other: Json) -> None:
 
 def definition(name: str, schema: Json, go: dict[str, list[Json]]) -> Json:
     """A struct: ``{"f": {field: type | [type, attributes]}, "r": [required], "g": [[group, version, kind]]}``.
-    Anything else: ``{"o": OpenAPI schema}``. README.md of app/catalog/data explains the attributes."""
+    Anything else: ``{"o": OpenAPI schema}``. README.md of app/kafila/catalog/data explains the attributes."""
     gvks = [[g["group"], g["version"], g["kind"]] for g in schema.get("x-kubernetes-group-version-kind", ())]
     common = {"g": gvks} if gvks else {}
     if not schema.get("properties") and not go.get(name):

@@ -1,7 +1,7 @@
 """The descriptions of table columns, from the printers of kube-apiserver and the documentation of the types they name.
 
     go mod download k8s.io/kubernetes@v1.36.3 k8s.io/api@v0.36.3 k8s.io/apimachinery@v0.36.3
-    python hack/columns/generate.py      # writes app/catalog/data/columns.json
+    python hack/columns/generate.py      # writes app/kafila/catalog/data/columns.json
 
 Facts only: row name -> column name -> description, as every Table answer has them.
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 
 VERSION, LIBRARIES = "v1.36.3", "v0.36.3"
 PRINTERS = "pkg/printers/internalversion/printers.go"
-OUT = Path(__file__).parents[2] / "app/catalog/data/columns.json"
+OUT = Path(__file__).parents[2] / "app/kafila/catalog/data/columns.json"
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Writes app/catalog/data/protobuf.json: the field numbers and JSON names of every Kubernetes message.
+"""Writes app/kafila/catalog/data/protobuf.json: the field numbers and JSON names of every Kubernetes message.
 
     go env GOMODCACHE                    # the modules named in MODULES must be there (go mod download)
     python hack/protobuf/generate.py
@@ -34,12 +34,12 @@ MODULES = {
     "k8s.io/apiextensions-apiserver@v0.36.3": "pkg/apis",
     "k8s.io/kube-aggregator@v0.36.3": "pkg/apis",
 }
-TARGET = Path(__file__).parents[2] / "app/catalog/data/protobuf.json"
+TARGET = Path(__file__).parents[2] / "app/kafila/catalog/data/protobuf.json"
 
 SCALARS = {"string": "s", "int32": "i", "int64": "l", "bool": "b", "bytes": "y", "double": "d"}
 # Packages that are no API: a test fixture, and variables of the code generator.
 SKIPPED = {"k8s.io.apimachinery.pkg.apis.testapigroup.v1", "k8s.io.apimachinery.pkg.runtime.schema"}
-# Messages whose JSON form is not an object with these fields; app/machinery/protobuf_scalars.py knows each of them.
+# Messages whose JSON form is not an object with these fields; app/kafila/machinery/protobuf_scalars.py knows each of them.
 SPECIAL = {
     "k8s.io.apimachinery.pkg.api.resource.Quantity",
     "k8s.io.apimachinery.pkg.api.resource.QuantityValue",

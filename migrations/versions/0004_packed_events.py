@@ -1,4 +1,4 @@
-"""Bodies of Events may be packed (``app/store/packing.py``).
+"""Bodies of Events may be packed (``app/kafila/store/packing.py``).
 
 Nothing changes in the tables, and rows that are not packed stay readable: this only keeps out programs that could not read them.
 

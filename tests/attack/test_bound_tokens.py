@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from app.api import authentication
-from app.api.authentication import user_of_token
-from app.core.clock import rfc3339
-from app.identity.certificates import new_signing_key
-from app.identity.tokens import Tokens
-from app.registry import User
+from kafila.api import authentication
+from kafila.api.authentication import user_of_token
+from kafila.core.clock import rfc3339
+from kafila.identity.certificates import new_signing_key
+from kafila.identity.tokens import Tokens
+from kafila.registry import User
 
 NAMESPACE = "/api/v1/namespaces/default"
 POD = {

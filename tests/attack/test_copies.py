@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from app.registry.context import DeleteOptions
-from app.registry.decoding import decode_object
+from kafila.registry.context import DeleteOptions
+from kafila.registry.decoding import decode_object
 from tests.integration.reconcile.conftest import CATALOG, Lab, make_lab, two
 from tests.integration.reconcile.conftest import lab as _lab
 

@@ -11,8 +11,8 @@ from grpclib.const import Cardinality, Handler, Status
 from grpclib.exceptions import GRPCError
 from grpclib.server import Server, Stream
 
-from app.members.estimator import EstimatorClient, _Bytes
-from app.placement.estimatorwire import MAX_REPLICAS, EstimatorError
+from kafila.members.estimator import EstimatorClient, _Bytes
+from kafila.placement.estimatorwire import MAX_REPLICAS, EstimatorError
 
 HEADS = {
     "endless": struct.pack(">BI", 0, 2**32 - 1) + b"x" * 1000,

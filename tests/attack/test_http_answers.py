@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from app.api.proxy import MemberProxy
-from app.api.responses import Sender
-from app.core.errors import StatusError
+from kafila.api.proxy import MemberProxy
+from kafila.api.responses import Sender
+from kafila.core.errors import StatusError
 from tests.integration.api.conftest import Api
 
 CLUSTERS = "/apis/cluster.karmada.io/v1alpha1/clusters"

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from app.api.proxy import MemberProxy
+from kafila.api.proxy import MemberProxy
 from tests.integration.api.conftest import Api, Served, failure
 
 CN, GROUP = NameOID.COMMON_NAME, NameOID.ORGANIZATION_NAME

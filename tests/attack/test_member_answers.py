@@ -13,13 +13,13 @@ from typing import Any
 import orjson
 import pytest
 
-from app.members.client import MemberClient
-from app.members.discovery import Discovery
-from app.members.health import observe
-from app.members.informer import Informer
-from app.members.tally import node_facts, pod_facts
-from app.members.transport import Unreachable, UnusableAnswer
-from app.settings.federation import AnswerLimits
+from kafila.members.client import MemberClient
+from kafila.members.discovery import Discovery
+from kafila.members.health import observe
+from kafila.members.informer import Informer
+from kafila.members.tally import node_facts, pod_facts
+from kafila.members.transport import Unreachable, UnusableAnswer
+from kafila.settings.federation import AnswerLimits
 from tests.attack.members import Hostile, Write, answer, hostile
 from tests.integration.reconcile.conftest import Lab
 

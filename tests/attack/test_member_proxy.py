@@ -9,10 +9,10 @@ from typing import Any
 import orjson
 import pytest
 
-from app.api.app import ObjectsApp
-from app.api.proxy import MemberProxy
-from app.api.shell import build_shell
-from app.registry import User
+from kafila.api.app import ObjectsApp
+from kafila.api.proxy import MemberProxy
+from kafila.api.shell import build_shell
+from kafila.registry import User
 from tests.attack.members import Hostile, answer, hostile
 
 CLUSTERS = "/apis/cluster.karmada.io/v1alpha1/clusters"

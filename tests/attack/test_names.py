@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from app.placement import names
-from app.placement.names import Identity
-from app.registry.codec import decode_entry
-from app.registry.context import DeleteOptions
-from app.registry.decoding import decode_object
+from kafila.placement import names
+from kafila.placement.names import Identity
+from kafila.registry.codec import decode_entry
+from kafila.registry.context import DeleteOptions
+from kafila.registry.decoding import decode_object
 from tests.integration.reconcile.conftest import USER, Lab, _known_queues, lab, two
 
 __all__ = ["_known_queues", "lab", "two"]

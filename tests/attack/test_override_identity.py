@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from app.core.errors import StatusError
-from app.placement.interpret import InterpretError
-from app.placement.interpret.answers import same_object
-from app.registry import Registry
+from kafila.core.errors import StatusError
+from kafila.placement.interpret import InterpretError
+from kafila.placement.interpret.answers import same_object
+from kafila.registry import Registry
 from tests.integration.reconcile.conftest import Lab, _known_queues, lab, two
 
 __all__ = ["_known_queues", "lab", "two"]

@@ -30,7 +30,7 @@ def weighed(*arguments: str) -> list[str]:
     done = subprocess.run(
         [sys.executable, "-m", "tests.attack.weigh_requests", *arguments],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT / "app")},
         capture_output=True,
         text=True,
     )

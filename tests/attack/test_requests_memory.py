@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from app.core.errors import MOST_FOUND
-from app.core.values import json_key
-from app.machinery.amount import MAX_VALUES
-from app.machinery.structural.lists import compile_list_types
+from kafila.core.errors import MOST_FOUND
+from kafila.core.values import json_key
+from kafila.machinery.amount import MAX_VALUES
+from kafila.machinery.structural.lists import compile_list_types
 from tests.integration.api.conftest import (
     APPLY_PATCH,
     JSON_PATCH,

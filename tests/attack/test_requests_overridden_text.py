@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.machinery.yaml import MAX_NODES
+from kafila.machinery.yaml import MAX_NODES
 from tests.integration.reconcile.conftest import Lab
 
 Object = dict[str, Any]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import re2
 
-from app.machinery.structural.patterns import LEAST, MOST_INSTRUCTIONS, matcher, pattern_error
+from kafila.machinery.structural.patterns import LEAST, MOST_INSTRUCTIONS, matcher, pattern_error
 from tests.integration.api.conftest import MERGE_PATCH, Api, failure
 
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from app.catalog.catalog import Catalog
-from app.catalog.custom.kinds import kinds_of
-from app.machinery.schema import COMPILING
-from app.watch.definitions import Definitions
+from kafila.catalog.catalog import Catalog
+from kafila.catalog.custom.kinds import kinds_of
+from kafila.machinery.schema import COMPILING
+from kafila.watch.definitions import Definitions
 from tests.integration.api.conftest import APPLY_PATCH, CATALOG, MERGE_PATCH, PATIENCE
 from tests.integration.api.test_custom_resources import CRDS, WIDGETS, Server, conditions, definition, server, widget
 
@@ -93,7 +93,7 @@ async def test_nobody_waits_for_a_big_definition(server: Server, monkeypatch: py
             assert go_on.wait(PATIENCE)
         return kinds_of(crd)
 
-    monkeypatch.setattr("app.watch.definitions.kinds_of", held)
+    monkeypatch.setattr("kafila.watch.definitions.kinds_of", held)
     try:
         assert (await server.api.post(CRDS, big())).status_code == 201
         await asyncio.to_thread(begun.wait, PATIENCE)
@@ -140,7 +140,7 @@ async def test_a_definition_that_ends_is_not_compiled_again(server: Server, monk
         compiled.append(crd["metadata"]["name"])
         return kinds_of(crd)
 
-    monkeypatch.setattr("app.watch.definitions.kinds_of", noted)
+    monkeypatch.setattr("kafila.watch.definitions.kinds_of", noted)
     await server.define(definition())
     assert (
         await server.api.post(WIDGETS, widget() | {"metadata": {"name": "a", "finalizers": ["x/y"]}})

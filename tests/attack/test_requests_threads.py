@@ -33,7 +33,7 @@ def counting() -> Iterator[list[int]]:
     calls = [0]
 
     def note(frame: Any, event: str, _: Any) -> None:
-        if event == "call" and "/app/" in frame.f_code.co_filename:
+        if event == "call" and "/kafila/" in frame.f_code.co_filename:
             calls[0] += 1
 
     before = sys.getprofile()

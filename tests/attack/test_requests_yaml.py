@@ -12,7 +12,7 @@ import httpx
 import pytest
 import yaml
 
-from app.machinery.yaml import MAX_DEPTH
+from kafila.machinery.yaml import MAX_DEPTH
 from tests.integration.api.conftest import APPLY_PATCH, serving
 
 YAML = "application/yaml"

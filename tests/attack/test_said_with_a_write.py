@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from app.admission import Admission
-from app.admission.unacted import _FIELDS, _KINDS
-from app.registry import Options
-from app.settings.gates import KNOWN, Gates
-from app.workers import admission as around
+from kafila.admission import Admission
+from kafila.admission.unacted import _FIELDS, _KINDS
+from kafila.registry import Options
+from kafila.settings.gates import KNOWN, Gates
+from kafila.workers import admission as around
 from tests.integration.api.conftest import CATALOG, MERGE_PATCH, Api
 from tests.integration.reconcile.conftest import Lab, _known_queues, lab, two
 
@@ -205,7 +205,7 @@ async def test_a_cluster_policy_and_a_cap(two: Lab, monkeypatch: pytest.MonkeyPa
 
 async def test_what_controllers_write_is_not_kept(two: Lab) -> None:
     """They share their options: warnings that nobody reads would add up for ever."""
-    from app.reconcile.karmada.federation import OPTIONS
+    from kafila.reconcile.karmada.federation import OPTIONS
 
     await two.create(two.policy())
     deployment = two.deployment()

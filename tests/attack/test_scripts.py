@@ -13,12 +13,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.machinery.lua import LuaError, Sandbox, syntax_error
-from app.placement.interpret import InterpretError, Operation
-from app.placement.interpret.sources import Script
-from app.reconcile.interpreter.confinement import ADDRESS_SPACE, NOBODY
-from app.reconcile.interpreter.scripting import Scripting
-from app.reconcile.interpreter.worker import LARGEST_REPLY, LENGTH, Reply, Request
+from kafila.machinery.lua import LuaError, Sandbox, syntax_error
+from kafila.placement.interpret import InterpretError, Operation
+from kafila.placement.interpret.sources import Script
+from kafila.reconcile.interpreter.confinement import ADDRESS_SPACE, NOBODY
+from kafila.reconcile.interpreter.scripting import Scripting
+from kafila.reconcile.interpreter.worker import LARGEST_REPLY, LENGTH, Reply, Request
 
 OBJ: dict[str, Any] = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}}
 HOARD = "local t = {} while true do t[#t + 1] = {{{}}} end"
@@ -57,7 +57,7 @@ end
 def in_a_worker(*requests: Request) -> Iterator[Reply]:
     """What one process answers, as long as it does."""
     frames = b"".join(LENGTH.pack(len(body)) + body for body in map(msgspec.json.encode, requests))
-    command = [sys.executable, "-m", "app.reconcile.interpreter.worker"]
+    command = [sys.executable, "-m", "kafila.reconcile.interpreter.worker"]
     done = subprocess.run(
         command,
         input=frames,

@@ -14,9 +14,9 @@ from typing import final
 
 import pytest
 
-from app.core.resources import Key
-from app.store import open_store
-from app.store.interface import OutcomeUnknown, Store, StoreUnavailable, Transaction, Write
+from kafila.core.resources import Key
+from kafila.store import open_store
+from kafila.store.interface import OutcomeUnknown, Store, StoreUnavailable, Transaction, Write
 from tests.conftest import open_folder
 
 from .front import Front, front, until
@@ -126,7 +126,7 @@ def started(folder: Path) -> subprocess.CompletedProcess[str]:
     arguments = [
         sys.executable,
         "-c",
-        "from app.cli import main; main()",
+        "from kafila.cli import main; main()",
         "serve",
         "--data-dir",
         str(folder / "data"),

@@ -9,12 +9,12 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-from app.core.resources import Key
-from app.store import batch
-from app.store.batch import Pending
-from app.store.history import PAGE_BYTES
-from app.store.interface import Row, StoreUnavailable, Transaction, Write
-from app.store.postgres import PostgresStore
+from kafila.core.resources import Key
+from kafila.store import batch
+from kafila.store.batch import Pending
+from kafila.store.history import PAGE_BYTES
+from kafila.store.interface import Row, StoreUnavailable, Transaction, Write
+from kafila.store.postgres import PostgresStore
 
 # A write that the database does not survive, as one of 900 MB was
 POISON = """

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from app.core.errors import StatusError
-from app.core.resources import Key
-from app.machinery.structural.defaulting import LIMIT as DEFAULTS_LIMIT
-from app.registry import Options, sizes
+from kafila.core.errors import StatusError
+from kafila.core.resources import Key
+from kafila.machinery.structural.defaulting import LIMIT as DEFAULTS_LIMIT
+from kafila.registry import Options, sizes
 from tests.integration.api.conftest import (
     APPLY_PATCH,
     JSON_PATCH,

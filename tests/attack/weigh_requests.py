@@ -18,10 +18,10 @@ from tests.attack import weighing
 
 weighing.install()
 
-from app.catalog.custom.kinds import kinds_of  # noqa: E402
-from app.catalog.kind import Kind  # noqa: E402
-from app.core import clock  # noqa: E402
-from app.machinery.schema import Schema  # noqa: E402
+from kafila.catalog.custom.kinds import kinds_of  # noqa: E402
+from kafila.catalog.kind import Kind  # noqa: E402
+from kafila.core import clock  # noqa: E402
+from kafila.machinery.schema import Schema  # noqa: E402
 from tests.integration.api.conftest import (  # noqa: E402
     APPLY_PATCH,
     CATALOG,

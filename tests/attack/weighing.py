@@ -174,7 +174,7 @@ class _Finder(MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if fullname.partition(".")[0] != "app":
+        if fullname.partition(".")[0] != "kafila":
             return None
         spec = PathFinder.find_spec(fullname, path, target)
         if spec is not None and isinstance(spec.loader, SourceFileLoader):
@@ -185,5 +185,5 @@ class _Finder(MetaPathFinder):
 def install() -> None:
     for function in (contains, equal, each, added, made, called, whole, method):
         setattr(builtins, f"_weigh_{function.__name__}", function)
-    assert not any(name.startswith("app.") for name in sys.modules)
+    assert not any(name.startswith("kafila.") for name in sys.modules)
     sys.meta_path.insert(0, _Finder())

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import yaml
 
-from app.machinery.lua import LuaError, Sandbox
-from app.placement.interpret import InterpretError, Operation
-from app.placement.interpret.kube import library
-from app.placement.interpret.scripts import CALLS, answer_of
+from kafila.machinery.lua import LuaError, Sandbox
+from kafila.placement.interpret import InterpretError, Operation
+from kafila.placement.interpret.kube import library
+from kafila.placement.interpret.scripts import CALLS, answer_of
 
 Object = dict[str, Any]
 FIELDS = {

@@ -26,7 +26,7 @@ class Federation:
         self.folder = folder
         self.kubeconfig = folder / "kubeconfig"
         self.joined: dict[str, tuple[Member, str]] = {}
-        program = [sys.executable, "-c", "from app.cli import main; main()"]
+        program = [sys.executable, "-c", "from kafila.cli import main; main()"]
         options = ["serve", f"--data-dir={folder}", "--bind=127.0.0.1:0", "--cluster-status-frequency=1", *flags]
         self.process = Process("kafila", [*program, *options], folder / "serve.log")
 
@@ -69,7 +69,7 @@ class Federation:
         return run(self.lab.bin / "karmadactl", f"--kubeconfig={self.kubeconfig}", *arguments)
 
     def kafila(self, *arguments: str) -> str:
-        command = (sys.executable, "-c", "from app.cli import main; main()")
+        command = (sys.executable, "-c", "from kafila.cli import main; main()")
         return run(*command, *arguments, f"--kubeconfig={self.kubeconfig}")
 
     # -- members -------------------------------------------------------------------------------------------------------

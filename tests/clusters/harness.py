@@ -27,9 +27,9 @@ from pathlib import Path
 
 import yaml
 
-from app.identity.certificates import KeyPair, issue, new_authority, new_signing_key
-from app.members.client import MemberClient
-from app.members.transport import TLS
+from kafila.identity.certificates import KeyPair, issue, new_authority, new_signing_key
+from kafila.members.client import MemberClient
+from kafila.members.transport import TLS
 
 PATIENCE = 120.0  # seconds for anything to come up; machines that build at the same time are slow
 LOOPBACK = "127.0.0.1"
@@ -466,8 +466,8 @@ class ControlPlane:
         self.kubeconfig = folder / "data/kubeconfig"
         self._programs = programs
         (self.port,) = free_ports(1)
-        run = "from app.cli import main; main()"
-        repository = str(Path(__file__).parents[2])
+        run = "from kafila.cli import main; main()"
+        source_root = str(Path(__file__).parents[2] / "app")
         self.process = Process(
             "kafila",
             [
@@ -477,7 +477,7 @@ class ControlPlane:
                 *flags,
             ],
             folder / "kafila.log",
-            {"PYTHONPATH": repository},
+            {"PYTHONPATH": source_root},
         )
 
     def start(self) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from cluster_harness import LOOPBACK, Process, free_ports, wait_until
 
-from app.identity.certificates import issue, new_authority, new_signing_key
+from kafila.identity.certificates import issue, new_authority, new_signing_key
 
 STAGES = (
     "node/fast/node-initialize.yaml",

@@ -11,7 +11,7 @@ import pytest
 from cluster_federation import Federation, federation_alone, replicas
 from cluster_harness import LOOPBACK, Member, Members, Process, free_ports, wait_until
 
-from app.identity.certificates import issue, new_authority
+from kafila.identity.certificates import issue, new_authority
 
 SSD = ["member2-node-1", "member2-node-2"]  # where pods with this selector fit
 SCRIPT = """

@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator
 import pytest
 from cluster_harness import Member
 
-from app.core.errors import StatusError
-from app.members.client import APPLY_PATCH, MemberClient, resource_path
-from app.members.transport import TLS, Unreachable
+from kafila.core.errors import StatusError
+from kafila.members.client import APPLY_PATCH, MemberClient, resource_path
+from kafila.members.transport import TLS, Unreachable
 
 MAPS = resource_path("v1", "configmaps", "default")
 

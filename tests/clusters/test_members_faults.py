@@ -35,7 +35,7 @@ def placed(value: str) -> str:
 @pytest.fixture(scope="module")
 def shaky(lab: Members, kafila: ControlPlane) -> Iterator[Member]:
     (member,) = lab.start("shaky", options=Options(light=True, nodes=1))
-    command = [sys.executable, "-c", "from app.cli import main; main()", "join", "shaky"]
+    command = [sys.executable, "-c", "from kafila.cli import main; main()", "join", "shaky"]
     command += [f"--kubeconfig={kafila.kubeconfig}", f"--cluster-kubeconfig={member.kubeconfig}"]
     subprocess.run(command, check=True, timeout=120)
     kafila.kubectl("wait", "cluster/shaky", "--for=condition=Ready", "--timeout=90s")

@@ -8,11 +8,11 @@ import json
 import pytest
 from cluster_harness import Member, Members, Options
 
-from app.core.resources import GroupVersionKind
-from app.members.discovery import Discovery
-from app.members.health import cluster_status, observe
-from app.members.informer import Informer
-from app.members.tally import Tally, node_facts, pod_facts
+from kafila.core.resources import GroupVersionKind
+from kafila.members.discovery import Discovery
+from kafila.members.health import cluster_status, observe
+from kafila.members.informer import Informer
+from kafila.members.tally import Tally, node_facts, pod_facts
 
 
 def counted(member: Member) -> dict[str, str]:
@@ -116,7 +116,7 @@ async def test_older_members_are_observed_alike(lab: Members, version: str) -> N
 async def test_nobody_answers() -> None:
     from cluster_harness import free_ports
 
-    from app.members.client import MemberClient
+    from kafila.members.client import MemberClient
 
     client = MemberClient("away", f"https://127.0.0.1:{free_ports(1)[0]}")
     observation = await observe(client, Discovery(client))

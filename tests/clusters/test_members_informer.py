@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 from cluster_harness import Member, Members, Options
 
-from app.members.client import MemberClient, resource_path
-from app.members.informer import Change, Informer, Name
+from kafila.members.client import MemberClient, resource_path
+from kafila.members.informer import Change, Informer, Name
 
 MAPS = resource_path("v1", "configmaps", "default")
 MANAGED = {"karmada.io/managed": "true"}

@@ -13,8 +13,8 @@ import pytest
 import yaml
 from cluster_harness import Member, Members
 
-from app.members.client import MemberClient
-from app.members.transport import TLS
+from kafila.members.client import MemberClient
+from kafila.members.transport import TLS
 
 
 def _crd(group: str, version: str, plural: str, kind: str, scope: str) -> dict:
@@ -56,7 +56,7 @@ def _nothing_is_left(plane: Member, member1: Member) -> Iterator[None]:
 
 
 def kafila(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from app.cli import main; main()", *map(str, arguments)]
+    command = [sys.executable, "-c", "from kafila.cli import main; main()", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
 

@@ -15,7 +15,7 @@ Command = list[str | Path]
 
 def commands(lab: Members, program: str, kafila: ControlPlane, member: Member) -> tuple[Command, Command]:
     """How to join and how to unjoin."""
-    start: Command = [sys.executable, "-c", "from app.cli import main; main()"] if program == "kafila" else []
+    start: Command = [sys.executable, "-c", "from kafila.cli import main; main()"] if program == "kafila" else []
     start = start or [lab.bin / "karmadactl"]
     flags = [
         member.name,

@@ -9,9 +9,9 @@ from typing import Any
 
 import yaml
 
-from app.catalog.protobuf import codec
-from app.core.errors import StatusError
-from app.machinery import protobuf
+from kafila.catalog.protobuf import codec
+from kafila.core.errors import StatusError
+from kafila.machinery import protobuf
 
 from .servers import Answer
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
-from app.machinery import mergepatch
+from kafila.machinery import mergepatch
 
 JSON = "application/json"
 PROTOBUF = "application/vnd.kubernetes.protobuf"

@@ -9,11 +9,11 @@ import asyncio
 import os
 import sys
 
-from app.core.resources import Key
-from app.members.client import MemberClient
-from app.store.interface import LeaseLost, Transaction, Write
-from app.store.postgres import PostgresStore
-from app.workers.leader import Durations, Leader
+from kafila.core.resources import Key
+from kafila.members.client import MemberClient
+from kafila.store.interface import LeaseLost, Transaction, Write
+from kafila.store.postgres import PostgresStore
+from kafila.workers.leader import Durations, Leader
 
 DURATIONS = Durations(lease=5.0, deadline=4.0, retry=0.1)  # a slow machine stands still for a second at times
 

@@ -12,8 +12,8 @@ import signal
 import sys
 import time
 
-from app.store.postgres import PostgresStore
-from app.workers.leader import Durations, Leader
+from kafila.store.postgres import PostgresStore
+from kafila.workers.leader import Durations, Leader
 
 DURATIONS = Durations(lease=5.0, deadline=4.0, retry=0.1)  # a slow machine stands still for a second at times
 

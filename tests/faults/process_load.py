@@ -16,8 +16,8 @@ from typing import Any, NamedTuple, final
 
 import aiohttp
 
-from app.core.resources import Key
-from app.store.interface import Row
+from kafila.core.resources import Key
+from kafila.store.interface import Row
 
 from .processes import Answer, ControlPlane, Serve, eventually
 

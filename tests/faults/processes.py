@@ -24,9 +24,9 @@ import aiohttp
 import asyncpg
 import yaml
 
-from app.store.embedded import EmbeddedPostgres
-from app.store.interface import Row, StoredObject
-from app.store.postgres import PostgresStore
+from kafila.store.embedded import EmbeddedPostgres
+from kafila.store.interface import Row, StoredObject
+from kafila.store.postgres import PostgresStore
 
 from .store_checker import whole_log
 from .store_proxy import Proxy

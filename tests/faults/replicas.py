@@ -13,8 +13,8 @@ from pathlib import Path
 
 import asyncpg
 
-from app.store.embedded import EmbeddedPostgres
-from app.store.migrate import upgrade
+from kafila.store.embedded import EmbeddedPostgres
+from kafila.store.migrate import upgrade
 
 _REPLICATES = {"wal_level": "replica", "max_wal_senders": "4", "hot_standby": "on"}
 

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
-from app.core.resources import Key
-from app.store.interface import (
+from kafila.core.resources import Key
+from kafila.store.interface import (
     Guard,
     GuardFailed,
     OutcomeUnknown,
@@ -25,7 +25,7 @@ from app.store.interface import (
     Transaction,
     Write,
 )
-from app.store.postgres import PostgresStore
+from kafila.store.postgres import PostgresStore
 
 
 class Recorder:

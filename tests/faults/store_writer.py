@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from app.store.postgres import PostgresStore
+from kafila.store.postgres import PostgresStore
 from tests.faults.store_checker import Recorder
 
 

@@ -7,8 +7,8 @@ from typing import Any, final
 
 import pytest
 
-from app.store.interface import StoreUnavailable, Transaction
-from app.store.memory import MemoryDatabase, MemoryStore
+from kafila.store.interface import StoreUnavailable, Transaction
+from kafila.store.memory import MemoryDatabase, MemoryStore
 from tests.integration.reconcile.conftest import Lab, _known_queues
 
 Object = dict[str, Any]

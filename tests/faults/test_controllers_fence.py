@@ -15,7 +15,7 @@ from typing import final
 import pytest
 from aiohttp import web
 
-from app.store.postgres import PostgresStore
+from kafila.store.postgres import PostgresStore
 
 from .processes import eventually
 from .store_checker import whole_log
@@ -68,7 +68,7 @@ async def member() -> AsyncIterator[Member]:
 
 @contextlib.asynccontextmanager
 async def process(dsn: str, record: Path, member: Member) -> AsyncIterator[asyncio.subprocess.Process]:
-    environment = os.environ | {"DATABASE_URL": dsn, "PYTHONPATH": str(_SCRIPT.parents[2])}
+    environment = os.environ | {"DATABASE_URL": dsn, "PYTHONPATH": str(_SCRIPT.parents[2] / "app")}
     started = await asyncio.create_subprocess_exec(
         sys.executable, str(_SCRIPT), str(record), member.url, env=environment
     )

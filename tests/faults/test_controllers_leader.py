@@ -14,7 +14,7 @@ from typing import final
 
 import pytest
 
-from app.telemetry.fatal import CODE
+from kafila.telemetry.fatal import CODE
 
 from .processes import PATIENCE
 
@@ -29,7 +29,7 @@ class Workers:
         self.processes: dict[int, asyncio.subprocess.Process] = {}
 
     async def begin(self, *more: str) -> asyncio.subprocess.Process:
-        environment = os.environ | {"DATABASE_URL": self._dsn, "PYTHONPATH": str(_SCRIPT.parents[2])}
+        environment = os.environ | {"DATABASE_URL": self._dsn, "PYTHONPATH": str(_SCRIPT.parents[2] / "app")}
         command = (sys.executable, str(_SCRIPT), str(self._record), *more)
         process = await asyncio.create_subprocess_exec(*command, env=environment)
         self.processes[process.pid] = process

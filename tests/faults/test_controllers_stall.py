@@ -10,11 +10,11 @@ from typing import Any, final
 import psycopg
 import pytest
 
-from app.core.resources import Key
-from app.store.interface import LeaseLost, Transaction, Write
-from app.store.postgres import PostgresStore
-from app.store.timeline import COMMIT_LOCK
-from app.workers.leader import Durations, Leader
+from kafila.core.resources import Key
+from kafila.store.interface import LeaseLost, Transaction, Write
+from kafila.store.postgres import PostgresStore
+from kafila.store.timeline import COMMIT_LOCK
+from kafila.workers.leader import Durations, Leader
 
 from .processes import PATIENCE
 

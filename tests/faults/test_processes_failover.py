@@ -17,9 +17,9 @@ from typing import final
 
 import pytest
 
-from app.core.resources import Key
-from app.store.interface import Row
-from app.store.timeline import RAISE
+from kafila.core.resources import Key
+from kafila.store.interface import Row
+from kafila.store.timeline import RAISE
 
 from .process_load import END, Load, state_of
 from .processes import PATIENCE, Answer, ControlPlane, Serve, eventually, serving

@@ -11,11 +11,11 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from app.core.resources import Key
-from app.store.connect import LOST, Patience, connect
-from app.store.interface import Guard, OutcomeUnknown, StoreUnavailable, Transaction, Write
-from app.store.postgres import PostgresStore
-from app.store.timeline import COMMIT_LOCK
+from kafila.core.resources import Key
+from kafila.store.connect import LOST, Patience, connect
+from kafila.store.interface import Guard, OutcomeUnknown, StoreUnavailable, Transaction, Write
+from kafila.store.postgres import PostgresStore
+from kafila.store.timeline import COMMIT_LOCK
 
 from .processes import eventually
 from .store_checker import Recorder, check, whole_log

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from app.core.resources import Key
-from app.store.embedded import EmbeddedPostgres
-from app.store.interface import Compacted, Row, StoredObject, Transaction, Write
-from app.store.migrate import upgrade
-from app.store.postgres import PostgresStore
-from app.store.timeline import RAISE
+from kafila.core.resources import Key
+from kafila.store.embedded import EmbeddedPostgres
+from kafila.store.interface import Compacted, Row, StoredObject, Transaction, Write
+from kafila.store.migrate import upgrade
+from kafila.store.postgres import PostgresStore
+from kafila.store.timeline import RAISE
 
 from .store_proxy import Proxy
 

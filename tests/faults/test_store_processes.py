@@ -12,10 +12,10 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from app.store.embedded import EmbeddedPostgres
-from app.store.migrate import upgrade
-from app.store.postgres import PostgresStore
-from app.store.timeline import COMMIT_LOCK
+from kafila.store.embedded import EmbeddedPostgres
+from kafila.store.migrate import upgrade
+from kafila.store.postgres import PostgresStore
+from kafila.store.timeline import COMMIT_LOCK
 
 from .store_checker import Recorder, check
 from .test_store_connections import reached
@@ -30,7 +30,7 @@ class WriterProcess:
         self.process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> WriterProcess:
-        root = _SCRIPT.parents[2]
+        root = _SCRIPT.parents[2] / "app"
         self.process = await asyncio.create_subprocess_exec(
             sys.executable,
             str(_SCRIPT),
@@ -150,9 +150,9 @@ async def test_killed_database(server: EmbeddedPostgres, tmp_path: Path, victim:
 
 
 async def test_frozen_database_is_said_to_be_unavailable(server: EmbeddedPostgres) -> None:
-    from app.core.resources import Key
-    from app.store.connect import Patience
-    from app.store.interface import OutcomeUnknown, StoreUnavailable, Transaction, Write
+    from kafila.core.resources import Key
+    from kafila.store.connect import Patience
+    from kafila.store.interface import OutcomeUnknown, StoreUnavailable, Transaction, Write
 
     store = PostgresStore(server.dsn, patience=Patience(connect=1.0, send=1.0, answer=1.0, resolve=1.0))
     await store.open()

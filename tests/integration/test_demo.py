@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from app.cli import CommandError, main
-from app.cli.demo import demo as demo_command
-from app.cli.demo import own_folder, refuse_real_clusters
-from app.settings.settings import Settings
+from kafila.cli import CommandError, main
+from kafila.cli.demo import demo as demo_command
+from kafila.cli.demo import own_folder, refuse_real_clusters
+from kafila.settings.settings import Settings
 from tests.integration.api.conftest import Api
 
 KAFILA = Path(sys.executable).with_name("kafila")

@@ -13,16 +13,16 @@ from typing import Any, final
 import pytest
 import pytest_asyncio
 
-from app.catalog.catalog import load_catalog
-from app.core.clock import rfc3339
-from app.members.transport import ASGITransport
-from app.registry import SYSTEM_ADMIN, Options
-from app.registry.codec import decode_entry
-from app.registry.decoding import decode_object
-from app.settings.settings import Settings
-from app.simulation import SimulatedCluster
-from app.workers.process import Process
-from app.workers.serve import open_data
+from kafila.catalog.catalog import load_catalog
+from kafila.core.clock import rfc3339
+from kafila.members.transport import ASGITransport
+from kafila.registry import SYSTEM_ADMIN, Options
+from kafila.registry.codec import decode_entry
+from kafila.registry.decoding import decode_object
+from kafila.settings.settings import Settings
+from kafila.simulation import SimulatedCluster
+from kafila.workers.process import Process
+from kafila.workers.serve import open_data
 
 on_module_loop = pytest.mark.asyncio(loop_scope="module")
 ROOT = Path(__file__).parents[2]
@@ -103,7 +103,7 @@ class Lab:
         environment = {
             **os.environ,
             "PATH": plugins,
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": str(ROOT / "app"),
             "KUBECONFIG": str(self.folder / "kubeconfig"),
             "HOME": str(self.folder),
         }

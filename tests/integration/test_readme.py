@@ -72,7 +72,7 @@ def test_links_lead_somewhere() -> None:
 
 def test_flags_that_are_written_of_exist() -> None:
     """Every --flag in the documentation of the server belongs to it, and every flag it has is written of."""
-    from app.settings.settings import Settings
+    from kafila.settings.settings import Settings
 
     text = (ROOT / "docs/operations.md").read_text()
     table = text[text.index("## Flags") : text.index("## ", text.index("## Flags") + 3)]

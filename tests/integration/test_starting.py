@@ -13,19 +13,19 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from app.catalog.catalog import load_catalog
-from app.cli import main
-from app.registry import Registry
-from app.registry.allocation import ServiceAllocator
-from app.registry.bootstrap import bootstrap
-from app.settings.checks import host_and_port
-from app.settings.controllers import CONTROLLERS
-from app.settings.settings import Settings
-from app.store.memory import MemoryStore
-from app.watch import Cache
-from app.watch.definitions import Definitions
-from app.workers.controllers import Controllers
-from app.workers.process import Process
+from kafila.catalog.catalog import load_catalog
+from kafila.cli import main
+from kafila.registry import Registry
+from kafila.registry.allocation import ServiceAllocator
+from kafila.registry.bootstrap import bootstrap
+from kafila.settings.checks import host_and_port
+from kafila.settings.controllers import CONTROLLERS
+from kafila.settings.settings import Settings
+from kafila.store.memory import MemoryStore
+from kafila.watch import Cache
+from kafila.watch.definitions import Definitions
+from kafila.workers.controllers import Controllers
+from kafila.workers.process import Process
 
 KAFILA = Path(sys.executable).with_name("kafila")
 

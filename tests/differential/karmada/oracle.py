@@ -9,8 +9,8 @@ from pathlib import Path
 
 from shared import harness
 
-from app.identity.certificates import KeyPair, issue, new_authority, new_signing_key
-from app.identity.kubeconfig import write_kubeconfig
+from kafila.identity.certificates import KeyPair, issue, new_authority, new_signing_key
+from kafila.identity.kubeconfig import write_kubeconfig
 
 NAMESPACE = "karmada-system"
 KCM_CONTROLLERS = (

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from app.catalog.catalog import builtin_kinds
 from differential.steps import Case
+from kafila.catalog.catalog import builtin_kinds
 
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 OLDER = "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList"

@@ -12,9 +12,9 @@ from typing import Any
 
 import yaml
 
-from app.catalog.catalog import builtin_kinds
-from app.catalog.kind import Kind
-from app.machinery import mergepatch
+from kafila.catalog.catalog import builtin_kinds
+from kafila.catalog.kind import Kind
+from kafila.machinery import mergepatch
 
 Object = dict[str, Any]
 

@@ -19,13 +19,13 @@ import httpx
 import pytest
 import yaml
 
-from app.api.app import ObjectsApp
-from app.api.shell import build_shell
-from app.catalog.catalog import load_catalog
-from app.registry import SYSTEM_ADMIN, Registry, User
-from app.registry.bootstrap import bootstrap
-from app.store.memory import MemoryDatabase, MemoryStore
-from app.watch import Cache
+from kafila.api.app import ObjectsApp
+from kafila.api.shell import build_shell
+from kafila.catalog.catalog import load_catalog
+from kafila.registry import SYSTEM_ADMIN, Registry, User
+from kafila.registry.bootstrap import bootstrap
+from kafila.store.memory import MemoryDatabase, MemoryStore
+from kafila.watch import Cache
 
 Object = dict[str, Any]
 CATALOG = load_catalog()
@@ -277,8 +277,8 @@ def served(kubectl: Path) -> Iterator[Served]:
 def serving(folder: Path) -> Iterator[Path]:
     """Its kubeconfig."""
     program = (
-        "from pathlib import Path; from app.settings.settings import Settings; from app.workers.serve import run;"
-        "from app.telemetry.logs import configure; configure();"
+        "from pathlib import Path; from kafila.settings.settings import Settings; from kafila.workers.serve import run;"
+        "from kafila.telemetry.logs import configure; configure();"
         f"run(Settings(data_dir=Path({str(folder)!r}), bind='127.0.0.1:0'))"
     )
     process = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE, text=True)

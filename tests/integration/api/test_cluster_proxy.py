@@ -11,13 +11,13 @@ from typing import Any, final
 import pytest
 from aiohttp import web
 
-from app.api.app import ObjectsApp
-from app.api.proxy import MemberProxy
-from app.api.shell import build_shell
-from app.catalog.catalog import load_catalog
-from app.members.transport import ASGITransport
-from app.registry import SYSTEM_ADMIN, User
-from app.simulation import SimulatedCluster
+from kafila.api.app import ObjectsApp
+from kafila.api.proxy import MemberProxy
+from kafila.api.shell import build_shell
+from kafila.catalog.catalog import load_catalog
+from kafila.members.transport import ASGITransport
+from kafila.registry import SYSTEM_ADMIN, User
+from kafila.simulation import SimulatedCluster
 
 from .conftest import PATIENCE
 

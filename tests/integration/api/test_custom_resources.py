@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from app.api.app import ObjectsApp
-from app.api.shell import build_shell
-from app.catalog.catalog import Catalog
-from app.reconcile.kubernetes.definitions import DefinitionController
-from app.watch.definitions import Definitions
+from kafila.api.app import ObjectsApp
+from kafila.api.shell import build_shell
+from kafila.catalog.catalog import Catalog
+from kafila.reconcile.kubernetes.definitions import DefinitionController
+from kafila.watch.definitions import Definitions
 
 from .conftest import Api
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.store.interface import EVENTS
+from kafila.store.interface import EVENTS
 
 from .conftest import APPLY_PATCH, STRATEGIC_PATCH, Api
 
@@ -231,7 +231,7 @@ async def test_unwatched_they_are_not_kept_in_memory(api: Api) -> None:
 
 
 async def test_they_go_with_their_namespace(api: Api) -> None:
-    from app.reconcile.kubernetes.namespaces import NamespaceController
+    from kafila.reconcile.kubernetes.namespaces import NamespaceController
 
     controller = NamespaceController(api.registry)
     await controller.start()
@@ -253,7 +253,7 @@ async def test_those_of_a_namespace_that_ends_are_read_in_pages_and_once(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And all of them go, or are counted where they are held."""
-    from app.reconcile.kubernetes import namespaces
+    from kafila.reconcile.kubernetes import namespaces
 
     monkeypatch.setattr(namespaces, "AT_ONCE", 2)
     read: list[int] = []

@@ -14,7 +14,7 @@ import httpx
 import orjson
 import pytest
 
-from app.registry.codec import decode_entry
+from kafila.registry.codec import decode_entry
 
 from .conftest import Api
 from .fuzz_generator import NAMESPACES, Requests, Sent
@@ -95,7 +95,7 @@ class Fuzz:
 
     def stored(self, path: str) -> Object | None:
         """The object at a path, or one of its collection."""
-        from app.api.request import parse_target
+        from kafila.api.request import parse_target
 
         target = parse_target(path)
         kind = target and self.api.registry.catalog.get(target.group, target.version, target.plural)

@@ -8,8 +8,8 @@ import httpx
 import pytest
 import yaml
 
-from app.catalog.protobuf import codec
-from app.machinery import protobuf
+from kafila.catalog.protobuf import codec
+from kafila.machinery import protobuf
 
 from .conftest import Api, configmap, deployment, failure
 

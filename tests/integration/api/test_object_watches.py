@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from app.core.resources import Key
-from app.store.interface import Transaction, Write
+from kafila.core.resources import Key
+from kafila.store.interface import Transaction, Write
 
 from .conftest import MERGE_PATCH, PATIENCE, Api, configmap, deployment
 

@@ -9,12 +9,12 @@ import jwt
 import pytest
 import yaml
 
-from app.api.app import ObjectsApp
-from app.api.deferred import DeferredShell
-from app.api.shell import build_shell
-from app.identity.certificates import new_signing_key
-from app.identity.tokens import Tokens
-from app.machinery.protobuf import decode_envelope
+from kafila.api.app import ObjectsApp
+from kafila.api.deferred import DeferredShell
+from kafila.api.shell import build_shell
+from kafila.identity.certificates import new_signing_key
+from kafila.identity.tokens import Tokens
+from kafila.machinery.protobuf import decode_envelope
 
 from .conftest import Api
 

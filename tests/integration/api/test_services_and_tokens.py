@@ -7,8 +7,8 @@ from typing import Any
 
 import jwt
 
-from app.identity.certificates import new_signing_key
-from app.identity.tokens import Tokens
+from kafila.identity.certificates import new_signing_key
+from kafila.identity.tokens import Tokens
 
 from .conftest import Api, failure
 

@@ -11,26 +11,26 @@ from typing import Any, final
 
 import pytest
 
-from app.api import watching
-from app.catalog.catalog import Catalog, load_catalog
-from app.catalog.kind import Kind
-from app.core.errors import StatusError
-from app.core.resources import split_api_version
-from app.members.transport import ASGITransport
-from app.reconcile.queue import WorkQueue
-from app.registry import SYSTEM_ADMIN, Options, Registry
-from app.registry.bootstrap import bootstrap
-from app.registry.codec import decode_entry
-from app.registry.context import DeleteOptions
-from app.registry.decoding import decode_object
-from app.settings.settings import Settings
-from app.simulation import SimulatedCluster
-from app.store.interface import EVENTS
-from app.store.memory import MemoryDatabase, MemoryStore
-from app.watch import Cache, Entry
-from app.watch.definitions import Definitions
-from app.workers.admission import admission
-from app.workers.controllers import Controllers
+from kafila.api import watching
+from kafila.catalog.catalog import Catalog, load_catalog
+from kafila.catalog.kind import Kind
+from kafila.core.errors import StatusError
+from kafila.core.resources import split_api_version
+from kafila.members.transport import ASGITransport
+from kafila.reconcile.queue import WorkQueue
+from kafila.registry import SYSTEM_ADMIN, Options, Registry
+from kafila.registry.bootstrap import bootstrap
+from kafila.registry.codec import decode_entry
+from kafila.registry.context import DeleteOptions
+from kafila.registry.decoding import decode_object
+from kafila.settings.settings import Settings
+from kafila.simulation import SimulatedCluster
+from kafila.store.interface import EVENTS
+from kafila.store.memory import MemoryDatabase, MemoryStore
+from kafila.watch import Cache, Entry
+from kafila.watch.definitions import Definitions
+from kafila.workers.admission import admission
+from kafila.workers.controllers import Controllers
 
 Object = dict[str, Any]
 CATALOG = load_catalog()

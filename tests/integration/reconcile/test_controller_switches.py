@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.core.errors import StatusError
+from kafila.core.errors import StatusError
 
 Lab = Any  # of conftest
 

@@ -7,8 +7,8 @@ from typing import Any
 import orjson
 import pytest
 
-from app.core.errors import StatusError
-from app.placement import names
+from kafila.core.errors import StatusError
+from kafila.placement import names
 
 from .conftest import Lab
 

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from app.placement import names
+from kafila.placement import names
 
 from .conftest import Lab
 

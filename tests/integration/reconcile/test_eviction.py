@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from app.core.errors import StatusError
+from kafila.core.errors import StatusError
 
 Lab = Any
 Object = dict[str, Any]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import final
 
-from app.settings.settings import Settings
-from app.store.interface import LeaseLost
+from kafila.settings.settings import Settings
+from kafila.store.interface import LeaseLost
 
 from .conftest import Lab
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.core.clock import rfc3339
+from kafila.core.clock import rfc3339
 
 Object = dict[str, Any]
 JOBS = [{"apiVersion": "batch/v1", "kind": "Job"}]

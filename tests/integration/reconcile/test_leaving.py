@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from app.api.app import ObjectsApp
-from app.api.shell import build_shell
-from app.core.errors import StatusError
-from app.members.client import MemberClient
-from app.members.join import JoinError, Joining, join
-from app.members.transport import ASGITransport
-from app.members.unjoin import unjoin
-from app.registry import SYSTEM_ADMIN
+from kafila.api.app import ObjectsApp
+from kafila.api.shell import build_shell
+from kafila.core.errors import StatusError
+from kafila.members.client import MemberClient
+from kafila.members.join import JoinError, Joining, join
+from kafila.members.transport import ASGITransport
+from kafila.members.unjoin import unjoin
+from kafila.registry import SYSTEM_ADMIN
 
 from .conftest import Lab
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from app.reconcile.karmada import unselected
-from app.registry.context import DeleteOptions
+from kafila.reconcile.karmada import unselected
+from kafila.registry.context import DeleteOptions
 
 Lab = Any  # of conftest
 

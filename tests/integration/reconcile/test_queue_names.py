@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.reconcile.queue import WorkQueue
+from kafila.reconcile.queue import WorkQueue
 
 from .conftest import Lab
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, final
 
-from app.members.transport import Headers, Response, Timeouts, Transport
+from kafila.members.transport import Headers, Response, Timeouts, Transport
 
 from .conftest import USER, DeleteOptions, Lab
 

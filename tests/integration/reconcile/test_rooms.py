@@ -8,9 +8,9 @@ from typing import Any, final
 import pytest
 from prometheus_client import REGISTRY
 
-from app.reconcile.karmada import clusterstatus
-from app.reconcile.karmada.clusterstatus import ClusterStatus
-from app.registry import Options
+from kafila.reconcile.karmada import clusterstatus
+from kafila.reconcile.karmada.clusterstatus import ClusterStatus
+from kafila.registry import Options
 
 from .conftest import PATIENCE, Lab
 

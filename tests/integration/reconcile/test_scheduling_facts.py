@@ -10,8 +10,8 @@ from grpclib.const import Cardinality, Handler
 from grpclib.encoding.base import CodecBase
 from grpclib.server import Server, Stream
 
-from app.placement.estimatorwire import MAX_REPLICAS
-from app.placement.plugins import SchedulerPlugin
+from kafila.placement.estimatorwire import MAX_REPLICAS
+from kafila.placement.plugins import SchedulerPlugin
 
 from .test_customizations import WORKERS, customization
 
@@ -126,7 +126,7 @@ class OnlyM2(SchedulerPlugin):
 async def test_plugins_are_found_by_entry_point(make_lab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from importlib.metadata import EntryPoint
 
-    import app.workers.plugins as plugins
+    import kafila.workers.plugins as plugins
 
     point = EntryPoint("Price", f"{__name__}:OnlyM2", "kafila.scheduler")
     monkeypatch.setattr(EntryPoint, "load", lambda self: OnlyM2)

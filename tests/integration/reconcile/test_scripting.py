@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from app.placement.interpret import InterpretError, Operation
-from app.placement.interpret.sources import Script
-from app.reconcile.interpreter.scripting import Scripting
+from kafila.placement.interpret import InterpretError, Operation
+from kafila.placement.interpret.sources import Script
+from kafila.reconcile.interpreter.scripting import Scripting
 
 OBJ: dict[str, Any] = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}}
 GOOD = Script("good", Operation.HEALTH, "function InterpretHealth(obj) return true end")

@@ -17,11 +17,11 @@ import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
-from app.core import errors
-from app.reconcile.karmada.clusterstatus import ClusterStatus
-from app.registry import Registry, prepare
-from app.registry.context import Change
-from app.store.interface import LeaseLost
+from kafila.core import errors
+from kafila.reconcile.karmada.clusterstatus import ClusterStatus
+from kafila.registry import Registry, prepare
+from kafila.registry.context import Change
+from kafila.store.interface import LeaseLost
 from tests.differential.karmada.normal import Names, normal
 
 from .conftest import GATES, Lab

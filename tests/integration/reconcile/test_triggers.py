@@ -8,20 +8,20 @@ from typing import Any, final
 
 import pytest
 
-from app.catalog.catalog import Catalog
-from app.core.resources import Key
-from app.members.health import Observation
-from app.placement import names
-from app.reconcile.karmada import clusterstatus
-from app.reconcile.karmada.federation import BINDINGS
-from app.reconcile.karmada.quotas import QUOTAS
-from app.registry import Registry
-from app.registry.bootstrap import ensure
-from app.registry.decoding import decode_object
-from app.store.interface import Transaction, Write
-from app.store.memory import MemoryDatabase, MemoryStore
-from app.watch import Cache
-from app.watch.definitions import Definitions
+from kafila.catalog.catalog import Catalog
+from kafila.core.resources import Key
+from kafila.members.health import Observation
+from kafila.placement import names
+from kafila.reconcile.karmada import clusterstatus
+from kafila.reconcile.karmada.federation import BINDINGS
+from kafila.reconcile.karmada.quotas import QUOTAS
+from kafila.registry import Registry
+from kafila.registry.bootstrap import ensure
+from kafila.registry.decoding import decode_object
+from kafila.store.interface import Transaction, Write
+from kafila.store.memory import MemoryDatabase, MemoryStore
+from kafila.watch import Cache
+from kafila.watch.definitions import Definitions
 
 from .conftest import CATALOG, USER, Lab
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from app.placement import names
-from app.reconcile.karmada.unifiedauth import clusters_granted, impersonation_rules
+from kafila.placement import names
+from kafila.reconcile.karmada.unifiedauth import clusters_granted, impersonation_rules
 
 Object = dict[str, Any]
 ROLE_WORK, BINDING_WORK = "karmada-impersonator-7cbb6bd5c9", "karmada-impersonator-84f8c8f8c6"

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from app.store.interface import Leases, Row, Store, StoredObject
-from app.store.memory import MemoryDatabase, MemoryStore
-from app.store.postgres import PostgresStore
+from kafila.store.interface import Leases, Row, Store, StoredObject
+from kafila.store.memory import MemoryDatabase, MemoryStore
+from kafila.store.postgres import PostgresStore
 
 
 class Subscriber:

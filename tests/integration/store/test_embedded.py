@@ -14,10 +14,10 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from app.core.resources import Key
-from app.store import accounts, embedded, open_store
-from app.store.embedded import EmbeddedError, EmbeddedPostgres
-from app.store.interface import Guard, GuardFailed, OutcomeUnknown, Store, StoreUnavailable, Transaction, Write
+from kafila.core.resources import Key
+from kafila.store import accounts, embedded, open_store
+from kafila.store.embedded import EmbeddedError, EmbeddedPostgres
+from kafila.store.interface import Guard, GuardFailed, OutcomeUnknown, Store, StoreUnavailable, Transaction, Write
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ _WITHOUT_USERS = """
 mount --bind "$1" /etc/passwd && exec "$2" -c "
 import asyncio, os, sys
 from pathlib import Path
-from app.store.embedded import EmbeddedPostgres
+from kafila.store.embedded import EmbeddedPostgres
 async def main():
     async with EmbeddedPostgres(sys.argv[1]):
         print(Path(sys.argv[1], 'postgres', 'data').stat().st_uid)
@@ -132,7 +132,7 @@ def test_root_needs_no_user_made_for_it(folder: Path, tmp_path: Path) -> None:
     users.write_text("root:x:0:0::/root:/bin/sh\nnobody:x:65534:65534::/:/bin/false\ndaemon:x:1:1::/:/bin/false\n")
     done = subprocess.run(
         ["unshare", "--mount", "sh", "-c", _WITHOUT_USERS, "sh", str(users), sys.executable, str(folder)],
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])},
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[3] / "app")},
         capture_output=True,
         text=True,
     )
@@ -143,7 +143,7 @@ def test_root_needs_no_user_made_for_it(folder: Path, tmp_path: Path) -> None:
 
 _PARENT = """
 import asyncio, sys
-from app.store.embedded import EmbeddedPostgres
+from kafila.store.embedded import EmbeddedPostgres
 async def main():
     server = EmbeddedPostgres(sys.argv[1])
     await server.start()
@@ -162,7 +162,7 @@ def _runs(pid: int) -> bool:
 
 
 async def test_it_ends_with_its_killed_parent_and_starts_again(folder: Path) -> None:
-    root = Path(__file__).parents[3]
+    root = Path(__file__).parents[3] / "app"
     environment = os.environ | {"PYTHONPATH": str(root)}
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", _PARENT, str(folder), stdout=subprocess.PIPE, env=environment
@@ -191,7 +191,7 @@ async def test_a_left_over_pid_file_of_another_program_does_not_matter(folder: P
 
 
 async def test_open_store_starts_migrates_and_stops(folder: Path) -> None:
-    from app.core.resources import Key
+    from kafila.core.resources import Key
 
     store = await open_store(None, folder)
     [revision] = await store.commit(Transaction([], [Write(Key("pods", "", "a"), b"x")]))

@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-from app.settings.settings import Settings
-from app.store.interface import StoreUnavailable
-from app.store.postgres import PostgresStore
-from app.workers.process import Process
+from kafila.settings.settings import Settings
+from kafila.store.interface import StoreUnavailable
+from kafila.store.postgres import PostgresStore
+from kafila.workers.process import Process
 
 PATIENCE = 60.0  # seconds for anything that has to come
 STATES = {"deadlock": "40P01", "lock not available": "55P03", "duplicate table": "42P07"}

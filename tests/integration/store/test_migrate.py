@@ -9,8 +9,7 @@ import asyncpg
 import psycopg
 import pytest
 
-import migrations
-from app.store.migrate import MigrationError, current, upgrade
+from kafila.store.migrate import HEAD, SCRIPTS, MigrationError, current, upgrade
 
 
 @pytest.fixture
@@ -24,7 +23,7 @@ def empty_dsn(postgres_server: str) -> Iterator[str]:
 async def test_processes_that_start_together_migrate_once(empty_dsn: str) -> None:
     assert await current(empty_dsn) is None
     assert sorted(await asyncio.gather(*(upgrade(empty_dsn) for _ in range(2))))[-1] is True
-    assert await current(empty_dsn) == migrations.HEAD
+    assert await current(empty_dsn) == HEAD
     assert await upgrade(empty_dsn) is False
 
 
@@ -33,8 +32,8 @@ def test_head_is_the_newest_script() -> None:
     from alembic.script import ScriptDirectory
 
     config = Config()
-    config.set_main_option("script_location", migrations.__path__[0])
-    assert ScriptDirectory.from_config(config).get_current_head() == migrations.HEAD
+    config.set_main_option("script_location", str(SCRIPTS))
+    assert ScriptDirectory.from_config(config).get_current_head() == HEAD
 
 
 async def test_a_newer_database_is_refused(postgres_dsn: str) -> None:
@@ -50,7 +49,7 @@ def test_the_migrations_make_what_the_metadata_says(postgres_dsn: str) -> None:
     from alembic.migration import MigrationContext
     from sqlalchemy import create_engine
 
-    from app.store.tables import metadata
+    from kafila.store.tables import metadata
 
     engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(postgres_dsn))
     with engine.connect() as connection:

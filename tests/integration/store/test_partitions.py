@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-from app.core.resources import Key
-from app.store.committer import PARTITION
-from app.store.interface import Compacted, Row, RowsCallback, Transaction, Write
-from app.store.postgres import PostgresStore
-from app.store.timeline import raise_head
+from kafila.core.resources import Key
+from kafila.store.committer import PARTITION
+from kafila.store.interface import Compacted, Row, RowsCallback, Transaction, Write
+from kafila.store.postgres import PostgresStore
+from kafila.store.timeline import raise_head
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from app.core.resources import Key
-from app.store.interface import Guard, GuardFailed, OutcomeUnknown, Store, StoreUnavailable, Transaction, Write
-from app.store.postgres import PostgresStore
+from kafila.core.resources import Key
+from kafila.store.interface import Guard, GuardFailed, OutcomeUnknown, Store, StoreUnavailable, Transaction, Write
+from kafila.store.postgres import PostgresStore
 
 from .conftest import Connect, Subscriber
 

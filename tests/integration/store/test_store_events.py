@@ -8,9 +8,9 @@ import itertools
 import asyncpg
 import pytest
 
-from app.core.resources import Key
-from app.store import events
-from app.store.interface import (
+from kafila.core.resources import Key
+from kafila.store import events
+from kafila.store.interface import (
     EVENTS,
     Compacted,
     EventQuery,
@@ -22,7 +22,7 @@ from app.store.interface import (
     Transaction,
     Write,
 )
-from app.store.postgres import PostgresStore
+from kafila.store.postgres import PostgresStore
 
 from .conftest import Connect, Subscriber
 

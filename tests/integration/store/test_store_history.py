@@ -7,9 +7,9 @@ import random
 
 import pytest
 
-from app.core.resources import Key
-from app.store.interface import Compacted, Guard, GuardFailed, LeaseLost, Store, StoredObject, Transaction, Write
-from app.store.memory import MemoryDatabase, MemoryStore
+from kafila.core.resources import Key
+from kafila.store.interface import Compacted, Guard, GuardFailed, LeaseLost, Store, StoredObject, Transaction, Write
+from kafila.store.memory import MemoryDatabase, MemoryStore
 
 from .conftest import Connect, Leasing, Subscriber
 

@@ -7,10 +7,10 @@ import random
 
 import pytest
 
-from app.core.resources import Key
-from app.store.interface import Guard, GuardFailed, Store, Transaction, Write
-from app.store.memory import MemoryStore
-from app.store.postgres import PostgresStore
+from kafila.core.resources import Key
+from kafila.store.interface import Guard, GuardFailed, Store, Transaction, Write
+from kafila.store.memory import MemoryStore
+from kafila.store.postgres import PostgresStore
 
 from .conftest import Connect, Subscriber
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from app.admission import builtin
-from app.catalog.catalog import builtin_kinds
-from app.catalog.kind import Kind
-from app.core.errors import StatusError
+from kafila.admission import builtin
+from kafila.catalog.catalog import builtin_kinds
+from kafila.catalog.kind import Kind
+from kafila.core.errors import StatusError
 
 Object = dict[str, Any]
 HIGH: Object = {"metadata": {"name": "high"}, "value": 1000, "preemptionPolicy": "Never"}

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from app.admission.karmada.cluster import admit_cluster
-from app.admission.karmada.surroundings import NOTHING, Surroundings
-from app.core.errors import StatusError
-from app.registry import User
+from kafila.admission.karmada.cluster import admit_cluster
+from kafila.admission.karmada.surroundings import NOTHING, Surroundings
+from kafila.core.errors import StatusError
+from kafila.registry import User
 
 Object = dict[str, Any]
 ANN = User("ann")

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.admission.karmada import admit, mutate
-from app.catalog.karmada.kinds import kinds
-from app.catalog.kind import Kind
-from app.core.errors import StatusError
-from app.machinery.decode import DecodeError, compile_decoder
-from app.machinery.schema import Schema
-from app.settings.gates import parse_gates
+from kafila.admission.karmada import admit, mutate
+from kafila.catalog.karmada.kinds import kinds
+from kafila.catalog.kind import Kind
+from kafila.core.errors import StatusError
+from kafila.machinery.decode import DecodeError, compile_decoder
+from kafila.machinery.schema import Schema
+from kafila.settings.gates import parse_gates
 
 GATES = parse_gates("AllAlpha=true,AllBeta=true")
 KINDS = {f"{kind.kind}-{kind.version}": kind for kind in kinds()}

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.admission.karmada.cron import is_valid
+from kafila.admission.karmada.cron import is_valid
 
 
 @pytest.mark.parametrize(

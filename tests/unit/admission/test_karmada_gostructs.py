@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from app.admission.karmada.gostructs import OVERRIDE, PROPAGATION, pass_through
-from app.admission.karmada.rules import mutate
-from app.catalog.karmada.kinds import kinds
-from app.catalog.karmada.validation import NULL
+from kafila.admission.karmada.gostructs import OVERRIDE, PROPAGATION, pass_through
+from kafila.admission.karmada.rules import mutate
+from kafila.catalog.karmada.kinds import kinds
+from kafila.catalog.karmada.validation import NULL
 
 Object = dict[str, Any]
 POLICY = next(kind for kind in kinds() if kind.kind == "PropagationPolicy")

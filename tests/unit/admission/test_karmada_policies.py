@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from app.admission.karmada import admit, mutate
-from app.catalog.karmada.kinds import kinds
-from app.catalog.kind import Kind
-from app.core.errors import StatusError
-from app.settings.gates import Gates
+from kafila.admission.karmada import admit, mutate
+from kafila.catalog.karmada.kinds import kinds
+from kafila.catalog.kind import Kind
+from kafila.core.errors import StatusError
+from kafila.settings.gates import Gates
 
 KINDS: dict[str, Kind] = {kind.kind: kind for kind in reversed(kinds())}
 PP, CPP = KINDS["PropagationPolicy"], KINDS["ClusterPropagationPolicy"]

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from app.admission.karmada import Surroundings, admit, mutate
-from app.admission.karmada.denial import Refused
-from app.admission.karmada.quota import quota_updates, usage
-from app.catalog.karmada.kinds import kinds
-from app.catalog.kind import Kind
-from app.core.errors import StatusError
-from app.settings.gates import Gates, parse_gates
+from kafila.admission.karmada import Surroundings, admit, mutate
+from kafila.admission.karmada.denial import Refused
+from kafila.admission.karmada.quota import quota_updates, usage
+from kafila.catalog.karmada.kinds import kinds
+from kafila.catalog.kind import Kind
+from kafila.core.errors import StatusError
+from kafila.settings.gates import Gates, parse_gates
 
 KINDS: dict[str, Kind] = {kind.kind: kind for kind in reversed(kinds()) if not kind.storage_version}
 OLD = {kind.kind: kind for kind in kinds() if kind.storage_version}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from app.api.documents import aggregated_version
-from app.api.negotiation import Accepted, accepted
-from app.core.errors import StatusError
+from kafila.api.documents import aggregated_version
+from kafila.api.negotiation import Accepted, accepted
+from kafila.core.errors import StatusError
 
 PROTOBUF = "application/vnd.kubernetes.protobuf"
 TABLE = "application/json;as=Table;v=%s;g=meta.k8s.io"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.api.listener import peer_of
+from kafila.api.listener import peer_of
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from app.api import outgoing
-from app.api.outgoing import MOST, Outgoing
-from app.core.errors import StatusError
+from kafila.api import outgoing
+from kafila.api.outgoing import MOST, Outgoing
+from kafila.core.errors import StatusError
 
 
 async def waiting(room: Outgoing, size: int) -> asyncio.Task[None]:

@@ -11,10 +11,10 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from app.api.listener import Listener
-from app.api.server import DIRECT, ObjectsProtocol
-from app.core.sockets import bind
-from app.settings.serving import ServingOptions
+from kafila.api.listener import Listener
+from kafila.api.server import DIRECT, ObjectsProtocol
+from kafila.core.sockets import bind
+from kafila.settings.serving import ServingOptions
 
 PATIENCE = 60.0  # seconds for anything that has to come
 HEAD = b"POST /echo HTTP/1.1\r\nHost: a\r\nX-Of: abc\r\nContent-Length: 9\r\n\r\n"

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.api.request import Request, Target, parse_query, parse_target
-from app.core.errors import StatusError
-from app.registry import User
+from kafila.api.request import Request, Target, parse_query, parse_target
+from kafila.core.errors import StatusError
+from kafila.registry import User
 
 PATHS = [
     ("/api/v1", Target("", "v1")),

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.catalog.catalog import Catalog, load_catalog, version_order
-from app.catalog.conversion import autoscaler_from_v2, autoscaler_to_v2, event_from_core, event_to_core
-from app.catalog.kind import Kind, Strategy
-from app.machinery.schema import Schema
+from kafila.catalog.catalog import Catalog, load_catalog, version_order
+from kafila.catalog.conversion import autoscaler_from_v2, autoscaler_to_v2, event_from_core, event_to_core
+from kafila.catalog.kind import Kind, Strategy
+from kafila.machinery.schema import Schema
 
 
 @pytest.fixture(scope="module")

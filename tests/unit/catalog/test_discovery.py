@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from app.catalog import discovery
-from app.catalog.catalog import Catalog, load_catalog
-from app.catalog.kind import Kind, Strategy
-from app.machinery.schema import Schema
+from kafila.catalog import discovery
+from kafila.catalog.catalog import Catalog, load_catalog
+from kafila.catalog.kind import Kind, Strategy
+from kafila.machinery.schema import Schema
 
 VERBS = {
     "c": "create", "d": "delete", "D": "deletecollection", "g": "get",

@@ -9,11 +9,11 @@ from typing import Any
 import orjson
 import pytest
 
-from app.catalog import openapi_v2
-from app.catalog.catalog import Catalog, load_catalog
-from app.catalog.kind import Kind, Strategy
-from app.catalog.openapi import OpenAPI
-from app.machinery.schema import Schema
+from kafila.catalog import openapi_v2
+from kafila.catalog.catalog import Catalog, load_catalog
+from kafila.catalog.kind import Kind, Strategy
+from kafila.catalog.openapi import OpenAPI
+from kafila.machinery.schema import Schema
 
 Json = Any
 VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")

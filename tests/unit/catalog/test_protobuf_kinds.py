@@ -15,13 +15,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.catalog.catalog import builtin_kinds
-from app.catalog.kind import Kind
-from app.catalog.protobuf import codec, message_name
-from app.machinery.protobuf import Codec, decode_envelope
-from app.machinery.protobuf_messages import Message
-from app.machinery.protobuf_scalars import SCALARS, Scalar, format_duration
-from app.machinery.schema import Schema
+from kafila.catalog.catalog import builtin_kinds
+from kafila.catalog.kind import Kind
+from kafila.catalog.protobuf import codec, message_name
+from kafila.machinery.protobuf import Codec, decode_envelope
+from kafila.machinery.protobuf_messages import Message
+from kafila.machinery.protobuf_scalars import SCALARS, Scalar, format_duration
+from kafila.machinery.schema import Schema
 
 META = "k8s.io.apimachinery.pkg.apis.meta.v1."
 ORIGINAL = "k8s.io/api@v0.36.3/testdata/HEAD"

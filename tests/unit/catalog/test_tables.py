@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.catalog.tables import (
+from kafila.catalog.tables import (
     definition_name,
     definition_names,
     has_definition,
@@ -12,7 +12,7 @@ from app.catalog.tables import (
     read_table,
     schema_of,
 )
-from app.machinery.schema import Schema
+from kafila.machinery.schema import Schema
 
 CORE, APPS, META = "io.k8s.api.core.v1.", "io.k8s.api.apps.v1.", "io.k8s.apimachinery.pkg.apis.meta.v1."
 

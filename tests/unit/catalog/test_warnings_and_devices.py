@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from app.catalog.builtin.validation import csi, devices, slices
-from app.catalog.builtin.warnings import kinds, service_warnings
+from kafila.catalog.builtin.validation import csi, devices, slices
+from kafila.catalog.builtin.warnings import kinds, service_warnings
 
 Object = dict[str, Any]
 

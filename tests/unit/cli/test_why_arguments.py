@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from app.cli import UsageError
-from app.cli.why import parse_subjects
+from kafila.cli import UsageError
+from kafila.cli.why import parse_subjects
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_what_is_refused(arguments: tuple[str, ...], reason: str) -> None:
 def test_a_reader_that_has_seen_enough_is_no_error() -> None:
     """As ``kafila why … | head -1``: the pipe is closed before anything is written."""
     program = (
-        "import sys, cyclopts, app.cli as cli; sys.stdin.read()\n"
+        "import sys, cyclopts, kafila.cli as cli; sys.stdin.read()\n"
         "app = cyclopts.App(); app.default(lambda: print('a line'))\n"
         "cli.program = lambda: app; cli.main([])"
     )

@@ -1,4 +1,4 @@
-from app.core.conditions import condition, find, is_true, with_condition
+from kafila.core.conditions import condition, find, is_true, with_condition
 
 
 def test_transition_time_moves_with_the_status_only() -> None:

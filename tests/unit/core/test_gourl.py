@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.core.gourl import parse
+from kafila.core.gourl import parse
 
 READ = [
     ("https://a/b c", ("https", None, "a", "/b c", "", "")),

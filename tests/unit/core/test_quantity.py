@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.core import quantity
-from app.core.quantity import Quantity, QuantityError
+from kafila.core import quantity
+from kafila.core.quantity import Quantity, QuantityError
 
 CANONICAL = {
     "0": "0",

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.core import selectors
-from app.core.selectors import EVERYTHING, NOTHING, FieldRequirement, Requirement, Selector, SelectorError
+from kafila.core import selectors
+from kafila.core.selectors import EVERYTHING, NOTHING, FieldRequirement, Requirement, Selector, SelectorError
 
 WEB = {"app": "web", "tier": "front", "n": "5", "empty": ""}
 

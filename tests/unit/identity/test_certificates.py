@@ -12,13 +12,13 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from app.identity.certificates import issue, new_authority, new_signing_key
-from app.identity.keys import shared_keys
-from app.identity.kubeconfig import write_kubeconfig
-from app.identity.tokens import Tokens
-from app.identity.x509 import user_of
-from app.store.memory import MemoryDatabase, MemoryStore
-from app.watch import Cache
+from kafila.identity.certificates import issue, new_authority, new_signing_key
+from kafila.identity.keys import shared_keys
+from kafila.identity.kubeconfig import write_kubeconfig
+from kafila.identity.tokens import Tokens
+from kafila.identity.x509 import user_of
+from kafila.store.memory import MemoryDatabase, MemoryStore
+from kafila.watch import Cache
 
 AUTHORITY = new_authority("test-ca")
 CA = x509.load_pem_x509_certificate(AUTHORITY.certificate)

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.catalog.tables import schema_of
-from app.core.errors import StatusError
-from app.machinery import apply as server_side
-from app.machinery import managedfields
-from app.machinery.schema import Schema
+from kafila.catalog.tables import schema_of
+from kafila.core.errors import StatusError
+from kafila.machinery import apply as server_side
+from kafila.machinery import managedfields
+from kafila.machinery.schema import Schema
 
 DEPLOYMENT = schema_of("io.k8s.api.apps.v1.Deployment")
 T1, T2, T3 = "2026-01-01T00:00:01Z", "2026-01-01T00:00:02Z", "2026-01-01T00:00:03Z"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from app.machinery.cel.names import compile_error
-from app.machinery.cel.syntax import STARTS
+from kafila.machinery.cel.names import compile_error
+from kafila.machinery.cel.syntax import STARTS
 
 KNOWN = ("object", "oldObject", "request")
 

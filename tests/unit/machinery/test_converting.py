@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from app.catalog.tables import schema_of
-from app.machinery.converting import conversion_error
+from kafila.catalog.tables import schema_of
+from kafila.machinery.converting import conversion_error
 
 DEPLOYMENT = schema_of("io.k8s.api.apps.v1.Deployment")
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.catalog.tables import schema_of
-from app.machinery.decode import DecodeError, compile_decoder, find_duplicates
-from app.machinery.schema import Schema
+from kafila.catalog.tables import schema_of
+from kafila.machinery.decode import DecodeError, compile_decoder, find_duplicates
+from kafila.machinery.schema import Schema
 
 STRING = Schema("string")
 INNER = Schema(

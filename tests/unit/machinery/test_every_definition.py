@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from app.catalog.tables import definition_names, schema_of
-from app.machinery import typed
-from app.machinery.compare import compare, compile_compare
-from app.machinery.decode import compile_decoder
-from app.machinery.fieldset import normal
+from kafila.catalog.tables import definition_names, schema_of
+from kafila.machinery import typed
+from kafila.machinery.compare import compare, compile_compare
+from kafila.machinery.decode import compile_decoder
+from kafila.machinery.fieldset import normal
 
 STRUCTS = [name for name in definition_names() if schema_of(name).kind == "struct"]
 

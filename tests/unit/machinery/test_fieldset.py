@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.machinery import fieldset
-from app.machinery.fieldset import FieldSet, Path
+from kafila.machinery import fieldset
+from kafila.machinery.fieldset import FieldSet, Path
 
 ELEMENTS = st.sampled_from(["f:a", "f:b", 'k:{"name":"x"}', 'k:{"port":80}', 'v:"1"', "v:2", "i:0"])
 PATHS = st.lists(st.lists(ELEMENTS, min_size=1, max_size=3).map(tuple), max_size=8)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.machinery.gojson import syntax_error
+from kafila.machinery.gojson import syntax_error
 
 
 @pytest.mark.parametrize(

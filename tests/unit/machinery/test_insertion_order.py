@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.machinery.strategicpatch import _inserted
+from kafila.machinery.strategicpatch import _inserted
 
 
 @given(st.lists(st.integers(-1, 4), max_size=12))

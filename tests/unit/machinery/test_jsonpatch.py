@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.machinery import jsonpatch
-from app.machinery.jsonpatch import BadPatch, PatchFailed, TooManyOperations
+from kafila.machinery import jsonpatch
+from kafila.machinery.jsonpatch import BadPatch, PatchFailed, TooManyOperations
 
 DOC: dict[str, Any] = {"a": 1, "l": [1, 2, 3], "m": {"x": {"y": 1}, "a/b": 1, "m~n": 2}, "n": None}
 

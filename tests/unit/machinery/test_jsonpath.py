@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from app.machinery import jsonpath
-from app.machinery.jsonpath import JSONPathError, compile_path
+from kafila.machinery import jsonpath
+from kafila.machinery.jsonpath import JSONPathError, compile_path
 
 OBJ: dict[str, Any] = {
     "a": {"b": 1, "c.d": 2, "list": [1, 2, 3, 4], "f": 1000000.5, "t": True, "n": None, "m": {"x": 1}},

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.machinery.lua import LuaError, Sandbox, restore_empty, syntax_error
+from kafila.machinery.lua import LuaError, Sandbox, restore_empty, syntax_error
 
 
 def run(script: str, *arguments: Any, returns: int = 1, seconds: float = 1.0, **modules: Any) -> list[Any]:

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.catalog.tables import schema_of
-from app.machinery import managedfields
-from app.machinery.compare import compare
-from app.machinery.decode import compile_decoder
-from app.machinery.managedfields import ManagedFieldsError
+from kafila.catalog.tables import schema_of
+from kafila.machinery import managedfields
+from kafila.machinery.compare import compare
+from kafila.machinery.decode import compile_decoder
+from kafila.machinery.managedfields import ManagedFieldsError
 
 DEPLOYMENT = schema_of("io.k8s.api.apps.v1.Deployment")
 CONFIG_MAP = schema_of("io.k8s.api.core.v1.ConfigMap")

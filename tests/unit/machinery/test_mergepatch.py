@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.machinery import mergepatch
+from kafila.machinery import mergepatch
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.catalog.protobuf import codec
-from app.machinery.protobuf import MAGIC, Codec, ProtobufError, decode_envelope, envelope, watch_frame
-from app.machinery.protobuf_scalars import format_duration
-from app.machinery.protobuf_wire import part, tag_bytes
+from kafila.catalog.protobuf import codec
+from kafila.machinery.protobuf import MAGIC, Codec, ProtobufError, decode_envelope, envelope, watch_frame
+from kafila.machinery.protobuf_scalars import format_duration
+from kafila.machinery.protobuf_wire import part, tag_bytes
 
 
 def known(group: str, version: str, kind: str) -> Codec:

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.catalog.tables import schema_of
-from app.machinery import strategicpatch
-from app.machinery.schema import Schema
-from app.machinery.strategicpatch import PatchError
+from kafila.catalog.tables import schema_of
+from kafila.machinery import strategicpatch
+from kafila.machinery.schema import Schema
+from kafila.machinery.strategicpatch import PatchError
 
 STRING = Schema("string")
 ITEM = Schema("struct", "Item", fields={"name": STRING, "value": STRING})

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.machinery.yaml import YAMLError, load
+from kafila.machinery.yaml import YAMLError, load
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.machinery.yaml import MAX_DEPTH, MAX_DIRECTIVES, MAX_NODES, YAMLError, load
+from kafila.machinery.yaml import MAX_DEPTH, MAX_DIRECTIVES, MAX_NODES, YAMLError, load
 
 
 @pytest.mark.parametrize("mark", ["- ", "[", "{a: ", "? ", "[{a: ", "? - "])

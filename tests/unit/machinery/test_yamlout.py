@@ -8,9 +8,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.machinery.yaml import load
-from app.machinery.yamlout import dump
-from app.placement.yamltext import dump_yaml
+from kafila.machinery.yaml import load
+from kafila.machinery.yamlout import dump
+from kafila.placement.yamltext import dump_yaml
 
 SPECIAL = [
     "yes",

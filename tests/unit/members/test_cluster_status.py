@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.members.health import (
+from kafila.members.health import (
     CREDENTIALS,
     History,
     Observation,

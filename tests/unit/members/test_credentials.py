@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from app.members.credentials import Connection, CredentialsError, connection, secret_name, token_expiry
-from app.members.discovery import APIResource
-from app.members.transport import TLS
+from kafila.members.credentials import Connection, CredentialsError, connection, secret_name, token_expiry
+from kafila.members.discovery import APIResource
+from kafila.members.transport import TLS
 
 DEPLOYMENTS = APIResource("apps/v1", "deployments", "Deployment", True, ("get",))
 

@@ -5,10 +5,10 @@ from typing import Any
 import orjson
 import pytest
 
-from app.core.resources import GroupVersionKind
-from app.members.client import MemberClient
-from app.members.discovery import Discovery, aggregated
-from app.members.transport import ASGITransport
+from kafila.core.resources import GroupVersionKind
+from kafila.members.client import MemberClient
+from kafila.members.discovery import Discovery, aggregated
+from kafila.members.transport import ASGITransport
 
 DEPLOYMENTS = {
     "resource": "deployments",

@@ -7,9 +7,9 @@ from urllib.parse import parse_qsl
 import orjson
 import pytest
 
-from app.members.client import MemberClient
-from app.members.informer import Change, Informer
-from app.members.transport import ASGITransport
+from kafila.members.client import MemberClient
+from kafila.members.informer import Change, Informer
+from kafila.members.transport import ASGITransport
 
 
 class Member:

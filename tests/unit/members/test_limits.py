@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.members.limits import CircuitBreaker, TokenBucket
+from kafila.members.limits import CircuitBreaker, TokenBucket
 
 
 def breaker(**options) -> CircuitBreaker:

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.core.errors import StatusError
-from app.members.answers import status_error
-from app.members.client import MemberClient, resource_path
-from app.members.transport import ASGITransport, NetworkTransport, Unreachable
-from app.members.wire import lines as split
+from kafila.core.errors import StatusError
+from kafila.members.answers import status_error
+from kafila.members.client import MemberClient, resource_path
+from kafila.members.transport import ASGITransport, NetworkTransport, Unreachable
+from kafila.members.wire import lines as split
 
 
 class Server:

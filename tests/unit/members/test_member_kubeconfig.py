@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from app.members import kubeconfig
-from app.members.kubeconfig import KubeconfigError, document, load, write
-from app.members.transport import TLS
+from kafila.members import kubeconfig
+from kafila.members.kubeconfig import KubeconfigError, document, load, write
+from kafila.members.transport import TLS
 
 
 def config(path: Path, cluster: dict, user: dict, name: str = "c") -> Path:

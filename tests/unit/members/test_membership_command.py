@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from app.cli import CommandError, main
-from app.cli.membership import duration
-from app.members.join import _bundle, name_problems
+from kafila.cli import CommandError, main
+from kafila.cli.membership import duration
+from kafila.members.join import _bundle, name_problems
 
 
 @pytest.mark.parametrize(
@@ -50,12 +50,12 @@ def test_errors_are_one_line(arguments: list[str], message: str, code: int, caps
 
 def test_help_does_not_load_the_work() -> None:
     script = (
-        "import sys; from app.cli import main\n"
+        "import sys; from kafila.cli import main\n"
         "try: main(['--help'])\n"
-        "finally: print(sorted(m for m in sys.modules if m.startswith(('app.', 'aiohttp'))))"
+        "finally: print(sorted(m for m in sys.modules if m.startswith(('kafila.', 'aiohttp'))))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "['app.cli']"
+    assert done.stdout.splitlines()[-1] == "['kafila.cli']"
     assert "join" in done.stdout
 
 

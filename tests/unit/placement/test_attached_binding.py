@@ -3,9 +3,9 @@ from typing import Any
 
 import pytest
 
-from app.placement import names
-from app.placement.attached import attach, dependencies_text, detach, is_dependency, parent_keys
-from app.placement.binding import BindingError, build_binding
+from kafila.placement import names
+from kafila.placement.attached import attach, dependencies_text, detach, is_dependency, parent_keys
+from kafila.placement.binding import BindingError, build_binding
 from tests.unit.placement.placement_objects import binding, policy, selector
 
 CONFIG = {

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.placement import gates
-from app.placement.binding import (
+from kafila.placement import gates
+from kafila.placement.binding import (
     BindingError,
     OwnerMismatch,
     applied_event,
@@ -16,7 +16,7 @@ from app.placement.binding import (
     still_matches,
     unclaim,
 )
-from app.placement.objects import semantically_equal
+from kafila.placement.objects import semantically_equal
 from tests.unit.placement.placement_objects import deployment, policy, selector
 
 PP = policy("pp", resourceSelectors=[selector()], placement={"clusterAffinity": {"clusterNames": ["m1"]}})

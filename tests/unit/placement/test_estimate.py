@@ -2,9 +2,9 @@ from typing import Any
 
 import pytest
 
-from app.placement import gates
-from app.placement.estimate import MAX_INT32, Assumed, available_replicas, max_component_sets, max_replicas
-from app.placement.resources import pod_request
+from kafila.placement import gates
+from kafila.placement.estimate import MAX_INT32, Assumed, available_replicas, max_component_sets, max_replicas
+from kafila.placement.resources import pod_request
 from tests.unit.placement.placement_objects import binding, cluster
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from app.placement.estimate import Assumed
-from app.placement.estimatorwire import answer, replicas_request, sets_request
+from kafila.placement.estimate import Assumed
+from kafila.placement.estimatorwire import answer, replicas_request, sets_request
 
 
 def block(number: int, content: bytes) -> bytes:

@@ -1,6 +1,6 @@
 import pytest
 
-from app.placement.images import ImageError, override_image, parse_image
+from kafila.placement.images import ImageError, override_image, parse_image
 
 DIGEST = "sha256:" + "5" * 64
 

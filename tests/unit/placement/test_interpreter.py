@@ -2,9 +2,9 @@ from typing import Any
 
 import pytest
 
-from app.core.resources import GroupVersionKind
-from app.placement.interpret import NATIVE, Operation
-from app.placement.interpret import aggregate as agg
+from kafila.core.resources import GroupVersionKind
+from kafila.placement.interpret import NATIVE, Operation
+from kafila.placement.interpret import aggregate as agg
 from tests.unit.placement.placement_objects import deployment
 
 DEPLOYMENT = GroupVersionKind("apps", "v1", "Deployment")
@@ -42,7 +42,7 @@ def aggregated(template: dict[str, Any], *statuses: dict[str, Any] | None) -> di
     ],
 )
 def test_as_many_kinds_as_karmada_has(operation: Operation, count: int) -> None:
-    from app.placement.interpret import native
+    from kafila.placement.interpret import native
 
     assert len(native._HOOKS[operation]) == count
 

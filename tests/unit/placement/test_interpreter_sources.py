@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from app.core.resources import GroupVersionKind
-from app.placement.interpret import NATIVE, InterpretError, Operation, scripts
-from app.placement.interpret.consulted import Consulted, Unanswered
-from app.placement.interpret.kube import library
-from app.placement.interpret.sources import Hook, Script, Sources, concerns
+from kafila.core.resources import GroupVersionKind
+from kafila.placement.interpret import NATIVE, InterpretError, Operation, scripts
+from kafila.placement.interpret.consulted import Consulted, Unanswered
+from kafila.placement.interpret.kube import library
+from kafila.placement.interpret.sources import Hook, Script, Sources, concerns
 
 Object = dict[str, Any]
 DEPLOYMENT = GroupVersionKind("apps", "v1", "Deployment")

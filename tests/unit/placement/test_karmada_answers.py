@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from app.placement.interpret import NATIVE
-from app.placement.override import applied_annotations, apply_overrides
-from app.placement.overridepatch import OverrideError
-from app.placement.schedule import schedule
+from kafila.placement.interpret import NATIVE
+from kafila.placement.override import applied_annotations, apply_overrides
+from kafila.placement.overridepatch import OverrideError
+from kafila.placement.schedule import schedule
 
 RECORDED = [json.loads(line) for line in (Path(__file__).parent / "karmada_answers.jsonl").read_text().splitlines()]
 

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.placement.interpret.retain import RetainError
-from app.placement.member import NotManaged, member_update
-from app.placement.work import build_works
+from kafila.placement.interpret.retain import RetainError
+from kafila.placement.member import NotManaged, member_update
+from kafila.placement.work import build_works
 from tests.unit.placement.placement_objects import binding, cluster, deployment
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from app.placement import names
+from kafila.placement import names
 
 
 @pytest.mark.parametrize(

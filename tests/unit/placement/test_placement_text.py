@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.placement.gojson import raw, string
-from app.placement.overridetext import Applied, applied_text
-from app.placement.placementtext import placement_text
+from kafila.placement.gojson import raw, string
+from kafila.placement.overridetext import Applied, applied_text
+from kafila.placement.placementtext import placement_text
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@ from typing import Any
 
 import pytest
 
-from app.core.resources import GroupVersionKind
-from app.placement.match import (
+from kafila.core.resources import GroupVersionKind
+from kafila.placement.match import (
     Priority,
     best_policy,
     choose_policy,

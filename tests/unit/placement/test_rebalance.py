@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.placement.quota import assignments, status_by_bindings, status_by_clusters
-from app.placement.rebalance import identity, observed_workloads, with_results
+from kafila.placement.quota import assignments, status_by_bindings, status_by_clusters
+from kafila.placement.rebalance import identity, observed_workloads, with_results
 
 Object = dict[str, Any]
 

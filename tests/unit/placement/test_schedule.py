@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.placement import gates, names
-from app.placement.schedule import Facts, quota_exceeded, result_patch, schedule, with_result, with_status
+from kafila.placement import gates, names
+from kafila.placement.schedule import Facts, quota_exceeded, result_patch, schedule, with_result, with_status
 from tests.unit.placement.placement_objects import (
     AGGREGATED,
     DUPLICATED,

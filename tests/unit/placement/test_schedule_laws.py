@@ -7,10 +7,10 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.placement.fleet import Fleet, Member
-from app.placement.gates import DEFAULT_GATES
-from app.placement.plugins import SchedulerPlugin
-from app.placement.schedule import Facts, schedule, with_result, with_status
+from kafila.placement.fleet import Fleet, Member
+from kafila.placement.gates import DEFAULT_GATES
+from kafila.placement.plugins import SchedulerPlugin
+from kafila.placement.schedule import Facts, schedule, with_result, with_status
 from tests.unit.placement.placement_objects import binding, cluster
 
 Object = dict[str, Any]

@@ -3,9 +3,9 @@ from typing import Any
 
 import pytest
 
-from app.placement import names
-from app.placement.schedule import schedule, with_result, with_status
-from app.placement.trigger import Trigger, is_for_scheduler, should_schedule
+from kafila.placement import names
+from kafila.placement.schedule import schedule, with_result, with_status
+from kafila.placement.trigger import Trigger, is_for_scheduler, should_schedule
 from tests.unit.placement.placement_objects import AGGREGATED, DUPLICATED, DYNAMIC, binding, cluster
 
 CLUSTERS = [cluster("m1"), cluster("m2")]

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from app.placement import names
-from app.placement.objects import namespace
-from app.placement.shared import ALONE, Shares
-from app.placement.spec import existing_clusters
+from kafila.placement import names
+from kafila.placement.objects import namespace
+from kafila.placement.shared import ALONE, Shares
+from kafila.placement.spec import existing_clusters
 
 Object = dict[str, Any]
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from app.placement import names
-from app.placement.schedule import schedule, with_result, with_status
-from app.placement.why import Evidence, Report, Warned, explain
+from kafila.placement import names
+from kafila.placement.schedule import schedule, with_result, with_status
+from kafila.placement.why import Evidence, Report, Warned, explain
 from tests.unit.placement.placement_objects import PP_ID, binding, cluster, deployment, policy, selector
 
 Object = dict[str, Any]

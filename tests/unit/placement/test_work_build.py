@@ -3,10 +3,10 @@ from typing import Any
 
 import pytest
 
-from app.placement import gates
-from app.placement.prune import prune
-from app.placement.stamp import strip
-from app.placement.work import (
+from kafila.placement import gates
+from kafila.placement.prune import prune
+from kafila.placement.stamp import strip
+from kafila.placement.work import (
     Overrides,
     blocking_works,
     build_works,

@@ -2,8 +2,8 @@ from typing import Any
 
 import pytest
 
-from app.placement.work import build_works
-from app.placement.workstatus import (
+from kafila.placement.work import build_works
+from kafila.placement.workstatus import (
     NoSuchManifest,
     aggregated_event,
     aggregated_status,

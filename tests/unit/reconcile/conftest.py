@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from app.catalog.catalog import load_catalog
-from app.registry import Registry
-from app.registry.bootstrap import bootstrap
-from app.store.memory import MemoryStore
-from app.watch import Cache
+from kafila.catalog.catalog import load_catalog
+from kafila.registry import Registry
+from kafila.registry.bootstrap import bootstrap
+from kafila.store.memory import MemoryStore
+from kafila.watch import Cache
 
 CATALOG = load_catalog()
 

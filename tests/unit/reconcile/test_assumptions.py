@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from app.core.resources import Key
-from app.placement.gates import DEFAULT_GATES, SCHEDULING_OVERCOMMIT_PROTECTION
-from app.placement.schedule import Facts, schedule, with_result
-from app.reconcile.karmada import assumptions
-from app.reconcile.karmada.assumptions import Assumptions
+from kafila.core.resources import Key
+from kafila.placement.gates import DEFAULT_GATES, SCHEDULING_OVERCOMMIT_PROTECTION
+from kafila.placement.schedule import Facts, schedule, with_result
+from kafila.reconcile.karmada import assumptions
+from kafila.reconcile.karmada.assumptions import Assumptions
 from tests.unit.placement.placement_objects import binding, cluster
 
 Object = dict[str, Any]

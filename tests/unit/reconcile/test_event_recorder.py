@@ -5,16 +5,16 @@ from typing import Any
 
 import pytest
 
-from app.core.errors import StatusError
-from app.reconcile import events
-from app.reconcile.events import BURST, REMEMBERED, Recorder, Told, event_name
-from app.reconcile.karmada.sources import source_of
-from app.reconcile.karmada.telling import committed_with
-from app.registry import Options, Registry
-from app.registry.codec import decode_entry
-from app.registry.context import Change
-from app.registry.reading import current
-from app.store.interface import Transaction
+from kafila.core.errors import StatusError
+from kafila.reconcile import events
+from kafila.reconcile.events import BURST, REMEMBERED, Recorder, Told, event_name
+from kafila.reconcile.karmada.sources import source_of
+from kafila.reconcile.karmada.telling import committed_with
+from kafila.registry import Options, Registry
+from kafila.registry.codec import decode_entry
+from kafila.registry.context import Change
+from kafila.registry.reading import current
+from kafila.store.interface import Transaction
 
 Object = dict[str, Any]
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from app.reconcile.kubernetes.garbage import GarbageCollector
-from app.reconcile.kubernetes.namespaces import NamespaceController
-from app.registry import Options, Registry
-from app.registry.context import DeleteOptions
-from app.registry.decoding import decode_object
+from kafila.reconcile.kubernetes.garbage import GarbageCollector
+from kafila.reconcile.kubernetes.namespaces import NamespaceController
+from kafila.registry import Options, Registry
+from kafila.registry.context import DeleteOptions
+from kafila.registry.decoding import decode_object
 
 Object = dict[str, Any]
 USER = Options(manager="tester")
@@ -173,7 +173,7 @@ async def test_a_start_finds_what_was_left(cluster: Cluster) -> None:
 async def test_others_have_their_turn_while_a_start_looks_at_everything(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.watch.cache.PORTION", 5)
+    monkeypatch.setattr("kafila.watch.cache.PORTION", 5)
     root = await cluster.make("root")
     for number in range(40):
         await cluster.make(f"child-{number:02}", root | {"blockOwnerDeletion": True})

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from app.core.resources import Key
-from app.placement.fleet import Member
-from app.placement.gates import DEFAULT_GATES, PRIORITY_BASED_SCHEDULING
-from app.reconcile.karmada import retries
-from app.reconcile.karmada.retries import PENDING, Retries, Waiting
+from kafila.core.resources import Key
+from kafila.placement.fleet import Member
+from kafila.placement.gates import DEFAULT_GATES, PRIORITY_BASED_SCHEDULING
+from kafila.reconcile.karmada import retries
+from kafila.reconcile.karmada.retries import PENDING, Retries, Waiting
 from tests.unit.placement.placement_objects import cluster
 
 WEB = Key("deployments.apps", "default", "web")

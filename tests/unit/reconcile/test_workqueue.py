@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.core.errors import StatusError
-from app.reconcile.line import Line
-from app.reconcile.queue import Requeue, WorkQueue
+from kafila.core.errors import StatusError
+from kafila.reconcile.line import Line
+from kafila.reconcile.queue import Requeue, WorkQueue
 
 
 class Bench:

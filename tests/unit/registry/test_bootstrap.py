@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from app.registry import Registry
-from app.registry.bootstrap import bootstrap
-from app.registry.codec import decode_entry
+from kafila.registry import Registry
+from kafila.registry.bootstrap import bootstrap
+from kafila.registry.codec import decode_entry
 from tests.unit.reconcile.conftest import registry as _registry
 
 registry = _registry

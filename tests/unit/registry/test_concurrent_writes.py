@@ -8,19 +8,19 @@ from typing import Any
 
 import pytest
 
-from app.catalog.catalog import load_catalog
-from app.core.errors import StatusError
-from app.core.resources import Key
-from app.registry import Options, Registry
-from app.registry.allocation import NODE_PORTS, PORTS, STATIC_NODE_PORTS
-from app.registry.bootstrap import OPTIONS, ensure
-from app.registry.context import DeleteOptions
-from app.registry.decoding import decode_object
-from app.registry.patching import Patch
-from app.registry.reading import ListOptions, list_page
-from app.store.interface import ResetCallback, Row, RowsCallback, StoredObject, Transaction, Write
-from app.store.memory import MemoryDatabase, MemoryStore
-from app.watch import Cache
+from kafila.catalog.catalog import load_catalog
+from kafila.core.errors import StatusError
+from kafila.core.resources import Key
+from kafila.registry import Options, Registry
+from kafila.registry.allocation import NODE_PORTS, PORTS, STATIC_NODE_PORTS
+from kafila.registry.bootstrap import OPTIONS, ensure
+from kafila.registry.context import DeleteOptions
+from kafila.registry.decoding import decode_object
+from kafila.registry.patching import Patch
+from kafila.registry.reading import ListOptions, list_page
+from kafila.store.interface import ResetCallback, Row, RowsCallback, StoredObject, Transaction, Write
+from kafila.store.memory import MemoryDatabase, MemoryStore
+from kafila.watch import Cache
 
 CATALOG = load_catalog()
 CONFIG_MAP = CATALOG.get("", "v1", "configmaps")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from app.catalog.catalog import builtin_kinds
-from app.registry.context import DeleteOptions, Propagation
-from app.registry.deleting import mark_deleted
+from kafila.catalog.catalog import builtin_kinds
+from kafila.registry.context import DeleteOptions, Propagation
+from kafila.registry.deleting import mark_deleted
 
 KINDS = {kind.resource: kind for kind in builtin_kinds()}
 

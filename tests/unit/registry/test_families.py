@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.registry import families
+from kafila.registry import families
 
 Object = dict[str, Any]
 

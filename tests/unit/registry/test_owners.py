@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.registry.context import Options
-from app.registry.owners import drop_repeated_owners
+from kafila.registry.context import Options
+from kafila.registry.owners import drop_repeated_owners
 
 ONE = {"apiVersion": "v1", "kind": "ConfigMap", "name": "a", "uid": "1"}
 TWO = {**ONE, "uid": "2"}

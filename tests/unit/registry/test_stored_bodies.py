@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.catalog.kind import Kind, Strategy
-from app.core.errors import StatusError
-from app.core.resources import Key
-from app.machinery.schema import Schema
-from app.registry.codec import decode_entry, encode_body, same_object, wire_bytes
-from app.registry.continuation import decode_token, encode_token
-from app.watch import Entry
+from kafila.catalog.kind import Kind, Strategy
+from kafila.core.errors import StatusError
+from kafila.core.resources import Key
+from kafila.machinery.schema import Schema
+from kafila.registry.codec import decode_entry, encode_body, same_object, wire_bytes
+from kafila.registry.continuation import decode_token, encode_token
+from kafila.watch import Entry
 
 KIND = Kind("g.io", "v1", "Thing", "things", "thing", True, ("get",), Schema("struct"), Strategy())
 VALUES = st.recursive(

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.settings.gates import KNOWN, GateError, Gates, help_lines, parse_gates
+from kafila.settings.gates import KNOWN, GateError, Gates, help_lines, parse_gates
 
 
 def test_defaults() -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from app.store.connect import Patience
-from app.store.follower import Follower
-from app.store.interface import StoreUnavailable
+from kafila.store.connect import Patience
+from kafila.store.follower import Follower
+from kafila.store.interface import StoreUnavailable
 
 
 async def test_nobody_is_kept_who_gave_up() -> None:

@@ -7,7 +7,7 @@ import random
 import orjson
 import pytest
 
-from app.store.packing import LARGEST, pack, unpack
+from kafila.store.packing import LARGEST, pack, unpack
 
 EVENT = (
     b'{"metadata":{"name":"web.18ec7c5611cdf4fd","namespace":"shop","uid":"9df95cb1-86bb-453a-943c-003b9db89bac"},'

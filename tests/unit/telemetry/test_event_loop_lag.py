@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from app.telemetry import runtime
-from app.telemetry.runtime import LAG, PERIOD, WORST_LAG, watch_event_loop
+from kafila.telemetry import runtime
+from kafila.telemetry.runtime import LAG, PERIOD, WORST_LAG, watch_event_loop
 
 
 def held(seconds: float) -> float:

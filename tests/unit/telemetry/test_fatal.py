@@ -9,8 +9,8 @@ import pytest
 
 PROGRAM = """
 import asyncio, threading, structlog
-from app.telemetry.fatal import guard
-from app.telemetry.logs import configure
+from kafila.telemetry.fatal import guard
+from kafila.telemetry.logs import configure
 
 log = structlog.get_logger()
 

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.core.errors import StatusError
-from app.core.resources import Key
-from app.store.interface import LogPage, Transaction, Write
-from app.store.memory import MemoryStore
-from app.watch import Cache, Entry, Watcher
-from app.watch.entry import with_revision
+from kafila.core.errors import StatusError
+from kafila.core.resources import Key
+from kafila.store.interface import LogPage, Transaction, Write
+from kafila.store.memory import MemoryStore
+from kafila.watch import Cache, Entry, Watcher
+from kafila.watch.entry import with_revision
 
 NAMES = [("a", "x"), ("a", "y"), ("a-b", "x"), ("b", "x")]
 WRITES = st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from(["on", "off", None])), min_size=1, max_size=30)

@@ -6,10 +6,10 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.core.resources import Key
-from app.store.interface import Row
-from app.store.memory import MemoryStore
-from app.watch import Cache
+from kafila.core.resources import Key
+from kafila.store.interface import Row
+from kafila.store.memory import MemoryStore
+from kafila.watch import Cache
 
 LIMIT = 8192
 NAMES = ("things", "others", "quiet")

@@ -9,12 +9,12 @@ from typing import final
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.core.resources import Key
-from app.store.interface import Transaction, Write
-from app.store.memory import MemoryStore
-from app.watch import Cache, Groups, Watcher
-from app.watch import groups as module
-from app.watch.watcher import Change, Matches
+from kafila.core.resources import Key
+from kafila.store.interface import Transaction, Write
+from kafila.store.memory import MemoryStore
+from kafila.watch import Cache, Groups, Watcher
+from kafila.watch import groups as module
+from kafila.watch.watcher import Change, Matches
 
 
 def line(change: Change) -> bytes:

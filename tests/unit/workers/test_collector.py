@@ -4,7 +4,7 @@ import gc
 
 import pytest
 
-from app.workers.collector import YOUNG, collector
+from kafila.workers.collector import YOUNG, collector
 
 
 def test_nothing_is_collected_while_the_process_loads_and_all_is_as_before_in_the_end() -> None:

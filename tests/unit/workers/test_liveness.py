@@ -6,9 +6,9 @@ import os
 import subprocess
 import sys
 
-from app.workers.liveness import identity, is_dead
+from kafila.workers.liveness import identity, is_dead
 
-PRINT = "from app.workers.liveness import identity; print(identity(), flush=True); input()"
+PRINT = "from kafila.workers.liveness import identity; print(identity(), flush=True); input()"
 
 
 def test_a_running_process_is_not_dead_and_a_killed_one_is() -> None:

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.catalog.catalog import builtin_kinds
-from app.catalog.kind import Kind
-from app.core import metadata as metadata_rules
-from app.core import names
-from app.core.errors import FieldError, invalid
-from app.machinery.decode import DecodeError, compile_decoder
-from app.machinery.schema import Schema
+from kafila.catalog.catalog import builtin_kinds
+from kafila.catalog.kind import Kind
+from kafila.core import metadata as metadata_rules
+from kafila.core import names
+from kafila.core.errors import FieldError, invalid
+from kafila.machinery.decode import DecodeError, compile_decoder
+from kafila.machinery.schema import Schema
 
 KINDS = {f"{kind.api_version}/{kind.kind}": kind for kind in builtin_kinds()}
 WORDS = (

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from app.catalog.builtin import print_columns, selectable_fields
-from app.core.clock import parse_rfc3339
-from app.core.resources import GroupVersionKind
+from kafila.catalog.builtin import print_columns, selectable_fields
+from kafila.core.clock import parse_rfc3339
+from kafila.core.resources import GroupVersionKind
 
 NOW = parse_rfc3339("2026-01-01T01:00:00Z")
 META = {"name": "x", "namespace": "default", "creationTimestamp": "2026-01-01T00:00:00Z"}

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from app.catalog.builtin import strategy_for
-from app.catalog.builtin.defaults.pods import pull_policy
-from app.core.resources import GroupVersionKind
+from kafila.catalog.builtin import strategy_for
+from kafila.catalog.builtin.defaults.pods import pull_policy
+from kafila.core.resources import GroupVersionKind
 
 
 def strategy(gvk: str):

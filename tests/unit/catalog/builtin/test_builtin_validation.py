@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from app.catalog.builtin import strategy_for
-from app.core.resources import GroupVersionKind
+from kafila.catalog.builtin import strategy_for
+from kafila.core.resources import GroupVersionKind
 
 POD: dict[str, Any] = {"containers": [{"name": "c", "image": "nginx:1"}]}
 TEMPLATE = {"metadata": {"labels": {"app": "a"}}, "spec": POD}

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from app.catalog.builtin.validation import batch, nodes, pod_update, slices, volumes
-from app.catalog.builtin.validation.gostructs import go_struct
-from app.catalog.builtin.validation.windows import check_host_process, check_windows_options
-from app.catalog.catalog import builtin_kinds
-from app.catalog.tables import schema_of
-from app.machinery import empty_lists
+from kafila.catalog.builtin.validation import batch, nodes, pod_update, slices, volumes
+from kafila.catalog.builtin.validation.gostructs import go_struct
+from kafila.catalog.builtin.validation.windows import check_host_process, check_windows_options
+from kafila.catalog.catalog import builtin_kinds
+from kafila.catalog.tables import schema_of
+from kafila.machinery import empty_lists
 
 Object = dict[str, Any]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.catalog.builtin.validation import jobstatus, status
+from kafila.catalog.builtin.validation import jobstatus, status
 
 Object = dict[str, Any]
 DONE = [{"type": "SuccessCriteriaMet", "status": "True"}, {"type": "Complete", "status": "True"}]

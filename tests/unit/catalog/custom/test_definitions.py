@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from app.catalog.catalog import Catalog
-from app.catalog.custom.conditions import api_approval, non_structural_schema
-from app.catalog.custom.definition import deprecation_warning, unevaluated
-from app.catalog.custom.kinds import kinds_of
-from app.catalog.custom.naming import accept_names
+from kafila.catalog.catalog import Catalog
+from kafila.catalog.custom.conditions import api_approval, non_structural_schema
+from kafila.catalog.custom.definition import deprecation_warning, unevaluated
+from kafila.catalog.custom.kinds import kinds_of
+from kafila.catalog.custom.naming import accept_names
 
 Object = dict[str, Any]
 

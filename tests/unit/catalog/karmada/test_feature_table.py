@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from app.catalog.karmada.cluster import Cluster
-from app.catalog.karmada.kinds import _ROWS
-from app.catalog.karmada.model import Model
-from app.catalog.karmada.search import ResourceRegistry
-from app.catalog.karmada.shapes import Shape, members
+from kafila.catalog.karmada.cluster import Cluster
+from kafila.catalog.karmada.kinds import _ROWS
+from kafila.catalog.karmada.model import Model
+from kafila.catalog.karmada.search import ResourceRegistry
+from kafila.catalog.karmada.shapes import Shape, members
 
 ROOT = Path(__file__).parents[4]
 MODELS: dict[str, type[Model]] = {row.kind + (f" {row.version}" if row.stored else ""): row.model for row in _ROWS} | {

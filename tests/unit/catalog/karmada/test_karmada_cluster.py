@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.catalog.karmada.cluster_strategy import (
+from kafila.catalog.karmada.cluster_strategy import (
     MAX_INT64,
     canonicalize,
     cluster_name,

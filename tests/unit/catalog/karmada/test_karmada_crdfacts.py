@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from app.catalog.karmada.kinds import _ROWS, kinds
-from app.catalog.karmada.model import Model
-from app.catalog.karmada.shapes import Shape, members
-from app.catalog.tables import schema_of
-from app.machinery.schema import Schema
+from kafila.catalog.karmada.kinds import _ROWS, kinds
+from kafila.catalog.karmada.model import Model
+from kafila.catalog.karmada.shapes import Shape, members
+from kafila.catalog.tables import schema_of
+from kafila.machinery.schema import Schema
 
 FACTS = json.loads(Path(__file__).with_name("crdfacts.json").read_text())
 ROWS = {(row.kind, row.version): row for row in _ROWS}

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from app.catalog.karmada.kinds import connectors
-from app.catalog.karmada.registry_strategy import validate_registry
+from kafila.catalog.karmada.kinds import connectors
+from kafila.catalog.karmada.registry_strategy import validate_registry
 
 
 def registry(**spec: Any) -> dict[str, Any]:

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.catalog.karmada.conversion import to_v1alpha1, to_v1alpha2
-from app.catalog.karmada.kinds import _ROWS, kinds
-from app.catalog.karmada.model import Model
-from app.catalog.karmada.shapes import members
-from app.catalog.kind import Kind
-from app.core.clock import parse_rfc3339
-from app.machinery.decode import compile_decoder
-from app.machinery.schema import Schema
+from kafila.catalog.karmada.conversion import to_v1alpha1, to_v1alpha2
+from kafila.catalog.karmada.kinds import _ROWS, kinds
+from kafila.catalog.karmada.model import Model
+from kafila.catalog.karmada.shapes import members
+from kafila.catalog.kind import Kind
+from kafila.core.clock import parse_rfc3339
+from kafila.machinery.decode import compile_decoder
+from kafila.machinery.schema import Schema
 
 KINDS = {(kind.kind, kind.version): kind for kind in kinds()}
 

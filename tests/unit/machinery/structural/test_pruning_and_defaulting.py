@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.machinery.schema import Schema
-from app.machinery.structural.defaulting import compile_defaulting
-from app.machinery.structural.pruning import compile_pruning
-from app.machinery.structural.shape import schema_of
+from kafila.machinery.schema import Schema
+from kafila.machinery.structural.defaulting import compile_defaulting
+from kafila.machinery.structural.pruning import compile_pruning
+from kafila.machinery.structural.shape import schema_of
 
 Props = dict[str, Any]
 ANY: Props = {"x-kubernetes-preserve-unknown-fields": True}

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from app.machinery.structural.schemarules import schema_findings
+from kafila.machinery.structural.schemarules import schema_findings
 
 Props = dict[str, Any]
 PRESERVE = "x-kubernetes-preserve-unknown-fields"

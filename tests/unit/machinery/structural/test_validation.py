@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from app.machinery.structural.lists import compile_list_types
-from app.machinery.structural.validation import compile_validation
+from kafila.machinery.structural.lists import compile_list_types
+from kafila.machinery.structural.validation import compile_validation
 
 Props = dict[str, Any]
 

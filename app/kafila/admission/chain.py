@@ -1,0 +1,55 @@
+"""The order of admission: mutating rules before validation, validating ones after it; Kubernetes' own, then Karmada's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, final
+
+from kafila.catalog.kind import Kind
+from kafila.settings.gates import Gates
+
+from . import builtin
+from .karmada import rules
+from .karmada.surroundings import NOTHING, Surroundings
+from .karmada.withdrawal import withdrawals
+from .unacted import unacted
+
+Object = dict[str, Any]
+
+
+@final
+class Admission:
+    """``gates``: the state of every feature gate; ``around``: what Karmada's rules look at beside the object;
+    ``objects``: all objects of a resource that are there.
+    """
+
+    def __init__(
+        self,
+        gates: Mapping[str, bool] | None = None,
+        around: Surroundings = NOTHING,
+        objects: builtin.Objects = builtin.nothing,
+    ) -> None:
+        self._gates = gates if gates is not None else Gates()
+        self._around = around
+        self._objects = objects
+
+    def mutate(self, kind: Kind, operation: str, new: Object, old: Object | None, user: Any) -> None:
+        """Changes ``new`` in place. ``operation`` is CREATE or UPDATE."""
+        builtin.mutate(kind, operation, new, old, self._objects)
+        rules.mutate(kind, operation, new, old, user, self._gates)
+
+    def admit(self, kind: Kind, operation: str, new: Object | None, old: Object | None, user: Any) -> None:
+        """Raises StatusError when the write is not allowed. ``operation`` is CREATE, UPDATE or DELETE."""
+        builtin.admit(kind, operation, new, old, self._objects)
+        rules.admit(kind, operation, new, old, user, self._gates, self._around)
+
+    def warn(self, kind: Kind, new: Object, old: Object | None) -> list[str]:
+        """What somebody who writes this should know; ``old`` is None for a new object."""
+        found = unacted(kind, new, self._gates)
+        if old is not None and kind.resource in _PROPAGATION:
+            found += withdrawals(new, old, self._around)
+        return found
+
+
+_PROPAGATION: Final = ("propagationpolicies.policy.karmada.io", "clusterpropagationpolicies.policy.karmada.io")
+DEFAULT: Final = Admission()

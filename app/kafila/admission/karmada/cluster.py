@@ -1,0 +1,31 @@
+"""Who may be a member, and with whose credentials. Karmada asks neither."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from kafila.core import errors
+from kafila.core.errors import FieldError
+
+from .surroundings import Surroundings
+
+Object = dict[str, Any]
+RESOURCE: Final = "clusters.cluster.karmada.io"
+_REFERENCES: Final = ("secretRef", "impersonatorSecretRef")
+
+
+def admit_cluster(new: Object, old: Object | None, user: Any, around: Surroundings) -> None:
+    """Raises StatusError 403, 422. What was there before is not asked about again."""
+    spec, before, name = new.get("spec") or {}, (old or {}).get("spec") or {}, new["metadata"].get("name") or ""
+    own = around.own_id() if spec.get("id") and spec["id"] != before.get("id") else ""
+    if own and spec["id"] == own:
+        why = "this is the control plane itself: objects would be placed over their own templates"
+        raise errors.invalid("cluster.karmada.io", "Cluster", name, [FieldError.invalid("spec.id", own, why)])
+    for field in _REFERENCES:
+        reference = spec.get(field)
+        if not reference or reference == before.get(field):
+            continue
+        namespace, secret = reference.get("namespace") or "", reference.get("name") or ""
+        if not around.may_read_secret(user, namespace, secret):  # a member's address would be sent its contents
+            why = f'spec.{field}: User "{user.name}" cannot get resource "secrets" {secret} in the namespace "{namespace}"'
+            raise errors.forbidden("cluster.karmada.io", "clusters", name, why)

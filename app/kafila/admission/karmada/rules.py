@@ -1,0 +1,207 @@
+"""Which rule is for which kind. The registry calls ``mutate`` before validation and ``admit`` after it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from kafila.catalog.kind import Kind
+from kafila.core.errors import FieldError
+
+from . import autoscaling, binding, cluster, interpreter, override, propagation, quota, services
+from .denial import Refused, denied, refuse_if, within_limits
+from .gostructs import BINDING, MULTI_CLUSTER_SERVICE, OVERRIDE, WORK, pass_through
+from .surroundings import NOTHING, Surroundings
+from .work import mutate_work
+
+Object = dict[str, Any]
+Gates = Mapping[str, bool]
+Mutator = Callable[[str, Object], None]
+Validator = Callable[[Object, "Object | None", Gates, Surroundings], None]
+
+PROTECTION = "resourcetemplate.karmada.io/deletion-protected"
+_PROTECTION_WEBHOOK = "resourcedeletionprotection.karmada.io"
+
+
+def mutate(kind: Kind, operation: str, new: Object, old: Object | None, user: Any, gates: Gates) -> None:
+    """Changes ``new`` in place as Karmada's mutating webhooks do. Raises StatusError when one of them cannot."""
+    rule = _MUTATORS.get(kind.resource)
+    if rule is None or _shares_spec(new, old):
+        return
+    if new.get("spec") is None:
+        new["spec"] = {}  # it comes out of the webhook, empty
+    if type(new["spec"]) is not dict:
+        return  # validation will say so
+    webhook, mutator = rule
+    try:
+        mutator(operation, new)
+    except Refused as refusal:
+        raise denied(webhook, refusal) from None
+    kind.strategy.default(new)  # what webhooks give back is defaulted again: they leave out what is empty
+
+
+def admit(
+    kind: Kind,
+    operation: str,
+    new: Object | None,
+    old: Object | None,
+    user: Any,
+    gates: Gates,
+    around: Surroundings = NOTHING,
+) -> None:
+    """Raises StatusError in the words of Karmada's validating webhooks when the write is not allowed."""
+    if operation == "DELETE":
+        if old is not None:
+            _protect(old)
+        return
+    if kind.resource == cluster.RESOURCE and new is not None and not _is_status_write(new, old):
+        cluster.admit_cluster(new, old, user, around)
+    rule = _VALIDATORS.get(kind.resource)
+    if rule is None or new is None or _is_status_write(new, old):
+        return
+    if kind.storage_version and kind.to_storage is not None:
+        # webhooks are called with the version they are registered for
+        new, old = kind.to_storage(new), kind.to_storage(old) if old is not None else None
+    webhook, validator = rule
+    try:
+        within_limits(lambda: validator(new, old if operation == "UPDATE" else None, gates, around))
+    except Refused as refusal:
+        raise denied(webhook, refusal) from None
+
+
+def _shares_spec(new: Object, old: Object | None) -> bool:
+    """The registry hands a status write the old spec itself: there is nothing to mutate that was not mutated before."""
+    return old is not None and "spec" in new and new["spec"] is old.get("spec")
+
+
+def _is_status_write(new: Object, old: Object | None) -> bool:
+    """Webhooks do not see the status subresource. A change of metadata may share the spec too, but they look at it."""
+    if not _shares_spec(new, old):
+        return False
+    assert old is not None
+    metadata, was = new["metadata"], old["metadata"]
+    return metadata.get("labels") == was.get("labels") and metadata.get("annotations") == was.get("annotations")
+
+
+def _protect(old: Object) -> None:
+    labels = (old.get("metadata") or {}).get("labels")
+    if labels and labels.get(PROTECTION) == "Always":
+        text = f"This resource is protected, please make sure to remove the label: {PROTECTION}"
+        raise denied(_PROTECTION_WEBHOOK, Refused(text))
+
+
+def _mutate_override(operation: str, new: Object) -> None:
+    pass_through(new["spec"], OVERRIDE)
+    propagation.select_own_namespace(new)
+
+
+def _mutate_binding(operation: str, new: Object) -> None:
+    if operation == "CREATE":
+        pass_through(new["spec"], BINDING)
+        binding.ensure_id(new, binding.BINDING_ID)
+
+
+def _mutate_cluster_binding(operation: str, new: Object) -> None:
+    if operation == "CREATE":
+        pass_through(new["spec"], BINDING)
+        binding.ensure_id(new, binding.CLUSTER_BINDING_ID)
+
+
+def _mutate_work(operation: str, new: Object) -> None:
+    pass_through(new["spec"], WORK)
+    mutate_work(new)
+
+
+def _mutate_multi_cluster_service(operation: str, new: Object) -> None:
+    pass_through(new["spec"], MULTI_CLUSTER_SERVICE)
+    binding.ensure_id(new, services.MCS_ID)
+
+
+_MUTATORS: dict[str, tuple[str, Mutator]] = {
+    "propagationpolicies.policy.karmada.io": ("propagationpolicy.karmada.io", propagation.mutate_propagation_policy),
+    "clusterpropagationpolicies.policy.karmada.io": (
+        "clusterpropagationpolicy.karmada.io",
+        propagation.mutate_cluster_propagation_policy,
+    ),
+    "overridepolicies.policy.karmada.io": ("overridepolicy.karmada.io", _mutate_override),
+    "resourcebindings.work.karmada.io": ("resourcebinding.karmada.io", _mutate_binding),
+    "clusterresourcebindings.work.karmada.io": ("clusterresourcebinding.karmada.io", _mutate_cluster_binding),
+    "works.work.karmada.io": ("work.karmada.io", _mutate_work),
+    "federatedhpas.autoscaling.karmada.io": (
+        "autoscaling.karmada.io",
+        lambda operation, new: autoscaling.default_federated_hpa(new),
+    ),
+    "multiclusterservices.networking.karmada.io": ("multiclusterservice.karmada.io", _mutate_multi_cluster_service),
+}
+
+
+def _taint_policy(new: Object, old: Object | None, gates: Gates, around: Surroundings) -> None:
+    found: list[FieldError] = []
+    taints = new["spec"].get("taints") or []
+    pairs = [(t.get("key"), t.get("effect")) for t in taints]
+    last = {pair: index for index, pair in enumerate(pairs)}
+    for index, (key, effect) in enumerate(pairs):
+        at = f"spec.taints[{index}]"
+        if effect == "NoExecute" and not around.allow_no_execute:
+            text = (
+                "Configuring taint with NoExecute effect is not allowed, this capability must be explicitly enabled "
+                "by administrators through command-line flags"
+            )
+            found.append(FieldError.forbidden(at, text))
+        if last[key, effect] > index:
+            text = f"Duplicate taint with the same key({key}) and effect({effect}) is not allowed"
+            found.append(FieldError.duplicate(at, text))
+    refuse_if(found)
+
+
+_VALIDATORS: dict[str, tuple[str, Validator]] = {
+    "propagationpolicies.policy.karmada.io": (
+        "propagationpolicy.karmada.io",
+        lambda new, old, gates, around: propagation.admit_propagation_policy(new, old),
+    ),
+    "clusterpropagationpolicies.policy.karmada.io": (
+        "clusterpropagationpolicy.karmada.io",
+        lambda new, old, gates, around: propagation.admit_cluster_propagation_policy(new, old),
+    ),
+    "overridepolicies.policy.karmada.io": (
+        "overridepolicy.karmada.io",
+        lambda new, old, gates, around: override.admit_override_policy(new),
+    ),
+    "clusteroverridepolicies.policy.karmada.io": (
+        "clusteroverridepolicy.karmada.io",
+        lambda new, old, gates, around: override.admit_override_policy(new),
+    ),
+    "resourceinterpreterwebhookconfigurations.config.karmada.io": (
+        "config.karmada.io",
+        lambda new, old, gates, around: interpreter.admit_webhook_configuration(new),
+    ),
+    "resourceinterpretercustomizations.config.karmada.io": (
+        "resourceinterpretercustomization.karmada.io",
+        lambda new, old, gates, around: interpreter.admit_customization(new, around.customizations(), around.lua_error),
+    ),
+    "federatedresourcequotas.policy.karmada.io": (
+        "federatedresourcequota.karmada.io",
+        lambda new, old, gates, around: quota.admit_quota(new),
+    ),
+    "multiclusteringresses.networking.karmada.io": (
+        "multiclusteringress.karmada.io",
+        lambda new, old, gates, around: services.admit_multi_cluster_ingress(new, old),
+    ),
+    "federatedhpas.autoscaling.karmada.io": (
+        "federatedhpa.karmada.io",
+        lambda new, old, gates, around: autoscaling.admit_federated_hpa(new),
+    ),
+    "cronfederatedhpas.autoscaling.karmada.io": (
+        "cronfederatedhpa.karmada.io",
+        lambda new, old, gates, around: autoscaling.admit_cron_federated_hpa(new),
+    ),
+    "multiclusterservices.networking.karmada.io": (
+        "multiclusterservice.karmada.io",
+        lambda new, old, gates, around: services.admit_multi_cluster_service(new, old),
+    ),
+    "resourcebindings.work.karmada.io": (
+        "resourcebinding.karmada.io",
+        lambda new, old, gates, around: binding.admit_binding(new, gates),
+    ),
+    "clustertaintpolicies.policy.karmada.io": ("clustertaintpolicy.karmada.io", _taint_policy),
+}

@@ -1,0 +1,81 @@
+"""An edit of a live policy that takes copies out of clusters says so: what was a slip of the pen deletes everything else.
+
+Karmada's outcome stays: the clusters are left. It is the answer to the edit, also of a dry run, that tells of it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from kafila.placement.clusters import matcher
+from kafila.placement.objects import name
+from kafila.placement.spec import target_names, terms
+
+from .surroundings import Claimed, Surroundings
+
+Object = dict[str, Any]
+NAMED: Final = 10  # clusters in one warning
+_IDS: Final = ("propagationpolicy.karmada.io/permanent-id", "clusterpropagationpolicy.karmada.io/permanent-id")
+
+
+def withdrawals(new: Object, old: Object, around: Surroundings) -> list[str]:
+    """Warnings for a change of a policy's placement."""
+    placement, before = new["spec"].get("placement") or {}, old["spec"].get("placement") or {}
+    if _affinities(placement) == _affinities(before) or new["spec"].get("activationPreference") == "Lazy":
+        return []
+    clusters = {name(cluster): cluster for cluster in around.clusters()}
+    found = []
+    unknown = sorted(_named(placement) - _named(before) - clusters.keys())
+    if unknown:
+        listed = ", ".join(f'"{each}"' for each in unknown[:NAMED])
+        found.append(f"spec.placement: no cluster is named {listed}{_and_more(unknown)}")
+    tests = [matcher(affinity) for affinity in _affinities(placement)]
+    fits = frozenset(called for called, cluster in clusters.items() if any(test(cluster) for test in tests))
+    identity = next((id for key in _IDS if (id := (old["metadata"].get("labels") or {}).get(key))), "")
+    claimed = around.claimed(identity, old["metadata"].get("namespace") or "") if identity else Claimed((), False)
+    if left := _left(claimed, fits, bool(new["spec"].get("preserveResourcesOnDeletion"))):
+        found.append(left)
+    return found
+
+
+def _left(claimed: Claimed, fits: frozenset[str], preserved: bool) -> str:
+    leaving: Counter[str] = Counter()
+    moved = nowhere = 0
+    for spec in claimed.specs:
+        placed = target_names(spec)
+        if gone := placed - fits:
+            leaving.update(gone)
+            moved += 1
+            nowhere += not placed & fits
+    if not moved:
+        return ""
+    most = sorted(leaving, key=lambda cluster: (-leaving[cluster], cluster))
+    listed = ", ".join(f"{cluster} ({leaving[cluster]})" for cluster in most[:NAMED])
+    text = f"spec.placement: {'at least ' if claimed.more else ''}{moved} object{'s' if moved > 1 else ''} "
+    text += f"leave{'s' if moved == 1 else ''} clusters that do not fit any more: {listed}{_and_more(most)}"
+    if nowhere:
+        text += f"; {nowhere} of them {'are' if nowhere > 1 else 'is'} left in none of the clusters they are in"
+    return text + ("; what runs there is preserved" if preserved else "")
+
+
+def _and_more(found: Sequence[str]) -> str:
+    return f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
+
+
+def _affinities(placement: Object) -> list[Object]:
+    """Any of which may hold the object; an empty one holds all clusters."""
+    groups = terms(placement)
+    if not groups:
+        return [placement.get("clusterAffinity") or {}]
+    return [*groups, *(each for group in groups for each in group.get("overflowAffinities") or ())]
+
+
+def _named(placement: Object) -> set[str]:
+    return set(_names(_affinities(placement)))
+
+
+def _names(affinities: Iterable[Object]) -> Iterable[str]:
+    for affinity in affinities:
+        yield from affinity.get("clusterNames") or ()

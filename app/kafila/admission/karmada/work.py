@@ -1,0 +1,60 @@
+"""Work: its identity, and manifests cut down to what a member may be sent and stamped with what Karmada manages."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from kafila.core.values import copy_json
+from kafila.placement.prune import prune
+
+from .binding import ensure_id
+from .denial import Refused
+
+Object = dict[str, Any]
+
+WORK_ID = "work.karmada.io/permanent-id"
+MANAGED_LABELS = "resourcetemplate.karmada.io/managed-labels"
+MANAGED_ANNOTATIONS = "resourcetemplate.karmada.io/managed-annotations"
+
+
+def mutate_work(new: Object) -> None:
+    ensure_id(new, WORK_ID)
+    identity = new["metadata"]["labels"][WORK_ID]
+    workload = (new.get("spec") or {}).get("workload") or {}
+    manifests = workload.get("manifests")
+    if manifests:
+        workload["manifests"] = [_prepared(m, identity) for m in manifests]
+
+
+def _prepared(manifest: Any, identity: str) -> Object:
+    _check(manifest)
+    out = prune(copy_json(manifest))
+    stamp(out, identity)
+    return out
+
+
+def _check(manifest: Any) -> None:
+    """A manifest is raw, so nothing has looked at its shape yet. Karmada's webhook answers 500 here."""
+    if type(manifest) is not dict or not manifest.get("kind"):
+        text = json.dumps(manifest, separators=(",", ":"), ensure_ascii=False)
+        raise Refused(f"Object 'Kind' is missing in '{text}'", "", 500)
+    metadata = manifest.get("metadata")
+    for path, value in (("metadata", metadata), *(_maps(metadata) if type(metadata) is dict else ())):
+        if value is not None and type(value) is not dict:
+            raise Refused(f"{path} of a manifest must be an object", "", 500)
+
+
+def _maps(metadata: Object) -> list[tuple[str, Any]]:
+    return [(f"metadata.{name}", metadata.get(name)) for name in ("labels", "annotations")]
+
+
+def stamp(manifest: Object, identity: str) -> None:
+    """Labels the manifest with its Work and writes down which labels and annotations are Karmada's to remove later."""
+    metadata = manifest["metadata"] = manifest.get("metadata") or {}
+    annotations = dict(metadata.get("annotations") or {})
+    others = annotations.keys() - {MANAGED_ANNOTATIONS, MANAGED_LABELS}
+    annotations[MANAGED_ANNOTATIONS] = ",".join(sorted({*others, MANAGED_ANNOTATIONS, MANAGED_LABELS}))
+    labels = {**(metadata.get("labels") or {}), WORK_ID: identity}
+    annotations[MANAGED_LABELS] = ",".join(sorted(labels))
+    metadata["labels"], metadata["annotations"] = labels, annotations

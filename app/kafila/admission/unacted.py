@@ -1,0 +1,135 @@
+"""What is stored here and not acted on yet, said with every write of it: one table, which shrinks as parts are built.
+
+Kinds that are mostly stored as templates for members (NetworkPolicies, Roles, quotas) are not in it: hardly anybody expects the control plane
+itself to act on them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+from kafila.catalog.kind import Kind
+
+Object = dict[str, Any]
+Gates = Mapping[str, bool]
+_NOT_YET: Final = "is stored and not acted on by this control plane yet"
+_CALLED: Final = "nothing is refused or changed because of it"
+_GRANTS: Final = f"{_NOT_YET}, apart from clusters/proxy in members: it grants nothing here"
+
+# By resource; whatever is in the object.
+_KINDS: Final = {
+    "validatingwebhookconfigurations.admissionregistration.k8s.io": f"{_NOT_YET}: no webhook is called, {_CALLED}",
+    "mutatingwebhookconfigurations.admissionregistration.k8s.io": f"{_NOT_YET}: no webhook is called, {_CALLED}",
+    "validatingadmissionpolicies.admissionregistration.k8s.io": f"{_NOT_YET}: {_CALLED}",
+    "validatingadmissionpolicybindings.admissionregistration.k8s.io": f"{_NOT_YET}: {_CALLED}",
+    "mutatingadmissionpolicies.admissionregistration.k8s.io": f"{_NOT_YET}: {_CALLED}",
+    "mutatingadmissionpolicybindings.admissionregistration.k8s.io": f"{_NOT_YET}: {_CALLED}",
+    "flowschemas.flowcontrol.apiserver.k8s.io": f"{_NOT_YET}: requests are not limited by it",
+    "prioritylevelconfigurations.flowcontrol.apiserver.k8s.io": f"{_NOT_YET}: requests are not limited by it",
+    "certificatesigningrequests.certificates.k8s.io": f"{_NOT_YET}: nothing signs it",
+    "federatedhpas.autoscaling.karmada.io": f"{_NOT_YET}: nothing is scaled",
+    "cronfederatedhpas.autoscaling.karmada.io": f"{_NOT_YET}: nothing is scaled",
+    "multiclusterservices.networking.karmada.io": f"{_NOT_YET}: no endpoints are brought to other clusters",
+    "multiclusteringresses.networking.karmada.io": f"{_NOT_YET}",
+    "serviceexports.multicluster.x-k8s.io": f"{_NOT_YET}: no endpoints are collected",
+    "serviceimports.multicluster.x-k8s.io": f"{_NOT_YET}: no endpoints are brought here",
+    "rolebindings.rbac.authorization.k8s.io": _GRANTS,
+    "clusterrolebindings.rbac.authorization.k8s.io": _GRANTS,
+    "remedies.remedy.karmada.io": f"{_NOT_YET}",
+    "resourceregistries.search.karmada.io": f"{_NOT_YET}: nothing is cached or found by it",
+}
+
+
+def unacted(kind: Kind, obj: Object, gates: Gates) -> list[str]:
+    """Warnings for what somebody has written. ``obj``: as it will be stored."""
+    if (text := _KINDS.get(kind.resource)) is not None:
+        return [f"{kind.kind} {text}"]
+    find = _FIELDS.get(kind.resource)
+    return list(find(obj.get("spec") or {}, gates)) if find is not None else []
+
+
+def _off(field: str, gate: str, gates: Gates) -> Iterator[str]:
+    if not gates[gate]:
+        yield f"{field}: has no effect: the feature gate {gate} is off (--feature-gates={gate}=true)"
+
+
+def _policy(spec: Object, gates: Gates) -> Iterator[str]:
+    failover, placement = spec.get("failover") or {}, spec.get("placement") or {}
+    if failover.get("application") is not None:
+        yield f"spec.failover.application: {_NOT_YET}: no workload is moved because it is unhealthy"
+    if failover.get("cluster") is not None:
+        yield from _off("spec.failover.cluster", "Failover", gates)
+    if spec.get("preemption") == "Always":
+        yield from _off("spec.preemption", "PropagationPolicyPreemption", gates)
+    if spec.get("schedulePriority") is not None:
+        yield from _off("spec.schedulePriority", "PriorityBasedScheduling", gates)
+    if spec.get("propagateDeps"):
+        yield from _off("spec.propagateDeps", "PropagateDeps", gates)
+    if placement.get("workloadAffinity") is not None:
+        yield from _off("spec.placement.workloadAffinity", "WorkloadAffinity", gates)
+    if any(constraint.get("spreadByLabel") for constraint in placement.get("spreadConstraints") or ()):
+        yield "spec.placement.spreadConstraints: spreadByLabel has no effect, here and in Karmada"
+
+
+def _taint_policy(spec: Object, gates: Gates) -> Iterator[str]:
+    yield from _off("ClusterTaintPolicy", "Failover", gates)
+
+
+def _quota(spec: Object, gates: Gates) -> Iterator[str]:
+    if spec.get("overall"):
+        yield from _off("spec.overall", "FederatedQuotaEnforcement", gates)
+
+
+def _cluster(spec: Object, gates: Gates) -> Iterator[str]:
+    if spec.get("syncMode") == "Pull":
+        yield f"spec.syncMode: Pull {_NOT_YET}: nothing is sent to this cluster"
+    if spec.get("resourceModels"):
+        yield from _off("spec.resourceModels", "CustomizedClusterResourceModeling", gates)
+
+
+def _customization(spec: Object, gates: Gates) -> Iterator[str]:
+    if (spec.get("customizations") or {}).get("componentResource") is not None:
+        yield from _off("spec.customizations.componentResource", "MultiplePodTemplatesScheduling", gates)
+
+
+def _api_service(spec: Object, gates: Gates) -> Iterator[str]:
+    if spec.get("service") is not None:
+        yield f"APIService {_NOT_YET}: requests for its group are not sent to the service"
+
+
+def _definition(spec: Object, gates: Gates) -> Iterator[str]:
+    if (spec.get("conversion") or {}).get("strategy") == "Webhook":
+        yield f"spec.conversion.webhook: {_NOT_YET}: it is not called, only apiVersion is converted"
+    for index, version in enumerate(spec.get("versions") or ()):
+        if version.get("selectableFields"):
+            yield f"spec.versions[{index}].selectableFields: {_NOT_YET}"
+        if _has_rules((version.get("schema") or {}).get("openAPIV3Schema")):
+            text = f"{_NOT_YET}: objects are not checked by these rules"
+            yield f"spec.versions[{index}].schema.openAPIV3Schema: x-kubernetes-validations {text}"
+
+
+def _has_rules(schema: Any) -> bool:
+    """In the schema or any below it."""
+    pending = [schema]
+    while pending:
+        found = pending.pop()
+        if isinstance(found, dict):
+            if found.get("x-kubernetes-validations"):
+                return True
+            pending.extend(found.values())
+        elif isinstance(found, list):
+            pending.extend(found)
+    return False
+
+
+_FIELDS: Final[dict[str, Callable[[Object, Gates], Iterator[str]]]] = {
+    "propagationpolicies.policy.karmada.io": _policy,
+    "clusterpropagationpolicies.policy.karmada.io": _policy,
+    "clustertaintpolicies.policy.karmada.io": _taint_policy,
+    "federatedresourcequotas.policy.karmada.io": _quota,
+    "clusters.cluster.karmada.io": _cluster,
+    "resourceinterpretercustomizations.config.karmada.io": _customization,
+    "apiservices.apiregistration.k8s.io": _api_service,
+    "customresourcedefinitions.apiextensions.k8s.io": _definition,
+}

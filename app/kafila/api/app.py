@@ -1,0 +1,211 @@
+"""The ASGI application: authentication, authorization, routing, errors, metrics around every request."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, final
+from urllib.parse import quote
+
+import orjson
+import structlog
+
+from kafila.catalog.catalog import Group
+from kafila.catalog.kind import Kind
+from kafila.core import errors
+from kafila.core.errors import StatusError
+from kafila.core.selectors import parse_fields
+from kafila.identity.tokens import Tokens
+from kafila.registry import Registry
+from kafila.settings.serving import ServingOptions
+from kafila.watch import Groups
+from kafila.watch.definitions import Definitions
+
+from . import documents, metrics, proxy
+from .authentication import ANONYMOUS, authenticate, authorize, refuse_impersonation, verb_of
+from .bodies import Disconnected, Receive, read_body
+from .dispatch import dispatch, is_misplaced, warn_of_deprecation
+from .negotiation import for_streams
+from .objects import accept_of, check_form, list_options
+from .request import Request, Target, parse_query, parse_target
+from .responses import COMMON, Response, Send, Sender, error_response, not_found_page, send_response
+from .tokens import token_request
+from .watching import serve_watch
+
+log = structlog.get_logger(__name__)
+Scope = dict[str, Any]
+ASGI = Callable[[Any, Any, Any], Awaitable[None]]
+PUBLIC = ("/healthz", "/livez", "/readyz", "/version")
+
+
+@final
+class ObjectsApp:
+    """Serves /api, /apis and /openapi; everything else goes to ``shell`` (FastAPI)."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        shell: ASGI,
+        member_proxy: proxy.MemberProxy | None = None,
+        tokens: Tokens | None = None,
+        definitions: Definitions | None = None,
+        request_timeout: float = ServingOptions().request_timeout,
+    ) -> None:
+        self.registry = registry
+        self.shell = shell
+        self.member_proxy = member_proxy
+        self.tokens = tokens  # of service accounts; None: neither issued nor accepted
+        self.definitions = definitions  # of custom kinds; None: there are none
+        self.request_timeout = request_timeout
+        self.documents = documents.Documents(registry.catalog, tokens)
+        self.groups = Groups(registry.cache)
+        self.draining = asyncio.Event()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.shell(scope, receive, send)
+            return
+        path: str = scope["path"]
+        headers = dict(reversed(scope["headers"]))  # of a header that comes twice the first counts, as in Go
+        request = Request(
+            scope["method"], path, parse_target(path), parse_query(scope["query_string"]), headers, ANONYMOUS
+        )
+        state = scope.setdefault("state", {})
+        request.push = state.get("push")
+        request.raw_path = scope.get("raw_path", b"").decode("latin-1") or quote(path)
+        request.raw_query = scope["query_string"].decode("latin-1")
+        request.chunks = scope.get("http_version") != "1.0"
+        started = time.perf_counter()
+        sender = Sender(send, state.get("answer"), headers.get(b"audit-id"))
+        try:
+            if path.startswith(PUBLIC):
+                refuse_impersonation(request)
+            else:
+                request.user = authenticate(scope, headers, self.registry, self.tokens)
+                refuse_impersonation(request)
+                authorize(request.user, request.method, path, request.target, _is_watch(request))
+            if not path.startswith(documents.PATHS):
+                state["user"] = request.user
+                await self.shell(scope, receive, _uncached(send))
+                return
+            await self._serve(request, receive, sender)
+        except StatusError as error:
+            if not sender.status:
+                await send_response(sender, request, error_response(error, request))
+        except Disconnected:
+            pass  # nobody is there to be answered, and nothing was done
+        except (ConnectionError, asyncio.CancelledError):
+            raise
+        except (RecursionError, orjson.JSONEncodeError):  # deeper than anything real, and nothing was stored
+            if not sender.status:
+                await send_response(sender, request, error_response(errors.bad_request("exceeded max depth"), request))
+        except Exception as error:
+            log.exception("request failed", method=request.method, path=path)
+            if not sender.status:
+                await send_response(sender, request, error_response(errors.internal_error(str(error)), request))
+        finally:
+            if request.held:
+                request.let_go()
+            self._measure(request, sender.status, time.perf_counter() - started)
+
+    async def _serve(self, request: Request, receive: Receive, send: Sender) -> None:
+        target = request.target
+        if target is None or not target.plural:
+            if request.method not in ("GET", "HEAD"):
+                raise errors.method_not_allowed()
+            response = await self.documents.answer(request)
+            if response is None and self._known_version(request.path):
+                raise errors.page_not_found()
+            await send_response(send, request, response or not_found_page())
+            return
+        kind = await self._kind(target)
+        if kind is None:
+            if self._known_version(request.path):
+                raise errors.page_not_found()
+            await send_response(send, request, not_found_page())
+            return
+        if is_misplaced(kind, target, request.method):
+            await send_response(send, request, not_found_page())
+            return
+        if (
+            target.subresource == "proxy"
+            and self.member_proxy is not None
+            and kind.resource == "clusters.cluster.karmada.io"
+        ):
+            await self.member_proxy.serve(request, receive, send)
+            return
+        if _is_watch(request) and request.method == "GET":
+            await self._watch(kind, target, request, receive, send)
+            return
+        if request.method not in ("GET", "HEAD"):
+            request.body = await read_body(receive, self.request_timeout)
+        if self.tokens is not None and target.subresource == "token" and kind.resource == "serviceaccounts":
+            response = await token_request(self.registry, self.tokens, kind, request)
+        else:
+            response = await dispatch(self.registry, kind, request)
+        await send_response(send, request, response)
+
+    async def _kind(self, target: Target) -> Kind | None:
+        """A kind that is not there may be one that another process has just been told of."""
+        found = self.registry.catalog.get(target.group, target.version, target.plural)
+        if found is None and self.definitions is not None:
+            await self.registry.barrier()
+            await self.definitions.settled(f"{target.plural}.{target.group}")
+            found = self.registry.catalog.get(target.group, target.version, target.plural)
+        return found
+
+    def _known_version(self, path: str) -> bool:
+        """Whether a path lies below a group that is served: its answers are Status objects, not pages."""
+        parts = path.split("/")
+        return parts[1] == "api" or (
+            len(parts) > 2
+            and any(group.name == parts[2] and _has_own(group) for group in self.registry.catalog.groups())
+        )
+
+    async def _watch(self, kind: Kind, target: Target, request: Request, receive: Receive, send: Sender) -> None:
+        if "watch" not in kind.verbs:
+            raise errors.method_not_supported(kind.group, kind.plural, "watch")
+        options = list_options(request)
+        if target.name:
+            options = options._replace(fields=(*options.fields, *parse_fields(f"metadata.name={target.name}")))
+        accept = for_streams(accept_of(request, kind))
+        if accept.form == "PartialObjectMetadataList":  # no event has this form: kube-apiserver ends the stream at once
+            await send_response(send, request, Response(200, b""))
+            return
+        check_form(accept, kind, request, False)
+        warn_of_deprecation(kind, request)
+        with metrics.watching(kind):
+            await serve_watch(self.registry, self.groups, kind, options, request, accept, receive, send, self.draining)
+
+    def _measure(self, request: Request, status: int, seconds: float) -> None:
+        target = request.target
+        if target is None:
+            return
+        kind = self.registry.catalog.get(target.group, target.version, target.plural)
+        if kind is None:
+            return
+        verb = verb_of(request.method, target, _is_watch(request)).upper()
+        metrics.observe(verb, kind, target, status, seconds)
+
+
+def _uncached(send: Send) -> Send:
+    """What the shell answers may not be kept either."""
+
+    async def told(message: dict[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message["headers"], COMMON[0]]
+        await send(message)
+
+    return told
+
+
+def _has_own(group: Group) -> bool:
+    """Whether kinds of the server itself are in a group: below groups of definitions alone there are pages."""
+    return any(not kind.definition for version in group.versions for kind in version.kinds)
+
+
+def _is_watch(request: Request) -> bool:
+    """The parameter makes watches of lists; of a single object only the old prefix does."""
+    target = request.target
+    return target is not None and (target.watch or (not target.name and request.flag("watch")))

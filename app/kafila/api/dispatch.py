@@ -1,0 +1,158 @@
+"""From a request to its handler: which methods a path has, verbs, and subresources that are views of the object."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from kafila.catalog.builtin.validation.common import check_finalizers
+from kafila.catalog.catalog import subresources_of
+from kafila.catalog.kind import Kind
+from kafila.core import errors
+from kafila.registry import Registry
+
+from . import eviction, objects, pods, reviews, scaling
+from .negotiation import without
+from .request import Request, Target
+from .responses import Response
+
+Handler = Callable[[Registry, Kind, Request], Awaitable[Response]]
+ITEM = {"GET": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+COLLECTION = {"GET": "list", "POST": "create", "DELETE": "deletecollection"}
+HANDLERS: dict[str, Handler] = {
+    "get": objects.get,
+    "update": objects.update,
+    "patch": objects.patch,
+    "delete": objects.delete,
+    "list": objects.list_,
+    "create": objects.create,
+    "deletecollection": objects.delete_collection,
+}
+METHODS = {"get": "GET", "update": "PUT", "patch": "PATCH", "delete": "DELETE", "create": "POST"}
+
+
+def is_misplaced(kind: Kind, target: Target, method: str) -> bool:
+    """Whether a path names a namespace for what has none, or none for what has one. Asked before anything is done with it.
+
+    Raises StatusError 404 where kube-apiserver tells it with one.
+    """
+    outside = kind.namespaced != bool(target.namespace)
+    if outside and kind.definition and (target.name or target.namespace or method != "GET"):
+        return True
+    if outside and (target.name or target.namespace):
+        raise errors.page_not_found()
+    return False
+
+
+async def dispatch(registry: Registry, kind: Kind, request: Request) -> Response:
+    """Answers one request for objects (watches and proxies are streams and go elsewhere)."""
+    target = request.target
+    assert target is not None
+    if target.subresource:
+        return await _subresource(registry, kind, target, request)
+    verb = _verb(kind, target, request.method)
+    warn_of_deprecation(kind, request)
+    question = QUESTIONS.get((kind.group, kind.kind))
+    if question is not None:
+        without(request.header(b"accept"), "Table")
+    return await (question or HANDLERS[verb])(registry, kind, request)
+
+
+def warn_of_deprecation(kind: Kind, request: Request) -> None:
+    if warning := kind.deprecation or DEPRECATED.get(kind.gvk):
+        request.warnings.append(warning)
+
+
+def _verb(kind: Kind, target: Target, method: str) -> str:
+    """The verb of a method on a collection or an object. Raises StatusError 404, 405."""
+    if target.name:
+        routes = {m: v for m, v in ITEM.items() if v in kind.verbs}
+    elif kind.namespaced and not target.namespace:
+        routes = {"GET": "list"} if "list" in kind.verbs else {}
+    else:
+        routes = {m: v for m, v in COLLECTION.items() if v in kind.verbs}
+    if not routes:
+        raise errors.page_not_found()
+    verb = routes.get(method)
+    if verb is None:
+        raise errors.method_not_allowed()
+    return verb
+
+
+async def _subresource(registry: Registry, kind: Kind, target: Target, request: Request) -> Response:
+    handler = SUBRESOURCES.get((kind.resource, target.subresource)) or SUBRESOURCES.get(("", target.subresource))
+    if handler is None or target.subresource not in kind.subresources:
+        raise errors.not_found(kind.group, kind.plural, target.name) if kind.custom else errors.page_not_found()
+    allowed = next(s.verbs for s in subresources_of(kind) if s.name == target.subresource)
+    if request.method not in [METHODS[verb] for verb in allowed]:
+        if kind.definition:
+            raise errors.method_not_supported(kind.group, kind.plural, _verb_named(request.method))
+        raise errors.method_not_allowed()
+    if target.subresource in NO_TABLES:
+        without(request.header(b"accept"), "Table")
+    return await handler(registry, kind, request)
+
+
+def _verb_named(method: str) -> str:
+    return next((verb for verb, name in METHODS.items() if name == method), method.lower())
+
+
+async def _view(registry: Registry, kind: Kind, request: Request) -> Response:
+    """A subresource that is the whole object, of which a part may be written."""
+    return await HANDLERS[ITEM[request.method]](registry, kind, request)
+
+
+async def _finalize(registry: Registry, kind: Kind, request: Request) -> Response:
+    """PUT of a namespace's spec.finalizers; the namespace goes when they are empty."""
+    target = request.target
+    assert target is not None
+    options = request.options()
+    document = await objects.sent_object(kind, request, options)
+    objects.check_names(document, target.name, "")
+    wanted = document["metadata"].get("resourceVersion")
+    finalizers = list((document.get("spec") or {}).get("finalizers") or [])
+    found: list[errors.FieldError] = []
+    check_finalizers(finalizers, "spec.finalizers", found)
+    if found:
+        raise errors.invalid(kind.group, kind.kind, target.name, found)
+
+    def replaced(obj: dict[str, Any]) -> dict[str, Any]:
+        if wanted not in (None, "", "0", obj["metadata"]["resourceVersion"]):
+            raise errors.conflict(kind.group, kind.plural, target.name)
+        obj.setdefault("spec", {}).pop("finalizers", None)
+        if finalizers:
+            obj["spec"]["finalizers"] = finalizers
+        return obj
+
+    entry = await registry.modify(kind, "", target.name, replaced, options, "finalize")
+    return await objects.object_response(kind, entry, objects.accept_of(request, kind), request)
+
+
+SUBRESOURCES: dict[tuple[str, str], Handler] = {
+    ("", "status"): _view,
+    ("", "scale"): scaling.scale,
+    ("namespaces", "finalize"): _finalize,
+    ("certificatesigningrequests.certificates.k8s.io", "approval"): _view,
+    ("pods", "ephemeralcontainers"): _view,
+    ("pods", "resize"): _view,
+    ("pods", "binding"): pods.bind,
+    ("pods", "eviction"): eviction.evict,
+    ("pods", "log"): pods.log,
+    ("pods", "exec"): pods.connect,
+    ("pods", "attach"): pods.connect,
+    ("pods", "portforward"): pods.connect,
+    ("pods", "proxy"): pods.unreachable,
+    ("services", "proxy"): pods.unreachable,
+    ("nodes", "proxy"): pods.unreachable,
+}
+
+# refused before anything is done: what they answer has no columns
+NO_TABLES = ("binding", "eviction", "finalize", "log")
+
+# what is created is answered, not stored
+QUESTIONS: dict[tuple[str, str], Handler] = {**reviews.HANDLERS, ("", "Binding"): pods.bindings}
+
+DEPRECATED = {
+    ("", "v1", "ComponentStatus"): "v1 ComponentStatus is deprecated in v1.19+",
+    ("", "v1", "Endpoints"): "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
+}

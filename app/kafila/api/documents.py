@@ -1,0 +1,178 @@
+"""Documents about the API itself: discovery, OpenAPI, version, and how tokens are verified."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import final
+
+import orjson
+
+from kafila.catalog import discovery, openapi, openapi_v2
+from kafila.catalog.catalog import Catalog
+from kafila.core import errors
+from kafila.core.errors import StatusError
+from kafila.identity.tokens import ALGORITHM, Tokens
+
+from .negotiation import FORMS, JSON, MEDIA_TYPES, accepted, no_representation, without
+from .request import Request
+from .responses import Response, encoded, text_response
+from .version import version_info
+
+AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=%s;as=APIGroupDiscoveryList"
+OPENAPI_V2_PROTOBUF = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+A_YEAR = b"public, max-age=31536000, immutable"
+OPENID, KEYS = "/.well-known/openid-configuration", "/openid/v1/jwks"
+PATHS = ("/api", "/openapi", "/version", OPENID, KEYS)  # below these everything is answered here
+
+
+@final
+class Documents:
+    def __init__(self, catalog: Catalog, tokens: Tokens | None = None) -> None:
+        self.catalog = catalog
+        self._tokens = tokens
+        self._revision = -1
+        self._cache: dict[str, tuple[bytes, str]] = {}
+        self._openapi = openapi.OpenAPI(catalog)
+        self._swagger = openapi_v2.Swagger(catalog)
+        self._building = asyncio.Lock()  # one thread at a time builds OpenAPI documents
+
+    async def answer(self, request: Request) -> Response | None:
+        """None when there is no such document."""
+        if self._revision != self.catalog.revision:
+            self._cache.clear()
+            self._revision = self.catalog.revision
+        path = request.path.rstrip("/")
+        if path in ("/api", "/apis"):
+            return self._root(path, request)
+        if path == "/version":
+            return _only_json(version_info(), request)
+        if path in (OPENID, KEYS):
+            return self._openid(path, request)
+        if path.startswith("/openapi/v3"):
+            return await self._openapi_v3(path, request)
+        if path == "/openapi/v2":
+            return await self._openapi_v2(request)
+        parts = path.split("/")[1:]
+        routed = len(parts) != 2 or parts[0] == "api"
+        if parts[0] == "api" and len(parts) == 2:
+            document = discovery.api_resource_list(self.catalog, "", parts[1])
+        elif parts[0] == "apis" and len(parts) == 2:
+            document = discovery.api_group(self.catalog, parts[1])
+        elif parts[0] == "apis" and len(parts) == 3:
+            document = discovery.api_resource_list(self.catalog, parts[1], parts[2])
+        else:
+            return None
+        return None if document is None else _negotiated(document, request, routed)
+
+    def _root(self, path: str, request: Request) -> Response:
+        version = aggregated_version(request.header(b"accept"))
+        if version is None:
+            if path == "/api":
+                return _negotiated(discovery.api_versions(_host(request)), request, True)
+            return _negotiated(discovery.api_group_list(self.catalog), request, False)
+        body, etag = self._encoded(
+            f"{path} {version}",
+            lambda: discovery.aggregated(self.catalog, path == "/api", version),  # type: ignore[arg-type]
+        )
+        headers = ((b"etag", f'"{etag}"'.encode()), (b"vary", b"Accept"), (b"cache-control", b"public"))
+        content_type = (AGGREGATED % version).encode()
+        if request.header(b"if-none-match").strip('"') == etag:
+            return Response(304, b"", content_type, headers)
+        return Response(200, body, content_type, headers)
+
+    def _openid(self, path: str, request: Request) -> Response | None:
+        """What others need to verify service account tokens."""
+        if self._tokens is None:
+            return None
+        if path == KEYS:
+            body, content_type = orjson.dumps(self._tokens.key_set()), b"application/jwk-set+json"
+        else:
+            known = {
+                "issuer": self._tokens.issuer,
+                "jwks_uri": f"https://{_host(request)}{KEYS}",
+                "response_types_supported": ["id_token"],
+                "subject_types_supported": ["public"],
+                "id_token_signing_alg_values_supported": [ALGORITHM],
+            }
+            body, content_type = orjson.dumps(known), b"application/json"
+        return Response(200, body, content_type, ((b"cache-control", b"public, max-age=3600"),))
+
+    def _encoded(self, name: str, build: Callable[[], discovery.Json]) -> tuple[bytes, str]:
+        found = self._cache.get(name)
+        if found is None:
+            found = self._cache[name] = discovery.encode(build())
+        return found
+
+    async def _openapi_v3(self, path: str, request: Request) -> Response | None:
+        """The index, or the document of a group and version; a wrong hash is redirected to the right one."""
+        rest = path.removeprefix("/openapi/v3").strip("/")
+        async with self._building:
+            if not rest:
+                return Response(200, await asyncio.to_thread(self._openapi.index))
+            found = await asyncio.to_thread(self._openapi.document, rest)
+        if found is None:
+            return Response(404, b"", b"")
+        asked = request.query.get("hash")
+        if asked and asked != found.etag:
+            location = f"/openapi/v3/{rest}?hash={found.etag}".encode()
+            return text_response("", 301)._replace(headers=((b"location", location),))
+        cache = ((b"cache-control", A_YEAR),) if asked else ()
+        return _tagged(request, found, b"application/json", cache)
+
+    async def _openapi_v2(self, request: Request) -> Response:
+        protobuf = "proto-openapi.spec.v2" in request.header(b"accept")
+        async with self._building:
+            found = await asyncio.to_thread(self._swagger.document, "protobuf" if protobuf else "json")
+        return _tagged(request, found, OPENAPI_V2_PROTOBUF.encode() if protobuf else b"application/json")
+
+
+def _host(request: Request) -> str:
+    return request.header(b"host") or "127.0.0.1"
+
+
+def _negotiated(document: discovery.Json, request: Request, routed: bool) -> Response:
+    """``routed``: kube-apiserver's router knows the path and its media types; else the handler itself refuses."""
+    header = without(request.header(b"accept"), *FORMS)
+    try:
+        accept = accepted(header, True)
+    except StatusError:
+        if routed:
+            raise
+        raise errors.not_acceptable(list(MEDIA_TYPES)) from None
+    return encoded(document, accept)
+
+
+def _only_json(document: discovery.Json, request: Request) -> Response:
+    try:
+        accept = accepted(request.header(b"accept"), True)
+    except StatusError:
+        accept = None
+    if accept is None or accept.encoding != "json":
+        raise no_representation((JSON.content_type.decode(),))
+    return Response(200, orjson.dumps(document, option=orjson.OPT_INDENT_2))
+
+
+def _tagged(
+    request: Request, found: openapi.Document, content_type: bytes, more: tuple[tuple[bytes, bytes], ...] = ()
+) -> Response:
+    headers = ((b"etag", f'"{found.etag}"'.encode()), (b"vary", b"Accept"), *more)
+    if request.header(b"if-none-match").strip('"') == found.etag:
+        return Response(304, b"", content_type, headers)
+    return Response(200, found.body, content_type, headers)
+
+
+def aggregated_version(accept: str) -> str | None:
+    """The version of aggregated discovery that an Accept header prefers, None for the legacy documents."""
+    for clause in accept.split(","):
+        media_type, *params = [p.strip() for p in clause.split(";")]
+        if media_type not in ("application/json", "*/*"):
+            continue
+        given = dict(p.split("=", 1) for p in params if "=" in p)
+        if given.get("as") == "APIGroupDiscoveryList" and given.get("g") == "apidiscovery.k8s.io":
+            if given.get("v") in ("v2", "v2beta1"):
+                return given["v"]
+            continue
+        if "as" not in given:
+            return None
+    return None

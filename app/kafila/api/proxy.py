@@ -1,0 +1,387 @@
+"""``clusters/NAME/proxy``: a member's API through the control plane, as the caller.
+
+What is needed to reach a member comes from the cache (its Cluster and Secrets), so a process without controllers serves this as well.
+Bodies stream both ways without a limit of ours; watches and logs last as long as both sides want.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from functools import partial
+from typing import Any, NamedTuple, final
+from urllib.parse import quote, unquote
+
+import structlog
+
+from kafila.core import errors
+from kafila.core.errors import StatusError
+from kafila.core.resources import Key
+from kafila.members.credentials import CredentialsError
+from kafila.members.proxy import (
+    IN_PATHS,
+    Answer,
+    Connections,
+    Pool,
+    Upstream,
+    impersonation,
+    location_of,
+    request_headers,
+    response_headers,
+    target_of,
+    upstream,
+)
+from kafila.members.transport import ASGITransport, Timeouts, Transport, Unreachable, UnusableAnswer
+from kafila.members.wire import joined
+from kafila.registry import Registry, User
+from kafila.registry.codec import decode_entry
+from kafila.settings.federation import ANSWER_LIMITS, AnswerLimits
+from kafila.watch import Entry, Event
+
+from . import proxy_all
+from .bodies import Disconnected, Receive
+from .request import Request
+from .responses import Response, Send, Sender, send_response
+
+log = structlog.get_logger(__name__)
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
+WHOLE = 1 << 20  # bytes; longer bodies are passed on while they come
+Object = dict[str, Any]
+
+
+class _Known(NamedTuple):
+    """An upstream, and the entries it was read from: as long as these are current there is nothing to decode."""
+
+    entries: tuple[Entry | None, ...]
+    upstream: Upstream
+
+
+@final
+class MemberProxy:
+    """``transport_for``: a Cluster's own transport (simulation), None for the network."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        transport_for: Callable[[Object], Transport | None] = lambda cluster: None,
+        limits: AnswerLimits = ANSWER_LIMITS,
+    ) -> None:
+        self.here: Any = None  # our own application, which answers for all members what concerns no object
+        self._registry = registry
+        self._limits = limits
+        self._transport_for = transport_for
+        self._kind = registry.kind("cluster.karmada.io", "v1alpha1", "clusters")
+        self._pool = Pool()
+        self._known: dict[str, _Known] = {}
+        self._exchanges: set[asyncio.Future[None]] = set()
+        self._forgetting: set[asyncio.Task[None]] = set()
+        registry.cache.listen(self._kind.resource, self._observe)
+
+    async def serve(self, request: Request, receive: Receive, send: Sender) -> None:
+        """Raises StatusError as long as nothing was sent."""
+        target = request.target
+        assert target is not None
+        if request.method not in METHODS:
+            raise errors.method_not_supported(self._kind.group, self._kind.plural, request.method.lower())
+        if target.name != proxy_all.ALL and self._registry.cache.get(self._kind.resource, "", target.name) is None:
+            raise errors.not_found(self._kind.group, self._kind.plural, target.name)
+        if b"upgrade" in request.headers:
+            protocol = request.header(b"upgrade")
+            why = f"connections cannot be upgraded to {protocol}: exec, attach and port-forward are not served yet"
+            raise StatusError(501, "NotImplemented", why)
+        rest = _rest(request)
+        if not rest and not request.raw_path.endswith("/") and request.method in ("GET", "HEAD"):
+            await _redirect_to_root(request, send)
+            return
+        request.target = target = target._replace(rest=rest)
+        _check_sendable(request)
+        if target.name != proxy_all.ALL:
+            await self._serve_member(request, receive, send)
+            return
+        asked = proxy_all.wanted(target)
+        if asked is None:
+            if self.here is None:
+                raise errors.page_not_found()
+            await self._serve_here(self.here, request, receive, send)
+            return
+        clusters = [entry.key.name for entry in self._registry.cache.resource(self._kind.resource).entries()]
+        ask = partial(self._ask, request.user)
+        if not asked.name:
+            await send_response(send, request, await proxy_all.merged_list(request, asked, clusters, ask, self._limits))
+            return
+        request.target = target._replace(name=await proxy_all.locate(asked, clusters, ask))
+        await self._serve_member(request, receive, send)
+
+    async def _serve_member(self, request: Request, receive: Receive, send: Send) -> None:
+        assert request.target is not None
+        way = await self._way_to(request.target.name)
+        if isinstance(way, Connections):
+            await self._serve_there(way, request, receive, send)
+        else:
+            await self._serve_here(way.app, request, receive, send)
+
+    async def _ask(self, user: User, cluster: str, target: str) -> tuple[int, bytes]:
+        """Status and body of a GET as ``user``, not compressed. Raises StatusError, Unreachable, UnusableAnswer."""
+        way = await self._way_to(cluster)
+        most = self._limits.answer
+        headers = [(b"accept", b"application/json"), (b"accept-encoding", b"identity")]
+        if isinstance(way, Connections):
+            headers += impersonation(user.name, user.groups, way.upstream.token)
+            answer = await way.send("GET", target, headers, None)
+            try:
+                if any(name == b"content-encoding" and value != b"identity" for name, value in answer.headers):
+                    raise UnusableAnswer("the answer is compressed, which was not asked for")
+                return answer.status, await joined(answer.chunks(), most)
+            finally:
+                await answer.close()
+        transport = ASGITransport(way.app, {"user": user})
+        response = await transport.send("GET", target, [("accept", "application/json")], None, Timeouts())
+        try:
+            return response.status, await response.read(most)
+        finally:
+            await response.close()
+
+    async def close(self) -> None:
+        """Breaks off everything that is under way."""
+        exchanges = list(self._exchanges)
+        for exchange in exchanges:
+            exchange.cancel()
+        await asyncio.gather(*exchanges, return_exceptions=True)
+        await self._pool.close()
+
+    # -- what a cluster needs --------------------------------------------------------------------------------------
+
+    async def _way_to(self, name: str) -> Connections | ASGITransport:
+        """Raises StatusError."""
+        entry = self._registry.cache.get(self._kind.resource, "", name)
+        if entry is None:
+            raise errors.not_found(self._kind.group, self._kind.plural, name)
+        cluster = decode_entry(self._kind, entry)
+        transport = self._transport_for(cluster)
+        if isinstance(transport, ASGITransport):
+            return transport
+        return await self._pool.connections(name, self._upstream(cluster, entry))
+
+    def _upstream(self, cluster: Object, entry: Entry) -> Upstream:
+        """Raises StatusError."""
+        name, spec = cluster["metadata"]["name"], cluster["spec"]
+        reference = spec.get("impersonatorSecretRef")
+        if not reference:
+            raise StatusError(500, "", f"the impersonatorSecretRef of cluster {name} is nil")
+        secret = self._secret(spec["secretRef"]) if spec.get("secretRef") else None
+        impersonator = self._secret(reference)
+        entries = (entry, secret, impersonator)
+        known = self._known.get(name)
+        if known is not None and all(a is b for a, b in zip(known.entries, entries, strict=True)):
+            return known.upstream
+        try:
+            found = upstream(cluster, secret.decode() if secret is not None else None, impersonator.decode())
+        except CredentialsError as error:
+            raise StatusError(500, "", str(error)) from None
+        self._known[name] = _Known(entries, found)
+        return found
+
+    def _secret(self, reference: Object) -> Entry:
+        key = Key("secrets", reference.get("namespace", ""), reference.get("name", ""))
+        found = self._registry.cache.get(*key)
+        if found is None:
+            raise errors.not_found("", "secrets", key.name)
+        return found
+
+    def _observe(self, event: Event) -> None:
+        name = event.key.name
+        if event.new is None and self._known.pop(name, None) is not None:
+            task = asyncio.get_running_loop().create_task(self._pool.forget(name))
+            self._forgetting.add(task)
+            task.add_done_callback(self._forgetting.discard)
+
+    # -- the two ways ----------------------------------------------------------------------------------------------
+
+    async def _serve_here(self, app: Any, request: Request, receive: Receive, send: Send) -> None:
+        """A simulated member: its application answers the caller itself."""
+        assert request.target is not None
+        path, _, query = target_of(request.target.rest, request.raw_query).partition("?")
+        headers = request_headers(list(request.headers.items()))
+        scope: dict[str, Any] = {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.4"},
+            "http_version": "1.1",
+            "method": request.method,
+            "scheme": "https",
+            "path": unquote(path),
+            "raw_path": path.encode(),
+            "query_string": query.encode("latin-1"),
+            "root_path": "",
+            "headers": headers,
+            "client": ("127.0.0.1", 0),
+            "server": ("127.0.0.1", 443),
+            "state": {"user": request.user},
+        }
+
+        async def returned(message: dict[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": response_headers(message["headers"], message["status"])}
+            await send(message)
+
+        await app(scope, receive, returned)
+
+    async def _serve_there(self, connections: Connections, request: Request, receive: Receive, send: Send) -> None:
+        assert request.target is not None
+        headers = request_headers(list(request.headers.items()))
+        headers += impersonation(request.user.name, request.user.groups, connections.upstream.token)
+        incoming = _Incoming(receive)
+        body = await incoming.open(_announces_body(request))
+        target = target_of(request.target.rest, request.raw_query)
+        # A caller who leaves is noticed by whoever asks for his next message: the body first, then the watchman.
+        exchange = asyncio.ensure_future(self._exchange(connections, request, target, headers, body, send))
+        self._exchanges.add(exchange)
+        watchman = asyncio.ensure_future(incoming.gone())
+        try:
+            await asyncio.wait((exchange, watchman), return_when=asyncio.FIRST_COMPLETED)
+            if not exchange.done():
+                raise Disconnected
+            if exchange.cancelled():  # without Retry-After: the member may have done what was asked
+                raise errors.service_unavailable("the server is shutting down", None)
+            exchange.result()
+        finally:
+            self._exchanges.discard(exchange)
+            for task in (exchange, watchman):
+                task.cancel()
+            await asyncio.gather(exchange, watchman, return_exceptions=True)
+
+    async def _exchange(
+        self,
+        connections: Connections,
+        request: Request,
+        target: str,
+        headers: list[tuple[bytes, bytes]],
+        body: bytes | AsyncIterator[bytes] | None,
+        send: Send,
+    ) -> None:
+        try:
+            answer = await connections.send(request.method, target, headers, body)
+        except UnusableAnswer as error:
+            raise _bad_gateway(str(error)) from None
+        except Unreachable as error:
+            # without Retry-After: the member may have done what was asked
+            raise errors.service_unavailable(f"error trying to reach service: {error}", None) from None
+        try:
+            _turn(answer, connections.upstream.endpoint, request)
+            await _relay(answer, request, send)
+        except Unreachable as error:
+            # The answer has begun. It must not look complete: the server closes the connection of what did not end.
+            name = request.target.name if request.target else ""
+            log.warning("a member broke off its answer", cluster=name, path=target.partition("?")[0], error=str(error))
+        finally:
+            await answer.close()
+
+
+async def _relay(answer: Answer, request: Request, send: Send) -> None:
+    """An answer that cannot be told complete (the member broke off) is left unfinished. Raises Unreachable."""
+    await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
+    if request.method != "HEAD":
+        async for chunk in answer.chunks():
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _turn(answer: Answer, endpoint: str, request: Request) -> None:
+    """A redirect leads on below the proxy, or is refused, as kube-apiserver does to servers behind it. Raises StatusError."""
+    if not 300 <= answer.status < 400 or not answer.location:
+        return
+    location = location_of(answer.location, endpoint, _root(request))
+    if location is None:
+        raise _bad_gateway("the backend attempted to redirect this request, which is not permitted")
+    answer.headers.append((b"location", location.encode()))
+
+
+def _bad_gateway(why: str) -> StatusError:
+    return StatusError(502, "InternalError", f"error trying to reach service: {why}")
+
+
+def _root(request: Request) -> str:
+    assert request.target is not None
+    group, version, plural, _, name, subresource, *_ = request.target
+    return f"/apis/{group}/{version}/{plural}/{quote(name)}/{subresource}"
+
+
+def _rest(request: Request) -> str:
+    """The path behind ``proxy`` as it arrived, encoded: a member shall read the bytes that the caller wrote."""
+    assert request.target is not None
+    decoded = request.target.rest
+    before = request.path.removesuffix(decoded)
+    *pieces, raw = request.raw_path.split("/", before.count("/")) if decoded else [""]
+    # an encoded slash before it: the pieces are not those that were authorized
+    return raw if "/".join(map(unquote, [*pieces, ""])) == before else quote(decoded, safe=IN_PATHS)
+
+
+def _check_sendable(request: Request) -> None:
+    """Raises StatusError for what would arrive at a member as something else."""
+    try:
+        impersonation(request.user.name, request.user.groups, "")
+    except ValueError as error:
+        assert request.target is not None
+        raise errors.forbidden("cluster.karmada.io", "clusters", request.target.name, str(error)) from None
+    for name, value in request_headers(list(request.headers.items())):
+        try:
+            value.decode()
+        except UnicodeDecodeError:
+            raise errors.bad_request(f"header {name.decode('latin-1')} is not in UTF-8") from None
+
+
+async def _redirect_to_root(request: Request, send: Sender) -> None:
+    """The root has a slash, without which relative links in its answers would lead elsewhere."""
+    location = f"{_root(request)}/?{request.raw_query}" if request.raw_query else f"{_root(request)}/"
+    headers = ((b"location", quote(location, safe=IN_PATHS + "%?").encode()),)
+    await send_response(send, request, Response(301, b"", headers=headers))
+
+
+def _announces_body(request: Request) -> bool:
+    return b"transfer-encoding" in request.headers or request.headers.get(b"content-length", b"0") != b"0"
+
+
+@final
+class _Incoming:
+    """A caller's messages, which only one reader at a time may ask for."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._ended = asyncio.Event()
+
+    async def open(self, expected: bool) -> bytes | AsyncIterator[bytes] | None:
+        """The body: whole when it is short, else as it comes; None when none is announced. Raises Disconnected."""
+        if not expected:
+            self._ended.set()
+            return None
+        parts: list[bytes] = []
+        size = 0
+        while True:
+            part, more = await self._next()
+            parts.append(part)
+            size += len(part)
+            if not more:
+                self._ended.set()
+                return b"".join(parts)
+            if size > WHOLE:
+                return self._rest(b"".join(parts))
+
+    async def _rest(self, beginning: bytes) -> AsyncIterator[bytes]:
+        yield beginning
+        more = True
+        while more:
+            part, more = await self._next()
+            if part:
+                yield part
+        self._ended.set()
+
+    async def _next(self) -> tuple[bytes, bool]:
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            raise Disconnected
+        return message.get("body", b""), bool(message.get("more_body"))
+
+    async def gone(self) -> None:
+        """Returns when the caller has left after his request was complete."""
+        await self._ended.wait()
+        while (await self._receive())["type"] != "http.disconnect":
+            pass

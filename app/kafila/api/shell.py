@@ -1,0 +1,77 @@
+"""The FastAPI shell: health and metrics, and the list of paths at ``/``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated
+
+from fastapi import FastAPI, Query
+from fastapi import Request as HTTPRequest
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from kafila import __version__
+
+from .deferred import Check
+
+NO_SNIFFING = {"x-content-type-options": "nosniff"}
+PATHS = [
+    "/.well-known/openid-configuration",
+    "/api",
+    "/api/v1",
+    "/apis",
+    "/healthz",
+    "/livez",
+    "/metrics",
+    "/openapi/v2",
+    "/openapi/v3",
+    "/openid/v1/jwks",
+    "/readyz",
+    "/version",
+]
+
+
+def build_shell(ready: Mapping[str, Check]) -> FastAPI:
+    """``ready``: named checks that /readyz runs; /livez only says that the event loop turns."""
+    shell = FastAPI(
+        title="kafila", version=__version__, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False
+    )
+
+    @shell.exception_handler(404)
+    async def no_page(request: HTTPRequest, error: Exception) -> Response:
+        return PlainTextResponse("404 page not found\n", 404, NO_SNIFFING)
+
+    def health(path: str, checks: Mapping[str, Check]) -> None:
+        @shell.get(path, response_class=PlainTextResponse)
+        async def whole(verbose: str | None = None, exclude: Annotated[list[str] | None, Query()] = None) -> Response:
+            asked = {name: check for name, check in checks.items() if name not in (exclude or ())}
+            failed = {name: why for name, check in asked.items() if (why := check()) is not None}
+            lines = [f"[-]{n} failed: {failed[n]}" if n in failed else f"[+]{n} ok" for n in ["ping", *asked]]
+            outcome = f"{path.strip('/')} check {'failed' if failed else 'passed'}"
+            if failed:
+                return PlainTextResponse("\n".join([*lines, outcome]) + "\n", 500, NO_SNIFFING)
+            text = "\n".join([*lines, outcome]) + "\n" if verbose is not None else "ok"
+            return PlainTextResponse(text, headers=NO_SNIFFING)
+
+        @shell.get(path + "/{name}", response_class=PlainTextResponse)
+        async def one(name: str) -> Response:
+            if name != "ping" and name not in checks:
+                return PlainTextResponse("404 page not found\n", 404, NO_SNIFFING)
+            why = None if name == "ping" else checks[name]()
+            return PlainTextResponse(
+                "ok" if why is None else f"internal server error: {why}", 200 if why is None else 500
+            )
+
+    health("/healthz", ready)
+    health("/livez", {})
+    health("/readyz", ready)
+
+    @shell.get("/metrics")
+    async def metrics() -> Response:
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    @shell.get("/")
+    async def paths() -> JSONResponse:
+        return JSONResponse({"paths": PATHS})
+
+    return shell

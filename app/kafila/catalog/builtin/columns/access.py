@@ -1,0 +1,170 @@
+"""Rows of bindings, certificates, webhooks, admission policies and flow control."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kafila.core.clock import human_duration
+from kafila.core.conditions import conditions_of, find
+
+from .common import NONE, UNSET, age, format_labels, name_of
+
+Object = dict[str, Any]
+
+
+def binding(obj: Object, now: float) -> list[Any]:
+    role = obj.get("roleRef") or {}
+    users, groups, accounts = [], [], []
+    for subject in obj.get("subjects") or ():
+        kind, name = subject.get("kind"), subject.get("name") or ""
+        if kind == "ServiceAccount":
+            accounts.append(f"{subject['namespace']}/{name}" if subject.get("namespace") else name)
+        elif kind == "User":
+            users.append(name)
+        elif kind == "Group":
+            groups.append(name)
+    return [
+        name_of(obj),
+        f"{role.get('kind') or ''}/{role.get('name') or ''}",
+        age(obj, now),
+        ", ".join(users),
+        ", ".join(groups),
+        ", ".join(accounts),
+    ]
+
+
+def csr(obj: Object, now: float) -> list[Any]:
+    spec, status = obj.get("spec") or {}, obj.get("status") or {}
+    kinds = {condition.get("type") for condition in status.get("conditions") or ()}
+    state = "Denied" if "Denied" in kinds else "Approved" if "Approved" in kinds else "Pending"
+    if "Failed" in kinds:
+        state += ",Failed"
+    if status.get("certificate"):
+        state += ",Issued"
+    seconds = spec.get("expirationSeconds")
+    return [
+        name_of(obj),
+        age(obj, now),
+        spec.get("signerName") or NONE,
+        spec.get("username") or "",
+        NONE if seconds is None else human_duration(seconds),
+        state,
+    ]
+
+
+def trust_bundle(obj: Object, now: float) -> list[Any]:
+    return [name_of(obj), (obj.get("spec") or {}).get("signerName") or NONE]
+
+
+def pod_certificate_request(obj: Object, now: float) -> list[Any]:
+    spec = obj.get("spec") or {}
+    state = "Pending"
+    for condition in (obj.get("status") or {}).get("conditions") or ():
+        if condition.get("type") in ("Issued", "Denied", "Failed"):
+            state = condition["type"]
+    fields = ("podName", "serviceAccountName", "nodeName", "signerName")
+    annotations = format_labels(spec.get("unverifiedUserAnnotations"))
+    return [name_of(obj), *(spec.get(field) or "" for field in fields), state, annotations]
+
+
+def webhooks(obj: Object, now: float) -> list[Any]:
+    return [name_of(obj), len(obj.get("webhooks") or ()), age(obj, now)]
+
+
+def _policy(field: str) -> Any:
+    def cells(obj: Object, now: float) -> list[Any]:
+        spec = obj.get("spec") or {}
+        kind = spec.get("paramKind")
+        shown = UNSET if kind is None else f"{kind.get('apiVersion') or ''}/{kind.get('kind') or ''}"
+        return [name_of(obj), len(spec.get(field) or ()), shown, age(obj, now)]
+
+    return cells
+
+
+def policy_binding(obj: Object, now: float) -> list[Any]:
+    spec = obj.get("spec") or {}
+    reference = spec.get("paramRef") or {}
+    shown = UNSET
+    if reference.get("name"):
+        shown = f"{reference.get('namespace') or '*'}/{reference['name']}"
+    elif reference.get("selector") is not None:
+        shown = _go_selector(reference["selector"])
+    return [name_of(obj), spec.get("policyName") or "", shown, age(obj, now)]
+
+
+def _go_selector(selector: Object) -> str:
+    """A selector as Go's generated String method prints it, which is what these columns show."""
+    labels = "".join(f"{key}: {value}," for key, value in sorted((selector.get("matchLabels") or {}).items()))
+    expressions = "".join(
+        f"LabelSelectorRequirement{{Key:{one.get('key') or ''},Operator:{one.get('operator') or ''},"
+        f"Values:[{' '.join(one.get('values') or ())}],}},"
+        for one in selector.get("matchExpressions") or ()
+    )
+    return (
+        f"&LabelSelector{{MatchLabels:map[string]string{{{labels}}},"
+        f"MatchExpressions:[]LabelSelectorRequirement{{{expressions}}},}}"
+    )
+
+
+def flow_schema_rank(obj: Object) -> tuple[int, str]:
+    """Those that are asked first stand first."""
+    return (obj.get("spec") or {}).get("matchingPrecedence") or 0, name_of(obj)
+
+
+def flow_schema(obj: Object, now: float) -> list[Any]:
+    spec = obj.get("spec") or {}
+    method = spec.get("distinguisherMethod")
+    dangling = find(conditions_of(obj), "Dangling")
+    return [
+        name_of(obj),
+        (spec.get("priorityLevelConfiguration") or {}).get("name") or "",
+        spec.get("matchingPrecedence") or 0,
+        NONE if method is None else method.get("type") or "",
+        age(obj, now),
+        "?" if dangling is None else dangling.get("status") or "",
+    ]
+
+
+def priority_level(obj: Object, now: float) -> list[Any]:
+    spec = obj.get("spec") or {}
+    limited = spec.get("limited")
+    shares: Any = NONE
+    queues: Any = NONE
+    hand: Any = NONE
+    length: Any = NONE
+    if limited is not None:
+        shares = limited.get("nominalConcurrencyShares") or 0
+        queuing = (limited.get("limitResponse") or {}).get("queuing")
+        if queuing is not None:
+            queues, hand, length = (queuing.get(f) or 0 for f in ("queues", "handSize", "queueLengthLimit"))
+    return [name_of(obj), spec.get("type") or "", shares, queues, hand, length, age(obj, now)]
+
+
+def api_service(obj: Object, now: float) -> list[Any]:
+    service = (obj.get("spec") or {}).get("service")
+    shown = "Local" if service is None else f"{service.get('namespace') or ''}/{service.get('name') or ''}"
+    state = "Unknown"
+    for condition in (obj.get("status") or {}).get("conditions") or ():
+        if condition.get("type") == "Available":
+            state = condition.get("status") or ""
+            if state != "True":
+                state = f"{state} ({condition.get('reason') or ''})"
+    return [name_of(obj), shown, state, age(obj, now)]
+
+
+CELLS = {
+    "RoleBinding": binding,
+    "ClusterRoleBinding": binding,
+    "CertificateSigningRequest": csr,
+    "ClusterTrustBundle": trust_bundle,
+    "PodCertificateRequest": pod_certificate_request,
+    "MutatingWebhook": webhooks,
+    "ValidatingWebhook": webhooks,
+    "ValidatingAdmissionPolicy": _policy("validations"),
+    "MutatingAdmissionPolicy": _policy("mutations"),
+    "ValidatingAdmissionPolicyBinding": policy_binding,
+    "MutatingAdmissionPolicyBinding": policy_binding,
+    "FlowSchema": flow_schema,
+    "PriorityLevelConfiguration": priority_level,
+    "APIService": api_service,
+}

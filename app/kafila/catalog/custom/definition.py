@@ -1,0 +1,68 @@
+"""Reading a CustomResourceDefinition (a decoded object)."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from kafila.catalog.catalog import version_order
+from kafila.core.conditions import conditions_of, is_true
+
+Object = dict[str, Any]
+
+RESOURCE: Final = "customresourcedefinitions.apiextensions.k8s.io"
+CLEANUP: Final = "customresourcecleanup.apiextensions.k8s.io"
+
+
+def is_served(crd: Object) -> bool:
+    """From the acceptance of its names on, also when a later change of them is in conflict."""
+    return is_true(conditions_of(crd), "NamesAccepted") or is_true(conditions_of(crd), "Established")
+
+
+def is_terminating(crd: Object) -> bool:
+    return is_true(conditions_of(crd), "Terminating")
+
+
+def accepted_names(crd: Object) -> Object:
+    return (crd.get("status") or {}).get("acceptedNames") or {}
+
+
+def versions(crd: Object) -> list[Object]:
+    return (crd.get("spec") or {}).get("versions") or []
+
+
+def storage_version(crd: Object) -> str:
+    return next((v["name"] for v in versions(crd) if v.get("storage")), "")
+
+
+def schema_of_version(version: Object) -> Object | None:
+    return (version.get("schema") or {}).get("openAPIV3Schema")
+
+
+def deprecation_warning(crd: Object, version: Object) -> str:
+    """What a client of a deprecated version is told, "" when it is not deprecated."""
+    if not version.get("deprecated"):
+        return ""
+    if version.get("deprecationWarning") is not None:
+        return str(version["deprecationWarning"])
+    group, kind = crd["spec"]["group"], crd["spec"]["names"]["kind"]
+    text = f"{group}/{version['name']} {kind} is deprecated"
+    better = [
+        v["name"]
+        for v in versions(crd)
+        if v.get("served") and not v.get("deprecated") and version_order(v["name"]) < version_order(version["name"])
+    ]
+    return f"{text}; use {group}/{min(better, key=version_order)} {kind}" if better else text
+
+
+def unevaluated(crd: Object) -> list[str]:
+    """What is stored and not acted on, in words."""
+    from kafila.machinery.structural.props import RULES, anywhere
+
+    found = []
+    if any(anywhere(schema_of_version(v), RULES) for v in versions(crd)):
+        found.append("x-kubernetes-validations rules are stored and not evaluated")
+    if any(v.get("selectableFields") for v in versions(crd)):
+        found.append("selectableFields are stored and cannot be selected by")
+    if ((crd.get("spec") or {}).get("conversion") or {}).get("strategy") == "Webhook":
+        found.append("the conversion webhook is stored and not called: versions differ in apiVersion only")
+    return found

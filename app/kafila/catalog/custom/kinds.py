@@ -1,0 +1,135 @@
+"""A CustomResourceDefinition as kinds of the catalog: one per served version, compiled once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from kafila.catalog.kind import Kind, Scale
+from kafila.catalog.tables import schema_of as definition
+from kafila.core.errors import StatusError
+from kafila.machinery import compare
+from kafila.machinery.decode import DecodeError, Decoder, compile_decoder
+from kafila.machinery.structural.defaulting import Fill, compile_defaulting
+from kafila.machinery.structural.embedded import Embedded, EmbeddedError, compile_embedded
+from kafila.machinery.structural.pruning import Prune, compile_pruning
+from kafila.machinery.structural.shape import schema_of
+
+from .columns import printer_columns
+from .definition import (
+    Object,
+    accepted_names,
+    deprecation_warning,
+    is_terminating,
+    schema_of_version,
+    storage_version,
+    versions,
+)
+from .strategy import custom_strategy
+
+META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
+VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
+Convert = Callable[[Object], Object]
+
+
+def kinds_of(crd: Object) -> list[Kind]:
+    """The kinds that a definition serves, of the names that were accepted for it."""
+    stored = storage_version(crd)
+    of_storage = next((v for v in versions(crd) if v["name"] == stored), None)
+    return [_kind(crd, version, of_storage or version) for version in versions(crd) if version.get("served")]
+
+
+def storage_kind_of(crd: Object) -> Kind:
+    """The kind in the version that is stored, whether it is served or not."""
+    stored = next(v for v in versions(crd) if v["name"] == storage_version(crd))
+    return _kind(crd, stored, stored)
+
+
+def _kind(crd: Object, version: Object, stored: Object) -> Kind:
+    spec, names = crd["spec"], accepted_names(crd)
+    props = schema_of_version(version)
+    subresources = version.get("subresources") or {}
+    given = [name for name in ("scale", "status") if subresources.get(name) is not None]
+    scale = _scale(subresources["scale"]) if "scale" in given else None
+    meta = definition(META)
+    prune, fill, decode_meta = compile_pruning(props), compile_defaulting(props), compile_decoder(meta)
+    embedded = compile_embedded(props, decode_meta)
+    schema = schema_of(props, meta)
+    compare.prepare(schema, meta)  # not by the first who writes an object: that is the event loop
+    columns, cells = printer_columns(version.get("additionalPrinterColumns") or ())
+    kind = Kind(
+        group=spec["group"],
+        version=version["name"],
+        kind=names["kind"],
+        plural=names["plural"],
+        singular=names.get("singular") or names["kind"].lower(),
+        list_kind=names.get("listKind") or f"{names['kind']}List",
+        namespaced=spec.get("scope") == "Namespaced",
+        verbs=VERBS,
+        schema=schema,
+        strategy=custom_strategy(props, fill, embedded, status="status" in given, scale=scale),
+        short_names=tuple(names.get("shortNames") or ()),
+        categories=tuple(names.get("categories") or ()),
+        subresources=tuple(given),
+        scale=scale,
+        storage_version=stored["name"],
+        columns=columns,
+        cells=cells,
+        custom=True,
+        definition=crd["metadata"]["name"],
+        document=props,
+        decode=_decoder(prune, decode_meta, embedded),
+        deprecation=deprecation_warning(crd, version),
+        terminating=is_terminating(crd),
+    )
+    kind.from_storage = _from_storage(prune, fill)
+    if stored is not version:
+        of_storage = schema_of_version(stored)
+        prune_stored = compile_pruning(of_storage)
+        kind.to_storage = lambda obj: prune_stored(obj)[0]
+        # as in Kubernetes, defaults are those of the stored version alone
+        stored_as = _from_storage(prune_stored, compile_defaulting(of_storage))
+        kind.from_storage = lambda obj: prune(stored_as(obj))[0]
+    return kind
+
+
+def _decoder(prune: Prune, meta: Decoder, embedded: Embedded | None) -> Decoder:
+    """Prunes an object and brings its metadata into shape. Raises DecodeError."""
+
+    def decode(obj: Object) -> tuple[Object, list[str]]:
+        out, dropped = prune(obj)
+        unknown: list[str] = []
+        if "metadata" in out:
+            if out["metadata"] is None:
+                out["metadata"] = {}
+            out["metadata"], unknown = meta(out["metadata"])
+        unknown = [f"metadata.{path}" for path in unknown] + dropped
+        if embedded is not None:
+            try:
+                unknown += embedded.coerce(out)
+            except EmbeddedError as error:
+                raise DecodeError(str(error)) from error
+        return out, unknown
+
+    return decode
+
+
+def _from_storage(prune: Prune, default: Fill | None) -> Convert:
+    """What was stored under an older schema, as the schema of today would have stored it.
+
+    Defaults that came later and do not fit into an object are left out of it: it has to be readable to be mended.
+    """
+
+    def read(obj: Object) -> Object:
+        out = prune(obj)[0]
+        if default is not None:
+            try:
+                default(out)
+            except StatusError:
+                return prune(obj)[0]
+        return out
+
+    return read
+
+
+def _scale(given: Object) -> Scale:
+    return Scale(given["specReplicasPath"], given["statusReplicasPath"], given.get("labelSelectorPath") or "")

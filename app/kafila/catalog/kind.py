@@ -1,0 +1,158 @@
+"""What the generic registry has to know about a kind. Built-in kinds, Karmada's and CRDs' differ only in this data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+from kafila.core.errors import FieldError
+from kafila.core.resources import GroupVersionKind, GroupVersionResource, group_resource
+from kafila.machinery.schema import Schema
+
+Object = dict[str, Any]
+
+
+# object -> (new object, paths of fields that were dropped); raises DecodeError
+Decode = Callable[[Object], tuple[Object, list[str]]]
+
+
+class Column(NamedTuple):
+    """A column of ``meta.k8s.io/v1 Table``."""
+
+    name: str
+    type: str = "string"
+    format: str = ""
+    description: str = ""
+    priority: int = 0
+
+
+class Scale(NamedTuple):
+    """JSON paths of the scale subresource, e.g. (".spec.replicas", ".status.replicas", ".status.selector")."""
+
+    spec_replicas: str
+    status_replicas: str
+    label_selector: str = ""
+
+
+def _nothing(obj: Object) -> None:
+    return None
+
+
+def _valid(obj: Object) -> list[FieldError]:
+    return []
+
+
+def _valid_update(new: Object, old: Object) -> list[FieldError]:
+    return []
+
+
+def _unchanged(new: Object, old: Object) -> None:
+    return None
+
+
+@dataclass(slots=True)
+class Strategy:
+    """What the API server does to an object of this kind on its way in (Kubernetes' registry strategies).
+
+    All functions take the decoded object; those named ``prepare`` and ``default`` change it in place.
+    """
+
+    default: Callable[[Object], None] = _nothing
+    prepare_for_create: Callable[[Object], None] = _nothing
+    prepare_for_update: Callable[[Object, Object], None] = _unchanged
+    prepare_status: Callable[[Object, Object], None] = _unchanged
+    validate: Callable[[Object], list[FieldError]] = _valid
+    validate_create: Callable[[Object], list[FieldError]] = (
+        _valid  # what is asked of new objects only, besides validate
+    )
+    validate_update: Callable[[Object, Object], list[FieldError]] = _valid_update
+    # where what is asked of new and of changed objects does not come after the rest: all that is asked of them
+    validate_new: Callable[[Object], list[FieldError]] | None = None
+    validate_changed: Callable[[Object, Object], list[FieldError]] | None = None
+    # what is asked of a change of status, instead of all of the above; None: the same as of other changes
+    validate_status: Callable[[Object, Object], list[FieldError]] | None = None
+    warnings: Callable[[Object], list[str]] = field(default=lambda obj: [])  # of a new object
+    # of a changed one; None: the same, when the change raises the generation
+    update_warnings: Callable[[Object, Object | None], list[str]] | None = None
+    # subresources that write a part of the spec: what may come through (changes ``new``), and its checks instead of validate_update
+    views: Mapping[str, tuple[Callable[[Object, Object], None], Callable[[Object, Object], list[FieldError]]]] = field(
+        default_factory=dict
+    )
+    # which checks of metadata the kind's own validation of a change repeats: each finding is a cause of its own, once more
+    metadata_checks: tuple[Literal["new", "update"], ...] = ("update",)
+    # metadata.name: returns the reasons why it is not allowed (core.names has the usual ones)
+    name_rule: Callable[[str, bool], list[str]] | None = None
+    # does the change from old to new raise metadata.generation? None: the kind has no generation
+    generation_fields: tuple[str, ...] | None = ("spec",)
+    status: bool = True  # has .status that the main resource must not change
+    unconditional_update: bool = True
+    create_on_update: bool = False
+    returns_deleted_object: bool = False
+    graceful: bool = False  # pods
+    # what becomes of dependents when nobody says it; None: the kind has none, and whatever is said is not heard
+    dependents: Literal["Background", "Orphan"] | None = "Background"
+    orphan_warning: str = ""  # of a deletion that left that open
+    # a status write changes no metadata but managedFields; else it may change what is not named in ``kept_by_status``
+    status_metadata: bool = True
+    # fields whose feature is off: nobody can set them
+    disabled: tuple[tuple[str, ...], ...] = ()
+    kept_by_status: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Kind:
+    """One served group, version and kind."""
+
+    group: str
+    version: str
+    kind: str
+    plural: str
+    singular: str
+    namespaced: bool
+    verbs: tuple[str, ...]
+    schema: Schema
+    strategy: Strategy
+    short_names: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    subresources: tuple[str, ...] = ()  # "status", "scale", "token" …
+    scale: Scale | None = None
+    storage_resource: str = ""  # where objects live when that is another resource: events.k8s.io's are "events"
+    storage_version: str = ""  # version whose bodies are stored; "" when it is this one
+    to_storage: Callable[[Object], Object] | None = None  # conversions, when the shapes differ
+    from_storage: Callable[[Object], Object] | None = None
+    selectable_fields: dict[str, Callable[[Object], str]] = field(default_factory=dict)
+    columns: Sequence[Column] = (Column("Name", format="name"), Column("Created At", "date"))
+    cells: Callable[[Object, float], list[Any]] | None = None  # (object, now) -> one value per column
+    custom: bool = False  # from a CustomResourceDefinition: no protobuf, no strategic merge
+    definition: str = ""  # name of the CustomResourceDefinition; "" for kinds of the server itself
+    list_kind: str = ""  # of its lists, when it is not the kind's name with List behind
+    decode: Decode | None = None  # brings a request's object into shape; None: the schema does
+    document: Object | None = None  # the schema as its author wrote it, for OpenAPI
+    deprecation: str = ""  # what clients of a deprecated version are told
+    terminating: bool = False  # its definition is being deleted: no new objects
+    protobuf: str = ""  # full message name, "" when the kind has no protobuf form
+    api_version: str = field(init=False)
+    # the key of storage: GroupResource, the same for all versions (and groups that share their objects)
+    resource: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.api_version = f"{self.group}/{self.version}" if self.group else self.version
+        self.resource = self.storage_resource or group_resource(self.group, self.plural)
+
+    @property
+    def error_group(self) -> str:
+        """The group that errors about an object name: that of what is stored (events are of the core group)."""
+        return self.resource.partition(".")[2]
+
+    @property
+    def list_name(self) -> str:
+        return self.list_kind or f"{self.kind}List"
+
+    @property
+    def gvk(self) -> GroupVersionKind:
+        return GroupVersionKind(self.group, self.version, self.kind)
+
+    @property
+    def gvr(self) -> GroupVersionResource:
+        return GroupVersionResource(self.group, self.version, self.plural)

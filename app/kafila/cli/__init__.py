@@ -1,0 +1,94 @@
+"""The program: ``kafila COMMAND``, and the same as kubectl plugin (``kubectl kafila COMMAND``).
+
+Commands are named by path and imported when they are called, so that starting is quick.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from contextvars import ContextVar
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Final, NoReturn
+
+if TYPE_CHECKING:
+    from cyclopts import App
+
+
+_BY_SIGNAL: Final = 128
+
+
+# names of the parameters that stand on the command line, whatever their value
+given: ContextVar[frozenset[str]] = ContextVar("given", default=frozenset())
+
+
+class CommandError(Exception):
+    """What a command tells the user in one line before it ends with ``code``."""
+
+    code = 1
+
+
+class UsageError(CommandError):
+    """The command line is wrong: nothing was started."""
+
+    code = 2
+
+
+def program() -> App:
+    from cyclopts import App, Parameter
+
+    called = os.path.basename(sys.argv[0])
+    app = App(
+        name="kubectl kafila" if called.startswith("kubectl") else "kafila",
+        help="The control plane of many Kubernetes clusters, over PostgreSQL.",
+        version=_version,
+        help_format="plaintext",
+        # --dry-run has no --no-dry-run, as with every kubectl
+        default_parameter=Parameter(negative=(), show_default=False),
+        print_error=False,
+        exit_on_error=False,
+        result_action="return_value",
+    )
+    app.command("kafila.cli.serve:serve", name="serve", help="Serve the control plane.")
+    app.command("kafila.cli.demo:demo", name="demo", help="Start everything with simulated members and an example.")
+    app.command(
+        "kafila.cli.membership:join", name="join", help="Register a cluster to the control plane with Push mode."
+    )
+    app.command("kafila.cli.membership:unjoin", name="unjoin", help="Remove a cluster from the control plane.")
+    app.command("kafila.cli.why:why", name="why", help="Explain why an object is, or is not, in the clusters.")
+    return app
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Ends the process: 0, or 1 (2: a wrong command line) with one line on stderr; by a signal, as a shell counts it."""
+    try:
+        from cyclopts import CycloptsError
+
+        try:
+            command, bound, _ = program().parse_args(sys.argv[1:] if arguments is None else arguments)
+            given.set(frozenset(bound.arguments))
+            code = command(*bound.args, **bound.kwargs)
+            sys.stdout.flush()
+        except CycloptsError as error:
+            _fail(" ".join(str(error).split()), UsageError.code)
+        except CommandError as error:
+            _fail(str(error), error.code)
+    except KeyboardInterrupt:
+        sys.exit(_BY_SIGNAL + signal.SIGINT)
+    except BrokenPipeError:  # who read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes once more at its end
+        sys.exit(_BY_SIGNAL + signal.SIGPIPE)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(code)
+
+
+def _version() -> str:
+    try:
+        return version("kafila")
+    except PackageNotFoundError:
+        return "unknown"

@@ -1,0 +1,164 @@
+"""``join`` and ``unjoin``, with karmadactl's flags."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from . import CommandError, UsageError
+
+if TYPE_CHECKING:
+    from kafila.members.client import MemberClient
+    from kafila.members.kubeconfig import Access
+
+ClusterName = Annotated[str, Parameter(name="NAME", help="Name of the cluster: a DNS label of at most 48 characters.")]
+ClusterKubeconfig = Annotated[str, Parameter(help="Path of the cluster's kubeconfig.")]
+ClusterNamespace = Annotated[
+    str, Parameter(help="Namespace in the control plane where member cluster secrets are stored.")
+]
+Kubeconfig = Annotated[str, Parameter(help="Path of the control plane's kubeconfig (default: kubectl's).")]
+KarmadaContext = Annotated[
+    str, Parameter(help="Context of the control plane in its kubeconfig (default: the current).")
+]
+DryRun = Annotated[bool, Parameter(help="Check everything and change nothing.")]
+
+
+def join(
+    cluster_name: ClusterName,
+    /,
+    *,
+    cluster_kubeconfig: ClusterKubeconfig,
+    cluster_context: Annotated[
+        str, Parameter(help="Context of the cluster in its kubeconfig (default: the current).")
+    ] = "",
+    kubeconfig: Kubeconfig = "",
+    karmada_context: KarmadaContext = "",
+    cluster_namespace: ClusterNamespace = "karmada-cluster",
+    cluster_provider: Annotated[str, Parameter(help="Provider of the cluster, for spreading across providers.")] = "",
+    cluster_region: Annotated[str, Parameter(help="Region of the cluster, for spreading across regions.")] = "",
+    cluster_zones: Annotated[
+        list[str] | None, Parameter(name=["--cluster-zones", "--cluster-zone"], help="Zones, separated by commas.")
+    ] = None,
+    karmada_as: Annotated[str, Parameter(help="User to impersonate in the control plane.")] = "",
+    karmada_as_group: Annotated[list[str] | None, Parameter(help="Group to impersonate; may be repeated.")] = None,
+    karmada_as_uid: Annotated[str, Parameter(help="UID to impersonate.")] = "",
+    dry_run: DryRun = False,
+) -> None:
+    """Register a cluster to the control plane with Push mode. Again for the same cluster: renew its credentials."""
+    from kafila.members.join import Joining
+    from kafila.members.join import join as join_cluster
+
+    control_plane = access(kubeconfig, karmada_context)
+    cluster = access(cluster_kubeconfig, cluster_context)
+    wanted = Joining(
+        name=cluster_name,
+        endpoint=cluster.endpoint,
+        namespace=cluster_namespace,
+        provider=cluster_provider,
+        region=cluster_region,
+        zones=tuple(zone for listed in cluster_zones or () for zone in listed.split(",") if zone),
+        insecure=cluster.tls.insecure,
+        proxy_url=cluster.proxy_url,
+        authority=cluster.tls.authority,
+        dry_run=dry_run,
+    )
+    headers = _impersonation(karmada_as, karmada_as_group or [], karmada_as_uid)
+    _run(control_plane, cluster, lambda plane, member: join_cluster(member, plane, wanted), headers)
+
+
+def unjoin(
+    cluster_name: ClusterName,
+    /,
+    *,
+    cluster_kubeconfig: Annotated[
+        str, Parameter(help="Path of the cluster's kubeconfig; without it our accounts stay in the cluster.")
+    ] = "",
+    cluster_context: Annotated[
+        str, Parameter(help="Context of the cluster in its kubeconfig (default: named as the cluster, or the current).")
+    ] = "",
+    kubeconfig: Kubeconfig = "",
+    karmada_context: KarmadaContext = "",
+    cluster_namespace: ClusterNamespace = "karmada-cluster",
+    force: Annotated[
+        bool, Parameter(help="Drop the cluster even when what was placed there cannot be taken back; says what stays.")
+    ] = False,
+    wait: Annotated[str, Parameter(help="How long to wait for the cluster to go, as 60s or 2m.")] = "60s",
+    dry_run: DryRun = False,
+) -> None:
+    """Remove a cluster from the control plane, and with --cluster-kubeconfig our accounts from the cluster."""
+    from kafila.members.kubeconfig import KubeconfigError, contexts
+    from kafila.members.unjoin import unjoin as unjoin_cluster
+
+    seconds = duration(wait)
+    control_plane = access(kubeconfig, karmada_context)
+    cluster = None
+    if cluster_kubeconfig:
+        try:
+            if not cluster_context and cluster_name in contexts(cluster_kubeconfig):
+                cluster_context = cluster_name
+        except KubeconfigError as error:
+            raise CommandError(str(error)) from None
+        cluster = access(cluster_kubeconfig, cluster_context)
+    options: dict[str, Any] = {"namespace": cluster_namespace, "wait": seconds, "force": force, "dry_run": dry_run}
+    _run(control_plane, cluster, lambda plane, member: unjoin_cluster(plane, member, cluster_name, **options))
+
+
+def duration(text: str) -> float:
+    """Seconds of a Go duration such as ``1m30s``. Raises UsageError for what is none or not positive."""
+    parts = re.findall(r"(\d+(?:\.\d+)?)(ms|s|m|h)", text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        raise UsageError(f'invalid duration "{text}", e.g. 1m0s')
+    seconds = sum(float(number) * {"ms": 0.001, "s": 1, "m": 60, "h": 3600}[unit] for number, unit in parts)
+    if seconds <= 0:
+        raise UsageError(f"--wait {text} must be a positive duration, e.g. 1m0s")
+    return seconds
+
+
+def access(file: str, context: str) -> Access:
+    from kafila.members.kubeconfig import KubeconfigError, load
+
+    try:
+        return load(file, context)
+    except KubeconfigError as error:
+        raise CommandError(str(error)) from None
+
+
+def _impersonation(user: str, groups: list[str], uid: str) -> list[tuple[str, str]]:
+    if not user and (groups or uid):
+        raise UsageError("--karmada-as-group and --karmada-as-uid need --karmada-as")
+    pairs = [("Impersonate-User", user), *(("Impersonate-Group", group) for group in groups), ("Impersonate-Uid", uid)]
+    return [(name, value) for name, value in pairs if value]
+
+
+def _run(
+    control_plane: Access,
+    cluster: Access | None,
+    work: Callable[..., Awaitable[object]],
+    headers: Sequence[tuple[str, str]] = (),
+) -> None:
+    """Runs ``work(control plane, cluster)`` and tells its errors in one line."""
+    from kafila.core.errors import StatusError
+    from kafila.members.join import JoinError, explain
+    from kafila.members.kubeconfig import KubeconfigError
+    from kafila.members.transport import Unreachable
+
+    async def session() -> None:
+        plane = control_plane.client(headers=headers)
+        member: MemberClient | None = cluster.client() if cluster is not None else None
+        try:
+            await work(plane, member)
+        except (JoinError, KubeconfigError, StatusError, Unreachable) as error:
+            raise CommandError(explain(error, member, plane)) from None
+        finally:
+            await plane.close()
+            if member is not None:
+                await member.close()
+
+    try:
+        asyncio.run(session())
+    except ValueError as error:  # an endpoint or a proxy that we cannot use
+        raise CommandError(str(error)) from None

@@ -1,0 +1,87 @@
+"""What a user sees when a control plane cannot start: one line that names the flag and says what would be right."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from pydantic import ValidationError
+
+from kafila.core.sockets import bind
+from kafila.settings.settings import Settings
+
+from . import CommandError, UsageError
+
+_PASSWORD = re.compile(r"(://[^/@]*:)[^@]*(@)")
+
+
+def settings_of(said: Mapping[str, Any]) -> Settings:
+    """The settings of a command line; what it does not say may be said by the environment. Raises UsageError."""
+    try:
+        return Settings(**said)
+    except ValidationError as error:
+        raise UsageError("; ".join(_refusal(each, said) for each in error.errors(include_url=False))) from None
+
+
+def _refusal(error: Any, said: Mapping[str, Any]) -> str:
+    name = str(error["loc"][0]).lower()
+    flag = f"--{name.replace('_', '-')}"
+    variable = f"KAFILA_{name.upper()}"
+    where = f"{variable} in the environment" if name not in said and variable in os.environ else flag
+    reason = error["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    return f"invalid value '{_masked(str(error['input']))}' for {where}: {reason}"
+
+
+def _masked(text: str) -> str:
+    """A URL without its password."""
+    return _PASSWORD.sub(r"\1***\2", text)
+
+
+def listen(settings: Settings) -> list[socket.socket]:
+    """The sockets that will serve, none for workers; taken first, so that nothing starts for an address that is not to be had.
+    Raises UsageError."""
+    if settings.role == "workers":
+        return []
+    try:
+        return bind(settings.host, settings.port)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise UsageError(
+            f"cannot listen on --bind {settings.bind}: {reason}: give another HOST:PORT; port 0 takes a free one"
+        ) from None
+
+
+@contextmanager
+def starting(settings: Settings) -> Iterator[None]:
+    """Around the life of a control plane: what it cannot start or go on without is one line. Raises CommandError."""
+    import asyncpg
+
+    from kafila.store.accounts import EmbeddedError
+    from kafila.store.interface import StoreUnavailable
+    from kafila.store.migrate import MigrationError
+
+    try:
+        yield
+    except (EmbeddedError, MigrationError, StoreUnavailable, OSError, asyncpg.PostgresError, ExceptionGroup) as error:
+        first: Exception = error
+        while isinstance(first, ExceptionGroup):
+            first = first.exceptions[0]
+        if not isinstance(first, EmbeddedError | MigrationError | StoreUnavailable | OSError | asyncpg.PostgresError):
+            raise
+        raise CommandError(f"{_where(settings)}: {_reason(first)}") from error
+
+
+def _where(settings: Settings) -> str:
+    if not settings.database_url:
+        return f"--data-dir {settings.data_dir}"
+    return f"--database-url {_masked(settings.database_url)}"
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    return " ".join(str(error).split()) or type(error).__name__

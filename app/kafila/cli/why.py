@@ -1,0 +1,199 @@
+"""``kafila why TYPE/NAME``: which policy, which clusters, why, and what to do."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from . import CommandError, UsageError
+from .membership import KarmadaContext, Kubeconfig, access
+
+if TYPE_CHECKING:
+    from kafila.members.client import MemberClient
+    from kafila.placement.why import Evidence, Warned
+
+_POLICIES = ("policy.karmada.io/v1alpha1", "propagationpolicies")
+_CLUSTER_POLICIES = ("policy.karmada.io/v1alpha1", "clusterpropagationpolicies")
+_WARNINGS = 3
+Object = dict[str, Any]
+
+
+def why(
+    *subjects: Annotated[
+        str,
+        Parameter(name="TYPE NAME", help="What to explain: deployment/web, or deployment web, as kubectl takes it."),
+    ],
+    namespace: Annotated[str, Parameter(name=["--namespace", "-n"], help="Namespace of the object.")] = "",
+    cluster: Annotated[str, Parameter(help="Tell about this cluster only, with every check it passes or fails.")] = "",
+    output: Annotated[str, Parameter(name=["--output", "-o"], help="json, for programs.")] = "",
+    kubeconfig: Kubeconfig = "",
+    karmada_context: KarmadaContext = "",
+) -> None:
+    """Explain why an object is, or is not, in the clusters: the policy, the decision, each cluster, and what to do next."""
+    from kafila.placement.why import explain
+
+    from .whytext import render
+
+    wanted = parse_subjects(subjects)
+    if output not in ("", "json"):
+        raise UsageError(f'unable to match a printer suitable for the output format "{output}", allowed: json')
+    plane = access(kubeconfig, karmada_context)
+    found = asyncio.run(_session(plane, wanted, namespace or plane.namespace or "default"))
+    reports = [explain(evidence, cluster) for evidence in found]
+    if output == "json":
+        import orjson
+
+        documents = [asdict(report) for report in reports]
+        shown = documents[0] if len(documents) == 1 else documents
+        print(orjson.dumps(shown, option=orjson.OPT_INDENT_2).decode())
+    else:
+        print("\n\n".join(render(report) for report in reports))
+
+
+def parse_subjects(arguments: Sequence[str]) -> list[tuple[str, str]]:
+    """(type, name) of each, from ``TYPE NAME…`` or ``TYPE/NAME…``. Raises UsageError in kubectl's words."""
+    if any("/" in argument for argument in arguments):
+        return [_pair(argument) for argument in arguments]
+    kind, *names = arguments or ("",)
+    if not names:
+        raise UsageError("arguments must be TYPE NAME or TYPE/NAME, e.g. deployment web or deployment/web")
+    return [(kind, name) for name in names]
+
+
+def _pair(argument: str) -> tuple[str, str]:
+    kind, slash, name = argument.partition("/")
+    if not slash:
+        raise UsageError(
+            "there is no need to specify a resource type as a separate argument when passing arguments in"
+            f" resource/name form (e.g. 'kafila why {argument}/NAME' instead of 'kafila why {argument} {argument}/NAME')"
+        )
+    if not kind or not name or "/" in name:
+        raise UsageError("arguments in resource/name form must have a single resource and name")
+    return kind, name
+
+
+async def _session(plane: Any, wanted: list[tuple[str, str]], namespace: str) -> list[Evidence]:
+    from kafila.core.errors import StatusError
+    from kafila.members.join import explain as explain_error
+    from kafila.members.transport import Unreachable
+
+    client = plane.client()
+    try:
+        found = [await gather_evidence(client, kind, namespace, name) for kind, name in wanted]
+    except (StatusError, Unreachable) as error:
+        raise CommandError(explain_error(error, None, client)) from None
+    finally:
+        await client.close()
+    for evidence in found:
+        if evidence.template is None:
+            where = f' in namespace "{evidence.namespace}"' if evidence.namespace else ""
+            raise CommandError(
+                f'{evidence.kind} "{evidence.name}" not found{where}: only what is in the control plane is propagated'
+            )
+    return found
+
+
+async def gather_evidence(client: MemberClient, kind: str, namespace: str, name: str) -> Evidence:
+    """Reads everything the explanation needs. Raises CommandError, StatusError, Unreachable."""
+    from kafila.members.client import resource_path
+    from kafila.members.resources import find_resource
+    from kafila.placement import names
+    from kafila.placement.objects import identity, labels_of
+    from kafila.placement.record import API_VERSION
+    from kafila.placement.why import Evidence
+
+    resource = await find_resource(client, kind)
+    if resource is None:
+        raise CommandError(f'the server doesn\'t have a resource type "{kind}"')
+    where = namespace if resource.namespaced else ""
+    template = await client.find(resource.path(where, name))
+    if template is None:
+        return Evidence(resource.kind, where, name)
+    bindings, decisions = (
+        ("resourcebindings", "decisions") if where else ("clusterresourcebindings", "clusterdecisions")
+    )
+    called = names.binding_names(identity(template))
+    policies, cluster_policies, overrides, cluster_overrides, clusters, found = await asyncio.gather(
+        _all(client, *_POLICIES),
+        _all(client, *_CLUSTER_POLICIES),
+        _all(client, "policy.karmada.io/v1alpha1", "overridepolicies", where) if where else _none(),
+        _all(client, "policy.karmada.io/v1alpha1", "clusteroverridepolicies"),
+        _all(client, "cluster.karmada.io/v1alpha1", "clusters"),
+        asyncio.gather(
+            *(client.find(resource_path("work.karmada.io/v1alpha2", bindings, where, each)) for each in called)
+        ),
+    )
+    binding = next((each for each in found if each is not None and _owns(template, each)), None)
+    decision = None
+    if binding is not None:
+        decision = await client.find(resource_path(API_VERSION, decisions, where, binding["metadata"]["name"]))
+    followers = [each for own in called for each in await _followers(client, template, own)] if not where else []
+    works: dict[tuple[str, str], Object] = {}
+    for each in (*([binding] if binding is not None else ()), *followers):
+        key = names.RB_PERMANENT_ID if each["metadata"].get("namespace") else names.CRB_PERMANENT_ID
+        selector = f"{key}={labels_of(each).get(key, '')}"
+        of_binding = await _all(client, "work.karmada.io/v1alpha1", "works", labelSelector=selector)
+        works |= {(work["metadata"]["namespace"], work["metadata"]["name"]): work for work in of_binding}
+    warnings = await _warnings(client, where, [obj for obj in (template, binding) if obj is not None])
+    return Evidence(
+        resource.kind,
+        where,
+        name,
+        template,
+        policies,
+        cluster_policies,
+        [*overrides, *cluster_overrides],
+        binding,
+        decision,
+        clusters,
+        list(works.values()),
+        warnings,
+        followers,
+        time.time(),
+    )
+
+
+async def _none() -> list[Object]:
+    return []
+
+
+async def _all(client: MemberClient, api_version: str, plural: str, namespace: str = "", **query: str) -> list[Object]:
+    from kafila.members.client import resource_path
+
+    return (await client.list(resource_path(api_version, plural, namespace), query=query or None))[0]
+
+
+async def _followers(client: MemberClient, template: Object, binding_name: str) -> list[Object]:
+    """The bindings of a cluster-scoped object in the namespaces of workloads that need it."""
+    selector = f"metadata.name={binding_name}"
+    found = await _all(client, "work.karmada.io/v1alpha2", "resourcebindings", fieldSelector=selector)
+    return [binding for binding in found if binding["metadata"].get("ownerReferences") and _owns(template, binding)]
+
+
+def _owns(template: Object, binding: Object) -> bool:
+    uid = template["metadata"].get("uid")
+    owners = binding["metadata"].get("ownerReferences") or ()
+    return not owners or any(owner.get("uid") == uid for owner in owners)
+
+
+async def _warnings(client: MemberClient, namespace: str, about: list[Object]) -> list[Warned]:
+    """The latest different warnings, newest first."""
+    from kafila.members.client import resource_path
+    from kafila.placement.why import Warned
+
+    events: list[Object] = []
+    for obj in about:
+        selector = f"involvedObject.uid={obj['metadata'].get('uid', '')},type=Warning"
+        path = resource_path("v1", "events", namespace or "default")
+        events += (await client.list(path, query={"fieldSelector": selector}))[0]
+    events.sort(key=lambda event: event.get("lastTimestamp") or "", reverse=True)
+    told: dict[tuple[str, str], Warned] = {}  # a message at its latest time
+    for event in events:
+        reason, message = event.get("reason") or "", event.get("message") or ""
+        told.setdefault((reason, message), Warned(event.get("lastTimestamp") or "", reason, message))
+    return list(told.values())[:_WARNINGS]

@@ -1,0 +1,341 @@
+"""How bytes reach a member's API: one seam, two ways.
+
+A :class:`Transport` has one verb, ``send``: it gives back the answer's head, and the body as it comes. Over the network that is
+aiohttp (one session per member); for simulated members it is their ASGI application in this process. Everything above
+(:mod:`kafila.members.client`) does not know which of them it talks to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import ssl
+import tempfile
+from collections.abc import AsyncIterator, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple, Protocol, final
+from urllib.parse import quote, urlsplit
+
+import aiohttp
+from yarl import URL
+
+from .wire import Answers, check_status, inflated, joined, reason, unanswered
+from .wire import TooLong as TooLong
+from .wire import Unreachable as Unreachable
+from .wire import UnusableAnswer as UnusableAnswer
+
+CONNECT_TIMEOUT = 5.0  # seconds
+KEEP_ALIVE = 30.0  # below the idle timeout of any API server, so that a reused connection is not one just closed by it
+UNACKNOWLEDGED_TIMEOUT = 30_000  # milliseconds until a silent peer's connection is given up (TCP_USER_TIMEOUT)
+
+
+Headers = Sequence[tuple[str, str]]  # a name may come twice (Impersonate-Group)
+
+
+class Response(Protocol):
+    status: int
+    headers: Mapping[str, str]
+
+    async def read(self, most: int) -> bytes: ...  # raises UnusableAnswer for more bytes
+    def chunks(self) -> AsyncIterator[bytes]: ...
+    async def close(self) -> None: ...
+
+
+class Timeouts(NamedTuple):
+    """Seconds. ``total`` bounds a whole exchange (0: unbounded, for streams), ``idle`` the silence within it."""
+
+    total: float = 30.0
+    idle: float = 30.0
+
+
+class Transport(Protocol):
+    async def send(
+        self, method: str, target: str, headers: Headers, body: bytes | None, timeouts: Timeouts
+    ) -> Response:
+        """``target`` is path and query, already encoded. Raises Unreachable."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class TLS(NamedTuple):
+    """PEM of the CA (empty: the system's roots) and of a client certificate with its key (empty: none)."""
+
+    authority: bytes = b""
+    certificate: bytes = b""
+    key: bytes = b""
+    insecure: bool = False
+    server_name: str = ""
+
+
+NO_TLS = TLS()
+
+
+def ssl_context(tls: TLS) -> ssl.SSLContext:
+    """Raises ssl.SSLError when the PEM data is not usable."""
+    context = ssl.create_default_context(cadata=tls.authority.decode() if tls.authority else None)
+    # OpenSSL's strict mode refuses CAs without key identifiers; Go accepts them and clusters have them
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    if tls.insecure:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if tls.certificate:
+        _load_certificate(context, tls)
+    return context
+
+
+def _load_certificate(context: ssl.SSLContext, tls: TLS) -> None:
+    # the ssl module reads client certificates from files only
+    descriptor, path = tempfile.mkstemp(prefix="kafila-")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(tls.certificate + b"\n" + tls.key)
+        context.load_cert_chain(path)
+    finally:
+        os.unlink(path)
+
+
+@final
+class NetworkTransport:
+    """``endpoint`` may have a path (members behind Rancher and the like), which goes before every target."""
+
+    def __init__(
+        self,
+        endpoint: str,
+        tls: TLS = NO_TLS,
+        proxy_url: str = "",
+        proxy_headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self._endpoint = sendable(endpoint)
+        self._tls = tls
+        self._proxy_url = proxy_url
+        self._proxy_headers = proxy_headers
+        self._session: aiohttp.ClientSession | None = None
+        if urlsplit(endpoint).scheme not in ("http", "https"):
+            raise ValueError(f"invalid API endpoint {endpoint!r}: must be an http or https URL")
+        if proxy_url and urlsplit(proxy_url).scheme not in ("http", "https"):
+            raise ValueError(f"proxy {proxy_url!r} is not supported: only http and https proxies are")
+
+    def _open_session(self) -> aiohttp.ClientSession:
+        # No timeout here: every request brings its own. No cookies: members are not web sites.
+        return aiohttp.ClientSession(
+            connector=open_connector(self._endpoint, self._tls),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=None),
+            auto_decompress=False,  # in ``inflated``, which bounds it
+        )
+
+    async def send(
+        self, method: str, target: str, headers: Headers, body: bytes | None, timeouts: Timeouts
+    ) -> Response:
+        if self._session is None:
+            try:
+                self._session = self._open_session()
+            except (ssl.SSLError, UnicodeDecodeError) as error:
+                raise Unreachable(f"the credentials are not usable: {error}", sent=False) from None
+        timeout = aiohttp.ClientTimeout(
+            total=timeouts.total or None, sock_connect=CONNECT_TIMEOUT, sock_read=timeouts.idle or None
+        )
+        try:
+            answer = await self._session.request(
+                method,
+                URL(self._endpoint + target, encoded=True),
+                headers=(*headers, ("Accept-Encoding", "gzip")),
+                data=body,
+                timeout=timeout,
+                allow_redirects=False,  # credentials must not follow a redirect to somewhere else
+                server_hostname=self._tls.server_name or None,
+                proxy=self._proxy_url or None,
+                proxy_headers=self._proxy_headers,
+            )
+        except aiohttp.ClientConnectorError as error:
+            raise Unreachable(reason(error), sent=False) from None
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise unanswered(error, not isinstance(error, aiohttp.ConnectionTimeoutError)) from None
+        try:
+            check_status(answer.status)
+        except UnusableAnswer:
+            answer.close()
+            raise
+        return _NetworkResponse(answer)
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+
+def sendable(endpoint: str) -> str:
+    """As it can stand in a request's line: Go encodes there what a path may not have."""
+    return quote(endpoint.rstrip("/"), safe="/:@!$&'()*+,;=~%[]?")
+
+
+def open_connector(endpoint: str, tls: TLS) -> aiohttp.TCPConnector:
+    """Raises ssl.SSLError or UnicodeDecodeError when the PEM data is not usable."""
+    context: ssl.SSLContext | bool = ssl_context(tls) if endpoint.startswith("https") else True
+    connector = aiohttp.TCPConnector(
+        ssl=context, limit=0, ttl_dns_cache=30, keepalive_timeout=KEEP_ALIVE, socket_factory=_watched_socket
+    )
+    connector._factory = partial(Answers, loop=asyncio.get_running_loop())  # type: ignore[assignment]
+    return connector
+
+
+def _watched_socket(address: Any) -> socket.socket:
+    """A peer that vanished without a word is noticed by the kernel, also on a quiet watch."""
+    family, kind, protocol, _, _ = address
+    made = socket.socket(family, kind, protocol)
+    made.setblocking(False)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in (
+        ("TCP_KEEPIDLE", 30),
+        ("TCP_KEEPINTVL", 10),
+        ("TCP_KEEPCNT", 3),
+        ("TCP_USER_TIMEOUT", UNACKNOWLEDGED_TIMEOUT),
+    ):
+        if hasattr(socket, option):  # not every system has them all
+            made.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+    return made
+
+
+@final
+class _NetworkResponse:
+    __slots__ = ("_answer", "headers", "status")
+
+    def __init__(self, answer: aiohttp.ClientResponse) -> None:
+        self._answer = answer
+        self.status = answer.status
+        self.headers: Mapping[str, str] = answer.headers
+
+    async def read(self, most: int) -> bytes:
+        return await joined(self.chunks(), most)
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        encoding = self._answer.headers.get("Content-Encoding", "identity").lower()
+        if encoding not in ("identity", "gzip"):
+            raise UnusableAnswer(f"the answer is encoded in {encoding[:32]}, which was not asked for")
+        return inflated(self._arriving()) if encoding == "gzip" else self._arriving()
+
+    async def _arriving(self) -> AsyncIterator[bytes]:
+        try:
+            async for chunk in self._answer.content.iter_any():
+                yield chunk
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise unanswered(error, sent=True) from None
+
+    async def close(self) -> None:
+        # A response that was read to its end has given its connection back already; any other must not be reused.
+        self._answer.close()
+
+
+@final
+class ASGITransport:
+    """Hands requests to an application in this process. Answers stream, with one chunk in flight at a time."""
+
+    def __init__(self, app: Any, state: Mapping[str, Any] | None = None) -> None:
+        self.app = app
+        self._state = dict(state or {})
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def send(
+        self, method: str, target: str, headers: Headers, body: bytes | None, timeouts: Timeouts
+    ) -> Response:
+        path, _, query = target.partition("?")
+        scope: dict[str, Any] = {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.4"},
+            "http_version": "1.1",
+            "method": method,
+            "scheme": "https",
+            "path": URL(path, encoded=True).path,
+            "raw_path": path.encode(),
+            "query_string": query.encode(),
+            "root_path": "",
+            "headers": [(name.lower().encode(), value.encode()) for name, value in headers],
+            "client": ("127.0.0.1", 0),
+            "server": ("127.0.0.1", 443),
+            "state": dict(self._state),
+        }
+        response = _ASGIResponse(body or b"")
+        task = asyncio.create_task(response.run(self.app, scope))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        response.task = task
+        try:
+            # not wait_for: in Python 3.11 it swallows a cancellation that comes together with the answer
+            async with asyncio.timeout(timeouts.total or None):
+                await response.started.wait()
+        except (TimeoutError, asyncio.CancelledError) as error:
+            await response.close()
+            if isinstance(error, TimeoutError):
+                raise Unreachable("timed out", sent=True) from None
+            raise
+        if response.failure is not None:
+            raise Unreachable(str(response.failure) or type(response.failure).__name__, sent=True)
+        return response
+
+    async def close(self) -> None:
+        for task in list(self._running):
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+
+
+@final
+class _ASGIResponse:
+    task: asyncio.Task[None]
+
+    def __init__(self, body: bytes) -> None:
+        self.status = 0
+        self.headers: Mapping[str, str] = {}
+        self.started = asyncio.Event()
+        self.failure: BaseException | None = None
+        self._body: bytes | None = body
+        self._gone = asyncio.Event()
+        self._parts: asyncio.Queue[bytes | None] = asyncio.Queue(1)
+
+    async def run(self, app: Any, scope: dict[str, Any]) -> None:
+        try:
+            await app(scope, self._receive, self._send)
+            await self._parts.put(None)
+        except Exception as error:  # the member's fault must look like a broken connection, not like ours
+            self.failure = error
+            self.started.set()
+            await self._parts.put(None)
+        except (
+            asyncio.CancelledError
+        ):  # the transport was closed: who still waits for the answer must not wait for ever
+            self.failure = ConnectionAbortedError("the connection was closed")
+            self.started.set()
+            if self._parts.full():
+                self._parts.get_nowait()
+            self._parts.put_nowait(None)
+            raise
+
+    async def _receive(self) -> dict[str, Any]:
+        if self._body is not None:
+            body, self._body = self._body, None
+            return {"type": "http.request", "body": body, "more_body": False}
+        await self._gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            self.headers = {name.decode().lower(): value.decode() for name, value in message.get("headers", ())}
+            self.started.set()
+        elif message.get("body"):
+            await self._parts.put(message["body"])
+
+    async def read(self, most: int) -> bytes:
+        return await joined(self.chunks(), most)
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        while (part := await self._parts.get()) is not None:
+            yield part
+        if self.failure is not None:
+            raise Unreachable(str(self.failure) or type(self.failure).__name__, sent=True)
+
+    async def close(self) -> None:
+        self._gone.set()
+        self.task.cancel()
+        await asyncio.gather(self.task, return_exceptions=True)

@@ -1,0 +1,28 @@
+"""The generation that a binding has once it is stored, and the version of the template that it names."""
+
+from __future__ import annotations
+
+from kafila.placement.objects import Object
+
+
+def with_known_version(binding: Object, before: Object) -> Object:
+    """``before`` itself when nothing but the template's resourceVersion differs.
+
+    Our own writes of marks and sums raise it too; only what users change shall show in the binding.
+    """
+    old = (before["spec"].get("resource") or {}).get("resourceVersion")
+    resource = {**binding["spec"]["resource"], "resourceVersion": old}
+    same = {**binding, "spec": {**binding["spec"], "resource": resource}} == before
+    return before if same else binding
+
+
+def generation_of(binding: Object, before: Object | None) -> int:
+    """The generation that the binding has once it is stored."""
+    if before is None:
+        return 1
+    generation: int = before["metadata"].get("generation", 1)
+    return generation if binding.get("spec") == before.get("spec") else generation + 1
+
+
+def with_generation(binding: Object, before: Object | None) -> Object:
+    return {**binding, "metadata": {**binding["metadata"], "generation": generation_of(binding, before)}}

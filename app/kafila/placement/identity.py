@@ -1,0 +1,123 @@
+"""What an object is: the fields and marks that an override, a script or a webhook must not change.
+
+An object that became another one on its way to a member would be written with the control plane's rights there, and its Work,
+its binding and its template could not be found again from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from kafila.placement import names
+from kafila.placement.objects import Object, metadata
+
+_FIELDS: Final = ("apiVersion", "kind")
+_METADATA: Final = ("name", "namespace", "uid", "generation", "ownerReferences")
+LABELS: Final = frozenset(
+    {
+        names.MANAGED,
+        names.PP_PERMANENT_ID,
+        names.CPP_PERMANENT_ID,
+        names.RB_PERMANENT_ID,
+        names.CRB_PERMANENT_ID,
+        names.WORK_PERMANENT_ID,
+    }
+)
+ANNOTATIONS: Final = frozenset(
+    {
+        names.PP_NAMESPACE,
+        names.PP_NAME,
+        names.CPP_NAME,
+        names.RB_NAMESPACE,
+        names.RB_NAME,
+        names.CRB_NAME,
+        names.WORK_NAMESPACE,
+        names.WORK_NAME,
+        names.TEMPLATE_UID,
+        names.TEMPLATE_GENERATION,
+        names.MANAGED_LABELS,
+        names.MANAGED_ANNOTATIONS,
+    }
+)
+_MARKS: Final = {"labels": LABELS, "annotations": ANNOTATIONS}
+
+
+class Changed(Exception):
+    """``field``: what would be changed, as a path (``metadata.name``)."""
+
+    def __init__(self, field: str) -> None:
+        super().__init__(f"{field} says what the object is and must not be changed")
+        self.field = field
+
+
+def pointed(pointer: str) -> list[str]:
+    """The parts of a JSON pointer, as the patch library reads it: what stands before the first slash does not count."""
+    return [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]]
+
+
+def check_path(parts: Sequence[str], value: Any = None) -> None:
+    """Raises Changed when writing ``value`` at this path changes what an object is, whatever the object."""
+    match list(parts):
+        case []:
+            raise Changed("the whole object")
+        case [field, *_] if field in _FIELDS:
+            raise Changed(field)
+        case ["metadata"]:
+            raise Changed("metadata")
+        case ["metadata", field, *_] if field in _METADATA:
+            raise Changed(f"metadata.{field}")
+        case ["metadata", ("labels" | "annotations") as field, *rest]:
+            check_marks(field, rest or (value if isinstance(value, dict) else ()))
+
+
+def check_marks(field: str, keys: Any) -> None:
+    """``field``: labels or annotations. Raises Changed when one of the keys is a mark."""
+    for key in keys:
+        if key in _MARKS[field]:
+            raise Changed(f"metadata.{field}[{key}]")
+
+
+def identity_of(obj: Object) -> dict[str, Any]:
+    """What the object is, by path. Empty values count as absent."""
+    return {path: value for path, value in _identity(obj) if value}
+
+
+def _identity(obj: Object) -> Iterator[tuple[str, Any]]:
+    for field in _FIELDS:
+        yield field, obj.get(field)
+    meta = metadata(obj)
+    for field in _METADATA:
+        yield f"metadata.{field}", meta.get(field)
+    for field, marks in _MARKS.items():
+        found = meta.get(field)
+        if not isinstance(found, dict):
+            continue
+        for key in sorted(marks & found.keys()):
+            yield f"metadata.{field}[{key}]", found[key]
+
+
+def check_same(before: dict[str, Any], obj: Object) -> None:
+    """``before``: ``identity_of`` the object as it was. Raises Changed with the first field that differs.
+
+    A mark that is only gone, because all labels were replaced, is put there again before the object is sent.
+    """
+    try:
+        after = identity_of(obj)
+    except (AttributeError, TypeError):
+        raise Changed("metadata") from None  # no object any more
+    for path in [*before, *after]:
+        gone_mark = path.endswith("]") and path not in after
+        if before.get(path) != after.get(path) and not gone_mark:
+            raise Changed(path)
+
+
+def with_marks_of(obj: Object, original: Object) -> Object:
+    """``obj`` with the marks that ``original`` has and no others. Changes ``obj``."""
+    for field, marks in _MARKS.items():
+        found = dict(metadata(obj).get(field) or {})
+        kept = {key: value for key, value in found.items() if key not in marks}
+        kept |= {key: value for key, value in (metadata(original).get(field) or {}).items() if key in marks}
+        if kept != found:
+            obj.setdefault("metadata", {})[field] = kept
+    return obj

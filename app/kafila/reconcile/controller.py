@@ -1,0 +1,70 @@
+"""What controllers have in common: a queue that holds everything at the start, and again when the cache was loaded anew."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable
+from typing import Generic, Protocol, TypeVar, runtime_checkable
+
+from kafila.core.resources import Key
+from kafila.watch import Cache
+
+from .queue import WorkQueue
+
+K = TypeVar("K", bound=Hashable)
+Tell = Callable[[str, Key, Exception], None]  # controller, object, what failed
+
+
+class Controller(Protocol):
+    name: str
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+
+@runtime_checkable
+class Telling(Protocol):
+    """A controller whose failures are told to users."""
+
+    def tell_failures(self, tell: Tell) -> None: ...
+
+
+class QueueController(ABC, Generic[K]):
+    """``queue``: the name that metrics and logs have for it; ``about``: the resource whose names are its keys, where they are
+    names.
+    """
+
+    name: str
+    about: str = ""
+
+    def __init__(self, cache: Cache, queue: str, concurrency: int = 1) -> None:
+        self.queue: WorkQueue[K] = WorkQueue(queue, self._reconcile, concurrency)
+        cache.on_reset(self.resync)
+
+    async def start(self) -> None:
+        self.resync()
+        self.queue.start()
+
+    async def stop(self) -> None:
+        await self.queue.stop()
+
+    def tell_failures(self, tell: Tell) -> None:
+        def on_failure(key: K, error: Exception) -> None:
+            if (subject := self._subject(key)) is not None:
+                tell(self.queue.name, subject, error)
+
+        self.queue.on_failure = on_failure
+
+    def _subject(self, key: K) -> Key | None:
+        """The object that a key is about; None: there is none that somebody looks at."""
+        if isinstance(key, str):
+            return Key(self.about, "", key) if self.about else None
+        return key if isinstance(key, Key) else None
+
+    @abstractmethod
+    def resync(self) -> None:
+        """Everything is to be looked at again."""
+
+    @abstractmethod
+    async def _reconcile(self, key: K) -> None: ...

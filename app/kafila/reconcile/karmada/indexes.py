@@ -1,0 +1,200 @@
+"""Which Works belong to which binding, and which template a binding is of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, final
+
+from kafila.catalog.catalog import Catalog
+from kafila.core.resources import Key, split_api_version
+from kafila.placement import names
+from kafila.placement.names import Identity
+from kafila.placement.spec import existing_clusters
+from kafila.placement.work import is_work_of
+from kafila.watch import Cache, Entry, Event
+
+from ..portions import Steps
+from .federation import BINDINGS, CLUSTER_BINDINGS, WORKS
+
+Object = dict[str, Any]
+
+
+@final
+class WorkIndex:
+    """Works by the permanent id of their binding."""
+
+    def __init__(self, cache: Cache) -> None:
+        self._cache = cache
+        self._by_id: dict[str, set[Key]] = {}
+        self._ids: dict[Key, tuple[str, ...]] = {}
+        cache.listen(WORKS, self._observe)
+
+    def loading(self) -> Steps:
+        self._by_id.clear()
+        self._ids.clear()
+        for portion in self._cache.resource(WORKS).portions():
+            for entry in portion:
+                self._add(entry)
+            yield
+
+    def of(self, binding: Entry) -> list[Entry]:
+        found = (self._cache.get(*key) for key in sorted(self._by_id.get(id_of_binding(binding), ())))
+        return [entry for entry in found if entry is not None]
+
+    def lag_behind(self, binding: Entry) -> bool:
+        """The Works are elsewhere, or the binding follows others."""
+        spec = binding.decode()["spec"]
+        clusters = {names.cluster_of(work.key.namespace) for work in self.of(binding)}
+        return "requiredBy" in spec or clusters != existing_clusters(spec)
+
+    def named(self, obj: Identity, clusters: Iterable[str]) -> tuple[list[Entry], set[str]]:
+        """Works of the object by their names, and the clusters where Karmada's name is that of another object's Work.
+
+        Another binding has written them, or an earlier one has left them, to wait for their members.
+        """
+        theirs, own = names.work_name(obj.kind, obj.name, obj.namespace), names.own_work_name(obj)
+        found: list[Entry] = []
+        taken: set[str] = set()
+        for cluster in clusters:
+            for name in (own, theirs):
+                entry = self._cache.get(WORKS, names.execution_namespace(cluster), name)
+                if entry is None:
+                    continue
+                if is_work_of(entry.decode(), obj):
+                    found.append(entry)
+                    break
+                taken.add(cluster)
+        return found, taken
+
+    def _observe(self, event: Event) -> None:
+        if event.new is None:
+            self._remove(event.key)
+        elif event.old is None:
+            self._add(event.new)
+        elif ids_of(event.new) != self._ids.get(event.key, ()):
+            self._remove(event.key)
+            self._add(event.new)
+
+    def _add(self, entry: Entry) -> None:
+        permanent_ids = ids_of(entry)
+        if permanent_ids:
+            self._ids[entry.key] = permanent_ids
+        for permanent_id in permanent_ids:
+            self._by_id.setdefault(permanent_id, set()).add(entry.key)
+
+    def _remove(self, key: Key) -> None:
+        for permanent_id in self._ids.pop(key, ()):
+            keys = self._by_id[permanent_id]
+            keys.discard(key)
+            if not keys:
+                del self._by_id[permanent_id]
+
+
+@final
+class ClaimIndex:
+    """Templates and bindings by the permanent id of the policy that has claimed them."""
+
+    def __init__(self) -> None:
+        self._by_id: dict[str, set[Key]] = {}
+        self._ids: dict[Key, str] = {}
+
+    def clear(self) -> None:
+        self._by_id.clear()
+        self._ids.clear()
+
+    def keys(self, policy_id: str) -> list[Key]:
+        return sorted(self._by_id.get(policy_id, ())) if policy_id else []
+
+    def put(self, entry: Entry) -> None:
+        key, policy_id = entry.key, policy_id_of(entry)
+        if self._ids.get(key, "") == policy_id:
+            return
+        self.remove(key)
+        if policy_id:
+            self._ids[key] = policy_id
+            self._by_id.setdefault(policy_id, set()).add(key)
+
+    def remove(self, key: Key) -> None:
+        policy_id = self._ids.pop(key, None)
+        if policy_id is not None:
+            keys = self._by_id[policy_id]
+            keys.discard(key)
+            if not keys:
+                del self._by_id[policy_id]
+
+
+def policy_id_of(entry: Entry) -> str:
+    """The permanent id of a policy, or of the one that has claimed the object: of a PropagationPolicy first."""
+    labels = entry.meta.labels or {}
+    return labels.get(names.PP_PERMANENT_ID) or labels.get(names.CPP_PERMANENT_ID) or ""
+
+
+def ids_of(entry: Entry) -> tuple[str, ...]:
+    """The permanent ids of the bindings that a Work belongs to (`shared`); only Works in execution namespaces belong to one."""
+    if not entry.key.namespace.startswith(names.EXECUTION_NAMESPACE_PREFIX):
+        return ()
+    labels = entry.meta.labels or {}
+    return tuple(labels[mark] for mark in (names.RB_PERMANENT_ID, names.CRB_PERMANENT_ID) if labels.get(mark))
+
+
+def id_of_binding(entry: Entry) -> str:
+    labels = entry.meta.labels or {}
+    return labels.get(names.RB_PERMANENT_ID) or labels.get(names.CRB_PERMANENT_ID) or ""
+
+
+def binding_key_of_work(entry: Entry) -> Key | None:
+    """The binding that a Work was made for."""
+    annotations = entry.meta.annotations or {}
+    if names.RB_NAME in annotations:
+        return Key(BINDINGS, annotations.get(names.RB_NAMESPACE, ""), annotations[names.RB_NAME])
+    if names.CRB_NAME in annotations:
+        return Key(CLUSTER_BINDINGS, "", annotations[names.CRB_NAME])
+    return None
+
+
+def template_key_of(entry: Entry, catalog: Catalog) -> Key | None:
+    """The template that owns a binding."""
+    for owner in entry.meta.ownerReferences or ():
+        if owner.controller:
+            group, version = split_api_version(owner.apiVersion)
+            kind = catalog.by_kind(group, version, owner.kind)
+            if kind is not None:
+                return Key(kind.resource, entry.key.namespace if kind.namespaced else "", owner.name)
+    return None
+
+
+def binding_key(cache: Cache, obj: Identity, namespace: str | None = None) -> Key:
+    """The binding that an object has, or will have. ``namespace``: of a binding where workloads need it, else the object's own.
+
+    It has Karmada's name. Where that is no name, or another object's binding has it, a name with a suffix, which it keeps.
+    """
+    where = obj.namespace if namespace is None else namespace
+    resource = BINDINGS if where else CLUSTER_BINDINGS
+    theirs = Key(resource, where, names.binding_name(obj.kind, obj.name))
+    first = cache.get(*theirs)
+    owner = _owner_of(first)
+    if owner == _as_owner(obj):
+        return theirs  # nearly always
+    own = Key(resource, where, names.own_binding_name(obj))
+    if _owner_of(cache.get(*own)) == _as_owner(obj):
+        return own
+    free = first is None or owner is None  # one that nobody owns is whoever's comes first
+    return theirs if free and names.is_lawful(theirs.name) else own
+
+
+def _owner_of(binding: Entry | None) -> tuple[str, str, str] | None:
+    """Group, kind and name."""
+    for owner in (binding.meta.ownerReferences or ()) if binding is not None else ():
+        if owner.controller:
+            return split_api_version(owner.apiVersion)[0], owner.kind, owner.name
+    return None
+
+
+def _as_owner(obj: Identity) -> tuple[str, str, str]:
+    return obj.group, obj.kind, obj.name
+
+
+def owns(template: Object, binding: Entry) -> bool:
+    """Objects that come and go may have one name: whose binding is it?"""
+    uid = template["metadata"].get("uid")
+    return any(owner.controller and owner.uid == uid for owner in binding.meta.ownerReferences or ())

@@ -1,0 +1,63 @@
+"""How Karmada's controllers hang together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kafila.placement.gates import DEFAULT_GATES, FAILOVER, FEDERATED_QUOTA_ENFORCEMENT, PROPAGATE_DEPS, Gates
+from kafila.placement.plugins import SchedulerPlugin
+from kafila.registry import Registry
+from kafila.settings.federation import DEFAULT_OPTIONS, FederationOptions
+
+from ..controller import Controller
+from ..events import Recorder
+from ..interpreter.interpreting import Interpreting
+from .clusters import ClusterController
+from .dependencies import DependenciesDistributor
+from .dispatch import Dispatch
+from .federation import Federation
+from .gracefuleviction import GracefulEviction
+from .namespaces import NamespaceSync
+from .propagation import Propagation
+from .quotas import QuotaEnforcement, QuotaStatus, QuotaSync
+from .rebalancer import Rebalancer
+from .rooms import Rooms, TransportFor
+from .scheduler import Scheduler
+from .taintmanager import TaintManager
+from .taintpolicies import TaintPolicies
+from .unifiedauth import UnifiedAuth
+
+
+def build(
+    registry: Registry,
+    recorder: Recorder,
+    transport_for: TransportFor,
+    options: FederationOptions = DEFAULT_OPTIONS,
+    gates: Gates = DEFAULT_GATES,
+    plugins: Sequence[SchedulerPlugin] = (),
+) -> tuple[list[Controller], Rooms]:
+    """All controllers in the order in which they start; they stop in the opposite one. ``gates``: those that are on."""
+    interpreting = Interpreting(registry, recorder, gates)
+    federation = Federation(registry, recorder, interpreting, gates)
+    scheduler = Scheduler(federation, options.estimators, plugins)
+    dispatch = Dispatch(federation, options)
+    rooms = Rooms(registry, dispatch.furnish, dispatch.refused, transport_for, options.answers)
+    controllers: list[Controller] = [
+        interpreting,
+        ClusterController(registry, recorder),
+        NamespaceSync(federation, options.skipped_namespaces),
+        UnifiedAuth(federation),
+        Propagation(federation, options.skipped_namespaces, scheduler),
+        *([DependenciesDistributor(federation)] if PROPAGATE_DEPS in gates else []),
+        GracefulEviction(federation, options.graceful_eviction_timeout),
+        Rebalancer(federation),
+        QuotaSync(federation),
+        QuotaStatus(federation),
+    ]
+    if FEDERATED_QUOTA_ENFORCEMENT in gates:
+        controllers.append(QuotaEnforcement(federation, options.quota_sync_period))
+    if FAILOVER in gates:
+        controllers.append(TaintPolicies(federation))
+        if options.no_execute_eviction:
+            controllers.append(TaintManager(federation, options.no_execute_purge_mode, options.eviction_rate))
+    return [*controllers, dispatch, rooms], rooms

@@ -1,0 +1,159 @@
+"""Namespaces that end: everything in them is deleted, then they are finalized (kube-controller-manager namespace controller)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, final
+
+from kafila.catalog.kind import Kind
+from kafila.core.conditions import condition, with_condition
+from kafila.core.errors import StatusError
+from kafila.registry import Options, Registry
+from kafila.registry.context import DeleteOptions
+from kafila.registry.events import page_of
+from kafila.registry.reading import current
+from kafila.store.interface import EVENTS, EventQuery
+from kafila.watch import Entry, Event
+
+from ..controller import QueueController
+from ..queue import Requeue
+
+OPTIONS = Options(manager="kube-controller-manager")
+RETRY = 5.0  # seconds, while finalizers of the content are worked off; deletions wake us sooner
+AT_ONCE = 200  # objects that are deleted, and Events that are read
+Object = dict[str, Any]
+
+
+@final
+class NamespaceController(QueueController[str]):
+    name = "namespace"
+    about = "namespaces"
+
+    def __init__(self, registry: Registry) -> None:
+        super().__init__(registry.cache, self.name, concurrency=10)
+        self._registry = registry
+        self._ending: set[str] = set()
+        registry.cache.listen_to_all(self._observe)
+
+    def resync(self) -> None:
+        for entry in self._registry.cache.resource("namespaces").entries():
+            if entry.meta.deletionTimestamp:
+                self._ending.add(entry.key.name)
+                self.queue.add(entry.key.name)
+
+    def _observe(self, event: Event) -> None:
+        key = event.key
+        if key.resource == "namespaces":
+            if event.new is None:
+                self._ending.discard(key.name)
+            elif event.new.meta.deletionTimestamp:
+                self._ending.add(key.name)
+                self.queue.add(key.name)
+        elif key.namespace in self._ending and event.new is None:
+            self.queue.add(key.namespace)
+
+    async def _reconcile(self, name: str) -> None:
+        namespace = self._registry.cache.get("namespaces", "", name)
+        if namespace is None or not namespace.meta.deletionTimestamp:
+            return
+        failed: list[str] = []
+        remaining: dict[str, int] = {}
+        finalizers: Counter[str] = Counter()
+        for resource in {EVENTS: None} | {resource.name: None for resource in self._registry.cache.resources()}:
+            kind = self._registry.catalog.storage_kind(resource)
+            if kind is None or not kind.namespaced:
+                continue
+            async for entries in self._content(kind, name):
+                failed += await self._delete_all(kind, [entry for entry in entries if not entry.meta.deletionTimestamp])
+            left, count = await self._left(kind, name)
+            if left:
+                remaining[f"{kind.plural}.{kind.group}"] = count
+                finalizers.update(f for entry in left for f in entry.meta.finalizers or ())
+        if not remaining:
+            await self._finalize(name)
+            return
+        await self._report(name, ending_conditions(failed, remaining, finalizers))
+        raise Requeue(RETRY)
+
+    async def _content(self, kind: Kind, name: str) -> AsyncIterator[list[Entry]]:
+        """Events page by page, each as it is when it is asked for: there may be many, and they are in no cache."""
+        if kind.resource != EVENTS:
+            yield (await current(self._registry.cache, kind, name))[0]
+            return
+        after = None
+        while True:
+            page = await page_of(self._registry.store, EventQuery(namespace=name, after=after, limit=AT_ONCE))
+            yield [Entry(*found) for found in page.objects]
+            if not page.remaining:
+                return
+            after = name, page.objects[-1].key.name
+
+    async def _left(self, kind: Kind, name: str) -> tuple[list[Entry], int]:
+        """What is there after all was deleted, and how many; of Events the first one stands for all."""
+        if kind.resource == EVENTS:
+            page = await page_of(self._registry.store, EventQuery(namespace=name, limit=1, counted=True))
+            return [Entry(*found) for found in page.objects], len(page.objects) + page.remaining
+        entries, _ = await current(self._registry.cache, kind, name)
+        return entries, len(entries)
+
+    async def _delete_all(self, kind: Kind, entries: list[Entry]) -> list[str]:
+        """What could not be deleted says why, and keeps nothing else from going."""
+        failed = []
+        for start in range(0, len(entries), AT_ONCE):
+            deletions = (
+                self._registry.delete(kind, e.key.namespace, e.key.name, DeleteOptions(propagation="Background"))
+                for e in entries[start : start + AT_ONCE]
+            )
+            for result in await asyncio.gather(*deletions, return_exceptions=True):
+                if isinstance(result, StatusError) and not result.is_not_found:
+                    failed.append(result.message)
+                elif isinstance(result, BaseException) and not isinstance(result, StatusError):
+                    raise result
+        return failed
+
+    async def _finalize(self, name: str) -> None:
+        def finalized(obj: Object) -> Object:
+            spec = obj.setdefault("spec", {})
+            spec["finalizers"] = [f for f in spec.get("finalizers") or () if f != "kubernetes"]
+            if not spec["finalizers"]:
+                del spec["finalizers"]
+            return obj
+
+        kind = self._registry.kind("", "v1", "namespaces")
+        try:
+            await self._registry.modify(kind, "", name, finalized, OPTIONS, "finalize")
+        except StatusError as error:
+            if not error.is_not_found:
+                raise
+
+    async def _report(self, name: str, wanted: list[Object]) -> None:
+        def reported(obj: Object) -> Object:
+            status = obj.setdefault("status", {})
+            for each in wanted:
+                status["conditions"] = with_condition(status.get("conditions"), each)
+            return obj
+
+        kind = self._registry.kind("", "v1", "namespaces")
+        await self._registry.modify(kind, "", name, reported, OPTIONS, "status")
+
+
+def ending_conditions(failed: list[str], remaining: dict[str, int], finalizers: Mapping[str, int]) -> list[Object]:
+    """What still keeps a namespace, in the words of kube-controller-manager."""
+    done = "All content successfully deleted, may be waiting on finalization"
+    content = condition("NamespaceDeletionContentFailure", "False", "ContentDeleted", done)
+    if failed:
+        text = f"Failed to delete all resource types, {len(failed)} remaining: {'; '.join(sorted(failed))}"
+        content = condition("NamespaceDeletionContentFailure", "True", "ContentDeletionFailed", text)
+    listed = ", ".join(f"{name} has {count} resource instances" for name, count in sorted(remaining.items()))
+    left = condition(
+        "NamespaceContentRemaining", "True", "SomeResourcesRemain", f"Some resources are remaining: {listed}"
+    )
+    text = "All content-preserving finalizers finished"
+    held = condition("NamespaceFinalizersRemaining", "False", "ContentHasNoFinalizers", text)
+    if finalizers:
+        listed = ", ".join(f"{name} in {count} resource instances" for name, count in sorted(finalizers.items()))
+        text = f"Some content in the namespace has finalizers remaining: {listed}"
+        held = condition("NamespaceFinalizersRemaining", "True", "SomeFinalizersRemain", text)
+    return [content, left, held]

@@ -1,0 +1,277 @@
+"""The work queue of a controller, with client-go's semantics.
+
+A key is in the queue at most once, is never worked on twice at the same time, and comes again when it was added while it was
+worked on. Failures come back later and later (5 ms doubling to ``max_delay``, and not before as much time has gone by as their own
+steps had kept the event loop busy), and never keep other keys waiting.
+
+What is new goes before the backlog: the backlog is worked on when nothing new waits, takes half of the places at most, and
+shares the event loop with the backlogs of all other queues (:mod:`kafila.reconcile.backlog`).
+
+Keys may have priorities. A higher one goes first, whether new or backlog: what is above 0 counts as new, what is below as backlog.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import time
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Generic, TypeVar, final
+
+import structlog
+from prometheus_client import Counter, Gauge
+
+from .backlog import Backlog, backlog_of
+from .effort import Effort
+from .line import Line
+
+log = structlog.get_logger(__name__)
+K = TypeVar("K", bound=Hashable)
+BASE_DELAY = 0.005  # seconds
+MAX_DELAY = 60.0
+
+DEPTH = Gauge("workqueue_depth", "Keys that wait.", ["name"])
+ADDS = Counter("workqueue_adds_total", "Keys added.", ["name"])
+RETRIES = Counter("workqueue_retries_total", "Keys added again after a failure.", ["name"])
+WORK = Counter("workqueue_work_duration_seconds_sum", "Seconds spent on keys.", ["name"])
+
+
+class Requeue(Exception):
+    """Raised by a reconciler: look at the key again after ``seconds``; this is not a failure."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"again in {seconds} s")
+        self.seconds = seconds
+
+
+@final
+class WorkQueue(Generic[K]):
+    def __init__(
+        self,
+        name: str,
+        reconcile: Callable[[K], Awaitable[None]],
+        concurrency: int = 1,
+        max_delay: float = MAX_DELAY,
+        priority: Callable[[K], int] = lambda key: 0,
+    ) -> None:
+        self.name = name
+        self.on_failure: Callable[[K, Exception], None] | None = None  # is told of everything that ``reconcile`` raises
+        self._reconcile = reconcile
+        self._concurrency = concurrency
+        self._max_delay = max_delay
+        self._priority = priority
+        self._ready: Line[K] = Line()
+        self._background: Line[K] = Line()  # backlog: worked on when nothing else waits
+        self._backlog: Backlog | None = None  # that of the event loop, while there is work
+        self._asked = False  # for a turn in it
+        self._pumping = False  # in a moment
+        self._running: set[K] = set()
+        self._old: set[K] = set()  # running ones that are of the backlog
+        self._again: dict[K, bool] = {}  # added while they run; whether as backlog
+        self._failures: dict[K, int] = {}
+        self._later: list[tuple[float, int, K]] = []
+        self._due: dict[K, tuple[float, bool]] = {}  # the earliest time a key is to come back, and whether as backlog
+        self._counter = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._started = False
+        self._idle = asyncio.Event()
+        self._depth, self._adds = DEPTH.labels(name), ADDS.labels(name)
+        self._retries, self._work = RETRIES.labels(name), WORK.labels(name)
+
+    def add(self, key: K, background: bool = False) -> None:
+        """``background``: part of a backlog (start, relist); a user's new change goes first."""
+        if key in self._running:
+            self._again[key] = background and self._again.get(key, True)
+            return
+        priority = self._priority(key)
+        if not priority and background and key in self._ready:
+            return
+        behind = priority < 0 or (background and not priority)
+        line, other = (self._background, self._ready) if behind else (self._ready, self._background)
+        if not line.put(key, priority):
+            return
+        other.discard(key)
+        self._adds.inc()
+        self._idle.clear()
+        self._pump_soon()
+
+    def add_after(self, key: K, seconds: float, background: bool = False) -> None:
+        """The earliest of several times wins."""
+        due = time.monotonic() + seconds
+        known = self._due.get(key)
+        if known is not None:
+            background = background and known[1]
+            if known[0] <= due:
+                self._due[key] = known[0], background
+                return
+        self._due[key] = due, background
+        self._counter += 1
+        heapq.heappush(self._later, (due, self._counter, key))
+        self._arm()
+
+    def is_backlog(self, key: K) -> bool:
+        """For the reconciler: whether the key is looked at again without anything new being known of it."""
+        return key in self._old and self._again.get(key, True)
+
+    def start(self) -> None:
+        self._started = True
+        self._backlog = backlog_of(asyncio.get_running_loop())
+        self._pump()
+        self._arm()
+
+    async def stop(self) -> None:
+        """Work in progress is cancelled and what waits is forgotten: whoever starts again looks at everything anyway."""
+        self._started = False
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._asked:
+            assert self._backlog is not None
+            self._backlog.withdraw(self._take_turn)
+            self._asked = False
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._later.clear()
+        for line in (self._ready, self._background):
+            line.clear()
+        for keys in (self._running, self._old, self._again, self._failures, self._due):
+            keys.clear()
+        self._depth.set(0)
+        self._idle.set()
+
+    async def idle(self) -> None:
+        """Returns when nothing waits or runs (keys that come back later do not count)."""
+        if self._ready or self._background or self._running:
+            await self._idle.wait()
+
+    def busy(self, within: float) -> bool:
+        """Is anything worked on, or to be worked on in the next ``within`` seconds?"""
+        if not self._started:
+            return False
+        if self._ready or self._background or self._running:
+            return True
+        return bool(self._due) and min(due for due, _ in self._due.values()) <= time.monotonic() + within
+
+    def __len__(self) -> int:
+        return len(self._ready) + len(self._background)
+
+    def _pump_soon(self) -> None:
+        """Not at once: what is added in the same moment may have to go first."""
+        if self._started and not self._pumping:
+            self._pumping = True
+            asyncio.get_running_loop().call_soon(self._pump)
+
+    def _pump(self) -> None:
+        self._pumping = False
+        if not self._started:
+            return
+        while self._ready and len(self._running) < self._concurrency:
+            self._begin(self._ready.pop())
+        if not self._asked and self._may_look_back():
+            assert self._backlog is not None
+            self._asked = True
+            self._backlog.ask(self._take_turn)
+        self._depth.set(len(self._ready) + len(self._background))
+
+    def _may_look_back(self) -> bool:
+        """Whether a key of the backlog may begin: half of the places are kept for what is new."""
+        if not self._background or self._ready or len(self._running) >= self._concurrency:
+            return False
+        return len(self._old) < max(1, self._concurrency // 2)
+
+    def _take_turn(self) -> None:
+        self._asked = False
+        if self._may_look_back():
+            key = self._background.pop()
+            self._old.add(key)
+            self._begin(key)
+        self._pump()
+
+    def _begin(self, key: K) -> None:
+        self._running.add(key)
+        task = asyncio.get_running_loop().create_task(self._run(key))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _run(self, key: K) -> None:
+        assert self._backlog is not None
+        started, old = time.perf_counter(), key in self._old
+        if not old:
+            self._backlog.new_begins()
+        effort = Effort(lambda: self._reconcile(key))
+        try:
+            await effort
+            self._failures.pop(key, None)
+        except Requeue as again:
+            self._failures.pop(key, None)
+            self.add_after(key, again.seconds, background=old)
+        except asyncio.CancelledError as cancelled:
+            if _to_end():
+                raise
+            error = RuntimeError("what it waited for was cancelled")
+            error.__cause__ = cancelled
+            self._failed(key, error, effort.seconds, old)
+        except Exception as error:
+            self._failed(key, error, effort.seconds, old)
+        finally:
+            self._work.inc(time.perf_counter() - started)
+            if not old:
+                self._backlog.new_ends()
+            self._running.discard(key)
+            self._old.discard(key)
+            if key in self._again:
+                self.add(key, background=self._again.pop(key))
+            self._pump()
+            if not (self._ready or self._background or self._running):
+                self._idle.set()
+
+    def _failed(self, key: K, error: Exception, seconds: float, background: bool) -> None:
+        """``seconds``: for so long it had kept the event loop busy. It comes back, whatever becomes of telling why."""
+        failures = self._failures.get(key, 0)
+        self._failures[key] = failures + 1
+        delay = min(max(BASE_DELAY * 2 ** min(failures, 30), seconds), self._max_delay)
+        self._retries.inc()
+        self.add_after(key, delay, background)
+        if failures < 3 or failures % 10 == 0:
+            log.warning("reconcile failed", controller=self.name, key=str(key), error=str(error), retry_in=delay)
+        if not is_expected(error):
+            log.error("reconcile failed unexpectedly", controller=self.name, key=str(key), exc_info=error)
+        if self.on_failure is not None:
+            try:
+                self.on_failure(key, error)
+            except Exception:
+                log.exception("failure not told", controller=self.name, key=str(key))
+
+    def _arm(self) -> None:
+        if not self._started or not self._later:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        delay = max(self._later[0][0] - time.monotonic(), 0)
+        self._timer = asyncio.get_running_loop().call_later(delay, self._release)
+
+    def _release(self) -> None:
+        now = time.monotonic()
+        while self._later and self._later[0][0] <= now:
+            due, _, key = heapq.heappop(self._later)
+            known = self._due.get(key)
+            if known is not None and known[0] == due:
+                del self._due[key]
+                self.add(key, background=known[1])
+        self._timer = None
+        self._arm()
+
+
+def _to_end() -> bool:
+    """Whether it is this task that is cancelled, and not what it waits for."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
+
+
+def is_expected(error: Exception) -> bool:
+    """Errors that are part of life: somebody was faster, a member is away. They need no traceback."""
+    from kafila.core.errors import StatusError
+
+    return isinstance(error, (StatusError, OSError, TimeoutError)) or getattr(error, "expected", False)

@@ -1,0 +1,198 @@
+"""Objects that every cluster has from its first second."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Any
+
+from kafila.core import errors
+from kafila.core.clock import rfc3339
+
+from .allocation import DEFAULT_SERVICE_CIDR
+from .context import DeleteOptions, Options
+from .decoding import decode_object
+from .patching import Patch
+from .registry import Registry
+
+OPTIONS = Options(manager="kube-apiserver")  # whom every cluster has these from
+CIDR_OPTIONS = Options(manager="kubernetes-service-cidr-controller", force=True)
+NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease", "karmada-system", "karmada-cluster")
+Object = dict[str, Any]
+
+# Name, rules and subject of what Kubernetes and Karmada bind from the beginning. Both matter to members too: who is bound here to
+# a role that covers clusters/proxy may be impersonated there, and administrators come with their group.
+_RBAC_DEFAULTS: dict[str, Any] = {
+    "labels": {"kubernetes.io/bootstrapping": "rbac-defaults"},
+    "annotations": {"rbac.authorization.kubernetes.io/autoupdate": "true"},
+}
+CLUSTER_ROLES: tuple[tuple[Object, list[Object], Object], ...] = (
+    (
+        {"name": "cluster-admin", **_RBAC_DEFAULTS},
+        [
+            {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]},
+            {"nonResourceURLs": ["*"], "verbs": ["*"]},
+        ],
+        {"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "system:masters"},
+    ),
+    (
+        {"name": "cluster-proxy-admin"},
+        [{"apiGroups": ["cluster.karmada.io"], "resources": ["clusters/proxy"], "verbs": ["*"]}],
+        {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "system:admin"},
+    ),
+)
+
+# those that pods of the system name
+PRIORITY_CLASSES = (
+    (
+        "system-node-critical",
+        2000001000,
+        "Used for system critical pods that must not be moved from their current node.",
+    ),
+    (
+        "system-cluster-critical",
+        2000000000,
+        "Used for system critical pods that must run in the cluster, but can be moved to another node if necessary.",
+    ),
+)
+
+
+async def ensure(registry: Registry, obj: Object) -> None:
+    """Creates ``obj`` when it does not exist; somebody else doing it at the same time is fine."""
+    group, _, version = obj["apiVersion"].rpartition("/")
+    kind = registry.catalog.by_kind(group, version, obj["kind"])
+    assert kind is not None, obj["kind"]
+    namespace = obj["metadata"].get("namespace", "")
+    if registry.cache.get(kind.resource, namespace, obj["metadata"]["name"]) is not None:
+        return
+    try:
+        await registry.create(kind, namespace, decode_object(kind, obj, OPTIONS), OPTIONS)
+    except errors.StatusError as error:
+        if not error.is_already_exists:
+            raise
+
+
+async def publish_authorities(registry: Registry, clients: bytes, front_proxy: bytes) -> None:
+    """Says whom servers beside ours may believe: kube-controller-manager and kube-scheduler look for it before they start."""
+    data = {
+        "client-ca-file": clients.decode(),
+        "requestheader-client-ca-file": front_proxy.decode(),
+        "requestheader-allowed-names": '["front-proxy-client"]',
+        "requestheader-extra-headers-prefix": '["X-Remote-Extra-"]',
+        "requestheader-group-headers": '["X-Remote-Group"]',
+        "requestheader-uid-headers": '["X-Remote-Uid"]',
+        "requestheader-username-headers": '["X-Remote-User"]',
+    }
+    await ensure(registry, _system_config("extension-apiserver-authentication", data))
+
+
+def _system_config(name: str, data: dict[str, str]) -> Object:
+    metadata = {"name": name, "namespace": "kube-system"}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
+
+
+def _service(port: int, address: str) -> Object:
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {
+            "name": "kubernetes",
+            "namespace": "default",
+            "labels": {"component": "apiserver", "provider": "kubernetes"},
+        },
+        "spec": {
+            "clusterIP": address,
+            "ipFamilyPolicy": "SingleStack",
+            "ports": [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": port}],
+        },
+    }
+
+
+def endpoints_of(host: str, port: int) -> list[Object]:
+    """What is behind the Service ``kubernetes``, in both forms; of an address that cannot be behind one (loopback) nothing."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return [_slice(host.lower(), "FQDN", port)] if "." in host else []
+    address = getattr(address, "ipv4_mapped", None) or address
+    if address.is_loopback or address.is_unspecified or address.is_link_local or address.is_multicast:
+        return []
+    labels = {"endpointslice.kubernetes.io/skip-mirror": "true"}
+    legacy = {
+        "apiVersion": "v1",
+        "kind": "Endpoints",
+        "metadata": {"name": "kubernetes", "namespace": "default", "labels": labels},
+        "subsets": [
+            {"addresses": [{"ip": str(address)}], "ports": [{"name": "https", "port": port, "protocol": "TCP"}]}
+        ],
+    }
+    return [legacy, _slice(str(address), f"IPv{address.version}", port)]
+
+
+def _slice(address: str, address_type: str, port: int) -> Object:
+    labels = {"kubernetes.io/service-name": "kubernetes"}
+    return {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {"name": "kubernetes", "namespace": "default", "labels": labels},
+        "addressType": address_type,
+        "endpoints": [{"addresses": [address], "conditions": {"ready": True}}],
+        "ports": [{"name": "https", "port": port, "protocol": "TCP"}],
+    }
+
+
+async def _ensure_endpoints(registry: Registry, wanted: Object) -> None:
+    """The address may be another one than last time; its family too, which cannot change of a slice."""
+    group, _, version = wanted["apiVersion"].rpartition("/")
+    kind = registry.catalog.by_kind(group, version, wanted["kind"])
+    assert kind is not None
+    where, name = wanted["metadata"]["namespace"], wanted["metadata"]["name"]
+    entry = registry.cache.get(kind.resource, where, name)
+    parts = {part: value for part, value in wanted.items() if part not in ("apiVersion", "kind", "metadata")}
+    if entry is not None and entry.decode().get("addressType") != wanted.get("addressType"):
+        await registry.delete(kind, where, name, DeleteOptions())
+    elif entry is not None and any(entry.decode().get(part) != value for part, value in parts.items()):
+        await registry.modify(kind, where, name, lambda obj: {**obj, **parts}, OPTIONS)
+        return
+    await ensure(registry, wanted)
+
+
+async def _ensure_service_cidr(registry: Registry, cidr: str) -> None:
+    """The range that cluster IPs come from. It stays as it was made first, as in Kubernetes."""
+    head: Object = {"apiVersion": "networking.k8s.io/v1", "kind": "ServiceCIDR", "metadata": {"name": "kubernetes"}}
+    kind = registry.catalog.by_kind("networking.k8s.io", "v1", "ServiceCIDR")
+    assert kind is not None
+    if registry.cache.get(kind.resource, "", "kubernetes") is not None:
+        return
+    await ensure(registry, {**head, "spec": {"cidrs": [cidr]}})
+    ready = {
+        "type": "Ready",
+        "status": "True",
+        "lastTransitionTime": rfc3339(),
+        "message": "Kubernetes default Service CIDR is ready",
+    }
+    patch = Patch("apply", {**head, "status": {"conditions": [ready]}})
+    await registry.patch(kind, "", "kubernetes", patch, CIDR_OPTIONS, "status")
+
+
+async def bootstrap(registry: Registry, host: str, port: int, service_cidr: str = DEFAULT_SERVICE_CIDR) -> None:
+    """``host`` and ``port``: where clients reach this server; a port of 0 for a process that serves nothing."""
+    for name in NAMESPACES:
+        await ensure(registry, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    await _ensure_service_cidr(registry, service_cidr)
+    if port:
+        await ensure(registry, _service(port, str(ipaddress.ip_network(service_cidr)[1])))
+        for endpoints in endpoints_of(host, port):
+            await _ensure_endpoints(registry, endpoints)
+    # from when on the uses of tokens in Secrets are known: kube-controller-manager ends unused ones a year later
+    today = {"since": rfc3339()[:10]}
+    await ensure(registry, _system_config("kube-apiserver-legacy-service-account-token-tracking", today))
+    for name, value, description in PRIORITY_CLASSES:
+        head = {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": name}}
+        await ensure(registry, {**head, "value": value, "description": description})
+    for metadata, rules, subject in CLUSTER_ROLES:
+        api_version = "rbac.authorization.k8s.io/v1"
+        role = {"apiVersion": api_version, "kind": "ClusterRole", "metadata": metadata, "rules": rules}
+        await ensure(registry, role)
+        reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": metadata["name"]}
+        binding = {"apiVersion": api_version, "kind": "ClusterRoleBinding", "metadata": metadata}
+        await ensure(registry, {**binding, "roleRef": reference, "subjects": [subject]})

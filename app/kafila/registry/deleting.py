@@ -1,0 +1,108 @@
+"""What a DELETE does to an object that cannot vanish at once (k8s.io/apiserver/pkg/registry/rest BeforeDelete)."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from kafila.catalog.custom.definition import CLEANUP
+from kafila.catalog.custom.definition import RESOURCE as DEFINITIONS
+from kafila.catalog.kind import Kind
+from kafila.core.clock import rfc3339
+from kafila.core.conditions import with_condition
+
+from .context import DeleteOptions
+
+Object = dict[str, Any]
+ORPHAN = "orphan"
+FOREGROUND = "foregroundDeletion"
+
+
+def mark_deleted(kind: Kind, old: Object, options: DeleteOptions, now: str) -> Object | None:
+    """The object with its deletion marked; None when it can go at once; ``old`` itself when nothing changes."""
+    if kind.resource == DEFINITIONS and not old["metadata"].get("deletionTimestamp"):
+        return _end_definition(old, now)
+    metadata = old["metadata"]
+    finalizers = _finalizers(kind, metadata.get("finalizers") or [], options)
+    held = bool(finalizers) or (kind.resource == "namespaces" and bool((old.get("spec") or {}).get("finalizers")))
+    grace = _grace_period(kind, old, options)
+    if not held and not grace:
+        return None
+    if metadata.get("deletionTimestamp"):
+        shorter = grace < metadata.get("deletionGracePeriodSeconds", 0)
+        if finalizers == (metadata.get("finalizers") or []) and not shorter:
+            return old
+        marked = dict(metadata)
+        if shorter:
+            marked["deletionGracePeriodSeconds"] = grace
+    else:
+        marked = dict(metadata)
+        marked["deletionTimestamp"] = rfc3339(time.time() + grace) if grace else now
+        if kind.resource != "namespaces":  # they end by their finalizers alone
+            marked["deletionGracePeriodSeconds"] = grace
+        if kind.strategy.generation_fields is not None and marked.get("generation"):
+            marked["generation"] += 1
+    if finalizers:
+        marked["finalizers"] = finalizers
+    else:
+        marked.pop("finalizers", None)
+    out = dict(old)
+    out["metadata"] = marked
+    if kind.resource == "namespaces":
+        out["status"] = dict(old.get("status") or {}, phase="Terminating")
+    return out
+
+
+def mark_at_once(old: Object, now: str) -> Object:
+    """What the deletion of an object is answered that could end gracefully and has nothing to wait for."""
+    metadata = {**old["metadata"], "deletionTimestamp": now, "deletionGracePeriodSeconds": 0}
+    if metadata.get("generation"):
+        metadata["generation"] += 1
+    return {**old, "metadata": metadata}
+
+
+def _end_definition(old: Object, now: str) -> Object:
+    """A definition always ends by a finalizer: its instances go first."""
+    metadata, status = dict(old["metadata"]), dict(old.get("status") or {})
+    metadata["deletionTimestamp"] = now
+    finalizers = metadata.get("finalizers") or []
+    metadata["finalizers"] = finalizers if CLEANUP in finalizers else [*finalizers, CLEANUP]
+    pending = {
+        "type": "Terminating",
+        "status": "True",
+        "lastTransitionTime": now,
+        "reason": "InstanceDeletionPending",
+        "message": "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon",
+    }
+    status["conditions"] = with_condition(status.get("conditions"), pending)
+    return {**old, "metadata": metadata, "status": status}
+
+
+def _finalizers(kind: Kind, current: list[str], options: DeleteOptions) -> list[str]:
+    """propagationPolicy is remembered as a finalizer that the garbage collector works off."""
+    default, said = kind.strategy.dependents, options.propagation
+    if default is None:
+        said = "Background"
+    elif said is None:
+        if ORPHAN in current or FOREGROUND in current:
+            return current
+        said = default
+    kept = [f for f in current if f not in (ORPHAN, FOREGROUND)]
+    if said == "Orphan":
+        kept.append(ORPHAN)
+    elif said == "Foreground":
+        kept.append(FOREGROUND)
+    return kept
+
+
+def _grace_period(kind: Kind, obj: Object, options: DeleteOptions) -> int:
+    """Only pods end gracefully, and only those that run somewhere."""
+    if not kind.strategy.graceful:
+        return 0
+    spec = obj.get("spec") or {}
+    phase = (obj.get("status") or {}).get("phase")
+    if not spec.get("nodeName") or phase in ("Succeeded", "Failed"):
+        return 0
+    if options.grace_period is not None:
+        return max(options.grace_period, 0)
+    return spec.get("terminationGracePeriodSeconds", 30)

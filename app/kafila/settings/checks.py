@@ -1,0 +1,155 @@
+"""What a flag's value has to be, before anything starts. Each check raises ValueError with what would be right."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from .controllers import CONTROLLERS
+from .gates import parse_gates
+
+_SMALLEST_SERVICE_CIDR = 29  # prefix length; kube-apiserver wants eight addresses at least
+_NAME: Final = re.compile(
+    r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*", re.IGNORECASE
+)  # RFC 1123
+_SCHEMES = ("postgresql", "postgres")
+
+
+def host_and_port(text: str) -> tuple[str, int | None]:
+    """``"h:1"`` → ``("h", 1)``, ``"h"`` → ``("h", None)``; an IPv6 address stands in brackets when a port follows it."""
+    if text.count(":") > 1 and not text.startswith("["):
+        return text, None
+    host, colon, port = text.rpartition(":") if not text.endswith("]") else (text, "", "")
+    if not colon:
+        return (port or host).strip("[]"), None
+    if not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
+        raise ValueError("the port must be a number from 0 to 65535")
+    return host.strip("[]"), int(port)
+
+
+def check_bind(text: str) -> None:
+    host, port = host_and_port(text)
+    if port is None:
+        raise ValueError("must be HOST:PORT, e.g. 127.0.0.1:5443")
+    _check_host(host or "127.0.0.1")
+
+
+def check_advertise(text: str) -> None:
+    if text:
+        host, port = host_and_port(text)
+        if port == 0:
+            raise ValueError("the port must be a number from 1 to 65535")
+        _check_host(host)
+
+
+def _check_host(host: str) -> None:
+    if len(host) > 253 or not _NAME.fullmatch(host):
+        try:
+            ipaddress.ip_address(host)
+        except ValueError:
+            raise ValueError(
+                "must be HOST or HOST:PORT without a scheme or a path, e.g. kafila.example.org:5443"
+            ) from None
+
+
+def check_data_dir(folder: Path) -> None:
+    for part in (folder, *folder.parents):
+        if part.exists():
+            if not part.is_dir():
+                raise ValueError(f"{part} is a file: give a folder")
+            if not os.access(part, os.W_OK | os.X_OK):
+                raise ValueError(f"{part} cannot be written to by this user")
+            break
+
+
+def check_database_url(url: str | None) -> None:
+    if not url or url == "memory:":
+        return
+    if urlsplit(url).scheme not in _SCHEMES:
+        raise ValueError("must begin with postgresql://, e.g. postgresql://user@host:5432/kafila")
+    import psycopg  # only who gives a URL pays for it
+
+    try:
+        psycopg.conninfo.conninfo_to_dict(url)
+    except psycopg.Error as error:
+        raise ValueError(str(error).strip()) from None
+    try:
+        _ = urlsplit(url).port
+    except ValueError:
+        raise ValueError("the port must be a number from 1 to 65535") from None
+
+
+def check_service_cidr(text: str) -> None:
+    try:
+        network = ipaddress.IPv4Network(text, strict=False)
+    except ValueError:
+        raise ValueError("must be a range of IPv4 addresses, e.g. 10.96.0.0/12") from None
+    if str(network) != text:
+        raise ValueError(f"must name the first address and the mask: {network}")
+    if network.prefixlen > _SMALLEST_SERVICE_CIDR:
+        raise ValueError("must have at least 8 IP addresses")
+
+
+def check_pattern(text: str) -> None:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise ValueError(f"is no regular expression: {error}") from None
+
+
+def check_gates(text: str) -> None:
+    parse_gates(text)
+
+
+def listed(text: str) -> list[str]:
+    """The entries of a list such as ``*,-x``."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def check_controllers(text: str) -> None:
+    _check_names(text, CONTROLLERS, "controllers")
+
+
+def check_plugins(text: str) -> None:
+    if listed(text) != ["*"]:
+        from importlib.metadata import entry_points
+
+        from kafila.placement.plugins import ENTRY_POINTS
+
+        _check_names(text, entry_points(group=ENTRY_POINTS).names, "plugins that are installed")
+
+
+def _check_names(text: str, known: Iterable[str], what: str) -> None:
+    """kube-controller-manager's grammar: '*', 'x', '-x'."""
+    names = sorted(known)
+    for part in listed(text):
+        if part != "*" and part.removeprefix("-") not in names:
+            shown = ", ".join(names) or "there are none"
+            raise ValueError(f"{part.removeprefix('-')!r} is not in the list of known {what} ({shown})")
+
+
+def check_file(name: str) -> None:
+    if name:
+        try:
+            Path(name).open("rb").close()
+        except OSError as error:
+            raise ValueError(f"cannot be read: {error.strerror}") from None
+
+
+CHECKS: Final[dict[str, Callable[[Any], None]]] = {
+    "data_dir": check_data_dir,
+    "bind": check_bind,
+    "advertise": check_advertise,
+    "database_url": check_database_url,
+    "feature_gates": check_gates,
+    "controllers": check_controllers,
+    "service_cidr": check_service_cidr,
+    "plugins": check_plugins,
+    "skipped_propagating_namespaces": check_pattern,
+    **dict.fromkeys((f"scheduler_estimator_{name}_file" for name in ("ca", "cert", "key")), check_file),
+}

@@ -1,0 +1,260 @@
+"""The log's tail: every committed row to the subscriber, once and in order, whichever process wrote it.
+
+Own commits are handed over by the committer when they continue what was published (no query); everything else is read from
+the log: after a NOTIFY (a hint, not relied upon), for a barrier, for a gap, and once a second in any case.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import random
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import asyncpg
+import structlog
+
+from kafila.core.resources import Key
+
+from .connect import LOST, Backoff, Patience, connect
+from .interface import ResetCallback, Row, RowsCallback, StoreUnavailable
+from .timeline import NEWEST, Position, holds, raise_head
+
+log = structlog.get_logger("kafila.store")
+
+CHANNEL = "kafila_log"
+_PAGE = 500  # rows handed over at once: the loop is not held longer than it takes to fan these out
+_LARGE = 64 << 10  # bytes of a body that is read alone: a page of objects of 8 MiB would not fit into memory
+_TAIL = (
+    f"SELECT revision, resource, namespace, name, CASE WHEN octet_length(body) <= {_LARGE} THEN body END AS body,"
+    f" deleted, previous, writer, seq, octet_length(body) > {_LARGE} AS large"
+    f" FROM log WHERE revision > $1 ORDER BY revision LIMIT {_PAGE}"
+)
+_FIRST = (
+    "SELECT revision, resource, namespace, name, body, deleted, previous, writer, seq"
+    " FROM log WHERE revision > $1 ORDER BY revision LIMIT 1"
+)
+
+
+class Follower:
+    """``seen`` is the position up to which the subscriber has everything; None before the snapshot and after a reset."""
+
+    def __init__(self, dsn: str, patience: Patience) -> None:
+        self.seen: Position | None = None
+        self.own_backends: set[int] = set()  # server process ids whose notifications tell us nothing new
+        self._dsn = dsn
+        self._writer = random.getrandbits(62)  # of the markers this process may have to write
+        self._patience = patience
+        self._on_rows: RowsCallback = lambda rows: None
+        self._on_reset: ResetCallback = lambda: None
+        self._connection: asyncpg.Connection | None = None
+        self._verifying = asyncio.Lock()
+        self._wake = asyncio.Event()
+        self._waiting: set[asyncio.Future[int]] = set()
+        self._task: asyncio.Task[None] | None = None
+        self._raises = 0
+
+    def subscribe(self, on_rows: RowsCallback, on_reset: ResetCallback) -> None:
+        self._on_rows, self._on_reset = on_rows, on_reset
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name="store-follower")
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        self._drop()
+        self._release(error=StoreUnavailable("the store is closed"))
+
+    @property
+    def connected(self) -> bool:
+        return self._connection is not None and not self._connection.is_closed()
+
+    # What the subscriber has seen -------------------------------------------------------------------------------------
+
+    def offer(self, before: int, last: int, rows: Sequence[Row] | None, seq: int, writer: int) -> bool:
+        """Own commit that follows revision ``before``. False when it has to come from the log."""
+        seen = self.seen
+        if seen is None or seen.revision >= last:
+            return True
+        if rows is None or seen.revision != before:
+            return False
+        self._publish(rows, Position(last, writer, seq))
+        return True
+
+    async def catch_up(self, revision: int) -> None:
+        """Waits until the subscriber has seen ``revision``, but not for ever: the commit it belongs to is certain."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._patience.publish):
+                while self.seen is not None and self.seen.revision < revision:
+                    with contextlib.suppress(StoreUnavailable):
+                        await self.barrier()
+
+    async def barrier(self) -> int:
+        """Newest revision by a query that starts after this call; one query serves all who wait. Raises StoreUnavailable."""
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[int] = loop.create_future()
+        self._waiting.add(waiter)
+        self._wake.set()
+        patience = loop.call_later(self._patience.send, _give_up, waiter)  # a timeout context costs more than the rest
+        try:
+            return await waiter
+        finally:
+            patience.cancel()
+            self._waiting.discard(waiter)
+
+    def _publish(self, rows: Sequence[Row], position: Position) -> None:
+        self.seen = position
+        if rows:
+            try:
+                self._on_rows(list(rows))
+            except Exception:  # it has missed rows now: nothing less than a new start makes it whole
+                log.exception("a subscriber failed", revision=position.revision)
+                self.reset("the subscriber failed")
+
+    def reset(self, why: str) -> None:
+        """The subscriber has to start again from a snapshot."""
+        if self.seen is not None:
+            log.warning("store history changed", why=why, seen=self.seen.revision)
+            self.seen = None
+            self._drop()  # it may lead to the server that was replaced
+            try:
+                self._on_reset()
+            except Exception:
+                log.exception("a subscriber failed at a reset")
+
+    async def verify(self, connection: asyncpg.Connection) -> None:
+        """To be called on every new connection before it is used for anything else. Raises one of LOST."""
+        async with self._verifying:
+            seen = self.seen
+            if seen is None or await holds(connection, seen):
+                return
+            if self.seen is None or self.seen.revision != seen.revision:
+                return  # moved on meanwhile by a connection that had been verified
+            if seen.revision >= await connection.fetchval("SELECT compacted FROM history"):
+                self._raises += 1
+                await raise_head(connection, seen.revision, self._writer, -self._raises)
+            self.reset("the row at our revision is not the one we saw")
+
+    # Reading ----------------------------------------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        backoff = Backoff()
+        while True:
+            try:
+                connection = await self._connected()
+                waiting, self._waiting = self._waiting, set()
+                try:
+                    head = await self._read_all(connection)
+                except BaseException:
+                    self._waiting.update(waiter for waiter in waiting if not waiter.done())
+                    raise
+                self._release(waiting, head)
+                backoff.reset()
+            except LOST as error:
+                if self._connection is not None:
+                    log.warning(
+                        "the connection that follows the log was lost", error=str(error) or type(error).__name__
+                    )
+                self._drop()
+                await backoff.wait()
+                continue
+            except Exception:  # this task has to live as long as the store
+                self._drop()
+                log.exception("following the log failed")
+                await backoff.wait()
+                continue
+            if not self._waiting:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self._patience.poll):
+                        await self._wake.wait()
+
+    async def _connected(self) -> asyncpg.Connection:
+        if self._connection is not None and not self._connection.is_closed():
+            return self._connection
+        connection = await connect(self._dsn, self._patience)
+        try:
+            await self.verify(connection)
+            await connection.add_listener(CHANNEL, self._hint)
+        except BaseException:
+            connection.terminate()
+            raise
+        connection.add_termination_listener(self._terminated)
+        self._connection = connection
+        return connection
+
+    def _hint(self, connection: Any, backend: int, channel: str, payload: str) -> None:
+        if backend not in self.own_backends:
+            self._wake.set()
+
+    def _terminated(self, connection: Any) -> None:
+        self._wake.set()
+
+    def _drop(self) -> None:
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None
+
+    async def _read_all(self, connection: asyncpg.Connection) -> int:
+        """Publishes the log up to its end as of a query that starts now; returns that revision."""
+        while True:
+            self._wake.clear()
+            seen = self.seen
+            if seen is None:
+                return (await connection.fetchrow(NEWEST, timeout=self._patience.answer))["revision"]
+            records = await connection.fetch(_TAIL, seen.revision, timeout=self._patience.answer)
+            if not records:
+                return seen.revision
+            if not all(record["resource"] for record in records):
+                self.reset("another process found that history changed")
+                continue
+            if not await self._continues(connection, seen, records[0]):
+                self.reset("history was compacted past our position")
+                continue
+            small = list(itertools.takewhile(lambda record: not record["large"], records))
+            self._publish_records(small or await connection.fetch(_FIRST, seen.revision, timeout=self._patience.answer))
+            if len(small) == len(records) < _PAGE:
+                return records[-1]["revision"]
+            await asyncio.sleep(0)
+
+    async def _continues(self, connection: asyncpg.Connection, seen: Position, first: Any) -> bool:
+        """Revisions that are left out are of Events, or rows have been dropped (before markers too, of which there are none here)."""
+        if first["revision"] == seen.revision + 1:
+            return True
+        return await connection.fetchval("SELECT compacted FROM history") <= seen.revision
+
+    def _publish_records(self, records: Sequence[Any]) -> None:
+        """Own commits may have been published while the query ran: those rows are left out."""
+        seen = self.seen
+        last = records[-1]
+        if seen is None or last["revision"] <= seen.revision:
+            return
+        after = seen.revision
+        position = Position(last["revision"], last["writer"], last["seq"])
+        self._publish(rows_of(r for r in records if r["revision"] > after), position)
+
+    def _release(
+        self, waiting: set[asyncio.Future[int]] | None = None, head: int = 0, error: Exception | None = None
+    ) -> None:
+        for waiter in self._waiting if waiting is None else waiting:
+            if not waiter.done():
+                if error is None:
+                    waiter.set_result(head)
+                else:
+                    waiter.set_exception(error)
+
+
+def _give_up(waiter: asyncio.Future[int]) -> None:
+    if not waiter.done():
+        waiter.set_exception(StoreUnavailable("the database does not answer"))
+
+
+def rows_of(records: Iterable[Any]) -> list[Row]:
+    """Rows of the log as they are published."""
+    return [
+        Row(revision, Key(resource, namespace, name), body, deleted, previous)
+        for revision, resource, namespace, name, body, deleted, previous, *_ in records
+    ]

@@ -1,0 +1,141 @@
+"""The store over PostgreSQL: one connection that commits, one that follows the log, a small pool for the rest."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, final
+
+import asyncpg
+
+from . import compaction, events, history
+from .committer import PARTITION, Committer
+from .connect import Patience, Pool
+from .follower import Follower
+from .interface import (
+    EventPage,
+    EventQuery,
+    EventRows,
+    LogPage,
+    ResetCallback,
+    RowsCallback,
+    StoredObject,
+    StoreUnavailable,
+    Transaction,
+)
+from .leases import PostgresLeases
+
+if TYPE_CHECKING:
+    from .embedded import EmbeddedPostgres
+
+
+@final
+class PostgresStore:
+    """See :class:`kafila.store.interface.Store`. The database has to be migrated (:func:`kafila.store.migrate.upgrade`)."""
+
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        patience: Patience | None = None,
+        pool_size: int = 4,
+        event_ttl: float = 3600.0,
+        embedded: EmbeddedPostgres | None = None,
+    ) -> None:
+        """``embedded``: the server, to be stopped when the store is closed."""
+        self._patience = patience = patience or Patience()
+        self.dsn = dsn
+        self._embedded = embedded
+        self._pool = Pool(dsn, patience, pool_size)
+        self._follower = Follower(dsn, patience)
+        self._committer = Committer(dsn, self._follower, patience, event_ttl)
+
+    @property
+    def trouble(self) -> str:
+        if not self._follower.connected:
+            why = self._embedded.trouble if self._embedded is not None else ""
+            return f"storage is not reachable: {why}" if why else "storage is not reachable"
+        refused = self._committer.health.trouble
+        return f"storage takes no writes: {refused}" if refused else ""
+
+    async def open(self) -> None:
+        """Does not wait for the database: requests do, each for itself."""
+        await self._pool.open()
+        self._committer.start()
+        self._follower.start()
+
+    async def close(self) -> None:
+        await self._committer.close()
+        await self._follower.close()
+        await self._pool.close()
+        if self._embedded is not None:
+            await self._embedded.stop()
+
+    def subscribe(self, on_rows: RowsCallback, on_reset: ResetCallback) -> None:
+        self._follower.subscribe(on_rows, on_reset)
+
+    async def snapshot(self) -> tuple[int, list[StoredObject]]:
+        await self._pool.expire()  # after a failover these may lead to the server that was replaced
+        async with self._pool.acquire() as connection:
+            position, found = await history.snapshot(connection)
+        # No await between here and the caller's next line: the first row comes after the caller has the snapshot.
+        self._follower.seen = position
+        return position.revision, found
+
+    async def commit(self, transaction: Transaction) -> list[int]:
+        return await self._committer.commit(transaction)
+
+    async def head(self) -> int:
+        return await self._follower.barrier()
+
+    async def read_log(self, after: int, limit: int = 1000) -> LogPage:
+        async with self._pool.acquire() as connection:
+            return await history.read_log(connection, after, limit)
+
+    async def list_at(self, resource: str, revision: int) -> list[StoredObject]:
+        async with self._pool.acquire() as connection:
+            return await history.list_at(connection, resource, revision)
+
+    async def compact(self, keep_seconds: float) -> int:
+        async with self._forgetting() as connection:
+            return await compaction.compact(connection, keep_seconds, PARTITION)
+
+    async def event(self, namespace: str, name: str) -> StoredObject | None:
+        async with self._pool.acquire() as connection:
+            return await events.get(connection, namespace, name)
+
+    async def list_events(self, asked: EventQuery) -> EventPage:
+        async with self._pool.acquire() as connection:
+            return await events.list_at(connection, asked)
+
+    async def read_events(self, after: int) -> EventRows:
+        async with self._pool.acquire() as connection:
+            return await events.read(connection, after)
+
+    async def events_ended(self, expiry: int, after: int) -> list[StoredObject]:
+        async with self._pool.acquire() as connection:
+            return await events.ended(connection, expiry, after)
+
+    async def expire_events(self, ttl: float, grace: float = events.GRACE) -> None:
+        async with self._forgetting() as connection:
+            await events.expire(connection, ttl, grace)
+
+    @asynccontextmanager
+    async def _forgetting(self) -> AsyncIterator[asyncpg.Connection]:
+        """Raises StoreUnavailable for whatever the database says: what is old can wait, and whoever lets go of it goes on."""
+        try:
+            async with self._pool.acquire() as connection:
+                yield connection
+        except asyncpg.PostgresError as error:
+            raise StoreUnavailable(str(error) or type(error).__name__) from error
+
+    def leases(self) -> PostgresLeases:
+        return PostgresLeases(self.dsn, self._patience)
+
+    async def listing(self) -> AsyncIterator[StoredObject]:
+        async with (
+            self._pool.acquire() as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            async for found in history.objects(connection):
+                yield found

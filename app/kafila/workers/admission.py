@@ -1,0 +1,66 @@
+"""What admission looks at beside the object that is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from kafila.admission import Admission
+from kafila.admission.karmada.surroundings import Claimed, Surroundings
+from kafila.catalog.catalog import Catalog
+from kafila.machinery.lua import syntax_error
+from kafila.registry.apart import on_loop
+from kafila.registry.codec import decode_entry
+from kafila.settings.settings import Settings
+from kafila.watch import Cache, Entry
+
+Object = dict[str, Any]
+CUSTOMIZATIONS = "resourceinterpretercustomizations.config.karmada.io"
+CLUSTERS = "clusters.cluster.karmada.io"
+BINDINGS = ("resourcebindings.work.karmada.io", "clusterresourcebindings.work.karmada.io")
+MOST_SEARCHED = 50_000  # bindings that are searched for a policy's mark when its placement changes
+MOST_READ = 1_000
+
+
+def admission(cache: Cache, catalog: Catalog, settings: Settings) -> Admission:
+    def entries(resource: str) -> list[Entry]:
+        return on_loop(lambda: list(cache.resource(resource).entries()))
+
+    def customizations() -> Iterator[Object]:
+        kind = catalog.storage_kind(CUSTOMIZATIONS)
+        assert kind is not None
+        return (decode_entry(kind, entry) for entry in entries(CUSTOMIZATIONS))
+
+    def objects(resource: str) -> Iterator[Object]:
+        return (entry.decode() for entry in entries(resource))
+
+    def own_id() -> str:
+        namespace = on_loop(lambda: cache.get("namespaces", "", "kube-system"))
+        return namespace.meta.uid if namespace is not None else ""
+
+    def claimed(identity: str, namespace: str) -> Claimed:
+        needle = identity.encode()
+
+        def bodies() -> tuple[list[Entry], bool]:
+            """Of ten thousands of bindings those that have the mark: their bytes are searched, and few are read."""
+            found: list[Entry] = []
+            for resource in BINDINGS:
+                for looked_at, entry in enumerate(cache.resource(resource).entries(namespace)):
+                    if looked_at == MOST_SEARCHED or len(found) == MOST_READ:
+                        return found, True
+                    if needle in entry.body:
+                        found.append(entry)
+            return found, False
+
+        found, more = on_loop(bodies)
+        return Claimed([entry.decode().get("spec") or {} for entry in found], more)
+
+    around = Surroundings(
+        customizations=customizations,
+        lua_error=syntax_error,
+        allow_no_execute=settings.allow_no_execute_taint_policy,
+        clusters=lambda: objects(CLUSTERS),
+        claimed=claimed,
+        own_id=own_id,
+    )
+    return Admission(settings.gates, around, objects)

@@ -1,0 +1,61 @@
+"""All controllers and how they are wired: which exist, which run, in which order they start."""
+
+from __future__ import annotations
+
+from typing import final
+
+from kafila.reconcile.controller import Controller, Telling
+from kafila.reconcile.events import Recorder
+from kafila.reconcile.karmada.rooms import TransportFor
+from kafila.reconcile.karmada.sources import source_of
+from kafila.reconcile.karmada.wiring import build
+from kafila.reconcile.kubernetes.definitions import DefinitionController
+from kafila.reconcile.kubernetes.finishedjobs import FinishedJobs
+from kafila.reconcile.kubernetes.garbage import GarbageCollector
+from kafila.reconcile.kubernetes.namespaces import NamespaceController
+from kafila.reconcile.refusals import Refusals
+from kafila.registry import Registry
+from kafila.settings.settings import Settings
+from kafila.watch.definitions import Definitions
+
+from .plugins import load_plugins
+
+
+@final
+class Controllers:
+    def __init__(
+        self, registry: Registry, definitions: Definitions, settings: Settings, transport_for: TransportFor
+    ) -> None:
+        self.recorder = Recorder(registry, source_of=source_of)
+        karmada, self.rooms = build(
+            registry,
+            self.recorder,
+            transport_for,
+            settings.federation,
+            frozenset(gate for gate, on in settings.gates.items() if on),
+            load_plugins(settings.plugins),
+        )
+        candidates: list[Controller] = [
+            NamespaceController(registry),
+            GarbageCollector(registry),
+            FinishedJobs(registry),
+            *karmada,
+        ]
+        # kube-apiserver has it in itself: it runs whatever --controllers says
+        definition: Controller = DefinitionController(registry, definitions)
+        self._controllers = [definition, *(c for c in candidates if settings.runs(c.name))]
+        refusals = Refusals(registry, self.recorder)
+        for controller in self._controllers:
+            if isinstance(controller, Telling):
+                controller.tell_failures(refusals.tell)
+        self.names = frozenset(controller.name for controller in candidates)  # what --controllers may say
+
+    async def start(self) -> None:
+        self.recorder.start()
+        for controller in self._controllers:
+            await controller.start()
+
+    async def stop(self) -> None:
+        for controller in reversed(self._controllers):
+            await controller.stop()
+        await self.recorder.stop()

@@ -1,0 +1,209 @@
+"""One process of the control plane: store, cache, API and controllers, in the order in which they need each other."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import Callable, Sequence
+from typing import final
+
+import structlog
+from prometheus_client import REGISTRY
+
+from kafila.api.app import ObjectsApp
+from kafila.api.deferred import Check, DeferredShell
+from kafila.api.proxy import MemberProxy
+from kafila.api.server import Server, make_server
+from kafila.catalog.catalog import load_catalog
+from kafila.identity.certificates import issue
+from kafila.identity.keys import Keys, shared_keys
+from kafila.identity.kubeconfig import write_kubeconfig, write_private
+from kafila.identity.tokens import Tokens
+from kafila.reconcile.karmada.rooms import TransportFor
+from kafila.registry import Registry
+from kafila.registry.bootstrap import bootstrap, publish_authorities
+from kafila.settings.checks import host_and_port
+from kafila.settings.settings import Settings
+from kafila.store.interface import Store, StoreUnavailable
+from kafila.telemetry.runtime import StorageObjects, StorageState, watch_event_loop
+from kafila.watch import Cache
+from kafila.watch.definitions import Definitions
+
+from .admission import admission
+from .collector import Collector, collector
+from .controllers import Controllers
+from .leader import Leader
+
+log = structlog.get_logger(__name__)
+
+
+@final
+class Process:
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        transport_for: TransportFor = lambda cluster: None,
+        stopping: asyncio.Event | None = None,
+        listeners: Sequence[socket.socket] = (),
+    ) -> None:
+        """Takes the open ``store`` over; ``stopping`` may have been set by now. ``listeners``: bound; without any it binds itself."""
+        self.settings = settings
+        self._store = store
+        self._transport_for = transport_for
+        self.stopping = stopping or asyncio.Event()
+        self.started = asyncio.Event()
+        self.registry: Registry
+        self._collector: Collector
+        self.port = settings.port
+        self._listeners = list(listeners) or None
+
+    async def run(self) -> None:
+        """Serves until :meth:`stop`, then closes the store."""
+        try:
+            with collector() as self._collector:
+                await self._serve(self._store)
+        finally:
+            await self._store.close()
+
+    def stop(self) -> None:
+        self.stopping.set()
+
+    async def _serve(self, store: Store) -> None:
+        cache = Cache(store, self.settings.history_memory_mib << 20)
+        await cache.load()
+        catalog, settings = load_catalog(), self.settings
+        admitting = admission(cache, catalog, settings)
+        registry = self.registry = Registry(
+            catalog, store, cache, admitting, settings.service_cidr, settings.max_object_bytes
+        )
+        keys = await shared_keys(store, cache)
+        definitions = Definitions(catalog, cache)
+        await definitions.start()
+        leader = Leader(store, "controllers")
+        controllers = Controllers(registry.fenced_by(leader.fence), definitions, self.settings, self._transport_for)
+        server: Server | None = None
+        app: ObjectsApp | None = None
+        proxy: MemberProxy | None = None
+        async with asyncio.TaskGroup() as tasks:
+            if self.settings.role != "workers":
+                tokens = Tokens(keys.service_accounts)
+                proxy = MemberProxy(registry, self._transport_for, self.settings.federation.answers)
+                checks: dict[str, Check] = {"storage": self._storage_check(store), "bootstrap": self._bootstrap_check}
+                app = ObjectsApp(registry, DeferredShell(checks), proxy, tokens, definitions, settings.request_timeout)
+                proxy.here = app
+                server = self._server(app, keys)
+                tasks.create_task(server.serve(sockets=self._listeners))
+                await _started(server)
+                self.port = server.servers[0].sockets[0].getsockname()[1]
+            await bootstrap(registry, *self._reached_at(app is not None), self.settings.service_cidr)
+            await publish_authorities(registry, keys.authority.certificate, keys.front_proxy.certificate)
+            if self.settings.role != "workers":
+                self._write_kubeconfig(keys)
+            if self.settings.role != "api":
+                leader.start(controllers)
+            compaction = tasks.create_task(self._compact(store))
+            reload = tasks.create_task(self._reload_after_reset(cache))
+            lag = tasks.create_task(watch_event_loop())
+            told = StorageObjects(cache), StorageState(store, None if settings.database_url else settings.data_dir)
+            for collected in told:
+                REGISTRY.register(collected)
+            self.started.set()
+            self._collector.settle()
+            self._tell_ready()
+            await self.stopping.wait()
+            for collected in told:
+                REGISTRY.unregister(collected)
+            for task in (compaction, reload, lag):
+                task.cancel()
+            if app is not None and proxy is not None and server is not None:
+                app.draining.set()
+                await proxy.close()
+                server.should_exit = True
+            await leader.stop()
+        await definitions.stop()
+
+    def _tell_ready(self) -> None:
+        if self.settings.role == "workers":
+            log.info("ready", role="workers", serves="nothing: controllers run here while this process leads")
+        else:
+            log.info("ready", server=self.server_url, kubeconfig=str(self.settings.data_dir / "kubeconfig"))
+
+    @property
+    def server_url(self) -> str:
+        host, port = self._reached_at(True)
+        return f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
+
+    def _reached_at(self, serves: bool) -> tuple[str, int]:
+        """Host and port, the port 0 when this process serves nothing."""
+        settings = self.settings
+        host, port = host_and_port(settings.advertise) if settings.advertise else (settings.host, None)
+        return host, (port or self.port) if serves else 0
+
+    def _first_address(self) -> str:
+        return str(ipaddress.ip_network(self.settings.service_cidr)[1])
+
+    def _server(self, app: ObjectsApp, keys: Keys) -> Server:
+        directory = self.settings.data_dir / "pki"
+        directory.mkdir(mode=0o700, exist_ok=True)
+        hosts = ["localhost", "127.0.0.1", "::1", "kubernetes", "kubernetes.default", "kubernetes.default.svc"]
+        hosts += [self._first_address(), self.settings.host, self._reached_at(True)[0]]
+        named = [host for host in dict.fromkeys(hosts) if host not in ("0.0.0.0", "::")]
+        serving = issue(keys.authority, "kube-apiserver", hosts=named)
+        write_private(directory / "server.crt", serving.certificate)
+        write_private(directory / "server.key", serving.key)
+        write_private(directory / "ca.crt", keys.authority.certificate)
+        settings = self.settings
+        return make_server(app, settings.host, settings.port, directory, settings.serving)
+
+    def _write_kubeconfig(self, keys: Keys) -> None:
+        admin = issue(keys.authority, "system:admin", ["system:masters"])
+        write_kubeconfig(self.settings.data_dir / "kubeconfig", self.server_url, keys.authority.certificate, admin)
+
+    def _bootstrap_check(self) -> str | None:
+        return None if self.started.is_set() else "not finished"
+
+    def _storage_check(self, store: Store) -> Callable[[], str | None]:
+        def check() -> str | None:
+            if self.stopping.is_set():
+                return "shutting down"
+            return store.trouble or None
+
+        return check
+
+    async def _compact(self, store: Store) -> None:
+        """Lets go of what is old, in the database. Nothing that it refuses keeps the rest from going, or ends the process."""
+        settings = self.settings
+        period = min(60.0, settings.history / 2, settings.event_ttl / 2)
+        while True:
+            await asyncio.sleep(period)
+            try:
+                await store.compact(settings.history)
+            except (StoreUnavailable, OSError) as error:
+                log.warning("history not compacted", error=str(error))
+            try:
+                await store.expire_events(settings.event_ttl)
+            except (StoreUnavailable, OSError) as error:
+                log.warning("Events not ended", error=str(error))
+
+    async def _reload_after_reset(self, cache: Cache) -> None:
+        """The database went back in time: everything known is dropped and read again."""
+        while True:
+            await cache.reset.wait()
+            cache.reset.clear()
+            log.warning("history changed under us, loading everything again")
+            while True:
+                try:
+                    await cache.load()
+                    break
+                except (StoreUnavailable, OSError) as error:
+                    log.warning("not loaded yet", error=str(error))
+                    await asyncio.sleep(1.0)
+
+
+async def _started(server: Server) -> None:
+    while not server.started:
+        if server.should_exit:
+            raise SystemExit("cannot listen")
+        await asyncio.sleep(0.005)

@@ -1,0 +1,58 @@
+"""The start of a process: PostgreSQL starts while Python loads the rest of the program.
+
+Loading takes one core half of the time until the process is ready; on the other one the embedded PostgreSQL comes up, and
+replays its log after a crash. Nothing is imported here that the store does not need.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import os
+import resource
+import signal
+import socket
+from collections.abc import Sequence
+
+from kafila.settings.settings import Settings
+from kafila.store import open_store
+from kafila.store.interface import Store
+from kafila.telemetry.fatal import guard
+
+MOST_DESCRIPTORS = 65536  # programs that we start walk through all of them at times
+
+
+def raise_descriptors() -> None:
+    """The soft limit to the hard one: each connection, member and stream takes one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MOST_DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+async def open_data(settings: Settings) -> Store:
+    """The store of these settings, open. Makes the data folder. Raises what :func:`kafila.store.open_store` raises."""
+    # as root the embedded PostgreSQL runs as another user, who has to pass through; the files inside are private
+    settings.data_dir.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
+    return await open_store(settings.database_url, settings.data_dir, settings.event_ttl)
+
+
+async def serve(settings: Settings, listeners: Sequence[socket.socket] = ()) -> None:
+    """Serves until SIGTERM or SIGINT, on ``listeners``, which are bound; without any it binds itself."""
+    stopping, loop = asyncio.Event(), asyncio.get_running_loop()
+    guard(loop)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    opening = asyncio.create_task(open_data(settings))
+    program = await asyncio.to_thread(importlib.import_module, "kafila.workers.process")
+    await program.Process(settings, await opening, stopping=stopping, listeners=listeners).run()
+
+
+def run(settings: Settings, listeners: Sequence[socket.socket] = ()) -> None:
+    """Blocks until SIGTERM or SIGINT."""
+    import uvloop
+
+    os.umask(0o066)
+    raise_descriptors()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve(settings, listeners))
