@@ -14,11 +14,11 @@ from typing import Any
 from kafila.catalog.catalog import load_catalog
 from kafila.catalog.kind import Kind
 from kafila.core.resources import Key
-from kafila.placement.fleet import Fleet, Member
-from kafila.placement.match import choose_policy
-from kafila.placement.schedule import schedule
-from kafila.reconcile.karmada.policies import POLICIES, PolicyIndex
-from kafila.reconcile.portions import at_once
+from kafila.placement.detector.match import choose_policy
+from kafila.placement.scheduler.cluster_snapshot import Fleet, Member
+from kafila.placement.scheduler.schedule import schedule
+from kafila.reconcile.chunks import at_once
+from kafila.reconcile.karmada.propagation_policies import POLICIES, PolicyIndex
 from kafila.watch import Entry
 
 Object = dict[str, Any]

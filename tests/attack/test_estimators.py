@@ -12,7 +12,7 @@ from grpclib.exceptions import GRPCError
 from grpclib.server import Server, Stream
 
 from kafila.members.estimator import EstimatorClient, _Bytes
-from kafila.placement.estimatorwire import MAX_REPLICAS, EstimatorError
+from kafila.placement.scheduler.estimator_wire import MAX_REPLICAS, EstimatorError
 
 HEADS = {
     "endless": struct.pack(">BI", 0, 2**32 - 1) + b"x" * 1000,

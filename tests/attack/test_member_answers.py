@@ -17,7 +17,7 @@ from kafila.members.client import MemberClient
 from kafila.members.discovery import Discovery
 from kafila.members.health import observe
 from kafila.members.informer import Informer
-from kafila.members.tally import node_facts, pod_facts
+from kafila.members.resource_summary import node_facts, pod_facts
 from kafila.members.transport import Unreachable, UnusableAnswer
 from kafila.settings.federation import AnswerLimits
 from tests.attack.members import Hostile, Write, answer, hostile

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from kafila.core.errors import StatusError
-from kafila.placement.interpret import NATIVE
-from kafila.placement.member import member_update
+from kafila.placement.interpreter import NATIVE
+from kafila.placement.work.member_object import member_update
 from tests.integration.reconcile.conftest import Lab
 from tests.integration.reconcile.conftest import lab as _lab
 
@@ -452,7 +452,7 @@ async def test_what_is_asked_for_and_forbidden_is_refused_and_not_swallowed(lab:
 
 
 def test_each_retained_kind_has_a_case() -> None:
-    from kafila.placement.interpret.native import _RETAIN
+    from kafila.placement.interpreter.native import _RETAIN
 
     shown = {(case.manifest["apiVersion"].rpartition("/")[0], case.manifest["kind"]) for case in CASES}
     elsewhere = {("apps", "Deployment"), ("apps", "ReplicaSet"), ("", "Secret")}

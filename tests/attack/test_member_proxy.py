@@ -10,8 +10,8 @@ import orjson
 import pytest
 
 from kafila.api.app import ObjectsApp
+from kafila.api.meta import build_shell
 from kafila.api.proxy import MemberProxy
-from kafila.api.shell import build_shell
 from kafila.registry import User
 from tests.attack.members import Hostile, answer, hostile
 

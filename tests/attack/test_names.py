@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from kafila.placement import names
-from kafila.placement.names import Identity
+from kafila.placement import constants
+from kafila.placement.constants import Identity
 from kafila.registry.codec import decode_entry
 from kafila.registry.context import DeleteOptions
 from kafila.registry.decoding import decode_object
@@ -188,8 +188,8 @@ async def test_one_kind_name_in_two_groups(two: Lab) -> None:
 
 async def test_another_tenants_work_is_not_taken_over(two: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """Karmada's hash of a Work's name has 32 bits: a namespace can be found whose Works have the names of another's."""
-    real = names.work_name
-    monkeypatch.setattr(names, "work_name", lambda kind, name, namespace="": real(kind, name, "default"))
+    real = constants.work_name
+    monkeypatch.setattr(constants, "work_name", lambda kind, name, namespace="": real(kind, name, "default"))
     await two.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "evil"}})
     await two.create(two.policy("wide", namespace="", select=ANY))
     await two.create(two.config("settings"))
@@ -254,7 +254,7 @@ def test_names_with_a_suffix_are_lawful_and_differ() -> None:
         for namespace in ("", "default", "other")
         for name in odd
     ]
-    for make in (names.own_binding_name, names.own_work_name):
+    for make in (constants.own_binding_name, constants.own_work_name):
         made = [make(each) for each in objects]
-        assert all(map(names.is_lawful, made))
+        assert all(map(constants.is_lawful, made))
         assert len(set(made)) == len(objects)

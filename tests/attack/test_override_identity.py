@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from kafila.core.errors import StatusError
-from kafila.placement.interpret import InterpretError
-from kafila.placement.interpret.answers import same_object
+from kafila.placement.interpreter import InterpretError
+from kafila.placement.interpreter.answers import same_object
 from kafila.registry import Registry
 from tests.integration.reconcile.conftest import Lab, _known_queues, lab, two
 

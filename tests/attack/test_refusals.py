@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from kafila.admission.karmada import rules
-from kafila.admission.karmada.denial import Refused
+from kafila.admission.karmada.errors import Refused
 from kafila.registry import sizes
 from tests.integration.reconcile.conftest import Lab, _known_queues, lab, make_lab, two
 
@@ -149,7 +149,7 @@ async def test_what_goes_with_its_owner_is_protected(two: Lab) -> None:
 
 
 async def test_an_error_of_ours_is_told_too(two: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kafila.reconcile.karmada.pipeline.schedule", lambda *arguments: 1 // 0)
+    monkeypatch.setattr("kafila.reconcile.karmada.template.pipeline.schedule", lambda *arguments: 1 // 0)
     await two.create(two.policy())
     await two.create(two.deployment())
     await two.until(lambda: told(two, "Deployment", "web"), "an event")
@@ -163,7 +163,7 @@ async def test_an_error_of_ours_on_the_way_to_a_member_is_told_where_users_look(
     await two.create(two.policy("policy", "m1"))
     await two.create(two.deployment())
     await two.rest()
-    monkeypatch.setattr("kafila.reconcile.karmada.execution.manifest_status", lambda *arguments: [][0])
+    monkeypatch.setattr("kafila.reconcile.karmada.member.execution.manifest_status", lambda *arguments: [][0])
     two.controllers_look_again()
     (work,) = two.list("Work")
     told_of = {("ReconcileFailed", "workStatus/m1 failed: unexpectedly: IndexError: list index out of range")}

@@ -14,8 +14,8 @@ import msgspec
 import pytest
 
 from kafila.machinery.lua import LuaError, Sandbox, syntax_error
-from kafila.placement.interpret import InterpretError, Operation
-from kafila.placement.interpret.sources import Script
+from kafila.placement.interpreter import InterpretError, Operation
+from kafila.placement.interpreter.sources import Script
 from kafila.reconcile.interpreter.confinement import ADDRESS_SPACE, NOBODY
 from kafila.reconcile.interpreter.scripting import Scripting
 from kafila.reconcile.interpreter.worker import LARGEST_REPLY, LENGTH, Reply, Request

@@ -12,9 +12,9 @@ import pytest
 import yaml
 
 from kafila.machinery.lua import LuaError, Sandbox
-from kafila.placement.interpret import InterpretError, Operation
-from kafila.placement.interpret.kube import library
-from kafila.placement.interpret.scripts import CALLS, answer_of
+from kafila.placement.interpreter import InterpretError, Operation
+from kafila.placement.interpreter.kube import library
+from kafila.placement.interpreter.scripts import CALLS, answer_of
 
 Object = dict[str, Any]
 FIELDS = {

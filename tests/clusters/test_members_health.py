@@ -12,7 +12,7 @@ from kafila.core.resources import GroupVersionKind
 from kafila.members.discovery import Discovery
 from kafila.members.health import cluster_status, observe
 from kafila.members.informer import Informer
-from kafila.members.tally import Tally, node_facts, pod_facts
+from kafila.members.resource_summary import Tally, node_facts, pod_facts
 
 
 def counted(member: Member) -> dict[str, str]:

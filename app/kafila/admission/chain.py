@@ -10,7 +10,7 @@ from kafila.settings.gates import Gates
 
 from . import builtin
 from .karmada import rules
-from .karmada.surroundings import NOTHING, Surroundings
+from .karmada.context import NOTHING, Surroundings
 from .karmada.withdrawal import withdrawals
 from .unacted import unacted
 

@@ -22,7 +22,7 @@ from kafila.settings.serving import ServingOptions
 from kafila.watch import Groups
 from kafila.watch.definitions import Definitions
 
-from . import documents, metrics, proxy
+from . import discovery, metrics, proxy
 from .authentication import ANONYMOUS, authenticate, authorize, refuse_impersonation, verb_of
 from .bodies import Disconnected, Receive, read_body
 from .dispatch import dispatch, is_misplaced, warn_of_deprecation
@@ -58,7 +58,7 @@ class ObjectsApp:
         self.tokens = tokens  # of service accounts; None: neither issued nor accepted
         self.definitions = definitions  # of custom kinds; None: there are none
         self.request_timeout = request_timeout
-        self.documents = documents.Documents(registry.catalog, tokens)
+        self.documents = discovery.Documents(registry.catalog, tokens)
         self.groups = Groups(registry.cache)
         self.draining = asyncio.Event()
 
@@ -85,7 +85,7 @@ class ObjectsApp:
                 request.user = authenticate(scope, headers, self.registry, self.tokens)
                 refuse_impersonation(request)
                 authorize(request.user, request.method, path, request.target, _is_watch(request))
-            if not path.startswith(documents.PATHS):
+            if not path.startswith(discovery.PATHS):
                 state["user"] = request.user
                 await self.shell(scope, receive, _uncached(send))
                 return

@@ -18,8 +18,8 @@ from kafila.machinery.decode import DecodeError, compile_decoder
 from kafila.machinery.duplicates import find_duplicates
 from kafila.machinery.gojson import syntax_error
 from kafila.machinery.protobuf import ProtobufError, decode_envelope
-from kafila.registry.apart import apart
 from kafila.registry.decoding import GO_TYPE_META, NO_TYPE, SCHEME, YAML_ERRORS, json_type, unrecognized
+from kafila.registry.threads import apart
 
 from .negotiation import PROTOBUF
 from .request import Request

@@ -17,7 +17,7 @@ _BUILDING = threading.Lock()  # FastAPI silences warnings meanwhile, which works
 
 @final
 class DeferredShell:
-    """An ASGI application; ``checks`` as in :func:`kafila.api.shell.build_shell`."""
+    """An ASGI application; ``checks`` as in :func:`kafila.api.meta.build_shell`."""
 
     def __init__(self, checks: Mapping[str, Check]) -> None:
         self._checks = checks
@@ -33,4 +33,4 @@ class DeferredShell:
 
     def _load(self) -> Callable[[Any, Any, Any], Awaitable[None]]:
         with _BUILDING:
-            return importlib.import_module("kafila.api.shell").build_shell(self._checks)
+            return importlib.import_module("kafila.api.meta").build_shell(self._checks)

@@ -15,13 +15,13 @@ from kafila.machinery import protobuf, yamlout
 from kafila.machinery.gojson import syntax_error
 from kafila.machinery.paths import MAX_FOUND
 from kafila.registry import Options, Registry
-from kafila.registry.apart import apart
 from kafila.registry.codec import decode_entry, item_bytes, wire_bytes
 from kafila.registry.context import DeleteOptions
 from kafila.registry.decoding import decode_object, json_type
 from kafila.registry.patching import Patch
 from kafila.registry.reading import ListOptions, Page, list_page, wait_for
 from kafila.registry.reading import parse_resource_version as number
+from kafila.registry.threads import apart
 from kafila.watch import Entry
 
 from . import tables

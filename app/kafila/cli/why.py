@@ -15,7 +15,7 @@ from .membership import KarmadaContext, Kubeconfig, access
 
 if TYPE_CHECKING:
     from kafila.members.client import MemberClient
-    from kafila.placement.why import Evidence, Warned
+    from kafila.placement.explain import Evidence, Warned
 
 _POLICIES = ("policy.karmada.io/v1alpha1", "propagationpolicies")
 _CLUSTER_POLICIES = ("policy.karmada.io/v1alpha1", "clusterpropagationpolicies")
@@ -35,7 +35,7 @@ def why(
     karmada_context: KarmadaContext = "",
 ) -> None:
     """Explain why an object is, or is not, in the clusters: the policy, the decision, each cluster, and what to do next."""
-    from kafila.placement.why import explain
+    from kafila.placement.explain import explain
 
     from .whytext import render
 
@@ -102,10 +102,10 @@ async def gather_evidence(client: MemberClient, kind: str, namespace: str, name:
     """Reads everything the explanation needs. Raises CommandError, StatusError, Unreachable."""
     from kafila.members.client import resource_path
     from kafila.members.resources import find_resource
-    from kafila.placement import names
+    from kafila.placement import constants
+    from kafila.placement.explain import Evidence
     from kafila.placement.objects import identity, labels_of
-    from kafila.placement.record import API_VERSION
-    from kafila.placement.why import Evidence
+    from kafila.placement.scheduler.decision_record import API_VERSION
 
     resource = await find_resource(client, kind)
     if resource is None:
@@ -117,7 +117,7 @@ async def gather_evidence(client: MemberClient, kind: str, namespace: str, name:
     bindings, decisions = (
         ("resourcebindings", "decisions") if where else ("clusterresourcebindings", "clusterdecisions")
     )
-    called = names.binding_names(identity(template))
+    called = constants.binding_names(identity(template))
     policies, cluster_policies, overrides, cluster_overrides, clusters, found = await asyncio.gather(
         _all(client, *_POLICIES),
         _all(client, *_CLUSTER_POLICIES),
@@ -135,7 +135,7 @@ async def gather_evidence(client: MemberClient, kind: str, namespace: str, name:
     followers = [each for own in called for each in await _followers(client, template, own)] if not where else []
     works: dict[tuple[str, str], Object] = {}
     for each in (*([binding] if binding is not None else ()), *followers):
-        key = names.RB_PERMANENT_ID if each["metadata"].get("namespace") else names.CRB_PERMANENT_ID
+        key = constants.RB_PERMANENT_ID if each["metadata"].get("namespace") else constants.CRB_PERMANENT_ID
         selector = f"{key}={labels_of(each).get(key, '')}"
         of_binding = await _all(client, "work.karmada.io/v1alpha1", "works", labelSelector=selector)
         works |= {(work["metadata"]["namespace"], work["metadata"]["name"]): work for work in of_binding}
@@ -184,7 +184,7 @@ def _owns(template: Object, binding: Object) -> bool:
 async def _warnings(client: MemberClient, namespace: str, about: list[Object]) -> list[Warned]:
     """The latest different warnings, newest first."""
     from kafila.members.client import resource_path
-    from kafila.placement.why import Warned
+    from kafila.placement.explain import Warned
 
     events: list[Object] = []
     for obj in about:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kafila.placement.why import ClusterRow, Report
+    from kafila.placement.explain import ClusterRow, Report
 
 _WIDTH = 120
 
@@ -56,7 +56,7 @@ def _policy(report: Report) -> str:
 
 
 def _attempt(said: dict[str, Any]) -> str:
-    from kafila.placement.why.placing import trigger_text
+    from kafila.placement.explain.scheduling import trigger_text
 
     return f"{said['time']}  {said['result']}  {said.get('placed') or '-'}  ({trigger_text(said['trigger'])})"
 

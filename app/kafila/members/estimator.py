@@ -15,7 +15,7 @@ from grpclib.client import Channel, UnaryUnaryMethod
 from grpclib.encoding.base import CodecBase
 from grpclib.exceptions import GRPCError, ProtocolError, StreamTerminatedError
 
-from kafila.placement.estimatorwire import EstimatorError, answer
+from kafila.placement.scheduler.estimator_wire import EstimatorError, answer
 
 LARGEST_ANSWER: Final = 64 << 10  # bytes; that of today has 11 at most
 LONGEST_ERROR: Final = 512  # characters

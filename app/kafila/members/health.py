@@ -13,12 +13,12 @@ from typing import Any, Final, NamedTuple
 from kafila.core.clock import rfc3339
 from kafila.core.conditions import condition, find, with_condition
 from kafila.core.errors import StatusError
-from kafila.placement.names import COND_HEARTBEAT
+from kafila.placement.constants import COND_HEARTBEAT
 
 from .client import MemberClient
 from .discovery import Discovery
+from .resource_summary import Tally
 from .shapes import mapping
-from .tally import Tally
 from .transport import Unreachable, UnusableAnswer
 
 Object = dict[str, Any]

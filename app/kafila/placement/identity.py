@@ -9,35 +9,35 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from kafila.placement import names
+from kafila.placement import constants
 from kafila.placement.objects import Object, metadata
 
 _FIELDS: Final = ("apiVersion", "kind")
 _METADATA: Final = ("name", "namespace", "uid", "generation", "ownerReferences")
 LABELS: Final = frozenset(
     {
-        names.MANAGED,
-        names.PP_PERMANENT_ID,
-        names.CPP_PERMANENT_ID,
-        names.RB_PERMANENT_ID,
-        names.CRB_PERMANENT_ID,
-        names.WORK_PERMANENT_ID,
+        constants.MANAGED,
+        constants.PP_PERMANENT_ID,
+        constants.CPP_PERMANENT_ID,
+        constants.RB_PERMANENT_ID,
+        constants.CRB_PERMANENT_ID,
+        constants.WORK_PERMANENT_ID,
     }
 )
 ANNOTATIONS: Final = frozenset(
     {
-        names.PP_NAMESPACE,
-        names.PP_NAME,
-        names.CPP_NAME,
-        names.RB_NAMESPACE,
-        names.RB_NAME,
-        names.CRB_NAME,
-        names.WORK_NAMESPACE,
-        names.WORK_NAME,
-        names.TEMPLATE_UID,
-        names.TEMPLATE_GENERATION,
-        names.MANAGED_LABELS,
-        names.MANAGED_ANNOTATIONS,
+        constants.PP_NAMESPACE,
+        constants.PP_NAME,
+        constants.CPP_NAME,
+        constants.RB_NAMESPACE,
+        constants.RB_NAME,
+        constants.CRB_NAME,
+        constants.WORK_NAMESPACE,
+        constants.WORK_NAME,
+        constants.TEMPLATE_UID,
+        constants.TEMPLATE_GENERATION,
+        constants.MANAGED_LABELS,
+        constants.MANAGED_ANNOTATIONS,
     }
 )
 _MARKS: Final = {"labels": LABELS, "annotations": ANNOTATIONS}

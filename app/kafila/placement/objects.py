@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kafila.core.resources import split_api_version
-from kafila.placement.names import Identity
+from kafila.placement.constants import Identity
 
 Object = dict[str, Any]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from kafila.core import conditions, quantity
 from kafila.core.quantity import Quantity
-from kafila.placement import names
+from kafila.placement import constants
 from kafila.placement.objects import Object, namespace, spec, status
 
 Amounts = dict[str, str]
@@ -29,13 +29,13 @@ def aggregated_quota(works: Iterable[Object]) -> list[Object]:
     """``status.aggregatedStatus``: what clusters report of the ResourceQuotas that they have."""
     found = []
     for work in works:
-        if not conditions.is_true(status(work).get("conditions"), names.COND_APPLIED):
+        if not conditions.is_true(status(work).get("conditions"), constants.COND_APPLIED):
             continue
         manifests = status(work).get("manifestStatuses") or ()
         if not manifests:
             continue
         reported = manifests[0].get("status") or {}
-        item: Object = {"clusterName": names.cluster_of(namespace(work))}
+        item: Object = {"clusterName": constants.cluster_of(namespace(work))}
         item |= {part: reported[part] for part in ("hard", "used") if reported.get(part)}
         found.append(item)
     return sorted(found, key=lambda item: item["clusterName"])

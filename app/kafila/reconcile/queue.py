@@ -5,7 +5,7 @@ worked on. Failures come back later and later (5 ms doubling to ``max_delay``, a
 steps had kept the event loop busy), and never keep other keys waiting.
 
 What is new goes before the backlog: the backlog is worked on when nothing new waits, takes half of the places at most, and
-shares the event loop with the backlogs of all other queues (:mod:`kafila.reconcile.backlog`).
+shares the event loop with the backlogs of all other queues (:mod:`kafila.reconcile.low_priority`).
 
 Keys may have priorities. A higher one goes first, whether new or backlog: what is above 0 counts as new, what is below as backlog.
 """
@@ -21,9 +21,9 @@ from typing import Generic, TypeVar, final
 import structlog
 from prometheus_client import Counter, Gauge
 
-from .backlog import Backlog, backlog_of
 from .effort import Effort
-from .line import Line
+from .low_priority import Backlog, backlog_of
+from .priority_queue import Line
 
 log = structlog.get_logger(__name__)
 K = TypeVar("K", bound=Hashable)

@@ -19,7 +19,7 @@ from kafila.core.resources import Key
 from kafila.store.interface import Guard, Write
 from kafila.watch import Cache
 
-from . import families
+from . import ip_families
 from .codec import encode_body
 
 Object = dict[str, Any]
@@ -84,7 +84,7 @@ class ServiceAllocator:
     def _fill_address(self, new: Object, spec: Object, before: Object) -> None:
         if not spec.get("clusterIP") and spec.get("clusterIPs"):
             spec["clusterIP"] = spec["clusterIPs"][0]
-        found = families.settle(spec, before)
+        found = ip_families.settle(spec, before)
         if found:
             raise errors.invalid("", "Service", new["metadata"].get("name", ""), found)
         if not spec.get("clusterIP"):

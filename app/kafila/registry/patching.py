@@ -17,7 +17,7 @@ from kafila.machinery.decode import DecodeError
 
 from .context import Options
 from .decoding import check_type, decode_object, decoder_of, leftovers, misfit, typed
-from .resets import reset_paths
+from .reset_fields import reset_paths
 
 Object = dict[str, Any]
 

@@ -20,12 +20,12 @@ from kafila.machinery.compare import ElementError
 from kafila.store.interface import Guard, Write
 from kafila.watch import Entry
 
-from . import csr
+from . import certificate_signing
 from .allocation import NOTHING, ServiceAllocator
 from .codec import encode_body, same_object, stored_form, with_version
 from .context import Change, Options
 from .owners import drop_repeated_owners
-from .resets import reset_fields
+from .reset_fields import reset_fields
 from .scale import replicas_path
 
 Object = dict[str, Any]
@@ -64,8 +64,8 @@ def prepare_create(
     sent_version = metadata.pop("resourceVersion", None)
     for owned in ("deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"):
         metadata.pop(owned, None)
-    if kind.resource == csr.RESOURCE:
-        csr.sign_in(obj, options.user)
+    if kind.resource == certificate_signing.RESOURCE:
+        certificate_signing.sign_in(obj, options.user)
     if strategy.generation_fields is not None:
         metadata.pop("generation", None)
     strategy.default(obj)
@@ -152,10 +152,10 @@ def prepare_update(
         _only_status(kind, old, new)
         strategy.prepare_status(new, old)
         metadata = new["metadata"]
-        if kind.resource == csr.RESOURCE:
-            csr.keep_decisions(old, new)
+        if kind.resource == certificate_signing.RESOURCE:
+            certificate_signing.keep_decisions(old, new)
     elif subresource == "approval":
-        csr.only_conditions(old, new)
+        certificate_signing.only_conditions(old, new)
     elif "status" in kind.subresources and strategy.status and not options.whole:
         _keep(old, new, "status")
     strategy.default(new)
@@ -223,8 +223,8 @@ def _new_findings(kind: Kind, obj: Object) -> list[errors.FieldError]:
 
 def _changed_findings(kind: Kind, new: Object, old: Object, subresource: str, view: Any) -> list[errors.FieldError]:
     found = _metadata_findings(kind, new, old) + _findings(kind.strategy, new, old, subresource, view)
-    if kind.resource == csr.RESOURCE:
-        found.extend(csr.check_update(old, new, subresource))
+    if kind.resource == certificate_signing.RESOURCE:
+        found.extend(certificate_signing.check_update(old, new, subresource))
     return found
 
 

@@ -31,7 +31,6 @@ from kafila.watch import Cache, Entry
 
 from . import patching, sizes
 from .allocation import DEFAULT_SERVICE_CIDR, ServiceAllocator
-from .apart import apart, cost
 from .codec import decode_entry, encode_body, stored_form
 from .context import Change, DeleteOptions, Options
 from .deleting import mark_at_once, mark_deleted
@@ -39,6 +38,7 @@ from .guards import check_preconditions, creation_guards, refused, staged_guards
 from .prepare import prepare_create, prepare_removal, prepare_update
 from .reading import check_version
 from .scale import other_uid
+from .threads import apart, cost
 
 Object = dict[str, Any]
 # (current entry, current object) -> (new object, whether its managedFields are already right)

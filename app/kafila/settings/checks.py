@@ -119,7 +119,7 @@ def check_plugins(text: str) -> None:
     if listed(text) != ["*"]:
         from importlib.metadata import entry_points
 
-        from kafila.placement.plugins import ENTRY_POINTS
+        from kafila.placement.scheduler.plugins import ENTRY_POINTS
 
         _check_names(text, entry_points(group=ENTRY_POINTS).names, "plugins that are installed")
 

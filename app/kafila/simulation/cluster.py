@@ -8,7 +8,7 @@ from kafila.api.app import ObjectsApp
 from kafila.api.deferred import DeferredShell
 from kafila.catalog.catalog import Catalog
 from kafila.reconcile.kubernetes.definitions import DefinitionController
-from kafila.reconcile.kubernetes.garbage import GarbageCollector
+from kafila.reconcile.kubernetes.garbage_collector import GarbageCollector
 from kafila.reconcile.kubernetes.namespaces import NamespaceController
 from kafila.registry import Registry
 from kafila.registry.bootstrap import bootstrap, ensure

@@ -1,7 +1,7 @@
 """PostgreSQL: transactions, group commit, log, compaction, leases; the same interface in memory. The only package with SQL.
 
 * :mod:`.interface` is what others see and says what is promised; :func:`open_store` is how they get one.
-* A process commits over one connection (:mod:`.committer`) and follows the log over another (:mod:`.follower`): a write is
+* A process commits over one connection (:mod:`.committer`) and follows the log over another (:mod:`.log_tailer`): a write is
   published to its own process before its caller goes on.
 * What became of a commit is never guessed: it is certain, or OutcomeUnknown is raised.
 """

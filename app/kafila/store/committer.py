@@ -21,9 +21,9 @@ from . import batch as batches
 from . import events
 from .batch import Outcome, Pending
 from .connect import LOST, Backoff, Patience, connect, warn_about_durability
-from .follower import Follower
 from .health import ATTEMPT, LOOK_AGAIN, Health, first_line
 from .interface import OutcomeUnknown, StoreUnavailable, Transaction
+from .log_tailer import Follower
 from .timeline import COMMIT_LOCK, NEWEST
 
 log = structlog.get_logger("kafila.store")

@@ -11,7 +11,6 @@ import asyncpg
 from . import compaction, events, history
 from .committer import PARTITION, Committer
 from .connect import Patience, Pool
-from .follower import Follower
 from .interface import (
     EventPage,
     EventQuery,
@@ -24,6 +23,7 @@ from .interface import (
     Transaction,
 )
 from .leases import PostgresLeases
+from .log_tailer import Follower
 
 if TYPE_CHECKING:
     from .embedded import EmbeddedPostgres

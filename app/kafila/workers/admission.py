@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from kafila.admission import Admission
-from kafila.admission.karmada.surroundings import Claimed, Surroundings
+from kafila.admission.karmada.context import Claimed, Surroundings
 from kafila.catalog.catalog import Catalog
 from kafila.machinery.lua import syntax_error
-from kafila.registry.apart import on_loop
 from kafila.registry.codec import decode_entry
+from kafila.registry.threads import on_loop
 from kafila.settings.settings import Settings
 from kafila.watch import Cache, Entry
 

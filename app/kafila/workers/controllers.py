@@ -6,13 +6,13 @@ from typing import final
 
 from kafila.reconcile.controller import Controller, Telling
 from kafila.reconcile.events import Recorder
-from kafila.reconcile.karmada.rooms import TransportFor
-from kafila.reconcile.karmada.sources import source_of
+from kafila.reconcile.karmada.event_sources import source_of
+from kafila.reconcile.karmada.member.manager import TransportFor
 from kafila.reconcile.karmada.wiring import build
 from kafila.reconcile.kubernetes.definitions import DefinitionController
-from kafila.reconcile.kubernetes.finishedjobs import FinishedJobs
-from kafila.reconcile.kubernetes.garbage import GarbageCollector
+from kafila.reconcile.kubernetes.garbage_collector import GarbageCollector
 from kafila.reconcile.kubernetes.namespaces import NamespaceController
+from kafila.reconcile.kubernetes.ttl_after_finished import FinishedJobs
 from kafila.reconcile.refusals import Refusals
 from kafila.registry import Registry
 from kafila.settings.settings import Settings

@@ -6,7 +6,7 @@ from importlib.metadata import entry_points
 
 import structlog
 
-from kafila.placement.plugins import ENTRY_POINTS, SchedulerPlugin
+from kafila.placement.scheduler.plugins import ENTRY_POINTS, SchedulerPlugin
 
 log = structlog.get_logger(__name__)
 

@@ -20,7 +20,7 @@ from kafila.identity.certificates import issue
 from kafila.identity.keys import Keys, shared_keys
 from kafila.identity.kubeconfig import write_kubeconfig, write_private
 from kafila.identity.tokens import Tokens
-from kafila.reconcile.karmada.rooms import TransportFor
+from kafila.reconcile.karmada.member.manager import TransportFor
 from kafila.registry import Registry
 from kafila.registry.bootstrap import bootstrap, publish_authorities
 from kafila.settings.checks import host_and_port

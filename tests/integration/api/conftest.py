@@ -20,7 +20,7 @@ import pytest
 import yaml
 
 from kafila.api.app import ObjectsApp
-from kafila.api.shell import build_shell
+from kafila.api.meta import build_shell
 from kafila.catalog.catalog import load_catalog
 from kafila.registry import SYSTEM_ADMIN, Registry, User
 from kafila.registry.bootstrap import bootstrap

@@ -12,8 +12,8 @@ import pytest
 from aiohttp import web
 
 from kafila.api.app import ObjectsApp
+from kafila.api.meta import build_shell
 from kafila.api.proxy import MemberProxy
-from kafila.api.shell import build_shell
 from kafila.catalog.catalog import load_catalog
 from kafila.members.transport import ASGITransport
 from kafila.registry import SYSTEM_ADMIN, User

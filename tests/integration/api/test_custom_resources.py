@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from kafila.api.app import ObjectsApp
-from kafila.api.shell import build_shell
+from kafila.api.meta import build_shell
 from kafila.catalog.catalog import Catalog
 from kafila.reconcile.kubernetes.definitions import DefinitionController
 from kafila.watch.definitions import Definitions

@@ -11,7 +11,7 @@ import yaml
 
 from kafila.api.app import ObjectsApp
 from kafila.api.deferred import DeferredShell
-from kafila.api.shell import build_shell
+from kafila.api.meta import build_shell
 from kafila.identity.certificates import new_signing_key
 from kafila.identity.tokens import Tokens
 from kafila.machinery.protobuf import decode_envelope

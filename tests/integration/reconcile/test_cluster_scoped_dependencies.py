@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from kafila.placement import names
+from kafila.placement import constants
 
 from .conftest import Lab
 
@@ -72,14 +72,14 @@ def follower(lab: Lab, where: str = "default", name: str = CALLED) -> Object:
 
 
 def work(lab: Lab, member: str) -> Object:
-    name = names.work_name("ClusterRole", "reader", "")
-    return lab.get("Work", name, names.execution_namespace(member))
+    name = constants.work_name("ClusterRole", "reader", "")
+    return lab.get("Work", name, constants.execution_namespace(member))
 
 
 def whose(lab: Lab, member: str) -> str:
     """The namespace of the binding that a Work was last written for."""
     notes = work(lab, member)["metadata"]["annotations"]
-    found: str = notes[names.RB_NAMESPACE]
+    found: str = notes[constants.RB_NAMESPACE]
     return found
 
 
@@ -103,7 +103,7 @@ async def test_a_role_follows_a_deployment(two: Lab) -> None:
     await two.rest()
     assert two.in_clusters("ClusterRole", "reader") == ["m1"]
     parent, binding = two.get("ResourceBinding", "web-deployment"), follower(two)
-    assert orjson.loads(parent["metadata"]["annotations"][names.RB_DEPENDENCIES]) == [
+    assert orjson.loads(parent["metadata"]["annotations"][constants.RB_DEPENDENCIES]) == [
         {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "name": "reader"}
     ]
     assert binding["metadata"]["ownerReferences"][0]["uid"] == created["metadata"]["uid"]
@@ -186,7 +186,7 @@ async def test_two_namespaces_share_a_role(two: Lab, which: str) -> None:
     await workload(two, "m2", where="other", conflictResolution="Overwrite")
     await two.rest()
     assert [whose(two, member) for member in ("m1", "m2")] == ["default", "other"]
-    resolution = [work(two, m)["metadata"]["annotations"][names.CONFLICT_RESOLUTION] for m in ("m1", "m2")]
+    resolution = [work(two, m)["metadata"]["annotations"][constants.CONFLICT_RESOLUTION] for m in ("m1", "m2")]
     assert resolution == ["abort", "overwrite"]
     assert [applied(follower(two, where)) for where in ("default", "other")] == [["m1", "m2"], ["m2"]]
     assert all(two.is_true(follower(two, where), "FullyApplied") for where in ("default", "other"))
@@ -236,15 +236,15 @@ async def test_a_role_with_a_policy_of_its_own(two: Lab) -> None:
     own = two.get("ClusterResourceBinding", CALLED)
     assert (applied(own), applied(follower(two))) == (["m1", "m2"], ["m1"])
     marks = [work(two, member)["metadata"]["labels"].keys() for member in ("m1", "m2")]
-    assert [names.RB_PERMANENT_ID in each for each in marks] == [True, False]
-    assert all(names.CRB_PERMANENT_ID in each for each in marks)
+    assert [constants.RB_PERMANENT_ID in each for each in marks] == [True, False]
+    assert all(constants.CRB_PERMANENT_ID in each for each in marks)
     await is_settled(two)
 
     await two.delete("Deployment", "web")
     await two.rest()
     assert two.in_clusters("ClusterRole", "reader") == ["m1", "m2"]
-    assert names.RB_PERMANENT_ID not in work(two, "m1")["metadata"]["labels"]
-    assert names.RB_NAME not in work(two, "m1")["metadata"]["annotations"]
+    assert constants.RB_PERMANENT_ID not in work(two, "m1")["metadata"]["labels"]
+    assert constants.RB_NAME not in work(two, "m1")["metadata"]["annotations"]
     assert applied(follower(two)) == []
     await is_settled(two)
 
@@ -260,8 +260,8 @@ async def test_a_policy_of_its_own_moves_away(two: Lab) -> None:
     await two.rest()
     assert two.in_clusters("ClusterRole", "reader") == ["m1", "m2"]
     marks = [work(two, member)["metadata"]["labels"].keys() for member in ("m1", "m2")]
-    assert [names.RB_PERMANENT_ID in each for each in marks] == [True, False]
-    assert [names.CRB_PERMANENT_ID in each for each in marks] == [False, True]
+    assert [constants.RB_PERMANENT_ID in each for each in marks] == [True, False]
+    assert [constants.CRB_PERMANENT_ID in each for each in marks] == [False, True]
     await is_settled(two)
 
 
@@ -364,7 +364,9 @@ async def test_a_reference_with_the_wrong_scope_names_nothing(two: Lab) -> None:
         await two.create(naming(**wrong, name="reader"))
         await workload(two)
         await two.rest()
-        assert two.get("ResourceBinding", "web-deployment")["metadata"]["annotations"][names.RB_DEPENDENCIES] != "null"
+        assert (
+            two.get("ResourceBinding", "web-deployment")["metadata"]["annotations"][constants.RB_DEPENDENCIES] != "null"
+        )
         bindings = [binding["metadata"]["name"] for binding in two.list("ResourceBinding")]
         assert bindings == ["web-deployment"]
         for kind in ("PropagationPolicy", "ResourceInterpreterCustomization", "Deployment"):

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from kafila.core.errors import StatusError
-from kafila.placement import names
+from kafila.placement import constants
 
 from .conftest import Lab
 
@@ -178,7 +178,7 @@ end"""
     await two.create(two.policy("policy", "m1", propagateDeps=True))
     await two.create(two.deployment())
     await two.rest()
-    written = two.get("ResourceBinding", "web-deployment")["metadata"]["annotations"][names.RB_DEPENDENCIES]
+    written = two.get("ResourceBinding", "web-deployment")["metadata"]["annotations"][constants.RB_DEPENDENCIES]
     assert [each["name"] for each in orjson.loads(written)] == ["other", "settings"]
     assert two.in_clusters("ConfigMap", "other") == two.in_clusters("ConfigMap", "settings") == ["m1"]
 

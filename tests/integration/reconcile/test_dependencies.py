@@ -7,12 +7,12 @@ from typing import Any
 import orjson
 import pytest
 
-from kafila.placement import names
+from kafila.placement import constants
 
 from .conftest import Lab
 
 Object = dict[str, Any]
-LABEL = names.depended_by_label("default", "web-deployment")
+LABEL = constants.depended_by_label("default", "web-deployment")
 
 
 def workload(lab: Lab, name: str = "web", config: str = "settings", secret: str = "") -> Object:
@@ -48,11 +48,11 @@ async def test_a_config_follows_its_deployment(two: Lab) -> None:
     await two.rest()
     assert two.in_clusters("ConfigMap", "settings") == ["m1"]
     parent, binding = two.get("ResourceBinding", "web-deployment"), follower(two)
-    assert orjson.loads(parent["metadata"]["annotations"][names.RB_DEPENDENCIES]) == [
+    assert orjson.loads(parent["metadata"]["annotations"][constants.RB_DEPENDENCIES]) == [
         {"apiVersion": "v1", "kind": "ConfigMap", "namespace": "default", "name": "settings"}
     ]
-    assert names.FINALIZER_DEPENDENCIES in parent["metadata"]["finalizers"]
-    assert binding["metadata"]["labels"][LABEL] == parent["metadata"]["labels"][names.RB_PERMANENT_ID]
+    assert constants.FINALIZER_DEPENDENCIES in parent["metadata"]["finalizers"]
+    assert binding["metadata"]["labels"][LABEL] == parent["metadata"]["labels"][constants.RB_PERMANENT_ID]
     assert binding["metadata"]["ownerReferences"][0]["kind"] == "ConfigMap"
     assert "placement" not in binding["spec"]
     assert required(binding) == {"web-deployment": ["m1"]}
@@ -133,7 +133,7 @@ async def test_the_end_of_following(two: Lab, how: str) -> None:
     assert required(follower(two)) == {}
     parent = two.get("ResourceBinding", "web-deployment")
     if how == "policy":
-        assert names.FINALIZER_DEPENDENCIES not in parent["metadata"]["finalizers"]
+        assert constants.FINALIZER_DEPENDENCIES not in parent["metadata"]["finalizers"]
         assert two.in_clusters("Deployment", "web") == ["m1", "m2"]
     else:
         assert parent == {}

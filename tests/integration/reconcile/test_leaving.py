@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from kafila.api.app import ObjectsApp
-from kafila.api.shell import build_shell
+from kafila.api.meta import build_shell
 from kafila.core.errors import StatusError
 from kafila.members.client import MemberClient
 from kafila.members.join import JoinError, Joining, join

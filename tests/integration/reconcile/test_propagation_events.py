@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kafila.reconcile.karmada import unselected
+from kafila.reconcile.karmada.template import unselected
 from kafila.registry.context import DeleteOptions
 
 Lab = Any  # of conftest

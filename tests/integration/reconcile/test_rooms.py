@@ -8,8 +8,8 @@ from typing import Any, final
 import pytest
 from prometheus_client import REGISTRY
 
-from kafila.reconcile.karmada import clusterstatus
-from kafila.reconcile.karmada.clusterstatus import ClusterStatus
+from kafila.reconcile.karmada.member import cluster_status
+from kafila.reconcile.karmada.member.cluster_status import ClusterStatus
 from kafila.registry import Options
 
 from .conftest import PATIENCE, Lab
@@ -47,7 +47,7 @@ async def test_the_first_summary_does_not_wait_for_a_whole_period(
 ) -> None:
     """Not even when nodes and pods come to be known while the member is asked for its kinds."""
     starting: list[Any] = []
-    start, ask = ClusterStatus.start, clusterstatus.observe
+    start, ask = ClusterStatus.start, cluster_status.observe
 
     def noted(status: ClusterStatus) -> None:
         starting.append(status)
@@ -59,7 +59,7 @@ async def test_the_first_summary_does_not_wait_for_a_whole_period(
         return await ask(*arguments)
 
     monkeypatch.setattr(ClusterStatus, "start", noted)
-    monkeypatch.setattr(clusterstatus, "observe", slow)
+    monkeypatch.setattr(cluster_status, "observe", slow)
     lab = await make_lab(cluster_status_frequency=600.0).start()
     try:
         await lab.join("m1")
@@ -109,9 +109,9 @@ async def test_how_long_a_member_may_fail_before_it_counts_is_a_setting(make_lab
 
 async def test_a_member_is_ready_when_its_room_is_known(make_lab: type[Lab], monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever places something at once must not take it for full."""
-    monkeypatch.setattr(clusterstatus, "FIRST_SUMMARY", PATIENCE)
-    release, asked, ask = asyncio.Event(), asyncio.Event(), clusterstatus.observe
-    follow = clusterstatus.Informer.run
+    monkeypatch.setattr(cluster_status, "FIRST_SUMMARY", PATIENCE)
+    release, asked, ask = asyncio.Event(), asyncio.Event(), cluster_status.observe
+    follow = cluster_status.Informer.run
 
     async def held(informer: Any) -> None:
         await release.wait()
@@ -122,8 +122,8 @@ async def test_a_member_is_ready_when_its_room_is_known(make_lab: type[Lab], mon
         asked.set()
         return found
 
-    monkeypatch.setattr(clusterstatus.Informer, "run", held)
-    monkeypatch.setattr(clusterstatus, "observe", noted)
+    monkeypatch.setattr(cluster_status.Informer, "run", held)
+    monkeypatch.setattr(cluster_status, "observe", noted)
     lab = await make_lab().start()
     try:
         joining = asyncio.create_task(lab.join("m1"))

@@ -10,8 +10,8 @@ from grpclib.const import Cardinality, Handler
 from grpclib.encoding.base import CodecBase
 from grpclib.server import Server, Stream
 
-from kafila.placement.estimatorwire import MAX_REPLICAS
-from kafila.placement.plugins import SchedulerPlugin
+from kafila.placement.scheduler.estimator_wire import MAX_REPLICAS
+from kafila.placement.scheduler.plugins import SchedulerPlugin
 
 from .test_customizations import WORKERS, customization
 

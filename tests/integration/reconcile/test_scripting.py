@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from kafila.placement.interpret import InterpretError, Operation
-from kafila.placement.interpret.sources import Script
+from kafila.placement.interpreter import InterpretError, Operation
+from kafila.placement.interpreter.sources import Script
 from kafila.reconcile.interpreter.scripting import Scripting
 
 OBJ: dict[str, Any] = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}}

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from kafila.core import errors
-from kafila.reconcile.karmada.clusterstatus import ClusterStatus
+from kafila.reconcile.karmada.member.cluster_status import ClusterStatus
 from kafila.registry import Registry, prepare
 from kafila.registry.context import Change
 from kafila.store.interface import LeaseLost

@@ -11,10 +11,10 @@ import pytest
 from kafila.catalog.catalog import Catalog
 from kafila.core.resources import Key
 from kafila.members.health import Observation
-from kafila.placement import names
-from kafila.reconcile.karmada import clusterstatus
+from kafila.placement import constants
 from kafila.reconcile.karmada.federation import BINDINGS
-from kafila.reconcile.karmada.quotas import QUOTAS
+from kafila.reconcile.karmada.member import cluster_status
+from kafila.reconcile.karmada.quota.controller import QUOTAS
 from kafila.registry import Registry
 from kafila.registry.bootstrap import ensure
 from kafila.registry.decoding import decode_object
@@ -101,7 +101,7 @@ async def test_a_cluster_that_joins_while_a_binding_is_stored_gets_it() -> None:
 
 async def test_a_dependency_that_comes_while_the_workload_is_told_to_need_it_follows() -> None:
     async with interrupted("m1") as (lab, store):
-        store.once(binds("web-deployment", names.RB_DEPENDENCIES), lambda: lab.create(lab.config()))
+        store.once(binds("web-deployment", constants.RB_DEPENDENCIES), lambda: lab.create(lab.config()))
         deployment = lab.deployment()
         container = deployment["spec"]["template"]["spec"]["containers"][0]
         container["envFrom"] = [{"configMapRef": {"name": "settings"}}]
@@ -135,7 +135,7 @@ async def test_a_policy_that_turns_away_while_it_claims_lets_go() -> None:
         other = [{"apiVersion": "apps/v1", "kind": "Deployment", "name": "other"}]
 
         def claims(write: Write) -> bool:
-            return write.key == Key("deployments.apps", "default", "web") and names.PP_NAME.encode() in (
+            return write.key == Key("deployments.apps", "default", "web") and constants.PP_NAME.encode() in (
                 write.body or b""
             )
 
@@ -147,7 +147,7 @@ async def test_a_policy_that_turns_away_while_it_claims_lets_go() -> None:
         await lab.create(lab.deployment())
         await lab.until(lambda: store.happened)
         await lab.rest()
-        assert names.PP_PERMANENT_ID not in lab.get("Deployment", "web")["metadata"]["labels"]
+        assert constants.PP_PERMANENT_ID not in lab.get("Deployment", "web")["metadata"]["labels"]
 
 
 async def test_two_that_shun_each_other_do_not_meet_though_decided_together() -> None:
@@ -202,7 +202,7 @@ async def test_what_was_charged_meanwhile_stays_charged() -> None:
 async def test_a_condition_of_others_that_comes_while_a_member_is_asked_stays(
     two: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ask, told = clusterstatus.observe, {"type": "Theirs", "status": "True", "reason": "Seen", "message": ""}
+    ask, told = cluster_status.observe, {"type": "Theirs", "status": "True", "reason": "Seen", "message": ""}
     left = ["once"]
 
     async def slow(client: Any, *arguments: Any) -> Observation:
@@ -214,7 +214,7 @@ async def test_a_condition_of_others_that_comes_while_a_member_is_asked_stays(
             )
         return found
 
-    monkeypatch.setattr(clusterstatus, "observe", slow)
+    monkeypatch.setattr(cluster_status, "observe", slow)
     await two.until(lambda: two.get("Cluster", "m1")["status"]["kubernetesVersion"] == "v9.9.9")
     assert two.is_true(two.get("Cluster", "m1"), "Theirs")
 
@@ -224,7 +224,7 @@ async def test_a_condition_of_others_that_comes_while_a_member_is_asked_stays(
 
 async def test_a_namespace_that_is_there_again_comes_to_members_that_were_slow_to_let_it_go(two: Lab) -> None:
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team"}}
-    work, space = names.work_name("Namespace", "team"), "karmada-es-m2"
+    work, space = constants.work_name("Namespace", "team"), "karmada-es-m2"
     await two.create(namespace)
     await two.until(lambda: two.in_clusters("Namespace", "team") == ["m1", "m2"])
     await two.change("Work", work, lambda obj: obj["metadata"]["finalizers"].append("example.com/held"), space)

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from kafila.placement import names
-from kafila.reconcile.karmada.unifiedauth import clusters_granted, impersonation_rules
+from kafila.placement import constants
+from kafila.reconcile.karmada.cluster.unified_auth import clusters_granted, impersonation_rules
 
 Object = dict[str, Any]
 ROLE_WORK, BINDING_WORK = "karmada-impersonator-7cbb6bd5c9", "karmada-impersonator-84f8c8f8c6"
@@ -86,10 +86,10 @@ async def test_the_administrator_may_be_impersonated_from_the_beginning(lab: Any
         work = lab.get("Work", name, "karmada-es-m1")
         (manifest,) = work["spec"]["workload"]["manifests"]
         assert manifest["kind"] == kind
-        assert manifest["metadata"]["labels"][names.SYSTEM] == "true"
+        assert manifest["metadata"]["labels"][constants.SYSTEM] == "true"
         (owner,) = work["metadata"]["ownerReferences"]
         assert (owner["kind"], owner["name"], owner["controller"]) == ("Cluster", "m1", True)
-        assert work["metadata"]["finalizers"] == [names.FINALIZER_EXECUTION]
+        assert work["metadata"]["finalizers"] == [constants.FINALIZER_EXECUTION]
     succeeded = "SyncImpersonationConfigSucceed"
     await lab.until(lambda: any(event[1] == succeeded for event in lab.events("Cluster", "m1")), succeeded)
 

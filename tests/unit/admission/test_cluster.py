@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from kafila.admission.karmada.cluster import admit_cluster
-from kafila.admission.karmada.surroundings import NOTHING, Surroundings
+from kafila.admission.karmada.context import NOTHING, Surroundings
 from kafila.core.errors import StatusError
 from kafila.registry import User
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kafila.admission.karmada import Surroundings, admit, mutate
-from kafila.admission.karmada.denial import Refused
+from kafila.admission.karmada.errors import Refused
 from kafila.admission.karmada.quota import quota_updates, usage
 from kafila.catalog.karmada.kinds import kinds
 from kafila.catalog.kind import Kind

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kafila.api.documents import aggregated_version
+from kafila.api.discovery import aggregated_version
 from kafila.api.negotiation import Accepted, accepted
 from kafila.core.errors import StatusError
 

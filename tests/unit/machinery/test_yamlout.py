@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from kafila.machinery.yaml import load
 from kafila.machinery.yamlout import dump
-from kafila.placement.yamltext import dump_yaml
+from kafila.placement.override.yaml_text import dump_yaml
 
 SPECIAL = [
     "yes",

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kafila.members.tally import NodeFacts, PodFacts, Tally, node_facts, pod_facts, pod_requests
+from kafila.members.resource_summary import NodeFacts, PodFacts, Tally, node_facts, pod_facts, pod_requests
 
 
 def container(restart: str = "", **requests: str) -> dict[str, Any]:

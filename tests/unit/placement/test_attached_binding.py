@@ -3,9 +3,9 @@ from typing import Any
 
 import pytest
 
-from kafila.placement import names
-from kafila.placement.attached import attach, dependencies_text, detach, is_dependency, parent_keys
-from kafila.placement.binding import BindingError, build_binding
+from kafila.placement import constants
+from kafila.placement.detector.attached import attach, dependencies_text, detach, is_dependency, parent_keys
+from kafila.placement.detector.binding import BindingError, build_binding
 from tests.unit.placement.placement_objects import binding, policy, selector
 
 CONFIG = {
@@ -17,7 +17,7 @@ CONFIG = {
 
 def parent(name: str, *clusters: str, **spec: Any) -> dict[str, Any]:
     made = binding(1, clusters=[{"name": cluster, "replicas": 1} for cluster in clusters], **spec)
-    made["metadata"].update(name=name, labels={names.RB_PERMANENT_ID: f"id-of-{name}"})
+    made["metadata"].update(name=name, labels={constants.RB_PERMANENT_ID: f"id-of-{name}"})
     return made
 
 
@@ -26,7 +26,7 @@ def test_a_new_binding_follows_its_parent() -> None:
     assert conflict == ""
     meta = made["metadata"]
     assert (meta["namespace"], meta["name"]) == ("default", "c-configmap")
-    assert meta["labels"][names.depended_by_label("default", "web")] == "id-of-web"
+    assert meta["labels"][constants.depended_by_label("default", "web")] == "id-of-web"
     assert meta["ownerReferences"][0]["uid"] == "u"
     assert made["spec"] == {
         "resource": {
@@ -63,7 +63,7 @@ def test_two_parents_that_disagree() -> None:
     assert (left["spec"]["conflictResolution"], left["spec"]["preserveResourcesOnDeletion"]) == ("Abort", False)
     alone = detach(left, "default", "web")
     assert set(alone["spec"]) == {"resource"}
-    assert list(alone["metadata"]["labels"]) == [names.RB_PERMANENT_ID]
+    assert list(alone["metadata"]["labels"]) == [constants.RB_PERMANENT_ID]
 
 
 def test_a_binding_with_a_policy_of_its_own_keeps_what_that_says() -> None:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kafila.placement import gates
-from kafila.placement.binding import (
+from kafila.placement.detector.binding import (
     BindingError,
     OwnerMismatch,
     applied_event,

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kafila.placement.binding import OwnerMismatch, build_binding, claim, claimed_by, unclaim
+from kafila.placement.detector.binding import OwnerMismatch, build_binding, claim, claimed_by, unclaim
 from tests.unit.placement.placement_objects import deployment, policy, selector
 
 Object = dict[str, Any]

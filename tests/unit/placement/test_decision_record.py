@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from kafila.placement.match import why_others_lost
-from kafila.placement.record import KEPT_HISTORY, KEPT_NAMES, decision_record, with_policy
-from kafila.placement.schedule import schedule
-from kafila.placement.trigger import Trigger
+from kafila.placement.detector.match import why_others_lost
+from kafila.placement.scheduler.decision_record import KEPT_HISTORY, KEPT_NAMES, decision_record, with_policy
+from kafila.placement.scheduler.reschedule import Trigger
+from kafila.placement.scheduler.schedule import schedule
 from tests.unit.placement.placement_objects import binding, cluster, deployment, policy, selector
 
 DYNAMIC = {

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from kafila.placement.estimate import Assumed
-from kafila.placement.estimatorwire import answer, replicas_request, sets_request
+from kafila.placement.scheduler.estimate import Assumed
+from kafila.placement.scheduler.estimator_wire import answer, replicas_request, sets_request
 
 
 def block(number: int, content: bytes) -> bytes:

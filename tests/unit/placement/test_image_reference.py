@@ -1,6 +1,6 @@
 import pytest
 
-from kafila.placement.images import ImageError, override_image, parse_image
+from kafila.placement.override.images import ImageError, override_image, parse_image
 
 DIGEST = "sha256:" + "5" * 64
 

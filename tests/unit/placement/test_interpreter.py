@@ -3,8 +3,8 @@ from typing import Any
 import pytest
 
 from kafila.core.resources import GroupVersionKind
-from kafila.placement.interpret import NATIVE, Operation
-from kafila.placement.interpret import aggregate as agg
+from kafila.placement.interpreter import NATIVE, Operation
+from kafila.placement.interpreter import aggregate as agg
 from tests.unit.placement.placement_objects import deployment
 
 DEPLOYMENT = GroupVersionKind("apps", "v1", "Deployment")
@@ -42,7 +42,7 @@ def aggregated(template: dict[str, Any], *statuses: dict[str, Any] | None) -> di
     ],
 )
 def test_as_many_kinds_as_karmada_has(operation: Operation, count: int) -> None:
-    from kafila.placement.interpret import native
+    from kafila.placement.interpreter import native
 
     assert len(native._HOOKS[operation]) == count
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from kafila.core.resources import GroupVersionKind
-from kafila.placement.interpret import NATIVE, InterpretError, Operation, scripts
-from kafila.placement.interpret.consulted import Consulted, Unanswered
-from kafila.placement.interpret.kube import library
-from kafila.placement.interpret.sources import Hook, Script, Sources, concerns
+from kafila.placement.interpreter import NATIVE, InterpretError, Operation, scripts
+from kafila.placement.interpreter.customized import Consulted, Unanswered
+from kafila.placement.interpreter.kube import library
+from kafila.placement.interpreter.sources import Hook, Script, Sources, concerns
 
 Object = dict[str, Any]
 DEPLOYMENT = GroupVersionKind("apps", "v1", "Deployment")

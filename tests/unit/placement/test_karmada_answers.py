@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from kafila.placement.interpret import NATIVE
-from kafila.placement.override import applied_annotations, apply_overrides
-from kafila.placement.overridepatch import OverrideError
-from kafila.placement.schedule import schedule
+from kafila.placement.interpreter import NATIVE
+from kafila.placement.override.apply import applied_annotations, apply_overrides
+from kafila.placement.override.patch import OverrideError
+from kafila.placement.scheduler.schedule import schedule
 
 RECORDED = [json.loads(line) for line in (Path(__file__).parent / "karmada_answers.jsonl").read_text().splitlines()]
 

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kafila.placement.interpret.retain import RetainError
-from kafila.placement.member import NotManaged, member_update
-from kafila.placement.work import build_works
+from kafila.placement.interpreter.retain import RetainError
+from kafila.placement.work.build import build_works
+from kafila.placement.work.member_object import NotManaged, member_update
 from tests.unit.placement.placement_objects import binding, cluster, deployment
 
 

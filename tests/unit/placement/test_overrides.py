@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kafila.placement.override import applied_annotations, apply_overrides
-from kafila.placement.overridepatch import OverrideError
+from kafila.placement.override.apply import applied_annotations, apply_overrides
+from kafila.placement.override.patch import OverrideError
 from tests.unit.placement.placement_objects import cluster, deployment, policy, selector
 
 M1 = cluster("m1", region="eu")

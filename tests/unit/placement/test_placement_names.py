@@ -1,6 +1,6 @@
 import pytest
 
-from kafila.placement import names
+from kafila.placement import constants
 
 
 @pytest.mark.parametrize(
@@ -12,28 +12,28 @@ from kafila.placement import names
     ],
 )
 def test_work_names_are_those_of_karmada(kind: str, name: str, namespace: str, expected: str) -> None:
-    assert names.work_name(kind, name, namespace) == expected
+    assert constants.work_name(kind, name, namespace) == expected
 
 
 def test_colons_become_dots_and_capitals_small() -> None:
-    assert names.binding_name("ClusterRole", "system:Aggregate") == "system.aggregate-clusterrole"
-    assert names.work_name("ClusterRole", "system:A").startswith("system.a-")
+    assert constants.binding_name("ClusterRole", "system:Aggregate") == "system.aggregate-clusterrole"
+    assert constants.work_name("ClusterRole", "system:A").startswith("system.a-")
 
 
 def test_execution_namespaces() -> None:
-    assert names.execution_namespace("member1") == "karmada-es-member1"
-    assert names.cluster_of("karmada-es-member1") == "member1"
+    assert constants.execution_namespace("member1") == "karmada-es-member1"
+    assert constants.cluster_of("karmada-es-member1") == "member1"
     with pytest.raises(ValueError, match="the execution space name is in wrong format"):
-        names.cluster_of("default")
+        constants.cluster_of("default")
 
 
 @pytest.mark.parametrize("namespace", ["karmada-system", "karmada-cluster", "karmada-es-x"])
 def test_reserved_namespaces(namespace: str) -> None:
-    assert names.is_reserved_namespace(namespace)
-    assert not names.is_reserved_namespace("default")
+    assert constants.is_reserved_namespace(namespace)
+    assert not constants.is_reserved_namespace("default")
 
 
 def test_permanent_ids_repeat_and_differ() -> None:
-    assert names.permanent_id("a", "b") == names.permanent_id("a", "b")
-    assert names.permanent_id("a", "b") != names.permanent_id("ab")
-    assert len(names.permanent_id("a")) == 36
+    assert constants.permanent_id("a", "b") == constants.permanent_id("a", "b")
+    assert constants.permanent_id("a", "b") != constants.permanent_id("ab")
+    assert len(constants.permanent_id("a")) == 36

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kafila.placement.applied_placement import placement_text
 from kafila.placement.gojson import raw, string
-from kafila.placement.overridetext import Applied, applied_text
-from kafila.placement.placementtext import placement_text
+from kafila.placement.override.applied import Applied, applied_text
 
 
 @pytest.mark.parametrize(

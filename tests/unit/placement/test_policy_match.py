@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from kafila.core.resources import GroupVersionKind
-from kafila.placement.match import (
+from kafila.placement.detector.match import (
     Priority,
     best_policy,
     choose_policy,

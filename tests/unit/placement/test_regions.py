@@ -3,7 +3,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kafila.placement.regions import Region, choose_regions, region_score
+from kafila.placement.scheduler.regions import Region, choose_regions, region_score
 
 
 def chosen(regions: list[tuple[str, int, int]], fewest: int, most: int, clusters: int) -> list[str]:

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kafila.placement import gates, names
-from kafila.placement.schedule import Facts, quota_exceeded, result_patch, schedule, with_result, with_status
+from kafila.placement import constants, gates
+from kafila.placement.scheduler.schedule import Facts, quota_exceeded, result_patch, schedule, with_result, with_status
 from tests.unit.placement.placement_objects import (
     AGGREGATED,
     DUPLICATED,
@@ -130,7 +130,7 @@ def test_nothing_fits_withdraws_the_resource() -> None:
     made["spec"]["clusters"] = [{"name": "gone", "replicas": 2}]
     assert "clusters" not in with_result(made, decision)["spec"]
     assert result_patch(decision) == {
-        "metadata": {"annotations": {names.APPLIED_PLACEMENT: '{"clusterAffinity":{"clusterNames":["m1","m3"]}}'}},
+        "metadata": {"annotations": {constants.APPLIED_PLACEMENT: '{"clusterAffinity":{"clusterNames":["m1","m3"]}}'}},
         "spec": {"clusters": None},
     }
 

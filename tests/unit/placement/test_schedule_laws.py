@@ -7,10 +7,10 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kafila.placement.fleet import Fleet, Member
 from kafila.placement.gates import DEFAULT_GATES
-from kafila.placement.plugins import SchedulerPlugin
-from kafila.placement.schedule import Facts, schedule, with_result, with_status
+from kafila.placement.scheduler.cluster_snapshot import Fleet, Member
+from kafila.placement.scheduler.plugins import SchedulerPlugin
+from kafila.placement.scheduler.schedule import Facts, schedule, with_result, with_status
 from tests.unit.placement.placement_objects import binding, cluster
 
 Object = dict[str, Any]

@@ -3,9 +3,9 @@ from typing import Any
 
 import pytest
 
-from kafila.placement import names
-from kafila.placement.schedule import schedule, with_result, with_status
-from kafila.placement.trigger import Trigger, is_for_scheduler, should_schedule
+from kafila.placement import constants
+from kafila.placement.scheduler.reschedule import Trigger, is_for_scheduler, should_schedule
+from kafila.placement.scheduler.schedule import schedule, with_result, with_status
 from tests.unit.placement.placement_objects import AGGREGATED, DUPLICATED, DYNAMIC, binding, cluster
 
 CLUSTERS = [cluster("m1"), cluster("m2")]
@@ -85,7 +85,7 @@ def test_only_the_group_in_use_matters() -> None:
 
 def test_an_annotation_that_cannot_be_read_changes_nothing() -> None:
     made = scheduled(4, DYNAMIC)
-    made["metadata"]["annotations"][names.APPLIED_PLACEMENT] = "{"
+    made["metadata"]["annotations"][constants.APPLIED_PLACEMENT] = "{"
     assert should_schedule(made) is Trigger.NONE
 
 

@@ -4,17 +4,17 @@ from typing import Any
 
 import pytest
 
-from kafila.placement import names
+from kafila.placement import constants
 from kafila.placement.objects import namespace
-from kafila.placement.shared import ALONE, Shares
 from kafila.placement.spec import existing_clusters
+from kafila.placement.work.shared import ALONE, Shares
 
 Object = dict[str, Any]
 
 
 def binding(where: str, *clusters: str, born: int | None = 1, evicting: str = "", **status: Any) -> Object:
     """In the namespace ``where``, or the object's own; ``born``: the second of its creation."""
-    mark = names.RB_PERMANENT_ID if where else names.CRB_PERMANENT_ID
+    mark = constants.RB_PERMANENT_ID if where else constants.CRB_PERMANENT_ID
     metadata: Object = {"name": "reader-clusterrole", "labels": {mark: f"id-{where or 'own'}"}}
     targets = [{"name": cluster} for cluster in clusters]
     if where:
@@ -28,16 +28,18 @@ def binding(where: str, *clusters: str, born: int | None = 1, evicting: str = ""
 
 
 def work(cluster: str, *owners: str) -> Object:
-    marks, notes = {names.WORK_PERMANENT_ID: "w"}, {"a": "b"}
+    marks, notes = {constants.WORK_PERMANENT_ID: "w"}, {"a": "b"}
     for owner in owners:
-        marks[names.RB_PERMANENT_ID if owner != "own" else names.CRB_PERMANENT_ID] = f"id-{owner}"
-        notes |= {names.CRB_NAME: "n"} if owner == "own" else {names.RB_NAME: "n", names.RB_NAMESPACE: owner}
+        marks[constants.RB_PERMANENT_ID if owner != "own" else constants.CRB_PERMANENT_ID] = f"id-{owner}"
+        notes |= (
+            {constants.CRB_NAME: "n"} if owner == "own" else {constants.RB_NAME: "n", constants.RB_NAMESPACE: owner}
+        )
     return {"metadata": {"namespace": f"karmada-es-{cluster}", "name": "n", "labels": marks, "annotations": notes}}
 
 
 def owners(obj: Object) -> set[str]:
     marks = obj["metadata"]["labels"]
-    return {marks[mark] for mark in (names.RB_PERMANENT_ID, names.CRB_PERMANENT_ID) if mark in marks}
+    return {marks[mark] for mark in (constants.RB_PERMANENT_ID, constants.CRB_PERMANENT_ID) if mark in marks}
 
 
 def left(shares: Shares, *bindings: Object) -> dict[str, set[str]]:
@@ -84,7 +86,7 @@ def test_marks_of_who_needs_a_work_stay() -> None:
     assert shares.trimmed(both, own) is both
     found = shares.trimmed(work("m2", "a", "own"), own)
     assert owners(found) == {"id-own"}
-    assert found["metadata"]["annotations"] == {"a": "b", names.CRB_NAME: "n"}
+    assert found["metadata"]["annotations"] == {"a": "b", constants.CRB_NAME: "n"}
     assert owners(shares.trimmed(work("m1", "gone"), own)) == set()
     # whoever is just placed there keeps its own
     new = binding("", "m3")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kafila.placement.taints import no_execute, tainted_event, taints_by_policies, toleration_left
+from kafila.placement.failover.taints import no_execute, tainted_event, taints_by_policies, toleration_left
 from tests.unit.placement.placement_objects import cluster
 
 Object = dict[str, Any]

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from kafila.placement import names
-from kafila.placement.schedule import schedule, with_result, with_status
-from kafila.placement.why import Evidence, Report, Warned, explain
+from kafila.placement import constants
+from kafila.placement.explain import Evidence, Report, Warned, explain
+from kafila.placement.scheduler.schedule import schedule, with_result, with_status
 from tests.unit.placement.placement_objects import PP_ID, binding, cluster, deployment, policy, selector
 
 Object = dict[str, Any]
@@ -26,7 +26,7 @@ def claimed(**policy_spec: Any) -> tuple[Object, Object]:
     made = policy("pp", resourceSelectors=[selector(name="nginx")], **policy_spec)
     template = deployment()
     template["metadata"]["labels"][PP_ID] = "id-of-pp"
-    template["metadata"]["annotations"] = {names.PP_NAMESPACE: "default", names.PP_NAME: "pp"}
+    template["metadata"]["annotations"] = {constants.PP_NAMESPACE: "default", constants.PP_NAME: "pp"}
     return template, made
 
 
@@ -129,7 +129,7 @@ def test_no_cluster_fits() -> None:
     clusters = [
         member("m1", taints=[{"key": "a", "effect": "NoSchedule"}]),
         member("m2", region="east"),
-        member("m3", taints=[{"key": names.TAINT_UNSCHEDULABLE, "effect": "NoSchedule"}], region="north"),
+        member("m3", taints=[{"key": constants.TAINT_UNSCHEDULABLE, "effect": "NoSchedule"}], region="north"),
     ]
     field = {"matchExpressions": [{"key": "region", "operator": "NotIn", "values": ["east"]}]}
     report = told(clusters, {"clusterAffinity": {"fieldSelector": field}})
@@ -275,7 +275,7 @@ def test_a_work_that_cannot_be_written_says_why() -> None:
     template, chosen = claimed()
     made = binding(2, {}, clusters=[{"name": "m1", "replicas": 2}])
     made["metadata"] = {"name": "nginx-deployment", "namespace": "default", "labels": {PP_ID: "x"}}
-    item = {"clusterName": "m1", "appliedMessage": f"{names.MESSAGE_NO_WORK}it is too large"}
+    item = {"clusterName": "m1", "appliedMessage": f"{constants.MESSAGE_NO_WORK}it is too large"}
     made["status"] = {"aggregatedStatus": [item]}
     evidence = Evidence("Deployment", "default", "nginx", template, [chosen], binding=made, clusters=[member("m1")])
     (row,) = explain(evidence).clusters

@@ -4,9 +4,7 @@ from typing import Any
 import pytest
 
 from kafila.placement import gates
-from kafila.placement.prune import prune
-from kafila.placement.stamp import strip
-from kafila.placement.work import (
+from kafila.placement.work.build import (
     Overrides,
     blocking_works,
     build_works,
@@ -16,6 +14,8 @@ from kafila.placement.work import (
     synced_event,
     targets_of,
 )
+from kafila.placement.work.labels import strip
+from kafila.placement.work.prune import prune
 from tests.unit.placement.placement_objects import DUPLICATED, binding, cluster, deployment, divided, policy
 
 CLUSTERS = {name: cluster(name) for name in ("m1", "m2", "m3")}

@@ -2,8 +2,8 @@ from typing import Any
 
 import pytest
 
-from kafila.placement.work import build_works
-from kafila.placement.workstatus import (
+from kafila.placement.work.build import build_works
+from kafila.placement.work.status import (
     NoSuchManifest,
     aggregated_event,
     aggregated_status,

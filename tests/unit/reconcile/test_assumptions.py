@@ -8,9 +8,9 @@ import pytest
 
 from kafila.core.resources import Key
 from kafila.placement.gates import DEFAULT_GATES, SCHEDULING_OVERCOMMIT_PROTECTION
-from kafila.placement.schedule import Facts, schedule, with_result
-from kafila.reconcile.karmada import assumptions
-from kafila.reconcile.karmada.assumptions import Assumptions
+from kafila.placement.scheduler.schedule import Facts, schedule, with_result
+from kafila.reconcile.karmada.scheduler import assume_cache
+from kafila.reconcile.karmada.scheduler.assume_cache import Assumptions
 from tests.unit.placement.placement_objects import binding, cluster
 
 Object = dict[str, Any]
@@ -62,8 +62,8 @@ def test_what_is_healthy_shows_in_the_summary() -> None:
 def test_it_does_not_last_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     found = Assumptions(GATES)
     place(found, ONE, wanted(3), [cluster("m1", cpu="5")])
-    later = assumptions.time.monotonic() + assumptions.LIFETIME + 1
-    monkeypatch.setattr(assumptions.time, "monotonic", lambda: later)
+    later = assume_cache.time.monotonic() + assume_cache.LIFETIME + 1
+    monkeypatch.setattr(assume_cache.time, "monotonic", lambda: later)
     assert found.by_cluster() == {}
 
 

@@ -8,8 +8,8 @@ import pytest
 from kafila.core.errors import StatusError
 from kafila.reconcile import events
 from kafila.reconcile.events import BURST, REMEMBERED, Recorder, Told, event_name
-from kafila.reconcile.karmada.sources import source_of
-from kafila.reconcile.karmada.telling import committed_with
+from kafila.reconcile.karmada.event_sources import source_of
+from kafila.reconcile.karmada.template.events import committed_with
 from kafila.registry import Options, Registry
 from kafila.registry.codec import decode_entry
 from kafila.registry.context import Change

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kafila.reconcile.kubernetes.garbage import GarbageCollector
+from kafila.reconcile.kubernetes.garbage_collector import GarbageCollector
 from kafila.reconcile.kubernetes.namespaces import NamespaceController
 from kafila.registry import Options, Registry
 from kafila.registry.context import DeleteOptions

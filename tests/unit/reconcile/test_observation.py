@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kafila.reconcile.karmada.observation import differ_in_status_only
+from kafila.reconcile.karmada.member.object_watcher import differ_in_status_only
 
 Object = dict[str, Any]
 SEEN: Object = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from kafila.reconcile.karmada.parking import Parking
+from kafila.reconcile.karmada.member.unreachable import Parking
 
 
 class Lot:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from kafila.core.resources import Key
-from kafila.placement.fleet import Member
 from kafila.placement.gates import DEFAULT_GATES, PRIORITY_BASED_SCHEDULING
-from kafila.reconcile.karmada import retries
-from kafila.reconcile.karmada.retries import PENDING, Retries, Waiting
+from kafila.placement.scheduler.cluster_snapshot import Member
+from kafila.reconcile.karmada.scheduler import backoff
+from kafila.reconcile.karmada.scheduler.backoff import PENDING, Retries, Waiting
 from tests.unit.placement.placement_objects import cluster
 
 WEB = Key("deployments.apps", "default", "web")
@@ -19,7 +19,7 @@ class Bench:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1000.0
         self.asked: list[tuple[Key, float]] = []
-        monkeypatch.setattr(retries.time, "monotonic", lambda: self.now)
+        monkeypatch.setattr(backoff.time, "monotonic", lambda: self.now)
         self.retries = Retries(
             lambda key, seconds: self.asked.append((key, seconds)), {*DEFAULT_GATES, PRIORITY_BASED_SCHEDULING}
         )

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kafila.core.errors import StatusError
-from kafila.reconcile.line import Line
+from kafila.reconcile.priority_queue import Line
 from kafila.reconcile.queue import Requeue, WorkQueue
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kafila.registry import families
+from kafila.registry import ip_families
 
 Object = dict[str, Any]
 
@@ -26,7 +26,7 @@ Object = dict[str, Any]
     ],
 )
 def test_families_are_filled_in(spec: Object, policy: str, there: list[str]) -> None:
-    assert families.settle(spec, {}) == []
+    assert ip_families.settle(spec, {}) == []
     assert (spec["ipFamilyPolicy"], spec["ipFamilies"]) == (policy, there)
 
 
@@ -46,10 +46,10 @@ def test_families_are_filled_in(spec: Object, policy: str, there: list[str]) -> 
     ],
 )
 def test_what_one_family_cannot_be(spec: Object, why: str) -> None:
-    assert [str(error) for error in families.settle(spec, {})] == [why]
+    assert [str(error) for error in ip_families.settle(spec, {})] == [why]
 
 
 def test_the_policy_stays() -> None:
     spec: Object = {"selector": {"a": "b"}}
-    assert families.settle(spec, {"ipFamilyPolicy": "PreferDualStack"}) == []
+    assert ip_families.settle(spec, {"ipFamilyPolicy": "PreferDualStack"}) == []
     assert spec["ipFamilyPolicy"] == "PreferDualStack"

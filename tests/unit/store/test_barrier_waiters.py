@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from kafila.store.connect import Patience
-from kafila.store.follower import Follower
 from kafila.store.interface import StoreUnavailable
+from kafila.store.log_tailer import Follower
 
 
 async def test_nobody_is_kept_who_gave_up() -> None:

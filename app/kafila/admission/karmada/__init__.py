@@ -1,6 +1,6 @@
 """The rules of Karmada's admission webhooks, run in process."""
 
+from .context import NOTHING, Surroundings
 from .rules import admit, mutate
-from .surroundings import NOTHING, Surroundings
 
 __all__ = ["NOTHING", "Surroundings", "admit", "mutate"]

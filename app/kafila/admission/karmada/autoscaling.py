@@ -12,7 +12,7 @@ from kafila.core.metadata import validate_object_meta
 from kafila.core.names import dns1123_label, dns1123_subdomain, path_segment
 
 from . import cron
-from .denial import refuse_if
+from .errors import refuse_if
 from .quotanames import container_resource_name
 
 Object = dict[str, Any]

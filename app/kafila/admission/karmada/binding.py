@@ -9,7 +9,7 @@ from typing import Any
 from kafila.core.errors import FieldError
 from kafila.core.names import new_uid
 
-from .denial import refuse_if
+from .errors import refuse_if
 
 Object = dict[str, Any]
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 from kafila.core import errors
 from kafila.core.errors import FieldError
 
-from .surroundings import Surroundings
+from .context import Surroundings
 
 Object = dict[str, Any]
 RESOURCE: Final = "clusters.cluster.karmada.io"

@@ -10,7 +10,7 @@ from kafila.core import gourl
 from kafila.core.errors import FieldError
 from kafila.core.names import dns1035_label, dns1123_label, dns1123_subdomain, port_number
 
-from .denial import Refused, refuse_if
+from .errors import Refused, refuse_if
 
 Object = dict[str, Any]
 Found = list[FieldError]

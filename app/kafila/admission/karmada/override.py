@@ -11,7 +11,7 @@ from kafila.core.errors import FieldError
 from kafila.core.metadata import validate_annotations, validate_labels
 from kafila.placement.identity import Changed, check_marks, check_path, pointed
 
-from .denial import refuse_if
+from .errors import refuse_if
 from .propagation import validate_selectors
 
 Object = dict[str, Any]

@@ -7,7 +7,7 @@ from typing import Any
 from kafila.core.errors import FieldError
 from kafila.core.names import new_uid
 
-from .denial import Refused, refuse_if
+from .errors import Refused, refuse_if
 from .gostructs import PROPAGATION, pass_through
 from .placement import validate_failover, validate_placement
 

@@ -11,7 +11,7 @@ from kafila.core import quantity
 from kafila.core.errors import FieldError
 from kafila.core.quantity import Quantity
 
-from .denial import Refused, refuse_if
+from .errors import Refused, refuse_if
 from .quotanames import quota_resource_name
 
 Object = dict[str, Any]

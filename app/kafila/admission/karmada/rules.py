@@ -9,9 +9,9 @@ from kafila.catalog.kind import Kind
 from kafila.core.errors import FieldError
 
 from . import autoscaling, binding, cluster, interpreter, override, propagation, quota, services
-from .denial import Refused, denied, refuse_if, within_limits
+from .context import NOTHING, Surroundings
+from .errors import Refused, denied, refuse_if, within_limits
 from .gostructs import BINDING, MULTI_CLUSTER_SERVICE, OVERRIDE, WORK, pass_through
-from .surroundings import NOTHING, Surroundings
 from .work import mutate_work
 
 Object = dict[str, Any]

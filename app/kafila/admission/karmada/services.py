@@ -19,7 +19,7 @@ from kafila.core.names import (
     wildcard_dns1123_subdomain,
 )
 
-from .denial import refuse_if
+from .errors import refuse_if
 
 Object = dict[str, Any]
 Found = list[FieldError]

@@ -9,11 +9,11 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from kafila.placement.clusters import matcher
+from kafila.placement.cluster_affinity import matcher
 from kafila.placement.objects import name
 from kafila.placement.spec import target_names, terms
 
-from .surroundings import Claimed, Surroundings
+from .context import Claimed, Surroundings
 
 Object = dict[str, Any]
 NAMED: Final = 10  # clusters in one warning

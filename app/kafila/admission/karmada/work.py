@@ -6,10 +6,10 @@ import json
 from typing import Any
 
 from kafila.core.values import copy_json
-from kafila.placement.prune import prune
+from kafila.placement.work.prune import prune
 
 from .binding import ensure_id
-from .denial import Refused
+from .errors import Refused
 
 Object = dict[str, Any]
 

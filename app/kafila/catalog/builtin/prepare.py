@@ -233,5 +233,5 @@ def update_crd(new: Object, old: Object) -> None:
 
 
 def create_csr(obj: Object) -> None:
-    # who asks is written by kafila.registry.csr, which is told the user
+    # who asks is written by kafila.registry.certificate_signing, which is told the user
     obj["status"] = {}

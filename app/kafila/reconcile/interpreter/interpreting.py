@@ -13,10 +13,10 @@ from prometheus_client import Histogram
 
 from kafila.core.resources import GroupVersionKind
 from kafila.placement.gates import DEFAULT_GATES, RESOURCE_QUOTA_ESTIMATE, Gates
-from kafila.placement.interpret import NATIVE, Interpreter
-from kafila.placement.interpret.consulted import Consulted, Question, Unanswered
-from kafila.placement.interpret.errors import InterpretError
-from kafila.placement.interpret.sources import Script, Source, Sources, concerns
+from kafila.placement.interpreter import NATIVE, Interpreter
+from kafila.placement.interpreter.customized import Consulted, Question, Unanswered
+from kafila.placement.interpreter.errors import InterpretError
+from kafila.placement.interpreter.sources import Script, Source, Sources, concerns
 from kafila.registry import Registry
 from kafila.registry.codec import decode_entry
 from kafila.watch import Event

@@ -15,9 +15,9 @@ from typing import Any, Final, final
 import msgspec
 import structlog
 
-from kafila.placement.interpret.errors import InterpretError
-from kafila.placement.interpret.scripts import CALLS, answer_of
-from kafila.placement.interpret.sources import Script
+from kafila.placement.interpreter.errors import InterpretError
+from kafila.placement.interpreter.scripts import CALLS, answer_of
+from kafila.placement.interpreter.sources import Script
 
 from .worker import LARGEST_REPLY, LENGTH, Reply, Request
 

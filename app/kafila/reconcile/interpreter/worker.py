@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 import msgspec
 
 from kafila.machinery.lua import LuaError, Sandbox
-from kafila.placement.interpret.kube import library
+from kafila.placement.interpreter.kube import library
 
 from .confinement import confine
 

@@ -13,17 +13,17 @@ from kafila.catalog.kind import Kind
 from kafila.core.conditions import conditions_of, is_true
 from kafila.core.errors import StatusError
 from kafila.core.resources import Key
-from kafila.placement import binding as bindings
-from kafila.placement import names
-from kafila.placement.fleet import Fleet, Member
+from kafila.placement import constants
+from kafila.placement.detector import binding as bindings
 from kafila.placement.gates import DEFAULT_GATES, PRIORITY_BASED_SCHEDULING, Gates
+from kafila.placement.scheduler.cluster_snapshot import Fleet, Member
 from kafila.registry import Options, Registry
 from kafila.registry.codec import decode_entry
 from kafila.watch import Entry, Event
 
 from ..events import Recorder
 from ..interpreter.interpreting import Interpreting
-from .clusters import CLUSTERS
+from .cluster.controller import CLUSTERS
 
 log = structlog.get_logger(__name__)
 
@@ -121,7 +121,7 @@ class Federation:
 
     def is_ready(self, cluster: str) -> bool:
         found = self._clusters.get(cluster)
-        return found is not None and is_true(conditions_of(found), names.COND_READY)
+        return found is not None and is_true(conditions_of(found), constants.COND_READY)
 
     def is_leaving(self, cluster: str) -> bool:
         """Deleted, or about to be."""

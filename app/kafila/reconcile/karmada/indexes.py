@@ -7,13 +7,13 @@ from typing import Any, final
 
 from kafila.catalog.catalog import Catalog
 from kafila.core.resources import Key, split_api_version
-from kafila.placement import names
-from kafila.placement.names import Identity
+from kafila.placement import constants
+from kafila.placement.constants import Identity
 from kafila.placement.spec import existing_clusters
-from kafila.placement.work import is_work_of
+from kafila.placement.work.build import is_work_of
+from kafila.reconcile.chunks import Steps
 from kafila.watch import Cache, Entry, Event
 
-from ..portions import Steps
 from .federation import BINDINGS, CLUSTER_BINDINGS, WORKS
 
 Object = dict[str, Any]
@@ -44,7 +44,7 @@ class WorkIndex:
     def lag_behind(self, binding: Entry) -> bool:
         """The Works are elsewhere, or the binding follows others."""
         spec = binding.decode()["spec"]
-        clusters = {names.cluster_of(work.key.namespace) for work in self.of(binding)}
+        clusters = {constants.cluster_of(work.key.namespace) for work in self.of(binding)}
         return "requiredBy" in spec or clusters != existing_clusters(spec)
 
     def named(self, obj: Identity, clusters: Iterable[str]) -> tuple[list[Entry], set[str]]:
@@ -52,12 +52,12 @@ class WorkIndex:
 
         Another binding has written them, or an earlier one has left them, to wait for their members.
         """
-        theirs, own = names.work_name(obj.kind, obj.name, obj.namespace), names.own_work_name(obj)
+        theirs, own = constants.work_name(obj.kind, obj.name, obj.namespace), constants.own_work_name(obj)
         found: list[Entry] = []
         taken: set[str] = set()
         for cluster in clusters:
             for name in (own, theirs):
-                entry = self._cache.get(WORKS, names.execution_namespace(cluster), name)
+                entry = self._cache.get(WORKS, constants.execution_namespace(cluster), name)
                 if entry is None:
                     continue
                 if is_work_of(entry.decode(), obj):
@@ -126,29 +126,29 @@ class ClaimIndex:
 def policy_id_of(entry: Entry) -> str:
     """The permanent id of a policy, or of the one that has claimed the object: of a PropagationPolicy first."""
     labels = entry.meta.labels or {}
-    return labels.get(names.PP_PERMANENT_ID) or labels.get(names.CPP_PERMANENT_ID) or ""
+    return labels.get(constants.PP_PERMANENT_ID) or labels.get(constants.CPP_PERMANENT_ID) or ""
 
 
 def ids_of(entry: Entry) -> tuple[str, ...]:
     """The permanent ids of the bindings that a Work belongs to (`shared`); only Works in execution namespaces belong to one."""
-    if not entry.key.namespace.startswith(names.EXECUTION_NAMESPACE_PREFIX):
+    if not entry.key.namespace.startswith(constants.EXECUTION_NAMESPACE_PREFIX):
         return ()
     labels = entry.meta.labels or {}
-    return tuple(labels[mark] for mark in (names.RB_PERMANENT_ID, names.CRB_PERMANENT_ID) if labels.get(mark))
+    return tuple(labels[mark] for mark in (constants.RB_PERMANENT_ID, constants.CRB_PERMANENT_ID) if labels.get(mark))
 
 
 def id_of_binding(entry: Entry) -> str:
     labels = entry.meta.labels or {}
-    return labels.get(names.RB_PERMANENT_ID) or labels.get(names.CRB_PERMANENT_ID) or ""
+    return labels.get(constants.RB_PERMANENT_ID) or labels.get(constants.CRB_PERMANENT_ID) or ""
 
 
 def binding_key_of_work(entry: Entry) -> Key | None:
     """The binding that a Work was made for."""
     annotations = entry.meta.annotations or {}
-    if names.RB_NAME in annotations:
-        return Key(BINDINGS, annotations.get(names.RB_NAMESPACE, ""), annotations[names.RB_NAME])
-    if names.CRB_NAME in annotations:
-        return Key(CLUSTER_BINDINGS, "", annotations[names.CRB_NAME])
+    if constants.RB_NAME in annotations:
+        return Key(BINDINGS, annotations.get(constants.RB_NAMESPACE, ""), annotations[constants.RB_NAME])
+    if constants.CRB_NAME in annotations:
+        return Key(CLUSTER_BINDINGS, "", annotations[constants.CRB_NAME])
     return None
 
 
@@ -170,16 +170,16 @@ def binding_key(cache: Cache, obj: Identity, namespace: str | None = None) -> Ke
     """
     where = obj.namespace if namespace is None else namespace
     resource = BINDINGS if where else CLUSTER_BINDINGS
-    theirs = Key(resource, where, names.binding_name(obj.kind, obj.name))
+    theirs = Key(resource, where, constants.binding_name(obj.kind, obj.name))
     first = cache.get(*theirs)
     owner = _owner_of(first)
     if owner == _as_owner(obj):
         return theirs  # nearly always
-    own = Key(resource, where, names.own_binding_name(obj))
+    own = Key(resource, where, constants.own_binding_name(obj))
     if _owner_of(cache.get(*own)) == _as_owner(obj):
         return own
     free = first is None or owner is None  # one that nobody owns is whoever's comes first
-    return theirs if free and names.is_lawful(theirs.name) else own
+    return theirs if free and constants.is_lawful(theirs.name) else own
 
 
 def _owner_of(binding: Entry | None) -> tuple[str, str, str] | None:

@@ -5,27 +5,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kafila.placement.gates import DEFAULT_GATES, FAILOVER, FEDERATED_QUOTA_ENFORCEMENT, PROPAGATE_DEPS, Gates
-from kafila.placement.plugins import SchedulerPlugin
+from kafila.placement.scheduler.plugins import SchedulerPlugin
 from kafila.registry import Registry
 from kafila.settings.federation import DEFAULT_OPTIONS, FederationOptions
 
 from ..controller import Controller
 from ..events import Recorder
 from ..interpreter.interpreting import Interpreting
-from .clusters import ClusterController
-from .dependencies import DependenciesDistributor
-from .dispatch import Dispatch
+from .cluster.controller import ClusterController
+from .cluster.namespace_sync import NamespaceSync
+from .cluster.taint_policies import TaintPolicies
+from .cluster.unified_auth import UnifiedAuth
+from .dependency.distributor import DependenciesDistributor
+from .failover.graceful_eviction import GracefulEviction
+from .failover.taint_manager import TaintManager
 from .federation import Federation
-from .gracefuleviction import GracefulEviction
-from .namespaces import NamespaceSync
-from .propagation import Propagation
-from .quotas import QuotaEnforcement, QuotaStatus, QuotaSync
-from .rebalancer import Rebalancer
-from .rooms import Rooms, TransportFor
-from .scheduler import Scheduler
-from .taintmanager import TaintManager
-from .taintpolicies import TaintPolicies
-from .unifiedauth import UnifiedAuth
+from .member.manager import Rooms, TransportFor
+from .member.work_router import Dispatch
+from .quota.controller import QuotaEnforcement, QuotaStatus, QuotaSync
+from .scheduler.context import Scheduler
+from .scheduler.rebalancer import Rebalancer
+from .template.propagation import Propagation
 
 
 def build(

@@ -14,8 +14,8 @@ from kafila.catalog.kind import Kind
 from kafila.core.conditions import condition, conditions_of, find, is_true, with_condition
 from kafila.core.errors import StatusError
 from kafila.registry import Options, Registry
-from kafila.registry.apart import apart
 from kafila.registry.context import DeleteOptions
+from kafila.registry.threads import apart
 from kafila.watch import Entry, Event
 from kafila.watch.definitions import Definitions
 

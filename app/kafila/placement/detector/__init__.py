@@ -1,0 +1,1 @@
+"""Which policy a resource template follows, and the binding that comes of it."""

@@ -1,0 +1,220 @@
+"""Bindings of dependencies: they follow the clusters of the bindings that need them, their parents."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from kafila.core import selectors
+from kafila.core.values import copy_json
+from kafila.placement import constants
+from kafila.placement.applied_placement import LABEL_SELECTOR
+from kafila.placement.detector.binding import BINDING_API, BindingError, controller_reference, resource_reference
+from kafila.placement.gojson import Field, array, string, struct
+from kafila.placement.objects import Object, annotations_of, labels_of, metadata, name, namespace, spec, uid
+
+_DEPENDENCIES: Final = array(
+    struct(
+        Field("apiVersion", string, keep_empty=True, zero='""'),
+        Field("kind", string, keep_empty=True, zero='""'),
+        Field("namespace", string),
+        Field("name", string),
+        Field("labelSelector", LABEL_SELECTOR, is_pointer=True),
+    )
+)
+
+
+def dependencies_text(dependencies: Sequence[Object] | None) -> str:
+    """The annotation ``resourcebinding.karmada.io/dependencies`` of a parent."""
+    return "null" if dependencies is None else _DEPENDENCIES(dependencies)
+
+
+def dependencies_event(dependencies: Sequence[Object]) -> str:
+    """The message of GetDependenciesSucceed: the list as Go's ``%+v`` prints it."""
+    return f"Get dependencies([{' '.join(map(_printed, dependencies))}]) succeed."
+
+
+def _printed(dependency: Object) -> str:
+    named = [
+        f"{field}:{dependency.get(key) or ''}"
+        for field, key in (("APIVersion", "apiVersion"), ("Kind", "kind"), ("Namespace", "namespace"), ("Name", "name"))
+    ]
+    selector = dependency.get("labelSelector")
+    return f"{{{' '.join(named)} LabelSelector:{'nil' if selector is None else _printed_selector(selector)}}}"
+
+
+def _printed_selector(selector: Object) -> str:
+    wanted = "".join(f"{key}: {value}," for key, value in sorted((selector.get("matchLabels") or {}).items()))
+    required = "".join(
+        f"LabelSelectorRequirement{{Key:{each.get('key') or ''},Operator:{each.get('operator') or ''},"
+        f"Values:[{' '.join(each.get('values') or ())}],}},"
+        for each in selector.get("matchExpressions") or ()
+    )
+    return (
+        f"&LabelSelector{{MatchLabels:map[string]string{{{wanted}}},"
+        f"MatchExpressions:[]LabelSelectorRequirement{{{required}}},}}"
+    )
+
+
+def with_dependencies(parent: Object, dependencies: Sequence[Object] | None) -> Object:
+    """The parent with what it depends on written down, and held until its dependents are told of its end.
+
+    The same object when nothing changes.
+    """
+    meta, text = metadata(parent), dependencies_text(dependencies)
+    finalizers = list(meta.get("finalizers") or ())
+    notes = annotations_of(parent)
+    if constants.FINALIZER_DEPENDENCIES in finalizers and notes.get(constants.RB_DEPENDENCIES) == text:
+        return parent
+    if constants.FINALIZER_DEPENDENCIES not in finalizers:
+        finalizers.append(constants.FINALIZER_DEPENDENCIES)
+    return {
+        **parent,
+        "metadata": {
+            **meta,
+            "annotations": {**notes, constants.RB_DEPENDENCIES: text},
+            "finalizers": finalizers,
+        },
+    }
+
+
+def is_dependency(resource: Object, marks: dict[str, str], dependencies: Sequence[Object]) -> bool:
+    """Is the object that ``resource`` names, with labels ``marks``, one of those that are depended on?"""
+    return any(
+        all((each.get(field) or "") == (resource.get(field) or "") for field in ("apiVersion", "kind"))
+        and _looks_in(each, resource.get("namespace") or "")
+        and refers_to(each, resource.get("name") or "", marks)
+        for each in dependencies
+    )
+
+
+def _looks_in(dependency: Object, where: str) -> bool:
+    """A selector without a namespace looks everywhere."""
+    named = dependency.get("namespace") or ""
+    return named == where or not (named or dependency.get("name"))
+
+
+def refers_to(dependency: Object, called: str, marks: dict[str, str]) -> bool:
+    """By its name, or without one by its selector. Raises SelectorError."""
+    if dependency.get("name"):
+        return bool(dependency["name"] == called)
+    selector = dependency.get("labelSelector")
+    return selector is not None and selectors.from_object(selector).matches(marks)
+
+
+def parent_keys(binding: Object) -> list[tuple[str, str]]:
+    """(namespace, name) of the parents of an attached binding."""
+    return [(each.get("namespace") or "", each["name"]) for each in spec(binding).get("requiredBy") or ()]
+
+
+def attach(
+    parent: Object, dependency: Object, existing: Object | None, others: Iterable[Object] = (), *, called: str = ""
+) -> tuple[Object, str]:
+    """The binding of ``dependency`` with ``parent`` among its parents, and the text of a DependencyPolicyConflict or "".
+
+    ``others``: the further parents that ``existing`` has; ``called``: the name of a new one, Karmada's when not told. The same object as ``existing`` when nothing changes. Raises
+    BindingError while a binding of an earlier object with this name is there.
+    """
+    if existing is not None:
+        _check_owner(existing, dependency)
+    binding = copy_json(existing) if existing is not None else _new_binding(dependency, namespace(parent), called)
+    wanted = binding["spec"]
+    wanted["resource"] = resource_reference(dependency)
+    marks = {**labels_of(binding), constants.depended_by_label(namespace(parent), name(parent)): _binding_id(parent)}
+    binding["metadata"]["labels"] = marks
+    wanted["requiredBy"] = _with_snapshot(wanted.get("requiredBy") or [], parent)
+    conflict = ""
+    if wanted.get("placement") is None:
+        conflict = _settle(wanted, [parent, *(other for other in others if _key(other) != _key(parent))])
+    return (existing, conflict) if existing is not None and binding == existing else (binding, conflict)
+
+
+def detach(binding: Object, parent_namespace: str, parent_name: str, others: Sequence[Object] = ()) -> Object:
+    """The binding without that parent; it stays until its object goes. ``others``: the parents that it keeps."""
+    detached = copy_json(binding)
+    marks = detached["metadata"].get("labels") or {}
+    marks.pop(constants.depended_by_label(parent_namespace, parent_name), None)
+    wanted = detached["spec"]
+    kept = [
+        each
+        for each in wanted.get("requiredBy") or ()
+        if (each.get("namespace") or "", each["name"]) != (parent_namespace, parent_name)
+    ]
+    wanted["requiredBy"] = kept
+    if not kept:
+        del wanted["requiredBy"]
+    if wanted.get("placement") is None:
+        if kept:
+            _settle(wanted, others)
+        else:
+            wanted.pop("conflictResolution", None)
+            wanted.pop("preserveResourcesOnDeletion", None)
+    return detached
+
+
+def _new_binding(dependency: Object, where: str, called: str) -> Object:
+    called = called or constants.binding_name(dependency.get("kind") or "", name(dependency))
+    identity = constants.permanent_id(constants.RB_PERMANENT_ID, uid(dependency), where, called)
+    return {
+        "apiVersion": BINDING_API,
+        "kind": "ResourceBinding",
+        "metadata": {
+            "name": called,
+            "namespace": where,
+            "labels": {constants.RB_PERMANENT_ID: identity},
+            "finalizers": [constants.FINALIZER_BINDING],
+            "ownerReferences": [controller_reference(dependency)],
+        },
+        "spec": {},
+    }
+
+
+def _check_owner(existing: Object, dependency: Object) -> None:
+    owner = next((o for o in metadata(existing).get("ownerReferences") or () if o.get("controller")), None)
+    if owner is not None and owner.get("uid") != uid(dependency):
+        raise BindingError(
+            f"failed to update resourceBinding({namespace(existing)}/{name(existing)}) due to different owner reference "
+            "UID, will try again later after binding is garbage collected, see "
+            "https://github.com/karmada-io/karmada/issues/6034"
+        )
+
+
+def _key(binding: Object) -> tuple[str, str]:
+    return namespace(binding), name(binding)
+
+
+def _binding_id(binding: Object) -> str:
+    return labels_of(binding).get(constants.RB_PERMANENT_ID, "")
+
+
+def _with_snapshot(old: Sequence[Object], parent: Object) -> list[Object]:
+    snapshot: Object = {"namespace": namespace(parent), "name": name(parent)}
+    if spec(parent).get("clusters"):
+        snapshot["clusters"] = copy_json(spec(parent)["clusters"])
+    found = [snapshot if (each.get("namespace") or "", each["name"]) == _key(parent) else each for each in old]
+    return found if snapshot in found else [*found, snapshot]
+
+
+def _settle(wanted: Object, parents: Sequence[Object]) -> str:
+    """What the parents ask for together: Overwrite and preservation win. Says where they disagree."""
+    overwrite, preserve = _asked(parents)
+    wanted["conflictResolution"] = "Overwrite" if True in overwrite else "Abort"
+    wanted["preserveResourcesOnDeletion"] = True in preserve
+    return conflict_of(parents)
+
+
+def _asked(parents: Sequence[Object]) -> tuple[set[bool], set[bool]]:
+    """Whether to overwrite, and whether to preserve: the different answers."""
+    overwrite = {spec(parent).get("conflictResolution") == "Overwrite" for parent in parents}
+    return overwrite, {bool(spec(parent).get("preserveResourcesOnDeletion")) for parent in parents}
+
+
+def conflict_of(parents: Sequence[Object]) -> str:
+    """The text of a DependencyPolicyConflict, "" when they agree."""
+    overwrite, preserve = _asked(parents)
+    reasons = []
+    if len(overwrite) > 1:
+        reasons.append("ConflictResolution conflicted (Overwrite vs Abort)")
+    if len(preserve) > 1:
+        reasons.append("PreserveResourcesOnDeletion conflicted (true vs false)")
+    return f"Dependency policy conflict detected: {'; '.join(reasons)}." if reasons else ""

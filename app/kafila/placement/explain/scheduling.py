@@ -1,0 +1,189 @@
+"""The decision about clusters: from the decision record, and, where none is stored, from the objects as they are now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from kafila.core import conditions
+from kafila.placement import constants
+from kafila.placement.cluster_affinity import is_terminating, taint_text, untolerated_taint
+from kafila.placement.explain.affinity import why_outside
+from kafila.placement.explain.report import ClusterRow, Evidence, Report
+from kafila.placement.objects import Object, name, spec, status
+from kafila.placement.scheduler.cluster_snapshot import ENDLESS
+from kafila.placement.scheduler.filters import (
+    AFFINITY,
+    ANTI_WORKLOAD,
+    API,
+    EVICTION,
+    SPREAD,
+    TAINTS,
+    WORKLOAD,
+    Rejection,
+    checked,
+    feasible,
+)
+from kafila.placement.spec import DUPLICATED, replicas, scheduling_type
+
+_TRIGGERS = {
+    "PlacementChanged": "the placement is new or was changed",
+    "ReplicasChanged": "the replicas were changed",
+    "RescheduleTriggered": "a fresh decision was asked for",
+    "Always": "it was looked at again",
+    "ClusterTerminating": "a cluster is being removed",
+}
+
+
+def trigger_text(trigger: str) -> str:
+    return _TRIGGERS.get(trigger, trigger)
+
+
+def division_text(binding: Object) -> str:
+    """How replicas are shared out, in words, and how urgent that is."""
+    priority = (spec(binding).get("schedulePriority") or {}).get("priority")
+    return _division(binding) + (f"; schedule priority {priority}" if priority else "")
+
+
+def _division(binding: Object) -> str:
+    wanted, placement = spec(binding), spec(binding).get("placement") or {}
+    count, strategy = replicas(wanted), placement.get("replicaScheduling") or {}
+    if not count:
+        return "has no replicas: each chosen cluster gets it once"
+    if scheduling_type(placement) == DUPLICATED:
+        return f"Duplicated: each chosen cluster gets all {count} replicas"
+    if strategy.get("replicaDivisionPreference") == "Aggregated":
+        return f"Divided, Aggregated: {count} replicas in as few clusters as have room"
+    weights = strategy.get("weightPreference") or {}
+    if weights.get("dynamicWeight"):
+        return f"Divided by free room: {count} replicas, those that run stay where they are"
+    if weights.get("staticWeightList"):
+        return f"Divided by fixed weights: {count} replicas"
+    return f"Divided equally: {count} replicas"
+
+
+def detailed(rejection: Rejection, cluster: Object, evidence: Evidence) -> str:
+    """The reason with what Karmada's text leaves out."""
+    assert evidence.binding is not None
+    if rejection.filter == AFFINITY:
+        return why_outside(cluster, spec(evidence.binding), _deciding_affinity(evidence.binding))
+    return rejection.reason.removeprefix("cluster(s) ")
+
+
+def considered(evidence: Evidence) -> dict[str, ClusterRow]:
+    """A row for each cluster that the last decision looked at, or exists now."""
+    binding = evidence.binding
+    assert binding is not None
+    rows = _from_record(evidence.decision, _deciding_affinity(binding))
+    now = _rejections_now(evidence)
+    for cluster in evidence.clusters:
+        mine = name(cluster)
+        if is_terminating(cluster):
+            rows[mine] = ClusterRow(mine, "Rejected", why="the cluster is being removed")
+        elif mine in rows and rows[mine].state != "Rejected":
+            continue
+        elif mine in now:
+            rows[mine] = ClusterRow(
+                mine, "Rejected", why=f"{now[mine].filter}: {detailed(now[mine], cluster, evidence)}"
+            )
+        elif mine in rows:
+            rows[mine].why += "; this has passed since"
+        else:
+            why = "joined after the decision" if evidence.decision is not None else ""
+            rows[mine] = ClusterRow(mine, "Unused", why=why)
+    return rows
+
+
+def _deciding_affinity(binding: Object) -> str:
+    return status(binding).get("schedulerObservingAffinityName") or ""
+
+
+def _rejections_now(evidence: Evidence) -> Mapping[str, Rejection]:
+    assert evidence.binding is not None
+    return feasible(spec(evidence.binding), _deciding_affinity(evidence.binding), evidence.clusters)[1]
+
+
+def checks_now(evidence: Evidence, cluster: Object) -> list[tuple[str, str]]:
+    assert evidence.binding is not None
+    found = checked(spec(evidence.binding), _deciding_affinity(evidence.binding), cluster)
+    return [(answer.filter, answer.reason) for answer in found]
+
+
+def _from_record(decision: Object | None, affinity: str) -> dict[str, ClusterRow]:
+    attempts = ((decision or {}).get("scheduling") or {}).get("attempts") or []
+    rows: dict[str, ClusterRow] = {}
+    # the attempt that counts comes last, so that it has the last word about each cluster
+    for attempt in sorted(attempts, key=lambda attempt: (attempt.get("affinity") or "") == affinity):
+        for rejected in attempt.get("rejected") or ():
+            for cluster in rejected["clusters"]:
+                rows[cluster] = ClusterRow(cluster, "Rejected", why=f"{rejected['filter']}: {rejected['reason']}")
+        for each in attempt.get("clusters") or ():
+            room = each.get("room")  # not known, or, in records of earlier versions, without end: not counted
+            room = None if room is None or room >= ENDLESS else room
+            row = ClusterRow(each["name"], "Unused", None, room, each["score"], each.get("note") or "")
+            row.replicas = each.get("replicas")
+            if each.get("chosen"):
+                row.state = "Chosen"
+            elif attempt.get("failure") and not row.why:
+                row.why = "could take it, but the decision failed"
+            if each.get("overflow"):
+                row.why = "; ".join(filter(None, (f"overflow affinity {each['overflow']}", row.why)))
+            rows[each["name"]] = row
+    return rows
+
+
+def advise_about_rejections(evidence: Evidence, report: Report, only: str = "") -> None:
+    """Once for every reason, with the clusters it keeps away."""
+    assert evidence.binding is not None
+    clusters = {name(cluster): cluster for cluster in evidence.clusters}
+    by_reason: dict[tuple[str, str], list[str]] = {}
+    for cluster, rejection in _rejections_now(evidence).items():
+        if cluster == only or not only:
+            reason = detailed(rejection, clusters[cluster], evidence)
+            by_reason.setdefault((rejection.filter, reason), []).append(cluster)
+    for (called, reason), found in by_reason.items():
+        remedy = _remedy(called, clusters[found[0]], evidence)
+        report.advise(f"{_listed(found)}: {called}: {reason}.", remedy)
+
+
+def _listed(clusters: list[str]) -> str:
+    shown = ", ".join(clusters[:5])
+    return f"{shown} and {len(clusters) - 5} more" if len(clusters) > 5 else shown
+
+
+def _remedy(called: str, cluster: Object, evidence: Evidence) -> str:
+    policy = "the policy"
+    resource = spec(evidence.binding or {}).get("resource") or {}
+    mine = name(cluster)
+    if called == AFFINITY:
+        return (
+            f"If it shall go there: widen the affinity in spec.placement of {policy}, or label the cluster to match it."
+        )
+    if called == TAINTS:
+        return _about_taint(cluster, evidence)
+    if called == API:
+        if not status(cluster).get("apiEnablements"):
+            return f"What {mine} serves is not known: see kubectl describe cluster {mine}."
+        return f"{mine} does not serve {resource.get('apiVersion')} {resource.get('kind')}: install its CustomResourceDefinition there."
+    if called == SPREAD:
+        return f"Spreading needs the property: set spec.provider, spec.region or spec.zones of cluster {mine}."
+    if called == EVICTION:
+        return "It is being moved away from there (spec.gracefulEvictionTasks of the binding) and may come back when that has ended."
+    if called in (WORKLOAD, ANTI_WORKLOAD):
+        return f"See spec.placement.workloadAffinity of {policy} and the other bindings of the group."
+    return f"This is decided by the scheduler plugin {called}."
+
+
+def _about_taint(cluster: Object, evidence: Evidence) -> str:
+    mine = name(cluster)
+    tolerations = (spec(evidence.binding or {}).get("placement") or {}).get("clusterTolerations")
+    taint = untolerated_taint(cluster, tolerations) or {}
+    if taint.get("key") in (constants.TAINT_NOT_READY, constants.TAINT_UNREACHABLE):
+        ready = conditions.find(status(cluster).get("conditions"), constants.COND_READY) or {}
+        said = ready.get("message") or "no condition Ready yet"
+        return f"{mine} is not ready ({said}): see kubectl describe cluster {mine}. The taint goes when it is."
+    if taint.get("key") == constants.TAINT_UNSCHEDULABLE:
+        return f"{mine} is cordoned: karmadactl uncordon {mine}."
+    return (
+        f"Tolerate {taint_text(taint)} in spec.placement.clusterTolerations of the policy, or take the taint off: "
+        f"karmadactl taint clusters {mine} {taint_text(taint)}-"
+    )

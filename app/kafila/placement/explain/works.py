@@ -1,0 +1,132 @@
+"""What became of the decision: the Works, what members say, and what leaves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kafila.core import conditions
+from kafila.core.clock import parse_rfc3339
+from kafila.placement import constants
+from kafila.placement.explain.report import ClusterRow, Evidence, Report
+from kafila.placement.objects import Object, metadata, name, namespace, spec, status
+from kafila.placement.spec import targets
+from kafila.placement.work.status import failures_told
+
+
+def tell_works(evidence: Evidence, rows: dict[str, ClusterRow], report: Report) -> None:
+    assert evidence.binding is not None
+    works = {constants.cluster_of(namespace(work)): work for work in evidence.works}
+    reported = {item.get("clusterName"): item for item in status(evidence.binding).get("aggregatedStatus") or ()}
+    wanted: dict[str, Any] = {target["name"]: target.get("replicas") for target in targets(spec(evidence.binding))}
+    for parent in spec(evidence.binding).get("requiredBy") or ():
+        for target in parent.get("clusters") or ():
+            wanted.setdefault(target["name"], None)
+    for cluster, replicas in wanted.items():
+        row = rows.setdefault(cluster, ClusterRow(cluster, "Chosen"))
+        row.replicas = replicas
+        row.state, row.why = _state(evidence, works.get(cluster), reported.get(cluster) or {}, cluster, report)
+        row.reported = (reported.get(cluster) or {}).get("status")
+        row.status = status_text(row.reported)
+    for cluster, work in works.items():
+        if cluster not in wanted:
+            row = rows.setdefault(cluster, ClusterRow(cluster, "Leaving"))
+            row.state, row.why = "Leaving", _leaving(evidence, work, cluster)
+    for row in rows.values():
+        if row.state == "Chosen":  # chosen then, and not stored in the binding now
+            row.state, row.why = "Unused", row.why or "chosen by a decision that the binding does not have any more"
+
+
+def _leaving(evidence: Evidence, work: Object, cluster: str) -> str:
+    for task in spec(evidence.binding or {}).get("gracefulEvictionTasks") or ():
+        if task.get("fromCluster") == cluster:
+            reason = ": ".join(filter(None, (task.get("reason"), task.get("message"))))
+            return f"evicted by {task.get('producer') or 'unknown'} ({reason}); stays until the others are healthy"
+    if metadata(work).get("deletionTimestamp"):
+        return "is being removed there"
+    return "not chosen any more; will be removed there"
+
+
+def _state(evidence: Evidence, work: Object | None, item: Object, cluster: str, report: Report) -> tuple[str, str]:
+    member = next((found for found in evidence.clusters if name(found) == cluster), None)
+    ready = conditions.find(status(member or {}).get("conditions"), constants.COND_READY) or {}
+    if (failure := failures_told(evidence.binding or {}).get(cluster)) is not None:
+        stays = "" if work is None else " What is there stays as it was."
+        report.advise(
+            f"{cluster}: the Work cannot be written: {failure}.{stays}", "Mend what it says; then it goes on by itself."
+        )
+        return "Failed", f"the Work cannot be written: {failure}"
+    if work is None:
+        report.advise(
+            f"{cluster}: there is no Work yet.",
+            "It is made within moments. If not: does `kafila serve` run its controllers (--controllers, --role)?",
+        )
+        return "Waiting", "no Work yet"
+    see = f"kubectl describe work -n {namespace(work)} {name(work)}"
+    if spec(work).get("suspendDispatching"):
+        report.advise(
+            f"{cluster}: dispatching is suspended.", "Take spec.suspension off the policy when it shall go on."
+        )
+        return "Suspended", "placed, but not sent: dispatching is suspended"
+    applied = conditions.find(status(work).get("conditions"), constants.COND_APPLIED)
+    if unseen := not_seen(evidence, member or {}):
+        report.advise(
+            f"{cluster} is {unseen}", f"kubectl describe cluster {cluster}; it gets what it missed when it is back."
+        )
+        return ("Unknown" if applied else "Waiting"), f"the cluster is {unseen}"
+    if ready.get("status") != "True":
+        said = ready.get("message") or "it has not been reached yet"
+        report.advise(
+            f"{cluster} is not ready: {said}",
+            f"kubectl describe cluster {cluster}; it gets what it missed when it is back.",
+        )
+        return ("Unknown" if applied else "Waiting"), f"the cluster is not ready: {said}"
+    if applied is None:
+        return "Waiting", "not applied yet"
+    if applied.get("status") != "True":
+        message = applied.get("message") or ""
+        report.advise(f"{cluster} refused it: {message}", _about_refusal(message) or see)
+        return "Failed", message
+    health = item.get("health") or constants.UNKNOWN
+    if health == constants.UNHEALTHY:
+        report.advise(
+            f"{cluster}: applied, but not healthy.",
+            f"Look there: karmadactl describe {evidence.kind.lower()} {evidence.name} "
+            f"{'-n ' + evidence.namespace + ' ' if evidence.namespace else ''}--operation-scope members --cluster {cluster}",
+        )
+    return ("Applied" if health == constants.UNKNOWN else health), ""
+
+
+def not_seen(evidence: Evidence, member: Object) -> str:
+    """Since when looks at a member fail, and why; empty when they do not. Long before it counts as not ready."""
+    lost = conditions.find(status(member).get("conditions"), constants.COND_HEARTBEAT)
+    if lost is None:
+        return ""
+    since = parse_rfc3339(lost["lastTransitionTime"])
+    return f"not seen for {max(0, round(evidence.now - since))} s: {lost['message'].partition(': ')[2]}"
+
+
+def _about_refusal(message: str) -> str:
+    if "already exists" in message:
+        return (
+            "An object of that name was there before. Rename or remove it there, or let the policy take it over: "
+            "spec.conflictResolution: Overwrite."
+        )
+    if "exceeded quota" in message:
+        return "A ResourceQuota of that cluster stops it: raise it there, or place less."
+    if "no matches for kind" in message:
+        return "The cluster does not serve that kind: install its CustomResourceDefinition there."
+    return ""
+
+
+def status_text(found: Any) -> str:
+    """What a member reports, as far as it fits in a column."""
+    if not isinstance(found, dict):
+        return ""
+    if "readyReplicas" in found or "replicas" in found or "updatedReplicas" in found:
+        return f"{found.get('readyReplicas') or 0}/{found.get('replicas') or 0} ready"
+    if "desiredNumberScheduled" in found:
+        return f"{found.get('numberReady') or 0}/{found['desiredNumberScheduled']} ready"
+    if "succeeded" in found or "active" in found or "failed" in found:
+        parts = [f"{found[key]} {key}" for key in ("active", "succeeded", "failed") if found.get(key)]
+        return ", ".join(parts)
+    return str(found.get("phase") or "")

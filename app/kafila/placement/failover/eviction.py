@@ -1,0 +1,124 @@
+"""Leaving a cluster: the resource is scheduled elsewhere first, and removed here once that runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from kafila.core.clock import parse_rfc3339, rfc3339
+from kafila.machinery.jsonpath import compile_path, text_of
+from kafila.placement import constants
+from kafila.placement.objects import Object
+from kafila.placement.spec import targets
+
+
+def evict(
+    binding_spec: Object,
+    cluster: str,
+    *,
+    reason: str,
+    producer: str,
+    purge_mode: str = "",
+    message: str = "",
+    grace_period_seconds: int | None = None,
+    suppress_deletion: bool | None = None,
+    preserved_labels: Mapping[str, str] | None = None,
+    clusters_before: Sequence[str] = (),
+) -> Object:
+    """The spec with ``cluster`` moved from ``clusters`` to ``gracefulEvictionTasks``; the same object if it is not there."""
+    leaving = next((target for target in targets(binding_spec) if target["name"] == cluster), None)
+    if leaving is None:
+        return binding_spec
+    spec = {**binding_spec, "clusters": [target for target in targets(binding_spec) if target is not leaving]}
+    if not spec["clusters"]:
+        del spec["clusters"]
+    tasks = list(binding_spec.get("gracefulEvictionTasks") or ())
+    if any(task.get("fromCluster") == cluster for task in tasks):
+        return spec
+    task: dict[str, Any] = {"fromCluster": cluster, "reason": reason, "producer": producer}
+    optional = {
+        "purgeMode": purge_mode or None,
+        "message": message or None,
+        "replicas": leaving.get("replicas") or None,
+        "gracePeriodSeconds": grace_period_seconds,
+        "suppressDeletion": suppress_deletion,
+        "preservedLabelState": dict(preserved_labels or {}) or None,
+        "clustersBeforeFailover": list(clusters_before) or None,
+    }
+    task.update({field: value for field, value in optional.items() if value is not None})
+    spec["gracefulEvictionTasks"] = [*tasks, task]
+    return spec
+
+
+def evicted_event(cluster: str, failed: bool = False) -> tuple[str, str, str]:
+    """(type, reason, message), on the binding and on the template."""
+    if failed:
+        return "Warning", constants.EVENT_EVICT_FAILED, f"Evict from cluster {cluster} failed."
+    return "Normal", constants.EVENT_EVICT, f"Evict from cluster {cluster} succeed."
+
+
+def remaining_tasks(binding: Object, timeout: float, now: float) -> tuple[list[Object], list[str]]:
+    """The tasks that are kept, stamped with their start, and the clusters whose task is done. Times in seconds.
+
+    A task ends when its deletion is not suppressed any more, when its time is up, or when the binding is scheduled and healthy
+    in every cluster that it has now.
+    """
+    spec, status = binding.get("spec") or {}, binding.get("status") or {}
+    settled = _is_settled(binding, spec, status)
+    kept: list[Object] = []
+    done: list[str] = []
+    for task in spec.get("gracefulEvictionTasks") or ():
+        started = task.get("creationTimestamp")
+        if not started:
+            kept.append({**task, "creationTimestamp": rfc3339(now)})
+        elif _is_done(task, parse_rfc3339(started), timeout, now, settled):
+            done.append(task.get("fromCluster", ""))
+        else:
+            kept.append(task)
+    return kept, done
+
+
+def _is_done(task: Object, started: float, timeout: float, now: float, settled: bool) -> bool:
+    suppressed = task.get("suppressDeletion")
+    if suppressed is not None:
+        return not suppressed
+    allowed = task.get("gracePeriodSeconds")
+    return settled or now > started + (timeout if allowed is None else allowed)
+
+
+def _is_settled(binding: Object, spec: Object, status: Object) -> bool:
+    if (status.get("schedulerObservedGeneration") or 0) != ((binding.get("metadata") or {}).get("generation") or 0):
+        return False
+    health = {item.get("clusterName"): item.get("health") for item in status.get("aggregatedStatus") or ()}
+    return all(health.get(target["name"]) == constants.HEALTHY for target in targets(spec))
+
+
+def next_look(tasks: Sequence[Object], timeout: float, now: float) -> float | None:
+    """Seconds until the first of the tasks times out; None when users end all of them by hand."""
+    waits = [
+        parse_rfc3339(task["creationTimestamp"])
+        + (timeout if task.get("gracePeriodSeconds") is None else task["gracePeriodSeconds"])
+        - now
+        for task in tasks
+        if task.get("suppressDeletion") is None and task.get("creationTimestamp")
+    ]
+    return max(min(waits), 0.0) if waits else None
+
+
+def preserved_state(failover: Object, status: Object, cluster: str) -> dict[str, str]:
+    """Labels that the copy in the next cluster gets, taken from what ``cluster`` reported. Raises ValueError."""
+    rules = (failover.get("statePreservation") or {}).get("rules") or ()
+    if not rules:
+        return {}
+    item = next((i for i in status.get("aggregatedStatus") or () if i.get("clusterName") == cluster), None)
+    if item is None or item.get("status") is None:
+        raise ValueError(f"the application status has not yet been collected from Cluster({cluster})")
+    return {rule["aliasLabelName"]: _printed(rule["jsonPath"], item["status"]) for rule in rules}
+
+
+def _printed(path: str, found: Any) -> str:
+    """``{.readyReplicas}`` as kubectl prints it; what is missing is an error."""
+    results = compile_path(path.strip().removeprefix("{").removesuffix("}")).find(found)
+    if not results:
+        raise ValueError(f'failed to execute jsonpath "{path}": {path.strip("{}.")} is not found')
+    return " ".join(text_of(result) for result in results)

@@ -1,0 +1,1 @@
+"""What (Cluster)OverridePolicies change in the manifest of one cluster."""

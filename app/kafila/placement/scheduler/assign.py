@@ -1,0 +1,216 @@
+"""Division of replicas among clusters: the Webster method, and Karmada's strategies on top of it."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
+from typing import Final, NamedTuple
+
+from kafila.core.clock import parse_rfc3339
+from kafila.core.hashes import fnv1a_32
+from kafila.placement.cluster_affinity import matcher
+from kafila.placement.objects import Object
+from kafila.placement.scheduler.select import Candidate
+from kafila.placement.spec import DIVIDED, DUPLICATED, replicas, scheduling_type, targets
+
+# Up to this many seats per party a plain queue is quicker than to reckon the first seats at once.
+_SEATS_BY_QUEUE: Final = 8
+
+
+class Unschedulable(Exception):
+    """The clusters have too little room; trying again helps only once they have more."""
+
+
+class UnsupportedStrategy(Exception):
+    """The placement asks for a division that does not exist."""
+
+
+class Target(NamedTuple):
+    name: str
+    replicas: int
+
+
+_NAME, _REPLICAS = itemgetter(0), itemgetter(1)
+_ALLOCATABLE = itemgetter(Candidate._fields.index("allocatable"))
+
+
+def webster(seats: int, votes: Mapping[str, int], uid: str = "") -> list[Target]:
+    """Give ``seats`` one by one to the party with the greatest ``votes / (2·its seats + 1)``; sorted by name, zeros included.
+
+    Ties: fewer seats first, then the name; ascending, or descending where the FNV-1a hash of ``uid`` is odd, so that not every
+    resource favours the same cluster. All seats are given away when there is a party at all.
+    """
+    if not votes:
+        return []
+    descending = bool(uid) and fnv1a_32(uid.encode()) & 1 == 1
+    parties = sorted(votes, reverse=descending)
+    ranked = [votes[party] for party in parties]
+    given = _first_seats(seats, ranked)
+    queue = [
+        (-(vote / (2 * count + 1)), count, rank, vote)
+        for rank, (vote, count) in enumerate(zip(ranked, given, strict=True))
+    ]
+    heapq.heapify(queue)
+    for _ in range(seats - sum(given)):
+        _, count, rank, vote = queue[0]
+        given[rank] = count + 1
+        heapq.heapreplace(queue, (-(vote / (2 * count + 3)), count + 1, rank, vote))
+    result = list(map(Target, parties, given))
+    return result[::-1] if descending else result
+
+
+def _first_seats(seats: int, votes: Sequence[int]) -> list[int]:
+    """Seats that the queue would give first, all at once: those whose quotient reaches a divisor that is surely too great.
+
+    With divisor d the party with v votes has floor(v/d + 1/2) seats; for d = sum/(seats - parties) these are at most
+    seats - parties/2, and every seat given has a greater quotient than every seat not given.
+    """
+    parties, total = len(votes), sum(votes)
+    if seats <= parties * _SEATS_BY_QUEUE or total <= 0:
+        return [0] * parties
+    enough = seats - parties
+    return [(2 * vote * enough + total) // (2 * total) for vote in votes]
+
+
+def spread_by_targets(seats: int, weights: Iterable[Target], uid: str = "") -> list[Target]:
+    """Divide ``seats`` in proportion to the replicas of ``weights``; nothing when they have none."""
+    votes = dict(weights)
+    return webster(seats, votes, uid) if sum(votes.values()) else []
+
+
+def reschedule_required(spec: Object, status: Object) -> bool:
+    """Was a fresh division asked for since the last time?"""
+    triggered, last = spec.get("rescheduleTriggeredAt"), status.get("lastScheduledTime")
+    if not triggered or not last:
+        return False
+    return parse_rfc3339(triggered) > parse_rfc3339(last)
+
+
+def assign(candidates: Sequence[Candidate], spec: Object, status: Object, affinity: str) -> list[Target]:
+    """Replicas per cluster for a workload. Raises Unschedulable, UnsupportedStrategy.
+
+    ``affinity``: the term of ``clusterAffinities`` in use; its overflow groups are filled one after the other.
+    """
+    fresh = reschedule_required(spec, status)
+    if not _has_overflow(spec, affinity):
+        return _assign(candidates, spec, replicas(spec), fresh)
+    remaining = replicas(spec)
+    result: list[Target] = []
+    for tier in sorted({candidate.overflow for candidate in candidates}):
+        members = [candidate for candidate in candidates if candidate.overflow == tier]
+        share = min(remaining, sum(candidate.available for candidate in members))
+        result += _assign(members, spec, share, fresh)
+        remaining -= share
+        if remaining <= 0:
+            return result
+    raise Unschedulable("Clusters available replicas are not enough to schedule.")
+
+
+def _has_overflow(spec: Object, affinity: str) -> bool:
+    placement = spec.get("placement") or {}
+    if not affinity or placement.get("clusterAffinity") is not None:
+        return False
+    return any(
+        term.get("affinityName") == affinity and term.get("overflowAffinities")
+        for term in placement.get("clusterAffinities") or ()
+    )
+
+
+def _assign(candidates: Sequence[Candidate], spec: Object, wanted: int, fresh: bool) -> list[Target]:
+    placement = spec.get("placement") or {}
+    kind = scheduling_type(placement)
+    strategy = placement.get("replicaScheduling") or {}
+    preference = strategy.get("replicaDivisionPreference") or ""
+    uid = (spec.get("resource") or {}).get("uid") or ""
+    if kind == DUPLICATED:
+        result = [Target(candidate.name, wanted) for candidate in candidates]
+    elif kind == DIVIDED and preference == "Aggregated":
+        result = _dynamic(candidates, spec, wanted, fresh, uid, aggregated=True)
+    elif kind == DIVIDED and preference == "Weighted":
+        weights = strategy.get("weightPreference")
+        if weights and weights.get("dynamicWeight"):
+            result = _dynamic(candidates, spec, wanted, fresh, uid, aggregated=False)
+        else:
+            result = _static(candidates, weights, wanted, uid)
+    else:
+        raise UnsupportedStrategy(
+            f"unsupported replica scheduling strategy, replicaSchedulingType: {kind}, replicaDivisionPreference: "
+            f"{preference}, please try another scheduling strategy"
+        )
+    return [target for target in result if target.replicas > 0]
+
+
+def _static(candidates: Sequence[Candidate], preference: Object | None, wanted: int, uid: str) -> list[Target]:
+    """By fixed weights, from scratch every time. Clusters that no rule names get nothing, unless no rule names any."""
+    weights = {candidate.name: 1 for candidate in candidates}
+    if preference is not None:
+        rules = [
+            (matcher(rule.get("targetCluster")), rule.get("weight") or 0)
+            for rule in preference.get("staticWeightList") or ()
+        ]
+        ruled = {
+            candidate.name: max((weight for test, weight in rules if test(candidate.cluster)), default=0)
+            for candidate in candidates
+        }
+        weights = {cluster: weight for cluster, weight in ruled.items() if weight > 0} or weights
+    return webster(wanted, weights, uid)
+
+
+def _dynamic(
+    candidates: Sequence[Candidate], spec: Object, wanted: int, fresh: bool, uid: str, *, aggregated: bool
+) -> list[Target]:
+    """By the room that clusters have. What runs stays where it is, unless a fresh division was asked for."""
+    present = {candidate.name for candidate in candidates}
+    scheduled = [Target(t["name"], t.get("replicas") or 0) for t in targets(spec) if t["name"] in present]
+    assigned = sum(target.replicas for target in scheduled)
+    allocatable = list(map(Target, map(_NAME, candidates), map(_ALLOCATABLE, candidates)))
+    kept: list[Target]
+    if fresh:
+        before = dict(scheduled)
+        room = [Target(target.name, target.replicas + before.get(target.name, 0)) for target in allocatable]
+        step, share, kept = "do fresh scale", wanted, []
+    elif assigned > wanted:
+        room, step, share, kept = scheduled, "scale down", wanted, []
+    elif assigned < wanted:
+        room, step, share, kept = allocatable, "scale up", wanted - assigned, scheduled
+    else:
+        return scheduled
+    room = sorted(room, key=_REPLICAS, reverse=True)
+    try:
+        return _by_room(room, share, kept, uid, aggregated)
+    except Unschedulable as error:
+        raise Unschedulable(f"failed to {step}: {error}") from None
+
+
+def _by_room(room: list[Target], share: int, kept: list[Target], uid: str, aggregated: bool) -> list[Target]:
+    total = sum(map(_REPLICAS, room))
+    if total < share:
+        raise Unschedulable(f"Clusters available replicas {total} are not enough to schedule.")
+    if aggregated:
+        room = _fewest(_used_first(room, kept), share)
+    return _merged(kept, spread_by_targets(share, room, uid))
+
+
+def _used_first(room: list[Target], kept: list[Target]) -> list[Target]:
+    used = {target.name for target in kept if target.replicas > 0}
+    return sorted(room, key=lambda target: target.name not in used) if used else room
+
+
+def _fewest(room: list[Target], share: int) -> list[Target]:
+    """The shortest beginning of the list that has room for ``share``."""
+    total = 0
+    for index, target in enumerate(room):
+        total += target.replicas
+        if total >= share:
+            return room[: index + 1]
+    return room
+
+
+def _merged(old: list[Target], new: list[Target]) -> list[Target]:
+    """New replicas on top of the old ones; old clusters that get none come last."""
+    if not old or not new:
+        return new or old
+    before = dict(old)
+    added = [Target(target.name, target.replicas + before.pop(target.name, 0)) for target in new]
+    return added + [target for target in old if target.name in before]

@@ -1,0 +1,148 @@
+"""The clusters as the scheduler looks at them: prepared once, asked for every binding.
+
+A fleet is a snapshot. It remembers what it answered, so that bindings with the same placement or the same requests cost little; a
+change of any cluster means another fleet, which takes over the members that did not change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import Any, Final, TypeVar, final
+
+import orjson
+
+from kafila.core import quantity
+from kafila.placement.cluster_affinity import Test, api_enabled, is_terminating, matcher
+from kafila.placement.objects import Object, name, spec, status
+
+T = TypeVar("T")
+ENDLESS: Final = 2**31 - 1
+_REMEMBERED: Final = 4096  # answers; past that all are forgotten, which costs less than to know the oldest
+
+
+@final
+class Member:
+    """One cluster. Its object must not be changed any more."""
+
+    __slots__ = ("_free", "_pods", "cluster", "name", "terminating")
+
+    def __init__(self, cluster: Object) -> None:
+        self.cluster = cluster
+        self.name = name(cluster)
+        self.terminating = is_terminating(cluster)
+        self._free: dict[str, int] | None = None
+        self._pods: int | None = None
+
+    @property
+    def summary(self) -> Object | None:
+        found: Object | None = status(self.cluster).get("resourceSummary")
+        return found
+
+    @property
+    def free_pods(self) -> int:
+        if self._pods is None:
+            free = 0
+            for part, sign in (("allocatable", 1), ("allocated", -1), ("allocating", -1)):
+                amount = ((self.summary or {}).get(part) or {}).get("pods")
+                if amount is not None:
+                    free += sign * quantity.to_int(amount)
+            self._pods = max(free, 0)
+        return self._pods
+
+    @property
+    def free(self) -> dict[str, int]:
+        """What is left of every allocatable resource: cpu in milli, everything else in whole units."""
+        if self._free is None:
+            summary = self.summary or {}
+            used = [summary.get(part) or {} for part in ("allocated", "allocating")]
+            self._free = {}
+            for resource, amount in (summary.get("allocatable") or {}).items():
+                left = quantity.of(amount)
+                for part in used:
+                    if resource in part:
+                        left = left - quantity.of(part[resource])
+                self._free[resource] = quantity.to_milli(left) if resource == "cpu" else quantity.to_int(left)
+        return self._free
+
+    def has_more_room_than(self, before: Member) -> bool:
+        """Of any resource, for any pod, or in nodes of any size."""
+        if self.free_pods > before.free_pods:
+            return True
+        if any(amount > before.free.get(resource, 0) for resource, amount in self.free.items()):
+            return True
+        grades = before.nodes_by_grade
+        return any(count > grades.get(grade, 0) for grade, count in self.nodes_by_grade.items())
+
+    @property
+    def nodes_by_grade(self) -> dict[int, int]:
+        models = (self.summary or {}).get("allocatableModelings") or ()
+        return {model.get("grade") or 0: model.get("count") or 0 for model in models}
+
+
+@final
+class Fleet:
+    """All clusters, those that are being removed among them."""
+
+    def __init__(self, members: Iterable[Member]) -> None:
+        self.members: tuple[Member, ...] = tuple(members)
+        self._answers: dict[Hashable, Any] = {}
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    def has_more_room_than(self, before: Fleet) -> bool:
+        """In any cluster that both know."""
+        known = {member.name: member for member in before.members}
+        found = ((member, known.get(member.name, member)) for member in self.members)
+        return any(now is not then and now.has_more_room_than(then) for now, then in found)
+
+    def remember(self, key: Hashable, ask: Callable[[], T]) -> T:
+        """``ask()``, once for the key. The answer is shared: nobody may change it."""
+        try:
+            found: T = self._answers[key]
+        except KeyError:
+            if len(self._answers) >= _REMEMBERED:
+                self._answers.clear()
+            found = self._answers[key] = ask()
+        return found
+
+    def serving(self, api_version: str, kind: str) -> frozenset[str]:
+        """Names of the clusters that serve the kind."""
+        return self.remember(
+            ("api", api_version, kind),
+            lambda: self._matching(lambda cluster: api_enabled(cluster, api_version, kind)),
+        )
+
+    def within(self, affinity: Object) -> frozenset[str]:
+        """Names of the clusters that an affinity means. Its parts are shared by more bindings than the whole."""
+        found: frozenset[str] | None = None
+        for part in ("labelSelector", "fieldSelector", "clusterNames", "exclude"):
+            if affinity.get(part) is not None:
+                only = {part: affinity[part]}
+                mine = self.remember(("within", orjson.dumps(only)), lambda only=only: self._matching(matcher(only)))  # type: ignore[misc]
+                found = mine if found is None else found & mine
+        return found if found is not None else self.remember("all", lambda: self._matching(matcher(None)))
+
+    def tainted(self) -> frozenset[str]:
+        """Names of the clusters that have a taint at all."""
+        return self.remember("tainted", lambda: self._matching(lambda cluster: bool(spec(cluster).get("taints"))))
+
+    def having(self, field: str) -> frozenset[str]:
+        """Names of the clusters whose spec has the field."""
+        return self.remember(("having", field), lambda: self._matching(lambda cluster: bool(spec(cluster).get(field))))
+
+    def _matching(self, test: Test) -> frozenset[str]:
+        return frozenset(member.name for member in self.members if test(member.cluster))
+
+    @property
+    def vast(self) -> bool:
+        """Has any cluster room without end? Then its room is as much as is asked for."""
+        return self.remember("vast", lambda: any(member.free_pods >= ENDLESS for member in self.members))
+
+    def leaving(self) -> frozenset[str]:
+        """Names of the clusters that are being removed."""
+        return self.remember("leaving", lambda: frozenset(m.name for m in self.members if m.terminating))
+
+
+def fleet_of(clusters: Sequence[Object] | Fleet) -> Fleet:
+    return clusters if isinstance(clusters, Fleet) else Fleet(map(Member, clusters))

@@ -1,0 +1,246 @@
+"""Which clusters can take a binding at all, and why the others cannot. The reasons are Karmada's texts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from kafila.placement.cluster_affinity import taint_text, untolerated_taint
+from kafila.placement.gates import DEFAULT_GATES, WORKLOAD_AFFINITY, Gates
+from kafila.placement.objects import Object, identity_in, namespace
+from kafila.placement.scheduler.cluster_snapshot import Fleet, Member, fleet_of
+from kafila.placement.scheduler.plugins import SchedulerPlugin, asked_to_filter
+from kafila.placement.spec import evicting_clusters, is_workload, target_names, term_named, terms
+
+Test = Callable[[Member], str]  # a cluster -> the reason why it is left out, or ""
+
+# The names of Karmada's filter plugins.
+AFFINITY: Final = "ClusterAffinity"
+TAINTS: Final = "TaintToleration"
+API: Final = "APIEnablement"
+SPREAD: Final = "SpreadConstraint"
+EVICTION: Final = "ClusterEviction"
+WORKLOAD: Final = "WorkloadAffinity"
+ANTI_WORKLOAD: Final = "WorkloadAntiAffinity"
+
+NOT_IN_AFFINITY = "cluster(s) did not match the placement cluster affinity constraint"
+NO_API = "cluster(s) did not have the API resource"
+EVICTING = "cluster(s) is in the process of eviction"
+NOT_WITH_AFFINITY_GROUP = "ResourceBinding with the same affinity group does not target this cluster"
+WITH_ANTI_AFFINITY_GROUP = "cluster already has workload with the same anti-affinity group"
+
+
+class Filter(NamedTuple):
+    name: str
+    test: Test
+
+
+class Rejection(NamedTuple):
+    filter: str
+    reason: str
+
+
+def feasible(
+    spec: Object,
+    affinity: str,
+    clusters: Sequence[Object] | Fleet,
+    *,
+    gates: Gates = DEFAULT_GATES,
+    neighbours: Iterable[Object] = (),
+    plugins: Sequence[SchedulerPlugin] = (),
+) -> tuple[Sequence[Member], Mapping[str, Rejection]]:
+    """The clusters that pass every filter, and the rejection of each that does not; neither may be changed.
+
+    ``affinity`` names the term of ``clusterAffinities`` in use. ``neighbours`` are the other bindings of the namespace; only
+    workload affinity looks at them. ``plugins`` are asked last. Terminating clusters are in neither answer. Unready ones are kept away by their taints.
+    """
+    fleet = fleet_of(clusters)
+    fit, rejected = _by_placement(spec, affinity, fleet)
+    present = target_names(spec)
+    extra = _extra_filters(spec, present, gates, neighbours)
+    extra += [Filter(plugin.name, _plugin_filter(plugin, spec)) for plugin in plugins]
+    again = present & rejected.keys()
+    if not extra and not again:
+        return fit, rejected
+    tests = [*_placement_filters(spec, affinity, present, fleet), *extra]
+    passed: list[Member] = []
+    refused: dict[str, Rejection] = {}
+    for member in fleet.members:
+        if member.terminating:
+            continue
+        if member.name not in rejected:
+            rejection = _first_rejection(extra, member)
+        elif member.name in again:
+            rejection = _first_rejection(tests, member)
+        else:
+            rejection = rejected[member.name]
+        if rejection is None:
+            passed.append(member)
+        else:
+            refused[member.name] = rejection
+    return passed, refused
+
+
+def checked(
+    spec: Object, affinity: str, cluster: Object, *, gates: Gates = DEFAULT_GATES, neighbours: Iterable[Object] = ()
+) -> list[Rejection]:
+    """Every filter's answer about one cluster, the reason "" where it passes."""
+    present, member = target_names(spec), Member(cluster)
+    tests = _placement_filters(spec, affinity, present, Fleet([member]))
+    tests += _extra_filters(spec, present, gates, neighbours)
+    return [Rejection(called, test(member)) for called, test in tests]
+
+
+def placement_key(spec: Object, affinity: str) -> tuple[Any, ...]:
+    """The same for bindings that the filters of placement and kind answer alike."""
+    resource = spec.get("resource") or {}
+    return (
+        orjson.dumps(spec.get("placement")),
+        affinity,
+        resource.get("apiVersion"),
+        resource.get("kind"),
+        is_workload(spec),
+    )
+
+
+def _by_placement(spec: Object, affinity: str, fleet: Fleet) -> tuple[list[Member], dict[str, Rejection]]:
+    """For a binding that is nowhere yet: many bindings share placement and kind, and so the answer."""
+    key = ("fit", *placement_key(spec, affinity))
+    return fleet.remember(key, lambda: _sifted(_placement_filters(spec, affinity, frozenset(), fleet), fleet))
+
+
+def _sifted(tests: Sequence[Filter], fleet: Fleet) -> tuple[list[Member], dict[str, Rejection]]:
+    fit: list[Member] = []
+    rejected: dict[str, Rejection] = {}
+    for member in fleet.members:
+        if member.terminating:
+            continue
+        rejection = _first_rejection(tests, member)
+        if rejection is None:
+            fit.append(member)
+        else:
+            rejected[member.name] = rejection
+    return fit, rejected
+
+
+def _first_rejection(tests: Sequence[Filter], member: Member) -> Rejection | None:
+    for called, test in tests:
+        if reason := test(member):
+            return Rejection(called, reason)
+    return None
+
+
+def _placement_filters(spec: Object, affinity: str, present: frozenset[str], fleet: Fleet) -> list[Filter]:
+    # Karmada runs them in random order. What the user wrote comes first, so that it is the reason shown.
+    placement = spec.get("placement") or {}
+    return [
+        Filter(AFFINITY, _affinity_filter(spec, placement, affinity, fleet)),
+        Filter(TAINTS, _taint_filter(placement, present, fleet)),
+        Filter(API, _api_filter(spec, present, fleet)),
+        *(Filter(SPREAD, test) for test in _spread_filters(placement, fleet)),
+    ]
+
+
+def _extra_filters(spec: Object, present: frozenset[str], gates: Gates, neighbours: Iterable[Object]) -> list[Filter]:
+    """Those that hang on more than placement and kind."""
+    found: list[Filter] = []
+    if evicting := evicting_clusters(spec):
+        found.append(Filter(EVICTION, lambda member: EVICTING if member.name in evicting else ""))
+    if WORKLOAD_AFFINITY in gates and spec.get("workloadAffinityGroups"):
+        found.extend(_workload_filters(spec, present, tuple(neighbours)))
+    return found
+
+
+def _plugin_filter(plugin: SchedulerPlugin, spec: Object) -> Test:
+    return lambda member: asked_to_filter(plugin, spec, member.cluster)
+
+
+def _affinity_filter(spec: Object, placement: Object, affinity: str, fleet: Fleet) -> Test:
+    single = placement.get("clusterAffinity")
+    if single is not None:
+        wanted = [single]
+    elif not terms(placement):
+        wanted = []
+    else:
+        term = term_named(placement, affinity)
+        overflow = (term or {}).get("overflowAffinities") or () if is_workload(spec) else ()
+        wanted = [term, *overflow] if term is not None else []
+    if not wanted:
+        return lambda member: ""
+    inside = frozenset().union(*map(fleet.within, wanted))
+    return lambda member: "" if member.name in inside else NOT_IN_AFFINITY
+
+
+def may_go_to(binding: Object, clusters: Iterable[str], fleet: Fleet) -> bool:
+    """Is one of the clusters in the affinity that is in use?"""
+    spec, status = binding["spec"], binding.get("status") or {}
+    names = frozenset(clusters)
+    if not names:
+        return False
+    inside = _affinity_filter(
+        spec, spec.get("placement") or {}, status.get("schedulerObservingAffinityName") or "", fleet
+    )
+    return any(member.name in names and not inside(member) for member in fleet.members)
+
+
+def _taint_filter(placement: Object, present: frozenset[str], fleet: Fleet) -> Test:
+    tolerations = tuple(placement.get("clusterTolerations") or ())
+    asked = fleet.tainted() - present
+
+    def test(member: Member) -> str:
+        if member.name not in asked:
+            return ""
+        taint = untolerated_taint(member.cluster, tolerations)
+        return "" if taint is None else f"cluster(s) had untolerated taint {{{taint_text(taint)}}}"
+
+    return test
+
+
+def _api_filter(spec: Object, present: frozenset[str], fleet: Fleet) -> Test:
+    resource = spec.get("resource") or {}
+    able = fleet.serving(resource.get("apiVersion") or "", resource.get("kind") or "") | present
+    return lambda member: "" if member.name in able else NO_API
+
+
+def _spread_filters(placement: Object, fleet: Fleet) -> list[Test]:
+    fields = {"provider": "provider", "region": "region", "zone": "zones"}
+    wanted = [constraint.get("spreadByField") for constraint in placement.get("spreadConstraints") or ()]
+    return [_property_filter(fields[by], fleet) for by in wanted if by in fields]
+
+
+def _property_filter(field: str, fleet: Fleet) -> Test:
+    reason, having = f"cluster(s) did not have {field} property", fleet.having(field)
+    return lambda member: "" if member.name in having else reason
+
+
+def _workload_filters(spec: Object, present: frozenset[str], neighbours: Sequence[Object]) -> list[Filter]:
+    groups, resource = spec["workloadAffinityGroups"], spec.get("resource") or {}
+    own = identity_in(resource)
+    others = [
+        (other.get("spec") or {})
+        for other in neighbours
+        if namespace(other) == own.namespace and identity_in((other.get("spec") or {}).get("resource") or {}) != own
+    ]
+
+    def targets_of(key: str) -> list[frozenset[str]]:
+        wanted = groups.get(key)
+        return [
+            target_names(other)
+            for other in others
+            if wanted and (other.get("workloadAffinityGroups") or {}).get(key) == wanted
+        ]
+
+    together = [found for found in targets_of("affinityGroup") if found]
+    apart = targets_of("antiAffinityGroup")
+
+    def test_together(member: Member) -> str:
+        mine = member.name
+        return "" if mine in present or all(mine in found for found in together) else NOT_WITH_AFFINITY_GROUP
+
+    def test_apart(member: Member) -> str:
+        mine = member.name
+        return WITH_ANTI_AFFINITY_GROUP if mine not in present and any(mine in found for found in apart) else ""
+
+    return [Filter(WORKLOAD, test_together), Filter(ANTI_WORKLOAD, test_apart)]

@@ -1,0 +1,118 @@
+"""Must a binding be scheduled now, and why: the questions in the order in which Karmada asks them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Container
+from enum import StrEnum
+
+from kafila.placement import constants
+from kafila.placement.applied_placement import placement_text, same_outside_affinities, term_text
+from kafila.placement.gates import DEFAULT_GATES, MULTIPLE_POD_TEMPLATES_SCHEDULING, Gates
+from kafila.placement.objects import Object, annotations_of, labels_of, metadata
+from kafila.placement.scheduler.assign import reschedule_required
+from kafila.placement.spec import (
+    DIVIDED,
+    DUPLICATED,
+    is_workload,
+    replicas,
+    scheduling_type,
+    target_names,
+    targets,
+    total_replicas,
+)
+
+
+class Trigger(StrEnum):
+    """The reason to schedule. The first three are none: nothing is to be done, or only something else."""
+
+    NONE = ""
+    DELETING = "Deleting"
+    OBSERVE = "Observe"  # only status.schedulerObservedGeneration is brought up to date
+    PLACEMENT_CHANGED = "PlacementChanged"
+    REPLICAS_CHANGED = "ReplicasChanged"
+    RESCHEDULE = "RescheduleTriggered"
+    ALWAYS = "Always"  # no replicas, or Duplicated: cheap enough to be decided every time
+    CLUSTER_TERMINATING = "ClusterTerminating"
+
+    @property
+    def schedules(self) -> bool:
+        return self not in (Trigger.NONE, Trigger.DELETING, Trigger.OBSERVE)
+
+
+def is_for_scheduler(binding: Object, scheduler: str = constants.DEFAULT_SCHEDULER) -> bool:
+    """Is this binding ours to schedule? Bindings made for dependencies only have no policy, and follow their parents."""
+    spec = binding.get("spec") or {}
+    if (spec.get("schedulerName") or constants.DEFAULT_SCHEDULER) != scheduler:
+        return False
+    if (spec.get("suspension") or {}).get("scheduling"):
+        return False
+    marked = labels_of(binding)
+    return any(
+        marked.get(key) for key in (constants.PP_PERMANENT_ID, constants.CPP_PERMANENT_ID, constants.BINDING_MANAGED_BY)
+    )
+
+
+def should_schedule(binding: Object, terminating: Container[str] = (), gates: Gates = DEFAULT_GATES) -> Trigger:
+    """``terminating``: names of the clusters that are being removed. Raises ValueError when the binding has no placement."""
+    meta, spec, status = metadata(binding), binding.get("spec") or {}, binding.get("status") or {}
+    if meta.get("deletionTimestamp"):
+        return Trigger.DELETING
+    placement = spec.get("placement")
+    if placement is None:
+        where = meta.get("namespace")
+        what = f"resourceBinding({where}/" if where else "clusterResourceBinding("
+        raise ValueError(f"failed to get placement from {what}{meta.get('name', '')})")
+    applied = annotations_of(binding).get(constants.APPLIED_PLACEMENT) or ""
+    if placement_changed(placement, applied, status.get("schedulerObservingAffinityName") or ""):
+        return Trigger.PLACEMENT_CHANGED
+    if replicas_changed(spec, gates):
+        return Trigger.REPLICAS_CHANGED
+    if reschedule_required(spec, status):
+        return Trigger.RESCHEDULE
+    if not is_workload(spec) or scheduling_type(placement) == DUPLICATED:
+        return Trigger.ALWAYS
+    if any(cluster in terminating for cluster in target_names(spec)):
+        return Trigger.CLUSTER_TERMINATING
+    if (meta.get("generation") or 0) != (status.get("schedulerObservedGeneration") or 0):
+        return Trigger.OBSERVE
+    return Trigger.NONE
+
+
+def placement_changed(placement: Object, applied: str, affinity: str) -> bool:
+    """Does ``placement`` differ from the annotation in a part that matters? ``affinity``: the term in use.
+
+    Terms of ``clusterAffinities`` that are not in use may change freely.
+    """
+    if not applied:
+        return True
+    if placement_text(placement) == applied:
+        return False
+    try:
+        before = json.loads(applied)
+    except ValueError:
+        return False
+    if not isinstance(before, dict):
+        return False
+    if placement_text(before) == placement_text(placement):
+        return False
+    if not same_outside_affinities(placement, before) or not affinity:
+        return True
+    new, old = _term(placement, affinity), _term(before, affinity)
+    return new is None or old is None or term_text(new) != term_text(old)
+
+
+def _term(placement: Object, affinity: str) -> Object | None:
+    return next((t for t in placement.get("clusterAffinities") or () if t.get("affinityName") == affinity), None)
+
+
+def replicas_changed(spec: Object, gates: Gates = DEFAULT_GATES) -> bool:
+    strategy = (spec.get("placement") or {}).get("replicaScheduling")
+    if strategy is None:
+        return False
+    if MULTIPLE_POD_TEMPLATES_SCHEDULING in gates and spec.get("components") and not targets(spec):
+        return True
+    kind, wanted = strategy.get("replicaSchedulingType"), replicas(spec)
+    if kind == DUPLICATED:
+        return any((target.get("replicas") or 0) != wanted for target in targets(spec))
+    return kind == DIVIDED and total_replicas(targets(spec)) != wanted

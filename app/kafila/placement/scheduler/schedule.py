@@ -1,0 +1,301 @@
+"""The decision about one binding: which clusters get it, with how many replicas, and what its status says about that."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal, NamedTuple
+
+from kafila.core.clock import rfc3339
+from kafila.core.conditions import condition, with_condition
+from kafila.placement import constants
+from kafila.placement.applied_placement import placement_text
+from kafila.placement.gates import DEFAULT_GATES, MULTIPLE_POD_TEMPLATES_SCHEDULING, WORKLOAD_AFFINITY, Gates
+from kafila.placement.objects import Object, annotations_of, metadata, name, namespace
+from kafila.placement.scheduler.assign import Unschedulable, UnsupportedStrategy, assign, reschedule_required
+from kafila.placement.scheduler.cluster_snapshot import Fleet, Member, fleet_of
+from kafila.placement.scheduler.estimate import Assumed, available_replicas, request_key
+from kafila.placement.scheduler.filters import Rejection, feasible, placement_key
+from kafila.placement.scheduler.plugins import PluginFailed, SchedulerPlugin
+from kafila.placement.scheduler.select import Candidate, SelectionError, candidates, select
+from kafila.placement.spec import is_multi_component, replicas, targets
+
+ErrorKind = Literal["FitError", "UnschedulableError", "Error", "QuotaExceeded"]
+Retry = Literal["", "backoff", "unschedulable"]
+
+_REASONS: Final[dict[str, str]] = {
+    "FitError": constants.REASON_NO_CLUSTER_FIT,
+    "UnschedulableError": constants.REASON_UNSCHEDULABLE,
+    "QuotaExceeded": constants.REASON_QUOTA_EXCEEDED,
+    "Error": constants.REASON_SCHEDULER_ERROR,
+}
+# A binding that no cluster fits waits for a change; one that lacks room waits in a queue of its own.
+_RETRIES: Final[dict[str, Retry]] = {
+    "FitError": "",
+    "UnschedulableError": "unschedulable",
+    "QuotaExceeded": "backoff",
+    "Error": "backoff",
+}
+
+
+class Event(NamedTuple):
+    """To be recorded on the binding and on its template."""
+
+    type: str  # Normal or Warning
+    reason: str
+    message: str
+
+
+class Failure(NamedTuple):
+    kind: ErrorKind
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the scheduler knows besides the binding and the clusters."""
+
+    gates: Gates = DEFAULT_GATES
+    answers: Sequence[Mapping[str, int]] = ()  # of further estimators: replicas by cluster
+    assumed: Mapping[str, Sequence[Assumed]] = field(default_factory=dict)  # by cluster
+    plugins: Sequence[SchedulerPlugin] = ()
+    neighbours: Sequence[Object] = ()  # other bindings of the namespace, for workload affinity
+    propagate_empty: bool = False  # --enable-empty-workload-propagation
+
+
+class Attempt(NamedTuple):
+    """With one affinity group, or with the only affinity there is."""
+
+    affinity: str
+    clusters: list[Object]
+    failure: Failure | None
+    rejected: Mapping[str, Rejection]  # by cluster
+    candidates: Sequence[Candidate] = ()  # those that passed, in order of preference
+    selected: frozenset[str] = frozenset()  # those that the spread constraints left
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """``clusters`` is what ``spec.clusters`` becomes; None leaves it, and the annotation, as they are."""
+
+    clusters: list[Object] | None
+    placement: str  # the value of the annotation applied-placement
+    affinity: str  # what status.schedulerObservingAffinityName becomes
+    condition: Object  # Scheduled, without a transition time
+    failure: Failure | None
+    retry: Retry
+    events: tuple[Event, ...]
+    attempts: tuple[Attempt, ...]  # all that were made, in order
+
+
+NO_FACTS: Final = Facts()
+
+
+def schedule(binding: Object, clusters: Sequence[Object] | Fleet, facts: Facts = NO_FACTS) -> Decision:
+    """Decide about a ResourceBinding or ClusterResourceBinding that has a placement. ``clusters``: all that there are."""
+    fleet = fleet_of(clusters)
+    spec, status = binding.get("spec") or {}, binding.get("status") or {}
+    placement = spec.get("placement") or {}
+    observed: str = status.get("schedulerObservingAffinityName") or ""
+    terms = placement.get("clusterAffinities") or []
+    if not terms:
+        attempt = _attempt(spec, status, observed, fleet, facts)
+        return _decision(binding, attempt, observed, (), (attempt,))
+    return _try_terms(binding, terms, observed, fleet, facts)
+
+
+def _try_terms(binding: Object, terms: Sequence[Object], observed: str, clusters: Fleet, facts: Facts) -> Decision:
+    """Affinity groups in order, from the one in use: it never goes back to an earlier one unless rescheduling is asked for."""
+    spec, status = binding.get("spec") or {}, binding.get("status") or {}
+    start = 0
+    if not reschedule_required(spec, status):
+        start = next((i for i, term in enumerate(terms) if observed and term.get("affinityName") == observed), 0)
+    attempts: list[Attempt] = []
+    events: list[Event] = []
+    for index in range(start, len(terms)):
+        affinity = terms[index].get("affinityName") or ""
+        attempt = _attempt(spec, status, affinity, clusters, facts)
+        attempts.append(attempt)
+        if attempt.failure is None:
+            return _decision(binding, attempt, affinity, tuple(events), tuple(attempts))
+        message = (
+            f"failed to schedule {_reference(binding)} with clusterAffiliates index({index}): {attempt.failure.message}"
+        )
+        events.append(Event("Warning", constants.EVENT_SCHEDULE_FAILED, message))
+    return _decision(binding, attempts[0], observed, tuple(events), tuple(attempts), by_term=True)
+
+
+def _attempt(spec: Object, status: Object, affinity: str, clusters: Fleet, facts: Facts) -> Attempt:
+    try:
+        fit, rejected = feasible(
+            spec, affinity, clusters, gates=facts.gates, neighbours=facts.neighbours, plugins=facts.plugins
+        )
+        if not fit:
+            return Attempt(affinity, [], Failure("FitError", fit_error_text(len(clusters), rejected)), rejected)
+        found = _ranked(spec, affinity, fit, clusters, facts)
+    except PluginFailed as error:
+        return Attempt(affinity, [], Failure("Error", str(error)), {})
+    multi = MULTIPLE_POD_TEMPLATES_SCHEDULING in facts.gates and is_multi_component(spec)
+    chosen: Sequence[Candidate] = ()
+    result: list[Object] = []
+    failure: Failure | None = None
+    try:
+        chosen = select(found, spec, 1 if multi else replicas(spec))
+        if chosen:
+            result = _divided(chosen, spec, status, affinity, facts)
+        else:
+            failure = Failure("Error", "failed to assign replicas: no clusters available to schedule")
+    except SelectionError as error:
+        failure = Failure("Error", f"failed to select clusters: {error}")
+    except Unschedulable as error:
+        failure = Failure("UnschedulableError", f"failed to assign replicas: {error}")
+    except UnsupportedStrategy as error:
+        failure = Failure("Error", f"failed to assign replicas: {error}")
+    return Attempt(affinity, result, failure, rejected, found, frozenset(each.name for each in chosen))
+
+
+def _ranked(spec: Object, affinity: str, fit: Sequence[Member], fleet: Fleet, facts: Facts) -> Sequence[Candidate]:
+    def rank() -> list[Candidate]:
+        room = available_replicas(spec, fleet, gates=facts.gates, answers=facts.answers, assumed=facts.assumed)
+        return candidates(spec, affinity, fit, room, facts.plugins)
+
+    if spec.get("clusters") or spec.get("components") or spec.get("gracefulEvictionTasks"):
+        return rank()
+    if facts.answers or facts.assumed or facts.neighbours or facts.plugins:
+        return rank()
+    # nowhere yet, and nobody else to ask: all bindings with this placement and these requests see the same
+    return fleet.remember(
+        ("ranked", *placement_key(spec, affinity), *request_key(spec, facts.gates), fleet.vast and replicas(spec)), rank
+    )
+
+
+def _divided(chosen: Sequence[Candidate], spec: Object, status: Object, affinity: str, facts: Facts) -> list[Object]:
+    components = spec.get("components") or []
+    if (not replicas(spec) and spec.get("replicaRequirements") is None) or len(components) > 1:
+        return [_whole(each.name, components, facts.gates) for each in chosen]
+    assigned = assign(chosen, spec, status, affinity)
+    result: list[Object] = [{"name": target.name, "replicas": target.replicas} for target in assigned]
+    if facts.propagate_empty:
+        used = {target.name for target in assigned}
+        result += [{"name": each.name} for each in chosen if each.name not in used]
+    return result
+
+
+def _whole(cluster: str, components: Sequence[Object], gates: Gates) -> Object:
+    if components and MULTIPLE_POD_TEMPLATES_SCHEDULING in gates:
+        parts = [{"name": part.get("name", ""), "replicas": part.get("replicas") or 0} for part in components]
+        return {"name": cluster, "components": parts}
+    return {"name": cluster}
+
+
+def fit_error_text(clusters: int, rejected: Mapping[str, Rejection]) -> str:
+    """``0/3 clusters are available: 2 cluster(s) …, 1 cluster(s) ….``"""
+    if not clusters or not rejected:
+        return f"0/{clusters} clusters are available: no cluster exists."
+    counts: dict[str, int] = {}
+    for _, reason in rejected.values():
+        counts[reason] = counts.get(reason, 0) + 1
+    reasons = sorted(f"{count} {reason}" for reason, count in counts.items())
+    return f"0/{clusters} clusters are available: {', '.join(reasons)}."
+
+
+def _reference(binding: Object) -> str:
+    where = namespace(binding)
+    return f"ResourceBinding({where}/{name(binding)})" if where else f"ClusterResourceBinding({name(binding)})"
+
+
+def _decision(
+    binding: Object,
+    attempt: Attempt,
+    affinity: str,
+    events: tuple[Event, ...],
+    attempts: tuple[Attempt, ...],
+    *,
+    by_term: bool = False,
+) -> Decision:
+    placement = placement_text((binding.get("spec") or {}).get("placement") or {})
+    failure = attempt.failure
+    if failure is None:
+        made = condition(constants.COND_SCHEDULED, "True", constants.REASON_SUCCESS, constants.MESSAGE_SCHEDULED)
+        event = Event("Normal", constants.EVENT_SCHEDULE, success_text(binding, attempt.clusters))
+        return Decision(attempt.clusters, placement, affinity, made, None, "", (*events, event), attempts)
+    if failure.kind == "FitError":
+        # Karmada withdraws the resource when nothing fits any more.
+        clusters: list[Object] | None = []
+    else:
+        clusters = None
+    if failure.kind == "FitError" or not by_term:
+        events = (*events, Event("Warning", constants.EVENT_SCHEDULE_FAILED, failure.message))
+    made = condition(constants.COND_SCHEDULED, "False", _REASONS[failure.kind], failure.message)
+    return Decision(clusters, placement, affinity, made, failure, _RETRIES[failure.kind], events, attempts)
+
+
+def success_text(binding: Object, clusters: Sequence[Object]) -> str:
+    listed = ", ".join(f"{cluster['name']}:{cluster.get('replicas') or 0}" for cluster in clusters)
+    # The colon is missing for ClusterResourceBindings in Karmada too.
+    result = "Result:" if namespace(binding) else "Result"
+    return f"{constants.MESSAGE_SCHEDULED} {result} {{{listed}}}"
+
+
+def quota_exceeded(decision: Decision, message: str) -> Decision:
+    """The decision when storing the result was refused by a quota (403 QuotaExceeded): nothing is stored but the reason."""
+    made = condition(constants.COND_SCHEDULED, "False", constants.REASON_QUOTA_EXCEEDED, message)
+    event = Event("Warning", constants.EVENT_SCHEDULE_FAILED, message)
+    return Decision(
+        None,
+        decision.placement,
+        decision.affinity,
+        made,
+        Failure("QuotaExceeded", message),
+        "backoff",
+        (*decision.events[:-1], event),
+        decision.attempts,
+    )
+
+
+def with_result(binding: Object, decision: Decision) -> Object:
+    """The binding with clusters and applied placement stored; the same object when nothing changes."""
+    if decision.clusters is None:
+        return binding
+    spec = binding.get("spec") or {}
+    noted = annotations_of(binding)
+    if noted.get(constants.APPLIED_PLACEMENT) == decision.placement and targets(spec) == decision.clusters:
+        return binding
+    meta = {**metadata(binding), "annotations": {**noted, constants.APPLIED_PLACEMENT: decision.placement}}
+    spec = {**spec, "clusters": decision.clusters}
+    if not decision.clusters:
+        del spec["clusters"]
+    return {**binding, "metadata": meta, "spec": spec}
+
+
+def with_status(binding: Object, decision: Decision, generation: int, now: float | None = None) -> Object:
+    """The new ``status``. ``generation``: of the binding that was decided about; ``now``: Unix seconds."""
+    status = {**(binding.get("status") or {})}
+    status["conditions"] = with_condition(status.get("conditions"), decision.condition, now)
+    if decision.affinity:
+        status["schedulerObservingAffinityName"] = decision.affinity
+    if decision.failure is None:
+        status["schedulerObservedGeneration"] = generation
+        status["lastScheduledTime"] = rfc3339(now)
+    return status
+
+
+def result_patch(decision: Decision) -> Object | None:
+    """The merge patch that stores the result; None when there is nothing to store."""
+    if decision.clusters is None:
+        return None
+    return {
+        "metadata": {"annotations": {constants.APPLIED_PLACEMENT: decision.placement}},
+        "spec": {"clusters": decision.clusters or None},
+    }
+
+
+def neighbours_needed(binding: Object, gates: Gates) -> bool:
+    """Must ``Facts.neighbours`` be given?"""
+    return WORKLOAD_AFFINITY in gates and bool((binding.get("spec") or {}).get("workloadAffinityGroups"))
+
+
+def estimators_asked(binding: Object) -> bool:
+    """Would further estimators be asked about this binding?"""
+    spec = binding.get("spec") or {}
+    return bool(replicas(spec) or spec.get("components"))

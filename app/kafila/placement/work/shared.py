@@ -1,0 +1,105 @@
+"""One Work for several bindings.
+
+A cluster-scoped object may have a binding of its own and, where workloads need it, one in each of their namespaces. Their Works
+have one name, so that each member has one, with the marks of those it was written for. Where several bindings need it the
+youngest decides (in Karmada whoever wrote last), and it stays as long as any of them needs it (in Karmada it goes with the one
+that wrote last).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final, final
+
+from kafila.placement import constants
+from kafila.placement.objects import Object, annotations_of, labels_of, metadata, namespace, spec, status
+from kafila.placement.spec import existing_clusters, targets_of
+
+_MARKS: Final = (
+    (constants.RB_PERMANENT_ID, (constants.RB_NAMESPACE, constants.RB_NAME)),
+    (constants.CRB_PERMANENT_ID, (constants.CRB_NAME,)),
+)
+
+
+@final
+class Shares:
+    """What the bindings of one object need."""
+
+    def __init__(self, bindings: Iterable[Object] = ()) -> None:
+        self._bindings = {namespace(binding): binding for binding in bindings}
+        self._count()
+
+    def put(self, binding: Object) -> None:
+        """It is new, or has changed."""
+        old = self._bindings.get(namespace(binding))
+        self._bindings[namespace(binding)] = binding
+        if old is None or spec(old) != spec(binding):
+            self._count()
+
+    def left_to_others(self, binding: Object) -> frozenset[str]:
+        """Clusters where a younger binding decides."""
+        where, own = namespace(binding), _age(binding)
+        return frozenset(
+            cluster for cluster, other in self._youngest.items() if namespace(other) != where and _age(other) > own
+        )
+
+    def needed_by_others(self, binding: Object) -> frozenset[str]:
+        """Clusters where the object stays without this binding."""
+        where = namespace(binding)
+        return frozenset(cluster for cluster, needing in self._needing.items() if len(needing) > (where in needing))
+
+    def trimmed(self, work: Object, binding: Object) -> Object:
+        """The Work without the marks of bindings that do not need it; the same object when it has none."""
+        needing = self._needing.get(constants.cluster_of(namespace(work)), ())
+        marks, notes = labels_of(work), annotations_of(work)
+        for mark, about in _MARKS:
+            identity = marks.get(mark)
+            if identity is None or identity == labels_of(binding).get(mark) or self._places.get(identity) in needing:
+                continue
+            marks = {key: value for key, value in marks.items() if key != mark}
+            notes = {key: value for key, value in notes.items() if key not in about}
+        if marks is labels_of(work):
+            return work
+        return {**work, "metadata": {**metadata(work), "labels": marks, "annotations": notes}}
+
+    def items(self, binding: Object) -> list[Object]:
+        """``aggregatedStatus`` of all members that have the object, by whichever binding."""
+        found = {
+            item["clusterName"]: item
+            for each in (*self._bindings.values(), binding)
+            for item in status(each).get("aggregatedStatus") or ()
+        }
+        return [found[cluster] for cluster in sorted(found)]
+
+    def _count(self) -> None:
+        self._needing: dict[str, set[str]] = {}  # cluster -> namespaces of the bindings that need the object there
+        self._places: dict[str, str] = {}  # permanent id -> namespace
+        self._youngest: dict[str, Object] = {}  # cluster -> binding
+        for where, binding in sorted(self._bindings.items(), key=lambda item: _age(item[1])):
+            self._places.update((labels_of(binding)[mark], where) for mark, _ in _MARKS if mark in labels_of(binding))
+            for cluster in existing_clusters(spec(binding)):
+                self._needing.setdefault(cluster, set()).add(where)
+            self._youngest.update((target["name"], binding) for target in targets_of(spec(binding)))
+
+
+def united(binding: Object | None, followers: Sequence[Object]) -> Object | None:
+    """One binding that says what the object's own and those in the namespaces of workloads say: where it is, and for whom."""
+    if not followers:
+        return binding
+    first = binding or followers[0]
+    parents = [parent for each in followers for parent in spec(each).get("requiredBy") or ()]
+    items = Shares([*followers, first]).items(first)
+    return {
+        **first,
+        "spec": {**spec(first), "requiredBy": parents},
+        "status": {**status(first), "aggregatedStatus": items},
+    }
+
+
+def _age(binding: Object) -> tuple[str, bool, str]:
+    """Sorts the older ones first; of one second the object's own binding comes last."""
+    where = namespace(binding)
+    return metadata(binding).get("creationTimestamp") or "~", not where, where
+
+
+ALONE: Final = Shares()  # of the one binding that a namespaced object has

@@ -1,0 +1,1 @@
+"""Controllers of Cluster objects: execution namespaces, taints, namespaces in members, unified authentication."""

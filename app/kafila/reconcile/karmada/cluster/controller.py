@@ -1,0 +1,146 @@
+"""The cluster controller: execution namespace, taints from the Ready condition, and the end of a cluster."""
+
+from __future__ import annotations
+
+from typing import Any, final
+
+from kafila.core.clock import rfc3339
+from kafila.core.conditions import conditions_of, find
+from kafila.core.errors import StatusError
+from kafila.placement import constants
+from kafila.reconcile.controller import QueueController
+from kafila.reconcile.events import Recorder
+from kafila.reconcile.queue import Requeue
+from kafila.registry import Options, Registry
+from kafila.registry.codec import decode_entry
+from kafila.registry.context import DeleteOptions
+from kafila.registry.decoding import decode_object
+from kafila.watch import Event
+
+CLUSTERS = "clusters.cluster.karmada.io"
+BINDINGS = ("resourcebindings.work.karmada.io", "clusterresourcebindings.work.karmada.io")
+OPTIONS = Options(manager="karmada-controller-manager")
+WAIT = 2.0  # seconds between looks at what still holds a cluster that ends
+Object = dict[str, Any]
+
+
+@final
+class ClusterController(QueueController[str]):
+    name = "cluster"
+    about = CLUSTERS
+
+    def __init__(self, registry: Registry, recorder: Recorder) -> None:
+        super().__init__(registry.cache, self.name, concurrency=5)
+        self._registry = registry
+        self._recorder = recorder
+        self._kind = registry.kind("cluster.karmada.io", "v1alpha1", "clusters")
+        self._namespaces = registry.kind("", "v1", "namespaces")
+        registry.cache.listen(CLUSTERS, self._observe)
+        registry.cache.listen("namespaces", self._observe_namespace)
+
+    def resync(self) -> None:
+        for entry in self._registry.cache.resource(CLUSTERS).entries():
+            self.queue.add(entry.key.name, background=True)
+
+    def _observe(self, event: Event) -> None:
+        if event.new is not None:
+            self.queue.add(event.key.name)
+
+    def _observe_namespace(self, event: Event) -> None:
+        if event.new is None and event.key.name.startswith(constants.EXECUTION_NAMESPACE_PREFIX):
+            self.queue.add(constants.cluster_of(event.key.name))
+
+    async def _reconcile(self, name: str) -> None:
+        entry = self._registry.cache.get(CLUSTERS, "", name)
+        if entry is None:
+            return
+        cluster = decode_entry(self._kind, entry)
+        if cluster["metadata"].get("deletionTimestamp"):
+            await self._remove(cluster)
+            return
+        await self._ensure_execution_namespace(cluster)
+        if (
+            constants.FINALIZER_CLUSTER not in (cluster["metadata"].get("finalizers") or ())
+            or taints_of(cluster) is not None
+        ):
+            await self._registry.modify(self._kind, "", name, with_finalizer_and_taints, OPTIONS)
+
+    async def _ensure_execution_namespace(self, cluster: Object) -> None:
+        space = constants.execution_namespace(cluster["metadata"]["name"])
+        if self._registry.cache.get("namespaces", "", space) is not None:
+            return
+        obj = {"metadata": {"name": space, "labels": {constants.SYSTEM: constants.TRUE}}}
+        try:
+            await self._registry.create(self._namespaces, "", decode_object(self._namespaces, obj, OPTIONS), OPTIONS)
+        except StatusError as error:
+            if error.is_already_exists:
+                return
+            message = f"Failed to create execution space({space}) for cluster({cluster['metadata']['name']}): {error}"
+            self._recorder.event(cluster, "Warning", constants.EVENT_CREATE_EXECUTION_SPACE_FAILED, message)
+            raise
+        message = f"Create execution space({space}) for cluster({cluster['metadata']['name']}) succeed."
+        self._recorder.event(cluster, "Normal", constants.EVENT_CREATE_EXECUTION_SPACE, message)
+
+    async def _remove(self, cluster: Object) -> None:
+        """A cluster goes when its Works are gone and nothing is scheduled to it any more."""
+        name = cluster["metadata"]["name"]
+        if constants.FINALIZER_CLUSTER not in (cluster["metadata"].get("finalizers") or ()):
+            return
+        space = constants.execution_namespace(name)
+        namespace = self._registry.cache.get("namespaces", "", space)
+        if namespace is not None:
+            if not namespace.meta.deletionTimestamp:
+                await self._registry.delete(self._namespaces, "", space, DeleteOptions())
+            raise Requeue(WAIT)
+        if self._is_target(name):
+            raise Requeue(WAIT)
+
+        def released(obj: Object) -> Object:
+            obj["metadata"]["finalizers"] = [
+                f for f in obj["metadata"]["finalizers"] if f != constants.FINALIZER_CLUSTER
+            ]
+            return obj
+
+        await self._registry.modify(self._kind, "", name, released, OPTIONS)
+
+    def _is_target(self, cluster: str) -> bool:
+        needle = b'"name":"%b"' % cluster.encode()
+        for resource in BINDINGS:
+            for entry in self._registry.cache.resource(resource).entries():
+                if needle in entry.body and any(
+                    target.get("name") == cluster for target in (entry.decode().get("spec") or {}).get("clusters") or ()
+                ):
+                    return True
+        return False
+
+
+def taints_of(cluster: Object) -> list[Object] | None:
+    """The taints that the Ready condition asks for, None when they are so already."""
+    ready = find(conditions_of(cluster), constants.COND_READY)
+    state = ready.get("status") if ready else None
+    wanted = {
+        "True": None,
+        "False": constants.TAINT_NOT_READY,
+        "Unknown": constants.TAINT_UNREACHABLE,
+        None: constants.TAINT_NOT_READY,
+    }.get(state, constants.TAINT_NOT_READY)
+    current: list[Object] = (cluster.get("spec") or {}).get("taints") or []
+    ours = (constants.TAINT_NOT_READY, constants.TAINT_UNREACHABLE)
+    kept = [
+        t for t in current if not (t.get("key") in ours and t.get("effect") == "NoSchedule" and t.get("key") != wanted)
+    ]
+    if wanted and not any(t.get("key") == wanted and t.get("effect") == "NoSchedule" for t in kept):
+        kept.append({"key": wanted, "effect": "NoSchedule", "timeAdded": rfc3339()})
+    return None if kept == current else kept
+
+
+def with_finalizer_and_taints(cluster: Object) -> Object:
+    finalizers = cluster["metadata"].setdefault("finalizers", [])
+    if constants.FINALIZER_CLUSTER not in finalizers:
+        finalizers.append(constants.FINALIZER_CLUSTER)
+    taints = taints_of(cluster)
+    if taints:
+        cluster["spec"]["taints"] = taints
+    elif taints is not None:
+        cluster["spec"].pop("taints", None)
+    return cluster

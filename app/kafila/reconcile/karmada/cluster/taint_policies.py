@@ -1,0 +1,76 @@
+"""ClusterTaintPolicies: conditions of a cluster bring taints and take them away."""
+
+from __future__ import annotations
+
+from typing import Any, final
+
+from kafila.placement import constants
+from kafila.placement.failover.taints import tainted_event, taints_by_policies
+from kafila.reconcile.controller import QueueController
+from kafila.reconcile.karmada.federation import Federation
+from kafila.registry import Options
+from kafila.registry.codec import decode_entry
+from kafila.watch import Event
+
+from .controller import CLUSTERS
+
+Object = dict[str, Any]
+OPTIONS = Options(manager="karmada-controller-manager")
+
+
+@final
+class TaintPolicies(QueueController[str]):
+    name = "clustertaintpolicy"
+    about = CLUSTERS
+
+    def __init__(self, federation: Federation) -> None:
+        super().__init__(federation.registry.cache, "cluster-taint-policy", concurrency=2)
+        self._federation = federation
+        self._registry = federation.registry
+        self._kind = self._registry.kind("policy.karmada.io", "v1alpha1", "clustertaintpolicies")
+        self._registry.cache.listen(CLUSTERS, self._observe_cluster)
+        self._registry.cache.listen(self._kind.resource, self._observe_policy)
+
+    def resync(self) -> None:
+        for name in self._federation.clusters_by_name:
+            self.queue.add(name, background=True)
+
+    def _observe_cluster(self, event: Event) -> None:
+        if event.new is not None:
+            self.queue.add(event.key.name)
+
+    def _observe_policy(self, event: Event) -> None:
+        """A policy that is gone leaves its taints, as in Karmada."""
+        if event.new is not None and (event.old is None or event.old.meta.generation != event.new.meta.generation):
+            self.resync()
+
+    async def _reconcile(self, name: str) -> None:
+        cluster = self._federation.cluster(name)
+        policies = self._policies()
+        if cluster is None or not policies or not self._changes(cluster, policies):
+            return
+        recorder = self._federation.recorder
+
+        def tainted(current: Object) -> Object:
+            taints = taints_by_policies(current, policies)
+            if taints:
+                current["spec"]["taints"] = taints
+            else:
+                current["spec"].pop("taints", None)
+            return current
+
+        try:
+            entry = await self._registry.modify(self._federation.cluster_kind, "", name, tainted, OPTIONS)
+        except Exception as error:
+            recorder.event(cluster, "Warning", constants.EVENT_TAINT_CLUSTER_FAILED, str(error))
+            raise
+        now = decode_entry(self._federation.cluster_kind, entry)
+        recorder.event(now, *tainted_event(name, now["spec"].get("taints") or []))
+
+    def _policies(self) -> list[Object]:
+        entries = self._registry.cache.resource(self._kind.resource).entries()
+        return [decode_entry(self._kind, entry) for entry in entries]
+
+    @staticmethod
+    def _changes(cluster: Object, policies: list[Object]) -> bool:
+        return taints_by_policies(cluster, policies) != (cluster["spec"].get("taints") or [])

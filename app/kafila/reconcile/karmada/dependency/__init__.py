@@ -1,0 +1,1 @@
+"""The dependencies distributor: what a workload needs beside it follows the workload."""

@@ -1,0 +1,303 @@
+"""propagateDeps: what a workload needs beside it follows the workload.
+
+Keyed by the binding of the workload, the parent. From the workload's dependencies follow the bindings attached to it: one per
+object that exists, with the parent's clusters in ``spec.requiredBy``. What is decided is written in one commit. The attached
+bindings' own Works are made where all Works are made, by `propagation`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, final
+
+from kafila.catalog.kind import Kind
+from kafila.core.errors import StatusError
+from kafila.core.resources import Key, gvk_of, split_api_version
+from kafila.core.selectors import SelectorError, from_object
+from kafila.placement import constants
+from kafila.placement.aggregate_errors import aggregate_text
+from kafila.placement.detector.attached import (
+    attach,
+    conflict_of,
+    dependencies_event,
+    detach,
+    is_dependency,
+    parent_keys,
+    with_dependencies,
+)
+from kafila.placement.detector.binding import BindingError
+from kafila.placement.interpreter import InterpretError, Operation
+from kafila.placement.objects import identity
+from kafila.reconcile.chunks import Steps, at_once, in_portions
+from kafila.reconcile.controller import QueueController
+from kafila.reconcile.interpreter.interpreting import INTERPRETERS
+from kafila.reconcile.karmada.federation import BINDINGS, Federation
+from kafila.reconcile.karmada.indexes import binding_key, id_of_binding
+from kafila.reconcile.karmada.template.changes import Changed, what_changed
+from kafila.registry import Options
+from kafila.registry.codec import decode_entry
+from kafila.registry.context import Change
+from kafila.watch import Entry, Event
+
+from .index import DependencyIndex
+
+Object = dict[str, Any]
+_OPTIONS = Options(manager="karmada-controller-manager", whole=True)
+_FLAG = b'"propagateDeps":true'
+_FAILED = "Warning", constants.EVENT_SYNC_DEPENDENCIES_FAILED
+_DONE = "Normal", constants.EVENT_SYNC_DEPENDENCIES, "Sync schedule results to dependencies succeed."
+
+
+class DependencyError(Exception):
+    """Some dependencies could not be followed; tried again with a growing delay."""
+
+    expected = True
+
+
+@final
+class DependenciesDistributor(QueueController[Key]):
+    name = "dependencies-distributor"
+
+    def __init__(self, federation: Federation) -> None:
+        super().__init__(federation.registry.cache, self.name, concurrency=8)
+        self._federation = federation
+        self._registry = federation.registry
+        self._cache = federation.registry.cache
+        self._catalog = federation.registry.catalog
+        self._kind = federation.binding_kind
+        self.index = DependencyIndex(self._cache, self._catalog)
+        self._conflicts: dict[Key, str] = {}  # of attached bindings, as they were told or found
+        self._cache.listen(BINDINGS, self._observe_binding)
+        self._cache.listen_to_all(self._observe)
+        for resource in INTERPRETERS:
+            self._cache.listen(resource, self._observe_interpreter)
+
+    async def start(self) -> None:
+        await in_portions(self._looking())
+        self.queue.start()
+
+    def resync(self) -> None:
+        at_once(self._looking())
+
+    def _looking(self) -> Steps:
+        yield from self.index.loading()
+        self._look_at_all()
+
+    def _look_at_all(self) -> None:
+        for entry in self._cache.resource(BINDINGS).entries():
+            if _concerns(entry):
+                self.queue.add(entry.key, background=True)
+
+    # -- what to look at -----------------------------------------------------------------------------------------------
+
+    def _observe_binding(self, event: Event) -> None:
+        self.index.observe(event)
+        old, new = event.old, event.new
+        if new is None:
+            assert old is not None
+            self._conflicts.pop(event.key, None)
+            self._wake_parents(old)
+        elif old is None or old.meta.generation != new.meta.generation:
+            if _concerns(new) or (old is not None and _concerns(old)):
+                self.queue.add(event.key)
+
+    def _observe_interpreter(self, event: Event) -> None:
+        if self._federation.interpreting.concerned(event):
+            self._look_at_all()
+
+    def _wake_parents(self, follower: Entry) -> None:
+        """Its object may be there again, under another uid: only now it can have a binding."""
+        if any(label.startswith(constants.DEPENDED_BY_PREFIX) for label in follower.meta.labels or ()):
+            for namespace, name in parent_keys(decode_entry(self._kind, follower)):
+                self.queue.add(Key(BINDINGS, namespace, name))
+
+    def _observe(self, event: Event) -> None:
+        """An object that somebody depends on came, changed or went."""
+        parents = self.index.parents(event)
+        if not parents:
+            return
+        if event.old is not None and event.new is not None and what_changed(event.old, event.new) is Changed.NOTHING:
+            return
+        for parent in parents:
+            self.queue.add(parent)
+
+    # -- one parent ----------------------------------------------------------------------------------------------------
+
+    async def _reconcile(self, key: Key) -> None:
+        entry = self._cache.get(*key)
+        if entry is None:
+            return
+        parent = decode_entry(self._kind, entry)
+        if parent["metadata"].get("deletionTimestamp") or not parent["spec"].get("propagateDeps"):
+            await self._let_go(parent, entry)
+            return
+        if not parent["spec"].get("clusters") and not self.index.depends_on_any(key):
+            return
+        workload, interpreting = self._workload(parent), self._federation.interpreting
+        if workload is None or not interpreting.sources.hook_enabled(gvk_of(workload), Operation.DEPENDENCY):
+            return
+        try:
+            dependencies = await interpreting.decide(lambda interpreter: interpreter.get_dependencies(workload))
+        except InterpretError as error:
+            self._tell(workload, "Warning", constants.EVENT_GET_DEPENDENCIES_FAILED, str(error))
+            raise
+        await self._sync(entry, parent, workload, dependencies)
+
+    def _workload(self, parent: Object) -> Object | None:
+        resource = parent["spec"]["resource"]
+        found = self._objects({**resource, "labelSelector": None})
+        return found[0] if found else None
+
+    async def _sync(self, entry: Entry, parent: Object, workload: Object, answer: list[Object] | None) -> None:
+        """Writes the parent and the bindings attached to it; one that fails does not keep the others from being written."""
+        changes: list[Change] = []
+        errors: list[str] = []
+        dependencies = answer or []
+        wanted = with_dependencies(parent, answer)
+        # before we look for them: whatever comes while this is stored leads to another look
+        self.index.refer(entry.key, wanted["metadata"]["annotations"][constants.RB_DEPENDENCIES])
+        if wanted is not parent:
+            changes.append(self._registry.stage_update(self._kind, entry, wanted, _OPTIONS))
+        conflicts: list[tuple[Key, str]] = []
+        for follower in self.index.followers(entry.key):
+            if not self._is_still_needed(follower, dependencies):
+                changes.append(self._detached(follower, entry.key, conflicts))
+        for found in self._dependents(dependencies, entry.key.namespace, errors):
+            try:
+                _check_loop(workload, found)
+                key, change, conflict = self._attached(parent, found)
+            except (BindingError, DependencyError, StatusError) as error:
+                errors.append(str(error))
+                continue
+            if change is not None:
+                changes.append(change)
+            if change is not None or self._conflicts.get(key, conflict) != conflict:
+                conflicts.append((key, conflict))
+            self._conflicts.setdefault(key, conflict)
+        try:
+            if changes:
+                await self._registry.commit_together(changes)
+        except StatusError as error:
+            if not error.is_conflict:
+                self._tell(parent, *_FAILED, str(error))
+            raise
+        if changes:
+            self._tell(workload, "Normal", constants.EVENT_GET_DEPENDENCIES, dependencies_event(dependencies))
+        for key, conflict in conflicts:
+            self._tell_follower(key, conflict)
+        if errors:
+            self._tell(parent, *_FAILED, aggregate_text(errors))
+            raise DependencyError(aggregate_text(errors))
+        if changes:
+            self._tell(parent, *_DONE)
+
+    def _dependents(self, dependencies: Iterable[Object], namespace: str, errors: list[str]) -> Iterable[Object]:
+        """The objects that exist, each once. One of another namespace cannot own a binding in this one."""
+        found: dict[str, Object] = {}
+        for dependency in dependencies:
+            try:
+                for obj in self._objects(dependency):
+                    if obj["metadata"].get("namespace", namespace) == namespace:
+                        found.setdefault(obj["metadata"]["uid"], obj)
+            except (DependencyError, SelectorError) as error:
+                errors.append(str(error))
+        return found.values()
+
+    def _objects(self, reference: Object) -> list[Object]:
+        api_version = reference.get("apiVersion") or ""
+        group, version = split_api_version(api_version)
+        kind = self._catalog.by_kind(group, version, reference.get("kind") or "")
+        if kind is None:
+            raise DependencyError(f'no matches for kind "{reference.get("kind") or ""}" in version "{api_version}"')
+        namespace = reference.get("namespace") or ""
+        if reference.get("name"):
+            entry = self._cache.get(kind.resource, namespace, reference["name"])
+            return [decode_entry(kind, entry)] if entry is not None else []
+        if reference.get("labelSelector") is None:
+            raise DependencyError(
+                "the Name and LabelSelector in the DependentObjectReference cannot be empty at the same time"
+            )
+        if namespace and not kind.namespaced:
+            raise DependencyError("the server could not find the requested resource")
+        selector = from_object(reference["labelSelector"])
+        entries = self._cache.resource(kind.resource).entries(namespace)
+        return [decode_entry(kind, entry) for entry in entries if selector.matches(entry.meta.labels or {})]
+
+    # -- attached bindings ---------------------------------------------------------------------------------------------
+
+    def _attached(self, parent: Object, dependency: Object) -> tuple[Key, Change | None, str]:
+        """The attached binding, what is to be written of it, and in what its parents disagree."""
+        namespace = parent["metadata"]["namespace"]
+        key = binding_key(self._cache, identity(dependency), namespace)
+        entry = self._cache.get(*key)
+        existing = decode_entry(self._kind, entry) if entry is not None else None
+        wanted, conflict = attach(parent, dependency, existing, self._parents(existing), called=key.name)
+        if entry is None:
+            return key, self._registry.stage_create(self._kind, namespace, wanted, _OPTIONS), conflict
+        if wanted is existing:
+            return key, None, conflict
+        return key, self._registry.stage_update(self._kind, entry, wanted, _OPTIONS), conflict
+
+    def _is_still_needed(self, follower: Entry, dependencies: list[Object]) -> bool:
+        resource = decode_entry(self._kind, follower)["spec"]["resource"]
+        kind = self._kind_of(resource)
+        entry = (
+            self._cache.get(kind.resource, resource.get("namespace") or "", resource["name"])
+            if kind is not None
+            else None
+        )
+        marks = (entry.meta.labels or {}) if entry is not None else {}
+        return is_dependency(resource, marks, dependencies)
+
+    def _kind_of(self, resource: Object) -> Kind | None:
+        return self._catalog.by_kind(*split_api_version(resource["apiVersion"]), resource["kind"])
+
+    def _detached(self, follower: Entry, parent: Key, conflicts: list[tuple[Key, str]]) -> Change:
+        """``conflicts``: gets the one that is left among the others, when it is another one."""
+        binding = decode_entry(self._kind, follower)
+        others = [each for each in self._parents(binding) if each["metadata"]["name"] != parent.name]
+        left = conflict_of(others) if binding["spec"].get("placement") is None else ""
+        if self._conflicts.get(follower.key, left) != left:
+            conflicts.append((follower.key, left))
+        return self._registry.stage_update(
+            self._kind, follower, detach(binding, parent.namespace, parent.name, others), _OPTIONS
+        )
+
+    def _parents(self, binding: Object | None) -> list[Object]:
+        entries = [self._cache.get(BINDINGS, *key) for key in parent_keys(binding)] if binding is not None else []
+        return [decode_entry(self._kind, entry) for entry in entries if entry is not None]
+
+    async def _let_go(self, parent: Object, entry: Entry) -> None:
+        """Nothing follows this parent any more."""
+        identity = id_of_binding(entry)
+        label = constants.depended_by_label(entry.key.namespace, entry.key.name)
+        followers = [each for each in self.index.followers(entry.key) if (each.meta.labels or {})[label] == identity]
+        conflicts: list[tuple[Key, str]] = []
+        await self._registry.commit_together([self._detached(each, entry.key, conflicts) for each in followers])
+        for key, conflict in conflicts:
+            self._tell_follower(key, conflict)
+        if constants.FINALIZER_DEPENDENCIES in (entry.meta.finalizers or ()):
+            await self._federation.drop_finalizer(self._kind, parent, constants.FINALIZER_DEPENDENCIES)
+
+    # -- events --------------------------------------------------------------------------------------------------------
+
+    def _tell(self, obj: Object, event_type: str, reason: str, message: str) -> None:
+        self._federation.recorder.event(obj, event_type, reason, message)
+
+    def _tell_follower(self, key: Key, conflict: str) -> None:
+        """Also where nothing was stored anew: of two fields one may still be in conflict."""
+        self._conflicts[key] = conflict
+        entry = self._cache.get(*key)
+        if conflict and entry is not None:
+            self._tell(decode_entry(self._kind, entry), "Warning", constants.EVENT_DEPENDENCY_CONFLICT, conflict)
+
+
+def _check_loop(workload: Object, dependency: Object) -> None:
+    metadata = workload["metadata"]
+    if dependency["metadata"]["uid"] == metadata["uid"]:
+        where = f"{metadata.get('namespace', '')}/{metadata['name']}"
+        raise DependencyError(f"{workload['kind']}({where}) is told to depend on itself")
+
+
+def _concerns(binding: Entry) -> bool:
+    return _FLAG in binding.body or constants.FINALIZER_DEPENDENCIES in (binding.meta.finalizers or ())

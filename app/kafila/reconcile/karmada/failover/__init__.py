@@ -1,0 +1,1 @@
+"""Bindings leave clusters: the taint manager and the graceful eviction controllers."""

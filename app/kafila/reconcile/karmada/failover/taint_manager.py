@@ -1,0 +1,171 @@
+"""The taint manager: bindings leave clusters whose NoExecute taints they do not tolerate (any more)."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import OrderedDict
+from typing import Any, NamedTuple, final
+
+from kafila.catalog.kind import Kind
+from kafila.core.resources import Key
+from kafila.placement import constants
+from kafila.placement.failover.eviction import evict, evicted_event, preserved_state
+from kafila.placement.failover.taints import no_execute, toleration_left
+from kafila.placement.gates import STATEFUL_FAILOVER_INJECTION
+from kafila.placement.spec import target_names
+from kafila.reconcile.controller import QueueController
+from kafila.reconcile.karmada.cluster.controller import CLUSTERS
+from kafila.reconcile.karmada.federation import BINDINGS, CLUSTER_BINDINGS, Federation
+from kafila.reconcile.queue import Requeue
+from kafila.registry import Options
+from kafila.registry.codec import decode_entry
+from kafila.watch import Event
+
+Object = dict[str, Any]
+HALTED = 1800.0  # seconds between evictions when the rate is 0
+OPTIONS = Options(manager="karmada-controller-manager")
+
+
+class Stay(NamedTuple):
+    """A binding in a cluster that has NoExecute taints."""
+
+    binding: Key
+    cluster: str
+
+
+@final
+class TaintManager(QueueController[Stay]):
+    name = "cluster"  # Karmada starts it with the cluster controller
+
+    def __init__(self, federation: Federation, purge_mode: str, rate: float) -> None:
+        super().__init__(federation.registry.cache, "taint-eviction", concurrency=4)
+        self._federation = federation
+        self._registry = federation.registry
+        self._purge_mode = purge_mode
+        self._interval = 1 / rate if rate > 0 else HALTED
+        self._next = 0.0  # when the next eviction may be, by the monotonic clock
+        self._line: OrderedDict[Stay, None] = OrderedDict()  # who waits for it; only the first one has a timer
+        cache = self._registry.cache
+        cache.listen(CLUSTERS, self._observe_cluster)
+        for resource in (BINDINGS, CLUSTER_BINDINGS):
+            cache.listen(resource, self._observe_binding)
+
+    async def stop(self) -> None:
+        await super().stop()
+        self._line.clear()
+
+    def _subject(self, key: Stay) -> Key:
+        return key.binding
+
+    def resync(self) -> None:
+        for cluster in self._federation.clusters():
+            self._look_at(cluster)
+
+    def _observe_cluster(self, event: Event) -> None:
+        """The federation has seen the event before us: it listens first."""
+        if event.new is None or (event.old is not None and event.old.meta.generation == event.new.meta.generation):
+            return
+        cluster = self._federation.cluster(event.key.name)
+        if cluster is not None:
+            self._look_at(cluster)
+
+    def _look_at(self, cluster: Object) -> None:
+        if not no_execute(cluster):
+            return
+        name = cluster["metadata"]["name"]
+        needle = b'"name":"%b"' % name.encode()
+        for resource in (BINDINGS, CLUSTER_BINDINGS):
+            for entry in self._registry.cache.resource(resource).entries():
+                if needle in entry.body:
+                    self.queue.add(Stay(entry.key, name), background=True)
+
+    def _observe_binding(self, event: Event) -> None:
+        """A binding that comes to a cluster, or tolerates less, while the taint is there."""
+        if event.new is None or (event.old is not None and event.old.meta.generation == event.new.meta.generation):
+            return
+        for cluster in self._federation.clusters_by_name.values():
+            name = cluster["metadata"]["name"]
+            if no_execute(cluster) and b'"name":"%b"' % name.encode() in event.new.body:
+                self.queue.add(Stay(event.key, name))
+
+    async def _reconcile(self, stay: Stay) -> None:
+        kind = self._federation.kind_of_binding(stay.binding)
+        try:
+            binding, left = self._tolerated_for(kind, stay)
+        except Exception:  # whatever somebody wrote into this binding: the others do not wait for it
+            self._leave_line(stay)
+            raise
+        if binding is None or left is None or left > 0:
+            self._leave_line(stay)
+            if left is not None:
+                raise Requeue(left + 0.001)
+            return
+        if not self._takes_turn(stay):
+            return  # whoever leaves the line before it wakes it
+        where = stay.binding.namespace
+        try:
+            await self._registry.modify(
+                kind, where, stay.binding.name, lambda current: self._evicted(current, stay.cluster), OPTIONS
+            )
+        except Exception:
+            self._federation.tell_binding(binding, *evicted_event(stay.cluster, failed=True))
+            raise
+
+    def _tolerated_for(self, kind: Kind, stay: Stay) -> tuple[Object | None, float | None]:
+        """The binding, None when it is not there any more, and seconds, None for ever. Raises ValueError."""
+        entry = self._registry.cache.get(*stay.binding)
+        cluster = self._federation.cluster(stay.cluster)
+        if entry is None or entry.meta.deletionTimestamp or cluster is None:
+            return None, None
+        binding = decode_entry(kind, entry)
+        if stay.cluster not in target_names(binding["spec"]):
+            return None, None
+        return binding, toleration_left(no_execute(cluster), _tolerations(binding), time.time())
+
+    def _takes_turn(self, stay: Stay) -> bool:
+        """Evictions come one by one, so that a taint by mistake does not empty a cluster at once. Raises Requeue.
+
+        Time passes for the first in the line only, which looks again whether it is to leave before it takes its turn: those
+        that may stay by now cost the others nothing.
+        """
+        self._line.setdefault(stay)
+        if next(iter(self._line)) != stay:
+            return False
+        now = time.monotonic()
+        if self._next > now:
+            raise Requeue(self._next - now)
+        self._next = now + self._interval
+        self._leave_line(stay)
+        return True
+
+    def _leave_line(self, stay: Stay) -> None:
+        if stay in self._line:
+            del self._line[stay]
+            if self._line:
+                self.queue.add(next(iter(self._line)))
+
+    def _evicted(self, binding: Object, cluster: str) -> Object:
+        failover = (binding["spec"].get("failover") or {}).get("cluster")
+        mode = self._purge_mode if failover is None else failover.get("purgeMode") or "Gracefully"
+        kept: dict[str, str] = {}
+        if failover is not None and STATEFUL_FAILOVER_INJECTION in self._federation.gates:
+            kept = preserved_state(failover, binding.get("status") or {}, cluster)
+        spec = evict(
+            binding["spec"],
+            cluster,
+            reason=constants.EVICTION_TAINT,
+            producer=constants.PRODUCER_TAINT_MANAGER,
+            purge_mode=mode,
+            preserved_labels=kept,
+        )
+        return binding if spec is binding["spec"] else {**binding, "spec": spec}
+
+
+def _tolerations(binding: Object) -> list[Object]:
+    """Of the placement that the clusters were chosen by. Raises ValueError."""
+    applied = (binding["metadata"].get("annotations") or {}).get(constants.APPLIED_PLACEMENT)
+    if not applied:
+        raise ValueError("the applied placement for ResourceBining can not be empty")
+    found: list[Object] = json.loads(applied).get("clusterTolerations") or []
+    return found

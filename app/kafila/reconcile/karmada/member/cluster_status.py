@@ -1,0 +1,206 @@
+"""The cluster-status controller: one look at a member every few seconds, written when something changed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, final
+
+import structlog
+from prometheus_client import Gauge
+
+from kafila.core.conditions import conditions_of, find
+from kafila.core.errors import StatusError
+from kafila.members.credentials import token_expiry
+from kafila.members.health import READY as READY_CONDITION
+from kafila.members.health import (
+    History,
+    Observation,
+    cluster_status,
+    observe,
+    ready_condition,
+    set_condition,
+    with_expiry,
+    with_heartbeat,
+)
+from kafila.members.informer import Change, Informer
+from kafila.members.resource_summary import Tally, node_facts, pod_facts
+from kafila.placement.constants import COND_HEARTBEAT
+from kafila.reconcile.karmada.federation import OPTIONS, Federation
+from kafila.settings.federation import FederationOptions
+
+from .manager import Room
+from .object_watcher import Following
+
+log = structlog.get_logger(__name__)
+Object = dict[str, Any]
+
+SEEN = "ClusterSeenAgain"
+FIRST_SUMMARY = 10.0  # seconds that the first status waits for the lists of nodes and pods
+READY = Gauge("cluster_ready_state", "Whether the member is ready.", ["member_cluster"])
+NODES = Gauge("cluster_node_number", "Nodes of the member.", ["member_cluster"])
+READY_NODES = Gauge("cluster_ready_node_number", "Ready nodes of the member.", ["member_cluster"])
+
+
+@final
+class ClusterStatus:
+    """A tenant of a room. ``reached`` is called when the member answers after it did not."""
+
+    def __init__(
+        self, federation: Federation, room: Room, options: FederationOptions, reached: Callable[[], None]
+    ) -> None:
+        self._federation = federation
+        self._room = room
+        self._frequency = options.cluster_status_frequency
+        self._success_threshold = options.cluster_success_threshold
+        self._failure_threshold = options.cluster_failure_threshold
+        self._reached = reached
+        self._online = True
+        self._failing: bool | None = None  # at the last look
+        self._seen = 0.0  # the last good look, Unix seconds
+        self._tally = Tally()
+        self._history: History | None = None
+        self._waited = False  # for the first summary
+        self._informers = [
+            Informer(room.client, "/api/v1/nodes", self._node_changed, selector="", keep=node_facts),
+            Informer(room.client, "/api/v1/pods", self._pod_changed, selector="", keep=pod_facts),
+        ]
+        self._following: list[Following] = []
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._following = [Following(informer) for informer in self._informers]
+        self._task = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        for following in self._following:
+            await following.stop()
+
+    def _node_changed(self, change: Change) -> None:
+        self._tally.node(change.name.name, change.after.kept if change.after is not None else None)
+
+    def _pod_changed(self, change: Change) -> None:
+        before = change.before.kept if change.before is not None else None
+        self._tally.pod(before, change.after.kept if change.after is not None else None)
+
+    async def _run(self) -> None:
+        while True:
+            started = time.monotonic()
+            # the first summary waits for the informers, not for a whole period: what comes meanwhile is in the next one
+            pause = self._frequency if self._is_synced() else min(1.0, self._frequency)
+            try:
+                await self._collect()
+            except StatusError as error:
+                log.warning("cluster status not written", cluster=self._room.name, error=str(error))
+            except Exception:
+                log.exception("cluster status not collected", cluster=self._room.name)
+            await asyncio.sleep(max(pause - (time.monotonic() - started), 0.1))
+
+    def _is_synced(self) -> bool:
+        return all(informer.synced.is_set() for informer in self._informers)
+
+    async def _collect(self) -> None:
+        cluster = self._federation.cluster(self._room.name)
+        if cluster is None:
+            return
+        models = (cluster.get("spec") or {}).get("resourceModels") or ()
+        observation = await self._observe(models)
+        if observation.healthy and not self._waited:
+            # it is not ready before its room is known: whoever places something then would take it for full
+            self._waited = True
+            if not self._is_synced() and await self._synced_within(FIRST_SUMMARY):
+                observation = await self._observe(models)
+        await self._notice(observation.online)
+        now = time.time()
+        if observation.healthy:
+            self._seen = now
+        self._tell(cluster, observation)
+
+        def reported(obj: Object) -> Object:
+            """Of the status as it is by then: others have conditions in it too."""
+            status, self._history = cluster_status(
+                obj.get("status") or {},
+                observation,
+                now,
+                self._history,
+                success_threshold=self._success_threshold,
+                failure_threshold=self._failure_threshold,
+            )
+            status = with_heartbeat(status, observation, self._seen, now)
+            return {**obj, "status": with_expiry(status, token_expiry(self._room.token), now)}
+
+        judged = reported(cluster)["status"]
+        self._measure(observation)
+        if judged == (cluster.get("status") or {}):
+            return
+
+        kind = self._federation.cluster_kind
+        await self._federation.registry.modify(kind, "", self._room.name, reported, OPTIONS, "status")
+
+    async def _observe(self, models: Sequence[Object]) -> Observation:
+        tally = self._tally if self._is_synced() else None
+        return await observe(self._room.client, self._room.discovery, tally, models)
+
+    async def _synced_within(self, seconds: float) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                for informer in self._informers:
+                    await informer.synced.wait()
+        except TimeoutError:  # it may never be allowed to list them
+            return False
+        return True
+
+    async def _notice(self, online: bool) -> None:
+        if online and not self._online:
+            self._reached()
+            for following in self._following:
+                await following.wake()
+        self._online = online
+
+    def _tell(self, cluster: Object, observation: Observation) -> None:
+        """Says at the first failed look that it fails, long before the member counts as not ready, and when that is over."""
+        before = self._failing
+        self._failing = not observation.healthy
+        if before is None:  # whoever looked before us has told what is stored
+            before = find(conditions_of(cluster), COND_HEARTBEAT) is not None
+        if self._failing == before:
+            return
+        if observation.healthy:
+            log.info("member seen again", cluster=self._room.name)
+            self._federation.recorder.event(cluster, "Normal", SEEN, f"cluster {self._room.name} is seen again")
+            return
+        ready = ready_condition(observation)
+        why = observation.why or observation.unusable
+        log.warning("member not seen", cluster=self._room.name, reason=ready["reason"], error=why)
+        message = f"{ready['message']}: {why}" if observation.why else ready["message"]
+        self._federation.recorder.event(cluster, "Warning", ready["reason"], message)
+
+    def _measure(self, observation: Observation) -> None:
+        name = self._room.name
+        READY.labels(name).set(1 if observation.healthy else 0)
+        if observation.node_summary is not None:
+            NODES.labels(name).set(observation.node_summary.get("totalNum", 0))
+            READY_NODES.labels(name).set(observation.node_summary.get("readyNum", 0))
+
+
+async def collection_failed(federation: Federation, name: str, why: str) -> None:
+    """No client can be made for the cluster; it counts as not ready at once."""
+    condition = ready_condition(Observation(online=False, failure=why))
+    cluster = federation.cluster(name)
+    old = find(conditions_of(cluster or {}), READY_CONDITION) or {}
+    READY.labels(name).set(0)
+    if cluster is None or {**old, **condition} == old:
+        return
+    log.warning("member not seen", cluster=name, reason=condition["reason"], error=why)
+    federation.recorder.event(cluster, "Warning", condition["reason"], condition["message"])
+
+    def reported(obj: Object) -> Object:
+        status = obj.setdefault("status", {})
+        status["conditions"] = set_condition(status.get("conditions"), condition, time.time())
+        return obj
+
+    await federation.registry.modify(federation.cluster_kind, "", name, reported, OPTIONS, "status")

@@ -1,0 +1,382 @@
+"""Works of one cluster: applied to the member, kept as they should be, their status brought back.
+
+A step leaves its outcome in memory and asks for a report; reports are written together, so that "applied" and the first
+status of an object usually cost one write. After a restart everything is looked at again, behind what users change now.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from functools import partial
+from typing import Any, NamedTuple, final
+
+import structlog
+
+from kafila.core.conditions import conditions_of, find, with_condition
+from kafila.core.errors import StatusError
+from kafila.core.resources import Key, gvk_of
+from kafila.machinery.decode import DecodeError, compile_decoder
+from kafila.members.transport import Unreachable, UnusableAnswer
+from kafila.placement import constants
+from kafila.placement.aggregate_errors import aggregate_text
+from kafila.placement.interpreter import InterpretError
+from kafila.placement.work.member_object import NotManaged
+from kafila.placement.work.status import (
+    Reflected,
+    Told,
+    applied_condition,
+    dispatching_condition,
+    interpretation_events,
+    manifest_status,
+)
+from kafila.reconcile.karmada.federation import OPTIONS, WORKS, Federation
+from kafila.reconcile.karmada.indexes import binding_key_of_work
+from kafila.reconcile.queue import Requeue, WorkQueue, is_expected
+from kafila.reconcile.refusals import Refusals
+from kafila.registry.codec import decode_entry
+
+from .manager import Room
+from .object_watcher import News, NotServed
+from .object_writer import Manifests, work_of, works_manifests
+from .unreachable import Parking
+
+log = structlog.get_logger(__name__)
+Object = dict[str, Any]
+NAMESPACE_DELAY = 0.02  # seconds
+INTERPRET_RETRY = 10.0  # seconds until whoever could not tell an object's health is asked again
+RECREATES = "work-status-controller"  # the one of Karmada's controllers that brings back what was lost
+REPORT_DELAY = 0.05  # seconds; statuses that change meanwhile cost one write
+_SUSPENDED = b'"suspendDispatching":true'
+
+
+class Outcome(NamedTuple):
+    """What came of applying a Work at one generation."""
+
+    generation: int
+    total: int
+    errors: tuple[str, ...]
+    recreated: bool  # the object had gone from the member
+
+    @property
+    def condition(self) -> Object:
+        return applied_condition(self.total, self.errors, self.recreated)
+
+
+@final
+class Executor:
+    """A tenant of a room."""
+
+    def __init__(self, federation: Federation, room: Room) -> None:
+        self._federation = federation
+        self._registry = federation.registry
+        self._refusals = Refusals(federation.registry, federation.recorder)
+        self._room = room
+        self.space = constants.execution_namespace(room.name)
+        self._outcomes: dict[Key, Outcome] = {}
+        self._unread: set[Key] = set()  # Works whose object's status could not be read at the last look
+        self._lost: set[Key] = set()  # Works whose object left the member
+        self._risen: dict[Key, Object] = {}  # objects in the member that were deleted, and are back
+        self._ready = federation.is_ready(room.name)
+        self._manifests = Manifests(room, federation.registry.catalog, federation.interpreting, self._observed)
+        self._waking: set[asyncio.Task[None]] = set()
+        self.queue: WorkQueue[Key] = WorkQueue(f"execution/{room.name}", self._reconcile, concurrency=16)
+        self.reports: WorkQueue[Key] = WorkQueue(f"workStatus/{room.name}", self._report, concurrency=8)
+        for queue in (self.queue, self.reports):
+            queue.on_failure = partial(self._failed, queue.name)
+        self.parking: Parking[Key] = Parking(self.queue.add, self._away_for)
+
+    def _failed(self, controller: str, key: Key, error: Exception) -> None:
+        """What nobody foresaw is told on the Work, its binding and its template; what a member refuses is told already."""
+        entry = self._registry.cache.get(*key)
+        if entry is None or is_expected(error):
+            return
+        for subject in filter(None, (key, binding_key_of_work(entry))):
+            self._refusals.tell(controller, subject, error)
+
+    def start(self) -> None:
+        self.queue.start()
+        self.reports.start()
+        self.resync()
+
+    async def stop(self) -> None:
+        self.parking.close()
+        await self.queue.stop()
+        await self.reports.stop()
+        for task in self._waking:
+            task.cancel()
+        await asyncio.gather(*self._waking, return_exceptions=True)
+        await self._manifests.observation.stop()
+
+    def ready_changed(self, ready: bool) -> None:
+        """A member that came back gets what it missed; Works that end need not wait for one that will not."""
+        if ready != self._ready:
+            self.resync(ending_only=not ready)
+        self._ready = ready
+
+    def reached(self) -> None:
+        """The member answers again."""
+        self.parking.release()
+        task = asyncio.get_running_loop().create_task(self._manifests.observation.wake())
+        self._waking.add(task)
+        task.add_done_callback(self._waking.discard)
+
+    def resync(self, ending_only: bool = False) -> None:
+        """Looks at every Work of the cluster again, when nothing newer waits."""
+        for entry in self._registry.cache.resource(WORKS).entries(self.space):
+            if entry.meta.deletionTimestamp or not ending_only:
+                self.queue.add(entry.key, background=True)
+
+    def interpret_again(self) -> None:
+        """What some kinds mean has changed."""
+        self.resync()
+        for entry in self._registry.cache.resource(WORKS).entries(self.space):
+            self.reports.add(entry.key, background=True)
+
+    def _away_for(self) -> float:
+        return self._room.client.breaker.remaining(asyncio.get_running_loop().time())
+
+    # -- applying ------------------------------------------------------------------------------------------------------
+
+    async def _reconcile(self, key: Key) -> None:
+        entry = self._registry.cache.get(*key)
+        try:
+            if entry is None:
+                self._outcomes.pop(key, None)
+                self._lost.discard(key)
+                self._unread.discard(key)
+                await self._remove_again(key)
+                return
+            work = decode_entry(self._federation.work_kind, entry)
+            if work["metadata"].get("deletionTimestamp"):
+                await self._remove(work)
+            elif work["spec"].get("suspendDispatching") or not self._federation.is_ready(self._room.name):
+                self.reports.add(key)  # a member that becomes ready gets all its Works
+            else:
+                await self._apply(key, work)
+        except Unreachable as error:
+            log.debug("member is away", cluster=self._room.name, work=key.name, error=str(error))
+            self.parking.park(key)
+
+    async def _apply(self, key: Key, work: Object) -> None:
+        manifests = works_manifests(work)
+        failures: list[str] = []
+        away: Unreachable | None = None
+        backlog = self.queue.is_backlog(key)
+        before, generation = self._outcomes.get(key), work["metadata"].get("generation", 0)
+        lost = key in self._lost or (before is not None and before.recreated)
+        recreated = before is not None and before.generation == generation and lost
+        self._lost.discard(key)
+        for manifest in manifests:
+            try:
+                if await self._manifests.apply(manifest, patient=lambda: self.queue.is_backlog(key)):
+                    self._event_on_template(manifest, self._applied_event(manifest), recreated)
+            except UnusableAnswer as error:
+                failures.append(str(error))
+                self._event_on_template(manifest, self._failed_event(manifest, error), recreated)
+            except Unreachable as error:
+                # always the same words: how it fails changes from try to try, and is not worth a write each time
+                failures.append(f"cluster {self._room.name} is not reachable")
+                away = error
+            except (StatusError, NotManaged, NotServed, InterpretError) as error:
+                if self._namespace_comes(error):
+                    raise Requeue(NAMESPACE_DELAY) from None
+                failures.append(str(error))
+                self._event_on_template(manifest, self._failed_event(manifest, error), recreated)
+        outcome = Outcome(generation, len(manifests), tuple(failures), recreated)
+        self._outcomes[key] = outcome
+        self.reports.add_after(key, REPORT_DELAY, background=backlog)
+        if before != outcome and not recreated and not (backlog and before is None and _is_told(work, outcome)):
+            self._tell(key, work, outcome)
+        if away is not None:
+            raise away
+        if self.parking:
+            self.parking.release()
+        if failures:
+            raise StatusError(500, "", aggregate_text(failures))
+
+    def _namespace_comes(self, error: Exception) -> bool:
+        """A new namespace and what is in it are on their way at the same time: that is no failure."""
+        if (
+            not isinstance(error, StatusError)
+            or not error.is_not_found
+            or (error.details or {}).get("kind") != "namespaces"
+        ):
+            return False
+        work = constants.work_name("Namespace", (error.details or {}).get("name", ""))
+        key = Key(WORKS, self.space, work)
+        entry = self._registry.cache.get(*key)
+        if entry is None or entry.meta.deletionTimestamp or _SUSPENDED in entry.body or key in self._outcomes:
+            return False
+        self.queue.add(key)  # it may stand in the backlog
+        return True
+
+    def _tell(self, key: Key, work: Object, outcome: Outcome) -> None:
+        reference = f"work({key.namespace}/{key.name}) to cluster({self._room.name})"
+        if outcome.errors:
+            message = f"Failed to sync {reference}, err: {aggregate_text(outcome.errors)}"
+            self._federation.recorder.event(work, "Warning", constants.EVENT_SYNC_FAILED, message)
+        else:
+            self._federation.recorder.event(work, "Normal", constants.EVENT_SYNC, f"Sync {reference} successful.")
+
+    # -- removing ------------------------------------------------------------------------------------------------------
+
+    async def _remove(self, work: Object) -> None:
+        """The end waits for the member, unless the cluster leaves and is not there to be asked."""
+        if constants.FINALIZER_EXECUTION not in (work["metadata"].get("finalizers") or ()):
+            return
+        if self._federation.is_ready(self._room.name):
+            for manifest in works_manifests(work):
+                await self._manifests.remove(manifest, bool(work["spec"].get("preserveResourcesOnDeletion")))
+        elif not self._federation.is_leaving(self._room.name):
+            return  # a member that becomes ready gets all its Works
+        else:
+            self._federation.left_behind(self._room.name, work)
+        await self._federation.drop_finalizer(self._federation.work_kind, work, constants.FINALIZER_EXECUTION)
+
+    async def _remove_again(self, key: Key) -> None:
+        """Only what we deleted ourselves: a Work that is missing may also mean that the control plane was restored."""
+        if key in self._risen:
+            await self._manifests.remove_again(self._risen[key])
+            del self._risen[key]
+
+    # -- bringing back -------------------------------------------------------------------------------------------------
+
+    def _observed(self, obj: Object, news: News) -> None:
+        """A managed object is there, changed, or left the member."""
+        key = Key(WORKS, *work_of(obj))
+        if key.namespace != self.space:
+            return
+        if self._registry.cache.get(*key) is None:
+            if news is not News.LEFT and self._manifests.has_risen(obj):
+                self._risen[key] = obj
+                self.queue.add(key)
+            return
+        if news is News.LEFT:
+            self._lost.add(key)
+        if news is not News.STATUS:
+            self.queue.add(key, news is News.LISTED)  # drift is what differs from the Work; equal costs no write
+        if news in (News.STATUS, News.CHANGED):
+            self.reports.add_after(key, REPORT_DELAY)
+
+    async def _report(self, key: Key) -> None:
+        """Writes conditions and the reflected status of a Work, when they differ from what is stored."""
+        entry = self._registry.cache.get(*key)
+        if entry is None or entry.meta.deletionTimestamp:
+            return
+        work = decode_entry(self._federation.work_kind, entry)
+        observed = self._to_reflect(work, self._outcomes.get(key))
+        if observed is None:
+            await self._write_status(key, work, [])
+            return
+        try:
+            found = await self._understood(work, observed)
+        except InterpretError as error:
+            self._unread.add(key)
+            await self._write_status(key, work, [])
+            self._tell_work(work, interpretation_events(observed, None, str(error), None))
+            raise
+        await self._write_status(key, work, [found.status])
+        stored = (work.get("status") or {}).get("manifestStatuses")
+        before = stored[0] if stored and key not in self._unread else None
+        self._unread.discard(key)
+        self._tell_work(work, interpretation_events(observed, found, "", before))
+        if found.failure:
+            self.reports.add_after(key, INTERPRET_RETRY)
+
+    async def _write_status(self, key: Key, work: Object, reflected: list[Object]) -> None:
+        if self._status(work, self._outcomes.get(key), reflected) == work.get("status"):
+            return
+
+        def reported(obj: Object) -> Object:
+            obj["status"] = self._status(obj, self._outcomes.get(key), reflected)
+            return obj
+
+        try:
+            await self._registry.modify(
+                self._federation.work_kind, key.namespace, key.name, reported, OPTIONS, "status"
+            )
+        except StatusError as error:
+            if not error.is_not_found:
+                raise
+            return
+        dispatching = dispatching_condition(bool(work["spec"].get("suspendDispatching")))
+        told = find(conditions_of(work), constants.COND_DISPATCHING) or {}
+        if told.get("status") != dispatching["status"]:
+            self._federation.recorder.event(work, "Normal", constants.EVENT_WORK_DISPATCHING, dispatching["message"])
+
+    def _status(self, work: Object, outcome: Outcome | None, reflected: list[Object]) -> Object:
+        """What the Work's status is to be. Without an outcome only whether it is being dispatched is known."""
+        status = dict(work.get("status") or {})
+        suspended = bool(work["spec"].get("suspendDispatching"))
+        made = with_condition(status.get("conditions"), dispatching_condition(suspended))
+        if outcome is not None and not suspended:
+            made = with_condition(made, outcome.condition)
+            if reflected:
+                status["manifestStatuses"] = reflected
+            elif outcome.errors and all(map(self._manifests.is_gone, works_manifests(work))):
+                status.pop("manifestStatuses", None)
+        status["conditions"] = made
+        return status
+
+    def _to_reflect(self, work: Object, outcome: Outcome | None) -> Object | None:
+        """Karmada keeps the status of one manifest only; Works have one.
+
+        Also of a copy that does not take its newest manifest: it runs on.
+        """
+        if outcome is None or work["spec"].get("suspendDispatching"):
+            return None
+        for manifest in works_manifests(work):
+            observed = self._manifests.observed(manifest)
+            if observed is not None and (not outcome.errors or _is_copy_of(work, observed)):
+                return observed
+        return None
+
+    async def _understood(self, work: Object, observed: Object) -> Reflected:
+        """What the member says of an object is read as its kind, as Karmada does: a template's status is summed from it, beside
+        what other members say. Raises InterpretError."""
+        kind = self._registry.catalog.by_kind(*gvk_of(observed))
+        try:
+            if kind is not None and not kind.custom and "status" in observed:
+                compile_decoder(kind.schema)({"status": observed["status"]})
+            return await self._federation.interpreting.decide(partial(manifest_status, work, observed))
+        except (DecodeError, AttributeError, KeyError, TypeError, ValueError) as error:
+            raise InterpretError(f"the member's object is not of its kind's shape: {error}"[:512]) from error
+
+    def _tell_work(self, work: Object, events: Iterable[Told]) -> None:
+        for event in events:
+            self._federation.recorder.event(work, *event)
+
+    # -- events --------------------------------------------------------------------------------------------------------
+
+    def _applied_event(self, manifest: Object) -> tuple[str, str, str]:
+        metadata = manifest["metadata"]
+        where = f"{metadata.get('namespace', '')}/{metadata['name']}"
+        return "Normal", constants.EVENT_SYNC, f"Successfully applied resource({where}) to cluster {self._room.name}"
+
+    def _failed_event(self, manifest: Object, error: Exception) -> tuple[str, str, str]:
+        metadata = manifest["metadata"]
+        name = f"{metadata['namespace']}/{metadata['name']}" if metadata.get("namespace") else metadata["name"]
+        text = f"Failed to create or update resource({name}) in member cluster({self._room.name}): {error}"
+        return "Warning", constants.EVENT_SYNC_FAILED, text
+
+    def _event_on_template(self, manifest: Object, event: tuple[str, str, str], recreated: bool) -> None:
+        metadata = manifest["metadata"]
+        uid = (metadata.get("annotations") or {}).get(constants.TEMPLATE_UID)
+        if uid:
+            template = {
+                "apiVersion": manifest["apiVersion"],
+                "kind": manifest["kind"],
+                "metadata": {"name": metadata["name"], "namespace": metadata.get("namespace", ""), "uid": uid},
+            }
+            self._federation.recorder.event(template, *event, RECREATES if recreated else "")
+
+
+def _is_copy_of(work: Object, observed: Object) -> bool:
+    return work_of(observed) == (work["metadata"]["namespace"], work["metadata"]["name"])
+
+
+def _is_told(work: Object, outcome: Outcome) -> bool:
+    """Whether the outcome is the one that is stored: then it was told by whoever worked before us."""
+    conditions = conditions_of(work)
+    return bool(conditions) and with_condition(conditions, outcome.condition) == conditions

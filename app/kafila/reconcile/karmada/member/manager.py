@@ -1,0 +1,163 @@
+"""A room per member cluster: its connection and everything that waits for it, so that no cluster delays another."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol, final
+
+import structlog
+
+from kafila.core.resources import Key
+from kafila.members.client import MemberClient
+from kafila.members.credentials import Connection, CredentialsError, connection, secret_name
+from kafila.members.discovery import Discovery
+from kafila.members.transport import NO_TLS, Transport
+from kafila.reconcile.controller import QueueController
+from kafila.reconcile.karmada.cluster.controller import CLUSTERS
+from kafila.registry import Registry
+from kafila.registry.codec import decode_entry
+from kafila.settings.federation import ANSWER_LIMITS, AnswerLimits
+from kafila.watch import Event
+
+log = structlog.get_logger(__name__)
+Object = dict[str, Any]
+TransportFor = Callable[[Object], Transport | None]  # a Cluster's own transport (simulation), None for the network
+
+
+class Tenant(Protocol):
+    """What lives in a room: started when the cluster can be talked to, stopped when it leaves."""
+
+    def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+
+@final
+class Room:
+    def __init__(self, client: MemberClient, reached_by: Connection) -> None:
+        self.client = client
+        self.discovery = Discovery(client)
+        self.tenants: list[Tenant] = []
+        self._reached_by = reached_by
+
+    @property
+    def name(self) -> str:
+        return self.client.name
+
+    @property
+    def token(self) -> str:
+        return self._reached_by.token
+
+    def adopt(self, wanted: Connection) -> bool:
+        """Whether the room does for this connection: a new token is taken over, anything else needs a new room."""
+        if self._reached_by._replace(token=wanted.token) != wanted:
+            return False
+        if self._reached_by != wanted:
+            self.client.set_token(wanted.token)
+            self._reached_by = wanted
+        return True
+
+    def open(self, tenants: list[Tenant]) -> None:
+        self.tenants = tenants
+        for tenant in tenants:
+            tenant.start()
+
+    async def close(self) -> None:
+        for tenant in reversed(self.tenants):
+            await tenant.stop()
+        await self.client.close()
+
+
+@final
+class Rooms(QueueController[str]):
+    """Opens a room for every push-mode Cluster with credentials, and opens it anew when it is reached in another way.
+
+    ``furnish`` gives a new room its tenants; ``refused`` is told why a Cluster cannot have a room.
+    """
+
+    name = "rooms"
+    about = CLUSTERS
+
+    def __init__(
+        self,
+        registry: Registry,
+        furnish: Callable[[Room], list[Tenant]],
+        refused: Callable[[str, str], Awaitable[None]],
+        transport_for: TransportFor,
+        limits: AnswerLimits = ANSWER_LIMITS,
+    ) -> None:
+        super().__init__(registry.cache, "rooms", concurrency=4)
+        self._registry = registry
+        self._furnish = furnish
+        self._refused = refused
+        self._transport_for = transport_for
+        self._limits = limits
+        self._clusters = registry.kind("cluster.karmada.io", "v1alpha1", "clusters")
+        self._secrets = registry.kind("", "v1", "secrets")
+        self._rooms: dict[str, Room] = {}
+        self._users: dict[Key, set[str]] = {}  # secret -> clusters that name it
+        registry.cache.listen(CLUSTERS, self._observe)
+        registry.cache.listen("secrets", self._observe_secret)
+
+    def get(self, cluster: str) -> Room | None:
+        return self._rooms.get(cluster)
+
+    async def stop(self) -> None:
+        await super().stop()
+        for name in list(self._rooms):
+            await self._rooms.pop(name).close()
+
+    def resync(self) -> None:
+        found = {entry.key.name for entry in self._registry.cache.resource(CLUSTERS).entries()}
+        for name in sorted(found | self._rooms.keys()):
+            self.queue.add(name)
+
+    def _observe(self, event: Event) -> None:
+        old, new = event.old, event.new
+        if (
+            old is None
+            or new is None
+            or old.meta.generation != new.meta.generation
+            or event.key.name not in self._rooms
+        ):
+            self.queue.add(event.key.name)
+
+    def _observe_secret(self, event: Event) -> None:
+        for cluster in self._users.get(event.key, ()):
+            self.queue.add(cluster)
+
+    async def _reconcile(self, name: str) -> None:
+        entry = self._registry.cache.get(CLUSTERS, "", name)
+        cluster = decode_entry(self._clusters, entry) if entry is not None else None
+        if cluster is None or cluster["spec"].get("syncMode") != "Push":
+            await self._leave(name)
+            return
+        transport = self._transport_for(cluster)
+        try:
+            wanted = self._connection(cluster, transport)
+            room = self._rooms.get(name)
+            if room is not None and room.adopt(wanted):
+                return
+            client = wanted.client(name, transport, fence=self._registry.fence, limits=self._limits)
+        except CredentialsError as error:
+            await self._leave(name)
+            await self._refused(name, str(error))
+            return
+        await self._leave(name)
+        self._rooms[name] = room = Room(client, wanted)
+        room.open(self._furnish(room))
+
+    async def _leave(self, name: str) -> None:
+        room = self._rooms.get(name)
+        if room is not None:
+            await room.close()  # when this is cut short, ``stop`` closes it
+            del self._rooms[name]
+
+    def _connection(self, cluster: Object, transport: Transport | None) -> Connection:
+        """Raises CredentialsError."""
+        if transport is not None:
+            return Connection(cluster["spec"].get("apiEndpoint") or "", NO_TLS, "")
+        key = Key("secrets", *secret_name(cluster))
+        self._users.setdefault(key, set()).add(cluster["metadata"]["name"])
+        entry = self._registry.cache.get(*key)
+        return connection(cluster, decode_entry(self._secrets, entry) if entry is not None else None)

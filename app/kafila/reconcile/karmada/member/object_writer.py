@@ -1,0 +1,203 @@
+"""One manifest at a time: where it belongs in the member, writing it there, taking it back."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import OrderedDict
+from collections.abc import Callable
+from functools import partial
+from typing import Any, final
+
+from kafila.catalog.catalog import Catalog
+from kafila.core.errors import StatusError
+from kafila.core.resources import GroupVersionKind, gvk_of
+from kafila.members.shapes import check_stored
+from kafila.members.transport import UnusableAnswer
+from kafila.placement import constants
+from kafila.placement.interpreter import Interpreter
+from kafila.placement.work.labels import strip
+from kafila.placement.work.member_object import is_managed, member_update
+from kafila.reconcile.interpreter.interpreting import Interpreting
+
+from .manager import Room
+from .object_watcher import Kind, NotServed, Observation, Observed, Where
+
+Object = dict[str, Any]
+REMEMBERED = 10_000  # deleted objects of a member
+CONFLICTS = 4  # the member's own controllers write to the same object; more often the queue has to come again
+
+
+@final
+class Manifests:
+    def __init__(self, room: Room, catalog: Catalog, interpreting: Interpreting, on_change: Observed) -> None:
+        self._room = room
+        self._catalog = catalog
+        self._interpreting = interpreting
+        self._found: dict[GroupVersionKind, tuple[Kind, bool]] = {}  # kinds that only the member knows
+        self._removed: OrderedDict[str, None] = OrderedDict()  # uids of the last objects that were deleted here
+        self.observation = Observation(room.client, on_change)
+
+    async def apply(self, manifest: Object, patient: Callable[[], bool] = lambda: False) -> bool:
+        """Whether something had to be written. Raises StatusError, Unreachable, NotManaged, NotServed, InterpretError.
+
+        ``patient``: whether to wait for the list of what is there, asked while it does. Else, as long as that is to come,
+        creating shows whether it is there.
+        """
+        where = await self._locate(manifest)
+        if patient():
+            await self.observation.follow(where.kind, patient)
+        else:
+            self.observation.begin(where.kind)
+        observed = self.observation.get(where)
+        client = self._room.client
+        if observed is None:
+            observed = await self._create(where, manifest)
+            if observed is None:
+                return True
+        for _ in range(CONFLICTS):
+            changed = await self._decided(where, manifest, observed)
+            if changed is None:
+                self.observation.wrote(where, observed)
+                return False
+            try:
+                self.observation.wrote(where, await client.update(where.path, changed))
+                return True
+            except StatusError as error:
+                if error.is_not_found:
+                    self.observation.forget(where)
+                if not error.is_conflict:
+                    raise
+            observed = await client.get(where.path)
+        raise StatusError(409, "Conflict", f"{where.path} keeps changing")
+
+    async def _create(self, where: Where, manifest: Object) -> Object | None:
+        """None when it was created, else what is there.
+
+        Whatever the refusal says, it may hide that: a Service's port is taken (by itself), a quota is used up (by it too), a
+        webhook has its own words. Raises as ``apply``.
+        """
+        client = self._room.client
+        try:
+            self.observation.wrote(where, await client.create(where.collection, manifest))
+            return None
+        except StatusError as error:
+            if error.is_already_exists:
+                return await client.get(where.path)
+            if error.is_not_found and (error.details or {}).get("kind") == "namespaces":
+                raise
+            if error.is_not_found:
+                await self.observation.follow(where.kind)  # says so when the kind is what is missing
+            with contextlib.suppress(StatusError):  # the first refusal tells more
+                if (found := await client.find(where.path)) is not None:
+                    return found
+            raise
+
+    async def _decided(self, where: Where, manifest: Object, observed: Object) -> Object | None:
+        """Raises InterpretError, NotManaged and UnusableAnswer."""
+        check_stored(observed, where.path)
+        try:
+            return await self._interpreting.decide(partial(self._update, manifest, observed))
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            why = f"{type(error).__name__}: {error}"[:200]
+            raise UnusableAnswer(f"{where.path} in the member is of another shape than its kind: {why}") from error
+
+    def _update(self, manifest: Object, observed: Object, interpreter: Interpreter) -> Object | None:
+        return member_update(manifest, observed, self._room.name, interpreter=interpreter)
+
+    async def remove(self, manifest: Object, preserve: bool) -> None:
+        """Objects of others stay as they are; with ``preserve`` ours stay without our marks.
+
+        Raises StatusError, Unreachable and InterpretError.
+        """
+        try:
+            where = await self._locate(manifest)
+        except NotServed:
+            if (await self._room.discovery.refresh()).complete:
+                return
+            raise  # the kind may be one that the member cannot name at the moment
+        client = self._room.client
+        observed = await client.find(where.path)
+        if observed is None or not is_managed(observed):
+            return
+        check_stored(observed, where.path)
+        try:
+            if preserve:
+                await self._let_go(where, manifest, observed)
+            else:
+                await client.delete(where.path, uid=observed["metadata"]["uid"], propagation="Background")
+                self._note_removed(observed["metadata"]["uid"])
+        except StatusError as error:
+            if not error.is_not_found:
+                raise
+        self.observation.forget(where)
+
+    async def _let_go(self, where: Where, manifest: Object, observed: Object) -> None:
+        """The object becomes what the manifest says without our marks; the member's own additions stay."""
+        changed = await self._decided(where, strip(manifest), observed)
+        if changed is not None:
+            await self._room.client.update(where.path, changed)
+
+    async def remove_again(self, risen: Object) -> None:
+        """Raises StatusError and Unreachable."""
+        where = await self._locate(risen)
+        try:
+            await self._room.client.delete(where.path, uid=risen["metadata"]["uid"], propagation="Background")
+        except StatusError as error:
+            if not error.is_not_found and not error.is_conflict:  # gone, or another one by now
+                raise
+
+    def has_risen(self, obj: Object) -> bool:
+        """Whether the member has an object that we deleted: it was restored to an older state."""
+        metadata = obj["metadata"]
+        return metadata.get("uid") in self._removed and not metadata.get("deletionTimestamp")
+
+    def _note_removed(self, uid: str) -> None:
+        self._removed[uid] = None
+        if len(self._removed) > REMEMBERED:
+            self._removed.popitem(last=False)
+
+    def observed(self, manifest: Object) -> Object | None:
+        """The newest known state in the member, a copy."""
+        where = self._where(manifest)
+        return self.observation.get(where) if where is not None else None
+
+    def is_gone(self, manifest: Object) -> bool:
+        """Whether the member is known to have no copy of it."""
+        where = self._where(manifest)
+        return where is not None and self.observation.is_gone(where)
+
+    def _where(self, manifest: Object) -> Where | None:
+        gvk, metadata = gvk_of(manifest), manifest["metadata"]
+        known = self._catalog.by_kind(*gvk)
+        if known is not None:
+            kind, namespaced = Kind(manifest["apiVersion"], known.plural), known.namespaced
+        elif gvk in self._found:
+            kind, namespaced = self._found[gvk]
+        else:
+            return None
+        return Where(kind, metadata.get("namespace", "") if namespaced else "", metadata["name"])
+
+    async def _locate(self, manifest: Object) -> Where:
+        where = self._where(manifest)
+        if where is not None:
+            return where
+        gvk = gvk_of(manifest)
+        resource = await self._room.discovery.find(gvk)
+        if resource is None:
+            raise NotServed(f'no matches for kind "{gvk.kind}" in version "{manifest["apiVersion"]}"')
+        self._found[gvk] = Kind(resource.api_version, resource.name), resource.namespaced
+        return Where(
+            self._found[gvk][0],
+            manifest["metadata"].get("namespace", "") if resource.namespaced else "",
+            manifest["metadata"]["name"],
+        )
+
+
+def works_manifests(work: Object) -> list[Object]:
+    return (work["spec"].get("workload") or {}).get("manifests") or []
+
+
+def work_of(obj: Object) -> tuple[str, str]:
+    """Namespace and name of the Work that an object in a member says it comes from."""
+    annotations = obj["metadata"].get("annotations") or {}
+    return annotations.get(constants.WORK_NAMESPACE, ""), annotations.get(constants.WORK_NAME, "")

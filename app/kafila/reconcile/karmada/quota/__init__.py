@@ -1,0 +1,1 @@
+"""FederatedResourceQuota: in members, in its status, and reserved by bindings."""

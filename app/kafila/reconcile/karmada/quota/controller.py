@@ -1,0 +1,243 @@
+"""FederatedResourceQuota: ResourceQuotas in members, what these report, and what bindings use."""
+
+from __future__ import annotations
+
+from typing import Any, final
+
+from kafila.admission.karmada.quota import usage
+from kafila.core.errors import StatusError
+from kafila.core.resources import Key
+from kafila.placement import constants
+from kafila.placement.gates import FEDERATED_QUOTA_ENFORCEMENT
+from kafila.placement.quota import assignments, status_by_bindings, status_by_clusters
+from kafila.placement.work.build import quota_work
+from kafila.reconcile.controller import QueueController
+from kafila.reconcile.karmada.federation import BINDINGS, WORKS, Federation
+from kafila.reconcile.queue import Requeue
+from kafila.registry import Options
+from kafila.registry.codec import decode_entry
+from kafila.registry.context import DeleteOptions
+from kafila.registry.decoding import decode_object
+from kafila.watch import Entry, Event
+
+QUOTAS = "federatedresourcequotas.policy.karmada.io"
+OPTIONS = Options(manager="karmada-controller-manager")
+Object = dict[str, Any]
+_LABEL = constants.FRQ_NAME.encode()
+
+
+class _QuotaController(QueueController[Key]):
+    """What the three have in common: a queue of quotas."""
+
+    def __init__(self, federation: Federation, queue_name: str) -> None:
+        super().__init__(federation.registry.cache, queue_name, concurrency=2)
+        self._federation = federation
+        self._component = f"{queue_name}-controller"
+        self._registry = federation.registry
+        self._kind = self._registry.kind("policy.karmada.io", "v1alpha1", "federatedresourcequotas")
+        self._told: dict[Key, tuple[Any, ...]] = {}  # generation and message of the last event
+
+    def resync(self) -> None:
+        for entry in self._registry.cache.resource(QUOTAS).entries():
+            self.queue.add(entry.key, background=True)
+
+    def _quota(self, key: Key) -> Object | None:
+        entry = self._registry.cache.get(*key)
+        if entry is None:
+            self._told.pop(key, None)
+            return None
+        return decode_entry(self._kind, entry)
+
+    def _tell(self, quota: Object, event_type: str, reason: str, message: str) -> None:
+        """What went well is told once of each generation, and again after something else, not at every look."""
+        metadata = quota["metadata"]
+        key, outcome = Key(QUOTAS, metadata["namespace"], metadata["name"]), (metadata.get("generation"), message)
+        if event_type == "Normal" and self._told.get(key) == outcome:
+            return
+        self._told[key] = outcome
+        self._federation.recorder.event(quota, event_type, reason, message, self._component)
+
+    def _works_of(self, key: Key) -> list[Entry]:
+        """Quotas are few and so are their Works: they are looked up by name, and by label only when one goes."""
+        found = []
+        name = constants.work_name("ResourceQuota", key.name, key.namespace)
+        for cluster in self._federation.clusters_by_name:
+            entry = self._registry.cache.get(WORKS, constants.execution_namespace(cluster), name)
+            if entry is not None and _quota_of(entry) == (key.namespace, key.name):
+                found.append(entry)
+        return found
+
+
+def _quota_of(work: Entry) -> tuple[str, str]:
+    labels = work.meta.labels or {}
+    return labels.get(constants.FRQ_NAMESPACE, ""), labels.get(constants.FRQ_NAME, "")
+
+
+@final
+class QuotaSync(_QuotaController):
+    """Static assignments become ResourceQuotas in the clusters, by Works."""
+
+    name = "federatedResourceQuotaSync"
+
+    def __init__(self, federation: Federation) -> None:
+        super().__init__(federation, "federated-resource-quota-sync")
+        cache = self._registry.cache
+        cache.listen(QUOTAS, self._observe)
+        cache.listen("namespaces", self._observe_namespace)
+        cache.listen(WORKS, self._observe_work)
+
+    def resync(self) -> None:
+        super().resync()
+        for entry in self._registry.cache.resource(WORKS).entries():  # of quotas that went while nobody looked
+            if _LABEL in entry.body and _quota_of(entry) != ("", ""):
+                self.queue.add(Key(QUOTAS, *_quota_of(entry)), background=True)
+
+    def _observe(self, event: Event) -> None:
+        old, new = event.old, event.new
+        if old is None or new is None or old.meta.generation != new.meta.generation:
+            self.queue.add(event.key)
+
+    def _observe_namespace(self, event: Event) -> None:
+        if event.old is None and event.key.name.startswith(constants.EXECUTION_NAMESPACE_PREFIX):
+            self.resync()  # a cluster can take Works now
+
+    def _observe_work(self, event: Event) -> None:
+        if event.new is None and event.old is not None and _quota_of(event.old) != ("", ""):
+            self.queue.add(Key(QUOTAS, *_quota_of(event.old)))
+
+    async def _reconcile(self, key: Key) -> None:
+        quota = self._quota(key)
+        wanted = assignments(quota) if quota is not None else {}
+        for entry in self._works_of(key):
+            if constants.cluster_of(entry.key.namespace) not in wanted and not entry.meta.deletionTimestamp:
+                await self._delete(entry)
+        if quota is None:
+            return
+        try:
+            await self._registry.commit_together(
+                [
+                    change
+                    for cluster, hard in wanted.items()
+                    if cluster in self._federation.clusters_by_name
+                    and (change := self._change(quota, cluster, hard)) is not None
+                ]
+            )
+        except StatusError as error:
+            self._tell(quota, "Warning", constants.EVENT_SYNC_WORK_FAILED, str(error))
+            raise
+        text = f"Sync works for FederatedResourceQuota({key.namespace}/{key.name}) succeed."
+        self._tell(quota, "Normal", constants.EVENT_SYNC_WORK, text)
+
+    def _change(self, quota: Object, cluster: str, hard: Object) -> Any:
+        kind = self._federation.work_kind
+        space = constants.execution_namespace(cluster)
+        namespace = self._registry.cache.get("namespaces", "", space)
+        if namespace is None or namespace.meta.deletionTimestamp or self._federation.is_leaving(cluster):
+            return None
+        name = constants.work_name("ResourceQuota", quota["metadata"]["name"], quota["metadata"]["namespace"])
+        entry = self._registry.cache.get(WORKS, space, name)
+        if entry is not None and entry.meta.deletionTimestamp:
+            return None  # comes again when it is gone
+        existing = decode_entry(kind, entry) if entry is not None else None
+        work = quota_work(quota, cluster, hard, existing)
+        if work is existing:
+            return None
+        obj = decode_object(kind, work, OPTIONS)
+        if entry is None:
+            return self._registry.stage_create(kind, space, obj, OPTIONS)
+        return self._registry.stage_update(kind, entry, obj, OPTIONS)
+
+    async def _delete(self, entry: Entry) -> None:
+        options = DeleteOptions(uid=entry.meta.uid)
+        try:
+            await self._registry.delete(self._federation.work_kind, entry.key.namespace, entry.key.name, options)
+        except StatusError as error:
+            if not error.is_not_found:
+                raise
+
+
+@final
+class QuotaStatus(_QuotaController):
+    """What clusters report of their ResourceQuotas is added up."""
+
+    name = "federatedResourceQuotaStatus"
+
+    def __init__(self, federation: Federation) -> None:
+        super().__init__(federation, "federated-resource-quota-status")
+        self._enforced = FEDERATED_QUOTA_ENFORCEMENT in federation.gates
+        self._registry.cache.listen(QUOTAS, self._observe)
+        self._registry.cache.listen(WORKS, self._observe_work)
+
+    def _observe(self, event: Event) -> None:
+        old, new = event.old, event.new
+        if new is not None and (old is None or old.meta.generation != new.meta.generation):
+            self.queue.add(event.key)
+
+    def _observe_work(self, event: Event) -> None:
+        entry = event.new or event.old
+        assert entry is not None
+        where = _quota_of(entry)
+        if where != ("", ""):
+            self.queue.add(Key(QUOTAS, *where))
+
+    async def _reconcile(self, key: Key) -> None:
+        quota = self._quota(key)
+        if quota is None or quota["metadata"].get("deletionTimestamp"):
+            return
+        works = [decode_entry(self._federation.work_kind, entry) for entry in self._works_of(key)]
+
+        def summed_up(current: Object) -> Object:
+            return {**current, "status": status_by_clusters(current, works, self._enforced)}
+
+        if summed_up(quota)["status"] != (quota.get("status") or {}):
+            try:
+                await self._registry.modify(self._kind, key.namespace, key.name, summed_up, OPTIONS, "status")
+            except StatusError as error:
+                self._tell(quota, "Warning", constants.EVENT_AGGREGATE_STATUS_FAILED, str(error))
+                raise
+        text = f"Collect status of FederatedResourceQuota({key.namespace}/{key.name}) succeed."
+        self._tell(quota, "Normal", constants.EVENT_AGGREGATE_STATUS, text)
+
+
+@final
+class QuotaEnforcement(_QuotaController):
+    """Counts what bindings use. Increments are made where bindings are written; this puts them right."""
+
+    name = "federatedResourceQuotaEnforcement"
+
+    def __init__(self, federation: Federation, period: float) -> None:
+        super().__init__(federation, "federated-resource-quota-enforcement")
+        self._period = period
+        self._registry.cache.listen(QUOTAS, self._observe)
+        self._registry.cache.listen(BINDINGS, self._observe_binding)
+
+    def _observe(self, event: Event) -> None:
+        old, new = event.old, event.new
+        if new is not None and (old is None or old.meta.generation != new.meta.generation):
+            self.queue.add(event.key)
+
+    def _observe_binding(self, event: Event) -> None:
+        if event.new is None:
+            for entry in self._registry.cache.resource(QUOTAS).entries(event.key.namespace):
+                self.queue.add(entry.key)
+
+    async def _reconcile(self, key: Key) -> None:
+        quota = self._quota(key)
+        if quota is None or quota["metadata"].get("deletionTimestamp"):
+            return
+        status = status_by_bindings(quota, self._usages(key.namespace))
+        if status != (quota.get("status") or {}):
+            # counted on the revision that was read: a binding that was charged meanwhile makes us count again
+            entry = self._registry.cache.get(*key)
+            if entry is None:
+                return
+            change = self._registry.stage_update(self._kind, entry, {**quota, "status": status}, OPTIONS, "status")
+            await self._registry.commit_together([change])
+        text = f"Collect status of FederatedResourceQuota({key.namespace}/{key.name}) succeed."
+        self._tell(quota, "Normal", constants.EVENT_OVERALL_STATUS, text)
+        if self._period > 0:
+            raise Requeue(self._period)
+
+    def _usages(self, namespace: str) -> list[dict[str, Any]]:
+        entries = self._registry.cache.resource(BINDINGS).entries(namespace)
+        return [usage(entry.decode().get("spec") or {}) for entry in entries]

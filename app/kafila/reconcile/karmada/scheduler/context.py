@@ -1,0 +1,80 @@
+"""What the scheduler is told besides the binding and the clusters, and who has to be asked for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, final
+
+from kafila.core.clock import parse_rfc3339
+from kafila.core.resources import Key
+from kafila.placement.scheduler.cluster_snapshot import Fleet
+from kafila.placement.scheduler.filters import feasible, may_go_to
+from kafila.placement.scheduler.plugins import SchedulerPlugin
+from kafila.placement.scheduler.schedule import Facts, estimators_asked, neighbours_needed
+from kafila.reconcile.karmada.federation import Federation
+from kafila.registry.codec import decode_entry
+from kafila.settings.federation import EstimatorOptions
+
+from .assume_cache import Assumptions
+from .estimators import Estimates, EstimatesNeeded, Estimators
+
+Object = dict[str, Any]
+
+
+@final
+class Scheduler:
+    def __init__(
+        self, federation: Federation, options: EstimatorOptions, plugins: Sequence[SchedulerPlugin] = ()
+    ) -> None:
+        self._federation = federation
+        self._plugins = tuple(plugins)
+        self._estimators = Estimators(federation, options)
+        self.assumptions = Assumptions(federation.gates)
+        self._storing: dict[Key, Object] = {}  # bindings whose neighbours ask where they are
+
+    def close(self) -> None:
+        self._estimators.close()
+
+    @contextmanager
+    def storing(self, key: Key, before: Object | None, binding: Object) -> Iterator[None]:
+        """While a decision is stored, whoever is decided about meanwhile reckons with it."""
+        with self.assumptions.placing(key, before, binding):
+            if neighbours_needed(binding, self._federation.gates):
+                self._storing[key] = binding
+            try:
+                yield
+            finally:
+                self._storing.pop(key, None)
+
+    def facts(self, binding: Object, fleet: Fleet, estimates: Estimates) -> Facts:
+        """Raises EstimatesNeeded where ``estimates`` lack what estimators are to be asked."""
+        gates = self._federation.gates
+        neighbours = self._neighbours(binding) if neighbours_needed(binding, gates) else []
+        assumed = self.assumptions.by_cluster()
+        found: list[Mapping[str, int]] = []
+        if self._estimators.enabled and estimators_asked(binding):
+            affinity = (binding.get("status") or {}).get("schedulerObservingAffinityName") or ""
+            fit, _ = feasible(binding["spec"], affinity, fleet, gates=gates, neighbours=neighbours)
+            if fit:
+                question = self._estimators.question(binding["spec"], fit, assumed)
+                answers = estimates.of(question)
+                if answers is None:
+                    raise EstimatesNeeded(self._estimators, question, estimates)
+                found = [answers] if answers else []
+        return Facts(gates, found, assumed, self._plugins, neighbours)
+
+    def is_asked_for(self, binding: Object, before: Object | None) -> bool:
+        """Does something besides our own looking around lead to a decision, which says then when it was made?"""
+        last = (binding.get("status") or {}).get("lastScheduledTime")
+        if last is None or before is None or binding["spec"] != before["spec"]:
+            return True
+        changed = self._federation.changed_after(parse_rfc3339(last))
+        return may_go_to(binding, changed, self._federation.fleet())
+
+    def _neighbours(self, binding: Object) -> list[Object]:
+        """The other bindings of the namespace, as they are to be."""
+        kind, metadata = self._federation.binding_kind, binding["metadata"]
+        entries = self._federation.registry.cache.resource(kind.resource).entries(metadata.get("namespace", ""))
+        stored = [entry for entry in entries if entry.key.name != metadata["name"] and entry.key not in self._storing]
+        return [*(decode_entry(kind, entry) for entry in stored), *self._storing.values()]

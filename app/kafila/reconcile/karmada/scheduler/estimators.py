@@ -1,0 +1,168 @@
+"""The accurate estimators of the members: where they are, and what they answer about a binding."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, final
+
+import structlog
+from prometheus_client import Counter
+
+from kafila.core.errors import StatusError
+from kafila.placement.gates import MULTIPLE_POD_TEMPLATES_SCHEDULING
+from kafila.placement.scheduler.cluster_snapshot import Member
+from kafila.placement.scheduler.estimate import Assumed
+from kafila.placement.scheduler.estimator_wire import (
+    MAX_REPLICAS,
+    MAX_SETS,
+    EstimatorError,
+    replicas_request,
+    sets_request,
+)
+from kafila.placement.spec import is_multi_component
+from kafila.reconcile.facts import FactsNeeded
+from kafila.reconcile.karmada.federation import Federation
+from kafila.settings.federation import EstimatorOptions
+
+if TYPE_CHECKING:
+    from kafila.members.estimator import EstimatorClient
+
+log = structlog.get_logger(__name__)
+Object = dict[str, Any]
+ENOUGH: Final = 3  # times that they are asked in one decision
+FAILURES = Counter(
+    "kafila_estimator_failures_total", "Requests that an accurate estimator did not answer.", ["cluster"]
+)
+
+
+class Question(NamedTuple):
+    about: str  # the workload, for the estimators' logs
+    method: str
+    requests: Mapping[str, bytes]  # by cluster
+
+
+@final
+class Estimates:
+    """What estimators have said in the course of one decision."""
+
+    def __init__(self) -> None:
+        self._said: list[tuple[Question, dict[str, int]]] = []
+
+    def of(self, question: Question) -> dict[str, int] | None:
+        """None: they have to be asked. Where others are placed faster than they answer, what they said last must do."""
+        for asked, answers in reversed(self._said):
+            if asked == question or len(self._said) >= ENOUGH:
+                return answers
+        return None
+
+    def put(self, question: Question, answers: dict[str, int]) -> None:
+        self._said.append((question, answers))
+
+
+class EstimatesNeeded(FactsNeeded):
+    def __init__(self, estimators: Estimators, question: Question, estimates: Estimates) -> None:
+        super().__init__("estimators have to be asked")
+        self._estimators = estimators
+        self._question = question
+        self._estimates = estimates
+
+    async def fetch(self) -> None:
+        self._estimates.put(self._question, await self._estimators.ask(self._question))
+
+
+@final
+class Estimators:
+    def __init__(self, federation: Federation, options: EstimatorOptions) -> None:
+        self._federation = federation
+        self._options = options
+        self._tls: ssl.SSLContext | None = None
+        if options.enabled:
+            from kafila.members.estimator import EstimatorTLS  # gRPC is loaded only where it is used
+
+            files = (options.authority_file, options.certificate_file, options.key_file)
+            self._tls = EstimatorTLS(*files, insecure=options.insecure).context()
+        self._clients: dict[str, EstimatorClient] = {}
+
+    @property
+    def enabled(self) -> bool:
+        return self._options.enabled
+
+    def close(self) -> None:
+        for client in self._clients.values():
+            client.close()
+        self._clients.clear()
+
+    def question(self, spec: Object, members: Iterable[Member], assumed: Mapping[str, Sequence[Assumed]]) -> Question:
+        resource = spec.get("resource") or {}
+        namespace = resource.get("namespace") or ""
+        about = f"kind={resource.get('kind')}, name={namespace}/{resource.get('name')}"
+        clusters = [member.name for member in members if not self._is_left_out(member.cluster)]
+        if MULTIPLE_POD_TEMPLATES_SCHEDULING in self._federation.gates and is_multi_component(spec):
+            method, request = MAX_SETS, partial(sets_request, components=spec.get("components") or ())
+        else:
+            method, request = MAX_REPLICAS, partial(replicas_request, requirements=spec.get("replicaRequirements"))
+        return Question(
+            about,
+            method,
+            {each: request(each, namespace=namespace, assumed=assumed.get(each, ())) for each in clusters},
+        )
+
+    async def ask(self, question: Question) -> dict[str, int]:
+        """Replicas, or sets of components, by cluster. Empty when one does not answer: Karmada then does without all of them."""
+        asked = await asyncio.gather(
+            *(self._ask_one(cluster, question) for cluster in question.requests), return_exceptions=True
+        )
+        found: dict[str, int] = {}
+        for cluster, result in zip(question.requests, asked, strict=True):
+            if isinstance(result, (EstimatorError, StatusError)):
+                FAILURES.labels(cluster).inc()
+                log.warning("estimator not heard", cluster=cluster, error=str(result))
+                return {}
+            if isinstance(result, BaseException):
+                raise result
+            found[cluster] = result
+        return found
+
+    def _is_left_out(self, cluster: Object) -> bool:
+        return self._options.not_in_pull_mode and cluster["spec"].get("syncMode") == "Pull"
+
+    async def _ask_one(self, cluster: str, question: Question) -> int:
+        client, request = self._client(cluster), question.requests[cluster]
+        return await client.call(question.method, request, question.about, self._options.timeout)
+
+    def _client(self, cluster: str) -> EstimatorClient:
+        from kafila.members.estimator import EstimatorClient
+
+        host, port = self._address(cluster)
+        client = self._clients.get(cluster)
+        if client is None or client.address != f"{host}:{port}":
+            if client is not None:
+                client.close()
+            client = self._clients[cluster] = EstimatorClient(host, port, self._tls)
+        return client
+
+    def _address(self, cluster: str) -> tuple[str, int]:
+        """The ExternalName Service of the cluster's estimator, else the DNS name that one in our own cluster would have."""
+        options = self._options
+        name = f"{options.service_prefix}-{cluster}"
+        entry = self._federation.registry.cache.get("services", options.service_namespace, name)
+        if entry is None:
+            return f"{name}.{options.service_namespace}.svc", options.port
+        spec = entry.decode().get("spec") or {}
+        if spec.get("type") != "ExternalName":
+            raise EstimatorError(f'unsupported service type "{spec.get("type")}"')
+        target = _target_port(spec.get("ports") or (), options.port)
+        if target is None:
+            raise EstimatorError(f'no service port {options.port} found for service "{name}"')
+        return spec["externalName"], target
+
+
+def _target_port(ports: Iterable[Object], wanted: int) -> int | None:
+    for port in ports:
+        if port.get("port") == wanted:
+            target = port.get("targetPort", wanted)
+            return target if isinstance(target, int) else None
+    return None

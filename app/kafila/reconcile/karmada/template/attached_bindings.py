@@ -1,0 +1,133 @@
+"""Cluster-scoped objects that follow workloads: besides a binding of its own, such an object has one in each of their namespaces."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, final
+
+from kafila.catalog.kind import Kind
+from kafila.core.resources import Key
+from kafila.placement import constants
+from kafila.placement.objects import identity, identity_in
+from kafila.placement.spec import existing_clusters
+from kafila.placement.work.build import namespace_should_be_synced
+from kafila.placement.work.shared import ALONE, Shares
+from kafila.reconcile.karmada.federation import BINDINGS, Federation
+from kafila.reconcile.karmada.indexes import WorkIndex, binding_key, ids_of, owns, template_key_of
+from kafila.reconcile.karmada.scheduler.backoff import Waiting
+from kafila.registry.codec import decode_entry
+from kafila.watch import Entry, Event
+
+from .changes import Why
+from .pipeline import Pipeline
+
+Object = dict[str, Any]
+
+
+@final
+class Followers:
+    """ResourceBindings of objects without a namespace, and what becomes of them. ``look``: looks at a template again."""
+
+    def __init__(
+        self, federation: Federation, works: WorkIndex, pipeline: Pipeline, look: Callable[[Key], None]
+    ) -> None:
+        self._federation = federation
+        self._cache = federation.registry.cache
+        self._catalog = federation.registry.catalog
+        self._works = works
+        self._pipeline = pipeline
+        self._look = look
+        self._templates: dict[Key, Key] = {}
+        self._bindings: dict[Key, set[Key]] = {}  # by template
+
+    def clear(self) -> None:
+        self._templates.clear()
+        self._bindings.clear()
+
+    def __contains__(self, template: Key) -> bool:
+        return template in self._bindings
+
+    def observe(self, event: Event) -> None:
+        if event.key.resource != BINDINGS:
+            return
+        if event.new is None:
+            self._remove(event.key)
+        elif event.old is None or event.old.meta.ownerReferences != event.new.meta.ownerReferences:
+            self.put(event.new)
+
+    def put(self, binding: Entry) -> None:
+        self._remove(binding.key)
+        template = template_key_of(binding, self._catalog) if binding.key.resource == BINDINGS else None
+        if template is not None and not template.namespace:
+            self._templates[binding.key] = template
+            self._bindings.setdefault(template, set()).add(binding.key)
+
+    def _remove(self, binding: Key) -> None:
+        template = self._templates.pop(binding, None)
+        if template is not None:
+            keys = self._bindings[template]
+            keys.discard(binding)
+            if not keys:
+                del self._bindings[template]
+
+    # -- one template --------------------------------------------------------------------------------------------------
+
+    def shares(self, kind: Kind, template: Entry) -> Shares:
+        """All its bindings."""
+        if template.key not in self._bindings:
+            return ALONE
+        return Shares(self._decoded(entry) for entry in self._living(kind, template, own=True))
+
+    async def run(self, kind: Kind, key: Key, why: Why, shares: Shares) -> None:
+        """What follows from the bindings in the namespaces of workloads. What users change of the object has come to these bindings."""
+        entry = self._cache.get(*key)  # it may have been claimed meanwhile
+        if entry is None or shares is ALONE:
+            return
+        template, complete = decode_entry(kind, entry), True
+        for binding in self._living(kind, entry):
+            if why == Why.STATUS:
+                outcome = await self._pipeline.sum_up(kind, template, binding, shares)
+            else:
+                outcome = await self._pipeline.run(kind, template, None, binding, why, shares)
+            complete &= outcome.retry not in ("interpreter", "refused")
+            if outcome.missed:
+                self._look(key)
+        if not complete:
+            raise Waiting("not all Works could be made as they shall be")
+
+    # -- the end of a binding ------------------------------------------------------------------------------------------
+
+    def left_by(self, binding: Entry) -> list[Entry]:
+        """The Works that go with a binding: all that no other binding of its object needs."""
+        works = self._works.of(binding)
+        key = template_key_of(binding, self._catalog)
+        if key is None or key.namespace:
+            return works
+        ending = self._decoded(binding)
+        resource, clusters = ending["spec"]["resource"], existing_clusters(ending["spec"])
+        # what another binding has left to this one may bear the other's marks still
+        named, _ = self._works.named(identity_in(resource), clusters)
+        template, kind = self._cache.get(*key), self._catalog.storage_kind(key.resource)
+        stays = Shares()
+        if template is not None and kind is not None and not template.meta.deletionTimestamp:
+            stays = Shares(self._decoded(entry) for entry in self._living(kind, template, own=True))
+        kept = stays.needed_by_others(ending)
+        found = {work.key: work for work in (*works, *named) if ids_of(work)}
+        return [work for work in found.values() if constants.cluster_of(work.key.namespace) not in kept]
+
+    def _living(self, kind: Kind, template: Entry, own: bool = False) -> list[Entry]:
+        decoded = decode_entry(kind, template)
+        keys = sorted(self._bindings.get(template.key, ()))
+        if kind.kind == "Namespace" and namespace_should_be_synced(decoded):
+            keys = []  # it goes to every member anyway
+        if own:
+            keys.append(binding_key(self._cache, identity(decoded)))
+        entries = (self._cache.get(*key) for key in keys)
+        return [
+            entry
+            for entry in entries
+            if entry is not None and not entry.meta.deletionTimestamp and owns(decoded, entry)
+        ]
+
+    def _decoded(self, binding: Entry) -> Object:
+        return decode_entry(self._federation.kind_of_binding(binding.key), binding)

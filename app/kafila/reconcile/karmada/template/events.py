@@ -1,0 +1,48 @@
+"""Which events tell of a pass over a template: on its binding, on itself, or on both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from kafila.core.errors import StatusError
+from kafila.placement import constants
+from kafila.placement.scheduler.schedule import Event
+from kafila.reconcile.events import Enclosure, Told
+from kafila.reconcile.karmada.event_sources import source_of
+from kafila.registry import Registry
+from kafila.registry.context import Change
+from kafila.store.interface import EVENTS
+
+Object = dict[str, Any]
+_OVERRIDDEN = (constants.EVENT_APPLY_OVERRIDE, constants.EVENT_APPLY_OVERRIDE_FAILED)
+_ON_TEMPLATE_ONLY = (
+    *_OVERRIDDEN,
+    constants.EVENT_APPLY_POLICY,
+    constants.EVENT_GET_REPLICAS,
+    constants.EVENT_GET_COMPONENTS,
+)
+_ON_BINDING_ONLY = (constants.EVENT_AGGREGATE_STATUS,)
+
+
+def told(binding: Object, uid: str, template: Object, events: Iterable[Event]) -> Iterator[Told]:
+    """``uid``: the binding's, which one that was just made does not have in its metadata."""
+    about = {**binding, "metadata": {**binding["metadata"], "uid": uid}}
+    for event in events:
+        if event.reason not in _ON_TEMPLATE_ONLY:
+            yield Told(about, *event)
+        if event.reason not in _ON_BINDING_ONLY:
+            yield Told(template, *event, source_of(binding, event.reason))
+
+
+async def committed_with(registry: Registry, changes: Sequence[Change], enclosed: Enclosure) -> list[int]:
+    """Revisions of the changes, committed with the events that tell of them. What cannot be told keeps nothing from being done."""
+    try:
+        revisions = await registry.commit_together([*changes, *enclosed.changes])
+    except StatusError as error:
+        if not enclosed.changes or (error.details or {}).get("kind") not in (EVENTS, "namespaces"):
+            raise
+        enclosed.leave()
+        revisions = await registry.commit_together(changes)
+    enclosed.committed()
+    return revisions[: len(changes)]
