@@ -217,7 +217,8 @@ def _valued(item: Any) -> str:
 
 def _keyed(schema: Schema) -> ItemKey:
     fields = schema.items.fields if schema.items else {}
-    names = sorted(schema.list_map_keys)
+    listed = schema.list_map_keys  # nothing below refers to the schema itself: what is compiled goes with its last user
+    names = sorted(listed)
     # Only here does ownership look at defaults: ports without a protocol are TCP ports.
     defaults = {name: fields[name].default for name in names if name in fields and fields[name].default is not None}
     cache: dict[str, str] = {}
@@ -240,9 +241,9 @@ def _keyed(schema: Schema) -> ItemKey:
             name: item[name] if name in item else defaults[name] for name in names if name in item or name in defaults
         }
         if not keys:
-            listed = " ".join(f'"{name}"' for name in schema.list_map_keys)
+            quoted = " ".join(f'"{name}"' for name in listed)
             raise ElementError(
-                f"associative list with keys has an element that omits all key fields [{listed}] "
+                f"associative list with keys has an element that omits all key fields [{quoted}] "
                 "(and doesn't have default values for any key fields)"
             )
         return key_element(keys)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import Any
 
 import pytest
@@ -157,3 +159,51 @@ def test_what_is_not_acted_on_is_said() -> None:
     version["schema"]["openAPIV3Schema"]["x-kubernetes-validations"] = [{"rule": "true"}]
     made["spec"]["conversion"] = {"strategy": "Webhook"}
     assert len(unevaluated(made)) == 3
+
+
+TEXT: Object = {"type": "string"}
+PARTS: Object = {
+    "text": {"type": "string", "pattern": "^[a-z]{1,20}$", "format": "date-time", "default": "x"},
+    "object": {"type": "object", "x-kubernetes-embedded-resource": True, "x-kubernetes-preserve-unknown-fields": True},
+    "anything": {"x-kubernetes-preserve-unknown-fields": True},
+    "either": {"x-kubernetes-int-or-string": True, "anyOf": [{"type": "integer"}, {"type": "string"}]},
+    "map": {"type": "object", "additionalProperties": {"type": "object", "properties": {"a": TEXT}}},
+    "set": {"type": "array", "x-kubernetes-list-type": "set", "items": TEXT},
+    "keyed": {
+        "type": "array",
+        "x-kubernetes-list-type": "map",
+        "x-kubernetes-list-map-keys": ["a"],
+        "items": {"type": "object", "required": ["a"], "properties": {"a": TEXT}},
+    },
+    "rules": {"type": "object", "properties": {"a": TEXT}, "x-kubernetes-validations": [{"rule": "self.a == 'x'"}]},
+    "choice": {
+        "type": "object",
+        "properties": {"a": TEXT},
+        "oneOf": [{"required": ["a"]}],
+        "not": {"minProperties": 9},
+    },
+}
+
+
+def test_what_was_compiled_goes_with_its_last_user() -> None:
+    """It is nothing that the collector of cycles would have to look for."""
+    made = accepted(crd())
+    schema = {"type": "object", "properties": {"spec": {"type": "object", "properties": PARTS}}}
+    version = {**made["spec"]["versions"][0], "schema": {"openAPIV3Schema": schema}}
+    version["subresources"] = {
+        "status": {},
+        "scale": {"specReplicasPath": ".spec.n", "statusReplicasPath": ".status.n"},
+    }
+    version["additionalPrinterColumns"] = [{"name": "A", "type": "string", "jsonPath": ".spec.text"}]
+    made["spec"]["versions"] = [version, {**version, "name": "v2", "storage": False}]
+    kinds_of(made)  # what all share
+    gc.collect()
+    gc.disable()
+    try:
+        kinds = kinds_of(made)
+        gone = [weakref.ref(kind.decode) for kind in kinds]
+        del kinds
+        assert [left for left in gone if left() is not None] == []
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
