@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import gc
 import threading
 from typing import Any
 
@@ -13,6 +14,7 @@ from kafila.catalog.catalog import Catalog
 from kafila.catalog.custom.kinds import kinds_of
 from kafila.machinery.schema import COMPILING
 from kafila.watch.definitions import Definitions
+from kafila.workers.collector import collector
 from tests.integration.api.conftest import APPLY_PATCH, CATALOG, MERGE_PATCH, PATIENCE
 from tests.integration.api.test_custom_resources import CRDS, WIDGETS, Server, conditions, definition, server, widget
 
@@ -125,6 +127,23 @@ async def test_the_smallest_of_the_big_ones_is_served_first(server: Server) -> N
     await again.start()
     await again.stop()
     assert come == ["cccs.example.com", "bbbs.example.com", "aaas.example.com"]
+
+
+@pytest.mark.parametrize("count", [1, 10])
+async def test_the_collector_of_cycles_does_not_look_at_the_kinds_of_big_definitions(
+    server: Server, count: int
+) -> None:
+    """Of one, nor of as much in small ones."""
+    for i in range(count):
+        await server.define(big(f"{chr(97 + i)}s", f"K{i}", 300 // count))
+    catalog = Catalog(CATALOG)
+    with collector() as cycles:
+        cycles.settle()
+        again = Definitions(catalog, server.api.cache, cycles.keeping)
+        await again.start()
+        assert len(gc.get_objects()) < 10_000  # of 70,000
+        await again.stop()
+        assert catalog.storage_kind("as.example.com") is not None
 
 
 async def test_a_definition_is_compiled_beside_others(server: Server) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any, Final, NamedTuple, final
 
@@ -54,9 +55,14 @@ class Definitions:
     Big definitions are compiled one by one, the smallest first, and nobody but them waits for that.
     """
 
-    def __init__(self, catalog: Catalog, cache: Cache) -> None:
+    def __init__(
+        self, catalog: Catalog, cache: Cache, keeping: Callable[[], AbstractContextManager[None]] = nullcontext
+    ) -> None:
+        """Big definitions, and each time small ones have added up to one, are compiled within ``keeping()``: into much that stays."""
         self._catalog = catalog
         self._cache = cache
+        self._keeping = keeping
+        self._unkept = 0  # bytes of definitions
         self._served: dict[str, _Served] = {}  # by name of the definition
         self._small, self._big = _Lane(), _Lane()
         self._progress = asyncio.Event()  # set, and replaced, whenever some of them are done
@@ -122,12 +128,20 @@ class Definitions:
                 lane.working = list(lane.pending) if lane is self._small else [min(lane.pending, key=self._size)]
                 for name in lane.working:
                     del lane.pending[name]
-                await self._take_over(lane.working)
+                with self._kept(lane.working):
+                    await self._take_over(lane.working)
                 done, lane.working = lane.working, []
                 self._tell_progress()
                 for name in done:
                     for listener in self._listeners:
                         listener(name)
+
+    def _kept(self, names: list[str]) -> AbstractContextManager[None]:
+        self._unkept += sum(map(self._size, names))
+        if self._unkept < BIG:
+            return nullcontext()
+        self._unkept = 0
+        return self._keeping()
 
     def _tell_progress(self) -> None:
         self._progress.set()

@@ -3,7 +3,7 @@
 By default it looks at the young objects after every 700 new containers (one decoded manifest has half of that), and at everything,
 catalog and cache included, a few times while they are loaded: a sixth of a busy process's CPU, and pauses of the event loop.
 What is there when the process is ready is not looked at again (it still goes when nothing refers to it), and the young are looked
-at in larger portions.
+at in larger portions. So it is with the kinds of a big definition that comes later: hundreds of thousands of objects that stay.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from typing import final
 
 YOUNG = 20_000  # containers made since the last look
+OLDER = 10  # looks at the young for one at those that were left once, and of those for one at everything
+NEVER = 1 << 30
 
 
 @final
@@ -23,13 +25,27 @@ class Collector:
         gc.freeze()
         gc.enable()
 
+    @contextmanager
+    def keeping(self) -> Iterator[None]:
+        """Much is made that is there to stay: nobody looks at everything meanwhile, nor at what was made later.
+
+        Cycles that end meanwhile and were not young any more stay in memory: not for what is small and happens often.
+        """
+        gc.set_threshold(YOUNG, OLDER, NEVER)
+        try:
+            yield
+        finally:
+            gc.set_threshold(YOUNG, OLDER, OLDER)
+            gc.collect(1)
+            gc.freeze()
+
 
 @contextmanager
 def collector() -> Iterator[Collector]:
     """Collects nothing until it is told to settle; as before after the end."""
     before = gc.get_threshold()
     gc.disable()
-    gc.set_threshold(YOUNG, 10, 10)
+    gc.set_threshold(YOUNG, OLDER, OLDER)
     try:
         yield Collector()
     finally:

@@ -79,7 +79,7 @@ class Process:
             catalog, store, cache, admitting, settings.service_cidr, settings.max_object_bytes
         )
         keys = await shared_keys(store, cache)
-        definitions = Definitions(catalog, cache)
+        definitions = Definitions(catalog, cache, self._collector.keeping)
         await definitions.start()
         leader = Leader(store, "controllers")
         controllers = Controllers(registry.fenced_by(leader.fence), definitions, self.settings, self._transport_for)

@@ -1,10 +1,30 @@
 from __future__ import annotations
 
 import gc
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
+from kafila.workers import collector as module
 from kafila.workers.collector import YOUNG, collector
+
+
+@contextmanager
+def full_collections() -> Iterator[list[int]]:
+    """How many objects each of them looks at."""
+    seen: list[int] = []
+
+    def note(phase: str, info: dict[str, int]) -> None:
+        if phase == "start" and info["generation"] == 2:
+            seen.append(len(gc.get_objects()))
+
+    gc.callbacks.append(note)
+    try:
+        yield seen
+    finally:
+        gc.callbacks.remove(note)
 
 
 def test_nothing_is_collected_while_the_process_loads_and_all_is_as_before_in_the_end() -> None:
@@ -22,3 +42,32 @@ def test_cycles_are_collected_again_when_the_process_does_not_come_up() -> None:
     with pytest.raises(OSError, match="no"), collector():
         raise OSError("no")
     assert gc.isenabled()
+
+
+def test_nothing_looks_at_everything_while_much_is_made_that_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "YOUNG", 10)
+    with collector() as cycles, full_collections() as seen:
+        cycles.settle()
+        gc.collect()  # of what is left: what comes is much beside it
+        seen.clear()
+        made: list[list[int]] = [[] for _ in range(20_000)]
+        assert seen  # otherwise it does
+        seen.clear()
+        with cycles.keeping():
+            made += ([] for _ in range(20_000))
+        assert not seen
+        assert not any(each is made[-1] for each in gc.get_objects())
+
+
+def test_cycles_that_end_while_they_are_young_go_with_what_is_kept() -> None:
+    class Cycle:
+        def __init__(self) -> None:
+            self.itself = self
+
+    with collector() as cycles:
+        cycles.settle()
+        with cycles.keeping():
+            gone = weakref.ref(Cycle())
+        assert gone() is None
+        assert gc.isenabled()
+        assert gc.get_threshold() == (YOUNG, 10, 10)
