@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from kafila.api import authentication
-from kafila.api.authentication import user_of_token
+from kafila.authentication import serviceaccounts
+from kafila.authentication.credentials import Credentials
+from kafila.core import errors
 from kafila.core.clock import rfc3339
 from kafila.identity.certificates import new_signing_key
 from kafila.identity.tokens import Tokens
@@ -44,7 +45,11 @@ async def bound(api: Any, kind: str) -> tuple[str, dict[str, Any]]:
 
 
 def caller(api: Any, token: str) -> User | None:
-    return user_of_token(token, api.registry, api.app.tokens)
+    shown = Credentials([(b"authorization", f"Bearer {token}".encode())])
+    try:
+        return api.app.authentication.at_once(shown)
+    except errors.StatusError:
+        return None
 
 
 @pytest.mark.parametrize("kind", sorted(OBJECTS))
@@ -55,7 +60,7 @@ async def test_it_ends_with_what_it_is_bound_to(issuing: Any, kind: str, monkeyp
     await issuing.delete(path, {"gracePeriodSeconds": 0})
     ending = (await issuing.get(path)).json()["metadata"]["deletionTimestamp"]
     assert caller(issuing, token) is not None  # what is still there a moment ends a minute later, as clocks differ
-    monkeypatch.setattr(authentication.time, "time", lambda: authentication.parse_rfc3339(ending) + 61)
+    monkeypatch.setattr(serviceaccounts.time, "time", lambda: serviceaccounts.parse_rfc3339(ending) + 61)
     assert caller(issuing, token) is None
     monkeypatch.undo()
     await issuing.patch(path, {"metadata": {"finalizers": None}})
@@ -86,6 +91,6 @@ async def test_an_account_that_ends_is_nobody(issuing: Any, monkeypatch: pytest.
     await issuing.delete(path)
     assert rfc3339()[:4] in (await issuing.get(path)).json()["metadata"]["deletionTimestamp"]
     assert caller(issuing, token) is not None
-    now = authentication.time.time() + 3600
-    monkeypatch.setattr(authentication.time, "time", lambda: now)
-    assert authentication.user_of_token(token, issuing.registry, issuing.app.tokens) is None
+    now = serviceaccounts.time.time() + 3600
+    monkeypatch.setattr(serviceaccounts.time, "time", lambda: now)
+    assert caller(issuing, token) is None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from kafila.api.proxy import MemberProxy
+from kafila.authentication.credentials import Peer
 from tests.integration.api.conftest import Api, Served, failure
 
 CN, GROUP = NameOID.COMMON_NAME, NameOID.ORGANIZATION_NAME
@@ -53,12 +54,17 @@ def certificate(subject: Subject) -> bytes:
     name = x509.Name([x509.NameAttribute(oid, value) for oid, value in subject])
     builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
     now = datetime.now(UTC)
-    return builder.not_valid_before(now).not_valid_after(now).sign(key, None).public_bytes(Encoding.DER)
+    return (
+        builder.not_valid_before(now)
+        .not_valid_after(now + timedelta(hours=1))
+        .sign(key, None)
+        .public_bytes(Encoding.DER)
+    )
 
 
 async def ask(api: Api, headers: list[tuple[str, str]], *subject: tuple[x509.ObjectIdentifier, str]) -> httpx.Response:
     """Who it is, asked over a connection with a client certificate of ``subject``."""
-    state = {"peer_cert_der": certificate(subject)} if subject else {}
+    state = {"peer": Peer(certificate(subject))} if subject else {}
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         raw = [(name.lower().encode(), value.encode()) for name, value in headers]

@@ -11,6 +11,11 @@ from urllib.parse import quote
 import orjson
 import structlog
 
+from kafila.authentication.certificates import client_certificates
+from kafila.authentication.chain import Authentication
+from kafila.authentication.credentials import Credentials
+from kafila.authentication.serviceaccounts import service_account_tokens
+from kafila.authentication.users import ANONYMOUS
 from kafila.catalog.catalog import Group
 from kafila.catalog.kind import Kind
 from kafila.core import errors
@@ -23,7 +28,7 @@ from kafila.watch import Groups
 from kafila.watch.definitions import Definitions
 
 from . import discovery, metrics, proxy
-from .authentication import ANONYMOUS, authenticate, authorize, refuse_impersonation, verb_of
+from .authentication import authorize, refuse_impersonation, verb_of
 from .bodies import Disconnected, Receive, read_body
 from .dispatch import dispatch, is_misplaced, warn_of_deprecation
 from .negotiation import for_streams
@@ -51,6 +56,7 @@ class ObjectsApp:
         tokens: Tokens | None = None,
         definitions: Definitions | None = None,
         request_timeout: float = ServingOptions().request_timeout,
+        authentication: Authentication | None = None,
     ) -> None:
         self.registry = registry
         self.shell = shell
@@ -58,6 +64,9 @@ class ObjectsApp:
         self.tokens = tokens  # of service accounts; None: neither issued nor accepted
         self.definitions = definitions  # of custom kinds; None: there are none
         self.request_timeout = request_timeout
+        self.authentication = authentication or Authentication(
+            [client_certificates()], [service_account_tokens(registry.cache, lambda: self.tokens)]
+        )
         self.documents = discovery.Documents(registry.catalog, tokens)
         self.groups = Groups(registry.cache)
         self.draining = asyncio.Event()
@@ -79,11 +88,13 @@ class ObjectsApp:
         started = time.perf_counter()
         sender = Sender(send, state.get("answer"), headers.get(b"audit-id"))
         try:
-            if path.startswith(PUBLIC):
-                refuse_impersonation(request)
+            if "user" in state:  # a caller in this process (a simulated member's transport)
+                request.user = state["user"]
             else:
-                request.user = authenticate(scope, headers, self.registry, self.tokens)
-                refuse_impersonation(request)
+                shown = Credentials(scope["headers"], path, state.get("peer"))
+                request.user = self.authentication.at_once(shown) or await self.authentication.authenticate(shown)
+            refuse_impersonation(request)
+            if not path.startswith(PUBLIC):
                 authorize(request.user, request.method, path, request.target, _is_watch(request))
             if not path.startswith(discovery.PATHS):
                 state["user"] = request.user

@@ -12,7 +12,7 @@ from kafila.catalog import discovery, openapi, openapi_v2
 from kafila.catalog.catalog import Catalog
 from kafila.core import errors
 from kafila.core.errors import StatusError
-from kafila.identity.tokens import ALGORITHM, Tokens
+from kafila.identity.tokens import Tokens
 
 from .negotiation import FORMS, JSON, MEDIA_TYPES, accepted, no_representation, without
 from .request import Request
@@ -90,10 +90,10 @@ class Documents:
         else:
             known = {
                 "issuer": self._tokens.issuer,
-                "jwks_uri": f"https://{_host(request)}{KEYS}",
+                "jwks_uri": self._tokens.jwks_uri or f"https://{_host(request)}{KEYS}",
                 "response_types_supported": ["id_token"],
                 "subject_types_supported": ["public"],
-                "id_token_signing_alg_values_supported": [ALGORITHM],
+                "id_token_signing_alg_values_supported": self._tokens.algorithms,
             }
             body, content_type = orjson.dumps(known), b"application/json"
         return Response(200, body, content_type, ((b"cache-control", b"public, max-age=3600"),))

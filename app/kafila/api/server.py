@@ -6,6 +6,7 @@ streams (docs/adr/0001).
 
 from __future__ import annotations
 
+import _ssl
 import asyncio
 import math
 import socket
@@ -20,12 +21,14 @@ import uvicorn
 from httptools import HttpParserError, HttpParserUpgrade
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from kafila.authentication.credentials import Peer
 from kafila.core.sockets import bind
 from kafila.settings.serving import ServingOptions
 
 from .app import ObjectsApp
 from .framing import MOST_HEADERS, check_head
-from .listener import Listener, Peer
+from .listener import Listener
+from .listener import Peer as Address
 from .refusals import Refused
 
 _LAST_BYTES: Final = 0.5  # seconds for the end of an answer to leave, once we close or are shutting down
@@ -37,15 +40,23 @@ NEVER: Final = math.inf
 GRACE: Final = 2.0  # seconds: who reads a body has a deadline too, and more to say
 
 
+def peer_of(tls: ssl.SSLObject) -> Peer | None:
+    """The client's certificate and the authority that it was verified by. The chain is public in Python 3.13 only."""
+    chain = tls._sslobj.get_verified_chain() or ()  # type: ignore[attr-defined]
+    if not chain:
+        return None
+    return Peer(chain[0].public_bytes(_ssl.ENCODING_DER), chain[-1].public_bytes(_ssl.ENCODING_DER))
+
+
 class ObjectsProtocol(HttpToolsProtocol):
-    """Puts into ``scope["state"]`` the verified client certificate (``peer_cert_der``) and short ways to the client:
+    """Puts into ``scope["state"]`` the verified client certificate (``peer``) and short ways to the client:
     ``answer`` for whole answers, ``push`` for chunks of one that has begun.
 
     What a peer may send and how long it may take is the listener's ``options``; it looks at ``late`` from time to time.
     """
 
     alpn_protocols: ClassVar[list[str]] = ["http/1.1"]
-    peer: Peer
+    peer: Address
     _ending = False
     _deaf = False  # nothing more is read: the connection ends with the answer
     _in_head = _in_body = False
@@ -64,10 +75,10 @@ class ObjectsProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         tls = transport.get_extra_info("ssl_object")
-        der = tls.getpeercert(binary_form=True) if tls else None
+        peer = peer_of(tls) if tls else None
         self.app_state = {**self.app_state, "push": self._push, "answer": self._answer}
-        if der:
-            self.app_state["peer_cert_der"] = der
+        if peer is not None:
+            self.app_state["peer"] = peer
         super().connection_made(transport)
         self._expect("header_timeout", self._limits.read_header_timeout)
 

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import time
-from collections.abc import Sequence
-from typing import Any, NamedTuple, final
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, NamedTuple, final
 
 import jwt
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from kafila.core.names import new_uid
 
 from .certificates import KeyPair
+from .jwk import PublicKey, public_keys
 
-ISSUER = "https://kubernetes.default.svc.cluster.local"
-ALGORITHM = "RS256"
-BINDING = ("pod", "secret", "node")  # claims below kubernetes.io
+ISSUER: Final = "https://kubernetes.default.svc.cluster.local"
+LEGACY_ISSUER: Final = "kubernetes/serviceaccount"  # of tokens in Secrets, which have no end and no audience
+BINDING: Final = ("pod", "secret", "node")  # claims below kubernetes.io
+LEEWAY: Final = 60.0  # seconds that clocks may differ by, as in kube-apiserver
+_LEGACY: Final = "kubernetes.io/serviceaccount/"
+
+
+class InvalidToken(Exception):
+    """It says that it is ours, and is not valid."""
 
 
 class Bound(NamedTuple):
@@ -36,28 +39,41 @@ class Claims(NamedTuple):
     audiences: tuple[str, ...]
     id: str = ""
     bound: tuple[Bound, ...] = ()
+    ends: float = 0.0  # seconds since the epoch; 0: never
+    legacy: str = ""  # name of the Secret that such a token stands in
 
 
 @final
 class Tokens:
-    def __init__(self, keys: KeyPair, issuer: str = ISSUER) -> None:
-        self.issuer = issuer
+    """``issuers``: the first one is written into tokens, all are believed. ``accepted``: PEM of more keys that are believed,
+    so that keys can be changed without a token that ends before its time. ``audiences``: what a token for this API server is
+    meant for, by default the issuers."""
+
+    def __init__(
+        self,
+        keys: KeyPair,
+        issuers: Sequence[str] = (ISSUER,),
+        accepted: Sequence[bytes] = (),
+        audiences: Sequence[str] = (),
+        jwks_uri: str = "",
+    ) -> None:
+        self.issuer = issuers[0]
+        self.issuers = frozenset(issuers)
+        self.audiences = tuple(audiences or issuers)
+        self.jwks_uri = jwks_uri  # empty: at the address that a client has asked
         self._private = keys.key
-        self._public = serialization.load_pem_public_key(keys.certificate)
-        der = self._public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-        self._key_id = _base64(hashlib.sha256(der).digest())
+        signing = public_keys(keys.certificate)[0]
+        found = [signing, *(key for pem in accepted for key in public_keys(pem))]
+        self._signing = signing
+        self._keys = {key.id: key for key in found}
 
     @property
-    def audiences(self) -> tuple[str, ...]:
-        """What a token for this API server is meant for."""
-        return (self.issuer,)
+    def algorithms(self) -> list[str]:
+        return sorted({key.algorithm for key in self._keys.values()})
 
     def key_set(self) -> dict[str, Any]:
-        """The public key as a JSON Web Key Set, for those who verify tokens elsewhere (OpenID Connect discovery)."""
-        assert isinstance(self._public, RSAPublicKey)
-        numbers = self._public.public_numbers()
-        key = {"use": "sig", "kty": "RSA", "kid": self._key_id, "alg": ALGORITHM}
-        return {"keys": [key | {"n": _number(numbers.n), "e": _number(numbers.e)}]}
+        """The public keys as a JSON Web Key Set, for those who verify tokens elsewhere (OpenID Connect discovery)."""
+        return {"keys": [key.jwk for key in self._keys.values()]}
 
     def issue(
         self,
@@ -81,36 +97,126 @@ class Tokens:
             "nbf": now,
             "sub": f"system:serviceaccount:{namespace}:{name}",
         }
-        return jwt.encode(claims, self._private, ALGORITHM, headers={"kid": self._key_id}), now + seconds
+        return self._sign(claims), now + seconds
+
+    def issue_legacy(self, namespace: str, name: str, uid: str, secret: str) -> str:
+        """A token that stands in a Secret, and is valid as long as it stands there."""
+        claims = {
+            "iss": LEGACY_ISSUER,
+            f"{_LEGACY}namespace": namespace,
+            f"{_LEGACY}secret.name": secret,
+            f"{_LEGACY}service-account.name": name,
+            f"{_LEGACY}service-account.uid": uid,
+            "sub": f"system:serviceaccount:{namespace}:{name}",
+        }
+        return self._sign(claims)
+
+    def _sign(self, claims: dict[str, Any]) -> str:
+        return jwt.encode(claims, self._private, self._signing.algorithm, headers={"kid": self._signing.id})
 
     def verify(self, token: str, audiences: Sequence[str] = ()) -> Claims | None:
-        """What a token says, None unless we signed it, it has not ended and is meant for one of ``audiences`` (by
-        default this API server)."""
-        try:
-            claims = jwt.decode(
-                token,
-                self._public,  # type: ignore[arg-type]
-                [ALGORITHM],
-                audience=list(audiences) or list(self.audiences),
-                issuer=self.issuer,
-                options={"require": ["exp", "iss", "aud", "sub"]},
-            )
-            private = claims["kubernetes.io"]
-            account = private["serviceaccount"]
-            given = claims["aud"]
-            audience = (given,) if isinstance(given, str) else tuple(given)
-            bound = tuple(
-                Bound(kind, private[kind]["name"], private[kind]["uid"]) for kind in BINDING if kind in private
-            )
-            told = private["namespace"], account["name"], account["uid"], audience
-            return Claims(*told, claims.get("jti") or "", bound)
-        except (jwt.PyJWTError, KeyError, TypeError, ValueError):
+        """What a token says that is meant for one of ``audiences`` (by default this API server); None for one that somebody
+        else has made. Raises InvalidToken."""
+        said = unverified(token)
+        if said is None or said[1].get("iss") not in (*self.issuers, LEGACY_ISSUER):
             return None
+        legacy = said[1]["iss"] == LEGACY_ISSUER
+        claims = self._decoded(token, said[0], legacy)
+        try:
+            if legacy:
+                return _legacy_claims(claims)
+            found = _bound_claims(claims)
+        except (KeyError, TypeError, ValueError):
+            raise InvalidToken("the token has not the claims of a service account's") from None
+        wanted = tuple(audiences or self.audiences)
+        if not set(wanted).intersection(found.audiences):
+            raise InvalidToken(
+                f"token audiences {_listed(found.audiences)} is invalid for the target audiences {_listed(wanted)}"
+            )
+        return found
+
+    def _decoded(self, token: str, header: dict[str, Any], legacy: bool) -> dict[str, Any]:
+        """The claims, by the first key that has signed them. Raises InvalidToken."""
+        for key in self._candidates(header):
+            try:
+                return jwt.decode(
+                    token,
+                    key.key,
+                    [key.algorithm],  # never what the token asks for
+                    leeway=LEEWAY,
+                    options={"require": ["sub"] if legacy else ["exp", "iss", "aud", "sub"], "verify_aud": False},
+                )
+            except jwt.InvalidSignatureError:
+                continue
+            except jwt.ExpiredSignatureError:
+                raise InvalidToken("service account token has expired") from None
+            except jwt.ImmatureSignatureError:
+                raise InvalidToken("service account token is not valid yet") from None
+            except (jwt.PyJWTError, ValueError, TypeError) as error:
+                raise InvalidToken(f"invalid bearer token: {error}") from None
+        raise InvalidToken("invalid bearer token")
+
+    def _candidates(self, header: dict[str, Any]) -> Iterator[PublicKey]:
+        named = header.get("kid")
+        if named:
+            return iter([self._keys[named]] if isinstance(named, str) and named in self._keys else [])
+        return iter(self._keys.values())
 
 
-def _number(value: int) -> str:
-    return _base64(value.to_bytes((value.bit_length() + 7) // 8, "big"))
+def unverified(token: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    """Header and claims as they are said, None for what is no JSON Web Token."""
+    if token.count(".") != 2:
+        return None
+    try:
+        said = jwt.decode_complete(token, options={"verify_signature": False})
+    except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
+        return None
+    return said["header"], said["payload"]
 
 
-def _base64(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+def _bound_claims(claims: dict[str, Any]) -> Claims:
+    private = claims["kubernetes.io"]
+    account = private["serviceaccount"]
+    bound = tuple(
+        Bound(kind, *_texts(private[kind]["name"], private[kind]["uid"])) for kind in BINDING if kind in private
+    )
+    namespace, name, uid, identifier = _texts(
+        private["namespace"], account["name"], account["uid"], claims.get("jti", "")
+    )
+    _check_subject(claims, namespace, name)
+    return Claims(namespace, name, uid, audiences_of(claims), identifier, bound, float(claims["exp"]))
+
+
+def audiences_of(claims: dict[str, Any]) -> tuple[str, ...]:
+    """Raises TypeError for what is neither a text nor a list of texts."""
+    given = claims.get("aud", [])
+    if isinstance(given, str):
+        return (given,)
+    if not isinstance(given, list):
+        raise TypeError
+    return _texts(*given)
+
+
+def _texts(*values: Any) -> tuple[str, ...]:
+    if not all(isinstance(value, str) for value in values):
+        raise TypeError
+    return values
+
+
+def _legacy_claims(claims: dict[str, Any]) -> Claims:
+    parts = ("namespace", "secret.name", "service-account.name", "service-account.uid")
+    namespace, secret, name, uid = _texts(*(claims[_LEGACY + part] for part in parts))
+    _check_subject(claims, namespace, name)
+    if not secret:
+        raise ValueError
+    return Claims(namespace, name, uid, (), legacy=secret)
+
+
+def _check_subject(claims: dict[str, Any], namespace: str, name: str) -> None:
+    if claims["sub"] != f"system:serviceaccount:{namespace}:{name}":
+        raise ValueError
+
+
+def _listed(names: Sequence[str]) -> str:
+    """As Go prints a list with %q."""
+    return "[" + " ".join(f'"{name}"' for name in names) + "]"

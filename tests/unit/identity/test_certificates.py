@@ -6,17 +6,19 @@ import stat
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
 import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from kafila.authentication.certificates import holder_of
+from kafila.authentication.users import CREDENTIAL
 from kafila.identity.certificates import issue, new_authority, new_signing_key
 from kafila.identity.keys import shared_keys
 from kafila.identity.kubeconfig import write_kubeconfig
-from kafila.identity.tokens import Tokens
-from kafila.identity.x509 import user_of
+from kafila.identity.tokens import InvalidToken, Tokens
 from kafila.store.memory import MemoryDatabase, MemoryStore
 from kafila.watch import Cache
 
@@ -27,9 +29,11 @@ CA = x509.load_pem_x509_certificate(AUTHORITY.certificate)
 def test_clients_are_named_by_their_certificate() -> None:
     certificate = x509.load_pem_x509_certificate(issue(AUTHORITY, "jane", ["system:masters", "dev"]).certificate)
     certificate.verify_directly_issued_by(CA)
-    name, groups, identifier = user_of(certificate.public_bytes(Encoding.DER))
-    assert identifier == f"X509SHA256={certificate.fingerprint(SHA256()).hex()}"
-    assert (name, set(groups)) == ("jane", {"system:masters", "dev", "system:authenticated"})
+    holder = holder_of(certificate.public_bytes(Encoding.DER))
+    assert holder is not None
+    user = holder.user
+    assert user.extra == ((CREDENTIAL, (f"X509SHA256={certificate.fingerprint(SHA256()).hex()}",)),)
+    assert (user.name, set(user.groups)) == ("jane", {"system:masters", "dev", "system:authenticated"})
     usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     assert list(usage) == [ExtendedKeyUsageOID.CLIENT_AUTH]
 
@@ -77,9 +81,14 @@ def test_tokens_end_and_are_for_somebody() -> None:
     claims = tokens.verify(token)
     assert claims is not None
     assert claims[:3] == ("ns", "sa", "uid")
-    assert tokens.verify(tokens.issue("ns", "sa", "uid", [], -10)[0]) is None
-    assert tokens.verify(tokens.issue("ns", "sa", "uid", ["vault"], 600)[0]) is None
+    for seconds, audiences in ((-70, []), (600, ["vault"])):
+        with pytest.raises(InvalidToken):
+            tokens.verify(tokens.issue("ns", "sa", "uid", audiences, seconds)[0])
     vault = tokens.issue("ns", "sa", "uid", ["vault"], 600)[0]
     assert tokens.verify(vault, ["vault"]) is not None
-    for bad in ("", "a.b.c", token[:-2], token + "x"):
-        assert tokens.verify(bad) is None
+    for bad in ("", "a.b.c", "x" + token):
+        assert tokens.verify(bad) is None  # nothing of ours
+    signature = len(token) - 100
+    other = "A" if token[signature] != "A" else "B"
+    with pytest.raises(InvalidToken):
+        tokens.verify(f"{token[:signature]}{other}{token[signature + 1 :]}")

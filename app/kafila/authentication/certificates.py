@@ -1,0 +1,63 @@
+"""Users from client certificates: CN is the name, O the groups (Kubernetes' x509 authenticator)."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Collection
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+
+from kafila.registry import User
+
+from .credentials import Credentials, RequestAuthenticator
+from .users import AUTHENTICATED, CREDENTIAL, InvalidCredential, fits_header
+
+UID: Final = x509.ObjectIdentifier("1.3.6.1.4.1.57683.2")
+
+
+class Holder(NamedTuple):
+    user: User
+    ends: float  # seconds since the epoch
+
+
+@lru_cache(maxsize=1024)
+def holder_of(der: bytes) -> Holder | None:
+    """None for a certificate that names nobody, or whose names cannot be passed on."""
+    try:
+        certificate = x509.load_der_x509_certificate(der)
+        subject = certificate.subject
+    except ValueError:  # OpenSSL is less strict
+        return None
+    names = [str(a.value) for a in subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+    groups = [str(a.value) for a in subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)]
+    uids = [str(a.value) for a in subject.get_attributes_for_oid(UID)]
+    if not names or not names[0] or len(uids) > 1 or not fits_header(names[0], *groups, *uids):
+        return None
+    known = [] if AUTHENTICATED in groups else [AUTHENTICATED]
+    extra = ((CREDENTIAL, (f"X509SHA256={hashlib.sha256(der).hexdigest()}",)),)
+    user = User(names[0], (*groups, *known), uids[0] if uids else "", extra)
+    return Holder(user, certificate.not_valid_after_utc.timestamp())
+
+
+def client_certificates(authorities: Callable[[], Collection[bytes]] | None = None) -> RequestAuthenticator:
+    """``authorities``: DER of those that may say who a client is, as of now: one that is taken away is believed no longer,
+    also on connections that are open. None: all that the TLS layer knows."""
+
+    def authenticate(credentials: Credentials) -> User | None:
+        peer = credentials.peer
+        if peer is None:
+            return None
+        if authorities is not None and peer.authority not in authorities():
+            raise InvalidCredential("x509: certificate signed by unknown authority")
+        holder = holder_of(peer.certificate)
+        if holder is None:  # it names nobody, and whoever shows it does not mean to be nobody
+            raise InvalidCredential("x509: subject without a usable common name")
+        if holder.ends < time.time():
+            raise InvalidCredential("x509: certificate has expired or is not yet valid")
+        return holder.user
+
+    return authenticate

@@ -1,0 +1,85 @@
+"""Tokens of service accounts: valid as long as the account and what they are bound to are there."""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from kafila.core.clock import parse_rfc3339
+from kafila.identity.tokens import Claims, InvalidToken, Tokens
+from kafila.registry import User
+from kafila.watch import Cache
+
+from .credentials import Known, TokenAuthenticator
+from .users import CREDENTIAL, InvalidCredential, service_account_groups, service_account_name
+from .verified import Verified
+
+LEEWAY: Final = (
+    60.0  # seconds that a token lives after the mark of deletion of what it is bound to, as in kube-apiserver
+)
+
+
+def service_account_tokens(cache: Cache, tokens: Callable[[], Tokens | None]) -> TokenAuthenticator:
+    """What a token says is remembered for a short time; whether the objects in it live is looked up each time."""
+    verified: Verified[tuple[Tokens, Claims]] = Verified()  # by which keys
+
+    def authenticate(token: str, audiences: Sequence[str]) -> Known | None:
+        issuer = tokens()
+        if issuer is None:
+            return None
+        by, claims = verified.get(token, audiences) or (None, None)
+        if claims is None or by is not issuer:
+            try:
+                claims = issuer.verify(token, audiences)
+            except InvalidToken as error:
+                raise InvalidCredential(str(error)) from None
+            if claims is None:
+                return None
+            ends = claims.ends - time.time() + LEEWAY if claims.ends else None
+            verified.put(token, audiences, (issuer, claims), ends)
+        asked = audiences or issuer.audiences
+        meant = tuple(a for a in claims.audiences if a in asked) if claims.audiences else tuple(asked)
+        return Known(user_of(cache, token, claims), meant)
+
+    return authenticate
+
+
+def user_of(cache: Cache, token: str, claims: Claims) -> User:
+    """Raises InvalidCredential where the account, or what the token is bound to, is not there any more."""
+    namespace, name = claims.namespace, claims.name
+    if not _lives(cache, "serviceaccounts", namespace, name, claims.uid):
+        raise InvalidCredential(f"service account {namespace}/{name} has been deleted")
+    if claims.legacy:
+        _check_secret(cache, token, claims)
+    extra = [(CREDENTIAL, (f"JTI={claims.id}",))] if claims.id else []
+    kinds = [kind for kind, _, _ in claims.bound]
+    for kind, bound, uid in claims.bound:
+        where = "" if kind == "node" else namespace
+        only_told = kind == "node" and "pod" in kinds  # where the pod runs
+        if not only_told and not _lives(cache, f"{kind}s", where, bound, uid):
+            raise InvalidCredential(f"{kind} {bound}, which the token is bound to, has been deleted")
+        if kind != "secret":
+            prefix = f"authentication.kubernetes.io/{kind}"
+            extra += [(f"{prefix}-name", (bound,)), (f"{prefix}-uid", (uid,))]
+    return User(service_account_name(namespace, name), service_account_groups(namespace), claims.uid, tuple(extra))
+
+
+def _check_secret(cache: Cache, token: str, claims: Claims) -> None:
+    """A token that stands in a Secret is valid as long as it stands there."""
+    entry = cache.get("secrets", claims.namespace, claims.legacy)
+    if entry is None or entry.meta.deletionTimestamp:
+        raise InvalidCredential("Token has been invalidated")
+    stored = (entry.decode().get("data") or {}).get("token") or ""
+    if base64.b64encode(token.encode()).decode() != stored:
+        raise InvalidCredential("Token does not match server's copy")
+
+
+def _lives(cache: Cache, resource: str, namespace: str, name: str, uid: str) -> bool:
+    """Whether it is there, and has not been ending for more than what clocks may differ by."""
+    entry = cache.get(resource, namespace, name)
+    if entry is None or entry.meta.uid != uid:
+        return False
+    ending = entry.meta.deletionTimestamp
+    return not ending or parse_rfc3339(ending) >= time.time() - LEEWAY
