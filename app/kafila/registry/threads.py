@@ -15,6 +15,9 @@ from typing import Any, Final, TypeVar, final
 from kafila.catalog.custom.definition import RESOURCE as DEFINITIONS
 from kafila.catalog.kind import Kind
 from kafila.core.errors import too_many_requests
+from kafila.watch import Entry
+
+from .codec import decode_entry
 
 T = TypeVar("T")
 BIG: Final = 32 << 10  # bytes: less is done sooner than a thread would get to it
@@ -67,6 +70,11 @@ async def apart(size: int, work: Callable[[], T], *, refusable: bool = False) ->
     if size < BIG:
         return work()
     return await (_BIG if size < HUGE else _HUGE).run(work, refusable)
+
+
+async def decoded(kind: Kind, entry: Entry) -> dict[str, Any]:
+    """As ``decode_entry``."""
+    return await apart(len(entry.body), lambda: decode_entry(kind, entry))
 
 
 def on_loop(look: Callable[[], T]) -> T:

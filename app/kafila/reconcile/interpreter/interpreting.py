@@ -7,6 +7,7 @@ import hashlib
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from typing import Any, Final, TypeVar, final
 
 from prometheus_client import Histogram
@@ -19,6 +20,7 @@ from kafila.placement.interpreter.errors import InterpretError
 from kafila.placement.interpreter.sources import Script, Source, Sources, concerns
 from kafila.registry import Registry
 from kafila.registry.codec import decode_entry
+from kafila.registry.threads import apart
 from kafila.watch import Event
 
 from ..events import Recorder
@@ -123,8 +125,10 @@ class Interpreting:
 
     # -- deciding ------------------------------------------------------------------------------------------------------
 
-    async def decide(self, compute: Callable[[Interpreter], T]) -> T:
+    async def decide(self, compute: Callable[[Interpreter], T], size: int = 0) -> T:
         """The outcome of a function that changes nothing; it is run again until it lacks no answer and no other fact.
+
+        What it looks at is about ``size`` bytes: where that is much, it runs in a thread (and asks the loop by ``on_loop``).
 
         Which facts it needs may depend on answers, and the other way round: both are had here, as often as it takes. What was
         answered holds for the whole decision. Raises what ``compute`` raises, InterpretError where an answer could not be had.
@@ -135,7 +139,7 @@ class Interpreting:
             questions = consulted.questions if consulted is not None else ()
             needed: FactsNeeded | None = None
             try:
-                outcome = compute(consulted or NATIVE)
+                outcome = await apart(size, partial(compute, consulted or NATIVE))
             except FactsNeeded as raised:
                 needed = raised
             except Exception:

@@ -34,7 +34,7 @@ from kafila.reconcile.karmada.federation import OPTIONS, WORKS, Federation
 from kafila.reconcile.karmada.indexes import binding_key_of_work
 from kafila.reconcile.queue import Requeue, WorkQueue, is_expected
 from kafila.reconcile.refusals import Refusals
-from kafila.registry.codec import decode_entry
+from kafila.registry.threads import decoded
 
 from .manager import Room
 from .object_watcher import News, NotServed
@@ -147,18 +147,18 @@ class Executor:
                 self._unread.discard(key)
                 await self._remove_again(key)
                 return
-            work = decode_entry(self._federation.work_kind, entry)
+            work = await decoded(self._federation.work_kind, entry)
             if work["metadata"].get("deletionTimestamp"):
-                await self._remove(work)
+                await self._remove(work, len(entry.body))
             elif work["spec"].get("suspendDispatching") or not self._federation.is_ready(self._room.name):
                 self.reports.add(key)  # a member that becomes ready gets all its Works
             else:
-                await self._apply(key, work)
+                await self._apply(key, work, len(entry.body))
         except Unreachable as error:
             log.debug("member is away", cluster=self._room.name, work=key.name, error=str(error))
             self.parking.park(key)
 
-    async def _apply(self, key: Key, work: Object) -> None:
+    async def _apply(self, key: Key, work: Object, size: int) -> None:
         manifests = works_manifests(work)
         failures: list[str] = []
         away: Unreachable | None = None
@@ -169,7 +169,7 @@ class Executor:
         self._lost.discard(key)
         for manifest in manifests:
             try:
-                if await self._manifests.apply(manifest, patient=lambda: self.queue.is_backlog(key)):
+                if await self._manifests.apply(manifest, size, patient=lambda: self.queue.is_backlog(key)):
                     self._event_on_template(manifest, self._applied_event(manifest), recreated)
             except UnusableAnswer as error:
                 failures.append(str(error))
@@ -221,13 +221,14 @@ class Executor:
 
     # -- removing ------------------------------------------------------------------------------------------------------
 
-    async def _remove(self, work: Object) -> None:
+    async def _remove(self, work: Object, size: int) -> None:
         """The end waits for the member, unless the cluster leaves and is not there to be asked."""
         if constants.FINALIZER_EXECUTION not in (work["metadata"].get("finalizers") or ()):
             return
         if self._federation.is_ready(self._room.name):
             for manifest in works_manifests(work):
-                await self._manifests.remove(manifest, bool(work["spec"].get("preserveResourcesOnDeletion")))
+                preserve = bool(work["spec"].get("preserveResourcesOnDeletion"))
+                await self._manifests.remove(manifest, size, preserve)
         elif not self._federation.is_leaving(self._room.name):
             return  # a member that becomes ready gets all its Works
         else:
@@ -264,13 +265,13 @@ class Executor:
         entry = self._registry.cache.get(*key)
         if entry is None or entry.meta.deletionTimestamp:
             return
-        work = decode_entry(self._federation.work_kind, entry)
+        work = await decoded(self._federation.work_kind, entry)
         observed = self._to_reflect(work, self._outcomes.get(key))
         if observed is None:
             await self._write_status(key, work, [])
             return
         try:
-            found = await self._understood(work, observed)
+            found = await self._understood(work, observed, len(entry.body))
         except InterpretError as error:
             self._unread.add(key)
             await self._write_status(key, work, [])
@@ -332,14 +333,14 @@ class Executor:
                 return observed
         return None
 
-    async def _understood(self, work: Object, observed: Object) -> Reflected:
+    async def _understood(self, work: Object, observed: Object, size: int) -> Reflected:
         """What the member says of an object is read as its kind, as Karmada does: a template's status is summed from it, beside
         what other members say. Raises InterpretError."""
         kind = self._registry.catalog.by_kind(*gvk_of(observed))
         try:
             if kind is not None and not kind.custom and "status" in observed:
                 compile_decoder(kind.schema)({"status": observed["status"]})
-            return await self._federation.interpreting.decide(partial(manifest_status, work, observed))
+            return await self._federation.interpreting.decide(partial(manifest_status, work, observed), size)
         except (DecodeError, AttributeError, KeyError, TypeError, ValueError) as error:
             raise InterpretError(f"the member's object is not of its kind's shape: {error}"[:512]) from error
 

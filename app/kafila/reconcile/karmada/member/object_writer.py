@@ -37,9 +37,10 @@ class Manifests:
         self._removed: OrderedDict[str, None] = OrderedDict()  # uids of the last objects that were deleted here
         self.observation = Observation(room.client, on_change)
 
-    async def apply(self, manifest: Object, patient: Callable[[], bool] = lambda: False) -> bool:
+    async def apply(self, manifest: Object, size: int, patient: Callable[[], bool] = lambda: False) -> bool:
         """Whether something had to be written. Raises StatusError, Unreachable, NotManaged, NotServed, InterpretError.
 
+        ``size``: bytes of the manifest, about.
         ``patient``: whether to wait for the list of what is there, asked while it does. Else, as long as that is to come,
         creating shows whether it is there.
         """
@@ -55,7 +56,7 @@ class Manifests:
             if observed is None:
                 return True
         for _ in range(CONFLICTS):
-            changed = await self._decided(where, manifest, observed)
+            changed = await self._decided(where, manifest, size, observed)
             if changed is None:
                 self.observation.wrote(where, observed)
                 return False
@@ -92,11 +93,11 @@ class Manifests:
                     return found
             raise
 
-    async def _decided(self, where: Where, manifest: Object, observed: Object) -> Object | None:
+    async def _decided(self, where: Where, manifest: Object, size: int, observed: Object) -> Object | None:
         """Raises InterpretError, NotManaged and UnusableAnswer."""
         check_stored(observed, where.path)
         try:
-            return await self._interpreting.decide(partial(self._update, manifest, observed))
+            return await self._interpreting.decide(partial(self._update, manifest, observed), size)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             why = f"{type(error).__name__}: {error}"[:200]
             raise UnusableAnswer(f"{where.path} in the member is of another shape than its kind: {why}") from error
@@ -104,7 +105,7 @@ class Manifests:
     def _update(self, manifest: Object, observed: Object, interpreter: Interpreter) -> Object | None:
         return member_update(manifest, observed, self._room.name, interpreter=interpreter)
 
-    async def remove(self, manifest: Object, preserve: bool) -> None:
+    async def remove(self, manifest: Object, size: int, preserve: bool) -> None:
         """Objects of others stay as they are; with ``preserve`` ours stay without our marks.
 
         Raises StatusError, Unreachable and InterpretError.
@@ -122,7 +123,7 @@ class Manifests:
         check_stored(observed, where.path)
         try:
             if preserve:
-                await self._let_go(where, manifest, observed)
+                await self._let_go(where, manifest, size, observed)
             else:
                 await client.delete(where.path, uid=observed["metadata"]["uid"], propagation="Background")
                 self._note_removed(observed["metadata"]["uid"])
@@ -131,9 +132,9 @@ class Manifests:
                 raise
         self.observation.forget(where)
 
-    async def _let_go(self, where: Where, manifest: Object, observed: Object) -> None:
+    async def _let_go(self, where: Where, manifest: Object, size: int, observed: Object) -> None:
         """The object becomes what the manifest says without our marks; the member's own additions stay."""
-        changed = await self._decided(where, strip(manifest), observed)
+        changed = await self._decided(where, strip(manifest), size, observed)
         if changed is not None:
             await self._room.client.update(where.path, changed)
 

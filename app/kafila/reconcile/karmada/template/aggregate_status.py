@@ -57,7 +57,9 @@ class Sums:
         if not items and find(conditions_of(binding), constants.COND_FULLY_APPLIED) is None:
             return  # there was never anything to sum up
         try:
-            if await interpreting.decide(lambda interpreter: interpreter.aggregate_status(template, items)) is template:
+            size = self._federation.size_of(kind, template)
+            summed = await interpreting.decide(lambda interpreter: interpreter.aggregate_status(template, items), size)
+            if summed is template:
                 return
             await interpreting.carry_out(partial(self._write_sum, kind, template, items))
         except (InterpretError, StatusError) as error:

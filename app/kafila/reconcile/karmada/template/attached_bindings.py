@@ -16,6 +16,7 @@ from kafila.reconcile.karmada.federation import BINDINGS, Federation
 from kafila.reconcile.karmada.indexes import WorkIndex, binding_key, ids_of, owns, template_key_of
 from kafila.reconcile.karmada.scheduler.backoff import Waiting
 from kafila.registry.codec import decode_entry
+from kafila.registry.threads import decoded
 from kafila.watch import Entry, Event
 
 from .changes import Why
@@ -83,7 +84,7 @@ class Followers:
         entry = self._cache.get(*key)  # it may have been claimed meanwhile
         if entry is None or shares is ALONE:
             return
-        template, complete = decode_entry(kind, entry), True
+        template, complete = await decoded(kind, entry), True
         for binding in self._living(kind, entry):
             if why == Why.STATUS:
                 outcome = await self._pipeline.sum_up(kind, template, binding, shares)

@@ -11,7 +11,7 @@ from kafila.placement.detector import binding as bindings
 from kafila.reconcile.karmada.federation import OPTIONS
 from kafila.reconcile.karmada.propagation_policies import CLUSTER_POLICIES, POLICIES, PolicyIndex
 from kafila.registry import Registry
-from kafila.registry.codec import decode_entry
+from kafila.registry.threads import decoded
 
 from .changes import OwnWrites, Why
 
@@ -50,4 +50,4 @@ class Claiming:
             self._look(key, Why.CLAIMANT)
         elif missed:
             self._look(key, Why.AROUND)
-        return decode_entry(kind, entry)
+        return await decoded(kind, entry)

@@ -33,7 +33,7 @@ from kafila.reconcile.karmada.scheduler.decision_records import DecisionBook
 from kafila.reconcile.karmada.scheduler.estimators import Estimates
 from kafila.registry import Options, sizes
 from kafila.registry.context import Change, DeleteOptions
-from kafila.registry.threads import apart
+from kafila.registry.threads import apart, on_loop
 from kafila.watch import Entry
 
 from .aggregate_status import Sums, aggregated
@@ -104,14 +104,15 @@ class Pipeline:
         Without a policy the binding stays as it is. ``shares``: the object's other bindings, with which it shares its Works.
         """
         await self._overrides.read_ahead(template)
-        known = self._stored.of(existing)
+        known = await self._stored.of(existing)
         build = partial(self._plan, template, policy, known, shares, Estimates())
         decide = self._federation.interpreting.decide
-        plan = await decide(partial(build, keep_version=not why & Why.USER))
+        size = self._federation.size_of(kind, template)
+        plan = await decide(partial(build, keep_version=not why & Why.USER), size)
         if why & Why.START and plan.works and policy is not None:
             # the template was changed while nobody looked: the binding names the version that the Works are made of
-            plan = await decide(partial(build, keep_version=False))
-        plan, works = await self._staged_works(kind, template, plan)
+            plan = await decide(partial(build, keep_version=False), size)
+        plan, works = await self._staged_works(template, size, plan)
         with self._scheduler.storing(self._key_of(plan.binding), known.before, plan.binding):
             missed = await self._commit(known, plan, template, works)
         await self.delete_works(plan.orphans)
@@ -120,7 +121,7 @@ class Pipeline:
 
     async def sum_up(self, kind: Kind, template: Object, existing: Entry, shares: Shares = ALONE) -> Outcome:
         """Only what members report has changed."""
-        known = self._stored.of(existing)
+        known = await self._stored.of(existing)
         assert known.before is not None
         events: list[Event] = []
         reporting = self._stored.shared(known, known.before, template, shares).reporting
@@ -144,6 +145,9 @@ class Pipeline:
         namespaced = binding["metadata"].get("namespace")
         return self._federation.binding_kind if namespaced else self._federation.cluster_binding_kind
 
+    def _name_of(self, template: Object) -> str:
+        return binding_key(self._registry.cache, identity(template)).name
+
     def _key_of(self, binding: Object) -> Key:
         return Key(self._kind_of(binding).resource, *_where(binding))
 
@@ -160,6 +164,7 @@ class Pipeline:
         *,
         keep_version: bool,
     ) -> _Plan:
+        """For what is big in a thread: what belongs to the event loop is asked for there."""
         events: list[Event] = []
         before = known.before
         if policy is None:
@@ -170,25 +175,25 @@ class Pipeline:
                 template,
                 policy,
                 before,
-                called=binding_key(self._registry.cache, identity(template)).name if before is None else "",
+                called=on_loop(lambda: self._name_of(template)) if before is None else "",
                 interpreter=interpreter,
                 gates=self._federation.gates,
-                priority_classes=self._federation.priority_classes(),
+                priority_classes=on_loop(self._federation.priority_classes),
             )
             if keep_version and before is not None:
                 binding = with_known_version(binding, before)
             if binding is not before:
                 told = bindings.applied_events(template, policy, interpreter, self._federation.gates)
                 events += [Event(*one) for one in told]
-        binding, decision, trigger = self._schedule(binding, before, estimates, events)
+        binding, decision, trigger = on_loop(partial(self._schedule, binding, before, estimates, events))
         known = self._stored.shared(known, binding, template, shares)
         synced = self._changed_works(binding, template, known, shares, events, interpreter)
         leaving = {work["metadata"]["namespace"] for work in orphans(binding, known.works)}
         record = None
         if decision is not None:
-            generation = generation_of(binding, before)
-            record = self._decisions.record(binding, template, decision, trigger, generation, policy, before is None)
-        charges = self._charges.of(binding, before)
+            told_of = binding, template, decision, trigger, generation_of(binding, before), policy, before is None
+            record = on_loop(partial(self._decisions.record, *told_of))
+        charges = on_loop(partial(self._charges.of, binding, before))
         binding = aggregated(binding, template, known.reporting, events, synced.failures)
         retry = decision.retry if decision is not None else ""
         if binding == before:
@@ -278,7 +283,7 @@ class Pipeline:
             binding,
             template,
             self._federation.clusters_by_name,
-            self._overrides.overrides(template["metadata"].get("namespace", "")),
+            on_loop(lambda: self._overrides.overrides(template["metadata"].get("namespace", ""))),
             {cluster: shares.trimmed(work, binding) for cluster, (work, _) in stored.items()},
             leave=shares.left_to_others(binding),
             taken=known.taken,
@@ -297,11 +302,10 @@ class Pipeline:
             events.extend(Event(*synced_event(binding, error)) for error in errors)
         return _Synced(changed, plan.interpreted, plan.errors)
 
-    async def _staged_works(self, kind: Kind, template: Object, plan: _Plan) -> tuple[_Plan, list[Change]]:
+    async def _staged_works(self, template: Object, size: int, plan: _Plan) -> tuple[_Plan, list[Change]]:
         """A Work that is refused keeps neither the others nor the binding from being written: these say why it is not there."""
         staged: list[Change] = []
         refused: dict[str, str] = {}
-        size = self._federation.size_of(kind, template)
         for work, entry in plan.works:
             try:
                 stage = partial(self._staged, work, entry, self._federation.work_kind)

@@ -45,7 +45,7 @@ from kafila.reconcile.karmada.scheduler.decision_records import DecisionBook
 from kafila.reconcile.karmada.scheduler.priority import Priorities
 from kafila.reconcile.queue import WorkQueue
 from kafila.reconcile.refusals import telling
-from kafila.registry.codec import decode_entry
+from kafila.registry.threads import decoded
 from kafila.watch import Entry, Event
 
 from .attached_bindings import Followers
@@ -309,7 +309,7 @@ class Propagation:
         await self._followers.run(kind, key, why, shares)
 
     async def _propagate(self, kind: Kind, entry: Entry, why: Why, shares: Shares) -> None:
-        template = decode_entry(kind, entry)
+        template = await decoded(kind, entry)
         existing = self._cache.get(*binding_key(self._cache, identity(template)))
         if existing is not None and existing.meta.deletionTimestamp:
             self._keep(entry.key, why)  # comes back when the binding is gone
@@ -335,7 +335,7 @@ class Propagation:
         if let_go:
             if existing is not None:
                 existing = await self._federation.unclaim(self._federation.kind_of_binding(existing.key), existing)
-            template = decode_entry(kind, await self._federation.unclaim(kind, entry))
+            template = await decoded(kind, await self._federation.unclaim(kind, entry))
         # what users change of a template waits for a policy; what happens around its binding does not
         if existing is not None and (
             why & Why.AROUND or (why & Why.START and await self._pipeline.lags_behind(template, existing))

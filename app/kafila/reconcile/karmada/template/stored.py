@@ -12,6 +12,7 @@ from kafila.placement.work.shared import Shares
 from kafila.reconcile.karmada.federation import Federation
 from kafila.reconcile.karmada.indexes import WorkIndex
 from kafila.registry.codec import decode_entry
+from kafila.registry.threads import apart, on_loop
 from kafila.watch import Entry
 
 Object = dict[str, Any]
@@ -34,12 +35,13 @@ class StoredSteps:
         self._federation = federation
         self._works = works
 
-    def of(self, existing: Entry | None) -> Stored:
+    async def of(self, existing: Entry | None) -> Stored:
         if existing is None:
             return Stored(None, None, [], [])
         entries = self._works.of(existing)
         before = decode_entry(self._federation.kind_of_binding(existing.key), existing)
-        return Stored(existing, before, entries, self._decoded(entries))
+        works = await apart(sum(len(entry.body) for entry in entries), lambda: self._decoded(entries))
+        return Stored(existing, before, entries, works)
 
     def shared(self, stored: Stored, binding: Object, template: Object, shares: Shares) -> Stored:
         """With the Works that others have written in the clusters of ``binding``, without those that it leaves to others."""
@@ -51,7 +53,7 @@ class StoredSteps:
         ]
         wanted = {target["name"] for target in targets_of(binding["spec"])}
         missing = wanted - {constants.cluster_of(entry.key.namespace) for _, entry in kept}
-        found, taken_names = self._works.named(identity(template), missing)
+        found, taken_names = on_loop(lambda: self._works.named(identity(template), missing))
         own, others = [work for work, _ in kept], self._decoded(found)
         return stored._replace(
             entries=[*(entry for _, entry in kept), *found],
