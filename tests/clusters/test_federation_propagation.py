@@ -8,6 +8,8 @@ import pytest
 from cluster_federation import EXAMPLES, Federation, condition, deployment, policy, replicas
 from cluster_harness import Member
 
+from kafila.catalog.version import KUBERNETES_VERSION
+
 
 def image(member: Member, name: str = "nginx") -> str:
     return member.kubectl("get", "deployment", name, "-o", "jsonpath={.spec.template.spec.containers[0].image}")
@@ -23,8 +25,8 @@ def test_clusters_are_listed_as_karmada_lists_them(federation: Federation) -> No
     header, *rows = federation.kubectl("get", "clusters").splitlines()
     assert header.split() == ["NAME", "VERSION", "MODE", "READY", "AGE"]
     assert [row.split()[:4] for row in rows] == [
-        ["member1", "v1.36.3", "Push", "True"],
-        ["member2", "v1.36.3", "Push", "True"],
+        ["member1", KUBERNETES_VERSION, "Push", "True"],
+        ["member2", KUBERNETES_VERSION, "Push", "True"],
     ]
 
 

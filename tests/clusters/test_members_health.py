@@ -8,11 +8,13 @@ import json
 import pytest
 from cluster_harness import Member, Members, Options
 
+from kafila.catalog.version import KUBERNETES_VERSION
 from kafila.core.resources import GroupVersionKind
 from kafila.members.discovery import Discovery
 from kafila.members.health import cluster_status, observe
 from kafila.members.informer import Informer
 from kafila.members.resource_summary import Tally, node_facts, pod_facts
+from tests.versions import OLDER_MINORS
 
 
 def counted(member: Member) -> dict[str, str]:
@@ -59,7 +61,7 @@ async def test_a_member_is_summed_up(member1: Member) -> None:
     status, history = cluster_status({}, observation, now=1000.0)
 
     assert history.ready == "True"
-    assert status["kubernetesVersion"] == "v1.36.3"
+    assert status["kubernetesVersion"] == KUBERNETES_VERSION
     assert status["nodeSummary"] == {"totalNum": 2, "readyNum": 2}
     assert status["resourceSummary"]["allocatable"]["cpu"] == "128"
     assert status["resourceSummary"]["allocatable"]["memory"] == "512Gi"
@@ -99,7 +101,7 @@ async def test_the_path_of_a_kind_is_found(member1: Member) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("version", ["1.35", "1.34"])
+@pytest.mark.parametrize("version", OLDER_MINORS)
 async def test_older_members_are_observed_alike(lab: Members, version: str) -> None:
     if not (lab.bin / version).is_dir():
         pytest.skip(f"Kubernetes {version} is not built (build.sh --older)")

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from cluster_harness import ControlPlane, Member, Members
 
+from kafila.catalog.version import KUBERNETES_VERSION
+
 Command = list[str | Path]
 
 
@@ -45,7 +47,7 @@ def test_a_member_is_joined_observed_and_unjoined(
     cluster = json.loads(kafila.kubectl("get", "cluster", "member1", "-o", "json"))
     assert cluster["spec"]["syncMode"] == "Push"
     assert cluster["spec"]["region"] == "r"
-    assert cluster["status"]["kubernetesVersion"] == "v1.36.3"
+    assert cluster["status"]["kubernetesVersion"] == KUBERNETES_VERSION
     secret = json.loads(kafila.kubectl("get", "secret", "-n", "karmada-cluster", "member1", "-o", "json"))
     assert secret["metadata"]["ownerReferences"][0]["uid"] == cluster["metadata"]["uid"]
     run(unjoin)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import platform
 
 from kafila import __version__
-
-KUBERNETES_VERSION = "v1.36.3"  # clients parse it
+from kafila.catalog.version import KUBERNETES_VERSION
 
 
 def version_info() -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
@@ -15,7 +16,6 @@ from kafila.machinery.schema import Schema
 
 Json = Any
 _NO_ATTRIBUTES: dict[str, Json] = {}
-DESCRIBED_VERSION = "v1.36.0-local"  # the folder of kubernetes-validate that fits the tables
 _ANNOTATED = ("mt", "lt", "k", "ps", "pk", "d", "e")  # attributes that make a field's node differ from its type's
 
 
@@ -63,17 +63,13 @@ def unions_of(name: str) -> Json | None:
 def load_descriptions() -> Callable[[str, str], str]:
     """A lookup ``(definition, field or "") -> text``.
 
-    The texts are Kubernetes' own and come from the package that publishes them. Read anew on every call, so that they can
-    be let go: only OpenAPI documents need them.
+    Read anew on every call, so that the texts can be let go: only OpenAPI documents need them.
     """
-    path = files("kubernetes_validate").joinpath("kubernetes-json-schema", DESCRIBED_VERSION, "_definitions.json")
-    definitions = orjson.loads(path.read_bytes())["$defs"]
+    packed = files("kafila.catalog").joinpath("data", "descriptions.json.gz").read_bytes()
+    texts: dict[str, dict[str, str]] = orjson.loads(gzip.decompress(packed))
 
     def describe(name: str, field: str = "") -> str:
-        found = definitions.get(name, _NO_ATTRIBUTES)
-        if field:
-            found = found.get("properties", _NO_ATTRIBUTES).get(field, _NO_ATTRIBUTES)
-        return cast(str, found.get("description", ""))
+        return texts.get(name, _NO_ATTRIBUTES).get(field, "")
 
     return describe
 

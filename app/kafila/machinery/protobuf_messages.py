@@ -1,4 +1,4 @@
-"""What messages look like: the parsed form of the table that hack/protobuf/generate.py writes (see there for its text).
+"""What messages look like: the parsed form of the table that hack/protobuf.py writes (see there for its text).
 
 Nothing is parsed or compiled before a message is first used: of 1200 messages a server needs about a tenth.
 """

@@ -7,6 +7,7 @@ from typing import Any, final
 from kafila.api.app import ObjectsApp
 from kafila.api.deferred import DeferredShell
 from kafila.catalog.catalog import Catalog
+from kafila.catalog.version import KUBERNETES_VERSION
 from kafila.reconcile.kubernetes.definitions import DefinitionController
 from kafila.reconcile.kubernetes.garbage_collector import GarbageCollector
 from kafila.reconcile.kubernetes.namespaces import NamespaceController
@@ -85,7 +86,7 @@ class SimulatedCluster:
                 "capacity": self._capacity,
                 "allocatable": self._capacity,
                 "conditions": [{"type": "Ready", "status": "True", "reason": "KubeletReady", "message": "simulated"}],
-                "nodeInfo": {"kubeletVersion": "v1.36.3"},
+                "nodeInfo": {"kubeletVersion": KUBERNETES_VERSION},
             }
             return obj
 

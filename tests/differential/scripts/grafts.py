@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from differential.steps import PROTOBUF, Case
+from kafila.catalog.version import LIBRARIES_VERSION
 
 from .objects import Object, Sample, samples
 
-MODULE = "k8s.io/api@v0.36.3"
+MODULE = f"k8s.io/api@{LIBRARIES_VERSION}"
 CONTAINERS = ("spec", "containers")
 
 

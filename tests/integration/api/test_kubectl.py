@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from kafila.catalog.version import KUBERNETES_VERSION
+
 from .conftest import Served
 
 WEB = """
@@ -123,7 +125,7 @@ READING = [
     (("auth", "whoami"), "system:admin"),
     (("get", "--raw", "/api/v1/namespaces/default"), '"name":"default"'),
     (("get", "--raw", "/readyz?verbose"), "[+]ping ok"),
-    (("version",), "Server Version: v1.36"),
+    (("version",), f"Server Version: {KUBERNETES_VERSION}"),
     (("cluster-info",), "is running at https://"),
     (("get", "all", "-A"), "service/kubernetes"),
     (("get", "ns", "--sort-by=.metadata.name", "-o", "name"), "namespace/default"),

@@ -83,7 +83,7 @@ def test_the_first_of_repeated_parameters_counts() -> None:
 
 
 def test_the_manager_is_named_or_guessed() -> None:
-    asked = Request("GET", "/", None, {}, {b"user-agent": b"kubectl/v1.36 (linux)"}, User("u"))
+    asked = Request("GET", "/", None, {}, {b"user-agent": b"kubectl/v1.30 (linux)"}, User("u"))
     assert asked.manager == "kubectl"
     asked.query["fieldManager"] = "me"
     assert asked.manager == "me"

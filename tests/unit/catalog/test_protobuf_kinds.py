@@ -18,13 +18,15 @@ from hypothesis import strategies as st
 from kafila.catalog.catalog import builtin_kinds
 from kafila.catalog.kind import Kind
 from kafila.catalog.protobuf import codec, message_name
+from kafila.catalog.version import LIBRARIES_VERSION
 from kafila.machinery.protobuf import Codec, decode_envelope
 from kafila.machinery.protobuf_messages import Message
 from kafila.machinery.protobuf_scalars import SCALARS, Scalar, format_duration
 from kafila.machinery.schema import Schema
+from tests.versions import OLDER_MINORS
 
 META = "k8s.io.apimachinery.pkg.apis.meta.v1."
-ORIGINAL = "k8s.io/api@v0.36.3/testdata/HEAD"
+ORIGINAL = f"k8s.io/api@{LIBRARIES_VERSION}/testdata/HEAD"
 
 
 def known(group: str, version: str, kind: str) -> Codec:
@@ -166,7 +168,7 @@ def solid(value: Any) -> Any:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("release", ["HEAD", "v1.33.0", "v1.34.0", "v1.35.0"])
+@pytest.mark.parametrize("release", ["HEAD", *(f"v{minor}.0" for minor in OLDER_MINORS)])
 def test_kubernetes_samples(release: str) -> None:
     """Every .pb of k8s.io/api decodes to the .json beside it, and that JSON encodes to an equal object."""
     if shutil.which("go") is None:

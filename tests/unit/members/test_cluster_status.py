@@ -14,7 +14,7 @@ from kafila.members.health import (
 UP = Observation(
     online=True,
     healthy=True,
-    version="v1.36.3",
+    version="v1.30.1",
     enablements=[{"groupVersion": "v1", "resources": [{"name": "pods", "kind": "Pod"}]}],
     complete=True,
     node_summary={"totalNum": 1, "readyNum": 1},
@@ -70,7 +70,7 @@ def test_short_breaks_change_nothing() -> None:
     gone, history = cluster_status(again, AWAY, 90.0, history)
     assert reason(gone) == "ClusterNotReachable"
     assert gone["nodeSummary"] == up["nodeSummary"]  # what was known stays
-    assert gone["kubernetesVersion"] == "v1.36.3"
+    assert gone["kubernetesVersion"] == "v1.30.1"
 
 
 def test_a_member_that_came_back_has_to_stay() -> None:
@@ -80,7 +80,7 @@ def test_a_member_that_came_back_has_to_stay() -> None:
     assert "kubernetesVersion" not in back
     ready, history = cluster_status(back, UP, 40.0, history)
     assert reason(ready) == "ClusterReady"
-    assert ready["kubernetesVersion"] == "v1.36.3"
+    assert ready["kubernetesVersion"] == "v1.30.1"
 
 
 def test_between_unready_states_nothing_is_held_back() -> None:

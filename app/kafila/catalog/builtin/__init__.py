@@ -1,4 +1,4 @@
-"""What Kubernetes 1.36 does to built-in objects on their way in, on plain JSON objects.
+"""What Kubernetes does to built-in objects on their way in, on plain JSON objects.
 
 * :func:`strategy_for` — defaults, server-set fields, validation, rules of names and of generation
 * :func:`print_columns` — the Table that kubectl shows

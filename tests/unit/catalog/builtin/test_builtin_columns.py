@@ -172,7 +172,7 @@ def test_lists_are_cut():
 def test_nodes():
     status = {
         "conditions": [{"type": "Ready", "status": "True"}],
-        "nodeInfo": {"kubeletVersion": "v1.36.3", "kernelVersion": "6.1", "architecture": "arm64"},
+        "nodeInfo": {"kubeletVersion": "v1.30.1", "kernelVersion": "6.1", "architecture": "arm64"},
         "addresses": [{"type": "InternalIP", "address": "10.0.0.1"}],
     }
     labels = {"node-role.kubernetes.io/worker": "", "node-role.kubernetes.io/control-plane": ""}

@@ -395,9 +395,9 @@ ROWS = [
         "v1alpha1",
         {
             "spec": {"syncMode": "Pull", "region": "r", "provider": "p", "proxyURL": "http://p"},
-            "status": {"kubernetesVersion": "v1.36.3"},
+            "status": {"kubernetesVersion": "v1.30.1"},
         },
-        ["x", "v1.36.3", "Pull", "Unknown", "5m", "<none>", "r", "p", "", "http://p"],
+        ["x", "v1.30.1", "Pull", "Unknown", "5m", "<none>", "r", "p", "", "http://p"],
     ),
 ]
 

@@ -1,4 +1,4 @@
-"""Columns of the built-in tables (Kubernetes 1.36.3): ``name[:type][/format][^priority]``, joined with `` | ``."""
+"""Columns of the built-in tables: ``name[:type][/format][^priority]``, joined with `` | ``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-module kafila/hack/catalog/gotypes
+module kafila/hack/gotypes
 
 go 1.26.0
 

@@ -1,7 +1,4 @@
-"""Writes app/kafila/catalog/data/protobuf.json: the field numbers and JSON names of every Kubernetes message.
-
-    go env GOMODCACHE                    # the modules named in MODULES must be there (go mod download)
-    python hack/protobuf/generate.py
+"""The field numbers and JSON names of every Kubernetes message (protobuf.json).
 
 Two sources are joined per package: ``generated.proto`` has messages, numbers and types; the tags of the Go structs have
 the JSON names, which fields are inlined into their parent, and which zero values Go's JSON leaves out. A message that
@@ -9,7 +6,7 @@ cannot be joined is an error, so a new Kubernetes version cannot silently change
 
 The table, one line of text per message to keep it small in the file and in memory (parsed when first used):
 
-    {"source": ["k8s.io/api@v0.36.3", ...],
+    {"source": ["k8s.io/api@…", ...],
      "groups": {"apps/v1": "k8s.io.api.apps.v1", ...},              # group-version -> proto package
      "kinds": {"k8s.io.api.apps.v1": "Deployment DeploymentList ..."},
      "messages": {"k8s.io.api.apps.v1": {"Deployment": "1 metadata k8s.io...ObjectMeta;2 spec DeploymentSpec;..."}}}
@@ -23,18 +20,18 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 import sys
 from pathlib import Path
 from typing import NamedTuple
 
+from .modules import TABLES, directory, reference
+
 MODULES = {
-    "k8s.io/api@v0.36.3": ".",
-    "k8s.io/apimachinery@v0.36.3": "pkg",
-    "k8s.io/apiextensions-apiserver@v0.36.3": "pkg/apis",
-    "k8s.io/kube-aggregator@v0.36.3": "pkg/apis",
+    "k8s.io/api": ".",
+    "k8s.io/apimachinery": "pkg",
+    "k8s.io/apiextensions-apiserver": "pkg/apis",
+    "k8s.io/kube-aggregator": "pkg/apis",
 }
-TARGET = Path(__file__).parents[2] / "app/kafila/catalog/data/protobuf.json"
 
 SCALARS = {"string": "s", "int32": "i", "int64": "l", "bool": "b", "bytes": "y", "double": "d"}
 # Packages that are no API: a test fixture, and variables of the code generator.
@@ -101,29 +98,28 @@ def _type(name: str, package: str) -> str:
     return name.lstrip(".").removeprefix(package + ".")
 
 
-def package_directory(cache: Path, imported: str) -> Path | None:
+def package_directory(imported: str) -> Path | None:
     for module in MODULES:
-        path = module.split("@")[0] + "/"
-        if imported.startswith(path):
-            return cache / module / imported.removeprefix(path)
+        if imported.startswith(f"{module}/"):
+            return directory(module) / imported.removeprefix(f"{module}/")
     return None
 
 
-def parse_go(cache: Path, directory: Path) -> tuple[dict[str, dict[int, GoField]], set[str], set[str]]:
+def parse_go(folder: Path) -> tuple[dict[str, dict[int, GoField]], set[str], set[str]]:
     """Structs by protobuf field number, the kinds among them (they embed TypeMeta), and named slice types."""
     structs: dict[str, dict[int, GoField]] = {}
     kinds: set[str] = set()
     lists: set[str] = set()
-    for path in sorted(directory.glob("*.go")):
+    for path in sorted(folder.glob("*.go")):
         if path.name.endswith("_test.go") or path.name.startswith(("generated.", "zz_generated")):
             continue
         text = re.sub(r"^\s*//.*$", "", path.read_text(), flags=re.M)
         lists.update(GO_LIST.findall(text))
         for name, alias, original in GO_NAMED.findall(text):
             for imported in re.findall(rf'^\s*(?:import )?{alias} "([^"]+)"', text, re.M):
-                there = package_directory(cache, imported)
+                there = package_directory(imported)
                 if there:
-                    structs[name] = parse_go(cache, there)[0].get(original, {})
+                    structs[name] = parse_go(there)[0].get(original, {})
         for name, body in GO_STRUCT.findall(text):
             fields = structs.setdefault(name, {})
             for go_name, go_type, tags in GO_FIELD.findall(body):
@@ -164,26 +160,23 @@ def render_message(full: str, fields: list[ProtoField], go: dict[int, GoField] |
     return ";".join(lines)
 
 
-def group_of(directory: Path) -> str | None:
+def group_of(folder: Path) -> str | None:
     """The API group a package registers its kinds in."""
-    register = directory / "register.go"
+    register = folder / "register.go"
     match = register.exists() and re.search(r'^const GroupName = "([^"]*)"', register.read_text(), re.M)
     return match[1] if match else None
 
 
-def build(cache: Path) -> dict[str, object]:
+def build() -> dict[str, object]:
     groups: dict[str, str] = {}
     kinds: dict[str, str] = {}
     messages: dict[str, dict[str, str]] = {}
     for module, below in MODULES.items():
-        root = cache / module
-        if not root.is_dir():
-            sys.exit(f"{module} is not in the module cache")
-        for proto in sorted((root / below).rglob("generated.proto")):
+        for proto in sorted((directory(module) / below).rglob("generated.proto")):
             package, found = parse_proto(proto.read_text())
             if package in SKIPPED or not found:
                 continue
-            structs, typed, lists = parse_go(cache, proto.parent)
+            structs, typed, lists = parse_go(proto.parent)
             messages[package] = {
                 name: render_message(f"{package}.{name}", fields, structs.get(name), lists)
                 for name, fields in sorted(found.items())
@@ -193,7 +186,7 @@ def build(cache: Path) -> dict[str, object]:
                 groups[f"{group}/{proto.parent.name}".lstrip("/")] = package
                 kinds[package] = " ".join(sorted(typed & found.keys()))
     check_references(messages)
-    return {"source": list(MODULES), "groups": groups, "kinds": kinds, "messages": messages}
+    return {"source": [reference(module) for module in MODULES], "groups": groups, "kinds": kinds, "messages": messages}
 
 
 def check_references(messages: dict[str, dict[str, str]]) -> None:
@@ -208,9 +201,5 @@ def check_references(messages: dict[str, dict[str, str]]) -> None:
                     sys.exit(f"{package}.{name}: unknown message {target}")
 
 
-if __name__ == "__main__":
-    cache = subprocess.run(["go", "env", "GOMODCACHE"], check=True, capture_output=True, text=True).stdout.strip()
-    table = build(Path(cache))
-    TARGET.parent.mkdir(parents=True, exist_ok=True)
-    TARGET.write_text(json.dumps(table, indent=0, sort_keys=True) + "\n")
-    print(f"{TARGET.name}: {TARGET.stat().st_size} bytes")
+def main() -> None:
+    (TABLES / "protobuf.json").write_text(json.dumps(build(), indent=0, sort_keys=True) + "\n")

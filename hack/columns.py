@@ -1,7 +1,4 @@
-"""The descriptions of table columns, from the printers of kube-apiserver and the documentation of the types they name.
-
-    go mod download k8s.io/kubernetes@v1.36.3 k8s.io/api@v0.36.3 k8s.io/apimachinery@v0.36.3
-    python hack/columns/generate.py      # writes app/kafila/catalog/data/columns.json
+"""The descriptions of table columns (columns.json), from the printers of kube-apiserver and the documentation of the types they name.
 
 Facts only: row name -> column name -> description, as every Table answer has them.
 """
@@ -10,20 +7,19 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-from pathlib import Path
 
-VERSION, LIBRARIES = "v1.36.3", "v0.36.3"
+from kafila.catalog.version import KUBERNETES_VERSION, LIBRARIES_VERSION
+
+from .modules import KUBERNETES, TABLES, directory
+
 PRINTERS = "pkg/printers/internalversion/printers.go"
-OUT = Path(__file__).parents[2] / "app/kafila/catalog/data/columns.json"
 
 
 def main() -> None:
-    cache = Path(subprocess.run(["go", "env", "GOMODCACHE"], check=True, capture_output=True, text=True).stdout.strip())
-    source = (cache / f"k8s.io/kubernetes@{VERSION}" / PRINTERS).read_text()
+    source = (directory(KUBERNETES) / PRINTERS).read_text()
     source = source.replace("Event{}.InvolvedObject.", "ObjectReference{}.")
     packages = dict(re.findall(r'^\t(\w+) "(k8s\.io/[\w./-]+)"', source, re.M))
-    docs = {alias: _docs(cache, path) for alias, path in packages.items()}
+    docs = {alias: _docs(path) for alias, path in packages.items()}
     printers = {
         variable: printer.removesuffix("List")
         for variable, printer in re.findall(r"TableHandler\((\w+), print(\w+)\)", source)
@@ -42,15 +38,14 @@ def main() -> None:
         "Available": "Whether this service is available.",
         "Age": metadata["creationTimestamp"],
     }
-    data = {"source": f"k8s.io/kubernetes {VERSION} {PRINTERS}, k8s.io/api {LIBRARIES}", "rows": rows}
-    OUT.write_text(json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+    data = {"source": f"{KUBERNETES} {KUBERNETES_VERSION} {PRINTERS}, k8s.io/api {LIBRARIES_VERSION}", "rows": rows}
+    (TABLES / "columns.json").write_text(json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
 
 
-def _docs(cache: Path, package: str) -> dict[str, dict[str, str]]:
+def _docs(package: str) -> dict[str, dict[str, str]]:
     """Type -> field -> documentation."""
     module, _, rest = package.removeprefix("k8s.io/").partition("/")
-    folder = cache / f"k8s.io/{module}@{LIBRARIES}" / rest
-    file = folder / "types_swagger_doc_generated.go"
+    file = directory(f"k8s.io/{module}") / rest / "types_swagger_doc_generated.go"
     if not file.exists():
         return {}
     found = {}
@@ -74,7 +69,3 @@ def _columns(block: str, docs: dict[str, dict[str, dict[str, str]]]) -> list[tup
             parts.append(docs[alias].get(kind, {}).get(field, "") if alias else json.loads(f'"{literal}"'))
         out.append((name[1], "".join(parts)))
     return out
-
-
-if __name__ == "__main__":
-    main()

@@ -1,19 +1,18 @@
-"""Writes app/kafila/catalog/data: what the server has to know about Kubernetes' own kinds, as compact tables.
+"""What the server has to know about Kubernetes' own kinds, as compact tables in app/kafila/catalog/data.
 
-Sources, all from the Go module cache (``go mod download`` fetches them):
+Sources, all of them Go modules:
 
-* k8s.io/kubernetes ``api/openapi-spec/v3``: fields, list and patch semantics, defaults;
+* k8s.io/kubernetes ``api/openapi-spec/v3``: fields, list and patch semantics, defaults, descriptions;
 * k8s.io/kubernetes ``api/discovery``: groups, resources, verbs, short names, categories, subresources;
 * the Go types themselves, by reflection (``gotypes/``): wire order, which fields are always written, which are left out;
 * k8s.io/kubernetes ``bootstrappolicy/testdata``: the roles and bindings that every server creates.
 
 Only what a server serves by default is taken: alpha and beta versions are off in a stock kube-apiserver.
-
-Run: ``python hack/catalog/generate.py``; needs Go and PyYAML.
 """
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 import subprocess
@@ -22,11 +21,8 @@ from typing import Any
 
 import yaml
 
-KUBERNETES = "k8s.io/kubernetes"
-VERSION = "v1.36.3"
-LIBRARIES = "v0.36.3"  # k8s.io/api, apimachinery, client-go, apiextensions-apiserver, kube-aggregator
-HERE = Path(__file__).resolve().parent
-OUT = HERE.parents[1] / "app" / "kafila" / "catalog" / "data"
+from .modules import GOTYPES, KUBERNETES, TABLES, directory, reference
+
 STABLE = re.compile(r"v\d+$")
 META = "io.k8s.apimachinery.pkg.apis.meta.v1."
 REF = "#/components/schemas/"
@@ -35,22 +31,17 @@ Json = Any
 
 
 def main() -> None:
-    subprocess.run(["go", "mod", "download"], cwd=HERE / "gotypes", check=True)
-    kubernetes = module_directory()
+    kubernetes = directory(KUBERNETES)
     groups = read_groups(kubernetes / "api" / "discovery")
     schemas = read_schemas(kubernetes / "api" / "openapi-spec" / "v3", groups)
-    go = json.loads(subprocess.run(["go", "run", "."], cwd=HERE / "gotypes", check=True, capture_output=True).stdout)
+    go = json.loads(subprocess.run(["go", "run", "."], cwd=GOTYPES, check=True, capture_output=True).stdout)
     definitions = {name: definition(name, schemas[name], go) for name in sorted(schemas)}
-    source = {"modules": [f"{KUBERNETES}@{VERSION}", f"k8s.io/client-go@{LIBRARIES}"], "by": "hack/catalog/generate.py"}
+    source = {"modules": [reference(KUBERNETES), reference("k8s.io/client-go")], "by": "hack/catalog.py"}
     write("definitions.json", source, {"definitions": definitions})
     write("kinds.json", source, {"groups": groups})
     roles = kubernetes / "plugin/pkg/auth/authorizer/rbac/bootstrappolicy/testdata"
     write("bootstrap_roles.json", source, {"objects": bootstrap_roles(roles)})
-
-
-def module_directory() -> Path:
-    command = ["go", "mod", "download", "-json", f"{KUBERNETES}@{VERSION}"]
-    return Path(json.loads(subprocess.run(command, check=True, capture_output=True, cwd="/").stdout)["Dir"])
+    write_packed("descriptions.json.gz", descriptions(schemas))
 
 
 def read_groups(directory: Path) -> list[Json]:
@@ -173,6 +164,15 @@ def type_of(owner: str, go: str, schema: Json) -> str:
 # --- the rest ---------------------------------------------------------------------------------------------------------
 
 
+def descriptions(schemas: dict[str, Json]) -> dict[str, dict[str, str]]:
+    """Definition -> field -> text; the definition's own text is under ""."""
+    found = {}
+    for name in sorted(schemas):
+        texts = {"": schemas[name]} | schemas[name].get("properties", {})
+        found[name] = {field: schema["description"] for field, schema in texts.items() if schema.get("description")}
+    return found
+
+
 def bootstrap_roles(directory: Path) -> list[Json]:
     names = ("cluster-roles", "cluster-role-bindings", "controller-roles", "controller-role-bindings")
     objects = []
@@ -192,13 +192,15 @@ def write(name: str, source: Json, tables: dict[str, Json]) -> None:
         )
         opened, closed = "{}" if isinstance(table, dict) else "[]"
         parts.append(f'"{key}":{opened}\n' + ",\n".join(lines) + f"\n{closed}")
-    OUT.mkdir(parents=True, exist_ok=True)
-    (OUT / name).write_text("{" + ",\n".join(parts) + "}\n")
+    (TABLES / name).write_text("{" + ",\n".join(parts) + "}\n")
+
+
+def write_packed(name: str, table: Json) -> None:
+    """Compressed: a fifth of the size. Left alone when it says the same, since compressors differ from machine to machine."""
+    path, content = TABLES / name, compact(table).encode()
+    if not path.exists() or gzip.decompress(path.read_bytes()) != content:
+        path.write_bytes(gzip.compress(content, mtime=0))
 
 
 def compact(value: Json) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
-
-
-if __name__ == "__main__":
-    main()
