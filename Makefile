@@ -3,18 +3,19 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+LOCK = uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-header
 
-.PHONY: help install demo serve test test-long diff-kube diff-karmada lint format bench openapi generate clusters clean
+.PHONY: help install demo serve test test-unit test-long diff-kube diff-karmada lint format bench openapi generate lock clusters clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
 
 install: $(VENV)/.installed ## Make .venv with kafila in it
 
-$(VENV)/.installed: requirements.lock pyproject.toml
+$(VENV)/.installed: requirements-dev.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	@echo "Installing $$(grep -c '==' requirements.lock) packages into $(VENV) (a minute or two, once)"
-	$(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r requirements.lock
+	@echo "Installing $$(grep -c '==' requirements-dev.lock) packages into $(VENV) (a minute or two, once)"
+	$(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	$(BIN)/python -m compileall -q app  # every start would do it where PYTHONDONTWRITEBYTECODE is set
 	@touch $@
@@ -30,6 +31,9 @@ clusters: install ## Build the real member clusters that tests use (once, into a
 
 test: install lint clusters ## All tests that belong to every change
 	$(BIN)/python -m pytest -m "not long" -n 2 --no-loadscope-reorder $(ARGS)
+
+test-unit: install ## The tests that need nothing but Python
+	$(BIN)/python -m pytest -m "not long" -n 2 tests/unit $(ARGS)
 
 test-long: install ## The tests that take long
 	tests/clusters/build.sh --older
@@ -60,6 +64,11 @@ openapi: install ## Export the published specification into openapi/
 
 generate: install ## Derive anew what comes from Kubernetes, at the version in app/kafila/catalog/version.py (needs Go)
 	$(BIN)/python -m hack.generate
+
+lock: ## Pin what pyproject.toml asks for, keeping the versions that still fit (needs uv)
+	$(LOCK) --group dev --output-file requirements-dev.lock
+	cp requirements-dev.lock requirements.lock
+	$(LOCK) --output-file requirements.lock
 
 clean: ## Remove what install and serve made here
 	rm -rf $(VENV) .data .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -25,9 +27,23 @@ def folder() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def wheel(folder: Path) -> Path:
+def sources(folder: Path) -> Path:
+    """What the image's build copies into its folder."""
+    copied = re.findall(r"^COPY (?!--)(.*) \S+$", (ROOT / "deploy" / "Dockerfile").read_text(), re.M)
+    names = [name for line in copied for name in line.split()]
+    for name in names:
+        target = folder / "sources" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, target)
+    allowed = re.findall(r"^!(.*)$", (ROOT / ".dockerignore").read_text(), re.M)
+    assert sorted(allowed) == sorted(names)
+    return folder / "sources"
+
+
+@pytest.fixture(scope="module")
+def wheel(folder: Path, sources: Path) -> Path:
     build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
-    subprocess.run([*build, f"--wheel-dir={folder}", ROOT], check=True)
+    subprocess.run([*build, f"--wheel-dir={folder}", sources], check=True)
     (built,) = folder.glob("*.whl")
     return built
 
