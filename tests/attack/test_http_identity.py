@@ -12,8 +12,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
+from kafila.api import impersonating
 from kafila.api.proxy import MemberProxy
+from kafila.authentication import impersonation
 from kafila.authentication.credentials import Peer
+from kafila.registry import User
 from tests.integration.api.conftest import Api, Served, failure
 
 CN, GROUP = NameOID.COMMON_NAME, NameOID.ORGANIZATION_NAME
@@ -22,30 +25,96 @@ SELF = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
 REVIEWS = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 
 
-def test_kubectl_does_not_delete_as_administrator_what_was_asked_for_as_alice(served: Served) -> None:
+def test_kubectl_acts_as_who_is_asked_for(served: Served) -> None:
     served.kubectl("create", "namespace", "hers")
     said = served.kubectl("delete", "namespace", "hers", "--as", "alice", check=False)
-    assert "Forbidden" in said
-    assert "impersonation is not served yet, and the header Impersonate-User asks for it" in said
+    assert 'namespaces "hers" is forbidden: User "alice" cannot delete resource "namespaces"' in said
     assert "Active" in served.kubectl("get", "namespace", "hers")
+    who = served.kubectl("auth", "whoami", "--as", "alice", "--as-group", "dev", "--as-uid", "7", "-o", "yaml")
+    assert "username: alice" in who
+    assert "- dev" in who
+    assert 'uid: "7"' in who
+    served.kubectl("delete", "namespace", "hers", "--as", "alice", "--as-group", "system:masters")
 
 
 @pytest.mark.parametrize(
-    ("header", "kind"),
+    ("header", "needs", "name"),
     [
-        ("Impersonate-User", "users"),
-        ("impersonate-group", "groups"),
-        ("IMPERSONATE-UID", "uids"),
-        ("Impersonate-Extra-Scopes", "userextras"),
-        ("Impersonate-New", "userextras"),
+        ("Impersonate-User", 'resource "users" in API group "" at the cluster scope', "alice"),
+        ("impersonate-user", 'resource "serviceaccounts" in API group "" in the namespace "ns"', "sa"),
+        ("impersonate-group", 'resource "groups" in API group "" at the cluster scope', "alice"),
+        ("IMPERSONATE-UID", 'resource "uids" in API group "authentication.k8s.io" at the cluster scope', "alice"),
+        (
+            "Impersonate-Extra-A.com%2fScopes",
+            'resource "userextras/a.com/scopes" in API group "authentication.k8s.io" at the cluster scope',
+            "alice",
+        ),
     ],
 )
-async def test_impersonation_is_refused_by_name(api: Api, header: str, kind: str) -> None:
+async def test_impersonation_without_the_right_is_refused(api: Api, header: str, needs: str, name: str) -> None:
     api.app.member_proxy = MemberProxy(api.registry)
+    value = "alice" if name == "alice" else "system:serviceaccount:ns:sa"
+    headers = {header: value} if "ser" in header else {"Impersonate-User": "jane", header: value}
+    api.user = User("jane", ("system:authenticated",))
     for path in ("/api/v1/namespaces", "/livez", "/apis", "/apis/cluster.karmada.io/v1alpha1/clusters/m1/proxy/api"):
-        status = failure(await api.get(path, headers={header: "alice"}), 403, "Forbidden")
-        assert f"the header {header.title()} asks for it" in status["message"]
-        assert (status["details"]["kind"], status["details"]["name"]) == (kind, "alice")
+        status = failure(await api.get(path, headers=headers), 403, "Forbidden")
+        assert 'User "jane" cannot impersonate' in status["message"]
+        if "ser" in header.lower():
+            assert (status["details"]["name"], needs in status["message"]) == (name, True)
+
+
+async def test_each_thing_that_is_impersonated_is_asked_for(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[impersonation.Attributes] = []
+    monkeypatch.setattr(impersonating, "authorize_impersonation", lambda user, needed: asked.append(needed))
+    headers = [
+        ("Impersonate-User", "alice"),
+        ("Impersonate-Group", "dev"),
+        ("Impersonate-Group", "ops"),
+        ("Impersonate-Uid", "7"),
+        ("Impersonate-Extra-Scopes", "view"),
+        ("Impersonate-Extra-Scopes", "edit"),
+    ]
+    user = (await ask(api, headers, (CN, "jane"))).json()["status"]["userInfo"]
+    assert user == {
+        "username": "alice",
+        "uid": "7",
+        "groups": ["dev", "ops", "system:authenticated"],
+        "extra": {"scopes": ["view", "edit"]},
+    }
+    assert [(a.resource, a.subresource, a.name) for a in asked] == [
+        ("users", "", "alice"),
+        ("groups", "", "dev"),
+        ("groups", "", "ops"),
+        ("userextras", "scopes", "view"),
+        ("userextras", "scopes", "edit"),
+        ("uids", "", "7"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [("Impersonate_User", "admin"), ("Impersonate_Group", "system:masters")],
+        [("X-Impersonate-User", "admin")],
+        [("Impersonate-User", "alice"), ("Impersonate-User", "system:admin")],
+        [("Impersonate-Userx", "admin")],
+    ],
+    ids=["underscores", "prefixed", "twice", "longer"],
+)
+async def test_headers_that_look_like_others_make_nobody_an_administrator(
+    api: Api, headers: list[tuple[str, str]]
+) -> None:
+    answer = await ask(api, headers, (CN, "jane"), (GROUP, "system:masters"))
+    assert answer.json()["status"]["userInfo"]["username"] in ("jane", "alice")
+    answer = await ask(api, headers, (CN, "jane"))
+    assert answer.status_code == 403 or answer.json()["status"]["userInfo"]["username"] == "jane"
+
+
+async def test_nobody_is_impersonated_in_part(api: Api) -> None:
+    for headers in ({"Impersonate-Group": "dev"}, {"Impersonate-Uid": "7"}, {"Impersonate-Extra-A": "b"}):
+        assert (await api.delete("/api/v1/namespaces/default", headers=headers)).status_code == 400
+    for user in ("a\x01b", "a\x7f"):
+        assert (await api.get("/api", headers={"Impersonate-User": user})).status_code in (400, 403)
 
 
 def certificate(subject: Subject) -> bytes:

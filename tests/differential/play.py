@@ -29,9 +29,9 @@ class Player:
         answers: dict[str, Any] = {}
         out: dict[str, Answer] = {}
         for step in case.steps:
-            path, body = step.request(answers)
+            path, body, headers = step.request(answers)
             try:
-                answer = self._server.send(step.method, path, dict(step.headers), body)
+                answer = self._server.send(step.method, path, headers, body)
             except OSError as error:
                 answer = Answer(0, {}, type(error).__name__.encode())
             found = documents(answer)

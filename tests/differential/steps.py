@@ -40,8 +40,8 @@ class Step:
     body: Any = None  # dict or list (JSON), bytes, Stored, None
     headers: Mapping[str, str] = field(default_factory=dict)
 
-    def request(self, answers: Mapping[str, Any]) -> tuple[str, bytes | None]:
-        """Path and body, with what earlier steps were answered."""
+    def request(self, answers: Mapping[str, Any]) -> tuple[str, bytes | None, dict[str, str]]:
+        """Path, body and headers, with what earlier steps were answered."""
 
         def value(match: re.Match[str]) -> str:
             found: Any = answers.get(match[1])
@@ -56,7 +56,8 @@ class Step:
             body = json.dumps(body)
         if isinstance(body, str):
             body = _REFERENCE.sub(value, body).encode()
-        return _REFERENCE.sub(value, self.path), body
+        headers = {name: _REFERENCE.sub(value, given) for name, given in self.headers.items()}
+        return _REFERENCE.sub(value, self.path), body, headers
 
 
 @dataclass

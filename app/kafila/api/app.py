@@ -28,9 +28,10 @@ from kafila.watch import Groups
 from kafila.watch.definitions import Definitions
 
 from . import discovery, metrics, proxy
-from .authentication import authorize, refuse_impersonation, verb_of
+from .authentication import authorize, verb_of
 from .bodies import Disconnected, Receive, read_body
 from .dispatch import dispatch, is_misplaced, warn_of_deprecation
+from .impersonating import acting
 from .negotiation import for_streams
 from .objects import accept_of, check_form, list_options
 from .request import Request, Target, parse_query, parse_target
@@ -65,7 +66,9 @@ class ObjectsApp:
         self.definitions = definitions  # of custom kinds; None: there are none
         self.request_timeout = request_timeout
         self.authentication = authentication or Authentication(
-            [client_certificates()], [service_account_tokens(registry.cache, lambda: self.tokens)]
+            [client_certificates()],
+            [service_account_tokens(registry.cache, lambda: self.tokens)],
+            settle=registry.barrier,
         )
         self.documents = discovery.Documents(registry.catalog, tokens)
         self.groups = Groups(registry.cache)
@@ -93,7 +96,7 @@ class ObjectsApp:
             else:
                 shown = Credentials(scope["headers"], path, state.get("peer"))
                 request.user = self.authentication.at_once(shown) or await self.authentication.authenticate(shown)
-            refuse_impersonation(request)
+            request.user = acting(request.user, scope["headers"])
             if not path.startswith(PUBLIC):
                 authorize(request.user, request.method, path, request.target, _is_watch(request))
             if not path.startswith(discovery.PATHS):
@@ -103,7 +106,7 @@ class ObjectsApp:
             await self._serve(request, receive, sender)
         except StatusError as error:
             if not sender.status:
-                await send_response(sender, request, error_response(error, request))
+                await send_response(sender, request, _refusal(error, request))
         except Disconnected:
             pass  # nobody is there to be answered, and nothing was done
         except (ConnectionError, asyncio.CancelledError):
@@ -121,6 +124,7 @@ class ObjectsApp:
             self._measure(request, sender.status, time.perf_counter() - started)
 
     async def _serve(self, request: Request, receive: Receive, send: Sender) -> None:
+        request.authentication = self.authentication
         target = request.target
         if target is None or not target.plural:
             if request.method not in ("GET", "HEAD"):
@@ -198,6 +202,14 @@ class ObjectsApp:
             return
         verb = verb_of(request.method, target, _is_watch(request)).upper()
         metrics.observe(verb, kind, target, status, seconds)
+
+
+def _refusal(error: StatusError, request: Request) -> Response:
+    """What is refused before it reaches a handler has one header more, but not where it is unknown who asks."""
+    response = error_response(error, request)
+    if request.authentication is None and error.code != 401:
+        return response._replace(headers=(*response.headers, (b"x-content-type-options", b"nosniff")))
+    return response
 
 
 def _uncached(send: Send) -> Send:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from kafila.authentication.users import AUTHENTICATED
 from kafila.core import errors
 from kafila.registry import User
 
-from .request import Request, Target
+from .request import Target
 
 MASTERS = "system:masters"
 
@@ -16,26 +14,7 @@ BASIC = {
     "authentication.k8s.io": ("selfsubjectreviews",),
     "authorization.k8s.io": ("selfsubjectaccessreviews", "selfsubjectrulesreviews"),
 }
-# What a header asks to act as (k8s.io/apiserver/pkg/endpoints/filters); the others are Impersonate-Extra-*
-IMPERSONATE: Final = b"impersonate-"
-IMPERSONATED: Final = {
-    b"impersonate-user": ("", "users"),
-    b"impersonate-group": ("", "groups"),
-    b"impersonate-uid": ("authentication.k8s.io", "uids"),
-}
 VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete", "GET": "get", "HEAD": "get"}
-
-
-def refuse_impersonation(request: Request) -> None:
-    """Raises StatusError 403: there is no impersonation yet, and who asks for it must not act as himself instead."""
-    for header, value in request.headers.items():
-        if header.startswith(IMPERSONATE):
-            group, resource = IMPERSONATED.get(header, ("authentication.k8s.io", "userextras"))
-            why = f"impersonation is not served yet, and the header {header.decode().title()} asks for it"
-            request.warnings.append(why)  # kubectl begins with discovery, where it shows no reason but this
-            who = f'User "{request.user.name}" cannot impersonate resource "{resource}" in API group "{group}"'
-            name = value.decode("utf-8", "replace")
-            raise errors.forbidden(group, resource, name, f"{who} at the cluster scope: {why}")
 
 
 def verb_of(method: str, target: Target, watch: bool) -> str:

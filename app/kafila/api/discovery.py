@@ -85,6 +85,7 @@ class Documents:
         """What others need to verify service account tokens."""
         if self._tokens is None:
             return None
+        _check_json(request, "application/jwk-set+json" if path == KEYS else "application/json")
         if path == KEYS:
             body, content_type = orjson.dumps(self._tokens.key_set()), b"application/jwk-set+json"
         else:
@@ -143,13 +144,19 @@ def _negotiated(document: discovery.Json, request: Request, routed: bool) -> Res
     return encoded(document, accept)
 
 
-def _only_json(document: discovery.Json, request: Request) -> Response:
+def _check_json(request: Request, content_type: str) -> None:
+    """Raises StatusError 406."""
+    header = request.header(b"accept")
     try:
-        accept = accepted(request.header(b"accept"), True)
+        accept = accepted(header.replace(content_type, "application/json"), True)
     except StatusError:
         accept = None
     if accept is None or accept.encoding != "json":
-        raise no_representation((JSON.content_type.decode(),))
+        raise no_representation((content_type,))
+
+
+def _only_json(document: discovery.Json, request: Request) -> Response:
+    _check_json(request, JSON.content_type.decode())
     return Response(200, orjson.dumps(document, option=orjson.OPT_INDENT_2))
 
 

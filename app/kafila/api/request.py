@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, cast, final
 from urllib.parse import parse_qsl
 
+from kafila.authentication.chain import Authentication
 from kafila.core import errors
 from kafila.registry import Options, User
 from kafila.registry.context import DeleteOptions, Propagation
@@ -66,6 +67,7 @@ class Request:
     query: dict[str, str]
     headers: dict[bytes, bytes]
     user: User
+    authentication: Authentication | None = None  # of tokens that the request asks about
     body: bytes = b""
     raw_path: str = ""  # as it came, encoded
     raw_query: str = ""

@@ -7,10 +7,11 @@ from typing import Any
 
 import orjson
 
+from kafila.authentication.users import InvalidCredential
 from kafila.catalog.kind import Kind
 from kafila.core import errors
 from kafila.core.clock import rfc3339
-from kafila.registry import Registry
+from kafila.registry import Registry, User
 from kafila.registry.decoding import decode_object
 from kafila.registry.prepare import OTHER_NAMESPACE
 from kafila.registry.unstored import track
@@ -96,22 +97,38 @@ async def _self_subject_rules(registry: Registry, kind: Kind, request: Request) 
 
 
 async def _self_subject(registry: Registry, kind: Kind, request: Request) -> Response:
-    caller = request.user
-    user: Object = {"username": caller.name, "groups": list(caller.groups)}
-    if caller.uid:
-        user["uid"] = caller.uid
-    if caller.extra:
-        user["extra"] = {name: list(values) for name, values in caller.extra}
     question = await _question(kind, request)
     question["metadata"].setdefault("creationTimestamp", rfc3339())
-    return _answer(question, {"userInfo": user})
+    return _answer(question, {"userInfo": _shown(request.user)})
 
 
 async def _token(registry: Registry, kind: Kind, request: Request) -> Response:
     question = await _question(kind, request)
-    if not (question.get("spec") or {}).get("token"):
+    spec = question.get("spec") or {}
+    if not spec.get("token"):
         raise errors.bad_request("token is required for TokenReview in authentication")
-    return _answer(question, {"user": {}, "error": "invalid bearer token"})
+    question["metadata"].pop("namespace", None)
+    status = {"user": {}, **(question.get("status") or {})}
+    status.pop("authenticated", None)
+    assert request.authentication is not None
+    try:
+        known = await request.authentication.token(spec["token"], tuple(spec.get("audiences") or ()))
+        status |= {"authenticated": True, "user": _shown(known.user)}
+        if known.audiences:
+            status["audiences"] = list(known.audiences)
+    except InvalidCredential as error:
+        status["error"] = str(error)
+    return _answer(question, status)
+
+
+def _shown(known: User) -> Object:
+    """UserInfo."""
+    user: Object = {"username": known.name, "groups": list(known.groups)}
+    if known.uid:
+        user["uid"] = known.uid
+    if known.extra:
+        user["extra"] = {name: list(values) for name, values in known.extra}
+    return user
 
 
 HANDLERS: dict[tuple[str, str], Callable[[Registry, Kind, Request], Awaitable[Response]]] = {

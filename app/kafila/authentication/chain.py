@@ -5,8 +5,8 @@ Where none knows him and one of them was shown something that is not valid, he i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import final
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, final
 
 from kafila.core import errors
 from kafila.registry import User
@@ -20,14 +20,16 @@ from .credentials import (
     TokenAuthenticator,
     bearer_token,
 )
-from .users import ANONYMOUS, InvalidCredential, authenticated
+from .users import ANONYMOUS, InvalidCredential, NotSeen, authenticated
 
-AUTHORIZATION = b"authorization"
+AUTHORIZATION: Final = b"authorization"
+INVALID: Final = "invalid bearer token"
 
 
 @final
 class Authentication:
-    """``anonymous``: whether a path may be asked for by somebody who shows nothing."""
+    """``anonymous``: whether a path may be asked for by somebody who shows nothing. ``settle``: waits until this process has
+    heard of all that others have written."""
 
     def __init__(
         self,
@@ -35,14 +37,16 @@ class Authentication:
         tokens: Sequence[TokenAuthenticator] = (),
         remote: Sequence[RemoteTokenAuthenticator] = (),
         anonymous: Callable[[str], bool] = lambda path: True,
+        settle: Callable[[], Awaitable[object]] | None = None,
     ) -> None:
         self._requests = tuple(requests)
         self._tokens = tuple(tokens)
         self._remote = tuple(remote)
         self._anonymous = anonymous
+        self._settle = settle
 
     def at_once(self, credentials: Credentials) -> User | None:
-        """None where somebody has to be asked first. Raises StatusError 401."""
+        """None where somebody has to be asked, or waited for, first. Raises StatusError 401."""
         refused = False
         for authenticate in self._requests:
             try:
@@ -53,14 +57,14 @@ class Authentication:
                 refused = True
         token = _token_of(credentials)
         if token:
+            known, refusal = self._from_memory(token, ())
             try:
-                known = self._from_memory(token, ())
                 if known is not None:
                     return authenticated(known.user)
-                if self._remote:
-                    return None
-            except InvalidCredential:
-                pass
+            except InvalidCredential as error:
+                refusal = error
+            if self._may_come(token, refusal):
+                return None
             refused = True
         if refused or not self._anonymous(credentials.path):
             raise errors.unauthorized()
@@ -78,44 +82,44 @@ class Authentication:
 
     async def token(self, token: str, audiences: Sequence[str] = ()) -> Known:
         """Whose a token is that is meant for one of ``audiences``. Raises InvalidCredential."""
-        refusals: list[str] = []
-        try:
-            known = self._from_memory(token, audiences)
-        except InvalidCredential as error:
-            known = None
-            refusals.append(str(error))
-        for remote in self._remote:
-            if known is not None or len(token) > LONGEST_TOKEN:
+        known, refusal = self._from_memory(token, audiences)
+        if isinstance(refusal, NotSeen) and self._settle is not None:
+            await self._settle()
+            known, refusal = self._from_memory(token, audiences)
+        for remote in self._remote if len(token) <= LONGEST_TOKEN else ():
+            if known is not None:
                 break
             try:
                 known = await remote.authenticate(token, audiences)
             except InvalidCredential as error:
-                refusals.append(str(error))
+                refusal = refusal or error
         if known is None:
-            text = "[" + ", ".join(refusals) + "]" if len(refusals) > 1 else "".join(refusals)
-            raise InvalidCredential(text or "invalid bearer token")
+            raise InvalidCredential(f"[{INVALID}, {refusal}]" if refusal is not None else INVALID)
         return known._replace(user=authenticated(known.user))
 
-    def _from_memory(self, token: str, audiences: Sequence[str]) -> Known | None:
-        """Raises InvalidCredential when one of ours refuses it and none of the others could know it."""
+    def _from_memory(self, token: str, audiences: Sequence[str]) -> tuple[Known | None, InvalidCredential | None]:
+        """Who is known without asking anybody; else why the one that it belongs to refuses it."""
+        refusal: InvalidCredential | None = None
         if len(token) > LONGEST_TOKEN:
-            raise InvalidCredential("invalid bearer token")
-        refused: InvalidCredential | None = None
+            return None, None
         for authenticate in self._tokens:
             try:
                 known = authenticate(token, audiences)
             except InvalidCredential as error:
-                refused = refused or error
+                refusal = refusal or error
                 continue
             if known is not None:
-                return known
+                return known, None
         for remote in self._remote:
             known = remote.remembered(token, audiences)
             if known is not None:
-                return known
-        if refused is not None and not self._remote:
-            raise refused
-        return None
+                return known, None
+        return None, refusal
+
+    def _may_come(self, token: str, refusal: InvalidCredential | None) -> bool:
+        if len(token) > LONGEST_TOKEN:
+            return False
+        return bool(self._remote) or (isinstance(refusal, NotSeen) and self._settle is not None)
 
 
 def _token_of(credentials: Credentials) -> str:

@@ -10,10 +10,10 @@ from typing import Final
 from kafila.core.clock import parse_rfc3339
 from kafila.identity.tokens import Claims, InvalidToken, Tokens
 from kafila.registry import User
-from kafila.watch import Cache
+from kafila.watch import Cache, Entry
 
 from .credentials import Known, TokenAuthenticator
-from .users import CREDENTIAL, InvalidCredential, service_account_groups, service_account_name
+from .users import CREDENTIAL, InvalidCredential, NotSeen, service_account_groups, service_account_name
 from .verified import Verified
 
 LEEWAY: Final = (
@@ -40,7 +40,7 @@ def service_account_tokens(cache: Cache, tokens: Callable[[], Tokens | None]) ->
             ends = claims.ends - time.time() + LEEWAY if claims.ends else None
             verified.put(token, audiences, (issuer, claims), ends)
         asked = audiences or issuer.audiences
-        meant = tuple(a for a in claims.audiences if a in asked) if claims.audiences else tuple(asked)
+        meant = tuple(a for a in asked if a in claims.audiences) if claims.audiences else tuple(asked)
         return Known(user_of(cache, token, claims), meant)
 
     return authenticate
@@ -49,7 +49,12 @@ def service_account_tokens(cache: Cache, tokens: Callable[[], Tokens | None]) ->
 def user_of(cache: Cache, token: str, claims: Claims) -> User:
     """Raises InvalidCredential where the account, or what the token is bound to, is not there any more."""
     namespace, name = claims.namespace, claims.name
-    if not _lives(cache, "serviceaccounts", namespace, name, claims.uid):
+    account = cache.get("serviceaccounts", namespace, name)
+    if account is None:
+        raise NotSeen(f'serviceaccounts "{name}" not found')
+    if account.meta.uid != claims.uid:
+        raise NotSeen(f"service account UID ({account.meta.uid}) does not match claim ({claims.uid})")
+    if _has_ended(account):
         raise InvalidCredential(f"service account {namespace}/{name} has been deleted")
     if claims.legacy:
         _check_secret(cache, token, claims)
@@ -58,8 +63,9 @@ def user_of(cache: Cache, token: str, claims: Claims) -> User:
     for kind, bound, uid in claims.bound:
         where = "" if kind == "node" else namespace
         only_told = kind == "node" and "pod" in kinds  # where the pod runs
-        if not only_told and not _lives(cache, f"{kind}s", where, bound, uid):
-            raise InvalidCredential(f"{kind} {bound}, which the token is bound to, has been deleted")
+        entry = None if only_told else cache.get(f"{kind}s", where, bound)
+        if not only_told and (entry is None or entry.meta.uid != uid or _has_ended(entry)):
+            raise NotSeen("service account token has been invalidated")
         if kind != "secret":
             prefix = f"authentication.kubernetes.io/{kind}"
             extra += [(f"{prefix}-name", (bound,)), (f"{prefix}-uid", (uid,))]
@@ -70,16 +76,13 @@ def _check_secret(cache: Cache, token: str, claims: Claims) -> None:
     """A token that stands in a Secret is valid as long as it stands there."""
     entry = cache.get("secrets", claims.namespace, claims.legacy)
     if entry is None or entry.meta.deletionTimestamp:
-        raise InvalidCredential("Token has been invalidated")
+        raise NotSeen("service account token has been invalidated")
     stored = (entry.decode().get("data") or {}).get("token") or ""
     if base64.b64encode(token.encode()).decode() != stored:
-        raise InvalidCredential("Token does not match server's copy")
+        raise NotSeen("service account token does not match server's copy")
 
 
-def _lives(cache: Cache, resource: str, namespace: str, name: str, uid: str) -> bool:
-    """Whether it is there, and has not been ending for more than what clocks may differ by."""
-    entry = cache.get(resource, namespace, name)
-    if entry is None or entry.meta.uid != uid:
-        return False
+def _has_ended(entry: Entry) -> bool:
+    """Whether it has been ending for more than what clocks may differ by."""
     ending = entry.meta.deletionTimestamp
-    return not ending or parse_rfc3339(ending) >= time.time() - LEEWAY
+    return ending is not None and parse_rfc3339(ending) < time.time() - LEEWAY

@@ -18,6 +18,10 @@ class InvalidCredential(Exception):
     """Somebody showed a credential that is not valid (any more). The text is for a TokenReview, never for who showed it."""
 
 
+class NotSeen(InvalidCredential):
+    """What the credential names is not there, as far as this process has heard: another one may just have made it."""
+
+
 def authenticated(user: User) -> User:
     """With the group of everybody who is known. Raises InvalidCredential for names that no header can carry."""
     if not fits_header(user.name, *user.groups):

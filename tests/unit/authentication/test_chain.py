@@ -8,7 +8,7 @@ import pytest
 
 from kafila.authentication.chain import Authentication
 from kafila.authentication.credentials import LONGEST_TOKEN, Credentials, Known, Peer, bearer_token
-from kafila.authentication.users import ANONYMOUS, InvalidCredential, authenticated
+from kafila.authentication.users import ANONYMOUS, InvalidCredential, NotSeen, authenticated
 from kafila.authentication.verified import Verified
 from kafila.core.errors import StatusError
 from kafila.registry import User
@@ -87,6 +87,29 @@ async def test_others_are_asked_only_for_what_is_not_known_here() -> None:
     with pytest.raises(StatusError):
         await chain.authenticate(with_token("x" * (LONGEST_TOKEN + 1)))
     assert remote.asked == ["far", "bad", "ended"]
+
+
+async def test_what_another_process_has_just_made_is_waited_for_once() -> None:
+    settled: list[str] = []
+
+    def by_account(token: str, audiences: Sequence[str]) -> Known | None:
+        if not settled:
+            raise NotSeen("not found")
+        if token == "made":
+            return Known(User("account"))
+        raise NotSeen("not found")
+
+    async def settle() -> None:
+        settled.append("once")
+
+    chain = Authentication([], [by_account], settle=settle)
+    assert chain.at_once(with_token("made")) is None
+    assert (await chain.authenticate(with_token("made"))).name == "account"
+    with pytest.raises(StatusError):
+        await chain.authenticate(with_token("gone"))
+    assert settled == ["once", "once"]
+    with pytest.raises(InvalidCredential, match=r"^\[invalid bearer token, not found\]$"):
+        await chain.token("gone")
 
 
 def test_everybody_who_is_known_is_in_the_group_of_the_authenticated() -> None:
