@@ -15,7 +15,7 @@ from kafila.catalog.catalog import load_catalog
 from kafila.catalog.kind import Kind
 from kafila.core.resources import Key
 from kafila.placement.detector.match import choose_policy
-from kafila.placement.scheduler.cluster_snapshot import Fleet, Member
+from kafila.placement.scheduler.cluster_snapshot import ClusterInfo, ClusterSnapshot
 from kafila.placement.scheduler.schedule import schedule
 from kafila.reconcile.chunks import at_once
 from kafila.reconcile.karmada.propagation_policies import POLICIES, PolicyIndex
@@ -92,12 +92,12 @@ def rate(work: Callable[[], int]) -> float:
 
 
 def scheduling(placements: int) -> float:
-    fleet = Fleet(Member(cluster(number)) for number in range(CLUSTERS))
+    snapshot = ClusterSnapshot(ClusterInfo(cluster(number)) for number in range(CLUSTERS))
     bindings = [binding(number, placements) for number in range(BINDINGS)]
 
     def work() -> int:
         for each in bindings:
-            assert schedule(each, fleet).failure is None
+            assert schedule(each, snapshot).failure is None
         return len(bindings)
 
     return rate(work)

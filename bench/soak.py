@@ -3,7 +3,7 @@
     python bench/soak.py --minutes=30                  # `kafila demo`: three simulated members
     python bench/soak.py --minutes=30 --members=real   # `kafila serve` over three light kube-apiservers (after `make clusters`)
 
-``--event-ttl`` and ``--history`` (seconds) are kafila's flags; short ones let a short run show what is given back. Each line is
+``--event-ttl`` and ``--watch-history`` (seconds) are kafila's flags; short ones let a short run show what is given back. Each line is
 one look: PSS of the control plane without its database, of the database, the database's bytes, Events. In the end: the slope of
 the second half, the bytes of database per template before anything was old enough to go, those of Events, and what is left after the TTL.
 """
@@ -252,7 +252,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=6.0, help="templates a second")
     parser.add_argument("--members", choices=("simulated", "real"), default="simulated")
     parser.add_argument("--event-ttl", type=float, default=3600.0)
-    parser.add_argument("--history", type=float, default=300.0)
+    parser.add_argument("--watch-history", type=float, default=300.0)
     parser.add_argument("--after", type=float, default=0.0, help="seconds to wait in the end before the last look")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="kafila-soak-", dir="/tmp") as name:

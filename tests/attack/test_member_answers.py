@@ -377,9 +377,9 @@ async def test_a_member_that_is_lost_is_told_at_the_first_failed_look() -> None:
     lab = await Lab().start()  # not ready only after 30 s
     try:
         await lab.join("m1")
-        room = lab.controllers.rooms.get("m1")
-        assert room is not None
-        transport: Any = room.client._transport
+        connection = lab.controllers.member_manager.get("m1")
+        assert connection is not None
+        transport: Any = connection.client._transport
 
         async def nowhere(scope: Any, receive: Any, send: Any) -> None:
             raise ConnectionError("no route to host")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from kafila.admission.karmada import rules
-from kafila.admission.karmada.errors import Refused
+from kafila.admission.karmada.errors import Denied
 from kafila.registry import sizes
 from tests.integration.reconcile.conftest import Lab, _known_queues, lab, make_lab, two
 
@@ -87,7 +87,7 @@ def refusing(monkeypatch: pytest.MonkeyPatch, resource: str, text: str) -> None:
     """As a webhook or a quota would."""
 
     def refuse(new: Object, *around: Any) -> None:
-        raise Refused(text)
+        raise Denied(text)
 
     monkeypatch.setitem(rules._VALIDATORS, resource, ("all.example.com", refuse))
 

@@ -13,7 +13,7 @@ from kafila.core.resources import GroupVersionKind
 from kafila.members.discovery import Discovery
 from kafila.members.health import cluster_status, observe
 from kafila.members.informer import Informer
-from kafila.members.resource_summary import Tally, node_facts, pod_facts
+from kafila.members.resource_summary import ResourceSummary, node_facts, pod_facts
 from tests.versions import OLDER_MINORS
 
 
@@ -36,28 +36,30 @@ async def test_a_member_is_summed_up(member1: Member) -> None:
     member1.kubectl("create", "-f", "-", stdin=json.dumps(pod))
     member1.kubectl("wait", "pod/asks", "--for=condition=Ready", "--timeout=60s")
     client = member1.client()
-    tally = Tally()
+    resource_summary = ResourceSummary()
     nodes = Informer(
         client,
         "/api/v1/nodes",
-        lambda c: tally.node(c.name.name, c.after and c.after.kept),
+        lambda c: resource_summary.node(c.name.name, c.after and c.after.kept),
         selector="",
         keep=node_facts,
     )
     pods = Informer(
         client,
         "/api/v1/pods",
-        lambda c: tally.pod(c.before and c.before.kept, c.after and c.after.kept),
+        lambda c: resource_summary.pod(c.before and c.before.kept, c.after and c.after.kept),
         selector="",
         keep=pod_facts,
     )
     tasks = [asyncio.create_task(informer.run()) for informer in (nodes, pods)]
     await asyncio.wait_for(asyncio.gather(nodes.synced.wait(), pods.synced.wait()), 60)
     async with asyncio.timeout(90):  # pods of earlier tests may still be going
-        while (running := await asyncio.to_thread(counted, member1)) != tally.resource_summary().get("allocated"):
+        while (running := await asyncio.to_thread(counted, member1)) != resource_summary.resource_summary().get(
+            "allocated"
+        ):
             await asyncio.sleep(0.1)
 
-    observation = await observe(client, Discovery(client), tally)
+    observation = await observe(client, Discovery(client), resource_summary)
     status, history = cluster_status({}, observation, now=1000.0)
 
     assert history.ready == "True"
@@ -79,7 +81,7 @@ async def test_a_member_is_summed_up(member1: Member) -> None:
     member1.kubectl("delete", "pod", "asks")
     while pods.get("default", "asks") is not None:
         await asyncio.sleep(0.01)
-    assert "cpu" not in tally.resource_summary().get("allocated", {})
+    assert "cpu" not in resource_summary.resource_summary().get("allocated", {})
     for task in tasks:
         task.cancel()
     await client.close()

@@ -30,14 +30,14 @@ class WriterProcess:
         self.process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> WriterProcess:
-        root = _SCRIPT.parents[2] / "app"
+        root = _SCRIPT.parents[2]
         self.process = await asyncio.create_subprocess_exec(
             sys.executable,
             str(_SCRIPT),
             str(self.record),
             self.record.name,
             "6",
-            env=os.environ | {"DATABASE_URL": self._dsn, "PYTHONPATH": str(root)},
+            env=os.environ | {"DATABASE_URL": self._dsn, "PYTHONPATH": f"{root / 'app'}{os.pathsep}{root}"},
             stdin=asyncio.subprocess.PIPE,
         )
         return self

@@ -73,9 +73,9 @@ WRONG = [
     ),
     ("--feature-gates=Failure=true", "unrecognized feature gate: Failure"),
     ("--plugins=-mine", "'mine' is not in the list of known plugins that are installed (there are none)"),
-    ("--history=59", "must be greater than or equal to 60"),
-    ("--history=nan", "must be a finite number"),
-    ("--history=1e300", "must be less than or equal to 1000000000"),
+    ("--watch-history=59", "must be greater than or equal to 60"),
+    ("--watch-history=nan", "must be a finite number"),
+    ("--watch-history=1e300", "must be less than or equal to 1000000000"),
     ("--cluster-status-frequency=0", "must be greater than 0"),
     ("--resource-eviction-rate=-1", "must be greater than or equal to 0"),
     ("--scheduler-estimator-port=0", "must be greater than 0"),
@@ -110,7 +110,9 @@ def test_a_wrong_value_names_its_flag(argument: str, reason: str, told: Callable
 
 
 def test_what_the_parser_refuses_is_one_line_too(told: Callable[..., str]) -> None:
-    assert told("serve", "--history=long").startswith('Invalid value for --history: unable to convert "long"')
+    assert told("serve", "--watch-history=long").startswith(
+        'Invalid value for --watch-history: unable to convert "long"'
+    )
     assert told("serve", "--role=chief").startswith('Invalid value "chief" for --role')
     assert "Unknown option" in told("serve", "--histroy=60")
 
@@ -138,7 +140,9 @@ def test_a_value_of_the_environment_is_named_as_such(told: Callable[..., str], m
 
 def test_the_flag_wins_also_with_its_default(told: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KAFILA_BIND", "nowhere")
-    assert told("serve", "--bind=127.0.0.1:5443", "--history=1").startswith("invalid value '1.0' for --history")
+    assert told("serve", "--bind=127.0.0.1:5443", "--watch-history=1").startswith(
+        "invalid value '1.0' for --watch-history"
+    )
 
 
 @pytest.mark.parametrize(

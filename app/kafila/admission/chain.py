@@ -10,7 +10,7 @@ from kafila.settings.gates import Gates
 
 from . import builtin
 from .karmada import rules
-from .karmada.context import NOTHING, Surroundings
+from .karmada.context import NOTHING, AdmissionContext
 from .karmada.withdrawal import withdrawals
 from .unacted import unacted
 
@@ -26,7 +26,7 @@ class Admission:
     def __init__(
         self,
         gates: Mapping[str, bool] | None = None,
-        around: Surroundings = NOTHING,
+        around: AdmissionContext = NOTHING,
         objects: builtin.Objects = builtin.nothing,
     ) -> None:
         self._gates = gates if gates is not None else Gates()

@@ -165,7 +165,7 @@ class ObjectsApp:
         """A kind that is not there may be one that another process has just been told of."""
         found = self.registry.catalog.get(target.group, target.version, target.plural)
         if found is None and self.definitions is not None:
-            await self.registry.barrier()
+            await self.registry.wait_for_consistent_read()
             await self.definitions.settled(f"{target.plural}.{target.group}")
             found = self.registry.catalog.get(target.group, target.version, target.plural)
         return found

@@ -52,7 +52,7 @@ async def dispatch(registry: Registry, kind: Kind, request: Request) -> Response
         return await _subresource(registry, kind, target, request)
     verb = _verb(kind, target, request.method)
     warn_of_deprecation(kind, request)
-    question = QUESTIONS.get((kind.group, kind.kind))
+    question = VIRTUAL_RESOURCES.get((kind.group, kind.kind))
     if question is not None:
         without(request.header(b"accept"), "Table")
     return await (question or HANDLERS[verb])(registry, kind, request)
@@ -150,7 +150,7 @@ SUBRESOURCES: dict[tuple[str, str], Handler] = {
 NO_TABLES = ("binding", "eviction", "finalize", "log")
 
 # what is created is answered, not stored
-QUESTIONS: dict[tuple[str, str], Handler] = {**reviews.HANDLERS, ("", "Binding"): pods.bindings}
+VIRTUAL_RESOURCES: dict[tuple[str, str], Handler] = {**reviews.HANDLERS, ("", "Binding"): pods.bindings}
 
 DEPRECATED = {
     ("", "v1", "ComponentStatus"): "v1 ComponentStatus is deprecated in v1.19+",

@@ -38,7 +38,7 @@ async def evict(registry: Registry, kind: Kind, request: Request) -> Response:
     request.body = orjson.dumps(given) if isinstance(given, dict) else b""
     request.headers = {**request.headers, b"content-type": b"application/json"}
     options = await objects.sent_options(request)
-    await registry.barrier()
+    await registry.wait_for_consistent_read()
     pod = registry.object(kind, target.namespace, target.name)
     if not _ended_or_unborn(pod):
         await _ask_budget(registry, pod, options)

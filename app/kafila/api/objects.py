@@ -105,7 +105,7 @@ async def get(registry: Registry, kind: Kind, request: Request) -> Response:
     accept = accept_of(request, kind)
     version = request.query.get("resourceVersion", "")
     if not version:
-        await registry.barrier()
+        await registry.wait_for_consistent_read()
     elif version != "0":
         await wait_for(registry.cache, number(version))
     entry = await registry.read(kind, target.namespace, target.name)

@@ -27,7 +27,7 @@ SUCCESS = orjson.dumps({"kind": "Status", "apiVersion": "v1", "metadata": {}, "s
 async def _pod(registry: Registry, kind: Kind, request: Request) -> Object:
     target = request.target
     assert target is not None
-    await registry.barrier()
+    await registry.wait_for_consistent_read()
     return registry.object(kind, target.namespace, target.name)
 
 
@@ -172,7 +172,7 @@ async def unreachable(registry: Registry, kind: Kind, request: Request) -> Respo
     """``…/proxy``: nothing runs behind it."""
     target = request.target
     assert target is not None
-    await registry.barrier()
+    await registry.wait_for_consistent_read()
     name, port = _named_port(target.name)
     if kind.resource == "services":
         if port.isascii() and port.isdigit():

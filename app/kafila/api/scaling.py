@@ -14,7 +14,7 @@ from kafila.core.resources import GroupVersionKind
 from kafila.machinery.decode import DecodeError, compile_decoder
 from kafila.registry import Options, Registry
 from kafila.registry.codec import decode_entry
-from kafila.registry.decoding import cannot_be_handled, check_known_type, leftovers
+from kafila.registry.decoding import cannot_be_handled, check_known_type, strict_decoding_errors
 from kafila.registry.patching import Patch, merged
 from kafila.registry.scale import has_replicas, replicas_path, scale_of, with_replicas
 from kafila.watch import Entry
@@ -35,7 +35,7 @@ async def scale(registry: Registry, kind: Kind, request: Request) -> Response:
     if kind.scale is None:
         raise errors.page_not_found()
     if request.method == "GET":
-        await registry.barrier()
+        await registry.wait_for_consistent_read()
         entry = registry.entry(kind, target.namespace, target.name)
         if kind.definition and not has_replicas(kind, decode_entry(kind, entry)):
             raise errors.internal_error(f'the spec replicas field "{kind.scale.spec_replicas}" does not exist')
@@ -64,7 +64,7 @@ def _replaced(kind: Kind, request: Request, options: Options) -> Callable[[Objec
         decoded, unknown = decode_scale(document)
     except DecodeError as error:
         raise cannot_be_handled(SCALE, str(error)) from error
-    if texts := leftovers(unknown, (), options):
+    if texts := strict_decoding_errors(unknown, (), options):
         raise cannot_be_handled(SCALE, texts)
     target = request.target
     assert target is not None
@@ -79,7 +79,7 @@ def _patched(kind: Kind, request: Request, options: Options, patch: Patch) -> Ca
         result = merged(view, patch, None)  # a Scale has no lists: strategic merge and merge are the same
         try:
             new, unknown = decode_scale(result)
-            why = leftovers(unknown, (), options)
+            why = strict_decoding_errors(unknown, (), options)
         except DecodeError as error:
             why = str(error)
         if why:

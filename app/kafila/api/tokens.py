@@ -39,7 +39,7 @@ async def token_request(registry: Registry, tokens: Tokens, kind: Kind, request:
     asked = await read_apart(request, lambda: _decoded(request))
     metadata = asked["metadata"]
     _check_names(metadata, target.name, target.namespace)
-    await registry.barrier()
+    await registry.wait_for_consistent_read()
     account = registry.entry(kind, target.namespace, target.name)
     uid = account.meta.uid
     if metadata.get("uid") and metadata["uid"] != uid:

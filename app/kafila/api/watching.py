@@ -59,7 +59,7 @@ async def serve_watch(
     namespace = options.namespace
     version = _version(options.resource_version)
     if (not version and options.resource_version != "0") or version > cache.revision:
-        await registry.barrier()
+        await registry.wait_for_consistent_read()
     start = version if version and not initial else cache.revision
     encode = _encoder(kind, request, accept)
     await send(_head(accept, request))

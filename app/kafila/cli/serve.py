@@ -21,11 +21,11 @@ def serve(
     role: Annotated[Literal["all", "api", "workers"], Parameter(help="What this process does.")] = "all",
     feature_gates: Annotated[str, Parameter(help="Karmada's feature gates: A=true,B=false.")] = "",
     controllers: Annotated[str, Parameter(help="Controllers to run: '*' all, 'x' x, '-x' all but x.")] = "*",
-    history: Annotated[float, Parameter(help="Seconds of history that watches can resume from.")] = 300.0,
+    watch_history: Annotated[float, Parameter(help="Seconds of history that watches can resume from.")] = 300.0,
     event_ttl: Annotated[
         float, Parameter(help="Seconds that Events live after they were last written, and up to an eighth longer.")
     ] = 3600.0,
-    history_memory_mib: Annotated[int, Parameter(help="MiB of the newest history that are kept in memory.")] = 32,
+    watch_history_memory_mib: Annotated[int, Parameter(help="MiB of the newest history that are kept in memory.")] = 32,
     max_object_bytes: Annotated[
         int, Parameter(help="Bytes of an object as it is stored; a write that would make a larger one is refused.")
     ] = 8 << 20,

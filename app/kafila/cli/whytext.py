@@ -62,9 +62,17 @@ def _attempt(said: dict[str, Any]) -> str:
 
 
 def _clusters(rows: Sequence[ClusterRow]) -> str:
-    table = [("CLUSTER", "STATE", "REPLICAS", "REPORTS", "ROOM", "SCORE", "WHY")]
+    table = [("CLUSTER", "STATE", "REPLICAS", "REPORTS", "AVAILABLE", "SCORE", "WHY")]
     table += [
-        (row.name, row.state, _number(row.replicas), row.status or "-", _number(row.room), _number(row.score), row.why)
+        (
+            row.name,
+            row.state,
+            _number(row.replicas),
+            row.status or "-",
+            _number(row.available),
+            _number(row.score),
+            row.why,
+        )
         for row in rows
     ]
     text = columns(table)

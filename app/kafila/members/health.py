@@ -17,7 +17,7 @@ from kafila.placement.constants import COND_HEARTBEAT
 
 from .client import MemberClient
 from .discovery import Discovery
-from .resource_summary import Tally
+from .resource_summary import ResourceSummary
 from .shapes import mapping
 from .transport import Unreachable, UnusableAnswer
 
@@ -57,7 +57,10 @@ class History(NamedTuple):
 
 
 async def observe(
-    client: MemberClient, discovery: Discovery, tally: Tally | None = None, models: Sequence[Object] = ()
+    client: MemberClient,
+    discovery: Discovery,
+    resource_summary: ResourceSummary | None = None,
+    models: Sequence[Object] = (),
 ) -> Observation:
     """Asks the member. Never raises for what a member does wrong; a ``tally`` is given once its informers are synced."""
     endpoint = "/readyz"
@@ -81,8 +84,8 @@ async def observe(
         version=version,
         enablements=enablements,
         complete=complete,
-        node_summary=tally.node_summary() if tally else None,
-        resource_summary=tally.resource_summary(models) if tally else None,
+        node_summary=resource_summary.node_summary() if resource_summary else None,
+        resource_summary=resource_summary.resource_summary(models) if resource_summary else None,
     )
 
 

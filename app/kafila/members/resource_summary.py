@@ -121,7 +121,7 @@ def _format(name: str) -> Format:
 
 
 @final
-class Tally:
+class ResourceSummary:
     """Told of every change, it answers at once."""
 
     def __init__(self) -> None:

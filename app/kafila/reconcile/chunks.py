@@ -6,14 +6,14 @@ import asyncio
 from collections import deque
 from collections.abc import Iterator
 
-Steps = Iterator[None]
+Chunks = Iterator[None]
 
 
-async def in_portions(steps: Steps) -> None:
+async def in_chunks(steps: Chunks) -> None:
     """Carries the steps out; others get the event loop after each."""
     for _ in steps:
         await asyncio.sleep(0)
 
 
-def at_once(steps: Steps) -> None:
+def at_once(steps: Chunks) -> None:
     deque(steps, maxlen=0)

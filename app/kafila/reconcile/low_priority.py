@@ -17,7 +17,7 @@ PAUSE: Final = 0.02  # seconds between two turns while something new is worked o
 
 
 @final
-class Backlog:
+class LowPriorityTurns:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._asking: deque[Callable[[], None]] = deque()
@@ -57,11 +57,11 @@ class Backlog:
             self._schedule()
 
 
-_of_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, Backlog] = WeakKeyDictionary()
+_of_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, LowPriorityTurns] = WeakKeyDictionary()
 
 
-def backlog_of(loop: asyncio.AbstractEventLoop) -> Backlog:
+def low_priority_turns(loop: asyncio.AbstractEventLoop) -> LowPriorityTurns:
     found = _of_loop.get(loop)
     if found is None:
-        found = _of_loop[loop] = Backlog(loop)
+        found = _of_loop[loop] = LowPriorityTurns(loop)
     return found

@@ -10,7 +10,7 @@ K = TypeVar("K", bound=Hashable)
 
 
 @final
-class Line(Generic[K]):
+class PriorityQueue(Generic[K]):
     """The highest priority first; among equals the one that came first. A key stands in it once."""
 
     def __init__(self) -> None:

@@ -22,8 +22,8 @@ import structlog
 from prometheus_client import Counter, Gauge
 
 from .effort import Effort
-from .low_priority import Backlog, backlog_of
-from .priority_queue import Line
+from .low_priority import LowPriorityTurns, low_priority_turns
+from .priority_queue import PriorityQueue
 
 log = structlog.get_logger(__name__)
 K = TypeVar("K", bound=Hashable)
@@ -60,9 +60,9 @@ class WorkQueue(Generic[K]):
         self._concurrency = concurrency
         self._max_delay = max_delay
         self._priority = priority
-        self._ready: Line[K] = Line()
-        self._background: Line[K] = Line()  # backlog: worked on when nothing else waits
-        self._backlog: Backlog | None = None  # that of the event loop, while there is work
+        self._ready: PriorityQueue[K] = PriorityQueue()
+        self._background: PriorityQueue[K] = PriorityQueue()  # backlog: worked on when nothing else waits
+        self._backlog: LowPriorityTurns | None = None  # that of the event loop, while there is work
         self._asked = False  # for a turn in it
         self._pumping = False  # in a moment
         self._running: set[K] = set()
@@ -77,7 +77,7 @@ class WorkQueue(Generic[K]):
         self._started = False
         self._idle = asyncio.Event()
         self._depth, self._adds = DEPTH.labels(name), ADDS.labels(name)
-        self._retries, self._work = RETRIES.labels(name), WORK.labels(name)
+        self._backoff, self._work = RETRIES.labels(name), WORK.labels(name)
 
     def add(self, key: K, background: bool = False) -> None:
         """``background``: part of a backlog (start, relist); a user's new change goes first."""
@@ -110,13 +110,13 @@ class WorkQueue(Generic[K]):
         heapq.heappush(self._later, (due, self._counter, key))
         self._arm()
 
-    def is_backlog(self, key: K) -> bool:
+    def is_low_priority(self, key: K) -> bool:
         """For the reconciler: whether the key is looked at again without anything new being known of it."""
         return key in self._old and self._again.get(key, True)
 
     def start(self) -> None:
         self._started = True
-        self._backlog = backlog_of(asyncio.get_running_loop())
+        self._backlog = low_priority_turns(asyncio.get_running_loop())
         self._pump()
         self._arm()
 
@@ -232,7 +232,7 @@ class WorkQueue(Generic[K]):
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
         delay = min(max(BASE_DELAY * 2 ** min(failures, 30), seconds), self._max_delay)
-        self._retries.inc()
+        self._backoff.inc()
         self.add_after(key, delay, background)
         if failures < 3 or failures % 10 == 0:
             log.warning("reconcile failed", controller=self.name, key=str(key), error=str(error), retry_in=delay)

@@ -40,9 +40,9 @@ def decode_object(kind: Kind, obj: Any, options: Options, duplicates: Sequence[s
     try:
         decoded, unknown = decoder_of(kind)(obj)
     except DecodeError as error:
-        raise misfit(kind, obj, error) from error
+        raise type_error(kind, obj, error) from error
     if unknown or duplicates:
-        texts = leftovers(unknown, duplicates, options, _in_order(kind, duplicates, sent))
+        texts = strict_decoding_errors(unknown, duplicates, options, _in_order(kind, duplicates, sent))
         if texts:
             raise cannot_be_handled(kind, texts)
     return typed(kind, decoded)
@@ -117,7 +117,7 @@ _MISFIT = re.compile(r"json: cannot unmarshal (\w+)(?: \S+)? into Go struct fiel
 _JSON_TYPES = {"number": "integer", "bool": "boolean"}
 
 
-def misfit(kind: Kind, obj: Object, error: DecodeError) -> StatusError:
+def type_error(kind: Kind, obj: Object, error: DecodeError) -> StatusError:
     """A value of the wrong type. Custom objects are held against their OpenAPI schema, and the answer says so."""
     # of objects with a definition nothing but metadata is decoded by type
     match = _MISFIT.fullmatch(str(error)) if kind.custom and not kind.definition else None
@@ -150,7 +150,7 @@ def unrecognized(kind: Kind | GroupVersionKind, body: Any, why: str) -> StatusEr
     return bad_request(f"the object provided is unrecognized (must be of type {kind.kind}): {why} ({shown})")
 
 
-def leftovers(
+def strict_decoding_errors(
     unknown: Sequence[str], duplicates: Sequence[str], options: Options, in_order: Sequence[str] | None = None
 ) -> str:
     """Unknown and duplicate fields: the text of an error when Strict; else "", with warnings when Warn.

@@ -25,7 +25,7 @@ async def creation_guards(cache: Cache, kind: Kind, namespace: str, name: str) -
     if kind.namespaced:
         entry = cache.get(NAMESPACES, "", namespace)
         if entry is None or entry.meta.deletionTimestamp:
-            await cache.barrier()
+            await cache.wait_for_consistent_read()
             entry = cache.get(NAMESPACES, "", namespace)
         if entry is None:
             raise errors.not_found("", NAMESPACES, namespace)

@@ -16,7 +16,7 @@ from kafila.machinery.converting import conversion_error, whole_numbers
 from kafila.machinery.decode import DecodeError
 
 from .context import Options
-from .decoding import check_type, decode_object, decoder_of, leftovers, misfit, typed
+from .decoding import check_type, decode_object, decoder_of, strict_decoding_errors, type_error, typed
 from .reset_fields import reset_paths
 
 Object = dict[str, Any]
@@ -45,14 +45,14 @@ def patched(kind: Kind, old: Object, patch: Patch, options: Options, subresource
         new, unknown = _decoded(kind, patch, result)
     except DecodeError as error:
         raise (
-            misfit(kind, result, error)
+            type_error(kind, result, error)
             if kind.custom and not kind.definition
             else _invalid(kind, patch, result, str(error))
         ) from error
     if patch.type != "strategic":
         unknown = sorted(unknown)  # the patched document is read in the order of its names
     if unknown or patch.duplicates:
-        texts = leftovers(unknown, patch.duplicates, options)
+        texts = strict_decoding_errors(unknown, patch.duplicates, options)
         if texts:
             raise _invalid(kind, patch, result, texts)
     new = typed(kind, new)
@@ -108,7 +108,7 @@ def _keep_type(kind: Kind, patch: Patch, result: Object, old_name: str, options:
         result["kind"], result["apiVersion"] = kind.kind, kind.api_version
         return
     if not result.get("apiVersion"):  # read as Kubernetes' internal version, whose metadata has another name
-        if texts := leftovers(sorted(result.keys() - {"kind", "apiVersion"}), (), options):
+        if texts := strict_decoding_errors(sorted(result.keys() - {"kind", "apiVersion"}), (), options):
             raise _invalid(kind, patch, result, texts)
         raise wrong_name({"metadata": {}}, old_name)
     try:
@@ -186,7 +186,7 @@ def _config(kind: Kind, patch: Patch, options: Options) -> Object:
     if not isinstance(config.get("metadata", {}), (dict, type(None))):
         raise errors.bad_request("metadata must be an object")
     if patch.duplicates:
-        texts = leftovers((), patch.duplicates, options)
+        texts = strict_decoding_errors((), patch.duplicates, options)
         if texts:
             raise errors.bad_request(f"error decoding YAML: {texts}")
     return config

@@ -75,7 +75,7 @@ def prepare_create(
         _track(kind, None, obj, options, "")  # what the server fills in from here on belongs to nobody
     if not metadata.get("name") and metadata.get("generateName"):
         metadata["name"] = generate_name(metadata["generateName"])
-    settle(kind, obj, None)
+    drop_disabled_fields(kind, obj, None)
     admission.mutate(kind, "CREATE", obj, None, options.user)
     if strategy.generation_fields is not None:
         metadata["generation"] = 1
@@ -161,7 +161,7 @@ def prepare_update(
     strategy.default(new)
     if not tracked and subresource != "binding" and not kind.definition:
         _track(kind, old, new, options, subresource)
-    settle(kind, new, old)
+    drop_disabled_fields(kind, new, old)
     admission.mutate(kind, "UPDATE", new, old, options.user)
     extra = NOTHING
     if subresource not in ("status", "finalize", "approval", "binding"):
@@ -257,7 +257,7 @@ def _forget_empty_lists(kind: Kind, obj: Object) -> None:
         empty_lists.forget(kind.schema, obj)
 
 
-def settle(kind: Kind, new: Object, old: Object | None) -> None:
+def drop_disabled_fields(kind: Kind, new: Object, old: Object | None) -> None:
     """Drops fields whose feature is off; a writer owns them all the same."""
     for path in kind.strategy.disabled:
         if old is None or nested(old, *path) is None:

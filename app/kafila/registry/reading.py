@@ -77,7 +77,7 @@ async def list_page(cache: Cache, kind: Kind, options: ListOptions) -> Page:
             raise errors.bad_request("specifying resource version is not allowed when using continue")
         revision, after = decode_token(options.token)
         if revision < 0:
-            await cache.barrier()
+            await cache.wait_for_consistent_read()
             source: Iterable[Entry] = cache.resource(kind.resource).entries(options.namespace, after)
             revision = cache.revision
         else:
@@ -92,7 +92,7 @@ async def list_page(cache: Cache, kind: Kind, options: ListOptions) -> Page:
             source = await _at(cache, kind, revision, options.namespace, None)
         else:
             if not options.resource_version:
-                await cache.barrier()
+                await cache.wait_for_consistent_read()
             elif options.resource_version != "0":
                 await wait_for(cache, parse_resource_version(options.resource_version))
             revision = cache.revision
@@ -215,6 +215,6 @@ async def wait_for(cache: Cache, revision: int) -> None:
     """Until the cache is at least at ``revision``; what lies in the future is answered 504."""
     if revision <= cache.revision:
         return
-    await cache.barrier()
+    await cache.wait_for_consistent_read()
     if revision > cache.revision:
         raise errors.too_large_resource_version(revision, cache.revision)

@@ -84,9 +84,9 @@ class Registry:
             raise errors.page_not_found()
         return found
 
-    async def barrier(self) -> None:
+    async def wait_for_consistent_read(self) -> None:
         """Returns once the cache has seen everything that was committed before this call. Raises StatusError 503."""
-        await self.cache.barrier()
+        await self.cache.wait_for_consistent_read()
 
     def entry(self, kind: Kind, namespace: str, name: str) -> Entry:
         """The cached object. Raises StatusError 404."""
@@ -119,7 +119,7 @@ class Registry:
         found = self.cache.get(kind.resource, namespace if kind.namespaced else "", name)
         if found is not None:
             return found
-        await self.barrier()
+        await self.wait_for_consistent_read()
         return self.entry(kind, namespace, name)
 
     def object(self, kind: Kind, namespace: str, name: str) -> Object:
@@ -146,11 +146,11 @@ class Registry:
             except GuardFailed as failed:
                 if failed.guard.key == key:
                     if self.cache.get(*key) is None:
-                        await self.barrier()  # who is refused shall find what was in the way
+                        await self.wait_for_consistent_read()  # who is refused shall find what was in the way
                     if not generated:
                         raise await self._in_the_way(kind, key) from failed
                 elif failed.guard.absent:
-                    await self.barrier()  # somebody was faster to take this address or port
+                    await self.wait_for_consistent_read()  # somebody was faster to take this address or port
                 else:
                     raise refused(kind, failed, namespace, key.name) from failed
         if generated:
@@ -206,7 +206,7 @@ class Registry:
             new = compute(fresh)
             return await apart(size, lambda: self._prepared_update(kind, existing, old, new, options, subresource))
 
-        return (await self._carry_out(kind, namespace, name, prepare, options.dry_run))[0]
+        return (await self._guaranteed_update(kind, namespace, name, prepare, options.dry_run))[0]
 
     async def patch(
         self, kind: Kind, namespace: str, name: str, patch: patching.Patch, options: Options, subresource: str = ""
@@ -252,7 +252,7 @@ class Registry:
         async def prepare(existing: Entry) -> Change:
             return await apart(max(cost(kind, options.size), len(existing.body)), lambda: changed(existing))
 
-        return (await self._carry_out(kind, namespace, name, prepare, options.dry_run))[0]
+        return (await self._guaranteed_update(kind, namespace, name, prepare, options.dry_run))[0]
 
     def _prepared_update(
         self,
@@ -301,10 +301,10 @@ class Registry:
         async def prepare(existing: Entry) -> Change:
             return await apart(len(existing.body), lambda: marked(existing))
 
-        entry, change = await self._carry_out(kind, namespace, name, prepare, options.dry_run)
+        entry, change = await self._guaranteed_update(kind, namespace, name, prepare, options.dry_run)
         return entry, change.deleted
 
-    async def _carry_out(
+    async def _guaranteed_update(
         self, kind: Kind, namespace: str, name: str, prepare: Prepare, dry_run: bool
     ) -> tuple[Entry, Change]:
         """Commits what ``prepare`` makes of the current object, again and again while others are faster.
@@ -328,12 +328,12 @@ class Registry:
             try:
                 return await self.commit(change, dry_run, existing), change
             except GuardFailed:
-                await self.barrier()
+                await self.wait_for_consistent_read()
                 newest = True
         raise errors.conflict(kind.group, kind.plural, name)
 
     async def _is_newest(self, entry: Entry) -> bool:
-        await self.barrier()
+        await self.wait_for_consistent_read()
         found = await self.find(entry.key)
         return found is not None and found.revision == entry.revision
 

@@ -16,7 +16,7 @@ CONTROLLERS = frozenset(
         "gracefulEviction",
         "namespace",
         "resource-interpreter",
-        "rooms",
+        "cluster-connection",
         "ttl-after-finished",
         "unifiedAuth",
         "workloadRebalancer",

@@ -27,9 +27,9 @@ class Settings(BaseSettings):
     role: Role = "all"
     feature_gates: str = Field("", description="Karmada's feature gates: A=true,B=false.")
     controllers: str = Field("*", description="Controllers to run: '*' all, 'x' only x, '-x' all but x.")
-    history: Seconds = Field(300.0, description="Seconds of history that watches can resume from.", ge=60)
+    watch_history: Seconds = Field(300.0, description="Seconds of history that watches can resume from.", ge=60)
     event_ttl: Seconds = Field(3600.0, description="Seconds that Events live after they were last written.", ge=60)
-    history_memory_mib: int = Field(32, description="MiB of the newest history that are kept in memory.", ge=1)
+    watch_history_memory_mib: int = Field(32, description="MiB of the newest history that are kept in memory.", ge=1)
     max_object_bytes: int = Field(
         8 << 20,
         description="Bytes of an object as it is stored; a write that would make a larger one is refused.",

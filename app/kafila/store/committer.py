@@ -23,7 +23,7 @@ from .batch import Outcome, Pending
 from .connect import LOST, Backoff, Patience, connect, warn_about_durability
 from .health import ATTEMPT, LOOK_AGAIN, Health, first_line
 from .interface import OutcomeUnknown, StoreUnavailable, Transaction
-from .log_tailer import Follower
+from .log_tailer import LogTailer
 from .timeline import COMMIT_LOCK, NEWEST
 
 log = structlog.get_logger("kafila.store")
@@ -42,7 +42,7 @@ UNION ALL SELECT 'events', namespace, name, revision FROM events WHERE revision 
 class Committer:
     """One connection, one batch under way."""
 
-    def __init__(self, dsn: str, follower: Follower, patience: Patience, event_ttl: float) -> None:
+    def __init__(self, dsn: str, follower: LogTailer, patience: Patience, event_ttl: float) -> None:
         self.writer = random.getrandbits(62)
         self._epoch = 0
         self._seq = 0
@@ -102,7 +102,7 @@ class Committer:
             if not batch:
                 continue
             try:
-                await self._carry_out(batch)
+                await self._guaranteed_update(batch)
             except asyncio.CancelledError:
                 _fail(batch, OutcomeUnknown("the store was closed"))
                 raise
@@ -111,7 +111,7 @@ class Committer:
                 _fail(batch, OutcomeUnknown(str(error)))
                 self._drop()
 
-    async def _carry_out(self, batch: list[Pending]) -> None:
+    async def _guaranteed_update(self, batch: list[Pending]) -> None:
         """Brings every transaction of the batch to its end, over as many connections as that takes."""
         while batch:
             connection = await self._connected(batch)
@@ -129,7 +129,7 @@ class Committer:
                 self._drop()
                 batch, *others = batches.apart(_without_hopeless(await self._resolve(batch)))
                 for other in others:
-                    await self._carry_out(other)
+                    await self._guaranteed_update(other)
             except _MISSING_PARTITION:
                 await self._extend()
             except asyncpg.PostgresError as error:
@@ -178,7 +178,7 @@ class Committer:
             return batch
         if len(batch) > 1:
             for pending in batch:
-                await self._carry_out([pending])
+                await self._guaranteed_update([pending])
         elif isinstance(error, (ValueError, TypeError, asyncpg.DataError)):
             _fail(batch, error)
         else:

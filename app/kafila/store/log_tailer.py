@@ -38,7 +38,7 @@ _FIRST = (
 )
 
 
-class Follower:
+class LogTailer:
     """``seen`` is the position up to which the subscriber has everything; None before the snapshot and after a reset."""
 
     def __init__(self, dsn: str, patience: Patience) -> None:
@@ -91,9 +91,9 @@ class Follower:
             async with asyncio.timeout(self._patience.publish):
                 while self.seen is not None and self.seen.revision < revision:
                     with contextlib.suppress(StoreUnavailable):
-                        await self.barrier()
+                        await self.wait_for_consistent_read()
 
-    async def barrier(self) -> int:
+    async def wait_for_consistent_read(self) -> int:
         """Newest revision by a query that starts after this call; one query serves all who wait. Raises StoreUnavailable."""
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[int] = loop.create_future()

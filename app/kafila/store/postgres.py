@@ -23,7 +23,7 @@ from .interface import (
     Transaction,
 )
 from .leases import PostgresLeases
-from .log_tailer import Follower
+from .log_tailer import LogTailer
 
 if TYPE_CHECKING:
     from .embedded import EmbeddedPostgres
@@ -47,7 +47,7 @@ class PostgresStore:
         self.dsn = dsn
         self._embedded = embedded
         self._pool = Pool(dsn, patience, pool_size)
-        self._follower = Follower(dsn, patience)
+        self._follower = LogTailer(dsn, patience)
         self._committer = Committer(dsn, self._follower, patience, event_ttl)
 
     @property
@@ -86,7 +86,7 @@ class PostgresStore:
         return await self._committer.commit(transaction)
 
     async def head(self) -> int:
-        return await self._follower.barrier()
+        return await self._follower.wait_for_consistent_read()
 
     async def read_log(self, after: int, limit: int = 1000) -> LogPage:
         async with self._pool.acquire() as connection:

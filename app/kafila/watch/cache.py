@@ -165,7 +165,7 @@ class Cache:
         for listener in self._reset_listeners:
             listener()
 
-    async def barrier(self) -> None:
+    async def wait_for_consistent_read(self) -> None:
         """Returns once everything that was committed before this call is here. Raises StatusError 503."""
         try:
             await self.store.head()

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from kafila.admission import Admission
-from kafila.admission.karmada.context import Claimed, Surroundings
+from kafila.admission.karmada.context import AdmissionContext, Claimed
 from kafila.catalog.catalog import Catalog
 from kafila.machinery.lua import syntax_error
 from kafila.registry.codec import decode_entry
@@ -55,7 +55,7 @@ def admission(cache: Cache, catalog: Catalog, settings: Settings) -> Admission:
         found, more = on_loop(bodies)
         return Claimed([entry.decode().get("spec") or {} for entry in found], more)
 
-    around = Surroundings(
+    around = AdmissionContext(
         customizations=customizations,
         lua_error=syntax_error,
         allow_no_execute=settings.allow_no_execute_taint_policy,

@@ -27,7 +27,7 @@ class Controllers:
         self, registry: Registry, definitions: Definitions, settings: Settings, transport_for: TransportFor
     ) -> None:
         self.recorder = Recorder(registry, source_of=source_of)
-        karmada, self.rooms = build(
+        karmada, self.member_manager = build(
             registry,
             self.recorder,
             transport_for,

@@ -71,7 +71,7 @@ class Process:
         self.stopping.set()
 
     async def _serve(self, store: Store) -> None:
-        cache = Cache(store, self.settings.history_memory_mib << 20)
+        cache = Cache(store, self.settings.watch_history_memory_mib << 20)
         await cache.load()
         catalog, settings = load_catalog(), self.settings
         admitting = admission(cache, catalog, settings)
@@ -175,11 +175,11 @@ class Process:
     async def _compact(self, store: Store) -> None:
         """Lets go of what is old, in the database. Nothing that it refuses keeps the rest from going, or ends the process."""
         settings = self.settings
-        period = min(60.0, settings.history / 2, settings.event_ttl / 2)
+        period = min(60.0, settings.watch_history / 2, settings.event_ttl / 2)
         while True:
             await asyncio.sleep(period)
             try:
-                await store.compact(settings.history)
+                await store.compact(settings.watch_history)
             except (StoreUnavailable, OSError) as error:
                 log.warning("history not compacted", error=str(error))
             try:

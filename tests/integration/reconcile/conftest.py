@@ -163,9 +163,9 @@ class Lab:
     async def look_away(self) -> None:
         """Nobody looks at the members any more: a Cluster's status stays as a test puts it."""
         for name in self.members:
-            room = self.controllers.rooms.get(name)
-            assert room is not None
-            await room.tenants[0].stop()
+            connection = self.controllers.member_manager.get(name)
+            assert connection is not None
+            await connection.controllers[0].stop()
 
     def in_member(self, member: str, kind: str, name: str, namespace: str = "default") -> Object:
         return self.get(kind, name, namespace, self.members[member].registry)

@@ -52,9 +52,9 @@ def plane_of(lab: Lab) -> MemberClient:
 
 def cut(lab: Lab, name: str) -> Any:
     """The cluster does not answer any more. Returns what mends it."""
-    room = lab.controllers.rooms.get(name)
-    assert room is not None
-    transport: Any = room.client._transport
+    connection = lab.controllers.member_manager.get(name)
+    assert connection is not None
+    transport: Any = connection.client._transport
     app = transport.app
 
     async def nowhere(scope: Any, receive: Any, send: Any) -> None:

@@ -77,13 +77,13 @@ def works_of(lab: Lab, kind: str) -> list[Object]:
 
 
 async def go_away(lab: Lab, member: str) -> None:
-    room = lab.controllers.rooms.get(member)
-    assert room is not None
+    connection = lab.controllers.member_manager.get(member)
+    assert connection is not None
 
     async def away(*arguments: Any) -> None:
         raise ConnectionError("nobody is there")
 
-    transport: Any = room.client._transport
+    transport: Any = connection.client._transport
     transport.app = away
     await lab.until(lambda: not lab.is_true(lab.get("Cluster", member), "Ready"), "the member is gone")
 
@@ -274,9 +274,9 @@ async def test_what_a_room_has_not_ended_when_it_is_closed_is_ended(two: Lab) ->
     await two.create(two.policy("policy", "m1"))
     await two.create(two.deployment())
     await two.until(lambda: two.in_clusters("Deployment", "web") == ["m1"])
-    room = two.controllers.rooms.get("m1")
-    assert room is not None
-    await room.tenants[1].queue.stop()  # type: ignore[attr-defined] # it did not come to it
+    connection = two.controllers.member_manager.get("m1")
+    assert connection is not None
+    await connection.controllers[1].queue.stop()  # type: ignore[attr-defined] # it did not come to it
     await two.delete("Deployment", "web")
     await two.until(lambda: not two.get("ResourceBinding", "web-deployment"))
     await two.delete("Cluster", "m1")
@@ -307,8 +307,8 @@ async def test_a_room_whose_cluster_vanished_with_its_history_is_closed(two: Lab
     two.registry.cache.resource("clusters.cluster.karmada.io").objects.pop("m2")
     two.controllers_look_again()
     await two.rest()
-    assert two.controllers.rooms.get("m1") is not None
-    assert two.controllers.rooms.get("m2") is None
+    assert two.controllers.member_manager.get("m1") is not None
+    assert two.controllers.member_manager.get("m2") is None
 
 
 async def test_what_shunned_a_workload_that_goes_finds_its_place(make_lab: type[Lab]) -> None:

@@ -58,7 +58,7 @@ async def test_the_process_goes_on_and_tries_again(
     connection = await asyncpg.connect(postgres_dsn)
     await connection.execute("CREATE TRIGGER no_row BEFORE UPDATE ON history EXECUTE FUNCTION no_row()")
     await connection.close()
-    settings = Settings().model_copy(update={"history": 0.02})  # of which half is waited for
+    settings = Settings().model_copy(update={"watch_history": 0.02})  # of which half is waited for
     task = asyncio.create_task(Process(settings, store)._compact(store))
     told = ""
     async with asyncio.timeout(PATIENCE):

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from kafila.admission.karmada.cluster import admit_cluster
-from kafila.admission.karmada.context import NOTHING, Surroundings
+from kafila.admission.karmada.context import NOTHING, AdmissionContext
 from kafila.core.errors import StatusError
 from kafila.registry import User
 
@@ -27,7 +27,7 @@ def test_the_right_to_read_it_is_asked_for_when_it_changes(field: str) -> None:
         asked.append((user.name, namespace, name))
         return False
 
-    around = Surroundings(may_read_secret=nobody)
+    around = AdmissionContext(may_read_secret=nobody)
     named = cluster(**{field: {"namespace": "a", "name": "b"}})
     with pytest.raises(StatusError) as raised:
         admit_cluster(named, None, ANN, around)

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from kafila.admission.karmada import Surroundings, admit, mutate
-from kafila.admission.karmada.errors import Refused
+from kafila.admission.karmada import AdmissionContext, admit, mutate
+from kafila.admission.karmada.errors import Denied
 from kafila.admission.karmada.quota import quota_updates, usage
 from kafila.catalog.karmada.kinds import kinds
 from kafila.catalog.kind import Kind
@@ -30,16 +30,16 @@ def made(kind: str, name: str = "x", operation: str = "CREATE", **fields: Any) -
 
 
 def refusal(
-    kind: str, obj: Object, old: Object | None = None, gates: Gates = GATES, around: Surroundings | None = None
+    kind: str, obj: Object, old: Object | None = None, gates: Gates = GATES, around: AdmissionContext | None = None
 ) -> str:
     with pytest.raises(StatusError) as error:
-        admit(KINDS[kind], "UPDATE" if old else "CREATE", obj, old, None, gates, around or Surroundings())
+        admit(KINDS[kind], "UPDATE" if old else "CREATE", obj, old, None, gates, around or AdmissionContext())
     assert error.value.code == 403
     return error.value.message.partition("denied the request: ")[2]
 
 
-def allow(kind: str, obj: Object, old: Object | None = None, around: Surroundings | None = None) -> None:
-    admit(KINDS[kind], "UPDATE" if old else "CREATE", obj, old, None, ALL, around or Surroundings())
+def allow(kind: str, obj: Object, old: Object | None = None, around: AdmissionContext | None = None) -> None:
+    admit(KINDS[kind], "UPDATE" if old else "CREATE", obj, old, None, ALL, around or AdmissionContext())
 
 
 # -- identities --------------------------------------------------------------------------------------------------------
@@ -203,7 +203,7 @@ def test_quota_is_left_alone() -> None:
 
 
 def test_quota_exceeded() -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(Denied) as refused:
         charged("CREATE", scheduled("500m", 3), None, quota("1"))
     assert (refused.value.code, refused.value.reason) == (403, "QuotaExceeded")
     assert refused.value.message == (
@@ -489,7 +489,7 @@ def customization(name: str, **scripts: str) -> Object:
 
 def test_customizations_of_one_kind_do_not_share_an_operation() -> None:
     existing = customization("old", retention="a", dependencyInterpretation="a")
-    around = Surroundings(customizations=lambda: [existing])
+    around = AdmissionContext(customizations=lambda: [existing])
     clash = customization("new", retention="b")
     assert refusal("ResourceInterpreterCustomization", clash, around=around) == (
         "conflicting with InterpreterOperation(Retain) of existing ResourceInterpreterCustomization(old)"
@@ -502,7 +502,7 @@ def test_customizations_of_one_kind_do_not_share_an_operation() -> None:
 
 
 def test_scripts_must_compile() -> None:
-    around = Surroundings(lua_error=lambda script: "no" if script == "bad" else None)
+    around = AdmissionContext(lua_error=lambda script: "no" if script == "bad" else None)
     found = refusal("ResourceInterpreterCustomization", customization("x", statusReflection="bad"), around=around)
     assert found == "InterpreterOperation(InterpretStatus) Lua script error: no"
     allow("ResourceInterpreterCustomization", customization("x", statusReflection="good"), around=around)
@@ -595,7 +595,7 @@ def test_taint_policies() -> None:
     assert refusal("ClusterTaintPolicy", evicting).startswith(
         "spec.taints[0]: Forbidden: Configuring taint with NoExecute effect is not allowed, this capability must be"
     )
-    allow("ClusterTaintPolicy", evicting, around=Surroundings(allow_no_execute=True))
+    allow("ClusterTaintPolicy", evicting, around=AdmissionContext(allow_no_execute=True))
     twice = {"metadata": {"name": "t"}, "spec": {"taints": [{"key": "a", "effect": "NoSchedule"}] * 2}}
     assert refusal("ClusterTaintPolicy", twice) == (
         'spec.taints[0]: Duplicate value: "Duplicate taint with the same key(a) and effect(NoSchedule) is not allowed"'

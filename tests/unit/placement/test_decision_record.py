@@ -6,7 +6,7 @@ from typing import Any
 
 from kafila.placement.detector.match import why_others_lost
 from kafila.placement.scheduler.decision_record import KEPT_HISTORY, KEPT_NAMES, decision_record, with_policy
-from kafila.placement.scheduler.reschedule import Trigger
+from kafila.placement.scheduler.reschedule import RescheduleReason
 from kafila.placement.scheduler.schedule import schedule
 from tests.unit.placement.placement_objects import binding, cluster, deployment, policy, selector
 
@@ -17,7 +17,9 @@ DYNAMIC = {
 }
 
 
-def record(made: Any, clusters: Any, before: Any = None, trigger: Trigger = Trigger.PLACEMENT_CHANGED) -> Any:
+def record(
+    made: Any, clusters: Any, before: Any = None, trigger: RescheduleReason = RescheduleReason.PLACEMENT_CHANGED
+) -> Any:
     made = {**made, "metadata": {"name": "nginx-deployment", "namespace": "default"}}
     return decision_record(made, deployment(), schedule(made, clusters), trigger, 1, before, now=0)
 
@@ -87,14 +89,14 @@ def test_affinity_groups_are_told_in_order() -> None:
 def test_the_same_again_is_no_news_though_room_changes() -> None:
     wanted = binding(2, {"replicaScheduling": DYNAMIC}, clusters=[{"name": "m1", "replicas": 2}])
     first = record(wanted, [cluster("m1", pods="10")])
-    assert record(wanted, [cluster("m1", pods="9")], first, Trigger.ALWAYS) is None
+    assert record(wanted, [cluster("m1", pods="9")], first, RescheduleReason.ALWAYS) is None
     assert record(wanted, [cluster("m1", pods="9"), tainted("m2")], first) is not None
 
 
 def test_history_is_short_and_newest_first() -> None:
     made = record(binding(1, {}), [cluster("m1")])
     for count in range(KEPT_HISTORY + 2):
-        made = record(binding(count + 2, {}), [cluster("m1")], made, Trigger.REPLICAS_CHANGED)
+        made = record(binding(count + 2, {}), [cluster("m1")], made, RescheduleReason.REPLICAS_CHANGED)
     assert len(made["history"]) == KEPT_HISTORY
     assert made["history"][0] == {
         "time": "1970-01-01T00:00:00Z",

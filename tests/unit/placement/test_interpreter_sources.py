@@ -9,7 +9,7 @@ import pytest
 
 from kafila.core.resources import GroupVersionKind
 from kafila.placement.interpreter import NATIVE, InterpretError, Operation, scripts
-from kafila.placement.interpreter.customized import Consulted, Unanswered
+from kafila.placement.interpreter.customized import CustomizedInterpreter, Unanswered
 from kafila.placement.interpreter.kube import library
 from kafila.placement.interpreter.sources import Hook, Script, Sources, concerns
 
@@ -83,17 +83,17 @@ def test_a_script_comes_before_webhooks_and_these_go_by_configuration_and_name()
 
 def test_a_decision_names_the_answers_it_needs() -> None:
     sources = Sources([customization("a", replicaResource="r", replicaRevision="v", healthInterpretation="h")])
-    asking = Consulted(sources, {})
+    asking = CustomizedInterpreter(sources, {})
     assert asking.get_replicas(WEB) == (0, None)
     assert asking.revise_replica(WEB, 3) == WEB
     assert asking.interpret_health(WEB) is True
     assert [q.source.operation for q in asking.questions] == ["InterpretReplica", "ReviseReplica", "InterpretHealth"]
     assert asking.questions[1].arguments == (WEB, 3)
     with pytest.raises(Unanswered):
-        Consulted(sources, {}, strict=True).get_replicas(WEB)
+        CustomizedInterpreter(sources, {}, strict=True).get_replicas(WEB)
     revised = {**WEB, "spec": {"replicas": 3}}
     replies: list[Any] = [(7, {"resourceRequest": {"cpu": "1"}}), revised, InterpretError("no")]
-    told = Consulted(sources, {q.key: reply for q, reply in zip(asking.questions, replies, strict=True)})
+    told = CustomizedInterpreter(sources, {q.key: reply for q, reply in zip(asking.questions, replies, strict=True)})
     assert told.get_replicas(WEB) == (7, {"resourceRequest": {"cpu": "1"}})
     assert told.revise_replica(WEB, 3) == revised
     with pytest.raises(InterpretError, match="no"):
@@ -107,7 +107,7 @@ def test_a_decision_names_the_answers_it_needs() -> None:
 
 def test_an_object_that_became_another_one_is_refused() -> None:
     sources = Sources([customization("a", replicaRevision="v")])
-    asking = Consulted(sources, {})
+    asking = CustomizedInterpreter(sources, {})
     asking.revise_replica(WEB, 3)
     for lie, text in (
         ({**WEB, "kind": "Pod"}, "ReviseReplica must not change kind, and made it 'Pod'"),
@@ -117,7 +117,7 @@ def test_an_object_that_became_another_one_is_refused() -> None:
         ({**WEB, "metadata": 3}, "ReviseReplica: metadata is 3"),
     ):  # fmt: skip
         with pytest.raises(InterpretError) as refused:
-            Consulted(sources, {asking.questions[0].key: lie}).revise_replica(WEB, 3)
+            CustomizedInterpreter(sources, {asking.questions[0].key: lie}).revise_replica(WEB, 3)
         assert str(refused.value) == text
 
 

@@ -6,7 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kafila.placement import constants, gates
-from kafila.placement.scheduler.schedule import Facts, quota_exceeded, result_patch, schedule, with_result, with_status
+from kafila.placement.scheduler.schedule import (
+    SchedulingContext,
+    quota_exceeded,
+    result_patch,
+    schedule,
+    with_result,
+    with_status,
+)
 from tests.unit.placement.placement_objects import (
     AGGREGATED,
     DUPLICATED,
@@ -21,8 +28,10 @@ from tests.unit.placement.placement_objects import (
 THREE = [cluster("m1"), cluster("m2"), cluster("m3")]
 
 
-def placed(spec: dict[str, Any], clusters: list[dict[str, Any]] | None = None, facts: Facts | None = None) -> Any:
-    return as_map(schedule(spec, THREE if clusters is None else clusters, facts or Facts()).clusters)
+def placed(
+    spec: dict[str, Any], clusters: list[dict[str, Any]] | None = None, facts: SchedulingContext | None = None
+) -> Any:
+    return as_map(schedule(spec, THREE if clusters is None else clusters, facts or SchedulingContext()).clusters)
 
 
 def test_no_replicas_go_everywhere() -> None:
@@ -279,13 +288,13 @@ def test_overflow_groups_are_filled_one_after_the_other() -> None:
 
 def test_empty_clusters_are_kept_when_asked_for() -> None:
     made = binding(2, {"replicaScheduling": static(m1=1, m2=1)})
-    assert placed(made, facts=Facts(propagate_empty=True)) == {"m1": 1, "m2": 1, "m3": 0}
+    assert placed(made, facts=SchedulingContext(propagate_empty=True)) == {"m1": 1, "m2": 1, "m3": 0}
 
 
 def test_workload_affinity_follows_the_others() -> None:
-    facts = Facts(
+    facts = SchedulingContext(
         gates=frozenset({gates.WORKLOAD_AFFINITY}),
-        neighbours=[
+        peers=[
             {
                 "metadata": {"name": "other-deployment", "namespace": "default"},
                 "spec": {
@@ -308,7 +317,7 @@ def test_components_are_kept_together() -> None:
         {"name": "b", "replicas": 2},
     ]
     made = binding(0, {"spreadConstraints": [spread("cluster", 1, 1)], "replicaScheduling": DYNAMIC}, components=parts)
-    facts = Facts(gates=frozenset({gates.MULTIPLE_POD_TEMPLATES_SCHEDULING}))
+    facts = SchedulingContext(gates=frozenset({gates.MULTIPLE_POD_TEMPLATES_SCHEDULING}))
     assert schedule(made, THREE, facts).clusters == [
         {"name": "m1", "components": [{"name": "a", "replicas": 1}, {"name": "b", "replicas": 2}]}
     ]

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kafila.placement.gates import DEFAULT_GATES
-from kafila.placement.scheduler.cluster_snapshot import Fleet, Member
+from kafila.placement.scheduler.cluster_snapshot import ClusterInfo, ClusterSnapshot
 from kafila.placement.scheduler.plugins import SchedulerPlugin
-from kafila.placement.scheduler.schedule import Facts, schedule, with_result, with_status
+from kafila.placement.scheduler.schedule import SchedulingContext, schedule, with_result, with_status
 from tests.unit.placement.placement_objects import binding, cluster
 
 Object = dict[str, Any]
@@ -83,8 +83,8 @@ def is_divided(placement: Object) -> bool:
 
 
 @given(fleets(), placements(), st.integers(1, 60))
-def test_replicas_add_up_to_the_request(fleet: list[Object], placement: Object, replicas: int) -> None:
-    decision = schedule(wanted(placement, replicas), fleet)
+def test_replicas_add_up_to_the_request(snapshot: list[Object], placement: Object, replicas: int) -> None:
+    decision = schedule(wanted(placement, replicas), snapshot)
     if decision.failure is not None:
         assert decision.clusters in (None, [])
         return
@@ -98,9 +98,9 @@ def test_replicas_add_up_to_the_request(fleet: list[Object], placement: Object, 
 
 
 @given(fleets(), placements(), st.integers(1, 60))
-def test_nothing_goes_where_it_must_not(fleet: list[Object], placement: Object, replicas: int) -> None:
-    decision = schedule(wanted(placement, replicas), fleet)
-    by_name = {each["metadata"]["name"]: each for each in fleet}
+def test_nothing_goes_where_it_must_not(snapshot: list[Object], placement: Object, replicas: int) -> None:
+    decision = schedule(wanted(placement, replicas), snapshot)
+    by_name = {each["metadata"]["name"]: each for each in snapshot}
     allowed = (placement.get("clusterAffinity") or {}).get("clusterNames", NAMES)
     for target in decision.clusters or ():
         found = by_name[target["name"]]
@@ -115,13 +115,13 @@ def test_nothing_goes_where_it_must_not(fleet: list[Object], placement: Object, 
 
 @given(fleets(), st.integers(1, 40), st.integers(1, 40), st.sampled_from(["Weighted", "Aggregated"]))
 def test_steady_mode_moves_no_more_than_the_difference(
-    fleet: list[Object], before: int, after: int, preference: str
+    snapshot: list[Object], before: int, after: int, preference: str
 ) -> None:
     placement = {"replicaScheduling": divided(preference, DYNAMIC if preference == "Weighted" else None)}
-    first = schedule(wanted(placement, before), fleet)
+    first = schedule(wanted(placement, before), snapshot)
     if not first.clusters:
         return
-    second = schedule(wanted(placement, after, first.clusters), fleet)
+    second = schedule(wanted(placement, after, first.clusters), snapshot)
     if second.failure is not None:
         return
     old = {target["name"]: target["replicas"] for target in first.clusters}
@@ -132,26 +132,26 @@ def test_steady_mode_moves_no_more_than_the_difference(
 
 @settings(max_examples=60)
 @given(fleets(), st.lists(st.tuples(placements(), st.integers(1, 20)), min_size=1, max_size=8))
-def test_the_same_snapshot_gives_the_same_answer(fleet: list[Object], asked: list[tuple[Object, int]]) -> None:
+def test_the_same_snapshot_gives_the_same_answer(snapshot: list[Object], asked: list[tuple[Object, int]]) -> None:
     """Whatever a fleet was asked before, and in whatever order its clusters come."""
-    remembering = Fleet(map(Member, fleet))
+    remembering = ClusterSnapshot(map(ClusterInfo, snapshot))
     for placement, replicas in [*asked, *asked]:
         shared = schedule(wanted(placement, replicas), remembering)
-        assert shared == schedule(wanted(placement, replicas), fleet)
+        assert shared == schedule(wanted(placement, replicas), snapshot)
         if shared.clusters is not None:
-            again = schedule(wanted(placement, replicas), fleet[::-1])
+            again = schedule(wanted(placement, replicas), snapshot[::-1])
             assert again.clusters == shared.clusters
             assert again.condition == shared.condition
 
 
 @given(fleets(), placements(), st.integers(1, 20))
-def test_a_result_that_is_stored_is_not_changed_again(fleet: list[Object], placement: Object, replicas: int) -> None:
+def test_a_result_that_is_stored_is_not_changed_again(snapshot: list[Object], placement: Object, replicas: int) -> None:
     made = wanted(placement, replicas)
-    first = schedule(made, fleet)
+    first = schedule(made, snapshot)
     if not first.clusters:
         return
     stored = with_result({**made, "status": with_status(made, first, 2)}, first)
-    second = schedule(stored, fleet)
+    second = schedule(stored, snapshot)
     if second.failure is None and is_divided(placement):
         assert {t["name"]: t["replicas"] for t in second.clusters or ()} == {
             t["name"]: t["replicas"] for t in first.clusters
@@ -168,17 +168,17 @@ class Picky(SchedulerPlugin):
         return 100 if cluster["metadata"]["name"] == "m4" else 0
 
 
-def with_plugin(plugin: SchedulerPlugin) -> Facts:
-    return Facts(DEFAULT_GATES, plugins=[plugin])
+def with_plugin(plugin: SchedulerPlugin) -> SchedulingContext:
+    return SchedulingContext(DEFAULT_GATES, plugins=[plugin])
 
 
 def test_plugins_filter_and_score() -> None:
-    fleet = [cluster(name) for name in ("m1", "m2", "m4")]
+    snapshot = [cluster(name) for name in ("m1", "m2", "m4")]
     one = {"spreadConstraints": [{"spreadByField": "cluster", "minGroups": 1, "maxGroups": 1}]}
-    decision = schedule(wanted(one, 2), fleet, with_plugin(Picky()))
+    decision = schedule(wanted(one, 2), snapshot, with_plugin(Picky()))
     assert decision.clusters == [{"name": "m4", "replicas": 2}]
     assert decision.attempts[0].rejected == {"m1": ("Picky", "cluster(s) had an odd name")}
-    decision = schedule(wanted(one, 2), fleet[:1], with_plugin(Picky()))
+    decision = schedule(wanted(one, 2), snapshot[:1], with_plugin(Picky()))
     assert decision.condition["message"] == "0/1 clusters are available: 1 cluster(s) had an odd name."
 
 

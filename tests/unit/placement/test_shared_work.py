@@ -7,7 +7,7 @@ import pytest
 from kafila.placement import constants
 from kafila.placement.objects import namespace
 from kafila.placement.spec import existing_clusters
-from kafila.placement.work.shared import ALONE, Shares
+from kafila.placement.work.shared import ALONE, SharedWorks
 
 Object = dict[str, Any]
 
@@ -42,29 +42,29 @@ def owners(obj: Object) -> set[str]:
     return {marks[mark] for mark in (constants.RB_PERMANENT_ID, constants.CRB_PERMANENT_ID) if mark in marks}
 
 
-def left(shares: Shares, *bindings: Object) -> dict[str, set[str]]:
+def left(shares: SharedWorks, *bindings: Object) -> dict[str, set[str]]:
     """Of the clusters that a binding has."""
     return {namespace(each): shares.left_to_others(each) & existing_clusters(each["spec"]) for each in bindings}
 
 
 def test_the_youngest_decides() -> None:
     a, b = binding("a", "m1", "m2", born=2), binding("b", "m2", "m3", born=1)
-    assert left(Shares([a, b]), a, b) == {"a": set(), "b": {"m2"}}
+    assert left(SharedWorks([a, b]), a, b) == {"a": set(), "b": {"m2"}}
     c = binding("c", "m2", born=3)
-    assert left(Shares([a, b, c]), a, b, c) == {"a": {"m2"}, "b": {"m2"}, "c": set()}
+    assert left(SharedWorks([a, b, c]), a, b, c) == {"a": {"m2"}, "b": {"m2"}, "c": set()}
 
 
 @pytest.mark.parametrize("born", [1, None])
 def test_of_one_second_the_own_binding_decides(born: int | None) -> None:
     """Also while it is not stored yet."""
     a, b, own = binding("a", "m1"), binding("b", "m1"), binding("", "m1", born=born)
-    assert left(Shares([a, b, own]), a, b, own) == {"a": {"m1"}, "b": {"m1"}, "": set()}
-    assert Shares([a, b]).left_to_others(own) == set()
+    assert left(SharedWorks([a, b, own]), a, b, own) == {"a": {"m1"}, "b": {"m1"}, "": set()}
+    assert SharedWorks([a, b]).left_to_others(own) == set()
 
 
 def test_a_binding_that_leaves_does_not_decide_but_needs() -> None:
     a, own = binding("a", "m1", born=1), binding("", "m2", born=2, evicting="m1")
-    shares = Shares([a, own])
+    shares = SharedWorks([a, own])
     assert left(shares, a, own) == {"a": set(), "": set()}
     assert shares.needed_by_others(a) == {"m1", "m2"}
     assert shares.needed_by_others(own) == {"m1"}
@@ -72,7 +72,7 @@ def test_a_binding_that_leaves_does_not_decide_but_needs() -> None:
 
 def test_a_binding_that_has_changed() -> None:
     a, own = binding("a", "m1", born=1), binding("", "m1", born=2)
-    shares = Shares([a, own])
+    shares = SharedWorks([a, own])
     assert left(shares, a) == {"a": {"m1"}}
     shares.put(binding("", "m2", born=2))
     assert left(shares, a) == {"a": set()}
@@ -81,7 +81,7 @@ def test_a_binding_that_has_changed() -> None:
 
 def test_marks_of_who_needs_a_work_stay() -> None:
     a, own = binding("a", "m1"), binding("", "m1", "m2")
-    shares = Shares([a, own])
+    shares = SharedWorks([a, own])
     both = work("m1", "a", "own")
     assert shares.trimmed(both, own) is both
     found = shares.trimmed(work("m2", "a", "own"), own)
@@ -105,6 +105,6 @@ def test_the_status_of_all_members() -> None:
     first, again, other = ({"clusterName": name, "health": health} for name, health in places)
     a = binding("a", "m2", aggregatedStatus=[first])
     b = binding("b", "m1", aggregatedStatus=[other])
-    shares = Shares([a, b])
+    shares = SharedWorks([a, b])
     changed = binding("a", "m2", aggregatedStatus=[again])
     assert shares.items(changed) == [other, again]

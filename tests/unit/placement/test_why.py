@@ -286,7 +286,7 @@ def test_room_that_is_not_known_or_not_counted() -> None:
     attempt = {"clusters": [{"name": "m1", "score": 0, "room": 2**31 - 1, "chosen": True}, {"name": "m2", "score": 0}]}
     decision = {"scheduling": {"result": "Success", "time": "t", "trigger": "Always", "attempts": [attempt]}}
     report = explained(*claimed(), decision=decision)
-    assert [(row.name, row.room) for row in report.clusters] == [("m1", None), ("m2", None)]
+    assert [(row.name, row.available) for row in report.clusters] == [("m1", None), ("m2", None)]
 
 
 def test_programs_get_fields() -> None:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kafila.core.errors import StatusError
-from kafila.reconcile.priority_queue import Line
+from kafila.reconcile.priority_queue import PriorityQueue
 from kafila.reconcile.queue import Requeue, WorkQueue
 
 
@@ -161,7 +161,7 @@ async def test_what_comes_back_of_the_backlog_is_backlog() -> None:
     ends: list[Exception | None] = [OSError("no"), Requeue(0), None]
 
     async def look(key: str) -> None:
-        kinds.append(queue.is_backlog(key))
+        kinds.append(queue.is_low_priority(key))
         if error := ends.pop(0):
             raise error
 
@@ -430,7 +430,7 @@ steps = st.lists(st.tuples(st.sampled_from("abcd"), st.integers(-2, 2), st.sampl
 
 @given(steps)
 def test_a_line_is_sorted_by_priority_then_arrival(done: list[tuple[str, int, str]]) -> None:
-    line: Line[str] = Line()
+    line: PriorityQueue[str] = PriorityQueue()
     model: list[tuple[int, int, str]] = []
     for arrival, (key, priority, step) in enumerate(done):
         known = next((place for place in model if place[2] == key), None)

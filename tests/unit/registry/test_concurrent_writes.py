@@ -77,7 +77,7 @@ async def processes() -> tuple[Registry, Registry]:
     database = MemoryDatabase()
     one, other = await process(database), await process(database)
     await ensure(one, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "default"}})
-    await other.barrier()
+    await other.wait_for_consistent_read()
     return one, other
 
 
@@ -103,17 +103,17 @@ async def patch(registry: Registry, data: str | None) -> dict[str, Any]:
 async def test_a_write_that_would_change_nothing_of_an_old_state_is_made(processes: tuple[Registry, Registry]) -> None:
     one, other = processes
     await create(one, "1")
-    await other.barrier()
+    await other.wait_for_consistent_read()
     await patch(one, "2")
     assert (await patch(other, "1"))["data"] == {"x": "1"}
-    await one.barrier()
+    await one.wait_for_consistent_read()
     assert one.object(CONFIG_MAP, "default", "a")["data"] == {"x": "1"}
 
 
 async def test_a_write_is_not_refused_because_of_an_old_state(processes: tuple[Registry, Registry]) -> None:
     one, other = processes
     await create(one, "1")
-    await other.barrier()
+    await other.wait_for_consistent_read()
     revision = (await patch(one, "2"))["metadata"]["resourceVersion"]
     test = [{"op": "test", "path": "/data/x", "value": "2"}, {"op": "add", "path": "/data/x", "value": "3"}]
     entry, _ = await other.patch(CONFIG_MAP, "default", "a", Patch("json", test), OPTIONS)
@@ -134,7 +134,7 @@ async def test_a_write_is_not_refused_because_of_an_old_state(processes: tuple[R
 async def test_a_precondition_looks_at_the_newest_state(processes: tuple[Registry, Registry]) -> None:
     one, other = processes
     await create(one, "1")
-    await other.barrier()
+    await other.wait_for_consistent_read()
     revision = (await patch(one, "2"))["metadata"]["resourceVersion"]
     _, gone = await other.delete(CONFIG_MAP, "default", "a", DeleteOptions(resource_version=revision))
     assert gone
@@ -147,7 +147,7 @@ async def test_a_namespace_that_was_made_again_takes_objects(processes: tuple[Re
     again = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "again"}}
     await ensure(one, again)
     await one.delete(kind, "", "again", DeleteOptions())
-    await other.barrier()
+    await other.wait_for_consistent_read()
     await one.modify(kind, "", "again", lambda obj: obj | {"spec": {}}, OPTIONS, "finalize")
     assert one.cache.get("namespaces", "", "again") is None
     await ensure(one, again)
@@ -164,7 +164,7 @@ async def test_everybody_may_apply_what_does_not_exist_yet(processes: tuple[Regi
         *(apply(r, f"{n}{i}") for n, r in (("one", one), ("other", other)) for i in range(3))
     )
     assert [created for _, created in answers].count(True) == 1
-    await one.barrier()
+    await one.wait_for_consistent_read()
     assert len(one.object(CONFIG_MAP, "default", "a")["data"]) == 6
 
 
@@ -200,7 +200,7 @@ async def test_a_service_whose_allocation_was_taken_away_can_change_and_go(
     one, other = processes
     entry = await one.create(SERVICE, "default", service("a", type="NodePort"), OPTIONS)
     port = str(entry.decode()["spec"]["ports"][0]["nodePort"])
-    await other.barrier()
+    await other.wait_for_consistent_read()
     await one.store.commit(Transaction([], [Write(Key(PORTS, "", port), None)]))
     _, gone = await other.delete(SERVICE, "default", "a", DeleteOptions())
     assert gone
@@ -218,7 +218,7 @@ async def test_a_service_whose_allocation_was_taken_away_can_change_and_go(
 async def test_no_list_is_answered_from_a_history_that_is_over(processes: tuple[Registry, Registry]) -> None:
     one, _ = processes
     one.store.on_reset()  # type: ignore[attr-defined]
-    for asked in (one.barrier(), list_page(one.cache, CONFIG_MAP, ListOptions())):
+    for asked in (one.wait_for_consistent_read(), list_page(one.cache, CONFIG_MAP, ListOptions())):
         with pytest.raises(StatusError) as refused:
             await asked
         assert refused.value.code == 503

@@ -6,12 +6,12 @@ import pytest
 
 from kafila.store.connect import Patience
 from kafila.store.interface import StoreUnavailable
-from kafila.store.log_tailer import Follower
+from kafila.store.log_tailer import LogTailer
 
 
 async def test_nobody_is_kept_who_gave_up() -> None:
-    follower = Follower("postgresql://127.0.0.1:1/none", Patience(send=0.001))
+    follower = LogTailer("postgresql://127.0.0.1:1/none", Patience(send=0.001))
     for _ in range(3):
         with pytest.raises(StoreUnavailable):
-            await follower.barrier()
+            await follower.wait_for_consistent_read()
     assert not follower._waiting

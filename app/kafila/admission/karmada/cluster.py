@@ -7,14 +7,14 @@ from typing import Any, Final
 from kafila.core import errors
 from kafila.core.errors import FieldError
 
-from .context import Surroundings
+from .context import AdmissionContext
 
 Object = dict[str, Any]
 RESOURCE: Final = "clusters.cluster.karmada.io"
 _REFERENCES: Final = ("secretRef", "impersonatorSecretRef")
 
 
-def admit_cluster(new: Object, old: Object | None, user: Any, around: Surroundings) -> None:
+def admit_cluster(new: Object, old: Object | None, user: Any, around: AdmissionContext) -> None:
     """Raises StatusError 403, 422. What was there before is not asked about again."""
     spec, before, name = new.get("spec") or {}, (old or {}).get("spec") or {}, new["metadata"].get("name") or ""
     own = around.own_id() if spec.get("id") and spec["id"] != before.get("id") else ""

@@ -38,7 +38,7 @@ def _compiles(script: str) -> str | None:
 
 @final
 @dataclass(slots=True, frozen=True)
-class Surroundings:
+class AdmissionContext:
     """``customizations`` lists all ResourceInterpreterCustomizations; ``lua_error`` says why a script does not compile.
 
     ``allow_no_execute`` is ``--allow-no-execute-taint-policy``; ``clusters`` are all Clusters; ``claimed`` are the bindings of the
@@ -55,4 +55,4 @@ class Surroundings:
     may_read_secret: Callable[[Any, str, str], bool] = _everybody
 
 
-NOTHING = Surroundings()
+NOTHING = AdmissionContext()

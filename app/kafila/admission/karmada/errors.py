@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from kafila.core.errors import FieldError, StatusError, gathered, told
 
 
-class Refused(Exception):
+class Denied(Exception):
     """A rule says no. ``reason`` and ``code`` are those of the webhook's Status."""
 
     def __init__(self, message: str, reason: str = "Forbidden", code: int = 403) -> None:
@@ -17,7 +17,7 @@ class Refused(Exception):
         self.code = code
 
 
-def denied(webhook: str, refusal: Refused) -> StatusError:
+def denied(webhook: str, refusal: Denied) -> StatusError:
     message = f'admission webhook "{webhook}" denied the request: {refusal.message}'
     return StatusError(refusal.code, refusal.reason, message)
 
@@ -36,4 +36,4 @@ def refuse_if(found: Iterable[FieldError]) -> None:
     """Raises Refused with all findings, as an aggregate of errors prints them."""
     texts = list(dict.fromkeys(str(e) for e in told(found)))
     if texts:
-        raise Refused(texts[0] if len(texts) == 1 else "[" + ", ".join(texts) + "]")
+        raise Denied(texts[0] if len(texts) == 1 else "[" + ", ".join(texts) + "]")

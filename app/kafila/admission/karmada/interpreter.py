@@ -10,7 +10,7 @@ from kafila.core import gourl
 from kafila.core.errors import FieldError
 from kafila.core.names import dns1035_label, dns1123_label, dns1123_subdomain, port_number
 
-from .errors import Refused, refuse_if
+from .errors import Denied, refuse_if
 
 Object = dict[str, Any]
 Found = list[FieldError]
@@ -42,14 +42,14 @@ def admit_customization(new: Object, others: Iterable[Object], lua_error: Callab
         for operation in _OPERATIONS:
             # dependencies add up, so several customizations may tell them
             if operation != "InterpretDependency" and operation in mine and operation in theirs:
-                raise Refused(
+                raise Denied(
                     f"conflicting with InterpreterOperation({operation}) "
                     f"of existing ResourceInterpreterCustomization({name})"
                 )
     for operation, script in mine.items():
         why = lua_error(script)
         if why:
-            raise Refused(f"InterpreterOperation({operation}) Lua script error: {why}")
+            raise Denied(f"InterpreterOperation({operation}) Lua script error: {why}")
 
 
 def _scripts(customization: Object) -> dict[str, str]:

@@ -7,7 +7,7 @@ from typing import Any
 from kafila.core.errors import FieldError
 from kafila.core.names import new_uid
 
-from .errors import Refused, refuse_if
+from .errors import Denied, refuse_if
 from .gostructs import PROPAGATION, pass_through
 from .placement import validate_failover, validate_placement
 
@@ -84,11 +84,11 @@ def _admit(new: Object, old: Object | None, label: str, namespace: str) -> None:
     labels = new["metadata"].get("labels") or {}
     if old is not None:
         if new["spec"].get("schedulerName") != old["spec"].get("schedulerName"):
-            raise Refused("the schedulerName should not be updated")
+            raise Denied("the schedulerName should not be updated")
         if labels.get(label) != (old["metadata"].get("labels") or {}).get(label):
-            raise Refused(f"label {label} is immutable, it can only be set by the system during creation")
+            raise Denied(f"label {label} is immutable, it can only be set by the system during creation")
     if label not in labels:
-        raise Refused(f"label {label} is required, it should be set by the mutating admission webhook during creation")
+        raise Denied(f"label {label} is required, it should be set by the mutating admission webhook during creation")
     refuse_if(validate_spec(new["spec"], namespace))
 
 

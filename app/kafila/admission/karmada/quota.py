@@ -11,7 +11,7 @@ from kafila.core import quantity
 from kafila.core.errors import FieldError
 from kafila.core.quantity import Quantity
 
-from .errors import Refused, refuse_if
+from .errors import Denied, refuse_if
 from .quotanames import quota_resource_name
 
 Object = dict[str, Any]
@@ -165,7 +165,7 @@ def _charged(quota: Object, delta: Amounts) -> dict[str, str] | None:
     metadata = quota["metadata"]
     for name, amount in used.items():
         if amount and name in limits and amount > quantity.of(limits[name]):
-            raise Refused(
+            raise Denied(
                 f"FederatedResourceQuota({metadata.get('namespace', '')}/{metadata['name']}) exceeded for resource "
                 f"{name}: requested sum {amount}, limit {quantity.of(limits[name])}.",
                 QUOTA_EXCEEDED,

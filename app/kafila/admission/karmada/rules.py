@@ -9,15 +9,15 @@ from kafila.catalog.kind import Kind
 from kafila.core.errors import FieldError
 
 from . import autoscaling, binding, cluster, interpreter, override, propagation, quota, services
-from .context import NOTHING, Surroundings
-from .errors import Refused, denied, refuse_if, within_limits
+from .context import NOTHING, AdmissionContext
+from .errors import Denied, denied, refuse_if, within_limits
 from .gostructs import BINDING, MULTI_CLUSTER_SERVICE, OVERRIDE, WORK, pass_through
 from .work import mutate_work
 
 Object = dict[str, Any]
 Gates = Mapping[str, bool]
 Mutator = Callable[[str, Object], None]
-Validator = Callable[[Object, "Object | None", Gates, Surroundings], None]
+Validator = Callable[[Object, "Object | None", Gates, AdmissionContext], None]
 
 PROTECTION = "resourcetemplate.karmada.io/deletion-protected"
 _PROTECTION_WEBHOOK = "resourcedeletionprotection.karmada.io"
@@ -35,7 +35,7 @@ def mutate(kind: Kind, operation: str, new: Object, old: Object | None, user: An
     webhook, mutator = rule
     try:
         mutator(operation, new)
-    except Refused as refusal:
+    except Denied as refusal:
         raise denied(webhook, refusal) from None
     kind.strategy.default(new)  # what webhooks give back is defaulted again: they leave out what is empty
 
@@ -47,7 +47,7 @@ def admit(
     old: Object | None,
     user: Any,
     gates: Gates,
-    around: Surroundings = NOTHING,
+    around: AdmissionContext = NOTHING,
 ) -> None:
     """Raises StatusError in the words of Karmada's validating webhooks when the write is not allowed."""
     if operation == "DELETE":
@@ -65,7 +65,7 @@ def admit(
     webhook, validator = rule
     try:
         within_limits(lambda: validator(new, old if operation == "UPDATE" else None, gates, around))
-    except Refused as refusal:
+    except Denied as refusal:
         raise denied(webhook, refusal) from None
 
 
@@ -87,7 +87,7 @@ def _protect(old: Object) -> None:
     labels = (old.get("metadata") or {}).get("labels")
     if labels and labels.get(PROTECTION) == "Always":
         text = f"This resource is protected, please make sure to remove the label: {PROTECTION}"
-        raise denied(_PROTECTION_WEBHOOK, Refused(text))
+        raise denied(_PROTECTION_WEBHOOK, Denied(text))
 
 
 def _mutate_override(operation: str, new: Object) -> None:
@@ -135,7 +135,7 @@ _MUTATORS: dict[str, tuple[str, Mutator]] = {
 }
 
 
-def _taint_policy(new: Object, old: Object | None, gates: Gates, around: Surroundings) -> None:
+def _taint_policy(new: Object, old: Object | None, gates: Gates, around: AdmissionContext) -> None:
     found: list[FieldError] = []
     taints = new["spec"].get("taints") or []
     pairs = [(t.get("key"), t.get("effect")) for t in taints]

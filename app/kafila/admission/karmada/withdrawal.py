@@ -13,14 +13,14 @@ from kafila.placement.cluster_affinity import matcher
 from kafila.placement.objects import name
 from kafila.placement.spec import target_names, terms
 
-from .context import Claimed, Surroundings
+from .context import AdmissionContext, Claimed
 
 Object = dict[str, Any]
 NAMED: Final = 10  # clusters in one warning
 _IDS: Final = ("propagationpolicy.karmada.io/permanent-id", "clusterpropagationpolicy.karmada.io/permanent-id")
 
 
-def withdrawals(new: Object, old: Object, around: Surroundings) -> list[str]:
+def withdrawals(new: Object, old: Object, around: AdmissionContext) -> list[str]:
     """Warnings for a change of a policy's placement."""
     placement, before = new["spec"].get("placement") or {}, old["spec"].get("placement") or {}
     if _affinities(placement) == _affinities(before) or new["spec"].get("activationPreference") == "Lazy":

@@ -9,7 +9,7 @@ from kafila.core.values import copy_json
 from kafila.placement.work.prune import prune
 
 from .binding import ensure_id
-from .errors import Refused
+from .errors import Denied
 
 Object = dict[str, Any]
 
@@ -38,11 +38,11 @@ def _check(manifest: Any) -> None:
     """A manifest is raw, so nothing has looked at its shape yet. Karmada's webhook answers 500 here."""
     if type(manifest) is not dict or not manifest.get("kind"):
         text = json.dumps(manifest, separators=(",", ":"), ensure_ascii=False)
-        raise Refused(f"Object 'Kind' is missing in '{text}'", "", 500)
+        raise Denied(f"Object 'Kind' is missing in '{text}'", "", 500)
     metadata = manifest.get("metadata")
     for path, value in (("metadata", metadata), *(_maps(metadata) if type(metadata) is dict else ())):
         if value is not None and type(value) is not dict:
-            raise Refused(f"{path} of a manifest must be an object", "", 500)
+            raise Denied(f"{path} of a manifest must be an object", "", 500)
 
 
 def _maps(metadata: Object) -> list[tuple[str, Any]]:

@@ -23,7 +23,7 @@ from kafila.placement.explain.works import tell_works
 from kafila.placement.objects import Object, labels_of, metadata, name, namespace, spec, status
 from kafila.placement.scheduler.reschedule import is_for_scheduler
 from kafila.placement.spec import replicas, targets, targets_of
-from kafila.placement.work.shared import united
+from kafila.placement.work.shared import merged
 
 _DENIED: Final = re.compile(r'^admission webhook "[^"]*" denied the request: ')
 _NOT_APPLIED: Final = (constants.EVENT_APPLY_POLICY_FAILED, "ReconcileFailed")
@@ -42,7 +42,7 @@ def explain(evidence: Evidence, cluster: str = "") -> Report:
         report.summary = "It is never propagated."
         report.policy_why = reason
         return report
-    evidence = replace(evidence, binding=united(evidence.binding, evidence.followers))
+    evidence = replace(evidence, binding=merged(evidence.binding, evidence.followers))
     policy = tell_policy(evidence, report)
     if evidence.binding is None:
         _tell_no_binding(evidence, policy, report)
@@ -126,7 +126,7 @@ def _tell_failure(evidence: Evidence, report: Report, rows: dict[str, ClusterRow
         return
     reason, message = scheduled.get("reason"), _plain(scheduled.get("message") or "")
     if reason == constants.REASON_UNSCHEDULABLE:
-        room = {row.name: row.room for row in rows.values() if row.state != "Rejected"}
+        room = {row.name: row.available for row in rows.values() if row.state != "Rejected"}
         free = ", ".join(
             f"{cluster} {'not known' if count is None else count}" for cluster, count in sorted(room.items())[:10]
         )
@@ -195,7 +195,7 @@ def _only(evidence: Evidence, rows: dict[str, ClusterRow], report: Report, clust
         report.advise(
             f"{cluster} was left out by spec.placement.spreadConstraints.", "Raise maxGroups if it shall be used too."
         )
-    elif row.state == "Unused" and row.room == 0:
+    elif row.state == "Unused" and row.available == 0:
         report.advise(
             f"{cluster} has no free room for one replica.",
             f"kubectl get cluster {cluster} -o jsonpath={{.status.resourceSummary}}",

@@ -76,7 +76,7 @@ class ClusterRow:
     name: str
     state: str  # one word: Healthy, Applied, Waiting, Failed, Leaving, Rejected, Unused …
     replicas: int | None = None
-    room: int | None = None
+    available: int | None = None
     score: int | None = None
     why: str = ""
     status: str = ""  # what the cluster reports, in short

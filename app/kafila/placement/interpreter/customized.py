@@ -21,7 +21,7 @@ from kafila.placement.interpreter.sources import Source, Sources
 from kafila.placement.objects import Object
 
 
-class Question(NamedTuple):
+class InterpreterRequest(NamedTuple):
     source: Source
     arguments: tuple[Any, ...]  # JSON values, in the order of the script's parameters
 
@@ -36,7 +36,7 @@ Answers = Mapping[tuple[Source, bytes], Any]  # by the question's key; an Interp
 class Unanswered(Exception):
     """Only from a ``Consulted`` that is strict."""
 
-    def __init__(self, question: Question) -> None:
+    def __init__(self, question: InterpreterRequest) -> None:
         super().__init__(str(question.source))
         self.question = question
 
@@ -45,14 +45,14 @@ _MISSING: Final = object()
 
 
 @final
-class Consulted:
+class CustomizedInterpreter:
     """``strict``: raises Unanswered instead of standing in, for functions that do more than decide."""
 
     def __init__(self, sources: Sources, answers: Answers, *, strict: bool = False) -> None:
         self._sources = sources
         self._answers = answers
         self._strict = strict
-        self.questions: list[Question] = []
+        self.questions: list[InterpreterRequest] = []
 
     def hook_enabled(self, gvk: GroupVersionKind, operation: Operation) -> bool:
         return self._sources.hook_enabled(gvk, operation)
@@ -115,7 +115,7 @@ class Consulted:
             return None
         found = []
         for source in sources:
-            question = Question(source, arguments)
+            question = InterpreterRequest(source, arguments)
             answer = self._answers.get(question.key, _MISSING)
             if isinstance(answer, InterpretError):
                 raise answer

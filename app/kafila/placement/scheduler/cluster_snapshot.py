@@ -21,7 +21,7 @@ _REMEMBERED: Final = 4096  # answers; past that all are forgotten, which costs l
 
 
 @final
-class Member:
+class ClusterInfo:
     """One cluster. Its object must not be changed any more."""
 
     __slots__ = ("_free", "_pods", "cluster", "name", "terminating")
@@ -64,7 +64,7 @@ class Member:
                 self._free[resource] = quantity.to_milli(left) if resource == "cpu" else quantity.to_int(left)
         return self._free
 
-    def has_more_room_than(self, before: Member) -> bool:
+    def has_more_room_than(self, before: ClusterInfo) -> bool:
         """Of any resource, for any pod, or in nodes of any size."""
         if self.free_pods > before.free_pods:
             return True
@@ -80,17 +80,17 @@ class Member:
 
 
 @final
-class Fleet:
+class ClusterSnapshot:
     """All clusters, those that are being removed among them."""
 
-    def __init__(self, members: Iterable[Member]) -> None:
-        self.members: tuple[Member, ...] = tuple(members)
+    def __init__(self, members: Iterable[ClusterInfo]) -> None:
+        self.members: tuple[ClusterInfo, ...] = tuple(members)
         self._answers: dict[Hashable, Any] = {}
 
     def __len__(self) -> int:
         return len(self.members)
 
-    def has_more_room_than(self, before: Fleet) -> bool:
+    def has_more_room_than(self, before: ClusterSnapshot) -> bool:
         """In any cluster that both know."""
         known = {member.name: member for member in before.members}
         found = ((member, known.get(member.name, member)) for member in self.members)
@@ -135,7 +135,7 @@ class Fleet:
         return frozenset(member.name for member in self.members if test(member.cluster))
 
     @property
-    def vast(self) -> bool:
+    def unlimited(self) -> bool:
         """Has any cluster room without end? Then its room is as much as is asked for."""
         return self.remember("vast", lambda: any(member.free_pods >= ENDLESS for member in self.members))
 
@@ -144,5 +144,5 @@ class Fleet:
         return self.remember("leaving", lambda: frozenset(m.name for m in self.members if m.terminating))
 
 
-def fleet_of(clusters: Sequence[Object] | Fleet) -> Fleet:
-    return clusters if isinstance(clusters, Fleet) else Fleet(map(Member, clusters))
+def snapshot_of(clusters: Sequence[Object] | ClusterSnapshot) -> ClusterSnapshot:
+    return clusters if isinstance(clusters, ClusterSnapshot) else ClusterSnapshot(map(ClusterInfo, clusters))

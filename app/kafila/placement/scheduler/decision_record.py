@@ -14,7 +14,7 @@ from kafila.placement.detector.binding import controller_reference
 from kafila.placement.objects import Object, metadata, name, namespace, status
 from kafila.placement.scheduler.cluster_snapshot import ENDLESS
 from kafila.placement.scheduler.filters import Rejection
-from kafila.placement.scheduler.reschedule import Trigger
+from kafila.placement.scheduler.reschedule import RescheduleReason
 from kafila.placement.scheduler.schedule import Attempt, Decision
 from kafila.placement.scheduler.select import Candidate
 
@@ -30,7 +30,7 @@ def decision_record(
     binding: Object,
     template: Object,
     decision: Decision,
-    trigger: Trigger,
+    trigger: RescheduleReason,
     generation: int,
     before: Object | None,
     now: float | None = None,
@@ -72,7 +72,7 @@ def with_policy(record: Object, policy: Object | None, lost: Iterable[tuple[str,
     return {**record, "policy": said}
 
 
-def _scheduling(decision: Decision, trigger: Trigger, generation: int, now: float | None) -> Object:
+def _scheduling(decision: Decision, trigger: RescheduleReason, generation: int, now: float | None) -> Object:
     said: Object = {
         "time": rfc3339(now),
         "trigger": str(trigger),

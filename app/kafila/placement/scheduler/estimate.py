@@ -12,7 +12,7 @@ from kafila.core.remembered import remembered
 from kafila.placement import gates as feature
 from kafila.placement.objects import Object, spec, status
 from kafila.placement.resources import Amounts, amounts, divided
-from kafila.placement.scheduler.cluster_snapshot import ENDLESS, Fleet, Member, fleet_of
+from kafila.placement.scheduler.cluster_snapshot import ENDLESS, ClusterInfo, ClusterSnapshot, snapshot_of
 from kafila.placement.spec import is_multi_component, replicas
 
 MAX_INT32: Final = ENDLESS
@@ -28,7 +28,7 @@ class Assumed(NamedTuple):
 
 def available_replicas(
     binding_spec: Object,
-    clusters: Sequence[Object] | Fleet,
+    clusters: Sequence[Object] | ClusterSnapshot,
     *,
     gates: feature.Gates = feature.DEFAULT_GATES,
     answers: Iterable[Mapping[str, int]] = (),
@@ -38,16 +38,16 @@ def available_replicas(
 
     ``answers`` are those of further estimators, by cluster name. Resources without replicas are not estimated at all.
     """
-    fleet = fleet_of(clusters)
+    snapshot = snapshot_of(clusters)
     components, wanted = binding_spec.get("components"), replicas(binding_spec)
     if not wanted and not components:
-        return fleet.remember("endless", lambda: {member.name: MAX_INT32 for member in fleet.members})
+        return snapshot.remember("endless", lambda: {member.name: MAX_INT32 for member in snapshot.members})
     assumed = (assumed or {}) if feature.SCHEDULING_OVERCOMMIT_PROTECTION in gates else {}
     if feature.MULTIPLE_POD_TEMPLATES_SCHEDULING in gates and is_multi_component(binding_spec):
         parts = components or ()
-        found = {m.name: max_component_sets(m.cluster, parts, gates, assumed.get(m.name, ())) for m in fleet.members}
+        found = {m.name: max_component_sets(m.cluster, parts, gates, assumed.get(m.name, ())) for m in snapshot.members}
     else:
-        found = _replicas_by_cluster(binding_spec, fleet, gates, assumed)
+        found = _replicas_by_cluster(binding_spec, snapshot, gates, assumed)
     for answer in answers:
         for mine, other in answer.items():
             if other != UNAUTHENTIC and mine in found:
@@ -62,15 +62,15 @@ def request_key(binding_spec: Object, gates: feature.Gates) -> tuple[Any, ...]:
 
 
 def _replicas_by_cluster(
-    binding_spec: Object, fleet: Fleet, gates: feature.Gates, assumed: Mapping[str, Sequence[Assumed]]
+    binding_spec: Object, snapshot: ClusterSnapshot, gates: feature.Gates, assumed: Mapping[str, Sequence[Assumed]]
 ) -> dict[str, int]:
     requirements = binding_spec.get("replicaRequirements")
     key = ("room", *request_key(binding_spec, gates))
     found = dict(
-        fleet.remember(key, lambda: {m.name: _member_replicas(m, requirements, gates, ()) for m in fleet.members})
+        snapshot.remember(key, lambda: {m.name: _member_replicas(m, requirements, gates, ()) for m in snapshot.members})
     )
     if assumed:
-        for member in fleet.members:
+        for member in snapshot.members:
             if taken := assumed.get(member.name):
                 found[member.name] = _member_replicas(member, requirements, gates, taken)
     return found
@@ -82,11 +82,11 @@ def max_replicas(
     gates: feature.Gates = feature.DEFAULT_GATES,
     assumed: Sequence[Assumed] = (),
 ) -> int:
-    return _member_replicas(Member(cluster), requirements, gates, assumed)
+    return _member_replicas(ClusterInfo(cluster), requirements, gates, assumed)
 
 
 def _member_replicas(
-    member: Member, requirements: Object | None, gates: feature.Gates, assumed: Sequence[Assumed]
+    member: ClusterInfo, requirements: Object | None, gates: feature.Gates, assumed: Sequence[Assumed]
 ) -> int:
     summary = member.summary
     if summary is None:
@@ -219,7 +219,7 @@ def max_component_sets(
     summary = status(cluster).get("resourceSummary")
     if summary is None:
         return 0
-    pods = Member(cluster).free_pods - sum(c.get("replicas") or 0 for work in assumed for c in work.components)
+    pods = ClusterInfo(cluster).free_pods - sum(c.get("replicas") or 0 for work in assumed for c in work.components)
     if pods <= 0:
         return 0
     pods_per_set = sum(component.get("replicas") or 0 for component in components)

@@ -10,11 +10,11 @@ import orjson
 from kafila.placement.cluster_affinity import taint_text, untolerated_taint
 from kafila.placement.gates import DEFAULT_GATES, WORKLOAD_AFFINITY, Gates
 from kafila.placement.objects import Object, identity_in, namespace
-from kafila.placement.scheduler.cluster_snapshot import Fleet, Member, fleet_of
+from kafila.placement.scheduler.cluster_snapshot import ClusterInfo, ClusterSnapshot, snapshot_of
 from kafila.placement.scheduler.plugins import SchedulerPlugin, asked_to_filter
 from kafila.placement.spec import evicting_clusters, is_workload, target_names, term_named, terms
 
-Test = Callable[[Member], str]  # a cluster -> the reason why it is left out, or ""
+Test = Callable[[ClusterInfo], str]  # a cluster -> the reason why it is left out, or ""
 
 # The names of Karmada's filter plugins.
 AFFINITY: Final = "ClusterAffinity"
@@ -45,29 +45,29 @@ class Rejection(NamedTuple):
 def feasible(
     spec: Object,
     affinity: str,
-    clusters: Sequence[Object] | Fleet,
+    clusters: Sequence[Object] | ClusterSnapshot,
     *,
     gates: Gates = DEFAULT_GATES,
-    neighbours: Iterable[Object] = (),
+    peers: Iterable[Object] = (),
     plugins: Sequence[SchedulerPlugin] = (),
-) -> tuple[Sequence[Member], Mapping[str, Rejection]]:
+) -> tuple[Sequence[ClusterInfo], Mapping[str, Rejection]]:
     """The clusters that pass every filter, and the rejection of each that does not; neither may be changed.
 
     ``affinity`` names the term of ``clusterAffinities`` in use. ``neighbours`` are the other bindings of the namespace; only
     workload affinity looks at them. ``plugins`` are asked last. Terminating clusters are in neither answer. Unready ones are kept away by their taints.
     """
-    fleet = fleet_of(clusters)
-    fit, rejected = _by_placement(spec, affinity, fleet)
+    snapshot = snapshot_of(clusters)
+    fit, rejected = _by_placement(spec, affinity, snapshot)
     present = target_names(spec)
-    extra = _extra_filters(spec, present, gates, neighbours)
+    extra = _extra_filters(spec, present, gates, peers)
     extra += [Filter(plugin.name, _plugin_filter(plugin, spec)) for plugin in plugins]
     again = present & rejected.keys()
     if not extra and not again:
         return fit, rejected
-    tests = [*_placement_filters(spec, affinity, present, fleet), *extra]
-    passed: list[Member] = []
+    tests = [*_placement_filters(spec, affinity, present, snapshot), *extra]
+    passed: list[ClusterInfo] = []
     refused: dict[str, Rejection] = {}
-    for member in fleet.members:
+    for member in snapshot.members:
         if member.terminating:
             continue
         if member.name not in rejected:
@@ -84,12 +84,12 @@ def feasible(
 
 
 def checked(
-    spec: Object, affinity: str, cluster: Object, *, gates: Gates = DEFAULT_GATES, neighbours: Iterable[Object] = ()
+    spec: Object, affinity: str, cluster: Object, *, gates: Gates = DEFAULT_GATES, peers: Iterable[Object] = ()
 ) -> list[Rejection]:
     """Every filter's answer about one cluster, the reason "" where it passes."""
-    present, member = target_names(spec), Member(cluster)
-    tests = _placement_filters(spec, affinity, present, Fleet([member]))
-    tests += _extra_filters(spec, present, gates, neighbours)
+    present, member = target_names(spec), ClusterInfo(cluster)
+    tests = _placement_filters(spec, affinity, present, ClusterSnapshot([member]))
+    tests += _extra_filters(spec, present, gates, peers)
     return [Rejection(called, test(member)) for called, test in tests]
 
 
@@ -105,16 +105,18 @@ def placement_key(spec: Object, affinity: str) -> tuple[Any, ...]:
     )
 
 
-def _by_placement(spec: Object, affinity: str, fleet: Fleet) -> tuple[list[Member], dict[str, Rejection]]:
+def _by_placement(
+    spec: Object, affinity: str, snapshot: ClusterSnapshot
+) -> tuple[list[ClusterInfo], dict[str, Rejection]]:
     """For a binding that is nowhere yet: many bindings share placement and kind, and so the answer."""
     key = ("fit", *placement_key(spec, affinity))
-    return fleet.remember(key, lambda: _sifted(_placement_filters(spec, affinity, frozenset(), fleet), fleet))
+    return snapshot.remember(key, lambda: _sifted(_placement_filters(spec, affinity, frozenset(), snapshot), snapshot))
 
 
-def _sifted(tests: Sequence[Filter], fleet: Fleet) -> tuple[list[Member], dict[str, Rejection]]:
-    fit: list[Member] = []
+def _sifted(tests: Sequence[Filter], snapshot: ClusterSnapshot) -> tuple[list[ClusterInfo], dict[str, Rejection]]:
+    fit: list[ClusterInfo] = []
     rejected: dict[str, Rejection] = {}
-    for member in fleet.members:
+    for member in snapshot.members:
         if member.terminating:
             continue
         rejection = _first_rejection(tests, member)
@@ -125,31 +127,31 @@ def _sifted(tests: Sequence[Filter], fleet: Fleet) -> tuple[list[Member], dict[s
     return fit, rejected
 
 
-def _first_rejection(tests: Sequence[Filter], member: Member) -> Rejection | None:
+def _first_rejection(tests: Sequence[Filter], member: ClusterInfo) -> Rejection | None:
     for called, test in tests:
         if reason := test(member):
             return Rejection(called, reason)
     return None
 
 
-def _placement_filters(spec: Object, affinity: str, present: frozenset[str], fleet: Fleet) -> list[Filter]:
+def _placement_filters(spec: Object, affinity: str, present: frozenset[str], snapshot: ClusterSnapshot) -> list[Filter]:
     # Karmada runs them in random order. What the user wrote comes first, so that it is the reason shown.
     placement = spec.get("placement") or {}
     return [
-        Filter(AFFINITY, _affinity_filter(spec, placement, affinity, fleet)),
-        Filter(TAINTS, _taint_filter(placement, present, fleet)),
-        Filter(API, _api_filter(spec, present, fleet)),
-        *(Filter(SPREAD, test) for test in _spread_filters(placement, fleet)),
+        Filter(AFFINITY, _affinity_filter(spec, placement, affinity, snapshot)),
+        Filter(TAINTS, _taint_filter(placement, present, snapshot)),
+        Filter(API, _api_filter(spec, present, snapshot)),
+        *(Filter(SPREAD, test) for test in _spread_filters(placement, snapshot)),
     ]
 
 
-def _extra_filters(spec: Object, present: frozenset[str], gates: Gates, neighbours: Iterable[Object]) -> list[Filter]:
+def _extra_filters(spec: Object, present: frozenset[str], gates: Gates, peers: Iterable[Object]) -> list[Filter]:
     """Those that hang on more than placement and kind."""
     found: list[Filter] = []
     if evicting := evicting_clusters(spec):
         found.append(Filter(EVICTION, lambda member: EVICTING if member.name in evicting else ""))
     if WORKLOAD_AFFINITY in gates and spec.get("workloadAffinityGroups"):
-        found.extend(_workload_filters(spec, present, tuple(neighbours)))
+        found.extend(_workload_filters(spec, present, tuple(peers)))
     return found
 
 
@@ -157,7 +159,7 @@ def _plugin_filter(plugin: SchedulerPlugin, spec: Object) -> Test:
     return lambda member: asked_to_filter(plugin, spec, member.cluster)
 
 
-def _affinity_filter(spec: Object, placement: Object, affinity: str, fleet: Fleet) -> Test:
+def _affinity_filter(spec: Object, placement: Object, affinity: str, snapshot: ClusterSnapshot) -> Test:
     single = placement.get("clusterAffinity")
     if single is not None:
         wanted = [single]
@@ -169,27 +171,27 @@ def _affinity_filter(spec: Object, placement: Object, affinity: str, fleet: Flee
         wanted = [term, *overflow] if term is not None else []
     if not wanted:
         return lambda member: ""
-    inside = frozenset().union(*map(fleet.within, wanted))
+    inside = frozenset().union(*map(snapshot.within, wanted))
     return lambda member: "" if member.name in inside else NOT_IN_AFFINITY
 
 
-def may_go_to(binding: Object, clusters: Iterable[str], fleet: Fleet) -> bool:
+def may_go_to(binding: Object, clusters: Iterable[str], snapshot: ClusterSnapshot) -> bool:
     """Is one of the clusters in the affinity that is in use?"""
     spec, status = binding["spec"], binding.get("status") or {}
     names = frozenset(clusters)
     if not names:
         return False
     inside = _affinity_filter(
-        spec, spec.get("placement") or {}, status.get("schedulerObservingAffinityName") or "", fleet
+        spec, spec.get("placement") or {}, status.get("schedulerObservingAffinityName") or "", snapshot
     )
-    return any(member.name in names and not inside(member) for member in fleet.members)
+    return any(member.name in names and not inside(member) for member in snapshot.members)
 
 
-def _taint_filter(placement: Object, present: frozenset[str], fleet: Fleet) -> Test:
+def _taint_filter(placement: Object, present: frozenset[str], snapshot: ClusterSnapshot) -> Test:
     tolerations = tuple(placement.get("clusterTolerations") or ())
-    asked = fleet.tainted() - present
+    asked = snapshot.tainted() - present
 
-    def test(member: Member) -> str:
+    def test(member: ClusterInfo) -> str:
         if member.name not in asked:
             return ""
         taint = untolerated_taint(member.cluster, tolerations)
@@ -198,29 +200,29 @@ def _taint_filter(placement: Object, present: frozenset[str], fleet: Fleet) -> T
     return test
 
 
-def _api_filter(spec: Object, present: frozenset[str], fleet: Fleet) -> Test:
+def _api_filter(spec: Object, present: frozenset[str], snapshot: ClusterSnapshot) -> Test:
     resource = spec.get("resource") or {}
-    able = fleet.serving(resource.get("apiVersion") or "", resource.get("kind") or "") | present
+    able = snapshot.serving(resource.get("apiVersion") or "", resource.get("kind") or "") | present
     return lambda member: "" if member.name in able else NO_API
 
 
-def _spread_filters(placement: Object, fleet: Fleet) -> list[Test]:
+def _spread_filters(placement: Object, snapshot: ClusterSnapshot) -> list[Test]:
     fields = {"provider": "provider", "region": "region", "zone": "zones"}
     wanted = [constraint.get("spreadByField") for constraint in placement.get("spreadConstraints") or ()]
-    return [_property_filter(fields[by], fleet) for by in wanted if by in fields]
+    return [_property_filter(fields[by], snapshot) for by in wanted if by in fields]
 
 
-def _property_filter(field: str, fleet: Fleet) -> Test:
-    reason, having = f"cluster(s) did not have {field} property", fleet.having(field)
+def _property_filter(field: str, snapshot: ClusterSnapshot) -> Test:
+    reason, having = f"cluster(s) did not have {field} property", snapshot.having(field)
     return lambda member: "" if member.name in having else reason
 
 
-def _workload_filters(spec: Object, present: frozenset[str], neighbours: Sequence[Object]) -> list[Filter]:
+def _workload_filters(spec: Object, present: frozenset[str], peers: Sequence[Object]) -> list[Filter]:
     groups, resource = spec["workloadAffinityGroups"], spec.get("resource") or {}
     own = identity_in(resource)
     others = [
         (other.get("spec") or {})
-        for other in neighbours
+        for other in peers
         if namespace(other) == own.namespace and identity_in((other.get("spec") or {}).get("resource") or {}) != own
     ]
 
@@ -235,11 +237,11 @@ def _workload_filters(spec: Object, present: frozenset[str], neighbours: Sequenc
     together = [found for found in targets_of("affinityGroup") if found]
     apart = targets_of("antiAffinityGroup")
 
-    def test_together(member: Member) -> str:
+    def test_together(member: ClusterInfo) -> str:
         mine = member.name
         return "" if mine in present or all(mine in found for found in together) else NOT_WITH_AFFINITY_GROUP
 
-    def test_apart(member: Member) -> str:
+    def test_apart(member: ClusterInfo) -> str:
         mine = member.name
         return WITH_ANTI_AFFINITY_GROUP if mine not in present and any(mine in found for found in apart) else ""
 

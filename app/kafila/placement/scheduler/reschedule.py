@@ -23,7 +23,7 @@ from kafila.placement.spec import (
 )
 
 
-class Trigger(StrEnum):
+class RescheduleReason(StrEnum):
     """The reason to schedule. The first three are none: nothing is to be done, or only something else."""
 
     NONE = ""
@@ -37,7 +37,7 @@ class Trigger(StrEnum):
 
     @property
     def schedules(self) -> bool:
-        return self not in (Trigger.NONE, Trigger.DELETING, Trigger.OBSERVE)
+        return self not in (RescheduleReason.NONE, RescheduleReason.DELETING, RescheduleReason.OBSERVE)
 
 
 def is_for_scheduler(binding: Object, scheduler: str = constants.DEFAULT_SCHEDULER) -> bool:
@@ -53,11 +53,13 @@ def is_for_scheduler(binding: Object, scheduler: str = constants.DEFAULT_SCHEDUL
     )
 
 
-def should_schedule(binding: Object, terminating: Container[str] = (), gates: Gates = DEFAULT_GATES) -> Trigger:
+def should_schedule(
+    binding: Object, terminating: Container[str] = (), gates: Gates = DEFAULT_GATES
+) -> RescheduleReason:
     """``terminating``: names of the clusters that are being removed. Raises ValueError when the binding has no placement."""
     meta, spec, status = metadata(binding), binding.get("spec") or {}, binding.get("status") or {}
     if meta.get("deletionTimestamp"):
-        return Trigger.DELETING
+        return RescheduleReason.DELETING
     placement = spec.get("placement")
     if placement is None:
         where = meta.get("namespace")
@@ -65,18 +67,18 @@ def should_schedule(binding: Object, terminating: Container[str] = (), gates: Ga
         raise ValueError(f"failed to get placement from {what}{meta.get('name', '')})")
     applied = annotations_of(binding).get(constants.APPLIED_PLACEMENT) or ""
     if placement_changed(placement, applied, status.get("schedulerObservingAffinityName") or ""):
-        return Trigger.PLACEMENT_CHANGED
+        return RescheduleReason.PLACEMENT_CHANGED
     if replicas_changed(spec, gates):
-        return Trigger.REPLICAS_CHANGED
+        return RescheduleReason.REPLICAS_CHANGED
     if reschedule_required(spec, status):
-        return Trigger.RESCHEDULE
+        return RescheduleReason.RESCHEDULE
     if not is_workload(spec) or scheduling_type(placement) == DUPLICATED:
-        return Trigger.ALWAYS
+        return RescheduleReason.ALWAYS
     if any(cluster in terminating for cluster in target_names(spec)):
-        return Trigger.CLUSTER_TERMINATING
+        return RescheduleReason.CLUSTER_TERMINATING
     if (meta.get("generation") or 0) != (status.get("schedulerObservedGeneration") or 0):
-        return Trigger.OBSERVE
-    return Trigger.NONE
+        return RescheduleReason.OBSERVE
+    return RescheduleReason.NONE
 
 
 def placement_changed(placement: Object, applied: str, affinity: str) -> bool:

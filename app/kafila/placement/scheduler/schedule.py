@@ -13,7 +13,7 @@ from kafila.placement.applied_placement import placement_text
 from kafila.placement.gates import DEFAULT_GATES, MULTIPLE_POD_TEMPLATES_SCHEDULING, WORKLOAD_AFFINITY, Gates
 from kafila.placement.objects import Object, annotations_of, metadata, name, namespace
 from kafila.placement.scheduler.assign import Unschedulable, UnsupportedStrategy, assign, reschedule_required
-from kafila.placement.scheduler.cluster_snapshot import Fleet, Member, fleet_of
+from kafila.placement.scheduler.cluster_snapshot import ClusterInfo, ClusterSnapshot, snapshot_of
 from kafila.placement.scheduler.estimate import Assumed, available_replicas, request_key
 from kafila.placement.scheduler.filters import Rejection, feasible, placement_key
 from kafila.placement.scheduler.plugins import PluginFailed, SchedulerPlugin
@@ -52,14 +52,14 @@ class Failure(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class SchedulingContext:
     """What the scheduler knows besides the binding and the clusters."""
 
     gates: Gates = DEFAULT_GATES
     answers: Sequence[Mapping[str, int]] = ()  # of further estimators: replicas by cluster
     assumed: Mapping[str, Sequence[Assumed]] = field(default_factory=dict)  # by cluster
     plugins: Sequence[SchedulerPlugin] = ()
-    neighbours: Sequence[Object] = ()  # other bindings of the namespace, for workload affinity
+    peers: Sequence[Object] = ()  # other bindings of the namespace, for workload affinity
     propagate_empty: bool = False  # --enable-empty-workload-propagation
 
 
@@ -88,23 +88,27 @@ class Decision:
     attempts: tuple[Attempt, ...]  # all that were made, in order
 
 
-NO_FACTS: Final = Facts()
+EMPTY_CONTEXT: Final = SchedulingContext()
 
 
-def schedule(binding: Object, clusters: Sequence[Object] | Fleet, facts: Facts = NO_FACTS) -> Decision:
+def schedule(
+    binding: Object, clusters: Sequence[Object] | ClusterSnapshot, context: SchedulingContext = EMPTY_CONTEXT
+) -> Decision:
     """Decide about a ResourceBinding or ClusterResourceBinding that has a placement. ``clusters``: all that there are."""
-    fleet = fleet_of(clusters)
+    snapshot = snapshot_of(clusters)
     spec, status = binding.get("spec") or {}, binding.get("status") or {}
     placement = spec.get("placement") or {}
     observed: str = status.get("schedulerObservingAffinityName") or ""
     terms = placement.get("clusterAffinities") or []
     if not terms:
-        attempt = _attempt(spec, status, observed, fleet, facts)
+        attempt = _attempt(spec, status, observed, snapshot, context)
         return _decision(binding, attempt, observed, (), (attempt,))
-    return _try_terms(binding, terms, observed, fleet, facts)
+    return _try_terms(binding, terms, observed, snapshot, context)
 
 
-def _try_terms(binding: Object, terms: Sequence[Object], observed: str, clusters: Fleet, facts: Facts) -> Decision:
+def _try_terms(
+    binding: Object, terms: Sequence[Object], observed: str, clusters: ClusterSnapshot, context: SchedulingContext
+) -> Decision:
     """Affinity groups in order, from the one in use: it never goes back to an earlier one unless rescheduling is asked for."""
     spec, status = binding.get("spec") or {}, binding.get("status") or {}
     start = 0
@@ -114,7 +118,7 @@ def _try_terms(binding: Object, terms: Sequence[Object], observed: str, clusters
     events: list[Event] = []
     for index in range(start, len(terms)):
         affinity = terms[index].get("affinityName") or ""
-        attempt = _attempt(spec, status, affinity, clusters, facts)
+        attempt = _attempt(spec, status, affinity, clusters, context)
         attempts.append(attempt)
         if attempt.failure is None:
             return _decision(binding, attempt, affinity, tuple(events), tuple(attempts))
@@ -125,24 +129,26 @@ def _try_terms(binding: Object, terms: Sequence[Object], observed: str, clusters
     return _decision(binding, attempts[0], observed, tuple(events), tuple(attempts), by_term=True)
 
 
-def _attempt(spec: Object, status: Object, affinity: str, clusters: Fleet, facts: Facts) -> Attempt:
+def _attempt(
+    spec: Object, status: Object, affinity: str, clusters: ClusterSnapshot, context: SchedulingContext
+) -> Attempt:
     try:
         fit, rejected = feasible(
-            spec, affinity, clusters, gates=facts.gates, neighbours=facts.neighbours, plugins=facts.plugins
+            spec, affinity, clusters, gates=context.gates, peers=context.peers, plugins=context.plugins
         )
         if not fit:
             return Attempt(affinity, [], Failure("FitError", fit_error_text(len(clusters), rejected)), rejected)
-        found = _ranked(spec, affinity, fit, clusters, facts)
+        found = _ranked(spec, affinity, fit, clusters, context)
     except PluginFailed as error:
         return Attempt(affinity, [], Failure("Error", str(error)), {})
-    multi = MULTIPLE_POD_TEMPLATES_SCHEDULING in facts.gates and is_multi_component(spec)
+    multi = MULTIPLE_POD_TEMPLATES_SCHEDULING in context.gates and is_multi_component(spec)
     chosen: Sequence[Candidate] = ()
     result: list[Object] = []
     failure: Failure | None = None
     try:
         chosen = select(found, spec, 1 if multi else replicas(spec))
         if chosen:
-            result = _divided(chosen, spec, status, affinity, facts)
+            result = _divided(chosen, spec, status, affinity, context)
         else:
             failure = Failure("Error", "failed to assign replicas: no clusters available to schedule")
     except SelectionError as error:
@@ -154,28 +160,38 @@ def _attempt(spec: Object, status: Object, affinity: str, clusters: Fleet, facts
     return Attempt(affinity, result, failure, rejected, found, frozenset(each.name for each in chosen))
 
 
-def _ranked(spec: Object, affinity: str, fit: Sequence[Member], fleet: Fleet, facts: Facts) -> Sequence[Candidate]:
+def _ranked(
+    spec: Object, affinity: str, fit: Sequence[ClusterInfo], snapshot: ClusterSnapshot, context: SchedulingContext
+) -> Sequence[Candidate]:
     def rank() -> list[Candidate]:
-        room = available_replicas(spec, fleet, gates=facts.gates, answers=facts.answers, assumed=facts.assumed)
-        return candidates(spec, affinity, fit, room, facts.plugins)
+        room = available_replicas(spec, snapshot, gates=context.gates, answers=context.answers, assumed=context.assumed)
+        return candidates(spec, affinity, fit, room, context.plugins)
 
     if spec.get("clusters") or spec.get("components") or spec.get("gracefulEvictionTasks"):
         return rank()
-    if facts.answers or facts.assumed or facts.neighbours or facts.plugins:
+    if context.answers or context.assumed or context.peers or context.plugins:
         return rank()
     # nowhere yet, and nobody else to ask: all bindings with this placement and these requests see the same
-    return fleet.remember(
-        ("ranked", *placement_key(spec, affinity), *request_key(spec, facts.gates), fleet.vast and replicas(spec)), rank
+    return snapshot.remember(
+        (
+            "ranked",
+            *placement_key(spec, affinity),
+            *request_key(spec, context.gates),
+            snapshot.unlimited and replicas(spec),
+        ),
+        rank,
     )
 
 
-def _divided(chosen: Sequence[Candidate], spec: Object, status: Object, affinity: str, facts: Facts) -> list[Object]:
+def _divided(
+    chosen: Sequence[Candidate], spec: Object, status: Object, affinity: str, context: SchedulingContext
+) -> list[Object]:
     components = spec.get("components") or []
     if (not replicas(spec) and spec.get("replicaRequirements") is None) or len(components) > 1:
-        return [_whole(each.name, components, facts.gates) for each in chosen]
+        return [_whole(each.name, components, context.gates) for each in chosen]
     assigned = assign(chosen, spec, status, affinity)
     result: list[Object] = [{"name": target.name, "replicas": target.replicas} for target in assigned]
-    if facts.propagate_empty:
+    if context.propagate_empty:
         used = {target.name for target in assigned}
         result += [{"name": each.name} for each in chosen if each.name not in used]
     return result
@@ -290,7 +306,7 @@ def result_patch(decision: Decision) -> Object | None:
     }
 
 
-def neighbours_needed(binding: Object, gates: Gates) -> bool:
+def peers_needed(binding: Object, gates: Gates) -> bool:
     """Must ``Facts.neighbours`` be given?"""
     return WORKLOAD_AFFINITY in gates and bool((binding.get("spec") or {}).get("workloadAffinityGroups"))
 

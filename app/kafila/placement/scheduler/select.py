@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from kafila.placement.cluster_affinity import matcher
 from kafila.placement.objects import Object
-from kafila.placement.scheduler.cluster_snapshot import Member
+from kafila.placement.scheduler.cluster_snapshot import ClusterInfo
 from kafila.placement.scheduler.plugins import SchedulerPlugin, asked_to_score
 from kafila.placement.scheduler.regions import Region, choose_regions, region_score
 from kafila.placement.scheduler.score import locality_score
@@ -44,7 +44,7 @@ class Candidate(NamedTuple):
 def candidates(
     spec: Object,
     affinity: str,
-    fit: Sequence[Member],
+    fit: Sequence[ClusterInfo],
     room: Mapping[str, int],
     plugins: Sequence[SchedulerPlugin] = (),
 ) -> list[Candidate]:
@@ -64,7 +64,7 @@ def candidates(
 
 
 def _compared(
-    fit: Sequence[Member], assigned: Mapping[str, int], overflow: Callable[[Object], int], room: Mapping[str, int]
+    fit: Sequence[ClusterInfo], assigned: Mapping[str, int], overflow: Callable[[Object], int], room: Mapping[str, int]
 ) -> list[Candidate]:
     present = frozenset(assigned)
     found = []

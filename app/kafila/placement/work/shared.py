@@ -22,7 +22,7 @@ _MARKS: Final = (
 
 
 @final
-class Shares:
+class SharedWorks:
     """What the bindings of one object need."""
 
     def __init__(self, bindings: Iterable[Object] = ()) -> None:
@@ -82,13 +82,13 @@ class Shares:
             self._youngest.update((target["name"], binding) for target in targets_of(spec(binding)))
 
 
-def united(binding: Object | None, followers: Sequence[Object]) -> Object | None:
+def merged(binding: Object | None, followers: Sequence[Object]) -> Object | None:
     """One binding that says what the object's own and those in the namespaces of workloads say: where it is, and for whom."""
     if not followers:
         return binding
     first = binding or followers[0]
     parents = [parent for each in followers for parent in spec(each).get("requiredBy") or ()]
-    items = Shares([*followers, first]).items(first)
+    items = SharedWorks([*followers, first]).items(first)
     return {
         **first,
         "spec": {**spec(first), "requiredBy": parents},
@@ -102,4 +102,4 @@ def _age(binding: Object) -> tuple[str, bool, str]:
     return metadata(binding).get("creationTimestamp") or "~", not where, where
 
 
-ALONE: Final = Shares()  # of the one binding that a namespaced object has
+ALONE: Final = SharedWorks()  # of the one binding that a namespaced object has

@@ -15,17 +15,17 @@ from prometheus_client import Histogram
 from kafila.core.resources import GroupVersionKind
 from kafila.placement.gates import DEFAULT_GATES, RESOURCE_QUOTA_ESTIMATE, Gates
 from kafila.placement.interpreter import NATIVE, Interpreter
-from kafila.placement.interpreter.customized import Consulted, Question, Unanswered
+from kafila.placement.interpreter.customized import CustomizedInterpreter, InterpreterRequest, Unanswered
 from kafila.placement.interpreter.errors import InterpretError
 from kafila.placement.interpreter.sources import Script, Source, Sources, concerns
+from kafila.reconcile.events import Recorder
+from kafila.reconcile.facts import FactsNeeded
+from kafila.reconcile.queue import Requeue
 from kafila.registry import Registry
 from kafila.registry.codec import decode_entry
 from kafila.registry.threads import apart
 from kafila.watch import Event
 
-from ..events import Recorder
-from ..facts import FactsNeeded
-from ..queue import Requeue
 from .scripting import Scripting
 from .webhooks import Webhooks
 
@@ -135,7 +135,7 @@ class Interpreting:
         """
         answers: dict[tuple[Source, bytes], Any] = {}
         for _ in range(ROUNDS):
-            consulted = Consulted(self.sources, answers) if self.sources else None
+            consulted = CustomizedInterpreter(self.sources, answers) if self.sources else None
             questions = consulted.questions if consulted is not None else ()
             needed: FactsNeeded | None = None
             try:
@@ -160,16 +160,16 @@ class Interpreting:
         answers: dict[tuple[Source, bytes], Any] = {}
         for _ in range(ROUNDS):
             try:
-                return await act(Consulted(self.sources, answers, strict=True))
+                return await act(CustomizedInterpreter(self.sources, answers, strict=True))
             except Unanswered as unanswered:
                 await self._answer([unanswered.question], answers)
         raise InterpretError("the object changes faster than the interpreter answers")
 
     # -- asking --------------------------------------------------------------------------------------------------------
 
-    async def _answer(self, questions: Iterable[Question], answers: dict[tuple[Source, bytes], Any]) -> None:
+    async def _answer(self, questions: Iterable[InterpreterRequest], answers: dict[tuple[Source, bytes], Any]) -> None:
         """Adds the answers, an InterpretError in the place of each that there is none of. Raises Requeue."""
-        wanted: dict[Source, dict[bytes, Question]] = {}
+        wanted: dict[Source, dict[bytes, InterpreterRequest]] = {}
         for question in questions:
             source, key = question.key
             digest = _digest(source, key)
@@ -188,7 +188,7 @@ class Interpreting:
     async def _ask_source(
         self,
         source: Source,
-        asked: dict[bytes, Question],
+        asked: dict[bytes, InterpreterRequest],
         traffic: _Traffic,
         answers: dict[tuple[Source, bytes], Any],
     ) -> None:
@@ -207,7 +207,7 @@ class Interpreting:
         finally:
             traffic.asked -= 1
 
-    async def _ask(self, question: Question, traffic: _Traffic) -> Any:
+    async def _ask(self, question: InterpreterRequest, traffic: _Traffic) -> Any:
         source = question.source
         began, outcome = time.monotonic(), "error"
         try:

@@ -16,13 +16,13 @@ from kafila.core.resources import Key
 from kafila.placement import constants
 from kafila.placement.detector import binding as bindings
 from kafila.placement.gates import DEFAULT_GATES, PRIORITY_BASED_SCHEDULING, Gates
-from kafila.placement.scheduler.cluster_snapshot import Fleet, Member
+from kafila.placement.scheduler.cluster_snapshot import ClusterInfo, ClusterSnapshot
+from kafila.reconcile.events import Recorder
+from kafila.reconcile.interpreter.interpreting import Interpreting
 from kafila.registry import Options, Registry
 from kafila.registry.codec import decode_entry
 from kafila.watch import Entry, Event
 
-from ..events import Recorder
-from ..interpreter.interpreting import Interpreting
 from .cluster.controller import CLUSTERS
 
 log = structlog.get_logger(__name__)
@@ -60,8 +60,8 @@ class Federation:
         self.cluster_kind = registry.kind("cluster.karmada.io", "v1alpha1", "clusters")
         self._priority_class_kind = registry.kind("scheduling.k8s.io", "v1", "priorityclasses")
         self._clusters: dict[str, Object] = {}
-        self._members: dict[str, Member] = {}  # as the scheduler looks at them
-        self._fleet: Fleet | None = None
+        self._members: dict[str, ClusterInfo] = {}  # as the scheduler looks at them
+        self._snapshot: ClusterSnapshot | None = None
         self._changed: OrderedDict[str, float] = OrderedDict()  # when labels or spec of a cluster changed, newest last
         self._priority_classes: dict[str, int] | None = None
         registry.cache.listen(CLUSTERS, self._observe)
@@ -72,8 +72,8 @@ class Federation:
     def load(self) -> None:
         entries = self.registry.cache.resource(CLUSTERS).entries()
         self._clusters = {entry.key.name: decode_entry(self.cluster_kind, entry) for entry in entries}
-        self._members = {name: Member(cluster) for name, cluster in self._clusters.items()}
-        self._fleet = None
+        self._members = {name: ClusterInfo(cluster) for name, cluster in self._clusters.items()}
+        self._snapshot = None
         self._priority_classes = None
 
     def _observe(self, event: Event) -> None:
@@ -87,8 +87,8 @@ class Federation:
                 self._changed[name] = time.time()
                 self._changed.move_to_end(name)
             self._clusters[name] = decode_entry(self.cluster_kind, event.new)
-            self._members[name] = Member(self._clusters[name])
-        self._fleet = None
+            self._members[name] = ClusterInfo(self._clusters[name])
+        self._snapshot = None
 
     def _observe_priority_class(self, event: Event) -> None:
         self._priority_classes = None
@@ -106,11 +106,11 @@ class Federation:
         """All clusters by name."""
         return [self._clusters[name] for name in sorted(self._clusters)]
 
-    def fleet(self) -> Fleet:
+    def snapshot(self) -> ClusterSnapshot:
         """All clusters by name, as they are now."""
-        if self._fleet is None:
-            self._fleet = Fleet(self._members[name] for name in sorted(self._members))
-        return self._fleet
+        if self._snapshot is None:
+            self._snapshot = ClusterSnapshot(self._members[name] for name in sorted(self._members))
+        return self._snapshot
 
     def changed_after(self, second: float) -> Iterator[str]:
         """Clusters whose labels or spec changed after that second (Unix time), as far as this process has seen."""

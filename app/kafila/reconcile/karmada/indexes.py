@@ -11,7 +11,7 @@ from kafila.placement import constants
 from kafila.placement.constants import Identity
 from kafila.placement.spec import existing_clusters
 from kafila.placement.work.build import is_work_of
-from kafila.reconcile.chunks import Steps
+from kafila.reconcile.chunks import Chunks
 from kafila.watch import Cache, Entry, Event
 
 from .federation import BINDINGS, CLUSTER_BINDINGS, WORKS
@@ -29,7 +29,7 @@ class WorkIndex:
         self._ids: dict[Key, tuple[str, ...]] = {}
         cache.listen(WORKS, self._observe)
 
-    def loading(self) -> Steps:
+    def loading(self) -> Chunks:
         self._by_id.clear()
         self._ids.clear()
         for portion in self._cache.resource(WORKS).portions():

@@ -10,7 +10,7 @@ from kafila.catalog.kind import Kind
 from kafila.core.resources import Key, split_api_version
 from kafila.placement.detector.match import readable
 from kafila.placement.objects import Object
-from kafila.reconcile.chunks import Steps
+from kafila.reconcile.chunks import Chunks
 from kafila.registry.codec import decode_entry
 from kafila.watch import Cache, Entry, Event
 
@@ -32,7 +32,7 @@ class PolicyIndex:
         for resource in (POLICIES, CLUSTER_POLICIES):
             cache.listen(resource, self.observe)
 
-    def loading(self) -> Steps:
+    def loading(self) -> Chunks:
         self._policies.clear()
         self._selected.clear()
         self._with_priority.clear()

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from kafila.placement.gates import DEFAULT_GATES, FAILOVER, FEDERATED_QUOTA_ENFORCEMENT, PROPAGATE_DEPS, Gates
 from kafila.placement.scheduler.plugins import SchedulerPlugin
+from kafila.reconcile.controller import Controller
+from kafila.reconcile.events import Recorder
+from kafila.reconcile.interpreter.interpreting import Interpreting
 from kafila.registry import Registry
 from kafila.settings.federation import DEFAULT_OPTIONS, FederationOptions
 
-from ..controller import Controller
-from ..events import Recorder
-from ..interpreter.interpreting import Interpreting
 from .cluster.controller import ClusterController
 from .cluster.namespace_sync import NamespaceSync
 from .cluster.taint_policies import TaintPolicies
@@ -20,8 +20,8 @@ from .dependency.distributor import DependenciesDistributor
 from .failover.graceful_eviction import GracefulEviction
 from .failover.taint_manager import TaintManager
 from .federation import Federation
-from .member.manager import Rooms, TransportFor
-from .member.work_router import Dispatch
+from .member.manager import MemberManager, TransportFor
+from .member.work_router import WorkRouter
 from .quota.controller import QuotaEnforcement, QuotaStatus, QuotaSync
 from .scheduler.context import Scheduler
 from .scheduler.rebalancer import Rebalancer
@@ -35,13 +35,13 @@ def build(
     options: FederationOptions = DEFAULT_OPTIONS,
     gates: Gates = DEFAULT_GATES,
     plugins: Sequence[SchedulerPlugin] = (),
-) -> tuple[list[Controller], Rooms]:
+) -> tuple[list[Controller], MemberManager]:
     """All controllers in the order in which they start; they stop in the opposite one. ``gates``: those that are on."""
     interpreting = Interpreting(registry, recorder, gates)
     federation = Federation(registry, recorder, interpreting, gates)
     scheduler = Scheduler(federation, options.estimators, plugins)
-    dispatch = Dispatch(federation, options)
-    rooms = Rooms(registry, dispatch.furnish, dispatch.refused, transport_for, options.answers)
+    dispatch = WorkRouter(federation, options)
+    manager = MemberManager(registry, dispatch.controllers_for, dispatch.refused, transport_for, options.answers)
     controllers: list[Controller] = [
         interpreting,
         ClusterController(registry, recorder),
@@ -60,4 +60,4 @@ def build(
         controllers.append(TaintPolicies(federation))
         if options.no_execute_eviction:
             controllers.append(TaintManager(federation, options.no_execute_purge_mode, options.eviction_rate))
-    return [*controllers, dispatch, rooms], rooms
+    return [*controllers, dispatch, manager], manager

@@ -13,14 +13,13 @@ from kafila.catalog.custom.naming import accept_names
 from kafila.catalog.kind import Kind
 from kafila.core.conditions import condition, conditions_of, find, is_true, with_condition
 from kafila.core.errors import StatusError
+from kafila.reconcile.controller import QueueController
+from kafila.reconcile.queue import Requeue
 from kafila.registry import Options, Registry
 from kafila.registry.context import DeleteOptions
 from kafila.registry.threads import apart
 from kafila.watch import Entry, Event
 from kafila.watch.definitions import Definitions
-
-from ..controller import QueueController
-from ..queue import Requeue
 
 OPTIONS = Options(manager="kube-apiserver")
 BATCH = 200
@@ -154,7 +153,7 @@ class DefinitionController(QueueController[str]):
         fresh = [entry for entry in resource.entries() if not entry.meta.deletionTimestamp]
         for start in range(0, len(fresh), BATCH):
             await self._registry.delete_collection(kind, fresh[start : start + BATCH], DeleteOptions())
-        await self._registry.barrier()
+        await self._registry.wait_for_consistent_read()
         if any(True for _ in resource.entries()):
             raise Requeue(RETRY)  # something holds them; the end of the last one wakes us
         await self._release(name, _terminating("False", "InstanceDeletionCompleted", "removed all instances"))

@@ -11,7 +11,7 @@ from typing import Any, final
 from kafila.catalog.kind import Kind
 from kafila.core.errors import StatusError
 from kafila.core.resources import Key, split_api_version
-from kafila.reconcile.chunks import Steps, at_once, in_portions
+from kafila.reconcile.chunks import Chunks, at_once, in_chunks
 from kafila.reconcile.controller import QueueController
 from kafila.registry import Options, Registry
 from kafila.registry.context import DeleteOptions, Propagation
@@ -36,13 +36,13 @@ class GarbageCollector(QueueController[Key]):
         registry.cache.listen_to_all(self._observe)
 
     async def start(self) -> None:
-        await in_portions(self._looking())  # an owner whose dependents are not all known would end too early
+        await in_chunks(self._looking())  # an owner whose dependents are not all known would end too early
         self.queue.start()
 
     def resync(self) -> None:
         at_once(self._looking())
 
-    def _looking(self) -> Steps:
+    def _looking(self) -> Chunks:
         self._dependents.clear()
         self._owners.clear()
         self._absent.clear()

@@ -10,15 +10,14 @@ from typing import Any, final
 from kafila.catalog.kind import Kind
 from kafila.core.conditions import condition, with_condition
 from kafila.core.errors import StatusError
+from kafila.reconcile.controller import QueueController
+from kafila.reconcile.queue import Requeue
 from kafila.registry import Options, Registry
 from kafila.registry.context import DeleteOptions
 from kafila.registry.events import page_of
 from kafila.registry.reading import current
 from kafila.store.interface import EVENTS, EventQuery
 from kafila.watch import Entry, Event
-
-from ..controller import QueueController
-from ..queue import Requeue
 
 OPTIONS = Options(manager="kube-controller-manager")
 RETRY = 5.0  # seconds, while finalizers of the content are worked off; deletions wake us sooner

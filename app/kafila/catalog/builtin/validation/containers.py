@@ -58,7 +58,7 @@ _EPHEMERAL_FIELDS = frozenset(
 )
 
 
-class Surroundings:
+class AdmissionContext:
     """What containers refer to: the pod they are in."""
 
     __slots__ = ("claims", "grace", "host_users", "os", "restart_policy", "volumes")
@@ -72,7 +72,7 @@ class Surroundings:
         self.host_users: bool = spec.get("hostUsers") is not False
 
 
-def check_containers(containers: list[Object] | None, path: str, found: Found, around: Surroundings) -> None:
+def check_containers(containers: list[Object] | None, path: str, found: Found, around: AdmissionContext) -> None:
     if not containers:
         found.append(required(path))
         return
@@ -91,7 +91,7 @@ def check_containers(containers: list[Object] | None, path: str, found: Found, a
 
 
 def check_init_containers(
-    containers: list[Object], regular: list[Object], path: str, found: Found, around: Surroundings
+    containers: list[Object], regular: list[Object], path: str, found: Found, around: AdmissionContext
 ) -> None:
     seen = {container.get("name") or "" for container in regular}
     for i, container in enumerate(containers):
@@ -121,7 +121,7 @@ def check_init_containers(
 
 
 def check_ephemeral_containers(
-    containers: list[Object], others: Collection[str], path: str, found: Found, around: Surroundings
+    containers: list[Object], others: Collection[str], path: str, found: Found, around: AdmissionContext
 ) -> None:
     seen = set(others)
     for i, container in enumerate(containers):
@@ -151,7 +151,7 @@ def check_image_has_no_space(container: Object, path: str, found: Found) -> None
         found.append(invalid(f"{path}.image", image, "must not have leading or trailing whitespace"))
 
 
-def _check_common(container: Object, path: str, found: Found, around: Surroundings) -> None:
+def _check_common(container: Object, path: str, found: Found, around: AdmissionContext) -> None:
     get = container.get
     name = get("name")
     if not name:
@@ -231,7 +231,7 @@ def _check_mounts(
     container: Object,
     path: str,
     found: Found,
-    around: Surroundings,
+    around: AdmissionContext,
 ) -> None:
     device_names = {device.get("name") for device in devices}
     device_paths = {device.get("devicePath") for device in devices}
@@ -290,7 +290,7 @@ def _check_recursive_read_only(mount: Object, path: str, found: Found) -> None:
 
 
 def _check_devices(
-    devices: list[Object], mounts: Collection[Object], path: str, found: Found, around: Surroundings
+    devices: list[Object], mounts: Collection[Object], path: str, found: Found, around: AdmissionContext
 ) -> None:
     mount_names = {mount.get("name") for mount in mounts}
     mount_paths = {mount.get("mountPath") for mount in mounts}
@@ -351,7 +351,7 @@ def _check_restart_policy(container: Object, path: str, found: Found) -> None:
             found.append(FieldError.too_many(f"{where}.exitCodes.values", len(codes["values"]), 255))
 
 
-def _check_resize(policies: list[Object], path: str, found: Found, around: Surroundings) -> None:
+def _check_resize(policies: list[Object], path: str, found: Found, around: AdmissionContext) -> None:
     seen: set[str] = set()
     for i, policy in enumerate(policies):
         name, restart = policy.get("resourceName") or "", policy.get("restartPolicy") or ""

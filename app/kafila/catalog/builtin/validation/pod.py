@@ -26,7 +26,7 @@ from .common import (
     required,
 )
 from .containers import (
-    Surroundings,
+    AdmissionContext,
     check_containers,
     check_ephemeral_containers,
     check_image_has_no_space,
@@ -75,7 +75,7 @@ def check_pod_spec(spec: Object, path: str, found: Found, *, is_pod: bool = Fals
     volumes = check_volumes(get("volumes"), f"{path}.volumes", found, name)
     if get("resourceClaims"):
         _check_claims(spec["resourceClaims"], f"{path}.resourceClaims", found)
-    around = Surroundings(spec, volumes)
+    around = AdmissionContext(spec, volumes)
     containers = get("containers") or []
     check_containers(containers, f"{path}.containers", found, around)
     init = get("initContainers")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from kafila.catalog.builtin.defaults.core import externally_accessible
+from kafila.catalog.builtin.services import needs_health_check
 from kafila.core import names
 from kafila.core.values import repeats
 
-from ..defaults.core import externally_accessible
-from ..services import needs_health_check
 from .common import (
     PROTOCOLS,
     Found,

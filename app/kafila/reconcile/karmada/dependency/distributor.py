@@ -28,7 +28,7 @@ from kafila.placement.detector.attached import (
 from kafila.placement.detector.binding import BindingError
 from kafila.placement.interpreter import InterpretError, Operation
 from kafila.placement.objects import identity
-from kafila.reconcile.chunks import Steps, at_once, in_portions
+from kafila.reconcile.chunks import Chunks, at_once, in_chunks
 from kafila.reconcile.controller import QueueController
 from kafila.reconcile.interpreter.interpreting import INTERPRETERS
 from kafila.reconcile.karmada.federation import BINDINGS, Federation
@@ -73,13 +73,13 @@ class DependenciesDistributor(QueueController[Key]):
             self._cache.listen(resource, self._observe_interpreter)
 
     async def start(self) -> None:
-        await in_portions(self._looking())
+        await in_chunks(self._looking())
         self.queue.start()
 
     def resync(self) -> None:
         at_once(self._looking())
 
-    def _looking(self) -> Steps:
+    def _looking(self) -> Chunks:
         yield from self.index.loading()
         self._look_at_all()
 

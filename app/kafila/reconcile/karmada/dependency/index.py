@@ -12,7 +12,7 @@ from kafila.core.resources import Key, split_api_version
 from kafila.core.selectors import SelectorError
 from kafila.placement import constants
 from kafila.placement.detector.attached import refers_to
-from kafila.reconcile.chunks import Steps
+from kafila.reconcile.chunks import Chunks
 from kafila.reconcile.karmada.federation import BINDINGS
 from kafila.watch import Cache, Entry, Event
 
@@ -33,10 +33,10 @@ class DependencyIndex:
             tuple[str, str], dict[Key, list[Object]]
         ] = {}  # resource, namespace -> parent -> references
         self._labels: dict[Key, list[str]] = {}  # follower -> its labels
-        self._followers: dict[tuple[str, str], set[Key]] = {}  # namespace, label -> followers
+        self._attached: dict[tuple[str, str], set[Key]] = {}  # namespace, label -> followers
 
-    def loading(self) -> Steps:
-        for found in (self._texts, self._named, self._selected, self._labels, self._followers):
+    def loading(self) -> Chunks:
+        for found in (self._texts, self._named, self._selected, self._labels, self._attached):
             found.clear()
         self._unresolved.clear()
         for portion in self._cache.resource(BINDINGS).portions():
@@ -62,7 +62,7 @@ class DependencyIndex:
 
     def followers(self, parent: Key) -> list[Entry]:
         """Bindings with the parent's label; whose id it bears is the caller's to look at."""
-        keys = self._followers.get((parent.namespace, constants.depended_by_label(parent.namespace, parent.name)), ())
+        keys = self._attached.get((parent.namespace, constants.depended_by_label(parent.namespace, parent.name)), ())
         found = (self._cache.get(*key) for key in sorted(keys))
         return [entry for entry in found if entry is not None]
 
@@ -87,7 +87,7 @@ class DependencyIndex:
             if marks:
                 self._labels[entry.key] = marks
             for label in marks:
-                self._followers.setdefault((entry.key.namespace, label), set()).add(entry.key)
+                self._attached.setdefault((entry.key.namespace, label), set()).add(entry.key)
 
     def _references(self, text: str) -> Iterator[tuple[str, str, Object]]:
         """Resource, "" for a kind that is not served, namespace and reference."""
@@ -122,7 +122,7 @@ class DependencyIndex:
 
     def _forget_follower(self, follower: Key) -> None:
         for label in self._labels.pop(follower, ()):
-            _discard(self._followers, (follower.namespace, label), follower)
+            _discard(self._attached, (follower.namespace, label), follower)
 
 
 def _discard(sets: dict[Any, set[Key]], at: Any, key: Key) -> None:

@@ -25,12 +25,12 @@ from kafila.members.health import (
     with_heartbeat,
 )
 from kafila.members.informer import Change, Informer
-from kafila.members.resource_summary import Tally, node_facts, pod_facts
+from kafila.members.resource_summary import ResourceSummary, node_facts, pod_facts
 from kafila.placement.constants import COND_HEARTBEAT
 from kafila.reconcile.karmada.federation import OPTIONS, Federation
 from kafila.settings.federation import FederationOptions
 
-from .manager import Room
+from .manager import MemberConnection
 from .object_watcher import Following
 
 log = structlog.get_logger(__name__)
@@ -48,10 +48,14 @@ class ClusterStatus:
     """A tenant of a room. ``reached`` is called when the member answers after it did not."""
 
     def __init__(
-        self, federation: Federation, room: Room, options: FederationOptions, reached: Callable[[], None]
+        self,
+        federation: Federation,
+        connection: MemberConnection,
+        options: FederationOptions,
+        reached: Callable[[], None],
     ) -> None:
         self._federation = federation
-        self._room = room
+        self._connection = connection
         self._frequency = options.cluster_status_frequency
         self._success_threshold = options.cluster_success_threshold
         self._failure_threshold = options.cluster_failure_threshold
@@ -59,12 +63,12 @@ class ClusterStatus:
         self._online = True
         self._failing: bool | None = None  # at the last look
         self._seen = 0.0  # the last good look, Unix seconds
-        self._tally = Tally()
+        self._resource_summary = ResourceSummary()
         self._history: History | None = None
         self._waited = False  # for the first summary
         self._informers = [
-            Informer(room.client, "/api/v1/nodes", self._node_changed, selector="", keep=node_facts),
-            Informer(room.client, "/api/v1/pods", self._pod_changed, selector="", keep=pod_facts),
+            Informer(connection.client, "/api/v1/nodes", self._node_changed, selector="", keep=node_facts),
+            Informer(connection.client, "/api/v1/pods", self._pod_changed, selector="", keep=pod_facts),
         ]
         self._following: list[Following] = []
         self._task: asyncio.Task[None] | None = None
@@ -81,11 +85,11 @@ class ClusterStatus:
             await following.stop()
 
     def _node_changed(self, change: Change) -> None:
-        self._tally.node(change.name.name, change.after.kept if change.after is not None else None)
+        self._resource_summary.node(change.name.name, change.after.kept if change.after is not None else None)
 
     def _pod_changed(self, change: Change) -> None:
         before = change.before.kept if change.before is not None else None
-        self._tally.pod(before, change.after.kept if change.after is not None else None)
+        self._resource_summary.pod(before, change.after.kept if change.after is not None else None)
 
     async def _run(self) -> None:
         while True:
@@ -95,16 +99,16 @@ class ClusterStatus:
             try:
                 await self._collect()
             except StatusError as error:
-                log.warning("cluster status not written", cluster=self._room.name, error=str(error))
+                log.warning("cluster status not written", cluster=self._connection.name, error=str(error))
             except Exception:
-                log.exception("cluster status not collected", cluster=self._room.name)
+                log.exception("cluster status not collected", cluster=self._connection.name)
             await asyncio.sleep(max(pause - (time.monotonic() - started), 0.1))
 
     def _is_synced(self) -> bool:
         return all(informer.synced.is_set() for informer in self._informers)
 
     async def _collect(self) -> None:
-        cluster = self._federation.cluster(self._room.name)
+        cluster = self._federation.cluster(self._connection.name)
         if cluster is None:
             return
         models = (cluster.get("spec") or {}).get("resourceModels") or ()
@@ -131,7 +135,7 @@ class ClusterStatus:
                 failure_threshold=self._failure_threshold,
             )
             status = with_heartbeat(status, observation, self._seen, now)
-            return {**obj, "status": with_expiry(status, token_expiry(self._room.token), now)}
+            return {**obj, "status": with_expiry(status, token_expiry(self._connection.token), now)}
 
         judged = reported(cluster)["status"]
         self._measure(observation)
@@ -139,11 +143,11 @@ class ClusterStatus:
             return
 
         kind = self._federation.cluster_kind
-        await self._federation.registry.modify(kind, "", self._room.name, reported, OPTIONS, "status")
+        await self._federation.registry.modify(kind, "", self._connection.name, reported, OPTIONS, "status")
 
     async def _observe(self, models: Sequence[Object]) -> Observation:
-        tally = self._tally if self._is_synced() else None
-        return await observe(self._room.client, self._room.discovery, tally, models)
+        resource_summary = self._resource_summary if self._is_synced() else None
+        return await observe(self._connection.client, self._connection.discovery, resource_summary, models)
 
     async def _synced_within(self, seconds: float) -> bool:
         try:
@@ -170,17 +174,17 @@ class ClusterStatus:
         if self._failing == before:
             return
         if observation.healthy:
-            log.info("member seen again", cluster=self._room.name)
-            self._federation.recorder.event(cluster, "Normal", SEEN, f"cluster {self._room.name} is seen again")
+            log.info("member seen again", cluster=self._connection.name)
+            self._federation.recorder.event(cluster, "Normal", SEEN, f"cluster {self._connection.name} is seen again")
             return
         ready = ready_condition(observation)
         why = observation.why or observation.unusable
-        log.warning("member not seen", cluster=self._room.name, reason=ready["reason"], error=why)
+        log.warning("member not seen", cluster=self._connection.name, reason=ready["reason"], error=why)
         message = f"{ready['message']}: {why}" if observation.why else ready["message"]
         self._federation.recorder.event(cluster, "Warning", ready["reason"], message)
 
     def _measure(self, observation: Observation) -> None:
-        name = self._room.name
+        name = self._connection.name
         READY.labels(name).set(1 if observation.healthy else 0)
         if observation.node_summary is not None:
             NODES.labels(name).set(observation.node_summary.get("totalNum", 0))

@@ -36,10 +36,10 @@ from kafila.reconcile.queue import Requeue, WorkQueue, is_expected
 from kafila.reconcile.refusals import Refusals
 from kafila.registry.threads import decoded
 
-from .manager import Room
-from .object_watcher import News, NotServed
-from .object_writer import Manifests, work_of, works_manifests
-from .unreachable import Parking
+from .manager import MemberConnection
+from .object_watcher import MemberEvent, NotServed
+from .object_writer import ObjectWriter, work_of, works_manifests
+from .unreachable import UnreachableKeys
 
 log = structlog.get_logger(__name__)
 Object = dict[str, Any]
@@ -64,27 +64,27 @@ class Outcome(NamedTuple):
 
 
 @final
-class Executor:
+class ExecutionController:
     """A tenant of a room."""
 
-    def __init__(self, federation: Federation, room: Room) -> None:
+    def __init__(self, federation: Federation, connection: MemberConnection) -> None:
         self._federation = federation
         self._registry = federation.registry
         self._refusals = Refusals(federation.registry, federation.recorder)
-        self._room = room
-        self.space = constants.execution_namespace(room.name)
+        self._connection = connection
+        self.space = constants.execution_namespace(connection.name)
         self._outcomes: dict[Key, Outcome] = {}
         self._unread: set[Key] = set()  # Works whose object's status could not be read at the last look
         self._lost: set[Key] = set()  # Works whose object left the member
         self._risen: dict[Key, Object] = {}  # objects in the member that were deleted, and are back
-        self._ready = federation.is_ready(room.name)
-        self._manifests = Manifests(room, federation.registry.catalog, federation.interpreting, self._observed)
+        self._ready = federation.is_ready(connection.name)
+        self._writer = ObjectWriter(connection, federation.registry.catalog, federation.interpreting, self._observed)
         self._waking: set[asyncio.Task[None]] = set()
-        self.queue: WorkQueue[Key] = WorkQueue(f"execution/{room.name}", self._reconcile, concurrency=16)
-        self.reports: WorkQueue[Key] = WorkQueue(f"workStatus/{room.name}", self._report, concurrency=8)
+        self.queue: WorkQueue[Key] = WorkQueue(f"execution/{connection.name}", self._reconcile, concurrency=16)
+        self.reports: WorkQueue[Key] = WorkQueue(f"workStatus/{connection.name}", self._report, concurrency=8)
         for queue in (self.queue, self.reports):
             queue.on_failure = partial(self._failed, queue.name)
-        self.parking: Parking[Key] = Parking(self.queue.add, self._away_for)
+        self.unreachable: UnreachableKeys[Key] = UnreachableKeys(self.queue.add, self._away_for)
 
     def _failed(self, controller: str, key: Key, error: Exception) -> None:
         """What nobody foresaw is told on the Work, its binding and its template; what a member refuses is told already."""
@@ -100,13 +100,13 @@ class Executor:
         self.resync()
 
     async def stop(self) -> None:
-        self.parking.close()
+        self.unreachable.close()
         await self.queue.stop()
         await self.reports.stop()
         for task in self._waking:
             task.cancel()
         await asyncio.gather(*self._waking, return_exceptions=True)
-        await self._manifests.observation.stop()
+        await self._writer.observation.stop()
 
     def ready_changed(self, ready: bool) -> None:
         """A member that came back gets what it missed; Works that end need not wait for one that will not."""
@@ -116,8 +116,8 @@ class Executor:
 
     def reached(self) -> None:
         """The member answers again."""
-        self.parking.release()
-        task = asyncio.get_running_loop().create_task(self._manifests.observation.wake())
+        self.unreachable.release()
+        task = asyncio.get_running_loop().create_task(self._writer.observation.wake())
         self._waking.add(task)
         task.add_done_callback(self._waking.discard)
 
@@ -134,7 +134,7 @@ class Executor:
             self.reports.add(entry.key, background=True)
 
     def _away_for(self) -> float:
-        return self._room.client.breaker.remaining(asyncio.get_running_loop().time())
+        return self._connection.client.breaker.remaining(asyncio.get_running_loop().time())
 
     # -- applying ------------------------------------------------------------------------------------------------------
 
@@ -150,33 +150,33 @@ class Executor:
             work = await decoded(self._federation.work_kind, entry)
             if work["metadata"].get("deletionTimestamp"):
                 await self._remove(work, len(entry.body))
-            elif work["spec"].get("suspendDispatching") or not self._federation.is_ready(self._room.name):
+            elif work["spec"].get("suspendDispatching") or not self._federation.is_ready(self._connection.name):
                 self.reports.add(key)  # a member that becomes ready gets all its Works
             else:
                 await self._apply(key, work, len(entry.body))
         except Unreachable as error:
-            log.debug("member is away", cluster=self._room.name, work=key.name, error=str(error))
-            self.parking.park(key)
+            log.debug("member is away", cluster=self._connection.name, work=key.name, error=str(error))
+            self.unreachable.add(key)
 
     async def _apply(self, key: Key, work: Object, size: int) -> None:
         manifests = works_manifests(work)
         failures: list[str] = []
         away: Unreachable | None = None
-        backlog = self.queue.is_backlog(key)
+        backlog = self.queue.is_low_priority(key)
         before, generation = self._outcomes.get(key), work["metadata"].get("generation", 0)
         lost = key in self._lost or (before is not None and before.recreated)
         recreated = before is not None and before.generation == generation and lost
         self._lost.discard(key)
         for manifest in manifests:
             try:
-                if await self._manifests.apply(manifest, size, patient=lambda: self.queue.is_backlog(key)):
+                if await self._writer.apply(manifest, size, patient=lambda: self.queue.is_low_priority(key)):
                     self._event_on_template(manifest, self._applied_event(manifest), recreated)
             except UnusableAnswer as error:
                 failures.append(str(error))
                 self._event_on_template(manifest, self._failed_event(manifest, error), recreated)
             except Unreachable as error:
                 # always the same words: how it fails changes from try to try, and is not worth a write each time
-                failures.append(f"cluster {self._room.name} is not reachable")
+                failures.append(f"cluster {self._connection.name} is not reachable")
                 away = error
             except (StatusError, NotManaged, NotServed, InterpretError) as error:
                 if self._namespace_comes(error):
@@ -190,8 +190,8 @@ class Executor:
             self._tell(key, work, outcome)
         if away is not None:
             raise away
-        if self.parking:
-            self.parking.release()
+        if self.unreachable:
+            self.unreachable.release()
         if failures:
             raise StatusError(500, "", aggregate_text(failures))
 
@@ -212,7 +212,7 @@ class Executor:
         return True
 
     def _tell(self, key: Key, work: Object, outcome: Outcome) -> None:
-        reference = f"work({key.namespace}/{key.name}) to cluster({self._room.name})"
+        reference = f"work({key.namespace}/{key.name}) to cluster({self._connection.name})"
         if outcome.errors:
             message = f"Failed to sync {reference}, err: {aggregate_text(outcome.errors)}"
             self._federation.recorder.event(work, "Warning", constants.EVENT_SYNC_FAILED, message)
@@ -225,39 +225,41 @@ class Executor:
         """The end waits for the member, unless the cluster leaves and is not there to be asked."""
         if constants.FINALIZER_EXECUTION not in (work["metadata"].get("finalizers") or ()):
             return
-        if self._federation.is_ready(self._room.name):
+        if self._federation.is_ready(self._connection.name):
             for manifest in works_manifests(work):
                 preserve = bool(work["spec"].get("preserveResourcesOnDeletion"))
-                await self._manifests.remove(manifest, size, preserve)
-        elif not self._federation.is_leaving(self._room.name):
+                await self._writer.remove(manifest, size, preserve)
+        elif not self._federation.is_leaving(self._connection.name):
             return  # a member that becomes ready gets all its Works
         else:
-            self._federation.left_behind(self._room.name, work)
+            self._federation.left_behind(self._connection.name, work)
         await self._federation.drop_finalizer(self._federation.work_kind, work, constants.FINALIZER_EXECUTION)
 
     async def _remove_again(self, key: Key) -> None:
         """Only what we deleted ourselves: a Work that is missing may also mean that the control plane was restored."""
         if key in self._risen:
-            await self._manifests.remove_again(self._risen[key])
+            await self._writer.remove_again(self._risen[key])
             del self._risen[key]
 
     # -- bringing back -------------------------------------------------------------------------------------------------
 
-    def _observed(self, obj: Object, news: News) -> None:
+    def _observed(self, obj: Object, event: MemberEvent) -> None:
         """A managed object is there, changed, or left the member."""
         key = Key(WORKS, *work_of(obj))
         if key.namespace != self.space:
             return
         if self._registry.cache.get(*key) is None:
-            if news is not News.LEFT and self._manifests.has_risen(obj):
+            if event is not MemberEvent.LEFT and self._writer.is_recreated(obj):
                 self._risen[key] = obj
                 self.queue.add(key)
             return
-        if news is News.LEFT:
+        if event is MemberEvent.LEFT:
             self._lost.add(key)
-        if news is not News.STATUS:
-            self.queue.add(key, news is News.LISTED)  # drift is what differs from the Work; equal costs no write
-        if news in (News.STATUS, News.CHANGED):
+        if event is not MemberEvent.STATUS:
+            self.queue.add(
+                key, event is MemberEvent.LISTED
+            )  # drift is what differs from the Work; equal costs no write
+        if event in (MemberEvent.STATUS, MemberEvent.CHANGED):
             self.reports.add_after(key, REPORT_DELAY)
 
     async def _report(self, key: Key) -> None:
@@ -315,7 +317,7 @@ class Executor:
             made = with_condition(made, outcome.condition)
             if reflected:
                 status["manifestStatuses"] = reflected
-            elif outcome.errors and all(map(self._manifests.is_gone, works_manifests(work))):
+            elif outcome.errors and all(map(self._writer.is_gone, works_manifests(work))):
                 status.pop("manifestStatuses", None)
         status["conditions"] = made
         return status
@@ -328,7 +330,7 @@ class Executor:
         if outcome is None or work["spec"].get("suspendDispatching"):
             return None
         for manifest in works_manifests(work):
-            observed = self._manifests.observed(manifest)
+            observed = self._writer.observed(manifest)
             if observed is not None and (not outcome.errors or _is_copy_of(work, observed)):
                 return observed
         return None
@@ -353,12 +355,16 @@ class Executor:
     def _applied_event(self, manifest: Object) -> tuple[str, str, str]:
         metadata = manifest["metadata"]
         where = f"{metadata.get('namespace', '')}/{metadata['name']}"
-        return "Normal", constants.EVENT_SYNC, f"Successfully applied resource({where}) to cluster {self._room.name}"
+        return (
+            "Normal",
+            constants.EVENT_SYNC,
+            f"Successfully applied resource({where}) to cluster {self._connection.name}",
+        )
 
     def _failed_event(self, manifest: Object, error: Exception) -> tuple[str, str, str]:
         metadata = manifest["metadata"]
         name = f"{metadata['namespace']}/{metadata['name']}" if metadata.get("namespace") else metadata["name"]
-        text = f"Failed to create or update resource({name}) in member cluster({self._room.name}): {error}"
+        text = f"Failed to create or update resource({name}) in member cluster({self._connection.name}): {error}"
         return "Warning", constants.EVENT_SYNC_FAILED, text
 
     def _event_on_template(self, manifest: Object, event: tuple[str, str, str], recreated: bool) -> None:

@@ -24,7 +24,7 @@ Object = dict[str, Any]
 TransportFor = Callable[[Object], Transport | None]  # a Cluster's own transport (simulation), None for the network
 
 
-class Tenant(Protocol):
+class MemberController(Protocol):
     """What lives in a room: started when the cluster can be talked to, stopped when it leaves."""
 
     def start(self) -> None: ...
@@ -33,11 +33,11 @@ class Tenant(Protocol):
 
 
 @final
-class Room:
+class MemberConnection:
     def __init__(self, client: MemberClient, reached_by: Connection) -> None:
         self.client = client
         self.discovery = Discovery(client)
-        self.tenants: list[Tenant] = []
+        self.controllers: list[MemberController] = []
         self._reached_by = reached_by
 
     @property
@@ -57,59 +57,59 @@ class Room:
             self._reached_by = wanted
         return True
 
-    def open(self, tenants: list[Tenant]) -> None:
-        self.tenants = tenants
-        for tenant in tenants:
-            tenant.start()
+    def open(self, controllers: list[MemberController]) -> None:
+        self.controllers = controllers
+        for controller in controllers:
+            controller.start()
 
     async def close(self) -> None:
-        for tenant in reversed(self.tenants):
-            await tenant.stop()
+        for controller in reversed(self.controllers):
+            await controller.stop()
         await self.client.close()
 
 
 @final
-class Rooms(QueueController[str]):
+class MemberManager(QueueController[str]):
     """Opens a room for every push-mode Cluster with credentials, and opens it anew when it is reached in another way.
 
     ``furnish`` gives a new room its tenants; ``refused`` is told why a Cluster cannot have a room.
     """
 
-    name = "rooms"
+    name = "cluster-connection"
     about = CLUSTERS
 
     def __init__(
         self,
         registry: Registry,
-        furnish: Callable[[Room], list[Tenant]],
+        controllers_for: Callable[[MemberConnection], list[MemberController]],
         refused: Callable[[str, str], Awaitable[None]],
         transport_for: TransportFor,
         limits: AnswerLimits = ANSWER_LIMITS,
     ) -> None:
-        super().__init__(registry.cache, "rooms", concurrency=4)
+        super().__init__(registry.cache, "cluster-connection", concurrency=4)
         self._registry = registry
-        self._furnish = furnish
+        self._controllers_for = controllers_for
         self._refused = refused
         self._transport_for = transport_for
         self._limits = limits
         self._clusters = registry.kind("cluster.karmada.io", "v1alpha1", "clusters")
         self._secrets = registry.kind("", "v1", "secrets")
-        self._rooms: dict[str, Room] = {}
+        self._connections: dict[str, MemberConnection] = {}
         self._users: dict[Key, set[str]] = {}  # secret -> clusters that name it
         registry.cache.listen(CLUSTERS, self._observe)
         registry.cache.listen("secrets", self._observe_secret)
 
-    def get(self, cluster: str) -> Room | None:
-        return self._rooms.get(cluster)
+    def get(self, cluster: str) -> MemberConnection | None:
+        return self._connections.get(cluster)
 
     async def stop(self) -> None:
         await super().stop()
-        for name in list(self._rooms):
-            await self._rooms.pop(name).close()
+        for name in list(self._connections):
+            await self._connections.pop(name).close()
 
     def resync(self) -> None:
         found = {entry.key.name for entry in self._registry.cache.resource(CLUSTERS).entries()}
-        for name in sorted(found | self._rooms.keys()):
+        for name in sorted(found | self._connections.keys()):
             self.queue.add(name)
 
     def _observe(self, event: Event) -> None:
@@ -118,7 +118,7 @@ class Rooms(QueueController[str]):
             old is None
             or new is None
             or old.meta.generation != new.meta.generation
-            or event.key.name not in self._rooms
+            or event.key.name not in self._connections
         ):
             self.queue.add(event.key.name)
 
@@ -135,8 +135,8 @@ class Rooms(QueueController[str]):
         transport = self._transport_for(cluster)
         try:
             wanted = self._connection(cluster, transport)
-            room = self._rooms.get(name)
-            if room is not None and room.adopt(wanted):
+            connection = self._connections.get(name)
+            if connection is not None and connection.adopt(wanted):
                 return
             client = wanted.client(name, transport, fence=self._registry.fence, limits=self._limits)
         except CredentialsError as error:
@@ -144,14 +144,14 @@ class Rooms(QueueController[str]):
             await self._refused(name, str(error))
             return
         await self._leave(name)
-        self._rooms[name] = room = Room(client, wanted)
-        room.open(self._furnish(room))
+        self._connections[name] = connection = MemberConnection(client, wanted)
+        connection.open(self._controllers_for(connection))
 
     async def _leave(self, name: str) -> None:
-        room = self._rooms.get(name)
-        if room is not None:
-            await room.close()  # when this is cut short, ``stop`` closes it
-            del self._rooms[name]
+        connection = self._connections.get(name)
+        if connection is not None:
+            await connection.close()  # when this is cut short, ``stop`` closes it
+            del self._connections[name]
 
     def _connection(self, cluster: Object, transport: Transport | None) -> Connection:
         """Raises CredentialsError."""

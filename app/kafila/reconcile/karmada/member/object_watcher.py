@@ -19,14 +19,14 @@ from kafila.members.shapes import check_stored
 from kafila.members.transport import Unreachable, UnusableAnswer
 
 Object = dict[str, Any]
-Observed = Callable[[Object, "News"], None]
+Observed = Callable[[Object, "MemberEvent"], None]
 _APART = ("metadata", "status")  # compared in another way, or not at all
 _NO_VERSION = {"resourceVersion": ""}
 LOOK = 0.1  # seconds between looks at a list that does not come
 PATIENCE = 30.0
 
 
-class News(Enum):
+class MemberEvent(Enum):
     """What is told of an object in the member."""
 
     LISTED = 0  # found by the first list: nothing need have changed
@@ -85,7 +85,7 @@ class Following:
 
 
 @final
-class Observation:
+class ObjectWatcher:
     def __init__(self, client: MemberClient, on_change: Observed) -> None:
         self._client = client
         self._on_change = on_change
@@ -190,7 +190,7 @@ class Observation:
                 return  # an end older than our write
             self._written.pop(where, None)
             if change.before is not None:
-                self._on_change(orjson.loads(change.before.kept), News.LEFT)
+                self._on_change(orjson.loads(change.before.kept), MemberEvent.LEFT)
             return
         obj = orjson.loads(change.after.kept)
         if written is not None:
@@ -203,9 +203,9 @@ class Observation:
         before = written or (orjson.loads(change.before.kept) if change.before is not None else None)
         listed = written is None and not self._followed[kind].informer.synced.is_set()
         if before is not None and differ_in_status_only(before, obj):
-            self._on_change(obj, News.STATUS)
+            self._on_change(obj, MemberEvent.STATUS)
         else:
-            self._on_change(obj, News.LISTED if listed else News.CHANGED)
+            self._on_change(obj, MemberEvent.LISTED if listed else MemberEvent.CHANGED)
 
 
 def differ_in_status_only(before: Object, after: Object) -> bool:

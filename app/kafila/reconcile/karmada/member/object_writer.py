@@ -19,8 +19,8 @@ from kafila.placement.work.labels import strip
 from kafila.placement.work.member_object import is_managed, member_update
 from kafila.reconcile.interpreter.interpreting import Interpreting
 
-from .manager import Room
-from .object_watcher import Kind, NotServed, Observation, Observed, Where
+from .manager import MemberConnection
+from .object_watcher import Kind, NotServed, ObjectWatcher, Observed, Where
 
 Object = dict[str, Any]
 REMEMBERED = 10_000  # deleted objects of a member
@@ -28,14 +28,16 @@ CONFLICTS = 4  # the member's own controllers write to the same object; more oft
 
 
 @final
-class Manifests:
-    def __init__(self, room: Room, catalog: Catalog, interpreting: Interpreting, on_change: Observed) -> None:
-        self._room = room
+class ObjectWriter:
+    def __init__(
+        self, connection: MemberConnection, catalog: Catalog, interpreting: Interpreting, on_change: Observed
+    ) -> None:
+        self._connection = connection
         self._catalog = catalog
         self._interpreting = interpreting
         self._found: dict[GroupVersionKind, tuple[Kind, bool]] = {}  # kinds that only the member knows
         self._removed: OrderedDict[str, None] = OrderedDict()  # uids of the last objects that were deleted here
-        self.observation = Observation(room.client, on_change)
+        self.observation = ObjectWatcher(connection.client, on_change)
 
     async def apply(self, manifest: Object, size: int, patient: Callable[[], bool] = lambda: False) -> bool:
         """Whether something had to be written. Raises StatusError, Unreachable, NotManaged, NotServed, InterpretError.
@@ -50,7 +52,7 @@ class Manifests:
         else:
             self.observation.begin(where.kind)
         observed = self.observation.get(where)
-        client = self._room.client
+        client = self._connection.client
         if observed is None:
             observed = await self._create(where, manifest)
             if observed is None:
@@ -77,7 +79,7 @@ class Manifests:
         Whatever the refusal says, it may hide that: a Service's port is taken (by itself), a quota is used up (by it too), a
         webhook has its own words. Raises as ``apply``.
         """
-        client = self._room.client
+        client = self._connection.client
         try:
             self.observation.wrote(where, await client.create(where.collection, manifest))
             return None
@@ -103,7 +105,7 @@ class Manifests:
             raise UnusableAnswer(f"{where.path} in the member is of another shape than its kind: {why}") from error
 
     def _update(self, manifest: Object, observed: Object, interpreter: Interpreter) -> Object | None:
-        return member_update(manifest, observed, self._room.name, interpreter=interpreter)
+        return member_update(manifest, observed, self._connection.name, interpreter=interpreter)
 
     async def remove(self, manifest: Object, size: int, preserve: bool) -> None:
         """Objects of others stay as they are; with ``preserve`` ours stay without our marks.
@@ -113,10 +115,10 @@ class Manifests:
         try:
             where = await self._locate(manifest)
         except NotServed:
-            if (await self._room.discovery.refresh()).complete:
+            if (await self._connection.discovery.refresh()).complete:
                 return
             raise  # the kind may be one that the member cannot name at the moment
-        client = self._room.client
+        client = self._connection.client
         observed = await client.find(where.path)
         if observed is None or not is_managed(observed):
             return
@@ -136,18 +138,18 @@ class Manifests:
         """The object becomes what the manifest says without our marks; the member's own additions stay."""
         changed = await self._decided(where, strip(manifest), size, observed)
         if changed is not None:
-            await self._room.client.update(where.path, changed)
+            await self._connection.client.update(where.path, changed)
 
-    async def remove_again(self, risen: Object) -> None:
+    async def remove_again(self, recreated: Object) -> None:
         """Raises StatusError and Unreachable."""
-        where = await self._locate(risen)
+        where = await self._locate(recreated)
         try:
-            await self._room.client.delete(where.path, uid=risen["metadata"]["uid"], propagation="Background")
+            await self._connection.client.delete(where.path, uid=recreated["metadata"]["uid"], propagation="Background")
         except StatusError as error:
             if not error.is_not_found and not error.is_conflict:  # gone, or another one by now
                 raise
 
-    def has_risen(self, obj: Object) -> bool:
+    def is_recreated(self, obj: Object) -> bool:
         """Whether the member has an object that we deleted: it was restored to an older state."""
         metadata = obj["metadata"]
         return metadata.get("uid") in self._removed and not metadata.get("deletionTimestamp")
@@ -183,7 +185,7 @@ class Manifests:
         if where is not None:
             return where
         gvk = gvk_of(manifest)
-        resource = await self._room.discovery.find(gvk)
+        resource = await self._connection.discovery.find(gvk)
         if resource is None:
             raise NotServed(f'no matches for kind "{gvk.kind}" in version "{manifest["apiVersion"]}"')
         self._found[gvk] = Kind(resource.api_version, resource.name), resource.namespaced

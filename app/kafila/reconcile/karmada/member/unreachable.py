@@ -11,7 +11,7 @@ SHORTEST = 0.5  # seconds between looks
 
 
 @final
-class Parking(Generic[K]):
+class UnreachableKeys(Generic[K]):
     """``add(key, background)`` gives a key back to its queue; ``pause`` says for how many seconds a look is of no use."""
 
     def __init__(self, add: Callable[[K, bool], None], pause: Callable[[], float], shortest: float = SHORTEST) -> None:
@@ -24,7 +24,7 @@ class Parking(Generic[K]):
     def __len__(self) -> int:
         return len(self._keys)
 
-    def park(self, key: K) -> None:
+    def add(self, key: K) -> None:
         self._keys[key] = None
         self._arm()
 

@@ -16,21 +16,21 @@ from kafila.settings.federation import FederationOptions
 from kafila.watch import Event
 
 from .cluster_status import ClusterStatus, collection_failed
-from .execution import Executor
-from .manager import Room, Tenant
+from .execution import ExecutionController
+from .manager import MemberConnection, MemberController
 
 Object = dict[str, Any]
 
 
 @final
-class Dispatch(QueueController[Key]):
+class WorkRouter(QueueController[Key]):
     name = "execution"
 
     def __init__(self, federation: Federation, options: FederationOptions) -> None:
         super().__init__(federation.registry.cache, self.name, concurrency=4)
         self._federation = federation
         self._options = options
-        self._executors: dict[str, Executor] = {}  # by execution namespace
+        self._executors: dict[str, ExecutionController] = {}  # by execution namespace
         self._refused: set[str] = set()  # clusters that no client can be made for
         federation.registry.cache.listen(WORKS, self._observe)
         federation.registry.cache.listen(CLUSTERS, self._observe_cluster)
@@ -50,12 +50,12 @@ class Dispatch(QueueController[Key]):
 
     # -- rooms ---------------------------------------------------------------------------------------------------------
 
-    def furnish(self, room: Room) -> list[Tenant]:
+    def controllers_for(self, connection: MemberConnection) -> list[MemberController]:
         """The tenants of a new room, in the order in which they start."""
-        executor = Executor(self._federation, room)
-        self._refused.discard(room.name)
-        status = ClusterStatus(self._federation, room, self._options, executor.reached)
-        return [status, executor, _Listed(self._executors, executor, lambda: self._end_all(room.name))]
+        executor = ExecutionController(self._federation, connection)
+        self._refused.discard(connection.name)
+        status = ClusterStatus(self._federation, connection, self._options, executor.reached)
+        return [status, executor, _Listed(self._executors, executor, lambda: self._end_all(connection.name))]
 
     async def refused(self, cluster: str, why: str) -> None:
         self._refused.add(cluster)
@@ -123,7 +123,9 @@ class Dispatch(QueueController[Key]):
 class _Listed:
     """Keeps an executor findable while its room is open."""
 
-    def __init__(self, executors: dict[str, Executor], executor: Executor, left: Callable[[], None]) -> None:
+    def __init__(
+        self, executors: dict[str, ExecutionController], executor: ExecutionController, left: Callable[[], None]
+    ) -> None:
         self._executors = executors
         self._executor = executor
         self._left = left

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, final
 
-from kafila.admission.karmada.errors import Refused, denied
+from kafila.admission.karmada.errors import Denied, denied
 from kafila.admission.karmada.quota import quota_updates
 from kafila.placement.detector.binding import BindingError
 from kafila.placement.gates import FEDERATED_QUOTA_ENFORCEMENT
@@ -21,7 +21,7 @@ _ON = {FEDERATED_QUOTA_ENFORCEMENT: True}
 
 
 @final
-class Charges:
+class QuotaReservation:
     def __init__(self, federation: Federation) -> None:
         self._registry = federation.registry
         self._kind = self._registry.kind("policy.karmada.io", "v1alpha1", "federatedresourcequotas")
@@ -47,7 +47,7 @@ class Charges:
         operation = "CREATE" if before is None else "UPDATE"
         try:
             charged = quota_updates(operation, binding, before, quotas, _ON)
-        except Refused as refusal:
+        except Denied as refusal:
             raise BindingError(str(denied("resourcebinding.karmada.io", refusal))) from None
         return [self._staged(entries[quota["metadata"]["name"]], quota, used) for quota, used in charged]
 

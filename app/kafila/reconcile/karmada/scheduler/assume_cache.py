@@ -18,7 +18,7 @@ LIFETIME = 300.0  # seconds, for work that never gets healthy
 
 
 @final
-class Assumptions:
+class AssumeCache:
     """In memory only, as in Karmada: whoever takes over sees what runs by then in the summaries."""
 
     def __init__(self, gates: Gates) -> None:

@@ -27,7 +27,7 @@ class Waiting(Exception):
 
 
 @final
-class Retries:
+class SchedulingBackoff:
     """By template. ``again(key, seconds)`` looks at one later; of several times the earliest counts.
 
     What failed is in back-off. What lacked room waits for a cluster event that may help, and is in back-off from then on.

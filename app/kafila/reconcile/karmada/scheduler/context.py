@@ -8,15 +8,15 @@ from typing import Any, final
 
 from kafila.core.clock import parse_rfc3339
 from kafila.core.resources import Key
-from kafila.placement.scheduler.cluster_snapshot import Fleet
+from kafila.placement.scheduler.cluster_snapshot import ClusterSnapshot
 from kafila.placement.scheduler.filters import feasible, may_go_to
 from kafila.placement.scheduler.plugins import SchedulerPlugin
-from kafila.placement.scheduler.schedule import Facts, estimators_asked, neighbours_needed
+from kafila.placement.scheduler.schedule import SchedulingContext, estimators_asked, peers_needed
 from kafila.reconcile.karmada.federation import Federation
 from kafila.registry.codec import decode_entry
 from kafila.settings.federation import EstimatorOptions
 
-from .assume_cache import Assumptions
+from .assume_cache import AssumeCache
 from .estimators import Estimates, EstimatesNeeded, Estimators
 
 Object = dict[str, Any]
@@ -30,8 +30,8 @@ class Scheduler:
         self._federation = federation
         self._plugins = tuple(plugins)
         self._estimators = Estimators(federation, options)
-        self.assumptions = Assumptions(federation.gates)
-        self._storing: dict[Key, Object] = {}  # bindings whose neighbours ask where they are
+        self.assume_cache = AssumeCache(federation.gates)
+        self._storing: dict[Key, Object] = {}  # bindings whose peers ask where they are
 
     def close(self) -> None:
         self._estimators.close()
@@ -39,30 +39,30 @@ class Scheduler:
     @contextmanager
     def storing(self, key: Key, before: Object | None, binding: Object) -> Iterator[None]:
         """While a decision is stored, whoever is decided about meanwhile reckons with it."""
-        with self.assumptions.placing(key, before, binding):
-            if neighbours_needed(binding, self._federation.gates):
+        with self.assume_cache.placing(key, before, binding):
+            if peers_needed(binding, self._federation.gates):
                 self._storing[key] = binding
             try:
                 yield
             finally:
                 self._storing.pop(key, None)
 
-    def facts(self, binding: Object, fleet: Fleet, estimates: Estimates) -> Facts:
+    def context(self, binding: Object, snapshot: ClusterSnapshot, estimates: Estimates) -> SchedulingContext:
         """Raises EstimatesNeeded where ``estimates`` lack what estimators are to be asked."""
         gates = self._federation.gates
-        neighbours = self._neighbours(binding) if neighbours_needed(binding, gates) else []
-        assumed = self.assumptions.by_cluster()
+        peers = self._peers(binding) if peers_needed(binding, gates) else []
+        assumed = self.assume_cache.by_cluster()
         found: list[Mapping[str, int]] = []
         if self._estimators.enabled and estimators_asked(binding):
             affinity = (binding.get("status") or {}).get("schedulerObservingAffinityName") or ""
-            fit, _ = feasible(binding["spec"], affinity, fleet, gates=gates, neighbours=neighbours)
+            fit, _ = feasible(binding["spec"], affinity, snapshot, gates=gates, peers=peers)
             if fit:
                 question = self._estimators.question(binding["spec"], fit, assumed)
                 answers = estimates.of(question)
                 if answers is None:
                     raise EstimatesNeeded(self._estimators, question, estimates)
                 found = [answers] if answers else []
-        return Facts(gates, found, assumed, self._plugins, neighbours)
+        return SchedulingContext(gates, found, assumed, self._plugins, peers)
 
     def is_asked_for(self, binding: Object, before: Object | None) -> bool:
         """Does something besides our own looking around lead to a decision, which says then when it was made?"""
@@ -70,9 +70,9 @@ class Scheduler:
         if last is None or before is None or binding["spec"] != before["spec"]:
             return True
         changed = self._federation.changed_after(parse_rfc3339(last))
-        return may_go_to(binding, changed, self._federation.fleet())
+        return may_go_to(binding, changed, self._federation.snapshot())
 
-    def _neighbours(self, binding: Object) -> list[Object]:
+    def _peers(self, binding: Object) -> list[Object]:
         """The other bindings of the namespace, as they are to be."""
         kind, metadata = self._federation.binding_kind, binding["metadata"]
         entries = self._federation.registry.cache.resource(kind.resource).entries(metadata.get("namespace", ""))

@@ -8,7 +8,7 @@ from kafila.catalog.kind import Kind
 from kafila.placement.detector.match import why_others_lost
 from kafila.placement.objects import name, namespace
 from kafila.placement.scheduler.decision_record import GROUP, decision_record, with_policy
-from kafila.placement.scheduler.reschedule import Trigger
+from kafila.placement.scheduler.reschedule import RescheduleReason
 from kafila.placement.scheduler.schedule import Decision
 from kafila.reconcile.karmada.federation import Federation
 from kafila.reconcile.karmada.propagation_policies import PolicyIndex
@@ -22,7 +22,7 @@ OPTIONS = Options(manager="karmada-scheduler")
 
 
 @final
-class DecisionBook:
+class DecisionRecorder:
     def __init__(self, federation: Federation, policies: PolicyIndex) -> None:
         self._registry = federation.registry
         self._policies = policies
@@ -34,7 +34,7 @@ class DecisionBook:
         binding: Object,
         template: Object,
         decision: Decision,
-        trigger: Trigger,
+        trigger: RescheduleReason,
         generation: int,
         policy: Object | None,
         is_new: bool,

@@ -13,7 +13,7 @@ from prometheus_client import Counter
 
 from kafila.core.errors import StatusError
 from kafila.placement.gates import MULTIPLE_POD_TEMPLATES_SCHEDULING
-from kafila.placement.scheduler.cluster_snapshot import Member
+from kafila.placement.scheduler.cluster_snapshot import ClusterInfo
 from kafila.placement.scheduler.estimate import Assumed
 from kafila.placement.scheduler.estimator_wire import (
     MAX_REPLICAS,
@@ -38,7 +38,7 @@ FAILURES = Counter(
 )
 
 
-class Question(NamedTuple):
+class EstimateRequest(NamedTuple):
     about: str  # the workload, for the estimators' logs
     method: str
     requests: Mapping[str, bytes]  # by cluster
@@ -49,21 +49,21 @@ class Estimates:
     """What estimators have said in the course of one decision."""
 
     def __init__(self) -> None:
-        self._said: list[tuple[Question, dict[str, int]]] = []
+        self._said: list[tuple[EstimateRequest, dict[str, int]]] = []
 
-    def of(self, question: Question) -> dict[str, int] | None:
+    def of(self, question: EstimateRequest) -> dict[str, int] | None:
         """None: they have to be asked. Where others are placed faster than they answer, what they said last must do."""
         for asked, answers in reversed(self._said):
             if asked == question or len(self._said) >= ENOUGH:
                 return answers
         return None
 
-    def put(self, question: Question, answers: dict[str, int]) -> None:
+    def put(self, question: EstimateRequest, answers: dict[str, int]) -> None:
         self._said.append((question, answers))
 
 
 class EstimatesNeeded(FactsNeeded):
-    def __init__(self, estimators: Estimators, question: Question, estimates: Estimates) -> None:
+    def __init__(self, estimators: Estimators, question: EstimateRequest, estimates: Estimates) -> None:
         super().__init__("estimators have to be asked")
         self._estimators = estimators
         self._question = question
@@ -95,7 +95,9 @@ class Estimators:
             client.close()
         self._clients.clear()
 
-    def question(self, spec: Object, members: Iterable[Member], assumed: Mapping[str, Sequence[Assumed]]) -> Question:
+    def question(
+        self, spec: Object, members: Iterable[ClusterInfo], assumed: Mapping[str, Sequence[Assumed]]
+    ) -> EstimateRequest:
         resource = spec.get("resource") or {}
         namespace = resource.get("namespace") or ""
         about = f"kind={resource.get('kind')}, name={namespace}/{resource.get('name')}"
@@ -104,13 +106,13 @@ class Estimators:
             method, request = MAX_SETS, partial(sets_request, components=spec.get("components") or ())
         else:
             method, request = MAX_REPLICAS, partial(replicas_request, requirements=spec.get("replicaRequirements"))
-        return Question(
+        return EstimateRequest(
             about,
             method,
             {each: request(each, namespace=namespace, assumed=assumed.get(each, ())) for each in clusters},
         )
 
-    async def ask(self, question: Question) -> dict[str, int]:
+    async def ask(self, question: EstimateRequest) -> dict[str, int]:
         """Replicas, or sets of components, by cluster. Empty when one does not answer: Karmada then does without all of them."""
         asked = await asyncio.gather(
             *(self._ask_one(cluster, question) for cluster in question.requests), return_exceptions=True
@@ -129,7 +131,7 @@ class Estimators:
     def _is_left_out(self, cluster: Object) -> bool:
         return self._options.not_in_pull_mode and cluster["spec"].get("syncMode") == "Pull"
 
-    async def _ask_one(self, cluster: str, question: Question) -> int:
+    async def _ask_one(self, cluster: str, question: EstimateRequest) -> int:
         client, request = self._client(cluster), question.requests[cluster]
         return await client.call(question.method, request, question.about, self._options.timeout)
 

@@ -42,14 +42,14 @@ def aggregated(
 
 
 @final
-class Sums:
+class StatusAggregation:
     """``tell``: records events on a binding and its template."""
 
     def __init__(self, federation: Federation, tell: Callable[[Object, Object, list[Event]], None]) -> None:
         self._federation = federation
         self._tell = tell
 
-    async def bring_back(self, kind: Kind, template: Object, binding: Object, items: list[Object]) -> None:
+    async def write_status(self, kind: Kind, template: Object, binding: Object, items: list[Object]) -> None:
         """The template's status, summed over the clusters. ``items``: what is known of them. Raises InterpretError."""
         interpreting = self._federation.interpreting
         if not interpreting.sources.hook_enabled(gvk_of(template), Operation.AGGREGATE_STATUS):

@@ -11,7 +11,7 @@ from kafila.placement import constants
 from kafila.placement.objects import identity, identity_in
 from kafila.placement.spec import existing_clusters
 from kafila.placement.work.build import namespace_should_be_synced
-from kafila.placement.work.shared import ALONE, Shares
+from kafila.placement.work.shared import ALONE, SharedWorks
 from kafila.reconcile.karmada.federation import BINDINGS, Federation
 from kafila.reconcile.karmada.indexes import WorkIndex, binding_key, ids_of, owns, template_key_of
 from kafila.reconcile.karmada.scheduler.backoff import Waiting
@@ -19,14 +19,14 @@ from kafila.registry.codec import decode_entry
 from kafila.registry.threads import decoded
 from kafila.watch import Entry, Event
 
-from .changes import Why
+from .changes import EnqueueReason
 from .pipeline import Pipeline
 
 Object = dict[str, Any]
 
 
 @final
-class Followers:
+class AttachedBindings:
     """ResourceBindings of objects without a namespace, and what becomes of them. ``look``: looks at a template again."""
 
     def __init__(
@@ -73,21 +73,21 @@ class Followers:
 
     # -- one template --------------------------------------------------------------------------------------------------
 
-    def shares(self, kind: Kind, template: Entry) -> Shares:
+    def shares(self, kind: Kind, template: Entry) -> SharedWorks:
         """All its bindings."""
         if template.key not in self._bindings:
             return ALONE
-        return Shares(self._decoded(entry) for entry in self._living(kind, template, own=True))
+        return SharedWorks(self._decoded(entry) for entry in self._living(kind, template, own=True))
 
-    async def run(self, kind: Kind, key: Key, why: Why, shares: Shares) -> None:
+    async def run(self, kind: Kind, key: Key, why: EnqueueReason, shares: SharedWorks) -> None:
         """What follows from the bindings in the namespaces of workloads. What users change of the object has come to these bindings."""
         entry = self._cache.get(*key)  # it may have been claimed meanwhile
         if entry is None or shares is ALONE:
             return
         template, complete = await decoded(kind, entry), True
         for binding in self._living(kind, entry):
-            if why == Why.STATUS:
-                outcome = await self._pipeline.sum_up(kind, template, binding, shares)
+            if why == EnqueueReason.STATUS:
+                outcome = await self._pipeline.aggregate(kind, template, binding, shares)
             else:
                 outcome = await self._pipeline.run(kind, template, None, binding, why, shares)
             complete &= outcome.retry not in ("interpreter", "refused")
@@ -109,9 +109,9 @@ class Followers:
         # what another binding has left to this one may bear the other's marks still
         named, _ = self._works.named(identity_in(resource), clusters)
         template, kind = self._cache.get(*key), self._catalog.storage_kind(key.resource)
-        stays = Shares()
+        stays = SharedWorks()
         if template is not None and kind is not None and not template.meta.deletionTimestamp:
-            stays = Shares(self._decoded(entry) for entry in self._living(kind, template, own=True))
+            stays = SharedWorks(self._decoded(entry) for entry in self._living(kind, template, own=True))
         kept = stays.needed_by_others(ending)
         found = {work.key: work for work in (*works, *named) if ids_of(work)}
         return [work for work in found.values() if constants.cluster_of(work.key.namespace) not in kept]

@@ -22,15 +22,15 @@ _MARKS: Final = frozenset(
 )
 
 
-class Why(IntFlag):
+class EnqueueReason(IntFlag):
     """The reasons to look at a template again; they add up until it was looked at with success."""
 
     STATUS = 1  # members reported: nothing but sums can change
-    AROUND = 2  # clusters, overrides or its binding
+    DEPENDENCY = 2  # clusters, overrides or its binding
     USER = 4  # its own content
     START = 8  # everything is looked at again
     POLICY = 16  # a policy that selects it, or which one has claimed it
-    CLAIMANT = 32  # the policy that has claimed it
+    CLAIMING_POLICY = 32  # the policy that has claimed it
 
 
 class Changed(Enum):

@@ -13,17 +13,17 @@ from kafila.reconcile.karmada.propagation_policies import CLUSTER_POLICIES, POLI
 from kafila.registry import Registry
 from kafila.registry.threads import decoded
 
-from .changes import OwnWrites, Why
+from .changes import EnqueueReason, OwnWrites
 
 Object = dict[str, Any]
 
 
 @final
-class Claiming:
+class PolicyClaim:
     """``look``: at a template again, and why."""
 
     def __init__(
-        self, registry: Registry, policies: PolicyIndex, own: OwnWrites, look: Callable[[Key, Why], None]
+        self, registry: Registry, policies: PolicyIndex, own: OwnWrites, look: Callable[[Key, EnqueueReason], None]
     ) -> None:
         self._registry = registry
         self._policies = policies
@@ -47,7 +47,7 @@ class Claiming:
         resource = POLICIES if metadata.get("namespace") else CLUSTER_POLICIES
         current = self._policies.get(Key(resource, metadata.get("namespace", ""), metadata["name"]))
         if current is not policy:  # it has changed, and had not claimed the template yet
-            self._look(key, Why.CLAIMANT)
+            self._look(key, EnqueueReason.CLAIMING_POLICY)
         elif missed:
-            self._look(key, Why.AROUND)
+            self._look(key, EnqueueReason.DEPENDENCY)
         return await decoded(kind, entry)

@@ -15,15 +15,15 @@ from kafila.reconcile.queue import WorkQueue
 from kafila.registry.codec import decode_entry
 from kafila.watch import Entry, Event
 
-from .attached_bindings import Followers
+from .attached_bindings import AttachedBindings
 
 
 @final
-class Endings:
+class DeletionController:
     def __init__(
         self,
         federation: Federation,
-        followers: Followers,
+        followers: AttachedBindings,
         claims: ClaimIndex,
         delete_works: Callable[[list[Entry]], Awaitable[None]],
         look: Callable[[Key], None],
@@ -31,7 +31,7 @@ class Endings:
         self._federation = federation
         self._registry = federation.registry
         self._cache = federation.registry.cache
-        self._followers = followers
+        self._attached = followers
         self._claims = claims
         self._delete_works = delete_works
         self._look = look
@@ -66,7 +66,7 @@ class Endings:
 
     async def _end_binding(self, kind: Kind, entry: Entry) -> None:
         """It does not wait for its Works to go, which a member that is away would delay."""
-        await self._delete_works(self._followers.left_by(entry))
+        await self._delete_works(self._attached.left_by(entry))
         ours = constants.FINALIZER_BINDING if entry.key.namespace else constants.FINALIZER_CLUSTER_BINDING
         if ours in (entry.meta.finalizers or ()):
             await self._federation.drop_finalizer(kind, decode_entry(kind, entry), ours)

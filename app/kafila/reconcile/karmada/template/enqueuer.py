@@ -19,7 +19,7 @@ _GROUPS = b'"workloadAffinityGroups":'
 
 
 @final
-class BoundTemplates:
+class Enqueuer:
     """``look``: at a template again, and whether behind what users change now."""
 
     def __init__(self, cache: Cache, catalog: Catalog, look: Callable[[Key, bool], None]) -> None:
@@ -28,37 +28,37 @@ class BoundTemplates:
         self._look = look
         self.rounds = 0  # how often all of them, or all of some kinds, were looked at
 
-    def look_at(self, binding: Entry, background: bool = False) -> None:
+    def enqueue(self, binding: Entry, background: bool = False) -> None:
         key = template_key_of(binding, self._catalog)
         if key is not None:
             self._look(key, background)
 
-    def look_at_all(self, namespace: str = "") -> None:
+    def enqueue_all(self, namespace: str = "") -> None:
         self.rounds += 1
         for binding in self._bindings(namespace):
-            self.look_at(binding, background=True)
+            self.enqueue(binding, background=True)
 
-    def look_at_kinds(self, resources: Container[str]) -> None:
+    def enqueue_kinds(self, resources: Container[str]) -> None:
         self.rounds += 1
         for binding in self._bindings():
             key = template_key_of(binding, self._catalog)
             if key is not None and key.resource in resources:
                 self._look(key, True)
 
-    def look_at_newly_served(self, old: Object, new: Object) -> None:
+    def enqueue_newly_served(self, old: Object, new: Object) -> None:
         """A member serves kinds that it did not serve before."""
         came = served_kinds(new) - served_kinds(old)
         kinds = (self._catalog.by_kind(*split_api_version(version), kind) for version, kind in came)
-        self.look_at_kinds({kind.resource for kind in kinds if kind is not None})
+        self.enqueue_kinds({kind.resource for kind in kinds if kind is not None})
 
-    def look_at_failed(self, reason: str, namespace: str = "") -> None:
+    def enqueue_failed(self, reason: str, namespace: str = "") -> None:
         """What could not be scheduled for that reason may be scheduled now."""
         needle = b'"%b"' % reason.encode()
         for binding in self._bindings(namespace):
             if needle in binding.body:
-                self.look_at(binding, background=True)
+                self.enqueue(binding, background=True)
 
-    def look_at_neighbours(self, event: Event) -> None:
+    def enqueue_peers(self, event: Event) -> None:
         """A workload left a cluster: those that stay away from it, or go where it is, may fit somewhere now."""
         old, new = event.old, event.new
         if old is None or _GROUPS not in old.body:
@@ -66,7 +66,7 @@ class BoundTemplates:
         if new is None or (
             old.meta.generation != new.meta.generation and target_names(_spec(new)) != target_names(_spec(old))
         ):
-            self.look_at_failed(constants.REASON_NO_CLUSTER_FIT, event.key.namespace)
+            self.enqueue_failed(constants.REASON_NO_CLUSTER_FIT, event.key.namespace)
 
     def _bindings(self, namespace: str = "") -> Iterator[Entry]:
         """Of both scopes; of one namespace where it is given."""

@@ -18,26 +18,26 @@ from kafila.placement.generation import generation_of, with_generation, with_kno
 from kafila.placement.interpreter import Interpreter
 from kafila.placement.objects import identity
 from kafila.placement.scheduler.decision_record import placed_text
-from kafila.placement.scheduler.reschedule import Trigger, is_for_scheduler, should_schedule
+from kafila.placement.scheduler.reschedule import RescheduleReason, is_for_scheduler, should_schedule
 from kafila.placement.scheduler.schedule import Decision, Event, quota_exceeded, schedule, with_result, with_status
 from kafila.placement.spec import same_targets, targets
 from kafila.placement.work.build import blocking_works, build_works, orphans, synced_event
-from kafila.placement.work.shared import ALONE, Shares
+from kafila.placement.work.shared import ALONE, SharedWorks
 from kafila.placement.work.status import NO_FAILURES, failures_told
 from kafila.reconcile.karmada.federation import Federation
 from kafila.reconcile.karmada.indexes import WorkIndex, binding_key
 from kafila.reconcile.karmada.override_policies import OverrideIndex
-from kafila.reconcile.karmada.quota.reservation import Charges
+from kafila.reconcile.karmada.quota.reservation import QuotaReservation
 from kafila.reconcile.karmada.scheduler.context import Scheduler
-from kafila.reconcile.karmada.scheduler.decision_records import DecisionBook
+from kafila.reconcile.karmada.scheduler.decision_records import DecisionRecorder
 from kafila.reconcile.karmada.scheduler.estimators import Estimates
 from kafila.registry import Options, sizes
 from kafila.registry.context import Change, DeleteOptions
 from kafila.registry.threads import apart, on_loop
 from kafila.watch import Entry
 
-from .aggregate_status import Sums, aggregated
-from .changes import OwnWrites, Why
+from .aggregate_status import StatusAggregation, aggregated
+from .changes import EnqueueReason, OwnWrites
 from .events import committed_with, told
 from .stored import Stored, StoredSteps
 
@@ -76,7 +76,7 @@ class Pipeline:
         works: WorkIndex,
         overrides: OverrideIndex,
         own: OwnWrites,
-        decisions: DecisionBook,
+        decisions: DecisionRecorder,
         scheduler: Scheduler,
     ) -> None:
         self._federation = federation
@@ -87,8 +87,8 @@ class Pipeline:
         self._own = own
         self._decisions = decisions
         self._scheduler = scheduler
-        self._charges = Charges(federation)
-        self._sums = Sums(federation, self._tell)
+        self._quota = QuotaReservation(federation)
+        self._status = StatusAggregation(federation, self._tell)
 
     async def run(
         self,
@@ -96,8 +96,8 @@ class Pipeline:
         template: Object,
         policy: Object | None,
         existing: Entry | None,
-        why: Why,
-        shares: Shares = ALONE,
+        why: EnqueueReason,
+        shares: SharedWorks = ALONE,
     ) -> Outcome:
         """Brings everything that follows from ``template`` and this binding of it up to date. Raises BindingError, StatusError.
 
@@ -108,18 +108,18 @@ class Pipeline:
         build = partial(self._plan, template, policy, known, shares, Estimates())
         decide = self._federation.interpreting.decide
         size = self._federation.size_of(kind, template)
-        plan = await decide(partial(build, keep_version=not why & Why.USER), size)
-        if why & Why.START and plan.works and policy is not None:
+        plan = await decide(partial(build, keep_version=not why & EnqueueReason.USER), size)
+        if why & EnqueueReason.START and plan.works and policy is not None:
             # the template was changed while nobody looked: the binding names the version that the Works are made of
             plan = await decide(partial(build, keep_version=False), size)
         plan, works = await self._staged_works(template, size, plan)
         with self._scheduler.storing(self._key_of(plan.binding), known.before, plan.binding):
             missed = await self._commit(known, plan, template, works)
         await self.delete_works(plan.orphans)
-        await self._bring_back(kind, template, plan.binding, shares)
+        await self._write_status(kind, template, plan.binding, shares)
         return Outcome(plan.retry, missed)
 
-    async def sum_up(self, kind: Kind, template: Object, existing: Entry, shares: Shares = ALONE) -> Outcome:
+    async def aggregate(self, kind: Kind, template: Object, existing: Entry, shares: SharedWorks = ALONE) -> Outcome:
         """Only what members report has changed."""
         known = await self._stored.of(existing)
         assert known.before is not None
@@ -127,14 +127,14 @@ class Pipeline:
         reporting = self._stored.shared(known, known.before, template, shares).reporting
         binding = aggregated(known.before, template, reporting, events, failures_told(known.before))
         missed = await self._commit(known, _Plan(binding, [], events, ""), template)
-        self._scheduler.assumptions.settled(self._key_of(binding), known.before, binding)
-        await self._bring_back(kind, template, binding, shares)
+        self._scheduler.assume_cache.settled(self._key_of(binding), known.before, binding)
+        await self._write_status(kind, template, binding, shares)
         return Outcome("", missed)
 
-    async def _bring_back(self, kind: Kind, template: Object, binding: Object, shares: Shares) -> None:
+    async def _write_status(self, kind: Kind, template: Object, binding: Object, shares: SharedWorks) -> None:
         if shares is not ALONE:
             shares.put(binding)
-        await self._sums.bring_back(kind, template, binding, shares.items(binding))
+        await self._status.write_status(kind, template, binding, shares.items(binding))
 
     async def lags_behind(self, template: Object, existing: Entry) -> bool:
         """After a start: are the Works of a binding without a policy elsewhere, or made with other overrides?"""
@@ -158,7 +158,7 @@ class Pipeline:
         template: Object,
         policy: Object | None,
         known: Stored,
-        shares: Shares,
+        shares: SharedWorks,
         estimates: Estimates,
         interpreter: Interpreter,
         *,
@@ -193,7 +193,7 @@ class Pipeline:
         if decision is not None:
             told_of = binding, template, decision, trigger, generation_of(binding, before), policy, before is None
             record = on_loop(partial(self._decisions.record, *told_of))
-        charges = on_loop(partial(self._charges.of, binding, before))
+        charges = on_loop(partial(self._quota.of, binding, before))
         binding = aggregated(binding, template, known.reporting, events, synced.failures)
         retry = decision.retry if decision is not None else ""
         if binding == before:
@@ -215,18 +215,18 @@ class Pipeline:
 
     def _schedule(
         self, binding: Object, before: Object | None, estimates: Estimates, events: list[Event]
-    ) -> tuple[Object, Decision | None, Trigger]:
+    ) -> tuple[Object, Decision | None, RescheduleReason]:
         if not is_for_scheduler(binding):
-            return binding, None, Trigger.NONE
-        fleet = self._federation.fleet()
-        trigger = should_schedule(with_generation(binding, before), fleet.leaving(), self._federation.gates)
+            return binding, None, RescheduleReason.NONE
+        snapshot = self._federation.snapshot()
+        trigger = should_schedule(with_generation(binding, before), snapshot.leaving(), self._federation.gates)
         if trigger.schedules:
-            decision = schedule(binding, fleet, self._scheduler.facts(binding, fleet, estimates))
-            if decision.clusters and (refusal := self._charges.refusal(with_result(binding, decision), before)):
+            decision = schedule(binding, snapshot, self._scheduler.context(binding, snapshot, estimates))
+            if decision.clusters and (refusal := self._quota.refusal(with_result(binding, decision), before)):
                 decision = quota_exceeded(decision, refusal)
-            is_dated = trigger is not Trigger.ALWAYS or self._scheduler.is_asked_for(binding, before)
+            is_dated = trigger is not RescheduleReason.ALWAYS or self._scheduler.is_asked_for(binding, before)
             return self._decided(binding, before, decision, is_dated, events), decision, trigger
-        if trigger is Trigger.OBSERVE:
+        if trigger is RescheduleReason.OBSERVE:
             generation = generation_of(binding, before)
             status = {**(binding.get("status") or {}), "schedulerObservedGeneration": generation}
             binding = {**binding, "status": status}
@@ -269,7 +269,7 @@ class Pipeline:
         binding: Object,
         template: Object,
         known: Stored,
-        shares: Shares,
+        shares: SharedWorks,
         events: list[Event],
         interpreter: Interpreter,
     ) -> _Synced:

@@ -11,18 +11,18 @@ from kafila.placement.detector.match import choose_policy, preempting
 from kafila.reconcile.karmada.federation import Federation
 from kafila.reconcile.karmada.propagation_policies import CLUSTER_POLICIES, POLICIES, PolicyIndex
 
-from .changes import Why
+from .changes import EnqueueReason
 
 Object = dict[str, Any]
 
 
 @final
-class Choice:
+class PolicySelection:
     def __init__(self, federation: Federation, policies: PolicyIndex) -> None:
         self._federation = federation
         self._policies = policies
 
-    def of(self, template: Object, why: Why) -> tuple[Object | None, bool]:
+    def of(self, template: Object, why: EnqueueReason) -> tuple[Object | None, bool]:
         """The policy that has claimed the template, as long as it selects it, else the best that does; without one, whether
         the claim is over: a template that its policy no longer selects stays claimed until that policy is looked at."""
         claimed = bindings.claimed_by(template)
@@ -35,7 +35,7 @@ class Choice:
                     winner = self._winner(template, policy, own, cluster_wide)
                     if winner is not policy or bindings.still_matches(template, policy):
                         return winner, False
-                    if not why & (Why.CLAIMANT | Why.START):
+                    if not why & (EnqueueReason.CLAIMING_POLICY | EnqueueReason.START):
                         return None, False
         policy = choose_policy(template, own, cluster_wide).policy
         return policy, policy is None

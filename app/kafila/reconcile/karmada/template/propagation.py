@@ -21,9 +21,9 @@ from kafila.placement.detector import binding as bindings
 from kafila.placement.detector.binding import applied_event
 from kafila.placement.detector.match import is_skipped_object
 from kafila.placement.objects import identity
-from kafila.placement.scheduler.cluster_snapshot import Member
-from kafila.placement.work.shared import Shares
-from kafila.reconcile.chunks import Steps, at_once, in_portions
+from kafila.placement.scheduler.cluster_snapshot import ClusterInfo
+from kafila.placement.work.shared import SharedWorks
+from kafila.reconcile.chunks import Chunks, at_once, in_chunks
 from kafila.reconcile.controller import Tell
 from kafila.reconcile.interpreter.interpreting import INTERPRETERS
 from kafila.reconcile.karmada.federation import BINDINGS, CLUSTER_BINDINGS, WORKS, Federation, is_same_for_scheduler
@@ -39,23 +39,23 @@ from kafila.reconcile.karmada.indexes import (
 from kafila.reconcile.karmada.override_policies import OverrideIndex
 from kafila.reconcile.karmada.propagation_policies import CLUSTER_POLICIES, POLICIES, PolicyIndex
 from kafila.reconcile.karmada.quota.controller import QUOTAS
-from kafila.reconcile.karmada.scheduler.backoff import Retries, Waiting
+from kafila.reconcile.karmada.scheduler.backoff import SchedulingBackoff, Waiting
 from kafila.reconcile.karmada.scheduler.context import Scheduler
-from kafila.reconcile.karmada.scheduler.decision_records import DecisionBook
+from kafila.reconcile.karmada.scheduler.decision_records import DecisionRecorder
 from kafila.reconcile.karmada.scheduler.priority import Priorities
 from kafila.reconcile.queue import WorkQueue
 from kafila.reconcile.refusals import telling
 from kafila.registry.threads import decoded
 from kafila.watch import Entry, Event
 
-from .attached_bindings import Followers
-from .changes import Changed, OwnWrites, Why, what_changed
-from .claim import Claiming
-from .deletion import Endings
-from .enqueuer import BoundTemplates
+from .attached_bindings import AttachedBindings
+from .changes import Changed, EnqueueReason, OwnWrites, what_changed
+from .claim import PolicyClaim
+from .deletion import DeletionController
+from .enqueuer import Enqueuer
 from .kinds import TemplateKinds
 from .pipeline import Pipeline
-from .policy_selection import Choice
+from .policy_selection import PolicySelection
 from .unselected import Unselected
 
 Object = dict[str, Any]
@@ -75,28 +75,30 @@ class Propagation:
         self._skipped = (re.compile(skipped_namespaces),) if skipped_namespaces else ()
         self.policies = PolicyIndex(self._cache, self._catalog)
         self.works = WorkIndex(self._cache)
-        self._choice = Choice(federation, self.policies)
+        self._selection = PolicySelection(federation, self.policies)
         self._overrides = OverrideIndex(federation)
         self._own = OwnWrites()
-        self._claiming = Claiming(self._registry, self.policies, self._own, self._look)
-        decisions = DecisionBook(federation, self.policies)
+        self._claim = PolicyClaim(self._registry, self.policies, self._own, self._look)
+        decisions = DecisionRecorder(federation, self.policies)
         self._scheduler = scheduler
         self._pipeline = Pipeline(federation, self.works, self._overrides, self._own, decisions, scheduler)
         self._templates = TemplateKinds(self._catalog, lambda resource: at_once(self._looking_at(resource)))
         self._claims = ClaimIndex()
-        self._bound = BoundTemplates(self._cache, self._catalog, self._look_around)
-        self._why: dict[Key, Why] = {}
+        self._bound = Enqueuer(self._cache, self._catalog, self._look_around)
+        self._why: dict[Key, EnqueueReason] = {}
         self._without_overrides: set[Key] = set()  # templates whose policy waits for override policies
         priority = Priorities(federation, self.policies).of
         self.queue: WorkQueue[Key] = WorkQueue("resource-template", self._reconcile, concurrency=16, priority=priority)
-        self._retries = Retries(lambda key, seconds: self._look(key, background=True, after=seconds), federation.gates)
-        self._followers = Followers(federation, self.works, self._pipeline, self._look)
-        self._endings = Endings(
+        self._backoff = SchedulingBackoff(
+            lambda key, seconds: self._look(key, background=True, after=seconds), federation.gates
+        )
+        self._attached = AttachedBindings(federation, self.works, self._pipeline, self._look)
+        self._deletion = DeletionController(
             federation,
-            self._followers,
+            self._attached,
             self._claims,
             self._pipeline.delete_works,
-            lambda key: self._look(key, Why.POLICY),
+            lambda key: self._look(key, EnqueueReason.POLICY),
         )
         self._unselected = Unselected(federation, self.policies, self._skipped)
         self._cache.listen_to_all(self._observe)
@@ -114,50 +116,52 @@ class Propagation:
         self._cache.on_reset(self.resync)
 
     async def start(self) -> None:
-        await in_portions(self._looking())  # a binding whose Works are not all known would get others
+        await in_chunks(self._looking())  # a binding whose Works are not all known would get others
         self.queue.start()
-        self._endings.start()
+        self._deletion.start()
         self._unselected.queue.start()
 
     def tell_failures(self, tell: Tell) -> None:
-        for queue in (self.queue, self._endings.queue, self._unselected.queue):
+        for queue in (self.queue, self._deletion.queue, self._unselected.queue):
             queue.on_failure = partial(tell, queue.name)
 
     async def stop(self) -> None:
         await self._unselected.queue.stop()
         await self.queue.stop()
-        await self._endings.stop()
+        await self._deletion.stop()
         self._scheduler.close()
 
     def resync(self) -> None:
         """Everything is looked at again, behind what users change now."""
         at_once(self._looking())
 
-    def _looking(self) -> Steps:
+    def _looking(self) -> Chunks:
         yield from self.policies.loading()
         yield from self.works.loading()
         self._claims.clear()
-        self._followers.clear()
-        self._retries.clear()
+        self._attached.clear()
+        self._backoff.clear()
         for resource in list(self._cache.resources()):
             if resource.name in (BINDINGS, CLUSTER_BINDINGS) or resource.name in self._templates:
                 yield from self._looking_at(resource.name)
-        self._endings.resync()
+        self._deletion.resync()
 
-    def _looking_at(self, resource: str) -> Steps:
+    def _looking_at(self, resource: str) -> Chunks:
         bindings_of = resource in (BINDINGS, CLUSTER_BINDINGS)
         for portion in self._cache.resource(resource).portions():
             for entry in portion:
                 self._claims.put(entry)
                 if bindings_of:
-                    self._followers.put(entry)
+                    self._attached.put(entry)
                 else:
-                    self._look(entry.key, Why.START, background=True)
+                    self._look(entry.key, EnqueueReason.START, background=True)
             yield
 
     # -- what to look at -----------------------------------------------------------------------------------------------
 
-    def _look(self, key: Key, why: Why = Why.AROUND, background: bool = False, after: float = 0) -> None:
+    def _look(
+        self, key: Key, why: EnqueueReason = EnqueueReason.DEPENDENCY, background: bool = False, after: float = 0
+    ) -> None:
         self._keep(key, why)
         if after:
             self.queue.add_after(key, after, background)
@@ -173,7 +177,7 @@ class Propagation:
         if event.new is None:
             self._claims.remove(event.key)
             self._why.pop(event.key, None)
-            self._retries.settled(event.key)
+            self._backoff.settled(event.key)
             return
         changed = Changed.CONTENT if event.old is None else what_changed(event.old, event.new)
         if changed is Changed.NOTHING:
@@ -182,11 +186,11 @@ class Propagation:
         if event.old is None:
             self._unselected.created(event.new)
         if changed is Changed.CONTENT:
-            self._retries.settled(event.key)
+            self._backoff.settled(event.key)
             if self._concerns_us(event.new):
-                self._look(event.key, Why.USER)
+                self._look(event.key, EnqueueReason.USER)
         elif not self._own.hides(event.key, event.revision):
-            self._look(event.key, Why.POLICY)
+            self._look(event.key, EnqueueReason.POLICY)
 
     def _concerns_us(self, entry: Entry) -> bool:
         """Most objects that users write are no templates: no policy is or was about them, and nothing made them follow."""
@@ -194,38 +198,38 @@ class Propagation:
         if kind is None or _CLAIM in entry.body or self.policies.may_select(kind, entry):
             return True
         own = binding_key(self._cache, Identity(kind.group, kind.kind, entry.key.namespace, entry.key.name))
-        return entry.key in self._followers or self._cache.get(*own) is not None
+        return entry.key in self._attached or self._cache.get(*own) is not None
 
     def _observe_policy(self, event: Event) -> None:
         entry = event.new or event.old
         assert entry is not None
         for key in self._claims.keys(policy_id_of(entry)):
             if key.resource not in (BINDINGS, CLUSTER_BINDINGS):
-                self._look(key, Why.CLAIMANT, background=True)
+                self._look(key, EnqueueReason.CLAIMING_POLICY, background=True)
         policy = self.policies.get(event.key)
         if policy is not None:
             for key in self.policies.targets(policy):
-                self._look(key, Why.POLICY, background=True)
+                self._look(key, EnqueueReason.POLICY, background=True)
         if event.new is not None and event.new.meta.deletionTimestamp:
-            self._endings.add(event.key)
+            self._deletion.add(event.key)
 
     def _observe_binding(self, event: Event) -> None:
-        self._followers.observe(event)
-        self._bound.look_at_neighbours(event)
+        self._attached.observe(event)
+        self._bound.enqueue_peers(event)
         if event.new is None:
             self._claims.remove(event.key)
-            if self._scheduler.assumptions.forget(event.key):
-                self._retries.more_room()
+            if self._scheduler.assume_cache.forget(event.key):
+                self._backoff.more_room()
             assert event.old is not None
-            self._bound.look_at(event.old)
+            self._bound.enqueue(event.old)
             return
         self._claims.put(event.new)
         if event.new.meta.deletionTimestamp:
-            self._endings.observe_binding(event)
+            self._deletion.observe_binding(event)
         elif self._own.hides(event.key, event.revision):
             return
         elif event.old is None or event.old.meta.generation != event.new.meta.generation:
-            self._bound.look_at(event.new)
+            self._bound.enqueue(event.new)
 
     def _observe_work(self, event: Event) -> None:
         if self._own.hides(event.key, event.revision):
@@ -242,7 +246,7 @@ class Propagation:
         old, new = event.old, event.new
         if old is not None and new is not None and old.meta.generation == new.meta.generation:
             if old.meta.deletionTimestamp == new.meta.deletionTimestamp:
-                self._look(key, Why.STATUS, after=STATUS_DELAY)
+                self._look(key, EnqueueReason.STATUS, after=STATUS_DELAY)
                 return
         self._look(key)
 
@@ -250,16 +254,16 @@ class Propagation:
         if event.old is not None and event.new is not None and is_same_for_scheduler(event.old, event.new):
             self._observe_cluster_status(event.old.decode(), event.new.decode())
             return
-        self._bound.look_at_all()
+        self._bound.enqueue_all()
 
     def _observe_cluster_status(self, old: Object, new: Object) -> None:
         if (old.get("status") or {}).get("apiEnablements") != (new.get("status") or {}).get("apiEnablements"):
-            self._bound.look_at_newly_served(old, new)
-        if self._retries and Member(new).has_more_room_than(Member(old)):
-            self._retries.more_room()
+            self._bound.enqueue_newly_served(old, new)
+        if self._backoff and ClusterInfo(new).has_more_room_than(ClusterInfo(old)):
+            self._backoff.more_room()
 
     def _observe_quota(self, event: Event) -> None:
-        self._bound.look_at_failed(constants.REASON_QUOTA_EXCEEDED, event.key.namespace)
+        self._bound.enqueue_failed(constants.REASON_QUOTA_EXCEEDED, event.key.namespace)
 
     def _observe_override(self, event: Event) -> None:
         for key in self._without_overrides:
@@ -267,30 +271,30 @@ class Propagation:
         self._without_overrides.clear()
         for policy in self._overrides.versions(event):
             if not (policy.get("spec") or {}).get("resourceSelectors"):
-                self._bound.look_at_all(event.key.namespace)
+                self._bound.enqueue_all(event.key.namespace)
                 continue
             for key in self.policies.targets(policy):
                 self._look(key, background=True)
 
     def _observe_interpreter(self, event: Event) -> None:
         """What a kind means has changed."""
-        self._bound.look_at_kinds(self._federation.interpreting.concerned(event))
+        self._bound.enqueue_kinds(self._federation.interpreting.concerned(event))
 
     # -- one template --------------------------------------------------------------------------------------------------
 
     async def _reconcile(self, key: Key) -> None:
-        why = self._why.pop(key, Why(0))  # none: what was to be looked at later was looked at meanwhile
+        why = self._why.pop(key, EnqueueReason(0))  # none: what was to be looked at later was looked at meanwhile
         try:
             await self._bring_up_to_date(key, why)
         except BaseException:
             self._keep(key, why)
             raise
 
-    def _keep(self, key: Key, why: Why) -> None:
+    def _keep(self, key: Key, why: EnqueueReason) -> None:
         """Reasons that hold for the next look as well."""
-        self._why[key] = self._why.get(key, Why(0)) | why
+        self._why[key] = self._why.get(key, EnqueueReason(0)) | why
 
-    async def _bring_up_to_date(self, key: Key, why: Why) -> None:
+    async def _bring_up_to_date(self, key: Key, why: EnqueueReason) -> None:
         kind = self._catalog.storage_kind(key.resource)
         entry = self._cache.get(*key)
         if kind is None or entry is None or entry.meta.deletionTimestamp or not why:
@@ -300,34 +304,34 @@ class Propagation:
         claimed = (entry.meta.labels or {}).get(constants.CLAIMED_BY)
         if claimed or is_skipped_object(kind.kind, key.namespace, key.name, self._skipped):
             return
-        shares = self._followers.shares(kind, entry)
+        shares = self._attached.shares(kind, entry)
         try:
             await self._propagate(kind, entry, why, shares)
         except Exception:
-            await self._followers.run(kind, key, why, shares)
+            await self._attached.run(kind, key, why, shares)
             raise
-        await self._followers.run(kind, key, why, shares)
+        await self._attached.run(kind, key, why, shares)
 
-    async def _propagate(self, kind: Kind, entry: Entry, why: Why, shares: Shares) -> None:
+    async def _propagate(self, kind: Kind, entry: Entry, why: EnqueueReason, shares: SharedWorks) -> None:
         template = await decoded(kind, entry)
         existing = self._cache.get(*binding_key(self._cache, identity(template)))
         if existing is not None and existing.meta.deletionTimestamp:
             self._keep(entry.key, why)  # comes back when the binding is gone
             return
-        if why == Why.STATUS:
+        if why == EnqueueReason.STATUS:
             if existing is not None and owns(template, existing):
                 await self._sum_up(kind, entry.key, template, existing, shares)
             return
-        policy, let_go = self._choice.of(template, why)
+        policy, let_go = self._selection.of(template, why)
         if policy is not None:
             self._check_overrides(entry.key, policy)
             with telling(lambda why: self._federation.recorder.event(template, *applied_event(policy, why))):
-                template = await self._claiming.claim(kind, entry.key, template, policy)
-                if not bindings.is_lazy(policy) or why & (Why.USER | Why.START):
+                template = await self._claim.claim(kind, entry.key, template, policy)
+                if not bindings.is_lazy(policy) or why & (EnqueueReason.USER | EnqueueReason.START):
                     try:
                         await self._run(kind, entry.key, template, policy, existing, why, shares)
                     except BaseException:  # what was begun is finished, whatever becomes of the policy
-                        self._keep(entry.key, Why.AROUND)
+                        self._keep(entry.key, EnqueueReason.DEPENDENCY)
                         raise
                     return
         if existing is not None and not owns(template, existing):
@@ -338,14 +342,15 @@ class Propagation:
             template = await decoded(kind, await self._federation.unclaim(kind, entry))
         # what users change of a template waits for a policy; what happens around its binding does not
         if existing is not None and (
-            why & Why.AROUND or (why & Why.START and await self._pipeline.lags_behind(template, existing))
+            why & EnqueueReason.DEPENDENCY
+            or (why & EnqueueReason.START and await self._pipeline.lags_behind(template, existing))
         ):
             await self._run(kind, entry.key, template, None, existing, why, shares)
-        elif existing is not None and why & Why.STATUS:
+        elif existing is not None and why & EnqueueReason.STATUS:
             await self._sum_up(kind, entry.key, template, existing, shares)
 
-    async def _sum_up(self, kind: Kind, key: Key, template: Object, existing: Entry, shares: Shares) -> None:
-        if (await self._pipeline.sum_up(kind, template, existing, shares)).missed:
+    async def _sum_up(self, kind: Kind, key: Key, template: Object, existing: Entry, shares: SharedWorks) -> None:
+        if (await self._pipeline.aggregate(kind, template, existing, shares)).missed:
             self._look(key)
 
     async def _run(
@@ -355,10 +360,10 @@ class Propagation:
         template: Object,
         policy: Object | None,
         existing: Entry | None,
-        why: Why,
-        shares: Shares,
+        why: EnqueueReason,
+        shares: SharedWorks,
     ) -> None:
-        fleet, rounds = self._federation.fleet(), self._bound.rounds
+        snapshot, rounds = self._federation.snapshot(), self._bound.rounds
         try:
             outcome = await self._pipeline.run(kind, template, policy, existing, why, shares)
         except bindings.BindingError as error:
@@ -370,10 +375,10 @@ class Propagation:
         if outcome.missed or (existing is None and self._bound.rounds != rounds):
             self._look(key)  # what changed around all bindings has not led to one that was not stored yet
         if outcome.retry in ("unschedulable", "backoff"):
-            came = self._federation.fleet().has_more_room_than(fleet)  # while we decided
-            self._retries.failed(key, for_room=outcome.retry == "unschedulable" and not came)
+            came = self._federation.snapshot().has_more_room_than(snapshot)  # while we decided
+            self._backoff.failed(key, for_room=outcome.retry == "unschedulable" and not came)
             return
-        self._retries.settled(key)
+        self._backoff.settled(key)
         if outcome.retry == "interpreter":
             raise Waiting("the interpreter could not tell how the Works shall be")
         if outcome.retry == "refused":

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, final
 from kafila.placement import constants
 from kafila.placement.objects import identity
 from kafila.placement.spec import existing_clusters, targets_of
-from kafila.placement.work.shared import Shares
+from kafila.placement.work.shared import SharedWorks
 from kafila.reconcile.karmada.federation import Federation
 from kafila.reconcile.karmada.indexes import WorkIndex
 from kafila.registry.codec import decode_entry
@@ -43,7 +43,7 @@ class StoredSteps:
         works = await apart(sum(len(entry.body) for entry in entries), lambda: self._decoded(entries))
         return Stored(existing, before, entries, works)
 
-    def shared(self, stored: Stored, binding: Object, template: Object, shares: Shares) -> Stored:
+    def shared(self, stored: Stored, binding: Object, template: Object, shares: SharedWorks) -> Stored:
         """With the Works that others have written in the clusters of ``binding``, without those that it leaves to others."""
         taken = shares.needed_by_others(binding) - existing_clusters(binding["spec"])
         kept = [

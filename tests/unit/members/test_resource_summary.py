@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kafila.members.resource_summary import NodeFacts, PodFacts, Tally, node_facts, pod_facts, pod_requests
+from kafila.members.resource_summary import NodeFacts, PodFacts, ResourceSummary, node_facts, pod_facts, pod_requests
 
 
 def container(restart: str = "", **requests: str) -> dict[str, Any]:
@@ -51,14 +51,14 @@ def test_pod_requests(spec: dict[str, Any], expected: tuple) -> None:
 
 
 def test_summaries() -> None:
-    tally = Tally()
-    tally.node("a", node(cpu="4", memory="16Gi", pods="110"))
-    tally.node("b", node(ready=False, cpu="3500m", memory="16Gi", pods="110"))
-    tally.pod(None, pod("a", cpu="100m", memory="128Mi"))
-    tally.pod(None, pod("a", phase="Succeeded", cpu="9"))
-    tally.pod(None, pod("", phase="Pending", cpu="2"))
-    assert tally.node_summary() == {"totalNum": 2, "readyNum": 1}
-    assert tally.resource_summary() == {
+    resource_summary = ResourceSummary()
+    resource_summary.node("a", node(cpu="4", memory="16Gi", pods="110"))
+    resource_summary.node("b", node(ready=False, cpu="3500m", memory="16Gi", pods="110"))
+    resource_summary.pod(None, pod("a", cpu="100m", memory="128Mi"))
+    resource_summary.pod(None, pod("a", phase="Succeeded", cpu="9"))
+    resource_summary.pod(None, pod("", phase="Pending", cpu="2"))
+    assert resource_summary.node_summary() == {"totalNum": 2, "readyNum": 1}
+    assert resource_summary.resource_summary() == {
         "allocatable": {"cpu": "7500m", "memory": "32Gi", "pods": "220"},
         "allocating": {"cpu": "2", "pods": "1"},
         "allocated": {"cpu": "100m", "memory": "128Mi", "pods": "1"},
@@ -66,8 +66,8 @@ def test_summaries() -> None:
 
 
 def test_what_is_empty_is_left_out() -> None:
-    assert Tally().node_summary() == {}
-    assert Tally().resource_summary() == {}
+    assert ResourceSummary().node_summary() == {}
+    assert ResourceSummary().resource_summary() == {}
 
 
 MODELS = [
@@ -78,20 +78,20 @@ MODELS = [
 
 
 def test_nodes_are_graded_by_their_scarcest_resource() -> None:
-    tally = Tally()
-    tally.node("small", node(cpu="500m", memory="32Gi", pods="10"))
-    tally.node("middle", node(cpu="8", memory="4Gi", pods="10"))
-    tally.node("big", node(cpu="8", memory="32Gi", pods="10"))
-    tally.node("full", node(cpu="8", memory="32Gi", pods="1"))
-    tally.pod(None, pod("full", cpu="1"))
-    assert tally.modelings(MODELS) == [
+    resource_summary = ResourceSummary()
+    resource_summary.node("small", node(cpu="500m", memory="32Gi", pods="10"))
+    resource_summary.node("middle", node(cpu="8", memory="4Gi", pods="10"))
+    resource_summary.node("big", node(cpu="8", memory="32Gi", pods="10"))
+    resource_summary.node("full", node(cpu="8", memory="32Gi", pods="1"))
+    resource_summary.pod(None, pod("full", cpu="1"))
+    assert resource_summary.modelings(MODELS) == [
         {"grade": 0, "count": 1},
         {"grade": 1, "count": 1},
         {"grade": 2, "count": 1},
     ]
-    tally.pod(None, pod("big", cpu="6500m"))
-    assert [m["count"] for m in tally.modelings(MODELS)] == [1, 2, 0]
-    assert tally.resource_summary(MODELS)["allocatableModelings"] == tally.modelings(MODELS)
+    resource_summary.pod(None, pod("big", cpu="6500m"))
+    assert [m["count"] for m in resource_summary.modelings(MODELS)] == [1, 2, 0]
+    assert resource_summary.resource_summary(MODELS)["allocatableModelings"] == resource_summary.modelings(MODELS)
 
 
 PODS = st.builds(
@@ -111,7 +111,7 @@ NODES = st.builds(node, st.booleans(), cpu=st.sampled_from(["1", "2500m"]), memo
 def test_adding_up_as_it_changes_is_adding_up_what_is_there(
     pod_changes: list[tuple[int, PodFacts | None]], node_changes: list[tuple[str, NodeFacts | None]]
 ) -> None:
-    told, fresh = Tally(), Tally()
+    told, fresh = ResourceSummary(), ResourceSummary()
     pods: dict[int, PodFacts | None] = {}
     for key, after in pod_changes:
         told.pod(pods.get(key), after)

@@ -32,10 +32,10 @@ class Slow:
 
 
 async def test_a_room_that_is_being_left_when_everything_stops_is_closed(two: Lab) -> None:
-    room = two.controllers.rooms.get("m1")
-    assert room is not None
-    status, slow = room.tenants[0], Slow()
-    room.tenants.append(slow)
+    connection = two.controllers.member_manager.get("m1")
+    assert connection is not None
+    status, slow = connection.controllers[0], Slow()
+    connection.controllers.append(slow)
     await two.change("Cluster", "m1", lambda obj: obj["spec"].update(apiEndpoint="https://elsewhere.internal"))
     await asyncio.wait_for(slow.asked.wait(), PATIENCE)
     await two.controllers.stop()
@@ -90,9 +90,9 @@ async def test_a_status_is_brought_back_without_looking_for_drift(two: Lab) -> N
 async def test_how_long_a_member_may_fail_before_it_counts_is_a_setting(make_lab: type[Lab]) -> None:
     lab = await make_lab(cluster_failure_threshold=0.0, cluster_success_threshold=0.0).start()
     await lab.join("m1")
-    room = lab.controllers.rooms.get("m1")
-    assert room is not None
-    transport: Any = room.client._transport
+    connection = lab.controllers.member_manager.get("m1")
+    assert connection is not None
+    transport: Any = connection.client._transport
     there = transport.app
 
     async def away(*arguments: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from kafila.reconcile.karmada.member.unreachable import Parking
+from kafila.reconcile.karmada.member.unreachable import UnreachableKeys
 
 
 class Lot:
@@ -13,7 +13,7 @@ class Lot:
     def __init__(self) -> None:
         self.added: list[tuple[str, bool]] = []
         self.changed = asyncio.Event()
-        self.parking: Parking[str] = Parking(self._add, lambda: 0.0, shortest=0.001)
+        self.unreachable: UnreachableKeys[str] = UnreachableKeys(self._add, lambda: 0.0, shortest=0.001)
 
     def _add(self, key: str, background: bool) -> None:
         self.added.append((key, background))
@@ -29,34 +29,34 @@ class Lot:
 async def test_one_at_a_time_looks() -> None:
     lot = Lot()
     for key in "abc":
-        lot.parking.park(key)
-    assert len(lot.parking) == 3
+        lot.unreachable.add(key)
+    assert len(lot.unreachable) == 3
     assert await lot.next() == ("a", False)
-    lot.parking.park("a")  # still away
+    lot.unreachable.add("a")  # still away
     assert await lot.next() == ("b", False)
 
 
 async def test_all_go_on_when_the_member_answers() -> None:
     lot = Lot()
     for key in "abca":
-        lot.parking.park(key)
-    lot.parking.release()
+        lot.unreachable.add(key)
+    lot.unreachable.release()
     assert lot.added == [("a", True), ("b", True), ("c", True)]
-    assert len(lot.parking) == 0
+    assert len(lot.unreachable) == 0
 
 
 async def test_a_look_that_comes_to_nothing_is_followed_by_another() -> None:
     lot = Lot()
     for key in "ab":
-        lot.parking.park(key)
+        lot.unreachable.add(key)
     assert [await lot.next(), await lot.next()] == [("a", False), ("b", False)]
 
 
 async def test_a_closed_one_gives_nothing_back() -> None:
     lot = Lot()
-    lot.parking.park("a")
-    lot.parking.close()
+    lot.unreachable.add("a")
+    lot.unreachable.close()
     await asyncio.sleep(0)
     assert lot.added == []
-    lot.parking.park("b")  # and can be used again
+    lot.unreachable.add("b")  # and can be used again
     assert await lot.next() == ("b", False)

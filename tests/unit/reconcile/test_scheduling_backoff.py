@@ -6,9 +6,9 @@ import pytest
 
 from kafila.core.resources import Key
 from kafila.placement.gates import DEFAULT_GATES, PRIORITY_BASED_SCHEDULING
-from kafila.placement.scheduler.cluster_snapshot import Member
+from kafila.placement.scheduler.cluster_snapshot import ClusterInfo
 from kafila.reconcile.karmada.scheduler import backoff
-from kafila.reconcile.karmada.scheduler.backoff import PENDING, Retries, Waiting
+from kafila.reconcile.karmada.scheduler.backoff import PENDING, SchedulingBackoff, Waiting
 from tests.unit.placement.placement_objects import cluster
 
 WEB = Key("deployments.apps", "default", "web")
@@ -20,7 +20,7 @@ class Bench:
         self.now = 1000.0
         self.asked: list[tuple[Key, float]] = []
         monkeypatch.setattr(backoff.time, "monotonic", lambda: self.now)
-        self.retries = Retries(
+        self.retries = SchedulingBackoff(
             lambda key, seconds: self.asked.append((key, seconds)), {*DEFAULT_GATES, PRIORITY_BASED_SCHEDULING}
         )
 
@@ -73,7 +73,7 @@ def test_what_lacks_room_waits_five_minutes_or_for_more_room(bench: Bench) -> No
 
 
 def test_without_the_gate_the_work_queue_decides(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = Retries(lambda key, seconds: pytest.fail("asked"), DEFAULT_GATES)
+    found = SchedulingBackoff(lambda key, seconds: pytest.fail("asked"), DEFAULT_GATES)
     for for_room in (True, False):
         with pytest.raises(Waiting):
             found.failed(WEB, for_room=for_room)
@@ -81,19 +81,23 @@ def test_without_the_gate_the_work_queue_decides(monkeypatch: pytest.MonkeyPatch
 
 
 def test_more_room() -> None:
-    small, same, large = Member(cluster("m", cpu="4")), Member(cluster("m", cpu="4")), Member(cluster("m", cpu="5"))
+    small, same, large = (
+        ClusterInfo(cluster("m", cpu="4")),
+        ClusterInfo(cluster("m", cpu="4")),
+        ClusterInfo(cluster("m", cpu="5")),
+    )
     assert large.has_more_room_than(small)
     assert not small.has_more_room_than(large)
     assert not same.has_more_room_than(small)
     used = cluster("m", cpu="5")
     used["status"]["resourceSummary"]["allocated"] = {"cpu": "2"}
-    assert small.has_more_room_than(Member(used))
-    assert not Member(used).has_more_room_than(small)
+    assert small.has_more_room_than(ClusterInfo(used))
+    assert not ClusterInfo(used).has_more_room_than(small)
     modelled = cluster("m", cpu="4")
     modelled["status"]["resourceSummary"]["allocatableModelings"] = [{"grade": 2, "count": 1}]
-    assert Member(modelled).has_more_room_than(small), "one node that is larger"
-    assert not small.has_more_room_than(Member(modelled))
+    assert ClusterInfo(modelled).has_more_room_than(small), "one node that is larger"
+    assert not small.has_more_room_than(ClusterInfo(modelled))
     unknown = cluster("m")
     unknown["status"] = {}
-    assert small.has_more_room_than(Member(unknown))
-    assert not Member(unknown).has_more_room_than(small)
+    assert small.has_more_room_than(ClusterInfo(unknown))
+    assert not ClusterInfo(unknown).has_more_room_than(small)

@@ -8,9 +8,9 @@ import pytest
 
 from kafila.core.resources import Key
 from kafila.placement.gates import DEFAULT_GATES, SCHEDULING_OVERCOMMIT_PROTECTION
-from kafila.placement.scheduler.schedule import Facts, schedule, with_result
+from kafila.placement.scheduler.schedule import SchedulingContext, schedule, with_result
 from kafila.reconcile.karmada.scheduler import assume_cache
-from kafila.reconcile.karmada.scheduler.assume_cache import Assumptions
+from kafila.reconcile.karmada.scheduler.assume_cache import AssumeCache
 from tests.unit.placement.placement_objects import binding, cluster
 
 Object = dict[str, Any]
@@ -30,8 +30,8 @@ def wanted(replicas: int) -> Object:
     return made
 
 
-def place(found: Assumptions, key: Key, made: Object, clusters: list[Object]) -> Object:
-    decision = schedule(made, clusters, Facts(GATES, assumed=found.by_cluster()))
+def place(found: AssumeCache, key: Key, made: Object, clusters: list[Object]) -> Object:
+    decision = schedule(made, clusters, SchedulingContext(GATES, assumed=found.by_cluster()))
     stored = with_result(made, decision)
     found.placed(key, made, stored)
     return stored
@@ -43,7 +43,7 @@ def report(made: Object, health: str) -> Object:
 
 
 def test_the_same_room_is_not_given_twice() -> None:
-    clusters, found = [cluster("m1", cpu="5")], Assumptions(GATES)
+    clusters, found = [cluster("m1", cpu="5")], AssumeCache(GATES)
     first = place(found, ONE, wanted(3), clusters)
     assert first["spec"]["clusters"] == [{"name": "m1", "replicas": 3}]
     assert place(found, TWO, wanted(3), clusters)["spec"].get("clusters") is None
@@ -51,7 +51,7 @@ def test_the_same_room_is_not_given_twice() -> None:
 
 
 def test_what_is_healthy_shows_in_the_summary() -> None:
-    clusters, found = [cluster("m1", cpu="5")], Assumptions(GATES)
+    clusters, found = [cluster("m1", cpu="5")], AssumeCache(GATES)
     first = place(found, ONE, wanted(3), clusters)
     found.settled(ONE, first, report(first, "Unhealthy"))
     assert found.by_cluster().keys() == {"m1"}
@@ -60,7 +60,7 @@ def test_what_is_healthy_shows_in_the_summary() -> None:
 
 
 def test_it_does_not_last_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = Assumptions(GATES)
+    found = AssumeCache(GATES)
     place(found, ONE, wanted(3), [cluster("m1", cpu="5")])
     later = assume_cache.time.monotonic() + assume_cache.LIFETIME + 1
     monkeypatch.setattr(assume_cache.time, "monotonic", lambda: later)
@@ -68,28 +68,28 @@ def test_it_does_not_last_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_without_the_gate_nothing_is_assumed() -> None:
-    found = Assumptions(DEFAULT_GATES)
+    found = AssumeCache(DEFAULT_GATES)
     place(found, ONE, wanted(3), [cluster("m1", cpu="5")])
     assert found.by_cluster() == {}
 
 
 def test_a_binding_that_goes_takes_its_share_along() -> None:
-    found = Assumptions(GATES)
+    found = AssumeCache(GATES)
     place(found, ONE, wanted(3), [cluster("m1", cpu="5")])
     found.forget(ONE)
     assert found.by_cluster() == {}
 
 
 def test_room_is_taken_while_the_binding_is_stored_and_given_back_when_that_fails() -> None:
-    clusters, found = [cluster("m1", cpu="5")], Assumptions(GATES)
+    clusters, found = [cluster("m1", cpu="5")], AssumeCache(GATES)
     made = wanted(3)
-    stored = with_result(made, schedule(made, clusters, Facts(GATES, assumed=found.by_cluster())))
+    stored = with_result(made, schedule(made, clusters, SchedulingContext(GATES, assumed=found.by_cluster())))
     with pytest.raises(TimeoutError), found.placing(ONE, made, stored):
         raise TimeoutError
     assert found.by_cluster() == {}
     with found.placing(ONE, made, stored):
         assert "clusters" not in place(found, TWO, wanted(3), clusters)["spec"], "decided about meanwhile"
-    smaller = with_result(wanted(1), schedule(wanted(1), clusters, Facts(GATES)))
+    smaller = with_result(wanted(1), schedule(wanted(1), clusters, SchedulingContext(GATES)))
     with pytest.raises(TimeoutError), found.placing(ONE, stored, smaller):
         raise TimeoutError
     assert "clusters" not in place(found, TWO, wanted(3), clusters)["spec"], "the three that were placed before"
