@@ -16,6 +16,7 @@ from kafila.core.names import dns1123_subdomain
 _LONGEST_NAME: Final = 253
 _SUFFIX: Final = 12  # characters that tell objects apart, of 27
 _UNLAWFUL: Final = re.compile("[^a-z0-9]+")
+_SAFE: Final = bytes(ord(SAFE_ALPHABET[byte % len(SAFE_ALPHABET)]) for byte in range(256))
 
 EXECUTION_NAMESPACE_PREFIX: Final = "karmada-es-"
 NAMESPACE_KARMADA_SYSTEM: Final = "karmada-system"
@@ -220,7 +221,9 @@ def own_work_name(obj: Identity) -> str:
 
 def binding_names(obj: Identity) -> list[str]:
     """The names that the binding of an object may have."""
-    return [*filter(is_lawful, (binding_name(obj.kind, obj.name),)), own_binding_name(obj)]
+    theirs = binding_name(obj.kind, obj.name)
+    own = _with_suffix(theirs, obj)
+    return [theirs, own] if is_lawful(theirs) else [own]
 
 
 def is_lawful(name: str) -> bool:
@@ -230,7 +233,7 @@ def is_lawful(name: str) -> bool:
 
 def _with_suffix(name: str, obj: Identity) -> str:
     digest = hashlib.blake2b("\0".join(obj).encode(), digest_size=_SUFFIX).digest()
-    suffix = "".join(SAFE_ALPHABET[byte % len(SAFE_ALPHABET)] for byte in digest)
+    suffix = digest.translate(_SAFE).decode()
     if not is_lawful(name[:_LONGEST_NAME]):
         name = _UNLAWFUL.sub("-", name).strip("-")
     name = name[: _LONGEST_NAME - _SUFFIX - 1].rstrip("-.")

@@ -182,6 +182,12 @@ def binding_key(cache: Cache, obj: Identity, namespace: str | None = None) -> Ke
     return theirs if free and constants.is_lawful(theirs.name) else own
 
 
+def may_have_binding(cache: Cache, obj: Identity) -> bool:
+    """Whether there is a binding with a name that the object's would have."""
+    bindings = cache.resource(BINDINGS if obj.namespace else CLUSTER_BINDINGS)
+    return any(bindings.get(obj.namespace, name) is not None for name in constants.binding_names(obj))
+
+
 def _owner_of(binding: Entry | None) -> tuple[str, str, str] | None:
     """Group, kind and name."""
     for owner in (binding.meta.ownerReferences or ()) if binding is not None else ():

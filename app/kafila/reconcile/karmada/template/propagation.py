@@ -32,6 +32,7 @@ from kafila.reconcile.karmada.indexes import (
     WorkIndex,
     binding_key,
     binding_key_of_work,
+    may_have_binding,
     owns,
     policy_id_of,
     template_key_of,
@@ -197,8 +198,9 @@ class Propagation:
         kind = self._catalog.storage_kind(entry.key.resource)
         if kind is None or _CLAIM in entry.body or self.policies.may_select(kind, entry):
             return True
-        own = binding_key(self._cache, Identity(kind.group, kind.kind, entry.key.namespace, entry.key.name))
-        return entry.key in self._attached or self._cache.get(*own) is not None
+        key = entry.key
+        obj = Identity(kind.group, kind.kind, key.namespace, key.name)
+        return key in self._attached or may_have_binding(self._cache, obj)
 
     def _observe_policy(self, event: Event) -> None:
         entry = event.new or event.old

@@ -9,7 +9,8 @@ import re
 from collections.abc import Sequence
 from typing import Final, final
 
-from kafila.core.resources import GroupVersionKind, Key
+from kafila.catalog.kind import Kind
+from kafila.core.resources import Key
 from kafila.placement.detector.match import choose_policy, is_skipped_object
 from kafila.placement.interpreter import Operation
 from kafila.placement.objects import identity
@@ -37,16 +38,20 @@ class Unselected:
         self.queue: WorkQueue[Key] = WorkQueue("unselected", self._reconcile)
 
     def created(self, entry: Entry) -> None:
-        if not any(owner.controller for owner in entry.meta.ownerReferences or ()) and self._is_workload(entry.key):
+        kind = self._catalog.storage_kind(entry.key.resource)
+        if kind is not None and self._is_workload(kind) and not self._stays(kind, entry):
             self.queue.add_after(entry.key, PATIENCE, background=True)
 
-    def _is_workload(self, key: Key) -> bool:
-        kind = self._catalog.storage_kind(key.resource)
-        if kind is None or is_skipped_object(kind.kind, key.namespace, key.name, self._skipped):
-            return False
-        gvk = GroupVersionKind(kind.group, kind.version, kind.kind)
+    def _is_workload(self, kind: Kind) -> bool:
         sources = self._federation.interpreting.sources
-        return kind.kind in _FURTHER or sources.hook_enabled(gvk, Operation.REPLICA)
+        return kind.kind in _FURTHER or sources.hook_enabled(kind.gvk, Operation.REPLICA)
+
+    def _stays(self, kind: Kind, entry: Entry) -> bool:
+        """Nobody expects it elsewhere."""
+        key = entry.key
+        if any(owner.controller for owner in entry.meta.ownerReferences or ()):
+            return True
+        return is_skipped_object(kind.kind, key.namespace, key.name, self._skipped)
 
     async def _reconcile(self, key: Key) -> None:
         entry, kind = self._cache.get(*key), self._catalog.storage_kind(key.resource)
