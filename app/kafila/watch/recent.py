@@ -20,33 +20,36 @@ class Recent:
     def __init__(self, limit: int = DEFAULT_BYTES) -> None:
         self.limit = limit
         self.size = 0  # bytes of the events that are kept, those before and after each of them
-        self._events: deque[tuple[Resource, int]] = deque()  # whose they are and how big, oldest first
-        self._encoded: deque[tuple[Event, int]] = deque()
+        self._events: deque[Resource] = deque()  # whose the oldest is, and so on
+        self._encoded: deque[Event] = deque()
         self._encoded_size = 0
 
     def add(self, resource: Resource, event: Event) -> None:
+        """``event`` is the newest of the resource's."""
         size = event.size
-        self._events.append((resource, size))
+        event.frames = {}
+        self._events.append(resource)
+        self._encoded.append(event)
         self.size += size
-        self._encode(event, size)
+        self._encoded_size += size
+        if self._encoded_size > self.limit // SHARE:
+            self._forget_encodings()
         if self.size > self.limit:
             self._forget()
 
-    def _encode(self, event: Event, size: int) -> None:
+    def _forget_encodings(self) -> None:
         """Only the newest events keep what watchers were sent: who is late has it encoded again."""
-        event.frames = {}
-        self._encoded.append((event, size))
-        self._encoded_size += size
         while self._encoded_size > self.limit // SHARE:
-            late, size = self._encoded.popleft()
+            late = self._encoded.popleft()
             late.frames = None
-            self._encoded_size -= size
+            self._encoded_size -= late.size
 
     def _forget(self) -> None:
         gone: dict[Resource, int] = {}
         while self._events and self.size > self.limit - self.limit // SHARE:
-            resource, size = self._events.popleft()
-            self.size -= size
-            gone[resource] = gone.get(resource, 0) + 1
+            resource = self._events.popleft()
+            count = gone.get(resource, 0)
+            self.size -= resource.events[count].size
+            gone[resource] = count + 1
         for resource, count in gone.items():
             resource.forget(count)
