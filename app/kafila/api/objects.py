@@ -114,9 +114,9 @@ async def get(registry: Registry, kind: Kind, request: Request) -> Response:
 
 
 async def object_response(kind: Kind, entry: Entry, accept: Accepted, request: Request, status: int = 200) -> Response:
-    plain = not accept.form and accept.encoding == "json" and kind.from_storage is None
-    size = 0 if plain else len(entry.body)
-    return await apart(size, lambda: _object_response(kind, entry, accept, request, status))
+    if not accept.form and accept.encoding == "json" and kind.from_storage is None:
+        return Response(status, wire_bytes(kind, entry))
+    return await apart(len(entry.body), lambda: _object_response(kind, entry, accept, request, status))
 
 
 def _object_response(kind: Kind, entry: Entry, accept: Accepted, request: Request, status: int) -> Response:

@@ -113,7 +113,7 @@ class Sender:
 
     def _begin(self, status: int, headers: Headers) -> tuple[bytes, bytes]:
         """The one place that all headers of answers pass, whoever made them."""
-        said = b"".join([part for header in headers for part in header])
+        said = b"".join(map(b"".join, headers))
         if b"\n" in said or b"\r" in said or b"\0" in said:  # what follows would be another header, or another answer
             raise errors.internal_error("the answer has a header that is not one line")
         self.status = status
@@ -188,6 +188,8 @@ def _gzip(body: bytes) -> bytes:
 
 def warning_headers(request: Request) -> list[tuple[bytes, bytes]]:
     """Each text once. Where all are too long together each is cut, and those that come after the limit are left out."""
+    if not request.warnings:
+        return []
     texts = [text for text in dict.fromkeys(request.warnings) if text]
     if sum(map(len, texts)) > WARNINGS:
         texts = _cut(texts)

@@ -138,8 +138,13 @@ class Registry:
         for attempt in range(CREATE_ATTEMPTS):
             if attempt:
                 obj = orjson.loads(pristine)
-            made = partial(prepare_create, kind, namespace, obj, options, guards, allocator)
-            change = await apart(cost(kind, options.size), partial(made, tracked=tracked, admission=self.admission))
+            made = partial(
+                prepare_create,
+                *(kind, namespace, obj, options, guards, allocator),
+                tracked=tracked,
+                admission=self.admission,
+            )
+            change = await apart(cost(kind, options.size), made)
             key = change.guards[0].key
             try:
                 return await self.commit(change, options.dry_run)
