@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from kafila.registry import User
@@ -12,6 +13,7 @@ UNAUTHENTICATED: Final = "system:unauthenticated"
 ANONYMOUS: Final = User(ANONYMOUS_NAME, (UNAUTHENTICATED,))
 CREDENTIAL: Final = "authentication.kubernetes.io/credential-id"
 SERVICE_ACCOUNT: Final = "system:serviceaccount:"
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class InvalidCredential(Exception):
@@ -33,7 +35,7 @@ def authenticated(user: User) -> User:
 
 def fits_header(*names: str) -> bool:
     """Whether a member can be told who asks: a header ends at its line, and loses spaces at its ends."""
-    return all(name == name.strip() and not any(c < " " or c == "\x7f" for c in name) for name in names)
+    return all(name == name.strip() for name in names) and not _CONTROL.search("".join(names))
 
 
 def service_account_name(namespace: str, name: str) -> str:
