@@ -68,7 +68,7 @@ class ObjectsApp:
         self.authentication = authentication or Authentication(
             [client_certificates()],
             [service_account_tokens(registry.cache, lambda: self.tokens)],
-            settle=registry.barrier,
+            settle=registry.wait_for_consistent_read,
         )
         self.documents = discovery.Documents(registry.catalog, tokens)
         self.groups = Groups(registry.cache)
