@@ -104,6 +104,10 @@ SHAPES: dict[str, tuple[str, Build]] = {
             "spec": {"resourceSelectors": [{"apiVersion": "v1", "kind": "A", "name": f"n{i}"} for i in range(n)]}
         },
     ),
+    "findings that show the list": (
+        "resourcequotas",
+        lambda n: {"spec": {"hard": {"pods": "1"}, "scopes": [f"s{i}" for i in range(n)]}},
+    ),
     "free form": (
         "works",
         lambda n: {

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from dataclasses import field as _field
@@ -278,7 +279,13 @@ def told(errors: Iterable[FieldError]) -> list[FieldError]:
     """The findings that are told: some show what they are about, and that may be nearly all of a large object."""
     first: list[FieldError] = []
     length = 0
+    alike: Counter[tuple[str, str, str, int]] = Counter()
     for error in errors:
+        # told apart by what they show, not by its text: that of a list would be written for each of its elements
+        same = error.reason, error.field, error.detail, id(error.value)
+        alike[same] += 1
+        if alike[same] > MOST_ALIKE:
+            continue
         first.append(error)
         length += len(str(error))
         if length > MOST_TEXT:

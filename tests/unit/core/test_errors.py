@@ -1,0 +1,22 @@
+"""What is told of many findings."""
+
+from __future__ import annotations
+
+from kafila.core.errors import MOST_ALIKE, MOST_TEXT, FieldError, invalid, told
+
+
+def test_findings_that_are_alike_are_told_some_times_and_others_all() -> None:
+    scopes = [f"s{i}" for i in range(100)]
+    alike = [FieldError.invalid("spec.scopes", scopes, "unsupported scope") for _ in scopes]
+    others = [FieldError.invalid(f"spec.hard[{i}]", scopes, "unsupported") for i in range(40)]
+    others += [FieldError.invalid("spec.hard", text, "unsupported") for text in scopes]
+    found = told([*alike, *others])
+    assert found == alike[:MOST_ALIKE] + others
+    status = invalid("", "ResourceQuota", "a", alike).status()
+    assert len(status["details"]["causes"]) == MOST_ALIKE
+    assert status["message"].count("unsupported scope") == 1
+
+
+def test_what_is_told_ends_with_the_text() -> None:
+    found = [FieldError.invalid(f"spec.a{i}", ["x" * 1000], "no") for i in range(1000)]
+    assert MOST_TEXT < sum(len(str(error)) for error in told(found)) < MOST_TEXT + 2000
