@@ -10,7 +10,7 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -391,13 +391,28 @@ async def main(sweep: bool) -> None:
         custom = await custom_kind(api)
         found_cases += [(name, custom, build) for name, build in CUSTOM_SHAPES.items()]
     for name, kind, build in found_cases:
-        found: dict[str, list[dict[str, int]]] = {}
-        await verbs(api, kind, typed(kind, build(SIZES[-1])), sweep)  # what is worked out once is not weighed
-        for size in SIZES:
-            for verb, weight in (await verbs(api, kind, typed(kind, build(size)), sweep)).items():
-                found.setdefault(verb, []).append(weight)
+        for factor in (1, 2, 4, 8):
+            found = await weighed(api, kind, build, [factor * size for size in SIZES], sweep)
+            if not any(map(is_less_for_more, found.values())):
+                break
         print(json.dumps({"case": name, "weights": found}), flush=True)
     await api.close()
+
+
+async def weighed(
+    api: Api, kind: Kind, build: Build, sizes: Sequence[int], few: bool
+) -> dict[str, list[dict[str, int]]]:
+    found: dict[str, list[dict[str, int]]] = {}
+    await verbs(api, kind, typed(kind, build(sizes[-1])), few)  # what is worked out once is not weighed
+    for size in sizes:
+        for verb, weight in (await verbs(api, kind, typed(kind, build(size)), few)).items():
+            found.setdefault(verb, []).append(weight)
+    return found
+
+
+def is_less_for_more(weights: list[dict[str, int]]) -> bool:
+    """The smallest is looked at, and the others are more than an object may have: those go another way."""
+    return any(weights[0][what] > weights[1].get(what, 0) for what in weights[0])
 
 
 if __name__ == "__main__":
