@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Final, final
 
 from kafila.catalog.kind import Kind
-from kafila.settings.gates import Gates
+from kafila.core.feature_gates import DEFAULT_GATES, Gates
 
 from . import builtin
 from .karmada import rules
@@ -19,17 +18,17 @@ Object = dict[str, Any]
 
 @final
 class Admission:
-    """``gates``: the state of every feature gate; ``around``: what Karmada's rules look at beside the object;
+    """``gates``: the feature gates that are on; ``around``: what Karmada's rules look at beside the object;
     ``objects``: all objects of a resource that are there.
     """
 
     def __init__(
         self,
-        gates: Mapping[str, bool] | None = None,
+        gates: Gates = DEFAULT_GATES,
         around: AdmissionContext = NOTHING,
         objects: builtin.Objects = builtin.nothing,
     ) -> None:
-        self._gates = gates if gates is not None else Gates()
+        self._gates = gates
         self._around = around
         self._objects = objects
 

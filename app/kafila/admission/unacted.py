@@ -6,13 +6,14 @@ itself to act on them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from kafila.catalog.kind import Kind
+from kafila.core import feature_gates as feature
+from kafila.core.feature_gates import Gates
 
 Object = dict[str, Any]
-Gates = Mapping[str, bool]
 _NOT_YET: Final = "is stored and not acted on by this control plane yet"
 _CALLED: Final = "nothing is refused or changed because of it"
 _GRANTS: Final = f"{_NOT_YET}, apart from clusters/proxy in members: it grants nothing here"
@@ -50,7 +51,7 @@ def unacted(kind: Kind, obj: Object, gates: Gates) -> list[str]:
 
 
 def _off(field: str, gate: str, gates: Gates) -> Iterator[str]:
-    if not gates[gate]:
+    if gate not in gates:
         yield f"{field}: has no effect: the feature gate {gate} is off (--feature-gates={gate}=true)"
 
 
@@ -59,38 +60,38 @@ def _policy(spec: Object, gates: Gates) -> Iterator[str]:
     if failover.get("application") is not None:
         yield f"spec.failover.application: {_NOT_YET}: no workload is moved because it is unhealthy"
     if failover.get("cluster") is not None:
-        yield from _off("spec.failover.cluster", "Failover", gates)
+        yield from _off("spec.failover.cluster", feature.FAILOVER, gates)
     if spec.get("preemption") == "Always":
-        yield from _off("spec.preemption", "PropagationPolicyPreemption", gates)
+        yield from _off("spec.preemption", feature.POLICY_PREEMPTION, gates)
     if spec.get("schedulePriority") is not None:
-        yield from _off("spec.schedulePriority", "PriorityBasedScheduling", gates)
+        yield from _off("spec.schedulePriority", feature.PRIORITY_BASED_SCHEDULING, gates)
     if spec.get("propagateDeps"):
-        yield from _off("spec.propagateDeps", "PropagateDeps", gates)
+        yield from _off("spec.propagateDeps", feature.PROPAGATE_DEPS, gates)
     if placement.get("workloadAffinity") is not None:
-        yield from _off("spec.placement.workloadAffinity", "WorkloadAffinity", gates)
+        yield from _off("spec.placement.workloadAffinity", feature.WORKLOAD_AFFINITY, gates)
     if any(constraint.get("spreadByLabel") for constraint in placement.get("spreadConstraints") or ()):
         yield "spec.placement.spreadConstraints: spreadByLabel has no effect, here and in Karmada"
 
 
 def _taint_policy(spec: Object, gates: Gates) -> Iterator[str]:
-    yield from _off("ClusterTaintPolicy", "Failover", gates)
+    yield from _off("ClusterTaintPolicy", feature.FAILOVER, gates)
 
 
 def _quota(spec: Object, gates: Gates) -> Iterator[str]:
     if spec.get("overall"):
-        yield from _off("spec.overall", "FederatedQuotaEnforcement", gates)
+        yield from _off("spec.overall", feature.FEDERATED_QUOTA_ENFORCEMENT, gates)
 
 
 def _cluster(spec: Object, gates: Gates) -> Iterator[str]:
     if spec.get("syncMode") == "Pull":
         yield f"spec.syncMode: Pull {_NOT_YET}: nothing is sent to this cluster"
     if spec.get("resourceModels"):
-        yield from _off("spec.resourceModels", "CustomizedClusterResourceModeling", gates)
+        yield from _off("spec.resourceModels", feature.CUSTOMIZED_CLUSTER_RESOURCE_MODELING, gates)
 
 
 def _customization(spec: Object, gates: Gates) -> Iterator[str]:
     if (spec.get("customizations") or {}).get("componentResource") is not None:
-        yield from _off("spec.customizations.componentResource", "MultiplePodTemplatesScheduling", gates)
+        yield from _off("spec.customizations.componentResource", feature.MULTIPLE_POD_TEMPLATES_SCHEDULING, gates)
 
 
 def _api_service(spec: Object, gates: Gates) -> Iterator[str]:

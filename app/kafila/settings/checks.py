@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from kafila.core.feature_gates import parse_gates
+
 from .controllers import CONTROLLERS
-from .gates import parse_gates
 
 _SMALLEST_SERVICE_CIDR = 29  # prefix length; kube-apiserver wants eight addresses at least
 _NAME: Final = re.compile(

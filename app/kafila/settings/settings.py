@@ -8,9 +8,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from kafila.core.feature_gates import parse_gates
+
 from . import checks
 from .federation import AnswerLimits, EstimatorOptions, FederationOptions
-from .gates import Gates, parse_gates
 from .serving import ServingOptions
 
 Role = Literal["all", "api", "workers"]
@@ -113,7 +114,8 @@ class Settings(BaseSettings):
         return checks.host_and_port(self.bind)[1] or 0
 
     @property
-    def gates(self) -> Gates:
+    def gates(self) -> frozenset[str]:
+        """The feature gates that are on."""
         return parse_gates(self.feature_gates)
 
     @property

@@ -32,7 +32,7 @@ class Controllers:
             self.recorder,
             transport_for,
             settings.federation,
-            frozenset(gate for gate, on in settings.gates.items() if on),
+            settings.gates,
             load_plugins(settings.plugins),
         )
         candidates: list[Controller] = [

@@ -13,9 +13,9 @@ from kafila.admission.karmada import admit, mutate
 from kafila.catalog.karmada.kinds import kinds
 from kafila.catalog.kind import Kind
 from kafila.core.errors import StatusError
+from kafila.core.feature_gates import parse_gates
 from kafila.machinery.decode import DecodeError, compile_decoder
 from kafila.machinery.schema import Schema
-from kafila.settings.gates import parse_gates
 
 GATES = parse_gates("AllAlpha=true,AllBeta=true")
 KINDS = {f"{kind.kind}-{kind.version}": kind for kind in kinds()}

@@ -11,11 +11,10 @@ from kafila.admission.karmada import admit, mutate
 from kafila.catalog.karmada.kinds import kinds
 from kafila.catalog.kind import Kind
 from kafila.core.errors import StatusError
-from kafila.settings.gates import Gates
+from kafila.core.feature_gates import DEFAULT_GATES as GATES
 
 KINDS: dict[str, Kind] = {kind.kind: kind for kind in reversed(kinds())}
 PP, CPP = KINDS["PropagationPolicy"], KINDS["ClusterPropagationPolicy"]
-GATES = Gates()
 LABEL = "propagationpolicy.karmada.io/permanent-id"
 Object = dict[str, Any]
 

@@ -13,11 +13,11 @@ from kafila.admission.karmada.quota import quota_updates, usage
 from kafila.catalog.karmada.kinds import kinds
 from kafila.catalog.kind import Kind
 from kafila.core.errors import StatusError
-from kafila.settings.gates import Gates, parse_gates
+from kafila.core.feature_gates import DEFAULT_GATES as GATES
+from kafila.core.feature_gates import Gates, parse_gates
 
 KINDS: dict[str, Kind] = {kind.kind: kind for kind in reversed(kinds()) if not kind.storage_version}
 OLD = {kind.kind: kind for kind in kinds() if kind.storage_version}
-GATES = Gates()
 ALL = parse_gates("AllAlpha=true,AllBeta=true")
 Object = dict[str, Any]
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kafila.placement import gates
+from kafila.core import feature_gates as gates
 from kafila.placement.detector.binding import (
     BindingError,
     OwnerMismatch,
@@ -142,7 +142,7 @@ def test_gates() -> None:
         "nodeClaim": {"nodeSelector": {"a": "b"}},
         "priorityClassName": "high",
     }
-    assert "schedulePriority" not in binding_spec(template, wanted)
+    assert "schedulePriority" not in binding_spec(template, wanted, gates=frozenset())
     with pytest.raises(BindingError, match=r'PriorityClass\.scheduling\.k8s\.io "high" not found'):
         binding_spec(template, wanted, gates=every)
     wanted["spec"]["schedulePriority"]["priorityClassSource"] = "PodPriorityClass"

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from kafila.placement import gates
+from kafila.core import feature_gates as gates
 from kafila.placement.resources import pod_request
 from kafila.placement.scheduler.estimate import MAX_INT32, Assumed, available_replicas, max_component_sets, max_replicas
 from tests.unit.placement.placement_objects import binding, cluster

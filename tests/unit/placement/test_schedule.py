@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kafila.placement import constants, gates
+from kafila.core import feature_gates as gates
+from kafila.placement import constants
 from kafila.placement.scheduler.schedule import (
     SchedulingContext,
     quota_exceeded,

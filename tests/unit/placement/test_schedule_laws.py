@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kafila.placement.gates import DEFAULT_GATES
+from kafila.core.feature_gates import DEFAULT_GATES
 from kafila.placement.scheduler.cluster_snapshot import ClusterInfo, ClusterSnapshot
 from kafila.placement.scheduler.plugins import SchedulerPlugin
 from kafila.placement.scheduler.schedule import SchedulingContext, schedule, with_result, with_status

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from kafila.placement import gates
+from kafila.core import feature_gates as gates
 from kafila.placement.work.build import (
     Overrides,
     blocking_works,

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from kafila.core.feature_gates import DEFAULT_GATES, SCHEDULING_OVERCOMMIT_PROTECTION
 from kafila.core.resources import Key
-from kafila.placement.gates import DEFAULT_GATES, SCHEDULING_OVERCOMMIT_PROTECTION
 from kafila.placement.scheduler.schedule import SchedulingContext, schedule, with_result
 from kafila.reconcile.karmada.scheduler import assume_cache
 from kafila.reconcile.karmada.scheduler.assume_cache import AssumeCache

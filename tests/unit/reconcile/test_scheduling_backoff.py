@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from kafila.core.feature_gates import DEFAULT_GATES, PRIORITY_BASED_SCHEDULING
 from kafila.core.resources import Key
-from kafila.placement.gates import DEFAULT_GATES, PRIORITY_BASED_SCHEDULING
 from kafila.placement.scheduler.cluster_snapshot import ClusterInfo
 from kafila.reconcile.karmada.scheduler import backoff
 from kafila.reconcile.karmada.scheduler.backoff import PENDING, SchedulingBackoff, Waiting
@@ -73,7 +73,7 @@ def test_what_lacks_room_waits_five_minutes_or_for_more_room(bench: Bench) -> No
 
 
 def test_without_the_gate_the_work_queue_decides(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = SchedulingBackoff(lambda key, seconds: pytest.fail("asked"), DEFAULT_GATES)
+    found = SchedulingBackoff(lambda key, seconds: pytest.fail("asked"), frozenset())
     for for_room in (True, False):
         with pytest.raises(Waiting):
             found.failed(WEB, for_room=for_room)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
 from kafila.core.errors import FieldError
+from kafila.core.feature_gates import MULTIPLE_POD_TEMPLATES_SCHEDULING, Gates
 from kafila.core.names import new_uid
 
 from .errors import refuse_if
@@ -26,13 +26,13 @@ def ensure_id(new: Object, label: str) -> None:
         metadata["labels"] = {**labels, label: new_uid()}
 
 
-def admit_binding(new: Object, gates: Mapping[str, bool]) -> None:
+def admit_binding(new: Object, gates: Gates) -> None:
     """ResourceBinding. Quota is decided in ``quota``, because it writes."""
     text = (new["metadata"].get("annotations") or {}).get(DEPENDENCIES)
     if text is not None and not _is_reference_list(text):
         path = f"metadata.annotations.{DEPENDENCIES}"
         refuse_if([FieldError.invalid(path, text, "annotation value must be a valid JSON")])
-    if gates["MultiplePodTemplatesScheduling"]:
+    if MULTIPLE_POD_TEMPLATES_SCHEDULING in gates:
         refuse_if(_components((new.get("spec") or {}).get("components") or []))
 
 

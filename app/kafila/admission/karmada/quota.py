@@ -9,6 +9,7 @@ from kafila.catalog.builtin.validation.resources import is_integer
 from kafila.catalog.karmada.cluster_strategy import cluster_name
 from kafila.core import quantity
 from kafila.core.errors import FieldError
+from kafila.core.feature_gates import FEDERATED_QUOTA_ENFORCEMENT, Gates
 from kafila.core.quantity import Quantity
 
 from .errors import Denied, refuse_if
@@ -76,14 +77,14 @@ def _within_overall(overall: Mapping[str, Any], assignments: Sequence[Object]) -
 
 
 def quota_updates(
-    operation: str, new: Object, old: Object | None, quotas: Iterable[Object], gates: Mapping[str, bool]
+    operation: str, new: Object, old: Object | None, quotas: Iterable[Object], gates: Gates
 ) -> list[tuple[Object, dict[str, str]]]:
     """What a write of a ResourceBinding (v1alpha2) costs: each quota whose status changes, with its new ``overallUsed``.
 
     ``quotas`` are the FederatedResourceQuotas of the binding's namespace. Raises Refused with reason QuotaExceeded. Whoever
     calls must write the status with the binding, guarded by the quota's revision.
     """
-    if not gates["FederatedQuotaEnforcement"]:
+    if FEDERATED_QUOTA_ENFORCEMENT not in gates:
         return []
     spec: Object = new.get("spec") or {}
     before: Object = (old or {}).get("spec") or {}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from kafila.catalog.kind import Kind
 from kafila.core.errors import FieldError
+from kafila.core.feature_gates import Gates
 
 from . import autoscaling, binding, cluster, interpreter, override, propagation, quota, services
 from .context import NOTHING, AdmissionContext
@@ -15,7 +16,6 @@ from .gostructs import BINDING, MULTI_CLUSTER_SERVICE, OVERRIDE, WORK, pass_thro
 from .work import mutate_work
 
 Object = dict[str, Any]
-Gates = Mapping[str, bool]
 Mutator = Callable[[str, Object], None]
 Validator = Callable[[Object, "Object | None", Gates, AdmissionContext], None]
 

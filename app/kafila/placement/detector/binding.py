@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from kafila.core import feature_gates as feature
 from kafila.core.resources import gvk_of
 from kafila.core.values import copy_json
 from kafila.placement import constants
-from kafila.placement import gates as feature
 from kafila.placement.detector.match import selectors_match
 from kafila.placement.interpreter import NATIVE, Interpreter, InterpretError, Operation
 from kafila.placement.objects import Object, annotations_of, labels_of, metadata, name, namespace, uid

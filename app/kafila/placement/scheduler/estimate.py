@@ -7,9 +7,9 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
+from kafila.core import feature_gates as feature
 from kafila.core import quantity
 from kafila.core.remembered import remembered
-from kafila.placement import gates as feature
 from kafila.placement.objects import Object, spec, status
 from kafila.placement.resources import Amounts, amounts, divided
 from kafila.placement.scheduler.cluster_snapshot import ENDLESS, ClusterInfo, ClusterSnapshot, snapshot_of

@@ -7,8 +7,8 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
+from kafila.core.feature_gates import DEFAULT_GATES, WORKLOAD_AFFINITY, Gates
 from kafila.placement.cluster_affinity import taint_text, untolerated_taint
-from kafila.placement.gates import DEFAULT_GATES, WORKLOAD_AFFINITY, Gates
 from kafila.placement.objects import Object, identity_in, namespace
 from kafila.placement.scheduler.cluster_snapshot import ClusterInfo, ClusterSnapshot, snapshot_of
 from kafila.placement.scheduler.plugins import SchedulerPlugin, asked_to_filter

@@ -6,13 +6,13 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from kafila.core.feature_gates import DEFAULT_GATES, STATEFUL_FAILOVER_INJECTION, Gates
 from kafila.core.resources import gvk_of
 from kafila.core.values import copy_json
 from kafila.placement import constants
 from kafila.placement.aggregate_errors import aggregate_text
 from kafila.placement.constants import Identity
 from kafila.placement.detector.binding import controller_reference
-from kafila.placement.gates import DEFAULT_GATES, STATEFUL_FAILOVER_INJECTION, Gates
 from kafila.placement.interpreter import NATIVE, Interpreter, InterpretError, Operation
 from kafila.placement.interpreter.replicas import with_field
 from kafila.placement.objects import (

@@ -12,8 +12,8 @@ from typing import Any, Final, TypeVar, final
 
 from prometheus_client import Histogram
 
+from kafila.core.feature_gates import DEFAULT_GATES, RESOURCE_QUOTA_ESTIMATE, Gates
 from kafila.core.resources import GroupVersionKind
-from kafila.placement.gates import DEFAULT_GATES, RESOURCE_QUOTA_ESTIMATE, Gates
 from kafila.placement.interpreter import NATIVE, Interpreter
 from kafila.placement.interpreter.customized import CustomizedInterpreter, InterpreterRequest, Unanswered
 from kafila.placement.interpreter.errors import InterpretError

@@ -12,10 +12,10 @@ import structlog
 from kafila.catalog.kind import Kind
 from kafila.core.conditions import conditions_of, is_true
 from kafila.core.errors import StatusError
+from kafila.core.feature_gates import DEFAULT_GATES, PRIORITY_BASED_SCHEDULING, Gates
 from kafila.core.resources import Key
 from kafila.placement import constants
 from kafila.placement.detector import binding as bindings
-from kafila.placement.gates import DEFAULT_GATES, PRIORITY_BASED_SCHEDULING, Gates
 from kafila.placement.scheduler.cluster_snapshot import ClusterInfo, ClusterSnapshot
 from kafila.reconcile.events import Recorder
 from kafila.reconcile.interpreter.interpreting import Interpreting

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kafila.placement.gates import DEFAULT_GATES, FAILOVER, FEDERATED_QUOTA_ENFORCEMENT, PROPAGATE_DEPS, Gates
+from kafila.core.feature_gates import DEFAULT_GATES, FAILOVER, FEDERATED_QUOTA_ENFORCEMENT, PROPAGATE_DEPS, Gates
 from kafila.placement.scheduler.plugins import SchedulerPlugin
 from kafila.reconcile.controller import Controller
 from kafila.reconcile.events import Recorder

@@ -8,11 +8,11 @@ from collections import OrderedDict
 from typing import Any, NamedTuple, final
 
 from kafila.catalog.kind import Kind
+from kafila.core.feature_gates import STATEFUL_FAILOVER_INJECTION
 from kafila.core.resources import Key
 from kafila.placement import constants
 from kafila.placement.failover.eviction import evict, evicted_event, preserved_state
 from kafila.placement.failover.taints import no_execute, toleration_left
-from kafila.placement.gates import STATEFUL_FAILOVER_INJECTION
 from kafila.placement.spec import target_names
 from kafila.reconcile.controller import QueueController
 from kafila.reconcile.karmada.cluster.controller import CLUSTERS

@@ -6,8 +6,8 @@ from typing import Any, final
 
 from kafila.admission.karmada.errors import Denied, denied
 from kafila.admission.karmada.quota import quota_updates
+from kafila.core.feature_gates import FEDERATED_QUOTA_ENFORCEMENT
 from kafila.placement.detector.binding import BindingError
-from kafila.placement.gates import FEDERATED_QUOTA_ENFORCEMENT
 from kafila.reconcile.karmada.federation import Federation
 from kafila.registry import Options
 from kafila.registry.codec import decode_entry

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, final
 
+from kafila.core.feature_gates import SCHEDULING_OVERCOMMIT_PROTECTION, Gates
 from kafila.core.resources import Key
 from kafila.placement import constants
-from kafila.placement.gates import SCHEDULING_OVERCOMMIT_PROTECTION, Gates
 from kafila.placement.scheduler.estimate import Assumed
 from kafila.placement.spec import is_workload, targets
 

@@ -8,8 +8,8 @@ from typing import Final, final
 
 from prometheus_client import Gauge
 
+from kafila.core.feature_gates import PRIORITY_BASED_SCHEDULING, Gates
 from kafila.core.resources import Key
-from kafila.placement.gates import PRIORITY_BASED_SCHEDULING, Gates
 
 FIRST: Final = 1.0  # seconds of back-off after the first attempt, doubled with each further one
 MOST: Final = 10.0

@@ -12,7 +12,7 @@ import structlog
 from prometheus_client import Counter
 
 from kafila.core.errors import StatusError
-from kafila.placement.gates import MULTIPLE_POD_TEMPLATES_SCHEDULING
+from kafila.core.feature_gates import MULTIPLE_POD_TEMPLATES_SCHEDULING
 from kafila.placement.scheduler.cluster_snapshot import ClusterInfo
 from kafila.placement.scheduler.estimate import Assumed
 from kafila.placement.scheduler.estimator_wire import (

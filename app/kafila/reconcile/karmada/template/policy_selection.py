@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, final
 
+from kafila.core import feature_gates as feature
 from kafila.core.resources import Key
-from kafila.placement import gates as feature
 from kafila.placement.detector import binding as bindings
 from kafila.placement.detector.match import choose_policy, preempting
 from kafila.reconcile.karmada.federation import Federation
