@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from kafila.placement.cluster_affinity import cluster_matches, taint_text, tolerates, untolerated_taint
-from tests.unit.placement.placement_objects import cluster
+from tests.unit.placement.objects import cluster
 
 MEMBER = cluster("member1", region="eu", labels={"env": "prod"}, provider="p1", zones=["a", "b"])
 

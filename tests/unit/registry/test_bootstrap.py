@@ -9,9 +9,7 @@ import pytest
 from kafila.registry import Registry
 from kafila.registry.bootstrap import bootstrap
 from kafila.registry.codec import decode_entry
-from tests.unit.reconcile.conftest import registry as _registry
 
-registry = _registry
 Object = dict[str, Any]
 
 

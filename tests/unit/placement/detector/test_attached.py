@@ -6,7 +6,7 @@ import pytest
 from kafila.placement import constants
 from kafila.placement.detector.attached import attach, dependencies_text, detach, is_dependency, parent_keys
 from kafila.placement.detector.binding import BindingError, build_binding
-from tests.unit.placement.placement_objects import binding, policy, selector
+from tests.unit.placement.objects import binding, policy, selector
 
 CONFIG = {
     "apiVersion": "v1",

@@ -17,7 +17,7 @@ from kafila.placement.detector.binding import (
     unclaim,
 )
 from kafila.placement.objects import semantically_equal
-from tests.unit.placement.placement_objects import deployment, policy, selector
+from tests.unit.placement.objects import deployment, policy, selector
 
 PP = policy("pp", resourceSelectors=[selector()], placement={"clusterAffinity": {"clusterNames": ["m1"]}})
 CPP = policy("cpp", "", resourceSelectors=[selector()], placement={})

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kafila.placement.detector.binding import OwnerMismatch, build_binding, claim, claimed_by, unclaim
-from tests.unit.placement.placement_objects import deployment, policy, selector
+from tests.unit.placement.objects import deployment, policy, selector
 
 Object = dict[str, Any]
 PP_MARKS = {

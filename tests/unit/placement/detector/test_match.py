@@ -12,7 +12,7 @@ from kafila.placement.detector.match import (
     preempting,
     selector_priority,
 )
-from tests.unit.placement.placement_objects import deployment, policy, selector
+from tests.unit.placement.objects import deployment, policy, selector
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from kafila.placement import constants
 from kafila.placement.explain import Evidence, Report, Warned, explain
 from kafila.placement.scheduler.schedule import schedule, with_result, with_status
-from tests.unit.placement.placement_objects import PP_ID, binding, cluster, deployment, policy, selector
+from tests.unit.placement.objects import PP_ID, binding, cluster, deployment, policy, selector
 
 Object = dict[str, Any]
 READY = [{"type": "Ready", "status": "True"}]

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from kafila.placement.failover.eviction import evict, evicted_event, next_look, preserved_state, remaining_tasks
-from tests.unit.placement.placement_objects import binding
+from tests.unit.placement.objects import binding
 
 STARTED = "1970-01-01T00:00:00Z"
 

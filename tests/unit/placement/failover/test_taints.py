@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kafila.placement.failover.taints import no_execute, tainted_event, taints_by_policies, toleration_left
-from tests.unit.placement.placement_objects import cluster
+from tests.unit.placement.objects import cluster
 
 Object = dict[str, Any]
 ADDED = 1_000_000.0

@@ -5,7 +5,7 @@ import pytest
 from kafila.core.resources import GroupVersionKind
 from kafila.placement.interpreter import NATIVE, Operation
 from kafila.placement.interpreter import aggregate as agg
-from tests.unit.placement.placement_objects import deployment
+from tests.unit.placement.objects import deployment
 
 DEPLOYMENT = GroupVersionKind("apps", "v1", "Deployment")
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from kafila.placement.override.apply import applied_annotations, apply_overrides
 from kafila.placement.override.patch import OverrideError
-from tests.unit.placement.placement_objects import cluster, deployment, policy, selector
+from tests.unit.placement.objects import cluster, deployment, policy, selector
 
 M1 = cluster("m1", region="eu")
 

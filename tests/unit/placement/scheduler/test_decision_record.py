@@ -8,7 +8,7 @@ from kafila.placement.detector.match import why_others_lost
 from kafila.placement.scheduler.decision_record import KEPT_HISTORY, KEPT_NAMES, decision_record, with_policy
 from kafila.placement.scheduler.reschedule import RescheduleReason
 from kafila.placement.scheduler.schedule import schedule
-from tests.unit.placement.placement_objects import binding, cluster, deployment, policy, selector
+from tests.unit.placement.objects import binding, cluster, deployment, policy, selector
 
 DYNAMIC = {
     "replicaSchedulingType": "Divided",

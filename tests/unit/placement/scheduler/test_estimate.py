@@ -5,7 +5,7 @@ import pytest
 from kafila.core import feature_gates as gates
 from kafila.placement.resources import pod_request
 from kafila.placement.scheduler.estimate import MAX_INT32, Assumed, available_replicas, max_component_sets, max_replicas
-from tests.unit.placement.placement_objects import binding, cluster
+from tests.unit.placement.objects import binding, cluster
 
 
 def summary(**parts: dict[str, str]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import pytest
 from kafila.placement import constants
 from kafila.placement.scheduler.reschedule import RescheduleReason, is_for_scheduler, should_schedule
 from kafila.placement.scheduler.schedule import schedule, with_result, with_status
-from tests.unit.placement.placement_objects import AGGREGATED, DUPLICATED, DYNAMIC, binding, cluster
+from tests.unit.placement.objects import AGGREGATED, DUPLICATED, DYNAMIC, binding, cluster
 
 CLUSTERS = [cluster("m1"), cluster("m2")]
 

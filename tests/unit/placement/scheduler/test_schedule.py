@@ -15,7 +15,7 @@ from kafila.placement.scheduler.schedule import (
     with_result,
     with_status,
 )
-from tests.unit.placement.placement_objects import (
+from tests.unit.placement.objects import (
     AGGREGATED,
     DUPLICATED,
     DYNAMIC,

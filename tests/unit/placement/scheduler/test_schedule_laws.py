@@ -11,7 +11,7 @@ from kafila.core.feature_gates import DEFAULT_GATES
 from kafila.placement.scheduler.cluster_snapshot import ClusterInfo, ClusterSnapshot
 from kafila.placement.scheduler.plugins import SchedulerPlugin
 from kafila.placement.scheduler.schedule import SchedulingContext, schedule, with_result, with_status
-from tests.unit.placement.placement_objects import binding, cluster
+from tests.unit.placement.objects import binding, cluster
 
 Object = dict[str, Any]
 NAMES = [f"m{number}" for number in range(8)]

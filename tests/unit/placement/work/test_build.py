@@ -16,7 +16,7 @@ from kafila.placement.work.build import (
 )
 from kafila.placement.work.labels import strip
 from kafila.placement.work.prune import prune
-from tests.unit.placement.placement_objects import DUPLICATED, binding, cluster, deployment, divided, policy
+from tests.unit.placement.objects import DUPLICATED, binding, cluster, deployment, divided, policy
 
 CLUSTERS = {name: cluster(name) for name in ("m1", "m2", "m3")}
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from kafila.placement.interpreter.retain import RetainError
 from kafila.placement.work.build import build_works
 from kafila.placement.work.member_object import NotManaged, member_update
-from tests.unit.placement.placement_objects import binding, cluster, deployment
+from tests.unit.placement.objects import binding, cluster, deployment
 
 
 def desired(template: dict[str, Any] | None = None) -> dict[str, Any]:

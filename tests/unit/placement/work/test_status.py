@@ -13,7 +13,7 @@ from kafila.placement.work.status import (
     manifest_status,
     with_aggregated,
 )
-from tests.unit.placement.placement_objects import binding, cluster, deployment
+from tests.unit.placement.objects import binding, cluster, deployment
 
 BOUND = binding(2, clusters=[{"name": "m2", "replicas": 1}, {"name": "m1", "replicas": 1}])
 

@@ -11,7 +11,7 @@ from kafila.core.resources import Key
 from kafila.placement.scheduler.schedule import SchedulingContext, schedule, with_result
 from kafila.reconcile.karmada.scheduler import assume_cache
 from kafila.reconcile.karmada.scheduler.assume_cache import AssumeCache
-from tests.unit.placement.placement_objects import binding, cluster
+from tests.unit.placement.objects import binding, cluster
 
 Object = dict[str, Any]
 GATES = {*DEFAULT_GATES, SCHEDULING_OVERCOMMIT_PROTECTION}  # type: ignore[misc]

@@ -9,7 +9,7 @@ from kafila.core.resources import Key
 from kafila.placement.scheduler.cluster_snapshot import ClusterInfo
 from kafila.reconcile.karmada.scheduler import backoff
 from kafila.reconcile.karmada.scheduler.backoff import PENDING, SchedulingBackoff, Waiting
-from tests.unit.placement.placement_objects import cluster
+from tests.unit.placement.objects import cluster
 
 WEB = Key("deployments.apps", "default", "web")
 DATABASE = Key("deployments.apps", "default", "database")
