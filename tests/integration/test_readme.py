@@ -68,13 +68,3 @@ def test_links_lead_somewhere() -> None:
     ]:
         for target in re.findall(r"\]\((?!https?://)([^)#]+)(?:#[^)]*)?\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
-
-
-def test_flags_that_are_written_of_exist() -> None:
-    """Every --flag in the documentation of the server belongs to it, and every flag it has is written of."""
-    from kafila.settings.settings import Settings
-
-    text = (ROOT / "docs/operations.md").read_text()
-    table = text[text.index("## Flags") : text.index("## ", text.index("## Flags") + 3)]
-    written = set(re.findall(r"^\| `--([a-z-]+)", table, re.M))
-    assert written == {name.replace("_", "-") for name in Settings.model_fields}

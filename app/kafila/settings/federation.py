@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple, final
+from typing import Final, Literal, NamedTuple, final
 
 
 @final
@@ -43,7 +43,7 @@ class FederationOptions:
     skipped_namespaces: str = "kube-.*"
     graceful_eviction_timeout: float = 600.0
     no_execute_eviction: bool = False
-    no_execute_purge_mode: str = "Gracefully"
+    no_execute_purge_mode: Literal["Gracefully", "Directly"] = "Gracefully"
     eviction_rate: float = 0.5
     quota_sync_period: float = 300.0
     answers: AnswerLimits = ANSWER_LIMITS

@@ -1,9 +1,12 @@
-"""What `kafila serve` can be told."""
+"""What `kafila serve` can be told: the table of its flags, from which the command line and ``--help`` are made.
+
+Defaults of what a room is handed whole (``ServingOptions``, ``FederationOptions``) stand with these options.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -11,10 +14,12 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from kafila.core.feature_gates import parse_gates
 
 from . import checks
-from .federation import AnswerLimits, EstimatorOptions, FederationOptions
+from .federation import ANSWER_LIMITS, DEFAULT_OPTIONS, AnswerLimits, EstimatorOptions, FederationOptions
 from .serving import ServingOptions
 
 Role = Literal["all", "api", "workers"]
+_SERVING: Final = ServingOptions()
+_ESTIMATORS: Final = DEFAULT_OPTIONS.estimators
 Seconds = Annotated[float, Field(le=1e9, allow_inf_nan=False)]
 
 
@@ -24,12 +29,16 @@ class Settings(BaseSettings):
     data_dir: Path = Field(Path(".data"), description="Kubeconfig, certificates and the embedded database.")
     bind: str = Field("127.0.0.1:5443", description="HOST:PORT to serve on; port 0 takes a free one.")
     advertise: str = Field("", description="HOST or HOST:PORT that clients use, when it is not the bound one.")
-    database_url: str | None = Field(None, description="postgresql://…; without it an embedded PostgreSQL is started.")
-    role: Role = "all"
+    database_url: str | None = Field(
+        None, description="postgresql://…; without it an embedded PostgreSQL is started under --data-dir."
+    )
+    role: Role = Field("all", description="What this process does.")
     feature_gates: str = Field("", description="Karmada's feature gates: A=true,B=false.")
     controllers: str = Field("*", description="Controllers to run: '*' all, 'x' only x, '-x' all but x.")
     watch_history: Seconds = Field(300.0, description="Seconds of history that watches can resume from.", ge=60)
-    event_ttl: Seconds = Field(3600.0, description="Seconds that Events live after they were last written.", ge=60)
+    event_ttl: Seconds = Field(
+        3600.0, description="Seconds that Events live after they were last written, and up to an eighth longer.", ge=60
+    )
     watch_history_memory_mib: int = Field(32, description="MiB of the newest history that are kept in memory.", ge=1)
     max_object_bytes: int = Field(
         8 << 20,
@@ -37,67 +46,112 @@ class Settings(BaseSettings):
         ge=64 << 10,
         le=32 << 20,
     )
-    max_header_bytes: int = Field(1 << 20, description="Bytes of a request's line and headers.", ge=4096, le=16 << 20)
-    read_header_timeout: float = Field(
-        32.0, description="Seconds for the TLS handshake, and for a request's head.", gt=0
+    max_header_bytes: int = Field(
+        _SERVING.max_header_bytes, description="Bytes of a request's line and headers.", ge=4096, le=16 << 20
     )
-    idle_timeout: float = Field(120.0, description="Seconds that a connection waits for its next request.", gt=0)
+    read_header_timeout: float = Field(
+        _SERVING.read_header_timeout, description="Seconds for the TLS handshake, and for a request's head.", gt=0
+    )
+    idle_timeout: float = Field(
+        _SERVING.idle_timeout, description="Seconds that a connection waits for its next request.", gt=0
+    )
     request_timeout: float = Field(
-        60.0, description="Seconds for a request's body, and without progress of who reads an answer.", gt=0
+        _SERVING.request_timeout,
+        description="Seconds for a request's body, and without progress of who reads an answer.",
+        gt=0,
     )
     max_connections: int = Field(
-        10_000, description="Connections at once; fewer where the limit of descriptors says so.", ge=1
+        _SERVING.max_connections, description="Connections at once; fewer where the limit of descriptors says so.", ge=1
     )
-    max_connections_per_peer: int = Field(0, description="Connections of one address; 0: half of all.", ge=0)
+    max_connections_per_peer: int = Field(
+        _SERVING.max_connections_per_peer, description="Connections of one address; 0: half of all.", ge=0
+    )
     service_cidr: str = Field("10.96.0.0/12", description="Range of cluster IPs.")
-    cluster_status_frequency: Seconds = Field(10.0, description="Seconds between two looks at a member.", gt=0)
+    cluster_status_frequency: Seconds = Field(
+        DEFAULT_OPTIONS.cluster_status_frequency, description="Seconds between two looks at a member.", gt=0
+    )
     cluster_success_threshold: Seconds = Field(
-        30.0, description="Seconds that a member has to answer again before it is Ready.", ge=0
+        DEFAULT_OPTIONS.cluster_success_threshold,
+        description="Seconds that a member has to answer again before it is Ready.",
+        ge=0,
     )
     cluster_failure_threshold: Seconds = Field(
-        30.0, description="Seconds that a member has to fail before it is not Ready.", ge=0
+        DEFAULT_OPTIONS.cluster_failure_threshold,
+        description="Seconds that a member has to fail before it is not Ready.",
+        ge=0,
     )
     member_answer_bytes: int = Field(
-        8 << 20,
+        ANSWER_LIMITS.answer,
         description="Bytes of one answer of a member, decompressed; a member that sends more is not Ready.",
         ge=1 << 20,
         le=64 << 20,
     )
-    member_objects: int = Field(250_000, description="Objects of one kind in a member that are looked at.", ge=1000)
-    member_memory_mib: int = Field(256, description="MiB of a member's objects that are kept in memory.", ge=1)
+    member_objects: int = Field(
+        ANSWER_LIMITS.objects,
+        description="Objects of one kind in a member that are looked at; with more it is not Ready.",
+        ge=1000,
+    )
+    member_memory_mib: int = Field(
+        ANSWER_LIMITS.kept >> 20,
+        description="MiB of a member's objects that are kept in memory; with more it is not Ready.",
+        ge=1,
+    )
     graceful_eviction_timeout: Seconds = Field(
-        600.0, description="Seconds that a copy that leaves a cluster waits for the others to become healthy.", ge=0
+        DEFAULT_OPTIONS.graceful_eviction_timeout,
+        description="Seconds that a copy that leaves a cluster waits for the others to become healthy.",
+        ge=0,
     )
     enable_no_execute_taint_eviction: bool = Field(
-        False, description="Evict from clusters whose NoExecute taints are not tolerated (gate Failover)."
+        DEFAULT_OPTIONS.no_execute_eviction,
+        description="Evict from clusters whose NoExecute taints are not tolerated (gate Failover).",
     )
-    no_execute_taint_eviction_purge_mode: Literal["Gracefully", "Directly"] = "Gracefully"
-    resource_eviction_rate: float = Field(0.5, description="Evictions a second.", ge=0, le=1e6, allow_inf_nan=False)
+    no_execute_taint_eviction_purge_mode: Literal["Gracefully", "Directly"] = Field(
+        DEFAULT_OPTIONS.no_execute_purge_mode, description="Whether the next cluster gets it before the last loses it."
+    )
+    resource_eviction_rate: float = Field(
+        DEFAULT_OPTIONS.eviction_rate, description="Evictions a second.", ge=0, le=1e6, allow_inf_nan=False
+    )
     allow_no_execute_taint_policy: bool = Field(
         False, description="Allow the effect NoExecute in ClusterTaintPolicies."
     )
     federated_resource_quota_sync_period: Seconds = Field(
-        300.0, description="Seconds between two counts of what quotas are used.", ge=0
+        DEFAULT_OPTIONS.quota_sync_period,
+        description="Seconds between two counts of what quotas are used; 0 for never.",
+        ge=0,
     )
-    enable_scheduler_estimator: bool = Field(False, description="Ask the accurate estimators of the members.")
+    enable_scheduler_estimator: bool = Field(
+        _ESTIMATORS.enabled, description="Ask the accurate estimators of the members (karmada-scheduler-estimator)."
+    )
     disable_scheduler_estimator_in_pull_mode: bool = Field(
-        False, description="Do not ask those of clusters in pull mode."
+        _ESTIMATORS.not_in_pull_mode, description="Do not ask the estimators of clusters in pull mode."
     )
-    scheduler_estimator_timeout: Seconds = Field(3.0, description="Seconds an estimator has to answer.", gt=0)
-    scheduler_estimator_service_namespace: str = Field("karmada-system", description="Namespace of their Services.")
+    scheduler_estimator_timeout: Seconds = Field(
+        _ESTIMATORS.timeout, description="Seconds that an estimator has to answer.", gt=0
+    )
+    scheduler_estimator_service_namespace: str = Field(
+        _ESTIMATORS.service_namespace, description="Namespace of the estimators' Services."
+    )
     scheduler_estimator_service_prefix: str = Field(
-        "karmada-scheduler-estimator", description="Their Services are named PREFIX-CLUSTER."
+        _ESTIMATORS.service_prefix, description="Estimators' Services are named PREFIX-CLUSTER."
     )
-    scheduler_estimator_port: int = Field(10352, description="Port of their Services.", gt=0, lt=65536)
-    scheduler_estimator_ca_file: str = Field("", description="CA of their certificates; without it there is no TLS.")
-    scheduler_estimator_cert_file: str = Field("", description="Our certificate for them.")
-    scheduler_estimator_key_file: str = Field("", description="Our key for them.")
-    insecure_skip_estimator_verify: bool = Field(False, description="TLS without looking at their certificates.")
+    scheduler_estimator_port: int = Field(
+        _ESTIMATORS.port, description="Port of the estimators' Services.", gt=0, lt=65536
+    )
+    scheduler_estimator_ca_file: str = Field(
+        _ESTIMATORS.authority_file, description="CA of the estimators' certificates; without it there is no TLS."
+    )
+    scheduler_estimator_cert_file: str = Field(
+        _ESTIMATORS.certificate_file, description="Our certificate for the estimators."
+    )
+    scheduler_estimator_key_file: str = Field(_ESTIMATORS.key_file, description="Our key for the estimators.")
+    insecure_skip_estimator_verify: bool = Field(
+        _ESTIMATORS.insecure, description="TLS with the estimators without looking at their certificates."
+    )
     plugins: str = Field("*", description="Scheduler plugins to use: '*' all, 'x' only x, '-x' all but x.")
     skipped_propagating_namespaces: str = Field(
-        "kube-.*", description="Regular expression of namespaces that are not propagated."
+        DEFAULT_OPTIONS.skipped_namespaces, description="Regular expression of namespaces that are not propagated."
     )
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is logged.")
 
     @field_validator(*checks.CHECKS)
     @classmethod

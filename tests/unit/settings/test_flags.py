@@ -1,0 +1,73 @@
+"""The settings are the one table of flags: the command line, the documentation and the options of the rooms follow from it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kafila.cli import program
+from kafila.settings.federation import DEFAULT_OPTIONS
+from kafila.settings.serving import ServingOptions
+from kafila.settings.settings import Settings
+
+ROOT = Path(__file__).parents[3]
+DEFAULTS = {name: field.default for name, field in Settings.model_fields.items()}
+
+
+def written() -> dict[str, str]:
+    """The documentation's table: by flag its default, as it is written there."""
+    page = (ROOT / "docs/operations.md").read_text()
+    table = page[page.index("## Flags") :]
+    return dict(re.findall(r"^\| `--([a-z-]+)` \| ([^|]*) \|", table[: table.index("##", 3)], re.M))
+
+
+def as_written(name: str, value: Any) -> str:
+    if name == "advertise":
+        return "the bound one"
+    if value in (None, "") or value is False:
+        return "off" if value is False else "–"
+    return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
+
+
+def test_the_documentation_has_every_flag_with_its_default() -> None:
+    assert written() == {name.replace("_", "-"): as_written(name, value) for name, value in DEFAULTS.items()}
+
+
+def test_the_command_line_has_every_flag_with_its_meaning(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "1000")
+    program()(["serve", "--help"])
+    text = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    for name, field in Settings.model_fields.items():
+        assert field.description, name
+        assert f"--{name.replace('_', '-')} " in text
+        assert field.description in text, name
+
+
+def test_what_the_command_line_reads_is_what_was_given() -> None:
+    _, bound, _ = program().parse_args(["serve", "--max-connections=7", "--enable-scheduler-estimator"])
+    assert bound.arguments == {"max_connections": 7, "enable_scheduler_estimator": True}
+
+
+def test_options_of_rooms_have_the_defaults_of_the_flags() -> None:
+    settings = Settings()
+    assert settings.serving == ServingOptions()
+    assert settings.federation == DEFAULT_OPTIONS
+
+
+def test_the_help_of_the_program_loads_no_command() -> None:
+    code = """
+import sys, kafila.cli
+try:
+    kafila.cli.main(["--help"])
+finally:
+    print(sorted(name for name in sys.modules if name.startswith(("pydantic", "kafila."))))
+"""
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert shown.splitlines()[-1] == "['kafila.cli']"
