@@ -285,26 +285,8 @@ class Registry:
     async def delete(self, kind: Kind, namespace: str, name: str, options: DeleteOptions) -> tuple[Entry, bool]:
         """Returns the object's last known entry and whether it is gone (else it waits for its finalizers)."""
 
-        def marked(existing: Entry) -> Change:
-            check_preconditions(kind, existing, options)
-            if kind.resource == "namespaces" and name in UNDELETABLE:
-                raise errors.forbidden("", "namespaces", name, "this namespace may not be deleted")
-            old = decode_entry(kind, existing)
-            self.admission.admit(kind, "DELETE", None, old, options.user)
-            last = mark_deleted(kind, old, options, rfc3339())
-            if last is None:
-                gone = prepare_removal(existing, old, self.allocators.get(kind.resource))
-                if not kind.strategy.graceful:
-                    return gone
-                return gone._replace(body=encode_body(stored_form(kind, mark_at_once(old, rfc3339()))))
-            if last is old:  # already on its way
-                return Change((), (), b"", unchanged=True)
-            body = encode_body(stored_form(kind, last))
-            guard = Guard(existing.key, revision=existing.revision)
-            return Change((guard,), (Write(existing.key, body, existing.meta.uid, terminating=True),), body)
-
         async def prepare(existing: Entry) -> Change:
-            return await apart(len(existing.body), lambda: marked(existing))
+            return await apart(len(existing.body), lambda: self.stage_delete(kind, existing, options))
 
         entry, change = await self._guaranteed_update(kind, namespace, name, prepare, options.dry_run)
         return entry, change.deleted
@@ -374,6 +356,29 @@ class Registry:
         return prepare_update(
             kind, existing, old, new, options, subresource, allocator=allocator, admission=self.admission
         )
+
+    def stage_delete(self, kind: Kind, existing: Entry, options: DeleteOptions) -> Change:
+        """The deletion of the object at ``existing``'s revision, or the mark of it where something holds the object.
+
+        Raises StatusError.
+        """
+        name = existing.key.name
+        check_preconditions(kind, existing, options)
+        if kind.resource == "namespaces" and name in UNDELETABLE:
+            raise errors.forbidden("", "namespaces", name, "this namespace may not be deleted")
+        old = decode_entry(kind, existing)
+        self.admission.admit(kind, "DELETE", None, old, options.user)
+        last = mark_deleted(kind, old, options, rfc3339())
+        if last is None:
+            gone = prepare_removal(existing, old, self.allocators.get(kind.resource))
+            if not kind.strategy.graceful:
+                return gone
+            return gone._replace(body=encode_body(stored_form(kind, mark_at_once(old, rfc3339()))))
+        if last is old:  # already on its way
+            return Change((), (), b"", unchanged=True)
+        body = encode_body(stored_form(kind, last))
+        guard = Guard(existing.key, revision=existing.revision)
+        return Change((guard,), (Write(existing.key, body, existing.meta.uid, terminating=True),), body)
 
     async def commit_together(self, changes: Sequence[Change]) -> list[int]:
         """All or nothing. Returns the revisions of the first write of each change, 0 for those that change nothing.

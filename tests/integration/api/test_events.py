@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kafila.store.interface import EVENTS
+from kafila.store.interface import EVENTS, GuardFailed, Transaction
 
 from .conftest import APPLY_PATCH, STRATEGIC_PATCH, Api
 
@@ -286,4 +286,39 @@ async def test_those_of_a_namespace_that_ends_are_read_in_pages_and_once(
     controller.queue.add("ends")
     await controller.queue.idle()
     assert (await api.get("/api/v1/namespaces/ends")).status_code == 404
+    await controller.stop()
+
+
+async def test_those_of_a_namespace_that_ends_go_page_by_page(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In one transaction each, unless somebody writes one of them meanwhile: then one by one."""
+    from kafila.reconcile.kubernetes import namespaces
+
+    monkeypatch.setattr(namespaces, "AT_ONCE", 4)
+    await api.made("/api/v1/namespaces", {"metadata": {"name": "ends"}})
+    path = "/api/v1/namespaces/ends/events"
+    for number in range(10):
+        made = event(f"e{number}")
+        made["metadata"]["namespace"] = made["involvedObject"]["namespace"] = "ends"
+        await api.made(path, made)
+    written: list[int] = []
+    commit = api.registry.store.commit
+
+    async def noted(transaction: Transaction) -> list[int]:
+        deleted = [write.key.name for write in transaction.writes if write.body is None]
+        if "e5" in deleted and len(deleted) > 1:  # its author is quicker
+            raise GuardFailed(transaction.guards[0], 99)
+        written.append(len(deleted))
+        return await commit(transaction)
+
+    monkeypatch.setattr(api.registry.store, "commit", noted)
+    controller = namespaces.NamespaceController(api.registry)
+    await controller.start()
+    stream = await api.watch(path, "").start()
+    assert len(await stream.events(10)) == 10
+    await api.delete("/api/v1/namespaces/ends")
+    await controller.queue.idle()
+    assert [each for each in written if each] == [4, 1, 1, 1, 1, 2, 1]  # the last is the namespace
+    assert (await api.get("/api/v1/namespaces/ends")).status_code == 404
+    assert sorted(await stream.events(10)) == [("DELETED", f"e{number}") for number in range(10)]
+    await stream.leave()
     await controller.stop()

@@ -13,13 +13,15 @@ from kafila.core.errors import StatusError
 from kafila.reconcile.controller import QueueController
 from kafila.reconcile.queue import Requeue
 from kafila.registry import Options, Registry
-from kafila.registry.context import DeleteOptions
+from kafila.registry.context import Change, DeleteOptions
 from kafila.registry.events import page_of
 from kafila.registry.reading import current
+from kafila.registry.threads import apart
 from kafila.store.interface import EVENTS, EventQuery
 from kafila.watch import Entry, Event
 
 OPTIONS = Options(manager="kube-controller-manager")
+BACKGROUND = DeleteOptions(propagation="Background")
 RETRY = 5.0  # seconds, while finalizers of the content are worked off; deletions wake us sooner
 AT_ONCE = 200  # objects that are deleted, and Events that are read
 Object = dict[str, Any]
@@ -65,7 +67,9 @@ class NamespaceController(QueueController[str]):
             if kind is None or not kind.namespaced:
                 continue
             async for entries in self._content(kind, name):
-                failed += await self._delete_all(kind, [entry for entry in entries if not entry.meta.deletionTimestamp])
+                living = [entry for entry in entries if not entry.meta.deletionTimestamp]
+                if kind.resource != EVENTS or not await self._delete_together(kind, living):
+                    failed += await self._delete_all(kind, living)
             left, count = await self._left(kind, name)
             if left:
                 remaining[f"{kind.plural}.{kind.group}"] = count
@@ -97,12 +101,25 @@ class NamespaceController(QueueController[str]):
         entries, _ = await current(self._registry.cache, kind, name)
         return entries, len(entries)
 
+    async def _delete_together(self, kind: Kind, entries: list[Entry]) -> bool:
+        """Of what nobody but its author writes, and that seldom. False: one of them is not as it was, or may not go; all are there."""
+
+        def staged() -> list[Change]:
+            return [self._registry.stage_delete(kind, entry, BACKGROUND) for entry in entries]
+
+        try:
+            changes = await apart(sum(len(entry.body) for entry in entries), staged)
+            await self._registry.commit_together(changes)
+        except StatusError:
+            return False
+        return True
+
     async def _delete_all(self, kind: Kind, entries: list[Entry]) -> list[str]:
         """What could not be deleted says why, and keeps nothing else from going."""
         failed = []
         for start in range(0, len(entries), AT_ONCE):
             deletions = (
-                self._registry.delete(kind, e.key.namespace, e.key.name, DeleteOptions(propagation="Background"))
+                self._registry.delete(kind, e.key.namespace, e.key.name, BACKGROUND)
                 for e in entries[start : start + AT_ONCE]
             )
             for result in await asyncio.gather(*deletions, return_exceptions=True):
