@@ -16,6 +16,8 @@ from kafila.members.join import JoinError, Joining, join
 from kafila.members.transport import ASGITransport
 from kafila.members.unjoin import unjoin
 from kafila.registry import SYSTEM_ADMIN
+from kafila.registry.codec import encode_body
+from kafila.store.interface import Transaction, Write
 
 from .conftest import Lab
 
@@ -133,3 +135,28 @@ async def test_nor_does_another_tool_join_it_to_itself(placed: Lab) -> None:
     with pytest.raises(StatusError, match="this is the control plane itself") as raised:
         await placed.create({**cluster, "spec": {"syncMode": "Push", "apiEndpoint": "https://a", "id": own}})
     assert raised.value.code == 422
+
+
+@pytest.mark.parametrize("url", ["ftp://m9.internal", "https://m9.internal:99999", "https://u:p@m9.internal"])
+async def test_a_stored_url_that_is_not_taken_any_more_holds_no_cluster(lab: Lab, url: str) -> None:
+    """Its finalizer, its taints and its status are written all the same; nobody may write such a URL anew."""
+    cluster = {
+        "apiVersion": "cluster.karmada.io/v1alpha1",
+        "kind": "Cluster",
+        "metadata": {"name": "m9"},
+        "spec": {"syncMode": "Push", "apiEndpoint": "https://m9.internal", "proxyURL": "http://proxy"},
+    }
+    await lab.create(cluster)
+    await lab.rest()
+    stored = lab.registry.cache.get("clusters.cluster.karmada.io", "", "m9")
+    assert stored is not None
+    body = (
+        encode_body(stored.decode()).replace(b"https://m9.internal", url.encode()).replace(b"http://proxy", b"ftp://p")
+    )
+    await lab.store.commit(Transaction((), (Write(stored.key, body, stored.meta.uid),)))
+    await lab.rest()
+    await lab.change("Cluster", "m9", lambda obj: obj["metadata"].update(labels={"a": "b"}))
+    with pytest.raises(StatusError, match="apiEndpoint"):
+        await lab.change("Cluster", "m9", lambda obj: obj["spec"].update(apiEndpoint="gopher://m9"))
+    await lab.delete("Cluster", "m9")
+    await lab.until(lambda: lab.get("Cluster", "m9") == {}, "the cluster is gone")

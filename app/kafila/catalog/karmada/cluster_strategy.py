@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from kafila.catalog.kind import Object, Strategy
@@ -14,6 +16,7 @@ CLUSTER_NAME_MAX = 48  # the namespace karmada-es-<name> must still be a DNS lab
 MAX_INT64 = 2**63 - 1
 _GRADES_CPU = (0, 1, 2, 4, 8, 16, 32, 64, 128, MAX_INT64)
 _GRADES_MEMORY_GI = (0, 4, 16, 32, 64, 128, 256, 512, 1024)
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 _SYNC_MODES = ("Pull", "Push")
 _TAINT_EFFECTS = ("NoSchedule", "NoExecute")  # the order in which Karmada lists them
 
@@ -25,6 +28,7 @@ def cluster_strategy(resource_models: bool = True) -> Strategy:
         prepare_for_create=_prepare_for_create if resource_models else lambda obj: None,
         prepare_for_update=_prepare_for_update if resource_models else lambda new, old: None,
         validate=validate_cluster,
+        validate_changed=validate_changed_cluster,
         name_rule=cluster_name,
     )
 
@@ -86,7 +90,13 @@ def default_resource_models() -> list[dict[str, Any]]:
     ]
 
 
-def validate_cluster(obj: Object) -> list[FieldError]:
+def validate_changed_cluster(new: Object, old: Object) -> list[FieldError]:
+    """A URL that is stored and would not be taken today keeps nobody from writing the rest, or from letting the Cluster go."""
+    return validate_cluster(new, old.get("spec") or {})
+
+
+def validate_cluster(obj: Object, before: Mapping[str, Any] = _NOTHING) -> list[FieldError]:
+    """``before``: the stored spec."""
     spec: dict[str, Any] = obj.get("spec") or {}
     found: list[FieldError] = []
     mode = spec.get("syncMode") or ""
@@ -94,13 +104,13 @@ def validate_cluster(obj: Object) -> list[FieldError]:
         found.append(FieldError.required("spec.syncMode"))
     if mode not in _SYNC_MODES:
         found.append(FieldError.not_supported("spec.syncMode", mode, _SYNC_MODES))
-    if spec.get("apiEndpoint"):
+    if spec.get("apiEndpoint") and spec["apiEndpoint"] != before.get("apiEndpoint"):
         found.extend(_api_endpoint("spec.apiEndpoint", spec["apiEndpoint"]))
     for name in ("secretRef", "impersonatorSecretRef"):
         reference = spec.get(name)
         if reference is not None:
             found.extend(FieldError.required(f"spec.{name}.{f}") for f in ("namespace", "name") if not reference.get(f))
-    if spec.get("proxyURL"):
+    if spec.get("proxyURL") and spec["proxyURL"] != before.get("proxyURL"):
         found.extend(_proxy_url("spec.proxyURL", spec["proxyURL"]))
     found.extend(_places(spec))
     if spec.get("taints"):
