@@ -401,3 +401,35 @@ async def test_a_member_that_is_lost_is_told_at_the_first_failed_look() -> None:
         await lab.until(lambda: seen in lab.events("Cluster", "m1"), "that is told")
     finally:
         await lab.close()
+
+
+async def test_a_member_may_name_more_resources_than_are_told() -> None:
+    lab = await Lab().start()
+    try:
+        await lab.join("m1")
+        registry = lab.members["m1"].registry
+        (node,) = lab.list("Node", registry)
+
+        async def names(count: int) -> None:
+            def changed(obj: Any) -> Any:
+                more = {f"example.com/n{number:05}": "1" for number in range(count)}
+                obj["status"]["allocatable"] = node["status"]["allocatable"] | more
+                return obj
+
+            await registry.modify(lab.kind("Node"), "", node["metadata"]["name"], changed, lab.user, "status")
+
+        def told() -> Any:
+            return lab.condition(lab.get("Cluster", "m1"), "kafila.io/CompleteResourceSummary")
+
+        await names(5000)
+        await lab.until(told, "it is told that not all are")
+        assert (told()["status"], told()["reason"]) == ("False", "TooManyResources")
+        assert told()["message"].startswith("4748 resources are left out")
+        allocatable = lab.get("Cluster", "m1")["status"]["resourceSummary"]["allocatable"]
+        assert len(allocatable) == 256
+        assert allocatable["cpu"] == "16"
+        assert lab.is_true(lab.get("Cluster", "m1"), "Ready")
+        await names(3)
+        await lab.until(lambda: not told(), "all are told")
+    finally:
+        await lab.close()

@@ -17,7 +17,7 @@ from kafila.placement.constants import COND_HEARTBEAT
 
 from .client import MemberClient
 from .discovery import Discovery
-from .resource_summary import ResourceSummary
+from .resource_summary import LONGEST_NAME, MOST_NAMES, ResourceSummary
 from .shapes import mapping
 from .transport import Unreachable, UnusableAnswer
 
@@ -34,6 +34,9 @@ COMPLETE: Final = "CompleteAPIEnablements"
 CREDENTIALS: Final = "kafila.io/CredentialsValid"  # ours: only there when the token expires
 
 
+SUMMARY: Final = "kafila.io/CompleteResourceSummary"  # ours: only there when it is not
+
+
 class Observation(NamedTuple):
     """One look at a member. ``failure``: no client could be made for it. What was not collected is None."""
 
@@ -47,6 +50,7 @@ class Observation(NamedTuple):
     complete: bool = False
     node_summary: Object | None = None
     resource_summary: Object | None = None
+    left_out: int = 0  # resources that the summary does not tell of
 
 
 class History(NamedTuple):
@@ -86,6 +90,7 @@ async def observe(
         complete=complete,
         node_summary=resource_summary.node_summary() if resource_summary else None,
         resource_summary=resource_summary.resource_summary(models) if resource_summary else None,
+        left_out=resource_summary.left_out() if resource_summary else 0,
     )
 
 
@@ -169,6 +174,22 @@ def with_heartbeat(status: Object, observation: Observation, seen: float, now: f
     if not seen and before is not None:  # somebody else saw it before we began
         message = before["message"]
     made = condition(COND_HEARTBEAT, "False", ready_condition(observation)["reason"], message)
+    return {**status, "conditions": set_condition(conditions, made, now)}
+
+
+def with_summary(status: Object, observation: Observation, now: float) -> Object:
+    """Tells that the summary of the resources is not all that the member has."""
+    if observation.resource_summary is None:  # that of before stays, and what is said of it
+        return status
+    conditions = status.get("conditions") or ()
+    if not observation.left_out:
+        kept = [c for c in conditions if c.get("type") != SUMMARY]
+        return status if len(kept) == len(conditions) else {**status, "conditions": kept}
+    message = (
+        f"{observation.left_out} resources are left out: at most {MOST_NAMES} are told, with names of at most "
+        f"{LONGEST_NAME} characters, first those that nodes have; nothing that asks for the others is placed by its room"
+    )
+    made = condition(SUMMARY, "False", "TooManyResources", message)
     return {**status, "conditions": set_condition(conditions, made, now)}
 
 

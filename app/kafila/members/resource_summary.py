@@ -7,17 +7,21 @@ overhead. Adding up incrementally keeps a status round independent of the number
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, Literal, NamedTuple, final
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from typing import Any, Final, Literal, NamedTuple, TypeVar, final
 
 from kafila.core import quantity
 from kafila.core.conditions import is_true
 from kafila.core.quantity import Format, Quantity
 
 Object = dict[str, Any]
+T = TypeVar("T")
 Amounts = tuple[tuple[str, int], ...]  # name and amount: cpu in milli, everything else in units; sorted by name
 Phase = Literal["waiting", "running", "finished"]
 
+MOST_NAMES: Final = 256  # resources that a Cluster's status tells of: a member may name as many as it likes
+LONGEST_NAME: Final = 317  # characters of a qualified name
+_FIRST: Final = ("cpu", "memory", "pods", "ephemeral-storage")
 _BINARY: Final = frozenset({"memory", "ephemeral-storage"})
 _interned: dict[Amounts, Amounts] = {}  # thousands of pods ask for the same few amounts
 _INTERN_LIMIT: Final = 10_000
@@ -98,7 +102,10 @@ def _is_scalar(name: str) -> bool:
 
 def _add(total: dict[str, int], more: Mapping[str, int] | Iterable[tuple[str, int]], sign: int = 1) -> None:
     for name, amount in more.items() if isinstance(more, Mapping) else more:
-        total[name] = total.get(name, 0) + sign * amount
+        if added := total.get(name, 0) + sign * amount:
+            total[name] = added
+        else:  # nobody names it any more
+            total.pop(name, None)
 
 
 def _raise(total: dict[str, int], floor: Mapping[str, int]) -> None:
@@ -118,6 +125,15 @@ def resource_list(amounts: Mapping[str, int]) -> dict[str, str]:
 
 def _format(name: str) -> Format:
     return "BinarySI" if name in _BINARY or name.startswith("hugepages-") else "DecimalSI"
+
+
+def _most_wanted(names: set[str], allocatable: Container[str]) -> set[str]:
+    """As many names as are told: what every node has, what nodes have, and what somebody only asks for, by name."""
+    lawful = {name for name in names if len(name) <= LONGEST_NAME}
+    if len(lawful) <= MOST_NAMES:
+        return lawful
+    ordered = sorted(lawful, key=lambda name: (name not in _FIRST, name not in allocatable, name))
+    return set(ordered[:MOST_NAMES])
 
 
 @final
@@ -165,24 +181,40 @@ class ResourceSummary:
             _add(self._allocated, amounts, sign)
             there = self._by_node.setdefault(pod.node, {})
             _add(there, amounts, sign)
-            if not there["pods"]:
+            if not there.get("pods"):
                 del self._by_node[pod.node]
 
     def node_summary(self) -> Object:
         return {k: v for k, v in (("totalNum", len(self._nodes)), ("readyNum", self._ready)) if v}
 
     def resource_summary(self, models: Sequence[Object] = ()) -> Object:
-        """``models`` is the Cluster's spec.resourceModels, when modelings are wanted."""
+        """``models`` is the Cluster's spec.resourceModels, when modelings are wanted. See ``left_out``."""
+        told = self._told()
         allocatable = {
-            name: str(Quantity(nano, format)) for name, (nano, format, _) in sorted(self._allocatable.items())
+            name: str(Quantity(nano, format)) for name, (nano, format, _) in sorted(told(self._allocatable).items())
         }
         parts: Object = {
             "allocatable": allocatable,
-            "allocating": resource_list(self._allocating),
-            "allocated": resource_list(self._allocated),
+            "allocating": resource_list(told(self._allocating)),
+            "allocated": resource_list(told(self._allocated)),
             "allocatableModelings": self.modelings(models) if models else [],
         }
         return {name: part for name, part in parts.items() if part}
+
+    def left_out(self) -> int:
+        """How many resources the summary does not tell of."""
+        names = self._names()
+        return len(names) - len(_most_wanted(names, self._allocatable))
+
+    def _names(self) -> set[str]:
+        return {*self._allocatable, *self._allocating, *self._allocated}
+
+    def _told(self) -> Callable[[Mapping[str, T]], Mapping[str, T]]:
+        names = self._names()
+        wanted = _most_wanted(names, self._allocatable)
+        if len(wanted) == len(names):
+            return lambda amounts: amounts
+        return lambda amounts: {name: amount for name, amount in amounts.items() if name in wanted}
 
     def modelings(self, models: Sequence[Object]) -> list[Object]:
         """How many nodes have room of each grade. Nodes without a pod slot left have none."""

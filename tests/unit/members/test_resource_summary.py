@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kafila.members.resource_summary import NodeFacts, PodFacts, ResourceSummary, node_facts, pod_facts, pod_requests
+from kafila.members.resource_summary import (
+    MOST_NAMES,
+    NodeFacts,
+    PodFacts,
+    ResourceSummary,
+    node_facts,
+    pod_facts,
+    pod_requests,
+)
 
 
 def container(restart: str = "", **requests: str) -> dict[str, Any]:
@@ -126,3 +134,26 @@ def test_adding_up_as_it_changes_is_adding_up_what_is_there(
         fresh.node(name, facts)
     assert told.node_summary() == fresh.node_summary()
     assert told.resource_summary(MODELS) == fresh.resource_summary(MODELS)
+
+
+def test_a_member_may_name_more_resources_than_are_told() -> None:
+    summary, amounts = ResourceSummary(), {"cpu": "4", "memory": "16Gi", "pods": "110"}
+    summary.node("a", node(**amounts, **{f"a.b/n{i:04}": "1" for i in range(MOST_NAMES)}))
+    summary.pod(None, pod("a", cpu="1", **{f"a.a/p{i:04}": "1" for i in range(MOST_NAMES)}, **{"x/" + "y" * 1000: "1"}))
+    told = summary.resource_summary()
+    assert len(told["allocatable"]) == MOST_NAMES
+    assert amounts.items() <= told["allocatable"].items()
+    assert told["allocated"] == {"cpu": "1", "pods": "1"}  # of what nodes have more is told already
+    assert summary.left_out() == 3 + MOST_NAMES + 1
+
+
+def test_what_nobody_names_any_more_is_forgotten() -> None:
+    summary, before = ResourceSummary(), None
+    for number in range(100):
+        after = pod("a", **{f"a.b/n{number}": "1"})
+        summary.pod(before, after)
+        before = after
+    assert summary.resource_summary() == {"allocated": {"a.b/n99": "1", "pods": "1"}}
+    assert summary._allocated.keys() == {"a.b/n99", "pods"}
+    summary.pod(before, None)
+    assert (summary._allocated, summary._by_node) == ({}, {})

@@ -23,6 +23,7 @@ from kafila.members.health import (
     set_condition,
     with_expiry,
     with_heartbeat,
+    with_summary,
 )
 from kafila.members.informer import Change, Informer
 from kafila.members.resource_summary import ResourceSummary, node_facts, pod_facts
@@ -134,7 +135,7 @@ class ClusterStatus:
                 success_threshold=self._success_threshold,
                 failure_threshold=self._failure_threshold,
             )
-            status = with_heartbeat(status, observation, self._seen, now)
+            status = with_summary(with_heartbeat(status, observation, self._seen, now), observation, now)
             return {**obj, "status": with_expiry(status, token_expiry(self._connection.token), now)}
 
         judged = reported(cluster)["status"]
