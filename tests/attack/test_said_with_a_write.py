@@ -112,7 +112,6 @@ async def test_what_is_only_propagated_is_no_reason_to_warn(api: Api) -> None:
     for path, obj in (
         ("/apis/networking.k8s.io/v1/namespaces/default/networkpolicies", {"spec": {"podSelector": {}}}),
         ("/apis/rbac.authorization.k8s.io/v1/namespaces/default/roles", {"rules": [rule]}),
-        ("/api/v1/namespaces/default/resourcequotas", {"spec": {"hard": {"pods": "1"}}}),
         ("/api/v1/namespaces/default/configmaps", {"data": {}}),
     ):
         answer = await api.post(path, {"metadata": {"name": "it"}, **obj})

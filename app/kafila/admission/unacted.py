@@ -1,7 +1,7 @@
 """What is stored here and not acted on yet, said with every write of it: one table, which shrinks as parts are built.
 
-Kinds that are mostly stored as templates for members (NetworkPolicies, Roles, quotas) are not in it: hardly anybody expects the control plane
-itself to act on them.
+Kinds that are mostly stored as templates for members (NetworkPolicies, Roles) are not in it: hardly anybody expects the control plane
+itself to act on them. Quotas and limits are: Karmada's API server, a kube-apiserver, counts and refuses by them.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from kafila.core.feature_gates import Gates
 Object = dict[str, Any]
 _NOT_YET: Final = "is stored and not acted on by this control plane yet"
 _CALLED: Final = "nothing is refused or changed because of it"
+_COUNTS: Final = f"{_NOT_YET}: nothing is counted, limited or refused here because of it, but in members that get it"
 _GRANTS: Final = f"{_NOT_YET}, apart from clusters/proxy in members: it grants nothing here"
 
 # By resource; whatever is in the object.
@@ -35,6 +36,8 @@ _KINDS: Final = {
     "multiclusteringresses.networking.karmada.io": f"{_NOT_YET}",
     "serviceexports.multicluster.x-k8s.io": f"{_NOT_YET}: no endpoints are collected",
     "serviceimports.multicluster.x-k8s.io": f"{_NOT_YET}: no endpoints are brought here",
+    "resourcequotas": _COUNTS,
+    "limitranges": _COUNTS,
     "rolebindings.rbac.authorization.k8s.io": _GRANTS,
     "clusterrolebindings.rbac.authorization.k8s.io": _GRANTS,
     "remedies.remedy.karmada.io": f"{_NOT_YET}",
