@@ -11,7 +11,7 @@ from kafila.core import errors
 from kafila.core.selectors import FieldRequirement, Selector
 from kafila.store.interface import EVENTS, Compacted, EventQuery, StoreUnavailable
 from kafila.watch import Cache, Entry
-from kafila.watch.cache import path_of
+from kafila.watch.resource import path_of
 
 from . import events
 from .codec import decode_entry

@@ -6,9 +6,10 @@ keeps up and from the log when it fell behind. A slow reader therefore costs not
 ask alike are served together (``groups``).
 """
 
-from .cache import Cache, Resource
+from .cache import Cache
 from .entry import Entry, Event
 from .groups import Groups
+from .resource import Resource
 from .watcher import Watcher
 
 __all__ = ["Cache", "Entry", "Event", "Groups", "Resource", "Watcher"]

@@ -7,120 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from bisect import bisect_right
 from collections.abc import Callable, Iterator
-from itertools import islice
 from typing import final
-
-from sortedcontainers import SortedDict
 
 from kafila.core.errors import service_unavailable
 from kafila.store.interface import EVENTS, Row, Store, StoreUnavailable
 
-from .entry import Entry, Event
+from .entry import Entry
 from .feed import EventFeed
 from .recent import DEFAULT_BYTES, Recent
-from .watcher import Waiters
-
-PORTION = 200  # objects that can be looked at without keeping the event loop from others for long
-
-
-Listener = Callable[[Event], None]
-
-
-def path_of(namespace: str, name: str) -> str:
-    return f"{namespace}/{name}" if namespace else name
-
-
-@final
-class Resource:
-    """All objects of one resource, sorted as Kubernetes lists them, and the newest events."""
-
-    __slots__ = ("_recent", "changed", "dropped", "events", "listeners", "name", "objects", "waiters")
-
-    def __init__(self, name: str, revision: int, recent: Recent) -> None:
-        self.name = name
-        self._recent = recent
-        self.objects: SortedDict = SortedDict()
-        self.events: list[Event] = []
-        self.dropped = revision  # every event with a higher revision is in ``events``
-        self.changed = revision  # revision of the last change
-        self.waiters = Waiters()
-        self.listeners: list[Listener] = []
-
-    def get(self, namespace: str, name: str) -> Entry | None:
-        return self.objects.get(path_of(namespace, name))
-
-    def entries(self, namespace: str = "", after: str | None = None) -> Iterator[Entry]:
-        """Entries in order, of one namespace when given, behind the path ``after`` when given."""
-        low = f"{namespace}/" if namespace else None
-        high = f"{namespace}0" if namespace else None  # "0" is the character after "/"
-        if after is not None and (low is None or after >= low):
-            keys = self.objects.irange(after, high, (False, False))
-        else:
-            keys = self.objects.irange(low, high, (False, False))
-        objects = self.objects
-        for key in keys:
-            yield objects[key]
-
-    def portions(self) -> Iterator[list[Entry]]:
-        """All entries in order. Between two portions others may write: what is behind is seen as it is by then."""
-        after: str | None = None
-        while portion := list(islice(self.entries(after=after), PORTION)):
-            yield portion
-            after = path_of(portion[-1].key.namespace, portion[-1].key.name)
-
-    def put(self, row: Row) -> Event:
-        path = path_of(row.key.namespace, row.key.name)
-        old = self.objects.get(path)
-        entry = Entry(row.key, row.revision, row.body)
-        if row.deleted:
-            self.objects.pop(path, None)
-            event = Event(row.revision, old, None, entry)
-        else:
-            self.objects[path] = entry
-            event = Event(row.revision, old, entry, None)
-        self.keep(event)
-        return event
-
-    def keep(self, event: Event) -> None:
-        self.events.append(event)
-        self.changed = event.revision
-        self._recent.add(self, event)
-
-    def forget(self, count: int) -> None:
-        """The oldest events are in memory no more."""
-        self.dropped = max(self.dropped, self.events[count - 1].revision)
-        del self.events[:count]
-
-    def events_after(self, revision: int) -> list[Event] | None:
-        """Events with a higher revision, None when memory does not reach back that far."""
-        if revision < self.dropped:
-            return None
-        events = self.events
-        if not events or events[-1].revision <= revision:
-            return []
-        return events[bisect_right(events, revision, key=_revision_of) :]
-
-    def at(self, revision: int) -> SortedDict | None:
-        """The objects as they were at ``revision``, None when memory does not reach back that far."""
-        if revision >= self.changed:
-            return self.objects
-        events = self.events_after(revision)
-        if events is None:
-            return None
-        objects = self.objects.copy()
-        for event in reversed(events):
-            path = path_of(event.key.namespace, event.key.name)
-            if event.old is None:
-                objects.pop(path, None)
-            else:
-                objects[path] = event.old
-        return objects
-
-
-def _revision_of(event: Event) -> int:
-    return event.revision
+from .resource import Listener, Resource, path_of
 
 
 @final

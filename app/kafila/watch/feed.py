@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, final
+from typing import Protocol, final
 
 import structlog
 
-from kafila.store.interface import EVENTS, Compacted, EventRows, Row, StoreUnavailable
+from kafila.store.interface import EVENTS, Compacted, EventRows, Row, Store, StoreUnavailable
 
 from .entry import Entry, Event
-
-if TYPE_CHECKING:
-    from .cache import Cache
+from .resource import Resource
 
 log = structlog.get_logger(__name__)
 RETRY = 1.0  # seconds
@@ -25,11 +23,21 @@ def event_of(row: Row) -> Event:
     return Event(row.revision, old, None if row.deleted else entry, entry if row.deleted else None)
 
 
+class Source(Protocol):
+    """What the cache knows: the revision it is at, and the resource that is fed."""
+
+    store: Store
+    epoch: int
+    revision: int
+
+    def resource(self, name: str) -> Resource: ...
+
+
 @final
 class EventFeed:
     """One reader for all watchers of this process. Who is behind what is in memory reads by itself."""
 
-    def __init__(self, cache: Cache) -> None:
+    def __init__(self, cache: Source) -> None:
         self._cache = cache
         self._read_to = 0  # changes up to here are in memory, or older than what is
         self._known = 0  # and there are some up to here

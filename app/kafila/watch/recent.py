@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Final, final
+from typing import Final, Protocol, final
 
-if TYPE_CHECKING:
-    from .cache import Resource
-    from .entry import Event
+from .entry import Event
 
 DEFAULT_BYTES: Final = 32 << 20
 SHARE: Final = 8  # one part in so many goes at once; as much of the newest keeps its encodings
+
+
+class History(Protocol):
+    """The events of one resource."""
+
+    events: list[Event]
+
+    def forget(self, count: int) -> None: ...
 
 
 @final
@@ -20,11 +26,11 @@ class Recent:
     def __init__(self, limit: int = DEFAULT_BYTES) -> None:
         self.limit = limit
         self.size = 0  # bytes of the events that are kept, those before and after each of them
-        self._events: deque[Resource] = deque()  # whose the oldest is, and so on
+        self._events: deque[History] = deque()  # whose the oldest is, and so on
         self._encoded: deque[Event] = deque()
         self._encoded_size = 0
 
-    def add(self, resource: Resource, event: Event) -> None:
+    def add(self, resource: History, event: Event) -> None:
         """``event`` is the newest of the resource's."""
         size = event.size
         event.frames = {}
@@ -45,7 +51,7 @@ class Recent:
             self._encoded_size -= late.size
 
     def _forget(self) -> None:
-        gone: dict[Resource, int] = {}
+        gone: dict[History, int] = {}
         while self._events and self.size > self.limit - self.limit // SHARE:
             resource = self._events.popleft()
             count = gone.get(resource, 0)

@@ -5,16 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, final
+from typing import Literal, NamedTuple, final
 
 from kafila.core.errors import StatusError, expired
 from kafila.store.interface import EVENTS, Compacted
 
+from .cache import Cache
 from .entry import Entry, Event, at_revision
 from .feed import event_of
-
-if TYPE_CHECKING:
-    from .cache import Cache
 
 EventType = Literal["ADDED", "MODIFIED", "DELETED"]
 Matches = Callable[[Entry], bool]
@@ -27,65 +25,6 @@ class Change(NamedTuple):
     type: EventType
     entry: Entry
     event: Event | None
-
-
-class Waiter(Protocol):
-    """``name`` and ``namespace`` say what it may concern ("" for all)."""
-
-    namespace: str
-    name: str
-
-    def wake(self) -> None: ...
-
-
-@final
-class Waiters:
-    """Who waits for changes, by namespace and name, so that a change wakes only those it may concern."""
-
-    __slots__ = ("_all", "_named", "_namespaces")
-
-    def __init__(self) -> None:
-        self._all: set[Waiter] = set()
-        self._namespaces: dict[str, set[Waiter]] = {}
-        self._named: dict[tuple[str, str], set[Waiter]] = {}
-
-    def _bucket(self, waiter: Waiter) -> set[Waiter]:
-        if waiter.name:
-            return self._named.setdefault((waiter.namespace, waiter.name), set())
-        if waiter.namespace:
-            return self._namespaces.setdefault(waiter.namespace, set())
-        return self._all
-
-    def add(self, waiter: Waiter) -> None:
-        self._bucket(waiter).add(waiter)
-
-    def remove(self, waiter: Waiter) -> None:
-        self._bucket(waiter).discard(waiter)
-        if waiter.name and not self._named[(waiter.namespace, waiter.name)]:
-            del self._named[(waiter.namespace, waiter.name)]
-        elif waiter.namespace and not waiter.name and not self._namespaces[waiter.namespace]:
-            del self._namespaces[waiter.namespace]
-
-    def wake(self, namespace: str, name: str) -> None:
-        for waiter in self._all:
-            waiter.wake()
-        if self._namespaces:
-            for waiter in self._namespaces.get(namespace, ()):
-                waiter.wake()
-        if self._named:
-            for waiter in self._named.get((namespace, name), ()):
-                waiter.wake()
-            if namespace:
-                for waiter in self._named.get(("", name), ()):
-                    waiter.wake()
-
-    def wake_all(self) -> None:
-        for bucket in (self._all, *self._namespaces.values(), *self._named.values()):
-            for waiter in bucket:
-                waiter.wake()
-
-    def __len__(self) -> int:
-        return len(self._all) + sum(map(len, self._namespaces.values())) + sum(map(len, self._named.values()))
 
 
 def _always(entry: Entry) -> bool:
