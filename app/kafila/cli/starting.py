@@ -58,19 +58,18 @@ def listen(settings: Settings) -> list[socket.socket]:
 @contextmanager
 def starting(settings: Settings) -> Iterator[None]:
     """Around the life of a control plane: what it cannot start or go on without is one line. Raises CommandError."""
-    import asyncpg
-
     from kafila.store.accounts import EmbeddedError
+    from kafila.store.connect import DatabaseError
     from kafila.store.interface import StoreUnavailable
     from kafila.store.migrate import MigrationError
 
     try:
         yield
-    except (EmbeddedError, MigrationError, StoreUnavailable, OSError, asyncpg.PostgresError, ExceptionGroup) as error:
+    except (EmbeddedError, MigrationError, StoreUnavailable, OSError, DatabaseError, ExceptionGroup) as error:
         first: Exception = error
         while isinstance(first, ExceptionGroup):
             first = first.exceptions[0]
-        if not isinstance(first, EmbeddedError | MigrationError | StoreUnavailable | OSError | asyncpg.PostgresError):
+        if not isinstance(first, EmbeddedError | MigrationError | StoreUnavailable | OSError | DatabaseError):
             raise
         raise CommandError(f"{_where(settings)}: {_reason(first)}") from error
 

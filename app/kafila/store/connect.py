@@ -15,6 +15,8 @@ from .interface import StoreUnavailable
 
 log = structlog.get_logger("kafila.store")
 
+DatabaseError = asyncpg.PostgresError  # whatever PostgreSQL answers with, for those who import no driver
+
 # Errors after which a connection is of no use: it is gone, hangs, or ends at a server that takes no writes.
 LOST = (
     OSError,

@@ -23,12 +23,11 @@ from kafila.registry import Options, Registry
 from kafila.registry.codec import decode_entry
 from kafila.watch import Entry, Event
 
-from .cluster.controller import CLUSTERS
-
 log = structlog.get_logger(__name__)
 
 WORKS = "works.work.karmada.io"
 BINDINGS = "resourcebindings.work.karmada.io"
+CLUSTERS = "clusters.cluster.karmada.io"
 CLUSTER_BINDINGS = "clusterresourcebindings.work.karmada.io"
 OPTIONS = Options(manager="karmada-controller-manager")
 Object = dict[str, Any]

@@ -10,6 +10,7 @@ from kafila.core.errors import StatusError
 from kafila.placement import constants
 from kafila.reconcile.controller import QueueController
 from kafila.reconcile.events import Recorder
+from kafila.reconcile.karmada.federation import CLUSTERS
 from kafila.reconcile.queue import Requeue
 from kafila.registry import Options, Registry
 from kafila.registry.codec import decode_entry
@@ -17,7 +18,6 @@ from kafila.registry.context import DeleteOptions
 from kafila.registry.decoding import decode_object
 from kafila.watch import Event
 
-CLUSTERS = "clusters.cluster.karmada.io"
 BINDINGS = ("resourcebindings.work.karmada.io", "clusterresourcebindings.work.karmada.io")
 OPTIONS = Options(manager="karmada-controller-manager")
 WAIT = 2.0  # seconds between looks at what still holds a cluster that ends

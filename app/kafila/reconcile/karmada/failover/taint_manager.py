@@ -15,8 +15,7 @@ from kafila.placement.failover.eviction import evict, evicted_event, preserved_s
 from kafila.placement.failover.taints import no_execute, toleration_left
 from kafila.placement.spec import target_names
 from kafila.reconcile.controller import QueueController
-from kafila.reconcile.karmada.cluster.controller import CLUSTERS
-from kafila.reconcile.karmada.federation import BINDINGS, CLUSTER_BINDINGS, Federation
+from kafila.reconcile.karmada.federation import BINDINGS, CLUSTER_BINDINGS, CLUSTERS, Federation
 from kafila.reconcile.queue import Requeue
 from kafila.registry import Options
 from kafila.registry.codec import decode_entry

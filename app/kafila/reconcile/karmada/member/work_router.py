@@ -9,8 +9,7 @@ from kafila.core.resources import Key
 from kafila.placement import constants
 from kafila.reconcile.controller import QueueController
 from kafila.reconcile.interpreter.interpreting import INTERPRETERS
-from kafila.reconcile.karmada.cluster.controller import CLUSTERS
-from kafila.reconcile.karmada.federation import WORKS, Federation
+from kafila.reconcile.karmada.federation import CLUSTERS, WORKS, Federation
 from kafila.registry.codec import decode_entry
 from kafila.settings.federation import FederationOptions
 from kafila.watch import Event
