@@ -18,13 +18,14 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, final
 
 from kafila.core.errors import StatusError
+from kafila.placement import constants
 
 from .client import MemberClient, Object, WatchEvent
 from .transport import Unreachable, UnusableAnswer
 
 log = logging.getLogger(__name__)
 
-MANAGED = "karmada.io/managed=true"
+MANAGED = f"{constants.MANAGED}={constants.TRUE}"
 FIRST_PAUSE = 0.5  # seconds
 LONGEST_PAUSE = 30.0
 ENTRY = 600  # bytes in memory for an object of which little is kept

@@ -16,14 +16,15 @@ from typing import Any, Final, final
 
 from kafila.core import names
 from kafila.core.errors import StatusError
+from kafila.placement import constants
 
 from .client import MemberClient, Object, resource_path
 from .transport import Unreachable
 
 CLUSTER_API: Final = "cluster.karmada.io/v1alpha1"
 CLUSTERS: Final = resource_path(CLUSTER_API, "clusters")
-DEFAULT_NAMESPACE: Final = "karmada-cluster"
-SYSTEM_LABELS: Final = {"karmada.io/system": "true"}
+DEFAULT_NAMESPACE: Final = constants.NAMESPACE_KARMADA_CLUSTER
+SYSTEM_LABELS: Final = {constants.SYSTEM: constants.TRUE}
 IMPERSONATOR: Final = "karmada-impersonator"
 MAX_NAME: Final = 48
 TOKEN_PATIENCE: Final = 30.0  # seconds for the member's token controller

@@ -10,14 +10,13 @@ from typing import final
 from kafila.core.conditions import find
 from kafila.core.errors import StatusError
 from kafila.core.resources import split_api_version
+from kafila.placement import constants
 from kafila.placement.constants import COND_APPLIED, COND_HEARTBEAT, COND_READY
 
 from .client import MemberClient, Object, resource_path
 from .join import CLUSTERS, DEFAULT_NAMESPACE, SYSTEM_LABELS, JoinError, Say, role_name, service_account_name
 from .transport import Unreachable
 
-CLUSTER_FINALIZER = "karmada.io/cluster-controller"
-WORK_FINALIZER = "karmada.io/execution-controller"
 POLL = 0.5  # seconds
 RBAC = "rbac.authorization.k8s.io/v1"
 
@@ -116,7 +115,7 @@ async def _ready_again(control_plane: MemberClient, cluster: Object, count: int,
 
 async def _copies(control_plane: MemberClient, name: str) -> list[Object]:
     """What was placed in the member, as manifests; without what shall stay there."""
-    path = resource_path("work.karmada.io/v1alpha1", "works", _execution_namespace(name))
+    path = resource_path("work.karmada.io/v1alpha1", "works", constants.execution_namespace(name))
     works, _ = await control_plane.list(path)
     placed = [
         work
@@ -159,7 +158,9 @@ async def _gone(control_plane: MemberClient, cluster: Object, wait: float, say: 
 
 async def _holding(control_plane: MemberClient, name: str) -> str:
     """What is left, for the message."""
-    works, _ = await control_plane.list(resource_path("work.karmada.io/v1alpha1", "works", _execution_namespace(name)))
+    works, _ = await control_plane.list(
+        resource_path("work.karmada.io/v1alpha1", "works", constants.execution_namespace(name))
+    )
     if works:
         return f"{len(works)} objects placed there are not taken back yet; --force drops it without waiting for them"
     return "its finalizers are not removed yet (is the control plane running its controllers?)"
@@ -185,13 +186,15 @@ async def _delete_own_namespace(member: MemberClient, name: str) -> None:
 
 async def _force(control_plane: MemberClient, name: str, say: Say) -> None:
     """Takes away the finalizers that wait for the member: Works, their namespace, the Cluster."""
-    space = _execution_namespace(name)
+    space = constants.execution_namespace(name)
     works = resource_path("work.karmada.io/v1alpha1", "works", space)
     try:
         for work in (await control_plane.list(works))[0]:
-            await _without_finalizer(control_plane, f"{works}/{work['metadata']['name']}", WORK_FINALIZER)
+            await _without_finalizer(
+                control_plane, f"{works}/{work['metadata']['name']}", constants.FINALIZER_EXECUTION
+            )
         await _finalize_namespace(control_plane, space)
-        await _without_finalizer(control_plane, f"{CLUSTERS}/{name}", CLUSTER_FINALIZER)
+        await _without_finalizer(control_plane, f"{CLUSTERS}/{name}", constants.FINALIZER_CLUSTER)
     except StatusError as error:
         say(f"Force deletion. {error}")
 
@@ -212,7 +215,3 @@ async def _finalize_namespace(client: MemberClient, name: str) -> None:
     if namespace is not None and namespace["metadata"].get("deletionTimestamp"):
         namespace["spec"]["finalizers"] = []
         await client.update(f"{path}/finalize", namespace)
-
-
-def _execution_namespace(cluster: str) -> str:
-    return f"karmada-es-{cluster}"

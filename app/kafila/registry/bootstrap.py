@@ -7,6 +7,7 @@ from typing import Any
 
 from kafila.core import errors
 from kafila.core.clock import rfc3339
+from kafila.placement import constants
 
 from .allocation import DEFAULT_SERVICE_CIDR
 from .context import DeleteOptions, Options
@@ -16,7 +17,10 @@ from .registry import Registry
 
 OPTIONS = Options(manager="kube-apiserver")  # whom every cluster has these from
 CIDR_OPTIONS = Options(manager="kubernetes-service-cidr-controller", force=True)
-NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease", "karmada-system", "karmada-cluster")
+NAMESPACES = (
+    *("default", "kube-system", "kube-public", "kube-node-lease"),
+    *(constants.NAMESPACE_KARMADA_SYSTEM, constants.NAMESPACE_KARMADA_CLUSTER),
+)
 Object = dict[str, Any]
 
 # Name, rules and subject of what Kubernetes and Karmada bind from the beginning. Both matter to members too: who is bound here to

@@ -1,6 +1,19 @@
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
 import pytest
 
+import kafila
 from kafila.placement import constants
+
+ROOT = Path(kafila.__file__).parent
+HOME = ROOT / "placement/constants.py"
+NAMES = {value for name, value in vars(constants).items() if name.isupper() and isinstance(value, str)}
+PREFIXES = (*(name for name in NAMES if "karmada.io/" in name), constants.EXECUTION_NAMESPACE_PREFIX)
+# the default of a flag of Karmada's, and of one of karmadactl's: facts of their own
+OTHERS = {"settings/federation.py": "karmada-system", "cli/membership.py": "karmada-cluster"}
 
 
 @pytest.mark.parametrize(
@@ -37,3 +50,16 @@ def test_permanent_ids_repeat_and_differ() -> None:
     assert constants.permanent_id("a", "b") == constants.permanent_id("a", "b")
     assert constants.permanent_id("a", "b") != constants.permanent_id("ab")
     assert len(constants.permanent_id("a")) == 36
+
+
+def test_no_other_module_writes_labels_annotations_finalizers_taints_or_namespaces() -> None:
+    found = []
+    for path in ROOT.rglob("*.py"):
+        where = path.relative_to(ROOT).as_posix()
+        for node in ast.walk(ast.parse(path.read_text())) if path != HOME else ():
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                text = node.value
+                named = text.startswith(("karmada-system", "karmada-cluster")) and OTHERS.get(where) != text
+                if named or text.startswith(PREFIXES):
+                    found.append(f"{where}:{node.lineno}: {text}")
+    assert found == []

@@ -8,14 +8,12 @@ from typing import Any
 from kafila.core.errors import FieldError
 from kafila.core.feature_gates import MULTIPLE_POD_TEMPLATES_SCHEDULING, Gates
 from kafila.core.names import new_uid
+from kafila.placement import constants
 
 from .errors import refuse_if
 
 Object = dict[str, Any]
 
-BINDING_ID = "resourcebinding.karmada.io/permanent-id"
-CLUSTER_BINDING_ID = "clusterresourcebinding.karmada.io/permanent-id"
-DEPENDENCIES = "resourcebinding.karmada.io/dependencies"
 _REFERENCE = ("apiVersion", "kind", "namespace", "name")
 
 
@@ -28,9 +26,9 @@ def ensure_id(new: Object, label: str) -> None:
 
 def admit_binding(new: Object, gates: Gates) -> None:
     """ResourceBinding. Quota is decided in ``quota``, because it writes."""
-    text = (new["metadata"].get("annotations") or {}).get(DEPENDENCIES)
+    text = (new["metadata"].get("annotations") or {}).get(constants.RB_DEPENDENCIES)
     if text is not None and not _is_reference_list(text):
-        path = f"metadata.annotations.{DEPENDENCIES}"
+        path = f"metadata.annotations.{constants.RB_DEPENDENCIES}"
         refuse_if([FieldError.invalid(path, text, "annotation value must be a valid JSON")])
     if MULTIPLE_POD_TEMPLATES_SCHEDULING in gates:
         refuse_if(_components((new.get("spec") or {}).get("components") or []))

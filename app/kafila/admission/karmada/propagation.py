@@ -6,6 +6,7 @@ from typing import Any
 
 from kafila.core.errors import FieldError
 from kafila.core.names import new_uid
+from kafila.placement import constants
 
 from .errors import Denied, refuse_if
 from .gostructs import PROPAGATION, pass_through
@@ -13,10 +14,6 @@ from .placement import validate_failover, validate_placement
 
 Object = dict[str, Any]
 
-POLICY_ID = "propagationpolicy.karmada.io/permanent-id"
-CLUSTER_POLICY_ID = "clusterpropagationpolicy.karmada.io/permanent-id"
-POLICY_FINALIZER = "karmada.io/propagation-policy-controller"
-CLUSTER_POLICY_FINALIZER = "karmada.io/cluster-propagation-policy-controller"
 _SERVICE_IMPORT = ("multicluster.x-k8s.io/v1alpha1", "ServiceImport")
 GRACE_PERIOD = 600  # seconds
 
@@ -25,13 +22,13 @@ def mutate_propagation_policy(operation: str, new: Object) -> None:
     _mutate(new["spec"])
     select_own_namespace(new)
     if operation == "CREATE":
-        identify(new, POLICY_ID, POLICY_FINALIZER)
+        identify(new, constants.PP_PERMANENT_ID, constants.FINALIZER_PP)
 
 
 def mutate_cluster_propagation_policy(operation: str, new: Object) -> None:
     _mutate(new["spec"])
     if operation == "CREATE":
-        identify(new, CLUSTER_POLICY_ID, CLUSTER_POLICY_FINALIZER)
+        identify(new, constants.CPP_PERMANENT_ID, constants.FINALIZER_CPP)
 
 
 def select_own_namespace(policy: Object) -> None:
@@ -73,11 +70,11 @@ def _mutate(spec: Object) -> None:
 
 
 def admit_propagation_policy(new: Object, old: Object | None) -> None:
-    _admit(new, old, POLICY_ID, new["metadata"].get("namespace", ""))
+    _admit(new, old, constants.PP_PERMANENT_ID, new["metadata"].get("namespace", ""))
 
 
 def admit_cluster_propagation_policy(new: Object, old: Object | None) -> None:
-    _admit(new, old, CLUSTER_POLICY_ID, "")
+    _admit(new, old, constants.CPP_PERMANENT_ID, "")
 
 
 def _admit(new: Object, old: Object | None, label: str, namespace: str) -> None:

@@ -11,6 +11,7 @@ from kafila.core import quantity
 from kafila.core.errors import FieldError
 from kafila.core.feature_gates import FEDERATED_QUOTA_ENFORCEMENT, Gates
 from kafila.core.quantity import Quantity
+from kafila.placement import constants
 
 from .errors import Denied, refuse_if
 from .quotanames import quota_resource_name
@@ -19,7 +20,6 @@ Object = dict[str, Any]
 Amounts = dict[str, Quantity]
 
 NAME_MAX = 63  # the name becomes a label's value
-QUOTA_EXCEEDED = "QuotaExceeded"
 
 
 def admit_quota(new: Object) -> None:
@@ -169,6 +169,6 @@ def _charged(quota: Object, delta: Amounts) -> dict[str, str] | None:
             raise Denied(
                 f"FederatedResourceQuota({metadata.get('namespace', '')}/{metadata['name']}) exceeded for resource "
                 f"{name}: requested sum {amount}, limit {quantity.of(limits[name])}.",
-                QUOTA_EXCEEDED,
+                constants.REASON_QUOTA_EXCEEDED,
             )
     return {name: str(amount) for name, amount in used.items()}

@@ -8,6 +8,7 @@ from typing import Any
 from kafila.catalog.kind import Kind
 from kafila.core.errors import FieldError
 from kafila.core.feature_gates import Gates
+from kafila.placement import constants
 
 from . import autoscaling, binding, cluster, interpreter, override, propagation, quota, services
 from .context import NOTHING, AdmissionContext
@@ -19,7 +20,6 @@ Object = dict[str, Any]
 Mutator = Callable[[str, Object], None]
 Validator = Callable[[Object, "Object | None", Gates, AdmissionContext], None]
 
-PROTECTION = "resourcetemplate.karmada.io/deletion-protected"
 _PROTECTION_WEBHOOK = "resourcedeletionprotection.karmada.io"
 
 
@@ -85,8 +85,8 @@ def _is_status_write(new: Object, old: Object | None) -> bool:
 
 def _protect(old: Object) -> None:
     labels = (old.get("metadata") or {}).get("labels")
-    if labels and labels.get(PROTECTION) == "Always":
-        text = f"This resource is protected, please make sure to remove the label: {PROTECTION}"
+    if labels and labels.get(constants.DELETION_PROTECTED) == "Always":
+        text = f"This resource is protected, please make sure to remove the label: {constants.DELETION_PROTECTED}"
         raise denied(_PROTECTION_WEBHOOK, Denied(text))
 
 
@@ -98,13 +98,13 @@ def _mutate_override(operation: str, new: Object) -> None:
 def _mutate_binding(operation: str, new: Object) -> None:
     if operation == "CREATE":
         pass_through(new["spec"], BINDING)
-        binding.ensure_id(new, binding.BINDING_ID)
+        binding.ensure_id(new, constants.RB_PERMANENT_ID)
 
 
 def _mutate_cluster_binding(operation: str, new: Object) -> None:
     if operation == "CREATE":
         pass_through(new["spec"], BINDING)
-        binding.ensure_id(new, binding.CLUSTER_BINDING_ID)
+        binding.ensure_id(new, constants.CRB_PERMANENT_ID)
 
 
 def _mutate_work(operation: str, new: Object) -> None:
@@ -114,7 +114,7 @@ def _mutate_work(operation: str, new: Object) -> None:
 
 def _mutate_multi_cluster_service(operation: str, new: Object) -> None:
     pass_through(new["spec"], MULTI_CLUSTER_SERVICE)
-    binding.ensure_id(new, services.MCS_ID)
+    binding.ensure_id(new, constants.MCS_PERMANENT_ID)
 
 
 _MUTATORS: dict[str, tuple[str, Mutator]] = {

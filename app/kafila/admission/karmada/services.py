@@ -24,7 +24,6 @@ from .errors import refuse_if
 Object = dict[str, Any]
 Found = list[FieldError]
 
-MCS_ID = "multiclusterservice.karmada.io/permanent-id"
 _EXPOSURES = ("CrossCluster", "LoadBalancer")
 _BAD_SEQUENCES = ("//", "/./", "/../", "%2f", "%2F")
 _BAD_ENDS = ("/..", "/.")

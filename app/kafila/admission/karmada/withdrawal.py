@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
+from kafila.placement import constants
 from kafila.placement.cluster_affinity import matcher
 from kafila.placement.objects import name
 from kafila.placement.spec import target_names, terms
@@ -17,7 +18,7 @@ from .context import AdmissionContext, Claimed
 
 Object = dict[str, Any]
 NAMED: Final = 10  # clusters in one warning
-_IDS: Final = ("propagationpolicy.karmada.io/permanent-id", "clusterpropagationpolicy.karmada.io/permanent-id")
+_IDS: Final = (constants.PP_PERMANENT_ID, constants.CPP_PERMANENT_ID)
 
 
 def withdrawals(new: Object, old: Object, around: AdmissionContext) -> list[str]:

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from kafila.core.values import copy_json
+from kafila.placement import constants
 from kafila.placement.work.prune import prune
 
 from .binding import ensure_id
@@ -13,14 +14,10 @@ from .errors import Denied
 
 Object = dict[str, Any]
 
-WORK_ID = "work.karmada.io/permanent-id"
-MANAGED_LABELS = "resourcetemplate.karmada.io/managed-labels"
-MANAGED_ANNOTATIONS = "resourcetemplate.karmada.io/managed-annotations"
-
 
 def mutate_work(new: Object) -> None:
-    ensure_id(new, WORK_ID)
-    identity = new["metadata"]["labels"][WORK_ID]
+    ensure_id(new, constants.WORK_PERMANENT_ID)
+    identity = new["metadata"]["labels"][constants.WORK_PERMANENT_ID]
     workload = (new.get("spec") or {}).get("workload") or {}
     manifests = workload.get("manifests")
     if manifests:
@@ -53,8 +50,10 @@ def stamp(manifest: Object, identity: str) -> None:
     """Labels the manifest with its Work and writes down which labels and annotations are Karmada's to remove later."""
     metadata = manifest["metadata"] = manifest.get("metadata") or {}
     annotations = dict(metadata.get("annotations") or {})
-    others = annotations.keys() - {MANAGED_ANNOTATIONS, MANAGED_LABELS}
-    annotations[MANAGED_ANNOTATIONS] = ",".join(sorted({*others, MANAGED_ANNOTATIONS, MANAGED_LABELS}))
-    labels = {**(metadata.get("labels") or {}), WORK_ID: identity}
-    annotations[MANAGED_LABELS] = ",".join(sorted(labels))
+    others = annotations.keys() - {constants.MANAGED_ANNOTATIONS, constants.MANAGED_LABELS}
+    annotations[constants.MANAGED_ANNOTATIONS] = ",".join(
+        sorted({*others, constants.MANAGED_ANNOTATIONS, constants.MANAGED_LABELS})
+    )
+    labels = {**(metadata.get("labels") or {}), constants.WORK_PERMANENT_ID: identity}
+    annotations[constants.MANAGED_LABELS] = ",".join(sorted(labels))
     metadata["labels"], metadata["annotations"] = labels, annotations
