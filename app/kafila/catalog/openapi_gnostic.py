@@ -11,56 +11,44 @@ from typing import Any
 
 import orjson
 
-from kafila.machinery.protobuf_wire import varint
+from kafila.machinery.protobuf_wire import FIXED64, bytes_field, tag_bytes, text_field, varint_field
 
 Json = dict[str, Any]
 
 
 def encode_document(tree: Json) -> bytes:
     """``tree`` as ``openapi_v2.build`` makes it."""
-    info = _text(1, tree["info"]["title"]) + _text(2, tree["info"]["version"])
+    info = text_field(1, tree["info"]["title"]) + text_field(2, tree["info"]["version"])
     paths = b"".join(_named(2, path, _path_item(item)) for path, item in tree["paths"].items())
     definitions = b"".join(_named(1, name, _schema(schema)) for name, schema in tree["definitions"].items())
     return (
-        _text(1, tree["swagger"])
-        + _bytes(2, info)
-        + _bytes(8, paths)
-        + _bytes(9, definitions)
-        + b"".join(_bytes(12, _security_requirement(entry)) for entry in tree["security"])
-        + _bytes(13, b"".join(_named(1, name, _api_key(key)) for name, key in tree["securityDefinitions"].items()))
+        text_field(1, tree["swagger"])
+        + bytes_field(2, info)
+        + bytes_field(8, paths)
+        + bytes_field(9, definitions)
+        + b"".join(bytes_field(12, _security_requirement(entry)) for entry in tree["security"])
+        + bytes_field(13, b"".join(_named(1, name, _api_key(key)) for name, key in tree["securityDefinitions"].items()))
     )
 
 
 # --- wire format ------------------------------------------------------------------------------------------------------
 
 
-def _bytes(number: int, value: bytes) -> bytes:
-    return varint(number << 3 | 2) + varint(len(value)) + value
-
-
-def _text(number: int, value: str | None) -> bytes:
-    return _bytes(number, value.encode()) if value else b""
-
-
 def _texts(number: int, values: Iterable[str]) -> bytes:
-    return b"".join(_bytes(number, value.encode()) for value in values)
+    return b"".join(bytes_field(number, value.encode()) for value in values)
 
 
 def _flag(number: int, value: Any) -> bytes:
-    return varint(number << 3) + b"\x01" if value else b""
-
-
-def _number(number: int, value: int) -> bytes:
-    return varint(number << 3) + varint(value)
+    return varint_field(number, 1) if value else b""
 
 
 def _double(number: int, value: float) -> bytes:
-    return varint(number << 3 | 1) + struct.pack("<d", value)
+    return tag_bytes(number, FIXED64) + struct.pack("<d", value)
 
 
 def _named(number: int, name: str, value: bytes) -> bytes:
     """NamedPathItem, NamedSchema, NamedResponseValue …: all are ``name = 1, value = 2``."""
-    return _bytes(number, _text(1, name) + _bytes(2, value))
+    return bytes_field(number, text_field(1, name) + bytes_field(2, value))
 
 
 # --- messages ---------------------------------------------------------------------------------------------------------
@@ -69,43 +57,51 @@ _METHODS = {"get": 2, "put": 3, "post": 4, "delete": 5, "options": 6, "head": 7,
 
 
 def _path_item(item: Json) -> bytes:
-    methods = b"".join(_bytes(_METHODS[key], _operation(item[key])) for key in _METHODS if key in item)
+    methods = b"".join(bytes_field(_METHODS[key], _operation(item[key])) for key in _METHODS if key in item)
     return methods + _parameters(9, item.get("parameters", ()))
 
 
 def _operation(operation: Json) -> bytes:
-    answers = b"".join(_named(1, code, _bytes(1, _response(answer))) for code, answer in operation["responses"].items())
+    answers = b"".join(
+        _named(1, code, bytes_field(1, _response(answer))) for code, answer in operation["responses"].items()
+    )
     return (
         _texts(1, operation["tags"])
-        + _text(3, operation["description"])
-        + _text(5, operation["operationId"])
+        + text_field(3, operation["description"])
+        + text_field(5, operation["operationId"])
         + _texts(6, operation["produces"])
         + _texts(7, operation["consumes"])
         + _parameters(8, operation.get("parameters", ()))
-        + _bytes(9, answers)
+        + bytes_field(9, answers)
         + _texts(10, operation["schemes"])
         + _extensions(13, operation)
     )
 
 
 def _response(answer: Json) -> bytes:
-    schema = _bytes(2, _bytes(1, _schema(answer["schema"]))) if "schema" in answer else b""
-    return _text(1, answer["description"]) + schema
+    schema = bytes_field(2, bytes_field(1, _schema(answer["schema"]))) if "schema" in answer else b""
+    return text_field(1, answer["description"]) + schema
 
 
 def _parameters(number: int, parameters: Iterable[Json]) -> bytes:
-    return b"".join(_bytes(number, _bytes(1, _parameter(parameter))) for parameter in parameters)
+    return b"".join(bytes_field(number, bytes_field(1, _parameter(parameter))) for parameter in parameters)
 
 
 def _parameter(parameter: Json) -> bytes:
     if parameter["in"] == "body":
-        body = _text(2, "body") + _text(3, "body") + _flag(4, parameter.get("required"))
-        return _bytes(1, body + _bytes(5, _schema(parameter["schema"])))
-    common = _flag(1, parameter.get("required")) + _text(2, parameter["in"]) + _text(3, parameter["description"])
-    common += _text(4, parameter["name"])
+        body = text_field(2, "body") + text_field(3, "body") + _flag(4, parameter.get("required"))
+        return bytes_field(1, body + bytes_field(5, _schema(parameter["schema"])))
+    common = (
+        _flag(1, parameter.get("required")) + text_field(2, parameter["in"]) + text_field(3, parameter["description"])
+    )
+    common += text_field(4, parameter["name"])
     if parameter["in"] == "query":
-        return _bytes(2, _bytes(3, common + _text(6, parameter["type"]) + _flag(20, parameter.get("uniqueItems"))))
-    return _bytes(2, _bytes(4, common + _text(5, parameter["type"]) + _flag(19, parameter.get("uniqueItems"))))
+        return bytes_field(
+            2, bytes_field(3, common + text_field(6, parameter["type"]) + _flag(20, parameter.get("uniqueItems")))
+        )
+    return bytes_field(
+        2, bytes_field(4, common + text_field(5, parameter["type"]) + _flag(19, parameter.get("uniqueItems")))
+    )
 
 
 def _schema(schema: Json) -> bytes:
@@ -113,31 +109,33 @@ def _schema(schema: Json) -> bytes:
 
 
 _SCHEMA: dict[str, Callable[[Any], bytes]] = {
-    "$ref": lambda value: _text(1, value),
-    "format": lambda value: _text(2, value),
-    "title": lambda value: _text(3, value),
-    "description": lambda value: _text(4, value),
-    "default": lambda value: _bytes(5, _any(value)),
+    "$ref": lambda value: text_field(1, value),
+    "format": lambda value: text_field(2, value),
+    "title": lambda value: text_field(3, value),
+    "description": lambda value: text_field(4, value),
+    "default": lambda value: bytes_field(5, _any(value)),
     "multipleOf": lambda value: _double(6, value),
     "maximum": lambda value: _double(7, value),
     "exclusiveMaximum": lambda value: _flag(8, value),
     "minimum": lambda value: _double(9, value),
     "exclusiveMinimum": lambda value: _flag(10, value),
-    "maxLength": lambda value: _number(11, value),
-    "minLength": lambda value: _number(12, value),
-    "pattern": lambda value: _text(13, value),
-    "maxItems": lambda value: _number(14, value),
-    "minItems": lambda value: _number(15, value),
-    "maxProperties": lambda value: _number(17, value),
-    "minProperties": lambda value: _number(18, value),
+    "maxLength": lambda value: varint_field(11, value),
+    "minLength": lambda value: varint_field(12, value),
+    "pattern": lambda value: text_field(13, value),
+    "maxItems": lambda value: varint_field(14, value),
+    "minItems": lambda value: varint_field(15, value),
+    "maxProperties": lambda value: varint_field(17, value),
+    "minProperties": lambda value: varint_field(18, value),
     "required": lambda value: _texts(19, value),
-    "enum": lambda value: b"".join(_bytes(20, _any(item)) for item in value),
-    "additionalProperties": lambda value: _bytes(
-        21, _flag(2, value) if isinstance(value, bool) else _bytes(1, _schema(value))
+    "enum": lambda value: b"".join(bytes_field(20, _any(item)) for item in value),
+    "additionalProperties": lambda value: bytes_field(
+        21, _flag(2, value) if isinstance(value, bool) else bytes_field(1, _schema(value))
     ),
-    "type": lambda value: _bytes(22, _text(1, value)),
-    "items": lambda value: _bytes(23, _bytes(1, _schema(value))),
-    "properties": lambda value: _bytes(25, b"".join(_named(1, name, _schema(node)) for name, node in value.items())),
+    "type": lambda value: bytes_field(22, text_field(1, value)),
+    "items": lambda value: bytes_field(23, bytes_field(1, _schema(value))),
+    "properties": lambda value: bytes_field(
+        25, b"".join(_named(1, name, _schema(node)) for name, node in value.items())
+    ),
 }
 
 
@@ -147,7 +145,7 @@ def _extensions(number: int, owner: Json) -> bytes:
 
 def _any(value: Any) -> bytes:
     """Any { yaml = 2 }: gnostic keeps free values as YAML text, and JSON is YAML."""
-    return _text(2, orjson.dumps(value).decode())
+    return text_field(2, orjson.dumps(value).decode())
 
 
 def _security_requirement(entry: dict[str, list[str]]) -> bytes:
@@ -155,4 +153,10 @@ def _security_requirement(entry: dict[str, list[str]]) -> bytes:
 
 
 def _api_key(key: Json) -> bytes:
-    return _bytes(2, _text(1, key["type"]) + _text(2, key["name"]) + _text(3, key["in"]) + _text(4, key["description"]))
+    return bytes_field(
+        2,
+        text_field(1, key["type"])
+        + text_field(2, key["name"])
+        + text_field(3, key["in"])
+        + text_field(4, key["description"]),
+    )

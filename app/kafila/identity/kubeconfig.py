@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import base64
-import os
 from pathlib import Path
 
-import yaml
+from kafila.core.files import write_private
+from kafila.machinery.yamlout import dump_text
 
 from .certificates import KeyPair
 
@@ -28,15 +28,7 @@ def write_kubeconfig(path: Path, server: str, authority: bytes, client: KeyPair)
             }
         ],
     }
-    write_private(path, yaml.safe_dump(document, sort_keys=False).encode())
-
-
-def write_private(path: Path, content: bytes) -> None:
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-    draft.rename(path)
+    write_private(path, dump_text(document).encode())
 
 
 def _b64(data: bytes) -> str:

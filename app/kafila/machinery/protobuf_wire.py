@@ -104,6 +104,19 @@ def tag_bytes(number: int, wire_type: int) -> bytes:
     return varint(number << 3 | wire_type)
 
 
+def bytes_field(number: int, content: bytes) -> bytes:
+    return part(tag_bytes(number, LENGTH), content)
+
+
+def text_field(number: int, text: str | None) -> bytes:
+    """Nothing for an empty text, as proto3 writes it."""
+    return bytes_field(number, text.encode()) if text else b""
+
+
+def varint_field(number: int, value: int) -> bytes:
+    return tag_bytes(number, VARINT) + varint(value)
+
+
 def part(tag: bytes, content: bytes | bytearray) -> bytes:
     """A length-delimited field."""
     return b"".join((tag, varint(len(content)), content))

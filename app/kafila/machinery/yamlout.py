@@ -24,6 +24,7 @@ from yaml.events import (
 
 _TAG: Final = "tag:yaml.org,2002:"
 _TEXT: Final = f"{_TAG}str"
+_OLD_BOOLEANS: Final = frozenset("yYnN")
 _resolve: Final = yaml.resolver.Resolver().resolve
 
 
@@ -34,6 +35,18 @@ def is_plain(text: str) -> bool:
 
 def _style(text: str) -> str | None:
     return None
+
+
+def _text_style(text: str) -> str | None:
+    if "\n" in text:
+        return "|"
+    # What some reader may take for a number, a boolean or null has double quotes; other quoting is left to the emitter.
+    return None if is_plain(text) and text not in _OLD_BOOLEANS else '"'
+
+
+def dump_text(value: Any) -> str:
+    """YAML text in files and in fields of objects, written as sigs.k8s.io/yaml does."""
+    return dump(value, _text_style, width=-1).decode()
 
 
 def dump(value: Any, style: Callable[[str], str | None] = _style, width: int | None = None) -> bytes:

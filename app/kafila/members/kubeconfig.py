@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
-import yaml
+from kafila.core.files import write_private
+from kafila.machinery import yaml
+from kafila.machinery.yamlout import dump_text
 
 from .client import MemberClient, TokenSource
 from .transport import TLS
@@ -80,7 +82,7 @@ def merged(files: Sequence[Path]) -> Object:
 def _read(path: Path) -> Object | None:
     """Files that a document names lie next to it, so their paths are made absolute here."""
     try:
-        document = yaml.load(path.read_bytes(), Loader=_Loader)
+        document, _ = yaml.load(path.read_bytes())
     except FileNotFoundError:
         return None
     except (OSError, yaml.YAMLError) as error:
@@ -98,7 +100,6 @@ def _read(path: Path) -> Object | None:
     return document
 
 
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _FILES = (
     ("clusters", "cluster", ("certificate-authority",)),
     ("users", "user", ("client-certificate", "client-key", "tokenFile")),
@@ -215,16 +216,7 @@ def document(name: str, endpoint: str, authority: bytes = b"", *, tls: TLS | Non
 
 
 def write(path: Path, config: Object) -> None:
-    """Atomically, readable by the owner alone."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(yaml.safe_dump(config, sort_keys=False).encode())
-        draft.rename(path)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
+    write_private(path, dump_text(config).encode())
 
 
 def _b64(data: bytes) -> str:

@@ -16,9 +16,10 @@ from kafila.api.deferred import Check, DeferredShell
 from kafila.api.proxy import MemberProxy
 from kafila.api.server import Server, make_server
 from kafila.catalog.catalog import load_catalog
+from kafila.core.files import write_private
 from kafila.identity.certificates import issue
 from kafila.identity.keys import Keys, shared_keys
-from kafila.identity.kubeconfig import write_kubeconfig, write_private
+from kafila.identity.kubeconfig import write_kubeconfig
 from kafila.identity.tokens import Tokens
 from kafila.reconcile.karmada.member.manager import TransportFor
 from kafila.registry import Registry

@@ -39,6 +39,13 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     assert load(path, "dev").token == "t"
 
 
+def test_it_is_read_as_kubectl_reads_it(tmp_path: Path) -> None:
+    """YAML 1.1 has dates: Kubernetes' reader knows none."""
+    path = config(tmp_path / "config", SERVER, {"token": "TOKEN"})
+    path.write_text(path.read_text().replace("TOKEN", "2026-01-02"))
+    assert load(path).token == "2026-01-02"
+
+
 def test_files_lie_next_to_the_kubeconfig(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_bytes(b"CA")
     (tmp_path / "c.pem").write_bytes(b"CERT")
@@ -106,13 +113,17 @@ def test_several_files_are_merged(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     [
         ("", "", "has no current context"),
         ("current-context: x", "", 'context "x" does not exist'),
-        ("{contexts: [{name: x, context: {cluster: y}}]}", "x", 'cluster "y" does not exist'),
-        ("{contexts: [{name: x, context: {cluster: y}}], clusters: [{name: y, cluster: {}}]}", "x", "has no server"),
+        ("{contexts: [{name: x, context: {cluster: other}}]}", "x", 'cluster "other" does not exist'),
+        (
+            "{contexts: [{name: x, context: {cluster: other}}], clusters: [{name: other, cluster: {}}]}",
+            "x",
+            "has no server",
+        ),
         ("a: [", "", "cannot be read"),
         ("[]", "", "is no mapping"),
         (
-            "{contexts: [{name: x, context: {cluster: y}}],"
-            " clusters: [{name: y, cluster: {server: h, certificate-authority: gone.pem}}]}",
+            "{contexts: [{name: x, context: {cluster: other}}],"
+            " clusters: [{name: other, cluster: {server: h, certificate-authority: gone.pem}}]}",
             "x",
             "certificate-authority: .*No such file",
         ),

@@ -9,9 +9,9 @@ from threading import Lock
 from typing import Any, Final, Literal, NamedTuple, final
 
 from kafila.machinery import jsonpatch, yaml
+from kafila.machinery.yamlout import dump_text
 from kafila.placement.gojson import unsorted
 from kafila.placement.objects import Object
-from kafila.placement.override.yaml_text import dump_yaml
 
 Form = Literal["yaml", "json"]
 TOO_DEEP: Final = "exceeded max depth"
@@ -99,7 +99,7 @@ class FieldTexts:
 def _patched_text(text: str, form: Form, overriders: Sequence[Object]) -> _Outcome:
     try:
         if form == "yaml":
-            return _Outcome(dump_yaml(patched(yaml.load(text)[0], overriders, "subPath")))
+            return _Outcome(dump_text(patched(yaml.load(text)[0], overriders, "subPath")))
         return _Outcome(unsorted(patched(json.loads(text), overriders, "subPath")))
     except RecursionError:
         return _Outcome("", TOO_DEEP)

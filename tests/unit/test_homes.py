@@ -1,0 +1,27 @@
+"""One fact, one home: what stood in several places once, and where it may stand now."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import kafila
+
+ROOT = Path(kafila.__file__).parent
+SOURCES = {path.relative_to(ROOT).as_posix(): path.read_text() for path in ROOT.rglob("*.py")}
+
+HOMES = [
+    ("YAML is read and written", r"^ *import yaml|^ *from yaml", "machinery/yaml.py", "machinery/yamlout.py"),
+    ("tags of protobuf fields", r"<< 3 \|", "machinery/protobuf_wire.py", "machinery/protobuf_decode.py"),
+    ("files that only their owner reads", r"0o600", "core/files.py", "store/embedded.py"),
+]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "homes"), [(pattern, homes) for _, pattern, *homes in HOMES], ids=[h[0] for h in HOMES]
+)
+def test_it_stands_in_no_other_module(pattern: str, homes: list[str]) -> None:
+    found = {path for path, text in SOURCES.items() if re.search(pattern, text, re.MULTILINE)}
+    assert found == set(homes)
