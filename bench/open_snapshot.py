@@ -1,6 +1,6 @@
 """What a snapshot that is held open for ten minutes costs (ADR 0002): commits at a steady pace, with a burst each minute.
 
-    python docs/adr/0002-store-snapshot.py /some/folder/others/may/enter [minutes with the snapshot] [rows per second]
+    python bench/open_snapshot.py /some/folder/others/may/enter [minutes with the snapshot] [rows per second]
 
 The first two minutes and the last two are without it. The snapshot has read every table, as ``pg_dump`` does, so that it also
 keeps partitions from being dropped; history is compacted to one minute each minute.

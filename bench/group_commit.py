@@ -1,6 +1,6 @@
 """The figures of ADR 0002: rows/s and client CPU per row by number of concurrent writers, and idle CPU.
 
-    python docs/adr/0002-store-measure.py /some/folder/others/may/enter [seconds] [snapshot]
+    python bench/group_commit.py /some/folder/others/may/enter [seconds] [snapshot]
 
 ``snapshot`` keeps a transaction open meanwhile, as a backup would.
 """
