@@ -23,6 +23,7 @@ from kafila.placement.explain.works import tell_works
 from kafila.placement.objects import Object, labels_of, metadata, name, namespace, spec, status
 from kafila.placement.scheduler.reschedule import is_for_scheduler
 from kafila.placement.spec import replicas, targets, targets_of
+from kafila.placement.work.completions import left_over_by
 from kafila.placement.work.shared import merged
 
 _DENIED: Final = re.compile(r'^admission webhook "[^"]*" denied the request: ')
@@ -165,7 +166,16 @@ def _summarize(evidence: Evidence, rows: dict[str, ClusterRow], report: Report) 
     count = sum(target.get("replicas") or 0 for target in targets(spec(binding)))
     placed = f"Placed in {len(chosen)} of {len(evidence.clusters)} clusters" + (f", {count} replicas" if count else "")
     fine = sum(state in ("Healthy", "Applied") for state in states)
-    report.summary = f"{placed}; {'all' if fine == len(states) else f'{fine} of {len(states)}'} as wanted."
+    missing = left_over_by(evidence.template or {}, spec(binding), evidence.works)
+    all_fine = fine == len(states) and not missing
+    report.summary = f"{placed}; {'all' if all_fine else f'{fine} of {len(states)}'} as wanted."
+    if missing:
+        report.summary += f" {missing}."
+        report.advise(
+            f"{missing}.",
+            "Let the placement choose one more cluster, and create a WorkloadRebalancer (examples/workload-rebalancer); or "
+            "delete the Job and create it anew.",
+        )
     if leaving:
         report.summary += f" It is still in {leaving}, which it leaves."
 

@@ -282,6 +282,36 @@ def test_a_work_that_cannot_be_written_says_why() -> None:
     assert (row.state, row.why) == ("Failed", "the Work cannot be written: it is too large")
 
 
+def test_completions_that_no_cluster_can_be_asked_for_are_told() -> None:
+    """A Job that lost a cluster; what it asks of the other one cannot be changed there."""
+    template, chosen = claimed()
+    template |= {"apiVersion": "batch/v1", "kind": "Job"}
+    chosen["spec"]["resourceSelectors"] = [{"apiVersion": "batch/v1", "kind": "Job", "name": "nginx"}]
+    template["spec"] = {"parallelism": 8, "completions": 8}
+    placement = {"replicaScheduling": {"replicaSchedulingType": "Divided"}}
+    made = binding(8, placement, clusters=[{"name": "m1", "replicas": 8}])
+    made["metadata"] = {"name": "nginx-job", "namespace": "default", "labels": {PP_ID: "x"}}
+    made["status"] = {"aggregatedStatus": [{"clusterName": "m1", "health": "Healthy"}]}
+
+    def explained_with(completions: int) -> Report:
+        manifest = {"kind": "Job", "spec": {"completions": completions}}
+        there = work("m1", applied(), workload={"manifests": [manifest]})
+        clusters = [member("m1"), member("m2")]
+        return explain(
+            Evidence("Job", "default", "nginx", template, [chosen], binding=made, clusters=clusters, works=[there])
+        )
+
+    left_over = (
+        "4 of 8 completions are left over: every cluster chosen has a Job already, whose completions cannot be changed."
+    )
+    report = explained_with(4)
+    assert report.summary == f"Placed in 1 of 2 clusters, 8 replicas; 1 of 1 as wanted. {left_over}"
+    assert [each.problem for each in report.advice] == [left_over]
+    assert "WorkloadRebalancer" in report.advice[0].remedy
+    report = explained_with(8)
+    assert (report.summary, report.advice) == ("Placed in 1 of 2 clusters, 8 replicas; all as wanted.", [])
+
+
 def test_room_that_is_not_known_or_not_counted() -> None:
     attempt = {"clusters": [{"name": "m1", "score": 0, "room": 2**31 - 1, "chosen": True}, {"name": "m2", "score": 0}]}
     decision = {"scheduling": {"result": "Success", "time": "t", "trigger": "Always", "attempts": [attempt]}}
