@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import inspect
 import os
+import resource
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from kafila.cli import CommandError, main
 from kafila.cli.demo import demo as demo_command
 from kafila.cli.demo import own_folder, refuse_real_clusters
 from kafila.settings.settings import Settings
+from kafila.workers.serve import MOST_DESCRIPTORS
 from tests.integration.api.conftest import Api
 
 KAFILA = Path(sys.executable).with_name("kafila")
@@ -95,6 +98,19 @@ def test_demo_ends_at_once_and_starts_again_over_what_it_left(server_folder: Pat
     done = demo_ends(folder)
     assert any(line.split()[:2] == ["nginx", "2/2"] for line in done.stdout.splitlines())
     assert "nowhere-deployment is placed on no cluster" in done.stdout
+
+
+def test_demo_has_the_descriptors_that_a_server_has(server_folder: Path) -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    few = partial(resource.setrlimit, resource.RLIMIT_NOFILE, (256, hard))
+    command = [KAFILA, "demo", "--bind=127.0.0.1:0", "--data-dir", server_folder / "data"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, bufsize=1, preexec_fn=few) as process:
+        assert process.stdout is not None
+        next(process.stdout)  # it serves
+        limit = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
+        process.send_signal(signal.SIGINT)
+        process.stdout.readlines()
+    assert limit == (min(hard, MOST_DESCRIPTORS), hard)
 
 
 def test_demo_ends_while_it_starts(server_folder: Path) -> None:

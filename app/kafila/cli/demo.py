@@ -44,9 +44,8 @@ def demo(
     example: Annotated[Path, Parameter(help="Folder of manifests to apply.")] = EXAMPLE,
 ) -> None:
     """Start everything with simulated members and propagate an example."""
-    import uvloop
-
     from kafila.telemetry.logs import configure
+    from kafila.workers.serve import run_guarded
 
     from .starting import listen, settings_of, starting
 
@@ -59,11 +58,10 @@ def demo(
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if os.geteuid() == 0:
             folder.chmod(0o711)  # as root the embedded PostgreSQL runs as another user
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            try:
-                runner.run(_demo(settings, listeners, example, manifests, exit))
-            except asyncio.CancelledError:
-                raise KeyboardInterrupt from None
+        try:
+            run_guarded(_demo(settings, listeners, example, manifests, exit))
+        except asyncio.CancelledError:
+            raise KeyboardInterrupt from None
 
 
 def own_folder() -> Path:

@@ -12,7 +12,8 @@ import os
 import resource
 import signal
 import socket
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from typing import Any
 
 from kafila.settings.settings import Settings
 from kafila.store import open_store
@@ -40,7 +41,6 @@ async def open_data(settings: Settings) -> Store:
 async def serve(settings: Settings, listeners: Sequence[socket.socket] = ()) -> None:
     """Serves until SIGTERM or SIGINT, on ``listeners``, which are bound; without any it binds itself."""
     stopping, loop = asyncio.Event(), asyncio.get_running_loop()
-    guard(loop)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     opening = asyncio.create_task(open_data(settings))
@@ -50,9 +50,15 @@ async def serve(settings: Settings, listeners: Sequence[socket.socket] = ()) -> 
 
 def run(settings: Settings, listeners: Sequence[socket.socket] = ()) -> None:
     """Blocks until SIGTERM or SIGINT."""
+    run_guarded(serve(settings, listeners))
+
+
+def run_guarded(program: Coroutine[Any, Any, None]) -> None:
+    """Runs what serves until it ends: with all descriptors there are, private files, and an end at what nobody handles."""
     import uvloop
 
     os.umask(0o066)
     raise_descriptors()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve(settings, listeners))
+        guard(runner.get_loop())
+        runner.run(program)
