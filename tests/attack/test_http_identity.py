@@ -12,9 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from kafila.api import impersonating
 from kafila.api.proxy import MemberProxy
-from kafila.authentication import impersonation
 from kafila.authentication.credentials import Peer
 from kafila.registry import User
 from tests.integration.api.conftest import Api, Served, failure
@@ -63,9 +61,34 @@ async def test_impersonation_without_the_right_is_refused(api: Api, header: str,
             assert (status["details"]["name"], needs in status["message"]) == (name, True)
 
 
-async def test_each_thing_that_is_impersonated_is_asked_for(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[impersonation.Attributes] = []
-    monkeypatch.setattr(impersonating, "authorize_impersonation", lambda user, needed: asked.append(needed))
+async def test_each_thing_that_is_impersonated_is_asked_for(api: Api) -> None:
+    needed = [
+        ("", "users", "alice"),
+        ("", "groups", "dev"),
+        ("", "groups", "ops"),
+        ("authentication.k8s.io", "uids", "7"),
+        ("authentication.k8s.io", "userextras/scopes", "view"),
+        ("authentication.k8s.io", "userextras/scopes", "edit"),
+    ]
+    rules = [
+        {"verbs": ["impersonate"], "apiGroups": [group], "resources": [resource], "resourceNames": [name]}
+        for group, resource, name in needed
+    ]
+    rbac = "/apis/rbac.authorization.k8s.io/v1"
+    metadata = {"name": "impersonator"}
+    await api.made(
+        f"{rbac}/clusterroles", {"kind": "ClusterRole", "apiVersion": rbac[6:], "metadata": metadata, "rules": rules}
+    )
+    reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", **metadata}
+    subjects = [{"kind": "User", "name": "jane", "apiGroup": "rbac.authorization.k8s.io"}]
+    binding = {
+        "kind": "ClusterRoleBinding",
+        "apiVersion": rbac[6:],
+        "metadata": metadata,
+        "roleRef": reference,
+        "subjects": subjects,
+    }
+    await api.made(f"{rbac}/clusterrolebindings", binding)
     headers = [
         ("Impersonate-User", "alice"),
         ("Impersonate-Group", "dev"),
@@ -81,14 +104,11 @@ async def test_each_thing_that_is_impersonated_is_asked_for(api: Api, monkeypatc
         "groups": ["dev", "ops", "system:authenticated"],
         "extra": {"scopes": ["view", "edit"]},
     }
-    assert [(a.resource, a.subresource, a.name) for a in asked] == [
-        ("users", "", "alice"),
-        ("groups", "", "dev"),
-        ("groups", "", "ops"),
-        ("userextras", "scopes", "view"),
-        ("userextras", "scopes", "edit"),
-        ("uids", "", "7"),
-    ]
+    for without, (_, resource, name) in zip(rules, needed, strict=True):
+        await api.patch(f"{rbac}/clusterroles/impersonator", {"rules": [rule for rule in rules if rule is not without]})
+        status = failure(await ask(api, headers, (CN, "jane")), 403, "Forbidden")
+        assert f'User "jane" cannot impersonate resource "{resource}"' in status["message"]
+        assert status["details"]["name"] == name
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,9 @@ import pytest_asyncio
 
 from kafila.catalog.catalog import load_catalog
 from kafila.core.clock import rfc3339
+from kafila.identity.certificates import issue
+from kafila.identity.keys import shared_keys
+from kafila.identity.kubeconfig import write_kubeconfig
 from kafila.members.transport import ASGITransport
 from kafila.registry import SYSTEM_ADMIN, Options
 from kafila.registry.codec import decode_entry
@@ -508,3 +511,31 @@ def test_every_example_is_tried_and_says_what_it_shows() -> None:
         assert f'lab.apply("{folder.name}")' in here or f'"examples/{folder.name}/' in here
         assert f"({folder.name}/)" in index
         assert any(file.read_text().startswith("# ") for file in folder.glob("*.yaml"))
+
+
+@on_module_loop
+async def test_teams(lab: Lab) -> None:
+    """Each team by a certificate of its own, with kubectl."""
+    await lab.apply("teams")
+    keys = await shared_keys(lab.process.registry.store, lab.process.registry.cache)
+
+    def login(user: str, team: str) -> str:
+        file = lab.folder / user
+        client = issue(keys.authority, user, [team])
+        write_kubeconfig(file, lab.process.server_url, keys.authority.certificate, client)
+        return f"--kubeconfig={file}"
+
+    ann, bob = login("ann", "team-a"), login("bob", "team-b")
+    nginx = str(EXAMPLES / "nginx")
+    applied = await lab.kubectl(ann, "apply", "-n", "team-a", "-f", f"{nginx}/deployment.yaml", check=False)
+    assert "deployment.apps/nginx created" in applied, applied
+    applied = await lab.kubectl(ann, "apply", "-n", "team-a", "-f", f"{nginx}/propagationpolicy.yaml", check=False)
+    assert "propagationpolicy.policy.karmada.io/nginx created" in applied, applied
+    await lab.eventually(lambda: len(lab.holders("deployments.apps", "nginx", "team-a")) == 2)
+    assert (await lab.kubectl(ann, "auth", "can-i", "create", "propagationpolicies", "-n", "team-a")).strip() == "yes"
+    refused = await lab.kubectl(bob, "get", "deployments", "-n", "team-a", check=False)
+    assert 'User "bob" cannot list resource "deployments" in API group "apps" in the namespace "team-a"' in refused
+    for what in ("clusterpropagationpolicies", "clusteroverridepolicies", "clusters/proxy", "namespaces"):
+        assert (await lab.kubectl(ann, "auth", "can-i", "create", what, check=False)).strip().endswith("no"), what
+    assert "member1" in await lab.kubectl(bob, "get", "clusters")
+    await lab.kubectl("delete", "-f", str(EXAMPLES / "teams"), "--ignore-not-found", "--timeout=90s")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final, final
 
 from kafila.catalog.kind import Kind
@@ -14,12 +15,15 @@ from .karmada.withdrawal import withdrawals
 from .unacted import unacted
 
 Object = dict[str, Any]
+# kind, new object, old object, user; raises StatusError
+Escalation = Callable[[str, Object, Object | None, Any], None]
+_RBAC: Final = "rbac.authorization.k8s.io"
 
 
 @final
 class Admission:
     """``gates``: the feature gates that are on; ``around``: what Karmada's rules look at beside the object;
-    ``objects``: all objects of a resource that are there.
+    ``objects``: all objects of a resource that are there; ``escalation``: asked about every role and binding that is written.
     """
 
     def __init__(
@@ -27,15 +31,19 @@ class Admission:
         gates: Gates = DEFAULT_GATES,
         around: AdmissionContext = NOTHING,
         objects: builtin.Objects = builtin.nothing,
+        escalation: Escalation | None = None,
     ) -> None:
         self._gates = gates
         self._around = around
         self._objects = objects
+        self._escalation = escalation
 
     def mutate(self, kind: Kind, operation: str, new: Object, old: Object | None, user: Any) -> None:
-        """Changes ``new`` in place. ``operation`` is CREATE or UPDATE."""
+        """Changes ``new`` in place. ``operation`` is CREATE or UPDATE. Raises StatusError 403, 404: before it is validated."""
         builtin.mutate(kind, operation, new, old, self._objects)
         rules.mutate(kind, operation, new, old, user, self._gates)
+        if self._escalation is not None and kind.group == _RBAC:
+            self._escalation(kind.kind, new, old, user)
 
     def admit(self, kind: Kind, operation: str, new: Object | None, old: Object | None, user: Any) -> None:
         """Raises StatusError when the write is not allowed. ``operation`` is CREATE, UPDATE or DELETE."""

@@ -16,6 +16,7 @@ from kafila.authentication.chain import Authentication
 from kafila.authentication.credentials import Credentials
 from kafila.authentication.serviceaccounts import service_account_tokens
 from kafila.authentication.users import ANONYMOUS
+from kafila.authorization import MASTERS, Authorizer, build, follow
 from kafila.catalog.catalog import Group
 from kafila.catalog.kind import Kind
 from kafila.core import errors
@@ -28,7 +29,7 @@ from kafila.watch import Groups
 from kafila.watch.definitions import Definitions
 
 from . import discovery, metrics, proxy
-from .authentication import authorize, verb_of
+from .authorization import authorize, verb_of
 from .bodies import Disconnected, Receive, read_body
 from .dispatch import dispatch, is_misplaced, warn_of_deprecation
 from .impersonating import acting
@@ -42,7 +43,6 @@ from .watching import serve_watch
 log = structlog.get_logger(__name__)
 Scope = dict[str, Any]
 ASGI = Callable[[Any, Any, Any], Awaitable[None]]
-PUBLIC = ("/healthz", "/livez", "/readyz", "/version")
 
 
 @final
@@ -58,6 +58,7 @@ class ObjectsApp:
         definitions: Definitions | None = None,
         request_timeout: float = ServingOptions().request_timeout,
         authentication: Authentication | None = None,
+        authorizer: Authorizer | None = None,
     ) -> None:
         self.registry = registry
         self.shell = shell
@@ -70,6 +71,7 @@ class ObjectsApp:
             [service_account_tokens(registry.cache, lambda: self.tokens)],
             settle=registry.wait_for_consistent_read,
         )
+        self.authorizer = authorizer or build(follow(registry.cache))
         self.documents = discovery.Documents(registry.catalog, tokens)
         self.groups = Groups(registry.cache)
         self.draining = asyncio.Event()
@@ -96,9 +98,10 @@ class ObjectsApp:
             else:
                 shown = Credentials(scope["headers"], path, state.get("peer"))
                 request.user = self.authentication.at_once(shown) or await self.authentication.authenticate(shown)
-            request.user = acting(request.user, scope["headers"])
-            if not path.startswith(PUBLIC):
-                authorize(request.user, request.method, path, request.target, _is_watch(request))
+            request.user = await acting(request.user, scope["headers"], self.authorizer)
+            request.authorizer = self.authorizer
+            if MASTERS not in request.user.groups:
+                await authorize(request, _is_watch(request))
             if not path.startswith(discovery.PATHS):
                 state["user"] = request.user
                 await self.shell(scope, receive, _uncached(send))
@@ -200,7 +203,7 @@ class ObjectsApp:
         kind = self.registry.catalog.get(target.group, target.version, target.plural)
         if kind is None:
             return
-        verb = verb_of(request.method, target, _is_watch(request)).upper()
+        verb = (verb_of(request.method, target, _is_watch(request)) or request.method).upper()
         metrics.observe(verb, kind, target, status, seconds)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -25,6 +26,7 @@ from kafila.registry.threads import apart
 from kafila.watch import Entry
 
 from . import tables
+from .authorization import authorize_create
 from .bodies import decode_delete_options, decode_document, decode_json, decode_yaml, read_apart
 from .negotiation import Accepted, accepted
 from .request import Request
@@ -246,6 +248,7 @@ async def update(registry: Registry, kind: Kind, request: Request) -> Response:
     except errors.StatusError as error:
         if not (error.is_not_found and kind.strategy.create_on_update and not target.subresource):
             raise
+        await authorize_create(request)
         obj["metadata"].pop("resourceVersion", None)
         entry = await registry.create(kind, target.namespace, obj, options)
         return await object_response(kind, entry, accept, request, 201)
@@ -279,6 +282,8 @@ async def patch(registry: Registry, kind: Kind, request: Request) -> Response:
     if change.type == "apply" and not request.query.get("fieldManager"):
         found = [errors.FieldError.required("fieldManager", "is required for apply patch")]
         raise errors.invalid("meta.k8s.io", "PatchOptions", "", found)
+    if change.type == "apply":
+        options.before_create = partial(authorize_create, request)
     entry, created = await registry.patch(kind, target.namespace, target.name, change, options, target.subresource)
     return await object_response(kind, entry, accept, request, 201 if created else 200)
 

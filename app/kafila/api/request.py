@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, cast, final
 from urllib.parse import parse_qsl
 
 from kafila.authentication.chain import Authentication
+from kafila.authorization import Authorizer
 from kafila.core import errors
 from kafila.registry import Options, User
 from kafila.registry.context import DeleteOptions, Propagation
@@ -52,7 +53,7 @@ def parse_target(path: str) -> Target | None:
     if not rest:
         return Target(group, version)
     namespace = ""
-    if rest[0] == "namespaces" and len(rest) > 2 and not (len(rest) == 3 and rest[2] in _OF_NAMESPACES):
+    if rest[0] == "namespaces" and len(rest) > 2 and rest[2] not in _OF_NAMESPACES:
         namespace, rest = rest[1], rest[2:]
     plural, name, subresource, *tail = [*rest, "", "", ""][: max(3, len(rest))]
     return Target(group, version, plural, namespace, name, subresource, "/".join(tail), watch)
@@ -68,6 +69,7 @@ class Request:
     headers: dict[bytes, bytes]
     user: User
     authentication: Authentication | None = None  # of tokens that the request asks about
+    authorizer: Authorizer | None = None  # of what else the request turns out to do
     body: bytes = b""
     raw_path: str = ""  # as it came, encoded
     raw_query: str = ""

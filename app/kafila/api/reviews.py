@@ -1,4 +1,4 @@
-"""Kinds that are questions, not objects: access reviews and identity. Until RBAC exists system:masters may do everything."""
+"""Kinds that are questions, not objects: access reviews and identity."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from kafila.registry.decoding import decode_object
 from kafila.registry.prepare import OTHER_NAMESPACE
 from kafila.registry.unstored import track
 
-from .authentication import MASTERS
+from . import questions
 from .bodies import decode_document, read_apart
 from .request import Request
 from .responses import Response
@@ -45,54 +45,51 @@ def _read(kind: Kind, request: Request) -> Object:
     return question
 
 
-def _check(kind: Kind, spec: Object, *, subject: bool, namespace: str = "") -> None:
-    """Raises StatusError 422 for a question that cannot be answered."""
-    found: list[errors.FieldError] = []
-    resource, path = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
-    if resource is not None and path is not None:
-        shown = {"Path": path.get("path", ""), "Verb": path.get("verb", "")}
-        text = "cannot be specified in combination with resourceAttributes"
-        found.append(errors.FieldError.invalid("spec.nonResourceAttributes", shown, text))
-    elif resource is None and path is None:
-        text = "exactly one of nonResourceAttributes or resourceAttributes must be specified"
-        found.append(errors.FieldError.invalid("spec.resourceAttributes", None, text))
-    if subject and not spec.get("user") and not spec.get("groups"):
-        text = "at least one of user or group must be specified"
-        found.append(errors.FieldError.invalid("spec.user", "", text))
-    asked = (resource or {}).get("namespace") or ""
-    if namespace and resource is not None and asked != namespace:
-        text = "must match metadata.namespace"
-        found.append(errors.FieldError.invalid("spec.resourceAttributes.namespace", asked, text))
-    if found:
-        raise errors.invalid(kind.group, "", "", found)
-
-
-def _access(groups: Any) -> Object:
-    return {"allowed": True} if MASTERS in (groups or ()) else {"allowed": False}
-
-
 async def _self_subject_access(registry: Registry, kind: Kind, request: Request) -> Response:
     question = await _question(kind, request)
-    _check(kind, question.get("spec") or {}, subject=False)
-    return _answer(question, _access(request.user.groups))
+    spec = question.get("spec") or {}
+    questions.check(kind, question, subject=False)
+    return _answer(question, await _decided(request, request.user, spec))
 
 
 async def _subject_access(registry: Registry, kind: Kind, request: Request) -> Response:
     question = await _question(kind, request)
-    namespace = question["metadata"].get("namespace", "")
-    _check(kind, question.get("spec") or {}, subject=True, namespace=namespace)
-    return _answer(question, _access((question.get("spec") or {}).get("groups")))
+    spec = question.get("spec") or {}
+    questions.check(kind, question, subject=True)
+    return _answer(question, await _decided(request, questions.subject_of(spec), spec))
+
+
+async def _decided(request: Request, user: User, spec: Object) -> Object:
+    assert request.authorizer is not None
+    asked, problems = questions.attributes_of(user, spec)
+    decision = await request.authorizer.authorize(asked)
+    status: Object = {"allowed": decision.allowed}
+    if decision.denied:
+        status["denied"] = True
+    if decision.reason:
+        status["reason"] = decision.reason
+    if decision.error:
+        problems.insert(0, decision.error)
+    if problems:
+        status["evaluationError"] = "; ".join(problems)
+    return status
 
 
 async def _self_subject_rules(registry: Registry, kind: Kind, request: Request) -> Response:
-    status: Object = {"resourceRules": [], "nonResourceRules": [], "incomplete": False}
-    if MASTERS in request.user.groups:
-        status["resourceRules"] = [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}]
-        status["nonResourceRules"] = [{"verbs": ["*"], "nonResourceURLs": ["*"]}]
+    assert request.authorizer is not None
     question = await _question(kind, request)
-    if not (question.get("spec") or {}).get("namespace"):
+    namespace = (question.get("spec") or {}).get("namespace")
+    if not namespace:
         raise errors.bad_request("no namespace on request")
-    question["spec"] = {}
+    rules, error, incomplete = request.authorizer.rules_for(request.user, namespace)
+    status: Object = {
+        "resourceRules": [questions.shown_resources(rule) for rule in rules if rule.resources],
+        "nonResourceRules": [questions.shown_paths(rule) for rule in rules if rule.nonResourceURLs],
+        "incomplete": incomplete,
+    }
+    if error:
+        status["evaluationError"] = error
+    question["metadata"], question["spec"] = {}, {}
     return _answer(question, status)
 
 

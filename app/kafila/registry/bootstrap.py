@@ -23,28 +23,6 @@ NAMESPACES = (
 )
 Object = dict[str, Any]
 
-# Name, rules and subject of what Kubernetes and Karmada bind from the beginning. Both matter to members too: who is bound here to
-# a role that covers clusters/proxy may be impersonated there, and administrators come with their group.
-_RBAC_DEFAULTS: dict[str, Any] = {
-    "labels": {"kubernetes.io/bootstrapping": "rbac-defaults"},
-    "annotations": {"rbac.authorization.kubernetes.io/autoupdate": "true"},
-}
-CLUSTER_ROLES: tuple[tuple[Object, list[Object], Object], ...] = (
-    (
-        {"name": "cluster-admin", **_RBAC_DEFAULTS},
-        [
-            {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]},
-            {"nonResourceURLs": ["*"], "verbs": ["*"]},
-        ],
-        {"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "system:masters"},
-    ),
-    (
-        {"name": "cluster-proxy-admin"},
-        [{"apiGroups": ["cluster.karmada.io"], "resources": ["clusters/proxy"], "verbs": ["*"]}],
-        {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "system:admin"},
-    ),
-)
-
 # those that pods of the system name
 PRIORITY_CLASSES = (
     (
@@ -193,10 +171,3 @@ async def bootstrap(registry: Registry, host: str, port: int, service_cidr: str 
     for name, value, description in PRIORITY_CLASSES:
         head = {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": name}}
         await ensure(registry, {**head, "value": value, "description": description})
-    for metadata, rules, subject in CLUSTER_ROLES:
-        api_version = "rbac.authorization.k8s.io/v1"
-        role = {"apiVersion": api_version, "kind": "ClusterRole", "metadata": metadata, "rules": rules}
-        await ensure(registry, role)
-        reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": metadata["name"]}
-        binding = {"apiVersion": api_version, "kind": "ClusterRoleBinding", "metadata": metadata}
-        await ensure(registry, {**binding, "roleRef": reference, "subjects": [subject]})

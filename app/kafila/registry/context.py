@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, final
 
@@ -35,6 +35,7 @@ class Options:
     whole: bool = False  # controllers: write spec and status in one write
     size: int = 0  # bytes of the request: what is big is worked on in a thread
     warnings: list[str] | None = None  # None: nobody reads them, as with all that controllers write
+    before_create: Callable[[], Awaitable[None]] | None = None  # server-side apply: raises where it may not create
 
     def warn(self, texts: Iterable[str]) -> None:
         if self.warnings is not None:

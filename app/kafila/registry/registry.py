@@ -235,6 +235,8 @@ class Registry:
             except errors.StatusError as error:
                 if not error.is_not_found:
                     raise
+            if options.before_create is not None:
+                await options.before_create()
             made = partial(patching.new_from_apply, kind, namespace, name, patch, options)
             obj = await apart(options.size, made)
             try:

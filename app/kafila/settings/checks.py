@@ -18,6 +18,7 @@ _SMALLEST_SERVICE_CIDR = 29  # prefix length; kube-apiserver wants eight address
 _NAME: Final = re.compile(
     r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*", re.IGNORECASE
 )  # RFC 1123
+AUTHORIZATION_MODES: Final = ("AlwaysAllow", "AlwaysDeny", "RBAC", "Webhook")
 _SCHEMES = ("postgresql", "postgres")
 
 
@@ -134,6 +135,25 @@ def _check_names(text: str, known: Iterable[str], what: str) -> None:
             raise ValueError(f"{part.removeprefix('-')!r} is not in the list of known {what} ({shown})")
 
 
+def check_authorization_modes(text: str) -> None:
+    modes = listed(text)
+    if not modes:
+        raise ValueError(f"must be some of {', '.join(AUTHORIZATION_MODES)}, in order")
+    for mode in modes:
+        if mode not in AUTHORIZATION_MODES:
+            raise ValueError(
+                f"{mode!r} is not a valid mode: must be some of {', '.join(AUTHORIZATION_MODES)}, in order"
+            )
+        if modes.count(mode) > 1:
+            raise ValueError(f"has mode {mode!r} specified more than once")
+
+
+def check_authorization_webhook(name: str, modes: str) -> None:
+    check_file(name)
+    if bool(name) != ("Webhook" in listed(modes)):
+        raise ValueError("belongs to --authorization-mode Webhook: give both or none of them")
+
+
 def check_file(name: str) -> None:
     if name:
         try:
@@ -150,6 +170,7 @@ CHECKS: Final[dict[str, Callable[[Any], None]]] = {
     "feature_gates": check_gates,
     "controllers": check_controllers,
     "service_cidr": check_service_cidr,
+    "authorization_mode": check_authorization_modes,
     "plugins": check_plugins,
     "skipped_propagating_namespaces": check_pattern,
     **dict.fromkeys((f"scheduler_estimator_{name}_file" for name in ("ca", "cert", "key")), check_file),

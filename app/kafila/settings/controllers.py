@@ -6,6 +6,7 @@ CONTROLLERS = frozenset(
     {
         "binding",
         "cluster",
+        "clusterrole-aggregation",
         "clustertaintpolicy",
         "dependencies-distributor",
         "execution",

@@ -67,6 +67,13 @@ class Settings(BaseSettings):
         _SERVING.max_connections_per_peer, description="Connections of one address; 0: half of all.", ge=0
     )
     service_cidr: str = Field("10.96.0.0/12", description="Range of cluster IPs.")
+    authorization_mode: str = Field(
+        "RBAC",
+        description="Who decides what a user may do, in order: RBAC, Webhook, AlwaysAllow, AlwaysDeny.",
+    )
+    authorization_webhook_config_file: str = Field(
+        "", description="kubeconfig of the server that the mode Webhook asks."
+    )
     cluster_status_frequency: Seconds = Field(
         DEFAULT_OPTIONS.cluster_status_frequency, description="Seconds between two looks at a member.", gt=0
     )
@@ -158,6 +165,16 @@ class Settings(BaseSettings):
     def _check(cls, value: Any, info: ValidationInfo) -> Any:
         checks.CHECKS[info.field_name or ""](value)
         return value
+
+    @field_validator("authorization_webhook_config_file")
+    @classmethod
+    def _check_webhook(cls, value: str, info: ValidationInfo) -> str:
+        checks.check_authorization_webhook(value, info.data.get("authorization_mode", ""))
+        return value
+
+    @property
+    def authorization_modes(self) -> list[str]:
+        return checks.listed(self.authorization_mode)
 
     @property
     def host(self) -> str:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from kafila import authorization
 from kafila.admission import Admission
+from kafila.admission.chain import Escalation
 from kafila.admission.karmada.context import AdmissionContext, Claimed
+from kafila.authorization import Authorizer
 from kafila.catalog.catalog import Catalog
 from kafila.machinery.lua import syntax_error
 from kafila.registry.codec import decode_entry
@@ -22,7 +25,9 @@ MOST_SEARCHED = 50_000  # bindings that are searched for a policy's mark when it
 MOST_READ = 1_000
 
 
-def admission(cache: Cache, catalog: Catalog, settings: Settings) -> Admission:
+def admission(cache: Cache, catalog: Catalog, settings: Settings, authorizer: Authorizer | None = None) -> Admission:
+    """``authorizer``: what it says of who writes roles and bindings; without one nobody is asked."""
+
     def entries(resource: str) -> list[Entry]:
         return on_loop(lambda: list(cache.resource(resource).entries()))
 
@@ -63,4 +68,10 @@ def admission(cache: Cache, catalog: Catalog, settings: Settings) -> Admission:
         claimed=claimed,
         own_id=own_id,
     )
-    return Admission(settings.gates, around, objects)
+    return Admission(settings.gates, around, objects, escalation(authorizer) if authorizer is not None else None)
+
+
+def escalation(authorizer: Authorizer) -> Escalation:
+    """What is known of roles belongs to the event loop; a large role is looked at in a thread."""
+    check = authorization.Escalation(authorizer).check
+    return lambda kind, new, old, user: on_loop(lambda: check(kind, new, old, user))

@@ -9,6 +9,7 @@ from kafila.reconcile.events import Recorder
 from kafila.reconcile.karmada.event_sources import source_of
 from kafila.reconcile.karmada.member.manager import TransportFor
 from kafila.reconcile.karmada.wiring import build
+from kafila.reconcile.kubernetes.clusterrole_aggregation import ClusterRoleAggregation
 from kafila.reconcile.kubernetes.definitions import DefinitionController
 from kafila.reconcile.kubernetes.garbage_collector import GarbageCollector
 from kafila.reconcile.kubernetes.namespaces import NamespaceController
@@ -39,6 +40,7 @@ class Controllers:
             NamespaceController(registry),
             GarbageCollector(registry),
             FinishedJobs(registry),
+            ClusterRoleAggregation(registry),
             *karmada,
         ]
         # kube-apiserver has it in itself: it runs whatever --controllers says

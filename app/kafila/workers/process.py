@@ -24,6 +24,7 @@ from kafila.identity.tokens import Tokens
 from kafila.reconcile.karmada.member.manager import TransportFor
 from kafila.registry import Registry
 from kafila.registry.bootstrap import bootstrap, publish_authorities
+from kafila.registry.roles import default_roles, ensure_roles
 from kafila.settings.checks import host_and_port
 from kafila.settings.settings import Settings
 from kafila.store.interface import Store, StoreUnavailable
@@ -32,6 +33,7 @@ from kafila.watch import Cache
 from kafila.watch.definitions import Definitions
 
 from .admission import admission
+from .authorization import authorizer_of
 from .collector import Collector, collector
 from .controllers import Controllers
 from .leader import Leader
@@ -75,7 +77,8 @@ class Process:
         cache = Cache(store, self.settings.watch_history_memory_mib << 20)
         await cache.load()
         catalog, settings = load_catalog(), self.settings
-        admitting = admission(cache, catalog, settings)
+        authorizer = authorizer_of(cache, settings)
+        admitting = admission(cache, catalog, settings, authorizer)
         registry = self.registry = Registry(
             catalog, store, cache, admitting, settings.service_cidr, settings.max_object_bytes
         )
@@ -92,13 +95,15 @@ class Process:
                 tokens = Tokens(keys.service_accounts)
                 proxy = MemberProxy(registry, self._transport_for, self.settings.federation.answers)
                 checks: dict[str, Check] = {"storage": self._storage_check(store), "bootstrap": self._bootstrap_check}
-                app = ObjectsApp(registry, DeferredShell(checks), proxy, tokens, definitions, settings.request_timeout)
+                shell, timeout = DeferredShell(checks), settings.request_timeout
+                app = ObjectsApp(registry, shell, proxy, tokens, definitions, timeout, authorizer=authorizer)
                 proxy.here = app
                 server = self._server(app, keys)
                 tasks.create_task(server.serve(sockets=self._listeners))
                 await _started(server)
                 self.port = server.servers[0].sockets[0].getsockname()[1]
             await bootstrap(registry, *self._reached_at(app is not None), self.settings.service_cidr)
+            await ensure_roles(registry, default_roles())
             await publish_authorities(registry, keys.authority.certificate, keys.front_proxy.certificate)
             if self.settings.role != "workers":
                 self._write_kubeconfig(keys)

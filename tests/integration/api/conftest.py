@@ -19,13 +19,17 @@ import httpx
 import pytest
 import yaml
 
+from kafila.admission import Admission
 from kafila.api.app import ObjectsApp
 from kafila.api.meta import build_shell
+from kafila.authorization import build, follow
 from kafila.catalog.catalog import load_catalog
 from kafila.registry import SYSTEM_ADMIN, Registry, User
 from kafila.registry.bootstrap import bootstrap
+from kafila.registry.roles import default_roles, ensure_roles
 from kafila.store.memory import MemoryDatabase, MemoryStore
 from kafila.watch import Cache
+from kafila.workers.admission import escalation
 
 Object = dict[str, Any]
 CATALOG = load_catalog()
@@ -130,8 +134,10 @@ class Api:
     def __init__(self, database: MemoryDatabase | None = None) -> None:
         self.store = MemoryStore(database)
         self.cache = Cache(self.store)
-        self.registry = Registry(CATALOG, self.store, self.cache)
-        self.app = ObjectsApp(self.registry, build_shell({}))
+        self.authorizer = build(follow(self.cache))
+        admission = Admission(escalation=escalation(self.authorizer))
+        self.registry = Registry(CATALOG, self.store, self.cache, admission)
+        self.app = ObjectsApp(self.registry, build_shell({}), authorizer=self.authorizer)
         self.user = SYSTEM_ADMIN
         self.pushed = False  # whether watches have the short way to the client that our server gives them
         self.client = httpx.AsyncClient(
@@ -149,6 +155,7 @@ class Api:
         await self.store.open()
         await self.cache.load()
         await bootstrap(self.registry, "127.0.0.1", 6443)
+        await ensure_roles(self.registry, default_roles())
         return self
 
     async def close(self) -> None:

@@ -23,6 +23,7 @@ from kafila.registry.bootstrap import bootstrap
 from kafila.registry.codec import decode_entry
 from kafila.registry.context import DeleteOptions
 from kafila.registry.decoding import decode_object
+from kafila.registry.roles import default_roles, ensure_roles
 from kafila.settings.settings import Settings
 from kafila.simulation import SimulatedCluster
 from kafila.store.interface import EVENTS
@@ -85,6 +86,7 @@ class Lab:
         fenced = self.registry.fenced_by(lambda: self.fence())
         self.controllers = Controllers(fenced, self.definitions, self.settings, self._transport)
         await bootstrap(self.registry, "127.0.0.1", 5443)
+        await ensure_roles(self.registry, default_roles())
         await self.controllers.start()
         return self
 

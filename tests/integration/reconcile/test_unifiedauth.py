@@ -13,7 +13,12 @@ Object = dict[str, Any]
 ROLE_WORK, BINDING_WORK = "karmada-impersonator-7cbb6bd5c9", "karmada-impersonator-84f8c8f8c6"
 REFERENCE = {"impersonatorSecretRef": {"namespace": "karmada-cluster", "name": "impersonator"}}
 RBAC = "rbac.authorization.k8s.io"
-ADMINS = {"users": ["system:admin"], "groups": ["system:masters"]}
+# bound to cluster-admin, to cluster-proxy-admin, and to Kubernetes' roles that cover everything
+ADMINS = {
+    "users": ["system:admin", "system:kube-controller-manager"],
+    "serviceaccounts": ["generic-garbage-collector", "namespace-controller", "resourcequota-controller"],
+    "groups": ["system:masters"],
+}
 
 
 def role(name: str, *resources: str, group: str = "cluster.karmada.io", clusters: tuple[str, ...] = ()) -> Object:
@@ -100,8 +105,8 @@ async def test_roles_and_bindings_are_followed(lab: Any) -> None:
     await lab.until(lambda: allowed(lab, "m1") == ADMINS == allowed(lab, "m2"), "the role is not there yet")
     await lab.create(role("viewer", "clusters/proxy", clusters=("m1",)))
     wanted = {
-        "users": ["ann", "system:admin"],
-        "serviceaccounts": ["robot"],
+        "users": ["ann", *ADMINS["users"]],
+        "serviceaccounts": [*ADMINS["serviceaccounts"], "robot"],
         "groups": ["system:masters", "team"],
     }
     await lab.until(lambda: allowed(lab, "m1") == wanted, "those bound to the role")
