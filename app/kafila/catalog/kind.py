@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from kafila.core.errors import FieldError
-from kafila.core.resources import GroupVersionKind, GroupVersionResource, group_resource
+from kafila.core.resources import GroupVersionKind, group_resource
 from kafila.machinery.schema import Schema
 
 Object = dict[str, Any]
@@ -152,7 +152,3 @@ class Kind:
     @property
     def gvk(self) -> GroupVersionKind:
         return GroupVersionKind(self.group, self.version, self.kind)
-
-    @property
-    def gvr(self) -> GroupVersionResource:
-        return GroupVersionResource(self.group, self.version, self.plural)

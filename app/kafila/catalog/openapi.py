@@ -15,7 +15,6 @@ from .openapi_paths import PARAMETERS, PATH_PARAMETERS, Operation, operations
 from .openapi_types import Json, Types
 from .tables import load_descriptions
 
-CONTENT_TYPE = "application/json"
 _TYPES = {"string": {"type": "string", "uniqueItems": True}}
 
 

@@ -14,11 +14,6 @@ from .openapi_paths import PARAMETERS, Operation, operations
 from .openapi_types import Json, Types
 from .tables import load_descriptions
 
-JSON_TYPE = "application/json"
-PROTOBUF_TYPE = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
-# Clients ask for it under this name too; the answer never carries it.
-PROTOBUF_ALIAS = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
-
 
 @final
 class Swagger:

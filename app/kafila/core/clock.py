@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 
 
@@ -15,11 +15,6 @@ def rfc3339(epoch: float | None = None) -> str:
 @lru_cache(maxsize=16)  # strftime looks whether the system's time zone changed, with a system call
 def _second(epoch: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(epoch))
-
-
-def rfc3339_micro(epoch: float | None = None) -> str:
-    stamp = datetime.fromtimestamp(time.time() if epoch is None else epoch, UTC)
-    return stamp.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def parse_rfc3339(text: str) -> float:

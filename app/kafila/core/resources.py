@@ -21,16 +21,6 @@ class GroupVersionKind(NamedTuple):
         return f"{self.group}/{self.version}, Kind={self.kind}"
 
 
-class GroupVersionResource(NamedTuple):
-    group: str
-    version: str
-    resource: str
-
-    @property
-    def group_resource(self) -> str:
-        return group_resource(self.group, self.resource)
-
-
 class Key(NamedTuple):
     """Where an object lives: ``Key("deployments.apps", "default", "nginx")``; namespace is "" for cluster-scoped objects."""
 

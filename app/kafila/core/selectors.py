@@ -315,11 +315,6 @@ def from_object(selector: Mapping[str, Any] | None) -> Selector:
     return Selector(found) if found else EVERYTHING
 
 
-def from_labels(labels: Labels | None) -> Selector:
-    """Every pair must be there, as a Service or a ReplicationController selects. Values are not checked."""
-    return Selector(Requirement(key, "=", (value,)) for key, value in (labels or {}).items())
-
-
 @final
 class FieldRequirement(NamedTuple):
     field: str

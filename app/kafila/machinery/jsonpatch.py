@@ -17,7 +17,6 @@ MAX_OPERATIONS: Final = 10_000
 MAX_COPIED: Final = 3 * 1024 * 1024  # bytes that all "copy" operations of a patch may add
 
 _INTEGER: Final = re.compile(r"[+-]?[0-9]+", re.ASCII)
-_MEMBERS: Final = frozenset({"op", "path", "from", "value"})
 
 
 class BadPatch(ValueError):
@@ -53,11 +52,6 @@ def _check(patch: Any) -> None:
     for operation in patch:
         if not isinstance(operation, dict):
             raise BadPatch("json: cannot unmarshal array into Go value of type jsonpatch.Operation")
-
-
-def unknown_members(patch: list[dict[str, Any]]) -> list[str]:
-    """Paths of members that no operation has, for strict validation: ``[0].foo``."""
-    return [f"[{i}].{key}" for i, operation in enumerate(patch) for key in operation if key not in _MEMBERS]
 
 
 class _Root:

@@ -6,7 +6,6 @@ Watch streams carry ``WatchEvent`` messages, each after its length, with such a 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from struct import error as StructError
 from typing import Any
 
@@ -63,15 +62,6 @@ class Codec:
             raise
         except _MALFORMED as error:
             raise ProtobufError(f"{self.message.name} cannot be written: {error}") from None
-
-    def encode_list(self, metadata: dict[str, Any], items: Iterable[bytes]) -> bytes:
-        """A list kind from its ListMeta and the ``encode``d items. Raises KeyError when the kind is no list."""
-        writers = self.message.writers
-        if writers is None:
-            self.encode({})
-            writers = self.message.writers or {}
-        tag = writers["items"][1]
-        return b"".join([self.encode({"metadata": metadata}), *(part(tag, item) for item in items)])
 
     def envelope(self, raw: bytes) -> bytes:
         return envelope(self.api_version, self.kind, raw)

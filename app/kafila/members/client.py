@@ -46,8 +46,6 @@ Fence = Callable[[], object]
 USER_AGENT = "kafila"
 JSON: Final = "application/json"
 MERGE_PATCH: Final = "application/merge-patch+json"
-JSON_PATCH: Final = "application/json-patch+json"
-STRATEGIC_PATCH: Final = "application/strategic-merge-patch+json"
 APPLY_PATCH: Final = "application/apply-patch+yaml"
 
 READING: Final = ("GET", "HEAD", "OPTIONS")

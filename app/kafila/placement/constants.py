@@ -266,21 +266,8 @@ def depended_by_label(namespace: str, name: str) -> str:
     return DEPENDED_BY_PREFIX + binding_reference_hash(namespace, name)
 
 
-def policy_name(namespace: str, name: str, gvk: str) -> str:
-    """How karmadactl names the policy that it makes; ``gvk`` as ``apps/v1, Kind=Deployment``."""
-    return f"{name.replace(':', '.')}-{name_hash(namespace + gvk)}".lower()
-
-
 def derived_service(name: str) -> str:
     return f"derived-{name}"
-
-
-def imported_endpointslice(cluster: str, name: str) -> str:
-    return f"imported-{cluster}-{name}"
-
-
-def impersonation_secret(cluster: str) -> str:
-    return f"{cluster}-impersonator"
 
 
 def permanent_id(*parts: str) -> str:

@@ -36,10 +36,6 @@ def number(value: Any) -> str:
     return str(value or 0)
 
 
-def boolean(value: Any) -> str:
-    return "true" if value else "false"
-
-
 def array(write: Writer) -> Writer:
     return lambda values: "null" if values is None else f"[{','.join(map(write, values))}]"
 

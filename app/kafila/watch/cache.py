@@ -6,7 +6,6 @@ Of Kubernetes' Events there is only what watchers have still to be told (``feed`
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Iterator
 from typing import final
 
@@ -32,7 +31,6 @@ class Cache:
         self.reset = asyncio.Event()  # set when everything has to be loaded again
         self._feed = EventFeed(self)
         self._over = False  # what is here belongs to a history that is over
-        self.loaded_at = 0.0
         self._resources: dict[str, Resource] = {}
         self._listeners: list[Listener] = []  # of all resources
         self._reset_listeners: list[Callable[[], None]] = []
@@ -57,7 +55,6 @@ class Cache:
         self.revision = revision
         self._feed.start_over(revision)
         self._over = self.epoch != epoch
-        self.loaded_at = time.time()
         for listener in self._reset_listeners:
             listener()
 

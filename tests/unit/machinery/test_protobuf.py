@@ -165,21 +165,6 @@ def test_what_is_no_envelope(data: bytes) -> None:
         decode_envelope(data)
 
 
-@pytest.mark.parametrize(
-    ("group", "version", "kind"),
-    [("apps", "v1", "DeploymentList"), ("meta.k8s.io", "v1", "PartialObjectMetadataList"),
-     ("meta.k8s.io", "v1beta1", "PartialObjectMetadataList")],
-)  # fmt: skip
-def test_a_list_is_composed_of_encoded_items(group: str, version: str, kind: str) -> None:
-    item = known("meta.k8s.io", "v1", "PartialObjectMetadata")
-    whole = known(group, version, kind)
-    objects = [{"metadata": {"name": name}} for name in ("a", "b")]
-    metadata = {"resourceVersion": "7", "remainingItemCount": 0}
-    raw = whole.encode_list(metadata, [item.encode(obj) for obj in objects])
-    items = [{"metadata": obj["metadata"]} for obj in whole.decode(raw)["items"]]
-    assert (items, whole.decode(raw)["metadata"]) == (objects, metadata)
-
-
 def test_watch_frame() -> None:
     data = envelope("v1", "Status", b"")
     message = text(1, "ERROR") + text(2, text(1, data))

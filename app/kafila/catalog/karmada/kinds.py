@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 from kafila.catalog.kind import Column, Kind, Object, Strategy
 from kafila.catalog.tables import schema_of
 from kafila.core.errors import FieldError
-from kafila.machinery.schema import Schema
 
 from . import autoscaling, cluster, conversion, override, policy, search, services, work
 from . import config as configuration
@@ -213,22 +212,3 @@ def _registry(build: Builder) -> Kind:
         subresources=("status",),
         custom=True,
     )
-
-
-def connectors() -> list[Kind]:
-    """Resources that have no objects, only connections: they are in discovery, without verbs, and in no store."""
-    return [
-        Kind(
-            group="search.karmada.io",
-            version="v1alpha1",
-            kind=kind,
-            plural=plural,
-            singular=plural,
-            namespaced=False,
-            verbs=(),
-            schema=Schema("struct", name=f"{_KARMADA}search.v1alpha1.{kind}"),
-            strategy=Strategy(generation_fields=None, status=False),
-            custom=True,
-        )
-        for kind, plural in (("Search", "search"), ("Proxying", "proxying"))
-    ]

@@ -67,25 +67,16 @@ def _replicas_by_cluster(
     requirements = binding_spec.get("replicaRequirements")
     key = ("room", *request_key(binding_spec, gates))
     found = dict(
-        snapshot.remember(key, lambda: {m.name: _member_replicas(m, requirements, gates, ()) for m in snapshot.members})
+        snapshot.remember(key, lambda: {m.name: member_replicas(m, requirements, gates, ()) for m in snapshot.members})
     )
     if assumed:
         for member in snapshot.members:
             if taken := assumed.get(member.name):
-                found[member.name] = _member_replicas(member, requirements, gates, taken)
+                found[member.name] = member_replicas(member, requirements, gates, taken)
     return found
 
 
-def max_replicas(
-    cluster: Object,
-    requirements: Object | None,
-    gates: feature.Gates = feature.DEFAULT_GATES,
-    assumed: Sequence[Assumed] = (),
-) -> int:
-    return _member_replicas(ClusterInfo(cluster), requirements, gates, assumed)
-
-
-def _member_replicas(
+def member_replicas(
     member: ClusterInfo, requirements: Object | None, gates: feature.Gates, assumed: Sequence[Assumed]
 ) -> int:
     summary = member.summary

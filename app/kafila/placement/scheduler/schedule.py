@@ -296,16 +296,6 @@ def with_status(binding: Object, decision: Decision, generation: int, now: float
     return status
 
 
-def result_patch(decision: Decision) -> Object | None:
-    """The merge patch that stores the result; None when there is nothing to store."""
-    if decision.clusters is None:
-        return None
-    return {
-        "metadata": {"annotations": {constants.APPLIED_PLACEMENT: decision.placement}},
-        "spec": {"clusters": decision.clusters or None},
-    }
-
-
 def peers_needed(binding: Object, gates: Gates) -> bool:
     """Must ``Facts.neighbours`` be given?"""
     return WORKLOAD_AFFINITY in gates and bool((binding.get("spec") or {}).get("workloadAffinityGroups"))

@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 
-from kafila.catalog.karmada.kinds import connectors
 from kafila.catalog.karmada.registry_strategy import validate_registry
 
 
@@ -38,10 +37,3 @@ MESSAGES = [
 @pytest.mark.parametrize(("obj", "messages"), MESSAGES, ids=range(len(MESSAGES)))
 def test_messages(obj: dict[str, Any], messages: list[str]) -> None:
     assert [str(e) for e in validate_registry(obj)] == messages
-
-
-def test_connectors_have_no_verbs() -> None:
-    assert [(k.kind, k.plural, k.verbs) for k in connectors()] == [
-        ("Search", "search", ()),
-        ("Proxying", "proxying", ()),
-    ]

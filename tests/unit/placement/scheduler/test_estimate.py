@@ -4,8 +4,21 @@ import pytest
 
 from kafila.core import feature_gates as gates
 from kafila.placement.resources import pod_request
-from kafila.placement.scheduler.estimate import MAX_INT32, Assumed, available_replicas, max_component_sets, max_replicas
+from kafila.placement.scheduler.cluster_snapshot import ClusterInfo
+from kafila.placement.scheduler.estimate import (
+    MAX_INT32,
+    Assumed,
+    available_replicas,
+    max_component_sets,
+    member_replicas,
+)
 from tests.unit.placement.objects import binding, cluster
+
+
+def max_replicas(member: dict[str, Any], requirements: dict[str, Any] | None, **known: Any) -> int:
+    return member_replicas(
+        ClusterInfo(member), requirements, known.get("gates", gates.DEFAULT_GATES), known.get("assumed", ())
+    )
 
 
 def summary(**parts: dict[str, str]) -> dict[str, Any]:

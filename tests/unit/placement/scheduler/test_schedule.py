@@ -6,11 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kafila.core import feature_gates as gates
-from kafila.placement import constants
 from kafila.placement.scheduler.schedule import (
     SchedulingContext,
     quota_exceeded,
-    result_patch,
     schedule,
     with_result,
     with_status,
@@ -139,10 +137,7 @@ def test_nothing_fits_withdraws_the_resource() -> None:
     assert set(decision.attempts[0].rejected) == {"m1", "m2", "m3"}
     made["spec"]["clusters"] = [{"name": "gone", "replicas": 2}]
     assert "clusters" not in with_result(made, decision)["spec"]
-    assert result_patch(decision) == {
-        "metadata": {"annotations": {constants.APPLIED_PLACEMENT: '{"clusterAffinity":{"clusterNames":["m1","m3"]}}'}},
-        "spec": {"clusters": None},
-    }
+    assert decision.placement == '{"clusterAffinity":{"clusterNames":["m1","m3"]}}'
 
 
 def test_no_clusters_at_all() -> None:

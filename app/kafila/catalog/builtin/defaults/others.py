@@ -134,12 +134,6 @@ def default_token_request(obj: Object) -> None:
     _fill(_spec(obj), expirationSeconds=3600)
 
 
-def default_csr_v1beta1(obj: Object) -> None:
-    spec = _spec(obj)
-    if spec.get("usages") is None:
-        spec["usages"] = ["digital signature", "key encipherment"]
-
-
 # -- flow control ----------------------------------------------------------------------------------------------------------
 
 

@@ -32,7 +32,6 @@ MANY = 32  # requests, constraints, configurations, selectors
 MOST_ALTERNATIVES = 8
 LONGEST_ID = 32
 LONGEST_EXPRESSION = 10 * 1024
-LONGEST_PARAMETERS = 10 * 1024
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _REFERENCE = "must be the name of a request in the claim or the name of a request and a subrequest separated by '/'"
 _ONE_REQUEST = "exactly one of `exactly` or `firstAvailable` is required"
