@@ -130,8 +130,9 @@ def parse_go(folder: Path) -> tuple[dict[str, dict[int, GoField]], set[str], set
                 if tag.get("protobuf", "-") == "-":
                     continue
                 number = int(tag["protobuf"].split(",")[1])
+                inlined = not (go_name or json_name)  # as Go does; a tag "inline" says nothing to it
                 fields[number] = GoField(
-                    "-" if "inline" in options else json_name or go_name or go_type.rpartition(".")[2],
+                    "-" if inlined else json_name or go_name,
                     go_type,
                     "omitempty" in options,
                     "omitzero" in options,
