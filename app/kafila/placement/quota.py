@@ -1,16 +1,21 @@
-"""FederatedResourceQuota: what its status says, from the ResourceQuotas of clusters and from bindings."""
+"""FederatedResourceQuota: what bindings use of it, and what its status says, from the ResourceQuotas of clusters and from bindings."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from kafila.core import conditions, quantity
 from kafila.core.quantity import Quantity
 from kafila.placement import constants
-from kafila.placement.objects import Object, namespace, spec, status
+from kafila.placement.objects import Object, name, namespace, spec, status
 
 Amounts = dict[str, str]
+Quantities = dict[str, Quantity]
+
+
+class QuotaExceeded(Exception):
+    """A quota does not allow the binding; the text is Karmada's."""
 
 
 def assignments(quota: Object) -> dict[str, Amounts]:
@@ -42,7 +47,7 @@ def aggregated_quota(works: Iterable[Object]) -> list[Object]:
 
 
 def summed(amounts: Iterable[Mapping[str, Any]]) -> Amounts:
-    total: dict[str, Quantity] = {}
+    total: Quantities = {}
     for each in amounts:
         for resource, amount in each.items():
             value = quantity.of(amount)
@@ -75,3 +80,92 @@ def _set(made: Object, key: str, amounts: Amounts) -> None:
         made[key] = amounts
     else:
         made.pop(key, None)
+
+
+def quota_updates(new: Object, old: Object | None, quotas: Iterable[Object]) -> list[tuple[Object, Amounts]]:
+    """What a write of a ResourceBinding (v1alpha2) costs: each quota whose status changes, with its new ``overallUsed``.
+
+    ``old`` is None for one that is created; ``quotas`` are the FederatedResourceQuotas of its namespace. Raises QuotaExceeded.
+    Whoever calls must write the status with the binding, guarded by the quota's revision.
+    """
+    wanted, before = spec(new), spec(old or {})
+    if not wanted.get("clusters") if old is None else not _is_relevant(before, wanted):
+        return []
+    delta = _difference(usage(wanted), usage(before))
+    out = []
+    for quota in quotas if delta else ():
+        used = _charged(quota, delta)
+        if used is not None:
+            out.append((quota, used))
+    return out
+
+
+def usage(binding_spec: Object) -> Quantities:
+    """Resources that a binding's replicas ask for over all its clusters."""
+    clusters: Sequence[Object] = binding_spec.get("clusters") or ()
+    components: Sequence[Object] = binding_spec.get("components") or ()
+    if components:
+        times, per = len(clusters), _per_set(components)
+    else:
+        times = sum(c.get("replicas") or 0 for c in clusters)
+        per = _request(binding_spec.get("replicaRequirements"))
+    if not times:
+        return {}
+    return {name: Quantity(amount.nano * times, amount.format) for name, amount in per.items() if amount}
+
+
+def _per_set(components: Sequence[Object]) -> Quantities:
+    total: Quantities = {}
+    for component in components:
+        replicas = component.get("replicas") or 0
+        for resource, amount in _request(component.get("replicaRequirements")).items():
+            one = Quantity(amount.nano * replicas, amount.format)
+            total[resource] = total[resource] + one if resource in total else one
+    return total
+
+
+def _request(requirements: Object | None) -> Quantities:
+    return {n: quantity.of(v) for n, v in ((requirements or {}).get("resourceRequest") or {}).items()}
+
+
+def _is_relevant(old: Object, new: Object) -> bool:
+    if _request(old.get("replicaRequirements")) != _request(new.get("replicaRequirements")):
+        return True
+    was, now = old.get("clusters") or (), new.get("clusters") or ()
+    if sum(c.get("replicas") or 0 for c in was) != sum(c.get("replicas") or 0 for c in now):
+        return True
+    earlier, later = old.get("components") or [], new.get("components") or []
+    if (earlier or later) and {c.get("name") for c in was} != {c.get("name") for c in now}:
+        return True
+    return [_needs(c) for c in earlier] != [_needs(c) for c in later]
+
+
+def _needs(component: Object) -> tuple[int, Quantities | None]:
+    requirements = component.get("replicaRequirements")
+    return component.get("replicas") or 0, None if requirements is None else _request(requirements)
+
+
+def _difference(new: Quantities, old: Quantities) -> Quantities:
+    nothing = Quantity(0)
+    delta = {n: new.get(n, nothing) - old.get(n, nothing) for n in {**new, **old}}
+    return {n: d for n, d in delta.items() if d}
+
+
+def _charged(quota: Object, delta: Quantities) -> Amounts | None:
+    """The quota's new ``overallUsed``; None when it does not limit what changes. Raises QuotaExceeded."""
+    limits = spec(quota).get("overall")
+    if limits is None:
+        return None
+    mine = {n: d for n, d in delta.items() if n in limits}
+    if not mine:
+        return None
+    used = {n: quantity.of(v) for n, v in (status(quota).get("overallUsed") or {}).items()}
+    for resource, amount in mine.items():
+        used[resource] = used[resource] + amount if resource in used else amount
+    for resource, amount in used.items():
+        if amount and resource in limits and amount > quantity.of(limits[resource]):
+            raise QuotaExceeded(
+                f"FederatedResourceQuota({namespace(quota)}/{name(quota)}) exceeded for resource "
+                f"{resource}: requested sum {amount}, limit {quantity.of(limits[resource])}."
+            )
+    return {resource: str(amount) for resource, amount in used.items()}

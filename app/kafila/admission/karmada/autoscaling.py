@@ -6,6 +6,7 @@ import zoneinfo
 from collections.abc import Callable
 from typing import Any
 
+from kafila.catalog.builtin.validation.resources import check_container_resource_name
 from kafila.core import quantity
 from kafila.core.errors import FieldError
 from kafila.core.metadata import validate_object_meta
@@ -13,7 +14,6 @@ from kafila.core.names import dns1123_label, dns1123_subdomain, path_segment
 
 from . import cron
 from .errors import refuse_if
-from .quotanames import container_resource_name
 
 Object = dict[str, Any]
 Found = list[FieldError]
@@ -174,7 +174,7 @@ def _container_source(source: Object, path: str) -> Found:
     if not name:
         found.append(FieldError.required(f"{path}.name", "must specify a resource name"))
     else:
-        found += container_resource_name(name, f"{path}.name")
+        check_container_resource_name(name, f"{path}.name", found)
     if not container:
         found.append(FieldError.required(f"{path}.container", "must specify a container"))
     else:

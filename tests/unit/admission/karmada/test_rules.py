@@ -8,8 +8,6 @@ from typing import Any
 import pytest
 
 from kafila.admission.karmada import AdmissionContext, admit, mutate
-from kafila.admission.karmada.errors import Denied
-from kafila.admission.karmada.quota import quota_updates, usage
 from kafila.catalog.karmada.kinds import kinds
 from kafila.catalog.kind import Kind
 from kafila.core.errors import StatusError
@@ -154,61 +152,6 @@ def test_names_of_components() -> None:
         'spec.components[2].name: Invalid value: "a": component names must be unique]'
     )
     admit(KINDS["ResourceBinding"], "CREATE", obj, None, None, GATES)
-
-
-def scheduled(cpu: str, *replicas: int) -> Object:
-    clusters = [{"name": f"m{i}", "replicas": n} for i, n in enumerate(replicas)]
-    return binding(clusters=clusters, replicaRequirements={"resourceRequest": {"cpu": cpu}})
-
-
-def quota(used: str = "0", limit: str = "2", **more: str) -> Object:
-    return {
-        "metadata": {"name": "q", "namespace": "ns"},
-        "spec": {"overall": {"cpu": limit, **more}},
-        "status": {"overallUsed": {"cpu": used}},
-    }
-
-
-def test_usage() -> None:
-    assert {n: str(q) for n, q in usage(scheduled("100m", 2, 3)["spec"]).items()} == {"cpu": "500m"}
-    needs = {"resourceRequest": {"cpu": "1", "memory": "1Gi"}}
-    components = [
-        {"name": "a", "replicas": 2, "replicaRequirements": needs},
-        {"name": "b", "replicas": 1, "replicaRequirements": {"resourceRequest": {"cpu": "500m"}}},
-    ]
-    spec = {"components": components, "clusters": [{"name": "m1"}, {"name": "m2"}]}
-    assert {n: str(q) for n, q in usage(spec).items()} == {"cpu": "5", "memory": "4Gi"}
-    assert usage({"components": components}) == {}
-
-
-def charged(operation: str, new: Object, old: Object | None, *quotas: Object) -> list[dict[str, str]]:
-    return [used for _, used in quota_updates(operation, new, old, quotas, ALL)]
-
-
-def test_quota_is_charged_with_the_difference() -> None:
-    assert charged("CREATE", scheduled("500m", 2), None, quota()) == [{"cpu": "1"}]
-    assert charged("UPDATE", scheduled("500m", 3), scheduled("500m", 2), quota("1")) == [{"cpu": "1500m"}]
-    assert charged("UPDATE", scheduled("500m", 1), scheduled("500m", 4), quota("2", "1")) == [{"cpu": "500m"}]
-
-
-def test_quota_is_left_alone() -> None:
-    assert quota_updates("CREATE", scheduled("1", 5), None, [quota()], GATES) == []
-    assert charged("CREATE", binding(), None, quota()) == []
-    moved = scheduled("1", 1, 1)
-    assert charged("UPDATE", moved, scheduled("1", 2), quota("9")) == []
-    assert (
-        charged("CREATE", scheduled("1", 1), None, {"metadata": {"name": "q"}, "spec": {"overall": {"pods": "1"}}})
-        == []
-    )
-
-
-def test_quota_exceeded() -> None:
-    with pytest.raises(Denied) as refused:
-        charged("CREATE", scheduled("500m", 3), None, quota("1"))
-    assert (refused.value.code, refused.value.reason) == (403, "QuotaExceeded")
-    assert refused.value.message == (
-        "FederatedResourceQuota(ns/q) exceeded for resource cpu: requested sum 2500m, limit 2."
-    )
 
 
 def federated_quota(overall: Object, *assignments: tuple[str, Object]) -> Object:

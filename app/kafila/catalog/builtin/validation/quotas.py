@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import islice
 from typing import Any
 
@@ -14,8 +15,8 @@ from .resources import (
     check_amount,
     check_container_resource_name,
     check_resource_name,
-    is_huge_page,
     is_overcommit_allowed,
+    is_quota_huge_page,
     parse,
 )
 
@@ -32,7 +33,7 @@ _ONLY_EXISTS = (
 
 
 def _is_quota_resource(name: str) -> bool:
-    return name in _QUOTA_RESOURCES or is_huge_page(name) or is_huge_page(name.removeprefix("requests."))
+    return name in _QUOTA_RESOURCES or is_quota_huge_page(name)
 
 
 def _scope_fits(scope: str, resource: str) -> bool:
@@ -45,14 +46,10 @@ def _scope_fits(scope: str, resource: str) -> bool:
     return True
 
 
-def _check_quota_amounts(amounts: dict[str, Any], path: str, found: Found) -> None:
+def check_quota_amounts(amounts: Mapping[str, Any], path: str, found: Found) -> None:
     for name, amount in amounts.items():
         where = f"{path}[{name}]"
-        if is_huge_page(name.removeprefix("requests.")):
-            for why in names.qualified_name(name):
-                found.append(invalid(where, name, why))
-        else:
-            check_resource_name(name, where, found)
+        check_resource_name(name, where, found)
         if "/" not in name and not _is_quota_resource(name):
             found.append(invalid(where, name, "must be a standard resource for quota"))
         check_amount(name, amount, where, found)
@@ -62,7 +59,7 @@ def validate_resource_quota(obj: Object) -> Found:
     found: Found = []
     spec, status = obj.get("spec") or {}, obj.get("status") or {}
     hard = spec.get("hard") or {}
-    _check_quota_amounts(hard, "spec.hard", found)
+    check_quota_amounts(hard, "spec.hard", found)
     scopes = spec.get("scopes") or []
     for scope in scopes:
         if scope not in _SCOPES:
@@ -73,8 +70,8 @@ def validate_resource_quota(obj: Object) -> Found:
     selector = spec.get("scopeSelector")
     if selector is not None:
         _check_scope_selector(spec, selector, hard, "spec.scopeSelector.matchExpressions", found)
-    _check_quota_amounts(status.get("hard") or {}, "status.hard", found)
-    _check_quota_amounts(status.get("used") or {}, "status.used", found)
+    check_quota_amounts(status.get("hard") or {}, "status.hard", found)
+    check_quota_amounts(status.get("used") or {}, "status.used", found)
     return found
 
 

@@ -47,6 +47,10 @@ def is_huge_page(name: str) -> bool:
     return name.startswith("hugepages-")
 
 
+def is_quota_huge_page(name: str) -> bool:
+    return name.startswith(("hugepages-", "requests.hugepages-"))
+
+
 def is_native(name: str) -> bool:
     return "/" not in name or "kubernetes.io/" in name
 
@@ -62,7 +66,7 @@ def is_overcommit_allowed(name: str) -> bool:
 
 
 def is_standard(name: str) -> bool:
-    return name in STANDARD_RESOURCES or is_huge_page(name)
+    return name in STANDARD_RESOURCES or is_quota_huge_page(name)
 
 
 def is_integer(name: str) -> bool:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any, final
 
-from kafila.admission.karmada.quota import usage
 from kafila.core.errors import StatusError
 from kafila.core.feature_gates import FEDERATED_QUOTA_ENFORCEMENT
 from kafila.core.resources import Key
 from kafila.placement import constants
-from kafila.placement.quota import assignments, status_by_bindings, status_by_clusters
+from kafila.placement.quota import assignments, status_by_bindings, status_by_clusters, usage
 from kafila.placement.work.build import quota_work
 from kafila.reconcile.controller import QueueController
 from kafila.reconcile.karmada.federation import BINDINGS, WORKS, Federation

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any, final
 
 from kafila.admission.karmada.errors import Denied, denied
-from kafila.admission.karmada.quota import quota_updates
 from kafila.core.feature_gates import FEDERATED_QUOTA_ENFORCEMENT
+from kafila.placement import constants
 from kafila.placement.detector.binding import BindingError
+from kafila.placement.quota import QuotaExceeded, quota_updates
 from kafila.reconcile.karmada.federation import Federation
 from kafila.registry import Options
 from kafila.registry.codec import decode_entry
@@ -17,7 +18,6 @@ from .controller import QUOTAS
 
 Object = dict[str, Any]
 OPTIONS = Options(manager="karmada-webhook")
-_ON = {FEDERATED_QUOTA_ENFORCEMENT: True}
 
 
 @final
@@ -44,10 +44,10 @@ class QuotaReservation:
         if not entries:
             return []
         quotas = [decode_entry(self._kind, entry) for entry in entries.values()]
-        operation = "CREATE" if before is None else "UPDATE"
         try:
-            charged = quota_updates(operation, binding, before, quotas, _ON)
-        except Denied as refusal:
+            charged = quota_updates(binding, before, quotas)
+        except QuotaExceeded as exceeded:
+            refusal = Denied(str(exceeded), constants.REASON_QUOTA_EXCEEDED)
             raise BindingError(str(denied("resourcebinding.karmada.io", refusal))) from None
         return [self._staged(entries[quota["metadata"]["name"]], quota, used) for quota, used in charged]
 

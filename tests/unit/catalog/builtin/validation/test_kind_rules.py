@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kafila.catalog.builtin.validation import batch, nodes, pod_update, slices, volumes
+from kafila.catalog.builtin.validation import batch, nodes, pod_update, resources, slices, volumes
 from kafila.catalog.builtin.validation.gostructs import go_struct
 from kafila.catalog.builtin.validation.windows import check_host_process, check_windows_options
 from kafila.catalog.catalog import builtin_kinds
@@ -139,3 +139,10 @@ def test_nodes() -> None:
     assert _said(nodes.validate_node_update(twice, {})) == [
         'status.addresses[1]: Duplicate value: {"Type":"Hostname","Address":"n"}'
     ]
+
+
+def test_a_container_has_no_requests_of_huge_pages() -> None:
+    """The name is known, from quotas; no container may have it."""
+    found: list[Any] = []
+    resources.check_container_resource_name("requests.hugepages-2Mi", "p", found)
+    assert _said(found) == ['p: Invalid value: "requests.hugepages-2Mi": must be a standard resource for containers']
