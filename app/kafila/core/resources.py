@@ -5,7 +5,7 @@ A *resource* is written as in Kubernetes' own messages: ``pods``, ``deployments.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class GroupVersionKind(NamedTuple):
@@ -41,6 +41,6 @@ def split_api_version(api_version: str) -> tuple[str, str]:
     return (group, version) if slash else ("", group)
 
 
-def gvk_of(obj: dict) -> GroupVersionKind:
+def gvk_of(obj: dict[str, Any]) -> GroupVersionKind:
     group, version = split_api_version(obj.get("apiVersion") or "")
     return GroupVersionKind(group, version, obj.get("kind") or "")

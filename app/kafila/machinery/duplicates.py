@@ -28,7 +28,7 @@ def find_duplicates(raw: bytes, parsed: Any = None) -> list[str]:
     return list(found)
 
 
-class Pairs(list):
+class Pairs(list[Any]):
     """An object as its pairs, told apart from an array."""
 
 

@@ -25,7 +25,7 @@ from yaml.events import (
 _TAG: Final = "tag:yaml.org,2002:"
 _TEXT: Final = f"{_TAG}str"
 _OLD_BOOLEANS: Final = frozenset("yYnN")
-_resolve: Final = yaml.resolver.Resolver().resolve
+_resolve: Final[Callable[..., str]] = yaml.resolver.Resolver().resolve
 
 
 def is_plain(text: str) -> bool:

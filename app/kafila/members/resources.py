@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from .client import MemberClient, status_error
+from .answers import status_error
+from .client import MemberClient
 from .discovery import AGGREGATED, APIResource
 
 

@@ -25,7 +25,8 @@ async def open_store(database_url: str | None, data_dir: Path | str | None, even
         store: Store = MemoryStore()
         await store.open()
         return store
-    from .embedded import EmbeddedError, EmbeddedPostgres
+    from .accounts import EmbeddedError
+    from .embedded import EmbeddedPostgres
     from .migrate import upgrade
     from .postgres import PostgresStore
 

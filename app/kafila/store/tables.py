@@ -10,7 +10,7 @@ import sqlalchemy as sa
 metadata = sa.MetaData()
 
 
-def _name(column: str) -> sa.Column:
+def _name(column: str) -> sa.Column[str]:
     return sa.Column(column, sa.Text(collation="C"), nullable=False)
 
 

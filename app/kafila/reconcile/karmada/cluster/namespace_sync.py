@@ -11,13 +11,11 @@ from kafila.placement.detector.match import is_skipped_namespace
 from kafila.placement.override.patch import OverrideError
 from kafila.placement.work.build import namespace_should_be_synced, namespace_work
 from kafila.reconcile.controller import QueueController
-from kafila.reconcile.karmada.federation import OPTIONS, WORKS, Federation
+from kafila.reconcile.karmada.federation import CLUSTERS, OPTIONS, WORKS, Federation
 from kafila.reconcile.karmada.override_policies import read_long_texts
 from kafila.registry.codec import decode_entry
 from kafila.registry.decoding import decode_object
 from kafila.watch import Entry, Event
-
-from .controller import CLUSTERS
 
 Object = dict[str, Any]
 

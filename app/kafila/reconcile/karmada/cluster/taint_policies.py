@@ -7,12 +7,10 @@ from typing import Any, final
 from kafila.placement import constants
 from kafila.placement.failover.taints import tainted_event, taints_by_policies
 from kafila.reconcile.controller import QueueController
-from kafila.reconcile.karmada.federation import Federation
+from kafila.reconcile.karmada.federation import CLUSTERS, Federation
 from kafila.registry import Options
 from kafila.registry.codec import decode_entry
 from kafila.watch import Event
-
-from .controller import CLUSTERS
 
 Object = dict[str, Any]
 OPTIONS = Options(manager="karmada-controller-manager")

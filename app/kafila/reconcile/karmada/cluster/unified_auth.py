@@ -11,13 +11,11 @@ from typing import Any, Final, NamedTuple, final
 from kafila.placement import constants
 from kafila.placement.work.build import cluster_work
 from kafila.reconcile.controller import QueueController
-from kafila.reconcile.karmada.federation import OPTIONS, WORKS, Federation
+from kafila.reconcile.karmada.federation import CLUSTERS, OPTIONS, WORKS, Federation
 from kafila.registry.codec import decode_entry
 from kafila.registry.decoding import decode_object
 from kafila.store.interface import StoreUnavailable
 from kafila.watch import Entry, Event
-
-from .controller import CLUSTERS
 
 Object = dict[str, Any]
 RBAC: Final = "rbac.authorization.k8s.io"
