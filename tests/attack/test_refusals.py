@@ -149,7 +149,7 @@ async def test_what_goes_with_its_owner_is_protected(two: Lab) -> None:
 
 
 async def test_an_error_of_ours_is_told_too(two: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kafila.reconcile.karmada.template.pipeline.schedule", lambda *arguments: 1 // 0)
+    monkeypatch.setattr("kafila.reconcile.karmada.template.steps.schedule_binding.schedule", lambda *arguments: 1 // 0)
     await two.create(two.policy())
     await two.create(two.deployment())
     await two.until(lambda: told(two, "Deployment", "web"), "an event")

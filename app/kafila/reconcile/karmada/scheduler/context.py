@@ -47,6 +47,10 @@ class Scheduler:
             finally:
                 self._storing.pop(key, None)
 
+    def settled(self, key: Key, before: Object | None, binding: Object) -> None:
+        """What members report of it has changed."""
+        self.assume_cache.settled(key, before, binding)
+
     def context(self, binding: Object, snapshot: ClusterSnapshot, estimates: Estimates) -> SchedulingContext:
         """Raises EstimatesNeeded where ``estimates`` lack what estimators are to be asked."""
         gates = self._federation.gates

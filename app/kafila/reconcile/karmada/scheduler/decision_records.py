@@ -5,14 +5,9 @@ from __future__ import annotations
 from typing import Any, final
 
 from kafila.catalog.kind import Kind
-from kafila.placement.detector.match import why_others_lost
 from kafila.placement.objects import name, namespace
-from kafila.placement.scheduler.decision_record import GROUP, decision_record, with_policy
-from kafila.placement.scheduler.reschedule import RescheduleReason
-from kafila.placement.scheduler.schedule import Decision
-from kafila.reconcile.karmada.federation import Federation
-from kafila.reconcile.karmada.propagation_policies import PolicyIndex
-from kafila.registry import Options
+from kafila.placement.scheduler.decision_record import GROUP
+from kafila.registry import Options, Registry
 from kafila.registry.codec import decode_entry
 from kafila.registry.context import Change
 from kafila.watch import Entry
@@ -23,37 +18,15 @@ OPTIONS = Options(manager="karmada-scheduler")
 
 @final
 class DecisionRecorder:
-    def __init__(self, federation: Federation, policies: PolicyIndex) -> None:
-        self._registry = federation.registry
-        self._policies = policies
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
         self._own: Kind = self._registry.kind(GROUP, "v1alpha1", "decisions")
         self._cluster_wide: Kind = self._registry.kind(GROUP, "v1alpha1", "clusterdecisions")
 
-    def record(
-        self,
-        binding: Object,
-        template: Object,
-        decision: Decision,
-        trigger: RescheduleReason,
-        generation: int,
-        policy: Object | None,
-        is_new: bool,
-    ) -> Object | None:
-        """What is to be stored about the decision; None when that is stored already."""
+    def of(self, binding: Object) -> Object | None:
+        """What the last decision said; None when there was none."""
         kind, entry = self._stored(binding)
-        before = decode_entry(kind, entry) if entry is not None else None
-        record = decision_record(binding, template, decision, trigger, generation, before)
-        if record is None or policy is None:
-            return record
-        own, cluster_wide = self._policies.candidates(template)
-        return with_policy(record, policy, why_others_lost(template, policy, own, cluster_wide, claimed=not is_new))
-
-    def placed(self, binding: Object) -> str | None:
-        """What the last decision said in short; None when there is none."""
-        kind, entry = self._stored(binding)
-        if entry is None:
-            return None
-        return str((decode_entry(kind, entry).get("scheduling") or {}).get("placed") or "")
+        return decode_entry(kind, entry) if entry is not None else None
 
     def staged(self, record: Object) -> Change:
         kind, entry = self._stored(record)

@@ -52,12 +52,15 @@ from kafila.watch import Entry, Event
 from .attached_bindings import AttachedBindings
 from .changes import Changed, EnqueueReason, OwnWrites, what_changed
 from .claim import PolicyClaim
+from .commit import Committer
 from .deletion import DeletionController
 from .enqueuer import Enqueuer
 from .kinds import TemplateKinds
 from .pipeline import Pipeline
 from .policy_selection import PolicySelection
+from .stored import StoredBindings
 from .unselected import Unselected
+from .write_status import StatusWriter
 
 Object = dict[str, Any]
 _CLAIM = b"propagationpolicy.karmada.io/"  # in the label and the annotations of every claimed object
@@ -80,9 +83,12 @@ class Propagation:
         self._overrides = OverrideIndex(federation)
         self._own = OwnWrites()
         self._claim = PolicyClaim(self._registry, self.policies, self._own, self._look)
-        decisions = DecisionRecorder(federation, self.policies)
+        decisions = DecisionRecorder(self._registry)
         self._scheduler = scheduler
-        self._pipeline = Pipeline(federation, self.works, self._overrides, self._own, decisions, scheduler)
+        self._stored = StoredBindings(federation, self.works, self._overrides, self.policies, scheduler, decisions)
+        committer = Committer(federation, self._own, decisions)
+        statuses = StatusWriter(federation, committer.tell)
+        self._pipeline = Pipeline(federation.interpreting, self._stored, committer, scheduler, statuses)
         self._templates = TemplateKinds(self._catalog, lambda resource: at_once(self._looking_at(resource)))
         self._claims = ClaimIndex()
         self._bound = Enqueuer(self._cache, self._catalog, self._look_around)
@@ -98,7 +104,7 @@ class Propagation:
             federation,
             self._attached,
             self._claims,
-            self._pipeline.delete_works,
+            committer.delete_works,
             lambda key: self._look(key, EnqueueReason.POLICY),
         )
         self._unselected = Unselected(federation, self.policies, self._skipped)
@@ -345,7 +351,7 @@ class Propagation:
         # what users change of a template waits for a policy; what happens around its binding does not
         if existing is not None and (
             why & EnqueueReason.DEPENDENCY
-            or (why & EnqueueReason.START and await self._pipeline.lags_behind(template, existing))
+            or (why & EnqueueReason.START and await self._stored.lags_behind(template, existing))
         ):
             await self._run(kind, entry.key, template, None, existing, why, shares)
         elif existing is not None and why & EnqueueReason.STATUS:

@@ -1,66 +1,133 @@
-"""What is stored of one binding: itself and its Works."""
+"""What is stored: of one binding, and of what a decision about it asks for."""
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Sequence
-from typing import Any, NamedTuple, final
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any, final
 
-from kafila.placement import constants
+from kafila.catalog.kind import Kind
+from kafila.core.feature_gates import Gates
+from kafila.placement.constants import Identity
+from kafila.placement.interpreter import Interpreter
 from kafila.placement.objects import identity
-from kafila.placement.spec import existing_clusters, targets_of
-from kafila.placement.work.shared import SharedWorks
+from kafila.placement.scheduler.cluster_snapshot import ClusterSnapshot
+from kafila.placement.scheduler.schedule import SchedulingContext
+from kafila.placement.work.build import Overrides
 from kafila.reconcile.karmada.federation import Federation
-from kafila.reconcile.karmada.indexes import WorkIndex
+from kafila.reconcile.karmada.indexes import WorkIndex, binding_key
+from kafila.reconcile.karmada.override_policies import OverrideIndex
+from kafila.reconcile.karmada.propagation_policies import PolicyIndex
+from kafila.reconcile.karmada.quota.controller import QUOTAS
+from kafila.reconcile.karmada.scheduler.context import Scheduler
+from kafila.reconcile.karmada.scheduler.decision_records import DecisionRecorder
+from kafila.reconcile.karmada.scheduler.estimators import Estimates
 from kafila.registry.codec import decode_entry
 from kafila.registry.threads import apart, on_loop
 from kafila.watch import Entry
 
+from .steps.facts import Facts, StoredObject
+
 Object = dict[str, Any]
 
 
-class Stored(NamedTuple):
-    """The binding and its Works, as entries and decoded. ``reporting``: Works whose status counts."""
+@final
+class StoredBindings:
+    """Reads a binding and its Works, and makes the facts for decisions about it."""
 
-    existing: Entry | None
-    before: Object | None
-    entries: list[Entry]
-    works: list[Object]
-    reporting: Sequence[Object] = ()
-    taken: Container[str] = ()  # clusters where Karmada's name for the Work is another object's
+    def __init__(
+        self,
+        federation: Federation,
+        works: WorkIndex,
+        overrides: OverrideIndex,
+        policies: PolicyIndex,
+        scheduler: Scheduler,
+        decisions: DecisionRecorder,
+    ) -> None:
+        self.federation = federation
+        self.works = works
+        self.overrides = overrides
+        self.policies = policies
+        self.scheduler = scheduler
+        self.decisions = decisions
+        self.quota_kind = federation.registry.kind("policy.karmada.io", "v1alpha1", "federatedresourcequotas")
+
+    def facts(self) -> Callable[[Interpreter], Facts]:
+        """For one decision, however often its steps are run."""
+        return partial(StoredFacts, self, Estimates())
+
+    async def read_ahead(self, template: Object) -> None:
+        await self.overrides.read_ahead(template)
+
+    def size_of(self, kind: Kind, template: Object) -> int:
+        return self.federation.size_of(kind, template)
+
+    def binding(self, entry: Entry) -> Object:
+        return decode_entry(self.federation.kind_of_binding(entry.key), entry)
+
+    async def works_of(self, binding: Entry) -> list[StoredObject]:
+        entries = self.works.of(binding)
+        return await apart(sum(len(entry.body) for entry in entries), lambda: self.decoded(entries))
+
+    def decoded(self, works: Iterable[Entry]) -> list[StoredObject]:
+        return [StoredObject(decode_entry(self.federation.work_kind, entry), entry) for entry in works]
+
+    async def lags_behind(self, template: Object, existing: Entry) -> bool:
+        """After a start: are the Works of a binding without a policy elsewhere, or made with other overrides?"""
+        await self.overrides.read_ahead(template)
+        return self.works.lag_behind(existing) or self.overrides.changed_since(template, self.works.of(existing))
 
 
 @final
-class StoredSteps:
-    def __init__(self, federation: Federation, works: WorkIndex) -> None:
-        self._federation = federation
-        self._works = works
+class StoredFacts:
+    """`steps.Facts`. For what is big the steps run in a thread: what belongs to the event loop is asked for there."""
 
-    async def of(self, existing: Entry | None) -> Stored:
-        if existing is None:
-            return Stored(None, None, [], [])
-        entries = self._works.of(existing)
-        before = decode_entry(self._federation.kind_of_binding(existing.key), existing)
-        works = await apart(sum(len(entry.body) for entry in entries), lambda: self._decoded(entries))
-        return Stored(existing, before, entries, works)
+    def __init__(self, stored: StoredBindings, estimates: Estimates, interpreter: Interpreter) -> None:
+        self._stored = stored
+        self._federation = stored.federation
+        self._estimates = estimates
+        self.interpreter = interpreter
 
-    def shared(self, stored: Stored, binding: Object, template: Object, shares: SharedWorks) -> Stored:
-        """With the Works that others have written in the clusters of ``binding``, without those that it leaves to others."""
-        taken = shares.needed_by_others(binding) - existing_clusters(binding["spec"])
-        kept = [
-            (work, entry)
-            for work, entry in zip(stored.works, stored.entries, strict=True)
-            if constants.cluster_of(entry.key.namespace) not in taken
-        ]
-        wanted = {target["name"] for target in targets_of(binding["spec"])}
-        missing = wanted - {constants.cluster_of(entry.key.namespace) for _, entry in kept}
-        found, taken_names = on_loop(lambda: self._works.named(identity(template), missing))
-        own, others = [work for work, _ in kept], self._decoded(found)
-        return stored._replace(
-            entries=[*(entry for _, entry in kept), *found],
-            works=own + others,
-            reporting=own + [work for work in others if not work["metadata"].get("deletionTimestamp")],
-            taken=taken_names,
-        )
+    @property
+    def gates(self) -> Gates:
+        return self._federation.gates
 
-    def _decoded(self, works: Iterable[Entry]) -> list[Object]:
-        return [decode_entry(self._federation.work_kind, entry) for entry in works]
+    def name_of_binding(self, template: Object) -> str:
+        cache = self._federation.registry.cache
+        return on_loop(lambda: binding_key(cache, identity(template)).name)
+
+    def priority_classes(self) -> Mapping[str, int]:
+        return on_loop(self._federation.priority_classes)
+
+    def candidates(self, template: Object) -> tuple[Sequence[Object], Sequence[Object]]:
+        return on_loop(partial(self._stored.policies.candidates, template))
+
+    def clusters(self) -> Mapping[str, Object]:
+        return self._federation.clusters_by_name
+
+    def snapshot(self) -> ClusterSnapshot:
+        return on_loop(self._federation.snapshot)
+
+    def scheduling_context(self, binding: Object, snapshot: ClusterSnapshot) -> SchedulingContext:
+        """Raises EstimatesNeeded."""
+        return on_loop(partial(self._stored.scheduler.context, binding, snapshot, self._estimates))
+
+    def is_asked_for(self, binding: Object, before: Object | None) -> bool:
+        return on_loop(partial(self._stored.scheduler.is_asked_for, binding, before))
+
+    def decision_record(self, binding: Object) -> Object | None:
+        return on_loop(partial(self._stored.decisions.of, binding))
+
+    def quotas(self, namespace: str) -> Sequence[StoredObject]:
+        kind, cache = self._stored.quota_kind, self._federation.registry.cache
+        entries = on_loop(lambda: list(cache.resource(QUOTAS).entries(namespace)))
+        return [StoredObject(decode_entry(kind, entry), entry) for entry in entries]
+
+    def overrides(self, namespace: str) -> Overrides:
+        return on_loop(partial(self._stored.overrides.overrides, namespace))
+
+    def works_named(self, obj: Identity, clusters: Collection[str]) -> tuple[Sequence[StoredObject], Collection[str]]:
+        if not clusters:
+            return (), ()
+        found, taken = on_loop(lambda: self._stored.works.named(obj, clusters))
+        return self._stored.decoded(found), taken

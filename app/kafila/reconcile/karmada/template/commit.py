@@ -1,0 +1,126 @@
+"""The one commit: what the steps have decided about a template, and the events that tell of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import Any, final
+
+from kafila.catalog.kind import Kind
+from kafila.core.errors import StatusError
+from kafila.core.resources import Key
+from kafila.placement.scheduler.schedule import Event
+from kafila.reconcile.karmada.federation import BINDINGS, CLUSTER_BINDINGS, Federation
+from kafila.reconcile.karmada.scheduler.decision_records import DecisionRecorder
+from kafila.registry import Options, sizes
+from kafila.registry.context import Change, DeleteOptions
+from kafila.registry.threads import apart
+from kafila.watch import Entry
+
+from .changes import OwnWrites
+from .events import committed_with, told
+from .steps.state import ChangedWork, Charge, State
+
+Object = dict[str, Any]
+WHOLE = Options(manager="karmada-controller-manager", whole=True)
+QUOTA = Options(manager="karmada-webhook")
+
+
+@final
+class Committer:
+    def __init__(self, federation: Federation, own: OwnWrites, decisions: DecisionRecorder) -> None:
+        self._federation = federation
+        self._registry = federation.registry
+        self._own = own
+        self._decisions = decisions
+        self._quota_kind = self._registry.kind("policy.karmada.io", "v1alpha1", "federatedresourcequotas")
+
+    async def stage_works(self, works: Iterable[ChangedWork], size: int) -> tuple[list[Change], dict[str, str]]:
+        """Those that may be written, and by cluster why another may not. ``size``: bytes of one, about."""
+        staged: list[Change] = []
+        refused: dict[str, str] = {}
+        for each in works:
+            entry = each.stored.entry if each.stored is not None else None
+            try:
+                staged.append(await apart(size, partial(self._staged, each.work, entry, self._federation.work_kind)))
+            except StatusError as error:
+                refused[each.cluster] = str(error)
+        return staged, refused
+
+    async def commit(self, state: State, existing: Entry | None, works: Sequence[Change] = ()) -> bool:
+        """All in one transaction; what is too large for one in several, of which the next look makes all that are missing.
+        The events that tell of it are written with it.
+
+        Returns whether somebody else wrote meanwhile, after us. ``existing``: the binding as it is stored; ``works``: staged.
+        """
+        changes = list(works)
+        if state.binding is not state.before:
+            changes.insert(0, self._staged(state.binding, existing, self._kind_of(state.binding)))
+        if state.record is not None:
+            changes.append(self._decisions.staged(state.record))
+        changes += map(self._paid, state.charges)
+        changes = [change for change in changes if not change.unchanged]
+        uid = self._uid_of(state.binding, changes)
+        enclosed = self._federation.recorder.enclosed(told(state.binding, uid, state.template, state.events))
+        if not changes:
+            enclosed.tell_later()
+            return False
+        keys = [change.writes[0].key for change in changes]
+        revisions: list[int] = []
+        self._own.begin(keys)
+        missed = False
+        try:
+            *first, last = sizes.portions(changes)
+            for portion in first:
+                revisions += await self._registry.commit_together(portion)
+            revisions += await committed_with(self._registry, last, enclosed)
+        finally:
+            revisions += [0] * (len(keys) - len(revisions))
+            for key, revision in zip(keys, revisions, strict=True):
+                missed |= self._own.end(key) > revision
+        return missed
+
+    async def delete_works(self, entries: Iterable[Entry]) -> None:
+        for entry in entries:
+            if entry.meta.deletionTimestamp:
+                continue
+            try:
+                await self._registry.delete(
+                    self._federation.work_kind, entry.key.namespace, entry.key.name, DeleteOptions(uid=entry.meta.uid)
+                )
+            except StatusError as error:
+                if not error.is_not_found:
+                    raise
+
+    def tell(self, binding: Object, template: Object, events: Sequence[Event]) -> None:
+        """Records events on a binding and its template that go with no write."""
+        self._federation.recorder.enclosed(told(binding, self._uid_of(binding, []), template, events)).tell_later()
+
+    def _staged(self, obj: Object, existing: Entry | None, kind: Kind) -> Change:
+        if existing is None:
+            change = self._registry.stage_create(kind, obj["metadata"].get("namespace", ""), obj, WHOLE)
+        else:
+            change = self._registry.stage_update(kind, existing, obj, WHOLE)
+        sizes.check(self._registry.cache, self._registry.max_object_bytes, change)
+        return change
+
+    def _paid(self, charge: Charge) -> Change:
+        quota, entry = charge.quota
+        status = {**(quota.get("status") or {}), "overallUsed": charge.used}
+        return self._registry.stage_update(self._quota_kind, entry, {**quota, "status": status}, QUOTA, "status")
+
+    def _kind_of(self, binding: Object) -> Kind:
+        return self._federation.kind_of_binding(key_of(binding))
+
+    def _uid_of(self, binding: Object, changes: list[Change]) -> str:
+        key = key_of(binding)
+        if changes and changes[0].writes[0].key == key:
+            return changes[0].writes[0].uid
+        entry = self._registry.cache.get(*key)
+        return entry.meta.uid if entry is not None else ""
+
+
+def key_of(binding: Object) -> Key:
+    metadata = binding["metadata"]
+    namespace = metadata.get("namespace", "")
+    return Key(BINDINGS if namespace else CLUSTER_BINDINGS, namespace, metadata["name"])

@@ -1,0 +1,32 @@
+"""What the members report, in the binding (Karmada's binding status controller)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from kafila.placement.scheduler.schedule import Event
+from kafila.placement.work.status import NoSuchManifest, aggregated_event, with_aggregated
+
+from .facts import Facts
+from .state import State
+
+
+def aggregate_status(state: State, facts: Facts | None = None) -> State:
+    state = _aggregated(state)
+    if state.binding == state.before and state.before is not None:
+        return replace(state, binding=state.before)  # there is nothing to write
+    return state
+
+
+def _aggregated(state: State) -> State:
+    binding = state.binding
+    try:
+        status = with_aggregated(binding, state.reporting, state.failures, template=state.template)
+    except NoSuchManifest:  # somebody wrote into a Work; the next look at it puts it right
+        return state
+    before = binding.get("status") or {}
+    if status == before:
+        return state
+    is_told = before.get("aggregatedStatus") != status.get("aggregatedStatus")
+    told = (Event(*aggregated_event(binding)),) if is_told else ()
+    return replace(state, binding={**binding, "status": status}, events=(*state.events, *told))

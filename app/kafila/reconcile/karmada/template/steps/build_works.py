@@ -1,0 +1,54 @@
+"""One Work for each cluster of the binding (Karmada's binding controller)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from kafila.placement.constants import cluster_of
+from kafila.placement.scheduler.schedule import Event
+from kafila.placement.work import build
+from kafila.placement.work.build import Plan, blocking_works, synced_event
+from kafila.placement.work.status import failures_told
+
+from .facts import Facts
+from .state import ChangedWork, State
+
+
+def build_works(state: State, facts: Facts) -> State:
+    binding, shares = state.binding, state.shares
+    if blocking_works(binding, (work.obj for work in state.works)):
+        return replace(state, failures=failures_told(binding))
+    stored = {work.cluster: work for work in state.works}
+    plan = build.build_works(
+        binding,
+        state.template,
+        facts.clusters(),
+        facts.overrides(state.template["metadata"].get("namespace", "")),
+        {cluster: shares.trimmed(work.obj, binding) for cluster, work in stored.items()},
+        leave=shares.left_to_others(binding),
+        taken=state.taken,
+        interpreter=facts.interpreter,
+        gates=facts.gates,
+    )
+    changed = [
+        ChangedWork(work, old)
+        for work, old in ((work, stored.get(cluster_of(work["metadata"]["namespace"]))) for work in plan.works)
+        if old is None or work is not old.obj
+    ]
+    return replace(
+        state,
+        changed=tuple(changed),
+        interpreted=plan.interpreted,
+        failures=plan.errors,
+        events=(*state.events, *_events(state, plan, bool(changed))),
+    )
+
+
+def _events(state: State, plan: Plan, is_changed: bool) -> list[Event]:
+    is_new = state.before is None
+    if not is_changed and not plan.error and not is_new:
+        return []
+    # a new binding is synced as soon as it is there, before it is scheduled
+    errors = ("", plan.error) if plan.error and is_new else (plan.error,)
+    told = [*plan.override_events, *(synced_event(state.binding, error) for error in errors)]
+    return [Event(*each) for each in told]

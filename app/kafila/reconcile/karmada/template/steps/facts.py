@@ -1,0 +1,78 @@
+"""What a step may ask for that does not stand in its state."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from kafila.core.feature_gates import Gates
+from kafila.placement import constants
+from kafila.placement.constants import Identity
+from kafila.placement.interpreter import Interpreter
+from kafila.placement.scheduler.cluster_snapshot import ClusterSnapshot
+from kafila.placement.scheduler.schedule import SchedulingContext
+from kafila.placement.work.build import Overrides
+from kafila.watch import Entry
+
+Object = dict[str, Any]
+
+
+class StoredObject(NamedTuple):
+    """An object as it is stored. ``entry``: what a write of it compares."""
+
+    obj: Object
+    entry: Entry
+
+    @property
+    def cluster(self) -> str:
+        """Of a Work: the cluster that it is for."""
+        return constants.cluster_of(self.obj["metadata"]["namespace"])
+
+
+class Facts(Protocol):
+    """As they are now. Any question may raise FactsNeeded: then all steps are run again once the fact is there.
+
+    Do not change what is answered.
+    """
+
+    @property
+    def gates(self) -> Gates: ...
+
+    @property
+    def interpreter(self) -> Interpreter: ...
+
+    def name_of_binding(self, template: Object) -> str:
+        """Of one that is to be made."""
+        ...
+
+    def priority_classes(self) -> Mapping[str, int]: ...
+
+    def candidates(self, template: Object) -> tuple[Sequence[Object], Sequence[Object]]:
+        """Policies of its namespace, and cluster-wide ones, that may select it."""
+        ...
+
+    def clusters(self) -> Mapping[str, Object]:
+        """By name."""
+        ...
+
+    def snapshot(self) -> ClusterSnapshot: ...
+
+    def scheduling_context(self, binding: Object, snapshot: ClusterSnapshot) -> SchedulingContext: ...
+
+    def is_asked_for(self, binding: Object, before: Object | None) -> bool:
+        """Does something besides our own looking around lead to a decision?"""
+        ...
+
+    def decision_record(self, binding: Object) -> Object | None:
+        """What is stored of the last decision."""
+        ...
+
+    def quotas(self, namespace: str) -> Sequence[StoredObject]:
+        """Its FederatedResourceQuotas."""
+        ...
+
+    def overrides(self, namespace: str) -> Overrides: ...
+
+    def works_named(self, obj: Identity, clusters: Collection[str]) -> tuple[Sequence[StoredObject], Collection[str]]:
+        """Works of the object by their names, and the clusters where Karmada's name is that of another object's Work."""
+        ...

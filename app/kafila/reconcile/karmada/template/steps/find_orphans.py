@@ -1,0 +1,15 @@
+"""Works in clusters where the binding is no longer."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from kafila.placement.spec import existing_clusters
+
+from .facts import Facts
+from .state import State
+
+
+def find_orphans(state: State, facts: Facts) -> State:
+    wanted = existing_clusters(state.binding["spec"])
+    return replace(state, orphans=tuple(work for work in state.works if work.cluster not in wanted))

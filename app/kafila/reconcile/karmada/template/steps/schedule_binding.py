@@ -1,0 +1,79 @@
+"""Clusters and replicas, in the binding (Karmada's scheduler)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from kafila.core.conditions import find
+from kafila.placement import constants
+from kafila.placement.generation import generation_of, with_generation
+from kafila.placement.scheduler.decision_record import placed_text
+from kafila.placement.scheduler.reschedule import RescheduleReason, is_for_scheduler, should_schedule
+from kafila.placement.scheduler.schedule import Decision, quota_exceeded, schedule, with_result, with_status
+from kafila.placement.spec import same_targets, targets
+
+from .facts import Facts
+from .reserve_quota import quota_refusal
+from .state import State
+
+Object = dict[str, Any]
+
+
+def schedule_binding(state: State, facts: Facts) -> State:
+    binding, before = state.binding, state.before
+    if not is_for_scheduler(binding):
+        return state
+    snapshot = facts.snapshot()
+    reason = should_schedule(with_generation(binding, before), snapshot.leaving(), facts.gates)
+    if reason.schedules:
+        decision = schedule(binding, snapshot, facts.scheduling_context(binding, snapshot))
+        if decision.clusters and (refusal := quota_refusal(with_result(binding, decision), before, facts)):
+            decision = quota_exceeded(decision, refusal)
+        return _decided(replace(state, decision=decision, reason=reason), decision, facts)
+    if reason is RescheduleReason.OBSERVE:
+        status = {**(binding.get("status") or {}), "schedulerObservedGeneration": generation_of(binding, before)}
+        binding = {**binding, "status": status}
+    return replace(state, binding=binding, reason=reason)
+
+
+def _decided(state: State, decision: Decision, facts: Facts) -> State:
+    """The binding with the decision in it. A decision that changes nothing is not told again."""
+    binding = state.binding
+    before_order = binding["spec"].get("clusters") or []
+    if decision.clusters is not None and same_targets(decision.clusters, before_order):
+        # which of two clusters has more room changes all the time: that alone is no new result
+        decision = replace(decision, clusters=before_order)
+    decided = with_result(binding, decision)
+    old_status = binding.get("status") or {}
+    status = with_status(decided, decision, generation_of(decided, state.before))
+    is_same = decided is binding and _same_condition(old_status, status)
+    if is_same and decision.failure is None and old_status.get("lastScheduledTime") and not _is_dated(state, facts):
+        status["lastScheduledTime"] = old_status["lastScheduledTime"]
+    told = () if is_same and not _is_news(decided, decision, facts) else decision.events
+    return replace(state, binding={**decided, "status": status}, events=(*state.events, *told))
+
+
+def _is_dated(state: State, facts: Facts) -> bool:
+    """Does the binding say that it was decided about now? Not where we only looked around."""
+    return state.reason is not RescheduleReason.ALWAYS or facts.is_asked_for(state.binding, state.before)
+
+
+def _is_news(decided: Object, decision: Decision, facts: Facts) -> bool:
+    """Somebody else, who evicts, changed the clusters to what is decided now."""
+    if decision.failure is not None:
+        return False
+    record = facts.decision_record(decided)
+    return record is not None and _placed(record) != placed_text(targets(decided["spec"]))
+
+
+def _placed(record: Object) -> str:
+    return str((record.get("scheduling") or {}).get("placed") or "")
+
+
+def _same_condition(old: Object, new: Object) -> bool:
+    def scheduled(status: Object) -> tuple[Any, ...]:
+        found = find(status.get("conditions"), constants.COND_SCHEDULED)
+        return (found.get("status"), found.get("reason"), found.get("message")) if found else ()
+
+    return scheduled(old) == scheduled(new)

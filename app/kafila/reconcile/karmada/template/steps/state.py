@@ -1,0 +1,76 @@
+"""What is known of a template and one of its bindings, and what the steps so far have decided about them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from kafila.placement import constants
+from kafila.placement.scheduler.reschedule import RescheduleReason
+from kafila.placement.scheduler.schedule import Decision, Event
+from kafila.placement.work.shared import ALONE, SharedWorks
+
+from .facts import Facts, StoredObject
+
+Object = dict[str, Any]
+
+
+class ChangedWork(NamedTuple):
+    work: Object
+    stored: StoredObject | None  # None: it is new
+
+    @property
+    def cluster(self) -> str:
+        return constants.cluster_of(self.work["metadata"]["namespace"])
+
+
+class Charge(NamedTuple):
+    """What the binding takes of a FederatedResourceQuota. ``used``: by all bindings, with this one."""
+
+    quota: StoredObject
+    used: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Never changed: a step returns another. Do not change the objects in it either, they may be cached."""
+
+    template: Object
+    policy: Object | None  # None: what the policy says stands in the binding, which stays as it is
+    before: Object | None  # the binding as it is stored
+    binding: Object  # the binding as it is to be; the same object as ``before`` when there is nothing to write
+    works: Sequence[StoredObject] = ()
+    shares: SharedWorks = ALONE  # the object's other bindings, with which it shares its Works
+    keep_version: bool = False  # the binding goes on naming the version of the template that it names
+
+    events: tuple[Event, ...] = ()  # to be recorded
+    decision: Decision | None = None
+    reason: RescheduleReason = RescheduleReason.NONE
+    reporting: Sequence[Object] = ()  # Works whose status counts
+    taken: Container[str] = ()  # clusters where Karmada's name for the Work is another object's
+    changed: tuple[ChangedWork, ...] = ()  # to be written
+    orphans: tuple[StoredObject, ...] = ()  # Works to be deleted
+    interpreted: bool = True  # whoever interprets the kind could say how all Works shall be
+    failures: Mapping[str, str] = field(default_factory=dict)  # by cluster, why there is no Work as it should be
+    refused: bool = False  # a Work, by whoever admits or validates it
+    record: Object | None = None  # of the decision, when there is a new one to tell
+    charges: tuple[Charge, ...] = ()
+
+    @property
+    def retry(self) -> str:
+        """Why it has to be tried again: "", backoff, unschedulable, interpreter or refused."""
+        if not self.interpreted:
+            return "interpreter"
+        if self.decision is not None and self.decision.retry:
+            return self.decision.retry
+        return "refused" if self.refused else ""
+
+
+Step = Callable[[State, Facts], State]
+
+
+def run_steps(steps: Iterable[Step], state: State, facts: Facts) -> State:
+    for step in steps:
+        state = step(state, facts)
+    return state

@@ -1,0 +1,21 @@
+from __future__ import annotations
+
+import pytest
+
+from kafila.reconcile.karmada.template.steps.find_orphans import find_orphans
+
+from .given import Given, placed, state, work
+
+
+@pytest.mark.parametrize(
+    ("spec", "orphans"),
+    [
+        ({}, ["m2", "m3"]),
+        ({"gracefulEvictionTasks": [{"fromCluster": "m2"}]}, ["m3"]),  # it stays until the eviction is over
+        ({"requiredBy": [{"clusters": [{"name": "m3"}]}]}, ["m2"]),  # a workload there needs it
+    ],
+)
+def test_works_where_the_binding_is_no_longer(spec: dict, orphans: list[str]) -> None:  # type: ignore[type-arg]
+    works = [work("m1"), work("m2"), work("m3")]
+    after = find_orphans(state(placed("m1", **spec), works=works), Given())
+    assert [each.cluster for each in after.orphans] == orphans
