@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import final
 
+from kafila.identity.tokens import Tokens
 from kafila.reconcile.controller import Controller, Telling
 from kafila.reconcile.events import Recorder
 from kafila.reconcile.karmada.event_sources import source_of
 from kafila.reconcile.karmada.member.manager import TransportFor
 from kafila.reconcile.karmada.wiring import build
+from kafila.reconcile.kubernetes.account_tokens import AccountTokens
 from kafila.reconcile.kubernetes.clusterrole_aggregation import ClusterRoleAggregation
 from kafila.reconcile.kubernetes.definitions import DefinitionController
 from kafila.reconcile.kubernetes.garbage_collector import GarbageCollector
+from kafila.reconcile.kubernetes.namespace_objects import DefaultServiceAccounts, RootCAPublisher
 from kafila.reconcile.kubernetes.namespaces import NamespaceController
 from kafila.reconcile.kubernetes.ttl_after_finished import FinishedJobs
 from kafila.reconcile.refusals import Refusals
@@ -25,8 +28,15 @@ from .plugins import load_plugins
 @final
 class Controllers:
     def __init__(
-        self, registry: Registry, definitions: Definitions, settings: Settings, transport_for: TransportFor
+        self,
+        registry: Registry,
+        definitions: Definitions,
+        settings: Settings,
+        transport_for: TransportFor,
+        tokens: Tokens | None = None,
+        authority: bytes = b"",
     ) -> None:
+        """``tokens``, ``authority``: of service accounts, and PEM of what the server's certificate is checked with."""
         self.recorder = Recorder(registry, source_of=source_of)
         karmada, self.member_manager = build(
             registry,
@@ -41,6 +51,9 @@ class Controllers:
             GarbageCollector(registry),
             FinishedJobs(registry),
             ClusterRoleAggregation(registry),
+            DefaultServiceAccounts(registry),
+            RootCAPublisher(registry, authority),
+            AccountTokens(registry, tokens, authority),
             *karmada,
         ]
         # kube-apiserver has it in itself: it runs whatever --controllers says

@@ -86,13 +86,20 @@ class Process:
         definitions = Definitions(catalog, cache, self._collector.keeping)
         await definitions.start()
         leader = Leader(store, "controllers")
-        controllers = Controllers(registry.fenced_by(leader.fence), definitions, self.settings, self._transport_for)
+        tokens = Tokens(keys.service_accounts)
+        controllers = Controllers(
+            registry.fenced_by(leader.fence),
+            definitions,
+            self.settings,
+            self._transport_for,
+            tokens,
+            keys.authority.certificate,
+        )
         server: Server | None = None
         app: ObjectsApp | None = None
         proxy: MemberProxy | None = None
         async with asyncio.TaskGroup() as tasks:
             if self.settings.role != "workers":
-                tokens = Tokens(keys.service_accounts)
                 proxy = MemberProxy(registry, self._transport_for, self.settings.federation.answers)
                 checks: dict[str, Check] = {"storage": self._storage_check(store), "bootstrap": self._bootstrap_check}
                 shell, timeout = DeferredShell(checks), settings.request_timeout

@@ -41,6 +41,10 @@ _SKIPPED_KINDS: Final = frozenset({GroupVersionKind("", "v1", "Event")})
 DEFAULT_SKIPPED_NAMESPACES: Final = (re.compile("kube-.*"),)
 
 
+# What every cluster makes for itself in each namespace: only a selector that names it takes it
+_EACH_CLUSTERS_OWN: Final = frozenset({("ServiceAccount", "default"), ("ConfigMap", "kube-root-ca.crt")})
+
+
 def selector_priority(template: Object, selector: Object) -> Priority:
     """How ``selector`` (a ResourceSelector) matches ``template``. With a name the label selector is not looked at."""
     if template.get("apiVersion") != selector.get("apiVersion") or template.get("kind") != selector.get("kind"):
@@ -51,6 +55,8 @@ def selector_priority(template: Object, selector: Object) -> Priority:
     wanted = selector.get("name")
     if wanted:
         return Priority.NAME if wanted == name(template) else Priority.MISMATCH
+    if (template.get("kind"), name(template)) in _EACH_CLUSTERS_OWN and template.get("apiVersion") == "v1":
+        return Priority.MISMATCH
     label_selector = selector.get("labelSelector")
     if label_selector is None:
         return Priority.ALL
