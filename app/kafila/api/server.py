@@ -41,11 +41,10 @@ GRACE: Final = 2.0  # seconds: who reads a body has a deadline too, and more to 
 
 
 def peer_of(tls: ssl.SSLObject) -> Peer | None:
-    """The client's certificate and the authority that it was verified by. The chain is public in Python 3.13 only."""
-    chain = tls._sslobj.get_verified_chain() or ()  # type: ignore[attr-defined]
-    if not chain:
-        return None
-    return Peer(chain[0].public_bytes(_ssl.ENCODING_DER), chain[-1].public_bytes(_ssl.ENCODING_DER))
+    """The client's certificate and the chain that it was verified by, which is public in Python 3.13 only."""
+    found = tls._sslobj.get_verified_chain() or ()  # type: ignore[attr-defined]
+    chain = tuple(certificate.public_bytes(_ssl.ENCODING_DER) for certificate in found)
+    return Peer(chain[0], chain) if chain else None
 
 
 class ObjectsProtocol(HttpToolsProtocol):
@@ -321,18 +320,34 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, options: ServingOptions) -> None:
         super().__init__(config)
         self._options = options
+        self._trusted: list[bytes] = []
 
     def capture_signals(self) -> Any:
         return nullcontext()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """``sockets``: bound; without any it binds itself. Raises OSError."""
+        if self.config.ssl is not None:  # an authority need not be signed by itself, as in Go
+            self.config.ssl.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        for authorities in self._trusted:
+            self._load(authorities)
         listener = Listener(
             sockets or bind(self.config.host, self.config.port), self.config.ssl, self._options, self._make
         )
         listener.start()
         self.servers = [listener]  # type: ignore[list-item]
         self.started = True
+
+    def trust(self, authorities: bytes) -> None:
+        """Clients' certificates that these (PEM) have signed pass the handshake too, from now on; who is believed is decided
+        with each request. Raises ssl.SSLError."""
+        self._trusted.append(authorities)
+        if self.started:
+            self._load(authorities)
+
+    def _load(self, authorities: bytes) -> None:
+        if self.config.ssl is not None and authorities:
+            self.config.ssl.load_verify_locations(cadata=authorities.decode())
 
     def _make(self, listener: Listener) -> ObjectsProtocol:
         return ObjectsProtocol(listener, config=self.config, server_state=self.server_state, app_state={})

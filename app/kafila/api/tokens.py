@@ -49,6 +49,9 @@ async def token_request(registry: Registry, tokens: Tokens, kind: Kind, request:
     spec = asked.setdefault("spec", {})
     seconds = spec["expirationSeconds"] = spec.get("expirationSeconds") or AN_HOUR
     _check_duration(seconds)
+    if tokens.longest and seconds > tokens.longest:
+        request.warnings.append(f"requested expiration of {seconds} seconds shortened to {tokens.longest} seconds")
+        seconds = spec["expirationSeconds"] = tokens.longest
     audiences = spec.get("audiences") or list(tokens.audiences)
     bound = _bound(registry, target, spec.get("boundObjectRef"))
     track(asked, TOKEN_REQUEST.api_version, schema_of(DEFINITION), request.options(), "token")

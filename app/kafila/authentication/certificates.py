@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -43,7 +43,7 @@ def holder_of(der: bytes) -> Holder | None:
     return Holder(user, certificate.not_valid_after_utc.timestamp())
 
 
-def client_certificates(authorities: Callable[[], Collection[bytes]] | None = None) -> RequestAuthenticator:
+def client_certificates(authorities: Callable[[], frozenset[bytes]] | None = None) -> RequestAuthenticator:
     """``authorities``: DER of those that may say who a client is, as of now: one that is taken away is believed no longer,
     also on connections that are open. None: all that the TLS layer knows."""
 
@@ -51,7 +51,7 @@ def client_certificates(authorities: Callable[[], Collection[bytes]] | None = No
         peer = credentials.peer
         if peer is None:
             return None
-        if authorities is not None and peer.authority not in authorities():
+        if authorities is not None and authorities().isdisjoint(peer.chain):
             raise InvalidCredential("x509: certificate signed by unknown authority")
         holder = holder_of(peer.certificate)
         if holder is None:  # it names nobody, and whoever shows it does not mean to be nobody

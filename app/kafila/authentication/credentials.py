@@ -11,10 +11,10 @@ LONGEST_TOKEN: Final = 64 << 10  # characters
 
 
 class Peer(NamedTuple):
-    """A client certificate that the TLS layer has verified, and the authority that it was verified by (both DER)."""
+    """A client certificate that the TLS layer has verified, and the chain that it was verified by (DER)."""
 
     certificate: bytes
-    authority: bytes = b""  # empty: not known, which is only so in this process
+    chain: tuple[bytes, ...] = ()  # from the certificate to an authority
 
 
 class Credentials(NamedTuple):

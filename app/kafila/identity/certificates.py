@@ -57,6 +57,18 @@ def new_signing_key() -> KeyPair:
     return KeyPair(public, _pem(key))
 
 
+def signing_key(pem: bytes) -> KeyPair:
+    """The key pair of a private key for tokens. Raises ValueError."""
+    try:
+        key = serialization.load_pem_private_key(pem, None)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"has no private key in PEM form that can be read: {error}") from None
+    if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
+        raise ValueError("has a key that is neither RSA nor on the curves P-256, P-384, P-521")
+    public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return KeyPair(public, _pem(key))
+
+
 def issue(
     authority: KeyPair,
     common_name: str,

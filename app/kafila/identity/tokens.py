@@ -56,11 +56,13 @@ class Tokens:
         accepted: Sequence[bytes] = (),
         audiences: Sequence[str] = (),
         jwks_uri: str = "",
+        longest: int = 0,
     ) -> None:
         self.issuer = issuers[0]
         self.issuers = frozenset(issuers)
         self.audiences = tuple(audiences or issuers)
         self.jwks_uri = jwks_uri  # empty: at the address that a client has asked
+        self.longest = longest  # seconds that a requested token lives at most; 0: as long as asked for
         self._private = keys.key
         signing = public_keys(keys.certificate)[0]
         found = [signing, *(key for pem in accepted for key in public_keys(pem))]

@@ -74,6 +74,40 @@ class Settings(BaseSettings):
     authorization_webhook_config_file: str = Field(
         "", description="kubeconfig of the server that the mode Webhook asks."
     )
+    client_ca_file: str = Field(
+        "", description="PEM of more CAs that sign clients' certificates; read again when it changes."
+    )
+    token_auth_file: str = Field("", description='File of static tokens: token,user,uid,"group,group".')
+    enable_bootstrap_token_auth: bool = Field(False, description="Accept bootstrap tokens (Secrets in kube-system).")
+    anonymous_auth: bool = Field(True, description="Let in who shows no credential as system:anonymous.")
+    service_account_issuer: str = Field(
+        checks.ISSUER,
+        description="Issuers of service account tokens: the first is written, all are accepted; with commas.",
+    )
+    service_account_key_file: str = Field("", description="PEM files of more keys that are accepted; with commas.")
+    service_account_signing_key_file: str = Field("", description="PEM of the key that signs, instead of our own.")
+    service_account_jwks_uri: str = Field("", description="Where others find the keys, when it is not this server.")
+    service_account_max_token_expiration: int = Field(
+        0, description="Seconds that a requested token lives at most; 0: as long as asked for.", ge=0, le=1 << 32
+    )
+    api_audiences: str = Field("", description="Audiences of this API server, with commas; by default the issuers.")
+    authentication_config: str = Field(
+        "",
+        description="File with an AuthenticationConfiguration (OIDC issuers, anonymous); read again when it changes.",
+    )
+    authentication_token_webhook_config_file: str = Field("", description="Kubeconfig of a webhook that knows tokens.")
+    authentication_token_webhook_cache_ttl: Seconds = Field(
+        120.0, description="Seconds that its answers are remembered.", ge=0
+    )
+    authentication_token_webhook_version: Literal["v1", "v1beta1"] = Field(
+        "v1beta1", description="Version of the TokenReviews that it is asked with."
+    )
+    requestheader_client_ca_file: str = Field("", description="PEM of CAs of proxies that say who the caller is.")
+    requestheader_allowed_names: str = Field("", description="Common names of such proxies; all without. With commas.")
+    requestheader_username_headers: str = Field("X-Remote-User", description="Headers with the user's name.")
+    requestheader_group_headers: str = Field("X-Remote-Group", description="Headers with groups.")
+    requestheader_uid_headers: str = Field("X-Remote-Uid", description="Headers with the user's uid.")
+    requestheader_extra_headers_prefix: str = Field("X-Remote-Extra-", description="Prefixes of headers with extras.")
     cluster_status_frequency: Seconds = Field(
         DEFAULT_OPTIONS.cluster_status_frequency, description="Seconds between two looks at a member.", gt=0
     )
@@ -159,6 +193,14 @@ class Settings(BaseSettings):
         DEFAULT_OPTIONS.skipped_namespaces, description="Regular expression of namespaces that are not propagated."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is logged.")
+
+    @field_validator("authentication_config")
+    @classmethod
+    def _check_authentication(cls, value: str, info: ValidationInfo) -> str:
+        checks.check_authentication_config(
+            value, checks.listed(info.data.get("service_account_issuer", "")), info.data.get("anonymous_auth", True)
+        )
+        return value
 
     @field_validator(*checks.CHECKS)
     @classmethod

@@ -13,6 +13,7 @@ from prometheus_client import REGISTRY
 
 from kafila.api.app import ObjectsApp
 from kafila.api.deferred import Check, DeferredShell
+from kafila.api.discovery import KEYS
 from kafila.api.proxy import MemberProxy
 from kafila.api.server import Server, make_server
 from kafila.catalog.catalog import load_catalog
@@ -20,7 +21,6 @@ from kafila.core.files import write_private
 from kafila.identity.certificates import issue
 from kafila.identity.keys import Keys, shared_keys
 from kafila.identity.kubeconfig import write_kubeconfig
-from kafila.identity.tokens import Tokens
 from kafila.reconcile.karmada.member.manager import TransportFor
 from kafila.registry import Registry
 from kafila.registry.bootstrap import bootstrap, publish_authorities
@@ -33,6 +33,7 @@ from kafila.watch import Cache
 from kafila.watch.definitions import Definitions
 
 from .admission import admission
+from .authentication import Authenticators, tokens_of
 from .authorization import authorizer_of
 from .collector import Collector, collector
 from .controllers import Controllers
@@ -86,7 +87,7 @@ class Process:
         definitions = Definitions(catalog, cache, self._collector.keeping)
         await definitions.start()
         leader = Leader(store, "controllers")
-        tokens = Tokens(keys.service_accounts)
+        tokens = tokens_of(settings, keys)
         controllers = Controllers(
             registry.fenced_by(leader.fence),
             definitions,
@@ -96,6 +97,7 @@ class Process:
             keys.authority.certificate,
         )
         server: Server | None = None
+        following: list[asyncio.Task[None]] = []
         app: ObjectsApp | None = None
         proxy: MemberProxy | None = None
         async with asyncio.TaskGroup() as tasks:
@@ -106,9 +108,13 @@ class Process:
                 app = ObjectsApp(registry, shell, proxy, tokens, definitions, timeout, authorizer=authorizer)
                 proxy.here = app
                 server = self._server(app, keys)
+                known = Authenticators(registry, settings, tokens, keys.authority.certificate, server.trust)
+                app.authentication = known.authentication
+                following = known.follow()
                 tasks.create_task(server.serve(sockets=self._listeners))
                 await _started(server)
                 self.port = server.servers[0].sockets[0].getsockname()[1]
+                tokens.jwks_uri = tokens.jwks_uri or f"{self.server_url}{KEYS}"
             await bootstrap(registry, *self._reached_at(app is not None), self.settings.service_cidr)
             await ensure_roles(registry, default_roles())
             await publish_authorities(registry, keys.authority.certificate, keys.front_proxy.certificate)
@@ -128,7 +134,7 @@ class Process:
             await self.stopping.wait()
             for collected in told:
                 REGISTRY.unregister(collected)
-            for task in (compaction, reload, lag):
+            for task in (compaction, reload, lag, *following):
                 task.cancel()
             if app is not None and proxy is not None and server is not None:
                 app.draining.set()

@@ -281,12 +281,12 @@ def served(kubectl: Path) -> Iterator[Served]:
 
 
 @contextlib.contextmanager
-def serving(folder: Path) -> Iterator[Path]:
+def serving(folder: Path, **settings: Any) -> Iterator[Path]:
     """Its kubeconfig."""
     program = (
         "from pathlib import Path; from kafila.settings.settings import Settings; from kafila.workers.serve import run;"
         "from kafila.telemetry.logs import configure; configure();"
-        f"run(Settings(data_dir=Path({str(folder)!r}), bind='127.0.0.1:0'))"
+        f"run(Settings(data_dir=Path({str(folder)!r}), bind='127.0.0.1:0', **{settings!r}))"
     )
     process = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None

@@ -1,0 +1,61 @@
+"""Files that are read again when they change. What is wrong leaves the old content in force, is told in the log and counted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import structlog
+from prometheus_client import Counter
+
+log = structlog.get_logger(__name__)
+PERIOD: Final = 1.0  # seconds between two looks
+LARGEST: Final = 4 << 20  # bytes
+RELOADS: Final = Counter(
+    "apiserver_authentication_config_controller_automatic_reloads",
+    "Files of authentication that were read again because they changed.",
+    ["status"],
+)
+
+
+def read(path: Path) -> bytes:
+    """Raises ValueError."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(LARGEST + 1)
+    except OSError as error:
+        raise ValueError(f"cannot be read: {error.strerror}") from None
+    if len(content) > LARGEST:
+        raise ValueError(f"is larger than {LARGEST >> 20} MiB")
+    return content
+
+
+async def follow(path: Path, content: bytes, apply: Callable[[bytes], None], period: float = PERIOD) -> None:
+    """Calls ``apply`` with each new content, for ever; ValueError says what is wrong with it. A Secret that is mounted changes
+    by a link to another folder, which only a look at what it leads to shows."""
+    seen: bytes | None = content
+    while True:
+        await asyncio.sleep(period)
+        found = await asyncio.to_thread(_read_or_none, path)
+        if found == seen:
+            continue
+        seen = found
+        try:
+            if found is None:
+                raise ValueError("cannot be read any more")
+            apply(found)
+        except ValueError as error:
+            RELOADS.labels("failure").inc()
+            log.error("not reloaded, what was read before stays in force", file=str(path), reason=str(error))
+        else:
+            RELOADS.labels("success").inc()
+            log.info("reloaded", file=str(path))
+
+
+def _read_or_none(path: Path) -> bytes | None:
+    try:
+        return read(path)
+    except ValueError:
+        return None

@@ -1,0 +1,149 @@
+"""How senders are known in this process: the authenticators that the settings ask for, and the files they come from."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, final
+
+from kafila.authentication.audiences import for_this_server
+from kafila.authentication.authorities import Authorities
+from kafila.authentication.bootstrap_tokens import bootstrap_tokens
+from kafila.authentication.certificates import client_certificates
+from kafila.authentication.chain import Authentication
+from kafila.authentication.credentials import RemoteTokenAuthenticator, RequestAuthenticator, TokenAuthenticator
+from kafila.authentication.front_proxy import HeaderNames, front_proxy
+from kafila.authentication.oidc.configuration import read_configuration
+from kafila.authentication.oidc.fetching import fetch
+from kafila.authentication.oidc.issuers import Issuers
+from kafila.authentication.reloading import follow, read
+from kafila.authentication.serviceaccounts import service_account_tokens
+from kafila.authentication.token_file import read_tokens, token_file
+from kafila.authentication.webhook import Post, TokenWebhook, WebhookError
+from kafila.identity.certificates import signing_key
+from kafila.identity.keys import Keys
+from kafila.identity.tokens import Tokens
+from kafila.members.kubeconfig import load
+from kafila.members.transport import Unreachable, UnusableAnswer
+from kafila.registry import Registry
+from kafila.settings.checks import listed
+from kafila.settings.settings import Settings
+
+_TIMEOUT: Final = 10.0  # seconds for an answer of the token webhook
+
+
+def tokens_of(settings: Settings, keys: Keys) -> Tokens:
+    """Our own key is always accepted, so that tokens outlive a change to another one. Raises ValueError."""
+    own, file = keys.service_accounts, settings.service_account_signing_key_file
+    accepted = [read(Path(name)) for name in listed(settings.service_account_key_file)]
+    return Tokens(
+        signing_key(read(Path(file))) if file else own,
+        listed(settings.service_account_issuer),
+        [own.certificate, *accepted],
+        listed(settings.api_audiences),
+        settings.service_account_jwks_uri,
+        settings.service_account_max_token_expiration,
+    )
+
+
+@final
+class Authenticators:
+    """``trust``: tells the TLS layer of more authorities (PEM)."""
+
+    def __init__(
+        self, registry: Registry, settings: Settings, tokens: Tokens, own: bytes, trust: Callable[[bytes], None]
+    ) -> None:
+        """``own``: PEM of our authority. Raises ValueError."""
+        self._settings = settings
+        self._tokens = tokens
+        self._trust = trust
+        self._following: list[tuple[Path, bytes, Callable[[bytes], None]]] = []
+        self._issuers = Issuers(tokens.audiences, fetch)
+        requests = self._by_certificate(own)
+        by_token = self._by_token(registry)
+        remote = self._by_others()
+        self.authentication = Authentication(requests, by_token, remote, self._allows_anonymous, registry.barrier)
+
+    def follow(self) -> list[asyncio.Task[None]]:
+        """Reads files again when they change, until these are cancelled."""
+        return [asyncio.create_task(follow(*what)) for what in self._following]
+
+    def _read(self, name: str, apply: Callable[[bytes], None]) -> None:
+        path = Path(name)
+        content = read(path)
+        apply(content)
+        self._following.append((path, content, apply))
+
+    def _by_certificate(self, own: bytes) -> list[RequestAuthenticator]:
+        settings, clients, proxies = self._settings, Authorities(own), Authorities()
+
+        def believe(authorities: Authorities) -> Callable[[bytes], None]:
+            def apply(pem: bytes) -> None:
+                authorities.replace(pem)
+                self._trust(pem)
+
+            return apply
+
+        if settings.client_ca_file:
+            self._read(settings.client_ca_file, believe(clients))
+        by_client = client_certificates(clients)
+        if not settings.requestheader_client_ca_file:
+            return [by_client]
+        self._read(settings.requestheader_client_ca_file, believe(proxies))
+        names = HeaderNames(
+            listed(settings.requestheader_username_headers),
+            listed(settings.requestheader_group_headers),
+            listed(settings.requestheader_uid_headers),
+            listed(settings.requestheader_extra_headers_prefix),
+            listed(settings.requestheader_allowed_names),
+        )
+        return [front_proxy(proxies, names), by_client]
+
+    def _by_token(self, registry: Registry) -> list[TokenAuthenticator]:
+        settings, ours, found = self._settings, self._tokens.audiences, []
+        if settings.token_auth_file:
+            users = read_tokens(read(Path(settings.token_auth_file)).decode())
+            found.append(for_this_server(token_file(users), ours))
+        found.append(service_account_tokens(registry.cache, lambda: self._tokens))
+        if settings.enable_bootstrap_token_auth:
+            found.append(for_this_server(bootstrap_tokens(registry.cache), ours))
+        return found
+
+    def _by_others(self) -> list[RemoteTokenAuthenticator]:
+        settings = self._settings
+        found: list[RemoteTokenAuthenticator] = []
+        if settings.authentication_config:
+            own_issuers = listed(settings.service_account_issuer)
+            self._read(
+                settings.authentication_config,
+                lambda content: self._issuers.replace(read_configuration(content, own_issuers)),
+            )
+            found.append(self._issuers)
+        if file := settings.authentication_token_webhook_config_file:
+            lasts, version = (
+                settings.authentication_token_webhook_cache_ttl,
+                settings.authentication_token_webhook_version,
+            )
+            found.append(TokenWebhook(_post_to(file), self._tokens.audiences, lasts, version))
+        return found
+
+    def _allows_anonymous(self, path: str) -> bool:
+        said = self._issuers.allows_anonymous(path)
+        return self._settings.anonymous_auth if said is None else said
+
+
+def _post_to(file: str) -> Post:
+    """``file``: a kubeconfig, whose server is the whole URL."""
+    client = load(file).client("token-webhook", qps=1e6, burst=10**6, timeout=_TIMEOUT)
+
+    async def post(review: bytes) -> bytes:
+        try:
+            status, answer = await client.request("POST", "", review, probe=True)
+        except (Unreachable, UnusableAnswer) as error:
+            raise WebhookError(str(error), again=not isinstance(error, UnusableAnswer)) from None
+        if status not in (200, 201):
+            raise WebhookError(f"it answered {status}", again=status >= 500 or status == 429)
+        return answer
+
+    return post

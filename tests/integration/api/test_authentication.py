@@ -1,0 +1,194 @@
+"""Each way to be known, over TLS, at a whole ``kafila serve``."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import ssl
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, final
+
+import httpx
+import pytest
+import yaml
+
+from kafila.identity.certificates import KeyPair, issue, new_authority, new_signing_key
+from kafila.identity.tokens import Tokens
+
+from .conftest import PATIENCE, serving
+
+SELF = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+REVIEWS = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
+MASTERS = {"X-Remote-User": "jane", "X-Remote-Group": "system:masters", "X-Remote-Extra-Acme.com%2fTeam": "one"}
+
+
+@final
+class Plane:
+    def __init__(self, folder: Path, kubeconfig: Path) -> None:
+        self.folder = folder
+        config = yaml.safe_load(kubeconfig.read_text())
+        cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
+        self.server = cluster["server"]
+        self.authority = base64.b64decode(cluster["certificate-authority-data"])
+        self.admin = KeyPair(*(base64.b64decode(user[f"client-{part}-data"]) for part in ("certificate", "key")))
+
+    def client(self, pair: KeyPair | None = None) -> httpx.Client:
+        context = ssl.create_default_context(cadata=self.authority.decode())
+        if pair is not None:
+            file = self.folder / "client.pem"
+            file.write_bytes(pair.certificate + b"\n" + pair.key)
+            context.load_cert_chain(file)
+        return httpx.Client(base_url=self.server, verify=context)
+
+    def who(self, pair: KeyPair | None = None, token: str = "", **headers: str) -> dict[str, Any] | int:
+        """UserInfo, or the status."""
+        given = {"Authorization": f"Bearer {token}"} if token else {}
+        with self.client(pair) as client:
+            answer = client.post(REVIEWS, json=SELF, headers={**given, **headers})
+        return answer.json()["status"]["userInfo"] if answer.status_code == 201 else answer.status_code
+
+    def make(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        with self.client(self.admin) as client:
+            answer = client.post(path, json=body)
+            assert answer.status_code == 201, answer.text
+            return answer.json()
+
+    def metrics(self) -> str:
+        with self.client(self.admin) as client:
+            return client.get("/metrics").text
+
+    def eventually(self, holds: Callable[[], Any]) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while not holds():
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
+
+CLIENTS, OTHERS, PROXIES = new_authority("clients"), new_authority("others"), new_authority("proxies")
+OLD_KEYS = new_signing_key()
+
+
+@pytest.fixture(scope="module")
+def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
+    folder = tmp_path_factory.mktemp("authentication")
+    for part in (folder, *folder.parents[:3]):
+        os.chmod(part, 0o711)
+    (folder / "clients.crt").write_bytes(CLIENTS.certificate)
+    (folder / "proxies.crt").write_bytes(PROXIES.certificate)
+    (folder / "tokens.csv").write_text('secret-of-ci,ci,42,"builders,dev"\nplain,plain,7\n')
+    (folder / "old.pub").write_bytes(OLD_KEYS.certificate)
+    data = folder / "data"
+    data.mkdir(mode=0o711)
+    with serving(
+        data,
+        client_ca_file=str(folder / "clients.crt"),
+        requestheader_client_ca_file=str(folder / "proxies.crt"),
+        requestheader_allowed_names="aggregator",
+        token_auth_file=str(folder / "tokens.csv"),
+        enable_bootstrap_token_auth=True,
+        service_account_key_file=str(folder / "old.pub"),
+        service_account_issuer="https://new.example.com,https://old.example.com",
+        service_account_max_token_expiration=7200,
+    ) as kubeconfig:
+        yield Plane(folder, kubeconfig)
+
+
+def test_certificates_of_our_own_and_of_another_authority(plane: Plane) -> None:
+    assert plane.who(plane.admin)["username"] == "system:admin"
+    found = plane.who(issue(CLIENTS, "jane", ["dev"]))
+    assert (found["username"], found["groups"]) == ("jane", ["dev", "system:authenticated"])
+    with pytest.raises(httpx.HTTPError):
+        plane.who(issue(OTHERS, "jane"))
+
+
+def test_an_authority_is_exchanged_while_serving(plane: Plane) -> None:
+    file, jane = plane.folder / "clients.crt", issue(CLIENTS, "jane")
+    with plane.client(jane) as open_before:
+        assert open_before.post(REVIEWS, json=SELF).status_code == 201
+        file.write_bytes(OTHERS.certificate)
+        try:
+            plane.eventually(lambda: open_before.post(REVIEWS, json=SELF).status_code == 401)
+            assert plane.who(issue(OTHERS, "joe"))["username"] == "joe"
+            assert plane.who(jane) == 401
+            file.write_text("nonsense")
+            plane.eventually(lambda: 'reloads_total{status="failure"} 1.0' in plane.metrics())
+            assert plane.who(issue(OTHERS, "joe"))["username"] == "joe"
+        finally:
+            file.write_bytes(CLIENTS.certificate)
+        plane.eventually(lambda: open_before.post(REVIEWS, json=SELF).status_code == 201)
+
+
+def test_a_front_proxy_says_who_asks(plane: Plane) -> None:
+    found = plane.who(issue(PROXIES, "aggregator"), **MASTERS)
+    assert (found["username"], found["groups"]) == ("jane", ["system:masters", "system:authenticated"])
+    assert found["extra"] == {"acme.com/team": ["one"]}
+    assert plane.who(issue(PROXIES, "somebody"), **MASTERS) == 401  # not a name that is allowed
+    assert plane.who(issue(PROXIES, "aggregator")) == 401  # a proxy is no client by itself
+    for pair in (issue(CLIENTS, "aggregator"), None):
+        found = plane.who(pair, **MASTERS)
+        assert found in (401, 403) or found["username"] == "aggregator"
+
+
+def test_static_tokens(plane: Plane) -> None:
+    found = plane.who(token="secret-of-ci")
+    assert found == {"username": "ci", "uid": "42", "groups": ["builders", "dev", "system:authenticated"]}
+    assert plane.who(token="plain")["groups"] == ["system:authenticated"]
+    assert plane.who(token="plain2") == 401
+
+
+def test_bootstrap_tokens(plane: Plane) -> None:
+    def secret(identifier: str, **data: str) -> None:
+        values = {
+            "token-id": identifier,
+            "token-secret": "0123456789abcdef",
+            "usage-bootstrap-authentication": "true",
+            **{name.replace("_", "-"): value for name, value in data.items()},
+        }
+        metadata = {"name": f"bootstrap-token-{identifier}", "namespace": "kube-system"}
+        body = {"metadata": metadata, "type": "bootstrap.kubernetes.io/token", "stringData": values}
+        plane.make("/api/v1/namespaces/kube-system/secrets", body)
+
+    secret("abcdef", auth_extra_groups="system:bootstrappers:karmada:default-cluster-token")
+    found = plane.who(token="abcdef.0123456789abcdef")
+    assert found["username"] == "system:bootstrap:abcdef"
+    groups = ["system:bootstrappers", "system:bootstrappers:karmada:default-cluster-token", "system:authenticated"]
+    assert found["groups"] == groups
+    assert plane.who(token="abcdef.0123456789abcdee") == 401
+    secret("aaaaa1", expiration="2020-01-01T00:00:00Z")
+    secret("aaaaa2", usage_bootstrap_authentication="false")
+    secret("aaaaa3", auth_extra_groups="system:masters")
+    secret("aaaaa4", expiration="soon")
+    for identifier in ("aaaaa1", "aaaaa2", "aaaaa3", "aaaaa4", "aaaaa5"):
+        assert plane.who(token=f"{identifier}.0123456789abcdef") == 401
+
+
+def test_keys_of_service_accounts_change_without_an_end_of_tokens(plane: Plane) -> None:
+    accounts = "/api/v1/namespaces/default/serviceaccounts"
+    uid = plane.make(accounts, {"metadata": {"name": "robot"}})["metadata"]["uid"]
+    issuer = "https://old.example.com"
+    old, _ = Tokens(OLD_KEYS, [issuer]).issue("default", "robot", uid, ["https://new.example.com"], 3600)
+    assert plane.who(token=old)["username"] == "system:serviceaccount:default:robot"
+    answer = plane.make(f"{accounts}/robot/token", {"spec": {"expirationSeconds": 100_000}})
+    assert answer["spec"]["expirationSeconds"] == 7200
+    assert plane.who(token=answer["status"]["token"])["uid"] == uid
+    with plane.client(plane.admin) as client:
+        keys = client.get("/openid/v1/jwks").json()["keys"]
+        known = client.get("/.well-known/openid-configuration", headers={"Host": "evil.example.com"}).json()
+    assert len({key["kid"] for key in keys}) == 2
+    assert known["issuer"] == "https://new.example.com"
+    assert known["jwks_uri"] == f"{plane.server}/openid/v1/jwks"
+
+
+def test_a_token_review_knows_them_all(plane: Plane) -> None:
+    for token, name in (("secret-of-ci", "ci"), ("abcdef.0123456789abcdef", "system:bootstrap:abcdef")):
+        spec = {"token": token}
+        review = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": spec}
+        status = plane.make("/apis/authentication.k8s.io/v1/tokenreviews", review)["status"]
+        assert status["user"]["username"] == name
+        assert status["audiences"] == ["https://new.example.com", "https://old.example.com"]
+        spec["audiences"] = ["vault"]
+        assert "authenticated" not in plane.make("/apis/authentication.k8s.io/v1/tokenreviews", review)["status"]
+        assert json.dumps(review)
