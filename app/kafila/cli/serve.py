@@ -18,10 +18,11 @@ def serve(**values: Any) -> None:
 
     from kafila.workers.serve import run
 
-    from .starting import listen, settings_of, starting
+    from .starting import check_files, listen, settings_of, starting
 
     settings = settings_of({name: values[name] for name in given.get()})
     configure(settings.log_level)
+    check_files(settings)
     with starting(settings):
         run(settings, listen(settings))
 

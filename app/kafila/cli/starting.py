@@ -16,6 +16,15 @@ from kafila.settings.settings import Settings
 
 from . import CommandError, UsageError
 
+_AUTHENTICATION = (
+    "client_ca_file",
+    "requestheader_client_ca_file",
+    "token_auth_file",
+    "service_account_key_file",
+    "service_account_signing_key_file",
+    "authentication_config",
+    "authentication_token_webhook_config_file",
+)  # only who uses one of them pays for reading it
 _PASSWORD = re.compile(r"(://[^/@]*:)[^@]*(@)")
 
 
@@ -34,6 +43,19 @@ def _refusal(error: Any, said: Mapping[str, Any]) -> str:
     where = f"{variable} in the environment" if name not in said and variable in os.environ else flag
     reason = error["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
     return f"invalid value '{_masked(str(error['input']))}' for {where}: {reason}"
+
+
+def check_files(settings: Settings) -> None:
+    """What files say that authentication needs. Raises UsageError."""
+    if not any(value for name, value in settings if name in _AUTHENTICATION):
+        return
+    from kafila.workers.authentication import wrong_file
+
+    found = wrong_file(settings)
+    if found is not None:
+        name, reason = found
+        flag = f"--{name.replace('_', '-')}"
+        raise UsageError(f"invalid value '{getattr(settings, name)}' for {flag}: {reason}")
 
 
 def _masked(text: str) -> str:

@@ -163,45 +163,12 @@ def check_file(name: str) -> None:
             raise ValueError(f"cannot be read: {error.strerror}") from None
 
 
-def _content(name: str) -> bytes:
-    try:
-        return Path(name).read_bytes()
-    except OSError as error:
-        raise ValueError(f"cannot be read: {error.strerror}") from None
-
-
-def check_authorities(name: str) -> None:
-    if name:
-        from kafila.authentication.authorities import read_authorities
-
-        read_authorities(_content(name))
-
-
-def check_token_file(name: str) -> None:
-    if name:
-        from kafila.authentication.token_file import read_tokens
-
-        try:
-            read_tokens(_content(name).decode())
-        except UnicodeDecodeError:
-            raise ValueError("is not UTF-8") from None
-
-
-def check_key_files(text: str) -> None:
-    from kafila.identity.jwk import public_keys
-
+def check_files(text: str) -> None:
     for name in listed(text):
         try:
-            public_keys(_content(name))
+            check_file(name)
         except ValueError as error:
             raise ValueError(f"{name} {error}") from None
-
-
-def check_signing_key(name: str) -> None:
-    if name:
-        from kafila.identity.certificates import signing_key
-
-        signing_key(_content(name))
 
 
 def check_issuers(text: str) -> None:
@@ -217,30 +184,10 @@ def check_jwks_uri(text: str) -> None:
         raise ValueError("must be a URL that begins with https://")
 
 
-def check_kubeconfig(name: str) -> None:
-    if name:
-        from kafila.members.kubeconfig import KubeconfigError, load
-
-        try:
-            load(name)
-        except KubeconfigError as error:
-            raise ValueError(str(error)) from None
-
-
 def check_headers(text: str) -> None:
     for name in listed(text):
         if not re.fullmatch(r"[A-Za-z0-9-]+", name):
             raise ValueError(f"{name!r} is no name of a header")
-
-
-def check_authentication_config(name: str, own_issuers: list[str], anonymous: bool) -> None:
-    if not name:
-        return
-    from kafila.authentication.oidc.configuration import read_configuration
-
-    found = read_configuration(_content(name), own_issuers)
-    if found.anonymous is not None and not anonymous:
-        raise ValueError("has a part about anonymous requests, which --anonymous-auth says something about too")
 
 
 CHECKS: Final[dict[str, Callable[[Any], None]]] = {
@@ -254,14 +201,20 @@ CHECKS: Final[dict[str, Callable[[Any], None]]] = {
     "authorization_mode": check_authorization_modes,
     "plugins": check_plugins,
     "skipped_propagating_namespaces": check_pattern,
-    "client_ca_file": check_authorities,
-    "requestheader_client_ca_file": check_authorities,
-    "token_auth_file": check_token_file,
-    "service_account_key_file": check_key_files,
-    "service_account_signing_key_file": check_signing_key,
+    **dict.fromkeys(
+        (
+            "client_ca_file",
+            "requestheader_client_ca_file",
+            "token_auth_file",
+            "service_account_signing_key_file",
+            "authentication_config",
+            "authentication_token_webhook_config_file",
+        ),
+        check_file,
+    ),
+    "service_account_key_file": check_files,
     "service_account_issuer": check_issuers,
     "service_account_jwks_uri": check_jwks_uri,
-    "authentication_token_webhook_config_file": check_kubeconfig,
     **dict.fromkeys(
         (
             f"requestheader_{name}"

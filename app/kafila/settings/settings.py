@@ -194,14 +194,6 @@ class Settings(BaseSettings):
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is logged.")
 
-    @field_validator("authentication_config")
-    @classmethod
-    def _check_authentication(cls, value: str, info: ValidationInfo) -> str:
-        checks.check_authentication_config(
-            value, checks.listed(info.data.get("service_account_issuer", "")), info.data.get("anonymous_auth", True)
-        )
-        return value
-
     @field_validator(*checks.CHECKS)
     @classmethod
     def _check(cls, value: Any, info: ValidationInfo) -> Any:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final, final
 
 from kafila.authentication.audiences import for_this_server
-from kafila.authentication.authorities import Authorities
+from kafila.authentication.authorities import Authorities, read_authorities
 from kafila.authentication.bootstrap_tokens import bootstrap_tokens
 from kafila.authentication.certificates import client_certificates
 from kafila.authentication.chain import Authentication
@@ -22,9 +22,10 @@ from kafila.authentication.serviceaccounts import service_account_tokens
 from kafila.authentication.token_file import read_tokens, token_file
 from kafila.authentication.webhook import Post, TokenWebhook, WebhookError
 from kafila.identity.certificates import signing_key
+from kafila.identity.jwk import public_keys
 from kafila.identity.keys import Keys
 from kafila.identity.tokens import Tokens
-from kafila.members.kubeconfig import load
+from kafila.members.kubeconfig import KubeconfigError, load
 from kafila.members.transport import Unreachable, UnusableAnswer
 from kafila.registry import Registry
 from kafila.settings.checks import listed
@@ -47,6 +48,43 @@ def tokens_of(settings: Settings, keys: Keys) -> Tokens:
     )
 
 
+def _check_signing_key(content: bytes, settings: Settings) -> None:
+    signing_key(content)
+
+
+def _check_configuration(content: bytes, settings: Settings) -> None:
+    found = read_configuration(content, listed(settings.service_account_issuer))
+    if found.anonymous is not None and not settings.anonymous_auth:
+        raise ValueError("it says something about anonymous requests, as --anonymous-auth does: leave one of them out")
+
+
+FILES: Final[dict[str, Callable[[bytes, Settings], object]]] = {
+    "client_ca_file": lambda content, settings: read_authorities(content),
+    "requestheader_client_ca_file": lambda content, settings: read_authorities(content),
+    "token_auth_file": lambda content, settings: read_tokens(content.decode()),
+    "service_account_key_file": lambda content, settings: public_keys(content),
+    "service_account_signing_key_file": _check_signing_key,
+    "authentication_config": _check_configuration,
+}
+WEBHOOK: Final = "authentication_token_webhook_config_file"
+
+
+def wrong_file(settings: Settings) -> tuple[str, str] | None:
+    """The first setting that names a file which cannot be used, and why; before anything starts."""
+    for setting, check in FILES.items():
+        for name in listed(getattr(settings, setting)):
+            try:
+                check(read(Path(name)), settings)
+            except ValueError as error:
+                return setting, "is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
+    try:
+        if name := getattr(settings, WEBHOOK):
+            load(name)
+    except KubeconfigError as error:
+        return WEBHOOK, str(error)
+    return None
+
+
 @final
 class Authenticators:
     """``trust``: tells the TLS layer of more authorities (PEM)."""
@@ -63,7 +101,9 @@ class Authenticators:
         requests = self._by_certificate(own)
         by_token = self._by_token(registry)
         remote = self._by_others()
-        self.authentication = Authentication(requests, by_token, remote, self._allows_anonymous, registry.barrier)
+        self.authentication = Authentication(
+            requests, by_token, remote, self._allows_anonymous, registry.wait_for_consistent_read
+        )
 
     def follow(self) -> list[asyncio.Task[None]]:
         """Reads files again when they change, until these are cancelled."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from kafila.authentication.users import CREDENTIAL, InvalidCredential
 from kafila.registry import User
 
-from ..users import CREDENTIAL, InvalidCredential
 from .configuration import Issuer
 
 MOST_GROUPS = 10_000

@@ -11,13 +11,13 @@ from typing import Any, Final, final
 import jwt
 import structlog
 
+from kafila.authentication.audiences import for_audiences
+from kafila.authentication.credentials import Known
+from kafila.authentication.users import InvalidCredential
+from kafila.authentication.verified import Verified
 from kafila.identity.jwk import algorithm_of, key_set
 from kafila.identity.tokens import audiences_of, unverified
 
-from ..audiences import for_audiences
-from ..credentials import Known
-from ..users import InvalidCredential
-from ..verified import Verified
 from .claims import user_of
 from .configuration import Issuer
 

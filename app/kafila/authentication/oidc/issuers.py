@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Sequence
 from typing import final
 
-from ..credentials import Known
+from kafila.authentication.credentials import Known
+
 from .configuration import Configuration
 from .issuer import Fetch, OIDCIssuer
 

@@ -9,11 +9,10 @@ from typing import Any, final
 from kafila.core.errors import StatusError
 from kafila.core.resources import Key
 from kafila.identity.tokens import Tokens
+from kafila.reconcile.controller import QueueController
 from kafila.registry import Options, Registry
 from kafila.registry.context import DeleteOptions
 from kafila.watch import Entry, Event
-
-from ..controller import QueueController
 
 OPTIONS = Options(manager="kube-controller-manager")
 TYPE = "kubernetes.io/service-account-token"

@@ -7,11 +7,10 @@ from abc import abstractmethod
 from typing import Any, final
 
 from kafila.core.errors import StatusError
+from kafila.reconcile.controller import QueueController
 from kafila.registry import Options, Registry
 from kafila.registry.decoding import decode_object
 from kafila.watch import Entry, Event
-
-from ..controller import QueueController
 
 OPTIONS = Options(manager="kube-controller-manager")
 Object = dict[str, Any]
