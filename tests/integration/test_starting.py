@@ -238,3 +238,34 @@ def test_workers_say_that_they_serve_nothing(server_folder: Path) -> None:
             process.stderr.read()
     assert process.returncode == 0
     assert not (server_folder / "kubeconfig").exists()
+
+
+@pytest.mark.parametrize(
+    ("flag", "content", "said"),
+    [
+        ("--client-ca-file", "nonsense", "has no certificates in PEM form"),
+        ("--requestheader-client-ca-file", "", "has no certificates in PEM form"),
+        ("--token-auth-file", "a,b", "line 1: must have token, user and uid, and may have groups"),
+        ("--service-account-key-file", "x", "has no key in PEM form"),
+        ("--service-account-signing-key-file", "x", "has no private key in PEM form"),
+        ("--authentication-config", "apiVersion: v1\n", "line 1: apiVersion: apiVersion must be apiserver.config"),
+        ("--authentication-token-webhook-config-file", "a: [", "kubeconfig"),
+        ("--authentication-token-webhook-config-file", "{}", "no current context"),
+    ],
+)
+def test_a_file_of_authentication_that_cannot_be_used(tmp_path: Path, flag: str, content: str, said: str) -> None:
+    file = tmp_path / "file"
+    file.write_text(content)
+    data = tmp_path / "data"
+    line = refused(run("serve", f"{flag}={file}", f"--data-dir={data}", "--bind=127.0.0.1:0"))
+    assert line.startswith(f"invalid value '{file}' for {flag}: ")
+    assert said in line
+    assert not data.exists()
+
+
+def test_anonymous_requests_are_spoken_of_once(tmp_path: Path) -> None:
+    file = tmp_path / "authentication.yaml"
+    kind = "apiVersion: apiserver.config.k8s.io/v1\nkind: AuthenticationConfiguration\n"
+    file.write_text(kind + "anonymous: {enabled: true, conditions: [{path: /livez}]}\n")
+    line = refused(run("serve", f"--authentication-config={file}", "--anonymous-auth=false", "--bind=127.0.0.1:0"))
+    assert "leave one of them out" in line
