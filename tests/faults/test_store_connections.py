@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 
 from kafila.core.resources import Key
-from kafila.store.connect import LOST, Patience, connect
+from kafila.store.connect import LOST, Timeouts, connect
 from kafila.store.interface import Guard, OutcomeUnknown, StoreUnavailable, Transaction, Write
 from kafila.store.postgres import PostgresStore
 from kafila.store.timeline import COMMIT_LOCK
@@ -31,8 +31,8 @@ async def proxy(postgres_dsn: str) -> AsyncIterator[Proxy]:
             yield proxy
 
 
-async def opened(dsn: str, **patience: float) -> PostgresStore:
-    store = PostgresStore(dsn, patience=Patience(**patience))
+async def opened(dsn: str, **timeouts: float) -> PostgresStore:
+    store = PostgresStore(dsn, timeouts=Timeouts(**timeouts))
     await store.open()
     return store
 
@@ -51,7 +51,7 @@ async def reached(store: PostgresStore) -> None:
 async def test_a_process_that_stands_still_with_the_lock_does_not_stop_the_others(postgres_dsn: str) -> None:
     """Few statements hold it longer than one call; a process may be stopped between two of them."""
     store = await opened(postgres_dsn)
-    stopped = await connect(postgres_dsn, Patience(pause=2.0))
+    stopped = await connect(postgres_dsn, Timeouts(pause=2.0))
     await stopped.execute("BEGIN")
     await stopped.execute("SELECT pg_advisory_xact_lock($1)", COMMIT_LOCK)
     await store.commit(Transaction([], [Write(KEY, b"1")]))

@@ -151,10 +151,10 @@ async def test_killed_database(server: EmbeddedPostgres, tmp_path: Path, victim:
 
 async def test_frozen_database_is_said_to_be_unavailable(server: EmbeddedPostgres) -> None:
     from kafila.core.resources import Key
-    from kafila.store.connect import Patience
+    from kafila.store.connect import Timeouts
     from kafila.store.interface import OutcomeUnknown, StoreUnavailable, Transaction, Write
 
-    store = PostgresStore(server.dsn, patience=Patience(connect=1.0, send=1.0, answer=1.0, resolve=1.0))
+    store = PostgresStore(server.dsn, timeouts=Timeouts(connect=1.0, send=1.0, answer=1.0, resolve=1.0))
     await store.open()
     await store.commit(Transaction([], [Write(Key("pods", "", "a"), b"before")]))
     connection = await asyncpg.connect(server.dsn)

@@ -160,7 +160,7 @@ def _node(kind: Kind, new: Object, old: Object | None, objects: Objects) -> None
         spec["taints"] = [*taints, {"key": _TAINTS[0], "effect": "NoSchedule"}]
 
 
-def _marked(objects: Iterable[Object], annotations: tuple[str, ...]) -> str | None:
+def _annotated(objects: Iterable[Object], annotations: tuple[str, ...]) -> str | None:
     """The newest object that an annotation makes the default; by name among those of one second."""
     found = [
         obj
@@ -180,7 +180,7 @@ def _claim(kind: Kind, new: Object, old: Object | None, objects: Objects) -> Non
         and spec.get("storageClassName") is None
         and "volume.beta.kubernetes.io/storage-class" not in annotations
     ):
-        name = _marked(objects("storageclasses.storage.k8s.io"), _STORAGE_DEFAULTS)
+        name = _annotated(objects("storageclasses.storage.k8s.io"), _STORAGE_DEFAULTS)
         if name is not None:
             spec["storageClassName"] = name
 
@@ -189,7 +189,7 @@ def _ingress(kind: Kind, new: Object, old: Object | None, objects: Objects) -> N
     spec = new.setdefault("spec", {})
     annotations = new["metadata"].get("annotations") or {}
     if old is None and spec.get("ingressClassName") is None and "kubernetes.io/ingress.class" not in annotations:
-        name = _marked(objects("ingressclasses.networking.k8s.io"), (_INGRESS_DEFAULT,))
+        name = _annotated(objects("ingressclasses.networking.k8s.io"), (_INGRESS_DEFAULT,))
         if name is not None:
             spec["ingressClassName"] = name
 

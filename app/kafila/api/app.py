@@ -218,12 +218,12 @@ def _refusal(error: StatusError, request: Request) -> Response:
 def _uncached(send: Send) -> Send:
     """What the shell answers may not be kept either."""
 
-    async def told(message: dict[str, Any]) -> None:
+    async def counted(message: dict[str, Any]) -> None:
         if message["type"] == "http.response.start":
             message["headers"] = [*message["headers"], COMMON[0]]
         await send(message)
 
-    return told
+    return counted
 
 
 def _has_own(group: Group) -> bool:

@@ -43,14 +43,14 @@ class Refusals:
     """Counts, and says what happens without saying it a thousand times."""
 
     def __init__(self) -> None:
-        self._told: dict[str, float] = {}
+        self._logged: dict[str, float] = {}
         self._untold: dict[str, int] = {}
 
     def count(self, reason: str, peer: str) -> None:
         REFUSED.labels(reason).inc()
         count = self._untold[reason] = self._untold.get(reason, 0) + 1
         now = time.monotonic()
-        if now - self._told.get(reason, -BURST) >= BURST:
-            self._told[reason] = now
+        if now - self._logged.get(reason, -BURST) >= BURST:
+            self._logged[reason] = now
             del self._untold[reason]
             log.warning("refused", reason=reason, peer=peer, count=count)

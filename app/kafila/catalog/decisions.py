@@ -28,7 +28,7 @@ class ConsideredCluster(Model):
 
     name: str = Field(description="Name of the cluster.")
     score: Int32 = Field(description="How much it is preferred: 100 where the resource already is.")
-    room: Int32 | None = Field(
+    available: Int32 | None = Field(
         None, description="Replicas that it could take besides those it has, when that was known."
     )
     overflow: Int32 | None = Field(None, description="Which of the overflow affinities it is from, 0 for none.")

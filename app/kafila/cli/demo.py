@@ -30,7 +30,7 @@ _IN_WHEEL = Path(__file__).parents[1] / "examples" / "nginx"
 EXAMPLE = _IN_WHEEL if _IN_WHEEL.exists() else Path(__file__).parents[3] / "examples" / "nginx"
 MEMBERS = ("member1", "member2", "member3")
 _SIMULATED = ".simulation.internal"
-_PATIENCE = 30.0  # seconds for the members to become ready, and for the example to be summed
+_TIMEOUT = 30.0  # seconds for the members to become ready, and for the example to be summed
 Object = dict[str, Any]
 
 
@@ -177,15 +177,15 @@ async def _show(registry: Registry, example: Path, manifests: list[Object]) -> N
             {"apiVersion": "cluster.karmada.io/v1alpha1", "kind": "Cluster", "metadata": {"name": name}, "spec": spec},
         )
     if not await _until(lambda: _are_ready(registry)):
-        raise CommandError(f"the simulated members are not ready after {_PATIENCE:.0f} s")
+        raise CommandError(f"the simulated members are not ready after {_TIMEOUT:.0f} s")
     _print_table(registry, "Cluster", "$ kubectl get clusters")
     began = time.monotonic()
     for obj in manifests:
         await _create(registry, await _applied(registry, obj))
-    summed = await _until(lambda: _is_summed(registry, manifests))
-    took = f"propagated and summed after {(time.monotonic() - began) * 1000:.0f} ms"
-    if not summed:
-        took = f"not in the clusters after {_PATIENCE:.0f} s: ask kafila why TYPE/NAME"
+    aggregated = await _until(lambda: _is_aggregated(registry, manifests))
+    took = f"propagated, status back after {(time.monotonic() - began) * 1000:.0f} ms"
+    if not aggregated:
+        took = f"not in the clusters after {_TIMEOUT:.0f} s: ask kafila why TYPE/NAME"
     print(f"\n$ kubectl apply -f {_shown(example)}    # {took}")
     for kind, title in (("Deployment", "deployments"), ("ResourceBinding", "resourcebindings"), ("Work", "works -A")):
         _print_table(registry, kind, f"\n$ kubectl get {title}")
@@ -256,7 +256,7 @@ def _objects(registry: Registry, kind: str) -> list[Object]:
     return [decode_entry(found, entry) for entry in registry.cache.resource(found.resource).entries()]
 
 
-def _is_summed(registry: Registry, manifests: list[Object]) -> bool:
+def _is_aggregated(registry: Registry, manifests: list[Object]) -> bool:
     """Whether the example is where it shall be; what an older folder holds besides does not matter."""
     names = {(obj["kind"], obj["metadata"]["name"]) for obj in manifests}
     bindings = [
@@ -276,7 +276,7 @@ def _is_summed(registry: Registry, manifests: list[Object]) -> bool:
     return sum(ready) == sum(placed)
 
 
-async def _until(condition: Callable[[], bool], seconds: float = _PATIENCE) -> bool:
+async def _until(condition: Callable[[], bool], seconds: float = _TIMEOUT) -> bool:
     """Whether it came true in time."""
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):

@@ -132,9 +132,9 @@ async def gather_evidence(client: MemberClient, kind: str, namespace: str, name:
     decision = None
     if binding is not None:
         decision = await client.find(resource_path(API_VERSION, decisions, where, binding["metadata"]["name"]))
-    followers = [each for own in called for each in await _followers(client, template, own)] if not where else []
+    attached = [each for own in called for each in await _attached(client, template, own)] if not where else []
     works: dict[tuple[str, str], Object] = {}
-    for each in (*([binding] if binding is not None else ()), *followers):
+    for each in (*([binding] if binding is not None else ()), *attached):
         key = constants.RB_PERMANENT_ID if each["metadata"].get("namespace") else constants.CRB_PERMANENT_ID
         selector = f"{key}={labels_of(each).get(key, '')}"
         of_binding = await _all(client, "work.karmada.io/v1alpha1", "works", labelSelector=selector)
@@ -153,7 +153,7 @@ async def gather_evidence(client: MemberClient, kind: str, namespace: str, name:
         clusters,
         list(works.values()),
         warnings,
-        followers,
+        attached,
         time.time(),
     )
 
@@ -168,7 +168,7 @@ async def _all(client: MemberClient, api_version: str, plural: str, namespace: s
     return (await client.list(resource_path(api_version, plural, namespace), query=query or None))[0]
 
 
-async def _followers(client: MemberClient, template: Object, binding_name: str) -> list[Object]:
+async def _attached(client: MemberClient, template: Object, binding_name: str) -> list[Object]:
     """The bindings of a cluster-scoped object in the namespaces of workloads that need it."""
     selector = f"metadata.name={binding_name}"
     found = await _all(client, "work.karmada.io/v1alpha2", "resourcebindings", fieldSelector=selector)
@@ -192,8 +192,8 @@ async def _warnings(client: MemberClient, namespace: str, about: list[Object]) -
         path = resource_path("v1", "events", namespace or "default")
         events += (await client.list(path, query={"fieldSelector": selector}))[0]
     events.sort(key=lambda event: event.get("lastTimestamp") or "", reverse=True)
-    told: dict[tuple[str, str], Warned] = {}  # a message at its latest time
+    latest: dict[tuple[str, str], Warned] = {}  # a message at its latest time
     for event in events:
         reason, message = event.get("reason") or "", event.get("message") or ""
-        told.setdefault((reason, message), Warned(event.get("lastTimestamp") or "", reason, message))
-    return list(told.values())[:_WARNINGS]
+        latest.setdefault((reason, message), Warned(event.get("lastTimestamp") or "", reason, message))
+    return list(latest.values())[:_WARNINGS]

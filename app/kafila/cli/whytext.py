@@ -26,8 +26,8 @@ def render(report: Report) -> str:
     if report.history:
         parts.append("BEFORE\n" + "\n".join(_indented(_attempt(each)) for each in report.history))
     if report.warnings:
-        told = (_indented(f"{each.time}  {each.reason}: {each.message}") for each in report.warnings)
-        parts.append("RECENT WARNINGS\n" + "\n".join(told))
+        warnings = (_indented(f"{each.time}  {each.reason}: {each.message}") for each in report.warnings)
+        parts.append("RECENT WARNINGS\n" + "\n".join(warnings))
     if report.advice:
         parts.append("WHAT TO DO\n" + "\n".join(_advice(each.problem, each.remedy) for each in report.advice))
     return "\n\n".join(parts)

@@ -31,10 +31,10 @@ def _walk(schema: Schema | None, value: Any, path: Path, found: dict[str, None])
             here = (path, key)
             child = schema.fields.get(key) if is_struct else schema.items
             if child is None and is_struct and not schema.preserve_unknown:
-                _note(f'unknown field "{shown(here)}"', found)
+                _add(f'unknown field "{shown(here)}"', found)
                 continue
             if key in seen:
-                _note(f'duplicate field "{shown(here)}"', found)
+                _add(f'duplicate field "{shown(here)}"', found)
             seen.add(key)
             _walk(child, item, here, found)
     elif isinstance(value, list):
@@ -42,6 +42,6 @@ def _walk(schema: Schema | None, value: Any, path: Path, found: dict[str, None])
             _walk(schema.items, item, (path, index), found)
 
 
-def _note(text: str, found: dict[str, None]) -> None:
+def _add(text: str, found: dict[str, None]) -> None:
     if len(found) < MAX_FOUND:
         found[text] = None

@@ -196,7 +196,7 @@ class MemberClient:
         try:
             yield
         except UnusableAnswer as error:
-            self.faults.note(what, str(error), asyncio.get_running_loop().time())
+            self.faults.record(what, str(error), asyncio.get_running_loop().time())
             raise
         self.faults.mended(what)
 
@@ -385,7 +385,7 @@ class MemberClient:
                     raise status_error(500, orjson.dumps(obj))
                 yield WatchEvent(type, check_object(obj, exchange.what))
         except UnusableAnswer as error:
-            self.faults.note(exchange.what, str(error), asyncio.get_running_loop().time())
+            self.faults.record(exchange.what, str(error), asyncio.get_running_loop().time())
             raise
         finally:
             await response.close()

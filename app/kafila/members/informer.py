@@ -116,7 +116,7 @@ class Informer:
                     self.start_anew()
                 await self._rest(f"{error.code} {error.message}")
             except UnusableAnswer as error:
-                self._client.faults.note(f"GET {self.path}", str(error), asyncio.get_running_loop().time())
+                self._client.faults.record(f"GET {self.path}", str(error), asyncio.get_running_loop().time())
                 self.start_anew()
                 await self._rest(str(error))
             except Unreachable as error:

@@ -27,11 +27,11 @@ DEFAULT_NAMESPACE: Final = constants.NAMESPACE_KARMADA_CLUSTER
 SYSTEM_LABELS: Final = {constants.SYSTEM: constants.TRUE}
 IMPERSONATOR: Final = "karmada-impersonator"
 MAX_NAME: Final = 48
-TOKEN_PATIENCE: Final = 30.0  # seconds for the member's token controller
+TOKEN_TIMEOUT: Final = 30.0  # seconds for the member's token controller
 NAMESPACE_PATIENCE: Final = 60.0  # seconds until a namespace that ends is gone
 TOKEN_POLL: Final = 0.2
 
-Say = Callable[[str], None]
+Print = Callable[[str], None]
 
 
 class JoinError(Exception):
@@ -72,7 +72,9 @@ def role_name(cluster: str) -> str:
     return f"karmada-controller-manager:{service_account_name(cluster)}"
 
 
-async def join(member: MemberClient, control_plane: MemberClient, wanted: Joining, say: Say = print) -> Object | None:
+async def join(
+    member: MemberClient, control_plane: MemberClient, wanted: Joining, report: Print = print
+) -> Object | None:
     """The Cluster (None in a dry run). Joining the same cluster again renews its credentials.
 
     Raises JoinError, or what the APIs said.
@@ -86,7 +88,7 @@ async def join(member: MemberClient, control_plane: MemberClient, wanted: Joinin
     if known is None:  # the control plane's own rules, before the member is touched
         await control_plane.create(CLUSTERS, cluster, query={"dryRun": "All"})
     if wanted.dry_run:
-        say(f"cluster({wanted.name}) would be joined (dry run)")
+        report(f"cluster({wanted.name}) would be joined (dry run)")
         return None
     token, authority, impersonator = await obtain_credentials(member, wanted.name, wanted.namespace)
     await _store_credentials(control_plane, wanted, token, _bundle(authority, wanted.authority), impersonator)
@@ -97,7 +99,7 @@ async def join(member: MemberClient, control_plane: MemberClient, wanted: Joinin
         connection = {"insecureSkipTLSVerification": wanted.insecure, "proxyURL": wanted.proxy_url or None}
         cluster = await control_plane.patch(f"{CLUSTERS}/{wanted.name}", {"spec": {**cluster["spec"], **connection}})
     await _own_credentials(control_plane, wanted, cluster)
-    say(f"cluster({wanted.name}) is {'joined' if known is None else 'updated'} successfully")
+    report(f"cluster({wanted.name}) is {'joined' if known is None else 'updated'} successfully")
     return cluster
 
 
@@ -238,12 +240,12 @@ def _binding(cluster: str, namespace: str) -> Object:
 
 
 async def _account_secret(
-    member: MemberClient, cluster: str, namespace: str, account: str, uid: str, patience: float = TOKEN_PATIENCE
+    member: MemberClient, cluster: str, namespace: str, account: str, uid: str, timeout: float = TOKEN_TIMEOUT
 ) -> Object:
     """The account's token Secret. Clusters since 1.24 make none by themselves, so we ask for one and wait for its token."""
     collection = resource_path("v1", "secrets", namespace)
     path = f"{collection}/{account}"
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + timeout
     while True:
         secret = await member.find(path)
         if secret is None:
@@ -261,7 +263,7 @@ async def _account_secret(
         if time.monotonic() > deadline:
             raise JoinError(
                 f"failed to get serviceAccount secret from cluster({cluster}): its token controller did not fill"
-                f" {namespace}/{account} within {patience:.0f}s (is kube-controller-manager running there?)"
+                f" {namespace}/{account} within {timeout:.0f}s (is kube-controller-manager running there?)"
             )
         await asyncio.sleep(TOKEN_POLL)
 

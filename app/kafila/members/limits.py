@@ -21,7 +21,7 @@ class Faults:
     def __init__(self) -> None:
         self._found: dict[str, tuple[str, float]] = {}
 
-    def note(self, what: str, message: str, now: float) -> None:
+    def record(self, what: str, message: str, now: float) -> None:
         if what in self._found or len(self._found) < self.MOST:
             self._found[what] = message, now
 

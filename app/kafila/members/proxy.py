@@ -209,7 +209,7 @@ class Connections:
     ) -> Answer:
         """Raises Unreachable; ValueError for headers that are no text and could not arrive as they are."""
         to = self.upstream
-        told = [(name.decode("latin-1"), value.decode()) for name, value in headers]  # written as UTF-8 again
+        shown = [(name.decode("latin-1"), value.decode()) for name, value in headers]  # written as UTF-8 again
         data: Any = OnceBody(body) if isinstance(body, AsyncIterator) else body
         try:
             session = self._open()
@@ -220,7 +220,7 @@ class Connections:
             answer = await session.request(
                 method,
                 URL(to.endpoint + target, encoded=True),
-                headers=told,
+                headers=shown,
                 data=data,
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT),  # watches and logs stay open
                 allow_redirects=False,  # credentials must not follow a redirect to somewhere else

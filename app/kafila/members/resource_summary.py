@@ -189,14 +189,14 @@ class ResourceSummary:
 
     def resource_summary(self, models: Sequence[Object] = ()) -> Object:
         """``models`` is the Cluster's spec.resourceModels, when modelings are wanted. See ``left_out``."""
-        told = self._told()
+        named = self._named()
         allocatable = {
-            name: str(Quantity(nano, format)) for name, (nano, format, _) in sorted(told(self._allocatable).items())
+            name: str(Quantity(nano, format)) for name, (nano, format, _) in sorted(named(self._allocatable).items())
         }
         parts: Object = {
             "allocatable": allocatable,
-            "allocating": resource_list(told(self._allocating)),
-            "allocated": resource_list(told(self._allocated)),
+            "allocating": resource_list(named(self._allocating)),
+            "allocated": resource_list(named(self._allocated)),
             "allocatableModelings": self.modelings(models) if models else [],
         }
         return {name: part for name, part in parts.items() if part}
@@ -209,7 +209,7 @@ class ResourceSummary:
     def _names(self) -> set[str]:
         return {*self._allocatable, *self._allocating, *self._allocated}
 
-    def _told(self) -> Callable[[Mapping[str, T]], Mapping[str, T]]:
+    def _named(self) -> Callable[[Mapping[str, T]], Mapping[str, T]]:
         names = self._names()
         wanted = _most_wanted(names, self._allocatable)
         if len(wanted) == len(names):
@@ -221,8 +221,8 @@ class ResourceSummary:
         floors = _floors(models)
         counts = [0] * len(models)
         for name, node in self._nodes.items():
-            room = _room(node, self._by_node.get(name, {}))
-            if room is not None and (grade := _grade(floors, room)) >= 0:
+            free = _free(node, self._by_node.get(name, {}))
+            if free is not None and (grade := _grade(floors, free)) >= 0:
                 counts[grade] += 1
         return [{"grade": model["grade"], "count": count} for model, count in zip(models, counts, strict=True)]
 
@@ -236,7 +236,7 @@ def _floors(models: Sequence[Object]) -> dict[str, list[int]]:
     return found
 
 
-def _room(node: NodeFacts, used: Mapping[str, int]) -> dict[str, int] | None:
+def _free(node: NodeFacts, used: Mapping[str, int]) -> dict[str, int] | None:
     """What is left on a node, in nano."""
     left = {name: amount.nano for name, amount in node.allocatable}
     if used and left.get("pods", 0) <= used.get("pods", 0) * quantity.NANO:
@@ -247,7 +247,7 @@ def _room(node: NodeFacts, used: Mapping[str, int]) -> dict[str, int] | None:
     return left
 
 
-def _grade(floors: Mapping[str, list[int]], room: Mapping[str, int]) -> int:
+def _grade(floors: Mapping[str, list[int]], free: Mapping[str, int]) -> int:
     """The highest grade that every resource reaches, -1 when there is none."""
-    grades = [sum(floor <= room.get(name, 0) for floor in bounds) - 1 for name, bounds in floors.items()]
+    grades = [sum(floor <= free.get(name, 0) for floor in bounds) - 1 for name, bounds in floors.items()]
     return min(grades, default=-1)

@@ -14,7 +14,7 @@ from kafila.placement import constants
 from kafila.placement.constants import COND_APPLIED, COND_HEARTBEAT, COND_READY
 
 from .client import MemberClient, Object, resource_path
-from .join import CLUSTERS, DEFAULT_NAMESPACE, SYSTEM_LABELS, JoinError, Say, role_name, service_account_name
+from .join import CLUSTERS, DEFAULT_NAMESPACE, SYSTEM_LABELS, JoinError, Print, role_name, service_account_name
 from .transport import Unreachable
 
 POLL = 0.5  # seconds
@@ -25,9 +25,9 @@ RBAC = "rbac.authorization.k8s.io/v1"
 class _Steps:
     """Steps that stop at the first error, or with ``force`` report it and go on. What is gone already is no error."""
 
-    def __init__(self, force: bool, say: Say) -> None:
+    def __init__(self, force: bool, report: Print) -> None:
         self._force = force
-        self._say = say
+        self._report = report
 
     async def __call__(self, what: str, step: Awaitable[object]) -> None:
         try:
@@ -37,7 +37,7 @@ class _Steps:
                 return
             if not self._force:
                 raise
-            self._say(f"could not delete {what}: {error}")
+            self._report(f"could not delete {what}: {error}")
 
 
 async def unjoin(
@@ -49,7 +49,7 @@ async def unjoin(
     wait: float = 60.0,
     force: bool = False,
     dry_run: bool = False,
-    say: Say = print,
+    report: Print = print,
 ) -> None:
     """``member`` None leaves our accounts in it. ``force`` drops the Cluster even when what was placed in the member cannot be
     taken back, or could not within ``wait`` seconds; it says what stays there. Raises JoinError, or what the APIs said."""
@@ -63,26 +63,26 @@ async def unjoin(
             " unregistering the cluster"
         )
     if dry_run:
-        say(f"cluster({name}) would be unjoined (dry run)")
+        report(f"cluster({name}) would be unjoined (dry run)")
         return
     copies = await _copies(control_plane, name)
     if copies and not_ready(cluster) and not force:
-        cluster = await _ready_again(control_plane, cluster, len(copies), wait, say)
+        cluster = await _ready_again(control_plane, cluster, len(copies), wait, report)
     await control_plane.delete(f"{CLUSTERS}/{name}", uid=cluster["metadata"]["uid"])
-    last = await _gone(control_plane, cluster, wait, say)
+    last = await _gone(control_plane, cluster, wait, report)
     if last is not None and not force:
         raise JoinError(f"cluster {name} was not deleted within {wait:g}s: {await _holding(control_plane, name)}")
     if last is not None:
         copies = await _copies(control_plane, name)
-        say(f"Start forced deletion. cluster name: {name}")
-        await _force(control_plane, name, say)
-        say("Forced deletion is complete.")
+        report(f"Start forced deletion. cluster name: {name}")
+        await _force(control_plane, name, report)
+        report("Forced deletion is complete.")
     if copies and (last is not None or not_ready(cluster)):
         for line in left_behind(name, copies):
-            say(line)
+            report(line)
     if member is not None:
-        await _leave(member, name, namespace, _Steps(force, say))
-    say(f"cluster({name}) is unjoined successfully")
+        await _leave(member, name, namespace, _Steps(force, report))
+    report(f"cluster({name}) is unjoined successfully")
 
 
 def not_ready(cluster: Object) -> str:
@@ -94,10 +94,10 @@ def not_ready(cluster: Object) -> str:
     return ((lost or ready) or {}).get("message") or "it has not been reached yet"
 
 
-async def _ready_again(control_plane: MemberClient, cluster: Object, count: int, wait: float, say: Say) -> Object:
+async def _ready_again(control_plane: MemberClient, cluster: Object, count: int, wait: float, report: Print) -> Object:
     """The Cluster, once what is in it can be taken back. Raises JoinError when that does not come in time."""
     name = cluster["metadata"]["name"]
-    say(f"Waiting for the cluster {name} to be ready: {count} objects placed there cannot be taken back now")
+    report(f"Waiting for the cluster {name} to be ready: {count} objects placed there cannot be taken back now")
     deadline = time.monotonic() + wait
     while why := not_ready(cluster):
         if time.monotonic() > deadline:
@@ -138,11 +138,11 @@ def left_behind(cluster: str, copies: Sequence[Object]) -> list[str]:
     return lines
 
 
-async def _gone(control_plane: MemberClient, cluster: Object, wait: float, say: Say) -> Object | None:
+async def _gone(control_plane: MemberClient, cluster: Object, wait: float, report: Print) -> Object | None:
     """None when it went in time, else what it is now. ``cluster`` gets the last status that was seen."""
     name = cluster["metadata"]["name"]
     deadline = time.monotonic() + wait
-    told = False
+    warned = False
     while True:
         current = await control_plane.find(f"{CLUSTERS}/{name}")
         if current is None or current["metadata"]["uid"] != cluster["metadata"]["uid"]:
@@ -150,9 +150,9 @@ async def _gone(control_plane: MemberClient, cluster: Object, wait: float, say: 
         cluster["status"] = current.get("status") or {}
         if time.monotonic() > deadline:
             return current
-        if not told:
-            say(f"Waiting for the cluster object {name} to be deleted")
-            told = True
+        if not warned:
+            report(f"Waiting for the cluster object {name} to be deleted")
+            warned = True
         await asyncio.sleep(POLL)
 
 
@@ -184,7 +184,7 @@ async def _delete_own_namespace(member: MemberClient, name: str) -> None:
         await member.delete(path)
 
 
-async def _force(control_plane: MemberClient, name: str, say: Say) -> None:
+async def _force(control_plane: MemberClient, name: str, report: Print) -> None:
     """Takes away the finalizers that wait for the member: Works, their namespace, the Cluster."""
     space = constants.execution_namespace(name)
     works = resource_path("work.karmada.io/v1alpha1", "works", space)
@@ -196,7 +196,7 @@ async def _force(control_plane: MemberClient, name: str, say: Say) -> None:
         await _finalize_namespace(control_plane, space)
         await _without_finalizer(control_plane, f"{CLUSTERS}/{name}", constants.FINALIZER_CLUSTER)
     except StatusError as error:
-        say(f"Force deletion. {error}")
+        report(f"Force deletion. {error}")
 
 
 async def _without_finalizer(client: MemberClient, path: str, finalizer: str) -> None:

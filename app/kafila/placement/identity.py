@@ -40,7 +40,7 @@ ANNOTATIONS: Final = frozenset(
         constants.MANAGED_ANNOTATIONS,
     }
 )
-_MARKS: Final = {"labels": LABELS, "annotations": ANNOTATIONS}
+_RESERVED: Final = {"labels": LABELS, "annotations": ANNOTATIONS}
 
 
 class Changed(Exception):
@@ -68,13 +68,13 @@ def check_path(parts: Sequence[str], value: Any = None) -> None:
         case ["metadata", field, *_] if field in _METADATA:
             raise Changed(f"metadata.{field}")
         case ["metadata", ("labels" | "annotations") as field, *rest]:
-            check_marks(field, rest or (value if isinstance(value, dict) else ()))
+            check_keys(field, rest or (value if isinstance(value, dict) else ()))
 
 
-def check_marks(field: str, keys: Any) -> None:
+def check_keys(field: str, keys: Any) -> None:
     """``field``: labels or annotations. Raises Changed when one of the keys is a mark."""
     for key in keys:
-        if key in _MARKS[field]:
+        if key in _RESERVED[field]:
             raise Changed(f"metadata.{field}[{key}]")
 
 
@@ -89,11 +89,11 @@ def _identity(obj: Object) -> Iterator[tuple[str, Any]]:
     meta = metadata(obj)
     for field in _METADATA:
         yield f"metadata.{field}", meta.get(field)
-    for field, marks in _MARKS.items():
+    for field, reserved in _RESERVED.items():
         found = meta.get(field)
         if not isinstance(found, dict):
             continue
-        for key in sorted(marks & found.keys()):
+        for key in sorted(reserved & found.keys()):
             yield f"metadata.{field}[{key}]", found[key]
 
 
@@ -107,17 +107,17 @@ def check_same(before: dict[str, Any], obj: Object) -> None:
     except (AttributeError, TypeError):
         raise Changed("metadata") from None  # no object any more
     for path in [*before, *after]:
-        gone_mark = path.endswith("]") and path not in after
-        if before.get(path) != after.get(path) and not gone_mark:
+        is_gone = path.endswith("]") and path not in after
+        if before.get(path) != after.get(path) and not is_gone:
             raise Changed(path)
 
 
 def with_marks_of(obj: Object, original: Object) -> Object:
     """``obj`` with the marks that ``original`` has and no others. Changes ``obj``."""
-    for field, marks in _MARKS.items():
+    for field, reserved in _RESERVED.items():
         found = dict(metadata(obj).get(field) or {})
-        kept = {key: value for key, value in found.items() if key not in marks}
-        kept |= {key: value for key, value in (metadata(original).get(field) or {}).items() if key in marks}
+        kept = {key: value for key, value in found.items() if key not in reserved}
+        kept |= {key: value for key, value in (metadata(original).get(field) or {}).items() if key in reserved}
         if kept != found:
             obj.setdefault("metadata", {})[field] = kept
     return obj

@@ -42,12 +42,12 @@ def with_results(rebalancer: Object, items: list[Object], done: Mapping[Workload
     observed = []
     for item in items:
         result = done.get(identity(item["workload"]), item.get("result"))
-        told = {"workload": item["workload"]}
+        found = {"workload": item["workload"]}
         if result:
-            told["result"] = result
+            found["result"] = result
         if result == FAILED:
-            told["reason"] = NOT_FOUND
-        observed.append(told)
+            found["reason"] = NOT_FOUND
+        observed.append(found)
     made: Object = {"observedWorkloads": observed}
     if metadata(rebalancer).get("generation"):
         made["observedGeneration"] = metadata(rebalancer)["generation"]

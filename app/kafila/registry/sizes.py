@@ -15,7 +15,7 @@ from .context import Change
 
 MAX_OBJECT_BYTES = 8 << 20
 MAX_TRANSACTION_BYTES = 64 << 20  # of what controllers write together
-_MARKS = 1024  # bytes: more than the marks of a deletion take
+_DELETION = 1024  # bytes: more than the marks of a deletion take
 
 
 def check(cache: Cache, limit: int, change: Change) -> None:
@@ -36,16 +36,16 @@ def check_together(cache: Cache, limit: int, changes: Sequence[Change]) -> None:
 
 def portions(changes: Sequence[Change]) -> Iterator[list[Change]]:
     """In their order, as many together as one transaction takes, with room for the events that are written with them."""
-    portion: list[Change] = []
-    room = most = MAX_TRANSACTION_BYTES * 3 // 4
+    chunk: list[Change] = []
+    left = most = MAX_TRANSACTION_BYTES * 3 // 4
     for change in changes:
         size = size_of(change)
-        if portion and size > room:
-            yield portion
-            portion, room = [], most
-        portion.append(change)
-        room -= size
-    yield portion
+        if chunk and size > left:
+            yield chunk
+            chunk, left = [], most
+        chunk.append(change)
+        left -= size
+    yield chunk
 
 
 def size_of(change: Change) -> int:
@@ -60,5 +60,5 @@ def _is_too_large(cache: Cache, limit: int, write: Write) -> bool:
     there = cache.get(*write.key)
     allowed = max(limit, len(there.body) if there is not None else 0)
     if write.terminating and there is not None and not there.meta.deletionTimestamp:
-        allowed += _MARKS
+        allowed += _DELETION
     return len(write.body) > allowed

@@ -20,8 +20,8 @@ from kafila.core.resources import Key
 from . import batch as batches
 from . import events
 from .batch import Outcome, Pending
-from .connect import LOST, Backoff, Patience, connect, warn_about_durability
-from .health import ATTEMPT, LOOK_AGAIN, Health, first_line
+from .connect import LOST, Backoff, Timeouts, connect, warn_about_durability
+from .health import ATTEMPT, CHECK_AGAIN, Health, first_line
 from .interface import OutcomeUnknown, StoreUnavailable, Transaction
 from .log_tailer import LogTailer
 from .timeline import COMMIT_LOCK, NEWEST
@@ -42,18 +42,18 @@ UNION ALL SELECT 'events', namespace, name, revision FROM events WHERE revision 
 class Committer:
     """One connection, one batch under way."""
 
-    def __init__(self, dsn: str, follower: LogTailer, patience: Patience, event_ttl: float) -> None:
+    def __init__(self, dsn: str, log_tailer: LogTailer, timeouts: Timeouts, event_ttl: float) -> None:
         self.writer = random.getrandbits(62)
         self._epoch = 0
         self._seq = 0
         self._known = 0  # a revision we know to exist
         self._partitioned = 0  # first revision without a partition, as far as we know
         self.health = Health()
-        self._next_look = 0.0  # when a database that took nothing is asked again
+        self._next_check = 0.0  # when a database that took nothing is asked again
         self._dsn = dsn
         self._extend_events = events.extension(event_ttl)
-        self._follower = follower
-        self._patience = patience
+        self._log_tailer = log_tailer
+        self._timeouts = timeouts
         self._queue: deque[Pending] = deque()
         self._wake = asyncio.Event()
         self._closing = False
@@ -79,11 +79,11 @@ class Committer:
         self._closing = True
         self._wake.set()
         if self._task is not None:
-            await asyncio.wait([self._task], timeout=self._patience.send)
+            await asyncio.wait([self._task], timeout=self._timeouts.send)
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
         if self._delivering:
-            await asyncio.wait(self._delivering, timeout=self._patience.send)
+            await asyncio.wait(self._delivering, timeout=self._timeouts.send)
         for pending in self._queue:
             pending.fail(StoreUnavailable("the store is closed"))
         self._drop()
@@ -95,7 +95,7 @@ class Committer:
             if not self._queue:
                 self._wake.clear()
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(LOOK_AGAIN if self.health.trouble else None):
+                    async with asyncio.timeout(CHECK_AGAIN if self.health.trouble else None):
                         await self._wake.wait()
                 continue
             batch = batches.take(self._queue)
@@ -122,7 +122,7 @@ class Committer:
             assert self._statement is not None
             try:
                 record = await self._statement.fetchrow(
-                    self.writer, self._epoch, self._seq, self._known, *columns, timeout=self._patience.answer
+                    self.writer, self._epoch, self._seq, self._known, *columns, timeout=self._timeouts.answer
                 )
             except LOST as error:
                 log.warning("connection lost in a commit", error=str(error) or type(error).__name__)
@@ -143,7 +143,7 @@ class Committer:
     async def _finish(self, batch: list[Pending], outcome: Outcome) -> None:
         """The subscriber sees the rows before the callers go on."""
         self._known = outcome.last
-        if self._follower.offer(outcome.before, outcome.last, outcome.rows, self._seq, self.writer):
+        if self._log_tailer.offer(outcome.before, outcome.last, outcome.rows, self._seq, self.writer):
             outcome.deliver(batch)
         else:  # rows of other processes come first: read meanwhile, the next batch need not wait for that
             task = asyncio.create_task(self._deliver_after(outcome, batch))
@@ -154,7 +154,7 @@ class Committer:
 
     async def _deliver_after(self, outcome: Outcome, batch: list[Pending]) -> None:
         try:
-            await self._follower.catch_up(outcome.last)
+            await self._log_tailer.catch_up(outcome.last)
         finally:
             outcome.deliver(batch)
 
@@ -168,8 +168,8 @@ class Committer:
             self._drop()
 
     async def _make_partitions(self, connection: asyncpg.Connection) -> None:
-        self._partitioned = await connection.fetchval(_EXTEND, timeout=self._patience.answer)
-        await connection.execute(self._extend_events, timeout=self._patience.answer)
+        self._partitioned = await connection.fetchval(_EXTEND, timeout=self._timeouts.answer)
+        await connection.execute(self._extend_events, timeout=self._timeouts.answer)
 
     async def _refused(self, batch: list[Pending], error: Exception) -> list[Pending]:
         """The server rolled the batch back. One bad transaction must not fail its neighbours: each goes alone."""
@@ -190,14 +190,14 @@ class Committer:
     async def _look_again(self) -> None:
         """Whether the database takes writes again: nobody may be sending any."""
         now = asyncio.get_running_loop().time()
-        if now < self._next_look:
+        if now < self._next_check:
             return
-        self._next_look = now + LOOK_AGAIN
+        self._next_check = now + CHECK_AGAIN
         try:
             if self._connection is None or self._connection.is_closed():
                 await self._connect()
             assert self._connection is not None
-            await self._connection.execute(ATTEMPT, timeout=self._patience.answer)
+            await self._connection.execute(ATTEMPT, timeout=self._timeouts.answer)
         except Exception as error:  # whatever it is: it takes no writes still
             self.health.refused(error)
             self._drop()
@@ -222,7 +222,7 @@ class Committer:
 
     def _give_up(self, batch: list[Pending], why: str) -> None:
         """Fails those who waited too long, in the batch and behind it."""
-        before = asyncio.get_running_loop().time() - self._patience.send
+        before = asyncio.get_running_loop().time() - self._timeouts.send
         for waiting in (batch, self._queue):
             for pending in waiting:
                 if pending.since < before:
@@ -233,10 +233,10 @@ class Committer:
 
     async def _connect(self) -> None:
         """A connection on which nothing of an earlier one can still be carried out."""
-        connection = await connect(self._dsn, self._patience)
+        connection = await connect(self._dsn, self._timeouts)
         self._connection = connection
-        await self._follower.verify(connection)
-        async with asyncio.timeout(self._patience.answer), connection.transaction():
+        await self._log_tailer.verify(connection)
+        async with asyncio.timeout(self._timeouts.answer), connection.transaction():
             await connection.execute("SELECT pg_advisory_xact_lock($1)", COMMIT_LOCK)
             self._epoch = await connection.fetchval(
                 "INSERT INTO writers AS w VALUES ($1, $2, clock_timestamp())"
@@ -250,7 +250,7 @@ class Committer:
         await self._make_partitions(connection)
         if self._epoch == 1:
             await warn_about_durability(connection)
-        self._follower.own_backends = {connection.get_server_pid()}
+        self._log_tailer.own_backends = {connection.get_server_pid()}
         self._backoff.reset()
 
     def _drop(self) -> None:
@@ -263,7 +263,7 @@ class Committer:
         """What became of the batch sent last. Delivers what was committed, returns what was not."""
         seq, known = self._seq, self._known
         try:
-            async with asyncio.timeout(self._patience.resolve):
+            async with asyncio.timeout(self._timeouts.resolve):
                 written = await self._written(seq, known)
         except TimeoutError:
             _fail(batch, OutcomeUnknown("the connection to the database was lost while committing"))
@@ -273,12 +273,12 @@ class Committer:
             return []
         committed, rest = batches.recovered(batch, written)
         if committed:
-            await self._follower.catch_up(max(written.values()))
+            await self._log_tailer.catch_up(max(written.values()))
         for pending in committed:
             pending.succeed([written[write.key] for write in pending.transaction.writes])
         now = asyncio.get_running_loop().time()
         for pending in rest:
-            pending.since = max(pending.since, now - self._patience.send / 2)  # certainly not sent: may try again
+            pending.since = max(pending.since, now - self._timeouts.send / 2)  # certainly not sent: may try again
         return [pending for pending in rest if not pending.future.done()]
 
     async def _written(self, seq: int, known: int) -> dict[Key, int]:

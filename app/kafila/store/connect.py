@@ -46,7 +46,7 @@ PASSING = (asyncpg.TransactionRollbackError, asyncpg.LockNotAvailableError)  # d
 
 
 @dataclass(slots=True, frozen=True)
-class Patience:
+class Timeouts:
     """Seconds that requests wait. ``send``: for a connection; ``answer``: for a commit or the log's tail;
     ``read``: for any other statement; ``resolve``: to find out
     what became of a batch whose connection was lost; ``publish``: for the subscriber to see a commit. ``pause``: that the
@@ -76,17 +76,17 @@ class Backoff:
         self._next = min(1.0, self._next * 2)
 
 
-async def connect(dsn: str, patience: Patience) -> asyncpg.Connection:
+async def connect(dsn: str, timeouts: Timeouts) -> asyncpg.Connection:
     """A connection for one long-lived task. Raises one of LOST."""
     connection = await asyncpg.connect(
         dsn,
-        timeout=patience.connect,
-        command_timeout=patience.answer,
+        timeout=timeouts.connect,
+        command_timeout=timeouts.answer,
         target_session_attrs="read-write",
         max_cached_statement_lifetime=0,
         server_settings={
             "application_name": "kafila",
-            "idle_in_transaction_session_timeout": f"{patience.pause * 1000:.0f}",
+            "idle_in_transaction_session_timeout": f"{timeouts.pause * 1000:.0f}",
         },
     )
     # Plans are made once per connection. Keys are looked up one by one whatever the statistics say: a plan made while the
@@ -113,15 +113,15 @@ async def warn_about_durability(connection: asyncpg.Connection) -> None:
 class Pool:
     """The few connections for everything that is neither a commit nor the log's tail; none is kept when idle."""
 
-    def __init__(self, dsn: str, patience: Patience, size: int) -> None:
-        self._patience = patience
+    def __init__(self, dsn: str, timeouts: Timeouts, size: int) -> None:
+        self._timeouts = timeouts
         self._pool = asyncpg.create_pool(
             dsn,
             min_size=0,
             max_size=size,
             max_inactive_connection_lifetime=60,
-            timeout=patience.connect,
-            command_timeout=patience.read,
+            timeout=timeouts.connect,
+            command_timeout=timeouts.read,
             target_session_attrs="read-write",
             reset=_keep,
             server_settings={"application_name": "kafila"},
@@ -142,7 +142,7 @@ class Pool:
         """Raises StoreUnavailable for whatever means that the database cannot be asked now."""
         connection = None
         try:
-            connection = await self._pool.acquire(timeout=self._patience.connect)
+            connection = await self._pool.acquire(timeout=self._timeouts.connect)
             yield connection
         except LOST as error:
             if connection is not None:

@@ -126,10 +126,10 @@ class EmbeddedPostgres:
             self._keeper = None
         process, self._process = self._process, None
         if process is not None:
-            for sign, patience in ((signal.SIGINT, _STOP_SECONDS), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0)):
+            for sign, seconds in ((signal.SIGINT, _STOP_SECONDS), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0)):
                 if process.poll() is None:
                     process.send_signal(sign)
-                if await _exited(process, patience):
+                if await _exited(process, seconds):
                     break
         if self._lock is not None:
             self._lock.close()

@@ -11,7 +11,7 @@ from .connect import REFUSES
 
 log = structlog.get_logger("kafila.store")
 
-LOOK_AGAIN: Final = 2.0  # seconds between two attempts to write while it takes nothing
+CHECK_AGAIN: Final = 2.0  # seconds between two attempts to write while it takes nothing
 # Needs room on the disk as a write does, and leaves nothing: about a megabyte
 ATTEMPT: Final = (
     "CREATE TEMP TABLE attempt ON COMMIT DROP AS SELECT repeat('x', 1000) AS text FROM generate_series(1, 1000)"

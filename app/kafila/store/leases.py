@@ -8,7 +8,7 @@ from typing import final
 
 import asyncpg
 
-from .connect import LOST, Patience, connect
+from .connect import LOST, Timeouts, connect
 from .interface import Lease, StoreUnavailable
 from .timeline import COMMIT_LOCK
 
@@ -23,9 +23,9 @@ _IN_TURN = f"SELECT pg_advisory_xact_lock({COMMIT_LOCK})"
 class PostgresLeases:
     """See :class:`kafila.store.interface.Leases`. One connection, made when it is needed and given up at every error."""
 
-    def __init__(self, dsn: str, patience: Patience) -> None:
+    def __init__(self, dsn: str, timeouts: Timeouts) -> None:
         self._dsn = dsn
-        self._patience = patience
+        self._timeouts = timeouts
         self._connection: asyncpg.Connection | None = None
 
     async def holder(self, name: str) -> str:
@@ -51,7 +51,7 @@ class PostgresLeases:
     async def _connected(self) -> AsyncIterator[asyncpg.Connection]:
         try:
             if self._connection is None:
-                self._connection = await connect(self._dsn, self._patience)
+                self._connection = await connect(self._dsn, self._timeouts)
             yield self._connection
         except (*LOST, asyncpg.PostgresError) as error:
             self._drop()

@@ -18,7 +18,7 @@ import structlog
 
 from kafila.core.resources import Key
 
-from .connect import LOST, Backoff, Patience, connect
+from .connect import LOST, Backoff, Timeouts, connect
 from .interface import ResetCallback, Row, RowsCallback, StoreUnavailable
 from .timeline import NEWEST, Position, holds, raise_head
 
@@ -41,12 +41,12 @@ _FIRST = (
 class LogTailer:
     """``seen`` is the position up to which the subscriber has everything; None before the snapshot and after a reset."""
 
-    def __init__(self, dsn: str, patience: Patience) -> None:
+    def __init__(self, dsn: str, timeouts: Timeouts) -> None:
         self.seen: Position | None = None
         self.own_backends: set[int] = set()  # server process ids whose notifications tell us nothing new
         self._dsn = dsn
         self._writer = random.getrandbits(62)  # of the markers this process may have to write
-        self._patience = patience
+        self._timeouts = timeouts
         self._on_rows: RowsCallback = lambda rows: None
         self._on_reset: ResetCallback = lambda: None
         self._connection: asyncpg.Connection | None = None
@@ -88,7 +88,7 @@ class LogTailer:
     async def catch_up(self, revision: int) -> None:
         """Waits until the subscriber has seen ``revision``, but not for ever: the commit it belongs to is certain."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._patience.publish):
+            async with asyncio.timeout(self._timeouts.publish):
                 while self.seen is not None and self.seen.revision < revision:
                     with contextlib.suppress(StoreUnavailable):
                         await self.wait_for_consistent_read()
@@ -99,11 +99,11 @@ class LogTailer:
         waiter: asyncio.Future[int] = loop.create_future()
         self._waiting.add(waiter)
         self._wake.set()
-        patience = loop.call_later(self._patience.send, _give_up, waiter)  # a timeout context costs more than the rest
+        timer = loop.call_later(self._timeouts.send, _give_up, waiter)  # a timeout context costs more than the rest
         try:
             return await waiter
         finally:
-            patience.cancel()
+            timer.cancel()
             self._waiting.discard(waiter)
 
     def _publish(self, rows: Sequence[Row], position: Position) -> None:
@@ -169,13 +169,13 @@ class LogTailer:
                 continue
             if not self._waiting:
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(self._patience.poll):
+                    async with asyncio.timeout(self._timeouts.poll):
                         await self._wake.wait()
 
     async def _connected(self) -> asyncpg.Connection:
         if self._connection is not None and not self._connection.is_closed():
             return self._connection
-        connection = await connect(self._dsn, self._patience)
+        connection = await connect(self._dsn, self._timeouts)
         try:
             await self.verify(connection)
             await connection.add_listener(CHANNEL, self._hint)
@@ -204,8 +204,8 @@ class LogTailer:
             self._wake.clear()
             seen = self.seen
             if seen is None:
-                return (await connection.fetchrow(NEWEST, timeout=self._patience.answer))["revision"]
-            records = await connection.fetch(_TAIL, seen.revision, timeout=self._patience.answer)
+                return (await connection.fetchrow(NEWEST, timeout=self._timeouts.answer))["revision"]
+            records = await connection.fetch(_TAIL, seen.revision, timeout=self._timeouts.answer)
             if not records:
                 return seen.revision
             if not all(record["resource"] for record in records):
@@ -215,7 +215,7 @@ class LogTailer:
                 self.reset("history was compacted past our position")
                 continue
             small = list(itertools.takewhile(lambda record: not record["large"], records))
-            self._publish_records(small or await connection.fetch(_FIRST, seen.revision, timeout=self._patience.answer))
+            self._publish_records(small or await connection.fetch(_FIRST, seen.revision, timeout=self._timeouts.answer))
             if len(small) == len(records) < _PAGE:
                 return records[-1]["revision"]
             await asyncio.sleep(0)

@@ -10,7 +10,7 @@ import asyncpg
 
 from . import compaction, events, history
 from .committer import PARTITION, Committer
-from .connect import Patience, Pool
+from .connect import Pool, Timeouts
 from .interface import (
     EventPage,
     EventQuery,
@@ -37,22 +37,22 @@ class PostgresStore:
         self,
         dsn: str,
         *,
-        patience: Patience | None = None,
+        timeouts: Timeouts | None = None,
         pool_size: int = 4,
         event_ttl: float = 3600.0,
         embedded: EmbeddedPostgres | None = None,
     ) -> None:
         """``embedded``: the server, to be stopped when the store is closed."""
-        self._patience = patience = patience or Patience()
+        self._timeouts = timeouts = timeouts or Timeouts()
         self.dsn = dsn
         self._embedded = embedded
-        self._pool = Pool(dsn, patience, pool_size)
-        self._follower = LogTailer(dsn, patience)
-        self._committer = Committer(dsn, self._follower, patience, event_ttl)
+        self._pool = Pool(dsn, timeouts, pool_size)
+        self._log_tailer = LogTailer(dsn, timeouts)
+        self._committer = Committer(dsn, self._log_tailer, timeouts, event_ttl)
 
     @property
     def trouble(self) -> str:
-        if not self._follower.connected:
+        if not self._log_tailer.connected:
             why = self._embedded.trouble if self._embedded is not None else ""
             return f"storage is not reachable: {why}" if why else "storage is not reachable"
         refused = self._committer.health.trouble
@@ -62,31 +62,31 @@ class PostgresStore:
         """Does not wait for the database: requests do, each for itself."""
         await self._pool.open()
         self._committer.start()
-        self._follower.start()
+        self._log_tailer.start()
 
     async def close(self) -> None:
         await self._committer.close()
-        await self._follower.close()
+        await self._log_tailer.close()
         await self._pool.close()
         if self._embedded is not None:
             await self._embedded.stop()
 
     def subscribe(self, on_rows: RowsCallback, on_reset: ResetCallback) -> None:
-        self._follower.subscribe(on_rows, on_reset)
+        self._log_tailer.subscribe(on_rows, on_reset)
 
     async def snapshot(self) -> tuple[int, list[StoredObject]]:
         await self._pool.expire()  # after a failover these may lead to the server that was replaced
         async with self._pool.acquire() as connection:
             position, found = await history.snapshot(connection)
         # No await between here and the caller's next line: the first row comes after the caller has the snapshot.
-        self._follower.seen = position
+        self._log_tailer.seen = position
         return position.revision, found
 
     async def commit(self, transaction: Transaction) -> list[int]:
         return await self._committer.commit(transaction)
 
     async def head(self) -> int:
-        return await self._follower.wait_for_consistent_read()
+        return await self._log_tailer.wait_for_consistent_read()
 
     async def read_log(self, after: int, limit: int = 1000) -> LogPage:
         async with self._pool.acquire() as connection:
@@ -130,7 +130,7 @@ class PostgresStore:
             raise StoreUnavailable(str(error) or type(error).__name__) from error
 
     def leases(self) -> PostgresLeases:
-        return PostgresLeases(self.dsn, self._patience)
+        return PostgresLeases(self.dsn, self._timeouts)
 
     async def listing(self) -> AsyncIterator[StoredObject]:
         async with (

@@ -83,7 +83,7 @@ class Definitions:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
         self._small.working, self._big.working = [], []
-        self._tell_progress()
+        self._log_progress()
 
     async def settled(self, name: str = "") -> None:
         """Returns when the catalog has the kinds of everything that the cache has seen, or of the definition ``name``."""
@@ -131,7 +131,7 @@ class Definitions:
                 with self._kept(lane.working):
                     await self._take_over(lane.working)
                 done, lane.working = lane.working, []
-                self._tell_progress()
+                self._log_progress()
                 for name in done:
                     for listener in self._listeners:
                         listener(name)
@@ -143,7 +143,7 @@ class Definitions:
         self._unkept = 0
         return self._keeping()
 
-    def _tell_progress(self) -> None:
+    def _log_progress(self) -> None:
         self._progress.set()
         self._progress = asyncio.Event()
 

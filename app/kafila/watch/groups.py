@@ -20,7 +20,7 @@ SHORTEST_PAUSE: Final = (
 )
 LONGEST_PAUSE: Final = 0.05
 SHARE: Final = 0.1  # of the event loop, at most, for one group
-ROOM: Final = 100  # watchers in a group: a round must not hold the loop
+CAPACITY: Final = 100  # watchers in a group: a round must not hold the loop
 
 Push = Callable[[bytes], bool]  # False: the client does not keep up, and nothing was written
 Encode = Callable[[list[Change]], tuple[bytes, int]]  # what is written for the first of them, and how many those are
@@ -129,7 +129,7 @@ class Groups:
         if not watcher.has_caught_up():
             return None
         alike = self._groups.setdefault(key, [])
-        group = next((group for group in alike if len(group) < ROOM), None)
+        group = next((group for group in alike if len(group) < CAPACITY), None)
         if group is None:
             group = Group(key, self._cache, watcher, encode)
             alike.append(group)

@@ -117,18 +117,18 @@ class Keeper:
     async def _attempt(self, leases: Leases) -> None:
         began, stalled = now(), self._stalled_for()
         if stalled > self._durations.stall:
-            self._say(f"the event loop has been held for {stalled:.0f} s")
+            self._log(f"the event loop has been held for {stalled:.0f} s")
             return
         try:
             async with asyncio.timeout(self._durations.deadline):
                 lease = await self._acquire(leases)
         except (StoreUnavailable, OSError, TimeoutError) as error:
-            self._say(str(error) or type(error).__name__)
+            self._log(str(error) or type(error).__name__)
             return
         except Exception:  # the thread has to live as long as the process
             log.exception("lease not renewed", lease=self._name)
             return
-        self._say("")
+        self._log("")
         self.held = None if lease is None else Held(lease, began)
 
     async def _acquire(self, leases: Leases) -> Lease | None:
@@ -143,7 +143,7 @@ class Keeper:
         self._may_hold = lease is not None
         return lease
 
-    def _say(self, trouble: str) -> None:
+    def _log(self, trouble: str) -> None:
         """Once when it begins and once when it is over."""
         if trouble and not self._trouble:
             log.warning("lease not renewed", lease=self._name, error=trouble)

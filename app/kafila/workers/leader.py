@@ -46,7 +46,7 @@ class Leader:
         self._turned = now()  # when the event loop last turned, as the keeper is told
         self._beat: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop
-        self._keeper = Keeper(store.leases, name, self.identity, durations, self._stalled_for, self._tell)
+        self._keeper = Keeper(store.leases, name, self.identity, durations, self._stalled_for, self._log)
 
     def start(self, work: Work) -> None:
         """``work`` runs whenever this process leads."""
@@ -126,6 +126,6 @@ class Leader:
     def _stalled_for(self) -> float:
         return now() - self._turned
 
-    def _tell(self) -> None:
+    def _log(self) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody wants to know
             self._loop.call_soon_threadsafe(self._changed.set)

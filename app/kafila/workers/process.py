@@ -125,14 +125,17 @@ class Process:
             compaction = tasks.create_task(self._compact(store))
             reload = tasks.create_task(self._reload_after_reset(cache))
             lag = tasks.create_task(watch_event_loop())
-            told = StorageObjects(cache), StorageState(store, None if settings.database_url else settings.data_dir)
-            for collected in told:
+            collectors = (
+                StorageObjects(cache),
+                StorageState(store, None if settings.database_url else settings.data_dir),
+            )
+            for collected in collectors:
                 REGISTRY.register(collected)
             self.started.set()
             self._collector.settle()
-            self._tell_ready()
+            self._log_ready()
             await self.stopping.wait()
-            for collected in told:
+            for collected in collectors:
                 REGISTRY.unregister(collected)
             for task in (compaction, reload, lag, *following):
                 task.cancel()
@@ -143,7 +146,7 @@ class Process:
             await leader.stop()
         await definitions.stop()
 
-    def _tell_ready(self) -> None:
+    def _log_ready(self) -> None:
         if self.settings.role == "workers":
             log.info("ready", role="workers", serves="nothing: controllers run here while this process leads")
         else:

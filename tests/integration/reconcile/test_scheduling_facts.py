@@ -90,7 +90,7 @@ async def test_accurate_estimators_have_their_say(make_lab: Any, estimator: Any)
     await lab.create(lab.deployment(replicas=4, cpu="100m"))
     await lab.until(lambda: lab.placed("web-deployment") == {"m1": 1, "m2": 3})
     decision = lab.get("Decision", "web-deployment")
-    assert {c["name"]: c["room"] for c in decision["scheduling"]["attempts"][0]["clusters"]} == {"m1": 1, "m2": 3}
+    assert {c["name"]: c["available"] for c in decision["scheduling"]["attempts"][0]["clusters"]} == {"m1": 1, "m2": 3}
     assert all(b"100m" in request for request in estimator.asked)
     await lab.close()
 

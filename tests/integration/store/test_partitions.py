@@ -143,12 +143,12 @@ async def test_a_process_that_slept_through_compaction_starts_again(
     await store.commit(write("a", b"1"))
     store.subscribe(of_pods(rows), reset.set)
     await store.snapshot()
-    slept = store._follower.seen
+    slept = store._log_tailer.seen
     await fill(connection, 2 * PARTITION)
     await store.head()
     await store.compact(0)
     for ends in (False, True):
-        store._follower.seen = slept
+        store._log_tailer.seen = slept
         if ends:
             await connection.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"

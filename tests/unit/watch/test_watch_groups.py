@@ -130,10 +130,10 @@ async def test_what_is_alike_is_encoded_once() -> None:
 
 async def test_other_selections_are_other_groups_and_full_ones_get_neighbours() -> None:
     world = await World().open()
-    everything = [world.client() for _ in range(module.ROOM + 1)]
+    everything = [world.client() for _ in range(module.CAPACITY + 1)]
     blue = world.client(matches=lambda entry: (entry.meta.labels or {}).get("color") == "blue")
     await asyncio.sleep(0)
-    assert sorted(len(group) for alike in world.groups._groups.values() for group in alike) == [1, 1, module.ROOM]
+    assert sorted(len(group) for alike in world.groups._groups.values() for group in alike) == [1, 1, module.CAPACITY]
     await world.write("a", "on")
     await world.write("a", "blue")
     for client in everything:

@@ -9,7 +9,7 @@ from typing import Any
 from kafila.catalog.karmada.affinity import validate_cluster_affinity
 from kafila.core.errors import FieldError
 from kafila.core.metadata import validate_annotations, validate_labels
-from kafila.placement.identity import Changed, check_marks, check_path, pointed
+from kafila.placement.identity import Changed, check_keys, check_path, pointed
 
 from .errors import refuse_if
 from .propagation import validate_selectors
@@ -92,7 +92,7 @@ def _writes(overriders: Object) -> Iterator[tuple[str, Callable[[], None]]]:
         yield f"fieldOverrider[{index}].fieldPath", partial(check_path, pointed(one.get("fieldPath") or ""))
     for field in ("labels", "annotations"):
         for index, one in enumerate(overriders.get(f"{field}Overrider") or ()):
-            yield f"{field}Overrider[{index}].value", partial(check_marks, field, one.get("value") or ())
+            yield f"{field}Overrider[{index}].value", partial(check_keys, field, one.get("value") or ())
 
 
 def _field(overrider: Object, path: str) -> Found:

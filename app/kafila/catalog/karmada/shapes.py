@@ -62,21 +62,21 @@ def _member(info: FieldInfo) -> Member:
 
 
 def shape_of(annotation: Any, metadata: Any = ()) -> Shape:
-    notes = list(metadata)
-    annotation = _unwrap(annotation, notes)
-    shape = _bare(annotation, notes)
-    for note in notes:
-        _apply(shape, note)
+    annotations = list(metadata)
+    annotation = _unwrap(annotation, annotations)
+    shape = _bare(annotation, annotations)
+    for each in annotations:
+        _apply(shape, each)
     return shape
 
 
-def _unwrap(annotation: Any, notes: list[Any]) -> Any:
+def _unwrap(annotation: Any, annotations: list[Any]) -> Any:
     """Takes ``Annotated`` and ``| None`` off."""
     while True:
         origin = get_origin(annotation)
         if origin is Annotated:
             annotation, *more = get_args(annotation)
-            notes.extend(more)
+            annotations.extend(more)
         elif origin in (Union, types.UnionType):
             inner = [a for a in get_args(annotation) if a is not type(None)]
             if len(inner) > 1:
@@ -86,8 +86,8 @@ def _unwrap(annotation: Any, notes: list[Any]) -> Any:
             return annotation
 
 
-def _bare(annotation: Any, notes: list[Any]) -> Shape:
-    if any(isinstance(n, Ref | Wire) for n in notes):
+def _bare(annotation: Any, annotations: list[Any]) -> Shape:
+    if any(isinstance(n, Ref | Wire) for n in annotations):
         return Shape("any")
     origin = get_origin(annotation)
     if origin is list:
@@ -101,8 +101,8 @@ def _bare(annotation: Any, notes: list[Any]) -> Shape:
     return Shape(_PLAIN[annotation])
 
 
-def _apply(shape: Shape, note: Any) -> None:
-    match note:
+def _apply(shape: Shape, each: Any) -> None:
+    match each:
         case Wire(kind, form, pattern):
             shape.kind, shape.format, shape.pattern = kind, form, pattern
         case Ref(definition):
@@ -123,5 +123,5 @@ def _apply(shape: Shape, note: Any) -> None:
             shape.shortest = length
         case annotated_types.MaxLen(length):
             shape.longest = length
-        case _ if getattr(note, "pattern", None):
-            shape.pattern = note.pattern
+        case _ if getattr(each, "pattern", None):
+            shape.pattern = each.pattern

@@ -21,7 +21,7 @@ Fill = Callable[[Any], None]
 
 
 @final
-class _Room:
+class _Budget:
     """What may still be added to one object."""
 
     __slots__ = ("left",)
@@ -40,14 +40,14 @@ class _Default:
         self._value = value
         self._cost = len(orjson.dumps(value)) + _CONTAINER * _containers(value)
 
-    def copy(self, room: _Room) -> Any:
-        room.left -= self._cost
-        if room.left < 0:
+    def copy(self, budget: _Budget) -> Any:
+        budget.left -= self._cost
+        if budget.left < 0:
             raise request_entity_too_large(LIMIT)
         return copy_json(self._value)
 
 
-_Into = Callable[[Any, _Room], None]
+_Into = Callable[[Any, _Budget], None]
 
 
 def compile_defaulting(props: Props | None) -> Fill | None:
@@ -58,7 +58,7 @@ def compile_defaulting(props: Props | None) -> Fill | None:
     into = _compile(props)
     if into is None:
         return None
-    return lambda value: into(value, _Room())
+    return lambda value: into(value, _Budget())
 
 
 def _compile(props: Props | None) -> _Into | None:
@@ -77,28 +77,28 @@ def _compile(props: Props | None) -> _Into | None:
         return None
     known = frozenset(properties(props))
 
-    def fill(value: Any, room: _Room) -> None:
+    def fill(value: Any, budget: _Budget) -> None:
         if value.__class__ is dict:
             for name, (default, replaces_null) in values.items():
                 if name not in value or (replaces_null and value[name] is None):
-                    value[name] = default.copy(room)
+                    value[name] = default.copy(budget)
             for name, into in inner.items():
                 if name in value:
-                    into(value[name], room)
+                    into(value[name], budget)
             if rest is not None or rest_null is not None:
-                _fill_each(value, [name for name in value if name not in known], rest, rest_null, room)
+                _fill_each(value, [name for name in value if name not in known], rest, rest_null, budget)
         elif value.__class__ is list and (each is not None or each_null is not None):
-            _fill_each(value, range(len(value)), each, each_null, room)
+            _fill_each(value, range(len(value)), each, each_null, budget)
 
     return fill
 
 
-def _fill_each(container: Any, places: Any, into: _Into | None, for_null: _Default | None, room: _Room) -> None:
+def _fill_each(container: Any, places: Any, into: _Into | None, for_null: _Default | None, budget: _Budget) -> None:
     for place in places:
         if container[place] is None and for_null is not None:
-            container[place] = for_null.copy(room)
+            container[place] = for_null.copy(budget)
         if into is not None:
-            into(container[place], room)
+            into(container[place], budget)
 
 
 def _for_null(props: Props | None) -> _Default | None:

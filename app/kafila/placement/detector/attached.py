@@ -63,8 +63,8 @@ def with_dependencies(parent: Object, dependencies: Sequence[Object] | None) -> 
     """
     meta, text = metadata(parent), dependencies_text(dependencies)
     finalizers = list(meta.get("finalizers") or ())
-    notes = annotations_of(parent)
-    if constants.FINALIZER_DEPENDENCIES in finalizers and notes.get(constants.RB_DEPENDENCIES) == text:
+    annotations = annotations_of(parent)
+    if constants.FINALIZER_DEPENDENCIES in finalizers and annotations.get(constants.RB_DEPENDENCIES) == text:
         return parent
     if constants.FINALIZER_DEPENDENCIES not in finalizers:
         finalizers.append(constants.FINALIZER_DEPENDENCIES)
@@ -72,18 +72,18 @@ def with_dependencies(parent: Object, dependencies: Sequence[Object] | None) -> 
         **parent,
         "metadata": {
             **meta,
-            "annotations": {**notes, constants.RB_DEPENDENCIES: text},
+            "annotations": {**annotations, constants.RB_DEPENDENCIES: text},
             "finalizers": finalizers,
         },
     }
 
 
-def is_dependency(resource: Object, marks: dict[str, str], dependencies: Sequence[Object]) -> bool:
-    """Is the object that ``resource`` names, with labels ``marks``, one of those that are depended on?"""
+def is_dependency(resource: Object, labels: dict[str, str], dependencies: Sequence[Object]) -> bool:
+    """Is the object that ``resource`` names, with these ``labels``, one of those that are depended on?"""
     return any(
         all((each.get(field) or "") == (resource.get(field) or "") for field in ("apiVersion", "kind"))
         and _looks_in(each, resource.get("namespace") or "")
-        and refers_to(each, resource.get("name") or "", marks)
+        and refers_to(each, resource.get("name") or "", labels)
         for each in dependencies
     )
 
@@ -94,12 +94,12 @@ def _looks_in(dependency: Object, where: str) -> bool:
     return named == where or not (named or dependency.get("name"))
 
 
-def refers_to(dependency: Object, called: str, marks: dict[str, str]) -> bool:
+def refers_to(dependency: Object, called: str, labels: dict[str, str]) -> bool:
     """By its name, or without one by its selector. Raises SelectorError."""
     if dependency.get("name"):
         return bool(dependency["name"] == called)
     selector = dependency.get("labelSelector")
-    return selector is not None and selectors.from_object(selector).matches(marks)
+    return selector is not None and selectors.from_object(selector).matches(labels)
 
 
 def parent_keys(binding: Object) -> list[tuple[str, str]]:
@@ -120,8 +120,8 @@ def attach(
     binding = copy_json(existing) if existing is not None else _new_binding(dependency, namespace(parent), called)
     wanted = binding["spec"]
     wanted["resource"] = resource_reference(dependency)
-    marks = {**labels_of(binding), constants.depended_by_label(namespace(parent), name(parent)): _binding_id(parent)}
-    binding["metadata"]["labels"] = marks
+    labels = {**labels_of(binding), constants.depended_by_label(namespace(parent), name(parent)): _binding_id(parent)}
+    binding["metadata"]["labels"] = labels
     wanted["requiredBy"] = _with_snapshot(wanted.get("requiredBy") or [], parent)
     conflict = ""
     if wanted.get("placement") is None:
@@ -132,8 +132,8 @@ def attach(
 def detach(binding: Object, parent_namespace: str, parent_name: str, others: Sequence[Object] = ()) -> Object:
     """The binding without that parent; it stays until its object goes. ``others``: the parents that it keeps."""
     detached = copy_json(binding)
-    marks = detached["metadata"].get("labels") or {}
-    marks.pop(constants.depended_by_label(parent_namespace, parent_name), None)
+    labels = detached["metadata"].get("labels") or {}
+    labels.pop(constants.depended_by_label(parent_namespace, parent_name), None)
     wanted = detached["spec"]
     kept = [
         each

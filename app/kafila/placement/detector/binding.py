@@ -72,10 +72,10 @@ def is_lazy(policy: Object) -> bool:
 def claim(template: Object, policy: Object) -> Object:
     """The template with the policy's mark and no other policy's; the same object when it has it already."""
     own = constants.CPP_PERMANENT_ID if is_cluster_policy(policy) else constants.PP_PERMANENT_ID
-    others_gone = _without(template, *_marks_of_others(policy))
+    others_gone = _without(template, *_keys_of_others(policy))
     if others_gone is template and labels_of(template).get(own, "") == _policy_id(policy):
         return template
-    return _marked(others_gone, policy)
+    return _claimed(others_gone, policy)
 
 
 def unclaim(obj: Object, policy: Object | None = None) -> Object:
@@ -96,15 +96,15 @@ def unclaim(obj: Object, policy: Object | None = None) -> Object:
 
 def claimed_by(obj: Object) -> tuple[str, str, str] | None:
     """(namespace, name, permanent id) of the policy that has claimed ``obj``; namespace "" for a ClusterPropagationPolicy."""
-    marks, notes = labels_of(obj), annotations_of(obj)
+    labels, annotations = labels_of(obj), annotations_of(obj)
     where, policy, identity = (
-        notes.get(constants.PP_NAMESPACE),
-        notes.get(constants.PP_NAME),
-        marks.get(constants.PP_PERMANENT_ID),
+        annotations.get(constants.PP_NAMESPACE),
+        annotations.get(constants.PP_NAME),
+        labels.get(constants.PP_PERMANENT_ID),
     )
     if where and policy and identity:
         return where, policy, identity
-    policy, identity = notes.get(constants.CPP_NAME), marks.get(constants.CPP_PERMANENT_ID)
+    policy, identity = annotations.get(constants.CPP_NAME), labels.get(constants.CPP_PERMANENT_ID)
     return ("", policy, identity) if policy and identity else None
 
 
@@ -112,7 +112,7 @@ def still_matches(template: Object, policy: Object) -> bool:
     return selectors_match(template, (policy.get("spec") or {}).get("resourceSelectors"))
 
 
-def claim_marks(policy: Object) -> tuple[dict[str, str], dict[str, str]]:
+def claim_metadata(policy: Object) -> tuple[dict[str, str], dict[str, str]]:
     """The labels and annotations that a policy puts on templates and bindings."""
     if is_cluster_policy(policy):
         return {constants.CPP_PERMANENT_ID: _policy_id(policy)}, {constants.CPP_NAME: name(policy)}
@@ -122,7 +122,7 @@ def claim_marks(policy: Object) -> tuple[dict[str, str], dict[str, str]]:
     )
 
 
-def _marks_of_others(policy: Object) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _keys_of_others(policy: Object) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Labels and annotations that a policy of the other kind has left: nothing has two policies."""
     return (_PP_LABELS, _PP_ANNOTATIONS) if is_cluster_policy(policy) else (_CPP_LABELS, _CPP_ANNOTATIONS)
 
@@ -132,22 +132,22 @@ def _policy_id(policy: Object) -> str:
     return labels_of(policy).get(key, "")
 
 
-def _marked(obj: Object, policy: Object) -> Object:
-    marks, notes = claim_marks(policy)
+def _claimed(obj: Object, policy: Object) -> Object:
+    labels, annotations = claim_metadata(policy)
     meta = {
         **metadata(obj),
-        "labels": {**labels_of(obj), **marks},
-        "annotations": {**annotations_of(obj), **notes},
+        "labels": {**labels_of(obj), **labels},
+        "annotations": {**annotations_of(obj), **annotations},
     }
     return {**obj, "metadata": meta}
 
 
 def _without(obj: Object, drop_labels: tuple[str, ...], drop_annotations: tuple[str, ...]) -> Object:
-    marks, notes = labels_of(obj), annotations_of(obj)
-    if not any(key in marks for key in drop_labels) and not any(key in notes for key in drop_annotations):
+    labels, annotations = labels_of(obj), annotations_of(obj)
+    if not any(key in labels for key in drop_labels) and not any(key in annotations for key in drop_annotations):
         return obj
     meta = {**metadata(obj)}
-    for field, found, drop in (("labels", marks, drop_labels), ("annotations", notes, drop_annotations)):
+    for field, found, drop in (("labels", labels, drop_labels), ("annotations", annotations, drop_annotations)):
         kept = {key: value for key, value in found.items() if key not in drop}
         if kept:
             meta[field] = kept
@@ -229,12 +229,12 @@ def _replicas(template: Object, interpreter: Interpreter, gates: feature.Gates) 
 
 def _affinity_groups(template: Object, placement: Object) -> Object:
     wanted = placement.get("workloadAffinity") or {}
-    marks = labels_of(template)
+    labels = labels_of(template)
     found = {}
     for term, field in (("affinity", "affinityGroup"), ("antiAffinity", "antiAffinityGroup")):
         key = (wanted.get(term) or {}).get("groupByLabelKey")
-        if key and key in marks:
-            found[field] = f"{key}={marks[key]}"
+        if key and key in labels:
+            found[field] = f"{key}={labels[key]}"
     return found
 
 
@@ -300,23 +300,23 @@ def _merged_spec(old: Object, wanted: Object) -> Object:
 
 def _merged_metadata(old: Object, template: Object, policy: Object, called: str) -> Object:
     where = namespace(template)
-    marks, notes = claim_marks(policy)
-    kept_marks, kept_notes = dict(old.get("labels") or {}), dict(old.get("annotations") or {})
-    gone_marks, gone_notes = _marks_of_others(policy)
-    for key in gone_marks:
-        kept_marks.pop(key, None)
-    for key in gone_notes:
-        kept_notes.pop(key, None)
+    labels, annotations = claim_metadata(policy)
+    kept_labels, kept_annotations = dict(old.get("labels") or {}), dict(old.get("annotations") or {})
+    gone_labels, gone_annotations = _keys_of_others(policy)
+    for key in gone_labels:
+        kept_labels.pop(key, None)
+    for key in gone_annotations:
+        kept_annotations.pop(key, None)
     identity = constants.RB_PERMANENT_ID if where else constants.CRB_PERMANENT_ID
     binding = old.get("name") or called or constants.binding_name(template.get("kind") or "", name(template))
-    kept_marks.setdefault(identity, constants.permanent_id(identity, uid(template), where, binding))
+    kept_labels.setdefault(identity, constants.permanent_id(identity, uid(template), where, binding))
     finalizer = constants.FINALIZER_BINDING if where else constants.FINALIZER_CLUSTER_BINDING
     finalizers = list(old.get("finalizers") or ())
     merged: dict[str, Any] = {
         **old,
         "name": binding,
-        "labels": {**kept_marks, **marks},
-        "annotations": {**kept_notes, **notes},
+        "labels": {**kept_labels, **labels},
+        "annotations": {**kept_annotations, **annotations},
         "finalizers": finalizers if finalizer in finalizers else [*finalizers, finalizer],
         "ownerReferences": [controller_reference(template)],
     }

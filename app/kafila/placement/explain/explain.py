@@ -10,7 +10,7 @@ from kafila.core import conditions
 from kafila.core.resources import gvk_of
 from kafila.placement import constants
 from kafila.placement.detector.match import is_skipped, is_skipped_object
-from kafila.placement.explain.policies import tell_policy
+from kafila.placement.explain.policies import explain_policy
 from kafila.placement.explain.report import ClusterRow, Evidence, Report
 from kafila.placement.explain.scheduling import (
     advise_about_rejections,
@@ -19,7 +19,7 @@ from kafila.placement.explain.scheduling import (
     division_text,
     trigger_text,
 )
-from kafila.placement.explain.works import tell_works
+from kafila.placement.explain.works import explain_works
 from kafila.placement.objects import Object, labels_of, metadata, name, namespace, spec, status
 from kafila.placement.scheduler.reschedule import is_for_scheduler
 from kafila.placement.spec import replicas, targets, targets_of
@@ -43,15 +43,15 @@ def explain(evidence: Evidence, cluster: str = "") -> Report:
         report.summary = "It is never propagated."
         report.policy_why = reason
         return report
-    evidence = replace(evidence, binding=merged(evidence.binding, evidence.followers))
-    policy = tell_policy(evidence, report)
+    evidence = replace(evidence, binding=merged(evidence.binding, evidence.attached))
+    policy = explain_policy(evidence, report)
     if evidence.binding is None:
-        _tell_no_binding(evidence, policy, report)
+        _explain_no_binding(evidence, policy, report)
         return report
-    _tell_decision(evidence, report)
+    _explain_decision(evidence, report)
     rows = considered(evidence)
-    tell_works(evidence, rows, report)
-    _tell_failure(evidence, report, rows, cluster)
+    explain_works(evidence, rows, report)
+    _explain_failure(evidence, report, rows, cluster)
     _summarize(evidence, rows, report)
     if cluster:
         _only(evidence, rows, report, cluster)
@@ -74,7 +74,7 @@ def _never(evidence: Evidence, template: Object) -> str:
     return ""
 
 
-def _tell_no_binding(evidence: Evidence, policy: Object | None, report: Report) -> None:
+def _explain_no_binding(evidence: Evidence, policy: Object | None, report: Report) -> None:
     if policy is None:
         report.summary = "It is in no cluster: no policy selects it."
         return
@@ -98,7 +98,7 @@ def _tell_no_binding(evidence: Evidence, policy: Object | None, report: Report) 
         )
 
 
-def _tell_decision(evidence: Evidence, report: Report) -> None:
+def _explain_decision(evidence: Evidence, report: Report) -> None:
     binding = evidence.binding
     assert binding is not None
     report.division = division_text(binding)
@@ -119,7 +119,7 @@ def _tell_decision(evidence: Evidence, report: Report) -> None:
         report.advise("Its binding is being deleted.", "It ends when its copies are gone from the clusters.")
 
 
-def _tell_failure(evidence: Evidence, report: Report, rows: dict[str, ClusterRow], only: str) -> None:
+def _explain_failure(evidence: Evidence, report: Report, rows: dict[str, ClusterRow], only: str) -> None:
     binding = evidence.binding
     assert binding is not None
     scheduled = conditions.find(status(binding).get("conditions"), constants.COND_SCHEDULED)
@@ -127,9 +127,9 @@ def _tell_failure(evidence: Evidence, report: Report, rows: dict[str, ClusterRow
         return
     reason, message = scheduled.get("reason"), _plain(scheduled.get("message") or "")
     if reason == constants.REASON_UNSCHEDULABLE:
-        room = {row.name: row.available for row in rows.values() if row.state != "Rejected"}
+        available = {row.name: row.available for row in rows.values() if row.state != "Rejected"}
         free = ", ".join(
-            f"{cluster} {'not known' if count is None else count}" for cluster, count in sorted(room.items())[:10]
+            f"{cluster} {'not known' if count is None else count}" for cluster, count in sorted(available.items())[:10]
         )
         report.advise(
             f"{replicas(spec(binding))} replicas are wanted; free room: {free or 'none'}.",

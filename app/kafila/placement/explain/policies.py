@@ -12,19 +12,19 @@ from kafila.placement.spec import existing_clusters
 _MOST = 10  # policies that are told about
 
 
-def tell_policy(evidence: Evidence, report: Report) -> Object | None:
+def explain_policy(evidence: Evidence, report: Report) -> Object | None:
     template = evidence.template
     assert template is not None
-    _tell_overrides(evidence, template, report)
+    _explain_overrides(evidence, template, report)
     own = [p for p in evidence.policies if namespace(p) == evidence.namespace]
     claiming = _claiming(evidence, template)
     selects = claiming is not None and selectors_match(template, spec(claiming).get("resourceSelectors"))
     winner = claiming if selects else choose_policy(template, own, evidence.cluster_policies).policy
     if winner is None and claiming is not None and evidence.binding is not None:
-        _tell_former(evidence, template, claiming, report)
+        _explain_former(evidence, template, claiming, report)
         return claiming
     if winner is None:
-        _tell_near_misses(evidence, template, report)
+        _explain_near_misses(evidence, template, report)
         return None
     report.policy = reference_of(winner)
     report.policy_why = _why_it_won(template, winner, selects)
@@ -65,7 +65,7 @@ def _why_it_won(template: Object, policy: Object, claimed: bool) -> str:
     return f"selects it {how}, priority {explicit_priority(policy)}" + (", has claimed it" if claimed else "")
 
 
-def _tell_former(evidence: Evidence, template: Object, policy: Object, report: Report) -> None:
+def _explain_former(evidence: Evidence, template: Object, policy: Object, report: Report) -> None:
     """It was placed by a policy that does not select it any more: Karmada leaves it where it is."""
     report.policy = reference_of(policy)
     nearest = min((_missed(template, policy, each) for each in spec(policy).get("resourceSelectors") or ()), key=len)
@@ -88,7 +88,7 @@ def _advise_about_copies(evidence: Evidence, problem: str, report: Report) -> No
     )
 
 
-def _tell_near_misses(evidence: Evidence, template: Object, report: Report) -> None:
+def _explain_near_misses(evidence: Evidence, template: Object, report: Report) -> None:
     report.policy_why = "no PropagationPolicy or ClusterPropagationPolicy selects it"
     missed = []
     for policy in (*evidence.policies, *evidence.cluster_policies):
@@ -112,7 +112,7 @@ def _tell_near_misses(evidence: Evidence, template: Object, report: Report) -> N
     )
 
 
-def _tell_overrides(evidence: Evidence, template: Object, report: Report) -> None:
+def _explain_overrides(evidence: Evidence, template: Object, report: Report) -> None:
     """Those that apply, and those that mean this object and miss it: by another version of its kind, for instance."""
     for policy in evidence.overrides:
         if namespace(policy) and namespace(policy) != evidence.namespace:

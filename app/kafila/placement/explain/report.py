@@ -44,7 +44,7 @@ class Evidence:
     clusters: Sequence[Object] = ()
     works: Sequence[Object] = ()
     warnings: Sequence[Warned] = ()  # newest first
-    followers: Sequence[
+    attached: Sequence[
         Object
     ] = ()  # of a cluster-scoped object: its bindings in the namespaces of workloads that need it
     now: float = 0.0  # when this was read, Unix seconds

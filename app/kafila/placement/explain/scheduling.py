@@ -10,7 +10,6 @@ from kafila.placement.cluster_affinity import is_terminating, taint_text, untole
 from kafila.placement.explain.affinity import why_outside
 from kafila.placement.explain.report import ClusterRow, Evidence, Report
 from kafila.placement.objects import Object, name, spec, status
-from kafila.placement.scheduler.cluster_snapshot import ENDLESS
 from kafila.placement.scheduler.filters import (
     AFFINITY,
     ANTI_WORKLOAD,
@@ -117,9 +116,7 @@ def _from_record(decision: Object | None, affinity: str) -> dict[str, ClusterRow
             for cluster in rejected["clusters"]:
                 rows[cluster] = ClusterRow(cluster, "Rejected", why=f"{rejected['filter']}: {rejected['reason']}")
         for each in attempt.get("clusters") or ():
-            room = each.get("room")  # not known, or, in records of earlier versions, without end: not counted
-            room = None if room is None or room >= ENDLESS else room
-            row = ClusterRow(each["name"], "Unused", None, room, each["score"], each.get("note") or "")
+            row = ClusterRow(each["name"], "Unused", None, each.get("available"), each["score"], each.get("note") or "")
             row.replicas = each.get("replicas")
             if each.get("chosen"):
                 row.state = "Chosen"

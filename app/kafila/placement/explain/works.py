@@ -13,7 +13,7 @@ from kafila.placement.spec import targets
 from kafila.placement.work.status import failures_told
 
 
-def tell_works(evidence: Evidence, rows: dict[str, ClusterRow], report: Report) -> None:
+def explain_works(evidence: Evidence, rows: dict[str, ClusterRow], report: Report) -> None:
     assert evidence.binding is not None
     works = {constants.cluster_of(namespace(work)): work for work in evidence.works}
     reported = {item.get("clusterName"): item for item in status(evidence.binding).get("aggregatedStatus") or ()}

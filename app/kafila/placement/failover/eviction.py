@@ -93,7 +93,7 @@ def _is_settled(binding: Object, spec: Object, status: Object) -> bool:
     return all(health.get(target["name"]) == constants.HEALTHY for target in targets(spec))
 
 
-def next_look(tasks: Sequence[Object], timeout: float, now: float) -> float | None:
+def next_check(tasks: Sequence[Object], timeout: float, now: float) -> float | None:
     """Seconds until the first of the tasks times out; None when users end all of them by hand."""
     waits = [
         parse_rfc3339(task["creationTimestamp"])

@@ -107,7 +107,7 @@ def _finished(status: Object) -> str:
     return ""
 
 
-def told_of(manifest: Object, status: Object, *, is_all: bool = True) -> Object:
+def reported_status(manifest: Object, status: Object, *, is_all: bool = True) -> Object:
     """What a member reports, as far as it is about ``manifest``: an earlier one may have asked a Job for fewer completions.
 
     ``is_all``: False when more is asked for than members were told: then it is not complete.
@@ -118,9 +118,9 @@ def told_of(manifest: Object, status: Object, *, is_all: bool = True) -> Object:
     by_count = asked and nested(manifest, "spec", "successPolicy") is None
     if is_all and not (by_count and (status.get("succeeded") or 0) < asked):
         return status
-    told = {field: value for field, value in status.items() if field not in ("conditions", "completionTime")}
+    kept = {field: value for field, value in status.items() if field not in ("conditions", "completionTime")}
     conditions = [c for c in status["conditions"] if c.get("type") not in ("Complete", "SuccessCriteriaMet")]
-    return {**told, "conditions": conditions} if conditions else told
+    return {**kept, "conditions": conditions} if conditions else kept
 
 
 def job(obj: Object, items: Items, now: float | None = None) -> Object:

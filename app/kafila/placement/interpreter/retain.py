@@ -119,9 +119,9 @@ def job(desired: Object, observed: Object) -> Object:
         own_map(wanted, "selector")["matchLabels"] = selected
     template, present = own_map(wanted, "template"), found.get("template") or {}
     template["metadata"] = _over(template.get("metadata") or {}, present.get("metadata") or {})
-    marked = nested(present, "metadata", "labels")
-    if marked is not None:
-        template["metadata"]["labels"] = marked
+    labels = nested(present, "metadata", "labels")
+    if labels is not None:
+        template["metadata"]["labels"] = labels
     if not template["metadata"]:
         del template["metadata"]
     template["spec"] = _over(template.get("spec") or {}, present.get("spec") or {})

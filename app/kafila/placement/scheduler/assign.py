@@ -168,43 +168,43 @@ def _dynamic(
     kept: list[Target]
     if fresh:
         before = dict(scheduled)
-        room = [Target(target.name, target.replicas + before.get(target.name, 0)) for target in allocatable]
+        available = [Target(target.name, target.replicas + before.get(target.name, 0)) for target in allocatable]
         step, share, kept = "do fresh scale", wanted, []
     elif assigned > wanted:
-        room, step, share, kept = scheduled, "scale down", wanted, []
+        available, step, share, kept = scheduled, "scale down", wanted, []
     elif assigned < wanted:
-        room, step, share, kept = allocatable, "scale up", wanted - assigned, scheduled
+        available, step, share, kept = allocatable, "scale up", wanted - assigned, scheduled
     else:
         return scheduled
-    room = sorted(room, key=_REPLICAS, reverse=True)
+    available = sorted(available, key=_REPLICAS, reverse=True)
     try:
-        return _by_room(room, share, kept, uid, aggregated)
+        return _by_available(available, share, kept, uid, aggregated)
     except Unschedulable as error:
         raise Unschedulable(f"failed to {step}: {error}") from None
 
 
-def _by_room(room: list[Target], share: int, kept: list[Target], uid: str, aggregated: bool) -> list[Target]:
-    total = sum(map(_REPLICAS, room))
+def _by_available(available: list[Target], share: int, kept: list[Target], uid: str, aggregated: bool) -> list[Target]:
+    total = sum(map(_REPLICAS, available))
     if total < share:
         raise Unschedulable(f"Clusters available replicas {total} are not enough to schedule.")
     if aggregated:
-        room = _fewest(_used_first(room, kept), share)
-    return _merged(kept, spread_by_targets(share, room, uid))
+        available = _fewest(_used_first(available, kept), share)
+    return _merged(kept, spread_by_targets(share, available, uid))
 
 
-def _used_first(room: list[Target], kept: list[Target]) -> list[Target]:
+def _used_first(available: list[Target], kept: list[Target]) -> list[Target]:
     used = {target.name for target in kept if target.replicas > 0}
-    return sorted(room, key=lambda target: target.name not in used) if used else room
+    return sorted(available, key=lambda target: target.name not in used) if used else available
 
 
-def _fewest(room: list[Target], share: int) -> list[Target]:
+def _fewest(available: list[Target], share: int) -> list[Target]:
     """The shortest beginning of the list that has room for ``share``."""
     total = 0
-    for index, target in enumerate(room):
+    for index, target in enumerate(available):
         total += target.replicas
         if total >= share:
-            return room[: index + 1]
-    return room
+            return available[: index + 1]
+    return available
 
 
 def _merged(old: list[Target], new: list[Target]) -> list[Target]:

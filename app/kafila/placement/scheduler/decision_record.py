@@ -113,8 +113,8 @@ def _attempt(attempt: Attempt) -> Object:
 
 def _candidate(candidate: Candidate, attempt: Attempt, replicas: Mapping[str, int]) -> Object:
     said: Object = {"name": candidate.name, "score": candidate.score}
-    if (room := _room(candidate)) is not None:
-        said["room"] = room
+    if (available := _available(candidate)) is not None:
+        said["available"] = available
     if candidate.overflow:
         said["overflow"] = candidate.overflow
     if candidate.name in replicas:
@@ -128,7 +128,7 @@ def _candidate(candidate: Candidate, attempt: Attempt, replicas: Mapping[str, in
     return said
 
 
-def _room(candidate: Candidate) -> int | None:
+def _available(candidate: Candidate) -> int | None:
     """None: nobody knew it, or nobody counts it, for what has no replicas takes none."""
     if candidate.allocatable >= ENDLESS:
         return None

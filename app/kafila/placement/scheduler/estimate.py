@@ -65,7 +65,7 @@ def _replicas_by_cluster(
     binding_spec: Object, snapshot: ClusterSnapshot, gates: feature.Gates, assumed: Mapping[str, Sequence[Assumed]]
 ) -> dict[str, int]:
     requirements = binding_spec.get("replicaRequirements")
-    key = ("room", *request_key(binding_spec, gates))
+    key = ("available", *request_key(binding_spec, gates))
     found = dict(
         snapshot.remember(key, lambda: {m.name: member_replicas(m, requirements, gates, ()) for m in snapshot.members})
     )

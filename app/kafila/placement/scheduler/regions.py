@@ -28,13 +28,13 @@ def region_score(
         return len(scores) * _WEIGHT_UNIT + sum(scores) // len(scores) if scores else 0
     # Go divides by zero to infinity here; without a minimum one region must be able to take everything.
     wanted = -(-replicas // min_groups) if min_groups > 0 else replicas
-    room = total = visited = 0
+    found = total = visited = 0
     for available, score in clusters:
-        room, total, visited = room + available, total + score, visited + 1
-        if visited >= min_clusters and room >= wanted:
+        found, total, visited = found + available, total + score, visited + 1
+        if visited >= min_clusters and found >= wanted:
             break
-    if room < wanted:
-        return room * _WEIGHT_UNIT + total // len(clusters)
+    if found < wanted:
+        return found * _WEIGHT_UNIT + total // len(clusters)
     return wanted * _WEIGHT_UNIT + total // visited
 
 

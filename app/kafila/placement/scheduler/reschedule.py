@@ -47,9 +47,9 @@ def is_for_scheduler(binding: Object, scheduler: str = constants.DEFAULT_SCHEDUL
         return False
     if (spec.get("suspension") or {}).get("scheduling"):
         return False
-    marked = labels_of(binding)
+    labels = labels_of(binding)
     return any(
-        marked.get(key) for key in (constants.PP_PERMANENT_ID, constants.CPP_PERMANENT_ID, constants.BINDING_MANAGED_BY)
+        labels.get(key) for key in (constants.PP_PERMANENT_ID, constants.CPP_PERMANENT_ID, constants.BINDING_MANAGED_BY)
     )
 
 

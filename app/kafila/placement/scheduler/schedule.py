@@ -164,8 +164,10 @@ def _ranked(
     spec: Object, affinity: str, fit: Sequence[ClusterInfo], snapshot: ClusterSnapshot, context: SchedulingContext
 ) -> Sequence[Candidate]:
     def rank() -> list[Candidate]:
-        room = available_replicas(spec, snapshot, gates=context.gates, answers=context.answers, assumed=context.assumed)
-        return candidates(spec, affinity, fit, room, context.plugins)
+        available = available_replicas(
+            spec, snapshot, gates=context.gates, answers=context.answers, assumed=context.assumed
+        )
+        return candidates(spec, affinity, fit, available, context.plugins)
 
     if spec.get("clusters") or spec.get("components") or spec.get("gracefulEvictionTasks"):
         return rank()
@@ -274,10 +276,10 @@ def with_result(binding: Object, decision: Decision) -> Object:
     if decision.clusters is None:
         return binding
     spec = binding.get("spec") or {}
-    noted = annotations_of(binding)
-    if noted.get(constants.APPLIED_PLACEMENT) == decision.placement and targets(spec) == decision.clusters:
+    annotations = annotations_of(binding)
+    if annotations.get(constants.APPLIED_PLACEMENT) == decision.placement and targets(spec) == decision.clusters:
         return binding
-    meta = {**metadata(binding), "annotations": {**noted, constants.APPLIED_PLACEMENT: decision.placement}}
+    meta = {**metadata(binding), "annotations": {**annotations, constants.APPLIED_PLACEMENT: decision.placement}}
     spec = {**spec, "clusters": decision.clusters}
     if not decision.clusters:
         del spec["clusters"]

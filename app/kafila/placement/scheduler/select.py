@@ -45,16 +45,16 @@ def candidates(
     spec: Object,
     affinity: str,
     fit: Sequence[ClusterInfo],
-    room: Mapping[str, int],
+    available: Mapping[str, int],
     plugins: Sequence[SchedulerPlugin] = (),
 ) -> list[Candidate]:
     """Feasible clusters in order of preference; ``room`` is how many replicas each can still take."""
     assigned = assigned_replicas(spec)
     placement = spec.get("placement") or {}
     if not assigned and not plugins and not terms(placement):
-        found = [Candidate(m.name, m.cluster, 0, 0, room[m.name], room[m.name]) for m in fit]
+        found = [Candidate(m.name, m.cluster, 0, 0, available[m.name], available[m.name]) for m in fit]
     else:
-        found = _compared(fit, assigned, _overflow_order(placement, affinity), room)
+        found = _compared(fit, assigned, _overflow_order(placement, affinity), available)
     if plugins:
         found = [
             each._replace(score=each.score + sum(asked_to_score(plugin, spec, each.cluster) for plugin in plugins))
@@ -64,13 +64,16 @@ def candidates(
 
 
 def _compared(
-    fit: Sequence[ClusterInfo], assigned: Mapping[str, int], overflow: Callable[[Object], int], room: Mapping[str, int]
+    fit: Sequence[ClusterInfo],
+    assigned: Mapping[str, int],
+    overflow: Callable[[Object], int],
+    available: Mapping[str, int],
 ) -> list[Candidate]:
     present = frozenset(assigned)
     found = []
     for member in fit:
         mine = member.name
-        free = room[mine]
+        free = available[mine]
         score, order = locality_score(mine, present), overflow(member.cluster)
         found.append(Candidate(mine, member.cluster, score, order, free + assigned.get(mine, 0), free))
     return found

@@ -144,8 +144,8 @@ def _overridden(manifest: Object, cluster: str, clusters: Mapping[str, Object], 
         raise OverrideError(f'clusters.cluster.karmada.io "{cluster}" not found')
     overridden = apply_overrides(manifest, found, overrides.cluster_policies, overrides.policies)
     for field in ("labels", "annotations"):
-        marks = metadata(overridden.obj).get(field)
-        if marks and not (isinstance(marks, dict) and all(isinstance(value, str) for value in marks.values())):
+        labels = metadata(overridden.obj).get(field)
+        if labels and not (isinstance(labels, dict) and all(isinstance(value, str) for value in labels.values())):
             raise OverrideError(f"metadata.{field} is no map of strings after the overrides")
     return overridden
 
@@ -163,16 +163,16 @@ def _work(
     binding_spec = spec(binding)
     # From here on the manifest is changed in place; nothing of it is shared with the template or other Works.
     manifest = copy_json(overridden.obj)
-    marks, notes = _binding_marks(binding)
+    labels, annotations = _binding_metadata(binding)
     meta = own_map(manifest, "metadata")
-    own_map(meta, "labels").update(marks)
-    own_notes = own_map(meta, "annotations")
+    own_map(meta, "labels").update(labels)
+    own_annotations = own_map(meta, "annotations")
     if meta.get("generation"):
-        own_notes[constants.TEMPLATE_GENERATION] = str(meta["generation"])
-    own_notes.update(notes)
-    notes = {
-        **notes,
-        constants.CONFLICT_RESOLUTION: _conflict_resolution(own_notes, binding_spec),
+        own_annotations[constants.TEMPLATE_GENERATION] = str(meta["generation"])
+    own_annotations.update(annotations)
+    annotations = {
+        **annotations,
+        constants.CONFLICT_RESOLUTION: _conflict_resolution(own_annotations, binding_spec),
         **applied_annotations(overridden),
     }
     if STATEFUL_FAILOVER_INJECTION in gates:
@@ -181,22 +181,22 @@ def _work(
         "suspendDispatching": is_suspended(binding_spec, target["name"]),
         "preserveResourcesOnDeletion": bool(binding_spec.get("preserveResourcesOnDeletion")),
     }
-    return _assemble(manifest, target["name"], marks, notes, options, old, None, own_name=own_name)
+    return _assemble(manifest, target["name"], labels, annotations, options, old, None, own_name=own_name)
 
 
-def _binding_marks(binding: Object) -> tuple[dict[str, str], dict[str, str]]:
-    marks, where = labels_of(binding), namespace(binding)
+def _binding_metadata(binding: Object) -> tuple[dict[str, str], dict[str, str]]:
+    labels, where = labels_of(binding), namespace(binding)
     if where:
         return (
-            {constants.RB_PERMANENT_ID: marks.get(constants.RB_PERMANENT_ID, "")},
+            {constants.RB_PERMANENT_ID: labels.get(constants.RB_PERMANENT_ID, "")},
             {constants.RB_NAMESPACE: where, constants.RB_NAME: name(binding)},
         )
-    return {constants.CRB_PERMANENT_ID: marks.get(constants.CRB_PERMANENT_ID, "")}, {constants.CRB_NAME: name(binding)}
+    return {constants.CRB_PERMANENT_ID: labels.get(constants.CRB_PERMANENT_ID, "")}, {constants.CRB_NAME: name(binding)}
 
 
-def _conflict_resolution(notes: Mapping[str, str], binding_spec: Object) -> str:
+def _conflict_resolution(annotations: Mapping[str, str], binding_spec: Object) -> str:
     """The template's own word counts; else the policy's."""
-    asked = notes.get(constants.CONFLICT_RESOLUTION)
+    asked = annotations.get(constants.CONFLICT_RESOLUTION)
     if asked in (constants.CONFLICT_OVERWRITE, constants.CONFLICT_ABORT):
         return str(asked)
     overwrite = binding_spec.get("conflictResolution") == "Overwrite"
@@ -223,8 +223,8 @@ def is_suspended(binding_spec: Object, cluster: str) -> bool:
 def _assemble(
     manifest: Object,
     cluster: str,
-    marks: Mapping[str, str],
-    notes: Mapping[str, str],
+    labels: Mapping[str, str],
+    annotations: Mapping[str, str],
     options: Mapping[str, bool],
     old: Object | None,
     owner: Object | None,
@@ -235,30 +235,30 @@ def _assemble(
     template_uid, old_meta = uid(manifest), metadata(old or {})
     work_name = old_meta.get("name") or _new_name(manifest, own_name)
     work_namespace = constants.execution_namespace(cluster)
-    merged_marks = {**(old_meta.get("labels") or {}), **marks}
-    if not merged_marks.get(constants.WORK_PERMANENT_ID):
-        merged_marks[constants.WORK_PERMANENT_ID] = constants.permanent_id(
+    merged_labels = {**(old_meta.get("labels") or {}), **labels}
+    if not merged_labels.get(constants.WORK_PERMANENT_ID):
+        merged_labels[constants.WORK_PERMANENT_ID] = constants.permanent_id(
             constants.WORK_PERMANENT_ID, template_uid, work_namespace, work_name
         )
     meta = own_map(manifest, "metadata")
     own_map(meta, "labels")[constants.MANAGED] = constants.TRUE
-    own_notes = own_map(meta, "annotations")
-    own_notes[constants.TEMPLATE_UID] = template_uid
-    own_notes[constants.WORK_NAME] = work_name
-    own_notes[constants.WORK_NAMESPACE] = work_namespace
-    if constants.CONFLICT_RESOLUTION in notes:
-        own_notes[constants.CONFLICT_RESOLUTION] = notes[constants.CONFLICT_RESOLUTION]
-    record_managed(prune(manifest), merged_marks[constants.WORK_PERMANENT_ID])
+    own_annotations = own_map(meta, "annotations")
+    own_annotations[constants.TEMPLATE_UID] = template_uid
+    own_annotations[constants.WORK_NAME] = work_name
+    own_annotations[constants.WORK_NAMESPACE] = work_namespace
+    if constants.CONFLICT_RESOLUTION in annotations:
+        own_annotations[constants.CONFLICT_RESOLUTION] = annotations[constants.CONFLICT_RESOLUTION]
+    record_managed(prune(manifest), merged_labels[constants.WORK_PERMANENT_ID])
     work_meta: Object = {
         **old_meta,
         "name": work_name,
         "namespace": work_namespace,
-        "labels": merged_marks,
+        "labels": merged_labels,
         "finalizers": sorted({*(old_meta.get("finalizers") or ()), constants.FINALIZER_EXECUTION}),
     }
-    merged_notes = {**(old_meta.get("annotations") or {}), **notes}
-    if merged_notes:
-        work_meta["annotations"] = merged_notes
+    merged_annotations = {**(old_meta.get("annotations") or {}), **annotations}
+    if merged_annotations:
+        work_meta["annotations"] = merged_annotations
     if owner is not None and old is None:
         work_meta["ownerReferences"] = [controller_reference(owner)]
     built = {
@@ -287,8 +287,8 @@ def namespace_work(
     Only ClusterOverridePolicies apply. It goes away with the Namespace, by garbage collection.
     """
     overridden = apply_overrides(template, cluster, cluster_policies, ())
-    manifest, notes = copy_json(overridden.obj), applied_annotations(overridden)
-    work = _assemble(manifest, name(cluster), {}, notes, {}, existing, template)
+    manifest, annotations = copy_json(overridden.obj), applied_annotations(overridden)
+    work = _assemble(manifest, name(cluster), {}, annotations, {}, existing, template)
     return work, overridden.events
 
 
@@ -306,8 +306,8 @@ def quota_work(quota: Object, cluster: str, hard: Object, existing: Object | Non
         "metadata": meta,
         "spec": {"hard": copy_json(hard)},
     }
-    marks = {constants.FRQ_NAMESPACE: namespace(quota), constants.FRQ_NAME: name(quota)}
-    return _assemble(manifest, cluster, marks, {}, {}, existing, None)
+    labels = {constants.FRQ_NAMESPACE: namespace(quota), constants.FRQ_NAME: name(quota)}
+    return _assemble(manifest, cluster, labels, {}, {}, existing, None)
 
 
 def namespace_should_be_synced(template: Object) -> bool:
@@ -320,7 +320,7 @@ def namespace_should_be_synced(template: Object) -> bool:
     return (labels_of(template).get(constants.SKIP_AUTO_PROPAGATION) or "").lower() != "true"
 
 
-def tells_overrides(work: Object, template: Object, cluster: Object, overrides: Overrides) -> bool:
+def records_overrides(work: Object, template: Object, cluster: Object, overrides: Overrides) -> bool:
     """Does the Work say of itself that what applies to the template now was applied?"""
     try:
         overridden = apply_overrides(template, cluster, overrides.cluster_policies, overrides.policies)

@@ -95,9 +95,9 @@ def _asked_before(template: Object, found: Sequence[Object], existing: Mapping[s
 
 
 def _is_overridden(work: Object) -> bool:
-    notes = annotations_of(work)
+    annotations = annotations_of(work)
     return any(
-        "completions" in notes.get(key, "")
+        "completions" in annotations.get(key, "")
         for key in (constants.APPLIED_OVERRIDES, constants.APPLIED_CLUSTER_OVERRIDES)
     )
 

@@ -29,13 +29,13 @@ _CPP_CLAIM: Final = frozenset({constants.CPP_PERMANENT_ID}), frozenset({constant
 def record_managed(manifest: Object, work_id: str) -> Object:
     """Note which labels and annotations are ours, so that others in the member survive an update. Changes ``manifest``."""
     meta = own_map(manifest, "metadata")
-    notes, marks = own_map(meta, "annotations"), own_map(meta, "labels")
-    keys = {*notes, constants.MANAGED_ANNOTATIONS, constants.MANAGED_LABELS}
-    notes[constants.MANAGED_ANNOTATIONS] = ",".join(sorted(keys))
+    annotations, labels = own_map(meta, "annotations"), own_map(meta, "labels")
+    keys = {*annotations, constants.MANAGED_ANNOTATIONS, constants.MANAGED_LABELS}
+    annotations[constants.MANAGED_ANNOTATIONS] = ",".join(sorted(keys))
     if work_id:
-        marks[constants.WORK_PERMANENT_ID] = work_id
-    notes[constants.MANAGED_LABELS] = ",".join(sorted(marks))
-    if not marks:
+        labels[constants.WORK_PERMANENT_ID] = work_id
+    annotations[constants.MANAGED_LABELS] = ",".join(sorted(labels))
+    if not labels:
         del meta["labels"]
     return manifest
 

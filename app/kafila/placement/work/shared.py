@@ -15,7 +15,7 @@ from kafila.placement import constants
 from kafila.placement.objects import Object, annotations_of, labels_of, metadata, namespace, spec, status
 from kafila.placement.spec import existing_clusters, targets_of
 
-_MARKS: Final = (
+_LABELS: Final = (
     (constants.RB_PERMANENT_ID, (constants.RB_NAMESPACE, constants.RB_NAME)),
     (constants.CRB_PERMANENT_ID, (constants.CRB_NAME,)),
 )
@@ -51,16 +51,16 @@ class SharedWorks:
     def trimmed(self, work: Object, binding: Object) -> Object:
         """The Work without the marks of bindings that do not need it; the same object when it has none."""
         needing = self._needing.get(constants.cluster_of(namespace(work)), ())
-        marks, notes = labels_of(work), annotations_of(work)
-        for mark, about in _MARKS:
-            identity = marks.get(mark)
-            if identity is None or identity == labels_of(binding).get(mark) or self._places.get(identity) in needing:
+        labels, annotations = labels_of(work), annotations_of(work)
+        for label, about in _LABELS:
+            identity = labels.get(label)
+            if identity is None or identity == labels_of(binding).get(label) or self._places.get(identity) in needing:
                 continue
-            marks = {key: value for key, value in marks.items() if key != mark}
-            notes = {key: value for key, value in notes.items() if key not in about}
-        if marks is labels_of(work):
+            labels = {key: value for key, value in labels.items() if key != label}
+            annotations = {key: value for key, value in annotations.items() if key not in about}
+        if labels is labels_of(work):
             return work
-        return {**work, "metadata": {**metadata(work), "labels": marks, "annotations": notes}}
+        return {**work, "metadata": {**metadata(work), "labels": labels, "annotations": annotations}}
 
     def items(self, binding: Object) -> list[Object]:
         """``aggregatedStatus`` of all members that have the object, by whichever binding."""
@@ -76,19 +76,21 @@ class SharedWorks:
         self._places: dict[str, str] = {}  # permanent id -> namespace
         self._youngest: dict[str, Object] = {}  # cluster -> binding
         for where, binding in sorted(self._bindings.items(), key=lambda item: _age(item[1])):
-            self._places.update((labels_of(binding)[mark], where) for mark, _ in _MARKS if mark in labels_of(binding))
+            self._places.update(
+                (labels_of(binding)[label], where) for label, _ in _LABELS if label in labels_of(binding)
+            )
             for cluster in existing_clusters(spec(binding)):
                 self._needing.setdefault(cluster, set()).add(where)
             self._youngest.update((target["name"], binding) for target in targets_of(spec(binding)))
 
 
-def merged(binding: Object | None, followers: Sequence[Object]) -> Object | None:
+def merged(binding: Object | None, attached: Sequence[Object]) -> Object | None:
     """One binding that says what the object's own and those in the namespaces of workloads say: where it is, and for whom."""
-    if not followers:
+    if not attached:
         return binding
-    first = binding or followers[0]
-    parents = [parent for each in followers for parent in spec(each).get("requiredBy") or ()]
-    items = SharedWorks([*followers, first]).items(first)
+    first = binding or attached[0]
+    parents = [parent for each in attached for parent in spec(each).get("requiredBy") or ()]
+    items = SharedWorks([*attached, first]).items(first)
     return {
         **first,
         "spec": {**spec(first), "requiredBy": parents},

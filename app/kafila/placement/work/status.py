@@ -11,7 +11,7 @@ from kafila.core.resources import gvk_of, split_api_version
 from kafila.placement import constants
 from kafila.placement.aggregate_errors import aggregate_text
 from kafila.placement.interpreter import NATIVE, Interpreter, InterpretError, Operation
-from kafila.placement.interpreter.aggregate import told_of
+from kafila.placement.interpreter.aggregate import reported_status
 from kafila.placement.objects import Object, metadata, name, namespace, spec, status
 from kafila.placement.spec import existing_clusters
 from kafila.placement.work.completions import are_asked, left_over_by
@@ -127,7 +127,9 @@ def _item(resource: Object, work: Object, is_all: bool) -> Object:
         item["appliedMessage"] = applied["message"]
     # Karmada forgets it where the newest manifest is refused, though the copy runs on as it was
     if reported.get("status") is not None:
-        item["status"] = told_of(spec(work)["workload"]["manifests"][ordinal], reported["status"], is_all=is_all)
+        item["status"] = reported_status(
+            spec(work)["workload"]["manifests"][ordinal], reported["status"], is_all=is_all
+        )
     return item
 
 
@@ -164,12 +166,12 @@ def fully_applied(binding_spec: Object, items: Sequence[Object]) -> Object:
 
 def failures_told(binding: Object) -> dict[str, str]:
     """By cluster, why the binding has no Work there as it should be, as its status says."""
-    told = {
+    failures = {
         item["clusterName"]: item.get("appliedMessage") or "" for item in status(binding).get("aggregatedStatus") or ()
     }
     return {
         cluster: message.removeprefix(constants.MESSAGE_NO_WORK)
-        for cluster, message in told.items()
+        for cluster, message in failures.items()
         if message.startswith(constants.MESSAGE_NO_WORK)
     }
 

@@ -219,7 +219,7 @@ class Interpreting:
             outcome = "success"
         except InterpretError as error:
             answer = InterpretError(f"{source}: {error}")
-            self._tell(source, str(error))
+            self._record(source, str(error))
         finally:
             took = time.monotonic() - began
             traffic.quick = took < SLOW
@@ -231,7 +231,7 @@ class Interpreting:
         if len(self._remembered) > REMEMBERED:
             self._remembered.popitem(last=False)
 
-    def _tell(self, source: Source, message: str) -> None:
+    def _record(self, source: Source, message: str) -> None:
         """An event on the customization or configuration, beside those on the objects that could not be interpreted."""
         if isinstance(source, Script):
             resource, name, text = CUSTOMIZATIONS, source.customization, f"{source.operation}: {message}"

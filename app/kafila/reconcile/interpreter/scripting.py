@@ -120,17 +120,17 @@ class Scripting:
         try:
             reply = await lane.run(request)
         except Ended:
-            self._note_slow(source)
+            self._remember_slow(source)
             raise InterpretError(
                 f"{call.function} ran longer than {SECONDS} s, or was too much for its process"
             ) from None
         if reply.error:
             if "ran longer than" in reply.error:
-                self._note_slow(source)
+                self._remember_slow(source)
             raise InterpretError(reply.error)
         return answer_of(source.operation, arguments, reply.results)
 
-    def _note_slow(self, source: Script) -> None:
+    def _remember_slow(self, source: Script) -> None:
         self._slow[source.text] = None
         if len(self._slow) > REMEMBERED:
             self._slow.popitem(last=False)

@@ -145,7 +145,7 @@ class Federation:
     def kind_of_binding(self, key: Key) -> Kind:
         return self.binding_kind if key.resource == BINDINGS else self.cluster_binding_kind
 
-    def tell_binding(self, binding: Object, event_type: str, reason: str, message: str) -> None:
+    def record_for_binding(self, binding: Object, event_type: str, reason: str, message: str) -> None:
         """An event on the binding and on its template."""
         self.recorder.event(binding, event_type, reason, message)
         resource = binding["spec"]["resource"]

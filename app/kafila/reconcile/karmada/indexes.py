@@ -32,8 +32,8 @@ class WorkIndex:
     def loading(self) -> Chunks:
         self._by_id.clear()
         self._ids.clear()
-        for portion in self._cache.resource(WORKS).portions():
-            for entry in portion:
+        for chunk in self._cache.resource(WORKS).portions():
+            for entry in chunk:
                 self._add(entry)
             yield
 
@@ -134,7 +134,9 @@ def ids_of(entry: Entry) -> tuple[str, ...]:
     if not entry.key.namespace.startswith(constants.EXECUTION_NAMESPACE_PREFIX):
         return ()
     labels = entry.meta.labels or {}
-    return tuple(labels[mark] for mark in (constants.RB_PERMANENT_ID, constants.CRB_PERMANENT_ID) if labels.get(mark))
+    return tuple(
+        labels[label] for label in (constants.RB_PERMANENT_ID, constants.CRB_PERMANENT_ID) if labels.get(label)
+    )
 
 
 def id_of_binding(entry: Entry) -> str:

@@ -9,7 +9,7 @@ from typing import Any, final
 from kafila.catalog.kind import Kind
 from kafila.placement import constants
 from kafila.placement.override.apply import read_ahead
-from kafila.placement.work.build import Overrides, tells_overrides
+from kafila.placement.work.build import Overrides, records_overrides
 from kafila.registry.codec import decode_entry
 from kafila.watch import Entry, Event
 
@@ -60,8 +60,8 @@ class OverrideIndex:
         overrides = self.overrides(template["metadata"].get("namespace", ""))
         for work in works:
             cluster = self._federation.cluster(constants.cluster_of(work.key.namespace))
-            told = {"metadata": {"annotations": work.meta.annotations or {}}}
-            if cluster is not None and not tells_overrides(told, template, cluster, overrides):
+            recorded = {"metadata": {"annotations": work.meta.annotations or {}}}
+            if cluster is not None and not records_overrides(recorded, template, cluster, overrides):
                 return True
         return False
 

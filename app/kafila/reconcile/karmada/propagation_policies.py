@@ -37,8 +37,8 @@ class PolicyIndex:
         self._selected.clear()
         self._with_priority.clear()
         for resource in (POLICIES, CLUSTER_POLICIES):
-            for portion in self._cache.resource(resource).portions():
-                for entry in portion:
+            for chunk in self._cache.resource(resource).portions():
+                for entry in chunk:
                     self._add(entry)
                 yield
 

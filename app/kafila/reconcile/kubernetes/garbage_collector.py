@@ -47,8 +47,8 @@ class GarbageCollector(QueueController[Key]):
         self._owners.clear()
         self._absent.clear()
         for resource in list(self._registry.cache.resources()):
-            for portion in resource.portions():
-                for entry in portion:
+            for chunk in resource.portions():
+                for entry in chunk:
                     self._index(entry)
                     if entry.key in self._owners or _ends(entry):
                         self.queue.add(entry.key, background=True)

@@ -312,11 +312,11 @@ def test_completions_that_no_cluster_can_be_asked_for_are_told() -> None:
     assert (report.summary, report.advice) == ("Placed in 1 of 2 clusters, 8 replicas; all as wanted.", [])
 
 
-def test_room_that_is_not_known_or_not_counted() -> None:
-    attempt = {"clusters": [{"name": "m1", "score": 0, "room": 2**31 - 1, "chosen": True}, {"name": "m2", "score": 0}]}
+def test_available_replicas_that_are_known_or_not() -> None:
+    attempt = {"clusters": [{"name": "m1", "score": 0, "available": 7, "chosen": True}, {"name": "m2", "score": 0}]}
     decision = {"scheduling": {"result": "Success", "time": "t", "trigger": "Always", "attempts": [attempt]}}
     report = explained(*claimed(), decision=decision)
-    assert [(row.name, row.available) for row in report.clusters] == [("m1", None), ("m2", None)]
+    assert [(row.name, row.available) for row in report.clusters] == [("m1", 7), ("m2", None)]
 
 
 def test_programs_get_fields() -> None:
@@ -361,7 +361,7 @@ def test_what_follows_workloads_of_several_namespaces() -> None:
         template,
         clusters=clusters,
         works=works,
-        followers=[follower("a", "m1"), follower("b", "m1", "m2")],
+        attached=[follower("a", "m1"), follower("b", "m1", "m2")],
     )
     report = explain(evidence)
     assert report.decided == "follows the bindings that need it: a/web, b/web"

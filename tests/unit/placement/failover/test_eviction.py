@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from kafila.placement.failover.eviction import evict, evicted_event, next_look, preserved_state, remaining_tasks
+from kafila.placement.failover.eviction import evict, evicted_event, next_check, preserved_state, remaining_tasks
 from tests.unit.placement.objects import binding
 
 STARTED = "1970-01-01T00:00:00Z"
@@ -61,11 +61,11 @@ def test_when_a_task_is_done(task: dict[str, Any], now: float, health: str, obse
 def test_the_next_look_is_at_the_first_deadline() -> None:
     stamp = "1970-01-01T00:01:40Z"
     task = {"fromCluster": "m1", "creationTimestamp": stamp}
-    assert next_look([], 600, 100) is None
-    assert next_look([task], 600, 100) == 600
-    assert next_look([task, {**task, "gracePeriodSeconds": 5}], 600, 103) == 2
-    assert next_look([task], 600, 1000) == 0
-    assert next_look([{**task, "suppressDeletion": True}], 600, 100) is None, "the user ends it"
+    assert next_check([], 600, 100) is None
+    assert next_check([task], 600, 100) == 600
+    assert next_check([task, {**task, "gracePeriodSeconds": 5}], 600, 103) == 2
+    assert next_check([task], 600, 1000) == 0
+    assert next_check([{**task, "suppressDeletion": True}], 600, 100) is None, "the user ends it"
 
 
 def test_state_that_is_kept() -> None:

@@ -192,11 +192,11 @@ def test_a_job_is_not_complete_before_it_has_done_what_is_asked_for_now() -> Non
     done = [{"type": kind, "status": "True"} for kind in ("Suspended", "SuccessCriteriaMet", "Complete")]
     status = {"succeeded": 4, "conditions": done, "completionTime": "2026-01-01T00:00:00Z"}
     asks = obj("batch/v1", "Job", spec={"completions": 4})
-    assert agg.told_of(asks, status) is status
+    assert agg.reported_status(asks, status) is status
     asks["spec"]["completions"] = 8
-    assert agg.told_of(asks, status) == {"succeeded": 4, "conditions": done[:1]}
+    assert agg.reported_status(asks, status) == {"succeeded": 4, "conditions": done[:1]}
     asks["spec"]["successPolicy"] = {"rules": []}
-    assert agg.told_of(asks, status) is status
+    assert agg.reported_status(asks, status) is status
 
 
 def test_cron_jobs() -> None:

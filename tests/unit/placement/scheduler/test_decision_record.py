@@ -52,9 +52,9 @@ def test_every_cluster_is_told_about_once() -> None:
         "attempts": [
             {
                 "clusters": [
-                    {"name": "m1", "score": 0, "room": 10, "replicas": 3, "chosen": True},
-                    {"name": "m2", "score": 0, "room": 5, "replicas": 1, "chosen": True},
-                    {"name": "m3", "score": 0, "room": 1, "note": "left out by the spread constraints"},
+                    {"name": "m1", "score": 0, "available": 10, "replicas": 3, "chosen": True},
+                    {"name": "m2", "score": 0, "available": 5, "replicas": 1, "chosen": True},
+                    {"name": "m3", "score": 0, "available": 1, "note": "left out by the spread constraints"},
                 ],
                 "rejected": [
                     {
@@ -142,7 +142,7 @@ def test_room_that_nobody_knows_or_counts_is_no_number() -> None:
     del unknown["status"]["resourceSummary"]
     for made in (record(binding(2, {}), [unknown]), record(binding(0, {}), [cluster("m2")])):
         (told,) = made["scheduling"]["attempts"][0]["clusters"]
-        assert "room" not in told
+        assert "available" not in told
     full = cluster("m3", pods="0")
     (told,) = record(binding(2, {}), [full])["scheduling"]["attempts"][0]["clusters"]
-    assert told["room"] == 0
+    assert told["available"] == 0

@@ -211,13 +211,13 @@ def _check_projected(source: Object, path: str, found: Found) -> None:
                     found.append(required(f"{where}.{kind}.name"))
                 for j, item in enumerate(holder.get("items") or ()):
                     _check_key_to_path(item, f"{where}.{kind}.items[{j}]", found)
-                    _note_path(item.get("path"), holder.get("name") or "", path, seen, found)
+                    _check_path(item.get("path"), holder.get("name") or "", path, seen, found)
         downward = part.get("downwardAPI")
         if downward is not None:
             given += 1
             for item in downward.get("items") or ():
                 _check_downward_file(item, f"{where}.downwardAPI", found)
-                _note_path(item.get("path"), item.get("path"), path, seen, found)
+                _check_path(item.get("path"), item.get("path"), path, seen, found)
         token = part.get("serviceAccountToken")
         if token is not None:
             given += 1
@@ -226,14 +226,14 @@ def _check_projected(source: Object, path: str, found: Found) -> None:
         if bundle is not None:
             given += 1
             _check_trust_bundle(bundle, f"{where}.clusterTrustBundle", found)
-            _note_path(bundle.get("path"), bundle.get("path"), path, seen, found)
+            _check_path(bundle.get("path"), bundle.get("path"), path, seen, found)
         if part.get("podCertificate") is not None:
             given += 1
         if given > 1:
             found.append(forbidden(where, "may not specify more than 1 volume type per source"))
 
 
-def _note_path(target: str | None, shown: Any, path: str, seen: set[str], found: Found) -> None:
+def _check_path(target: str | None, shown: Any, path: str, seen: set[str], found: Found) -> None:
     if target:
         if target in seen:
             found.append(invalid(path, shown, "conflicting duplicate paths"))

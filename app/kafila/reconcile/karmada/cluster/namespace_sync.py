@@ -81,7 +81,7 @@ class NamespaceSync(QueueController[str]):
             except OverrideError as error:  # the other clusters get theirs
                 failed = error
                 if error.event:
-                    self._tell(template, "Warning", constants.EVENT_APPLY_OVERRIDE_FAILED, error.event)
+                    self._record(template, "Warning", constants.EVENT_APPLY_OVERRIDE_FAILED, error.event)
         await self._registry.commit_together(changes)
         if failed is not None:
             raise failed
@@ -101,13 +101,13 @@ class NamespaceSync(QueueController[str]):
         if work is existing:
             return None
         for message in overridden:
-            self._tell(template, "Normal", constants.EVENT_APPLY_OVERRIDE, message)
+            self._record(template, "Normal", constants.EVENT_APPLY_OVERRIDE, message)
         obj = decode_object(work_kind, work, OPTIONS)
         if entry is None:
             return self._registry.stage_create(work_kind, space, obj, OPTIONS)
         return self._registry.stage_update(work_kind, entry, obj, OPTIONS)
 
-    def _tell(self, template: Object, event_type: str, reason: str, message: str) -> None:
+    def _record(self, template: Object, event_type: str, reason: str, message: str) -> None:
         self._federation.recorder.event(template, event_type, reason, message)
 
 

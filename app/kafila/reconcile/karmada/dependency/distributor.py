@@ -105,10 +105,10 @@ class DependenciesDistributor(QueueController[Key]):
         if self._federation.interpreting.concerned(event):
             self._look_at_all()
 
-    def _wake_parents(self, follower: Entry) -> None:
+    def _wake_parents(self, attached: Entry) -> None:
         """Its object may be there again, under another uid: only now it can have a binding."""
-        if any(label.startswith(constants.DEPENDED_BY_PREFIX) for label in follower.meta.labels or ()):
-            for namespace, name in parent_keys(decode_entry(self._kind, follower)):
+        if any(label.startswith(constants.DEPENDED_BY_PREFIX) for label in attached.meta.labels or ()):
+            for namespace, name in parent_keys(decode_entry(self._kind, attached)):
                 self.queue.add(Key(BINDINGS, namespace, name))
 
     def _observe(self, event: Event) -> None:
@@ -139,7 +139,7 @@ class DependenciesDistributor(QueueController[Key]):
         try:
             dependencies = await interpreting.decide(lambda interpreter: interpreter.get_dependencies(workload))
         except InterpretError as error:
-            self._tell(workload, "Warning", constants.EVENT_GET_DEPENDENCIES_FAILED, str(error))
+            self._record(workload, "Warning", constants.EVENT_GET_DEPENDENCIES_FAILED, str(error))
             raise
         await self._sync(entry, parent, workload, dependencies)
 
@@ -159,9 +159,9 @@ class DependenciesDistributor(QueueController[Key]):
         if wanted is not parent:
             changes.append(self._registry.stage_update(self._kind, entry, wanted, _OPTIONS))
         conflicts: list[tuple[Key, str]] = []
-        for follower in self.index.followers(entry.key):
-            if not self._is_still_needed(follower, dependencies):
-                changes.append(self._detached(follower, entry.key, conflicts))
+        for attached in self.index.attached_to(entry.key):
+            if not self._is_still_needed(attached, dependencies):
+                changes.append(self._detached(attached, entry.key, conflicts))
         for found in self._dependents(dependencies, entry.key.namespace, errors):
             try:
                 _check_loop(workload, found)
@@ -179,17 +179,17 @@ class DependenciesDistributor(QueueController[Key]):
                 await self._registry.commit_together(changes)
         except StatusError as error:
             if not error.is_conflict:
-                self._tell(parent, *_FAILED, str(error))
+                self._record(parent, *_FAILED, str(error))
             raise
         if changes:
-            self._tell(workload, "Normal", constants.EVENT_GET_DEPENDENCIES, dependencies_event(dependencies))
+            self._record(workload, "Normal", constants.EVENT_GET_DEPENDENCIES, dependencies_event(dependencies))
         for key, conflict in conflicts:
-            self._tell_follower(key, conflict)
+            self._record_conflict(key, conflict)
         if errors:
-            self._tell(parent, *_FAILED, aggregate_text(errors))
+            self._record(parent, *_FAILED, aggregate_text(errors))
             raise DependencyError(aggregate_text(errors))
         if changes:
-            self._tell(parent, *_DONE)
+            self._record(parent, *_DONE)
 
     def _dependents(self, dependencies: Iterable[Object], namespace: str, errors: list[str]) -> Iterable[Object]:
         """The objects that exist, each once. One of another namespace cannot own a binding in this one."""
@@ -238,29 +238,29 @@ class DependenciesDistributor(QueueController[Key]):
             return key, None, conflict
         return key, self._registry.stage_update(self._kind, entry, wanted, _OPTIONS), conflict
 
-    def _is_still_needed(self, follower: Entry, dependencies: list[Object]) -> bool:
-        resource = decode_entry(self._kind, follower)["spec"]["resource"]
+    def _is_still_needed(self, attached: Entry, dependencies: list[Object]) -> bool:
+        resource = decode_entry(self._kind, attached)["spec"]["resource"]
         kind = self._kind_of(resource)
         entry = (
             self._cache.get(kind.resource, resource.get("namespace") or "", resource["name"])
             if kind is not None
             else None
         )
-        marks = (entry.meta.labels or {}) if entry is not None else {}
-        return is_dependency(resource, marks, dependencies)
+        labels = (entry.meta.labels or {}) if entry is not None else {}
+        return is_dependency(resource, labels, dependencies)
 
     def _kind_of(self, resource: Object) -> Kind | None:
         return self._catalog.by_kind(*split_api_version(resource["apiVersion"]), resource["kind"])
 
-    def _detached(self, follower: Entry, parent: Key, conflicts: list[tuple[Key, str]]) -> Change:
+    def _detached(self, attached: Entry, parent: Key, conflicts: list[tuple[Key, str]]) -> Change:
         """``conflicts``: gets the one that is left among the others, when it is another one."""
-        binding = decode_entry(self._kind, follower)
+        binding = decode_entry(self._kind, attached)
         others = [each for each in self._parents(binding) if each["metadata"]["name"] != parent.name]
         left = conflict_of(others) if binding["spec"].get("placement") is None else ""
-        if self._conflicts.get(follower.key, left) != left:
-            conflicts.append((follower.key, left))
+        if self._conflicts.get(attached.key, left) != left:
+            conflicts.append((attached.key, left))
         return self._registry.stage_update(
-            self._kind, follower, detach(binding, parent.namespace, parent.name, others), _OPTIONS
+            self._kind, attached, detach(binding, parent.namespace, parent.name, others), _OPTIONS
         )
 
     def _parents(self, binding: Object | None) -> list[Object]:
@@ -271,25 +271,25 @@ class DependenciesDistributor(QueueController[Key]):
         """Nothing follows this parent any more."""
         identity = id_of_binding(entry)
         label = constants.depended_by_label(entry.key.namespace, entry.key.name)
-        followers = [each for each in self.index.followers(entry.key) if (each.meta.labels or {})[label] == identity]
+        attached = [each for each in self.index.attached_to(entry.key) if (each.meta.labels or {})[label] == identity]
         conflicts: list[tuple[Key, str]] = []
-        await self._registry.commit_together([self._detached(each, entry.key, conflicts) for each in followers])
+        await self._registry.commit_together([self._detached(each, entry.key, conflicts) for each in attached])
         for key, conflict in conflicts:
-            self._tell_follower(key, conflict)
+            self._record_conflict(key, conflict)
         if constants.FINALIZER_DEPENDENCIES in (entry.meta.finalizers or ()):
             await self._federation.drop_finalizer(self._kind, parent, constants.FINALIZER_DEPENDENCIES)
 
     # -- events --------------------------------------------------------------------------------------------------------
 
-    def _tell(self, obj: Object, event_type: str, reason: str, message: str) -> None:
+    def _record(self, obj: Object, event_type: str, reason: str, message: str) -> None:
         self._federation.recorder.event(obj, event_type, reason, message)
 
-    def _tell_follower(self, key: Key, conflict: str) -> None:
+    def _record_conflict(self, key: Key, conflict: str) -> None:
         """Also where nothing was stored anew: of two fields one may still be in conflict."""
         self._conflicts[key] = conflict
         entry = self._cache.get(*key)
         if conflict and entry is not None:
-            self._tell(decode_entry(self._kind, entry), "Warning", constants.EVENT_DEPENDENCY_CONFLICT, conflict)
+            self._record(decode_entry(self._kind, entry), "Warning", constants.EVENT_DEPENDENCY_CONFLICT, conflict)
 
 
 def _check_loop(workload: Object, dependency: Object) -> None:

@@ -39,15 +39,15 @@ class DependencyIndex:
         for found in (self._texts, self._named, self._selected, self._labels, self._attached):
             found.clear()
         self._unresolved.clear()
-        for portion in self._cache.resource(BINDINGS).portions():
-            for entry in portion:
+        for chunk in self._cache.resource(BINDINGS).portions():
+            for entry in chunk:
                 self._put(entry)
             yield
 
     def observe(self, event: Event) -> None:
         if event.new is None:
             self._forget_parent(event.key)
-            self._forget_follower(event.key)
+            self._forget_attached(event.key)
         else:
             self._put(event.new)
 
@@ -56,11 +56,11 @@ class DependencyIndex:
         found = set(self._named.get(event.key, ()))
         for parent, references in self._selected.get((event.key.resource, event.key.namespace), {}).items():
             states = [entry.meta.labels or {} for entry in (event.old, event.new) if entry is not None]
-            if any(_refers(each, event.key.name, marks) for each in references for marks in states):
+            if any(_refers(each, event.key.name, labels) for each in references for labels in states):
                 found.add(parent)
         return found
 
-    def followers(self, parent: Key) -> list[Entry]:
+    def attached_to(self, parent: Key) -> list[Entry]:
         """Bindings with the parent's label; whose id it bears is the caller's to look at."""
         keys = self._attached.get((parent.namespace, constants.depended_by_label(parent.namespace, parent.name)), ())
         found = (self._cache.get(*key) for key in sorted(keys))
@@ -81,12 +81,12 @@ class DependencyIndex:
 
     def _put(self, entry: Entry) -> None:
         self.refer(entry.key, (entry.meta.annotations or {}).get(constants.RB_DEPENDENCIES, ""))
-        marks = [label for label in entry.meta.labels or () if label.startswith(constants.DEPENDED_BY_PREFIX)]
-        if marks != self._labels.get(entry.key, []):
-            self._forget_follower(entry.key)
-            if marks:
-                self._labels[entry.key] = marks
-            for label in marks:
+        labels = [label for label in entry.meta.labels or () if label.startswith(constants.DEPENDED_BY_PREFIX)]
+        if labels != self._labels.get(entry.key, []):
+            self._forget_attached(entry.key)
+            if labels:
+                self._labels[entry.key] = labels
+            for label in labels:
                 self._attached.setdefault((entry.key.namespace, label), set()).add(entry.key)
 
     def _references(self, text: str) -> Iterator[tuple[str, str, Object]]:
@@ -120,9 +120,9 @@ class DependencyIndex:
                 if not found:
                     self._selected.pop((resource, namespace), None)
 
-    def _forget_follower(self, follower: Key) -> None:
-        for label in self._labels.pop(follower, ()):
-            _discard(self._attached, (follower.namespace, label), follower)
+    def _forget_attached(self, attached: Key) -> None:
+        for label in self._labels.pop(attached, ()):
+            _discard(self._attached, (attached.namespace, label), attached)
 
 
 def _discard(sets: dict[Any, set[Key]], at: Any, key: Key) -> None:
@@ -133,8 +133,8 @@ def _discard(sets: dict[Any, set[Key]], at: Any, key: Key) -> None:
             del sets[at]
 
 
-def _refers(reference: Object, name: str, marks: dict[str, str]) -> bool:
+def _refers(reference: Object, name: str, labels: dict[str, str]) -> bool:
     try:
-        return refers_to(reference, name, marks)
+        return refers_to(reference, name, labels)
     except SelectorError:
         return False

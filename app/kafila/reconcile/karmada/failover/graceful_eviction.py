@@ -7,7 +7,7 @@ from typing import Any, final
 
 from kafila.core.errors import StatusError
 from kafila.core.resources import Key
-from kafila.placement.failover.eviction import evicted_event, next_look, remaining_tasks
+from kafila.placement.failover.eviction import evicted_event, next_check, remaining_tasks
 from kafila.reconcile.controller import QueueController
 from kafila.reconcile.karmada.federation import BINDINGS, CLUSTER_BINDINGS, Federation
 from kafila.reconcile.queue import Requeue
@@ -66,7 +66,7 @@ class GracefulEviction(QueueController[Key]):
                     raise Requeue(0) from error  # the newer binding decides
                 raise
             for cluster in done:
-                self._federation.tell_binding(binding, *evicted_event(cluster))
-        wait = next_look(kept, self._timeout, now)
+                self._federation.record_for_binding(binding, *evicted_event(cluster))
+        wait = next_check(kept, self._timeout, now)
         if wait is not None:
             raise Requeue(wait + 0.001)

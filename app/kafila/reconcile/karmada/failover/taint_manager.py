@@ -108,7 +108,7 @@ class TaintManager(QueueController[Stay]):
                 kind, where, stay.binding.name, lambda current: self._evicted(current, stay.cluster), OPTIONS
             )
         except Exception:
-            self._federation.tell_binding(binding, *evicted_event(stay.cluster, failed=True))
+            self._federation.record_for_binding(binding, *evicted_event(stay.cluster, failed=True))
             raise
 
     def _tolerated_for(self, kind: Kind, stay: Stay) -> tuple[Object | None, float | None]:

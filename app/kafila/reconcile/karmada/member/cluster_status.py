@@ -123,7 +123,7 @@ class ClusterStatus:
         now = time.time()
         if observation.healthy:
             self._seen = now
-        self._tell(cluster, observation)
+        self._record(cluster, observation)
 
         def reported(obj: Object) -> Object:
             """Of the status as it is by then: others have conditions in it too."""
@@ -166,7 +166,7 @@ class ClusterStatus:
                 await following.wake()
         self._online = online
 
-    def _tell(self, cluster: Object, observation: Observation) -> None:
+    def _record(self, cluster: Object, observation: Observation) -> None:
         """Says at the first failed look that it fails, long before the member counts as not ready, and when that is over."""
         before = self._failing
         self._failing = not observation.healthy

@@ -186,8 +186,8 @@ class ExecutionController:
         outcome = Outcome(generation, len(manifests), tuple(failures), recreated)
         self._outcomes[key] = outcome
         self.reports.add_after(key, REPORT_DELAY, background=backlog)
-        if before != outcome and not recreated and not (backlog and before is None and _is_told(work, outcome)):
-            self._tell(key, work, outcome)
+        if before != outcome and not recreated and not (backlog and before is None and _is_recorded(work, outcome)):
+            self._record(key, work, outcome)
         if away is not None:
             raise away
         if self.unreachable:
@@ -211,7 +211,7 @@ class ExecutionController:
         self.queue.add(key)  # it may stand in the backlog
         return True
 
-    def _tell(self, key: Key, work: Object, outcome: Outcome) -> None:
+    def _record(self, key: Key, work: Object, outcome: Outcome) -> None:
         reference = f"work({key.namespace}/{key.name}) to cluster({self._connection.name})"
         if outcome.errors:
             message = f"Failed to sync {reference}, err: {aggregate_text(outcome.errors)}"
@@ -277,13 +277,13 @@ class ExecutionController:
         except InterpretError as error:
             self._unread.add(key)
             await self._write_status(key, work, [])
-            self._tell_work(work, interpretation_events(observed, None, str(error), None))
+            self._record_for_work(work, interpretation_events(observed, None, str(error), None))
             raise
         await self._write_status(key, work, [found.status])
         stored = (work.get("status") or {}).get("manifestStatuses")
         before = stored[0] if stored and key not in self._unread else None
         self._unread.discard(key)
-        self._tell_work(work, interpretation_events(observed, found, "", before))
+        self._record_for_work(work, interpretation_events(observed, found, "", before))
         if found.failure:
             self.reports.add_after(key, INTERPRET_RETRY)
 
@@ -304,8 +304,8 @@ class ExecutionController:
                 raise
             return
         dispatching = dispatching_condition(bool(work["spec"].get("suspendDispatching")))
-        told = find(conditions_of(work), constants.COND_DISPATCHING) or {}
-        if told.get("status") != dispatching["status"]:
+        dispatched = find(conditions_of(work), constants.COND_DISPATCHING) or {}
+        if dispatched.get("status") != dispatching["status"]:
             self._federation.recorder.event(work, "Normal", constants.EVENT_WORK_DISPATCHING, dispatching["message"])
 
     def _status(self, work: Object, outcome: Outcome | None, reflected: list[Object]) -> Object:
@@ -346,7 +346,7 @@ class ExecutionController:
         except (DecodeError, AttributeError, KeyError, TypeError, ValueError) as error:
             raise InterpretError(f"the member's object is not of its kind's shape: {error}"[:512]) from error
 
-    def _tell_work(self, work: Object, events: Iterable[Told]) -> None:
+    def _record_for_work(self, work: Object, events: Iterable[Told]) -> None:
         for event in events:
             self._federation.recorder.event(work, *event)
 
@@ -383,7 +383,7 @@ def _is_copy_of(work: Object, observed: Object) -> bool:
     return work_of(observed) == (work["metadata"]["namespace"], work["metadata"]["name"])
 
 
-def _is_told(work: Object, outcome: Outcome) -> bool:
+def _is_recorded(work: Object, outcome: Outcome) -> bool:
     """Whether the outcome is the one that is stored: then it was told by whoever worked before us."""
     conditions = conditions_of(work)
     return bool(conditions) and with_condition(conditions, outcome.condition) == conditions

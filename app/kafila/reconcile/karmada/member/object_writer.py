@@ -128,7 +128,7 @@ class ObjectWriter:
                 await self._let_go(where, manifest, size, observed)
             else:
                 await client.delete(where.path, uid=observed["metadata"]["uid"], propagation="Background")
-                self._note_removed(observed["metadata"]["uid"])
+                self._remember_removed(observed["metadata"]["uid"])
         except StatusError as error:
             if not error.is_not_found:
                 raise
@@ -154,7 +154,7 @@ class ObjectWriter:
         metadata = obj["metadata"]
         return metadata.get("uid") in self._removed and not metadata.get("deletionTimestamp")
 
-    def _note_removed(self, uid: str) -> None:
+    def _remember_removed(self, uid: str) -> None:
         self._removed[uid] = None
         if len(self._removed) > REMEMBERED:
             self._removed.popitem(last=False)

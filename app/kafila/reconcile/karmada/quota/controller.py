@@ -34,7 +34,7 @@ class _QuotaController(QueueController[Key]):
         self._component = f"{queue_name}-controller"
         self._registry = federation.registry
         self._kind = self._registry.kind("policy.karmada.io", "v1alpha1", "federatedresourcequotas")
-        self._told: dict[Key, tuple[Any, ...]] = {}  # generation and message of the last event
+        self._recorded: dict[Key, tuple[Any, ...]] = {}  # generation and message of the last event
 
     def resync(self) -> None:
         for entry in self._registry.cache.resource(QUOTAS).entries():
@@ -43,17 +43,17 @@ class _QuotaController(QueueController[Key]):
     def _quota(self, key: Key) -> Object | None:
         entry = self._registry.cache.get(*key)
         if entry is None:
-            self._told.pop(key, None)
+            self._recorded.pop(key, None)
             return None
         return decode_entry(self._kind, entry)
 
-    def _tell(self, quota: Object, event_type: str, reason: str, message: str) -> None:
+    def _record(self, quota: Object, event_type: str, reason: str, message: str) -> None:
         """What went well is told once of each generation, and again after something else, not at every look."""
         metadata = quota["metadata"]
         key, outcome = Key(QUOTAS, metadata["namespace"], metadata["name"]), (metadata.get("generation"), message)
-        if event_type == "Normal" and self._told.get(key) == outcome:
+        if event_type == "Normal" and self._recorded.get(key) == outcome:
             return
-        self._told[key] = outcome
+        self._recorded[key] = outcome
         self._federation.recorder.event(quota, event_type, reason, message, self._component)
 
     def _works_of(self, key: Key) -> list[Entry]:
@@ -122,10 +122,10 @@ class QuotaSync(_QuotaController):
                 ]
             )
         except StatusError as error:
-            self._tell(quota, "Warning", constants.EVENT_SYNC_WORK_FAILED, str(error))
+            self._record(quota, "Warning", constants.EVENT_SYNC_WORK_FAILED, str(error))
             raise
         text = f"Sync works for FederatedResourceQuota({key.namespace}/{key.name}) succeed."
-        self._tell(quota, "Normal", constants.EVENT_SYNC_WORK, text)
+        self._record(quota, "Normal", constants.EVENT_SYNC_WORK, text)
 
     def _change(self, quota: Object, cluster: str, hard: Object) -> Any:
         kind = self._federation.work_kind
@@ -192,10 +192,10 @@ class QuotaStatus(_QuotaController):
             try:
                 await self._registry.modify(self._kind, key.namespace, key.name, summed_up, OPTIONS, "status")
             except StatusError as error:
-                self._tell(quota, "Warning", constants.EVENT_AGGREGATE_STATUS_FAILED, str(error))
+                self._record(quota, "Warning", constants.EVENT_AGGREGATE_STATUS_FAILED, str(error))
                 raise
         text = f"Collect status of FederatedResourceQuota({key.namespace}/{key.name}) succeed."
-        self._tell(quota, "Normal", constants.EVENT_AGGREGATE_STATUS, text)
+        self._record(quota, "Normal", constants.EVENT_AGGREGATE_STATUS, text)
 
 
 @final
@@ -233,7 +233,7 @@ class QuotaEnforcement(_QuotaController):
             change = self._registry.stage_update(self._kind, entry, {**quota, "status": status}, OPTIONS, "status")
             await self._registry.commit_together([change])
         text = f"Collect status of FederatedResourceQuota({key.namespace}/{key.name}) succeed."
-        self._tell(quota, "Normal", constants.EVENT_OVERALL_STATUS, text)
+        self._record(quota, "Normal", constants.EVENT_OVERALL_STATUS, text)
         if self._period > 0:
             raise Requeue(self._period)
 

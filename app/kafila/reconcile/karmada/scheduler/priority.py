@@ -38,8 +38,8 @@ class Priorities:
 
     def _policy(self, entry: Entry) -> Object | None:
         """The policy that has claimed the template; one that is new gets the best that selects it."""
-        marks = {"labels": entry.meta.labels, "annotations": entry.meta.annotations}
-        claimed = bindings.claimed_by({"metadata": marks})
+        known = {"labels": entry.meta.labels, "annotations": entry.meta.annotations}
+        claimed = bindings.claimed_by({"metadata": known})
         if claimed is not None:
             namespace, name, _ = claimed
             return self._policies.get(Key(POLICIES if namespace else CLUSTER_POLICIES, namespace, name))
