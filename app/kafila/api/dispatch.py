@@ -19,6 +19,7 @@ from .responses import Response
 Handler = Callable[[Registry, Kind, Request], Awaitable[Response]]
 ITEM = {"GET": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 COLLECTION = {"GET": "list", "POST": "create", "DELETE": "deletecollection"}
+IN_ALL_NAMESPACES = {"GET": "list"}
 HANDLERS: dict[str, Handler] = {
     "get": objects.get,
     "update": objects.update,
@@ -66,17 +67,17 @@ def warn_of_deprecation(kind: Kind, request: Request) -> None:
 def _verb(kind: Kind, target: Target, method: str) -> str:
     """The verb of a method on a collection or an object. Raises StatusError 404, 405."""
     if target.name:
-        routes = {m: v for m, v in ITEM.items() if v in kind.verbs}
+        routes = ITEM
     elif kind.namespaced and not target.namespace:
-        routes = {"GET": "list"} if "list" in kind.verbs else {}
+        routes = IN_ALL_NAMESPACES
     else:
-        routes = {m: v for m, v in COLLECTION.items() if v in kind.verbs}
-    if not routes:
-        raise errors.page_not_found()
+        routes = COLLECTION
     verb = routes.get(method)
-    if verb is None:
+    if verb is not None and verb in kind.verbs:
+        return verb
+    if any(other in kind.verbs for other in routes.values()):
         raise errors.method_not_allowed()
-    return verb
+    raise errors.page_not_found()
 
 
 async def _subresource(registry: Registry, kind: Kind, target: Target, request: Request) -> Response:

@@ -111,7 +111,8 @@ class Request:
     @property
     def has_sound_media_type(self) -> bool:
         """Whether every parameter of Content-Type has a value."""
-        return all("=" in part for part in self.header(b"content-type").split(";")[1:] if part.strip())
+        _, *parameters = self.header(b"content-type").split(";")
+        return not parameters or all("=" in part for part in parameters if part.strip())
 
     @property
     def manager(self) -> str:

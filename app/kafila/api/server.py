@@ -19,6 +19,7 @@ from urllib.parse import unquote
 import httptools
 import uvicorn
 from httptools import HttpParserError, HttpParserUpgrade
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from kafila.authentication.credentials import Peer
@@ -208,8 +209,12 @@ class ObjectsProtocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         self._silent = self._pieces = 0
-        if not self.cycle.response_complete:
-            super().on_body(body)
+        cycle = self.cycle
+        if not cycle.response_complete:
+            cycle.body += body
+            if len(cycle.body) > HIGH_WATER_LIMIT:
+                self.flow.pause_reading()
+            cycle.message_event.set()
             return
         self._unread += len(body)
         if self._unread > UNREAD:

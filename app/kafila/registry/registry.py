@@ -107,7 +107,9 @@ class Registry:
 
     async def read(self, kind: Kind, namespace: str, name: str) -> Entry:
         """Raises StatusError 404, 503."""
-        found = await self.find(Key(kind.resource, namespace if kind.namespaced else "", name))
+        if kind.resource != EVENTS:
+            return self.entry(kind, namespace, name)
+        found = await self.find(Key(EVENTS, namespace, name))
         if found is None:
             raise errors.not_found(kind.group, kind.plural, name)
         return found
