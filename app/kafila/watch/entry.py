@@ -85,9 +85,12 @@ class Event:
     ``last`` is the final state of a deleted object, at the revision of its deletion.
     """
 
-    __slots__ = ("frames", "last", "new", "old", "revision")
+    __slots__ = ("frames", "key", "last", "new", "old", "revision")
 
     def __init__(self, revision: int, old: Entry | None, new: Entry | None, last: Entry | None) -> None:
+        after = new or last
+        assert after is not None
+        self.key = after.key
         self.revision = revision
         self.old = old
         self.new = new
@@ -95,20 +98,10 @@ class Event:
         self.frames: dict[Any, bytes] | None = None  # encoder -> wire bytes, shared by all watchers; None: old
 
     @property
-    def key(self) -> Key:
-        return self._after.key
-
-    @property
     def size(self) -> int:
         """Bytes that it keeps in memory: the object before and after, about."""
-        old = self.old
-        return len(self._after.body) + (len(old.body) if old is not None else 0) + _OVERHEAD
-
-    @property
-    def _after(self) -> Entry:
-        entry = self.new or self.last
-        assert entry is not None
-        return entry
+        old, after = self.old, self.new or self.last
+        return (len(old.body) if old is not None else 0) + (len(after.body) if after is not None else 0) + _OVERHEAD
 
 
 def at_revision(entry: Entry, revision: int) -> Entry:
