@@ -10,9 +10,9 @@ import os
 import re
 import secrets
 from collections.abc import Callable
+from functools import lru_cache
 
 from .hashes import SAFE_ALPHABET
-from .remembered import remembered
 
 NameRule = Callable[[str, bool], list[str]]
 
@@ -171,7 +171,7 @@ def any_name(value: str, prefix: bool = False) -> list[str]:
     return []
 
 
-@remembered(1024)  # every write looks at its keys, and they are few
+@lru_cache(1024)  # every write looks at its keys, which are few and not long
 def _is_qualified(value: str) -> bool:
     prefix, slash, name = value.rpartition("/")
     if slash and not (len(prefix) <= 253 and _is_subdomain(prefix)):
