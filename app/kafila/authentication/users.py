@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from kafila.registry import User
@@ -24,6 +25,7 @@ class NotSeen(InvalidCredential):
     """What the credential names is not there, as far as this process has heard: another one may just have made it."""
 
 
+@lru_cache(maxsize=128)  # asked with each request, of few
 def authenticated(user: User) -> User:
     """With the group of everybody who is known. Raises InvalidCredential for names that no header can carry."""
     if not fits_header(user.name, *user.groups):
