@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Final
+from typing import Any
 
 import orjson
 
 from .paths import MAX_FOUND, Path, shown
-
-# What makes the count of keys inexact: a gap before a colon, or an escaped quote or colon.
-_INEXACT: Final = (b" :", b"\n:", b"\t:", b"\r:", b"\\u00")
 
 
 def find_duplicates(raw: bytes, parsed: Any = None) -> list[str]:
@@ -20,8 +17,9 @@ def find_duplicates(raw: bytes, parsed: Any = None) -> list[str]:
     """
     if parsed is None:
         parsed = orjson.loads(raw)
-    # Every key stands before a colon, so a duplicate, which parsing loses, makes the body written again poorer.
-    if raw.count(b'":') == orjson.dumps(parsed).count(b'":') and not any(text in raw for text in _INEXACT):
+    # Every key has a colon, so a duplicate, which parsing loses, makes the body written again poorer, unless a text has an
+    # escaped one, which written again is one more. Single characters are counted many times as fast as two.
+    if raw.count(b":") == orjson.dumps(parsed).count(b":") and not (b"\\" in raw and b"\\u00" in raw):
         return []
     found: dict[str, None] = {}
     _walk(json.loads(raw, object_pairs_hook=Pairs), None, found)
