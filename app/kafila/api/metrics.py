@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 
@@ -27,18 +27,23 @@ DURATION = Histogram(
 LONG_RUNNING = Gauge("apiserver_longrunning_requests", "Open watches.", ["verb", "group", "version", "resource"])
 
 
-_requests = cache(REQUESTS.labels)  # finding the child of given labels costs more than counting
-_duration = cache(DURATION.labels)
+@cache  # finding the child of given labels costs more than counting
+def _observers(
+    verb: str, group: str, version: str, plural: str, subresource: str, scope: str, status: int
+) -> tuple[Callable[[], None], Callable[[float], None] | None]:
+    counted = REQUESTS.labels(verb, group, version, plural, subresource, scope, status)
+    timed = DURATION.labels(verb, group, version, plural).observe if verb != "WATCH" else None
+    return counted.inc, timed
 
 
 def observe(verb: str, kind: Kind, target: Target, status: int, seconds: float) -> None:
     """Labels come from the kind, as far as they can be anything: whoever asks may name what is not there."""
     subresource = target.subresource if target.subresource in kind.subresources else ""
     scope = "resource" if target.name else ("namespace" if target.namespace else "cluster")
-    group, version, plural = kind.group, kind.version, kind.plural
-    _requests(verb, group, version, plural, subresource, scope, status).inc()
-    if verb != "WATCH":
-        _duration(verb, group, version, plural).observe(seconds)
+    count, time = _observers(verb, kind.group, kind.version, kind.plural, subresource, scope, status)
+    count()
+    if time is not None:
+        time(seconds)
 
 
 @contextmanager

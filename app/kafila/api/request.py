@@ -35,13 +35,15 @@ _OF_NAMESPACES = frozenset({"status", "finalize"})
 
 def parse_target(path: str) -> Target | None:
     """None when ``path`` is not below /api/VERSION or /apis/GROUP/VERSION."""
-    parts = path.split("/")
     # "", "api", version, …   or   "", "apis", group, version, …
-    if parts[:2] == ["", "api"] and len(parts) > 2 and parts[2]:
-        group, version, rest = "", parts[2], parts[3:]
-    elif parts[:2] == ["", "apis"] and len(parts) > 3 and parts[3]:
-        group, version, rest = parts[2], parts[3], parts[4:]
+    if path.startswith("/api/"):
+        _, _, version, *rest = path.split("/")
+        group = ""
+    elif path.startswith("/apis/") and path.count("/") > 2:
+        _, _, group, version, *rest = path.split("/")
     else:
+        return None
+    if not version:
         return None
     if rest and not rest[-1] and "proxy" not in rest:
         rest.pop()
@@ -55,7 +57,9 @@ def parse_target(path: str) -> Target | None:
     namespace = ""
     if rest[0] == "namespaces" and len(rest) > 2 and rest[2] not in _OF_NAMESPACES:
         namespace, rest = rest[1], rest[2:]
-    plural, name, subresource, *tail = [*rest, "", "", ""][: max(3, len(rest))]
+    if len(rest) < 3:
+        return Target(group, version, rest[0], namespace, rest[1] if len(rest) > 1 else "", watch=watch)
+    plural, name, subresource, *tail = rest
     return Target(group, version, plural, namespace, name, subresource, "/".join(tail), watch)
 
 

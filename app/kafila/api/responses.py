@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import zlib
 from collections.abc import Awaitable, Callable, Iterator
+from itertools import chain
 from typing import Any, NamedTuple, final
 
 import orjson
@@ -113,7 +114,7 @@ class Sender:
 
     def _begin(self, status: int, headers: Headers) -> tuple[bytes, bytes]:
         """The one place that all headers of answers pass, whoever made them."""
-        said = b"".join(map(b"".join, headers))
+        said = b"".join(chain.from_iterable(headers))
         if b"\n" in said or b"\r" in said or b"\0" in said:  # what follows would be another header, or another answer
             raise errors.internal_error("the answer has a header that is not one line")
         self.status = status
