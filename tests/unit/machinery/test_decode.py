@@ -244,6 +244,10 @@ def test_decoding_what_was_decoded_changes_nothing(value: dict[str, Any]) -> Non
         (b'{ "a" : 1, "a" : 2 }', ["a"]),
         (b'{"a" :1,"b":1,"b":2}', ["b"]),
         (b'{"t":"\\u0022:","a":1,"a":2}', ["a"]),
+        (b'{"t":"\\u003a","a":1,"a":2}', ["a"]),  # a colon that is written again as one
+        (b'{"t":"\\u003A\\u003a","a" :1,"b" : ":"}', []),
+        (b'{"a":":","a":"::"}', ["a"]),
+        (b'{"a"\n:1,"b":2,"a"\t: 3}', ["a"]),
         (b'{"t":"x\\":","a":1}', []),
         (b'{"a":{"x":"\\":\\":"},"a":1}', ["a"]),
     ],
