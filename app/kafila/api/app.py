@@ -14,6 +14,7 @@ import structlog
 from kafila.authentication.certificates import client_certificates
 from kafila.authentication.chain import Authentication
 from kafila.authentication.credentials import Credentials
+from kafila.authentication.impersonation import is_requested
 from kafila.authentication.serviceaccounts import service_account_tokens
 from kafila.authentication.users import ANONYMOUS
 from kafila.authorization import MASTERS, Authorizer, build, follow
@@ -98,7 +99,8 @@ class ObjectsApp:
             else:
                 shown = Credentials(scope["headers"], path, state.get("peer"))
                 request.user = self.authentication.at_once(shown) or await self.authentication.authenticate(shown)
-            request.user = await acting(request.user, scope["headers"], self.authorizer)
+            if is_requested(headers):
+                request.user = await acting(request.user, scope["headers"], self.authorizer)
             request.authorizer = self.authorizer
             if MASTERS not in request.user.groups:
                 await authorize(request, _is_watch(request))

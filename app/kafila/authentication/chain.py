@@ -52,7 +52,7 @@ class Authentication:
             try:
                 user = authenticate(credentials)
                 if user is not None:
-                    return authenticated(user)
+                    return user
             except InvalidCredential:
                 refused = True
         token = _token_of(credentials)

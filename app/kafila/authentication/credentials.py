@@ -30,7 +30,8 @@ class Known(NamedTuple):
     audiences: tuple[str, ...] = ()
 
 
-# What knows the user of a request by something else than a token. None: nothing of the kind is shown. Raises InvalidCredential
+# What knows the user of a request by something else than a token, and says all of his groups. None: nothing of the kind is
+# shown. Raises InvalidCredential
 RequestAuthenticator = Callable[[Credentials], User | None]
 # Token and audiences (empty: those of this API server). None: not a token of this kind. Raises InvalidCredential
 TokenAuthenticator = Callable[[str, Sequence[str]], Known | None]

@@ -16,7 +16,7 @@ from kafila.registry import User
 
 from .credentials import Credentials, RequestAuthenticator
 from .impersonation import unescaped
-from .users import InvalidCredential
+from .users import InvalidCredential, authenticated
 
 
 class HeaderNames(NamedTuple):
@@ -44,7 +44,7 @@ def front_proxy(authorities: Callable[[], frozenset[bytes]], names: HeaderNames)
         if not name:
             return None
         found = tuple(_values(headers, groups))
-        return User(name, found, next(_values(headers, uids), ""), _extra(headers, extras))
+        return authenticated(User(name, found, next(_values(headers, uids), ""), _extra(headers, extras)))
 
     return authenticate
 

@@ -6,10 +6,12 @@ import base64
 import json
 import os
 import ssl
+import threading
 import time
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import httpx
 import pytest
@@ -71,8 +73,59 @@ CLIENTS, OTHERS, PROXIES = new_authority("clients"), new_authority("others"), ne
 OLD_KEYS = new_signing_key()
 
 
+class Hook(BaseHTTPRequestHandler):
+    """Knows tokens that begin with ``hook-``; what follows is the user."""
+
+    asked: ClassVar[list[dict[str, Any]]] = []
+
+    def do_POST(self) -> None:
+        review = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        Hook.asked.append(review | {"authorization": self.headers["authorization"]})
+        token = review["spec"]["token"]
+        user = {"username": token.removeprefix("hook-"), "groups": ["hooked"]}
+        status = {"authenticated": True, "user": user} if token.startswith("hook-") else {"authenticated": False}
+        body = json.dumps({**review, "status": status}).encode()
+        self.send_response(200)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
 @pytest.fixture(scope="module")
-def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
+def webhook(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The kubeconfig of a server with TLS."""
+    folder, authority = tmp_path_factory.mktemp("webhook"), new_authority("webhook-ca")
+    pair = issue(authority, "webhook", hosts=["127.0.0.1"])
+    (folder / "server.pem").write_bytes(pair.certificate + pair.key)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "server.pem")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hook)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        where = f"https://127.0.0.1:{server.server_port}/authenticate"
+        data = base64.b64encode(authority.certificate).decode()
+        config = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "c",
+            "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+            "clusters": [{"name": "c", "cluster": {"server": where, "certificate-authority-data": data}}],
+            "users": [{"name": "u", "user": {"token": "ours"}}],
+        }
+        (folder / "kubeconfig").write_text(yaml.safe_dump(config))
+        yield folder / "kubeconfig"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture(scope="module")
+def plane(tmp_path_factory: pytest.TempPathFactory, webhook: Path) -> Iterator[Plane]:
     folder = tmp_path_factory.mktemp("authentication")
     for part in (folder, *folder.parents[:3]):
         os.chmod(part, 0o711)
@@ -89,6 +142,7 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
         requestheader_allowed_names="aggregator",
         token_auth_file=str(folder / "tokens.csv"),
         enable_bootstrap_token_auth=True,
+        authentication_token_webhook_config_file=str(webhook),
         service_account_key_file=str(folder / "old.pub"),
         service_account_issuer="https://new.example.com,https://old.example.com",
         service_account_max_token_expiration=7200,
@@ -180,6 +234,20 @@ def test_keys_of_service_accounts_change_without_an_end_of_tokens(plane: Plane) 
     assert len({key["kid"] for key in keys}) == 2
     assert known["issuer"] == "https://new.example.com"
     assert known["jwks_uri"] == f"{plane.server}/openid/v1/jwks"
+
+
+def test_a_webhook_knows_tokens_that_nobody_else_knows(plane: Plane) -> None:
+    Hook.asked.clear()
+    for _ in range(3):
+        found = plane.who(token="hook-jane")
+        assert (found["username"], found["groups"]) == ("jane", ["hooked", "system:authenticated"])
+    assert plane.who(token="other") == 401
+    assert plane.who(token="secret-of-ci")["username"] == "ci"
+    assert [review["spec"]["token"] for review in Hook.asked] == ["hook-jane", "other"]  # answers are remembered
+    review = Hook.asked[0]
+    assert (review["apiVersion"], review["kind"]) == ("authentication.k8s.io/v1beta1", "TokenReview")
+    assert review["spec"]["audiences"] == ["https://new.example.com", "https://old.example.com"]
+    assert review["authorization"].lower() == "bearer ours"
 
 
 def test_a_token_review_knows_them_all(plane: Plane) -> None:

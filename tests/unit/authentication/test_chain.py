@@ -55,7 +55,7 @@ def unauthorized(chain: Authentication, shown: Credentials) -> bool:
 
 def test_the_first_that_knows_decides() -> None:
     chain = Authentication([by_certificate], [by_token])
-    assert chain.at_once(with_token("good", PEER)) == User("certificate", ("system:authenticated",))
+    assert chain.at_once(with_token("good", PEER)) == User("certificate")
     assert chain.at_once(with_token("good")) == User("token", ("system:authenticated",))
     assert Authentication([refusing], [by_token]).at_once(with_token("good")) is not None
 

@@ -129,7 +129,9 @@ def test_headers_of_a_proxy_count_with_its_certificate_only() -> None:
         (b"x-remote-extra-a%2fb", b"c"),
     ]
     proxy = Peer(b"leaf", (b"leaf", b"ca"))
-    assert authenticate(Credentials(headers, "", proxy)) == User("jane", ("dev", "ops"), "7", (("a/b", ("c",)),))
+    assert authenticate(Credentials(headers, "", proxy)) == User(
+        "jane", ("dev", "ops", "system:authenticated"), "7", (("a/b", ("c",)),)
+    )
     for peer in (None, Peer(b"leaf"), Peer(b"leaf", (b"leaf", b"other"))):
         assert authenticate(Credentials(headers, "", peer)) is None
     assert authenticate(Credentials([(b"x_remote_user", b"admin"), (b"x-remote-group", b"g")], "", proxy)) is None
