@@ -25,7 +25,7 @@ from .member.work_router import WorkRouter
 from .quota.controller import QuotaEnforcement, QuotaStatus, QuotaSync
 from .scheduler.context import Scheduler
 from .scheduler.rebalancer import Rebalancer
-from .template.propagation import Propagation
+from .template.controller import TemplateController
 
 
 def build(
@@ -47,7 +47,7 @@ def build(
         ClusterController(registry, recorder),
         NamespaceSync(federation, options.skipped_namespaces),
         UnifiedAuth(federation),
-        Propagation(federation, options.skipped_namespaces, scheduler),
+        TemplateController(federation, options.skipped_namespaces, scheduler),
         *([DependenciesDistributor(federation)] if PROPAGATE_DEPS in gates else []),
         GracefulEviction(federation, options.graceful_eviction_timeout),
         Rebalancer(federation),

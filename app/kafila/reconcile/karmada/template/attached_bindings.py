@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, final
 
 from kafila.catalog.kind import Kind
@@ -21,23 +20,22 @@ from kafila.watch import Entry, Event
 
 from .changes import EnqueueReason
 from .pipeline import Pipeline
+from .template_queue import TemplateQueue
 
 Object = dict[str, Any]
 
 
 @final
 class AttachedBindings:
-    """ResourceBindings of objects without a namespace, and what becomes of them. ``look``: looks at a template again."""
+    """ResourceBindings of objects without a namespace, and what becomes of them."""
 
-    def __init__(
-        self, federation: Federation, works: WorkIndex, pipeline: Pipeline, look: Callable[[Key], None]
-    ) -> None:
+    def __init__(self, federation: Federation, works: WorkIndex, pipeline: Pipeline, queue: TemplateQueue) -> None:
         self._federation = federation
         self._cache = federation.registry.cache
         self._catalog = federation.registry.catalog
         self._works = works
         self._pipeline = pipeline
-        self._look = look
+        self._queue = queue
         self._templates: dict[Key, Key] = {}
         self._bindings: dict[Key, set[Key]] = {}  # by template
 
@@ -92,7 +90,7 @@ class AttachedBindings:
                 outcome = await self._pipeline.run(kind, template, None, binding, why, shares)
             complete &= outcome.retry not in ("interpreter", "refused")
             if outcome.missed:
-                self._look(key)
+                self._queue.enqueue(key)
         if not complete:
             raise Waiting("not all Works could be made as they shall be")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, final
 
 from kafila.catalog.kind import Kind
@@ -14,21 +13,18 @@ from kafila.registry import Registry
 from kafila.registry.threads import decoded
 
 from .changes import EnqueueReason, OwnWrites
+from .template_queue import TemplateQueue
 
 Object = dict[str, Any]
 
 
 @final
 class PolicyClaim:
-    """``look``: at a template again, and why."""
-
-    def __init__(
-        self, registry: Registry, policies: PolicyIndex, own: OwnWrites, look: Callable[[Key, EnqueueReason], None]
-    ) -> None:
+    def __init__(self, registry: Registry, policies: PolicyIndex, own: OwnWrites, templates: TemplateQueue) -> None:
         self._registry = registry
         self._policies = policies
         self._own = own
-        self._look = look
+        self._templates = templates
 
     async def claim(self, kind: Kind, key: Key, template: Object, policy: Object) -> Object:
         """The first commit: the template says whose it is. The binding stores the revision that this gives."""
@@ -47,7 +43,7 @@ class PolicyClaim:
         resource = POLICIES if metadata.get("namespace") else CLUSTER_POLICIES
         current = self._policies.get(Key(resource, metadata.get("namespace", ""), metadata["name"]))
         if current is not policy:  # it has changed, and had not claimed the template yet
-            self._look(key, EnqueueReason.CLAIMING_POLICY)
+            self._templates.enqueue(key, EnqueueReason.CLAIMING_POLICY)
         elif missed:
-            self._look(key, EnqueueReason.DEPENDENCY)
+            self._templates.enqueue(key, EnqueueReason.DEPENDENCY)
         return await decoded(kind, entry)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import final
 
 from kafila.catalog.kind import Kind
@@ -16,6 +15,9 @@ from kafila.registry.codec import decode_entry
 from kafila.watch import Entry, Event
 
 from .attached_bindings import AttachedBindings
+from .changes import EnqueueReason
+from .commit import Committer
+from .template_queue import TemplateQueue
 
 
 @final
@@ -23,18 +25,18 @@ class DeletionController:
     def __init__(
         self,
         federation: Federation,
-        followers: AttachedBindings,
+        attached: AttachedBindings,
         claims: ClaimIndex,
-        delete_works: Callable[[list[Entry]], Awaitable[None]],
-        look: Callable[[Key], None],
+        committer: Committer,
+        templates: TemplateQueue,
     ) -> None:
         self._federation = federation
         self._registry = federation.registry
         self._cache = federation.registry.cache
-        self._attached = followers
+        self._attached = attached
         self._claims = claims
-        self._delete_works = delete_works
-        self._look = look
+        self._committer = committer
+        self._templates = templates
         self.queue: WorkQueue[Key] = WorkQueue("binding", self._reconcile, concurrency=16)
         self.add = self.queue.add
 
@@ -66,7 +68,7 @@ class DeletionController:
 
     async def _end_binding(self, kind: Kind, entry: Entry) -> None:
         """It does not wait for its Works to go, which a member that is away would delay."""
-        await self._delete_works(self._attached.left_by(entry))
+        await self._committer.delete_works(self._attached.left_by(entry))
         ours = constants.FINALIZER_BINDING if entry.key.namespace else constants.FINALIZER_CLUSTER_BINDING
         if ours in (entry.meta.finalizers or ()):
             await self._federation.drop_finalizer(kind, decode_entry(kind, entry), ours)
@@ -82,7 +84,7 @@ class DeletionController:
                 continue
             await self._federation.unclaim(marked_kind, found, policy)
             if key.resource not in (BINDINGS, CLUSTER_BINDINGS):
-                self._look(key)  # another policy may match
+                self._templates.enqueue(key, EnqueueReason.POLICY)  # another policy may match
         ours = constants.FINALIZER_PP if entry.key.namespace else constants.FINALIZER_CPP
         if ours in (entry.meta.finalizers or ()):
             await self._federation.drop_finalizer(kind, policy, ours)

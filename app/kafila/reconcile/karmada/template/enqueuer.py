@@ -1,12 +1,12 @@
-"""Templates found by their bindings: what happens around a binding leads to another look at its template."""
+"""Templates found by their bindings: what happens around a binding enqueues its template."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Container, Iterator
 from typing import Any, final
 
 from kafila.catalog.catalog import Catalog
-from kafila.core.resources import Key, split_api_version
+from kafila.core.resources import split_api_version
 from kafila.placement import constants
 from kafila.placement.cluster_affinity import served_kinds
 from kafila.placement.spec import target_names
@@ -14,24 +14,24 @@ from kafila.reconcile.karmada.federation import BINDINGS, CLUSTER_BINDINGS
 from kafila.reconcile.karmada.indexes import template_key_of
 from kafila.watch import Cache, Entry, Event
 
+from .template_queue import TemplateQueue
+
 Object = dict[str, Any]
 _GROUPS = b'"workloadAffinityGroups":'
 
 
 @final
 class Enqueuer:
-    """``look``: at a template again, and whether behind what users change now."""
-
-    def __init__(self, cache: Cache, catalog: Catalog, look: Callable[[Key, bool], None]) -> None:
+    def __init__(self, cache: Cache, catalog: Catalog, templates: TemplateQueue) -> None:
         self._cache = cache
         self._catalog = catalog
-        self._look = look
-        self.rounds = 0  # how often all of them, or all of some kinds, were looked at
+        self._templates = templates
+        self.rounds = 0  # how often all of them, or all of some kinds, were enqueued
 
     def enqueue(self, binding: Entry, background: bool = False) -> None:
         key = template_key_of(binding, self._catalog)
         if key is not None:
-            self._look(key, background)
+            self._templates.enqueue(key, background=background)
 
     def enqueue_all(self, namespace: str = "") -> None:
         self.rounds += 1
@@ -43,7 +43,7 @@ class Enqueuer:
         for binding in self._bindings():
             key = template_key_of(binding, self._catalog)
             if key is not None and key.resource in resources:
-                self._look(key, True)
+                self._templates.enqueue(key, background=True)
 
     def enqueue_newly_served(self, old: Object, new: Object) -> None:
         """A member serves kinds that it did not serve before."""

@@ -72,11 +72,6 @@ class StoredBindings:
     def decoded(self, works: Iterable[Entry]) -> list[StoredObject]:
         return [StoredObject(decode_entry(self.federation.work_kind, entry), entry) for entry in works]
 
-    async def lags_behind(self, template: Object, existing: Entry) -> bool:
-        """After a start: are the Works of a binding without a policy elsewhere, or made with other overrides?"""
-        await self.overrides.read_ahead(template)
-        return self.works.lag_behind(existing) or self.overrides.changed_since(template, self.works.of(existing))
-
 
 @final
 class StoredFacts:

@@ -76,3 +76,18 @@ class Facts(Protocol):
     def works_named(self, obj: Identity, clusters: Collection[str]) -> tuple[Sequence[StoredObject], Collection[str]]:
         """Works of the object by their names, and the clusters where Karmada's name is that of another object's Work."""
         ...
+
+
+class PolicyFacts(Protocol):
+    """About policies, as they are now. Do not change what is answered."""
+
+    @property
+    def gates(self) -> Gates: ...
+
+    def policy(self, namespace: str, name: str) -> Object | None:
+        """The PropagationPolicy, or without a namespace the ClusterPropagationPolicy."""
+        ...
+
+    def candidates(self, template: Object) -> tuple[Sequence[Object], Sequence[Object]]: ...
+
+    def override_exists(self, namespace: str, name: str) -> bool: ...

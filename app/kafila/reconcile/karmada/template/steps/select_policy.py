@@ -1,0 +1,57 @@
+"""Which policy a template follows (Karmada's detector)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from kafila.core import feature_gates as feature
+from kafila.placement.detector import binding as bindings
+from kafila.placement.detector.match import choose_policy, preempting
+from kafila.placement.scheduler.schedule import Event
+from kafila.reconcile.karmada.template.changes import EnqueueReason
+
+from .facts import PolicyFacts
+from .template_state import TemplateState
+
+Object = dict[str, Any]
+
+
+def select_policy(state: TemplateState, facts: PolicyFacts) -> TemplateState:
+    """The policy that has claimed the template, as long as it selects it, else the best that does; without one the claim may be
+    over: a template that its policy no longer selects stays claimed until that policy is looked at."""
+    template = state.template
+    own, cluster_wide = facts.candidates(template)
+    claimed = _claiming(template, facts)
+    if claimed is not None:
+        taking = _preempting(template, claimed, own, cluster_wide, facts)
+        if taking is not None:
+            told = Event(*bindings.preempted_event(taking, claimed))
+            return replace(state, policy=taking, events=(*state.events, told))
+        if bindings.still_matches(template, claimed):
+            return replace(state, policy=claimed)
+        if not state.why & (EnqueueReason.CLAIMING_POLICY | EnqueueReason.START):
+            return state
+    policy = choose_policy(template, own, cluster_wide).policy
+    return replace(state, policy=policy, claim_is_over=policy is None)
+
+
+def _claiming(template: Object, facts: PolicyFacts) -> Object | None:
+    """The policy that has claimed the template, if there still is the same one."""
+    claimed = bindings.claimed_by(template)
+    if claimed is None:
+        return None
+    namespace, name, policy_id = claimed
+    policy = facts.policy(namespace, name)
+    if policy is None or policy["metadata"].get("deletionTimestamp"):
+        return None
+    return policy if policy_id in (policy["metadata"].get("labels") or {}).values() else None
+
+
+def _preempting(
+    template: Object, claimed: Object, own: Sequence[Object], cluster_wide: Sequence[Object], facts: PolicyFacts
+) -> Object | None:
+    if feature.POLICY_PREEMPTION not in facts.gates:
+        return None
+    return preempting(template, claimed, own, cluster_wide)
