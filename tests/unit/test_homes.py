@@ -13,7 +13,13 @@ ROOT = Path(kafila.__file__).parent
 SOURCES = {path.relative_to(ROOT).as_posix(): path.read_text() for path in ROOT.rglob("*.py")}
 
 HOMES = [
-    ("YAML is read and written", r"^ *import yaml|^ *from yaml", "machinery/yaml.py", "machinery/yamlout.py"),
+    (
+        "YAML is read and written",
+        r"^ *import yaml|^ *from yaml",
+        "machinery/yaml.py",
+        "machinery/yamlout.py",
+        "machinery/configuration.py",
+    ),
     ("tags of protobuf fields", r"<< 3 \|", "machinery/protobuf_wire.py", "machinery/protobuf_decode.py"),
     ("names of resources in a quota", r"must be a standard resource for quota", "catalog/builtin/validation/quotas.py"),
     ("what bindings use of a quota", r"exceeded for resource", "placement/quota.py"),

@@ -13,10 +13,11 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 from kafila.authentication.oidc.claims import user_of
-from kafila.authentication.oidc.configuration import Claim, ConfigurationError, Issuer, read_configuration
+from kafila.authentication.oidc.configuration import Claim, Issuer, read_configuration
 from kafila.authentication.oidc.issuer import LATEST, SOONEST, FetchError, OIDCIssuer
 from kafila.authentication.users import InvalidCredential
 from kafila.identity.certificates import new_authority, new_signing_key
+from kafila.machinery.configuration import ConfigurationError
 
 URL = "https://issuer.example.com"
 GOOD = f"""\
@@ -84,7 +85,7 @@ def test_a_configuration_is_read() -> None:
         ("  enabled: true", "  enabled: maybe", "line 18: anonymous.enabled: must be true or false"),
         ("path: /livez", "path: livez", 'line 20: anonymous.conditions[0]: needs a path that begins with "/"'),
         ("    uid:\n", "    username: {}\n    uid:\n", "stands here a second time"),
-        ("kind:", "kind: [", "line 3"),
+        ("kind:", "kind: [", "line 2: did not find expected"),
         (
             "    audiences: [kafila]",
             "    audiences: [kafila]\n    certificateAuthority: x",

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
-import yaml
 from cryptography import x509
+
+from kafila.machinery.configuration import Node, read
 
 API_VERSIONS: Final = ("apiserver.config.k8s.io/v1", "apiserver.config.k8s.io/v1beta1")
 MOST_ISSUERS: Final = 64
@@ -39,66 +40,9 @@ class Configuration(NamedTuple):
     anonymous_paths: frozenset[str] | None = None  # None: all
 
 
-class ConfigurationError(ValueError):
-    """``line: reason``, as far as there is a line."""
-
-
-class _Node:
-    """A part of the document, with where it stands."""
-
-    def __init__(self, node: yaml.Node, path: str = "") -> None:
-        self._node = node
-        self.path = path
-
-    def error(self, reason: str) -> ConfigurationError:
-        where = f"{self.path}: " if self.path else ""
-        return ConfigurationError(f"line {self._node.start_mark.line + 1}: {where}{reason}")
-
-    def fields(self, *known: str) -> dict[str, _Node]:
-        """Raises ConfigurationError for others, and for one that comes twice."""
-        if not isinstance(self._node, yaml.MappingNode):
-            raise self.error("must be an object")
-        found: dict[str, _Node] = {}
-        for key, value in self._node.value:
-            name = key.value if isinstance(key, yaml.ScalarNode) else ""
-            child = _Node(value, f"{self.path}.{name}".strip("."))
-            if name not in known:
-                raise _Node(key, self.path).error(f'unknown field "{name}"')
-            if name in found:
-                raise child.error("stands here a second time")
-            if not (isinstance(value, yaml.ScalarNode) and value.tag == "tag:yaml.org,2002:null"):
-                found[name] = child
-        return found
-
-    def items(self) -> list[_Node]:
-        if not isinstance(self._node, yaml.SequenceNode):
-            raise self.error("must be a list")
-        return [_Node(item, f"{self.path}[{at}]") for at, item in enumerate(self._node.value)]
-
-    def text(self) -> str:
-        if not isinstance(self._node, yaml.ScalarNode) or self._node.tag != "tag:yaml.org,2002:str":
-            raise self.error("must be a text")
-        return str(self._node.value)
-
-    def boolean(self) -> bool:
-        if not isinstance(self._node, yaml.ScalarNode) or self._node.tag != "tag:yaml.org,2002:bool":
-            raise self.error("must be true or false")
-        return self._node.value.lower() in ("true", "yes", "on")
-
-
 def read_configuration(content: bytes, own_issuers: Sequence[str] = ()) -> Configuration:
     """``own_issuers``: of service account tokens, which no other issuer may claim. Raises ConfigurationError."""
-    try:
-        nodes = list(yaml.compose_all(content.decode(), Loader=yaml.CSafeLoader))
-    except UnicodeDecodeError:
-        raise ConfigurationError("line 1: is not UTF-8") from None
-    except (yaml.YAMLError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        line = mark.line + 1 if mark is not None else 1
-        raise ConfigurationError(f"line {line}: {getattr(error, 'problem', None) or 'is no YAML'}") from None
-    if len(nodes) != 1 or nodes[0] is None:
-        raise ConfigurationError("line 1: must be one AuthenticationConfiguration")
-    root = _Node(nodes[0])
+    root = read(content)
     fields = root.fields("apiVersion", "kind", "jwt", "anonymous")
     _check_type(root, fields)
     listed = fields["jwt"].items() if "jwt" in fields else []
@@ -114,7 +58,7 @@ def read_configuration(content: bytes, own_issuers: Sequence[str] = ()) -> Confi
     return Configuration(tuple(issuers), enabled, paths)
 
 
-def _check_type(root: _Node, fields: dict[str, _Node]) -> None:
+def _check_type(root: Node, fields: dict[str, Node]) -> None:
     version, kind = fields.get("apiVersion", root), fields.get("kind", root)
     if "apiVersion" not in fields or version.text() not in API_VERSIONS:
         raise version.error(f"apiVersion must be {API_VERSIONS[0]}")
@@ -122,7 +66,7 @@ def _check_type(root: _Node, fields: dict[str, _Node]) -> None:
         raise kind.error("kind must be AuthenticationConfiguration")
 
 
-def _anonymous(node: _Node) -> tuple[bool, frozenset[str] | None]:
+def _anonymous(node: Node) -> tuple[bool, frozenset[str] | None]:
     fields = node.fields("enabled", "conditions")
     enabled = fields["enabled"].boolean() if "enabled" in fields else False
     if "conditions" not in fields:
@@ -138,7 +82,7 @@ def _anonymous(node: _Node) -> tuple[bool, frozenset[str] | None]:
     return enabled, frozenset(paths) if paths else None
 
 
-def _issuer(node: _Node, own_issuers: Sequence[str]) -> Issuer:
+def _issuer(node: Node, own_issuers: Sequence[str]) -> Issuer:
     fields = node.fields("issuer", "claimMappings", "claimValidationRules", "userValidationRules")
     if fields.get("userValidationRules") and fields["userValidationRules"].items():
         raise fields["userValidationRules"].error(_CEL)
@@ -155,7 +99,7 @@ def _issuer(node: _Node, own_issuers: Sequence[str]) -> Issuer:
     return Issuer(url, audiences, username, groups, uid, required, discovery, authority)
 
 
-def _source(node: _Node, own_issuers: Sequence[str]) -> tuple[str, str, bytes, tuple[str, ...]]:
+def _source(node: Node, own_issuers: Sequence[str]) -> tuple[str, str, bytes, tuple[str, ...]]:
     fields = node.fields(
         "url", "discoveryURL", "certificateAuthority", "audiences", "audienceMatchPolicy", "egressSelectorType"
     )
@@ -186,7 +130,7 @@ def _source(node: _Node, own_issuers: Sequence[str]) -> tuple[str, str, bytes, t
     return url, discovery, authority, audiences
 
 
-def _url(node: _Node) -> str:
+def _url(node: Node) -> str:
     text = node.text()
     try:
         parts = urlsplit(text)
@@ -200,7 +144,7 @@ def _url(node: _Node) -> str:
     return text
 
 
-def _mappings(node: _Node) -> tuple[Claim, Claim | None, str]:
+def _mappings(node: Node) -> tuple[Claim, Claim | None, str]:
     fields = node.fields("username", "groups", "uid", "extra")
     if "extra" in fields and fields["extra"].items():
         raise fields["extra"].error(_CEL)
@@ -215,7 +159,7 @@ def _mappings(node: _Node) -> tuple[Claim, Claim | None, str]:
     return username, _claim(fields["groups"]) if "groups" in fields else None, uid
 
 
-def _claim(node: _Node) -> Claim | None:
+def _claim(node: Node) -> Claim | None:
     fields = node.fields("claim", "prefix", "expression")
     _refuse_expression(fields)
     claim = fields["claim"].text() if "claim" in fields else ""
@@ -228,7 +172,7 @@ def _claim(node: _Node) -> Claim | None:
     return Claim(claim, fields["prefix"].text())
 
 
-def _rule(node: _Node) -> tuple[str, str]:
+def _rule(node: Node) -> tuple[str, str]:
     fields = node.fields("claim", "requiredValue", "expression", "message")
     _refuse_expression(fields)
     if "message" in fields:
@@ -238,6 +182,6 @@ def _rule(node: _Node) -> tuple[str, str]:
     return fields["claim"].text(), fields["requiredValue"].text() if "requiredValue" in fields else ""
 
 
-def _refuse_expression(fields: dict[str, _Node]) -> None:
+def _refuse_expression(fields: dict[str, Node]) -> None:
     if "expression" in fields and fields["expression"].text():
         raise fields["expression"].error(_CEL)
