@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from kafila.watch import Cache, Event
 
-from .index import BINDINGS, CLUSTER_BINDINGS, CLUSTER_ROLES, ROLES, Index
+from .index import BINDINGS, CLUSTER_BINDINGS, CLUSTER_ROLES, ROLES
 from .rbac import Rbac
 
-Put = Callable[[str, str, bytes | None], None]
-_RESOURCES: Final = (
-    (ROLES, Index.put_role),
-    (CLUSTER_ROLES, Index.put_role),
-    (BINDINGS, Index.put_binding),
-    (CLUSTER_BINDINGS, Index.put_binding),
+Put = Callable[[Rbac, str, str, bytes | None], None]
+_RESOURCES: Final[tuple[tuple[str, Put], ...]] = (
+    (ROLES, Rbac.put_role),
+    (CLUSTER_ROLES, Rbac.put_role),
+    (BINDINGS, Rbac.put_binding),
+    (CLUSTER_BINDINGS, Rbac.put_binding),
 )
 
 
@@ -24,19 +25,17 @@ def follow(cache: Cache) -> Rbac:
     rbac = Rbac()
 
     def load() -> None:
-        rbac.index = Index()
+        rbac.forget()
         for resource, put in _RESOURCES:
             for entry in cache.resource(resource).entries():
-                put(rbac.index, entry.key.namespace, entry.key.name, entry.body)
-        rbac.changed()
+                put(rbac, entry.key.namespace, entry.key.name, entry.body)
 
-    def observe(put: Callable[[Index, str, str, bytes | None], None], event: Event) -> None:
+    def observe(put: Put, event: Event) -> None:
         new = event.new
-        put(rbac.index, event.key.namespace, event.key.name, new.body if new is not None else None)
-        rbac.changed()
+        put(rbac, event.key.namespace, event.key.name, new.body if new is not None else None)
 
     for resource, put in _RESOURCES:
-        cache.listen(resource, lambda event, put=put: observe(put, event))  # type: ignore[misc]
+        cache.listen(resource, partial(observe, put))
     cache.on_reset(load)
     load()
     return rbac

@@ -94,12 +94,11 @@ class Bound(NamedTuple):
 class _Scope:
     """The bindings of one namespace, or of the cluster: by name, and by user and group (with the subject's position)."""
 
-    __slots__ = ("bindings", "groups", "users")
+    __slots__ = ("bindings", "named")
 
     def __init__(self) -> None:
         self.bindings: dict[str, Binding] = {}
-        self.users: dict[str, dict[str, int]] = {}
-        self.groups: dict[str, dict[str, int]] = {}
+        self.named: dict[str, dict[str, dict[str, int]]] = {"user": {}, "group": {}}
 
 
 @final
@@ -123,7 +122,8 @@ class Index:
             scope = self._scopes[namespace] = _Scope()
         before = scope.bindings.pop(name, None)
         if before is not None:
-            for named, key, _ in _keys(before, scope):
+            for kind, key, _ in subjects_of(before):
+                named = scope.named[kind]
                 of_key = named.get(key)
                 if of_key is not None and of_key.pop(name, None) is not None and not of_key:
                     del named[key]
@@ -131,10 +131,14 @@ class Index:
             found = _read_binding(body)
             binding = Binding(namespace, name, found.roleRef, found.subjects or ())
             scope.bindings[name] = binding
-            for named, key, position in _keys(binding, scope):
-                named.setdefault(key, {}).setdefault(name, position)
+            for kind, key, position in subjects_of(binding):
+                scope.named[kind].setdefault(key, {}).setdefault(name, position)
         elif not scope.bindings:
             del self._scopes[namespace]
+
+    def binding(self, namespace: str, name: str) -> Binding | None:
+        scope = self._scopes.get(namespace)
+        return scope.bindings.get(name) if scope is not None else None
 
     def rules_of(self, role: Reference, namespace: str) -> tuple[Rule, ...] | None:
         """None for a role that is not there; ``namespace`` is the binding's."""
@@ -148,22 +152,23 @@ class Index:
             found = self._scopes.get(scope)
             if found is None:
                 continue
-            positions = dict(found.users.get(user.name, ()))
+            positions = dict(found.named["user"].get(user.name, ()))
             for group in user.groups:
-                for name, position in found.groups.get(group, {}).items():
+                for name, position in found.named["group"].get(group, {}).items():
                     positions[name] = min(position, positions.get(name, position))
             for name in sorted(positions):
                 yield Bound(found.bindings[name], positions[name])
 
 
-def _keys(binding: Binding, scope: _Scope) -> Iterable[tuple[dict[str, dict[str, int]], str, int]]:
+def subjects_of(binding: Binding) -> Iterable[tuple[str, str, int]]:
+    """``user`` or ``group``, its name, and the subject's position. A service account is a user."""
     for position, subject in enumerate(binding.subjects):
         match subject.kind:
             case "User":
-                yield scope.users, subject.name, position
+                yield "user", subject.name, position
             case "Group":
-                yield scope.groups, subject.name, position
+                yield "group", subject.name, position
             case "ServiceAccount":
                 where = subject.namespace or binding.namespace
                 if where:
-                    yield scope.users, f"{SERVICE_ACCOUNT}:{where}:{subject.name}", position
+                    yield "user", f"{SERVICE_ACCOUNT}:{where}:{subject.name}", position

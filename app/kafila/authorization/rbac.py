@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple, final
 
 from .attributes import NO_OPINION, Attributes, Decision, Subject
-from .index import GROUP, Binding, Index, Reference
+from .index import GROUP, Binding, Index, Reference, subjects_of
 from .rules import Rule, allows_path, allows_resource
 
 MOST_SUBJECTS: Final = 4096  # users in namespaces that are remembered
@@ -23,12 +23,14 @@ class _Granted(NamedTuple):
 class _Grants:
     """What one user may do in one namespace (with what he may do in the whole cluster)."""
 
-    __slots__ = ("known", "otherwise", "rules")
+    __slots__ = ("known", "otherwise", "roles", "rules")
 
     def __init__(self, index: Index, user: Subject, namespace: str) -> None:
         self.rules: list[tuple[Rule, Binding, int]] = []
+        self.roles: set[tuple[str, str]] = set()  # that are bound, there or not
         missing: list[str] = []
         for binding, position in index.bound(user, namespace):
+            self.roles.add(("" if binding.role.kind == "ClusterRole" else binding.namespace, binding.role.name))
             rules = index.rules_of(binding.role, binding.namespace)
             if rules is None:
                 missing.append(not_found(binding.role))
@@ -80,16 +82,37 @@ def aggregate(texts: list[str]) -> str:
     return once[0] if len(once) == 1 else f"[{', '.join(once)}]"
 
 
+Key = tuple[str, tuple[str, ...], str]  # name and groups of a user, namespace
+
+
 @final
 class Rbac:
-    """Decides from ``index``; whoever changes that says so with :meth:`changed`."""
+    """Decides from what it is told of roles and bindings. A change costs those their memory whom it is about."""
 
-    def __init__(self, index: Index | None = None) -> None:
-        self.index = index if index is not None else Index()
-        self._grants: dict[tuple[str, tuple[str, ...], str], _Grants] = {}
+    def __init__(self) -> None:
+        self.index = Index()
+        self._grants: dict[Key, _Grants] = {}
+        self._about: dict[
+            tuple[str, ...], set[Key]
+        ] = {}  # whom a change of a role, or of a subject's bindings, is about
+        self._noted = 0
 
-    def changed(self) -> None:
-        self._grants.clear()
+    def forget(self) -> None:
+        """Everything: it is told anew."""
+        self.index = Index()
+        self._forget_grants()
+
+    def put_role(self, namespace: str, name: str, body: bytes | None) -> None:
+        """``body``: the object as JSON, None when it is gone."""
+        self.index.put_role(namespace, name, body)
+        self._changed(("role", namespace, name))
+
+    def put_binding(self, namespace: str, name: str, body: bytes | None) -> None:
+        before = self.index.binding(namespace, name)
+        self.index.put_binding(namespace, name, body)
+        for binding in (before, self.index.binding(namespace, name)):
+            for kind, subject, _ in subjects_of(binding) if binding is not None else ():
+                self._changed((kind, namespace, subject))
 
     def decide(self, asked: Attributes) -> Decision:
         grants = self._of(asked.user, asked.namespace)
@@ -108,7 +131,26 @@ class Rbac:
         key = (user.name, user.groups, namespace)
         grants = self._grants.get(key)
         if grants is None:
-            if len(self._grants) >= MOST_SUBJECTS:
-                self._grants.clear()
+            if self._noted >= MOST_SUBJECTS:
+                self._forget_grants()
+            self._noted += 1
             grants = self._grants[key] = _Grants(self.index, user, namespace)
+            self._note(key, grants)
         return grants
+
+    def _note(self, key: Key, grants: _Grants) -> None:
+        user, groups, namespace = key
+        about = [("role", *role) for role in grants.roles]
+        for scope in {"", namespace}:
+            about += [("user", scope, user), *(("group", scope, group) for group in groups)]
+        for what in about:
+            self._about.setdefault(what, set()).add(key)
+
+    def _changed(self, what: tuple[str, ...]) -> None:
+        for key in self._about.pop(what, ()):
+            self._grants.pop(key, None)
+
+    def _forget_grants(self) -> None:
+        self._grants.clear()
+        self._about.clear()
+        self._noted = 0

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from kafila.authorization import Attributes, Rbac
-from kafila.authorization.index import Index
 from kafila.authorization.rbac import MOST_QUESTIONS, MOST_SUBJECTS
 from kafila.registry import User
 
@@ -35,15 +34,10 @@ def asked(verb: str, resource: str, namespace: str = "", name: str = "", user: U
 
 @pytest.fixture
 def rbac() -> Rbac:
-    index = Index()
-    index.put_role("", "reader", role(rule(["get", "list"], ["pods"])))
-    index.put_role("a", "writer", role(rule(["update"], ["pods"], ["p1", "p2"])))
-    return Rbac(index)
-
-
-def changed(rbac: Rbac, namespace: str, name: str, body: bytes | None) -> None:
-    rbac.index.put_binding(namespace, name, body)
-    rbac.changed()
+    found = Rbac()
+    found.put_role("", "reader", role(rule(["get", "list"], ["pods"])))
+    found.put_role("a", "writer", role(rule(["update"], ["pods"], ["p1", "p2"])))
+    return found
 
 
 def test_nobody_may_do_anything_unless_he_is_bound(rbac: Rbac) -> None:
@@ -58,18 +52,18 @@ def test_nobody_may_do_anything_unless_he_is_bound(rbac: Rbac) -> None:
     ],
 )
 def test_bound_in_the_whole_cluster(rbac: Rbac, subject: tuple[str, str], shown: str) -> None:
-    changed(rbac, "", "readers", binding("ClusterRole", "reader", ("User", "bob"), subject))
+    rbac.put_binding("", "readers", binding("ClusterRole", "reader", ("User", "bob"), subject))
     reason = f'RBAC: allowed by ClusterRoleBinding "readers" of ClusterRole "reader" to {shown}'
     for namespace in ("", "a"):
         decision = rbac.decide(asked("get", "pods", namespace))
         assert (decision.allowed, decision.reason) == (True, reason)
     assert not rbac.decide(asked("delete", "pods", "a")).allowed
-    changed(rbac, "", "readers", None)
+    rbac.put_binding("", "readers", None)
     assert not rbac.decide(asked("get", "pods")).allowed
 
 
 def test_bound_in_one_namespace(rbac: Rbac) -> None:
-    changed(rbac, "a", "writers", binding("Role", "writer", ("User", "ann")))
+    rbac.put_binding("a", "writers", binding("Role", "writer", ("User", "ann")))
     decision = rbac.decide(asked("update", "pods", "a", "p2"))
     assert decision.reason == 'RBAC: allowed by RoleBinding "writers/a" of Role "writer" to User "ann"'
     assert not rbac.decide(asked("update", "pods", "a", "p3")).allowed
@@ -79,8 +73,7 @@ def test_bound_in_one_namespace(rbac: Rbac) -> None:
 
 
 def test_service_accounts_are_users_of_their_namespace(rbac: Rbac) -> None:
-    changed(
-        rbac,
+    rbac.put_binding(
         "a",
         "robots",
         binding("ClusterRole", "reader", ("ServiceAccount", "robot"), ("ServiceAccount", "far", "b")),
@@ -89,27 +82,25 @@ def test_service_accounts_are_users_of_their_namespace(rbac: Rbac) -> None:
     reason = 'RBAC: allowed by RoleBinding "robots/a" of ClusterRole "reader" to ServiceAccount'
     assert rbac.decide(asked("get", "pods", "a", user=near)).reason == f'{reason} "robot/a"'
     assert rbac.decide(asked("get", "pods", "a", user=far)).reason == f'{reason} "far/b"'
-    changed(rbac, "", "robots", binding("ClusterRole", "reader", ("ServiceAccount", "robot")))
+    rbac.put_binding("", "robots", binding("ClusterRole", "reader", ("ServiceAccount", "robot")))
     assert not rbac.decide(asked("get", "pods", "b", user=near)).allowed, "no namespace, no service account"
 
 
 def test_what_a_role_that_is_missing_says(rbac: Rbac) -> None:
-    changed(rbac, "", "b1", binding("ClusterRole", "nothing", ("User", "ann")))
+    rbac.put_binding("", "b1", binding("ClusterRole", "nothing", ("User", "ann")))
     one = 'clusterrole.rbac.authorization.k8s.io "nothing" not found'
     assert rbac.decide(asked("get", "pods")) == (False, False, f"RBAC: {one}", "")
-    changed(rbac, "a", "b2", binding("Role", "nothing", ("User", "ann")))
+    rbac.put_binding("a", "b2", binding("Role", "nothing", ("User", "ann")))
     two = 'role.rbac.authorization.k8s.io "nothing" not found'
     assert rbac.decide(asked("get", "pods", "a")).reason == f"RBAC: [{one}, {two}]"
-    rbac.index.put_role("", "nothing", role(rule(["get"], ["pods"])))
-    rbac.changed()
+    rbac.put_role("", "nothing", role(rule(["get"], ["pods"])))
     assert rbac.decide(asked("get", "pods")).allowed
 
 
 def test_a_changed_role_counts_at_once(rbac: Rbac) -> None:
-    changed(rbac, "", "readers", binding("ClusterRole", "reader", ("User", "ann")))
+    rbac.put_binding("", "readers", binding("ClusterRole", "reader", ("User", "ann")))
     assert rbac.decide(asked("get", "pods")).allowed
-    rbac.index.put_role("", "reader", role(rule(["list"], ["pods"])))
-    rbac.changed()
+    rbac.put_role("", "reader", role(rule(["list"], ["pods"])))
     assert not rbac.decide(asked("get", "pods")).allowed
     assert rbac.decide(asked("list", "pods")).allowed
 
@@ -118,19 +109,43 @@ def test_a_binding_that_changes_leaves_nothing_behind(rbac: Rbac) -> None:
     index = rbac.index
     empty = (dict(index._scopes), len(index._roles))
     for subjects in ([("User", "ann"), ("User", "ann"), ("Group", "g")], [("Group", "g")], []):
-        changed(rbac, "a", "b", binding("ClusterRole", "reader", *subjects))
+        rbac.put_binding("a", "b", binding("ClusterRole", "reader", *subjects))
         assert rbac.decide(asked("get", "pods", "a")).allowed is (("User", "ann") in subjects)
-    changed(rbac, "a", "b", None)
+    rbac.put_binding("a", "b", None)
     assert (dict(index._scopes), len(index._roles)) == empty
 
 
 def test_what_cannot_be_read_allows_nothing(rbac: Rbac) -> None:
-    changed(rbac, "", "readers", binding("ClusterRole", "reader", ("User", "ann")))
-    rbac.index.put_role("", "reader", b'{"rules": [{"verbs": "get"}]}')
-    rbac.changed()
+    rbac.put_binding("", "readers", binding("ClusterRole", "reader", ("User", "ann")))
+    rbac.put_role("", "reader", b'{"rules": [{"verbs": "get"}]}')
     assert not rbac.decide(asked("get", "pods")).allowed
-    changed(rbac, "", "readers", b'{"roleRef": 1}')
+    rbac.put_binding("", "readers", b'{"roleRef": 1}')
     assert rbac.decide(asked("get", "pods")).reason == ""
+
+
+def test_a_change_costs_nobody_else_his_memory(rbac: Rbac) -> None:
+    bob = User("bob", ("system:authenticated",))
+    for user in (ANN, bob):
+        for namespace in ("", "a", "b"):
+            rbac.decide(asked("get", "pods", namespace, user=user))
+    remembered = set(rbac._grants)
+
+    def forgotten() -> set[tuple[str, str]]:
+        found = {(key[0], key[2]) for key in remembered - set(rbac._grants)}
+        for name, groups, namespace in remembered:
+            rbac.decide(asked("get", "pods", namespace, user=User(name, groups)))
+        return found
+
+    rbac.put_binding("a", "b", binding("Role", "writer", ("User", "ann")))
+    assert forgotten() == {("ann", "a")}
+    rbac.put_role("a", "writer", role(rule(["get"], ["pods"])))
+    assert forgotten() == {("ann", "a")}
+    rbac.put_role("b", "writer", role(rule(["get"], ["pods"])))
+    assert forgotten() == set()
+    rbac.put_binding("", "b", binding("ClusterRole", "reader", ("Group", "team")))
+    assert forgotten() == {("ann", ""), ("ann", "a"), ("ann", "b")}
+    rbac.put_binding("", "b", binding("ClusterRole", "reader", ("Group", "system:authenticated")))
+    assert forgotten() == {(user, namespace) for user in ("ann", "bob") for namespace in ("", "a", "b")}
 
 
 def test_what_is_remembered_has_an_end(rbac: Rbac) -> None:
@@ -141,3 +156,4 @@ def test_what_is_remembered_has_an_end(rbac: Rbac) -> None:
     for i in range(MOST_SUBJECTS + 2):
         rbac.decide(asked("get", "pods", f"n{i}"))
     assert len(rbac._grants) <= MOST_SUBJECTS
+    assert sum(map(len, rbac._about.values())) <= 8 * MOST_SUBJECTS
