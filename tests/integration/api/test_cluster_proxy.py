@@ -163,6 +163,26 @@ async def test_methods_and_bodies_pass(joined: Any, member: Member, method: str)
     assert member.headers("content-length") == ["2"]
 
 
+async def test_the_member_sees_who_is_acted_as_and_nobody_else(joined: Any, member: Member) -> None:
+    rbac = "/apis/rbac.authorization.k8s.io/v1"
+    rules = [{"apiGroups": ["cluster.karmada.io"], "resources": ["clusters/proxy"], "verbs": ["*"]}]
+    await joined.made(f"{rbac}/clusterroles", {"metadata": {"name": "proxy"}, "rules": rules})
+    reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "proxy"}
+    subjects = [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "alice"}]
+    binding = {"metadata": {"name": "proxy"}, "roleRef": reference, "subjects": subjects}
+    await joined.made(f"{rbac}/clusterrolebindings", binding)
+    headers = {"Impersonate-User": "alice", "Impersonate-Group": "dev", "Impersonate-Extra-A": "b"}
+    answer = await joined.get(f"{PROXY}/api/v1/nodes", headers=headers)
+    assert answer.status_code == 200, answer.text
+    assert member.headers("impersonate-user") == ["alice"]
+    assert member.headers("impersonate-group") == ["dev"]
+    assert member.headers("impersonate-extra-a") == []  # Karmada passes on names and groups
+    joined.user = User("alice", ("system:authenticated",))
+    asked = len(member.requests)
+    answer = await joined.get(f"{PROXY}/api/v1/nodes", headers={"Impersonate-User": "system:admin"})
+    assert (answer.status_code, len(member.requests)) == (403, asked)
+
+
 async def test_other_methods_are_refused(joined: Any) -> None:
     assert (await joined.ask("TRACE", f"{PROXY}/x")).status_code == 405
 

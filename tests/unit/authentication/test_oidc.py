@@ -13,8 +13,9 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 from kafila.authentication.oidc.claims import user_of
-from kafila.authentication.oidc.configuration import Claim, Issuer, read_configuration
+from kafila.authentication.oidc.configuration import Claim, Configuration, Issuer, read_configuration
 from kafila.authentication.oidc.issuer import LATEST, SOONEST, FetchError, OIDCIssuer
+from kafila.authentication.oidc.issuers import Issuers
 from kafila.authentication.users import InvalidCredential
 from kafila.identity.certificates import new_authority, new_signing_key
 from kafila.machinery.configuration import ConfigurationError
@@ -290,6 +291,25 @@ async def test_a_discovery_document_of_somebody_else_is_none(keys: Keys, documen
     keys.document = document
     with pytest.raises(InvalidCredential):
         await keys.issuer().authenticate(keys.token("one"), ())
+
+
+async def test_of_many_issuers_the_one_that_is_named_is_asked(keys: Keys) -> None:
+    issuers = Issuers(["api"], keys.fetch)
+    other = ISSUER._replace(url="https://other.example.com")
+    issuers.replace(Configuration((other, ISSUER), True, frozenset({"/livez"})))
+    token = keys.token("one")
+    known = await issuers.authenticate(token, ())
+    assert known is not None
+    assert issuers.remembered(token, ()) == known
+    for stranger in (keys.token("one", iss="https://third.example.com"), "x", "a.b.c"):
+        assert await issuers.authenticate(stranger, ()) is None
+    with pytest.raises(InvalidCredential):  # signed by the other one's neighbour
+        await issuers.authenticate(keys.token("one", iss=other.url), ())
+    assert [issuers.allows_anonymous(path) for path in ("/livez", "/livez/x", "/api")] == [True, False, False]
+    issuers.replace(Configuration())
+    assert issuers.remembered(token, ()) is None
+    assert await issuers.authenticate(token, ()) is None
+    assert issuers.allows_anonymous("/api") is None
 
 
 def test_an_authority_of_its_own_is_read() -> None:

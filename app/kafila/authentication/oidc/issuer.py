@@ -37,7 +37,14 @@ class FetchError(Exception):
 class OIDCIssuer:
     """``ours``: the audiences of this API server: what is asked about others is not answered by these tokens."""
 
-    def __init__(self, issuer: Issuer, ours: Sequence[str], fetch: Fetch, now: Callable[[], float] = monotonic) -> None:
+    def __init__(
+        self,
+        issuer: Issuer,
+        ours: Sequence[str],
+        fetch: Fetch,
+        now: Callable[[], float] = monotonic,
+        verified: Verified[Known] | None = None,
+    ) -> None:
         self.issuer = issuer
         self._ours = tuple(ours)
         self._fetch = fetch
@@ -45,7 +52,7 @@ class OIDCIssuer:
         self._keys: dict[str, list[Any]] = {}
         self._fetched = self._attempted = -float("inf")
         self._fetching = asyncio.Lock()
-        self._verified: Verified[Known] = Verified()
+        self._verified = Verified() if verified is None else verified
 
     def remembered(self, token: str, audiences: Sequence[str]) -> Known | None:
         return self._verified.get(token, audiences)
