@@ -33,3 +33,9 @@ HOMES = [
 def test_it_stands_in_no_other_module(pattern: str, homes: list[str]) -> None:
     found = {path for path, text in SOURCES.items() if re.search(pattern, text, re.MULTILINE)}
     assert found == set(homes)
+
+
+def test_the_registry_asks_strategies_and_no_names_of_kinds() -> None:
+    """But for Events, which are stored elsewhere (docs/adr/0007)."""
+    named = re.compile(r"kind\.(?:kind|resource) (?:==|!=|in) (?!EVENTS)")
+    assert {path for path, text in SOURCES.items() if path.startswith("registry/") and named.search(text)} == set()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol
 
 from kafila.core.errors import FieldError
 from kafila.core.resources import GroupVersionKind, group_resource
@@ -35,6 +35,19 @@ class Scale(NamedTuple):
     label_selector: str = ""
 
 
+class Requester(Protocol):
+    """Who sends a request."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def uid(self) -> str: ...
+    @property
+    def groups(self) -> tuple[str, ...]: ...
+    @property
+    def extra(self) -> tuple[tuple[str, tuple[str, ...]], ...]: ...
+
+
 def _nothing(obj: Object) -> None:
     return None
 
@@ -51,6 +64,18 @@ def _unchanged(new: Object, old: Object) -> None:
     return None
 
 
+def _unsigned(obj: Object, user: Requester) -> None:
+    return None
+
+
+def _valid_write(new: Object, old: Object, subresource: str) -> list[FieldError]:
+    return []
+
+
+def _free(obj: Object) -> bool:
+    return False
+
+
 @dataclass(slots=True)
 class Strategy:
     """What the API server does to an object of this kind on its way in (Kubernetes' registry strategies).
@@ -59,6 +84,7 @@ class Strategy:
     """
 
     default: Callable[[Object], None] = _nothing
+    sign: Callable[[Object, Requester], None] = _unsigned  # puts who creates it into a new object
     prepare_for_create: Callable[[Object], None] = _nothing
     prepare_for_update: Callable[[Object, Object], None] = _unchanged
     prepare_status: Callable[[Object, Object], None] = _unchanged
@@ -81,15 +107,28 @@ class Strategy:
     )
     # which checks of metadata the kind's own validation of a change repeats: each finding is a cause of its own, once more
     metadata_checks: tuple[Literal["new", "update"], ...] = ("update",)
+    # subresources that write a part of the status: what may come through (changes ``new``)
+    prepare_subresource: Mapping[str, Callable[[Object, Object], None]] = field(default_factory=dict)
+    # what is asked of every change besides, by the subresource that is written
+    validate_write: Callable[[Object, Object, str], list[FieldError]] = _valid_write
+    # by subresource: fields that a writer does not own though it may send them (GetResetFields)
+    reset_fields: Mapping[str, tuple[tuple[str, ...], ...]] = field(default_factory=dict)
     # metadata.name: returns the reasons why it is not allowed (core.names has the usual ones)
     name_rule: Callable[[str, bool], list[str]] | None = None
     # does the change from old to new raise metadata.generation? None: the kind has no generation
     generation_fields: tuple[str, ...] | None = ("spec",)
     status: bool = True  # has .status that the main resource must not change
+    plain_selector: bool = False  # spec.selector is a map of labels
     unconditional_update: bool = True
     create_on_update: bool = False
     returns_deleted_object: bool = False
     graceful: bool = False  # pods
+    undeletable: frozenset[str] = frozenset()  # names
+    is_held: Callable[[Object], bool] = _free  # whether more than finalizers keeps an object that is deleted
+    prepare_for_delete: Callable[[Object], None] = _nothing  # changes an object that is marked as deleted
+    begin_deletion: Callable[[Object, str], Object] | None = None  # (object, now) -> marked; None: as all others
+    deletes_like_a_write: bool = False  # what is wrong with preconditions of a deletion is told as of an update
+    slow_to_check: bool = False  # even a small object may take long
     # what becomes of dependents when nobody says it; None: the kind has none, and whatever is said is not heard
     dependents: Literal["Background", "Orphan"] | None = "Background"
     orphan_warning: str = ""  # of a deletion that left that open

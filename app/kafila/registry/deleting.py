@@ -5,11 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from kafila.catalog.custom.definition import CLEANUP
-from kafila.catalog.custom.definition import RESOURCE as DEFINITIONS
 from kafila.catalog.kind import Kind
 from kafila.core.clock import rfc3339
-from kafila.core.conditions import with_condition
 
 from .context import DeleteOptions
 
@@ -20,11 +17,11 @@ FOREGROUND = "foregroundDeletion"
 
 def mark_deleted(kind: Kind, old: Object, options: DeleteOptions, now: str) -> Object | None:
     """The object with its deletion marked; None when it can go at once; ``old`` itself when nothing changes."""
-    if kind.resource == DEFINITIONS and not old["metadata"].get("deletionTimestamp"):
-        return _end_definition(old, now)
-    metadata = old["metadata"]
+    strategy, metadata = kind.strategy, old["metadata"]
+    if strategy.begin_deletion is not None and not metadata.get("deletionTimestamp"):
+        return strategy.begin_deletion(old, now)
     finalizers = _finalizers(kind, metadata.get("finalizers") or [], options)
-    held = bool(finalizers) or (kind.resource == "namespaces" and bool((old.get("spec") or {}).get("finalizers")))
+    held = bool(finalizers) or strategy.is_held(old)
     grace = _grace_period(kind, old, options)
     if not held and not grace:
         return None
@@ -38,9 +35,8 @@ def mark_deleted(kind: Kind, old: Object, options: DeleteOptions, now: str) -> O
     else:
         marked = dict(metadata)
         marked["deletionTimestamp"] = rfc3339(time.time() + grace) if grace else now
-        if kind.resource != "namespaces":  # they end by their finalizers alone
-            marked["deletionGracePeriodSeconds"] = grace
-        if kind.strategy.generation_fields is not None and marked.get("generation"):
+        marked["deletionGracePeriodSeconds"] = grace
+        if strategy.generation_fields is not None and marked.get("generation"):
             marked["generation"] += 1
     if finalizers:
         marked["finalizers"] = finalizers
@@ -48,8 +44,7 @@ def mark_deleted(kind: Kind, old: Object, options: DeleteOptions, now: str) -> O
         marked.pop("finalizers", None)
     out = dict(old)
     out["metadata"] = marked
-    if kind.resource == "namespaces":
-        out["status"] = dict(old.get("status") or {}, phase="Terminating")
+    strategy.prepare_for_delete(out)
     return out
 
 
@@ -59,23 +54,6 @@ def mark_at_once(old: Object, now: str) -> Object:
     if metadata.get("generation"):
         metadata["generation"] += 1
     return {**old, "metadata": metadata}
-
-
-def _end_definition(old: Object, now: str) -> Object:
-    """A definition always ends by a finalizer: its instances go first."""
-    metadata, status = dict(old["metadata"]), dict(old.get("status") or {})
-    metadata["deletionTimestamp"] = now
-    finalizers = metadata.get("finalizers") or []
-    metadata["finalizers"] = finalizers if CLEANUP in finalizers else [*finalizers, CLEANUP]
-    pending = {
-        "type": "Terminating",
-        "status": "True",
-        "lastTransitionTime": now,
-        "reason": "InstanceDeletionPending",
-        "message": "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon",
-    }
-    status["conditions"] = with_condition(status.get("conditions"), pending)
-    return {**old, "metadata": metadata, "status": status}
 
 
 def _finalizers(kind: Kind, current: list[str], options: DeleteOptions) -> list[str]:

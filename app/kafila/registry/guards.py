@@ -70,7 +70,7 @@ def namespace_terminating(kind: Kind, namespace: str, name: str) -> errors.Statu
 
 
 def check_preconditions(kind: Kind, existing: Entry, options: DeleteOptions) -> None:
-    if kind.resource == NAMESPACES:  # which look by themselves
+    if kind.strategy.deletes_like_a_write:
         _check_like_a_write(kind, existing, options)
     if options.uid and options.uid != existing.meta.uid:
         why = (

@@ -20,7 +20,6 @@ from kafila.machinery.compare import ElementError
 from kafila.store.interface import Guard, Write
 from kafila.watch import Entry
 
-from . import certificate_signing
 from .allocation import NOTHING, ServiceAllocator
 from .codec import encode_body, same_object, stored_form, with_version
 from .context import Change, Options
@@ -64,8 +63,7 @@ def prepare_create(
     sent_version = metadata.pop("resourceVersion", None)
     for owned in ("deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"):
         metadata.pop(owned, None)
-    if kind.resource == certificate_signing.RESOURCE:
-        certificate_signing.sign_in(obj, options.user)
+    strategy.sign(obj, options.user)
     if strategy.generation_fields is not None:
         metadata.pop("generation", None)
     strategy.default(obj)
@@ -152,10 +150,8 @@ def prepare_update(
         _only_status(kind, old, new)
         strategy.prepare_status(new, old)
         metadata = new["metadata"]
-        if kind.resource == certificate_signing.RESOURCE:
-            certificate_signing.keep_decisions(old, new)
-    elif subresource == "approval":
-        certificate_signing.only_conditions(old, new)
+    elif subresource in strategy.prepare_subresource:
+        strategy.prepare_subresource[subresource](new, old)
     elif "status" in kind.subresources and strategy.status and not options.whole:
         _keep(old, new, "status")
     strategy.default(new)
@@ -222,10 +218,12 @@ def _new_findings(kind: Kind, obj: Object) -> list[errors.FieldError]:
 
 
 def _changed_findings(kind: Kind, new: Object, old: Object, subresource: str, view: Any) -> list[errors.FieldError]:
-    found = _metadata_findings(kind, new, old) + _findings(kind.strategy, new, old, subresource, view)
-    if kind.resource == certificate_signing.RESOURCE:
-        found.extend(certificate_signing.check_update(old, new, subresource))
-    return found
+    strategy = kind.strategy
+    return [
+        *_metadata_findings(kind, new, old),
+        *_findings(strategy, new, old, subresource, view),
+        *strategy.validate_write(new, old, subresource),
+    ]
 
 
 def _metadata_findings(kind: Kind, new: Object, old: Object) -> list[errors.FieldError]:
@@ -278,7 +276,7 @@ def _is_released(kind: Kind, metadata: Object, obj: Object) -> bool:
         return False
     if metadata.get("deletionGracePeriodSeconds"):
         return False
-    return not (kind.resource == "namespaces" and (obj.get("spec") or {}).get("finalizers"))
+    return not kind.strategy.is_held(obj)
 
 
 def _track(kind: Kind, old: Object | None, new: Object, options: Options, subresource: str) -> None:

@@ -47,7 +47,6 @@ Build = Callable[[Entry, Object], tuple[Object, bool]]
 Prepare = Callable[[Entry], Awaitable[Change]]
 CREATE_ATTEMPTS = 8  # with other names, addresses and ports
 CONFLICT_RETRIES = 5
-UNDELETABLE = frozenset({"default", "kube-system", "kube-public"})
 
 
 @final
@@ -368,8 +367,8 @@ class Registry:
         """
         name = existing.key.name
         check_preconditions(kind, existing, options)
-        if kind.resource == "namespaces" and name in UNDELETABLE:
-            raise errors.forbidden("", "namespaces", name, "this namespace may not be deleted")
+        if name in kind.strategy.undeletable:
+            raise errors.forbidden(kind.group, kind.plural, name, f"this {kind.singular} may not be deleted")
         old = decode_entry(kind, existing)
         self.admission.admit(kind, "DELETE", None, old, options.user)
         last = mark_deleted(kind, old, options, rfc3339())

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from kafila.catalog.kind import Kind
 from kafila.machinery.fieldset import FieldSet, field_path, from_paths
 
-from . import certificate_signing
-
-# of all other kinds nothing of what is not written stays
-_PATHS: dict[tuple[str, str], list[list[str]]] = {
-    ("nodes", ""): [["status"]],
-    (certificate_signing.RESOURCE, ""): [["spec"], ["status"]],
-    (certificate_signing.RESOURCE, "status"): [["spec"], ["status", "conditions"]],
-    (certificate_signing.RESOURCE, "approval"): [["spec"], ["status", "certificate"]],
-}
-_SETS = {key: from_paths([field_path(*path) for path in paths]) for key, paths in _PATHS.items()}
-
 
 def reset_fields(kind: Kind, subresource: str) -> FieldSet | None:
-    return _SETS.get((kind.resource, subresource))
+    paths = kind.strategy.reset_fields.get(subresource)
+    return _set(paths) if paths is not None else None
+
+
+@cache
+def _set(paths: tuple[tuple[str, ...], ...]) -> FieldSet:
+    return from_paths([field_path(*path) for path in paths])
 
 
 def reset_paths(kind: Kind, subresource: str) -> list[list[str]] | None:
@@ -26,4 +23,5 @@ def reset_paths(kind: Kind, subresource: str) -> list[list[str]] | None:
     if kind.definition:
         main = [["status"]] if "status" in kind.subresources else []
         return {"": main, "status": [["metadata"], ["spec"]]}.get(subresource, [])
-    return _PATHS.get((kind.resource, subresource))
+    paths = kind.strategy.reset_fields.get(subresource)
+    return [list(path) for path in paths] if paths is not None else None

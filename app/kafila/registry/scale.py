@@ -20,9 +20,7 @@ def scale_of(kind: Kind, obj: Object) -> Object:
     status: Object = {"replicas": _lookup(obj, kind.scale.status_replicas) or 0}
     selector = _lookup(obj, kind.scale.label_selector) if kind.scale.label_selector else None
     if isinstance(selector, dict):
-        selector = (
-            str(selectors.from_object(selector)) if kind.resource != "replicationcontrollers" else _pairs(selector)
-        )
+        selector = str(selectors.from_object(selector)) if not kind.strategy.plain_selector else _pairs(selector)
     if selector:
         status["selector"] = selector
     replicas = _lookup(obj, kind.scale.spec_replicas)

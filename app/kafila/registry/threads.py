@@ -12,7 +12,6 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final, TypeVar, final
 
-from kafila.catalog.custom.definition import RESOURCE as DEFINITIONS
 from kafila.catalog.kind import Kind
 from kafila.core.errors import too_many_requests
 from kafila.watch import Entry
@@ -58,8 +57,8 @@ def _called(loop: asyncio.AbstractEventLoop, work: Callable[[], T]) -> T:
 
 
 def cost(kind: Kind, size: int) -> int:
-    """What a write of so many bytes costs, as bytes: a small definition may have patterns that take long to compile."""
-    return max(size, HUGE) if kind.resource == DEFINITIONS else size
+    """What a write of so many bytes costs, as bytes: some kinds are slow to check."""
+    return max(size, HUGE) if kind.strategy.slow_to_check else size
 
 
 async def apart(size: int, work: Callable[[], T], *, refusable: bool = False) -> T:

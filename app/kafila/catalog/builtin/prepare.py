@@ -233,5 +233,4 @@ def update_crd(new: Object, old: Object) -> None:
 
 
 def create_csr(obj: Object) -> None:
-    # who asks is written by kafila.registry.certificate_signing, which is told the user
     obj["status"] = {}

@@ -8,7 +8,7 @@ from kafila.catalog.kind import Strategy
 from kafila.core import names
 from kafila.core.resources import GroupVersionKind
 
-from . import prepare, strategies_core
+from . import certificate_signing, deletion, prepare, strategies_core
 from .defaults import others
 from .metadata_checks import METADATA_CHECKS
 from .strategy_forms import PLAIN, generic, strategy
@@ -174,8 +174,17 @@ _TABLE: dict[tuple[str, str], Strategy] = strategies_core.TABLE | {
     ),
     (_CERTIFICATES, "CertificateSigningRequest"): strategy(
         certificates.validate_csr,
+        sign=certificate_signing.sign_in,
         prepare_for_create=prepare.create_csr,
         prepare_for_update=prepare.update_csr,
+        prepare_status=certificate_signing.keep_decisions,
+        prepare_subresource={"approval": certificate_signing.only_conditions},
+        validate_write=certificate_signing.check_update,
+        reset_fields={
+            "": (("spec",), ("status",)),
+            "status": (("spec",), ("status", "conditions")),
+            "approval": (("spec",), ("status", "certificate")),
+        },
         name_rule=names.any_name,
         generation_fields=PLAIN,
     ),
@@ -307,6 +316,8 @@ _TABLE: dict[tuple[str, str], Strategy] = strategies_core.TABLE | {
         warnings=apiextensions.crd_warnings,
         update_warnings=apiextensions.crd_update_warnings,
         unconditional_update=False,
+        begin_deletion=deletion.end_definition,
+        slow_to_check=True,  # of patterns that are long to compile
     ),
     ("apiregistration.k8s.io", "APIService"): generic(
         apiextensions.validate_api_service,

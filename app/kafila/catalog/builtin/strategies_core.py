@@ -5,7 +5,7 @@ from __future__ import annotations
 from kafila.catalog.kind import Strategy
 from kafila.core import names
 
-from . import pod_views, prepare, services
+from . import deletion, pod_views, prepare, services
 from .defaults import core, pods, workloads
 from .strategy_forms import PLAIN, generic, strategy
 from .validation import (
@@ -68,6 +68,7 @@ TABLE: dict[tuple[str, str], Strategy] = {
         dependents="Orphan",
         validate_status=status.replication_controller,
         disabled=(("spec", "template", *_SCHEDULING_GROUP),),
+        plain_selector=True,
     ),
     ("", "Service"): strategy(
         service.validate_service,
@@ -113,6 +114,10 @@ TABLE: dict[tuple[str, str], Strategy] = {
         generation_fields=PLAIN,
         returns_deleted_object=True,
         validate_status=status.namespace,
+        undeletable=deletion.UNDELETABLE_NAMESPACES,
+        is_held=deletion.holds_content,
+        prepare_for_delete=deletion.end_namespace,
+        deletes_like_a_write=True,
     ),
     ("", "Node"): strategy(
         nodes.validate_node,
@@ -120,6 +125,7 @@ TABLE: dict[tuple[str, str], Strategy] = {
         default=core.default_node,
         prepare_for_create=prepare.create_node,
         prepare_for_update=prepare.keep_node_status,
+        reset_fields={"": (("status",),)},
         validate_update=nodes.validate_node_update,
         validate_status=nodes.validate_node_update,
         generation_fields=PLAIN,

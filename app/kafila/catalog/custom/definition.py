@@ -10,7 +10,6 @@ from kafila.core.conditions import conditions_of, is_true
 Object = dict[str, Any]
 
 RESOURCE: Final = "customresourcedefinitions.apiextensions.k8s.io"
-CLEANUP: Final = "customresourcecleanup.apiextensions.k8s.io"
 
 
 def is_served(crd: Object) -> bool:

@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, NamedTuple, final
 
+from kafila.catalog.builtin.deletion import CUSTOM_RESOURCE_CLEANUP
 from kafila.catalog.custom.conditions import api_approval, non_structural_schema
-from kafila.catalog.custom.definition import CLEANUP, RESOURCE, storage_version
+from kafila.catalog.custom.definition import RESOURCE, storage_version
 from kafila.catalog.custom.kinds import storage_kind_of
 from kafila.catalog.custom.naming import accept_names
 from kafila.catalog.kind import Kind
@@ -92,7 +93,7 @@ class DefinitionController(QueueController[str]):
         if entry is None:
             return
         if entry.meta.deletionTimestamp:
-            if CLEANUP in (entry.meta.finalizers or ()):
+            if CUSTOM_RESOURCE_CLEANUP in (entry.meta.finalizers or ()):
                 await self._clean_up(name, await apart(len(entry.body), entry.decode))
             return
         others = [each for each in self._of_group(_group(name)) if each.key.name != name]
@@ -176,7 +177,7 @@ class DefinitionController(QueueController[str]):
             status = crd.setdefault("status", {})
             status["conditions"] = with_condition(status.get("conditions"), terminating)
             metadata = crd["metadata"]
-            metadata["finalizers"] = [f for f in metadata.get("finalizers") or () if f != CLEANUP]
+            metadata["finalizers"] = [f for f in metadata.get("finalizers") or () if f != CUSTOM_RESOURCE_CLEANUP]
             if not metadata["finalizers"]:
                 del metadata["finalizers"]
             return crd

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from kafila.catalog.kind import Requester
 from kafila.core.clock import rfc3339
 from kafila.core.conditions import conditions_of
 from kafila.core.errors import FieldError
 
-from .context import User
-
-RESOURCE = "certificatesigningrequests.certificates.k8s.io"
 DECISIONS = ("Approved", "Denied")
 Object = dict[str, Any]
 
 
-def sign_in(obj: Object, user: User) -> None:
+def sign_in(obj: Object, user: Requester) -> None:
     """Puts the caller into a new request, whatever it says itself."""
     spec = obj.setdefault("spec", {})
     for field in ("username", "uid", "groups", "extra"):
@@ -29,7 +27,7 @@ def sign_in(obj: Object, user: User) -> None:
         spec["extra"] = {name: list(values) for name, values in user.extra}
 
 
-def only_conditions(old: Object, new: Object) -> None:
+def only_conditions(new: Object, old: Object) -> None:
     """A write to /approval changes conditions alone."""
     conditions = (new.get("status") or {}).get("conditions")
     status = {name: value for name, value in (old.get("status") or {}).items() if name != "conditions"}
@@ -39,7 +37,7 @@ def only_conditions(old: Object, new: Object) -> None:
     _stamp(old, new)
 
 
-def keep_decisions(old: Object, new: Object) -> None:
+def keep_decisions(new: Object, old: Object) -> None:
     """A write to /status keeps the decisions that were made, word for word."""
     for decision in DECISIONS:
         made, sent = _of_type(old, decision), _of_type(new, decision)
@@ -50,7 +48,7 @@ def keep_decisions(old: Object, new: Object) -> None:
     _stamp(old, new)
 
 
-def check_update(old: Object, new: Object, subresource: str) -> list[FieldError]:
+def check_update(new: Object, old: Object, subresource: str) -> list[FieldError]:
     """What a write may not do to conditions and certificate."""
     found: list[FieldError] = []
     path = "status.conditions"
