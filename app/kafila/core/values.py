@@ -51,8 +51,13 @@ def json_key(value: Any) -> Hashable:
 
 
 def to_keep(value: Any) -> bytes:
-    """Its JSON in the order of names, to be kept: what orjson gives holds on to 4 KiB, however short it is."""
-    return bytes(memoryview(orjson.dumps(value, option=orjson.OPT_SORT_KEYS)))
+    """Its JSON in the order of names, to be kept."""
+    return fitted(orjson.dumps(value, option=orjson.OPT_SORT_KEYS))
+
+
+def fitted(text: bytes) -> bytes:
+    """What orjson gave, to be kept in no more room than it needs: orjson's own holds on to 4 KiB, however short it is."""
+    return bytes(memoryview(text))
 
 
 def repeats(values: Iterable[Any]) -> Iterator[bool]:

@@ -8,6 +8,7 @@ import orjson
 
 from kafila.catalog.kind import Kind
 from kafila.core import errors
+from kafila.core.values import fitted
 from kafila.watch import Entry
 
 Object = dict[str, Any]
@@ -73,7 +74,7 @@ def served_body(kind: Kind, entry: Entry) -> bytes:
         return entry.view[1]
     stored = entry.decode()
     shown = kind.from_storage(stored)
-    body = entry.body if shown == stored else orjson.dumps(shown)
+    body = entry.body if shown == stored else fitted(orjson.dumps(shown))
     entry.view = kind, body
     return body
 

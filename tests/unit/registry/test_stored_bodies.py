@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -14,7 +16,7 @@ from kafila.catalog.kind import Kind, Strategy
 from kafila.core.errors import StatusError
 from kafila.core.resources import Key
 from kafila.machinery.schema import Schema
-from kafila.registry.codec import decode_entry, encode_body, same_object, wire_bytes
+from kafila.registry.codec import decode_entry, encode_body, same_object, served_body, wire_bytes
 from kafila.registry.continuation import decode_token, encode_token
 from kafila.watch import Entry
 
@@ -102,3 +104,16 @@ def test_foreign_tokens_are_refused_or_read(token: str) -> None:
         decode_token(token)
     except StatusError as error:
         assert error.code == 400  # noqa: PT017
+
+
+def resident() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+
+def test_what_is_kept_of_a_converted_object_takes_no_more_room_than_it_needs() -> None:
+    kind = dataclasses.replace(KIND, from_storage=lambda stored: {**stored, "spec": {"filled": True}})
+    body = encode_body({"metadata": {"name": "a"}})
+    entries = [Entry(Key("things.g.io", "", "a"), revision, body) for revision in range(1, 8001)]
+    before = resident()
+    assert all(b'"filled":true' in served_body(kind, entry) for entry in entries)
+    assert resident() - before < len(entries) * 2048
