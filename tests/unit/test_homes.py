@@ -23,6 +23,8 @@ HOMES = [
     ("tags of protobuf fields", r"<< 3 \|", "machinery/protobuf_wire.py", "machinery/protobuf_decode.py"),
     ("names of resources in a quota", r"must be a standard resource for quota", "catalog/builtin/validation/quotas.py"),
     ("what bindings use of a quota", r"exceeded for resource", "placement/quota.py"),
+    ("lists such as *,-x", r'f"-\{', "core/switches.py"),
+    ("nobody", r"65534", "core/users.py"),
     ("files that only their owner reads", r"0o600", "core/files.py", "store/embedded.py"),
 ]
 

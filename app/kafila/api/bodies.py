@@ -19,7 +19,7 @@ from kafila.machinery.duplicates import find_duplicates
 from kafila.machinery.gojson import syntax_error
 from kafila.machinery.protobuf import ProtobufError, decode_envelope
 from kafila.registry.decoding import GO_TYPE_META, NO_TYPE, SCHEME, YAML_ERRORS, json_type, unrecognized
-from kafila.registry.threads import apart
+from kafila.registry.threads import in_thread
 
 from .negotiation import PROTOBUF
 from .request import Request
@@ -75,9 +75,9 @@ async def _receive(receive: Receive) -> tuple[bytes, bool]:
     return message.get("body", b""), bool(message.get("more_body"))
 
 
-async def read_apart(request: Request, read: Callable[[], T]) -> T:
+async def read_in_thread(request: Request, read: Callable[[], T]) -> T:
     """What ``read`` makes of the body, in a thread when it is big. Raises StatusError 429 where too many of them wait."""
-    return await apart(len(request.body), read, refusable=True)
+    return await in_thread(len(request.body), read, refusable=True)
 
 
 def decode_document(request: Request, kind: Kind, strict: bool) -> Document:

@@ -16,7 +16,7 @@ from kafila.registry.codec import decode_entry
 from kafila.registry.context import DeleteOptions, Options
 
 from . import objects
-from .bodies import decode_document, read_apart
+from .bodies import decode_document, read_in_thread
 from .pods import SUCCESS
 from .request import Request
 from .responses import Response
@@ -30,7 +30,7 @@ MOST_DISRUPTED = 2000
 async def evict(registry: Registry, kind: Kind, request: Request) -> Response:
     target = request.target
     assert target is not None
-    document = (await read_apart(request, lambda: decode_document(request, kind, False))).value
+    document = (await read_in_thread(request, lambda: decode_document(request, kind, False))).value
     given = document.get("deleteOptions") if isinstance(document, dict) else None
     named = document.get("metadata") if isinstance(document, dict) else None
     if isinstance(named, dict) and named.get("name") not in (None, "", target.name):

@@ -22,12 +22,12 @@ from kafila.registry.decoding import decode_object, json_type
 from kafila.registry.patching import Patch
 from kafila.registry.reading import ListOptions, Page, list_page, wait_for
 from kafila.registry.reading import parse_resource_version as number
-from kafila.registry.threads import apart
+from kafila.registry.threads import in_thread
 from kafila.watch import Entry
 
 from . import tables
 from .authorization import authorize_create
-from .bodies import decode_delete_options, decode_document, decode_json, decode_yaml, read_apart
+from .bodies import decode_delete_options, decode_document, decode_json, decode_yaml, read_in_thread
 from .negotiation import Accepted, accepted
 from .request import Request
 from .responses import CHUNK, Made, Response, encoded, status_response, to_yaml
@@ -118,7 +118,7 @@ async def get(registry: Registry, kind: Kind, request: Request) -> Response:
 async def object_response(kind: Kind, entry: Entry, accept: Accepted, request: Request, status: int = 200) -> Response:
     if not accept.form and accept.encoding == "json" and kind.from_storage is None:
         return Response(status, wire_bytes(kind, entry))
-    return await apart(len(entry.body), lambda: _object_response(kind, entry, accept, request, status))
+    return await in_thread(len(entry.body), lambda: _object_response(kind, entry, accept, request, status))
 
 
 def _object_response(kind: Kind, entry: Entry, accept: Accepted, request: Request, status: int) -> Response:
@@ -158,7 +158,7 @@ async def list_response(kind: Kind, page: Page, accept: Accepted, request: Reque
     size = sum(len(entry.body) for entry in page.entries)
     if accept.form or accept.encoding != "json":
         await request.hold(size)
-        return await apart(size, lambda: _converted_list(kind, page.entries, metadata, accept, request))
+        return await in_thread(size, lambda: _converted_list(kind, page.entries, metadata, accept, request))
     pieces = _pieces(kind, page.entries, metadata, size)
     if size < CHUNK:
         return Response(200, b"".join(pieces))
@@ -223,7 +223,7 @@ async def sent_object(kind: Kind, request: Request, options: Options) -> dict[st
         document = decode_document(request, kind, options.field_validation != "Ignore")
         return decode_object(kind, document.value, options, document.duplicates, document.raw)
 
-    return await read_apart(request, read)
+    return await read_in_thread(request, read)
 
 
 async def create(registry: Registry, kind: Kind, request: Request) -> Response:
@@ -290,7 +290,7 @@ async def patch(registry: Registry, kind: Kind, request: Request) -> Response:
 
 async def sent_patch(kind: Kind, request: Request) -> Patch:
     """The patch in the body. Raises StatusError 400, 415."""
-    return await read_apart(request, lambda: _patch_of(kind, request))
+    return await read_in_thread(request, lambda: _patch_of(kind, request))
 
 
 def _patch_of(kind: Kind, request: Request) -> Patch:
@@ -334,7 +334,7 @@ def _unknown_in_operations(operations: list[Any]) -> Iterator[str]:
 
 async def sent_options(request: Request) -> DeleteOptions:
     """Raises StatusError 400, 415, 422."""
-    return request.delete_options(await read_apart(request, lambda: decode_delete_options(request)))
+    return request.delete_options(await read_in_thread(request, lambda: decode_delete_options(request)))
 
 
 async def _delete_options(kind: Kind, request: Request) -> DeleteOptions:

@@ -17,7 +17,7 @@ from kafila.registry.prepare import OTHER_NAMESPACE
 from kafila.registry.unstored import track
 
 from . import questions
-from .bodies import decode_document, read_apart
+from .bodies import decode_document, read_in_thread
 from .request import Request
 from .responses import Response
 
@@ -30,7 +30,7 @@ def _answer(obj: Object, status: Object) -> Response:
 
 
 async def _question(kind: Kind, request: Request) -> Object:
-    return await read_apart(request, lambda: _read(kind, request))
+    return await read_in_thread(request, lambda: _read(kind, request))
 
 
 def _read(kind: Kind, request: Request) -> Object:

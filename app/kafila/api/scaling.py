@@ -20,7 +20,7 @@ from kafila.registry.scale import has_replicas, replicas_path, scale_of, with_re
 from kafila.watch import Entry
 
 from . import objects, tables
-from .bodies import decode_json, decode_protobuf, decode_yaml, read_apart
+from .bodies import decode_json, decode_protobuf, decode_yaml, read_in_thread
 from .negotiation import PROTOBUF, accepted
 from .request import Request
 from .responses import Response, encoded, to_yaml
@@ -46,7 +46,7 @@ async def scale(registry: Registry, kind: Kind, request: Request) -> Response:
         entry, _ = await registry.patch(kind, target.namespace, target.name, patch, options, "scale")
         return _answer(kind, entry, request)
     if request.method == "PUT":
-        change = await read_apart(request, lambda: _replaced(kind, request, options))
+        change = await read_in_thread(request, lambda: _replaced(kind, request, options))
     else:
         change = _patched(kind, request, options, await objects.sent_patch(kind, request))
     entry = await registry.modify(kind, target.namespace, target.name, change, options, "scale")

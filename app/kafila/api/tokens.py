@@ -18,7 +18,7 @@ from kafila.machinery.decode import DecodeError, compile_decoder
 from kafila.registry import Registry
 from kafila.registry.unstored import track
 
-from .bodies import decode_json, decode_protobuf, decode_yaml, read_apart
+from .bodies import decode_json, decode_protobuf, decode_yaml, read_in_thread
 from .negotiation import PROTOBUF, accepted, without
 from .request import Request, Target
 from .responses import Response
@@ -36,7 +36,7 @@ async def token_request(registry: Registry, tokens: Tokens, kind: Kind, request:
     if request.method != "POST":
         raise errors.method_not_allowed()
     accept = accepted(without(request.header(b"accept"), "Table"), True)
-    asked = await read_apart(request, lambda: _decoded(request))
+    asked = await read_in_thread(request, lambda: _decoded(request))
     metadata = asked["metadata"]
     _check_names(metadata, target.name, target.namespace)
     await registry.wait_for_consistent_read()

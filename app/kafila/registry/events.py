@@ -8,13 +8,12 @@ import orjson
 
 from kafila.core import errors
 from kafila.core.selectors import FieldRequirement
-from kafila.store.interface import Compacted, EventPage, EventQuery, Store, StoreUnavailable
+from kafila.store.interface import EVENTS_PAGE, Compacted, EventPage, EventQuery, Store, StoreUnavailable
 from kafila.watch import Entry
 
 from .continuation import expired_token
 
 Matches = Callable[[Entry], bool]
-CHUNK = 500
 
 
 async def pages(store: Store, asked: EventQuery) -> AsyncIterator[tuple[list[Entry], EventPage]]:
@@ -45,7 +44,7 @@ async def selected(
     """The Events that match, at most ``limit`` (0: all); the revision they are at; about how many more there are to look at."""
     found: list[Entry] = []
     if matches is None and limit:
-        asked = asked._replace(limit=min(limit, CHUNK), counted=True)
+        asked = asked._replace(limit=min(limit, EVENTS_PAGE), counted=True)
     async for entries, page in pages(store, asked):
         for number, entry in enumerate(entries, 1):
             if matches is None or matches(entry):

@@ -16,6 +16,7 @@ from kafila.catalog.kind import Kind
 from kafila.core import errors
 from kafila.core.clock import rfc3339
 from kafila.core.resources import Key
+from kafila.settings.serving import MAX_OBJECT_BYTES
 from kafila.store.interface import (
     EVENTS,
     Guard,
@@ -38,7 +39,7 @@ from .guards import check_preconditions, creation_guards, refused, staged_guards
 from .prepare import prepare_create, prepare_removal, prepare_update
 from .reading import check_version
 from .scale import other_uid
-from .threads import apart, cost
+from .threads import cost, in_thread
 
 Object = dict[str, Any]
 # (current entry, current object) -> (new object, whether its managedFields are already right)
@@ -58,7 +59,7 @@ class Registry:
         cache: Cache,
         admission: Admission = DEFAULT,
         service_cidr: str = DEFAULT_SERVICE_CIDR,
-        max_object_bytes: int = sizes.MAX_OBJECT_BYTES,
+        max_object_bytes: int = MAX_OBJECT_BYTES,
     ) -> None:
         """``max_object_bytes``: of a body as it is stored."""
         self.fence: Fence | None = None
@@ -145,7 +146,7 @@ class Registry:
                 tracked=tracked,
                 admission=self.admission,
             )
-            change = await apart(cost(kind, options.size), made)
+            change = await in_thread(cost(kind, options.size), made)
             key = change.guards[0].key
             try:
                 return await self.commit(change, options.dry_run)
@@ -208,9 +209,9 @@ class Registry:
 
         async def prepare(existing: Entry) -> Change:
             size = max(cost(kind, options.size), len(existing.body))
-            old, fresh = await apart(size, lambda: (decode_entry(kind, existing), decode_entry(kind, existing)))
+            old, fresh = await in_thread(size, lambda: (decode_entry(kind, existing), decode_entry(kind, existing)))
             new = compute(fresh)
-            return await apart(size, lambda: self._prepared_update(kind, existing, old, new, options, subresource))
+            return await in_thread(size, lambda: self._prepared_update(kind, existing, old, new, options, subresource))
 
         return (await self._guaranteed_update(kind, namespace, name, prepare, options.dry_run))[0]
 
@@ -239,7 +240,7 @@ class Registry:
             if options.before_create is not None:
                 await options.before_create()
             made = partial(patching.new_from_apply, kind, namespace, name, patch, options)
-            obj = await apart(options.size, made)
+            obj = await in_thread(options.size, made)
             try:
                 return await self.create(kind, namespace, obj, options, tracked=True), True
             except errors.StatusError as error:
@@ -258,7 +259,7 @@ class Registry:
             return self._prepared_update(kind, existing, old, new, options, subresource, tracked=tracked)
 
         async def prepare(existing: Entry) -> Change:
-            return await apart(max(cost(kind, options.size), len(existing.body)), lambda: changed(existing))
+            return await in_thread(max(cost(kind, options.size), len(existing.body)), lambda: changed(existing))
 
         return (await self._guaranteed_update(kind, namespace, name, prepare, options.dry_run))[0]
 
@@ -289,7 +290,7 @@ class Registry:
         """Returns the object's last known entry and whether it is gone (else it waits for its finalizers)."""
 
         async def prepare(existing: Entry) -> Change:
-            return await apart(len(existing.body), lambda: self.stage_delete(kind, existing, options))
+            return await in_thread(len(existing.body), lambda: self.stage_delete(kind, existing, options))
 
         entry, change = await self._guaranteed_update(kind, namespace, name, prepare, options.dry_run)
         return entry, change.deleted

@@ -13,7 +13,6 @@ from kafila.watch import Cache
 
 from .context import Change
 
-MAX_OBJECT_BYTES = 8 << 20
 MAX_TRANSACTION_BYTES = 64 << 20  # of what controllers write together
 _DELETION = 1024  # bytes: more than the marks of a deletion take
 

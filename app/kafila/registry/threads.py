@@ -61,7 +61,7 @@ def cost(kind: Kind, size: int) -> int:
     return max(size, HUGE) if kind.strategy.slow_to_check else size
 
 
-async def apart(size: int, work: Callable[[], T], *, refusable: bool = False) -> T:
+async def in_thread(size: int, work: Callable[[], T], *, refusable: bool = False) -> T:
     """Does ``work``, which is about so many bytes, at once or in a thread.
 
     Raises what ``work`` raises, and StatusError 429 where too much waits already and this has not begun: it is ``refusable``.
@@ -73,11 +73,11 @@ async def apart(size: int, work: Callable[[], T], *, refusable: bool = False) ->
 
 async def decoded(kind: Kind, entry: Entry) -> dict[str, Any]:
     """As ``decode_entry``."""
-    return await apart(len(entry.body), lambda: decode_entry(kind, entry))
+    return await in_thread(len(entry.body), lambda: decode_entry(kind, entry))
 
 
 def on_loop(look: Callable[[], T]) -> T:
-    """What ``look`` finds in state that belongs to the event loop, asked from the loop or from a thread of ``apart``."""
+    """What ``look`` finds in state that belongs to the event loop, asked from the loop or from a thread of ``in_thread``."""
     loop: asyncio.AbstractEventLoop | None = getattr(_here, "loop", None)
     if loop is None:
         return look()

@@ -11,6 +11,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from kafila.core.feature_gates import parse_gates
+from kafila.core.switches import listed
 
 from .controllers import CONTROLLERS
 
@@ -109,11 +110,6 @@ def check_gates(text: str) -> None:
     parse_gates(text)
 
 
-def listed(text: str) -> list[str]:
-    """The entries of a list such as ``*,-x``."""
-    return [part.strip() for part in text.split(",") if part.strip()]
-
-
 def check_controllers(text: str) -> None:
     _check_names(text, CONTROLLERS, "controllers")
 
@@ -128,7 +124,6 @@ def check_plugins(text: str) -> None:
 
 
 def _check_names(text: str, known: Iterable[str], what: str) -> None:
-    """kube-controller-manager's grammar: '*', 'x', '-x'."""
     names = sorted(known)
     for part in listed(text):
         if part != "*" and part.removeprefix("-") not in names:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+MAX_OBJECT_BYTES: Final = 8 << 20  # as it is stored
 
 
 class ServingOptions(NamedTuple):

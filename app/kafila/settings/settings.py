@@ -12,10 +12,11 @@ from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from kafila.core.feature_gates import parse_gates
+from kafila.core.switches import is_enabled, listed
 
 from . import checks
 from .federation import ANSWER_LIMITS, DEFAULT_OPTIONS, AnswerLimits, EstimatorOptions, FederationOptions
-from .serving import ServingOptions
+from .serving import MAX_OBJECT_BYTES, ServingOptions
 
 Role = Literal["all", "api", "workers"]
 _SERVING: Final = ServingOptions()
@@ -41,7 +42,7 @@ class Settings(BaseSettings):
     )
     watch_history_memory_mib: int = Field(32, description="MiB of the newest history that are kept in memory.", ge=1)
     max_object_bytes: int = Field(
-        8 << 20,
+        MAX_OBJECT_BYTES,
         description="Bytes of an object as it is stored; a write that would make a larger one is refused.",
         ge=64 << 10,
         le=32 << 20,
@@ -208,7 +209,7 @@ class Settings(BaseSettings):
 
     @property
     def authorization_modes(self) -> list[str]:
-        return checks.listed(self.authorization_mode)
+        return listed(self.authorization_mode)
 
     @property
     def host(self) -> str:
@@ -255,8 +256,5 @@ class Settings(BaseSettings):
         )
 
     def runs(self, controller: str) -> bool:
-        """Whether ``--controllers`` lets a controller run (kube-controller-manager's grammar)."""
-        listed = checks.listed(self.controllers)
-        if f"-{controller}" in listed:
-            return False
-        return controller in listed or "*" in listed
+        """Whether ``--controllers`` lets a controller run."""
+        return is_enabled(controller, self.controllers)

@@ -14,7 +14,8 @@ import subprocess
 from pathlib import Path
 from typing import Final, NamedTuple
 
-NOBODY: Final = 65534
+from kafila.core.users import NOBODY
+
 _OWN: Final = range(60578, 61184)  # neither distributions nor systemd give these numbers away
 
 

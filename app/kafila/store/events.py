@@ -16,7 +16,7 @@ import structlog
 from kafila.core.resources import Key
 
 from .compaction import alone, drop_partitions
-from .interface import EVENTS, Compacted, EventPage, EventQuery, EventRows, Row, StoredObject
+from .interface import EVENTS, EVENTS_PAGE, Compacted, EventPage, EventQuery, EventRows, Row, StoredObject
 from .packing import unpack
 from .timeline import NEWEST
 
@@ -26,7 +26,6 @@ PARTS = 8  # a time to live is so many partitions long
 SHORTEST = 30.0  # seconds that a partition has at least
 AHEAD = 180.0  # and that partitions are made before they are needed
 GRACE = 60.0  # seconds that what has expired can still be read
-PAGE = 500  # rows read at once: the loop is not held longer than it takes to build these
 _COUNTED = 10_000  # what is left of a list is counted up to here: nobody may rely on it
 
 _GET = """
@@ -75,7 +74,7 @@ async def list_at(connection: asyncpg.Connection, asked: EventQuery) -> EventPag
     horizon = await connection.fetchval(_HORIZON, revision)
     if horizon is None:
         raise Compacted(revision, await connection.fetchval(_OLDEST))
-    limit = min(asked.limit, PAGE)
+    limit = min(asked.limit, EVENTS_PAGE)
     found = await _current(connection, asked, revision, horizon, limit + 1)
     remaining = 0
     if len(found) > limit:
@@ -93,7 +92,7 @@ async def _current(
     """The first ``limit`` of what is asked for. What an Event contains is looked for here: the database has them packed."""
     found: list[StoredObject] = []
     after = asked.after or (asked.namespace, "")
-    at_once = PAGE if asked.containing else limit
+    at_once = EVENTS_PAGE if asked.containing else limit
     query = _CURRENT.format(columns="namespace, name, revision, body") + f"ORDER BY namespace, name LIMIT {at_once}"
     while True:
         records = await connection.fetch(query, revision, horizon, *after, asked.namespace)
@@ -111,13 +110,13 @@ async def read(connection: asyncpg.Connection, after: int) -> EventRows:
     expiry = await connection.fetchval(
         "SELECT min(revision) FROM expiries WHERE revision > $1 AND revision <= $2", after, head
     )
-    records = await connection.fetch(_READ, after, head if expiry is None else expiry - 1, PAGE)
+    records = await connection.fetch(_READ, after, head if expiry is None else expiry - 1, EVENTS_PAGE)
     await _check(connection, after)
     rows = [
         Row(revision, Key(EVENTS, namespace, name), unpack(body), deleted, previous, before and unpack(before))
         for revision, namespace, name, body, deleted, previous, before in records
     ]
-    if len(rows) == PAGE:  # there may be more
+    if len(rows) == EVENTS_PAGE:  # there may be more
         return EventRows(rows, rows[-1].revision, 0)
     return EventRows(rows, head if expiry is None else expiry - 1, expiry or 0)
 
@@ -127,7 +126,7 @@ async def ended(connection: asyncpg.Connection, expiry: int, after: int) -> list
     upto = await connection.fetchval("SELECT upto FROM expiries WHERE revision = $1", expiry)
     if before is None or upto is None:
         raise Compacted(expiry - 1, await connection.fetchval(_OLDEST))
-    records = await connection.fetch(_ENDED, max(before, after), upto, expiry, PAGE)
+    records = await connection.fetch(_ENDED, max(before, after), upto, expiry, EVENTS_PAGE)
     await _check(connection, expiry - 1)
     return [StoredObject(Key(EVENTS, namespace, name), at, unpack(body)) for namespace, name, at, body in records]
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, final
+from typing import Final, NamedTuple, Protocol, final
 
 from kafila.core.resources import Key
 
@@ -83,13 +83,16 @@ class StoredObject(NamedTuple):
     body: bytes
 
 
+EVENTS_PAGE: Final = 500  # Events given at once: the loop is not held longer than it takes to build these
+
+
 class EventQuery(NamedTuple):
     """Events in order of namespace and name, at most ``limit``, behind ``after`` (namespace, name) when given."""
 
     revision: int = 0  # as they were then; 0: as they are now
     namespace: str = ""
     after: tuple[str, str] | None = None
-    limit: int = 500  # of which the store may give fewer
+    limit: int = EVENTS_PAGE  # of which the store may give fewer
     containing: bytes = b""  # only those whose body has these bytes
     counted: bool = False  # how many remain is wanted
 

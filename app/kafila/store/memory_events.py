@@ -6,9 +6,7 @@ import bisect
 import time
 from typing import NamedTuple, final
 
-from .interface import Compacted, EventPage, EventQuery, EventRows, Row, StoredObject
-
-PAGE = 500
+from .interface import EVENTS_PAGE, Compacted, EventPage, EventQuery, EventRows, Row, StoredObject
 
 
 class _Expiry(NamedTuple):
@@ -50,7 +48,7 @@ class MemoryEvents:
             and (asked.after is None or path > asked.after)
             and asked.containing in row.body
         ]
-        limit = min(asked.limit, PAGE)
+        limit = min(asked.limit, EVENTS_PAGE)
         return EventPage(found[:limit], revision, len(found[limit:]) if asked.counted else bool(found[limit:]))
 
     def read(self, after: int, head: int) -> EventRows:
@@ -58,8 +56,8 @@ class MemoryEvents:
         expiry = next((expiry.revision for expiry in self._expiries if expiry.revision > after), 0)
         first = bisect.bisect_right(self.rows, after, key=_revision)
         last = bisect.bisect_left(self.rows, expiry or head + 1, key=_revision)
-        if last - first > PAGE:
-            rows = self.rows[first : first + PAGE]
+        if last - first > EVENTS_PAGE:
+            rows = self.rows[first : first + EVENTS_PAGE]
             return EventRows(rows, rows[-1].revision, 0)
         return EventRows(self.rows[first:last], expiry - 1 if expiry else head, expiry)
 
@@ -69,7 +67,7 @@ class MemoryEvents:
         before = max(e.upto for e in self._expiries if e.revision < expiry)
         newest = {row.key: row for row in self.rows if row.revision < expiry}
         ended = (row for row in newest.values() if max(before, after) < row.revision <= upto and not row.deleted)
-        return [StoredObject(row.key, row.revision, row.body) for row in sorted(ended, key=_revision)][:PAGE]
+        return [StoredObject(row.key, row.revision, row.body) for row in sorted(ended, key=_revision)][:EVENTS_PAGE]
 
     def due(self, ttl: float) -> int:
         """Up to which revision events have to end now, 0 when there are none."""

@@ -21,6 +21,7 @@ from kafila.authentication.reloading import follow, read
 from kafila.authentication.serviceaccounts import service_account_tokens
 from kafila.authentication.token_file import read_tokens, token_file
 from kafila.authentication.webhook import Post, TokenWebhook, WebhookError
+from kafila.core.switches import listed
 from kafila.identity.certificates import signing_key
 from kafila.identity.jwk import public_keys
 from kafila.identity.keys import Keys
@@ -28,7 +29,6 @@ from kafila.identity.tokens import Tokens
 from kafila.members.kubeconfig import KubeconfigError, load
 from kafila.members.transport import Unreachable, UnusableAnswer
 from kafila.registry import Registry
-from kafila.settings.checks import listed
 from kafila.settings.settings import Settings
 
 _TIMEOUT: Final = 10.0  # seconds for an answer of the token webhook

@@ -12,9 +12,10 @@ import resource
 import sys
 from typing import Final
 
+from kafila.core.users import NOBODY
+
 ADDRESS_SPACE: Final = 512 << 20  # bytes; the program itself takes some 100 MiB
 FILES: Final = 16
-NOBODY: Final = 65534
 _PR_SET_NO_NEW_PRIVS: Final = 38
 
 

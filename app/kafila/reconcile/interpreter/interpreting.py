@@ -23,7 +23,7 @@ from kafila.reconcile.facts import FactsNeeded
 from kafila.reconcile.queue import Requeue
 from kafila.registry import Registry
 from kafila.registry.codec import decode_entry
-from kafila.registry.threads import apart
+from kafila.registry.threads import in_thread
 from kafila.watch import Event
 
 from .scripting import Scripting
@@ -139,7 +139,7 @@ class Interpreting:
             questions = consulted.questions if consulted is not None else ()
             needed: FactsNeeded | None = None
             try:
-                outcome = await apart(size, partial(compute, consulted or NATIVE))
+                outcome = await in_thread(size, partial(compute, consulted or NATIVE))
             except FactsNeeded as raised:
                 needed = raised
             except Exception:

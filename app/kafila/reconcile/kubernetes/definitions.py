@@ -18,7 +18,7 @@ from kafila.reconcile.controller import QueueController
 from kafila.reconcile.queue import Requeue
 from kafila.registry import Options, Registry
 from kafila.registry.context import DeleteOptions
-from kafila.registry.threads import apart
+from kafila.registry.threads import in_thread
 from kafila.watch import Entry, Event
 from kafila.watch.definitions import Definitions
 
@@ -94,12 +94,12 @@ class DefinitionController(QueueController[str]):
             return
         if entry.meta.deletionTimestamp:
             if CUSTOM_RESOURCE_CLEANUP in (entry.meta.finalizers or ()):
-                await self._clean_up(name, await apart(len(entry.body), entry.decode))
+                await self._clean_up(name, await in_thread(len(entry.body), entry.decode))
             return
         others = [each for each in self._of_group(_group(name)) if each.key.name != name]
         size = sum(len(one.body) for one in (entry, *others))
         known = self._structures.get(name)
-        crd, names, accepted, structure = await apart(size, lambda: _seen(entry, others, known))
+        crd, names, accepted, structure = await in_thread(size, lambda: _seen(entry, others, known))
         self._structures[name] = structure
         wanted = [accepted, *_established_before(crd, accepted)]
         wanted += [c for c in (api_approval(crd),) if c is not None]

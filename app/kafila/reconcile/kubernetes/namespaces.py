@@ -16,7 +16,7 @@ from kafila.registry import Options, Registry
 from kafila.registry.context import Change, DeleteOptions
 from kafila.registry.events import page_of
 from kafila.registry.reading import current
-from kafila.registry.threads import apart
+from kafila.registry.threads import in_thread
 from kafila.store.interface import EVENTS, EventQuery
 from kafila.watch import Entry, Event
 
@@ -108,7 +108,7 @@ class NamespaceController(QueueController[str]):
             return [self._registry.stage_delete(kind, entry, BACKGROUND) for entry in entries]
 
         try:
-            changes = await apart(sum(len(entry.body) for entry in entries), staged)
+            changes = await in_thread(sum(len(entry.body) for entry in entries), staged)
             await self._registry.commit_together(changes)
         except StatusError:
             return False

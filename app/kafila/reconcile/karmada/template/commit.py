@@ -14,7 +14,7 @@ from kafila.reconcile.karmada.federation import BINDINGS, CLUSTER_BINDINGS, Fede
 from kafila.reconcile.karmada.scheduler.decision_records import DecisionRecorder
 from kafila.registry import Options, sizes
 from kafila.registry.context import Change, DeleteOptions
-from kafila.registry.threads import apart
+from kafila.registry.threads import in_thread
 from kafila.watch import Entry
 
 from .changes import OwnWrites
@@ -42,7 +42,9 @@ class Committer:
         for each in works:
             entry = each.stored.entry if each.stored is not None else None
             try:
-                staged.append(await apart(size, partial(self._staged, each.work, entry, self._federation.work_kind)))
+                staged.append(
+                    await in_thread(size, partial(self._staged, each.work, entry, self._federation.work_kind))
+                )
             except StatusError as error:
                 refused[each.cluster] = str(error)
         return staged, refused

@@ -23,7 +23,7 @@ from kafila.reconcile.karmada.scheduler.context import Scheduler
 from kafila.reconcile.karmada.scheduler.decision_records import DecisionRecorder
 from kafila.reconcile.karmada.scheduler.estimators import Estimates
 from kafila.registry.codec import decode_entry
-from kafila.registry.threads import apart, on_loop
+from kafila.registry.threads import in_thread, on_loop
 from kafila.watch import Entry
 
 from .steps.facts import Facts, StoredObject
@@ -67,7 +67,7 @@ class StoredBindings:
 
     async def works_of(self, binding: Entry) -> list[StoredObject]:
         entries = self.works.of(binding)
-        return await apart(sum(len(entry.body) for entry in entries), lambda: self.decoded(entries))
+        return await in_thread(sum(len(entry.body) for entry in entries), lambda: self.decoded(entries))
 
     def decoded(self, works: Iterable[Entry]) -> list[StoredObject]:
         return [StoredObject(decode_entry(self.federation.work_kind, entry), entry) for entry in works]
