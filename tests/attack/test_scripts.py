@@ -13,10 +13,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from kafila.core.users import NOBODY
 from kafila.machinery.lua import LuaError, Sandbox, syntax_error
 from kafila.placement.interpreter import InterpretError, Operation
 from kafila.placement.interpreter.sources import Script
-from kafila.reconcile.interpreter.confinement import ADDRESS_SPACE, NOBODY
+from kafila.reconcile.interpreter.confinement import ADDRESS_SPACE
 from kafila.reconcile.interpreter.scripting import Scripting
 from kafila.reconcile.interpreter.worker import LARGEST_REPLY, LENGTH, Reply, Request
 

@@ -15,6 +15,7 @@ import asyncpg
 import pytest
 
 from kafila.core.resources import Key
+from kafila.core.users import NOBODY
 from kafila.store import accounts, embedded, open_store
 from kafila.store.embedded import EmbeddedError, EmbeddedPostgres
 from kafila.store.interface import Guard, GuardFailed, OutcomeUnknown, Store, StoreUnavailable, Transaction, Write
@@ -88,8 +89,8 @@ async def test_it_never_runs_as_nobody(folder: Path) -> None:
     await server.start()
     await server.stop()
     [owner] = owners(folder / "postgres")
-    assert owner not in (0, accounts.NOBODY)
-    accounts.give(folder / "postgres", accounts.Account(accounts.NOBODY, accounts.NOBODY, "nobody", change=True))
+    assert owner not in (0, NOBODY)
+    accounts.give(folder / "postgres", accounts.Account(NOBODY, NOBODY, "nobody", change=True))
     await server.start()
     try:
         assert os.stat(f"/proc/{server.pid}").st_uid == owner
@@ -106,7 +107,7 @@ async def test_what_else_has_a_name_in_the_folder_is_not_given_away(folder: Path
     precious.touch()
     os.link(precious, folder / "postgres" / "linked")
     os.symlink(tmp_path, folder / "postgres" / "pointed")
-    os.chown(folder / "postgres", accounts.NOBODY, accounts.NOBODY)
+    os.chown(folder / "postgres", NOBODY, NOBODY)
     with pytest.raises(EmbeddedError, match="linked is also a file elsewhere"):
         await EmbeddedPostgres(folder).start()
     assert (os.stat(precious).st_uid, os.stat(tmp_path).st_uid) == (0, 0)

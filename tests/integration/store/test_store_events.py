@@ -12,6 +12,7 @@ from kafila.core.resources import Key
 from kafila.store import events
 from kafila.store.interface import (
     EVENTS,
+    EVENTS_PAGE,
     Compacted,
     EventQuery,
     Guard,
@@ -277,11 +278,11 @@ async def test_postgresql_has_them_packed_and_gives_them_whole(postgres_dsn: str
     await store.close()
 
 
-@pytest.mark.parametrize("limit", [1, events.PAGE])
+@pytest.mark.parametrize("limit", [1, EVENTS_PAGE])
 async def test_what_they_contain_is_looked_for_in_all_pages(store: Store, limit: int) -> None:
-    keys = [key(f"e{number:04}") for number in range(2 * events.PAGE + 2)]
+    keys = [key(f"e{number:04}") for number in range(2 * EVENTS_PAGE + 2)]
     await put(store, *keys)
-    wanted = [keys[events.PAGE - 1], keys[events.PAGE], keys[-1]]
+    wanted = [keys[EVENTS_PAGE - 1], keys[EVENTS_PAGE], keys[-1]]
     await put(store, *wanted, body=b"2")
     asked, found = EventQuery(containing=b"2", limit=limit), []
     while True:
