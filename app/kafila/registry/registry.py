@@ -221,7 +221,7 @@ class Registry:
         """Returns the entry and whether server-side apply created it."""
 
         def patched(existing: Entry, old: Object) -> tuple[Object, bool]:
-            new, locked, tracked = patching.patched(kind, old, patch, options, subresource)
+            new, locked, tracked = patching.patched(kind, old, len(existing.body), patch, options, subresource)
             check_version(locked)
             if locked not in ("", "0", str(existing.revision)):
                 raise errors.conflict(kind.group, kind.plural, name)
