@@ -65,6 +65,15 @@ async def publish_authorities(registry: Registry, clients: bytes, front_proxy: b
         "requestheader-username-headers": '["X-Remote-User"]',
     }
     await ensure(registry, _system_config("extension-apiserver-authentication", data))
+    await _replace_data(registry, "extension-apiserver-authentication", data)
+
+
+async def _replace_data(registry: Registry, name: str, data: dict[str, str]) -> None:
+    """Of a ConfigMap of ours that an earlier start has made: the authorities may be others now."""
+    kind = registry.kind("", "v1", "configmaps")
+    entry = registry.cache.get(kind.resource, "kube-system", name)
+    if entry is not None and entry.decode().get("data") != data:
+        await registry.modify(kind, "kube-system", name, lambda obj: {**obj, "data": data}, OPTIONS)
 
 
 def _system_config(name: str, data: dict[str, str]) -> Object:

@@ -85,6 +85,11 @@ def wrong_file(settings: Settings) -> tuple[str, str] | None:
     return None
 
 
+def client_authorities(settings: Settings) -> bytes:
+    """PEM of those that sign clients' certificates beside our own. Raises ValueError."""
+    return read(Path(settings.client_ca_file)) if settings.client_ca_file else b""
+
+
 @final
 class Authenticators:
     """``trust``: tells the TLS layer of more authorities (PEM)."""

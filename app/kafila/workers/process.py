@@ -33,7 +33,7 @@ from kafila.watch import Cache
 from kafila.watch.definitions import Definitions
 
 from .admission import admission
-from .authentication import Authenticators, tokens_of
+from .authentication import Authenticators, client_authorities, tokens_of
 from .authorization import authorizer_of
 from .collector import Collector, collector
 from .controllers import Controllers
@@ -117,8 +117,9 @@ class Process:
                 tokens.jwks_uri = tokens.jwks_uri or f"{self.server_url}{KEYS}"
             await bootstrap(registry, *self._reached_at(app is not None), self.settings.service_cidr)
             await ensure_roles(registry, default_roles())
-            await publish_authorities(registry, keys.authority.certificate, keys.front_proxy.certificate)
             if self.settings.role != "workers":
+                clients = keys.authority.certificate + client_authorities(settings)
+                await publish_authorities(registry, clients, keys.front_proxy.certificate)
                 self._write_kubeconfig(keys)
             if self.settings.role != "api":
                 leader.start(controllers)

@@ -158,6 +158,12 @@ def test_certificates_of_our_own_and_of_another_authority(plane: Plane) -> None:
         plane.who(issue(OTHERS, "jane"))
 
 
+def test_servers_beside_ours_are_told_of_both_authorities(plane: Plane) -> None:
+    with plane.client(plane.admin) as client:
+        found = client.get("/api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentication").json()
+    assert found["data"]["client-ca-file"].encode() == plane.authority + CLIENTS.certificate
+
+
 def test_an_authority_is_exchanged_while_serving(plane: Plane) -> None:
     file, jane = plane.folder / "clients.crt", issue(CLIENTS, "jane")
     with plane.client(jane) as open_before:
