@@ -346,9 +346,10 @@ class Server(uvicorn.Server):
     def trust(self, authorities: bytes) -> None:
         """Clients' certificates that these (PEM) have signed pass the handshake too, from now on; who is believed is decided
         with each request. Raises ssl.SSLError."""
-        self._trusted.append(authorities)
         if self.started:
             self._load(authorities)
+        else:
+            self._trusted.append(authorities)
 
     def _load(self, authorities: bytes) -> None:
         if self.config.ssl is not None and authorities:

@@ -46,7 +46,7 @@ async def follow(path: Path, content: bytes, apply: Callable[[bytes], None], per
             if found is None:
                 raise ValueError("cannot be read any more")
             apply(found)
-        except ValueError as error:
+        except (ValueError, OSError) as error:  # OSError: what OpenSSL makes of certificates
             RELOADS.labels("failure").inc()
             log.error("not reloaded, what was read before stays in force", file=str(path), reason=str(error))
         else:

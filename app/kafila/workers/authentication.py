@@ -125,8 +125,9 @@ class Authenticators:
 
         def believe(authorities: Authorities) -> Callable[[bytes], None]:
             def apply(pem: bytes) -> None:
+                read_authorities(pem)
+                self._trust(pem)  # first: nobody is believed whom the handshake would turn away
                 authorities.replace(pem)
-                self._trust(pem)
 
             return apply
 
