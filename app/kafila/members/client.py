@@ -16,11 +16,12 @@ from urllib.parse import quote, urlencode
 
 import orjson
 
+from kafila.core.rates import TokenBucket
 from kafila.core.resources import split_api_version
 from kafila.settings.federation import ANSWER_LIMITS, AnswerLimits
 
 from .answers import status_error
-from .limits import DEFAULT_BURST, DEFAULT_QPS, CircuitBreaker, Faults, TokenBucket
+from .limits import DEFAULT_BURST, DEFAULT_QPS, CircuitBreaker, Faults
 from .paging import FIRST_PAGE, pages
 from .shapes import check_object, document, mapping
 from .transport import (
@@ -201,7 +202,8 @@ class MemberClient:
         self.faults.mended(what)
 
     async def _send(self, exchange: _Exchange, timeouts: Timeouts) -> Response:
-        await self._bucket.take()
+        if (wait := self._bucket.reserve(asyncio.get_running_loop().time())) > 0:
+            await asyncio.sleep(wait)
         response = await self._guarded(exchange, timeouts, refused=False)
         if response.status == 401 and callable(self._token):
             await response.close()

@@ -12,18 +12,20 @@ its API server says nothing at all to a watch from a resourceVersion that is sti
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 from collections.abc import Callable
 from typing import Any, NamedTuple, final
 
+import structlog
+
 from kafila.core.errors import StatusError
+from kafila.core.rates import Backoff
 from kafila.placement import constants
 
 from .client import MemberClient, Object, WatchEvent
 from .transport import Unreachable, UnusableAnswer
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 MANAGED = f"{constants.MANAGED}={constants.TRUE}"
 FIRST_PAUSE = 0.5  # seconds
@@ -85,12 +87,11 @@ class Informer:
         self._on_change = on_change
         self._on_relist = on_relist
         self._keep = keep
-        self._jitter = jitter
+        self._backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE, jitter)
         self._query = {
             name: value for name, value in (("labelSelector", selector), ("fieldSelector", field_selector)) if value
         }
         self._known: dict[Name, Seen] = {}
-        self._pause = 0.0
         self._reached = resume  # the newest resourceVersion seen, also before a list
         if resume:
             self.synced.set()
@@ -122,7 +123,7 @@ class Informer:
             except Unreachable as error:
                 await self._rest(str(error))
             except Exception as error:  # a fault in what looks at the objects must not end the following for good
-                log.exception("informer of %s%s stumbled", self._client.name, self.path)
+                log.exception("informer stumbled", member=self._client.name, path=self.path)
                 self.start_anew()
                 await self._rest(f"{type(error).__name__}: {error}")
 
@@ -132,18 +133,16 @@ class Informer:
 
     async def _rest(self, why: str) -> None:
         self.error = why
-        failed_before = self._pause > 0
-        self._pause = min(LONGEST_PAUSE, self._pause * 2 or FIRST_PAUSE)
+        failed_before = self._backoff.failures > 0
         loop = asyncio.get_running_loop()
         known_away = self._client.breaker.remaining(loop.time())
         if failed_before or known_away:
             self.start_anew()
-        # informers of one member fail together; they must not come back together
-        await asyncio.sleep(max(self._pause * (0.5 + 0.5 * self._jitter()), known_away))
+        await asyncio.sleep(max(self._backoff.failed(), known_away))
 
     def _follows(self) -> None:
         self.error = ""
-        self._pause = 0.0
+        self._backoff.reset()
 
     async def _list(self) -> None:
         present: set[Name] = set()
@@ -159,7 +158,11 @@ class Informer:
             self._drop(name)
         if _is_lower(version, self._reached):
             log.warning(
-                "resourceVersions of %s%s went back from %s to %s", self._client.name, self.path, self._reached, version
+                "resourceVersions went back",
+                member=self._client.name,
+                path=self.path,
+                before=self._reached,
+                now=version,
             )
         self.resource_version = self._reached = version
         self.synced.set()

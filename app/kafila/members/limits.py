@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 from collections.abc import Callable
 from typing import Final, final
+
+from kafila.core.rates import Backoff
 
 DEFAULT_QPS = 1000.0
 DEFAULT_BURST = 2000
@@ -41,31 +42,6 @@ class Faults:
 
 
 @final
-class TokenBucket:
-    """At most ``burst`` requests at once and ``qps`` per second over time. ``qps`` 0 means no limit."""
-
-    def __init__(self, qps: float = DEFAULT_QPS, burst: int = DEFAULT_BURST) -> None:
-        self._qps = qps
-        self._burst = float(max(burst, 1))
-        self._tokens = self._burst
-        self._at = 0.0
-
-    def reserve(self, now: float) -> float:
-        """Takes a token and says how many seconds to wait for it. Those who wait are served in order."""
-        if self._qps <= 0:
-            return 0.0
-        self._tokens = min(self._burst, self._tokens + max(0.0, now - self._at) * self._qps)
-        self._at = max(self._at, now)
-        self._tokens -= 1.0
-        return 0.0 if self._tokens >= 0 else -self._tokens / self._qps
-
-    async def take(self) -> None:
-        delay = self.reserve(asyncio.get_running_loop().time())
-        if delay > 0:
-            await asyncio.sleep(delay)
-
-
-@final
 class CircuitBreaker:
     """Refuses quickly while a member is away, so that its work costs nothing until it may be back.
 
@@ -81,11 +57,8 @@ class CircuitBreaker:
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._threshold = threshold
-        self._shortest = shortest
-        self._longest = longest
-        self._jitter = jitter
         self._failures = 0
-        self._pause = 0.0
+        self._backoff = Backoff(shortest, longest, jitter)
         self._until = 0.0
         self._trying = False
 
@@ -107,15 +80,14 @@ class CircuitBreaker:
         return max(0.0, self._until - now) if self.open else 0.0
 
     def succeeded(self) -> None:
-        self._failures, self._pause, self._trying = 0, 0.0, False
+        self._failures, self._trying = 0, False
+        self._backoff.reset()
 
     def failed(self, now: float) -> None:
         self._failures += 1
         # Requests that were under way when it opened fail late; only the first failure and failed tries set the pause.
         if self._failures == self._threshold or self._trying:
-            self._pause = min(self._longest, self._pause * 2 if self._pause else self._shortest)
-            # half of the pause is left to chance: members that died together must not be tried together
-            self._until = now + self._pause * (0.5 + 0.5 * self._jitter())
+            self._until = now + self._backoff.failed()
         self._trying = False
 
     def left(self) -> None:

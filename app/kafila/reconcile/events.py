@@ -17,6 +17,7 @@ import structlog
 from kafila.core.clock import rfc3339
 from kafila.core.errors import StatusError
 from kafila.core.names import dns1123_subdomain, new_uid
+from kafila.core.rates import TokenBucket
 from kafila.registry import Options, Registry
 from kafila.registry.context import Change
 
@@ -115,7 +116,7 @@ class Recorder:
         self._kind = registry.kind("", "v1", "events")
         self._seen: OrderedDict[Similar, _Seen] = OrderedDict()
         self._similar: OrderedDict[tuple[str, ...], list[Any]] = OrderedDict()
-        self._buckets: OrderedDict[tuple[str, ...], tuple[float, float]] = OrderedDict()
+        self._buckets: OrderedDict[tuple[str, ...], TokenBucket] = OrderedDict()
         self._pending: OrderedDict[Similar, Object] = OrderedDict()
         self._writing = False
         self._wake = asyncio.Event()
@@ -181,7 +182,7 @@ class Recorder:
 
     def staged(self, composed: _Composed) -> tuple[str, Change] | None:
         """The name and the creation of one that is new and may be told; None: it has to be counted, or is left out."""
-        if composed.key in self._seen or composed.key in self._pending or self._tokens(composed.who) < 1:
+        if composed.key in self._seen or composed.key in self._pending or not self._may_tell(composed.who):
             return None
         name = event_name(composed.event["involvedObject"]["name"], time.time_ns())
         try:
@@ -194,18 +195,16 @@ class Recorder:
         self._take(composed.who)
         self._remember(composed.key, _Seen(name, composed.event["count"]))
 
-    def _tokens(self, who: tuple[str, ...]) -> float:
-        now = time.monotonic()
-        tokens, at = self._buckets.get(who, (BURST, now))
-        return min(BURST, tokens + (now - at) * REFILL)
+    def _may_tell(self, who: tuple[str, ...]) -> bool:
+        bucket = self._buckets.get(who)
+        return bucket is None or bucket.available(time.monotonic()) >= 1
 
     def _take(self, who: tuple[str, ...]) -> bool:
         """Whether there was a token."""
-        tokens = self._tokens(who)
-        self._buckets.pop(who, None)
-        self._buckets[who] = (tokens - 1 if tokens >= 1 else tokens, time.monotonic())
+        bucket = self._buckets.pop(who, None) or TokenBucket(REFILL, BURST)
+        self._buckets[who] = bucket
         _bound(self._buckets)
-        return tokens >= 1
+        return bucket.take(time.monotonic())
 
     def _aggregated(self, who: tuple[str, ...], event_type: str, reason: str, message: str) -> tuple[str, Similar]:
         group = (*who, event_type, reason)

@@ -16,10 +16,12 @@ import asyncio
 import heapq
 import time
 from collections.abc import Awaitable, Callable, Hashable
-from typing import Generic, TypeVar, final
+from typing import Final, Generic, TypeVar, final
 
 import structlog
-from prometheus_client import Counter, Gauge
+from prometheus_client import Counter, Gauge, Histogram
+
+from kafila.core.rates import exponential
 
 from .effort import Effort
 from .low_priority import LowPriorityTurns, low_priority_turns
@@ -33,7 +35,14 @@ MAX_DELAY = 60.0
 DEPTH = Gauge("workqueue_depth", "Keys that wait.", ["name"])
 ADDS = Counter("workqueue_adds_total", "Keys added.", ["name"])
 RETRIES = Counter("workqueue_retries_total", "Keys added again after a failure.", ["name"])
-WORK = Counter("workqueue_work_duration_seconds_sum", "Seconds spent on keys.", ["name"])
+_BUCKETS: Final = [10.0**power for power in range(-8, 2)]  # client-go's
+WAITED = Histogram(
+    "workqueue_queue_duration_seconds",
+    "For how long keys waited before they were worked on.",
+    ["name"],
+    buckets=_BUCKETS,
+)
+WORK = Histogram("workqueue_work_duration_seconds", "For how long keys were worked on.", ["name"], buckets=_BUCKETS)
 
 
 class Requeue(Exception):
@@ -77,7 +86,8 @@ class WorkQueue(Generic[K]):
         self._started = False
         self._idle = asyncio.Event()
         self._depth, self._adds = DEPTH.labels(name), ADDS.labels(name)
-        self._backoff, self._work = RETRIES.labels(name), WORK.labels(name)
+        self._retries, self._work, self._waited = RETRIES.labels(name), WORK.labels(name), WAITED.labels(name)
+        self._added: dict[K, float] = {}  # when what waits was added
 
     def add(self, key: K, background: bool = False) -> None:
         """``background``: part of a backlog (start, relist); a user's new change goes first."""
@@ -93,6 +103,7 @@ class WorkQueue(Generic[K]):
             return
         other.discard(key)
         self._adds.inc()
+        self._added.setdefault(key, time.perf_counter())
         self._idle.clear()
         self._pump_soon()
 
@@ -136,7 +147,7 @@ class WorkQueue(Generic[K]):
         self._later.clear()
         for line in (self._ready, self._background):
             line.clear()
-        for keys in (self._running, self._old, self._again, self._failures, self._due):
+        for keys in (self._running, self._old, self._again, self._failures, self._due, self._added):
             keys.clear()
         self._depth.set(0)
         self._idle.set()
@@ -198,6 +209,7 @@ class WorkQueue(Generic[K]):
     async def _run(self, key: K) -> None:
         assert self._backlog is not None
         started, old = time.perf_counter(), key in self._old
+        self._waited.observe(started - self._added.pop(key, started))
         if not old:
             self._backlog.new_begins()
         effort = Effort(lambda: self._reconcile(key))
@@ -216,7 +228,7 @@ class WorkQueue(Generic[K]):
         except Exception as error:
             self._failed(key, error, effort.seconds, old)
         finally:
-            self._work.inc(time.perf_counter() - started)
+            self._work.observe(time.perf_counter() - started)
             if not old:
                 self._backlog.new_ends()
             self._running.discard(key)
@@ -231,8 +243,8 @@ class WorkQueue(Generic[K]):
         """``seconds``: for so long it had kept the event loop busy. It comes back, whatever becomes of telling why."""
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
-        delay = min(max(BASE_DELAY * 2 ** min(failures, 30), seconds), self._max_delay)
-        self._backoff.inc()
+        delay = min(max(exponential(failures, BASE_DELAY, self._max_delay), seconds), self._max_delay)
+        self._retries.inc()
         self.add_after(key, delay, background)
         if failures < 3 or failures % 10 == 0:
             log.warning("reconcile failed", controller=self.name, key=str(key), error=str(error), retry_in=delay)

@@ -20,7 +20,7 @@ from kafila.core.resources import Key
 from . import batch as batches
 from . import events
 from .batch import Outcome, Pending
-from .connect import LOST, Backoff, Timeouts, connect, warn_about_durability
+from .connect import LOST, Timeouts, connect, reconnecting, warn_about_durability
 from .health import ATTEMPT, CHECK_AGAIN, Health, first_line
 from .interface import OutcomeUnknown, StoreUnavailable, Transaction
 from .log_tailer import LogTailer
@@ -59,7 +59,7 @@ class Committer:
         self._closing = False
         self._connection: asyncpg.Connection | None = None
         self._statement: asyncpg.prepared_stmt.PreparedStatement | None = None
-        self._backoff = Backoff()
+        self._backoff = reconnecting()
         self._task: asyncio.Task[None] | None = None
         self._delivering: set[asyncio.Task[None]] = set()
 
@@ -217,7 +217,7 @@ class Committer:
                 self._give_up(batch, first_line(error))
                 if not batch:
                     return None
-                await self._backoff.wait()
+                await asyncio.sleep(self._backoff.failed())
         return self._connection
 
     def _give_up(self, batch: list[Pending], why: str) -> None:
@@ -299,7 +299,7 @@ class Committer:
                 return {Key(r["resource"], r["namespace"], r["name"]): r["revision"] for r in records}
             except (*LOST, asyncpg.PostgresError):
                 self._drop()
-                await self._backoff.wait()
+                await asyncio.sleep(self._backoff.failed())
 
 
 def _without_hopeless(batch: list[Pending]) -> list[Pending]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import asyncpg
 import structlog
+
+from kafila.core.rates import Backoff
 
 from .interface import StoreUnavailable
 
@@ -62,18 +62,9 @@ class Timeouts:
     poll: float = 1.0  # between looks at the log when no hint comes
 
 
-class Backoff:
-    """0.05 s doubling to 1 s, with jitter so that processes do not come back together."""
-
-    def __init__(self) -> None:
-        self._next = 0.05
-
-    def reset(self) -> None:
-        self._next = 0.05
-
-    async def wait(self) -> None:
-        await asyncio.sleep(self._next * random.uniform(0.7, 1.3))
-        self._next = min(1.0, self._next * 2)
+def reconnecting() -> Backoff:
+    """Pauses between attempts to reach the database."""
+    return Backoff(0.05, 1.0)
 
 
 async def connect(dsn: str, timeouts: Timeouts) -> asyncpg.Connection:

@@ -18,7 +18,7 @@ import structlog
 
 from kafila.core.resources import Key
 
-from .connect import LOST, Backoff, Timeouts, connect
+from .connect import LOST, Timeouts, connect, reconnecting
 from .interface import ResetCallback, Row, RowsCallback, StoreUnavailable
 from .timeline import NEWEST, Position, holds, raise_head
 
@@ -142,7 +142,7 @@ class LogTailer:
     # Reading ----------------------------------------------------------------------------------------------------------
 
     async def _run(self) -> None:
-        backoff = Backoff()
+        backoff = reconnecting()
         while True:
             try:
                 connection = await self._connected()
@@ -160,12 +160,12 @@ class LogTailer:
                         "the connection that follows the log was lost", error=str(error) or type(error).__name__
                     )
                 self._drop()
-                await backoff.wait()
+                await asyncio.sleep(backoff.failed())
                 continue
             except Exception:  # this task has to live as long as the store
                 self._drop()
                 log.exception("following the log failed")
-                await backoff.wait()
+                await asyncio.sleep(backoff.failed())
                 continue
             if not self._waiting:
                 with contextlib.suppress(TimeoutError):

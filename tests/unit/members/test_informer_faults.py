@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import orjson
-import pytest
+from structlog.testing import capture_logs
 
 from kafila.members.client import MemberClient
 from kafila.members.informer import Change, Informer
@@ -29,8 +29,7 @@ class Member:
         await send({"type": "http.response.body", "body": orjson.dumps(page)})
 
 
-async def test_an_informer_outlives_faults_of_its_listener(caplog: pytest.LogCaptureFixture) -> None:
-
+async def test_an_informer_outlives_faults_of_its_listener() -> None:
     calls = 0
     done = asyncio.Event()
 
@@ -44,8 +43,9 @@ async def test_an_informer_outlives_faults_of_its_listener(caplog: pytest.LogCap
     client = MemberClient("m", transport=ASGITransport(Member()))
     informer = Informer(client, "/x", listener, jitter=lambda: 0.0)
     task = asyncio.create_task(informer.run())
-    await asyncio.wait_for(done.wait(), 90)
-    assert "stumbled" in caplog.text
+    with capture_logs() as logs:
+        await asyncio.wait_for(done.wait(), 90)
+    assert [(line["event"], line["member"]) for line in logs] == [("informer stumbled", "m")]
     task.cancel()
 
 
@@ -82,7 +82,7 @@ class Restored:
         await send({"type": "http.response.body", "body": orjson.dumps(page)})
 
 
-async def test_a_member_that_was_away_may_be_back_with_an_older_state(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_member_that_was_away_may_be_back_with_an_older_state() -> None:
     member = Restored()
     client = MemberClient("m", transport=ASGITransport(member))
     changes: asyncio.Queue[Change] = asyncio.Queue()
@@ -96,7 +96,8 @@ async def test_a_member_that_was_away_may_be_back_with_an_older_state(caplog: py
     while not member.watched:
         await asyncio.sleep(0)
     member.restore()
-    told = [await asyncio.wait_for(changes.get(), 90) for _ in range(3)]
+    with capture_logs() as logs:
+        told = [await asyncio.wait_for(changes.get(), 90) for _ in range(3)]
     before_and_after = {
         change.name.name: tuple(seen and seen.resource_version for seen in change[1:]) for change in told
     }
@@ -105,7 +106,9 @@ async def test_a_member_that_was_away_may_be_back_with_an_older_state(caplog: py
         await asyncio.sleep(0)
     assert member.watched == ["100", "50"]
     assert set(lists) == {3}  # before anything of the new list was told
-    assert "went back from 100 to 50" in caplog.text
+    assert [(line["event"], line["before"], line["now"]) for line in logs] == [
+        ("resourceVersions went back", "100", "50")
+    ]
     task.cancel()
 
 

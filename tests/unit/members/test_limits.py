@@ -2,23 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from kafila.members.limits import CircuitBreaker, TokenBucket
+from kafila.members.limits import CircuitBreaker
 
 
 def breaker(**options) -> CircuitBreaker:
     return CircuitBreaker(threshold=3, shortest=1.0, longest=4.0, jitter=lambda: 1.0, **options)
-
-
-def test_a_bucket_lets_a_burst_through_and_then_paces() -> None:
-    bucket = TokenBucket(qps=10, burst=3)
-    assert [bucket.reserve(100.0) for _ in range(5)] == pytest.approx([0, 0, 0, 0.1, 0.2])
-    assert bucket.reserve(100.2) == pytest.approx(0.1)
-    assert [bucket.reserve(200.0) for _ in range(4)] == pytest.approx([0, 0, 0, 0.1])
-
-
-def test_no_rate_means_no_limit() -> None:
-    bucket = TokenBucket(qps=0, burst=0)
-    assert {bucket.reserve(0.0) for _ in range(1000)} == {0.0}
 
 
 def test_a_breaker_opens_after_failures_in_a_row() -> None:

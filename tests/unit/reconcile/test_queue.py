@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from prometheus_client import REGISTRY
 
 from kafila.core.errors import StatusError
 from kafila.reconcile.priority_queue import PriorityQueue
@@ -449,3 +450,22 @@ def test_a_line_is_sorted_by_priority_then_arrival(done: list[tuple[str, int, st
                 line.pop()
         assert len(line) == len(model)
         assert all((key in line) == any(place[2] == key for place in model) for key in "abcd")
+
+
+async def test_waiting_and_work_are_measured() -> None:
+    """With client-go's buckets: a dashboard for Kubernetes' queues shows ours."""
+    done = asyncio.Event()
+
+    async def reconcile(key: str) -> None:
+        done.set()
+
+    queue: WorkQueue[str] = WorkQueue("measured", reconcile)
+    queue.add("a")
+    queue.start()
+    await asyncio.wait_for(done.wait(), 30)
+    await queue.idle()
+    await queue.stop()
+    for metric in ("workqueue_queue_duration_seconds", "workqueue_work_duration_seconds"):
+        assert REGISTRY.get_sample_value(f"{metric}_count", {"name": "measured"}) == 1
+        assert REGISTRY.get_sample_value(f"{metric}_bucket", {"name": "measured", "le": "10.0"}) == 1
+        assert REGISTRY.get_sample_value(f"{metric}_bucket", {"name": "measured", "le": "1e-08"}) == 0

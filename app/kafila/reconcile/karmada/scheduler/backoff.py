@@ -9,6 +9,7 @@ from typing import Final, final
 from prometheus_client import Gauge
 
 from kafila.core.feature_gates import PRIORITY_BASED_SCHEDULING, Gates
+from kafila.core.rates import exponential
 from kafila.core.resources import Key
 
 FIRST: Final = 1.0  # seconds of back-off after the first attempt, doubled with each further one
@@ -50,7 +51,7 @@ class SchedulingBackoff:
         if not self._on:
             raise Waiting("the binding could not be scheduled")
         attempts = self._attempts[key] = self._attempts.get(key, 0) + 1
-        backoff = min(FIRST * 2 ** min(attempts - 1, 10), MOST)
+        backoff = exponential(attempts - 1, FIRST, MOST)
         if for_room:
             self._unschedulable[key] = time.monotonic() + backoff
             self._again(key, UNSCHEDULABLE)
