@@ -20,6 +20,7 @@ SLICE = (
     "*/ConfigMap.v1",
     "ssa/*",
     "patch/*",
+    "authentication/*",
     "custom/*",
     "documents/*",
 )
