@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
 
 from kafila.catalog.catalog import load_catalog
 from kafila.catalog.kind import Kind
 from kafila.core.resources import Key
+from kafila.core.values import Object
 from kafila.placement.detector.match import choose_policy
 from kafila.placement.scheduler.cluster_snapshot import ClusterInfo, ClusterSnapshot
 from kafila.placement.scheduler.schedule import schedule
@@ -21,7 +21,6 @@ from kafila.reconcile.chunks import at_once
 from kafila.reconcile.karmada.propagation_policies import POLICIES, PolicyIndex
 from kafila.watch import Entry
 
-Object = dict[str, Any]
 CLUSTERS, BINDINGS, POLICY_COUNT = 100, 10_000, 10_000
 APIS = 60  # group-versions that a cluster serves, five kinds in each
 DYNAMIC = {

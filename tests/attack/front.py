@@ -23,10 +23,10 @@ from urllib.parse import urlsplit
 
 import yaml
 
+from kafila.core.values import Object
 from tests.integration.conftest import KAFILA
 
 PATIENCE = 60.0  # seconds for anything that has to come
-Object = dict[str, Any]
 
 
 @final

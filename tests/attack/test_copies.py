@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from kafila.core.values import Object
 from kafila.registry.context import DeleteOptions
 from kafila.registry.decoding import decode_object
 from tests.integration.reconcile.conftest import CATALOG, Lab, make_lab, two
@@ -13,7 +14,6 @@ from tests.integration.reconcile.conftest import lab as _lab
 
 __all__ = ["CATALOG", "make_lab", "two"]
 lab = _lab
-Object = dict[str, Any]
 TAINT = {"key": "broken", "value": "disk", "effect": "NoExecute"}
 EVERYTHING = [{"apiVersion": "v1", "kind": "ConfigMap"}]
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from kafila.registry import SYSTEM_ADMIN, User
@@ -11,7 +9,6 @@ from kafila.workers.authorization import build
 from tests.integration.api.conftest import APPLY_PATCH, JSON_PATCH, Api, failure
 from tests.integration.api.test_authorization import ANN, RBAC, binding, grant, message, role, rule
 
-Object = dict[str, Any]
 HERE = f"{RBAC}/namespaces/default"
 ESCALATES = (
     'user "ann" (groups=["team" "system:authenticated"]) is attempting to grant RBAC permissions not currently held:\n'

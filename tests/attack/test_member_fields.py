@@ -13,13 +13,13 @@ from typing import Any, NamedTuple
 import pytest
 
 from kafila.core.errors import StatusError
+from kafila.core.values import Object
 from kafila.placement.interpreter import NATIVE
 from kafila.placement.work.member_object import member_update
 from tests.integration.reconcile.conftest import Lab
 from tests.integration.reconcile.conftest import lab as _lab
 
 lab = _lab
-Object = dict[str, Any]
 MANAGED = {"karmada.io/managed": "true"}
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
+from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.constants import Identity
 from kafila.registry.codec import decode_entry
@@ -14,7 +13,6 @@ from kafila.registry.decoding import decode_object
 from tests.integration.reconcile.conftest import USER, Lab, _known_queues, lab, two
 
 __all__ = ["_known_queues", "lab", "two"]
-Object = dict[str, Any]
 RBAC = "rbac.authorization.k8s.io/v1"
 ANY = [
     {"apiVersion": RBAC, "kind": "Role"},

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from kafila.core.errors import StatusError
+from kafila.core.values import Object
 from kafila.placement.interpreter import InterpretError
 from kafila.placement.interpreter.answers import same_object
 from kafila.registry import Registry
 from tests.integration.reconcile.conftest import Lab, _known_queues, lab, two
 
 __all__ = ["_known_queues", "lab", "two"]
-Object = dict[str, Any]
 UID = "resourcetemplate.karmada.io/uid"
 
 

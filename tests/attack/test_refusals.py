@@ -8,11 +8,11 @@ import pytest
 
 from kafila.admission.karmada import rules
 from kafila.admission.karmada.errors import Denied
+from kafila.core.values import Object
 from kafila.registry import sizes
 from tests.integration.reconcile.conftest import Lab, _known_queues, lab, make_lab, two
 
 __all__ = ["_known_queues", "lab", "make_lab", "two"]
-Object = dict[str, Any]
 CONFIGS = [{"apiVersion": "v1", "kind": "ConfigMap"}]
 LIMIT = 64 << 10
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from kafila.core.errors import MOST_FOUND
-from kafila.core.values import json_key
+from kafila.core.values import Object, json_key
 from kafila.machinery.amount import MAX_VALUES
 from kafila.machinery.structural.lists import compile_list_types
 from tests.integration.api.conftest import (
@@ -24,7 +24,6 @@ from tests.integration.api.conftest import (
     failure,
 )
 
-Object = dict[str, Any]
 FACTOR = 20
 SPARE = 64 << 20  # bytes: what is small and dense may take more than FACTOR, and never more than this
 DEPLOYMENTS = "/apis/apps/v1/namespaces/default/deployments"

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
+from kafila.core.values import Object
 from kafila.machinery.yaml import MAX_NODES
 from tests.integration.reconcile.conftest import Lab
 
-Object = dict[str, Any]
 ALIASES = "a0: &a0 [x]\n" + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 9))
 
 

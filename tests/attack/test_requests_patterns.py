@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 import re2
 
+from kafila.core.values import Object
 from kafila.machinery.structural.patterns import LEAST, MOST_INSTRUCTIONS, matcher, pattern_error
 from tests.integration.api.conftest import MERGE_PATCH, Api, failure
 
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-Object = dict[str, Any]
 
 
 def with_patterns(patterns: list[str]) -> Object:

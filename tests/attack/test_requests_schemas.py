@@ -12,6 +12,7 @@ import pytest
 
 from kafila.catalog.catalog import Catalog
 from kafila.catalog.custom.kinds import kinds_of
+from kafila.core.values import Object
 from kafila.machinery.schema import COMPILING
 from kafila.watch.definitions import Definitions
 from kafila.workers.collector import collector
@@ -21,7 +22,6 @@ from tests.integration.api.test_custom_resources import CRDS, WIDGETS, Server, c
 from .test_requests_threads import ON_THE_LOOP, counting
 
 __all__ = ["server"]
-Object = dict[str, Any]
 TEXT: Object = {"type": "string"}
 PART: Object = {
     "type": "object",

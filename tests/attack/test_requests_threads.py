@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from kafila.core.values import Object
 from tests.integration.api.conftest import (
     APPLY_PATCH,
     JSON_PATCH,
@@ -21,7 +22,6 @@ from tests.integration.api.conftest import (
     deployment,
 )
 
-Object = dict[str, Any]
 DEPLOYMENTS = "/apis/apps/v1/namespaces/default/deployments"
 MAPS = "/api/v1/namespaces/default/configmaps"
 ON_THE_LOOP = 3000  # calls that one request may cost there, whatever its size

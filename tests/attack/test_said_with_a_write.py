@@ -11,13 +11,13 @@ import pytest
 from kafila.admission import Admission
 from kafila.admission.unacted import _FIELDS, _KINDS
 from kafila.core.feature_gates import KNOWN, Gates
+from kafila.core.values import Object
 from kafila.registry import Options
 from kafila.workers import admission as around
 from tests.integration.api.conftest import CATALOG, MERGE_PATCH, Api
 from tests.integration.reconcile.conftest import Lab, _known_queues, lab, two
 
 __all__ = ["_known_queues", "lab", "two"]
-Object = dict[str, Any]
 ROOT = Path(__file__).parents[2]
 ALL_ON = frozenset(KNOWN)
 ALL_OFF = frozenset[str]()

@@ -8,6 +8,7 @@ import pytest
 
 from kafila.core.errors import StatusError
 from kafila.core.resources import Key
+from kafila.core.values import Object
 from kafila.machinery.structural.defaulting import LIMIT as DEFAULTS_LIMIT
 from kafila.registry import Options, sizes
 from tests.integration.api.conftest import (
@@ -24,7 +25,6 @@ from tests.integration.api.test_custom_resources import WIDGETS, Server, definit
 from tests.integration.reconcile.conftest import make_lab
 
 __all__ = ["make_lab", "server"]
-Object = dict[str, Any]
 MAPS = "/api/v1/namespaces/default/configmaps"
 DEPLOYMENTS = "/apis/apps/v1/namespaces/default/deployments"
 LIMIT = 64 << 10

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
 
+from kafila.core.values import Object
 from tests.attack import weighing
 
 weighing.install()
@@ -31,7 +32,6 @@ from tests.integration.api.conftest import (  # noqa: E402
     Api,
 )
 
-Object = dict[str, Any]
 SIZES = (30, 60, 120)
 Build = Callable[[int], Object]  # an object with so many items
 

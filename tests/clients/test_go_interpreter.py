@@ -6,15 +6,14 @@ import asyncio
 import base64
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import trustme
 
+from kafila.core.values import Object
 from tests.integration.reconcile.conftest import Lab, _known_queues
 
 __all__ = ["_known_queues"]  # ``rest`` looks at them
-Object = dict[str, Any]
 SELECT = [{"apiVersion": "v1", "kind": "ConfigMap", "labelSelector": {"matchLabels": {"kind": "workers"}}}]
 HALVES = {"replicaSchedulingType": "Divided", "replicaDivisionPreference": "Weighted"}
 

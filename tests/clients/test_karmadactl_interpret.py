@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 import yaml
 
+from kafila.core.values import Object
 from kafila.machinery.lua import LuaError, Sandbox
 from kafila.placement.interpreter import InterpretError, Operation
 from kafila.placement.interpreter.kube import library
 from kafila.placement.interpreter.scripts import CALLS, answer_of
 
-Object = dict[str, Any]
 FIELDS = {
     "interpretReplica": "replicaResource",
     "reviseReplica": "replicaRevision",

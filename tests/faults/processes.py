@@ -18,12 +18,13 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Any, NamedTuple, final
+from typing import NamedTuple, final
 
 import aiohttp
 import asyncpg
 import yaml
 
+from kafila.core.values import Object
 from kafila.store.embedded import EmbeddedPostgres
 from kafila.store.interface import Row, StoredObject
 from kafila.store.postgres import PostgresStore
@@ -35,8 +36,6 @@ KAFILA = Path(sys.executable).with_name("kafila")
 PATIENCE = 90.0  # seconds for anything that has to come about; machines are slow at times
 _PR_SET_PDEATHSIG = 1
 _prctl = ctypes.CDLL(None, use_errno=True).prctl
-
-Object = dict[str, Any]
 
 
 async def eventually(what: str, holds: Callable[[], bool | Awaitable[bool]], patience: float = PATIENCE) -> None:

@@ -7,11 +7,11 @@ from typing import Any, final
 
 import pytest
 
+from kafila.core.values import Object
 from kafila.store.interface import StoreUnavailable, Transaction
 from kafila.store.memory import MemoryDatabase, MemoryStore
 from tests.integration.reconcile.conftest import Lab, _known_queues
 
-Object = dict[str, Any]
 UNCOUNTED = ("events", "clusters.cluster.karmada.io")
 __all__ = ["_known_queues"]
 

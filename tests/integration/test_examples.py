@@ -15,6 +15,7 @@ import pytest_asyncio
 
 from kafila.catalog.catalog import load_catalog
 from kafila.core.clock import rfc3339
+from kafila.core.values import Object
 from kafila.identity.certificates import issue
 from kafila.identity.keys import shared_keys
 from kafila.identity.kubeconfig import write_kubeconfig
@@ -31,7 +32,6 @@ on_module_loop = pytest.mark.asyncio(loop_scope="module")
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
 NODES = {"member1": 1, "member2": 2, "member3": 3}  # clusters of different size
-Object = dict[str, Any]
 
 
 @final

@@ -30,6 +30,7 @@ HOMES = [
         "loggers",
         r"logging\.getLogger",
     ),
+    ("objects", r"^Object\b.*= ", "core/values.py"),
     ("nobody", r"65534", "core/users.py"),
     ("files that only their owner reads", r"0o600", "core/files.py", "store/embedded.py"),
 ]

@@ -6,12 +6,12 @@ Priority, DefaultTolerationSeconds, RuntimeClass, TaintNodesByCondition, Default
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import Final
 
 from kafila.catalog.kind import Kind
 from kafila.core import errors, quantity
+from kafila.core.values import Object
 
-Object = dict[str, Any]
 # resource -> all objects of it
 Objects = Callable[[str], Iterable[Object]]
 

@@ -7,6 +7,7 @@ from typing import Any, Final, final
 
 from kafila.catalog.kind import Kind
 from kafila.core.feature_gates import DEFAULT_GATES, Gates
+from kafila.core.values import Object
 
 from . import builtin
 from .karmada import rules
@@ -14,7 +15,6 @@ from .karmada.context import NOTHING, AdmissionContext
 from .karmada.withdrawal import withdrawals
 from .unacted import unacted
 
-Object = dict[str, Any]
 # kind, new object, old object, user; raises StatusError
 Escalation = Callable[[str, Object, Object | None, Any], None]
 _RBAC: Final = "rbac.authorization.k8s.io"

@@ -12,8 +12,8 @@ from typing import Any, Final
 from kafila.catalog.kind import Kind
 from kafila.core import feature_gates as feature
 from kafila.core.feature_gates import Gates
+from kafila.core.values import Object
 
-Object = dict[str, Any]
 _NOT_YET: Final = "is stored and not acted on by this control plane yet"
 _CALLED: Final = "nothing is refused or changed because of it"
 _COUNTS: Final = f"{_NOT_YET}: nothing is counted, limited or refused here because of it, but in members that get it"

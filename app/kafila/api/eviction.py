@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import orjson
 
 from kafila.catalog.builtin.validation.common import selector_matches
@@ -11,6 +9,7 @@ from kafila.catalog.kind import Kind
 from kafila.core import errors
 from kafila.core.clock import rfc3339
 from kafila.core.conditions import condition, conditions_of, find, is_true, with_condition
+from kafila.core.values import Object
 from kafila.registry import Registry
 from kafila.registry.codec import decode_entry
 from kafila.registry.context import DeleteOptions, Options
@@ -21,7 +20,6 @@ from .pods import SUCCESS
 from .request import Request
 from .responses import Response
 
-Object = dict[str, Any]
 BUDGETS = ("policy", "v1", "poddisruptionbudgets")
 VIOLATES = "Cannot evict pod as it would violate the pod's disruption budget."
 MOST_DISRUPTED = 2000

@@ -7,20 +7,19 @@ nowhere.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 import orjson
 
 from kafila.catalog.kind import Kind
 from kafila.core import errors, names
 from kafila.core.clock import rfc3339
+from kafila.core.values import Object
 from kafila.registry import Registry
 
 from . import objects
 from .request import Request
 from .responses import Response
 
-Object = dict[str, Any]
 SUCCESS = orjson.dumps({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}) + b"\n"
 
 

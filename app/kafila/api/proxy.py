@@ -17,6 +17,7 @@ import structlog
 from kafila.core import errors
 from kafila.core.errors import StatusError
 from kafila.core.resources import Key
+from kafila.core.values import Object
 from kafila.members.credentials import CredentialsError
 from kafila.members.proxy import (
     IN_PATHS,
@@ -46,7 +47,6 @@ from .responses import Response, Send, Sender, send_response
 log = structlog.get_logger(__name__)
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 WHOLE = 1 << 20  # bytes; longer bodies are passed on while they come
-Object = dict[str, Any]
 
 
 class _Known(NamedTuple):

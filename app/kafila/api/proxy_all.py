@@ -7,13 +7,14 @@ import contextlib
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import Any, Final, Generic, NamedTuple, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 import orjson
 import structlog
 
 from kafila.core.errors import StatusError
+from kafila.core.values import Object
 from kafila.members.paging import pages
 from kafila.members.proxy import IN_PATHS, target_of
 from kafila.members.transport import Unreachable, UnusableAnswer
@@ -28,7 +29,6 @@ PATIENCE: Final = 30.0  # seconds for each member; one that is away must not kee
 _NUMBER: Final = re.compile("[0-9]{1,9}")
 CONNECTING: Final = ("exec", "log")  # cannot be asked for on trial: the object is
 
-Object = dict[str, Any]
 # (cluster, path and query) to status and body of a GET as the caller. Raises StatusError, Unreachable.
 Ask = Callable[[str, str], Awaitable[tuple[int, bytes]]]
 

@@ -10,9 +10,9 @@ from kafila.catalog.kind import Kind
 from kafila.core import errors, selectors
 from kafila.core.errors import FieldError
 from kafila.core.selectors import Requirement, SelectorError
+from kafila.core.values import Object
 from kafila.registry import User
 
-Object = dict[str, Any]
 _LABEL_OPERATORS: Final = {"In": "in", "NotIn": "notin", "Exists": "exists", "DoesNotExist": "!"}
 _FIELD_OPERATORS: Final = {"In": "=", "NotIn": "!="}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 import orjson
 
@@ -11,6 +10,7 @@ from kafila.authentication.users import InvalidCredential
 from kafila.catalog.kind import Kind
 from kafila.core import errors
 from kafila.core.clock import rfc3339
+from kafila.core.values import Object
 from kafila.registry import Registry, User
 from kafila.registry.decoding import decode_object
 from kafila.registry.prepare import OTHER_NAMESPACE
@@ -20,8 +20,6 @@ from . import questions
 from .bodies import decode_document, read_in_thread
 from .request import Request
 from .responses import Response
-
-Object = dict[str, Any]
 
 
 def _answer(obj: Object, status: Object) -> Response:

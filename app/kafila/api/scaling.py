@@ -11,6 +11,7 @@ from kafila.catalog.kind import Kind
 from kafila.catalog.tables import schema_of
 from kafila.core import errors
 from kafila.core.resources import GroupVersionKind
+from kafila.core.values import Object
 from kafila.machinery.decode import DecodeError, compile_decoder
 from kafila.registry import Options, Registry
 from kafila.registry.codec import decode_entry
@@ -25,7 +26,6 @@ from .negotiation import PROTOBUF, accepted
 from .request import Request
 from .responses import Response, encoded, to_yaml
 
-Object = dict[str, Any]
 SCALE = GroupVersionKind("autoscaling", "v1", "Scale")
 
 

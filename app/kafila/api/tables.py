@@ -12,12 +12,11 @@ from kafila.catalog.builtin.columns import descriptions, in_order_of_rows
 from kafila.catalog.builtin.prepare import TEMPLATE_GENERATION
 from kafila.catalog.custom.columns import age_column, printer_columns
 from kafila.catalog.kind import Column, Kind
+from kafila.core.values import Object
 from kafila.registry.codec import decode_entry
 from kafila.watch import Entry
 
 from .negotiation import Accepted
-
-Object = dict[str, Any]
 
 
 def column_definitions(kind: Kind) -> list[Object]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import orjson
 
 from kafila.catalog.kind import Kind
@@ -12,6 +10,7 @@ from kafila.catalog.tables import schema_of
 from kafila.core import errors
 from kafila.core.clock import rfc3339
 from kafila.core.resources import GroupVersionKind
+from kafila.core.values import Object
 from kafila.identity.tokens import Tokens
 from kafila.machinery import protobuf
 from kafila.machinery.decode import DecodeError, compile_decoder
@@ -23,7 +22,6 @@ from .negotiation import PROTOBUF, accepted, without
 from .request import Request, Target
 from .responses import Response
 
-Object = dict[str, Any]
 TOKEN_REQUEST = GroupVersionKind("authentication.k8s.io", "v1", "TokenRequest")
 DEFINITION = "io.k8s.api.authentication.v1.TokenRequest"
 AN_HOUR = 3600

@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, final
+from typing import Final, final
 
 import msgspec
 
 from kafila.core import errors
 from kafila.core.quoting import quoted, quoted_list
+from kafila.core.values import Object
 
 from .attributes import MASTERS, Attributes, Subject
 from .authorizer import Authorizer
@@ -19,7 +20,6 @@ from .index import GROUP, Reference
 from .reconciliation import rules_of
 from .rules import FULL_AUTHORITY, Rule, compacted, shown, uncovered
 
-Object = dict[str, Any]
 _ROLES: Final = {"Role": "roles", "ClusterRole": "clusterroles"}
 _BINDINGS: Final = {"RoleBinding": "rolebindings", "ClusterRoleBinding": "clusterrolebindings"}
 _OF_THE_COLLECTOR: Final = ("ownerReferences", "finalizers", "selfLink", "managedFields")

@@ -6,13 +6,14 @@ As in kube-apiserver: what is missing is added and nothing is taken away, unless
 from __future__ import annotations
 
 import copy
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
+from kafila.core.values import Object
+
 from .rules import Rule, uncovered
 
-Object = dict[str, Any]
 AUTO_UPDATE: Final = "rbac.authorization.kubernetes.io/autoupdate"
 _REFERENCE: Final = ("apiGroup", "kind", "name")
 _SUBJECT: Final = ("kind", "apiGroup", "name", "namespace")

@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-Object = dict[str, Any]
+from kafila.core.values import Object
 
 _PREFIX = "autoscaling.alpha.kubernetes.io/"
 _METRICS, _STATUSES, _CONDITIONS, _BEHAVIOR = (

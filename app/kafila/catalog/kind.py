@@ -8,10 +8,8 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 from kafila.core.errors import FieldError
 from kafila.core.resources import GroupVersionKind, group_resource
+from kafila.core.values import Object
 from kafila.machinery.schema import Schema
-
-Object = dict[str, Any]
-
 
 # object -> (new object, paths of fields that were dropped); raises DecodeError
 Decode = Callable[[Object], tuple[Object, list[str]]]

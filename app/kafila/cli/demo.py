@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from kafila.core.conditions import conditions_of, is_true
+from kafila.core.values import Object
 
 from . import CommandError, UsageError
 
@@ -31,7 +32,6 @@ EXAMPLE = _IN_WHEEL if _IN_WHEEL.exists() else Path(__file__).parents[3] / "exam
 MEMBERS = ("member1", "member2", "member3")
 _SIMULATED = ".simulation.internal"
 _TIMEOUT = 30.0  # seconds for the members to become ready, and for the example to be summed
-Object = dict[str, Any]
 
 
 def demo(

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from kafila.core.values import Object
+
 from . import CommandError, UsageError
 from .membership import KarmadaContext, Kubeconfig, access
 
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
 _POLICIES = ("policy.karmada.io/v1alpha1", "propagationpolicies")
 _CLUSTER_POLICIES = ("policy.karmada.io/v1alpha1", "clusterpropagationpolicies")
 _WARNINGS = 3
-Object = dict[str, Any]
 
 
 def why(

@@ -7,11 +7,11 @@ request may have several of a type.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+
+from kafila.core.values import Object
 
 from .clock import rfc3339
 
-Object = dict[str, Any]
 Conditions = Sequence[Object]
 
 

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import orjson
 
 T = TypeVar("T")
+Object = dict[str, Any]  # a JSON object
 
 
 def copy_json(value: T) -> T:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import orjson
 
 from kafila.core.errors import StatusError, bad_request
 from kafila.core.resources import gvk_of
+from kafila.core.values import Object
 
 from . import typed
 from .compare import ElementError, compare
@@ -30,8 +31,6 @@ from .managedfields import (
 )
 from .schema import Schema
 from .typed import TypedError
-
-Object = dict[str, Any]
 
 LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 BEFORE_FIRST_APPLY: Final = "before-first-apply"

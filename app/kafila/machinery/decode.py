@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple
 
-from kafila.core.values import copy_json
+from kafila.core.values import Object, copy_json
 
 from . import scalars
 from .duplicates import find_duplicates
@@ -19,7 +19,6 @@ from .schema import COMPILING, Schema
 
 __all__ = ["DecodeError", "Decoder", "compile_decoder", "find_duplicates", "unknown_fields"]
 
-Object = dict[str, Any]
 Decoder = Callable[[Any], tuple[Object, list[str]]]
 # Decodes one value. Notes in the list that something was dropped; raises Mismatch or DecodeError.
 Node = Callable[[Any, list[bool]], Any]

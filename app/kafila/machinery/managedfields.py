@@ -6,10 +6,10 @@ from calendar import timegm
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from time import strptime
-from typing import Any, Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from kafila.core.remembered import remembered
-from kafila.core.values import same_json
+from kafila.core.values import Object, same_json
 
 from .compare import compare
 from .fieldset import (
@@ -25,7 +25,6 @@ from .fieldset import (
 )
 from .schema import Schema
 
-Object = dict[str, Any]
 Operation = Literal["Apply", "Update"]
 
 MAX_UPDATE_MANAGERS: Final = 10

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable
 from typing import Any, Final, Literal
 
-from kafila.core.values import copy_json, json_key, printed, same_json
+from kafila.core.values import Object, copy_json, json_key, printed, same_json
 
 from .schema import Schema
 
@@ -20,7 +20,6 @@ _DELETE: Final = "$deleteFromPrimitiveList"
 _ABSENT: Final = object()
 
 Code = Literal[400, 422, 500]
-Object = dict[str, Any]
 
 
 class PatchError(ValueError):

@@ -18,6 +18,7 @@ import orjson
 
 from kafila.core.rates import TokenBucket
 from kafila.core.resources import split_api_version
+from kafila.core.values import Object
 from kafila.settings.federation import ANSWER_LIMITS, AnswerLimits
 
 from .answers import status_error
@@ -38,7 +39,6 @@ from .transport import (
 )
 from .wire import lines
 
-Object = dict[str, Any]
 Objects = list[Object]
 TokenSource = Callable[[bool], Awaitable[str]]  # True: the last token was refused, get a new one
 

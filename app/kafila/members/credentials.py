@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from kafila.core.values import Object
+
 from .client import MemberClient
 from .transport import TLS, Transport
 
-Object = dict[str, Any]
 TOKEN = "token"
 AUTHORITY = "caBundle"
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from kafila.core.clock import rfc3339
 from kafila.core.conditions import condition, find, with_condition
 from kafila.core.errors import StatusError
+from kafila.core.values import Object
 from kafila.placement.constants import COND_HEARTBEAT
 
 from .client import MemberClient
@@ -20,8 +21,6 @@ from .discovery import Discovery
 from .resource_summary import LONGEST_NAME, MOST_NAMES, ResourceSummary
 from .shapes import mapping
 from .transport import Unreachable, UnusableAnswer
-
-Object = dict[str, Any]
 
 SUCCESS_THRESHOLD: Final = 30.0  # seconds
 FAILURE_THRESHOLD: Final = 30.0

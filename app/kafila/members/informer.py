@@ -20,9 +20,10 @@ import structlog
 
 from kafila.core.errors import StatusError
 from kafila.core.rates import Backoff
+from kafila.core.values import Object
 from kafila.placement import constants
 
-from .client import MemberClient, Object, WatchEvent
+from .client import MemberClient, WatchEvent
 from .transport import Unreachable, UnusableAnswer
 
 log = structlog.get_logger(__name__)

@@ -16,9 +16,10 @@ from typing import Any, Final, final
 
 from kafila.core import names
 from kafila.core.errors import StatusError
+from kafila.core.values import Object
 from kafila.placement import constants
 
-from .client import MemberClient, Object, resource_path
+from .client import MemberClient, resource_path
 from .transport import Unreachable
 
 CLUSTER_API: Final = "cluster.karmada.io/v1alpha1"

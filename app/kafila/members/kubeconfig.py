@@ -16,13 +16,12 @@ from pathlib import Path
 from typing import Any, final
 
 from kafila.core.files import write_private
+from kafila.core.values import Object
 from kafila.machinery import yaml
 from kafila.machinery.yamlout import dump_text
 
 from .client import MemberClient, TokenSource
 from .transport import TLS
-
-Object = dict[str, Any]
 
 
 class KubeconfigError(Exception):

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
+from kafila.core.values import Object
 from kafila.settings.federation import AnswerLimits
 
 from .answers import status_error
 from .shapes import items_of, mapping
 from .transport import TooLong, UnusableAnswer
 
-Object = dict[str, Any]
 FIRST_PAGE: Final = 100  # items
 LONGEST_PAGE: Final = 1000
 PAGE_BYTES: Final = 512 * 1024  # some 3 ms of decoding

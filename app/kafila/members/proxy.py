@@ -19,7 +19,9 @@ import aiohttp
 import structlog
 from yarl import URL
 
-from .credentials import AUTHORITY, TOKEN, CredentialsError, Object, secret_value
+from kafila.core.values import Object
+
+from .credentials import AUTHORITY, TOKEN, CredentialsError, secret_value
 from .transport import CONNECT_TIMEOUT, TLS, Unreachable, UnusableAnswer, open_connector, sendable
 from .wire import check_status, unanswered
 

@@ -13,8 +13,8 @@ from typing import Any, Final, Literal, NamedTuple, TypeVar, final
 from kafila.core import quantity
 from kafila.core.conditions import is_true
 from kafila.core.quantity import Format, Quantity
+from kafila.core.values import Object
 
-Object = dict[str, Any]
 T = TypeVar("T")
 Amounts = tuple[tuple[str, int], ...]  # name and amount: cpu in milli, everything else in units; sorted by name
 Phase = Literal["waiting", "running", "finished"]

@@ -10,9 +10,10 @@ from typing import Any, Final
 
 import orjson
 
+from kafila.core.values import Object
+
 from .transport import TooLong, UnusableAnswer
 
-Object = dict[str, Any]
 MAX_CONTAINERS: Final = 400_000  # brackets in one answer: each becomes an object in memory, of 60 bytes and more
 _TEXTS: Final = ("name", "namespace", "uid", "resourceVersion", "deletionTimestamp", "generateName")
 _LONGEST: Final = 1024  # characters of each of these

@@ -10,10 +10,11 @@ from typing import final
 from kafila.core.conditions import find
 from kafila.core.errors import StatusError
 from kafila.core.resources import split_api_version
+from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.constants import COND_APPLIED, COND_HEARTBEAT, COND_READY
 
-from .client import MemberClient, Object, resource_path
+from .client import MemberClient, resource_path
 from .join import CLUSTERS, DEFAULT_NAMESPACE, SYSTEM_LABELS, JoinError, Print, role_name, service_account_name
 from .transport import Unreachable
 

@@ -6,7 +6,14 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from kafila.core import selectors
-from kafila.placement.objects import Object, labels_of, metadata, name, spec, status
+from kafila.core.values import Object
+from kafila.placement.objects import (
+    labels_of,
+    metadata,
+    name,
+    spec,
+    status,
+)
 
 Test = Callable[[Object], bool]
 

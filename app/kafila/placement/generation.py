@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kafila.placement.objects import Object
+from kafila.core.values import Object
 
 
 def with_known_version(binding: Object, before: Object) -> Object:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
+from kafila.core.values import Object
 from kafila.placement import constants
-from kafila.placement.objects import Object, metadata
+from kafila.placement.objects import metadata
 
 _FIELDS: Final = ("apiVersion", "kind")
 _METADATA: Final = ("name", "namespace", "uid", "generation", "ownerReferences")

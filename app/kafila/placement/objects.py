@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from kafila.core.resources import split_api_version
+from kafila.core.values import Object
 from kafila.placement.constants import Identity
-
-Object = dict[str, Any]
 
 
 def metadata(obj: Object) -> Object:

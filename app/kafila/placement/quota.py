@@ -7,8 +7,9 @@ from typing import Any
 
 from kafila.core import conditions, quantity
 from kafila.core.quantity import Quantity
+from kafila.core.values import Object
 from kafila.placement import constants
-from kafila.placement.objects import Object, name, namespace, spec, status
+from kafila.placement.objects import name, namespace, spec, status
 
 Amounts = dict[str, str]
 Quantities = dict[str, Quantity]

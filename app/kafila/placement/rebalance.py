@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from kafila.placement.objects import Object, metadata, spec, status
+from kafila.core.values import Object
+from kafila.placement.objects import metadata, spec, status
 
 SUCCESSFUL: Final = "Successful"
 FAILED: Final = "Failed"

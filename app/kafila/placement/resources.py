@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from kafila.core import quantity
-from kafila.placement.objects import Object
+from kafila.core.values import Object
 
 Amounts = dict[str, int]
 

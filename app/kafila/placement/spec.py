@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from kafila.placement.objects import Object
+from kafila.core.values import Object
 
 DUPLICATED: Final = "Duplicated"
 DIVIDED: Final = "Divided"

@@ -18,6 +18,7 @@ from kafila.core.clock import rfc3339
 from kafila.core.errors import StatusError
 from kafila.core.names import dns1123_subdomain, new_uid
 from kafila.core.rates import TokenBucket
+from kafila.core.values import Object
 from kafila.registry import Options, Registry
 from kafila.registry.context import Change
 
@@ -29,7 +30,6 @@ REFILL = 1 / 300.0
 REMEMBERED = 4096
 QUEUE_LIMIT = 10_000
 BATCH = 32
-Object = dict[str, Any]
 Similar = tuple[str, ...]  # what events have in common that are counted as one
 _FIELDS: Object = {
     "f:count": {},

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final, final
+from typing import Final, final
 
 from kafila.core.errors import StatusError
 from kafila.core.resources import Key, split_api_version
+from kafila.core.values import Object
 from kafila.registry import Registry
 from kafila.watch import Entry
 
 from .events import Recorder
 from .queue import is_expected
 
-Object = dict[str, Any]
 EVENT_RECONCILE_FAILED: Final = "ReconcileFailed"
 _BINDINGS: Final = ("resourcebindings.work.karmada.io", "clusterresourcebindings.work.karmada.io")
 

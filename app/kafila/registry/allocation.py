@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import random
-from typing import Any, NamedTuple, final
+from typing import NamedTuple, final
 
 import orjson
 
@@ -16,13 +16,13 @@ from kafila.core import errors
 from kafila.core.clock import rfc3339
 from kafila.core.names import new_uid
 from kafila.core.resources import Key
+from kafila.core.values import Object
 from kafila.store.interface import Guard, Write
 from kafila.watch import Cache
 
 from . import ip_families
 from .codec import encode_body
 
-Object = dict[str, Any]
 ADDRESSES = "ipaddresses.networking.k8s.io"
 PORTS = "nodeports.internal"  # served by no API, as in Kubernetes
 NODE_PORTS = range(30000, 32768)

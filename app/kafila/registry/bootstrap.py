@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import Any
 
 from kafila.core import errors
 from kafila.core.clock import rfc3339
+from kafila.core.values import Object
 from kafila.placement import constants
 
 from .allocation import DEFAULT_SERVICE_CIDR
@@ -21,7 +21,6 @@ NAMESPACES = (
     *("default", "kube-system", "kube-public", "kube-node-lease"),
     *(constants.NAMESPACE_KARMADA_SYSTEM, constants.NAMESPACE_KARMADA_CLUSTER),
 )
-Object = dict[str, Any]
 
 # those that pods of the system name
 PRIORITY_CLASSES = (

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import orjson
 
 from kafila.catalog.kind import Kind
 from kafila.core import errors
-from kafila.core.values import fitted
+from kafila.core.values import Object, fitted
 from kafila.watch import Entry
-
-Object = dict[str, Any]
-
 
 _NOT_STORED = frozenset({"kind", "apiVersion", "metadata"})
 # ObjectMeta in wire order, without resourceVersion

@@ -14,12 +14,12 @@ from kafila.catalog.tables import definition_name
 from kafila.core import errors
 from kafila.core.errors import StatusError, bad_request
 from kafila.core.resources import GroupVersionKind
+from kafila.core.values import Object
 from kafila.machinery.decode import DecodeError, compile_decoder
 from kafila.machinery.strict import strict_errors
 
 from .context import Options
 
-Object = dict[str, Any]
 GO_TYPE_META = 'struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }'
 NO_TYPE = "couldn't get version/kind; json parse error:"
 YAML_ERRORS = "yaml: unmarshal errors:"  # a line for each comes after it

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 from kafila.catalog.kind import Kind
 from kafila.core.clock import rfc3339
+from kafila.core.values import Object
 
 from .context import DeleteOptions
 
-Object = dict[str, Any]
 ORPHAN = "orphan"
 FOREGROUND = "foregroundDeletion"
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from kafila.catalog.builtin.validation.service import check_addresses
 from kafila.core.errors import FieldError
+from kafila.core.values import Object
 
-Object = dict[str, Any]
 OURS = "IPv4"
 _OTHER = {"IPv4": "IPv6", "IPv6": "IPv4"}
 

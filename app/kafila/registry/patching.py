@@ -9,7 +9,7 @@ import orjson
 from kafila.catalog.kind import Kind
 from kafila.core import errors
 from kafila.core.clock import rfc3339
-from kafila.core.values import printed
+from kafila.core.values import Object, printed
 from kafila.machinery import amount, jsonpatch, mergepatch, strategicpatch
 from kafila.machinery import apply as server_side_apply
 from kafila.machinery.converting import conversion_error, whole_numbers
@@ -18,8 +18,6 @@ from kafila.machinery.decode import DecodeError
 from .context import Options
 from .decoding import check_type, decode_object, decoder_of, strict_decoding_errors, type_error, typed
 from .reset_fields import reset_paths
-
-Object = dict[str, Any]
 
 
 class Patch(NamedTuple):

@@ -14,7 +14,7 @@ from kafila.core.clock import rfc3339
 from kafila.core.metadata import validate_object_meta, validate_object_meta_update
 from kafila.core.names import dns1123_subdomain, generate_name, new_uid
 from kafila.core.resources import Key
-from kafila.core.values import nested, remove_nested
+from kafila.core.values import Object, nested, remove_nested
 from kafila.machinery import empty_lists, managedfields
 from kafila.machinery.compare import ElementError
 from kafila.store.interface import Guard, Write
@@ -27,7 +27,6 @@ from .owners import drop_repeated_owners
 from .reset_fields import reset_fields
 from .scale import replicas_path
 
-Object = dict[str, Any]
 OTHER_NAMESPACE = "the namespace of the provided object does not match the namespace sent on the request"
 
 

@@ -6,7 +6,7 @@ import asyncio
 import copy
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Any, final
+from typing import final
 
 import orjson
 
@@ -16,6 +16,7 @@ from kafila.catalog.kind import Kind
 from kafila.core import errors
 from kafila.core.clock import rfc3339
 from kafila.core.resources import Key
+from kafila.core.values import Object
 from kafila.settings.serving import MAX_OBJECT_BYTES
 from kafila.store.interface import (
     EVENTS,
@@ -41,7 +42,6 @@ from .reading import check_version
 from .scale import other_uid
 from .threads import cost, in_thread
 
-Object = dict[str, Any]
 # (current entry, current object) -> (new object, whether its managedFields are already right)
 Fence = Callable[[], Lease]  # raises LeaseLost
 Build = Callable[[Entry, Object], tuple[Object, bool]]

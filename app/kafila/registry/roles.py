@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Final
 
 import structlog
 
@@ -18,6 +18,7 @@ from kafila.catalog.karmada.roles import ROLES as KARMADA
 from kafila.catalog.kind import Kind
 from kafila.catalog.tables import read_table
 from kafila.core.errors import StatusError
+from kafila.core.values import Object
 from kafila.watch import Entry
 
 from .bootstrap import OPTIONS
@@ -27,7 +28,6 @@ from .decoding import decode_object
 from .registry import Registry
 
 log = structlog.get_logger(__name__)
-Object = dict[str, Any]
 _ATTEMPTS: Final = 8
 _RETRY: Final = 0.05  # seconds: another process starts at the same time
 

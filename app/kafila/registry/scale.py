@@ -6,8 +6,7 @@ from typing import Any
 
 from kafila.catalog.kind import Kind
 from kafila.core import errors, selectors
-
-Object = dict[str, Any]
+from kafila.core.values import Object
 
 
 def scale_of(kind: Kind, obj: Object) -> Object:

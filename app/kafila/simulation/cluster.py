@@ -8,6 +8,7 @@ from kafila.api.app import ObjectsApp
 from kafila.api.deferred import DeferredShell
 from kafila.catalog.catalog import Catalog
 from kafila.catalog.version import KUBERNETES_VERSION
+from kafila.core.values import Object
 from kafila.reconcile.kubernetes.definitions import DefinitionController
 from kafila.reconcile.kubernetes.garbage_collector import GarbageCollector
 from kafila.reconcile.kubernetes.namespaces import NamespaceController
@@ -19,7 +20,6 @@ from kafila.watch.definitions import Definitions
 
 from .workloads import WorkloadSimulator
 
-Object = dict[str, Any]
 _ROWS, _BYTES = 500, 2 << 20  # of history: its only watcher is a room, which keeps up
 
 

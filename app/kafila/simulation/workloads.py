@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import zlib
-from typing import Any, final
+from typing import final
 
 from kafila.core.clock import rfc3339
 from kafila.core.conditions import conditions_of, find
 from kafila.core.errors import StatusError
 from kafila.core.names import generate_name
 from kafila.core.resources import Key
+from kafila.core.values import Object
 from kafila.reconcile.queue import WorkQueue
 from kafila.registry import Options, Registry
 from kafila.registry.codec import decode_entry
@@ -19,7 +20,6 @@ from kafila.watch import Event
 
 WORKLOADS = ("deployments.apps", "statefulsets.apps", "daemonsets.apps", "replicasets.apps", "jobs.batch")
 OPTIONS = Options(manager="simulation")
-Object = dict[str, Any]
 
 
 @final

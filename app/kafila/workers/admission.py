@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from kafila import authorization
 from kafila.admission import Admission
@@ -11,13 +10,13 @@ from kafila.admission.chain import Escalation
 from kafila.admission.karmada.context import AdmissionContext, Claimed
 from kafila.authorization import Authorizer
 from kafila.catalog.catalog import Catalog
+from kafila.core.values import Object
 from kafila.machinery.lua import syntax_error
 from kafila.registry.codec import decode_entry
 from kafila.registry.threads import on_loop
 from kafila.settings.settings import Settings
 from kafila.watch import Cache, Entry
 
-Object = dict[str, Any]
 CUSTOMIZATIONS = "resourceinterpretercustomizations.config.karmada.io"
 CLUSTERS = "clusters.cluster.karmada.io"
 BINDINGS = ("resourcebindings.work.karmada.io", "clusterresourcebindings.work.karmada.io")

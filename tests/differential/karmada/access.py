@@ -13,7 +13,8 @@ import httpx
 import orjson
 import yaml
 
-Object = dict[str, Any]
+from kafila.core.values import Object
+
 _PATCHES = {
     "apply": "application/apply-patch+yaml",
     "merge": "application/merge-patch+json",

@@ -8,15 +8,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from kafila.catalog.catalog import builtin_kinds
 from kafila.catalog.kind import Kind
+from kafila.core.values import Object
 from kafila.machinery import mergepatch
-
-Object = dict[str, Any]
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from kafila.api.app import ObjectsApp
 from kafila.api.meta import build_shell
 from kafila.authorization import build, follow
 from kafila.catalog.catalog import load_catalog
+from kafila.core.values import Object
 from kafila.registry import SYSTEM_ADMIN, Registry, User
 from kafila.registry.bootstrap import bootstrap
 from kafila.registry.roles import default_roles, ensure_roles
@@ -31,7 +32,6 @@ from kafila.store.memory import MemoryDatabase, MemoryStore
 from kafila.watch import Cache
 from kafila.workers.admission import escalation
 
-Object = dict[str, Any]
 CATALOG = load_catalog()
 PATIENCE = 90.0  # seconds for anything that has to come; machines are slow at times
 JSON_PATCH = "application/json-patch+json"

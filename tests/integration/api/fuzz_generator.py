@@ -13,7 +13,8 @@ from urllib.parse import quote, urlencode
 
 import orjson
 
-Object = dict[str, Any]
+from kafila.core.values import Object
+
 Schemas = dict[str, Object]
 REF = "#/components/schemas/"
 NAMES = ("a", "web", "db-0", "x.example.com", "UPPER", "with space", "a" * 70, "-", "..", "é", "a%2Fb")

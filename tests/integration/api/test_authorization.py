@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from kafila.core.values import Object
 from kafila.registry import SYSTEM_ADMIN, User
 
 from .conftest import APPLY_PATCH, Api, configmap, deployment, failure
 
-Object = dict[str, Any]
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
 ANN = User("ann", ("team", "system:authenticated"))
 NOBODY = User("system:anonymous", ("system:unauthenticated",))

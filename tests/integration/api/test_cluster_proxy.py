@@ -15,13 +15,13 @@ from kafila.api.app import ObjectsApp
 from kafila.api.meta import build_shell
 from kafila.api.proxy import MemberProxy
 from kafila.catalog.catalog import load_catalog
+from kafila.core.values import Object
 from kafila.members.transport import ASGITransport
 from kafila.registry import SYSTEM_ADMIN, User
 from kafila.simulation import SimulatedCluster
 
 from .conftest import PATIENCE
 
-Object = dict[str, Any]
 CLUSTERS = "/apis/cluster.karmada.io/v1alpha1/clusters"
 PROXY = f"{CLUSTERS}/m1/proxy"
 SECRETS = "/api/v1/namespaces/karmada-cluster/secrets"

@@ -12,12 +12,12 @@ import pytest_asyncio
 from kafila.api.app import ObjectsApp
 from kafila.api.meta import build_shell
 from kafila.catalog.catalog import Catalog
+from kafila.core.values import Object
 from kafila.reconcile.kubernetes.definitions import DefinitionController
 from kafila.watch.definitions import Definitions
 
 from .conftest import Api
 
-Object = dict[str, Any]
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 WIDGETS = "/apis/example.com/v1/namespaces/default/widgets"
 MERGE = "application/merge-patch+json"

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from kafila.core.values import Object
 from kafila.store.interface import EVENTS, GuardFailed, Transaction
 
 from .conftest import APPLY_PATCH, STRATEGIC_PATCH, Api
@@ -14,7 +15,6 @@ from .conftest import APPLY_PATCH, STRATEGIC_PATCH, Api
 EVENTS_PATH = "/api/v1/namespaces/default/events"
 NEW = "/apis/events.k8s.io/v1/namespaces/default/events"
 TABLE = {"accept": "application/json;as=Table;v=v1;g=meta.k8s.io"}
-Object = dict[str, Any]
 
 
 @pytest.fixture(params=[False, True], ids=["alone", "together"])

@@ -8,18 +8,17 @@ import os
 import random
 import re
 from collections import Counter
-from typing import Any
 
 import httpx
 import orjson
 import pytest
 
+from kafila.core.values import Object
 from kafila.registry.codec import decode_entry
 
 from .conftest import Api
 from .fuzz_generator import NAMESPACES, Requests, Sent
 
-Object = dict[str, Any]
 THEIR_500 = re.compile(
     r'failed to create typed (patch|new|live) object |admission webhook "[\w.]+" denied the request: |\[?target\.|'
     r'(resourceVersion: Invalid value: ".*": )?strconv\.ParseUint: |map: map\[.*\] does not contain declared merge key: '

@@ -16,6 +16,7 @@ from kafila.catalog.catalog import Catalog, load_catalog
 from kafila.catalog.kind import Kind
 from kafila.core.errors import StatusError
 from kafila.core.resources import split_api_version
+from kafila.core.values import Object
 from kafila.members.transport import ASGITransport
 from kafila.reconcile.queue import WorkQueue
 from kafila.registry import SYSTEM_ADMIN, Options, Registry
@@ -33,7 +34,6 @@ from kafila.watch.definitions import Definitions
 from kafila.workers.admission import admission
 from kafila.workers.controllers import Controllers
 
-Object = dict[str, Any]
 CATALOG = load_catalog()
 USER = Options(manager="tester")
 PATIENCE = 90.0  # seconds until a condition counts as never coming true; machines are slow at times

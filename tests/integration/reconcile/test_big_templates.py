@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from kafila.core.values import Object
+
 from .conftest import Lab
 
-Object = dict[str, Any]
 MANY = 2000  # containers
 AT_ONCE = 2000  # calls that a controller may make before others have their turn, whatever the size of a template
 OURS = ("/kafila/placement/", "/kafila/reconcile/karmada/", "/kafila/reconcile/interpreter/", "/kafila/core/values.py")

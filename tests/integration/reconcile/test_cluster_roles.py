@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from kafila.core.values import Object
 from kafila.registry.roles import default_roles, ensure_roles
 
-Object = dict[str, Any]
 RBAC = "rbac.authorization.k8s.io"
 
 

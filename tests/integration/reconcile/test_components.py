@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from kafila.core.values import Object
+
 Lab = Any  # of conftest
-Object = dict[str, Any]
 COMPONENTS = """
 function GetComponents(obj)
   return {{name = "driver", replicas = 1}, {name = "worker", replicas = tonumber(obj.data.workers)}}

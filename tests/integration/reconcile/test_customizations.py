@@ -8,11 +8,11 @@ import orjson
 import pytest
 
 from kafila.core.errors import StatusError
+from kafila.core.values import Object
 from kafila.placement import constants
 
 from .conftest import Lab
 
-Object = dict[str, Any]
 FIELDS = {
     "Retain": "retention",
     "InterpretReplica": "replicaResource",

@@ -7,11 +7,11 @@ from typing import Any
 import orjson
 import pytest
 
+from kafila.core.values import Object
 from kafila.placement import constants
 
 from .conftest import Lab
 
-Object = dict[str, Any]
 LABEL = constants.depended_by_label("default", "web-deployment")
 
 

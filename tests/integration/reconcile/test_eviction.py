@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from kafila.core.errors import StatusError
+from kafila.core.values import Object
 
 Lab = Any
-Object = dict[str, Any]
 TAINT = {"key": "broken", "value": "disk", "effect": "NoExecute"}
 DIVIDED = {"replicaSchedulingType": "Divided", "replicaDivisionPreference": "Weighted"}
 

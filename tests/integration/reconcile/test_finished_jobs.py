@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from kafila.core.clock import rfc3339
+from kafila.core.values import Object
 
-Object = dict[str, Any]
 JOBS = [{"apiVersion": "batch/v1", "kind": "Job"}]
 
 

@@ -14,9 +14,10 @@ import pytest
 import trustme
 from aiohttp import web
 
+from kafila.core.values import Object
+
 from .conftest import Lab
 
-Object = dict[str, Any]
 Answer = Callable[[Object], Object | Awaitable[web.Response]]
 AUTHORITY = trustme.CA()
 

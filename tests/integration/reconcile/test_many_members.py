@@ -12,7 +12,6 @@ import pytest_asyncio
 
 from .conftest import Lab
 
-Object = dict[str, Any]
 SMALL = [f"small{number:03}" for number in range(100)]  # with a node of 8 cpus
 LARGE = [f"large{number:03}" for number in range(100)]  # with two
 DYNAMIC = {

@@ -13,12 +13,13 @@ from typing import Any, Final, final
 import pytest
 from structlog.testing import capture_logs
 
+from kafila.core.values import Object
+
 from .test_customizations import customization
 from .test_interpreter_webhooks import Webhook, configuration, hook, patch
 from .test_scheduling_facts import DYNAMIC, Estimator, estimator
 
 __all__ = ["estimator", "hook"]
-Object = dict[str, Any]
 PARTS: Final = {  # and the gate that each needs
     "estimator": "",
     "scripts": "",

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from kafila.core.values import Object
+
 Lab = Any  # of conftest
-Object = dict[str, Any]
 
 
 def divided(**more: Any) -> Object:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-Object = dict[str, Any]
+from kafila.core.values import Object
 
 
 def quota(overall: Object, *assignments: tuple[str, Object]) -> Object:

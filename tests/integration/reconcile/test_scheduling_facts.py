@@ -10,12 +10,12 @@ from grpclib.const import Cardinality, Handler
 from grpclib.encoding.base import CodecBase
 from grpclib.server import Server, Stream
 
+from kafila.core.values import Object
 from kafila.placement.scheduler.estimator_wire import MAX_REPLICAS
 from kafila.placement.scheduler.plugins import SchedulerPlugin
 
 from .test_customizations import WORKERS, customization
 
-Object = dict[str, Any]
 DYNAMIC = {
     "replicaSchedulingType": "Divided",
     "replicaDivisionPreference": "Weighted",

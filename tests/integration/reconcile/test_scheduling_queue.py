@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from kafila.core.values import Object
+
 Lab = Any  # of conftest
-Object = dict[str, Any]
 DYNAMIC = {
     "replicaSchedulingType": "Divided",
     "replicaDivisionPreference": "Weighted",

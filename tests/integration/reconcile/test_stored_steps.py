@@ -11,13 +11,14 @@ import json
 import sys
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, NamedTuple, final
+from typing import NamedTuple, final
 
 import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from kafila.core import errors
+from kafila.core.values import Object
 from kafila.reconcile.karmada.member.cluster_status import ClusterStatus
 from kafila.registry import Registry, prepare
 from kafila.registry.context import Change
@@ -26,7 +27,6 @@ from tests.differential.karmada.normal import Names, normal
 
 from .conftest import GATES, Lab
 
-Object = dict[str, Any]
 MEMBERS = {"m1": "8", "m2": "16", "m3": "32"}  # with so many cpus
 OURS = ("Deployment", "ConfigMap", "PropagationPolicy", "ClusterPropagationPolicy", "OverridePolicy")
 MADE = ("ResourceBinding", "Work")

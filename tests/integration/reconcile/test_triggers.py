@@ -10,6 +10,7 @@ import pytest
 
 from kafila.catalog.catalog import Catalog
 from kafila.core.resources import Key
+from kafila.core.values import Object
 from kafila.members.health import Observation
 from kafila.placement import constants
 from kafila.reconcile.karmada.federation import BINDINGS
@@ -25,7 +26,6 @@ from kafila.watch.definitions import Definitions
 
 from .conftest import CATALOG, USER, Lab
 
-Object = dict[str, Any]
 GADGET = Key("gadgets.example.com", "default", "one")
 
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.reconcile.karmada.cluster.unified_auth import clusters_granted, impersonation_rules
 
-Object = dict[str, Any]
 ROLE_WORK, BINDING_WORK = "karmada-impersonator-7cbb6bd5c9", "karmada-impersonator-84f8c8f8c6"
 REFERENCE = {"impersonatorSecretRef": {"namespace": "karmada-cluster", "name": "impersonator"}}
 RBAC = "rbac.authorization.k8s.io"

@@ -11,8 +11,8 @@ from kafila.admission import builtin
 from kafila.catalog.catalog import builtin_kinds
 from kafila.catalog.kind import Kind
 from kafila.core.errors import StatusError
+from kafila.core.values import Object
 
-Object = dict[str, Any]
 HIGH: Object = {"metadata": {"name": "high"}, "value": 1000, "preemptionPolicy": "Never"}
 BASE: Object = {"metadata": {"name": "base"}, "value": 5, "globalDefault": True}
 KATA: Object = {

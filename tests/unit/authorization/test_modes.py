@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
 
 from kafila.authorization import Attributes, Decision, Rbac, build, webhook
 from kafila.authorization.webhook import Webhook, WebhookError
 from kafila.core.selectors import Requirement
+from kafila.core.values import Object
 from kafila.registry import SYSTEM_ADMIN, User
 
-Object = dict[str, Any]
 ANN = User("ann", ("team",), "u1", (("scopes", ("a", "b")),))
 PODS = Attributes(ANN, "list", "", "v1", "pods", "", "default")
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
 
 from kafila.authorization import Attributes, Rbac
 from kafila.authorization.rbac import MOST_QUESTIONS, MOST_SUBJECTS
+from kafila.core.values import Object
 from kafila.registry import User
 
-Object = dict[str, Any]
 ANN = User("ann", ("team", "system:authenticated"))
 
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
+from kafila.core.values import Object
 from kafila.placement.quota import QuotaExceeded, quota_updates, usage
-
-Object = dict[str, Any]
 
 
 def scheduled(cpu: str, *replicas: int) -> Object:

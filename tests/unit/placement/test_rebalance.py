@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from kafila.core.values import Object
 from kafila.placement.quota import assignments, status_by_bindings, status_by_clusters
 from kafila.placement.rebalance import identity, observed_workloads, with_results
-
-Object = dict[str, Any]
 
 
 def workload(name: str) -> Object:

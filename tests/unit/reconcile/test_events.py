@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import pytest
 
 from kafila.core.errors import StatusError
+from kafila.core.values import Object
 from kafila.reconcile import events
 from kafila.reconcile.events import BURST, REMEMBERED, Recorder, Told, event_name
 from kafila.reconcile.karmada.event_sources import source_of
@@ -15,8 +15,6 @@ from kafila.registry.codec import decode_entry
 from kafila.registry.context import Change
 from kafila.registry.reading import current
 from kafila.store.interface import Transaction
-
-Object = dict[str, Any]
 
 
 def about(name: str = "web", uid: str = "u1") -> Object:

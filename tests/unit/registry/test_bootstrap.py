@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
+from kafila.core.values import Object
 from kafila.registry import Registry
 from kafila.registry.bootstrap import bootstrap
 from kafila.registry.codec import decode_entry
-
-Object = dict[str, Any]
 
 
 def found(registry: Registry, api_version: str, kind: str, namespace: str = "default") -> Object:

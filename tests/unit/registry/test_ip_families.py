@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
+from kafila.core.values import Object
 from kafila.registry import ip_families
-
-Object = dict[str, Any]
 
 
 @pytest.mark.parametrize(

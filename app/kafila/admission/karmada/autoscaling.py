@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import zoneinfo
 from collections.abc import Callable
-from typing import Any
 
 from kafila.catalog.builtin.validation.resources import check_container_resource_name
 from kafila.core import quantity
 from kafila.core.errors import FieldError
 from kafila.core.metadata import validate_object_meta
 from kafila.core.names import dns1123_label, dns1123_subdomain, path_segment
+from kafila.core.values import Object
 
 from . import cron
 from .errors import refuse_if
 
-Object = dict[str, Any]
 Found = list[FieldError]
 
 MAX_PERIOD = 1800  # seconds

@@ -8,11 +8,10 @@ from typing import Any
 from kafila.core.errors import FieldError
 from kafila.core.feature_gates import MULTIPLE_POD_TEMPLATES_SCHEDULING, Gates
 from kafila.core.names import new_uid
+from kafila.core.values import Object
 from kafila.placement import constants
 
 from .errors import refuse_if
-
-Object = dict[str, Any]
 
 _REFERENCE = ("apiVersion", "kind", "namespace", "name")
 

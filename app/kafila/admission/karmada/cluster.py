@@ -6,10 +6,10 @@ from typing import Any, Final
 
 from kafila.core import errors
 from kafila.core.errors import FieldError
+from kafila.core.values import Object
 
 from .context import AdmissionContext
 
-Object = dict[str, Any]
 RESOURCE: Final = "clusters.cluster.karmada.io"
 _REFERENCES: Final = ("secretRef", "impersonatorSecretRef")
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, final
 
-Object = dict[str, Any]
+from kafila.core.values import Object
 
 
 def _none() -> Iterable[Object]:

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from kafila.catalog.karmada.validation import NULL
+from kafila.core.values import Object
 
-Object = dict[str, Any]
 _ZEROS: Final[tuple[Any, ...]] = ([], "", 0, False)
 
 

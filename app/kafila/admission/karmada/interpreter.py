@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
 from kafila.catalog.karmada.cluster_strategy import plain_url
 from kafila.core import gourl
 from kafila.core.errors import FieldError
 from kafila.core.names import dns1035_label, dns1123_label, dns1123_subdomain, port_number
+from kafila.core.values import Object
 
 from .errors import Denied, refuse_if
 
-Object = dict[str, Any]
 Found = list[FieldError]
 
 # in the order Karmada looks at them

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
 
 from kafila.catalog.karmada.affinity import validate_cluster_affinity
 from kafila.core.errors import FieldError
 from kafila.core.metadata import validate_annotations, validate_labels
+from kafila.core.values import Object
 from kafila.placement.identity import Changed, check_keys, check_path, pointed
 
 from .errors import refuse_if
 from .propagation import validate_selectors
 
-Object = dict[str, Any]
 Found = list[FieldError]
 
 # fieldOverrider is not among them: Karmada does not count it here

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from kafila.catalog.karmada.affinity import validate_cluster_affinity
 from kafila.core.errors import FieldError
 from kafila.core.names import qualified_name
+from kafila.core.values import Object
 
-Object = dict[str, Any]
 Found = list[FieldError]
 
 _GRACEFUL = frozenset({"Gracefully", "Graciously"})

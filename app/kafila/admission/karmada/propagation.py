@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from kafila.core.errors import FieldError
 from kafila.core.names import new_uid
+from kafila.core.values import Object
 from kafila.placement import constants
 
 from .errors import Denied, refuse_if
 from .gostructs import PROPAGATION, pass_through
 from .placement import validate_failover, validate_placement
-
-Object = dict[str, Any]
 
 _SERVICE_IMPORT = ("multicluster.x-k8s.io/v1alpha1", "ServiceImport")
 GRACE_PERIOD = 600  # seconds

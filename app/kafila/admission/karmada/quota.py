@@ -9,10 +9,9 @@ from kafila.catalog.builtin.validation.quotas import check_quota_amounts
 from kafila.catalog.karmada.cluster_strategy import cluster_name
 from kafila.core import quantity
 from kafila.core.errors import FieldError
+from kafila.core.values import Object
 
 from .errors import refuse_if
-
-Object = dict[str, Any]
 
 NAME_MAX = 63  # the name becomes a label's value
 

@@ -8,6 +8,7 @@ from typing import Any
 from kafila.catalog.kind import Kind
 from kafila.core.errors import FieldError
 from kafila.core.feature_gates import Gates
+from kafila.core.values import Object
 from kafila.placement import constants
 
 from . import autoscaling, binding, cluster, interpreter, override, propagation, quota, services
@@ -16,7 +17,6 @@ from .errors import Denied, denied, refuse_if, within_limits
 from .gostructs import BINDING, MULTI_CLUSTER_SERVICE, OVERRIDE, WORK, pass_through
 from .work import mutate_work
 
-Object = dict[str, Any]
 Mutator = Callable[[str, Object], None]
 Validator = Callable[[Object, "Object | None", Gates, AdmissionContext], None]
 

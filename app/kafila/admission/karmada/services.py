@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Sequence
-from typing import Any
 
 from kafila.catalog.karmada.cluster_strategy import cluster_name
 from kafila.core.errors import FieldError
@@ -18,10 +17,10 @@ from kafila.core.names import (
     port_number,
     wildcard_dns1123_subdomain,
 )
+from kafila.core.values import Object
 
 from .errors import refuse_if
 
-Object = dict[str, Any]
 Found = list[FieldError]
 
 _EXPOSURES = ("CrossCluster", "LoadBalancer")

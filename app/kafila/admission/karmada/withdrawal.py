@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import Final
 
+from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.cluster_affinity import matcher
 from kafila.placement.objects import name
@@ -16,7 +17,6 @@ from kafila.placement.spec import target_names, terms
 
 from .context import AdmissionContext, Claimed
 
-Object = dict[str, Any]
 NAMED: Final = 10  # clusters in one warning
 _IDS: Final = (constants.PP_PERMANENT_ID, constants.CPP_PERMANENT_ID)
 

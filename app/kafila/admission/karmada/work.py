@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from kafila.core.values import copy_json
+from kafila.core.values import Object, copy_json
 from kafila.placement import constants
 from kafila.placement.work.prune import prune
 
 from .binding import ensure_id
 from .errors import Denied
-
-Object = dict[str, Any]
 
 
 def mutate_work(new: Object) -> None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from kafila.catalog.kind import Requester
 from kafila.core.clock import rfc3339
 from kafila.core.conditions import conditions_of
 from kafila.core.errors import FieldError
+from kafila.core.values import Object
 
 DECISIONS = ("Approved", "Denied")
-Object = dict[str, Any]
 
 
 def sign_in(obj: Object, user: Requester) -> None:

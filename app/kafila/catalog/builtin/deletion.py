@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from kafila.core.conditions import with_condition
+from kafila.core.values import Object
 
-Object = dict[str, Any]
 UNDELETABLE_NAMESPACES: Final = frozenset({"default", "kube-system", "kube-public"})
 CUSTOM_RESOURCE_CLEANUP: Final = "customresourcecleanup.apiextensions.k8s.io"
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from kafila.core.values import copy_json
+from kafila.core.values import Object, copy_json
 
 from .prepare import qos_class
 from .validation.common import Found, forbidden, invalid, same
 
-Object = dict[str, Any]
 _RESIZABLE = ("cpu", "memory")
 
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from kafila.core.clock import rfc3339
 from kafila.core.names import new_uid
+from kafila.core.values import Object
 
 from .validation.common import same
-
-Object = dict[str, Any]
 
 TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"
 _JOB_NAME_LABELS = ("job-name", "batch.kubernetes.io/job-name")

@@ -7,8 +7,8 @@ from typing import Any
 
 from kafila.catalog.kind import Kind
 from kafila.core.resources import GroupVersionKind
+from kafila.core.values import Object
 
-Object = dict[str, Any]
 Getter = Callable[[Object], str]
 
 

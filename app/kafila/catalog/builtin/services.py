@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from kafila.core.values import Object
 
 from .defaults.core import externally_accessible
-
-Object = dict[str, Any]
 
 
 def prepare_service_create(obj: Object) -> None:

@@ -7,10 +7,10 @@ from typing import Any
 
 from kafila.catalog.kind import Strategy
 from kafila.core.errors import FieldError
+from kafila.core.values import Object
 
 from .validation.common import check_finalizers
 
-Object = dict[str, Any]
 Check = Callable[[Object], list[FieldError]]
 
 PLAIN = None  # generation_fields of kinds without a generation

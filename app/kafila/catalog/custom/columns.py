@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
-from kafila.catalog.kind import Column, Object
+from kafila.catalog.kind import Column
 from kafila.catalog.tables import load_descriptions
+from kafila.core.values import Object
 from kafila.machinery.jsonpath import JSONPathError, cell, compile_path
 
 Cells = Callable[[Object, float], list[Any]]

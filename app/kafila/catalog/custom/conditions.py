@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from kafila.core.conditions import condition
+from kafila.core.values import Object
 from kafila.machinery.structural.rules import structural_findings
 
-from .definition import Object, schema_of_version, versions
+from .definition import schema_of_version, versions
 
 APPROVED = "api-approved.kubernetes.io"
 SEE = "see https://github.com/kubernetes/enhancements/pull/1111"

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from kafila.catalog.catalog import version_order
 from kafila.core.conditions import conditions_of, is_true
-
-Object = dict[str, Any]
+from kafila.core.values import Object
 
 RESOURCE: Final = "customresourcedefinitions.apiextensions.k8s.io"
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from kafila.catalog.kind import Kind, Scale
 from kafila.catalog.tables import schema_of as definition
 from kafila.core.errors import StatusError
+from kafila.core.values import Object
 from kafila.machinery import compare
 from kafila.machinery.decode import DecodeError, Decoder, compile_decoder
 from kafila.machinery.structural.defaulting import Fill, compile_defaulting
@@ -16,7 +17,6 @@ from kafila.machinery.structural.shape import schema_of
 
 from .columns import printer_columns
 from .definition import (
-    Object,
     accepted_names,
     deprecation_warning,
     is_terminating,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from kafila.core.conditions import condition
+from kafila.core.values import Object
 
-from .definition import Object, accepted_names
+from .definition import accepted_names
 
 _RESOURCES = ("plural", "singular")
 _KINDS = ("kind", "listKind")

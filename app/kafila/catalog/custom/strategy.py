@@ -7,13 +7,13 @@ from typing import Any
 from kafila.catalog.kind import Scale, Strategy
 from kafila.core.errors import FieldError, gathered
 from kafila.core.names import qualified_name
+from kafila.core.values import Object
 from kafila.machinery.structural.defaulting import Fill
 from kafila.machinery.structural.embedded import Embedded
 from kafila.machinery.structural.lists import compile_list_types
 from kafila.machinery.structural.props import RULES, Props, anywhere, properties
 from kafila.machinery.structural.validation import compile_validation
 
-Object = dict[str, Any]
 STANDARD_FINALIZERS = frozenset({"orphan", "foregroundDeletion", "kubernetes"})
 MAX_INT32 = 2**31 - 1
 # findings after which rules (x-kubernetes-validations) are not looked at

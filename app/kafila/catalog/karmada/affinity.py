@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from kafila.core.errors import FieldError
+from kafila.core.values import Object
 
-Object = dict[str, Any]
 Found = list[FieldError]
 
 _FIELD_KEYS = frozenset({"provider", "region", "zone"})

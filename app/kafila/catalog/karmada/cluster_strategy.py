@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from kafila.catalog.kind import Object, Strategy
+from kafila.catalog.kind import Strategy
 from kafila.core import gourl, quantity
 from kafila.core.clock import rfc3339
 from kafila.core.errors import FieldError
 from kafila.core.names import dns1123_label, in_range, label_value, qualified_name
+from kafila.core.values import Object
 
 CLUSTER_NAME_MAX = 48  # the namespace karmada-es-<name> must still be a DNS label
 MAX_INT64 = 2**63 - 1

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from kafila.catalog.kind import Column, Object
+from kafila.catalog.kind import Column
 from kafila.core.clock import human_duration, parse_rfc3339
 from kafila.core.conditions import find
+from kafila.core.values import Object
 from kafila.machinery.jsonpath import cell, compile_path
 
 Cells = Callable[[Object, float], list[Any]]

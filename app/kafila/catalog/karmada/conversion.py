@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-Object = dict[str, Any]
+from kafila.core.values import Object
 
 _REFERENCE = ("apiVersion", "kind", "namespace", "name", "resourceVersion")
 _TARGET = ("name", "replicas")

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from kafila.catalog.kind import Column, Kind, Object, Strategy
+from kafila.catalog.kind import Column, Kind, Strategy
 from kafila.catalog.tables import schema_of
 from kafila.core.errors import FieldError
+from kafila.core.values import Object
 
 from . import autoscaling, cluster, conversion, override, policy, search, services, work
 from . import config as configuration

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
-from kafila.catalog.kind import Object, Strategy
+from kafila.catalog.kind import Strategy
 from kafila.core.errors import FieldError
 from kafila.core.names import dns1123_label, dns1123_subdomain
 from kafila.core.resources import split_api_version
+from kafila.core.values import Object
 
 from .affinity import validate_cluster_affinity
 

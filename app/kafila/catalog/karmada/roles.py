@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
-Object = dict[str, Any]
+from kafila.core.values import Object
+
 _API_VERSION: Final = "rbac.authorization.k8s.io/v1"
 _NAMESPACED: Final = (
     (

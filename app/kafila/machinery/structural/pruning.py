@@ -8,12 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from kafila.core.values import copy_json
+from kafila.core.values import Object, copy_json
 from kafila.machinery.paths import MAX_FOUND, Path, shown
 
 from .props import EMBEDDED, META, PRESERVE, Props, additional, has_additional, items, member, properties
 
-Object = dict[str, Any]
 # Copies a value without what is dropped, and notes in the list that something was
 Node = Callable[[Any, list[bool]], Any]
 Prune = Callable[[Object], tuple[Object, list[str]]]

@@ -6,12 +6,20 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from kafila.core import selectors
-from kafila.core.values import copy_json
+from kafila.core.values import Object, copy_json
 from kafila.placement import constants
 from kafila.placement.applied_placement import LABEL_SELECTOR
 from kafila.placement.detector.binding import BINDING_API, BindingError, controller_reference, resource_reference
 from kafila.placement.gojson import Field, array, string, struct
-from kafila.placement.objects import Object, annotations_of, labels_of, metadata, name, namespace, spec, uid
+from kafila.placement.objects import (
+    annotations_of,
+    labels_of,
+    metadata,
+    name,
+    namespace,
+    spec,
+    uid,
+)
 
 _DEPENDENCIES: Final = array(
     struct(

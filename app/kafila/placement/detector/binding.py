@@ -7,11 +7,18 @@ from typing import Any, Final
 
 from kafila.core import feature_gates as feature
 from kafila.core.resources import gvk_of
-from kafila.core.values import copy_json
+from kafila.core.values import Object, copy_json
 from kafila.placement import constants
 from kafila.placement.detector.match import selectors_match
 from kafila.placement.interpreter import NATIVE, Interpreter, InterpretError, Operation
-from kafila.placement.objects import Object, annotations_of, labels_of, metadata, name, namespace, uid
+from kafila.placement.objects import (
+    annotations_of,
+    labels_of,
+    metadata,
+    name,
+    namespace,
+    uid,
+)
 
 BINDING_API: Final = "work.karmada.io/v1alpha2"
 _PP_LABELS, _PP_ANNOTATIONS = (constants.PP_PERMANENT_ID,), (constants.PP_NAMESPACE, constants.PP_NAME)

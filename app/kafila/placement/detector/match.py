@@ -12,8 +12,9 @@ import orjson
 from kafila.core import selectors
 from kafila.core.remembered import remembered
 from kafila.core.resources import GroupVersionKind
+from kafila.core.values import Object
 from kafila.placement import constants
-from kafila.placement.objects import Object, labels_of, name, namespace, spec
+from kafila.placement.objects import labels_of, name, namespace, spec
 
 
 class Priority(IntEnum):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from kafila.core import selectors
+from kafila.core.values import Object
 from kafila.placement.cluster_affinity import cluster_matches
-from kafila.placement.objects import Object, labels_of, name, spec
+from kafila.placement.objects import labels_of, name, spec
 from kafila.placement.spec import is_workload, term_named
 
 

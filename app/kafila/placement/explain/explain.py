@@ -8,6 +8,7 @@ from typing import Final
 
 from kafila.core import conditions
 from kafila.core.resources import gvk_of
+from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.detector.match import is_skipped, is_skipped_object
 from kafila.placement.explain.policies import explain_policy
@@ -20,7 +21,14 @@ from kafila.placement.explain.scheduling import (
     trigger_text,
 )
 from kafila.placement.explain.works import explain_works
-from kafila.placement.objects import Object, labels_of, metadata, name, namespace, spec, status
+from kafila.placement.objects import (
+    labels_of,
+    metadata,
+    name,
+    namespace,
+    spec,
+    status,
+)
 from kafila.placement.scheduler.reschedule import is_for_scheduler
 from kafila.placement.spec import replicas, targets, targets_of
 from kafila.placement.work.completions import left_over_by

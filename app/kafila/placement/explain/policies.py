@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from kafila.core import selectors
+from kafila.core.values import Object
 from kafila.placement.detector.binding import claimed_by
 from kafila.placement.detector.match import choose_policy, explicit_priority, selectors_match, why_others_lost
 from kafila.placement.explain.report import Evidence, OtherPolicy, Reference, Report
-from kafila.placement.objects import Object, labels_of, name, namespace, spec
+from kafila.placement.objects import labels_of, name, namespace, spec
 from kafila.placement.spec import existing_clusters
 
 _MOST = 10  # policies that are told about

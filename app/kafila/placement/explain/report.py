@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from kafila.placement.objects import Object
+from kafila.core.values import Object
 
 
 @dataclass(frozen=True, slots=True)

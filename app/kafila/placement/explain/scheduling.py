@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from kafila.core import conditions
+from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.cluster_affinity import is_terminating, taint_text, untolerated_taint
 from kafila.placement.explain.affinity import why_outside
 from kafila.placement.explain.report import ClusterRow, Evidence, Report
-from kafila.placement.objects import Object, name, spec, status
+from kafila.placement.objects import name, spec, status
 from kafila.placement.scheduler.filters import (
     AFFINITY,
     ANTI_WORKLOAD,

@@ -6,9 +6,16 @@ from typing import Any
 
 from kafila.core import conditions
 from kafila.core.clock import parse_rfc3339
+from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.explain.report import ClusterRow, Evidence, Report
-from kafila.placement.objects import Object, metadata, name, namespace, spec, status
+from kafila.placement.objects import (
+    metadata,
+    name,
+    namespace,
+    spec,
+    status,
+)
 from kafila.placement.spec import targets
 from kafila.placement.work.status import failures_told
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kafila.core.clock import parse_rfc3339, rfc3339
+from kafila.core.values import Object
 from kafila.machinery.jsonpath import compile_path, text_of
 from kafila.placement import constants
-from kafila.placement.objects import Object
 from kafila.placement.spec import targets
 
 

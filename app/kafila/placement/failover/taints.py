@@ -7,8 +7,9 @@ from typing import Any
 
 from kafila.core.clock import parse_rfc3339, rfc3339
 from kafila.core.conditions import find
+from kafila.core.values import Object
 from kafila.placement.cluster_affinity import cluster_matches, tolerates
-from kafila.placement.objects import Object, metadata, spec, status
+from kafila.placement.objects import metadata, spec, status
 
 FOREVER = None
 

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from kafila.core.clock import parse_rfc3339, rfc3339
-from kafila.core.values import nested
+from kafila.core.values import Object, nested
 from kafila.placement.interpreter.reflect import DAEMON_SET, DEPLOYMENT, REPLICA_SET, STATEFUL_SET, Fields, picked
-from kafila.placement.objects import Object, metadata
+from kafila.placement.objects import metadata
 
 Items = Sequence[Object]
 Aggregate = Callable[[Object, Items], Object]

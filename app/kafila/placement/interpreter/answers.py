@@ -13,10 +13,11 @@ import orjson
 from kafila.core import quantity
 from kafila.core.errors import FieldError
 from kafila.core.selectors import SelectorError, from_object
+from kafila.core.values import Object
 from kafila.placement.aggregate_errors import aggregate_text
 from kafila.placement.identity import with_marks_of
 from kafila.placement.interpreter.errors import InterpretError
-from kafila.placement.objects import Object, metadata
+from kafila.placement.objects import metadata
 
 _INT32: Final = 2**31
 _NODE_CLAIM: Final = {"hardNodeAffinity": dict, "nodeSelector": dict, "tolerations": list}

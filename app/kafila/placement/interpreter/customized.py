@@ -12,13 +12,12 @@ from typing import Any, Final, NamedTuple, final
 import orjson
 
 from kafila.core.resources import GroupVersionKind, gvk_of
-from kafila.core.values import copy_json
+from kafila.core.values import Object, copy_json
 from kafila.placement.interpreter import aggregate
 from kafila.placement.interpreter.answers import same_object, sorted_dependencies
 from kafila.placement.interpreter.errors import InterpretError
 from kafila.placement.interpreter.native import NATIVE, Operation
 from kafila.placement.interpreter.sources import Source, Sources
-from kafila.placement.objects import Object
 
 
 class InterpreterRequest(NamedTuple):

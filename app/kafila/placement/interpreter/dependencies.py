@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from kafila.core.values import nested
+from kafila.core.values import Object, nested
 from kafila.placement.constants import derived_service
-from kafila.placement.objects import Object, name, namespace
+from kafila.placement.objects import name, namespace
 
 # Where a volume source names a secret.
 _SECRETS_OF_VOLUMES: Final = (

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from kafila.core.conditions import is_true
-from kafila.core.values import nested
-from kafila.placement.objects import Object
+from kafila.core.values import Object, nested
 
 
 def _settled(obj: Object) -> bool:

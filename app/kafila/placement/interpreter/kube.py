@@ -8,10 +8,10 @@ from fractions import Fraction
 from typing import Any, Final
 
 from kafila.core import quantity
+from kafila.core.values import Object
 from kafila.machinery.lua import restore_empty
 from kafila.placement.interpreter.dependencies import of_pod_spec
 from kafila.placement.interpreter.replicas import replica_requirements
-from kafila.placement.objects import Object
 
 
 def library(*, with_priority_class: bool = False) -> dict[str, Callable[..., Any]]:

@@ -7,8 +7,8 @@ from enum import StrEnum
 from typing import Any, Final, Protocol
 
 from kafila.core.resources import GroupVersionKind, gvk_of
+from kafila.core.values import Object
 from kafila.placement.interpreter import aggregate, dependencies, health, reflect, replicas, retain
-from kafila.placement.objects import Object
 
 
 class Operation(StrEnum):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from kafila.core.values import nested
+from kafila.core.values import Object, nested
 from kafila.placement.constants import TEMPLATE_GENERATION
-from kafila.placement.objects import Object, annotations_of, metadata
+from kafila.placement.objects import annotations_of, metadata
 
 Reflect = Callable[[Object], Object | None]
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from kafila.core.values import nested
-from kafila.placement.objects import Object
+from kafila.core.values import Object, nested
 from kafila.placement.resources import pod_request
 
 

@@ -13,10 +13,16 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from kafila.core import quantity
-from kafila.core.values import nested
+from kafila.core.values import Object, nested
 from kafila.placement import constants
 from kafila.placement.interpreter.errors import InterpretError
-from kafila.placement.objects import Object, annotations_of, labels_of, name, namespace, own_map
+from kafila.placement.objects import (
+    annotations_of,
+    labels_of,
+    name,
+    namespace,
+    own_map,
+)
 
 _INGRESS_CLASS: Final = "kubernetes.io/ingress.class"  # the older way to name it
 _LOAD_BALANCED: Final = ("LoadBalancer",)

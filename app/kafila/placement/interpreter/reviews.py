@@ -11,11 +11,12 @@ from typing import Any, Final
 import orjson
 
 from kafila.core.resources import gvk_of
+from kafila.core.values import Object
 from kafila.machinery import jsonpatch
 from kafila.placement.interpreter import answers
 from kafila.placement.interpreter.errors import InterpretError
 from kafila.placement.interpreter.native import Operation
-from kafila.placement.objects import Object, name, namespace
+from kafila.placement.objects import name, namespace
 
 VERSION: Final = "v1alpha1"
 _LINE_ENDS: Final = re.compile(r"[\r\n]")  # Go reads base64 over them

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Final, final
 
 from kafila.core.resources import GroupVersionKind, split_api_version
+from kafila.core.values import Object
 from kafila.placement.interpreter.errors import InterpretError
 from kafila.placement.interpreter.native import NATIVE, Operation
-from kafila.placement.objects import Object, name
+from kafila.placement.objects import name
 
 _RULES: Final[Mapping[Operation, str]] = {
     Operation.RETAIN: "retention",

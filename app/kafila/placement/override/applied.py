@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from kafila.core.values import Object
 from kafila.placement.gojson import Field, array, raw, string, string_map, struct
-from kafila.placement.objects import Object
 
 
 class Applied(NamedTuple):

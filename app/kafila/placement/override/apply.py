@@ -7,12 +7,12 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Final, NamedTuple
 
-from kafila.core.values import copy_json
+from kafila.core.values import Object, copy_json
 from kafila.placement import constants
 from kafila.placement.cluster_affinity import matcher
 from kafila.placement.detector.match import Priority, selectors_priority
 from kafila.placement.identity import Changed, check_same, identity_of
-from kafila.placement.objects import Object, name, namespace, own_map
+from kafila.placement.objects import name, namespace, own_map
 from kafila.placement.override.applied import Applied, applied_text
 from kafila.placement.override.images import ImageError, override_image
 from kafila.placement.override.patch import TOO_DEEP, FieldTexts, Form, OverrideError, patched

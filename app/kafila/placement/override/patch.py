@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from threading import Lock
 from typing import Any, Final, Literal, NamedTuple, final
 
+from kafila.core.values import Object
 from kafila.machinery import jsonpatch, yaml
 from kafila.machinery.yamlout import dump_text
 from kafila.placement.gojson import unsorted
-from kafila.placement.objects import Object
 
 Form = Literal["yaml", "json"]
 TOO_DEEP: Final = "exceeded max depth"

@@ -9,8 +9,8 @@ from typing import Final, NamedTuple
 
 from kafila.core.clock import parse_rfc3339
 from kafila.core.hashes import fnv1a_32
+from kafila.core.values import Object
 from kafila.placement.cluster_affinity import matcher
-from kafila.placement.objects import Object
 from kafila.placement.scheduler.select import Candidate
 from kafila.placement.spec import DIVIDED, DUPLICATED, replicas, scheduling_type, targets
 

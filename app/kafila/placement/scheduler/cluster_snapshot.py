@@ -12,8 +12,9 @@ from typing import Any, Final, TypeVar, final
 import orjson
 
 from kafila.core import quantity
+from kafila.core.values import Object
 from kafila.placement.cluster_affinity import Test, api_enabled, is_terminating, matcher
-from kafila.placement.objects import Object, name, spec, status
+from kafila.placement.objects import name, spec, status
 
 T = TypeVar("T")
 ENDLESS: Final = 2**31 - 1

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from kafila.core.clock import rfc3339
+from kafila.core.values import Object
 from kafila.placement.detector.binding import controller_reference
-from kafila.placement.objects import Object, metadata, name, namespace, status
+from kafila.placement.objects import metadata, name, namespace, status
 from kafila.placement.scheduler.cluster_snapshot import ENDLESS
 from kafila.placement.scheduler.filters import Rejection
 from kafila.placement.scheduler.reschedule import RescheduleReason

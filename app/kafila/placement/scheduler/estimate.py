@@ -10,7 +10,8 @@ import orjson
 from kafila.core import feature_gates as feature
 from kafila.core import quantity
 from kafila.core.remembered import remembered
-from kafila.placement.objects import Object, spec, status
+from kafila.core.values import Object
+from kafila.placement.objects import spec, status
 from kafila.placement.resources import Amounts, amounts, divided
 from kafila.placement.scheduler.cluster_snapshot import ENDLESS, ClusterInfo, ClusterSnapshot, snapshot_of
 from kafila.placement.spec import is_multi_component, replicas

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from kafila.core.values import Object
 from kafila.machinery.protobuf_wire import (
     VARINT,
     ProtobufError,
@@ -20,7 +21,6 @@ from kafila.machinery.protobuf_wire import (
     text_field,
     varint_field,
 )
-from kafila.placement.objects import Object
 from kafila.placement.scheduler.estimate import Assumed
 
 SERVICE: Final = "/github.com.karmada_io.karmada.pkg.estimator.service.Estimator/"

@@ -8,8 +8,9 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from kafila.core.feature_gates import DEFAULT_GATES, WORKLOAD_AFFINITY, Gates
+from kafila.core.values import Object
 from kafila.placement.cluster_affinity import taint_text, untolerated_taint
-from kafila.placement.objects import Object, identity_in, namespace
+from kafila.placement.objects import identity_in, namespace
 from kafila.placement.scheduler.cluster_snapshot import ClusterInfo, ClusterSnapshot, snapshot_of
 from kafila.placement.scheduler.plugins import SchedulerPlugin, asked_to_filter
 from kafila.placement.spec import evicting_clusters, is_workload, target_names, term_named, terms

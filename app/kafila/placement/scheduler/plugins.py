@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from kafila.placement.objects import Object
+from kafila.core.values import Object
 
 ENTRY_POINTS: Final = "kafila.scheduler"
 MAX_SCORE: Final = 100

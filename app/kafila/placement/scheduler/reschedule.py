@@ -7,9 +7,10 @@ from collections.abc import Container
 from enum import StrEnum
 
 from kafila.core.feature_gates import DEFAULT_GATES, MULTIPLE_POD_TEMPLATES_SCHEDULING, Gates
+from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.applied_placement import placement_text, same_outside_affinities, term_text
-from kafila.placement.objects import Object, annotations_of, labels_of, metadata
+from kafila.placement.objects import annotations_of, labels_of, metadata
 from kafila.placement.scheduler.assign import reschedule_required
 from kafila.placement.spec import (
     DIVIDED,

@@ -9,9 +9,10 @@ from typing import Final, Literal, NamedTuple
 from kafila.core.clock import rfc3339
 from kafila.core.conditions import condition, with_condition
 from kafila.core.feature_gates import DEFAULT_GATES, MULTIPLE_POD_TEMPLATES_SCHEDULING, WORKLOAD_AFFINITY, Gates
+from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.applied_placement import placement_text
-from kafila.placement.objects import Object, annotations_of, metadata, name, namespace
+from kafila.placement.objects import annotations_of, metadata, name, namespace
 from kafila.placement.scheduler.assign import Unschedulable, UnsupportedStrategy, assign, reschedule_required
 from kafila.placement.scheduler.cluster_snapshot import ClusterInfo, ClusterSnapshot, snapshot_of
 from kafila.placement.scheduler.estimate import Assumed, available_replicas, request_key

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Final, NamedTuple
 
+from kafila.core.values import Object
 from kafila.placement.cluster_affinity import matcher
-from kafila.placement.objects import Object
 from kafila.placement.scheduler.cluster_snapshot import ClusterInfo
 from kafila.placement.scheduler.plugins import SchedulerPlugin, asked_to_score
 from kafila.placement.scheduler.regions import Region, choose_regions, region_score

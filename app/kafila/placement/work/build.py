@@ -8,7 +8,7 @@ from typing import Final
 
 from kafila.core.feature_gates import DEFAULT_GATES, STATEFUL_FAILOVER_INJECTION, Gates
 from kafila.core.resources import gvk_of
-from kafila.core.values import copy_json
+from kafila.core.values import Object, copy_json
 from kafila.placement import constants
 from kafila.placement.aggregate_errors import aggregate_text
 from kafila.placement.constants import Identity
@@ -16,7 +16,6 @@ from kafila.placement.detector.binding import controller_reference
 from kafila.placement.interpreter import NATIVE, Interpreter, InterpretError, Operation
 from kafila.placement.interpreter.replicas import with_field
 from kafila.placement.objects import (
-    Object,
     annotations_of,
     identity,
     labels_of,

@@ -8,9 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from kafila.core.values import nested
+from kafila.core.values import Object, nested
 from kafila.placement import constants
-from kafila.placement.objects import Object, annotations_of, metadata, namespace, spec, uid
+from kafila.placement.objects import (
+    annotations_of,
+    metadata,
+    namespace,
+    spec,
+    uid,
+)
 from kafila.placement.scheduler.assign import Target, spread_by_targets
 from kafila.placement.spec import DIVIDED, replicas, scheduling_type, targets_of
 

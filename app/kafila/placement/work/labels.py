@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from kafila.core.values import Object
 from kafila.placement import constants
-from kafila.placement.objects import Object, own_map
+from kafila.placement.objects import own_map
 
 # What a resource loses that stays in a member when its Work goes: neither the marks of a ClusterResourceBinding, nor those of
 # a ClusterPropagationPolicy on what is in a namespace are in Karmada's list.

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from kafila.core.resources import gvk_of
-from kafila.core.values import copy_json
+from kafila.core.values import Object, copy_json
 from kafila.placement import constants
 from kafila.placement.interpreter import NATIVE, Interpreter, Operation
-from kafila.placement.objects import Object, annotations_of, labels_of, metadata, name, namespace, own_map
+from kafila.placement.objects import (
+    annotations_of,
+    labels_of,
+    metadata,
+    name,
+    namespace,
+    own_map,
+)
 from kafila.placement.objects import semantically_equal as equal
 from kafila.placement.work.prune import prune
 

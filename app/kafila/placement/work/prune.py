@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from kafila.core.values import nested, remove_nested
-from kafila.placement.objects import Object, name
+from kafila.core.values import Object, nested, remove_nested
+from kafila.placement.objects import name
 
 _METADATA: Final = (
     "creationTimestamp",

@@ -11,8 +11,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final, final
 
+from kafila.core.values import Object
 from kafila.placement import constants
-from kafila.placement.objects import Object, annotations_of, labels_of, metadata, namespace, spec, status
+from kafila.placement.objects import (
+    annotations_of,
+    labels_of,
+    metadata,
+    namespace,
+    spec,
+    status,
+)
 from kafila.placement.spec import existing_clusters, targets_of
 
 _LABELS: Final = (

@@ -8,11 +8,18 @@ from typing import Final, NamedTuple
 
 from kafila.core.conditions import condition, find, with_condition
 from kafila.core.resources import gvk_of, split_api_version
+from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.aggregate_errors import aggregate_text
 from kafila.placement.interpreter import NATIVE, Interpreter, InterpretError, Operation
 from kafila.placement.interpreter.aggregate import reported_status
-from kafila.placement.objects import Object, metadata, name, namespace, spec, status
+from kafila.placement.objects import (
+    metadata,
+    name,
+    namespace,
+    spec,
+    status,
+)
 from kafila.placement.spec import existing_clusters
 from kafila.placement.work.completions import are_asked, left_over_by
 

@@ -29,7 +29,6 @@ from kafila.watch import Event
 from .scripting import Scripting
 from .webhooks import Webhooks
 
-Object = dict[str, Any]
 T = TypeVar("T")
 CUSTOMIZATIONS: Final = "resourceinterpretercustomizations.config.karmada.io"
 CONFIGURATIONS: Final = "resourceinterpreterwebhookconfigurations.config.karmada.io"

@@ -13,10 +13,10 @@ import orjson
 
 from kafila.catalog.catalog import Catalog
 from kafila.core.names import new_uid
+from kafila.core.values import Object
 from kafila.placement.interpreter.errors import InterpretError
 from kafila.placement.interpreter.reviews import VERSION, answer_of, review
 from kafila.placement.interpreter.sources import Hook
-from kafila.placement.objects import Object
 from kafila.registry.codec import decode_entry
 from kafila.watch import Cache
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
+from kafila.core.values import Object
 from kafila.placement import constants
 
-Object = dict[str, Any]
 _BINDING: Final = {  # for namespaced objects; cluster-scoped ones have a controller of their own
     constants.EVENT_SYNC_WORK: ("binding-controller", "cluster-resource-binding-controller"),
     constants.EVENT_SYNC_WORK_FAILED: ("binding-controller", "cluster-resource-binding-controller"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Iterator
-from typing import Any, final
+from typing import final
 
 import structlog
 
@@ -14,6 +14,7 @@ from kafila.core.conditions import conditions_of, is_true
 from kafila.core.errors import StatusError
 from kafila.core.feature_gates import DEFAULT_GATES, PRIORITY_BASED_SCHEDULING, Gates
 from kafila.core.resources import Key
+from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.detector import binding as bindings
 from kafila.placement.scheduler.cluster_snapshot import ClusterInfo, ClusterSnapshot
@@ -30,7 +31,6 @@ BINDINGS = "resourcebindings.work.karmada.io"
 CLUSTERS = "clusters.cluster.karmada.io"
 CLUSTER_BINDINGS = "clusterresourcebindings.work.karmada.io"
 OPTIONS = Options(manager="karmada-controller-manager")
-Object = dict[str, Any]
 
 
 def is_same_for_scheduler(old: Entry, new: Entry) -> bool:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, final
+from typing import final
 
 from kafila.catalog.catalog import Catalog
 from kafila.core.resources import Key, split_api_version
+from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.constants import Identity
 from kafila.placement.spec import existing_clusters
@@ -15,8 +16,6 @@ from kafila.reconcile.chunks import Chunks
 from kafila.watch import Cache, Entry, Event
 
 from .federation import BINDINGS, CLUSTER_BINDINGS, WORKS
-
-Object = dict[str, Any]
 
 
 @final

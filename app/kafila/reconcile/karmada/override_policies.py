@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from typing import Any, final
+from typing import final
 
 from kafila.catalog.kind import Kind
+from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.override.apply import read_ahead
 from kafila.placement.work.build import Overrides, records_overrides
@@ -14,8 +15,6 @@ from kafila.registry.codec import decode_entry
 from kafila.watch import Entry, Event
 
 from .federation import Federation
-
-Object = dict[str, Any]
 
 
 async def read_long_texts(template: Object, policies: Iterable[Object]) -> None:

@@ -8,8 +8,8 @@ from typing import Any, final
 from kafila.catalog.catalog import Catalog
 from kafila.catalog.kind import Kind
 from kafila.core.resources import Key, split_api_version
+from kafila.core.values import Object
 from kafila.placement.detector.match import readable
-from kafila.placement.objects import Object
 from kafila.reconcile.chunks import Chunks
 from kafila.registry.codec import decode_entry
 from kafila.watch import Cache, Entry, Event

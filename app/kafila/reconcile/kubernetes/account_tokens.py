@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import base64
-from typing import Any, final
+from typing import final
 
 from kafila.core.errors import StatusError
 from kafila.core.resources import Key
+from kafila.core.values import Object
 from kafila.identity.tokens import Tokens
 from kafila.reconcile.controller import QueueController
 from kafila.registry import Options, Registry
@@ -17,7 +18,6 @@ from kafila.watch import Entry, Event
 OPTIONS = Options(manager="kube-controller-manager")
 TYPE = "kubernetes.io/service-account-token"
 ACCOUNT, UID = "kubernetes.io/service-account.name", "kubernetes.io/service-account.uid"
-Object = dict[str, Any]
 
 
 @final

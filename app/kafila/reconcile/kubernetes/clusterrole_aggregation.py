@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, final
+from typing import Final, final
 
 from kafila.core import selectors
+from kafila.core.values import Object
 from kafila.reconcile.controller import QueueController
 from kafila.registry import Options, Registry
 from kafila.registry.patching import Patch
 from kafila.watch import Entry, Event
 
-Object = dict[str, Any]
 OPTIONS: Final = Options(manager="clusterrole-aggregation-controller", force=True)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any, NamedTuple, final
+from typing import NamedTuple, final
 
 from kafila.catalog.builtin.deletion import CUSTOM_RESOURCE_CLEANUP
 from kafila.catalog.custom.conditions import api_approval, non_structural_schema
@@ -14,6 +14,7 @@ from kafila.catalog.custom.naming import accept_names
 from kafila.catalog.kind import Kind
 from kafila.core.conditions import condition, conditions_of, find, is_true, with_condition
 from kafila.core.errors import StatusError
+from kafila.core.values import Object
 from kafila.reconcile.controller import QueueController
 from kafila.reconcile.queue import Requeue
 from kafila.registry import Options, Registry
@@ -25,7 +26,6 @@ from kafila.watch.definitions import Definitions
 OPTIONS = Options(manager="kube-apiserver")
 BATCH = 200
 RETRY = 5.0  # seconds, while finalizers of instances are worked off; deletions wake us sooner
-Object = dict[str, Any]
 
 
 class _Structure(NamedTuple):

@@ -11,6 +11,7 @@ from typing import Any, final
 from kafila.catalog.kind import Kind
 from kafila.core.errors import StatusError
 from kafila.core.resources import Key, split_api_version
+from kafila.core.values import Object
 from kafila.reconcile.chunks import Chunks, at_once, in_chunks
 from kafila.reconcile.controller import QueueController
 from kafila.registry import Options, Registry
@@ -20,7 +21,6 @@ from kafila.watch import Entry, Event
 from kafila.watch.entry import OwnerReference
 
 OPTIONS = Options(manager="kube-controller-manager")
-Object = dict[str, Any]
 
 
 @final

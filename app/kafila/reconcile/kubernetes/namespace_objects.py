@@ -4,16 +4,16 @@ root-ca-certificate-publisher of kube-controller-manager)."""
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, final
+from typing import final
 
 from kafila.core.errors import StatusError
+from kafila.core.values import Object
 from kafila.reconcile.controller import QueueController
 from kafila.registry import Options, Registry
 from kafila.registry.decoding import decode_object
 from kafila.watch import Entry, Event
 
 OPTIONS = Options(manager="kube-controller-manager")
-Object = dict[str, Any]
 
 
 class _InEveryNamespace(QueueController[str]):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
-from typing import Any, final
+from typing import final
 
 from kafila.catalog.kind import Kind
 from kafila.core.conditions import condition, with_condition
 from kafila.core.errors import StatusError
+from kafila.core.values import Object
 from kafila.reconcile.controller import QueueController
 from kafila.reconcile.queue import Requeue
 from kafila.registry import Options, Registry
@@ -24,7 +25,6 @@ OPTIONS = Options(manager="kube-controller-manager")
 BACKGROUND = DeleteOptions(propagation="Background")
 RETRY = 5.0  # seconds, while finalizers of the content are worked off; deletions wake us sooner
 AT_ONCE = 200  # objects that are deleted, and Events that are read
-Object = dict[str, Any]
 
 
 @final

@@ -6,12 +6,13 @@ Members' copies come without the field: here the template goes, and takes its co
 from __future__ import annotations
 
 import time
-from typing import Any, final
+from typing import final
 
 from kafila.core.clock import parse_rfc3339
 from kafila.core.conditions import conditions_of
 from kafila.core.errors import StatusError
 from kafila.core.resources import Key
+from kafila.core.values import Object
 from kafila.reconcile.controller import QueueController
 from kafila.reconcile.queue import Requeue
 from kafila.registry import Registry
@@ -19,7 +20,6 @@ from kafila.registry.context import DeleteOptions
 from kafila.watch import Event
 
 FINISHED = ("Complete", "Failed")
-Object = dict[str, Any]
 
 
 @final

@@ -9,9 +9,9 @@ import pytest
 from kafila.admission.karmada.cluster import admit_cluster
 from kafila.admission.karmada.context import NOTHING, AdmissionContext
 from kafila.core.errors import StatusError
+from kafila.core.values import Object
 from kafila.registry import User
 
-Object = dict[str, Any]
 ANN = User("ann")
 
 

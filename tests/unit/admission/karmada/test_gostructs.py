@@ -10,8 +10,8 @@ from kafila.admission.karmada.gostructs import OVERRIDE, PROPAGATION, pass_throu
 from kafila.admission.karmada.rules import mutate
 from kafila.catalog.karmada.kinds import kinds
 from kafila.catalog.karmada.validation import NULL
+from kafila.core.values import Object
 
-Object = dict[str, Any]
 POLICY = next(kind for kind in kinds() if kind.kind == "PropagationPolicy")
 
 

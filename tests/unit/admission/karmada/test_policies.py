@@ -12,11 +12,11 @@ from kafila.catalog.karmada.kinds import kinds
 from kafila.catalog.kind import Kind
 from kafila.core.errors import StatusError
 from kafila.core.feature_gates import DEFAULT_GATES as GATES
+from kafila.core.values import Object
 
 KINDS: dict[str, Kind] = {kind.kind: kind for kind in reversed(kinds())}
 PP, CPP = KINDS["PropagationPolicy"], KINDS["ClusterPropagationPolicy"]
 LABEL = "propagationpolicy.karmada.io/permanent-id"
-Object = dict[str, Any]
 
 
 def create(kind: Kind, obj: Object) -> Object:

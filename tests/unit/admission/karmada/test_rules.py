@@ -13,11 +13,11 @@ from kafila.catalog.kind import Kind
 from kafila.core.errors import StatusError
 from kafila.core.feature_gates import DEFAULT_GATES as GATES
 from kafila.core.feature_gates import Gates, parse_gates
+from kafila.core.values import Object
 
 KINDS: dict[str, Kind] = {kind.kind: kind for kind in reversed(kinds()) if not kind.storage_version}
 OLD = {kind.kind: kind for kind in kinds() if kind.storage_version}
 ALL = parse_gates("AllAlpha=true,AllBeta=true")
-Object = dict[str, Any]
 
 
 def made(kind: str, name: str = "x", operation: str = "CREATE", **fields: Any) -> Object:

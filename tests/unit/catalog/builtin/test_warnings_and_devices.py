@@ -8,8 +8,7 @@ import pytest
 
 from kafila.catalog.builtin.validation import csi, devices, slices
 from kafila.catalog.builtin.warnings import kinds, service_warnings
-
-Object = dict[str, Any]
+from kafila.core.values import Object
 
 
 def pod(**spec: Any) -> Object:

@@ -13,8 +13,7 @@ from kafila.catalog.custom.conditions import api_approval, non_structural_schema
 from kafila.catalog.custom.definition import deprecation_warning, unevaluated
 from kafila.catalog.custom.kinds import kinds_of
 from kafila.catalog.custom.naming import accept_names
-
-Object = dict[str, Any]
+from kafila.core.values import Object
 
 
 def crd(plural: str = "foos", kind: str = "Foo", accepted: Object | None = None, **names: Any) -> Object:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kafila.core.values import Object
 from kafila.placement.detector.binding import OwnerMismatch, build_binding, claim, claimed_by, unclaim
 from tests.unit.placement.objects import deployment, policy, selector
 
-Object = dict[str, Any]
 PP_MARKS = {
     "propagationpolicy.karmada.io/permanent-id",
     "propagationpolicy.karmada.io/namespace",

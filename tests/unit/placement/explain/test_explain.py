@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
+from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.explain import Evidence, Report, Warned, explain
 from kafila.placement.scheduler.schedule import schedule, with_result, with_status
 from tests.unit.placement.objects import PP_ID, binding, cluster, deployment, policy, selector
 
-Object = dict[str, Any]
 READY = [{"type": "Ready", "status": "True"}]
 
 

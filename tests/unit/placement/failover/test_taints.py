@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kafila.core.values import Object
 from kafila.placement.failover.taints import no_execute, tainted_event, taints_by_policies, toleration_left
 from tests.unit.placement.objects import cluster
 
-Object = dict[str, Any]
 ADDED = 1_000_000.0
 STAMP = "1970-01-12T13:46:40Z"
 

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from kafila.core.resources import GroupVersionKind
+from kafila.core.values import Object
 from kafila.placement.interpreter import NATIVE, InterpretError, Operation, scripts
 from kafila.placement.interpreter.customized import CustomizedInterpreter, Unanswered
 from kafila.placement.interpreter.kube import library
 from kafila.placement.interpreter.sources import Hook, Script, Sources, concerns
 
-Object = dict[str, Any]
 DEPLOYMENT = GroupVersionKind("apps", "v1", "Deployment")
 WEB: Object = {
     "apiVersion": "apps/v1",

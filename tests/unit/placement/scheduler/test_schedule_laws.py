@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kafila.core.feature_gates import DEFAULT_GATES
+from kafila.core.values import Object
 from kafila.placement.scheduler.cluster_snapshot import ClusterInfo, ClusterSnapshot
 from kafila.placement.scheduler.plugins import SchedulerPlugin
 from kafila.placement.scheduler.schedule import SchedulingContext, schedule, with_result, with_status
 from tests.unit.placement.objects import binding, cluster
 
-Object = dict[str, Any]
 NAMES = [f"m{number}" for number in range(8)]
 DYNAMIC = {"dynamicWeight": "AvailableReplicas"}
 

@@ -4,12 +4,11 @@ from typing import Any
 
 import pytest
 
+from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.objects import namespace
 from kafila.placement.spec import existing_clusters
 from kafila.placement.work.shared import ALONE, SharedWorks
-
-Object = dict[str, Any]
 
 
 def binding(where: str, *clusters: str, born: int | None = 1, evicting: str = "", **status: Any) -> Object:

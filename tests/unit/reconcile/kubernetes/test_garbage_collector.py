@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
+from kafila.core.values import Object
 from kafila.reconcile.kubernetes.garbage_collector import GarbageCollector
 from kafila.reconcile.kubernetes.namespaces import NamespaceController
 from kafila.registry import Options, Registry
 from kafila.registry.context import DeleteOptions
 from kafila.registry.decoding import decode_object
 
-Object = dict[str, Any]
 USER = Options(manager="tester")
 
 

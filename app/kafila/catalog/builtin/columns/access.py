@@ -6,10 +6,9 @@ from typing import Any
 
 from kafila.core.clock import human_duration
 from kafila.core.conditions import conditions_of, find
+from kafila.core.values import Object
 
 from .common import NONE, UNSET, age, format_labels, name_of
-
-Object = dict[str, Any]
 
 
 def binding(obj: Object, now: float) -> list[Any]:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from kafila.core.clock import human_duration, parse_rfc3339
-
-Object = dict[str, Any]
+from kafila.core.values import Object
 
 NONE = "<none>"
 UNSET = "<unset>"

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from kafila.core.conditions import find
+from kafila.core.values import Object
 
 from .common import NONE, UNKNOWN, age, name_of, since
-
-Object = dict[str, Any]
 
 _ROLE = "node-role.kubernetes.io/"
 

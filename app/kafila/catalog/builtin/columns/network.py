@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from .common import NONE, UNSET, age, at_most, format_labels, format_selector, name_of
+from kafila.core.values import Object
 
-Object = dict[str, Any]
+from .common import NONE, UNSET, age, at_most, format_labels, format_selector, name_of
 
 
 def _balancer(obj: Object) -> list[str]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from .common import NONE, UNSET, age, at_most, name_of, since
+from kafila.core.values import Object
 
-Object = dict[str, Any]
+from .common import NONE, UNSET, age, at_most, name_of, since
 
 
 def only_age(obj: Object, now: float) -> list[Any]:

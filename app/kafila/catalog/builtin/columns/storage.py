@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from .common import NONE, UNSET, age, name_of
+from kafila.core.values import Object
 
-Object = dict[str, Any]
+from .common import NONE, UNSET, age, name_of
 
 _MODES = (("ReadWriteOnce", "RWO"), ("ReadOnlyMany", "ROX"), ("ReadWriteMany", "RWX"), ("ReadWriteOncePod", "RWOP"))
 _OLD_CLASS = "volume.beta.kubernetes.io/storage-class"

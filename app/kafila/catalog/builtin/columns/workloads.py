@@ -6,6 +6,7 @@ from typing import Any
 
 from kafila.core.clock import human_duration, parse_rfc3339
 from kafila.core.conditions import is_true
+from kafila.core.values import Object
 
 from .common import (
     NONE,
@@ -20,8 +21,6 @@ from .common import (
     since,
     yes_or_no,
 )
-
-Object = dict[str, Any]
 
 
 def _spec_status(obj: Object) -> tuple[Object, Object]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import base64
-from typing import Any
+
+from kafila.core.values import Object
 
 from .pods import _OLD_SOURCES, default_claim_spec, default_fields, round_up
-
-Object = dict[str, Any]
 
 _NAME_LABEL = "kubernetes.io/metadata.name"
 _PLURAL_TYPES = ("NodePort", "LoadBalancer", "ClusterIP")

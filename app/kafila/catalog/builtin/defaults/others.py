@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kafila.core.clock import rfc3339
-from kafila.core.values import copy_json
-
-Object = dict[str, Any]
+from kafila.core.values import Object, copy_json
 
 _RBAC = "rbac.authorization.k8s.io"
 

@@ -6,8 +6,7 @@ import re
 from typing import Any
 
 from kafila.core import quantity
-
-Object = dict[str, Any]
+from kafila.core.values import Object
 
 _MODE = 0o644
 _PROBES = ("livenessProbe", "readinessProbe", "startupProbe")

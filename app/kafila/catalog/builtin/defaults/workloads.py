@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from .pods import default_claim_spec, default_pod_template
+from kafila.core.values import Object
 
-Object = dict[str, Any]
+from .pods import default_claim_spec, default_pod_template
 
 MAX_INT32 = 2**31 - 1
 

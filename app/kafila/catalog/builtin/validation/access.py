@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from kafila.core import names
+from kafila.core.values import Object
 
 from .common import Found, check_label_selector, check_name, invalid, not_supported, required
-
-Object = dict[str, Any]
 
 GROUP = "rbac.authorization.k8s.io"
 _SUBJECTS = ("ServiceAccount", "User", "Group")

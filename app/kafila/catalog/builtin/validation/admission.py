@@ -7,11 +7,9 @@ from typing import Any
 
 from kafila.core import gourl, names
 from kafila.core.errors import FieldError
-from kafila.core.values import repeats
+from kafila.core.values import Object, repeats
 
 from .common import Found, check_expression, check_label_selector, duplicate, invalid, not_supported, required
-
-Object = dict[str, Any]
 
 _OPERATIONS = ("*", "CONNECT", "CREATE", "DELETE", "UPDATE")
 _SCOPES = ("*", "Cluster", "Namespaced")

@@ -7,15 +7,13 @@ from typing import Any
 
 from kafila.core import names
 from kafila.core.errors import FieldError
-from kafila.core.values import repeats
+from kafila.core.values import Object, repeats
 from kafila.machinery.structural.formats import unrecognized_formats
 from kafila.machinery.structural.patterns import MOST_INSTRUCTIONS, too_many_patterns
 from kafila.machinery.structural.schemarules import schema_findings
 
 from .admission import check_webhook_service, check_webhook_url
 from .common import Found, check_immutable, check_name, forbidden, invalid, not_supported, required
-
-Object = dict[str, Any]
 
 _COLUMN_TYPES = ("boolean", "date", "integer", "number", "string")
 _COLUMN_FORMATS = ("byte", "date", "date-time", "double", "float", "int32", "int64", "password")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kafila.core import names
+from kafila.core.values import Object
 
 from .claims import check_claim_spec
 from .common import (
@@ -26,8 +27,6 @@ from .common import (
 )
 from .gostructs import go_struct
 from .pod import check_template, check_template_labels
-
-Object = dict[str, Any]
 
 NO_MATCH = "`selector` does not match template `labels`"
 _STATEFUL_FIXED = (

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from kafila.core import names
 from kafila.core.resources import split_api_version
+from kafila.core.values import Object
 
 from .common import (
     Found,
@@ -21,8 +20,6 @@ from .common import (
 )
 from .gostructs import go_struct
 from .resources import check_container_resource_name, parse
-
-Object = dict[str, Any]
 
 _METRICS = {
     "Object": "object",

@@ -8,6 +8,7 @@ from typing import Any
 
 from kafila.core import names
 from kafila.core.errors import FieldError
+from kafila.core.values import Object
 
 from .common import (
     Found,
@@ -27,8 +28,6 @@ from .common import (
 from .cron import schedule_error
 from .gostructs import go_struct
 from .pod import check_template
-
-Object = dict[str, Any]
 
 _COUNTS = (
     "parallelism",

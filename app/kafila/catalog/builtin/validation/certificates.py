@@ -10,11 +10,9 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 
 from kafila.core import names
-from kafila.core.values import repeats
+from kafila.core.values import Object, repeats
 
 from .common import Found, duplicate, invalid, not_supported, required
-
-Object = dict[str, Any]
 
 LEGACY_SIGNER = "kubernetes.io/legacy-unknown"
 _PEM = re.compile(r"^-----BEGIN ([A-Z0-9 ]+)-----[ \t]*\r?\n(.*?)-----END \1-----", re.S | re.M)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from kafila.core import names
+from kafila.core.values import Object
 
 from .common import (
     NOT_POSITIVE,
@@ -17,8 +16,6 @@ from .common import (
     required,
 )
 from .resources import parse
-
-Object = dict[str, Any]
 
 ACCESS_MODES = ("ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod")
 VOLUME_MODES = ("Block", "Filesystem")

@@ -9,9 +9,9 @@ from typing import Any
 from kafila.core import metadata as metadata_rules
 from kafila.core import names
 from kafila.core.errors import FieldError
+from kafila.core.values import Object
 from kafila.machinery.cel.names import compile_error
 
-Object = dict[str, Any]
 Found = list[FieldError]
 
 invalid = FieldError.invalid

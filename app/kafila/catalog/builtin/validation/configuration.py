@@ -5,10 +5,10 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from typing import Any
 
 from kafila.core import names
 from kafila.core.errors import FieldError
+from kafila.core.values import Object
 
 from .common import (
     Found,
@@ -20,8 +20,6 @@ from .common import (
     invalid,
     required,
 )
-
-Object = dict[str, Any]
 
 MAX_SIZE = 1024 * 1024
 _LOCKED = "field is immutable when `immutable` is set"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
 
 from kafila.core import names
 from kafila.core.errors import FieldError
+from kafila.core.values import Object
 
 from .common import (
     PROTOCOLS,
@@ -26,8 +26,6 @@ from .paths import check_local_path, has_backstep
 from .probes import PROBES, check_life
 from .resources import check_requirements
 from .security import check_security_context
-
-Object = dict[str, Any]
 
 PULL_POLICIES = ("Always", "IfNotPresent", "Never")
 MESSAGE_POLICIES = ("File", "FallbackToLogsOnError")

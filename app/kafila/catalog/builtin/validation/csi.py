@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from kafila.core import names
 from kafila.core.errors import FieldError
-from kafila.core.values import repeats
+from kafila.core.values import Object, repeats
 
 from .claims import check_access_modes
 from .common import Found, check_name, duplicate, forbidden, invalid, required
 from .volumes import check_driver_name
 
-Object = dict[str, Any]
 SECRETS = (
     "controllerPublishSecretRef",
     "controllerExpandSecretRef",

@@ -11,6 +11,7 @@ from typing import Any
 
 from kafila.core import names
 from kafila.core.errors import FieldError
+from kafila.core.values import Object
 
 from .common import (
     Found,
@@ -25,7 +26,6 @@ from .common import (
 from .resources import is_extended
 from .volumes import check_driver_name
 
-Object = dict[str, Any]
 Check = Callable[[Any, str, Found], None]
 
 MANY = 32  # requests, constraints, configurations, selectors

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from kafila.core import names
+from kafila.core.values import Object
 
 from .common import Found, invalid, not_supported, required
-
-Object = dict[str, Any]
 
 _AZURE_MANAGED = (
     "/subscriptions/{sub-id}/resourcegroups/{group-name}/providers/microsoft.compute/disks/{disk-id}",

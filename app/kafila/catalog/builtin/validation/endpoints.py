@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from kafila.core import names
 from kafila.core.errors import FieldError
+from kafila.core.values import Object
 
 from .common import (
     PROTOCOLS,
@@ -25,8 +25,6 @@ from .common import (
     parse_ip,
     required,
 )
-
-Object = dict[str, Any]
 
 _ADDRESS_TYPES = ("FQDN", "IPv4", "IPv6")
 

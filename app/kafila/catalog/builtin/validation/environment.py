@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from kafila.core import names
+from kafila.core.values import Object
 
 from .common import Found, check_label_key, check_name, invalid, not_supported, required
 from .paths import check_no_backstep
-
-Object = dict[str, Any]
 
 ENV_FIELDS = (
     "metadata.name",

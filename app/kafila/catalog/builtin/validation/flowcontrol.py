@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from kafila.core import names
+from kafila.core.values import Object
 
 from .common import Found, check_name, duplicate, forbidden, invalid, not_supported, required
-
-Object = dict[str, Any]
 
 _SUBJECTS = {"Group": "group", "ServiceAccount": "serviceAccount", "User": "user"}
 _MAX_HASH_BITS = 60

@@ -5,14 +5,11 @@ A rule is asked only where what it is about has changed, so that a wrong status 
 
 from __future__ import annotations
 
-from typing import Any
-
 from kafila.core import names
 from kafila.core.errors import FieldError
+from kafila.core.values import Object
 
 from .common import Found, check_not_negative, duplicate, invalid, required
-
-Object = dict[str, Any]
 
 
 def validate_job_status(new: Object, old: Object) -> Found:

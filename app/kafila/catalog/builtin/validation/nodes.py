@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
 
 from kafila.core import names
 from kafila.core.errors import FieldError
-from kafila.core.values import repeats
+from kafila.core.values import Object, repeats
 
 from .common import (
     Found,
@@ -28,8 +27,6 @@ from .common import (
 from .gostructs import go_struct
 from .resources import check_amount, check_requirements
 from .scheduling import EFFECTS, check_tolerations
-
-Object = dict[str, Any]
 
 _SYSTEM_CLASSES = {"system-node-critical": 2000001000, "system-cluster-critical": 2000000000}
 _HIGHEST = 1000000000

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from typing import Any
 
 from kafila.core import metadata as metadata_rules
 from kafila.core import names
 from kafila.core.errors import FieldError
+from kafila.core.values import Object
 
 from .common import (
     MAX_INT32,
@@ -38,8 +38,6 @@ from .scheduling import check_affinity, check_spreading, check_tolerations
 from .security import check_apparmor_profile, check_id, check_pod_annotations, check_seccomp_profile
 from .volumes import check_volumes
 from .windows import check_host_process, check_windows_options
-
-Object = dict[str, Any]
 
 RESTART_POLICIES = ("Always", "OnFailure", "Never")
 DNS_POLICIES = ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None")

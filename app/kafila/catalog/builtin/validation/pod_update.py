@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Any
 
 from kafila.core import names
-from kafila.core.values import json_key
+from kafila.core.values import Object, json_key
 
 from .common import MAX_INT32, Found, forbidden, invalid, required, same
-
-Object = dict[str, Any]
 
 _UPDATABLE = (
     "`spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,"

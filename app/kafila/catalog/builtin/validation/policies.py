@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
-from typing import Any
 
 from kafila.core import names
 from kafila.core.resources import split_api_version
-from kafila.core.values import repeats
+from kafila.core.values import Object, repeats
 
 from .admission import CONDITION_NAMES, check_choice, check_match_conditions, check_rule_with_operations
 from .common import (
@@ -21,8 +20,6 @@ from .common import (
     not_supported,
     required,
 )
-
-Object = dict[str, Any]
 
 MOST_AUDIT_ANNOTATIONS = 20
 LONGEST_VALUE_EXPRESSION = 5 * 1024  # bytes

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from kafila.core import names
+from kafila.core.values import Object
 
 from .common import Found, check_port_or_name, forbidden, invalid, not_supported, required
-
-Object = dict[str, Any]
 
 _PROBE_NUMBERS = ("initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold")
 PROBES = ("livenessProbe", "readinessProbe", "startupProbe")

@@ -8,6 +8,7 @@ from typing import Any
 
 from kafila.core import names, quantity
 from kafila.core.errors import MOST_ALIKE
+from kafila.core.values import Object
 
 from .common import Found, duplicate, forbidden, invalid, required
 from .resources import (
@@ -19,8 +20,6 @@ from .resources import (
     is_quota_huge_page,
     parse,
 )
-
-Object = dict[str, Any]
 
 _QUOTA_RESOURCES = STANDARD_RESOURCES - {"storage"}
 _POD_COMPUTE = frozenset({"pods", "cpu", "memory", "limits.cpu", "limits.memory", "requests.cpu", "requests.memory"})

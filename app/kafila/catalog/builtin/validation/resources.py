@@ -7,11 +7,10 @@ from typing import Any
 
 from kafila.core import names, quantity
 from kafila.core.errors import FieldError
+from kafila.core.values import Object
 
 from .common import NOT_NEGATIVE, Found, duplicate, forbidden, invalid, required
 from .common import check_name as _check_name
-
-Object = dict[str, Any]
 
 CONTAINER_RESOURCES = frozenset({"cpu", "memory", "ephemeral-storage"})
 INTEGER_RESOURCES = frozenset(

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from kafila.core import names
+from kafila.core.values import Object
 
 from .common import (
     NOT_POSITIVE,
@@ -17,8 +16,6 @@ from .common import (
     not_supported,
     required,
 )
-
-Object = dict[str, Any]
 
 EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 _BAD_OPERATOR = "not a valid selector operator"

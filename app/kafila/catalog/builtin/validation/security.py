@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from kafila.core import names
+from kafila.core.values import Object
 
 from .common import MAX_INT32, Found, invalid, not_supported, required
 from .gostructs import go_struct
 from .paths import check_local_path
 from .windows import check_windows_options
-
-Object = dict[str, Any]
 
 _CONTEXT = "api.core.v1.SecurityContext"
 _ID_RANGE = names.in_range(0, MAX_INT32)

@@ -7,7 +7,7 @@ from typing import Any
 from kafila.catalog.builtin.defaults.core import externally_accessible
 from kafila.catalog.builtin.services import needs_health_check
 from kafila.core import names
-from kafila.core.values import repeats
+from kafila.core.values import Object, repeats
 
 from .common import (
     PROTOCOLS,
@@ -29,8 +29,6 @@ from .common import (
     required,
 )
 from .gostructs import go_struct
-
-Object = dict[str, Any]
 
 TYPES = ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort")
 _FAMILIES = ("IPv4", "IPv6")

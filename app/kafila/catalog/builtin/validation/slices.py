@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from kafila.core import names
 from kafila.core.errors import FieldError
+from kafila.core.values import Object
 
 from .common import (
     Found,
@@ -22,8 +22,6 @@ from .common import (
 from .devices import check_qualified, each
 from .scheduling import check_node_selector
 from .volumes import check_driver_name
-
-Object = dict[str, Any]
 
 MOST_DEVICES = 128
 MOST_ATTRIBUTES = 32

@@ -7,6 +7,7 @@ from typing import Any
 
 from kafila.core import names, quantity
 from kafila.core.errors import FieldError
+from kafila.core.values import Object
 
 from .common import (
     Found,
@@ -20,7 +21,6 @@ from .common import (
     required,
 )
 
-Object = dict[str, Any]
 StatusCheck = Callable[[Object, Object], list[FieldError]]
 
 # counts of each kind, those that are part of all replicas apart

@@ -9,7 +9,7 @@ from typing import Any
 
 from kafila.core import names
 from kafila.core.errors import MOST_ALIKE, FieldError
-from kafila.core.values import repeats
+from kafila.core.values import Object, repeats
 
 from .claims import VOLUME_MODES, check_access_modes, check_claim_spec
 from .common import (
@@ -33,8 +33,6 @@ from .gostructs import go_struct
 from .resources import parse
 from .scheduling import check_node_selector
 from .volumes import check_driver_name, check_host_path
-
-Object = dict[str, Any]
 
 _CHECKED = {"hostPath": check_host_path, "nfs": check_nfs, "iscsi": check_iscsi, "fc": check_fc}
 

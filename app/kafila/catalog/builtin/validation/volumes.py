@@ -8,6 +8,7 @@ from typing import Any
 from kafila.core import metadata as metadata_rules
 from kafila.core import names
 from kafila.core.errors import FieldError
+from kafila.core.values import Object
 
 from .claims import check_claim_spec
 from .common import Found, check_label_selector, check_name, duplicate, forbidden, invalid, not_supported, required
@@ -15,8 +16,6 @@ from .disks import check_azure_disk, check_fc, check_flocker, check_iscsi, check
 from .environment import VOLUME_FIELDS, check_field_ref, check_resource_field_ref
 from .paths import check_local_free_path, check_local_path, check_mode, check_no_backstep
 from .resources import parse
-
-Object = dict[str, Any]
 
 _HOST_PATH_TYPES = ("", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket")
 _MORE_THAN_ONE = "may not specify more than 1 volume type"

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from kafila.core import names
+from kafila.core.values import Object
 
 from .common import Found, check_name, invalid
-
-Object = dict[str, Any]
 
 _LONGEST_SPEC = 64  # KiB
 _LONGEST_DOMAIN = 256

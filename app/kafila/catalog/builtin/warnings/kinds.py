@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import base64
-from typing import Any
 
 from kafila.core import names
+from kafila.core.values import Object
 
 from .pod import pod_template_warnings, pod_warnings
 
-Object = dict[str, Any]
 _DNS_LABEL = "which can result in surprising behavior; a DNS label is recommended"
 
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from kafila.core.quantity import to_milli
+from kafila.core.values import Object
 
 from .addresses import ip_warnings
 from .paths import overlapping_paths
 
-Object = dict[str, Any]
 _ANNOTATIONS = {
     "scheduler.alpha.kubernetes.io/critical-pod": 'non-functional in v1.16+; use the "priorityClassName" field instead',
     "security.alpha.kubernetes.io/sysctls": 'non-functional in v1.11+; use the "sysctls" field instead',

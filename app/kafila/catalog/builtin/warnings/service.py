@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from kafila.core.values import Object
 
 from .addresses import cidr_warnings, ip_warnings
 
-Object = dict[str, Any]
 _HINTS = "service.kubernetes.io/topology-aware-hints"
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, final
+from typing import final
 
 from kafila.core.clock import rfc3339
 from kafila.core.conditions import conditions_of, find
 from kafila.core.errors import StatusError
+from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.reconcile.controller import QueueController
 from kafila.reconcile.events import Recorder
@@ -21,7 +22,6 @@ from kafila.watch import Event
 BINDINGS = ("resourcebindings.work.karmada.io", "clusterresourcebindings.work.karmada.io")
 OPTIONS = Options(manager="karmada-controller-manager")
 WAIT = 2.0  # seconds between looks at what still holds a cluster that ends
-Object = dict[str, Any]
 
 
 @final

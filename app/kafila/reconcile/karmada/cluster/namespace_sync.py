@@ -6,6 +6,7 @@ import re
 from typing import Any, final
 
 from kafila.catalog.kind import Kind
+from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.detector.match import is_skipped_namespace
 from kafila.placement.override.patch import OverrideError
@@ -16,8 +17,6 @@ from kafila.reconcile.karmada.override_policies import read_long_texts
 from kafila.registry.codec import decode_entry
 from kafila.registry.decoding import decode_object
 from kafila.watch import Entry, Event
-
-Object = dict[str, Any]
 
 
 @final

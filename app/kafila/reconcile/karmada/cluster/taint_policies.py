@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, final
+from typing import final
 
+from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.failover.taints import tainted_event, taints_by_policies
 from kafila.reconcile.controller import QueueController
@@ -12,7 +13,6 @@ from kafila.registry import Options
 from kafila.registry.codec import decode_entry
 from kafila.watch import Event
 
-Object = dict[str, Any]
 OPTIONS = Options(manager="karmada-controller-manager")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple, final
 
+from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.work.build import cluster_work
 from kafila.reconcile.controller import QueueController
@@ -17,7 +18,6 @@ from kafila.registry.decoding import decode_object
 from kafila.store.interface import StoreUnavailable
 from kafila.watch import Entry, Event
 
-Object = dict[str, Any]
 RBAC: Final = "rbac.authorization.k8s.io"
 ROLES: Final = f"clusterroles.{RBAC}"
 ROLE_BINDINGS: Final = f"clusterrolebindings.{RBAC}"

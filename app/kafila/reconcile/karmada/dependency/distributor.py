@@ -8,12 +8,13 @@ bindings' own Works are made where all Works are made, by `propagation`.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, final
+from typing import final
 
 from kafila.catalog.kind import Kind
 from kafila.core.errors import StatusError
 from kafila.core.resources import Key, gvk_of, split_api_version
 from kafila.core.selectors import SelectorError, from_object
+from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.aggregate_errors import aggregate_text
 from kafila.placement.detector.attached import (
@@ -41,7 +42,6 @@ from kafila.watch import Entry, Event
 
 from .index import DependencyIndex
 
-Object = dict[str, Any]
 _OPTIONS = Options(manager="karmada-controller-manager", whole=True)
 _FLAG = b'"propagateDeps":true'
 _FAILED = "Warning", constants.EVENT_SYNC_DEPENDENCIES_FAILED

@@ -10,13 +10,12 @@ import orjson
 from kafila.catalog.catalog import Catalog
 from kafila.core.resources import Key, split_api_version
 from kafila.core.selectors import SelectorError
+from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.detector.attached import refers_to
 from kafila.reconcile.chunks import Chunks
 from kafila.reconcile.karmada.federation import BINDINGS
 from kafila.watch import Cache, Entry, Event
-
-Object = dict[str, Any]
 
 
 @final

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any, final
+from typing import final
 
 from kafila.core.errors import StatusError
 from kafila.core.resources import Key
@@ -15,7 +15,6 @@ from kafila.registry import Options
 from kafila.registry.codec import decode_entry
 from kafila.watch import Entry, Event
 
-Object = dict[str, Any]
 OPTIONS = Options(manager="karmada-controller-manager")
 _MARK = b'"gracefulEvictionTasks":'
 

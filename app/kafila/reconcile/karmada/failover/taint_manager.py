@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import time
 from collections import OrderedDict
-from typing import Any, NamedTuple, final
+from typing import NamedTuple, final
 
 from kafila.catalog.kind import Kind
 from kafila.core.feature_gates import STATEFUL_FAILOVER_INJECTION
 from kafila.core.resources import Key
+from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.failover.eviction import evict, evicted_event, preserved_state
 from kafila.placement.failover.taints import no_execute, toleration_left
@@ -21,7 +22,6 @@ from kafila.registry import Options
 from kafila.registry.codec import decode_entry
 from kafila.watch import Event
 
-Object = dict[str, Any]
 HALTED = 1800.0  # seconds between evictions when the rate is 0
 OPTIONS = Options(manager="karmada-controller-manager")
 

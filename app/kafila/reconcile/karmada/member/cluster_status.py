@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, final
+from typing import final
 
 import structlog
 from prometheus_client import Gauge
 
 from kafila.core.conditions import conditions_of, find
 from kafila.core.errors import StatusError
+from kafila.core.values import Object
 from kafila.members.credentials import token_expiry
 from kafila.members.health import READY as READY_CONDITION
 from kafila.members.health import (
@@ -35,7 +36,6 @@ from .manager import MemberConnection
 from .object_watcher import Following
 
 log = structlog.get_logger(__name__)
-Object = dict[str, Any]
 
 SEEN = "ClusterSeenAgain"
 FIRST_SUMMARY = 10.0  # seconds that the first status waits for the lists of nodes and pods

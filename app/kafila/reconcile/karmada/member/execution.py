@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from functools import partial
-from typing import Any, NamedTuple, final
+from typing import NamedTuple, final
 
 import structlog
 
 from kafila.core.conditions import conditions_of, find, with_condition
 from kafila.core.errors import StatusError
 from kafila.core.resources import Key, gvk_of
+from kafila.core.values import Object
 from kafila.machinery.decode import DecodeError, compile_decoder
 from kafila.members.transport import Unreachable, UnusableAnswer
 from kafila.placement import constants
@@ -42,7 +43,6 @@ from .object_writer import ObjectWriter, work_of, works_manifests
 from .unreachable import UnreachableKeys
 
 log = structlog.get_logger(__name__)
-Object = dict[str, Any]
 NAMESPACE_DELAY = 0.02  # seconds
 INTERPRET_RETRY = 10.0  # seconds until whoever could not tell an object's health is asked again
 RECREATES = "work-status-controller"  # the one of Karmada's controllers that brings back what was lost

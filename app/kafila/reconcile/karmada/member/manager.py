@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol, final
+from typing import Protocol, final
 
 import structlog
 
 from kafila.core.resources import Key
+from kafila.core.values import Object
 from kafila.members.client import MemberClient
 from kafila.members.credentials import Connection, CredentialsError, connection, secret_name
 from kafila.members.discovery import Discovery
@@ -20,7 +21,6 @@ from kafila.settings.federation import ANSWER_LIMITS, AnswerLimits
 from kafila.watch import Event
 
 log = structlog.get_logger(__name__)
-Object = dict[str, Any]
 TransportFor = Callable[[Object], Transport | None]  # a Cluster's own transport (simulation), None for the network
 
 

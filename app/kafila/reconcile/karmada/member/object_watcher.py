@@ -9,16 +9,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from enum import Enum
-from typing import Any, NamedTuple, final
+from typing import NamedTuple, final
 
 import orjson
 
+from kafila.core.values import Object
 from kafila.members.client import MemberClient, resource_path
 from kafila.members.informer import Change, Informer, without_managed_fields
 from kafila.members.shapes import check_stored
 from kafila.members.transport import Unreachable, UnusableAnswer
 
-Object = dict[str, Any]
 Observed = Callable[[Object, "MemberEvent"], None]
 _APART = ("metadata", "status")  # compared in another way, or not at all
 _NO_VERSION = {"resourceVersion": ""}

@@ -6,11 +6,12 @@ import contextlib
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
-from typing import Any, final
+from typing import final
 
 from kafila.catalog.catalog import Catalog
 from kafila.core.errors import StatusError
 from kafila.core.resources import GroupVersionKind, gvk_of
+from kafila.core.values import Object
 from kafila.members.shapes import check_stored
 from kafila.members.transport import UnusableAnswer
 from kafila.placement import constants
@@ -22,7 +23,6 @@ from kafila.reconcile.interpreter.interpreting import Interpreting
 from .manager import MemberConnection
 from .object_watcher import Kind, NotServed, ObjectWatcher, Observed, Where
 
-Object = dict[str, Any]
 REMEMBERED = 10_000  # deleted objects of a member
 CONFLICTS = 4  # the member's own controllers write to the same object; more often the queue has to come again
 

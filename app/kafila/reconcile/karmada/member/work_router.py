@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, final
+from typing import final
 
 from kafila.core.resources import Key
 from kafila.placement import constants
@@ -17,8 +17,6 @@ from kafila.watch import Event
 from .cluster_status import ClusterStatus, collection_failed
 from .execution import ExecutionController
 from .manager import MemberConnection, MemberController
-
-Object = dict[str, Any]
 
 
 @final

@@ -7,6 +7,7 @@ from typing import Any, final
 from kafila.core.errors import StatusError
 from kafila.core.feature_gates import FEDERATED_QUOTA_ENFORCEMENT
 from kafila.core.resources import Key
+from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.quota import assignments, status_by_bindings, status_by_clusters, usage
 from kafila.placement.work.build import quota_work
@@ -21,7 +22,6 @@ from kafila.watch import Entry, Event
 
 QUOTAS = "federatedresourcequotas.policy.karmada.io"
 OPTIONS = Options(manager="karmada-controller-manager")
-Object = dict[str, Any]
 _LABEL = constants.FRQ_NAME.encode()
 
 

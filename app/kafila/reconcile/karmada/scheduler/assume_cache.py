@@ -5,15 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, final
+from typing import final
 
 from kafila.core.feature_gates import SCHEDULING_OVERCOMMIT_PROTECTION, Gates
 from kafila.core.resources import Key
+from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.scheduler.estimate import Assumed
 from kafila.placement.spec import is_workload, targets
 
-Object = dict[str, Any]
 LIFETIME = 300.0  # seconds, for work that never gets healthy
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, final
+from typing import final
 
 from kafila.core.clock import parse_rfc3339
 from kafila.core.resources import Key
+from kafila.core.values import Object
 from kafila.placement.scheduler.cluster_snapshot import ClusterSnapshot
 from kafila.placement.scheduler.filters import feasible, may_go_to
 from kafila.placement.scheduler.plugins import SchedulerPlugin
@@ -18,8 +19,6 @@ from kafila.settings.federation import EstimatorOptions
 
 from .assume_cache import AssumeCache
 from .estimators import Estimates, EstimatesNeeded, Estimators
-
-Object = dict[str, Any]
 
 
 @final

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, final
+from typing import final
 
 from kafila.catalog.kind import Kind
+from kafila.core.values import Object
 from kafila.placement.objects import name, namespace
 from kafila.placement.scheduler.decision_record import GROUP
 from kafila.registry import Options, Registry
@@ -12,7 +13,6 @@ from kafila.registry.codec import decode_entry
 from kafila.registry.context import Change
 from kafila.watch import Entry
 
-Object = dict[str, Any]
 OPTIONS = Options(manager="karmada-scheduler")
 
 

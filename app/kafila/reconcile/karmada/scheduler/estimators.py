@@ -6,13 +6,14 @@ import asyncio
 import ssl
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, final
+from typing import TYPE_CHECKING, Final, NamedTuple, final
 
 import structlog
 from prometheus_client import Counter
 
 from kafila.core.errors import StatusError
 from kafila.core.feature_gates import MULTIPLE_POD_TEMPLATES_SCHEDULING
+from kafila.core.values import Object
 from kafila.placement.scheduler.cluster_snapshot import ClusterInfo
 from kafila.placement.scheduler.estimate import Assumed
 from kafila.placement.scheduler.estimator_wire import (
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from kafila.members.estimator import EstimatorClient
 
 log = structlog.get_logger(__name__)
-Object = dict[str, Any]
 ENOUGH: Final = 3  # times that they are asked in one decision
 FAILURES = Counter(
     "kafila_estimator_failures_total", "Requests that an accurate estimator did not answer.", ["cluster"]

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, final
+from typing import final
 
 from kafila.core.feature_gates import PRIORITY_BASED_SCHEDULING
 from kafila.core.resources import Key
+from kafila.core.values import Object
 from kafila.placement.detector import binding as bindings
 from kafila.placement.detector.match import choose_policy
 from kafila.reconcile.karmada.federation import Federation
 from kafila.reconcile.karmada.propagation_policies import CLUSTER_POLICIES, POLICIES, PolicyIndex
 from kafila.registry.codec import decode_entry
 from kafila.watch import Entry
-
-Object = dict[str, Any]
 
 
 @final

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from typing import Any, final
+from typing import final
 
 from kafila.core.clock import parse_rfc3339, rfc3339
 from kafila.core.errors import StatusError
+from kafila.core.values import Object
 from kafila.placement.objects import identity_in
 from kafila.placement.rebalance import (
     FAILED,
@@ -26,7 +27,6 @@ from kafila.registry.codec import decode_entry
 from kafila.registry.context import DeleteOptions
 from kafila.watch import Event
 
-Object = dict[str, Any]
 OPTIONS = Options(manager="karmada-controller-manager")
 
 

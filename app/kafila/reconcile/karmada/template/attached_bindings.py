@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, final
+from typing import final
 
 from kafila.catalog.kind import Kind
 from kafila.core.resources import Key
+from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.objects import identity, identity_in
 from kafila.placement.spec import existing_clusters
@@ -21,8 +22,6 @@ from kafila.watch import Entry, Event
 from .changes import EnqueueReason
 from .pipeline import Pipeline
 from .template_queue import TemplateQueue
-
-Object = dict[str, Any]
 
 
 @final

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import Enum, IntFlag
-from typing import Any, Final, final
+from typing import Final, final
 
 from kafila.core.resources import Key
+from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.watch import Entry
 
-Object = dict[str, Any]
 _MARKS: Final = frozenset(
     (
         constants.PP_PERMANENT_ID,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, final
+from typing import final
 
 from kafila.catalog.kind import Kind
 from kafila.core.resources import Key
+from kafila.core.values import Object
 from kafila.placement.detector import binding as bindings
 from kafila.reconcile.karmada.federation import OPTIONS
 from kafila.reconcile.karmada.propagation_policies import CLUSTER_POLICIES, POLICIES, PolicyIndex
@@ -14,8 +15,6 @@ from kafila.registry.threads import decoded
 
 from .changes import EnqueueReason, OwnWrites
 from .template_queue import TemplateQueue
-
-Object = dict[str, Any]
 
 
 @final

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import Any, final
+from typing import final
 
 from kafila.catalog.kind import Kind
 from kafila.core.errors import StatusError
 from kafila.core.resources import Key
+from kafila.core.values import Object
 from kafila.placement.scheduler.schedule import Event
 from kafila.reconcile.karmada.federation import BINDINGS, CLUSTER_BINDINGS, Federation
 from kafila.reconcile.karmada.scheduler.decision_records import DecisionRecorder
@@ -21,7 +22,6 @@ from .changes import OwnWrites
 from .events import committed_with, told
 from .steps.state import ChangedWork, Charge, State
 
-Object = dict[str, Any]
 WHOLE = Options(manager="karmada-controller-manager", whole=True)
 QUOTA = Options(manager="karmada-webhook")
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from functools import partial
-from typing import Any, final
+from typing import final
 
 from kafila.core.resources import Key
+from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.constants import Identity
 from kafila.placement.detector.match import is_skipped_object
@@ -47,7 +48,6 @@ from .templates import StoredPolicies, StoredTemplates
 from .unselected import Unselected
 from .write_status import StatusWriter
 
-Object = dict[str, Any]
 _CLAIM = b"propagationpolicy.karmada.io/"  # in the label and the annotations of every claimed object
 STATUS_DELAY = 0.05  # seconds: statuses of several members are added up in one write
 

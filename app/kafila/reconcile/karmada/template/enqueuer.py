@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterator
-from typing import Any, final
+from typing import final
 
 from kafila.catalog.catalog import Catalog
 from kafila.core.resources import split_api_version
+from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.cluster_affinity import served_kinds
 from kafila.placement.spec import target_names
@@ -16,7 +17,6 @@ from kafila.watch import Cache, Entry, Event
 
 from .template_queue import TemplateQueue
 
-Object = dict[str, Any]
 _GROUPS = b'"workloadAffinityGroups":'
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
 
 from kafila.core.errors import StatusError
+from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.scheduler.schedule import Event
 from kafila.reconcile.events import Enclosure, Told
@@ -14,7 +14,6 @@ from kafila.registry import Registry
 from kafila.registry.context import Change
 from kafila.store.interface import EVENTS
 
-Object = dict[str, Any]
 _OVERRIDDEN = (constants.EVENT_APPLY_OVERRIDE, constants.EVENT_APPLY_OVERRIDE_FAILED)
 _ON_TEMPLATE_ONLY = (
     *_OVERRIDDEN,

@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
-from typing import Any, Final, NamedTuple, Protocol, TypeVar, final
+from typing import Final, NamedTuple, Protocol, TypeVar, final
 
 from kafila.catalog.kind import Kind
 from kafila.core.resources import Key
+from kafila.core.values import Object
 from kafila.placement.interpreter import NATIVE, Interpreter
 from kafila.placement.work.shared import ALONE, SharedWorks
 from kafila.placement.work.status import failures_told
@@ -34,7 +35,6 @@ from .steps.schedule_binding import schedule_binding
 from .steps.share_works import share_works
 from .steps.state import ChangedWork, State, Step, run_steps
 
-Object = dict[str, Any]
 T = TypeVar("T")
 
 

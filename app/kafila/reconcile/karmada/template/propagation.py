@@ -13,10 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Final, Protocol, final
+from typing import Final, Protocol, final
 
 from kafila.catalog.kind import Kind
 from kafila.core.resources import Key
+from kafila.core.values import Object
 from kafila.placement.detector import binding as bindings
 from kafila.placement.detector.binding import applied_event
 from kafila.placement.scheduler.cluster_snapshot import ClusterSnapshot
@@ -37,7 +38,6 @@ from .steps.template_state import Action, StoredBinding, TemplateState, Template
 from .steps.wait_for_deletion import wait_for_deletion
 from .steps.wait_for_overrides import wait_for_overrides
 
-Object = dict[str, Any]
 STEPS: Final[Sequence[TemplateStep]] = (
     wait_for_deletion,
     only_aggregate,

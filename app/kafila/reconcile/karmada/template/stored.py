@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, final
+from typing import final
 
 from kafila.catalog.kind import Kind
 from kafila.core.feature_gates import Gates
+from kafila.core.values import Object
 from kafila.placement.constants import Identity
 from kafila.placement.interpreter import Interpreter
 from kafila.placement.objects import identity
@@ -27,8 +28,6 @@ from kafila.registry.threads import in_thread, on_loop
 from kafila.watch import Entry
 
 from .steps.facts import Facts, StoredObject
-
-Object = dict[str, Any]
 
 
 @final

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, final
+from typing import final
 
 from kafila.catalog.kind import Kind
 from kafila.core.feature_gates import Gates
 from kafila.core.resources import Key
+from kafila.core.values import Object
 from kafila.placement.objects import identity
 from kafila.reconcile.karmada.federation import Federation
 from kafila.reconcile.karmada.indexes import WorkIndex, binding_key
@@ -17,8 +18,6 @@ from kafila.registry.threads import decoded
 from kafila.watch import Entry
 
 from .claim import PolicyClaim
-
-Object = dict[str, Any]
 
 
 @final

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, final
+from typing import final
 
 from kafila.catalog.kind import Kind
 from kafila.core.conditions import conditions_of, find
 from kafila.core.errors import StatusError
 from kafila.core.resources import gvk_of
+from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.interpreter import Interpreter, InterpretError, Operation
 from kafila.placement.scheduler.schedule import Event
@@ -17,7 +18,6 @@ from kafila.reconcile.karmada.event_sources import source_of
 from kafila.reconcile.karmada.federation import Federation
 from kafila.registry import Options
 
-Object = dict[str, Any]
 STATUS = Options(manager="karmada-controller-manager")
 
 

@@ -11,9 +11,8 @@ from kafila.catalog.builtin.validation.gostructs import go_struct
 from kafila.catalog.builtin.validation.windows import check_host_process, check_windows_options
 from kafila.catalog.catalog import builtin_kinds
 from kafila.catalog.tables import schema_of
+from kafila.core.values import Object
 from kafila.machinery import empty_lists
-
-Object = dict[str, Any]
 
 
 def _said(found: list[Any]) -> list[str]:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from kafila.catalog.builtin.validation import jobstatus, status
+from kafila.core.values import Object
 
-Object = dict[str, Any]
 DONE = [{"type": "SuccessCriteriaMet", "status": "True"}, {"type": "Complete", "status": "True"}]
 TIMES = {"startTime": "2020-01-01T00:00:00Z", "completionTime": "2020-01-01T00:01:00Z"}
 

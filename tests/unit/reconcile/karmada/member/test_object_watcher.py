@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
+from kafila.core.values import Object
 from kafila.reconcile.karmada.member.object_watcher import differ_in_status_only
 
-Object = dict[str, Any]
 SEEN: Object = {
     "apiVersion": "apps/v1",
     "kind": "Deployment",

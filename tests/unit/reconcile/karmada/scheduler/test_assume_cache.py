@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from kafila.core.feature_gates import DEFAULT_GATES, SCHEDULING_OVERCOMMIT_PROTECTION
 from kafila.core.resources import Key
+from kafila.core.values import Object
 from kafila.placement.scheduler.schedule import SchedulingContext, schedule, with_result
 from kafila.reconcile.karmada.scheduler import assume_cache
 from kafila.reconcile.karmada.scheduler.assume_cache import AssumeCache
 from tests.unit.placement.objects import binding, cluster
 
-Object = dict[str, Any]
 GATES = {*DEFAULT_GATES, SCHEDULING_OVERCOMMIT_PROTECTION}  # type: ignore[misc]
 ONE, TWO = Key("resourcebindings", "default", "one"), Key("resourcebindings", "default", "two")
 DYNAMIC = {

@@ -10,6 +10,7 @@ import pytest
 
 from kafila.catalog.kind import Kind
 from kafila.core.resources import Key
+from kafila.core.values import Object
 from kafila.placement.detector.binding import BindingError
 from kafila.placement.interpreter import NATIVE, Interpreter
 from kafila.placement.scheduler.cluster_snapshot import ClusterSnapshot
@@ -24,7 +25,6 @@ from tests.unit.placement.objects import binding, deployment, policy
 
 from .steps.given import Given, placed, work
 
-Object = dict[str, Any]
 T = TypeVar("T")
 KIND = cast(Kind, "Deployment")
 STORED = cast(Entry, "the entry of the binding")

@@ -10,6 +10,7 @@ import pytest
 from kafila.catalog.kind import Kind
 from kafila.core.errors import StatusError
 from kafila.core.resources import Key
+from kafila.core.values import Object
 from kafila.placement.detector.binding import BindingError
 from kafila.placement.scheduler.cluster_snapshot import ClusterInfo, ClusterSnapshot
 from kafila.placement.work.shared import ALONE, SharedWorks
@@ -22,7 +23,6 @@ from tests.unit.placement.objects import cluster, deployment
 
 from .steps.given_policies import GivenPolicies, selecting
 
-Object = dict[str, Any]
 Why = EnqueueReason
 KIND = cast(Kind, "Deployment")
 KEY = Key("deployments.apps", "default", "nginx")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from kafila.core.feature_gates import Gates
+from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.constants import Identity
 from kafila.placement.interpreter import Interpreter
@@ -13,8 +14,6 @@ from kafila.placement.scheduler.cluster_snapshot import ClusterSnapshot
 from kafila.placement.scheduler.schedule import SchedulingContext
 from kafila.placement.work.build import Overrides
 from kafila.watch import Entry
-
-Object = dict[str, Any]
 
 
 class StoredObject(NamedTuple):

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from kafila.admission.karmada.errors import Denied, denied
 from kafila.core.feature_gates import FEDERATED_QUOTA_ENFORCEMENT
+from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.detector.binding import BindingError
 from kafila.placement.quota import QuotaExceeded, quota_updates
 
 from .facts import Facts
 from .state import Charge, State
-
-Object = dict[str, Any]
 
 
 def reserve_quota(state: State, facts: Facts) -> State:

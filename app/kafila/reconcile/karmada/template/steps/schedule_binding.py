@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from kafila.core.conditions import find
+from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.generation import generation_of, with_generation
 from kafila.placement.scheduler.decision_record import placed_text
@@ -16,8 +17,6 @@ from kafila.placement.spec import same_targets, targets
 from .facts import Facts
 from .reserve_quota import quota_refusal
 from .state import State
-
-Object = dict[str, Any]
 
 
 def schedule_binding(state: State, facts: Facts) -> State:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from kafila.core import feature_gates as feature
+from kafila.core.values import Object
 from kafila.placement.detector import binding as bindings
 from kafila.placement.detector.match import choose_policy, preempting
 from kafila.placement.scheduler.schedule import Event
@@ -14,8 +14,6 @@ from kafila.reconcile.karmada.template.changes import EnqueueReason
 
 from .facts import PolicyFacts
 from .template_state import TemplateState
-
-Object = dict[str, Any]
 
 
 def select_policy(state: TemplateState, facts: PolicyFacts) -> TemplateState:

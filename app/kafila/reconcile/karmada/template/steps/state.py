@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.scheduler.reschedule import RescheduleReason
 from kafila.placement.scheduler.schedule import Decision, Event
 from kafila.placement.work.shared import ALONE, SharedWorks
 
 from .facts import Facts, StoredObject
-
-Object = dict[str, Any]
 
 
 class ChangedWork(NamedTuple):

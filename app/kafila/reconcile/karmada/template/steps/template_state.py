@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from kafila.core.values import Object
 from kafila.placement.scheduler.schedule import Event
 from kafila.reconcile.karmada.template.changes import EnqueueReason
 
 from .facts import PolicyFacts
-
-Object = dict[str, Any]
 
 
 class StoredBinding(Enum):

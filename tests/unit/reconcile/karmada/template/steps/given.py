@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from kafila.core.feature_gates import DEFAULT_GATES, Gates
+from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.constants import Identity
 from kafila.placement.interpreter import NATIVE, Interpreter
@@ -18,8 +19,6 @@ from kafila.reconcile.karmada.template.steps.facts import StoredObject
 from kafila.reconcile.karmada.template.steps.state import State
 from kafila.watch import Entry
 from tests.unit.placement.objects import binding, cluster, deployment, policy
-
-Object = dict[str, Any]
 
 
 @dataclass

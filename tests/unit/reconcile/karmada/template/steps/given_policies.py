@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kafila.core.feature_gates import DEFAULT_GATES, Gates
+from kafila.core.values import Object
 from kafila.placement.detector.binding import claim
 from kafila.reconcile.karmada.template.changes import EnqueueReason
 from kafila.reconcile.karmada.template.steps.template_state import StoredBinding, TemplateState
 from tests.unit.placement.objects import deployment, policy, selector
-
-Object = dict[str, Any]
 
 
 @dataclass

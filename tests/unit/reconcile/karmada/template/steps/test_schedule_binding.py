@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from kafila.core.feature_gates import DEFAULT_GATES, FEDERATED_QUOTA_ENFORCEMENT
+from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.scheduler.reschedule import RescheduleReason
 from kafila.reconcile.karmada.template.steps.schedule_binding import schedule_binding
@@ -12,7 +13,6 @@ from tests.unit.placement.objects import DYNAMIC, binding, cluster
 
 from .given import Given, placed, state, stored
 
-Object = dict[str, Any]
 LONG_AGO = "2020-01-01T00:00:00Z"
 
 

@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 
 from kafila.core.feature_gates import DEFAULT_GATES, POLICY_PREEMPTION
+from kafila.core.values import Object
 from kafila.reconcile.karmada.template.changes import EnqueueReason
 from kafila.reconcile.karmada.template.steps.select_policy import select_policy
 from tests.unit.placement.objects import policy, selector
 
 from .given_policies import GivenPolicies, selecting, state
 
-Object = dict[str, Any]
 ELSEWHERE = policy("pp", resourceSelectors=[selector("ConfigMap", "v1")])
 
 
