@@ -302,3 +302,44 @@ def test_a_namespace_that_ends_takes_no_more(kubectl: Kubectl) -> None:
     assert f"unable to create new content in namespace {kubectl.namespace} because it is being terminated" in refused
     kubectl("patch", "configmap", "held", "--type=merge", "-p", '{"metadata":{"finalizers":null}}')
     kubectl("wait", f"namespace/{kubectl.namespace}", "--for=delete", "--timeout=90s")
+
+
+ROLE = """\
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: reader, namespace: NAMESPACE}
+rules:
+- {apiGroups: [""], resources: [configmaps], verbs: [get, list]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: readers, namespace: NAMESPACE}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: reader}
+subjects:
+- {kind: User, name: ann, apiGroup: rbac.authorization.k8s.io}
+"""
+
+
+def test_what_somebody_may_do(kubectl: Kubectl) -> None:
+    manifest = ROLE.replace("NAMESPACE", kubectl.namespace)
+    done = kubectl("auth", "reconcile", "-f", "-", stdin=manifest)
+    assert "role.rbac.authorization.k8s.io/reader reconciled" in done
+    assert "rolebinding.rbac.authorization.k8s.io/readers reconciled" in done
+    assert kubectl("auth", "can-i", "list", "configmaps", "--as", "ann") == "yes\n"
+    assert kubectl("auth", "can-i", "delete", "configmaps", "--as", "ann", code=1) == "no\n"
+    listed = {tuple(line.split()) for line in kubectl("auth", "can-i", "--list", "--as", "ann").splitlines()}
+    assert ("configmaps", "[]", "[]", "[get", "list]") in listed
+    assert ("selfsubjectaccessreviews.authorization.k8s.io", "[]", "[]", "[create]") in listed
+    assert ("[/healthz]", "[]", "[get]") in listed
+    everything = kubectl("auth", "can-i", "--list")
+    assert "*.*" in everything
+    more = manifest.replace("verbs: [get, list]", "verbs: [watch]").replace("name: ann", "name: bob")
+    kubectl("auth", "reconcile", "-f", "-", stdin=more)
+    assert kubectl("auth", "can-i", "list", "configmaps", "--as", "ann") == "yes\n", "nothing is taken away"
+    assert kubectl("auth", "can-i", "watch", "configmaps", "--as", "bob") == "yes\n"
+    kubectl("auth", "reconcile", "--remove-extra-permissions", "--remove-extra-subjects", "-f", "-", stdin=more)
+    assert kubectl("auth", "can-i", "list", "configmaps", "--as", "bob", code=1) == "no\n"
+    assert kubectl("auth", "can-i", "watch", "configmaps", "--as", "ann", code=1) == "no\n"
+    assert "clusterrole.rbac.authorization.k8s.io/x created" in kubectl(
+        "create", "clusterrole", "x", "--verb=get", "--resource=pods", "--dry-run=server"
+    ).replace(" (server dry run)", "")
