@@ -17,13 +17,16 @@ from .unacted import unacted
 
 # kind, new object, old object, user; raises StatusError
 Escalation = Callable[[str, Object, Object | None, Any], None]
+Signing = Callable[[Object, Object, Any], None]  # new object, old object, user; raises StatusError
 _RBAC: Final = "rbac.authorization.k8s.io"
+_REQUESTS: Final = "certificatesigningrequests.certificates.k8s.io"
 
 
 @final
 class Admission:
     """``gates``: the feature gates that are on; ``around``: what Karmada's rules look at beside the object;
-    ``objects``: all objects of a resource that are there; ``escalation``: asked about every role and binding that is written.
+    ``objects``: all objects of a resource that are there; ``escalation``: asked about every role and binding that is written; ``signing``: about every
+    certificate request that is changed.
     """
 
     def __init__(
@@ -32,11 +35,13 @@ class Admission:
         around: AdmissionContext = NOTHING,
         objects: builtin.Objects = builtin.nothing,
         escalation: Escalation | None = None,
+        signing: Signing | None = None,
     ) -> None:
         self._gates = gates
         self._around = around
         self._objects = objects
         self._escalation = escalation
+        self._signing = signing
 
     def mutate(self, kind: Kind, operation: str, new: Object, old: Object | None, user: Any) -> None:
         """Changes ``new`` in place. ``operation`` is CREATE or UPDATE. Raises StatusError 403, 404: before it is validated."""
@@ -48,6 +53,8 @@ class Admission:
     def admit(self, kind: Kind, operation: str, new: Object | None, old: Object | None, user: Any) -> None:
         """Raises StatusError when the write is not allowed. ``operation`` is CREATE, UPDATE or DELETE."""
         builtin.admit(kind, operation, new, old, self._objects)
+        if self._signing is not None and kind.resource == _REQUESTS and new is not None and old is not None:
+            self._signing(new, old, user)
         rules.admit(kind, operation, new, old, user, self._gates, self._around)
 
     def warn(self, kind: Kind, new: Object, old: Object | None) -> list[str]:

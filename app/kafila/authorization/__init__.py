@@ -9,5 +9,17 @@ from .authorizer import Authorizer, build
 from .escalation import Escalation
 from .feed import follow
 from .rbac import Rbac
+from .signers import Signers
 
-__all__ = ["MASTERS", "Attributes", "Authorizer", "Decision", "Escalation", "Rbac", "Subject", "build", "follow"]
+__all__ = [
+    "MASTERS",
+    "Attributes",
+    "Authorizer",
+    "Decision",
+    "Escalation",
+    "Rbac",
+    "Signers",
+    "Subject",
+    "build",
+    "follow",
+]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from kafila import authorization
 from kafila.admission import Admission
-from kafila.admission.chain import Escalation
+from kafila.admission.chain import Escalation, Signing
 from kafila.admission.karmada.context import AdmissionContext, Claimed
 from kafila.authorization import Authorizer
 from kafila.catalog.catalog import Catalog
@@ -67,10 +68,17 @@ def admission(cache: Cache, catalog: Catalog, settings: Settings, authorizer: Au
         claimed=claimed,
         own_id=own_id,
     )
-    return Admission(settings.gates, around, objects, escalation(authorizer) if authorizer is not None else None)
+    return Admission(settings.gates, around, objects, *(rights(authorizer) if authorizer is not None else ()))
 
 
-def escalation(authorizer: Authorizer) -> Escalation:
-    """What is known of roles belongs to the event loop; a large role is looked at in a thread."""
-    check = authorization.Escalation(authorizer).check
-    return lambda kind, new, old, user: on_loop(lambda: check(kind, new, old, user))
+def rights(authorizer: Authorizer) -> tuple[Escalation, Signing]:
+    """What is known of roles belongs to the event loop; a large object is looked at in a thread."""
+    grants, signs = authorization.Escalation(authorizer).check, authorization.Signers(authorizer).check
+
+    def escalation(kind: str, new: Object, old: Object | None, user: Any) -> None:
+        on_loop(lambda: grants(kind, new, old, user))
+
+    def signing(new: Object, old: Object, user: Any) -> None:
+        on_loop(lambda: signs(new, old, user))
+
+    return escalation, signing

@@ -30,7 +30,7 @@ from kafila.registry.bootstrap import bootstrap
 from kafila.registry.roles import default_roles, ensure_roles
 from kafila.store.memory import MemoryDatabase, MemoryStore
 from kafila.watch import Cache
-from kafila.workers.admission import escalation
+from kafila.workers.admission import rights
 
 CATALOG = load_catalog()
 PATIENCE = 90.0  # seconds for anything that has to come; machines are slow at times
@@ -135,7 +135,8 @@ class Api:
         self.store = MemoryStore(database)
         self.cache = Cache(self.store)
         self.authorizer = build(follow(self.cache))
-        admission = Admission(escalation=escalation(self.authorizer))
+        escalation, signing = rights(self.authorizer)
+        admission = Admission(escalation=escalation, signing=signing)
         self.registry = Registry(CATALOG, self.store, self.cache, admission)
         self.app = ObjectsApp(self.registry, build_shell({}), authorizer=self.authorizer)
         self.user = SYSTEM_ADMIN

@@ -13,7 +13,10 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
+from kafila.registry import SYSTEM_ADMIN
+
 from .conftest import Api, failure
+from .test_authorization import ANN, grant, message, rule
 
 REQUESTS = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
 KEY = ec.generate_private_key(ec.SECP256R1())
@@ -116,3 +119,33 @@ async def test_what_is_no_answer_is_refused(api: Api, status: dict[str, Any], wh
     made = await api.made(REQUESTS, request())
     refused = await api.put(f"{REQUESTS}/somebody/status", {**made, "status": status})
     assert why in failure(refused, 422, "Invalid")["message"]
+
+
+async def test_approving_and_signing_need_a_right_for_the_signer(api: Api) -> None:
+    writes = rule(
+        "update patch", "certificatesigningrequests/approval certificatesigningrequests/status", "certificates.k8s.io"
+    )
+    await grant(api, writes, namespace="")
+    api.user = SYSTEM_ADMIN
+    await api.made(REQUESTS, request())
+    api.user = ANN
+    path, signer = f"{REQUESTS}/somebody", "kubernetes.io/kube-apiserver-client"
+    approved = {"status": {"conditions": [decision("Approved")]}}
+    said = message(await api.patch(f"{path}/approval", approved))
+    whose = 'certificatesigningrequests.certificates.k8s.io "somebody" is forbidden: user not permitted to'
+    assert said == f'{whose} approve requests with signerName "{signer}"'
+    await grant(
+        api,
+        rule("approve", "signers", "certificates.k8s.io", names="kubernetes.io/kubelet-serving"),
+        namespace="",
+        name="other",
+    )
+    assert (await api.patch(f"{path}/approval", approved)).status_code == 403
+    await grant(api, rule("approve", "signers", "certificates.k8s.io", names=signer), namespace="", name="approver")
+    assert (await api.patch(f"{path}/approval", approved)).status_code == 200
+    signed = {"status": {"certificate": CERTIFICATE}}
+    assert message(await api.patch(f"{path}/status", signed)) == f'{whose} sign requests with signerName "{signer}"'
+    await grant(
+        api, rule("sign", "signers", "certificates.k8s.io", names="kubernetes.io/*"), namespace="", name="signer"
+    )
+    assert (await api.patch(f"{path}/status", signed)).status_code == 200
