@@ -10,7 +10,7 @@ import signal
 import ssl
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, final
 
@@ -71,9 +71,13 @@ class Server:
 
 
 class _Reference(Member):
+    def __init__(self, root: Path, folder: Path, etcd: Etcd, flags: Sequence[str]) -> None:
+        self._more = flags
+        super().__init__("reference", root, folder, etcd, Options())
+
     def _apiserver_flags(self, etcd: Etcd) -> list[str]:
         flags = [flag for flag in super()._apiserver_flags(etcd) if not flag.startswith("--service-account-issuer=")]
-        return [*flags, ADMISSION, ISSUER]
+        return [*flags, ADMISSION, ISSUER, *self._more]
 
 
 @contextlib.contextmanager
@@ -85,12 +89,12 @@ def _folder() -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def reference() -> Iterator[Server]:
-    """kube-apiserver without controller manager."""
+def reference(*flags: str) -> Iterator[Server]:
+    """kube-apiserver without controller manager, with more ``flags``."""
     with _folder() as folder:
         root = built()
         etcd = Etcd(root, folder)
-        member = _Reference("reference", root, folder / "reference", etcd, Options())
+        member = _Reference(root, folder / "reference", etcd, flags)
         try:
             etcd.start()
             member.launch()
@@ -105,10 +109,10 @@ def reference() -> Iterator[Server]:
 
 
 @contextlib.contextmanager
-def kafila() -> Iterator[Server]:
+def kafila(*flags: str) -> Iterator[Server]:
     """``kafila serve`` with none of the controllers that kube-apiserver has not."""
     with _folder() as folder:
-        plane = ControlPlane(folder / "kafila", folder, "--controllers=", f"--service-cidr={CIDR}")
+        plane = ControlPlane(folder / "kafila", folder, "--controllers=", f"--service-cidr={CIDR}", *flags)
         try:
             plane.start()
             config = yaml.safe_load(plane.kubeconfig.read_text())

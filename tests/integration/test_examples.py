@@ -13,6 +13,9 @@ from typing import Any, final
 import pytest
 import pytest_asyncio
 
+from kafila.audit.policy import Level
+from kafila.audit.reading import read_policy
+from kafila.authorization import Attributes
 from kafila.catalog.catalog import load_catalog
 from kafila.core.clock import rfc3339
 from kafila.core.values import Object
@@ -20,7 +23,7 @@ from kafila.identity.certificates import issue
 from kafila.identity.keys import shared_keys
 from kafila.identity.kubeconfig import write_kubeconfig
 from kafila.members.transport import ASGITransport
-from kafila.registry import SYSTEM_ADMIN, Options
+from kafila.registry import SYSTEM_ADMIN, Options, User
 from kafila.registry.codec import decode_entry
 from kafila.registry.decoding import decode_object
 from kafila.settings.settings import Settings
@@ -511,6 +514,25 @@ def test_every_example_is_tried_and_says_what_it_shows() -> None:
         assert f'lab.apply("{folder.name}")' in here or f'"examples/{folder.name}/' in here
         assert f"({folder.name}/)" in index
         assert any(file.read_text().startswith("# ") for file in folder.glob("*.yaml"))
+
+
+def test_the_audit_policy_is_one_that_keeps_secrets() -> None:
+    policy = read_policy((ROOT / "examples/audit/policy.yaml").read_bytes())
+    jane = User("jane", ("system:authenticated",))
+
+    def level(verb: str, group: str, resource: str, subresource: str = "") -> Level:
+        return policy.verdict(Attributes(jane, verb, group, "v1", resource, subresource, "default", "x")).level
+
+    for verb in ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"):
+        assert level(verb, "", "secrets") == Level.METADATA
+    assert level("create", "", "serviceaccounts", "token") == Level.METADATA
+    assert level("create", "authentication.k8s.io", "tokenreviews") == Level.METADATA
+    assert level("create", "cluster.karmada.io", "clusters", "proxy") == Level.METADATA
+    assert level("update", "coordination.k8s.io", "leases") == Level.NONE
+    assert level("patch", "rbac.authorization.k8s.io", "clusterroles") == Level.REQUEST_RESPONSE
+    assert level("update", "policy.karmada.io", "propagationpolicies") == Level.REQUEST
+    assert level("get", "policy.karmada.io", "propagationpolicies") == Level.METADATA
+    assert policy.verdict(Attributes(jane, "get", path="/livez/storage")).level == Level.NONE
 
 
 @on_module_loop

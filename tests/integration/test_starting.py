@@ -29,6 +29,8 @@ from kafila.workers.process import Process
 
 KAFILA = Path(sys.executable).with_name("kafila")
 
+POLICY = "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules: [{level: Metadata}]\n"
+
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
@@ -260,6 +262,26 @@ def test_a_file_of_authentication_that_cannot_be_used(tmp_path: Path, flag: str,
     line = refused(run("serve", f"{flag}={file}", f"--data-dir={data}", "--bind=127.0.0.1:0"))
     assert line.startswith(f"invalid value '{file}' for {flag}: ")
     assert said in line
+    assert not data.exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "content", "said"),
+    [
+        (["--audit-policy-file=FILE", "--audit-log-path=-"], "kind: x", "FILE' for --audit-policy-file: line 1: apiVersion"),
+        (["--audit-policy-file=FILE"], "", "FILE' for --audit-policy-file: needs --audit-log-path or --audit-webhook-"),
+        (["--audit-log-path=-"], "", "'-' for --audit-log-path: needs --audit-policy-file"),
+        (["--audit-policy-file=FILE.not", "--audit-log-path=-"], "", "FILE.not' for --audit-policy-file: cannot be read"),
+        (["--audit-policy-file=FILE", "--audit-log-path=/nowhere/a"], POLICY, "--audit-log-path: cannot be written to"),
+        (["--audit-policy-file=FILE", "--audit-webhook-config-file=FILE"], POLICY, "--audit-webhook-config-file: kubeconfig FILE has no current context"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_recorded(tmp_path: Path, flags: list[str], content: str, said: str) -> None:
+    file, data = tmp_path / "file", tmp_path / "data"
+    file.write_text(content)
+    given = [flag.replace("FILE", str(file)) for flag in flags]
+    line = refused(run("serve", *given, f"--data-dir={data}", "--bind=127.0.0.1:0"))
+    assert said.replace("FILE", str(file)) in line
     assert not data.exists()
 
 

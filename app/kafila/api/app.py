@@ -11,6 +11,7 @@ from urllib.parse import quote
 import orjson
 import structlog
 
+from kafila.audit.events import MOST_AUDIT_ID
 from kafila.authentication.certificates import client_certificates
 from kafila.authentication.chain import Authentication
 from kafila.authentication.credentials import Credentials
@@ -18,19 +19,22 @@ from kafila.authentication.impersonation import is_requested
 from kafila.authentication.serviceaccounts import service_account_tokens
 from kafila.authentication.users import ANONYMOUS
 from kafila.authorization import MASTERS, Authorizer, build, follow
+from kafila.authorization.attributes import ALLOWED
 from kafila.catalog.catalog import Group
 from kafila.catalog.kind import Kind
 from kafila.core import errors
 from kafila.core.errors import StatusError
+from kafila.core.names import new_uid
 from kafila.core.selectors import parse_fields
 from kafila.identity.tokens import Tokens
-from kafila.registry import Registry
+from kafila.registry import Registry, User
 from kafila.settings.serving import ServingOptions
 from kafila.watch import Groups
 from kafila.watch.definitions import Definitions
 
 from . import discovery, metrics, proxy
-from .authorization import authorize, verb_of
+from .auditing import Auditor
+from .authorization import attributes_of, authorize, verb_of
 from .bodies import Disconnected, Receive, read_body
 from .dispatch import dispatch, is_misplaced, warn_of_deprecation
 from .impersonating import acting
@@ -43,6 +47,7 @@ from .watching import serve_watch
 
 log = structlog.get_logger(__name__)
 Scope = dict[str, Any]
+NOBODY = User("")  # as whom the audit log knows senders that are refused
 ASGI = Callable[[Any, Any, Any], Awaitable[None]]
 
 
@@ -73,6 +78,7 @@ class ObjectsApp:
             settle=registry.wait_for_consistent_read,
         )
         self.authorizer = authorizer or build(follow(registry.cache))
+        self.auditor: Auditor | None = None  # without a policy nothing is recorded
         self.documents = discovery.Documents(registry.catalog, tokens)
         self.groups = Groups(registry.cache)
         self.draining = asyncio.Event()
@@ -92,24 +98,34 @@ class ObjectsApp:
         request.raw_query = scope["query_string"].decode("latin-1")
         request.chunks = scope.get("http_version") != "1.0"
         started = time.perf_counter()
-        sender = Sender(send, state.get("answer"), headers.get(b"audit-id"))
+        sender = Sender(send, state.get("answer"), headers.get(b"audit-id", b"")[:MOST_AUDIT_ID])
+        received = time.time() if self.auditor is not None else 0.0
         try:
             if "user" in state:  # a caller in this process (a simulated member's transport)
                 request.user = state["user"]
             else:
                 shown = Credentials(scope["headers"], path, state.get("peer"))
                 request.user = self.authentication.at_once(shown) or await self.authentication.authenticate(shown)
+            if self.auditor is not None:
+                self._record(self.auditor, request, sender, scope, received)
             if is_requested(headers):
                 request.user = await acting(request.user, scope["headers"], self.authorizer)
+                if request.audit is not None:
+                    request.audit.impersonated(request.user)
             request.authorizer = self.authorizer
             if MASTERS not in request.user.groups:
                 await authorize(request, _is_watch(request))
+            elif request.audit is not None:
+                request.audit.decided(ALLOWED)
             if not path.startswith(discovery.PATHS):
                 state["user"] = request.user
-                await self.shell(scope, receive, _uncached(send))
+                await self.shell(scope, receive, _uncached(sender))
                 return
             await self._serve(request, receive, sender)
         except StatusError as error:
+            if self.auditor is not None and request.authorizer is None and error.code == 401:
+                request.user = NOBODY
+                self._record(self.auditor, request, sender, scope, received)
             if not sender.status:
                 await send_response(sender, request, _refusal(error, request))
         except Disconnected:
@@ -121,12 +137,30 @@ class ObjectsApp:
                 await send_response(sender, request, error_response(errors.bad_request("exceeded max depth"), request))
         except Exception as error:
             log.exception("request failed", method=request.method, path=path)
+            if request.audit is not None:
+                request.audit.panicked(error)
             if not sender.status:
                 await send_response(sender, request, error_response(errors.internal_error(str(error)), request))
         finally:
             if request.held:
                 request.let_go()
+            if request.audit is not None:
+                request.audit.completed(sender.status, request.method, request.body, request.media_type)
             self._measure(request, sender.status, time.perf_counter() - started)
+
+    def _record(self, auditor: Auditor, request: Request, sender: Sender, scope: Scope, received: float) -> None:
+        """As soon as it is known who sent it, or that nobody knows; before anything is done."""
+        sender.audit_id = sender.audit_id or new_uid().encode()
+        request.audit = sender.record = auditor.begin(
+            attributes_of(request, _is_watch(request)),
+            f"{request.raw_path}?{request.raw_query}" if request.raw_query else request.raw_path,
+            request.headers,
+            (scope.get("client") or ("",))[0],
+            sender.audit_id.decode("utf-8", "replace"),
+            received,
+        )
+        if request.audit is not None:
+            request.audit.received()
 
     async def _serve(self, request: Request, receive: Receive, send: Sender) -> None:
         request.authentication = self.authentication

@@ -20,7 +20,10 @@ async def authorize(request: Request, watch: bool) -> None:
     """Raises StatusError 403 in Kubernetes' words."""
     assert request.authorizer is not None
     asked = attributes_of(request, watch)
-    insist(asked, await request.authorizer.authorize(asked))
+    decision = await request.authorizer.authorize(asked)
+    if request.audit is not None:
+        request.audit.decided(decision)
+    insist(asked, decision)
 
 
 async def authorize_create(request: Request) -> None:

@@ -13,6 +13,7 @@ from kafila.core import errors
 from kafila.registry import Options, User
 from kafila.registry.context import DeleteOptions, Propagation
 
+from .auditing import Record
 from .outgoing import OUTGOING
 
 
@@ -80,6 +81,7 @@ class Request:
     push: Callable[[bytes], bool] | None = None  # a short way to the client, for finished chunks of a stream
     chunks: bool = True  # whether the client can be sent a body whose length is not known: not before HTTP/1.1
     warnings: list[str] = field(default_factory=list)
+    audit: Record | None = None  # None: nothing of it is recorded
     held: int = 0  # bytes of the answer that are kept until it is read
 
     async def hold(self, size: int) -> None:

@@ -16,6 +16,7 @@ from kafila.core.errors import StatusError
 from kafila.core.names import new_uid
 from kafila.machinery import protobuf, yamlout
 
+from .auditing import Record
 from .negotiation import Accepted, without_forms
 from .request import Request
 
@@ -94,9 +95,10 @@ class Sender:
 
     def __init__(self, send: Send, answer: Answer | None = None, audit_id: bytes | None = None) -> None:
         self.status = 0  # nothing was sent so far
+        self.record: Record | None = None  # of a request that is audited
         self._send = send
         self._answer = answer
-        self._audit_id = audit_id
+        self.audit_id = audit_id  # empty: one is made
 
     async def __call__(self, message: dict[str, Any]) -> None:
         """Raises StatusError 500 for a header that is none."""
@@ -118,10 +120,14 @@ class Sender:
         if b"\n" in said or b"\r" in said or b"\0" in said:  # what follows would be another header, or another answer
             raise errors.internal_error("the answer has a header that is not one line")
         self.status = status
-        return b"audit-id", self._audit_id or new_uid().encode()
+        if self.record is not None:
+            self.record.started(status)
+        return b"audit-id", self.audit_id or new_uid().encode()
 
 
 async def send_response(send: Sender, request: Request, response: Response) -> None:
+    if request.audit is not None:
+        response = _recorded(request.audit, response)
     body = response.body
     headers = [*response.headers]
     if not any(name == b"cache-control" for name, _ in headers):
@@ -149,6 +155,14 @@ async def send_response(send: Sender, request: Request, response: Response) -> N
     if request.method != "HEAD":
         await _send_piece(send, body)
     await send({"type": "http.response.body", "body": b""})
+
+
+def _recorded(record: Record, response: Response) -> Response:
+    media_type = response.content_type.partition(b";")[0].decode("latin-1")
+    if isinstance(response.body, Made):
+        return response._replace(body=response.body._replace(pieces=record.pieces(response.body.pieces, media_type)))
+    record.answer(response.status, response.body, media_type)
+    return response
 
 
 async def _send_made(send: Sender, request: Request, status: int, headers: Headers, body: Made, zipped: bool) -> None:

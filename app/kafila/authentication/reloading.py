@@ -32,7 +32,13 @@ def read(path: Path) -> bytes:
     return content
 
 
-async def follow(path: Path, content: bytes, apply: Callable[[bytes], None], period: float = PERIOD) -> None:
+async def follow(
+    path: Path,
+    content: bytes,
+    apply: Callable[[bytes], None],
+    period: float = PERIOD,
+    reloads: Counter = RELOADS,
+) -> None:
     """Calls ``apply`` with each new content, for ever; ValueError says what is wrong with it. A Secret that is mounted changes
     by a link to another folder, which only a look at what it leads to shows."""
     seen: bytes | None = content
@@ -47,10 +53,10 @@ async def follow(path: Path, content: bytes, apply: Callable[[bytes], None], per
                 raise ValueError("cannot be read any more")
             apply(found)
         except (ValueError, OSError) as error:  # OSError: what OpenSSL makes of certificates
-            RELOADS.labels("failure").inc()
+            reloads.labels("failure").inc()
             log.error("not reloaded, what was read before stays in force", file=str(path), reason=str(error))
         else:
-            RELOADS.labels("success").inc()
+            reloads.labels("success").inc()
             log.info("reloaded", file=str(path))
 
 

@@ -25,6 +25,7 @@ _AUTHENTICATION = (
     "authentication_config",
     "authentication_token_webhook_config_file",
 )  # only who uses one of them pays for reading it
+_AUDIT = ("audit_policy_file", "audit_log_path", "audit_webhook_config_file")
 _PASSWORD = re.compile(r"(://[^/@]*:)[^@]*(@)")
 
 
@@ -46,12 +47,16 @@ def _refusal(error: Any, said: Mapping[str, Any]) -> str:
 
 
 def check_files(settings: Settings) -> None:
-    """What files say that authentication needs. Raises UsageError."""
-    if not any(value for name, value in settings if name in _AUTHENTICATION):
-        return
-    from kafila.workers.authentication import wrong_file
+    """What files say that authentication and audit need. Raises UsageError."""
+    found: tuple[str, str] | None = None
+    if any(value for name, value in settings if name in _AUTHENTICATION):
+        from kafila.workers import authentication
 
-    found = wrong_file(settings)
+        found = authentication.wrong_file(settings)
+    if found is None and any(value for name, value in settings if name in _AUDIT):
+        from kafila.workers import audit
+
+        found = audit.wrong_file(settings)
     if found is not None:
         name, reason = found
         flag = f"--{name.replace('_', '-')}"

@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 
+def open_private(path: Path) -> int:
+    """A descriptor that appends; a file that is made can be read by the owner alone."""
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+
+
 def write_private(path: Path, content: bytes) -> None:
     """Atomically, readable by the owner alone."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")

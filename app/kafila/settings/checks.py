@@ -204,6 +204,8 @@ CHECKS: Final[dict[str, Callable[[Any], None]]] = {
             "service_account_signing_key_file",
             "authentication_config",
             "authentication_token_webhook_config_file",
+            "audit_policy_file",
+            "audit_webhook_config_file",
         ),
         check_file,
     ),

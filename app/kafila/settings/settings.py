@@ -109,6 +109,26 @@ class Settings(BaseSettings):
     requestheader_group_headers: str = Field("X-Remote-Group", description="Headers with groups.")
     requestheader_uid_headers: str = Field("X-Remote-Uid", description="Headers with the user's uid.")
     requestheader_extra_headers_prefix: str = Field("X-Remote-Extra-", description="Prefixes of headers with extras.")
+    audit_policy_file: str = Field(
+        "", description="File with an audit Policy: what is recorded of requests; read again when it changes."
+    )
+    audit_log_path: str = Field("", description="File that audit events are appended to, a line each; '-': stdout.")
+    audit_log_maxsize: int = Field(0, description="MiB of it before it is exchanged; 0: 100.", ge=0, le=1 << 20)
+    audit_log_maxbackup: int = Field(0, description="Old ones that are kept; 0: all.", ge=0)
+    audit_log_maxage: int = Field(0, description="Days that old ones are kept; 0: for ever.", ge=0)
+    audit_webhook_config_file: str = Field(
+        "", description="kubeconfig of the server that audit events are sent to in batches."
+    )
+    audit_webhook_initial_backoff: Seconds = Field(
+        10.0, description="Seconds before a batch that was not taken is sent again; then longer.", ge=0
+    )
+    audit_webhook_batch_buffer_size: int = Field(
+        10_000, description="Events that wait to be sent; more are lost, and counted.", ge=1, le=1_000_000
+    )
+    audit_webhook_batch_max_size: int = Field(400, description="Events of a batch.", ge=1, le=100_000)
+    audit_webhook_batch_max_wait: Seconds = Field(
+        30.0, description="Seconds that a batch waits until it is full.", ge=0
+    )
     cluster_status_frequency: Seconds = Field(
         DEFAULT_OPTIONS.cluster_status_frequency, description="Seconds between two looks at a member.", gt=0
     )

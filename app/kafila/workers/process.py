@@ -33,6 +33,7 @@ from kafila.watch import Cache
 from kafila.watch.definitions import Definitions
 
 from .admission import admission
+from .audit import Audit
 from .authentication import Authenticators, client_authorities, tokens_of
 from .authorization import authorizer_of
 from .collector import Collector, collector
@@ -100,6 +101,7 @@ class Process:
         following: list[asyncio.Task[None]] = []
         app: ObjectsApp | None = None
         proxy: MemberProxy | None = None
+        audit: Audit | None = None
         async with asyncio.TaskGroup() as tasks:
             if self.settings.role != "workers":
                 proxy = MemberProxy(registry, self._transport_for, self.settings.federation.answers)
@@ -111,6 +113,10 @@ class Process:
                 known = Authenticators(registry, settings, tokens, keys.authority.certificate, server.trust)
                 app.authentication = known.authentication
                 following = known.follow()
+                if settings.audit_policy_file:
+                    audit = Audit(settings)
+                    app.auditor = audit.auditor
+                    following.append(audit.follow())
                 tasks.create_task(server.serve(sockets=self._listeners))
                 await _started(server)
                 self.port = server.servers[0].sockets[0].getsockname()[1]
@@ -145,6 +151,8 @@ class Process:
                 await proxy.close()
                 server.should_exit = True
             await leader.stop()
+        if audit is not None:  # nobody is served any more
+            await audit.close()
         await definitions.stop()
 
     def _log_ready(self) -> None:

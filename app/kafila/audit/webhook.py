@@ -1,0 +1,123 @@
+"""The webhook backend: events in batches, sent to a server that is tried again when it gives no answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, NamedTuple, final
+
+from .events import Event, completed, event_list
+from .metrics import lost
+
+PLUGIN: Final = "webhook"
+ATTEMPTS: Final = 5
+Post = Callable[[bytes], Awaitable[None]]  # raises WebhookError
+Pause = Callable[[float], Awaitable[None]]
+
+
+class WebhookError(Exception):
+    """It did not take a batch. ``again``: another attempt may help."""
+
+    def __init__(self, text: str, again: bool = True) -> None:
+        super().__init__(text)
+        self.again = again
+
+
+class Batching(NamedTuple):
+    """As kube-apiserver's ``--audit-webhook-batch-*``."""
+
+    buffer_size: int = 10_000  # events
+    max_size: int = 400
+    max_wait: float = 30.0  # seconds
+    initial_backoff: float = 10.0
+    most_bytes: int = 64 << 20  # of what waits
+
+
+DEFAULTS: Final = Batching()
+
+
+@final
+class WebhookBackend:
+    """Started in a running event loop."""
+
+    def __init__(self, post: Post, batching: Batching = DEFAULTS, pause: Pause = asyncio.sleep) -> None:
+        self._post = post
+        self._batching = batching
+        self._pause = pause
+        self._waiting: deque[Event] = deque()
+        self._bytes = 0
+        self._arrived, self._full = asyncio.Event(), asyncio.Event()
+        self._closed = False
+        self._task = asyncio.create_task(self._run())
+
+    def put(self, event: Event) -> None:
+        size = event.size
+        limits = self._batching
+        if self._closed or len(self._waiting) >= limits.buffer_size or self._bytes + size > limits.most_bytes:
+            lost(PLUGIN, 1, "the webhook takes events more slowly than they come")
+            return
+        self._waiting.append(event)
+        self._bytes += size
+        self._arrived.set()
+        if len(self._waiting) >= limits.max_size:
+            self._full.set()
+
+    async def close(self, patience: float) -> None:
+        """Waits so many seconds for what is not sent yet."""
+        self._closed = True
+        self._arrived.set()
+        self._full.set()
+        await asyncio.wait((self._task,), timeout=patience)
+        if not self._task.done():
+            self._task.cancel()
+            lost(PLUGIN, len(self._waiting), "the process ends")
+
+    async def _run(self) -> None:
+        while True:
+            await self._arrived.wait()
+            if not self._waiting:
+                if self._closed:
+                    return
+                self._arrived.clear()
+                continue
+            try:
+                async with asyncio.timeout(self._batching.max_wait):
+                    await self._full.wait()
+            except TimeoutError:
+                pass
+            batch = [self._waiting.popleft() for _ in range(min(self._batching.max_size, len(self._waiting)))]
+            self._bytes -= sum(event.size for event in batch)
+            if len(self._waiting) < self._batching.max_size and not self._closed:
+                self._full.clear()
+            await self._send(batch)
+
+    async def _send(self, batch: list[Event]) -> None:
+        try:
+            await self._sent(await asyncio.to_thread(_encoded, batch))
+        except WebhookError as error:
+            lost(PLUGIN, len(batch), str(error))
+        except Exception as error:  # nothing that somebody sends or answers ends the recording
+            lost(PLUGIN, len(batch), f"{type(error).__name__}: {error}")
+
+    async def _sent(self, content: bytes) -> None:
+        wait = self._batching.initial_backoff
+        for attempt in range(ATTEMPTS):
+            try:
+                await self._post(content)
+                return
+            except WebhookError as error:
+                if not error.again or attempt == ATTEMPTS - 1 or self._closed:
+                    raise
+            await self._pause(wait)
+            wait *= 1.5
+
+
+def _encoded(batch: list[Event]) -> bytes:
+    documents: list[dict[str, Any]] = []
+    for event in batch:
+        try:
+            documents.append(completed(event))
+        except Exception as error:  # one that cannot be written takes no others with it
+            lost(PLUGIN, 1, f"{type(error).__name__}: {error}")
+    return event_list(documents)

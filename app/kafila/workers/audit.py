@@ -1,0 +1,123 @@
+"""What is recorded in this process: the policy and the backends that the settings ask for."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Final, final
+
+from prometheus_client import Counter
+
+from kafila.api.auditing import Auditor, Backend
+from kafila.audit.log import LogBackend, LogFile, StandardOutput
+from kafila.audit.reading import read_policy
+from kafila.audit.webhook import Batching, Post, WebhookBackend, WebhookError
+from kafila.authentication.reloading import follow, read
+from kafila.core.files import open_private
+from kafila.members.client import MemberClient
+from kafila.members.kubeconfig import KubeconfigError, load
+from kafila.members.transport import Unreachable, UnusableAnswer
+from kafila.settings.settings import Settings
+
+BACKENDS: Final = ("audit_log_path", "audit_webhook_config_file")
+PATIENCE: Final = 10.0  # seconds at the end of the process, for what is not written yet
+_TIMEOUT: Final = 30.0  # seconds for an answer of the webhook
+RELOADS: Final = Counter(
+    "kafila_audit_policy_reloads", "Audit policies that were read again because the file changed.", ["status"]
+)
+
+
+def wrong_file(settings: Settings) -> tuple[str, str] | None:
+    """The first setting of audit that cannot be served, and why; before anything starts."""
+    policy, backend = settings.audit_policy_file, next((name for name in BACKENDS if getattr(settings, name)), "")
+    if policy and not backend:
+        return "audit_policy_file", "needs --audit-log-path or --audit-webhook-config-file: where events go"
+    if backend and not policy:
+        return backend, "needs --audit-policy-file: what is recorded"
+    try:
+        name = "audit_policy_file"
+        read_policy(read(Path(policy)))
+        name = "audit_log_path"
+        if settings.audit_log_path not in ("", "-"):
+            _try(Path(settings.audit_log_path))
+        name = "audit_webhook_config_file"
+        if settings.audit_webhook_config_file:
+            load(settings.audit_webhook_config_file)
+    except OSError as error:
+        return name, f"cannot be written to: {error.strerror}"
+    except (ValueError, KubeconfigError) as error:
+        return name, str(error)
+    return None
+
+
+def _try(path: Path) -> None:
+    os.close(open_private(path))
+
+
+@final
+class Audit:
+    """Made in the event loop that serves. Raises ValueError, OSError, KubeconfigError."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._log: LogBackend | None = None
+        self._webhook: WebhookBackend | None = None
+        self._client: MemberClient | None = None
+        self._file = Path(settings.audit_policy_file)
+        self._content = read(self._file)
+        policy = read_policy(self._content)
+        backends: list[Backend] = []
+        if path := settings.audit_log_path:
+            self._log = LogBackend(_output(path, settings))
+            backends.append(self._log)
+        if file := settings.audit_webhook_config_file:
+            self._client = load(file).client("audit-webhook", qps=1e6, burst=10**6, timeout=_TIMEOUT)
+            self._webhook = WebhookBackend(_post_to(self._client), _batching(settings))
+            backends.append(self._webhook)
+        self.auditor = Auditor(policy, backends)
+
+    def follow(self) -> asyncio.Task[None]:
+        """Reads the policy again when it changes, until this is cancelled."""
+        return asyncio.create_task(follow(self._file, self._content, self._replace, reloads=RELOADS))
+
+    def _replace(self, content: bytes) -> None:
+        self.auditor.policy = read_policy(content)
+
+    async def close(self) -> None:
+        """What is recorded until now is still written."""
+        if self._log is not None:
+            await asyncio.to_thread(self._log.close, PATIENCE)
+        if self._webhook is not None:
+            await self._webhook.close(PATIENCE)
+        if self._client is not None:
+            await self._client.close()
+
+
+def _output(path: str, settings: Settings) -> LogFile | StandardOutput:
+    if path == "-":
+        return StandardOutput()
+    sizes = (settings.audit_log_maxsize, settings.audit_log_maxbackup, settings.audit_log_maxage)
+    return LogFile(Path(path), *sizes)
+
+
+def _batching(settings: Settings) -> Batching:
+    return Batching(
+        settings.audit_webhook_batch_buffer_size,
+        settings.audit_webhook_batch_max_size,
+        settings.audit_webhook_batch_max_wait,
+        settings.audit_webhook_initial_backoff,
+    )
+
+
+def _post_to(client: MemberClient) -> Post:
+    """The kubeconfig's server is the whole URL."""
+
+    async def post(content: bytes) -> None:
+        try:
+            status, _ = await client.request("POST", "", content, probe=True)
+        except (Unreachable, UnusableAnswer) as error:
+            raise WebhookError(str(error), again=isinstance(error, Unreachable)) from None
+        if not 200 <= status < 300:
+            raise WebhookError(f"it answered {status}", again=status >= 500 or status == 429)
+
+    return post
