@@ -31,6 +31,7 @@ HOMES = [
         r"logging\.getLogger",
     ),
     ("objects", r"^Object\b.*= ", "core/values.py"),
+    ("searches in stored JSON", r" in \w+(\.\w+)*\.body\b", "watch/entry.py", "store/memory_events.py"),
     ("nobody", r"65534", "core/users.py"),
     ("files that only their owner reads", r"0o600", "core/files.py", "store/embedded.py"),
 ]

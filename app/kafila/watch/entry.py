@@ -73,6 +73,10 @@ class Entry:
             self._meta = _decode_outline(self.body).metadata
         return self._meta
 
+    def mentions(self, needle: bytes) -> bool:
+        """Whether the stored JSON has it in it (:mod:`kafila.watch.needles`)."""
+        return needle in self.body
+
     def decode(self) -> dict[str, Any]:
         """A fresh dict that the caller may change; still without kind and apiVersion."""
         return orjson.loads(self.body)

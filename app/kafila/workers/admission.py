@@ -16,7 +16,7 @@ from kafila.machinery.lua import syntax_error
 from kafila.registry.codec import decode_entry
 from kafila.registry.threads import on_loop
 from kafila.settings.settings import Settings
-from kafila.watch import Cache, Entry
+from kafila.watch import Cache, Entry, needles
 
 CUSTOMIZATIONS = "resourceinterpretercustomizations.config.karmada.io"
 CLUSTERS = "clusters.cluster.karmada.io"
@@ -44,7 +44,7 @@ def admission(cache: Cache, catalog: Catalog, settings: Settings, authorizer: Au
         return namespace.meta.uid if namespace is not None else ""
 
     def claimed(identity: str, namespace: str) -> Claimed:
-        needle = identity.encode()
+        needle = needles.text(identity)
 
         def bodies() -> tuple[list[Entry], bool]:
             """Of ten thousands of bindings those that have the mark: their bytes are searched, and few are read."""
@@ -53,7 +53,7 @@ def admission(cache: Cache, catalog: Catalog, settings: Settings, authorizer: Au
                 for looked_at, entry in enumerate(cache.resource(resource).entries(namespace)):
                     if looked_at == MOST_SEARCHED or len(found) == MOST_READ:
                         return found, True
-                    if needle in entry.body:
+                    if entry.mentions(needle):
                         found.append(entry)
             return found, False
 

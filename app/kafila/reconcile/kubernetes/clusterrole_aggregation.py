@@ -9,9 +9,10 @@ from kafila.core.values import Object
 from kafila.reconcile.controller import QueueController
 from kafila.registry import Options, Registry
 from kafila.registry.patching import Patch
-from kafila.watch import Entry, Event
+from kafila.watch import Entry, Event, needles
 
 OPTIONS: Final = Options(manager="clusterrole-aggregation-controller", force=True)
+_AGGREGATES = needles.field("aggregationRule")
 
 
 @final
@@ -76,4 +77,4 @@ class ClusterRoleAggregation(QueueController[str]):
 
 
 def _aggregates(entry: Entry) -> bool:
-    return b'"aggregationRule":{' in entry.body
+    return entry.mentions(_AGGREGATES)

@@ -17,10 +17,12 @@ from kafila.reconcile.controller import QueueController
 from kafila.registry import Options, Registry
 from kafila.registry.context import DeleteOptions, Propagation
 from kafila.registry.deleting import FOREGROUND, ORPHAN
-from kafila.watch import Entry, Event
+from kafila.watch import Entry, Event, needles
 from kafila.watch.entry import OwnerReference
 
 OPTIONS = Options(manager="kube-controller-manager")
+_OWNED = needles.field("ownerReferences")
+_DELETED = needles.field("deletionTimestamp")
 
 
 @final
@@ -85,7 +87,7 @@ class GarbageCollector(QueueController[Key]):
         key = entry.key
         had = self._owners.get(key, ())
         has: tuple[str, ...] = ()
-        if b'"ownerReferences"' in entry.body:
+        if entry.mentions(_OWNED):
             has = tuple(reference.uid for reference in entry.meta.ownerReferences or ())
         if had == has:
             return
@@ -222,7 +224,7 @@ def _set_or_drop(obj: Object, field: str, kept: list[Any]) -> Object:
 
 def _ends(entry: Entry) -> bool:
     """Deleted with a finalizer that is ours to work off."""
-    if b'"deletionTimestamp"' not in entry.body:
+    if not entry.mentions(_DELETED):
         return False
     finalizers = entry.meta.finalizers or ()
     return bool(entry.meta.deletionTimestamp) and (FOREGROUND in finalizers or ORPHAN in finalizers)

@@ -17,7 +17,7 @@ from kafila.registry import Options, Registry
 from kafila.registry.codec import decode_entry
 from kafila.registry.context import DeleteOptions
 from kafila.registry.decoding import decode_object
-from kafila.watch import Event
+from kafila.watch import Event, needles
 
 BINDINGS = ("resourcebindings.work.karmada.io", "clusterresourcebindings.work.karmada.io")
 OPTIONS = Options(manager="karmada-controller-manager")
@@ -104,10 +104,10 @@ class ClusterController(QueueController[str]):
         await self._registry.modify(self._kind, "", name, released, OPTIONS)
 
     def _is_target(self, cluster: str) -> bool:
-        needle = b'"name":"%b"' % cluster.encode()
+        needle = needles.field("name", cluster)
         for resource in BINDINGS:
             for entry in self._registry.cache.resource(resource).entries():
-                if needle in entry.body and any(
+                if entry.mentions(needle) and any(
                     target.get("name") == cluster for target in (entry.decode().get("spec") or {}).get("clusters") or ()
                 ):
                     return True

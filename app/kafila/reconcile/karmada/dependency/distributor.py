@@ -38,12 +38,12 @@ from kafila.reconcile.karmada.template.changes import Changed, what_changed
 from kafila.registry import Options
 from kafila.registry.codec import decode_entry
 from kafila.registry.context import Change
-from kafila.watch import Entry, Event
+from kafila.watch import Entry, Event, needles
 
 from .index import DependencyIndex
 
 _OPTIONS = Options(manager="karmada-controller-manager", whole=True)
-_FLAG = b'"propagateDeps":true'
+_FLAG = needles.field("propagateDeps", True)
 _FAILED = "Warning", constants.EVENT_SYNC_DEPENDENCIES_FAILED
 _DONE = "Normal", constants.EVENT_SYNC_DEPENDENCIES, "Sync schedule results to dependencies succeed."
 
@@ -300,4 +300,4 @@ def _check_loop(workload: Object, dependency: Object) -> None:
 
 
 def _concerns(binding: Entry) -> bool:
-    return _FLAG in binding.body or constants.FINALIZER_DEPENDENCIES in (binding.meta.finalizers or ())
+    return binding.mentions(_FLAG) or constants.FINALIZER_DEPENDENCIES in (binding.meta.finalizers or ())

@@ -13,10 +13,10 @@ from kafila.reconcile.karmada.federation import BINDINGS, CLUSTER_BINDINGS, Fede
 from kafila.reconcile.queue import Requeue
 from kafila.registry import Options
 from kafila.registry.codec import decode_entry
-from kafila.watch import Entry, Event
+from kafila.watch import Entry, Event, needles
 
 OPTIONS = Options(manager="karmada-controller-manager")
-_MARK = b'"gracefulEvictionTasks":'
+_MARK = needles.field("gracefulEvictionTasks")
 
 
 @final
@@ -41,7 +41,7 @@ class GracefulEviction(QueueController[Key]):
             self._add(event.new)
 
     def _add(self, entry: Entry) -> None:
-        if _MARK in entry.body and not entry.meta.deletionTimestamp:
+        if entry.mentions(_MARK) and not entry.meta.deletionTimestamp:
             self.queue.add(entry.key)
 
     async def _reconcile(self, key: Key) -> None:

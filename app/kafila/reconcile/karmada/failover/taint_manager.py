@@ -20,7 +20,7 @@ from kafila.reconcile.karmada.federation import BINDINGS, CLUSTER_BINDINGS, CLUS
 from kafila.reconcile.queue import Requeue
 from kafila.registry import Options
 from kafila.registry.codec import decode_entry
-from kafila.watch import Event
+from kafila.watch import Event, needles
 
 HALTED = 1800.0  # seconds between evictions when the rate is 0
 OPTIONS = Options(manager="karmada-controller-manager")
@@ -73,10 +73,10 @@ class TaintManager(QueueController[Stay]):
         if not no_execute(cluster):
             return
         name = cluster["metadata"]["name"]
-        needle = b'"name":"%b"' % name.encode()
+        needle = needles.field("name", name)
         for resource in (BINDINGS, CLUSTER_BINDINGS):
             for entry in self._registry.cache.resource(resource).entries():
-                if needle in entry.body:
+                if entry.mentions(needle):
                     self.queue.add(Stay(entry.key, name), background=True)
 
     def _observe_binding(self, event: Event) -> None:
@@ -85,7 +85,7 @@ class TaintManager(QueueController[Stay]):
             return
         for cluster in self._federation.clusters_by_name.values():
             name = cluster["metadata"]["name"]
-            if no_execute(cluster) and b'"name":"%b"' % name.encode() in event.new.body:
+            if no_execute(cluster) and event.new.mentions(needles.field("name", name)):
                 self.queue.add(Stay(event.key, name))
 
     async def _reconcile(self, stay: Stay) -> None:

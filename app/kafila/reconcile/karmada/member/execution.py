@@ -36,6 +36,7 @@ from kafila.reconcile.karmada.indexes import binding_key_of_work
 from kafila.reconcile.queue import Requeue, WorkQueue, is_expected
 from kafila.reconcile.refusals import Refusals
 from kafila.registry.threads import decoded
+from kafila.watch import needles
 
 from .manager import MemberConnection
 from .object_watcher import MemberEvent, NotServed
@@ -47,7 +48,7 @@ NAMESPACE_DELAY = 0.02  # seconds
 INTERPRET_RETRY = 10.0  # seconds until whoever could not tell an object's health is asked again
 RECREATES = "work-status-controller"  # the one of Karmada's controllers that brings back what was lost
 REPORT_DELAY = 0.05  # seconds; statuses that change meanwhile cost one write
-_SUSPENDED = b'"suspendDispatching":true'
+_SUSPENDED = needles.field("suspendDispatching", True)
 
 
 class Outcome(NamedTuple):
@@ -206,7 +207,7 @@ class ExecutionController:
         work = constants.work_name("Namespace", (error.details or {}).get("name", ""))
         key = Key(WORKS, self.space, work)
         entry = self._registry.cache.get(*key)
-        if entry is None or entry.meta.deletionTimestamp or _SUSPENDED in entry.body or key in self._outcomes:
+        if entry is None or entry.meta.deletionTimestamp or entry.mentions(_SUSPENDED) or key in self._outcomes:
             return False
         self.queue.add(key)  # it may stand in the backlog
         return True

@@ -18,11 +18,11 @@ from kafila.registry import Options
 from kafila.registry.codec import decode_entry
 from kafila.registry.context import DeleteOptions
 from kafila.registry.decoding import decode_object
-from kafila.watch import Entry, Event
+from kafila.watch import Entry, Event, needles
 
 QUOTAS = "federatedresourcequotas.policy.karmada.io"
 OPTIONS = Options(manager="karmada-controller-manager")
-_LABEL = constants.FRQ_NAME.encode()
+_LABEL = needles.field(constants.FRQ_NAME)
 
 
 class _QuotaController(QueueController[Key]):
@@ -88,7 +88,7 @@ class QuotaSync(_QuotaController):
     def resync(self) -> None:
         super().resync()
         for entry in self._registry.cache.resource(WORKS).entries():  # of quotas that went while nobody looked
-            if _LABEL in entry.body and _quota_of(entry) != ("", ""):
+            if entry.mentions(_LABEL) and _quota_of(entry) != ("", ""):
                 self.queue.add(Key(QUOTAS, *_quota_of(entry)), background=True)
 
     def _observe(self, event: Event) -> None:

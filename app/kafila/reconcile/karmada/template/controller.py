@@ -177,7 +177,7 @@ class TemplateController:
     def _concerns_us(self, entry: Entry) -> bool:
         """Most objects that users write are no templates: no policy is or was about them, and nothing made them follow."""
         kind = self._catalog.storage_kind(entry.key.resource)
-        if kind is None or _CLAIM in entry.body or self.policies.may_select(kind, entry):
+        if kind is None or entry.mentions(_CLAIM) or self.policies.may_select(kind, entry):
             return True
         key = entry.key
         obj = Identity(kind.group, kind.kind, key.namespace, key.name)

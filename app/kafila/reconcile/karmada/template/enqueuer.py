@@ -13,11 +13,11 @@ from kafila.placement.cluster_affinity import served_kinds
 from kafila.placement.spec import target_names
 from kafila.reconcile.karmada.federation import BINDINGS, CLUSTER_BINDINGS
 from kafila.reconcile.karmada.indexes import template_key_of
-from kafila.watch import Cache, Entry, Event
+from kafila.watch import Cache, Entry, Event, needles
 
 from .template_queue import TemplateQueue
 
-_GROUPS = b'"workloadAffinityGroups":'
+_GROUPS = needles.field("workloadAffinityGroups")
 
 
 @final
@@ -53,15 +53,15 @@ class Enqueuer:
 
     def enqueue_failed(self, reason: str, namespace: str = "") -> None:
         """What could not be scheduled for that reason may be scheduled now."""
-        needle = b'"%b"' % reason.encode()
+        needle = needles.text(reason)
         for binding in self._bindings(namespace):
-            if needle in binding.body:
+            if binding.mentions(needle):
                 self.enqueue(binding, background=True)
 
     def enqueue_peers(self, event: Event) -> None:
         """A workload left a cluster: those that stay away from it, or go where it is, may fit somewhere now."""
         old, new = event.old, event.new
-        if old is None or _GROUPS not in old.body:
+        if old is None or not old.mentions(_GROUPS):
             return
         if new is None or (
             old.meta.generation != new.meta.generation and target_names(_spec(new)) != target_names(_spec(old))
