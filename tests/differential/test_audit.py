@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from clusters.harness import wait_until
+
 from differential.servers import Server, kafila, reference
 
 pytestmark = [pytest.mark.clusters, pytest.mark.timeout(900)]
