@@ -201,7 +201,7 @@ class ObjectsApp:
         await send_response(send, request, response)
 
     async def _kind(self, target: Target) -> Kind | None:
-        """A kind that is not there may be one that another process has just been told of."""
+        """A kind that is not there may be one that another process has just learned of."""
         found = self.registry.catalog.get(target.group, target.version, target.plural)
         if found is None and self.definitions is not None:
             await self.registry.wait_for_consistent_read()

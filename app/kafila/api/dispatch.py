@@ -35,7 +35,7 @@ METHODS = {"get": "GET", "update": "PUT", "patch": "PATCH", "delete": "DELETE", 
 def is_misplaced(kind: Kind, target: Target, method: str) -> bool:
     """Whether a path names a namespace for what has none, or none for what has one. Asked before anything is done with it.
 
-    Raises StatusError 404 where kube-apiserver tells it with one.
+    Raises StatusError 404 where kube-apiserver answers with one.
     """
     outside = kind.namespaced != bool(target.namespace)
     if outside and kind.definition and (target.name or target.namespace or method != "GET"):

@@ -1,6 +1,6 @@
 """What a request's head has to be before anything else is looked at: one Host, and one meaning of where its body ends.
 
-Where two programs on the way understand a head differently, one of them is told a request that the other has not seen.
+Where two programs on the way understand a head differently, one of them gets a request that the other has not seen.
 """
 
 from __future__ import annotations

@@ -218,7 +218,7 @@ class Listener:
                 stream.close()
             self._keep_spare()
         self.refusals.count("descriptors", address)
-        if not address or self._spare < 0:  # it would be told again and again that somebody waits
+        if not address or self._spare < 0:  # it would be woken again and again for somebody who waits
             self._loop.remove_reader(listening)
             self._loop.call_later(PAUSE, self._resume, listening)
 

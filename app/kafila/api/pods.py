@@ -127,7 +127,7 @@ def _check_log_options(request: Request, name: str) -> None:
 
 
 def _time_error(text: str) -> str:
-    """Why ``text`` is no time, in Go's words as far as they can be told; "" when it is one."""
+    """Why ``text`` is no time, in Go's words as far as they are known; "" when it is one."""
     try:
         datetime.fromisoformat(text)
     except ValueError:

@@ -277,7 +277,7 @@ class MemberProxy:
 
 
 async def _relay(answer: Answer, request: Request, send: Send) -> None:
-    """An answer that cannot be told complete (the member broke off) is left unfinished. Raises Unreachable."""
+    """An answer that cannot be completed (the member broke off) is left unfinished. Raises Unreachable."""
     await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
     if request.method != "HEAD":
         async for chunk in answer.chunks():

@@ -119,7 +119,7 @@ async def _listed(rest: str, query: str, ask: Ask, limits: AnswerLimits, most: i
                 raise UnusableAnswer(f"the list of {what} is longer than {most} bytes")
             head = head or {**one.answer, "metadata": {**one.metadata}}
             head.pop("items", None)
-            for name in ("continue", "remainingItemCount"):  # how it goes on is told by the last page
+            for name in ("continue", "remainingItemCount"):  # the last page says how it goes on
                 head["metadata"].pop(name, None)
                 if one.metadata.get(name):
                     head["metadata"][name] = one.metadata[name]

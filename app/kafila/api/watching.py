@@ -118,7 +118,7 @@ async def _follow(
     leaving: asyncio.Task[None],
     together: Callable[[float], Awaitable[None]] | None,
 ) -> None:
-    """``together`` serves the client as long as it keeps up and there is nothing but changes to be told."""
+    """``together`` serves the client as long as it keeps up and there is nothing but changes to be sent."""
     bookmarks = request.flag("allowWatchBookmarks")
     deadline = time.monotonic() + timeout
     next_bookmark = time.monotonic() + BOOKMARK_PERIOD * random.uniform(0.9, 1.0)

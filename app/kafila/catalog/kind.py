@@ -166,7 +166,7 @@ class Kind:
     list_kind: str = ""  # of its lists, when it is not the kind's name with List behind
     decode: Decode | None = None  # brings a request's object into shape; None: the schema does
     document: Object | None = None  # the schema as its author wrote it, for OpenAPI
-    deprecation: str = ""  # what clients of a deprecated version are told
+    deprecation: str = ""  # the warning for clients of a deprecated version
     terminating: bool = False  # its definition is being deleted: no new objects
     protobuf: str = ""  # full message name, "" when the kind has no protobuf form
     api_version: str = field(init=False)

@@ -24,7 +24,7 @@ given: ContextVar[frozenset[str]] = ContextVar("given", default=frozenset())
 
 
 class CommandError(Exception):
-    """What a command tells the user in one line before it ends with ``code``."""
+    """What a command prints in one line before it ends with ``code``."""
 
     code = 1
 

@@ -31,7 +31,7 @@ _IN_WHEEL = Path(__file__).parents[1] / "examples" / "nginx"
 EXAMPLE = _IN_WHEEL if _IN_WHEEL.exists() else Path(__file__).parents[3] / "examples" / "nginx"
 MEMBERS = ("member1", "member2", "member3")
 _SIMULATED = ".simulation.internal"
-_TIMEOUT = 30.0  # seconds for the members to become ready, and for the example to be summed
+_TIMEOUT = 30.0  # seconds for the members to become ready, and for the example's status to be aggregated
 
 
 def demo(

@@ -140,7 +140,7 @@ def _run(
     work: Callable[..., Awaitable[object]],
     headers: Sequence[tuple[str, str]] = (),
 ) -> None:
-    """Runs ``work(control plane, cluster)`` and tells its errors in one line."""
+    """Runs ``work(control plane, cluster)`` and prints its errors in one line."""
     from kafila.core.errors import StatusError
     from kafila.members.join import JoinError, explain
     from kafila.members.kubeconfig import KubeconfigError

@@ -30,7 +30,7 @@ def why(
         Parameter(name="TYPE NAME", help="What to explain: deployment/web, or deployment web, as kubectl takes it."),
     ],
     namespace: Annotated[str, Parameter(name=["--namespace", "-n"], help="Namespace of the object.")] = "",
-    cluster: Annotated[str, Parameter(help="Tell about this cluster only, with every check it passes or fails.")] = "",
+    cluster: Annotated[str, Parameter(help="Explain this cluster only, with every check it passes or fails.")] = "",
     output: Annotated[str, Parameter(name=["--output", "-o"], help="json, for programs.")] = "",
     kubeconfig: Kubeconfig = "",
     karmada_context: KarmadaContext = "",

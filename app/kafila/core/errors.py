@@ -16,7 +16,7 @@ from typing import Any, final
 from .resources import group_resource
 
 _UNSET = object()
-MOST_TEXT = 64 << 10  # characters of findings; what comes after them is not told
+MOST_TEXT = 64 << 10  # characters of findings; what comes after them is left out
 MOST_ALIKE = 16  # findings that say the same
 MOST_FOUND = 1000  # findings of one check; what is wrong in more places is not looked at further
 
@@ -155,7 +155,7 @@ class StatusError(Exception):
         self.details = details
         self.retry_after = retry_after  # seconds; sent as Retry-After, which makes client-go repeat the request
         self.metadata: dict[str, Any] = {}  # ListMeta: the token to go on with after an expired one
-        self.told = False  # a controller has told it to the user
+        self.told = False  # a controller has recorded an event for it
 
     def status(self) -> dict[str, Any]:
         out: dict[str, Any] = {
@@ -276,7 +276,7 @@ def invalid(group: str, kind: str, name: str, errors: Sequence[FieldError]) -> S
 
 
 def told(errors: Iterable[FieldError]) -> list[FieldError]:
-    """The findings that are told: some show what they are about, and that may be nearly all of a large object."""
+    """The findings that are shown: some show what they are about, and that may be nearly all of a large object."""
     first: list[FieldError] = []
     length = 0
     alike: Counter[tuple[str, str, str, int]] = Counter()

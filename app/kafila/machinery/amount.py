@@ -1,4 +1,4 @@
-"""How many values a document has: worked on, each takes far more room than the two or three bytes that it is sent as.
+"""How many values a document has: in memory, each takes far more than the two or three bytes that it is sent as.
 
 A value is an object, a list, a text, a number, a boolean or null; the names of members are part of their object.
 """
@@ -44,7 +44,7 @@ def check(value: Any) -> None:
 def check_made(new: Any, old: Any) -> None:
     """``new`` was made of ``old``: it may have MAX_MADE values, and what has more already may have less.
 
-    What the server notes of the owners of fields follows from the rest and is not counted. Raises StatusError 413.
+    What the server records about the owners of fields follows from the rest and is not counted. Raises StatusError 413.
     """
     new = _without_owners(new)
     if has_more(new, MAX_MADE) and has_more(new, count(_without_owners(old))):

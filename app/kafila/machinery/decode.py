@@ -20,7 +20,7 @@ from .schema import COMPILING, Schema
 __all__ = ["DecodeError", "Decoder", "compile_decoder", "find_duplicates", "unknown_fields"]
 
 Decoder = Callable[[Any], tuple[Object, list[str]]]
-# Decodes one value. Notes in the list that something was dropped; raises Mismatch or DecodeError.
+# Decodes one value. Records in the list that something was dropped; raises Mismatch or DecodeError.
 Node = Callable[[Any, list[bool]], Any]
 
 _DROP: Final = object()  # a field that is not emitted
@@ -135,7 +135,7 @@ def _struct(schema: Schema) -> Node:
         if len(known) < len(keys):
             if not keep_unknown:
                 dropped.append(True)
-            return chosen  # not remembered: unknown fields make endless shapes, and must be noted each time
+            return chosen  # not remembered: unknown fields make endless shapes, and must be recorded each time
         if len(shapes) >= _SHAPES:
             shapes.clear()
         shapes[keys] = chosen
@@ -214,7 +214,7 @@ def _missing(parent: Schema, key: str, schema: Schema, node: Node) -> Callable[[
     return lambda dropped: copy_json(zero)
 
 
-# Types that read themselves. Go stops at their errors; other errors it notes and goes on.
+# Types that read themselves. Go stops at their errors; other errors it records and goes on.
 _SELF_READING: Final = frozenset({"quantity", "time", "micro-time", "int-or-string"})
 
 

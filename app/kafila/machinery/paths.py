@@ -1,4 +1,4 @@
-"""Where something is in a document: written out only for what is told, since one long key may lie above many values."""
+"""Where something is in a document: written out only for what is shown, since one long key may lie above many values."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, Final
 # the place around it and the last step: a name or an index; None is the document itself
 Path = tuple[Any, str | int] | None
 
-MAX_FOUND: Final = 100  # unknown or repeated fields that are told, as many as kube-apiserver looks for
+MAX_FOUND: Final = 100  # unknown or repeated fields that are shown, as many as kube-apiserver looks for
 
 
 def shown(path: Path) -> str:

@@ -22,7 +22,7 @@ class DecodeError(ValueError):
 
 
 class Mismatch(Exception):
-    """A value of the wrong type. Where it stands and what was expected there is found out when the error is told."""
+    """A value of the wrong type. Where it stands and what was expected there is found out when the error is shown."""
 
     def __init__(self, value: str) -> None:
         super().__init__(value)

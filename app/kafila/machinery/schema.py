@@ -53,7 +53,7 @@ class Schema:
     enum: tuple[str, ...] = ()
     preserve_unknown: bool = False  # struct that keeps fields it does not know
     embedded: bool = False  # a whole object with its own apiVersion, kind and metadata
-    # of a struct: fields whose errors Go tells with more than their names -> the embedded structs that they come from, and
+    # of a struct: fields whose errors Go shows with more than their names -> the embedded structs that they come from, and
     # Go's names for the field's type and those of its elements
     go: dict[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
     compiled: dict[str, Any] = field(default_factory=dict)  # what the machinery has derived from this node

@@ -26,7 +26,7 @@ class TypedError(ValueError):
 
 
 class _Enough(Exception):
-    """More findings are not told."""
+    """More findings are not shown."""
 
 
 class _Told(list[str]):
@@ -42,7 +42,7 @@ class _Told(list[str]):
 
 
 def check(schema: Schema, value: Any, allow_duplicates: bool = False) -> None:
-    """Raises TypedError with all findings that are told."""
+    """Raises TypedError with all findings that are shown."""
     found = _Told()
     with suppress(_Enough):
         _check(schema, value, "", allow_duplicates, found)

@@ -93,7 +93,7 @@ def _has_too_many_directives(body: bytes | str) -> bool:
     return head[:1] in _BEFORE_DIRECTIVES and head.partition(b"---")[0].count(b"%TAG") > MAX_DIRECTIVES
 
 
-# a directive, what may come before one, and the bytes that tell of an encoding
+# a directive, what may come before one, and the bytes that announce an encoding
 _BEFORE_DIRECTIVES: Final = frozenset(bytes([byte]) for byte in b"%# \t\r\n\xef\xfe\xff")
 
 
@@ -149,7 +149,7 @@ _OPEN: Final = _Anchored(None, 0, 0, 0, [])  # a named value whose end has not c
 
 
 class _Reader:
-    """Builds values while the parser tells of their parts: what is too deep or too much is refused before it is there.
+    """Builds values while the parser reports their parts: what is too deep or too much is refused before it is there.
 
     libyaml's own composer calls itself for each level, which no Python limit ends before the stack does.
     """

@@ -41,7 +41,7 @@ class EstimatorTLS:
     insecure: bool = False
 
     def context(self) -> ssl.SSLContext | None:
-        """None: without TLS, as Karmada's scheduler connects when it is told nothing."""
+        """None: without TLS, as Karmada's scheduler connects by default."""
         if not self.authority_file and not self.insecure:
             return None
         context = ssl.create_default_context(cafile=self.authority_file or None)

@@ -49,7 +49,7 @@ class Observation(NamedTuple):
     complete: bool = False
     node_summary: Object | None = None
     resource_summary: Object | None = None
-    left_out: int = 0  # resources that the summary does not tell of
+    left_out: int = 0  # resources that the summary leaves out
 
 
 class History(NamedTuple):
@@ -65,7 +65,7 @@ async def observe(
     resource_summary: ResourceSummary | None = None,
     models: Sequence[Object] = (),
 ) -> Observation:
-    """Asks the member. Never raises for what a member does wrong; a ``tally`` is given once its informers are synced."""
+    """Asks the member. Never raises for what a member does wrong; a ``resource_summary`` is given once its informers are synced."""
     endpoint = "/readyz"
     try:
         status, _ = await client.request("GET", endpoint, probe=True, timeout=PROBE_TIMEOUT)
@@ -147,7 +147,7 @@ def cluster_status(
 
 
 def with_expiry(status: Object, expires: float | None, now: float) -> Object:
-    """Tells until when the member takes our token (Unix seconds). None: it does not expire; that needs no telling."""
+    """A condition that says until when the member takes our token (Unix seconds). None: it does not expire, and there is none."""
     conditions = status.get("conditions") or ()
     if expires is None:
         kept = [c for c in conditions if c.get("type") != CREDENTIALS]
@@ -161,7 +161,7 @@ def with_expiry(status: Object, expires: float | None, now: float) -> Object:
 
 
 def with_heartbeat(status: Object, observation: Observation, seen: float, now: float) -> Object:
-    """Tells that the member was not seen at the last look, long before it counts as not ready. ``seen``: when it last was
+    """A condition that the member did not answer last time, long before it counts as not ready. ``seen``: when it last was
     (Unix seconds, 0 never)."""
     conditions = status.get("conditions") or ()
     if observation.healthy:
@@ -177,7 +177,7 @@ def with_heartbeat(status: Object, observation: Observation, seen: float, now: f
 
 
 def with_summary(status: Object, observation: Observation, now: float) -> Object:
-    """Tells that the summary of the resources is not all that the member has."""
+    """A condition that the summary of the resources leaves something out."""
     if observation.resource_summary is None:  # that of before stays, and what is said of it
         return status
     conditions = status.get("conditions") or ()
@@ -185,7 +185,7 @@ def with_summary(status: Object, observation: Observation, now: float) -> Object
         kept = [c for c in conditions if c.get("type") != SUMMARY]
         return status if len(kept) == len(conditions) else {**status, "conditions": kept}
     message = (
-        f"{observation.left_out} resources are left out: at most {MOST_NAMES} are told, with names of at most "
+        f"{observation.left_out} resources are left out: at most {MOST_NAMES} are listed, with names of at most "
         f"{LONGEST_NAME} characters, first those that nodes have; nothing that asks for the others is placed by its room"
     )
     made = condition(SUMMARY, "False", "TooManyResources", message)

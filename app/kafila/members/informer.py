@@ -64,7 +64,7 @@ class Informer:
     """``path`` is the collection's. ``keep`` reduces an object to what its users need; ``on_change`` must be quick (it queues).
 
     ``resume`` starts watching after that resourceVersion without a list: then only what changed since is known. ``on_relist`` is
-    called when a list other than the first begins: from then on only what is listed and told counts. Run ``run`` as a task.
+    called when a list other than the first begins: from then on only what is listed and watched counts. Run ``run`` as a task.
     """
 
     def __init__(
@@ -210,7 +210,7 @@ class Informer:
             raise UnusableAnswer(f"the answer to GET {self.path} has an object of another shape: {why}") from None
 
     def _drop(self, name: Name) -> None:
-        # with ``resume`` an object may leave that was never seen here; that is news all the same
+        # with ``resume`` an object may leave that was never seen here; it is reported all the same
         self._replace(name, self._known.get(name), None)
 
     def _replace(self, name: Name, before: Seen | None, after: Seen | None) -> None:
@@ -220,7 +220,7 @@ class Informer:
         try:
             self._on_change(Change(name, before, after))
         except BaseException:
-            self._remember(name, before)  # it was not taken notice of, so it will be told again
+            self._remember(name, before)  # nobody took notice of it, so it will be reported again
             raise
 
     def _check_room(self, before: Seen | None, after: Seen) -> None:

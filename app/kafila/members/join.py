@@ -257,7 +257,7 @@ async def _account_secret(
             )
         elif _belongs_to(secret) not in ("", uid):
             # of an account of this name that is gone, as its token is; the token controller will remove it, if it runs
-            with contextlib.suppress(StatusError):  # looked at again below, whoever removed it
+            with contextlib.suppress(StatusError):  # checked again below, whoever removed it
                 await member.delete(path, uid=secret["metadata"]["uid"])
         elif (secret.get("data") or {}).get("token"):
             return secret

@@ -14,7 +14,7 @@ DEFAULT_BURST = 2000
 
 @final
 class Faults:
-    """What of a member's answers cannot be used. A fault ends when the same is answered well, or is not told again."""
+    """What of a member's answers cannot be used. A fault ends when the same is answered well, or is not recorded again."""
 
     LASTING: Final = 120.0  # seconds; longer than any pause before something is asked for again
     MOST: Final = 100

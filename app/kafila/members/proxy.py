@@ -28,7 +28,7 @@ from .wire import check_status, unanswered
 log = structlog.get_logger(__name__)
 RawHeaders = Sequence[tuple[bytes, bytes]]  # as ASGI has them: lower-case names
 
-# Between two neighbours only (RFC 9110 7.6.1)
+# Between two hops only (RFC 9110 7.6.1)
 HOP_BY_HOP: Final = frozenset(
     (b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade")
 )

@@ -19,7 +19,7 @@ T = TypeVar("T")
 Amounts = tuple[tuple[str, int], ...]  # name and amount: cpu in milli, everything else in units; sorted by name
 Phase = Literal["waiting", "running", "finished"]
 
-MOST_NAMES: Final = 256  # resources that a Cluster's status tells of: a member may name as many as it likes
+MOST_NAMES: Final = 256  # resources that a Cluster's status lists: a member may name as many as it likes
 LONGEST_NAME: Final = 317  # characters of a qualified name
 _FIRST: Final = ("cpu", "memory", "pods", "ephemeral-storage")
 _BINARY: Final = frozenset({"memory", "ephemeral-storage"})
@@ -128,7 +128,7 @@ def _format(name: str) -> Format:
 
 
 def _most_wanted(names: set[str], allocatable: Container[str]) -> set[str]:
-    """As many names as are told: what every node has, what nodes have, and what somebody only asks for, by name."""
+    """As many names as are listed: what every node has, what nodes have, and what somebody only asks for, by name."""
     lawful = {name for name in names if len(name) <= LONGEST_NAME}
     if len(lawful) <= MOST_NAMES:
         return lawful
@@ -138,7 +138,7 @@ def _most_wanted(names: set[str], allocatable: Container[str]) -> set[str]:
 
 @final
 class ResourceSummary:
-    """Told of every change, it answers at once."""
+    """It is given every change, and so answers at once."""
 
     def __init__(self) -> None:
         self._nodes: dict[str, NodeFacts] = {}
@@ -202,7 +202,7 @@ class ResourceSummary:
         return {name: part for name, part in parts.items() if part}
 
     def left_out(self) -> int:
-        """How many resources the summary does not tell of."""
+        """How many resources the summary leaves out."""
         names = self._names()
         return len(names) - len(_most_wanted(names, self._allocatable))
 
@@ -217,7 +217,7 @@ class ResourceSummary:
         return lambda amounts: {name: amount for name, amount in amounts.items() if name in wanted}
 
     def modelings(self, models: Sequence[Object]) -> list[Object]:
-        """How many nodes have room of each grade. Nodes without a pod slot left have none."""
+        """How many nodes have free resources of each grade. Nodes without a pod slot left have none."""
         floors = _floors(models)
         counts = [0] * len(models)
         for name, node in self._nodes.items():

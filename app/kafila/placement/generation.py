@@ -8,7 +8,7 @@ from kafila.core.values import Object
 def with_known_version(binding: Object, before: Object) -> Object:
     """``before`` itself when nothing but the template's resourceVersion differs.
 
-    Our own writes of marks and sums raise it too; only what users change shall show in the binding.
+    Our own writes of labels, annotations and statuses raise it too; only what users change shall show in the binding.
     """
     old = (before["spec"].get("resource") or {}).get("resourceVersion")
     resource = {**binding["spec"]["resource"], "resourceVersion": old}

@@ -1,4 +1,4 @@
-"""What an object is: the fields and marks that an override, a script or a webhook must not change.
+"""What an object is: the fields, labels and annotations that an override, a script or a webhook must not change.
 
 An object that became another one on its way to a member would be written with the control plane's rights there, and its Work,
 its binding and its template could not be found again from it.
@@ -73,7 +73,7 @@ def check_path(parts: Sequence[str], value: Any = None) -> None:
 
 
 def check_keys(field: str, keys: Any) -> None:
-    """``field``: labels or annotations. Raises Changed when one of the keys is a mark."""
+    """``field``: labels or annotations. Raises Changed when one of the keys is reserved."""
     for key in keys:
         if key in _RESERVED[field]:
             raise Changed(f"metadata.{field}[{key}]")
@@ -101,7 +101,7 @@ def _identity(obj: Object) -> Iterator[tuple[str, Any]]:
 def check_same(before: dict[str, Any], obj: Object) -> None:
     """``before``: ``identity_of`` the object as it was. Raises Changed with the first field that differs.
 
-    A mark that is only gone, because all labels were replaced, is put there again before the object is sent.
+    A label that is only gone, because all labels were replaced, is put there again before the object is sent.
     """
     try:
         after = identity_of(obj)
@@ -113,8 +113,8 @@ def check_same(before: dict[str, Any], obj: Object) -> None:
             raise Changed(path)
 
 
-def with_marks_of(obj: Object, original: Object) -> Object:
-    """``obj`` with the marks that ``original`` has and no others. Changes ``obj``."""
+def with_reserved_of(obj: Object, original: Object) -> Object:
+    """``obj`` with the reserved labels and annotations that ``original`` has and no others. Changes ``obj``."""
     for field, reserved in _RESERVED.items():
         found = dict(metadata(obj).get(field) or {})
         kept = {key: value for key, value in found.items() if key not in reserved}

@@ -1,4 +1,4 @@
-"""Looking at everything that is stored, in portions: thousands of objects at once would keep requests waiting."""
+"""Reading everything that is stored, in chunks: thousands of objects at once would keep requests waiting."""
 
 from __future__ import annotations
 

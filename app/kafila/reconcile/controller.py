@@ -25,7 +25,7 @@ class Controller(Protocol):
 
 @runtime_checkable
 class Telling(Protocol):
-    """A controller whose failures are told to users."""
+    """A controller whose failures users see as events."""
 
     def tell_failures(self, tell: Tell) -> None: ...
 
@@ -64,7 +64,7 @@ class QueueController(ABC, Generic[K]):
 
     @abstractmethod
     def resync(self) -> None:
-        """Everything is to be looked at again."""
+        """Enqueues everything."""
 
     @abstractmethod
     async def _reconcile(self, key: K) -> None: ...

@@ -45,7 +45,7 @@ _FIELDS: Object = {
 
 
 class Told(NamedTuple):
-    """``about``: apiVersion, kind and metadata. ``source``: the component, where object and reason do not tell it."""
+    """``about``: apiVersion, kind and metadata. ``source``: the component, where it does not follow from object and reason."""
 
     about: Object
     type: str  # Normal or Warning
@@ -67,9 +67,9 @@ class _Composed(NamedTuple):
 
 @final
 class Enclosure:
-    """New events that go into the transaction of what they tell of: ``changes``. The rest is counted afterwards.
+    """New events that go into the transaction of what they are about: ``changes``. The rest is counted afterwards.
 
-    When that was committed, :meth:`committed` is to be called; when it failed there is nothing to tell.
+    When that was committed, :meth:`committed` is to be called; when it failed there is nothing to record.
     """
 
     def __init__(self, recorder: Recorder, told: Iterable[Told]) -> None:
@@ -87,7 +87,7 @@ class Enclosure:
                 self.changes.append(staged[1])
 
     def leave(self) -> None:
-        """They cannot be written together: all are told afterwards."""
+        """They cannot be written together: all are recorded afterwards."""
         self._others = [composed for _, composed in self._new.values()] + self._others
         self._new, self.changes = {}, []
 
@@ -104,7 +104,7 @@ class Enclosure:
 
 @final
 class Recorder:
-    """Writes events in the background: what happens to an event never holds up the work it tells of."""
+    """Writes events in the background: what happens to an event never holds up the work it is about."""
 
     def __init__(
         self, registry: Registry, component: str = "kafila", source_of: Callable[[Object, str], str] | None = None
@@ -181,7 +181,7 @@ class Recorder:
         self._wake.set()
 
     def staged(self, composed: _Composed) -> tuple[str, Change] | None:
-        """The name and the creation of one that is new and may be told; None: it has to be counted, or is left out."""
+        """The name and the creation of one that is new and may be written; None: it has to be counted, or is left out."""
         if composed.key in self._seen or composed.key in self._pending or not self._may_tell(composed.who):
             return None
         name = event_name(composed.event["involvedObject"]["name"], time.time_ns())

@@ -1,8 +1,8 @@
-"""Turns for the backlog: what has to be looked at again (start, relist, a changed policy) must not hold up what is new.
+"""Turns for low priority: what is enqueued once more (start, relist, a changed policy) must not hold up what is new.
 
-All queues of an event loop share it. Every turn of the loop begins one key of the backlog at most, so that whoever else wants
+All queues of an event loop share it. Every turn of the loop begins one key of low priority at most, so that whoever else wants
 the loop waits for one of them and not for a hundred; and while new changes are worked on, turns come with pauses in between.
-The queues take turns too: the backlog of one member does not wait for another's.
+The queues take turns too: no member's keys wait for those of another.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Final, final
 from weakref import WeakKeyDictionary
 
-PAUSE: Final = 0.02  # seconds between two turns while something new is worked on: the backlog goes on, slowly
+PAUSE: Final = 0.02  # seconds between two turns while something new is worked on: low priority goes on, slowly
 
 
 @final

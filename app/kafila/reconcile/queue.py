@@ -4,10 +4,10 @@ A key is in the queue at most once, is never worked on twice at the same time, a
 worked on. Failures come back later and later (5 ms doubling to ``max_delay``, and not before as much time has gone by as their own
 steps had kept the event loop busy), and never keep other keys waiting.
 
-What is new goes before the backlog: the backlog is worked on when nothing new waits, takes half of the places at most, and
-shares the event loop with the backlogs of all other queues (:mod:`kafila.reconcile.low_priority`).
+What is new goes before low priority, which is worked on when nothing new waits, takes half of the places at most, and
+shares the event loop with the low priority of all other queues (:mod:`kafila.reconcile.low_priority`).
 
-Keys may have priorities. A higher one goes first, whether new or backlog: what is above 0 counts as new, what is below as backlog.
+Keys may have priorities. A higher one goes first: what is above 0 counts as new, what is below as low priority.
 """
 
 from __future__ import annotations
@@ -64,22 +64,26 @@ class WorkQueue(Generic[K]):
         priority: Callable[[K], int] = lambda key: 0,
     ) -> None:
         self.name = name
-        self.on_failure: Callable[[K, Exception], None] | None = None  # is told of everything that ``reconcile`` raises
+        self.on_failure: Callable[[K, Exception], None] | None = (
+            None  # is called with everything that ``reconcile`` raises
+        )
         self._reconcile = reconcile
         self._concurrency = concurrency
         self._max_delay = max_delay
         self._priority = priority
         self._ready: PriorityQueue[K] = PriorityQueue()
-        self._background: PriorityQueue[K] = PriorityQueue()  # backlog: worked on when nothing else waits
-        self._backlog: LowPriorityTurns | None = None  # that of the event loop, while there is work
+        self._background: PriorityQueue[K] = PriorityQueue()  # low priority: worked on when nothing else waits
+        self._turns: LowPriorityTurns | None = None  # that of the event loop, while there is work
         self._asked = False  # for a turn in it
         self._pumping = False  # in a moment
         self._running: set[K] = set()
-        self._old: set[K] = set()  # running ones that are of the backlog
-        self._again: dict[K, bool] = {}  # added while they run; whether as backlog
+        self._old: set[K] = set()  # running ones of low priority
+        self._again: dict[K, bool] = {}  # added while they run; whether with low priority
         self._failures: dict[K, int] = {}
         self._later: list[tuple[float, int, K]] = []
-        self._due: dict[K, tuple[float, bool]] = {}  # the earliest time a key is to come back, and whether as backlog
+        self._due: dict[
+            K, tuple[float, bool]
+        ] = {}  # the earliest time a key is to come back, and whether with low priority
         self._counter = 0
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -90,7 +94,7 @@ class WorkQueue(Generic[K]):
         self._added: dict[K, float] = {}  # when what waits was added
 
     def add(self, key: K, background: bool = False) -> None:
-        """``background``: part of a backlog (start, relist); a user's new change goes first."""
+        """``background``: with low priority (start, relist); a user's new change goes first."""
         if key in self._running:
             self._again[key] = background and self._again.get(key, True)
             return
@@ -122,12 +126,12 @@ class WorkQueue(Generic[K]):
         self._arm()
 
     def is_low_priority(self, key: K) -> bool:
-        """For the reconciler: whether the key is looked at again without anything new being known of it."""
+        """For the reconciler: whether the key came without anything new being known of it."""
         return key in self._old and self._again.get(key, True)
 
     def start(self) -> None:
         self._started = True
-        self._backlog = low_priority_turns(asyncio.get_running_loop())
+        self._turns = low_priority_turns(asyncio.get_running_loop())
         self._pump()
         self._arm()
 
@@ -138,8 +142,8 @@ class WorkQueue(Generic[K]):
             self._timer.cancel()
             self._timer = None
         if self._asked:
-            assert self._backlog is not None
-            self._backlog.withdraw(self._take_turn)
+            assert self._turns is not None
+            self._turns.withdraw(self._take_turn)
             self._asked = False
         for task in list(self._tasks):
             task.cancel()
@@ -180,21 +184,21 @@ class WorkQueue(Generic[K]):
             return
         while self._ready and len(self._running) < self._concurrency:
             self._begin(self._ready.pop())
-        if not self._asked and self._may_look_back():
-            assert self._backlog is not None
+        if not self._asked and self._may_begin_low_priority():
+            assert self._turns is not None
             self._asked = True
-            self._backlog.ask(self._take_turn)
+            self._turns.ask(self._take_turn)
         self._depth.set(len(self._ready) + len(self._background))
 
-    def _may_look_back(self) -> bool:
-        """Whether a key of the backlog may begin: half of the places are kept for what is new."""
+    def _may_begin_low_priority(self) -> bool:
+        """Whether a key of low priority may begin: half of the places are kept for what is new."""
         if not self._background or self._ready or len(self._running) >= self._concurrency:
             return False
         return len(self._old) < max(1, self._concurrency // 2)
 
     def _take_turn(self) -> None:
         self._asked = False
-        if self._may_look_back():
+        if self._may_begin_low_priority():
             key = self._background.pop()
             self._old.add(key)
             self._begin(key)
@@ -207,11 +211,11 @@ class WorkQueue(Generic[K]):
         task.add_done_callback(self._tasks.discard)
 
     async def _run(self, key: K) -> None:
-        assert self._backlog is not None
+        assert self._turns is not None
         started, old = time.perf_counter(), key in self._old
         self._waited.observe(started - self._added.pop(key, started))
         if not old:
-            self._backlog.new_begins()
+            self._turns.new_begins()
         effort = Effort(lambda: self._reconcile(key))
         try:
             await effort
@@ -230,7 +234,7 @@ class WorkQueue(Generic[K]):
         finally:
             self._work.observe(time.perf_counter() - started)
             if not old:
-                self._backlog.new_ends()
+                self._turns.new_ends()
             self._running.discard(key)
             self._old.discard(key)
             if key in self._again:

@@ -24,7 +24,7 @@ _BINDINGS: Final = ("resourcebindings.work.karmada.io", "clusterresourcebindings
 
 @contextmanager
 def telling(tell: Callable[[str], None]) -> Iterator[None]:
-    """``tell`` is given the text of a refusal: whoever knows a better event than ReconcileFailed for it."""
+    """``tell`` is given the text of a refusal: for whoever has a better event for it than ReconcileFailed."""
     try:
         yield
     except StatusError as error:

@@ -37,7 +37,7 @@ def encode_body(obj: Object) -> bytes:
         if key not in _NOT_STORED:
             body[key] = value
     try:
-        # the encoder nests to a limit; the room of lists, events and tables around an object is taken off it
+        # the encoder nests to a limit; what lists, events and tables around an object need is taken off it
         return orjson.dumps([[[[[[[[body]]]]]]]])[8:-8]
     except orjson.JSONEncodeError as error:
         raise errors.bad_request(f"the object cannot be stored: {error}") from error

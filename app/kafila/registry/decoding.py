@@ -1,4 +1,4 @@
-"""Request objects: from what a client sent to a dict of the right shape, with strict, warned or ignored leftovers."""
+"""Request objects: from what a client sent to a dict of the right shape, with unknown fields refused, warned of or ignored."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ FOREGROUND = "foregroundDeletion"
 
 
 def mark_deleted(kind: Kind, old: Object, options: DeleteOptions, now: str) -> Object | None:
-    """The object with its deletion marked; None when it can go at once; ``old`` itself when nothing changes."""
+    """The object marked for deletion; None when it can go at once; ``old`` itself when nothing changes."""
     strategy, metadata = kind.strategy, old["metadata"]
     if strategy.begin_deletion is not None and not metadata.get("deletionTimestamp"):
         return strategy.begin_deletion(old, now)

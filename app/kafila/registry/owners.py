@@ -1,4 +1,4 @@
-"""Owner references that are given twice: kept once, and the client is told."""
+"""Owner references that are given twice: kept once, and the client is warned."""
 
 from __future__ import annotations
 

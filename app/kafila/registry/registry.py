@@ -115,7 +115,7 @@ class Registry:
         return found
 
     async def current(self, kind: Kind, namespace: str, name: str) -> Entry:
-        """The newest object; looks again behind the barrier before it answers that there is none."""
+        """The newest object; waits for a consistent read before it answers that there is none."""
         if kind.resource == EVENTS:
             return await self.read(kind, namespace, name)
         found = self.cache.get(kind.resource, namespace if kind.namespaced else "", name)
@@ -362,7 +362,7 @@ class Registry:
         )
 
     def stage_delete(self, kind: Kind, existing: Entry, options: DeleteOptions) -> Change:
-        """The deletion of the object at ``existing``'s revision, or the mark of it where something holds the object.
+        """The deletion of the object at ``existing``'s revision, or its deletionTimestamp where something holds the object.
 
         Raises StatusError.
         """
@@ -408,7 +408,7 @@ class Registry:
         return out
 
     async def commit(self, change: Change, dry_run: bool = False, existing: Entry | None = None) -> Entry:
-        """Carries out one change. Raises GuardFailed, or StatusError when the store cannot tell."""
+        """Carries out one change. Raises GuardFailed, or StatusError when the outcome is not known."""
         if change.unchanged and existing is not None:
             return existing
         key = change.writes[0].key

@@ -14,7 +14,7 @@ from kafila.watch import Cache
 from .context import Change
 
 MAX_TRANSACTION_BYTES = 64 << 20  # of what controllers write together
-_DELETION = 1024  # bytes: more than the marks of a deletion take
+_DELETION = 1024  # bytes: more than what a deletion writes into an object
 
 
 def check(cache: Cache, limit: int, change: Change) -> None:

@@ -21,7 +21,7 @@ from .codec import decode_entry
 T = TypeVar("T")
 BIG: Final = 32 << 10  # bytes: less is done sooner than a thread would get to it
 HUGE: Final = 512 << 10
-WAITING: Final = 64  # for one thread; who comes then is told to come again
+WAITING: Final = 64  # for one thread; whoever comes then gets 429 and tries again
 PATIENCE: Final = 60.0  # seconds until a thread gives up on a loop that has ended
 
 _here = threading.local()

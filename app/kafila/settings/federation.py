@@ -1,4 +1,4 @@
-"""What Karmada's controllers can be told, apart from feature gates."""
+"""The options of Karmada's controllers, apart from feature gates."""
 
 from __future__ import annotations
 

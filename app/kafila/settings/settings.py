@@ -1,6 +1,6 @@
-"""What `kafila serve` can be told: the table of its flags, from which the command line and ``--help`` are made.
+"""The flags of `kafila serve`: one table, from which the command line and ``--help`` are made.
 
-Defaults of what a room is handed whole (``ServingOptions``, ``FederationOptions``) stand with these options.
+Defaults of what a package is handed whole (``ServingOptions``, ``FederationOptions``) are beside these options.
 """
 
 from __future__ import annotations

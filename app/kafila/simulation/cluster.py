@@ -20,7 +20,7 @@ from kafila.watch.definitions import Definitions
 
 from .workloads import WorkloadSimulator
 
-_ROWS, _BYTES = 500, 2 << 20  # of history: its only watcher is a room, which keeps up
+_ROWS, _BYTES = 500, 2 << 20  # of history: its only watcher is a connection, which keeps up
 
 
 @final

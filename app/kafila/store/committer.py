@@ -172,7 +172,7 @@ class Committer:
         await connection.execute(self._extend_events, timeout=self._timeouts.answer)
 
     async def _refused(self, batch: list[Pending], error: Exception) -> list[Pending]:
-        """The server rolled the batch back. One bad transaction must not fail its neighbours: each goes alone."""
+        """The server rolled the batch back. One bad transaction must not fail the others: each goes alone."""
         if getattr(error, "sqlstate", "") == _EPOCH_PASSED:
             self._drop()
             return batch

@@ -1,4 +1,4 @@
-"""Whether the database takes writes, as the last ones tell. The log has a line when that changes, and not one for each write."""
+"""Whether the database takes writes, as the last ones show. The log has a line when that changes, and not one for each write."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Health:
         self.trouble = ""  # why nothing is written, "" when all is well
 
     def refused(self, error: BaseException) -> bool:
-        """Notes what a write met with. Whether that is the database's trouble and not the write's."""
+        """Records what a write met with. Whether that is the database's trouble and not the write's."""
         if not isinstance(error, REFUSES):
             return False
         REFUSED.inc()

@@ -105,7 +105,7 @@ class EventPage(NamedTuple):
 
 class EventRows(NamedTuple):
     """Changes of Events, oldest first, with ``previous_body``: all of them up to ``revision``. ``expiry``: the next revision
-    is one at which Events ended, which :meth:`Store.events_ended` tells."""
+    is one at which Events ended: :meth:`Store.events_ended` returns them."""
 
     rows: list[Row]
     revision: int

@@ -1,7 +1,7 @@
 """The log's tail: every committed row to the subscriber, once and in order, whichever process wrote it.
 
 Own commits are handed over by the committer when they continue what was published (no query); everything else is read from
-the log: after a NOTIFY (a hint, not relied upon), for a barrier, for a gap, and once a second in any case.
+the log: after a NOTIFY (a hint, not relied upon), for a consistent read, for a gap, and once a second in any case.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Is the database's history still the one this process saw?
 
 A failover to an older standby, or a restored backup, loses the newest revisions and gives their numbers again to other
-writes. Every row of the log carries the batch that wrote it, so the row at our position tells. When it differs, revisions
+writes. Every row of the log carries the batch that wrote it, so the row at our position shows it. When it differs, revisions
 are raised far above everything that was lost: no number that some client remembers will ever mean something else. The marker
-that raises them divides history: who stands before it may have seen what was lost, and has to start again behind it.
+that raises them splits history: who stands before it may have seen what was lost, and has to start again behind it.
 """
 
 from __future__ import annotations

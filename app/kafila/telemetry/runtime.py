@@ -26,7 +26,7 @@ BUILD = Info("kafila_build", "Version of the program.")
 
 
 class Cache(Protocol):
-    """Telemetry belongs to no room: it asks for what it needs by shape."""
+    """Telemetry imports no other package: it asks for what it needs by shape."""
 
     def resources(self) -> Iterator[Any]: ...
 
@@ -37,7 +37,7 @@ class Store(Protocol):
 
 
 class StorageState(Collector):
-    """Whether storage takes writes, and the room that an embedded database has; looked at when somebody asks."""
+    """Whether storage takes writes, and the free space of an embedded database; found out when somebody asks."""
 
     def __init__(self, store: Store, folder: Path | None) -> None:
         """``folder``: of the embedded database, if it is one."""
@@ -49,7 +49,9 @@ class StorageState(Collector):
         yield GaugeMetricFamily("kafila_storage_healthy", text, value=not self._store.trouble)
         if self._folder is not None:
             free = shutil.disk_usage(self._folder).free
-            yield GaugeMetricFamily("kafila_storage_free_bytes", "Room on the embedded database's disk.", value=free)
+            yield GaugeMetricFamily(
+                "kafila_storage_free_bytes", "Free space on the embedded database's disk.", value=free
+            )
 
 
 class StorageObjects(Collector):

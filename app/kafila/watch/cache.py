@@ -1,6 +1,6 @@
 """Current objects and recent events by resource, fed by the store in revision order.
 
-Of Kubernetes' Events there is only what watchers have still to be told (``feed``): they are read from the store.
+Of Kubernetes' Events there is only what watchers have not been sent yet (``feed``): they are read from the store.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Watchers that ask alike and have seen the same: their changes are selected, encoded and joined once for all of them.
 
-A watcher that has caught up hands itself over to a group and is told nothing more; the group writes to its client by ``push``. It
+A watcher that has caught up hands itself over to a group and gets nothing more itself; the group writes to its client by ``push``. It
 comes back when it has something to do for itself (a bookmark, the end), or when its client does not keep up: then it goes on alone
 from where it is, at its client's pace, until it has caught up again.
 """
@@ -51,7 +51,7 @@ class Group:
 
     def add(self, watcher: Watcher, push: Push) -> bool:
         """Whether the watcher has seen what the others have."""
-        if self._next is not None:  # they have still to be told something that it knows
+        if self._next is not None:  # they have not been sent yet what it knows
             self._round()
         if self._eyes.position != watcher.position:
             return False

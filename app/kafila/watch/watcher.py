@@ -20,7 +20,7 @@ BATCH = 500  # events handed out at once, so that one reader does not hold the l
 
 
 class Change(NamedTuple):
-    """What a watcher is told: ``entry`` is the object to send; ``event`` is where its encodings are shared."""
+    """What a watcher gets: ``entry`` is the object to send; ``event`` is where its encodings are shared."""
 
     type: EventType
     entry: Entry
@@ -60,7 +60,7 @@ class Watcher:
         self._cache = cache
         self._epoch = cache.epoch
         self._signal = asyncio.Event()
-        self._expiry = 0  # of Events: those that ended at this revision are being told,
+        self._expiry = 0  # of Events: those that ended at this revision are being sent,
         self._ended = 0  # up to the one of this revision
         self.resource = resource
         self.position = position  # every change up to this revision was handed out
@@ -169,7 +169,7 @@ class Watcher:
         return [change for row in page.rows if (change := self._select(event_of(row))) is not None]
 
     async def _those_that_ended(self) -> list[Change]:
-        """They all ended at one revision, and are told with the one before: who goes on from there is told again."""
+        """They all ended at one revision, and are sent with the one before: whoever resumes from there gets them again."""
         found = await self._cache.store.events_ended(self._expiry, self._ended)
         self._check_epoch()
         self._signal.set()

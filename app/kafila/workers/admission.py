@@ -21,7 +21,7 @@ from kafila.watch import Cache, Entry, needles
 CUSTOMIZATIONS = "resourceinterpretercustomizations.config.karmada.io"
 CLUSTERS = "clusters.cluster.karmada.io"
 BINDINGS = ("resourcebindings.work.karmada.io", "clusterresourcebindings.work.karmada.io")
-MOST_SEARCHED = 50_000  # bindings that are searched for a policy's mark when its placement changes
+MOST_SEARCHED = 50_000  # bindings that are searched for a policy's label when its placement changes
 MOST_READ = 1_000
 
 
@@ -47,7 +47,7 @@ def admission(cache: Cache, catalog: Catalog, settings: Settings, authorizer: Au
         needle = needles.text(identity)
 
         def bodies() -> tuple[list[Entry], bool]:
-            """Of ten thousands of bindings those that have the mark: their bytes are searched, and few are read."""
+            """Of ten thousands of bindings those that have the label: their bytes are searched, and few are decoded."""
             found: list[Entry] = []
             for resource in BINDINGS:
                 for looked_at, entry in enumerate(cache.resource(resource).entries(namespace)):

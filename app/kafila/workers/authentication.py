@@ -92,7 +92,7 @@ def client_authorities(settings: Settings) -> bytes:
 
 @final
 class Authenticators:
-    """``trust``: tells the TLS layer of more authorities (PEM)."""
+    """``trust``: gives the TLS layer more authorities (PEM)."""
 
     def __init__(
         self, registry: Registry, settings: Settings, tokens: Tokens, own: bytes, trust: Callable[[bytes], None]

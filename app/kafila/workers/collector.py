@@ -1,9 +1,9 @@
-"""Python's cycle collector, told about a process that holds much for long and makes much that is short-lived.
+"""Python's cycle collector, set up for a process that holds much for long and makes much that is short-lived.
 
 By default it looks at the young objects after every 700 new containers (one decoded manifest has half of that), and at everything,
 catalog and cache included, a few times while they are loaded: a sixth of a busy process's CPU, and pauses of the event loop.
-What is there when the process is ready is not looked at again (it still goes when nothing refers to it), and the young are looked
-at in larger portions. So it is with the kinds of a big definition that comes later: hundreds of thousands of objects that stay.
+What is there when the process is ready is not examined again (it still goes when nothing refers to it), and the young are examined
+in larger batches. So it is with the kinds of a big definition that comes later: hundreds of thousands of objects that stay.
 """
 
 from __future__ import annotations

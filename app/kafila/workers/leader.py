@@ -43,7 +43,7 @@ class Leader:
         self._lease: Lease | None = None  # under which the work was begun
         self._task: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
-        self._turned = now()  # when the event loop last turned, as the keeper is told
+        self._turned = now()  # when the event loop last turned, for the keeper
         self._beat: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop
         self._keeper = Keeper(store.leases, name, self.identity, durations, self._stalled_for, self._log)
@@ -117,7 +117,7 @@ class Leader:
             except Exception:
                 log.exception("the work could not be ended", lease=self._name)
 
-    # -- what the keeper's thread asks and tells -----------------------------------------------------------------------
+    # -- called by the keeper's thread --------------------------------------------------------------------------------
 
     def _turn(self) -> None:
         self._turned = now()

@@ -39,7 +39,7 @@ def admit_customization(new: Object, others: Iterable[Object], lua_error: Callab
             continue
         theirs = _scripts(other)
         for operation in _OPERATIONS:
-            # dependencies add up, so several customizations may tell them
+            # dependencies add up, so several customizations may name them
             if operation != "InterpretDependency" and operation in mine and operation in theirs:
                 raise Denied(
                     f"conflicting with InterpreterOperation({operation}) "

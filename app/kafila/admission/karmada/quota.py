@@ -1,4 +1,4 @@
-"""FederatedResourceQuota: its validation. What a binding uses of it is told by :mod:`kafila.placement.quota`."""
+"""FederatedResourceQuota: its validation. What a binding uses of it is computed by :mod:`kafila.placement.quota`."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """An edit of a live policy that takes copies out of clusters says so: what was a slip of the pen deletes everything else.
 
-Karmada's outcome stays: the clusters are left. It is the answer to the edit, also of a dry run, that tells of it.
+Karmada's outcome stays: the clusters are left. It is the answer to the edit, also of a dry run, that warns of it.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ def schema_of_version(version: Object) -> Object | None:
 
 
 def deprecation_warning(crd: Object, version: Object) -> str:
-    """What a client of a deprecated version is told, "" when it is not deprecated."""
+    """The warning for a client of a deprecated version, "" when it is not deprecated."""
     if not version.get("deprecated"):
         return ""
     if version.get("deprecationWarning") is not None:

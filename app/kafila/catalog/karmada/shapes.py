@@ -80,7 +80,7 @@ def _unwrap(annotation: Any, annotations: list[Any]) -> Any:
         elif origin in (Union, types.UnionType):
             inner = [a for a in get_args(annotation) if a is not type(None)]
             if len(inner) > 1:
-                return inner[0]  # str | int of a quantity: the Wire note says what it is
+                return inner[0]  # str | int of a quantity: the Wire annotation says what it is
             annotation = inner[0]
         else:
             return annotation

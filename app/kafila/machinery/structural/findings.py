@@ -56,7 +56,7 @@ def within(found: list[Finding], step: Step) -> list[Finding]:
 
 
 def errors_of(found: Findings, base: str = "") -> list[FieldError]:
-    """The findings as errors, each text once, as many as are told."""
+    """The findings as errors, each text once, as many as are shown."""
     if not found:
         return []
     out: dict[tuple[str, str, str], FieldError] = {}
@@ -71,7 +71,7 @@ def errors_of(found: Findings, base: str = "") -> list[FieldError]:
 
 
 def without_unchanged(found: list[Finding], props: Props | None, new: Any, old: Any) -> list[Finding]:
-    """Ratcheting: an update may leave wrong what it does not touch. The old value is looked for where it can be told."""
+    """Ratcheting: an update may leave wrong what it does not touch. The old value is looked for where it can be found."""
     comparison = _Comparison()
     return [finding for finding in found if not comparison.is_unchanged(finding, props, new, old)]
 

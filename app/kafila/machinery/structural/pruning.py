@@ -13,7 +13,7 @@ from kafila.machinery.paths import MAX_FOUND, Path, shown
 
 from .props import EMBEDDED, META, PRESERVE, Props, additional, has_additional, items, member, properties
 
-# Copies a value without what is dropped, and notes in the list that something was
+# Copies a value without what is dropped, and records in the list that something was
 Node = Callable[[Any, list[bool]], Any]
 Prune = Callable[[Object], tuple[Object, list[str]]]
 _AS_IS: Final = frozenset({str, bool, int})
@@ -109,7 +109,7 @@ def _keeps_null(props: Props) -> bool:
 
 
 def unknown_paths(props: Props | None, value: Any) -> list[str]:
-    """Paths of the members that a schema drops, as many as are told: ``spec.list[0].unknown``."""
+    """Paths of the members that a schema drops, as many as are shown: ``spec.list[0].unknown``."""
     found: list[str] = []
     _find(props, value, None, found, False)
     return sorted(found)

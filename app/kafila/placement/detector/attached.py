@@ -65,7 +65,7 @@ def _printed_selector(selector: Object) -> str:
 
 
 def with_dependencies(parent: Object, dependencies: Sequence[Object] | None) -> Object:
-    """The parent with what it depends on written down, and held until its dependents are told of its end.
+    """The parent with what it depends on written down, and held until its dependents know of its end.
 
     The same object when nothing changes.
     """
@@ -120,7 +120,7 @@ def attach(
 ) -> tuple[Object, str]:
     """The binding of ``dependency`` with ``parent`` among its parents, and the text of a DependencyPolicyConflict or "".
 
-    ``others``: the further parents that ``existing`` has; ``called``: the name of a new one, Karmada's when not told. The same object as ``existing`` when nothing changes. Raises
+    ``others``: the further parents that ``existing`` has; ``called``: the name of a new one, Karmada's when not given. The same object as ``existing`` when nothing changes. Raises
     BindingError while a binding of an earlier object with this name is there.
     """
     if existing is not None:

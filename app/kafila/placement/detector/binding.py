@@ -60,7 +60,7 @@ class OwnerMismatch(BindingError):
 
 
 class ReplicasUnknown(BindingError):
-    """Whoever interprets the template's kind did not tell its replicas or components. ``reason``: of the event on it."""
+    """Whoever interprets the template's kind did not answer with its replicas or components. ``reason``: of the event on it."""
 
     def __init__(self, reason: str, error: InterpretError) -> None:
         super().__init__(str(error))
@@ -77,7 +77,7 @@ def is_lazy(policy: Object) -> bool:
 
 
 def claim(template: Object, policy: Object) -> Object:
-    """The template with the policy's mark and no other policy's; the same object when it has it already."""
+    """The template with the policy's labels and annotations and no other policy's; the same object when it has them already."""
     own = constants.CPP_PERMANENT_ID if is_cluster_policy(policy) else constants.PP_PERMANENT_ID
     others_gone = _without(template, *_keys_of_others(policy))
     if others_gone is template and labels_of(template).get(own, "") == _policy_id(policy):
@@ -86,7 +86,7 @@ def claim(template: Object, policy: Object) -> Object:
 
 
 def unclaim(obj: Object, policy: Object | None = None) -> Object:
-    """A template or binding without the mark of ``policy``, or of any policy; the same object when it has none.
+    """A template or binding that ``policy``, or any policy, claims no more; the same object when it has no claim.
 
     What another policy has claimed in the meantime is left alone.
     """
@@ -269,7 +269,7 @@ def build_binding(
 ) -> Object:
     """The ResourceBinding (of a namespaced template) or ClusterResourceBinding, new or brought up to date.
 
-    ``called``: the name of a new one, Karmada's when not told. The same object as ``existing`` when nothing changes. Raises
+    ``called``: the name of a new one, Karmada's when not given. The same object as ``existing`` when nothing changes. Raises
     BindingError, OwnerMismatch.
     """
     if existing is not None:

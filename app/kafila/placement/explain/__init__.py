@@ -1,4 +1,4 @@
-"""Why an object is where it is: reads what is stored and tells it to a stranger. Pure; the command ``kafila why`` fetches and prints."""
+"""Why an object is where it is: reads what is stored and explains it to a stranger. Pure; the command ``kafila why`` fetches and prints."""
 
 from .explain import explain
 from .report import Advice, ClusterRow, Evidence, Reference, Report, Warned

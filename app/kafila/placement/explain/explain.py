@@ -41,7 +41,7 @@ _PLACED_FIRST = ("Failed", "Unhealthy", "Waiting", "Suspended", "Unknown", "Appl
 
 
 def explain(evidence: Evidence, cluster: str = "") -> Report:
-    """``cluster``: tell about this one only, and every check it passes or fails now."""
+    """``cluster``: explain this one only, with every check it passes or fails now."""
     report = Report(evidence.reference, warnings=list(evidence.warnings))
     template = evidence.template
     if template is None:

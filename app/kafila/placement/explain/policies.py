@@ -10,7 +10,7 @@ from kafila.placement.explain.report import Evidence, OtherPolicy, Reference, Re
 from kafila.placement.objects import labels_of, name, namespace, spec
 from kafila.placement.spec import existing_clusters
 
-_MOST = 10  # policies that are told about
+_MOST = 10  # policies that are listed
 
 
 def explain_policy(evidence: Evidence, report: Report) -> Object | None:

@@ -17,7 +17,7 @@ from kafila.placement.objects import (
     status,
 )
 from kafila.placement.spec import targets
-from kafila.placement.work.status import failures_told
+from kafila.placement.work.status import known_failures
 
 
 def explain_works(evidence: Evidence, rows: dict[str, ClusterRow], report: Report) -> None:
@@ -56,7 +56,7 @@ def _leaving(evidence: Evidence, work: Object, cluster: str) -> str:
 def _state(evidence: Evidence, work: Object | None, item: Object, cluster: str, report: Report) -> tuple[str, str]:
     member = next((found for found in evidence.clusters if name(found) == cluster), None)
     ready = conditions.find(status(member or {}).get("conditions"), constants.COND_READY) or {}
-    if (failure := failures_told(evidence.binding or {}).get(cluster)) is not None:
+    if (failure := known_failures(evidence.binding or {}).get(cluster)) is not None:
         stays = "" if work is None else " What is there stays as it was."
         report.advise(
             f"{cluster}: the Work cannot be written: {failure}.{stays}", "Mend what it says; then it goes on by itself."

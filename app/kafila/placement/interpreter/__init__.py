@@ -1,7 +1,7 @@
 """What kinds mean to federation: replicas, health, statuses, dependencies. The native interpreter, by GroupVersionKind.
 
-``Interpreter`` is the door that every step uses; behind it the scripts of customizations (`scripts`) and webhooks (`reviews`) stand
-before the native functions (`sources`, `consulted`).
+``Interpreter`` is what every step uses; behind it the scripts of customizations (`scripts`) and webhooks (`reviews`) come
+before the native functions (`sources`, `customized`).
 """
 
 from kafila.placement.interpreter.errors import InterpretError

@@ -110,7 +110,7 @@ def _finished(status: Object) -> str:
 def reported_status(manifest: Object, status: Object, *, is_all: bool = True) -> Object:
     """What a member reports, as far as it is about ``manifest``: an earlier one may have asked a Job for fewer completions.
 
-    ``is_all``: False when more is asked for than members were told: then it is not complete.
+    ``is_all``: False when more is asked for than members were sent: then it is not complete.
     """
     if manifest.get("kind") != "Job" or _finished(status) != "Complete":
         return status

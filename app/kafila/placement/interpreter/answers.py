@@ -15,7 +15,7 @@ from kafila.core.errors import FieldError
 from kafila.core.selectors import SelectorError, from_object
 from kafila.core.values import Object
 from kafila.placement.aggregate_errors import aggregate_text
-from kafila.placement.identity import with_marks_of
+from kafila.placement.identity import with_reserved_of
 from kafila.placement.interpreter.errors import InterpretError
 from kafila.placement.objects import metadata
 
@@ -111,7 +111,7 @@ def status(value: Any, field: str = "status") -> Object:
 
 
 def same_object(answer: Any, obj: Object, operation: str) -> Object:
-    """An object that was made from ``obj`` is still that object. Changes ``answer``: the marks are ours to set."""
+    """An object that was made from ``obj`` is still that object. Changes ``answer``: Karmada's labels and annotations are ours to set."""
     _expect(answer, dict, operation)
     if not isinstance(answer.get("metadata") or {}, dict):
         raise InterpretError(f"{operation}: metadata is {_shown(answer['metadata'])}")
@@ -128,7 +128,7 @@ def same_object(answer: Any, obj: Object, operation: str) -> Object:
     for field in ("labels", "annotations"):
         if not isinstance(metadata(answer).get(field) or {}, dict):
             raise InterpretError(f"{operation}: metadata.{field} is {_shown(metadata(answer)[field])}")
-    return with_marks_of(answer, obj)
+    return with_reserved_of(answer, obj)
 
 
 def _node_claim(value: Any, field: str) -> Object:

@@ -1,7 +1,7 @@
 """The interpreter that asks customizations and webhooks, for pure functions: they name the answers they need, and decide.
 
-A function that is run with a ``Consulted`` gets a stand-in for each answer that is not there yet, and the question is noted.
-Whoever runs it throws the outcome away while there are questions, has them answered, and runs it again.
+A function that is run with a ``CustomizedInterpreter`` gets a stand-in for each answer that is not there yet, and the request is kept.
+Whoever runs it throws the outcome away while there are requests, has them answered, and runs it again.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ class InterpreterRequest(NamedTuple):
         return self.source, orjson.dumps(self.arguments)
 
 
-Answers = Mapping[tuple[Source, bytes], Any]  # by the question's key; an InterpretError is raised where it is needed
+Answers = Mapping[tuple[Source, bytes], Any]  # by the request's key; an InterpretError is raised where it is needed
 
 
 class Unanswered(Exception):
-    """Only from a ``Consulted`` that is strict."""
+    """Only from a ``CustomizedInterpreter`` that is strict."""
 
     def __init__(self, question: InterpreterRequest) -> None:
         super().__init__(str(question.source))

@@ -50,7 +50,7 @@ def picked(status: Object, fields: Fields) -> Object:
 
 
 def with_generations(fields: Fields) -> Reflect:
-    """Numbers of a workload, and which generation of the object and of the template they tell of."""
+    """Numbers of a workload, and which generation of the object and of the template they are of."""
 
     def reflect(obj: Object) -> Object | None:
         status = obj.get("status")

@@ -43,7 +43,7 @@ def review(uid: str, operation: Operation, arguments: Sequence[Any]) -> Object:
 
 
 def answer_of(uid: str, operation: Operation, arguments: Sequence[Any], answer: Any) -> Any:
-    """What ``Consulted`` hands on. Raises InterpretError."""
+    """What ``CustomizedInterpreter`` hands on. Raises InterpretError."""
     response = _invalid_unless(_response, uid, answer)
     if not response.get("successful"):
         status = response.get("status")

@@ -32,7 +32,7 @@ CALLS: Final = {
 
 
 def answer_of(operation: Operation, arguments: Sequence[Any], results: Sequence[Result]) -> Any:
-    """What ``Consulted`` hands on. Raises InterpretError."""
+    """What ``CustomizedInterpreter`` hands on. Raises InterpretError."""
     return _READERS[operation](arguments, results)
 
 

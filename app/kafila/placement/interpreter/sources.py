@@ -87,7 +87,7 @@ class Sources:
         raise InterpretError("it is not configured any more")
 
     def find(self, gvk: GroupVersionKind, operation: Operation) -> tuple[Source, ...]:
-        """Who is asked: one script, all scripts that tell dependencies, or the first webhook; nobody leaves it to us."""
+        """Who is asked: one script, all scripts that name dependencies, or the first webhook; nobody leaves it to us."""
         found = self._known.get((gvk, operation))
         if found is None:
             found = tuple(self._scripts.get((gvk, operation), ())) or self._first_hook(gvk, operation)
@@ -122,7 +122,7 @@ class Sources:
 
 
 def concerns(configured: Object, gvk: GroupVersionKind) -> bool:
-    """Can a customization or webhook configuration have a say on this kind?"""
+    """Can a customization or webhook configuration interpret this kind?"""
     if configured.get("kind") == "ResourceInterpreterCustomization":
         target = configured["spec"]["target"]
         return target.get("apiVersion") == gvk.api_version and target.get("kind") == gvk.kind

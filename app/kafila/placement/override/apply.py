@@ -240,7 +240,7 @@ def _reading(obj: Object, overrider: Object) -> Callable[[], None] | None:
 
 
 def _read(text: str, form: Form, overriders: Sequence[Object]) -> None:
-    with suppress(OverrideError):  # who needs it is told
+    with suppress(OverrideError):  # whoever needs it gets an error
         TEXTS.patched(text, form, overriders)
 
 
@@ -268,7 +268,7 @@ def _pointed(obj: Object, path: str) -> tuple[Any, Any]:
 
 
 def applied_annotations(overridden: Overridden) -> dict[str, str]:
-    """The annotations of the Work that tell what was applied."""
+    """The annotations of the Work that say what was applied."""
     found = {}
     if text := applied_text(overridden.by_cluster_policies):
         found[constants.APPLIED_CLUSTER_OVERRIDES] = text

@@ -1,4 +1,4 @@
-"""Division of replicas among clusters: the Webster method, and Karmada's strategies on top of it."""
+"""Assignment of replicas to clusters: the Webster method, and Karmada's strategies on top of it."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _SEATS_BY_QUEUE: Final = 8
 
 
 class Unschedulable(Exception):
-    """The clusters have too little room; trying again helps only once they have more."""
+    """The clusters have too few replicas available; trying again helps only once they have more."""
 
 
 class UnsupportedStrategy(Exception):
-    """The placement asks for a division that does not exist."""
+    """The placement asks for a strategy that does not exist."""
 
 
 class Target(NamedTuple):
@@ -80,7 +80,7 @@ def spread_by_targets(seats: int, weights: Iterable[Target], uid: str = "") -> l
 
 
 def reschedule_required(spec: Object, status: Object) -> bool:
-    """Was a fresh division asked for since the last time?"""
+    """Was a fresh assignment asked for since the last time?"""
     triggered, last = spec.get("rescheduleTriggeredAt"), status.get("lastScheduledTime")
     if not triggered or not last:
         return False
@@ -160,7 +160,7 @@ def _static(candidates: Sequence[Candidate], preference: Object | None, wanted: 
 def _dynamic(
     candidates: Sequence[Candidate], spec: Object, wanted: int, fresh: bool, uid: str, *, aggregated: bool
 ) -> list[Target]:
-    """By the room that clusters have. What runs stays where it is, unless a fresh division was asked for."""
+    """By the replicas that clusters have available. What runs stays where it is, unless a fresh assignment was asked for."""
     present = {candidate.name for candidate in candidates}
     scheduled = [Target(t["name"], t.get("replicas") or 0) for t in targets(spec) if t["name"] in present]
     assigned = sum(target.replicas for target in scheduled)
@@ -198,7 +198,7 @@ def _used_first(available: list[Target], kept: list[Target]) -> list[Target]:
 
 
 def _fewest(available: list[Target], share: int) -> list[Target]:
-    """The shortest beginning of the list that has room for ``share``."""
+    """The shortest beginning of the list that can take ``share``."""
     total = 0
     for index, target in enumerate(available):
         total += target.replicas

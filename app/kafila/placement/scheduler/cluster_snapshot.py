@@ -1,7 +1,7 @@
 """The clusters as the scheduler looks at them: prepared once, asked for every binding.
 
-A fleet is a snapshot. It remembers what it answered, so that bindings with the same placement or the same requests cost little; a
-change of any cluster means another fleet, which takes over the members that did not change.
+A snapshot remembers what it answered, so that bindings with the same placement or the same requests cost little; a change of
+any cluster means another snapshot, which takes over the members that did not change.
 """
 
 from __future__ import annotations
@@ -137,8 +137,8 @@ class ClusterSnapshot:
 
     @property
     def unlimited(self) -> bool:
-        """Has any cluster room without end? Then its room is as much as is asked for."""
-        return self.remember("vast", lambda: any(member.free_pods >= ENDLESS for member in self.members))
+        """Does any cluster take replicas without limit? Then it takes as many as are asked for."""
+        return self.remember("unlimited", lambda: any(member.free_pods >= ENDLESS for member in self.members))
 
     def leaving(self) -> frozenset[str]:
         """Names of the clusters that are being removed."""

@@ -38,7 +38,7 @@ def decision_record(
 ) -> Object | None:
     """The record to be stored, None when ``before`` already says so. The policy is the caller's to add (``with_policy``).
 
-    ``generation``: of the binding that was decided about. Free room changes all the time and is no news by itself.
+    ``generation``: of the binding that was decided about. Available replicas change all the time; that alone is no new outcome.
     """
     made = _scheduling(decision, trigger, generation, now)
     old = (before or {}).get("scheduling")

@@ -57,7 +57,7 @@ def available_replicas(
 
 
 def request_key(binding_spec: Object, gates: feature.Gates) -> tuple[Any, ...]:
-    """The same for bindings whose replicas take the same room."""
+    """The same for bindings whose replicas ask for the same resources."""
     models = feature.CUSTOMIZED_CLUSTER_RESOURCE_MODELING in gates
     return orjson.dumps(binding_spec.get("replicaRequirements")), models, bool(replicas(binding_spec))
 

@@ -30,7 +30,7 @@ _REASONS: Final[dict[str, str]] = {
     "QuotaExceeded": constants.REASON_QUOTA_EXCEEDED,
     "Error": constants.REASON_SCHEDULER_ERROR,
 }
-# A binding that no cluster fits waits for a change; one that lacks room waits in a queue of its own.
+# A binding that no cluster fits waits for a change; one that lacks available replicas waits in a queue of its own.
 _RETRIES: Final[dict[str, Retry]] = {
     "FitError": "",
     "UnschedulableError": "unschedulable",
@@ -300,7 +300,7 @@ def with_status(binding: Object, decision: Decision, generation: int, now: float
 
 
 def peers_needed(binding: Object, gates: Gates) -> bool:
-    """Must ``Facts.neighbours`` be given?"""
+    """Must ``SchedulingContext.peers`` be given?"""
     return WORKLOAD_AFFINITY in gates and bool((binding.get("spec") or {}).get("workloadAffinityGroups"))
 
 

@@ -48,7 +48,7 @@ def candidates(
     available: Mapping[str, int],
     plugins: Sequence[SchedulerPlugin] = (),
 ) -> list[Candidate]:
-    """Feasible clusters in order of preference; ``room`` is how many replicas each can still take."""
+    """Feasible clusters in order of preference; ``available`` is how many replicas each can still take."""
     assigned = assigned_replicas(spec)
     placement = spec.get("placement") or {}
     if not assigned and not plugins and not terms(placement):
@@ -85,7 +85,7 @@ _NAME, _SCORE, _OVERFLOW, _AVAILABLE = (
 
 
 def in_order(found: Iterable[Candidate]) -> list[Candidate]:
-    """By overflow group, then score, then room, then name. Sorting by one key after the other stays in C."""
+    """By overflow group, then score, then available replicas, then name. Sorting by one key after the other stays in C."""
     ordered = sorted(found, key=_NAME)
     ordered.sort(key=_AVAILABLE, reverse=True)
     ordered.sort(key=_SCORE, reverse=True)
@@ -104,7 +104,7 @@ def _overflow_order(placement: Object, affinity: str) -> Callable[[Object], int]
 
 
 def select(found: Sequence[Candidate], spec: Object, need: int) -> list[Candidate]:
-    """The clusters that the spread constraints leave; ``need``: replicas that must find room. Raises SelectionError."""
+    """The clusters that the spread constraints leave; ``need``: replicas that must be available. Raises SelectionError."""
     placement = spec.get("placement") or {}
     constraints = placement.get("spreadConstraints") or []
     if not constraints or _ignores_constraints(placement):

@@ -1,4 +1,4 @@
-"""Completions of a Job whose replicas are divided.
+"""Completions of a Job whose replicas are divided among clusters.
 
 They cannot be changed of a Job that is in a cluster, so that each keeps what it was asked for; what a cluster that was lost has
 not done goes to clusters that are new. Without any it is left over, which is said, and the Job is not complete.

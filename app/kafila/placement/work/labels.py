@@ -1,4 +1,4 @@
-"""The marks on a manifest that let its Work, its template and its managed labels be found again in a member cluster."""
+"""The labels and annotations of a manifest by which its Work, its template and its managed labels are found in a member."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.objects import own_map
 
-# What a resource loses that stays in a member when its Work goes: neither the marks of a ClusterResourceBinding, nor those of
+# What a resource loses that stays in a member when its Work goes: neither the labels of a ClusterResourceBinding, nor those of
 # a ClusterPropagationPolicy on what is in a namespace are in Karmada's list.
 _LABELS: Final = frozenset({constants.RB_PERMANENT_ID, constants.WORK_PERMANENT_ID, constants.MANAGED})
 _ANNOTATIONS: Final = frozenset(
@@ -28,7 +28,7 @@ _CPP_CLAIM: Final = frozenset({constants.CPP_PERMANENT_ID}), frozenset({constant
 
 
 def record_managed(manifest: Object, work_id: str) -> Object:
-    """Note which labels and annotations are ours, so that others in the member survive an update. Changes ``manifest``."""
+    """Records which labels and annotations are ours, so that others in the member survive an update. Changes ``manifest``."""
     meta = own_map(manifest, "metadata")
     annotations, labels = own_map(meta, "annotations"), own_map(meta, "labels")
     keys = {*annotations, constants.MANAGED_ANNOTATIONS, constants.MANAGED_LABELS}
@@ -42,7 +42,7 @@ def record_managed(manifest: Object, work_id: str) -> Object:
 
 
 def strip(manifest: Object) -> Object:
-    """A manifest without Karmada's marks, for resources that stay when their Work goes. A new object."""
+    """A manifest without Karmada's labels and annotations, for resources that stay when their Work goes. A new object."""
     meta = {**(manifest.get("metadata") or {})}
     claim_labels, claim_notes = _PP_CLAIM if meta.get("namespace") else _CPP_CLAIM
     for field, drop in (("labels", _LABELS | claim_labels), ("annotations", _ANNOTATIONS | claim_notes)):

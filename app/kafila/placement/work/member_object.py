@@ -19,7 +19,7 @@ from kafila.placement.work.prune import prune
 
 
 class NotManaged(Exception):
-    """The object in the member is someone else's, and we were not told to overwrite it."""
+    """The object in the member is someone else's, and nobody asked us to overwrite it."""
 
 
 def is_managed(obj: Object) -> bool:

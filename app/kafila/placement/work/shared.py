@@ -1,7 +1,7 @@
 """One Work for several bindings.
 
 A cluster-scoped object may have a binding of its own and, where workloads need it, one in each of their namespaces. Their Works
-have one name, so that each member has one, with the marks of those it was written for. Where several bindings need it the
+have one name, so that each member has one, with the labels of those it was written for. Where several bindings need it the
 youngest decides (in Karmada whoever wrote last), and it stays as long as any of them needs it (in Karmada it goes with the one
 that wrote last).
 """
@@ -57,7 +57,7 @@ class SharedWorks:
         return frozenset(cluster for cluster, needing in self._needing.items() if len(needing) > (where in needing))
 
     def trimmed(self, work: Object, binding: Object) -> Object:
-        """The Work without the marks of bindings that do not need it; the same object when it has none."""
+        """The Work without the labels and annotations of bindings that do not need it; the same object when it has none."""
         needing = self._needing.get(constants.cluster_of(namespace(work)), ())
         labels, annotations = labels_of(work), annotations_of(work)
         for label, about in _LABELS:

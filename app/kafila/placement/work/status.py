@@ -85,7 +85,7 @@ def interpret_health(observed: Object, interpreter: Interpreter = NATIVE) -> tup
 def interpretation_events(observed: Object, found: Reflected | None, failure: str, before: Object | None) -> list[Told]:
     """(type, reason, message) on the Work, of what became of reading the status: what went wrong, and each outcome that is new.
 
-    ``before``: the status that is told of already, None where there was none or it could not be read.
+    ``before``: the status whose events were recorded already, None where there was none or it could not be read.
     """
     what = f"object({observed.get('kind')}/{namespace(observed)}/{name(observed)})"
     if found is None:
@@ -171,7 +171,7 @@ def fully_applied(binding_spec: Object, items: Sequence[Object]) -> Object:
     )
 
 
-def failures_told(binding: Object) -> dict[str, str]:
+def known_failures(binding: Object) -> dict[str, str]:
     """By cluster, why the binding has no Work there as it should be, as its status says."""
     failures = {
         item["clusterName"]: item.get("appliedMessage") or "" for item in status(binding).get("aggregatedStatus") or ()
@@ -184,7 +184,7 @@ def failures_told(binding: Object) -> dict[str, str]:
 
 
 def _with_failures(items: Sequence[Object], failures: Mapping[str, str]) -> list[Object]:
-    """What runs in a cluster goes on being told, but not as applied: what should be there now is something else."""
+    """What runs in a cluster goes on being reported, but not as applied: what should be there now is something else."""
     found = {item["clusterName"]: item for item in items}
     for cluster, failure in failures.items():
         item = found.get(cluster) or {"clusterName": cluster, "health": constants.UNKNOWN}

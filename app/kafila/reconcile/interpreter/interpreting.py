@@ -1,4 +1,4 @@
-"""What kinds mean, when customizations and webhooks have a say: decisions are made anew once the answers they need are there."""
+"""Interpretation by customizations and webhooks: decisions are made anew once the answers they need are there."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class Interpreting:
         return self._sources
 
     def concerned(self, event: Event) -> set[str]:
-        """Resources of the kinds that a customization or configuration has, or had, a say on."""
+        """Resources of the kinds that a customization or configuration interprets, or interpreted."""
         if event.old is not None and event.new is not None and event.old.meta.generation == event.new.meta.generation:
             return set()
         states = [decode_entry(self._kinds[event.key.resource], each) for each in (event.old, event.new) if each]

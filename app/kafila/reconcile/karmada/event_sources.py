@@ -1,4 +1,4 @@
-"""Who tells of what: the names of Karmada's controllers, by which users filter events."""
+"""The sources of events: the names of Karmada's controllers, by which users filter events."""
 
 from __future__ import annotations
 

@@ -153,7 +153,7 @@ class Federation:
         template = {"apiVersion": resource["apiVersion"], "kind": resource["kind"], "metadata": metadata}
         self.recorder.event(template, event_type, reason, message)
 
-    # -- other facts ---------------------------------------------------------------------------------------------------
+    # -- what else is known -----------------------------------------------------------------------------------------------
 
     def priority_classes(self) -> dict[str, int]:
         """The value of each PriorityClass, as far as anybody asks. Do not change it."""
@@ -189,7 +189,7 @@ class Federation:
         return len(entry.body) if entry is not None else 0
 
     async def unclaim(self, kind: Kind, entry: Entry, policy: Object | None = None) -> Entry:
-        """Takes the mark of ``policy``, or of any, off a template or binding; what hangs on it stays (Karmada keeps it)."""
+        """Takes the claim of ``policy``, or of any, off a template or binding; what was placed by it stays, as in Karmada."""
         obj = decode_entry(kind, entry)
         if bindings.unclaim(obj, policy) is obj:
             return entry

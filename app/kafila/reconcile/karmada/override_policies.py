@@ -55,7 +55,7 @@ class OverrideIndex:
         await read_long_texts(template, (*found.cluster_policies, *found.policies))
 
     def changed_since(self, template: Object, works: Iterable[Entry]) -> bool:
-        """Would others apply now than the Works tell of?"""
+        """Would others apply now than those that the Works record?"""
         overrides = self.overrides(template["metadata"].get("namespace", ""))
         for work in works:
             cluster = self._federation.cluster(constants.cluster_of(work.key.namespace))

@@ -55,7 +55,7 @@ def validate_crd(obj: Object) -> Found:
 
 
 def validate_crd_status(new: Object, old: Object) -> Found:
-    """The rest is as it was: what takes long about it is not looked at again."""
+    """The rest is as it was: what takes long to check is not checked again."""
     found: Found = []
     _check_names((new.get("status") or {}).get("acceptedNames") or {}, "status.acceptedNames", found)
     return found

@@ -299,7 +299,7 @@ def validate_job_update(new: Object, old: Object) -> Found:
 
 
 def _check_template_update(new: Object, old: Object, spec: Object, was: Object, found: Found) -> None:
-    """A suspended Job's pods may still be told where to run and how much to use."""
+    """Where a suspended Job's pods run and how much they use may still change."""
     template, before = spec.get("template") or {}, was.get("template") or {}
     if same(template, before):
         return

@@ -84,7 +84,7 @@ def check_csi_secrets(source: Object, path: str, found: Found) -> None:
 
 
 def check_inline_volume(spec: Object, path: str, found: Found) -> None:
-    """A PersistentVolume's spec inside an attachment: only what tells the volume, which CSI must know."""
+    """A PersistentVolume's spec inside an attachment: only what identifies the volume, which CSI must know."""
     text = "may not be specified in the context of inline volumes"
     for field in ("claimRef", "capacity"):
         if spec.get(field):

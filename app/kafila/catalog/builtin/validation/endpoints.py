@@ -159,7 +159,7 @@ def _check_domain(value: str, path: str, found: Found) -> None:
 
 
 def validate_changed_endpoint_slice(new: Object, old: Object) -> Found:
-    """Addresses that were there are not looked at again."""
+    """Addresses that were there before are not checked again."""
     known = [endpoint.get("addresses") for endpoint in old.get("endpoints") or ()]
     endpoints = [e for e in new.get("endpoints") or () if e.get("addresses") not in known]
     found = validate_endpoint_slice({**new, "endpoints": endpoints})

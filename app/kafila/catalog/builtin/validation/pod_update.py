@@ -82,7 +82,7 @@ def _fixed_part(spec: Object, was: Object) -> Object:
         out[field] = was.get(field)
     if (was.get("terminationGracePeriodSeconds") or 0) < 0 and spec.get("terminationGracePeriodSeconds") == 1:
         out["terminationGracePeriodSeconds"] = was["terminationGracePeriodSeconds"]
-    if was.get("schedulingGates"):  # a gated pod may still be told where to go
+    if was.get("schedulingGates"):  # where a gated pod goes may still change
         for field in ("nodeSelector", "affinity"):
             out[field] = was.get(field)
     return out

@@ -66,7 +66,7 @@ class DependenciesDistributor(QueueController[Key]):
         self._catalog = federation.registry.catalog
         self._kind = federation.binding_kind
         self.index = DependencyIndex(self._cache, self._catalog)
-        self._conflicts: dict[Key, str] = {}  # of attached bindings, as they were told or found
+        self._conflicts: dict[Key, str] = {}  # of attached bindings, as they were recorded or found
         self._cache.listen(BINDINGS, self._observe_binding)
         self._cache.listen_to_all(self._observe)
         for resource in INTERPRETERS:

@@ -1,4 +1,4 @@
-"""Which bindings depend on which objects, and which bindings follow which: an index over what the bindings themselves say."""
+"""Which bindings depend on which objects, and which bindings are attached to which: an index over what the bindings themselves say."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class DependencyIndex:
         self._selected: dict[
             tuple[str, str], dict[Key, list[Object]]
         ] = {}  # resource, namespace -> parent -> references
-        self._labels: dict[Key, list[str]] = {}  # follower -> its labels
-        self._attached: dict[tuple[str, str], set[Key]] = {}  # namespace, label -> followers
+        self._labels: dict[Key, list[str]] = {}  # attached binding -> its labels
+        self._attached: dict[tuple[str, str], set[Key]] = {}  # namespace, label -> attached bindings
 
     def loading(self) -> Chunks:
         for found in (self._texts, self._named, self._selected, self._labels, self._attached):

@@ -125,7 +125,7 @@ class TaintManager(QueueController[Stay]):
     def _takes_turn(self, stay: Stay) -> bool:
         """Evictions come one by one, so that a taint by mistake does not empty a cluster at once. Raises Requeue.
 
-        Time passes for the first in the line only, which looks again whether it is to leave before it takes its turn: those
+        Time passes for the first in the line only, which is checked once more before it takes its turn: those
         that may stay by now cost the others nothing.
         """
         self._line.setdefault(stay)

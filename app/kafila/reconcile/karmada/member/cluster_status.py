@@ -46,7 +46,7 @@ READY_NODES = Gauge("cluster_ready_node_number", "Ready nodes of the member.", [
 
 @final
 class ClusterStatus:
-    """A tenant of a room. ``reached`` is called when the member answers after it did not."""
+    """The status of a connected member. ``reached`` is called when the member answers after it did not."""
 
     def __init__(
         self,
@@ -115,7 +115,7 @@ class ClusterStatus:
         models = (cluster.get("spec") or {}).get("resourceModels") or ()
         observation = await self._observe(models)
         if observation.healthy and not self._waited:
-            # it is not ready before its room is known: whoever places something then would take it for full
+            # not ready before its free resources are known: the scheduler would take it for full
             self._waited = True
             if not self._is_synced() and await self._synced_within(FIRST_SUMMARY):
                 observation = await self._observe(models)
@@ -170,7 +170,7 @@ class ClusterStatus:
         """Says at the first failed look that it fails, long before the member counts as not ready, and when that is over."""
         before = self._failing
         self._failing = not observation.healthy
-        if before is None:  # whoever looked before us has told what is stored
+        if before is None:  # what is stored was recorded by whoever led before us
             before = find(conditions_of(cluster), COND_HEARTBEAT) is not None
         if self._failing == before:
             return

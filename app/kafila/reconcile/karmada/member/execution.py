@@ -1,7 +1,7 @@
 """Works of one cluster: applied to the member, kept as they should be, their status brought back.
 
 A step leaves its outcome in memory and asks for a report; reports are written together, so that "applied" and the first
-status of an object usually cost one write. After a restart everything is looked at again, behind what users change now.
+status of an object usually cost one write. After a restart every Work is reconciled once more, behind what users change now.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from .unreachable import UnreachableKeys
 
 log = structlog.get_logger(__name__)
 NAMESPACE_DELAY = 0.02  # seconds
-INTERPRET_RETRY = 10.0  # seconds until whoever could not tell an object's health is asked again
+INTERPRET_RETRY = 10.0  # seconds until an interpreter that could not answer for an object's health is asked again
 RECREATES = "work-status-controller"  # the one of Karmada's controllers that brings back what was lost
 REPORT_DELAY = 0.05  # seconds; statuses that change meanwhile cost one write
 _SUSPENDED = needles.field("suspendDispatching", True)
@@ -66,7 +66,7 @@ class Outcome(NamedTuple):
 
 @final
 class ExecutionController:
-    """A tenant of a room."""
+    """Applies the Works of one connected member, and brings the statuses of their objects back."""
 
     def __init__(self, federation: Federation, connection: MemberConnection) -> None:
         self._federation = federation
@@ -75,7 +75,7 @@ class ExecutionController:
         self._connection = connection
         self.space = constants.execution_namespace(connection.name)
         self._outcomes: dict[Key, Outcome] = {}
-        self._unread: set[Key] = set()  # Works whose object's status could not be read at the last look
+        self._unread: set[Key] = set()  # Works whose object's status could not be read last time
         self._lost: set[Key] = set()  # Works whose object left the member
         self._risen: dict[Key, Object] = {}  # objects in the member that were deleted, and are back
         self._ready = federation.is_ready(connection.name)
@@ -88,7 +88,7 @@ class ExecutionController:
         self.unreachable: UnreachableKeys[Key] = UnreachableKeys(self.queue.add, self._away_for)
 
     def _failed(self, controller: str, key: Key, error: Exception) -> None:
-        """What nobody foresaw is told on the Work, its binding and its template; what a member refuses is told already."""
+        """What nobody foresaw becomes an event on the Work, its binding and its template; a member's refusal is one already."""
         entry = self._registry.cache.get(*key)
         if entry is None or is_expected(error):
             return
@@ -209,7 +209,7 @@ class ExecutionController:
         entry = self._registry.cache.get(*key)
         if entry is None or entry.meta.deletionTimestamp or entry.mentions(_SUSPENDED) or key in self._outcomes:
             return False
-        self.queue.add(key)  # it may stand in the backlog
+        self.queue.add(key)  # it may wait with low priority
         return True
 
     def _record(self, key: Key, work: Object, outcome: Outcome) -> None:
@@ -337,7 +337,7 @@ class ExecutionController:
         return None
 
     async def _understood(self, work: Object, observed: Object, size: int) -> Reflected:
-        """What the member says of an object is read as its kind, as Karmada does: a template's status is summed from it, beside
+        """What the member says of an object is read as its kind, as Karmada does: a template's status is aggregated from it, beside
         what other members say. Raises InterpretError."""
         kind = self._registry.catalog.by_kind(*gvk_of(observed))
         try:
@@ -385,6 +385,6 @@ def _is_copy_of(work: Object, observed: Object) -> bool:
 
 
 def _is_recorded(work: Object, outcome: Outcome) -> bool:
-    """Whether the outcome is the one that is stored: then it was told by whoever worked before us."""
+    """Whether the outcome is the one that is stored: then whoever led before us has recorded it."""
     conditions = conditions_of(work)
     return bool(conditions) and with_condition(conditions, outcome.condition) == conditions

@@ -1,4 +1,4 @@
-"""A room per member cluster: its connection and everything that waits for it, so that no cluster delays another."""
+"""A connection per member cluster with everything that waits for it, so that no cluster delays another."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TransportFor = Callable[[Object], Transport | None]  # a Cluster's own transport
 
 
 class MemberController(Protocol):
-    """What lives in a room: started when the cluster can be talked to, stopped when it leaves."""
+    """Runs for one member: started when the cluster is connected, stopped when it leaves."""
 
     def start(self) -> None: ...
 
@@ -49,7 +49,7 @@ class MemberConnection:
         return self._reached_by.token
 
     def adopt(self, wanted: Connection) -> bool:
-        """Whether the room does for this connection: a new token is taken over, anything else needs a new room."""
+        """Whether this connection still serves: a new token is taken over, anything else needs a new connection."""
         if self._reached_by._replace(token=wanted.token) != wanted:
             return False
         if self._reached_by != wanted:
@@ -70,9 +70,9 @@ class MemberConnection:
 
 @final
 class MemberManager(QueueController[str]):
-    """Opens a room for every push-mode Cluster with credentials, and opens it anew when it is reached in another way.
+    """Connects every push-mode Cluster that has credentials, and connects it anew when it is reached in another way.
 
-    ``furnish`` gives a new room its tenants; ``refused`` is told why a Cluster cannot have a room.
+    ``controllers_for`` makes the controllers of a new connection; ``refused`` is called when a Cluster cannot be connected.
     """
 
     name = "cluster-connection"

@@ -27,7 +27,7 @@ PATIENCE = 30.0
 
 
 class MemberEvent(Enum):
-    """What is told of an object in the member."""
+    """What is known of an object in the member."""
 
     LISTED = 0  # found by the first list: nothing need have changed
     STATUS = 1  # nothing but its status changed: no drift
@@ -167,7 +167,7 @@ class ObjectWatcher:
             self._written[where] = without_managed_fields(obj)
 
     def _distrust(self, kind: Kind) -> None:
-        """A list tells what became of our writes: a member that was restored does not know the newest ones any more."""
+        """A list shows what became of our writes: a member that was restored does not know the newest ones any more."""
         for where in [where for where in self._written if where.kind == kind]:
             del self._written[where]
 

@@ -90,7 +90,7 @@ class ObjectWriter:
                 raise
             if error.is_not_found:
                 await self.observation.follow(where.kind)  # says so when the kind is what is missing
-            with contextlib.suppress(StatusError):  # the first refusal tells more
+            with contextlib.suppress(StatusError):  # the first refusal says more
                 if (found := await client.find(where.path)) is not None:
                     return found
             raise
@@ -108,7 +108,7 @@ class ObjectWriter:
         return member_update(manifest, observed, self._connection.name, interpreter=interpreter)
 
     async def remove(self, manifest: Object, size: int, preserve: bool) -> None:
-        """Objects of others stay as they are; with ``preserve`` ours stay without our marks.
+        """Objects of others stay as they are; with ``preserve`` ours stay without our labels and annotations.
 
         Raises StatusError, Unreachable and InterpretError.
         """
@@ -135,7 +135,7 @@ class ObjectWriter:
         self.observation.forget(where)
 
     async def _let_go(self, where: Where, manifest: Object, size: int, observed: Object) -> None:
-        """The object becomes what the manifest says without our marks; the member's own additions stay."""
+        """The object becomes what the manifest says, without our labels and annotations; the member's own additions stay."""
         changed = await self._decided(where, strip(manifest), size, observed)
         if changed is not None:
             await self._connection.client.update(where.path, changed)

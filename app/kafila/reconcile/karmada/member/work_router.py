@@ -1,4 +1,4 @@
-"""Hands every Work to the room of its cluster, and ends those whose cluster has none."""
+"""Hands every Work to the execution controller of its cluster, and ends those whose cluster has none."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ class WorkRouter(QueueController[Key]):
             if entry.meta.deletionTimestamp:
                 self.queue.add(entry.key, background=True)
 
-    # -- rooms ---------------------------------------------------------------------------------------------------------
+    # -- members -------------------------------------------------------------------------------------------------------
 
     def controllers_for(self, connection: MemberConnection) -> list[MemberController]:
-        """The tenants of a new room, in the order in which they start."""
+        """The controllers of a new connection, in the order in which they start."""
         executor = ExecutionController(self._federation, connection)
         self._refused.discard(connection.name)
         status = ClusterStatus(self._federation, connection, self._options, executor.reached)
@@ -118,7 +118,7 @@ class WorkRouter(QueueController[Key]):
 
 @final
 class _Listed:
-    """Keeps an executor findable while its room is open."""
+    """Keeps an executor findable while its connection is open."""
 
     def __init__(
         self, executors: dict[str, ExecutionController], executor: ExecutionController, left: Callable[[], None]

@@ -48,7 +48,7 @@ class _QuotaController(QueueController[Key]):
         return decode_entry(self._kind, entry)
 
     def _record(self, quota: Object, event_type: str, reason: str, message: str) -> None:
-        """What went well is told once of each generation, and again after something else, not at every look."""
+        """Success is recorded once for each generation, and again after a failure, not every time."""
         metadata = quota["metadata"]
         key, outcome = Key(QUOTAS, metadata["namespace"], metadata["name"]), (metadata.get("generation"), message)
         if event_type == "Normal" and self._recorded.get(key) == outcome:
@@ -226,7 +226,7 @@ class QuotaEnforcement(_QuotaController):
             return
         status = status_by_bindings(quota, self._usages(key.namespace))
         if status != (quota.get("status") or {}):
-            # counted on the revision that was read: a binding that was charged meanwhile makes us count again
+            # counted on the revision that was read: a binding that was counted meanwhile makes us count again
             entry = self._registry.cache.get(*key)
             if entry is None:
                 return

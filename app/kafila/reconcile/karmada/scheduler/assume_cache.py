@@ -38,7 +38,7 @@ class AssumeCache:
 
     @contextmanager
     def placing(self, key: Key, before: Object | None, binding: Object) -> Iterator[None]:
-        """While it is stored, whoever is decided about meanwhile must not get the same room; what fails takes none."""
+        """While it is stored, whoever is decided about meanwhile must not get the same resources; what fails takes none."""
         known = self._found.get(key)
         self.placed(key, before, binding)
         try:

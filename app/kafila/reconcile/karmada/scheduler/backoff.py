@@ -14,7 +14,7 @@ from kafila.core.resources import Key
 
 FIRST: Final = 1.0  # seconds of back-off after the first attempt, doubled with each further one
 MOST: Final = 10.0
-UNSCHEDULABLE: Final = 300.0  # seconds until one that lacked room is tried without a reason to hope
+UNSCHEDULABLE: Final = 300.0  # seconds until one that no cluster could take is tried all the same
 
 PENDING = Gauge(
     "scheduler_pending_bindings", "Bindings that wait for another attempt to schedule them, by queue.", ["queue"]
@@ -22,7 +22,7 @@ PENDING = Gauge(
 
 
 class Waiting(Exception):
-    """Something else has to happen first; looked at again with a growing delay."""
+    """Something else has to happen first; tried again with a growing delay."""
 
     expected = True
 
@@ -31,7 +31,7 @@ class Waiting(Exception):
 class SchedulingBackoff:
     """By template. ``again(key, seconds)`` looks at one later; of several times the earliest counts.
 
-    What failed is in back-off. What lacked room waits for a cluster event that may help, and is in back-off from then on.
+    What failed is in back-off. What no cluster could take waits for a cluster event that may help, and is in back-off from then on.
     In memory only: at a start everything is looked at.
     """
 
@@ -43,7 +43,7 @@ class SchedulingBackoff:
         self._shown = PENDING.labels("backoff"), PENDING.labels("unschedulable")
 
     def __bool__(self) -> bool:
-        """Does anything wait for room?"""
+        """Does anything wait for free resources?"""
         return bool(self._unschedulable)
 
     def failed(self, key: Key, *, for_room: bool) -> None:
@@ -67,7 +67,7 @@ class SchedulingBackoff:
             self._show()
 
     def more_room(self) -> None:
-        """In some cluster there is more room than before: whatever waits for room is tried when its back-off is over."""
+        """Some cluster has more free than before: whatever waits for that is tried when its back-off is over."""
         now = time.monotonic()
         for key, until in self._unschedulable.items():
             self._again(key, max(until - now, 0.0))

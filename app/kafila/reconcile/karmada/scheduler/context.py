@@ -1,4 +1,4 @@
-"""What the scheduler is told besides the binding and the clusters, and who has to be asked for it."""
+"""What the scheduler is given besides the binding and the clusters, and who has to be asked for it."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from kafila.core.resources import Key
 from kafila.core.values import Object
 from kafila.placement.interpreter import NATIVE, Interpreter
 from kafila.placement.work.shared import ALONE, SharedWorks
-from kafila.placement.work.status import failures_told
+from kafila.placement.work.status import known_failures
 from kafila.registry.context import Change
 from kafila.registry.threads import on_loop
 from kafila.watch import Entry
@@ -141,7 +141,7 @@ class Pipeline:
     async def aggregate(self, kind: Kind, template: Object, existing: Entry, shares: SharedWorks = ALONE) -> Outcome:
         """Only what members report has changed."""
         known = await self._known(template, None, existing, shares)
-        known = replace(known, failures=failures_told(known.binding))
+        known = replace(known, failures=known_failures(known.binding))
         state = run_steps(REPORTED, known, self._stored.facts()(NATIVE))
         missed = await self._commits.commit(state, existing)
         self._placed.settled(key_of(state.binding), state.before, state.binding)

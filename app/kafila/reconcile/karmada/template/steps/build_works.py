@@ -8,7 +8,7 @@ from kafila.placement.constants import cluster_of
 from kafila.placement.scheduler.schedule import Event
 from kafila.placement.work import build
 from kafila.placement.work.build import Plan, blocking_works, synced_event
-from kafila.placement.work.status import failures_told
+from kafila.placement.work.status import known_failures
 
 from .facts import Facts
 from .state import ChangedWork, State
@@ -17,7 +17,7 @@ from .state import ChangedWork, State
 def build_works(state: State, facts: Facts) -> State:
     binding, shares = state.binding, state.shares
     if blocking_works(binding, (work.obj for work in state.works)):
-        return replace(state, failures=failures_told(binding))
+        return replace(state, failures=known_failures(binding))
     stored = {work.cluster: work for work in state.works}
     plan = build.build_works(
         binding,
