@@ -134,7 +134,7 @@ class Stored:
         self._asked = resource
         return self
 
-    def portions(self) -> list[list[Entry]]:
+    def chunks(self) -> list[list[Entry]]:
         return [self._found.get(self._asked, [])]
 
 

@@ -164,7 +164,7 @@ async def test_an_error_of_ours_on_the_way_to_a_member_is_told_where_users_look(
     await two.create(two.deployment())
     await two.rest()
     monkeypatch.setattr("kafila.reconcile.karmada.member.execution.manifest_status", lambda *arguments: [][0])
-    two.controllers_look_again()
+    two.resync_controllers()
     (work,) = two.list("Work")
     told_of = {("ReconcileFailed", "workStatus/m1 failed: unexpectedly: IndexError: list index out of range")}
     for kind, name in (

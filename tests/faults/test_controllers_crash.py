@@ -131,7 +131,7 @@ async def one_run(steps: list[Any], last: Any, die_after: int | None) -> tuple[O
         store.left = 0
         await revived(lab)
         revision = await lab.rest()
-        lab.controllers_look_again()
+        lab.resync_controllers()
         await lab.rest()
         again = [row for row in lab.log_after(revision) if row[0] not in UNCOUNTED]
         assert again == []

@@ -155,7 +155,7 @@ class StatusError(Exception):
         self.details = details
         self.retry_after = retry_after  # seconds; sent as Retry-After, which makes client-go repeat the request
         self.metadata: dict[str, Any] = {}  # ListMeta: the token to go on with after an expired one
-        self.told = False  # a controller has recorded an event for it
+        self.is_recorded = False  # a controller has recorded an event for it
 
     def status(self) -> dict[str, Any]:
         out: dict[str, Any] = {
@@ -266,7 +266,7 @@ def method_not_supported(group: str, resource: str, action: str) -> StatusError:
 def invalid(group: str, kind: str, name: str, errors: Sequence[FieldError]) -> StatusError:
     """422 with one cause per finding. ``kind`` is the Kind ("Deployment"), as Kubernetes puts it there."""
     gk = f"{kind}.{group}" if group else kind
-    errors = told(errors)
+    errors = shown(errors)
     texts = list(dict.fromkeys(str(e) for e in errors))
     listed = texts[0] if len(texts) == 1 else "[" + ", ".join(texts) + "]"
     causes = [{"reason": e.reason, "message": e.body, "field": e.field} for e in errors]
@@ -275,7 +275,7 @@ def invalid(group: str, kind: str, name: str, errors: Sequence[FieldError]) -> S
     )
 
 
-def told(errors: Iterable[FieldError]) -> list[FieldError]:
+def shown(errors: Iterable[FieldError]) -> list[FieldError]:
     """The findings that are shown: some show what they are about, and that may be nearly all of a large object."""
     first: list[FieldError] = []
     length = 0

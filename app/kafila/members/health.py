@@ -37,7 +37,7 @@ SUMMARY: Final = "kafila.io/CompleteResourceSummary"  # ours: only there when it
 
 
 class Observation(NamedTuple):
-    """One look at a member. ``failure``: no client could be made for it. What was not collected is None."""
+    """The outcome of one probe of a member. ``failure``: no client could be made for it. What was not collected is None."""
 
     online: bool
     healthy: bool = False

@@ -12,7 +12,7 @@ from kafila.watch import Cache
 from .queue import WorkQueue
 
 K = TypeVar("K", bound=Hashable)
-Tell = Callable[[str, Key, Exception], None]  # controller, object, what failed
+Report = Callable[[str, Key, Exception], None]  # controller, object, what failed
 
 
 class Controller(Protocol):
@@ -24,10 +24,10 @@ class Controller(Protocol):
 
 
 @runtime_checkable
-class Telling(Protocol):
+class ReportsFailures(Protocol):
     """A controller whose failures users see as events."""
 
-    def tell_failures(self, tell: Tell) -> None: ...
+    def report_failures(self, report: Report) -> None: ...
 
 
 class QueueController(ABC, Generic[K]):
@@ -49,10 +49,10 @@ class QueueController(ABC, Generic[K]):
     async def stop(self) -> None:
         await self.queue.stop()
 
-    def tell_failures(self, tell: Tell) -> None:
+    def report_failures(self, report: Report) -> None:
         def on_failure(key: K, error: Exception) -> None:
             if (subject := self._subject(key)) is not None:
-                tell(self.queue.name, subject, error)
+                report(self.queue.name, subject, error)
 
         self.queue.on_failure = on_failure
 

@@ -44,7 +44,7 @@ _FIELDS: Object = {
 }
 
 
-class Told(NamedTuple):
+class NewEvent(NamedTuple):
     """``about``: apiVersion, kind and metadata. ``source``: the component, where it does not follow from object and reason."""
 
     about: Object
@@ -72,12 +72,12 @@ class Enclosure:
     When that was committed, :meth:`committed` is to be called; when it failed there is nothing to record.
     """
 
-    def __init__(self, recorder: Recorder, told: Iterable[Told]) -> None:
+    def __init__(self, recorder: Recorder, events: Iterable[NewEvent]) -> None:
         self.changes: list[Change] = []
         self._recorder = recorder
         self._new: dict[Similar, tuple[str, _Composed]] = {}
         self._others: list[_Composed] = []
-        for each in told:
+        for each in events:
             composed = recorder.composed(*each)
             staged = None if composed.key in self._new else recorder.staged(composed)
             if staged is None:
@@ -91,7 +91,7 @@ class Enclosure:
         self._others = [composed for _, composed in self._new.values()] + self._others
         self._new, self.changes = {}, []
 
-    def tell_later(self) -> None:
+    def record_later(self) -> None:
         self.leave()
         self.committed()
 
@@ -137,8 +137,8 @@ class Recorder:
         """To be written soon. The parameters are those of :class:`Told`."""
         self.count(self.composed(obj, event_type, reason, message, source))
 
-    def enclosed(self, told: Iterable[Told]) -> Enclosure:
-        return Enclosure(self, told)
+    def enclosed(self, events: Iterable[NewEvent]) -> Enclosure:
+        return Enclosure(self, events)
 
     def composed(self, obj: Object, event_type: str, reason: str, message: str, source: str) -> _Composed:
         metadata = obj["metadata"]

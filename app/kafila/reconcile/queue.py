@@ -46,7 +46,7 @@ WORK = Histogram("workqueue_work_duration_seconds", "For how long keys were work
 
 
 class Requeue(Exception):
-    """Raised by a reconciler: look at the key again after ``seconds``; this is not a failure."""
+    """Raised by a reconciler: reconcile the key once more after ``seconds``; this is not a failure."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(f"again in {seconds} s")
@@ -136,7 +136,7 @@ class WorkQueue(Generic[K]):
         self._arm()
 
     async def stop(self) -> None:
-        """Work in progress is cancelled and what waits is forgotten: whoever starts again looks at everything anyway."""
+        """Work in progress is cancelled and what waits is forgotten: whoever starts again enqueues everything anyway."""
         self._started = False
         if self._timer is not None:
             self._timer.cancel()
@@ -258,7 +258,7 @@ class WorkQueue(Generic[K]):
             try:
                 self.on_failure(key, error)
             except Exception:
-                log.exception("failure not told", controller=self.name, key=str(key))
+                log.exception("failure not recorded", controller=self.name, key=str(key))
 
     def _arm(self) -> None:
         if not self._started or not self._later:

@@ -23,14 +23,14 @@ _BINDINGS: Final = ("resourcebindings.work.karmada.io", "clusterresourcebindings
 
 
 @contextmanager
-def telling(tell: Callable[[str], None]) -> Iterator[None]:
-    """``tell`` is given the text of a refusal: for whoever has a better event for it than ReconcileFailed."""
+def recording(record: Callable[[str], None]) -> Iterator[None]:
+    """``record`` is given the text of a refusal: for whoever has a better event for it than ReconcileFailed."""
     try:
         yield
     except StatusError as error:
-        if error.is_refusal and not error.told:
-            tell(str(error))
-            error.told = True
+        if error.is_refusal and not error.is_recorded:
+            record(str(error))
+            error.is_recorded = True
         raise
 
 
@@ -40,10 +40,10 @@ class Refusals:
         self._registry = registry
         self._recorder = recorder
 
-    def tell(self, controller: str, key: Key, error: Exception) -> None:
+    def record(self, controller: str, key: Key, error: Exception) -> None:
         """An event on the object of ``key``; where it is a binding, on its template too."""
         entry = self._registry.cache.get(*key)
-        if entry is None or not _is_worth_telling(error):
+        if entry is None or not _is_worth_recording(error):
             return
         what = str(error) if isinstance(error, StatusError) else f"unexpectedly: {type(error).__name__}: {error}"
         for obj in self._concerned(entry):
@@ -64,7 +64,7 @@ class Refusals:
                 yield {"apiVersion": owner.apiVersion, "kind": owner.kind, "metadata": metadata}
 
 
-def _is_worth_telling(error: Exception) -> bool:
+def _is_worth_recording(error: Exception) -> bool:
     if isinstance(error, StatusError):
-        return error.is_refusal and not error.told
+        return error.is_refusal and not error.is_recorded
     return not is_expected(error)

@@ -33,7 +33,7 @@ def check_together(cache: Cache, limit: int, changes: Sequence[Change]) -> None:
         raise request_entity_too_large(MAX_TRANSACTION_BYTES)
 
 
-def portions(changes: Sequence[Change]) -> Iterator[list[Change]]:
+def chunks(changes: Sequence[Change]) -> Iterator[list[Change]]:
     """In their order, as many together as one transaction takes, with room for the events that are written with them."""
     chunk: list[Change] = []
     left = most = MAX_TRANSACTION_BYTES * 3 // 4

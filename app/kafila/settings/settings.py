@@ -130,7 +130,7 @@ class Settings(BaseSettings):
         30.0, description="Seconds that a batch waits until it is full.", ge=0
     )
     cluster_status_frequency: Seconds = Field(
-        DEFAULT_OPTIONS.cluster_status_frequency, description="Seconds between two looks at a member.", gt=0
+        DEFAULT_OPTIONS.cluster_status_frequency, description="Seconds between two probes of a member.", gt=0
     )
     cluster_success_threshold: Seconds = Field(
         DEFAULT_OPTIONS.cluster_success_threshold,
@@ -150,7 +150,7 @@ class Settings(BaseSettings):
     )
     member_objects: int = Field(
         ANSWER_LIMITS.objects,
-        description="Objects of one kind in a member that are looked at; with more it is not Ready.",
+        description="Objects of one kind in a member that are watched; with more it is not Ready.",
         ge=1000,
     )
     member_memory_mib: int = Field(
@@ -207,7 +207,7 @@ class Settings(BaseSettings):
     )
     scheduler_estimator_key_file: str = Field(_ESTIMATORS.key_file, description="Our key for the estimators.")
     insecure_skip_estimator_verify: bool = Field(
-        _ESTIMATORS.insecure, description="TLS with the estimators without looking at their certificates."
+        _ESTIMATORS.insecure, description="TLS with the estimators without checking their certificates."
     )
     plugins: str = Field("*", description="Scheduler plugins to use: '*' all, 'x' only x, '-x' all but x.")
     skipped_propagating_namespaces: str = Field(

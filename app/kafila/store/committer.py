@@ -91,7 +91,7 @@ class Committer:
     async def _run(self) -> None:
         while self._queue or not self._closing:
             if self.health.trouble and not self._closing:
-                await self._look_again()
+                await self._check_again()
             if not self._queue:
                 self._wake.clear()
                 with contextlib.suppress(TimeoutError):
@@ -187,7 +187,7 @@ class Committer:
             _fail(batch, StoreUnavailable(first_line(error)))
         return []
 
-    async def _look_again(self) -> None:
+    async def _check_again(self) -> None:
         """Whether the database takes writes again: nobody may be sending any."""
         now = asyncio.get_running_loop().time()
         if now < self._next_check:

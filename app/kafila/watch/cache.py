@@ -93,7 +93,7 @@ class Cache:
         self._listeners.append(listener)
 
     def on_reset(self, listener: Callable[[], None]) -> None:
-        """Called when everything was loaded anew: level-triggered consumers look at all objects again."""
+        """Called when everything was loaded anew: level-triggered consumers enqueue all objects."""
         self._reset_listeners.append(listener)
 
     def _on_rows(self, rows: list[Row]) -> None:

@@ -15,7 +15,7 @@ from .entry import Entry, Event
 from .recent import Recent
 from .waiters import Waiters
 
-PORTION = 200  # objects that can be looked at without keeping the event loop from others for long
+CHUNK = 200  # objects that can be read without keeping the event loop from others for long
 
 
 Listener = Callable[[Event], None]
@@ -56,12 +56,12 @@ class Resource:
         for key in keys:
             yield objects[key]
 
-    def portions(self) -> Iterator[list[Entry]]:
-        """All entries in order. Between two portions others may write: what is behind is seen as it is by then."""
+    def chunks(self) -> Iterator[list[Entry]]:
+        """All entries in order. Between two chunks others may write: what is behind is seen as it is by then."""
         after: str | None = None
-        while portion := list(islice(self.entries(after=after), PORTION)):
-            yield portion
-            after = path_of(portion[-1].key.namespace, portion[-1].key.name)
+        while chunk := list(islice(self.entries(after=after), CHUNK)):
+            yield chunk
+            after = path_of(chunk[-1].key.namespace, chunk[-1].key.name)
 
     def put(self, row: Row) -> Event:
         path = path_of(row.key.namespace, row.key.name)

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import final
 
-YOUNG = 20_000  # containers made since the last look
-OLDER = 10  # looks at the young for one at those that were left once, and of those for one at everything
+YOUNG = 20_000  # containers made since the last collection
+OLDER = 10  # collections of the young for one of those that were left once, and of those for one of everything
 NEVER = 1 << 30
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import final
 
 from kafila.identity.tokens import Tokens
-from kafila.reconcile.controller import Controller, Telling
+from kafila.reconcile.controller import Controller, ReportsFailures
 from kafila.reconcile.events import Recorder
 from kafila.reconcile.karmada.event_sources import source_of
 from kafila.reconcile.karmada.member.manager import TransportFor
@@ -61,8 +61,8 @@ class Controllers:
         self._controllers = [definition, *(c for c in candidates if settings.runs(c.name))]
         refusals = Refusals(registry, self.recorder)
         for controller in self._controllers:
-            if isinstance(controller, Telling):
-                controller.tell_failures(refusals.tell)
+            if isinstance(controller, ReportsFailures):
+                controller.report_failures(refusals.record)
         self.names = frozenset(controller.name for controller in candidates)  # what --controllers may say
 
     async def start(self) -> None:

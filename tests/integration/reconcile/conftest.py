@@ -108,7 +108,7 @@ class Lab:
     async def controllers_stop(self) -> None:
         await self.controllers.stop()
 
-    def controllers_look_again(self) -> None:
+    def resync_controllers(self) -> None:
         """As after the database went back in time: everything is looked at."""
         for listener in self.registry.cache._reset_listeners:
             listener()

@@ -84,7 +84,7 @@ async def test_no_step_is_long_because_a_template_is(two: Lab) -> None:
         await two.rest()
     assert 0 < changed[0] < AT_ONCE, changed
     with longest_step() as again:
-        two.controllers_look_again()
+        two.resync_controllers()
         await two.rest()
     assert 0 < again[0] < AT_ONCE, again
 

@@ -91,7 +91,7 @@ def applied(binding: Object) -> list[str]:
 async def is_settled(lab: Lab) -> None:
     """Looking at everything again changes nothing (but what members tell of themselves)."""
     revision = await lab.rest()
-    lab.controllers_look_again()
+    lab.resync_controllers()
     await lab.rest()
     assert [entry for entry in lab.log_after(revision) if entry[0] != "clusters.cluster.karmada.io"] == []
 
@@ -303,7 +303,7 @@ end"""
     await two.rest()
     assert two.in_clusters("PersistentVolume", "disk") == ["m1", "m2"]
     assert two.get("PersistentVolume", "disk")["status"]["message"] == "2"
-    two.controllers_look_again()
+    two.resync_controllers()
     await two.rest()
     assert two.get("PersistentVolume", "disk")["status"]["message"] == "2"
     await is_settled(two)

@@ -52,7 +52,7 @@ async def test_all_components_go_to_one_cluster_and_rest_there(make_lab: type[An
         )
         assert lab.get("ResourceBinding", "settings-configmap")["spec"]["clusters"] == [target], "others may write it"
         revision = await lab.rest()
-        lab.controllers_look_again()
+        lab.resync_controllers()
         assert await lab.rest() == revision, lab.log_after(revision)
     finally:
         await lab.close()

@@ -89,7 +89,7 @@ async def test_replicas_told_and_divided(two: Lab) -> None:
     await two.rest()
     assert (share(two, "m1"), share(two, "m2")) == ("3", "6")
     revision = await two.rest()
-    two.controllers_look_again()
+    two.resync_controllers()
     assert await two.rest() == revision, two.log_after(revision)
 
 
@@ -194,7 +194,7 @@ end"""
     await two.create(two.policy("policy", "m1", propagateDeps=True))
     await two.create(two.deployment())
     await two.until(lambda: two.in_clusters("ConfigMap", "settings") == ["m1"])
-    told = ("Warning", "SyncScheduleResultToDependenciesFailed", "Deployment(default/web) is told to depend on itself")
+    told = ("Warning", "SyncScheduleResultToDependenciesFailed", "Deployment(default/web) depends on itself")
     await two.until(lambda: told in [event[:3] for event in two.events("ResourceBinding", "web-deployment")])
 
 

@@ -70,7 +70,7 @@ async def test_a_config_follows_its_deployment(two: Lab) -> None:
     assert two.in_clusters("ConfigMap", "settings") == ["m1", "m2"]
     await two.counted()
     revision = await two.rest()
-    two.controllers_look_again()
+    two.resync_controllers()
     assert await two.rest() == revision, two.log_after(revision)
 
 

@@ -226,6 +226,6 @@ async def test_they_do_together_what_they_do_alone(federation: Federation) -> No
         federation.check()
         await lab.counted()
         revision = await lab.rest()
-        lab.controllers_look_again()
+        lab.resync_controllers()
         assert await lab.rest() == revision, lab.log_after(revision)
     assert not [line for line in lines if line["event"] == "reconcile failed unexpectedly"]

@@ -42,7 +42,7 @@ async def test_at_rest_nothing_is_written(two: Lab) -> None:
     await two.counted()
     revision = await two.rest()
     members = [m.registry.cache.revision for m in two.members.values()]
-    two.controllers_look_again()
+    two.resync_controllers()
     await two.rest()
     assert two.log_after(revision) == []
     await two.restart()

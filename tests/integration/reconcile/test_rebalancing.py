@@ -97,7 +97,7 @@ async def test_a_decision_that_was_asked_for_and_changes_nothing_is_dated(two: A
     binding = two.get("ClusterResourceBinding", "reader-clusterrole")
     assert binding["status"]["lastScheduledTime"] >= binding["spec"]["rescheduleTriggeredAt"]
     assert two.placed("reader-clusterrole", "") == {"m1": None}
-    two.controllers_look_again()
+    two.resync_controllers()
     await two.rest()
     assert two.get("ClusterResourceBinding", "reader-clusterrole") == binding
 

@@ -305,7 +305,7 @@ async def test_a_quota_that_went_while_nobody_looked_leaves_the_members(two: Lab
 async def test_a_room_whose_cluster_vanished_with_its_history_is_closed(two: Lab) -> None:
     """The database was put back to a time before the cluster joined."""
     two.registry.cache.resource("clusters.cluster.karmada.io").objects.pop("m2")
-    two.controllers_look_again()
+    two.resync_controllers()
     await two.rest()
     assert two.controllers.member_manager.get("m1") is not None
     assert two.controllers.member_manager.get("m2") is None

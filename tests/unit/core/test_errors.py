@@ -1,8 +1,8 @@
-"""What is told of many findings."""
+"""What is shown of many findings."""
 
 from __future__ import annotations
 
-from kafila.core.errors import MOST_ALIKE, MOST_TEXT, FieldError, invalid, told
+from kafila.core.errors import MOST_ALIKE, MOST_TEXT, FieldError, invalid, shown
 
 
 def test_findings_that_are_alike_are_told_some_times_and_others_all() -> None:
@@ -10,7 +10,7 @@ def test_findings_that_are_alike_are_told_some_times_and_others_all() -> None:
     alike = [FieldError.invalid("spec.scopes", scopes, "unsupported scope") for _ in scopes]
     others = [FieldError.invalid(f"spec.hard[{i}]", scopes, "unsupported") for i in range(40)]
     others += [FieldError.invalid("spec.hard", text, "unsupported") for text in scopes]
-    found = told([*alike, *others])
+    found = shown([*alike, *others])
     assert found == alike[:MOST_ALIKE] + others
     status = invalid("", "ResourceQuota", "a", alike).status()
     assert len(status["details"]["causes"]) == MOST_ALIKE
@@ -19,4 +19,4 @@ def test_findings_that_are_alike_are_told_some_times_and_others_all() -> None:
 
 def test_what_is_told_ends_with_the_text() -> None:
     found = [FieldError.invalid(f"spec.a{i}", ["x" * 1000], "no") for i in range(1000)]
-    assert MOST_TEXT < sum(len(str(error)) for error in told(found)) < MOST_TEXT + 2000
+    assert MOST_TEXT < sum(len(str(error)) for error in shown(found)) < MOST_TEXT + 2000

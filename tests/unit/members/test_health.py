@@ -140,12 +140,12 @@ def test_the_end_of_a_token_is_told_and_forgotten() -> None:
     assert with_expiry(expired, None, 1001.0) == status
 
 
-def test_what_the_summary_leaves_out_is_told_while_it_does() -> None:
+def test_what_the_summary_leaves_out_is_said_while_it_does() -> None:
     up, _ = cluster_status({}, UP, 0.0)
     assert with_summary(up, UP, 0.0) is up
     cut = with_summary(up, UP._replace(left_out=7), 1.0)
     (found,) = (c for c in cut["conditions"] if c["type"] == SUMMARY)
     assert (found["status"], found["reason"]) == ("False", "TooManyResources")
-    assert found["message"].startswith("7 resources are left out: at most 256 are told")
+    assert found["message"].startswith("7 resources are left out: at most 256 are listed")
     assert with_summary(cut, AWAY, 2.0) is cut  # nothing new is known
     assert with_summary(cut, UP, 3.0) == up

@@ -7,7 +7,7 @@ import pytest
 from kafila.core.errors import StatusError
 from kafila.core.values import Object
 from kafila.reconcile import events
-from kafila.reconcile.events import BURST, REMEMBERED, Recorder, Told, event_name
+from kafila.reconcile.events import BURST, REMEMBERED, NewEvent, Recorder, event_name
 from kafila.reconcile.karmada.event_sources import source_of
 from kafila.reconcile.karmada.template.events import committed_with
 from kafila.registry import Options, Registry
@@ -209,17 +209,21 @@ async def test_what_a_commit_tells_is_written_with_it(registry: Registry) -> Non
         return registry.stage_create(kind, "default", {"metadata": {"name": name, "namespace": "default"}}, Options())
 
     transactions = Transactions(registry)
-    told = [Told(about(), "Normal", "Made", "first"), Told(about(), "Normal", "Made", "second")]
+    told = [NewEvent(about(), "Normal", "Made", "first"), NewEvent(about(), "Normal", "Made", "second")]
     await committed_with(registry, [change("a")], recorder.enclosed(told))
     assert transactions.seen == [["configmaps", "events", "events"]]
     # what is known is counted, in the background
-    await committed_with(registry, [change("b")], recorder.enclosed([*told, Told(about(), "Normal", "Made", "third")]))
+    await committed_with(
+        registry, [change("b")], recorder.enclosed([*told, NewEvent(about(), "Normal", "Made", "third")])
+    )
     assert transactions.seen[1] == ["configmaps", "events"]
     await written(recorder)
     assert {e["message"]: e["count"] for e in await stored(registry)} == {"first": 2, "second": 2, "third": 1}
     # what failed is not told
     with pytest.raises(StatusError):
-        await committed_with(registry, [change("a")], recorder.enclosed([Told(about("new"), "Normal", "Made", "no")]))
+        await committed_with(
+            registry, [change("a")], recorder.enclosed([NewEvent(about("new"), "Normal", "Made", "no")])
+        )
     await written(recorder)
     assert "no" not in {e["message"] for e in await stored(registry)}
     await recorder.stop()
@@ -230,7 +234,7 @@ async def test_what_cannot_be_told_keeps_nothing_from_being_done(registry: Regis
     kind = registry.kind("", "v1", "namespaces")
     change = registry.stage_create(kind, "", {"metadata": {"name": "made"}}, Options())
     elsewhere = about() | {"metadata": {"name": "web", "namespace": "gone", "uid": "u"}}
-    enclosed = recorder.enclosed([Told(elsewhere, "Normal", "Made", "text")])
+    enclosed = recorder.enclosed([NewEvent(elsewhere, "Normal", "Made", "text")])
     assert len(enclosed.changes) == 1
     await committed_with(registry, [change], enclosed)
     assert registry.cache.get("namespaces", "", "made") is not None

@@ -104,7 +104,7 @@ def _state(evidence: Evidence, work: Object | None, item: Object, cluster: str, 
 
 
 def not_seen(evidence: Evidence, member: Object) -> str:
-    """Since when looks at a member fail, and why; empty when they do not. Long before it counts as not ready."""
+    """Since when probes of a member fail, and why; empty when they do not. Long before it counts as not ready."""
     lost = conditions.find(status(member).get("conditions"), constants.COND_HEARTBEAT)
     if lost is None:
         return ""

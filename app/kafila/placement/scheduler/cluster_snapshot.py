@@ -1,4 +1,4 @@
-"""The clusters as the scheduler looks at them: prepared once, asked for every binding.
+"""The clusters as the scheduler sees them: prepared once, asked for every binding.
 
 A snapshot remembers what it answered, so that bindings with the same placement or the same requests cost little; a change of
 any cluster means another snapshot, which takes over the members that did not change.
@@ -65,7 +65,7 @@ class ClusterInfo:
                 self._free[resource] = quantity.to_milli(left) if resource == "cpu" else quantity.to_int(left)
         return self._free
 
-    def has_more_room_than(self, before: ClusterInfo) -> bool:
+    def has_more_available_than(self, before: ClusterInfo) -> bool:
         """Of any resource, for any pod, or in nodes of any size."""
         if self.free_pods > before.free_pods:
             return True
@@ -91,11 +91,11 @@ class ClusterSnapshot:
     def __len__(self) -> int:
         return len(self.members)
 
-    def has_more_room_than(self, before: ClusterSnapshot) -> bool:
+    def has_more_available_than(self, before: ClusterSnapshot) -> bool:
         """In any cluster that both know."""
         known = {member.name: member for member in before.members}
         found = ((member, known.get(member.name, member)) for member in self.members)
-        return any(now is not then and now.has_more_room_than(then) for now, then in found)
+        return any(now is not then and now.has_more_available_than(then) for now, then in found)
 
     def remember(self, key: Hashable, ask: Callable[[], T]) -> T:
         """``ask()``, once for the key. The answer is shared: nobody may change it."""

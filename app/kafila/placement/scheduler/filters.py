@@ -55,7 +55,7 @@ def feasible(
     """The clusters that pass every filter, and the rejection of each that does not; neither may be changed.
 
     ``affinity`` names the term of ``clusterAffinities`` in use. ``peers`` are the other bindings of the namespace; only
-    workload affinity looks at them. ``plugins`` are asked last. Terminating clusters are in neither answer. Unready ones are kept away by their taints.
+    workload affinity needs them. ``plugins`` are asked last. Terminating clusters are in neither answer. Unready ones are kept away by their taints.
     """
     snapshot = snapshot_of(clusters)
     fit, rejected = _by_placement(spec, affinity, snapshot)

@@ -45,7 +45,7 @@ def manifest_index(work: Object, api_version: str, kind: str, namespace: str, na
     raise NoSuchManifest
 
 
-Told = tuple[str, str, str]
+EventParts = tuple[str, str, str]
 
 
 class Reflected(NamedTuple):
@@ -82,7 +82,9 @@ def interpret_health(observed: Object, interpreter: Interpreter = NATIVE) -> tup
         return constants.UNKNOWN, str(error)
 
 
-def interpretation_events(observed: Object, found: Reflected | None, failure: str, before: Object | None) -> list[Told]:
+def interpretation_events(
+    observed: Object, found: Reflected | None, failure: str, before: Object | None
+) -> list[EventParts]:
     """(type, reason, message) on the Work, of what became of reading the status: what went wrong, and each outcome that is new.
 
     ``before``: the status whose events were recorded already, None where there was none or it could not be read.
@@ -92,7 +94,7 @@ def interpretation_events(observed: Object, found: Reflected | None, failure: st
         return [
             ("Warning", constants.EVENT_REFLECT_STATUS_FAILED, f"Reflect status for {what} failed, err: {failure}.")
         ]
-    events: list[Told] = []
+    events: list[EventParts] = []
     if before is None:
         events.append(("Normal", constants.EVENT_REFLECT_STATUS, f"Reflect status for {what} succeed."))
     health = found.status["health"]

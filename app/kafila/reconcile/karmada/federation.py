@@ -59,7 +59,7 @@ class Federation:
         self.cluster_kind = registry.kind("cluster.karmada.io", "v1alpha1", "clusters")
         self._priority_class_kind = registry.kind("scheduling.k8s.io", "v1", "priorityclasses")
         self._clusters: dict[str, Object] = {}
-        self._members: dict[str, ClusterInfo] = {}  # as the scheduler looks at them
+        self._members: dict[str, ClusterInfo] = {}  # as the scheduler sees them
         self._snapshot: ClusterSnapshot | None = None
         self._changed: OrderedDict[str, float] = OrderedDict()  # when labels or spec of a cluster changed, newest last
         self._priority_classes: dict[str, int] | None = None

@@ -31,7 +31,7 @@ class WorkIndex:
     def loading(self) -> Chunks:
         self._by_id.clear()
         self._ids.clear()
-        for chunk in self._cache.resource(WORKS).portions():
+        for chunk in self._cache.resource(WORKS).chunks():
             for entry in chunk:
                 self._add(entry)
             yield

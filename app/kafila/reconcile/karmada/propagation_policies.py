@@ -37,7 +37,7 @@ class PolicyIndex:
         self._selected.clear()
         self._with_priority.clear()
         for resource in (POLICIES, CLUSTER_POLICIES):
-            for chunk in self._cache.resource(resource).portions():
+            for chunk in self._cache.resource(resource).chunks():
                 for entry in chunk:
                     self._add(entry)
                 yield

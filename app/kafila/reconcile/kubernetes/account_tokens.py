@@ -75,7 +75,7 @@ class AccountTokens(QueueController[Key]):
             )
 
     async def _delete(self, entry: Entry) -> None:
-        """The revision that was looked at."""
+        """The revision that was read."""
         options = DeleteOptions(uid=entry.meta.uid, resource_version=str(entry.revision))
         try:
             await self._registry.delete(self._kind, entry.key.namespace, entry.key.name, options)

@@ -38,18 +38,18 @@ class GarbageCollector(QueueController[Key]):
         registry.cache.listen_to_all(self._observe)
 
     async def start(self) -> None:
-        await in_chunks(self._looking())  # an owner whose dependents are not all known would end too early
+        await in_chunks(self._all_chunks())  # an owner whose dependents are not all known would end too early
         self.queue.start()
 
     def resync(self) -> None:
-        at_once(self._looking())
+        at_once(self._all_chunks())
 
-    def _looking(self) -> Chunks:
+    def _all_chunks(self) -> Chunks:
         self._dependents.clear()
         self._owners.clear()
         self._absent.clear()
         for resource in list(self._registry.cache.resources()):
-            for chunk in resource.portions():
+            for chunk in resource.chunks():
                 for entry in chunk:
                     self._index(entry)
                     if entry.key in self._owners or _ends(entry):

@@ -50,7 +50,7 @@ class FinishedJobs(QueueController[Key]):
         left = ends - time.time()
         if left > 0:
             raise Requeue(left + 0.001)
-        # of the revision that was looked at: the time may have been made longer
+        # of the revision that was read: the time may have been made longer
         options = DeleteOptions(uid=entry.meta.uid, resource_version=str(entry.revision), propagation="Foreground")
         try:
             await self._registry.delete(self._kind, key.namespace, key.name, options)

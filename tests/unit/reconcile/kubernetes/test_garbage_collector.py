@@ -173,7 +173,7 @@ async def test_a_start_finds_what_was_left(cluster: Cluster) -> None:
 async def test_others_have_their_turn_while_a_start_looks_at_everything(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kafila.watch.resource.PORTION", 5)
+    monkeypatch.setattr("kafila.watch.resource.CHUNK", 5)
     root = await cluster.make("root")
     for number in range(40):
         await cluster.make(f"child-{number:02}", root | {"blockOwnerDeletion": True})

@@ -21,7 +21,7 @@ from kafila.watch import Event, needles
 
 BINDINGS = ("resourcebindings.work.karmada.io", "clusterresourcebindings.work.karmada.io")
 OPTIONS = Options(manager="karmada-controller-manager")
-WAIT = 2.0  # seconds between looks at what still holds a cluster that ends
+WAIT = 2.0  # seconds between checks of what still holds a cluster that is being deleted
 
 
 @final

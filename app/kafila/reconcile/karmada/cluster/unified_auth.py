@@ -1,7 +1,7 @@
 """The unified-auth controller: whom a member lets our impersonator stand in for.
 
 Those who may use ``clusters/NAME/proxy`` here may be impersonated there; what they may do there is the member's own RBAC. As in Karmada
-only ClusterRoleBindings count, verbs are not looked at, and service accounts are named without their namespace.
+only ClusterRoleBindings count, verbs are not compared, and service accounts are named without their namespace.
 """
 
 from __future__ import annotations

@@ -73,22 +73,22 @@ class DependenciesDistributor(QueueController[Key]):
             self._cache.listen(resource, self._observe_interpreter)
 
     async def start(self) -> None:
-        await in_chunks(self._looking())
+        await in_chunks(self._all_chunks())
         self.queue.start()
 
     def resync(self) -> None:
-        at_once(self._looking())
+        at_once(self._all_chunks())
 
-    def _looking(self) -> Chunks:
+    def _all_chunks(self) -> Chunks:
         yield from self.index.loading()
-        self._look_at_all()
+        self._enqueue_all()
 
-    def _look_at_all(self) -> None:
+    def _enqueue_all(self) -> None:
         for entry in self._cache.resource(BINDINGS).entries():
             if _concerns(entry):
                 self.queue.add(entry.key, background=True)
 
-    # -- what to look at -----------------------------------------------------------------------------------------------
+    # -- what to enqueue -----------------------------------------------------------------------------------------------
 
     def _observe_binding(self, event: Event) -> None:
         self.index.observe(event)
@@ -103,7 +103,7 @@ class DependenciesDistributor(QueueController[Key]):
 
     def _observe_interpreter(self, event: Event) -> None:
         if self._federation.interpreting.concerned(event):
-            self._look_at_all()
+            self._enqueue_all()
 
     def _wake_parents(self, attached: Entry) -> None:
         """Its object may be there again, under another uid: only now it can have a binding."""
@@ -154,7 +154,7 @@ class DependenciesDistributor(QueueController[Key]):
         errors: list[str] = []
         dependencies = answer or []
         wanted = with_dependencies(parent, answer)
-        # before we look for them: whatever comes while this is stored leads to another look
+        # before we look for them: whatever comes while this is stored leads to another run
         self.index.refer(entry.key, wanted["metadata"]["annotations"][constants.RB_DEPENDENCIES])
         if wanted is not parent:
             changes.append(self._registry.stage_update(self._kind, entry, wanted, _OPTIONS))
@@ -296,7 +296,7 @@ def _check_loop(workload: Object, dependency: Object) -> None:
     metadata = workload["metadata"]
     if dependency["metadata"]["uid"] == metadata["uid"]:
         where = f"{metadata.get('namespace', '')}/{metadata['name']}"
-        raise DependencyError(f"{workload['kind']}({where}) is told to depend on itself")
+        raise DependencyError(f"{workload['kind']}({where}) depends on itself")
 
 
 def _concerns(binding: Entry) -> bool:

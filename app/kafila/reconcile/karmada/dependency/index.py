@@ -26,7 +26,7 @@ class DependencyIndex:
         self._cache = cache
         self._catalog = catalog
         self._texts: dict[Key, str] = {}  # parent -> its annotation
-        self._unresolved: set[Key] = set()  # parents that depend on kinds which were not served when we looked
+        self._unresolved: set[Key] = set()  # parents that depend on kinds which were not served at that time
         self._named: dict[Key, set[Key]] = {}  # object -> parents
         self._selected: dict[
             tuple[str, str], dict[Key, list[Object]]
@@ -38,7 +38,7 @@ class DependencyIndex:
         for found in (self._texts, self._named, self._selected, self._labels, self._attached):
             found.clear()
         self._unresolved.clear()
-        for chunk in self._cache.resource(BINDINGS).portions():
+        for chunk in self._cache.resource(BINDINGS).chunks():
             for entry in chunk:
                 self._put(entry)
             yield
@@ -60,7 +60,7 @@ class DependencyIndex:
         return found
 
     def attached_to(self, parent: Key) -> list[Entry]:
-        """Bindings with the parent's label; whose id it bears is the caller's to look at."""
+        """Bindings with the parent's label; the caller compares whose id it bears."""
         keys = self._attached.get((parent.namespace, constants.depended_by_label(parent.namespace, parent.name)), ())
         found = (self._cache.get(*key) for key in sorted(keys))
         return [entry for entry in found if entry is not None]

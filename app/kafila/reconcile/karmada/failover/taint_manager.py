@@ -59,7 +59,7 @@ class TaintManager(QueueController[Stay]):
 
     def resync(self) -> None:
         for cluster in self._federation.clusters():
-            self._look_at(cluster)
+            self._enqueue_bindings_in(cluster)
 
     def _observe_cluster(self, event: Event) -> None:
         """The federation has seen the event before us: it listens first."""
@@ -67,9 +67,9 @@ class TaintManager(QueueController[Stay]):
             return
         cluster = self._federation.cluster(event.key.name)
         if cluster is not None:
-            self._look_at(cluster)
+            self._enqueue_bindings_in(cluster)
 
-    def _look_at(self, cluster: Object) -> None:
+    def _enqueue_bindings_in(self, cluster: Object) -> None:
         if not no_execute(cluster):
             return
         name = cluster["metadata"]["name"]

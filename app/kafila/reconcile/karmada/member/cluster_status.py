@@ -1,4 +1,4 @@
-"""The cluster-status controller: one look at a member every few seconds, written when something changed."""
+"""The cluster-status controller: a member is probed every few seconds, and its status written when something changed."""
 
 from __future__ import annotations
 
@@ -62,8 +62,8 @@ class ClusterStatus:
         self._failure_threshold = options.cluster_failure_threshold
         self._reached = reached
         self._online = True
-        self._failing: bool | None = None  # at the last look
-        self._seen = 0.0  # the last good look, Unix seconds
+        self._failing: bool | None = None  # at the last probe
+        self._seen = 0.0  # the last good probe, Unix seconds
         self._resource_summary = ResourceSummary()
         self._history: History | None = None
         self._waited = False  # for the first summary
@@ -167,7 +167,7 @@ class ClusterStatus:
         self._online = online
 
     def _record(self, cluster: Object, observation: Observation) -> None:
-        """Says at the first failed look that it fails, long before the member counts as not ready, and when that is over."""
+        """Says at the first failed probe that it fails, long before the member counts as not ready, and when that is over."""
         before = self._failing
         self._failing = not observation.healthy
         if before is None:  # what is stored was recorded by whoever led before us

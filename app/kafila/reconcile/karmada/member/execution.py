@@ -24,8 +24,8 @@ from kafila.placement.aggregate_errors import aggregate_text
 from kafila.placement.interpreter import InterpretError
 from kafila.placement.work.member_object import NotManaged
 from kafila.placement.work.status import (
+    EventParts,
     Reflected,
-    Told,
     applied_condition,
     dispatching_condition,
     interpretation_events,
@@ -77,7 +77,7 @@ class ExecutionController:
         self._outcomes: dict[Key, Outcome] = {}
         self._unread: set[Key] = set()  # Works whose object's status could not be read last time
         self._lost: set[Key] = set()  # Works whose object left the member
-        self._risen: dict[Key, Object] = {}  # objects in the member that were deleted, and are back
+        self._recreated: dict[Key, Object] = {}  # objects in the member that were deleted, and are back
         self._ready = federation.is_ready(connection.name)
         self._writer = ObjectWriter(connection, federation.registry.catalog, federation.interpreting, self._observed)
         self._waking: set[asyncio.Task[None]] = set()
@@ -93,7 +93,7 @@ class ExecutionController:
         if entry is None or is_expected(error):
             return
         for subject in filter(None, (key, binding_key_of_work(entry))):
-            self._refusals.tell(controller, subject, error)
+            self._refusals.record(controller, subject, error)
 
     def start(self) -> None:
         self.queue.start()
@@ -123,7 +123,7 @@ class ExecutionController:
         task.add_done_callback(self._waking.discard)
 
     def resync(self, ending_only: bool = False) -> None:
-        """Looks at every Work of the cluster again, when nothing newer waits."""
+        """Enqueues every Work of the cluster, with low priority."""
         for entry in self._registry.cache.resource(WORKS).entries(self.space):
             if entry.meta.deletionTimestamp or not ending_only:
                 self.queue.add(entry.key, background=True)
@@ -238,9 +238,9 @@ class ExecutionController:
 
     async def _remove_again(self, key: Key) -> None:
         """Only what we deleted ourselves: a Work that is missing may also mean that the control plane was restored."""
-        if key in self._risen:
-            await self._writer.remove_again(self._risen[key])
-            del self._risen[key]
+        if key in self._recreated:
+            await self._writer.remove_again(self._recreated[key])
+            del self._recreated[key]
 
     # -- bringing back -------------------------------------------------------------------------------------------------
 
@@ -251,7 +251,7 @@ class ExecutionController:
             return
         if self._registry.cache.get(*key) is None:
             if event is not MemberEvent.LEFT and self._writer.is_recreated(obj):
-                self._risen[key] = obj
+                self._recreated[key] = obj
                 self.queue.add(key)
             return
         if event is MemberEvent.LEFT:
@@ -347,7 +347,7 @@ class ExecutionController:
         except (DecodeError, AttributeError, KeyError, TypeError, ValueError) as error:
             raise InterpretError(f"the member's object is not of its kind's shape: {error}"[:512]) from error
 
-    def _record_for_work(self, work: Object, events: Iterable[Told]) -> None:
+    def _record_for_work(self, work: Object, events: Iterable[EventParts]) -> None:
         for event in events:
             self._federation.recorder.event(work, *event)
 

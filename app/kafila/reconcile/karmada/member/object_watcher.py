@@ -22,7 +22,7 @@ from kafila.members.transport import Unreachable, UnusableAnswer
 Observed = Callable[[Object, "MemberEvent"], None]
 _APART = ("metadata", "status")  # compared in another way, or not at all
 _NO_VERSION = {"resourceVersion": ""}
-LOOK = 0.1  # seconds between looks at a list that does not come
+CHECK = 0.1  # seconds between checks of a list that does not come
 PATIENCE = 30.0
 
 
@@ -114,7 +114,7 @@ class ObjectWatcher:
         deadline = asyncio.get_running_loop().time() + PATIENCE
         while not informer.synced.is_set():
             try:
-                async with asyncio.timeout(LOOK):
+                async with asyncio.timeout(CHECK):
                     await informer.synced.wait()
             except TimeoutError:
                 if not patient():

@@ -1,4 +1,4 @@
-"""Keys that wait for a member that does not answer: one of them looks now and then, and all go on when it is back."""
+"""Keys that wait for a member that does not answer: one of them is tried now and then, and all go on when it is back."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar, final
 
 K = TypeVar("K", bound=Hashable)
-SHORTEST = 0.5  # seconds between looks
+SHORTEST = 0.5  # seconds between tries
 
 
 @final
 class UnreachableKeys(Generic[K]):
-    """``add(key, background)`` gives a key back to its queue; ``pause`` says for how many seconds a look is of no use."""
+    """``add(key, background)`` gives a key back to its queue; ``pause`` says for how many seconds a try is of no use."""
 
     def __init__(self, add: Callable[[K, bool], None], pause: Callable[[], float], shortest: float = SHORTEST) -> None:
         self._add = add
@@ -42,12 +42,12 @@ class UnreachableKeys(Generic[K]):
 
     def _arm(self) -> None:
         if self._timer is None and self._keys:
-            self._timer = asyncio.get_running_loop().call_later(max(self._pause(), self._shortest), self._look)
+            self._timer = asyncio.get_running_loop().call_later(max(self._pause(), self._shortest), self._probe)
 
-    def _look(self) -> None:
+    def _probe(self) -> None:
         self._timer = None
         if self._keys:
             key = next(iter(self._keys))
             del self._keys[key]
             self._add(key, False)
-        self._arm()  # also when the one that looks comes to nothing: its Work may be gone
+        self._arm()  # also when the one that is tried comes to nothing: its Work may be gone

@@ -87,7 +87,7 @@ class QuotaSync(_QuotaController):
 
     def resync(self) -> None:
         super().resync()
-        for entry in self._registry.cache.resource(WORKS).entries():  # of quotas that went while nobody looked
+        for entry in self._registry.cache.resource(WORKS).entries():  # of quotas that were deleted while nothing ran
             if entry.mentions(_LABEL) and _quota_of(entry) != ("", ""):
                 self.queue.add(Key(QUOTAS, *_quota_of(entry)), background=True)
 

@@ -29,10 +29,10 @@ class Waiting(Exception):
 
 @final
 class SchedulingBackoff:
-    """By template. ``again(key, seconds)`` looks at one later; of several times the earliest counts.
+    """By template. ``again(key, seconds)`` enqueues one for later; of several times the earliest counts.
 
     What failed is in back-off. What no cluster could take waits for a cluster event that may help, and is in back-off from then on.
-    In memory only: at a start everything is looked at.
+    In memory only: at a start everything is enqueued.
     """
 
     def __init__(self, again: Callable[[Key, float], None], gates: Gates) -> None:
@@ -66,7 +66,7 @@ class SchedulingBackoff:
             self._unschedulable.pop(key, None)
             self._show()
 
-    def more_room(self) -> None:
+    def more_available(self) -> None:
         """Some cluster has more free than before: whatever waits for that is tried when its back-off is over."""
         now = time.monotonic()
         for key, until in self._unschedulable.items():

@@ -68,7 +68,7 @@ class Scheduler:
         return SchedulingContext(gates, found, assumed, self._plugins, peers)
 
     def is_asked_for(self, binding: Object, before: Object | None) -> bool:
-        """Does something besides our own looking around lead to a decision, which says then when it was made?"""
+        """Does something besides a periodic run lead to a decision, which then says when it was made?"""
         last = (binding.get("status") or {}).get("lastScheduledTime")
         if last is None or before is None or binding["spec"] != before["spec"]:
             return True

@@ -23,19 +23,19 @@ _MARKS: Final = frozenset(
 
 
 class EnqueueReason(IntFlag):
-    """The reasons to look at a template again; they add up until it was looked at with success."""
+    """The reasons why a template was enqueued; they add up until a run succeeds."""
 
-    STATUS = 1  # members reported: nothing but sums can change
+    STATUS = 1  # members reported: only aggregated statuses can change
     DEPENDENCY = 2  # clusters, overrides or its binding
     USER = 4  # its own content
-    START = 8  # everything is looked at again
+    START = 8  # everything is enqueued
     POLICY = 16  # a policy that selects it, or which one has claimed it
     CLAIMING_POLICY = 32  # the policy that has claimed it
 
 
 class Changed(Enum):
     NOTHING = 0  # status, managedFields, resourceVersion
-    MARKS = 1  # which policy has claimed it
+    CLAIM = 1  # which policy has claimed it
     CONTENT = 2
 
 
@@ -43,18 +43,18 @@ def what_changed(old: Entry, new: Entry) -> Changed:
     before, after = old.meta, new.meta
     if before.deletionTimestamp != after.deletionTimestamp:
         return Changed.CONTENT
-    marked = before.labels != after.labels or before.annotations != after.annotations
-    if marked and (
+    relabelled = before.labels != after.labels or before.annotations != after.annotations
+    if relabelled and (
         _unmarked(before.labels) != _unmarked(after.labels)
         or _unmarked(before.annotations) != _unmarked(after.annotations)
     ):
         return Changed.CONTENT
-    if before.generation != after.generation and not marked:
+    if before.generation != after.generation and not relabelled:
         return Changed.CONTENT
     # some kinds have no generation, and a Deployment's rises with its annotations too
     if (not after.generation or before.generation != after.generation) and _content(old) != _content(new):
         return Changed.CONTENT
-    return Changed.MARKS if marked else Changed.NOTHING
+    return Changed.CLAIM if relabelled else Changed.NOTHING
 
 
 def _unmarked(found: dict[str, str] | None) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The one commit: what the steps have decided about a template, and the events that tell of it."""
+"""The one commit: what the steps have decided about a template, and the events about it."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from kafila.registry.threads import in_thread
 from kafila.watch import Entry
 
 from .changes import OwnWrites
-from .events import committed_with, told
-from .steps.state import ChangedWork, Charge, State
+from .events import committed_with, new_events
+from .steps.state import ChangedWork, Reservation, State
 
 WHOLE = Options(manager="karmada-controller-manager", whole=True)
 QUOTA = Options(manager="karmada-webhook")
@@ -50,8 +50,8 @@ class Committer:
         return staged, refused
 
     async def commit(self, state: State, existing: Entry | None, works: Sequence[Change] = ()) -> bool:
-        """All in one transaction; what is too large for one in several, of which the next look makes all that are missing.
-        The events that tell of it are written with it.
+        """All in one transaction; what is too large for one in several, of which the next run makes all that are missing.
+        The events about it are written with it.
 
         Returns whether somebody else wrote meanwhile, after us. ``existing``: the binding as it is stored; ``works``: staged.
         """
@@ -60,21 +60,21 @@ class Committer:
             changes.insert(0, self._staged(state.binding, existing, self._kind_of(state.binding)))
         if state.record is not None:
             changes.append(self._decisions.staged(state.record))
-        changes += map(self._paid, state.charges)
+        changes += map(self._reserved, state.reservations)
         changes = [change for change in changes if not change.unchanged]
         uid = self._uid_of(state.binding, changes)
-        enclosed = self._federation.recorder.enclosed(told(state.binding, uid, state.template, state.events))
+        enclosed = self._federation.recorder.enclosed(new_events(state.binding, uid, state.template, state.events))
         if not changes:
-            enclosed.tell_later()
+            enclosed.record_later()
             return False
         keys = [change.writes[0].key for change in changes]
         revisions: list[int] = []
         self._own.begin(keys)
         missed = False
         try:
-            *first, last = sizes.portions(changes)
-            for portion in first:
-                revisions += await self._registry.commit_together(portion)
+            *first, last = sizes.chunks(changes)
+            for chunk in first:
+                revisions += await self._registry.commit_together(chunk)
             revisions += await committed_with(self._registry, last, enclosed)
         finally:
             revisions += [0] * (len(keys) - len(revisions))
@@ -94,9 +94,11 @@ class Committer:
                 if not error.is_not_found:
                     raise
 
-    def tell(self, binding: Object, template: Object, events: Sequence[Event]) -> None:
+    def record(self, binding: Object, template: Object, events: Sequence[Event]) -> None:
         """Records events on a binding and its template that go with no write."""
-        self._federation.recorder.enclosed(told(binding, self._uid_of(binding, []), template, events)).tell_later()
+        self._federation.recorder.enclosed(
+            new_events(binding, self._uid_of(binding, []), template, events)
+        ).record_later()
 
     def _staged(self, obj: Object, existing: Entry | None, kind: Kind) -> Change:
         if existing is None:
@@ -106,9 +108,9 @@ class Committer:
         sizes.check(self._registry.cache, self._registry.max_object_bytes, change)
         return change
 
-    def _paid(self, charge: Charge) -> Change:
-        quota, entry = charge.quota
-        status = {**(quota.get("status") or {}), "overallUsed": charge.used}
+    def _reserved(self, reservation: Reservation) -> Change:
+        quota, entry = reservation.quota
+        status = {**(quota.get("status") or {}), "overallUsed": reservation.used}
         return self._registry.stage_update(self._quota_kind, entry, {**quota, "status": status}, QUOTA, "status")
 
     def _kind_of(self, binding: Object) -> Kind:

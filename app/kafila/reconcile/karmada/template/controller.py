@@ -13,7 +13,7 @@ from kafila.placement.constants import Identity
 from kafila.placement.detector.match import is_skipped_object
 from kafila.placement.scheduler.cluster_snapshot import ClusterInfo, ClusterSnapshot
 from kafila.reconcile.chunks import Chunks, at_once, in_chunks
-from kafila.reconcile.controller import Tell
+from kafila.reconcile.controller import Report
 from kafila.reconcile.interpreter.interpreting import INTERPRETERS
 from kafila.reconcile.karmada.federation import BINDINGS, CLUSTER_BINDINGS, WORKS, Federation, is_same_for_scheduler
 from kafila.reconcile.karmada.indexes import (
@@ -79,7 +79,7 @@ class TemplateController:
 
         decisions = DecisionRecorder(registry)
         committer = Committer(federation, self._own, decisions)
-        statuses = StatusWriter(federation, committer.tell)
+        statuses = StatusWriter(federation, committer.record)
         stored = StoredBindings(federation, self.works, self._overrides, self.policies, scheduler, decisions)
         pipeline = Pipeline(federation.interpreting, stored, committer, scheduler, statuses)
         claim = PolicyClaim(registry, self.policies, self._own, self._templates)
@@ -115,9 +115,9 @@ class TemplateController:
         self._deletion.start()
         self._unselected.queue.start()
 
-    def tell_failures(self, tell: Tell) -> None:
+    def report_failures(self, report: Report) -> None:
         for queue in (self.queue, self._deletion.queue, self._unselected.queue):
-            queue.on_failure = partial(tell, queue.name)
+            queue.on_failure = partial(report, queue.name)
 
     async def stop(self) -> None:
         await self._unselected.queue.stop()
@@ -126,7 +126,7 @@ class TemplateController:
         self._scheduler.close()
 
     def resync(self) -> None:
-        """Everything is looked at again, behind what users change now."""
+        """Enqueues everything, behind what users change now."""
         at_once(self._enqueueing_all())
 
     def _enqueueing_all(self) -> Chunks:
@@ -142,8 +142,8 @@ class TemplateController:
 
     def _enqueueing(self, resource: str) -> Chunks:
         bindings_of = resource in (BINDINGS, CLUSTER_BINDINGS)
-        for portion in self._cache.resource(resource).portions():
-            for entry in portion:
+        for chunk in self._cache.resource(resource).chunks():
+            for entry in chunk:
                 self._claims.put(entry)
                 if bindings_of:
                     self._attached.put(entry)
@@ -202,7 +202,7 @@ class TemplateController:
         if event.new is None:
             self._claims.remove(event.key)
             if self._scheduler.assume_cache.forget(event.key):
-                self._backoff.more_room()
+                self._backoff.more_available()
             assert event.old is not None
             self._bound.enqueue(event.old)
             return
@@ -242,8 +242,8 @@ class TemplateController:
     def _observe_cluster_status(self, old: Object, new: Object) -> None:
         if (old.get("status") or {}).get("apiEnablements") != (new.get("status") or {}).get("apiEnablements"):
             self._bound.enqueue_newly_served(old, new)
-        if self._backoff and ClusterInfo(new).has_more_room_than(ClusterInfo(old)):
-            self._backoff.more_room()
+        if self._backoff and ClusterInfo(new).has_more_available_than(ClusterInfo(old)):
+            self._backoff.more_available()
 
     def _observe_quota(self, event: Event) -> None:
         self._bound.enqueue_failed(constants.REASON_QUOTA_EXCEEDED, event.key.namespace)

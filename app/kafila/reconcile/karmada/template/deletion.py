@@ -76,8 +76,8 @@ class DeletionController:
     async def _end_policy(self, kind: Kind, entry: Entry) -> None:
         """Marks go off the bindings first: a template without one would not lead to its binding any more."""
         policy = decode_entry(kind, entry)
-        marked = self._claims.keys(policy_id_of(entry))
-        for key in sorted(marked, key=lambda key: key.resource not in (BINDINGS, CLUSTER_BINDINGS)):
+        claimed = self._claims.keys(policy_id_of(entry))
+        for key in sorted(claimed, key=lambda key: key.resource not in (BINDINGS, CLUSTER_BINDINGS)):
             marked_kind = self._registry.catalog.storage_kind(key.resource)
             found = self._cache.get(*key)
             if marked_kind is None or found is None:

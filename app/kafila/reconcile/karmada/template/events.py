@@ -1,4 +1,4 @@
-"""Which events tell of a pass over a template: on its binding, on itself, or on both."""
+"""The events of a pass over a template: on its binding, on itself, or on both."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from kafila.core.errors import StatusError
 from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.scheduler.schedule import Event
-from kafila.reconcile.events import Enclosure, Told
+from kafila.reconcile.events import Enclosure, NewEvent
 from kafila.reconcile.karmada.event_sources import source_of
 from kafila.registry import Registry
 from kafila.registry.context import Change
@@ -24,18 +24,18 @@ _ON_TEMPLATE_ONLY = (
 _ON_BINDING_ONLY = (constants.EVENT_AGGREGATE_STATUS,)
 
 
-def told(binding: Object, uid: str, template: Object, events: Iterable[Event]) -> Iterator[Told]:
+def new_events(binding: Object, uid: str, template: Object, events: Iterable[Event]) -> Iterator[NewEvent]:
     """``uid``: the binding's, which one that was just made does not have in its metadata."""
     about = {**binding, "metadata": {**binding["metadata"], "uid": uid}}
     for event in events:
         if event.reason not in _ON_TEMPLATE_ONLY:
-            yield Told(about, *event)
+            yield NewEvent(about, *event)
         if event.reason not in _ON_BINDING_ONLY:
-            yield Told(template, *event, source_of(binding, event.reason))
+            yield NewEvent(template, *event, source_of(binding, event.reason))
 
 
 async def committed_with(registry: Registry, changes: Sequence[Change], enclosed: Enclosure) -> list[int]:
-    """Revisions of the changes, committed with the events that tell of them. What cannot be told keeps nothing from being done."""
+    """Revisions of the changes, committed with the events about them. An event that cannot be written keeps nothing from being done."""
     try:
         revisions = await registry.commit_together([*changes, *enclosed.changes])
     except StatusError as error:

@@ -96,7 +96,7 @@ class Statuses(Protocol):
 
 class Outcome(NamedTuple):
     retry: str  # "", backoff, unschedulable, interpreter, refused
-    missed: bool  # somebody else wrote while we did: look again
+    missed: bool  # somebody else wrote while we did: try again
 
 
 @final
@@ -128,7 +128,7 @@ class Pipeline:
         size, facts = self._stored.size_of(kind, template), self._stored.facts()
         state = await self._decided(replace(known, keep_version=not why & EnqueueReason.USER), facts, size)
         if why & EnqueueReason.START and state.changed and policy is not None:
-            # the template was changed while nobody looked: the binding names the version that the Works are made of
+            # the template was changed while nothing ran: the binding names the version that the Works are made of
             state = await self._decided(replace(known, keep_version=False), facts, size)
         works, refused = await self._commits.stage_works(state.changed, size)
         state = refuse_works(state, refused)

@@ -4,7 +4,7 @@ One reconciler, keyed by template, decides everything that follows from stored o
 its binding, the clusters and replicas, the Works, and the aggregated status. The steps are Karmada's (detector, scheduler,
 binding controller, binding status controller) and each is a pure function; here they are composed, so that
 what one step decided need not be stored before the next one sees it: a new template costs two commits (claim; binding and
-Works), and whatever happens between them, the next look at the stored objects finishes the job.
+Works), and whatever happens between them, the next run over the stored objects finishes the job.
 
 `STEPS` say what is to be done with a template; the steps of `pipeline.py` then decide about its binding.
 """
@@ -24,7 +24,7 @@ from kafila.placement.scheduler.cluster_snapshot import ClusterSnapshot
 from kafila.placement.work.shared import SharedWorks
 from kafila.reconcile.karmada.indexes import owns
 from kafila.reconcile.karmada.scheduler.backoff import Waiting
-from kafila.reconcile.refusals import telling
+from kafila.reconcile.refusals import recording
 from kafila.watch import Entry
 
 from .changes import EnqueueReason
@@ -144,7 +144,7 @@ class Propagation:
             raise Waiting("waiting for dependent overrides")
         policy = state.policy
         if policy is not None:
-            with telling(lambda said: self._records.event(state.template, *applied_event(policy, said))):
+            with recording(lambda said: self._records.event(state.template, *applied_event(policy, said))):
                 state = await self._claimed(kind, entry.key, state)
                 if action is Action.APPLY_POLICY:
                     await self._apply(kind, entry.key, state, existing, shares)
@@ -207,12 +207,12 @@ class Propagation:
         if outcome.missed or (existing is None and self._meanwhile.rounds != rounds):
             self._queue.enqueue(key)  # what changed around all bindings has not led to one that was not stored yet
         if outcome.retry in ("unschedulable", "backoff"):
-            came = self._meanwhile.snapshot().has_more_room_than(snapshot)  # while we decided
+            came = self._meanwhile.snapshot().has_more_available_than(snapshot)  # while we decided
             self._backoff.failed(key, for_room=outcome.retry == "unschedulable" and not came)
             return
         self._backoff.settled(key)
         if outcome.retry == "interpreter":
-            raise Waiting("the interpreter could not tell how the Works shall be")
+            raise Waiting("the interpreter has not answered for the Works")
         if outcome.retry == "refused":
             raise Waiting("not all Works could be written")
 

@@ -23,11 +23,11 @@ STATUS = Options(manager="karmada-controller-manager")
 
 @final
 class StatusWriter:
-    """``tell``: records events on a binding and its template."""
+    """``record``: writes events on a binding and its template."""
 
-    def __init__(self, federation: Federation, tell: Callable[[Object, Object, Sequence[Event]], None]) -> None:
+    def __init__(self, federation: Federation, record: Callable[[Object, Object, Sequence[Event]], None]) -> None:
         self._federation = federation
-        self._tell = tell
+        self._record = record
 
     async def write_status(self, kind: Kind, template: Object, binding: Object, items: list[Object]) -> None:
         """The template's status, aggregated over the clusters. ``items``: what is known of them. Raises InterpretError."""
@@ -47,7 +47,7 @@ class StatusWriter:
         except (InterpretError, StatusError) as error:
             if isinstance(error, StatusError) and error.is_not_found:
                 return
-            self._tell(binding, template, [Event("Warning", constants.EVENT_AGGREGATE_STATUS_FAILED, str(error))])
+            self._record(binding, template, [Event("Warning", constants.EVENT_AGGREGATE_STATUS_FAILED, str(error))])
             raise
         message = "Update Resource with AggregatedStatus successfully."
         source = source_of(binding, constants.EVENT_AGGREGATE_STATUS)

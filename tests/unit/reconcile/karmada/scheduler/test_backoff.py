@@ -58,17 +58,17 @@ def test_what_lacks_room_waits_five_minutes_or_for_more_room(bench: Bench) -> No
     assert bench.retries
     assert pending() == {"backoff": 0, "unschedulable": 2}
     bench.now += 0.25
-    bench.retries.more_room()
+    bench.retries.more_available()
     assert bench.taken() == [(WEB, 0.75), (DATABASE, 0.75)], "the back-off holds for cluster events too"
     assert not bench.retries
     assert pending() == {"backoff": 2, "unschedulable": 0}
-    bench.retries.more_room()
+    bench.retries.more_available()
     assert bench.taken() == []
     bench.retries.failed(WEB, for_room=True)
     bench.now += 60
     bench.retries.settled(DATABASE)
     bench.taken()
-    bench.retries.more_room()
+    bench.retries.more_available()
     assert bench.taken() == [(WEB, 0)]
 
 
@@ -86,18 +86,18 @@ def test_more_room() -> None:
         ClusterInfo(cluster("m", cpu="4")),
         ClusterInfo(cluster("m", cpu="5")),
     )
-    assert large.has_more_room_than(small)
-    assert not small.has_more_room_than(large)
-    assert not same.has_more_room_than(small)
+    assert large.has_more_available_than(small)
+    assert not small.has_more_available_than(large)
+    assert not same.has_more_available_than(small)
     used = cluster("m", cpu="5")
     used["status"]["resourceSummary"]["allocated"] = {"cpu": "2"}
-    assert small.has_more_room_than(ClusterInfo(used))
-    assert not ClusterInfo(used).has_more_room_than(small)
+    assert small.has_more_available_than(ClusterInfo(used))
+    assert not ClusterInfo(used).has_more_available_than(small)
     modelled = cluster("m", cpu="4")
     modelled["status"]["resourceSummary"]["allocatableModelings"] = [{"grade": 2, "count": 1}]
-    assert ClusterInfo(modelled).has_more_room_than(small), "one node that is larger"
-    assert not small.has_more_room_than(ClusterInfo(modelled))
+    assert ClusterInfo(modelled).has_more_available_than(small), "one node that is larger"
+    assert not small.has_more_available_than(ClusterInfo(modelled))
     unknown = cluster("m")
     unknown["status"] = {}
-    assert small.has_more_room_than(ClusterInfo(unknown))
-    assert not ClusterInfo(unknown).has_more_room_than(small)
+    assert small.has_more_available_than(ClusterInfo(unknown))
+    assert not ClusterInfo(unknown).has_more_available_than(small)

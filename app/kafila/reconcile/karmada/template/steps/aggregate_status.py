@@ -22,11 +22,11 @@ def _aggregated(state: State) -> State:
     binding = state.binding
     try:
         status = with_aggregated(binding, state.reporting, state.failures, template=state.template)
-    except NoSuchManifest:  # somebody wrote into a Work; the next look at it puts it right
+    except NoSuchManifest:  # somebody wrote into a Work; the next run puts it right
         return state
     before = binding.get("status") or {}
     if status == before:
         return state
-    is_told = before.get("aggregatedStatus") != status.get("aggregatedStatus")
-    told = (Event(*aggregated_event(binding)),) if is_told else ()
-    return replace(state, binding={**binding, "status": status}, events=(*state.events, *told))
+    is_new = before.get("aggregatedStatus") != status.get("aggregatedStatus")
+    events = (Event(*aggregated_event(binding)),) if is_new else ()
+    return replace(state, binding={**binding, "status": status}, events=(*state.events, *events))

@@ -30,5 +30,5 @@ def build_binding(state: State, facts: Facts) -> State:
         binding = with_known_version(binding, before)
     if binding is before:
         return replace(state, binding=binding)
-    told = bindings.applied_events(template, policy, facts.interpreter, facts.gates)
-    return replace(state, binding=binding, events=(*state.events, *(Event(*each) for each in told)))
+    events = bindings.applied_events(template, policy, facts.interpreter, facts.gates)
+    return replace(state, binding=binding, events=(*state.events, *(Event(*each) for each in events)))

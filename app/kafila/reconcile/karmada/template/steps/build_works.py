@@ -50,5 +50,5 @@ def _events(state: State, plan: Plan, is_changed: bool) -> list[Event]:
         return []
     # a new binding is synced as soon as it is there, before it is scheduled
     errors = ("", plan.error) if plan.error and is_new else (plan.error,)
-    told = [*plan.override_events, *(synced_event(state.binding, error) for error in errors)]
-    return [Event(*each) for each in told]
+    events = [*plan.override_events, *(synced_event(state.binding, error) for error in errors)]
+    return [Event(*each) for each in events]

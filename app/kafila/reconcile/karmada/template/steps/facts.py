@@ -59,7 +59,7 @@ class Facts(Protocol):
     def scheduling_context(self, binding: Object, snapshot: ClusterSnapshot) -> SchedulingContext: ...
 
     def is_asked_for(self, binding: Object, before: Object | None) -> bool:
-        """Does something besides our own looking around lead to a decision?"""
+        """Does something besides a periodic run lead to a decision?"""
         ...
 
     def decision_record(self, binding: Object) -> Object | None:

@@ -20,5 +20,5 @@ def refuse_works(state: State, refused: Mapping[str, str]) -> State:
         return state
     failures = {**state.failures, **refused}
     kept = tuple(event for event in state.events if event.reason != constants.EVENT_SYNC_WORK)
-    told = Event(*synced_event(state.binding, aggregate_text(failures.values())))
-    return aggregate_status(replace(state, failures=failures, events=(*kept, told), refused=True))
+    event = Event(*synced_event(state.binding, aggregate_text(failures.values())))
+    return aggregate_status(replace(state, failures=failures, events=(*kept, event), refused=True))

@@ -1,4 +1,4 @@
-"""What the binding takes of the FederatedResourceQuotas of its namespace; it is paid in the same commit."""
+"""What the binding takes of the FederatedResourceQuotas of its namespace; it is counted in the same commit."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from kafila.placement.detector.binding import BindingError
 from kafila.placement.quota import QuotaExceeded, quota_updates
 
 from .facts import Facts
-from .state import Charge, State
+from .state import Reservation, State
 
 
 def reserve_quota(state: State, facts: Facts) -> State:
     """Raises BindingError when a quota is exceeded."""
-    return replace(state, charges=_charges(state.binding, state.before, facts))
+    return replace(state, reservations=_reservations(state.binding, state.before, facts))
 
 
 def quota_refusal(binding: Object, before: Object | None, facts: Facts) -> str:
     """The message when a quota does not allow the binding, else ""."""
     try:
-        _charges(binding, before, facts)
+        _reservations(binding, before, facts)
     except BindingError as error:
         return str(error)
     return ""
 
 
-def _charges(binding: Object, before: Object | None, facts: Facts) -> tuple[Charge, ...]:
+def _reservations(binding: Object, before: Object | None, facts: Facts) -> tuple[Reservation, ...]:
     namespace = binding["metadata"].get("namespace")
     if FEDERATED_QUOTA_ENFORCEMENT not in facts.gates or not namespace or binding is before:
         return ()
@@ -41,4 +41,4 @@ def _charges(binding: Object, before: Object | None, facts: Facts) -> tuple[Char
     except QuotaExceeded as exceeded:
         refusal = Denied(str(exceeded), constants.REASON_QUOTA_EXCEEDED)
         raise BindingError(str(denied("resourcebinding.karmada.io", refusal))) from None
-    return tuple(Charge(quotas[quota["metadata"]["name"]], used) for quota, used in charged)
+    return tuple(Reservation(quotas[quota["metadata"]["name"]], used) for quota, used in charged)

@@ -37,11 +37,11 @@ def schedule_binding(state: State, facts: Facts) -> State:
 
 
 def _decided(state: State, decision: Decision, facts: Facts) -> State:
-    """The binding with the decision in it. A decision that changes nothing is not told again."""
+    """The binding with the decision in it. A decision that changes nothing is not recorded again."""
     binding = state.binding
     before_order = binding["spec"].get("clusters") or []
     if decision.clusters is not None and same_targets(decision.clusters, before_order):
-        # which of two clusters has more room changes all the time: that alone is no new result
+        # which of two clusters has more available changes all the time: that alone is no new result
         decision = replace(decision, clusters=before_order)
     decided = with_result(binding, decision)
     old_status = binding.get("status") or {}
@@ -49,16 +49,16 @@ def _decided(state: State, decision: Decision, facts: Facts) -> State:
     is_same = decided is binding and _same_condition(old_status, status)
     if is_same and decision.failure is None and old_status.get("lastScheduledTime") and not _is_dated(state, facts):
         status["lastScheduledTime"] = old_status["lastScheduledTime"]
-    told = () if is_same and not _is_news(decided, decision, facts) else decision.events
-    return replace(state, binding={**decided, "status": status}, events=(*state.events, *told))
+    events = () if is_same and not _is_new_outcome(decided, decision, facts) else decision.events
+    return replace(state, binding={**decided, "status": status}, events=(*state.events, *events))
 
 
 def _is_dated(state: State, facts: Facts) -> bool:
-    """Does the binding say that it was decided about now? Not where we only looked around."""
+    """Does the binding say that it was decided about now? Not in a periodic run."""
     return state.reason is not RescheduleReason.ALWAYS or facts.is_asked_for(state.binding, state.before)
 
 
-def _is_news(decided: Object, decision: Decision, facts: Facts) -> bool:
+def _is_new_outcome(decided: Object, decision: Decision, facts: Facts) -> bool:
     """Somebody else, who evicts, changed the clusters to what is decided now."""
     if decision.failure is not None:
         return False

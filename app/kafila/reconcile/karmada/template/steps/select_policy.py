@@ -25,8 +25,8 @@ def select_policy(state: TemplateState, facts: PolicyFacts) -> TemplateState:
     if claimed is not None:
         taking = _preempting(template, claimed, own, cluster_wide, facts)
         if taking is not None:
-            told = Event(*bindings.preempted_event(taking, claimed))
-            return replace(state, policy=taking, events=(*state.events, told))
+            events = Event(*bindings.preempted_event(taking, claimed))
+            return replace(state, policy=taking, events=(*state.events, events))
         if bindings.still_matches(template, claimed):
             return replace(state, policy=claimed)
         if not state.why & (EnqueueReason.CLAIMING_POLICY | EnqueueReason.START):

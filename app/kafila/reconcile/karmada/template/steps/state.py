@@ -24,7 +24,7 @@ class ChangedWork(NamedTuple):
         return constants.cluster_of(self.work["metadata"]["namespace"])
 
 
-class Charge(NamedTuple):
+class Reservation(NamedTuple):
     """What the binding takes of a FederatedResourceQuota. ``used``: by all bindings, with this one."""
 
     quota: StoredObject
@@ -53,8 +53,8 @@ class State:
     interpreted: bool = True  # whoever interprets the kind could say how all Works shall be
     failures: Mapping[str, str] = field(default_factory=dict)  # by cluster, why there is no Work as it should be
     refused: bool = False  # a Work, by whoever admits or validates it
-    record: Object | None = None  # of the decision, when there is a new one to tell
-    charges: tuple[Charge, ...] = ()
+    record: Object | None = None  # of the decision, when there is a new one to store
+    reservations: tuple[Reservation, ...] = ()
 
     @property
     def retry(self) -> str:

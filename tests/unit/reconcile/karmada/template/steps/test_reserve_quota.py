@@ -30,16 +30,16 @@ def enforced(*quotas: StoredObject) -> Given:
 
 def test_a_binding_pays_for_its_replicas() -> None:
     charged = quota("10", used="1")
-    (charge,) = reserve_quota(state(binding=placed("m1", "m2")), enforced(charged)).charges
-    assert (charge.quota, charge.used) == (charged, {"cpu": "5"})
+    (reservation,) = reserve_quota(state(binding=placed("m1", "m2")), enforced(charged)).reservations
+    assert (reservation.quota, reservation.used) == (charged, {"cpu": "5"})
 
 
 def test_what_does_not_change_costs_nothing() -> None:
-    assert reserve_quota(state(placed("m1")), enforced(quota("1"))).charges == ()
+    assert reserve_quota(state(placed("m1")), enforced(quota("1"))).reservations == ()
 
 
 def test_without_the_gate_it_costs_nothing() -> None:
-    assert reserve_quota(state(binding=placed("m1")), Given(charged=[quota("1")])).charges == ()
+    assert reserve_quota(state(binding=placed("m1")), Given(charged=[quota("1")])).reservations == ()
 
 
 def test_what_is_more_than_there_is_raises() -> None:
