@@ -163,7 +163,7 @@ async def test_an_error_of_ours_on_the_way_to_a_member_is_told_where_users_look(
     await two.create(two.policy("policy", "m1"))
     await two.create(two.deployment())
     await two.rest()
-    monkeypatch.setattr("kafila.reconcile.karmada.member.execution.manifest_status", lambda *arguments: [][0])
+    monkeypatch.setattr("kafila.reconcile.karmada.member.works.manifest_status", lambda *arguments: [][0])
     two.resync_controllers()
     (work,) = two.list("Work")
     told_of = {("ReconcileFailed", "workStatus/m1 failed: unexpectedly: IndexError: list index out of range")}

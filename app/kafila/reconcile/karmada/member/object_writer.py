@@ -14,7 +14,6 @@ from kafila.core.resources import GroupVersionKind, gvk_of
 from kafila.core.values import Object
 from kafila.members.shapes import check_stored
 from kafila.members.transport import UnusableAnswer
-from kafila.placement import constants
 from kafila.placement.interpreter import Interpreter
 from kafila.placement.work.labels import strip
 from kafila.placement.work.member_object import is_managed, member_update
@@ -159,6 +158,13 @@ class ObjectWriter:
         if len(self._removed) > REMEMBERED:
             self._removed.popitem(last=False)
 
+    async def wake(self) -> None:
+        """The member answers again."""
+        await self.observation.wake()
+
+    async def stop(self) -> None:
+        await self.observation.stop()
+
     def observed(self, manifest: Object) -> Object | None:
         """The newest known state in the member, a copy."""
         where = self._where(manifest)
@@ -194,13 +200,3 @@ class ObjectWriter:
             manifest["metadata"].get("namespace", "") if resource.namespaced else "",
             manifest["metadata"]["name"],
         )
-
-
-def works_manifests(work: Object) -> list[Object]:
-    return (work["spec"].get("workload") or {}).get("manifests") or []
-
-
-def work_of(obj: Object) -> tuple[str, str]:
-    """Namespace and name of the Work that an object in a member says it comes from."""
-    annotations = obj["metadata"].get("annotations") or {}
-    return annotations.get(constants.WORK_NAMESPACE, ""), annotations.get(constants.WORK_NAME, "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import final
 
 from kafila.core.resources import Key
@@ -17,6 +18,8 @@ from kafila.watch import Event
 from .cluster_status import ClusterStatus, collection_failed
 from .execution import ExecutionController
 from .manager import MemberConnection, MemberController
+from .object_writer import ObjectWriter
+from .works import StoredWorks
 
 
 @final
@@ -49,7 +52,9 @@ class WorkRouter(QueueController[Key]):
 
     def controllers_for(self, connection: MemberConnection) -> list[MemberController]:
         """The controllers of a new connection, in the order in which they start."""
-        executor = ExecutionController(self._federation, connection)
+        catalog, interpreting = self._federation.registry.catalog, self._federation.interpreting
+        member = partial(ObjectWriter, connection, catalog, interpreting)
+        executor = ExecutionController(StoredWorks(self._federation, connection), member)
         self._refused.discard(connection.name)
         status = ClusterStatus(self._federation, connection, self._options, executor.reached)
         return [status, executor, _Listed(self._executors, executor, lambda: self._end_all(connection.name))]

@@ -1,0 +1,74 @@
+"""What a Work's status is to be, from what came of applying it and what its member reports. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from kafila.core.conditions import conditions_of, with_condition
+from kafila.core.values import Object
+from kafila.placement import constants
+from kafila.placement.work.status import applied_condition, dispatching_condition
+
+
+class Outcome(NamedTuple):
+    """What came of applying a Work at one generation."""
+
+    generation: int
+    total: int
+    errors: tuple[str, ...]
+    recreated: bool  # the object had gone from the member
+
+    @property
+    def condition(self) -> Object:
+        return applied_condition(self.total, self.errors, self.recreated)
+
+    def is_recorded(self, work: Object) -> bool:
+        """Is it the one that is stored? Then whoever led before us has recorded it."""
+        conditions = conditions_of(work)
+        return bool(conditions) and with_condition(conditions, self.condition) == conditions
+
+
+def work_status(
+    work: Object, outcome: Outcome | None, reflected: list[Object], is_gone: Callable[[Object], bool]
+) -> Object:
+    """Without an outcome only whether it is being dispatched is known. ``is_gone``: from the member, a manifest."""
+    status = dict(work.get("status") or {})
+    suspended = bool(work["spec"].get("suspendDispatching"))
+    made = with_condition(status.get("conditions"), dispatching_condition(suspended))
+    if outcome is not None and not suspended:
+        made = with_condition(made, outcome.condition)
+        if reflected:
+            status["manifestStatuses"] = reflected
+        elif outcome.errors and all(map(is_gone, manifests_of(work))):
+            status.pop("manifestStatuses", None)
+    status["conditions"] = made
+    return status
+
+
+def to_reflect(work: Object, outcome: Outcome | None, observed: Callable[[Object], Object | None]) -> Object | None:
+    """The object in the member whose status the Work gets. ``observed``: what the member has of a manifest.
+
+    Karmada keeps the status of one manifest only; Works have one. Also of a copy that does not take its newest manifest: it runs on.
+    """
+    if outcome is None or work["spec"].get("suspendDispatching"):
+        return None
+    for manifest in manifests_of(work):
+        found = observed(manifest)
+        if found is not None and (not outcome.errors or _is_copy_of(work, found)):
+            return found
+    return None
+
+
+def manifests_of(work: Object) -> list[Object]:
+    return (work["spec"].get("workload") or {}).get("manifests") or []
+
+
+def work_of(obj: Object) -> tuple[str, str]:
+    """Namespace and name of the Work that an object in a member says it comes from."""
+    annotations = obj["metadata"].get("annotations") or {}
+    return annotations.get(constants.WORK_NAMESPACE, ""), annotations.get(constants.WORK_NAME, "")
+
+
+def _is_copy_of(work: Object, observed: Object) -> bool:
+    return work_of(observed) == (work["metadata"]["namespace"], work["metadata"]["name"])

@@ -1,0 +1,97 @@
+"""The Works of one cluster, as they are stored, and what is known of the cluster itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import final
+
+from kafila.core.errors import StatusError
+from kafila.core.resources import Key, gvk_of
+from kafila.core.values import Object
+from kafila.machinery.decode import DecodeError, compile_decoder
+from kafila.placement import constants
+from kafila.placement.interpreter import InterpretError
+from kafila.placement.work.status import Reflected, manifest_status
+from kafila.reconcile.karmada.federation import OPTIONS, WORKS, Federation
+from kafila.reconcile.karmada.indexes import binding_key_of_work
+from kafila.reconcile.queue import is_expected
+from kafila.reconcile.refusals import Refusals
+from kafila.registry.threads import decoded
+from kafila.watch import Entry
+
+from .manager import MemberConnection
+
+
+@final
+class StoredWorks:
+    def __init__(self, federation: Federation, connection: MemberConnection) -> None:
+        self._federation = federation
+        self._registry = federation.registry
+        self._connection = connection
+        self._refusals = Refusals(federation.registry, federation.recorder)
+        self.cluster = connection.name
+        self.namespace = constants.execution_namespace(connection.name)
+        self.event = federation.recorder.event
+
+    # -- the cluster ---------------------------------------------------------------------------------------------------
+
+    def is_ready(self) -> bool:
+        return self._federation.is_ready(self.cluster)
+
+    def is_leaving(self) -> bool:
+        return self._federation.is_leaving(self.cluster)
+
+    def away_for(self) -> float:
+        """Seconds until its circuit breaker lets a request through."""
+        return self._connection.client.breaker.remaining(asyncio.get_running_loop().time())
+
+    # -- Works ---------------------------------------------------------------------------------------------------------
+
+    def get(self, key: Key) -> Entry | None:
+        return self._registry.cache.get(*key)
+
+    def entries(self) -> Iterable[Entry]:
+        return self._registry.cache.resource(WORKS).entries(self.namespace)
+
+    async def decoded(self, entry: Entry) -> Object:
+        return await decoded(self._federation.work_kind, entry)
+
+    async def write_status(self, key: Key, change: Callable[[Object], Object]) -> bool:
+        """False: the Work is gone."""
+        kind = self._federation.work_kind
+        try:
+            await self._registry.modify(kind, key.namespace, key.name, change, OPTIONS, "status")
+        except StatusError as error:
+            if not error.is_not_found:
+                raise
+            return False
+        return True
+
+    async def release(self, work: Object) -> None:
+        """It may go: nothing of it is left in the member."""
+        await self._federation.drop_finalizer(self._federation.work_kind, work, constants.FINALIZER_EXECUTION)
+
+    def leave_behind(self, work: Object) -> None:
+        """Says so."""
+        self._federation.left_behind(self.cluster, work)
+
+    async def understand(self, work: Object, observed: Object, size: int) -> Reflected:
+        """What the member says of an object is read as its kind, as Karmada does: a template's status is aggregated from it, beside
+        what other members say. Raises InterpretError."""
+        kind = self._registry.catalog.by_kind(*gvk_of(observed))
+        try:
+            if kind is not None and not kind.custom and "status" in observed:
+                compile_decoder(kind.schema)({"status": observed["status"]})
+            return await self._federation.interpreting.decide(partial(manifest_status, work, observed), size)
+        except (DecodeError, AttributeError, KeyError, TypeError, ValueError) as error:
+            raise InterpretError(f"the member's object is not of its kind's shape: {error}"[:512]) from error
+
+    def failed(self, controller: str, key: Key, error: Exception) -> None:
+        """What nobody foresaw becomes an event on the Work, its binding and its template; a member's refusal is one already."""
+        entry = self._registry.cache.get(*key)
+        if entry is None or is_expected(error):
+            return
+        for subject in filter(None, (key, binding_key_of_work(entry))):
+            self._refusals.record(controller, subject, error)
