@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from functools import partial
 from typing import Final, NamedTuple, Protocol, TypeVar, final
 
@@ -126,10 +125,10 @@ class Pipeline:
         await self._stored.read_ahead(template)
         known = await self._known(template, policy, existing, shares)
         size, facts = self._stored.size_of(kind, template), self._stored.facts()
-        state = await self._decided(replace(known, keep_version=not why & EnqueueReason.USER), facts, size)
+        state = await self._decided(known._replace(keep_version=not why & EnqueueReason.USER), facts, size)
         if why & EnqueueReason.START and state.changed and policy is not None:
             # the template was changed while nothing ran: the binding names the version that the Works are made of
-            state = await self._decided(replace(known, keep_version=False), facts, size)
+            state = await self._decided(known._replace(keep_version=False), facts, size)
         works, refused = await self._commits.stage_works(state.changed, size)
         state = refuse_works(state, refused)
         with self._placed.storing(key_of(state.binding), state.before, state.binding):
@@ -141,7 +140,7 @@ class Pipeline:
     async def aggregate(self, kind: Kind, template: Object, existing: Entry, shares: SharedWorks = ALONE) -> Outcome:
         """Only what members report has changed."""
         known = await self._known(template, None, existing, shares)
-        known = replace(known, failures=known_failures(known.binding))
+        known = known._replace(failures=known_failures(known.binding))
         state = run_steps(REPORTED, known, self._stored.facts()(NATIVE))
         missed = await self._commits.commit(state, existing)
         self._placed.settled(key_of(state.binding), state.before, state.binding)

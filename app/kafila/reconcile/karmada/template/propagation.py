@@ -12,7 +12,6 @@ Works), and whatever happens between them, the next run over the stored objects 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final, Protocol, final
 
 from kafila.catalog.kind import Kind
@@ -154,14 +153,14 @@ class Propagation:
         if state.claim_is_over:
             existing = await self._templates.unclaim_binding(existing) if existing is not None else None
             template = await self._templates.decoded(kind, await self._templates.unclaim(kind, entry))
-            state = replace(state, template=template)
+            state = state._replace(template=template)
         if existing is not None:
             await self._follow(kind, entry.key, state, action, existing, shares)
 
     async def _claimed(self, kind: Kind, key: Key, state: TemplateState) -> TemplateState:
         """The first commit: the template says whose it is."""
         assert state.policy is not None
-        return replace(state, template=await self._templates.claim(kind, key, state.template, state.policy))
+        return state._replace(template=await self._templates.claim(kind, key, state.template, state.policy))
 
     async def _apply(
         self, kind: Kind, key: Key, state: TemplateState, existing: Entry | None, shares: SharedWorks

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from kafila.placement.scheduler.schedule import Event
 from kafila.placement.work.status import NoSuchManifest, aggregated_event, with_aggregated
 
@@ -14,7 +12,7 @@ from .state import State
 def aggregate_status(state: State, facts: Facts | None = None) -> State:
     state = _aggregated(state)
     if state.binding == state.before and state.before is not None:
-        return replace(state, binding=state.before)  # there is nothing to write
+        return state._replace(binding=state.before)  # there is nothing to write
     return state
 
 
@@ -29,4 +27,4 @@ def _aggregated(state: State) -> State:
         return state
     is_new = before.get("aggregatedStatus") != status.get("aggregatedStatus")
     events = (Event(*aggregated_event(binding)),) if is_new else ()
-    return replace(state, binding={**binding, "status": status}, events=(*state.events, *events))
+    return state._replace(binding={**binding, "status": status}, events=(*state.events, *events))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from kafila.placement.detector import binding as bindings
 from kafila.placement.generation import with_known_version
 from kafila.placement.scheduler.schedule import Event
@@ -29,6 +27,6 @@ def build_binding(state: State, facts: Facts) -> State:
     if state.keep_version and before is not None:
         binding = with_known_version(binding, before)
     if binding is before:
-        return replace(state, binding=binding)
+        return state._replace(binding=binding)
     events = bindings.applied_events(template, policy, facts.interpreter, facts.gates)
-    return replace(state, binding=binding, events=(*state.events, *(Event(*each) for each in events)))
+    return state._replace(binding=binding, events=(*state.events, *(Event(*each) for each in events)))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from kafila.placement.constants import cluster_of
 from kafila.placement.scheduler.schedule import Event
 from kafila.placement.work import build
@@ -17,7 +15,7 @@ from .state import ChangedWork, State
 def build_works(state: State, facts: Facts) -> State:
     binding, shares = state.binding, state.shares
     if blocking_works(binding, (work.obj for work in state.works)):
-        return replace(state, failures=known_failures(binding))
+        return state._replace(failures=known_failures(binding))
     stored = {work.cluster: work for work in state.works}
     plan = build.build_works(
         binding,
@@ -35,8 +33,7 @@ def build_works(state: State, facts: Facts) -> State:
         for work, old in ((work, stored.get(cluster_of(work["metadata"]["namespace"]))) for work in plan.works)
         if old is None or work is not old.obj
     ]
-    return replace(
-        state,
+    return state._replace(
         changed=tuple(changed),
         interpreted=plan.interpreted,
         failures=plan.errors,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from kafila.placement.spec import existing_clusters
 
 from .facts import Facts
@@ -12,4 +10,5 @@ from .state import State
 
 def find_orphans(state: State, facts: Facts) -> State:
     wanted = existing_clusters(state.binding["spec"])
-    return replace(state, orphans=tuple(work for work in state.works if work.cluster not in wanted))
+    orphans = tuple(work for work in state.works if work.cluster not in wanted)
+    return state._replace(orphans=orphans) if orphans else state

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from kafila.placement.detector.match import why_others_lost
 from kafila.placement.generation import generation_of
 from kafila.placement.scheduler.decision_record import decision_record, with_policy
@@ -22,4 +20,4 @@ def record_decision(state: State, facts: Facts) -> State:
         own, cluster_wide = facts.candidates(template)
         lost = why_others_lost(template, policy, own, cluster_wide, claimed=state.before is not None)
         record = with_policy(record, policy, lost)
-    return replace(state, record=record)
+    return state._replace(record=record)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from kafila.placement import constants
 from kafila.placement.aggregate_errors import aggregate_text
@@ -21,4 +20,4 @@ def refuse_works(state: State, refused: Mapping[str, str]) -> State:
     failures = {**state.failures, **refused}
     kept = tuple(event for event in state.events if event.reason != constants.EVENT_SYNC_WORK)
     event = Event(*synced_event(state.binding, aggregate_text(failures.values())))
-    return aggregate_status(replace(state, failures=failures, events=(*kept, event), refused=True))
+    return aggregate_status(state._replace(failures=failures, events=(*kept, event), refused=True))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from kafila.admission.karmada.errors import Denied, denied
 from kafila.core.feature_gates import FEDERATED_QUOTA_ENFORCEMENT
 from kafila.core.values import Object
@@ -17,7 +15,7 @@ from .state import Reservation, State
 
 def reserve_quota(state: State, facts: Facts) -> State:
     """Raises BindingError when a quota is exceeded."""
-    return replace(state, reservations=_reservations(state.binding, state.before, facts))
+    return state._replace(reservations=_reservations(state.binding, state.before, facts))
 
 
 def quota_refusal(binding: Object, before: Object | None, facts: Facts) -> str:

@@ -29,11 +29,11 @@ def schedule_binding(state: State, facts: Facts) -> State:
         decision = schedule(binding, snapshot, facts.scheduling_context(binding, snapshot))
         if decision.clusters and (refusal := quota_refusal(with_result(binding, decision), before, facts)):
             decision = quota_exceeded(decision, refusal)
-        return _decided(replace(state, decision=decision, reason=reason), decision, facts)
+        return _decided(state._replace(decision=decision, reason=reason), decision, facts)
     if reason is RescheduleReason.OBSERVE:
         status = {**(binding.get("status") or {}), "schedulerObservedGeneration": generation_of(binding, before)}
         binding = {**binding, "status": status}
-    return replace(state, binding=binding, reason=reason)
+    return state._replace(binding=binding, reason=reason)
 
 
 def _decided(state: State, decision: Decision, facts: Facts) -> State:
@@ -50,7 +50,7 @@ def _decided(state: State, decision: Decision, facts: Facts) -> State:
     if is_same and decision.failure is None and old_status.get("lastScheduledTime") and not _is_dated(state, facts):
         status["lastScheduledTime"] = old_status["lastScheduledTime"]
     events = () if is_same and not _is_new_outcome(decided, decision, facts) else decision.events
-    return replace(state, binding={**decided, "status": status}, events=(*state.events, *events))
+    return state._replace(binding={**decided, "status": status}, events=(*state.events, *events))
 
 
 def _is_dated(state: State, facts: Facts) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from kafila.core import feature_gates as feature
 from kafila.core.values import Object
@@ -26,13 +25,13 @@ def select_policy(state: TemplateState, facts: PolicyFacts) -> TemplateState:
         taking = _preempting(template, claimed, own, cluster_wide, facts)
         if taking is not None:
             events = Event(*bindings.preempted_event(taking, claimed))
-            return replace(state, policy=taking, events=(*state.events, events))
+            return state._replace(policy=taking, events=(*state.events, events))
         if bindings.still_matches(template, claimed):
-            return replace(state, policy=claimed)
+            return state._replace(policy=claimed)
         if not state.why & (EnqueueReason.CLAIMING_POLICY | EnqueueReason.START):
             return state
     policy = choose_policy(template, own, cluster_wide).policy
-    return replace(state, policy=policy, claim_is_over=policy is None)
+    return state._replace(policy=policy, claim_is_over=policy is None)
 
 
 def _claiming(template: Object, facts: PolicyFacts) -> Object | None:

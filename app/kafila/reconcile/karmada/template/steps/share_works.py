@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from kafila.placement.objects import identity
 from kafila.placement.spec import existing_clusters, targets_of
 
@@ -19,4 +17,4 @@ def share_works(state: State, facts: Facts) -> State:
     found, taken = facts.works_named(identity(state.template), missing)
     reporting = [work.obj for work in kept]
     reporting += [work.obj for work in found if not work.obj["metadata"].get("deletionTimestamp")]
-    return replace(state, works=(*kept, *found), reporting=reporting, taken=taken)
+    return state._replace(works=(*kept, *found), reporting=reporting, taken=taken)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from kafila.core.values import Object
@@ -11,6 +10,7 @@ from kafila.placement import constants
 from kafila.placement.scheduler.reschedule import RescheduleReason
 from kafila.placement.scheduler.schedule import Decision, Event
 from kafila.placement.work.shared import ALONE, SharedWorks
+from kafila.placement.work.status import NO_FAILURES
 
 from .facts import Facts, StoredObject
 
@@ -31,8 +31,7 @@ class Reservation(NamedTuple):
     used: dict[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(NamedTuple):
     """Never changed: a step returns another. Do not change the objects in it either, they may be cached."""
 
     template: Object
@@ -51,7 +50,7 @@ class State:
     changed: tuple[ChangedWork, ...] = ()  # to be written
     orphans: tuple[StoredObject, ...] = ()  # Works to be deleted
     interpreted: bool = True  # whoever interprets the kind could say how all Works shall be
-    failures: Mapping[str, str] = field(default_factory=dict)  # by cluster, why there is no Work as it should be
+    failures: Mapping[str, str] = NO_FAILURES  # by cluster, why there is no Work as it should be
     refused: bool = False  # a Work, by whoever admits or validates it
     record: Object | None = None  # of the decision, when there is a new one to store
     reservations: tuple[Reservation, ...] = ()

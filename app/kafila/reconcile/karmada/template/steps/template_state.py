@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
@@ -30,8 +29,7 @@ class Action(Enum):
     AGGREGATE = 6  # only what members report
 
 
-@dataclass(frozen=True, slots=True)
-class TemplateState:
+class TemplateState(NamedTuple):
     template: Object
     why: EnqueueReason
     binding: StoredBinding

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import NoReturn
 from unittest import mock
 
@@ -16,7 +15,7 @@ from .given import Given, placed, state, stored
 def built(asked: State) -> State:
     """And stored."""
     after = build_works(asked, Given())
-    return replace(asked, before=asked.binding, works=tuple(stored(each.work) for each in after.changed))
+    return asked._replace(before=asked.binding, works=tuple(stored(each.work) for each in after.changed))
 
 
 def test_one_for_each_cluster() -> None:
@@ -35,7 +34,7 @@ def test_only_those_that_differ_are_written() -> None:
     known = built(state(binding=placed("m1", "m2")))
     binding = placed("m1", "m2")
     binding["spec"]["clusters"][1]["replicas"] = 5
-    (changed,) = build_works(replace(known, binding=binding), Given()).changed
+    (changed,) = build_works(known._replace(binding=binding), Given()).changed
     assert changed.cluster == "m2"
     assert changed.stored is known.works[1]
     assert changed.work["spec"]["workload"]["manifests"][0]["spec"]["replicas"] == 5
@@ -71,5 +70,5 @@ def test_what_is_purged_goes_before_anything_is_made() -> None:
     known = built(state(binding=placed("m1")))
     task = {"fromCluster": "m1", "purgeMode": "Directly"}
     binding = placed("m2", gracefulEvictionTasks=[task])
-    after = build_works(replace(known, binding=binding), Given())
+    after = build_works(known._replace(binding=binding), Given())
     assert (after.changed, after.events) == ((), ())
