@@ -185,7 +185,9 @@ def _named(reference: Object, sent: Object) -> Object:
 
 
 def _status(answered: Object, known: Object) -> Object:
-    said = {name: answered[name] for name in ("status", "message", "reason", "details") if answered.get(name)}
+    said = {name: answered[name] for name in ("status", "message", "reason") if answered.get(name)}
+    if isinstance(answered.get("details"), dict):  # also empty ones
+        said["details"] = answered["details"]
     return {"metadata": {}, **said, "code": known["code"]}
 
 

@@ -1,0 +1,139 @@
+"""A whole ``kafila serve`` that records: into a file and to a webhook over TLS, by a policy that changes."""
+
+from __future__ import annotations
+
+import base64
+import json
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, ClassVar
+
+import httpx
+import pytest
+import yaml
+
+from kafila.identity.certificates import issue, new_authority
+
+from .conftest import PATIENCE, serving
+
+HEAD = "apiVersion: audit.k8s.io/v1\nkind: Policy\n"
+OF_CONFIGMAPS = HEAD + "rules: [{level: Metadata, resources: [{resources: [configmaps]}]}]\n"
+OF_SECRETS = HEAD + "rules: [{level: Metadata, resources: [{resources: [secrets]}]}]\n"
+WRONG = HEAD + "rules: [{level: Everything}]\n"
+CONFIGMAPS = "/api/v1/namespaces/default/configmaps"
+SECRETS = "/api/v1/namespaces/default/secrets"
+
+
+class Hook(BaseHTTPRequestHandler):
+    """Takes what comes, the first batch at its second attempt."""
+
+    attempts: ClassVar[int] = 0
+    events: ClassVar[list[dict[str, Any]]] = []
+    tokens: ClassVar[set[str]] = set()
+
+    def do_POST(self) -> None:
+        sent = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        Hook.attempts += 1
+        Hook.tokens.add(self.headers["authorization"])
+        if Hook.attempts > 1:
+            assert sent["kind"] == "EventList"
+            Hook.events.extend(sent["items"])
+        self.send_response(200 if Hook.attempts > 1 else 503)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def webhook(tmp_path: Path) -> Iterator[Path]:
+    """The kubeconfig of a server with TLS."""
+    authority = new_authority("webhook-ca")
+    pair = issue(authority, "webhook", hosts=["127.0.0.1"])
+    (tmp_path / "server.pem").write_bytes(pair.certificate + pair.key)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "server.pem")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hook)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    data = base64.b64encode(authority.certificate).decode()
+    where = f"https://127.0.0.1:{server.server_port}/audit"
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "c",
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+        "clusters": [{"name": "c", "cluster": {"server": where, "certificate-authority-data": data}}],
+        "users": [{"name": "u", "user": {"token": "ours"}}],
+    }
+    (tmp_path / "webhook.yaml").write_text(yaml.safe_dump(config))
+    try:
+        yield tmp_path / "webhook.yaml"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def administrator(kubeconfig: Path, folder: Path) -> httpx.Client:
+    config = yaml.safe_load(kubeconfig.read_text())
+    cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
+    context = ssl.create_default_context(cadata=base64.b64decode(cluster["certificate-authority-data"]).decode())
+    pair = [base64.b64decode(user[f"client-{part}-data"]) for part in ("certificate", "key")]
+    (folder / "client.pem").write_bytes(b"\n".join(pair))
+    context.load_cert_chain(folder / "client.pem")
+    return httpx.Client(base_url=cluster["server"], verify=context)
+
+
+def eventually(holds: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_what_is_recorded_leaves_the_process(tmp_path: Path, webhook: Path) -> None:
+    data, policy, log = tmp_path / "data", tmp_path / "policy.yaml", tmp_path / "audit.log"
+    for part in (tmp_path, *tmp_path.parents[:3]):
+        part.chmod(0o711)  # as root PostgreSQL is another user, who passes through
+    data.mkdir(mode=0o711)
+    policy.write_text(OF_CONFIGMAPS)
+    settings = {
+        "audit_policy_file": str(policy),
+        "audit_log_path": str(log),
+        "audit_webhook_config_file": str(webhook),
+        "audit_webhook_initial_backoff": 0.05,
+        "audit_webhook_batch_max_size": 10,
+        "audit_webhook_batch_max_wait": 0.05,
+    }
+
+    def resources() -> list[str]:
+        return [json.loads(line)["objectRef"]["resource"] for line in log.read_bytes().splitlines()]
+
+    with serving(data, **settings) as kubeconfig, administrator(kubeconfig, tmp_path) as client:
+        for _ in range(20):
+            client.get(CONFIGMAPS)
+            client.get(SECRETS)
+        eventually(lambda: len(Hook.events) == 40)  # two stages each
+        assert Hook.tokens == {"Bearer ours"}
+        assert resources() == ["configmaps"] * 40
+        policy.write_text(OF_SECRETS)
+
+        def exchanged() -> bool:
+            client.get(SECRETS)
+            return "secrets" in resources()
+
+        eventually(exchanged)
+        policy.write_text(WRONG)
+        eventually(lambda: 'kafila_audit_policy_reloads_total{status="failure"} 1.0' in client.get("/metrics").text)
+        before = resources().count("secrets")
+        client.get(SECRETS)
+        eventually(lambda: resources().count("secrets") == before + 2)
+        for _ in range(50):
+            client.get(SECRETS)
+    assert resources().count("secrets") == before + 102, "what was recorded is written before the process ends"
+    assert len(Hook.events) == len(resources()), "and sent"
