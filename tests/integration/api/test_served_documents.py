@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from kafila.api.app import ObjectsApp
-from kafila.api.deferred import DeferredShell
+from kafila.api.deferred import DeferredMetaRoutes
 from kafila.api.meta import build_shell
 from kafila.catalog.version import KUBERNETES_VERSION
 from kafila.identity.certificates import new_signing_key
@@ -83,7 +83,7 @@ async def test_openapi_v2_in_both_forms(api: Api) -> None:
 
 
 async def test_the_shell_is_loaded_once_for_who_asks_first(api: Api) -> None:
-    api.app.shell = DeferredShell({"storage": lambda: "away"})
+    api.app.meta_routes = DeferredMetaRoutes({"storage": lambda: "away"})
     answers = await asyncio.gather(*(api.get(path) for path in ("/livez", "/readyz", "/version", "/nothing")))
     assert [answer.status_code for answer in answers] == [200, 500, 200, 404]
     assert "storage failed: away" in answers[1].text
@@ -104,7 +104,8 @@ async def test_what_whoever_asks_names_is_no_label(api: Api) -> None:
         assert (await api.get(path)).status_code == 404
     text = (await api.get("/metrics")).text
     assert 'resource="pods",scope="resource",subresource="",verb="GET",version="v1"' in text
-    assert "made" not in text
+    assert "made-up" not in text
+    assert "made.up" not in text
 
 
 YAML, PROTOBUF = "application/yaml", "application/vnd.kubernetes.protobuf"
