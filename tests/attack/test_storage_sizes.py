@@ -94,7 +94,7 @@ async def test_no_verb_stores_more_than_the_limit(api: Api, verb: str, dry_run: 
 
 
 async def test_controllers_are_told_which_object_was_too_large(api: Api) -> None:
-    registry, options = api.registry, Options(whole=True)
+    registry, options = api.registry, Options(include_status=True)
     registry.max_object_bytes = LIMIT
     kind = registry.kind("", "v1", "configmaps")
     changes = [

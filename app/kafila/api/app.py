@@ -53,12 +53,12 @@ ASGI = Callable[[Any, Any, Any], Awaitable[None]]
 
 @final
 class ObjectsApp:
-    """Serves /api, /apis and /openapi; everything else goes to ``shell`` (FastAPI)."""
+    """Serves /api, /apis and /openapi; everything else goes to ``meta_routes`` (FastAPI)."""
 
     def __init__(
         self,
         registry: Registry,
-        shell: ASGI,
+        meta_routes: ASGI,
         member_proxy: proxy.MemberProxy | None = None,
         tokens: Tokens | None = None,
         definitions: Definitions | None = None,
@@ -67,7 +67,7 @@ class ObjectsApp:
         authorizer: Authorizer | None = None,
     ) -> None:
         self.registry = registry
-        self.shell = shell
+        self.meta_routes = meta_routes
         self.member_proxy = member_proxy
         self.tokens = tokens  # of service accounts; None: neither issued nor accepted
         self.definitions = definitions  # of custom kinds; None: there are none
@@ -85,7 +85,7 @@ class ObjectsApp:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await self.shell(scope, receive, send)
+            await self.meta_routes(scope, receive, send)
             return
         path: str = scope["path"]
         headers = dict(reversed(scope["headers"]))  # of a header that comes twice the first counts, as in Go
@@ -119,7 +119,7 @@ class ObjectsApp:
                 request.audit.decided(ALLOWED)
             if not path.startswith(discovery.PATHS):
                 state["user"] = request.user
-                await self.shell(scope, receive, _uncached(sender))
+                await self.meta_routes(scope, receive, _uncached(sender))
                 return
             await self._serve(request, receive, sender)
         except StatusError as error:
@@ -252,7 +252,7 @@ def _refusal(error: StatusError, request: Request) -> Response:
 
 
 def _uncached(send: Send) -> Send:
-    """What the shell answers may not be kept either."""
+    """What these routes answer may not be kept either."""
 
     async def counted(message: dict[str, Any]) -> None:
         if message["type"] == "http.response.start":

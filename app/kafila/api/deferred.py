@@ -1,4 +1,4 @@
-"""The FastAPI shell, loaded when somebody first asks for one of its pages.
+"""The routes of `meta`, loaded when somebody first asks for one of its pages.
 
 kubectl and controllers do not before they are served, and loading FastAPI takes a sixth of the time until the process is ready.
 """
@@ -16,7 +16,7 @@ _BUILDING = threading.Lock()  # FastAPI silences warnings meanwhile, which works
 
 
 @final
-class DeferredShell:
+class DeferredMetaRoutes:
     """An ASGI application; ``checks`` as in :func:`kafila.api.meta.build_shell`."""
 
     def __init__(self, checks: Mapping[str, Check]) -> None:

@@ -1,4 +1,4 @@
-"""The FastAPI shell: health and metrics, and the list of paths at ``/``."""
+"""FastAPI routes beside the API: health and metrics, and the list of paths at ``/``."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ PATHS = [
 
 def build_shell(ready: Mapping[str, Check]) -> FastAPI:
     """``ready``: named checks that /readyz runs; /livez only says that the event loop turns."""
-    shell = FastAPI(
+    meta_routes = FastAPI(
         title="kafila", version=__version__, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False
     )
 
-    @shell.exception_handler(404)
+    @meta_routes.exception_handler(404)
     async def no_page(request: HTTPRequest, error: Exception) -> Response:
         return PlainTextResponse("404 page not found\n", 404, NO_SNIFFING)
 
     def health(path: str, checks: Mapping[str, Check]) -> None:
-        @shell.get(path, response_class=PlainTextResponse)
+        @meta_routes.get(path, response_class=PlainTextResponse)
         async def whole(verbose: str | None = None, exclude: Annotated[list[str] | None, Query()] = None) -> Response:
             asked = {name: check for name, check in checks.items() if name not in (exclude or ())}
             failed = {name: why for name, check in asked.items() if (why := check()) is not None}
@@ -53,7 +53,7 @@ def build_shell(ready: Mapping[str, Check]) -> FastAPI:
             text = "\n".join([*lines, outcome]) + "\n" if verbose is not None else "ok"
             return PlainTextResponse(text, headers=NO_SNIFFING)
 
-        @shell.get(path + "/{name}", response_class=PlainTextResponse)
+        @meta_routes.get(path + "/{name}", response_class=PlainTextResponse)
         async def one(name: str) -> Response:
             if name != "ping" and name not in checks:
                 return PlainTextResponse("404 page not found\n", 404, NO_SNIFFING)
@@ -66,12 +66,12 @@ def build_shell(ready: Mapping[str, Check]) -> FastAPI:
     health("/livez", {})
     health("/readyz", ready)
 
-    @shell.get("/metrics")
+    @meta_routes.get("/metrics")
     async def metrics() -> Response:
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
-    @shell.get("/")
+    @meta_routes.get("/")
     async def paths() -> JSONResponse:
         return JSONResponse({"paths": PATHS})
 
-    return shell
+    return meta_routes

@@ -87,7 +87,7 @@ async def _bound_by(registry: Registry, request: Request, binding: Object, names
         status["conditions"] = [*others, condition]
         return pod
 
-    options.whole = True
+    options.include_status = True
     await registry.modify(registry.kind("", "v1", "pods"), namespace, name, bound, options, "binding")
     return Response(201, SUCCESS)
 

@@ -32,7 +32,7 @@ class Options:
     dry_run: bool = False
     field_validation: FieldValidation = "Ignore"
     force: bool = False  # server-side apply takes over conflicting fields
-    whole: bool = False  # controllers: write spec and status in one write
+    include_status: bool = False  # controllers: write spec and status in one write
     size: int = 0  # bytes of the request: what is big is worked on in a thread
     warnings: list[str] | None = None  # None: nobody reads them, as with all that controllers write
     before_create: Callable[[], Awaitable[None]] | None = None  # server-side apply: raises where it may not create

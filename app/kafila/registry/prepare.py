@@ -66,7 +66,7 @@ def prepare_create(
     if strategy.generation_fields is not None:
         metadata.pop("generation", None)
     strategy.default(obj)
-    if strategy.status and "status" in obj and "status" in kind.subresources and not options.whole:
+    if strategy.status and "status" in obj and "status" in kind.subresources and not options.include_status:
         _reset_status(kind, obj)
     if not tracked and not kind.definition:
         _track(kind, None, obj, options, "")  # what the server fills in from here on belongs to nobody
@@ -151,7 +151,7 @@ def prepare_update(
         metadata = new["metadata"]
     elif subresource in strategy.prepare_subresource:
         strategy.prepare_subresource[subresource](new, old)
-    elif "status" in kind.subresources and strategy.status and not options.whole:
+    elif "status" in kind.subresources and strategy.status and not options.include_status:
         _keep(old, new, "status")
     strategy.default(new)
     if not tracked and subresource != "binding" and not kind.definition:

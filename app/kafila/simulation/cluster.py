@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, final
 
 from kafila.api.app import ObjectsApp
-from kafila.api.deferred import DeferredShell
+from kafila.api.deferred import DeferredMetaRoutes
 from kafila.catalog.catalog import Catalog
 from kafila.catalog.version import KUBERNETES_VERSION
 from kafila.core.values import Object
@@ -36,7 +36,7 @@ class SimulatedCluster:
         # its own: members differ in what is defined there
         self.registry = Registry(Catalog(catalog), self._store, self._cache)
         self._definitions = Definitions(self.registry.catalog, self._cache)
-        self.app = ObjectsApp(self.registry, DeferredShell({}), definitions=self._definitions)
+        self.app = ObjectsApp(self.registry, DeferredMetaRoutes({}), definitions=self._definitions)
         self._controllers: list[Any] = []
 
     async def start(self) -> None:

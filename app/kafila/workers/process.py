@@ -12,7 +12,7 @@ import structlog
 from prometheus_client import REGISTRY
 
 from kafila.api.app import ObjectsApp
-from kafila.api.deferred import Check, DeferredShell
+from kafila.api.deferred import Check, DeferredMetaRoutes
 from kafila.api.discovery import KEYS
 from kafila.api.proxy import MemberProxy
 from kafila.api.server import Server, make_server
@@ -106,8 +106,8 @@ class Process:
             if self.settings.role != "workers":
                 proxy = MemberProxy(registry, self._transport_for, self.settings.federation.answers)
                 checks: dict[str, Check] = {"storage": self._storage_check(store), "bootstrap": self._bootstrap_check}
-                shell, timeout = DeferredShell(checks), settings.request_timeout
-                app = ObjectsApp(registry, shell, proxy, tokens, definitions, timeout, authorizer=authorizer)
+                meta_routes, timeout = DeferredMetaRoutes(checks), settings.request_timeout
+                app = ObjectsApp(registry, meta_routes, proxy, tokens, definitions, timeout, authorizer=authorizer)
                 proxy.here = app
                 server = self._server(app, keys)
                 known = Authenticators(registry, settings, tokens, keys.authority.certificate, server.trust)

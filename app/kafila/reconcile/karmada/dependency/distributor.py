@@ -42,7 +42,7 @@ from kafila.watch import Entry, Event, needles
 
 from .index import DependencyIndex
 
-_OPTIONS = Options(manager="karmada-controller-manager", whole=True)
+_OPTIONS = Options(manager="karmada-controller-manager", include_status=True)
 _FLAG = needles.field("propagateDeps", True)
 _FAILED = "Warning", constants.EVENT_SYNC_DEPENDENCIES_FAILED
 _DONE = "Normal", constants.EVENT_SYNC_DEPENDENCIES, "Sync schedule results to dependencies succeed."

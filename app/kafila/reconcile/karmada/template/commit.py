@@ -22,7 +22,7 @@ from .changes import OwnWrites
 from .events import committed_with, new_events
 from .steps.state import ChangedWork, Reservation, State
 
-WHOLE = Options(manager="karmada-controller-manager", whole=True)
+OPTIONS = Options(manager="karmada-controller-manager", include_status=True)
 QUOTA = Options(manager="karmada-webhook")
 
 
@@ -102,9 +102,9 @@ class Committer:
 
     def _staged(self, obj: Object, existing: Entry | None, kind: Kind) -> Change:
         if existing is None:
-            change = self._registry.stage_create(kind, obj["metadata"].get("namespace", ""), obj, WHOLE)
+            change = self._registry.stage_create(kind, obj["metadata"].get("namespace", ""), obj, OPTIONS)
         else:
-            change = self._registry.stage_update(kind, existing, obj, WHOLE)
+            change = self._registry.stage_update(kind, existing, obj, OPTIONS)
         sizes.check(self._registry.cache, self._registry.max_object_bytes, change)
         return change
 
