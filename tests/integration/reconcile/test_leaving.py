@@ -78,7 +78,7 @@ async def test_nothing_is_changed_while_copies_cannot_be_taken_back(placed: Lab,
     with pytest.raises(
         JoinError, match=r"objects placed there would stay there for good\. Nothing was changed"
     ) as raised:
-        await unjoin(plane, None, "m1", wait=0.1, say=said.append)
+        await unjoin(plane, None, "m1", wait=0.1, report=said.append)
     assert "no route to host" in str(raised.value)
     assert not placed.get("Cluster", "m1")["metadata"].get("deletionTimestamp")
     assert "successfully" not in "".join(said)
@@ -88,7 +88,7 @@ async def test_nothing_is_changed_while_copies_cannot_be_taken_back(placed: Lab,
 async def test_it_goes_on_when_the_cluster_is_back(placed: Lab, plane: MemberClient) -> None:
     mend = await lost(placed, "m1")
     waiting = asyncio.Event()
-    task = asyncio.create_task(unjoin(plane, None, "m1", wait=60, say=lambda line: waiting.set()))
+    task = asyncio.create_task(unjoin(plane, None, "m1", wait=60, report=lambda line: waiting.set()))
     await waiting.wait()
     mend()
     await task
@@ -100,7 +100,7 @@ async def test_it_goes_on_when_the_cluster_is_back(placed: Lab, plane: MemberCli
 async def test_force_says_what_stays_and_how_to_remove_it(placed: Lab, plane: MemberClient) -> None:
     await lost(placed, "m1")
     said: list[str] = []
-    await unjoin(plane, None, "m1", wait=60, force=True, say=said.append)
+    await unjoin(plane, None, "m1", wait=60, force=True, report=said.append)
     assert placed.get("Cluster", "m1") == {}
     assert placed.in_clusters("ConfigMap", "settings") == ["m1", "m2"]
     at = next(n for n, line in enumerate(said) if "objects stay in cluster m1" in line)
@@ -116,7 +116,7 @@ def told(lab: Lab) -> list[str]:
 
 async def test_a_ready_cluster_leaves_without_a_word(placed: Lab, plane: MemberClient) -> None:
     said: list[str] = []
-    await unjoin(plane, None, "m1", wait=60, say=said.append)
+    await unjoin(plane, None, "m1", wait=60, report=said.append)
     assert said == ["Waiting for the cluster object m1 to be deleted", "cluster(m1) is unjoined successfully"]
     assert placed.in_clusters("ConfigMap", "settings") == ["m2"]
 
