@@ -49,3 +49,14 @@ def test_the_registry_asks_strategies_and_no_names_of_kinds() -> None:
     """But for Events, which are stored elsewhere (docs/adr/0007)."""
     named = re.compile(r"kind\.(?:kind|resource) (?:==|!=|in) (?!EVENTS)")
     assert {path for path, text in SOURCES.items() if path.startswith("registry/") and named.search(text)} == set()
+
+
+def test_tricks_stand_where_their_decision_says() -> None:
+    """docs/adr/0011: reaching into uvicorn, into the collector of cycles, and keeping rich away."""
+    tricks = {
+        r"httptools_impl": {"api/server.py"},
+        r"gc\.(freeze|set_threshold)": {"workers/collector.py"},
+        r'sys\.modules\.setdefault\("rich"': {"telemetry/logs.py"},
+    }
+    for pattern, homes in tricks.items():
+        assert {path for path, text in SOURCES.items() if re.search(pattern, text)} == homes

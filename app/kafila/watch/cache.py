@@ -86,7 +86,9 @@ class Cache:
         return found.get(namespace, name) if found else None
 
     def listen(self, resource: str, listener: Listener) -> None:
-        """Calls ``listener`` with every event of a resource, in revision order, synchronously."""
+        """Calls ``listener`` with every event of a resource, in revision order, synchronously.
+
+        Who began to listen first hears first: what one listener keeps others may ask about the same event (docs/adr/0011)."""
         self.resource(resource).listeners.append(listener)
 
     def listen_to_all(self, listener: Listener) -> None:

@@ -1,4 +1,4 @@
-"""Questions to stored JSON that its bytes answer, without decoding it (docs/adr/0009).
+"""Questions to stored JSON that its bytes answer, without decoding it (docs/adr/0011).
 
 Bodies have no spaces between their parts, and quotes within texts are escaped: the needle of a field is found in a name, never in
 a text. Where it is not found, the object has no such field. Where it is, it may stand elsewhere in the object:

@@ -56,3 +56,11 @@ def test_a_busy_resource_takes_the_room_of_a_quiet_one() -> None:
     assert cache.resource("quiet").dropped == 1
     assert cache.resource("quiet").get("", "x") is not None
     assert len(cache.resource("things").events) >= 2
+
+
+def test_who_began_to_listen_first_hears_first() -> None:
+    cache, heard = _cache(), list[str]()
+    for name in ("a", "b", "c"):
+        cache.listen("things", lambda event, name=name: heard.append(name))  # type: ignore[misc]
+    cache._on_rows([_row(1, "things", 10)])
+    assert heard == ["a", "b", "c"]
