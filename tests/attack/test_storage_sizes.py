@@ -167,8 +167,8 @@ async def test_works_that_do_not_fit_into_one_transaction_are_written_in_several
     make_lab: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A template of 3 MB for 300 clusters: 900 MB at once cut the connection of everybody."""
-    monkeypatch.setattr(sizes, "MAX_TRANSACTION_BYTES", LIMIT)
     lab = await make_lab().start()
+    monkeypatch.setattr(sizes, "MAX_TRANSACTION_BYTES", LIMIT)  # the roles of the start are one transaction
     try:
         await lab.join("m1", "m2", "m3")
         await lab.create(lab.config() | {"data": {"half": "x" * (LIMIT // 2)}})
