@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import sys
 import threading
@@ -10,12 +12,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, final
 
+import structlog
+
 from kafila.core.files import open_private
 
 from .buffer import Buffer
 from .events import Event, completed, line
 from .metrics import lost
 
+log = structlog.get_logger(__name__)
 PLUGIN: Final = "log"
 DEFAULT_SIZE: Final = 100  # MiB, as lumberjack
 AT_ONCE: Final = 100  # events that are written together
@@ -24,20 +29,25 @@ DAY: Final = 86_400
 
 @final
 class LogFile:
-    """Raises OSError where it cannot be written to. ``most_size`` in MiB, ``most_days`` and ``most_backups``: 0 keeps all."""
+    """Written to by one process. Raises OSError where that cannot be. ``most_size`` in MiB, ``most_days`` and ``most_backups``: 0 keeps all."""
 
     def __init__(self, path: Path, most_size: int = 0, most_backups: int = 0, most_days: int = 0) -> None:
         self._path = path
         self._most_bytes = (most_size or DEFAULT_SIZE) << 20
         self._most_backups = most_backups
         self._most_days = most_days
-        self._descriptor = open_private(path)
+        self._descriptor = _open_alone(path)
         self._size = os.fstat(self._descriptor).st_size
+        self._full_at = self._most_bytes
 
     def write(self, content: bytes) -> None:
         """All of it or nothing: half a line is taken back. Raises OSError."""
-        if self._size and self._size + len(content) > self._most_bytes:
-            self._rotate()
+        if self._size and self._size + len(content) > self._full_at:
+            try:
+                self._rotate()
+            except OSError as error:  # a file that grows is better than none
+                self._full_at = self._size + self._most_bytes
+                log.error("audit log not exchanged", file=str(self._path), reason=str(error))
         try:
             rest = memoryview(content)
             while rest:
@@ -56,10 +66,11 @@ class LogFile:
         backup = self._path.with_name(f"{self._path.stem}-{stamp}{self._path.suffix}")
         if backup.exists():
             return  # within a millisecond: a little more than a full file
-        self._path.rename(backup)
-        fresh = open_private(self._path)
+        if self._path.exists():
+            self._path.rename(backup)
+        fresh = _open_alone(self._path)
         os.close(self._descriptor)
-        self._descriptor, self._size = fresh, 0
+        self._descriptor, self._size, self._full_at = fresh, 0, self._most_bytes
         self._remove_old(time.time())
 
     def _remove_old(self, now: float) -> None:
@@ -69,6 +80,17 @@ class LogFile:
             too_many = self._most_backups and at >= self._most_backups
             if too_many or (self._most_days and backup.stat().st_mtime < now - self._most_days * DAY):
                 backup.unlink(missing_ok=True)
+
+
+def _open_alone(path: Path) -> int:
+    """Raises OSError."""
+    descriptor = open_private(path)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise OSError(errno.EWOULDBLOCK, "another process writes to it") from None
+    return descriptor
 
 
 @final

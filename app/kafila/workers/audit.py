@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from pathlib import Path
 from typing import Final, final
 
@@ -14,7 +13,6 @@ from kafila.audit.log import LogBackend, LogFile, StandardOutput
 from kafila.audit.reading import read_policy
 from kafila.audit.webhook import Batching, Post, WebhookBackend, WebhookError
 from kafila.authentication.reloading import follow, read
-from kafila.core.files import open_private
 from kafila.members.client import MemberClient
 from kafila.members.kubeconfig import KubeconfigError, load
 from kafila.members.transport import Unreachable, UnusableAnswer
@@ -40,7 +38,7 @@ def wrong_file(settings: Settings) -> tuple[str, str] | None:
         read_policy(read(Path(policy)))
         name = "audit_log_path"
         if settings.audit_log_path not in ("", "-"):
-            _try(Path(settings.audit_log_path))
+            LogFile(Path(settings.audit_log_path)).close()
         name = "audit_webhook_config_file"
         if settings.audit_webhook_config_file:
             load(settings.audit_webhook_config_file)
@@ -49,10 +47,6 @@ def wrong_file(settings: Settings) -> tuple[str, str] | None:
     except (ValueError, KubeconfigError) as error:
         return name, str(error)
     return None
-
-
-def _try(path: Path) -> None:
-    os.close(open_private(path))
 
 
 @final

@@ -142,6 +142,45 @@ def test_a_full_file_is_exchanged(tmp_path: Path) -> None:
     assert {file.stat().st_mode & 0o777 for file in tmp_path.iterdir()} == {0o600}
 
 
+def test_a_file_that_somebody_took_away_is_made_again(tmp_path: Path) -> None:
+    path = tmp_path / "audit.log"
+    file = LogFile(path, most_size=1)
+    file.write(b"x" * (1 << 20))
+    path.unlink()
+    file.write(b"y")
+    file.close()
+    assert path.read_bytes() == b"y"
+
+
+def test_a_file_that_cannot_be_exchanged_is_written_to_further(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "audit.log"
+    file = LogFile(path, most_size=1)
+    file.write(b"x" * (1 << 20))
+
+    def refused(self: Path, target: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", refused)
+        file.write(b"y")
+    file.write(b"z")
+    file.close()
+    assert path.read_bytes().endswith(b"xyz")
+
+
+def test_one_file_has_one_writer(tmp_path: Path) -> None:
+    """What one takes back when the disk is full would be lines of the other."""
+    path = tmp_path / "audit.log"
+    file = LogFile(path, most_size=1)
+    for _ in range(2):
+        with pytest.raises(OSError, match="another process writes to it"):
+            LogFile(path)
+        file.write(b"x" * (1 << 20))  # also after it was exchanged
+        file.write(b"y")
+    file.close()
+    LogFile(path).close()
+
+
 @pytest.mark.parametrize(("most_backups", "most_days", "stay"), [(0, 0, 3), (2, 0, 2), (0, 5, 2), (1, 5, 1)])
 def test_old_files_go(tmp_path: Path, most_backups: int, most_days: int, stay: int) -> None:
     path = tmp_path / "audit.log"
