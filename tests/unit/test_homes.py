@@ -24,7 +24,7 @@ HOMES = [
     ("names of resources in a quota", r"must be a standard resource for quota", "catalog/builtin/validation/quotas.py"),
     ("what bindings use of a quota", r"exceeded for resource", "placement/quota.py"),
     ("lists such as *,-x", r'f"-\{', "core/switches.py"),
-    ("pauses that double", r"2 \*\* min|pause \* 2|_next \* 2|first \* 2", "core/rates.py"),
+    ("pauses that grow", r"2 \*\* min|pause \* 2|_next \* 2|first \* factor|\*= (2|1\.5)\b", "core/rates.py"),
     ("tokens of a rate", r"_tokens - 1|tokens \+|_tokens = self.available", "core/rates.py"),
     (
         "loggers",

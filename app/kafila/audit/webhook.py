@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, NamedTuple, final
 
+from kafila.core.rates import WEBHOOK_FACTOR, exponential
+
 from .events import Event, completed, event_list
 from .metrics import lost
 
@@ -101,7 +103,6 @@ class WebhookBackend:
             lost(PLUGIN, len(batch), f"{type(error).__name__}: {error}")
 
     async def _sent(self, content: bytes) -> None:
-        wait = self._batching.initial_backoff
         for attempt in range(ATTEMPTS):
             try:
                 await self._post(content)
@@ -109,8 +110,7 @@ class WebhookBackend:
             except WebhookError as error:
                 if not error.again or attempt == ATTEMPTS - 1 or self._closed:
                     raise
-            await self._pause(wait)
-            wait *= 1.5
+            await self._pause(exponential(attempt, self._batching.initial_backoff, factor=WEBHOOK_FACTOR))
 
 
 def _encoded(batch: list[Event]) -> bytes:

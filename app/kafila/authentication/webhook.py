@@ -9,6 +9,7 @@ from typing import Any, Final, final
 import orjson
 import structlog
 
+from kafila.core.rates import WEBHOOK_FACTOR, exponential
 from kafila.registry import User
 
 from .audiences import for_audiences
@@ -67,15 +68,13 @@ class TokenWebhook:
         return None if known is None else self._verified.put(token, audiences, known)
 
     async def _answered(self, review: bytes) -> bytes:
-        wait = FIRST_WAIT
         for attempt in range(ATTEMPTS):
             try:
                 return await self._post(review)
             except WebhookError as error:
                 if not error.again or attempt == ATTEMPTS - 1:
                     raise
-            await asyncio.sleep(wait)
-            wait *= 1.5
+            await asyncio.sleep(exponential(attempt, FIRST_WAIT, factor=WEBHOOK_FACTOR))
         raise AssertionError
 
 

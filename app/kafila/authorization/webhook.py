@@ -9,6 +9,7 @@ from typing import Any, Final, final
 
 import orjson
 
+from kafila.core.rates import WEBHOOK_FACTOR, exponential
 from kafila.core.selectors import Requirement
 
 from .attributes import NO_OPINION, Attributes, Decision
@@ -69,15 +70,13 @@ class Webhook:
         return decision
 
     async def _answered(self, review: bytes) -> bytes:
-        wait = _FIRST_WAIT
         for attempt in range(ATTEMPTS):
             try:
                 return await self._post(review)
             except WebhookError as error:
                 if not error.again or attempt == ATTEMPTS - 1:
                     raise
-            await asyncio.sleep(wait)
-            wait *= 1.5
+            await asyncio.sleep(exponential(attempt, _FIRST_WAIT, factor=WEBHOOK_FACTOR))
         raise AssertionError
 
 

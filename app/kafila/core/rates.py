@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable
 from typing import Final, final
 
-_MOST_DOUBLINGS: Final = 30
+_MOST_STEPS: Final = 30
+WEBHOOK_FACTOR: Final = 1.5  # of Kubernetes' retries of webhooks
 
 
-def exponential(failures: int, first: float, longest: float) -> float:
-    """Seconds after so many failures before this one: ``first``, doubling with each, at most ``longest``."""
-    doubled: float = first * 2 ** min(failures, _MOST_DOUBLINGS)
-    return min(doubled, longest)
+def exponential(failures: int, first: float, longest: float = math.inf, factor: float = 2.0) -> float:
+    """Seconds after so many failures before this one: ``first``, ``factor`` times as long with each, at most ``longest``."""
+    grown: float = first * factor ** min(failures, _MOST_STEPS)
+    return min(grown, longest)
 
 
 @final

@@ -7,6 +7,7 @@ from kafila.core.rates import Backoff, TokenBucket, exponential
 
 def test_pauses_double_up_to_the_longest() -> None:
     assert [exponential(failures, 0.5, 3.0) for failures in (0, 1, 2, 3, 10**6)] == [0.5, 1.0, 2.0, 3.0, 3.0]
+    assert [exponential(failures, 1.0, factor=1.5) for failures in range(3)] == [1.0, 1.5, 2.25]
 
 
 def test_half_of_a_pause_is_chance() -> None:
