@@ -1,4 +1,4 @@
-"""What a request does to the audit log: made when a policy wants it recorded, told of each stage, and handed to the backends."""
+"""What a request does to the audit log: made when a policy wants it recorded, given each stage, and handed to the backends."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ async def authorize_create(request: Request) -> None:
 
 
 def insist(asked: Attributes, decision: Decision) -> None:
-    """Raises StatusError 403, and 500 where nobody could tell."""
+    """Raises StatusError 403, and 500 where no authorizer could answer."""
     if decision.allowed:
         return
     if decision.error:

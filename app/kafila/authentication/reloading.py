@@ -1,4 +1,4 @@
-"""Files that are read again when they change. What is wrong leaves the old content in force, is told in the log and counted."""
+"""Files that are read again when they change. What is wrong leaves the old content in force, is logged and counted."""
 
 from __future__ import annotations
 

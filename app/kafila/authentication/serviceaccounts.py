@@ -17,7 +17,7 @@ from .users import CREDENTIAL, InvalidCredential, NotSeen, service_account_group
 from .verified import Verified
 
 LEEWAY: Final = (
-    60.0  # seconds that a token lives after the mark of deletion of what it is bound to, as in kube-apiserver
+    60.0  # seconds that a token lives after the deletionTimestamp of what it is bound to, as in kube-apiserver
 )
 
 

@@ -37,7 +37,7 @@ def read_tokens(text: str) -> dict[bytes, User]:
 
 
 def token_file(users: Mapping[bytes, User]) -> TokenAuthenticator:
-    """For this API server only: who asks about other audiences is told nothing about these tokens."""
+    """For this API server only: whoever asks about other audiences learns nothing about these tokens."""
 
     def authenticate(token: str, audiences: Sequence[str]) -> Known | None:
         user = users.get(_hashed(token))

@@ -36,7 +36,7 @@ def authenticated(user: User) -> User:
 
 
 def fits_header(*names: str) -> bool:
-    """Whether a member can be told who asks: a header ends at its line, and loses spaces at its ends."""
+    """Whether a member can be sent who asks: a header ends at its line, and loses spaces at its ends."""
     return all(name == name.strip() for name in names) and not _CONTROL.search("".join(names))
 
 

@@ -87,7 +87,7 @@ Key = tuple[str, tuple[str, ...], str]  # name and groups of a user, namespace
 
 @final
 class Rbac:
-    """Decides from what it is told of roles and bindings. A change costs those their memory whom it is about."""
+    """Decides from the roles and bindings that it is given. A change drops what is remembered of those whom it is about."""
 
     def __init__(self) -> None:
         self.index = Index()
@@ -98,7 +98,7 @@ class Rbac:
         self._noted = 0
 
     def forget(self) -> None:
-        """Everything: it is told anew."""
+        """Drops everything: it is given anew."""
         self.index = Index()
         self._forget_grants()
 

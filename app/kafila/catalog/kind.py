@@ -125,7 +125,7 @@ class Strategy:
     is_held: Callable[[Object], bool] = _free  # whether more than finalizers keeps an object that is deleted
     prepare_for_delete: Callable[[Object], None] = _nothing  # changes an object that is marked as deleted
     begin_deletion: Callable[[Object, str], Object] | None = None  # (object, now) -> marked; None: as all others
-    deletes_like_a_write: bool = False  # what is wrong with preconditions of a deletion is told as of an update
+    deletes_like_a_write: bool = False  # what is wrong with preconditions of a deletion is worded as for an update
     slow_to_check: bool = False  # even a small object may take long
     # what becomes of dependents when nobody says it; None: the kind has none, and whatever is said is not heard
     dependents: Literal["Background", "Orphan"] | None = "Background"

@@ -134,7 +134,7 @@ class Recorder:
         return bool(self._pending) or self._writing
 
     def event(self, obj: Object, event_type: str, reason: str, message: str, source: str = "") -> None:
-        """To be written soon. The parameters are those of :class:`Told`."""
+        """To be written soon. The parameters are those of :class:`NewEvent`."""
         self.count(self.composed(obj, event_type, reason, message, source))
 
     def enclosed(self, events: Iterable[NewEvent]) -> Enclosure:
@@ -182,7 +182,7 @@ class Recorder:
 
     def staged(self, composed: _Composed) -> tuple[str, Change] | None:
         """The name and the creation of one that is new and may be written; None: it has to be counted, or is left out."""
-        if composed.key in self._seen or composed.key in self._pending or not self._may_tell(composed.who):
+        if composed.key in self._seen or composed.key in self._pending or not self._may_record(composed.who):
             return None
         name = event_name(composed.event["involvedObject"]["name"], time.time_ns())
         try:
@@ -195,7 +195,7 @@ class Recorder:
         self._take(composed.who)
         self._remember(composed.key, _Seen(name, composed.event["count"]))
 
-    def _may_tell(self, who: tuple[str, ...]) -> bool:
+    def _may_record(self, who: tuple[str, ...]) -> bool:
         bucket = self._buckets.get(who)
         return bucket is None or bucket.available(time.monotonic()) >= 1
 

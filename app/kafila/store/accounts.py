@@ -1,7 +1,7 @@
 """The system user that an embedded PostgreSQL runs as, and the folder that belongs to it.
 
 PostgreSQL refuses root. Started by root it runs as the user ``kafila``, or as a number that is nobody's: what runs as
-``nobody`` or as another service may look into whatever else does. Which one it is the folder's owner tells from then on.
+``nobody`` or as another service may look into whatever else does. From then on the folder's owner decides which one it is.
 """
 
 from __future__ import annotations

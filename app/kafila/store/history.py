@@ -23,7 +23,7 @@ FROM (
 ) l WHERE l.before < {PAGE_BYTES} ORDER BY l.revision
 """
 
-# The first later row of a key tells what the key was at the revision; keys without one are what they are now.
+# The first later row of a key has what the key was at the revision; keys without one are what they are now.
 _LIST_AT = """
 WITH later AS (
     SELECT DISTINCT ON (namespace, name) namespace, name, previous, previous_body

@@ -42,7 +42,7 @@ class Collector:
 
 @contextmanager
 def collector() -> Iterator[Collector]:
-    """Collects nothing until it is told to settle; as before after the end."""
+    """Collects nothing until ``settle`` is called; as before after the end."""
     before = gc.get_threshold()
     gc.disable()
     gc.set_threshold(YOUNG, OLDER, OLDER)

@@ -103,7 +103,7 @@ class AttachedBindings:
             return works
         ending = self._decoded(binding)
         resource, clusters = ending["spec"]["resource"], existing_clusters(ending["spec"])
-        # what another binding has left to this one may bear the other's marks still
+        # what another binding has left to this one may still bear the other's labels
         named, _ = self._works.named(identity_in(resource), clusters)
         template, kind = self._cache.get(*key), self._catalog.storage_kind(key.resource)
         stays = SharedWorks()

@@ -74,7 +74,7 @@ class DeletionController:
             await self._federation.drop_finalizer(kind, decode_entry(kind, entry), ours)
 
     async def _end_policy(self, kind: Kind, entry: Entry) -> None:
-        """Marks go off the bindings first: a template without one would not lead to its binding any more."""
+        """The claim goes off the bindings first: a template without one would not lead to its binding any more."""
         policy = decode_entry(kind, entry)
         claimed = self._claims.keys(policy_id_of(entry))
         for key in sorted(claimed, key=lambda key: key.resource not in (BINDINGS, CLUSTER_BINDINGS)):

@@ -34,7 +34,7 @@ class TemplateState(NamedTuple):
     why: EnqueueReason
     binding: StoredBinding
     policy: Object | None = None  # the one that the template follows; it claims it where it has not yet
-    claim_is_over: bool = False  # the marks of a policy go off the template and its binding
+    claim_is_over: bool = False  # the labels of a policy go off the template and its binding
     events: tuple[Event, ...] = ()  # on the template
 
 
