@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
-from collections.abc import Callable, Sequence
-from typing import final
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Final, final
 
 import structlog
 from prometheus_client import REGISTRY
@@ -17,7 +18,9 @@ from kafila.api.discovery import KEYS
 from kafila.api.proxy import MemberProxy
 from kafila.api.server import Server, make_server
 from kafila.catalog.catalog import load_catalog
+from kafila.core.errors import StatusError
 from kafila.core.files import write_private
+from kafila.core.rates import Backoff
 from kafila.identity.certificates import issue
 from kafila.identity.keys import Keys, shared_keys
 from kafila.identity.kubeconfig import write_kubeconfig
@@ -41,6 +44,8 @@ from .controllers import Controllers
 from .leader import Leader
 
 log = structlog.get_logger(__name__)
+_RETRIES: Final = 0.1, 5.0  # seconds, shortest and longest
+_PASSING: Final = (429, 503, 504)  # answers that another attempt may change
 
 
 @final
@@ -121,11 +126,12 @@ class Process:
                 await _started(server)
                 self.port = server.servers[0].sockets[0].getsockname()[1]
                 tokens.jwks_uri = tokens.jwks_uri or f"{self.server_url}{KEYS}"
-            await bootstrap(registry, *self._reached_at(app is not None), self.settings.service_cidr)
-            await ensure_roles(registry, default_roles())
+            reached_at = self._reached_at(app is not None)
+            await self._ensured(partial(bootstrap, registry, *reached_at, self.settings.service_cidr))
+            await self._ensured(partial(ensure_roles, registry, default_roles()))
             if self.settings.role != "workers":
                 clients = keys.authority.certificate + client_authorities(settings)
-                await publish_authorities(registry, clients, keys.front_proxy.certificate)
+                await self._ensured(partial(publish_authorities, registry, clients, keys.front_proxy.certificate))
                 self._write_kubeconfig(keys)
             if self.settings.role != "api":
                 leader.start(controllers)
@@ -191,6 +197,18 @@ class Process:
     def _write_kubeconfig(self, keys: Keys) -> None:
         admin = issue(keys.authority, "system:admin", ["system:masters"])
         write_kubeconfig(self.settings.data_dir / "kubeconfig", self.server_url, keys.authority.certificate, admin)
+
+    async def _ensured(self, step: Callable[[], Awaitable[None]]) -> None:
+        """What every start makes sure of waits for a database that is away, or read again, right now."""
+        backoff = Backoff(*_RETRIES)
+        while not self.stopping.is_set():
+            try:
+                return await step()
+            except (StoreUnavailable, StatusError) as error:
+                if isinstance(error, StatusError) and error.code not in _PASSING:
+                    raise
+                log.warning("bootstrap is tried again", error=str(error))
+                await asyncio.sleep(backoff.failed())
 
     def _bootstrap_check(self) -> str | None:
         return None if self.started.is_set() else "not finished"

@@ -7,6 +7,12 @@ import sys
 
 import pytest
 
+from kafila.core import errors
+from kafila.settings.settings import Settings
+from kafila.store.interface import StoreUnavailable
+from kafila.store.memory import MemoryStore
+from kafila.workers import process
+
 
 @pytest.mark.parametrize(
     ("module", "not_yet"),
@@ -41,3 +47,29 @@ def test_what_nobody_handles_ends_whatever_serves() -> None:
     done = subprocess.run([sys.executable, "-c", GUARDED], capture_output=True, text=True, timeout=60)
     assert done.returncode == 70
     assert "nobody handles this" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    "passing",
+    [errors.service_unavailable("storage is being read again"), StoreUnavailable("away"), errors.timeout("unknown")],
+)
+async def test_what_every_start_makes_sure_of_is_tried_again(
+    passing: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "_RETRIES", (0.0, 0.0))
+    left = [passing, passing]
+
+    async def step() -> None:
+        if left:
+            raise left.pop()
+
+    await process.Process(Settings(), MemoryStore())._ensured(step)
+    assert not left
+
+
+async def test_what_another_attempt_does_not_change_ends_the_start() -> None:
+    async def step() -> None:
+        raise errors.forbidden("", "namespaces", "default", "no")
+
+    with pytest.raises(errors.StatusError, match="no"):
+        await process.Process(Settings(), MemoryStore())._ensured(step)

@@ -16,7 +16,7 @@ from kafila.reconcile.karmada.federation import CLUSTERS, OPTIONS, WORKS, Federa
 from kafila.registry.codec import decode_entry
 from kafila.registry.decoding import decode_object
 from kafila.store.interface import StoreUnavailable
-from kafila.watch import Entry, Event
+from kafila.watch import Entry, Event, needles
 
 RBAC: Final = "rbac.authorization.k8s.io"
 ROLES: Final = f"clusterroles.{RBAC}"
@@ -25,6 +25,9 @@ IMPERSONATOR: Final = "karmada-impersonator"  # ClusterRole, ClusterRoleBinding 
 ALL: Final = "*"
 RESOURCES: Final = (("User", "users"), ("ServiceAccount", "serviceaccounts"), ("Group", "groups"))
 WORK_NAMES: Final = tuple(constants.work_name(kind, IMPERSONATOR) for kind in ("ClusterRole", "ClusterRoleBinding"))
+_GRANTING = tuple(
+    needles.text(resource) for resource in ("clusters/proxy", "proxying/proxy", ALL)
+)  # one of them at least
 
 
 class Binding(NamedTuple):
@@ -88,7 +91,9 @@ class Grants:
 
     def put_role(self, name: str, entry: Entry | None) -> bool:
         """Whether that changed anything for a cluster."""
-        granted = clusters_granted(entry.decode().get("rules") or []) if entry is not None else frozenset()
+        granted: frozenset[str] = frozenset()
+        if entry is not None and any(map(entry.mentions, _GRANTING)):
+            granted = clusters_granted(entry.decode().get("rules") or [])
         before = self._roles.pop(name, frozenset())
         if granted:
             self._roles[name] = granted
