@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
 
-from kafila.core.values import Object
 from tests.attack import weighing
 
 weighing.install()
@@ -22,6 +21,7 @@ weighing.install()
 from kafila.catalog.custom.kinds import kinds_of  # noqa: E402
 from kafila.catalog.kind import Kind  # noqa: E402
 from kafila.core import clock  # noqa: E402
+from kafila.core.values import Object  # noqa: E402
 from kafila.machinery.schema import Schema  # noqa: E402
 from tests.integration.api.conftest import (  # noqa: E402
     APPLY_PATCH,
