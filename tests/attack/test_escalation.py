@@ -56,7 +56,7 @@ async def test_a_role_that_one_does_not_have_cannot_be_bound(writer: Api) -> Non
     missing = failure(
         await writer.post(f"{HERE}/rolebindings", binding("mine", "none", kind="RoleBinding")), 404, "NotFound"
     )
-    assert missing["message"] == 'clusterroles.rbac.authorization.k8s.io "none" not found'
+    assert missing["message"] == 'rolebindings.rbac.authorization.k8s.io "none" not found'
     assert (await writer.post(f"{RBAC}/clusterrolebindings", binding("mine", "view"))).status_code == 403
 
 

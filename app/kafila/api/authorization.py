@@ -43,7 +43,9 @@ def insist(asked: Attributes, decision: Decision) -> None:
 
 
 def verb_of(method: str, target: Target, watch: bool) -> str:
-    """Kubernetes has no verb for methods that nothing but proxies pass on."""
+    """Kubernetes has no verb for methods that nothing but proxies pass on, and one for all below the legacy ``/watch/``."""
+    if target.watch:
+        return "watch"
     verb = VERBS.get(method, "")
     if verb == "get" and not target.name:
         return "watch" if watch else "list"

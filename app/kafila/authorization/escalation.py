@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Final, final
 
@@ -23,6 +24,7 @@ from .rules import FULL_AUTHORITY, Rule, compacted, shown, uncovered
 _ROLES: Final = {"Role": "roles", "ClusterRole": "clusterroles"}
 _BINDINGS: Final = {"RoleBinding": "rolebindings", "ClusterRoleBinding": "clusterrolebindings"}
 _OF_THE_COLLECTOR: Final = ("ownerReferences", "finalizers", "selfLink", "managedFields")
+_MISSING: Final = re.compile(rf'(?:cluster)?role\.{re.escape(GROUP)} "')
 
 
 @final
@@ -48,7 +50,7 @@ class Escalation:
             return
         self._confirm(resource, name, rules_of(new), user, namespace)
         if _aggregates(new) or _aggregates(old):
-            if uncovered(self._owned(user, namespace)[0], FULL_AUTHORITY):
+            if uncovered(self._owned(user, namespace, resource)[0], FULL_AUTHORITY):
                 why = "must have cluster-admin privileges to use the aggregationRule"
                 raise errors.forbidden(GROUP, resource, name, why)
 
@@ -66,15 +68,17 @@ class Escalation:
         if rules is None:
             if roles is None:
                 raise errors.internal_error(f"unsupported role reference kind: {quoted(role.kind)}")
-            raise errors.not_found(GROUP, roles, role.name)
+            raise errors.not_found(GROUP, resource, role.name)  # so it is named by kube-apiserver
         self._confirm(resource, metadata.get("name", ""), rules, user, namespace)
 
-    def _owned(self, user: Subject, namespace: str) -> tuple[list[Rule], str]:
-        return self._authorizer.rbac.rules_for(user, namespace)
+    def _owned(self, user: Subject, namespace: str, resource: str) -> tuple[list[Rule], str]:
+        """What somebody may do, and which roles are missing: kube-apiserver names those as the resource that is written."""
+        rules, problems = self._authorizer.rbac.rules_for(user, namespace)
+        return rules, _MISSING.sub(f'{resource}.{GROUP} "', problems)
 
     def _confirm(self, resource: str, name: str, rules: Sequence[Rule], user: Subject, namespace: str) -> None:
         """Raises StatusError 403 where somebody does not have all that ``rules`` allow."""
-        owned, problems = self._owned(user, namespace)
+        owned, problems = self._owned(user, namespace, resource)
         missing = uncovered(owned, rules)
         if not missing:
             return
