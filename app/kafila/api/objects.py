@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from functools import partial
 from itertools import islice
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -19,7 +19,7 @@ from kafila.registry import Options, Registry
 from kafila.registry.codec import decode_entry, item_bytes, wire_bytes
 from kafila.registry.context import DeleteOptions
 from kafila.registry.decoding import decode_object, json_type
-from kafila.registry.patching import Patch
+from kafila.registry.patching import Patch, PatchType
 from kafila.registry.reading import ListOptions, Page, list_page, wait_for
 from kafila.registry.reading import parse_resource_version as number
 from kafila.registry.threads import in_thread
@@ -34,7 +34,7 @@ from .responses import CHUNK, Made, Response, encoded, status_response, to_yaml
 
 Handler = Callable[[Registry, Kind, Request], Awaitable[Response]]
 
-PATCH_TYPES = {
+PATCH_TYPES: Final[Mapping[str, PatchType]] = {
     "application/json-patch+json": "json",
     "application/merge-patch+json": "merge",
     "application/strategic-merge-patch+json": "strategic",
@@ -295,10 +295,10 @@ async def sent_patch(kind: Kind, request: Request) -> Patch:
 
 def _patch_of(kind: Kind, request: Request) -> Patch:
     patch_type = PATCH_TYPES.get(request.media_type)
-    if patch_type is None and not kind.custom:
-        raise errors.StatusError(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
-    if patch_type in (None, "strategic") and kind.custom:
+    if kind.custom and patch_type in (None, "strategic"):
         raise errors.unsupported_media_type([t for t in PATCH_TYPES if "strategic" not in t])
+    if patch_type is None:
+        raise errors.StatusError(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
     strict = request.query.get("fieldValidation", "Warn") != "Ignore"
     try:
         document = decode_yaml(request.body, kind) if patch_type == "apply" else decode_json(request.body, kind, strict)
@@ -309,16 +309,16 @@ def _patch_of(kind: Kind, request: Request) -> Patch:
         if isinstance(error.__cause__, orjson.JSONDecodeError):
             why = syntax_error(request.body) or why
         prefix = {"apply": "error decoding YAML: error converting YAML to JSON: ", "strategic": ""}
-        raise errors.bad_request(prefix.get(patch_type or "", "error decoding patch: ") + why) from error
+        raise errors.bad_request(prefix.get(patch_type, "error decoding patch: ") + why) from error
     value = document.value
     if value is None and patch_type in ("json", "strategic"):
         value = [] if patch_type == "json" else {}  # as Go reads null into a list or a map
-    if why := _unlike_a_patch(patch_type or "", value):
+    if why := _unlike_a_patch(patch_type, value):
         raise errors.bad_request(why)
     found = document.duplicates
     if patch_type == "json" and strict:
         found = tuple(f"json patch {text}" for text in (*found, *_unknown_in_operations(value)))
-    return Patch(patch_type, value, found)  # type: ignore[arg-type]
+    return Patch(patch_type, value, found)
 
 
 def _unknown_in_operations(operations: list[Any]) -> Iterator[str]:

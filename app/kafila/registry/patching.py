@@ -19,11 +19,13 @@ from .context import Options
 from .decoding import check_type, decode_object, decoder_of, strict_decoding_errors, type_error, typed
 from .reset_fields import reset_paths
 
+PatchType = Literal["json", "merge", "strategic", "apply"]
+
 
 class Patch(NamedTuple):
     """``document`` is the decoded body: a list for "json", a dict else."""
 
-    type: Literal["json", "merge", "strategic", "apply"]
+    type: PatchType
     document: Any
     duplicates: tuple[str, ...] = ()
 
@@ -79,14 +81,20 @@ def _decoded(kind: Kind, patch: Patch, result: Object) -> tuple[Object, list[str
 
 
 def merged(old: Object, patch: Patch, kind: Kind | None) -> Object:
-    """``old`` changed by a patch that is not an apply, not decoded yet. Raises StatusError 400, 413, 422."""
+    """``old`` changed by a patch that is not an apply, not decoded yet. Raises StatusError 400, 413, 422.
+
+    Without a kind there are no lists, and a strategic merge patch is a merge patch.
+    """
     try:
-        if patch.type == "json":
-            result = jsonpatch.apply(old, patch.document)
-        elif patch.type == "strategic" and kind is not None:
-            result = strategicpatch.apply(old, patch.document, kind.schema)
-        else:
-            result = mergepatch.apply(old, patch.document)
+        match patch.type:
+            case "json":
+                result = jsonpatch.apply(old, patch.document)
+            case "strategic" if kind is not None:
+                result = strategicpatch.apply(old, patch.document, kind.schema)
+            case "merge" | "strategic":
+                result = mergepatch.apply(old, patch.document)
+            case _:
+                raise AssertionError(f"no way to merge a patch of type {patch.type!r}")
     except jsonpatch.PatchFailed as error:  # kube-apiserver does not say why either
         text = "the server rejected our request due to an error in our request"
         raise errors.StatusError(422, "Invalid", text, {}) from error
