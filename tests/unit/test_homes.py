@@ -32,6 +32,7 @@ HOMES = [
     ),
     ("objects", r"^Object\b.*= ", "core/values.py"),
     ("searches in stored JSON", r" in \w+(\.\w+)*\.body\b", "watch/entry.py", "store/memory_events.py"),
+    ("names of authorization modes", r"AlwaysDeny\"", "core/authorization_modes.py"),
     ("nobody", r"65534", "core/users.py"),
     ("files that only their owner reads", r"0o600", "core/files.py", "store/embedded.py"),
 ]

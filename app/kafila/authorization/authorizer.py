@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, final
+from typing import Protocol, assert_never, final
+
+from kafila.core.authorization_modes import AuthorizationMode
 
 from .attributes import ALLOWED, MASTERS, NO_OPINION, Attributes, Decision, Subject
 from .rbac import Rbac, aggregate
@@ -86,11 +88,20 @@ class Authorizer:
 
 
 def build(rbac: Rbac, modes: Sequence[str] = ("RBAC",), webhook: Webhook | None = None) -> Authorizer:
-    """``modes`` in the order in which they are asked. ``webhook``: for the mode Webhook."""
-    known: dict[str, Mode | Webhook | None] = {
-        "AlwaysAllow": AlwaysAllow(),
-        "AlwaysDeny": AlwaysDeny(),
-        "RBAC": rbac,
-        "Webhook": webhook,
-    }
-    return Authorizer(rbac, [mode for name in modes if (mode := known[name]) is not None])
+    """``modes`` in the order in which they are asked. ``webhook``: for the mode Webhook. Raises ValueError."""
+    return Authorizer(rbac, [_mode(AuthorizationMode(name), rbac, webhook) for name in modes])
+
+
+def _mode(name: AuthorizationMode, rbac: Rbac, webhook: Webhook | None) -> Mode | Webhook:
+    match name:
+        case AuthorizationMode.ALWAYS_ALLOW:
+            return AlwaysAllow()
+        case AuthorizationMode.ALWAYS_DENY:
+            return AlwaysDeny()
+        case AuthorizationMode.RBAC:
+            return rbac
+        case AuthorizationMode.WEBHOOK:
+            if webhook is None:
+                raise ValueError("the mode Webhook has nobody to ask")
+            return webhook
+    assert_never(name)

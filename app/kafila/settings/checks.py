@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from kafila.core.authorization_modes import AuthorizationMode
 from kafila.core.feature_gates import parse_gates
 from kafila.core.switches import listed
 
@@ -19,7 +20,6 @@ _SMALLEST_SERVICE_CIDR = 29  # prefix length; kube-apiserver wants eight address
 _NAME: Final = re.compile(
     r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*", re.IGNORECASE
 )  # RFC 1123
-AUTHORIZATION_MODES: Final = ("AlwaysAllow", "AlwaysDeny", "RBAC", "Webhook")
 _SCHEMES = ("postgresql", "postgres")
 ISSUER: Final = "https://kubernetes.default.svc.cluster.local"  # of service account tokens
 
@@ -132,21 +132,19 @@ def _check_names(text: str, known: Iterable[str], what: str) -> None:
 
 
 def check_authorization_modes(text: str) -> None:
-    modes = listed(text)
+    modes, known = listed(text), tuple(map(str, AuthorizationMode))
     if not modes:
-        raise ValueError(f"must be some of {', '.join(AUTHORIZATION_MODES)}, in order")
+        raise ValueError(f"must be some of {', '.join(known)}, in order")
     for mode in modes:
-        if mode not in AUTHORIZATION_MODES:
-            raise ValueError(
-                f"{mode!r} is not a valid mode: must be some of {', '.join(AUTHORIZATION_MODES)}, in order"
-            )
+        if mode not in known:
+            raise ValueError(f"{mode!r} is not a valid mode: must be some of {', '.join(known)}, in order")
         if modes.count(mode) > 1:
             raise ValueError(f"has mode {mode!r} specified more than once")
 
 
 def check_authorization_webhook(name: str, modes: str) -> None:
     check_file(name)
-    if bool(name) != ("Webhook" in listed(modes)):
+    if bool(name) != (AuthorizationMode.WEBHOOK in listed(modes)):
         raise ValueError("belongs to --authorization-mode Webhook: give both or none of them")
 
 

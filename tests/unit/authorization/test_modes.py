@@ -8,6 +8,7 @@ import pytest
 
 from kafila.authorization import Attributes, Decision, Rbac, build, webhook
 from kafila.authorization.webhook import Webhook, WebhookError
+from kafila.core.authorization_modes import AuthorizationMode
 from kafila.core.selectors import Requirement
 from kafila.core.values import Object
 from kafila.registry import SYSTEM_ADMIN, User
@@ -131,3 +132,13 @@ def test_an_answer_that_is_none_allows_nothing(answer: bytes) -> None:
 def test_rules_of_a_webhook_are_not_known() -> None:
     rules, error, incomplete = build(Rbac(), ["AlwaysAllow", "Webhook"], Webhook(Remote({}))).rules_for(ANN, "x")
     assert (len(rules), error, incomplete) == (2, "webhook authorizer does not support user rule resolution", True)
+
+
+@pytest.mark.parametrize("mode", AuthorizationMode)
+async def test_every_mode_that_may_be_set_has_an_answer(mode: AuthorizationMode) -> None:
+    assert await build(Rbac(), [mode], Webhook(Remote({"allowed": False}))).authorize(PODS)
+
+
+def test_a_mode_without_anybody_to_ask_is_not_left_out() -> None:
+    with pytest.raises(ValueError, match="nobody to ask"):
+        build(Rbac(), ["Webhook"])
