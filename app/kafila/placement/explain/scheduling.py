@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Final
 
 from kafila.core import conditions
 from kafila.core.values import Object
@@ -74,7 +75,7 @@ def considered(evidence: Evidence) -> dict[str, ClusterRow]:
     binding = evidence.binding
     assert binding is not None
     rows = _from_record(evidence.decision, _deciding_affinity(binding))
-    now = _rejections_now(evidence)
+    now = _rejections(evidence)
     for cluster in evidence.clusters:
         mine = name(cluster)
         if is_terminating(cluster):
@@ -97,15 +98,34 @@ def _deciding_affinity(binding: Object) -> str:
     return status(binding).get("schedulerObservingAffinityName") or ""
 
 
-def _rejections_now(evidence: Evidence) -> Mapping[str, Rejection]:
+def _rejections(evidence: Evidence) -> Mapping[str, Rejection]:
+    """As they are now; of filters that cannot be asked here, as the last decision wrote them down."""
     assert evidence.binding is not None
-    return feasible(spec(evidence.binding), _deciding_affinity(evidence.binding), evidence.clusters)[1]
+    affinity = _deciding_affinity(evidence.binding)
+    now = feasible(spec(evidence.binding), affinity, evidence.clusters)[1]
+    there = {name(cluster) for cluster in evidence.clusters if not is_terminating(cluster)}
+    elsewhere = _from_elsewhere(evidence.decision, affinity)
+    return {**{mine: why for mine, why in elsewhere.items() if mine in there}, **now}
+
+
+def _from_elsewhere(decision: Object | None, affinity: str) -> dict[str, Rejection]:
+    """Of plugins, which are installed where the scheduler runs, and of filters that look at other bindings."""
+    attempts = ((decision or {}).get("scheduling") or {}).get("attempts") or []
+    return {
+        cluster: Rejection(rejected["filter"], rejected["reason"])
+        for attempt in attempts
+        if (attempt.get("affinity") or "") == affinity
+        for rejected in attempt.get("rejected") or ()
+        if rejected["filter"] not in _ASKED_HERE
+        for cluster in rejected["clusters"]
+    }
 
 
 def checks_now(evidence: Evidence, cluster: Object) -> list[tuple[str, str]]:
     assert evidence.binding is not None
     found = checked(spec(evidence.binding), _deciding_affinity(evidence.binding), cluster)
-    return [(answer.filter, answer.reason) for answer in found]
+    elsewhere = _from_elsewhere(evidence.decision, _deciding_affinity(evidence.binding)).get(name(cluster))
+    return [(answer.filter, answer.reason) for answer in (*found, *([elsewhere] if elsewhere else ()))]
 
 
 def _from_record(decision: Object | None, affinity: str) -> dict[str, ClusterRow]:
@@ -134,7 +154,7 @@ def advise_about_rejections(evidence: Evidence, report: Report, only: str = "") 
     assert evidence.binding is not None
     clusters = {name(cluster): cluster for cluster in evidence.clusters}
     by_reason: dict[tuple[str, str], list[str]] = {}
-    for cluster, rejection in _rejections_now(evidence).items():
+    for cluster, rejection in _rejections(evidence).items():
         if cluster == only or not only:
             reason = detailed(rejection, clusters[cluster], evidence)
             by_reason.setdefault((rejection.filter, reason), []).append(cluster)
@@ -149,26 +169,32 @@ def _listed(clusters: list[str]) -> str:
 
 
 def _remedy(called: str, cluster: Object, evidence: Evidence) -> str:
-    policy = "the policy"
-    resource = spec(evidence.binding or {}).get("resource") or {}
-    mine = name(cluster)
-    if called == AFFINITY:
-        return (
-            f"If it shall go there: widen the affinity in spec.placement of {policy}, or label the cluster to match it."
-        )
-    if called == TAINTS:
-        return _about_taint(cluster, evidence)
-    if called == API:
-        if not status(cluster).get("apiEnablements"):
-            return f"What {mine} serves is not known: see kubectl describe cluster {mine}."
-        return f"{mine} does not serve {resource.get('apiVersion')} {resource.get('kind')}: install its CustomResourceDefinition there."
-    if called == SPREAD:
-        return f"Spreading needs the property: set spec.provider, spec.region or spec.zones of cluster {mine}."
-    if called == EVICTION:
-        return "It is being moved away from there (spec.gracefulEvictionTasks of the binding) and may come back when that has ended."
-    if called in (WORKLOAD, ANTI_WORKLOAD):
-        return f"See spec.placement.workloadAffinity of {policy} and the other bindings of the group."
-    return f"This is decided by the scheduler plugin {called}."
+    if called not in REMEDIES:
+        return f"This is decided by the scheduler plugin {called}."
+    return REMEDIES[called](cluster, evidence)
+
+
+def _about_affinity(cluster: Object, evidence: Evidence) -> str:
+    return "If it shall go there: widen the affinity in spec.placement of the policy, or label the cluster to match it."
+
+
+def _about_api(cluster: Object, evidence: Evidence) -> str:
+    mine, resource = name(cluster), spec(evidence.binding or {}).get("resource") or {}
+    if not status(cluster).get("apiEnablements"):
+        return f"What {mine} serves is not known: see kubectl describe cluster {mine}."
+    return f"{mine} does not serve {resource.get('apiVersion')} {resource.get('kind')}: install its CustomResourceDefinition there."
+
+
+def _about_spread(cluster: Object, evidence: Evidence) -> str:
+    return f"Spreading needs the property: set spec.provider, spec.region or spec.zones of cluster {name(cluster)}."
+
+
+def _about_eviction(cluster: Object, evidence: Evidence) -> str:
+    return "It is being moved away from there (spec.gracefulEvictionTasks of the binding) and may come back when that has ended."
+
+
+def _about_workloads(cluster: Object, evidence: Evidence) -> str:
+    return "See spec.placement.workloadAffinity of the policy and the other bindings of the group."
 
 
 def _about_taint(cluster: Object, evidence: Evidence) -> str:
@@ -185,3 +211,15 @@ def _about_taint(cluster: Object, evidence: Evidence) -> str:
         f"Tolerate {taint_text(taint)} in spec.placement.clusterTolerations of the policy, or take the taint off: "
         f"karmadactl taint clusters {mine} {taint_text(taint)}-"
     )
+
+
+_ASKED_HERE: Final = frozenset({AFFINITY, TAINTS, API, SPREAD, EVICTION})  # they need no more than binding and cluster
+REMEDIES: Final[Mapping[str, Callable[[Object, Evidence], str]]] = {
+    AFFINITY: _about_affinity,
+    TAINTS: _about_taint,
+    API: _about_api,
+    SPREAD: _about_spread,
+    EVICTION: _about_eviction,
+    WORKLOAD: _about_workloads,
+    ANTI_WORKLOAD: _about_workloads,
+}  # of every filter in ``placement/scheduler/filters.py``, which a test compares; another name is a plugin's
