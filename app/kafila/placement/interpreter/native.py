@@ -70,6 +70,7 @@ _REPLICAS: Final = _by_kind(
         POD: replicas.of_pod,
     }
 )
+_COMPONENTS: Final = _by_kind({})  # Karmada has none of its own either
 _REVISE: Final = _by_kind(
     {
         DEPLOYMENT: replicas.revise_replicas,
@@ -157,7 +158,7 @@ _DEPENDENCIES: Final = _by_kind(
 )
 _HOOKS: Final[Mapping[Operation, Mapping[GroupVersionKind, Callable[..., Any]]]] = {
     Operation.REPLICA: _REPLICAS,
-    Operation.COMPONENT: {},
+    Operation.COMPONENT: _COMPONENTS,
     Operation.REVISE_REPLICA: _REVISE,
     Operation.RETAIN: _RETAIN,
     Operation.AGGREGATE_STATUS: _AGGREGATE,
@@ -179,7 +180,8 @@ class NativeInterpreter:
         return found
 
     def get_components(self, obj: Object) -> list[Object]:
-        raise KeyError(gvk_of(obj))
+        found: list[Object] = _COMPONENTS[gvk_of(obj)](obj)
+        return found
 
     def revise_replica(self, obj: Object, replicas: int) -> Object:
         """A new object; it shares what it does not change with ``obj``."""

@@ -400,3 +400,14 @@ def test_dependencies() -> None:
     imported = NATIVE.get_dependencies(obj("multicluster.x-k8s.io/v1alpha1", "ServiceImport"))
     assert imported[0]["name"] == "derived-x"
     assert imported[1]["labelSelector"] == {"matchLabels": {"kubernetes.io/service-name": "derived-x"}}
+
+
+def test_components_have_a_table_like_the_other_operations(monkeypatch: pytest.MonkeyPatch) -> None:
+    from kafila.placement.interpreter import native
+
+    def one(obj: dict[str, Any]) -> list[dict[str, Any]]:
+        return [{"name": obj["metadata"]["name"], "replicas": 1}]
+
+    monkeypatch.setitem(native._COMPONENTS, DEPLOYMENT, one)  # type: ignore[arg-type]
+    assert NATIVE.hook_enabled(DEPLOYMENT, Operation.COMPONENT)
+    assert NATIVE.get_components(deployment()) == [{"name": "nginx", "replicas": 1}]
