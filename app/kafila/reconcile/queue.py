@@ -1,7 +1,7 @@
 """The work queue of a controller, with client-go's semantics.
 
 A key is in the queue at most once, is never worked on twice at the same time, and comes again when it was added while it was
-worked on. Failures come back later and later (5 ms doubling to ``max_delay``, and not before as much time has gone by as their own
+worked on. Failures come back later and later (``base_delay`` doubling to ``max_delay``, and not before as much time has gone by as their own
 steps had kept the event loop busy), and never keep other keys waiting.
 
 What is new goes before low priority, which is worked on when nothing new waits, takes half of the places at most, and
@@ -60,6 +60,7 @@ class WorkQueue(Generic[K]):
         name: str,
         reconcile: Callable[[K], Awaitable[None]],
         concurrency: int = 1,
+        base_delay: float = BASE_DELAY,
         max_delay: float = MAX_DELAY,
         priority: Callable[[K], int] = lambda key: 0,
     ) -> None:
@@ -69,6 +70,7 @@ class WorkQueue(Generic[K]):
         )
         self._reconcile = reconcile
         self._concurrency = concurrency
+        self._base_delay = base_delay
         self._max_delay = max_delay
         self._priority = priority
         self._ready: PriorityQueue[K] = PriorityQueue()
@@ -247,7 +249,7 @@ class WorkQueue(Generic[K]):
         """``seconds``: for so long it had kept the event loop busy. It comes back, whatever becomes of telling why."""
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
-        delay = min(max(exponential(failures, BASE_DELAY, self._max_delay), seconds), self._max_delay)
+        delay = min(max(exponential(failures, self._base_delay, self._max_delay), seconds), self._max_delay)
         self._retries.inc()
         self.add_after(key, delay, background)
         if failures < 3 or failures % 10 == 0:

@@ -307,6 +307,20 @@ async def test_delays_have_a_limit() -> None:
     assert max(delays) == 0.02
 
 
+async def test_the_first_delay_is_the_queue_s_own() -> None:
+    bench = Bench(base_delay=1.0, max_delay=3.0)
+    bench.failures["a"] = [OSError("no")] * 3
+    delays: list[float] = []
+    original = bench.queue.add_after
+    bench.queue.add_after = lambda key, s, background: (delays.append(s), original(key, 0))[1]  # type: ignore
+    bench.queue.start()
+    bench.queue.add("a")
+    while len(bench.seen) < 4:
+        await asyncio.sleep(0)
+    assert delays == [1.0, 2.0, 3.0]
+    await bench.queue.stop()
+
+
 async def test_the_earliest_time_wins() -> None:
     bench = Bench()
     bench.queue.start()
