@@ -13,6 +13,8 @@ from prometheus_client import Gauge, Histogram, Info
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from kafila import __version__
+
 log = structlog.get_logger(__name__)
 PERIOD = 0.25  # seconds between two looks at the event loop: what holds it for longer is always seen
 LONG = 2.5  # seconds that are worth a line in the log
@@ -23,6 +25,7 @@ LAG = Histogram(
 )
 WORST_LAG = Gauge("kafila_event_loop_lag_max_seconds", "The longest lag since the process started.")
 BUILD = Info("kafila_build", "Version of the program.")
+BUILD.info({"version": __version__})
 
 
 class Cache(Protocol):
