@@ -35,8 +35,13 @@ METHODS = {"get": "GET", "update": "PUT", "patch": "PATCH", "delete": "DELETE", 
 def is_misplaced(kind: Kind, target: Target, method: str) -> bool:
     """Whether a path names a namespace for what has none, or none for what has one. Asked before anything is done with it.
 
-    Raises StatusError 404 where kube-apiserver answers with one.
+    Also whether the old prefix of watches stands before something else than a watch: whoever may watch subresources may not
+    watch the objects. Raises StatusError 404, 405 where kube-apiserver answers with one.
     """
+    if target.watch and target.subresource:
+        raise errors.page_not_found()
+    if target.watch and method != "GET":
+        raise errors.method_not_allowed()
     outside = kind.namespaced != bool(target.namespace)
     if outside and kind.definition and (target.name or target.namespace or method != "GET"):
         return True
