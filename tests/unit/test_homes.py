@@ -32,6 +32,8 @@ HOMES = [
     ),
     ("objects", r"^Object\b.*= ", "core/values.py"),
     ("searches in stored JSON", r" in \w+(\.\w+)*\.body\b", "watch/entry.py", "store/memory_events.py"),
+    ("which failures of a webhook may be tried again", r"class WebhookError|if not error\.again", "core/webhooks.py"),
+    ("what a webhook answers", r"raise WebhookError\(f", "workers/webhooks.py"),
     ("names of authorization modes", r"AlwaysDeny\"", "core/authorization_modes.py"),
     ("nobody", r"65534", "core/users.py"),
     ("files that only their owner reads", r"0o600", "core/files.py", "store/embedded.py"),

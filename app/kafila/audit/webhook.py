@@ -4,26 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
 from typing import Any, Final, NamedTuple, final
 
-from kafila.core.rates import WEBHOOK_FACTOR, exponential
+from kafila.core.webhooks import Pause, Post, WebhookError, answered
 
 from .events import Event, completed, event_list
 from .metrics import lost
 
 PLUGIN: Final = "webhook"
 ATTEMPTS: Final = 5
-Post = Callable[[bytes], Awaitable[None]]  # raises WebhookError
-Pause = Callable[[float], Awaitable[None]]
-
-
-class WebhookError(Exception):
-    """It did not take a batch. ``again``: another attempt may help."""
-
-    def __init__(self, text: str, again: bool = True) -> None:
-        super().__init__(text)
-        self.again = again
 
 
 class Batching(NamedTuple):
@@ -96,21 +85,13 @@ class WebhookBackend:
 
     async def _send(self, batch: list[Event]) -> None:
         try:
-            await self._sent(await asyncio.to_thread(_encoded, batch))
+            content = await asyncio.to_thread(_encoded, batch)
+            first = self._batching.initial_backoff
+            await answered(self._post, content, ATTEMPTS, first, self._pause, lambda: not self._closed)
         except WebhookError as error:
             lost(PLUGIN, len(batch), str(error))
         except Exception as error:  # nothing that somebody sends or answers ends the recording
             lost(PLUGIN, len(batch), f"{type(error).__name__}: {error}")
-
-    async def _sent(self, content: bytes) -> None:
-        for attempt in range(ATTEMPTS):
-            try:
-                await self._post(content)
-                return
-            except WebhookError as error:
-                if not error.again or attempt == ATTEMPTS - 1 or self._closed:
-                    raise
-            await self._pause(exponential(attempt, self._batching.initial_backoff, factor=WEBHOOK_FACTOR))
 
 
 def _encoded(batch: list[Event]) -> bytes:

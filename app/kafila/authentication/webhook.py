@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, final
 
 import orjson
 import structlog
 
-from kafila.core.rates import WEBHOOK_FACTOR, exponential
+from kafila.core.webhooks import Post, WebhookError, answered
 from kafila.registry import User
 
 from .audiences import for_audiences
@@ -18,19 +18,10 @@ from .users import InvalidCredential
 from .verified import Verified
 
 log = structlog.get_logger(__name__)
-Post = Callable[[bytes], Awaitable[bytes]]  # raises WebhookError
 AT_ONCE: Final = 32  # questions under way; more wait
 ATTEMPTS: Final = 3
 FIRST_WAIT: Final = 0.5  # seconds, and half as long again each time
 VERSIONS: Final = ("v1", "v1beta1")
-
-
-class WebhookError(Exception):
-    """It gave no answer. ``again``: another attempt may help."""
-
-    def __init__(self, text: str, again: bool = True) -> None:
-        super().__init__(text)
-        self.again = again
 
 
 @final
@@ -61,21 +52,12 @@ class TokenWebhook:
             if known is not None:
                 return known
             try:
-                known = known_of(await self._answered(orjson.dumps(review)), asked, self._ours)
+                answer = await answered(self._post, orjson.dumps(review), ATTEMPTS, FIRST_WAIT, asyncio.sleep)
+                known = known_of(answer, asked, self._ours)
             except WebhookError as error:
                 log.warning("token webhook", error=str(error))
                 raise InvalidCredential(f"the token webhook gave no answer: {error}") from None
         return None if known is None else self._verified.put(token, audiences, known)
-
-    async def _answered(self, review: bytes) -> bytes:
-        for attempt in range(ATTEMPTS):
-            try:
-                return await self._post(review)
-            except WebhookError as error:
-                if not error.again or attempt == ATTEMPTS - 1:
-                    raise
-            await asyncio.sleep(exponential(attempt, FIRST_WAIT, factor=WEBHOOK_FACTOR))
-        raise AssertionError
 
 
 def known_of(answer: bytes, asked: Sequence[str], ours: Sequence[str]) -> Known | None:

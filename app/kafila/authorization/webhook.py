@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
 from typing import Any, Final, final
 
 import orjson
 
-from kafila.core.rates import WEBHOOK_FACTOR, exponential
 from kafila.core.selectors import Requirement
+from kafila.core.webhooks import Post, WebhookError, answered
 
 from .attributes import NO_OPINION, Attributes, Decision
 
-Post = Callable[[bytes], Awaitable[bytes]]  # raises WebhookError
 ALLOWED_FOR: Final = 300.0  # seconds
 REFUSED_FOR: Final = 30.0
 MOST_KNOWN: Final = 8192
@@ -30,14 +28,6 @@ _OPERATORS: Final = {
     "exists": "Exists",
     "!": "DoesNotExist",
 }
-
-
-class WebhookError(Exception):
-    """It gave no answer. ``again``: another attempt may help."""
-
-    def __init__(self, text: str, again: bool = True) -> None:
-        super().__init__(text)
-        self.again = again
 
 
 @final
@@ -58,7 +48,8 @@ class Webhook:
             return known[1]
         review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "metadata": {}, "spec": spec}
         try:
-            decision = decision_of(await self._answered(orjson.dumps(review)))
+            answer = await answered(self._post, orjson.dumps(review), ATTEMPTS, _FIRST_WAIT, asyncio.sleep)
+            decision = decision_of(answer)
         except WebhookError as error:
             return Decision(False, error=str(error))
         if len(key) <= LONGEST:
@@ -68,16 +59,6 @@ class Webhook:
             self._known.pop(key, None)
             self._known[key] = (time.monotonic() + lasts, decision)
         return decision
-
-    async def _answered(self, review: bytes) -> bytes:
-        for attempt in range(ATTEMPTS):
-            try:
-                return await self._post(review)
-            except WebhookError as error:
-                if not error.again or attempt == ATTEMPTS - 1:
-                    raise
-            await asyncio.sleep(exponential(attempt, _FIRST_WAIT, factor=WEBHOOK_FACTOR))
-        raise AssertionError
 
 
 def spec_of(asked: Attributes) -> dict[str, Any]:

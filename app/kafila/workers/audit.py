@@ -11,12 +11,13 @@ from prometheus_client import Counter
 from kafila.api.auditing import Auditor, Backend
 from kafila.audit.log import LogBackend, LogFile, StandardOutput
 from kafila.audit.reading import read_policy
-from kafila.audit.webhook import Batching, Post, WebhookBackend, WebhookError
+from kafila.audit.webhook import Batching, WebhookBackend
 from kafila.authentication.reloading import follow, read
 from kafila.members.client import MemberClient
 from kafila.members.kubeconfig import KubeconfigError, load
-from kafila.members.transport import Unreachable, UnusableAnswer
 from kafila.settings.settings import Settings
+
+from .webhooks import post_to
 
 BACKENDS: Final = ("audit_log_path", "audit_webhook_config_file")
 PATIENCE: Final = 10.0  # seconds at the end of the process, for what is not written yet
@@ -66,7 +67,7 @@ class Audit:
             backends.append(self._log)
         if file := settings.audit_webhook_config_file:
             self._client = load(file).client("audit-webhook", qps=1e6, burst=10**6, timeout=_TIMEOUT)
-            self._webhook = WebhookBackend(_post_to(self._client), _batching(settings))
+            self._webhook = WebhookBackend(post_to(self._client, taken=range(200, 300)), _batching(settings))
             backends.append(self._webhook)
         self.auditor = Auditor(policy, backends)
 
@@ -101,17 +102,3 @@ def _batching(settings: Settings) -> Batching:
         settings.audit_webhook_batch_max_wait,
         settings.audit_webhook_initial_backoff,
     )
-
-
-def _post_to(client: MemberClient) -> Post:
-    """The kubeconfig's server is the whole URL."""
-
-    async def post(content: bytes) -> None:
-        try:
-            status, _ = await client.request("POST", "", content, probe=True)
-        except (Unreachable, UnusableAnswer) as error:
-            raise WebhookError(str(error), again=isinstance(error, Unreachable)) from None
-        if not 200 <= status < 300:
-            raise WebhookError(f"it answered {status}", again=status >= 500 or status == 429)
-
-    return post

@@ -20,16 +20,17 @@ from kafila.authentication.oidc.issuers import Issuers
 from kafila.authentication.reloading import follow, read
 from kafila.authentication.serviceaccounts import service_account_tokens
 from kafila.authentication.token_file import read_tokens, token_file
-from kafila.authentication.webhook import Post, TokenWebhook, WebhookError
+from kafila.authentication.webhook import TokenWebhook
 from kafila.core.switches import listed
 from kafila.identity.certificates import signing_key
 from kafila.identity.jwk import public_keys
 from kafila.identity.keys import Keys
 from kafila.identity.tokens import Tokens
 from kafila.members.kubeconfig import KubeconfigError, load
-from kafila.members.transport import Unreachable, UnusableAnswer
 from kafila.registry import Registry
 from kafila.settings.settings import Settings
+
+from .webhooks import post_to
 
 _TIMEOUT: Final = 10.0  # seconds for an answer of the token webhook
 
@@ -171,25 +172,10 @@ class Authenticators:
                 settings.authentication_token_webhook_cache_ttl,
                 settings.authentication_token_webhook_version,
             )
-            found.append(TokenWebhook(_post_to(file), self._tokens.audiences, lasts, version))
+            client = load(file).client("token-webhook", qps=1e6, burst=10**6, timeout=_TIMEOUT)
+            found.append(TokenWebhook(post_to(client), self._tokens.audiences, lasts, version))
         return found
 
     def _allows_anonymous(self, path: str) -> bool:
         said = self._issuers.allows_anonymous(path)
         return self._settings.anonymous_auth if said is None else said
-
-
-def _post_to(file: str) -> Post:
-    """``file``: a kubeconfig, whose server is the whole URL."""
-    client = load(file).client("token-webhook", qps=1e6, burst=10**6, timeout=_TIMEOUT)
-
-    async def post(review: bytes) -> bytes:
-        try:
-            status, answer = await client.request("POST", "", review, probe=True)
-        except (Unreachable, UnusableAnswer) as error:
-            raise WebhookError(str(error), again=not isinstance(error, UnusableAnswer)) from None
-        if status not in (200, 201):
-            raise WebhookError(f"it answered {status}", again=status >= 500 or status == 429)
-        return answer
-
-    return post

@@ -19,7 +19,8 @@ from kafila.audit.events import Body, Event
 from kafila.audit.log import LogBackend, LogFile
 from kafila.audit.metrics import ERRORS
 from kafila.audit.policy import Level
-from kafila.audit.webhook import ATTEMPTS, Batching, WebhookBackend, WebhookError
+from kafila.audit.webhook import ATTEMPTS, Batching, WebhookBackend
+from kafila.core.webhooks import WebhookError
 
 
 def event(number: int, raw: bytes = b"") -> Event:

@@ -13,7 +13,8 @@ from kafila.authentication.credentials import Credentials, Known, Peer
 from kafila.authentication.front_proxy import HeaderNames, front_proxy
 from kafila.authentication.token_file import read_tokens, token_file
 from kafila.authentication.users import InvalidCredential
-from kafila.authentication.webhook import TokenWebhook, WebhookError, known_of
+from kafila.authentication.webhook import TokenWebhook, known_of
+from kafila.core.webhooks import WebhookError
 from kafila.registry import User
 
 

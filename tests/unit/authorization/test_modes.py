@@ -7,10 +7,11 @@ import json
 import pytest
 
 from kafila.authorization import Attributes, Decision, Rbac, build, webhook
-from kafila.authorization.webhook import Webhook, WebhookError
+from kafila.authorization.webhook import Webhook
 from kafila.core.authorization_modes import AuthorizationMode
 from kafila.core.selectors import Requirement
 from kafila.core.values import Object
+from kafila.core.webhooks import WebhookError
 from kafila.registry import SYSTEM_ADMIN, User
 
 ANN = User("ann", ("team",), "u1", (("scopes", ("a", "b")),))

@@ -1,0 +1,58 @@
+"""What is made of the answer of a webhook, and whether another attempt may help."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from kafila.core.webhooks import WebhookError, answered
+from kafila.members.transport import Unreachable, UnusableAnswer
+from kafila.workers.webhooks import post_to
+
+
+class Client:
+    def __init__(self, *answers: tuple[int, bytes] | Exception) -> None:
+        self._answers = list(answers)
+
+    async def request(self, *_: Any, **__: Any) -> tuple[int, bytes]:
+        answer = self._answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+@pytest.mark.parametrize(
+    ("answer", "text", "again"),
+    [
+        (Unreachable("away", sent=False), "w: away", True),
+        (UnusableAnswer("too long"), "w: too long", False),  # it was taken: another attempt would be a second one
+        ((503, b""), "w: it answered 503", True),
+        ((429, b""), "w: it answered 429", True),
+        ((403, b""), "w: it answered 403", False),
+        ((202, b""), "w: it answered 202", False),
+    ],
+)
+async def test_no_answer(answer: Any, text: str, again: bool) -> None:
+    with pytest.raises(WebhookError) as found:
+        await post_to(Client(answer), "w: ")(b"{}")  # type: ignore[arg-type]
+    assert (str(found.value), found.value.again) == (text, again)
+
+
+async def test_an_answer() -> None:
+    assert await post_to(Client((201, b"yes")))(b"{}") == b"yes"  # type: ignore[arg-type]
+    assert await post_to(Client((202, b"")), taken=range(200, 300))(b"{}") == b""  # type: ignore[arg-type]
+
+
+async def test_attempts_and_their_pauses() -> None:
+    pauses: list[float] = []
+
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+
+    post = post_to(Client((503, b""), (503, b""), (200, b"yes")))  # type: ignore[arg-type]
+    assert await answered(post, b"", 3, 2.0, pause) == b"yes"
+    assert pauses == [2.0, 3.0]
+    with pytest.raises(WebhookError):
+        await answered(post_to(Client((503, b""), (200, b""))), b"", 2, 2.0, pause, lambda: False)  # type: ignore[arg-type]
+    assert len(pauses) == 2
