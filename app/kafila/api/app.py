@@ -36,13 +36,12 @@ from . import discovery, metrics, proxy
 from .auditing import Auditor
 from .authorization import attributes_of, authorize, verb_of
 from .bodies import Disconnected, Receive, read_body
-from .dispatch import dispatch, is_misplaced, warn_of_deprecation
+from .dispatch import STREAMED, dispatch, is_misplaced, warn_of_deprecation
 from .impersonating import acting
 from .negotiation import for_streams
 from .objects import accept_of, check_form, list_options
 from .request import Request, Target, parse_query, parse_target
 from .responses import COMMON, Response, Send, Sender, error_response, not_found_page, send_response
-from .tokens import token_request
 from .watching import serve_watch
 
 log = structlog.get_logger(__name__)
@@ -163,7 +162,7 @@ class ObjectsApp:
             request.audit.received()
 
     async def _serve(self, request: Request, receive: Receive, send: Sender) -> None:
-        request.authentication = self.authentication
+        request.authentication, request.tokens = self.authentication, self.tokens
         target = request.target
         if target is None or not target.plural:
             if request.method not in ("GET", "HEAD"):
@@ -182,11 +181,7 @@ class ObjectsApp:
         if is_misplaced(kind, target, request.method):
             await send_response(send, request, not_found_page())
             return
-        if (
-            target.subresource == "proxy"
-            and self.member_proxy is not None
-            and kind.resource == "clusters.cluster.karmada.io"
-        ):
+        if self.member_proxy is not None and (kind.resource, target.subresource) in STREAMED:
             await self.member_proxy.serve(request, receive, send)
             return
         if _is_watch(request) and request.method == "GET":
@@ -194,11 +189,7 @@ class ObjectsApp:
             return
         if request.method not in ("GET", "HEAD"):
             request.body = await read_body(receive, self.request_timeout)
-        if self.tokens is not None and target.subresource == "token" and kind.resource == "serviceaccounts":
-            response = await token_request(self.registry, self.tokens, kind, request)
-        else:
-            response = await dispatch(self.registry, kind, request)
-        await send_response(send, request, response)
+        await send_response(send, request, await dispatch(self.registry, kind, request))
 
     async def _kind(self, target: Target) -> Kind | None:
         """A kind that is not there may be one that another process has just learned of."""

@@ -11,7 +11,7 @@ from kafila.catalog.kind import Kind
 from kafila.core import errors
 from kafila.registry import Registry
 
-from . import eviction, objects, pods, reviews, scaling
+from . import eviction, objects, pods, reviews, scaling, tokens
 from .negotiation import without
 from .request import Request, Target
 from .responses import Response
@@ -150,7 +150,11 @@ SUBRESOURCES: dict[tuple[str, str], Handler] = {
     ("pods", "proxy"): pods.unreachable,
     ("services", "proxy"): pods.unreachable,
     ("nodes", "proxy"): pods.unreachable,
+    ("serviceaccounts", "token"): tokens.token_request,
 }
+
+# what goes on to a member as it comes: ``api/app.py`` hands it to the proxy and reads no body
+STREAMED = frozenset({("clusters.cluster.karmada.io", "proxy")})
 
 # refused before anything is done: what they answer has no columns
 NO_TABLES = ("binding", "eviction", "finalize", "log")

@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 from kafila.authentication.chain import Authentication
 from kafila.authorization import Authorizer
 from kafila.core import errors
+from kafila.identity.tokens import Tokens
 from kafila.registry import Options, User
 from kafila.registry.context import DeleteOptions, Propagation
 
@@ -75,6 +76,7 @@ class Request:
     user: User
     authentication: Authentication | None = None  # of tokens that the request asks about
     authorizer: Authorizer | None = None  # of what else the request turns out to do
+    tokens: Tokens | None = None  # what service accounts are given; None: none are
     body: bytes = b""
     raw_path: str = ""  # as it came, encoded
     raw_query: str = ""

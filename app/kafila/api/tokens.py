@@ -11,7 +11,6 @@ from kafila.core import errors
 from kafila.core.clock import rfc3339
 from kafila.core.resources import GroupVersionKind
 from kafila.core.values import Object
-from kafila.identity.tokens import Tokens
 from kafila.machinery import protobuf
 from kafila.machinery.decode import DecodeError, compile_decoder
 from kafila.registry import Registry
@@ -28,11 +27,11 @@ AN_HOUR = 3600
 SHORTEST, LONGEST = 600, 1 << 32  # seconds
 
 
-async def token_request(registry: Registry, tokens: Tokens, kind: Kind, request: Request) -> Response:
-    target = request.target
+async def token_request(registry: Registry, kind: Kind, request: Request) -> Response:
+    target, tokens = request.target, request.tokens
     assert target is not None
-    if request.method != "POST":
-        raise errors.method_not_allowed()
+    if tokens is None:
+        raise errors.page_not_found()
     accept = accepted(without(request.header(b"accept"), "Table"), True)
     asked = await read_in_thread(request, lambda: _decoded(request))
     metadata = asked["metadata"]
