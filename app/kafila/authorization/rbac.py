@@ -10,6 +10,10 @@ from .rules import Rule, allows_path, allows_resource
 
 MOST_SUBJECTS: Final = 4096  # users in namespaces that are remembered
 MOST_QUESTIONS: Final = 1024  # of each of them: verbs and paths are anybody's to think up
+MOST_KEPT: Final = 1 << 19  # rules, groups, answers and names of objects that are remembered of all of them together
+MOST_OF_ONE: Final = MOST_KEPT >> 3  # what is larger pushes out nobody else: it is worked out each time
+LONGEST_SUBJECT: Final = 1 << 14  # characters
+LONGEST_QUESTION: Final = 256
 
 
 class _Granted(NamedTuple):
@@ -40,12 +44,7 @@ class _Grants:
         self.known: dict[tuple[str, ...], _Granted] = {}
 
     def granted(self, question: tuple[str, ...]) -> _Granted:
-        known = self.known.get(question)
-        if known is None:
-            if len(self.known) >= MOST_QUESTIONS:
-                self.known.clear()
-            known = self.known[question] = self._resource(*question) if len(question) == 4 else self._path(*question)
-        return known
+        return self._resource(*question) if len(question) == 4 else self._path(*question)
 
     def _resource(self, verb: str, group: str, resource: str, subresource: str) -> _Granted:
         names: dict[str, Decision] = {}
@@ -96,6 +95,7 @@ class Rbac:
             tuple[str, ...], set[Key]
         ] = {}  # whom a change of a role, or of a subject's bindings, is about
         self._noted = 0
+        self._kept = 0
 
     def forget(self) -> None:
         """Drops everything: it is given anew."""
@@ -116,10 +116,12 @@ class Rbac:
 
     def decide(self, asked: Attributes) -> Decision:
         grants = self._of(asked.user, asked.namespace)
+        question: tuple[str, ...]
         if asked.path is None:
-            granted = grants.granted((asked.verb, asked.group, asked.resource, asked.subresource))
+            question = asked.verb, asked.group, asked.resource, asked.subresource
         else:
-            granted = grants.granted((asked.verb, asked.path))
+            question = asked.verb, asked.path
+        granted = grants.known.get(question) or self._answered(grants, question)
         return granted.any_name or granted.names.get(asked.name) or grants.otherwise
 
     def rules_for(self, user: Subject, namespace: str) -> tuple[list[Rule], str]:
@@ -127,24 +129,36 @@ class Rbac:
         grants = self._of(user, namespace)
         return [rule for rule, _, _ in grants.rules], grants.otherwise.reason.removeprefix("RBAC: ")
 
+    def _answered(self, grants: _Grants, question: tuple[str, ...]) -> _Granted:
+        granted = grants.granted(question)
+        if sum(map(len, question)) <= LONGEST_QUESTION and len(granted.names) <= MOST_OF_ONE:
+            if len(grants.known) >= MOST_QUESTIONS:
+                grants.known.clear()
+            self._make_room(1 + len(granted.names))
+            grants.known[question] = granted
+        return granted
+
     def _of(self, user: Subject, namespace: str) -> _Grants:
         key = (user.name, user.groups, namespace)
         grants = self._grants.get(key)
         if grants is None:
-            if self._noted >= MOST_SUBJECTS:
-                self._forget_grants()
-            self._noted += 1
-            grants = self._grants[key] = _Grants(self.index, user, namespace)
-            self._note(key, grants)
+            grants = _Grants(self.index, user, namespace)
+            about = _about(key, grants)
+            size = len(about) + len(grants.rules)
+            if size <= MOST_OF_ONE and len(user.name) + len(namespace) + sum(map(len, user.groups)) <= LONGEST_SUBJECT:
+                if self._noted >= MOST_SUBJECTS:
+                    self._forget_grants()
+                self._make_room(size)
+                self._noted += 1
+                self._grants[key] = grants
+                for what in about:
+                    self._about.setdefault(what, set()).add(key)
         return grants
 
-    def _note(self, key: Key, grants: _Grants) -> None:
-        user, groups, namespace = key
-        about = [("role", *role) for role in grants.roles]
-        for scope in {"", namespace}:
-            about += [("user", scope, user), *(("group", scope, group) for group in groups)]
-        for what in about:
-            self._about.setdefault(what, set()).add(key)
+    def _make_room(self, size: int) -> None:
+        if self._kept + size > MOST_KEPT:
+            self._forget_grants()
+        self._kept += size
 
     def _changed(self, what: tuple[str, ...]) -> None:
         for key in self._about.pop(what, ()):
@@ -153,4 +167,14 @@ class Rbac:
     def _forget_grants(self) -> None:
         self._grants.clear()
         self._about.clear()
-        self._noted = 0
+        self._noted = self._kept = 0
+
+
+def _about(key: Key, grants: _Grants) -> set[tuple[str, ...]]:
+    """Whose changes would change them."""
+    user, groups, namespace = key
+    about: set[tuple[str, ...]] = {("role", *role) for role in grants.roles}
+    for scope in {"", namespace}:
+        about.add(("user", scope, user))
+        about.update(("group", scope, group) for group in groups)
+    return about

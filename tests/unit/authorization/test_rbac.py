@@ -7,7 +7,14 @@ import json
 import pytest
 
 from kafila.authorization import Attributes, Rbac
-from kafila.authorization.rbac import MOST_QUESTIONS, MOST_SUBJECTS
+from kafila.authorization.rbac import (
+    LONGEST_QUESTION,
+    LONGEST_SUBJECT,
+    MOST_KEPT,
+    MOST_OF_ONE,
+    MOST_QUESTIONS,
+    MOST_SUBJECTS,
+)
 from kafila.core.values import Object
 from kafila.registry import User
 
@@ -156,3 +163,32 @@ def test_what_is_remembered_has_an_end(rbac: Rbac) -> None:
         rbac.decide(asked("get", "pods", f"n{i}"))
     assert len(rbac._grants) <= MOST_SUBJECTS
     assert sum(map(len, rbac._about.values())) <= 8 * MOST_SUBJECTS
+
+
+def test_what_is_long_or_large_is_not_remembered(rbac: Rbac) -> None:
+    """Verbs, paths and namespaces are anybody's to think up in a review, and rules those of who administers a namespace."""
+    for length in (LONGEST_QUESTION, 1 << 20):
+        assert not rbac.decide(Attributes(ANN, "v" * length, "", "", "pods")).allowed
+        assert not rbac.decide(Attributes(ANN, "get", path="/" + "p" * length)).allowed
+    (grants,) = rbac._grants.values()
+    assert not grants.known
+    rbac.decide(asked("get", "pods", "n" * LONGEST_SUBJECT))
+    rbac.decide(asked("get", "pods", user=User("ann", ("g" * LONGEST_SUBJECT,))))
+    assert len(rbac._grants) == 1
+    rbac.put_role("big", "big", role(*[rule(["get"], ["pods"])] * (MOST_OF_ONE + 1)))
+    rbac.put_binding("big", "big", binding("Role", "big", ("User", "ann")))
+    assert rbac.decide(asked("get", "pods", "big")).allowed
+    assert len(rbac._grants) == 1
+    assert rbac._kept < 100
+
+
+def test_all_that_is_remembered_has_an_end(rbac: Rbac) -> None:
+    names = [f"n{i}" for i in range(MOST_OF_ONE)]
+    rbac.put_role("a", "names", role(rule(["get", "list"], ["pods", "services"], names)))
+    rbac.put_binding("a", "names", binding("Role", "names", ("Group", "team")))
+    for i in range(20):
+        user = User(f"u{i}", ("team",))
+        for verb, resource in (("get", "pods"), ("get", "services"), ("list", "pods"), ("list", "services")):
+            assert rbac.decide(asked(verb, resource, "a", name="n7", user=user)).allowed
+    kept = [granted for grants in rbac._grants.values() for granted in grants.known.values()]
+    assert sum(len(granted.names) for granted in kept) <= rbac._kept <= MOST_KEPT
