@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from kafila.registry import SYSTEM_ADMIN, User
@@ -138,3 +140,40 @@ async def test_members_of_system_masters_need_no_role_in_any_mode(api: Api) -> N
     assert "Everything is forbidden." in message(await api.get("/api/v1/nodes"))
     api.user = SYSTEM_ADMIN
     assert (await api.get("/api/v1/nodes")).status_code == 200
+
+
+def wide(verbs: int, groups: int, resources: int) -> Any:
+    return {
+        "verbs": [f"verb{i}" for i in range(verbs)],
+        "apiGroups": [f"group{i}" for i in range(groups)],
+        "resources": [f"resource{i}" for i in range(resources)],
+    }
+
+
+async def test_a_small_role_of_very_many_parts_holds_up_nobody(writer: Api) -> None:
+    """Three lists of a thousand make a thousand million rights, of which a refusal would name each."""
+    answer = await writer.post(f"{HERE}/roles", role("new", wide(1000, 1000, 1000), kind="Role"))
+    assert message(answer).startswith(f'roles.rbac.authorization.k8s.io "new" is forbidden: {ESCALATES}')
+    assert len(answer.content) < 32 << 20
+
+
+async def test_parts_that_one_has_are_not_looked_at_one_by_one_without_end(writer: Api) -> None:
+    every = {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}
+    halves = [every | {"verbs": [f"verb{i}" for i in range(part, 1000, 2)]} for part in (0, 1)]
+    await grant(writer, *halves, name="halves")
+    await writer.made(f"{HERE}/roles", role("small", wide(10, 10, 10), kind="Role"))
+    await writer.made(f"{HERE}/roles", role("half", halves[0], kind="Role"))
+    said = message(await writer.post(f"{HERE}/roles", role("new", wide(1000, 1000, 1000), kind="Role")))
+    assert said.endswith('"new" is forbidden: the rules are too many to be compared with those of user "ann"')
+
+
+async def test_many_rules_are_not_compared_with_many_without_end(writer: Api) -> None:
+    await grant(writer, rule("get", "configmaps secrets"), name="readers")
+
+    def many(resource: str) -> Any:
+        return role(resource, *(rule("get", resource, names=f"n{i}") for i in range(5_000)), kind="Role")
+
+    await writer.made(f"{HERE}/roles", many("configmaps"))
+    await writer.made(f"{HERE}/rolebindings", binding("a", "configmaps", kind="RoleBinding", of="Role"))
+    assert "too many to be compared" in message(await writer.post(f"{HERE}/roles", many("secrets")))
+    await writer.made(f"{HERE}/rolebindings", binding("b", "configmaps", kind="RoleBinding", of="Role"))

@@ -19,11 +19,12 @@ from .attributes import MASTERS, Attributes, Subject
 from .authorizer import Authorizer
 from .index import GROUP, Reference
 from .reconciliation import rules_of
-from .rules import FULL_AUTHORITY, Rule, compacted, shown, uncovered
+from .rules import FULL_AUTHORITY, Rule, TooManyRules, compacted, shown, uncovered
 
 _ROLES: Final = {"Role": "roles", "ClusterRole": "clusterroles"}
 _BINDINGS: Final = {"RoleBinding": "rolebindings", "ClusterRoleBinding": "clusterrolebindings"}
 _OF_THE_COLLECTOR: Final = ("ownerReferences", "finalizers", "selfLink", "managedFields")
+_EFFORT: Final = 1 << 19  # comparisons of rules: everybody waits for them
 _MISSING: Final = re.compile(rf'(?:cluster)?role\.{re.escape(GROUP)} "')
 
 
@@ -79,7 +80,11 @@ class Escalation:
     def _confirm(self, resource: str, name: str, rules: Sequence[Rule], user: Subject, namespace: str) -> None:
         """Raises StatusError 403 where somebody does not have all that ``rules`` allow."""
         owned, problems = self._owned(user, namespace, resource)
-        missing = uncovered(owned, rules)
+        try:
+            missing = uncovered(owned, rules, _EFFORT)
+        except TooManyRules:
+            why = f"the rules are too many to be compared with those of user {quoted(user.name)}"
+            raise errors.forbidden(GROUP, resource, name, why) from None
         if not missing:
             return
         listed = "\n".join(sorted({shown(rule) for rule in compacted(missing)}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Final, final
 
@@ -54,9 +55,46 @@ def _path_covers(pattern: str, path: str) -> bool:
 # -- one set of rules against another --------------------------------------------------------------------------------------
 
 
-def uncovered(owned: Sequence[Rule], wanted: Iterable[Rule]) -> list[Rule]:
-    """What the ``wanted`` rules allow and the ``owned`` do not: one verb, one resource, one name each."""
-    return [part for rule in wanted for part in _parts(rule) if not any(_covers(mine, part) for mine in owned)]
+class TooManyRules(Exception):
+    """More of them, or of their parts, than are compared."""
+
+
+def uncovered(owned: Sequence[Rule], wanted: Iterable[Rule], effort: float = math.inf) -> list[Rule]:
+    """What the ``wanted`` rules allow and the ``owned`` do not: one verb, one resource, one name each.
+
+    ``effort``: comparisons after which what was found so far is all. Raises TooManyRules where that is nothing: a rule of a few
+    thousand verbs, groups and resources has more parts than anybody can look at.
+    """
+    same = frozenset(owned)
+    missing: list[Rule] = []
+    for rule in wanted:
+        if rule in same:
+            continue
+        effort -= len(owned)
+        touching = [mine for mine in owned if _touches(mine, rule)] if effort > 0 else []
+        if any(_covers(mine, rule) for mine in touching):
+            continue
+        for part in _parts(rule):
+            effort -= len(touching) + 8  # to make one, and to say that it is missing, costs more than to compare
+            if effort <= 0:
+                if not missing:
+                    raise TooManyRules
+                return missing
+            if not any(_covers(mine, part) for mine in touching):
+                missing.append(part)
+    return missing
+
+
+def _touches(owned: Rule, wanted: Rule) -> bool:
+    """Whether it may cover a part: most do not, and need not be asked about each."""
+    return _shares(owned.verbs, wanted.verbs) and (
+        _shares(owned.apiGroups, wanted.apiGroups) or bool(owned.nonResourceURLs and wanted.nonResourceURLs)
+    )
+
+
+def _shares(owned: tuple[str, ...] | None, wanted: tuple[str, ...] | None) -> bool:
+    mine = owned or ()
+    return ALL in mine or not frozenset(mine).isdisjoint(wanted or ())
 
 
 def _parts(rule: Rule) -> Iterable[Rule]:
