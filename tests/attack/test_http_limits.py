@@ -164,7 +164,7 @@ def test_what_was_whole_is_answered_before_what_is_not(server: Front) -> None:
     assert answer.count(b"HTTP/1.1 ") == 1
 
 
-def test_each_is_counted_and_told_once(server: Front) -> None:
+def test_each_is_counted_and_logged_once(server: Front) -> None:
     """A line a minute about each kind, all of them JSON, none with advice."""
     before = server.refused("malformed")
     for _ in range(20):

@@ -225,7 +225,7 @@ async def test_an_event_of_another_shape_is_unusable(member: Hostile, client: Me
         await informer._watch()
 
 
-async def test_an_error_that_is_none_is_told_shortly(member: Hostile, client: MemberClient) -> None:
+async def test_an_error_that_is_none_is_reported_shortly(member: Hostile, client: MemberClient) -> None:
     odd = {
         "kind": "Status",
         "code": "x",
@@ -302,7 +302,7 @@ async def test_a_version_of_another_shape_is_unusable(member: Hostile, client: M
     assert (await observe(client, Discovery(client))).unusable
 
 
-def test_a_node_of_another_shape_is_told() -> None:
+def test_a_node_of_another_shape_is_reported() -> None:
     for status in ([1], {"allocatable": [1]}, {"allocatable": {"cpu": {}}}, {"conditions": 1}, {"conditions": [1]}):
         with pytest.raises((AttributeError, TypeError, ValueError)):
             node_facts({"status": status})
@@ -373,7 +373,7 @@ async def test_a_hostile_member_is_not_ready_and_its_neighbours_notice_nothing()
             await lab.close()
 
 
-async def test_a_member_that_is_lost_is_told_at_the_first_failed_look() -> None:
+async def test_a_member_that_is_lost_is_reported_at_the_first_failed_probe() -> None:
     lab = await Lab().start()  # not ready only after 30 s
     try:
         await lab.join("m1")
@@ -403,7 +403,7 @@ async def test_a_member_that_is_lost_is_told_at_the_first_failed_look() -> None:
         await lab.close()
 
 
-async def test_a_member_may_name_more_resources_than_are_told() -> None:
+async def test_a_member_may_name_more_resources_than_are_reported() -> None:
     lab = await Lab().start()
     try:
         await lab.join("m1")

@@ -148,7 +148,7 @@ async def test_what_goes_with_its_owner_is_protected(two: Lab) -> None:
     assert "This resource is protected" in message
 
 
-async def test_an_error_of_ours_is_told_too(two: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_error_of_ours_is_recorded_too(two: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kafila.reconcile.karmada.template.steps.schedule_binding.schedule", lambda *arguments: 1 // 0)
     await two.create(two.policy())
     await two.create(two.deployment())
@@ -157,7 +157,7 @@ async def test_an_error_of_ours_is_told_too(two: Lab, monkeypatch: pytest.Monkey
     assert told(two, "Deployment", "web") == {("ReconcileFailed", text)}
 
 
-async def test_an_error_of_ours_on_the_way_to_a_member_is_told_where_users_look(
+async def test_an_error_of_ours_on_the_way_to_a_member_is_recorded_where_users_look(
     two: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await two.create(two.policy("policy", "m1"))

@@ -9,7 +9,7 @@ from tests.integration.api.conftest import Api, configmap
 MAPS = "/api/v1/namespaces/default/configmaps"
 
 
-async def test_unknown_fields_beyond_the_first_hundred_are_not_told(api: Api) -> None:
+async def test_unknown_fields_beyond_the_first_hundred_are_not_listed(api: Api) -> None:
     body = {**configmap("many"), **{f"x{i}": 1 for i in range(90_000)}}
     answer = await api.post(MAPS, body)
     assert answer.status_code == 201
@@ -20,7 +20,7 @@ async def test_unknown_fields_beyond_the_first_hundred_are_not_told(api: Api) ->
     assert strict.json()["message"].count("unknown field") == 100
 
 
-async def test_repeated_fields_beyond_the_first_hundred_are_not_told(api: Api) -> None:
+async def test_repeated_fields_beyond_the_first_hundred_are_not_listed(api: Api) -> None:
     body = b'{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"x"}%b}' % (b',"data":{"a":"b"}' * 10_000)
     answer = await api.post(MAPS, body)
     assert [text for name, text in answer.headers.multi_items() if name == "warning"] == [

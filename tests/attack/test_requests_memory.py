@@ -187,7 +187,7 @@ async def test_an_object_is_not_patched_to_more_values_than_may_be_worked_on(api
     assert answer.status_code == 200, answer.text[:300]
 
 
-async def test_no_more_is_looked_for_than_is_told(api: Api) -> None:
+async def test_no_more_unknown_fields_are_looked_for_than_are_listed(api: Api) -> None:
     few = failure(await api.post(SERVICES, service(10)), 422, "Invalid")["details"]["causes"]
     many = failure(await api.post(SERVICES, service(MOST_FOUND)), 422, "Invalid")["details"]["causes"]
     assert many[0] == few[0]

@@ -129,7 +129,7 @@ end"""
     assert first.results == second.results == [("table", [True] * 6)]
 
 
-def test_where_things_are_in_memory_is_not_told() -> None:
+def test_where_things_are_in_memory_is_not_shown() -> None:
     body = "return {tostring({}), tostring(print), tostring(string.find), tostring(12), tostring(nil)}"
     (answer,) = Sandbox(f"function F() {body} end").call("F")
     assert answer.value == ["table", "function", "function", "12", "nil"]

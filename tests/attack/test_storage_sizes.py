@@ -93,7 +93,7 @@ async def test_no_verb_stores_more_than_the_limit(api: Api, verb: str, dry_run: 
     assert api.store.database.objects == before
 
 
-async def test_controllers_are_told_which_object_was_too_large(api: Api) -> None:
+async def test_controllers_learn_which_object_was_too_large(api: Api) -> None:
     registry, options = api.registry, Options(include_status=True)
     registry.max_object_bytes = LIMIT
     kind = registry.kind("", "v1", "configmaps")

@@ -114,7 +114,7 @@ async def test_every_operation_is_answered(lab: Lab) -> None:
     assert not lab.events("ResourceInterpreterWebhookConfiguration", "workers")
 
 
-async def test_what_it_refuses_is_told_in_its_words(lab: Lab) -> None:
+async def test_what_it_refuses_is_recorded_in_its_words(lab: Lab) -> None:
     await lab.create(workers(lab, "many", "9"))
     expected = 'webhook call failed, get status code: 422, msg: workers: "9"'
     await lab.until(lambda: any(expected in message for _, _, message, _ in lab.events("ConfigMap", "many")))

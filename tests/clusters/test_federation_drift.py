@@ -64,7 +64,9 @@ def test_who_takes_the_label_off_takes_the_object_over(web: Federation, member2:
     web.eventually("managed again", lambda: applied(web, "member2", "web").get("status") == "True")
 
 
-def test_an_object_of_others_is_left_alone_until_told(federation: Federation, member1: Member, member2: Member) -> None:
+def test_an_object_of_others_is_left_alone_until_a_policy_overwrites_it(
+    federation: Federation, member1: Member, member2: Member
+) -> None:
     member1.kubectl("create", "deployment", "theirs", "--image=theirs:1", "--replicas=1")
     federation.apply(deployment("theirs"), policy("theirs"))
     federation.eventually("it in member2", lambda: replicas(member2, "theirs") == 2)

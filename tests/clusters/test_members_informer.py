@@ -67,7 +67,7 @@ async def watch(client: MemberClient) -> AsyncIterator[Callable[..., Watching]]:
         await one.stop()
 
 
-async def test_changes_of_managed_objects_are_told(client: MemberClient, watch) -> None:
+async def test_changes_of_managed_objects_are_watched(client: MemberClient, watch) -> None:
     await client.create(MAPS, config_map("there"))
     await client.create(MAPS, config_map("foreign", labels={}))
     seen = watch()
@@ -95,7 +95,7 @@ async def test_losing_the_label_looks_like_leaving(client: MemberClient, watch) 
     await client.delete(f"{MAPS}/stripped")
 
 
-async def test_a_resumed_informer_tells_only_what_changed_since(client: MemberClient, watch) -> None:
+async def test_a_resumed_informer_has_only_what_changed_since(client: MemberClient, watch) -> None:
     await client.create(MAPS, config_map("old"))
     first = watch()
     await first.until(("old", None, "1"))

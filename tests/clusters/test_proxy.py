@@ -194,7 +194,7 @@ def test_who_may_no_longer_is_refused_by_the_member(joined: Federation, through:
     joined.eventually("the member accepts", lambda: bool(through("get", "--raw", "/api/v1/nodes")))
 
 
-def test_a_member_that_is_away_is_told_at_once(joined: Federation, through: Proxied, member1: Member) -> None:
+def test_a_member_that_is_away_is_reported_at_once(joined: Federation, through: Proxied, member1: Member) -> None:
     member1.stop_api()
     try:
         assert "error trying to reach service" in through.error("get", "--raw", "/api/v1/nodes")

@@ -97,7 +97,7 @@ def test_a_difference_is_found_and_named() -> None:
     assert (score.pairs["area"], score.equal["area"]) == (1, 0)
 
 
-def test_what_is_known_but_was_not_met_is_told() -> None:
+def test_what_is_known_but_was_not_met_is_reported() -> None:
     met, unmet = Known("area/*", "*message", "it is meant"), Known("other/*", "*message", "it was meant once")
     score = Score([met, unmet])
     answers = [

@@ -136,7 +136,7 @@ def test_demo_ends_while_it_starts(server_folder: Path) -> None:
         ("other.yaml", "a: 1", "other.yaml: no apiVersion, kind or metadata.name: this is no Kubernetes manifest"),
     ],
 )
-def test_a_wrong_example_is_told_before_anything_starts(
+def test_a_wrong_example_is_refused_before_anything_starts(
     name: str, content: str | None, reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / name

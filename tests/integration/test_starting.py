@@ -119,7 +119,7 @@ def test_what_the_parser_refuses_is_one_line_too(told: Callable[..., str]) -> No
     assert "Unknown option" in told("serve", "--histroy=60")
 
 
-def test_unknown_controllers_are_told_with_the_known_ones(told: Callable[..., str]) -> None:
+def test_unknown_controllers_are_refused_with_the_names_of_the_known_ones(told: Callable[..., str]) -> None:
     line = told("serve", "--controllers=*,-clusters")
     assert "'clusters' is not in the list of known controllers (binding, cluster, " in line
 

@@ -158,7 +158,7 @@ def test_certificates_of_our_own_and_of_another_authority(plane: Plane) -> None:
         plane.who(issue(OTHERS, "jane"))
 
 
-def test_servers_beside_ours_are_told_of_both_authorities(plane: Plane) -> None:
+def test_servers_beside_ours_can_read_both_authorities(plane: Plane) -> None:
     with plane.client(plane.admin) as client:
         found = client.get("/api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentication").json()
     assert found["data"]["client-ca-file"].encode() == plane.authority + CLIENTS.certificate

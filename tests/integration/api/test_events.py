@@ -197,7 +197,7 @@ async def test_a_watch_goes_on_in_another_process(api: Api) -> None:
 
 
 @pytest.mark.usefixtures("way")
-async def test_those_that_end_are_told_and_a_watch_from_before_begins_again(api: Api) -> None:
+async def test_those_that_expire_are_deleted_in_watches_and_a_watch_from_before_begins_again(api: Api) -> None:
     for number in range(3):
         await api.made(EVENTS_PATH, event(f"e{number}", kind="Warning" if number else "Normal"))
     begin = (await api.get(EVENTS_PATH)).json()["metadata"]["resourceVersion"]

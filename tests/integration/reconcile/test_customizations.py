@@ -76,7 +76,7 @@ def share(lab: Lab, member: str) -> str | None:
     return lab.in_member(member, "ConfigMap", "settings").get("data", {}).get("workers")
 
 
-async def test_replicas_told_and_divided(two: Lab) -> None:
+async def test_replicas_are_interpreted_and_divided(two: Lab) -> None:
     await two.create(customization("workers", "ConfigMap", **WORKERS))
     await two.create(config_policy(two, scheduling=DIVIDED))
     await two.create(workers(two))
@@ -183,7 +183,7 @@ end"""
     assert two.in_clusters("ConfigMap", "other") == two.in_clusters("ConfigMap", "settings") == ["m1"]
 
 
-async def test_a_loop_of_dependencies_is_told(two: Lab) -> None:
+async def test_a_loop_of_dependencies_is_recorded(two: Lab) -> None:
     own = """
 function GetDependencies(obj)
   return {{apiVersion = obj.apiVersion, kind = obj.kind, namespace = obj.metadata.namespace, name = obj.metadata.name},
@@ -299,7 +299,7 @@ async def test_admission_of_customizations(two: Lab) -> None:
     assert "InterpreterOperation(Retain) Lua script error: <string>:2: " in str(refused.value)
 
 
-async def test_reading_a_status_is_told_when_its_outcome_changes(two: Lab) -> None:
+async def test_reading_a_status_is_recorded_when_its_outcome_changes(two: Lab) -> None:
     """On the Work, as Karmada, but not anew with each status: what tools wait for comes, and costs nothing later."""
     health = "function InterpretHealth(obj) if obj.data.mood == 'odd' then error('odd') end return obj.data.mood == 'good' end"
     status = "function ReflectStatus(obj) if obj.data.blind then error('blind') end return {mood = obj.data.mood} end"

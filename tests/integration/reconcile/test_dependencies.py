@@ -161,7 +161,7 @@ async def test_two_workloads_share_a_config(two: Lab) -> None:
     assert follower(two)["spec"]["conflictResolution"] == "Abort"
 
 
-async def test_a_conflict_is_told_again_when_it_is_another_one(two: Lab) -> None:
+async def test_a_conflict_is_recorded_again_when_it_is_another_one(two: Lab) -> None:
     """Nothing is stored anew of what both need: one of two fields is in conflict still."""
 
     def told() -> list[str]:

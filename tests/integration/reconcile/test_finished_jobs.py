@@ -30,7 +30,7 @@ async def test_a_finished_job_goes_after_its_time_and_takes_its_copies_along(two
     assert two.list("ResourceBinding") == []
 
 
-async def test_others_stay_until_they_are_told(two: Any) -> None:
+async def test_others_stay_until_their_time_is_over(two: Any) -> None:
     """One without the field, and one whose time is not over; then the time is made shorter."""
     await two.create(two.policy("jobs", "m1", select=JOBS))
     await two.create(job())

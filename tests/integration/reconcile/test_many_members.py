@@ -64,7 +64,7 @@ def is_empty(lab: Lab, cluster: str) -> bool:
 
 
 @on_module_loop
-async def test_replicas_follow_the_room(fleet: Lab) -> None:
+async def test_replicas_follow_the_available_replicas(fleet: Lab) -> None:
     placed = await place(fleet, "wide", 300)
     assert placed == {**dict.fromkeys(SMALL, 1), **dict.fromkeys(LARGE, 2)}
     await fleet.change("Deployment", "wide", lambda obj: obj["spec"].update(replicas=310))

@@ -1,4 +1,4 @@
-"""The rooms of members: what lives in one ends with it, whenever that is."""
+"""The connections of members: what lives in one ends with it, whenever that is."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .conftest import PATIENCE, Lab
 
 @final
 class Slow:
-    """A tenant whose first end takes for ever."""
+    """A controller whose first end takes for ever."""
 
     def __init__(self) -> None:
         self.asked = asyncio.Event()
@@ -31,7 +31,7 @@ class Slow:
             await asyncio.Event().wait()
 
 
-async def test_a_room_that_is_being_left_when_everything_stops_is_closed(two: Lab) -> None:
+async def test_a_connection_that_is_being_left_when_everything_stops_is_closed(two: Lab) -> None:
     connection = two.controllers.member_manager.get("m1")
     assert connection is not None
     status, slow = connection.controllers[0], Slow()
@@ -107,7 +107,9 @@ async def test_how_long_a_member_may_fail_before_it_counts_is_a_setting(make_lab
         await lab.close()
 
 
-async def test_a_member_is_ready_when_its_room_is_known(make_lab: type[Lab], monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_member_is_ready_when_its_resource_summary_is_known(
+    make_lab: type[Lab], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whoever places something at once must not take it for full."""
     monkeypatch.setattr(cluster_status, "FIRST_SUMMARY", PATIENCE)
     release, asked, ask = asyncio.Event(), asyncio.Event(), cluster_status.observe

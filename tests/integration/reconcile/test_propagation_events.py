@@ -18,7 +18,7 @@ async def propagated(lab: Lab) -> None:
     await lab.rest()
 
 
-async def test_each_step_is_told_once(two: Lab) -> None:
+async def test_each_step_is_recorded_once(two: Lab) -> None:
     await propagated(two)
     template = {e[1:3]: e[3] for e in two.events("Deployment", "web")}
     assert template == {
@@ -98,7 +98,7 @@ async def test_a_change_while_nobody_looked_is_found(two: Lab) -> None:
     assert binding["spec"]["resource"]["resourceVersion"] == edited["metadata"]["resourceVersion"]
 
 
-async def test_what_was_lost_in_a_member_is_told_to_be_made_again(two: Lab) -> None:
+async def test_what_was_lost_in_a_member_is_recorded_as_made_again(two: Lab) -> None:
     await propagated(two)
     member, kind = two.members["m2"].registry, two.kind("Deployment")
     uid = two.in_member("m2", "Deployment", "web")["metadata"]["uid"]

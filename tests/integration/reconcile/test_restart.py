@@ -66,7 +66,7 @@ async def test_what_the_list_shows_is_repaired(two: Lab) -> None:
     await two.until(lambda: two.in_member("m1", "ConfigMap", "bent").get("data") == {"a": "1"}, "what was changed")
 
 
-async def test_nothing_is_told_again(two: Lab) -> None:
+async def test_no_event_is_recorded_again(two: Lab) -> None:
     await two.create(two.policy("all", "m1", "m2", select=CONFIGMAPS))
     await two.create(two.config("settings"))
     await two.until(lambda: two.in_clusters("ConfigMap", "settings") == ["m1", "m2"])

@@ -270,7 +270,7 @@ async def test_a_cluster_goes_though_a_work_waited_for_its_member(make_lab: type
         await lab.close()
 
 
-async def test_what_a_room_has_not_ended_when_it_is_closed_is_ended(two: Lab) -> None:
+async def test_what_a_connection_has_not_ended_when_it_is_closed_is_ended(two: Lab) -> None:
     await two.create(two.policy("policy", "m1"))
     await two.create(two.deployment())
     await two.until(lambda: two.in_clusters("Deployment", "web") == ["m1"])
@@ -302,7 +302,7 @@ async def test_a_quota_that_went_while_nobody_looked_leaves_the_members(two: Lab
     await two.until(lambda: two.in_clusters("ResourceQuota", "team") == [], "the member is free of it")
 
 
-async def test_a_room_whose_cluster_vanished_with_its_history_is_closed(two: Lab) -> None:
+async def test_a_connection_whose_cluster_vanished_with_its_history_is_closed(two: Lab) -> None:
     """The database was put back to a time before the cluster joined."""
     two.registry.cache.resource("clusters.cluster.karmada.io").objects.pop("m2")
     two.resync_controllers()

@@ -103,7 +103,7 @@ async def test_guards(store: Store) -> None:
     ]
 
 
-async def test_what_one_transaction_tells_is_written_with_it_or_not_at_all(store: Store) -> None:
+async def test_events_of_one_transaction_are_written_with_it_or_not_at_all(store: Store) -> None:
     await put(store, POD)
     with pytest.raises(GuardFailed):
         await store.commit(Transaction([Guard(POD, absent=True)], [Write(POD, b"2"), Write(key("x"), b"1")]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from kafila.core.errors import MOST_ALIKE, MOST_TEXT, FieldError, invalid, shown
 
 
-def test_findings_that_are_alike_are_told_some_times_and_others_all() -> None:
+def test_findings_that_are_alike_are_listed_some_times_and_others_all() -> None:
     scopes = [f"s{i}" for i in range(100)]
     alike = [FieldError.invalid("spec.scopes", scopes, "unsupported scope") for _ in scopes]
     others = [FieldError.invalid(f"spec.hard[{i}]", scopes, "unsupported") for i in range(40)]
@@ -17,6 +17,6 @@ def test_findings_that_are_alike_are_told_some_times_and_others_all() -> None:
     assert status["message"].count("unsupported scope") == 1
 
 
-def test_what_is_told_ends_with_the_text() -> None:
+def test_what_is_listed_ends_with_the_text() -> None:
     found = [FieldError.invalid(f"spec.a{i}", ["x" * 1000], "no") for i in range(1000)]
     assert MOST_TEXT < sum(len(str(error)) for error in shown(found)) < MOST_TEXT + 2000

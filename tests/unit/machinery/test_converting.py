@@ -32,5 +32,5 @@ DEPLOYMENT = schema_of("io.k8s.api.apps.v1.Deployment")
         ({"metadata": None, "spec": {"replicas": 3}}, ""),
     ],
 )
-def test_what_does_not_fit_is_told_in_gos_words(document: dict[str, Any], said: str) -> None:
+def test_what_does_not_fit_is_refused_in_gos_words(document: dict[str, Any], said: str) -> None:
     assert conversion_error(DEPLOYMENT, document) == said

@@ -103,7 +103,7 @@ async def test_a_request_carries_credentials_and_types() -> None:
 
 
 @pytest.mark.parametrize("begun", [False, True])
-async def test_who_waits_for_an_answer_is_told_when_the_transport_closes(begun: bool) -> None:
+async def test_who_waits_for_an_answer_gets_an_error_when_the_transport_closes(begun: bool) -> None:
     """As over the network, where the connection ends; otherwise it would wait for ever."""
     reached = asyncio.Event()
 

@@ -125,7 +125,7 @@ def test_the_previous_status_is_left_alone() -> None:
     assert [c["type"] for c in status["conditions"]] == ["Other", "CompleteAPIEnablements", "Ready"]
 
 
-def test_the_end_of_a_token_is_told_and_forgotten() -> None:
+def test_the_end_of_a_token_is_reported_and_forgotten() -> None:
     status, _ = cluster_status({}, UP, 0.0)
     assert with_expiry(status, None, 0.0) is status
     until = "1970-01-01T00:16:40Z: join the cluster again, or put another token into its secret"

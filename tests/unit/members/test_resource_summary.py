@@ -136,7 +136,7 @@ def test_adding_up_as_it_changes_is_adding_up_what_is_there(
     assert told.resource_summary(MODELS) == fresh.resource_summary(MODELS)
 
 
-def test_a_member_may_name_more_resources_than_are_told() -> None:
+def test_a_member_may_name_more_resources_than_are_reported() -> None:
     summary, amounts = ResourceSummary(), {"cpu": "4", "memory": "16Gi", "pods": "110"}
     summary.node("a", node(**amounts, **{f"a.b/n{i:04}": "1" for i in range(MOST_NAMES)}))
     summary.pod(None, pod("a", cpu="1", **{f"a.a/p{i:04}": "1" for i in range(MOST_NAMES)}, **{"x/" + "y" * 1000: "1"}))

@@ -200,7 +200,7 @@ class Transactions:
         return await self._commit(transaction)
 
 
-async def test_what_a_commit_tells_is_written_with_it(registry: Registry) -> None:
+async def test_events_of_a_commit_are_written_with_it(registry: Registry) -> None:
     recorder = Recorder(registry)
     recorder.start()
     kind = registry.kind("", "v1", "configmaps")
@@ -229,7 +229,7 @@ async def test_what_a_commit_tells_is_written_with_it(registry: Registry) -> Non
     await recorder.stop()
 
 
-async def test_what_cannot_be_told_keeps_nothing_from_being_done(registry: Registry) -> None:
+async def test_an_event_that_cannot_be_recorded_keeps_nothing_from_being_done(registry: Registry) -> None:
     recorder = Recorder(registry)
     kind = registry.kind("", "v1", "namespaces")
     change = registry.stage_create(kind, "", {"metadata": {"name": "made"}}, Options())

@@ -252,7 +252,7 @@ async def test_what_others_did_while_a_key_waited_is_not_charged_to_it() -> None
     await bench.queue.stop()
 
 
-async def test_a_failure_that_cannot_be_told_comes_back_all_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_a_failure_that_cannot_be_recorded_comes_back_all_the_same(capsys: pytest.CaptureFixture[str]) -> None:
     bench = Bench()
     bench.failures["a"] = [StatusError(503, "ServiceUnavailable", "no")]
 
@@ -270,7 +270,7 @@ async def test_a_failure_that_cannot_be_told_comes_back_all_the_same(capsys: pyt
 
 
 async def test_a_key_whose_wait_somebody_else_cancelled_comes_back() -> None:
-    """Only the queue's own end forgets it: what it waits for may be cancelled by others (a room that goes)."""
+    """Only the queue's own end forgets it: what it waits for may be cancelled by others (a connection that is closed)."""
     waits: list[asyncio.Future[None]] = []
     told: list[Exception] = []
 

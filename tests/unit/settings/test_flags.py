@@ -1,4 +1,4 @@
-"""The settings are the one table of flags: the command line, the documentation and the options of the rooms follow from it."""
+"""The settings are the one table of flags: the command line, the documentation and the options of the packages follow from it."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_what_the_command_line_reads_is_what_was_given() -> None:
     assert bound.arguments == {"max_connections": 7, "enable_scheduler_estimator": True}
 
 
-def test_options_of_rooms_have_the_defaults_of_the_flags() -> None:
+def test_options_of_packages_have_the_defaults_of_the_flags() -> None:
     settings = Settings()
     assert settings.serving == ServingOptions()
     assert settings.federation == DEFAULT_OPTIONS

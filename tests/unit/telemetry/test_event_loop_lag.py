@@ -34,7 +34,7 @@ async def test_each_hold_is_seen(part: float) -> None:
     assert WORST_LAG._value.get() >= 0.25
 
 
-async def test_a_long_one_is_told(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_long_one_is_logged(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runtime, "LONG", 0.2)
     watching = asyncio.create_task(watch_event_loop())
     await asyncio.sleep(PERIOD)

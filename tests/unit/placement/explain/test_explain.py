@@ -282,7 +282,7 @@ def test_a_work_that_cannot_be_written_says_why() -> None:
     assert (row.state, row.why) == ("Failed", "the Work cannot be written: it is too large")
 
 
-def test_completions_that_no_cluster_can_be_asked_for_are_told() -> None:
+def test_completions_that_no_cluster_can_be_asked_for_are_explained() -> None:
     """A Job that lost a cluster; what it asks of the other one cannot be changed there."""
     template, chosen = claimed()
     template |= {"apiVersion": "batch/v1", "kind": "Job"}
@@ -372,7 +372,7 @@ def test_what_follows_workloads_of_several_namespaces() -> None:
 
 
 @pytest.mark.parametrize(("applied_there", "state"), [([applied()], "Unknown"), ([], "Waiting")])
-def test_a_member_that_is_not_seen_is_told_before_it_counts_as_not_ready(
+def test_a_member_that_is_not_seen_is_explained_before_it_counts_as_not_ready(
     applied_there: list[Object], state: str
 ) -> None:
     lost = member("a")

@@ -58,7 +58,7 @@ def test_when_a_task_is_done(task: dict[str, Any], now: float, health: str, obse
         assert kept[0]["creationTimestamp"]
 
 
-def test_the_next_look_is_at_the_first_deadline() -> None:
+def test_the_next_check_is_at_the_first_deadline() -> None:
     stamp = "1970-01-01T00:01:40Z"
     task = {"fromCluster": "m1", "creationTimestamp": stamp}
     assert next_check([], 600, 100) is None

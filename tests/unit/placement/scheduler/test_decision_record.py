@@ -28,7 +28,7 @@ def tainted(name: str) -> Any:
     return cluster(name, taints=[{"key": "a", "value": "b", "effect": "NoSchedule"}])
 
 
-def test_every_cluster_is_told_about_once() -> None:
+def test_every_cluster_is_recorded_once() -> None:
     placement = {
         "clusterAffinity": {"exclude": ["m4"]},
         "replicaScheduling": DYNAMIC,
@@ -75,7 +75,7 @@ def test_every_cluster_is_told_about_once() -> None:
     }
 
 
-def test_affinity_groups_are_told_in_order() -> None:
+def test_affinity_groups_are_recorded_in_order() -> None:
     terms = [
         {"affinityName": "first", "clusterNames": ["m9"]},
         {"affinityName": "second", "clusterNames": ["m1"]},

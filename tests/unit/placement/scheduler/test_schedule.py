@@ -65,7 +65,7 @@ def test_strategies(strategy: dict[str, Any] | None, replicas: int, expected: di
     assert placed(binding(replicas, placement)) == expected
 
 
-def test_dynamic_weights_follow_the_room() -> None:
+def test_dynamic_weights_follow_the_available_replicas() -> None:
     members = [cluster("m1", cpu="6"), cluster("m2", cpu="12"), cluster("m3", cpu="18")]
     assert placed(binding(12, {"replicaScheduling": DYNAMIC}), members) == {"m1": 2, "m2": 4, "m3": 6}
 

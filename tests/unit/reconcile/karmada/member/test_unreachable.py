@@ -26,7 +26,7 @@ class Lot:
         return self.added.pop(0)
 
 
-async def test_one_at_a_time_looks() -> None:
+async def test_one_at_a_time_is_tried() -> None:
     lot = Lot()
     for key in "abc":
         lot.unreachable.add(key)
@@ -45,7 +45,7 @@ async def test_all_go_on_when_the_member_answers() -> None:
     assert len(lot.unreachable) == 0
 
 
-async def test_a_look_that_comes_to_nothing_is_followed_by_another() -> None:
+async def test_a_try_that_comes_to_nothing_is_followed_by_another() -> None:
     lot = Lot()
     for key in "ab":
         lot.unreachable.add(key)

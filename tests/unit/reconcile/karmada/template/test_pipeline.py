@@ -139,7 +139,7 @@ async def test_after_a_start_the_binding_names_the_version_that_changed_works_ar
     assert around.states[1].binding["spec"]["resource"]["resourceVersion"] == "7"
 
 
-async def test_a_refused_work_is_told_and_tried_again() -> None:
+async def test_a_refused_work_is_recorded_and_tried_again() -> None:
     around = Around(Given())
     around.refuses = {"m2": "too large"}
     outcome = await around.pipeline.run(KIND, deployment(), policy(), None, EnqueueReason.USER)

@@ -161,7 +161,7 @@ async def test_another_objects_binding_is_left_alone() -> None:
     assert await Around(existing=other).propagate(Why.DEPENDENCY) == ["unclaim the template"]
 
 
-async def test_a_report_is_aggregated_and_what_was_missed_is_looked_at() -> None:
+async def test_a_report_is_aggregated_and_what_was_missed_is_enqueued() -> None:
     around = Around(selecting(), existing=binding())
     around.outcome = Outcome("", missed=True)
     assert await around.propagate(Why.STATUS) == ["aggregate", "enqueue for DEPENDENCY"]
@@ -230,7 +230,7 @@ async def test_what_is_missing_is_tried_again(retry: str) -> None:
         (ZeroDivisionError(), ZeroDivisionError, False),
     ],
 )
-async def test_what_was_begun_is_finished_and_a_refusal_is_told(
+async def test_what_was_begun_is_finished_and_a_refusal_is_recorded(
     error: Exception, raised: type[Exception], told: bool
 ) -> None:
     around = Around(selecting())

@@ -25,7 +25,7 @@ def test_one_for_each_cluster() -> None:
     assert [event.reason for event in after.events] == [constants.EVENT_SYNC_WORK]
 
 
-def test_what_is_stored_already_is_not_written_or_told_again() -> None:
+def test_what_is_stored_already_is_not_written_or_recorded_again() -> None:
     after = build_works(built(state(binding=placed("m1"))), Given())
     assert (after.changed, after.events, after.failures) == ((), (), {})
 

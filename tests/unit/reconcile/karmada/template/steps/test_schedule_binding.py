@@ -51,7 +51,7 @@ def test_what_lacks_room_is_tried_again() -> None:
 
 
 @pytest.mark.parametrize(("asked_for", "dated"), [(False, False), (True, True)])
-def test_looking_around_gives_no_new_date_and_no_event(asked_for: bool, dated: bool) -> None:
+def test_scheduling_again_gives_no_new_date_and_no_event(asked_for: bool, dated: bool) -> None:
     before = scheduled()
     after = schedule_binding(state(before), Given(asked_for=asked_for))
     assert after.reason is RescheduleReason.ALWAYS
@@ -59,7 +59,7 @@ def test_looking_around_gives_no_new_date_and_no_event(asked_for: bool, dated: b
     assert after.events == ()
 
 
-def test_clusters_that_somebody_else_has_changed_are_told() -> None:
+def test_clusters_that_somebody_else_has_changed_are_recorded() -> None:
     record = {"scheduling": {"placed": "m3:2"}}
     after = schedule_binding(state(scheduled()), Given(asked_for=False, record=record))
     assert [event.reason for event in after.events] == [constants.EVENT_SCHEDULE]

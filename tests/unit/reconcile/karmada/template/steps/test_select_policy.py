@@ -52,7 +52,7 @@ def test_one_that_may_preempt_takes_it_and_says_so() -> None:
         (EnqueueReason.START, True),
     ],
 )
-def test_what_its_policy_no_longer_selects_stays_claimed_until_that_is_looked_at(
+def test_what_its_policy_no_longer_selects_stays_claimed_until_that_is_enqueued(
     why: EnqueueReason, is_over: bool
 ) -> None:
     after = select_policy(state(why, claimed_by=ELSEWHERE), GivenPolicies([ELSEWHERE]))
