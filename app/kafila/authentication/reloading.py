@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -41,27 +41,40 @@ async def follow(
 ) -> None:
     """Calls ``apply`` with each new content, for ever; ValueError says what is wrong with it. A Secret that is mounted changes
     by a link to another folder, which only a look at what it leads to shows."""
-    seen: bytes | None = content
+    await follow_together([path], [content], lambda contents: apply(contents[0]), period, reloads)
+
+
+async def follow_together(
+    paths: Sequence[Path],
+    contents: Sequence[bytes],
+    apply: Callable[[list[bytes]], None],
+    period: float = PERIOD,
+    reloads: Counter = RELOADS,
+) -> None:
+    """As :func:`follow`, of files that belong together. While they are exchanged one after the other they may not fit: that
+    is said, and is over once the last one is there."""
+    seen: list[bytes] | None = list(contents)
     while True:
         await asyncio.sleep(period)
-        found = await asyncio.to_thread(_read_or_none, path)
+        found = await asyncio.to_thread(_read_or_none, paths)
         if found == seen:
             continue
         seen = found
+        shown = ", ".join(map(str, paths))
         try:
             if found is None:
                 raise ValueError("cannot be read any more")
             apply(found)
         except (ValueError, OSError) as error:  # OSError: what OpenSSL makes of certificates
             reloads.labels("failure").inc()
-            log.error("not reloaded, what was read before stays in force", file=str(path), reason=str(error))
+            log.error("not reloaded, what was read before stays in force", file=shown, reason=str(error))
         else:
             reloads.labels("success").inc()
-            log.info("reloaded", file=str(path))
+            log.info("reloaded", file=shown)
 
 
-def _read_or_none(path: Path) -> bytes | None:
+def _read_or_none(paths: Sequence[Path]) -> list[bytes] | None:
     try:
-        return read(path)
+        return [read(path) for path in paths]
     except ValueError:
         return None
