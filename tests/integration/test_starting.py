@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import pytest
 
 from kafila.catalog.catalog import load_catalog
 from kafila.cli import main
+from kafila.identity.certificates import issue, new_authority
 from kafila.registry import Registry
 from kafila.registry.allocation import ServiceAllocator
 from kafila.registry.bootstrap import bootstrap
@@ -64,6 +66,14 @@ WRONG = [
         "must be HOST or HOST:PORT without a scheme or a path, e.g. kafila.example.org:5443",
     ),
     ("--advertise=kafila.example.org:0", "the port must be a number from 1 to 65535"),
+    ("--tls-cert-file=/nowhere/x", "cannot be read: No such file or directory"),
+    ("--tls-sni-cert-key=/nowhere/x", "'/nowhere/x' must be CERT,KEY or CERT,KEY:DOMAIN,DOMAIN"),
+    ("--tls-sni-cert-key=/nowhere/x,/nowhere/y", "/nowhere/x cannot be read: No such file or directory"),
+    (
+        "--tls-sni-cert-key=x,y:a.*.org",
+        "'a.*.org' is no name of a server: a wildcard may only be its first label, e.g. *.example.org",
+    ),
+    ("--tls-sni-cert-key=x,y:", "'x,y:' has a colon and no domain behind it"),
     ("--database-url=mysql://db/kafila", "must begin with postgresql://, e.g. postgresql://user@host:5432/kafila"),
     ("--database-url=postgresql://db:70000/kafila", "the port must be a number from 1 to 65535"),
     ("--service-cidr=10.0.0.1/8", "must name the first address and the mask: 10.0.0.0/8"),
@@ -282,6 +292,36 @@ def test_what_cannot_be_recorded(tmp_path: Path, flags: list[str], content: str,
     given = [flag.replace("FILE", str(file)) for flag in flags]
     line = refused(run("serve", *given, f"--data-dir={data}", "--bind=127.0.0.1:0"))
     assert said.replace("FILE", str(file)) in line
+    assert not data.exists()
+
+
+def test_what_cannot_be_served_with(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    authority = new_authority("users")
+    one, other, past = (
+        issue(authority, "x", hosts=["localhost"], now=datetime.now(UTC) - timedelta(days=days)) for days in (0, 0, 400)
+    )
+    for name, content in (
+        ("one.crt", one.certificate),
+        ("other.key", other.key),
+        ("past.crt", past.certificate),
+        ("past.key", past.key),
+    ):
+        (tmp_path / name).write_bytes(content)
+    files = {name: str(tmp_path / name) for name in ("one.crt", "other.key", "past.crt", "past.key")}
+    wrong = [
+        ([f"--tls-cert-file={files['one.crt']}"], "--tls-cert-file: needs --tls-private-key-file"),
+        (
+            [f"--tls-cert-file={files['one.crt']}", f"--tls-private-key-file={files['other.key']}"],
+            "--tls-cert-file: the private key does not belong to the certificate",
+        ),
+        (
+            [f"--tls-sni-cert-key={files['past.crt']},{files['past.key']}:example.org"],
+            "--tls-sni-cert-key: the certificate has expired: it was valid until ",
+        ),
+    ]
+    for flags, said in wrong:
+        assert said in refused(run("serve", *flags, f"--data-dir={data}", "--bind=127.0.0.1:0"))
     assert not data.exists()
 
 

@@ -12,7 +12,6 @@ import math
 import socket
 import ssl
 from contextlib import nullcontext
-from pathlib import Path
 from typing import Any, ClassVar, Final
 from urllib.parse import unquote
 
@@ -322,45 +321,27 @@ class ObjectsProtocol(HttpToolsProtocol):
 class Server(uvicorn.Server):
     """uvicorn without its own signal handling (the command that started it decides when to stop), accepting by itself."""
 
-    def __init__(self, config: uvicorn.Config, options: ServingOptions) -> None:
+    def __init__(self, config: uvicorn.Config, tls: ssl.SSLContext, options: ServingOptions) -> None:
         super().__init__(config)
+        self._tls = tls
         self._options = options
-        self._trusted: list[bytes] = []
 
     def capture_signals(self) -> Any:
         return nullcontext()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """``sockets``: bound; without any it binds itself. Raises OSError."""
-        if self.config.ssl is not None:  # an authority need not be signed by itself, as in Go
-            self.config.ssl.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-        for authorities in self._trusted:
-            self._load(authorities)
-        listener = Listener(
-            sockets or bind(self.config.host, self.config.port), self.config.ssl, self._options, self._make
-        )
+        bound = sockets or bind(self.config.host, self.config.port)
+        listener = Listener(bound, self._tls, self._options, self._make)
         listener.start()
         self.servers = [listener]  # type: ignore[list-item]
         self.started = True
-
-    def trust(self, authorities: bytes) -> None:
-        """Clients' certificates that these (PEM) have signed pass the handshake too, from now on; who is believed is decided
-        with each request. Raises ssl.SSLError."""
-        if self.started:
-            self._load(authorities)
-        else:
-            self._trusted.append(authorities)
-
-    def _load(self, authorities: bytes) -> None:
-        if self.config.ssl is not None and authorities:
-            self.config.ssl.load_verify_locations(cadata=authorities.decode())
 
     def _make(self, listener: Listener) -> ObjectsProtocol:
         return ObjectsProtocol(listener, config=self.config, server_state=self.server_state, app_state={})
 
 
-def make_server(app: ObjectsApp, host: str, port: int, pki: Path, options: ServingOptions) -> Server:
-    """``pki``: a folder with server.crt, server.key, and ca.crt for clients."""
+def make_server(app: ObjectsApp, host: str, port: int, tls: ssl.SSLContext, options: ServingOptions) -> Server:
     config = uvicorn.Config(
         app,
         host=host,
@@ -374,10 +355,6 @@ def make_server(app: ObjectsApp, host: str, port: int, pki: Path, options: Servi
         server_header=False,
         proxy_headers=False,
         date_header=True,
-        ssl_certfile=str(pki / "server.crt"),
-        ssl_keyfile=str(pki / "server.key"),
-        ssl_ca_certs=str(pki / "ca.crt"),
-        ssl_cert_reqs=ssl.CERT_OPTIONAL,
         timeout_graceful_shutdown=10,
     )
-    return Server(config, options)
+    return Server(config, tls, options)

@@ -25,6 +25,7 @@ _AUTHENTICATION = (
     "authentication_config",
     "authentication_token_webhook_config_file",
 )  # only who uses one of them pays for reading it
+_TLS = ("tls_cert_file", "tls_private_key_file", "tls_sni_cert_key")
 _AUDIT = ("audit_policy_file", "audit_log_path", "audit_webhook_config_file")
 _PASSWORD = re.compile(r"(://[^/@]*:)[^@]*(@)")
 
@@ -43,13 +44,17 @@ def _refusal(error: Any, said: Mapping[str, Any]) -> str:
     variable = f"KAFILA_{name.upper()}"
     where = f"{variable} in the environment" if name not in said and variable in os.environ else flag
     reason = error["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
-    return f"invalid value '{_masked(str(error['input']))}' for {where}: {reason}"
+    return f"invalid value '{_shown(error['input'])}' for {where}: {reason}"
 
 
 def check_files(settings: Settings) -> None:
-    """What files say that authentication and audit need. Raises UsageError."""
+    """What files say that TLS, authentication and audit need. Raises UsageError."""
     found: tuple[str, str] | None = None
-    if any(value for name, value in settings if name in _AUTHENTICATION):
+    if any(value for name, value in settings if name in _TLS):
+        from kafila.workers import certificates
+
+        found = certificates.wrong_file(settings)
+    if found is None and any(value for name, value in settings if name in _AUTHENTICATION):
         from kafila.workers import authentication
 
         found = authentication.wrong_file(settings)
@@ -60,7 +65,12 @@ def check_files(settings: Settings) -> None:
     if found is not None:
         name, reason = found
         flag = f"--{name.replace('_', '-')}"
-        raise UsageError(f"invalid value '{getattr(settings, name)}' for {flag}: {reason}")
+        raise UsageError(f"invalid value '{_shown(getattr(settings, name))}' for {flag}: {reason}")
+
+
+def _shown(value: Any) -> str:
+    """As it stands on the command line."""
+    return _masked(" ".join(value) if isinstance(value, list) else str(value))
 
 
 def _masked(text: str) -> str:

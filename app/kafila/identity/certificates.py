@@ -75,15 +75,16 @@ def issue(
     organizations: Sequence[str] = (),
     hosts: Sequence[str] = (),
     lifetime: timedelta = CERTIFICATE_LIFETIME,
+    now: datetime | None = None,
 ) -> KeyPair:
-    """A certificate for a client (``organizations`` become groups) or, with ``hosts``, for a server."""
+    """A certificate for a client (``organizations`` become groups) or, with ``hosts``, for a server. It begins ``now``."""
     ca = x509.load_pem_x509_certificate(authority.certificate)
     ca_key = serialization.load_pem_private_key(authority.key, None)
     assert isinstance(ca_key, (ec.EllipticCurvePrivateKey, rsa.RSAPrivateKey))
     key = ec.generate_private_key(ec.SECP256R1())
     names = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, o) for o in organizations]
     names.append(x509.NameAttribute(NameOID.COMMON_NAME, common_name))
-    now = datetime.now(UTC)
+    now = now or datetime.now(UTC)
     usage = ExtendedKeyUsageOID.SERVER_AUTH if hosts else ExtendedKeyUsageOID.CLIENT_AUTH
     builder = (
         x509.CertificateBuilder()

@@ -13,13 +13,17 @@ from .certificates import KeyPair
 CONTEXT = "karmada-apiserver"
 
 
-def write_kubeconfig(path: Path, server: str, authority: bytes, client: KeyPair) -> None:
-    """Writes atomically, readable by the owner alone."""
+def write_kubeconfig(path: Path, server: str, authority: bytes, client: KeyPair, server_name: str = "") -> None:
+    """Writes atomically, readable by the owner alone. ``server_name``: what the server is asked for, and its certificate must
+    have, where that is not its address."""
+    cluster = {"server": server, "certificate-authority-data": _b64(authority)}
+    if server_name:
+        cluster["tls-server-name"] = server_name
     document = {
         "apiVersion": "v1",
         "kind": "Config",
         "current-context": CONTEXT,
-        "clusters": [{"name": CONTEXT, "cluster": {"server": server, "certificate-authority-data": _b64(authority)}}],
+        "clusters": [{"name": CONTEXT, "cluster": cluster}],
         "contexts": [{"name": CONTEXT, "context": {"cluster": CONTEXT, "user": CONTEXT}}],
         "users": [
             {

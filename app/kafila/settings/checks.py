@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from kafila.core.authorization_modes import AuthorizationMode
@@ -164,6 +164,39 @@ def check_files(text: str) -> None:
             raise ValueError(f"{name} {error}") from None
 
 
+class SniFiles(NamedTuple):
+    certificate: str
+    key: str
+    domains: tuple[str, ...]
+
+
+def sni_files(text: str) -> SniFiles:
+    """kube-apiserver's grammar: ``CERT,KEY`` or ``CERT,KEY:DOMAIN,…``. Raises ValueError."""
+    files, colon, domains = text.partition(":")
+    names = listed(files)
+    if len(names) != 2 or files.count(",") != 1:
+        raise ValueError(f"{text!r} must be CERT,KEY or CERT,KEY:DOMAIN,DOMAIN")
+    for domain in listed(domains):
+        _check_domain(domain)
+    if colon and not listed(domains):
+        raise ValueError(f"{text!r} has a colon and no domain behind it")
+    return SniFiles(names[0], names[1], tuple(listed(domains)))
+
+
+def _check_domain(domain: str) -> None:
+    """A wildcard is the whole first label, as in kube-apiserver."""
+    if not _NAME.fullmatch(domain.removeprefix("*.")):
+        raise ValueError(
+            f"{domain!r} is no name of a server: a wildcard may only be its first label, e.g. *.example.org"
+        )
+
+
+def check_sni(values: list[str]) -> None:
+    for value in values:
+        files = sni_files(value)
+        check_files(f"{files.certificate},{files.key}")
+
+
 def check_issuers(text: str) -> None:
     if not listed(text):
         raise ValueError("must name an issuer")
@@ -196,6 +229,8 @@ CHECKS: Final[dict[str, Callable[[Any], None]]] = {
     "skipped_propagating_namespaces": check_pattern,
     **dict.fromkeys(
         (
+            "tls_cert_file",
+            "tls_private_key_file",
             "client_ca_file",
             "requestheader_client_ca_file",
             "token_auth_file",
@@ -207,6 +242,7 @@ CHECKS: Final[dict[str, Callable[[Any], None]]] = {
         ),
         check_file,
     ),
+    "tls_sni_cert_key": check_sni,
     "service_account_key_file": check_files,
     "service_account_issuer": check_issuers,
     "service_account_jwks_uri": check_jwks_uri,

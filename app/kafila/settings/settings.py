@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from kafila.core.feature_gates import parse_gates
 from kafila.core.switches import is_enabled, listed
@@ -74,6 +74,14 @@ class Settings(BaseSettings):
     )
     authorization_webhook_config_file: str = Field(
         "", description="kubeconfig of the server that the mode Webhook asks."
+    )
+    tls_cert_file: str = Field(
+        "", description="PEM of a serving certificate of your own, with its chain; read again when it changes."
+    )
+    tls_private_key_file: str = Field("", description="PEM of its private key; read again when it changes.")
+    tls_sni_cert_key: Annotated[list[str], NoDecode] = Field(
+        [],
+        description="CERT,KEY or CERT,KEY:DOMAIN,…: files of a certificate for clients that ask for these names; repeatable.",
     )
     client_ca_file: str = Field(
         "", description="PEM of more CAs that sign clients' certificates; read again when it changes."
@@ -214,6 +222,12 @@ class Settings(BaseSettings):
         DEFAULT_OPTIONS.skipped_namespaces, description="Regular expression of namespaces that are not propagated."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is logged.")
+
+    @field_validator("tls_sni_cert_key", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        """The environment has one text for all of them."""
+        return [part.strip() for part in value.split(";") if part.strip()] if isinstance(value, str) else value
 
     @field_validator(*checks.CHECKS)
     @classmethod

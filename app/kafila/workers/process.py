@@ -19,11 +19,9 @@ from kafila.api.proxy import MemberProxy
 from kafila.api.server import Server, make_server
 from kafila.catalog.catalog import load_catalog
 from kafila.core.errors import StatusError
-from kafila.core.files import write_private
 from kafila.core.rates import Backoff
-from kafila.identity.certificates import issue
-from kafila.identity.keys import Keys, shared_keys
-from kafila.identity.kubeconfig import write_kubeconfig
+from kafila.identity.keys import shared_keys
+from kafila.reconcile.events import Recorder
 from kafila.reconcile.karmada.member.manager import TransportFor
 from kafila.registry import Registry
 from kafila.registry.bootstrap import bootstrap, publish_authorities
@@ -39,6 +37,7 @@ from .admission import admission
 from .audit import Audit
 from .authentication import Authenticators, client_authorities, tokens_of
 from .authorization import authorizer_of
+from .certificates import Certificates
 from .collector import Collector, collector
 from .controllers import Controllers
 from .leader import Leader
@@ -107,6 +106,8 @@ class Process:
         app: ObjectsApp | None = None
         proxy: MemberProxy | None = None
         audit: Audit | None = None
+        certificates: Certificates | None = None
+        recorder: Recorder | None = None
         async with asyncio.TaskGroup() as tasks:
             if self.settings.role != "workers":
                 proxy = MemberProxy(registry, self._transport_for, self.settings.federation.answers)
@@ -114,8 +115,10 @@ class Process:
                 meta_routes, timeout = DeferredMetaRoutes(checks), settings.request_timeout
                 app = ObjectsApp(registry, meta_routes, proxy, tokens, definitions, timeout, authorizer=authorizer)
                 proxy.here = app
-                server = self._server(app, keys)
-                known = Authenticators(registry, settings, tokens, keys.authority.certificate, server.trust)
+                certificates = Certificates(settings, keys, self._hosts())
+                tls = certificates.tls
+                server = make_server(app, settings.host, settings.port, tls.context, settings.serving)
+                known = Authenticators(registry, settings, tokens, keys.authority.certificate, tls.trust)
                 app.authentication = known.authentication
                 following = known.follow()
                 if settings.audit_policy_file:
@@ -129,10 +132,14 @@ class Process:
             reached_at = self._reached_at(app is not None)
             await self._ensured(partial(bootstrap, registry, *reached_at, self.settings.service_cidr))
             await self._ensured(partial(ensure_roles, registry, default_roles()))
-            if self.settings.role != "workers":
+            if certificates is not None:
                 clients = keys.authority.certificate + client_authorities(settings)
                 await self._ensured(partial(publish_authorities, registry, clients, keys.front_proxy.certificate))
-                self._write_kubeconfig(keys)
+                certificates.write_kubeconfig(self.server_url)
+                recorder = Recorder(registry)
+                recorder.start()
+                certificates.warn = partial(self._warn, recorder)
+                following += certificates.follow()
             if self.settings.role != "api":
                 leader.start(controllers)
             compaction = tasks.create_task(self._compact(store))
@@ -152,6 +159,8 @@ class Process:
                 REGISTRY.unregister(collected)
             for task in (compaction, reload, lag, *following):
                 task.cancel()
+            if recorder is not None:
+                await recorder.stop()
             if app is not None and proxy is not None and server is not None:
                 app.draining.set()
                 await proxy.close()
@@ -181,22 +190,18 @@ class Process:
     def _first_address(self) -> str:
         return str(ipaddress.ip_network(self.settings.service_cidr)[1])
 
-    def _server(self, app: ObjectsApp, keys: Keys) -> Server:
-        directory = self.settings.data_dir / "pki"
-        directory.mkdir(mode=0o700, exist_ok=True)
+    def _hosts(self) -> list[str]:
+        """What clients may call this server."""
         hosts = ["localhost", "127.0.0.1", "::1", "kubernetes", "kubernetes.default", "kubernetes.default.svc"]
         hosts += [self._first_address(), self.settings.host, self._reached_at(True)[0]]
-        named = [host for host in dict.fromkeys(hosts) if host not in ("0.0.0.0", "::")]
-        serving = issue(keys.authority, "kube-apiserver", hosts=named)
-        write_private(directory / "server.crt", serving.certificate)
-        write_private(directory / "server.key", serving.key)
-        write_private(directory / "ca.crt", keys.authority.certificate)
-        settings = self.settings
-        return make_server(app, settings.host, settings.port, directory, settings.serving)
+        return [host for host in dict.fromkeys(hosts) if host not in ("0.0.0.0", "::")]
 
-    def _write_kubeconfig(self, keys: Keys) -> None:
-        admin = issue(keys.authority, "system:admin", ["system:masters"])
-        write_kubeconfig(self.settings.data_dir / "kubeconfig", self.server_url, keys.authority.certificate, admin)
+    def _warn(self, recorder: Recorder, reason: str, message: str) -> None:
+        """About the Service that leads to API servers."""
+        service = self.registry.cache.get("services", "default", "kubernetes")
+        if service is not None:
+            about = {**service.decode(), "apiVersion": "v1", "kind": "Service"}
+            recorder.event(about, "Warning", reason, message)
 
     async def _ensured(self, step: Callable[[], Awaitable[None]]) -> None:
         """What every start makes sure of waits for a database that is away, or read again, right now."""

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from kafila.cli import program
+from kafila.settings.checks import sni_files
 from kafila.settings.federation import DEFAULT_OPTIONS
 from kafila.settings.serving import ServingOptions
 from kafila.settings.settings import Settings
@@ -29,7 +30,7 @@ def written() -> dict[str, str]:
 def as_written(name: str, value: Any) -> str:
     if name == "advertise":
         return "the bound one"
-    if value in (None, "") or value is False:
+    if value in (None, "", []) or value is False:
         return "off" if value is False else "–"
     return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
 
@@ -53,6 +54,15 @@ def test_the_command_line_has_every_flag_with_its_meaning(
 def test_what_the_command_line_reads_is_what_was_given() -> None:
     _, bound, _ = program().parse_args(["serve", "--max-connections=7", "--enable-scheduler-estimator"])
     assert bound.arguments == {"max_connections": 7, "enable_scheduler_estimator": True}
+
+
+def test_a_flag_that_may_be_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, bound, _ = program().parse_args(["serve", "--tls-sni-cert-key=a,b", "--tls-sni-cert-key", "c,d:*.example.org"])
+    assert bound.arguments == {"tls_sni_cert_key": ["a,b", "c,d:*.example.org"]}
+    assert sni_files("c,d:*.example.org,x") == ("c", "d", ("*.example.org", "x"))
+    file = Path(__file__)
+    monkeypatch.setenv("KAFILA_TLS_SNI_CERT_KEY", f"{file},{file}; {file},{file}:x")
+    assert Settings().tls_sni_cert_key == [f"{file},{file}", f"{file},{file}:x"]
 
 
 def test_options_of_packages_have_the_defaults_of_the_flags() -> None:

@@ -1,0 +1,71 @@
+"""What new connections are shown: the certificate for the name that a client asks for, exchanged while others are open.
+
+The listener has one context for ever. With each handshake it hands over to the context of the certificate that is shown now, so
+that a new certificate is another context, and connections that are open keep theirs.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+import tempfile
+from collections.abc import Iterable, Mapping
+from typing import final
+
+from kafila.identity.certificates import KeyPair
+from kafila.identity.serving import chosen
+
+_ALPN = ["http/1.1"]
+
+
+@final
+class ServingTLS:
+    def __init__(self, authority: bytes, default: KeyPair) -> None:
+        """``authority``: PEM of those that sign clients' certificates. Raises ssl.SSLError."""
+        self._trusted = [authority]
+        self.context = self._default = context_of(default, self._trusted)
+        self._contexts = {default: self._default}
+        self._named: Mapping[str, KeyPair] = {}
+        self.context.sni_callback = self._select
+
+    def show(self, default: KeyPair, named: Mapping[str, KeyPair]) -> None:
+        """From now on; ``named``: by the name that clients ask for. Raises ssl.SSLError, and leaves all as it was."""
+        pairs = (default, *named.values())
+        contexts = {pair: self._contexts.get(pair) or context_of(pair, self._trusted) for pair in pairs}
+        self._contexts, self._default, self._named = contexts, contexts[default], named
+
+    def trust(self, authorities: bytes) -> None:
+        """Clients' certificates that these (PEM) have signed pass the handshake too, from now on; who is believed is decided
+        with each request. Raises ssl.SSLError."""
+        if not authorities or authorities in self._trusted:
+            return
+        for context in {self.context, *self._contexts.values()}:
+            context.load_verify_locations(cadata=authorities.decode())
+        self._trusted.append(authorities)
+
+    def _select(self, connection: ssl.SSLSocket | ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> None:
+        """OpenSSL also asks when the client names nobody."""
+        pair = chosen(self._named, name) if name else None
+        connection.context = self._default if pair is None else self._contexts[pair]
+
+
+def context_of(pair: KeyPair, trusted: Iterable[bytes] = ()) -> ssl.SSLContext:
+    """Raises ssl.SSLError for a pair that OpenSSL does not take: a key that is too small."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.verify_mode = ssl.CERT_OPTIONAL
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # an authority need not be signed by itself, as in Go
+    context.set_alpn_protocols(_ALPN)
+    for authorities in trusted:
+        context.load_verify_locations(cadata=authorities.decode())
+    content = pair.certificate + b"\n" + pair.key
+    if hasattr(os, "memfd_create"):  # it reads files only, and a key should not lie on a disk for that
+        with os.fdopen(os.memfd_create("serving"), "wb") as memory:
+            memory.write(content)
+            memory.flush()
+            context.load_cert_chain(f"/proc/self/fd/{memory.fileno()}")
+        return context
+    with tempfile.NamedTemporaryFile() as file:  # readable by its owner alone
+        file.write(content)
+        file.flush()
+        context.load_cert_chain(file.name)
+    return context

@@ -1,0 +1,260 @@
+"""The certificates of this process: which it shows to clients, when they are renewed, and the kubeconfig of its administrator.
+
+Our own are issued at each start, and again while serving, before they end. The user's own are read again when their files change;
+nobody but the user can renew those, so that their end is told in time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Final, NamedTuple, final
+
+import orjson
+import structlog
+from prometheus_client import Counter, Gauge
+
+from kafila.api.tls import ServingTLS, context_of
+from kafila.authentication.reloading import follow_together, read
+from kafila.core.files import write_private
+from kafila.identity.certificates import KeyPair, issue
+from kafila.identity.keys import Keys
+from kafila.identity.kubeconfig import write_kubeconfig
+from kafila.identity.serving import Named, by_name, check_pair, ends, is_due
+from kafila.settings.checks import sni_files
+from kafila.settings.settings import Settings
+
+log = structlog.get_logger(__name__)
+PERIOD: Final = 1.0  # seconds between two looks
+SHARE: Final = 0.8  # of a certificate's life, after which it is renewed
+EARLY: Final = timedelta(days=30)  # before the end of what cannot be renewed here
+AGAIN: Final = timedelta(days=1)  # between two warnings of one end, and after a renewal that failed
+LOOPBACK: Final = "apiserver-loopback-client"  # kube-apiserver's: who asks for it is shown our own certificate
+RECORD: Final = "certificates.json"  # what is in use, for `kafila certs`
+REQUEST: Final = "renew"  # what `kafila certs renew` asks for
+EXPIRY: Final = Gauge(
+    "kafila_certificate_expiration_timestamp_seconds", "When a certificate that is in use ends.", ["certificate"]
+)
+RELOADS: Final = Counter(
+    "kafila_serving_certificate_reloads",
+    "Serving certificates that were read again because a file changed.",
+    ["status"],
+)
+RENEWABLE: Final = ("apiserver", "admin")
+_USES: Final = {
+    "ca": "signs apiserver and admin, and is believed of clients",
+    "front-proxy-ca": "published for aggregated API servers",
+    "admin": "client certificate in kubeconfig",
+}
+
+
+class Files(NamedTuple):
+    """Of a certificate of the user's own. ``domains``: the names that it is given for."""
+
+    name: str
+    setting: str
+    certificate: Path
+    key: Path
+    domains: tuple[str, ...] = ()
+
+
+def given_files(settings: Settings) -> list[Files]:
+    found = []
+    if settings.tls_cert_file:
+        key = Path(settings.tls_private_key_file)
+        found.append(Files("tls-cert-file", "tls_cert_file", Path(settings.tls_cert_file), key))
+    for number, text in enumerate(settings.tls_sni_cert_key):
+        certificate, key_file, domains = sni_files(text)
+        name = f"tls-sni-cert-key-{number}"
+        found.append(Files(name, "tls_sni_cert_key", Path(certificate), Path(key_file), domains))
+    return found
+
+
+def wrong_file(settings: Settings) -> tuple[str, str] | None:
+    """The first setting that names what cannot be served, and why; before anything starts."""
+    certificate, key = settings.tls_cert_file, settings.tls_private_key_file
+    if certificate and not key:
+        return "tls_cert_file", "needs --tls-private-key-file"
+    if key and not certificate:
+        return "tls_private_key_file", "needs --tls-cert-file"
+    for files in given_files(settings):
+        try:
+            _usable([read(files.certificate), read(files.key)], datetime.now(UTC))
+        except ValueError as error:
+            return files.setting, str(error)
+    return None
+
+
+def _usable(contents: Sequence[bytes], now: datetime) -> KeyPair:
+    """Of the files with a certificate and its key. Raises ValueError."""
+    certificate, key = contents
+    pair = check_pair(certificate, key, now)
+    try:
+        context_of(pair)
+    except ssl.SSLError as error:
+        raise ValueError(
+            f"OpenSSL does not take it: {(error.reason or str(error)).lower().replace('_', ' ')}"
+        ) from None
+    return pair
+
+
+@final
+class Certificates:
+    """``hosts``: names and addresses of this server. ``clock``: what the time is."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        keys: Keys,
+        hosts: Sequence[str],
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        """Raises ValueError, OSError."""
+        self._data, self._folder = settings.data_dir, settings.data_dir / "pki"
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        self._keys, self._clock = keys, clock
+        self._hosts = [*hosts, LOOPBACK]
+        self._server = ""
+        self._not_before: dict[str, datetime] = {}  # by certificate, when it is spoken of or tried again
+        self.warn: Callable[[str, str], None] = lambda reason, message: None  # records an event
+        self._files = given_files(settings)
+        self._contents = {f.name: [read(f.certificate), read(f.key)] for f in self._files}
+        self._users = {name: _usable(contents, clock()) for name, contents in self._contents.items()}
+        self._own = {"apiserver": self._issue_serving()}
+        write_private(self._folder / "ca.crt", keys.authority.certificate)
+        self.tls = ServingTLS(keys.authority.certificate, self._own["apiserver"])
+        self._show()
+
+    # -- what is shown ---------------------------------------------------------------------------------------------
+
+    def _issue_serving(self) -> KeyPair:
+        return issue(self._keys.authority, "kube-apiserver", hosts=self._hosts, now=self._clock())
+
+    def _show(self) -> None:
+        """What is in force now, to new connections and to whoever looks. Raises ssl.SSLError, OSError."""
+        own = self._own["apiserver"]
+        named = [Named(self._users[f.name], f.domains) for f in self._files if f.setting == "tls_sni_cert_key"]
+        self.tls.show(self._users.get("tls-cert-file", own), by_name([Named(own, (LOOPBACK,)), *named]))
+        self._record()
+
+    def _record(self) -> None:
+        keys = self._keys
+        pairs = {"ca": keys.authority, "front-proxy-ca": keys.front_proxy, **self._own, **self._users}
+        record = [
+            {"name": name, "usedBy": self._use(name), "certificate": pair.certificate.decode()}
+            for name, pair in pairs.items()
+        ]
+        for name, pair in pairs.items():
+            EXPIRY.labels(name).set(ends(pair.certificate).timestamp())
+        write_private(self._folder / "server.crt", self._own["apiserver"].certificate)
+        write_private(self._folder / RECORD, orjson.dumps(record))
+
+    def _use(self, name: str) -> str:
+        if name == "apiserver":
+            shown = "the server of kubeconfig" if "tls-cert-file" in self._users else "clients"
+            return f"shown to {shown}"
+        for files in self._files:
+            if files.name == name:
+                return f"shown to clients, from {files.certificate}"
+        return _USES[name]
+
+    # -- the administrator's kubeconfig ----------------------------------------------------------------------------
+
+    def write_kubeconfig(self, server: str) -> None:
+        """Raises OSError."""
+        self._server = server
+        self._renew_admin()
+        self._record()
+
+    def _renew_admin(self) -> None:
+        authority = self._keys.authority
+        admin = issue(authority, "system:admin", ["system:masters"], now=self._clock())
+        name = LOOPBACK if self._users else ""  # its CA is not ours
+        write_kubeconfig(self._data / "kubeconfig", self._server, authority.certificate, admin, name)
+        self._own["admin"] = admin
+
+    # -- while serving ---------------------------------------------------------------------------------------------
+
+    def follow(self) -> list[asyncio.Task[None]]:
+        """Renews, and reads files again when they change, until these are cancelled."""
+        following = [
+            follow_together(
+                [files.certificate, files.key],
+                self._contents[files.name],
+                partial(self._replace, files.name),
+                reloads=RELOADS,
+            )
+            for files in self._files
+        ]
+        return [asyncio.create_task(each) for each in (self._keep(), *following)]
+
+    def _replace(self, name: str, contents: list[bytes]) -> None:
+        """Raises ValueError, OSError, and leaves all as it was."""
+        self._users[name], before = _usable(contents, self._clock()), self._users[name]
+        try:
+            self._show()
+        except OSError:
+            self._users[name] = before
+            raise
+        self._not_before.pop(name, None)
+
+    async def _keep(self) -> None:
+        while True:
+            await asyncio.sleep(PERIOD)
+            self.look()
+
+    def look(self) -> None:
+        """Renews what is due or asked for, and tells of what will end and cannot be renewed."""
+        now, asked = self._clock(), self._asked()
+        for name in RENEWABLE:
+            if name in self._own and (name in asked or self._is_due(name, now)):
+                self._renew(name, now)
+        others = {"ca": self._keys.authority, "front-proxy-ca": self._keys.front_proxy, **self._users}
+        for name, pair in others.items():
+            if ends(pair.certificate) - now <= EARLY and self._may(name, now):
+                self._not_before[name] = now + AGAIN
+                self._tell(name, pair, now)
+
+    def _asked(self) -> list[str]:
+        request = self._folder / REQUEST
+        try:
+            names = request.read_text().split()
+            request.unlink()
+        except OSError:
+            return []
+        return names
+
+    def _may(self, name: str, now: datetime) -> bool:
+        return now >= self._not_before.get(name, now)
+
+    def _is_due(self, name: str, now: datetime) -> bool:
+        """A new one that would not outlive it is none."""
+        certificate = self._own[name].certificate
+        outlived = ends(certificate) < ends(self._keys.authority.certificate)
+        return outlived and is_due(certificate, now, SHARE) and self._may(name, now)
+
+    def _renew(self, name: str, now: datetime) -> None:
+        before = dict(self._own)
+        try:
+            if name == "admin":
+                self._renew_admin()
+            else:
+                self._own[name] = self._issue_serving()
+            self._show()
+        except OSError as error:
+            self._own = before
+            self._not_before[name] = now + AGAIN
+            log.error("certificate not renewed, the old one stays in force", certificate=name, reason=str(error))
+            self.warn("CertificateNotRenewed", f"{name}: {error}")
+        else:
+            log.info("certificate renewed", certificate=name, ends=ends(self._own[name].certificate).isoformat())
+
+    def _tell(self, name: str, pair: KeyPair, now: datetime) -> None:
+        at = ends(pair.certificate)
+        log.warning("certificate ends soon", certificate=name, ends=at.isoformat(), used=self._use(name))
+        how = "has expired" if at <= now else "expires"
+        self.warn("CertificateExpiring", f"certificate {name} ({self._use(name)}) {how} at {at:%Y-%m-%dT%H:%M:%SZ}")
