@@ -143,17 +143,22 @@ class Rbac:
         grants = self._grants.get(key)
         if grants is None:
             grants = _Grants(self.index, user, namespace)
-            about = _about(key, grants)
-            size = len(about) + len(grants.rules)
-            if size <= MOST_OF_ONE and len(user.name) + len(namespace) + sum(map(len, user.groups)) <= LONGEST_SUBJECT:
-                if self._noted >= MOST_SUBJECTS:
-                    self._forget_grants()
-                self._make_room(size)
-                self._noted += 1
-                self._grants[key] = grants
-                for what in about:
-                    self._about.setdefault(what, set()).add(key)
+            if sum(map(len, user.groups), len(user.groups) + len(user.name) + len(namespace)) <= LONGEST_SUBJECT:
+                self._remember(key, grants)
         return grants
+
+    def _remember(self, key: Key, grants: _Grants) -> None:
+        about = _about(key, grants)
+        size = len(about) + len(grants.rules)
+        if size > MOST_OF_ONE:
+            return
+        if self._noted >= MOST_SUBJECTS:
+            self._forget_grants()
+        self._make_room(size)
+        self._noted += 1
+        self._grants[key] = grants
+        for what in about:
+            self._about.setdefault(what, set()).add(key)
 
     def _make_room(self, size: int) -> None:
         if self._kept + size > MOST_KEPT:

@@ -174,6 +174,7 @@ def test_what_is_long_or_large_is_not_remembered(rbac: Rbac) -> None:
     assert not grants.known
     rbac.decide(asked("get", "pods", "n" * LONGEST_SUBJECT))
     rbac.decide(asked("get", "pods", user=User("ann", ("g" * LONGEST_SUBJECT,))))
+    rbac.decide(asked("get", "pods", user=User("ann", ("",) * LONGEST_SUBJECT)))
     assert len(rbac._grants) == 1
     rbac.put_role("big", "big", role(*[rule(["get"], ["pods"])] * (MOST_OF_ONE + 1)))
     rbac.put_binding("big", "big", binding("Role", "big", ("User", "ann")))
