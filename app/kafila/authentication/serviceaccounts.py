@@ -40,7 +40,7 @@ def service_account_tokens(cache: Cache, tokens: Callable[[], Tokens | None]) ->
             ends = claims.ends - time.time() + LEEWAY if claims.ends else None
             verified.put(token, audiences, (issuer, claims), ends)
         asked = audiences or issuer.audiences
-        meant = tuple(a for a in asked if a in claims.audiences) if claims.audiences else tuple(asked)
+        meant = tuple(a for a in asked if a in claims.audiences)
         return Known(user_of(cache, token, claims), meant)
 
     return authenticate

@@ -125,9 +125,7 @@ class Tokens:
         legacy = said[1]["iss"] == LEGACY_ISSUER
         claims = self._decoded(token, said[0], legacy)
         try:
-            if legacy:
-                return _legacy_claims(claims)
-            found = _bound_claims(claims)
+            found = _legacy_claims(claims, self.audiences) if legacy else _bound_claims(claims)
         except (KeyError, TypeError, ValueError):
             raise InvalidToken("the token has not the claims of a service account's") from None
         wanted = tuple(audiences or self.audiences)
@@ -205,13 +203,14 @@ def _texts(*values: Any) -> tuple[str, ...]:
     return values
 
 
-def _legacy_claims(claims: dict[str, Any]) -> Claims:
+def _legacy_claims(claims: dict[str, Any], ours: tuple[str, ...]) -> Claims:
+    """It names no audience: it is for this API server, and nobody else who asks about it."""
     parts = ("namespace", "secret.name", "service-account.name", "service-account.uid")
     namespace, secret, name, uid = _texts(*(claims[_LEGACY + part] for part in parts))
     _check_subject(claims, namespace, name)
     if not secret:
         raise ValueError
-    return Claims(namespace, name, uid, (), legacy=secret)
+    return Claims(namespace, name, uid, ours, legacy=secret)
 
 
 def _check_subject(claims: dict[str, Any], namespace: str, name: str) -> None:
