@@ -40,8 +40,8 @@ def build(
     interpreting = Interpreting(registry, recorder, gates)
     federation = Federation(registry, recorder, interpreting, gates)
     scheduler = Scheduler(federation, options.estimators, plugins)
-    dispatch = WorkRouter(federation, options)
-    manager = MemberManager(registry, dispatch.controllers_for, dispatch.refused, transport_for, options.answers)
+    router = WorkRouter(federation, options)
+    manager = MemberManager(registry, router, transport_for, options.answers)
     controllers: list[Controller] = [
         interpreting,
         ClusterController(registry, recorder),
@@ -60,4 +60,4 @@ def build(
         controllers.append(TaintPolicies(federation))
         if options.no_execute_eviction:
             controllers.append(TaintManager(federation, options.no_execute_purge_mode, options.eviction_rate))
-    return [*controllers, dispatch, manager], manager
+    return [*controllers, router, manager], manager

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
-from typing import final
+from collections.abc import Sequence
+from typing import Protocol, final
 
 import structlog
 from prometheus_client import Gauge
@@ -44,23 +44,30 @@ NODES = Gauge("cluster_node_number", "Nodes of the member.", ["member_cluster"])
 READY_NODES = Gauge("cluster_ready_node_number", "Ready nodes of the member.", ["member_cluster"])
 
 
+class Executor(Protocol):
+    """What waits while a member does not answer (:class:`.execution.ExecutionController`)."""
+
+    def reached(self) -> None:
+        """The member answers again."""
+
+
 @final
 class ClusterStatus:
-    """The status of a connected member. ``reached`` is called when the member answers after it did not."""
+    """The status of a connected member."""
 
     def __init__(
         self,
         federation: Federation,
         connection: MemberConnection,
         options: FederationOptions,
-        reached: Callable[[], None],
+        executor: Executor,
     ) -> None:
         self._federation = federation
         self._connection = connection
         self._frequency = options.cluster_status_frequency
         self._success_threshold = options.cluster_success_threshold
         self._failure_threshold = options.cluster_failure_threshold
-        self._reached = reached
+        self._executor = executor
         self._online = True
         self._failing: bool | None = None  # at the last probe
         self._seen = 0.0  # the last good probe, Unix seconds
@@ -161,7 +168,7 @@ class ClusterStatus:
 
     async def _notice(self, online: bool) -> None:
         if online and not self._online:
-            self._reached()
+            self._executor.reached()
             for following in self._following:
                 await following.wake()
         self._online = online

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Protocol, final
 
 import structlog
@@ -68,12 +68,21 @@ class MemberConnection:
         await self.client.close()
 
 
+class Router(Protocol):
+    """What runs for each member, and is reached through its connection (:class:`.work_router.WorkRouter`)."""
+
+    def controllers_for(self, connection: MemberConnection) -> list[MemberController]:
+        """The controllers of a new connection, in the order in which they start."""
+        ...
+
+    async def refused(self, cluster: str, why: str) -> None:
+        """A Cluster cannot be connected."""
+        ...
+
+
 @final
 class MemberManager(QueueController[str]):
-    """Connects every push-mode Cluster that has credentials, and connects it anew when it is reached in another way.
-
-    ``controllers_for`` makes the controllers of a new connection; ``refused`` is called when a Cluster cannot be connected.
-    """
+    """Connects every push-mode Cluster that has credentials, and connects it anew when it is reached in another way."""
 
     name = "cluster-connection"
     about = CLUSTERS
@@ -81,15 +90,13 @@ class MemberManager(QueueController[str]):
     def __init__(
         self,
         registry: Registry,
-        controllers_for: Callable[[MemberConnection], list[MemberController]],
-        refused: Callable[[str, str], Awaitable[None]],
+        router: Router,
         transport_for: TransportFor,
         limits: AnswerLimits = ANSWER_LIMITS,
     ) -> None:
         super().__init__(registry.cache, "cluster-connection", concurrency=4)
         self._registry = registry
-        self._controllers_for = controllers_for
-        self._refused = refused
+        self._router = router
         self._transport_for = transport_for
         self._limits = limits
         self._clusters = registry.kind("cluster.karmada.io", "v1alpha1", "clusters")
@@ -141,11 +148,11 @@ class MemberManager(QueueController[str]):
             client = wanted.client(name, transport, fence=self._registry.fence, limits=self._limits)
         except CredentialsError as error:
             await self._leave(name)
-            await self._refused(name, str(error))
+            await self._router.refused(name, str(error))
             return
         await self._leave(name)
         self._connections[name] = connection = MemberConnection(client, wanted)
-        connection.open(self._controllers_for(connection))
+        connection.open(self._router.controllers_for(connection))
 
     async def _leave(self, name: str) -> None:
         connection = self._connections.get(name)

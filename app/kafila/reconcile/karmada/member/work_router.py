@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import final
 
@@ -56,8 +55,16 @@ class WorkRouter(QueueController[Key]):
         member = partial(ObjectWriter, connection, catalog, interpreting)
         executor = ExecutionController(StoredWorks(self._federation, connection), member)
         self._refused.discard(connection.name)
-        status = ClusterStatus(self._federation, connection, self._options, executor.reached)
-        return [status, executor, _Listed(self._executors, executor, lambda: self._end_all(connection.name))]
+        status = ClusterStatus(self._federation, connection, self._options, executor)
+        return [status, executor, _Listed(self, executor)]
+
+    def opened(self, executor: ExecutionController) -> None:
+        self._executors[executor.space] = executor
+
+    def closed(self, executor: ExecutionController) -> None:
+        """What it has not ended it never will."""
+        self._executors.pop(executor.space, None)
+        self._end_all(constants.cluster_of(executor.space))
 
     async def refused(self, cluster: str, why: str) -> None:
         self._refused.add(cluster)
@@ -125,16 +132,12 @@ class WorkRouter(QueueController[Key]):
 class _Listed:
     """Keeps an executor findable while its connection is open."""
 
-    def __init__(
-        self, executors: dict[str, ExecutionController], executor: ExecutionController, left: Callable[[], None]
-    ) -> None:
-        self._executors = executors
+    def __init__(self, router: WorkRouter, executor: ExecutionController) -> None:
+        self._router = router
         self._executor = executor
-        self._left = left
 
     def start(self) -> None:
-        self._executors[self._executor.space] = self._executor
+        self._router.opened(self._executor)
 
     async def stop(self) -> None:
-        self._executors.pop(self._executor.space, None)
-        self._left()  # what it has not ended it never will
+        self._router.closed(self._executor)
