@@ -124,6 +124,18 @@ COND_DNS_READY: Final = "ServiceDomainNameResolutionReady"
 COND_SERVICE_APPLIED: Final = "ServiceApplied"
 COND_ENDPOINTSLICE_DISPATCHED: Final = "EndpointSliceDispatched"
 
+# What fields of policies and bindings say; a test compares them with the schemas in ``catalog/karmada``.
+DUPLICATED: Final = "Duplicated"
+DIVIDED: Final = "Divided"
+AGGREGATED: Final = "Aggregated"
+WEIGHTED: Final = "Weighted"
+LAZY: Final = "Lazy"
+OVERWRITE: Final = "Overwrite"
+ABORT: Final = "Abort"
+GRACEFULLY: Final = "Gracefully"
+PURGE_NOW: Final = ("Directly", "Immediately")  # in each pair the second is the older name of the first
+PURGE_LATER: Final = (GRACEFULLY, "Graciously")
+
 # Health of a resource in a member.
 HEALTHY: Final = "Healthy"
 UNHEALTHY: Final = "Unhealthy"

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
 
 from kafila.core.values import Object
-
-DUPLICATED: Final = "Duplicated"
-DIVIDED: Final = "Divided"
-PURGE_NOW: Final = ("Directly", "Immediately")  # the second is the older name of the first
+from kafila.placement.constants import DUPLICATED, PURGE_NOW
 
 
 def targets(spec: Object) -> list[Object]:

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import ast
+import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,6 +12,15 @@ import kafila
 from kafila.placement import constants
 
 ROOT = Path(kafila.__file__).parent
+WORDS = {
+    "replicaSchedulingType": {constants.DUPLICATED, constants.DIVIDED},
+    "replicaDivisionPreference": {constants.AGGREGATED, constants.WEIGHTED},
+    "activationPreference": {constants.LAZY},
+    "conflictResolution": {constants.OVERWRITE, constants.ABORT},
+    "purgeMode": {*constants.PURGE_NOW, *constants.PURGE_LATER},
+    "health": {constants.HEALTHY, constants.UNHEALTHY, constants.UNKNOWN},
+}
+FACTS = Path(__file__).parents[1] / "catalog/karmada/crdfacts.json"  # what test_crdfacts.py holds the schemas to
 HOME = ROOT / "placement/constants.py"
 NAMES = {value for name, value in vars(constants).items() if name.isupper() and isinstance(value, str)}
 PREFIXES = (*(name for name in NAMES if "karmada.io/" in name), constants.EXECUTION_NAMESPACE_PREFIX)
@@ -63,3 +75,33 @@ def test_no_other_module_writes_labels_annotations_finalizers_taints_or_namespac
                 if named or text.startswith(PREFIXES):
                     found.append(f"{where}:{node.lineno}: {text}")
     assert found == []
+
+
+def test_words_of_policies_and_bindings_stand_in_no_other_module() -> None:
+    """The schemas in ``catalog/karmada`` have them too: neither package imports the other, and the next test compares."""
+    words = set().union(*(named for field, named in WORDS.items() if field != "health"))
+    found = []
+    for path in (
+        file for package in ("placement", "admission", "reconcile") for file in (ROOT / package).rglob("*.py")
+    ):
+        for node in ast.walk(ast.parse(path.read_text())) if path != HOME else ():
+            if isinstance(node, ast.Constant) and node.value in words:
+                found.append(f"{path.relative_to(ROOT)}:{node.lineno}: {node.value}")
+    assert found == []
+
+
+@pytest.mark.parametrize(("field", "named"), WORDS.items())
+def test_words_are_those_of_the_schemas(field: str, named: set[str]) -> None:
+    allowed = list(_enums(json.loads(FACTS.read_text()), field))
+    assert allowed
+    assert all(each <= named | {"Never"} for each in allowed)
+    assert set().union(*allowed) - {"Never"} == named
+
+
+def _enums(node: Any, field: str) -> Iterator[set[str]]:
+    """Of every field of that name, in Karmada's definitions."""
+    for name, value in node.items() if isinstance(node, dict) else ():
+        if name == field and isinstance(value, dict) and "enum" in value:
+            yield set(value["enum"])
+    for value in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from _enums(value, field)

@@ -8,10 +8,10 @@ from kafila.catalog.karmada.affinity import validate_cluster_affinity
 from kafila.core.errors import FieldError
 from kafila.core.names import qualified_name
 from kafila.core.values import Object
+from kafila.placement import constants
 
 Found = list[FieldError]
 
-_GRACEFUL = frozenset({"Gracefully", "Graciously"})
 _TERM_FIELDS = ("affinityName", "labelSelector", "fieldSelector", "clusterNames", "exclude")
 
 
@@ -38,12 +38,12 @@ def validate_placement(placement: Object, path: str) -> Found:
 
 def overflow_allowed(scheduling: Object | None) -> bool:
     """Overflow needs a division that looks at what is free: aggregated, or weighted by available replicas."""
-    if not scheduling or scheduling.get("replicaSchedulingType") != "Divided":
+    if not scheduling or scheduling.get("replicaSchedulingType") != constants.DIVIDED:
         return False
     preference = scheduling.get("replicaDivisionPreference")
-    if preference == "Weighted":
+    if preference == constants.WEIGHTED:
         return bool((scheduling.get("weightPreference") or {}).get("dynamicWeight"))
-    return preference == "Aggregated"
+    return preference == constants.AGGREGATED
 
 
 def _affinities(terms: Sequence[Object], path: str) -> Found:
@@ -163,7 +163,7 @@ def _application_failover(application: Object, path: str) -> Found:
     if tolerated is not None and tolerated < 0:
         at = f"{path}.decisionConditions.tolerationSeconds"
         found.append(FieldError.invalid(at, tolerated, "must be greater than or equal to 0"))
-    graceful = application.get("purgeMode") in _GRACEFUL
+    graceful = application.get("purgeMode") in constants.PURGE_LATER
     grace = application.get("gracePeriodSeconds")
     at = f"{path}.gracePeriodSeconds"
     if not graceful and grace is not None:

@@ -57,11 +57,11 @@ def _mutate(spec: Object) -> None:
     if any((s.get("apiVersion"), s.get("kind")) == _SERVICE_IMPORT for s in selectors):
         spec["propagateDeps"] = True
     scheduling = placement.get("replicaScheduling")
-    if scheduling and scheduling.get("replicaSchedulingType") == "Divided":
+    if scheduling and scheduling.get("replicaSchedulingType") == constants.DIVIDED:
         if not scheduling.get("replicaDivisionPreference"):
-            scheduling["replicaDivisionPreference"] = "Weighted"
+            scheduling["replicaDivisionPreference"] = constants.WEIGHTED
     application = (spec.get("failover") or {}).get("application")
-    if application is not None and application.get("purgeMode") in ("Gracefully", "Graciously"):
+    if application is not None and application.get("purgeMode") in constants.PURGE_LATER:
         if application.get("gracePeriodSeconds") is None:
             application["gracePeriodSeconds"] = GRACE_PERIOD
 

@@ -24,7 +24,7 @@ _IDS: Final = (constants.PP_PERMANENT_ID, constants.CPP_PERMANENT_ID)
 def withdrawals(new: Object, old: Object, around: AdmissionContext) -> list[str]:
     """Warnings for a change of a policy's placement."""
     placement, before = new["spec"].get("placement") or {}, old["spec"].get("placement") or {}
-    if _affinities(placement) == _affinities(before) or new["spec"].get("activationPreference") == "Lazy":
+    if _affinities(placement) == _affinities(before) or new["spec"].get("activationPreference") == constants.LAZY:
         return []
     clusters = {name(cluster): cluster for cluster in around.clusters()}
     found = []

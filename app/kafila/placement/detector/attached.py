@@ -206,14 +206,14 @@ def _with_snapshot(old: Sequence[Object], parent: Object) -> list[Object]:
 def _settle(wanted: Object, parents: Sequence[Object]) -> str:
     """What the parents ask for together: Overwrite and preservation win. Says where they disagree."""
     overwrite, preserve = _asked(parents)
-    wanted["conflictResolution"] = "Overwrite" if True in overwrite else "Abort"
+    wanted["conflictResolution"] = constants.OVERWRITE if True in overwrite else constants.ABORT
     wanted["preserveResourcesOnDeletion"] = True in preserve
     return conflict_of(parents)
 
 
 def _asked(parents: Sequence[Object]) -> tuple[set[bool], set[bool]]:
     """Whether to overwrite, and whether to preserve: the different answers."""
-    overwrite = {spec(parent).get("conflictResolution") == "Overwrite" for parent in parents}
+    overwrite = {spec(parent).get("conflictResolution") == constants.OVERWRITE for parent in parents}
     return overwrite, {bool(spec(parent).get("preserveResourcesOnDeletion")) for parent in parents}
 
 

@@ -73,7 +73,7 @@ def is_cluster_policy(policy: Object) -> bool:
 
 def is_lazy(policy: Object) -> bool:
     """Does it wait with what it changes until the user changes the template?"""
-    return (policy.get("spec") or {}).get("activationPreference") == "Lazy"
+    return (policy.get("spec") or {}).get("activationPreference") == constants.LAZY
 
 
 def claim(template: Object, policy: Object) -> Object:

@@ -98,7 +98,7 @@ def _explain_no_binding(evidence: Evidence, policy: Object | None, report: Repor
             f"The policy waits for OverridePolicy {', '.join(missing)} (spec.dependentOverrides).",
             f"Create {'it' if len(missing) == 1 else 'them'} in namespace {evidence.namespace}, or take the name off.",
         )
-    elif spec(policy).get("activationPreference") == "Lazy":
+    elif spec(policy).get("activationPreference") == constants.LAZY:
         report.advise("The policy is lazy.", "It is applied with the next change of the resource itself.")
     else:
         report.advise(

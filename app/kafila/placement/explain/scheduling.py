@@ -24,7 +24,7 @@ from kafila.placement.scheduler.filters import (
     checked,
     feasible,
 )
-from kafila.placement.spec import DUPLICATED, replicas, scheduling_type
+from kafila.placement.spec import replicas, scheduling_type
 
 _TRIGGERS = {
     "PlacementChanged": "the placement is new or was changed",
@@ -50,9 +50,9 @@ def _division(binding: Object) -> str:
     count, strategy = replicas(wanted), placement.get("replicaScheduling") or {}
     if not count:
         return "has no replicas: each chosen cluster gets it once"
-    if scheduling_type(placement) == DUPLICATED:
+    if scheduling_type(placement) == constants.DUPLICATED:
         return f"Duplicated: each chosen cluster gets all {count} replicas"
-    if strategy.get("replicaDivisionPreference") == "Aggregated":
+    if strategy.get("replicaDivisionPreference") == constants.AGGREGATED:
         return f"Divided, Aggregated: {count} replicas in as few clusters as have room"
     weights = strategy.get("weightPreference") or {}
     if weights.get("dynamicWeight"):

@@ -10,9 +10,10 @@ from typing import Final, NamedTuple
 from kafila.core.clock import parse_rfc3339
 from kafila.core.hashes import fnv1a_32
 from kafila.core.values import Object
+from kafila.placement import constants
 from kafila.placement.cluster_affinity import matcher
 from kafila.placement.scheduler.select import Candidate
-from kafila.placement.spec import DIVIDED, DUPLICATED, replicas, scheduling_type, targets
+from kafila.placement.spec import replicas, scheduling_type, targets
 
 # Up to this many seats per party a plain queue is quicker than to reckon the first seats at once.
 _SEATS_BY_QUEUE: Final = 8
@@ -123,11 +124,11 @@ def _assign(candidates: Sequence[Candidate], spec: Object, wanted: int, fresh: b
     strategy = placement.get("replicaScheduling") or {}
     preference = strategy.get("replicaDivisionPreference") or ""
     uid = (spec.get("resource") or {}).get("uid") or ""
-    if kind == DUPLICATED:
+    if kind == constants.DUPLICATED:
         result = [Target(candidate.name, wanted) for candidate in candidates]
-    elif kind == DIVIDED and preference == "Aggregated":
+    elif kind == constants.DIVIDED and preference == constants.AGGREGATED:
         result = _dynamic(candidates, spec, wanted, fresh, uid, aggregated=True)
-    elif kind == DIVIDED and preference == "Weighted":
+    elif kind == constants.DIVIDED and preference == constants.WEIGHTED:
         weights = strategy.get("weightPreference")
         if weights and weights.get("dynamicWeight"):
             result = _dynamic(candidates, spec, wanted, fresh, uid, aggregated=False)

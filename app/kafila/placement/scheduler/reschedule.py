@@ -12,16 +12,7 @@ from kafila.placement import constants
 from kafila.placement.applied_placement import placement_text, same_outside_affinities, term_text
 from kafila.placement.objects import annotations_of, labels_of, metadata
 from kafila.placement.scheduler.assign import reschedule_required
-from kafila.placement.spec import (
-    DIVIDED,
-    DUPLICATED,
-    is_workload,
-    replicas,
-    scheduling_type,
-    target_names,
-    targets,
-    total_replicas,
-)
+from kafila.placement.spec import is_workload, replicas, scheduling_type, target_names, targets, total_replicas
 
 
 class RescheduleReason(StrEnum):
@@ -73,7 +64,7 @@ def should_schedule(
         return RescheduleReason.REPLICAS_CHANGED
     if reschedule_required(spec, status):
         return RescheduleReason.RESCHEDULE
-    if not is_workload(spec) or scheduling_type(placement) == DUPLICATED:
+    if not is_workload(spec) or scheduling_type(placement) == constants.DUPLICATED:
         return RescheduleReason.ALWAYS
     if any(cluster in terminating for cluster in target_names(spec)):
         return RescheduleReason.CLUSTER_TERMINATING
@@ -116,6 +107,6 @@ def replicas_changed(spec: Object, gates: Gates = DEFAULT_GATES) -> bool:
     if MULTIPLE_POD_TEMPLATES_SCHEDULING in gates and spec.get("components") and not targets(spec):
         return True
     kind, wanted = strategy.get("replicaSchedulingType"), replicas(spec)
-    if kind == DUPLICATED:
+    if kind == constants.DUPLICATED:
         return any((target.get("replicas") or 0) != wanted for target in targets(spec))
-    return kind == DIVIDED and total_replicas(targets(spec)) != wanted
+    return kind == constants.DIVIDED and total_replicas(targets(spec)) != wanted

@@ -7,20 +7,13 @@ from operator import itemgetter
 from typing import Final, NamedTuple
 
 from kafila.core.values import Object
+from kafila.placement import constants
 from kafila.placement.cluster_affinity import matcher
 from kafila.placement.scheduler.cluster_snapshot import ClusterInfo
 from kafila.placement.scheduler.plugins import SchedulerPlugin, asked_to_score
 from kafila.placement.scheduler.regions import Region, choose_regions, region_score
 from kafila.placement.scheduler.score import locality_score
-from kafila.placement.spec import (
-    DIVIDED,
-    DUPLICATED,
-    assigned_replicas,
-    replicas,
-    scheduling_type,
-    term_named,
-    terms,
-)
+from kafila.placement.spec import assigned_replicas, replicas, scheduling_type, term_named, terms
 
 IGNORE_RESOURCES: Final = -1
 _NO_TERM: Final = 1000
@@ -110,7 +103,7 @@ def select(found: Sequence[Candidate], spec: Object, need: int) -> list[Candidat
     if not constraints or _ignores_constraints(placement):
         return list(found)
     strategy = placement.get("replicaScheduling")
-    if strategy is None or strategy.get("replicaSchedulingType") == DUPLICATED:
+    if strategy is None or strategy.get("replicaSchedulingType") == constants.DUPLICATED:
         need = IGNORE_RESOURCES
     by_field = {constraint.get("spreadByField") or "": constraint for constraint in constraints}
     if "region" in by_field:
@@ -123,9 +116,9 @@ def select(found: Sequence[Candidate], spec: Object, need: int) -> list[Candidat
 def _ignores_constraints(placement: Object) -> bool:
     """Fixed weights name the clusters themselves."""
     strategy = placement.get("replicaScheduling")
-    if strategy is None or strategy.get("replicaSchedulingType") != DIVIDED:
+    if strategy is None or strategy.get("replicaSchedulingType") != constants.DIVIDED:
         return False
-    if strategy.get("replicaDivisionPreference") != "Weighted":
+    if strategy.get("replicaDivisionPreference") != constants.WEIGHTED:
         return False
     weights = strategy.get("weightPreference")
     return weights is None or (bool(weights.get("staticWeightList")) and not weights.get("dynamicWeight"))
@@ -168,7 +161,7 @@ def _by_region(
     fewest = region_constraint.get("minGroups") or 0
     if len(members) < fewest:
         raise SelectionError("the number of feasible region is less than spreadConstraint.MinGroups")
-    duplicated = scheduling_type(spec.get("placement") or {}) == DUPLICATED
+    duplicated = scheduling_type(spec.get("placement") or {}) == constants.DUPLICATED
     fewest_clusters = cluster_constraint.get("minGroups") or 0
     regions = [
         Region(

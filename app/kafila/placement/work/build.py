@@ -28,13 +28,7 @@ from kafila.placement.objects import (
 )
 from kafila.placement.override.apply import Overridden, applied_annotations, apply_overrides
 from kafila.placement.override.patch import OverrideError
-from kafila.placement.spec import (
-    PURGE_NOW,
-    clusters_to_purge_now,
-    existing_clusters,
-    is_workload,
-    targets_of,
-)
+from kafila.placement.spec import clusters_to_purge_now, existing_clusters, is_workload, targets_of
 from kafila.placement.work.completions import completions_by_cluster, left_over
 from kafila.placement.work.labels import record_managed
 from kafila.placement.work.prune import prune
@@ -198,14 +192,14 @@ def _conflict_resolution(annotations: Mapping[str, str], binding_spec: Object) -
     asked = annotations.get(constants.CONFLICT_RESOLUTION)
     if asked in (constants.CONFLICT_OVERWRITE, constants.CONFLICT_ABORT):
         return str(asked)
-    overwrite = binding_spec.get("conflictResolution") == "Overwrite"
+    overwrite = binding_spec.get("conflictResolution") == constants.OVERWRITE
     return constants.CONFLICT_OVERWRITE if overwrite else constants.CONFLICT_ABORT
 
 
 def _preserved_labels(binding_spec: Object, cluster: str, targets: int) -> dict[str, str]:
     """State that a stateful workload takes along when it alone moves from a failed cluster to this one."""
     tasks = binding_spec.get("gracefulEvictionTasks") or ()
-    if targets > 1 or not tasks or tasks[-1].get("purgeMode") not in PURGE_NOW:
+    if targets > 1 or not tasks or tasks[-1].get("purgeMode") not in constants.PURGE_NOW:
         return {}
     if cluster in (tasks[-1].get("clustersBeforeFailover") or ()):
         return {}

@@ -18,7 +18,7 @@ from kafila.placement.objects import (
     uid,
 )
 from kafila.placement.scheduler.assign import Target, spread_by_targets
-from kafila.placement.spec import DIVIDED, replicas, scheduling_type, targets_of
+from kafila.placement.spec import replicas, scheduling_type, targets_of
 
 
 def completions_by_cluster(
@@ -73,7 +73,7 @@ def _divided_total(template: Object, binding_spec: Object) -> int | None:
     if template.get("kind") != "Job" or not replicas(binding_spec) or placement is None:
         return None
     total = nested(template, "spec", "completions")
-    return total if scheduling_type(placement) == DIVIDED and isinstance(total, int) else None
+    return total if scheduling_type(placement) == constants.DIVIDED and isinstance(total, int) else None
 
 
 def _is_elastic(template: Object) -> bool:

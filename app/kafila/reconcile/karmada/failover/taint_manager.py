@@ -146,7 +146,7 @@ class TaintManager(QueueController[Stay]):
 
     def _evicted(self, binding: Object, cluster: str) -> Object:
         failover = (binding["spec"].get("failover") or {}).get("cluster")
-        mode = self._purge_mode if failover is None else failover.get("purgeMode") or "Gracefully"
+        mode = self._purge_mode if failover is None else failover.get("purgeMode") or constants.GRACEFULLY
         kept: dict[str, str] = {}
         if failover is not None and STATEFUL_FAILOVER_INJECTION in self._federation.gates:
             kept = preserved_state(failover, binding.get("status") or {}, cluster)
