@@ -1,6 +1,7 @@
 """Kubernetes' own admission plugins that change or refuse built-in objects: those that need at most a look at other objects.
 
-Priority, DefaultTolerationSeconds, RuntimeClass, TaintNodesByCondition, DefaultStorageClass, DefaultIngressClass.
+Priority, DefaultTolerationSeconds, RuntimeClass, TaintNodesByCondition, DefaultStorageClass, DefaultIngressClass,
+CertificateSubjectRestriction.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from kafila.catalog.builtin.validation.certificates import organizations_of
 from kafila.catalog.kind import Kind
 from kafila.core import errors, quantity
 from kafila.core.values import Object
@@ -23,6 +25,8 @@ _STORAGE_DEFAULTS: Final = (
 )
 _CLASS: Final = "volume.beta.kubernetes.io/storage-class"
 _ADMIN_ACCESS: Final = "resource.kubernetes.io/admin-access"
+_CLIENTS: Final = "kubernetes.io/kube-apiserver-client"  # the signer of certificates that this API server believes
+_MASTERS: Final = "system:masters"
 _INGRESS_DEFAULT: Final = "ingressclass.kubernetes.io/is-default-class"
 
 
@@ -235,7 +239,15 @@ def _admin_access(kind: Kind, new: Object, old: Object | None, objects: Objects)
         raise errors.invalid(kind.group, kind.kind, new["metadata"].get("name", ""), found)
 
 
+def _subject(kind: Kind, new: Object, old: Object | None, objects: Objects) -> None:
+    """Nobody asks for a certificate with which he may do everything, whoever approves it."""
+    spec = new.get("spec") or {}
+    if old is None and spec.get("signerName") == _CLIENTS and _MASTERS in organizations_of(spec.get("request") or ""):
+        raise _forbidden(kind, new, f"use of {_CLIENTS} signer with {_MASTERS} group is not allowed")
+
+
 _ADMITTERS: Final[dict[str, Callable[[Kind, Object, Object | None, Objects], None]]] = {
+    "certificatesigningrequests.certificates.k8s.io": _subject,
     "pods": _overhead,
     "persistentvolumeclaims": _expansion,
     "resourceclaims.resource.k8s.io": _admin_access,

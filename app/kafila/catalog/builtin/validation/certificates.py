@@ -8,6 +8,7 @@ from typing import Any
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.x509.oid import NameOID
 
 from kafila.core import names
 from kafila.core.values import Object, repeats
@@ -102,6 +103,16 @@ def _request_error(data: str) -> str:
         return f"asn1: structure error: {error}"
     except UnsupportedAlgorithm:
         return "x509: cannot verify signature: algorithm unimplemented"
+
+
+def organizations_of(data: str) -> list[str]:
+    """The groups that a request is for; of what is no request, none."""
+    blocks = _blocks(data)
+    try:
+        subject = x509.load_der_x509_csr(blocks[0][2]).subject if blocks else ()
+    except ValueError:
+        return []
+    return [str(attribute.value) for attribute in subject if attribute.oid == NameOID.ORGANIZATION_NAME]
 
 
 def _certificate_error(data: str) -> str:
