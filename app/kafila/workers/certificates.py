@@ -155,8 +155,7 @@ class Certificates:
 
     def _use(self, name: str) -> str:
         if name == "apiserver":
-            shown = "the server of kubeconfig" if "tls-cert-file" in self._users else "clients"
-            return f"shown to {shown}"
+            return "shown to users of kubeconfig" if "tls-cert-file" in self._users else "shown to clients"
         for files in self._files:
             if files.name == name:
                 return f"shown to clients, from {files.certificate}"
