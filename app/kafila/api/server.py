@@ -6,7 +6,6 @@ streams (docs/adr/0001).
 
 from __future__ import annotations
 
-import _ssl
 import asyncio
 import math
 import socket
@@ -21,7 +20,6 @@ from httptools import HttpParserError, HttpParserUpgrade
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from kafila.authentication.credentials import Peer
 from kafila.core.sockets import bind
 from kafila.settings.serving import ServingOptions
 
@@ -30,6 +28,7 @@ from .framing import MOST_HEADERS, check_head
 from .listener import Listener
 from .listener import Peer as Address
 from .refusals import Refused
+from .tls import peer_of
 
 _LAST_BYTES: Final = 0.5  # seconds for the end of an answer to leave, once we close or are shutting down
 MOST_PIPELINED: Final = 100  # requests that are sent before the first of them is answered
@@ -38,13 +37,6 @@ DIRECT: Final = 32  # pieces of a head that go to the parser as they come; it co
 PIECE: Final = 4096  # bytes of the pieces after those
 NEVER: Final = math.inf
 GRACE: Final = 2.0  # seconds: who reads a body has a deadline too, and more to say
-
-
-def peer_of(tls: ssl.SSLObject) -> Peer | None:
-    """The client's certificate and the chain that it was verified by, which is public in Python 3.13 only."""
-    found = tls._sslobj.get_verified_chain() or ()  # type: ignore[attr-defined]
-    chain = tuple(certificate.public_bytes(_ssl.ENCODING_DER) for certificate in found)
-    return Peer(chain[0], chain) if chain else None
 
 
 class ObjectsProtocol(HttpToolsProtocol):

@@ -6,16 +6,23 @@ that a new certificate is another context, and connections that are open keep th
 
 from __future__ import annotations
 
+import _ssl
 import os
 import ssl
 import tempfile
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
-from typing import final
+from typing import Final, final
 
+from kafila.authentication.credentials import Peer
 from kafila.identity.certificates import KeyPair
 from kafila.identity.serving import chosen
 
 _ALPN = ["http/1.1"]
+_REMEMBERED: Final = 4096
+_chains: OrderedDict[bytes, tuple[bytes, ...]] = (
+    OrderedDict()
+)  # by certificate, how it was verified last; newest at the end
 
 
 @final
@@ -69,3 +76,21 @@ def context_of(pair: KeyPair, trusted: Iterable[bytes] = ()) -> ssl.SSLContext:
         file.flush()
         context.load_cert_chain(file.name)
     return context
+
+
+def peer_of(tls: ssl.SSLObject) -> Peer | None:
+    """The client's certificate and the chain that it was verified by, which is public in Python 3.13 only.
+
+    Who resumes a session shows no certificate, and OpenSSL keeps that of the session without its chain: it is the one that we
+    remember. Sessions are of this process, which has verified it then; whether its authority is still believed is asked with
+    each request. A chain that is forgotten has no authority, so that its certificate counts for nothing."""
+    found = tls._sslobj.get_verified_chain() or ()  # type: ignore[attr-defined]
+    chain = tuple(certificate.public_bytes(_ssl.ENCODING_DER) for certificate in found)
+    if chain:
+        _chains[chain[0]] = chain
+        _chains.move_to_end(chain[0])
+        if len(_chains) > _REMEMBERED:
+            _chains.popitem(last=False)
+        return Peer(chain[0], chain)
+    certificate = tls.getpeercert(binary_form=True)
+    return Peer(certificate, _chains.get(certificate, (certificate,))) if certificate else None

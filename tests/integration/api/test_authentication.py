@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import socket
 import ssl
 import threading
 import time
@@ -148,6 +149,24 @@ def plane(tmp_path_factory: pytest.TempPathFactory, webhook: Path) -> Iterator[P
         service_account_max_token_expiration=7200,
     ) as kubeconfig:
         yield Plane(folder, kubeconfig)
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_who_resumes_a_session_is_still_who_he_was(plane: Plane, version: ssl.TLSVersion) -> None:
+    """No certificate is shown again then: that of the session counts."""
+    file, session = plane.folder / "resumed.pem", None
+    file.write_bytes(plane.admin.certificate + b"\n" + plane.admin.key)
+    context = ssl.create_default_context(cadata=plane.authority.decode())
+    context.load_cert_chain(file)
+    context.maximum_version = version
+    where = httpx.URL(plane.server)
+    for resumed in (False, True, True):
+        plain = socket.create_connection((where.host, where.port or 0), PATIENCE)
+        with context.wrap_socket(plain, server_hostname=where.host, session=session) as stream:
+            stream.sendall(b"GET /api/v1/namespaces/default HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert stream.recv(12) == b"HTTP/1.1 200"
+            assert stream.session_reused == resumed
+            session = stream.session
 
 
 def test_certificates_of_our_own_and_of_another_authority(plane: Plane) -> None:
