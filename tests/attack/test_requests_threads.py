@@ -54,6 +54,7 @@ def containers(image: str) -> Object:
     return {"spec": {"template": {"spec": {"containers": [{"name": f"c{i}", "image": image} for i in range(2000)]}}}}
 
 
+MANY = [{"key": f"a{i}", "operator": "In", "values": ["b"]} for i in range(10_000)]
 REQUESTS: dict[str, tuple[str, str, Any, Object]] = {
     "create": ("POST", DEPLOYMENTS, big("new"), {}),
     "create in YAML": ("POST", DEPLOYMENTS, yaml.dump(big("new")).encode(), {"type": "application/yaml"}),
@@ -90,6 +91,18 @@ REQUESTS: dict[str, tuple[str, str, Any, Object]] = {
         "POST",
         "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
         {"spec": {"resourceAttributes": {"verb": "get"}}, **{f"x{i}": 1 for i in range(20_000)}},
+        {},
+    ),
+    "review of labels": (
+        "POST",
+        "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
+        {"spec": {"resourceAttributes": {"labelSelector": {"rawSelector": ",".join(f"a{i}" for i in range(20_000))}}}},
+        {},
+    ),
+    "review of fields": (
+        "POST",
+        "/apis/authorization.k8s.io/v1/subjectaccessreviews",
+        {"spec": {"user": "x", "resourceAttributes": {"fieldSelector": {"requirements": MANY}}}},
         {},
     ),
 }

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 import orjson
 
 from kafila.authentication.users import InvalidCredential
+from kafila.authorization import Attributes, Decision
 from kafila.catalog.kind import Kind
 from kafila.core import errors
 from kafila.core.clock import rfc3339
@@ -44,23 +45,27 @@ def _read(kind: Kind, request: Request) -> Object:
 
 
 async def _self_subject_access(registry: Registry, kind: Kind, request: Request) -> Response:
-    question = await _question(kind, request)
-    spec = question.get("spec") or {}
-    questions.check(kind, question, subject=False)
-    return _answer(question, await _decided(request, request.user, spec))
+    return await _access(kind, request, subject=False)
 
 
 async def _subject_access(registry: Registry, kind: Kind, request: Request) -> Response:
+    return await _access(kind, request, subject=True)
+
+
+async def _access(kind: Kind, request: Request, *, subject: bool) -> Response:
+    assert request.authorizer is not None
     question = await _question(kind, request)
     spec = question.get("spec") or {}
-    questions.check(kind, question, subject=True)
-    return _answer(question, await _decided(request, questions.subject_of(spec), spec))
+
+    def read() -> tuple[Attributes, list[str]]:  # its selectors are anybody's, and may be as long as the body
+        questions.check(kind, question, subject=subject)
+        return questions.attributes_of(questions.subject_of(spec) if subject else request.user, spec)
+
+    asked, problems = await read_in_thread(request, read)
+    return _answer(question, _shown_decision(await request.authorizer.authorize(asked), problems))
 
 
-async def _decided(request: Request, user: User, spec: Object) -> Object:
-    assert request.authorizer is not None
-    asked, problems = questions.attributes_of(user, spec)
-    decision = await request.authorizer.authorize(asked)
+def _shown_decision(decision: Decision, problems: list[str]) -> Object:
     status: Object = {"allowed": decision.allowed}
     if decision.denied:
         status["denied"] = True
