@@ -74,15 +74,15 @@ class Front:
         found = re.search(rf'^kafila_refused_total{{reason="{reason}"}} (\S+)', text, re.M)
         return int(float(found[1])) if found else 0
 
-    def told(self, **fields: Any) -> list[Object]:
+    def logged(self, **fields: Any) -> list[Object]:
         """Lines of the log, every one of which is JSON."""
         found = [json.loads(line) for line in self.lines]
         return [line for line in found if fields.items() <= line.items()]
 
-    def tells(self, **fields: Any) -> list[Object]:
-        """What it has told once it has told of this: its log is read by a thread."""
-        until(lambda: bool(self.told(**fields)))
-        return self.told(**fields)
+    def logs(self, **fields: Any) -> list[Object]:
+        """What it has logged once it has logged this: its log is read by a thread."""
+        until(lambda: bool(self.logged(**fields)))
+        return self.logged(**fields)
 
     def memory(self, field: str = "VmHWM") -> int:
         """Bytes: VmHWM, the most that it ever had, VmRSS, VmSize."""

@@ -1,4 +1,4 @@
-"""What becomes of copies in members: evictions, refusals, and what is told of them."""
+"""What becomes of copies in members: evictions, refusals, and what is reported of them."""
 
 from __future__ import annotations
 

@@ -137,9 +137,7 @@ def test_with_few_descriptors_whoever_comes_is_served(poor: Front) -> None:
             stack.enter_context(poor.plain())
         assert _is_served(poor)
         assert poor.as_admin("GET", "/api/v1/namespaces")[0] == 200
-        assert once_in_a_while(
-            poor.tells(event="refused", reason="evicted_for_peer_connections")
-        )  # not for each socket
+        assert once_in_a_while(poor.logs(event="refused", reason="evicted_for_peer_connections"))  # not for each socket
 
 
 def test_without_descriptors_the_oldest_makes_room(poor: Front) -> None:
@@ -149,7 +147,7 @@ def test_without_descriptors_the_oldest_makes_room(poor: Front) -> None:
     with contextlib.ExitStack() as stack:
         for _ in range(100):
             stack.enter_context(poor.plain())
-        poor.tells(event="refused", reason="descriptors")
+        poor.logs(event="refused", reason="descriptors")
         until(lambda: _is_served(poor))
     resource.prlimit(poor.process.pid, resource.RLIMIT_NOFILE, (128, 128))
 
@@ -167,7 +165,7 @@ def test_without_memory_the_process_ends(poor: Front) -> None:
                 stack.enter_context(poor.connect())
                 poor.as_admin("POST", "/api/v1/namespaces/default/configmaps", body)
         assert poor.process.wait(60) > 0
-    assert poor.tells(level="critical")
+    assert poor.logs(level="critical")
 
 
 def _is_served(found: Front) -> bool:

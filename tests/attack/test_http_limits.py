@@ -142,7 +142,7 @@ def test_an_upgrade_is_not_taken_up(server: Front, to: bytes) -> None:
     assert answer.count(b"HTTP/1.1 ") == 1
     assert answer.startswith(ANSWERED)
     server.as_admin("GET", "/livez")
-    assert not [line for line in server.told() if "pgrade" in json.dumps(line)]
+    assert not [line for line in server.logged() if "pgrade" in json.dumps(line)]
 
 
 def test_whoever_waits_to_be_asked_for_a_body_is_asked(server: Front) -> None:
@@ -171,5 +171,5 @@ def test_each_is_counted_and_logged_once(server: Front) -> None:
         with server.connect() as stream:
             exchange(stream, b"nonsense\r\n\r\n")
     assert server.refused("malformed") == before + 20
-    assert once_in_a_while(server.tells(event="refused", reason="malformed"))
+    assert once_in_a_while(server.logs(event="refused", reason="malformed"))
     assert not [line for line in server.lines if "pip install" in line]

@@ -42,7 +42,7 @@ def cluster(name: str, endpoint: str) -> dict[str, Any]:
     return {"apiVersion": "cluster.karmada.io/v1alpha1", "kind": "Cluster", "metadata": {"name": name}, "spec": spec}
 
 
-def told(found: Any) -> tuple[int, str]:
+def refusal(found: Any) -> tuple[int, str]:
     status = found.json()
     assert (status["kind"], status["code"]) == ("Status", found.status_code)
     return found.status_code, status["message"]
@@ -70,7 +70,7 @@ def told(found: Any) -> tuple[int, str]:
 )
 async def test_an_answer_that_is_none_is_a_bad_gateway(joined: Any, member: Hostile, head: bytes) -> None:
     member.answers["/api"] = head
-    code, message = told(await joined.get(f"{PROXY}/api"))
+    code, message = refusal(await joined.get(f"{PROXY}/api"))
     assert code == 502, message
     assert message.startswith("error trying to reach service: ")
 
@@ -78,7 +78,7 @@ async def test_an_answer_that_is_none_is_a_bad_gateway(joined: Any, member: Host
 async def test_interim_answers_without_end_are_a_bad_gateway(joined: Any, member: Hostile) -> None:
     member.answers["/api"] = member.endless(b"", b"HTTP/1.1 102 Processing\r\n\r\n" * 1000)
     async with asyncio.timeout(60):
-        code, message = told(await joined.get(f"{PROXY}/api"))
+        code, message = refusal(await joined.get(f"{PROXY}/api"))
     assert code == 502, message
     assert member.sent < 64 << 20
 
@@ -150,7 +150,7 @@ async def test_redirects_lead_nowhere_else(joined: Any, member: Hostile, given: 
         message = (
             "error trying to reach service: the backend attempted to redirect this request, which is not permitted"
         )
-        assert told(found) == (502, message)
+        assert refusal(found) == (502, message)
     else:
         assert (found.status_code, found.headers["location"]) == (302, seen)
 
@@ -192,7 +192,7 @@ async def test_names_that_no_header_carries_are_refused(
 ) -> None:
     joined.user = User(user, ("system:masters", *groups))
     for cluster in ("m1", "*"):
-        code, message = told(await joined.get(f"{CLUSTERS}/{cluster}/proxy/api/v1/pods"))
+        code, message = refusal(await joined.get(f"{CLUSTERS}/{cluster}/proxy/api/v1/pods"))
         assert code == 403
         assert "cannot be named to a member" in message
     assert member.asked == []
@@ -202,7 +202,7 @@ async def test_a_header_that_would_arrive_as_another_is_refused(joined: Any, mem
     member.answers["/api"] = answer(b"{}")
     assert (await joined.get(f"{PROXY}/api", headers={"x-a": "ü".encode()})).status_code == 200
     assert lines_of(member, b"x-a") == ["ü".encode()]
-    code, message = told(await joined.get(f"{PROXY}/api", headers={"x-a": b"\xff"}))
+    code, message = refusal(await joined.get(f"{PROXY}/api", headers={"x-a": b"\xff"}))
     assert (code, message) == (400, "header x-a is not in UTF-8")
 
 

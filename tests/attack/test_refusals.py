@@ -1,4 +1,4 @@
-"""A write of ours that is refused is told to the user: an event on the template, a condition where there is one."""
+"""A write of ours that is refused is recorded for the user: an event on the template, a condition where there is one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CONFIGS = [{"apiVersion": "v1", "kind": "ConfigMap"}]
 LIMIT = 64 << 10
 
 
-def told(lab: Lab, kind: str, name: str) -> set[tuple[str, str]]:
+def warnings(lab: Lab, kind: str, name: str) -> set[tuple[str, str]]:
     return {(reason, message) for level, reason, message, _ in lab.events(kind, name) if level == "Warning"}
 
 
@@ -45,7 +45,7 @@ async def test_a_work_that_is_too_large_keeps_the_others_from_nothing(make_lab: 
         await lab.create(config)
         await lab.until(lambda: lab.in_clusters("ConfigMap", "settings") == ["m2"], "the other one is there")
         text = f"Request entity too large: limit is {LIMIT}"
-        await lab.until(lambda: ("SyncWorkFailed", text) in told(lab, "ConfigMap", "settings"), "an event")
+        await lab.until(lambda: ("SyncWorkFailed", text) in warnings(lab, "ConfigMap", "settings"), "an event")
         binding = lab.get("ResourceBinding", "settings-configmap")
         assert lab.condition(binding, "FullyApplied")["status"] == "False"
         item = next(i for i in binding["status"]["aggregatedStatus"] if i["clusterName"] == "m1")
@@ -68,7 +68,7 @@ async def test_a_binding_that_is_too_large(make_lab: type[Lab]) -> None:
         await lab.rest()
         assert lab.list("ResourceBinding") == []
         text = f"Apply policy(default/wide) failed: Request entity too large: limit is {LIMIT}"
-        assert told(lab, "ConfigMap", "settings") == {("ApplyPolicyFailed", text)}
+        assert warnings(lab, "ConfigMap", "settings") == {("ApplyPolicyFailed", text)}
     finally:
         await lab.close()
 
@@ -98,7 +98,9 @@ async def test_every_binding_is_refused(two: Lab, monkeypatch: pytest.MonkeyPatc
     await two.create(two.deployment())
     await two.rest()
     denied = 'admission webhook "all.example.com" denied the request: not today'
-    assert told(two, "Deployment", "web") == {("ApplyPolicyFailed", f"Apply policy(default/policy) failed: {denied}")}
+    assert warnings(two, "Deployment", "web") == {
+        ("ApplyPolicyFailed", f"Apply policy(default/policy) failed: {denied}")
+    }
 
 
 async def test_a_claim_is_refused(two: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,7 +110,7 @@ async def test_a_claim_is_refused(two: Lab, monkeypatch: pytest.MonkeyPatch) -> 
     await two.create(two.policy(select=CONFIGS))
     await two.rest()
     denied = 'admission webhook "all.example.com" denied the request: hands off'
-    assert told(two, "ConfigMap", "settings") == {
+    assert warnings(two, "ConfigMap", "settings") == {
         ("ApplyPolicyFailed", f"Apply policy(default/policy) failed: {denied}")
     }
 
@@ -129,7 +131,7 @@ async def test_a_rebalancers_write_is_refused(two: Lab, monkeypatch: pytest.Monk
         }
     )
     await two.rest()
-    ((reason, message),) = told(two, "WorkloadRebalancer", "again")
+    ((reason, message),) = warnings(two, "WorkloadRebalancer", "again")
     assert (reason, message.endswith("denied the request: not today")) == ("ReconcileFailed", True)
 
 
@@ -142,8 +144,8 @@ async def test_what_goes_with_its_owner_is_protected(two: Lab) -> None:
     config["metadata"]["ownerReferences"] = [reference]
     await two.create(config)
     await two.delete("Deployment", "web")
-    await two.until(lambda: told(two, "ConfigMap", "settings"), "an event")
-    ((reason, message),) = told(two, "ConfigMap", "settings")
+    await two.until(lambda: warnings(two, "ConfigMap", "settings"), "an event")
+    ((reason, message),) = warnings(two, "ConfigMap", "settings")
     assert reason == "ReconcileFailed"
     assert "This resource is protected" in message
 
@@ -152,9 +154,9 @@ async def test_an_error_of_ours_is_recorded_too(two: Lab, monkeypatch: pytest.Mo
     monkeypatch.setattr("kafila.reconcile.karmada.template.steps.schedule_binding.schedule", lambda *arguments: 1 // 0)
     await two.create(two.policy())
     await two.create(two.deployment())
-    await two.until(lambda: told(two, "Deployment", "web"), "an event")
+    await two.until(lambda: warnings(two, "Deployment", "web"), "an event")
     text = "resource-template failed: unexpectedly: ZeroDivisionError: integer division or modulo by zero"
-    assert told(two, "Deployment", "web") == {("ReconcileFailed", text)}
+    assert warnings(two, "Deployment", "web") == {("ReconcileFailed", text)}
 
 
 async def test_an_error_of_ours_on_the_way_to_a_member_is_recorded_where_users_look(
@@ -172,6 +174,6 @@ async def test_an_error_of_ours_on_the_way_to_a_member_is_recorded_where_users_l
         ("ResourceBinding", "web-deployment"),
         ("Deployment", "web"),
     ):
-        await two.until(lambda kind=kind, name=name: told(two, kind, name) == told_of, f"an event on the {kind}")
+        await two.until(lambda kind=kind, name=name: warnings(two, kind, name) == told_of, f"an event on the {kind}")
     await two.until(lambda: next(e[3] for e in two.events("Deployment", "web") if e[1] == "ReconcileFailed") > 2)
     assert len([e for e in two.events("Deployment", "web") if e[1] == "ReconcileFailed"]) == 1, "counted, not told anew"

@@ -1,4 +1,4 @@
-"""Text in a field that a fieldOverrider has to read: whatever it is, somebody is told, and nothing waits or ends for it."""
+"""Text in a field that a fieldOverrider has to read: whatever it is, an event says so, and nothing waits or ends for it."""
 
 from __future__ import annotations
 

@@ -176,4 +176,4 @@ def test_a_whole_process_tells(disk: Disk) -> None:
         until(lambda: server.as_admin("GET", "/readyz") == (200, b"ok"))
         assert create(server, "after")[0] == 201
         assert b"kafila_storage_healthy 1.0" in server.as_admin("GET", "/metrics")[1]
-        assert len(server.tells(event="the database takes no writes")) == 1
+        assert len(server.logs(event="the database takes no writes")) == 1

@@ -38,7 +38,7 @@ def hook(url: str) -> dict[str, Any]:
     return {**kind, "metadata": {"name": "a"}, "webhooks": [webhook]}
 
 
-def told(answer: Any) -> str:
+def refusal(answer: Any) -> str:
     status = answer.json()
     assert (answer.status_code, status["reason"]) == (422, "Invalid"), answer.text
     return str(status["message"])
@@ -46,17 +46,17 @@ def told(answer: Any) -> str:
 
 @pytest.mark.parametrize(("url", "why"), BAD)
 async def test_addresses_that_are_none(api: Any, url: str, why: str) -> None:
-    assert why in told(await api.post(CLUSTERS, cluster(apiEndpoint=url)))
-    assert why in told(await api.post(CLUSTERS, cluster(proxyURL=url)))
-    assert why in told(await api.post(HOOKS, hook(url)))
+    assert why in refusal(await api.post(CLUSTERS, cluster(apiEndpoint=url)))
+    assert why in refusal(await api.post(CLUSTERS, cluster(proxyURL=url)))
+    assert why in refusal(await api.post(HOOKS, hook(url)))
 
 
 @pytest.mark.parametrize("scheme", ["ftp", "file", "gopher", "javascript", "unix"])
 async def test_foreign_schemes(api: Any, scheme: str) -> None:
     why = f'unsupported scheme "{scheme}", must be http'
-    assert why in told(await api.post(CLUSTERS, cluster(apiEndpoint=f"{scheme}://a")))
-    assert why in told(await api.post(CLUSTERS, cluster(proxyURL=f"{scheme}://a")))
-    assert "'https' is the only allowed URL scheme" in told(await api.post(HOOKS, hook(f"{scheme}://a")))
+    assert why in refusal(await api.post(CLUSTERS, cluster(apiEndpoint=f"{scheme}://a")))
+    assert why in refusal(await api.post(CLUSTERS, cluster(proxyURL=f"{scheme}://a")))
+    assert "'https' is the only allowed URL scheme" in refusal(await api.post(HOOKS, hook(f"{scheme}://a")))
 
 
 @pytest.mark.parametrize("url", ["https://a", "https://a:443/k8s/c-1/", "http://10.0.0.1:8080", "https://[::1]:6443"])

@@ -42,7 +42,7 @@ def apply_in(member: Member, *objects: dict) -> None:
     member.kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)}))
 
 
-def told(plane: Federation, template: dict) -> dict:
+def aggregated(plane: Federation, template: dict) -> dict:
     binding = f"{template['metadata']['name']}-{template['kind'].lower()}"
     found = plane.get("resourcebinding", binding, f"-n{NAMESPACE}").get("status", {}).get("aggregatedStatus") or [{}]
     return found[0]
@@ -86,9 +86,9 @@ def test_a_refusal_to_create_does_not_hide_that_it_is_there(
     wait_until("refused", lambda: _refusal(member1, again), member1.apiserver)
     assert "already exists" not in _refusal(member1, again)
     federation.apply(policy(template), template)
-    federation.eventually("it says so", lambda: "already exists" in told(federation, template)["appliedMessage"])
+    federation.eventually("it says so", lambda: "already exists" in aggregated(federation, template)["appliedMessage"])
     federation.apply(policy(template, "Overwrite"))
-    federation.eventually("it is adopted", lambda: told(federation, template)["applied"])
+    federation.eventually("it is adopted", lambda: aggregated(federation, template)["applied"])
     assert in_member(member1, kind, name)["metadata"]["labels"]["karmada.io/managed"] == "true"
     federation.kubectl("delete", kind, name, f"-n{NAMESPACE}")
     federation.eventually("it is gone", lambda: in_member(member1, kind, name) == {})
@@ -122,7 +122,7 @@ def test_what_the_member_added_to_a_pod_stays_and_a_new_image_arrives(federation
     federation.eventually(
         "the image is there", lambda: in_member(member1, "pod", "it")["spec"]["containers"][0]["image"] == "nginx:2"
     )
-    federation.eventually("it is applied", lambda: told(federation, pod)["applied"])
+    federation.eventually("it is applied", lambda: aggregated(federation, pod)["applied"])
     spec = in_member(member1, "pod", "it")["spec"]
     assert [each["name"] for each in spec["ephemeralContainers"]] == ["debug"]
     assert "theirs" in [each.get("key") for each in spec["tolerations"]]

@@ -1,4 +1,4 @@
-"""What users placed reaches members that were away meanwhile, and members' absence is told."""
+"""What users placed reaches members that were away meanwhile, and members' absence is reported."""
 
 from __future__ import annotations
 

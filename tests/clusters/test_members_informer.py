@@ -22,7 +22,7 @@ def config_map(name: str, value: str = "1", labels: dict | None = None) -> dict:
 
 
 class Watching:
-    """An informer with the changes it told."""
+    """An informer with the changes it saw."""
 
     def __init__(self, client: MemberClient, **options) -> None:
         self.changes: asyncio.Queue[Change] = asyncio.Queue()

@@ -148,19 +148,19 @@ def check(servers: tuple[Server, Server], seed: int, roles: int, reviews: int, r
     for asked, theirs, ours in in_parallel(request, [made.request() for _ in range(requests)]):
         assert (theirs.status == 403) == (ours.status == 403), (asked, theirs, ours)
         if theirs.status == 403 and asked.method != "HEAD":
-            assert told_alike(theirs) == told_alike(ours), asked
+            assert in_one_order(theirs) == in_one_order(ours), asked
             refused += 1
     assert refused > requests / 4
     refused = 0
     for asked, theirs, ours in in_parallel(request, [made.escalation() for _ in range(escalations)]):
         assert theirs.status == ours.status, (asked, theirs, ours)
         if theirs.status >= 400:
-            assert told_alike(theirs) == told_alike(ours), asked
+            assert in_one_order(theirs) == in_one_order(ours), asked
             refused += 1
     assert refused > escalations / 4
 
 
-def told_alike(answer: Answer) -> Object:
+def in_one_order(answer: Answer) -> Object:
     """The order in which missing roles are named is none."""
     status = json.loads(answer.body)
     head, mark, listed = status["message"].partition(": RBAC: ")

@@ -98,10 +98,10 @@ WRONG = [
 
 
 @pytest.fixture
-def told(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+def refusal(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
     """The one line that a wrong command line gets, in this process."""
 
-    def told(*arguments: str) -> str:
+    def refusal(*arguments: str) -> str:
         with pytest.raises(SystemExit) as ended:
             main(list(arguments))
         shown = capsys.readouterr()
@@ -109,28 +109,28 @@ def told(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
         (line,) = shown.err.splitlines()
         return line.removeprefix("error: ")
 
-    return told
+    return refusal
 
 
 @pytest.mark.parametrize(("argument", "reason"), WRONG, ids=[argument for argument, _ in WRONG])
-def test_a_wrong_value_names_its_flag(argument: str, reason: str, told: Callable[..., str]) -> None:
+def test_a_wrong_value_names_its_flag(argument: str, reason: str, refusal: Callable[..., str]) -> None:
     flag, _, value = argument.partition("=")
-    line = told("serve", argument)
+    line = refusal("serve", argument)
     assert line.startswith("invalid value '")
     assert line.endswith(f"' for {flag}: {reason}")
     assert value in line or float(value) == float(line.split("'")[1]) or value == "nan"
 
 
-def test_what_the_parser_refuses_is_one_line_too(told: Callable[..., str]) -> None:
-    assert told("serve", "--watch-history=long").startswith(
+def test_what_the_parser_refuses_is_one_line_too(refusal: Callable[..., str]) -> None:
+    assert refusal("serve", "--watch-history=long").startswith(
         'Invalid value for --watch-history: unable to convert "long"'
     )
-    assert told("serve", "--role=chief").startswith('Invalid value "chief" for --role')
-    assert "Unknown option" in told("serve", "--histroy=60")
+    assert refusal("serve", "--role=chief").startswith('Invalid value "chief" for --role')
+    assert "Unknown option" in refusal("serve", "--histroy=60")
 
 
-def test_unknown_controllers_are_refused_with_the_names_of_the_known_ones(told: Callable[..., str]) -> None:
-    line = told("serve", "--controllers=*,-clusters")
+def test_unknown_controllers_are_refused_with_the_names_of_the_known_ones(refusal: Callable[..., str]) -> None:
+    line = refusal("serve", "--controllers=*,-clusters")
     assert "'clusters' is not in the list of known controllers (binding, cluster, " in line
 
 
@@ -144,15 +144,17 @@ def test_the_known_controllers_are_those_that_there_are() -> None:
     assert built.names == CONTROLLERS
 
 
-def test_a_value_of_the_environment_is_named_as_such(told: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_value_of_the_environment_is_named_as_such(
+    refusal: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("KAFILA_BIND", "nowhere")
-    line = told("serve")
+    line = refusal("serve")
     assert line == "invalid value 'nowhere' for KAFILA_BIND in the environment: must be HOST:PORT, e.g. 127.0.0.1:5443"
 
 
-def test_the_flag_wins_also_with_its_default(told: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_flag_wins_also_with_its_default(refusal: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KAFILA_BIND", "nowhere")
-    assert told("serve", "--bind=127.0.0.1:5443", "--watch-history=1").startswith(
+    assert refusal("serve", "--bind=127.0.0.1:5443", "--watch-history=1").startswith(
         "invalid value '1.0' for --watch-history"
     )
 

@@ -103,7 +103,7 @@ def _certificates(folder: Path) -> dict[str, str]:
 
 
 def described(each: dict[str, Any], now: float) -> dict[str, Any]:
-    """What is told of an entry of the record. It ends when the first of its chain does."""
+    """What is shown of an entry of the record. It ends when the first of its chain does."""
     from cryptography import x509
 
     from kafila.core.clock import human_duration, rfc3339

@@ -1,7 +1,7 @@
 """The certificates of this process: which it shows to clients, when they are renewed, and the kubeconfig of its administrator.
 
 Our own are issued at each start, and again while serving, before they end. The user's own are read again when their files change;
-nobody but the user can renew those, so that their end is told in time.
+nobody but the user can renew those, so that their end is reported in time.
 """
 
 from __future__ import annotations
@@ -207,7 +207,7 @@ class Certificates:
             self.look()
 
     def look(self) -> None:
-        """Renews what is due or asked for, and tells of what will end and cannot be renewed."""
+        """Renews what is due or asked for, and reports what will end and cannot be renewed."""
         now, asked = self._clock(), self._asked()
         for name in RENEWABLE:
             if name in self._own and (name in asked or self._is_due(name, now)):

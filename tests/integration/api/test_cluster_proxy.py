@@ -287,7 +287,7 @@ async def test_a_broken_answer_does_not_look_complete(joined: Any, member: Membe
 # -- what is wrong -----------------------------------------------------------------------------------------------------
 
 
-def told(answer: Any) -> tuple[int, str, str]:
+def refusal(answer: Any) -> tuple[int, str, str]:
     status = answer.json()
     assert (status["kind"], status["status"], status["code"]) == ("Status", "Failure", answer.status_code)
     return answer.status_code, status.get("reason", ""), status["message"]
@@ -295,11 +295,11 @@ def told(answer: Any) -> tuple[int, str, str]:
 
 async def test_errors_are_in_karmadas_words(proxied: Any) -> None:
     absent = await proxied.get(f"{CLUSTERS}/nobody/proxy/api")
-    assert told(absent) == (404, "NotFound", 'clusters.cluster.karmada.io "nobody" not found')
+    assert refusal(absent) == (404, "NotFound", 'clusters.cluster.karmada.io "nobody" not found')
 
     async def with_spec(name: str, **spec: Any) -> tuple[int, str, str]:
         await proxied.made(CLUSTERS, cluster("http://127.0.0.1:1", name, id=name, **spec))
-        return told(await proxied.get(f"{CLUSTERS}/{name}/proxy/api"))
+        return refusal(await proxied.get(f"{CLUSTERS}/{name}/proxy/api"))
 
     assert await with_spec("a", impersonatorSecretRef=None) == (
         500,
@@ -322,7 +322,7 @@ async def test_a_ca_that_is_none_is_said(proxied: Any) -> None:
     await proxied.made(SECRETS, secret("m1", token="x", caBundle="not a certificate"))
     reference = {"namespace": "karmada-cluster", "name": "m1"}
     await proxied.made(CLUSTERS, cluster("https://127.0.0.1:1", secretRef=reference))
-    code, _, message = told(await proxied.get(f"{PROXY}/api"))
+    code, _, message = refusal(await proxied.get(f"{PROXY}/api"))
     assert code == 503
     assert message.startswith("error trying to reach service: the credentials are not usable")
 
@@ -331,7 +331,7 @@ async def test_a_ca_that_is_none_is_said(proxied: Any) -> None:
 async def test_upgrades_are_refused_clearly(joined: Any, member: Member, protocol: str) -> None:
     headers = {"connection": "Upgrade", "upgrade": protocol}
     answer = await joined.ask("POST", f"{PROXY}/api/v1/namespaces/a/pods/b/exec", headers=headers)
-    code, _, message = told(answer)
+    code, _, message = refusal(answer)
     assert code == 501
     assert protocol in message
     assert member.requests == []
@@ -339,7 +339,7 @@ async def test_upgrades_are_refused_clearly(joined: Any, member: Member, protoco
 
 async def test_only_those_who_may(joined: Any, member: Member) -> None:
     joined.user = User("bob", ("system:authenticated",))
-    code, _, message = told(await joined.get(f"{PROXY}/api"))
+    code, _, message = refusal(await joined.get(f"{PROXY}/api"))
     assert code == 403
     assert 'cannot get resource "clusters/proxy" in API group "cluster.karmada.io" at the cluster scope' in message
     assert member.requests == []
@@ -407,7 +407,7 @@ async def test_a_simulated_member_answers_as_an_api(simulated: tuple[Any, Simula
     assert (await api.get("/api/v1/namespaces/default/configmaps/a")).status_code == 404
     assert (await api.get(f"{PROXY}/api/v1/namespaces/default/configmaps/a")).status_code == 200
     absent = await api.get(f"{PROXY}/api/v1/nodes/none")
-    assert told(absent) == (404, "NotFound", 'nodes "none" not found')
+    assert refusal(absent) == (404, "NotFound", 'nodes "none" not found')
     assert len(absent.headers.get_list("audit-id")) == 1
 
 
@@ -424,8 +424,8 @@ async def test_a_simulated_member_knows_the_caller(simulated: tuple[Any, Simulat
     api, _ = simulated
     review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
     api.user = User("ann", ("system:masters", "system:authenticated"))
-    told = (await api.post(f"{PROXY}/apis/authentication.k8s.io/v1/selfsubjectreviews", review)).json()
-    assert told["status"]["userInfo"]["username"] == "ann"
+    refusal = (await api.post(f"{PROXY}/apis/authentication.k8s.io/v1/selfsubjectreviews", review)).json()
+    assert refusal["status"]["userInfo"]["username"] == "ann"
 
 
 # -- all members at once -----------------------------------------------------------------------------------------------
@@ -464,11 +464,11 @@ async def test_lists_of_all_members_are_one(three: Any) -> None:
     some = (await three.get(f"{EVERYWHERE}/api/v1/nodes?labelSelector=kubernetes.io/hostname%3Dm2-node-1")).json()
     assert [node["metadata"]["name"] for node in some["items"]] == ["m2-node-1"]
     nothing = await three.get(f"{EVERYWHERE}/apis/none.example/v1/things")
-    assert told(nothing) == (404, "NotFound", "not found")
+    assert refusal(nothing) == (404, "NotFound", "not found")
     watched = await three.get(f"{EVERYWHERE}/api/v1/nodes?watch=true")
-    assert told(watched) == (405, "MethodNotAllowed", "Request verb watch is not support")
+    assert refusal(watched) == (405, "MethodNotAllowed", "Request verb watch is not support")
     made = await three.post(f"{EVERYWHERE}{CONFIGMAPS}", {"metadata": {"name": "a"}})
-    assert told(made) == (405, "MethodNotAllowed", "Request verb create is not support")
+    assert refusal(made) == (405, "MethodNotAllowed", "Request verb create is not support")
 
 
 async def test_an_object_is_found_where_it_is(three: Any) -> None:
@@ -478,11 +478,11 @@ async def test_an_object_is_found_where_it_is(three: Any) -> None:
     assert (await three.get(f"{EVERYWHERE}{CONFIGMAPS}/one")).json()["metadata"]["name"] == "one"
     conflict = await three.get(f"{EVERYWHERE}{CONFIGMAPS}/both")
     message = "conflict resource, exist in more than one cluster: m1,m2"
-    assert told(conflict) == (409, "Conflict", message)
+    assert refusal(conflict) == (409, "Conflict", message)
     assert (await three.delete(f"{EVERYWHERE}{CONFIGMAPS}/one")).status_code == 200
     assert (await three.get(f"{CLUSTERS}/m2/proxy{CONFIGMAPS}/one")).status_code == 404
     absent = await three.get(f"{EVERYWHERE}{CONFIGMAPS}/one")
-    assert told(absent) == (404, "NotFound", "resource not found or don't have permission to get it")
+    assert refusal(absent) == (404, "NotFound", "resource not found or don't have permission to get it")
 
 
 async def test_what_is_no_object_is_answered_here(three: Any) -> None:

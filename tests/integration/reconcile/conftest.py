@@ -279,7 +279,7 @@ class Lab:
                     (c["type"], c["status"], c.get("message")) for c in obj.get("status", {}).get("conditions", ())
                 ]
                 lines.append(f"{kind} {obj['metadata'].get('namespace')}/{obj['metadata']['name']} {spec} {conditions}")
-        lines += [f"Event {self.told(e)}" for e in self.list("Event")]
+        lines += [f"Event {self.recorded(e)}" for e in self.list("Event")]
         return "\n".join(lines)
 
     # -- looking -------------------------------------------------------------------------------------------------------
@@ -294,13 +294,13 @@ class Lab:
         return cls.condition(obj, name).get("status") == "True"
 
     @staticmethod
-    def told(event: Object) -> tuple[str, str, str, str, int]:
+    def recorded(event: Object) -> tuple[str, str, str, str, int]:
         about = event["involvedObject"]
         return f"{about['kind']}/{about['name']}", event["type"], event["reason"], event["message"], event["count"]
 
     def events(self, kind: str, name: str) -> list[tuple[str, str, str, int]]:
         """(type, reason, message, count) of the events on an object, oldest first."""
-        return [self.told(e)[1:] for e in self.list("Event") if self.told(e)[0] == f"{kind}/{name}"]
+        return [self.recorded(e)[1:] for e in self.list("Event") if self.recorded(e)[0] == f"{kind}/{name}"]
 
     def placed(self, binding: str, namespace: str = "default") -> dict[str, int | None]:
         """Replicas by cluster."""
@@ -345,7 +345,7 @@ class Lab:
         placement: Object | None = None,
         **spec: Any,
     ) -> Object:
-        """A PropagationPolicy, without a namespace a ClusterPropagationPolicy; for the Deployment ``web`` unless told."""
+        """A PropagationPolicy, without a namespace a ClusterPropagationPolicy; for the Deployment ``web`` by default."""
         placement = dict(placement or {})
         if clusters:
             placement["clusterAffinity"] = {"clusterNames": list(clusters)}

@@ -194,8 +194,8 @@ end"""
     await two.create(two.policy("policy", "m1", propagateDeps=True))
     await two.create(two.deployment())
     await two.until(lambda: two.in_clusters("ConfigMap", "settings") == ["m1"])
-    told = ("Warning", "SyncScheduleResultToDependenciesFailed", "Deployment(default/web) depends on itself")
-    await two.until(lambda: told in [event[:3] for event in two.events("ResourceBinding", "web-deployment")])
+    warnings = ("Warning", "SyncScheduleResultToDependenciesFailed", "Deployment(default/web) depends on itself")
+    await two.until(lambda: warnings in [event[:3] for event in two.events("ResourceBinding", "web-deployment")])
 
 
 FAILING = {
@@ -223,17 +223,18 @@ async def test_a_script_that_fails_says_what_and_where(two: Lab, how: str) -> No
     await two.create(two.config())
     await two.until(lambda: two.in_clusters("ConfigMap", "settings") == ["m1", "m2"], "others are not delayed")
 
-    def told(kind: str, name: str, reason: str) -> list[str]:
+    def warnings(kind: str, name: str, reason: str) -> list[str]:
         return [message for type, why, message, _ in two.events(kind, name) if (type, why) == ("Warning", reason)]
 
-    await two.until(lambda: told("ResourceInterpreterCustomization", "bad", "InterpretFailed"))
-    (about_script,) = set(told("ResourceInterpreterCustomization", "bad", "InterpretFailed"))
+    await two.until(lambda: warnings("ResourceInterpreterCustomization", "bad", "InterpretFailed"))
+    (about_script,) = set(warnings("ResourceInterpreterCustomization", "bad", "InterpretFailed"))
     assert about_script.startswith("InterpretReplica: ")
     assert expected in about_script
-    await two.until(lambda: told("Deployment", "web", "ApplyPolicyFailed"))
-    assert expected in told("Deployment", "web", "GetReplicasFailed")[0]
+    await two.until(lambda: warnings("Deployment", "web", "ApplyPolicyFailed"))
+    assert expected in warnings("Deployment", "web", "GetReplicasFailed")[0]
     assert (
-        "ResourceInterpreterCustomization(bad) InterpretReplica: " in told("Deployment", "web", "GetReplicasFailed")[0]
+        "ResourceInterpreterCustomization(bad) InterpretReplica: "
+        in warnings("Deployment", "web", "GetReplicasFailed")[0]
     )
     await two.delete("ResourceInterpreterCustomization", "bad")
     await two.rest()

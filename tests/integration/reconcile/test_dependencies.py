@@ -57,11 +57,11 @@ async def test_a_config_follows_its_deployment(two: Lab) -> None:
     assert "placement" not in binding["spec"]
     assert required(binding) == {"web-deployment": ["m1"]}
     assert two.is_true(binding, "FullyApplied")
-    told = two.events("Deployment", "web")
+    conflicts = two.events("Deployment", "web")
     text = (
         "Get dependencies([{APIVersion:v1 Kind:ConfigMap Namespace:default Name:settings LabelSelector:nil}]) succeed."
     )
-    assert ("Normal", "GetDependenciesSucceed", text, 1) in told
+    assert ("Normal", "GetDependenciesSucceed", text, 1) in conflicts
     done = ("Normal", "SyncScheduleResultToDependenciesSucceed", "Sync schedule results to dependencies succeed.", 1)
     assert done in two.events("ResourceBinding", "web-deployment")
 
@@ -164,7 +164,7 @@ async def test_two_workloads_share_a_config(two: Lab) -> None:
 async def test_a_conflict_is_recorded_again_when_it_is_another_one(two: Lab) -> None:
     """Nothing is stored anew of what both need: one of two fields is in conflict still."""
 
-    def told() -> list[str]:
+    def conflicts() -> list[str]:
         return [e[2] for e in two.events("ResourceBinding", "settings-configmap") if e[1] == "DependencyPolicyConflict"]
 
     await two.create(two.config())
@@ -173,15 +173,15 @@ async def test_a_conflict_is_recorded_again_when_it_is_another_one(two: Lab) -> 
     await two.create(policy(two, "two", "m2", of="job", **both))
     await two.create(workload(two))
     await two.create(workload(two, "job"))
-    await two.until(lambda: any("; " in text for text in told()))
+    await two.until(lambda: any("; " in text for text in conflicts()))
     await two.rest()
     before = follower(two)
     await two.change("PropagationPolicy", "one", lambda obj: obj["spec"].update(preserveResourcesOnDeletion=True))
     one = "Dependency policy conflict detected: ConflictResolution conflicted (Overwrite vs Abort)."
-    await two.until(lambda: one in told())
+    await two.until(lambda: one in conflicts())
     assert follower(two) == before
     await two.rest()
-    assert told().count(one) == 1
+    assert conflicts().count(one) == 1
     # another one is left when one of those who disagree goes
     await two.create(policy(two, "three", "m2", of="third", conflictResolution="Overwrite"))
     await two.create(workload(two, "third"))
@@ -189,7 +189,7 @@ async def test_a_conflict_is_recorded_again_when_it_is_another_one(two: Lab) -> 
     await two.rest()
     await two.delete("Deployment", "web")
     other = "Dependency policy conflict detected: PreserveResourcesOnDeletion conflicted (true vs false)."
-    await two.until(lambda: other in told())
+    await two.until(lambda: other in conflicts())
 
 
 async def test_a_config_with_a_policy_of_its_own(two: Lab) -> None:

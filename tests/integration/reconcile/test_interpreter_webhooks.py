@@ -227,12 +227,13 @@ async def test_an_answer_that(two: Lab, hook: Webhook, how: str) -> None:
     await two.create(two.deployment())
     await two.until(lambda: two.in_clusters("Deployment", "web") == ["m1", "m2"], "others are not delayed")
 
-    def told(kind: str, name: str, reason: str) -> str:
+    def messages(kind: str, name: str, reason: str) -> str:
         return " ".join(message for _, why, message, _ in two.events(kind, name) if why == reason)
 
-    await two.until(lambda: expected in told("ConfigMap", "settings", "GetReplicasFailed"))
+    await two.until(lambda: expected in messages("ConfigMap", "settings", "GetReplicasFailed"))
     await two.until(
-        lambda: expected in told("ResourceInterpreterWebhookConfiguration", "hooks", "InterpretFailed"), "the source"
+        lambda: expected in messages("ResourceInterpreterWebhookConfiguration", "hooks", "InterpretFailed"),
+        "the source",
     )
     assert two.get("ResourceBinding", "settings-configmap") == {}
     hook.answers = {"InterpretReplica": lambda q: {"replicas": 4}}

@@ -106,11 +106,11 @@ async def test_force_says_what_stays_and_how_to_remove_it(placed: Lab, plane: Me
     at = next(n for n, line in enumerate(said) if "objects stay in cluster m1" in line)
     assert "  kubectl delete -n default ConfigMap/settings" in said[at:]
     assert "  kubectl delete -n default Deployment.v1.apps/web" in said[at:]
-    await placed.until(lambda: told(placed), "it is told on the Cluster as well, for whoever used another tool")
-    assert any("stays in cluster m1" in message for message in told(placed))
+    await placed.until(lambda: left_behind(placed), "it is told on the Cluster as well, for whoever used another tool")
+    assert any("stays in cluster m1" in message for message in left_behind(placed))
 
 
-def told(lab: Lab) -> list[str]:
+def left_behind(lab: Lab) -> list[str]:
     return [message for _, reason, message, _ in lab.events("Cluster", "m1") if reason == "CopyLeftBehind"]
 
 

@@ -1,4 +1,4 @@
-"""After a start everything is looked at again, but nobody with something new has to wait for that, and nothing is told twice."""
+"""After a start everything is looked at again, but nobody with something new has to wait for that, and no event is recorded twice."""
 
 from __future__ import annotations
 
@@ -71,11 +71,11 @@ async def test_no_event_is_recorded_again(two: Lab) -> None:
     await two.create(two.config("settings"))
     await two.until(lambda: two.in_clusters("ConfigMap", "settings") == ["m1", "m2"])
     await two.rest()
-    before = sorted(map(two.told, two.list("Event")))
+    before = sorted(map(two.recorded, two.list("Event")))
     assert before
     await two.restart()
     await two.rest()
-    assert sorted(map(two.told, two.list("Event"))) == before
+    assert sorted(map(two.recorded, two.list("Event"))) == before
 
 
 def _label(name: str, value: str) -> Any:

@@ -1,4 +1,4 @@
-"""What the scheduler is told from outside: accurate estimators and plugins."""
+"""What the scheduler gets from outside: accurate estimators and plugins."""
 
 from __future__ import annotations
 

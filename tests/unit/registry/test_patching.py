@@ -1,4 +1,4 @@
-"""How a patch is told from another: by its type, and by nothing else."""
+"""What a patch does follows from its type, and from nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Certificates of a process, over the years: ours are renewed, and the end of the user's own is told in time."""
+"""Certificates of a process, over the years: ours are renewed, and the end of the user's own is reported in time."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def applied(status: str = "True", message: str = "") -> Object:
     return {"type": "Applied", "status": status, "message": message}
 
 
-def told(
+def report_of(
     clusters: list[Object], placement: Object, works: list[Object] = (), health: str = "Healthy", **more: Any
 ) -> Report:  # type: ignore[assignment]
     only, now = more.pop("cluster", ""), more.pop("now", 0.0)
@@ -115,7 +115,7 @@ def test_waiting_for_overrides() -> None:
 
 
 def test_all_is_well() -> None:
-    report = told([member("m1"), member("m2")], {}, [work("m1", applied()), work("m2", applied())])
+    report = report_of([member("m1"), member("m2")], {}, [work("m1", applied()), work("m2", applied())])
     assert report.summary == "Placed in 2 of 2 clusters, 4 replicas; all as wanted."
     assert report.policy_why == "selects it by name, priority 0, has claimed it"
     assert [(row.name, row.state, row.replicas, row.status) for row in report.clusters] == [
@@ -132,7 +132,7 @@ def test_no_cluster_fits() -> None:
         member("m3", taints=[{"key": constants.TAINT_UNSCHEDULABLE, "effect": "NoSchedule"}], region="north"),
     ]
     field = {"matchExpressions": [{"key": "region", "operator": "NotIn", "values": ["east"]}]}
-    report = told(clusters, {"clusterAffinity": {"fieldSelector": field}})
+    report = report_of(clusters, {"clusterAffinity": {"fieldSelector": field}})
     assert report.summary.startswith("Not scheduled, NoClusterFit: 0/3 clusters are available: ")
     assert [advice.problem for advice in report.advice] == [
         "m1: TaintToleration: had untolerated taint {a:NoSchedule}.",
@@ -149,7 +149,7 @@ def test_too_little_room() -> None:
         "replicaDivisionPreference": "Weighted",
         "weightPreference": {"dynamicWeight": "AvailableReplicas"},
     }
-    report = told([member("m1", pods="1")], {"replicaScheduling": dynamic})
+    report = report_of([member("m1", pods="1")], {"replicaScheduling": dynamic})
     assert report.summary.startswith("Not scheduled, Unschedulable: ")
     assert "2 replicas are wanted; free room:" in report.advice[0].problem
 
@@ -164,7 +164,7 @@ def test_too_little_room() -> None:
     ],
 )
 def test_what_a_member_makes_of_it(made: list[Object], state: str, said: str) -> None:
-    report = told([member("m1")], {}, made, health="Unhealthy")
+    report = report_of([member("m1")], {}, made, health="Unhealthy")
     assert report.clusters[0].state == state
     assert said in report.advice[0].problem
     assert report.summary == "Placed in 1 of 1 clusters, 2 replicas; 0 of 1 as wanted."
@@ -172,7 +172,7 @@ def test_what_a_member_makes_of_it(made: list[Object], state: str, said: str) ->
 
 def test_one_cluster_with_its_checks() -> None:
     clusters = [member("m1"), member("m2")]
-    report = told(clusters, {"clusterAffinity": {"exclude": ["m2"]}}, [work("m1", applied())], cluster="m2")
+    report = report_of(clusters, {"clusterAffinity": {"exclude": ["m2"]}}, [work("m1", applied())], cluster="m2")
     assert [row.name for row in report.clusters] == ["m2"]
     assert report.clusters[0].checks[0] == (
         "ClusterAffinity",
@@ -185,7 +185,7 @@ def test_one_cluster_with_its_checks() -> None:
 def test_leaving() -> None:
     task = {"fromCluster": "m2", "producer": "TaintManager", "reason": "TaintUntolerated"}
     works = [work("m1", applied()), work("m2", applied())]
-    report = told([member("m1"), member("m2")], {}, works, gracefulEvictionTasks=[task])
+    report = report_of([member("m1"), member("m2")], {}, works, gracefulEvictionTasks=[task])
     row = next(row for row in report.clusters if row.name == "m2")
     assert (row.state, row.why) == (
         "Leaving",
@@ -197,7 +197,7 @@ def test_in_no_cluster_but_those_that_it_leaves() -> None:
     """What is chosen is empty, and the copy waits in eviction."""
     task = {"fromCluster": "m2", "producer": "TaintManager", "reason": "TaintUntolerated"}
     clusters = [member("m2", taints=[{"key": "a", "effect": "NoExecute"}])]
-    report = told(clusters, {}, [work("m2", applied())], gracefulEvictionTasks=[task])
+    report = report_of(clusters, {}, [work("m2", applied())], gracefulEvictionTasks=[task])
     assert report.summary.startswith("Not scheduled, NoClusterFit: ")
     assert report.summary.endswith(" It is still in m2, which it leaves.")
     assert "in no cluster" not in report.summary
@@ -333,10 +333,10 @@ def test_programs_get_fields() -> None:
 
 
 def test_how_urgent_it_is() -> None:
-    assert told([member("m1")], {}, schedulePriority={"priority": 7}).division == (
+    assert report_of([member("m1")], {}, schedulePriority={"priority": 7}).division == (
         "Duplicated: each chosen cluster gets all 2 replicas; schedule priority 7"
     )
-    assert "priority" not in told([member("m1")], {}, schedulePriority={}).division
+    assert "priority" not in report_of([member("m1")], {}, schedulePriority={}).division
 
 
 def test_what_follows_workloads_of_several_namespaces() -> None:
@@ -383,7 +383,9 @@ def test_a_member_that_is_not_seen_is_explained_before_it_counts_as_not_ready(
         "lastTransitionTime": "2026-01-01T00:00:05Z",
     }
     lost["status"]["conditions"] = [*READY, heartbeat]
-    report = told([lost, member("b")], {}, [work("a", *applied_there), work("b", applied())], now=1767225605.0 + 12)
+    report = report_of(
+        [lost, member("b")], {}, [work("a", *applied_there), work("b", applied())], now=1767225605.0 + 12
+    )
     row = next(row for row in report.clusters if row.name == "a")
     assert (row.state, row.why) == (state, "the cluster is not seen for 12 s: no route to host")
     assert report.summary.endswith("1 of 2 as wanted.")
