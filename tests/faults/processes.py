@@ -34,6 +34,8 @@ from .store_proxy import Proxy
 
 KAFILA = Path(sys.executable).with_name("kafila")
 PATIENCE = 90.0  # seconds for anything that has to come about; machines are slow at times
+# What clients write is counted: no ConfigMap comes to a namespace by itself.
+WITHOUT_ACCOUNTS = "*,-serviceaccount,-root-ca-cert-publisher"
 _PR_SET_PDEATHSIG = 1
 _prctl = ctypes.CDLL(None, use_errno=True).prctl
 
@@ -81,7 +83,15 @@ class Serve:
 
     def launch(self) -> None:
         self._read_from = self._log.stat().st_size if self._log.exists() else 0
-        command = [str(KAFILA), "serve", "--role", self.role, "--data-dir", str(self.folder)]
+        command = [
+            str(KAFILA),
+            "serve",
+            "--role",
+            self.role,
+            "--data-dir",
+            str(self.folder),
+            f"--controllers={WITHOUT_ACCOUNTS}",
+        ]
         command += ["--bind", "127.0.0.1:0", "--database-url", self._dsn]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
