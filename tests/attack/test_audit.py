@@ -15,6 +15,7 @@ from kafila.audit.buffer import Buffer
 from kafila.audit.log import LogBackend, LogFile
 from kafila.audit.metrics import ERRORS
 from kafila.audit.reading import read_policy
+from kafila.audit.webhook import WebhookBackend
 from tests.integration.api.conftest import Api, Object, configmap
 
 CONFIGMAPS = "/api/v1/namespaces/default/configmaps"
@@ -159,6 +160,44 @@ async def test_nobody_is_left_out_for_what_he_sends(api: Api, tmp_path: Path) ->
     backend.close(60)
     ended = [event for event in lines(file) if event["stage"] == "ResponseComplete"]
     assert [event["requestURI"] for event in ended] == [f"{CONFIGMAPS}?{query.decode()}" for query in queries]
+
+
+HIDING = {
+    "deep": (b'{"metadata":{"name":"hidden"},"x":' + b"[" * 300 + b"]" * 300 + b"}", "application/json"),
+    "deep lists": (
+        b'{"metadata":{"name":"hidden"}' + b',"items":[{"a":1' * 500 + b"}]" * 500 + b"}",
+        "application/json",
+    ),
+    "large number": (b"metadata: {name: hidden}\nx: 0x" + b"f" * 40, "application/yaml"),
+}
+
+
+@pytest.mark.parametrize("what", HIDING)
+@pytest.mark.parametrize("omit", ["true", "false"])
+async def test_what_cannot_be_written_hides_nobody(api: Api, tmp_path: Path, what: str, omit: str) -> None:
+    file = tmp_path / "audit.log"
+    backend = recorded(api, file)
+    policy = read_policy(EVERYTHING + f"omitManagedFields: {omit}\n".encode())
+    sent: list[bytes] = []
+
+    async def post(content: bytes) -> bytes:
+        sent.append(content)
+        return b"{}"
+
+    hook = WebhookBackend(post)
+    api.app.auditor = Auditor(policy, [backend, hook])
+    body, media_type = HIDING[what]
+    await api.post(f"{CONFIGMAPS}?fieldValidation=Ignore", body, type=media_type)
+    await api.get(CONFIGMAPS)
+    await hook.close(60)
+    backend.close(60)
+    found = lines(file)
+    assert [(event["verb"], event["stage"]) for event in found] == [
+        (verb, stage) for verb in ("create", "list") for stage in ("RequestReceived", "ResponseComplete")
+    ]
+    assert found[1]["objectRef"]["resource"] == "configmaps"
+    told = [event for content in sent for event in json.loads(content)["items"]]
+    assert [event["auditID"] for event in told] == [event["auditID"] for event in found]
 
 
 def test_the_log_is_for_its_owner(tmp_path: Path) -> None:

@@ -147,13 +147,25 @@ _ORDER: Final = (
 
 def line(document: Object) -> bytes:
     """One line of JSON, whatever texts of strangers are in it."""
-    return _json(document) + b"\n"
+    return _written(document) + b"\n"
 
 
 def event_list(documents: Sequence[Object]) -> bytes:
     """What a webhook is sent."""
-    items = [{name: value for name, value in each.items() if name not in ("kind", "apiVersion")} for each in documents]
-    return _json({"kind": "EventList", "apiVersion": "audit.k8s.io/v1", "metadata": {}, "items": items})
+    items = (
+        _written({name: value for name, value in each.items() if name not in ("kind", "apiVersion")})
+        for each in documents
+    )
+    return b'{"kind":"EventList","apiVersion":"audit.k8s.io/v1","metadata":{},"items":[%b]}' % b",".join(items)
+
+
+def _written(document: Object) -> bytes:
+    """What cannot be written (nested too deep, a number too large) is left out: nobody hides what he does, or others do, by it."""
+    try:
+        return _json(document)
+    except orjson.JSONEncodeError:
+        kept = {name: value for name, value in document.items() if name not in ("requestObject", "responseObject")}
+        return _json({**kept, "annotations": {**(document.get("annotations") or {}), TRUNCATED: "true"}})
 
 
 def _json(value: Any) -> bytes:
@@ -198,7 +210,10 @@ def _status(answered: Object, known: Object) -> Object:
 
 
 def _shown(obj: Any, event: Event) -> Any:
-    return _without_managed_fields(obj) if event.omit_managed_fields else obj
+    try:
+        return _without_managed_fields(obj) if event.omit_managed_fields else obj
+    except RecursionError:
+        return obj  # which is too deep to be written, too
 
 
 def _without_managed_fields(obj: Any) -> Any:
