@@ -60,6 +60,12 @@ def admission(cache: Cache, catalog: Catalog, settings: Settings, authorizer: Au
         found, more = on_loop(bodies)
         return Claimed([entry.decode().get("spec") or {} for entry in found], more)
 
+    def may_read_secret(user: Any, namespace: str, name: str) -> bool:
+        if authorizer is None:
+            return True
+        asked = authorization.Attributes(user, "get", "", "v1", "secrets", "", namespace, name)
+        return on_loop(lambda: authorizer.decide(asked).allowed)
+
     around = AdmissionContext(
         customizations=customizations,
         lua_error=syntax_error,
@@ -67,6 +73,7 @@ def admission(cache: Cache, catalog: Catalog, settings: Settings, authorizer: Au
         clusters=lambda: objects(CLUSTERS),
         claimed=claimed,
         own_id=own_id,
+        may_read_secret=may_read_secret,
     )
     return Admission(settings.gates, around, objects, *(rights(authorizer) if authorizer is not None else ()))
 

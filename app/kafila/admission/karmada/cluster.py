@@ -12,18 +12,25 @@ from .context import AdmissionContext
 
 RESOURCE: Final = "clusters.cluster.karmada.io"
 _REFERENCES: Final = ("secretRef", "impersonatorSecretRef")
+_WAYS: Final = (
+    "apiEndpoint",
+    "proxyURL",
+    "proxyHeader",
+    "insecureSkipTLSVerification",
+)  # by which what is in them leaves
 
 
 def admit_cluster(new: Object, old: Object | None, user: Any, around: AdmissionContext) -> None:
-    """Raises StatusError 403, 422. What was there before is not asked about again."""
+    """Raises StatusError 403, 422. What was there before is not asked about again, unless it is sent to somebody else."""
     spec, before, name = new.get("spec") or {}, (old or {}).get("spec") or {}, new["metadata"].get("name") or ""
     own = around.own_id() if spec.get("id") and spec["id"] != before.get("id") else ""
     if own and spec["id"] == own:
         why = "this is the control plane itself: objects would be placed over their own templates"
         raise errors.invalid("cluster.karmada.io", "Cluster", name, [FieldError.invalid("spec.id", own, why)])
+    moves = any(spec.get(field) != before.get(field) for field in _WAYS)
     for field in _REFERENCES:
         reference = spec.get(field)
-        if not reference or reference == before.get(field):
+        if not reference or (reference == before.get(field) and not moves):
             continue
         namespace, secret = reference.get("namespace") or "", reference.get("name") or ""
         if not around.may_read_secret(user, namespace, secret):  # a member's address would be sent its contents

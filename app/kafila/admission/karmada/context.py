@@ -43,7 +43,7 @@ class AdmissionContext:
 
     ``allow_no_execute`` is ``--allow-no-execute-taint-policy``; ``clusters`` are all Clusters; ``claimed`` are the bindings of the
     policy with that permanent id, of its namespace where it has one. ``own_id`` is the uid of our kube-system, empty when it is not
-    known; ``may_read_secret(user, namespace, name)`` lets everybody until there are rights: who writes Clusters may do all.
+    known; ``may_read_secret(user, namespace, name)`` lets everybody where nobody decides about rights.
     """
 
     customizations: Callable[[], Iterable[Object]] = _none

@@ -1,4 +1,4 @@
-"""Credentials that a Cluster names are asked for as whoever names them, once there are rights."""
+"""Credentials that a Cluster names are asked for as whoever names them, or whoever has them sent elsewhere."""
 
 from __future__ import annotations
 
@@ -39,7 +39,12 @@ def test_the_right_to_read_it_is_asked_for_when_it_changes(field: str) -> None:
     admit_cluster(named, named, ANN, around)
     admit_cluster(cluster(), named, ANN, around)
     assert len(asked) == 2
+    for way in ({"apiEndpoint": "https://b"}, {"proxyURL": "https://b"}, {"insecureSkipTLSVerification": True}):
+        with pytest.raises(StatusError):
+            admit_cluster(cluster(**named["spec"], **way), named, ANN, around)
+    admit_cluster(cluster(**named["spec"], region="b"), named, ANN, around)
+    assert len(asked) == 5
 
 
-def test_everybody_may_until_there_are_rights() -> None:
+def test_everybody_may_where_nobody_decides_about_rights() -> None:
     admit_cluster(cluster(secretRef={"namespace": "a", "name": "b"}, id="x"), None, ANN, NOTHING)
