@@ -8,9 +8,11 @@ from typing import Any, final
 import pytest
 from prometheus_client import REGISTRY
 
+from kafila.core.conditions import is_true
 from kafila.reconcile.karmada.member import cluster_status
 from kafila.reconcile.karmada.member.cluster_status import ClusterStatus
 from kafila.registry import Options
+from kafila.watch import Event
 
 from .conftest import PATIENCE, Lab
 
@@ -136,5 +138,43 @@ async def test_a_member_is_ready_when_its_resource_summary_is_known(
         release.set()
         await joining
         assert lab.get("Cluster", "m1")["status"]["resourceSummary"]["allocatable"]["cpu"] == "16"
+    finally:
+        await lab.close()
+
+
+async def test_it_is_also_known_when_the_lists_come_while_the_member_is_asked(
+    make_lab: type[Lab], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before its first answer is there, and after it was asked for: that answer has no summary yet."""
+    ask, follow = cluster_status.observe, cluster_status.Informer.run
+    informers: list[Any] = []
+    asked = asyncio.Event()
+
+    async def held(informer: Any) -> None:
+        informers.append(informer)
+        await asked.wait()
+        await follow(informer)
+
+    async def slow(*arguments: Any) -> Any:
+        found = await ask(*arguments)
+        asked.set()
+        for informer in informers:
+            await informer.synced.wait()
+        return found
+
+    monkeypatch.setattr(cluster_status.Informer, "run", held)
+    monkeypatch.setattr(cluster_status, "observe", slow)
+    lab = await make_lab().start()
+    unknown: list[Any] = []
+
+    def seen(event: Event) -> None:
+        status = (event.new.decode() if event.new is not None else {}).get("status") or {}
+        if is_true(status.get("conditions"), "Ready") and "resourceSummary" not in status:
+            unknown.append(status)
+
+    lab.registry.cache.listen("clusters.cluster.karmada.io", seen)
+    try:
+        await lab.join("m1")
+        assert not unknown
     finally:
         await lab.close()

@@ -124,7 +124,7 @@ class ClusterStatus:
         if observation.healthy and not self._waited:
             # not ready before its free resources are known: the scheduler would take it for full
             self._waited = True
-            if not self._is_synced() and await self._synced_within(FIRST_SUMMARY):
+            if observation.resource_summary is None and await self._synced_within(FIRST_SUMMARY):
                 observation = await self._observe(models)
         await self._notice(observation.online)
         now = time.time()
