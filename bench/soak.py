@@ -216,7 +216,7 @@ async def soak(kafila: Plane, options: argparse.Namespace) -> None:
         await working
         await watch.tables()
         peak = max(pss for _, pss, *_ in watch.looks)
-        old = min(options.event_ttl, options.history) / 60
+        old = min(options.event_ttl, options.watch_history) / 60
         print(
             f"{churn.done} templates, {churn.failed} failed; PSS at most {peak:.0f} MiB, {watch.slope():+.1f} %/h in the second half"
         )
@@ -231,7 +231,7 @@ async def soak(kafila: Plane, options: argparse.Namespace) -> None:
 
 @contextlib.contextmanager
 def plane(options: argparse.Namespace, folder: Path) -> Iterator[Plane]:
-    settings = {"KAFILA_EVENT_TTL": str(options.event_ttl), "KAFILA_HISTORY": str(options.history)}
+    settings = {"KAFILA_EVENT_TTL": str(options.event_ttl), "KAFILA_WATCH_HISTORY": str(options.watch_history)}
     started = Plane(folder, "demo" if options.members == "simulated" else "serve", settings)
     with contextlib.ExitStack() as stack:
         members = []
