@@ -29,7 +29,7 @@ def cluster(name: str, **spec: Any) -> Object:
 @pytest.fixture
 async def writer(api: Api) -> Api:
     """ann may write Clusters, and no more."""
-    api.registry.admission = admission(api.cache, CATALOG, Settings(), api.authorizer)
+    api.registry.staging.admission = admission(api.cache, CATALOG, Settings(), api.authorizer)
     there = cluster("there", apiEndpoint="https://good.example.com", secretRef=WHERE, impersonatorSecretRef=WHERE)
     await api.made(CLUSTERS, there)
     await grant(api, rule("get create update patch", "clusters", "cluster.karmada.io"), namespace="")

@@ -76,7 +76,7 @@ VERBS: dict[str, tuple[str, str, Any, str]] = {
 @pytest.mark.parametrize("dry_run", [False, True])
 @pytest.mark.parametrize("verb", VERBS)
 async def test_no_verb_stores_more_than_the_limit(api: Api, verb: str, dry_run: bool) -> None:
-    api.registry.max_object_bytes = LIMIT
+    api.registry.transactions.max_object_bytes = LIMIT
     await api.made(MAPS, configmap("a"))
     await api.made(DEPLOYMENTS, deployment("d"))
     before = dict(api.store.database.objects)
@@ -95,7 +95,7 @@ async def test_no_verb_stores_more_than_the_limit(api: Api, verb: str, dry_run: 
 
 async def test_controllers_learn_which_object_was_too_large(api: Api) -> None:
     registry, options = api.registry, Options(include_status=True)
-    registry.max_object_bytes = LIMIT
+    registry.transactions.max_object_bytes = LIMIT
     kind = registry.kind("", "v1", "configmaps")
     changes = [
         registry.stage_create(kind, "default", configmap(name, data=data), options)
@@ -113,7 +113,7 @@ async def test_what_is_too_large_already_may_be_deleted_and_made_smaller(api: Ap
         MAPS, configmap("a", big=BIG + BIG, more="x" * 100) | {"metadata": {"name": "a", "finalizers": ["x.io/f"]}}
     )
     await api.made(MAPS, configmap("b", big=BIG))
-    api.registry.max_object_bytes = LIMIT
+    api.registry.transactions.max_object_bytes = LIMIT
     assert (await api.delete(f"{MAPS}/b")).status_code == 200
     too_large(await api.patch(f"{MAPS}/a", {"data": {"more": "x" * 200}}))
     assert (await api.patch(f"{MAPS}/a", {"data": {"more": "x" * 20}})).status_code == 200

@@ -20,7 +20,7 @@ from kafila.registry.codec import decode_entry, item_bytes, wire_bytes
 from kafila.registry.context import DeleteOptions
 from kafila.registry.decoding import decode_object, json_type
 from kafila.registry.patching import Patch, PatchType
-from kafila.registry.reading import ListOptions, Page, list_page, wait_for
+from kafila.registry.reading import ListOptions, Page, wait_for
 from kafila.registry.reading import parse_resource_version as number
 from kafila.registry.threads import in_thread
 from kafila.watch import Entry
@@ -110,7 +110,7 @@ async def get(registry: Registry, kind: Kind, request: Request) -> Response:
         await registry.wait_for_consistent_read()
     elif version != "0":
         await wait_for(registry.cache, number(version))
-    entry = await registry.read(kind, target.namespace, target.name)
+    entry = await registry.storage(kind.resource).read(kind, target.namespace, target.name)
     check_form(accept, kind, request, False)
     return await object_response(kind, entry, accept, request)
 
@@ -143,7 +143,7 @@ async def list_(registry: Registry, kind: Kind, request: Request) -> Response:
     accept = accept_of(request, kind)
     check_form(accept, kind, request, True)
     options = list_options(request)
-    page = await list_page(registry.cache, kind, options)
+    page = await registry.storage(kind.resource).list_page(kind, options)
     return await list_response(kind, page, accept, request)
 
 
@@ -388,7 +388,7 @@ async def delete_collection(registry: Registry, kind: Kind, request: Request) ->
     selected = list_options(request)
     if selected.resource_version not in ("", "0") and not selected.match:
         selected = selected._replace(match="Exact")  # kube-apiserver reads what to delete in pages, which are exact
-    page = await list_page(registry.cache, kind, selected)
+    page = await registry.storage(kind.resource).list_page(kind, selected)
     await registry.delete_collection(kind, page.entries, options)
     check_form(accept, kind, request, True)  # only now, as in kube-apiserver
     return await list_response(kind, page, accept, request)  # as they were, not as deletion left them

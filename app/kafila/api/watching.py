@@ -17,7 +17,7 @@ from kafila.core import errors
 from kafila.machinery import protobuf
 from kafila.registry import Registry
 from kafila.registry.codec import decode_entry, wire_bytes
-from kafila.registry.reading import ListOptions, current, matcher, parse_resource_version
+from kafila.registry.reading import ListOptions, matcher, parse_resource_version
 from kafila.store.interface import StoreUnavailable
 from kafila.watch import Cache, Entry, Groups, Watcher
 from kafila.watch.watcher import Change
@@ -73,7 +73,7 @@ async def serve_watch(
     with Watcher(cache, kind.resource, start, namespace, name, matches) as watcher:
         if initial:
             # now: the headers may have had to wait for the client
-            snapshot, start = await current(cache, kind, namespace)
+            snapshot, start = await registry.storage(kind.resource).all(kind, namespace)
             watcher.position = start
             for entry in snapshot:
                 if (not name or entry.key.name == name) and (matches is None or matches(entry)):

@@ -337,6 +337,10 @@ def service_unavailable(message: str, retry_after: int | None = 1) -> StatusErro
     return StatusError(503, "ServiceUnavailable", message, retry_after=retry_after)
 
 
+def storage_unreachable(why: object) -> StatusError:
+    return service_unavailable(f"storage is not reachable: {why}")
+
+
 def timeout(message: str) -> StatusError:
     """504 without Retry-After: the outcome is unknown and must not be repeated blindly."""
     return StatusError(504, "Timeout", f"Timeout: {message}")

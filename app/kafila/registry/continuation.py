@@ -52,8 +52,10 @@ def _invalid(why: str) -> errors.StatusError:
     return errors.bad_request(f"invalid continue token: continue key is not valid{why}")
 
 
-def expired_token(after: str) -> errors.StatusError:
-    """410 that carries a token to go on with, inconsistently."""
+def expired_list(after: str | None) -> errors.StatusError:
+    """410 of a list as of a revision that is gone; one that goes on after an object carries a token to go on with, inconsistently."""
+    if after is None:
+        return errors.expired("The resourceVersion for the provided list is too old.")
     error = errors.expired(EXPIRED_CONTINUE)
     error.metadata = {"continue": encode_token(-1, after)}
     return error

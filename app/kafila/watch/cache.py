@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from typing import final
 
-from kafila.core.errors import service_unavailable
+from kafila.core.errors import service_unavailable, storage_unreachable
 from kafila.store.interface import EVENTS, Row, Store, StoreUnavailable
 
 from .entry import Entry
@@ -63,7 +63,7 @@ class Cache:
         try:
             await self.store.head()
         except StoreUnavailable as error:
-            raise service_unavailable(f"storage is not reachable: {error}") from error
+            raise storage_unreachable(error) from error
         if self._over:
             raise service_unavailable("storage is being read again")
 

@@ -13,7 +13,6 @@ from kafila.reconcile.karmada.template.events import committed_with
 from kafila.registry import Options, Registry
 from kafila.registry.codec import decode_entry
 from kafila.registry.context import Change
-from kafila.registry.reading import current
 from kafila.store.interface import Transaction
 
 
@@ -27,7 +26,7 @@ def about(name: str = "web", uid: str = "u1") -> Object:
 
 async def stored(registry: Registry) -> list[Object]:
     kind = registry.kind("", "v1", "events")
-    return [decode_entry(kind, entry) for entry in (await current(registry.cache, kind, ""))[0]]
+    return [decode_entry(kind, entry) for entry in (await registry.storage(kind.resource).all(kind, ""))[0]]
 
 
 async def written(recorder: Recorder) -> None:

@@ -17,7 +17,7 @@ from kafila.registry.bootstrap import OPTIONS, ensure
 from kafila.registry.context import DeleteOptions
 from kafila.registry.decoding import decode_object
 from kafila.registry.patching import Patch
-from kafila.registry.reading import ListOptions, list_page
+from kafila.registry.reading import ListOptions
 from kafila.store.interface import ResetCallback, Row, RowsCallback, StoredObject, Transaction, Write
 from kafila.store.memory import MemoryDatabase, MemoryStore
 from kafila.watch import Cache
@@ -218,18 +218,21 @@ async def test_a_service_whose_allocation_was_taken_away_can_change_and_go(
 async def test_no_list_is_answered_from_a_history_that_is_over(processes: tuple[Registry, Registry]) -> None:
     one, _ = processes
     one.store.on_reset()  # type: ignore[attr-defined]
-    for asked in (one.wait_for_consistent_read(), list_page(one.cache, CONFIG_MAP, ListOptions())):
+    for asked in (
+        one.wait_for_consistent_read(),
+        one.storage(CONFIG_MAP.resource).list_page(CONFIG_MAP, ListOptions()),
+    ):
         with pytest.raises(StatusError) as refused:
             await asked
         assert refused.value.code == 503
     await one.cache.load()
-    assert not (await list_page(one.cache, CONFIG_MAP, ListOptions())).entries
+    assert not (await one.storage(CONFIG_MAP.resource).list_page(CONFIG_MAP, ListOptions())).entries
 
 
 async def test_a_list_that_waits_while_everything_is_loaded_again(processes: tuple[Registry, Registry]) -> None:
     one, other = processes
     await create(other, "1")
-    page = asyncio.create_task(list_page(one.cache, CONFIG_MAP, ListOptions()))
+    page = asyncio.create_task(one.storage(CONFIG_MAP.resource).list_page(CONFIG_MAP, ListOptions()))
     await asyncio.sleep(0)
     one.store.on_reset()  # type: ignore[attr-defined]
     await one.cache.load()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from typing import final
 
 from kafila.catalog.kind import Kind
@@ -15,10 +15,8 @@ from kafila.reconcile.controller import QueueController
 from kafila.reconcile.queue import Requeue
 from kafila.registry import Options, Registry
 from kafila.registry.context import Change, DeleteOptions
-from kafila.registry.events import page_of
-from kafila.registry.reading import current
 from kafila.registry.threads import in_thread
-from kafila.store.interface import EVENTS, EventQuery
+from kafila.store.interface import EVENTS
 from kafila.watch import Entry, Event
 
 OPTIONS = Options(manager="kube-controller-manager")
@@ -66,11 +64,12 @@ class NamespaceController(QueueController[str]):
             kind = self._registry.catalog.storage_kind(resource)
             if kind is None or not kind.namespaced:
                 continue
-            async for entries in self._content(kind, name):
+            storage = self._registry.storage(resource)
+            async for entries in storage.chunks(kind, name, AT_ONCE):
                 living = [entry for entry in entries if not entry.meta.deletionTimestamp]
                 if kind.resource != EVENTS or not await self._delete_together(kind, living):
                     failed += await self._delete_all(kind, living)
-            left, count = await self._left(kind, name)
+            left, count = await storage.some(kind, name)
             if left:
                 remaining[f"{kind.plural}.{kind.group}"] = count
                 finalizers.update(f for entry in left for f in entry.meta.finalizers or ())
@@ -79,27 +78,6 @@ class NamespaceController(QueueController[str]):
             return
         await self._report(name, ending_conditions(failed, remaining, finalizers))
         raise Requeue(RETRY)
-
-    async def _content(self, kind: Kind, name: str) -> AsyncIterator[list[Entry]]:
-        """Events page by page, each as it is when it is asked for: there may be many, and they are in no cache."""
-        if kind.resource != EVENTS:
-            yield (await current(self._registry.cache, kind, name))[0]
-            return
-        after = None
-        while True:
-            page = await page_of(self._registry.store, EventQuery(namespace=name, after=after, limit=AT_ONCE))
-            yield [Entry(*found) for found in page.objects]
-            if not page.remaining:
-                return
-            after = name, page.objects[-1].key.name
-
-    async def _left(self, kind: Kind, name: str) -> tuple[list[Entry], int]:
-        """What is there after all was deleted, and how many; of Events the first one stands for all."""
-        if kind.resource == EVENTS:
-            page = await page_of(self._registry.store, EventQuery(namespace=name, limit=1, counted=True))
-            return [Entry(*found) for found in page.objects], len(page.objects) + page.remaining
-        entries, _ = await current(self._registry.cache, kind, name)
-        return entries, len(entries)
 
     async def _delete_together(self, kind: Kind, entries: list[Entry]) -> bool:
         """Of what nobody but its author writes, and that seldom. False: one of them is not as it was, or may not go; all are there."""

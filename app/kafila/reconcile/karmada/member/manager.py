@@ -145,7 +145,7 @@ class MemberManager(QueueController[str]):
             connection = self._connections.get(name)
             if connection is not None and connection.adopt(wanted):
                 return
-            client = wanted.client(name, transport, fence=self._registry.fence, limits=self._limits)
+            client = wanted.client(name, transport, fence=self._registry.transactions.fence, limits=self._limits)
         except CredentialsError as error:
             await self._leave(name)
             await self._router.refused(name, str(error))

@@ -105,7 +105,7 @@ class Committer:
             change = self._registry.stage_create(kind, obj["metadata"].get("namespace", ""), obj, OPTIONS)
         else:
             change = self._registry.stage_update(kind, existing, obj, OPTIONS)
-        sizes.check(self._registry.cache, self._registry.max_object_bytes, change)
+        self._registry.transactions.check_size(change)
         return change
 
     def _reserved(self, reservation: Reservation) -> Change:
