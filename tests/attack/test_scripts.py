@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from kafila.core.users import NOBODY
+from kafila.core.posix import NOBODY
 from kafila.machinery.lua import LuaError, Sandbox, syntax_error
 from kafila.placement.interpreter import InterpretError, Operation
 from kafila.placement.interpreter.sources import Script

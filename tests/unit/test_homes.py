@@ -35,7 +35,7 @@ HOMES = [
     ("which failures of a webhook may be tried again", r"class WebhookError|if not error\.again", "core/webhooks.py"),
     ("what a webhook answers", r"raise WebhookError\(f", "workers/webhooks.py"),
     ("names of authorization modes", r"AlwaysDeny\"", "core/authorization_modes.py"),
-    ("nobody", r"65534", "core/users.py"),
+    ("nobody", r"65534", "core/posix.py"),
     ("that storage is away", r"storage is not reachable: \{", "core/errors.py", "store/postgres.py"),
     ("that a revision of a list is gone", r"for the provided list is too old", "registry/continuation.py"),
     ("files that only their owner reads", r"0o600", "core/files.py", "store/embedded.py"),
@@ -51,7 +51,7 @@ def test_it_stands_in_no_other_module(pattern: str, homes: list[str]) -> None:
 
 
 def test_the_registry_asks_strategies_and_no_names_of_kinds() -> None:
-    """Where a resource is read from is one question, asked in registry/storage.py."""
+    """Where a resource is read from is asked in registry/storage.py alone."""
     named = re.compile(r"kind\.(?:kind|resource) (?:==|!=|in) ")
     assert {path for path, text in SOURCES.items() if path.startswith("registry/") and named.search(text)} == set()
 

@@ -14,7 +14,7 @@ import subprocess
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from kafila.core.users import NOBODY
+from kafila.core.posix import NOBODY
 
 _OWN: Final = range(60578, 61184)  # neither distributions nor systemd give these numbers away
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from kafila.core.posix import NOBODY
 from kafila.core.resources import Key
-from kafila.core.users import NOBODY
 from kafila.store import accounts, embedded, open_store
 from kafila.store.embedded import EmbeddedError, EmbeddedPostgres
 from kafila.store.interface import Guard, GuardFailed, OutcomeUnknown, Store, StoreUnavailable, Transaction, Write

@@ -12,7 +12,7 @@ import resource
 import sys
 from typing import Final
 
-from kafila.core.users import NOBODY
+from kafila.core.posix import NOBODY
 
 ADDRESS_SPACE: Final = 512 << 20  # bytes; the program itself takes some 100 MiB
 FILES: Final = 16
