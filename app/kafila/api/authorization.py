@@ -71,7 +71,7 @@ def attributes_of(request: Request, watch: bool) -> Attributes:
     fields = _fields(request.query.get("fieldSelector", ""))
     if verb != "deletecollection" and not name:
         asked = asked._replace(name=_only_name(fields))
-    if request.authorizer is not None and request.authorizer.asks_others:  # RBAC looks at no selector
+    if request.authorizer is not None and request.authorizer.asks_others:  # RBAC reads no selector
         asked = asked._replace(fields=fields, labels=_labels(request.query.get("labelSelector", "")))
     return asked
 

@@ -58,10 +58,10 @@ async def dispatch(registry: Registry, kind: Kind, request: Request) -> Response
         return await _subresource(registry, kind, target, request)
     verb = _verb(kind, target, request.method)
     warn_of_deprecation(kind, request)
-    question = VIRTUAL_RESOURCES.get((kind.group, kind.kind))
-    if question is not None:
+    virtual = VIRTUAL_RESOURCES.get((kind.group, kind.kind))
+    if virtual is not None:
         without(request.header(b"accept"), "Table")
-    return await (question or HANDLERS[verb])(registry, kind, request)
+    return await (virtual or HANDLERS[verb])(registry, kind, request)
 
 
 def warn_of_deprecation(kind: Kind, request: Request) -> None:

@@ -1,4 +1,4 @@
-"""What a request's head has to be before anything else is looked at: one Host, and one meaning of where its body ends.
+"""What a request's head has to be before anything else of it is read: one Host, and one meaning of where its body ends.
 
 Where two programs on the way understand a head differently, one of them gets a request that the other has not seen.
 """

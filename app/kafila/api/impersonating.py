@@ -21,8 +21,8 @@ async def acting(user: User, headers: Sequence[tuple[bytes, bytes]], authorizer:
             return user
         for needed in asked.needs if MASTERS not in user.groups else ():
             parts = (needed.group, "v1", needed.resource, needed.subresource, needed.namespace, needed.name)
-            question = Attributes(user, "impersonate", *parts)
-            insist(question, await authorizer.authorize(question))
+            attributes = Attributes(user, "impersonate", *parts)
+            insist(attributes, await authorizer.authorize(attributes))
         return authenticated(asked.user)
     except (IncompleteImpersonation, InvalidCredential) as error:
         raise errors.bad_request(str(error)) from None

@@ -29,7 +29,7 @@ AT_ONCE: Final = (
 )
 SHUTDOWN: Final = 30.0  # seconds for a peer to take the rest of an answer once its connection is closed
 PAUSE: Final = 1.0  # seconds without accepting, when the system has nothing to give
-SWEEP: Final = 1.0  # seconds between two looks at who is late
+SWEEP: Final = 1.0  # seconds between two sweeps for who is late
 RESERVED: Final = 64  # descriptors, at least, for the database, members, files and programs
 _OF_THE_PEER = "ECONNABORTED EPROTO EPERM ENOPROTOOPT EOPNOTSUPP ENETDOWN ENETUNREACH EHOSTDOWN EHOSTUNREACH ENONET"
 OF_THE_PEER: Final = {getattr(errno, name, 0) for name in _OF_THE_PEER.split()}  # accept(2): of whoever would have come
@@ -235,7 +235,7 @@ class Listener:
             self._loop.add_reader(listening, self._accept, listening)
 
     def _sweep(self) -> None:
-        """One look at all, instead of a timer for each that is set anew with each request."""
+        """One sweep over all, instead of a timer for each that is set anew with each request."""
         now = self._loop.time()
         late = [c for peer in self._peers.values() for c in peer.open if c.late <= now]
         for connection in late:

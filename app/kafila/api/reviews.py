@@ -1,4 +1,4 @@
-"""Kinds that are questions, not objects: access reviews and identity."""
+"""Kinds that are created and never stored: access reviews, and reviews of who somebody is."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from kafila.registry.decoding import decode_object
 from kafila.registry.prepare import OTHER_NAMESPACE
 from kafila.registry.unstored import track
 
-from . import questions
+from . import access_reviews
 from .bodies import decode_document, read_in_thread
 from .request import Request
 from .responses import Response
@@ -28,20 +28,20 @@ def _answer(obj: Object, status: Object) -> Response:
     return Response(201, orjson.dumps(obj) + b"\n")
 
 
-async def _question(kind: Kind, request: Request) -> Object:
+async def _review(kind: Kind, request: Request) -> Object:
     return await read_in_thread(request, lambda: _read(kind, request))
 
 
 def _read(kind: Kind, request: Request) -> Object:
     document = decode_document(request, kind, False)
     options = request.options()
-    question = decode_object(kind, document.value, options, document.duplicates, document.raw)
-    metadata, target = question["metadata"], request.target
+    review = decode_object(kind, document.value, options, document.duplicates, document.raw)
+    metadata, target = review["metadata"], request.target
     if kind.namespaced and target is not None:
         if metadata.setdefault("namespace", target.namespace) != target.namespace:
             raise errors.bad_request(OTHER_NAMESPACE)
-    track(question, kind.api_version, kind.schema, options)
-    return question
+    track(review, kind.api_version, kind.schema, options)
+    return review
 
 
 async def _self_subject_access(registry: Registry, kind: Kind, request: Request) -> Response:
@@ -54,15 +54,15 @@ async def _subject_access(registry: Registry, kind: Kind, request: Request) -> R
 
 async def _access(kind: Kind, request: Request, *, subject: bool) -> Response:
     assert request.authorizer is not None
-    question = await _question(kind, request)
-    spec = question.get("spec") or {}
+    review = await _review(kind, request)
+    spec = review.get("spec") or {}
 
     def read() -> tuple[Attributes, list[str]]:  # its selectors are anybody's, and may be as long as the body
-        questions.check(kind, question, subject=subject)
-        return questions.attributes_of(questions.subject_of(spec) if subject else request.user, spec)
+        access_reviews.check(kind, review, subject=subject)
+        return access_reviews.attributes_of(access_reviews.subject_of(spec) if subject else request.user, spec)
 
     asked, problems = await read_in_thread(request, read)
-    return _answer(question, _shown_decision(await request.authorizer.authorize(asked), problems))
+    return _answer(review, _shown_decision(await request.authorizer.authorize(asked), problems))
 
 
 def _shown_decision(decision: Decision, problems: list[str]) -> Object:
@@ -80,35 +80,35 @@ def _shown_decision(decision: Decision, problems: list[str]) -> Object:
 
 async def _self_subject_rules(registry: Registry, kind: Kind, request: Request) -> Response:
     assert request.authorizer is not None
-    question = await _question(kind, request)
-    namespace = (question.get("spec") or {}).get("namespace")
+    review = await _review(kind, request)
+    namespace = (review.get("spec") or {}).get("namespace")
     if not namespace:
         raise errors.bad_request("no namespace on request")
     rules, error, incomplete = request.authorizer.rules_for(request.user, namespace)
     status: Object = {
-        "resourceRules": [questions.shown_resources(rule) for rule in rules if rule.resources],
-        "nonResourceRules": [questions.shown_paths(rule) for rule in rules if rule.nonResourceURLs],
+        "resourceRules": [access_reviews.shown_resources(rule) for rule in rules if rule.resources],
+        "nonResourceRules": [access_reviews.shown_paths(rule) for rule in rules if rule.nonResourceURLs],
         "incomplete": incomplete,
     }
     if error:
         status["evaluationError"] = error
-    question["metadata"], question["spec"] = {}, {}
-    return _answer(question, status)
+    review["metadata"], review["spec"] = {}, {}
+    return _answer(review, status)
 
 
 async def _self_subject(registry: Registry, kind: Kind, request: Request) -> Response:
-    question = await _question(kind, request)
-    question["metadata"].setdefault("creationTimestamp", rfc3339())
-    return _answer(question, {"userInfo": _shown(request.user)})
+    review = await _review(kind, request)
+    review["metadata"].setdefault("creationTimestamp", rfc3339())
+    return _answer(review, {"userInfo": _shown(request.user)})
 
 
 async def _token(registry: Registry, kind: Kind, request: Request) -> Response:
-    question = await _question(kind, request)
-    spec = question.get("spec") or {}
+    review = await _review(kind, request)
+    spec = review.get("spec") or {}
     if not spec.get("token"):
         raise errors.bad_request("token is required for TokenReview in authentication")
-    question["metadata"].pop("namespace", None)
-    status = {"user": {}, **(question.get("status") or {})}
+    review["metadata"].pop("namespace", None)
+    status = {"user": {}, **(review.get("status") or {})}
     status.pop("authenticated", None)
     assert request.authentication is not None
     try:
@@ -118,7 +118,7 @@ async def _token(registry: Registry, kind: Kind, request: Request) -> Response:
             status["audiences"] = list(known.audiences)
     except InvalidCredential as error:
         status["error"] = str(error)
-    return _answer(question, status)
+    return _answer(review, status)
 
 
 def _shown(known: User) -> Object:

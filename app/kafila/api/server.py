@@ -43,7 +43,7 @@ class ObjectsProtocol(HttpToolsProtocol):
     """Puts into ``scope["state"]`` the verified client certificate (``peer``) and short ways to the client:
     ``answer`` for whole answers, ``push`` for chunks of one that has begun.
 
-    What a peer may send and how long it may take is the listener's ``options``; it looks at ``late`` from time to time.
+    What a peer may send and how long it may take is the listener's ``options``; it sweeps for who is ``late`` from time to time.
     """
 
     alpn_protocols: ClassVar[list[str]] = ["http/1.1"]

@@ -9,11 +9,11 @@ from .index import GROUP, Binding, Index, Reference, subjects_of
 from .rules import Rule, allows_path, allows_resource
 
 MOST_SUBJECTS: Final = 4096  # users in namespaces that are remembered
-MOST_QUESTIONS: Final = 1024  # of each of them: verbs and paths are anybody's to think up
+MOST_DECISIONS: Final = 1024  # of each of them: verbs and paths are anybody's to think up
 MOST_KEPT: Final = 1 << 19  # rules, groups, answers and names of objects that are remembered of all of them together
 MOST_OF_ONE: Final = MOST_KEPT >> 3  # what is larger pushes out nobody else: it is worked out each time
 LONGEST_SUBJECT: Final = 1 << 14  # characters
-LONGEST_QUESTION: Final = 256
+LONGEST_KEY: Final = 256
 
 
 class _Granted(NamedTuple):
@@ -43,8 +43,8 @@ class _Grants:
         self.otherwise = Decision(False, reason=f"RBAC: {aggregate(missing)}") if missing else NO_OPINION
         self.known: dict[tuple[str, ...], _Granted] = {}
 
-    def granted(self, question: tuple[str, ...]) -> _Granted:
-        return self._resource(*question) if len(question) == 4 else self._path(*question)
+    def granted(self, key: tuple[str, ...]) -> _Granted:
+        return self._resource(*key) if len(key) == 4 else self._path(*key)
 
     def _resource(self, verb: str, group: str, resource: str, subresource: str) -> _Granted:
         names: dict[str, Decision] = {}
@@ -116,12 +116,12 @@ class Rbac:
 
     def decide(self, asked: Attributes) -> Decision:
         grants = self._of(asked.user, asked.namespace)
-        question: tuple[str, ...]
+        key: tuple[str, ...]
         if asked.path is None:
-            question = asked.verb, asked.group, asked.resource, asked.subresource
+            key = asked.verb, asked.group, asked.resource, asked.subresource
         else:
-            question = asked.verb, asked.path
-        granted = grants.known.get(question) or self._answered(grants, question)
+            key = asked.verb, asked.path
+        granted = grants.known.get(key) or self._answered(grants, key)
         return granted.any_name or granted.names.get(asked.name) or grants.otherwise
 
     def rules_for(self, user: Subject, namespace: str) -> tuple[list[Rule], str]:
@@ -129,13 +129,13 @@ class Rbac:
         grants = self._of(user, namespace)
         return [rule for rule, _, _ in grants.rules], grants.otherwise.reason.removeprefix("RBAC: ")
 
-    def _answered(self, grants: _Grants, question: tuple[str, ...]) -> _Granted:
-        granted = grants.granted(question)
-        if sum(map(len, question)) <= LONGEST_QUESTION and len(granted.names) <= MOST_OF_ONE:
-            if len(grants.known) >= MOST_QUESTIONS:
+    def _answered(self, grants: _Grants, key: tuple[str, ...]) -> _Granted:
+        granted = grants.granted(key)
+        if sum(map(len, key)) <= LONGEST_KEY and len(granted.names) <= MOST_OF_ONE:
+            if len(grants.known) >= MOST_DECISIONS:
                 grants.known.clear()
             self._make_room(1 + len(granted.names))
-            grants.known[question] = granted
+            grants.known[key] = granted
         return granted
 
     def _of(self, user: Subject, namespace: str) -> _Grants:

@@ -56,7 +56,7 @@ class Webhook:
         response = {"uid": review["request"]["uid"], "successful": True, **made}
         return web.json_response({"apiVersion": review["apiVersion"], "kind": review["kind"], "response": response})
 
-    def questions(self, operation: str) -> list[Object]:
+    def requests(self, operation: str) -> list[Object]:
         return [asked for asked in self.asked if asked["operation"] == operation]
 
 
@@ -142,13 +142,13 @@ async def test_all_operations(two: Lab, hook: Webhook) -> None:
     items = binding["status"]["aggregatedStatus"]
     assert [(item["health"], item["status"]) for item in items] == [("Healthy", {"share": "2"})] * 2
 
-    replica = hook.questions("InterpretReplica")[0]
+    replica = hook.requests("InterpretReplica")[0]
     assert replica["kind"] == {"group": "", "version": "v1", "kind": "ConfigMap"}
     assert (replica["name"], replica["namespace"], replica["replicas"]) == ("settings", "default", 0)
     assert replica["object"]["data"] == {"a": "1"}
     assert "observedObject" not in replica
-    assert {q["replicas"] for q in hook.questions("ReviseReplica")} == {2}
-    assert hook.questions("AggregateStatus")[-1]["aggregatedStatus"] == items
+    assert {q["replicas"] for q in hook.requests("ReviseReplica")} == {2}
+    assert hook.requests("AggregateStatus")[-1]["aggregatedStatus"] == items
     assert hook.heads[0].path_qs == "/interpret?timeout=10s"
 
 

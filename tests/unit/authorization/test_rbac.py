@@ -8,11 +8,11 @@ import pytest
 
 from kafila.authorization import Attributes, Rbac
 from kafila.authorization.rbac import (
-    LONGEST_QUESTION,
+    LONGEST_KEY,
     LONGEST_SUBJECT,
+    MOST_DECISIONS,
     MOST_KEPT,
     MOST_OF_ONE,
-    MOST_QUESTIONS,
     MOST_SUBJECTS,
 )
 from kafila.core.values import Object
@@ -155,10 +155,10 @@ def test_a_change_costs_nobody_else_his_memory(rbac: Rbac) -> None:
 
 
 def test_what_is_remembered_has_an_end(rbac: Rbac) -> None:
-    for i in range(MOST_QUESTIONS + 2):
+    for i in range(MOST_DECISIONS + 2):
         rbac.decide(Attributes(ANN, "get", path=f"/{i}"))
     (grants,) = rbac._grants.values()
-    assert len(grants.known) <= MOST_QUESTIONS
+    assert len(grants.known) <= MOST_DECISIONS
     for i in range(MOST_SUBJECTS + 2):
         rbac.decide(asked("get", "pods", f"n{i}"))
     assert len(rbac._grants) <= MOST_SUBJECTS
@@ -167,7 +167,7 @@ def test_what_is_remembered_has_an_end(rbac: Rbac) -> None:
 
 def test_what_is_long_or_large_is_not_remembered(rbac: Rbac) -> None:
     """Verbs, paths and namespaces are anybody's to think up in a review, and rules those of who administers a namespace."""
-    for length in (LONGEST_QUESTION, 1 << 20):
+    for length in (LONGEST_KEY, 1 << 20):
         assert not rbac.decide(Attributes(ANN, "v" * length, "", "", "pods")).allowed
         assert not rbac.decide(Attributes(ANN, "get", path="/" + "p" * length)).allowed
     (grants,) = rbac._grants.values()

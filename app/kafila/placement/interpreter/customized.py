@@ -35,9 +35,9 @@ Answers = Mapping[tuple[Source, bytes], Any]  # by the request's key; an Interpr
 class Unanswered(Exception):
     """Only from a ``CustomizedInterpreter`` that is strict."""
 
-    def __init__(self, question: InterpreterRequest) -> None:
-        super().__init__(str(question.source))
-        self.question = question
+    def __init__(self, request: InterpreterRequest) -> None:
+        super().__init__(str(request.source))
+        self.request = request
 
 
 _MISSING: Final = object()
@@ -51,7 +51,7 @@ class CustomizedInterpreter:
         self._sources = sources
         self._answers = answers
         self._strict = strict
-        self.questions: list[InterpreterRequest] = []
+        self.requests: list[InterpreterRequest] = []
 
     def hook_enabled(self, gvk: GroupVersionKind, operation: Operation) -> bool:
         return self._sources.hook_enabled(gvk, operation)
@@ -114,14 +114,14 @@ class CustomizedInterpreter:
             return None
         found = []
         for source in sources:
-            question = InterpreterRequest(source, arguments)
-            answer = self._answers.get(question.key, _MISSING)
+            request = InterpreterRequest(source, arguments)
+            answer = self._answers.get(request.key, _MISSING)
             if isinstance(answer, InterpretError):
                 raise answer
             if answer is _MISSING:
                 if self._strict:
-                    raise Unanswered(question)
-                self.questions.append(question)
+                    raise Unanswered(request)
+                self.requests.append(request)
             found.append(answer)
         return found
 

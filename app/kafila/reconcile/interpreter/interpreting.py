@@ -33,9 +33,9 @@ T = TypeVar("T")
 CUSTOMIZATIONS: Final = "resourceinterpretercustomizations.config.karmada.io"
 CONFIGURATIONS: Final = "resourceinterpreterwebhookconfigurations.config.karmada.io"
 INTERPRETERS: Final = (CUSTOMIZATIONS, CONFIGURATIONS)
-ROUNDS: Final = 16  # of questions; a decision needs two or three
+ROUNDS: Final = 16  # of requests; a decision needs two or three
 REMEMBERED: Final = 2048  # answers of scripts, which depend on their arguments alone
-AT_ONCE: Final = 8  # decisions that wait for one source, and questions to it that each of them asks together
+AT_ONCE: Final = 8  # decisions that wait for one source, and requests to it that each of them asks together
 AT_ONCE_SLOW: Final = 2  # decisions that wait for one that is slow, or was never asked
 SLOW: Final = 1.0  # seconds
 BUSY: Final = 0.05  # seconds until somebody asks again who found too many others asking
@@ -127,7 +127,7 @@ class Interpreting:
     async def decide(self, compute: Callable[[Interpreter], T], size: int = 0) -> T:
         """The outcome of a function that changes nothing; it is run again until it lacks no answer and no other fact.
 
-        What it looks at is about ``size`` bytes: where that is much, it runs in a thread (and asks the loop by ``on_loop``).
+        What it reads is about ``size`` bytes: where that is much, it runs in a thread (and asks the loop by ``on_loop``).
 
         Which facts it needs may depend on answers, and the other way round: both are had here, as often as it takes. What was
         answered holds for the whole decision. Raises what ``compute`` raises, InterpretError where an answer could not be had.
@@ -135,25 +135,25 @@ class Interpreting:
         answers: dict[tuple[Source, bytes], Any] = {}
         for _ in range(ROUNDS):
             consulted = CustomizedInterpreter(self.sources, answers) if self.sources else None
-            questions = consulted.questions if consulted is not None else ()
+            requests = consulted.requests if consulted is not None else ()
             needed: FactsNeeded | None = None
             try:
                 outcome = await in_thread(size, partial(compute, consulted or NATIVE))
             except FactsNeeded as raised:
                 needed = raised
             except Exception:
-                if not questions:
+                if not requests:
                     raise
-            if questions:  # first: while an answer is stood in for, what else it needs means nothing
-                await self._answer(questions, answers)
+            if requests:  # first: while an answer is stood in for, what else it needs means nothing
+                await self._answer(requests, answers)
             elif needed is not None:
                 await needed.fetch()
             else:
                 return outcome
-        raise InterpretError("the answers lead to ever more questions")
+        raise InterpretError("the answers lead to ever more requests")
 
     async def carry_out(self, act: Callable[[Interpreter], Awaitable[T]]) -> T:
-        """As ``decide``, for what also writes: ``act`` is abandoned at the first question that is not answered yet."""
+        """As ``decide``, for what also writes: ``act`` is abandoned at the first request that is not answered yet."""
         if not self.sources:
             return await act(NATIVE)
         answers: dict[tuple[Source, bytes], Any] = {}
@@ -161,22 +161,22 @@ class Interpreting:
             try:
                 return await act(CustomizedInterpreter(self.sources, answers, strict=True))
             except Unanswered as unanswered:
-                await self._answer([unanswered.question], answers)
+                await self._answer([unanswered.request], answers)
         raise InterpretError("the object changes faster than the interpreter answers")
 
     # -- asking --------------------------------------------------------------------------------------------------------
 
-    async def _answer(self, questions: Iterable[InterpreterRequest], answers: dict[tuple[Source, bytes], Any]) -> None:
+    async def _answer(self, requests: Iterable[InterpreterRequest], answers: dict[tuple[Source, bytes], Any]) -> None:
         """Adds the answers, an InterpretError in the place of each that there is none of. Raises Requeue."""
         wanted: dict[Source, dict[bytes, InterpreterRequest]] = {}
-        for question in questions:
-            source, key = question.key
+        for request in requests:
+            source, key = request.key
             digest = _digest(source, key)
             if digest in self._remembered:
                 self._remembered.move_to_end(digest)
                 answers[source, key] = self._remembered[digest]
             else:
-                wanted.setdefault(source, {})[key] = question
+                wanted.setdefault(source, {})[key] = request
         traffic = {source: self._traffic.setdefault(_called(source), _Traffic()) for source in wanted}
         for each in traffic.values():
             each.check()
@@ -206,15 +206,15 @@ class Interpreting:
         finally:
             traffic.asked -= 1
 
-    async def _ask(self, question: InterpreterRequest, traffic: _Traffic) -> Any:
-        source = question.source
+    async def _ask(self, request: InterpreterRequest, traffic: _Traffic) -> Any:
+        source = request.source
         began, outcome = time.monotonic(), "error"
         try:
             if isinstance(source, Script):
-                answer = await self._scripting.ask(source, question.arguments)
-                self._remember(_digest(*question.key), answer)
+                answer = await self._scripting.ask(source, request.arguments)
+                self._remember(_digest(*request.key), answer)
             else:
-                answer = await self._webhooks.ask(source, self.sources.hook(source), question.arguments)
+                answer = await self._webhooks.ask(source, self.sources.hook(source), request.arguments)
             outcome = "success"
         except InterpretError as error:
             answer = InterpretError(f"{source}: {error}")

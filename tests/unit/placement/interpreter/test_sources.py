@@ -87,18 +87,18 @@ def test_a_decision_names_the_answers_it_needs() -> None:
     assert asking.get_replicas(WEB) == (0, None)
     assert asking.revise_replica(WEB, 3) == WEB
     assert asking.interpret_health(WEB) is True
-    assert [q.source.operation for q in asking.questions] == ["InterpretReplica", "ReviseReplica", "InterpretHealth"]
-    assert asking.questions[1].arguments == (WEB, 3)
+    assert [q.source.operation for q in asking.requests] == ["InterpretReplica", "ReviseReplica", "InterpretHealth"]
+    assert asking.requests[1].arguments == (WEB, 3)
     with pytest.raises(Unanswered):
         CustomizedInterpreter(sources, {}, strict=True).get_replicas(WEB)
     revised = {**WEB, "spec": {"replicas": 3}}
     replies: list[Any] = [(7, {"resourceRequest": {"cpu": "1"}}), revised, InterpretError("no")]
-    told = CustomizedInterpreter(sources, {q.key: reply for q, reply in zip(asking.questions, replies, strict=True)})
+    told = CustomizedInterpreter(sources, {q.key: reply for q, reply in zip(asking.requests, replies, strict=True)})
     assert told.get_replicas(WEB) == (7, {"resourceRequest": {"cpu": "1"}})
     assert told.revise_replica(WEB, 3) == revised
     with pytest.raises(InterpretError, match="no"):
         told.interpret_health(WEB)
-    assert told.questions == []
+    assert told.requests == []
     assert told.get_dependencies(WEB) is None  # the native one
     assert told.reflect_status({**WEB, "status": {"replicas": 1}}) == NATIVE.reflect_status(
         {**WEB, "status": {"replicas": 1}}
@@ -117,7 +117,7 @@ def test_an_object_that_became_another_one_is_refused() -> None:
         ({**WEB, "metadata": 3}, "ReviseReplica: metadata is 3"),
     ):  # fmt: skip
         with pytest.raises(InterpretError) as refused:
-            CustomizedInterpreter(sources, {asking.questions[0].key: lie}).revise_replica(WEB, 3)
+            CustomizedInterpreter(sources, {asking.requests[0].key: lie}).revise_replica(WEB, 3)
         assert str(refused.value) == text
 
 

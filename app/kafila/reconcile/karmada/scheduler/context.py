@@ -60,10 +60,10 @@ class Scheduler:
             affinity = (binding.get("status") or {}).get("schedulerObservingAffinityName") or ""
             fit, _ = feasible(binding["spec"], affinity, snapshot, gates=gates, peers=peers)
             if fit:
-                question = self._estimators.question(binding["spec"], fit, assumed)
-                answers = estimates.of(question)
+                request = self._estimators.request(binding["spec"], fit, assumed)
+                answers = estimates.of(request)
                 if answers is None:
-                    raise EstimatesNeeded(self._estimators, question, estimates)
+                    raise EstimatesNeeded(self._estimators, request, estimates)
                 found = [answers] if answers else []
         return SchedulingContext(gates, found, assumed, self._plugins, peers)
 

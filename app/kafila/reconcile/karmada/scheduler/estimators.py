@@ -51,26 +51,26 @@ class Estimates:
     def __init__(self) -> None:
         self._said: list[tuple[EstimateRequest, dict[str, int]]] = []
 
-    def of(self, question: EstimateRequest) -> dict[str, int] | None:
+    def of(self, request: EstimateRequest) -> dict[str, int] | None:
         """None: they have to be asked. Where others are placed faster than they answer, what they said last must do."""
         for asked, answers in reversed(self._said):
-            if asked == question or len(self._said) >= ENOUGH:
+            if asked == request or len(self._said) >= ENOUGH:
                 return answers
         return None
 
-    def put(self, question: EstimateRequest, answers: dict[str, int]) -> None:
-        self._said.append((question, answers))
+    def put(self, request: EstimateRequest, answers: dict[str, int]) -> None:
+        self._said.append((request, answers))
 
 
 class EstimatesNeeded(FactsNeeded):
-    def __init__(self, estimators: Estimators, question: EstimateRequest, estimates: Estimates) -> None:
+    def __init__(self, estimators: Estimators, request: EstimateRequest, estimates: Estimates) -> None:
         super().__init__("estimators have to be asked")
         self._estimators = estimators
-        self._question = question
+        self._request = request
         self._estimates = estimates
 
     async def fetch(self) -> None:
-        self._estimates.put(self._question, await self._estimators.ask(self._question))
+        self._estimates.put(self._request, await self._estimators.ask(self._request))
 
 
 @final
@@ -95,7 +95,7 @@ class Estimators:
             client.close()
         self._clients.clear()
 
-    def question(
+    def request(
         self, spec: Object, members: Iterable[ClusterInfo], assumed: Mapping[str, Sequence[Assumed]]
     ) -> EstimateRequest:
         resource = spec.get("resource") or {}
@@ -112,13 +112,13 @@ class Estimators:
             {each: request(each, namespace=namespace, assumed=assumed.get(each, ())) for each in clusters},
         )
 
-    async def ask(self, question: EstimateRequest) -> dict[str, int]:
+    async def ask(self, request: EstimateRequest) -> dict[str, int]:
         """Replicas, or sets of components, by cluster. Empty when one does not answer: Karmada then does without all of them."""
         asked = await asyncio.gather(
-            *(self._ask_one(cluster, question) for cluster in question.requests), return_exceptions=True
+            *(self._ask_one(cluster, request) for cluster in request.requests), return_exceptions=True
         )
         found: dict[str, int] = {}
-        for cluster, result in zip(question.requests, asked, strict=True):
+        for cluster, result in zip(request.requests, asked, strict=True):
             if isinstance(result, (EstimatorError, StatusError)):
                 FAILURES.labels(cluster).inc()
                 log.warning("estimator not heard", cluster=cluster, error=str(result))
@@ -131,9 +131,9 @@ class Estimators:
     def _is_left_out(self, cluster: Object) -> bool:
         return self._options.not_in_pull_mode and cluster["spec"].get("syncMode") == "Pull"
 
-    async def _ask_one(self, cluster: str, question: EstimateRequest) -> int:
-        client, request = self._client(cluster), question.requests[cluster]
-        return await client.call(question.method, request, question.about, self._options.timeout)
+    async def _ask_one(self, cluster: str, request: EstimateRequest) -> int:
+        client, message = self._client(cluster), request.requests[cluster]
+        return await client.call(request.method, message, request.about, self._options.timeout)
 
     def _client(self, cluster: str) -> EstimatorClient:
         from kafila.members.estimator import EstimatorClient

@@ -22,12 +22,12 @@ def subject_of(spec: Object) -> User:
     return User(spec.get("user") or "", tuple(spec.get("groups") or ()), spec.get("uid") or "", extra)
 
 
-# -- what is wrong with a question -----------------------------------------------------------------------------------------
+# -- what is wrong with a review -------------------------------------------------------------------------------------------
 
 
-def check(kind: Kind, question: Object, *, subject: bool) -> None:
-    """Raises StatusError 422 for a question that cannot be answered."""
-    spec, metadata = question.get("spec") or {}, question["metadata"]
+def check(kind: Kind, review: Object, *, subject: bool) -> None:
+    """Raises StatusError 422 for a review that cannot be answered."""
+    spec, metadata = review.get("spec") or {}, review["metadata"]
     found: list[FieldError] = []
     resource, path = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
     shown_path = None if path is None else {"Path": path.get("path", ""), "Verb": path.get("verb", "")}
@@ -77,7 +77,7 @@ def _check_selector(selector: Object | None, path: str, found: list[FieldError])
             found.append(FieldError.required(f"{where}.key", "must be specified"))
 
 
-# -- a question as an authorizer sees it -----------------------------------------------------------------------------------
+# -- a review as an authorizer sees it -------------------------------------------------------------------------------------
 
 
 def attributes_of(user: User, spec: Object) -> tuple[Attributes, list[str]]:
