@@ -1,4 +1,4 @@
-"""Kubernetes' own admission plugins that change or refuse built-in objects: those that need at most a look at other objects.
+"""Kubernetes' own admission plugins that change or refuse built-in objects: those that at most read other objects.
 
 Priority, DefaultTolerationSeconds, RuntimeClass, TaintNodesByCondition, DefaultStorageClass, DefaultIngressClass,
 CertificateSubjectRestriction.

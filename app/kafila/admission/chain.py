@@ -24,7 +24,7 @@ _REQUESTS: Final = "certificatesigningrequests.certificates.k8s.io"
 
 @final
 class Admission:
-    """``gates``: the feature gates that are on; ``around``: what Karmada's rules look at beside the object;
+    """``gates``: the feature gates that are on; ``around``: what Karmada's rules read beside the object;
     ``objects``: all objects of a resource that are there; ``escalation``: asked about every role and binding that is written; ``signing``: about every
     certificate request that is changed.
     """

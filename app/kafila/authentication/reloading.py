@@ -40,7 +40,7 @@ async def follow(
     reloads: Counter = RELOADS,
 ) -> None:
     """Calls ``apply`` with each new content, for ever; ValueError says what is wrong with it. A Secret that is mounted changes
-    by a link to another folder, which only a look at what it leads to shows."""
+    by a link to another folder, which only shows in what it leads to."""
     await follow_together([path], [content], lambda contents: apply(contents[0]), period, reloads)
 
 

@@ -37,7 +37,7 @@ class Attributes(NamedTuple):
     namespace: str = ""
     name: str = ""
     path: str | None = None
-    fields: tuple[Requirement, ...] = ()  # of the field selector; RBAC looks at none of them
+    fields: tuple[Requirement, ...] = ()  # of the field selector; RBAC reads none of them
     labels: tuple[Requirement, ...] = ()
 
 

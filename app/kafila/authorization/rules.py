@@ -63,7 +63,7 @@ def uncovered(owned: Sequence[Rule], wanted: Iterable[Rule], effort: float = mat
     """What the ``wanted`` rules allow and the ``owned`` do not: one verb, one resource, one name each.
 
     ``effort``: comparisons after which what was found so far is all. Raises TooManyRules where that is nothing: a rule of a few
-    thousand verbs, groups and resources has more parts than anybody can look at.
+    thousand verbs, groups and resources has more parts than anybody can read.
     """
     same = frozenset(owned)
     missing: list[Rule] = []

@@ -18,7 +18,7 @@ from .resources import group_resource
 _UNSET = object()
 MOST_TEXT = 64 << 10  # characters of findings; what comes after them is left out
 MOST_ALIKE = 16  # findings that say the same
-MOST_FOUND = 1000  # findings of one check; what is wrong in more places is not looked at further
+MOST_FOUND = 1000  # findings of one check; what is wrong in more places is not listed
 
 
 @final

@@ -61,7 +61,7 @@ def utf8_size(value: str) -> int:
 
 
 def _masked(value: str, prefix: bool) -> str:
-    # Kubernetes looks at the name without its trailing dash and replaces the character before it
+    # Kubernetes checks the name without its trailing dash and replaces the character before it
     return value[:-2] + "a" if prefix and len(value) > 1 and value.endswith("-") else value
 
 
@@ -171,7 +171,7 @@ def any_name(value: str, prefix: bool = False) -> list[str]:
     return []
 
 
-@lru_cache(1024)  # every write looks at its keys, which are few and not long
+@lru_cache(1024)  # every write checks its keys, which are few and not long
 def _is_qualified(value: str) -> bool:
     prefix, slash, name = value.rpartition("/")
     if slash and not (len(prefix) <= 253 and _is_subdomain(prefix)):

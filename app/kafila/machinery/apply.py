@@ -81,7 +81,7 @@ def apply(
         if left:
             raise _conflict_error(left) from None
         merged, managed = _merged(live, config, managed, me, api_version, True, schema, reset)
-    except ElementError:  # the configuration was looked at before
+    except ElementError:  # the configuration was checked before
         _check_live(schema, live)
         raise
     return _result(live, config, merged, managed, me, time)

@@ -219,7 +219,7 @@ def _keyed(schema: Schema) -> ItemKey:
     fields = schema.items.fields if schema.items else {}
     listed = schema.list_map_keys  # nothing below refers to the schema itself: what is compiled goes with its last user
     names = sorted(listed)
-    # Only here does ownership look at defaults: ports without a protocol are TCP ports.
+    # Only here does ownership take defaults into account: ports without a protocol are TCP ports.
     defaults = {name: fields[name].default for name in names if name in fields and fields[name].default is not None}
     cache: dict[str, str] = {}
     single = names[0] if len(names) == 1 and not defaults else None

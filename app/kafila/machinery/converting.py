@@ -51,7 +51,7 @@ def _first(errors: Iterable[str]) -> str:
 
 
 def _plain(kind: str, name: str, unnamed: str, value: Any, given: str) -> str:
-    """Numbers are converted into each other without a look at their size; no other two kinds are."""
+    """Numbers are converted into each other whatever their size; no other two kinds are."""
     fits = {"string": "string", "boolean": "bool", "integer": "int64", "number": "float64"}[kind] == given
     if fits or (kind == "number" and given == "int64") or (kind == "integer" and given == "float64" and value % 1 == 0):
         return ""

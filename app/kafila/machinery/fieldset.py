@@ -86,7 +86,7 @@ def union(a: FieldSet, b: FieldSet) -> FieldSet:
 
 
 def union_all(sets: Sequence[FieldSet]) -> FieldSet:
-    """Halves are united first: what the whole is made of is looked at only a few times."""
+    """Halves are united first: what the whole is made of is visited only a few times."""
     if len(sets) == 1:
         return sets[0]
     half = len(sets) // 2

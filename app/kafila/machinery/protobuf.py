@@ -55,7 +55,7 @@ class Codec:
             raise ProtobufError(f"{self.message.name}: the body is truncated or malformed ({error})") from None
 
     def encode(self, obj: dict[str, Any]) -> bytes:
-        """Kind and apiVersion of ``obj`` are not looked at. Raises ProtobufError when a value has the wrong type."""
+        """Kind and apiVersion of ``obj`` are ignored. Raises ProtobufError when a value has the wrong type."""
         try:
             return bytes(write_message(self.message, obj, MAX_DEPTH))
         except ProtobufError:

@@ -13,7 +13,7 @@ from .schema import Schema
 def strict_errors(schema: Schema, raw: bytes) -> list[str]:
     """``unknown field "spec.foo"``, ``duplicate field "metadata.name"``, each once. Raises ValueError when it is no JSON.
 
-    Every value of a field that is set twice is looked at, as it is decoded; nothing within an unknown one is.
+    Every value of a field that is set twice is checked, as it is decoded; nothing within an unknown one is.
     """
     found: dict[str, None] = {}
     _walk(schema, json.loads(raw, object_pairs_hook=Pairs), None, found)

@@ -1,6 +1,6 @@
 """List and watch of one resource in a member: what is there, and a call for everything that changed.
 
-Level-triggered: a callback says *that* an object changed; what must be done follows from looking at it. The stream may repeat and
+Level-triggered: a callback says *that* an object changed; what must be done follows from its state. The stream may repeat and
 may skip intermediate states, but never the last one. That an object left (``Change.after`` None) may mean that it was deleted or that
 it lost the label we select by: who acts on it must GET it first and compare the uid.
 
@@ -123,7 +123,7 @@ class Informer:
                 await self._rest(str(error))
             except Unreachable as error:
                 await self._rest(str(error))
-            except Exception as error:  # a fault in what looks at the objects must not end the following for good
+            except Exception as error:  # a fault in what handles the objects must not end the following for good
                 log.exception("informer stumbled", member=self._client.name, path=self.path)
                 self.start_anew()
                 await self._rest(f"{type(error).__name__}: {error}")

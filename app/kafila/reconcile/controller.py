@@ -57,7 +57,7 @@ class QueueController(ABC, Generic[K]):
         self.queue.on_failure = on_failure
 
     def _subject(self, key: K) -> Key | None:
-        """The object that a key is about; None: there is none that somebody looks at."""
+        """The object that a key is about; None: there is none that events are recorded for."""
         if isinstance(key, str):
             return Key(self.about, "", key) if self.about else None
         return key if isinstance(key, Key) else None

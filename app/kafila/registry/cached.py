@@ -115,7 +115,7 @@ def _page(source: Iterable[Entry], matches: Matches | None, limit: int, revision
         if len(entries) < limit:
             if matches is None or matches(entry):
                 entries.append(entry)
-        else:  # more to look at means more to ask for, whether it is selected or not, as in Kubernetes
+        else:  # more to go through means more to ask for, whether it is selected or not, as in Kubernetes
             rest += 1
             if matches is not None:
                 break

@@ -72,7 +72,7 @@ class EventStorage:
         return Page(entries, revision, token, remaining if matches is None else None)
 
     async def _selected(self, asked: EventQuery, matches: Matches | None, limit: int) -> tuple[list[Entry], int, int]:
-        """At most ``limit`` (0: all) that match; the revision they are at; about how many more there are to look at."""
+        """At most ``limit`` (0: all) that match; the revision they are at; about how many more there are to go through."""
         found: list[Entry] = []
         if matches is None and limit:
             asked = asked._replace(limit=min(limit, EVENTS_PAGE), counted=True)

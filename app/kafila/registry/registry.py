@@ -158,7 +158,7 @@ class Registry:
     ) -> Entry:
         """Writes what ``compute`` makes of the current object (a fresh dict); computed again when somebody was faster.
 
-        ``compute`` may look at what belongs to the event loop.
+        ``compute`` may read what belongs to the event loop.
         """
 
         async def prepare(existing: Entry) -> Change:
@@ -205,7 +205,7 @@ class Registry:
     async def _change(
         self, kind: Kind, namespace: str, name: str, build: Build, options: Options, subresource: str
     ) -> Entry:
-        """Commits what ``build`` makes of the current object; it looks at nothing else."""
+        """Commits what ``build`` makes of the current object; ``build`` depends on nothing else."""
 
         def changed(existing: Entry) -> Change:
             old = decode_entry(kind, existing)

@@ -46,7 +46,7 @@ class Pending:
 def take(queue: deque[Pending]) -> list[Pending]:
     """Removes from ``queue`` what can be committed at once, oldest first.
 
-    Guards look at the state before the batch, so a transaction that touches or looks at a key which an earlier one of this
+    Guards compare with the state before the batch, so a transaction that writes or guards a key which an earlier one of this
     batch writes has to wait for the next batch. Then the order in the batch is an order in which they could have run.
     A batch of several has MAX_BYTES at most.
     """

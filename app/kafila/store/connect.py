@@ -59,7 +59,7 @@ class Timeouts:
     resolve: float = 10.0
     publish: float = 10.0
     pause: float = 5.0
-    poll: float = 1.0  # between looks at the log when no hint comes
+    poll: float = 1.0  # between reads of the log when no hint comes
 
 
 def reconnecting() -> Backoff:

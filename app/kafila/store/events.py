@@ -3,7 +3,7 @@
 What an event is now is its newest row above the horizon. The horizon moves by one row of the log, an *expiry* (``expiries``
 remembers them): from its revision on, what lies below has ended. Rows are dropped a while later, so that watchers can read what
 ended, and lists that began before can be read to their end. Then the expiry is the oldest revision that may be asked for; that
-is published before rows are dropped, and looked at after rows are read: a list with missing rows is never taken for whole.
+is published before rows are dropped, and read after the rows are: a list with missing rows is never taken for whole.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ class Write(NamedTuple):
     key: Key
     body: bytes | None
     uid: str = ""
-    terminating: bool = False  # the body has a deletionTimestamp (what Guard.alive looks at)
+    terminating: bool = False  # the body has a deletionTimestamp (what Guard.alive compares)
     last: bytes | None = None
 
 

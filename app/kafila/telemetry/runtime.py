@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 from kafila import __version__
 
 log = structlog.get_logger(__name__)
-PERIOD = 0.25  # seconds between two looks at the event loop: what holds it for longer is always seen
+PERIOD = 0.25  # seconds between two samples of the event loop: what holds it for longer is always seen
 LONG = 2.5  # seconds that are worth a line in the log
 LAG = Histogram(
     "kafila_event_loop_lag_seconds",

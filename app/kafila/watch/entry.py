@@ -23,7 +23,7 @@ class OwnerReference(msgspec.Struct, gc=False):
 
 
 class Meta(msgspec.Struct, gc=False):
-    """The part of ObjectMeta that selection and garbage collection look at."""
+    """The part of ObjectMeta that selection and garbage collection read."""
 
     name: str = ""
     namespace: str = ""

@@ -125,7 +125,7 @@ class Watcher:
 
     @contextlib.contextmanager
     def aside(self) -> Iterator[None]:
-        """Changes do not wake it meanwhile: somebody else looks at them in its place."""
+        """Changes do not wake it meanwhile: somebody else reads them in its place."""
         waiters = self._cache.resource(self.resource).waiters
         waiters.remove(self)
         self._signal.clear()

@@ -1,4 +1,4 @@
-"""What admission looks at beside the object that is written."""
+"""What admission reads beside the object that is written."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def admission(cache: Cache, catalog: Catalog, settings: Settings, authorizer: Au
 
 
 def rights(authorizer: Authorizer) -> tuple[Escalation, Signing]:
-    """What is known of roles belongs to the event loop; a large object is looked at in a thread."""
+    """What is known of roles belongs to the event loop; a large object is checked in a thread."""
     grants, signs = authorization.Escalation(authorizer).check, authorization.Signers(authorizer).check
 
     def escalation(kind: str, new: Object, old: Object | None, user: Any) -> None:

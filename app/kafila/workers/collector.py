@@ -1,6 +1,6 @@
 """Python's cycle collector, set up for a process that holds much for long and makes much that is short-lived.
 
-By default it looks at the young objects after every 700 new containers (one decoded manifest has half of that), and at everything,
+By default it goes through the young objects after every 700 new containers (one decoded manifest has half of that), and at everything,
 catalog and cache included, a few times while they are loaded: a sixth of a busy process's CPU, and pauses of the event loop.
 What is there when the process is ready is not examined again (it still goes when nothing refers to it), and the young are examined
 in larger batches. So it is with the kinds of a big definition that comes later: hundreds of thousands of objects that stay.
@@ -27,7 +27,7 @@ class Collector:
 
     @contextmanager
     def keeping(self) -> Iterator[None]:
-        """Much is made that is there to stay: nobody looks at everything meanwhile, nor at what was made later.
+        """Much is made that is there to stay: nobody goes through everything meanwhile, nor at what was made later.
 
         Cycles that end meanwhile and were not young any more stay in memory: not for what is small and happens often.
         """

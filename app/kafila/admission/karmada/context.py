@@ -1,4 +1,4 @@
-"""What some rules look at beside the object itself."""
+"""What some rules read beside the object itself."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def _none() -> Iterable[Object]:
 
 
 class Claimed(NamedTuple):
-    """``specs`` of bindings, as many as are looked at; ``more``: are there others?"""
+    """``specs`` of bindings, as many as are read; ``more``: are there others?"""
 
     specs: Sequence[Object]
     more: bool

@@ -14,7 +14,7 @@ from .errors import Denied, refuse_if
 
 Found = list[FieldError]
 
-# in the order Karmada looks at them
+# in the order in which Karmada checks them
 _OPERATIONS = {
     "Retain": "retention",
     "InterpretReplica": "replicaResource",

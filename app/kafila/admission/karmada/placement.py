@@ -37,7 +37,7 @@ def validate_placement(placement: Object, path: str) -> Found:
 
 
 def overflow_allowed(scheduling: Object | None) -> bool:
-    """Overflow needs a division that looks at what is free: aggregated, or weighted by available replicas."""
+    """Overflow needs a division by what is free: aggregated, or weighted by available replicas."""
     if not scheduling or scheduling.get("replicaSchedulingType") != constants.DIVIDED:
         return False
     preference = scheduling.get("replicaDivisionPreference")

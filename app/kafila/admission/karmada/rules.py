@@ -75,7 +75,7 @@ def _shares_spec(new: Object, old: Object | None) -> bool:
 
 
 def _is_status_write(new: Object, old: Object | None) -> bool:
-    """Webhooks do not see the status subresource. A change of metadata may share the spec too, but they look at it."""
+    """Webhooks do not see the status subresource. A change of metadata may share the spec too, but they are called for it."""
     if not _shares_spec(new, old):
         return False
     assert old is not None

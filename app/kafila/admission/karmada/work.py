@@ -30,7 +30,7 @@ def _prepared(manifest: Any, identity: str) -> Object:
 
 
 def _check(manifest: Any) -> None:
-    """A manifest is raw, so nothing has looked at its shape yet. Karmada's webhook answers 500 here."""
+    """A manifest is raw, so nothing has checked its shape yet. Karmada's webhook answers 500 here."""
     if type(manifest) is not dict or not manifest.get("kind"):
         text = json.dumps(manifest, separators=(",", ":"), ensure_ascii=False)
         raise Denied(f"Object 'Kind' is missing in '{text}'", "", 500)

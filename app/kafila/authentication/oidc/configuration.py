@@ -1,6 +1,6 @@
 """A file with an AuthenticationConfiguration (apiserver.config.k8s.io): read strictly, refused in one line with its number.
 
-What needs CEL (expressions) is refused: it is not served yet, and a rule that is not looked at would let in whom it keeps out.
+What needs CEL (expressions) is refused: it is not served yet, and a rule that is not evaluated would let in whom it keeps out.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from .configuration import Issuer
 
 log = structlog.get_logger(__name__)
 Fetch = Callable[[str, bytes], Awaitable[Any]]  # URL and PEM of the authority → a JSON document. Raises FetchError
-SOONEST: Final = 10.0  # seconds between two looks at the keys, whoever asks for them
+SOONEST: Final = 10.0  # seconds between two fetches of the keys, whoever asks for them
 LATEST: Final = 600.0  # seconds after which they are fetched anew although all are known: one may have been withdrawn
 LEEWAY: Final = 10.0  # seconds that clocks may differ by
 _RSA: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")

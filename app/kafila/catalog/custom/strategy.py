@@ -16,7 +16,7 @@ from kafila.machinery.structural.validation import compile_validation
 
 STANDARD_FINALIZERS = frozenset({"orphan", "foregroundDeletion", "kubernetes"})
 MAX_INT32 = 2**31 - 1
-# findings after which rules (x-kubernetes-validations) are not looked at
+# findings after which rules (x-kubernetes-validations) are not evaluated
 BLOCKING = frozenset(
     {
         "FieldValueNotSupported",

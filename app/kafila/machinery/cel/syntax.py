@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Final, NamedTuple, final
 
-MAX_DEPTH: Final = 100  # of what is looked at: Python's stack is small
+MAX_DEPTH: Final = 100  # of what is parsed: Python's stack is small
 STARTS: Final = (
     "{'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}"
 )

@@ -113,7 +113,7 @@ def _best(failures: list[tuple[Props, list[Finding]]], value: Any) -> list[Findi
 
 
 def matches(props: Props, value: Any) -> int:
-    """How much of a schema was looked at in a value: kube-openapi's measure of closeness."""
+    """How much of a schema was compared with a value: kube-openapi's measure of closeness."""
     types, format = types_of(props), format_of(props)
     if value is None:
         return int(not types or bool(props.get("nullable")))

@@ -183,7 +183,7 @@ def _keys_are_given(keys: list[str], inner: Props, path: str) -> Iterator[FieldE
 
 
 def _rules(props: Props, path: str) -> Iterator[FieldError]:
-    """The form of x-kubernetes-validations; what the expressions say is not looked at."""
+    """The form of x-kubernetes-validations; what the expressions say is not checked."""
     for i, rule in enumerate(props.get(RULES) or ()):
         where = f"{path}.{RULES}[{i}]"
         text, message = rule.get("rule") or "", rule.get("message") or ""

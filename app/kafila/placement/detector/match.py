@@ -27,7 +27,7 @@ class Priority(IntEnum):
 
 
 class Match(NamedTuple):
-    """The chosen policy, or None; ``lost`` says of every other policy that was looked at why it was not chosen."""
+    """The chosen policy, or None; ``lost`` says of every other policy that was considered why it was not chosen."""
 
     policy: Object | None
     lost: tuple[tuple[str, str], ...]  # (policy as ``namespace/name`` or ``name``, reason)
@@ -47,7 +47,7 @@ _EACH_CLUSTERS_OWN: Final = frozenset({("ServiceAccount", "default"), ("ConfigMa
 
 
 def selector_priority(template: Object, selector: Object) -> Priority:
-    """How ``selector`` (a ResourceSelector) matches ``template``. With a name the label selector is not looked at."""
+    """How ``selector`` (a ResourceSelector) matches ``template``. With a name the label selector is ignored."""
     if template.get("apiVersion") != selector.get("apiVersion") or template.get("kind") != selector.get("kind"):
         return Priority.MISMATCH
     wanted = selector.get("namespace")

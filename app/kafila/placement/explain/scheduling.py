@@ -71,7 +71,7 @@ def detailed(rejection: Rejection, cluster: Object, evidence: Evidence) -> str:
 
 
 def considered(evidence: Evidence) -> dict[str, ClusterRow]:
-    """A row for each cluster that the last decision looked at, or exists now."""
+    """A row for each cluster that the last decision considered, or that exists now."""
     binding = evidence.binding
     assert binding is not None
     rows = _from_record(evidence.decision, _deciding_affinity(binding))
@@ -109,7 +109,7 @@ def _rejections(evidence: Evidence) -> Mapping[str, Rejection]:
 
 
 def _from_elsewhere(decision: Object | None, affinity: str) -> dict[str, Rejection]:
-    """Of plugins, which are installed where the scheduler runs, and of filters that look at other bindings."""
+    """Of plugins, which are installed where the scheduler runs, and of filters that depend on other bindings."""
     attempts = ((decision or {}).get("scheduling") or {}).get("attempts") or []
     return {
         cluster: Rejection(rejected["filter"], rejected["reason"])

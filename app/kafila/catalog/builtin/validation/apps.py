@@ -69,7 +69,7 @@ def _check_template(spec: Object, kind: str, found: Found, template: Object | No
     labels = template_labels(template)
     if (selector is None or not is_empty_selector(selector)) and not selector_matches(selector, labels):
         found.append(invalid("spec.template.metadata.labels", dict(sorted(labels.items())) or None, NO_MATCH))
-    if kind == "StatefulSet":  # whose template Kubernetes looks at twice
+    if kind == "StatefulSet":  # whose template Kubernetes validates twice
         check_template_labels(template, "spec.template", found)
     check_template(template, "spec.template", found)
     _check_lasting(template, kind, found)

@@ -1,6 +1,6 @@
 """Dynamic resource allocation: ResourceClaim, ResourceClaimTemplate and DeviceClass (see ``slices``).
 
-CEL expressions are read, and their names looked at; their types and costs are not.
+CEL expressions are parsed, and their names checked; their types and costs are not.
 """
 
 from __future__ import annotations

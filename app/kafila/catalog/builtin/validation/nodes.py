@@ -95,7 +95,7 @@ _FEATURE_TEXT = (
 
 
 def validate_node_update(new: Object, old: Object) -> Found:
-    """Of its own for writes of status; of other changes, all of the new node is looked at before."""
+    """Of its own for writes of status; of other changes, all of the new node is validated before."""
     found: Found = []
     spec, was = new.get("spec") or {}, old.get("spec") or {}
     status = new.get("status") or {}

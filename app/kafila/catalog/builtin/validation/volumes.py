@@ -19,7 +19,7 @@ from .resources import parse
 
 _HOST_PATH_TYPES = ("", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket")
 _MORE_THAN_ONE = "may not specify more than 1 volume type"
-# the order in which Kubernetes looks at them: the first one found is the one that counts
+# the order in which Kubernetes checks them: the first one found is the one that counts
 SOURCES = (
     "emptyDir",
     "hostPath",

@@ -43,7 +43,7 @@ class TemplateQueue:
     async def _run(self, key: Key) -> None:
         why = self._reasons.pop(key, NO_REASON)
         if not why:
-            return  # what was to be looked at later was looked at meanwhile
+            return  # what was to be reconciled later was reconciled meanwhile
         try:
             await self._reconcile(key, why)
         except BaseException:

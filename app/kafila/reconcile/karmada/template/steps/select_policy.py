@@ -17,7 +17,7 @@ from .template_state import TemplateState
 
 def select_policy(state: TemplateState, facts: PolicyFacts) -> TemplateState:
     """The policy that has claimed the template, as long as it selects it, else the best that does; without one the claim may be
-    over: a template that its policy no longer selects stays claimed until that policy is looked at."""
+    over: a template that its policy no longer selects stays claimed until that policy is reconciled."""
     template = state.template
     own, cluster_wide = facts.candidates(template)
     claimed = _claiming(template, facts)
