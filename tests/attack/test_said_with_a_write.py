@@ -204,7 +204,7 @@ async def test_a_cluster_policy_and_a_cap(two: Lab, monkeypatch: pytest.MonkeyPa
 
 async def test_what_controllers_write_is_not_kept(two: Lab) -> None:
     """They share their options: warnings that nobody reads would add up for ever."""
-    from kafila.reconcile.karmada.federation import OPTIONS
+    from kafila.reconcile.karmada.kinds import OPTIONS
 
     await two.create(two.policy())
     deployment = two.deployment()

@@ -13,7 +13,7 @@ from kafila.core.resources import Key
 from kafila.core.values import Object
 from kafila.members.health import Observation
 from kafila.placement import constants
-from kafila.reconcile.karmada.federation import BINDINGS
+from kafila.reconcile.karmada.kinds import BINDINGS
 from kafila.reconcile.karmada.member import cluster_status
 from kafila.reconcile.karmada.quota.controller import QUOTAS
 from kafila.registry import Registry

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import final
 
 from kafila.catalog.catalog import Catalog
+from kafila.catalog.kind import Kind
 from kafila.core.resources import Key, split_api_version
 from kafila.core.values import Object
 from kafila.placement import constants
@@ -15,7 +16,7 @@ from kafila.placement.work.build import is_work_of
 from kafila.reconcile.chunks import Chunks
 from kafila.watch import Cache, Entry, Event
 
-from .federation import BINDINGS, CLUSTER_BINDINGS, WORKS
+from .kinds import BINDINGS, CLUSTER_BINDINGS, WORKS
 
 
 @final
@@ -205,3 +206,10 @@ def owns(template: Object, binding: Entry) -> bool:
     """Objects that come and go may have one name: whose binding is it?"""
     uid = template["metadata"].get("uid")
     return any(owner.controller and owner.uid == uid for owner in binding.meta.ownerReferences or ())
+
+
+def stored_size(cache: Cache, kind: Kind, obj: Object) -> int:
+    """Bytes that are stored of an object."""
+    metadata = obj["metadata"]
+    entry = cache.get(kind.resource, metadata.get("namespace", ""), metadata["name"])
+    return len(entry.body) if entry is not None else 0

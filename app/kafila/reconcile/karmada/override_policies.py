@@ -11,10 +11,10 @@ from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.override.apply import read_ahead
 from kafila.placement.work.build import Overrides, records_overrides
+from kafila.reconcile.karmada.clusters import Clusters
+from kafila.registry import Registry
 from kafila.registry.codec import decode_entry
 from kafila.watch import Entry, Event
-
-from .federation import Federation
 
 
 async def read_long_texts(template: Object, policies: Iterable[Object]) -> None:
@@ -24,9 +24,8 @@ async def read_long_texts(template: Object, policies: Iterable[Object]) -> None:
 
 @final
 class OverrideIndex:
-    def __init__(self, federation: Federation) -> None:
-        self._federation = federation
-        registry = federation.registry
+    def __init__(self, registry: Registry, clusters: Clusters) -> None:
+        self._clusters = clusters
         self._cache = registry.cache
         self._own: Kind = registry.kind("policy.karmada.io", "v1alpha1", "overridepolicies")
         self._cluster_wide: Kind = registry.kind("policy.karmada.io", "v1alpha1", "clusteroverridepolicies")
@@ -58,7 +57,7 @@ class OverrideIndex:
         """Would others apply now than those that the Works record?"""
         overrides = self.overrides(template["metadata"].get("namespace", ""))
         for work in works:
-            cluster = self._federation.cluster(constants.cluster_of(work.key.namespace))
+            cluster = self._clusters.get(constants.cluster_of(work.key.namespace))
             recorded = {"metadata": {"annotations": work.meta.annotations or {}}}
             if cluster is not None and not records_overrides(recorded, template, cluster, overrides):
                 return True

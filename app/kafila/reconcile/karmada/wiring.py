@@ -16,10 +16,10 @@ from .cluster.controller import ClusterController
 from .cluster.namespace_sync import NamespaceSync
 from .cluster.taint_policies import TaintPolicies
 from .cluster.unified_auth import UnifiedAuth
+from .clusters import Clusters
 from .dependency.distributor import DependenciesDistributor
 from .failover.graceful_eviction import GracefulEviction
 from .failover.taint_manager import TaintManager
-from .federation import Federation
 from .member.manager import MemberManager, TransportFor
 from .member.work_router import WorkRouter
 from .quota.controller import QuotaEnforcement, QuotaStatus, QuotaSync
@@ -38,26 +38,28 @@ def build(
 ) -> tuple[list[Controller], MemberManager]:
     """All controllers in the order in which they start; they stop in the opposite one. ``gates``: those that are on."""
     interpreting = Interpreting(registry, recorder, gates)
-    federation = Federation(registry, recorder, interpreting, gates)
-    scheduler = Scheduler(federation, options.estimators, plugins)
-    router = WorkRouter(federation, options)
+    clusters = Clusters(registry)
+    scheduler = Scheduler(registry, clusters, gates, options.estimators, plugins)
+    router = WorkRouter(registry, recorder, interpreting, clusters, options)
     manager = MemberManager(registry, router, transport_for, options.answers)
     controllers: list[Controller] = [
         interpreting,
         ClusterController(registry, recorder),
-        NamespaceSync(federation, options.skipped_namespaces),
-        UnifiedAuth(federation),
-        TemplateController(federation, options.skipped_namespaces, scheduler),
-        *([DependenciesDistributor(federation)] if PROPAGATE_DEPS in gates else []),
-        GracefulEviction(federation, options.graceful_eviction_timeout),
-        Rebalancer(federation),
-        QuotaSync(federation),
-        QuotaStatus(federation),
+        NamespaceSync(registry, recorder, clusters, options.skipped_namespaces),
+        UnifiedAuth(registry, recorder, clusters),
+        TemplateController(registry, recorder, interpreting, clusters, gates, options.skipped_namespaces, scheduler),
+        *([DependenciesDistributor(registry, recorder, interpreting)] if PROPAGATE_DEPS in gates else []),
+        GracefulEviction(registry, recorder, options.graceful_eviction_timeout),
+        Rebalancer(registry),
+        QuotaSync(registry, recorder, clusters),
+        QuotaStatus(registry, recorder, clusters, gates),
     ]
     if FEDERATED_QUOTA_ENFORCEMENT in gates:
-        controllers.append(QuotaEnforcement(federation, options.quota_sync_period))
+        controllers.append(QuotaEnforcement(registry, recorder, clusters, options.quota_sync_period))
     if FAILOVER in gates:
-        controllers.append(TaintPolicies(federation))
+        controllers.append(TaintPolicies(registry, recorder, clusters))
         if options.no_execute_eviction:
-            controllers.append(TaintManager(federation, options.no_execute_purge_mode, options.eviction_rate))
+            controllers.append(
+                TaintManager(registry, recorder, clusters, gates, options.no_execute_purge_mode, options.eviction_rate)
+            )
     return [*controllers, router, manager], manager

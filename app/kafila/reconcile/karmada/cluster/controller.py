@@ -11,7 +11,7 @@ from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.reconcile.controller import QueueController
 from kafila.reconcile.events import Recorder
-from kafila.reconcile.karmada.federation import CLUSTERS
+from kafila.reconcile.karmada.kinds import CLUSTERS
 from kafila.reconcile.queue import Requeue
 from kafila.registry import Options, Registry
 from kafila.registry.codec import decode_entry

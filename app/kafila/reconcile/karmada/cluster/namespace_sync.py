@@ -12,8 +12,11 @@ from kafila.placement.detector.match import is_skipped_namespace
 from kafila.placement.override.patch import OverrideError
 from kafila.placement.work.build import namespace_should_be_synced, namespace_work
 from kafila.reconcile.controller import QueueController
-from kafila.reconcile.karmada.federation import CLUSTERS, OPTIONS, WORKS, Federation
+from kafila.reconcile.events import Recorder
+from kafila.reconcile.karmada.clusters import Clusters
+from kafila.reconcile.karmada.kinds import CLUSTERS, OPTIONS, WORKS, Kinds
 from kafila.reconcile.karmada.override_policies import read_long_texts
+from kafila.registry import Registry
 from kafila.registry.codec import decode_entry
 from kafila.registry.decoding import decode_object
 from kafila.watch import Entry, Event
@@ -24,10 +27,12 @@ class NamespaceSync(QueueController[str]):
     name = "namespace"
     about = "namespaces"
 
-    def __init__(self, federation: Federation, skipped: str) -> None:
-        super().__init__(federation.registry.cache, "namespace-sync", concurrency=4)
-        self._federation = federation
-        self._registry = federation.registry
+    def __init__(self, registry: Registry, recorder: Recorder, clusters: Clusters, skipped: str) -> None:
+        super().__init__(registry.cache, "namespace-sync", concurrency=4)
+        self._recorder = recorder
+        self._clusters = clusters
+        self._registry = registry
+        self._kinds = Kinds(registry)
         self._skipped = (re.compile(skipped),) if skipped else ()
         self._kind: Kind = self._registry.kind("", "v1", "namespaces")
         self._overrides: Kind = self._registry.kind("policy.karmada.io", "v1alpha1", "clusteroverridepolicies")
@@ -73,7 +78,7 @@ class NamespaceSync(QueueController[str]):
         ]
         await read_long_texts(template, policies)
         changes, failed = [], None
-        for cluster in self._federation.clusters():
+        for cluster in self._clusters.ordered():
             try:
                 if (change := self._change(template, cluster, policies)) is not None:
                     changes.append(change)
@@ -86,7 +91,7 @@ class NamespaceSync(QueueController[str]):
             raise failed
 
     def _change(self, template: Object, cluster: Object, policies: list[Object]) -> Any:
-        work_kind = self._federation.work_kind
+        work_kind = self._kinds.work
         space = constants.execution_namespace(cluster["metadata"]["name"])
         namespace = self._registry.cache.get("namespaces", "", space)
         if namespace is None or namespace.meta.deletionTimestamp or cluster["metadata"].get("deletionTimestamp"):
@@ -107,7 +112,7 @@ class NamespaceSync(QueueController[str]):
         return self._registry.stage_update(work_kind, entry, obj, OPTIONS)
 
     def _record(self, template: Object, event_type: str, reason: str, message: str) -> None:
-        self._federation.recorder.event(template, event_type, reason, message)
+        self._recorder.event(template, event_type, reason, message)
 
 
 def _chosen_by(cluster: Entry) -> list[Any]:

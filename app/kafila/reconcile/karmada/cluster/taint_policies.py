@@ -8,8 +8,10 @@ from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.failover.taints import tainted_event, taints_by_policies
 from kafila.reconcile.controller import QueueController
-from kafila.reconcile.karmada.federation import CLUSTERS, Federation
-from kafila.registry import Options
+from kafila.reconcile.events import Recorder
+from kafila.reconcile.karmada.clusters import Clusters
+from kafila.reconcile.karmada.kinds import CLUSTERS
+from kafila.registry import Options, Registry
 from kafila.registry.codec import decode_entry
 from kafila.watch import Event
 
@@ -21,16 +23,17 @@ class TaintPolicies(QueueController[str]):
     name = "clustertaintpolicy"
     about = CLUSTERS
 
-    def __init__(self, federation: Federation) -> None:
-        super().__init__(federation.registry.cache, "cluster-taint-policy", concurrency=2)
-        self._federation = federation
-        self._registry = federation.registry
+    def __init__(self, registry: Registry, recorder: Recorder, clusters: Clusters) -> None:
+        super().__init__(registry.cache, "cluster-taint-policy", concurrency=2)
+        self._recorder = recorder
+        self._clusters = clusters
+        self._registry = registry
         self._kind = self._registry.kind("policy.karmada.io", "v1alpha1", "clustertaintpolicies")
         self._registry.cache.listen(CLUSTERS, self._observe_cluster)
         self._registry.cache.listen(self._kind.resource, self._observe_policy)
 
     def resync(self) -> None:
-        for name in self._federation.clusters_by_name:
+        for name in self._clusters.by_name:
             self.queue.add(name, background=True)
 
     def _observe_cluster(self, event: Event) -> None:
@@ -43,11 +46,11 @@ class TaintPolicies(QueueController[str]):
             self.resync()
 
     async def _reconcile(self, name: str) -> None:
-        cluster = self._federation.cluster(name)
+        cluster = self._clusters.get(name)
         policies = self._policies()
         if cluster is None or not policies or not self._changes(cluster, policies):
             return
-        recorder = self._federation.recorder
+        recorder = self._recorder
 
         def tainted(current: Object) -> Object:
             taints = taints_by_policies(current, policies)
@@ -58,11 +61,11 @@ class TaintPolicies(QueueController[str]):
             return current
 
         try:
-            entry = await self._registry.modify(self._federation.cluster_kind, "", name, tainted, OPTIONS)
+            entry = await self._registry.modify(self._clusters.kind, "", name, tainted, OPTIONS)
         except Exception as error:
             recorder.event(cluster, "Warning", constants.EVENT_TAINT_CLUSTER_FAILED, str(error))
             raise
-        now = decode_entry(self._federation.cluster_kind, entry)
+        now = decode_entry(self._clusters.kind, entry)
         recorder.event(now, *tainted_event(name, now["spec"].get("taints") or []))
 
     def _policies(self) -> list[Object]:

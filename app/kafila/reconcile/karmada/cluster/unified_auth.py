@@ -12,7 +12,10 @@ from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.work.build import cluster_work
 from kafila.reconcile.controller import QueueController
-from kafila.reconcile.karmada.federation import CLUSTERS, OPTIONS, WORKS, Federation
+from kafila.reconcile.events import Recorder
+from kafila.reconcile.karmada.clusters import Clusters
+from kafila.reconcile.karmada.kinds import CLUSTERS, OPTIONS, WORKS, Kinds
+from kafila.registry import Registry
 from kafila.registry.codec import decode_entry
 from kafila.registry.decoding import decode_object
 from kafila.store.interface import StoreUnavailable
@@ -121,10 +124,12 @@ class UnifiedAuth(QueueController[str]):
     name = "unifiedAuth"
     about = CLUSTERS
 
-    def __init__(self, federation: Federation) -> None:
-        super().__init__(federation.registry.cache, "unified-auth", concurrency=2)
-        self._federation = federation
-        self._registry = federation.registry
+    def __init__(self, registry: Registry, recorder: Recorder, clusters: Clusters) -> None:
+        super().__init__(registry.cache, "unified-auth", concurrency=2)
+        self._recorder = recorder
+        self._clusters = clusters
+        self._registry = registry
+        self._kinds = Kinds(registry)
         self._grants = Grants()
         cache = self._registry.cache
         cache.listen(ROLES, self._observe_role)
@@ -173,7 +178,7 @@ class UnifiedAuth(QueueController[str]):
     # -- what is done ----------------------------------------------------------------------------------------------
 
     async def _reconcile(self, name: str) -> None:
-        cluster = self._federation.clusters_by_name.get(name)
+        cluster = self._clusters.by_name.get(name)
         if cluster is None or cluster["metadata"].get("deletionTimestamp"):
             return
         if not cluster["spec"].get("impersonatorSecretRef"):
@@ -182,7 +187,7 @@ class UnifiedAuth(QueueController[str]):
         if space is None or space.meta.deletionTimestamp:
             return
         manifests = impersonation_manifests(cluster, self._grants.subjects(name))
-        recorder = self._federation.recorder
+        recorder = self._recorder
         try:
             changes = [change for m in manifests if (change := self._change(m, cluster, space.key.name)) is not None]
             await self._registry.commit_together(changes)
@@ -196,7 +201,7 @@ class UnifiedAuth(QueueController[str]):
 
     def _change(self, manifest: Object, cluster: Object, space: str) -> Any:
         """None when the Work is as it should be, or on its way out: it is made again when it is gone."""
-        kind = self._federation.work_kind
+        kind = self._kinds.work
         entry = self._registry.cache.get(kind.resource, space, constants.work_name(manifest["kind"], IMPERSONATOR))
         if entry is not None and entry.meta.deletionTimestamp:
             return None

@@ -31,11 +31,13 @@ from kafila.placement.interpreter import InterpretError, Operation
 from kafila.placement.objects import identity
 from kafila.reconcile.chunks import Chunks, at_once, in_chunks
 from kafila.reconcile.controller import QueueController
-from kafila.reconcile.interpreter.interpreting import INTERPRETERS
-from kafila.reconcile.karmada.federation import BINDINGS, Federation
+from kafila.reconcile.events import Recorder
+from kafila.reconcile.interpreter.interpreting import INTERPRETERS, Interpreting
 from kafila.reconcile.karmada.indexes import binding_key, id_of_binding
+from kafila.reconcile.karmada.kinds import BINDINGS, Kinds
 from kafila.reconcile.karmada.template.changes import Changed, what_changed
-from kafila.registry import Options
+from kafila.reconcile.karmada.writes import drop_finalizer
+from kafila.registry import Options, Registry
 from kafila.registry.codec import decode_entry
 from kafila.registry.context import Change
 from kafila.watch import Entry, Event, needles
@@ -58,13 +60,14 @@ class DependencyError(Exception):
 class DependenciesDistributor(QueueController[Key]):
     name = "dependencies-distributor"
 
-    def __init__(self, federation: Federation) -> None:
-        super().__init__(federation.registry.cache, self.name, concurrency=8)
-        self._federation = federation
-        self._registry = federation.registry
-        self._cache = federation.registry.cache
-        self._catalog = federation.registry.catalog
-        self._kind = federation.binding_kind
+    def __init__(self, registry: Registry, recorder: Recorder, interpreting: Interpreting) -> None:
+        super().__init__(registry.cache, self.name, concurrency=8)
+        self._recorder = recorder
+        self._interpreting = interpreting
+        self._registry = registry
+        self._cache = registry.cache
+        self._catalog = registry.catalog
+        self._kind = Kinds(registry).binding
         self.index = DependencyIndex(self._cache, self._catalog)
         self._conflicts: dict[Key, str] = {}  # of attached bindings, as they were recorded or found
         self._cache.listen(BINDINGS, self._observe_binding)
@@ -102,7 +105,7 @@ class DependenciesDistributor(QueueController[Key]):
                 self.queue.add(event.key)
 
     def _observe_interpreter(self, event: Event) -> None:
-        if self._federation.interpreting.concerned(event):
+        if self._interpreting.concerned(event):
             self._enqueue_all()
 
     def _wake_parents(self, attached: Entry) -> None:
@@ -133,7 +136,7 @@ class DependenciesDistributor(QueueController[Key]):
             return
         if not parent["spec"].get("clusters") and not self.index.depends_on_any(key):
             return
-        workload, interpreting = self._workload(parent), self._federation.interpreting
+        workload, interpreting = self._workload(parent), self._interpreting
         if workload is None or not interpreting.sources.hook_enabled(gvk_of(workload), Operation.DEPENDENCY):
             return
         try:
@@ -277,12 +280,12 @@ class DependenciesDistributor(QueueController[Key]):
         for key, conflict in conflicts:
             self._record_conflict(key, conflict)
         if constants.FINALIZER_DEPENDENCIES in (entry.meta.finalizers or ()):
-            await self._federation.drop_finalizer(self._kind, parent, constants.FINALIZER_DEPENDENCIES)
+            await drop_finalizer(self._registry, self._kind, parent, constants.FINALIZER_DEPENDENCIES)
 
     # -- events --------------------------------------------------------------------------------------------------------
 
     def _record(self, obj: Object, event_type: str, reason: str, message: str) -> None:
-        self._federation.recorder.event(obj, event_type, reason, message)
+        self._recorder.event(obj, event_type, reason, message)
 
     def _record_conflict(self, key: Key, conflict: str) -> None:
         """Also where nothing was stored anew: of two fields one may still be in conflict."""

@@ -14,7 +14,7 @@ from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.detector.attached import refers_to
 from kafila.reconcile.chunks import Chunks
-from kafila.reconcile.karmada.federation import BINDINGS
+from kafila.reconcile.karmada.kinds import BINDINGS
 from kafila.watch import Cache, Entry, Event
 
 

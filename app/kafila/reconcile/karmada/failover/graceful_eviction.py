@@ -9,9 +9,11 @@ from kafila.core.errors import StatusError
 from kafila.core.resources import Key
 from kafila.placement.failover.eviction import evicted_event, next_check, remaining_tasks
 from kafila.reconcile.controller import QueueController
-from kafila.reconcile.karmada.federation import BINDINGS, CLUSTER_BINDINGS, Federation
+from kafila.reconcile.events import Recorder
+from kafila.reconcile.karmada.binding_events import record_for_binding
+from kafila.reconcile.karmada.kinds import BINDINGS, CLUSTER_BINDINGS, Kinds
 from kafila.reconcile.queue import Requeue
-from kafila.registry import Options
+from kafila.registry import Options, Registry
 from kafila.registry.codec import decode_entry
 from kafila.watch import Entry, Event, needles
 
@@ -23,10 +25,11 @@ _MARK = needles.field("gracefulEvictionTasks")
 class GracefulEviction(QueueController[Key]):
     name = "gracefulEviction"
 
-    def __init__(self, federation: Federation, timeout: float) -> None:
-        super().__init__(federation.registry.cache, "graceful-eviction", concurrency=4)
-        self._federation = federation
-        self._registry = federation.registry
+    def __init__(self, registry: Registry, recorder: Recorder, timeout: float) -> None:
+        super().__init__(registry.cache, "graceful-eviction", concurrency=4)
+        self._recorder = recorder
+        self._registry = registry
+        self._kinds = Kinds(registry)
         self._timeout = timeout
         for resource in (BINDINGS, CLUSTER_BINDINGS):
             self._registry.cache.listen(resource, self._observe)
@@ -48,7 +51,7 @@ class GracefulEviction(QueueController[Key]):
         entry = self._registry.cache.get(*key)
         if entry is None or entry.meta.deletionTimestamp:
             return
-        kind = self._federation.kind_of_binding(key)
+        kind = self._kinds.of_binding(key)
         binding = decode_entry(kind, entry)
         now = time.time()
         kept, done = remaining_tasks(binding, self._timeout, now)
@@ -65,7 +68,7 @@ class GracefulEviction(QueueController[Key]):
                     raise Requeue(0) from error  # the newer binding decides
                 raise
             for cluster in done:
-                self._federation.record_for_binding(binding, *evicted_event(cluster))
+                record_for_binding(self._recorder, binding, *evicted_event(cluster))
         wait = next_check(kept, self._timeout, now)
         if wait is not None:
             raise Requeue(wait + 0.001)

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from typing import NamedTuple, final
 
 from kafila.catalog.kind import Kind
-from kafila.core.feature_gates import STATEFUL_FAILOVER_INJECTION
+from kafila.core.feature_gates import STATEFUL_FAILOVER_INJECTION, Gates
 from kafila.core.resources import Key
 from kafila.core.values import Object
 from kafila.placement import constants
@@ -16,9 +16,12 @@ from kafila.placement.failover.eviction import evict, evicted_event, preserved_s
 from kafila.placement.failover.taints import no_execute, toleration_left
 from kafila.placement.spec import target_names
 from kafila.reconcile.controller import QueueController
-from kafila.reconcile.karmada.federation import BINDINGS, CLUSTER_BINDINGS, CLUSTERS, Federation
+from kafila.reconcile.events import Recorder
+from kafila.reconcile.karmada.binding_events import record_for_binding
+from kafila.reconcile.karmada.clusters import Clusters
+from kafila.reconcile.karmada.kinds import BINDINGS, CLUSTER_BINDINGS, CLUSTERS, Kinds
 from kafila.reconcile.queue import Requeue
-from kafila.registry import Options
+from kafila.registry import Options, Registry
 from kafila.registry.codec import decode_entry
 from kafila.watch import Event, needles
 
@@ -37,10 +40,15 @@ class Stay(NamedTuple):
 class TaintManager(QueueController[Stay]):
     name = "cluster"  # Karmada starts it with the cluster controller
 
-    def __init__(self, federation: Federation, purge_mode: str, rate: float) -> None:
-        super().__init__(federation.registry.cache, "taint-eviction", concurrency=4)
-        self._federation = federation
-        self._registry = federation.registry
+    def __init__(
+        self, registry: Registry, recorder: Recorder, clusters: Clusters, gates: Gates, purge_mode: str, rate: float
+    ) -> None:
+        super().__init__(registry.cache, "taint-eviction", concurrency=4)
+        self._recorder = recorder
+        self._clusters = clusters
+        self._gates = gates
+        self._registry = registry
+        self._kinds = Kinds(registry)
         self._purge_mode = purge_mode
         self._interval = 1 / rate if rate > 0 else HALTED
         self._next = 0.0  # when the next eviction may be, by the monotonic clock
@@ -58,14 +66,14 @@ class TaintManager(QueueController[Stay]):
         return key.binding
 
     def resync(self) -> None:
-        for cluster in self._federation.clusters():
+        for cluster in self._clusters.ordered():
             self._enqueue_bindings_in(cluster)
 
     def _observe_cluster(self, event: Event) -> None:
-        """The federation has seen the event before us: it listens first."""
+        """``Clusters`` has seen the event before us: it listens first."""
         if event.new is None or (event.old is not None and event.old.meta.generation == event.new.meta.generation):
             return
-        cluster = self._federation.cluster(event.key.name)
+        cluster = self._clusters.get(event.key.name)
         if cluster is not None:
             self._enqueue_bindings_in(cluster)
 
@@ -83,13 +91,13 @@ class TaintManager(QueueController[Stay]):
         """A binding that comes to a cluster, or tolerates less, while the taint is there."""
         if event.new is None or (event.old is not None and event.old.meta.generation == event.new.meta.generation):
             return
-        for cluster in self._federation.clusters_by_name.values():
+        for cluster in self._clusters.by_name.values():
             name = cluster["metadata"]["name"]
             if no_execute(cluster) and event.new.mentions(needles.field("name", name)):
                 self.queue.add(Stay(event.key, name))
 
     async def _reconcile(self, stay: Stay) -> None:
-        kind = self._federation.kind_of_binding(stay.binding)
+        kind = self._kinds.of_binding(stay.binding)
         try:
             binding, left = self._tolerated_for(kind, stay)
         except Exception:  # whatever somebody wrote into this binding: the others do not wait for it
@@ -108,13 +116,13 @@ class TaintManager(QueueController[Stay]):
                 kind, where, stay.binding.name, lambda current: self._evicted(current, stay.cluster), OPTIONS
             )
         except Exception:
-            self._federation.record_for_binding(binding, *evicted_event(stay.cluster, failed=True))
+            record_for_binding(self._recorder, binding, *evicted_event(stay.cluster, failed=True))
             raise
 
     def _tolerated_for(self, kind: Kind, stay: Stay) -> tuple[Object | None, float | None]:
         """The binding, None when it is not there any more, and seconds, None for ever. Raises ValueError."""
         entry = self._registry.cache.get(*stay.binding)
-        cluster = self._federation.cluster(stay.cluster)
+        cluster = self._clusters.get(stay.cluster)
         if entry is None or entry.meta.deletionTimestamp or cluster is None:
             return None, None
         binding = decode_entry(kind, entry)
@@ -148,7 +156,7 @@ class TaintManager(QueueController[Stay]):
         failover = (binding["spec"].get("failover") or {}).get("cluster")
         mode = self._purge_mode if failover is None else failover.get("purgeMode") or constants.GRACEFULLY
         kept: dict[str, str] = {}
-        if failover is not None and STATEFUL_FAILOVER_INJECTION in self._federation.gates:
+        if failover is not None and STATEFUL_FAILOVER_INJECTION in self._gates:
             kept = preserved_state(failover, binding.get("status") or {}, cluster)
         spec = evict(
             binding["spec"],

@@ -29,7 +29,10 @@ from kafila.members.health import (
 from kafila.members.informer import Change, Informer
 from kafila.members.resource_summary import ResourceSummary, node_facts, pod_facts
 from kafila.placement.constants import COND_HEARTBEAT
-from kafila.reconcile.karmada.federation import OPTIONS, Federation
+from kafila.reconcile.events import Recorder
+from kafila.reconcile.karmada.clusters import Clusters
+from kafila.reconcile.karmada.kinds import OPTIONS
+from kafila.registry import Registry
 from kafila.settings.federation import FederationOptions
 
 from .manager import MemberConnection
@@ -57,12 +60,16 @@ class ClusterStatus:
 
     def __init__(
         self,
-        federation: Federation,
+        registry: Registry,
+        recorder: Recorder,
+        clusters: Clusters,
         connection: MemberConnection,
         options: FederationOptions,
         executor: Executor,
     ) -> None:
-        self._federation = federation
+        self._registry = registry
+        self._recorder = recorder
+        self._clusters = clusters
         self._connection = connection
         self._frequency = options.cluster_status_frequency
         self._success_threshold = options.cluster_success_threshold
@@ -116,7 +123,7 @@ class ClusterStatus:
         return all(informer.synced.is_set() for informer in self._informers)
 
     async def _collect(self) -> None:
-        cluster = self._federation.cluster(self._connection.name)
+        cluster = self._clusters.get(self._connection.name)
         if cluster is None:
             return
         models = (cluster.get("spec") or {}).get("resourceModels") or ()
@@ -150,8 +157,8 @@ class ClusterStatus:
         if judged == (cluster.get("status") or {}):
             return
 
-        kind = self._federation.cluster_kind
-        await self._federation.registry.modify(kind, "", self._connection.name, reported, OPTIONS, "status")
+        kind = self._clusters.kind
+        await self._registry.modify(kind, "", self._connection.name, reported, OPTIONS, "status")
 
     async def _observe(self, models: Sequence[Object]) -> Observation:
         resource_summary = self._resource_summary if self._is_synced() else None
@@ -183,13 +190,13 @@ class ClusterStatus:
             return
         if observation.healthy:
             log.info("member seen again", cluster=self._connection.name)
-            self._federation.recorder.event(cluster, "Normal", SEEN, f"cluster {self._connection.name} is seen again")
+            self._recorder.event(cluster, "Normal", SEEN, f"cluster {self._connection.name} is seen again")
             return
         ready = ready_condition(observation)
         why = observation.why or observation.unusable
         log.warning("member not seen", cluster=self._connection.name, reason=ready["reason"], error=why)
         message = f"{ready['message']}: {why}" if observation.why else ready["message"]
-        self._federation.recorder.event(cluster, "Warning", ready["reason"], message)
+        self._recorder.event(cluster, "Warning", ready["reason"], message)
 
     def _measure(self, observation: Observation) -> None:
         name = self._connection.name
@@ -199,20 +206,20 @@ class ClusterStatus:
             READY_NODES.labels(name).set(observation.node_summary.get("readyNum", 0))
 
 
-async def collection_failed(federation: Federation, name: str, why: str) -> None:
+async def collection_failed(registry: Registry, recorder: Recorder, clusters: Clusters, name: str, why: str) -> None:
     """No client can be made for the cluster; it counts as not ready at once."""
     condition = ready_condition(Observation(online=False, failure=why))
-    cluster = federation.cluster(name)
+    cluster = clusters.get(name)
     old = find(conditions_of(cluster or {}), READY_CONDITION) or {}
     READY.labels(name).set(0)
     if cluster is None or {**old, **condition} == old:
         return
     log.warning("member not seen", cluster=name, reason=condition["reason"], error=why)
-    federation.recorder.event(cluster, "Warning", condition["reason"], condition["message"])
+    recorder.event(cluster, "Warning", condition["reason"], condition["message"])
 
     def reported(obj: Object) -> Object:
         status = obj.setdefault("status", {})
         status["conditions"] = set_condition(status.get("conditions"), condition, time.time())
         return obj
 
-    await federation.registry.modify(federation.cluster_kind, "", name, reported, OPTIONS, "status")
+    await registry.modify(clusters.kind, "", name, reported, OPTIONS, "status")

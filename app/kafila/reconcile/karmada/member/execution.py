@@ -21,7 +21,7 @@ from kafila.placement import constants
 from kafila.placement.aggregate_errors import aggregate_text
 from kafila.placement.interpreter import InterpretError
 from kafila.placement.work.member_object import NotManaged
-from kafila.reconcile.karmada.federation import WORKS
+from kafila.reconcile.karmada.kinds import WORKS
 from kafila.reconcile.queue import Requeue, WorkQueue
 from kafila.watch import Entry, needles
 

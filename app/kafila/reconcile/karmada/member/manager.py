@@ -14,7 +14,7 @@ from kafila.members.credentials import Connection, CredentialsError, connection,
 from kafila.members.discovery import Discovery
 from kafila.members.transport import NO_TLS, Transport
 from kafila.reconcile.controller import QueueController
-from kafila.reconcile.karmada.federation import CLUSTERS
+from kafila.reconcile.karmada.kinds import CLUSTERS
 from kafila.registry import Registry
 from kafila.registry.codec import decode_entry
 from kafila.settings.federation import ANSWER_LIMITS, AnswerLimits

@@ -8,8 +8,13 @@ from typing import final
 from kafila.core.resources import Key
 from kafila.placement import constants
 from kafila.reconcile.controller import QueueController
-from kafila.reconcile.interpreter.interpreting import INTERPRETERS
-from kafila.reconcile.karmada.federation import CLUSTERS, WORKS, Federation
+from kafila.reconcile.events import Recorder
+from kafila.reconcile.interpreter.interpreting import INTERPRETERS, Interpreting
+from kafila.reconcile.karmada.binding_events import record_left_behind
+from kafila.reconcile.karmada.clusters import Clusters
+from kafila.reconcile.karmada.kinds import CLUSTERS, WORKS, Kinds
+from kafila.reconcile.karmada.writes import drop_finalizer
+from kafila.registry import Registry
 from kafila.registry.codec import decode_entry
 from kafila.settings.federation import FederationOptions
 from kafila.watch import Event
@@ -25,16 +30,27 @@ from .works import StoredWorks
 class WorkRouter(QueueController[Key]):
     name = "execution"
 
-    def __init__(self, federation: Federation, options: FederationOptions) -> None:
-        super().__init__(federation.registry.cache, self.name, concurrency=4)
-        self._federation = federation
+    def __init__(
+        self,
+        registry: Registry,
+        recorder: Recorder,
+        interpreting: Interpreting,
+        clusters: Clusters,
+        options: FederationOptions,
+    ) -> None:
+        super().__init__(registry.cache, self.name, concurrency=4)
+        self._registry = registry
+        self._work_kind = Kinds(registry).work
+        self._recorder = recorder
+        self._interpreting = interpreting
+        self._clusters = clusters
         self._options = options
         self._executors: dict[str, ExecutionController] = {}  # by execution namespace
         self._refused: set[str] = set()  # clusters that no client can be made for
-        federation.registry.cache.listen(WORKS, self._observe)
-        federation.registry.cache.listen(CLUSTERS, self._observe_cluster)
+        registry.cache.listen(WORKS, self._observe)
+        registry.cache.listen(CLUSTERS, self._observe_cluster)
         for resource in INTERPRETERS:
-            federation.registry.cache.listen(resource, self._observe_interpreter)
+            registry.cache.listen(resource, self._observe_interpreter)
 
     async def start(self) -> None:
         self._refused.clear()  # another process may have worked meanwhile
@@ -43,7 +59,7 @@ class WorkRouter(QueueController[Key]):
     def resync(self) -> None:
         for executor in self._executors.values():
             executor.resync()
-        for entry in self._federation.registry.cache.resource(WORKS).entries():
+        for entry in self._registry.cache.resource(WORKS).entries():
             if entry.meta.deletionTimestamp:
                 self.queue.add(entry.key, background=True)
 
@@ -51,11 +67,13 @@ class WorkRouter(QueueController[Key]):
 
     def controllers_for(self, connection: MemberConnection) -> list[MemberController]:
         """The controllers of a new connection, in the order in which they start."""
-        catalog, interpreting = self._federation.registry.catalog, self._federation.interpreting
+        catalog, interpreting = self._registry.catalog, self._interpreting
         member = partial(ObjectWriter, connection, catalog, interpreting)
-        executor = ExecutionController(StoredWorks(self._federation, connection), member)
+        executor = ExecutionController(
+            StoredWorks(self._registry, self._recorder, self._interpreting, self._clusters, connection), member
+        )
         self._refused.discard(connection.name)
-        status = ClusterStatus(self._federation, connection, self._options, executor)
+        status = ClusterStatus(self._registry, self._recorder, self._clusters, connection, self._options, executor)
         return [status, executor, _Listed(self, executor)]
 
     def opened(self, executor: ExecutionController) -> None:
@@ -68,7 +86,7 @@ class WorkRouter(QueueController[Key]):
 
     async def refused(self, cluster: str, why: str) -> None:
         self._refused.add(cluster)
-        await collection_failed(self._federation, cluster, why)
+        await collection_failed(self._registry, self._recorder, self._clusters, cluster, why)
         self._end_all(cluster)
 
     # -- works ---------------------------------------------------------------------------------------------------------
@@ -87,45 +105,43 @@ class WorkRouter(QueueController[Key]):
             self.queue.add(event.key)
 
     def _observe_interpreter(self, event: Event) -> None:
-        if self._federation.interpreting.concerned(event):
+        if self._interpreting.concerned(event):
             for executor in self._executors.values():
                 executor.interpret_again()
 
     def _observe_cluster(self, event: Event) -> None:
-        """The federation has seen the event before us: it listens first."""
+        """``Clusters`` has seen the event before us: it listens first."""
         name = event.key.name
-        executor, ready = self._executors.get(constants.execution_namespace(name)), self._federation.is_ready(name)
+        executor, ready = self._executors.get(constants.execution_namespace(name)), self._clusters.is_ready(name)
         if executor is not None:
             executor.ready_changed(ready)
         if event.new is None:
             self._refused.discard(name)
-        if self._federation.is_leaving(name):
+        if self._clusters.is_leaving(name):
             if executor is not None and not ready:
                 executor.resync(ending_only=True)  # what waited for the member does so no longer
             self._end_all(name)
 
     def _end_all(self, cluster: str) -> None:
         space = constants.execution_namespace(cluster)
-        for entry in self._federation.registry.cache.resource(WORKS).entries(space):
+        for entry in self._registry.cache.resource(WORKS).entries(space):
             if entry.meta.deletionTimestamp:
                 self.queue.add(entry.key)
 
     async def _reconcile(self, key: Key) -> None:
         """A Work whose cluster leaves and cannot be asked takes its finalizer along; in all other cases it waits."""
-        entry = self._federation.registry.cache.get(*key)
+        entry = self._registry.cache.get(*key)
         cluster = constants.cluster_of(key.namespace)
         if entry is None or not entry.meta.deletionTimestamp or key.namespace in self._executors:
             return
-        if constants.FINALIZER_EXECUTION not in (entry.meta.finalizers or ()) or not self._federation.is_leaving(
-            cluster
-        ):
+        if constants.FINALIZER_EXECUTION not in (entry.meta.finalizers or ()) or not self._clusters.is_leaving(cluster):
             return
-        found = self._federation.cluster(cluster)
+        found = self._clusters.get(cluster)
         pulled = found is not None and found["spec"].get("syncMode") == "Pull"  # the agent ends its Works
-        if found is None or cluster in self._refused or (pulled and not self._federation.is_ready(cluster)):
-            kind = self._federation.work_kind
-            self._federation.left_behind(cluster, decode_entry(kind, entry))
-            await self._federation.drop_finalizer(kind, decode_entry(kind, entry), constants.FINALIZER_EXECUTION)
+        if found is None or cluster in self._refused or (pulled and not self._clusters.is_ready(cluster)):
+            work = decode_entry(self._work_kind, entry)
+            record_left_behind(self._recorder, self._clusters, cluster, work)
+            await drop_finalizer(self._registry, self._work_kind, work, constants.FINALIZER_EXECUTION)
 
 
 @final

@@ -14,10 +14,16 @@ from kafila.machinery.decode import DecodeError, compile_decoder
 from kafila.placement import constants
 from kafila.placement.interpreter import InterpretError
 from kafila.placement.work.status import Reflected, manifest_status
-from kafila.reconcile.karmada.federation import OPTIONS, WORKS, Federation
+from kafila.reconcile.events import Recorder
+from kafila.reconcile.interpreter.interpreting import Interpreting
+from kafila.reconcile.karmada.binding_events import record_left_behind
+from kafila.reconcile.karmada.clusters import Clusters
 from kafila.reconcile.karmada.indexes import binding_key_of_work
+from kafila.reconcile.karmada.kinds import OPTIONS, WORKS, Kinds
+from kafila.reconcile.karmada.writes import drop_finalizer
 from kafila.reconcile.queue import is_expected
 from kafila.reconcile.refusals import Refusals
+from kafila.registry import Registry
 from kafila.registry.threads import decoded
 from kafila.watch import Entry
 
@@ -26,22 +32,32 @@ from .manager import MemberConnection
 
 @final
 class StoredWorks:
-    def __init__(self, federation: Federation, connection: MemberConnection) -> None:
-        self._federation = federation
-        self._registry = federation.registry
+    def __init__(
+        self,
+        registry: Registry,
+        recorder: Recorder,
+        interpreting: Interpreting,
+        clusters: Clusters,
+        connection: MemberConnection,
+    ) -> None:
+        self._recorder = recorder
+        self._interpreting = interpreting
+        self._clusters = clusters
+        self._registry = registry
+        self._kinds = Kinds(registry)
         self._connection = connection
-        self._refusals = Refusals(federation.registry, federation.recorder)
+        self._refusals = Refusals(registry, recorder)
         self.cluster = connection.name
         self.namespace = constants.execution_namespace(connection.name)
-        self.event = federation.recorder.event
+        self.event = recorder.event
 
     # -- the cluster ---------------------------------------------------------------------------------------------------
 
     def is_ready(self) -> bool:
-        return self._federation.is_ready(self.cluster)
+        return self._clusters.is_ready(self.cluster)
 
     def is_leaving(self) -> bool:
-        return self._federation.is_leaving(self.cluster)
+        return self._clusters.is_leaving(self.cluster)
 
     def away_for(self) -> float:
         """Seconds until its circuit breaker lets a request through."""
@@ -56,11 +72,11 @@ class StoredWorks:
         return self._registry.cache.resource(WORKS).entries(self.namespace)
 
     async def decoded(self, entry: Entry) -> Object:
-        return await decoded(self._federation.work_kind, entry)
+        return await decoded(self._kinds.work, entry)
 
     async def write_status(self, key: Key, change: Callable[[Object], Object]) -> bool:
         """False: the Work is gone."""
-        kind = self._federation.work_kind
+        kind = self._kinds.work
         try:
             await self._registry.modify(kind, key.namespace, key.name, change, OPTIONS, "status")
         except StatusError as error:
@@ -71,11 +87,11 @@ class StoredWorks:
 
     async def release(self, work: Object) -> None:
         """It may go: nothing of it is left in the member."""
-        await self._federation.drop_finalizer(self._federation.work_kind, work, constants.FINALIZER_EXECUTION)
+        await drop_finalizer(self._registry, self._kinds.work, work, constants.FINALIZER_EXECUTION)
 
     def leave_behind(self, work: Object) -> None:
         """Says so."""
-        self._federation.left_behind(self.cluster, work)
+        record_left_behind(self._recorder, self._clusters, self.cluster, work)
 
     async def understand(self, work: Object, observed: Object, size: int) -> Reflected:
         """What the member says of an object is read as its kind, as Karmada does: a template's status is aggregated from it, beside
@@ -84,7 +100,7 @@ class StoredWorks:
         try:
             if kind is not None and not kind.custom and "status" in observed:
                 compile_decoder(kind.schema)({"status": observed["status"]})
-            return await self._federation.interpreting.decide(partial(manifest_status, work, observed), size)
+            return await self._interpreting.decide(partial(manifest_status, work, observed), size)
         except (DecodeError, AttributeError, KeyError, TypeError, ValueError) as error:
             raise InterpretError(f"the member's object is not of its kind's shape: {error}"[:512]) from error
 

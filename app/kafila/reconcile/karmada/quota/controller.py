@@ -5,16 +5,18 @@ from __future__ import annotations
 from typing import Any, final
 
 from kafila.core.errors import StatusError
-from kafila.core.feature_gates import FEDERATED_QUOTA_ENFORCEMENT
+from kafila.core.feature_gates import FEDERATED_QUOTA_ENFORCEMENT, Gates
 from kafila.core.resources import Key
 from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.quota import assignments, status_by_bindings, status_by_clusters, usage
 from kafila.placement.work.build import quota_work
 from kafila.reconcile.controller import QueueController
-from kafila.reconcile.karmada.federation import BINDINGS, WORKS, Federation
+from kafila.reconcile.events import Recorder
+from kafila.reconcile.karmada.clusters import Clusters
+from kafila.reconcile.karmada.kinds import BINDINGS, WORKS, Kinds
 from kafila.reconcile.queue import Requeue
-from kafila.registry import Options
+from kafila.registry import Options, Registry
 from kafila.registry.codec import decode_entry
 from kafila.registry.context import DeleteOptions
 from kafila.registry.decoding import decode_object
@@ -28,11 +30,13 @@ _LABEL = needles.field(constants.FRQ_NAME)
 class _QuotaController(QueueController[Key]):
     """What the three have in common: a queue of quotas."""
 
-    def __init__(self, federation: Federation, queue_name: str) -> None:
-        super().__init__(federation.registry.cache, queue_name, concurrency=2)
-        self._federation = federation
+    def __init__(self, registry: Registry, recorder: Recorder, clusters: Clusters, queue_name: str) -> None:
+        super().__init__(registry.cache, queue_name, concurrency=2)
+        self._recorder = recorder
+        self._clusters = clusters
         self._component = f"{queue_name}-controller"
-        self._registry = federation.registry
+        self._registry = registry
+        self._kinds = Kinds(registry)
         self._kind = self._registry.kind("policy.karmada.io", "v1alpha1", "federatedresourcequotas")
         self._recorded: dict[Key, tuple[Any, ...]] = {}  # generation and message of the last event
 
@@ -54,13 +58,13 @@ class _QuotaController(QueueController[Key]):
         if event_type == "Normal" and self._recorded.get(key) == outcome:
             return
         self._recorded[key] = outcome
-        self._federation.recorder.event(quota, event_type, reason, message, self._component)
+        self._recorder.event(quota, event_type, reason, message, self._component)
 
     def _works_of(self, key: Key) -> list[Entry]:
         """Quotas are few and so are their Works: they are looked up by name, and by label only when one goes."""
         found = []
         name = constants.work_name("ResourceQuota", key.name, key.namespace)
-        for cluster in self._federation.clusters_by_name:
+        for cluster in self._clusters.by_name:
             entry = self._registry.cache.get(WORKS, constants.execution_namespace(cluster), name)
             if entry is not None and _quota_of(entry) == (key.namespace, key.name):
                 found.append(entry)
@@ -78,8 +82,8 @@ class QuotaSync(_QuotaController):
 
     name = "federatedResourceQuotaSync"
 
-    def __init__(self, federation: Federation) -> None:
-        super().__init__(federation, "federated-resource-quota-sync")
+    def __init__(self, registry: Registry, recorder: Recorder, clusters: Clusters) -> None:
+        super().__init__(registry, recorder, clusters, "federated-resource-quota-sync")
         cache = self._registry.cache
         cache.listen(QUOTAS, self._observe)
         cache.listen("namespaces", self._observe_namespace)
@@ -117,8 +121,7 @@ class QuotaSync(_QuotaController):
                 [
                     change
                     for cluster, hard in wanted.items()
-                    if cluster in self._federation.clusters_by_name
-                    and (change := self._change(quota, cluster, hard)) is not None
+                    if cluster in self._clusters.by_name and (change := self._change(quota, cluster, hard)) is not None
                 ]
             )
         except StatusError as error:
@@ -128,10 +131,10 @@ class QuotaSync(_QuotaController):
         self._record(quota, "Normal", constants.EVENT_SYNC_WORK, text)
 
     def _change(self, quota: Object, cluster: str, hard: Object) -> Any:
-        kind = self._federation.work_kind
+        kind = self._kinds.work
         space = constants.execution_namespace(cluster)
         namespace = self._registry.cache.get("namespaces", "", space)
-        if namespace is None or namespace.meta.deletionTimestamp or self._federation.is_leaving(cluster):
+        if namespace is None or namespace.meta.deletionTimestamp or self._clusters.is_leaving(cluster):
             return None
         name = constants.work_name("ResourceQuota", quota["metadata"]["name"], quota["metadata"]["namespace"])
         entry = self._registry.cache.get(WORKS, space, name)
@@ -149,7 +152,7 @@ class QuotaSync(_QuotaController):
     async def _delete(self, entry: Entry) -> None:
         options = DeleteOptions(uid=entry.meta.uid)
         try:
-            await self._registry.delete(self._federation.work_kind, entry.key.namespace, entry.key.name, options)
+            await self._registry.delete(self._kinds.work, entry.key.namespace, entry.key.name, options)
         except StatusError as error:
             if not error.is_not_found:
                 raise
@@ -161,9 +164,9 @@ class QuotaStatus(_QuotaController):
 
     name = "federatedResourceQuotaStatus"
 
-    def __init__(self, federation: Federation) -> None:
-        super().__init__(federation, "federated-resource-quota-status")
-        self._enforced = FEDERATED_QUOTA_ENFORCEMENT in federation.gates
+    def __init__(self, registry: Registry, recorder: Recorder, clusters: Clusters, gates: Gates) -> None:
+        super().__init__(registry, recorder, clusters, "federated-resource-quota-status")
+        self._enforced = FEDERATED_QUOTA_ENFORCEMENT in gates
         self._registry.cache.listen(QUOTAS, self._observe)
         self._registry.cache.listen(WORKS, self._observe_work)
 
@@ -183,7 +186,7 @@ class QuotaStatus(_QuotaController):
         quota = self._quota(key)
         if quota is None or quota["metadata"].get("deletionTimestamp"):
             return
-        works = [decode_entry(self._federation.work_kind, entry) for entry in self._works_of(key)]
+        works = [decode_entry(self._kinds.work, entry) for entry in self._works_of(key)]
 
         def summed_up(current: Object) -> Object:
             return {**current, "status": status_by_clusters(current, works, self._enforced)}
@@ -204,8 +207,8 @@ class QuotaEnforcement(_QuotaController):
 
     name = "federatedResourceQuotaEnforcement"
 
-    def __init__(self, federation: Federation, period: float) -> None:
-        super().__init__(federation, "federated-resource-quota-enforcement")
+    def __init__(self, registry: Registry, recorder: Recorder, clusters: Clusters, period: float) -> None:
+        super().__init__(registry, recorder, clusters, "federated-resource-quota-enforcement")
         self._period = period
         self._registry.cache.listen(QUOTAS, self._observe)
         self._registry.cache.listen(BINDINGS, self._observe_binding)

@@ -7,13 +7,16 @@ from contextlib import contextmanager
 from typing import final
 
 from kafila.core.clock import parse_rfc3339
+from kafila.core.feature_gates import Gates
 from kafila.core.resources import Key
 from kafila.core.values import Object
 from kafila.placement.scheduler.cluster_snapshot import ClusterSnapshot
 from kafila.placement.scheduler.filters import feasible, may_go_to
 from kafila.placement.scheduler.plugins import SchedulerPlugin
 from kafila.placement.scheduler.schedule import SchedulingContext, estimators_asked, peers_needed
-from kafila.reconcile.karmada.federation import Federation
+from kafila.reconcile.karmada.clusters import Clusters
+from kafila.reconcile.karmada.kinds import Kinds
+from kafila.registry import Registry
 from kafila.registry.codec import decode_entry
 from kafila.settings.federation import EstimatorOptions
 
@@ -24,12 +27,20 @@ from .estimators import Estimates, EstimatesNeeded, Estimators
 @final
 class Scheduler:
     def __init__(
-        self, federation: Federation, options: EstimatorOptions, plugins: Sequence[SchedulerPlugin] = ()
+        self,
+        registry: Registry,
+        clusters: Clusters,
+        gates: Gates,
+        options: EstimatorOptions,
+        plugins: Sequence[SchedulerPlugin] = (),
     ) -> None:
-        self._federation = federation
+        self._registry = registry
+        self._kinds = Kinds(registry)
+        self._clusters = clusters
+        self._gates = gates
         self._plugins = tuple(plugins)
-        self._estimators = Estimators(federation, options)
-        self.assume_cache = AssumeCache(federation.gates)
+        self._estimators = Estimators(registry.cache, gates, options)
+        self.assume_cache = AssumeCache(gates)
         self._storing: dict[Key, Object] = {}  # bindings whose peers ask where they are
 
     def close(self) -> None:
@@ -39,7 +50,7 @@ class Scheduler:
     def storing(self, key: Key, before: Object | None, binding: Object) -> Iterator[None]:
         """While a decision is stored, whoever is decided about meanwhile reckons with it."""
         with self.assume_cache.placing(key, before, binding):
-            if peers_needed(binding, self._federation.gates):
+            if peers_needed(binding, self._gates):
                 self._storing[key] = binding
             try:
                 yield
@@ -52,7 +63,7 @@ class Scheduler:
 
     def context(self, binding: Object, snapshot: ClusterSnapshot, estimates: Estimates) -> SchedulingContext:
         """Raises EstimatesNeeded where ``estimates`` lack what estimators are to be asked."""
-        gates = self._federation.gates
+        gates = self._gates
         peers = self._peers(binding) if peers_needed(binding, gates) else []
         assumed = self.assume_cache.by_cluster()
         found: list[Mapping[str, int]] = []
@@ -72,12 +83,12 @@ class Scheduler:
         last = (binding.get("status") or {}).get("lastScheduledTime")
         if last is None or before is None or binding["spec"] != before["spec"]:
             return True
-        changed = self._federation.changed_after(parse_rfc3339(last))
-        return may_go_to(binding, changed, self._federation.snapshot())
+        changed = self._clusters.changed_after(parse_rfc3339(last))
+        return may_go_to(binding, changed, self._clusters.snapshot())
 
     def _peers(self, binding: Object) -> list[Object]:
         """The other bindings of the namespace, as they are to be."""
-        kind, metadata = self._federation.binding_kind, binding["metadata"]
-        entries = self._federation.registry.cache.resource(kind.resource).entries(metadata.get("namespace", ""))
+        kind, metadata = self._kinds.binding, binding["metadata"]
+        entries = self._registry.cache.resource(kind.resource).entries(metadata.get("namespace", ""))
         stored = [entry for entry in entries if entry.key.name != metadata["name"] and entry.key not in self._storing]
         return [*(decode_entry(kind, entry) for entry in stored), *self._storing.values()]

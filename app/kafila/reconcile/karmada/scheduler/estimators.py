@@ -12,7 +12,7 @@ import structlog
 from prometheus_client import Counter
 
 from kafila.core.errors import StatusError
-from kafila.core.feature_gates import MULTIPLE_POD_TEMPLATES_SCHEDULING
+from kafila.core.feature_gates import MULTIPLE_POD_TEMPLATES_SCHEDULING, Gates
 from kafila.core.values import Object
 from kafila.placement.scheduler.cluster_snapshot import ClusterInfo
 from kafila.placement.scheduler.estimate import Assumed
@@ -25,8 +25,8 @@ from kafila.placement.scheduler.estimator_wire import (
 )
 from kafila.placement.spec import is_multi_component
 from kafila.reconcile.facts import FactsNeeded
-from kafila.reconcile.karmada.federation import Federation
 from kafila.settings.federation import EstimatorOptions
+from kafila.watch import Cache
 
 if TYPE_CHECKING:
     from kafila.members.estimator import EstimatorClient
@@ -75,8 +75,9 @@ class EstimatesNeeded(FactsNeeded):
 
 @final
 class Estimators:
-    def __init__(self, federation: Federation, options: EstimatorOptions) -> None:
-        self._federation = federation
+    def __init__(self, cache: Cache, gates: Gates, options: EstimatorOptions) -> None:
+        self._cache = cache
+        self._gates = gates
         self._options = options
         self._tls: ssl.SSLContext | None = None
         if options.enabled:
@@ -102,7 +103,7 @@ class Estimators:
         namespace = resource.get("namespace") or ""
         about = f"kind={resource.get('kind')}, name={namespace}/{resource.get('name')}"
         clusters = [member.name for member in members if not self._is_left_out(member.cluster)]
-        if MULTIPLE_POD_TEMPLATES_SCHEDULING in self._federation.gates and is_multi_component(spec):
+        if MULTIPLE_POD_TEMPLATES_SCHEDULING in self._gates and is_multi_component(spec):
             method, request = MAX_SETS, partial(sets_request, components=spec.get("components") or ())
         else:
             method, request = MAX_REPLICAS, partial(replicas_request, requirements=spec.get("replicaRequirements"))
@@ -150,7 +151,7 @@ class Estimators:
         """The ExternalName Service of the cluster's estimator, else the DNS name that one in our own cluster would have."""
         options = self._options
         name = f"{options.service_prefix}-{cluster}"
-        entry = self._federation.registry.cache.get("services", options.service_namespace, name)
+        entry = self._cache.get("services", options.service_namespace, name)
         if entry is None:
             return f"{name}.{options.service_namespace}.svc", options.port
         spec = entry.decode().get("spec") or {}

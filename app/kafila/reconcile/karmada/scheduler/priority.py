@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import final
 
-from kafila.core.feature_gates import PRIORITY_BASED_SCHEDULING
+from kafila.core.feature_gates import PRIORITY_BASED_SCHEDULING, Gates
 from kafila.core.resources import Key
 from kafila.core.values import Object
 from kafila.placement.detector import binding as bindings
 from kafila.placement.detector.match import choose_policy
-from kafila.reconcile.karmada.federation import Federation
+from kafila.reconcile.karmada.priority_classes import PriorityClasses
 from kafila.reconcile.karmada.propagation_policies import CLUSTER_POLICIES, POLICIES, PolicyIndex
+from kafila.registry import Registry
 from kafila.registry.codec import decode_entry
 from kafila.watch import Entry
 
@@ -19,12 +20,14 @@ from kafila.watch import Entry
 class Priorities:
     """Karmada's scheduler orders bindings by ``spec.schedulePriority``; here template, binding and decision are one."""
 
-    def __init__(self, federation: Federation, policies: PolicyIndex) -> None:
-        self._federation = federation
-        self._cache = federation.registry.cache
-        self._catalog = federation.registry.catalog
+    def __init__(
+        self, registry: Registry, priority_classes: PriorityClasses, gates: Gates, policies: PolicyIndex
+    ) -> None:
+        self._priority_classes = priority_classes
+        self._cache = registry.cache
+        self._catalog = registry.catalog
         self._policies = policies
-        self._on = PRIORITY_BASED_SCHEDULING in federation.gates
+        self._on = PRIORITY_BASED_SCHEDULING in gates
 
     def of(self, key: Key) -> int:
         """Of a template; 0 where nobody asks for more or less. Bindings of cluster-scoped ones have no priority."""
@@ -33,7 +36,7 @@ class Priorities:
         template = self._cache.get(*key)
         policy = self._policy(template) if template is not None else None
         wanted = ((policy or {}).get("spec") or {}).get("schedulePriority") or {}
-        return self._federation.priority_classes().get(wanted.get("priorityClassName") or "", 0)
+        return self._priority_classes.values().get(wanted.get("priorityClassName") or "", 0)
 
     def _policy(self, entry: Entry) -> Object | None:
         """The policy that has claimed the template; one that is new gets the best that selects it."""

@@ -19,10 +19,10 @@ from kafila.placement.rebalance import (
     with_results,
 )
 from kafila.reconcile.controller import QueueController
-from kafila.reconcile.karmada.federation import Federation
 from kafila.reconcile.karmada.indexes import binding_key
+from kafila.reconcile.karmada.kinds import Kinds
 from kafila.reconcile.queue import Requeue
-from kafila.registry import Options
+from kafila.registry import Options, Registry
 from kafila.registry.codec import decode_entry
 from kafila.registry.context import DeleteOptions
 from kafila.watch import Event
@@ -35,10 +35,10 @@ class Rebalancer(QueueController[str]):
     name = "workloadRebalancer"
     about = "workloadrebalancers.apps.karmada.io"
 
-    def __init__(self, federation: Federation) -> None:
-        super().__init__(federation.registry.cache, "workload-rebalancer", concurrency=2)
-        self._federation = federation
-        self._registry = federation.registry
+    def __init__(self, registry: Registry) -> None:
+        super().__init__(registry.cache, "workload-rebalancer", concurrency=2)
+        self._registry = registry
+        self._kinds = Kinds(registry)
         self._kind = self._registry.kind("apps.karmada.io", "v1alpha1", "workloadrebalancers")
         self._registry.cache.listen(self._kind.resource, self._observe)
 
@@ -75,7 +75,7 @@ class Rebalancer(QueueController[str]):
     async def _trigger(self, rebalancer: Object, workload: Object) -> str:
         asked = rebalancer["metadata"]["creationTimestamp"]
         key = binding_key(self._registry.cache, identity_in(workload))
-        kind = self._federation.kind_of_binding(key)
+        kind = self._kinds.of_binding(key)
 
         def triggered(binding: Object) -> Object:
             before = binding["spec"].get("rescheduleTriggeredAt")

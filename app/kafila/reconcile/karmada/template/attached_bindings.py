@@ -12,9 +12,10 @@ from kafila.placement.objects import identity, identity_in
 from kafila.placement.spec import existing_clusters
 from kafila.placement.work.build import namespace_should_be_synced
 from kafila.placement.work.shared import ALONE, SharedWorks
-from kafila.reconcile.karmada.federation import BINDINGS, Federation
 from kafila.reconcile.karmada.indexes import WorkIndex, binding_key, ids_of, owns, template_key_of
+from kafila.reconcile.karmada.kinds import BINDINGS, Kinds
 from kafila.reconcile.karmada.scheduler.backoff import Waiting
+from kafila.registry import Registry
 from kafila.registry.codec import decode_entry
 from kafila.registry.threads import decoded
 from kafila.watch import Entry, Event
@@ -28,10 +29,10 @@ from .template_queue import TemplateQueue
 class AttachedBindings:
     """ResourceBindings of objects without a namespace, and what becomes of them."""
 
-    def __init__(self, federation: Federation, works: WorkIndex, pipeline: Pipeline, queue: TemplateQueue) -> None:
-        self._federation = federation
-        self._cache = federation.registry.cache
-        self._catalog = federation.registry.catalog
+    def __init__(self, registry: Registry, works: WorkIndex, pipeline: Pipeline, queue: TemplateQueue) -> None:
+        self._kinds = Kinds(registry)
+        self._cache = registry.cache
+        self._catalog = registry.catalog
         self._works = works
         self._pipeline = pipeline
         self._queue = queue
@@ -128,4 +129,4 @@ class AttachedBindings:
         ]
 
     def _decoded(self, binding: Entry) -> Object:
-        return decode_entry(self._federation.kind_of_binding(binding.key), binding)
+        return decode_entry(self._kinds.of_binding(binding.key), binding)

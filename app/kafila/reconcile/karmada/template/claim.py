@@ -8,7 +8,7 @@ from kafila.catalog.kind import Kind
 from kafila.core.resources import Key
 from kafila.core.values import Object
 from kafila.placement.detector import binding as bindings
-from kafila.reconcile.karmada.federation import OPTIONS
+from kafila.reconcile.karmada.kinds import OPTIONS
 from kafila.reconcile.karmada.propagation_policies import CLUSTER_POLICIES, POLICIES, PolicyIndex
 from kafila.registry import Registry
 from kafila.registry.threads import decoded

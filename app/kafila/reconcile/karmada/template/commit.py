@@ -11,9 +11,10 @@ from kafila.core.errors import StatusError
 from kafila.core.resources import Key
 from kafila.core.values import Object
 from kafila.placement.scheduler.schedule import Event
-from kafila.reconcile.karmada.federation import BINDINGS, CLUSTER_BINDINGS, Federation
+from kafila.reconcile.events import Recorder
+from kafila.reconcile.karmada.kinds import BINDINGS, CLUSTER_BINDINGS, Kinds
 from kafila.reconcile.karmada.scheduler.decision_records import DecisionRecorder
-from kafila.registry import Options, sizes
+from kafila.registry import Options, Registry, sizes
 from kafila.registry.context import Change, DeleteOptions
 from kafila.registry.threads import in_thread
 from kafila.watch import Entry
@@ -28,9 +29,10 @@ QUOTA = Options(manager="karmada-webhook")
 
 @final
 class Committer:
-    def __init__(self, federation: Federation, own: OwnWrites, decisions: DecisionRecorder) -> None:
-        self._federation = federation
-        self._registry = federation.registry
+    def __init__(self, registry: Registry, recorder: Recorder, own: OwnWrites, decisions: DecisionRecorder) -> None:
+        self._recorder = recorder
+        self._registry = registry
+        self._kinds = Kinds(registry)
         self._own = own
         self._decisions = decisions
         self._quota_kind = self._registry.kind("policy.karmada.io", "v1alpha1", "federatedresourcequotas")
@@ -42,9 +44,7 @@ class Committer:
         for each in works:
             entry = each.stored.entry if each.stored is not None else None
             try:
-                staged.append(
-                    await in_thread(size, partial(self._staged, each.work, entry, self._federation.work_kind))
-                )
+                staged.append(await in_thread(size, partial(self._staged, each.work, entry, self._kinds.work)))
             except StatusError as error:
                 refused[each.cluster] = str(error)
         return staged, refused
@@ -63,7 +63,7 @@ class Committer:
         changes += map(self._reserved, state.reservations)
         changes = [change for change in changes if not change.unchanged]
         uid = self._uid_of(state.binding, changes)
-        enclosed = self._federation.recorder.enclosed(new_events(state.binding, uid, state.template, state.events))
+        enclosed = self._recorder.enclosed(new_events(state.binding, uid, state.template, state.events))
         if not changes:
             enclosed.record_later()
             return False
@@ -88,7 +88,7 @@ class Committer:
                 continue
             try:
                 await self._registry.delete(
-                    self._federation.work_kind, entry.key.namespace, entry.key.name, DeleteOptions(uid=entry.meta.uid)
+                    self._kinds.work, entry.key.namespace, entry.key.name, DeleteOptions(uid=entry.meta.uid)
                 )
             except StatusError as error:
                 if not error.is_not_found:
@@ -96,9 +96,7 @@ class Committer:
 
     def record(self, binding: Object, template: Object, events: Sequence[Event]) -> None:
         """Records events on a binding and its template that go with no write."""
-        self._federation.recorder.enclosed(
-            new_events(binding, self._uid_of(binding, []), template, events)
-        ).record_later()
+        self._recorder.enclosed(new_events(binding, self._uid_of(binding, []), template, events)).record_later()
 
     def _staged(self, obj: Object, existing: Entry | None, kind: Kind) -> Change:
         if existing is None:
@@ -114,7 +112,7 @@ class Committer:
         return self._registry.stage_update(self._quota_kind, entry, {**quota, "status": status}, QUOTA, "status")
 
     def _kind_of(self, binding: Object) -> Kind:
-        return self._federation.kind_of_binding(key_of(binding))
+        return self._kinds.of_binding(key_of(binding))
 
     def _uid_of(self, binding: Object, changes: list[Change]) -> str:
         key = key_of(binding)

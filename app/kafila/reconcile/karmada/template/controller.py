@@ -6,6 +6,7 @@ import re
 from functools import partial
 from typing import final
 
+from kafila.core.feature_gates import Gates
 from kafila.core.resources import Key
 from kafila.core.values import Object
 from kafila.placement import constants
@@ -14,8 +15,9 @@ from kafila.placement.detector.match import is_skipped_object
 from kafila.placement.scheduler.cluster_snapshot import ClusterInfo, ClusterSnapshot
 from kafila.reconcile.chunks import Chunks, at_once, in_chunks
 from kafila.reconcile.controller import Report
-from kafila.reconcile.interpreter.interpreting import INTERPRETERS
-from kafila.reconcile.karmada.federation import BINDINGS, CLUSTER_BINDINGS, WORKS, Federation, is_same_for_scheduler
+from kafila.reconcile.events import Recorder
+from kafila.reconcile.interpreter.interpreting import INTERPRETERS, Interpreting
+from kafila.reconcile.karmada.clusters import Clusters, is_same_for_scheduler
 from kafila.reconcile.karmada.indexes import (
     ClaimIndex,
     WorkIndex,
@@ -24,13 +26,16 @@ from kafila.reconcile.karmada.indexes import (
     policy_id_of,
     template_key_of,
 )
+from kafila.reconcile.karmada.kinds import BINDINGS, CLUSTER_BINDINGS, WORKS
 from kafila.reconcile.karmada.override_policies import OverrideIndex
+from kafila.reconcile.karmada.priority_classes import PriorityClasses
 from kafila.reconcile.karmada.propagation_policies import CLUSTER_POLICIES, POLICIES, PolicyIndex
 from kafila.reconcile.karmada.quota.controller import QUOTAS
 from kafila.reconcile.karmada.scheduler.backoff import SchedulingBackoff
 from kafila.reconcile.karmada.scheduler.context import Scheduler
 from kafila.reconcile.karmada.scheduler.decision_records import DecisionRecorder
 from kafila.reconcile.karmada.scheduler.priority import Priorities
+from kafila.registry import Registry
 from kafila.watch import Entry, Event
 
 from .attached_bindings import AttachedBindings
@@ -56,20 +61,32 @@ STATUS_DELAY = 0.05  # seconds: statuses of several members are added up in one 
 class TemplateController:
     name = "binding"
 
-    def __init__(self, federation: Federation, skipped_namespaces: str, scheduler: Scheduler) -> None:
-        registry, gates = federation.registry, federation.gates
-        self._federation = federation
+    def __init__(
+        self,
+        registry: Registry,
+        recorder: Recorder,
+        interpreting: Interpreting,
+        clusters: Clusters,
+        gates: Gates,
+        skipped_namespaces: str,
+        scheduler: Scheduler,
+    ) -> None:
+        self._interpreting = interpreting
+        self._clusters = clusters
         self._cache = registry.cache
         self._catalog = registry.catalog
         self._scheduler = scheduler
         self._skipped = (re.compile(skipped_namespaces),) if skipped_namespaces else ()
+        priority_classes = PriorityClasses(registry.cache, gates)
         self.policies = PolicyIndex(self._cache, self._catalog)
         self.works = WorkIndex(self._cache)
-        self._overrides = OverrideIndex(federation)
+        self._overrides = OverrideIndex(registry, clusters)
         self._claims = ClaimIndex()
         self._own = OwnWrites()
         self._kinds = TemplateKinds(self._catalog, lambda resource: at_once(self._enqueueing(resource)))
-        self._templates = TemplateQueue(self._reconcile, Priorities(federation, self.policies).of)
+        self._templates = TemplateQueue(
+            self._reconcile, Priorities(registry, priority_classes, gates, self.policies).of
+        )
         self.queue = self._templates.queue
         self._bound = Enqueuer(self._cache, self._catalog, self._templates)
         self._without_overrides: set[Key] = set()  # templates whose policy waits for override policies
@@ -78,23 +95,33 @@ class TemplateController:
         )
 
         decisions = DecisionRecorder(registry)
-        committer = Committer(federation, self._own, decisions)
-        statuses = StatusWriter(federation, committer.record)
-        stored = StoredBindings(federation, self.works, self._overrides, self.policies, scheduler, decisions)
-        pipeline = Pipeline(federation.interpreting, stored, committer, scheduler, statuses)
+        committer = Committer(registry, recorder, self._own, decisions)
+        statuses = StatusWriter(registry, recorder, interpreting, committer.record)
+        stored = StoredBindings(
+            registry,
+            clusters,
+            priority_classes,
+            gates,
+            self.works,
+            self._overrides,
+            self.policies,
+            scheduler,
+            decisions,
+        )
+        pipeline = Pipeline(interpreting, stored, committer, scheduler, statuses)
         claim = PolicyClaim(registry, self.policies, self._own, self._templates)
         self._propagation = Propagation(
-            StoredTemplates(federation, self.works, self._overrides, claim),
+            StoredTemplates(registry, self.works, self._overrides, claim),
             StoredPolicies(gates, self.policies, self._overrides),
             pipeline,
             self._templates,
             self._backoff,
             self,
-            federation.recorder,
+            recorder,
         )
-        self._attached = AttachedBindings(federation, self.works, pipeline, self._templates)
-        self._deletion = DeletionController(federation, self._attached, self._claims, committer, self._templates)
-        self._unselected = Unselected(federation, self.policies, self._skipped)
+        self._attached = AttachedBindings(registry, self.works, pipeline, self._templates)
+        self._deletion = DeletionController(registry, self._attached, self._claims, committer, self._templates)
+        self._unselected = Unselected(registry, recorder, interpreting, self.policies, self._skipped)
         self._cache.listen_to_all(self._observe)
         for resource in (POLICIES, CLUSTER_POLICIES):
             self._cache.listen(resource, self._observe_policy)
@@ -261,12 +288,12 @@ class TemplateController:
 
     def _observe_interpreter(self, event: Event) -> None:
         """What a kind means has changed."""
-        self._bound.enqueue_kinds(self._federation.interpreting.concerned(event))
+        self._bound.enqueue_kinds(self._interpreting.concerned(event))
 
     # -- what may change while a template is decided about -------------------------------------------------------------
 
     def snapshot(self) -> ClusterSnapshot:
-        return self._federation.snapshot()
+        return self._clusters.snapshot()
 
     @property
     def rounds(self) -> int:

@@ -7,10 +7,12 @@ from typing import final
 from kafila.catalog.kind import Kind
 from kafila.core.resources import Key
 from kafila.placement import constants
-from kafila.reconcile.karmada.federation import BINDINGS, CLUSTER_BINDINGS, Federation
 from kafila.reconcile.karmada.indexes import ClaimIndex, policy_id_of
+from kafila.reconcile.karmada.kinds import BINDINGS, CLUSTER_BINDINGS
 from kafila.reconcile.karmada.propagation_policies import CLUSTER_POLICIES, POLICIES
+from kafila.reconcile.karmada.writes import drop_finalizer, unclaim
 from kafila.reconcile.queue import WorkQueue
+from kafila.registry import Registry
 from kafila.registry.codec import decode_entry
 from kafila.watch import Entry, Event
 
@@ -24,15 +26,14 @@ from .template_queue import TemplateQueue
 class DeletionController:
     def __init__(
         self,
-        federation: Federation,
+        registry: Registry,
         attached: AttachedBindings,
         claims: ClaimIndex,
         committer: Committer,
         templates: TemplateQueue,
     ) -> None:
-        self._federation = federation
-        self._registry = federation.registry
-        self._cache = federation.registry.cache
+        self._registry = registry
+        self._cache = registry.cache
         self._attached = attached
         self._claims = claims
         self._committer = committer
@@ -71,7 +72,7 @@ class DeletionController:
         await self._committer.delete_works(self._attached.left_by(entry))
         ours = constants.FINALIZER_BINDING if entry.key.namespace else constants.FINALIZER_CLUSTER_BINDING
         if ours in (entry.meta.finalizers or ()):
-            await self._federation.drop_finalizer(kind, decode_entry(kind, entry), ours)
+            await drop_finalizer(self._registry, kind, decode_entry(kind, entry), ours)
 
     async def _end_policy(self, kind: Kind, entry: Entry) -> None:
         """The claim goes off the bindings first: a template without one would not lead to its binding any more."""
@@ -82,9 +83,9 @@ class DeletionController:
             found = self._cache.get(*key)
             if marked_kind is None or found is None:
                 continue
-            await self._federation.unclaim(marked_kind, found, policy)
+            await unclaim(self._registry, marked_kind, found, policy)
             if key.resource not in (BINDINGS, CLUSTER_BINDINGS):
                 self._templates.enqueue(key, EnqueueReason.POLICY)  # another policy may match
         ours = constants.FINALIZER_PP if entry.key.namespace else constants.FINALIZER_CPP
         if ours in (entry.meta.finalizers or ()):
-            await self._federation.drop_finalizer(kind, policy, ours)
+            await drop_finalizer(self._registry, kind, policy, ours)

@@ -11,8 +11,8 @@ from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.cluster_affinity import served_kinds
 from kafila.placement.spec import target_names
-from kafila.reconcile.karmada.federation import BINDINGS, CLUSTER_BINDINGS
 from kafila.reconcile.karmada.indexes import template_key_of
+from kafila.reconcile.karmada.kinds import BINDINGS, CLUSTER_BINDINGS
 from kafila.watch import Cache, Entry, Event, needles
 
 from .template_queue import TemplateQueue

@@ -15,14 +15,17 @@ from kafila.placement.objects import identity
 from kafila.placement.scheduler.cluster_snapshot import ClusterSnapshot
 from kafila.placement.scheduler.schedule import SchedulingContext
 from kafila.placement.work.build import Overrides
-from kafila.reconcile.karmada.federation import Federation
-from kafila.reconcile.karmada.indexes import WorkIndex, binding_key
+from kafila.reconcile.karmada.clusters import Clusters
+from kafila.reconcile.karmada.indexes import WorkIndex, binding_key, stored_size
+from kafila.reconcile.karmada.kinds import Kinds
 from kafila.reconcile.karmada.override_policies import OverrideIndex
+from kafila.reconcile.karmada.priority_classes import PriorityClasses
 from kafila.reconcile.karmada.propagation_policies import PolicyIndex
 from kafila.reconcile.karmada.quota.controller import QUOTAS
 from kafila.reconcile.karmada.scheduler.context import Scheduler
 from kafila.reconcile.karmada.scheduler.decision_records import DecisionRecorder
 from kafila.reconcile.karmada.scheduler.estimators import Estimates
+from kafila.registry import Registry
 from kafila.registry.codec import decode_entry
 from kafila.registry.threads import in_thread, on_loop
 from kafila.watch import Entry
@@ -36,20 +39,27 @@ class StoredBindings:
 
     def __init__(
         self,
-        federation: Federation,
+        registry: Registry,
+        clusters: Clusters,
+        priority_classes: PriorityClasses,
+        gates: Gates,
         works: WorkIndex,
         overrides: OverrideIndex,
         policies: PolicyIndex,
         scheduler: Scheduler,
         decisions: DecisionRecorder,
     ) -> None:
-        self.federation = federation
+        self.registry = registry
+        self.clusters = clusters
+        self.priority_classes = priority_classes
+        self.gates = gates
+        self.kinds = Kinds(registry)
         self.works = works
         self.overrides = overrides
         self.policies = policies
         self.scheduler = scheduler
         self.decisions = decisions
-        self.quota_kind = federation.registry.kind("policy.karmada.io", "v1alpha1", "federatedresourcequotas")
+        self.quota_kind = registry.kind("policy.karmada.io", "v1alpha1", "federatedresourcequotas")
 
     def facts(self) -> Callable[[Interpreter], Facts]:
         """For one decision, however often its steps are run."""
@@ -59,17 +69,17 @@ class StoredBindings:
         await self.overrides.read_ahead(template)
 
     def size_of(self, kind: Kind, template: Object) -> int:
-        return self.federation.size_of(kind, template)
+        return stored_size(self.registry.cache, kind, template)
 
     def binding(self, entry: Entry) -> Object:
-        return decode_entry(self.federation.kind_of_binding(entry.key), entry)
+        return decode_entry(self.kinds.of_binding(entry.key), entry)
 
     async def works_of(self, binding: Entry) -> list[StoredObject]:
         entries = self.works.of(binding)
         return await in_thread(sum(len(entry.body) for entry in entries), lambda: self.decoded(entries))
 
     def decoded(self, works: Iterable[Entry]) -> list[StoredObject]:
-        return [StoredObject(decode_entry(self.federation.work_kind, entry), entry) for entry in works]
+        return [StoredObject(decode_entry(self.kinds.work, entry), entry) for entry in works]
 
 
 @final
@@ -78,29 +88,28 @@ class StoredFacts:
 
     def __init__(self, stored: StoredBindings, estimates: Estimates, interpreter: Interpreter) -> None:
         self._stored = stored
-        self._federation = stored.federation
         self._estimates = estimates
         self.interpreter = interpreter
 
     @property
     def gates(self) -> Gates:
-        return self._federation.gates
+        return self._stored.gates
 
     def name_of_binding(self, template: Object) -> str:
-        cache = self._federation.registry.cache
+        cache = self._stored.registry.cache
         return on_loop(lambda: binding_key(cache, identity(template)).name)
 
     def priority_classes(self) -> Mapping[str, int]:
-        return on_loop(self._federation.priority_classes)
+        return on_loop(self._stored.priority_classes.values)
 
     def candidates(self, template: Object) -> tuple[Sequence[Object], Sequence[Object]]:
         return on_loop(partial(self._stored.policies.candidates, template))
 
     def clusters(self) -> Mapping[str, Object]:
-        return self._federation.clusters_by_name
+        return self._stored.clusters.by_name
 
     def snapshot(self) -> ClusterSnapshot:
-        return on_loop(self._federation.snapshot)
+        return on_loop(self._stored.clusters.snapshot)
 
     def scheduling_context(self, binding: Object, snapshot: ClusterSnapshot) -> SchedulingContext:
         """Raises EstimatesNeeded."""
@@ -113,7 +122,7 @@ class StoredFacts:
         return on_loop(partial(self._stored.decisions.of, binding))
 
     def quotas(self, namespace: str) -> Sequence[StoredObject]:
-        kind, cache = self._stored.quota_kind, self._federation.registry.cache
+        kind, cache = self._stored.quota_kind, self._stored.registry.cache
         entries = on_loop(lambda: list(cache.resource(QUOTAS).entries(namespace)))
         return [StoredObject(decode_entry(kind, entry), entry) for entry in entries]
 

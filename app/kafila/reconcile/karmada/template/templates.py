@@ -10,10 +10,12 @@ from kafila.core.feature_gates import Gates
 from kafila.core.resources import Key
 from kafila.core.values import Object
 from kafila.placement.objects import identity
-from kafila.reconcile.karmada.federation import Federation
 from kafila.reconcile.karmada.indexes import WorkIndex, binding_key
+from kafila.reconcile.karmada.kinds import Kinds
 from kafila.reconcile.karmada.override_policies import OverrideIndex
 from kafila.reconcile.karmada.propagation_policies import CLUSTER_POLICIES, POLICIES, PolicyIndex
+from kafila.reconcile.karmada.writes import unclaim
+from kafila.registry import Registry
 from kafila.registry.threads import decoded
 from kafila.watch import Entry
 
@@ -24,9 +26,10 @@ from .claim import PolicyClaim
 class StoredTemplates:
     """`propagation.Templates`."""
 
-    def __init__(self, federation: Federation, works: WorkIndex, overrides: OverrideIndex, claim: PolicyClaim) -> None:
-        self._federation = federation
-        self._cache = federation.registry.cache
+    def __init__(self, registry: Registry, works: WorkIndex, overrides: OverrideIndex, claim: PolicyClaim) -> None:
+        self._registry = registry
+        self._kinds = Kinds(registry)
+        self._cache = registry.cache
         self._works = works
         self._overrides = overrides
         self.claim = claim.claim
@@ -42,10 +45,10 @@ class StoredTemplates:
         return self._works.lag_behind(existing) or self._overrides.changed_since(template, self._works.of(existing))
 
     async def unclaim(self, kind: Kind, entry: Entry) -> Entry:
-        return await self._federation.unclaim(kind, entry)
+        return await unclaim(self._registry, kind, entry)
 
     async def unclaim_binding(self, entry: Entry) -> Entry:
-        return await self._federation.unclaim(self._federation.kind_of_binding(entry.key), entry)
+        return await unclaim(self._registry, self._kinds.of_binding(entry.key), entry)
 
 
 @final

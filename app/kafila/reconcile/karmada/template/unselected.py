@@ -14,10 +14,12 @@ from kafila.core.resources import Key
 from kafila.placement.detector.match import choose_policy, is_skipped_object
 from kafila.placement.interpreter import Operation
 from kafila.placement.objects import identity
-from kafila.reconcile.karmada.federation import Federation
+from kafila.reconcile.events import Recorder
+from kafila.reconcile.interpreter.interpreting import Interpreting
 from kafila.reconcile.karmada.indexes import binding_key, owns
 from kafila.reconcile.karmada.propagation_policies import PolicyIndex
 from kafila.reconcile.queue import WorkQueue
+from kafila.registry import Registry
 from kafila.registry.codec import decode_entry
 from kafila.watch import Entry
 
@@ -29,10 +31,18 @@ _FURTHER: Final = ("DaemonSet", "CronJob")  # workloads without replicas of thei
 
 @final
 class Unselected:
-    def __init__(self, federation: Federation, policies: PolicyIndex, skipped: Sequence[re.Pattern[str]]) -> None:
-        self._federation = federation
-        self._cache = federation.registry.cache
-        self._catalog = federation.registry.catalog
+    def __init__(
+        self,
+        registry: Registry,
+        recorder: Recorder,
+        interpreting: Interpreting,
+        policies: PolicyIndex,
+        skipped: Sequence[re.Pattern[str]],
+    ) -> None:
+        self._recorder = recorder
+        self._interpreting = interpreting
+        self._cache = registry.cache
+        self._catalog = registry.catalog
         self._policies = policies
         self._skipped = skipped
         self.queue: WorkQueue[Key] = WorkQueue("unselected", self._reconcile)
@@ -43,7 +53,7 @@ class Unselected:
             self.queue.add_after(entry.key, PATIENCE, background=True)
 
     def _is_workload(self, kind: Kind) -> bool:
-        sources = self._federation.interpreting.sources
+        sources = self._interpreting.sources
         return kind.kind in _FURTHER or sources.hook_enabled(kind.gvk, Operation.REPLICA)
 
     def _stays(self, kind: Kind, entry: Entry) -> bool:
@@ -63,4 +73,4 @@ class Unselected:
         if choose_policy(template, own, cluster_wide).policy is None and (
             binding is None or not owns(template, binding)
         ):
-            self._federation.recorder.event(template, "Warning", EVENT_NO_POLICY, MESSAGE)
+            self._recorder.event(template, "Warning", EVENT_NO_POLICY, MESSAGE)

@@ -14,9 +14,11 @@ from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.interpreter import Interpreter, InterpretError, Operation
 from kafila.placement.scheduler.schedule import Event
+from kafila.reconcile.events import Recorder
+from kafila.reconcile.interpreter.interpreting import Interpreting
 from kafila.reconcile.karmada.event_sources import source_of
-from kafila.reconcile.karmada.federation import Federation
-from kafila.registry import Options
+from kafila.reconcile.karmada.indexes import stored_size
+from kafila.registry import Options, Registry
 
 STATUS = Options(manager="karmada-controller-manager")
 
@@ -25,19 +27,27 @@ STATUS = Options(manager="karmada-controller-manager")
 class StatusWriter:
     """``record``: writes events on a binding and its template."""
 
-    def __init__(self, federation: Federation, record: Callable[[Object, Object, Sequence[Event]], None]) -> None:
-        self._federation = federation
+    def __init__(
+        self,
+        registry: Registry,
+        recorder: Recorder,
+        interpreting: Interpreting,
+        record: Callable[[Object, Object, Sequence[Event]], None],
+    ) -> None:
+        self._registry = registry
+        self._recorder = recorder
+        self._interpreting = interpreting
         self._record = record
 
     async def write_status(self, kind: Kind, template: Object, binding: Object, items: list[Object]) -> None:
         """The template's status, aggregated over the clusters. ``items``: what is known of them. Raises InterpretError."""
-        interpreting = self._federation.interpreting
+        interpreting = self._interpreting
         if not interpreting.sources.hook_enabled(gvk_of(template), Operation.AGGREGATE_STATUS):
             return
         if not items and find(conditions_of(binding), constants.COND_FULLY_APPLIED) is None:
             return  # there was never anything to aggregate
         try:
-            size = self._federation.size_of(kind, template)
+            size = stored_size(self._registry.cache, kind, template)
             aggregated = await interpreting.decide(
                 lambda interpreter: interpreter.aggregate_status(template, items), size
             )
@@ -51,11 +61,11 @@ class StatusWriter:
             raise
         message = "Update Resource with AggregatedStatus successfully."
         source = source_of(binding, constants.EVENT_AGGREGATE_STATUS)
-        self._federation.recorder.event(template, "Normal", constants.EVENT_AGGREGATE_STATUS, message, source)
+        self._recorder.event(template, "Normal", constants.EVENT_AGGREGATE_STATUS, message, source)
 
     async def _write(self, kind: Kind, template: Object, items: list[Object], interpreter: Interpreter) -> None:
         metadata = template["metadata"]
-        await self._federation.registry.modify(
+        await self._registry.modify(
             kind,
             metadata.get("namespace", ""),
             metadata["name"],

@@ -1,0 +1,94 @@
+"""The clusters as they are now, decoded once."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import final
+
+from kafila.core.conditions import conditions_of, is_true
+from kafila.core.values import Object
+from kafila.placement import constants
+from kafila.placement.scheduler.cluster_snapshot import ClusterInfo, ClusterSnapshot
+from kafila.registry import Registry
+from kafila.registry.codec import decode_entry
+from kafila.watch import Entry, Event
+
+from .kinds import CLUSTERS
+
+
+def is_same_for_scheduler(old: Entry, new: Entry) -> bool:
+    """Only what a member reports has changed of a Cluster."""
+    before, after = old.meta, new.meta
+    same = before.generation == after.generation and before.labels == after.labels
+    return same and before.deletionTimestamp == after.deletionTimestamp
+
+
+@final
+class Clusters:
+    """Do not change what it returns."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._cache = registry.cache
+        self.kind = registry.kind("cluster.karmada.io", "v1alpha1", "clusters")
+        self._by_name: dict[str, Object] = {}
+        self._infos: dict[str, ClusterInfo] = {}  # as the scheduler sees them
+        self._snapshot: ClusterSnapshot | None = None
+        self._changed: OrderedDict[str, float] = OrderedDict()  # when labels or spec of a cluster changed, newest last
+        self._cache.listen(CLUSTERS, self._observe)
+        self._cache.on_reset(self.load)
+        self.load()
+
+    def load(self) -> None:
+        entries = self._cache.resource(CLUSTERS).entries()
+        self._by_name = {entry.key.name: decode_entry(self.kind, entry) for entry in entries}
+        self._infos = {name: ClusterInfo(cluster) for name, cluster in self._by_name.items()}
+        self._snapshot = None
+
+    def _observe(self, event: Event) -> None:
+        name = event.key.name
+        if event.new is None:
+            self._by_name.pop(name, None)
+            self._infos.pop(name, None)
+            self._changed.pop(name, None)
+        else:
+            if event.old is None or not is_same_for_scheduler(event.old, event.new):
+                self._changed[name] = time.time()
+                self._changed.move_to_end(name)
+            self._by_name[name] = decode_entry(self.kind, event.new)
+            self._infos[name] = ClusterInfo(self._by_name[name])
+        self._snapshot = None
+
+    def get(self, name: str) -> Object | None:
+        return self._by_name.get(name)
+
+    @property
+    def by_name(self) -> dict[str, Object]:
+        return self._by_name
+
+    def ordered(self) -> list[Object]:
+        """All clusters by name."""
+        return [self._by_name[name] for name in sorted(self._by_name)]
+
+    def snapshot(self) -> ClusterSnapshot:
+        """All clusters by name, as they are now."""
+        if self._snapshot is None:
+            self._snapshot = ClusterSnapshot(self._infos[name] for name in sorted(self._infos))
+        return self._snapshot
+
+    def changed_after(self, second: float) -> Iterator[str]:
+        """Clusters whose labels or spec changed after that second (Unix time), as far as this process has seen."""
+        for name in reversed(self._changed):
+            if self._changed[name] < second + 1:
+                return
+            yield name
+
+    def is_ready(self, cluster: str) -> bool:
+        found = self._by_name.get(cluster)
+        return found is not None and is_true(conditions_of(found), constants.COND_READY)
+
+    def is_leaving(self, cluster: str) -> bool:
+        """Deleted, or about to be."""
+        found = self._by_name.get(cluster)
+        return found is None or bool(found["metadata"].get("deletionTimestamp"))

@@ -1,0 +1,46 @@
+"""Small writes that several controllers do."""
+
+from __future__ import annotations
+
+from kafila.catalog.kind import Kind
+from kafila.core.errors import StatusError
+from kafila.core.values import Object
+from kafila.placement.detector import binding as bindings
+from kafila.registry import Registry
+from kafila.registry.codec import decode_entry
+from kafila.watch import Entry
+
+from .kinds import OPTIONS
+
+
+async def drop_finalizer(registry: Registry, kind: Kind, obj: Object, finalizer: str) -> None:
+    def without(current: Object) -> Object:
+        kept = [f for f in current["metadata"].get("finalizers") or () if f != finalizer]
+        if kept:
+            current["metadata"]["finalizers"] = kept
+        else:
+            current["metadata"].pop("finalizers", None)
+        return current
+
+    metadata = obj["metadata"]
+    try:
+        await registry.modify(kind, metadata.get("namespace", ""), metadata["name"], without, OPTIONS)
+    except StatusError as error:
+        if not error.is_not_found:
+            raise
+
+
+async def unclaim(registry: Registry, kind: Kind, entry: Entry, policy: Object | None = None) -> Entry:
+    """Takes the claim of ``policy``, or of any, off a template or binding; what was placed by it stays, as in Karmada."""
+    obj = decode_entry(kind, entry)
+    if bindings.unclaim(obj, policy) is obj:
+        return entry
+    try:
+        key = entry.key
+        return await registry.modify(
+            kind, key.namespace, key.name, lambda current: bindings.unclaim(current, policy), OPTIONS
+        )
+    except StatusError as error:
+        if not error.is_not_found:
+            raise
+        return entry
