@@ -21,8 +21,6 @@ _GRANTS: Final = f"{_NOT_YET}, apart from clusters/proxy in members: it grants n
 
 # By resource; whatever is in the object.
 _KINDS: Final = {
-    "validatingwebhookconfigurations.admissionregistration.k8s.io": f"{_NOT_YET}: no webhook is called, {_CALLED}",
-    "mutatingwebhookconfigurations.admissionregistration.k8s.io": f"{_NOT_YET}: no webhook is called, {_CALLED}",
     "validatingadmissionpolicies.admissionregistration.k8s.io": f"{_NOT_YET}: {_CALLED}",
     "validatingadmissionpolicybindings.admissionregistration.k8s.io": f"{_NOT_YET}: {_CALLED}",
     "mutatingadmissionpolicies.admissionregistration.k8s.io": f"{_NOT_YET}: {_CALLED}",

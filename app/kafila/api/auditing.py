@@ -36,6 +36,8 @@ from kafila.catalog.protobuf import codec
 from kafila.machinery import yaml
 from kafila.machinery.protobuf import decode_envelope
 
+MOST_ANNOTATIONS: Final = 256
+LONGEST_ANNOTATION: Final = 64 << 10  # characters
 DECISION: Final = "authorization.k8s.io/decision"
 REASON: Final = "authorization.k8s.io/reason"
 _LONG_RUNNING: Final = frozenset({"attach", "exec", "log", "portforward", "proxy"})  # subresources
@@ -133,6 +135,13 @@ class Record:
             self._annotations[REASON] = "internal error"
         else:
             self._annotations[DECISION], self._annotations[REASON] = "forbid", decision.reason
+
+    def annotate(self, key: str, value: str, body: bool) -> None:
+        """What admission says. The first value of a key counts. ``body``: only where what was sent is recorded too."""
+        if body and self._verdict.level < Level.REQUEST:
+            return
+        if len(self._annotations) < MOST_ANNOTATIONS:
+            self._annotations.setdefault(key, value[:LONGEST_ANNOTATION])
 
     def answer(self, status: int, body: bytes, media_type: str) -> None:
         """What is answered: recorded where the policy says so, and the Status of a refusal or a deletion in any case."""

@@ -157,6 +157,8 @@ class Request:
             force=self.flag("force"),
             size=len(self.body),
             warnings=self.warnings,
+            sent=self.query,
+            annotate=self.audit.annotate if self.audit is not None else None,
         )
 
     def delete_options(self, document: dict[str, Any] | None) -> DeleteOptions:
@@ -180,6 +182,9 @@ class Request:
             resource_version=preconditions.get("resourceVersion") or "",
             propagation=propagation(given.get("propagationPolicy"), given.get("orphanDependents")),
             grace_period=given.get("gracePeriodSeconds"),
+            sent={"orphanDependents": given["orphanDependents"]} if given.get("orphanDependents") is not None else None,
+            warnings=self.warnings,
+            annotate=self.audit.annotate if self.audit is not None else None,
         )
 
 

@@ -62,6 +62,13 @@ def stored_form(kind: Kind, obj: Object) -> Object:
     return kind.to_storage(obj) if kind.to_storage else obj
 
 
+def in_version(kind: Kind, target: Kind, obj: Object) -> Object:
+    """``obj`` of one served version as another one of the same objects shows it. Does not change ``obj``."""
+    stored = dict(stored_form(kind, obj))
+    shown = dict(target.from_storage(stored)) if target.from_storage else stored
+    return {**shown, "kind": target.kind, "apiVersion": target.api_version}
+
+
 def served_body(kind: Kind, entry: Entry) -> bytes:
     """The body of a custom object as its schema of today shows it; worked out once per entry."""
     assert kind.from_storage is not None

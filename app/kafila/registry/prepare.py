@@ -21,6 +21,7 @@ from kafila.store.interface import Guard, Write
 from kafila.watch import Entry
 
 from .allocation import NOTHING, ServiceAllocator
+from .asking import Calls, Steps, asked_to_create, asked_to_update, question
 from .codec import encode_body, same_object, stored_form, with_version
 from .context import Change, Options
 from .owners import drop_repeated_owners
@@ -44,10 +45,13 @@ def prepare_create(
     *,
     tracked: bool = False,
     admission: Admission = DEFAULT,
-) -> Change:
+    calls: Calls | None = None,
+    uid: str = "",
+) -> Steps:
     """``obj`` is decoded and belongs to us; it is changed in place. ``needed`` guards what it lives in.
 
-    ``tracked``: its managedFields are already right (server-side apply computed them).
+    ``tracked``: its managedFields are already right (server-side apply computed them). ``calls``: webhooks that may want to see
+    it; without any nothing is asked. ``uid``: that it gets, when that is known before.
     """
     strategy = kind.strategy
     metadata = obj["metadata"]
@@ -57,7 +61,7 @@ def prepare_create(
     else:
         metadata.pop("namespace", None)
     drop_repeated_owners(metadata, options)
-    metadata["uid"] = new_uid()
+    metadata["uid"] = uid or new_uid()
     metadata["creationTimestamp"] = rfc3339()
     sent_version = metadata.pop("resourceVersion", None)
     for owned in ("deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"):
@@ -70,10 +74,23 @@ def prepare_create(
         _reset_status(kind, obj)
     if not tracked and not kind.definition:
         _track(kind, None, obj, options, "")  # what the server fills in from here on belongs to nobody
-    if not metadata.get("name") and metadata.get("generateName"):
+    mutating = calls.mutating if calls is not None else ()
+    if mutating:
+        tracked = tracked or _track_early(kind, None, obj, options, "")
+        drop_disabled_fields(kind, obj, None)
+        admission.mutate(kind, "CREATE", obj, None, options.user)
+        obj = yield from asked_to_create(kind, namespace, obj, options, mutating, admission)
+        metadata = obj["metadata"]
+        if kind.namespaced and metadata.setdefault("namespace", namespace) != namespace:
+            raise errors.bad_request(OTHER_NAMESPACE)
+        if strategy.status and "status" in obj and "status" in kind.subresources and not options.include_status:
+            _reset_status(kind, obj)
+    generated = not metadata.get("name") and bool(metadata.get("generateName"))
+    if generated:
         metadata["name"] = generate_name(metadata["generateName"])
     drop_disabled_fields(kind, obj, None)
-    admission.mutate(kind, "CREATE", obj, None, options.user)
+    if not mutating:
+        admission.mutate(kind, "CREATE", obj, None, options.user)
     if strategy.generation_fields is not None:
         metadata["generation"] = 1
     strategy.prepare_for_create(obj)
@@ -84,6 +101,9 @@ def prepare_create(
         _track(kind, None, obj, options, "")  # its values are of the right types only now
     extra = allocator.allocate(obj, None) if allocator is not None else NOTHING
     admission.admit(kind, "CREATE", obj, None, options.user)
+    if calls is not None and calls.validating:
+        name, space = "" if generated else metadata["name"], namespace if kind.namespaced else ""
+        yield question(kind, "CREATE", name, space, obj, None, options, calls.validating)
     if options.warnings is not None:
         options.warn(strategy.warnings(obj))
         options.warn(admission.warn(kind, obj, None))
@@ -110,12 +130,20 @@ def prepare_update(
     tracked: bool = False,
     allocator: ServiceAllocator | None = None,
     admission: Admission = DEFAULT,
-) -> Change:
+    calls: Calls | None = None,
+) -> Steps:
     """``old`` and ``new`` are of the served version; ``new`` is changed in place.
 
-    ``tracked``: new's managedFields are already right (server-side apply computed them).
+    ``tracked``: new's managedFields are already right (server-side apply computed them). ``calls``: webhooks that may want to see
+    it; without any nothing is asked.
     """
     strategy = kind.strategy
+    mutating = calls.mutating if calls is not None else ()
+    if mutating:
+        strategy.default(new)
+        tracked = tracked or (subresource != "binding" and _track_early(kind, old, new, options, subresource))
+        admission.mutate(kind, "UPDATE", new, old, options.user)
+        new = yield from asked_to_update(kind, old, new, options, subresource, mutating, admission)
     metadata, was = new["metadata"], old["metadata"]
     name = was["name"]
     if not metadata.get("uid"):
@@ -157,7 +185,8 @@ def prepare_update(
     if not tracked and subresource != "binding" and not kind.definition:
         _track(kind, old, new, options, subresource)
     drop_disabled_fields(kind, new, old)
-    admission.mutate(kind, "UPDATE", new, old, options.user)
+    if not mutating:
+        admission.mutate(kind, "UPDATE", new, old, options.user)
     extra = NOTHING
     if subresource not in ("status", "finalize", "approval", "binding"):
         strategy.prepare_for_update(new, old)
@@ -171,6 +200,9 @@ def prepare_update(
     if not tracked and kind.definition:
         _track(kind, old, new, options, subresource)
     admission.admit(kind, "UPDATE", new, old, options.user)
+    if calls is not None and calls.validating:
+        space = was.get("namespace", "")
+        yield question(kind, "UPDATE", name, space, new, old, options, calls.validating, subresource=subresource)
     if options.warnings is not None:
         _warn(kind, old, new, options, subresource, admission)
     key = existing.key
@@ -302,6 +334,20 @@ def _track(kind: Kind, old: Object | None, new: Object, options: Options, subres
         new["metadata"]["managedFields"] = fields
     else:
         new["metadata"].pop("managedFields", None)
+
+
+def _track_early(kind: Kind, old: Object | None, new: Object, options: Options, subresource: str) -> bool:
+    """What webhooks put in belongs to nobody, so that owners are noted before they are asked. Returns whether they are.
+
+    The values of a custom object may be of the wrong types here: then it will be refused, or is tracked later.
+    """
+    try:
+        _track(kind, old, new, options, subresource)
+    except (TypeError, AttributeError, KeyError, ValueError):
+        if not kind.definition:
+            raise
+        return False
+    return True
 
 
 def _has_owner(obj: Object | None, path: list[str]) -> bool:

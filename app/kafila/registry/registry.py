@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import final
 
@@ -21,13 +22,15 @@ from kafila.store.interface import GuardFailed, Store
 from kafila.watch import Cache, Entry
 
 from . import patching
+from .admitting import Admitting
 from .allocation import DEFAULT_SERVICE_CIDR
+from .asking import Steps
 from .codec import decode_entry
 from .context import Change, DeleteOptions, Options
 from .guards import creation_guards, refused, staged_guards
 from .reading import check_version
 from .scale import other_uid
-from .staging import Staging
+from .staging import Staging, admitted
 from .storage import Storage, Storages
 from .threads import cost, in_thread
 from .transactions import Fence, Transactions
@@ -49,12 +52,13 @@ class Registry:
         admission: Admission = DEFAULT,
         service_cidr: str = DEFAULT_SERVICE_CIDR,
         max_object_bytes: int = MAX_OBJECT_BYTES,
+        admitting: Admitting | None = None,
     ) -> None:
-        """``max_object_bytes``: of a body as it is stored."""
+        """``max_object_bytes``: of a body as it is stored. ``admitting``: asks webhooks; None: none is asked."""
         self.catalog = catalog
         self.store = store
         self.cache = cache
-        self.staging = Staging(cache, admission, service_cidr)
+        self.staging = Staging(cache, admission, service_cidr, admitting)
         self._storages = Storages(cache)
         self.transactions = Transactions(store, cache, self._storages, max_object_bytes)
 
@@ -100,7 +104,7 @@ class Registry:
             if attempt:
                 obj = orjson.loads(pristine)
             made = partial(self.staging.create, kind, namespace, obj, options, guards, tracked=tracked)
-            change = await in_thread(cost(kind, options.size), made)
+            change = await self.staging.carried_out(cost(kind, options.size), made)
             key = change.guards[0].key
             try:
                 return await self.transactions.commit(change, options.dry_run)
@@ -165,7 +169,8 @@ class Registry:
             size = max(cost(kind, options.size), len(existing.body))
             old, fresh = await in_thread(size, lambda: (decode_entry(kind, existing), decode_entry(kind, existing)))
             new = compute(fresh)
-            return await in_thread(size, lambda: self.staging.update(kind, existing, old, new, options, subresource))
+            made = partial(self.staging.update, kind, existing, old, new, options, subresource)
+            return await self.staging.carried_out(size, made)
 
         return (await self._guaranteed_update(kind, namespace, name, prepare, options.dry_run))[0]
 
@@ -207,13 +212,14 @@ class Registry:
     ) -> Entry:
         """Commits what ``build`` makes of the current object; ``build`` depends on nothing else."""
 
-        def changed(existing: Entry) -> Change:
+        def changed(existing: Entry) -> Steps:
             old = decode_entry(kind, existing)
             new, tracked = build(existing, old)
             return self.staging.update(kind, existing, old, new, options, subresource, tracked=tracked)
 
         async def prepare(existing: Entry) -> Change:
-            return await in_thread(max(cost(kind, options.size), len(existing.body)), lambda: changed(existing))
+            size = max(cost(kind, options.size), len(existing.body))
+            return await self.staging.carried_out(size, lambda: changed(existing))
 
         return (await self._guaranteed_update(kind, namespace, name, prepare, options.dry_run))[0]
 
@@ -221,7 +227,8 @@ class Registry:
         """Returns the object's last known entry and whether it is gone (else it waits for its finalizers)."""
 
         async def prepare(existing: Entry) -> Change:
-            return await in_thread(len(existing.body), lambda: self.staging.delete(kind, existing, options))
+            made = partial(self.staging.delete, kind, existing, options)
+            return await self.staging.carried_out(len(existing.body), made)
 
         entry, change = await self._guaranteed_update(kind, namespace, name, prepare, options.dry_run)
         return entry, change.deleted
@@ -262,6 +269,7 @@ class Registry:
 
     async def delete_collection(self, kind: Kind, entries: Sequence[Entry], options: DeleteOptions) -> None:
         """Deletes what a list selected, concurrently; what vanished meanwhile is fine."""
+        options = replace(options, collection=True)
 
         async def one(entry: Entry) -> None:
             try:
@@ -279,14 +287,16 @@ class Registry:
         self, kind: Kind, namespace: str, obj: Object, options: Options, *, tracked: bool = False
     ) -> Change:
         """A creation to be committed together with others. ``obj`` is decoded and ours. ``tracked``: as for ``create``."""
-        return self.staging.create(kind, namespace, obj, options, staged_guards(kind, namespace), tracked=tracked)
+        guards = staged_guards(kind, namespace)
+        return self.staging.created_with_others(kind, namespace, obj, options, guards, tracked=tracked)
 
     def stage_update(self, kind: Kind, existing: Entry, new: Object, options: Options, subresource: str = "") -> Change:
         """A change of the object at ``existing``'s revision, to be committed together with others."""
-        return self.staging.update(kind, existing, decode_entry(kind, existing), new, options, subresource)
+        return self.staging.updated_with_others(kind, existing, new, options, subresource)
 
     def stage_delete(self, kind: Kind, existing: Entry, options: DeleteOptions) -> Change:
-        return self.staging.delete(kind, existing, options)
+        return self.staging.deleted_with_others(kind, existing, options)
 
     async def commit_together(self, changes: Sequence[Change]) -> list[int]:
-        return await self.transactions.commit_together(changes)
+        """As :meth:`Transactions.commit_together`, when webhooks have admitted all of them; raises what they refuse."""
+        return await self.transactions.commit_together(await admitted(changes))

@@ -2,30 +2,41 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import final
 
 from kafila.admission import Admission
 from kafila.catalog.kind import Kind
 from kafila.core import errors
 from kafila.core.clock import rfc3339
-from kafila.core.values import Object
+from kafila.core.names import new_uid
+from kafila.core.values import Object, copy_json
 from kafila.store.interface import Guard, Write
 from kafila.watch import Cache, Entry
 
+from .admitting import Admitting
 from .allocation import ServiceAllocator
+from .asking import Calls, Question, Steps, advanced, asked_to_delete, finished
 from .codec import decode_entry, encode_body, stored_form
 from .context import Change, DeleteOptions, Options
 from .deleting import mark_at_once, mark_deleted
 from .guards import check_preconditions
 from .prepare import prepare_create, prepare_removal, prepare_update
+from .threads import in_thread
 
 
 @final
 class Staging:
     """All of its methods raise StatusError."""
 
-    def __init__(self, cache: Cache, admission: Admission, service_cidr: str) -> None:
+    def __init__(
+        self, cache: Cache, admission: Admission, service_cidr: str, admitting: Admitting | None = None
+    ) -> None:
+        """``admitting``: asks webhooks; None: none is asked."""
         self.admission = admission
+        self._admitting = admitting
         self._allocators = {"services": ServiceAllocator(cache, service_cidr)}
 
     def allocates(self, kind: Kind) -> bool:
@@ -41,11 +52,23 @@ class Staging:
         guards: tuple[Guard, ...],
         *,
         tracked: bool = False,
-    ) -> Change:
-        """``obj`` is decoded and ours. ``guards``: of what it lives in. ``tracked``: its managedFields are already right."""
-        allocator = self._allocators.get(kind.resource)
+        asks: bool = True,
+        uid: str = "",
+    ) -> Steps:
+        """``obj`` is decoded and ours. ``guards``: of what it lives in. ``tracked``: its managedFields are already right.
+        ``asks``: whether webhooks are asked. ``uid``: that it gets, when that is known before.
+        """
         return prepare_create(
-            kind, namespace, obj, options, guards, allocator, tracked=tracked, admission=self.admission
+            kind,
+            namespace,
+            obj,
+            options,
+            guards,
+            self._allocators.get(kind.resource),
+            tracked=tracked,
+            admission=self.admission,
+            calls=self._calls(kind, "CREATE") if asks else None,
+            uid=uid,
         )
 
     def update(
@@ -58,8 +81,9 @@ class Staging:
         subresource: str = "",
         *,
         tracked: bool = False,
-    ) -> Change:
-        """``old`` is what ``existing`` decodes to; ``new`` is changed in place."""
+        asks: bool = True,
+    ) -> Steps:
+        """``old`` is what ``existing`` decodes to; ``new`` is changed in place. ``asks``: whether webhooks are asked."""
         return prepare_update(
             kind,
             existing,
@@ -70,9 +94,10 @@ class Staging:
             tracked=tracked,
             allocator=self._allocators.get(kind.resource),
             admission=self.admission,
+            calls=self._calls(kind, "UPDATE", subresource) if asks else None,
         )
 
-    def delete(self, kind: Kind, existing: Entry, options: DeleteOptions) -> Change:
+    def delete(self, kind: Kind, existing: Entry, options: DeleteOptions, *, asks: bool = True) -> Steps:
         """The deletion of the object at ``existing``'s revision, or its deletionTimestamp where something holds the object."""
         name = existing.key.name
         check_preconditions(kind, existing, options)
@@ -80,6 +105,9 @@ class Staging:
             raise errors.forbidden(kind.group, kind.plural, name, f"this {kind.singular} may not be deleted")
         old = decode_entry(kind, existing)
         self.admission.admit(kind, "DELETE", None, old, options.user)
+        calls = self._calls(kind, "DELETE") if asks else None
+        if calls is not None:
+            yield from asked_to_delete(kind, existing.key.namespace, name, old, options, calls)
         last = mark_deleted(kind, old, options, rfc3339())
         if last is None:
             gone = prepare_removal(existing, old, self._allocators.get(kind.resource))
@@ -91,3 +119,75 @@ class Staging:
         body = encode_body(stored_form(kind, last))
         guard = Guard(existing.key, revision=existing.revision)
         return Change((guard,), (Write(existing.key, body, existing.meta.uid, terminating=True),), body)
+
+    def _calls(self, kind: Kind, operation: str, subresource: str = "") -> Calls | None:
+        return self._admitting.calls(kind, subresource, operation) if self._admitting is not None else None
+
+    async def carried_out(self, size: int, begin: Callable[[], Steps]) -> Change:
+        """The outcome of a preparation: it works on about ``size`` bytes, and what it asks is asked between its steps."""
+
+        def first() -> tuple[Steps, Question | Change]:
+            steps = begin()
+            return steps, advanced(steps, None)
+
+        steps, found = await in_thread(size, first)
+        while not isinstance(found, Change):
+            assert self._admitting is not None
+            answer = await self._admitting.answered(found, size)
+            found = await in_thread(size, partial(advanced, steps, answer))
+        return found
+
+    # -- to be committed together with others --------------------------------------------------------------------------
+    # What it would be without webhooks, at once; where one may want to see it, ``Change.admit`` asks before the commit.
+
+    def created_with_others(
+        self,
+        kind: Kind,
+        namespace: str,
+        obj: Object,
+        options: Options,
+        guards: tuple[Guard, ...],
+        *,
+        tracked: bool = False,
+    ) -> Change:
+        create = partial(self.create, kind, namespace)
+        if self._calls(kind, "CREATE") is None:
+            return finished(create(obj, options, guards, tracked=tracked, asks=False))
+        pristine, uid = copy_json(obj), new_uid()
+        change = finished(create(obj, options, guards, tracked=tracked, asks=False, uid=uid))
+        again = partial(create, pristine, options, guards, tracked=tracked, uid=uid)
+        return change._replace(admit=partial(self.carried_out, len(change.body), again))
+
+    def updated_with_others(
+        self, kind: Kind, existing: Entry, new: Object, options: Options, subresource: str = ""
+    ) -> Change:
+        update = partial(self.update, kind, existing)
+        if self._calls(kind, "UPDATE", subresource) is None:
+            return finished(update(decode_entry(kind, existing), new, options, subresource, asks=False))
+        pristine = copy_json(new)
+        change = finished(update(decode_entry(kind, existing), new, options, subresource, asks=False))
+        if change.unchanged:
+            return change
+        again = partial(update, decode_entry(kind, existing), pristine, options, subresource)
+        return change._replace(admit=partial(self.carried_out, len(change.body), again))
+
+    def deleted_with_others(self, kind: Kind, existing: Entry, options: DeleteOptions) -> Change:
+        change = finished(self.delete(kind, existing, options, asks=False))
+        if change.unchanged or self._calls(kind, "DELETE") is None:
+            return change
+        again = partial(self.delete, kind, existing, options)
+        return change._replace(admit=partial(self.carried_out, len(existing.body), again))
+
+
+async def admitted(changes: Sequence[Change]) -> Sequence[Change]:
+    """What webhooks have made of them: all are asked at once. Raises the StatusError of the first that is refused."""
+    asked = [index for index, change in enumerate(changes) if change.admit is not None]
+    if not asked:
+        return changes
+    out = list(changes)
+    found = await asyncio.gather(*(out[i].admit() for i in asked), return_exceptions=True)  # type: ignore[misc]
+    for index, outcome in zip(asked, found, strict=True):
+        if isinstance(outcome, BaseException):
+            raise outcome
+        out[index] = outcome
+    return out

@@ -24,6 +24,7 @@ from kafila.identity.keys import shared_keys
 from kafila.reconcile.events import Recorder
 from kafila.reconcile.karmada.member.manager import TransportFor
 from kafila.registry import Registry
+from kafila.registry.admitting import Admitting
 from kafila.registry.bootstrap import bootstrap, publish_authorities
 from kafila.registry.roles import default_roles, ensure_roles
 from kafila.settings.checks import host_and_port
@@ -32,6 +33,7 @@ from kafila.store.interface import Store, StoreUnavailable
 from kafila.telemetry.runtime import StorageObjects, StorageState, watch_event_loop
 from kafila.watch import Cache
 from kafila.watch.definitions import Definitions
+from kafila.webhooks import Callers
 
 from .admission import admission
 from .audit import Audit
@@ -85,8 +87,15 @@ class Process:
         catalog, settings = load_catalog(), self.settings
         authorizer = authorizer_of(cache, settings)
         admitting = admission(cache, catalog, settings, authorizer)
+        callers = Callers(cache)
         registry = self.registry = Registry(
-            catalog, store, cache, admitting, settings.service_cidr, settings.max_object_bytes
+            catalog,
+            store,
+            cache,
+            admitting,
+            settings.service_cidr,
+            settings.max_object_bytes,
+            Admitting(cache, catalog, callers),
         )
         keys = await shared_keys(store, cache)
         definitions = Definitions(catalog, cache, self._collector.keeping)
@@ -169,6 +178,7 @@ class Process:
         if audit is not None:  # nobody is served any more
             await audit.close()
         await definitions.stop()
+        await callers.close()
 
     def _log_ready(self) -> None:
         if self.settings.role == "workers":

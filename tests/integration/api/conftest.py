@@ -26,10 +26,12 @@ from kafila.authorization import build, follow
 from kafila.catalog.catalog import load_catalog
 from kafila.core.values import Object
 from kafila.registry import SYSTEM_ADMIN, Registry, User
+from kafila.registry.admitting import Admitting
 from kafila.registry.bootstrap import bootstrap
 from kafila.registry.roles import default_roles, ensure_roles
 from kafila.store.memory import MemoryDatabase, MemoryStore
 from kafila.watch import Cache
+from kafila.webhooks import Callers
 from kafila.workers.admission import rights
 
 CATALOG = load_catalog()
@@ -137,7 +139,9 @@ class Api:
         self.authorizer = build(follow(self.cache))
         escalation, signing = rights(self.authorizer)
         admission = Admission(escalation=escalation, signing=signing)
-        self.registry = Registry(CATALOG, self.store, self.cache, admission)
+        self.callers = Callers(self.cache)
+        admitting = Admitting(self.cache, CATALOG, self.callers)
+        self.registry = Registry(CATALOG, self.store, self.cache, admission, admitting=admitting)
         self.app = ObjectsApp(self.registry, build_shell({}), authorizer=self.authorizer)
         self.user = SYSTEM_ADMIN
         self.pushed = False  # whether watches have the short way to the client that our server gives them
@@ -161,6 +165,7 @@ class Api:
 
     async def close(self) -> None:
         await self.client.aclose()
+        await self.callers.close()
         await self.store.close()
 
     async def ask(self, method: str, path: str, body: Any = None, **options: Any) -> httpx.Response:

@@ -20,6 +20,7 @@ from kafila.core.values import Object
 from kafila.members.transport import ASGITransport
 from kafila.reconcile.queue import WorkQueue
 from kafila.registry import SYSTEM_ADMIN, Options, Registry
+from kafila.registry.admitting import Admitting
 from kafila.registry.bootstrap import bootstrap
 from kafila.registry.codec import decode_entry
 from kafila.registry.context import DeleteOptions
@@ -31,6 +32,7 @@ from kafila.store.interface import EVENTS
 from kafila.store.memory import MemoryDatabase, MemoryStore
 from kafila.watch import Cache, Entry
 from kafila.watch.definitions import Definitions
+from kafila.webhooks import Callers
 from kafila.workers.admission import admission
 from kafila.workers.controllers import Controllers
 
@@ -78,7 +80,9 @@ class Lab:
         await cache.load()
         catalog = Catalog(CATALOG)  # custom kinds come and go
         admitting, limit = admission(cache, catalog, self.settings), self.settings.max_object_bytes
-        self.registry = Registry(catalog, self.store, cache, admitting, max_object_bytes=limit)
+        self.callers = Callers(cache)
+        asks = Admitting(cache, catalog, self.callers)
+        self.registry = Registry(catalog, self.store, cache, admitting, max_object_bytes=limit, admitting=asks)
         self.definitions = Definitions(catalog, cache)
         await self.definitions.start()
         cache.listen_to_all(lambda event: self._changed.set())
@@ -103,6 +107,7 @@ class Lab:
     async def stop(self) -> None:
         await self.controllers.stop()
         await self.definitions.stop()
+        await self.callers.close()
         await self.store.close()
 
     async def controllers_stop(self) -> None:

@@ -1,0 +1,320 @@
+"""Asks webhooks while writes are prepared: mutating ones one after the other, validating ones at once.
+
+The event loop only sends and receives; what is big is encoded, patched and decoded in threads, as everything else of a write.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Final, final
+
+import orjson
+import structlog
+
+from kafila.admission.webhooks import MUTATING, VALIDATING, Attributes, Call, Hook, Index, Verdict, hooks_of
+from kafila.admission.webhooks.index import failed, selects
+from kafila.admission.webhooks.reviews import InvalidAnswer, no_dry_run, review, verdict_of, version_of
+from kafila.catalog.catalog import Catalog
+from kafila.catalog.kind import Kind
+from kafila.core import errors
+from kafila.core.errors import StatusError
+from kafila.core.names import new_uid
+from kafila.core.values import Object, same_json
+from kafila.machinery import amount, jsonpatch
+from kafila.watch import Cache
+from kafila.webhooks import Callers, CallFailed, metrics
+
+from .asking import Calls, Question
+from .codec import in_version
+from .threads import in_thread
+
+log = structlog.get_logger(__name__)
+ADMIT: Final = "admit"
+VALIDATE: Final = "validating"
+_MUTATED: Final = "mutation.webhook.admission.k8s.io/"
+_PATCHED: Final = "patch.webhook.admission.k8s.io/"
+_OPEN: Final = "failed-open."
+_VALIDATED: Final = "validating.webhook.admission.k8s.io/"
+
+# (conditions, what is asked, whether the webhook ignores failures) -> whether it is asked; raises StatusError
+Conditions = Callable[[Hook, Attributes], bool]
+
+
+class _Failed(Exception):
+    """No answer, or none that can be used. The text goes behind ``failed calling webhook "x": ``."""
+
+    def __init__(self, reason: str, code: int) -> None:
+        super().__init__(reason)
+        self.code = code
+
+
+@final
+class Admitting:
+    """``conditions``: whether a webhook's matchConditions hold; None: nobody evaluates them, and it is always asked."""
+
+    def __init__(self, cache: Cache, catalog: Catalog, callers: Callers, conditions: Conditions | None = None) -> None:
+        self._cache = cache
+        self._catalog = catalog
+        self._callers = callers
+        self._conditions = conditions
+        self._indexes: dict[str, Index] = {}
+        for resource in (MUTATING, VALIDATING):
+            cache.listen(resource, lambda event: self._indexes.clear())
+        cache.on_reset(self._indexes.clear)
+
+    def calls(self, kind: Kind, subresource: str, operation: str) -> Calls | None:
+        """The webhooks that may want to see such a write; None for none."""
+        indexes = self._indexes or self._built()
+        mutating, validating = indexes[MUTATING], indexes[VALIDATING]
+        if not mutating and not validating:
+            return None
+        found = Calls(mutating.calls(kind, subresource, operation), validating.calls(kind, subresource, operation))
+        return found if found.mutating or found.validating else None
+
+    def _built(self) -> dict[str, Index]:
+        for resource in (MUTATING, VALIDATING):
+            objects = [entry.decode() for entry in self._cache.resource(resource).entries()]
+            self._indexes[resource] = Index(hooks_of(objects), self._catalog)
+        return self._indexes
+
+    async def answered(self, question: Question, size: int) -> Object | None:
+        """The object that is admitted. ``size``: bytes of it, about. Raises StatusError."""
+        if question.mutating:
+            return await _Mutation(self, question, size).run()
+        await self._validated(question, size)
+        return question.asked.new
+
+    # -- what both have in common ----------------------------------------------------------------------------------------
+
+    def selects(self, call: Call, asked: Attributes) -> bool:
+        """Raises StatusError."""
+        if not selects(call.hook, asked, self._labels):
+            return False
+        return self._conditions is None or not call.hook.conditions or self._conditions(call.hook, asked)
+
+    def _labels(self, namespace: str) -> Object | None:
+        entry = self._cache.get("namespaces", "", namespace)
+        return dict(entry.meta.labels or {}) if entry is not None else None
+
+    async def asked(self, call: Call, asked: Attributes, size: int, *, mutating: bool) -> Verdict:
+        """Raises _Failed, StatusError."""
+        hook = call.hook
+        if asked.dry_run and not hook.dry_runs:
+            raise no_dry_run(hook)
+        try:
+            version_of(hook)
+        except InvalidAnswer as error:
+            raise _Failed(str(error), 400) from None
+        uid = new_uid()
+        body = await in_thread(size, partial(_review, uid, call, asked))
+        try:
+            answer = await self._callers.post(hook.client, body, hook.seconds)
+        except CallFailed as error:
+            why = f"failed to call webhook: {error}" if error.sent else f"could not get REST client: {error}"
+            raise _Failed(why, error.status or 503) from None
+        try:
+            return await in_thread(len(answer), partial(verdict_of, uid, hook, answer, mutating=mutating))
+        except InvalidAnswer as error:
+            raise _Failed(str(error), 503) from None
+
+    # -- validating --------------------------------------------------------------------------------------------------------
+
+    async def _validated(self, question: Question, size: int) -> None:
+        asked = question.asked
+        calls = [call for call in question.calls if self.selects(call, asked)]
+        if not calls:
+            return
+        waiting = [
+            asyncio.ensure_future(self._validate(call, index, question, size)) for index, call in enumerate(calls)
+        ]
+        try:
+            outcomes = await asyncio.gather(*waiting)
+        except BaseException:
+            for each in waiting:
+                each.cancel()
+            raise
+        for error in outcomes:
+            if error is not None:
+                raise error
+
+    async def _validate(self, call: Call, index: int, question: Question, size: int) -> StatusError | None:
+        with _Observed(call.hook, VALIDATE, question.asked.operation) as seen:
+            try:
+                verdict = await self.asked(call, question.asked, size, mutating=False)
+            except _Failed as error:
+                seen.failed(error)
+                if not call.hook.ignores_failure:
+                    return failed(call.hook, str(error))
+                _annotate(question, f"{_OPEN}{_VALIDATED}round_0_index_{index}", call.hook.name)
+                return None
+            except StatusError as error:
+                seen.refused(error, own=True)
+                return error
+            _said(question, call.hook, verdict)
+            if verdict.refusal is not None:
+                seen.refused(verdict.refusal)
+            return verdict.refusal
+
+
+@final
+class _Mutation:
+    """One object on its way through the mutating webhooks: a first round, and at most one more for those that want it."""
+
+    def __init__(self, admitting: Admitting, question: Question, size: int) -> None:
+        self._admitting = admitting
+        self._question = question
+        self._size = size
+        self._asked = question.asked
+        self._invoked: set[str] = set()  # that want to be asked again when the object changes after them
+        self._again: set[str] = set()
+        self._changed = False
+
+    async def run(self) -> Object | None:
+        await self._round(0)
+        if self._changed:
+            before = orjson.dumps(self._asked.new)
+            self._question.again(self._asked.new or {})
+            if orjson.dumps(self._asked.new) != before:
+                self._require_again()
+            await self._round(1)
+        return self._asked.new
+
+    def _require_again(self) -> None:
+        self._again |= self._invoked
+        self._invoked = set()
+
+    async def _round(self, number: int) -> None:
+        for call in self._question.calls:
+            if number and call.hook.uid not in self._again:
+                continue
+            if not self._admitting.selects(call, self._asked):
+                continue
+            if await self._ask(call, number):
+                self._changed = True
+                self._require_again()
+            if call.hook.reinvoked:
+                self._invoked.add(call.hook.uid)
+
+    async def _ask(self, call: Call, number: int) -> bool:
+        """Whether the object has changed. Raises StatusError."""
+        hook, place = call.hook, f"round_{number}_index_{call.position}"
+        changed = False
+        with _Observed(hook, ADMIT, self._asked.operation) as seen:
+            try:
+                verdict = await self._admitting.asked(call, self._asked, self._size, mutating=True)
+                _said(self._question, hook, verdict)
+                if verdict.refusal is not None:
+                    seen.refused(verdict.refusal)
+                    raise verdict.refusal
+                changed = await self._patched(call, verdict, place)
+            except _Failed as error:
+                seen.failed(error)
+                if not hook.ignores_failure:
+                    raise failed(hook, str(error)) from None
+                _annotate(self._question, f"{_OPEN}{_MUTATED}{place}", hook.name)
+            except StatusError as error:
+                seen.refused(error, own=True)
+                raise
+            finally:
+                said = {"configuration": hook.configuration, "webhook": hook.name, "mutated": changed}
+                _annotate(self._question, f"{_MUTATED}{place}", said)
+        return changed
+
+    async def _patched(self, call: Call, verdict: Verdict, place: str) -> bool:
+        if not verdict.patch:
+            return False
+        before = self._asked.new
+        if before is None:
+            text = f'admission webhook "{call.hook.name}" attempted to modify the object, which is not supported for this operation'
+            raise errors.internal_error(text)
+        if verdict.patch_type != "JSONPatch":
+            raise _Failed(f'unsupported patch type "{verdict.patch_type}"', 400)
+        size = max(self._size, len(verdict.patch) * 100)
+        after = await in_thread(size, partial(_applied, self._question, self._asked, call, verdict.patch))
+        self._asked = self._asked.with_new(after)
+        said = {"configuration": call.hook.configuration, "webhook": call.hook.name, "patch": verdict.patch}
+        _annotate(self._question, f"{_PATCHED}{place}", {**said, "patchType": "JSONPatch"}, body=True)
+        return not same_json(before, after)
+
+
+@final
+class _Observed:
+    """What the metrics say of one call. ``own``: a refusal of this server's, about what a webhook said or cannot do."""
+
+    def __init__(self, hook: Hook, step: str, operation: str) -> None:
+        self._hook, self._step, self._operation = hook, step, operation
+        self._code, self._rejected, self._seen = 200, False, False
+
+    def __enter__(self) -> _Observed:
+        self._began = time.perf_counter()
+        return self
+
+    def __exit__(self, *of: object) -> None:
+        if of[0] is not None and not self._seen:
+            return  # cancelled: whoever asked is gone
+        seconds = time.perf_counter() - self._began
+        metrics.observe(self._hook.name, self._step, self._operation, self._code, seconds, rejected=self._rejected)
+
+    def refused(self, error: StatusError, own: bool = False) -> None:
+        if self._seen:
+            return
+        self._seen = self._rejected = True
+        self._code = 0 if own else error.code
+        kind = "apiserver_internal_error" if own else "no_error"
+        metrics.observe_rejection(self._hook.name, self._step, self._operation, kind, self._code)
+
+    def failed(self, error: _Failed) -> None:
+        self._seen, self._code = True, error.code
+        why = {"webhook": self._hook.name, "configuration": self._hook.configuration, "error": str(error)}
+        if self._hook.ignores_failure:
+            metrics.FAIL_OPEN.labels(self._hook.name, self._step).inc()
+            log.warning("webhook gave no answer, failing open", **why)
+            return
+        self._rejected = True
+        log.warning("webhook gave no answer, failing closed", **why)
+        metrics.observe_rejection(self._hook.name, self._step, self._operation, "calling_webhook_error", error.code)
+
+
+# -- pure parts ------------------------------------------------------------------------------------------------------------------
+
+
+def _review(uid: str, call: Call, asked: Attributes) -> bytes:
+    new, old = (_shown(asked, call.kind, each) for each in (asked.new, asked.old))
+    return orjson.dumps(review(uid, call, asked, new, old))
+
+
+def _shown(asked: Attributes, target: Kind, obj: Object | None) -> Object | None:
+    """The object in the version that a webhook's rules name. A Scale or an Eviction is the same in all of them."""
+    if obj is None or target is asked.kind or asked.shown != asked.kind.gvk:
+        return obj
+    return in_version(asked.kind, target, obj)
+
+
+def _applied(question: Question, asked: Attributes, call: Call, operations: list[Any]) -> Object:
+    """Raises StatusError."""
+    shown = _shown(asked, call.kind, asked.new)
+    try:
+        document = jsonpatch.apply(shown, operations)
+    except (jsonpatch.PatchFailed, jsonpatch.BadPatch, jsonpatch.TooManyOperations) as error:
+        raise errors.internal_error(str(error)) from None
+    if not isinstance(document, dict) or not isinstance(document.get("metadata", {}), (dict, type(None))):
+        raise errors.internal_error("the webhook's patch leaves no object")
+    amount.check_made(document, asked.new)
+    if shown is not asked.new:
+        document = in_version(call.kind, asked.kind, document)
+    return question.settle(document)
+
+
+def _said(question: Question, hook: Hook, verdict: Verdict) -> None:
+    question.options.warn(verdict.warnings)
+    for key, value in verdict.annotations:
+        _annotate(question, f"{hook.name}/{key}", value)
+
+
+def _annotate(question: Question, key: str, value: str | Mapping[str, Any], *, body: bool = False) -> None:
+    annotate = question.options.annotate
+    if annotate is not None:
+        annotate(key, value if isinstance(value, str) else orjson.dumps(value).decode(), body)

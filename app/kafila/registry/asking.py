@@ -1,0 +1,246 @@
+"""Where webhooks come in while a write is prepared: what they are asked, and what becomes of an object that they have changed.
+
+A preparation is a generator. It asks by yielding a :class:`Question`, is sent the object that was admitted, and ends with the
+Change. Nothing here waits for anybody: ``admitting`` answers. What no webhook wants to see asks nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from typing import Final, NamedTuple
+
+from kafila.admission import Admission
+from kafila.admission.webhooks import Attributes, Call
+from kafila.admission.webhooks.attributes import namespace_asked
+from kafila.admission.webhooks.index import shown_kind
+from kafila.catalog.kind import Kind
+from kafila.catalog.tables import schema_of
+from kafila.core import errors
+from kafila.core.values import Object
+from kafila.machinery import managedfields
+from kafila.machinery.decode import DecodeError, compile_decoder
+
+from .context import Change, DeleteOptions, Options
+from .decoding import decoder_of, typed
+from .owners import drop_repeated_owners
+from .scale import scale_of, with_replicas
+
+SCALE_SCHEMA: Final = "io.k8s.api.autoscaling.v1.Scale"
+BAD_OWNERS: Final = (
+    ".metadata.managedFields was in an invalid state after admission; this could be caused by an outdated mutating admission "
+    "controller; please fix your requests: {}"
+)
+
+
+class Calls(NamedTuple):
+    """Webhooks whose rules match a write: whether they select it is not looked at yet."""
+
+    mutating: Sequence[Call]
+    validating: Sequence[Call]
+
+
+class Question(NamedTuple):
+    """``settle``: a document that a webhook's patch made, as an object again (decoded, defaulted; raises StatusError).
+
+    ``again``: has the built-in plugins look at an object that webhooks have changed.
+    """
+
+    calls: Sequence[Call]
+    asked: Attributes
+    options: Options | DeleteOptions
+    mutating: bool
+    settle: Callable[[Object], Object]
+    again: Callable[[Object], None]
+
+
+Steps = Generator[Question, Object | None, Change]
+
+
+def finished(steps: Steps) -> Change:
+    """Of a preparation that asks nothing."""
+    try:
+        next(steps)
+    except StopIteration as done:
+        change: Change = done.value
+        return change
+    raise AssertionError("a webhook has to be asked, and nobody waits for it here")
+
+
+def advanced(steps: Steps, answer: Object | None) -> Question | Change:
+    """The next question, or the outcome."""
+    try:
+        return steps.send(answer)
+    except StopIteration as done:
+        change: Change = done.value
+        return change
+
+
+# -- what a webhook is shown ---------------------------------------------------------------------------------------------------
+
+
+def question(
+    kind: Kind,
+    operation: str,
+    name: str,
+    namespace: str,
+    new: Object | None,
+    old: Object | None,
+    options: Options | DeleteOptions,
+    calls: Sequence[Call],
+    *,
+    subresource: str = "",
+    mutating: bool = False,
+    again: Callable[[Object], None] = lambda obj: None,
+) -> Question:
+    if subresource == "scale":
+        new, old = (scale_of(kind, each) if each is not None else None for each in (new, old))
+    asked = Attributes(
+        kind,
+        shown_kind(kind, subresource),
+        operation,
+        name,
+        namespace_asked(kind, namespace, name),
+        new,
+        old,
+        options.user,
+        subresource,
+        options.document(operation),
+        options.dry_run,
+    )
+    settle = settled_scale if subresource == "scale" else (lambda document: settled(kind, document))
+    return Question(calls, asked, options, mutating, settle, again)
+
+
+def settled(kind: Kind, document: Object) -> Object:
+    """An object as it comes out of a webhook's patch. Raises StatusError 500, as kube-apiserver."""
+    _check_kind(kind, document)
+    try:
+        decoded, _ = decoder_of(kind)(document)
+    except DecodeError as error:
+        raise errors.internal_error(str(error)) from error
+    obj = typed(kind, decoded)
+    kind.strategy.default(obj)
+    return obj
+
+
+def settled_scale(document: Object) -> Object:
+    try:
+        decoded, _ = compile_decoder(schema_of(SCALE_SCHEMA))(document)
+    except DecodeError as error:
+        raise errors.internal_error(str(error)) from error
+    decoded["metadata"] = decoded.get("metadata") or {}
+    return decoded
+
+
+def _check_kind(kind: Kind, document: Object) -> None:
+    """Nothing becomes another kind. What a patch has taken away is taken for granted, as from a client."""
+    api_version, name = document.get("apiVersion") or kind.api_version, document.get("kind") or kind.kind
+    if (api_version, name) == (kind.api_version, kind.kind):
+        return
+    if kind.custom:
+        found = [errors.FieldError.invalid("kind", name, f"must be {kind.kind}")]
+        if name == kind.kind:
+            found = [errors.FieldError.invalid("apiVersion", api_version, f"must be {kind.api_version}")]
+        raise errors.invalid(kind.group, kind.kind, str((document.get("metadata") or {}).get("name") or ""), found)
+    version = str(api_version).rpartition("/")[2]
+    internal = kind.group.partition(".")[0] or "core"
+    raise errors.internal_error(f"converting ({version}.{name}) to ({internal}.{kind.kind}): unknown conversion")
+
+
+# -- what becomes of a changed object ------------------------------------------------------------------------------------------
+
+
+def asked_to_create(
+    kind: Kind, namespace: str, obj: Object, options: Options, calls: Sequence[Call], admission: Admission
+) -> Generator[Question, Object | None, Object]:
+    """The object after mutating webhooks. They do not see what the server gives it afterwards: uid, time, a generated name."""
+    metadata = obj["metadata"]
+    given = {field: metadata.pop(field) for field in ("uid", "creationTimestamp") if field in metadata}
+    owners = metadata.get("managedFields")
+    out = yield question(
+        kind,
+        "CREATE",
+        metadata.get("name") or "",
+        namespace if kind.namespaced else "",
+        obj,
+        None,
+        options,
+        calls,
+        mutating=True,
+        again=lambda found: admission.mutate(kind, "CREATE", found, None, options.user),
+    )
+    assert out is not None
+    metadata = out["metadata"]
+    for field in ("deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "resourceVersion"):
+        metadata.pop(field, None)
+    metadata.update(given)
+    _check_owners(out, owners, options)
+    drop_repeated_owners(metadata, options)
+    return out
+
+
+def asked_to_update(
+    kind: Kind,
+    old: Object,
+    new: Object,
+    options: Options,
+    subresource: str,
+    calls: Sequence[Call],
+    admission: Admission,
+) -> Generator[Question, Object | None, Object]:
+    """The object after mutating webhooks, which see it before what a writer may not change is put back."""
+    was = old["metadata"]
+    owners = new["metadata"].get("managedFields")
+    sent_version = new["metadata"].get("resourceVersion")
+
+    def again(found: Object) -> None:
+        if subresource != "scale":
+            admission.mutate(kind, "UPDATE", found, old, options.user)
+
+    out = yield question(
+        kind,
+        "UPDATE",
+        was["name"],
+        was.get("namespace", ""),
+        new,
+        old,
+        options,
+        calls,
+        subresource=subresource,
+        mutating=True,
+        again=again,
+    )
+    assert out is not None
+    if subresource == "scale":
+        return with_replicas(kind, new, out)
+    version = out["metadata"].get("resourceVersion")
+    if version != sent_version and version not in (None, "", "0", was["resourceVersion"]):
+        raise errors.conflict(kind.group, kind.plural, was["name"])
+    _check_owners(out, owners, options)
+    drop_repeated_owners(out["metadata"], options)
+    return out
+
+
+def asked_to_delete(
+    kind: Kind, namespace: str, name: str, old: Object, options: DeleteOptions, calls: Calls
+) -> Generator[Question, Object | None, None]:
+    """First the mutating ones, which may refuse it too. Of a collection no name is said."""
+    name = "" if options.collection else name
+    for asked, mutating in ((calls.mutating, True), (calls.validating, False)):
+        if asked:
+            yield question(kind, "DELETE", name, namespace, None, old, options, asked, mutating=mutating)
+
+
+def _check_owners(obj: Object, before: object, options: Options) -> None:
+    """What webhooks make of managedFields counts if it can be read."""
+    metadata = obj["metadata"]
+    if metadata.get("managedFields") == before:
+        return
+    try:
+        managedfields.decode(metadata.get("managedFields") or [])
+    except (managedfields.ManagedFieldsError, AttributeError, TypeError, KeyError, ValueError) as error:
+        options.warn([BAD_OWNERS.format(error)])
+        if before:
+            metadata["managedFields"] = before
+        else:
+            metadata.pop("managedFields", None)
