@@ -543,8 +543,8 @@ async def test_teams(lab: Lab) -> None:
 
     def login(user: str, team: str) -> str:
         file = lab.folder / user
-        client = issue(keys.authority, user, [team])
-        write_kubeconfig(file, lab.process.server_url, keys.authority.certificate, client)
+        client = issue(keys.authority.pair, user, [team])
+        write_kubeconfig(file, lab.process.server_url, keys.authority.bundle, client)
         return f"--kubeconfig={file}"
 
     ann, bob = login("ann", "team-a"), login("bob", "team-b")

@@ -14,18 +14,23 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 @final
 class Authorities:
-    """``own``: PEM of authorities that are always believed."""
+    """``own``: PEM of authorities that are believed beside those of a file."""
 
     def __init__(self, own: bytes = b"") -> None:
-        self._own = frozenset(read_authorities(own)) if own else frozenset()
-        self._der = self._own
+        self._others: frozenset[bytes] = frozenset()
+        self.replace_own(own)
 
     def __call__(self) -> frozenset[bytes]:
         return self._der
 
     def replace(self, pem: bytes) -> None:
         """Those of a file, beside our own. Raises ValueError, and leaves all as it was."""
-        self._der = self._own | frozenset(read_authorities(pem))
+        self._others = frozenset(read_authorities(pem))
+        self._der = self._own | self._others
+
+    def replace_own(self, pem: bytes) -> None:
+        self._own = frozenset(read_authorities(pem)) if pem else frozenset()
+        self._der = self._own | self._others
 
 
 def read_authorities(pem: bytes) -> list[bytes]:

@@ -60,6 +60,9 @@ def program() -> App:
     certs = App(name="certs", help="Look at the certificates of a control plane, and renew them.")
     certs.command("kafila.cli.certs:list_certificates", name="list", help="List the certificates that are in use.")
     certs.command("kafila.cli.certs:renew", name="renew", help="Renew our own certificates, while they are served.")
+    certs.command(
+        "kafila.cli.rotation:rotate_ca", name="rotate-ca", help="Exchange the certificate authority; nobody is cut off."
+    )
     app.command(certs)
     return app
 

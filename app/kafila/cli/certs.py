@@ -33,7 +33,7 @@ def list_certificates(
     """List the certificates that a kafila serve uses: whom they name, who signed them, when they end."""
     if output not in ("", "json"):
         raise UsageError(f'unable to match a printer suitable for the output format "{output}", allowed: json')
-    rows = [described(each, time.time()) for each in _record(_folder(data_dir))]
+    rows = [described(each, time.time()) for each in _record(folder_of(data_dir))]
     if output == "json":
         import orjson
 
@@ -53,7 +53,7 @@ def renew(
     for name in wanted:
         if name not in RENEWABLE:
             raise UsageError(f"{name!r} is no certificate that is renewed here: must be some of {', '.join(RENEWABLE)}")
-    folder = _folder(data_dir)
+    folder = folder_of(data_dir)
     before = _certificates(folder)
     request = folder / "renew"
     try:
@@ -73,7 +73,7 @@ def renew(
         print(f"{name} renewed")
 
 
-def _folder(data_dir: Path | None) -> Path:
+def folder_of(data_dir: Path | None) -> Path:
     from kafila.settings.settings import Settings
 
     given = os.environ.get("KAFILA_DATA_DIR") or Settings.model_fields["data_dir"].default

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from . import CommandError, UsageError
+from .durations import duration
 
 if TYPE_CHECKING:
     from kafila.members.client import MemberClient
@@ -105,17 +105,6 @@ def unjoin(
         cluster = access(cluster_kubeconfig, cluster_context)
     options: dict[str, Any] = {"namespace": cluster_namespace, "wait": seconds, "force": force, "dry_run": dry_run}
     _run(control_plane, cluster, lambda plane, member: unjoin_cluster(plane, member, cluster_name, **options))
-
-
-def duration(text: str) -> float:
-    """Seconds of a Go duration such as ``1m30s``. Raises UsageError for what is none or not positive."""
-    parts = re.findall(r"(\d+(?:\.\d+)?)(ms|s|m|h)", text)
-    if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise UsageError(f'invalid duration "{text}", e.g. 1m0s')
-    seconds = sum(float(number) * {"ms": 0.001, "s": 1, "m": 60, "h": 3600}[unit] for number, unit in parts)
-    if seconds <= 0:
-        raise UsageError(f"--wait {text} must be a positive duration, e.g. 1m0s")
-    return seconds
 
 
 def access(file: str, context: str) -> Access:

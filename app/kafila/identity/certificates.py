@@ -30,24 +30,58 @@ def _pem(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> bytes:
     )
 
 
-def new_authority(common_name: str) -> KeyPair:
+def new_authority(common_name: str, now: datetime | None = None) -> KeyPair:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
-    now = datetime.now(UTC)
-    certificate = (
+    now = now or datetime.now(UTC)
+    builder = _authority(name, name, key.public_key(), now - BACKDATE, now + CA_LIFETIME)
+    certificate = builder.sign(key, hashes.SHA256())
+    return KeyPair(certificate.public_bytes(serialization.Encoding.PEM), _pem(key))
+
+
+def _authority(
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey,
+    begins: datetime,
+    ends: datetime,
+) -> x509.CertificateBuilder:
+    return (
         x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - BACKDATE)
-        .not_valid_after(now + CA_LIFETIME)
+        .not_valid_before(begins)
+        .not_valid_after(ends)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .add_extension(_key_usage(sign_certificates=True), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .sign(key, hashes.SHA256())
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
     )
-    return KeyPair(certificate.public_bytes(serialization.Encoding.PEM), _pem(key))
+
+
+def cross_signed(authority: KeyPair, by: KeyPair) -> bytes:
+    """PEM of an authority's certificate as another one has signed it: who believes that one believes what the first has signed."""
+    one = x509.load_pem_x509_certificate(authority.certificate)
+    other, key = x509.load_pem_x509_certificate(by.certificate), _private(by)
+    public = one.public_key()
+    assert isinstance(public, (ec.EllipticCurvePublicKey, rsa.RSAPublicKey))
+    begins = max(one.not_valid_before_utc, other.not_valid_before_utc)
+    ends = min(one.not_valid_after_utc, other.not_valid_after_utc)
+    builder = _authority(one.subject, other.subject, public, begins, ends)
+    certificate = builder.add_extension(_issuer_key_identifier(other), critical=False).sign(key, hashes.SHA256())
+    return certificate.public_bytes(serialization.Encoding.PEM)
+
+
+def subject_of(certificate: bytes) -> str:
+    """Of the first one (PEM)."""
+    return x509.load_pem_x509_certificates(certificate)[0].subject.rfc4514_string()
+
+
+def _private(pair: KeyPair) -> ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey:
+    key = serialization.load_pem_private_key(pair.key, None)
+    assert isinstance(key, (ec.EllipticCurvePrivateKey, rsa.RSAPrivateKey))
+    return key
 
 
 def new_signing_key() -> KeyPair:
@@ -79,8 +113,7 @@ def issue(
 ) -> KeyPair:
     """A certificate for a client (``organizations`` become groups) or, with ``hosts``, for a server. It begins ``now``."""
     ca = x509.load_pem_x509_certificate(authority.certificate)
-    ca_key = serialization.load_pem_private_key(authority.key, None)
-    assert isinstance(ca_key, (ec.EllipticCurvePrivateKey, rsa.RSAPrivateKey))
+    ca_key = _private(authority)
     key = ec.generate_private_key(ec.SECP256R1())
     names = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, o) for o in organizations]
     names.append(x509.NameAttribute(NameOID.COMMON_NAME, common_name))

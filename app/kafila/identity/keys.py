@@ -1,48 +1,70 @@
-"""Key pairs that every process of a control plane shares: made once, kept in the store, never changed by us."""
+"""Key pairs that every process of a control plane shares: made once, kept in the store, and exchanged when somebody asks for it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, Final, NamedTuple
 
 import orjson
 
 from kafila.core.resources import Key
 from kafila.store.interface import Guard, GuardFailed, Store, Transaction, Write
-from kafila.watch import Cache
+from kafila.watch import Cache, Entry
 
+from .authority import NAME, Authority, from_body, to_body
 from .certificates import KeyPair, new_authority, new_signing_key
 
 RESOURCE = "keypairs.internal"  # in no catalogue, so no API serves it
+AUTHORITY: Final = Key(RESOURCE, "", "ca")
 
 
 class Keys(NamedTuple):
-    authority: KeyPair  # signs servers' and clients' certificates
+    authority: Authority  # signs servers' and clients' certificates
     service_accounts: KeyPair  # signs service account tokens
     front_proxy: KeyPair  # CA of the aggregation layer
 
 
 async def shared_keys(store: Store, cache: Cache) -> Keys:
     """Reads the keys, or makes them; of several processes that start together exactly one wins."""
+    await _body(store, cache, "ca", lambda: new_authority(NAME))
     return Keys(
-        authority=await _pair(store, cache, "ca", lambda: new_authority("kafila-ca")),
+        authority=stored_authority(cache)[0],
         service_accounts=await _pair(store, cache, "service-accounts", new_signing_key),
         front_proxy=await _pair(store, cache, "front-proxy-ca", lambda: new_authority("kafila-front-proxy-ca")),
     )
 
 
+def stored_authority(cache: Cache) -> tuple[Authority, Entry]:
+    """As this process has seen it last."""
+    entry = cache.get(*AUTHORITY)
+    assert entry is not None, "made at the start of each process, and never deleted"
+    return from_body(entry.decode()), entry
+
+
+async def replace_authority(store: Store, current: Entry, authority: Authority) -> None:
+    """Raises GuardFailed where another process was faster, and what a commit raises."""
+    guard = Guard(AUTHORITY, revision=current.revision)
+    await store.commit(Transaction([guard], [Write(AUTHORITY, _stored(AUTHORITY.name, to_body(authority)))]))
+
+
 async def _pair(store: Store, cache: Cache, name: str, make: Callable[[], KeyPair]) -> KeyPair:
+    stored = await _body(store, cache, name, make)
+    return KeyPair(stored["certificate"].encode(), stored["key"].encode())
+
+
+async def _body(store: Store, cache: Cache, name: str, make: Callable[[], KeyPair]) -> dict[str, Any]:
     key = Key(RESOURCE, "", name)
-    entry = cache.get(*key)
-    if entry is None:
+    if cache.get(*key) is None:
         pair = make()
-        body = {"metadata": {"name": name}, "certificate": pair.certificate.decode(), "key": pair.key.decode()}
+        body = _stored(name, {"certificate": pair.certificate.decode(), "key": pair.key.decode()})
         try:
-            await store.commit(Transaction([Guard(key, absent=True)], [Write(key, orjson.dumps(body))]))
-            return pair
+            await store.commit(Transaction([Guard(key, absent=True)], [Write(key, body)]))
         except GuardFailed:
             await store.head()
-            entry = cache.get(*key)
-            assert entry is not None
-    stored = entry.decode()
-    return KeyPair(stored["certificate"].encode(), stored["key"].encode())
+    entry = cache.get(*key)
+    assert entry is not None
+    return entry.decode()
+
+
+def _stored(name: str, body: dict[str, Any]) -> bytes:
+    return orjson.dumps({"metadata": {"name": name}, **body})

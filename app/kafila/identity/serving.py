@@ -79,6 +79,11 @@ def ends(certificate: bytes) -> datetime:
     return min(each.not_valid_after_utc for each in x509.load_pem_x509_certificates(certificate))
 
 
+def first_of(certificate: bytes) -> bytes:
+    """The first certificate (PEM) of a chain, without those that it was signed by."""
+    return x509.load_pem_x509_certificates(certificate)[0].public_bytes(Encoding.PEM)
+
+
 def is_due(certificate: bytes, now: datetime, share: float) -> bool:
     """Whether so much of its life is over."""
     leaf = x509.load_pem_x509_certificates(certificate)[0]

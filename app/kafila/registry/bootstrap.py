@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import orjson
 
 from kafila.core import errors
 from kafila.core.clock import rfc3339
@@ -52,19 +56,34 @@ async def ensure(registry: Registry, obj: Object) -> None:
             raise
 
 
-async def publish_authorities(registry: Registry, clients: bytes, front_proxy: bytes) -> None:
+class FrontProxy(NamedTuple):
+    """Whom the proxies are known by that may say in headers who a client is: PEM of their authority, names and headers."""
+
+    authority: bytes
+    allowed_names: Sequence[str] = ("front-proxy-client",)
+    extra_headers_prefix: Sequence[str] = ("X-Remote-Extra-",)
+    group_headers: Sequence[str] = ("X-Remote-Group",)
+    uid_headers: Sequence[str] = ("X-Remote-Uid",)
+    username_headers: Sequence[str] = ("X-Remote-User",)
+
+
+async def publish_authorities(registry: Registry, clients: bytes, front_proxy: FrontProxy) -> None:
     """Says whom servers beside ours may believe: kube-controller-manager and kube-scheduler look for it before they start."""
     data = {
         "client-ca-file": clients.decode(),
-        "requestheader-client-ca-file": front_proxy.decode(),
-        "requestheader-allowed-names": '["front-proxy-client"]',
-        "requestheader-extra-headers-prefix": '["X-Remote-Extra-"]',
-        "requestheader-group-headers": '["X-Remote-Group"]',
-        "requestheader-uid-headers": '["X-Remote-Uid"]',
-        "requestheader-username-headers": '["X-Remote-User"]',
+        "requestheader-client-ca-file": front_proxy.authority.decode(),
+        "requestheader-allowed-names": _listed(front_proxy.allowed_names),
+        "requestheader-extra-headers-prefix": _listed(front_proxy.extra_headers_prefix),
+        "requestheader-group-headers": _listed(front_proxy.group_headers),
+        "requestheader-uid-headers": _listed(front_proxy.uid_headers),
+        "requestheader-username-headers": _listed(front_proxy.username_headers),
     }
     await ensure(registry, _system_config("extension-apiserver-authentication", data))
     await _replace_data(registry, "extension-apiserver-authentication", data)
+
+
+def _listed(texts: Sequence[str]) -> str:
+    return orjson.dumps(list(texts)).decode()
 
 
 async def _replace_data(registry: Registry, name: str, data: dict[str, str]) -> None:

@@ -28,6 +28,7 @@ from kafila.identity.keys import Keys
 from kafila.identity.tokens import Tokens
 from kafila.members.kubeconfig import KubeconfigError, load
 from kafila.registry import Registry
+from kafila.registry.bootstrap import FrontProxy
 from kafila.settings.settings import Settings
 
 from .webhooks import post_to
@@ -86,11 +87,6 @@ def wrong_file(settings: Settings) -> tuple[str, str] | None:
     return None
 
 
-def client_authorities(settings: Settings) -> bytes:
-    """PEM of those that sign clients' certificates beside our own. Raises ValueError."""
-    return read(Path(settings.client_ca_file)) if settings.client_ca_file else b""
-
-
 @final
 class Authenticators:
     """``trust``: gives the TLS layer more authorities (PEM)."""
@@ -98,13 +94,16 @@ class Authenticators:
     def __init__(
         self, registry: Registry, settings: Settings, tokens: Tokens, own: bytes, trust: Callable[[bytes], None]
     ) -> None:
-        """``own``: PEM of our authority. Raises ValueError."""
+        """``own``: PEM of our authorities. Raises ValueError."""
         self._settings = settings
         self._tokens = tokens
         self._trust = trust
         self._following: list[tuple[Path, bytes, Callable[[bytes], None]]] = []
+        self._clients, self._proxies = Authorities(own), Authorities()
+        self._in_force: dict[str, bytes] = {}  # by file of authorities
+        self.changed: Callable[[], None] = lambda: None  # called when a file has brought other authorities
         self._issuers = Issuers(tokens.audiences, fetch)
-        requests = self._by_certificate(own)
+        requests = self._by_certificate()
         by_token = self._by_token(registry)
         remote = self._by_others()
         self.authentication = Authentication(
@@ -121,23 +120,51 @@ class Authenticators:
         apply(content)
         self._following.append((path, content, apply))
 
-    def _by_certificate(self, own: bytes) -> list[RequestAuthenticator]:
-        settings, clients, proxies = self._settings, Authorities(own), Authorities()
+    def client_authorities(self) -> bytes:
+        """PEM of those of the file that sign clients' certificates beside ours."""
+        return self._content(self._settings.client_ca_file)
 
-        def believe(authorities: Authorities) -> Callable[[bytes], None]:
+    def front_proxies(self, own: bytes) -> FrontProxy:
+        """How proxies in front of servers are known: as the settings say, or by our own authority (PEM), which signs none yet."""
+        settings = self._settings
+        if not settings.requestheader_client_ca_file:
+            return FrontProxy(own)
+        return FrontProxy(
+            self._content(settings.requestheader_client_ca_file),
+            listed(settings.requestheader_allowed_names),
+            listed(settings.requestheader_extra_headers_prefix),
+            listed(settings.requestheader_group_headers),
+            listed(settings.requestheader_uid_headers),
+            listed(settings.requestheader_username_headers),
+        )
+
+    def _content(self, name: str) -> bytes:
+        """Of a file of authorities, as it is in force."""
+        return self._in_force.get(name, b"")
+
+    def believe_own(self, pem: bytes) -> None:
+        """Our authorities are these now; the TLS layer knows them."""
+        self._clients.replace_own(pem)
+
+    def _by_certificate(self) -> list[RequestAuthenticator]:
+        settings, clients, proxies = self._settings, self._clients, self._proxies
+
+        def believe(name: str, authorities: Authorities) -> Callable[[bytes], None]:
             def apply(pem: bytes) -> None:
                 read_authorities(pem)
                 self._trust(pem)  # first: nobody is believed whom the handshake would turn away
                 authorities.replace(pem)
+                self._in_force[name] = pem if pem.endswith(b"\n") else pem + b"\n"
+                self.changed()
 
             return apply
 
         if settings.client_ca_file:
-            self._read(settings.client_ca_file, believe(clients))
+            self._read(settings.client_ca_file, believe(settings.client_ca_file, clients))
         by_client = client_certificates(clients)
         if not settings.requestheader_client_ca_file:
             return [by_client]
-        self._read(settings.requestheader_client_ca_file, believe(proxies))
+        self._read(settings.requestheader_client_ca_file, believe(settings.requestheader_client_ca_file, proxies))
         names = HeaderNames(
             listed(settings.requestheader_username_headers),
             listed(settings.requestheader_group_headers),

@@ -21,10 +21,11 @@ from prometheus_client import Counter, Gauge
 from kafila.api.tls import ServingTLS, context_of
 from kafila.authentication.reloading import follow_together, read
 from kafila.core.files import write_private
+from kafila.identity.authority import Authority, certificates_in_use
 from kafila.identity.certificates import KeyPair, issue
 from kafila.identity.keys import Keys
 from kafila.identity.kubeconfig import write_kubeconfig
-from kafila.identity.serving import Named, by_name, check_pair, ends, is_due
+from kafila.identity.serving import Named, by_name, check_pair, ends, first_of, is_due
 from kafila.settings.checks import sni_files
 from kafila.settings.settings import Settings
 
@@ -45,6 +46,10 @@ RELOADS: Final = Counter(
     ["status"],
 )
 RENEWABLE: Final = ("apiserver", "admin")
+OVERLAP_ENDS: Final = Gauge(
+    "kafila_ca_rotation_ends_timestamp_seconds",
+    "When the CA before is believed no longer; 0 while no rotation is under way.",
+)
 _USES: Final = {
     "ca": "signs apiserver and admin, and is believed of clients",
     "front-proxy-ca": "published for aggregated API servers",
@@ -114,25 +119,28 @@ class Certificates:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """Raises ValueError, OSError."""
-        self._data, self._folder = settings.data_dir, settings.data_dir / "pki"
-        self._folder.mkdir(mode=0o700, exist_ok=True)
-        self._keys, self._clock = keys, clock
+        self._data, self.folder = settings.data_dir, settings.data_dir / "pki"
+        self.folder.mkdir(mode=0o700, exist_ok=True)
+        self._authority, self._front_proxy, self._clock = keys.authority, keys.front_proxy, clock
         self._hosts = [*hosts, LOOPBACK]
         self._server = ""
         self._not_before: dict[str, datetime] = {}  # by certificate, when it is spoken of or tried again
         self.warn: Callable[[str, str], None] = lambda reason, message: None  # records an event
+        self._under: dict[str, Authority] = {}  # by certificate of ours, how things were when it was issued
         self._files = given_files(settings)
         self._contents = {f.name: [read(f.certificate), read(f.key)] for f in self._files}
         self._users = {name: _usable(contents, clock()) for name, contents in self._contents.items()}
         self._own = {"apiserver": self._issue_serving()}
-        write_private(self._folder / "ca.crt", keys.authority.certificate)
-        self.tls = ServingTLS(keys.authority.certificate, self._own["apiserver"])
+        self.tls = ServingTLS(self._authority.bundle, self._own["apiserver"])
         self._show()
 
     # -- what is shown ---------------------------------------------------------------------------------------------
 
     def _issue_serving(self) -> KeyPair:
-        return issue(self._keys.authority, "kube-apiserver", hosts=self._hosts, now=self._clock())
+        authority = self._authority
+        issued = issue(authority.pair, "kube-apiserver", hosts=self._hosts, now=self._clock())
+        self._under["apiserver"] = authority
+        return authority.with_chain(issued)
 
     def _show(self) -> None:
         """What is in force now, to new connections and to whoever looks. Raises ssl.SSLError, OSError."""
@@ -142,18 +150,30 @@ class Certificates:
         self._record()
 
     def _record(self) -> None:
-        keys = self._keys
-        pairs = {"ca": keys.authority, "front-proxy-ca": keys.front_proxy, **self._own, **self._users}
+        own = {name: first_of(pair.certificate) for name, pair in self._own.items()}  # its chain is the authority's
+        others = {name: pair.certificate for name, pair in (*self._others().items(), *self._users.items())}
+        certificates = {**others, **own}
         record = [
-            {"name": name, "usedBy": self._use(name), "certificate": pair.certificate.decode()}
-            for name, pair in pairs.items()
+            {"name": name, "usedBy": self._use(name), "certificate": certificates[name].decode()}
+            for name in (*self._others(), *self._own, *self._users)
         ]
-        for name, pair in pairs.items():
-            EXPIRY.labels(name).set(ends(pair.certificate).timestamp())
-        write_private(self._folder / "server.crt", self._own["apiserver"].certificate)
-        write_private(self._folder / RECORD, orjson.dumps(record))
+        EXPIRY.clear()
+        for name, certificate in certificates.items():
+            EXPIRY.labels(name).set(ends(certificate).timestamp())
+        previous = self._authority.previous
+        OVERLAP_ENDS.set(previous.until.timestamp() if previous else 0)
+        write_private(self.folder / "ca.crt", self._authority.bundle)
+        write_private(self.folder / "server.crt", self._own["apiserver"].certificate)
+        write_private(self.folder / RECORD, orjson.dumps(record))
+
+    def _others(self) -> dict[str, KeyPair]:
+        """What neither we nor the user renew while serving."""
+        return {**dict(certificates_in_use(self._authority)), "front-proxy-ca": self._front_proxy}
 
     def _use(self, name: str) -> str:
+        previous = self._authority.previous
+        if name == "ca-previous" and previous is not None:
+            return f"is believed beside ca until {previous.until:%Y-%m-%dT%H:%M:%SZ}"
         if name == "apiserver":
             return "shown to users of kubeconfig" if "tls-cert-file" in self._users else "shown to clients"
         for files in self._files:
@@ -170,11 +190,12 @@ class Certificates:
         self._record()
 
     def _renew_admin(self) -> None:
-        authority = self._keys.authority
-        admin = issue(authority, "system:admin", ["system:masters"], now=self._clock())
+        authority = self._authority
+        admin = issue(authority.pair, "system:admin", ["system:masters"], now=self._clock())
         name = LOOPBACK if self._users else ""  # its CA is not ours
-        write_kubeconfig(self._data / "kubeconfig", self._server, authority.certificate, admin, name)
-        self._own["admin"] = admin
+        admin = authority.with_chain(admin)
+        write_kubeconfig(self._data / "kubeconfig", self._server, authority.bundle, admin, name)
+        self._own["admin"], self._under["admin"] = admin, authority
 
     # -- while serving ---------------------------------------------------------------------------------------------
 
@@ -201,6 +222,13 @@ class Certificates:
             raise
         self._not_before.pop(name, None)
 
+    def take(self, authority: Authority) -> None:
+        """The authority is this one now: believed at once, and :meth:`look` issues by it. Raises ssl.SSLError."""
+        self.tls.trust(authority.bundle)
+        self._authority = authority
+        for name in RENEWABLE:
+            self._not_before.pop(name, None)
+
     async def _keep(self) -> None:
         while True:
             await asyncio.sleep(PERIOD)
@@ -212,14 +240,13 @@ class Certificates:
         for name in RENEWABLE:
             if name in self._own and (name in asked or self._is_due(name, now)):
                 self._renew(name, now)
-        others = {"ca": self._keys.authority, "front-proxy-ca": self._keys.front_proxy, **self._users}
-        for name, pair in others.items():
-            if ends(pair.certificate) - now <= EARLY and self._may(name, now):
+        for name, pair in {**self._others(), **self._users}.items():
+            if name != "ca-previous" and ends(pair.certificate) - now <= EARLY and self._may(name, now):
                 self._not_before[name] = now + AGAIN
                 self._tell(name, pair, now)
 
     def _asked(self) -> list[str]:
-        request = self._folder / REQUEST
+        request = self.folder / REQUEST
         try:
             names = request.read_text().split()
             request.unlink()
@@ -232,12 +259,14 @@ class Certificates:
 
     def _is_due(self, name: str, now: datetime) -> bool:
         """A new one that would not outlive it is none."""
-        certificate = self._own[name].certificate
-        outlived = ends(certificate) < ends(self._keys.authority.certificate)
+        if self._under[name] != self._authority:  # what comes with it is another chain
+            return self._may(name, now)
+        certificate = first_of(self._own[name].certificate)
+        outlived = ends(certificate) < ends(self._authority.pair.certificate)
         return outlived and is_due(certificate, now, SHARE) and self._may(name, now)
 
     def _renew(self, name: str, now: datetime) -> None:
-        before = dict(self._own)
+        before, under = dict(self._own), dict(self._under)
         try:
             if name == "admin":
                 self._renew_admin()
@@ -245,12 +274,14 @@ class Certificates:
                 self._own[name] = self._issue_serving()
             self._show()
         except OSError as error:
-            self._own = before
+            self._own, self._under = before, under
             self._not_before[name] = now + AGAIN
             log.error("certificate not renewed, the old one stays in force", certificate=name, reason=str(error))
             self.warn("CertificateNotRenewed", f"{name}: {error}")
         else:
-            log.info("certificate renewed", certificate=name, ends=ends(self._own[name].certificate).isoformat())
+            log.info(
+                "certificate renewed", certificate=name, ends=ends(first_of(self._own[name].certificate)).isoformat()
+            )
 
     def _tell(self, name: str, pair: KeyPair, now: datetime) -> None:
         at = ends(pair.certificate)

@@ -46,14 +46,17 @@ class Controllers:
             settings.gates,
             load_plugins(settings.plugins),
         )
+        root_authority = RootCAPublisher(registry, authority)
+        account_tokens = AccountTokens(registry, tokens, authority)
+        self._publishers = (root_authority, account_tokens)
         candidates: list[Controller] = [
             NamespaceController(registry),
             GarbageCollector(registry),
             FinishedJobs(registry),
             ClusterRoleAggregation(registry),
             DefaultServiceAccounts(registry),
-            RootCAPublisher(registry, authority),
-            AccountTokens(registry, tokens, authority),
+            root_authority,
+            account_tokens,
             *karmada,
         ]
         # kube-apiserver has it in itself: it runs whatever --controllers says
@@ -64,6 +67,11 @@ class Controllers:
             if isinstance(controller, ReportsFailures):
                 controller.report_failures(refusals.record)
         self.names = frozenset(controller.name for controller in candidates)  # what --controllers may say
+
+    def publish(self, authority: bytes) -> None:
+        """What the server's certificate is checked with from now on (PEM)."""
+        for publisher in self._publishers:
+            publisher.publish(authority)
 
     async def start(self) -> None:
         self.recorder.start()

@@ -25,7 +25,7 @@ from kafila.reconcile.events import Recorder
 from kafila.reconcile.karmada.member.manager import TransportFor
 from kafila.registry import Registry
 from kafila.registry.admitting import Admitting
-from kafila.registry.bootstrap import bootstrap, publish_authorities
+from kafila.registry.bootstrap import bootstrap
 from kafila.registry.roles import default_roles, ensure_roles
 from kafila.settings.checks import host_and_port
 from kafila.settings.settings import Settings
@@ -37,12 +37,14 @@ from kafila.webhooks import Callers
 
 from .admission import admission
 from .audit import Audit
-from .authentication import Authenticators, client_authorities, tokens_of
+from .authentication import Authenticators, tokens_of
 from .authorization import authorizer_of
 from .certificates import Certificates
 from .collector import Collector, collector
 from .controllers import Controllers
+from .exchange import Exchange
 from .leader import Leader
+from .rotation import Rotation
 
 log = structlog.get_logger(__name__)
 _RETRIES: Final = 0.1, 5.0  # seconds, shortest and longest
@@ -108,8 +110,10 @@ class Process:
             self.settings,
             self._transport_for,
             tokens,
-            keys.authority.certificate,
+            keys.authority.bundle,
         )
+        exchange = Exchange(controllers)
+        rotation = Rotation(store, cache, exchange)
         server: Server | None = None
         following: list[asyncio.Task[None]] = []
         app: ObjectsApp | None = None
@@ -127,7 +131,7 @@ class Process:
                 certificates = Certificates(settings, keys, self._hosts())
                 tls = certificates.tls
                 server = make_server(app, settings.host, settings.port, tls.context, settings.serving)
-                known = Authenticators(registry, settings, tokens, keys.authority.certificate, tls.trust)
+                known = Authenticators(registry, settings, tokens, keys.authority.believed, tls.trust)
                 app.authentication = known.authentication
                 following = known.follow()
                 if settings.audit_policy_file:
@@ -142,13 +146,17 @@ class Process:
             await self._ensured(partial(bootstrap, registry, *reached_at, self.settings.service_cidr))
             await self._ensured(partial(ensure_roles, registry, default_roles()))
             if certificates is not None:
-                clients = keys.authority.certificate + client_authorities(settings)
-                await self._ensured(partial(publish_authorities, registry, clients, keys.front_proxy.certificate))
+                exchange.serves(registry, known, certificates, keys.front_proxy.certificate)
+                await self._ensured(partial(exchange.publish, keys.authority))
+                known.changed = rotation.again
+                rotation.folder = certificates.folder
                 certificates.write_kubeconfig(self.server_url)
                 recorder = Recorder(registry)
                 recorder.start()
-                certificates.warn = partial(self._warn, recorder)
+                certificates.warn = partial(self._tell, recorder, "Warning")
+                rotation.tell = partial(self._tell, recorder, "Normal")
                 following += certificates.follow()
+            following.append(asyncio.create_task(rotation.follow(keys.authority)))
             if self.settings.role != "api":
                 leader.start(controllers)
             compaction = tasks.create_task(self._compact(store))
@@ -206,12 +214,12 @@ class Process:
         hosts += [self._first_address(), self.settings.host, self._reached_at(True)[0]]
         return [host for host in dict.fromkeys(hosts) if host not in ("0.0.0.0", "::")]
 
-    def _warn(self, recorder: Recorder, reason: str, message: str) -> None:
+    def _tell(self, recorder: Recorder, kind: str, reason: str, message: str) -> None:
         """About the Service that leads to API servers."""
         service = self.registry.cache.get("services", "default", "kubernetes")
         if service is not None:
             about = {**service.decode(), "apiVersion": "v1", "kind": "Service"}
-            recorder.event(about, "Warning", reason, message)
+            recorder.event(about, kind, reason, message)
 
     async def _ensured(self, step: Callable[[], Awaitable[None]]) -> None:
         """What every start makes sure of waits for a database that is away, or read again, right now."""

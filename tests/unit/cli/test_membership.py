@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from kafila.cli import CommandError, main
-from kafila.cli.membership import duration
+from kafila.cli.durations import duration
 from kafila.members.join import _bundle, name_problems
 
 

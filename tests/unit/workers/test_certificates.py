@@ -10,6 +10,7 @@ import pytest
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
+from kafila.identity.authority import Authority, finished, rolled_back, rotated
 from kafila.identity.certificates import issue, new_authority, new_signing_key
 from kafila.identity.keys import Keys
 from kafila.identity.serving import ends
@@ -17,7 +18,7 @@ from kafila.settings.settings import Settings
 from kafila.workers.certificates import Certificates, wrong_file
 
 START = datetime.now(UTC).replace(microsecond=0)
-KEYS = Keys(new_authority("kafila-ca"), new_signing_key(), new_authority("kafila-front-proxy-ca"))
+KEYS = Keys(Authority(new_authority("kafila-ca")), new_signing_key(), new_authority("kafila-front-proxy-ca"))
 USERS = new_authority("users")
 
 
@@ -138,3 +139,30 @@ def test_files_are_checked_before_anything_starts(
     given = {n: placed(v) if isinstance(v, str) else [placed(each) for each in v] for n, v in settings.items()}
     found = wrong_file(Settings(**given))
     assert found == wrong or (found and wrong and found[0] == wrong[0] and found[1].startswith(wrong[1]))
+
+
+def test_another_authority_issues_ours_anew_and_both_are_told(tmp_path: Path) -> None:
+    years = Years(tmp_path)
+    first = years.record()
+    exchanged = rotated(KEYS.authority, START, timedelta(days=30))
+    years.certificates.take(exchanged)
+    second = years.after(0)
+    assert {name for name in first if first[name] != second[name]} == {"apiserver", "admin", "ca"}
+    assert second["ca-previous"] == first["ca"]
+    assert (tmp_path / "pki/ca.crt").read_bytes() == exchanged.bundle
+    assert "until" in next(
+        each["usedBy"]
+        for each in json.loads((tmp_path / "pki/certificates.json").read_bytes())
+        if each["name"] == "ca-previous"
+    )
+    sample = REGISTRY.get_sample_value
+    assert sample("kafila_ca_rotation_ends_timestamp_seconds") == (START + timedelta(days=30)).timestamp()
+    assert years.after(1) == second  # and not again
+    years.certificates.take(rolled_back(exchanged, START))
+    back = years.after(2)
+    assert (back["ca"], back["ca-previous"]) == (first["ca"], second["ca"])
+    years.certificates.take(finished(exchanged))
+    assert set(years.after(3)) == {"apiserver", "admin", "ca", "front-proxy-ca"}
+    assert sample("kafila_ca_rotation_ends_timestamp_seconds") == 0
+    assert sample("kafila_certificate_expiration_timestamp_seconds", {"certificate": "ca-previous"}) is None
+    assert years.warned == []

@@ -35,6 +35,11 @@ class AccountTokens(QueueController[Key]):
         registry.cache.listen("secrets", self._observe)
         registry.cache.listen("serviceaccounts", self._observe_account)
 
+    def publish(self, authority: bytes) -> None:
+        """From now on this is ``ca.crt``, in every Secret of a token."""
+        self._authority = authority
+        self.resync()
+
     def resync(self) -> None:
         self._of_account.clear()
         for entry in self._registry.cache.resource("secrets").entries():

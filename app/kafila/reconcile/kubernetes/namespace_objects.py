@@ -91,6 +91,11 @@ class RootCAPublisher(_InEveryNamespace):
         self._data = {"ca.crt": authority.decode()}
         super().__init__(registry, "configmaps", "kube-root-ca.crt")
 
+    def publish(self, authority: bytes) -> None:
+        """From now on this, in every namespace."""
+        self._data = {"ca.crt": authority.decode()}
+        self.resync()
+
     async def _reconcile(self, key: str) -> None:
         if self._data["ca.crt"]:
             await super()._reconcile(key)

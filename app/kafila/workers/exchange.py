@@ -1,0 +1,44 @@
+"""Who in this process has to know of another certificate authority: the listener, authentication, controllers, other servers."""
+
+from __future__ import annotations
+
+from typing import final
+
+from kafila.identity.authority import Authority
+from kafila.registry import Registry
+from kafila.registry.bootstrap import publish_authorities
+
+from .authentication import Authenticators
+from .certificates import Certificates
+from .controllers import Controllers
+
+
+@final
+class Exchange:
+    """All of it may be done again."""
+
+    def __init__(self, controllers: Controllers) -> None:
+        self._controllers = controllers
+        self._serving: tuple[Registry, Authenticators, Certificates, bytes] | None = None
+
+    def serves(self, registry: Registry, known: Authenticators, certificates: Certificates, front_proxy: bytes) -> None:
+        """``front_proxy``: PEM of our own authority of proxies."""
+        self._serving = registry, known, certificates, front_proxy
+
+    async def __call__(self, authority: Authority) -> None:
+        """Raises OSError, StatusError."""
+        self._controllers.publish(authority.bundle)
+        if self._serving is None:
+            return
+        _, known, certificates, _ = self._serving
+        certificates.take(authority)  # first: nobody is believed whom the handshake would turn away
+        known.believe_own(authority.believed)
+        certificates.look()
+        await self.publish(authority)
+
+    async def publish(self, authority: Authority) -> None:
+        """Tells servers beside ours. Raises StatusError."""
+        if self._serving is not None:
+            registry, known, _, own = self._serving
+            clients = authority.bundle + known.client_authorities()
+            await publish_authorities(registry, clients, known.front_proxies(own))
