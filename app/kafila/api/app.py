@@ -33,6 +33,7 @@ from kafila.watch import Groups
 from kafila.watch.definitions import Definitions
 
 from . import discovery, metrics, proxy
+from .admitting import connecting
 from .auditing import Auditor
 from .authorization import attributes_of, authorize, verb_of
 from .bodies import Disconnected, Receive, read_body
@@ -182,6 +183,7 @@ class ObjectsApp:
             await send_response(send, request, not_found_page())
             return
         if self.member_proxy is not None and (kind.resource, target.subresource) in STREAMED:
+            await connecting(self.registry, kind, request)
             await self.member_proxy.serve(request, receive, send)
             return
         if _is_watch(request) and request.method == "GET":

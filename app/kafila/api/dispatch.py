@@ -12,6 +12,7 @@ from kafila.core import errors
 from kafila.registry import Registry
 
 from . import eviction, objects, pods, reviews, scaling, tokens
+from .admitting import connecting, is_connection
 from .negotiation import without
 from .request import Request, Target
 from .responses import Response
@@ -94,6 +95,8 @@ async def _subresource(registry: Registry, kind: Kind, target: Target, request: 
         if kind.definition:
             raise errors.method_not_supported(kind.group, kind.plural, _verb_named(request.method))
         raise errors.method_not_allowed()
+    if is_connection(target.subresource):
+        await connecting(registry, kind, request)
     if target.subresource in NO_TABLES:
         without(request.header(b"accept"), "Table")
     return await handler(registry, kind, request)

@@ -15,9 +15,10 @@ from kafila.registry.codec import decode_entry
 from kafila.registry.context import DeleteOptions, Options
 
 from . import objects
+from .admitting import admitted
 from .bodies import decode_document, read_in_thread
 from .pods import SUCCESS
-from .request import Request
+from .request import Request, Target
 from .responses import Response
 
 BUDGETS = ("policy", "v1", "poddisruptionbudgets")
@@ -29,6 +30,8 @@ async def evict(registry: Registry, kind: Kind, request: Request) -> Response:
     target = request.target
     assert target is not None
     document = (await read_in_thread(request, lambda: decode_document(request, kind, False))).value
+    if isinstance(document, dict):
+        document = await admitted(registry, kind, request, _eviction(document, target))
     given = document.get("deleteOptions") if isinstance(document, dict) else None
     named = document.get("metadata") if isinstance(document, dict) else None
     if isinstance(named, dict) and named.get("name") not in (None, "", target.name):
@@ -36,12 +39,20 @@ async def evict(registry: Registry, kind: Kind, request: Request) -> Response:
     request.body = orjson.dumps(given) if isinstance(given, dict) else b""
     request.headers = {**request.headers, b"content-type": b"application/json"}
     options = await objects.sent_options(request)
+    options.admitted = True
     await registry.wait_for_consistent_read()
     pod = registry.object(kind, target.namespace, target.name)
     if not _ended_or_unborn(pod):
         await _ask_budget(registry, pod, options)
     await registry.delete(kind, target.namespace, target.name, options)
     return Response(201, SUCCESS)
+
+
+def _eviction(document: Object, target: Target) -> Object:
+    """As webhooks are shown it."""
+    sent = document.get("metadata")
+    metadata = {"name": target.name, "namespace": target.namespace, **(sent if isinstance(sent, dict) else {})}
+    return {"kind": "Eviction", "apiVersion": "policy/v1", **document, "metadata": metadata}
 
 
 def _ended_or_unborn(pod: Object) -> bool:

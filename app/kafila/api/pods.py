@@ -17,6 +17,7 @@ from kafila.core.values import Object
 from kafila.registry import Registry
 
 from . import objects
+from .admitting import admitted
 from .request import Request
 from .responses import Response
 
@@ -33,7 +34,7 @@ async def _pod(registry: Registry, kind: Kind, request: Request) -> Object:
 async def bind(registry: Registry, kind: Kind, request: Request) -> Response:
     """Puts a pod on a node, as a scheduler does."""
     assert request.target is not None
-    binding = await _binding(registry, request)
+    binding = await admitted(registry, kind, request, await _binding(registry, request))
     if binding["metadata"].get("name") != request.target.name:
         raise errors.bad_request("name in URL does not match name in Binding object")
     return await _bound_by(registry, request, binding, request.target.namespace)
@@ -42,7 +43,8 @@ async def bind(registry: Registry, kind: Kind, request: Request) -> Response:
 async def bindings(registry: Registry, kind: Kind, request: Request) -> Response:
     """``POST …/bindings``: the same for old schedulers; the binding names the pod."""
     assert request.target is not None
-    return await _bound_by(registry, request, await _binding(registry, request), request.target.namespace)
+    binding = await admitted(registry, kind, request, await _binding(registry, request))
+    return await _bound_by(registry, request, binding, request.target.namespace)
 
 
 async def _binding(registry: Registry, request: Request) -> Object:
@@ -53,6 +55,7 @@ async def _binding(registry: Registry, request: Request) -> Object:
 async def _bound_by(registry: Registry, request: Request, binding: Object, namespace: str) -> Response:
     name, to = binding["metadata"].get("name") or "", binding.get("target") or {}
     node, options = to.get("name"), request.options()
+    options.admitted = True
     found = []
     if to.get("kind") not in (None, "", "Node"):
         found.append(errors.FieldError.not_supported("target.kind", to["kind"], ("Node", "<empty>")))

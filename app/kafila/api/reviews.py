@@ -18,6 +18,7 @@ from kafila.registry.prepare import OTHER_NAMESPACE
 from kafila.registry.unstored import track
 
 from . import access_reviews
+from .admitting import admitted
 from .bodies import decode_document, read_in_thread
 from .request import Request
 from .responses import Response
@@ -28,8 +29,8 @@ def _answer(obj: Object, status: Object) -> Response:
     return Response(201, orjson.dumps(obj) + b"\n")
 
 
-async def _review(kind: Kind, request: Request) -> Object:
-    return await read_in_thread(request, lambda: _read(kind, request))
+async def _review(registry: Registry, kind: Kind, request: Request) -> Object:
+    return await admitted(registry, kind, request, await read_in_thread(request, lambda: _read(kind, request)))
 
 
 def _read(kind: Kind, request: Request) -> Object:
@@ -45,16 +46,16 @@ def _read(kind: Kind, request: Request) -> Object:
 
 
 async def _self_subject_access(registry: Registry, kind: Kind, request: Request) -> Response:
-    return await _access(kind, request, subject=False)
+    return await _access(registry, kind, request, subject=False)
 
 
 async def _subject_access(registry: Registry, kind: Kind, request: Request) -> Response:
-    return await _access(kind, request, subject=True)
+    return await _access(registry, kind, request, subject=True)
 
 
-async def _access(kind: Kind, request: Request, *, subject: bool) -> Response:
+async def _access(registry: Registry, kind: Kind, request: Request, *, subject: bool) -> Response:
     assert request.authorizer is not None
-    review = await _review(kind, request)
+    review = await _review(registry, kind, request)
     spec = review.get("spec") or {}
 
     def read() -> tuple[Attributes, list[str]]:  # its selectors are anybody's, and may be as long as the body
@@ -80,7 +81,7 @@ def _shown_decision(decision: Decision, problems: list[str]) -> Object:
 
 async def _self_subject_rules(registry: Registry, kind: Kind, request: Request) -> Response:
     assert request.authorizer is not None
-    review = await _review(kind, request)
+    review = await _review(registry, kind, request)
     namespace = (review.get("spec") or {}).get("namespace")
     if not namespace:
         raise errors.bad_request("no namespace on request")
@@ -97,13 +98,13 @@ async def _self_subject_rules(registry: Registry, kind: Kind, request: Request) 
 
 
 async def _self_subject(registry: Registry, kind: Kind, request: Request) -> Response:
-    review = await _review(kind, request)
+    review = await _review(registry, kind, request)
     review["metadata"].setdefault("creationTimestamp", rfc3339())
     return _answer(review, {"userInfo": _shown(request.user)})
 
 
 async def _token(registry: Registry, kind: Kind, request: Request) -> Response:
-    review = await _review(kind, request)
+    review = await _review(registry, kind, request)
     spec = review.get("spec") or {}
     if not spec.get("token"):
         raise errors.bad_request("token is required for TokenReview in authentication")

@@ -16,6 +16,7 @@ from kafila.machinery.decode import DecodeError, compile_decoder
 from kafila.registry import Registry
 from kafila.registry.unstored import track
 
+from .admitting import admitted
 from .bodies import decode_json, decode_protobuf, decode_yaml, read_in_thread
 from .negotiation import PROTOBUF, accepted, without
 from .request import Request, Target
@@ -34,6 +35,8 @@ async def token_request(registry: Registry, kind: Kind, request: Request) -> Res
         raise errors.page_not_found()
     accept = accepted(without(request.header(b"accept"), "Table"), True)
     asked = await read_in_thread(request, lambda: _decoded(request))
+    shown = {"kind": TOKEN_REQUEST.kind, "apiVersion": TOKEN_REQUEST.api_version, **asked}
+    asked = await admitted(registry, kind, request, shown)
     metadata = asked["metadata"]
     _check_names(metadata, target.name, target.namespace)
     await registry.wait_for_consistent_read()

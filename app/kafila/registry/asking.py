@@ -91,7 +91,9 @@ def question(
     subresource: str = "",
     mutating: bool = False,
     again: Callable[[Object], None] = lambda obj: None,
+    settle: Callable[[Object], Object] | None = None,
 ) -> Question:
+    """``settle``: None for what is stored, which its kind says."""
     if subresource == "scale":
         new, old = (scale_of(kind, each) if each is not None else None for each in (new, old))
     asked = Attributes(
@@ -104,10 +106,11 @@ def question(
         old,
         options.user,
         subresource,
-        options.document(operation),
+        options.document(operation) if operation != "CONNECT" else None,
         options.dry_run,
     )
-    settle = settled_scale if subresource == "scale" else (lambda document: settled(kind, document))
+    if settle is None:
+        settle = settled_scale if subresource == "scale" else (lambda document: settled(kind, document))
     return Question(calls, asked, options, mutating, settle, again)
 
 
@@ -216,6 +219,7 @@ def asked_to_update(
     version = out["metadata"].get("resourceVersion")
     if version != sent_version and version not in (None, "", "0", was["resourceVersion"]):
         raise errors.conflict(kind.group, kind.plural, was["name"])
+    out["metadata"].setdefault("name", "")  # taken away is changed: validation says that it cannot be
     _check_owners(out, owners, options)
     drop_repeated_owners(out["metadata"], options)
     return out

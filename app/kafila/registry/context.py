@@ -42,6 +42,7 @@ class Options:
     before_create: Callable[[], Awaitable[None]] | None = None  # server-side apply: raises where it may not create
     sent: Mapping[str, str] | None = None  # the parameters of a request; None: a controller's
     annotate: Annotate | None = None  # None: the request is not recorded
+    admitted: bool = False  # webhooks have been asked about the request that leads to it
 
     def warn(self, texts: Iterable[str]) -> None:
         if self.warnings is not None:
@@ -73,6 +74,7 @@ class DeleteOptions:
     collection: bool = False  # one of those that a list selected
     warnings: list[str] | None = None
     annotate: Annotate | None = None
+    admitted: bool = False  # webhooks have been asked about the request that leads to it
 
     def warn(self, texts: Iterable[str]) -> None:
         if self.warnings is not None:

@@ -18,7 +18,7 @@ from kafila.watch import Cache, Entry
 
 from .admitting import Admitting
 from .allocation import ServiceAllocator
-from .asking import Calls, Question, Steps, advanced, asked_to_delete, finished
+from .asking import Calls, Question, Steps, advanced, asked_to_delete, finished, question
 from .codec import decode_entry, encode_body, stored_form
 from .context import Change, DeleteOptions, Options
 from .deleting import mark_at_once, mark_deleted
@@ -94,7 +94,7 @@ class Staging:
             tracked=tracked,
             allocator=self._allocators.get(kind.resource),
             admission=self.admission,
-            calls=self._calls(kind, "UPDATE", subresource) if asks else None,
+            calls=self._calls(kind, "UPDATE", subresource) if asks and not options.admitted else None,
         )
 
     def delete(self, kind: Kind, existing: Entry, options: DeleteOptions, *, asks: bool = True) -> Steps:
@@ -105,7 +105,7 @@ class Staging:
             raise errors.forbidden(kind.group, kind.plural, name, f"this {kind.singular} may not be deleted")
         old = decode_entry(kind, existing)
         self.admission.admit(kind, "DELETE", None, old, options.user)
-        calls = self._calls(kind, "DELETE") if asks else None
+        calls = self._calls(kind, "DELETE") if asks and not options.admitted else None
         if calls is not None:
             yield from asked_to_delete(kind, existing.key.namespace, name, old, options, calls)
         last = mark_deleted(kind, old, options, rfc3339())
@@ -122,6 +122,41 @@ class Staging:
 
     def _calls(self, kind: Kind, operation: str, subresource: str = "") -> Calls | None:
         return self._admitting.calls(kind, subresource, operation) if self._admitting is not None else None
+
+    def asks(self, kind: Kind, subresource: str, operation: str) -> bool:
+        """Whether a webhook may want to see such a request."""
+        return self._calls(kind, operation, subresource) is not None
+
+    async def admitted(
+        self,
+        kind: Kind,
+        subresource: str,
+        operation: str,
+        name: str,
+        namespace: str,
+        obj: Object,
+        options: Options | DeleteOptions,
+    ) -> Object:
+        """``obj``, which is not stored by itself, as webhooks have left it. Raises StatusError."""
+        calls = self._calls(kind, operation, subresource)
+        for asked, mutating in ((calls.mutating, True), (calls.validating, False)) if calls is not None else ():
+            if asked:
+                assert self._admitting is not None
+                about = question(
+                    kind,
+                    operation,
+                    name,
+                    namespace,
+                    obj,
+                    None,
+                    options,
+                    asked,
+                    subresource=subresource,
+                    mutating=mutating,
+                    settle=lambda document: document,
+                )
+                obj = await self._admitting.answered(about, 0) or obj
+        return obj
 
     async def carried_out(self, size: int, begin: Callable[[], Steps]) -> Change:
         """The outcome of a preparation: it works on about ``size`` bytes, and what it asks is asked between its steps."""

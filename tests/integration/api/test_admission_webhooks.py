@@ -230,3 +230,61 @@ async def test_configurations_are_exempt(api: Api, hooks: WebhookServer) -> None
     assert (await api.delete(where)).status_code == 200
     assert not hooks.asked
     assert (await api.post(CONFIGMAPS, configmap("x"))).status_code == 201
+
+
+# -- requests that store nothing of their own ------------------------------------------------------------------------------------
+
+POD = {"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
+PODS = "/api/v1/namespaces/default/pods"
+
+
+async def test_evictions_are_shown_and_their_deletions_are_not(api: Api, hooks: WebhookServer) -> None:
+    await api.made(PODS, POD)
+    await configured(
+        api, "Validating", hooks.hook("a", deny("busy"), ["pods/eviction"]), hooks.hook("b", deny("no"), ["pods"])
+    )
+    status = (await api.post(f"{PODS}/p/eviction", {})).json()
+    assert status["message"] == 'admission webhook "a.example.com" denied the request: busy'
+    (request,) = hooks.reviews("/a")
+    assert request["kind"] == {"group": "policy", "version": "v1", "kind": "Eviction"}
+    assert (request["operation"], request["subResource"], request["name"]) == ("CREATE", "eviction", "p")
+    assert request["object"]["metadata"] == {"name": "p", "namespace": "default"}
+    hooks.answers["/a"] = allow
+    assert (await api.post(f"{PODS}/p/eviction", {})).status_code == 201
+    assert not hooks.reviews("/b")
+    assert (await api.get(f"{PODS}/p")).status_code == 404
+
+
+async def test_bindings_are_shown_and_can_be_changed(api: Api, hooks: WebhookServer) -> None:
+    await api.made(PODS, POD)
+    other = patch({"op": "replace", "path": "/target/name", "value": "n2"})
+    await configured(api, "Mutating", hooks.hook("a", other, ["pods/binding"]))
+    await configured(api, "Validating", hooks.hook("b", allow, ["pods/*", "pods"]))
+    binding = {"metadata": {"name": "p"}, "target": {"kind": "Node", "name": "n1"}}
+    assert (await api.post(f"{PODS}/p/binding", binding)).status_code == 201
+    assert (await api.get(f"{PODS}/p")).json()["spec"]["nodeName"] == "n2"
+    assert [request["kind"]["kind"] for request in hooks.reviews("/b")] == ["Binding"]
+
+
+async def test_reviews_are_shown(api: Api, hooks: WebhookServer) -> None:
+    await configured(api, "Validating", hooks.hook("a", deny("no"), ["selfsubjectaccessreviews"]))
+    asked = {"spec": {"resourceAttributes": {"verb": "get", "resource": "pods"}}}
+    answer = await api.post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", asked)
+    assert answer.json()["message"] == 'admission webhook "a.example.com" denied the request: no'
+
+
+async def test_connections_are_shown(api: Api, hooks: WebhookServer) -> None:
+    await api.made(PODS, POD)
+    await configured(api, "Validating", hooks.hook("a", deny("no shells"), ["pods/exec"], ["CONNECT"]))
+    answer = await api.post(f"{PODS}/p/exec?command=sh&command=-i&stdin=true&container=c", b"")
+    assert answer.json()["message"] == 'admission webhook "a.example.com" denied the request: no shells'
+    (request,) = hooks.reviews("/a")
+    assert request["kind"] == {"group": "", "version": "v1", "kind": "PodExecOptions"}
+    assert request["object"] == {
+        "kind": "PodExecOptions",
+        "apiVersion": "v1",
+        "stdin": True,
+        "container": "c",
+        "command": ["sh", "-i"],
+    }
+    assert (request["operation"], request["options"], request["oldObject"]) == ("CONNECT", None, None)
