@@ -561,3 +561,25 @@ async def test_teams(lab: Lab) -> None:
         assert (await lab.kubectl(ann, "auth", "can-i", "create", what, check=False)).strip().endswith("no"), what
     assert "member1" in await lab.kubectl(bob, "get", "clusters")
     await lab.kubectl("delete", "-f", str(EXAMPLES / "teams"), "--ignore-not-found", "--timeout=90s")
+
+
+@on_module_loop
+async def test_tenant_limits(lab: Lab) -> None:
+    await lab.apply("tenant-limits")
+
+    def used() -> dict[str, str]:
+        entry = lab.process.registry.cache.get("resourcequotas", "bounded", "bounds")
+        return (entry.decode().get("status") or {}).get("used") or {} if entry is not None else {}
+
+    await lab.eventually(lambda: used().get("configmaps") == "1")
+    said = await lab.kubectl("create", "deployment", "web", "--image=nginx", "-n", "bounded", check=False)
+    assert 'Warning: would violate PodSecurity "restricted:latest": allowPrivilegeEscalation != false' in said
+    assert used()["count/deployments.apps"] == "1"
+    refused = await lab.kubectl("run", "bare", "--image=nginx", "-n", "bounded", check=False)
+    assert 'pods "bare" is forbidden: violates PodSecurity "restricted:latest"' in refused
+    await lab.kubectl("create", "configmap", "one", "-n", "bounded")
+    refused = await lab.kubectl("create", "configmap", "two", "-n", "bounded", check=False)
+    assert "exceeded quota: bounds, requested: configmaps=1, used: configmaps=2, limited: configmaps=2" in refused
+    shown = await lab.kubectl("get", "quota", "bounds", "-n", "bounded")
+    assert "configmaps: 2/2" in shown
+    await lab.kubectl("delete", "-f", str(EXAMPLES / "tenant-limits"), "--ignore-not-found", "--timeout=90s")

@@ -100,12 +100,13 @@ def prepare_create(
     if not tracked and kind.definition:
         _track(kind, None, obj, options, "")  # its values are of the right types only now
     extra = allocator.allocate(obj, None) if allocator is not None else NOTHING
-    admission.admit(kind, "CREATE", obj, None, options.user)
+    warnings = admission.admit(kind, "CREATE", obj, None, options.user)
     if calls is not None and calls.validating:
         name, space = "" if generated else metadata["name"], namespace if kind.namespaced else ""
         yield question(kind, "CREATE", name, space, obj, None, options, calls.validating)
     if options.warnings is not None:
         options.warn(strategy.warnings(obj))
+        options.warn(warnings)
         options.warn(admission.warn(kind, obj, None))
     if sent_version and not options.dry_run:  # only storage minds, hence the code
         raise errors.StatusError(500, "", "resourceVersion should not be set on objects to be created")
@@ -186,7 +187,7 @@ def prepare_update(
         _track(kind, old, new, options, subresource)
     drop_disabled_fields(kind, new, old)
     if not mutating:
-        admission.mutate(kind, "UPDATE", new, old, options.user)
+        admission.mutate(kind, "UPDATE", new, old, options.user, subresource)
     extra = NOTHING
     if subresource not in ("status", "finalize", "approval", "binding"):
         strategy.prepare_for_update(new, old)
@@ -199,12 +200,13 @@ def prepare_update(
         raise errors.invalid(kind.error_group, kind.kind, name, found)
     if not tracked and kind.definition:
         _track(kind, old, new, options, subresource)
-    admission.admit(kind, "UPDATE", new, old, options.user)
+    warnings = admission.admit(kind, "UPDATE", new, old, options.user, subresource)
     if calls is not None and calls.validating:
         space = was.get("namespace", "")
         yield question(kind, "UPDATE", name, space, new, old, options, calls.validating, subresource=subresource)
     if options.warnings is not None:
         _warn(kind, old, new, options, subresource, admission)
+        options.warn(warnings)
     key = existing.key
     metadata["resourceVersion"] = was["resourceVersion"]
     _forget_empty_lists(kind, new)

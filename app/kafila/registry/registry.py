@@ -28,6 +28,7 @@ from .asking import Steps
 from .codec import decode_entry
 from .context import Change, DeleteOptions, Options
 from .guards import creation_guards, refused, staged_guards
+from .quotas import Quotas
 from .reading import check_version
 from .scale import other_uid
 from .staging import Staging, admitted
@@ -61,6 +62,7 @@ class Registry:
         self.staging = Staging(cache, admission, service_cidr, admitting)
         self._storages = Storages(cache)
         self.transactions = Transactions(store, cache, self._storages, max_object_bytes)
+        self.quotas = Quotas(cache, catalog, admission)
 
     def fenced_by(self, fence: Fence) -> Registry:
         """The same, for writes of those who work under a lease: none is carried out once it is another process's."""
@@ -107,7 +109,7 @@ class Registry:
             change = await self.staging.carried_out(cost(kind, options.size), made)
             key = change.guards[0].key
             try:
-                return await self.transactions.commit(change, options.dry_run)
+                return await self._commit(kind, change, options.dry_run)
             except GuardFailed as failed:
                 if failed.guard.key == key:
                     if self.cache.get(*key) is None:
@@ -172,7 +174,7 @@ class Registry:
             made = partial(self.staging.update, kind, existing, old, new, options, subresource)
             return await self.staging.carried_out(size, made)
 
-        return (await self._guaranteed_update(kind, namespace, name, prepare, options.dry_run))[0]
+        return (await self._guaranteed_update(kind, namespace, name, prepare, options.dry_run, subresource))[0]
 
     async def patch(
         self, kind: Kind, namespace: str, name: str, patch: patching.Patch, options: Options, subresource: str = ""
@@ -221,7 +223,7 @@ class Registry:
             size = max(cost(kind, options.size), len(existing.body))
             return await self.staging.carried_out(size, lambda: changed(existing))
 
-        return (await self._guaranteed_update(kind, namespace, name, prepare, options.dry_run))[0]
+        return (await self._guaranteed_update(kind, namespace, name, prepare, options.dry_run, subresource))[0]
 
     async def delete(self, kind: Kind, namespace: str, name: str, options: DeleteOptions) -> tuple[Entry, bool]:
         """Returns the object's last known entry and whether it is gone (else it waits for its finalizers)."""
@@ -234,7 +236,7 @@ class Registry:
         return entry, change.deleted
 
     async def _guaranteed_update(
-        self, kind: Kind, namespace: str, name: str, prepare: Prepare, dry_run: bool
+        self, kind: Kind, namespace: str, name: str, prepare: Prepare, dry_run: bool, subresource: str = ""
     ) -> tuple[Entry, Change]:
         """Commits what ``prepare`` makes of the current object, again and again while others are faster.
 
@@ -256,11 +258,21 @@ class Registry:
                 newest = True
                 continue
             try:
-                return await self.transactions.commit(change, dry_run, existing), change
+                return await self._commit(kind, change, dry_run, existing, subresource), change
             except GuardFailed:
                 await self.wait_for_consistent_read()
                 newest = True
         raise errors.conflict(kind.group, kind.plural, name)
+
+    async def _commit(
+        self, kind: Kind, change: Change, dry_run: bool, existing: Entry | None = None, subresource: str = ""
+    ) -> Entry:
+        """With what it uses of quotas. Raises GuardFailed, StatusError."""
+        if change.unchanged or change.deleted or not self.quotas.bound(kind, change.writes[0].key.namespace):
+            return await self.transactions.commit(change, dry_run, existing)
+        return await self.quotas.committed(
+            kind, change, existing, subresource, lambda full: self.transactions.commit(full, dry_run, existing)
+        )
 
     async def _is_newest(self, entry: Entry) -> bool:
         await self.wait_for_consistent_read()

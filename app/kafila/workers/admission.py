@@ -9,6 +9,7 @@ from kafila import authorization
 from kafila.admission import Admission
 from kafila.admission.chain import Escalation, Signing
 from kafila.admission.karmada.context import AdmissionContext, Claimed
+from kafila.admission.plugins.attributes import Lookups
 from kafila.authorization import Authorizer
 from kafila.catalog.catalog import Catalog
 from kafila.core.values import Object
@@ -38,6 +39,14 @@ def admission(cache: Cache, catalog: Catalog, settings: Settings, authorizer: Au
 
     def objects(resource: str) -> Iterator[Object]:
         return (entry.decode() for entry in entries(resource))
+
+    def within(resource: str, namespace: str) -> Iterator[Object]:
+        found = on_loop(lambda: list(cache.resource(resource).entries(namespace)))
+        return (entry.decode() for entry in found)
+
+    def one(resource: str, namespace: str, name: str) -> Object | None:
+        found = on_loop(lambda: cache.get(resource, namespace, name))
+        return found.decode() if found is not None else None
 
     def own_id() -> str:
         namespace = on_loop(lambda: cache.get("namespaces", "", "kube-system"))
@@ -75,7 +84,13 @@ def admission(cache: Cache, catalog: Catalog, settings: Settings, authorizer: Au
         own_id=own_id,
         may_read_secret=may_read_secret,
     )
-    return Admission(settings.gates, around, objects, *(rights(authorizer) if authorizer is not None else ()))
+    return Admission(
+        settings.gates,
+        around,
+        Lookups(objects, within, one),
+        settings.admission_plugins,
+        *(rights(authorizer) if authorizer is not None else ()),
+    )
 
 
 def rights(authorizer: Authorizer) -> tuple[Escalation, Signing]:
