@@ -12,6 +12,7 @@ from kafila.core.values import Object
 
 from .karmada import rules
 from .karmada.context import NOTHING, AdmissionContext
+from .karmada.rights import POLICIES, beyond_limit
 from .karmada.withdrawal import withdrawals
 from .plugins.attributes import NOTHING as NO_LOOKUPS
 from .plugins.attributes import Attributes, Lookups
@@ -82,8 +83,10 @@ class Admission:
         found = unacted(kind, new, self._gates)
         if old is not None and kind.resource in _PROPAGATION:
             found += withdrawals(new, old, self._around)
+        if kind.resource == POLICIES:
+            found += beyond_limit(new, old, self._around)
         return found
 
 
-_PROPAGATION: Final = ("propagationpolicies.policy.karmada.io", "clusterpropagationpolicies.policy.karmada.io")
+_PROPAGATION: Final = (POLICIES, "clusterpropagationpolicies.policy.karmada.io")
 DEFAULT: Final = Admission()

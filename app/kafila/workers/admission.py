@@ -8,12 +8,14 @@ from typing import Any
 from kafila import authorization
 from kafila.admission import Admission
 from kafila.admission.chain import Escalation, Signing
-from kafila.admission.karmada.context import AdmissionContext, Claimed
+from kafila.admission.karmada.context import AdmissionContext, Claimed, Served
 from kafila.admission.plugins.attributes import Lookups
 from kafila.authorization import Authorizer
 from kafila.catalog.catalog import Catalog
+from kafila.core.resources import split_api_version
 from kafila.core.values import Object
 from kafila.machinery.lua import syntax_error
+from kafila.placement.allowed_clusters import Limit, limit_of
 from kafila.registry.codec import decode_entry
 from kafila.registry.threads import on_loop
 from kafila.settings.settings import Settings
@@ -69,11 +71,19 @@ def admission(cache: Cache, catalog: Catalog, settings: Settings, authorizer: Au
         found, more = on_loop(bodies)
         return Claimed([entry.decode().get("spec") or {} for entry in found], more)
 
-    def may_read_secret(user: Any, namespace: str, name: str) -> bool:
+    def may(user: Any, verb: str, group: str, resource: str, namespace: str, name: str) -> bool:
         if authorizer is None:
             return True
-        asked = authorization.Attributes(user, "get", "", "v1", "secrets", "", namespace, name)
+        asked = authorization.Attributes(user, verb, group, "*", resource, "", namespace, name)
         return on_loop(lambda: authorizer.decide(asked).allowed)
+
+    def limit(namespace: str) -> Limit | None:
+        entry = on_loop(lambda: cache.get("namespaces", "", namespace))
+        return limit_of(entry.meta.annotations) if entry is not None else None
+
+    def resource_of(api_version: str, kind: str) -> Served | None:
+        found = catalog.by_kind(*split_api_version(api_version), kind)
+        return Served(found.group, found.plural, found.namespaced) if found is not None else None
 
     around = AdmissionContext(
         customizations=customizations,
@@ -82,7 +92,9 @@ def admission(cache: Cache, catalog: Catalog, settings: Settings, authorizer: Au
         clusters=lambda: objects(CLUSTERS),
         claimed=claimed,
         own_id=own_id,
-        may_read_secret=may_read_secret,
+        may=may,
+        limit=limit,
+        resource_of=resource_of,
     )
     return Admission(
         settings.gates,

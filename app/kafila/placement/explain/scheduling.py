@@ -7,13 +7,14 @@ from typing import Final
 
 from kafila.core import conditions
 from kafila.core.values import Object
-from kafila.placement import constants
+from kafila.placement import allowed_clusters, constants
 from kafila.placement.cluster_affinity import is_terminating, taint_text, untolerated_taint
 from kafila.placement.explain.affinity import why_outside
 from kafila.placement.explain.report import ClusterRow, Evidence, Report
-from kafila.placement.objects import name, spec, status
+from kafila.placement.objects import name, namespace, spec, status
 from kafila.placement.scheduler.filters import (
     AFFINITY,
+    ALLOWED,
     ANTI_WORKLOAD,
     API,
     EVICTION,
@@ -32,6 +33,7 @@ _TRIGGERS = {
     "RescheduleTriggered": "a fresh decision was asked for",
     "Always": "it was looked at again",
     "ClusterTerminating": "a cluster is being removed",
+    "ClusterNotAllowed": "its namespace may not use a cluster any more",
 }
 
 
@@ -213,6 +215,11 @@ def _about_taint(cluster: Object, evidence: Evidence) -> str:
     )
 
 
+def _about_allowed(cluster: Object, evidence: Evidence) -> str:
+    where = namespace(evidence.binding or {})
+    return f"Who may write namespace {where} can allow it: annotation {allowed_clusters.NAMES} or {allowed_clusters.SELECTOR}."
+
+
 _ASKED_HERE: Final = frozenset({AFFINITY, TAINTS, API, SPREAD, EVICTION})  # they need no more than binding and cluster
 REMEDIES: Final[Mapping[str, Callable[[Object, Evidence], str]]] = {
     AFFINITY: _about_affinity,
@@ -222,4 +229,5 @@ REMEDIES: Final[Mapping[str, Callable[[Object, Evidence], str]]] = {
     EVICTION: _about_eviction,
     WORKLOAD: _about_workloads,
     ANTI_WORKLOAD: _about_workloads,
+    ALLOWED: _about_allowed,
 }  # of every filter in ``placement/scheduler/filters.py``, which a test compares; another name is a plugin's

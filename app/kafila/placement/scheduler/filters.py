@@ -9,6 +9,7 @@ import orjson
 
 from kafila.core.feature_gates import DEFAULT_GATES, WORKLOAD_AFFINITY, Gates
 from kafila.core.values import Object
+from kafila.placement.allowed_clusters import NOT_ALLOWED
 from kafila.placement.cluster_affinity import taint_text, untolerated_taint
 from kafila.placement.objects import identity_in, namespace
 from kafila.placement.scheduler.cluster_snapshot import ClusterInfo, ClusterSnapshot, snapshot_of
@@ -25,6 +26,7 @@ SPREAD: Final = "SpreadConstraint"
 EVICTION: Final = "ClusterEviction"
 WORKLOAD: Final = "WorkloadAffinity"
 ANTI_WORKLOAD: Final = "WorkloadAntiAffinity"
+ALLOWED: Final = "AllowedClusters"  # ours
 
 NOT_IN_AFFINITY = "cluster(s) did not match the placement cluster affinity constraint"
 NO_API = "cluster(s) did not have the API resource"
@@ -51,16 +53,19 @@ def feasible(
     gates: Gates = DEFAULT_GATES,
     peers: Iterable[Object] = (),
     plugins: Sequence[SchedulerPlugin] = (),
+    allowed: frozenset[str] | None = None,
 ) -> tuple[Sequence[ClusterInfo], Mapping[str, Rejection]]:
     """The clusters that pass every filter, and the rejection of each that does not; neither may be changed.
 
     ``affinity`` names the term of ``clusterAffinities`` in use. ``peers`` are the other bindings of the namespace; only
-    workload affinity needs them. ``plugins`` are asked last. Terminating clusters are in neither answer. Unready ones are kept away by their taints.
+    workload affinity needs them. ``allowed``: the clusters that the namespace may use, None for all. ``plugins`` are asked last. Terminating clusters are in neither answer. Unready ones are kept away by their taints.
     """
     snapshot = snapshot_of(clusters)
     fit, rejected = _by_placement(spec, affinity, snapshot)
     present = target_names(spec)
     extra = _extra_filters(spec, present, gates, peers)
+    if allowed is not None:
+        extra.append(Filter(ALLOWED, lambda member: "" if member.name in allowed else NOT_ALLOWED))
     extra += [Filter(plugin.name, _plugin_filter(plugin, spec)) for plugin in plugins]
     again = present & rejected.keys()
     if not extra and not again:

@@ -26,6 +26,7 @@ class RescheduleReason(StrEnum):
     RESCHEDULE = "RescheduleTriggered"
     ALWAYS = "Always"  # no replicas, or Duplicated: cheap enough to be decided every time
     CLUSTER_TERMINATING = "ClusterTerminating"
+    NOT_ALLOWED = "ClusterNotAllowed"  # ours: the namespace may not use a cluster any more
 
     @property
     def schedules(self) -> bool:
@@ -46,9 +47,12 @@ def is_for_scheduler(binding: Object, scheduler: str = constants.DEFAULT_SCHEDUL
 
 
 def should_schedule(
-    binding: Object, terminating: Container[str] = (), gates: Gates = DEFAULT_GATES
+    binding: Object,
+    terminating: Container[str] = (),
+    gates: Gates = DEFAULT_GATES,
+    allowed: frozenset[str] | None = None,
 ) -> RescheduleReason:
-    """``terminating``: names of the clusters that are being removed. Raises ValueError when the binding has no placement."""
+    """``terminating``: names of the clusters that are being removed; ``allowed``: of those that the namespace may use, None for all. Raises ValueError when the binding has no placement."""
     meta, spec, status = metadata(binding), binding.get("spec") or {}, binding.get("status") or {}
     if meta.get("deletionTimestamp"):
         return RescheduleReason.DELETING
@@ -68,6 +72,8 @@ def should_schedule(
         return RescheduleReason.ALWAYS
     if any(cluster in terminating for cluster in target_names(spec)):
         return RescheduleReason.CLUSTER_TERMINATING
+    if allowed is not None and not target_names(spec) <= allowed:
+        return RescheduleReason.NOT_ALLOWED
     if (meta.get("generation") or 0) != (status.get("schedulerObservedGeneration") or 0):
         return RescheduleReason.OBSERVE
     return RescheduleReason.NONE

@@ -61,6 +61,7 @@ class SchedulingContext:
     assumed: Mapping[str, Sequence[Assumed]] = field(default_factory=dict)  # by cluster
     plugins: Sequence[SchedulerPlugin] = ()
     peers: Sequence[Object] = ()  # other bindings of the namespace, for workload affinity
+    allowed: frozenset[str] | None = None  # names of the clusters that the namespace may use, None for all
     propagate_empty: bool = False  # --enable-empty-workload-propagation
 
 
@@ -135,7 +136,13 @@ def _attempt(
 ) -> Attempt:
     try:
         fit, rejected = feasible(
-            spec, affinity, clusters, gates=context.gates, peers=context.peers, plugins=context.plugins
+            spec,
+            affinity,
+            clusters,
+            gates=context.gates,
+            peers=context.peers,
+            plugins=context.plugins,
+            allowed=context.allowed,
         )
         if not fit:
             return Attempt(affinity, [], Failure("FitError", fit_error_text(len(clusters), rejected)), rejected)
@@ -172,7 +179,7 @@ def _ranked(
 
     if spec.get("clusters") or spec.get("components") or spec.get("gracefulEvictionTasks"):
         return rank()
-    if context.answers or context.assumed or context.peers or context.plugins:
+    if context.answers or context.assumed or context.peers or context.plugins or context.allowed is not None:
         return rank()
     # nowhere yet, and nobody else to ask: all bindings with this placement and these requests see the same
     return snapshot.remember(

@@ -11,6 +11,7 @@ from kafila.core.resources import gvk_of
 from kafila.core.values import Object, copy_json
 from kafila.placement import constants
 from kafila.placement.aggregate_errors import aggregate_text
+from kafila.placement.allowed_clusters import left_out_text
 from kafila.placement.constants import Identity
 from kafila.placement.detector.binding import controller_reference
 from kafila.placement.interpreter import NATIVE, Interpreter, InterpretError, Operation
@@ -76,11 +77,13 @@ def build_works(
     *,
     leave: Container[str] = (),
     taken: Container[str] = (),
+    allowed: frozenset[str] | None = None,
     interpreter: Interpreter = NATIVE,
     gates: Gates = DEFAULT_GATES,
 ) -> Plan:
     """Works for every target of the binding. ``clusters``: Cluster objects by name; ``existing``: the binding's Works by cluster;
-    ``leave``: targets whose Work is another's; ``taken``: those where Karmada's name for the Work is another object's.
+    ``leave``: targets whose Work is another's; ``taken``: those where Karmada's name for the Work is another object's; ``allowed``: the
+    clusters that the binding's namespace may use, None for all.
 
     A target that fails does not keep the others from getting their Work.
     """
@@ -95,6 +98,9 @@ def build_works(
     for target in found:
         cluster = target["name"]
         if cluster in leave:
+            continue
+        if allowed is not None and cluster not in allowed:  # somebody wrote it into the binding
+            errors[cluster] = left_out_text(namespace(binding), (cluster,))
             continue
         try:
             manifest = _for_target(template, binding_spec, target, completions, interpreter)

@@ -1,4 +1,4 @@
-"""The clusters as they are now, decoded once."""
+"""The clusters as they are now, decoded once, and which of them a namespace may use."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import final
 from kafila.core.conditions import conditions_of, is_true
 from kafila.core.values import Object
 from kafila.placement import constants
+from kafila.placement.allowed_clusters import Limit, limit_of
 from kafila.placement.scheduler.cluster_snapshot import ClusterInfo, ClusterSnapshot
 from kafila.registry import Registry
 from kafila.registry.codec import decode_entry
@@ -25,6 +26,11 @@ def is_same_for_scheduler(old: Entry, new: Entry) -> bool:
     return same and before.deletionTimestamp == after.deletionTimestamp
 
 
+def limit_in(namespace: Entry | None) -> Limit | None:
+    """Which clusters it may use; None for all."""
+    return limit_of(namespace.meta.annotations) if namespace is not None else None
+
+
 @final
 class Clusters:
     """Do not change what it returns."""
@@ -36,7 +42,9 @@ class Clusters:
         self._infos: dict[str, ClusterInfo] = {}  # as the scheduler sees them
         self._snapshot: ClusterSnapshot | None = None
         self._changed: OrderedDict[str, float] = OrderedDict()  # when labels or spec of a cluster changed, newest last
+        self._limits: dict[str, Limit] = {}  # of the namespaces that may not use every cluster
         self._cache.listen(CLUSTERS, self._observe)
+        self._cache.listen("namespaces", self._observe_namespace)
         self._cache.on_reset(self.load)
         self.load()
 
@@ -45,6 +53,8 @@ class Clusters:
         self._by_name = {entry.key.name: decode_entry(self.kind, entry) for entry in entries}
         self._infos = {name: ClusterInfo(cluster) for name, cluster in self._by_name.items()}
         self._snapshot = None
+        limits = ((entry.key.name, limit_in(entry)) for entry in self._cache.resource("namespaces").entries())
+        self._limits = {name: limit for name, limit in limits if limit is not None}
 
     def _observe(self, event: Event) -> None:
         name = event.key.name
@@ -59,6 +69,13 @@ class Clusters:
             self._by_name[name] = decode_entry(self.kind, event.new)
             self._infos[name] = ClusterInfo(self._by_name[name])
         self._snapshot = None
+
+    def _observe_namespace(self, event: Event) -> None:
+        limit = limit_in(event.new)
+        if limit is not None:
+            self._limits[event.key.name] = limit
+        else:
+            self._limits.pop(event.key.name, None)
 
     def get(self, name: str) -> Object | None:
         return self._by_name.get(name)
@@ -76,6 +93,13 @@ class Clusters:
         if self._snapshot is None:
             self._snapshot = ClusterSnapshot(self._infos[name] for name in sorted(self._infos))
         return self._snapshot
+
+    def allowed_in(self, namespace: str) -> frozenset[str] | None:
+        """Names of the clusters that a namespace may use; None for all."""
+        limit = self._limits.get(namespace)
+        if limit is None:
+            return None
+        return self.snapshot().remember(("allowed", limit), lambda: limit.among(self._by_name.values()))
 
     def changed_after(self, second: float) -> Iterator[str]:
         """Clusters whose labels or spec changed after that second (Unix time), as far as this process has seen."""

@@ -1,4 +1,4 @@
-"""The namespace-sync controller: every namespace of users exists in every member, also in one that joins later."""
+"""The namespace-sync controller: every namespace of users exists in every member that it may use, also in one that joins later."""
 
 from __future__ import annotations
 
@@ -100,6 +100,9 @@ class NamespaceSync(QueueController[str]):
         entry = self._registry.cache.get(work_kind.resource, space, work_name)
         if entry is not None and entry.meta.deletionTimestamp:
             return None
+        allowed = self._clusters.allowed_in(template["metadata"]["name"])
+        if entry is None and allowed is not None and cluster["metadata"]["name"] not in allowed:
+            return None  # where it is already it stays, with what others have put into it
         existing = decode_entry(work_kind, entry) if entry is not None else None
         work, overridden = namespace_work(template, cluster, policies, existing)
         if work is existing:

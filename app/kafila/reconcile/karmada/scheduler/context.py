@@ -66,17 +66,18 @@ class Scheduler:
         gates = self._gates
         peers = self._peers(binding) if peers_needed(binding, gates) else []
         assumed = self.assume_cache.by_cluster()
+        allowed = self._clusters.allowed_in(binding["metadata"].get("namespace", ""))
         found: list[Mapping[str, int]] = []
         if self._estimators.enabled and estimators_asked(binding):
             affinity = (binding.get("status") or {}).get("schedulerObservingAffinityName") or ""
-            fit, _ = feasible(binding["spec"], affinity, snapshot, gates=gates, peers=peers)
+            fit, _ = feasible(binding["spec"], affinity, snapshot, gates=gates, peers=peers, allowed=allowed)
             if fit:
                 request = self._estimators.request(binding["spec"], fit, assumed)
                 answers = estimates.of(request)
                 if answers is None:
                     raise EstimatesNeeded(self._estimators, request, estimates)
                 found = [answers] if answers else []
-        return SchedulingContext(gates, found, assumed, self._plugins, peers)
+        return SchedulingContext(gates, found, assumed, self._plugins, peers, allowed)
 
     def is_asked_for(self, binding: Object, before: Object | None) -> bool:
         """Does something besides a periodic run lead to a decision, which then says when it was made?"""

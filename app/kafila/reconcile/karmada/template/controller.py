@@ -17,7 +17,7 @@ from kafila.reconcile.chunks import Chunks, at_once, in_chunks
 from kafila.reconcile.controller import Report
 from kafila.reconcile.events import Recorder
 from kafila.reconcile.interpreter.interpreting import INTERPRETERS, Interpreting
-from kafila.reconcile.karmada.clusters import Clusters, is_same_for_scheduler
+from kafila.reconcile.karmada.clusters import Clusters, is_same_for_scheduler, limit_in
 from kafila.reconcile.karmada.indexes import (
     ClaimIndex,
     WorkIndex,
@@ -130,6 +130,7 @@ class TemplateController:
         for resource in self._overrides.resources:
             self._cache.listen(resource, self._observe_override)
         self._cache.listen(WORKS, self._observe_work)
+        self._cache.listen("namespaces", self._observe_namespace)
         self._cache.listen(QUOTAS, self._observe_quota)
         self._cache.listen("clusters.cluster.karmada.io", self._observe_cluster)
         for resource in INTERPRETERS:
@@ -274,6 +275,11 @@ class TemplateController:
 
     def _observe_quota(self, event: Event) -> None:
         self._bound.enqueue_failed(constants.REASON_QUOTA_EXCEEDED, event.key.namespace)
+
+    def _observe_namespace(self, event: Event) -> None:
+        """It may use other clusters than before."""
+        if limit_in(event.old) != limit_in(event.new):
+            self._bound.enqueue_all(event.key.name)
 
     def _observe_override(self, event: Event) -> None:
         for key in self._without_overrides:

@@ -111,6 +111,9 @@ class StoredFacts:
     def snapshot(self) -> ClusterSnapshot:
         return on_loop(self._stored.clusters.snapshot)
 
+    def allowed_clusters(self, namespace: str) -> frozenset[str] | None:
+        return on_loop(partial(self._stored.clusters.allowed_in, namespace))
+
     def scheduling_context(self, binding: Object, snapshot: ClusterSnapshot) -> SchedulingContext:
         """Raises EstimatesNeeded."""
         return on_loop(partial(self._stored.scheduler.context, binding, snapshot, self._estimates))

@@ -56,6 +56,10 @@ class Facts(Protocol):
 
     def snapshot(self) -> ClusterSnapshot: ...
 
+    def allowed_clusters(self, namespace: str) -> frozenset[str] | None:
+        """Names of the clusters that it may use; None for all, also for what has no namespace."""
+        ...
+
     def scheduling_context(self, binding: Object, snapshot: ClusterSnapshot) -> SchedulingContext: ...
 
     def is_asked_for(self, binding: Object, before: Object | None) -> bool:

@@ -37,6 +37,7 @@ class Given:
     charged: Sequence[StoredObject] = ()
     overriding: Overrides = NO_OVERRIDES
     named: tuple[Sequence[StoredObject], Collection[str]] = ((), ())
+    allowed: frozenset[str] | None = None
     asked_names: list[Collection[str]] = field(default_factory=list)
 
     def name_of_binding(self, template: Object) -> str:
@@ -53,6 +54,9 @@ class Given:
 
     def snapshot(self) -> ClusterSnapshot:
         return ClusterSnapshot(ClusterInfo(member) for member in self.members)
+
+    def allowed_clusters(self, namespace: str) -> frozenset[str] | None:
+        return self.allowed if namespace else None
 
     def scheduling_context(self, binding: Object, snapshot: ClusterSnapshot) -> SchedulingContext:
         return self.context
