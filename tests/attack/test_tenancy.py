@@ -79,7 +79,7 @@ async def teams(lab: Lab) -> AsyncIterator[Teams]:
         await lab.create({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
         await lab.until(lambda name=name, cluster=cluster: lab.in_clusters("Namespace", name) == [cluster])
     api = await Api(lab.database).open()
-    api.registry.admission = admission(api.cache, CATALOG, Settings(), api.authorizer)
+    api.registry.staging.admission = admission(api.cache, CATALOG, Settings(), api.authorizer)
     await api.made(f"{RBAC}/namespaces/{A}/rolebindings", binding("admins", "admin", kind="RoleBinding"))
     try:
         yield Teams(lab, api)
