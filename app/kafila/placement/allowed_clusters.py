@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from kafila.core.errors import FieldError
 from kafila.core.names import dns1123_label
 from kafila.core.selectors import NOTHING, SelectorError, parse
-from kafila.core.values import Object
+from kafila.core.values import AnyObject
 from kafila.placement.objects import labels_of, name
 
 PREFIX: Final = "placement.kafila.io/allowed-cluster"  # of both
@@ -29,7 +29,7 @@ class Limit(NamedTuple):
     names: frozenset[str]
     selector: str
 
-    def among(self, clusters: Iterable[Object]) -> frozenset[str]:
+    def among(self, clusters: Iterable[AnyObject]) -> frozenset[str]:
         """The names of those that are allowed. A selector that cannot be read allows none."""
         try:
             selector = parse(self.selector) if self.selector else NOTHING

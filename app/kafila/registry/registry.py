@@ -7,7 +7,7 @@ import copy
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import final
+from typing import Any, cast, final
 
 import orjson
 
@@ -16,7 +16,7 @@ from kafila.catalog.catalog import Catalog
 from kafila.catalog.kind import Kind
 from kafila.core import errors
 from kafila.core.resources import Key
-from kafila.core.values import Object
+from kafila.core.values import AnyObject, Object
 from kafila.settings.serving import MAX_OBJECT_BYTES
 from kafila.store.interface import GuardFailed, Store
 from kafila.watch import Cache, Entry
@@ -158,11 +158,11 @@ class Registry:
         kind: Kind,
         namespace: str,
         name: str,
-        compute: Callable[[Object], Object],
+        compute: Callable[[Any], AnyObject],
         options: Options,
         subresource: str = "",
     ) -> Entry:
-        """Writes what ``compute`` makes of the current object (a fresh dict); computed again when somebody was faster.
+        """Writes what ``compute`` makes of the current object (a fresh dict, whatever type says what it holds); computed again when somebody was faster.
 
         ``compute`` may read what belongs to the event loop.
         """
@@ -170,7 +170,7 @@ class Registry:
         async def prepare(existing: Entry) -> Change:
             size = max(cost(kind, options.size), len(existing.body))
             old, fresh = await in_thread(size, lambda: (decode_entry(kind, existing), decode_entry(kind, existing)))
-            new = compute(fresh)
+            new = cast(Object, compute(fresh))
             made = partial(self.staging.update, kind, existing, old, new, options, subresource)
             return await self.staging.carried_out(size, made)
 
@@ -296,15 +296,17 @@ class Registry:
     # -- several objects at once ---------------------------------------------------------------------------------------
 
     def stage_create(
-        self, kind: Kind, namespace: str, obj: Object, options: Options, *, tracked: bool = False
+        self, kind: Kind, namespace: str, obj: AnyObject, options: Options, *, tracked: bool = False
     ) -> Change:
         """A creation to be committed together with others. ``obj`` is decoded and ours. ``tracked``: as for ``create``."""
         guards = staged_guards(kind, namespace)
-        return self.staging.created_with_others(kind, namespace, obj, options, guards, tracked=tracked)
+        return self.staging.created_with_others(kind, namespace, cast(Object, obj), options, guards, tracked=tracked)
 
-    def stage_update(self, kind: Kind, existing: Entry, new: Object, options: Options, subresource: str = "") -> Change:
+    def stage_update(
+        self, kind: Kind, existing: Entry, new: AnyObject, options: Options, subresource: str = ""
+    ) -> Change:
         """A change of the object at ``existing``'s revision, to be committed together with others."""
-        return self.staging.updated_with_others(kind, existing, new, options, subresource)
+        return self.staging.updated_with_others(kind, existing, cast(Object, new), options, subresource)
 
     def stage_delete(self, kind: Kind, existing: Entry, options: DeleteOptions) -> Change:
         return self.staging.deleted_with_others(kind, existing, options)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 from kafila import authorization
 from kafila.admission import Admission
@@ -16,6 +16,7 @@ from kafila.core.resources import split_api_version
 from kafila.core.values import Object
 from kafila.machinery.lua import syntax_error
 from kafila.placement.allowed_clusters import Limit, limit_of
+from kafila.placement.types import Binding
 from kafila.registry.codec import decode_entry
 from kafila.registry.threads import on_loop
 from kafila.settings.settings import Settings
@@ -69,7 +70,7 @@ def admission(cache: Cache, catalog: Catalog, settings: Settings, authorizer: Au
             return found, False
 
         found, more = on_loop(bodies)
-        return Claimed([entry.decode().get("spec") or {} for entry in found], more)
+        return Claimed([cast(Binding, entry.decode())["spec"] for entry in found], more)
 
     def may(user: Any, verb: str, group: str, resource: str, namespace: str, name: str) -> bool:
         if authorizer is None:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, final
 
 from kafila.core.values import Object
 from kafila.placement.allowed_clusters import Limit
+from kafila.placement.types import ResourceBindingSpec
 
 
 def _none() -> Iterable[Object]:
@@ -17,7 +18,7 @@ def _none() -> Iterable[Object]:
 class Claimed(NamedTuple):
     """``specs`` of bindings, as many as are read; ``more``: are there others?"""
 
-    specs: Sequence[Object]
+    specs: Sequence[ResourceBindingSpec]
     more: bool
 
 

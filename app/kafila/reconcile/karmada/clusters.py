@@ -8,15 +8,14 @@ from collections.abc import Iterator
 from typing import final
 
 from kafila.core.conditions import conditions_of, is_true
-from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.allowed_clusters import Limit, limit_of
 from kafila.placement.scheduler.cluster_snapshot import ClusterInfo, ClusterSnapshot
+from kafila.placement.types import Cluster
 from kafila.registry import Registry
-from kafila.registry.codec import decode_entry
 from kafila.watch import Entry, Event
 
-from .kinds import CLUSTERS
+from .kinds import CLUSTERS, read_cluster
 
 
 def is_same_for_scheduler(old: Entry, new: Entry) -> bool:
@@ -38,7 +37,7 @@ class Clusters:
     def __init__(self, registry: Registry) -> None:
         self._cache = registry.cache
         self.kind = registry.kind("cluster.karmada.io", "v1alpha1", "clusters")
-        self._by_name: dict[str, Object] = {}
+        self._by_name: dict[str, Cluster] = {}
         self._infos: dict[str, ClusterInfo] = {}  # as the scheduler sees them
         self._snapshot: ClusterSnapshot | None = None
         self._changed: OrderedDict[str, float] = OrderedDict()  # when labels or spec of a cluster changed, newest last
@@ -50,7 +49,7 @@ class Clusters:
 
     def load(self) -> None:
         entries = self._cache.resource(CLUSTERS).entries()
-        self._by_name = {entry.key.name: decode_entry(self.kind, entry) for entry in entries}
+        self._by_name = {entry.key.name: self.read(entry) for entry in entries}
         self._infos = {name: ClusterInfo(cluster) for name, cluster in self._by_name.items()}
         self._snapshot = None
         limits = ((entry.key.name, limit_in(entry)) for entry in self._cache.resource("namespaces").entries())
@@ -66,7 +65,7 @@ class Clusters:
             if event.old is None or not is_same_for_scheduler(event.old, event.new):
                 self._changed[name] = time.time()
                 self._changed.move_to_end(name)
-            self._by_name[name] = decode_entry(self.kind, event.new)
+            self._by_name[name] = self.read(event.new)
             self._infos[name] = ClusterInfo(self._by_name[name])
         self._snapshot = None
 
@@ -77,14 +76,17 @@ class Clusters:
         else:
             self._limits.pop(event.key.name, None)
 
-    def get(self, name: str) -> Object | None:
+    def read(self, entry: Entry) -> Cluster:
+        return read_cluster(self.kind, entry)
+
+    def get(self, name: str) -> Cluster | None:
         return self._by_name.get(name)
 
     @property
-    def by_name(self) -> dict[str, Object]:
+    def by_name(self) -> dict[str, Cluster]:
         return self._by_name
 
-    def ordered(self) -> list[Object]:
+    def ordered(self) -> list[Cluster]:
         """All clusters by name."""
         return [self._by_name[name] for name in sorted(self._by_name)]
 

@@ -8,11 +8,11 @@ from typing import final
 
 from kafila.core.feature_gates import Gates
 from kafila.core.resources import Key
-from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.constants import Identity
 from kafila.placement.detector.match import is_skipped_object
 from kafila.placement.scheduler.cluster_snapshot import ClusterInfo, ClusterSnapshot
+from kafila.placement.types import Cluster
 from kafila.reconcile.chunks import Chunks, at_once, in_chunks
 from kafila.reconcile.controller import Report
 from kafila.reconcile.events import Recorder
@@ -263,11 +263,11 @@ class TemplateController:
 
     def _observe_cluster(self, event: Event) -> None:
         if event.old is not None and event.new is not None and is_same_for_scheduler(event.old, event.new):
-            self._observe_cluster_status(event.old.decode(), event.new.decode())
+            self._observe_cluster_status(self._clusters.read(event.old), self._clusters.read(event.new))
             return
         self._bound.enqueue_all()
 
-    def _observe_cluster_status(self, old: Object, new: Object) -> None:
+    def _observe_cluster_status(self, old: Cluster, new: Cluster) -> None:
         if (old.get("status") or {}).get("apiEnablements") != (new.get("status") or {}).get("apiEnablements"):
             self._bound.enqueue_newly_served(old, new)
         if self._backoff and ClusterInfo(new).has_more_available_than(ClusterInfo(old)):

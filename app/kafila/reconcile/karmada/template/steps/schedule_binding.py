@@ -16,6 +16,7 @@ from kafila.placement.scheduler.filters import ALLOWED
 from kafila.placement.scheduler.reschedule import RescheduleReason, is_for_scheduler, should_schedule
 from kafila.placement.scheduler.schedule import Decision, Event, quota_exceeded, schedule, with_result, with_status
 from kafila.placement.spec import same_targets, targets
+from kafila.placement.types import Binding, ResourceBindingStatus
 
 from .facts import Facts
 from .reserve_quota import quota_refusal
@@ -36,7 +37,10 @@ def schedule_binding(state: State, facts: Facts) -> State:
             decision = _saying_who_is_left_out(decision, namespace(binding))
         return _decided(state._replace(decision=decision, reason=reason), decision, facts)
     if reason is RescheduleReason.OBSERVE:
-        status = {**(binding.get("status") or {}), "schedulerObservedGeneration": generation_of(binding, before)}
+        status: ResourceBindingStatus = {
+            **(binding.get("status") or {}),
+            "schedulerObservedGeneration": generation_of(binding, before),
+        }
         binding = {**binding, "status": status}
     return state._replace(binding=binding, reason=reason)
 
@@ -73,7 +77,7 @@ def _is_dated(state: State, facts: Facts) -> bool:
     return state.reason is not RescheduleReason.ALWAYS or facts.is_asked_for(state.binding, state.before)
 
 
-def _is_new_outcome(decided: Object, decision: Decision, facts: Facts) -> bool:
+def _is_new_outcome(decided: Binding, decision: Decision, facts: Facts) -> bool:
     """Somebody else, who evicts, changed the clusters to what is decided now."""
     if decision.failure is not None:
         return False
@@ -85,8 +89,8 @@ def _placed(record: Object) -> str:
     return str((record.get("scheduling") or {}).get("placed") or "")
 
 
-def _same_condition(old: Object, new: Object) -> bool:
-    def scheduled(status: Object) -> tuple[Any, ...]:
+def _same_condition(old: ResourceBindingStatus, new: ResourceBindingStatus) -> bool:
+    def scheduled(status: ResourceBindingStatus) -> tuple[Any, ...]:
         found = find(status.get("conditions"), constants.COND_SCHEDULED)
         return (found.get("status"), found.get("reason"), found.get("message")) if found else ()
 
