@@ -98,8 +98,6 @@ def _api_service(spec: Object, gates: Gates) -> Iterator[str]:
 
 
 def _definition(spec: Object, gates: Gates) -> Iterator[str]:
-    if (spec.get("conversion") or {}).get("strategy") == "Webhook":
-        yield f"spec.conversion.webhook: {_NOT_YET}: it is not called, only apiVersion is converted"
     for index, version in enumerate(spec.get("versions") or ()):
         if version.get("selectableFields"):
             yield f"spec.versions[{index}].selectableFields: {_NOT_YET}"

@@ -21,8 +21,8 @@ from kafila.store.interface import Guard, Write
 from kafila.watch import Entry
 
 from .allocation import NOTHING, ServiceAllocator
-from .asking import Calls, Steps, asked_to_create, asked_to_update, question
-from .codec import encode_body, same_object, stored_form, with_version
+from .asking import Calls, Steps, asked_to_create, asked_to_update, question, stored
+from .codec import encode_body, same_object, with_version
 from .context import Change, Options
 from .owners import drop_repeated_owners
 from .reset_fields import reset_fields
@@ -112,7 +112,7 @@ def prepare_create(
         raise errors.StatusError(500, "", "resourceVersion should not be set on objects to be created")
     key = key_of(kind, namespace, metadata["name"])
     _forget_empty_lists(kind, obj)
-    body = encode_body(stored_form(kind, obj))
+    body = encode_body((yield from stored(kind, obj)))
     if sent_version:
         body = with_version(body, sent_version)
     return Change(
@@ -213,8 +213,8 @@ def prepare_update(
     managedfields.keep_times_of_no_change(old, new)
     gone = _is_released(kind, metadata, new)
     if not gone and same_object(new, old):
-        return Change((), (), encode_body(stored_form(kind, new)), unchanged=True)
-    body = encode_body(stored_form(kind, new))
+        return Change((), (), existing.body, unchanged=True)
+    body = encode_body((yield from stored(kind, new)))
     guard = Guard(key, revision=existing.revision)
     if gone:
         released = allocator.release(old).writes if allocator is not None else ()

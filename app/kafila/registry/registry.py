@@ -25,7 +25,7 @@ from . import patching
 from .admitting import Admitting
 from .allocation import DEFAULT_SERVICE_CIDR
 from .asking import Steps
-from .codec import decode_entry
+from .codec import decode_entry, shown
 from .context import Change, DeleteOptions, Options
 from .guards import creation_guards, refused, staged_guards
 from .quotas import Quotas
@@ -248,6 +248,7 @@ class Registry:
         for _ in range(CONFLICT_RETRIES + 1):
             existing = await storage.newest(kind, namespace, name)
             try:
+                existing = await shown(kind, existing)
                 change = await prepare(existing)
             except errors.StatusError:
                 if newest or await self._is_newest(existing):
