@@ -218,7 +218,7 @@ def asked_to_update(
 
     def again(found: Object) -> None:
         if subresource != "scale":
-            admission.mutate(kind, "UPDATE", found, old, options.user)
+            admission.mutate(kind, "UPDATE", found, old, options.user, subresource)
 
     out = yield question(
         kind,

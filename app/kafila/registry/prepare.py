@@ -143,7 +143,7 @@ def prepare_update(
     if mutating:
         strategy.default(new)
         tracked = tracked or (subresource != "binding" and _track_early(kind, old, new, options, subresource))
-        admission.mutate(kind, "UPDATE", new, old, options.user)
+        admission.mutate(kind, "UPDATE", new, old, options.user, subresource)
         new = yield from asked_to_update(kind, old, new, options, subresource, mutating, admission)
     metadata, was = new["metadata"], old["metadata"]
     name = was["name"]

@@ -23,8 +23,8 @@ from kafila.registry import SYSTEM_ADMIN, Options, Registry
 from kafila.registry.admitting import Admitting
 from kafila.registry.bootstrap import bootstrap
 from kafila.registry.codec import decode_entry
-from kafila.registry.converting import Converting
 from kafila.registry.context import DeleteOptions
+from kafila.registry.converting import Converting
 from kafila.registry.decoding import decode_object
 from kafila.registry.roles import default_roles, ensure_roles
 from kafila.settings.settings import Settings
