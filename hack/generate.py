@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from . import catalog, columns, modules, protobuf
+from . import catalog, columns, expressions, modules, protobuf
 
 
 def main() -> None:
@@ -13,9 +13,9 @@ def main() -> None:
     catalog.main()
     columns.main()
     protobuf.main()
-    # in processes of their own: they read the tables that were just written
+    expressions.main()
+    # in a process of its own: it reads the tables that were just written
     subprocess.run([sys.executable, modules.ROOT / "hack" / "export_openapi.py", modules.ROOT / "openapi"], check=True)
-    subprocess.run([sys.executable, "-m", "hack.typed_dicts"], cwd=modules.ROOT, check=True)
 
 
 if __name__ == "__main__":

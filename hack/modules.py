@@ -13,7 +13,8 @@ from kafila.catalog.version import KUBERNETES_VERSION, LIBRARIES_VERSION
 ROOT = Path(__file__).parents[1]
 TABLES = ROOT / "app" / "kafila" / "catalog" / "data"
 GOTYPES = ROOT / "hack" / "gotypes"
-REQUIRING = (GOTYPES, ROOT / "tests" / "clients" / "go")  # folders whose go.mod requires Kubernetes' libraries
+CEL = ROOT / "hack" / "cel"
+REQUIRING = (GOTYPES, CEL, ROOT / "tests" / "clients" / "go")  # folders whose go.mod requires Kubernetes' libraries
 KUBERNETES = "k8s.io/kubernetes"
 _DIRECT = re.compile(r"^\t(k8s\.io/[a-z-]+) (v0\.\d+\.\d+)$", re.M)  # klog and others count on their own
 

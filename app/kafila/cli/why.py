@@ -6,12 +6,11 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from kafila.core.values import Object
-from kafila.placement.types import Binding, Cluster, Work
 
 from . import CommandError, UsageError
 from .membership import KarmadaContext, Kubeconfig, access
@@ -150,12 +149,12 @@ async def gather_evidence(client: MemberClient, kind: str, namespace: str, name:
         policies,
         cluster_policies,
         [*overrides, *cluster_overrides],
-        cast(Binding | None, binding),
+        binding,
         decision,
-        cast(list[Cluster], clusters),
-        cast(list[Work], list(works.values())),
+        clusters,
+        list(works.values()),
         warnings,
-        cast(list[Binding], attached),
+        attached,
         time.time(),
     )
 

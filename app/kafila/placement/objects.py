@@ -1,62 +1,62 @@
-"""Reading of plain JSON objects, those whose type says nothing; a binding's spec is ``binding["spec"]``."""
+"""Reading of plain JSON objects."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from kafila.core.resources import split_api_version
-from kafila.core.values import AnyObject, Object
+from kafila.core.values import Object
 from kafila.placement.constants import Identity
 
 
-def metadata(obj: AnyObject) -> Object:
+def metadata(obj: Object) -> Object:
     found: Object = obj.get("metadata") or {}
     return found
 
 
-def identity(obj: AnyObject) -> Identity:
+def identity(obj: Object) -> Identity:
     meta = metadata(obj)
     return _identity(obj, meta.get("namespace"), meta.get("name"))
 
 
-def identity_in(reference: AnyObject) -> Identity:
+def identity_in(reference: Object) -> Identity:
     """Of the object that a reference names: ``spec.resource`` of a binding, a workload of a WorkloadRebalancer."""
     return _identity(reference, reference.get("namespace"), reference.get("name"))
 
 
-def _identity(obj: AnyObject, where: Any, called: Any) -> Identity:
+def _identity(obj: Object, where: Any, called: Any) -> Identity:
     group, _ = split_api_version(obj.get("apiVersion") or "")
     return Identity(group, obj.get("kind") or "", where or "", called or "")
 
 
-def labels_of(obj: AnyObject) -> dict[str, str]:
+def labels_of(obj: Object) -> dict[str, str]:
     found: dict[str, str] = metadata(obj).get("labels") or {}
     return found
 
 
-def annotations_of(obj: AnyObject) -> dict[str, str]:
+def annotations_of(obj: Object) -> dict[str, str]:
     found: dict[str, str] = metadata(obj).get("annotations") or {}
     return found
 
 
-def name(obj: AnyObject) -> str:
+def name(obj: Object) -> str:
     return metadata(obj).get("name") or ""
 
 
-def namespace(obj: AnyObject) -> str:
+def namespace(obj: Object) -> str:
     return metadata(obj).get("namespace") or ""
 
 
-def uid(obj: AnyObject) -> str:
+def uid(obj: Object) -> str:
     return metadata(obj).get("uid") or ""
 
 
-def spec(obj: AnyObject) -> Object:
+def spec(obj: Object) -> Object:
     found: Object = obj.get("spec") or {}
     return found
 
 
-def status(obj: AnyObject) -> Object:
+def status(obj: Object) -> Object:
     found: Object = obj.get("status") or {}
     return found
 

@@ -18,7 +18,6 @@ CONTROLLERS = frozenset(
         "namespace",
         "resource-interpreter",
         "cluster-connection",
-        "resourcequota",
         "root-ca-cert-publisher",
         "serviceaccount",
         "serviceaccount-token",

@@ -5,27 +5,25 @@ from __future__ import annotations
 from typing import Any
 
 from kafila.core import selectors
-from kafila.core.values import AnyObject
+from kafila.core.values import Object
 from kafila.placement.cluster_affinity import cluster_matches
-from kafila.placement.objects import labels_of, name
+from kafila.placement.objects import labels_of, name, spec
 from kafila.placement.spec import is_workload, term_named
-from kafila.placement.types import Cluster, ResourceBindingSpec
 
 
-def why_outside(cluster: Cluster, binding_spec: ResourceBindingSpec, affinity: str) -> str:
+def why_outside(cluster: Object, binding_spec: Object, affinity: str) -> str:
     placement = binding_spec.get("placement") or {}
-    wanted: AnyObject | None = placement.get("clusterAffinity")
+    wanted = placement.get("clusterAffinity")
     if wanted is None:
-        term = term_named(placement, affinity)
-        wanted = term if term is not None else {}
-        overflow = term is not None and term.get("overflowAffinities") and is_workload(binding_spec)
+        wanted = term_named(placement, affinity) or {}
+        overflow = (wanted.get("overflowAffinities") or ()) if is_workload(binding_spec) else ()
         groups = f" (affinity {affinity}{' and its overflow affinities' if overflow else ''})"
     else:
         groups = ""
     return "; ".join(_unmet(cluster, wanted)) + groups
 
 
-def _unmet(cluster: Cluster, affinity: AnyObject) -> list[str]:
+def _unmet(cluster: Object, affinity: Object) -> list[str]:
     found = []
     if name(cluster) in (affinity.get("exclude") or ()):
         found.append("named in exclude")
@@ -40,7 +38,7 @@ def _unmet(cluster: Cluster, affinity: AnyObject) -> list[str]:
     return found or ["matches now"]
 
 
-def _labels(cluster: Cluster, label_selector: AnyObject) -> str:
+def _labels(cluster: Object, label_selector: Object) -> str:
     try:
         selector = selectors.from_object(label_selector)
     except selectors.SelectorError as error:
@@ -49,9 +47,9 @@ def _labels(cluster: Cluster, label_selector: AnyObject) -> str:
     return f"labels {selector} wanted, it has {has or 'none'}"
 
 
-def _field(cluster: Cluster, expression: AnyObject) -> str:
+def _field(cluster: Object, expression: Object) -> str:
     key, operator, values = expression.get("key"), expression.get("operator"), expression.get("values") or ()
-    has: Any = (cluster.get("spec") or {}).get("zones" if key == "zone" else str(key)) or "none"
+    has: Any = spec(cluster).get("zones" if key == "zone" else str(key)) or "none"
     wanted = f"{key} {operator} {_listed(values)}" if values else f"{key} {operator}"
     return f"{wanted} wanted, it has {has if isinstance(has, str) else _listed(has)}"
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kafila.core.values import Object
-from kafila.placement.types import Binding, Cluster, Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +39,13 @@ class Evidence:
     policies: Sequence[Object] = ()  # of all namespaces
     cluster_policies: Sequence[Object] = ()
     overrides: Sequence[Object] = ()  # OverridePolicies of the namespace, ClusterOverridePolicies
-    binding: Binding | None = None
+    binding: Object | None = None
     decision: Object | None = None  # the decision record
-    clusters: Sequence[Cluster] = ()
-    works: Sequence[Work] = ()
+    clusters: Sequence[Object] = ()
+    works: Sequence[Object] = ()
     warnings: Sequence[Warned] = ()  # newest first
     attached: Sequence[
-        Binding
+        Object
     ] = ()  # of a cluster-scoped object: its bindings in the namespaces of workloads that need it
     now: float = 0.0  # when this was read, Unix seconds
 

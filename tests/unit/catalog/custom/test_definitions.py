@@ -156,7 +156,8 @@ def test_what_is_not_acted_on_is_said() -> None:
     version = made["spec"]["versions"][0]
     version["selectableFields"] = [{"jsonPath": ".spec.a"}]
     version["schema"]["openAPIV3Schema"]["x-kubernetes-validations"] = [{"rule": "true"}]
-    assert len(unevaluated(made)) == 2
+    made["spec"]["conversion"] = {"strategy": "Webhook"}
+    assert len(unevaluated(made)) == 3
 
 
 TEXT: Object = {"type": "string"}

@@ -9,7 +9,8 @@ from kafila.core import gourl, names
 from kafila.core.errors import FieldError
 from kafila.core.values import Object, repeats
 
-from .common import Found, check_expression, check_label_selector, duplicate, invalid, not_supported, required
+from .common import Found, check_label_selector, duplicate, invalid, not_supported, required
+from .expressions import check_expression
 
 _OPERATIONS = ("*", "CONNECT", "CREATE", "DELETE", "UPDATE")
 _SCOPES = ("*", "Cluster", "Namespaced")

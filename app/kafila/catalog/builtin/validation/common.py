@@ -10,7 +10,6 @@ from kafila.core import metadata as metadata_rules
 from kafila.core import names
 from kafila.core.errors import FieldError
 from kafila.core.values import Object
-from kafila.machinery.cel.names import compile_error
 
 Found = list[FieldError]
 
@@ -181,18 +180,6 @@ def selector_matches(selector: Object | None, labels: dict[str, str]) -> bool:
         if not ok:
             return False
     return True
-
-
-# -- expressions -----------------------------------------------------------------------------------------------------------
-
-
-def check_expression(
-    source: str, known: Collection[str], path: str, found: Found, variables: Collection[str] | None = None
-) -> None:
-    """One of CEL; see ``kafila.machinery.cel.names``."""
-    why = compile_error(source, known, variables)
-    if why:
-        found.append(invalid(path, source, f"compilation failed: {why}"))
 
 
 # -- amounts ---------------------------------------------------------------------------------------------------------------

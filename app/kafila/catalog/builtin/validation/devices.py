@@ -1,6 +1,6 @@
 """Dynamic resource allocation: ResourceClaim, ResourceClaimTemplate and DeviceClass (see ``slices``).
 
-CEL expressions are parsed, and their names checked; their types and costs are not.
+CEL expressions are compiled; what ``device`` has is not known, and their costs are not estimated.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from kafila.core.values import Object
 
 from .common import (
     Found,
-    check_expression,
     check_name,
     check_template_metadata,
     duplicate,
@@ -23,6 +22,7 @@ from .common import (
     not_supported,
     required,
 )
+from .expressions import ANYTHING, DEVICE, check_in
 from .resources import is_extended
 from .volumes import check_driver_name
 
@@ -165,7 +165,7 @@ def _check_selector(selector: Object, path: str, found: Found) -> None:
     elif len(cel.get("expression") or "") > LONGEST_EXPRESSION:
         found.append(FieldError.too_long(f"{path}.cel.expression", LONGEST_EXPRESSION))
     else:
-        check_expression(cel.get("expression") or "", ("device",), f"{path}.cel.expression", found)
+        check_in(DEVICE, cel.get("expression") or "", f"{path}.cel.expression", found, ANYTHING)
 
 
 def _check_configuration(config: Object, path: str, found: Found) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 
+from kafila.cel.types import Type
 from kafila.core import names
 from kafila.core.resources import split_api_version
 from kafila.core.values import Object, repeats
@@ -12,7 +13,6 @@ from kafila.core.values import Object, repeats
 from .admission import CONDITION_NAMES, check_choice, check_match_conditions, check_rule_with_operations
 from .common import (
     Found,
-    check_expression,
     check_label_selector,
     duplicate,
     forbidden,
@@ -20,6 +20,7 @@ from .common import (
     not_supported,
     required,
 )
+from .expressions import ANNOTATION, ANYTHING, APPLY, MESSAGE, PATCH, check_expression
 
 MOST_AUDIT_ANNOTATIONS = 20
 LONGEST_VALUE_EXPRESSION = 5 * 1024  # bytes
@@ -85,9 +86,9 @@ def validate_policy(obj: Object) -> Found:
     return found
 
 
-def _check_variables(spec: Object, known: list[str], found: Found, mutating: bool) -> Collection[str] | None:
-    """The names that come after ``variables.``; None when the expressions know no such thing."""
-    declared: dict[str, None] = {}
+def _check_variables(spec: Object, known: list[str], found: Found, mutating: bool) -> Mapping[str, Type] | None:
+    """The types of what comes after ``variables.``; None when the expressions know no such thing."""
+    declared: dict[str, Type] = {}
     for i, variable in enumerate(spec.get("variables") or ()):
         path = f"spec.variables[{i}]"
         name, expression = variable.get("name") or "", variable.get("expression") or ""
@@ -96,15 +97,14 @@ def _check_variables(spec: Object, known: list[str], found: Found, mutating: boo
         elif not _is_identifier(name) or name in _RESERVED:
             found.append(invalid(f"{path}.name", name, "must be a valid CEL identifier"))
         if expression.strip():
-            check_expression(expression, known, f"{path}.expression", found, declared)
-            declared[name] = None
+            declared[name] = check_expression(expression, known, f"{path}.expression", found, declared, ANYTHING)
         else:
             found.append(required(f"{path}.expression", "expression is not specified"))
     return declared if mutating or spec.get("variables") else None
 
 
 def _check_validations(
-    spec: Object, name: str, known: list[str], variables: Collection[str] | None, found: Found
+    spec: Object, name: str, known: list[str], variables: Mapping[str, Type] | None, found: Found
 ) -> None:
     validations, audits = spec.get("validations") or (), spec.get("auditAnnotations") or ()
     if not validations and not audits:
@@ -131,14 +131,14 @@ def _check_validations(
             text = f"must not exceed {LONGEST_VALUE_EXPRESSION} bytes in length"
             found.append(required(f"{path}.valueExpression", text))
         else:
-            check_expression(expression, known, f"{path}.valueExpression", found, variables)
+            check_expression(expression, known, f"{path}.valueExpression", found, variables, ANNOTATION)
         if key in seen:
             found.append(duplicate(f"{path}.key", key))
         seen.add(key)
 
 
 def _check_validation(
-    validation: Object, known: list[str], variables: Collection[str] | None, path: str, found: Found
+    validation: Object, known: list[str], variables: Mapping[str, Type] | None, path: str, found: Found
 ) -> None:
     expression, message = validation.get("expression") or "", validation.get("message") or ""
     if expression.strip():
@@ -148,7 +148,8 @@ def _check_validation(
     said = validation.get("messageExpression") or ""
     if said.strip():
         # what authorizer finds is nobody else's business
-        check_expression(said, [n for n in known if n != "authorizer"], f"{path}.messageExpression", found, variables)
+        names_known = [n for n in known if n != "authorizer"]
+        check_expression(said, names_known, f"{path}.messageExpression", found, variables, MESSAGE)
     elif said:
         found.append(invalid(f"{path}.messageExpression", said, "must be non-empty if specified"))
     if message and not message.strip():
@@ -158,7 +159,7 @@ def _check_validation(
     check_choice(validation.get("reason"), _REASONS, f"{path}.reason", found)
 
 
-def _check_mutations(spec: Object, known: list[str], variables: Collection[str] | None, found: Found) -> None:
+def _check_mutations(spec: Object, known: list[str], variables: Mapping[str, Type] | None, found: Found) -> None:
     mutations = spec.get("mutations") or ()
     if not mutations:
         found.append(required("spec.mutations", "mutations must contain at least one item"))
@@ -177,7 +178,8 @@ def _check_mutations(spec: Object, known: list[str], variables: Collection[str] 
         if patch is None:
             found.append(required(where, f"must be specified when patchType is {kind}"))
         elif expression := (patch.get("expression") or "").strip():
-            check_expression(expression, known, f"{where}.expression", found, variables)
+            wanted = APPLY if kind == "ApplyConfiguration" else PATCH
+            check_expression(expression, known, f"{where}.expression", found, variables, wanted)
         else:
             found.append(required(f"{where}.expression"))
     policy = spec.get("reinvocationPolicy")

@@ -14,6 +14,7 @@ from kafila.reconcile.karmada.binding_events import record_for_binding
 from kafila.reconcile.karmada.kinds import BINDINGS, CLUSTER_BINDINGS, Kinds
 from kafila.reconcile.queue import Requeue
 from kafila.registry import Options, Registry
+from kafila.registry.codec import decode_entry
 from kafila.watch import Entry, Event, needles
 
 OPTIONS = Options(manager="karmada-controller-manager")
@@ -51,7 +52,7 @@ class GracefulEviction(QueueController[Key]):
         if entry is None or entry.meta.deletionTimestamp:
             return
         kind = self._kinds.of_binding(key)
-        binding = self._kinds.read_binding(entry)
+        binding = decode_entry(kind, entry)
         now = time.time()
         kept, done = remaining_tasks(binding, self._timeout, now)
         if kept != (binding["spec"].get("gracefulEvictionTasks") or []):

@@ -18,7 +18,6 @@ from kafila.placement.rebalance import (
     observed_workloads,
     with_results,
 )
-from kafila.placement.types import Binding
 from kafila.reconcile.controller import QueueController
 from kafila.reconcile.karmada.indexes import binding_key
 from kafila.reconcile.karmada.kinds import Kinds
@@ -78,7 +77,7 @@ class Rebalancer(QueueController[str]):
         key = binding_key(self._registry.cache, identity_in(workload))
         kind = self._kinds.of_binding(key)
 
-        def triggered(binding: Binding) -> Binding:
+        def triggered(binding: Object) -> Object:
             before = binding["spec"].get("rescheduleTriggeredAt")
             if before and parse_rfc3339(before) >= parse_rfc3339(asked):
                 return binding

@@ -1,0 +1,140 @@
+"""Steps that make lists, maps and objects, and those that go through them."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from .gotext import shown
+from .steps import LIST_COST, MAP_COST, STRUCT_COST, Frame, Lazy, Maker, Step, charge
+from .values import (
+    BoolKey,
+    Duration,
+    EvaluationError,
+    Growing,
+    Optional,
+    Timestamp,
+    Uint,
+    find,
+    is_list,
+    is_map,
+    key_of,
+    keys,
+)
+
+
+def list_of(steps: list[Step], optionals: frozenset[int]) -> Step:
+    def run(frame: Frame) -> Any:
+        charge(frame, LIST_COST)
+        out = []
+        for index, step in enumerate(steps):
+            value = step(frame)
+            if index in optionals:
+                if type(value) is not Optional:
+                    message = f"cannot initialize optional list element from non-optional value {shown(value)}"
+                    raise EvaluationError(message)
+                if not value.present:
+                    continue
+                value = value.value
+            out.append(value)
+        return out
+
+    return run
+
+
+def map_of(entries: list[tuple[Step, Step, bool]]) -> Step:
+    def run(frame: Frame) -> Any:
+        charge(frame, MAP_COST)
+        out: dict[Any, Any] = {}
+        for key_step, step, optional in entries:
+            key = key_of(key_step(frame))
+            value = step(frame)
+            if optional:
+                if type(value) is not Optional:
+                    raise EvaluationError(_not_optional(key.value if type(key) is BoolKey else key, value))
+                if not value.present:
+                    out.pop(key, None)
+                    continue
+                value = value.value
+            out[key] = value
+        return out
+
+    return run
+
+
+def _not_optional(key: Any, value: Any) -> str:
+    return f"cannot initialize optional entry '{shown(key)}' from non-optional value {shown(value)}"
+
+
+def struct(type_name: str, entries: list[tuple[str, Step, bool]], maker: Maker) -> Step:
+    def run(frame: Frame) -> Any:
+        charge(frame, STRUCT_COST)
+        fields: dict[str, Any] = {}
+        for name, step, optional in entries:
+            value = step(frame)
+            if optional:
+                if type(value) is not Optional:
+                    raise EvaluationError(_not_optional(name, value))
+                if not value.present:
+                    fields.pop(name, None)
+                    continue
+                value = value.value
+            fields[name] = value
+        return maker.make(type_name, fields)
+
+    return run
+
+
+def fold(over: Step, init: Step, condition: Step, step: Step, result: Step, accu: int, var: int, var2: int) -> Step:
+    start = Lazy(init)
+
+    def run(frame: Frame) -> Any:
+        values = over(frame)
+        frame[accu] = start
+        for first, second in _pairs(values) if var2 else ((value, None) for value in _iterated(values)):
+            frame[var] = first
+            if var2:
+                frame[var2] = second
+            if condition(frame) is False:
+                break
+            try:
+                frame[accu] = step(frame)
+            except EvaluationError as problem:
+                frame[accu] = problem
+        found = result(frame)
+        return list(found) if type(found) is Growing else found
+
+    return run
+
+
+def _iterated(values: Any) -> Any:
+    if is_list(values):
+        return values
+    if is_map(values):
+        return keys(values)
+    raise EvaluationError(f"got '{_go_type(values)}', expected iterable type")
+
+
+def _pairs(values: Any) -> Any:
+    if is_list(values):
+        return enumerate(values)
+    if is_map(values):
+        return ((key, find(values, key)) for key in keys(values))
+    raise EvaluationError(f"unsupported comprehension range type: {_go_type(values)}")
+
+
+_GO_TYPES: Final[dict[type, str]] = {
+    bool: "types.Bool",
+    int: "types.Int",
+    Uint: "types.Uint",
+    float: "types.Double",
+    str: "types.String",
+    bytes: "types.Bytes",
+    type(None): "types.Null",
+    Duration: "types.Duration",
+    Timestamp: "types.Timestamp",
+    Optional: "*types.Optional",
+}
+
+
+def _go_type(value: Any) -> str:
+    return _GO_TYPES.get(type(value), "*types.Type")
