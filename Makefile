@@ -59,8 +59,9 @@ bench: install clusters ## Print the figures of docs/performance.md
 diff-karmada: install clusters ## Compare with Karmada's answers, recorded or asked anew (tests/differential/karmada)
 	$(BIN)/python tests/differential/karmada/run.py $(ARGS)
 
-openapi: install ## Export the published specification into openapi/
+openapi: install ## Export the published specification into openapi/, and what objects hold into placement/types.py
 	$(BIN)/python hack/export_openapi.py openapi
+	$(BIN)/python -m hack.typed_dicts
 
 generate: install ## Derive anew what comes from Kubernetes, at the version in app/kafila/catalog/version.py (needs Go)
 	$(BIN)/python -m hack.generate

@@ -14,8 +14,9 @@ def main() -> None:
     columns.main()
     protobuf.main()
     expressions.main()
-    # in a process of its own: it reads the tables that were just written
+    # in processes of their own: they read the tables that were just written
     subprocess.run([sys.executable, modules.ROOT / "hack" / "export_openapi.py", modules.ROOT / "openapi"], check=True)
+    subprocess.run([sys.executable, "-m", "hack.typed_dicts"], cwd=modules.ROOT, check=True)
 
 
 if __name__ == "__main__":

@@ -81,10 +81,9 @@ def test_a_field_that_nothing_acts_on_says_so(resource: str, gate: str, spec: Ob
 def test_definitions_and_api_services() -> None:
     rule = {"properties": {"a": {"items": {"x-kubernetes-validations": [{"rule": "true"}]}}}}
     version = {"selectableFields": [{"jsonPath": ".a"}], "schema": {"openAPIV3Schema": rule}}
-    spec = {"conversion": {"strategy": "Webhook"}, "versions": [{}, version]}
+    spec = {"versions": [{}, version]}
     found = warned("customresourcedefinitions.apiextensions.k8s.io", spec)
     assert [text.partition(":")[0] for text in found] == [
-        "spec.conversion.webhook",
         "spec.versions[1].selectableFields",
         "spec.versions[1].schema.openAPIV3Schema",
     ]
@@ -119,18 +118,13 @@ async def test_what_is_only_propagated_is_no_reason_to_warn(api: Api) -> None:
 
 
 async def test_it_comes_as_a_header_for_every_verb_and_a_dry_run(api: Api) -> None:
-    path = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
-    text = '299 - "ValidatingWebhookConfiguration is stored and not acted on by this control plane yet'
-    answer = await api.post(f"{path}?dryRun=All", {"metadata": {"name": "it"}})
+    path = "/apis/flowcontrol.apiserver.k8s.io/v1/flowschemas"
+    text = '299 - "FlowSchema is stored and not acted on by this control plane yet'
+    made = {"metadata": {"name": "it"}, "spec": {"priorityLevelConfiguration": {"name": "exempt"}}}
+    answer = await api.post(f"{path}?dryRun=All", made)
     assert answer.headers["warning"].startswith(text)
-    await api.made(path, {"metadata": {"name": "it"}})
-    hook = {
-        "name": "a.example.com",
-        "clientConfig": {"url": "https://example.com"},
-        "sideEffects": "None",
-        "admissionReviewVersions": ["v1"],
-    }
-    answer = await api.patch(f"{path}/it", {"webhooks": [hook]}, MERGE_PATCH)
+    await api.made(path, made)
+    answer = await api.patch(f"{path}/it", {"spec": {"matchingPrecedence": 10}}, MERGE_PATCH)
     assert (answer.status_code, answer.headers["warning"][: len(text)]) == (200, text)
     answer = await api.patch(f"{path}/it", {"metadata": {"labels": {"a": "b"}}}, MERGE_PATCH)
     assert answer.headers.get("warning") is None  # nothing of it was changed

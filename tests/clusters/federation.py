@@ -12,8 +12,10 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import yaml
 from cluster_harness import Member, Members, Process, kubectl, wait_until
 
+PROXY = "/apis/cluster.karmada.io/v1alpha1/clusters/{}/proxy"
 SECONDS = 90.0  # for anything to be propagated; the machine may be busy
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -115,6 +117,43 @@ class Federation:
             assert self.process.alive, f"kafila ended:\n{self.process.tail()}"
             assert time.monotonic() < deadline, f"{what} did not come about:\n{self.process.tail(10)}"
             time.sleep(0.1)
+
+
+class Proxied:
+    """kubectl against a member, through the control plane; without one, against the control plane. ``token``: whose, instead
+    of the administrator's certificate."""
+
+    def __init__(self, plane: Federation, member: str, folder: Path, token: str = "") -> None:
+        self._program = plane.lab.bin / "kubectl"
+        self.kubeconfig = folder / f"{member or 'plane'}.kubeconfig"
+        document = yaml.safe_load(plane.kubeconfig.read_text())
+        if member:
+            document["clusters"][0]["cluster"]["server"] += PROXY.format(member)
+        if token:
+            document["users"][0]["user"] = {"token": token}
+        self.kubeconfig.write_text(yaml.safe_dump(document))
+
+    def __call__(self, *arguments: str, stdin: str = "", check: bool = True) -> str:
+        return kubectl(self._program, self.kubeconfig, *arguments, stdin=stdin, check=check)
+
+    def error(self, *arguments: str) -> str:
+        """What it is refused with. Raises AssertionError when it is not."""
+        try:
+            shown = self(*arguments)
+        except RuntimeError as error:
+            return str(error)
+        raise AssertionError(f"not refused: {shown}")
+
+    @contextlib.contextmanager
+    def started(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+        """Runs until left; what it says is read with ``line``."""
+        command = [self._program, f"--kubeconfig={self.kubeconfig}", *arguments]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        try:
+            yield process
+        finally:
+            process.terminate()
+            process.communicate(timeout=20)
 
 
 def run(*command: str | Path) -> str:

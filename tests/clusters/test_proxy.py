@@ -6,46 +6,12 @@ import contextlib
 import json
 import subprocess
 import threading
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-import yaml
-from cluster_federation import Federation, condition, deployment, policy
-from cluster_harness import Member, kubectl
+from cluster_federation import PROXY, Federation, Proxied, condition, deployment, policy
+from cluster_harness import Member
 
-PROXY = "/apis/cluster.karmada.io/v1alpha1/clusters/{}/proxy"
 RBAC_WORK = "karmada-impersonator-7cbb6bd5c9"
-
-
-class Proxied:
-    """kubectl against a member, through the control plane."""
-
-    def __init__(self, plane: Federation, member: str, folder: Path) -> None:
-        self._program = plane.lab.bin / "kubectl"
-        self.kubeconfig = folder / f"{member}.kubeconfig"
-        document = yaml.safe_load(plane.kubeconfig.read_text())
-        document["clusters"][0]["cluster"]["server"] += PROXY.format(member)
-        self.kubeconfig.write_text(yaml.safe_dump(document))
-
-    def __call__(self, *arguments: str, stdin: str = "", check: bool = True) -> str:
-        return kubectl(self._program, self.kubeconfig, *arguments, stdin=stdin, check=check)
-
-    def error(self, *arguments: str) -> str:
-        with pytest.raises(RuntimeError) as raised:
-            self(*arguments)
-        return str(raised.value)
-
-    @contextlib.contextmanager
-    def started(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-        """Runs until left; what it says is read with ``line``."""
-        command = [self._program, f"--kubeconfig={self.kubeconfig}", *arguments]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        try:
-            yield process
-        finally:
-            process.terminate()
-            process.communicate(timeout=20)
 
 
 def line(process: subprocess.Popen[str]) -> str:

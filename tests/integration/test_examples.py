@@ -547,17 +547,50 @@ async def test_teams(lab: Lab) -> None:
         write_kubeconfig(file, lab.process.server_url, keys.authority.bundle, client)
         return f"--kubeconfig={file}"
 
-    ann, bob = login("ann", "team-a"), login("bob", "team-b")
+    ann, bob = login("corp:ann", "corp:team-a"), login("corp:bob", "corp:team-b")
     nginx = str(EXAMPLES / "nginx")
     applied = await lab.kubectl(ann, "apply", "-n", "team-a", "-f", f"{nginx}/deployment.yaml", check=False)
     assert "deployment.apps/nginx created" in applied, applied
     applied = await lab.kubectl(ann, "apply", "-n", "team-a", "-f", f"{nginx}/propagationpolicy.yaml", check=False)
     assert "propagationpolicy.policy.karmada.io/nginx created" in applied, applied
-    await lab.eventually(lambda: len(lab.holders("deployments.apps", "nginx", "team-a")) == 2)
+    assert "Warning: spec.placement: namespace team-a may not use member2: left out" in applied
+    await lab.eventually(lambda: lab.holders("deployments.apps", "nginx", "team-a") == {"member1"})
+    why = await lab.kubectl("kafila", "why", "deployment/nginx", "-n", "team-a")
+    assert "AllowedClusters: are not allowed for the namespace" in why
+    await lab.eventually(lambda: lab.holders("limitranges", "defaults", "team-a") == {"member1"})
+    await lab.eventually(lambda: lab.holders("resourcequotas", "team", "team-a") == {"member1"})
+    assert "cpu" in await lab.kubectl(ann, "get", "federatedresourcequota", "team", "-n", "team-a", "-o", "yaml")
+    await lab.kubectl(ann, "set", "resources", "deployment/nginx", "-n", "team-a", "--requests=cpu=2")  # two of them
+    refusal = "FederatedResourceQuota(team-a/team) exceeded for resource cpu: requested sum 4, limit 2."
+    async with asyncio.timeout(90):
+        while refusal not in await lab.kubectl(ann, "get", "events", "-n", "team-a"):
+            await asyncio.sleep(0.1)
     assert (await lab.kubectl(ann, "auth", "can-i", "create", "propagationpolicies", "-n", "team-a")).strip() == "yes"
     refused = await lab.kubectl(bob, "get", "deployments", "-n", "team-a", check=False)
-    assert 'User "bob" cannot list resource "deployments" in API group "apps" in the namespace "team-a"' in refused
+    assert 'User "corp:bob" cannot list resource "deployments" in API group "apps" in the namespace "team-a"' in refused
     for what in ("clusterpropagationpolicies", "clusteroverridepolicies", "clusters/proxy", "namespaces"):
         assert (await lab.kubectl(ann, "auth", "can-i", "create", what, check=False)).strip().endswith("no"), what
     assert "member1" in await lab.kubectl(bob, "get", "clusters")
     await lab.kubectl("delete", "-f", str(EXAMPLES / "teams"), "--ignore-not-found", "--timeout=90s")
+
+
+@on_module_loop
+async def test_tenant_limits(lab: Lab) -> None:
+    await lab.apply("tenant-limits")
+
+    def used() -> dict[str, str]:
+        entry = lab.process.registry.cache.get("resourcequotas", "bounded", "bounds")
+        return (entry.decode().get("status") or {}).get("used") or {} if entry is not None else {}
+
+    await lab.eventually(lambda: used().get("configmaps") == "1")
+    said = await lab.kubectl("create", "deployment", "web", "--image=nginx", "-n", "bounded", check=False)
+    assert 'Warning: would violate PodSecurity "restricted:latest": allowPrivilegeEscalation != false' in said
+    assert used()["count/deployments.apps"] == "1"
+    refused = await lab.kubectl("run", "bare", "--image=nginx", "-n", "bounded", check=False)
+    assert 'pods "bare" is forbidden: violates PodSecurity "restricted:latest"' in refused
+    await lab.kubectl("create", "configmap", "one", "-n", "bounded")
+    refused = await lab.kubectl("create", "configmap", "two", "-n", "bounded", check=False)
+    assert "exceeded quota: bounds, requested: configmaps=1, used: configmaps=2, limited: configmaps=2" in refused
+    shown = await lab.kubectl("get", "quota", "bounds", "-n", "bounded")
+    assert "configmaps: 2/2" in shown
+    await lab.kubectl("delete", "-f", str(EXAMPLES / "tenant-limits"), "--ignore-not-found", "--timeout=90s")

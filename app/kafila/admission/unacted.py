@@ -17,7 +17,6 @@ from kafila.core.values import Object
 _NOT_YET: Final = "is stored and not acted on by this control plane yet"
 _CALLED: Final = "nothing is refused or changed because of it"
 _COUNTS: Final = f"{_NOT_YET}: nothing is counted, limited or refused here because of it, but in members that get it"
-_GRANTS: Final = f"{_NOT_YET}, apart from clusters/proxy in members: it grants nothing here"
 
 # By resource; whatever is in the object.
 _KINDS: Final = {
@@ -36,8 +35,6 @@ _KINDS: Final = {
     "serviceimports.multicluster.x-k8s.io": f"{_NOT_YET}: no endpoints are brought here",
     "resourcequotas": _COUNTS,
     "limitranges": _COUNTS,
-    "rolebindings.rbac.authorization.k8s.io": _GRANTS,
-    "clusterrolebindings.rbac.authorization.k8s.io": _GRANTS,
     "remedies.remedy.karmada.io": f"{_NOT_YET}",
     "resourceregistries.search.karmada.io": f"{_NOT_YET}: nothing is cached or found by it",
 }
@@ -101,8 +98,6 @@ def _api_service(spec: Object, gates: Gates) -> Iterator[str]:
 
 
 def _definition(spec: Object, gates: Gates) -> Iterator[str]:
-    if (spec.get("conversion") or {}).get("strategy") == "Webhook":
-        yield f"spec.conversion.webhook: {_NOT_YET}: it is not called, only apiVersion is converted"
     for index, version in enumerate(spec.get("versions") or ()):
         if version.get("selectableFields"):
             yield f"spec.versions[{index}].selectableFields: {_NOT_YET}"

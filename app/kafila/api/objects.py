@@ -16,7 +16,7 @@ from kafila.machinery import protobuf, yamlout
 from kafila.machinery.gojson import syntax_error
 from kafila.machinery.paths import MAX_FOUND
 from kafila.registry import Options, Registry
-from kafila.registry.codec import decode_entry, item_bytes, wire_bytes
+from kafila.registry.codec import all_shown, decode_entry, item_bytes, shown, wire_bytes
 from kafila.registry.context import DeleteOptions
 from kafila.registry.decoding import decode_object, json_type
 from kafila.registry.patching import Patch, PatchType
@@ -118,6 +118,7 @@ async def get(registry: Registry, kind: Kind, request: Request) -> Response:
 async def object_response(kind: Kind, entry: Entry, accept: Accepted, request: Request, status: int = 200) -> Response:
     if not accept.form and accept.encoding == "json" and kind.from_storage is None:
         return Response(status, wire_bytes(kind, entry))
+    entry = await shown(kind, entry)
     return await in_thread(len(entry.body), lambda: _object_response(kind, entry, accept, request, status))
 
 
@@ -148,6 +149,8 @@ async def list_(registry: Registry, kind: Kind, request: Request) -> Response:
 
 
 async def list_response(kind: Kind, page: Page, accept: Accepted, request: Request) -> Response:
+    if kind.converter is not None:
+        page = page._replace(entries=await all_shown(kind, page.entries))
     metadata: dict[str, Any] = {"resourceVersion": str(page.revision)}
     if kind.definition and not accept.form:
         metadata["continue"] = ""  # lists without a type of their own always have it

@@ -14,7 +14,7 @@ from kafila.core.resources import GroupVersionKind
 from kafila.core.values import Object
 from kafila.machinery.decode import DecodeError, compile_decoder
 from kafila.registry import Options, Registry
-from kafila.registry.codec import decode_entry
+from kafila.registry.codec import decode_entry, shown
 from kafila.registry.decoding import cannot_be_handled, check_known_type, strict_decoding_errors
 from kafila.registry.patching import Patch, merged
 from kafila.registry.scale import has_replicas, replicas_path, scale_of, with_replicas
@@ -36,21 +36,21 @@ async def scale(registry: Registry, kind: Kind, request: Request) -> Response:
         raise errors.page_not_found()
     if request.method == "GET":
         await registry.wait_for_consistent_read()
-        entry = registry.entry(kind, target.namespace, target.name)
+        entry = await shown(kind, registry.entry(kind, target.namespace, target.name))
         if kind.definition and not has_replicas(kind, decode_entry(kind, entry)):
             raise errors.internal_error(f'the spec replicas field "{kind.scale.spec_replicas}" does not exist')
-        return _answer(kind, entry, request)
+        return await _answer(kind, entry, request)
     options = request.options()
     if request.method == "PATCH" and objects.PATCH_TYPES.get(request.media_type) == "apply":
         patch = _as_apply(kind, await objects.sent_patch(kind, request))
         entry, _ = await registry.patch(kind, target.namespace, target.name, patch, options, "scale")
-        return _answer(kind, entry, request)
+        return await _answer(kind, entry, request)
     if request.method == "PUT":
         change = await read_in_thread(request, lambda: _replaced(kind, request, options))
     else:
         change = _patched(kind, request, options, await objects.sent_patch(kind, request))
     entry = await registry.modify(kind, target.namespace, target.name, change, options, "scale")
-    return _answer(kind, entry, request)
+    return await _answer(kind, entry, request)
 
 
 def _replaced(kind: Kind, request: Request, options: Options) -> Callable[[Object], Object]:
@@ -122,7 +122,8 @@ def decode_scale(document: Any) -> tuple[Object, list[str]]:
     return decoded, unknown
 
 
-def _answer(kind: Kind, entry: Entry, request: Request) -> Response:
+async def _answer(kind: Kind, entry: Entry, request: Request) -> Response:
+    entry = await shown(kind, entry)
     view = scale_of(kind, decode_entry(kind, entry))
     accept = accepted(request.header(b"accept"), True)
     if accept.form == "Table":

@@ -16,7 +16,7 @@ from kafila.catalog.protobuf import codec
 from kafila.core import errors
 from kafila.machinery import protobuf
 from kafila.registry import Registry
-from kafila.registry.codec import decode_entry, wire_bytes
+from kafila.registry.codec import all_shown, decode_entry, wire_bytes
 from kafila.registry.reading import ListOptions, matcher, parse_resource_version
 from kafila.store.interface import StoreUnavailable
 from kafila.watch import Cache, Entry, Groups, Watcher
@@ -75,6 +75,14 @@ async def serve_watch(
             # now: the headers may have had to wait for the client
             snapshot, start = await registry.storage(kind.resource).all(kind, namespace)
             watcher.position = start
+            if kind.converter is not None:
+                try:
+                    snapshot = await all_shown(kind, list(snapshot))
+                except errors.StatusError as error:
+                    await stream.raw(_error(accept, error))
+                    await stream.flush()
+                    await send({"type": "http.response.body", "body": b""})
+                    return
             for entry in snapshot:
                 if (not name or entry.key.name == name) and (matches is None or matches(entry)):
                     await stream.put(Change("ADDED", entry, None))
@@ -92,7 +100,7 @@ async def serve_watch(
                 accept,
             )
             together = None
-            if form is not None and request.push is not None:
+            if form is not None and request.push is not None and kind.converter is None:
                 together = partial(groups.serve, alike, watcher, request.push, stream.chunk)
             await _follow(watcher, stream, kind, accept, request, timeout, leaving, together)
         finally:
@@ -132,6 +140,9 @@ async def _follow(
             if together is not None:
                 await together(max(until - now, 0.0))
             changes = await watcher.changes(max(until - time.monotonic(), 0.0))
+            if kind.converter is not None:
+                entries = await all_shown(kind, [change.entry for change in changes])
+                changes = [change._replace(entry=each) for change, each in zip(changes, entries, strict=True)]
         except errors.StatusError as error:
             await stream.raw(_error(accept, error))
             await stream.flush()

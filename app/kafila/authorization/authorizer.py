@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import Protocol, assert_never, final
 
 from kafila.core.authorization_modes import AuthorizationMode
+from kafila.core.errors import aggregate
 
 from .attributes import ALLOWED, MASTERS, NO_OPINION, Attributes, Decision, Subject
-from .rbac import Rbac, aggregate
+from .rbac import Rbac
 from .rules import FULL_AUTHORITY, Rule
 from .webhook import Webhook
 

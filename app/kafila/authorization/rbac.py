@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple, final
 
+from kafila.core.errors import aggregate
+
 from .attributes import NO_OPINION, Attributes, Decision, Subject
 from .index import GROUP, Binding, Index, Reference, subjects_of
 from .rules import Rule, allows_path, allows_resource
@@ -73,12 +75,6 @@ def not_found(role: Reference) -> str:
     if role.kind not in ("Role", "ClusterRole"):
         return f'unsupported role reference kind: "{role.kind}"'
     return f'{role.kind.lower()}.{GROUP} "{role.name}" not found'
-
-
-def aggregate(texts: list[str]) -> str:
-    """Several errors as one, each once."""
-    once = list(dict.fromkeys(texts))
-    return once[0] if len(once) == 1 else f"[{', '.join(once)}]"
 
 
 Key = tuple[str, tuple[str, ...], str]  # name and groups of a user, namespace

@@ -137,6 +137,25 @@ class Strategy:
     kept_by_status: tuple[str, ...] = ()
 
 
+class Conversion(NamedTuple):
+    """Of a CustomResourceDefinition whose versions a webhook converts. ``versions``: apiVersions of all of them, also unserved."""
+
+    definition: str
+    client: Object  # WebhookClientConfig
+    reviews: tuple[str, ...]  # conversionReviewVersions
+    versions: frozenset[str]
+
+
+class Converter(Protocol):
+    """Has objects converted by their webhook. Entries are those of ``watch``."""
+
+    def known(self, kind: Any, entry: Any) -> bytes: ...  # raises StatusError where it was not converted yet
+
+    async def shown(self, kind: Any, entries: Sequence[Any]) -> list[Any]: ...  # raises StatusError
+
+    async def stored(self, kind: Any, obj: Object) -> Object: ...  # raises StatusError
+
+
 @dataclass(slots=True)
 class Kind:
     """One served group, version and kind."""
@@ -168,6 +187,9 @@ class Kind:
     document: Object | None = None  # the schema as its author wrote it, for OpenAPI
     deprecation: str = ""  # the warning for clients of a deprecated version
     terminating: bool = False  # its definition is being deleted: no new objects
+    conversion: Conversion | None = None  # None: versions differ in apiVersion alone, or there is one
+    stored_as: Callable[[Object], str] | None = None  # apiVersion of a stored body; None: that of the kind
+    converter: Converter | None = None  # who asks the webhook; None: nobody does, as without one
     protobuf: str = ""  # full message name, "" when the kind has no protobuf form
     api_version: str = field(init=False)
     # the key of storage: GroupResource, the same for all versions (and groups that share their objects)

@@ -6,11 +6,12 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from cyclopts import Parameter
 
 from kafila.core.values import Object
+from kafila.placement.types import Binding, Cluster, Work
 
 from . import CommandError, UsageError
 from .membership import KarmadaContext, Kubeconfig, access
@@ -149,12 +150,12 @@ async def gather_evidence(client: MemberClient, kind: str, namespace: str, name:
         policies,
         cluster_policies,
         [*overrides, *cluster_overrides],
-        binding,
+        cast(Binding | None, binding),
         decision,
-        clusters,
-        list(works.values()),
+        cast(list[Cluster], clusters),
+        cast(list[Work], list(works.values())),
         warnings,
-        attached,
+        cast(list[Binding], attached),
         time.time(),
     )
 

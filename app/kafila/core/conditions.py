@@ -7,12 +7,13 @@ request may have several of a type.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from kafila.core.values import Object
+from kafila.core.values import AnyObject, Object
 
 from .clock import rfc3339
 
-Conditions = Sequence[Object]
+Conditions = Sequence[AnyObject]
 
 
 def condition(type: str, status: str, reason: str, message: str, observed_generation: int = 0) -> Object:
@@ -23,12 +24,12 @@ def condition(type: str, status: str, reason: str, message: str, observed_genera
     return made
 
 
-def conditions_of(obj: Object) -> list[Object]:
+def conditions_of(obj: AnyObject) -> list[Object]:
     found: list[Object] = (obj.get("status") or {}).get("conditions") or []
     return found
 
 
-def find(conditions: Conditions | None, type: str) -> Object | None:
+def find(conditions: Conditions | None, type: str) -> AnyObject | None:
     return next((c for c in conditions or () if c.get("type") == type), None)
 
 
@@ -37,10 +38,10 @@ def is_true(conditions: Conditions | None, type: str) -> bool:
     return found is not None and found.get("status") == "True"
 
 
-def with_condition(conditions: Conditions | None, new: Object, now: float | None = None) -> list[Object]:
+def with_condition(conditions: Conditions | None, new: AnyObject, now: float | None = None) -> list[Any]:
     """A new list with ``new`` set. The transition time moves only when the status does: to ``new``'s own, else to ``now``
     (Unix seconds)."""
-    kept = list(conditions or ())
+    kept: list[AnyObject] = list(conditions or ())
     for index, old in enumerate(kept):
         if old.get("type") == new["type"]:
             kept[index] = _merged(old, new, now)
@@ -48,7 +49,7 @@ def with_condition(conditions: Conditions | None, new: Object, now: float | None
     return [*kept, new if "lastTransitionTime" in new else {"lastTransitionTime": rfc3339(now), **new}]
 
 
-def _merged(old: Object, new: Object, now: float | None) -> Object:
+def _merged(old: AnyObject, new: AnyObject, now: float | None) -> Object:
     merged = {**old, "status": new["status"], "reason": new["reason"], "message": new["message"]}
     if old.get("status") != new["status"]:
         merged["lastTransitionTime"] = new.get("lastTransitionTime") or rfc3339(now)

@@ -348,3 +348,9 @@ def storage_unreachable(why: object) -> StatusError:
 def timeout(message: str) -> StatusError:
     """504 without Retry-After: the outcome is unknown and must not be repeated blindly."""
     return StatusError(504, "Timeout", f"Timeout: {message}")
+
+
+def aggregate(texts: Iterable[str]) -> str:
+    """Several errors as one text, each once (utilerrors.NewAggregate); "" for none."""
+    once = list(dict.fromkeys(texts))
+    return once[0] if len(once) == 1 else f"[{', '.join(once)}]" if once else ""

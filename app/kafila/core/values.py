@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import orjson
 
 T = TypeVar("T")
 Object = dict[str, Any]  # a JSON object
+AnyObject = Mapping[str, Any]  # one that is only read, whatever says what it holds (a TypedDict too)
 
 
 def copy_json(value: T) -> T:

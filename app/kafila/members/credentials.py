@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from kafila.core.values import Object
+from kafila.core.values import AnyObject, Object
 
 from .client import MemberClient
 from .transport import TLS, Transport
@@ -48,7 +48,7 @@ class Connection(NamedTuple):
             raise CredentialsError(str(error)) from None
 
 
-def secret_name(cluster: Object) -> tuple[str, str]:
+def secret_name(cluster: AnyObject) -> tuple[str, str]:
     """Namespace and name of the Secret with the credentials. Raises CredentialsError."""
     reference = cluster["spec"].get("secretRef")
     if not reference:
@@ -56,7 +56,7 @@ def secret_name(cluster: Object) -> tuple[str, str]:
     return reference["namespace"], reference["name"]
 
 
-def connection(cluster: Object, secret: Object | None) -> Connection:
+def connection(cluster: AnyObject, secret: Object | None) -> Connection:
     """``secret`` None: it does not exist. Raises CredentialsError, in Karmada's words."""
     name, spec = cluster["metadata"]["name"], cluster["spec"]
     if not spec.get("apiEndpoint"):

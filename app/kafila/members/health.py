@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from kafila.core.clock import rfc3339
 from kafila.core.conditions import condition, find, with_condition
 from kafila.core.errors import StatusError
-from kafila.core.values import Object
+from kafila.core.values import AnyObject, Object
 from kafila.placement.constants import COND_HEARTBEAT
 
 from .client import MemberClient
@@ -63,7 +63,7 @@ async def observe(
     client: MemberClient,
     discovery: Discovery,
     resource_summary: ResourceSummary | None = None,
-    models: Sequence[Object] = (),
+    models: Sequence[AnyObject] = (),
 ) -> Observation:
     """Asks the member. Never raises for what a member does wrong; a ``resource_summary`` is given once its informers are synced."""
     endpoint = "/readyz"
@@ -116,7 +116,7 @@ async def _enablements(discovery: Discovery) -> tuple[list[Object], bool]:
 
 
 def cluster_status(
-    previous: Object,
+    previous: AnyObject,
     observation: Observation,
     now: float,
     history: History | None = None,
@@ -133,7 +133,7 @@ def cluster_status(
     if history is None or history.ready != observed["status"]:
         # the first result since we started counts at once
         history = History(observed["status"], now if history else float("-inf"))
-    ready = observed
+    ready: AnyObject = observed
     if current is not None and _crosses(current["status"], observed["status"]):
         threshold = success_threshold if observed["status"] == "True" else failure_threshold
         if now < history.since + threshold:
@@ -236,6 +236,6 @@ def _crosses(old: str, new: str) -> bool:
     return (old == "True") != (new == "True")
 
 
-def set_condition(conditions: Sequence[Object] | None, new: Object, now: float) -> list[Object]:
+def set_condition(conditions: Sequence[AnyObject] | None, new: AnyObject, now: float) -> list[Object]:
     """With the time last, where a Cluster's conditions have it on the wire."""
     return with_condition(conditions, {**new, "lastTransitionTime": rfc3339(now)})

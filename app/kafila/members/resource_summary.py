@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeVar, final
 from kafila.core import quantity
 from kafila.core.conditions import is_true
 from kafila.core.quantity import Format, Quantity
-from kafila.core.values import Object
+from kafila.core.values import AnyObject, Object
 
 T = TypeVar("T")
 Amounts = tuple[tuple[str, int], ...]  # name and amount: cpu in milli, everything else in units; sorted by name
@@ -187,7 +187,7 @@ class ResourceSummary:
     def node_summary(self) -> Object:
         return {k: v for k, v in (("totalNum", len(self._nodes)), ("readyNum", self._ready)) if v}
 
-    def resource_summary(self, models: Sequence[Object] = ()) -> Object:
+    def resource_summary(self, models: Sequence[AnyObject] = ()) -> Object:
         """``models`` is the Cluster's spec.resourceModels, when modelings are wanted. See ``left_out``."""
         named = self._named()
         allocatable = {
@@ -216,7 +216,7 @@ class ResourceSummary:
             return lambda amounts: amounts
         return lambda amounts: {name: amount for name, amount in amounts.items() if name in wanted}
 
-    def modelings(self, models: Sequence[Object]) -> list[Object]:
+    def modelings(self, models: Sequence[AnyObject]) -> list[Object]:
         """How many nodes have free resources of each grade. Nodes without a pod slot left have none."""
         floors = _floors(models)
         counts = [0] * len(models)
@@ -227,7 +227,7 @@ class ResourceSummary:
         return [{"grade": model["grade"], "count": count} for model, count in zip(models, counts, strict=True)]
 
 
-def _floors(models: Sequence[Object]) -> dict[str, list[int]]:
+def _floors(models: Sequence[AnyObject]) -> dict[str, list[int]]:
     """Per resource the lower bound of each grade, in nano."""
     found: dict[str, list[int]] = {}
     for model in models:

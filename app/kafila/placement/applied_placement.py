@@ -8,6 +8,7 @@ from typing import Any, Final
 import orjson
 
 from kafila.core.remembered import remembered
+from kafila.core.values import AnyObject
 from kafila.placement.gojson import Field, array, number, string, string_map, struct
 
 _REQUIREMENT: Final = struct(
@@ -72,7 +73,7 @@ _ALWAYS_COMPARED: Final = (
 )
 
 
-def placement_text(placement: dict[str, Any]) -> str:
+def placement_text(placement: AnyObject) -> str:
     return _placement_text(orjson.dumps(placement))
 
 
@@ -82,11 +83,11 @@ def _placement_text(placement: bytes) -> str:
     return _PLACEMENT(orjson.loads(placement))
 
 
-def term_text(term: dict[str, Any]) -> str:
+def term_text(term: AnyObject) -> str:
     return _TERM(term)
 
 
-def same_outside_affinities(left: dict[str, Any], right: dict[str, Any]) -> bool:
+def same_outside_affinities(left: AnyObject, right: AnyObject) -> bool:
     """Are the parts equal that matter whichever term of ``clusterAffinities`` is in use?"""
     return all(_text(left.get(name), write) == _text(right.get(name), write) for name, write in _ALWAYS_COMPARED)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from kafila.core import selectors
-from kafila.core.values import Object
+from kafila.core.values import AnyObject
 from kafila.placement.objects import (
     labels_of,
     metadata,
@@ -14,11 +14,12 @@ from kafila.placement.objects import (
     spec,
     status,
 )
+from kafila.placement.types import Cluster
 
-Test = Callable[[Object], bool]
+Test = Callable[[AnyObject], bool]
 
 
-def matcher(affinity: Object | None) -> Test:
+def matcher(affinity: AnyObject | None) -> Test:
     """A test of clusters for a ClusterAffinity; compiled once, since it is asked for every cluster. None matches all."""
     if not affinity:
         return lambda cluster: True
@@ -38,11 +39,11 @@ def matcher(affinity: Object | None) -> Test:
     return lambda cluster: all(test(cluster) for test in tests)
 
 
-def cluster_matches(cluster: Object, affinity: Object | None) -> bool:
+def cluster_matches(cluster: Cluster, affinity: AnyObject | None) -> bool:
     return matcher(affinity)(cluster)
 
 
-def _label_test(label_selector: Object) -> Test:
+def _label_test(label_selector: AnyObject) -> Test:
     try:
         selector = selectors.from_object(label_selector)
     except selectors.SelectorError:
@@ -50,7 +51,7 @@ def _label_test(label_selector: Object) -> Test:
     return lambda cluster: selector.matches(labels_of(cluster))
 
 
-def _field_test(expression: Object) -> Test:
+def _field_test(expression: AnyObject) -> Test:
     """One expression on ``provider``, ``region`` or ``zone``. A cluster without the field has no value, not an empty one."""
     key, operator = expression.get("key"), expression.get("operator")
     values = frozenset(expression.get("values") or ())
@@ -66,7 +67,7 @@ def _field_test(expression: Object) -> Test:
     return lambda cluster: False
 
 
-def _field_values(key: Any) -> Callable[[Object], Sequence[str]]:
+def _field_values(key: Any) -> Callable[[AnyObject], Sequence[str]]:
     if key == "zone":
         return lambda cluster: spec(cluster).get("zones") or ()
     if key in ("provider", "region"):
@@ -74,7 +75,7 @@ def _field_values(key: Any) -> Callable[[Object], Sequence[str]]:
     return lambda cluster: ()
 
 
-def tolerates(toleration: Object, taint: Object) -> bool:
+def tolerates(toleration: AnyObject, taint: AnyObject) -> bool:
     if toleration.get("effect") and toleration["effect"] != taint.get("effect"):
         return False
     if toleration.get("key") and toleration["key"] != taint.get("key"):
@@ -85,17 +86,17 @@ def tolerates(toleration: Object, taint: Object) -> bool:
     return operator == "Exists"
 
 
-def untolerated_taint(cluster: Object, tolerations: Iterable[Object] | None) -> Object | None:
+def untolerated_taint(cluster: Cluster, tolerations: Iterable[AnyObject] | None) -> AnyObject | None:
     """The first taint that keeps new work away (NoSchedule or NoExecute) and that nothing tolerates."""
     tolerations = tuple(tolerations or ())
     for taint in spec(cluster).get("taints") or ():
         if taint.get("effect") in ("NoSchedule", "NoExecute") and not any(tolerates(t, taint) for t in tolerations):
-            found: Object = taint
+            found: AnyObject = taint
             return found
     return None
 
 
-def taint_text(taint: Object) -> str:
+def taint_text(taint: AnyObject) -> str:
     """``key=value:effect`` as Kubernetes writes it."""
     key, value, effect = taint.get("key") or "", taint.get("value") or "", taint.get("effect") or ""
     if not effect:
@@ -103,7 +104,7 @@ def taint_text(taint: Object) -> str:
     return f"{key}={value}:{effect}" if value else f"{key}:{effect}"
 
 
-def api_enabled(cluster: Object, api_version: str, kind: str) -> bool:
+def api_enabled(cluster: Cluster, api_version: str, kind: str) -> bool:
     for enablement in status(cluster).get("apiEnablements") or ():
         if enablement.get("groupVersion") == api_version:
             if any(resource.get("kind") == kind for resource in enablement.get("resources") or ()):
@@ -111,7 +112,7 @@ def api_enabled(cluster: Object, api_version: str, kind: str) -> bool:
     return False
 
 
-def served_kinds(cluster: Object) -> set[tuple[str, str]]:
+def served_kinds(cluster: Cluster) -> set[tuple[str, str]]:
     """(apiVersion, kind) of all that the cluster says it serves."""
     return {
         (enablement.get("groupVersion") or "", resource.get("kind") or "")
@@ -120,5 +121,5 @@ def served_kinds(cluster: Object) -> set[tuple[str, str]]:
     }
 
 
-def is_terminating(cluster: Object) -> bool:
+def is_terminating(cluster: Cluster) -> bool:
     return bool(metadata(cluster).get("deletionTimestamp"))

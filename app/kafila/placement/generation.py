@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from kafila.core.values import Object
+from kafila.placement.types import Binding
 
 
-def with_known_version(binding: Object, before: Object) -> Object:
+def with_known_version(binding: Binding, before: Binding) -> Binding:
     """``before`` itself when nothing but the template's resourceVersion differs.
 
     Our own writes of labels, annotations and statuses raise it too; only what users change shall show in the binding.
@@ -16,7 +16,7 @@ def with_known_version(binding: Object, before: Object) -> Object:
     return before if same else binding
 
 
-def generation_of(binding: Object, before: Object | None) -> int:
+def generation_of(binding: Binding, before: Binding | None) -> int:
     """The generation that the binding has once it is stored."""
     if before is None:
         return 1
@@ -24,5 +24,5 @@ def generation_of(binding: Object, before: Object | None) -> int:
     return generation if binding.get("spec") == before.get("spec") else generation + 1
 
 
-def with_generation(binding: Object, before: Object | None) -> Object:
+def with_generation(binding: Binding, before: Binding | None) -> Binding:
     return {**binding, "metadata": {**binding["metadata"], "generation": generation_of(binding, before)}}

@@ -1,62 +1,62 @@
-"""Reading of plain JSON objects."""
+"""Reading of plain JSON objects, those whose type says nothing; a binding's spec is ``binding["spec"]``."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from kafila.core.resources import split_api_version
-from kafila.core.values import Object
+from kafila.core.values import AnyObject, Object
 from kafila.placement.constants import Identity
 
 
-def metadata(obj: Object) -> Object:
+def metadata(obj: AnyObject) -> Object:
     found: Object = obj.get("metadata") or {}
     return found
 
 
-def identity(obj: Object) -> Identity:
+def identity(obj: AnyObject) -> Identity:
     meta = metadata(obj)
     return _identity(obj, meta.get("namespace"), meta.get("name"))
 
 
-def identity_in(reference: Object) -> Identity:
+def identity_in(reference: AnyObject) -> Identity:
     """Of the object that a reference names: ``spec.resource`` of a binding, a workload of a WorkloadRebalancer."""
     return _identity(reference, reference.get("namespace"), reference.get("name"))
 
 
-def _identity(obj: Object, where: Any, called: Any) -> Identity:
+def _identity(obj: AnyObject, where: Any, called: Any) -> Identity:
     group, _ = split_api_version(obj.get("apiVersion") or "")
     return Identity(group, obj.get("kind") or "", where or "", called or "")
 
 
-def labels_of(obj: Object) -> dict[str, str]:
+def labels_of(obj: AnyObject) -> dict[str, str]:
     found: dict[str, str] = metadata(obj).get("labels") or {}
     return found
 
 
-def annotations_of(obj: Object) -> dict[str, str]:
+def annotations_of(obj: AnyObject) -> dict[str, str]:
     found: dict[str, str] = metadata(obj).get("annotations") or {}
     return found
 
 
-def name(obj: Object) -> str:
+def name(obj: AnyObject) -> str:
     return metadata(obj).get("name") or ""
 
 
-def namespace(obj: Object) -> str:
+def namespace(obj: AnyObject) -> str:
     return metadata(obj).get("namespace") or ""
 
 
-def uid(obj: Object) -> str:
+def uid(obj: AnyObject) -> str:
     return metadata(obj).get("uid") or ""
 
 
-def spec(obj: Object) -> Object:
+def spec(obj: AnyObject) -> Object:
     found: Object = obj.get("spec") or {}
     return found
 
 
-def status(obj: Object) -> Object:
+def status(obj: AnyObject) -> Object:
     found: Object = obj.get("status") or {}
     return found
 

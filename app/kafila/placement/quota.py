@@ -7,9 +7,10 @@ from typing import Any
 
 from kafila.core import conditions, quantity
 from kafila.core.quantity import Quantity
-from kafila.core.values import Object
+from kafila.core.values import AnyObject, Object
 from kafila.placement import constants
 from kafila.placement.objects import name, namespace, spec, status
+from kafila.placement.types import Binding, Component, ResourceBindingSpec, Work
 
 Amounts = dict[str, str]
 Quantities = dict[str, Quantity]
@@ -31,13 +32,13 @@ def canonical(amounts: Mapping[str, Any]) -> Amounts:
     return {resource: str(quantity.of(amount)) for resource, amount in amounts.items()}
 
 
-def aggregated_quota(works: Iterable[Object]) -> list[Object]:
+def aggregated_quota(works: Iterable[Work]) -> list[Object]:
     """``status.aggregatedStatus``: what clusters report of the ResourceQuotas that they have."""
     found = []
     for work in works:
-        if not conditions.is_true(status(work).get("conditions"), constants.COND_APPLIED):
+        if not conditions.is_true((work.get("status") or {}).get("conditions"), constants.COND_APPLIED):
             continue
-        manifests = status(work).get("manifestStatuses") or ()
+        manifests = (work.get("status") or {}).get("manifestStatuses") or ()
         if not manifests:
             continue
         reported = manifests[0].get("status") or {}
@@ -56,7 +57,7 @@ def summed(amounts: Iterable[Mapping[str, Any]]) -> Amounts:
     return {resource: str(amount) for resource, amount in total.items()}
 
 
-def status_by_clusters(quota: Object, works: Iterable[Object], enforced: bool) -> Object:
+def status_by_clusters(quota: Object, works: Iterable[Work], enforced: bool) -> Object:
     """The new status. ``enforced``: overall figures are another controller's, who counts bindings."""
     items = aggregated_quota(works)
     made = {key: value for key, value in status(quota).items() if key != "aggregatedStatus"}
@@ -83,16 +84,16 @@ def _set(made: Object, key: str, amounts: Amounts) -> None:
         made.pop(key, None)
 
 
-def quota_updates(new: Object, old: Object | None, quotas: Iterable[Object]) -> list[tuple[Object, Amounts]]:
+def quota_updates(new: Binding, old: Binding | None, quotas: Iterable[Object]) -> list[tuple[Object, Amounts]]:
     """What a write of a ResourceBinding (v1alpha2) costs: each quota whose status changes, with its new ``overallUsed``.
 
     ``old`` is None for one that is created; ``quotas`` are the FederatedResourceQuotas of its namespace. Raises QuotaExceeded.
     Whoever calls must write the status with the binding, guarded by the quota's revision.
     """
-    wanted, before = spec(new), spec(old or {})
-    if not wanted.get("clusters") if old is None else not _is_relevant(before, wanted):
+    wanted, before = new["spec"], old["spec"] if old is not None else None
+    if not wanted.get("clusters") if before is None else not _is_relevant(before, wanted):
         return []
-    delta = _difference(usage(wanted), usage(before))
+    delta = _difference(usage(wanted), usage(before) if before is not None else {})
     out = []
     for quota in quotas if delta else ():
         used = _charged(quota, delta)
@@ -101,10 +102,10 @@ def quota_updates(new: Object, old: Object | None, quotas: Iterable[Object]) -> 
     return out
 
 
-def usage(binding_spec: Object) -> Quantities:
+def usage(binding_spec: ResourceBindingSpec) -> Quantities:
     """Resources that a binding's replicas ask for over all its clusters."""
-    clusters: Sequence[Object] = binding_spec.get("clusters") or ()
-    components: Sequence[Object] = binding_spec.get("components") or ()
+    clusters = binding_spec.get("clusters") or ()
+    components = binding_spec.get("components") or ()
     if components:
         times, per = len(clusters), _per_set(components)
     else:
@@ -115,7 +116,7 @@ def usage(binding_spec: Object) -> Quantities:
     return {name: Quantity(amount.nano * times, amount.format) for name, amount in per.items() if amount}
 
 
-def _per_set(components: Sequence[Object]) -> Quantities:
+def _per_set(components: Sequence[Component]) -> Quantities:
     total: Quantities = {}
     for component in components:
         replicas = component.get("replicas") or 0
@@ -125,11 +126,11 @@ def _per_set(components: Sequence[Object]) -> Quantities:
     return total
 
 
-def _request(requirements: Object | None) -> Quantities:
+def _request(requirements: AnyObject | None) -> Quantities:
     return {n: quantity.of(v) for n, v in ((requirements or {}).get("resourceRequest") or {}).items()}
 
 
-def _is_relevant(old: Object, new: Object) -> bool:
+def _is_relevant(old: ResourceBindingSpec, new: ResourceBindingSpec) -> bool:
     if _request(old.get("replicaRequirements")) != _request(new.get("replicaRequirements")):
         return True
     was, now = old.get("clusters") or (), new.get("clusters") or ()
@@ -141,7 +142,7 @@ def _is_relevant(old: Object, new: Object) -> bool:
     return [_needs(c) for c in earlier] != [_needs(c) for c in later]
 
 
-def _needs(component: Object) -> tuple[int, Quantities | None]:
+def _needs(component: Component) -> tuple[int, Quantities | None]:
     requirements = component.get("replicaRequirements")
     return component.get("replicas") or 0, None if requirements is None else _request(requirements)
 

@@ -4,68 +4,68 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from kafila.core.values import Object
 from kafila.placement.constants import DUPLICATED, PURGE_NOW
+from kafila.placement.types import ClusterAffinityTerm, Placement, ResourceBindingSpec, TargetCluster
 
 
-def targets(spec: Object) -> list[Object]:
+def targets(spec: ResourceBindingSpec) -> list[TargetCluster]:
     """``spec.clusters``: a list of ``{"name": …, "replicas": …}``."""
-    found: list[Object] = spec.get("clusters") or []
+    found: list[TargetCluster] = spec.get("clusters") or []
     return found
 
 
-def target_names(spec: Object) -> frozenset[str]:
+def target_names(spec: ResourceBindingSpec) -> frozenset[str]:
     return frozenset(target["name"] for target in targets(spec))
 
 
-def assigned_replicas(spec: Object) -> dict[str, int]:
+def assigned_replicas(spec: ResourceBindingSpec) -> dict[str, int]:
     return {target["name"]: target.get("replicas") or 0 for target in targets(spec)}
 
 
-def total_replicas(clusters: Iterable[Object]) -> int:
+def total_replicas(clusters: Iterable[TargetCluster]) -> int:
     return sum(target.get("replicas") or 0 for target in clusters)
 
 
-def replicas(spec: Object) -> int:
+def replicas(spec: ResourceBindingSpec) -> int:
     return spec.get("replicas") or 0
 
 
-def is_workload(spec: Object) -> bool:
+def is_workload(spec: ResourceBindingSpec) -> bool:
     """Has it replicas? Zero replicas without any requirement look the same as no replicas at all, as in Karmada."""
     return bool(spec.get("replicas")) or spec.get("replicaRequirements") is not None or bool(spec.get("components"))
 
 
-def scheduling_type(placement: Object) -> str:
+def scheduling_type(placement: Placement) -> str:
     strategy = placement.get("replicaScheduling")
     return DUPLICATED if strategy is None else strategy.get("replicaSchedulingType") or ""
 
 
-def terms(placement: Object) -> list[Object]:
+def terms(placement: Placement) -> list[ClusterAffinityTerm]:
     """The ordered affinity groups in use: none when there is a single ``clusterAffinity``."""
     if placement.get("clusterAffinity") is not None:
         return []
-    found: list[Object] = placement.get("clusterAffinities") or []
+    found: list[ClusterAffinityTerm] = placement.get("clusterAffinities") or []
     return found
 
 
-def term_named(placement: Object, affinity: str) -> Object | None:
+def term_named(placement: Placement, affinity: str) -> ClusterAffinityTerm | None:
     return next((term for term in terms(placement) if term.get("affinityName") == affinity), None)
 
 
-def evicting_clusters(spec: Object) -> frozenset[str]:
+def evicting_clusters(spec: ResourceBindingSpec) -> frozenset[str]:
     return frozenset(task.get("fromCluster", "") for task in spec.get("gracefulEvictionTasks") or ())
 
 
-def targets_of(binding_spec: Object) -> list[Object]:
+def targets_of(binding_spec: ResourceBindingSpec) -> list[TargetCluster]:
     """Scheduled clusters, then those that parent bindings require; of two of one name the first counts."""
-    found: dict[str, Object] = {target["name"]: target for target in binding_spec.get("clusters") or ()}
+    found: dict[str, TargetCluster] = {target["name"]: target for target in binding_spec.get("clusters") or ()}
     for parent in binding_spec.get("requiredBy") or ():
         for target in parent.get("clusters") or ():
             found.setdefault(target["name"], target)
     return list(found.values())
 
 
-def existing_clusters(spec: Object) -> frozenset[str]:
+def existing_clusters(spec: ResourceBindingSpec) -> frozenset[str]:
     """Where the resource may be now: scheduled, required by a parent binding, or leaving gracefully."""
     found = {target["name"] for target in targets(spec)}
     for parent in spec.get("requiredBy") or ():
@@ -76,7 +76,7 @@ def existing_clusters(spec: Object) -> frozenset[str]:
     return frozenset(found)
 
 
-def clusters_to_purge_now(spec: Object) -> frozenset[str]:
+def clusters_to_purge_now(spec: ResourceBindingSpec) -> frozenset[str]:
     """Clusters that must be empty before anything is placed anew (purge mode Directly)."""
     return frozenset(
         task.get("fromCluster", "")
@@ -85,7 +85,7 @@ def clusters_to_purge_now(spec: Object) -> frozenset[str]:
     )
 
 
-def is_multi_component(spec: Object) -> bool:
+def is_multi_component(spec: ResourceBindingSpec) -> bool:
     """Are its components placed together in exactly one cluster?"""
     if not spec.get("components"):
         return False
@@ -97,6 +97,6 @@ def is_multi_component(spec: Object) -> bool:
     )
 
 
-def same_targets(new: list[Object], old: list[Object]) -> bool:
+def same_targets(new: list[TargetCluster], old: list[TargetCluster]) -> bool:
     """In whatever order."""
     return len(new) == len(old) and all(target in old for target in new)

@@ -18,7 +18,7 @@ from kafila.core.clock import rfc3339
 from kafila.core.errors import StatusError
 from kafila.core.names import dns1123_subdomain, new_uid
 from kafila.core.rates import TokenBucket
-from kafila.core.values import Object
+from kafila.core.values import AnyObject, Object
 from kafila.registry import Options, Registry
 from kafila.registry.context import Change
 
@@ -47,7 +47,7 @@ _FIELDS: Object = {
 class NewEvent(NamedTuple):
     """``about``: apiVersion, kind and metadata. ``source``: the component, where it does not follow from object and reason."""
 
-    about: Object
+    about: AnyObject
     type: str  # Normal or Warning
     reason: str
     message: str
@@ -107,7 +107,7 @@ class Recorder:
     """Writes events in the background: what happens to an event never holds up the work it is about."""
 
     def __init__(
-        self, registry: Registry, component: str = "kafila", source_of: Callable[[Object, str], str] | None = None
+        self, registry: Registry, component: str = "kafila", source_of: Callable[[AnyObject, str], str] | None = None
     ) -> None:
         """``source_of``: the component to name for an object and a reason, "" for ``component``."""
         self._registry = registry
@@ -133,14 +133,14 @@ class Recorder:
     def busy(self) -> bool:
         return bool(self._pending) or self._writing
 
-    def event(self, obj: Object, event_type: str, reason: str, message: str, source: str = "") -> None:
+    def event(self, obj: AnyObject, event_type: str, reason: str, message: str, source: str = "") -> None:
         """To be written soon. The parameters are those of :class:`NewEvent`."""
         self.count(self.composed(obj, event_type, reason, message, source))
 
     def enclosed(self, events: Iterable[NewEvent]) -> Enclosure:
         return Enclosure(self, events)
 
-    def composed(self, obj: Object, event_type: str, reason: str, message: str, source: str) -> _Composed:
+    def composed(self, obj: AnyObject, event_type: str, reason: str, message: str, source: str) -> _Composed:
         metadata = obj["metadata"]
         involved = {
             "kind": obj["kind"],

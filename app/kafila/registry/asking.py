@@ -20,6 +20,7 @@ from kafila.core.values import Object
 from kafila.machinery import managedfields
 from kafila.machinery.decode import DecodeError, compile_decoder
 
+from .codec import stored_form
 from .context import Change, DeleteOptions, Options
 from .decoding import decoder_of, typed
 from .owners import drop_repeated_owners
@@ -53,20 +54,39 @@ class Question(NamedTuple):
     again: Callable[[Object], None]
 
 
-Steps = Generator[Question, Object | None, Change]
+class ToStore(NamedTuple):
+    """An object that a webhook has to convert into the version that is stored."""
+
+    kind: Kind
+    obj: Object
+
+
+Steps = Generator[Question | ToStore, Object | None, Change]
 
 
 def finished(steps: Steps) -> Change:
-    """Of a preparation that asks nothing."""
+    """Of a preparation that asks nothing. Raises StatusError 500 where nobody waits for a conversion."""
     try:
-        next(steps)
+        asked = next(steps)
     except StopIteration as done:
         change: Change = done.value
         return change
-    raise AssertionError("a webhook has to be asked, and nobody waits for it here")
+    assert isinstance(asked, ToStore), "a webhook has to be asked, and nobody waits for it here"
+    raise errors.internal_error(
+        f"{asked.kind.gvk} is written in the version that is stored when it is written with others"
+    )
 
 
-def advanced(steps: Steps, answer: Object | None) -> Question | Change:
+def stored(kind: Kind, obj: Object) -> Generator[ToStore, Object | None, Object]:
+    """``obj`` in the version and form that is stored."""
+    if kind.converter is not None and kind.version != kind.storage_version:
+        converted = yield ToStore(kind, obj)
+        assert converted is not None
+        obj = converted
+    return stored_form(kind, obj)
+
+
+def advanced(steps: Steps, answer: Object | None) -> Question | ToStore | Change:
     """The next question, or the outcome."""
     try:
         return steps.send(answer)
@@ -198,7 +218,7 @@ def asked_to_update(
 
     def again(found: Object) -> None:
         if subresource != "scale":
-            admission.mutate(kind, "UPDATE", found, old, options.user)
+            admission.mutate(kind, "UPDATE", found, old, options.user, subresource)
 
     out = yield question(
         kind,

@@ -69,12 +69,28 @@ def in_version(kind: Kind, target: Kind, obj: Object) -> Object:
     return {**shown, "kind": target.kind, "apiVersion": target.api_version}
 
 
+def is_other_version(kind: Kind, stored: Object) -> bool:
+    """Whether a webhook has to convert a stored body before ``kind`` can show it."""
+    return kind.conversion is not None and kind.stored_as is not None and kind.stored_as(stored) != kind.api_version
+
+
+async def shown(kind: Kind, entry: Entry) -> Entry:
+    """The entry as ``kind`` can show it. Raises the StatusError of a conversion that fails."""
+    return entry if kind.converter is None else (await kind.converter.shown(kind, (entry,)))[0]
+
+
+async def all_shown(kind: Kind, entries: list[Entry]) -> list[Entry]:
+    return entries if kind.converter is None else await kind.converter.shown(kind, entries)
+
+
 def served_body(kind: Kind, entry: Entry) -> bytes:
     """The body of a custom object as its schema of today shows it; worked out once per entry."""
     assert kind.from_storage is not None
     if entry.view is not None and entry.view[0] is kind:
         return entry.view[1]
     stored = entry.decode()
+    if kind.converter is not None and is_other_version(kind, stored):
+        return kind.converter.known(kind, entry)
     shown = kind.from_storage(stored)
     body = entry.body if shown == stored else fitted(orjson.dumps(shown))
     entry.view = kind, body

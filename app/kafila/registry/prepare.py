@@ -21,8 +21,8 @@ from kafila.store.interface import Guard, Write
 from kafila.watch import Entry
 
 from .allocation import NOTHING, ServiceAllocator
-from .asking import Calls, Steps, asked_to_create, asked_to_update, question
-from .codec import encode_body, same_object, stored_form, with_version
+from .asking import Calls, Steps, asked_to_create, asked_to_update, question, stored
+from .codec import encode_body, same_object, with_version
 from .context import Change, Options
 from .owners import drop_repeated_owners
 from .reset_fields import reset_fields
@@ -100,18 +100,19 @@ def prepare_create(
     if not tracked and kind.definition:
         _track(kind, None, obj, options, "")  # its values are of the right types only now
     extra = allocator.allocate(obj, None) if allocator is not None else NOTHING
-    admission.admit(kind, "CREATE", obj, None, options.user)
+    warnings = admission.admit(kind, "CREATE", obj, None, options.user)
     if calls is not None and calls.validating:
         name, space = "" if generated else metadata["name"], namespace if kind.namespaced else ""
         yield question(kind, "CREATE", name, space, obj, None, options, calls.validating)
     if options.warnings is not None:
         options.warn(strategy.warnings(obj))
+        options.warn(warnings)
         options.warn(admission.warn(kind, obj, None))
     if sent_version and not options.dry_run:  # only storage minds, hence the code
         raise errors.StatusError(500, "", "resourceVersion should not be set on objects to be created")
     key = key_of(kind, namespace, metadata["name"])
     _forget_empty_lists(kind, obj)
-    body = encode_body(stored_form(kind, obj))
+    body = encode_body((yield from stored(kind, obj)))
     if sent_version:
         body = with_version(body, sent_version)
     return Change(
@@ -142,7 +143,7 @@ def prepare_update(
     if mutating:
         strategy.default(new)
         tracked = tracked or (subresource != "binding" and _track_early(kind, old, new, options, subresource))
-        admission.mutate(kind, "UPDATE", new, old, options.user)
+        admission.mutate(kind, "UPDATE", new, old, options.user, subresource)
         new = yield from asked_to_update(kind, old, new, options, subresource, mutating, admission)
     metadata, was = new["metadata"], old["metadata"]
     name = was["name"]
@@ -186,7 +187,7 @@ def prepare_update(
         _track(kind, old, new, options, subresource)
     drop_disabled_fields(kind, new, old)
     if not mutating:
-        admission.mutate(kind, "UPDATE", new, old, options.user)
+        admission.mutate(kind, "UPDATE", new, old, options.user, subresource)
     extra = NOTHING
     if subresource not in ("status", "finalize", "approval", "binding"):
         strategy.prepare_for_update(new, old)
@@ -199,20 +200,21 @@ def prepare_update(
         raise errors.invalid(kind.error_group, kind.kind, name, found)
     if not tracked and kind.definition:
         _track(kind, old, new, options, subresource)
-    admission.admit(kind, "UPDATE", new, old, options.user)
+    warnings = admission.admit(kind, "UPDATE", new, old, options.user, subresource)
     if calls is not None and calls.validating:
         space = was.get("namespace", "")
         yield question(kind, "UPDATE", name, space, new, old, options, calls.validating, subresource=subresource)
     if options.warnings is not None:
         _warn(kind, old, new, options, subresource, admission)
+        options.warn(warnings)
     key = existing.key
     metadata["resourceVersion"] = was["resourceVersion"]
     _forget_empty_lists(kind, new)
     managedfields.keep_times_of_no_change(old, new)
     gone = _is_released(kind, metadata, new)
     if not gone and same_object(new, old):
-        return Change((), (), encode_body(stored_form(kind, new)), unchanged=True)
-    body = encode_body(stored_form(kind, new))
+        return Change((), (), existing.body, unchanged=True)
+    body = encode_body((yield from stored(kind, new)))
     guard = Guard(key, revision=existing.revision)
     if gone:
         released = allocator.release(old).writes if allocator is not None else ()

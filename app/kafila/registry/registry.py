@@ -7,7 +7,7 @@ import copy
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import final
+from typing import Any, cast, final
 
 import orjson
 
@@ -16,7 +16,7 @@ from kafila.catalog.catalog import Catalog
 from kafila.catalog.kind import Kind
 from kafila.core import errors
 from kafila.core.resources import Key
-from kafila.core.values import Object
+from kafila.core.values import AnyObject, Object
 from kafila.settings.serving import MAX_OBJECT_BYTES
 from kafila.store.interface import GuardFailed, Store
 from kafila.watch import Cache, Entry
@@ -25,9 +25,10 @@ from . import patching
 from .admitting import Admitting
 from .allocation import DEFAULT_SERVICE_CIDR
 from .asking import Steps
-from .codec import decode_entry
+from .codec import decode_entry, shown
 from .context import Change, DeleteOptions, Options
 from .guards import creation_guards, refused, staged_guards
+from .quotas import Quotas
 from .reading import check_version
 from .scale import other_uid
 from .staging import Staging, admitted
@@ -61,6 +62,7 @@ class Registry:
         self.staging = Staging(cache, admission, service_cidr, admitting)
         self._storages = Storages(cache)
         self.transactions = Transactions(store, cache, self._storages, max_object_bytes)
+        self.quotas = Quotas(cache, catalog, admission)
 
     def fenced_by(self, fence: Fence) -> Registry:
         """The same, for writes of those who work under a lease: none is carried out once it is another process's."""
@@ -107,7 +109,7 @@ class Registry:
             change = await self.staging.carried_out(cost(kind, options.size), made)
             key = change.guards[0].key
             try:
-                return await self.transactions.commit(change, options.dry_run)
+                return await self._commit(kind, change, options.dry_run)
             except GuardFailed as failed:
                 if failed.guard.key == key:
                     if self.cache.get(*key) is None:
@@ -156,11 +158,11 @@ class Registry:
         kind: Kind,
         namespace: str,
         name: str,
-        compute: Callable[[Object], Object],
+        compute: Callable[[Any], AnyObject],
         options: Options,
         subresource: str = "",
     ) -> Entry:
-        """Writes what ``compute`` makes of the current object (a fresh dict); computed again when somebody was faster.
+        """Writes what ``compute`` makes of the current object (a fresh dict, whatever type says what it holds); computed again when somebody was faster.
 
         ``compute`` may read what belongs to the event loop.
         """
@@ -168,11 +170,11 @@ class Registry:
         async def prepare(existing: Entry) -> Change:
             size = max(cost(kind, options.size), len(existing.body))
             old, fresh = await in_thread(size, lambda: (decode_entry(kind, existing), decode_entry(kind, existing)))
-            new = compute(fresh)
+            new = cast(Object, compute(fresh))
             made = partial(self.staging.update, kind, existing, old, new, options, subresource)
             return await self.staging.carried_out(size, made)
 
-        return (await self._guaranteed_update(kind, namespace, name, prepare, options.dry_run))[0]
+        return (await self._guaranteed_update(kind, namespace, name, prepare, options.dry_run, subresource))[0]
 
     async def patch(
         self, kind: Kind, namespace: str, name: str, patch: patching.Patch, options: Options, subresource: str = ""
@@ -221,7 +223,7 @@ class Registry:
             size = max(cost(kind, options.size), len(existing.body))
             return await self.staging.carried_out(size, lambda: changed(existing))
 
-        return (await self._guaranteed_update(kind, namespace, name, prepare, options.dry_run))[0]
+        return (await self._guaranteed_update(kind, namespace, name, prepare, options.dry_run, subresource))[0]
 
     async def delete(self, kind: Kind, namespace: str, name: str, options: DeleteOptions) -> tuple[Entry, bool]:
         """Returns the object's last known entry and whether it is gone (else it waits for its finalizers)."""
@@ -234,7 +236,7 @@ class Registry:
         return entry, change.deleted
 
     async def _guaranteed_update(
-        self, kind: Kind, namespace: str, name: str, prepare: Prepare, dry_run: bool
+        self, kind: Kind, namespace: str, name: str, prepare: Prepare, dry_run: bool, subresource: str = ""
     ) -> tuple[Entry, Change]:
         """Commits what ``prepare`` makes of the current object, again and again while others are faster.
 
@@ -246,6 +248,7 @@ class Registry:
         for _ in range(CONFLICT_RETRIES + 1):
             existing = await storage.newest(kind, namespace, name)
             try:
+                existing = await shown(kind, existing)
                 change = await prepare(existing)
             except errors.StatusError:
                 if newest or await self._is_newest(existing):
@@ -256,11 +259,21 @@ class Registry:
                 newest = True
                 continue
             try:
-                return await self.transactions.commit(change, dry_run, existing), change
+                return await self._commit(kind, change, dry_run, existing, subresource), change
             except GuardFailed:
                 await self.wait_for_consistent_read()
                 newest = True
         raise errors.conflict(kind.group, kind.plural, name)
+
+    async def _commit(
+        self, kind: Kind, change: Change, dry_run: bool, existing: Entry | None = None, subresource: str = ""
+    ) -> Entry:
+        """With what it uses of quotas. Raises GuardFailed, StatusError."""
+        if change.unchanged or change.deleted or not self.quotas.bound(kind, change.writes[0].key.namespace):
+            return await self.transactions.commit(change, dry_run, existing)
+        return await self.quotas.committed(
+            kind, change, existing, subresource, lambda full: self.transactions.commit(full, dry_run, existing)
+        )
 
     async def _is_newest(self, entry: Entry) -> bool:
         await self.wait_for_consistent_read()
@@ -284,15 +297,17 @@ class Registry:
     # -- several objects at once ---------------------------------------------------------------------------------------
 
     def stage_create(
-        self, kind: Kind, namespace: str, obj: Object, options: Options, *, tracked: bool = False
+        self, kind: Kind, namespace: str, obj: AnyObject, options: Options, *, tracked: bool = False
     ) -> Change:
         """A creation to be committed together with others. ``obj`` is decoded and ours. ``tracked``: as for ``create``."""
         guards = staged_guards(kind, namespace)
-        return self.staging.created_with_others(kind, namespace, obj, options, guards, tracked=tracked)
+        return self.staging.created_with_others(kind, namespace, cast(Object, obj), options, guards, tracked=tracked)
 
-    def stage_update(self, kind: Kind, existing: Entry, new: Object, options: Options, subresource: str = "") -> Change:
+    def stage_update(
+        self, kind: Kind, existing: Entry, new: AnyObject, options: Options, subresource: str = ""
+    ) -> Change:
         """A change of the object at ``existing``'s revision, to be committed together with others."""
-        return self.staging.updated_with_others(kind, existing, new, options, subresource)
+        return self.staging.updated_with_others(kind, existing, cast(Object, new), options, subresource)
 
     def stage_delete(self, kind: Kind, existing: Entry, options: DeleteOptions) -> Change:
         return self.staging.deleted_with_others(kind, existing, options)

@@ -18,8 +18,8 @@ from kafila.watch import Cache, Entry
 
 from .admitting import Admitting
 from .allocation import ServiceAllocator
-from .asking import Calls, Question, Steps, advanced, asked_to_delete, finished, question
-from .codec import decode_entry, encode_body, stored_form
+from .asking import Calls, Question, Steps, ToStore, advanced, asked_to_delete, finished, question, stored
+from .codec import decode_entry, encode_body
 from .context import Change, DeleteOptions, Options
 from .deleting import mark_at_once, mark_deleted
 from .guards import check_preconditions
@@ -113,10 +113,10 @@ class Staging:
             gone = prepare_removal(existing, old, self._allocators.get(kind.resource))
             if not kind.strategy.graceful:
                 return gone
-            return gone._replace(body=encode_body(stored_form(kind, mark_at_once(old, rfc3339()))))
+            return gone._replace(body=encode_body((yield from stored(kind, mark_at_once(old, rfc3339())))))
         if last is old:  # already on its way
             return Change((), (), b"", unchanged=True)
-        body = encode_body(stored_form(kind, last))
+        body = encode_body((yield from stored(kind, last)))
         guard = Guard(existing.key, revision=existing.revision)
         return Change((guard,), (Write(existing.key, body, existing.meta.uid, terminating=True),), body)
 
@@ -161,16 +161,22 @@ class Staging:
     async def carried_out(self, size: int, begin: Callable[[], Steps]) -> Change:
         """The outcome of a preparation: it works on about ``size`` bytes, and what it asks is asked between its steps."""
 
-        def first() -> tuple[Steps, Question | Change]:
+        def first() -> tuple[Steps, Question | ToStore | Change]:
             steps = begin()
             return steps, advanced(steps, None)
 
         steps, found = await in_thread(size, first)
         while not isinstance(found, Change):
-            assert self._admitting is not None
-            answer = await self._admitting.answered(found, size)
+            answer = await self._answer(found, size)
             found = await in_thread(size, partial(advanced, steps, answer))
         return found
+
+    async def _answer(self, asked: Question | ToStore, size: int) -> Object | None:
+        if isinstance(asked, ToStore):
+            assert asked.kind.converter is not None
+            return await asked.kind.converter.stored(asked.kind, asked.obj)
+        assert self._admitting is not None
+        return await self._admitting.answered(asked, size)
 
     # -- to be committed together with others --------------------------------------------------------------------------
     # What it would be without webhooks, at once; where one may want to see it, ``Change.admit`` asks before the commit.

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
+from kafila.core.admission_plugins import PLUGINS
 from kafila.core.authorization_modes import AuthorizationMode
 from kafila.core.feature_gates import parse_gates
 from kafila.core.switches import listed
@@ -142,6 +143,18 @@ def check_authorization_modes(text: str) -> None:
             raise ValueError(f"has mode {mode!r} specified more than once")
 
 
+def check_admission_plugins(text: str) -> None:
+    for name in listed(text):
+        if name not in PLUGINS:
+            raise ValueError(f'admission-control plugin "{name}" is unknown; there are {", ".join(sorted(PLUGINS))}')
+
+
+def check_enabled_or_disabled(disabled: str, enabled: str) -> None:
+    both = sorted(set(listed(disabled)) & set(listed(enabled)))
+    if both:
+        raise ValueError(f"{', '.join(both)} in enable-admission-plugins and disable-admission-plugins overlapped")
+
+
 def check_authorization_webhook(name: str, modes: str) -> None:
     check_file(name)
     if bool(name) != (AuthorizationMode.WEBHOOK in listed(modes)):
@@ -225,6 +238,8 @@ CHECKS: Final[dict[str, Callable[[Any], None]]] = {
     "controllers": check_controllers,
     "service_cidr": check_service_cidr,
     "authorization_mode": check_authorization_modes,
+    "enable_admission_plugins": check_admission_plugins,
+    "disable_admission_plugins": check_admission_plugins,
     "plugins": check_plugins,
     "skipped_propagating_namespaces": check_pattern,
     **dict.fromkeys(

@@ -18,6 +18,7 @@ CONTROLLERS = frozenset(
         "namespace",
         "resource-interpreter",
         "cluster-connection",
+        "resourcequota",
         "root-ca-cert-publisher",
         "serviceaccount",
         "serviceaccount-token",

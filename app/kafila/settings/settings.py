@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from kafila.core.admission_plugins import in_force
 from kafila.core.feature_gates import parse_gates
 from kafila.core.switches import is_enabled, listed
 
@@ -75,6 +76,10 @@ class Settings(BaseSettings):
     authorization_webhook_config_file: str = Field(
         "", description="kubeconfig of the server that the mode Webhook asks."
     )
+    enable_admission_plugins: str = Field(
+        "", description="Admission plugins to ask beside those that are asked by default; with commas."
+    )
+    disable_admission_plugins: str = Field("", description="Admission plugins not to ask; with commas.")
     tls_cert_file: str = Field(
         "", description="PEM of a serving certificate of your own, with its chain; read again when it changes."
     )
@@ -240,6 +245,17 @@ class Settings(BaseSettings):
     def _check_webhook(cls, value: str, info: ValidationInfo) -> str:
         checks.check_authorization_webhook(value, info.data.get("authorization_mode", ""))
         return value
+
+    @field_validator("disable_admission_plugins")
+    @classmethod
+    def _check_disabled(cls, value: str, info: ValidationInfo) -> str:
+        checks.check_enabled_or_disabled(value, info.data.get("enable_admission_plugins", ""))
+        return value
+
+    @property
+    def admission_plugins(self) -> frozenset[str]:
+        """The names of those that are on."""
+        return in_force(listed(self.enable_admission_plugins), listed(self.disable_admission_plugins))
 
     @property
     def authorization_modes(self) -> list[str]:

@@ -40,3 +40,15 @@ def observe(name: str, step: str, operation: str, code: int, seconds: float, *, 
 
 def observe_rejection(name: str, step: str, operation: str, error_type: str, code: int) -> None:
     REJECTIONS.labels(name, step, operation, error_type, str(min(code, _HIGHEST))).inc()
+
+
+CONVERSIONS: Final = Histogram(
+    "apiserver_crd_conversion_webhook_duration_seconds",
+    "CRD webhook conversion duration in seconds.",
+    ["crd_name", "succeeded"],
+    buckets=(0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.024, 2.048, 4.096, 8.192, 16.384),
+)
+
+
+def observe_conversion(definition: str, seconds: float, *, failed: bool) -> None:
+    CONVERSIONS.labels(definition, "false" if failed else "true").observe(seconds)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 from kafila import authorization
 from kafila.admission import Admission
 from kafila.admission.chain import Escalation, Signing
-from kafila.admission.karmada.context import AdmissionContext, Claimed
+from kafila.admission.karmada.context import AdmissionContext, Claimed, Served
+from kafila.admission.plugins.attributes import Lookups
 from kafila.authorization import Authorizer
 from kafila.catalog.catalog import Catalog
+from kafila.core.resources import split_api_version
 from kafila.core.values import Object
 from kafila.machinery.lua import syntax_error
+from kafila.placement.allowed_clusters import Limit, limit_of
+from kafila.placement.types import Binding
 from kafila.registry.codec import decode_entry
 from kafila.registry.threads import on_loop
 from kafila.settings.settings import Settings
@@ -39,6 +43,14 @@ def admission(cache: Cache, catalog: Catalog, settings: Settings, authorizer: Au
     def objects(resource: str) -> Iterator[Object]:
         return (entry.decode() for entry in entries(resource))
 
+    def within(resource: str, namespace: str) -> Iterator[Object]:
+        found = on_loop(lambda: list(cache.resource(resource).entries(namespace)))
+        return (entry.decode() for entry in found)
+
+    def one(resource: str, namespace: str, name: str) -> Object | None:
+        found = on_loop(lambda: cache.get(resource, namespace, name))
+        return found.decode() if found is not None else None
+
     def own_id() -> str:
         namespace = on_loop(lambda: cache.get("namespaces", "", "kube-system"))
         return namespace.meta.uid if namespace is not None else ""
@@ -58,13 +70,21 @@ def admission(cache: Cache, catalog: Catalog, settings: Settings, authorizer: Au
             return found, False
 
         found, more = on_loop(bodies)
-        return Claimed([entry.decode().get("spec") or {} for entry in found], more)
+        return Claimed([cast(Binding, entry.decode())["spec"] for entry in found], more)
 
-    def may_read_secret(user: Any, namespace: str, name: str) -> bool:
+    def may(user: Any, verb: str, group: str, resource: str, namespace: str, name: str) -> bool:
         if authorizer is None:
             return True
-        asked = authorization.Attributes(user, "get", "", "v1", "secrets", "", namespace, name)
+        asked = authorization.Attributes(user, verb, group, "*", resource, "", namespace, name)
         return on_loop(lambda: authorizer.decide(asked).allowed)
+
+    def limit(namespace: str) -> Limit | None:
+        entry = on_loop(lambda: cache.get("namespaces", "", namespace))
+        return limit_of(entry.meta.annotations) if entry is not None else None
+
+    def resource_of(api_version: str, kind: str) -> Served | None:
+        found = catalog.by_kind(*split_api_version(api_version), kind)
+        return Served(found.group, found.plural, found.namespaced) if found is not None else None
 
     around = AdmissionContext(
         customizations=customizations,
@@ -73,9 +93,17 @@ def admission(cache: Cache, catalog: Catalog, settings: Settings, authorizer: Au
         clusters=lambda: objects(CLUSTERS),
         claimed=claimed,
         own_id=own_id,
-        may_read_secret=may_read_secret,
+        may=may,
+        limit=limit,
+        resource_of=resource_of,
     )
-    return Admission(settings.gates, around, objects, *(rights(authorizer) if authorizer is not None else ()))
+    return Admission(
+        settings.gates,
+        around,
+        Lookups(objects, within, one),
+        settings.admission_plugins,
+        *(rights(authorizer) if authorizer is not None else ()),
+    )
 
 
 def rights(authorizer: Authorizer) -> tuple[Escalation, Signing]:

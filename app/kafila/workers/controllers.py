@@ -16,6 +16,7 @@ from kafila.reconcile.kubernetes.definitions import DefinitionController
 from kafila.reconcile.kubernetes.garbage_collector import GarbageCollector
 from kafila.reconcile.kubernetes.namespace_objects import DefaultServiceAccounts, RootCAPublisher
 from kafila.reconcile.kubernetes.namespaces import NamespaceController
+from kafila.reconcile.kubernetes.resource_quotas import ResourceQuotas
 from kafila.reconcile.kubernetes.ttl_after_finished import FinishedJobs
 from kafila.reconcile.refusals import Refusals
 from kafila.registry import Registry
@@ -54,6 +55,7 @@ class Controllers:
             GarbageCollector(registry),
             FinishedJobs(registry),
             ClusterRoleAggregation(registry),
+            ResourceQuotas(registry),
             DefaultServiceAccounts(registry),
             root_authority,
             account_tokens,

@@ -26,6 +26,7 @@ from kafila.reconcile.karmada.member.manager import TransportFor
 from kafila.registry import Registry
 from kafila.registry.admitting import Admitting
 from kafila.registry.bootstrap import bootstrap
+from kafila.registry.converting import Converting
 from kafila.registry.roles import default_roles, ensure_roles
 from kafila.settings.checks import host_and_port
 from kafila.settings.settings import Settings
@@ -90,6 +91,7 @@ class Process:
         authorizer = authorizer_of(cache, settings)
         admitting = admission(cache, catalog, settings, authorizer)
         callers = Callers(cache)
+        converting = Converting(catalog, callers)
         registry = self.registry = Registry(
             catalog,
             store,
@@ -186,6 +188,7 @@ class Process:
         if audit is not None:  # nobody is served any more
             await audit.close()
         await definitions.stop()
+        await converting.close()
         await callers.close()
 
     def _log_ready(self) -> None:

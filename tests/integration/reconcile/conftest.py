@@ -24,6 +24,7 @@ from kafila.registry.admitting import Admitting
 from kafila.registry.bootstrap import bootstrap
 from kafila.registry.codec import decode_entry
 from kafila.registry.context import DeleteOptions
+from kafila.registry.converting import Converting
 from kafila.registry.decoding import decode_object
 from kafila.registry.roles import default_roles, ensure_roles
 from kafila.settings.settings import Settings
@@ -83,6 +84,7 @@ class Lab:
         self.callers = Callers(cache)
         asks = Admitting(cache, catalog, self.callers)
         self.registry = Registry(catalog, self.store, cache, admitting, max_object_bytes=limit, admitting=asks)
+        self.converting = Converting(catalog, self.callers)
         self.definitions = Definitions(catalog, cache)
         await self.definitions.start()
         cache.listen_to_all(lambda event: self._changed.set())
@@ -107,6 +109,7 @@ class Lab:
     async def stop(self) -> None:
         await self.controllers.stop()
         await self.definitions.stop()
+        await self.converting.close()
         await self.callers.close()
         await self.store.close()
 

@@ -33,6 +33,8 @@ def admit_cluster(new: Object, old: Object | None, user: Any, around: AdmissionC
         if not reference or (reference == before.get(field) and not moves):
             continue
         namespace, secret = reference.get("namespace") or "", reference.get("name") or ""
-        if not around.may_read_secret(user, namespace, secret):  # a member's address would be sent its contents
+        if not around.may(
+            user, "get", "", "secrets", namespace, secret
+        ):  # a member's address would be sent its contents
             why = f'spec.{field}: User "{user.name}" cannot get resource "secrets" {secret} in the namespace "{namespace}"'
             raise errors.forbidden("cluster.karmada.io", "clusters", name, why)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, final
 
 from kafila.core.values import Object
+from kafila.placement.allowed_clusters import Limit
+from kafila.placement.types import ResourceBindingSpec
 
 
 def _none() -> Iterable[Object]:
@@ -16,7 +18,7 @@ def _none() -> Iterable[Object]:
 class Claimed(NamedTuple):
     """``specs`` of bindings, as many as are read; ``more``: are there others?"""
 
-    specs: Sequence[Object]
+    specs: Sequence[ResourceBindingSpec]
     more: bool
 
 
@@ -28,8 +30,24 @@ def _unknown() -> str:
     return ""
 
 
-def _everybody(user: Any, namespace: str, name: str) -> bool:
+def _everybody(user: Any, verb: str, group: str, resource: str, namespace: str, name: str) -> bool:
     return True
+
+
+def _no_limit(namespace: str) -> Limit | None:
+    return None
+
+
+class Served(NamedTuple):
+    """A kind as it stands in paths and roles."""
+
+    group: str
+    plural: str
+    namespaced: bool
+
+
+def _none_served(api_version: str, kind: str) -> Served | None:
+    return None
 
 
 def _compiles(script: str) -> str | None:
@@ -43,7 +61,8 @@ class AdmissionContext:
 
     ``allow_no_execute`` is ``--allow-no-execute-taint-policy``; ``clusters`` are all Clusters; ``claimed`` are the bindings of the
     policy with that permanent id, of its namespace where it has one. ``own_id`` is the uid of our kube-system, empty when it is not
-    known; ``may_read_secret(user, namespace, name)`` lets everybody where nobody decides about rights.
+    known; ``may(user, verb, group, resource, namespace, name)`` lets everybody where nobody decides about rights; ``limit``: the
+    clusters that a namespace may use; ``resource_of(apiVersion, kind)``: None for a kind that is not served.
     """
 
     customizations: Callable[[], Iterable[Object]] = _none
@@ -52,7 +71,9 @@ class AdmissionContext:
     clusters: Callable[[], Iterable[Object]] = _none
     claimed: Callable[[str, str], Claimed] = _nothing_claimed
     own_id: Callable[[], str] = _unknown
-    may_read_secret: Callable[[Any, str, str], bool] = _everybody
+    may: Callable[[Any, str, str, str, str, str], bool] = _everybody
+    limit: Callable[[str], Limit | None] = _no_limit
+    resource_of: Callable[[str, str], Served | None] = _none_served
 
 
 NOTHING = AdmissionContext()

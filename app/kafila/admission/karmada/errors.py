@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from kafila.core.errors import FieldError, StatusError, gathered, shown
+from kafila.core.errors import FieldError, StatusError, aggregate, gathered, shown
 
 
 class Denied(Exception):
@@ -34,6 +34,6 @@ def within_limits(rule: Callable[[], None]) -> None:
 
 def refuse_if(found: Iterable[FieldError]) -> None:
     """Raises Refused with all findings, as an aggregate of errors prints them."""
-    texts = list(dict.fromkeys(str(e) for e in shown(found)))
-    if texts:
-        raise Denied(texts[0] if len(texts) == 1 else "[" + ", ".join(texts) + "]")
+    text = aggregate(map(str, shown(found)))
+    if text:
+        raise Denied(text)

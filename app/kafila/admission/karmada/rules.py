@@ -11,7 +11,7 @@ from kafila.core.feature_gates import Gates
 from kafila.core.values import Object
 from kafila.placement import constants
 
-from . import autoscaling, binding, cluster, interpreter, override, propagation, quota, services
+from . import autoscaling, binding, cluster, interpreter, override, propagation, quota, rights, services
 from .context import NOTHING, AdmissionContext
 from .errors import Denied, denied, refuse_if, within_limits
 from .gostructs import BINDING, MULTI_CLUSTER_SERVICE, OVERRIDE, WORK, pass_through
@@ -20,6 +20,7 @@ from .work import mutate_work
 Mutator = Callable[[str, Object], None]
 Validator = Callable[[Object, "Object | None", Gates, AdmissionContext], None]
 
+_BY_RIGHTS = frozenset((rights.POLICIES, rights.OVERRIDES, rights.BINDINGS))
 _PROTECTION_WEBHOOK = "resourcedeletionprotection.karmada.io"
 
 
@@ -56,6 +57,8 @@ def admit(
         return
     if kind.resource == cluster.RESOURCE and new is not None and not _is_status_write(new, old):
         cluster.admit_cluster(new, old, user, around)
+    if kind.resource == "namespaces" and new is not None:
+        rights.admit_namespace(new, old)
     rule = _VALIDATORS.get(kind.resource)
     if rule is None or new is None or _is_status_write(new, old):
         return
@@ -67,6 +70,8 @@ def admit(
         within_limits(lambda: validator(new, old if operation == "UPDATE" else None, gates, around))
     except Denied as refusal:
         raise denied(webhook, refusal) from None
+    if kind.resource in _BY_RIGHTS:
+        rights.admit_by_rights(kind.resource, new, old, user, around)
 
 
 def _shares_spec(new: Object, old: Object | None) -> bool:

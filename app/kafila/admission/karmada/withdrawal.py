@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Final, cast
 
-from kafila.core.values import Object
+from kafila.core.values import AnyObject, Object
 from kafila.placement import constants
 from kafila.placement.cluster_affinity import matcher
 from kafila.placement.objects import name
 from kafila.placement.spec import target_names, terms
+from kafila.placement.types import Placement
 
 from .context import AdmissionContext, Claimed
 
@@ -23,7 +24,8 @@ _IDS: Final = (constants.PP_PERMANENT_ID, constants.CPP_PERMANENT_ID)
 
 def withdrawals(new: Object, old: Object, around: AdmissionContext) -> list[str]:
     """Warnings for a change of a policy's placement."""
-    placement, before = new["spec"].get("placement") or {}, old["spec"].get("placement") or {}
+    placement = cast(Placement, new["spec"].get("placement") or {})
+    before = cast(Placement, old["spec"].get("placement") or {})
     if _affinities(placement) == _affinities(before) or new["spec"].get("activationPreference") == constants.LAZY:
         return []
     clusters = {name(cluster): cluster for cluster in around.clusters()}
@@ -65,7 +67,7 @@ def _and_more(found: Sequence[str]) -> str:
     return f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
 
 
-def _affinities(placement: Object) -> list[Object]:
+def _affinities(placement: Placement) -> Sequence[AnyObject]:
     """Any of which may hold the object; an empty one holds all clusters."""
     groups = terms(placement)
     if not groups:
@@ -73,10 +75,10 @@ def _affinities(placement: Object) -> list[Object]:
     return [*groups, *(each for group in groups for each in group.get("overflowAffinities") or ())]
 
 
-def _named(placement: Object) -> set[str]:
+def _named(placement: Placement) -> set[str]:
     return set(_names(_affinities(placement)))
 
 
-def _names(affinities: Iterable[Object]) -> Iterable[str]:
+def _names(affinities: Iterable[AnyObject]) -> Iterable[str]:
     for affinity in affinities:
         yield from affinity.get("clusterNames") or ()

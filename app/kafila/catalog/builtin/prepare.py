@@ -6,12 +6,15 @@ from kafila.core.clock import rfc3339
 from kafila.core.names import new_uid
 from kafila.core.values import Object
 
-from .validation.common import same
+from .validation.common import Found, same
+from .validation.security import APPARMOR, check_apparmor_profile
 
 TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"
 _JOB_NAME_LABELS = ("job-name", "batch.kubernetes.io/job-name")
 _JOB_UID_LABELS = ("controller-uid", "batch.kubernetes.io/controller-uid")
 _QOS_RESOURCES = ("cpu", "memory")
+_LOCALHOST = "localhost/"
+_PROFILES = {"unconfined": "Unconfined", "runtime/default": "RuntimeDefault"}
 
 
 def _labels(holder: Object) -> dict[str, str]:
@@ -61,6 +64,7 @@ def keep_pod_qos(new: Object, old: Object) -> None:
 
 def create_pod(obj: Object) -> None:
     spec = obj.get("spec") or {}
+    _profiles_from_annotations(obj["metadata"].get("annotations") or {}, spec)
     if (spec.get("terminationGracePeriodSeconds") or 0) < 0:
         spec["terminationGracePeriodSeconds"] = 1
     obj["status"] = {"phase": "Pending", "qosClass": qos_class(spec)}
@@ -74,6 +78,31 @@ def create_pod(obj: Object) -> None:
             "message": "Scheduling is blocked due to non-empty scheduling gates",
         }
         obj["status"]["conditions"] = [condition]
+
+
+def _profiles_from_annotations(annotations: Object, spec: Object) -> None:
+    """AppArmor profiles were annotations before 1.30; a container that has none of its own gets a field for it (KEP-24)."""
+    if (spec.get("os") or {}).get("name") == "windows":
+        return
+    for_all = (spec.get("securityContext") or {}).get("appArmorProfile")
+    for field in ("initContainers", "containers", "ephemeralContainers"):
+        for container in spec.get(field) or ():
+            annotation = annotations.get(f"{APPARMOR}{container.get('name', '')}")
+            context = container.get("securityContext") or {}
+            profile = _profile_of(annotation or "")
+            if context.get("appArmorProfile") is None and profile is not None and profile != for_all:
+                container["securityContext"] = {**context, "appArmorProfile": profile}
+
+
+def _profile_of(annotation: str) -> Object | None:
+    if annotation in _PROFILES:
+        return {"type": _PROFILES[annotation]}
+    if not annotation.startswith(_LOCALHOST):
+        return None
+    profile = {"type": "Localhost", "localhostProfile": annotation.removeprefix(_LOCALHOST)}
+    wrong: Found = []
+    check_apparmor_profile(profile, "", wrong)
+    return None if wrong else profile
 
 
 def qos_class(spec: Object) -> str:

@@ -32,6 +32,19 @@ def storage_version(crd: Object) -> str:
     return next((v["name"] for v in versions(crd) if v.get("storage")), "")
 
 
+def oldest_stored(crd: Object) -> str:
+    """The version of bodies that do not say theirs: they were stored when there was no other one."""
+    listed = (crd.get("status") or {}).get("storedVersions") or []
+    known = {version["name"] for version in versions(crd)}
+    return next((name for name in listed if name in known), storage_version(crd))
+
+
+def conversion_webhook(crd: Object) -> Object | None:
+    """``spec.conversion.webhook`` where that is the strategy."""
+    conversion = (crd.get("spec") or {}).get("conversion") or {}
+    return (conversion.get("webhook") or {}) if conversion.get("strategy") == "Webhook" else None
+
+
 def schema_of_version(version: Object) -> Object | None:
     return (version.get("schema") or {}).get("openAPIV3Schema")
 
@@ -61,6 +74,4 @@ def unevaluated(crd: Object) -> list[str]:
         found.append("x-kubernetes-validations rules are stored and not evaluated")
     if any(v.get("selectableFields") for v in versions(crd)):
         found.append("selectableFields are stored and cannot be selected by")
-    if ((crd.get("spec") or {}).get("conversion") or {}).get("strategy") == "Webhook":
-        found.append("the conversion webhook is stored and not called: versions differ in apiVersion only")
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from kafila.catalog.kind import Kind, Scale
+from kafila.catalog.kind import Conversion, Kind, Scale
 from kafila.catalog.tables import schema_of as definition
 from kafila.core.errors import StatusError
 from kafila.core.values import Object
@@ -18,8 +18,10 @@ from kafila.machinery.structural.shape import schema_of
 from .columns import printer_columns
 from .definition import (
     accepted_names,
+    conversion_webhook,
     deprecation_warning,
     is_terminating,
+    oldest_stored,
     schema_of_version,
     storage_version,
     versions,
@@ -28,6 +30,7 @@ from .strategy import custom_strategy
 
 META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
 VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
+STORED_AS = "kafila.io/apiVersion"  # in bodies of definitions with several versions; nobody is shown it
 Convert = Callable[[Object], Object]
 
 
@@ -89,7 +92,45 @@ def _kind(crd: Object, version: Object, stored: Object) -> Kind:
         # as in Kubernetes, defaults are those of the stored version alone
         stored_as = _from_storage(prune_stored, compile_defaulting(of_storage))
         kind.from_storage = lambda obj: prune(stored_as(obj))[0]
+    webhook = conversion_webhook(crd)
+    if webhook is not None:
+        kind.conversion = conversion_of(crd, webhook)
+        kind.from_storage = _from_storage(prune, fill)  # of those that are stored in this version
+    if len(versions(crd)) > 1:
+        _keep_version(kind, crd)
     return kind
+
+
+def conversion_of(crd: Object, webhook: Object) -> Conversion:
+    group = crd["spec"]["group"]
+    return Conversion(
+        crd["metadata"]["name"],
+        webhook.get("clientConfig") or {},
+        tuple(webhook.get("conversionReviewVersions") or ()),
+        frozenset(f"{group}/{version['name']}" for version in versions(crd)),
+    )
+
+
+def _keep_version(kind: Kind, crd: Object) -> None:
+    """Bodies say in which version they are stored: a definition's storage version changes, and what is stored stays as it is."""
+    group = crd["spec"]["group"]
+    known = {f"{group}/{version['name']}" for version in versions(crd)}
+    oldest, newest = f"{group}/{oldest_stored(crd)}", f"{group}/{kind.storage_version}"
+    to_storage, from_storage = kind.to_storage, kind.from_storage
+    assert from_storage is not None
+
+    def stored_as(body: Object) -> str:
+        said = body.get(STORED_AS)
+        return said if isinstance(said, str) and said in known else oldest
+
+    def read(body: Object) -> Object:
+        if STORED_AS in body:
+            body = {name: value for name, value in body.items() if name != STORED_AS}
+        return from_storage(body)
+
+    kind.stored_as = stored_as
+    kind.from_storage = read
+    kind.to_storage = lambda obj: {**(to_storage(obj) if to_storage is not None else obj), STORED_AS: newest}
 
 
 def _decoder(prune: Prune, meta: Decoder, embedded: Embedded | None) -> Decoder:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from kafila.core import selectors
-from kafila.core.values import Object, copy_json
+from kafila.core.values import AnyObject, Object, copy_json
 from kafila.placement import constants
 from kafila.placement.applied_placement import LABEL_SELECTOR
 from kafila.placement.detector.binding import BINDING_API, BindingError, controller_reference, resource_reference
@@ -14,12 +14,11 @@ from kafila.placement.gojson import Field, array, string, struct
 from kafila.placement.objects import (
     annotations_of,
     labels_of,
-    metadata,
     name,
     namespace,
-    spec,
     uid,
 )
+from kafila.placement.types import Binding, BindingSnapshot, ResourceBindingSpec
 
 _DEPENDENCIES: Final = array(
     struct(
@@ -64,12 +63,12 @@ def _printed_selector(selector: Object) -> str:
     )
 
 
-def with_dependencies(parent: Object, dependencies: Sequence[Object] | None) -> Object:
+def with_dependencies(parent: Binding, dependencies: Sequence[Object] | None) -> Binding:
     """The parent with what it depends on written down, and held until its dependents know of its end.
 
     The same object when nothing changes.
     """
-    meta, text = metadata(parent), dependencies_text(dependencies)
+    meta, text = parent["metadata"], dependencies_text(dependencies)
     finalizers = list(meta.get("finalizers") or ())
     annotations = annotations_of(parent)
     if constants.FINALIZER_DEPENDENCIES in finalizers and annotations.get(constants.RB_DEPENDENCIES) == text:
@@ -86,7 +85,7 @@ def with_dependencies(parent: Object, dependencies: Sequence[Object] | None) -> 
     }
 
 
-def is_dependency(resource: Object, labels: dict[str, str], dependencies: Sequence[Object]) -> bool:
+def is_dependency(resource: AnyObject, labels: dict[str, str], dependencies: Sequence[Object]) -> bool:
     """Is the object that ``resource`` names, with these ``labels``, one of those that are depended on?"""
     return any(
         all((each.get(field) or "") == (resource.get(field) or "") for field in ("apiVersion", "kind"))
@@ -110,14 +109,14 @@ def refers_to(dependency: Object, called: str, labels: dict[str, str]) -> bool:
     return selector is not None and selectors.from_object(selector).matches(labels)
 
 
-def parent_keys(binding: Object) -> list[tuple[str, str]]:
+def parent_keys(binding: Binding) -> list[tuple[str, str]]:
     """(namespace, name) of the parents of an attached binding."""
-    return [(each.get("namespace") or "", each["name"]) for each in spec(binding).get("requiredBy") or ()]
+    return [(each.get("namespace") or "", each["name"]) for each in binding["spec"].get("requiredBy") or ()]
 
 
 def attach(
-    parent: Object, dependency: Object, existing: Object | None, others: Iterable[Object] = (), *, called: str = ""
-) -> tuple[Object, str]:
+    parent: Binding, dependency: Object, existing: Binding | None, others: Iterable[Binding] = (), *, called: str = ""
+) -> tuple[Binding, str]:
     """The binding of ``dependency`` with ``parent`` among its parents, and the text of a DependencyPolicyConflict or "".
 
     ``others``: the further parents that ``existing`` has; ``called``: the name of a new one, Karmada's when not given. The same object as ``existing`` when nothing changes. Raises
@@ -137,7 +136,7 @@ def attach(
     return (existing, conflict) if existing is not None and binding == existing else (binding, conflict)
 
 
-def detach(binding: Object, parent_namespace: str, parent_name: str, others: Sequence[Object] = ()) -> Object:
+def detach(binding: Binding, parent_namespace: str, parent_name: str, others: Sequence[Binding] = ()) -> Binding:
     """The binding without that parent; it stays until its object goes. ``others``: the parents that it keeps."""
     detached = copy_json(binding)
     labels = detached["metadata"].get("labels") or {}
@@ -160,7 +159,7 @@ def detach(binding: Object, parent_namespace: str, parent_name: str, others: Seq
     return detached
 
 
-def _new_binding(dependency: Object, where: str, called: str) -> Object:
+def _new_binding(dependency: Object, where: str, called: str) -> Binding:
     called = called or constants.binding_name(dependency.get("kind") or "", name(dependency))
     identity = constants.permanent_id(constants.RB_PERMANENT_ID, uid(dependency), where, called)
     return {
@@ -173,12 +172,12 @@ def _new_binding(dependency: Object, where: str, called: str) -> Object:
             "finalizers": [constants.FINALIZER_BINDING],
             "ownerReferences": [controller_reference(dependency)],
         },
-        "spec": {},
+        "spec": {"resource": resource_reference(dependency)},
     }
 
 
-def _check_owner(existing: Object, dependency: Object) -> None:
-    owner = next((o for o in metadata(existing).get("ownerReferences") or () if o.get("controller")), None)
+def _check_owner(existing: Binding, dependency: Object) -> None:
+    owner = next((o for o in existing["metadata"].get("ownerReferences") or () if o.get("controller")), None)
     if owner is not None and owner.get("uid") != uid(dependency):
         raise BindingError(
             f"failed to update resourceBinding({namespace(existing)}/{name(existing)}) due to different owner reference "
@@ -187,23 +186,23 @@ def _check_owner(existing: Object, dependency: Object) -> None:
         )
 
 
-def _key(binding: Object) -> tuple[str, str]:
+def _key(binding: Binding) -> tuple[str, str]:
     return namespace(binding), name(binding)
 
 
-def _binding_id(binding: Object) -> str:
+def _binding_id(binding: Binding) -> str:
     return labels_of(binding).get(constants.RB_PERMANENT_ID, "")
 
 
-def _with_snapshot(old: Sequence[Object], parent: Object) -> list[Object]:
-    snapshot: Object = {"namespace": namespace(parent), "name": name(parent)}
-    if spec(parent).get("clusters"):
-        snapshot["clusters"] = copy_json(spec(parent)["clusters"])
+def _with_snapshot(old: Sequence[BindingSnapshot], parent: Binding) -> list[BindingSnapshot]:
+    snapshot: BindingSnapshot = {"namespace": namespace(parent), "name": name(parent)}
+    if parent["spec"].get("clusters"):
+        snapshot["clusters"] = copy_json(parent["spec"]["clusters"])
     found = [snapshot if (each.get("namespace") or "", each["name"]) == _key(parent) else each for each in old]
     return found if snapshot in found else [*found, snapshot]
 
 
-def _settle(wanted: Object, parents: Sequence[Object]) -> str:
+def _settle(wanted: ResourceBindingSpec, parents: Sequence[Binding]) -> str:
     """What the parents ask for together: Overwrite and preservation win. Says where they disagree."""
     overwrite, preserve = _asked(parents)
     wanted["conflictResolution"] = constants.OVERWRITE if True in overwrite else constants.ABORT
@@ -211,13 +210,13 @@ def _settle(wanted: Object, parents: Sequence[Object]) -> str:
     return conflict_of(parents)
 
 
-def _asked(parents: Sequence[Object]) -> tuple[set[bool], set[bool]]:
+def _asked(parents: Sequence[Binding]) -> tuple[set[bool], set[bool]]:
     """Whether to overwrite, and whether to preserve: the different answers."""
-    overwrite = {spec(parent).get("conflictResolution") == constants.OVERWRITE for parent in parents}
-    return overwrite, {bool(spec(parent).get("preserveResourcesOnDeletion")) for parent in parents}
+    overwrite = {parent["spec"].get("conflictResolution") == constants.OVERWRITE for parent in parents}
+    return overwrite, {bool(parent["spec"].get("preserveResourcesOnDeletion")) for parent in parents}
 
 
-def conflict_of(parents: Sequence[Object]) -> str:
+def conflict_of(parents: Sequence[Binding]) -> str:
     """The text of a DependencyPolicyConflict, "" when they agree."""
     overwrite, preserve = _asked(parents)
     reasons = []

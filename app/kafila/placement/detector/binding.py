@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final, cast
 
 from kafila.core import feature_gates as feature
 from kafila.core.resources import gvk_of
-from kafila.core.values import Object, copy_json
+from kafila.core.values import AnyObject, Object, copy_json
 from kafila.placement import constants
 from kafila.placement.detector.match import selectors_match
 from kafila.placement.interpreter import NATIVE, Interpreter, InterpretError, Operation
@@ -19,6 +19,7 @@ from kafila.placement.objects import (
     namespace,
     uid,
 )
+from kafila.placement.types import Binding, ObjectMeta, ObjectReference, OwnerReference, ResourceBindingSpec
 
 BINDING_API: Final = "work.karmada.io/v1alpha2"
 _PP_LABELS, _PP_ANNOTATIONS = (constants.PP_PERMANENT_ID,), (constants.PP_NAMESPACE, constants.PP_NAME)
@@ -170,7 +171,7 @@ def binding_spec(
     interpreter: Interpreter = NATIVE,
     gates: feature.Gates = feature.DEFAULT_GATES,
     priority_classes: Mapping[str, int] | None = None,
-) -> Object:
+) -> ResourceBindingSpec:
     """What the policy and the template ask for; no clusters. Raises BindingError.
 
     ``priority_classes``: value of each PriorityClass, asked only with the gate PriorityBasedScheduling.
@@ -196,10 +197,10 @@ def binding_spec(
         if feature.PRIORITY_BASED_SCHEDULING in gates and wanted.get("schedulePriority") is not None:
             spec["schedulePriority"] = _priority(wanted["schedulePriority"], priority_classes or {})
     # Nothing is shared with the policy or the template, which live in caches.
-    return copy_json(spec)
+    return cast(ResourceBindingSpec, copy_json(spec))
 
 
-def resource_reference(template: Object) -> Object:
+def resource_reference(template: Object) -> ObjectReference:
     meta = metadata(template)
     reference = {
         "apiVersion": template.get("apiVersion"),
@@ -209,7 +210,7 @@ def resource_reference(template: Object) -> Object:
         "uid": meta.get("uid"),
         "resourceVersion": meta.get("resourceVersion"),
     }
-    return {key: value for key, value in reference.items() if value}
+    return cast(ObjectReference, {key: value for key, value in reference.items() if value})
 
 
 def _replicas(template: Object, interpreter: Interpreter, gates: feature.Gates) -> Object:
@@ -260,13 +261,13 @@ def _priority(wanted: Object, classes: Mapping[str, int]) -> Object:
 def build_binding(
     template: Object,
     policy: Object,
-    existing: Object | None = None,
+    existing: Binding | None = None,
     *,
     called: str = "",
     interpreter: Interpreter = NATIVE,
     gates: feature.Gates = feature.DEFAULT_GATES,
     priority_classes: Mapping[str, int] | None = None,
-) -> Object:
+) -> Binding:
     """The ResourceBinding (of a namespaced template) or ClusterResourceBinding, new or brought up to date.
 
     ``called``: the name of a new one, Karmada's when not given. The same object as ``existing`` when nothing changes. Raises
@@ -275,29 +276,30 @@ def build_binding(
     if existing is not None:
         _check_owner(existing, uid(template))
     wanted = binding_spec(template, policy, interpreter=interpreter, gates=gates, priority_classes=priority_classes)
-    spec = _merged_spec((existing or {}).get("spec") or {}, wanted)
-    built = {
-        **(existing or _new_binding(template)),
-        "metadata": _merged_metadata(metadata(existing or {}), template, policy, called),
-        "spec": spec,
+    if existing is None:
+        return {
+            "apiVersion": BINDING_API,
+            "kind": "ResourceBinding" if namespace(template) else "ClusterResourceBinding",
+            "metadata": _merged_metadata({}, template, policy, called),
+            "spec": wanted,
+        }
+    built: Binding = {
+        **existing,
+        "metadata": _merged_metadata(existing["metadata"], template, policy, called),
+        "spec": _merged_spec(existing["spec"], wanted),
     }
-    return existing if existing is not None and built == existing else built
+    return existing if built == existing else built
 
 
-def _new_binding(template: Object) -> Object:
-    kind = "ResourceBinding" if namespace(template) else "ClusterResourceBinding"
-    return {"apiVersion": BINDING_API, "kind": kind}
-
-
-def _check_owner(existing: Object, template_uid: str) -> None:
-    owner = next((o for o in metadata(existing).get("ownerReferences") or () if o.get("controller")), None)
+def _check_owner(existing: Binding, template_uid: str) -> None:
+    owner = next((o for o in existing["metadata"].get("ownerReferences") or () if o.get("controller")), None)
     if owner is not None and owner.get("uid") != template_uid:
         raise OwnerMismatch
 
 
-def _merged_spec(old: Object, wanted: Object) -> Object:
-    spec = {key: value for key, value in old.items() if key not in _OWNED}
-    spec.update(wanted)
+def _merged_spec(old: ResourceBindingSpec, wanted: ResourceBindingSpec) -> ResourceBindingSpec:
+    kept = {key: value for key, value in old.items() if key not in _OWNED}
+    spec = cast(ResourceBindingSpec, {**kept, **wanted})
     # Whether scheduling is suspended is not the policy's to say.
     scheduling = (old.get("suspension") or {}).get("scheduling")
     if scheduling is not None:
@@ -305,7 +307,7 @@ def _merged_spec(old: Object, wanted: Object) -> Object:
     return spec
 
 
-def _merged_metadata(old: Object, template: Object, policy: Object, called: str) -> Object:
+def _merged_metadata(old: ObjectMeta, template: Object, policy: Object, called: str) -> ObjectMeta:
     where = namespace(template)
     labels, annotations = claim_metadata(policy)
     kept_labels, kept_annotations = dict(old.get("labels") or {}), dict(old.get("annotations") or {})
@@ -319,7 +321,7 @@ def _merged_metadata(old: Object, template: Object, policy: Object, called: str)
     kept_labels.setdefault(identity, constants.permanent_id(identity, uid(template), where, binding))
     finalizer = constants.FINALIZER_BINDING if where else constants.FINALIZER_CLUSTER_BINDING
     finalizers = list(old.get("finalizers") or ())
-    merged: dict[str, Any] = {
+    merged: ObjectMeta = {
         **old,
         "name": binding,
         "labels": {**kept_labels, **labels},
@@ -332,10 +334,10 @@ def _merged_metadata(old: Object, template: Object, policy: Object, called: str)
     return merged
 
 
-def controller_reference(owner: Object) -> Object:
+def controller_reference(owner: AnyObject) -> OwnerReference:
     return {
-        "apiVersion": owner.get("apiVersion"),
-        "kind": owner.get("kind"),
+        "apiVersion": owner.get("apiVersion", ""),
+        "kind": owner.get("kind", ""),
         "name": name(owner),
         "uid": uid(owner),
         "controller": True,

@@ -5,25 +5,27 @@ from __future__ import annotations
 from typing import Any
 
 from kafila.core import selectors
-from kafila.core.values import Object
+from kafila.core.values import AnyObject
 from kafila.placement.cluster_affinity import cluster_matches
-from kafila.placement.objects import labels_of, name, spec
+from kafila.placement.objects import labels_of, name
 from kafila.placement.spec import is_workload, term_named
+from kafila.placement.types import Cluster, ResourceBindingSpec
 
 
-def why_outside(cluster: Object, binding_spec: Object, affinity: str) -> str:
+def why_outside(cluster: Cluster, binding_spec: ResourceBindingSpec, affinity: str) -> str:
     placement = binding_spec.get("placement") or {}
-    wanted = placement.get("clusterAffinity")
+    wanted: AnyObject | None = placement.get("clusterAffinity")
     if wanted is None:
-        wanted = term_named(placement, affinity) or {}
-        overflow = (wanted.get("overflowAffinities") or ()) if is_workload(binding_spec) else ()
+        term = term_named(placement, affinity)
+        wanted = term if term is not None else {}
+        overflow = term is not None and term.get("overflowAffinities") and is_workload(binding_spec)
         groups = f" (affinity {affinity}{' and its overflow affinities' if overflow else ''})"
     else:
         groups = ""
     return "; ".join(_unmet(cluster, wanted)) + groups
 
 
-def _unmet(cluster: Object, affinity: Object) -> list[str]:
+def _unmet(cluster: Cluster, affinity: AnyObject) -> list[str]:
     found = []
     if name(cluster) in (affinity.get("exclude") or ()):
         found.append("named in exclude")
@@ -38,7 +40,7 @@ def _unmet(cluster: Object, affinity: Object) -> list[str]:
     return found or ["matches now"]
 
 
-def _labels(cluster: Object, label_selector: Object) -> str:
+def _labels(cluster: Cluster, label_selector: AnyObject) -> str:
     try:
         selector = selectors.from_object(label_selector)
     except selectors.SelectorError as error:
@@ -47,9 +49,9 @@ def _labels(cluster: Object, label_selector: Object) -> str:
     return f"labels {selector} wanted, it has {has or 'none'}"
 
 
-def _field(cluster: Object, expression: Object) -> str:
+def _field(cluster: Cluster, expression: AnyObject) -> str:
     key, operator, values = expression.get("key"), expression.get("operator"), expression.get("values") or ()
-    has: Any = spec(cluster).get("zones" if key == "zone" else str(key)) or "none"
+    has: Any = (cluster.get("spec") or {}).get("zones" if key == "zone" else str(key)) or "none"
     wanted = f"{key} {operator} {_listed(values)}" if values else f"{key} {operator}"
     return f"{wanted} wanted, it has {has if isinstance(has, str) else _listed(has)}"
 

@@ -23,11 +23,9 @@ from kafila.placement.explain.scheduling import (
 from kafila.placement.explain.works import explain_works
 from kafila.placement.objects import (
     labels_of,
-    metadata,
     name,
     namespace,
     spec,
-    status,
 )
 from kafila.placement.scheduler.reschedule import is_for_scheduler
 from kafila.placement.spec import replicas, targets, targets_of
@@ -115,22 +113,22 @@ def _explain_decision(evidence: Evidence, report: Report) -> None:
         report.decided = f"{said['result']} at {said['time']}, because {trigger_text(said['trigger'])}"
         report.decision = {field: said[field] for field in _SAID if said.get(field)}
     report.history = list((evidence.decision or {}).get("history") or ())
-    if spec(binding).get("schedulerName") not in (None, constants.DEFAULT_SCHEDULER):
-        report.decided = f"left to the scheduler {spec(binding)['schedulerName']}"
-    elif (spec(binding).get("suspension") or {}).get("scheduling"):
+    if binding["spec"].get("schedulerName") not in (None, constants.DEFAULT_SCHEDULER):
+        report.decided = f"left to the scheduler {binding['spec']['schedulerName']}"
+    elif (binding["spec"].get("suspension") or {}).get("scheduling"):
         report.decided = "scheduling is suspended"
         report.advise("Scheduling is suspended (spec.suspension.scheduling of the binding).", "Whoever set it ends it.")
-    elif not is_for_scheduler(binding) and spec(binding).get("requiredBy"):
-        parents = ", ".join(f"{p.get('namespace')}/{p['name']}" for p in spec(binding)["requiredBy"])
+    elif not is_for_scheduler(binding) and binding["spec"].get("requiredBy"):
+        parents = ", ".join(f"{p.get('namespace')}/{p['name']}" for p in binding["spec"]["requiredBy"])
         report.decided = f"follows the bindings that need it: {parents}"
-    if metadata(binding).get("deletionTimestamp"):
+    if binding["metadata"].get("deletionTimestamp"):
         report.advise("Its binding is being deleted.", "It ends when its copies are gone from the clusters.")
 
 
 def _explain_failure(evidence: Evidence, report: Report, rows: dict[str, ClusterRow], only: str) -> None:
     binding = evidence.binding
     assert binding is not None
-    scheduled = conditions.find(status(binding).get("conditions"), constants.COND_SCHEDULED)
+    scheduled = conditions.find((binding.get("status") or {}).get("conditions"), constants.COND_SCHEDULED)
     if scheduled is None or scheduled.get("status") == "True":
         return
     reason, message = scheduled.get("reason"), _plain(scheduled.get("message") or "")
@@ -140,7 +138,7 @@ def _explain_failure(evidence: Evidence, report: Report, rows: dict[str, Cluster
             f"{cluster} {'not known' if count is None else count}" for cluster, count in sorted(available.items())[:10]
         )
         report.advise(
-            f"{replicas(spec(binding))} replicas are wanted; free room: {free or 'none'}.",
+            f"{replicas(binding['spec'])} replicas are wanted; free room: {free or 'none'}.",
             "Fewer replicas, smaller requests, more clusters in the placement, or free something there. It is tried again by itself.",
         )
     elif reason == constants.REASON_QUOTA_EXCEEDED:
@@ -157,8 +155,8 @@ def _explain_failure(evidence: Evidence, report: Report, rows: dict[str, Cluster
 def _summarize(evidence: Evidence, rows: dict[str, ClusterRow], report: Report) -> None:
     binding = evidence.binding
     assert binding is not None
-    scheduled = conditions.find(status(binding).get("conditions"), constants.COND_SCHEDULED)
-    chosen = targets_of(spec(binding))
+    scheduled = conditions.find((binding.get("status") or {}).get("conditions"), constants.COND_SCHEDULED)
+    chosen = targets_of(binding["spec"])
     states = [rows[target["name"]].state for target in chosen]
     leaving = ", ".join(sorted(row.name for row in rows.values() if row.state == "Leaving"))
     if scheduled is not None and scheduled.get("status") != "True":
@@ -171,10 +169,10 @@ def _summarize(evidence: Evidence, rows: dict[str, ClusterRow], report: Report) 
     if not states:
         report.summary = f"It is still in {leaving}, which it leaves." if leaving else "It is in no cluster yet."
         return
-    count = sum(target.get("replicas") or 0 for target in targets(spec(binding)))
+    count = sum(target.get("replicas") or 0 for target in targets(binding["spec"]))
     placed = f"Placed in {len(chosen)} of {len(evidence.clusters)} clusters" + (f", {count} replicas" if count else "")
     fine = sum(state in ("Healthy", "Applied") for state in states)
-    missing = left_over_by(evidence.template or {}, spec(binding), evidence.works)
+    missing = left_over_by(evidence.template or {}, binding["spec"], evidence.works)
     all_fine = fine == len(states) and not missing
     report.summary = f"{placed}; {'all' if all_fine else f'{fine} of {len(states)}'} as wanted."
     if missing:

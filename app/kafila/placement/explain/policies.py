@@ -99,8 +99,8 @@ def _explain_near_misses(evidence: Evidence, template: Object, report: Report) -
     missed.sort(key=lambda found: len(found[1]))  # what needs one change comes first
     report.lost = [OtherPolicy(policy, "; ".join(reasons)) for policy, reasons in missed[:_MOST]]
     report.more_lost = max(len(missed) - _MOST, 0)
-    if evidence.binding is not None and existing_clusters(spec(evidence.binding)):
-        if not spec(evidence.binding).get("requiredBy"):
+    if evidence.binding is not None and existing_clusters(evidence.binding["spec"]):
+        if not evidence.binding["spec"].get("requiredBy"):
             _advise_about_copies(evidence, "No policy selects it any more; its copies stay where they are.", report)
         return
     selector = f"{{apiVersion: {template['apiVersion']}, kind: {template['kind']}, name: {name(template)}}}"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kafila.core.values import Object
+from kafila.placement.types import Binding, Cluster, Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +40,13 @@ class Evidence:
     policies: Sequence[Object] = ()  # of all namespaces
     cluster_policies: Sequence[Object] = ()
     overrides: Sequence[Object] = ()  # OverridePolicies of the namespace, ClusterOverridePolicies
-    binding: Object | None = None
+    binding: Binding | None = None
     decision: Object | None = None  # the decision record
-    clusters: Sequence[Object] = ()
-    works: Sequence[Object] = ()
+    clusters: Sequence[Cluster] = ()
+    works: Sequence[Work] = ()
     warnings: Sequence[Warned] = ()  # newest first
     attached: Sequence[
-        Object
+        Binding
     ] = ()  # of a cluster-scoped object: its bindings in the namespaces of workloads that need it
     now: float = 0.0  # when this was read, Unix seconds
 

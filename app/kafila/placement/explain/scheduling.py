@@ -7,13 +7,14 @@ from typing import Final
 
 from kafila.core import conditions
 from kafila.core.values import Object
-from kafila.placement import constants
+from kafila.placement import allowed_clusters, constants
 from kafila.placement.cluster_affinity import is_terminating, taint_text, untolerated_taint
 from kafila.placement.explain.affinity import why_outside
 from kafila.placement.explain.report import ClusterRow, Evidence, Report
-from kafila.placement.objects import name, spec, status
+from kafila.placement.objects import name, namespace, spec
 from kafila.placement.scheduler.filters import (
     AFFINITY,
+    ALLOWED,
     ANTI_WORKLOAD,
     API,
     EVICTION,
@@ -25,6 +26,7 @@ from kafila.placement.scheduler.filters import (
     feasible,
 )
 from kafila.placement.spec import replicas, scheduling_type
+from kafila.placement.types import Binding, Cluster
 
 _TRIGGERS = {
     "PlacementChanged": "the placement is new or was changed",
@@ -32,6 +34,7 @@ _TRIGGERS = {
     "RescheduleTriggered": "a fresh decision was asked for",
     "Always": "it was looked at again",
     "ClusterTerminating": "a cluster is being removed",
+    "ClusterNotAllowed": "its namespace may not use a cluster any more",
 }
 
 
@@ -39,14 +42,14 @@ def trigger_text(trigger: str) -> str:
     return _TRIGGERS.get(trigger, trigger)
 
 
-def division_text(binding: Object) -> str:
+def division_text(binding: Binding) -> str:
     """How replicas are shared out, in words, and how urgent that is."""
-    priority = (spec(binding).get("schedulePriority") or {}).get("priority")
+    priority = (binding["spec"].get("schedulePriority") or {}).get("priority")
     return _division(binding) + (f"; schedule priority {priority}" if priority else "")
 
 
-def _division(binding: Object) -> str:
-    wanted, placement = spec(binding), spec(binding).get("placement") or {}
+def _division(binding: Binding) -> str:
+    wanted, placement = binding["spec"], binding["spec"].get("placement") or {}
     count, strategy = replicas(wanted), placement.get("replicaScheduling") or {}
     if not count:
         return "has no replicas: each chosen cluster gets it once"
@@ -62,11 +65,11 @@ def _division(binding: Object) -> str:
     return f"Divided equally: {count} replicas"
 
 
-def detailed(rejection: Rejection, cluster: Object, evidence: Evidence) -> str:
+def detailed(rejection: Rejection, cluster: Cluster, evidence: Evidence) -> str:
     """The reason with what Karmada's text leaves out."""
     assert evidence.binding is not None
     if rejection.filter == AFFINITY:
-        return why_outside(cluster, spec(evidence.binding), _deciding_affinity(evidence.binding))
+        return why_outside(cluster, evidence.binding["spec"], _deciding_affinity(evidence.binding))
     return rejection.reason.removeprefix("cluster(s) ")
 
 
@@ -94,15 +97,15 @@ def considered(evidence: Evidence) -> dict[str, ClusterRow]:
     return rows
 
 
-def _deciding_affinity(binding: Object) -> str:
-    return status(binding).get("schedulerObservingAffinityName") or ""
+def _deciding_affinity(binding: Binding) -> str:
+    return (binding.get("status") or {}).get("schedulerObservingAffinityName") or ""
 
 
 def _rejections(evidence: Evidence) -> Mapping[str, Rejection]:
     """As they are now; of filters that cannot be asked here, as the last decision wrote them down."""
     assert evidence.binding is not None
     affinity = _deciding_affinity(evidence.binding)
-    now = feasible(spec(evidence.binding), affinity, evidence.clusters)[1]
+    now = feasible(evidence.binding["spec"], affinity, evidence.clusters)[1]
     there = {name(cluster) for cluster in evidence.clusters if not is_terminating(cluster)}
     elsewhere = _from_elsewhere(evidence.decision, affinity)
     return {**{mine: why for mine, why in elsewhere.items() if mine in there}, **now}
@@ -121,9 +124,9 @@ def _from_elsewhere(decision: Object | None, affinity: str) -> dict[str, Rejecti
     }
 
 
-def checks_now(evidence: Evidence, cluster: Object) -> list[tuple[str, str]]:
+def checks_now(evidence: Evidence, cluster: Cluster) -> list[tuple[str, str]]:
     assert evidence.binding is not None
-    found = checked(spec(evidence.binding), _deciding_affinity(evidence.binding), cluster)
+    found = checked(evidence.binding["spec"], _deciding_affinity(evidence.binding), cluster)
     elsewhere = _from_elsewhere(evidence.decision, _deciding_affinity(evidence.binding)).get(name(cluster))
     return [(answer.filter, answer.reason) for answer in (*found, *([elsewhere] if elsewhere else ()))]
 
@@ -168,41 +171,41 @@ def _listed(clusters: list[str]) -> str:
     return f"{shown} and {len(clusters) - 5} more" if len(clusters) > 5 else shown
 
 
-def _remedy(called: str, cluster: Object, evidence: Evidence) -> str:
+def _remedy(called: str, cluster: Cluster, evidence: Evidence) -> str:
     if called not in REMEDIES:
         return f"This is decided by the scheduler plugin {called}."
     return REMEDIES[called](cluster, evidence)
 
 
-def _about_affinity(cluster: Object, evidence: Evidence) -> str:
+def _about_affinity(cluster: Cluster, evidence: Evidence) -> str:
     return "If it shall go there: widen the affinity in spec.placement of the policy, or label the cluster to match it."
 
 
-def _about_api(cluster: Object, evidence: Evidence) -> str:
+def _about_api(cluster: Cluster, evidence: Evidence) -> str:
     mine, resource = name(cluster), spec(evidence.binding or {}).get("resource") or {}
-    if not status(cluster).get("apiEnablements"):
+    if not (cluster.get("status") or {}).get("apiEnablements"):
         return f"What {mine} serves is not known: see kubectl describe cluster {mine}."
     return f"{mine} does not serve {resource.get('apiVersion')} {resource.get('kind')}: install its CustomResourceDefinition there."
 
 
-def _about_spread(cluster: Object, evidence: Evidence) -> str:
+def _about_spread(cluster: Cluster, evidence: Evidence) -> str:
     return f"Spreading needs the property: set spec.provider, spec.region or spec.zones of cluster {name(cluster)}."
 
 
-def _about_eviction(cluster: Object, evidence: Evidence) -> str:
+def _about_eviction(cluster: Cluster, evidence: Evidence) -> str:
     return "It is being moved away from there (spec.gracefulEvictionTasks of the binding) and may come back when that has ended."
 
 
-def _about_workloads(cluster: Object, evidence: Evidence) -> str:
+def _about_workloads(cluster: Cluster, evidence: Evidence) -> str:
     return "See spec.placement.workloadAffinity of the policy and the other bindings of the group."
 
 
-def _about_taint(cluster: Object, evidence: Evidence) -> str:
+def _about_taint(cluster: Cluster, evidence: Evidence) -> str:
     mine = name(cluster)
     tolerations = (spec(evidence.binding or {}).get("placement") or {}).get("clusterTolerations")
     taint = untolerated_taint(cluster, tolerations) or {}
     if taint.get("key") in (constants.TAINT_NOT_READY, constants.TAINT_UNREACHABLE):
-        ready = conditions.find(status(cluster).get("conditions"), constants.COND_READY) or {}
+        ready = conditions.find((cluster.get("status") or {}).get("conditions"), constants.COND_READY) or {}
         said = ready.get("message") or "no condition Ready yet"
         return f"{mine} is not ready ({said}): see kubectl describe cluster {mine}. The taint goes when it is."
     if taint.get("key") == constants.TAINT_UNSCHEDULABLE:
@@ -213,8 +216,13 @@ def _about_taint(cluster: Object, evidence: Evidence) -> str:
     )
 
 
+def _about_allowed(cluster: Cluster, evidence: Evidence) -> str:
+    where = namespace(evidence.binding or {})
+    return f"Who may write namespace {where} can allow it: annotation {allowed_clusters.NAMES} or {allowed_clusters.SELECTOR}."
+
+
 _ASKED_HERE: Final = frozenset({AFFINITY, TAINTS, API, SPREAD, EVICTION})  # they need no more than binding and cluster
-REMEDIES: Final[Mapping[str, Callable[[Object, Evidence], str]]] = {
+REMEDIES: Final[Mapping[str, Callable[[Cluster, Evidence], str]]] = {
     AFFINITY: _about_affinity,
     TAINTS: _about_taint,
     API: _about_api,
@@ -222,4 +230,5 @@ REMEDIES: Final[Mapping[str, Callable[[Object, Evidence], str]]] = {
     EVICTION: _about_eviction,
     WORKLOAD: _about_workloads,
     ANTI_WORKLOAD: _about_workloads,
+    ALLOWED: _about_allowed,
 }  # of every filter in ``placement/scheduler/filters.py``, which a test compares; another name is a plugin's

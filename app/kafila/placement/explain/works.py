@@ -6,17 +6,17 @@ from typing import Any
 
 from kafila.core import conditions
 from kafila.core.clock import parse_rfc3339
-from kafila.core.values import Object
+from kafila.core.values import AnyObject
 from kafila.placement import constants
 from kafila.placement.explain.report import ClusterRow, Evidence, Report
 from kafila.placement.objects import (
-    metadata,
     name,
     namespace,
     spec,
     status,
 )
 from kafila.placement.spec import targets
+from kafila.placement.types import Work
 from kafila.placement.work.status import known_failures
 
 
@@ -24,8 +24,8 @@ def explain_works(evidence: Evidence, rows: dict[str, ClusterRow], report: Repor
     assert evidence.binding is not None
     works = {constants.cluster_of(namespace(work)): work for work in evidence.works}
     reported = {item.get("clusterName"): item for item in status(evidence.binding).get("aggregatedStatus") or ()}
-    wanted: dict[str, Any] = {target["name"]: target.get("replicas") for target in targets(spec(evidence.binding))}
-    for parent in spec(evidence.binding).get("requiredBy") or ():
+    wanted: dict[str, Any] = {target["name"]: target.get("replicas") for target in targets(evidence.binding["spec"])}
+    for parent in evidence.binding["spec"].get("requiredBy") or ():
         for target in parent.get("clusters") or ():
             wanted.setdefault(target["name"], None)
     for cluster, replicas in wanted.items():
@@ -43,20 +43,20 @@ def explain_works(evidence: Evidence, rows: dict[str, ClusterRow], report: Repor
             row.state, row.why = "Unused", row.why or "chosen by a decision that the binding does not have any more"
 
 
-def _leaving(evidence: Evidence, work: Object, cluster: str) -> str:
+def _leaving(evidence: Evidence, work: Work, cluster: str) -> str:
     for task in spec(evidence.binding or {}).get("gracefulEvictionTasks") or ():
         if task.get("fromCluster") == cluster:
             reason = ": ".join(filter(None, (task.get("reason"), task.get("message"))))
             return f"evicted by {task.get('producer') or 'unknown'} ({reason}); stays until the others are healthy"
-    if metadata(work).get("deletionTimestamp"):
+    if work["metadata"].get("deletionTimestamp"):
         return "is being removed there"
     return "not chosen any more; will be removed there"
 
 
-def _state(evidence: Evidence, work: Object | None, item: Object, cluster: str, report: Report) -> tuple[str, str]:
+def _state(evidence: Evidence, work: Work | None, item: AnyObject, cluster: str, report: Report) -> tuple[str, str]:
     member = next((found for found in evidence.clusters if name(found) == cluster), None)
     ready = conditions.find(status(member or {}).get("conditions"), constants.COND_READY) or {}
-    if (failure := known_failures(evidence.binding or {}).get(cluster)) is not None:
+    if (failure := (known_failures(evidence.binding) if evidence.binding is not None else {}).get(cluster)) is not None:
         stays = "" if work is None else " What is there stays as it was."
         report.advise(
             f"{cluster}: the Work cannot be written: {failure}.{stays}", "Mend what it says; then it goes on by itself."
@@ -69,12 +69,12 @@ def _state(evidence: Evidence, work: Object | None, item: Object, cluster: str, 
         )
         return "Waiting", "no Work yet"
     see = f"kubectl describe work -n {namespace(work)} {name(work)}"
-    if spec(work).get("suspendDispatching"):
+    if work["spec"].get("suspendDispatching"):
         report.advise(
             f"{cluster}: dispatching is suspended.", "Take spec.suspension off the policy when it shall go on."
         )
         return "Suspended", "placed, but not sent: dispatching is suspended"
-    applied = conditions.find(status(work).get("conditions"), constants.COND_APPLIED)
+    applied = conditions.find((work.get("status") or {}).get("conditions"), constants.COND_APPLIED)
     if unseen := not_seen(evidence, member or {}):
         report.advise(
             f"{cluster} is {unseen}", f"kubectl describe cluster {cluster}; it gets what it missed when it is back."
@@ -103,7 +103,7 @@ def _state(evidence: Evidence, work: Object | None, item: Object, cluster: str, 
     return ("Applied" if health == constants.UNKNOWN else health), ""
 
 
-def not_seen(evidence: Evidence, member: Object) -> str:
+def not_seen(evidence: Evidence, member: AnyObject) -> str:
     """Since when probes of a member fail, and why; empty when they do not. Long before it counts as not ready."""
     lost = conditions.find(status(member).get("conditions"), constants.COND_HEARTBEAT)
     if lost is None:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from kafila.core.clock import parse_rfc3339, rfc3339
-from kafila.core.values import Object
+from kafila.core.values import AnyObject
 from kafila.machinery.jsonpath import compile_path, text_of
 from kafila.placement import constants
 from kafila.placement.spec import targets
+from kafila.placement.types import Binding, GracefulEvictionTask, ResourceBindingSpec, ResourceBindingStatus
 
 
 def evict(
-    binding_spec: Object,
+    binding_spec: ResourceBindingSpec,
     cluster: str,
     *,
     reason: str,
@@ -24,19 +25,22 @@ def evict(
     suppress_deletion: bool | None = None,
     preserved_labels: Mapping[str, str] | None = None,
     clusters_before: Sequence[str] = (),
-) -> Object:
+) -> ResourceBindingSpec:
     """The spec with ``cluster`` moved from ``clusters`` to ``gracefulEvictionTasks``; the same object if it is not there."""
     leaving = next((target for target in targets(binding_spec) if target["name"] == cluster), None)
     if leaving is None:
         return binding_spec
-    spec = {**binding_spec, "clusters": [target for target in targets(binding_spec) if target is not leaving]}
+    spec: ResourceBindingSpec = {
+        **binding_spec,
+        "clusters": [target for target in targets(binding_spec) if target is not leaving],
+    }
     if not spec["clusters"]:
         del spec["clusters"]
     tasks = list(binding_spec.get("gracefulEvictionTasks") or ())
     if any(task.get("fromCluster") == cluster for task in tasks):
         return spec
-    task: dict[str, Any] = {"fromCluster": cluster, "reason": reason, "producer": producer}
-    optional = {
+    task: GracefulEvictionTask = {"fromCluster": cluster, "reason": reason, "producer": producer}
+    optional: dict[str, Any] = {
         "purgeMode": purge_mode or None,
         "message": message or None,
         "replicas": leaving.get("replicas") or None,
@@ -45,8 +49,8 @@ def evict(
         "preservedLabelState": dict(preserved_labels or {}) or None,
         "clustersBeforeFailover": list(clusters_before) or None,
     }
-    task.update({field: value for field, value in optional.items() if value is not None})
-    spec["gracefulEvictionTasks"] = [*tasks, task]
+    given = {field: value for field, value in optional.items() if value is not None}
+    spec["gracefulEvictionTasks"] = [*tasks, cast(GracefulEvictionTask, task | given)]
     return spec
 
 
@@ -57,7 +61,7 @@ def evicted_event(cluster: str, failed: bool = False) -> tuple[str, str, str]:
     return "Normal", constants.EVENT_EVICT, f"Evict from cluster {cluster} succeed."
 
 
-def remaining_tasks(binding: Object, timeout: float, now: float) -> tuple[list[Object], list[str]]:
+def remaining_tasks(binding: Binding, timeout: float, now: float) -> tuple[list[GracefulEvictionTask], list[str]]:
     """The tasks that are kept, stamped with their start, and the clusters whose task is done. Times in seconds.
 
     A task ends when its deletion is not suppressed any more, when its time is up, or when the binding is scheduled and healthy
@@ -65,7 +69,7 @@ def remaining_tasks(binding: Object, timeout: float, now: float) -> tuple[list[O
     """
     spec, status = binding.get("spec") or {}, binding.get("status") or {}
     settled = _is_settled(binding, spec, status)
-    kept: list[Object] = []
+    kept: list[GracefulEvictionTask] = []
     done: list[str] = []
     for task in spec.get("gracefulEvictionTasks") or ():
         started = task.get("creationTimestamp")
@@ -78,7 +82,7 @@ def remaining_tasks(binding: Object, timeout: float, now: float) -> tuple[list[O
     return kept, done
 
 
-def _is_done(task: Object, started: float, timeout: float, now: float, settled: bool) -> bool:
+def _is_done(task: GracefulEvictionTask, started: float, timeout: float, now: float, settled: bool) -> bool:
     suppressed = task.get("suppressDeletion")
     if suppressed is not None:
         return not suppressed
@@ -86,14 +90,14 @@ def _is_done(task: Object, started: float, timeout: float, now: float, settled: 
     return settled or now > started + (timeout if allowed is None else allowed)
 
 
-def _is_settled(binding: Object, spec: Object, status: Object) -> bool:
+def _is_settled(binding: Binding, spec: ResourceBindingSpec, status: ResourceBindingStatus) -> bool:
     if (status.get("schedulerObservedGeneration") or 0) != ((binding.get("metadata") or {}).get("generation") or 0):
         return False
     health = {item.get("clusterName"): item.get("health") for item in status.get("aggregatedStatus") or ()}
     return all(health.get(target["name"]) == constants.HEALTHY for target in targets(spec))
 
 
-def next_check(tasks: Sequence[Object], timeout: float, now: float) -> float | None:
+def next_check(tasks: Sequence[GracefulEvictionTask], timeout: float, now: float) -> float | None:
     """Seconds until the first of the tasks times out; None when users end all of them by hand."""
     waits = [
         parse_rfc3339(task["creationTimestamp"])
@@ -105,7 +109,7 @@ def next_check(tasks: Sequence[Object], timeout: float, now: float) -> float | N
     return max(min(waits), 0.0) if waits else None
 
 
-def preserved_state(failover: Object, status: Object, cluster: str) -> dict[str, str]:
+def preserved_state(failover: AnyObject, status: ResourceBindingStatus, cluster: str) -> dict[str, str]:
     """Labels that the copy in the next cluster gets, taken from what ``cluster`` reported. Raises ValueError."""
     rules = (failover.get("statePreservation") or {}).get("rules") or ()
     if not rules:

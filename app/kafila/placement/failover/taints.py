@@ -9,13 +9,14 @@ from kafila.core.clock import parse_rfc3339, rfc3339
 from kafila.core.conditions import find
 from kafila.core.values import Object
 from kafila.placement.cluster_affinity import cluster_matches, tolerates
-from kafila.placement.objects import metadata, spec, status
+from kafila.placement.objects import metadata, spec
+from kafila.placement.types import Cluster
 
 FOREVER = None
 
 
-def no_execute(cluster: Object) -> list[Object]:
-    return [taint for taint in spec(cluster).get("taints") or () if taint.get("effect") == "NoExecute"]
+def no_execute(cluster: Cluster) -> list[Object]:
+    return [taint for taint in (cluster.get("spec") or {}).get("taints") or () if taint.get("effect") == "NoExecute"]
 
 
 def toleration_left(taints: Sequence[Object], tolerations: Sequence[Object] | None, now: float) -> float | None:
@@ -38,10 +39,10 @@ def toleration_left(taints: Sequence[Object], tolerations: Sequence[Object] | No
     return max(min(ends) - now, 0.0) if ends else FOREVER
 
 
-def taints_by_policies(cluster: Object, policies: Iterable[Object], now: float | None = None) -> list[Object]:
+def taints_by_policies(cluster: Cluster, policies: Iterable[Object], now: float | None = None) -> list[Object]:
     """``spec.taints`` as ClusterTaintPolicies want it, the oldest policy first."""
-    taints = list(spec(cluster).get("taints") or ())
-    conditions = status(cluster).get("conditions") or ()
+    taints = list((cluster.get("spec") or {}).get("taints") or ())
+    conditions = (cluster.get("status") or {}).get("conditions") or ()
     for policy in sorted(policies, key=lambda policy: metadata(policy).get("creationTimestamp") or ""):
         wanted = spec(policy)
         if not cluster_matches(cluster, wanted.get("targetClusters")):

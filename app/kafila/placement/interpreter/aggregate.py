@@ -13,8 +13,9 @@ from kafila.core.clock import parse_rfc3339, rfc3339
 from kafila.core.values import Object, nested
 from kafila.placement.interpreter.reflect import DAEMON_SET, DEPLOYMENT, REPLICA_SET, STATEFUL_SET, Fields, picked
 from kafila.placement.objects import metadata
+from kafila.placement.types import AggregatedStatusItem
 
-Items = Sequence[Object]
+Items = Sequence[AggregatedStatusItem]
 Aggregate = Callable[[Object, Items], Object]
 
 

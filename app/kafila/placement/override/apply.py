@@ -16,6 +16,7 @@ from kafila.placement.objects import name, namespace, own_map
 from kafila.placement.override.applied import Applied, applied_text
 from kafila.placement.override.images import ImageError, override_image
 from kafila.placement.override.patch import TOO_DEEP, FieldTexts, Form, OverrideError, patched
+from kafila.placement.types import Cluster
 
 TEXTS: Final = FieldTexts()
 _LONG: Final = 4096  # characters of text that are patched in a thread
@@ -37,7 +38,7 @@ class _Rule(NamedTuple):
 
 
 def apply_overrides(
-    obj: Object, cluster: Object, cluster_policies: Iterable[Object], policies: Iterable[Object]
+    obj: Object, cluster: Cluster, cluster_policies: Iterable[Object], policies: Iterable[Object]
 ) -> Overridden:
     """All that match: first the ClusterOverridePolicies, then the OverridePolicies of the object's namespace.
 
@@ -66,7 +67,7 @@ def _applied(rules: Sequence[_Rule]) -> tuple[Applied, ...]:
     return tuple(Applied(name(rule.policy), rule.overriders) for rule in rules)
 
 
-def _apply_rule(obj: Object, rule: _Rule, what: str, cluster: Object, events: list[str]) -> Object:
+def _apply_rule(obj: Object, rule: _Rule, what: str, cluster: Cluster, events: list[str]) -> Object:
     failed = f"Apply {what} for cluster({name(cluster)}) failed."
     before = identity_of(obj)
     try:
@@ -86,7 +87,7 @@ def _apply_rule(obj: Object, rule: _Rule, what: str, cluster: Object, events: li
     return changed
 
 
-def matching_rules(obj: Object, cluster: Object, policies: Iterable[Object]) -> list[_Rule]:
+def matching_rules(obj: Object, cluster: Cluster, policies: Iterable[Object]) -> list[_Rule]:
     """The rules for this object and cluster: the more precisely a policy selects, the later it applies; then by name."""
     found = []
     for policy in policies:

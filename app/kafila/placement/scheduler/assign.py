@@ -9,11 +9,11 @@ from typing import Final, NamedTuple
 
 from kafila.core.clock import parse_rfc3339
 from kafila.core.hashes import fnv1a_32
-from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.cluster_affinity import matcher
 from kafila.placement.scheduler.select import Candidate
 from kafila.placement.spec import replicas, scheduling_type, targets
+from kafila.placement.types import ClusterPreferences, ResourceBindingSpec, ResourceBindingStatus
 
 # Up to this many seats per party a plain queue is quicker than to reckon the first seats at once.
 _SEATS_BY_QUEUE: Final = 8
@@ -80,7 +80,7 @@ def spread_by_targets(seats: int, weights: Iterable[Target], uid: str = "") -> l
     return webster(seats, votes, uid) if sum(votes.values()) else []
 
 
-def reschedule_required(spec: Object, status: Object) -> bool:
+def reschedule_required(spec: ResourceBindingSpec, status: ResourceBindingStatus) -> bool:
     """Was a fresh assignment asked for since the last time?"""
     triggered, last = spec.get("rescheduleTriggeredAt"), status.get("lastScheduledTime")
     if not triggered or not last:
@@ -88,7 +88,9 @@ def reschedule_required(spec: Object, status: Object) -> bool:
     return parse_rfc3339(triggered) > parse_rfc3339(last)
 
 
-def assign(candidates: Sequence[Candidate], spec: Object, status: Object, affinity: str) -> list[Target]:
+def assign(
+    candidates: Sequence[Candidate], spec: ResourceBindingSpec, status: ResourceBindingStatus, affinity: str
+) -> list[Target]:
     """Replicas per cluster for a workload. Raises Unschedulable, UnsupportedStrategy.
 
     ``affinity``: the term of ``clusterAffinities`` in use; its overflow groups are filled one after the other.
@@ -108,7 +110,7 @@ def assign(candidates: Sequence[Candidate], spec: Object, status: Object, affini
     raise Unschedulable("Clusters available replicas are not enough to schedule.")
 
 
-def _has_overflow(spec: Object, affinity: str) -> bool:
+def _has_overflow(spec: ResourceBindingSpec, affinity: str) -> bool:
     placement = spec.get("placement") or {}
     if not affinity or placement.get("clusterAffinity") is not None:
         return False
@@ -118,7 +120,7 @@ def _has_overflow(spec: Object, affinity: str) -> bool:
     )
 
 
-def _assign(candidates: Sequence[Candidate], spec: Object, wanted: int, fresh: bool) -> list[Target]:
+def _assign(candidates: Sequence[Candidate], spec: ResourceBindingSpec, wanted: int, fresh: bool) -> list[Target]:
     placement = spec.get("placement") or {}
     kind = scheduling_type(placement)
     strategy = placement.get("replicaScheduling") or {}
@@ -142,7 +144,9 @@ def _assign(candidates: Sequence[Candidate], spec: Object, wanted: int, fresh: b
     return [target for target in result if target.replicas > 0]
 
 
-def _static(candidates: Sequence[Candidate], preference: Object | None, wanted: int, uid: str) -> list[Target]:
+def _static(
+    candidates: Sequence[Candidate], preference: ClusterPreferences | None, wanted: int, uid: str
+) -> list[Target]:
     """By fixed weights, from scratch every time. Clusters that no rule names get nothing, unless no rule names any."""
     weights = {candidate.name: 1 for candidate in candidates}
     if preference is not None:
@@ -159,7 +163,7 @@ def _static(candidates: Sequence[Candidate], preference: Object | None, wanted: 
 
 
 def _dynamic(
-    candidates: Sequence[Candidate], spec: Object, wanted: int, fresh: bool, uid: str, *, aggregated: bool
+    candidates: Sequence[Candidate], spec: ResourceBindingSpec, wanted: int, fresh: bool, uid: str, *, aggregated: bool
 ) -> list[Target]:
     """By the replicas that clusters have available. What runs stays where it is, unless a fresh assignment was asked for."""
     present = {candidate.name for candidate in candidates}

@@ -12,9 +12,10 @@ from typing import Any, Final, TypeVar, final
 import orjson
 
 from kafila.core import quantity
-from kafila.core.values import Object
-from kafila.placement.cluster_affinity import Test, api_enabled, is_terminating, matcher
-from kafila.placement.objects import name, spec, status
+from kafila.core.values import AnyObject
+from kafila.placement.cluster_affinity import api_enabled, is_terminating, matcher
+from kafila.placement.objects import name
+from kafila.placement.types import Cluster
 
 T = TypeVar("T")
 ENDLESS: Final = 2**31 - 1
@@ -27,7 +28,7 @@ class ClusterInfo:
 
     __slots__ = ("_free", "_pods", "cluster", "name", "terminating")
 
-    def __init__(self, cluster: Object) -> None:
+    def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
         self.name = name(cluster)
         self.terminating = is_terminating(cluster)
@@ -35,9 +36,8 @@ class ClusterInfo:
         self._pods: int | None = None
 
     @property
-    def summary(self) -> Object | None:
-        found: Object | None = status(self.cluster).get("resourceSummary")
-        return found
+    def summary(self) -> AnyObject | None:
+        return (self.cluster.get("status") or {}).get("resourceSummary")
 
     @property
     def free_pods(self) -> int:
@@ -114,7 +114,7 @@ class ClusterSnapshot:
             lambda: self._matching(lambda cluster: api_enabled(cluster, api_version, kind)),
         )
 
-    def within(self, affinity: Object) -> frozenset[str]:
+    def within(self, affinity: AnyObject) -> frozenset[str]:
         """Names of the clusters that an affinity means. Its parts are shared by more bindings than the whole."""
         found: frozenset[str] | None = None
         for part in ("labelSelector", "fieldSelector", "clusterNames", "exclude"):
@@ -126,13 +126,17 @@ class ClusterSnapshot:
 
     def tainted(self) -> frozenset[str]:
         """Names of the clusters that have a taint at all."""
-        return self.remember("tainted", lambda: self._matching(lambda cluster: bool(spec(cluster).get("taints"))))
+        return self.remember(
+            "tainted", lambda: self._matching(lambda cluster: bool((cluster.get("spec") or {}).get("taints")))
+        )
 
     def having(self, field: str) -> frozenset[str]:
         """Names of the clusters whose spec has the field."""
-        return self.remember(("having", field), lambda: self._matching(lambda cluster: bool(spec(cluster).get(field))))
+        return self.remember(
+            ("having", field), lambda: self._matching(lambda cluster: bool((cluster.get("spec") or {}).get(field)))
+        )
 
-    def _matching(self, test: Test) -> frozenset[str]:
+    def _matching(self, test: Callable[[Cluster], bool]) -> frozenset[str]:
         return frozenset(member.name for member in self.members if test(member.cluster))
 
     @property
@@ -145,5 +149,5 @@ class ClusterSnapshot:
         return self.remember("leaving", lambda: frozenset(m.name for m in self.members if m.terminating))
 
 
-def snapshot_of(clusters: Sequence[Object] | ClusterSnapshot) -> ClusterSnapshot:
+def snapshot_of(clusters: Sequence[Cluster] | ClusterSnapshot) -> ClusterSnapshot:
     return clusters if isinstance(clusters, ClusterSnapshot) else ClusterSnapshot(map(ClusterInfo, clusters))

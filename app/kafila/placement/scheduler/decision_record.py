@@ -18,6 +18,7 @@ from kafila.placement.scheduler.filters import Rejection
 from kafila.placement.scheduler.reschedule import RescheduleReason
 from kafila.placement.scheduler.schedule import Attempt, Decision
 from kafila.placement.scheduler.select import Candidate
+from kafila.placement.types import Binding, TargetCluster
 
 GROUP: Final = "placement.kafila.io"
 API_VERSION: Final = f"{GROUP}/v1alpha1"
@@ -28,7 +29,7 @@ _NO_REPLICAS: Final = "got no replicas"
 
 
 def decision_record(
-    binding: Object,
+    binding: Binding,
     template: Object,
     decision: Decision,
     trigger: RescheduleReason,
@@ -88,7 +89,7 @@ def _scheduling(decision: Decision, trigger: RescheduleReason, generation: int, 
     return said
 
 
-def placed_text(clusters: Sequence[Object]) -> str:
+def placed_text(clusters: Sequence[TargetCluster]) -> str:
     """``member1:2 member2:1``, as the column shows it; without numbers where there are no replicas."""
     shown = [f"{c['name']}:{c['replicas']}" if c.get("replicas") else c["name"] for c in clusters[:KEPT_NAMES]]
     if len(clusters) > KEPT_NAMES:

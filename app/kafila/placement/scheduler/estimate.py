@@ -10,11 +10,11 @@ import orjson
 from kafila.core import feature_gates as feature
 from kafila.core import quantity
 from kafila.core.remembered import remembered
-from kafila.core.values import Object
-from kafila.placement.objects import spec, status
+from kafila.core.values import AnyObject, Object
 from kafila.placement.resources import Amounts, amounts, divided
 from kafila.placement.scheduler.cluster_snapshot import ENDLESS, ClusterInfo, ClusterSnapshot, snapshot_of
 from kafila.placement.spec import is_multi_component, replicas
+from kafila.placement.types import Cluster, ResourceBindingSpec
 
 MAX_INT32: Final = ENDLESS
 UNAUTHENTIC: Final = -1  # an estimator that did not answer for a cluster
@@ -24,12 +24,12 @@ PODS_PER_NODE: Final = 110
 class Assumed(NamedTuple):
     """Work that was placed in a cluster a moment ago and that its summary does not show yet."""
 
-    components: Sequence[Object]  # each {"replicas": …, "replicaRequirements": …}
+    components: Sequence[AnyObject]  # each {"replicas": …, "replicaRequirements": …}
 
 
 def available_replicas(
-    binding_spec: Object,
-    clusters: Sequence[Object] | ClusterSnapshot,
+    binding_spec: ResourceBindingSpec,
+    clusters: Sequence[Cluster] | ClusterSnapshot,
     *,
     gates: feature.Gates = feature.DEFAULT_GATES,
     answers: Iterable[Mapping[str, int]] = (),
@@ -56,14 +56,17 @@ def available_replicas(
     return {mine: wanted if fits >= MAX_INT32 else fits for mine, fits in found.items()}
 
 
-def request_key(binding_spec: Object, gates: feature.Gates) -> tuple[Any, ...]:
+def request_key(binding_spec: ResourceBindingSpec, gates: feature.Gates) -> tuple[Any, ...]:
     """The same for bindings whose replicas ask for the same resources."""
     models = feature.CUSTOMIZED_CLUSTER_RESOURCE_MODELING in gates
     return orjson.dumps(binding_spec.get("replicaRequirements")), models, bool(replicas(binding_spec))
 
 
 def _replicas_by_cluster(
-    binding_spec: Object, snapshot: ClusterSnapshot, gates: feature.Gates, assumed: Mapping[str, Sequence[Assumed]]
+    binding_spec: ResourceBindingSpec,
+    snapshot: ClusterSnapshot,
+    gates: feature.Gates,
+    assumed: Mapping[str, Sequence[Assumed]],
 ) -> dict[str, int]:
     requirements = binding_spec.get("replicaRequirements")
     key = ("available", *request_key(binding_spec, gates))
@@ -78,7 +81,7 @@ def _replicas_by_cluster(
 
 
 def member_replicas(
-    member: ClusterInfo, requirements: Object | None, gates: feature.Gates, assumed: Sequence[Assumed]
+    member: ClusterInfo, requirements: AnyObject | None, gates: feature.Gates, assumed: Sequence[Assumed]
 ) -> int:
     summary = member.summary
     if summary is None:
@@ -112,11 +115,11 @@ def _total_of(assumed: Sequence[Assumed]) -> dict[str, int]:
     return taken
 
 
-def _request_of(component: Object) -> Object:
+def _request_of(component: AnyObject) -> Object:
     return (component.get("replicaRequirements") or {}).get("resourceRequest") or {}
 
 
-def _replicas_by_summary(free: Mapping[str, int], request: Object, taken: Mapping[str, int]) -> int:
+def _replicas_by_summary(free: Mapping[str, int], request: AnyObject, taken: Mapping[str, int]) -> int:
     fits = MAX_INT32
     for resource, whole, unit in _parsed(orjson.dumps(request)):
         if whole <= 0:
@@ -146,13 +149,13 @@ class Nodes(NamedTuple):
     number: int
 
 
-def _model_nodes(cluster: Object) -> list[Nodes] | None:
+def _model_nodes(cluster: Cluster) -> list[Nodes] | None:
     """The nodes that the models describe, each as small as its grade allows; None where the models cannot be used."""
-    models = spec(cluster).get("resourceModels")
+    models = (cluster.get("spec") or {}).get("resourceModels")
     if not models:
         return None
     counts: dict[int, int] = {}
-    for modeling in (status(cluster).get("resourceSummary") or {}).get("allocatableModelings") or ():
+    for modeling in ((cluster.get("status") or {}).get("resourceSummary") or {}).get("allocatableModelings") or ():
         count = modeling.get("count") or 0
         if count < 0:
             return None
@@ -162,13 +165,13 @@ def _model_nodes(cluster: Object) -> list[Nodes] | None:
     for model in sorted(models, key=lambda model: model.get("grade") or 0):
         count = counts.get(model.get("grade") or 0, 0)
         if count:
-            capacity = amounts({each.get("name"): each.get("min") or 0 for each in model.get("ranges") or ()})
+            capacity = amounts({each.get("name", ""): each.get("min") or 0 for each in model.get("ranges") or ()})
             capacity["pods"] = PODS_PER_NODE
             found.append(Nodes(capacity, count))
     return found
 
 
-def _replicas_on_nodes(nodes: Sequence[Nodes], request: Object, assumed: Sequence[Assumed]) -> int:
+def _replicas_on_nodes(nodes: Sequence[Nodes], request: AnyObject, assumed: Sequence[Assumed]) -> int:
     each = {**amounts(request), "pods": 1}
     if not assumed:
         return min(sum(divided(group.capacity, each) * group.number for group in nodes), MAX_INT32)
@@ -182,7 +185,7 @@ def _expanded(nodes: Sequence[Nodes]) -> list[Amounts]:
     return [dict(group.capacity) for group in nodes for _ in range(group.number)]
 
 
-def _place_set(nodes: Sequence[Amounts], components: Sequence[Object]) -> bool:
+def _place_set(nodes: Sequence[Amounts], components: Sequence[AnyObject]) -> bool:
     """Put one set of components on the nodes, first fit. A set that does not fit keeps what it took, as in Karmada."""
     for component in components:
         each = {**amounts(_request_of(component)), "pods": 1}
@@ -202,13 +205,13 @@ def _place_set(nodes: Sequence[Amounts], components: Sequence[Object]) -> bool:
 
 
 def max_component_sets(
-    cluster: Object,
-    components: Sequence[Object],
+    cluster: Cluster,
+    components: Sequence[AnyObject],
     gates: feature.Gates = feature.DEFAULT_GATES,
     assumed: Sequence[Assumed] = (),
 ) -> int:
     """How many complete sets of components fit into the cluster."""
-    summary = status(cluster).get("resourceSummary")
+    summary = (cluster.get("status") or {}).get("resourceSummary")
     if summary is None:
         return 0
     pods = ClusterInfo(cluster).free_pods - sum(c.get("replicas") or 0 for work in assumed for c in work.components)
@@ -235,7 +238,7 @@ def max_component_sets(
 
 
 def _sets_on_nodes(
-    nodes: Sequence[Amounts], components: Sequence[Object], assumed: Sequence[Assumed], at_most: int
+    nodes: Sequence[Amounts], components: Sequence[AnyObject], assumed: Sequence[Assumed], at_most: int
 ) -> int:
     for work in assumed:
         _place_set(nodes, work.components)
@@ -245,7 +248,7 @@ def _sets_on_nodes(
     return placed
 
 
-def _per_set(components: Sequence[Object]) -> dict[str, int]:
+def _per_set(components: Sequence[AnyObject]) -> dict[str, int]:
     found: dict[str, int] = {}
     for component in components:
         count = component.get("replicas") or 0
@@ -254,7 +257,7 @@ def _per_set(components: Sequence[Object]) -> dict[str, int]:
     return found
 
 
-def _free_by_format(summary: Object) -> dict[str, int]:
+def _free_by_format(summary: AnyObject) -> dict[str, int]:
     found = {}
     used = [summary.get(part) or {} for part in ("allocated", "allocating")]
     for resource, amount in (summary.get("allocatable") or {}).items():

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from kafila.core.values import Object
+from kafila.core.values import AnyObject
 from kafila.machinery.protobuf_wire import (
     VARINT,
     ProtobufError,
@@ -33,7 +33,7 @@ class EstimatorError(Exception):
 
 
 def replicas_request(
-    cluster: str, requirements: Object | None, namespace: str, assumed: Sequence[Assumed] = ()
+    cluster: str, requirements: AnyObject | None, namespace: str, assumed: Sequence[Assumed] = ()
 ) -> bytes:
     """MaxAvailableReplicasRequest. ``namespace``: of assumed work."""
     message = text_field(1, cluster)
@@ -42,7 +42,9 @@ def replicas_request(
     return message + b"".join(bytes_field(3, _assumed(work, namespace)) for work in assumed)
 
 
-def sets_request(cluster: str, components: Iterable[Object], namespace: str, assumed: Sequence[Assumed] = ()) -> bytes:
+def sets_request(
+    cluster: str, components: Iterable[AnyObject], namespace: str, assumed: Sequence[Assumed] = ()
+) -> bytes:
     """MaxAvailableComponentSetsRequest."""
     message = text_field(1, cluster) + b"".join(bytes_field(2, _component(each)) for each in components)
     message += text_field(3, namespace)
@@ -69,13 +71,13 @@ def _first(message: bytes) -> int:
     return 0
 
 
-def _requirements(found: Object) -> bytes:
+def _requirements(found: AnyObject) -> bytes:
     message = _claim(found.get("nodeClaim"))
     message += _amounts(found.get("resourceRequest") or {}, 2, 5)
     return message + text_field(3, found.get("namespace") or "") + text_field(4, found.get("priorityClassName") or "")
 
 
-def _component(found: Object) -> bytes:
+def _component(found: AnyObject) -> bytes:
     message = text_field(1, found.get("name") or "")
     requirements = found.get("replicaRequirements")
     if requirements is not None:
@@ -89,7 +91,7 @@ def _assumed(work: Assumed, namespace: str) -> bytes:
     return text_field(1, namespace) + b"".join(bytes_field(2, _component(each)) for each in work.components)
 
 
-def _claim(claim: Object | None) -> bytes:
+def _claim(claim: AnyObject | None) -> bytes:
     if claim is None:
         return b""
     message = b""
@@ -111,7 +113,7 @@ def _amounts(request: Mapping[str, Any], old_field: int, field: int) -> bytes:
     return b"".join(_pair(number, name, each) for number in (old_field, field) for name, each in quantities)
 
 
-def _toleration(found: Object) -> bytes:
+def _toleration(found: AnyObject) -> bytes:
     parts = [found.get(key) or "" for key in ("key", "operator", "value", "effect")]
     # gogo writes plain strings even when they are empty
     message = b"".join(bytes_field(number, part.encode()) for number, part in enumerate(parts, 1))
@@ -119,7 +121,7 @@ def _toleration(found: Object) -> bytes:
     return message if seconds is None else message + varint_field(5, seconds)
 
 
-def _node_selector(found: Object) -> bytes:
+def _node_selector(found: AnyObject) -> bytes:
     return b"".join(
         bytes_field(
             1,
@@ -133,7 +135,7 @@ def _node_selector(found: Object) -> bytes:
     )
 
 
-def _requirement(found: Object) -> bytes:
+def _requirement(found: AnyObject) -> bytes:
     message = bytes_field(1, (found.get("key") or "").encode()) + bytes_field(2, (found.get("operator") or "").encode())
     return message + b"".join(bytes_field(3, value.encode()) for value in found.get("values") or ())
 

@@ -8,12 +8,13 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from kafila.core.feature_gates import DEFAULT_GATES, WORKLOAD_AFFINITY, Gates
-from kafila.core.values import Object
+from kafila.placement.allowed_clusters import NOT_ALLOWED
 from kafila.placement.cluster_affinity import taint_text, untolerated_taint
 from kafila.placement.objects import identity_in, namespace
 from kafila.placement.scheduler.cluster_snapshot import ClusterInfo, ClusterSnapshot, snapshot_of
 from kafila.placement.scheduler.plugins import SchedulerPlugin, asked_to_filter
 from kafila.placement.spec import evicting_clusters, is_workload, target_names, term_named, terms
+from kafila.placement.types import Binding, Cluster, Placement, ResourceBindingSpec
 
 Test = Callable[[ClusterInfo], str]  # a cluster -> the reason why it is left out, or ""
 
@@ -25,6 +26,7 @@ SPREAD: Final = "SpreadConstraint"
 EVICTION: Final = "ClusterEviction"
 WORKLOAD: Final = "WorkloadAffinity"
 ANTI_WORKLOAD: Final = "WorkloadAntiAffinity"
+ALLOWED: Final = "AllowedClusters"  # ours
 
 NOT_IN_AFFINITY = "cluster(s) did not match the placement cluster affinity constraint"
 NO_API = "cluster(s) did not have the API resource"
@@ -44,23 +46,26 @@ class Rejection(NamedTuple):
 
 
 def feasible(
-    spec: Object,
+    spec: ResourceBindingSpec,
     affinity: str,
-    clusters: Sequence[Object] | ClusterSnapshot,
+    clusters: Sequence[Cluster] | ClusterSnapshot,
     *,
     gates: Gates = DEFAULT_GATES,
-    peers: Iterable[Object] = (),
+    peers: Iterable[Binding] = (),
     plugins: Sequence[SchedulerPlugin] = (),
+    allowed: frozenset[str] | None = None,
 ) -> tuple[Sequence[ClusterInfo], Mapping[str, Rejection]]:
     """The clusters that pass every filter, and the rejection of each that does not; neither may be changed.
 
     ``affinity`` names the term of ``clusterAffinities`` in use. ``peers`` are the other bindings of the namespace; only
-    workload affinity needs them. ``plugins`` are asked last. Terminating clusters are in neither answer. Unready ones are kept away by their taints.
+    workload affinity needs them. ``allowed``: the clusters that the namespace may use, None for all. ``plugins`` are asked last. Terminating clusters are in neither answer. Unready ones are kept away by their taints.
     """
     snapshot = snapshot_of(clusters)
     fit, rejected = _by_placement(spec, affinity, snapshot)
     present = target_names(spec)
     extra = _extra_filters(spec, present, gates, peers)
+    if allowed is not None:
+        extra.append(Filter(ALLOWED, lambda member: "" if member.name in allowed else NOT_ALLOWED))
     extra += [Filter(plugin.name, _plugin_filter(plugin, spec)) for plugin in plugins]
     again = present & rejected.keys()
     if not extra and not again:
@@ -85,7 +90,12 @@ def feasible(
 
 
 def checked(
-    spec: Object, affinity: str, cluster: Object, *, gates: Gates = DEFAULT_GATES, peers: Iterable[Object] = ()
+    spec: ResourceBindingSpec,
+    affinity: str,
+    cluster: Cluster,
+    *,
+    gates: Gates = DEFAULT_GATES,
+    peers: Iterable[Binding] = (),
 ) -> list[Rejection]:
     """Every filter's answer about one cluster, the reason "" where it passes."""
     present, member = target_names(spec), ClusterInfo(cluster)
@@ -94,7 +104,7 @@ def checked(
     return [Rejection(called, test(member)) for called, test in tests]
 
 
-def placement_key(spec: Object, affinity: str) -> tuple[Any, ...]:
+def placement_key(spec: ResourceBindingSpec, affinity: str) -> tuple[Any, ...]:
     """The same for bindings that the filters of placement and kind answer alike."""
     resource = spec.get("resource") or {}
     return (
@@ -107,7 +117,7 @@ def placement_key(spec: Object, affinity: str) -> tuple[Any, ...]:
 
 
 def _by_placement(
-    spec: Object, affinity: str, snapshot: ClusterSnapshot
+    spec: ResourceBindingSpec, affinity: str, snapshot: ClusterSnapshot
 ) -> tuple[list[ClusterInfo], dict[str, Rejection]]:
     """For a binding that is nowhere yet: many bindings share placement and kind, and so the answer."""
     key = ("fit", *placement_key(spec, affinity))
@@ -135,7 +145,9 @@ def _first_rejection(tests: Sequence[Filter], member: ClusterInfo) -> Rejection 
     return None
 
 
-def _placement_filters(spec: Object, affinity: str, present: frozenset[str], snapshot: ClusterSnapshot) -> list[Filter]:
+def _placement_filters(
+    spec: ResourceBindingSpec, affinity: str, present: frozenset[str], snapshot: ClusterSnapshot
+) -> list[Filter]:
     # Karmada runs them in random order. What the user wrote comes first, so that it is the reason shown.
     placement = spec.get("placement") or {}
     return [
@@ -146,7 +158,9 @@ def _placement_filters(spec: Object, affinity: str, present: frozenset[str], sna
     ]
 
 
-def _extra_filters(spec: Object, present: frozenset[str], gates: Gates, peers: Iterable[Object]) -> list[Filter]:
+def _extra_filters(
+    spec: ResourceBindingSpec, present: frozenset[str], gates: Gates, peers: Iterable[Binding]
+) -> list[Filter]:
     """Those that hang on more than placement and kind."""
     found: list[Filter] = []
     if evicting := evicting_clusters(spec):
@@ -156,11 +170,11 @@ def _extra_filters(spec: Object, present: frozenset[str], gates: Gates, peers: I
     return found
 
 
-def _plugin_filter(plugin: SchedulerPlugin, spec: Object) -> Test:
+def _plugin_filter(plugin: SchedulerPlugin, spec: ResourceBindingSpec) -> Test:
     return lambda member: asked_to_filter(plugin, spec, member.cluster)
 
 
-def _affinity_filter(spec: Object, placement: Object, affinity: str, snapshot: ClusterSnapshot) -> Test:
+def _affinity_filter(spec: ResourceBindingSpec, placement: Placement, affinity: str, snapshot: ClusterSnapshot) -> Test:
     single = placement.get("clusterAffinity")
     if single is not None:
         wanted = [single]
@@ -168,7 +182,7 @@ def _affinity_filter(spec: Object, placement: Object, affinity: str, snapshot: C
         wanted = []
     else:
         term = term_named(placement, affinity)
-        overflow = (term or {}).get("overflowAffinities") or () if is_workload(spec) else ()
+        overflow = term.get("overflowAffinities") or () if term is not None and is_workload(spec) else ()
         wanted = [term, *overflow] if term is not None else []
     if not wanted:
         return lambda member: ""
@@ -176,7 +190,7 @@ def _affinity_filter(spec: Object, placement: Object, affinity: str, snapshot: C
     return lambda member: "" if member.name in inside else NOT_IN_AFFINITY
 
 
-def may_go_to(binding: Object, clusters: Iterable[str], snapshot: ClusterSnapshot) -> bool:
+def may_go_to(binding: Binding, clusters: Iterable[str], snapshot: ClusterSnapshot) -> bool:
     """Is one of the clusters in the affinity that is in use?"""
     spec, status = binding["spec"], binding.get("status") or {}
     names = frozenset(clusters)
@@ -188,7 +202,7 @@ def may_go_to(binding: Object, clusters: Iterable[str], snapshot: ClusterSnapsho
     return any(member.name in names and not inside(member) for member in snapshot.members)
 
 
-def _taint_filter(placement: Object, present: frozenset[str], snapshot: ClusterSnapshot) -> Test:
+def _taint_filter(placement: Placement, present: frozenset[str], snapshot: ClusterSnapshot) -> Test:
     tolerations = tuple(placement.get("clusterTolerations") or ())
     asked = snapshot.tainted() - present
 
@@ -201,13 +215,13 @@ def _taint_filter(placement: Object, present: frozenset[str], snapshot: ClusterS
     return test
 
 
-def _api_filter(spec: Object, present: frozenset[str], snapshot: ClusterSnapshot) -> Test:
+def _api_filter(spec: ResourceBindingSpec, present: frozenset[str], snapshot: ClusterSnapshot) -> Test:
     resource = spec.get("resource") or {}
     able = snapshot.serving(resource.get("apiVersion") or "", resource.get("kind") or "") | present
     return lambda member: "" if member.name in able else NO_API
 
 
-def _spread_filters(placement: Object, snapshot: ClusterSnapshot) -> list[Test]:
+def _spread_filters(placement: Placement, snapshot: ClusterSnapshot) -> list[Test]:
     fields = {"provider": "provider", "region": "region", "zone": "zones"}
     wanted = [constraint.get("spreadByField") for constraint in placement.get("spreadConstraints") or ()]
     return [_property_filter(fields[by], snapshot) for by in wanted if by in fields]
@@ -218,7 +232,7 @@ def _property_filter(field: str, snapshot: ClusterSnapshot) -> Test:
     return lambda member: "" if member.name in having else reason
 
 
-def _workload_filters(spec: Object, present: frozenset[str], peers: Sequence[Object]) -> list[Filter]:
+def _workload_filters(spec: ResourceBindingSpec, present: frozenset[str], peers: Sequence[Binding]) -> list[Filter]:
     groups, resource = spec["workloadAffinityGroups"], spec.get("resource") or {}
     own = identity_in(resource)
     others = [

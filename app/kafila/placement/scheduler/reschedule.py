@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Container
 from enum import StrEnum
+from typing import cast
 
 from kafila.core.feature_gates import DEFAULT_GATES, MULTIPLE_POD_TEMPLATES_SCHEDULING, Gates
-from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.applied_placement import placement_text, same_outside_affinities, term_text
-from kafila.placement.objects import annotations_of, labels_of, metadata
+from kafila.placement.objects import annotations_of, labels_of
 from kafila.placement.scheduler.assign import reschedule_required
 from kafila.placement.spec import is_workload, replicas, scheduling_type, target_names, targets, total_replicas
+from kafila.placement.types import Binding, ClusterAffinityTerm, Placement, ResourceBindingSpec
 
 
 class RescheduleReason(StrEnum):
@@ -26,13 +27,14 @@ class RescheduleReason(StrEnum):
     RESCHEDULE = "RescheduleTriggered"
     ALWAYS = "Always"  # no replicas, or Duplicated: cheap enough to be decided every time
     CLUSTER_TERMINATING = "ClusterTerminating"
+    NOT_ALLOWED = "ClusterNotAllowed"  # ours: the namespace may not use a cluster any more
 
     @property
     def schedules(self) -> bool:
         return self not in (RescheduleReason.NONE, RescheduleReason.DELETING, RescheduleReason.OBSERVE)
 
 
-def is_for_scheduler(binding: Object, scheduler: str = constants.DEFAULT_SCHEDULER) -> bool:
+def is_for_scheduler(binding: Binding, scheduler: str = constants.DEFAULT_SCHEDULER) -> bool:
     """Is this binding ours to schedule? Bindings made for dependencies only have no policy, and follow their parents."""
     spec = binding.get("spec") or {}
     if (spec.get("schedulerName") or constants.DEFAULT_SCHEDULER) != scheduler:
@@ -46,10 +48,13 @@ def is_for_scheduler(binding: Object, scheduler: str = constants.DEFAULT_SCHEDUL
 
 
 def should_schedule(
-    binding: Object, terminating: Container[str] = (), gates: Gates = DEFAULT_GATES
+    binding: Binding,
+    terminating: Container[str] = (),
+    gates: Gates = DEFAULT_GATES,
+    allowed: frozenset[str] | None = None,
 ) -> RescheduleReason:
-    """``terminating``: names of the clusters that are being removed. Raises ValueError when the binding has no placement."""
-    meta, spec, status = metadata(binding), binding.get("spec") or {}, binding.get("status") or {}
+    """``terminating``: names of the clusters that are being removed; ``allowed``: of those that the namespace may use, None for all. Raises ValueError when the binding has no placement."""
+    meta, spec, status = binding["metadata"], binding.get("spec") or {}, binding.get("status") or {}
     if meta.get("deletionTimestamp"):
         return RescheduleReason.DELETING
     placement = spec.get("placement")
@@ -68,12 +73,14 @@ def should_schedule(
         return RescheduleReason.ALWAYS
     if any(cluster in terminating for cluster in target_names(spec)):
         return RescheduleReason.CLUSTER_TERMINATING
+    if allowed is not None and not target_names(spec) <= allowed:
+        return RescheduleReason.NOT_ALLOWED
     if (meta.get("generation") or 0) != (status.get("schedulerObservedGeneration") or 0):
         return RescheduleReason.OBSERVE
     return RescheduleReason.NONE
 
 
-def placement_changed(placement: Object, applied: str, affinity: str) -> bool:
+def placement_changed(placement: Placement, applied: str, affinity: str) -> bool:
     """Does ``placement`` differ from the annotation in a part that matters? ``affinity``: the term in use.
 
     Terms of ``clusterAffinities`` that are not in use may change freely.
@@ -83,11 +90,12 @@ def placement_changed(placement: Object, applied: str, affinity: str) -> bool:
     if placement_text(placement) == applied:
         return False
     try:
-        before = json.loads(applied)
+        said = json.loads(applied)
     except ValueError:
         return False
-    if not isinstance(before, dict):
+    if not isinstance(said, dict):
         return False
+    before = cast(Placement, said)  # nobody has checked it since it was written: every part is asked for with ``get``
     if placement_text(before) == placement_text(placement):
         return False
     if not same_outside_affinities(placement, before) or not affinity:
@@ -96,11 +104,11 @@ def placement_changed(placement: Object, applied: str, affinity: str) -> bool:
     return new is None or old is None or term_text(new) != term_text(old)
 
 
-def _term(placement: Object, affinity: str) -> Object | None:
+def _term(placement: Placement, affinity: str) -> ClusterAffinityTerm | None:
     return next((t for t in placement.get("clusterAffinities") or () if t.get("affinityName") == affinity), None)
 
 
-def replicas_changed(spec: Object, gates: Gates = DEFAULT_GATES) -> bool:
+def replicas_changed(spec: ResourceBindingSpec, gates: Gates = DEFAULT_GATES) -> bool:
     strategy = (spec.get("placement") or {}).get("replicaScheduling")
     if strategy is None:
         return False

@@ -12,7 +12,7 @@ from kafila.core.feature_gates import DEFAULT_GATES, MULTIPLE_POD_TEMPLATES_SCHE
 from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.applied_placement import placement_text
-from kafila.placement.objects import annotations_of, metadata, name, namespace
+from kafila.placement.objects import annotations_of, name, namespace
 from kafila.placement.scheduler.assign import Unschedulable, UnsupportedStrategy, assign, reschedule_required
 from kafila.placement.scheduler.cluster_snapshot import ClusterInfo, ClusterSnapshot, snapshot_of
 from kafila.placement.scheduler.estimate import Assumed, available_replicas, request_key
@@ -20,6 +20,17 @@ from kafila.placement.scheduler.filters import Rejection, feasible, placement_ke
 from kafila.placement.scheduler.plugins import PluginFailed, SchedulerPlugin
 from kafila.placement.scheduler.select import Candidate, SelectionError, candidates, select
 from kafila.placement.spec import is_multi_component, replicas, targets
+from kafila.placement.types import (
+    Binding,
+    Cluster,
+    ClusterAffinityTerm,
+    Component,
+    ObjectMeta,
+    ResourceBindingSpec,
+    ResourceBindingStatus,
+    TargetCluster,
+    TargetComponent,
+)
 
 ErrorKind = Literal["FitError", "UnschedulableError", "Error", "QuotaExceeded"]
 Retry = Literal["", "backoff", "unschedulable"]
@@ -60,7 +71,8 @@ class SchedulingContext:
     answers: Sequence[Mapping[str, int]] = ()  # of further estimators: replicas by cluster
     assumed: Mapping[str, Sequence[Assumed]] = field(default_factory=dict)  # by cluster
     plugins: Sequence[SchedulerPlugin] = ()
-    peers: Sequence[Object] = ()  # other bindings of the namespace, for workload affinity
+    peers: Sequence[Binding] = ()  # other bindings of the namespace, for workload affinity
+    allowed: frozenset[str] | None = None  # names of the clusters that the namespace may use, None for all
     propagate_empty: bool = False  # --enable-empty-workload-propagation
 
 
@@ -68,7 +80,7 @@ class Attempt(NamedTuple):
     """With one affinity group, or with the only affinity there is."""
 
     affinity: str
-    clusters: list[Object]
+    clusters: list[TargetCluster]
     failure: Failure | None
     rejected: Mapping[str, Rejection]  # by cluster
     candidates: Sequence[Candidate] = ()  # those that passed, in order of preference
@@ -79,7 +91,7 @@ class Attempt(NamedTuple):
 class Decision:
     """``clusters`` is what ``spec.clusters`` becomes; None leaves it, and the annotation, as they are."""
 
-    clusters: list[Object] | None
+    clusters: list[TargetCluster] | None
     placement: str  # the value of the annotation applied-placement
     affinity: str  # what status.schedulerObservingAffinityName becomes
     condition: Object  # Scheduled, without a transition time
@@ -93,7 +105,7 @@ EMPTY_CONTEXT: Final = SchedulingContext()
 
 
 def schedule(
-    binding: Object, clusters: Sequence[Object] | ClusterSnapshot, context: SchedulingContext = EMPTY_CONTEXT
+    binding: Binding, clusters: Sequence[Cluster] | ClusterSnapshot, context: SchedulingContext = EMPTY_CONTEXT
 ) -> Decision:
     """Decide about a ResourceBinding or ClusterResourceBinding that has a placement. ``clusters``: all that there are."""
     snapshot = snapshot_of(clusters)
@@ -108,7 +120,11 @@ def schedule(
 
 
 def _try_terms(
-    binding: Object, terms: Sequence[Object], observed: str, clusters: ClusterSnapshot, context: SchedulingContext
+    binding: Binding,
+    terms: Sequence[ClusterAffinityTerm],
+    observed: str,
+    clusters: ClusterSnapshot,
+    context: SchedulingContext,
 ) -> Decision:
     """Affinity groups in order, from the one in use: it never goes back to an earlier one unless rescheduling is asked for."""
     spec, status = binding.get("spec") or {}, binding.get("status") or {}
@@ -131,11 +147,21 @@ def _try_terms(
 
 
 def _attempt(
-    spec: Object, status: Object, affinity: str, clusters: ClusterSnapshot, context: SchedulingContext
+    spec: ResourceBindingSpec,
+    status: ResourceBindingStatus,
+    affinity: str,
+    clusters: ClusterSnapshot,
+    context: SchedulingContext,
 ) -> Attempt:
     try:
         fit, rejected = feasible(
-            spec, affinity, clusters, gates=context.gates, peers=context.peers, plugins=context.plugins
+            spec,
+            affinity,
+            clusters,
+            gates=context.gates,
+            peers=context.peers,
+            plugins=context.plugins,
+            allowed=context.allowed,
         )
         if not fit:
             return Attempt(affinity, [], Failure("FitError", fit_error_text(len(clusters), rejected)), rejected)
@@ -144,7 +170,7 @@ def _attempt(
         return Attempt(affinity, [], Failure("Error", str(error)), {})
     multi = MULTIPLE_POD_TEMPLATES_SCHEDULING in context.gates and is_multi_component(spec)
     chosen: Sequence[Candidate] = ()
-    result: list[Object] = []
+    result: list[TargetCluster] = []
     failure: Failure | None = None
     try:
         chosen = select(found, spec, 1 if multi else replicas(spec))
@@ -162,7 +188,11 @@ def _attempt(
 
 
 def _ranked(
-    spec: Object, affinity: str, fit: Sequence[ClusterInfo], snapshot: ClusterSnapshot, context: SchedulingContext
+    spec: ResourceBindingSpec,
+    affinity: str,
+    fit: Sequence[ClusterInfo],
+    snapshot: ClusterSnapshot,
+    context: SchedulingContext,
 ) -> Sequence[Candidate]:
     def rank() -> list[Candidate]:
         available = available_replicas(
@@ -172,7 +202,7 @@ def _ranked(
 
     if spec.get("clusters") or spec.get("components") or spec.get("gracefulEvictionTasks"):
         return rank()
-    if context.answers or context.assumed or context.peers or context.plugins:
+    if context.answers or context.assumed or context.peers or context.plugins or context.allowed is not None:
         return rank()
     # nowhere yet, and nobody else to ask: all bindings with this placement and these requests see the same
     return snapshot.remember(
@@ -187,22 +217,28 @@ def _ranked(
 
 
 def _divided(
-    chosen: Sequence[Candidate], spec: Object, status: Object, affinity: str, context: SchedulingContext
-) -> list[Object]:
+    chosen: Sequence[Candidate],
+    spec: ResourceBindingSpec,
+    status: ResourceBindingStatus,
+    affinity: str,
+    context: SchedulingContext,
+) -> list[TargetCluster]:
     components = spec.get("components") or []
     if (not replicas(spec) and spec.get("replicaRequirements") is None) or len(components) > 1:
         return [_whole(each.name, components, context.gates) for each in chosen]
     assigned = assign(chosen, spec, status, affinity)
-    result: list[Object] = [{"name": target.name, "replicas": target.replicas} for target in assigned]
+    result: list[TargetCluster] = [{"name": target.name, "replicas": target.replicas} for target in assigned]
     if context.propagate_empty:
         used = {target.name for target in assigned}
         result += [{"name": each.name} for each in chosen if each.name not in used]
     return result
 
 
-def _whole(cluster: str, components: Sequence[Object], gates: Gates) -> Object:
+def _whole(cluster: str, components: Sequence[Component], gates: Gates) -> TargetCluster:
     if components and MULTIPLE_POD_TEMPLATES_SCHEDULING in gates:
-        parts = [{"name": part.get("name", ""), "replicas": part.get("replicas") or 0} for part in components]
+        parts: list[TargetComponent] = [
+            {"name": part["name"], "replicas": part.get("replicas") or 0} for part in components
+        ]
         return {"name": cluster, "components": parts}
     return {"name": cluster}
 
@@ -218,13 +254,13 @@ def fit_error_text(clusters: int, rejected: Mapping[str, Rejection]) -> str:
     return f"0/{clusters} clusters are available: {', '.join(reasons)}."
 
 
-def _reference(binding: Object) -> str:
+def _reference(binding: Binding) -> str:
     where = namespace(binding)
     return f"ResourceBinding({where}/{name(binding)})" if where else f"ClusterResourceBinding({name(binding)})"
 
 
 def _decision(
-    binding: Object,
+    binding: Binding,
     attempt: Attempt,
     affinity: str,
     events: tuple[Event, ...],
@@ -232,7 +268,7 @@ def _decision(
     *,
     by_term: bool = False,
 ) -> Decision:
-    placement = placement_text((binding.get("spec") or {}).get("placement") or {})
+    placement = placement_text(binding["spec"].get("placement") or {})
     failure = attempt.failure
     if failure is None:
         made = condition(constants.COND_SCHEDULED, "True", constants.REASON_SUCCESS, constants.MESSAGE_SCHEDULED)
@@ -240,7 +276,7 @@ def _decision(
         return Decision(attempt.clusters, placement, affinity, made, None, "", (*events, event), attempts)
     if failure.kind == "FitError":
         # Karmada withdraws the resource when nothing fits any more.
-        clusters: list[Object] | None = []
+        clusters: list[TargetCluster] | None = []
     else:
         clusters = None
     if failure.kind == "FitError" or not by_term:
@@ -249,7 +285,7 @@ def _decision(
     return Decision(clusters, placement, affinity, made, failure, _RETRIES[failure.kind], events, attempts)
 
 
-def success_text(binding: Object, clusters: Sequence[Object]) -> str:
+def success_text(binding: Binding, clusters: Sequence[TargetCluster]) -> str:
     listed = ", ".join(f"{cluster['name']}:{cluster.get('replicas') or 0}" for cluster in clusters)
     # The colon is missing for ClusterResourceBindings in Karmada too.
     result = "Result:" if namespace(binding) else "Result"
@@ -272,24 +308,29 @@ def quota_exceeded(decision: Decision, message: str) -> Decision:
     )
 
 
-def with_result(binding: Object, decision: Decision) -> Object:
+def with_result(binding: Binding, decision: Decision) -> Binding:
     """The binding with clusters and applied placement stored; the same object when nothing changes."""
     if decision.clusters is None:
         return binding
-    spec = binding.get("spec") or {}
+    spec = binding["spec"]
     annotations = annotations_of(binding)
     if annotations.get(constants.APPLIED_PLACEMENT) == decision.placement and targets(spec) == decision.clusters:
         return binding
-    meta = {**metadata(binding), "annotations": {**annotations, constants.APPLIED_PLACEMENT: decision.placement}}
+    meta: ObjectMeta = {
+        **binding["metadata"],
+        "annotations": {**annotations, constants.APPLIED_PLACEMENT: decision.placement},
+    }
     spec = {**spec, "clusters": decision.clusters}
     if not decision.clusters:
         del spec["clusters"]
     return {**binding, "metadata": meta, "spec": spec}
 
 
-def with_status(binding: Object, decision: Decision, generation: int, now: float | None = None) -> Object:
+def with_status(
+    binding: Binding, decision: Decision, generation: int, now: float | None = None
+) -> ResourceBindingStatus:
     """The new ``status``. ``generation``: of the binding that was decided about; ``now``: Unix seconds."""
-    status = {**(binding.get("status") or {})}
+    status: ResourceBindingStatus = {**(binding.get("status") or {})}
     status["conditions"] = with_condition(status.get("conditions"), decision.condition, now)
     if decision.affinity:
         status["schedulerObservingAffinityName"] = decision.affinity
@@ -299,12 +340,12 @@ def with_status(binding: Object, decision: Decision, generation: int, now: float
     return status
 
 
-def peers_needed(binding: Object, gates: Gates) -> bool:
+def peers_needed(binding: Binding, gates: Gates) -> bool:
     """Must ``SchedulingContext.peers`` be given?"""
     return WORKLOAD_AFFINITY in gates and bool((binding.get("spec") or {}).get("workloadAffinityGroups"))
 
 
-def estimators_asked(binding: Object) -> bool:
+def estimators_asked(binding: Binding) -> bool:
     """Would further estimators be asked about this binding?"""
     spec = binding.get("spec") or {}
     return bool(replicas(spec) or spec.get("components"))

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Final, NamedTuple
 
-from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.cluster_affinity import matcher
 from kafila.placement.scheduler.cluster_snapshot import ClusterInfo
@@ -14,6 +13,7 @@ from kafila.placement.scheduler.plugins import SchedulerPlugin, asked_to_score
 from kafila.placement.scheduler.regions import Region, choose_regions, region_score
 from kafila.placement.scheduler.score import locality_score
 from kafila.placement.spec import assigned_replicas, replicas, scheduling_type, term_named, terms
+from kafila.placement.types import Cluster, Placement, ResourceBindingSpec, SpreadConstraint
 
 IGNORE_RESOURCES: Final = -1
 _NO_TERM: Final = 1000
@@ -27,7 +27,7 @@ class Candidate(NamedTuple):
     """A feasible cluster. ``available`` counts the replicas that it already has, ``allocatable`` does not."""
 
     name: str
-    cluster: Object
+    cluster: Cluster
     score: int
     overflow: int
     available: int
@@ -35,7 +35,7 @@ class Candidate(NamedTuple):
 
 
 def candidates(
-    spec: Object,
+    spec: ResourceBindingSpec,
     affinity: str,
     fit: Sequence[ClusterInfo],
     available: Mapping[str, int],
@@ -59,7 +59,7 @@ def candidates(
 def _compared(
     fit: Sequence[ClusterInfo],
     assigned: Mapping[str, int],
-    overflow: Callable[[Object], int],
+    overflow: Callable[[Cluster], int],
     available: Mapping[str, int],
 ) -> list[Candidate]:
     present = frozenset(assigned)
@@ -86,7 +86,7 @@ def in_order(found: Iterable[Candidate]) -> list[Candidate]:
     return ordered
 
 
-def _overflow_order(placement: Object, affinity: str) -> Callable[[Object], int]:
+def _overflow_order(placement: Placement, affinity: str) -> Callable[[Cluster], int]:
     if not terms(placement):
         return lambda cluster: 0
     term = term_named(placement, affinity)
@@ -96,7 +96,7 @@ def _overflow_order(placement: Object, affinity: str) -> Callable[[Object], int]
     return lambda cluster: next((order for order, test in enumerate(tests) if test(cluster)), _NO_TERM)
 
 
-def select(found: Sequence[Candidate], spec: Object, need: int) -> list[Candidate]:
+def select(found: Sequence[Candidate], spec: ResourceBindingSpec, need: int) -> list[Candidate]:
     """The clusters that the spread constraints leave; ``need``: replicas that must be available. Raises SelectionError."""
     placement = spec.get("placement") or {}
     constraints = placement.get("spreadConstraints") or []
@@ -113,7 +113,7 @@ def select(found: Sequence[Candidate], spec: Object, need: int) -> list[Candidat
     raise SelectionError("just support cluster and region spread constraint")
 
 
-def _ignores_constraints(placement: Object) -> bool:
+def _ignores_constraints(placement: Placement) -> bool:
     """Fixed weights name the clusters themselves."""
     strategy = placement.get("replicaScheduling")
     if strategy is None or strategy.get("replicaSchedulingType") != constants.DIVIDED:
@@ -124,7 +124,7 @@ def _ignores_constraints(placement: Object) -> bool:
     return weights is None or (bool(weights.get("staticWeightList")) and not weights.get("dynamicWeight"))
 
 
-def _by_cluster(found: Sequence[Candidate], constraint: Object, need: int) -> list[Candidate]:
+def _by_cluster(found: Sequence[Candidate], constraint: SpreadConstraint, need: int) -> list[Candidate]:
     if len(found) < (constraint.get("minGroups") or 0):
         raise SelectionError("the number of feasible clusters is less than spreadConstraint.MinGroups")
     count = min(len(found), constraint.get("maxGroups") or 0)
@@ -151,7 +151,10 @@ def _with_room(chosen: list[Candidate], rest: list[Candidate], need: int) -> lis
 
 
 def _by_region(
-    found: Sequence[Candidate], spec: Object, region_constraint: Object, cluster_constraint: Object
+    found: Sequence[Candidate],
+    spec: ResourceBindingSpec,
+    region_constraint: SpreadConstraint,
+    cluster_constraint: SpreadConstraint,
 ) -> list[Candidate]:
     members: dict[str, list[Candidate]] = {}
     for candidate in found:

@@ -8,9 +8,10 @@ from typing import Final
 
 from kafila.core.feature_gates import DEFAULT_GATES, STATEFUL_FAILOVER_INJECTION, Gates
 from kafila.core.resources import gvk_of
-from kafila.core.values import Object, copy_json
+from kafila.core.values import AnyObject, Object, copy_json
 from kafila.placement import constants
 from kafila.placement.aggregate_errors import aggregate_text
+from kafila.placement.allowed_clusters import left_out_text
 from kafila.placement.constants import Identity
 from kafila.placement.detector.binding import controller_reference
 from kafila.placement.interpreter import NATIVE, Interpreter, InterpretError, Operation
@@ -23,12 +24,12 @@ from kafila.placement.objects import (
     name,
     namespace,
     own_map,
-    spec,
     uid,
 )
 from kafila.placement.override.apply import Overridden, applied_annotations, apply_overrides
 from kafila.placement.override.patch import OverrideError
 from kafila.placement.spec import clusters_to_purge_now, existing_clusters, is_workload, targets_of
+from kafila.placement.types import Binding, Cluster, ObjectMeta, ResourceBindingSpec, TargetCluster, Work, WorkSpec
 from kafila.placement.work.completions import completions_by_cluster, left_over
 from kafila.placement.work.labels import record_managed
 from kafila.placement.work.prune import prune
@@ -51,7 +52,7 @@ class Plan:
     By target cluster: ``errors``, for which there is no Work as it should be, and ``ending``, where one has to go before.
     """
 
-    works: list[Object]
+    works: list[Work]
     errors: dict[str, str]
     ending: dict[str, str]
     override_events: list[tuple[str, str, str]]  # (type, reason, message), on the template
@@ -68,26 +69,28 @@ NO_OVERRIDES: Final = Overrides()
 
 
 def build_works(
-    binding: Object,
+    binding: Binding,
     template: Object,
-    clusters: Mapping[str, Object],
+    clusters: Mapping[str, Cluster],
     overrides: Overrides = NO_OVERRIDES,
-    existing: Mapping[str, Object] | None = None,
+    existing: Mapping[str, Work] | None = None,
     *,
     leave: Container[str] = (),
     taken: Container[str] = (),
+    allowed: frozenset[str] | None = None,
     interpreter: Interpreter = NATIVE,
     gates: Gates = DEFAULT_GATES,
 ) -> Plan:
     """Works for every target of the binding. ``clusters``: Cluster objects by name; ``existing``: the binding's Works by cluster;
-    ``leave``: targets whose Work is another's; ``taken``: those where Karmada's name for the Work is another object's.
+    ``leave``: targets whose Work is another's; ``taken``: those where Karmada's name for the Work is another object's; ``allowed``: the
+    clusters that the binding's namespace may use, None for all.
 
     A target that fails does not keep the others from getting their Work.
     """
-    binding_spec = spec(binding)
+    binding_spec = binding["spec"]
     found = targets_of(binding_spec)
     completions = completions_by_cluster(template, binding_spec, found, existing or {})
-    works: list[Object] = []
+    works: list[Work] = []
     errors: dict[str, str] = {}
     ending: dict[str, str] = {}
     events: list[tuple[str, str, str]] = []
@@ -95,6 +98,9 @@ def build_works(
     for target in found:
         cluster = target["name"]
         if cluster in leave:
+            continue
+        if allowed is not None and cluster not in allowed:  # somebody wrote it into the binding
+            errors[cluster] = left_out_text(namespace(binding), (cluster,))
             continue
         try:
             manifest = _for_target(template, binding_spec, target, completions, interpreter)
@@ -109,7 +115,7 @@ def build_works(
             continue
         events.extend(("Normal", constants.EVENT_APPLY_OVERRIDE, message) for message in overridden.events)
         old = (existing or {}).get(cluster)
-        if old is not None and metadata(old).get("deletionTimestamp"):
+        if old is not None and old["metadata"].get("deletionTimestamp"):
             ending[cluster] = f"work {namespace(old)}/{name(old)} is being deleted"
             continue
         works.append(_work(binding, target, len(found), overridden, old, gates, own_name=cluster in taken))
@@ -118,8 +124,8 @@ def build_works(
 
 def _for_target(
     template: Object,
-    binding_spec: Object,
-    target: Object,
+    binding_spec: ResourceBindingSpec,
+    target: TargetCluster,
     completions: Mapping[str, int] | None,
     interpreter: Interpreter,
 ) -> Object:
@@ -131,7 +137,7 @@ def _for_target(
     return manifest
 
 
-def _overridden(manifest: Object, cluster: str, clusters: Mapping[str, Object], overrides: Overrides) -> Overridden:
+def _overridden(manifest: Object, cluster: str, clusters: Mapping[str, Cluster], overrides: Overrides) -> Overridden:
     found = clusters.get(cluster)
     if found is None:
         raise OverrideError(f'clusters.cluster.karmada.io "{cluster}" not found')
@@ -144,16 +150,16 @@ def _overridden(manifest: Object, cluster: str, clusters: Mapping[str, Object], 
 
 
 def _work(
-    binding: Object,
-    target: Object,
+    binding: Binding,
+    target: TargetCluster,
     targets: int,
     overridden: Overridden,
-    old: Object | None,
+    old: Work | None,
     gates: Gates,
     *,
     own_name: bool,
-) -> Object:
-    binding_spec = spec(binding)
+) -> Work:
+    binding_spec = binding["spec"]
     # From here on the manifest is changed in place; nothing of it is shared with the template or other Works.
     manifest = copy_json(overridden.obj)
     labels, annotations = _binding_metadata(binding)
@@ -170,14 +176,14 @@ def _work(
     }
     if STATEFUL_FAILOVER_INJECTION in gates:
         meta["labels"].update(_preserved_labels(binding_spec, target["name"], targets))
-    options = {
+    options: WorkSpec = {
         "suspendDispatching": is_suspended(binding_spec, target["name"]),
         "preserveResourcesOnDeletion": bool(binding_spec.get("preserveResourcesOnDeletion")),
     }
     return _assemble(manifest, target["name"], labels, annotations, options, old, None, own_name=own_name)
 
 
-def _binding_metadata(binding: Object) -> tuple[dict[str, str], dict[str, str]]:
+def _binding_metadata(binding: Binding) -> tuple[dict[str, str], dict[str, str]]:
     labels, where = labels_of(binding), namespace(binding)
     if where:
         return (
@@ -187,7 +193,7 @@ def _binding_metadata(binding: Object) -> tuple[dict[str, str], dict[str, str]]:
     return {constants.CRB_PERMANENT_ID: labels.get(constants.CRB_PERMANENT_ID, "")}, {constants.CRB_NAME: name(binding)}
 
 
-def _conflict_resolution(annotations: Mapping[str, str], binding_spec: Object) -> str:
+def _conflict_resolution(annotations: Mapping[str, str], binding_spec: ResourceBindingSpec) -> str:
     """The template's own word counts; else the policy's."""
     asked = annotations.get(constants.CONFLICT_RESOLUTION)
     if asked in (constants.CONFLICT_OVERWRITE, constants.CONFLICT_ABORT):
@@ -196,7 +202,7 @@ def _conflict_resolution(annotations: Mapping[str, str], binding_spec: Object) -
     return constants.CONFLICT_OVERWRITE if overwrite else constants.CONFLICT_ABORT
 
 
-def _preserved_labels(binding_spec: Object, cluster: str, targets: int) -> dict[str, str]:
+def _preserved_labels(binding_spec: ResourceBindingSpec, cluster: str, targets: int) -> dict[str, str]:
     """State that a stateful workload takes along when it alone moves from a failed cluster to this one."""
     tasks = binding_spec.get("gracefulEvictionTasks") or ()
     if targets > 1 or not tasks or tasks[-1].get("purgeMode") not in constants.PURGE_NOW:
@@ -206,7 +212,7 @@ def _preserved_labels(binding_spec: Object, cluster: str, targets: int) -> dict[
     return dict(tasks[-1].get("preservedLabelState") or {})
 
 
-def is_suspended(binding_spec: Object, cluster: str) -> bool:
+def is_suspended(binding_spec: ResourceBindingSpec, cluster: str) -> bool:
     suspension = binding_spec.get("suspension") or {}
     if suspension.get("dispatching"):
         return True
@@ -218,14 +224,14 @@ def _assemble(
     cluster: str,
     labels: Mapping[str, str],
     annotations: Mapping[str, str],
-    options: Mapping[str, bool],
-    old: Object | None,
-    owner: Object | None,
+    options: WorkSpec,
+    old: Work | None,
+    owner: AnyObject | None,
     *,
     own_name: bool = False,
-) -> Object:
+) -> Work:
     """The Work around a manifest, on top of what the existing Work has. ``manifest`` is changed."""
-    template_uid, old_meta = uid(manifest), metadata(old or {})
+    template_uid, old_meta = uid(manifest), old["metadata"] if old is not None else ObjectMeta()
     work_name = old_meta.get("name") or _new_name(manifest, own_name)
     work_namespace = constants.execution_namespace(cluster)
     merged_labels = {**(old_meta.get("labels") or {}), **labels}
@@ -242,7 +248,7 @@ def _assemble(
     if constants.CONFLICT_RESOLUTION in annotations:
         own_annotations[constants.CONFLICT_RESOLUTION] = annotations[constants.CONFLICT_RESOLUTION]
     record_managed(prune(manifest), merged_labels[constants.WORK_PERMANENT_ID])
-    work_meta: Object = {
+    work_meta: ObjectMeta = {
         **old_meta,
         "name": work_name,
         "namespace": work_namespace,
@@ -254,12 +260,11 @@ def _assemble(
         work_meta["annotations"] = merged_annotations
     if owner is not None and old is None:
         work_meta["ownerReferences"] = [controller_reference(owner)]
-    built = {
-        **(old or {"apiVersion": WORK_API, "kind": "Work"}),
-        "metadata": work_meta,
-        "spec": {"workload": {"manifests": [manifest]}, **options},
-    }
-    return old if old is not None and built == old else built
+    wanted: WorkSpec = {"workload": {"manifests": [manifest]}, **options}
+    if old is None:
+        return {"apiVersion": WORK_API, "kind": "Work", "metadata": work_meta, "spec": wanted}
+    built: Work = {**old, "metadata": work_meta, "spec": wanted}
+    return old if built == old else built
 
 
 def _new_name(manifest: Object, own_name: bool) -> str:
@@ -267,14 +272,14 @@ def _new_name(manifest: Object, own_name: bool) -> str:
     return constants.own_work_name(identity(manifest)) if own_name or not constants.is_lawful(theirs) else theirs
 
 
-def is_work_of(work: Object, obj: Identity) -> bool:
+def is_work_of(work: Work, obj: Identity) -> bool:
     """Is it the object that the Work brings to its member?"""
-    return any(identity(manifest) == obj for manifest in (spec(work).get("workload") or {}).get("manifests") or ())
+    return any(identity(manifest) == obj for manifest in (work["spec"].get("workload") or {}).get("manifests") or ())
 
 
 def namespace_work(
-    template: Object, cluster: Object, cluster_policies: Sequence[Object] = (), existing: Object | None = None
-) -> tuple[Object, tuple[str, ...]]:
+    template: Object, cluster: Cluster, cluster_policies: Sequence[Object] = (), existing: Work | None = None
+) -> tuple[Work, tuple[str, ...]]:
     """The Work that brings a Namespace to a member, and the messages of the overrides applied. Raises OverrideError.
 
     Only ClusterOverridePolicies apply. It goes away with the Namespace, by garbage collection.
@@ -285,12 +290,12 @@ def namespace_work(
     return work, overridden.events
 
 
-def cluster_work(manifest: Object, cluster: Object, existing: Object | None = None) -> Object:
+def cluster_work(manifest: Object, cluster: Cluster, existing: Work | None = None) -> Work:
     """The Work for something that a controller wants in a member. It goes away with the Cluster, by garbage collection."""
     return _assemble(copy_json(manifest), name(cluster), {}, {}, {}, existing, cluster)
 
 
-def quota_work(quota: Object, cluster: str, hard: Object, existing: Object | None = None) -> Object:
+def quota_work(quota: Object, cluster: str, hard: Object, existing: Work | None = None) -> Work:
     """The Work for the ResourceQuota that a FederatedResourceQuota assigns to a cluster."""
     meta = {"name": name(quota), "namespace": namespace(quota)}
     manifest: Object = {
@@ -313,7 +318,7 @@ def namespace_should_be_synced(template: Object) -> bool:
     return (labels_of(template).get(constants.SKIP_AUTO_PROPAGATION) or "").lower() != "true"
 
 
-def records_overrides(work: Object, template: Object, cluster: Object, overrides: Overrides) -> bool:
+def records_overrides(work: AnyObject, template: Object, cluster: Cluster, overrides: Overrides) -> bool:
     """Does the Work say of itself that what applies to the template now was applied?"""
     try:
         overridden = apply_overrides(template, cluster, overrides.cluster_policies, overrides.policies)
@@ -325,19 +330,19 @@ def records_overrides(work: Object, template: Object, cluster: Object, overrides
     )
 
 
-def orphans(binding: Object, works: Iterable[Object]) -> list[Object]:
+def orphans(binding: Binding, works: Iterable[Work]) -> list[Work]:
     """Works of the binding in clusters where it is no longer, to be deleted. Raises ValueError on a foreign namespace."""
-    wanted = existing_clusters(spec(binding))
+    wanted = existing_clusters(binding["spec"])
     return [work for work in works if constants.cluster_of(namespace(work)) not in wanted]
 
 
-def blocking_works(binding: Object, works: Iterable[Object]) -> list[Object]:
+def blocking_works(binding: Binding, works: Iterable[Work]) -> list[Work]:
     """Works that must be gone before any is created: purge mode Directly removes the old before the new comes."""
-    leaving = clusters_to_purge_now(spec(binding))
+    leaving = clusters_to_purge_now(binding["spec"])
     return [work for work in works if leaving and constants.cluster_of(namespace(work)) in leaving]
 
 
-def synced_event(binding: Object, error: str = "") -> tuple[str, str, str]:
+def synced_event(binding: Binding, error: str = "") -> tuple[str, str, str]:
     """(type, reason, message), on the binding and on the template."""
     if error:
         return "Warning", constants.EVENT_SYNC_WORK_FAILED, error

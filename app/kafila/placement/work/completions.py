@@ -12,17 +12,17 @@ from kafila.core.values import Object, nested
 from kafila.placement import constants
 from kafila.placement.objects import (
     annotations_of,
-    metadata,
     namespace,
     spec,
     uid,
 )
 from kafila.placement.scheduler.assign import Target, spread_by_targets
 from kafila.placement.spec import replicas, scheduling_type, targets_of
+from kafila.placement.types import ResourceBindingSpec, TargetCluster, Work
 
 
 def completions_by_cluster(
-    template: Object, binding_spec: Object, found: Sequence[Object], existing: Mapping[str, Object]
+    template: Object, binding_spec: ResourceBindingSpec, found: Sequence[TargetCluster], existing: Mapping[str, Work]
 ) -> dict[str, int] | None:
     """Of a divided Job, in proportion to the replicas; None where they stay as they are. ``existing``: Works by cluster."""
     total = _divided_total(template, binding_spec)
@@ -36,7 +36,7 @@ def completions_by_cluster(
     return {**wanted, **there, **_in_proportion(max(total - sum(there.values()), 0), new, template)}
 
 
-def left_over(template: Object, binding_spec: Object, asked: Mapping[str, int] | None) -> str:
+def left_over(template: Object, binding_spec: ResourceBindingSpec, asked: Mapping[str, int] | None) -> str:
     """Says how many completions no cluster is asked for; "" when all are."""
     total = _divided_total(template, binding_spec)
     missing = total - sum(asked.values()) if total is not None and asked else 0
@@ -48,13 +48,13 @@ def left_over(template: Object, binding_spec: Object, asked: Mapping[str, int] |
     )
 
 
-def left_over_by(template: Object, binding_spec: Object, works: Iterable[Object]) -> str:
+def left_over_by(template: Object, binding_spec: ResourceBindingSpec, works: Iterable[Work]) -> str:
     """As ``left_over``, from the Works that are there. What an override asks for instead is as it shall be."""
     if _divided_total(template, binding_spec) is None:
         return ""
     asked: dict[str, int] = {}
     for work in works:
-        if metadata(work).get("deletionTimestamp"):
+        if work["metadata"].get("deletionTimestamp"):
             continue
         if _is_overridden(work):
             return ""
@@ -62,13 +62,13 @@ def left_over_by(template: Object, binding_spec: Object, works: Iterable[Object]
     return left_over(template, binding_spec, asked)
 
 
-def are_asked(binding_spec: Object, works: Iterable[Object]) -> bool:
+def are_asked(binding_spec: ResourceBindingSpec, works: Iterable[Work]) -> bool:
     """Has every target a Work? Otherwise more is to come."""
-    there = {constants.cluster_of(namespace(work)) for work in works if not metadata(work).get("deletionTimestamp")}
+    there = {constants.cluster_of(namespace(work)) for work in works if not work["metadata"].get("deletionTimestamp")}
     return all(target["name"] in there for target in targets_of(binding_spec))
 
 
-def _divided_total(template: Object, binding_spec: Object) -> int | None:
+def _divided_total(template: Object, binding_spec: ResourceBindingSpec) -> int | None:
     placement = binding_spec.get("placement")
     if template.get("kind") != "Job" or not replicas(binding_spec) or placement is None:
         return None
@@ -82,12 +82,12 @@ def _is_elastic(template: Object) -> bool:
     return asked.get("completionMode") == "Indexed" and asked.get("completions") == asked.get("parallelism")
 
 
-def _in_proportion(total: int, found: Sequence[Object], template: Object) -> dict[str, int]:
+def _in_proportion(total: int, found: Sequence[TargetCluster], template: Object) -> dict[str, int]:
     weights = [Target(target["name"], target.get("replicas") or 0) for target in found]
     return dict(spread_by_targets(total, weights, uid(template)))
 
 
-def _asked_before(template: Object, found: Sequence[Object], existing: Mapping[str, Object]) -> dict[str, int]:
+def _asked_before(template: Object, found: Sequence[TargetCluster], existing: Mapping[str, Work]) -> dict[str, int]:
     there: dict[str, int] = {}
     for target in found:
         work = existing.get(target["name"])
@@ -100,7 +100,7 @@ def _asked_before(template: Object, found: Sequence[Object], existing: Mapping[s
     return there
 
 
-def _is_overridden(work: Object) -> bool:
+def _is_overridden(work: Work) -> bool:
     annotations = annotations_of(work)
     return any(
         "completions" in annotations.get(key, "")
@@ -108,7 +108,7 @@ def _is_overridden(work: Object) -> bool:
     )
 
 
-def _manifest(work: Object) -> Object:
-    manifests = (spec(work).get("workload") or {}).get("manifests") or [{}]
+def _manifest(work: Work) -> Object:
+    manifests = (work["spec"].get("workload") or {}).get("manifests") or [{}]
     found: Object = manifests[0]
     return found

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from kafila.core.conditions import condition, find, with_condition
 from kafila.core.resources import gvk_of, split_api_version
-from kafila.core.values import Object
+from kafila.core.values import AnyObject, Object
 from kafila.placement import constants
 from kafila.placement.aggregate_errors import aggregate_text
 from kafila.placement.interpreter import NATIVE, Interpreter, InterpretError, Operation
@@ -17,10 +17,17 @@ from kafila.placement.objects import (
     metadata,
     name,
     namespace,
-    spec,
-    status,
 )
 from kafila.placement.spec import existing_clusters
+from kafila.placement.types import (
+    AggregatedStatusItem,
+    Binding,
+    ManifestStatus,
+    ResourceBindingSpec,
+    ResourceBindingStatus,
+    ResourceIdentifier,
+    Work,
+)
 from kafila.placement.work.completions import are_asked, left_over_by
 
 NO_FAILURES: Final[Mapping[str, str]] = MappingProxyType({})
@@ -31,9 +38,9 @@ class NoSuchManifest(Exception):
         super().__init__("no such manifest exist")
 
 
-def manifest_index(work: Object, api_version: str, kind: str, namespace: str, name: str) -> int:
+def manifest_index(work: Work, api_version: str, kind: str, namespace: str, name: str) -> int:
     """Raises NoSuchManifest."""
-    for index, manifest in enumerate((spec(work).get("workload") or {}).get("manifests") or ()):
+    for index, manifest in enumerate((work["spec"].get("workload") or {}).get("manifests") or ()):
         meta = metadata(manifest)
         if (
             manifest.get("apiVersion") == api_version
@@ -49,30 +56,38 @@ EventParts = tuple[str, str, str]
 
 
 class Reflected(NamedTuple):
-    status: Object  # the one element of ``status.manifestStatuses``
+    status: ManifestStatus  # the one element of ``status.manifestStatuses``
     failure: str  # why the object's health is not known, or ""
     judged: bool  # whether somebody was there to judge its health
 
 
-def manifest_status(work: Object, observed: Object, interpreter: Interpreter = NATIVE) -> Reflected:
+def manifest_status(work: Work, observed: Object, interpreter: Interpreter = NATIVE) -> Reflected:
     """What the member says about the object. Raises NoSuchManifest, InterpretError."""
     api_version, kind = observed.get("apiVersion") or "", observed.get("kind") or ""
     group, version = split_api_version(api_version)
     ordinal = manifest_index(work, api_version, kind, namespace(observed), name(observed))
-    identifier: Object = {"ordinal": ordinal, "version": version, "kind": kind, "resource": "", "name": name(observed)}
+    identifier: ResourceIdentifier = {
+        "ordinal": ordinal,
+        "version": version,
+        "kind": kind,
+        "resource": "",
+        "name": name(observed),
+    }
     if group:
         identifier["group"] = group
     if namespace(observed):
         identifier["namespace"] = namespace(observed)
     health, failure = interpret_health(observed, interpreter)
-    found: Object = {"identifier": identifier, "health": health}
+    found: ManifestStatus = {"identifier": identifier, "health": health}
     reflected = interpreter.reflect_status(observed)
     if reflected is not None:
         found["status"] = reflected
     return Reflected(found, failure, interpreter.hook_enabled(gvk_of(observed), Operation.HEALTH))
 
 
-def interpret_health(observed: Object, interpreter: Interpreter = NATIVE) -> tuple[str, str]:
+def interpret_health(
+    observed: Object, interpreter: Interpreter = NATIVE
+) -> tuple[Literal["Healthy", "Unhealthy", "Unknown"], str]:
     """Its health, and why that is not known or "". A kind that nobody can judge is healthy."""
     if not interpreter.hook_enabled(gvk_of(observed), Operation.HEALTH):
         return constants.HEALTHY, ""
@@ -83,7 +98,7 @@ def interpret_health(observed: Object, interpreter: Interpreter = NATIVE) -> tup
 
 
 def interpretation_events(
-    observed: Object, found: Reflected | None, failure: str, before: Object | None
+    observed: Object, found: Reflected | None, failure: str, before: ManifestStatus | None
 ) -> list[EventParts]:
     """(type, reason, message) on the Work, of what became of reading the status: what went wrong, and each outcome that is new.
 
@@ -101,52 +116,53 @@ def interpretation_events(
     if found.failure:
         text = f"Interpret health of {what} failed, err: {found.failure}."
         events.append(("Warning", constants.EVENT_INTERPRET_HEALTH_FAILED, text))
-    elif found.judged and health != (before or {}).get("health"):
+    elif found.judged and health != (before.get("health") if before is not None else None):
         events.append(("Normal", constants.EVENT_INTERPRET_HEALTH, f"Interpret health of {what} as {health.lower()}."))
     return events
 
 
-def aggregated_status(resource: Object, works: Iterable[Object], *, is_all: bool = True) -> list[Object]:
+def aggregated_status(resource: AnyObject, works: Iterable[Work], *, is_all: bool = True) -> list[AggregatedStatusItem]:
     """``status.aggregatedStatus`` of a binding, sorted by cluster. ``resource``: the binding's ``spec.resource``.
 
     ``is_all``: False when more is, or would have to be, asked for than these Works do. Raises NoSuchManifest when a Work is
     not of this resource.
     """
-    items = [_item(resource, work, is_all) for work in works if not metadata(work).get("deletionTimestamp")]
+    items = [_item(resource, work, is_all) for work in works if not work["metadata"].get("deletionTimestamp")]
     return sorted(items, key=lambda item: str(item["clusterName"]))
 
 
-def _item(resource: Object, work: Object, is_all: bool) -> Object:
+def _item(resource: AnyObject, work: Work, is_all: bool) -> AggregatedStatusItem:
     api_version, kind = resource.get("apiVersion") or "", resource.get("kind") or ""
     where, called = resource.get("namespace") or "", resource.get("name") or ""
     ordinal = manifest_index(work, api_version, kind, where, called)
-    item: Object = {"clusterName": constants.cluster_of(namespace(work)), "health": constants.UNKNOWN}
-    applied = find(status(work).get("conditions"), constants.COND_APPLIED)
+    item: AggregatedStatusItem = {"clusterName": constants.cluster_of(namespace(work)), "health": "Unknown"}
+    applied = find((work.get("status") or {}).get("conditions"), constants.COND_APPLIED)
     is_applied = applied is not None and applied.get("status") == "True"
     group, version = split_api_version(api_version)
     wanted = (ordinal, group, version, kind, where, called)
-    reported = next((m for m in _reported(work) if _identity(m.get("identifier") or {}) == wanted), {})
+    reported = next((m for m in _reported(work) if _identity(m.get("identifier") or {}) == wanted), None)
     if is_applied:
         item["applied"] = True
-        if reported:
-            item["health"] = reported.get("health") or ""
-        if not item["health"]:
-            del item["health"]
+        if reported is not None:
+            if health := reported.get("health"):
+                item["health"] = health
+            else:
+                del item["health"]
     elif applied is not None and applied.get("message"):
         item["appliedMessage"] = applied["message"]
     # Karmada forgets it where the newest manifest is refused, though the copy runs on as it was
-    if reported.get("status") is not None:
+    if reported is not None and reported.get("status") is not None:
         item["status"] = reported_status(
-            spec(work)["workload"]["manifests"][ordinal], reported["status"], is_all=is_all
+            work["spec"]["workload"]["manifests"][ordinal], reported["status"], is_all=is_all
         )
     return item
 
 
-def _reported(work: Object) -> Sequence[Object]:
-    return status(work).get("manifestStatuses") or ()
+def _reported(work: Work) -> Sequence[ManifestStatus]:
+    return (work.get("status") or {}).get("manifestStatuses") or ()
 
 
-def _identity(identifier: Object) -> tuple[int, str, str, str, str, str]:
+def _identity(identifier: AnyObject) -> tuple[int, str, str, str, str, str]:
     def text(field: str) -> str:
         return identifier.get(field) or ""
 
@@ -160,7 +176,7 @@ def _identity(identifier: Object) -> tuple[int, str, str, str, str, str]:
     )
 
 
-def fully_applied(binding_spec: Object, items: Sequence[Object]) -> Object:
+def fully_applied(binding_spec: ResourceBindingSpec, items: Sequence[AggregatedStatusItem]) -> Object:
     """The condition FullyApplied: True when exactly the clusters that shall have the resource have applied it."""
     applied = {item["clusterName"] for item in items if item.get("applied")}
     wanted = existing_clusters(binding_spec)
@@ -173,10 +189,11 @@ def fully_applied(binding_spec: Object, items: Sequence[Object]) -> Object:
     )
 
 
-def known_failures(binding: Object) -> dict[str, str]:
+def known_failures(binding: Binding) -> dict[str, str]:
     """By cluster, why the binding has no Work there as it should be, as its status says."""
     failures = {
-        item["clusterName"]: item.get("appliedMessage") or "" for item in status(binding).get("aggregatedStatus") or ()
+        item["clusterName"]: item.get("appliedMessage") or ""
+        for item in (binding.get("status") or {}).get("aggregatedStatus") or ()
     }
     return {
         cluster: message.removeprefix(constants.MESSAGE_NO_WORK)
@@ -185,33 +202,35 @@ def known_failures(binding: Object) -> dict[str, str]:
     }
 
 
-def _with_failures(items: Sequence[Object], failures: Mapping[str, str]) -> list[Object]:
+def _with_failures(items: Sequence[AggregatedStatusItem], failures: Mapping[str, str]) -> list[AggregatedStatusItem]:
     """What runs in a cluster goes on being reported, but not as applied: what should be there now is something else."""
     found = {item["clusterName"]: item for item in items}
     for cluster, failure in failures.items():
-        item = found.get(cluster) or {"clusterName": cluster, "health": constants.UNKNOWN}
-        kept = {key: value for key, value in item.items() if key != "applied"}
-        found[cluster] = {**kept, "appliedMessage": constants.MESSAGE_NO_WORK + failure}
+        item: AggregatedStatusItem = {"clusterName": cluster, "health": "Unknown"}
+        item = {**(found.get(cluster) or item), "appliedMessage": constants.MESSAGE_NO_WORK + failure}
+        item.pop("applied", None)
+        found[cluster] = item
     return [found[cluster] for cluster in sorted(found)]
 
 
 def with_aggregated(
-    binding: Object,
-    works: Iterable[Object],
+    binding: Binding,
+    works: Iterable[Work],
     failures: Mapping[str, str] = NO_FAILURES,
     now: float | None = None,
     *,
     template: Object | None = None,
-) -> Object:
+) -> ResourceBindingStatus:
     """The new ``status`` of a binding from its Works; the same object when nothing changes.
 
     ``failures``: by cluster, why there is no Work as it should be.
     """
-    old, works = status(binding), list(works)
+    old: ResourceBindingStatus = binding.get("status") or {}
+    works = list(works)
     if not works and not failures and find(old.get("conditions"), constants.COND_FULLY_APPLIED) is None:
         return old  # there was never anything to apply
-    wanted = spec(binding)
-    resource, missing = wanted.get("resource") or {}, left_over_by(template or {}, wanted, works)
+    wanted = binding["spec"]
+    resource, missing = wanted["resource"], left_over_by(template or {}, wanted, works)
     is_all = resource.get("kind") != "Job" or (not missing and are_asked(wanted, works))
     items = aggregated_status(resource, works, is_all=is_all)
     if failures:
@@ -222,13 +241,13 @@ def with_aggregated(
     conditions = with_condition(old.get("conditions"), made, now)
     if (old.get("aggregatedStatus") or []) == items and old.get("conditions") == conditions:
         return old
-    new = {**old, "conditions": conditions, "aggregatedStatus": items}
+    new: ResourceBindingStatus = {**old, "conditions": conditions, "aggregatedStatus": items}
     if not items:
         del new["aggregatedStatus"]
     return new
 
 
-def aggregated_event(binding: Object) -> tuple[str, str, str]:
+def aggregated_event(binding: Binding) -> tuple[str, str, str]:
     where = namespace(binding)
     what = f"ResourceBinding({where}/{name(binding)})" if where else f"ClusterResourceBinding({name(binding)})"
     return "Normal", constants.EVENT_AGGREGATE_STATUS, f"Update {what} with AggregatedStatus successfully."

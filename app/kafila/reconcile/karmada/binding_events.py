@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import structlog
 
-from kafila.core.values import Object
+from kafila.placement.types import Binding, Work
 from kafila.reconcile.events import Recorder
 
 from .clusters import Clusters
@@ -12,7 +12,7 @@ from .clusters import Clusters
 log = structlog.get_logger(__name__)
 
 
-def record_for_binding(recorder: Recorder, binding: Object, event_type: str, reason: str, message: str) -> None:
+def record_for_binding(recorder: Recorder, binding: Binding, event_type: str, reason: str, message: str) -> None:
     """An event on the binding and on its template."""
     recorder.event(binding, event_type, reason, message)
     resource = binding["spec"]["resource"]
@@ -21,7 +21,7 @@ def record_for_binding(recorder: Recorder, binding: Object, event_type: str, rea
     recorder.event(template, event_type, reason, message)
 
 
-def record_left_behind(recorder: Recorder, clusters: Clusters, cluster: str, work: Object) -> None:
+def record_left_behind(recorder: Recorder, clusters: Clusters, cluster: str, work: Work) -> None:
     """Says that a copy stays in a cluster that leaves and cannot be asked, as in Karmada."""
     found = clusters.get(cluster)
     if (work.get("spec") or {}).get("preserveResourcesOnDeletion"):

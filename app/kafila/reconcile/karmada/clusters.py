@@ -1,4 +1,4 @@
-"""The clusters as they are now, decoded once."""
+"""The clusters as they are now, decoded once, and which of them a namespace may use."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from typing import final
 
 from kafila.core.conditions import conditions_of, is_true
-from kafila.core.values import Object
 from kafila.placement import constants
+from kafila.placement.allowed_clusters import Limit, limit_of
 from kafila.placement.scheduler.cluster_snapshot import ClusterInfo, ClusterSnapshot
+from kafila.placement.types import Cluster
 from kafila.registry import Registry
-from kafila.registry.codec import decode_entry
 from kafila.watch import Entry, Event
 
-from .kinds import CLUSTERS
+from .kinds import CLUSTERS, read_cluster
 
 
 def is_same_for_scheduler(old: Entry, new: Entry) -> bool:
@@ -25,6 +25,11 @@ def is_same_for_scheduler(old: Entry, new: Entry) -> bool:
     return same and before.deletionTimestamp == after.deletionTimestamp
 
 
+def limit_in(namespace: Entry | None) -> Limit | None:
+    """Which clusters it may use; None for all."""
+    return limit_of(namespace.meta.annotations) if namespace is not None else None
+
+
 @final
 class Clusters:
     """Do not change what it returns."""
@@ -32,19 +37,23 @@ class Clusters:
     def __init__(self, registry: Registry) -> None:
         self._cache = registry.cache
         self.kind = registry.kind("cluster.karmada.io", "v1alpha1", "clusters")
-        self._by_name: dict[str, Object] = {}
+        self._by_name: dict[str, Cluster] = {}
         self._infos: dict[str, ClusterInfo] = {}  # as the scheduler sees them
         self._snapshot: ClusterSnapshot | None = None
         self._changed: OrderedDict[str, float] = OrderedDict()  # when labels or spec of a cluster changed, newest last
+        self._limits: dict[str, Limit] = {}  # of the namespaces that may not use every cluster
         self._cache.listen(CLUSTERS, self._observe)
+        self._cache.listen("namespaces", self._observe_namespace)
         self._cache.on_reset(self.load)
         self.load()
 
     def load(self) -> None:
         entries = self._cache.resource(CLUSTERS).entries()
-        self._by_name = {entry.key.name: decode_entry(self.kind, entry) for entry in entries}
+        self._by_name = {entry.key.name: self.read(entry) for entry in entries}
         self._infos = {name: ClusterInfo(cluster) for name, cluster in self._by_name.items()}
         self._snapshot = None
+        limits = ((entry.key.name, limit_in(entry)) for entry in self._cache.resource("namespaces").entries())
+        self._limits = {name: limit for name, limit in limits if limit is not None}
 
     def _observe(self, event: Event) -> None:
         name = event.key.name
@@ -56,18 +65,28 @@ class Clusters:
             if event.old is None or not is_same_for_scheduler(event.old, event.new):
                 self._changed[name] = time.time()
                 self._changed.move_to_end(name)
-            self._by_name[name] = decode_entry(self.kind, event.new)
+            self._by_name[name] = self.read(event.new)
             self._infos[name] = ClusterInfo(self._by_name[name])
         self._snapshot = None
 
-    def get(self, name: str) -> Object | None:
+    def _observe_namespace(self, event: Event) -> None:
+        limit = limit_in(event.new)
+        if limit is not None:
+            self._limits[event.key.name] = limit
+        else:
+            self._limits.pop(event.key.name, None)
+
+    def read(self, entry: Entry) -> Cluster:
+        return read_cluster(self.kind, entry)
+
+    def get(self, name: str) -> Cluster | None:
         return self._by_name.get(name)
 
     @property
-    def by_name(self) -> dict[str, Object]:
+    def by_name(self) -> dict[str, Cluster]:
         return self._by_name
 
-    def ordered(self) -> list[Object]:
+    def ordered(self) -> list[Cluster]:
         """All clusters by name."""
         return [self._by_name[name] for name in sorted(self._by_name)]
 
@@ -76,6 +95,13 @@ class Clusters:
         if self._snapshot is None:
             self._snapshot = ClusterSnapshot(self._infos[name] for name in sorted(self._infos))
         return self._snapshot
+
+    def allowed_in(self, namespace: str) -> frozenset[str] | None:
+        """Names of the clusters that a namespace may use; None for all."""
+        limit = self._limits.get(namespace)
+        if limit is None:
+            return None
+        return self.snapshot().remember(("allowed", limit), lambda: limit.among(self._by_name.values()))
 
     def changed_after(self, second: float) -> Iterator[str]:
         """Clusters whose labels or spec changed after that second (Unix time), as far as this process has seen."""

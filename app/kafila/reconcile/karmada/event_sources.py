@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from kafila.core.values import Object
+from kafila.core.values import AnyObject
 from kafila.placement import constants
 
 _BINDING: Final = {  # for namespaced objects; cluster-scoped ones have a controller of their own
@@ -68,7 +68,7 @@ _SOURCES: Final[dict[str, tuple[str, ...]]] = {
 _BY_REASON: Final = {reason: source for source, reasons in _SOURCES.items() for reason in reasons}
 
 
-def source_of(obj: Object, reason: str) -> str:
+def source_of(obj: AnyObject, reason: str) -> str:
     """The component that Karmada names as an event's source, "" for events that are not Karmada's."""
     if reason in _BINDING:
         namespaced, cluster_scoped = _BINDING[reason]

@@ -16,7 +16,7 @@ from kafila.placement.work.build import is_work_of
 from kafila.reconcile.chunks import Chunks
 from kafila.watch import Cache, Entry, Event
 
-from .kinds import BINDINGS, CLUSTER_BINDINGS, WORKS
+from .kinds import BINDINGS, CLUSTER_BINDINGS, WORKS, stored_work
 
 
 @final
@@ -60,7 +60,7 @@ class WorkIndex:
                 entry = self._cache.get(WORKS, constants.execution_namespace(cluster), name)
                 if entry is None:
                     continue
-                if is_work_of(entry.decode(), obj):
+                if is_work_of(stored_work(entry), obj):
                     found.append(entry)
                     break
                 taken.add(cluster)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kafila.catalog.kind import Kind
 from kafila.core.errors import StatusError
-from kafila.core.values import Object
+from kafila.core.values import AnyObject, Object
 from kafila.placement.detector import binding as bindings
 from kafila.registry import Registry
 from kafila.registry.codec import decode_entry
@@ -13,7 +13,7 @@ from kafila.watch import Entry
 from .kinds import OPTIONS
 
 
-async def drop_finalizer(registry: Registry, kind: Kind, obj: Object, finalizer: str) -> None:
+async def drop_finalizer(registry: Registry, kind: Kind, obj: AnyObject, finalizer: str) -> None:
     def without(current: Object) -> Object:
         kept = [f for f in current["metadata"].get("finalizers") or () if f != finalizer]
         if kept:

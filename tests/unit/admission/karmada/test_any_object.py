@@ -16,6 +16,7 @@ from kafila.core.errors import StatusError
 from kafila.core.feature_gates import parse_gates
 from kafila.machinery.decode import DecodeError, compile_decoder
 from kafila.machinery.schema import Schema
+from kafila.registry import SYSTEM_ADMIN
 
 GATES = parse_gates("AllAlpha=true,AllBeta=true")
 KINDS = {f"{kind.kind}-{kind.version}": kind for kind in kinds()}
@@ -83,7 +84,7 @@ def answer(kind: Kind, operation: str, new: dict[str, Any], old: dict[str, Any] 
     if kind.strategy.validate(new):
         return None
     try:
-        admit(kind, operation, new, old, None, GATES)
+        admit(kind, operation, new, old, SYSTEM_ADMIN, GATES)
     except StatusError:
         return None
     return new

@@ -21,17 +21,17 @@ def cluster(**spec: Any) -> Object:
 
 @pytest.mark.parametrize("field", ["secretRef", "impersonatorSecretRef"])
 def test_the_right_to_read_it_is_asked_for_when_it_changes(field: str) -> None:
-    asked: list[tuple[str, str, str]] = []
+    asked: list[tuple[str, ...]] = []
 
-    def nobody(user: Any, namespace: str, name: str) -> bool:
-        asked.append((user.name, namespace, name))
+    def nobody(user: Any, *what: str) -> bool:
+        asked.append((user.name, *what))
         return False
 
-    around = AdmissionContext(may_read_secret=nobody)
+    around = AdmissionContext(may=nobody)
     named = cluster(**{field: {"namespace": "a", "name": "b"}})
     with pytest.raises(StatusError) as raised:
         admit_cluster(named, None, ANN, around)
-    assert (raised.value.code, asked) == (403, [("ann", "a", "b")])
+    assert (raised.value.code, asked) == (403, [("ann", "get", "", "secrets", "a", "b")])
     told = f'spec.{field}: User "ann" cannot get resource "secrets" b in the namespace "a"'
     assert told in raised.value.message
     with pytest.raises(StatusError):

@@ -13,6 +13,7 @@ from kafila.catalog.kind import Kind
 from kafila.core.errors import StatusError
 from kafila.core.feature_gates import DEFAULT_GATES as GATES
 from kafila.core.values import Object
+from kafila.registry import SYSTEM_ADMIN
 
 KINDS: dict[str, Kind] = {kind.kind: kind for kind in reversed(kinds())}
 PP, CPP = KINDS["PropagationPolicy"], KINDS["ClusterPropagationPolicy"]
@@ -25,7 +26,7 @@ def create(kind: Kind, obj: Object) -> Object:
     kind.strategy.default(obj)
     mutate(kind, "CREATE", obj, None, None, GATES)
     assert kind.strategy.validate(obj) == []
-    admit(kind, "CREATE", obj, None, None, GATES)
+    admit(kind, "CREATE", obj, None, SYSTEM_ADMIN, GATES)
     return obj
 
 
@@ -34,7 +35,7 @@ def refusal(kind: Kind, obj: Object, old: Object | None = None, operation: str =
     kind.strategy.default(obj)
     mutate(kind, operation, obj, old, None, GATES)
     with pytest.raises(StatusError) as error:
-        admit(kind, operation, obj, old, None, GATES)
+        admit(kind, operation, obj, old, SYSTEM_ADMIN, GATES)
     assert (error.value.code, error.value.reason) == (403, "Forbidden")
     webhook = kind.kind.lower()
     start = f'admission webhook "{webhook}.karmada.io" denied the request: '
@@ -251,7 +252,7 @@ def test_updates() -> None:
     old = create(PP, policy())
     same = copy.deepcopy(old)
     mutate(PP, "UPDATE", same, old, None, GATES)
-    admit(PP, "UPDATE", same, old, None, GATES)
+    admit(PP, "UPDATE", same, old, SYSTEM_ADMIN, GATES)
     assert same == old
 
     renamed = copy.deepcopy(old)

@@ -14,6 +14,7 @@ from kafila.core.errors import StatusError
 from kafila.core.feature_gates import DEFAULT_GATES as GATES
 from kafila.core.feature_gates import Gates, parse_gates
 from kafila.core.values import Object
+from kafila.registry import SYSTEM_ADMIN
 
 KINDS: dict[str, Kind] = {kind.kind: kind for kind in reversed(kinds()) if not kind.storage_version}
 OLD = {kind.kind: kind for kind in kinds() if kind.storage_version}
@@ -31,13 +32,13 @@ def refusal(
     kind: str, obj: Object, old: Object | None = None, gates: Gates = GATES, around: AdmissionContext | None = None
 ) -> str:
     with pytest.raises(StatusError) as error:
-        admit(KINDS[kind], "UPDATE" if old else "CREATE", obj, old, None, gates, around or AdmissionContext())
+        admit(KINDS[kind], "UPDATE" if old else "CREATE", obj, old, SYSTEM_ADMIN, gates, around or AdmissionContext())
     assert error.value.code == 403
     return error.value.message.partition("denied the request: ")[2]
 
 
 def allow(kind: str, obj: Object, old: Object | None = None, around: AdmissionContext | None = None) -> None:
-    admit(KINDS[kind], "UPDATE" if old else "CREATE", obj, old, None, ALL, around or AdmissionContext())
+    admit(KINDS[kind], "UPDATE" if old else "CREATE", obj, old, SYSTEM_ADMIN, ALL, around or AdmissionContext())
 
 
 # -- identities --------------------------------------------------------------------------------------------------------
@@ -66,7 +67,7 @@ def test_old_bindings_get_an_identity_and_are_checked_too() -> None:
     mutate(kind, "CREATE", obj, None, None, GATES)
     assert "resourcebinding.karmada.io/permanent-id" in obj["metadata"]["labels"]
     with pytest.raises(StatusError, match="must be a valid JSON"):
-        admit(kind, "CREATE", obj, None, None, GATES)
+        admit(kind, "CREATE", obj, None, SYSTEM_ADMIN, GATES)
 
 
 def test_manifests_of_a_work_are_pruned_and_stamped() -> None:
@@ -151,7 +152,7 @@ def test_names_of_components() -> None:
         '[spec.components[1].name: Invalid value: "": component names must be non-empty, '
         'spec.components[2].name: Invalid value: "a": component names must be unique]'
     )
-    admit(KINDS["ResourceBinding"], "CREATE", obj, None, None, GATES)
+    admit(KINDS["ResourceBinding"], "CREATE", obj, None, SYSTEM_ADMIN, GATES)
 
 
 def federated_quota(overall: Object, *assignments: tuple[str, Object]) -> Object:

@@ -85,7 +85,7 @@ MIRROR = "kubernetes.io/config.mirror"
 DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 _SECCOMP_POD = "seccomp.security.alpha.kubernetes.io/pod"
 _SECCOMP_CONTAINER = "container.seccomp.security.alpha.kubernetes.io/"
-_APPARMOR = "container.apparmor.security.beta.kubernetes.io/"
+APPARMOR = "container.apparmor.security.beta.kubernetes.io/"
 _LISTS = ("initContainers", "containers", "ephemeralContainers")
 
 
@@ -100,9 +100,9 @@ def check_pod_annotations(annotations: dict[str, str], spec: Object, path: str, 
         if key == _SECCOMP_POD or key.startswith(_SECCOMP_CONTAINER):
             _check_seccomp_name(value, f"{path}.{key}", found)
     for key, value in annotations.items():
-        if not key.startswith(_APPARMOR):
+        if not key.startswith(APPARMOR):
             continue
-        name = key.removeprefix(_APPARMOR)
+        name = key.removeprefix(APPARMOR)
         if not any(c.get("name") == name for field in _LISTS for c in spec.get(field) or ()):
             found.append(invalid(f"{path}[{key}]", name, "container not found"))
         if value not in ("", "runtime/default", "unconfined") and not value.startswith("localhost/"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from kafila.catalog.builtin.validation.security import APPARMOR
 from kafila.core.quantity import to_milli
 from kafila.core.values import Object
 
@@ -36,7 +37,6 @@ _NODE_LABELS = {
 }
 _SECCOMP_POD = "seccomp.security.alpha.kubernetes.io/pod"
 _SECCOMP = "container.seccomp.security.alpha.kubernetes.io/"
-_APPARMOR = "container.apparmor.security.beta.kubernetes.io/"
 _NO_POD = "a null labelSelector results in matching no pod"
 _BYTES = ("memory", "ephemeral-storage")
 
@@ -133,9 +133,9 @@ def _container(container: Object, path: str, annotations: Object, at: str) -> li
     if f"{_SECCOMP}{name}" in annotations and not context.get("seccompProfile"):
         text = 'non-functional in v1.27+; use the "seccompProfile" field instead'
         out.append(f"{at}metadata.annotations[{_SECCOMP}{name}]: {text}")
-    if at and f"{_APPARMOR}{name}" in annotations and not context.get("appArmorProfile"):
+    if at and f"{APPARMOR}{name}" in annotations and not context.get("appArmorProfile"):
         text = 'deprecated since v1.30; use the "appArmorProfile" field instead'
-        out.append(f"{at}metadata.annotations[{_APPARMOR}{name}]: {text}")
+        out.append(f"{at}metadata.annotations[{APPARMOR}{name}]: {text}")
     resources = container.get("resources") or {}
     for resource in _BYTES:
         for field in ("limits", "requests"):

@@ -9,12 +9,12 @@ from kafila.core.conditions import conditions_of, find
 from kafila.core.errors import StatusError
 from kafila.core.values import Object
 from kafila.placement import constants
+from kafila.placement.types import Cluster
 from kafila.reconcile.controller import QueueController
 from kafila.reconcile.events import Recorder
-from kafila.reconcile.karmada.kinds import CLUSTERS
+from kafila.reconcile.karmada.kinds import CLUSTERS, read_cluster
 from kafila.reconcile.queue import Requeue
 from kafila.registry import Options, Registry
-from kafila.registry.codec import decode_entry
 from kafila.registry.context import DeleteOptions
 from kafila.registry.decoding import decode_object
 from kafila.watch import Event, needles
@@ -54,7 +54,7 @@ class ClusterController(QueueController[str]):
         entry = self._registry.cache.get(CLUSTERS, "", name)
         if entry is None:
             return
-        cluster = decode_entry(self._kind, entry)
+        cluster = read_cluster(self._kind, entry)
         if cluster["metadata"].get("deletionTimestamp"):
             await self._remove(cluster)
             return
@@ -65,7 +65,7 @@ class ClusterController(QueueController[str]):
         ):
             await self._registry.modify(self._kind, "", name, with_finalizer_and_taints, OPTIONS)
 
-    async def _ensure_execution_namespace(self, cluster: Object) -> None:
+    async def _ensure_execution_namespace(self, cluster: Cluster) -> None:
         space = constants.execution_namespace(cluster["metadata"]["name"])
         if self._registry.cache.get("namespaces", "", space) is not None:
             return
@@ -81,7 +81,7 @@ class ClusterController(QueueController[str]):
         message = f"Create execution space({space}) for cluster({cluster['metadata']['name']}) succeed."
         self._recorder.event(cluster, "Normal", constants.EVENT_CREATE_EXECUTION_SPACE, message)
 
-    async def _remove(self, cluster: Object) -> None:
+    async def _remove(self, cluster: Cluster) -> None:
         """A cluster goes when its Works are gone and nothing is scheduled to it any more."""
         name = cluster["metadata"]["name"]
         if constants.FINALIZER_CLUSTER not in (cluster["metadata"].get("finalizers") or ()):
@@ -114,7 +114,7 @@ class ClusterController(QueueController[str]):
         return False
 
 
-def taints_of(cluster: Object) -> list[Object] | None:
+def taints_of(cluster: Cluster) -> list[Object] | None:
     """The taints that the Ready condition asks for, None when they are so already."""
     ready = find(conditions_of(cluster), constants.COND_READY)
     state = ready.get("status") if ready else None
@@ -134,7 +134,7 @@ def taints_of(cluster: Object) -> list[Object] | None:
     return None if kept == current else kept
 
 
-def with_finalizer_and_taints(cluster: Object) -> Object:
+def with_finalizer_and_taints(cluster: Cluster) -> Cluster:
     finalizers = cluster["metadata"].setdefault("finalizers", [])
     if constants.FINALIZER_CLUSTER not in finalizers:
         finalizers.append(constants.FINALIZER_CLUSTER)

@@ -1,4 +1,4 @@
-"""The namespace-sync controller: every namespace of users exists in every member, also in one that joins later."""
+"""The namespace-sync controller: every namespace of users exists in every member that it may use, also in one that joins later."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.detector.match import is_skipped_namespace
 from kafila.placement.override.patch import OverrideError
+from kafila.placement.types import Cluster
 from kafila.placement.work.build import namespace_should_be_synced, namespace_work
 from kafila.reconcile.controller import QueueController
 from kafila.reconcile.events import Recorder
@@ -90,7 +91,7 @@ class NamespaceSync(QueueController[str]):
         if failed is not None:
             raise failed
 
-    def _change(self, template: Object, cluster: Object, policies: list[Object]) -> Any:
+    def _change(self, template: Object, cluster: Cluster, policies: list[Object]) -> Any:
         work_kind = self._kinds.work
         space = constants.execution_namespace(cluster["metadata"]["name"])
         namespace = self._registry.cache.get("namespaces", "", space)
@@ -100,7 +101,10 @@ class NamespaceSync(QueueController[str]):
         entry = self._registry.cache.get(work_kind.resource, space, work_name)
         if entry is not None and entry.meta.deletionTimestamp:
             return None
-        existing = decode_entry(work_kind, entry) if entry is not None else None
+        allowed = self._clusters.allowed_in(template["metadata"]["name"])
+        if entry is None and allowed is not None and cluster["metadata"]["name"] not in allowed:
+            return None  # where it is already it stays, with what others have put into it
+        existing = self._kinds.read_work(entry) if entry is not None else None
         work, overridden = namespace_work(template, cluster, policies, existing)
         if work is existing:
             return None

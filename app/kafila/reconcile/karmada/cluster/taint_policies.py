@@ -7,6 +7,7 @@ from typing import final
 from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.failover.taints import tainted_event, taints_by_policies
+from kafila.placement.types import Cluster
 from kafila.reconcile.controller import QueueController
 from kafila.reconcile.events import Recorder
 from kafila.reconcile.karmada.clusters import Clusters
@@ -52,7 +53,7 @@ class TaintPolicies(QueueController[str]):
             return
         recorder = self._recorder
 
-        def tainted(current: Object) -> Object:
+        def tainted(current: Cluster) -> Cluster:
             taints = taints_by_policies(current, policies)
             if taints:
                 current["spec"]["taints"] = taints
@@ -65,7 +66,7 @@ class TaintPolicies(QueueController[str]):
         except Exception as error:
             recorder.event(cluster, "Warning", constants.EVENT_TAINT_CLUSTER_FAILED, str(error))
             raise
-        now = decode_entry(self._clusters.kind, entry)
+        now = self._clusters.read(entry)
         recorder.event(now, *tainted_event(name, now["spec"].get("taints") or []))
 
     def _policies(self) -> list[Object]:
@@ -73,5 +74,5 @@ class TaintPolicies(QueueController[str]):
         return [decode_entry(self._kind, entry) for entry in entries]
 
     @staticmethod
-    def _changes(cluster: Object, policies: list[Object]) -> bool:
+    def _changes(cluster: Cluster, policies: list[Object]) -> bool:
         return taints_by_policies(cluster, policies) != (cluster["spec"].get("taints") or [])

@@ -10,13 +10,13 @@ from typing import Any, Final, NamedTuple, final
 
 from kafila.core.values import Object
 from kafila.placement import constants
+from kafila.placement.types import Cluster
 from kafila.placement.work.build import cluster_work
 from kafila.reconcile.controller import QueueController
 from kafila.reconcile.events import Recorder
 from kafila.reconcile.karmada.clusters import Clusters
 from kafila.reconcile.karmada.kinds import CLUSTERS, OPTIONS, WORKS, Kinds
 from kafila.registry import Registry
-from kafila.registry.codec import decode_entry
 from kafila.registry.decoding import decode_object
 from kafila.store.interface import StoreUnavailable
 from kafila.watch import Entry, Event, needles
@@ -63,7 +63,7 @@ def impersonation_rules(subjects: set[tuple[str, str]]) -> list[Object]:
     return rules
 
 
-def impersonation_manifests(cluster: Object, subjects: set[tuple[str, str]]) -> tuple[Object, Object]:
+def impersonation_manifests(cluster: Cluster, subjects: set[tuple[str, str]]) -> tuple[Object, Object]:
     """ClusterRole and ClusterRoleBinding for the member."""
     metadata = {"name": IMPERSONATOR, "labels": {constants.SYSTEM: constants.TRUE}}
     api_version = f"{RBAC}/v1"
@@ -199,13 +199,13 @@ class UnifiedAuth(QueueController[str]):
         if changes:
             recorder.event(cluster, "Normal", constants.EVENT_IMPERSONATION, "Sync impersonation config succeed.")
 
-    def _change(self, manifest: Object, cluster: Object, space: str) -> Any:
+    def _change(self, manifest: Object, cluster: Cluster, space: str) -> Any:
         """None when the Work is as it should be, or on its way out: it is made again when it is gone."""
         kind = self._kinds.work
         entry = self._registry.cache.get(kind.resource, space, constants.work_name(manifest["kind"], IMPERSONATOR))
         if entry is not None and entry.meta.deletionTimestamp:
             return None
-        existing = decode_entry(kind, entry) if entry is not None else None
+        existing = self._kinds.read_work(entry) if entry is not None else None
         work = cluster_work(manifest, cluster, existing)
         if work is existing:
             return None

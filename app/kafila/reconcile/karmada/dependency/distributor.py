@@ -14,7 +14,7 @@ from kafila.catalog.kind import Kind
 from kafila.core.errors import StatusError
 from kafila.core.resources import Key, gvk_of, split_api_version
 from kafila.core.selectors import SelectorError, from_object
-from kafila.core.values import Object
+from kafila.core.values import AnyObject, Object
 from kafila.placement import constants
 from kafila.placement.aggregate_errors import aggregate_text
 from kafila.placement.detector.attached import (
@@ -29,6 +29,7 @@ from kafila.placement.detector.attached import (
 from kafila.placement.detector.binding import BindingError
 from kafila.placement.interpreter import InterpretError, Operation
 from kafila.placement.objects import identity
+from kafila.placement.types import Binding
 from kafila.reconcile.chunks import Chunks, at_once, in_chunks
 from kafila.reconcile.controller import QueueController
 from kafila.reconcile.events import Recorder
@@ -67,7 +68,8 @@ class DependenciesDistributor(QueueController[Key]):
         self._registry = registry
         self._cache = registry.cache
         self._catalog = registry.catalog
-        self._kind = Kinds(registry).binding
+        self._kinds = Kinds(registry)
+        self._kind = self._kinds.binding
         self.index = DependencyIndex(self._cache, self._catalog)
         self._conflicts: dict[Key, str] = {}  # of attached bindings, as they were recorded or found
         self._cache.listen(BINDINGS, self._observe_binding)
@@ -111,7 +113,7 @@ class DependenciesDistributor(QueueController[Key]):
     def _wake_parents(self, attached: Entry) -> None:
         """Its object may be there again, under another uid: only now it can have a binding."""
         if any(label.startswith(constants.DEPENDED_BY_PREFIX) for label in attached.meta.labels or ()):
-            for namespace, name in parent_keys(decode_entry(self._kind, attached)):
+            for namespace, name in parent_keys(self._kinds.read_binding(attached)):
                 self.queue.add(Key(BINDINGS, namespace, name))
 
     def _observe(self, event: Event) -> None:
@@ -130,7 +132,7 @@ class DependenciesDistributor(QueueController[Key]):
         entry = self._cache.get(*key)
         if entry is None:
             return
-        parent = decode_entry(self._kind, entry)
+        parent = self._kinds.read_binding(entry)
         if parent["metadata"].get("deletionTimestamp") or not parent["spec"].get("propagateDeps"):
             await self._let_go(parent, entry)
             return
@@ -146,12 +148,12 @@ class DependenciesDistributor(QueueController[Key]):
             raise
         await self._sync(entry, parent, workload, dependencies)
 
-    def _workload(self, parent: Object) -> Object | None:
+    def _workload(self, parent: Binding) -> Object | None:
         resource = parent["spec"]["resource"]
         found = self._objects({**resource, "labelSelector": None})
         return found[0] if found else None
 
-    async def _sync(self, entry: Entry, parent: Object, workload: Object, answer: list[Object] | None) -> None:
+    async def _sync(self, entry: Entry, parent: Binding, workload: Object, answer: list[Object] | None) -> None:
         """Writes the parent and the bindings attached to it; one that fails does not keep the others from being written."""
         changes: list[Change] = []
         errors: list[str] = []
@@ -228,12 +230,12 @@ class DependenciesDistributor(QueueController[Key]):
 
     # -- attached bindings ---------------------------------------------------------------------------------------------
 
-    def _attached(self, parent: Object, dependency: Object) -> tuple[Key, Change | None, str]:
+    def _attached(self, parent: Binding, dependency: Object) -> tuple[Key, Change | None, str]:
         """The attached binding, what is to be written of it, and in what its parents disagree."""
         namespace = parent["metadata"]["namespace"]
         key = binding_key(self._cache, identity(dependency), namespace)
         entry = self._cache.get(*key)
-        existing = decode_entry(self._kind, entry) if entry is not None else None
+        existing = self._kinds.read_binding(entry) if entry is not None else None
         wanted, conflict = attach(parent, dependency, existing, self._parents(existing), called=key.name)
         if entry is None:
             return key, self._registry.stage_create(self._kind, namespace, wanted, _OPTIONS), conflict
@@ -242,7 +244,7 @@ class DependenciesDistributor(QueueController[Key]):
         return key, self._registry.stage_update(self._kind, entry, wanted, _OPTIONS), conflict
 
     def _is_still_needed(self, attached: Entry, dependencies: list[Object]) -> bool:
-        resource = decode_entry(self._kind, attached)["spec"]["resource"]
+        resource = self._kinds.read_binding(attached)["spec"]["resource"]
         kind = self._kind_of(resource)
         entry = (
             self._cache.get(kind.resource, resource.get("namespace") or "", resource["name"])
@@ -252,12 +254,12 @@ class DependenciesDistributor(QueueController[Key]):
         labels = (entry.meta.labels or {}) if entry is not None else {}
         return is_dependency(resource, labels, dependencies)
 
-    def _kind_of(self, resource: Object) -> Kind | None:
+    def _kind_of(self, resource: AnyObject) -> Kind | None:
         return self._catalog.by_kind(*split_api_version(resource["apiVersion"]), resource["kind"])
 
     def _detached(self, attached: Entry, parent: Key, conflicts: list[tuple[Key, str]]) -> Change:
         """``conflicts``: gets the one that is left among the others, when it is another one."""
-        binding = decode_entry(self._kind, attached)
+        binding = self._kinds.read_binding(attached)
         others = [each for each in self._parents(binding) if each["metadata"]["name"] != parent.name]
         left = conflict_of(others) if binding["spec"].get("placement") is None else ""
         if self._conflicts.get(attached.key, left) != left:
@@ -266,11 +268,11 @@ class DependenciesDistributor(QueueController[Key]):
             self._kind, attached, detach(binding, parent.namespace, parent.name, others), _OPTIONS
         )
 
-    def _parents(self, binding: Object | None) -> list[Object]:
+    def _parents(self, binding: Binding | None) -> list[Binding]:
         entries = [self._cache.get(BINDINGS, *key) for key in parent_keys(binding)] if binding is not None else []
-        return [decode_entry(self._kind, entry) for entry in entries if entry is not None]
+        return [self._kinds.read_binding(entry) for entry in entries if entry is not None]
 
-    async def _let_go(self, parent: Object, entry: Entry) -> None:
+    async def _let_go(self, parent: Binding, entry: Entry) -> None:
         """Nothing follows this parent any more."""
         identity = id_of_binding(entry)
         label = constants.depended_by_label(entry.key.namespace, entry.key.name)
@@ -284,7 +286,7 @@ class DependenciesDistributor(QueueController[Key]):
 
     # -- events --------------------------------------------------------------------------------------------------------
 
-    def _record(self, obj: Object, event_type: str, reason: str, message: str) -> None:
+    def _record(self, obj: AnyObject, event_type: str, reason: str, message: str) -> None:
         self._recorder.event(obj, event_type, reason, message)
 
     def _record_conflict(self, key: Key, conflict: str) -> None:
@@ -292,7 +294,7 @@ class DependenciesDistributor(QueueController[Key]):
         self._conflicts[key] = conflict
         entry = self._cache.get(*key)
         if conflict and entry is not None:
-            self._record(decode_entry(self._kind, entry), "Warning", constants.EVENT_DEPENDENCY_CONFLICT, conflict)
+            self._record(self._kinds.read_binding(entry), "Warning", constants.EVENT_DEPENDENCY_CONFLICT, conflict)
 
 
 def _check_loop(workload: Object, dependency: Object) -> None:

@@ -14,7 +14,6 @@ from kafila.reconcile.karmada.binding_events import record_for_binding
 from kafila.reconcile.karmada.kinds import BINDINGS, CLUSTER_BINDINGS, Kinds
 from kafila.reconcile.queue import Requeue
 from kafila.registry import Options, Registry
-from kafila.registry.codec import decode_entry
 from kafila.watch import Entry, Event, needles
 
 OPTIONS = Options(manager="karmada-controller-manager")
@@ -52,7 +51,7 @@ class GracefulEviction(QueueController[Key]):
         if entry is None or entry.meta.deletionTimestamp:
             return
         kind = self._kinds.of_binding(key)
-        binding = decode_entry(kind, entry)
+        binding = self._kinds.read_binding(entry)
         now = time.time()
         kept, done = remaining_tasks(binding, self._timeout, now)
         if kept != (binding["spec"].get("gracefulEvictionTasks") or []):

@@ -15,6 +15,7 @@ from kafila.placement import constants
 from kafila.placement.failover.eviction import evict, evicted_event, preserved_state
 from kafila.placement.failover.taints import no_execute, toleration_left
 from kafila.placement.spec import target_names
+from kafila.placement.types import Binding, Cluster
 from kafila.reconcile.controller import QueueController
 from kafila.reconcile.events import Recorder
 from kafila.reconcile.karmada.binding_events import record_for_binding
@@ -22,7 +23,6 @@ from kafila.reconcile.karmada.clusters import Clusters
 from kafila.reconcile.karmada.kinds import BINDINGS, CLUSTER_BINDINGS, CLUSTERS, Kinds
 from kafila.reconcile.queue import Requeue
 from kafila.registry import Options, Registry
-from kafila.registry.codec import decode_entry
 from kafila.watch import Event, needles
 
 HALTED = 1800.0  # seconds between evictions when the rate is 0
@@ -77,7 +77,7 @@ class TaintManager(QueueController[Stay]):
         if cluster is not None:
             self._enqueue_bindings_in(cluster)
 
-    def _enqueue_bindings_in(self, cluster: Object) -> None:
+    def _enqueue_bindings_in(self, cluster: Cluster) -> None:
         if not no_execute(cluster):
             return
         name = cluster["metadata"]["name"]
@@ -119,13 +119,13 @@ class TaintManager(QueueController[Stay]):
             record_for_binding(self._recorder, binding, *evicted_event(stay.cluster, failed=True))
             raise
 
-    def _tolerated_for(self, kind: Kind, stay: Stay) -> tuple[Object | None, float | None]:
+    def _tolerated_for(self, kind: Kind, stay: Stay) -> tuple[Binding | None, float | None]:
         """The binding, None when it is not there any more, and seconds, None for ever. Raises ValueError."""
         entry = self._registry.cache.get(*stay.binding)
         cluster = self._clusters.get(stay.cluster)
         if entry is None or entry.meta.deletionTimestamp or cluster is None:
             return None, None
-        binding = decode_entry(kind, entry)
+        binding = self._kinds.read_binding(entry)
         if stay.cluster not in target_names(binding["spec"]):
             return None, None
         return binding, toleration_left(no_execute(cluster), _tolerations(binding), time.time())
@@ -152,7 +152,7 @@ class TaintManager(QueueController[Stay]):
             if self._line:
                 self.queue.add(next(iter(self._line)))
 
-    def _evicted(self, binding: Object, cluster: str) -> Object:
+    def _evicted(self, binding: Binding, cluster: str) -> Binding:
         failover = (binding["spec"].get("failover") or {}).get("cluster")
         mode = self._purge_mode if failover is None else failover.get("purgeMode") or constants.GRACEFULLY
         kept: dict[str, str] = {}
@@ -169,7 +169,7 @@ class TaintManager(QueueController[Stay]):
         return binding if spec is binding["spec"] else {**binding, "spec": spec}
 
 
-def _tolerations(binding: Object) -> list[Object]:
+def _tolerations(binding: Binding) -> list[Object]:
     """Of the placement that the clusters were chosen by. Raises ValueError."""
     applied = (binding["metadata"].get("annotations") or {}).get(constants.APPLIED_PLACEMENT)
     if not applied:

@@ -12,7 +12,7 @@ from prometheus_client import Gauge
 
 from kafila.core.conditions import conditions_of, find
 from kafila.core.errors import StatusError
-from kafila.core.values import Object
+from kafila.core.values import AnyObject, Object
 from kafila.members.credentials import token_expiry
 from kafila.members.health import READY as READY_CONDITION
 from kafila.members.health import (
@@ -29,6 +29,7 @@ from kafila.members.health import (
 from kafila.members.informer import Change, Informer
 from kafila.members.resource_summary import ResourceSummary, node_facts, pod_facts
 from kafila.placement.constants import COND_HEARTBEAT
+from kafila.placement.types import Cluster, ResourceModel
 from kafila.reconcile.events import Recorder
 from kafila.reconcile.karmada.clusters import Clusters
 from kafila.reconcile.karmada.kinds import OPTIONS
@@ -139,7 +140,7 @@ class ClusterStatus:
             self._seen = now
         self._record(cluster, observation)
 
-        def reported(obj: Object) -> Object:
+        def reported(obj: AnyObject) -> Object:
             """Of the status as it is by then: others have conditions in it too."""
             status, self._history = cluster_status(
                 obj.get("status") or {},
@@ -160,7 +161,7 @@ class ClusterStatus:
         kind = self._clusters.kind
         await self._registry.modify(kind, "", self._connection.name, reported, OPTIONS, "status")
 
-    async def _observe(self, models: Sequence[Object]) -> Observation:
+    async def _observe(self, models: Sequence[ResourceModel]) -> Observation:
         resource_summary = self._resource_summary if self._is_synced() else None
         return await observe(self._connection.client, self._connection.discovery, resource_summary, models)
 
@@ -180,7 +181,7 @@ class ClusterStatus:
                 await following.wake()
         self._online = online
 
-    def _record(self, cluster: Object, observation: Observation) -> None:
+    def _record(self, cluster: Cluster, observation: Observation) -> None:
         """Says at the first failed probe that it fails, long before the member counts as not ready, and when that is over."""
         before = self._failing
         self._failing = not observation.healthy

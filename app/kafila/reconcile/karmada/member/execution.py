@@ -20,6 +20,7 @@ from kafila.members.transport import Unreachable, UnusableAnswer
 from kafila.placement import constants
 from kafila.placement.aggregate_errors import aggregate_text
 from kafila.placement.interpreter import InterpretError
+from kafila.placement.types import Work
 from kafila.placement.work.member_object import NotManaged
 from kafila.reconcile.karmada.kinds import WORKS
 from kafila.reconcile.queue import Requeue, WorkQueue
@@ -56,11 +57,11 @@ class Works(reflect_status.Works, Protocol):
 
     def entries(self) -> Iterable[Entry]: ...
 
-    async def release(self, work: Object) -> None:
+    async def release(self, work: Work) -> None:
         """It may go: nothing of it is left in the member."""
         ...
 
-    def leave_behind(self, work: Object) -> None:
+    def leave_behind(self, work: Work) -> None:
         """The copy stays in a cluster that leaves."""
         ...
 
@@ -166,7 +167,7 @@ class ExecutionController:
             log.debug("member is away", cluster=self._cluster, work=key.name, error=str(error))
             self.unreachable.add(key)
 
-    async def _apply(self, key: Key, work: Object, size: int) -> None:
+    async def _apply(self, key: Key, work: Work, size: int) -> None:
         manifests = manifests_of(work)
         failures: list[str] = []
         away: Unreachable | None = None
@@ -219,7 +220,7 @@ class ExecutionController:
         self.queue.add(key)  # it may wait with low priority
         return True
 
-    def _record(self, key: Key, work: Object, outcome: Outcome) -> None:
+    def _record(self, key: Key, work: Work, outcome: Outcome) -> None:
         reference = f"work({key.namespace}/{key.name}) to cluster({self._cluster})"
         if outcome.errors:
             message = f"Failed to sync {reference}, err: {aggregate_text(outcome.errors)}"
@@ -229,7 +230,7 @@ class ExecutionController:
 
     # -- removing ------------------------------------------------------------------------------------------------------
 
-    async def _remove(self, work: Object, size: int) -> None:
+    async def _remove(self, work: Work, size: int) -> None:
         """The end waits for the member, unless the cluster leaves and is not there to be asked."""
         if constants.FINALIZER_EXECUTION not in (work["metadata"].get("finalizers") or ()):
             return

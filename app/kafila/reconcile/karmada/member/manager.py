@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol, final
+from typing import Any, Protocol, final
 
 import structlog
 
 from kafila.core.resources import Key
-from kafila.core.values import Object
 from kafila.members.client import MemberClient
 from kafila.members.credentials import Connection, CredentialsError, connection, secret_name
 from kafila.members.discovery import Discovery
 from kafila.members.transport import NO_TLS, Transport
+from kafila.placement.types import Cluster
 from kafila.reconcile.controller import QueueController
-from kafila.reconcile.karmada.kinds import CLUSTERS
+from kafila.reconcile.karmada.kinds import CLUSTERS, read_cluster
 from kafila.registry import Registry
 from kafila.registry.codec import decode_entry
 from kafila.settings.federation import ANSWER_LIMITS, AnswerLimits
 from kafila.watch import Event
 
 log = structlog.get_logger(__name__)
-TransportFor = Callable[[Object], Transport | None]  # a Cluster's own transport (simulation), None for the network
+TransportFor = Callable[[Any], Transport | None]  # a Cluster's own transport (simulation), None for the network
 
 
 class MemberController(Protocol):
@@ -135,7 +135,7 @@ class MemberManager(QueueController[str]):
 
     async def _reconcile(self, name: str) -> None:
         entry = self._registry.cache.get(CLUSTERS, "", name)
-        cluster = decode_entry(self._clusters, entry) if entry is not None else None
+        cluster = read_cluster(self._clusters, entry) if entry is not None else None
         if cluster is None or cluster["spec"].get("syncMode") != "Push":
             await self._leave(name)
             return
@@ -160,7 +160,7 @@ class MemberManager(QueueController[str]):
             await connection.close()  # when this is cut short, ``stop`` closes it
             del self._connections[name]
 
-    def _connection(self, cluster: Object, transport: Transport | None) -> Connection:
+    def _connection(self, cluster: Cluster, transport: Transport | None) -> Connection:
         """Raises CredentialsError."""
         if transport is not None:
             return Connection(cluster["spec"].get("apiEndpoint") or "", NO_TLS, "")

@@ -11,9 +11,10 @@ from typing import Final, Protocol, final
 
 from kafila.core.conditions import conditions_of, find
 from kafila.core.resources import Key
-from kafila.core.values import Object
+from kafila.core.values import AnyObject, Object
 from kafila.placement import constants
 from kafila.placement.interpreter import InterpretError
+from kafila.placement.types import ManifestStatus, Work, WorkStatus
 from kafila.placement.work.status import EventParts, Reflected, dispatching_condition, interpretation_events
 from kafila.reconcile.queue import WorkQueue
 from kafila.watch import Entry
@@ -31,17 +32,17 @@ class Works(Protocol):
 
     def get(self, key: Key) -> Entry | None: ...
 
-    async def decoded(self, entry: Entry) -> Object: ...
+    async def decoded(self, entry: Entry) -> Work: ...
 
-    async def write_status(self, key: Key, change: Callable[[Object], Object]) -> bool:
+    async def write_status(self, key: Key, change: Callable[[Work], Work]) -> bool:
         """False: the Work is gone."""
         ...
 
-    async def understand(self, work: Object, observed: Object, size: int) -> Reflected:
+    async def understand(self, work: Work, observed: Object, size: int) -> Reflected:
         """What the object says. Raises InterpretError."""
         ...
 
-    def event(self, obj: Object, event_type: str, reason: str, message: str, source: str = "") -> None: ...
+    def event(self, obj: AnyObject, event_type: str, reason: str, message: str, source: str = "") -> None: ...
 
 
 class Member(Protocol):
@@ -89,7 +90,7 @@ class StatusReflection:
         if found.failure:
             self.queue.add_after(key, INTERPRET_RETRY)
 
-    async def _write_status(self, key: Key, work: Object, reflected: list[Object]) -> None:
+    async def _write_status(self, key: Key, work: Work, reflected: list[ManifestStatus]) -> None:
         if self._status(key, reflected, work) == work.get("status"):
             return
         if not await self._works.write_status(key, partial(self._with_status, key, reflected)):
@@ -99,13 +100,13 @@ class StatusReflection:
         if dispatched.get("status") != dispatching["status"]:
             self._works.event(work, "Normal", constants.EVENT_WORK_DISPATCHING, dispatching["message"])
 
-    def _with_status(self, key: Key, reflected: list[Object], work: Object) -> Object:
+    def _with_status(self, key: Key, reflected: list[ManifestStatus], work: Work) -> Work:
         work["status"] = self._status(key, reflected, work)
         return work
 
-    def _status(self, key: Key, reflected: list[Object], work: Object) -> Object:
+    def _status(self, key: Key, reflected: list[ManifestStatus], work: Work) -> WorkStatus:
         return work_status(work, self._outcomes.get(key), reflected, self._member.is_gone)
 
-    def _record(self, work: Object, events: Iterable[EventParts]) -> None:
+    def _record(self, work: Work, events: Iterable[EventParts]) -> None:
         for event in events:
             self._works.event(work, *event)

@@ -15,7 +15,6 @@ from kafila.reconcile.karmada.clusters import Clusters
 from kafila.reconcile.karmada.kinds import CLUSTERS, WORKS, Kinds
 from kafila.reconcile.karmada.writes import drop_finalizer
 from kafila.registry import Registry
-from kafila.registry.codec import decode_entry
 from kafila.settings.federation import FederationOptions
 from kafila.watch import Event
 
@@ -40,7 +39,7 @@ class WorkRouter(QueueController[Key]):
     ) -> None:
         super().__init__(registry.cache, self.name, concurrency=4)
         self._registry = registry
-        self._work_kind = Kinds(registry).work
+        self._kinds = Kinds(registry)
         self._recorder = recorder
         self._interpreting = interpreting
         self._clusters = clusters
@@ -139,9 +138,9 @@ class WorkRouter(QueueController[Key]):
         found = self._clusters.get(cluster)
         pulled = found is not None and found["spec"].get("syncMode") == "Pull"  # the agent ends its Works
         if found is None or cluster in self._refused or (pulled and not self._clusters.is_ready(cluster)):
-            work = decode_entry(self._work_kind, entry)
+            work = self._kinds.read_work(entry)
             record_left_behind(self._recorder, self._clusters, cluster, work)
-            await drop_finalizer(self._registry, self._work_kind, work, constants.FINALIZER_EXECUTION)
+            await drop_finalizer(self._registry, self._kinds.work, work, constants.FINALIZER_EXECUTION)
 
 
 @final

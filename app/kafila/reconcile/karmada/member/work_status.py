@@ -8,6 +8,7 @@ from typing import NamedTuple
 from kafila.core.conditions import conditions_of, with_condition
 from kafila.core.values import Object
 from kafila.placement import constants
+from kafila.placement.types import ManifestStatus, Work, WorkStatus
 from kafila.placement.work.status import applied_condition, dispatching_condition
 
 
@@ -23,17 +24,17 @@ class Outcome(NamedTuple):
     def condition(self) -> Object:
         return applied_condition(self.total, self.errors, self.recreated)
 
-    def is_recorded(self, work: Object) -> bool:
+    def is_recorded(self, work: Work) -> bool:
         """Is it the one that is stored? Then whoever led before us has recorded it."""
         conditions = conditions_of(work)
         return bool(conditions) and with_condition(conditions, self.condition) == conditions
 
 
 def work_status(
-    work: Object, outcome: Outcome | None, reflected: list[Object], is_gone: Callable[[Object], bool]
-) -> Object:
+    work: Work, outcome: Outcome | None, reflected: list[ManifestStatus], is_gone: Callable[[Object], bool]
+) -> WorkStatus:
     """Without an outcome only whether it is being dispatched is known. ``is_gone``: from the member, a manifest."""
-    status = dict(work.get("status") or {})
+    status: WorkStatus = {**(work.get("status") or {})}
     suspended = bool(work["spec"].get("suspendDispatching"))
     made = with_condition(status.get("conditions"), dispatching_condition(suspended))
     if outcome is not None and not suspended:
@@ -46,7 +47,7 @@ def work_status(
     return status
 
 
-def to_reflect(work: Object, outcome: Outcome | None, observed: Callable[[Object], Object | None]) -> Object | None:
+def to_reflect(work: Work, outcome: Outcome | None, observed: Callable[[Object], Object | None]) -> Object | None:
     """The object in the member whose status the Work gets. ``observed``: what the member has of a manifest.
 
     Karmada keeps the status of one manifest only; Works have one. Also of a copy that does not take its newest manifest: it runs on.
@@ -60,7 +61,7 @@ def to_reflect(work: Object, outcome: Outcome | None, observed: Callable[[Object
     return None
 
 
-def manifests_of(work: Object) -> list[Object]:
+def manifests_of(work: Work) -> list[Object]:
     return (work["spec"].get("workload") or {}).get("manifests") or []
 
 
@@ -70,5 +71,5 @@ def work_of(obj: Object) -> tuple[str, str]:
     return annotations.get(constants.WORK_NAMESPACE, ""), annotations.get(constants.WORK_NAME, "")
 
 
-def _is_copy_of(work: Object, observed: Object) -> bool:
+def _is_copy_of(work: Work, observed: Object) -> bool:
     return work_of(observed) == (work["metadata"]["namespace"], work["metadata"]["name"])

@@ -13,6 +13,7 @@ from kafila.core.values import Object
 from kafila.machinery.decode import DecodeError, compile_decoder
 from kafila.placement import constants
 from kafila.placement.interpreter import InterpretError
+from kafila.placement.types import Work
 from kafila.placement.work.status import Reflected, manifest_status
 from kafila.reconcile.events import Recorder
 from kafila.reconcile.interpreter.interpreting import Interpreting
@@ -24,7 +25,7 @@ from kafila.reconcile.karmada.writes import drop_finalizer
 from kafila.reconcile.queue import is_expected
 from kafila.reconcile.refusals import Refusals
 from kafila.registry import Registry
-from kafila.registry.threads import decoded
+from kafila.registry.threads import in_thread
 from kafila.watch import Entry
 
 from .manager import MemberConnection
@@ -71,10 +72,10 @@ class StoredWorks:
     def entries(self) -> Iterable[Entry]:
         return self._registry.cache.resource(WORKS).entries(self.namespace)
 
-    async def decoded(self, entry: Entry) -> Object:
-        return await decoded(self._kinds.work, entry)
+    async def decoded(self, entry: Entry) -> Work:
+        return await in_thread(len(entry.body), lambda: self._kinds.read_work(entry))
 
-    async def write_status(self, key: Key, change: Callable[[Object], Object]) -> bool:
+    async def write_status(self, key: Key, change: Callable[[Work], Work]) -> bool:
         """False: the Work is gone."""
         kind = self._kinds.work
         try:
@@ -85,15 +86,15 @@ class StoredWorks:
             return False
         return True
 
-    async def release(self, work: Object) -> None:
+    async def release(self, work: Work) -> None:
         """It may go: nothing of it is left in the member."""
         await drop_finalizer(self._registry, self._kinds.work, work, constants.FINALIZER_EXECUTION)
 
-    def leave_behind(self, work: Object) -> None:
+    def leave_behind(self, work: Work) -> None:
         """Says so."""
         record_left_behind(self._recorder, self._clusters, self.cluster, work)
 
-    async def understand(self, work: Object, observed: Object, size: int) -> Reflected:
+    async def understand(self, work: Work, observed: Object, size: int) -> Reflected:
         """What the member says of an object is read as its kind, as Karmada does: a template's status is aggregated from it, beside
         what other members say. Raises InterpretError."""
         kind = self._registry.catalog.by_kind(*gvk_of(observed))

@@ -140,7 +140,7 @@ class QuotaSync(_QuotaController):
         entry = self._registry.cache.get(WORKS, space, name)
         if entry is not None and entry.meta.deletionTimestamp:
             return None  # comes again when it is gone
-        existing = decode_entry(kind, entry) if entry is not None else None
+        existing = self._kinds.read_work(entry) if entry is not None else None
         work = quota_work(quota, cluster, hard, existing)
         if work is existing:
             return None
@@ -186,7 +186,7 @@ class QuotaStatus(_QuotaController):
         quota = self._quota(key)
         if quota is None or quota["metadata"].get("deletionTimestamp"):
             return
-        works = [decode_entry(self._kinds.work, entry) for entry in self._works_of(key)]
+        works = [self._kinds.read_work(entry) for entry in self._works_of(key)]
 
         def summed_up(current: Object) -> Object:
             return {**current, "status": status_by_clusters(current, works, self._enforced)}
@@ -242,4 +242,4 @@ class QuotaEnforcement(_QuotaController):
 
     def _usages(self, namespace: str) -> list[dict[str, Any]]:
         entries = self._registry.cache.resource(BINDINGS).entries(namespace)
-        return [usage(entry.decode().get("spec") or {}) for entry in entries]
+        return [usage(self._kinds.read_binding(entry)["spec"]) for entry in entries]

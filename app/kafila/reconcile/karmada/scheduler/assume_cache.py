@@ -9,10 +9,10 @@ from typing import final
 
 from kafila.core.feature_gates import SCHEDULING_OVERCOMMIT_PROTECTION, Gates
 from kafila.core.resources import Key
-from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.scheduler.estimate import Assumed
 from kafila.placement.spec import is_workload, targets
+from kafila.placement.types import Binding, Component, ResourceBindingSpec, TargetCluster
 
 LIFETIME = 300.0  # seconds, for work that never gets healthy
 
@@ -37,7 +37,7 @@ class AssumeCache:
         return by_cluster
 
     @contextmanager
-    def placing(self, key: Key, before: Object | None, binding: Object) -> Iterator[None]:
+    def placing(self, key: Key, before: Binding | None, binding: Binding) -> Iterator[None]:
         """While it is stored, whoever is decided about meanwhile must not get the same resources; what fails takes none."""
         known = self._found.get(key)
         self.placed(key, before, binding)
@@ -50,7 +50,7 @@ class AssumeCache:
                 self._found[key] = known
             raise
 
-    def placed(self, key: Key, before: Object | None, binding: Object) -> None:
+    def placed(self, key: Key, before: Binding | None, binding: Binding) -> None:
         """The binding is stored with another result."""
         spec = binding["spec"]
         if not self._on or not is_workload(spec):
@@ -63,12 +63,12 @@ class AssumeCache:
         else:
             self._found.pop(key, None)
 
-    def settled(self, key: Key, before: Object | None, binding: Object) -> None:
+    def settled(self, key: Key, before: Binding | None, binding: Binding) -> None:
         """Where it has become healthy it shows in the summaries."""
         known = self._found.get(key)
         if known is None:
             return
-        for cluster in _healthy(binding) - _healthy(before or {}):
+        for cluster in _healthy(binding) - (_healthy(before) if before is not None else frozenset()):
             known[1].pop(cluster, None)
         if not known[1]:
             del self._found[key]
@@ -78,16 +78,16 @@ class AssumeCache:
         return self._found.pop(key, None) is not None
 
 
-def _components(spec: Object, target: Object) -> list[Object]:
+def _components(spec: ResourceBindingSpec, target: TargetCluster) -> list[Component]:
     if spec.get("components"):
-        found: list[Object] = spec["components"]
+        found: list[Component] = spec["components"]
         return found
-    made: Object = {"name": spec["resource"].get("name", ""), "replicas": target.get("replicas") or 0}
+    made: Component = {"name": spec["resource"].get("name", ""), "replicas": target.get("replicas") or 0}
     if spec.get("replicaRequirements") is not None:
         made["replicaRequirements"] = spec["replicaRequirements"]
     return [made]
 
 
-def _healthy(binding: Object) -> set[str]:
+def _healthy(binding: Binding) -> set[str]:
     items = (binding.get("status") or {}).get("aggregatedStatus") or ()
     return {item.get("clusterName", "") for item in items if item.get("health") == constants.HEALTHY}

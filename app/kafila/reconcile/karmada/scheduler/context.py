@@ -9,15 +9,14 @@ from typing import final
 from kafila.core.clock import parse_rfc3339
 from kafila.core.feature_gates import Gates
 from kafila.core.resources import Key
-from kafila.core.values import Object
 from kafila.placement.scheduler.cluster_snapshot import ClusterSnapshot
 from kafila.placement.scheduler.filters import feasible, may_go_to
 from kafila.placement.scheduler.plugins import SchedulerPlugin
 from kafila.placement.scheduler.schedule import SchedulingContext, estimators_asked, peers_needed
+from kafila.placement.types import Binding
 from kafila.reconcile.karmada.clusters import Clusters
 from kafila.reconcile.karmada.kinds import Kinds
 from kafila.registry import Registry
-from kafila.registry.codec import decode_entry
 from kafila.settings.federation import EstimatorOptions
 
 from .assume_cache import AssumeCache
@@ -41,13 +40,13 @@ class Scheduler:
         self._plugins = tuple(plugins)
         self._estimators = Estimators(registry.cache, gates, options)
         self.assume_cache = AssumeCache(gates)
-        self._storing: dict[Key, Object] = {}  # bindings whose peers ask where they are
+        self._storing: dict[Key, Binding] = {}  # bindings whose peers ask where they are
 
     def close(self) -> None:
         self._estimators.close()
 
     @contextmanager
-    def storing(self, key: Key, before: Object | None, binding: Object) -> Iterator[None]:
+    def storing(self, key: Key, before: Binding | None, binding: Binding) -> Iterator[None]:
         """While a decision is stored, whoever is decided about meanwhile reckons with it."""
         with self.assume_cache.placing(key, before, binding):
             if peers_needed(binding, self._gates):
@@ -57,28 +56,29 @@ class Scheduler:
             finally:
                 self._storing.pop(key, None)
 
-    def settled(self, key: Key, before: Object | None, binding: Object) -> None:
+    def settled(self, key: Key, before: Binding | None, binding: Binding) -> None:
         """What members report of it has changed."""
         self.assume_cache.settled(key, before, binding)
 
-    def context(self, binding: Object, snapshot: ClusterSnapshot, estimates: Estimates) -> SchedulingContext:
+    def context(self, binding: Binding, snapshot: ClusterSnapshot, estimates: Estimates) -> SchedulingContext:
         """Raises EstimatesNeeded where ``estimates`` lack what estimators are to be asked."""
         gates = self._gates
         peers = self._peers(binding) if peers_needed(binding, gates) else []
         assumed = self.assume_cache.by_cluster()
+        allowed = self._clusters.allowed_in(binding["metadata"].get("namespace", ""))
         found: list[Mapping[str, int]] = []
         if self._estimators.enabled and estimators_asked(binding):
             affinity = (binding.get("status") or {}).get("schedulerObservingAffinityName") or ""
-            fit, _ = feasible(binding["spec"], affinity, snapshot, gates=gates, peers=peers)
+            fit, _ = feasible(binding["spec"], affinity, snapshot, gates=gates, peers=peers, allowed=allowed)
             if fit:
                 request = self._estimators.request(binding["spec"], fit, assumed)
                 answers = estimates.of(request)
                 if answers is None:
                     raise EstimatesNeeded(self._estimators, request, estimates)
                 found = [answers] if answers else []
-        return SchedulingContext(gates, found, assumed, self._plugins, peers)
+        return SchedulingContext(gates, found, assumed, self._plugins, peers, allowed)
 
-    def is_asked_for(self, binding: Object, before: Object | None) -> bool:
+    def is_asked_for(self, binding: Binding, before: Binding | None) -> bool:
         """Does something besides a periodic run lead to a decision, which then says when it was made?"""
         last = (binding.get("status") or {}).get("lastScheduledTime")
         if last is None or before is None or binding["spec"] != before["spec"]:
@@ -86,9 +86,9 @@ class Scheduler:
         changed = self._clusters.changed_after(parse_rfc3339(last))
         return may_go_to(binding, changed, self._clusters.snapshot())
 
-    def _peers(self, binding: Object) -> list[Object]:
+    def _peers(self, binding: Binding) -> list[Binding]:
         """The other bindings of the namespace, as they are to be."""
         kind, metadata = self._kinds.binding, binding["metadata"]
         entries = self._registry.cache.resource(kind.resource).entries(metadata.get("namespace", ""))
         stored = [entry for entry in entries if entry.key.name != metadata["name"] and entry.key not in self._storing]
-        return [*(decode_entry(kind, entry) for entry in stored), *self._storing.values()]
+        return [*(self._kinds.read_binding(entry) for entry in stored), *self._storing.values()]

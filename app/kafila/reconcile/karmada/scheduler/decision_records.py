@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import final
 
 from kafila.catalog.kind import Kind
-from kafila.core.values import Object
+from kafila.core.values import AnyObject, Object
 from kafila.placement.objects import name, namespace
 from kafila.placement.scheduler.decision_record import GROUP
+from kafila.placement.types import Binding
 from kafila.registry import Options, Registry
 from kafila.registry.codec import decode_entry
 from kafila.registry.context import Change
@@ -23,7 +24,7 @@ class DecisionRecorder:
         self._own: Kind = self._registry.kind(GROUP, "v1alpha1", "decisions")
         self._cluster_wide: Kind = self._registry.kind(GROUP, "v1alpha1", "clusterdecisions")
 
-    def of(self, binding: Object) -> Object | None:
+    def of(self, binding: Binding) -> Object | None:
         """What the last decision said; None when there was none."""
         kind, entry = self._stored(binding)
         return decode_entry(kind, entry) if entry is not None else None
@@ -35,6 +36,6 @@ class DecisionRecorder:
             return self._registry.stage_create(kind, namespace(record), record, OPTIONS)
         return self._registry.stage_update(kind, entry, record, OPTIONS)
 
-    def _stored(self, obj: Object) -> tuple[Kind, Entry | None]:
+    def _stored(self, obj: AnyObject) -> tuple[Kind, Entry | None]:
         kind = self._own if namespace(obj) else self._cluster_wide
         return kind, self._registry.cache.get(kind.resource, namespace(obj), name(obj))

@@ -24,6 +24,7 @@ from kafila.placement.scheduler.estimator_wire import (
     sets_request,
 )
 from kafila.placement.spec import is_multi_component
+from kafila.placement.types import Cluster, ResourceBindingSpec
 from kafila.reconcile.facts import FactsNeeded
 from kafila.settings.federation import EstimatorOptions
 from kafila.watch import Cache
@@ -97,7 +98,7 @@ class Estimators:
         self._clients.clear()
 
     def request(
-        self, spec: Object, members: Iterable[ClusterInfo], assumed: Mapping[str, Sequence[Assumed]]
+        self, spec: ResourceBindingSpec, members: Iterable[ClusterInfo], assumed: Mapping[str, Sequence[Assumed]]
     ) -> EstimateRequest:
         resource = spec.get("resource") or {}
         namespace = resource.get("namespace") or ""
@@ -129,7 +130,7 @@ class Estimators:
             found[cluster] = result
         return found
 
-    def _is_left_out(self, cluster: Object) -> bool:
+    def _is_left_out(self, cluster: Cluster) -> bool:
         return self._options.not_in_pull_mode and cluster["spec"].get("syncMode") == "Pull"
 
     async def _ask_one(self, cluster: str, request: EstimateRequest) -> int:

@@ -18,6 +18,7 @@ from kafila.placement.rebalance import (
     observed_workloads,
     with_results,
 )
+from kafila.placement.types import Binding
 from kafila.reconcile.controller import QueueController
 from kafila.reconcile.karmada.indexes import binding_key
 from kafila.reconcile.karmada.kinds import Kinds
@@ -77,7 +78,7 @@ class Rebalancer(QueueController[str]):
         key = binding_key(self._registry.cache, identity_in(workload))
         kind = self._kinds.of_binding(key)
 
-        def triggered(binding: Object) -> Object:
+        def triggered(binding: Binding) -> Binding:
             before = binding["spec"].get("rescheduleTriggeredAt")
             if before and parse_rfc3339(before) >= parse_rfc3339(asked):
                 return binding

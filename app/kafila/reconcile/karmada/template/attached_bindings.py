@@ -6,7 +6,6 @@ from typing import final
 
 from kafila.catalog.kind import Kind
 from kafila.core.resources import Key
-from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.objects import identity, identity_in
 from kafila.placement.spec import existing_clusters
@@ -75,7 +74,7 @@ class AttachedBindings:
         """All its bindings."""
         if template.key not in self._bindings:
             return ALONE
-        return SharedWorks(self._decoded(entry) for entry in self._living(kind, template, own=True))
+        return SharedWorks(self._kinds.read_binding(entry) for entry in self._living(kind, template, own=True))
 
     async def run(self, kind: Kind, key: Key, why: EnqueueReason, shares: SharedWorks) -> None:
         """What follows from the bindings in the namespaces of workloads. What users change of the object has come to these bindings."""
@@ -102,14 +101,14 @@ class AttachedBindings:
         key = template_key_of(binding, self._catalog)
         if key is None or key.namespace:
             return works
-        ending = self._decoded(binding)
+        ending = self._kinds.read_binding(binding)
         resource, clusters = ending["spec"]["resource"], existing_clusters(ending["spec"])
         # what another binding has left to this one may still bear the other's labels
         named, _ = self._works.named(identity_in(resource), clusters)
         template, kind = self._cache.get(*key), self._catalog.storage_kind(key.resource)
         stays = SharedWorks()
         if template is not None and kind is not None and not template.meta.deletionTimestamp:
-            stays = SharedWorks(self._decoded(entry) for entry in self._living(kind, template, own=True))
+            stays = SharedWorks(self._kinds.read_binding(entry) for entry in self._living(kind, template, own=True))
         kept = stays.needed_by_others(ending)
         found = {work.key: work for work in (*works, *named) if ids_of(work)}
         return [work for work in found.values() if constants.cluster_of(work.key.namespace) not in kept]
@@ -127,6 +126,3 @@ class AttachedBindings:
             for entry in entries
             if entry is not None and not entry.meta.deletionTimestamp and owns(decoded, entry)
         ]
-
-    def _decoded(self, binding: Entry) -> Object:
-        return decode_entry(self._kinds.of_binding(binding.key), binding)

@@ -9,8 +9,9 @@ from typing import final
 from kafila.catalog.kind import Kind
 from kafila.core.errors import StatusError
 from kafila.core.resources import Key
-from kafila.core.values import Object
+from kafila.core.values import AnyObject, Object
 from kafila.placement.scheduler.schedule import Event
+from kafila.placement.types import Binding
 from kafila.reconcile.events import Recorder
 from kafila.reconcile.karmada.kinds import BINDINGS, CLUSTER_BINDINGS, Kinds
 from kafila.reconcile.karmada.scheduler.decision_records import DecisionRecorder
@@ -94,11 +95,11 @@ class Committer:
                 if not error.is_not_found:
                     raise
 
-    def record(self, binding: Object, template: Object, events: Sequence[Event]) -> None:
+    def record(self, binding: Binding, template: Object, events: Sequence[Event]) -> None:
         """Records events on a binding and its template that go with no write."""
         self._recorder.enclosed(new_events(binding, self._uid_of(binding, []), template, events)).record_later()
 
-    def _staged(self, obj: Object, existing: Entry | None, kind: Kind) -> Change:
+    def _staged(self, obj: AnyObject, existing: Entry | None, kind: Kind) -> Change:
         if existing is None:
             change = self._registry.stage_create(kind, obj["metadata"].get("namespace", ""), obj, OPTIONS)
         else:
@@ -111,10 +112,10 @@ class Committer:
         status = {**(quota.get("status") or {}), "overallUsed": reservation.used}
         return self._registry.stage_update(self._quota_kind, entry, {**quota, "status": status}, QUOTA, "status")
 
-    def _kind_of(self, binding: Object) -> Kind:
+    def _kind_of(self, binding: Binding) -> Kind:
         return self._kinds.of_binding(key_of(binding))
 
-    def _uid_of(self, binding: Object, changes: list[Change]) -> str:
+    def _uid_of(self, binding: Binding, changes: list[Change]) -> str:
         key = key_of(binding)
         if changes and changes[0].writes[0].key == key:
             return changes[0].writes[0].uid
@@ -122,7 +123,7 @@ class Committer:
         return entry.meta.uid if entry is not None else ""
 
 
-def key_of(binding: Object) -> Key:
+def key_of(binding: Binding) -> Key:
     metadata = binding["metadata"]
     namespace = metadata.get("namespace", "")
     return Key(BINDINGS if namespace else CLUSTER_BINDINGS, namespace, metadata["name"])

@@ -7,12 +7,12 @@ from typing import final
 
 from kafila.catalog.catalog import Catalog
 from kafila.core.resources import split_api_version
-from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.cluster_affinity import served_kinds
 from kafila.placement.spec import target_names
+from kafila.placement.types import Cluster
 from kafila.reconcile.karmada.indexes import template_key_of
-from kafila.reconcile.karmada.kinds import BINDINGS, CLUSTER_BINDINGS
+from kafila.reconcile.karmada.kinds import BINDINGS, CLUSTER_BINDINGS, stored_binding
 from kafila.watch import Cache, Entry, Event, needles
 
 from .template_queue import TemplateQueue
@@ -45,7 +45,7 @@ class Enqueuer:
             if key is not None and key.resource in resources:
                 self._templates.enqueue(key, background=True)
 
-    def enqueue_newly_served(self, old: Object, new: Object) -> None:
+    def enqueue_newly_served(self, old: Cluster, new: Cluster) -> None:
         """A member serves kinds that it did not serve before."""
         came = served_kinds(new) - served_kinds(old)
         kinds = (self._catalog.by_kind(*split_api_version(version), kind) for version, kind in came)
@@ -64,7 +64,8 @@ class Enqueuer:
         if old is None or not old.mentions(_GROUPS):
             return
         if new is None or (
-            old.meta.generation != new.meta.generation and target_names(_spec(new)) != target_names(_spec(old))
+            old.meta.generation != new.meta.generation
+            and target_names(stored_binding(new)["spec"]) != target_names(stored_binding(old)["spec"])
         ):
             self.enqueue_failed(constants.REASON_NO_CLUSTER_FIT, event.key.namespace)
 
@@ -72,7 +73,3 @@ class Enqueuer:
         """Of both scopes; of one namespace where it is given."""
         for resource in (BINDINGS, CLUSTER_BINDINGS):
             yield from self._cache.resource(resource).entries(namespace)
-
-
-def _spec(binding: Entry) -> Object:
-    return binding.decode().get("spec") or {}

@@ -8,6 +8,7 @@ from kafila.core.errors import StatusError
 from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.scheduler.schedule import Event
+from kafila.placement.types import Binding
 from kafila.reconcile.events import Enclosure, NewEvent
 from kafila.reconcile.karmada.event_sources import source_of
 from kafila.registry import Registry
@@ -24,7 +25,7 @@ _ON_TEMPLATE_ONLY = (
 _ON_BINDING_ONLY = (constants.EVENT_AGGREGATE_STATUS,)
 
 
-def new_events(binding: Object, uid: str, template: Object, events: Iterable[Event]) -> Iterator[NewEvent]:
+def new_events(binding: Binding, uid: str, template: Object, events: Iterable[Event]) -> Iterator[NewEvent]:
     """``uid``: the binding's, which one that was just made does not have in its metadata."""
     about = {**binding, "metadata": {**binding["metadata"], "uid": uid}}
     for event in events:

@@ -14,6 +14,7 @@ from kafila.catalog.kind import Kind
 from kafila.core.resources import Key
 from kafila.core.values import Object
 from kafila.placement.interpreter import NATIVE, Interpreter
+from kafila.placement.types import AggregatedStatusItem, Binding
 from kafila.placement.work.shared import ALONE, SharedWorks
 from kafila.placement.work.status import known_failures
 from kafila.registry.context import Change
@@ -25,14 +26,14 @@ from .commit import key_of
 from .steps.aggregate_status import aggregate_status
 from .steps.build_binding import build_binding
 from .steps.build_works import build_works
-from .steps.facts import Facts, StoredObject
+from .steps.facts import Facts, StoredWork
 from .steps.find_orphans import find_orphans
 from .steps.record_decision import record_decision
 from .steps.refuse_works import refuse_works
 from .steps.reserve_quota import reserve_quota
 from .steps.schedule_binding import schedule_binding
 from .steps.share_works import share_works
-from .steps.state import ChangedWork, State, Step, run_steps
+from .steps.state import NO_BINDING, ChangedWork, State, Step, run_steps
 
 T = TypeVar("T")
 
@@ -68,9 +69,9 @@ class Stored(Protocol):
 
     def size_of(self, kind: Kind, template: Object) -> int: ...
 
-    def binding(self, entry: Entry) -> Object: ...
+    def binding(self, entry: Entry) -> Binding: ...
 
-    async def works_of(self, binding: Entry) -> Sequence[StoredObject]: ...
+    async def works_of(self, binding: Entry) -> Sequence[StoredWork]: ...
 
 
 class Commits(Protocol):
@@ -84,13 +85,15 @@ class Commits(Protocol):
 class Placed(Protocol):
     """Who is decided about meanwhile reckons with what was decided here."""
 
-    def storing(self, key: Key, before: Object | None, binding: Object) -> AbstractContextManager[None]: ...
+    def storing(self, key: Key, before: Binding | None, binding: Binding) -> AbstractContextManager[None]: ...
 
-    def settled(self, key: Key, before: Object | None, binding: Object) -> None: ...
+    def settled(self, key: Key, before: Binding | None, binding: Binding) -> None: ...
 
 
 class Statuses(Protocol):
-    async def write_status(self, kind: Kind, template: Object, binding: Object, items: list[Object]) -> None: ...
+    async def write_status(
+        self, kind: Kind, template: Object, binding: Binding, items: list[AggregatedStatusItem]
+    ) -> None: ...
 
 
 class Outcome(NamedTuple):
@@ -151,7 +154,7 @@ class Pipeline:
         self, template: Object, policy: Object | None, existing: Entry | None, shares: SharedWorks
     ) -> State:
         if existing is None:
-            return State(template, policy, before=None, binding={}, shares=shares)
+            return State(template, policy, before=None, binding=NO_BINDING, shares=shares)
         before = self._stored.binding(existing)
         works = await self._stored.works_of(existing)
         return State(template, policy, before=before, binding=before, works=works, shares=shares)

@@ -14,6 +14,7 @@ from kafila.placement.interpreter import Interpreter
 from kafila.placement.objects import identity
 from kafila.placement.scheduler.cluster_snapshot import ClusterSnapshot
 from kafila.placement.scheduler.schedule import SchedulingContext
+from kafila.placement.types import Binding, Cluster
 from kafila.placement.work.build import Overrides
 from kafila.reconcile.karmada.clusters import Clusters
 from kafila.reconcile.karmada.indexes import WorkIndex, binding_key, stored_size
@@ -30,7 +31,7 @@ from kafila.registry.codec import decode_entry
 from kafila.registry.threads import in_thread, on_loop
 from kafila.watch import Entry
 
-from .steps.facts import Facts, StoredObject
+from .steps.facts import Facts, StoredObject, StoredWork
 
 
 @final
@@ -71,15 +72,15 @@ class StoredBindings:
     def size_of(self, kind: Kind, template: Object) -> int:
         return stored_size(self.registry.cache, kind, template)
 
-    def binding(self, entry: Entry) -> Object:
-        return decode_entry(self.kinds.of_binding(entry.key), entry)
+    def binding(self, entry: Entry) -> Binding:
+        return self.kinds.read_binding(entry)
 
-    async def works_of(self, binding: Entry) -> list[StoredObject]:
+    async def works_of(self, binding: Entry) -> list[StoredWork]:
         entries = self.works.of(binding)
         return await in_thread(sum(len(entry.body) for entry in entries), lambda: self.decoded(entries))
 
-    def decoded(self, works: Iterable[Entry]) -> list[StoredObject]:
-        return [StoredObject(decode_entry(self.kinds.work, entry), entry) for entry in works]
+    def decoded(self, works: Iterable[Entry]) -> list[StoredWork]:
+        return [StoredWork(self.kinds.read_work(entry), entry) for entry in works]
 
 
 @final
@@ -105,20 +106,23 @@ class StoredFacts:
     def candidates(self, template: Object) -> tuple[Sequence[Object], Sequence[Object]]:
         return on_loop(partial(self._stored.policies.candidates, template))
 
-    def clusters(self) -> Mapping[str, Object]:
+    def clusters(self) -> Mapping[str, Cluster]:
         return self._stored.clusters.by_name
 
     def snapshot(self) -> ClusterSnapshot:
         return on_loop(self._stored.clusters.snapshot)
 
-    def scheduling_context(self, binding: Object, snapshot: ClusterSnapshot) -> SchedulingContext:
+    def allowed_clusters(self, namespace: str) -> frozenset[str] | None:
+        return on_loop(partial(self._stored.clusters.allowed_in, namespace))
+
+    def scheduling_context(self, binding: Binding, snapshot: ClusterSnapshot) -> SchedulingContext:
         """Raises EstimatesNeeded."""
         return on_loop(partial(self._stored.scheduler.context, binding, snapshot, self._estimates))
 
-    def is_asked_for(self, binding: Object, before: Object | None) -> bool:
+    def is_asked_for(self, binding: Binding, before: Binding | None) -> bool:
         return on_loop(partial(self._stored.scheduler.is_asked_for, binding, before))
 
-    def decision_record(self, binding: Object) -> Object | None:
+    def decision_record(self, binding: Binding) -> Object | None:
         return on_loop(partial(self._stored.decisions.of, binding))
 
     def quotas(self, namespace: str) -> Sequence[StoredObject]:
@@ -129,7 +133,7 @@ class StoredFacts:
     def overrides(self, namespace: str) -> Overrides:
         return on_loop(partial(self._stored.overrides.overrides, namespace))
 
-    def works_named(self, obj: Identity, clusters: Collection[str]) -> tuple[Sequence[StoredObject], Collection[str]]:
+    def works_named(self, obj: Identity, clusters: Collection[str]) -> tuple[Sequence[StoredWork], Collection[str]]:
         if not clusters:
             return (), ()
         found, taken = on_loop(lambda: self._stored.works.named(obj, clusters))

@@ -14,6 +14,7 @@ from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.interpreter import Interpreter, InterpretError, Operation
 from kafila.placement.scheduler.schedule import Event
+from kafila.placement.types import AggregatedStatusItem, Binding
 from kafila.reconcile.events import Recorder
 from kafila.reconcile.interpreter.interpreting import Interpreting
 from kafila.reconcile.karmada.event_sources import source_of
@@ -32,14 +33,16 @@ class StatusWriter:
         registry: Registry,
         recorder: Recorder,
         interpreting: Interpreting,
-        record: Callable[[Object, Object, Sequence[Event]], None],
+        record: Callable[[Binding, Object, Sequence[Event]], None],
     ) -> None:
         self._registry = registry
         self._recorder = recorder
         self._interpreting = interpreting
         self._record = record
 
-    async def write_status(self, kind: Kind, template: Object, binding: Object, items: list[Object]) -> None:
+    async def write_status(
+        self, kind: Kind, template: Object, binding: Binding, items: list[AggregatedStatusItem]
+    ) -> None:
         """The template's status, aggregated over the clusters. ``items``: what is known of them. Raises InterpretError."""
         interpreting = self._interpreting
         if not interpreting.sources.hook_enabled(gvk_of(template), Operation.AGGREGATE_STATUS):
@@ -63,7 +66,9 @@ class StatusWriter:
         source = source_of(binding, constants.EVENT_AGGREGATE_STATUS)
         self._recorder.event(template, "Normal", constants.EVENT_AGGREGATE_STATUS, message, source)
 
-    async def _write(self, kind: Kind, template: Object, items: list[Object], interpreter: Interpreter) -> None:
+    async def _write(
+        self, kind: Kind, template: Object, items: list[AggregatedStatusItem], interpreter: Interpreter
+    ) -> None:
         metadata = template["metadata"]
         await self._registry.modify(
             kind,

@@ -18,7 +18,7 @@ from kafila.placement.scheduler.schedule import SchedulingContext
 from kafila.reconcile.facts import FactsNeeded
 from kafila.reconcile.karmada.template.changes import EnqueueReason
 from kafila.reconcile.karmada.template.pipeline import Pipeline
-from kafila.reconcile.karmada.template.steps.facts import Facts, StoredObject
+from kafila.reconcile.karmada.template.steps.facts import Facts, StoredWork
 from kafila.reconcile.karmada.template.steps.state import ChangedWork, State
 from kafila.watch import Entry
 from tests.unit.placement.objects import binding, deployment, policy
@@ -33,7 +33,7 @@ STORED = cast(Entry, "the entry of the binding")
 class Around:
     """Everything around a pipeline, which writes down what it is asked to do."""
 
-    def __init__(self, facts: Facts, before: Object | None = None, works: Sequence[StoredObject] = ()) -> None:
+    def __init__(self, facts: Facts, before: Object | None = None, works: Sequence[StoredWork] = ()) -> None:
         self.given = facts
         self.before = before
         self.works = works
@@ -63,7 +63,7 @@ class Around:
         assert self.before is not None
         return self.before
 
-    async def works_of(self, binding: Entry) -> Sequence[StoredObject]:
+    async def works_of(self, binding: Entry) -> Sequence[StoredWork]:
         return self.works
 
     async def stage_works(self, works: Iterable[ChangedWork], size: int) -> tuple[list[Any], dict[str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kafila.placement.constants import cluster_of
+from kafila.placement.objects import namespace
 from kafila.placement.scheduler.schedule import Event
 from kafila.placement.work import build
 from kafila.placement.work.build import Plan, blocking_works, synced_event
@@ -25,6 +26,7 @@ def build_works(state: State, facts: Facts) -> State:
         {cluster: shares.trimmed(work.obj, binding) for cluster, work in stored.items()},
         leave=shares.left_to_others(binding),
         taken=state.taken,
+        allowed=facts.allowed_clusters(namespace(binding)),
         interpreter=facts.interpreter,
         gates=facts.gates,
     )

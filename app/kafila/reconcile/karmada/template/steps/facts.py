@@ -12,6 +12,7 @@ from kafila.placement.constants import Identity
 from kafila.placement.interpreter import Interpreter
 from kafila.placement.scheduler.cluster_snapshot import ClusterSnapshot
 from kafila.placement.scheduler.schedule import SchedulingContext
+from kafila.placement.types import Binding, Cluster, Work
 from kafila.placement.work.build import Overrides
 from kafila.watch import Entry
 
@@ -22,9 +23,14 @@ class StoredObject(NamedTuple):
     obj: Object
     entry: Entry
 
+
+class StoredWork(NamedTuple):
+    obj: Work
+    entry: Entry
+
     @property
     def cluster(self) -> str:
-        """Of a Work: the cluster that it is for."""
+        """The cluster that it is for."""
         return constants.cluster_of(self.obj["metadata"]["namespace"])
 
 
@@ -50,19 +56,23 @@ class Facts(Protocol):
         """Policies of its namespace, and cluster-wide ones, that may select it."""
         ...
 
-    def clusters(self) -> Mapping[str, Object]:
+    def clusters(self) -> Mapping[str, Cluster]:
         """By name."""
         ...
 
     def snapshot(self) -> ClusterSnapshot: ...
 
-    def scheduling_context(self, binding: Object, snapshot: ClusterSnapshot) -> SchedulingContext: ...
+    def allowed_clusters(self, namespace: str) -> frozenset[str] | None:
+        """Names of the clusters that it may use; None for all, also for what has no namespace."""
+        ...
 
-    def is_asked_for(self, binding: Object, before: Object | None) -> bool:
+    def scheduling_context(self, binding: Binding, snapshot: ClusterSnapshot) -> SchedulingContext: ...
+
+    def is_asked_for(self, binding: Binding, before: Binding | None) -> bool:
         """Does something besides a periodic run lead to a decision?"""
         ...
 
-    def decision_record(self, binding: Object) -> Object | None:
+    def decision_record(self, binding: Binding) -> Object | None:
         """What is stored of the last decision."""
         ...
 
@@ -72,7 +82,7 @@ class Facts(Protocol):
 
     def overrides(self, namespace: str) -> Overrides: ...
 
-    def works_named(self, obj: Identity, clusters: Collection[str]) -> tuple[Sequence[StoredObject], Collection[str]]:
+    def works_named(self, obj: Identity, clusters: Collection[str]) -> tuple[Sequence[StoredWork], Collection[str]]:
         """Works of the object by their names, and the clusters where Karmada's name is that of another object's Work."""
         ...
 

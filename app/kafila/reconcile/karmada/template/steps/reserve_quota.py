@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from kafila.admission.karmada.errors import Denied, denied
 from kafila.core.feature_gates import FEDERATED_QUOTA_ENFORCEMENT
-from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.detector.binding import BindingError
 from kafila.placement.quota import QuotaExceeded, quota_updates
+from kafila.placement.types import Binding
 
 from .facts import Facts
 from .state import Reservation, State
@@ -18,7 +18,7 @@ def reserve_quota(state: State, facts: Facts) -> State:
     return state._replace(reservations=_reservations(state.binding, state.before, facts))
 
 
-def quota_refusal(binding: Object, before: Object | None, facts: Facts) -> str:
+def quota_refusal(binding: Binding, before: Binding | None, facts: Facts) -> str:
     """The message when a quota does not allow the binding, else ""."""
     try:
         _reservations(binding, before, facts)
@@ -27,7 +27,7 @@ def quota_refusal(binding: Object, before: Object | None, facts: Facts) -> str:
     return ""
 
 
-def _reservations(binding: Object, before: Object | None, facts: Facts) -> tuple[Reservation, ...]:
+def _reservations(binding: Binding, before: Binding | None, facts: Facts) -> tuple[Reservation, ...]:
     namespace = binding["metadata"].get("namespace")
     if FEDERATED_QUOTA_ENFORCEMENT not in facts.gates or not namespace or binding is before:
         return ()

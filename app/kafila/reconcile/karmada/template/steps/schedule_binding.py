@@ -8,11 +8,15 @@ from typing import Any
 from kafila.core.conditions import find
 from kafila.core.values import Object
 from kafila.placement import constants
+from kafila.placement.allowed_clusters import EVENT_NOT_ALLOWED, left_out_text
 from kafila.placement.generation import generation_of, with_generation
+from kafila.placement.objects import namespace
 from kafila.placement.scheduler.decision_record import placed_text
+from kafila.placement.scheduler.filters import ALLOWED
 from kafila.placement.scheduler.reschedule import RescheduleReason, is_for_scheduler, should_schedule
-from kafila.placement.scheduler.schedule import Decision, quota_exceeded, schedule, with_result, with_status
+from kafila.placement.scheduler.schedule import Decision, Event, quota_exceeded, schedule, with_result, with_status
 from kafila.placement.spec import same_targets, targets
+from kafila.placement.types import Binding, ResourceBindingStatus
 
 from .facts import Facts
 from .reserve_quota import quota_refusal
@@ -23,17 +27,32 @@ def schedule_binding(state: State, facts: Facts) -> State:
     binding, before = state.binding, state.before
     if not is_for_scheduler(binding):
         return state
-    snapshot = facts.snapshot()
-    reason = should_schedule(with_generation(binding, before), snapshot.leaving(), facts.gates)
+    snapshot, allowed = facts.snapshot(), facts.allowed_clusters(namespace(binding))
+    reason = should_schedule(with_generation(binding, before), snapshot.leaving(), facts.gates, allowed)
     if reason.schedules:
         decision = schedule(binding, snapshot, facts.scheduling_context(binding, snapshot))
         if decision.clusters and (refusal := quota_refusal(with_result(binding, decision), before, facts)):
             decision = quota_exceeded(decision, refusal)
+        if allowed is not None:
+            decision = _saying_who_is_left_out(decision, namespace(binding))
         return _decided(state._replace(decision=decision, reason=reason), decision, facts)
     if reason is RescheduleReason.OBSERVE:
-        status = {**(binding.get("status") or {}), "schedulerObservedGeneration": generation_of(binding, before)}
+        status: ResourceBindingStatus = {
+            **(binding.get("status") or {}),
+            "schedulerObservedGeneration": generation_of(binding, before),
+        }
         binding = {**binding, "status": status}
     return state._replace(binding=binding, reason=reason)
+
+
+def _saying_who_is_left_out(decision: Decision, namespace: str) -> Decision:
+    """Clusters that the placement means and the namespace may not use."""
+    rejected = decision.attempts[-1].rejected if decision.attempts else {}
+    left_out = [cluster for cluster, rejection in rejected.items() if rejection.filter == ALLOWED]
+    if not left_out:
+        return decision
+    event = Event("Normal", EVENT_NOT_ALLOWED, left_out_text(namespace, left_out))
+    return replace(decision, events=(*decision.events, event))
 
 
 def _decided(state: State, decision: Decision, facts: Facts) -> State:
@@ -58,7 +77,7 @@ def _is_dated(state: State, facts: Facts) -> bool:
     return state.reason is not RescheduleReason.ALWAYS or facts.is_asked_for(state.binding, state.before)
 
 
-def _is_new_outcome(decided: Object, decision: Decision, facts: Facts) -> bool:
+def _is_new_outcome(decided: Binding, decision: Decision, facts: Facts) -> bool:
     """Somebody else, who evicts, changed the clusters to what is decided now."""
     if decision.failure is not None:
         return False
@@ -70,8 +89,8 @@ def _placed(record: Object) -> str:
     return str((record.get("scheduling") or {}).get("placed") or "")
 
 
-def _same_condition(old: Object, new: Object) -> bool:
-    def scheduled(status: Object) -> tuple[Any, ...]:
+def _same_condition(old: ResourceBindingStatus, new: ResourceBindingStatus) -> bool:
+    def scheduled(status: ResourceBindingStatus) -> tuple[Any, ...]:
         found = find(status.get("conditions"), constants.COND_SCHEDULED)
         return (found.get("status"), found.get("reason"), found.get("message")) if found else ()
 

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.scheduler.reschedule import RescheduleReason
 from kafila.placement.scheduler.schedule import Decision, Event
+from kafila.placement.types import Binding, Work
 from kafila.placement.work.shared import ALONE, SharedWorks
 from kafila.placement.work.status import NO_FAILURES
 
-from .facts import Facts, StoredObject
+from .facts import Facts, StoredObject, StoredWork
 
 
 class ChangedWork(NamedTuple):
-    work: Object
-    stored: StoredObject | None  # None: it is new
+    work: Work
+    stored: StoredWork | None  # None: it is new
 
     @property
     def cluster(self) -> str:
@@ -36,19 +37,19 @@ class State(NamedTuple):
 
     template: Object
     policy: Object | None  # None: what the policy says stands in the binding, which stays as it is
-    before: Object | None  # the binding as it is stored
-    binding: Object  # the binding as it is to be; the same object as ``before`` when there is nothing to write
-    works: Sequence[StoredObject] = ()
+    before: Binding | None  # the binding as it is stored
+    binding: Binding  # the binding as it is to be; the same object as ``before`` when there is nothing to write
+    works: Sequence[StoredWork] = ()
     shares: SharedWorks = ALONE  # the object's other bindings, with which it shares its Works
     keep_version: bool = False  # the binding goes on naming the version of the template that it names
 
     events: tuple[Event, ...] = ()  # to be recorded
     decision: Decision | None = None
     reason: RescheduleReason = RescheduleReason.NONE
-    reporting: Sequence[Object] = ()  # Works whose status counts
+    reporting: Sequence[Work] = ()  # Works whose status counts
     taken: Container[str] = ()  # clusters where Karmada's name for the Work is another object's
     changed: tuple[ChangedWork, ...] = ()  # to be written
-    orphans: tuple[StoredObject, ...] = ()  # Works to be deleted
+    orphans: tuple[StoredWork, ...] = ()  # Works to be deleted
     interpreted: bool = True  # whoever interprets the kind could say how all Works shall be
     failures: Mapping[str, str] = NO_FAILURES  # by cluster, why there is no Work as it should be
     refused: bool = False  # a Work, by whoever admits or validates it
@@ -65,6 +66,7 @@ class State(NamedTuple):
         return "refused" if self.refused else ""
 
 
+NO_BINDING = cast(Binding, {})  # before the first step has built one
 Step = Callable[[State, Facts], State]
 
 

@@ -13,9 +13,10 @@ from kafila.placement.constants import Identity
 from kafila.placement.interpreter import NATIVE, Interpreter
 from kafila.placement.scheduler.cluster_snapshot import ClusterInfo, ClusterSnapshot
 from kafila.placement.scheduler.schedule import SchedulingContext
+from kafila.placement.types import Work
 from kafila.placement.work.build import NO_OVERRIDES, Overrides
 from kafila.placement.work.shared import SharedWorks
-from kafila.reconcile.karmada.template.steps.facts import StoredObject
+from kafila.reconcile.karmada.template.steps.facts import StoredObject, StoredWork
 from kafila.reconcile.karmada.template.steps.state import State
 from kafila.watch import Entry
 from tests.unit.placement.objects import binding, cluster, deployment, policy
@@ -36,7 +37,8 @@ class Given:
     record: Object | None = None
     charged: Sequence[StoredObject] = ()
     overriding: Overrides = NO_OVERRIDES
-    named: tuple[Sequence[StoredObject], Collection[str]] = ((), ())
+    named: tuple[Sequence[StoredWork], Collection[str]] = ((), ())
+    allowed: frozenset[str] | None = None
     asked_names: list[Collection[str]] = field(default_factory=list)
 
     def name_of_binding(self, template: Object) -> str:
@@ -54,6 +56,9 @@ class Given:
     def snapshot(self) -> ClusterSnapshot:
         return ClusterSnapshot(ClusterInfo(member) for member in self.members)
 
+    def allowed_clusters(self, namespace: str) -> frozenset[str] | None:
+        return self.allowed if namespace else None
+
     def scheduling_context(self, binding: Object, snapshot: ClusterSnapshot) -> SchedulingContext:
         return self.context
 
@@ -69,17 +74,25 @@ class Given:
     def overrides(self, namespace: str) -> Overrides:
         return self.overriding
 
-    def works_named(self, obj: Identity, clusters: Collection[str]) -> tuple[Sequence[StoredObject], Collection[str]]:
+    def works_named(self, obj: Identity, clusters: Collection[str]) -> tuple[Sequence[StoredWork], Collection[str]]:
         self.asked_names.append(clusters)
         return self.named
 
 
-def stored(obj: Object) -> StoredObject:
+def entry_of(obj: Object) -> Entry:
     """Steps hand entries on and do not look into them."""
-    return StoredObject(obj, cast(Entry, f"entry of {obj['metadata']['name']}"))
+    return cast(Entry, f"entry of {obj['metadata']['name']}")
 
 
-def work(where: str, **status: Any) -> StoredObject:
+def stored(obj: Object) -> StoredObject:
+    return StoredObject(obj, entry_of(obj))
+
+
+def stored_work(obj: Object) -> StoredWork:
+    return StoredWork(cast(Work, obj), entry_of(obj))
+
+
+def work(where: str, **status: Any) -> StoredWork:
     """Of the binding in `state`, in one cluster."""
     obj: Object = {
         "apiVersion": "work.karmada.io/v1alpha1",
@@ -92,7 +105,7 @@ def work(where: str, **status: Any) -> StoredObject:
         },
         "spec": {"workload": {"manifests": [deployment()]}},
     }
-    return stored({**obj, "status": status} if status else obj)
+    return stored_work({**obj, "status": status} if status else obj)
 
 
 def placed(*clusters: str, replicas: int = 2, **spec: Any) -> Object:

@@ -9,13 +9,13 @@ from kafila.placement.work.build import Overrides
 from kafila.reconcile.karmada.template.steps.build_works import build_works
 from kafila.reconcile.karmada.template.steps.state import State
 
-from .given import Given, placed, state, stored
+from .given import Given, placed, state, stored_work
 
 
 def built(asked: State) -> State:
     """And stored."""
     after = build_works(asked, Given())
-    return asked._replace(before=asked.binding, works=tuple(stored(each.work) for each in after.changed))
+    return asked._replace(before=asked.binding, works=tuple(stored_work(each.work) for each in after.changed))
 
 
 def test_one_for_each_cluster() -> None:

@@ -19,3 +19,10 @@ def test_works_where_the_binding_is_no_longer(spec: dict, orphans: list[str]) ->
     works = [work("m1"), work("m2"), work("m3")]
     after = find_orphans(state(placed("m1", **spec), works=works), Given())
     assert [each.cluster for each in after.orphans] == orphans
+
+
+def test_works_where_the_namespace_may_not_be() -> None:
+    binding = placed("m1", "m2")
+    binding["metadata"]["namespace"] = "team"
+    after = find_orphans(state(binding, works=[work("m1"), work("m2")]), Given(allowed=frozenset({"m1"})))
+    assert [each.cluster for each in after.orphans] == ["m2"]

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
-from kafila.admission import builtin
+from kafila.admission import Admission
+from kafila.admission.plugins.attributes import Lookups
 from kafila.catalog.catalog import builtin_kinds
 from kafila.catalog.kind import Kind
+from kafila.core.admission_plugins import ON
 from kafila.core.errors import StatusError
 from kafila.core.values import Object
 
@@ -27,11 +29,16 @@ def kind(resource: str) -> Kind:
     return next(k for k in builtin_kinds() if k.resource == resource)
 
 
-def around(**there: list[Object]) -> builtin.Objects:
+def around(plugins: frozenset[str] = ON, **there: list[Object]) -> Admission:
+    """Admission that finds these objects, by the first word of their resource."""
+
     def objects(resource: str) -> Iterable[Object]:
         return there.get(resource.partition(".")[0], ())
 
-    return objects
+    def one(resource: str, namespace: str, name: str) -> Object | None:
+        return next((obj for obj in objects(resource) if obj["metadata"]["name"] == name), None)
+
+    return Admission(look=Lookups(objects, lambda resource, namespace: objects(resource), one), plugins=plugins)
 
 
 def pod(**spec: Any) -> Object:
@@ -39,7 +46,7 @@ def pod(**spec: Any) -> Object:
 
 
 def admitted(obj: Object, resource: str = "pods", old: Object | None = None, **there: list[Object]) -> Object:
-    builtin.mutate(kind(resource), "UPDATE" if old else "CREATE", obj, old, around(**there))
+    around(**there).mutate(kind(resource), "UPDATE" if old else "CREATE", obj, old, None)
     return obj["spec"]
 
 
@@ -102,7 +109,7 @@ def test_a_runtime_class_brings_overhead_and_scheduling() -> None:
     assert refusal(pod(runtimeClassName="none")).endswith('pod rejected: RuntimeClass "none" not found')
     assert "doesn't match" in refusal(pod(runtimeClassName="kata", overhead={"cpu": "1"}), runtimeclasses=[KATA])
     with pytest.raises(StatusError) as refused:
-        builtin.admit(kind("pods"), "CREATE", pod(overhead={"cpu": "1"}), None, around())
+        around().admit(kind("pods"), "CREATE", pod(overhead={"cpu": "1"}), None, None)
     assert "without corresponding" in refused.value.status()["message"]
     assert "conflict: " in refusal(pod(runtimeClassName="kata", nodeSelector={"kata": "no"}), runtimeclasses=[KATA])
 
@@ -136,9 +143,9 @@ def test_only_one_priority_class_is_the_default() -> None:
     classes = kind("priorityclasses.scheduling.k8s.io")
     other = {"metadata": {"name": "other"}, "value": 1, "globalDefault": True}
     with pytest.raises(StatusError, match="already marked as default"):
-        builtin.admit(classes, "CREATE", other, None, around(priorityclasses=[BASE]))
-    builtin.admit(classes, "UPDATE", BASE, BASE, around(priorityclasses=[BASE]))
-    builtin.admit(classes, "CREATE", other, None, around(priorityclasses=[HIGH]))
+        around(priorityclasses=[BASE]).admit(classes, "CREATE", other, None, None)
+    around(priorityclasses=[BASE]).admit(classes, "UPDATE", BASE, BASE, None)
+    around(priorityclasses=[HIGH]).admit(classes, "CREATE", other, None, None)
 
 
 def claim(size: str, phase: str = "Bound") -> Object:
@@ -157,10 +164,8 @@ def claim(size: str, phase: str = "Bound") -> Object:
     ],
 )
 def test_claims_grow_where_their_class_lets_them(old: Object, classes: list[Object], why: str) -> None:
-    there = {"storageclasses.storage.k8s.io": classes}
-
     def change() -> None:
-        builtin.admit(kind("persistentvolumeclaims"), "UPDATE", claim("2Gi"), old, lambda resource: there[resource])
+        around(storageclasses=classes).admit(kind("persistentvolumeclaims"), "UPDATE", claim("2Gi"), old, None)
 
     if not why:
         change()
@@ -177,8 +182,8 @@ def test_admin_access_is_for_marked_namespaces(labels: Object, allowed: bool) ->
     namespaces = [{"metadata": {"name": "ns", "labels": labels}}]
     claims = kind("resourceclaims.resource.k8s.io")
     if allowed:
-        builtin.admit(claims, "CREATE", asked, None, lambda resource: namespaces)
+        around(namespaces=namespaces).admit(claims, "CREATE", asked, None, None)
         return
     with pytest.raises(StatusError) as refused:
-        builtin.admit(claims, "CREATE", asked, None, lambda resource: namespaces)
+        around(namespaces=namespaces).admit(claims, "CREATE", asked, None, None)
     assert refused.value.code == 422
