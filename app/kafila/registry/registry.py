@@ -225,18 +225,31 @@ class Registry:
 
         return (await self._guaranteed_update(kind, namespace, name, prepare, options.dry_run, subresource))[0]
 
-    async def delete(self, kind: Kind, namespace: str, name: str, options: DeleteOptions) -> tuple[Entry, bool]:
-        """Returns the object's last known entry and whether it is gone (else it waits for its finalizers)."""
+    async def delete(
+        self, kind: Kind, namespace: str, name: str, options: DeleteOptions, known: Entry | None = None
+    ) -> tuple[Entry, bool]:
+        """Returns the object's last known entry and whether it is gone (else it waits for its finalizers).
+
+        ``known``: what was read of it just now.
+        """
 
         async def prepare(existing: Entry) -> Change:
             made = partial(self.staging.delete, kind, existing, options)
             return await self.staging.carried_out(len(existing.body), made)
 
-        entry, change = await self._guaranteed_update(kind, namespace, name, prepare, options.dry_run)
+        entry, change = await self._guaranteed_update(kind, namespace, name, prepare, options.dry_run, known=known)
         return entry, change.deleted
 
     async def _guaranteed_update(
-        self, kind: Kind, namespace: str, name: str, prepare: Prepare, dry_run: bool, subresource: str = ""
+        self,
+        kind: Kind,
+        namespace: str,
+        name: str,
+        prepare: Prepare,
+        dry_run: bool,
+        subresource: str = "",
+        *,
+        known: Entry | None = None,
     ) -> tuple[Entry, Change]:
         """Commits what ``prepare`` makes of the current object, again and again while others are faster.
 
@@ -246,7 +259,8 @@ class Registry:
         newest = False
         storage = self.storage(kind.resource)
         for _ in range(CONFLICT_RETRIES + 1):
-            existing = await storage.newest(kind, namespace, name)
+            existing = known or await storage.newest(kind, namespace, name)
+            known = None
             try:
                 existing = await shown(kind, existing)
                 change = await prepare(existing)
@@ -281,12 +295,12 @@ class Registry:
         return found is not None and found.revision == entry.revision
 
     async def delete_collection(self, kind: Kind, entries: Sequence[Entry], options: DeleteOptions) -> None:
-        """Deletes what a list selected, concurrently; what vanished meanwhile is fine."""
+        """Deletes what a list selected, in its order but for what must be tried again; what vanished meanwhile is fine."""
         options = replace(options, collection=True)
 
         async def one(entry: Entry) -> None:
             try:
-                await self.delete(kind, entry.key.namespace, entry.key.name, options)
+                await self.delete(kind, entry.key.namespace, entry.key.name, options, entry)
             except errors.StatusError as error:
                 if not error.is_not_found:
                     raise

@@ -249,6 +249,25 @@ async def test_they_go_with_their_namespace(api: Api) -> None:
     await controller.stop()
 
 
+async def test_a_collection_goes_in_the_order_of_its_list(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with kube-apiserver's one worker, whichever read the database answers first."""
+    original, order = api.registry.store.event, ["e0", "e1", "e2", "e3"]
+
+    async def later_ones_first(namespace: str, name: str) -> Any:
+        for _ in range(10 * (len(order) - order.index(name))):
+            await asyncio.sleep(0)
+        return await original(namespace, name)
+
+    for name in order:
+        made = await api.made(EVENTS_PATH, event(name))
+    start = made["metadata"]["resourceVersion"]
+    monkeypatch.setattr(api.registry.store, "event", later_ones_first)
+    assert (await api.delete(EVENTS_PATH)).status_code == 200
+    stream = await api.watch(EVENTS_PATH, f"resourceVersion={start}").start()
+    assert await stream.events(len(order)) == [("DELETED", name) for name in order]
+    await stream.leave()
+
+
 async def test_those_of_a_namespace_that_ends_are_read_in_pages_and_once(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
