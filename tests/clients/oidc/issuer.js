@@ -7,6 +7,8 @@ const [port, pem, keys] = process.argv.slice(2);
 const tls = readFileSync(pem);
 const CLAIMS = {
   jane: { email: "jane@example.com", email_verified: true, groups: ["dev", "ops"], tenant: "acme" },
+  ann: { groups: ["team-a"], tenant: "acme" },
+  bob: { groups: ["team-b"], tenant: "acme" },
   joe: { email: "joe@example.com", email_verified: false, groups: "dev", tenant: "other" },
 };
 const provider = new Provider(`https://127.0.0.1:${port}`, {
