@@ -62,9 +62,19 @@ def problems(annotations: Mapping[str, str]) -> list[FieldError]:
     return found
 
 
-def left_out_text(namespace: str, clusters: Iterable[str]) -> str:
-    """For an event."""
-    return f"namespace {namespace} may not use cluster(s) {', '.join(sorted(clusters))} (annotations {PREFIX}…)"
+def left_out_text(namespace: str, named: Iterable[str], others: int = 0) -> str:
+    """For an event. ``named``: clusters that somebody wrote down; of others only the number is told: who reads events of the
+    namespace need not know which clusters there are."""
+    listed = sorted(named)
+    told = f"cluster(s) {', '.join(listed)}" if listed else ""
+    more = f"{others} {'more' if told else 'cluster(s) that the placement means'}" if others else ""
+    return f"namespace {namespace} may not use {' and '.join(filter(None, (told, more)))} (annotations {PREFIX}…)"
+
+
+def clusters_named(placement: AnyObject) -> frozenset[str]:
+    """In the affinities of a policy."""
+    affinities = (placement.get("clusterAffinity") or {}, *(placement.get("clusterAffinities") or ()))
+    return frozenset(name for affinity in affinities for name in affinity.get("clusterNames") or ())
 
 
 def _names(text: str) -> list[str]:

@@ -48,7 +48,8 @@ async def test_no_policy_goes_beyond(limited: Any, namespace: str, clusters: tup
     await limited.rest()
     assert limited.placed("settings-configmap") == {"m1": None}
     assert limited.in_clusters("ConfigMap", "settings") == ["m1"]
-    said = f"namespace default may not use cluster(s) m2 (annotations {NAMES[:-1]}…)"
+    what = "cluster(s) m2" if clusters else "1 cluster(s) that the placement means"  # names nobody wrote are not told
+    said = f"namespace default may not use {what} (annotations {NAMES[:-1]}…)"
     for about in (("ConfigMap", "settings"), ("ResourceBinding", "settings-configmap")):
         assert ("Normal", EVENT_NOT_ALLOWED, said, 1) in limited.events(*about)
 

@@ -8,13 +8,13 @@ namespace are the controllers': they say where it goes and what it takes of a qu
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, Final
 
 from kafila.authorization import MASTERS
 from kafila.core import errors
 from kafila.core.values import Object
-from kafila.placement.allowed_clusters import NAMES, SELECTOR, Limit, problems
+from kafila.placement.allowed_clusters import NAMES, SELECTOR, Limit, clusters_named, problems
 
 from .context import AdmissionContext
 
@@ -56,7 +56,7 @@ def beyond_limit(new: Object, old: Object | None, around: AdmissionContext) -> l
     limit = around.limit(namespace) if namespace else None
     if limit is None or (old is not None and new["spec"] == old["spec"]):
         return []
-    beyond = sorted(_cluster_names(new["spec"].get("placement") or {}) - _allowed(limit, around))
+    beyond = sorted(clusters_named(new["spec"].get("placement") or {}) - _allowed(limit, around))
     if not beyond:
         return []
     listed = ", ".join(beyond[:_NAMED]) + (f" and {len(beyond) - _NAMED} more" if len(beyond) > _NAMED else "")
@@ -125,11 +125,3 @@ def _annotations(obj: Object) -> dict[str, str]:
 
 def _allowed(limit: Limit, around: AdmissionContext) -> frozenset[str]:
     return limit.among(around.clusters())
-
-
-def _cluster_names(placement: Object) -> set[str]:
-    affinities: Iterable[Object] = (
-        placement.get("clusterAffinity") or {},
-        *(placement.get("clusterAffinities") or ()),
-    )
-    return {name for affinity in affinities for name in affinity.get("clusterNames") or ()}

@@ -110,8 +110,9 @@ def refers_to(dependency: Object, called: str, labels: dict[str, str]) -> bool:
 
 
 def parent_keys(binding: Binding) -> list[tuple[str, str]]:
-    """(namespace, name) of the parents of an attached binding."""
-    return [(each.get("namespace") or "", each["name"]) for each in binding["spec"].get("requiredBy") or ()]
+    """(namespace, name) of the parents of an attached binding; they are in its own namespace."""
+    where, parents = namespace(binding), binding["spec"].get("requiredBy") or ()
+    return [(where, each["name"]) for each in parents if (each.get("namespace") or "") == where]
 
 
 def attach(

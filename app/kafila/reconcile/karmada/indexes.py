@@ -145,7 +145,9 @@ def id_of_binding(entry: Entry) -> str:
 
 
 def binding_key_of_work(entry: Entry) -> Key | None:
-    """The binding that a Work was made for."""
+    """The binding that a Work was made for; what somebody writes elsewhere is none of ours."""
+    if not entry.key.namespace.startswith(constants.EXECUTION_NAMESPACE_PREFIX):
+        return None
     annotations = entry.meta.annotations or {}
     if constants.RB_NAME in annotations:
         return Key(BINDINGS, annotations.get(constants.RB_NAMESPACE, ""), annotations[constants.RB_NAME])

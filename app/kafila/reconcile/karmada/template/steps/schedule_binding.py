@@ -8,7 +8,7 @@ from typing import Any
 from kafila.core.conditions import find
 from kafila.core.values import Object
 from kafila.placement import constants
-from kafila.placement.allowed_clusters import EVENT_NOT_ALLOWED, left_out_text
+from kafila.placement.allowed_clusters import EVENT_NOT_ALLOWED, clusters_named, left_out_text
 from kafila.placement.generation import generation_of, with_generation
 from kafila.placement.objects import namespace
 from kafila.placement.scheduler.decision_record import placed_text
@@ -34,7 +34,7 @@ def schedule_binding(state: State, facts: Facts) -> State:
         if decision.clusters and (refusal := quota_refusal(with_result(binding, decision), before, facts)):
             decision = quota_exceeded(decision, refusal)
         if allowed is not None:
-            decision = _saying_who_is_left_out(decision, namespace(binding))
+            decision = _saying_who_is_left_out(decision, binding)
         return _decided(state._replace(decision=decision, reason=reason), decision, facts)
     if reason is RescheduleReason.OBSERVE:
         status: ResourceBindingStatus = {
@@ -45,13 +45,15 @@ def schedule_binding(state: State, facts: Facts) -> State:
     return state._replace(binding=binding, reason=reason)
 
 
-def _saying_who_is_left_out(decision: Decision, namespace: str) -> Decision:
+def _saying_who_is_left_out(decision: Decision, binding: Binding) -> Decision:
     """Clusters that the placement means and the namespace may not use."""
     rejected = decision.attempts[-1].rejected if decision.attempts else {}
     left_out = [cluster for cluster, rejection in rejected.items() if rejection.filter == ALLOWED]
     if not left_out:
         return decision
-    event = Event("Normal", EVENT_NOT_ALLOWED, left_out_text(namespace, left_out))
+    named = clusters_named(binding["spec"].get("placement") or {}).intersection(left_out)
+    text = left_out_text(namespace(binding), named, len(left_out) - len(named))
+    event = Event("Normal", EVENT_NOT_ALLOWED, text)
     return replace(decision, events=(*decision.events, event))
 
 
