@@ -555,8 +555,11 @@ async def test_teams(lab: Lab) -> None:
     assert "propagationpolicy.policy.karmada.io/nginx created" in applied, applied
     assert "Warning: spec.placement: namespace team-a may not use member2: left out" in applied
     await lab.eventually(lambda: lab.holders("deployments.apps", "nginx", "team-a") == {"member1"})
-    why = await lab.kubectl("kafila", "why", "deployment/nginx", "-n", "team-a")
-    assert "AllowedClusters: are not allowed for the namespace" in why
+    why = ("kafila", "why", "deployment/nginx", "-n", "team-a")
+    assert "AllowedClusters: are not allowed for the namespace" in await lab.kubectl(*why)
+    told = await lab.kubectl(*why, ann)
+    assert "Placed in 1 of 3 clusters, 2 replicas" in told
+    assert "You may not read: clusteroverridepolicies, clusterpropagationpolicies, decisions, works." in told
     await lab.eventually(lambda: lab.holders("limitranges", "defaults", "team-a") == {"member1"})
     await lab.eventually(lambda: lab.holders("resourcequotas", "team", "team-a") == {"member1"})
     assert "cpu" in await lab.kubectl(ann, "get", "federatedresourcequota", "team", "-n", "team-a", "-o", "yaml")

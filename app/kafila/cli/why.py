@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast, final
 
 from cyclopts import Parameter
 
@@ -119,13 +119,13 @@ async def gather_evidence(client: MemberClient, kind: str, namespace: str, name:
     bindings, decisions = (
         ("resourcebindings", "decisions") if where else ("clusterresourcebindings", "clusterdecisions")
     )
-    called = constants.binding_names(identity(template))
+    called, read = constants.binding_names(identity(template)), _Reading(client)
     policies, cluster_policies, overrides, cluster_overrides, clusters, found = await asyncio.gather(
-        _all(client, *_POLICIES),
-        _all(client, *_CLUSTER_POLICIES),
-        _all(client, "policy.karmada.io/v1alpha1", "overridepolicies", where) if where else _none(),
-        _all(client, "policy.karmada.io/v1alpha1", "clusteroverridepolicies"),
-        _all(client, "cluster.karmada.io/v1alpha1", "clusters"),
+        read.all(*_POLICIES, instead_in=where),
+        read.all(*_CLUSTER_POLICIES),
+        read.all("policy.karmada.io/v1alpha1", "overridepolicies", where) if where else _none(),
+        read.all("policy.karmada.io/v1alpha1", "clusteroverridepolicies"),
+        read.all("cluster.karmada.io/v1alpha1", "clusters"),
         asyncio.gather(
             *(client.find(resource_path("work.karmada.io/v1alpha2", bindings, where, each)) for each in called)
         ),
@@ -133,15 +133,15 @@ async def gather_evidence(client: MemberClient, kind: str, namespace: str, name:
     binding = next((each for each in found if each is not None and _owns(template, each)), None)
     decision = None
     if binding is not None:
-        decision = await client.find(resource_path(API_VERSION, decisions, where, binding["metadata"]["name"]))
-    attached = [each for own in called for each in await _attached(client, template, own)] if not where else []
+        decision = await read.one(API_VERSION, decisions, where, binding["metadata"]["name"])
+    attached = [each for own in called for each in await _attached(read, template, own)] if not where else []
     works: dict[tuple[str, str], Object] = {}
     for each in (*([binding] if binding is not None else ()), *attached):
         key = constants.RB_PERMANENT_ID if each["metadata"].get("namespace") else constants.CRB_PERMANENT_ID
         selector = f"{key}={labels_of(each).get(key, '')}"
-        of_binding = await _all(client, "work.karmada.io/v1alpha1", "works", labelSelector=selector)
+        of_binding = await read.all("work.karmada.io/v1alpha1", "works", labelSelector=selector)
         works |= {(work["metadata"]["namespace"], work["metadata"]["name"]): work for work in of_binding}
-    warnings = await _warnings(client, where, [obj for obj in (template, binding) if obj is not None])
+    warnings = await _warnings(read, where, [obj for obj in (template, binding) if obj is not None])
     return Evidence(
         resource.kind,
         where,
@@ -157,6 +157,7 @@ async def gather_evidence(client: MemberClient, kind: str, namespace: str, name:
         warnings,
         cast(list[Binding], attached),
         time.time(),
+        sorted(read.withheld),
     )
 
 
@@ -164,16 +165,48 @@ async def _none() -> list[Object]:
     return []
 
 
-async def _all(client: MemberClient, api_version: str, plural: str, namespace: str = "", **query: str) -> list[Object]:
-    from kafila.members.client import resource_path
+@final
+class _Reading:
+    """What somebody may not read is noted: an explanation is also for those who have a namespace, and nothing outside it."""
 
-    return (await client.list(resource_path(api_version, plural, namespace), query=query or None))[0]
+    def __init__(self, client: MemberClient) -> None:
+        self._client = client
+        self.withheld: set[str] = set()
+
+    async def all(
+        self, api_version: str, plural: str, namespace: str = "", instead_in: str = "", **query: str
+    ) -> list[Object]:
+        """``instead_in``: a namespace where it is enough to look. Raises StatusError for all but a lack of rights."""
+        from kafila.core.errors import StatusError
+        from kafila.members.client import resource_path
+
+        try:
+            return (await self._client.list(resource_path(api_version, plural, namespace), query=query or None))[0]
+        except StatusError as error:
+            if error.code != 403:
+                raise
+            if instead_in:
+                return await self.all(api_version, plural, instead_in, **query)
+            self.withheld.add(plural)
+            return []
+
+    async def one(self, api_version: str, plural: str, namespace: str, name: str) -> Object | None:
+        from kafila.core.errors import StatusError
+        from kafila.members.client import resource_path
+
+        try:
+            return await self._client.find(resource_path(api_version, plural, namespace, name))
+        except StatusError as error:
+            if error.code != 403:
+                raise
+            self.withheld.add(plural)
+            return None
 
 
-async def _attached(client: MemberClient, template: Object, binding_name: str) -> list[Object]:
+async def _attached(read: _Reading, template: Object, binding_name: str) -> list[Object]:
     """The bindings of a cluster-scoped object in the namespaces of workloads that need it."""
     selector = f"metadata.name={binding_name}"
-    found = await _all(client, "work.karmada.io/v1alpha2", "resourcebindings", fieldSelector=selector)
+    found = await read.all("work.karmada.io/v1alpha2", "resourcebindings", fieldSelector=selector)
     return [binding for binding in found if binding["metadata"].get("ownerReferences") and _owns(template, binding)]
 
 
@@ -183,16 +216,14 @@ def _owns(template: Object, binding: Object) -> bool:
     return not owners or any(owner.get("uid") == uid for owner in owners)
 
 
-async def _warnings(client: MemberClient, namespace: str, about: list[Object]) -> list[Warned]:
+async def _warnings(read: _Reading, namespace: str, about: list[Object]) -> list[Warned]:
     """The latest different warnings, newest first."""
-    from kafila.members.client import resource_path
     from kafila.placement.explain import Warned
 
     events: list[Object] = []
     for obj in about:
         selector = f"involvedObject.uid={obj['metadata'].get('uid', '')},type=Warning"
-        path = resource_path("v1", "events", namespace or "default")
-        events += (await client.list(path, query={"fieldSelector": selector}))[0]
+        events += await read.all("v1", "events", namespace or "default", fieldSelector=selector)
     events.sort(key=lambda event: event.get("lastTimestamp") or "", reverse=True)
     latest: dict[tuple[str, str], Warned] = {}  # a message at its latest time
     for event in events:

@@ -30,6 +30,8 @@ def render(report: Report) -> str:
         parts.append("RECENT WARNINGS\n" + "\n".join(warnings))
     if report.advice:
         parts.append("WHAT TO DO\n" + "\n".join(_advice(each.problem, each.remedy) for each in report.advice))
+    if report.withheld:
+        parts.append("NOT SHOWN\n" + _indented(f"You may not read: {', '.join(report.withheld)}."))
     return "\n\n".join(parts)
 
 

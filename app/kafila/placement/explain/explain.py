@@ -11,7 +11,7 @@ from kafila.core.resources import gvk_of
 from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.detector.match import is_skipped, is_skipped_object
-from kafila.placement.explain.policies import explain_policy
+from kafila.placement.explain.policies import CLUSTER_POLICIES, explain_policy
 from kafila.placement.explain.report import ClusterRow, Evidence, Report
 from kafila.placement.explain.scheduling import (
     advise_about_rejections,
@@ -40,7 +40,7 @@ _PLACED_FIRST = ("Failed", "Unhealthy", "Waiting", "Suspended", "Unknown", "Appl
 
 def explain(evidence: Evidence, cluster: str = "") -> Report:
     """``cluster``: explain this one only, with every check it passes or fails now."""
-    report = Report(evidence.reference, warnings=list(evidence.warnings))
+    report = Report(evidence.reference, warnings=list(evidence.warnings), withheld=list(evidence.withheld))
     template = evidence.template
     if template is None:
         report.summary = "It does not exist in the control plane."
@@ -83,6 +83,8 @@ def _never(evidence: Evidence, template: Object) -> str:
 def _explain_no_binding(evidence: Evidence, policy: Object | None, report: Report) -> None:
     if policy is None:
         report.summary = "It is in no cluster: no policy selects it."
+        if CLUSTER_POLICIES in evidence.withheld:
+            report.summary = "It is in no cluster: no policy that you may read selects it."
         return
     report.summary = "It is in no cluster: the policy has not been applied yet."
     if failed := next((each for each in evidence.warnings if each.reason in _NOT_APPLIED), None):
@@ -144,7 +146,9 @@ def _explain_failure(evidence: Evidence, report: Report, rows: dict[str, Cluster
     elif reason == constants.REASON_QUOTA_EXCEEDED:
         report.advise(message, f"Raise spec.overall: kubectl get federatedresourcequotas -n {evidence.namespace}")
     elif reason == constants.REASON_NO_CLUSTER_FIT:
-        if not evidence.clusters:
+        if "clusters" in evidence.withheld:
+            report.advise(message, "See spec.placement of the policy, and which clusters its namespace may use.")
+        elif not evidence.clusters:
             report.advise("No cluster has joined.", "kafila join NAME --cluster-kubeconfig FILE")
         elif not only:
             advise_about_rejections(evidence, report)
@@ -170,7 +174,8 @@ def _summarize(evidence: Evidence, rows: dict[str, ClusterRow], report: Report) 
         report.summary = f"It is still in {leaving}, which it leaves." if leaving else "It is in no cluster yet."
         return
     count = sum(target.get("replicas") or 0 for target in targets(binding["spec"]))
-    placed = f"Placed in {len(chosen)} of {len(evidence.clusters)} clusters" + (f", {count} replicas" if count else "")
+    of = "" if "clusters" in evidence.withheld else f" of {len(evidence.clusters)}"
+    placed = f"Placed in {len(chosen)}{of} clusters" + (f", {count} replicas" if count else "")
     fine = sum(state in ("Healthy", "Applied") for state in states)
     missing = left_over_by(evidence.template or {}, binding["spec"], evidence.works)
     all_fine = fine == len(states) and not missing
@@ -194,7 +199,8 @@ def _plain(message: str) -> str:
 def _only(evidence: Evidence, rows: dict[str, ClusterRow], report: Report, cluster: str) -> None:
     found = next((each for each in evidence.clusters if name(each) == cluster), None)
     if found is None:
-        report.advise(f"There is no cluster {cluster}.", "kubectl get clusters")
+        if "clusters" not in evidence.withheld:
+            report.advise(f"There is no cluster {cluster}.", "kubectl get clusters")
         report.clusters = [rows[cluster]] if cluster in rows else []
         return
     row = rows[cluster]

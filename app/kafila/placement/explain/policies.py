@@ -10,6 +10,7 @@ from kafila.placement.explain.report import Evidence, OtherPolicy, Reference, Re
 from kafila.placement.objects import labels_of, name, namespace, spec
 from kafila.placement.spec import existing_clusters
 
+CLUSTER_POLICIES = "clusterpropagationpolicies"
 _MOST = 10  # policies that are listed
 
 
@@ -24,6 +25,10 @@ def explain_policy(evidence: Evidence, report: Report) -> Object | None:
     if winner is None and claiming is not None and evidence.binding is not None:
         _explain_former(evidence, template, claiming, report)
         return claiming
+    if winner is None and CLUSTER_POLICIES in evidence.withheld and (claim := claimed_by(template)) is not None:
+        report.policy = Reference(_kind_of(bool(claim[0])), claim[0], claim[1])
+        report.policy_why = "has claimed it; you may not read it"
+        return None
     if winner is None:
         _explain_near_misses(evidence, template, report)
         return None
@@ -91,6 +96,8 @@ def _advise_about_copies(evidence: Evidence, problem: str, report: Report) -> No
 
 def _explain_near_misses(evidence: Evidence, template: Object, report: Report) -> None:
     report.policy_why = "no PropagationPolicy or ClusterPropagationPolicy selects it"
+    if CLUSTER_POLICIES in evidence.withheld:
+        report.policy_why = "no PropagationPolicy selects it; you may not read ClusterPropagationPolicies"
     missed = []
     for policy in (*evidence.policies, *evidence.cluster_policies):
         for selector in spec(policy).get("resourceSelectors") or ():

@@ -49,6 +49,9 @@ class Evidence:
         Binding
     ] = ()  # of a cluster-scoped object: its bindings in the namespaces of workloads that need it
     now: float = 0.0  # when this was read, Unix seconds
+    withheld: Sequence[
+        str
+    ] = ()  # resources that who asks may not read: of these nothing is known, whatever stands above
 
     @property
     def reference(self) -> Reference:
@@ -103,6 +106,7 @@ class Report:
     clusters: list[ClusterRow] = field(default_factory=list)
     warnings: list[Warned] = field(default_factory=list)
     advice: list[Advice] = field(default_factory=list)
+    withheld: list[str] = field(default_factory=list)  # resources that were not read for lack of rights
 
     def advise(self, problem: str, remedy: str) -> None:
         advice = Advice(problem, remedy)

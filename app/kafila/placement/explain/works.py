@@ -62,6 +62,8 @@ def _state(evidence: Evidence, work: Work | None, item: AnyObject, cluster: str,
             f"{cluster}: the Work cannot be written: {failure}.{stays}", "Mend what it says; then it goes on by itself."
         )
         return "Failed", f"the Work cannot be written: {failure}"
+    if work is None and "works" in evidence.withheld:
+        return _as_reported(item, cluster, report)
     if work is None:
         report.advise(
             f"{cluster}: there is no Work yet.",
@@ -80,7 +82,7 @@ def _state(evidence: Evidence, work: Work | None, item: AnyObject, cluster: str,
             f"{cluster} is {unseen}", f"kubectl describe cluster {cluster}; it gets what it missed when it is back."
         )
         return ("Unknown" if applied else "Waiting"), f"the cluster is {unseen}"
-    if ready.get("status") != "True":
+    if ready.get("status") != "True" and "clusters" not in evidence.withheld:
         said = ready.get("message") or "it has not been reached yet"
         report.advise(
             f"{cluster} is not ready: {said}",
@@ -100,6 +102,18 @@ def _state(evidence: Evidence, work: Work | None, item: AnyObject, cluster: str,
             f"Look there: karmadactl describe {evidence.kind.lower()} {evidence.name} "
             f"{'-n ' + evidence.namespace + ' ' if evidence.namespace else ''}--operation-scope members --cluster {cluster}",
         )
+    return ("Applied" if health == constants.UNKNOWN else health), ""
+
+
+def _as_reported(item: AnyObject, cluster: str, report: Report) -> tuple[str, str]:
+    """From the binding's status alone, for somebody who may not read Works."""
+    if not item:
+        return "Waiting", "nothing is reported yet"
+    if not item.get("applied"):
+        message = item.get("appliedMessage") or "not applied"
+        report.advise(f"{cluster} refused it: {message}", _about_refusal(message) or "Mend what it says.")
+        return "Failed", message
+    health = item.get("health") or constants.UNKNOWN
     return ("Applied" if health == constants.UNKNOWN else health), ""
 
 

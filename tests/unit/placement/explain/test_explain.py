@@ -10,7 +10,9 @@ import pytest
 from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.explain import Evidence, Report, Warned, explain
-from kafila.placement.scheduler.schedule import schedule, with_result, with_status
+from kafila.placement.scheduler.decision_record import decision_record
+from kafila.placement.scheduler.reschedule import RescheduleReason
+from kafila.placement.scheduler.schedule import SchedulingContext, schedule, with_result, with_status
 from tests.unit.placement.objects import PP_ID, binding, cluster, deployment, policy, selector
 
 READY = [{"type": "Ready", "status": "True"}]
@@ -390,3 +392,70 @@ def test_a_member_that_is_not_seen_is_explained_before_it_counts_as_not_ready(
     assert (row.state, row.why) == (state, "the cluster is not seen for 12 s: no route to host")
     assert report.summary.endswith("1 of 2 as wanted.")
     assert report.advice[0].problem == "a is not seen for 12 s: no route to host"
+
+
+# -- for somebody who may not read everything ----------------------------------------------------------------------------
+
+WITHHELD = ("clusteroverridepolicies", "clusterpropagationpolicies", "clusters", "decisions", "works")
+
+
+@pytest.mark.parametrize(
+    ("item", "state", "why"),
+    [
+        ({}, "Waiting", "nothing is reported yet"),
+        ({"applied": True, "health": "Healthy"}, "Healthy", ""),
+        ({"applied": True}, "Applied", ""),
+        ({"applied": False, "appliedMessage": "exceeded quota: team"}, "Failed", "exceeded quota: team"),
+    ],
+)
+def test_without_works_the_binding_tells(item: Object, state: str, why: str) -> None:
+    template, chosen = claimed(placement={})
+    made = binding(2, {}, clusters=[{"name": "m1", "replicas": 2}])
+    made["metadata"] = {"name": "nginx-deployment", "namespace": "default", "labels": {PP_ID: "x"}}
+    scheduled = {"type": "Scheduled", "status": "True"}
+    items = [{"clusterName": "m1", **item}] if item else []
+    made["status"] = {"conditions": [scheduled], "aggregatedStatus": items}
+    report = explain(Evidence("Deployment", "default", "nginx", template, [chosen], binding=made, withheld=WITHHELD))
+    assert [(row.name, row.state, row.why) for row in report.clusters] == [("m1", state, why)]
+    assert report.summary.startswith("Placed in 1 clusters, 2 replicas;")
+    assert report.withheld == list(WITHHELD)
+    assert not any("kafila serve" in each.remedy or "kafila join" in each.remedy for each in report.advice)
+
+
+def test_a_policy_that_one_may_not_read_is_not_said_to_be_none() -> None:
+    template = deployment()
+    evidence = Evidence("Deployment", "default", "nginx", template, withheld=WITHHELD)
+    report = explain(evidence)
+    assert report.summary == "It is in no cluster: no policy that you may read selects it."
+    template["metadata"]["labels"][constants.CPP_PERMANENT_ID] = "x"
+    template["metadata"]["annotations"] = {constants.CPP_NAME: "everywhere"}
+    report = explain(evidence)
+    assert (str(report.policy), report.policy_why) == (
+        "ClusterPropagationPolicy everywhere",
+        "has claimed it; you may not read it",
+    )
+
+
+def test_where_the_namespace_may_use_no_cluster_that_fits() -> None:
+    clusters, placement = [member("m1"), member("m2")], {"clusterAffinity": {"clusterNames": ["m1"]}}
+    template, chosen = claimed(placement=placement)
+    made = binding(2, placement)
+    made["metadata"] = {"name": "nginx-deployment", "namespace": "default", "labels": {PP_ID: "x"}}
+    decision = schedule(made, clusters, SchedulingContext(allowed=frozenset({"m2"})))
+    made = {**made, "status": with_status(made, decision, 1)}
+    record = decision_record(made, template, decision, RescheduleReason.PLACEMENT_CHANGED, 1, None)
+    report = explain(
+        Evidence(
+            "Deployment",
+            "default",
+            "nginx",
+            template,
+            [chosen],
+            binding=made,
+            decision=record,
+            clusters=clusters,
+        )
+    )
+    assert "m1: AllowedClusters: are not allowed for the namespace." in [each.problem for each in report.advice]
+    assert any("placement.kafila.io/allowed-clusters" in each.remedy for each in report.advice)
+    assert {row.name: row.state for row in report.clusters} == {"m1": "Rejected", "m2": "Rejected"}
