@@ -11,7 +11,8 @@ from grpclib.const import Cardinality, Handler, Status
 from grpclib.exceptions import GRPCError
 from grpclib.server import Server, Stream
 
-from kafila.members.estimator import EstimatorClient, _Bytes
+from kafila.members.estimator import EstimatorClient
+from kafila.members.grpc import RawBytes
 from kafila.placement.scheduler.estimator_wire import MAX_REPLICAS, EstimatorError
 
 HEADS = {
@@ -46,7 +47,7 @@ class Liar:
 @pytest.fixture
 async def liar() -> AsyncIterator[tuple[Liar, EstimatorClient]]:
     liar = Liar()
-    server = Server([liar], codec=_Bytes())
+    server = Server([liar], codec=RawBytes())
     await server.start("127.0.0.1", 0)
     port = server._server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
     client = EstimatorClient("127.0.0.1", port, None)
