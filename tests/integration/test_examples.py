@@ -18,7 +18,10 @@ from kafila.audit.reading import read_policy
 from kafila.authorization import Attributes
 from kafila.catalog.catalog import load_catalog
 from kafila.core.clock import rfc3339
+from kafila.core.resources import Key
 from kafila.core.values import Object
+from kafila.encryption.configuration import read_configuration
+from kafila.encryption.encryption import Encryption
 from kafila.identity.certificates import issue
 from kafila.identity.keys import shared_keys
 from kafila.identity.kubeconfig import write_kubeconfig
@@ -28,6 +31,7 @@ from kafila.registry.codec import decode_entry
 from kafila.registry.decoding import decode_object
 from kafila.settings.settings import Settings
 from kafila.simulation import SimulatedCluster
+from kafila.store.sealing import MARK
 from kafila.workers.process import Process
 from kafila.workers.serve import open_data
 
@@ -61,7 +65,7 @@ class Lab:
     async def start(self) -> None:
         for member in self.members.values():
             await member.start()
-        self.process = Process(self._settings, await open_data(self._settings), self._transport)
+        self.process = Process(self._settings, (await open_data(self._settings)).store, self._transport)
         self._serving = asyncio.create_task(self.process.run())
         ready = asyncio.create_task(self.process.started.wait())
         await asyncio.wait((self._serving, ready), timeout=90, return_when=asyncio.FIRST_COMPLETED)
@@ -514,6 +518,13 @@ def test_every_example_is_tried_and_says_what_it_shows() -> None:
         assert f'lab.apply("{folder.name}")' in here or f'"examples/{folder.name}/' in here
         assert f"({folder.name}/)" in index
         assert any(file.read_text().startswith("# ") for file in folder.glob("*.yaml"))
+
+
+def test_the_encryption_configuration_is_one_that_seals_secrets() -> None:
+    encryption = Encryption(read_configuration((ROOT / "examples/encryption/configuration.yaml").read_bytes()))
+    body = b'{"metadata":{}}'
+    assert encryption.seal(Key("secrets", "default", "x"), body, body).startswith(MARK)
+    assert encryption.open(Key("secrets", "default", "x"), body) == body
 
 
 def test_the_audit_policy_is_one_that_keeps_secrets() -> None:

@@ -98,7 +98,8 @@ async def _demo(
         for member in members.values():
             await member.start()
             stack.push_async_callback(member.stop)
-        process = Process(settings, await open_data(settings), transport_for, listeners=listeners)
+        store, at_rest = await open_data(settings)
+        process = Process(settings, store, transport_for, listeners=listeners, at_rest=at_rest)
         serving = asyncio.create_task(process.run())
         stack.push_async_callback(_stop, process, serving)
         ready = asyncio.create_task(process.started.wait())

@@ -26,6 +26,7 @@ _AUTHENTICATION = (
     "authentication_token_webhook_config_file",
 )  # only who uses one of them pays for reading it
 _TLS = ("tls_cert_file", "tls_private_key_file", "tls_sni_cert_key")
+_AT_REST = ("encryption_provider_config", "encryption_provider_config_automatic_reload")
 _AUDIT = ("audit_policy_file", "audit_log_path", "audit_webhook_config_file")
 _PASSWORD = re.compile(r"(://[^/@]*:)[^@]*(@)")
 
@@ -48,7 +49,7 @@ def _refusal(error: Any, said: Mapping[str, Any]) -> str:
 
 
 def check_files(settings: Settings) -> None:
-    """What files say that TLS, authentication and audit need. Raises UsageError."""
+    """What files say that TLS, authentication, audit and encryption need. Raises UsageError."""
     found: tuple[str, str] | None = None
     if any(value for name, value in settings if name in _TLS):
         from kafila.workers import certificates
@@ -62,6 +63,10 @@ def check_files(settings: Settings) -> None:
         from kafila.workers import audit
 
         found = audit.wrong_file(settings)
+    if found is None and any(value for name, value in settings if name in _AT_REST):
+        from kafila.workers import encryption
+
+        found = encryption.wrong_file(settings)
     if found is not None:
         name, reason = found
         flag = f"--{name.replace('_', '-')}"
@@ -99,9 +104,14 @@ def starting(settings: Settings) -> Iterator[None]:
     from kafila.store.connect import DatabaseError
     from kafila.store.interface import StoreUnavailable
     from kafila.store.migrate import MigrationError
+    from kafila.store.sealing import KeysNeeded
 
     try:
         yield
+    except KeysNeeded as error:
+        where = f"--encryption-provider-config {settings.encryption_provider_config}"
+        where = where if settings.encryption_provider_config else _where(settings)
+        raise CommandError(f"{where}: {_reason(error)}") from error
     except (EmbeddedError, MigrationError, StoreUnavailable, OSError, DatabaseError, ExceptionGroup) as error:
         first: Exception = error
         while isinstance(first, ExceptionGroup):

@@ -9,6 +9,7 @@ import orjson
 
 from kafila.core.resources import Key
 from kafila.store.interface import Guard, GuardFailed, Store, Transaction, Write
+from kafila.store.sealing import KeysNeeded
 from kafila.watch import Cache, Entry
 
 from .authority import NAME, Authority, from_body, to_body
@@ -25,7 +26,7 @@ class Keys(NamedTuple):
 
 
 async def shared_keys(store: Store, cache: Cache) -> Keys:
-    """Reads the keys, or makes them; of several processes that start together exactly one wins."""
+    """Reads the keys, or makes them; of several processes that start together exactly one wins. Raises KeysNeeded."""
     await _body(store, cache, "ca", lambda: new_authority(NAME))
     return Keys(
         authority=stored_authority(cache)[0],
@@ -35,9 +36,8 @@ async def shared_keys(store: Store, cache: Cache) -> Keys:
 
 
 def stored_authority(cache: Cache) -> tuple[Authority, Entry]:
-    """As this process has seen it last."""
-    entry = cache.get(*AUTHORITY)
-    assert entry is not None, "made at the start of each process, and never deleted"
+    """As this process has seen it last. Raises KeysNeeded."""
+    entry = _entry(cache, AUTHORITY)
     return from_body(entry.decode()), entry
 
 
@@ -61,9 +61,17 @@ async def _body(store: Store, cache: Cache, name: str, make: Callable[[], KeyPai
             await store.commit(Transaction([Guard(key, absent=True)], [Write(key, body)]))
         except GuardFailed:
             await store.head()
+    return _entry(cache, key).decode()
+
+
+def _entry(cache: Cache, key: Key) -> Entry:
+    """Raises KeysNeeded: they are made at the start of each process, and never deleted."""
     entry = cache.get(*key)
-    assert entry is not None
-    return entry.decode()
+    if entry is None:
+        found = cache.unreadable(key)
+        why = found.reason if found is not None else "they are gone"
+        raise KeysNeeded(f"the control plane's own keys cannot be decrypted: {why}")
+    return entry
 
 
 def _stored(name: str, body: dict[str, Any]) -> bytes:

@@ -24,6 +24,7 @@ from .reading import (
     parse_resource_version,
     wait_for,
 )
+from .unreadable import absent, check_listed, check_read
 
 
 @final
@@ -32,10 +33,10 @@ class CachedStorage:
         self._cache = cache
 
     def entry(self, kind: Kind, namespace: str, name: str) -> Entry:
-        """Raises StatusError 404."""
+        """Raises StatusError 404, 500."""
         found = self._cache.get(kind.resource, namespace if kind.namespaced else "", name)
         if found is None:
-            raise errors.not_found(kind.group, kind.plural, name)
+            raise absent(self._cache, Key(kind.resource, namespace if kind.namespaced else "", name), kind)
         return found
 
     async def find(self, key: Key) -> Entry | None:
@@ -76,6 +77,7 @@ class CachedStorage:
                 await wait_for(cache, parse_resource_version(options.resource_version))
             revision = cache.revision
             source = cache.resource(kind.resource).entries(options.namespace)
+        check_listed(cache, kind.resource, options.namespace)
         return _page(source, matches, limit_of(options), revision)
 
     async def _at(self, kind: Kind, revision: int, namespace: str, after: str | None) -> Iterable[Entry]:
@@ -87,6 +89,8 @@ class CachedStorage:
                 raise expired_list(after) from gone
             except StoreUnavailable as error:
                 raise errors.storage_unreachable(error) from error
+            for each in stored:
+                check_read(each.key, each.body)
             pairs = ((path_of(o.key.namespace, o.key.name), o) for o in stored)
             found = [Entry(o.key, o.revision, o.body) for path, o in pairs if after is None or path > after]
             return [e for e in found if not namespace or e.key.namespace == namespace]
@@ -95,6 +99,7 @@ class CachedStorage:
         return [objects[path] for path in objects.irange(low, high, (after is None, False))]
 
     async def all(self, kind: Kind, namespace: str) -> tuple[list[Entry], int]:
+        check_listed(self._cache, kind.resource, namespace)
         return list(self._cache.resource(kind.resource).entries(namespace)), self._cache.revision
 
     async def chunks(self, kind: Kind, namespace: str, size: int) -> AsyncIterator[list[Entry]]:

@@ -27,6 +27,7 @@ from .reading import (
     parse_resource_version,
     wait_for,
 )
+from .unreadable import check_read
 
 
 @final
@@ -39,7 +40,10 @@ class EventStorage:
             found = await self._cache.store.event(key.namespace, key.name)
         except StoreUnavailable as error:
             raise errors.storage_unreachable(error) from error
-        return Entry(*found) if found is not None else None
+        if found is None:
+            return None
+        check_read(found.key, found.body)
+        return Entry(*found)
 
     async def read(self, kind: Kind, namespace: str, name: str) -> Entry:
         found = await self.find(Key(EVENTS, namespace, name))
@@ -95,13 +99,15 @@ class EventStorage:
             asked = asked._replace(revision=page.revision, after=(last.namespace, last.name))
 
     async def _page(self, asked: EventQuery) -> tuple[list[Entry], EventPage]:
-        """Raises StatusError 410, 503."""
+        """Raises StatusError 410, 500, 503."""
         try:
             page = await self._cache.store.list_events(asked)
         except Compacted as gone:
             raise expired_list("/".join(asked.after) if asked.after is not None else None) from gone
         except StoreUnavailable as error:
             raise errors.storage_unreachable(error) from error
+        for found in page.objects:
+            check_read(found.key, found.body)
         return [Entry(*found) for found in page.objects], page
 
     async def all(self, kind: Kind, namespace: str) -> tuple[list[Entry], int]:

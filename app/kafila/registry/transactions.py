@@ -17,6 +17,7 @@ from kafila.store.interface import (
     Transaction,
     Write,
 )
+from kafila.store.sealing import CannotSeal
 from kafila.watch import Cache, Entry
 
 from . import sizes
@@ -89,6 +90,8 @@ class Transactions:
         except StoreUnavailable as error:
             known = self._store.trouble  # says more than the error of one write, when it gives a reason
             raise (errors.service_unavailable(known) if ":" in known else errors.storage_unreachable(error)) from error
+        except CannotSeal as error:
+            raise errors.internal_error(str(error)) from error
         except OutcomeUnknown as error:
             raise errors.timeout(f"the connection to storage was lost and the outcome is unknown: {error}") from error
 

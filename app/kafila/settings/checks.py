@@ -253,6 +253,7 @@ CHECKS: Final[dict[str, Callable[[Any], None]]] = {
             "authentication_config",
             "authentication_token_webhook_config_file",
             "audit_policy_file",
+            "encryption_provider_config",
             "audit_webhook_config_file",
         ),
         check_file,

@@ -122,6 +122,13 @@ class Settings(BaseSettings):
     requestheader_group_headers: str = Field("X-Remote-Group", description="Headers with groups.")
     requestheader_uid_headers: str = Field("X-Remote-Uid", description="Headers with the user's uid.")
     requestheader_extra_headers_prefix: str = Field("X-Remote-Extra-", description="Prefixes of headers with extras.")
+    encryption_provider_config: str = Field(
+        "",
+        description="File with an EncryptionConfiguration: which resources are stored encrypted, and under which keys.",
+    )
+    encryption_provider_config_automatic_reload: bool = Field(
+        False, description="Read that file again when it changes."
+    )
     audit_policy_file: str = Field(
         "", description="File with an audit Policy: what is recorded of requests; read again when it changes."
     )

@@ -12,16 +12,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .interface import Store
+    from .interface import Sealer, Store
 
 
-async def open_store(database_url: str | None, data_dir: Path | str | None, event_ttl: float = 3600.0) -> Store:
+async def open_store(
+    database_url: str | None, data_dir: Path | str | None, event_ttl: float = 3600.0, sealer: Sealer | None = None
+) -> Store:
     """An open store. ``event_ttl``: what ``expire_events`` will be called with, in seconds. ``memory:`` as URL is the store in memory; without a URL PostgreSQL is started under ``data_dir``
-    and stopped by ``close()``. Raises ValueError, EmbeddedError, MigrationError, and OSError or asyncpg's errors when the
+    and stopped by ``close()``. ``sealer``: how bodies are kept in PostgreSQL, without it in clear. Raises ValueError, EmbeddedError, MigrationError, and OSError or asyncpg's errors when the
     database cannot be reached."""
     if database_url == "memory:":
         from .memory import MemoryStore
 
+        if sealer is not None:
+            raise ValueError("the store in memory keeps nothing at rest")
         store: Store = MemoryStore()
         await store.open()
         return store
@@ -38,7 +42,7 @@ async def open_store(database_url: str | None, data_dir: Path | str | None, even
         database_url = await embedded.start()
     try:
         await upgrade(database_url)
-        store = PostgresStore(database_url, event_ttl=event_ttl, embedded=embedded)
+        store = PostgresStore(database_url, event_ttl=event_ttl, embedded=embedded, sealer=sealer)
         await store.open()
     except BaseException as error:
         if embedded is not None:

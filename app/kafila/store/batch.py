@@ -11,6 +11,7 @@ from kafila.core.resources import Key
 
 from .interface import EVENTS, Guard, GuardFailed, Lease, LeaseLost, Row, Transaction, Write
 from .packing import pack
+from .sealing import Sealed
 
 MAX_TRANSACTIONS = 500
 MAX_BYTES = 8 << 20
@@ -26,10 +27,11 @@ COMMIT = (
 class Pending:
     """A transaction whose caller waits for ``future``."""
 
-    __slots__ = ("future", "losses", "since", "transaction")
+    __slots__ = ("future", "losses", "sealed", "since", "transaction")
 
-    def __init__(self, transaction: Transaction, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, transaction: Transaction, loop: asyncio.AbstractEventLoop, sealed: Sealed | None = None) -> None:
         self.transaction = transaction
+        self.sealed = sealed  # what is stored in the place of its bodies
         self.losses = 0  # connections that were lost with it
         self.future: asyncio.Future[list[int]] = loop.create_future()
         self.since = loop.time()
@@ -92,7 +94,9 @@ def arguments(batch: Sequence[Pending]) -> tuple[list[Any], list[tuple[int, Guar
     for index, write in in_order(batch):
         key = write.key
         body, last = write.body, write.last
-        if key.resource == EVENTS:
+        if (sealed := batch[index].sealed) is not None and key in sealed:
+            body, last = sealed[key]
+        elif key.resource == EVENTS:
             body, last = body and pack(body), last and pack(last)
         w_transaction.append(index + 1)
         w_resource.append(key.resource)

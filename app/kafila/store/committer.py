@@ -24,6 +24,7 @@ from .connect import LOST, Timeouts, connect, reconnecting, warn_about_durabilit
 from .health import ATTEMPT, CHECK_AGAIN, Health, first_line
 from .interface import OutcomeUnknown, StoreUnavailable, Transaction
 from .log_tailer import LogTailer
+from .sealing import Sealed
 from .timeline import COMMIT_LOCK, NEWEST
 
 log = structlog.get_logger("kafila.store")
@@ -66,10 +67,10 @@ class Committer:
     def start(self) -> None:
         self._task = asyncio.create_task(self._run(), name="store-committer")
 
-    async def commit(self, transaction: Transaction) -> list[int]:
+    async def commit(self, transaction: Transaction, sealed: Sealed | None = None) -> list[int]:
         if self._closing:
             raise StoreUnavailable("the store is closed")
-        pending = Pending(transaction, asyncio.get_running_loop())
+        pending = Pending(transaction, asyncio.get_running_loop(), sealed)
         self._queue.append(pending)
         self._wake.set()
         return await pending.future

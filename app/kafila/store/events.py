@@ -16,8 +16,9 @@ import structlog
 from kafila.core.resources import Key
 
 from .compaction import alone, drop_partitions
-from .interface import EVENTS, EVENTS_PAGE, Compacted, EventPage, EventQuery, EventRows, Row, StoredObject
+from .interface import EVENTS, EVENTS_PAGE, Compacted, EventPage, EventQuery, EventRows, Row, Sealer, StoredObject
 from .packing import unpack
+from .sealing import opened
 from .timeline import NEWEST
 
 log = structlog.get_logger("kafila.store")
@@ -62,20 +63,27 @@ ORDER BY e.revision LIMIT $4
 """
 
 
-async def get(connection: asyncpg.Connection, namespace: str, name: str) -> StoredObject | None:
+def _body(sealer: Sealer, key: Key, stored: bytes) -> bytes:
+    """The JSON, or Unreadable, which is not packed."""
+    return unpack(opened(sealer, key, stored))
+
+
+async def get(connection: asyncpg.Connection, namespace: str, name: str, sealer: Sealer) -> StoredObject | None:
     record = await connection.fetchrow(_GET, namespace, name)
     if record is None or record["deleted"]:
         return None
-    return StoredObject(Key(EVENTS, namespace, name), record["revision"], unpack(record["body"]))
+    await sealer.prepare((record["body"],))
+    key = Key(EVENTS, namespace, name)
+    return StoredObject(key, record["revision"], _body(sealer, key, record["body"]))
 
 
-async def list_at(connection: asyncpg.Connection, asked: EventQuery) -> EventPage:
+async def list_at(connection: asyncpg.Connection, asked: EventQuery, sealer: Sealer) -> EventPage:
     revision = asked.revision or (await connection.fetchrow(NEWEST))["revision"]
     horizon = await connection.fetchval(_HORIZON, revision)
     if horizon is None:
         raise Compacted(revision, await connection.fetchval(_OLDEST))
     limit = min(asked.limit, EVENTS_PAGE)
-    found = await _current(connection, asked, revision, horizon, limit + 1)
+    found = await _current(connection, asked, revision, horizon, limit + 1, sealer)
     remaining = 0
     if len(found) > limit:
         del found[limit:]
@@ -87,7 +95,7 @@ async def list_at(connection: asyncpg.Connection, asked: EventQuery) -> EventPag
 
 
 async def _current(
-    connection: asyncpg.Connection, asked: EventQuery, revision: int, horizon: int, limit: int
+    connection: asyncpg.Connection, asked: EventQuery, revision: int, horizon: int, limit: int, sealer: Sealer
 ) -> list[StoredObject]:
     """The first ``limit`` of what is asked for. What an Event contains is looked for here: the database has them packed."""
     found: list[StoredObject] = []
@@ -96,39 +104,47 @@ async def _current(
     query = _CURRENT.format(columns="namespace, name, revision, body") + f"ORDER BY namespace, name LIMIT {at_once}"
     while True:
         records = await connection.fetch(query, revision, horizon, *after, asked.namespace)
+        await sealer.prepare([stored for *_, stored in records])
         for namespace, name, at, stored in records:
-            body = unpack(stored)
-            if asked.containing in body:
-                found.append(StoredObject(Key(EVENTS, namespace, name), at, body))
+            key = Key(EVENTS, namespace, name)
+            body = _body(sealer, key, stored)
+            if asked.containing in body or not body:
+                found.append(StoredObject(key, at, body))
         if len(found) >= limit or len(records) < at_once:
             return found[:limit]
         after = records[-1]["namespace"], records[-1]["name"]
 
 
-async def read(connection: asyncpg.Connection, after: int) -> EventRows:
+async def read(connection: asyncpg.Connection, after: int, sealer: Sealer) -> EventRows:
     head = (await connection.fetchrow(NEWEST))["revision"]
     expiry = await connection.fetchval(
         "SELECT min(revision) FROM expiries WHERE revision > $1 AND revision <= $2", after, head
     )
     records = await connection.fetch(_READ, after, head if expiry is None else expiry - 1, EVENTS_PAGE)
     await _check(connection, after)
-    rows = [
-        Row(revision, Key(EVENTS, namespace, name), unpack(body), deleted, previous, before and unpack(before))
-        for revision, namespace, name, body, deleted, previous, before in records
-    ]
+    await sealer.prepare([stored for *_, body, _, _, before in records for stored in (body, before)])
+    rows = []
+    for revision, namespace, name, body, deleted, previous, before in records:
+        key = Key(EVENTS, namespace, name)
+        previous_body = before and _body(sealer, key, before)
+        rows.append(Row(revision, key, _body(sealer, key, body), deleted, previous, previous_body))
     if len(rows) == EVENTS_PAGE:  # there may be more
         return EventRows(rows, rows[-1].revision, 0)
     return EventRows(rows, head if expiry is None else expiry - 1, expiry or 0)
 
 
-async def ended(connection: asyncpg.Connection, expiry: int, after: int) -> list[StoredObject]:
+async def ended(connection: asyncpg.Connection, expiry: int, after: int, sealer: Sealer) -> list[StoredObject]:
     before = await connection.fetchval(_HORIZON, expiry - 1)
     upto = await connection.fetchval("SELECT upto FROM expiries WHERE revision = $1", expiry)
     if before is None or upto is None:
         raise Compacted(expiry - 1, await connection.fetchval(_OLDEST))
     records = await connection.fetch(_ENDED, max(before, after), upto, expiry, EVENTS_PAGE)
     await _check(connection, expiry - 1)
-    return [StoredObject(Key(EVENTS, namespace, name), at, unpack(body)) for namespace, name, at, body in records]
+    await sealer.prepare([body for *_, body in records])
+    return [
+        StoredObject(key := Key(EVENTS, namespace, name), at, _body(sealer, key, body))
+        for namespace, name, at, body in records
+    ]
 
 
 async def _check(connection: asyncpg.Connection, asked: int) -> None:

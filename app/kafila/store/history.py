@@ -8,7 +8,8 @@ import asyncpg
 
 from kafila.core.resources import Key
 
-from .interface import Compacted, LogPage, Row, StoredObject
+from .interface import Compacted, LogPage, Row, Sealer, StoredObject
+from .sealing import MARK, opened
 from .timeline import NEWEST, Position, marker_after
 
 _PREFETCH = 500  # objects read at once: the loop is not held longer than it takes to build these
@@ -16,7 +17,7 @@ PAGE_BYTES = 8 << 20  # of bodies, and one row more
 
 _LOG = f"""
 SELECT l.revision, l.resource, l.namespace, l.name, l.body, l.deleted, l.previous,
-       coalesce(l.previous_body, (SELECT p.body FROM log p WHERE p.revision = l.previous))
+       coalesce(l.previous_body, (SELECT p.body FROM log p WHERE p.revision = l.previous)) AS previous_body
 FROM (
     SELECT *, sum(coalesce(octet_length(body), 0)) OVER (ORDER BY revision) - coalesce(octet_length(body), 0) AS before
     FROM (SELECT * FROM log WHERE revision > $1 ORDER BY revision LIMIT $2) page
@@ -37,29 +38,34 @@ ORDER BY 1, 2
 """
 
 
-async def snapshot(connection: asyncpg.Connection) -> tuple[Position, list[StoredObject]]:
+async def snapshot(connection: asyncpg.Connection, sealer: Sealer) -> tuple[Position, list[StoredObject]]:
     """All objects and the position they are at, as of one database snapshot."""
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         position = Position(*await connection.fetchrow(NEWEST))
-        return position, [found async for found in objects(connection)]
+        return position, [found async for found in objects(connection, sealer)]
 
 
-async def objects(connection: asyncpg.Connection) -> AsyncIterator[StoredObject]:
+async def objects(connection: asyncpg.Connection, sealer: Sealer) -> AsyncIterator[StoredObject]:
     """Current objects, streamed; needs a transaction."""
     query = "SELECT resource, namespace, name, revision, body FROM objects ORDER BY resource, namespace, name"
     async for resource, namespace, name, revision, body in connection.cursor(query, prefetch=_PREFETCH):
-        yield StoredObject(Key(resource, namespace, name), revision, body)
+        key = Key(resource, namespace, name)
+        if body.startswith(MARK):
+            await sealer.prepare((body,))
+        yield StoredObject(key, revision, opened(sealer, key, body))
 
 
-async def read_log(connection: asyncpg.Connection, after: int, limit: int) -> LogPage:
+async def read_log(connection: asyncpg.Connection, after: int, limit: int, sealer: Sealer) -> LogPage:
     """In this order: the head, so that nothing up to it is missing from the page; the rows; the compacted revision, which
     is published before rows are dropped, so that a page with missing rows is never taken for whole."""
     head = (await connection.fetchrow(NEWEST))["revision"]
     records = await connection.fetch(_LOG, after, limit)
-    rows = [
-        Row(revision, Key(resource, namespace, name), body, deleted, previous, previous_body)
-        for revision, resource, namespace, name, body, deleted, previous, previous_body in records
-    ]
+    await sealer.prepare([body for record in records for body in (record["body"], record["previous_body"])])
+    rows = []
+    for revision, resource, namespace, name, body, deleted, previous, previous_body in records:
+        key = Key(resource, namespace, name)
+        before = opened(sealer, key, previous_body) if previous_body is not None else None
+        rows.append(Row(revision, key, opened(sealer, key, body), deleted, previous, before))
     for row in rows:
         if not row.key.resource:
             raise Compacted(after, row.revision)
@@ -67,12 +73,16 @@ async def read_log(connection: asyncpg.Connection, after: int, limit: int) -> Lo
     return LogPage(rows, compacted, max(head, rows[-1].revision) if rows else head)
 
 
-async def list_at(connection: asyncpg.Connection, resource: str, revision: int) -> list[StoredObject]:
+async def list_at(connection: asyncpg.Connection, resource: str, revision: int, sealer: Sealer) -> list[StoredObject]:
     records = await connection.fetch(_LIST_AT, resource, revision)
     await _compacted(connection, revision)
     if (marker := await marker_after(connection, revision)) is not None:
         raise Compacted(revision, marker)
-    return [StoredObject(Key(resource, namespace, name), at, body) for namespace, name, at, body in records]
+    await sealer.prepare([body for *_, body in records])
+    return [
+        StoredObject(key := Key(resource, namespace, name), at, opened(sealer, key, body))
+        for namespace, name, at, body in records
+    ]
 
 
 async def _compacted(connection: asyncpg.Connection, asked: int) -> int:

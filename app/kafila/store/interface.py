@@ -9,6 +9,7 @@
 * Objects of the resource :data:`EVENTS` end some time after they were last written. They are in no snapshot, in no page of
   the log, and subscribers do not get their rows: revisions that are left out are theirs. They are read by methods of their own.
   After a batch of nothing but those, and at each expiry, comes a row of :data:`EVENTS` without a name, that only says so.
+* A body that cannot be read is :class:`Unreadable` wherever bodies are returned. It is not missing: it has a key and a revision.
 """
 
 from __future__ import annotations
@@ -64,6 +65,18 @@ class Transaction:
     def __post_init__(self) -> None:
         if len(self.writes) > 1 and len({write.key for write in self.writes}) < len(self.writes):
             raise ValueError("a transaction writes a key only once")
+
+
+@final
+class Unreadable(bytes):
+    """Stands where a body cannot be read (:mod:`kafila.store.sealing`): empty, which no body is."""
+
+    reason: str
+
+    def __new__(cls, reason: str) -> Unreadable:
+        found = super().__new__(cls)
+        found.reason = reason
+        return found
 
 
 class Row(NamedTuple):
@@ -176,7 +189,34 @@ class Leases(Protocol):
     async def close(self) -> None: ...
 
 
+class Sealer(Protocol):
+    """How bodies lie in the database (:mod:`kafila.store.sealing`)."""
+
+    @property
+    def active(self) -> bool:
+        """Whether :meth:`seal` may give anything but what it gets; else it need not be asked."""
+        ...
+
+    def seal(self, key: Key, body: bytes, clear: bytes) -> bytes:
+        """What is stored for ``body`` at ``key``, sometimes itself. ``clear``: its JSON, where ``body`` is packed.
+        Raises CannotSeal."""
+        ...
+
+    async def prepare(self, stored: Sequence[bytes | None]) -> None:
+        """Gets what opening these needs and is not here yet. To be awaited before; what could not be had shows in :meth:`open`."""
+        ...
+
+    def open(self, key: Key, stored: bytes) -> bytes:
+        """What was given to :meth:`seal`. Raises CannotOpen."""
+        ...
+
+
 class Store(Protocol):
+    @property
+    def sealer(self) -> Sealer:
+        """How bodies are kept."""
+        ...
+
     @property
     def trouble(self) -> str:
         """Why the database cannot be reached, or takes no writes, as far as is known; "" when all is well."""
@@ -185,6 +225,10 @@ class Store(Protocol):
     async def open(self) -> None: ...
 
     async def close(self) -> None: ...
+
+    def start_over(self, why: str) -> None:
+        """Has the subscriber drop what it knows and begin again with a snapshot: what was unreadable may be readable by now."""
+        ...
 
     async def snapshot(self) -> tuple[int, list[StoredObject]]:
         """All current objects and the revision they are at (1 or more). Rows after it reach the subscriber, from the moment
@@ -198,7 +242,7 @@ class Store(Protocol):
         ...
 
     async def commit(self, transaction: Transaction) -> list[int]:
-        """Revisions of the writes, in their order. Raises GuardFailed, LeaseLost, StoreUnavailable, OutcomeUnknown."""
+        """Revisions of the writes, in their order. Raises GuardFailed, LeaseLost, StoreUnavailable, OutcomeUnknown, CannotSeal."""
         ...
 
     async def head(self) -> int:

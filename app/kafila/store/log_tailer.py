@@ -19,7 +19,8 @@ import structlog
 from kafila.core.resources import Key
 
 from .connect import LOST, Timeouts, connect, reconnecting
-from .interface import ResetCallback, Row, RowsCallback, StoreUnavailable
+from .interface import ResetCallback, Row, RowsCallback, Sealer, StoreUnavailable
+from .sealing import Clear, opened
 from .timeline import NEWEST, Position, holds, raise_head
 
 log = structlog.get_logger("kafila.store")
@@ -41,10 +42,11 @@ _FIRST = (
 class LogTailer:
     """``seen`` is the position up to which the subscriber has everything; None before the snapshot and after a reset."""
 
-    def __init__(self, dsn: str, timeouts: Timeouts) -> None:
+    def __init__(self, dsn: str, timeouts: Timeouts, sealer: Sealer | None = None) -> None:
         self.seen: Position | None = None
         self.own_backends: set[int] = set()  # server process ids whose notifications tell us nothing new
         self._dsn = dsn
+        self._sealer = sealer or Clear()
         self._writer = random.getrandbits(62)  # of the markers this process may have to write
         self._timeouts = timeouts
         self._on_rows: RowsCallback = lambda rows: None
@@ -215,7 +217,9 @@ class LogTailer:
                 self.reset("history was compacted past our position")
                 continue
             small = list(itertools.takewhile(lambda record: not record["large"], records))
-            self._publish_records(small or await connection.fetch(_FIRST, seen.revision, timeout=self._timeouts.answer))
+            page = small or await connection.fetch(_FIRST, seen.revision, timeout=self._timeouts.answer)
+            await self._sealer.prepare([record["body"] for record in page])
+            self._publish_records(page)
             if len(small) == len(records) < _PAGE:
                 return records[-1]["revision"]
             await asyncio.sleep(0)
@@ -234,7 +238,7 @@ class LogTailer:
             return
         after = seen.revision
         position = Position(last["revision"], last["writer"], last["seq"])
-        self._publish(rows_of(r for r in records if r["revision"] > after), position)
+        self._publish(rows_of((r for r in records if r["revision"] > after), self._sealer), position)
 
     def _release(
         self, waiting: set[asyncio.Future[int]] | None = None, head: int = 0, error: Exception | None = None
@@ -252,9 +256,9 @@ def _give_up(waiter: asyncio.Future[int]) -> None:
         waiter.set_exception(StoreUnavailable("the database does not answer"))
 
 
-def rows_of(records: Iterable[Any]) -> list[Row]:
+def rows_of(records: Iterable[Any], sealer: Sealer) -> list[Row]:
     """Rows of the log as they are published."""
     return [
-        Row(revision, Key(resource, namespace, name), body, deleted, previous)
+        Row(revision, key := Key(resource, namespace, name), opened(sealer, key, body), deleted, previous)
         for revision, resource, namespace, name, body, deleted, previous, *_ in records
     ]

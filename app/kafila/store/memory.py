@@ -26,12 +26,14 @@ from .interface import (
     ResetCallback,
     Row,
     RowsCallback,
+    Sealer,
     StoredObject,
     StoreUnavailable,
     Transaction,
     Write,
 )
 from .memory_events import MemoryEvents
+from .sealing import Clear
 
 
 class _Current(NamedTuple):
@@ -153,6 +155,7 @@ class MemoryStore:
 
     def __init__(self, database: MemoryDatabase | None = None) -> None:
         self.database = database or MemoryDatabase()
+        self.sealer: Sealer = Clear()
         self._on_rows: RowsCallback | None = None
         self._following = False
         self._opened = False
@@ -169,6 +172,9 @@ class MemoryStore:
         self._opened = False
         if self in self.database.stores:
             self.database.stores.remove(self)
+
+    def start_over(self, why: str) -> None:
+        pass  # nothing is unreadable in memory
 
     async def snapshot(self) -> tuple[int, list[StoredObject]]:
         self._following = True

@@ -18,12 +18,14 @@ from .interface import (
     LogPage,
     ResetCallback,
     RowsCallback,
+    Sealer,
     StoredObject,
     StoreUnavailable,
     Transaction,
 )
 from .leases import PostgresLeases
 from .log_tailer import LogTailer
+from .sealing import Clear, sealed
 
 if TYPE_CHECKING:
     from .embedded import EmbeddedPostgres
@@ -41,13 +43,15 @@ class PostgresStore:
         pool_size: int = 4,
         event_ttl: float = 3600.0,
         embedded: EmbeddedPostgres | None = None,
+        sealer: Sealer | None = None,
     ) -> None:
-        """``embedded``: the server, to be stopped when the store is closed."""
+        """``embedded``: the server, to be stopped when the store is closed. ``sealer``: how bodies are kept, without it in clear."""
         self._timeouts = timeouts = timeouts or Timeouts()
         self.dsn = dsn
         self._embedded = embedded
         self._pool = Pool(dsn, timeouts, pool_size)
-        self._log_tailer = LogTailer(dsn, timeouts)
+        self.sealer = sealer = sealer or Clear()
+        self._log_tailer = LogTailer(dsn, timeouts, sealer)
         self._committer = Committer(dsn, self._log_tailer, timeouts, event_ttl)
 
     @property
@@ -74,27 +78,32 @@ class PostgresStore:
     def subscribe(self, on_rows: RowsCallback, on_reset: ResetCallback) -> None:
         self._log_tailer.subscribe(on_rows, on_reset)
 
+    def start_over(self, why: str) -> None:
+        self._log_tailer.reset(why)
+
     async def snapshot(self) -> tuple[int, list[StoredObject]]:
         await self._pool.expire()  # after a failover these may lead to the server that was replaced
         async with self._pool.acquire() as connection:
-            position, found = await history.snapshot(connection)
+            position, found = await history.snapshot(connection, self.sealer)
         # No await between here and the caller's next line: the first row comes after the caller has the snapshot.
         self._log_tailer.seen = position
         return position.revision, found
 
     async def commit(self, transaction: Transaction) -> list[int]:
-        return await self._committer.commit(transaction)
+        if not self.sealer.active:
+            return await self._committer.commit(transaction)
+        return await self._committer.commit(transaction, await sealed(self.sealer, transaction))
 
     async def head(self) -> int:
         return await self._log_tailer.wait_for_consistent_read()
 
     async def read_log(self, after: int, limit: int = 1000) -> LogPage:
         async with self._pool.acquire() as connection:
-            return await history.read_log(connection, after, limit)
+            return await history.read_log(connection, after, limit, self.sealer)
 
     async def list_at(self, resource: str, revision: int) -> list[StoredObject]:
         async with self._pool.acquire() as connection:
-            return await history.list_at(connection, resource, revision)
+            return await history.list_at(connection, resource, revision, self.sealer)
 
     async def compact(self, keep_seconds: float) -> int:
         async with self._forgetting() as connection:
@@ -102,19 +111,19 @@ class PostgresStore:
 
     async def event(self, namespace: str, name: str) -> StoredObject | None:
         async with self._pool.acquire() as connection:
-            return await events.get(connection, namespace, name)
+            return await events.get(connection, namespace, name, self.sealer)
 
     async def list_events(self, asked: EventQuery) -> EventPage:
         async with self._pool.acquire() as connection:
-            return await events.list_at(connection, asked)
+            return await events.list_at(connection, asked, self.sealer)
 
     async def read_events(self, after: int) -> EventRows:
         async with self._pool.acquire() as connection:
-            return await events.read(connection, after)
+            return await events.read(connection, after, self.sealer)
 
     async def events_ended(self, expiry: int, after: int) -> list[StoredObject]:
         async with self._pool.acquire() as connection:
-            return await events.ended(connection, expiry, after)
+            return await events.ended(connection, expiry, after, self.sealer)
 
     async def expire_events(self, ttl: float, grace: float = events.GRACE) -> None:
         async with self._forgetting() as connection:
@@ -137,5 +146,5 @@ class PostgresStore:
             self._pool.acquire() as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
-            async for found in history.objects(connection):
+            async for found in history.objects(connection, self.sealer):
                 yield found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sized
 from pathlib import Path
 from typing import Any, Protocol, final
 
@@ -32,6 +32,8 @@ class Cache(Protocol):
     """Telemetry imports no other package: it asks for what it needs by shape."""
 
     def resources(self) -> Iterator[Any]: ...
+
+    def all_unreadable(self) -> Mapping[str, Sized]: ...
 
 
 class Store(Protocol):
@@ -69,6 +71,12 @@ class StorageObjects(Collector):
             if resource.objects:
                 family.add_metric([resource.name], len(resource.objects))
         yield family
+        unreadable = GaugeMetricFamily(
+            "kafila_unreadable_objects", "Stored objects that cannot be decrypted.", labels=["resource"]
+        )
+        for name, found in self._cache.all_unreadable().items():
+            unreadable.add_metric([name], len(found))
+        yield unreadable
 
 
 async def watch_event_loop() -> None:

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 from typing import final
 
 from kafila.core.errors import service_unavailable, storage_unreachable
-from kafila.store.interface import EVENTS, Row, Store, StoreUnavailable
+from kafila.core.resources import Key
+from kafila.store.interface import EVENTS, Row, Store, StoreUnavailable, Unreadable
 
 from .entry import Entry
 from .feed import EventFeed
@@ -30,10 +31,12 @@ class Cache:
         self.epoch = 0  # rises when the history changed under us: watches of an older epoch are over
         self.reset = asyncio.Event()  # set when everything has to be loaded again
         self._feed = EventFeed(self)
+        self.blind = False  # there are objects that cannot be read: what is missing here may be there
         self._over = False  # what is here belongs to a history that is over
         self._resources: dict[str, Resource] = {}
         self._listeners: list[Listener] = []  # of all resources
         self._reset_listeners: list[Callable[[], None]] = []
+        self._blind_listeners: list[Callable[[], None]] = []
         store.subscribe(self._on_rows, self._on_reset)
 
     async def load(self) -> None:
@@ -44,6 +47,9 @@ class Cache:
         self._recent = Recent(self._recent.limit)
         for key, object_revision, body in objects:
             resource = self.resource(key.resource, revision)
+            if isinstance(body, Unreadable):
+                resource.unreadable[path_of(key.namespace, key.name)] = body
+                continue
             resource.objects[path_of(key.namespace, key.name)] = Entry(key, object_revision, body)
         for name, old in kept.items():  # listeners and waiting watchers outlive a reset
             resource = self.resource(name, revision)
@@ -53,6 +59,7 @@ class Cache:
         for resource in self._resources.values():
             resource.dropped = resource.changed = revision
         self.revision = revision
+        self._look_at_unreadable()
         self._feed.start_over(revision)
         self._over = self.epoch != epoch
         for listener in self._reset_listeners:
@@ -85,6 +92,15 @@ class Cache:
         found = self._resources.get(resource)
         return found.get(namespace, name) if found else None
 
+    def unreadable(self, key: Key) -> Unreadable | None:
+        """Why an object that is there, but not in the cache, cannot be read."""
+        found = self._resources.get(key.resource)
+        return found.unreadable.get(path_of(key.namespace, key.name)) if found and found.unreadable else None
+
+    def all_unreadable(self) -> dict[str, dict[str, Unreadable]]:
+        """By resource and path, those that have any."""
+        return {name: found.unreadable for name, found in self._resources.items() if found.unreadable}
+
     def listen(self, resource: str, listener: Listener) -> None:
         """Calls ``listener`` with every event of a resource, in revision order, synchronously.
 
@@ -98,6 +114,17 @@ class Cache:
         """Called when everything was loaded anew: level-triggered consumers enqueue all objects."""
         self._reset_listeners.append(listener)
 
+    def on_blind(self, listener: Callable[[], None]) -> None:
+        """Called when ``blind`` changes."""
+        self._blind_listeners.append(listener)
+
+    def _look_at_unreadable(self) -> None:
+        unreadable = self.all_unreadable()
+        if bool(unreadable) != self.blind:
+            self.blind = bool(unreadable)
+            for listener in self._blind_listeners:
+                listener()
+
     def _on_rows(self, rows: list[Row]) -> None:
         for row in rows:
             if row.key.resource == EVENTS or row.revision != self.revision + 1:
@@ -106,8 +133,14 @@ class Cache:
                 self.revision = row.revision
                 continue
             resource = self.resource(row.key.resource)
-            event = resource.put(row)
+            body = row.body
+            event = resource.put_unreadable(row, body) if isinstance(body, Unreadable) else resource.put(row)
             self.revision = row.revision
+            if event is None or self.blind:
+                self._look_at_unreadable()
+            if event is None:
+                resource.waiters.wake_all()
+                continue
             for listener in resource.listeners:
                 listener(event)
             for listener in self._listeners:

@@ -7,7 +7,7 @@ from typing import Protocol, final
 
 import structlog
 
-from kafila.store.interface import EVENTS, Compacted, EventRows, Row, Store, StoreUnavailable
+from kafila.store.interface import EVENTS, Compacted, EventRows, Row, Store, StoreUnavailable, Unreadable
 
 from .entry import Entry, Event
 from .resource import Resource
@@ -21,6 +21,11 @@ def event_of(row: Row) -> Event:
     old = Entry(row.key, row.previous, row.previous_body) if row.previous_body is not None else None
     entry = Entry(row.key, row.revision, row.body)
     return Event(row.revision, old, None if row.deleted else entry, entry if row.deleted else None)
+
+
+def readable(row: Row) -> bool:
+    """Whether :func:`event_of` can be made of it."""
+    return not isinstance(row.body, Unreadable) and not isinstance(row.previous_body, Unreadable)
 
 
 class Source(Protocol):
@@ -92,6 +97,10 @@ class EventFeed:
 
     def _put(self, page: EventRows) -> None:
         resource = self._cache.resource(EVENTS)
+        if not all(readable(row) for row in page.rows):  # who watches reads it from the store, and is told
+            self.skip(page.revision)
+            resource.waiters.wake_all()
+            return
         for row in page.rows:
             resource.keep(event_of(row))
         self._read_to = page.revision

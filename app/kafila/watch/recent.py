@@ -43,6 +43,14 @@ class Recent:
         if self.size > self.limit:
             self._forget()
 
+    def leave_out(self, resource: History) -> None:
+        """Nothing that the resource has here is wanted any more."""
+        if not resource.events:
+            return
+        self._events = deque(other for other in self._events if other is not resource)
+        self.size -= sum(event.size for event in resource.events)
+        resource.forget(len(resource.events))
+
     def _forget_encodings(self) -> None:
         """Only the newest events keep what watchers were sent: who is late has it encoded again."""
         while self._encoded_size > self.limit // SHARE:

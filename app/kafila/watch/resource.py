@@ -9,9 +9,9 @@ from typing import final
 
 from sortedcontainers import SortedDict
 
-from kafila.store.interface import Row
+from kafila.store.interface import Row, Unreadable
 
-from .entry import Entry, Event
+from .entry import Entry, Event, at_revision
 from .recent import Recent
 from .waiters import Waiters
 
@@ -29,12 +29,13 @@ def path_of(namespace: str, name: str) -> str:
 class Resource:
     """All objects of one resource, sorted as Kubernetes lists them, and the newest events."""
 
-    __slots__ = ("_recent", "changed", "dropped", "events", "listeners", "name", "objects", "waiters")
+    __slots__ = ("_recent", "changed", "dropped", "events", "listeners", "name", "objects", "unreadable", "waiters")
 
     def __init__(self, name: str, revision: int, recent: Recent) -> None:
         self.name = name
         self._recent = recent
         self.objects: SortedDict = SortedDict()
+        self.unreadable: dict[str, Unreadable] = {}  # by path: they are there, but in no list
         self.events: list[Event] = []
         self.dropped = revision  # every event with a higher revision is in ``events``
         self.changed = revision  # revision of the last change
@@ -66,6 +67,8 @@ class Resource:
     def put(self, row: Row) -> Event:
         path = path_of(row.key.namespace, row.key.name)
         old = self.objects.get(path)
+        if self.unreadable:
+            self.unreadable.pop(path, None)
         entry = Entry(row.key, row.revision, row.body)
         if row.deleted:
             self.objects.pop(path, None)
@@ -75,6 +78,24 @@ class Resource:
             event = Event(row.revision, old, entry, None)
         self.keep(event)
         return event
+
+    def put_unreadable(self, row: Row, body: Unreadable) -> Event | None:
+        """A row whose body cannot be read. What it says is known all the same when it is a deletion: then as :meth:`put`.
+
+        Else nobody hears of it: it is no deletion, and what it is now nobody knows. Who watches has to list again."""
+        path = path_of(row.key.namespace, row.key.name)
+        old = self.objects.pop(path, None)
+        if row.deleted:
+            self.unreadable.pop(path, None)
+            if old is not None:
+                event = Event(row.revision, old, None, at_revision(old, row.revision))
+                self.keep(event)
+                return event
+        else:
+            self.unreadable[path] = body
+        self._recent.leave_out(self)
+        self.dropped = self.changed = row.revision
+        return None
 
     def keep(self, event: Event) -> None:
         self.events.append(event)

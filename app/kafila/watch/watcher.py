@@ -12,7 +12,7 @@ from kafila.store.interface import EVENTS, Compacted
 
 from .cache import Cache
 from .entry import Entry, Event, at_revision
-from .feed import event_of
+from .feed import event_of, readable
 
 EventType = Literal["ADDED", "MODIFIED", "DELETED"]
 Matches = Callable[[Entry], bool]
@@ -148,6 +148,8 @@ class Watcher:
             self.position = row.revision
             if row.key.resource != self.resource:
                 continue
+            if not readable(row):
+                raise too_old(row.revision, page.head)
             if (change := self._select(event_of(row))) is not None:
                 out.append(change)
         if not page.rows:
@@ -163,6 +165,8 @@ class Watcher:
         except Compacted as gone:
             raise too_old(gone.asked, gone.compacted) from gone
         self._check_epoch()
+        if not all(readable(row) for row in page.rows):
+            raise too_old(self.position, page.revision)
         self._signal.set()
         self.position = max(self.position, page.revision)
         self._expiry, self._ended = page.expiry, 0

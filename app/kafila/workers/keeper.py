@@ -55,8 +55,10 @@ class Keeper:
         durations: Durations,
         stalled_for: Callable[[], float],
         changed: Callable[[], None],
+        refrains: Callable[[], str] = lambda: "",
     ) -> None:
-        """``stalled_for``: seconds since the event loop turned. ``changed`` is called on the keeper's thread."""
+        """``stalled_for``: seconds since the event loop turned. ``changed`` is called on the keeper's thread, and so is ``refrains``:
+        why others should have the lease, "" when this process may."""
         self.held: Held | None = None
         self._leases = leases
         self._name = name
@@ -64,6 +66,7 @@ class Keeper:
         self._durations = durations
         self._stalled_for = stalled_for
         self._changed = changed
+        self._refrains = refrains
         self._may_hold = False  # an attempt took the lease, or may have: its answer did not come
         self._trouble = ""
         self._ended = False
@@ -118,6 +121,15 @@ class Keeper:
         began, stalled = now(), self._stalled_for()
         if stalled > self._durations.stall:
             self._log(f"the event loop has been held for {stalled:.0f} s")
+            return
+        if why := self._refrains():
+            self._log(why)
+            self.held = None
+            if self._may_hold:
+                self._may_hold = False
+                with contextlib.suppress(StoreUnavailable, OSError, TimeoutError):
+                    async with asyncio.timeout(self._durations.deadline):
+                        await leases.release(self._name, self._identity)
             return
         try:
             async with asyncio.timeout(self._durations.deadline):

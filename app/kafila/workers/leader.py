@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from typing import Protocol, final
 
 import structlog
@@ -34,10 +35,13 @@ class Leader:
         store: Store,
         name: str,
         durations: Durations = Durations(),  # noqa: B008 - immutable
+        refrains: Callable[[], str] = lambda: "",
     ) -> None:
+        """``refrains``: why this process must not lead now, "" when it may; asked before each write, and in another thread."""
         self._name = name
         self._work: Work
         self._durations = durations
+        self._refrains = refrains
         self.identity = identity()
         self.leading = False
         self._lease: Lease | None = None  # under which the work was begun
@@ -46,7 +50,7 @@ class Leader:
         self._turned = now()  # when the event loop last turned, for the keeper
         self._beat: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop
-        self._keeper = Keeper(store.leases, name, self.identity, durations, self._stalled_for, self._log)
+        self._keeper = Keeper(store.leases, name, self.identity, durations, self._stalled_for, self._log, refrains)
 
     def start(self, work: Work) -> None:
         """``work`` runs whenever this process leads."""
@@ -61,6 +65,8 @@ class Leader:
         held = self._in_time()
         if not self.leading or held is None or held.lease != self._lease:
             raise LeaseLost(f"the lease {self._name} is not held any more")
+        if why := self._refrains():
+            raise LeaseLost(why)
         return held.lease
 
     async def stop(self) -> None:
@@ -79,13 +85,14 @@ class Leader:
             self._changed.clear()
             pause = self._durations.retry
             held = self._in_time()
-            if self.leading and (held is None or held.lease != self._lease):
+            refrains = self._refrains()
+            if self.leading and (refrains or held is None or held.lease != self._lease):
                 # out of time; or another token: somebody else may have worked in between
                 await self._resign()
                 continue
-            if held is not None and not self.leading:
+            if held is not None and not self.leading and not refrains:
                 await self._begin(held.lease)
-            elif held is not None:
+            elif held is not None and not refrains:
                 pause = min(pause, held.since + self._durations.deadline - now())
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(max(pause, 0.0)):

@@ -7,7 +7,7 @@ import ipaddress
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Final, final
+from typing import TYPE_CHECKING, Final, final
 
 import structlog
 from prometheus_client import REGISTRY
@@ -47,6 +47,9 @@ from .exchange import Exchange
 from .leader import Leader
 from .rotation import Rotation
 
+if TYPE_CHECKING:
+    from .encryption import AtRest
+
 log = structlog.get_logger(__name__)
 _RETRIES: Final = 0.1, 5.0  # seconds, shortest and longest
 _PASSING: Final = (429, 503, 504)  # answers that another attempt may change
@@ -61,10 +64,14 @@ class Process:
         transport_for: TransportFor = lambda cluster: None,
         stopping: asyncio.Event | None = None,
         listeners: Sequence[socket.socket] = (),
+        at_rest: AtRest | None = None,
     ) -> None:
-        """Takes the open ``store`` over; ``stopping`` may have been set by now. ``listeners``: bound; without any it binds itself."""
+        """Takes the open ``store`` over, and ``at_rest``, how it is encrypted; ``stopping`` may have been set by now.
+        ``listeners``: bound; without any it binds itself."""
         self.settings = settings
         self._store = store
+        self._at_rest = at_rest
+        self._blind = False  # there are objects that cannot be decrypted
         self._transport_for = transport_for
         self.stopping = stopping or asyncio.Event()
         self.started = asyncio.Event()
@@ -80,12 +87,20 @@ class Process:
                 await self._serve(self._store)
         finally:
             await self._store.close()
+            if self._at_rest is not None:
+                await self._at_rest.encryption.close()
 
     def stop(self) -> None:
         self.stopping.set()
 
+    @property
+    def leads(self) -> bool:
+        """Whether controllers run here."""
+        return self._leader.leading
+
     async def _serve(self, store: Store) -> None:
-        cache = Cache(store, self.settings.watch_history_memory_mib << 20)
+        cache = self._cache = Cache(store, self.settings.watch_history_memory_mib << 20)
+        cache.on_blind(self._tell_of_unreadable)
         await cache.load()
         catalog, settings = load_catalog(), self.settings
         authorizer = authorizer_of(cache, settings)
@@ -104,7 +119,7 @@ class Process:
         keys = await shared_keys(store, cache)
         definitions = Definitions(catalog, cache, self._collector.keeping)
         await definitions.start()
-        leader = Leader(store, "controllers")
+        leader = self._leader = Leader(store, "controllers", refrains=self._blindness)
         tokens = tokens_of(settings, keys)
         controllers = Controllers(
             registry.fenced_by(leader.fence),
@@ -124,6 +139,10 @@ class Process:
         certificates: Certificates | None = None
         recorder: Recorder | None = None
         async with asyncio.TaskGroup() as tasks:
+            reload = tasks.create_task(self._reload_after_reset(cache))
+            if self._at_rest is not None:
+                self._at_rest.encryption.recovered = self._read_again
+                following.append(tasks.create_task(self._at_rest.follow()))
             if self.settings.role != "workers":
                 proxy = MemberProxy(registry, self._transport_for, self.settings.federation.answers)
                 checks: dict[str, Check] = {"storage": self._storage_check(store), "bootstrap": self._bootstrap_check}
@@ -133,9 +152,11 @@ class Process:
                 certificates = Certificates(settings, keys, self._hosts())
                 tls = certificates.tls
                 server = make_server(app, settings.host, settings.port, tls.context, settings.serving)
+                if self._at_rest is not None:
+                    checks["kms-providers"] = self._at_rest.encryption.trouble
                 known = Authenticators(registry, settings, tokens, keys.authority.believed, tls.trust)
                 app.authentication = known.authentication
-                following = known.follow()
+                following += known.follow()
                 if settings.audit_policy_file:
                     audit = Audit(settings)
                     app.auditor = audit.auditor
@@ -162,7 +183,6 @@ class Process:
             if self.settings.role != "api":
                 leader.start(controllers)
             compaction = tasks.create_task(self._compact(store))
-            reload = tasks.create_task(self._reload_after_reset(cache))
             lag = tasks.create_task(watch_event_loop())
             collectors = (
                 StorageObjects(cache),
@@ -231,10 +251,34 @@ class Process:
             try:
                 return await step()
             except (StoreUnavailable, StatusError) as error:
-                if isinstance(error, StatusError) and error.code not in _PASSING:
+                if isinstance(error, StatusError) and error.code not in _PASSING and not self._blind:
                     raise
                 log.warning("bootstrap is tried again", error=str(error))
                 await asyncio.sleep(backoff.failed())
+
+    def _blindness(self) -> str:
+        """Why controllers must not run here: what they do not find they would take for deleted."""
+        return "there are objects that cannot be decrypted" if self._blind else ""
+
+    def _tell_of_unreadable(self) -> None:
+        self._blind = self._cache.blind
+        if not self._blind:
+            log.info("every object can be decrypted again")
+            return
+        for resource, found in self._cache.all_unreadable().items():
+            path, body = next(iter(found.items()))
+            log.error(
+                "objects cannot be decrypted: they are answered with 500, and no controller runs here",
+                resource=resource,
+                count=len(found),
+                first=path,
+                reason=body.reason,
+            )
+
+    def _read_again(self) -> None:
+        """Keys came, or a KMS is back: what could not be read may be readable."""
+        if self._blind:
+            self._store.start_over("keys changed")
 
     def _bootstrap_check(self) -> str | None:
         return None if self.started.is_set() else "not finished"

@@ -21,6 +21,7 @@ from kafila.identity import authority as rotation
 from kafila.identity.authority import Authority, Refused
 from kafila.identity.keys import AUTHORITY, replace_authority, stored_authority
 from kafila.store.interface import GuardFailed, OutcomeUnknown, Store, StoreUnavailable
+from kafila.store.sealing import CannotSeal, KeysNeeded
 from kafila.watch import Cache, Event
 
 log = structlog.get_logger(__name__)
@@ -82,7 +83,7 @@ class Rotation:
             authority, _ = stored_authority(self._cache)
             if rotation.is_over(authority, self._clock()):
                 await self._change("finish", lambda before: rotation.finished(before))
-        except (StoreUnavailable, OutcomeUnknown, GuardFailed, StatusError, OSError) as error:
+        except (StoreUnavailable, OutcomeUnknown, GuardFailed, StatusError, KeysNeeded, CannotSeal, OSError) as error:
             log.warning("the authority's rotation is tried again", reason=str(error) or type(error).__name__)
 
     async def _take(self) -> None:

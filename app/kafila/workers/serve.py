@@ -13,12 +13,15 @@ import resource
 import signal
 import socket
 from collections.abc import Coroutine, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kafila.settings.settings import Settings
 from kafila.store import open_store
 from kafila.store.interface import Store
 from kafila.telemetry.fatal import guard
+
+if TYPE_CHECKING:
+    from .encryption import AtRest
 
 MOST_DESCRIPTORS = 65536  # programs that we start walk through all of them at times
 
@@ -31,11 +34,23 @@ def raise_descriptors() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-async def open_data(settings: Settings) -> Store:
-    """The store of these settings, open. Makes the data folder. Raises what :func:`kafila.store.open_store` raises."""
+class Data(NamedTuple):
+    store: Store
+    at_rest: AtRest | None  # how it is encrypted
+
+
+async def open_data(settings: Settings) -> Data:
+    """The store of these settings, open. Makes the data folder. Raises what :func:`kafila.store.open_store` raises, and KeysNeeded."""
     # as root the embedded PostgreSQL runs as another user, who has to pass through; the files inside are private
     settings.data_dir.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
-    return await open_store(settings.database_url, settings.data_dir, settings.event_ttl)
+    at_rest: AtRest | None = None
+    if settings.encryption_provider_config:
+        from .encryption import AtRest
+
+        at_rest = AtRest(settings)
+        await at_rest.start()
+    sealer = at_rest.encryption if at_rest is not None else None
+    return Data(await open_store(settings.database_url, settings.data_dir, settings.event_ttl, sealer), at_rest)
 
 
 async def serve(settings: Settings, listeners: Sequence[socket.socket] = ()) -> None:
@@ -45,7 +60,8 @@ async def serve(settings: Settings, listeners: Sequence[socket.socket] = ()) -> 
         loop.add_signal_handler(number, stopping.set)
     opening = asyncio.create_task(open_data(settings))
     program = await asyncio.to_thread(importlib.import_module, "kafila.workers.process")
-    await program.Process(settings, await opening, stopping=stopping, listeners=listeners).run()
+    store, at_rest = await opening
+    await program.Process(settings, store, stopping=stopping, listeners=listeners, at_rest=at_rest).run()
 
 
 def run(settings: Settings, listeners: Sequence[socket.socket] = ()) -> None:

@@ -1,0 +1,82 @@
+"""Which rule a body falls under. Two answers go beyond the file, since secrets would lie in clear elsewhere:
+
+* A Work carries whole objects. One that carries an object of a sealed resource is sealed as that object is.
+* The keys of this control plane (its CA, what signs tokens) are sealed as Secrets are: no API serves them, so no file can name them.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, final
+
+from .configuration import Configuration, Identity, Rule, split
+
+WORKS: Final = "works.work.karmada.io"
+OWN_KEYS: Final = "keypairs.internal"
+INTERNAL: Final = ".internal"  # resources that no API serves
+_SECRETS: Final = "secrets"
+_KIND: Final = re.compile(rb'"kind":"([A-Za-z0-9]{1,63})"')
+_GROUP: Final = re.compile(rb'"apiVersion":"([a-z0-9.-]{1,253})/')
+
+
+@final
+class Selection:
+    def __init__(self, configuration: Configuration) -> None:
+        self.rules = configuration.rules
+        self._found: dict[str, Rule | None] = {}  # by resource, as they come: there are no more of them than kinds
+        self._by_name: dict[str, Rule] = {}
+        for rule in self.rules:
+            for resource in rule.resources:
+                self._by_name.setdefault(resource, rule)
+        sealing = [rule for rule in self.rules if not isinstance(rule.providers[0], Identity)]
+        self._carried = [resource for rule in sealing for resource in rule.resources if resource != WORKS]
+
+    def rule(self, resource: str, clear: bytes) -> Rule | None:
+        """None: nothing is said about it. ``clear``: the object's JSON, which is looked at if it is a Work."""
+        try:
+            found = self._found[resource]
+        except KeyError:
+            found = self._found[resource] = self._of(resource)
+        if resource == WORKS and self._carried:
+            return self._of_carried(clear) or found
+        return found
+
+    def resources(self) -> tuple[str, ...]:
+        """Names and wildcards, with what goes along with them."""
+        names = tuple(self._by_name)
+        more = ((OWN_KEYS,) if self._of(_SECRETS) else ()) + ((WORKS,) if self._carried else ())
+        return (*names, *(name for name in more if name not in names))
+
+    def _of(self, resource: str) -> Rule | None:
+        if resource.endswith(INTERNAL):
+            return self._of(_SECRETS) if resource == OWN_KEYS else None
+        _, group = split(resource)
+        names = (resource, f"*.{group}", "*.*")
+        return next((self._by_name[name] for name in names if name in self._by_name), None)
+
+    def _of_carried(self, work: bytes) -> Rule | None:
+        """By the kinds and groups that the Work's JSON names anywhere: rather one too many than one too few."""
+        names = self._by_name
+        if names.keys().isdisjoint(self._carried):
+            return None
+        groups = {found.decode() for found in _GROUP.findall(work)}
+        for group in groups:
+            for resource in self._carried:
+                if split(resource)[1] in (group, "*"):
+                    return names[resource]
+        kinds = {found.decode().lower() for found in _KIND.findall(work)}
+        if not kinds:
+            return None
+        plurals = {plural for kind in kinds for plural in _plurals(kind)}
+        for resource in self._carried:
+            plural, group = split(resource)
+            if (not group and plural in plurals) or (plural == "*" and group in ("", "*")):
+                return names[resource]
+        return None
+
+
+def _plurals(kind: str) -> tuple[str, ...]:
+    """How resources of the core group may be called: Kubernetes' meta.UnsafeGuessKindToResource, and "endpoints"."""
+    if kind.endswith("s"):
+        return f"{kind}es", kind
+    return (f"{kind[:-1]}ies",) if kind.endswith("y") else (f"{kind}s",)

@@ -1,0 +1,62 @@
+"""What tests of encryption have in common: configurations, and every byte that a database holds."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable
+
+import psycopg
+from psycopg import sql
+
+from kafila.encryption.configuration import read_configuration
+from kafila.encryption.encryption import Encryption
+
+
+def secret(text: str) -> str:
+    return base64.b64encode(text.encode().ljust(32, b"\0")).decode()
+
+
+def provider(algorithm: str, *names: str) -> str:
+    keys = ", ".join(f"{{name: {name}, secret: {secret(name)}}}" for name in names)
+    return f"{{{algorithm}: {{keys: [{keys}]}}}}"
+
+
+IDENTITY = "{identity: {}}"
+
+
+def configuration(*rules: tuple[str, str]) -> str:
+    """Of pairs of resources and providers."""
+    head = "apiVersion: apiserver.config.k8s.io/v1\nkind: EncryptionConfiguration\nresources:\n"
+    return head + "".join(f"- {{resources: [{named}], providers: [{providers}]}}\n" for named, providers in rules)
+
+
+def encryption(*rules: tuple[str, str]) -> Encryption:
+    return Encryption(read_configuration(configuration(*rules).encode()))
+
+
+def everything(dsn: str) -> dict[str, bytes]:
+    """All that lies in the tables of a database, by table, with the bytes of bodies as they are."""
+    found: dict[str, bytes] = {}
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        tables = connection.execute(
+            "SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+            " WHERE c.relkind IN ('r', 'm') AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')"
+        ).fetchall()
+        for (table,) in tables:
+            command = sql.SQL("COPY {} TO STDOUT (FORMAT binary)").format(sql.SQL(table))
+            with connection.cursor().copy(command) as copied:
+                found[table] = b"".join(bytes(part) for part in copied)
+    return found
+
+
+def in_clear(dsn: str, texts: Iterable[str]) -> list[tuple[str, str]]:
+    """Which of the texts lie where, as they are or in base64."""
+    tables = everything(dsn)
+    assert len(tables["objects"]) > 100
+    forms = {text: (text.encode(), base64.b64encode(text.encode())) for text in texts}
+    return [
+        (table, text)
+        for table, content in tables.items()
+        for text, found in forms.items()
+        if any(form in content for form in found)
+    ]
