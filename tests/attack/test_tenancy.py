@@ -223,6 +223,14 @@ async def test_an_administrator_does(teams: Teams) -> None:
     select = [{"apiVersion": "v1", "kind": "ResourceQuota"}]
     await teams.as_admin().made(teams.policies(), policy(select=select))
     await teams.api.made(teams.overrides(), override(None))
+    ann = teams.as_ann()
+    for path in (teams.policies() + "/hers", teams.overrides() + "/hers"):
+        for answer in (
+            await ann.delete(path),
+            await ann.delete(path.removesuffix("/hers")),
+            await ann.patch(path, {"spec": {"resourceSelectors": CONFIG}}),
+        ):
+            assert 'User "ann" cannot' in said(answer)
     # what is there may be labelled by whoever may write policies
     labelled = await teams.as_ann().patch(teams.policies() + "/hers", {"metadata": {"labels": {"a": "b"}}})
     assert labelled.status_code == 200
@@ -384,6 +392,8 @@ async def test_bindings_of_a_team_are_the_control_planes(teams: Teams, changed: 
     await teams.rest()
     asked = said(await teams.api.patch(f"{path}/settings-configmap", changed))
     assert theirs + CLUSTER_WIDE.format("update") in asked
+    for one in (f"{path}/settings-configmap", path):  # its copies would be gone for a moment
+        assert theirs + CLUSTER_WIDE.format("delete") in said(await teams.api.delete(one))
 
 
 async def test_works_of_a_team_reach_no_member(teams: Teams) -> None:

@@ -34,20 +34,25 @@ def admit_namespace(new: Object, old: Object | None) -> None:
         raise errors.invalid("", "Namespace", new["metadata"].get("name") or "", found)
 
 
-def admit_by_rights(resource: str, new: Object, old: Object | None, user: Any, around: AdmissionContext) -> None:
-    """Raises StatusError 403. Who changes something else is not asked about what was there before."""
-    if MASTERS in user.groups or (old is not None and _about(resource, new) == _about(resource, old)):
+def admit_by_rights(resource: str, new: Object | None, old: Object | None, user: Any, around: AdmissionContext) -> None:
+    """``new``: None when it is deleted. Raises StatusError 403. Where only something else changes nobody is asked."""
+    if MASTERS in user.groups:
         return  # the controllers' own writes cost nothing
-    namespace = new["metadata"].get("namespace") or ""
+    if new is not None and old is not None and _about(resource, new) == _about(resource, old):
+        return
+    states = [state for state in (new, old) if state is not None]
+    namespace = states[0]["metadata"].get("namespace") or ""
     is_given = around.limit(namespace) is not None
     if resource == BINDINGS:
-        if is_given or not _is_within(new, namespace, around):
+        if is_given or (new is not None and not _is_within(new, namespace, around)):
             why = "it is not in this namespace" if not is_given else "it is the control plane's in this namespace"
-            asked = ("create" if old is None else "update", "work.karmada.io", "clusterresourcebindings", "")
-            _check(resource, new, f"spec.resource: {why}", asked, user, around)
+            verb = "create" if old is None else "update" if new is not None else "delete"
+            asked = (verb, "work.karmada.io", "clusterresourcebindings", "")
+            _check(resource, states[0], f"spec.resource: {why}", asked, user, around)
         return
-    for path, verb, group, plural in _needed(resource, new, around) if is_given else ():
-        _check(resource, new, path, (verb, group, plural, namespace), user, around)
+    for state in states if is_given else ():  # what is taken out of a policy is touched as what is put in
+        for path, verb, group, plural in _needed(resource, state, around):
+            _check(resource, state, path, (verb, group, plural, namespace), user, around)
 
 
 def beyond_limit(new: Object, old: Object | None, around: AdmissionContext) -> list[str]:

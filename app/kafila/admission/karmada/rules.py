@@ -54,6 +54,8 @@ def admit(
     if operation == "DELETE":
         if old is not None:
             _protect(old)
+            if kind.resource in _BY_RIGHTS:
+                rights.admit_by_rights(kind.resource, None, _as_stored(kind, old), user, around)
         return
     if kind.resource == cluster.RESOURCE and new is not None and not _is_status_write(new, old):
         cluster.admit_cluster(new, old, user, around)
@@ -62,9 +64,9 @@ def admit(
     rule = _VALIDATORS.get(kind.resource)
     if rule is None or new is None or _is_status_write(new, old):
         return
-    if kind.storage_version and kind.to_storage is not None:
+    if kind.storage_version:
         # webhooks are called with the version they are registered for
-        new, old = kind.to_storage(new), kind.to_storage(old) if old is not None else None
+        new, old = _as_stored(kind, new), _as_stored(kind, old) if old is not None else None
     webhook, validator = rule
     try:
         within_limits(lambda: validator(new, old if operation == "UPDATE" else None, gates, around))
@@ -72,6 +74,10 @@ def admit(
         raise denied(webhook, refusal) from None
     if kind.resource in _BY_RIGHTS:
         rights.admit_by_rights(kind.resource, new, old, user, around)
+
+
+def _as_stored(kind: Kind, obj: Object) -> Object:
+    return kind.to_storage(obj) if kind.storage_version and kind.to_storage is not None else obj
 
 
 def _shares_spec(new: Object, old: Object | None) -> bool:

@@ -550,7 +550,7 @@ def test_taint_policies() -> None:
 def test_protected_objects_of_any_kind_are_not_deleted(kind: str) -> None:
     obj: Object = {"metadata": {"labels": {"resourcetemplate.karmada.io/deletion-protected": "Always"}}}
     with pytest.raises(StatusError) as error:
-        admit(KINDS[kind], "DELETE", None, obj, None, GATES)
+        admit(KINDS[kind], "DELETE", None, obj, SYSTEM_ADMIN, GATES)
     assert error.value.status() == {
         "kind": "Status",
         "apiVersion": "v1",
@@ -562,5 +562,5 @@ def test_protected_objects_of_any_kind_are_not_deleted(kind: str) -> None:
         "code": 403,
     }
     obj["metadata"]["labels"] = {"resourcetemplate.karmada.io/deletion-protected": "Never"}
-    admit(KINDS[kind], "DELETE", None, obj, None, GATES)
-    admit(KINDS[kind], "DELETE", None, {"metadata": {}}, None, GATES)
+    admit(KINDS[kind], "DELETE", None, obj, SYSTEM_ADMIN, GATES)
+    admit(KINDS[kind], "DELETE", None, {"metadata": {}}, SYSTEM_ADMIN, GATES)

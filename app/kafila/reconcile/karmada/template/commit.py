@@ -6,10 +6,13 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import final
 
+from prometheus_client import Counter
+
 from kafila.catalog.kind import Kind
 from kafila.core.errors import StatusError
 from kafila.core.resources import Key
 from kafila.core.values import AnyObject, Object
+from kafila.placement.allowed_clusters import EVENT_NOT_ALLOWED
 from kafila.placement.scheduler.schedule import Event
 from kafila.placement.types import Binding
 from kafila.reconcile.events import Recorder
@@ -24,6 +27,11 @@ from .changes import OwnWrites
 from .events import committed_with, new_events
 from .steps.state import ChangedWork, Reservation, State
 
+NOT_ALLOWED = Counter(
+    "kafila_clusters_not_allowed_total",
+    "Decisions that left out clusters which the namespace may not use.",
+    ["namespace"],
+)
 OPTIONS = Options(manager="karmada-controller-manager", include_status=True)
 QUOTA = Options(manager="karmada-webhook")
 
@@ -68,6 +76,9 @@ class Committer:
         if not changes:
             enclosed.record_later()
             return False
+        for event in state.events:
+            if event.reason == EVENT_NOT_ALLOWED:
+                NOT_ALLOWED.labels(state.binding["metadata"].get("namespace", "")).inc()
         keys = [change.writes[0].key for change in changes]
         revisions: list[int] = []
         self._own.begin(keys)

@@ -7,7 +7,9 @@ import pytest
 from kafila.core.feature_gates import DEFAULT_GATES, FEDERATED_QUOTA_ENFORCEMENT
 from kafila.core.values import Object
 from kafila.placement import constants
+from kafila.placement.allowed_clusters import EVENT_NOT_ALLOWED
 from kafila.placement.scheduler.reschedule import RescheduleReason
+from kafila.placement.scheduler.schedule import SchedulingContext
 from kafila.reconcile.karmada.template.steps.schedule_binding import schedule_binding
 from tests.unit.placement.objects import DYNAMIC, binding, cluster
 
@@ -94,3 +96,17 @@ def test_a_state_is_not_changed() -> None:
     asked = state(before)
     schedule_binding(asked, Given())
     assert (asked.binding, asked.events) == (placed("m1"), ())
+
+
+def test_what_its_namespace_may_not_use_any_more_is_left_at_once() -> None:
+    """Divided replicas that run are else not looked at again."""
+    placement = {"replicaScheduling": DYNAMIC, "clusterAffinity": {"clusterNames": ["m1", "m2"]}}
+    before = scheduled(placement=placement)
+    assert {target["name"] for target in before["spec"]["clusters"]} == {"m1", "m2"}
+    assert schedule_binding(state(before), Given()).decision is None
+    only = frozenset({"m1"})
+    after = schedule_binding(state(before), Given(allowed=only, context=SchedulingContext(allowed=only)))
+    assert after.reason is RescheduleReason.NOT_ALLOWED
+    assert after.binding["spec"]["clusters"] == [{"name": "m1", "replicas": 2}]
+    (said,) = [event.message for event in after.events if event.reason == EVENT_NOT_ALLOWED]
+    assert said.startswith("namespace default may not use cluster(s) m2 (")
