@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -10,21 +10,20 @@ from kafila.catalog.kind import Column
 from kafila.catalog.tables import read_table
 from kafila.core.resources import GroupVersionKind
 
-from . import access, configuration, network, resources, storage, workloads
-from .definitions import DEFINITIONS
+from . import access, configuration, network, pods, resources, storage, workloads
+from .common import Cells, Row
 
-Cells = Callable[[dict[str, Any], float], list[Any]]
-
-_CELLS: dict[str, Cells] = {
-    **workloads.CELLS,
-    **network.CELLS,
-    **configuration.CELLS,
-    **storage.CELLS,
-    **access.CELLS,
-    **resources.CELLS,
+_ALL: dict[str, Row] = {
+    **pods.ROWS,
+    **workloads.ROWS,
+    **network.ROWS,
+    **configuration.ROWS,
+    **storage.ROWS,
+    **access.ROWS,
+    **resources.ROWS,
 }
 # kinds whose name alone says too little, or whose row belongs to another kind
-_ROWS = {
+_NAMES = {
     "MutatingWebhookConfiguration": "MutatingWebhook",
     "ValidatingWebhookConfiguration": "ValidatingWebhook",
     "DeviceTaintRule": "DeviceTaint",
@@ -56,7 +55,7 @@ _GROUPS = frozenset(
 
 
 def _columns(text: str) -> tuple[Column, ...]:
-    """``"Name | Data:integer | Driver/name | Age^1"``: names, types other than string, formats, priorities."""
+    """Of ``Row.columns``."""
     out = []
     for part in text.split(" | "):
         part, _, priority = part.partition("^")
@@ -75,8 +74,8 @@ def in_order_of_rows(kind: str, objects: list[dict[str, Any]]) -> list[dict[str,
 @cache
 def descriptions(kind: str) -> dict[str, str]:
     """What the columns of a kind mean, by their names. Read when the first Table is asked for."""
-    row = _ROWS.get(kind, kind)
-    return _descriptions()[row if row in DEFINITIONS else ""]
+    row = _NAMES.get(kind, kind)
+    return _descriptions()[row if row in _ALL else ""]
 
 
 @cache
@@ -84,13 +83,13 @@ def _descriptions() -> dict[str, dict[str, str]]:
     return read_table("columns.json")["rows"]
 
 
-_COLUMNS = {row: _columns(text) for row, text in DEFINITIONS.items()}
+_COLUMNS = {name: _columns(row.columns) for name, row in _ALL.items()}
 
 
 def print_columns(gvk: GroupVersionKind) -> tuple[Sequence[Column], Cells] | None:
     """Columns of a kind and the function from ``(object, now)`` to one value per column; None: only name and creation."""
     if gvk.group not in _GROUPS:
         return None
-    row = _ROWS.get(gvk.kind, gvk.kind)
-    columns, cells = _COLUMNS.get(row), _CELLS.get(row)
-    return None if columns is None or cells is None else (columns, cells)
+    name = _NAMES.get(gvk.kind, gvk.kind)
+    row = _ALL.get(name)
+    return (_COLUMNS[name], row.cells) if row is not None else None

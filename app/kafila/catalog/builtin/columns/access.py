@@ -8,7 +8,7 @@ from kafila.core.clock import human_duration
 from kafila.core.conditions import conditions_of, find
 from kafila.core.values import Object
 
-from .common import NONE, UNSET, age, format_labels, name_of
+from .common import NONE, UNSET, Row, age, format_labels, name_of
 
 
 def binding(obj: Object, now: float) -> list[Any]:
@@ -151,19 +151,28 @@ def api_service(obj: Object, now: float) -> list[Any]:
     return [name_of(obj), shown, state, age(obj, now)]
 
 
-CELLS = {
-    "RoleBinding": binding,
-    "ClusterRoleBinding": binding,
-    "CertificateSigningRequest": csr,
-    "ClusterTrustBundle": trust_bundle,
-    "PodCertificateRequest": pod_certificate_request,
-    "MutatingWebhook": webhooks,
-    "ValidatingWebhook": webhooks,
-    "ValidatingAdmissionPolicy": _policy("validations"),
-    "MutatingAdmissionPolicy": _policy("mutations"),
-    "ValidatingAdmissionPolicyBinding": policy_binding,
-    "MutatingAdmissionPolicyBinding": policy_binding,
-    "FlowSchema": flow_schema,
-    "PriorityLevelConfiguration": priority_level,
-    "APIService": api_service,
+ROWS = {
+    "RoleBinding": Row("Name | Role | Age | Users^1 | Groups^1 | ServiceAccounts^1", binding),
+    "ClusterRoleBinding": Row("Name | Role | Age | Users^1 | Groups^1 | ServiceAccounts^1", binding),
+    "CertificateSigningRequest": Row("Name | Age | SignerName | Requestor | RequestedDuration | Condition", csr),
+    "ClusterTrustBundle": Row("Name | SignerName", trust_bundle),
+    "PodCertificateRequest": Row(
+        "Name | PodName | ServiceAccountName | NodeName | SignerName | State | UnverifiedUserAnnotations",
+        pod_certificate_request,
+    ),
+    "MutatingWebhook": Row("Name | Webhooks:integer | Age", webhooks),
+    "ValidatingWebhook": Row("Name | Webhooks:integer | Age", webhooks),
+    "ValidatingAdmissionPolicy": Row("Name | Validations:integer | ParamKind | Age", _policy("validations")),
+    "MutatingAdmissionPolicy": Row("Name | Mutations:integer | ParamKind | Age", _policy("mutations")),
+    "ValidatingAdmissionPolicyBinding": Row("Name | PolicyName | ParamRef | Age", policy_binding),
+    "MutatingAdmissionPolicyBinding": Row("Name | PolicyName | ParamRef | Age", policy_binding),
+    "FlowSchema": Row(
+        "Name | PriorityLevel | MatchingPrecedence | DistinguisherMethod | Age | MissingPL",
+        flow_schema,
+    ),
+    "PriorityLevelConfiguration": Row(
+        "Name | Type | NominalConcurrencyShares | Queues | HandSize | QueueLengthLimit | Age",
+        priority_level,
+    ),
+    "APIService": Row("Name | Service | Available | Age", api_service),
 }

@@ -1,8 +1,9 @@
-"""How cells are written: ages, lists that are cut, selectors."""
+"""What a row is, and how its cells are written: ages, lists that are cut, selectors."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
 from kafila.core.clock import human_duration, parse_rfc3339
 from kafila.core.values import Object
@@ -10,10 +11,23 @@ from kafila.core.values import Object
 NONE = "<none>"
 UNSET = "<unset>"
 UNKNOWN = "<unknown>"
+Cells = Callable[[Object, float], list[Any]]
+
+
+class Row(NamedTuple):
+    """How a kind is shown: ``columns`` as in ``"Name | Data:integer | Driver/name | Age^1"`` (names, types other than string,
+    formats, priorities), and a function from ``(object, now)`` to one value for each."""
+
+    columns: str
+    cells: Cells
 
 
 def name_of(obj: Object) -> str:
     return (obj.get("metadata") or {}).get("name") or ""
+
+
+def spec_and_status(obj: Object) -> tuple[Object, Object]:
+    return obj.get("spec") or {}, obj.get("status") or {}
 
 
 def since(stamp: str | None, now: float) -> str:

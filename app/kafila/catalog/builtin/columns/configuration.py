@@ -7,7 +7,7 @@ from typing import Any
 from kafila.core.conditions import find
 from kafila.core.values import Object
 
-from .common import NONE, UNKNOWN, age, name_of, since
+from .common import NONE, UNKNOWN, Row, age, name_of, since
 
 _ROLE = "node-role.kubernetes.io/"
 
@@ -126,15 +126,22 @@ def lease_candidate(obj: Object, now: float) -> list[Any]:
     return [name_of(obj), *(spec.get(field) or "" for field in fields), age(obj, now)]
 
 
-CELLS = {
-    "Namespace": namespace,
-    "ServiceAccount": only_age,
-    "ConfigMap": config_map,
-    "Secret": secret,
-    "ComponentStatus": component_status,
-    "Node": node,
-    "Event": event,
-    "ResourceQuota": resource_quota,
-    "Lease": lease,
-    "LeaseCandidate": lease_candidate,
+ROWS = {
+    "Namespace": Row("Name | Status | Age", namespace),
+    "ServiceAccount": Row("Name | Age", only_age),
+    "ConfigMap": Row("Name | Data | Age", config_map),
+    "Secret": Row("Name | Type | Data | Age", secret),
+    "ComponentStatus": Row("Name | Status | Message | Error", component_status),
+    "Node": Row(
+        "Name | Status | Roles | Age | Version | Internal-IP^1 | External-IP^1 | OS-Image^1"
+        " | Kernel-Version^1 | Container-Runtime^1",
+        node,
+    ),
+    "Event": Row(
+        "Last Seen | Type | Reason | Object | Subobject^1 | Source^1 | Message | First Seen^1 | Count^1 | Name^1",
+        event,
+    ),
+    "ResourceQuota": Row("Name | Request | Limit | Age", resource_quota),
+    "Lease": Row("Name | Holder | Age", lease),
+    "LeaseCandidate": Row("Name | LeaseName | BinaryVersion | EmulationVersion | Age", lease_candidate),
 }

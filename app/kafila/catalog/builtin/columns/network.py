@@ -6,7 +6,7 @@ from typing import Any
 
 from kafila.core.values import Object
 
-from .common import NONE, UNSET, age, at_most, format_labels, format_selector, name_of
+from .common import NONE, UNSET, Row, age, at_most, format_labels, format_selector, name_of
 
 
 def _balancer(obj: Object) -> list[str]:
@@ -131,13 +131,13 @@ def service_cidr(obj: Object, now: float) -> list[Any]:
     return [name_of(obj), ",".join((obj.get("spec") or {}).get("cidrs") or ()), age(obj, now)]
 
 
-CELLS = {
-    "Service": service,
-    "Ingress": ingress,
-    "IngressClass": ingress_class,
-    "NetworkPolicy": network_policy,
-    "Endpoints": endpoints,
-    "EndpointSlice": endpoint_slice,
-    "IPAddress": ip_address,
-    "ServiceCIDR": service_cidr,
+ROWS = {
+    "Service": Row("Name | Type | Cluster-IP | External-IP | Port(s) | Age | Selector^1", service),
+    "Ingress": Row("Name | Class | Hosts | Address | Ports | Age", ingress),
+    "IngressClass": Row("Name | Controller | Parameters | Age", ingress_class),
+    "NetworkPolicy": Row("Name | Pod-Selector | Age", network_policy),
+    "Endpoints": Row("Name | Endpoints | Age", endpoints),
+    "EndpointSlice": Row("Name | AddressType | Ports | Endpoints | Age", endpoint_slice),
+    "IPAddress": Row("Name | ParentRef", ip_address),
+    "ServiceCIDR": Row("Name | CIDRs | Age", service_cidr),
 }

@@ -6,7 +6,7 @@ from typing import Any
 
 from kafila.core.values import Object
 
-from .common import NONE, UNSET, age, at_most, name_of, since
+from .common import NONE, UNSET, Row, age, at_most, name_of, since
 
 
 def only_age(obj: Object, now: float) -> list[Any]:
@@ -111,17 +111,23 @@ def pod_group(obj: Object, now: float) -> list[Any]:
     return [name_of(obj), "Gang" if gang else "Basic", workload, state, age(obj, now)]
 
 
-CELLS = {
-    "PriorityClass": priority_class,
-    "RuntimeClass": runtime_class,
-    "DeviceClass": only_age,
-    "ResourceClaim": resource_claim,
-    "ResourceClaimTemplate": only_age,
-    "ResourceSlice": resource_slice,
-    "DeviceTaint": device_taint,
-    "ResourcePoolStatusRequest": pool_status_request,
-    "StorageVersion": storage_version,
-    "StorageVersionMigration": storage_version_migration,
-    "Workload": only_age,
-    "PodGroup": pod_group,
+ROWS = {
+    "PriorityClass": Row(
+        "Name | Value:integer | Global-Default:boolean | Age | PreemptionPolicy",
+        priority_class,
+    ),
+    "RuntimeClass": Row("Name | Handler | Age", runtime_class),
+    "DeviceClass": Row("Name | Age", only_age),
+    "ResourceClaim": Row("Name | State | Age", resource_claim),
+    "ResourceClaimTemplate": Row("Name | Age", only_age),
+    "ResourceSlice": Row("Name | Node | Driver | Pool | Age", resource_slice),
+    "DeviceTaint": Row("Name | Key | Value | Effect | TimeAdded | Age", device_taint),
+    "ResourcePoolStatusRequest": Row(
+        "Name | Driver | Total | Available | Allocated | Unavailable | Errors | Pools:integer | Status | Completed",
+        pool_status_request,
+    ),
+    "StorageVersion": Row("Name | CommonEncodingVersion | StorageVersions | Age", storage_version),
+    "StorageVersionMigration": Row("Name | Resource | Status", storage_version_migration),
+    "Workload": Row("Name | Age", only_age),
+    "PodGroup": Row("Name | Policy | Workload | Status | Age", pod_group),
 }

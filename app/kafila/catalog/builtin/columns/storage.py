@@ -6,7 +6,7 @@ from typing import Any
 
 from kafila.core.values import Object
 
-from .common import NONE, UNSET, age, name_of
+from .common import NONE, UNSET, Row, age, name_of
 
 _MODES = (("ReadWriteOnce", "RWO"), ("ReadOnlyMany", "ROX"), ("ReadWriteMany", "RWX"), ("ReadWriteOncePod", "RWOP"))
 _OLD_CLASS = "volume.beta.kubernetes.io/storage-class"
@@ -114,12 +114,26 @@ def csi_driver(obj: Object, now: float) -> list[Any]:
     ]
 
 
-CELLS = {
-    "PersistentVolume": persistent_volume,
-    "PersistentVolumeClaim": claim,
-    "StorageClass": storage_class,
-    "VolumeAttributesClass": volume_attributes_class,
-    "VolumeAttachment": volume_attachment,
-    "CSINode": csi_node,
-    "CSIDriver": csi_driver,
+ROWS = {
+    "PersistentVolume": Row(
+        "Name | Capacity | Access Modes | Reclaim Policy | Status | Claim | StorageClass"
+        " | VolumeAttributesClass | Reason | Age | VolumeMode^1",
+        persistent_volume,
+    ),
+    "PersistentVolumeClaim": Row(
+        "Name | Status | Volume | Capacity | Access Modes | StorageClass | VolumeAttributesClass | Age | VolumeMode^1",
+        claim,
+    ),
+    "StorageClass": Row(
+        "Name | Provisioner | ReclaimPolicy | VolumeBindingMode | AllowVolumeExpansion | Age",
+        storage_class,
+    ),
+    "VolumeAttributesClass": Row("Name | DriverName | Age", volume_attributes_class),
+    "VolumeAttachment": Row("Name | Attacher/name | PV | Node | Attached:boolean | Age", volume_attachment),
+    "CSINode": Row("Name | Drivers:integer | Age", csi_node),
+    "CSIDriver": Row(
+        "Name | AttachRequired:boolean | PodInfoOnMount:boolean | StorageCapacity:boolean"
+        " | TokenRequests | RequiresRepublish:boolean | Modes | Age",
+        csi_driver,
+    ),
 }

@@ -43,9 +43,9 @@ def check_enum(value: Any, allowed: Sequence[str], path: str, found: Found) -> N
         found.append(not_supported(path, value, allowed) if value else required(path))
 
 
-def check_immutable(new: Any, old: Any, path: str, found: Found) -> None:
+def check_immutable(new: Any, old: Any, path: str, found: Found, message: str = names.IMMUTABLE) -> None:
     if new != old and not same(new, old):
-        found.append(invalid(path, new, names.IMMUTABLE))
+        found.append(invalid(path, new, message))
 
 
 def check_immutable_text(new: str | None, old: str | None, path: str, found: Found) -> None:

@@ -15,6 +15,7 @@ from .common import (
     check_cidr,
     check_endpoint_ip,
     check_enum,
+    check_immutable,
     check_ip,
     check_label_key,
     check_labels,
@@ -36,6 +37,7 @@ _FAMILY_POLICIES = ("PreferDualStack", "RequireDualStack", "SingleStack")
 _DISTRIBUTIONS = ("PreferClose", "PreferSameZone", "PreferSameNode")
 _ONLY_LB = "may only be used when `type` is 'LoadBalancer'"
 _HINTS, _MODE = "service.kubernetes.io/topology-aware-hints", "service.kubernetes.io/topology-mode"
+_FIXED = "may not change once set"
 _RANGES = "service.beta.kubernetes.io/load-balancer-source-ranges"
 
 
@@ -236,9 +238,8 @@ def validate_service_update(new: Object, old: Object) -> Found:
         if (spec.get("healthCheckNodePort") or 0) != (was.get("healthCheckNodePort") or 0):
             found.append(forbidden("spec.healthCheckNodePort", names.IMMUTABLE))
     if spec.get("type") == was.get("type") == "LoadBalancer":
-        if spec.get("loadBalancerClass") != was.get("loadBalancerClass"):
-            text = "may not change once set"
-            found.append(invalid("spec.loadBalancerClass", spec.get("loadBalancerClass"), text))
+        before, after = was.get("loadBalancerClass"), spec.get("loadBalancerClass")
+        check_immutable(after, before, "spec.loadBalancerClass", found, _FIXED)
     if spec.get("type") != "ExternalName" and was.get("type") != "ExternalName":
         _check_fixed_addresses(spec, was, found)
     return found
@@ -247,9 +248,9 @@ def validate_service_update(new: Object, old: Object) -> Found:
 def _check_fixed_addresses(spec: Object, was: Object, found: Found) -> None:
     before, after = was.get("clusterIPs") or [], spec.get("clusterIPs") or []
     if before and (not after or after[0] != before[0]):
-        found.append(invalid("spec.clusterIPs[0]", after or None, "may not change once set"))
+        found.append(invalid("spec.clusterIPs[0]", after or None, _FIXED))
     elif len(before) == 2 and len(after) == 2 and before[1] != after[1]:
-        found.append(invalid("spec.clusterIPs[1]", after, "may not change once set"))
+        found.append(invalid("spec.clusterIPs[1]", after, _FIXED))
     families_before, families = was.get("ipFamilies") or [], spec.get("ipFamilies") or []
     if families_before and families and families[0] != families_before[0]:
-        found.append(invalid("spec.ipFamilies[0]", families, "may not change once set"))
+        found.append(invalid("spec.ipFamilies[0]", families, _FIXED))
