@@ -19,7 +19,7 @@ from kafila.members.health import observe
 from kafila.members.informer import Informer
 from kafila.members.resource_summary import node_facts, pod_facts
 from kafila.members.transport import Unreachable, UnusableAnswer
-from kafila.settings.federation import AnswerLimits
+from kafila.settings.answers import AnswerLimits
 from tests.attack.members import Hostile, Write, answer, hostile
 from tests.integration.reconcile.conftest import Lab
 

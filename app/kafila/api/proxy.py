@@ -36,7 +36,7 @@ from kafila.members.transport import ASGITransport, Timeouts, Transport, Unreach
 from kafila.members.wire import joined
 from kafila.registry import Registry, User
 from kafila.registry.codec import decode_entry
-from kafila.settings.federation import ANSWER_LIMITS, AnswerLimits
+from kafila.settings.answers import ANSWER_LIMITS, AnswerLimits
 from kafila.watch import Entry, Event
 
 from . import proxy_all

@@ -18,7 +18,7 @@ from kafila.core.values import Object
 from kafila.members.paging import pages
 from kafila.members.proxy import IN_PATHS, target_of
 from kafila.members.transport import Unreachable, UnusableAnswer
-from kafila.settings.federation import AnswerLimits
+from kafila.settings.answers import AnswerLimits
 
 from .request import Request, Target, parse_target
 from .responses import Made, Response

@@ -19,7 +19,7 @@ import orjson
 from kafila.core.rates import TokenBucket
 from kafila.core.resources import split_api_version
 from kafila.core.values import Object
-from kafila.settings.federation import ANSWER_LIMITS, AnswerLimits
+from kafila.settings.answers import ANSWER_LIMITS, AnswerLimits
 
 from .answers import status_error
 from .limits import DEFAULT_BURST, DEFAULT_QPS, CircuitBreaker, Faults

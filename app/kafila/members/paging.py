@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import Final, NamedTuple
 
 from kafila.core.values import Object
-from kafila.settings.federation import AnswerLimits
+from kafila.settings.answers import AnswerLimits
 
 from .answers import status_error
 from .shapes import items_of, mapping

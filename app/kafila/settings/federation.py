@@ -1,53 +1,96 @@
-"""The options of Karmada's controllers, apart from feature gates."""
+"""The flags of Karmada's controllers: name, default, text and bounds of each. The settings have them all, and the controllers are
+handed them under the same names (``reconcile/karmada/wiring.py``)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Final, Literal, NamedTuple, final
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+from .answers import ANSWER_LIMITS, AnswerLimits
+from .numbers import Seconds
 
 
-@final
-@dataclass(frozen=True, slots=True)
-class EstimatorOptions:
+class EstimatorOptions(BaseModel):
     """Of the accurate estimators, with the names and defaults of karmada-scheduler's flags."""
 
-    enabled: bool = False
-    not_in_pull_mode: bool = False
-    timeout: float = 3.0
-    service_namespace: str = "karmada-system"
-    service_prefix: str = "karmada-scheduler-estimator"
-    port: int = 10352
-    authority_file: str = ""
-    certificate_file: str = ""
-    key_file: str = ""
-    insecure: bool = False
+    enable_scheduler_estimator: bool = Field(
+        False, description="Ask the accurate estimators of the members (karmada-scheduler-estimator)."
+    )
+    disable_scheduler_estimator_in_pull_mode: bool = Field(
+        False, description="Do not ask the estimators of clusters in pull mode."
+    )
+    scheduler_estimator_timeout: Seconds = Field(3.0, description="Seconds that an estimator has to answer.", gt=0)
+    scheduler_estimator_service_namespace: str = Field(
+        "karmada-system", description="Namespace of the estimators' Services."
+    )
+    scheduler_estimator_service_prefix: str = Field(
+        "karmada-scheduler-estimator", description="Estimators' Services are named PREFIX-CLUSTER."
+    )
+    scheduler_estimator_port: int = Field(10352, description="Port of the estimators' Services.", gt=0, lt=65536)
+    scheduler_estimator_ca_file: str = Field(
+        "", description="CA of the estimators' certificates; without it there is no TLS."
+    )
+    scheduler_estimator_cert_file: str = Field("", description="Our certificate for the estimators.")
+    scheduler_estimator_key_file: str = Field("", description="Our key for the estimators.")
+    insecure_skip_estimator_verify: bool = Field(
+        False, description="TLS with the estimators without checking their certificates."
+    )
 
 
-class AnswerLimits(NamedTuple):
-    """What a member may make us read and keep. What is over a limit makes it not Ready."""
+class FederationOptions(EstimatorOptions):
+    cluster_status_frequency: Seconds = Field(10.0, description="Seconds between two probes of a member.", gt=0)
+    cluster_success_threshold: Seconds = Field(
+        30.0,
+        description="Seconds that a member has to answer again before it is Ready.",
+        ge=0,
+    )
+    cluster_failure_threshold: Seconds = Field(
+        30.0,
+        description="Seconds that a member has to fail before it is not Ready.",
+        ge=0,
+    )
+    member_answer_bytes: int = Field(
+        ANSWER_LIMITS.answer,
+        description="Bytes of one answer of a member, decompressed; a member that sends more is not Ready.",
+        ge=1 << 20,
+        le=64 << 20,
+    )
+    member_objects: int = Field(
+        ANSWER_LIMITS.objects,
+        description="Objects of one kind in a member that are watched; with more it is not Ready.",
+        ge=1000,
+    )
+    member_memory_mib: int = Field(
+        ANSWER_LIMITS.kept >> 20,
+        description="MiB of a member's objects that are kept in memory; with more it is not Ready.",
+        ge=1,
+    )
+    graceful_eviction_timeout: Seconds = Field(
+        600.0,
+        description="Seconds that a copy that leaves a cluster waits for the others to become healthy.",
+        ge=0,
+    )
+    enable_no_execute_taint_eviction: bool = Field(
+        False,
+        description="Evict from clusters whose NoExecute taints are not tolerated (gate Failover).",
+    )
+    no_execute_taint_eviction_purge_mode: Literal["Gracefully", "Directly"] = Field(
+        "Gracefully", description="Whether the next cluster gets it before the last loses it."
+    )
+    resource_eviction_rate: float = Field(0.5, description="Evictions a second.", ge=0, le=1e6, allow_inf_nan=False)
+    federated_resource_quota_sync_period: Seconds = Field(
+        300.0,
+        description="Seconds between two counts of what quotas are used; 0 for never.",
+        ge=0,
+    )
+    skipped_propagating_namespaces: str = Field(
+        "kube-.*", description="Regular expression of namespaces that are not propagated."
+    )
 
-    answer: int = 8 << 20  # bytes of one answer or event, decompressed; a longer page of a list is asked for in parts
-    objects: int = 250_000  # of one kind
-    kept: int = 256 << 20  # bytes of all objects that are remembered, of all kinds
-
-
-ANSWER_LIMITS: Final = AnswerLimits()
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class FederationOptions:
-    cluster_status_frequency: float = 10.0
-    cluster_success_threshold: float = 30.0
-    cluster_failure_threshold: float = 30.0
-    skipped_namespaces: str = "kube-.*"
-    graceful_eviction_timeout: float = 600.0
-    no_execute_eviction: bool = False
-    no_execute_purge_mode: Literal["Gracefully", "Directly"] = "Gracefully"
-    eviction_rate: float = 0.5
-    quota_sync_period: float = 300.0
-    answers: AnswerLimits = ANSWER_LIMITS
-    estimators: EstimatorOptions = field(default_factory=EstimatorOptions)
+    @property
+    def answers(self) -> AnswerLimits:
+        return AnswerLimits(self.member_answer_bytes, self.member_objects, self.member_memory_mib << 20)
 
 
 DEFAULT_OPTIONS = FederationOptions()

@@ -1,6 +1,6 @@
 """The flags of `kafila serve`: one table, from which the command line and ``--help`` are made.
 
-Defaults of what a package is handed whole (``ServingOptions``, ``FederationOptions``) are beside these options.
+Those of Karmada's controllers are in ``federation.py``. Defaults of ``ServingOptions``, which the API is handed whole, are beside it.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import BaseModel, Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from kafila.core.admission_plugins import in_force
@@ -16,17 +16,16 @@ from kafila.core.feature_gates import parse_gates
 from kafila.core.switches import is_enabled, listed
 
 from . import checks
-from .federation import ANSWER_LIMITS, DEFAULT_OPTIONS, AnswerLimits, EstimatorOptions, FederationOptions
+from .federation import FederationOptions
+from .numbers import Seconds
 from .serving import MAX_OBJECT_BYTES, ServingOptions
 
 Role = Literal["all", "api", "workers"]
 _SERVING: Final = ServingOptions()
-_ESTIMATORS: Final = DEFAULT_OPTIONS.estimators
-Seconds = Annotated[float, Field(le=1e9, allow_inf_nan=False)]
 
 
-class Settings(BaseSettings):
-    model_config = SettingsConfigDict(env_prefix="KAFILA_", extra="forbid", validate_default=True)
+class ServerOptions(BaseModel):
+    """All but those of Karmada's controllers."""
 
     data_dir: Path = Field(Path(".data"), description="Kubeconfig, certificates and the embedded database.")
     bind: str = Field("127.0.0.1:5443", description="HOST:PORT to serve on; port 0 takes a free one.")
@@ -149,91 +148,15 @@ class Settings(BaseSettings):
     audit_webhook_batch_max_wait: Seconds = Field(
         30.0, description="Seconds that a batch waits until it is full.", ge=0
     )
-    cluster_status_frequency: Seconds = Field(
-        DEFAULT_OPTIONS.cluster_status_frequency, description="Seconds between two probes of a member.", gt=0
-    )
-    cluster_success_threshold: Seconds = Field(
-        DEFAULT_OPTIONS.cluster_success_threshold,
-        description="Seconds that a member has to answer again before it is Ready.",
-        ge=0,
-    )
-    cluster_failure_threshold: Seconds = Field(
-        DEFAULT_OPTIONS.cluster_failure_threshold,
-        description="Seconds that a member has to fail before it is not Ready.",
-        ge=0,
-    )
-    member_answer_bytes: int = Field(
-        ANSWER_LIMITS.answer,
-        description="Bytes of one answer of a member, decompressed; a member that sends more is not Ready.",
-        ge=1 << 20,
-        le=64 << 20,
-    )
-    member_objects: int = Field(
-        ANSWER_LIMITS.objects,
-        description="Objects of one kind in a member that are watched; with more it is not Ready.",
-        ge=1000,
-    )
-    member_memory_mib: int = Field(
-        ANSWER_LIMITS.kept >> 20,
-        description="MiB of a member's objects that are kept in memory; with more it is not Ready.",
-        ge=1,
-    )
-    graceful_eviction_timeout: Seconds = Field(
-        DEFAULT_OPTIONS.graceful_eviction_timeout,
-        description="Seconds that a copy that leaves a cluster waits for the others to become healthy.",
-        ge=0,
-    )
-    enable_no_execute_taint_eviction: bool = Field(
-        DEFAULT_OPTIONS.no_execute_eviction,
-        description="Evict from clusters whose NoExecute taints are not tolerated (gate Failover).",
-    )
-    no_execute_taint_eviction_purge_mode: Literal["Gracefully", "Directly"] = Field(
-        DEFAULT_OPTIONS.no_execute_purge_mode, description="Whether the next cluster gets it before the last loses it."
-    )
-    resource_eviction_rate: float = Field(
-        DEFAULT_OPTIONS.eviction_rate, description="Evictions a second.", ge=0, le=1e6, allow_inf_nan=False
-    )
     allow_no_execute_taint_policy: bool = Field(
         False, description="Allow the effect NoExecute in ClusterTaintPolicies."
     )
-    federated_resource_quota_sync_period: Seconds = Field(
-        DEFAULT_OPTIONS.quota_sync_period,
-        description="Seconds between two counts of what quotas are used; 0 for never.",
-        ge=0,
-    )
-    enable_scheduler_estimator: bool = Field(
-        _ESTIMATORS.enabled, description="Ask the accurate estimators of the members (karmada-scheduler-estimator)."
-    )
-    disable_scheduler_estimator_in_pull_mode: bool = Field(
-        _ESTIMATORS.not_in_pull_mode, description="Do not ask the estimators of clusters in pull mode."
-    )
-    scheduler_estimator_timeout: Seconds = Field(
-        _ESTIMATORS.timeout, description="Seconds that an estimator has to answer.", gt=0
-    )
-    scheduler_estimator_service_namespace: str = Field(
-        _ESTIMATORS.service_namespace, description="Namespace of the estimators' Services."
-    )
-    scheduler_estimator_service_prefix: str = Field(
-        _ESTIMATORS.service_prefix, description="Estimators' Services are named PREFIX-CLUSTER."
-    )
-    scheduler_estimator_port: int = Field(
-        _ESTIMATORS.port, description="Port of the estimators' Services.", gt=0, lt=65536
-    )
-    scheduler_estimator_ca_file: str = Field(
-        _ESTIMATORS.authority_file, description="CA of the estimators' certificates; without it there is no TLS."
-    )
-    scheduler_estimator_cert_file: str = Field(
-        _ESTIMATORS.certificate_file, description="Our certificate for the estimators."
-    )
-    scheduler_estimator_key_file: str = Field(_ESTIMATORS.key_file, description="Our key for the estimators.")
-    insecure_skip_estimator_verify: bool = Field(
-        _ESTIMATORS.insecure, description="TLS with the estimators without checking their certificates."
-    )
     plugins: str = Field("*", description="Scheduler plugins to use: '*' all, 'x' only x, '-x' all but x.")
-    skipped_propagating_namespaces: str = Field(
-        DEFAULT_OPTIONS.skipped_namespaces, description="Regular expression of namespaces that are not propagated."
-    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is logged.")
+
+
+class Settings(FederationOptions, ServerOptions, BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="KAFILA_", extra="forbid", validate_default=True)
 
     @field_validator("tls_sni_cert_key", mode="before")
     @classmethod
@@ -284,33 +207,6 @@ class Settings(BaseSettings):
     @property
     def serving(self) -> ServingOptions:
         return ServingOptions(**{name: getattr(self, name) for name in ServingOptions._fields})
-
-    @property
-    def federation(self) -> FederationOptions:
-        return FederationOptions(
-            cluster_status_frequency=self.cluster_status_frequency,
-            cluster_success_threshold=self.cluster_success_threshold,
-            cluster_failure_threshold=self.cluster_failure_threshold,
-            skipped_namespaces=self.skipped_propagating_namespaces,
-            graceful_eviction_timeout=self.graceful_eviction_timeout,
-            no_execute_eviction=self.enable_no_execute_taint_eviction,
-            no_execute_purge_mode=self.no_execute_taint_eviction_purge_mode,
-            eviction_rate=self.resource_eviction_rate,
-            quota_sync_period=self.federated_resource_quota_sync_period,
-            answers=AnswerLimits(self.member_answer_bytes, self.member_objects, self.member_memory_mib << 20),
-            estimators=EstimatorOptions(
-                enabled=self.enable_scheduler_estimator,
-                not_in_pull_mode=self.disable_scheduler_estimator_in_pull_mode,
-                timeout=self.scheduler_estimator_timeout,
-                service_namespace=self.scheduler_estimator_service_namespace,
-                service_prefix=self.scheduler_estimator_service_prefix,
-                port=self.scheduler_estimator_port,
-                authority_file=self.scheduler_estimator_ca_file,
-                certificate_file=self.scheduler_estimator_cert_file,
-                key_file=self.scheduler_estimator_key_file,
-                insecure=self.insecure_skip_estimator_verify,
-            ),
-        )
 
     def runs(self, controller: str) -> bool:
         """Whether ``--controllers`` lets a controller run."""

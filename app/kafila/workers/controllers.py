@@ -43,7 +43,7 @@ class Controllers:
             registry,
             self.recorder,
             transport_for,
-            settings.federation,
+            settings,
             settings.gates,
             load_plugins(settings.plugins),
         )

@@ -144,7 +144,7 @@ class Process:
                 self._at_rest.encryption.recovered = self._read_again
                 following.append(tasks.create_task(self._at_rest.follow()))
             if self.settings.role != "workers":
-                proxy = MemberProxy(registry, self._transport_for, self.settings.federation.answers)
+                proxy = MemberProxy(registry, self._transport_for, self.settings.answers)
                 checks: dict[str, Check] = {"storage": self._storage_check(store), "bootstrap": self._bootstrap_check}
                 meta_routes, timeout = DeferredMetaRoutes(checks), settings.request_timeout
                 app = ObjectsApp(registry, meta_routes, proxy, tokens, definitions, timeout, authorizer=authorizer)

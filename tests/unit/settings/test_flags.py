@@ -12,7 +12,8 @@ import pytest
 
 from kafila.cli import program
 from kafila.settings.checks import sni_files
-from kafila.settings.federation import DEFAULT_OPTIONS
+from kafila.settings.controllers import CONTROLLERS
+from kafila.settings.federation import FederationOptions
 from kafila.settings.serving import ServingOptions
 from kafila.settings.settings import Settings
 
@@ -37,6 +38,13 @@ def as_written(name: str, value: Any) -> str:
 
 def test_the_documentation_has_every_flag_with_its_default() -> None:
     assert written() == {name.replace("_", "-"): as_written(name, value) for name, value in DEFAULTS.items()}
+
+
+def test_the_documentation_names_every_controller() -> None:
+    page = (ROOT / "docs/operations.md").read_text()
+    part = page[page.index("### Controllers") :]
+    names = part[: part.index("\n\nWhere")]
+    assert set(re.findall(r"`([\w-]+)`", names)) - {"--controllers", "default"} == CONTROLLERS
 
 
 def test_the_command_line_has_every_flag_with_its_meaning(
@@ -66,9 +74,14 @@ def test_a_flag_that_may_be_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_options_of_packages_have_the_defaults_of_the_flags() -> None:
-    settings = Settings()
-    assert settings.serving == ServingOptions()
-    assert settings.federation == DEFAULT_OPTIONS
+    assert Settings().serving == ServingOptions()
+
+
+def test_the_flags_of_karmadas_controllers_are_declared_once() -> None:
+    """The controllers are handed the settings; what stands alone, as in tests, has the same defaults."""
+    assert FederationOptions.model_fields.keys() <= Settings.model_fields.keys()
+    alone, all_of_them = FederationOptions().model_dump(), Settings().model_dump()
+    assert alone == {name: all_of_them[name] for name in alone}
 
 
 def test_the_help_of_the_program_loads_no_command() -> None:

@@ -39,15 +39,17 @@ def build(
     """All controllers in the order in which they start; they stop in the opposite one. ``gates``: those that are on."""
     interpreting = Interpreting(registry, recorder, gates)
     clusters = Clusters(registry)
-    scheduler = Scheduler(registry, clusters, gates, options.estimators, plugins)
+    scheduler = Scheduler(registry, clusters, gates, options, plugins)
     router = WorkRouter(registry, recorder, interpreting, clusters, options)
     manager = MemberManager(registry, router, transport_for, options.answers)
     controllers: list[Controller] = [
         interpreting,
         ClusterController(registry, recorder),
-        NamespaceSync(registry, recorder, clusters, options.skipped_namespaces),
+        NamespaceSync(registry, recorder, clusters, options.skipped_propagating_namespaces),
         UnifiedAuth(registry, recorder, clusters),
-        TemplateController(registry, recorder, interpreting, clusters, gates, options.skipped_namespaces, scheduler),
+        TemplateController(
+            registry, recorder, interpreting, clusters, gates, options.skipped_propagating_namespaces, scheduler
+        ),
         *([DependenciesDistributor(registry, recorder, interpreting)] if PROPAGATE_DEPS in gates else []),
         GracefulEviction(registry, recorder, options.graceful_eviction_timeout),
         Rebalancer(registry),
@@ -55,11 +57,18 @@ def build(
         QuotaStatus(registry, recorder, clusters, gates),
     ]
     if FEDERATED_QUOTA_ENFORCEMENT in gates:
-        controllers.append(QuotaEnforcement(registry, recorder, clusters, options.quota_sync_period))
+        controllers.append(QuotaEnforcement(registry, recorder, clusters, options.federated_resource_quota_sync_period))
     if FAILOVER in gates:
         controllers.append(TaintPolicies(registry, recorder, clusters))
-        if options.no_execute_eviction:
+        if options.enable_no_execute_taint_eviction:
             controllers.append(
-                TaintManager(registry, recorder, clusters, gates, options.no_execute_purge_mode, options.eviction_rate)
+                TaintManager(
+                    registry,
+                    recorder,
+                    clusters,
+                    gates,
+                    options.no_execute_taint_eviction_purge_mode,
+                    options.resource_eviction_rate,
+                )
             )
     return [*controllers, router, manager], manager

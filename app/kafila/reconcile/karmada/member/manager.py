@@ -17,7 +17,7 @@ from kafila.reconcile.controller import QueueController
 from kafila.reconcile.karmada.kinds import CLUSTERS, read_cluster
 from kafila.registry import Registry
 from kafila.registry.codec import decode_entry
-from kafila.settings.federation import ANSWER_LIMITS, AnswerLimits
+from kafila.settings.answers import ANSWER_LIMITS, AnswerLimits
 from kafila.watch import Event
 
 log = structlog.get_logger(__name__)

@@ -81,16 +81,20 @@ class Estimators:
         self._gates = gates
         self._options = options
         self._tls: ssl.SSLContext | None = None
-        if options.enabled:
+        if options.enable_scheduler_estimator:
             from kafila.members.estimator import EstimatorTLS  # gRPC is loaded only where it is used
 
-            files = (options.authority_file, options.certificate_file, options.key_file)
-            self._tls = EstimatorTLS(*files, insecure=options.insecure).context()
+            files = (
+                options.scheduler_estimator_ca_file,
+                options.scheduler_estimator_cert_file,
+                options.scheduler_estimator_key_file,
+            )
+            self._tls = EstimatorTLS(*files, insecure=options.insecure_skip_estimator_verify).context()
         self._clients: dict[str, EstimatorClient] = {}
 
     @property
     def enabled(self) -> bool:
-        return self._options.enabled
+        return self._options.enable_scheduler_estimator
 
     def close(self) -> None:
         for client in self._clients.values():
@@ -131,11 +135,11 @@ class Estimators:
         return found
 
     def _is_left_out(self, cluster: Cluster) -> bool:
-        return self._options.not_in_pull_mode and cluster["spec"].get("syncMode") == "Pull"
+        return self._options.disable_scheduler_estimator_in_pull_mode and cluster["spec"].get("syncMode") == "Pull"
 
     async def _ask_one(self, cluster: str, request: EstimateRequest) -> int:
         client, message = self._client(cluster), request.requests[cluster]
-        return await client.call(request.method, message, request.about, self._options.timeout)
+        return await client.call(request.method, message, request.about, self._options.scheduler_estimator_timeout)
 
     def _client(self, cluster: str) -> EstimatorClient:
         from kafila.members.estimator import EstimatorClient
@@ -151,16 +155,16 @@ class Estimators:
     def _address(self, cluster: str) -> tuple[str, int]:
         """The ExternalName Service of the cluster's estimator, else the DNS name that one in our own cluster would have."""
         options = self._options
-        name = f"{options.service_prefix}-{cluster}"
-        entry = self._cache.get("services", options.service_namespace, name)
+        name = f"{options.scheduler_estimator_service_prefix}-{cluster}"
+        entry = self._cache.get("services", options.scheduler_estimator_service_namespace, name)
         if entry is None:
-            return f"{name}.{options.service_namespace}.svc", options.port
+            return f"{name}.{options.scheduler_estimator_service_namespace}.svc", options.scheduler_estimator_port
         spec = entry.decode().get("spec") or {}
         if spec.get("type") != "ExternalName":
             raise EstimatorError(f'unsupported service type "{spec.get("type")}"')
-        target = _target_port(spec.get("ports") or (), options.port)
+        target = _target_port(spec.get("ports") or (), options.scheduler_estimator_port)
         if target is None:
-            raise EstimatorError(f'no service port {options.port} found for service "{name}"')
+            raise EstimatorError(f'no service port {options.scheduler_estimator_port} found for service "{name}"')
         return spec["externalName"], target
 
 
