@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final, final
 
@@ -15,10 +15,19 @@ import orjson
 import structlog
 
 from kafila.admission.webhooks import MUTATING, VALIDATING, Attributes, Call, Hook, Index, Verdict, hooks_of
+from kafila.admission.webhooks.conditions import Conditions, Outcome, nobody
 from kafila.admission.webhooks.index import failed, selects
-from kafila.admission.webhooks.reviews import InvalidAnswer, no_dry_run, review, verdict_of, version_of
+from kafila.admission.webhooks.reviews import (
+    InvalidAnswer,
+    no_dry_run,
+    request_of,
+    review,
+    verdict_of,
+    version_of,
+)
 from kafila.catalog.catalog import Catalog
 from kafila.catalog.kind import Kind
+from kafila.cel.libraries.authorizer import Ask
 from kafila.core import errors
 from kafila.core.errors import StatusError
 from kafila.core.names import new_uid
@@ -29,7 +38,7 @@ from kafila.webhooks import Callers, CallFailed, metrics
 
 from .asking import Calls, Question
 from .codec import in_version
-from .threads import in_thread
+from .threads import BIG, in_thread
 
 log = structlog.get_logger(__name__)
 ADMIT: Final = "admit"
@@ -38,9 +47,6 @@ _MUTATED: Final = "mutation.webhook.admission.k8s.io/"
 _PATCHED: Final = "patch.webhook.admission.k8s.io/"
 _OPEN: Final = "failed-open."
 _VALIDATED: Final = "validating.webhook.admission.k8s.io/"
-
-# (conditions, what is asked, whether the webhook ignores failures) -> whether it is asked; raises StatusError
-Conditions = Callable[[Hook, Attributes], bool]
 
 
 class _Failed(Exception):
@@ -53,13 +59,13 @@ class _Failed(Exception):
 
 @final
 class Admitting:
-    """``conditions``: whether a webhook's matchConditions hold; None: nobody evaluates them, and it is always asked."""
+    """``ask``: what matchConditions are told about who may do what."""
 
-    def __init__(self, cache: Cache, catalog: Catalog, callers: Callers, conditions: Conditions | None = None) -> None:
+    def __init__(self, cache: Cache, catalog: Catalog, callers: Callers, ask: Ask = nobody) -> None:
         self._cache = cache
         self._catalog = catalog
         self._callers = callers
-        self._conditions = conditions
+        self._conditions = Conditions(ask)
         self._indexes: dict[str, Index] = {}
         for resource in (MUTATING, VALIDATING):
             cache.listen(resource, lambda event: self._indexes.clear())
@@ -89,11 +95,24 @@ class Admitting:
 
     # -- what both have in common ----------------------------------------------------------------------------------------
 
-    def selects(self, call: Call, asked: Attributes) -> bool:
+    async def selects(self, call: Call, asked: Attributes, step: str, size: int) -> bool:
         """Raises StatusError."""
-        if not selects(call.hook, asked, self._labels):
+        hook = call.hook
+        if not selects(hook, asked, self._labels):
             return False
-        return self._conditions is None or not call.hook.conditions or self._conditions(call.hook, asked)
+        if not hook.conditions:
+            return True
+        # what conditions cost nobody knows before: a thread has them as something big
+        outcome = await in_thread(max(size, BIG), partial(self._outcome, call, asked))
+        if outcome.errors:
+            metrics.CONDITION_ERRORS.labels(hook.name, "webhook", step, asked.operation).inc(outcome.errors)
+        elif not outcome.holds:
+            metrics.CONDITION_EXCLUSIONS.labels(hook.name, "webhook", step, asked.operation).inc()
+        return outcome.holds
+
+    def _outcome(self, call: Call, asked: Attributes) -> Outcome:
+        new, old = (_shown(asked, call.kind, each) for each in (asked.new, asked.old))
+        return self._conditions.hold(call.hook, asked, request_of(call, asked), new, old)
 
     def _labels(self, namespace: str) -> Object | None:
         entry = self._cache.get("namespaces", "", namespace)
@@ -124,7 +143,7 @@ class Admitting:
 
     async def _validated(self, question: Question, size: int) -> None:
         asked = question.asked
-        calls = [call for call in question.calls if self.selects(call, asked)]
+        calls = [call for call in question.calls if await self.selects(call, asked, VALIDATE, size)]
         if not calls:
             return
         waiting = [
@@ -190,7 +209,7 @@ class _Mutation:
         for call in self._question.calls:
             if number and call.hook.uid not in self._again:
                 continue
-            if not self._admitting.selects(call, self._asked):
+            if not await self._admitting.selects(call, self._asked, ADMIT, self._size):
                 continue
             if await self._ask(call, number):
                 self._changed = True

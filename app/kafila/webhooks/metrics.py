@@ -31,6 +31,17 @@ FAIL_OPEN: Final = Gauge(
     ["name", "type"],
 )
 
+CONDITION_ERRORS: Final = Counter(
+    "apiserver_admission_match_condition_evaluation_errors",
+    "Admission match condition evaluation errors count, identified by name of resource containing the match condition.",
+    ["name", "kind", "type", "operation"],
+)
+CONDITION_EXCLUSIONS: Final = Counter(
+    "apiserver_admission_match_condition_exclusions",
+    "Admission match condition evaluation exclusions count, identified by name of resource containing the match condition.",
+    ["name", "kind", "type", "operation"],
+)
+
 
 def observe(name: str, step: str, operation: str, code: int, seconds: float, *, rejected: bool) -> None:
     said = "true" if rejected else "false"

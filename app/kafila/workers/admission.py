@@ -12,11 +12,13 @@ from kafila.admission.karmada.context import AdmissionContext, Claimed, Served
 from kafila.admission.plugins.attributes import Lookups
 from kafila.authorization import Authorizer
 from kafila.catalog.catalog import Catalog
+from kafila.cel.libraries.authorizer import Answer, Ask, Question
 from kafila.core.resources import split_api_version
 from kafila.core.values import Object
 from kafila.machinery.lua import syntax_error
 from kafila.placement.allowed_clusters import Limit, limit_of
 from kafila.placement.types import Binding
+from kafila.registry import User
 from kafila.registry.codec import decode_entry
 from kafila.registry.threads import on_loop
 from kafila.settings.settings import Settings
@@ -117,3 +119,27 @@ def rights(authorizer: Authorizer) -> tuple[Escalation, Signing]:
         on_loop(lambda: signs(new, old, user))
 
     return escalation, signing
+
+
+def ask_of(authorizer: Authorizer) -> Ask:
+    """What expressions of webhooks and policies are told about who may do what: of those modes that decide here."""
+
+    def ask(asked: Question) -> Answer:
+        user = asked.user
+        if isinstance(user, tuple) and not isinstance(user, User):
+            user = _account(*user)
+        if asked.path:
+            attributes = authorization.Attributes(user, asked.verb, path=asked.path)
+        else:
+            attributes = authorization.Attributes(
+                user, asked.verb, asked.group, "*", asked.resource, asked.subresource, asked.namespace, asked.name
+            )
+        decision = on_loop(lambda: authorizer.decide(attributes))
+        return Answer(decision.allowed, decision.reason, decision.error)
+
+    return ask
+
+
+def _account(namespace: str, name: str) -> User:
+    groups = ("system:serviceaccounts", f"system:serviceaccounts:{namespace}", "system:authenticated")
+    return User(f"system:serviceaccount:{namespace}:{name}", groups)

@@ -36,7 +36,7 @@ from kafila.watch import Cache
 from kafila.watch.definitions import Definitions
 from kafila.webhooks import Callers
 
-from .admission import admission
+from .admission import admission, ask_of
 from .audit import Audit
 from .authentication import Authenticators, tokens_of
 from .authorization import authorizer_of
@@ -114,7 +114,7 @@ class Process:
             admitting,
             settings.service_cidr,
             settings.max_object_bytes,
-            Admitting(cache, catalog, callers),
+            Admitting(cache, catalog, callers, ask_of(authorizer)),
         )
         keys = await shared_keys(store, cache)
         definitions = Definitions(catalog, cache, self._collector.keeping)

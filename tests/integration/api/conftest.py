@@ -32,7 +32,7 @@ from kafila.registry.roles import default_roles, ensure_roles
 from kafila.store.memory import MemoryDatabase, MemoryStore
 from kafila.watch import Cache
 from kafila.webhooks import Callers
-from kafila.workers.admission import rights
+from kafila.workers.admission import ask_of, rights
 
 CATALOG = load_catalog()
 PATIENCE = 90.0  # seconds for anything that has to come; machines are slow at times
@@ -140,7 +140,7 @@ class Api:
         escalation, signing = rights(self.authorizer)
         admission = Admission(escalation=escalation, signing=signing)
         self.callers = Callers(self.cache)
-        admitting = Admitting(self.cache, CATALOG, self.callers)
+        admitting = Admitting(self.cache, CATALOG, self.callers, ask_of(self.authorizer))
         self.registry = Registry(CATALOG, self.store, self.cache, admission, admitting=admitting)
         self.app = ObjectsApp(self.registry, build_shell({}), authorizer=self.authorizer)
         self.user = SYSTEM_ADMIN

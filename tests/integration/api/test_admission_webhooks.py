@@ -288,3 +288,51 @@ async def test_connections_are_shown(api: Api, hooks: WebhookServer) -> None:
         "command": ["sh", "-i"],
     }
     assert (request["operation"], request["options"], request["oldObject"]) == ("CONNECT", None, None)
+
+
+# -- matchConditions -------------------------------------------------------------------------------------------------------------
+
+
+def condition(expression: str, **more: object) -> Object:
+    return {"matchConditions": [{"name": "it", "expression": expression}], **more}
+
+
+@pytest.mark.parametrize(
+    ("expression", "asked"),
+    [
+        ("object.metadata.name == 'x'", True),
+        ("object.metadata.name != 'x'", False),
+        ("request.operation == 'CREATE' && request.userInfo.username == 'system:admin'", True),
+        ("oldObject == null && namespaceObject == null", True),
+        ("authorizer.group('').resource('configmaps').namespace('default').check('create').allowed()", True),
+        ("authorizer.serviceAccount('default', 'nobody').group('').resource('secrets').check('get').allowed()", False),
+        ("authorizer.requestResource.check('delete').allowed()", True),
+        ("!request.dryRun && request.resource.resource == 'configmaps'", True),
+    ],
+)
+async def test_conditions(api: Api, hooks: WebhookServer, expression: str, asked: bool) -> None:
+    await configured(api, "Validating", hooks.hook("a", allow, **condition(expression)))
+    await configured(api, "Mutating", hooks.hook("b", allow, **condition(expression)))
+    await api.made(CONFIGMAPS, configmap("x"))
+    assert [path for path, _ in hooks.asked] == (["/b", "/a"] if asked else [])
+
+
+async def test_a_condition_without_a_value(api: Api, hooks: WebhookServer) -> None:
+    expression = "object.data.none == 'x'"
+    await configured(api, "Validating", hooks.hook("a", allow, **condition(expression)))
+    status = failure(await api.post(CONFIGMAPS, configmap("x", key="v")), 403, "Forbidden")
+    why = f"expression '{expression}' resulted in error: no such key: none"
+    assert status["message"] == f'configmaps "x" is forbidden: {why}'
+    changed = {"webhooks": [hooks.hook("a", deny("no"), **condition(expression, failurePolicy="Ignore"))]}
+    await api.patch(f"{CONFIGURATIONS.format('validating')}/test", changed)
+    assert (await api.post(CONFIGMAPS, configmap("x", key="v"))).status_code == 201
+    assert not hooks.asked
+
+
+async def test_a_condition_that_costs_too_much(api: Api, hooks: WebhookServer) -> None:
+    everything = "object.data.all(a, object.data.all(b, object.data.all(c, object.data.all(d, a + b + c + d != ''))))"
+    await configured(api, "Validating", hooks.hook("a", allow, **condition(everything)))
+    many = {f"key{i}": "v" * 100 for i in range(60)}
+    status = failure(await api.post(CONFIGMAPS, configmap("x", **many)), 403, "Forbidden")
+    assert "running out of cost budget" in status["message"]
+    assert not hooks.asked

@@ -48,6 +48,12 @@ def version_of(hook: Hook) -> str:
 def review(uid: str, call: Call, asked: Attributes, new: Object | None, old: Object | None) -> Object:
     """``new``, ``old``: in the version that the call shows. Raises InvalidAnswer."""
     version = version_of(call.hook)
+    request = {"uid": uid, **request_of(call, asked), "object": new, "oldObject": old}
+    return {"kind": "AdmissionReview", "apiVersion": f"{GROUP}/{version}", "request": request}
+
+
+def request_of(call: Call, asked: Attributes) -> Object:
+    """An ``AdmissionRequest`` without the objects: what conditions see, too."""
     kind, target, user = asked.kind, call.kind, asked.user
     who: Object = {"username": user.name}
     if user.uid:
@@ -57,7 +63,6 @@ def review(uid: str, call: Call, asked: Attributes, new: Object | None, old: Obj
     if user.extra:
         who["extra"] = {name: list(values) for name, values in user.extra}
     request: Object = {
-        "uid": uid,
         "kind": _kind(*call.shown),
         "resource": _resource(target.group, target.version, target.plural),
     }
@@ -74,12 +79,10 @@ def review(uid: str, call: Call, asked: Attributes, new: Object | None, old: Obj
     request |= {
         "operation": asked.operation,
         "userInfo": who,
-        "object": new,
-        "oldObject": old,
         "dryRun": asked.dry_run,
         "options": asked.options,
     }
-    return {"kind": "AdmissionReview", "apiVersion": f"{GROUP}/{version}", "request": request}
+    return request
 
 
 def _kind(group: str, version: str, kind: str) -> Object:
