@@ -64,6 +64,9 @@ def program() -> App:
         "kafila.cli.rotation:rotate_ca", name="rotate-ca", help="Exchange the certificate authority; nobody is cut off."
     )
     app.command(certs)
+    encrypt = App(name="encrypt", help="Look at what is stored encrypted, and encrypt it anew.")
+    encrypt.command("kafila.cli.encrypt:rewrite", name="rewrite", help="Encrypt what is stored with the first key.")
+    app.command(encrypt)
     return app
 
 

@@ -117,9 +117,8 @@ class Encryption:
             return False
         return not isinstance(cipher, KMS) or cipher.key_id_of(stored) == cipher.key_id
 
-    def resources(self) -> tuple[str, ...]:
-        """Names and wildcards of the resources of which something is said."""
-        return self._plan.selection.resources()
+    def concerns(self, resource: str) -> bool:
+        return self._plan.selection.concerns(resource)
 
     def key_of(self, stored: bytes) -> str:
         """What a body is sealed under, for people: ``aesgcm:key1``, ``kms:name sha256:…``."""

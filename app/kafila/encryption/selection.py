@@ -41,11 +41,9 @@ class Selection:
             return self._of_carried(clear) or found
         return found
 
-    def resources(self) -> tuple[str, ...]:
-        """Names and wildcards, with what goes along with them."""
-        names = tuple(self._by_name)
-        more = ((OWN_KEYS,) if self._of(_SECRETS) else ()) + ((WORKS,) if self._carried else ())
-        return (*names, *(name for name in more if name not in names))
+    def concerns(self, resource: str) -> bool:
+        """Whether there is a rule for objects of the resource, or may be for some of them."""
+        return self._of(resource) is not None or (resource == WORKS and bool(self._carried))
 
     def _of(self, resource: str) -> Rule | None:
         if resource.endswith(INTERNAL):

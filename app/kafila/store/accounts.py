@@ -23,6 +23,10 @@ class EmbeddedError(RuntimeError):
     """The embedded PostgreSQL cannot run; the text says why and what to do."""
 
 
+class InUse(EmbeddedError):
+    """Another kafila has started it."""
+
+
 class Account(NamedTuple):
     """The system user the server runs as; ``switch`` is what Popen needs to become it."""
 

@@ -30,7 +30,17 @@ import asyncpg
 import structlog
 
 from . import disk
-from .accounts import Account, EmbeddedError, give, make_root, own_root, plain_environment, system_account, with_name
+from .accounts import (
+    Account,
+    EmbeddedError,
+    InUse,
+    give,
+    make_root,
+    own_root,
+    plain_environment,
+    system_account,
+    with_name,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -86,6 +96,11 @@ class EmbeddedPostgres:
     @property
     def pid(self) -> int | None:
         return self._process.pid if self._process else None
+
+    @property
+    def served_at(self) -> str:
+        """DSN of the server that another kafila has started."""
+        return _dsn(_socket_folder(self.root, system_account(self.root)), DATABASE)
 
     async def __aenter__(self) -> str:
         return await self.start()
@@ -204,7 +219,7 @@ def _lock(root: Path) -> IO[str]:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         handle.close()
-        raise EmbeddedError(f"another kafila is using {root.parent}; stop it or choose another --data-dir") from None
+        raise InUse(f"another kafila is using {root.parent}; stop it or choose another --data-dir") from None
     return handle
 
 

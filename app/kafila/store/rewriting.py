@@ -1,0 +1,229 @@
+"""Everything that is stored sealed anew, under the key that is written with now, beside processes that serve.
+
+No revision changes and nobody is notified: what a body says is the same. Each body is put where it was if its row is still at the
+revision it was read at, a few at a time under the lock of commits: a commit waits for some milliseconds, and copies no
+old body into the log behind our back. Nothing is remembered: what is done already is seen in the bodies, so that a run that was
+killed goes on where it was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final, NamedTuple, Protocol, final
+
+import asyncpg
+
+from kafila.core.resources import Key
+
+from .connect import Timeouts, connect
+from .interface import EVENTS, Sealer
+from .packing import unpack
+from .sealing import MARK, CannotOpen
+from .timeline import COMMIT_LOCK
+
+_REWRITING_LOCK: Final = 7236837471905
+_PAGE: Final = 500  # rows that are looked at together, without their bodies
+_ROWS: Final = 100  # that are read, and put back, together
+_BYTES: Final = 1 << 20  # of bodies, and one more
+_ROUNDS: Final = 3  # others go on writing: what they put under another key meanwhile is found in the next one
+MOST_SHOWN: Final = 10
+
+
+class AlreadyRunning(Exception):
+    """Another process rewrites."""
+
+
+class Resealer(Sealer, Protocol):
+    def concerns(self, resource: str) -> bool:
+        """Whether something is said about objects of the resource, or may be about some of them."""
+        ...
+
+    def is_current(self, key: Key, stored: bytes, clear: bytes) -> bool:
+        """Whether it lies as it would be written now. ``clear``: its JSON."""
+        ...
+
+    def key_of(self, stored: bytes) -> str:
+        """What it is sealed under, for people."""
+        ...
+
+
+class Unopened(NamedTuple):
+    where: str  # "secrets default/token in objects"
+    reason: str
+
+
+@final
+class Report:
+    def __init__(self) -> None:
+        self.seen = 0  # bodies that were looked at
+        self.rewritten = 0
+        self.stale = 0  # of the last round: not under the key that is written with
+        self.keys: Counter[tuple[str, str]] = Counter()  # of the last round, by table and key
+        self.unreadable = 0
+        self.unopened: list[Unopened] = []  # the first of them
+
+    def begin(self) -> None:
+        """A round."""
+        self.seen = self.stale = self.unreadable = 0
+        self.keys.clear()
+        self.unopened.clear()
+
+
+class _Table(NamedTuple):
+    """Where bodies lie. ``position``: columns that its rows are walked in the order of; ``at``: what tells a row."""
+
+    name: str
+    position: tuple[str, ...]
+    resource: str  # column or text
+    body: str  # the column
+
+
+_TABLES: Final = (
+    _Table("objects", ("resource", "namespace", "name"), "resource", "body"),
+    _Table("log", ("revision",), "resource", "body"),
+    _Table("log", ("revision",), "resource", "previous_body"),
+    _Table("events", ("revision",), f"'{EVENTS}'", "body"),
+)
+
+
+class _Found(NamedTuple):
+    revision: int
+    key: Key
+    size: int
+
+
+@asynccontextmanager
+async def rewriting(dsn: str, sealer: Resealer, rate: float) -> AsyncIterator[Rewriting]:
+    """``rate``: bodies a second at most. Raises AlreadyRunning, and what asyncpg raises."""
+    connection = await connect(dsn, Timeouts(pause=60.0))
+    try:
+        if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", _REWRITING_LOCK):
+            raise AlreadyRunning
+        yield Rewriting(connection, sealer, rate)
+    finally:
+        connection.terminate()  # and the lock is free
+
+
+@final
+class Rewriting:
+    def __init__(self, connection: asyncpg.Connection, sealer: Resealer, rate: float) -> None:
+        self._connection = connection
+        self._sealer = sealer
+        self._rate = rate
+        self.report = Report()
+
+    async def run(self, only_look: bool, progress: Callable[[Report], None] = lambda report: None) -> Report:
+        """Until a round finds nothing to do, or some have not helped: then ``stale`` says how many are left."""
+        for _ in range(1 if only_look else _ROUNDS):
+            self.report.begin()
+            for table in _TABLES:
+                await self._go_through(table, only_look, progress)
+            if not self.report.stale:
+                break
+        return self.report
+
+    async def _go_through(self, table: _Table, only_look: bool, progress: Callable[[Report], None]) -> None:
+        async for page in self._pages(table):
+            for group in _groups(page):
+                await self._group(table, group, only_look)
+                progress(self.report)
+
+    async def _pages(self, table: _Table) -> AsyncIterator[list[_Found]]:
+        """Rows that concern us, without their bodies: what is large is not read for nothing."""
+        position = ", ".join(table.position)
+        places = ", ".join(f"${number}" for number in range(1, len(table.position) + 1))
+        query = (
+            f"SELECT revision, {table.resource} AS resource, namespace, name, octet_length({table.body}) AS size,"
+            f" substring({table.body} FOR {len(MARK)}) AS head"
+            f" FROM {table.name} WHERE ({position}) > ({places}) ORDER BY {position} LIMIT {_PAGE}"
+        )
+        after: tuple[Any, ...] = (0,) if table.position == ("revision",) else ("", "", "")
+        while records := await self._connection.fetch(query, *after):
+            yield [
+                _Found(record["revision"], key, record["size"])
+                for record in records
+                if record["size"] and (key := Key(record["resource"], record["namespace"], record["name"])).resource
+                if record["head"] == MARK or self._sealer.concerns(key.resource)
+            ]
+            after = tuple(records[-1][column] for column in table.position)
+
+    async def _group(self, table: _Table, group: Sequence[_Found], only_look: bool) -> None:
+        stored = await self._bodies(table, group)
+        await self._sealer.prepare(list(stored.values()))
+        fresh: dict[_Found, bytes] = {}
+        for found, body in stored.items():
+            self._look(table, found, body, fresh)
+        self.report.seen += len(stored)
+        if fresh and not only_look:
+            self.report.rewritten += await self._put(table, fresh)
+        if not only_look:
+            await asyncio.sleep(len(fresh) / self._rate)
+
+    def _look(self, table: _Table, found: _Found, stored: bytes, fresh: dict[_Found, bytes]) -> None:
+        sealer, report = self._sealer, self.report
+        report.keys[table.name, sealer.key_of(stored)] += 1
+        try:
+            body = sealer.open(found.key, stored)
+        except CannotOpen as error:
+            report.unreadable += 1
+            if len(report.unopened) < MOST_SHOWN:
+                key = found.key
+                path = f"{key.namespace}/{key.name}" if key.namespace else key.name
+                report.unopened.append(Unopened(f"{key.resource} {path} in {table.name}", str(error)))
+            return
+        clear = unpack(body) if found.key.resource == EVENTS else body
+        if not sealer.is_current(found.key, stored, clear):
+            report.stale += 1
+            fresh[found] = sealer.seal(found.key, body, clear)
+
+    async def _bodies(self, table: _Table, group: Sequence[_Found]) -> dict[_Found, bytes]:
+        """Of the rows that are still what they were."""
+        query = (
+            f"SELECT g.number, t.{table.body} AS body FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[])"
+            f" WITH ORDINALITY AS g(revision, resource, namespace, name, number)"
+            f" JOIN {table.name} t ON {_same(table)} WHERE t.{table.body} IS NOT NULL"
+        )
+        records = await self._connection.fetch(query, *_columns(group))
+        return {group[record["number"] - 1]: record["body"] for record in records}
+
+    async def _put(self, table: _Table, fresh: dict[_Found, bytes]) -> int:
+        query = (
+            f"UPDATE {table.name} t SET {table.body} = g.body"
+            f" FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::bytea[])"
+            f" AS g(revision, resource, namespace, name, body) WHERE {_same(table)}"
+        )
+        async with self._connection.transaction():
+            await self._connection.execute("SELECT pg_advisory_xact_lock($1)", COMMIT_LOCK)
+            done = await self._connection.execute(query, *_columns(list(fresh)), list(fresh.values()))
+        return int(done.rpartition(" ")[2])
+
+
+def _same(table: _Table) -> str:
+    """That a row ``t`` is what was read as ``g``: a revision is written once."""
+    same = "t.revision = g.revision AND t.namespace = g.namespace AND t.name = g.name"
+    return same if table.name == "events" else f"{same} AND t.resource = g.resource"
+
+
+def _columns(group: Sequence[_Found]) -> list[list[Any]]:
+    return [
+        [found.revision for found in group],
+        [found.key.resource for found in group],
+        [found.key.namespace for found in group],
+        [found.key.name for found in group],
+    ]
+
+
+def _groups(page: Sequence[_Found]) -> Iterator[list[_Found]]:
+    group: list[_Found] = []
+    size = 0
+    for found in page:
+        group.append(found)
+        size += found.size
+        if len(group) == _ROWS or size > _BYTES:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group

@@ -1,0 +1,293 @@
+"""`kafila encrypt rewrite`: all that is stored, under the key that is written with now, while others write and read."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from kafila.core.resources import Key
+from kafila.encryption.encryption import IN_CLEAR, Encryption
+from kafila.store.interface import EVENTS, EventQuery, Row, Transaction, Write
+from kafila.store.postgres import PostgresStore
+from kafila.store.rewriting import AlreadyRunning, Report, rewriting
+
+from .at_rest import IDENTITY, configuration, encryption, in_clear, provider
+
+KAFILA = Path(sys.executable).with_name("kafila")
+ONE, TWO = provider("aesgcm", "key1"), provider("secretbox", "key2")
+WORK = Key("works.work.karmada.io", "karmada-es-a", "token")
+QUICK = 1e6
+
+
+def clear(*resources: str) -> Encryption:
+    return encryption((", ".join(resources or ("secrets", "events")), f"{IDENTITY}, {ONE}, {TWO}"))
+
+
+def sealed(first: str, *others: str) -> Encryption:
+    return encryption(("secrets, events", ", ".join((first, *others, IDENTITY))))
+
+
+def body(name: str, text: str = "sesame") -> bytes:
+    return b'{"metadata":{"name":"%b"},"data":"%b"}' % (name.encode(), text.encode())
+
+
+@contextlib.asynccontextmanager
+async def opened(dsn: str, sealer: Encryption) -> AsyncIterator[PostgresStore]:
+    store = PostgresStore(dsn, sealer=sealer)
+    await store.open()
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+async def write(store: PostgresStore, *keys: Key, text: str = "sesame") -> None:
+    await store.commit(Transaction([], [Write(key, body(key.name, text)) for key in keys]))
+
+
+def named(number: int) -> Key:
+    return Key("secrets", "default", f"s{number:04}")
+
+
+async def populated(store: PostgresStore, count: int = 150) -> None:
+    for start in range(0, count, 50):
+        await write(store, *map(named, range(start, start + 50)))
+    await write(store, named(1), Key("configmaps", "default", "map"), Key(EVENTS, "default", "e"), text="sesame-again")
+    work = b'{"metadata":{},"spec":{"workload":{"manifests":[{"kind":"Secret","data":"sesame"}]}}}'
+    await store.commit(Transaction([], [Write(WORK, work)]))
+    await store.commit(Transaction([], [Write(named(2), None, last=body("gone"))]))
+
+
+async def rewritten(dsn: str, sealer: Encryption, check: bool = False) -> Report:
+    async with rewriting(dsn, sealer, QUICK) as work:
+        return await work.run(check)
+
+
+def rows(dsn: str) -> list[tuple[object, ...]]:
+    """Of what watchers and processes go by: all but bodies."""
+    with psycopg.connect(dsn) as connection:
+        found = connection.execute(
+            "SELECT resource, namespace, name, revision, uid, terminating FROM objects ORDER BY 1, 2, 3"
+        )
+        log = connection.execute(
+            "SELECT revision, resource, name, deleted, previous, writer, seq, at FROM log ORDER BY 1"
+        )
+        return [*found.fetchall(), *log.fetchall()]
+
+
+async def test_all_bodies_are_rewritten_and_nothing_else_changes(postgres_dsn: str) -> None:
+    heard: list[Row] = []
+    async with opened(postgres_dsn, clear()) as store:
+        await populated(store)
+        before, contents = rows(postgres_dsn), (await store.snapshot())[1]
+        store.subscribe(heard.extend, lambda: None)
+    assert in_clear(postgres_dsn, ["sesame"]) != []
+    report = await rewritten(postgres_dsn, sealed(ONE))
+    assert (report.stale, report.unreadable) == (0, 0)
+    assert report.rewritten > 300
+    assert {table for table, _ in in_clear(postgres_dsn, ["sesame"])} == {"objects", "log_0"}  # the ConfigMap
+    with psycopg.connect(postgres_dsn, autocommit=True) as connection:
+        connection.execute("DELETE FROM objects WHERE resource = 'configmaps'")
+        connection.execute("DELETE FROM log WHERE resource = 'configmaps'")
+    assert in_clear(postgres_dsn, ["sesame"]) == []
+    assert [row for row in before if "configmaps" not in row] == rows(postgres_dsn)
+    async with opened(postgres_dsn, sealed(ONE)) as store:
+        assert (await store.snapshot())[1] == [found for found in contents if found.key.resource != "configmaps"]
+        assert [found.body for found in (await store.list_events(EventQuery())).objects] == [body("e", "sesame-again")]
+        assert (await rewritten(postgres_dsn, sealed(ONE))).rewritten == 0
+    assert heard == []
+
+
+async def test_and_back_again_and_to_another_key(postgres_dsn: str) -> None:
+    async with opened(postgres_dsn, sealed(ONE)) as store:
+        await populated(store, 50)
+        contents = (await store.snapshot())[1]
+    for sealer, key in (
+        (sealed(TWO, ONE), "secretbox:key2"),
+        (encryption(("secrets, events", f"{ONE}, {TWO}")), "aesgcm:key1"),
+        (clear(), IN_CLEAR),
+    ):
+        report = await rewritten(postgres_dsn, sealer)
+        assert {found for _, found in report.keys if found != IN_CLEAR} <= {key, "aesgcm:key1", "secretbox:key2"}
+        looked = await rewritten(postgres_dsn, sealer, check=True)
+        assert {found for _, found in looked.keys} == {key}
+        async with opened(postgres_dsn, sealer) as store:
+            assert (await store.snapshot())[1] == contents
+
+
+async def test_a_look_changes_nothing_and_counts(postgres_dsn: str) -> None:
+    async with opened(postgres_dsn, sealed(ONE)) as store:
+        await write(store, named(1), named(2))
+    async with opened(postgres_dsn, sealed(TWO, ONE)) as store:
+        await write(store, named(2))
+    report = await rewritten(postgres_dsn, sealed(TWO, ONE), check=True)
+    assert (report.stale, report.rewritten, report.unreadable) == (3, 0, 0)
+    assert dict(report.keys) == {
+        ("objects", "aesgcm:key1"): 1,
+        ("objects", "secretbox:key2"): 1,
+        ("log", "aesgcm:key1"): 2,
+        ("log", "secretbox:key2"): 1,
+    }
+
+
+async def test_what_cannot_be_decrypted_is_left_and_named(postgres_dsn: str) -> None:
+    async with opened(postgres_dsn, encryption(("secrets", provider("aesgcm", "lost")))) as store:
+        await write(store, named(1))
+    async with opened(postgres_dsn, sealed(ONE)) as store:
+        await write(store, named(2))
+    report = await rewritten(postgres_dsn, sealed(TWO, ONE))
+    assert report.unreadable == 2
+    assert [each.where for each in report.unopened] == [
+        "secrets default/s0001 in objects",
+        "secrets default/s0001 in log",
+    ]
+    assert report.rewritten == 2
+
+
+async def test_nobody_notices_while_others_write(postgres_dsn: str) -> None:
+    """Every write is kept, and read with its key, whichever it got."""
+    async with (
+        opened(postgres_dsn, sealed(ONE, TWO)) as store,
+        opened(postgres_dsn, sealed(TWO, ONE)) as other,
+    ):
+        heard: list[Row] = []
+        other.subscribe(heard.extend, lambda: None)
+        await populated(store)
+        start, _ = await other.snapshot()
+        done = asyncio.Event()
+        last: dict[Key, bytes] = {}
+
+        async def writer() -> None:
+            number = 0
+            while not done.is_set():
+                number += 1
+                key = named(3 + number % 100)
+                await write(other, key, text=f"sesame-{number}")
+                last[key] = body(key.name, f"sesame-{number}")
+
+        writing = asyncio.create_task(writer())
+        reports = [await rewritten(postgres_dsn, sealed(TWO, ONE)) for _ in range(3)]
+        done.set()
+        await writing
+        assert all(report.unreadable == 0 for report in reports)
+        assert reports[0].rewritten > 200
+        found = {each.key: each.body for each in (await other.snapshot())[1]}
+        assert {key: found[key] for key in last} == last
+        page = await other.read_log(start, 100_000)
+        assert [row.revision for row in heard] == [row.revision for row in page.rows]
+        assert {key for _, key in (await rewritten(postgres_dsn, sealed(TWO, ONE), check=True)).keys} == {
+            "secretbox:key2"
+        }
+
+
+async def test_two_do_not_rewrite_at_once(postgres_dsn: str) -> None:
+    async with rewriting(postgres_dsn, sealed(ONE), QUICK):
+        with pytest.raises(AlreadyRunning):
+            async with rewriting(postgres_dsn, sealed(ONE), QUICK):
+                pass
+
+
+def command(file: Path, dsn: str, *more: str) -> list[str]:
+    where = ["--encryption-provider-config", str(file), "--database-url", dsn]
+    return [str(KAFILA), "encrypt", "rewrite", *where, *more]
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    file = tmp_path / "encryption.yaml"
+    file.write_text(configuration(("secrets, events", f"{TWO}, {ONE}, {IDENTITY}")))
+    return file
+
+
+async def test_one_that_is_killed_goes_on_where_it_was(postgres_dsn: str, file: Path) -> None:
+    async with opened(postgres_dsn, sealed(ONE)) as store:
+        await populated(store)
+        contents = (await store.snapshot())[1]
+    process = await asyncio.create_subprocess_exec(
+        *command(file, postgres_dsn, "--rate=150"), stderr=subprocess.DEVNULL
+    )
+    while not any(key == "secretbox:key2" for _, key in (await _looked(postgres_dsn))):
+        await asyncio.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    await process.wait()
+    left = await _looked(postgres_dsn)
+    assert {key for _, key in left} == {"aesgcm:key1", "secretbox:key2"}
+    process = await asyncio.create_subprocess_exec(*command(file, postgres_dsn, "-o", "json"), stdout=subprocess.PIPE)
+    said, _ = await process.communicate()
+    report = json.loads(said)
+    assert process.returncode == 0
+    assert 0 < report["rewritten"] < 400
+    assert {key for _, key in (await _looked(postgres_dsn))} == {"secretbox:key2"}
+    async with opened(postgres_dsn, sealed(TWO, ONE)) as store:
+        assert (await store.snapshot())[1] == contents
+
+
+async def _looked(dsn: str) -> dict[tuple[str, str], int]:
+    """As --check, but without waiting for who rewrites."""
+    sealer = sealed(TWO, ONE)
+    with psycopg.connect(dsn) as connection:
+        found = connection.execute(
+            "SELECT 'objects', body FROM objects UNION ALL SELECT 'log', body FROM log WHERE name <> ''"
+        )
+        keys = [(table, sealer.key_of(bytes(each))) for table, each in found.fetchall()]
+    return {pair: keys.count(pair) for pair in set(keys) if pair[1] != IN_CLEAR}
+
+
+def test_its_words(postgres_dsn: str, file: Path, tmp_path: Path) -> None:
+    async def prepare() -> None:
+        async with opened(postgres_dsn, sealed(ONE)) as store:
+            await write(store, named(1), named(2))
+
+    asyncio.run(prepare())
+
+    def said(*arguments: str, code: int = 0) -> str:
+        done = subprocess.run(
+            arguments, capture_output=True, text=True, timeout=60, env={**os.environ, "COLUMNS": "200"}
+        )
+        assert done.returncode == code, done.stderr
+        return done.stdout + done.stderr
+
+    assert said(*command(file, postgres_dsn, "--check")) == (
+        "WHERE     KEY           BODIES\n"
+        "log       aesgcm:key1   2\n"
+        "objects   aesgcm:key1   2\n"
+        "4 are not under the key that is written with.\n"
+    )
+    assert said(*command(file, postgres_dsn)) == "4 bodies rewritten.\n"
+    assert said(*command(file, postgres_dsn)) == "0 bodies rewritten.\n"
+    file.write_text(configuration(("secrets", ONE)))
+    words = said(*command(file, postgres_dsn), code=1)
+    assert words == (
+        "0 bodies rewritten.\n4 cannot be decrypted, and were left as they are:\n"
+        "  secrets default/s0001 in objects: no matching prefix found\n"
+        "  secrets default/s0002 in objects: no matching prefix found\n"
+        "  secrets default/s0001 in log: no matching prefix found\n"
+        "  secrets default/s0002 in log: no matching prefix found\n"
+    )
+    file.write_text("nothing: 1\n")
+    refused = said(*command(file, postgres_dsn), code=2)
+    assert refused.endswith('for --encryption-provider-config: line 1: unknown field "nothing"\n')
+    assert said(str(KAFILA), "encrypt", "rewrite", "--data-dir", str(tmp_path), code=2) == (
+        "error: --encryption-provider-config is needed: which keys there are\n"
+    )
+    file.write_text(configuration(("secrets", ONE)))
+    nowhere = [
+        str(KAFILA),
+        "encrypt",
+        "rewrite",
+        "--encryption-provider-config",
+        str(file),
+        "--data-dir",
+        str(tmp_path),
+    ]
+    assert said(*nowhere, code=1) == f"error: --data-dir {tmp_path}: there is no database\n"
