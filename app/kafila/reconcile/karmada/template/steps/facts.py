@@ -10,8 +10,10 @@ from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.constants import Identity
 from kafila.placement.interpreter import Interpreter
+from kafila.placement.objects import namespace
 from kafila.placement.scheduler.cluster_snapshot import ClusterSnapshot
 from kafila.placement.scheduler.schedule import SchedulingContext
+from kafila.placement.spec import existing_clusters
 from kafila.placement.types import Binding, Cluster, Work
 from kafila.placement.work.build import Overrides
 from kafila.watch import Entry
@@ -100,3 +102,9 @@ class PolicyFacts(Protocol):
     def candidates(self, template: Object) -> tuple[Sequence[Object], Sequence[Object]]: ...
 
     def override_exists(self, namespace: str, name: str) -> bool: ...
+
+
+def clusters_of(binding: Binding, facts: Facts) -> frozenset[str]:
+    """Where the object may be now for this binding, of the clusters that its namespace may use."""
+    found, allowed = existing_clusters(binding["spec"]), facts.allowed_clusters(namespace(binding))
+    return found if allowed is None else found & allowed

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from kafila.placement.objects import identity
-from kafila.placement.spec import existing_clusters, targets_of
+from kafila.placement.spec import targets_of
 
-from .facts import Facts
+from .facts import Facts, clusters_of
 from .state import State
 
 
 def share_works(state: State, facts: Facts) -> State:
-    spec = state.binding["spec"]
-    left = state.shares.needed_by_others(state.binding) - existing_clusters(spec)
+    own = clusters_of(state.binding, facts)
+    left = state.shares.needed_by_others(state.binding) - own
     kept = [work for work in state.works if work.cluster not in left]
-    missing = {target["name"] for target in targets_of(spec)} - {work.cluster for work in kept}
+    targets = {target["name"] for target in targets_of(state.binding["spec"])}
+    missing = (targets & own) - {work.cluster for work in kept}
     found, taken = facts.works_named(identity(state.template), missing)
     reporting = [work.obj for work in kept]
     reporting += [work.obj for work in found if not work.obj["metadata"].get("deletionTimestamp")]
