@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from cyclopts import Parameter
 
 from . import CommandError, UsageError
+from .asking import ask
 
 if TYPE_CHECKING:
     from cryptography.x509 import Name
@@ -19,8 +20,6 @@ DataDir = Annotated[
     Path | None, Parameter(help="The folder that kafila serve was given (default: KAFILA_DATA_DIR, or .data).")
 ]
 RENEWABLE: Final = ("apiserver", "admin")
-_PATIENCE: Final = 30.0  # seconds for the server to do it
-_PERIOD: Final = 0.1
 _COLUMNS: Final = ("name", "subject", "issuer", "expiresIn", "usedBy")
 _HEADERS: Final = ("NAME", "SUBJECT", "ISSUER", "EXPIRES IN", "USED BY")
 
@@ -47,28 +46,19 @@ def renew(
     data_dir: DataDir = None,
 ) -> None:
     """Have a running kafila serve renew its own serving certificate (apiserver) and that of its kubeconfig (admin)."""
-    from kafila.core.files import write_private
-
     wanted = list(dict.fromkeys(names or RENEWABLE))
     for name in wanted:
         if name not in RENEWABLE:
             raise UsageError(f"{name!r} is no certificate that is renewed here: must be some of {', '.join(RENEWABLE)}")
     folder = folder_of(data_dir)
     before = _certificates(folder)
-    request = folder / "renew"
-    try:
-        write_private(request, " ".join(wanted).encode())
-    except OSError as error:
-        raise CommandError(f"{request} cannot be written: {error.strerror}") from None
-    deadline = time.monotonic() + _PATIENCE
-    while any(_certificates(folder).get(name) == before.get(name) for name in wanted):
-        if time.monotonic() > deadline:
-            request.unlink(missing_ok=True)
-            raise CommandError(
-                f"not renewed within {_PATIENCE:.0f} s: no kafila serve runs with the folder {folder.parent}, which issues"
-                " them at its start, or its log says what is wrong"
-            )
-        time.sleep(_PERIOD)
+    ask(
+        folder / "renew",
+        " ".join(wanted).encode(),
+        lambda: all(_certificates(folder).get(name) != before.get(name) for name in wanted),
+        "not renewed",
+        "which issues them at its start, or its log says what is wrong",
+    )
     for name in wanted:
         print(f"{name} renewed")
 

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from . import CommandError, UsageError
+from .asking import ask
 from .certs import DataDir, folder_of
 from .durations import duration
-
-_PATIENCE: Final = 30.0  # seconds for the server to do it
-_PERIOD: Final = 0.1
 
 
 def rotate_ca(
@@ -53,22 +50,14 @@ def _asked(folder: Path, request: dict[str, Any]) -> str:
     """What the server answers. Raises CommandError."""
     import orjson
 
-    from kafila.core.files import write_private
-
-    file = folder / "rotate-ca"
-    try:
-        write_private(file, orjson.dumps(request))
-    except OSError as error:
-        raise CommandError(f"{file} cannot be written: {error.strerror}") from None
-    deadline = time.monotonic() + _PATIENCE
-    while (answer := _answer(folder)).get("id") != request["id"]:
-        if time.monotonic() > deadline:
-            file.unlink(missing_ok=True)
-            raise CommandError(
-                f"no answer within {_PATIENCE:.0f} s: no kafila serve runs with the folder {folder.parent}, or its log says"
-                " what is wrong; kafila certs list shows how things are"
-            )
-        time.sleep(_PERIOD)
+    ask(
+        folder / "rotate-ca",
+        orjson.dumps(request),
+        lambda: _answer(folder).get("id") == request["id"],
+        "no answer",
+        "or its log says what is wrong; kafila certs list shows how things are",
+    )
+    answer = _answer(folder)
     if "error" in answer:
         raise CommandError(answer["error"])
     return str(answer["message"])
