@@ -23,7 +23,7 @@ from kafila.core.values import Object
 
 from .credentials import AUTHORITY, TOKEN, CredentialsError, secret_value
 from .transport import CONNECT_TIMEOUT, TLS, Unreachable, UnusableAnswer, open_connector, sendable
-from .wire import check_status, unanswered
+from .wire import arriving, check_status, unanswered
 
 log = structlog.get_logger(__name__)
 RawHeaders = Sequence[tuple[bytes, bytes]]  # as ASGI has them: lower-case names
@@ -183,13 +183,9 @@ class Answer:
         self.headers = response_headers(given, answer.status)
         self.location = answer.headers.get("location", "")
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    def chunks(self) -> AsyncIterator[bytes]:
         """Raises Unreachable when the member breaks off."""
-        try:
-            async for chunk in self._answer.content.iter_any():
-                yield chunk
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise unanswered(error, sent=True) from None
+        return arriving(self._answer)
 
     async def close(self) -> None:
         self._answer.close()

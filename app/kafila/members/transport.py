@@ -20,7 +20,7 @@ from urllib.parse import quote, urlsplit
 import aiohttp
 from yarl import URL
 
-from .wire import Answers, check_status, inflated, joined, reason, unanswered
+from .wire import Answers, arriving, check_status, inflated, joined, reason, unanswered
 from .wire import TooLong as TooLong
 from .wire import Unreachable as Unreachable
 from .wire import UnusableAnswer as UnusableAnswer
@@ -214,14 +214,7 @@ class _NetworkResponse:
         encoding = self._answer.headers.get("Content-Encoding", "identity").lower()
         if encoding not in ("identity", "gzip"):
             raise UnusableAnswer(f"the answer is encoded in {encoding[:32]}, which was not asked for")
-        return inflated(self._arriving()) if encoding == "gzip" else self._arriving()
-
-    async def _arriving(self) -> AsyncIterator[bytes]:
-        try:
-            async for chunk in self._answer.content.iter_any():
-                yield chunk
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise unanswered(error, sent=True) from None
+        return inflated(arriving(self._answer)) if encoding == "gzip" else arriving(self._answer)
 
     async def close(self) -> None:
         # A response that was read to its end has given its connection back already; any other must not be reused.

@@ -115,6 +115,15 @@ def check_status(status: int) -> None:
         raise UnusableAnswer(f"an answer of status {status} is none to a request like this")
 
 
+async def arriving(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    """The body as it comes. Raises Unreachable when the member breaks off."""
+    try:
+        async for chunk in answer.content.iter_any():
+            yield chunk
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        raise unanswered(error, sent=True) from None
+
+
 def unanswered(error: BaseException, sent: bool) -> Unreachable:
     """What an exception of aiohttp's says about the member."""
     if isinstance(error, aiohttp.ClientResponseError):
