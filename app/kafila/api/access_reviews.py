@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from kafila.authorization import Attributes
 from kafila.authorization.rules import Rule
+from kafila.catalog.builtin.validation.common import check_number_of_values
 from kafila.catalog.kind import Kind
 from kafila.core import errors, selectors
 from kafila.core.errors import FieldError
@@ -65,14 +66,8 @@ def _check_selector(selector: Object | None, path: str, found: list[FieldError])
         text = f"when {path} is specified, requirements or rawSelector is required"
         found.append(FieldError.required(f"{path}.requirements", text))
     for i, requirement in enumerate(requirements or ()):
-        where, values = f"{path}.requirements[{i}]", requirement.get("values")
-        match requirement.get("operator"):
-            case "In" | "NotIn" if not values:
-                text = "must be specified when `operator` is 'In' or 'NotIn'"
-                found.append(FieldError.required(f"{where}.values", text))
-            case "Exists" | "DoesNotExist" if values:
-                text = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"
-                found.append(FieldError.forbidden(f"{where}.values", text))
+        where = f"{path}.requirements[{i}]"
+        check_number_of_values(requirement.get("operator") or "", requirement.get("values"), where, found)
         if not requirement.get("key"):
             found.append(FieldError.required(f"{where}.key", "must be specified"))
 

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import orjson
 
 T = TypeVar("T")
 Object = dict[str, Any]  # a JSON object
 AnyObject = Mapping[str, Any]  # one that is only read, whatever says what it holds (a TypedDict too)
+
+JSON_TYPES: Final[Mapping[type, str]] = {
+    dict: "object",
+    list: "array",
+    str: "string",
+    int: "integer",
+    float: "number",
+    bool: "boolean",
+    type(None): "null",
+}  # as schemas call them
 
 
 def copy_json(value: T) -> T:

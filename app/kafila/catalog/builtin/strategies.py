@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 from kafila.catalog.kind import Strategy
 from kafila.core import names
@@ -46,6 +47,7 @@ _RESOURCE = "resource.k8s.io"
 _SCHEDULING = "scheduling.k8s.io"
 _STORAGE = "storage.k8s.io"
 
+_rbac = partial(strategy, name_rule=names.path_segment, generation_fields=PLAIN, status=False, create_on_update=True)
 _TABLE: dict[tuple[str, str], Strategy] = strategies_core.TABLE | {
     # autoscaling and disruption
     (_POLICY, "PodDisruptionBudget"): generic(
@@ -140,37 +142,17 @@ _TABLE: dict[tuple[str, str], Strategy] = strategies_core.TABLE | {
         returns_deleted_object=True,
     ),
     # access
-    (_RBAC, "Role"): strategy(
-        access.validate_role,
-        name_rule=names.path_segment,
-        generation_fields=PLAIN,
-        status=False,
-        create_on_update=True,
-    ),
-    (_RBAC, "ClusterRole"): strategy(
-        access.validate_cluster_role,
-        name_rule=names.path_segment,
-        generation_fields=PLAIN,
-        status=False,
-        create_on_update=True,
-    ),
-    (_RBAC, "RoleBinding"): strategy(
+    (_RBAC, "Role"): _rbac(access.validate_role),
+    (_RBAC, "ClusterRole"): _rbac(access.validate_cluster_role),
+    (_RBAC, "RoleBinding"): _rbac(
         access.validate_role_binding,
         default=others.default_role_binding,
         validate_update=access.validate_binding_update,
-        name_rule=names.path_segment,
-        generation_fields=PLAIN,
-        status=False,
-        create_on_update=True,
     ),
-    (_RBAC, "ClusterRoleBinding"): strategy(
+    (_RBAC, "ClusterRoleBinding"): _rbac(
         access.validate_cluster_role_binding,
         default=others.default_role_binding,
         validate_update=access.validate_binding_update,
-        name_rule=names.path_segment,
-        generation_fields=PLAIN,
-        status=False,
-        create_on_update=True,
     ),
     (_CERTIFICATES, "CertificateSigningRequest"): strategy(
         certificates.validate_csr,

@@ -12,6 +12,7 @@ from typing import Any
 
 from kafila.core.clock import parse_rfc3339
 from kafila.core.errors import FieldError
+from kafila.core.values import JSON_TYPES
 from kafila.machinery.schema import Schema
 
 from .model import QUANTITY, Model
@@ -31,16 +32,7 @@ class Null:
 
 
 NULL = Null()
-_TYPES: dict[type, str] = {
-    dict: "object",
-    list: "array",
-    str: "string",
-    int: "integer",
-    float: "number",
-    bool: "boolean",
-    type(None): "null",
-    Null: "null",
-}
+_TYPES = {**JSON_TYPES, Null: "null"}
 
 
 def compile_validation(model: type[Model], resolve: Resolve) -> Callable[[Any], list[FieldError]]:

@@ -9,6 +9,7 @@ from kafila.cel.gotext import shown
 from kafila.cel.patterns import all_matches, first_match
 from kafila.cel.types import DYN, INT, LIST_STRING, STRING, list_of
 from kafila.cel.values import MAX_TEXT, CostExceeded, EvaluationError
+from kafila.core.quoting import ESCAPES
 
 from .formatting import formatted
 
@@ -89,18 +90,7 @@ def _joined(parts: Any, separator: str = "") -> str:
     return separator.join(out)
 
 
-_QUOTED: Final = {
-    "\a": "\\a",
-    "\b": "\\b",
-    "\f": "\\f",
-    "\n": "\\n",
-    "\r": "\\r",
-    "\t": "\\t",
-    "\v": "\\v",
-    "\\": "\\\\",
-    '"': '\\"',
-}
-_ESCAPES: Final = str.maketrans(_QUOTED)
+_ESCAPES: Final = str.maketrans(ESCAPES)
 
 
 def _quote(text: str) -> str:

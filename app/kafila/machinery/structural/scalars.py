@@ -9,7 +9,7 @@ from typing import Any, Final
 import orjson
 
 from kafila.core.errors import FieldError
-from kafila.core.values import json_key
+from kafila.core.values import JSON_TYPES, json_key
 from kafila.machinery.jsonpath import text_of
 
 from .findings import NOWHERE, Finding, Findings, Make
@@ -20,15 +20,6 @@ from .props import INT_OR_STRING, Props
 
 Check = Callable[[Any], Findings]
 
-_NAMES: Final[dict[type, str]] = {
-    dict: "object",
-    list: "array",
-    str: "string",
-    int: "integer",
-    float: "number",
-    bool: "boolean",
-    type(None): "null",
-}
 _INT64: Final = 1 << 63
 _INT32: Final = 1 << 31
 _FLOAT32: Final = 3.4028235677973366e38  # what no longer rounds to a float32
@@ -49,7 +40,7 @@ def fits(types: Sequence[str], format: str, value: Any) -> bool:
     if format and not numeric and kind in (str, list):
         return True  # the text is the format's business
     return (
-        _NAMES[kind] in types
+        JSON_TYPES[kind] in types
         or (kind is int and "number" in types)
         or (kind is float and "integer" in types and value.is_integer())
     )
@@ -59,12 +50,12 @@ def type_check(types: tuple[str, ...], format: str) -> Check | None:
     if not types and not format:
         return None
     shown = ",".join(types)
-    exact = {name: kind for kind, name in _NAMES.items()}.get(shown)
+    exact = {name: kind for kind, name in JSON_TYPES.items()}.get(shown)
 
     def check(value: Any) -> Findings:
         if value.__class__ is exact or fits(types, format, value):
             return None
-        given = _NAMES[value.__class__]
+        given = JSON_TYPES[value.__class__]
         if format and value.__class__ not in (str, list):  # then the format is reported, of what is given as well
             sizes = {"integer": "int64", "number": "float64"}
             return [Finding(wrong_type(format, sizes.get(given, "")))]

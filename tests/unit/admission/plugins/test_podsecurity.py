@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from kafila.admission.plugins.podsecurity.evaluate import violations
 from kafila.admission.plugins.podsecurity.standards import LATEST, PREFIX, Policy, Standard, policy_of
-from kafila.catalog.version import KUBERNETES_VERSION
+from kafila.catalog.version import LIBRARIES_VERSION
 from kafila.core.values import Object
 
-MODULE = f"k8s.io/pod-security-admission@v0.{KUBERNETES_VERSION.removeprefix('v1.')}"
+MODULE = f"k8s.io/pod-security-admission@{LIBRARIES_VERSION}"
 
 
 def labels(**given: str) -> dict[str, str]:

@@ -31,18 +31,21 @@ def _strategy(spec: Object, field: str) -> Object:
     return strategy
 
 
-def default_deployment(obj: Object) -> None:
-    spec = _spec(obj)
-    default_pod_template(spec.get("template"))
-    _default_scalars(spec, replicas=1, revisionHistoryLimit=10, progressDeadlineSeconds=600)
-    strategy = _strategy(spec, "strategy")
+def _default_rolling_update(strategy: Object, **scalars: Any) -> None:
     if not strategy.get("type"):
         strategy["type"] = "RollingUpdate"
     if strategy["type"] == "RollingUpdate":
         rolling = strategy.get("rollingUpdate")
         if rolling is None:
             rolling = strategy["rollingUpdate"] = {}
-        _default_scalars(rolling, maxUnavailable="25%", maxSurge="25%")
+        _default_scalars(rolling, **scalars)
+
+
+def default_deployment(obj: Object) -> None:
+    spec = _spec(obj)
+    default_pod_template(spec.get("template"))
+    _default_scalars(spec, replicas=1, revisionHistoryLimit=10, progressDeadlineSeconds=600)
+    _default_rolling_update(_strategy(spec, "strategy"), maxUnavailable="25%", maxSurge="25%")
 
 
 def default_daemon_set(obj: Object) -> None:
@@ -51,14 +54,7 @@ def default_daemon_set(obj: Object) -> None:
     annotations.setdefault("deprecated.daemonset.template.generation", "0")  # whoever writes it owns this annotation
     spec = _spec(obj)
     default_pod_template(spec.get("template"))
-    strategy = _strategy(spec, "updateStrategy")
-    if not strategy.get("type"):
-        strategy["type"] = "RollingUpdate"
-    if strategy["type"] == "RollingUpdate":
-        rolling = strategy.get("rollingUpdate")
-        if rolling is None:
-            rolling = strategy["rollingUpdate"] = {}
-        _default_scalars(rolling, maxUnavailable=1, maxSurge=0)
+    _default_rolling_update(_strategy(spec, "updateStrategy"), maxUnavailable=1, maxSurge=0)
     _default_scalars(spec, revisionHistoryLimit=10)
 
 

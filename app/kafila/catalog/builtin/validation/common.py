@@ -129,8 +129,8 @@ def check_label_selector(selector: Object | None, path: str, found: Found) -> No
         _check_requirement(requirement, f"{path}.matchExpressions[{i}]", found)
 
 
-def _check_requirement(requirement: Object, path: str, found: Found) -> None:
-    operator, values = requirement.get("operator") or "", requirement.get("values")
+def check_number_of_values(operator: str, values: Sequence[str] | None, path: str, found: Found) -> bool:
+    """What an operator asks of ``path``.values. False: it is none of those that all selectors have."""
     if operator in ("In", "NotIn"):
         if not values:
             found.append(required(f"{path}.values", "must be specified when `operator` is 'In' or 'NotIn'"))
@@ -139,6 +139,13 @@ def _check_requirement(requirement: Object, path: str, found: Found) -> None:
             text = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"
             found.append(forbidden(f"{path}.values", text))
     else:
+        return False
+    return True
+
+
+def _check_requirement(requirement: Object, path: str, found: Found) -> None:
+    operator, values = requirement.get("operator") or "", requirement.get("values")
+    if not check_number_of_values(operator, values, path, found):
         found.append(invalid(f"{path}.operator", operator, "not a valid selector operator"))
     check_label_key(requirement.get("key") or "", f"{path}.key", found)
     for i, value in enumerate(values or ()):

@@ -10,6 +10,7 @@ from .common import (
     Found,
     check_label_key,
     check_label_selector,
+    check_number_of_values,
     duplicate,
     forbidden,
     invalid,
@@ -67,18 +68,11 @@ def _check_term(term: Object, path: str, found: Found, *, values: bool) -> None:
 
 def _check_expression(requirement: Object, path: str, found: Found, check_values: bool) -> None:
     operator, values = requirement.get("operator") or "", requirement.get("values") or ()
-    if operator in ("In", "NotIn"):
-        if not values:
-            found.append(required(f"{path}.values", "must be specified when `operator` is 'In' or 'NotIn'"))
-    elif operator in ("Exists", "DoesNotExist"):
-        if values:
-            text = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"
-            found.append(forbidden(f"{path}.values", text))
-    elif operator in ("Gt", "Lt"):
+    if operator in ("Gt", "Lt"):
         if len(values) != 1:
             text = "must be specified single value when `operator` is 'Lt' or 'Gt'"
             found.append(required(f"{path}.values", text))
-    else:
+    elif not check_number_of_values(operator, values, path, found):
         found.append(invalid(f"{path}.operator", operator, _BAD_OPERATOR))
     check_label_key(requirement.get("key") or "", f"{path}.key", found)
     if check_values:
