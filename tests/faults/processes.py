@@ -25,8 +25,11 @@ import asyncpg
 import yaml
 
 from kafila.core.values import Object
+from kafila.store import dictionaries
+from kafila.store.connect import read_bodies
 from kafila.store.embedded import EmbeddedPostgres
 from kafila.store.interface import Row, StoredObject
+from kafila.store.packing import Packing
 from kafila.store.postgres import PostgresStore
 
 from .store_checker import whole_log
@@ -221,6 +224,9 @@ class ControlPlane:
     async def sql(self, statement: str, *arguments: object) -> list[asyncpg.Record]:
         connection = await asyncpg.connect(self.database.dsn)
         try:
+            packing = Packing()
+            await dictionaries.load(connection, packing)
+            await read_bodies(connection, packing)
             return await connection.fetch(statement, *arguments)
         finally:
             await connection.close()

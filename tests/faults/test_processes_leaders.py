@@ -160,18 +160,18 @@ async def test_a_leader_that_was_stopped_gives_up_when_it_goes_on(plane: Control
     """It was stopped in the middle of its work. What the other took over it does not touch again."""
     leader, other = await one_leads(plane)
     _, token = await lease(plane)
-    await plane.make_namespace("stopped")
-    bindings = "/apis/work.karmada.io/v1alpha2/namespaces/stopped/resourcebindings"
+    await plane.make_namespace("stopped-leader")
+    bindings = "/apis/work.karmada.io/v1alpha2/namespaces/stopped-leader/resourcebindings"
 
     async def bound(number: int) -> bool:
         return len((await plane.api[0].request("GET", bindings)).body["items"]) >= number
 
-    await ask(plane, 0, 60, space="stopped")
+    await ask(plane, 0, 60, space="stopped-leader")
     await eventually("it works", lambda: bound(1))
     leader.signal(signal.SIGSTOP)
     try:
         await eventually("the other leads", lambda: leads(other))
-        await ask(plane, 60, 70, space="stopped")
+        await ask(plane, 60, 70, space="stopped-leader")
         await eventually("the other has finished", lambda: bound(70))
     finally:
         leader.signal(signal.SIGCONT)
@@ -179,7 +179,7 @@ async def test_a_leader_that_was_stopped_gives_up_when_it_goes_on(plane: Control
     assert leads(other)
     assert (await lease(plane))[1] == token + 1
     before, after = await writer_of(plane, "d0-deployment"), await writer_of(plane, "d69-deployment")
-    [turn] = await plane.sql("SELECT min(revision) FROM log WHERE writer = $1 AND namespace = 'stopped'", after)
+    [turn] = await plane.sql("SELECT min(revision) FROM log WHERE writer = $1 AND namespace = 'stopped-leader'", after)
     late = await plane.sql("SELECT name FROM log WHERE writer = $1 AND revision > $2", before, turn["min"])
     assert before != after
     assert late == []

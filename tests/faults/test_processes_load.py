@@ -78,10 +78,10 @@ async def test_a_killed_database_comes_back_with_everything_acknowledged(plane: 
 async def test_connections_cut_after_commit_was_sent(plane: ControlPlane) -> None:
     """What happened to the batch is looked up: nobody is told AlreadyExists by the repetition of their own create."""
     behind, other = plane.api
-    async with Load(plane, "cut") as load:
+    async with Load(plane, "cut-off-here") as load:
         for fault in ("answer", "while", "before", "answer", "while"):
             await load.more(15, behind)
-            plane.proxy.arm(b"text-", fault)
+            plane.proxy.arm(b"cut-off-here", fault)
             await asyncio.wait_for(plane.proxy.struck.wait(), PATIENCE)
         await load.more(15, behind)
         await load.more(15, other)
@@ -108,7 +108,7 @@ async def test_one_fault_after_the_other(plane: ControlPlane) -> None:
         await server.ready()
 
     async def cut() -> None:
-        plane.proxy.arm(b"text-", rng.choice(["before", "answer", "while"]))
+        plane.proxy.arm(b"chaos", rng.choice(["before", "answer", "while"]))
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(plane.proxy.struck.wait(), 5)
         plane.proxy.arm(b"", "")

@@ -10,7 +10,7 @@ from typing import Any
 from kafila.core.resources import Key
 
 from .interface import EVENTS, Guard, GuardFailed, Lease, LeaseLost, Row, Transaction, Write
-from .packing import pack
+from .packing import Packing
 from .sealing import Sealed
 
 MAX_TRANSACTIONS = 500
@@ -85,7 +85,7 @@ def in_order(batch: Sequence[Pending]) -> list[tuple[int, Write]]:
     return events + others if events else others
 
 
-def arguments(batch: Sequence[Pending]) -> tuple[list[Any], list[tuple[int, Guard | Lease]]]:
+def arguments(batch: Sequence[Pending], packing: Packing) -> tuple[list[Any], list[tuple[int, Guard | Lease]]]:
     """Columns for ``commit_batch`` and, for each guard sent, its transaction's index and itself."""
     asked: list[tuple[int, Guard | Lease]] = []
     g_transaction, g_resource, g_namespace, g_name, g_revision, g_kind = [], [], [], [], [], []
@@ -96,8 +96,12 @@ def arguments(batch: Sequence[Pending]) -> tuple[list[Any], list[tuple[int, Guar
         body, last = write.body, write.last
         if (sealed := batch[index].sealed) is not None and key in sealed:
             body, last = sealed[key]
-        elif key.resource == EVENTS:
-            body, last = body and pack(body), last and pack(last)
+        else:
+            event = key.resource == EVENTS
+            if body is not None:
+                body = packing.pack(body, event)
+            if last is not None:
+                last = packing.pack(last, event)
         w_transaction.append(index + 1)
         w_resource.append(key.resource)
         w_namespace.append(key.namespace)

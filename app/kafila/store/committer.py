@@ -18,12 +18,13 @@ import structlog
 from kafila.core.resources import Key
 
 from . import batch as batches
-from . import events
+from . import dictionaries, events
 from .batch import Outcome, Pending
 from .connect import LOST, Timeouts, connect, reconnecting, warn_about_durability
 from .health import ATTEMPT, CHECK_AGAIN, Health, first_line
 from .interface import OutcomeUnknown, StoreUnavailable, Transaction
 from .log_tailer import LogTailer
+from .packing import Packing
 from .sealing import Sealed
 from .timeline import COMMIT_LOCK, NEWEST
 
@@ -43,7 +44,7 @@ UNION ALL SELECT 'events', namespace, name, revision FROM events WHERE revision 
 class Committer:
     """One connection, one batch under way."""
 
-    def __init__(self, dsn: str, log_tailer: LogTailer, timeouts: Timeouts, event_ttl: float) -> None:
+    def __init__(self, dsn: str, log_tailer: LogTailer, timeouts: Timeouts, event_ttl: float, packing: Packing) -> None:
         self.writer = random.getrandbits(62)
         self._epoch = 0
         self._seq = 0
@@ -54,6 +55,7 @@ class Committer:
         self._dsn = dsn
         self._extend_events = events.extension(event_ttl)
         self._log_tailer = log_tailer
+        self._packing = packing
         self._timeouts = timeouts
         self._queue: deque[Pending] = deque()
         self._wake = asyncio.Event()
@@ -119,7 +121,7 @@ class Committer:
             if connection is None:
                 return
             self._seq += 1
-            columns, asked = batches.arguments(batch)
+            columns, asked = batches.arguments(batch, self._packing)
             assert self._statement is not None
             try:
                 record = await self._statement.fetchrow(
@@ -247,6 +249,7 @@ class Committer:
                 self._epoch + 1,
             )
             self._known = (await connection.fetchrow(NEWEST))["revision"]
+        await dictionaries.save(connection, self._packing)
         self._statement = await connection.prepare(batches.COMMIT)
         await self._make_partitions(connection)
         if self._epoch == 1:

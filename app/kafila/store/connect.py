@@ -11,7 +11,9 @@ import structlog
 
 from kafila.core.rates import Backoff
 
+from . import dictionaries
 from .interface import StoreUnavailable
+from .packing import MissingDictionary, Packing
 
 log = structlog.get_logger("kafila.store")
 
@@ -89,6 +91,13 @@ async def connect(dsn: str, timeouts: Timeouts) -> asyncpg.Connection:
     return connection
 
 
+async def read_bodies(connection: asyncpg.Connection, packing: Packing) -> None:
+    """All bodies that are read on this connection are unpacked: they are the only values of their type."""
+    await connection.set_type_codec(
+        "bytea", schema="pg_catalog", encoder=bytes, decoder=packing.unpack, format="binary"
+    )
+
+
 async def warn_about_durability(connection: asyncpg.Connection) -> None:
     """An acknowledged write can be lost when the server does not wait for its disk or, at a failover, for its standby."""
     fsync, commit, standbys, replicated = await connection.fetchrow(
@@ -104,8 +113,9 @@ async def warn_about_durability(connection: asyncpg.Connection) -> None:
 class Pool:
     """The few connections for everything that is neither a commit nor the log's tail; none is kept when idle."""
 
-    def __init__(self, dsn: str, timeouts: Timeouts, size: int) -> None:
+    def __init__(self, dsn: str, timeouts: Timeouts, size: int, packing: Packing) -> None:
         self._timeouts = timeouts
+        self._packing = packing
         self._pool = asyncpg.create_pool(
             dsn,
             min_size=0,
@@ -114,12 +124,17 @@ class Pool:
             timeout=timeouts.connect,
             command_timeout=timeouts.read,
             target_session_attrs="read-write",
+            init=self._init,
             reset=_keep,
             server_settings={"application_name": "kafila"},
         )
 
     async def open(self) -> None:
         await self._pool
+
+    async def _init(self, connection: asyncpg.Connection) -> None:
+        await read_bodies(connection, self._packing)
+        await dictionaries.load(connection, self._packing)
 
     async def close(self) -> None:
         self._pool.terminate()
@@ -135,6 +150,9 @@ class Pool:
         try:
             connection = await self._pool.acquire(timeout=self._timeouts.connect)
             yield connection
+        except MissingDictionary as error:  # just learned by another process; the next connection will know it
+            await self.expire()
+            raise StoreUnavailable(str(error)) from error
         except LOST as error:
             if connection is not None:
                 connection.terminate()

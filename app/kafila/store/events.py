@@ -64,7 +64,7 @@ ORDER BY e.revision LIMIT $4
 
 
 def _body(sealer: Sealer, key: Key, stored: bytes) -> bytes:
-    """The JSON, or Unreadable, which is not packed."""
+    """The JSON, or Unreadable; what was sealed is packed still."""
     return unpack(opened(sealer, key, stored))
 
 

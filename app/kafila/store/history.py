@@ -9,6 +9,7 @@ import asyncpg
 from kafila.core.resources import Key
 
 from .interface import Compacted, LogPage, Row, Sealer, StoredObject
+from .packing import SIZE
 from .sealing import MARK, opened
 from .timeline import NEWEST, Position, marker_after
 
@@ -19,7 +20,7 @@ _LOG = f"""
 SELECT l.revision, l.resource, l.namespace, l.name, l.body, l.deleted, l.previous,
        coalesce(l.previous_body, (SELECT p.body FROM log p WHERE p.revision = l.previous)) AS previous_body
 FROM (
-    SELECT *, sum(coalesce(octet_length(body), 0)) OVER (ORDER BY revision) - coalesce(octet_length(body), 0) AS before
+    SELECT *, sum({SIZE.format("body")}) OVER (ORDER BY revision) - {SIZE.format("body")} AS before
     FROM (SELECT * FROM log WHERE revision > $1 ORDER BY revision LIMIT $2) page
 ) l WHERE l.before < {PAGE_BYTES} ORDER BY l.revision
 """

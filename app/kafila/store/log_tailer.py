@@ -18,8 +18,10 @@ import structlog
 
 from kafila.core.resources import Key
 
-from .connect import LOST, Timeouts, connect, reconnecting
+from . import dictionaries
+from .connect import LOST, Timeouts, connect, read_bodies, reconnecting
 from .interface import ResetCallback, Row, RowsCallback, Sealer, StoreUnavailable
+from .packing import MissingDictionary, Packing
 from .sealing import Clear, opened
 from .timeline import NEWEST, Position, holds, raise_head
 
@@ -42,13 +44,15 @@ _FIRST = (
 class LogTailer:
     """``seen`` is the position up to which the subscriber has everything; None before the snapshot and after a reset."""
 
-    def __init__(self, dsn: str, timeouts: Timeouts, sealer: Sealer | None = None) -> None:
+    def __init__(self, dsn: str, timeouts: Timeouts, packing: Packing, sealer: Sealer | None = None) -> None:
         self.seen: Position | None = None
         self.own_backends: set[int] = set()  # server process ids whose notifications tell us nothing new
         self._dsn = dsn
         self._sealer = sealer or Clear()
         self._writer = random.getrandbits(62)  # of the markers this process may have to write
         self._timeouts = timeouts
+        self._packing = packing
+        self._learned = False  # another process told of a dictionary
         self._on_rows: RowsCallback = lambda rows: None
         self._on_reset: ResetCallback = lambda: None
         self._connection: asyncpg.Connection | None = None
@@ -156,6 +160,11 @@ class LogTailer:
                     raise
                 self._release(waiting, head)
                 backoff.reset()
+            except MissingDictionary as error:  # just learned by another process
+                log.info("a body is read again", error=str(error))
+                self._learned = True
+                await asyncio.sleep(backoff.failed())
+                continue
             except LOST as error:
                 if self._connection is not None:
                     log.warning(
@@ -180,7 +189,10 @@ class LogTailer:
         connection = await connect(self._dsn, self._timeouts)
         try:
             await self.verify(connection)
+            await read_bodies(connection, self._packing)
             await connection.add_listener(CHANNEL, self._hint)
+            await connection.add_listener(dictionaries.CHANNEL, self._hint_of_dictionary)
+            await dictionaries.load(connection, self._packing)
         except BaseException:
             connection.terminate()
             raise
@@ -191,6 +203,10 @@ class LogTailer:
     def _hint(self, connection: Any, backend: int, channel: str, payload: str) -> None:
         if backend not in self.own_backends:
             self._wake.set()
+
+    def _hint_of_dictionary(self, connection: Any, backend: int, channel: str, payload: str) -> None:
+        self._learned = True
+        self._wake.set()
 
     def _terminated(self, connection: Any) -> None:
         self._wake.set()
@@ -204,6 +220,9 @@ class LogTailer:
         """Publishes the log up to its end as of a query that starts now; returns that revision."""
         while True:
             self._wake.clear()
+            if self._learned:
+                self._learned = False
+                await dictionaries.load(connection, self._packing)
             seen = self.seen
             if seen is None:
                 return (await connection.fetchrow(NEWEST, timeout=self._timeouts.answer))["revision"]

@@ -11,6 +11,7 @@ import asyncpg
 from . import compaction, events, history
 from .committer import PARTITION, Committer
 from .connect import Pool, Timeouts
+from .dictionaries import Learner
 from .interface import (
     EventPage,
     EventQuery,
@@ -25,6 +26,7 @@ from .interface import (
 )
 from .leases import PostgresLeases
 from .log_tailer import LogTailer
+from .packing import Packing
 from .sealing import Clear, sealed
 
 if TYPE_CHECKING:
@@ -49,10 +51,12 @@ class PostgresStore:
         self._timeouts = timeouts = timeouts or Timeouts()
         self.dsn = dsn
         self._embedded = embedded
-        self._pool = Pool(dsn, timeouts, pool_size)
+        self._packing = packing = Packing()
+        self._learner = Learner(packing)
         self.sealer = sealer = sealer or Clear()
-        self._log_tailer = LogTailer(dsn, timeouts, sealer)
-        self._committer = Committer(dsn, self._log_tailer, timeouts, event_ttl)
+        self._pool = Pool(dsn, timeouts, pool_size, packing)
+        self._log_tailer = LogTailer(dsn, timeouts, packing, sealer)
+        self._committer = Committer(dsn, self._log_tailer, timeouts, event_ttl, packing)
 
     @property
     def trouble(self) -> str:
@@ -107,7 +111,9 @@ class PostgresStore:
 
     async def compact(self, keep_seconds: float) -> int:
         async with self._forgetting() as connection:
-            return await compaction.compact(connection, keep_seconds, PARTITION)
+            compacted = await compaction.compact(connection, keep_seconds, PARTITION)
+            await self._learner.learn(connection)
+            return compacted
 
     async def event(self, namespace: str, name: str) -> StoredObject | None:
         async with self._pool.acquire() as connection:

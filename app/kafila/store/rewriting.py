@@ -18,10 +18,11 @@ import asyncpg
 
 from kafila.core.resources import Key
 
+from . import dictionaries
 from .connect import Timeouts, connect
 from .interface import EVENTS, Sealer
-from .packing import unpack
-from .sealing import MARK, CannotOpen
+from .packing import Packing, unpack
+from .sealing import MARK, CannotOpen, packed
 from .timeline import COMMIT_LOCK
 
 _REWRITING_LOCK: Final = 7236837471905
@@ -112,6 +113,7 @@ class Rewriting:
     def __init__(self, connection: asyncpg.Connection, sealer: Resealer, rate: float) -> None:
         self._connection = connection
         self._sealer = sealer
+        self._packing = Packing()
         self._rate = rate
         self.report = Report()
 
@@ -152,6 +154,8 @@ class Rewriting:
 
     async def _group(self, table: _Table, group: Sequence[_Found], only_look: bool) -> None:
         stored = await self._bodies(table, group)
+        if any(map(self._packing.lacks, stored.values())):
+            await dictionaries.load(self._connection, self._packing)
         await self._sealer.prepare(list(stored.values()))
         fresh: dict[_Found, bytes] = {}
         for found, body in stored.items():
@@ -166,7 +170,7 @@ class Rewriting:
         sealer, report = self._sealer, self.report
         report.keys[table.name, sealer.key_of(stored)] += 1
         try:
-            body = sealer.open(found.key, stored)
+            body = sealer.open(found.key, self._packing.unpack(stored))
         except CannotOpen as error:
             report.unreadable += 1
             if len(report.unopened) < MOST_SHOWN:
@@ -177,7 +181,10 @@ class Rewriting:
         clear = unpack(body) if found.key.resource == EVENTS else body
         if not sealer.is_current(found.key, stored, clear):
             report.stale += 1
-            fresh[found] = sealer.seal(found.key, body, clear)
+            event = found.key.resource == EVENTS
+            before = packed(found.key, clear)
+            after = sealer.seal(found.key, before, clear)
+            fresh[found] = self._packing.pack(clear, event) if after is before else after
 
     async def _bodies(self, table: _Table, group: Sequence[_Found]) -> dict[_Found, bytes]:
         """Of the rows that are still what they were."""

@@ -77,4 +77,11 @@ def _sealed(sealer: Sealer, transaction: Transaction) -> Sealed:
 def _one(sealer: Sealer, key: Key, body: bytes | None) -> bytes | None:
     if body is None:
         return None
-    return sealer.seal(key, pack(body) if key.resource == EVENTS else body, body)
+    before = packed(key, body)
+    stored = sealer.seal(key, before, body)
+    return body if stored is before else stored  # what is not sealed is packed with what was learned
+
+
+def packed(key: Key, body: bytes) -> bytes:
+    """What is sealed of a body: it is opened without a look for dictionaries."""
+    return pack(body) if key.resource == EVENTS else body

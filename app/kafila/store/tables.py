@@ -82,6 +82,17 @@ writers = sa.Table(
     sa.Column("at", sa.DateTime(timezone=True), nullable=False),
 )
 
+# what bodies were packed with, for good
+dictionaries = sa.Table(
+    "dictionaries",
+    metadata,
+    sa.Column("id", sa.BigInteger, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("content", sa.LargeBinary, nullable=False),
+    sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+    sa.PrimaryKeyConstraint("id", "kind", name="dictionaries_pkey"),
+)
+
 history = sa.Table("history", metadata, sa.Column("compacted", sa.BigInteger, nullable=False))
 
 leases = sa.Table(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import psycopg
 from psycopg import sql
 
 from kafila.encryption.configuration import read_configuration
 from kafila.encryption.encryption import Encryption
+from kafila.store.packing import Packing
 
 
 def secret(text: str) -> str:
@@ -34,8 +35,24 @@ def encryption(*rules: tuple[str, str]) -> Encryption:
     return Encryption(read_configuration(configuration(*rules).encode()))
 
 
+BODIES = """
+SELECT attrelid::regclass::text, attname::text FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+WHERE a.atttypid = 'bytea'::regtype AND a.attnum > 0 AND c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace
+"""
+
+
+def unpacked(connection: psycopg.Connection, table: str, column: str) -> Iterator[bytes]:
+    packing = Packing()
+    for (content,) in connection.execute("SELECT content FROM dictionaries"):
+        packing.add(content)
+    command = sql.SQL("SELECT {} FROM {} WHERE {} IS NOT NULL")
+    names = sql.Identifier(column), sql.SQL(table), sql.Identifier(column)
+    for (stored,) in connection.execute(command.format(*names)):
+        yield packing.unpack(bytes(stored))
+
+
 def everything(dsn: str) -> dict[str, bytes]:
-    """All that lies in the tables of a database, by table, with the bytes of bodies as they are."""
+    """All that lies in the tables of a database, by table, with the bytes of bodies as they are and as they are unpacked."""
     found: dict[str, bytes] = {}
     with psycopg.connect(dsn, autocommit=True) as connection:
         tables = connection.execute(
@@ -46,6 +63,8 @@ def everything(dsn: str) -> dict[str, bytes]:
             command = sql.SQL("COPY {} TO STDOUT (FORMAT binary)").format(sql.SQL(table))
             with connection.cursor().copy(command) as copied:
                 found[table] = b"".join(bytes(part) for part in copied)
+        for table, body in connection.execute(BODIES).fetchall():
+            found[table] += b"".join(unpacked(connection, table, body))
     return found
 
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import pytest
 
 from kafila.core.resources import Key
 from kafila.encryption.encryption import IN_CLEAR, Encryption
+from kafila.store import dictionaries
 from kafila.store.interface import EVENTS, EventQuery, Row, Transaction, Write
 from kafila.store.postgres import PostgresStore
 from kafila.store.rewriting import AlreadyRunning, Report, rewriting
@@ -138,6 +140,32 @@ async def test_a_look_changes_nothing_and_counts(postgres_dsn: str) -> None:
         ("log", "aesgcm:key1"): 2,
         ("log", "secretbox:key2"): 1,
     }
+
+
+async def test_what_was_packed_by_what_was_learned_is_rewritten_there_and_back(
+    postgres_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dictionaries, "DELAY", 0.0)
+    keys = [Key(EVENTS, "default", f"e{number:04}") for number in range(420)]
+    text = bytes(random.Random("an installation").choices(b"abcdefghijklmnopqrstuvwxyz ", k=900)).decode() + "sesame"
+    async with opened(postgres_dsn, clear()) as store:
+        await populated(store)
+        await write(store, *keys[:400], text=text)
+        await store.compact(300)
+        await asyncio.sleep(0)  # what was learned is used from the loop's next turn on
+        await write(store, *keys[400:], text=text)
+    with psycopg.connect(postgres_dsn) as connection:
+        assert connection.execute("SELECT kind FROM dictionaries").fetchall() == [(EVENTS,)]
+        sizes = connection.execute("SELECT max(octet_length(body)) FROM events WHERE name >= 'e0400'").fetchone()
+    assert sizes is not None
+    assert sizes[0] < 150
+    for sealer in (sealed(ONE), clear()):
+        report = await rewritten(postgres_dsn, sealer)
+        assert (report.stale, report.unreadable) == (0, 0)
+        assert report.rewritten > 400
+        async with opened(postgres_dsn, sealer) as store:
+            found = (await store.list_events(EventQuery(after=("default", "e0398"), limit=3))).objects
+            assert [(each.key, each.body) for each in found] == [(key, body(key.name, text)) for key in keys[399:402]]
 
 
 async def test_what_cannot_be_decrypted_is_left_and_named(postgres_dsn: str) -> None:

@@ -12,6 +12,7 @@ import pytest
 from kafila.core.resources import Key
 from kafila.encryption.encryption import Encryption
 from kafila.store.interface import EVENTS, EventQuery, Row, Transaction, Unreadable, Write
+from kafila.store.packing import unpack
 from kafila.store.postgres import PostgresStore
 from kafila.store.sealing import CannotSeal
 
@@ -175,6 +176,6 @@ async def test_identity_alone_changes_nothing_that_is_stored(postgres_dsn: str) 
         await write(store, Write(KEY, body("sesame")))
     connection = await asyncpg.connect(postgres_dsn)
     try:
-        assert await connection.fetchval("SELECT body FROM objects") == body("sesame")
+        assert unpack(await connection.fetchval("SELECT body FROM objects")) == body("sesame")
     finally:
         await connection.close()
