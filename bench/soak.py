@@ -5,7 +5,8 @@
 
 ``--event-ttl`` and ``--watch-history`` (seconds) are kafila's flags; short ones let a short run show what is given back. Each line is
 one look: PSS of the control plane without its database, of the database, the database's bytes, Events. In the end: the slope of
-the second half, the bytes of database per template before anything was old enough to go, those of Events, and what is left after the TTL.
+the second half, the bytes of database per template before anything was old enough to go and in the end, those of Events, and what is
+left after the TTL.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ from lab import ENVIRONMENT, harness
 from load import MERGE_PATCH, Api, Refused, at_rate, say
 from meter import cpu_seconds, pss_mib, tree
 
-from kafila.store.packing import unpack
+from kafila.store.connect import read_bodies
+from kafila.store.dictionaries import load
+from kafila.store.packing import Packing
 
 NAMESPACE = "soak"
 CLUSTERS = "/apis/cluster.karmada.io/v1alpha1/clusters"
@@ -172,8 +175,11 @@ class Watch:
             )
         reasons: Counter[str] = Counter()
         again: Counter[str] = Counter()
+        packing = Packing()
+        await load(self._database, packing)
+        await read_bodies(self._database, packing)
         for body, counted in await self._database.fetch(EVENTS):
-            reason = orjson.loads(unpack(body))["reason"]
+            reason = orjson.loads(body)["reason"]
             reasons[reason] += 1
             again[reason] += counted
         for reason, count in reasons.most_common():
@@ -221,6 +227,7 @@ async def soak(kafila: Plane, options: argparse.Namespace) -> None:
             f"{churn.done} templates, {churn.failed} failed; PSS at most {peak:.0f} MiB, {watch.slope():+.1f} %/h in the second half"
         )
         print(f"{watch.per_template(old) / 1000:.1f} kB of database per template in the first {old:.0f} min")
+        print(f"{watch.per_template(options.minutes + 60) / 1000:.1f} kB of database per template in the end")
         print(f"{await watch.events_per_template() / 1000:.1f} kB of Events per template, with their indexes")
         if options.after:
             await asyncio.sleep(options.after)
