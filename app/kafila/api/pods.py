@@ -15,6 +15,7 @@ from kafila.core import errors, names
 from kafila.core.clock import rfc3339
 from kafila.core.values import Object
 from kafila.registry import Registry
+from kafila.registry.unstored import track
 
 from . import objects
 from .admitting import admitted
@@ -48,8 +49,12 @@ async def bindings(registry: Registry, kind: Kind, request: Request) -> Response
 
 
 async def _binding(registry: Registry, request: Request) -> Object:
-    kind = registry.kind("", "v1", "bindings")
-    return await objects.sent_object(kind, request, request.options())
+    kind, options = registry.kind("", "v1", "bindings"), request.options()
+    found = await objects.sent_object(kind, request, options)
+    assert request.target is not None
+    found["metadata"].setdefault("namespace", request.target.namespace)
+    track(found, kind.api_version, kind.schema, options, request.target.subresource)
+    return found
 
 
 async def _bound_by(registry: Registry, request: Request, binding: Object, namespace: str) -> Response:

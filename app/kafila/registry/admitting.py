@@ -38,6 +38,7 @@ from kafila.webhooks import Callers, CallFailed, metrics
 
 from .asking import Calls, Question
 from .codec import in_version
+from .decoding import decoder_of, typed
 from .threads import BIG, in_thread
 
 log = structlog.get_logger(__name__)
@@ -309,7 +310,8 @@ def _shown(asked: Attributes, target: Kind, obj: Object | None) -> Object | None
     """The object in the version that a webhook's rules name. A Scale or an Eviction is the same in all of them."""
     if obj is None or target is asked.kind or asked.shown != asked.kind.gvk:
         return obj
-    return in_version(asked.kind, target, obj)
+    found = in_version(asked.kind, target, obj)
+    return found if target.custom else typed(target, decoder_of(target)(found)[0])
 
 
 def _applied(question: Question, asked: Attributes, call: Call, operations: list[Any]) -> Object:

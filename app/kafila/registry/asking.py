@@ -167,7 +167,8 @@ def _check_kind(kind: Kind, document: Object) -> None:
         raise errors.invalid(kind.group, kind.kind, str((document.get("metadata") or {}).get("name") or ""), found)
     version = str(api_version).rpartition("/")[2]
     internal = kind.group.partition(".")[0] or "core"
-    raise errors.internal_error(f"converting ({version}.{name}) to ({internal}.{kind.kind}): unknown conversion")
+    text = f"converting ({version}.{name}) to ({internal}.{kind.kind}): unknown conversion"
+    raise errors.StatusError(500, "", text)
 
 
 # -- what becomes of a changed object ------------------------------------------------------------------------------------------

@@ -85,8 +85,7 @@ def prepare_create(
             raise errors.bad_request(OTHER_NAMESPACE)
         if strategy.status and "status" in obj and "status" in kind.subresources and not options.include_status:
             _reset_status(kind, obj)
-    generated = not metadata.get("name") and bool(metadata.get("generateName"))
-    if generated:
+    if not metadata.get("name") and metadata.get("generateName"):
         metadata["name"] = generate_name(metadata["generateName"])
     drop_disabled_fields(kind, obj, None)
     if not mutating:
@@ -102,8 +101,8 @@ def prepare_create(
     extra = allocator.allocate(obj, None) if allocator is not None else NOTHING
     warnings = admission.admit(kind, "CREATE", obj, None, options.user)
     if calls is not None and calls.validating:
-        name, space = "" if generated else metadata["name"], namespace if kind.namespaced else ""
-        yield question(kind, "CREATE", name, space, obj, None, options, calls.validating)
+        space = namespace if kind.namespaced else ""
+        yield question(kind, "CREATE", metadata["name"], space, obj, None, options, calls.validating)
     if options.warnings is not None:
         options.warn(strategy.warnings(obj))
         options.warn(warnings)
@@ -197,10 +196,11 @@ def prepare_update(
             metadata["generation"] = was.get("generation", 0) + 1
     found = errors.gathered(lambda: _changed_findings(kind, new, old, subresource, view))
     if found:
-        raise errors.invalid(kind.error_group, kind.kind, name, found)
+        raise errors.invalid(kind.error_group, kind.kind, metadata["name"], found)
     if not tracked and kind.definition:
         _track(kind, old, new, options, subresource)
     warnings = admission.admit(kind, "UPDATE", new, old, options.user, subresource)
+    metadata["resourceVersion"] = was["resourceVersion"]
     if calls is not None and calls.validating:
         space = was.get("namespace", "")
         yield question(kind, "UPDATE", name, space, new, old, options, calls.validating, subresource=subresource)
@@ -208,7 +208,6 @@ def prepare_update(
         _warn(kind, old, new, options, subresource, admission)
         options.warn(warnings)
     key = existing.key
-    metadata["resourceVersion"] = was["resourceVersion"]
     _forget_empty_lists(kind, new)
     managedfields.keep_times_of_no_change(old, new)
     gone = _is_released(kind, metadata, new)

@@ -19,6 +19,7 @@ GROUP: Final = "admission.k8s.io"
 VERSIONS: Final = ("v1", "v1beta1")
 MOST_WARNINGS: Final = 1000
 MOST_ANNOTATIONS: Final = 1000
+_LONGEST_WAIT: Final = 1 << 31  # seconds
 _HIGHEST_CODE: Final = 999  # that an answer over HTTP can have
 
 
@@ -206,7 +207,11 @@ def denial(hook: Hook, status: Object | None) -> StatusError:
     text = f'admission webhook "{hook.name}" denied the request'
     text = f"{text}: {message or reason}" if message or reason else f"{text} without explanation"
     details = status.get("details")
-    return StatusError(code, reason, text, details if isinstance(details, dict) else None)
+    if not isinstance(details, dict):
+        return StatusError(code, reason, text)
+    after = details.get("retryAfterSeconds")
+    wait = after if isinstance(after, int) and not isinstance(after, bool) and 0 < after < _LONGEST_WAIT else None
+    return StatusError(code, reason, text, details, retry_after=wait)
 
 
 def no_dry_run(hook: Hook) -> StatusError:
