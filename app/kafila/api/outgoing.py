@@ -9,7 +9,7 @@ from typing import Final, final
 from kafila.core.errors import too_many_requests
 
 MOST: Final = 128 << 20  # bytes
-PATIENCE: Final = 30.0  # seconds
+TIMEOUT: Final = 30.0  # seconds
 
 
 @final
@@ -28,7 +28,7 @@ class Outgoing:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((size, turn))
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(TIMEOUT):
                 await turn
         except BaseException as error:
             if turn.done() and not turn.cancelled():  # it came just then

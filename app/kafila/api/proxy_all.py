@@ -25,7 +25,7 @@ from .responses import Made, Response
 
 log = structlog.get_logger(__name__)
 ALL: Final = "*"
-PATIENCE: Final = 30.0  # seconds for each member; one that is away must not keep the others' answers back
+TIMEOUT: Final = 30.0  # seconds for each member; one that is away must not keep the others' answers back
 _NUMBER: Final = re.compile("[0-9]{1,9}")
 CONNECTING: Final = ("exec", "log")  # cannot be asked for on trial: the object is
 
@@ -138,7 +138,7 @@ async def _everywhere(clusters: list[str], ask: Callable[[str], Awaitable[T | No
 
     async def one(cluster: str) -> Found[T] | None:
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(TIMEOUT):
                 value = await ask(cluster)
         except (StatusError, Unreachable, TimeoutError) as error:
             log.warning("left out of an answer of all members", cluster=cluster, error=str(error) or "timed out")

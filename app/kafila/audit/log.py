@@ -115,10 +115,10 @@ class LogBackend:
         if not self._buffer.put(event):
             lost(PLUGIN, 1, "the log is written more slowly than events come")
 
-    def close(self, patience: float) -> None:
+    def close(self, timeout: float) -> None:
         """Waits so many seconds for what is not written yet."""
         self._buffer.close()
-        self._thread.join(patience)
+        self._thread.join(timeout)
         if not self._thread.is_alive():
             self._file.close()
 

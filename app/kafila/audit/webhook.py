@@ -54,12 +54,12 @@ class WebhookBackend:
         if len(self._waiting) >= limits.max_size:
             self._full.set()
 
-    async def close(self, patience: float) -> None:
+    async def close(self, timeout: float) -> None:
         """Waits so many seconds for what is not sent yet."""
         self._closed = True
         self._arrived.set()
         self._full.set()
-        await asyncio.wait((self._task,), timeout=patience)
+        await asyncio.wait((self._task,), timeout=timeout)
         if not self._task.done():
             self._task.cancel()
             lost(PLUGIN, len(self._waiting), "the process ends")

@@ -9,7 +9,7 @@ from typing import Final
 
 from . import CommandError
 
-PATIENCE: Final = 30.0  # seconds for the server to do it
+TIMEOUT: Final = 30.0  # seconds for the server to do it
 _PERIOD: Final = 0.1
 
 
@@ -21,11 +21,11 @@ def ask(file: Path, request: bytes, is_done: Callable[[], bool], missing: str, h
         write_private(file, request)
     except OSError as error:
         raise CommandError(f"{file} cannot be written: {error.strerror}") from None
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while not is_done():
         if time.monotonic() > deadline:
             file.unlink(missing_ok=True)
             raise CommandError(
-                f"{missing} within {PATIENCE:.0f} s: no kafila serve runs with the folder {file.parent.parent}, {hint}"
+                f"{missing} within {TIMEOUT:.0f} s: no kafila serve runs with the folder {file.parent.parent}, {hint}"
             )
         time.sleep(_PERIOD)

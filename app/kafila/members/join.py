@@ -29,7 +29,7 @@ SYSTEM_LABELS: Final = {constants.SYSTEM: constants.TRUE}
 IMPERSONATOR: Final = "karmada-impersonator"
 MAX_NAME: Final = 48
 TOKEN_TIMEOUT: Final = 30.0  # seconds for the member's token controller
-NAMESPACE_PATIENCE: Final = 60.0  # seconds until a namespace that ends is gone
+NAMESPACE_TIMEOUT: Final = 60.0  # seconds until a namespace that ends is gone
 TOKEN_POLL: Final = 0.2
 
 Print = Callable[[str], None]
@@ -179,7 +179,7 @@ async def ensure_namespace(client: MemberClient, name: str) -> None:
     """The label says that it is ours, so that unjoin may delete it. One that is still ending (the cluster was just
     unjoined) is waited for. Raises JoinError when it does not end."""
     path = resource_path("v1", "namespaces", name=name)
-    deadline = time.monotonic() + NAMESPACE_PATIENCE
+    deadline = time.monotonic() + NAMESPACE_TIMEOUT
     while (found := await client.find(path)) is not None and found["metadata"].get("deletionTimestamp"):
         if time.monotonic() > deadline:
             raise JoinError(f"namespace {name} is being deleted; wait until it is gone")

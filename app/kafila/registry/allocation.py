@@ -84,7 +84,7 @@ class ServiceAllocator:
     def _fill_address(self, new: Object, spec: Object, before: Object) -> None:
         if not spec.get("clusterIP") and spec.get("clusterIPs"):
             spec["clusterIP"] = spec["clusterIPs"][0]
-        found = ip_families.settle(spec, before)
+        found = ip_families.init_fields(spec, before)
         if found:
             raise errors.invalid("", "Service", new["metadata"].get("name", ""), found)
         if not spec.get("clusterIP"):

@@ -10,7 +10,7 @@ OURS = "IPv4"
 _OTHER = {"IPv4": "IPv6", "IPv6": "IPv4"}
 
 
-def settle(spec: Object, before: Object) -> list[FieldError]:
+def init_fields(spec: Object, before: Object) -> list[FieldError]:
     """Fills ipFamilyPolicy and ipFamilies of a Service that has addresses; ``before``: its spec until now, {} when it is new."""
     policy = spec.get("ipFamilyPolicy") or before.get("ipFamilyPolicy")
     headless = spec.get("clusterIP") == "None"

@@ -22,7 +22,7 @@ T = TypeVar("T")
 BIG: Final = 32 << 10  # bytes: less is done sooner than a thread would get to it
 HUGE: Final = 512 << 10
 WAITING: Final = 64  # for one thread; whoever comes then gets 429 and tries again
-PATIENCE: Final = 60.0  # seconds until a thread gives up on a loop that has ended
+TIMEOUT: Final = 60.0  # seconds until a thread gives up on a loop that has ended
 
 _here = threading.local()
 
@@ -83,7 +83,7 @@ def on_loop(look: Callable[[], T]) -> T:
         return look()
     found: Future[T] = Future()
     loop.call_soon_threadsafe(_answer, found, look)
-    return found.result(PATIENCE)
+    return found.result(TIMEOUT)
 
 
 def _answer(found: Future[Any], look: Callable[[], Any]) -> None:

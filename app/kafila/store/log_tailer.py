@@ -66,7 +66,7 @@ class LogTailer:
         self._on_rows, self._on_reset = on_rows, on_reset
 
     def start(self) -> None:
-        self._task = asyncio.create_task(self._run(), name="store-follower")
+        self._task = asyncio.create_task(self._run(), name="log-tailer")
 
     async def close(self) -> None:
         if self._task is not None:

@@ -20,7 +20,7 @@ from kafila.settings.settings import Settings
 from .webhooks import post_to
 
 BACKENDS: Final = ("audit_log_path", "audit_webhook_config_file")
-PATIENCE: Final = 10.0  # seconds at the end of the process, for what is not written yet
+TIMEOUT: Final = 10.0  # seconds at the end of the process, for what is not written yet
 _TIMEOUT: Final = 30.0  # seconds for an answer of the webhook
 RELOADS: Final = Counter(
     "kafila_audit_policy_reloads", "Audit policies that were read again because the file changed.", ["status"]
@@ -81,9 +81,9 @@ class Audit:
     async def close(self) -> None:
         """What is recorded until now is still written."""
         if self._log is not None:
-            await asyncio.to_thread(self._log.close, PATIENCE)
+            await asyncio.to_thread(self._log.close, TIMEOUT)
         if self._webhook is not None:
-            await self._webhook.close(PATIENCE)
+            await self._webhook.close(TIMEOUT)
         if self._client is not None:
             await self._client.close()
 

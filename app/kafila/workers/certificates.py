@@ -243,7 +243,7 @@ class Certificates:
         for name, pair in {**self._others(), **self._users}.items():
             if name != "ca-previous" and ends(pair.certificate) - now <= EARLY and self._may(name, now):
                 self._not_before[name] = now + AGAIN
-                self._tell(name, pair, now)
+                self._warn(name, pair, now)
 
     def _asked(self) -> list[str]:
         request = self.folder / REQUEST
@@ -283,7 +283,7 @@ class Certificates:
                 "certificate renewed", certificate=name, ends=ends(first_of(self._own[name].certificate)).isoformat()
             )
 
-    def _tell(self, name: str, pair: KeyPair, now: datetime) -> None:
+    def _warn(self, name: str, pair: KeyPair, now: datetime) -> None:
         at = ends(pair.certificate)
         log.warning("certificate ends soon", certificate=name, ends=at.isoformat(), used=self._use(name))
         how = "has expired" if at <= now else "expires"

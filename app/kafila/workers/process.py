@@ -100,7 +100,7 @@ class Process:
 
     async def _serve(self, store: Store) -> None:
         cache = self._cache = Cache(store, self.settings.watch_history_memory_mib << 20)
-        cache.on_blind(self._tell_of_unreadable)
+        cache.on_blind(self._warn_of_unreadable)
         await cache.load()
         catalog, settings = load_catalog(), self.settings
         authorizer = authorizer_of(cache, settings)
@@ -176,8 +176,8 @@ class Process:
                 certificates.write_kubeconfig(self.server_url)
                 recorder = Recorder(registry)
                 recorder.start()
-                certificates.warn = partial(self._tell, recorder, "Warning")
-                rotation.tell = partial(self._tell, recorder, "Normal")
+                certificates.warn = partial(self._record, recorder, "Warning")
+                rotation.record = partial(self._record, recorder, "Normal")
                 following += certificates.follow()
             following.append(asyncio.create_task(rotation.follow(keys.authority)))
             if self.settings.role != "api":
@@ -237,7 +237,7 @@ class Process:
         hosts += [self._first_address(), self.settings.host, self._reached_at(True)[0]]
         return [host for host in dict.fromkeys(hosts) if host not in ("0.0.0.0", "::")]
 
-    def _tell(self, recorder: Recorder, kind: str, reason: str, message: str) -> None:
+    def _record(self, recorder: Recorder, kind: str, reason: str, message: str) -> None:
         """About the Service that leads to API servers."""
         service = self.registry.cache.get("services", "default", "kubernetes")
         if service is not None:
@@ -260,7 +260,7 @@ class Process:
         """Why controllers must not run here: what they do not find they would take for deleted."""
         return "there are objects that cannot be decrypted" if self._blind else ""
 
-    def _tell_of_unreadable(self) -> None:
+    def _warn_of_unreadable(self) -> None:
         self._blind = self._cache.blind
         if not self._blind:
             log.info("every object can be decrypted again")

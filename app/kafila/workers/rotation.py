@@ -48,7 +48,7 @@ class Rotation:
     ) -> None:
         self._store, self._cache, self._apply, self._clock = store, cache, apply, clock
         self.folder: Path | None = None  # where requests are looked for
-        self.tell: Callable[[str, str], None] = lambda reason, message: None  # records an event
+        self.record: Callable[[str, str], None] = lambda reason, message: None  # records an event
         self._applied: Authority | None = None
         self._changed = asyncio.Event()
         cache.listen(AUTHORITY.resource, self._observe)
@@ -133,7 +133,7 @@ class Rotation:
             return
         await replace_authority(self._store, entry, after)
         await self._take()
-        self.tell(_REASONS[action], rotation.described(after))
+        self.record(_REASONS[action], rotation.described(after))
 
 
 def _overlap(given: object) -> timedelta:

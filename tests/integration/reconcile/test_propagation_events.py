@@ -130,7 +130,7 @@ async def test_an_ordinary_deletion_is_no_warning(two: Lab) -> None:
 
 
 async def test_a_workload_that_no_policy_selects_says_so_once(two: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(unselected, "PATIENCE", 0.2)
+    monkeypatch.setattr(unselected, "GRACE_PERIOD", 0.2)
     await two.create(two.policy(select=[{"apiVersion": "apps/v1", "kind": "Deployment", "name": "selected"}]))
     for obj in (two.deployment(), two.deployment("selected"), two.config()):
         await two.create(obj)

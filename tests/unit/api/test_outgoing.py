@@ -46,7 +46,7 @@ async def test_whoever_leaves_as_his_turn_comes_gives_it_back() -> None:
 
 
 async def test_nobody_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outgoing, "PATIENCE", 0.01)
+    monkeypatch.setattr(outgoing, "TIMEOUT", 0.01)
     room = Outgoing()
     await room.take(MOST)
     with pytest.raises(StatusError) as found:

@@ -44,7 +44,7 @@ def test_a_folder_that_nobody_serves_with(tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(CommandError, match="is not what kafila serve writes: "):
         list_certificates()
     (tmp_path / "pki/certificates.json").write_text(json.dumps([ENTRY]))
-    monkeypatch.setattr(asking, "PATIENCE", 0.0)
+    monkeypatch.setattr(asking, "TIMEOUT", 0.0)
     with pytest.raises(CommandError, match="not renewed within 0 s: no kafila serve runs with the folder "):
         renew("admin")
     assert [path.name for path in (tmp_path / "pki").iterdir()] == [

@@ -23,7 +23,7 @@ from kafila.registry import ip_families
     ],
 )
 def test_families_are_filled_in(spec: Object, policy: str, there: list[str]) -> None:
-    assert ip_families.settle(spec, {}) == []
+    assert ip_families.init_fields(spec, {}) == []
     assert (spec["ipFamilyPolicy"], spec["ipFamilies"]) == (policy, there)
 
 
@@ -43,10 +43,10 @@ def test_families_are_filled_in(spec: Object, policy: str, there: list[str]) -> 
     ],
 )
 def test_what_one_family_cannot_be(spec: Object, why: str) -> None:
-    assert [str(error) for error in ip_families.settle(spec, {})] == [why]
+    assert [str(error) for error in ip_families.init_fields(spec, {})] == [why]
 
 
 def test_the_policy_stays() -> None:
     spec: Object = {"selector": {"a": "b"}}
-    assert ip_families.settle(spec, {"ipFamilyPolicy": "PreferDualStack"}) == []
+    assert ip_families.init_fields(spec, {"ipFamilyPolicy": "PreferDualStack"}) == []
     assert spec["ipFamilyPolicy"] == "PreferDualStack"

@@ -88,7 +88,7 @@ class Placement(Model):
     cluster_affinities: list[ClusterAffinityTerm] | None = Field(
         None, description="Groups of clusters that are tried in order; excludes clusterAffinity."
     )
-    cluster_tolerations: list[Toleration] | None = Field(None, description="Taints of clusters that are put up with.")
+    cluster_tolerations: list[Toleration] | None = Field(None, description="Taints of clusters that are tolerated.")
     spread_constraints: list[SpreadConstraint] | None = Field(None, description="How the clusters are spread.")
     replica_scheduling: ReplicaSchedulingStrategy | None = Field(None, description="How replicas are divided.")
     workload_affinity: WorkloadAffinity | None = Field(None, description="Relation to other workloads.")

@@ -36,7 +36,7 @@ class ObjectReference(Model):
 class NodeClaim(Model):
     hard_node_affinity: NodeSelector | None = Field(None, description="Nodes that are required.")
     node_selector: dict[str, str] | None = Field(None, description="Labels nodes must have.")
-    tolerations: list[Toleration] | None = Field(None, description="Taints of nodes that are put up with.")
+    tolerations: list[Toleration] | None = Field(None, description="Taints of nodes that are tolerated.")
 
 
 class ComponentReplicaRequirements(Model):

@@ -134,11 +134,11 @@ class Interpreting:
         """
         answers: dict[tuple[Source, bytes], Any] = {}
         for _ in range(ROUNDS):
-            consulted = CustomizedInterpreter(self.sources, answers) if self.sources else None
-            requests = consulted.requests if consulted is not None else ()
+            customized = CustomizedInterpreter(self.sources, answers) if self.sources else None
+            requests = customized.requests if customized is not None else ()
             needed: FactsNeeded | None = None
             try:
-                outcome = await in_thread(size, partial(compute, consulted or NATIVE))
+                outcome = await in_thread(size, partial(compute, customized or NATIVE))
             except FactsNeeded as raised:
                 needed = raised
             except Exception:

@@ -23,7 +23,7 @@ Observed = Callable[[Object, "MemberEvent"], None]
 _APART = ("metadata", "status")  # compared in another way, or not at all
 _NO_VERSION = {"resourceVersion": ""}
 CHECK = 0.1  # seconds between checks of a list that does not come
-PATIENCE = 30.0
+TIMEOUT = 30.0
 
 
 class MemberEvent(Enum):
@@ -111,7 +111,7 @@ class ObjectWatcher:
         informer = self.begin(kind)
         if informer.synced.is_set():
             return
-        deadline = asyncio.get_running_loop().time() + PATIENCE
+        deadline = asyncio.get_running_loop().time() + TIMEOUT
         while not informer.synced.is_set():
             try:
                 async with asyncio.timeout(CHECK):

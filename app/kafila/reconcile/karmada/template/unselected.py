@@ -23,7 +23,7 @@ from kafila.registry import Registry
 from kafila.registry.codec import decode_entry
 from kafila.watch import Entry
 
-PATIENCE = 10.0  # seconds: the policy may come with the same "kubectl apply"
+GRACE_PERIOD = 10.0  # seconds: the policy may come with the same "kubectl apply"
 EVENT_NO_POLICY: Final = "NoPolicySelects"
 MESSAGE: Final = "no PropagationPolicy or ClusterPropagationPolicy selects it: it stays in the control plane"
 _FURTHER: Final = ("DaemonSet", "CronJob")  # workloads without replicas of their own
@@ -50,7 +50,7 @@ class Unselected:
     def created(self, entry: Entry) -> None:
         kind = self._catalog.storage_kind(entry.key.resource)
         if kind is not None and self._is_workload(kind) and not self._stays(kind, entry):
-            self.queue.add_after(entry.key, PATIENCE, background=True)
+            self.queue.add_after(entry.key, GRACE_PERIOD, background=True)
 
     def _is_workload(self, kind: Kind) -> bool:
         sources = self._interpreting.sources
