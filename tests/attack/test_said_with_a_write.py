@@ -78,16 +78,7 @@ def test_a_field_that_nothing_acts_on_says_so(resource: str, gate: str, spec: Ob
         assert warned(f"{resource}.karmada.io", spec) == []
 
 
-def test_definitions_and_api_services() -> None:
-    rule = {"properties": {"a": {"items": {"x-kubernetes-validations": [{"rule": "true"}]}}}}
-    version = {"selectableFields": [{"jsonPath": ".a"}], "schema": {"openAPIV3Schema": rule}}
-    spec = {"versions": [{}, version]}
-    found = warned("customresourcedefinitions.apiextensions.k8s.io", spec)
-    assert [text.partition(":")[0] for text in found] == [
-        "spec.versions[1].selectableFields",
-        "spec.versions[1].schema.openAPIV3Schema",
-    ]
-    assert warned("customresourcedefinitions.apiextensions.k8s.io", {"versions": [{"schema": {}}]}) == []
+def test_api_services() -> None:
     assert len(warned("apiservices.apiregistration.k8s.io", {"service": {"name": "x"}})) == 1
     assert warned("apiservices.apiregistration.k8s.io", {"group": "x"}) == []
 

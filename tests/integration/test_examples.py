@@ -407,6 +407,8 @@ async def test_custom_resource(lab: Lab) -> None:
     assert copy["spec"] == {"schedule": "0 3 * * *", "keep": 7}
     refused = await lab.kubectl("patch", "bk", "nightly", "--type=merge", "-p", '{"spec":{"keep":0}}', check=False)
     assert "spec.keep in body should be greater than or equal to 1" in refused
+    refused = await lab.kubectl("patch", "bk", "nightly", "--type=merge", "-p", '{"spec":{"keep":400}}', check=False)
+    assert "spec.keep: Invalid value: a year at most, not 400 days" in refused
     await lab.delete("custom-resource")
     await lab.eventually(lambda: not lab.holders("backups.example.com", "nightly"))
     await lab.delete("custom-resource/definition")

@@ -7,7 +7,7 @@ itself to act on them. Quotas and limits are: Karmada's API server, a kube-apise
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, Final
+from typing import Final
 
 from kafila.catalog.kind import Kind
 from kafila.core import feature_gates as feature
@@ -97,29 +97,6 @@ def _api_service(spec: Object, gates: Gates) -> Iterator[str]:
         yield f"APIService {_NOT_YET}: requests for its group are not sent to the service"
 
 
-def _definition(spec: Object, gates: Gates) -> Iterator[str]:
-    for index, version in enumerate(spec.get("versions") or ()):
-        if version.get("selectableFields"):
-            yield f"spec.versions[{index}].selectableFields: {_NOT_YET}"
-        if _has_rules((version.get("schema") or {}).get("openAPIV3Schema")):
-            text = f"{_NOT_YET}: objects are not checked by these rules"
-            yield f"spec.versions[{index}].schema.openAPIV3Schema: x-kubernetes-validations {text}"
-
-
-def _has_rules(schema: Any) -> bool:
-    """In the schema or any below it."""
-    pending = [schema]
-    while pending:
-        found = pending.pop()
-        if isinstance(found, dict):
-            if found.get("x-kubernetes-validations"):
-                return True
-            pending.extend(found.values())
-        elif isinstance(found, list):
-            pending.extend(found)
-    return False
-
-
 _FIELDS: Final[dict[str, Callable[[Object, Gates], Iterator[str]]]] = {
     "propagationpolicies.policy.karmada.io": _policy,
     "clusterpropagationpolicies.policy.karmada.io": _policy,
@@ -128,5 +105,4 @@ _FIELDS: Final[dict[str, Callable[[Object, Gates], Iterator[str]]]] = {
     "clusters.cluster.karmada.io": _cluster,
     "resourceinterpretercustomizations.config.karmada.io": _customization,
     "apiservices.apiregistration.k8s.io": _api_service,
-    "customresourcedefinitions.apiextensions.k8s.io": _definition,
 }

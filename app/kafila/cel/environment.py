@@ -146,13 +146,15 @@ class Environment:
         try:
             step = planner.plan(root)
         except Unplannable as problem:
-            raise InstantiationError(source, str(problem)) from None
+            assert root.type is not None
+            raise InstantiationError(source, str(problem), root.type) from None
         return Program(source, root, list(self.variables), step, planner.size)
 
 
 class InstantiationError(CompileError):
-    """It is typed well, but a constant part of it has no value; ``str()`` is the reason alone."""
+    """It is of type ``output``, but a constant part of it has no value; ``str()`` is the reason alone."""
 
-    def __init__(self, source: str, reason: str) -> None:
+    def __init__(self, source: str, reason: str, output: Type) -> None:
         super().__init__(source, [])
+        self.output = output
         self.args = (reason,)

@@ -18,6 +18,7 @@ from .values import (
     CostExceeded,
     EvaluationError,
     Growing,
+    Joined,
     MapLike,
     Optional,
     equal,
@@ -114,7 +115,11 @@ def _at(value: Any, key: Any, optionally: bool) -> Any:
     if is_list(value):
         index = _index(key)
         if 0 <= index < len(value):
-            return value[index] if isinstance(value, list) else value.at(index)
+            if isinstance(value, list):
+                return value[index]
+            if type(key) is not int and not isinstance(value, Joined):  # Kubernetes' own lists take no other numbers
+                raise EvaluationError(f"unsupported index: {shown(key)}")
+            return value.at(index)
         if optionally:
             return MISSING
         raise EvaluationError(f"index out of bounds: {shown(key)}")

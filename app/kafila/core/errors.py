@@ -124,6 +124,7 @@ _TITLES = {
     "FieldValueTooMany": "Too many",
     "InternalError": "Internal error",
 }
+_AS_GO = {ord(char): f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"}  # Go's JSON may stand in HTML
 _PASSING = frozenset({"NotFound", "Conflict", "AlreadyExists", "TooManyRequests", "Expired", "Gone"})
 _WITHOUT_VALUE = frozenset({"FieldValueRequired", "FieldValueForbidden", "FieldValueTooLong", "InternalError"})
 
@@ -138,7 +139,7 @@ def render_value(value: Any) -> str:
         return str(value)
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False)
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).translate(_AS_GO)
 
 
 class StatusError(Exception):

@@ -13,7 +13,7 @@ import orjson
 import structlog
 
 from kafila.catalog.catalog import Catalog
-from kafila.catalog.custom.definition import RESOURCE, accepted_names, is_served, is_terminating, unevaluated
+from kafila.catalog.custom.definition import RESOURCE, accepted_names, is_served, is_terminating
 from kafila.catalog.custom.kinds import kinds_of
 from kafila.catalog.kind import Kind
 
@@ -195,8 +195,6 @@ def _compiled(entry: Entry, had: _Served | None) -> _Served | None:
             return had
         return _Served(signature, terminating, [replace(kind, terminating=terminating) for kind in had.kinds])
     kinds = kinds_of(crd)
-    for text in unevaluated(crd):
-        log.warning("custom resource definition is not served in full", name=crd["metadata"]["name"], why=text)
     return _Served(signature, terminating, kinds)
 
 

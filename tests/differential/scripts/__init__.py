@@ -6,7 +6,7 @@ import importlib
 
 from differential.steps import Case
 
-MODULES = ("lifecycle", "written", "large", "mutations", "grafts", "documents")
+MODULES = ("lifecycle", "written", "large", "mutations", "grafts", "documents", "rules")
 
 
 def all_cases() -> list[Case]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 from kafila.catalog.catalog import version_order
 from kafila.core.conditions import conditions_of, is_true
@@ -49,6 +50,24 @@ def schema_of_version(version: Object) -> Object | None:
     return (version.get("schema") or {}).get("openAPIV3Schema")
 
 
+def selectable_fields(version: Object) -> dict[str, Callable[[Object], str]]:
+    """What ``fieldSelector`` may name besides metadata, and how it is read."""
+    paths = [field["jsonPath"].removeprefix(".") for field in version.get("selectableFields") or ()]
+    return {path: _reader(path.split(".")) for path in paths}
+
+
+def _reader(steps: list[str]) -> Callable[[Object], str]:
+    def read(obj: Object) -> str:
+        value: Any = obj
+        for step in steps:
+            value = value.get(step) if isinstance(value, dict) else None
+        if isinstance(value, bool):
+            return "true" if value else "false"
+        return "" if value is None else str(value)
+
+    return read
+
+
 def deprecation_warning(crd: Object, version: Object) -> str:
     """The warning for a client of a deprecated version, "" when it is not deprecated."""
     if not version.get("deprecated"):
@@ -63,15 +82,3 @@ def deprecation_warning(crd: Object, version: Object) -> str:
         if v.get("served") and not v.get("deprecated") and version_order(v["name"]) < version_order(version["name"])
     ]
     return f"{text}; use {group}/{min(better, key=version_order)} {kind}" if better else text
-
-
-def unevaluated(crd: Object) -> list[str]:
-    """What is stored and not acted on, in words."""
-    from kafila.machinery.structural.props import RULES, anywhere
-
-    found = []
-    if any(anywhere(schema_of_version(v), RULES) for v in versions(crd)):
-        found.append("x-kubernetes-validations rules are stored and not evaluated")
-    if any(v.get("selectableFields") for v in versions(crd)):
-        found.append("selectableFields are stored and cannot be selected by")
-    return found

@@ -23,6 +23,7 @@ from .definition import (
     is_terminating,
     oldest_stored,
     schema_of_version,
+    selectable_fields,
     storage_version,
     versions,
 )
@@ -83,6 +84,7 @@ def _kind(crd: Object, version: Object, stored: Object) -> Kind:
         decode=_decoder(prune, decode_meta, embedded),
         deprecation=deprecation_warning(crd, version),
         terminating=is_terminating(crd),
+        selectable_fields=selectable_fields(version),
     )
     kind.from_storage = _from_storage(prune, fill)
     if stored is not version:

@@ -5,17 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from kafila.catalog.kind import Scale, Strategy
+from kafila.cel.ruled import compile_rules
 from kafila.core.errors import FieldError, gathered
 from kafila.core.names import qualified_name
 from kafila.core.values import Object
 from kafila.machinery.structural.defaulting import Fill
 from kafila.machinery.structural.embedded import Embedded
 from kafila.machinery.structural.lists import compile_list_types
-from kafila.machinery.structural.props import RULES, Props, anywhere, properties
+from kafila.machinery.structural.props import Props, properties
 from kafila.machinery.structural.validation import compile_validation
 
 STANDARD_FINALIZERS = frozenset({"orphan", "foregroundDeletion", "kubernetes"})
 MAX_INT32 = 2**31 - 1
+SLOW = 20_000  # cost of the rules of a write from which on it is checked in a thread: some hundredths of a second
+MOST_TOLERATED = 64  # writes whose warnings wait
 # findings after which rules (x-kubernetes-validations) are not evaluated
 BLOCKING = frozenset(
     {
@@ -37,12 +40,14 @@ def custom_strategy(
 ) -> Strategy:
     """``fill`` and ``embedded`` are compiled from ``props``."""
     checks = _Checks(props, embedded, scale)
+    rules = checks.rules
     strategy = Strategy(
         validate_create=checks.create,
         validate_update=checks.update,
         validate_status=checks.status,
         warnings=lambda obj: finalizer_warnings(obj, None),
-        update_warnings=finalizer_warnings,
+        update_warnings=finalizer_warnings if rules is None else checks.update_warnings,
+        slow_to_check=rules is not None and rules.cost > SLOW,
         # everything but metadata counts; status only where it is not a subresource of its own
         generation_fields=("*",) if status else ("*", "status"),
         status=status,
@@ -60,7 +65,8 @@ class _Checks:
         self._lists = compile_list_types(props)
         self._embedded = embedded
         self._scale = scale
-        self._has_rules = anywhere(props, RULES)
+        self.rules = compile_rules(props)
+        self._tolerated: dict[int, tuple[Object, list[str]]] = {}
 
     def create(self, obj: Object) -> list[FieldError]:
         found = self._new(obj) + self._spec_scale(obj) + self._status_scale(obj)
@@ -68,17 +74,39 @@ class _Checks:
             found += self._embedded.validate(obj)
         if self._lists is not None:
             found += self._lists(obj)
-        return self._with_unchecked(found)
+        if self.rules is None:
+            return found
+        return _with_unchecked(found) or found + self.rules.new(obj)
 
     def update(self, new: Object, old: Object) -> list[FieldError]:
         found = self._changed(new, old) + self._spec_scale(new) + self._status_scale(new)
         if self._embedded is not None:
             found += self._embedded.validate(new)
-        return self._with_unchecked(found + self._list_findings(new, old))
+        return self._with_rules(found + self._list_findings(new, old), new, old)
 
     def status(self, new: Object, old: Object) -> list[FieldError]:
         found = self._status(new["status"], old.get("status")) if "status" in new else []
-        return self._with_unchecked(found + self._status_scale(new) + self._list_findings(new, old))
+        return self._with_rules(found + self._status_scale(new) + self._list_findings(new, old), new, old)
+
+    def _with_rules(self, found: list[FieldError], new: Object, old: Object) -> list[FieldError]:
+        if self.rules is None:
+            return found
+        if unchecked := _with_unchecked(found):
+            return unchecked
+        broken, tolerated = self.rules.changed(new, old)
+        if tolerated:
+            self._keep(new, tolerated)
+        return found + broken
+
+    def _keep(self, new: Object, warnings: list[str]) -> None:
+        """Until somebody asks for the warnings of this write, or so many others have come that nobody will."""
+        while len(self._tolerated) >= MOST_TOLERATED:
+            self._tolerated.pop(next(iter(self._tolerated)), None)
+        self._tolerated[id(new)] = new, warnings
+
+    def update_warnings(self, new: Object, old: Object | None) -> list[str]:
+        _, said = self._tolerated.pop(id(new), (new, []))
+        return finalizer_warnings(new, old) + said
 
     def _list_findings(self, new: Object, old: Object) -> list[FieldError]:
         """Lists that were wrong before may stay so."""
@@ -87,11 +115,6 @@ class _Checks:
             return []
         found = gathered(lambda: lists(new))
         return found if found and not gathered(lambda: lists(old)) else []
-
-    def _with_unchecked(self, found: list[FieldError]) -> list[FieldError]:
-        if self._has_rules and any(error.reason in BLOCKING for error in found):
-            found.append(FieldError.invalid("<nil>", None, UNCHECKED))
-        return found
 
     def _spec_scale(self, obj: Object) -> list[FieldError]:
         return _count(obj, self._scale.spec_replicas) if self._scale is not None else []
@@ -105,6 +128,13 @@ class _Checks:
             if wrong:
                 found.append(FieldError.invalid(path, value or "", wrong))
         return found
+
+
+def _with_unchecked(found: list[FieldError]) -> list[FieldError]:
+    """What was found, and that rules are not evaluated for it; nothing where they are."""
+    if any(error.reason in BLOCKING for error in found):
+        return [*found, FieldError.invalid("<nil>", None, UNCHECKED)]
+    return []
 
 
 def _count(obj: Object, path: str) -> list[FieldError]:

@@ -8,6 +8,7 @@ from typing import Any, Final
 from kafila.core.errors import FieldError
 from kafila.core.values import repeats
 
+from .fieldpaths import PathProblem, field_at
 from .props import (
     EMBEDDED,
     INT_OR_STRING,
@@ -183,7 +184,7 @@ def _keys_are_given(keys: list[str], inner: Props, path: str) -> Iterator[FieldE
 
 
 def _rules(props: Props, path: str) -> Iterator[FieldError]:
-    """The form of x-kubernetes-validations; what the expressions say is not checked."""
+    """The form of x-kubernetes-validations; for what the expressions say see ``kafila.cel.rules``."""
     for i, rule in enumerate(props.get(RULES) or ()):
         where = f"{path}.{RULES}[{i}]"
         text, message = rule.get("rule") or "", rule.get("message") or ""
@@ -205,6 +206,31 @@ def _rules(props: Props, path: str) -> Iterator[FieldError]:
             yield FieldError.invalid(f"{where}.fieldPath", field, "must be non-empty if specified")
         if _broken(field):
             yield FieldError.invalid(f"{where}.fieldPath", field, "must not contain line breaks")
+        if field and not _is_path(field, props):
+            yield FieldError.invalid(f"{where}.fieldPath", field, "must be a valid path")
+
+
+def _is_path(text: str, props: Props) -> bool:
+    try:
+        field_at(text, props)
+    except PathProblem:
+        return False
+    return True
+
+
+def size_of_rules(schema: Any) -> int:
+    """Characters of all expressions within a schema."""
+    total, todo = 0, [schema]
+    while todo:
+        value = todo.pop()
+        if isinstance(value, dict):
+            for rule in value.get(RULES) or () if isinstance(value.get(RULES), list) else ():
+                if isinstance(rule, dict):
+                    total += len(str(rule.get("rule") or "")) + len(str(rule.get("messageExpression") or ""))
+            todo += value.values()
+        elif isinstance(value, list):
+            todo += value
+    return total
 
 
 def _broken(text: str) -> bool:

@@ -10,7 +10,7 @@ import pytest
 
 from kafila.catalog.catalog import Catalog
 from kafila.catalog.custom.conditions import api_approval, non_structural_schema
-from kafila.catalog.custom.definition import deprecation_warning, unevaluated
+from kafila.catalog.custom.definition import deprecation_warning
 from kafila.catalog.custom.kinds import kinds_of
 from kafila.catalog.custom.naming import accept_names
 from kafila.core.values import Object
@@ -148,15 +148,6 @@ def test_non_structural_schema() -> None:
     assert condition is not None
     assert condition["reason"] == "Violations"
     assert condition["message"].endswith("Required value: must not be empty for specified object fields")
-
-
-def test_what_is_not_acted_on_is_said() -> None:
-    made = crd()
-    assert unevaluated(made) == []
-    version = made["spec"]["versions"][0]
-    version["selectableFields"] = [{"jsonPath": ".spec.a"}]
-    version["schema"]["openAPIV3Schema"]["x-kubernetes-validations"] = [{"rule": "true"}]
-    assert len(unevaluated(made)) == 2
 
 
 TEXT: Object = {"type": "string"}

@@ -5,21 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from kafila.cel.rules import rule_findings
 from kafila.core import names
 from kafila.core.errors import FieldError
 from kafila.core.values import Object, repeats
+from kafila.machinery.structural.fieldpaths import PathProblem, field_at
 from kafila.machinery.structural.formats import unrecognized_formats
 from kafila.machinery.structural.patterns import MOST_INSTRUCTIONS, too_many_patterns
-from kafila.machinery.structural.schemarules import schema_findings
+from kafila.machinery.structural.rules import structural_findings
+from kafila.machinery.structural.schemarules import schema_findings, size_of_rules
 
 from .admission import check_webhook_service, check_webhook_url
-from .common import Found, check_immutable, check_name, forbidden, invalid, not_supported, required
+from .common import Found, check_immutable, check_name, duplicate, forbidden, invalid, not_supported, required
 
 _COLUMN_TYPES = ("boolean", "date", "integer", "number", "string")
 _COLUMN_FORMATS = ("byte", "date", "date-time", "double", "float", "int32", "int64", "password")
 _SIMPLE_PATH = "must be a simple json path starting with ."
 _MIXED = "may have mixed case, but should otherwise match: "
 
+MOST_SELECTABLE = 8
+MOST_RULES = 512 << 10  # characters of all expressions of a definition: every process compiles them
+TOO_MANY_RULES = f"the rules have more than {MOST_RULES:,} characters altogether"
 TOO_MANY_PATTERNS = f"the patterns compile to more than {MOST_INSTRUCTIONS:,} instructions altogether"
 
 
@@ -28,6 +34,8 @@ def validate_crd(obj: Object) -> Found:
     spec = obj.get("spec") or {}
     if too_many_patterns([version.get("schema") for version in spec.get("versions") or ()]):
         return [*found, forbidden("spec.versions", TOO_MANY_PATTERNS)]
+    if size_of_rules([version.get("schema") for version in spec.get("versions") or ()]) > MOST_RULES:
+        return [*found, forbidden("spec.versions", TOO_MANY_RULES)]
     given = spec.get("names") or {}
     group = spec.get("group") or ""
     if not group:
@@ -86,9 +94,6 @@ def _check_versions(spec: Object, found: Found) -> None:
         for field in _CHECKS:
             if field not in shared:
                 _CHECKS[field](version.get(field), f"{path}.{field}", version, found)
-        fields = version.get("selectableFields") or ()
-        if len(fields) > 8:
-            found.append(FieldError.too_many(f"{path}.selectableFields", len(fields), 8))
     listed = [version.get("name") for version in versions]
     if len(set(listed)) != len(listed):
         found.append(invalid("spec.versions", versions, "must contain unique version names"))
@@ -102,6 +107,7 @@ _SHARED_AS = {
     "schema": "validation",
     "subresources": "subresources",
     "additionalPrinterColumns": "additionalPrinterColumns",
+    "selectableFields": "selectableFields",
 }
 
 
@@ -115,7 +121,36 @@ def _check_schema(given: Object | None, path: str, version: Object, found: Found
     schema = (given or {}).get("openAPIV3Schema")
     if schema is not None:
         status = (version.get("subresources") or {}).get("status") is not None
-        found += schema_findings(schema, f"{path}.openAPIV3Schema", status)
+        where = f"{path}.openAPIV3Schema"
+        wrong = schema_findings(schema, where, status)
+        found += wrong
+        if not structural_findings(schema, where):
+            found += rule_findings(schema, where, wrong)
+
+
+def _check_selectable(given: list[Object] | None, path: str, version: Object, found: Found) -> None:
+    """Fields by which clients may select."""
+    schema, seen = (version.get("schema") or {}).get("openAPIV3Schema"), set[str]()
+    for i, field in enumerate(given or ()):
+        where, text = f"{path}[{i}].jsonPath", field.get("jsonPath") or ""
+        if not text:
+            found.append(required(where))
+            continue
+        try:
+            at = field_at(text, schema or {}, arrays=False)
+        except PathProblem as problem:
+            found.append(invalid(where, text, f"is an invalid path: {problem}"))
+            continue
+        if at.steps[:1] == ("metadata",):
+            found.append(invalid(where, text, "must not point to fields in metadata"))
+        if at.schema.get("type") not in ("string", "boolean", "integer"):
+            why = "must point to a field of type string, boolean or integer. Enum string fields and strings with formats are allowed."
+            found.append(invalid(where, text, why))
+        if at.path in seen:
+            found.append(duplicate(where, text))
+        seen.add(at.path)
+    if len(seen) > MOST_SELECTABLE:
+        found.append(FieldError.too_many(path, len(seen), MOST_SELECTABLE))
 
 
 def _check_columns(given: list[Object] | None, path: str, version: Object, found: Found) -> None:
@@ -168,6 +203,7 @@ _CHECKS: dict[str, Callable[[Any, str, Object, Found], None]] = {
     "schema": _check_schema,
     "subresources": _check_subresources,
     "additionalPrinterColumns": _check_columns,
+    "selectableFields": _check_selectable,
 }
 
 

@@ -44,11 +44,11 @@ def check_expression(
 def check_in(
     environment: Environment, source: str, path: str, found: Found, wanted: Collection[Type] = CONDITION
 ) -> Type:
+    failed = ""
     try:
         output = environment.compile(source).output
     except InstantiationError as problem:
-        found.append(FieldError.internal(path, f"program instantiation failed: {problem}"))
-        return ERROR
+        output, failed = problem.output, f"program instantiation failed: {problem}"
     except CompileError as problem:
         found.append(invalid(path, source, f"compilation failed: {problem}"))
         return ERROR
@@ -56,4 +56,6 @@ def check_in(
         names = [long_name(kind) for kind in wanted]
         what = names[0] if len(names) == 1 else f"one of [{' '.join(names)}]"
         found.append(invalid(path, source, f"must evaluate to {what} but got {long_name(output)}"))
+    elif failed:
+        found.append(FieldError.internal(path, failed))
     return output
