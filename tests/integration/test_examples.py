@@ -582,6 +582,8 @@ async def test_teams(lab: Lab) -> None:
         while refusal not in await lab.kubectl(ann, "get", "events", "-n", "team-a"):
             await asyncio.sleep(0.1)
     assert (await lab.kubectl(ann, "auth", "can-i", "create", "propagationpolicies", "-n", "team-a")).strip() == "yes"
+    assert (await lab.kubectl(ann, "auth", "can-i", "list", "auditrecords", "-n", "team-a")).strip() == "yes"
+    assert "forbidden" in await lab.kubectl(ann, "get", "auditrecords", "-n", "team-b", check=False)
     refused = await lab.kubectl(bob, "get", "deployments", "-n", "team-a", check=False)
     assert 'User "corp:bob" cannot list resource "deployments" in API group "apps" in the namespace "team-a"' in refused
     for what in ("clusterpropagationpolicies", "clusteroverridepolicies", "clusters/proxy", "namespaces"):

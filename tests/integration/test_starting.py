@@ -281,7 +281,7 @@ def test_a_file_of_authentication_that_cannot_be_used(tmp_path: Path, flag: str,
     ("flags", "content", "said"),
     [
         (["--audit-policy-file=FILE", "--audit-log-path=-"], "kind: x", "FILE' for --audit-policy-file: line 1: apiVersion"),
-        (["--audit-policy-file=FILE"], "", "FILE' for --audit-policy-file: needs --audit-log-path or --audit-webhook-"),
+        (["--audit-table=none", "--audit-policy-file=FILE"], "", "FILE' for --audit-policy-file: needs --audit-log-path, --audit-w"),
         (["--audit-log-path=-"], "", "'-' for --audit-log-path: needs --audit-policy-file"),
         (["--audit-policy-file=FILE.not", "--audit-log-path=-"], "", "FILE.not' for --audit-policy-file: cannot be read"),
         (["--audit-policy-file=FILE", "--audit-log-path=/nowhere/a"], POLICY, "--audit-log-path: cannot be written to"),

@@ -12,6 +12,7 @@ import orjson
 import structlog
 
 from kafila.audit.events import MOST_AUDIT_ID
+from kafila.audit.table import Journal
 from kafila.authentication.certificates import client_certificates
 from kafila.authentication.chain import Authentication
 from kafila.authentication.credentials import Credentials
@@ -39,6 +40,7 @@ from .authorization import attributes_of, authorize, verb_of
 from .bodies import Disconnected, Receive, read_body
 from .dispatch import STREAMED, dispatch, is_misplaced, warn_of_deprecation
 from .impersonating import acting
+from .journaling import READS, Changes
 from .negotiation import for_streams
 from .objects import accept_of, check_form, list_options
 from .request import Request, Target, parse_query, parse_target
@@ -79,6 +81,7 @@ class ObjectsApp:
         )
         self.authorizer = authorizer or build(follow(registry.cache))
         self.auditor: Auditor | None = None  # without a policy nothing is recorded
+        self.journal: Journal | None = None  # who changed what is kept in the database; None: it is not
         self.documents = discovery.Documents(registry.catalog, tokens)
         self.groups = Groups(registry.cache)
         self.draining = asyncio.Event()
@@ -100,6 +103,9 @@ class ObjectsApp:
         started = time.perf_counter()
         sender = Sender(send, state.get("answer"), headers.get(b"audit-id", b"")[:MOST_AUDIT_ID])
         received = time.time() if self.auditor is not None else 0.0
+        changes: Changes | None = None
+        if self.journal is not None and scope["method"] not in READS:
+            changes = Changes(self.journal, received or time.time())
         try:
             if "user" in state:  # a caller in this process (a simulated member's transport)
                 request.user = state["user"]
@@ -108,6 +114,8 @@ class ObjectsApp:
                 request.user = self.authentication.at_once(shown) or await self.authentication.authenticate(shown)
             if self.auditor is not None:
                 self._record(self.auditor, request, sender, scope, received)
+            if changes is not None:
+                changes.sender = request.user
             if is_requested(headers):
                 request.user = await acting(request.user, scope["headers"], self.authorizer)
                 if request.audit is not None:
@@ -146,6 +154,8 @@ class ObjectsApp:
                 request.let_go()
             if request.audit is not None:
                 request.audit.completed(sender.status, request.method, request.body, request.media_type)
+            if changes is not None:
+                changes.close(request, sender.status, scope)
             self._measure(request, sender.status, time.perf_counter() - started)
 
     def _record(self, auditor: Auditor, request: Request, sender: Sender, scope: Scope, received: float) -> None:

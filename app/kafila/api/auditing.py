@@ -55,7 +55,7 @@ class Auditor:
 
     def __init__(self, policy: Policy, backends: Sequence[Backend]) -> None:
         self.policy = policy
-        self._backends = tuple(backends)
+        self.backends = tuple(backends)
 
     def begin(
         self, asked: Attributes, uri: str, headers: Mapping[bytes, bytes], peer: str, audit_id: str, received: float
@@ -85,7 +85,7 @@ class Auditor:
 
     def emit(self, event: Event) -> None:
         metrics.EVENTS.inc()
-        for backend in self._backends:
+        for backend in self.backends:
             backend.put(event)
 
 

@@ -11,7 +11,7 @@ from kafila.catalog.kind import Kind
 from kafila.core import errors
 from kafila.registry import Registry
 
-from . import eviction, objects, pods, reviews, scaling, tokens
+from . import audit_records, eviction, objects, pods, reviews, scaling, tokens
 from .admitting import connecting, is_connection
 from .negotiation import without
 from .request import Request, Target
@@ -60,7 +60,7 @@ async def dispatch(registry: Registry, kind: Kind, request: Request) -> Response
     verb = _verb(kind, target, request.method)
     warn_of_deprecation(kind, request)
     virtual = VIRTUAL_RESOURCES.get((kind.group, kind.kind))
-    if virtual is not None:
+    if virtual is not None and virtual is not audit_records.list_:
         without(request.header(b"accept"), "Table")
     return await (virtual or HANDLERS[verb])(registry, kind, request)
 
@@ -162,8 +162,12 @@ STREAMED = frozenset({("clusters.cluster.karmada.io", "proxy")})
 # refused before anything is done: what they answer has no columns
 NO_TABLES = ("binding", "eviction", "finalize", "log")
 
-# what is created is answered, not stored
-VIRTUAL_RESOURCES: dict[tuple[str, str], Handler] = {**reviews.HANDLERS, ("", "Binding"): pods.bindings}
+# what is created is answered, not stored; or listed, and stored by nobody who asks here
+VIRTUAL_RESOURCES: dict[tuple[str, str], Handler] = {
+    **reviews.HANDLERS,
+    ("", "Binding"): pods.bindings,
+    ("audit.kafila.io", "AuditRecord"): audit_records.list_,
+}
 
 DEPRECATED = {
     ("", "v1", "ComponentStatus"): "v1 ComponentStatus is deprecated in v1.19+",

@@ -18,6 +18,7 @@ LEVELS: Final = Counter(
 REJECTED: Final = Counter(
     "apiserver_audit_requests_rejected_total", "Requests refused because they could not be recorded: there are none."
 )
+RECORDS: Final = Counter("kafila_audit_records_total", "Records of who changed what that were written to the database.")
 _told: dict[str, float] = {}
 
 

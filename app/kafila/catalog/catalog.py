@@ -111,10 +111,11 @@ class Catalog:
 
 def load_catalog() -> Catalog:
     """Kubernetes' kinds as a stock server serves them by default, and Karmada's."""
+    from kafila.catalog.audit_records import kinds as audit_kinds
     from kafila.catalog.decisions import kinds as decision_kinds
     from kafila.catalog.karmada.kinds import kinds as karmada_kinds  # imported late: pydantic takes its time
 
-    return Catalog([*builtin_kinds(), *karmada_kinds(), *decision_kinds()])
+    return Catalog([*builtin_kinds(), *karmada_kinds(), *decision_kinds(), *audit_kinds()])
 
 
 def builtin_kinds() -> list[Kind]:

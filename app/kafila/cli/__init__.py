@@ -57,6 +57,7 @@ def program() -> App:
     )
     app.command("kafila.cli.membership:unjoin", name="unjoin", help="Remove a cluster from the control plane.")
     app.command("kafila.cli.why:why", name="why", help="Explain why an object is, or is not, in the clusters.")
+    app.command("kafila.cli.audit:audit", name="audit", help="Tell who changed what, and how.")
     certs = App(name="certs", help="Look at the certificates of a control plane, and renew them.")
     certs.command("kafila.cli.certs:list_certificates", name="list", help="List the certificates that are in use.")
     certs.command("kafila.cli.certs:renew", name="renew", help="Renew our own certificates, while they are served.")

@@ -68,6 +68,11 @@ class Encryption:
         metrics.OPERATIONS.labels(key.resource, "to_storage", prefix, "OK").inc()
         return sealed
 
+    def seals(self, key: Key, clear: bytes) -> bool:
+        """Whether such a body is written sealed now."""
+        rule = self._plan.selection.rule(key.resource, clear)
+        return rule is not None and self._plan.writers[id(rule)] is not None
+
     async def prepare(self, stored: Sequence[bytes | None]) -> None:
         for plugin in self._plan.plugins.values():
             if ours := [each for each in stored if each is not None and each.startswith(plugin.prefix)]:

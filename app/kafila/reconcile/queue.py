@@ -22,6 +22,7 @@ import structlog
 from prometheus_client import Counter, Gauge, Histogram
 
 from kafila.core.rates import exponential
+from kafila.registry.collecting import working
 
 from .effort import Effort
 from .low_priority import LowPriorityTurns, low_priority_turns
@@ -214,6 +215,7 @@ class WorkQueue(Generic[K]):
 
     async def _run(self, key: K) -> None:
         assert self._turns is not None
+        working.set(self.name)
         started, old = time.perf_counter(), key in self._old
         self._waited.observe(started - self._added.pop(key, started))
         if not old:

@@ -21,6 +21,7 @@ from kafila.store.sealing import CannotSeal
 from kafila.watch import Cache, Entry
 
 from . import sizes
+from .collecting import Collect, collecting
 from .context import Change
 from .storage import Storages
 
@@ -33,6 +34,7 @@ class Transactions:
         """``max_object_bytes``: of a body as it is stored."""
         self.max_object_bytes = max_object_bytes
         self.fence: Fence | None = None
+        self.collect: Collect | None = None  # what is told of writes that belong to no request
         self._store = store
         self._cache = cache
         self._storages = storages
@@ -58,6 +60,9 @@ class Transactions:
                 await self._check_guard(guard)
             return Entry(key, existing.revision if existing else 0, change.body)
         revisions = await self._transact(change.guards, change.writes)
+        collect = collecting.get() or self.collect
+        if collect is not None:
+            collect(key, b"" if existing is None else existing.body, b"" if change.deleted else change.body)
         return Entry(key, revisions[0], change.body)
 
     async def commit_together(self, changes: Sequence[Change]) -> list[int]:
@@ -71,11 +76,17 @@ class Transactions:
             return [0] * len(changes)
         sizes.check_together(self._cache, self.max_object_bytes, real)
         guards = list(dict.fromkeys(guard for change in real for guard in change.guards))
+        collect = collecting.get() or self.collect
+        before = [self._cache.get(*change.writes[0].key) for change in real] if collect is not None else []
         try:
             revisions = iter(await self._transact(guards, [write for change in real for write in change.writes]))
         except GuardFailed as failed:
             key = failed.guard.key
             raise errors.conflict("", key.resource, key.name) from failed
+        if collect is not None:
+            for change, existing in zip(real, before, strict=True):
+                old = b"" if existing is None else existing.body
+                collect(change.writes[0].key, old, b"" if change.deleted else change.body)
         out = []
         for change in changes:
             out.append(0 if change.unchanged else next(revisions))

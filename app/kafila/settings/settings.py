@@ -148,6 +148,15 @@ class ServerOptions(BaseModel):
     audit_webhook_batch_max_wait: Seconds = Field(
         30.0, description="Seconds that a batch waits until it is full.", ge=0
     )
+    audit_table: Literal["none", "users", "all"] = Field(
+        "users", description="Whose writes are recorded in the database, for kafila audit: 'all' has controllers too."
+    )
+    audit_table_retention: Seconds = Field(
+        604800.0, description="Seconds that they are kept, and up to six hours longer.", ge=3600
+    )
+    audit_table_max_mib: int = Field(
+        1024, description="MiB that they may take; the oldest go before their time.", ge=16, le=1 << 24
+    )
     allow_no_execute_taint_policy: bool = Field(
         False, description="Allow the effect NoExecute in ClusterTaintPolicies."
     )

@@ -14,6 +14,8 @@ from kafila.core.resources import Key
 
 from .interface import (
     EVENTS,
+    AuditPage,
+    AuditQuery,
     Compacted,
     EventPage,
     EventQuery,
@@ -32,6 +34,7 @@ from .interface import (
     Transaction,
     Write,
 )
+from .memory_audit import MemoryAudit
 from .memory_events import MemoryEvents
 from .sealing import Clear
 
@@ -61,6 +64,7 @@ class MemoryDatabase:
         self.log: list[Row] = []  # all rows after ``compacted``
         self.times: list[float] = []  # of the rows
         self.leases: dict[str, _Lease] = {}
+        self.audit = MemoryAudit()
         self.stores: list[MemoryStore] = []
 
     def check(self, transaction: Transaction) -> None:
@@ -245,6 +249,15 @@ class MemoryStore:
 
     async def expire_events(self, ttl: float, grace: float = 60.0) -> None:
         self._publish_to_all(self.database.expire(ttl, grace))
+
+    def audit(self) -> MemoryAudit:
+        return self.database.audit
+
+    async def audit_rows(self, asked: AuditQuery) -> AuditPage:
+        return self.database.audit.select(asked)
+
+    async def expire_audit(self, ttl: float, most_bytes: int) -> None:
+        self.database.audit.expire(ttl)
 
     def leases(self) -> MemoryLeases:
         return MemoryLeases(self.database)

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, final
 
 import asyncpg
 
-from . import compaction, events, history
+from . import audit, compaction, events, history
+from .audit import PostgresAudit
 from .committer import PARTITION, Committer
 from .connect import Pool, Timeouts
 from .dictionaries import Learner
 from .interface import (
+    AuditPage,
+    AuditQuery,
     EventPage,
     EventQuery,
     EventRows,
@@ -143,6 +146,17 @@ class PostgresStore:
                 yield connection
         except asyncpg.PostgresError as error:
             raise StoreUnavailable(str(error) or type(error).__name__) from error
+
+    def audit(self) -> PostgresAudit:
+        return PostgresAudit(self.dsn, self._timeouts)
+
+    async def audit_rows(self, asked: AuditQuery) -> AuditPage:
+        async with self._pool.acquire() as connection:
+            return await audit.select(connection, asked)
+
+    async def expire_audit(self, ttl: float, most_bytes: int) -> None:
+        async with self._forgetting() as connection:
+            await audit.expire(connection, ttl, most_bytes)
 
     def leases(self) -> PostgresLeases:
         return PostgresLeases(self.dsn, self._timeouts)

@@ -103,3 +103,16 @@ leases = sa.Table(
     sa.Column("token", sa.BigInteger, nullable=False),
     sa.Column("expires", sa.DateTime(timezone=True), nullable=False),
 )
+
+# who changed what, many rows of it in one (``store/audit.py``); partitioned by time, partitions are made by who writes
+audit = sa.Table(
+    "audit",
+    metadata,
+    sa.Column("at", sa.DateTime(timezone=True), nullable=False),  # of the newest
+    _name("id"),
+    sa.Column("since", sa.DateTime(timezone=True), nullable=False),  # of the oldest
+    sa.Column("terms", sa.ARRAY(sa.Integer), nullable=False),
+    sa.Column("rows", sa.LargeBinary, nullable=False),
+    sa.PrimaryKeyConstraint("at", "id", name="audit_pkey"),
+    postgresql_partition_by="RANGE (at)",
+)

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
-from typing import Final, final
+from typing import TYPE_CHECKING, Final, final
 
 from prometheus_client import Counter
 
 from kafila.api.auditing import Auditor, Backend
+from kafila.api.journaling import next_id
 from kafila.audit.log import LogBackend, LogFile, StandardOutput
 from kafila.audit.reading import read_policy
+from kafila.audit.table import Journal
 from kafila.audit.webhook import Batching, WebhookBackend
 from kafila.authentication.reloading import follow, read
+from kafila.core.resources import Key
 from kafila.members.client import MemberClient
 from kafila.members.kubeconfig import KubeconfigError, load
+from kafila.registry import Registry
 from kafila.settings.settings import Settings
+from kafila.store.interface import Store
 
 from .webhooks import post_to
+
+if TYPE_CHECKING:
+    from .encryption import AtRest
 
 BACKENDS: Final = ("audit_log_path", "audit_webhook_config_file")
 TIMEOUT: Final = 10.0  # seconds at the end of the process, for what is not written yet
@@ -30,8 +39,9 @@ RELOADS: Final = Counter(
 def wrong_file(settings: Settings) -> tuple[str, str] | None:
     """The first setting of audit that cannot be served, and why; before anything starts."""
     policy, backend = settings.audit_policy_file, next((name for name in BACKENDS if getattr(settings, name)), "")
-    if policy and not backend:
-        return "audit_policy_file", "needs --audit-log-path or --audit-webhook-config-file: where events go"
+    if policy and not backend and settings.audit_table == "none":
+        wanted = "--audit-log-path, --audit-webhook-config-file or --audit-table"
+        return "audit_policy_file", f"needs {wanted}: where events go"
     if backend and not policy:
         return backend, "needs --audit-policy-file: what is recorded"
     try:
@@ -50,11 +60,27 @@ def wrong_file(settings: Settings) -> tuple[str, str] | None:
     return None
 
 
+def journal_of(settings: Settings, store: Store, registry: Registry, at_rest: AtRest | None) -> Journal | None:
+    """Who changed what; writes that no request asks for only where the settings say so."""
+    if settings.audit_table == "none":
+        return None
+    journal = Journal(store) if at_rest is None else Journal(store, seals=at_rest.encryption.seals)
+    if settings.audit_table == "all":
+
+        def collect(key: Key, before: bytes, after: bytes) -> None:
+            journal.of_controllers(time.time(), next_id(), key, before, after)
+
+        registry.transactions.collect = collect
+    return journal
+
+
 @final
 class Audit:
     """Made in the event loop that serves. Raises ValueError, OSError, KubeconfigError."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, journal: Journal | None = None) -> None:
+        """``journal`` follows the policy too."""
+        self._journal = journal
         self._log: LogBackend | None = None
         self._webhook: WebhookBackend | None = None
         self._client: MemberClient | None = None
@@ -70,6 +96,8 @@ class Audit:
             self._webhook = WebhookBackend(post_to(self._client, taken=range(200, 300)), _batching(settings))
             backends.append(self._webhook)
         self.auditor = Auditor(policy, backends)
+        if journal is not None:
+            journal.policy = policy
 
     def follow(self) -> asyncio.Task[None]:
         """Reads the policy again when it changes, until this is cancelled."""
@@ -77,6 +105,8 @@ class Audit:
 
     def _replace(self, content: bytes) -> None:
         self.auditor.policy = read_policy(content)
+        if self._journal is not None:
+            self._journal.policy = self.auditor.policy
 
     async def close(self) -> None:
         """What is recorded until now is still written."""

@@ -37,7 +37,7 @@ from kafila.watch.definitions import Definitions
 from kafila.webhooks import Callers
 
 from .admission import admission, ask_of
-from .audit import Audit
+from .audit import TIMEOUT, Audit, journal_of
 from .authentication import Authenticators, tokens_of
 from .authorization import authorizer_of
 from .certificates import Certificates
@@ -116,6 +116,7 @@ class Process:
             settings.max_object_bytes,
             Admitting(cache, catalog, callers, ask_of(authorizer)),
         )
+        journal = journal_of(settings, store, registry, self._at_rest)
         keys = await shared_keys(store, cache)
         definitions = Definitions(catalog, cache, self._collector.keeping)
         await definitions.start()
@@ -157,9 +158,10 @@ class Process:
                 known = Authenticators(registry, settings, tokens, keys.authority.believed, tls.trust)
                 app.authentication = known.authentication
                 following += known.follow()
+                app.journal = journal
                 if settings.audit_policy_file:
-                    audit = Audit(settings)
-                    app.auditor = audit.auditor
+                    audit = Audit(settings, journal)
+                    app.auditor = audit.auditor if audit.auditor.backends else None
                     following.append(audit.follow())
                 tasks.create_task(server.serve(sockets=self._listeners))
                 await _started(server)
@@ -207,6 +209,8 @@ class Process:
             await leader.stop()
         if audit is not None:  # nobody is served any more
             await audit.close()
+        if journal is not None:
+            await asyncio.to_thread(journal.close, TIMEOUT)
         await definitions.stop()
         await converting.close()
         await callers.close()
@@ -301,6 +305,10 @@ class Process:
                 await store.compact(settings.watch_history)
             except (StoreUnavailable, OSError) as error:
                 log.warning("history not compacted", error=str(error))
+            try:
+                await store.expire_audit(settings.audit_table_retention, settings.audit_table_max_mib << 20)
+            except (StoreUnavailable, OSError) as error:
+                log.warning("audit records not ended", error=str(error))
             try:
                 await store.expire_events(settings.event_ttl)
             except (StoreUnavailable, OSError) as error:
