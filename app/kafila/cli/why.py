@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast, final
 from cyclopts import Parameter
 
 from kafila.core.values import Object
-from kafila.placement.types import Binding, Cluster, Work
+from kafila.placement.types import Binding, Cluster, OverridePolicy, PropagationPolicy, Work
 
 from . import CommandError, UsageError
 from .membership import KarmadaContext, Kubeconfig, access
@@ -147,9 +147,9 @@ async def gather_evidence(client: MemberClient, kind: str, namespace: str, name:
         where,
         name,
         template,
-        policies,
-        cluster_policies,
-        [*overrides, *cluster_overrides],
+        cast(list[PropagationPolicy], policies),
+        cast(list[PropagationPolicy], cluster_policies),
+        cast(list[OverridePolicy], [*overrides, *cluster_overrides]),
         cast(Binding | None, binding),
         decision,
         cast(list[Cluster], clusters),

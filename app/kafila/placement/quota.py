@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from kafila.core import conditions, quantity
 from kafila.core.quantity import Quantity
 from kafila.core.values import AnyObject, Object
 from kafila.placement import constants
-from kafila.placement.objects import name, namespace, spec, status
-from kafila.placement.types import Binding, Component, ResourceBindingSpec, Work
+from kafila.placement.objects import name, namespace, status
+from kafila.placement.types import (
+    Binding,
+    Component,
+    FederatedResourceQuota,
+    FederatedResourceQuotaStatus,
+    ResourceBindingSpec,
+    Work,
+)
 
 Amounts = dict[str, str]
 Quantities = dict[str, Quantity]
@@ -20,10 +27,10 @@ class QuotaExceeded(Exception):
     """A quota does not allow the binding; the text is Karmada's."""
 
 
-def assignments(quota: Object) -> dict[str, Amounts]:
+def assignments(quota: FederatedResourceQuota) -> dict[str, Amounts]:
     """What each cluster is assigned; the first entry of a cluster counts."""
     found: dict[str, Amounts] = {}
-    for each in spec(quota).get("staticAssignments") or ():
+    for each in quota["spec"].get("staticAssignments") or ():
         found.setdefault(each["clusterName"], canonical(each.get("hard") or {}))
     return found
 
@@ -57,20 +64,22 @@ def summed(amounts: Iterable[Mapping[str, Any]]) -> Amounts:
     return {resource: str(amount) for resource, amount in total.items()}
 
 
-def status_by_clusters(quota: Object, works: Iterable[Work], enforced: bool) -> Object:
+def status_by_clusters(
+    quota: FederatedResourceQuota, works: Iterable[Work], enforced: bool
+) -> FederatedResourceQuotaStatus:
     """The new status. ``enforced``: overall figures are another controller's, who counts bindings."""
     items = aggregated_quota(works)
-    made = {key: value for key, value in status(quota).items() if key != "aggregatedStatus"}
+    made = {key: value for key, value in (quota.get("status") or {}).items() if key != "aggregatedStatus"}
     if items:
         made["aggregatedStatus"] = items
     if not enforced:
-        _set(made, "overall", canonical(spec(quota).get("overall") or {}))
+        _set(made, "overall", canonical(quota["spec"].get("overall") or {}))
         _set(made, "overallUsed", summed(item.get("used") or {} for item in items))
-    return made
+    return cast(FederatedResourceQuotaStatus, made)
 
 
-def status_by_bindings(quota: Object, usages: Iterable[Mapping[str, Any]]) -> Object:
-    overall = canonical(spec(quota).get("overall") or {})
+def status_by_bindings(quota: FederatedResourceQuota, usages: Iterable[Mapping[str, Any]]) -> Object:
+    overall = canonical(quota["spec"].get("overall") or {})
     made = dict(status(quota))
     _set(made, "overall", overall)
     _set(made, "overallUsed", {key: value for key, value in summed(usages).items() if key in overall})
@@ -84,7 +93,9 @@ def _set(made: Object, key: str, amounts: Amounts) -> None:
         made.pop(key, None)
 
 
-def quota_updates(new: Binding, old: Binding | None, quotas: Iterable[Object]) -> list[tuple[Object, Amounts]]:
+def quota_updates(
+    new: Binding, old: Binding | None, quotas: Iterable[FederatedResourceQuota]
+) -> list[tuple[FederatedResourceQuota, Amounts]]:
     """What a write of a ResourceBinding (v1alpha2) costs: each quota whose status changes, with its new ``overallUsed``.
 
     ``old`` is None for one that is created; ``quotas`` are the FederatedResourceQuotas of its namespace. Raises QuotaExceeded.
@@ -153,15 +164,15 @@ def _difference(new: Quantities, old: Quantities) -> Quantities:
     return {n: d for n, d in delta.items() if d}
 
 
-def _charged(quota: Object, delta: Quantities) -> Amounts | None:
+def _charged(quota: FederatedResourceQuota, delta: Quantities) -> Amounts | None:
     """The quota's new ``overallUsed``; None when it does not limit what changes. Raises QuotaExceeded."""
-    limits = spec(quota).get("overall")
+    limits = quota["spec"].get("overall")
     if limits is None:
         return None
     mine = {n: d for n, d in delta.items() if n in limits}
     if not mine:
         return None
-    used = {n: quantity.of(v) for n, v in (status(quota).get("overallUsed") or {}).items()}
+    used = {n: quantity.of(v) for n, v in ((quota.get("status") or {}).get("overallUsed") or {}).items()}
     for resource, amount in mine.items():
         used[resource] = used[resource] + amount if resource in used else amount
     for resource, amount in used.items():

@@ -19,7 +19,15 @@ from kafila.placement.objects import (
     namespace,
     uid,
 )
-from kafila.placement.types import Binding, ObjectMeta, ObjectReference, OwnerReference, ResourceBindingSpec
+from kafila.placement.types import (
+    Binding,
+    ObjectMeta,
+    ObjectReference,
+    OwnerReference,
+    PropagationPolicy,
+    ResourceBindingSpec,
+    SchedulePriority,
+)
 
 BINDING_API: Final = "work.karmada.io/v1alpha2"
 _PP_LABELS, _PP_ANNOTATIONS = (constants.PP_PERMANENT_ID,), (constants.PP_NAMESPACE, constants.PP_NAME)
@@ -68,16 +76,16 @@ class ReplicasUnknown(BindingError):
         self.reason = reason
 
 
-def is_cluster_policy(policy: Object) -> bool:
+def is_cluster_policy(policy: PropagationPolicy) -> bool:
     return not namespace(policy)
 
 
-def is_lazy(policy: Object) -> bool:
+def is_lazy(policy: PropagationPolicy) -> bool:
     """Does it wait with what it changes until the user changes the template?"""
-    return (policy.get("spec") or {}).get("activationPreference") == constants.LAZY
+    return policy["spec"].get("activationPreference") == constants.LAZY
 
 
-def claim(template: Object, policy: Object) -> Object:
+def claim(template: Object, policy: PropagationPolicy) -> Object:
     """The template with the policy's labels and annotations and no other policy's; the same object when it has them already."""
     own = constants.CPP_PERMANENT_ID if is_cluster_policy(policy) else constants.PP_PERMANENT_ID
     others_gone = _without(template, *_keys_of_others(policy))
@@ -86,7 +94,7 @@ def claim(template: Object, policy: Object) -> Object:
     return _claimed(others_gone, policy)
 
 
-def unclaim(obj: Object, policy: Object | None = None) -> Object:
+def unclaim(obj: Object, policy: PropagationPolicy | None = None) -> Object:
     """A template or binding that ``policy``, or any policy, claims no more; the same object when it has no claim.
 
     What another policy has claimed in the meantime is left alone.
@@ -116,11 +124,11 @@ def claimed_by(obj: Object) -> tuple[str, str, str] | None:
     return ("", policy, identity) if policy and identity else None
 
 
-def still_matches(template: Object, policy: Object) -> bool:
-    return selectors_match(template, (policy.get("spec") or {}).get("resourceSelectors"))
+def still_matches(template: Object, policy: PropagationPolicy) -> bool:
+    return selectors_match(template, policy["spec"].get("resourceSelectors"))
 
 
-def claim_metadata(policy: Object) -> tuple[dict[str, str], dict[str, str]]:
+def claim_metadata(policy: PropagationPolicy) -> tuple[dict[str, str], dict[str, str]]:
     """The labels and annotations that a policy puts on templates and bindings."""
     if is_cluster_policy(policy):
         return {constants.CPP_PERMANENT_ID: _policy_id(policy)}, {constants.CPP_NAME: name(policy)}
@@ -130,17 +138,17 @@ def claim_metadata(policy: Object) -> tuple[dict[str, str], dict[str, str]]:
     )
 
 
-def _keys_of_others(policy: Object) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _keys_of_others(policy: PropagationPolicy) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Labels and annotations that a policy of the other kind has left: nothing has two policies."""
     return (_PP_LABELS, _PP_ANNOTATIONS) if is_cluster_policy(policy) else (_CPP_LABELS, _CPP_ANNOTATIONS)
 
 
-def _policy_id(policy: Object) -> str:
+def _policy_id(policy: PropagationPolicy) -> str:
     key = constants.CPP_PERMANENT_ID if is_cluster_policy(policy) else constants.PP_PERMANENT_ID
     return labels_of(policy).get(key, "")
 
 
-def _claimed(obj: Object, policy: Object) -> Object:
+def _claimed(obj: Object, policy: PropagationPolicy) -> Object:
     labels, annotations = claim_metadata(policy)
     meta = {
         **metadata(obj),
@@ -166,7 +174,7 @@ def _without(obj: Object, drop_labels: tuple[str, ...], drop_annotations: tuple[
 
 def binding_spec(
     template: Object,
-    policy: Object,
+    policy: PropagationPolicy,
     *,
     interpreter: Interpreter = NATIVE,
     gates: feature.Gates = feature.DEFAULT_GATES,
@@ -246,7 +254,7 @@ def _affinity_groups(template: Object, placement: Object) -> Object:
     return found
 
 
-def _priority(wanted: Object, classes: Mapping[str, int]) -> Object:
+def _priority(wanted: SchedulePriority, classes: Mapping[str, int]) -> Object:
     source, class_name = wanted.get("priorityClassSource"), wanted.get("priorityClassName") or ""
     if source in ("PodPriorityClass", "FederatedPriorityClass"):
         raise BindingError(f"priority class source is {source}, but {source} is not supported yet")
@@ -260,7 +268,7 @@ def _priority(wanted: Object, classes: Mapping[str, int]) -> Object:
 
 def build_binding(
     template: Object,
-    policy: Object,
+    policy: PropagationPolicy,
     existing: Binding | None = None,
     *,
     called: str = "",
@@ -307,7 +315,7 @@ def _merged_spec(old: ResourceBindingSpec, wanted: ResourceBindingSpec) -> Resou
     return spec
 
 
-def _merged_metadata(old: ObjectMeta, template: Object, policy: Object, called: str) -> ObjectMeta:
+def _merged_metadata(old: ObjectMeta, template: Object, policy: PropagationPolicy, called: str) -> ObjectMeta:
     where = namespace(template)
     labels, annotations = claim_metadata(policy)
     kept_labels, kept_annotations = dict(old.get("labels") or {}), dict(old.get("annotations") or {})
@@ -345,7 +353,7 @@ def controller_reference(owner: AnyObject) -> OwnerReference:
     }
 
 
-def applied_event(policy: Object, error: str = "") -> tuple[str, str, str]:
+def applied_event(policy: PropagationPolicy, error: str = "") -> tuple[str, str, str]:
     """(type, reason, message) of the event that the template gets when the policy was applied, or could not be."""
     what = f"cluster policy({name(policy)})" if is_cluster_policy(policy) else f"policy({_full_name(policy)})"
     if error:
@@ -354,7 +362,10 @@ def applied_event(policy: Object, error: str = "") -> tuple[str, str, str]:
 
 
 def applied_events(
-    template: Object, policy: Object, interpreter: Interpreter = NATIVE, gates: feature.Gates = feature.DEFAULT_GATES
+    template: Object,
+    policy: PropagationPolicy,
+    interpreter: Interpreter = NATIVE,
+    gates: feature.Gates = feature.DEFAULT_GATES,
 ) -> list[tuple[str, str, str]]:
     """Of a policy that was applied: the template's replicas or components are read before."""
     gvk = gvk_of(template)
@@ -366,7 +377,7 @@ def applied_events(
     return [*read, applied_event(policy)]
 
 
-def preempted_event(policy: Object, loser: Object) -> tuple[str, str, str]:
+def preempted_event(policy: PropagationPolicy, loser: PropagationPolicy) -> tuple[str, str, str]:
     """(type, reason, message) of the event on a template that ``policy`` took from ``loser``."""
     winner = "Cluster propagation" if is_cluster_policy(policy) else "Propagation"
     beaten = "cluster propagation" if is_cluster_policy(loser) else "propagation"
@@ -374,5 +385,5 @@ def preempted_event(policy: Object, loser: Object) -> tuple[str, str, str]:
     return "Normal", constants.EVENT_PREEMPT_POLICY, text
 
 
-def _full_name(policy: Object) -> str:
+def _full_name(policy: PropagationPolicy) -> str:
     return name(policy) if is_cluster_policy(policy) else f"{namespace(policy)}/{name(policy)}"

@@ -12,9 +12,10 @@ import orjson
 from kafila.core import selectors
 from kafila.core.remembered import remembered
 from kafila.core.resources import GroupVersionKind
-from kafila.core.values import Object
+from kafila.core.values import AnyObject, Object
 from kafila.placement import constants
-from kafila.placement.objects import labels_of, name, namespace, spec
+from kafila.placement.objects import labels_of, name, namespace
+from kafila.placement.types import PropagationPolicy
 
 
 class Priority(IntEnum):
@@ -29,7 +30,7 @@ class Priority(IntEnum):
 class Match(NamedTuple):
     """The chosen policy, or None; ``lost`` says of every other policy that was considered why it was not chosen."""
 
-    policy: Object | None
+    policy: PropagationPolicy | None
     lost: tuple[tuple[str, str], ...]  # (policy as ``namespace/name`` or ``name``, reason)
 
 
@@ -46,7 +47,7 @@ DEFAULT_SKIPPED_NAMESPACES: Final = (re.compile("kube-.*"),)
 _EACH_CLUSTERS_OWN: Final = frozenset({("ServiceAccount", "default"), ("ConfigMap", "kube-root-ca.crt")})
 
 
-def selector_priority(template: Object, selector: Object) -> Priority:
+def selector_priority(template: Object, selector: AnyObject) -> Priority:
     """How ``selector`` (a ResourceSelector) matches ``template``. With a name the label selector is ignored."""
     if template.get("apiVersion") != selector.get("apiVersion") or template.get("kind") != selector.get("kind"):
         return Priority.MISMATCH
@@ -65,7 +66,7 @@ def selector_priority(template: Object, selector: Object) -> Priority:
     return Priority.LABEL_SELECTOR if compiled and compiled.matches(labels_of(template)) else Priority.MISMATCH
 
 
-def readable(label_selector: Object) -> selectors.Selector | None:
+def readable(label_selector: AnyObject) -> selectors.Selector | None:
     """None where it is not valid: it selects nothing then."""
     return _compiled(orjson.dumps(label_selector))
 
@@ -79,25 +80,25 @@ def _compiled(label_selector: bytes) -> selectors.Selector | None:
         return None
 
 
-def selectors_priority(template: Object, resource_selectors: Iterable[Object] | None) -> Priority:
+def selectors_priority(template: Object, resource_selectors: Iterable[AnyObject] | None) -> Priority:
     return max((selector_priority(template, s) for s in resource_selectors or ()), default=Priority.MISMATCH)
 
 
-def selectors_match(template: Object, resource_selectors: Iterable[Object] | None) -> bool:
+def selectors_match(template: Object, resource_selectors: Iterable[AnyObject] | None) -> bool:
     return any(selector_priority(template, s) for s in resource_selectors or ())
 
 
-def explicit_priority(policy: Object) -> int:
-    return spec(policy).get("priority") or 0
+def explicit_priority(policy: PropagationPolicy) -> int:
+    return policy["spec"].get("priority") or 0
 
 
-def best_policy(template: Object, policies: Iterable[Object]) -> Match:
+def best_policy(template: Object, policies: Iterable[PropagationPolicy]) -> Match:
     """The policy of one kind that wins: explicit priority, then implicit priority, then the smaller name."""
-    best: Object | None = None
+    best: PropagationPolicy | None = None
     best_rank: tuple[int, int] = (0, 0)
     lost: list[tuple[str, str]] = []
     for policy in policies:
-        implicit = selectors_priority(template, spec(policy).get("resourceSelectors"))
+        implicit = selectors_priority(template, policy["spec"].get("resourceSelectors"))
         if not implicit:
             lost.append((_reference(policy), "its resource selectors do not match"))
             continue
@@ -112,7 +113,9 @@ def best_policy(template: Object, policies: Iterable[Object]) -> Match:
     return Match(best, tuple(lost))
 
 
-def choose_policy(template: Object, policies: Sequence[Object], cluster_policies: Sequence[Object]) -> Match:
+def choose_policy(
+    template: Object, policies: Sequence[PropagationPolicy], cluster_policies: Sequence[PropagationPolicy]
+) -> Match:
     """For a template that no policy has claimed: any PropagationPolicy of its namespace beats every ClusterPropagationPolicy."""
     where = namespace(template)
     chosen = (
@@ -130,7 +133,11 @@ def choose_policy(template: Object, policies: Sequence[Object], cluster_policies
 
 
 def why_others_lost(
-    template: Object, winner: Object, policies: Sequence[Object], cluster_policies: Sequence[Object], claimed: bool
+    template: Object,
+    winner: PropagationPolicy,
+    policies: Sequence[PropagationPolicy],
+    cluster_policies: Sequence[PropagationPolicy],
+    claimed: bool,
 ) -> list[tuple[str, str]]:
     """Of every other policy that selects the template: why ``winner`` places it. ``claimed``: it did so before."""
     lost = []
@@ -151,13 +158,16 @@ def why_others_lost(
     return lost
 
 
-def _rank(template: Object, policy: Object) -> tuple[int, int]:
-    return explicit_priority(policy), int(selectors_priority(template, spec(policy).get("resourceSelectors")))
+def _rank(template: Object, policy: PropagationPolicy) -> tuple[int, int]:
+    return explicit_priority(policy), int(selectors_priority(template, policy["spec"].get("resourceSelectors")))
 
 
 def preempting(
-    template: Object, claimed: Object, policies: Iterable[Object], cluster_policies: Iterable[Object]
-) -> Object | None:
+    template: Object,
+    claimed: PropagationPolicy,
+    policies: Iterable[PropagationPolicy],
+    cluster_policies: Iterable[PropagationPolicy],
+) -> PropagationPolicy | None:
     """The policy that takes a claimed template away: it asks for that (``preemption: Always``), names the template, and comes first.
 
     A PropagationPolicy comes before every ClusterPropagationPolicy; between policies of one kind a higher explicit priority is needed.
@@ -168,10 +178,10 @@ def preempting(
         taking = [
             policy
             for policy in some
-            if spec(policy).get("preemption") == "Always"
+            if policy["spec"].get("preemption") == "Always"
             and not _is_terminating(policy)
             and (least is None or explicit_priority(policy) >= least)
-            and selectors_priority(template, spec(policy).get("resourceSelectors")) is Priority.NAME
+            and selectors_priority(template, policy["spec"].get("resourceSelectors")) is Priority.NAME
         ]
         if taking:
             return best_policy(template, taking).policy
@@ -196,16 +206,18 @@ def is_skipped_namespace(namespace: str, skipped: Sequence[re.Pattern[str]] = DE
     return any(pattern.fullmatch(namespace) for pattern in skipped)
 
 
-def _is_terminating(policy: Object) -> bool:
+def _is_terminating(policy: PropagationPolicy) -> bool:
     return bool((policy.get("metadata") or {}).get("deletionTimestamp"))
 
 
-def _reference(policy: Object) -> str:
+def _reference(policy: PropagationPolicy) -> str:
     where = namespace(policy)
     return f"{where}/{name(policy)}" if where else name(policy)
 
 
-def _why_lost(loser: Object, rank: tuple[int, int], winner: Object, winner_rank: tuple[int, int]) -> str:
+def _why_lost(
+    loser: PropagationPolicy, rank: tuple[int, int], winner: PropagationPolicy, winner_rank: tuple[int, int]
+) -> str:
     if rank[0] != winner_rank[0]:
         return f"priority {rank[0]} is lower than {winner_rank[0]} of {_reference(winner)}"
     if rank[1] != winner_rank[1]:

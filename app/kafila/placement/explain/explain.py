@@ -25,10 +25,10 @@ from kafila.placement.objects import (
     labels_of,
     name,
     namespace,
-    spec,
 )
 from kafila.placement.scheduler.reschedule import is_for_scheduler
 from kafila.placement.spec import replicas, targets, targets_of
+from kafila.placement.types import PropagationPolicy
 from kafila.placement.work.completions import left_over_by
 from kafila.placement.work.shared import merged
 
@@ -80,7 +80,7 @@ def _never(evidence: Evidence, template: Object) -> str:
     return ""
 
 
-def _explain_no_binding(evidence: Evidence, policy: Object | None, report: Report) -> None:
+def _explain_no_binding(evidence: Evidence, policy: PropagationPolicy | None, report: Report) -> None:
     if policy is None:
         report.summary = "It is in no cluster: no policy selects it."
         if CLUSTER_POLICIES in evidence.withheld:
@@ -92,13 +92,13 @@ def _explain_no_binding(evidence: Evidence, policy: Object | None, report: Repor
         report.advise(failed.message, "It is tried again by itself, later and later, until what it says is mended.")
         return
     existing = {name(each) for each in evidence.overrides if namespace(each) == evidence.namespace}
-    missing = [each for each in spec(policy).get("dependentOverrides") or () if each not in existing]
+    missing = [each for each in policy["spec"].get("dependentOverrides") or () if each not in existing]
     if missing:
         report.advise(
             f"The policy waits for OverridePolicy {', '.join(missing)} (spec.dependentOverrides).",
             f"Create {'it' if len(missing) == 1 else 'them'} in namespace {evidence.namespace}, or take the name off.",
         )
-    elif spec(policy).get("activationPreference") == constants.LAZY:
+    elif policy["spec"].get("activationPreference") == constants.LAZY:
         report.advise("The policy is lazy.", "It is applied with the next change of the resource itself.")
     else:
         report.advise(

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from kafila.core import selectors
-from kafila.core.values import Object
+from kafila.core.values import AnyObject, Object
 from kafila.placement.detector.binding import claimed_by
 from kafila.placement.detector.match import choose_policy, explicit_priority, selectors_match, why_others_lost
 from kafila.placement.explain.report import Evidence, OtherPolicy, Reference, Report
 from kafila.placement.objects import labels_of, name, namespace, spec
 from kafila.placement.spec import existing_clusters
+from kafila.placement.types import PropagationPolicy
 
 CLUSTER_POLICIES = "clusterpropagationpolicies"
 _MOST = 10  # policies that are listed
 
 
-def explain_policy(evidence: Evidence, report: Report) -> Object | None:
+def explain_policy(evidence: Evidence, report: Report) -> PropagationPolicy | None:
     template = evidence.template
     assert template is not None
     _explain_overrides(evidence, template, report)
@@ -40,7 +41,7 @@ def explain_policy(evidence: Evidence, report: Report) -> Object | None:
     return winner
 
 
-def reference_of(policy: Object) -> Reference:
+def reference_of(policy: AnyObject) -> Reference:
     return Reference(policy.get("kind") or _kind_of(bool(namespace(policy))), namespace(policy), name(policy))
 
 
@@ -53,7 +54,7 @@ def _by_name(reference: str) -> Reference:
     return Reference(_kind_of(bool(slash)), where, called)
 
 
-def _claiming(evidence: Evidence, template: Object) -> Object | None:
+def _claiming(evidence: Evidence, template: Object) -> PropagationPolicy | None:
     """The policy that has claimed it, whether or not it selects it still."""
     claim = claimed_by(template)
     if claim is None:
@@ -65,16 +66,16 @@ def _claiming(evidence: Evidence, template: Object) -> Object | None:
     return None
 
 
-def _why_it_won(template: Object, policy: Object, claimed: bool) -> str:
-    selector = next(s for s in spec(policy)["resourceSelectors"] if selectors_match(template, [s]))
+def _why_it_won(template: Object, policy: PropagationPolicy, claimed: bool) -> str:
+    selector = next(s for s in policy["spec"]["resourceSelectors"] if selectors_match(template, [s]))
     how = "by name" if selector.get("name") else "by label" if selector.get("labelSelector") is not None else "by kind"
     return f"selects it {how}, priority {explicit_priority(policy)}" + (", has claimed it" if claimed else "")
 
 
-def _explain_former(evidence: Evidence, template: Object, policy: Object, report: Report) -> None:
+def _explain_former(evidence: Evidence, template: Object, policy: PropagationPolicy, report: Report) -> None:
     """It was placed by a policy that does not select it any more: Karmada leaves it where it is."""
     report.policy = reference_of(policy)
-    nearest = min((_missed(template, policy, each) for each in spec(policy).get("resourceSelectors") or ()), key=len)
+    nearest = min((_missed(template, policy, each) for each in policy["spec"].get("resourceSelectors") or ()), key=len)
     why = f" ({'; '.join(nearest)})" if nearest else ""
     report.policy_why = f"has placed it and does not select it any more{why}; what it placed stays"
     _advise_about_copies(
@@ -100,7 +101,7 @@ def _explain_near_misses(evidence: Evidence, template: Object, report: Report) -
         report.policy_why = "no PropagationPolicy selects it; you may not read ClusterPropagationPolicies"
     missed = []
     for policy in (*evidence.policies, *evidence.cluster_policies):
-        for selector in spec(policy).get("resourceSelectors") or ():
+        for selector in policy["spec"].get("resourceSelectors") or ():
             if (selector.get("kind") or "").lower() == evidence.kind.lower():
                 missed.append((reference_of(policy), _missed(template, policy, selector)))
     missed.sort(key=lambda found: len(found[1]))  # what needs one change comes first
@@ -110,13 +111,13 @@ def _explain_near_misses(evidence: Evidence, template: Object, report: Report) -
         if not evidence.binding["spec"].get("requiredBy"):
             _advise_about_copies(evidence, "No policy selects it any more; its copies stay where they are.", report)
         return
-    selector = f"{{apiVersion: {template['apiVersion']}, kind: {template['kind']}, name: {name(template)}}}"
+    needed = f"{{apiVersion: {template['apiVersion']}, kind: {template['kind']}, name: {name(template)}}}"
     kinds = "a PropagationPolicy of its namespace or a ClusterPropagationPolicy"
     if not evidence.namespace:
         kinds = "a ClusterPropagationPolicy"
     report.advise(
         "No policy selects it, so it stays in the control plane.",
-        f"Add to the resourceSelectors of {kinds}:\n{selector}",
+        f"Add to the resourceSelectors of {kinds}:\n{needed}",
     )
 
 
@@ -127,7 +128,7 @@ def _explain_overrides(evidence: Evidence, template: Object, report: Report) -> 
             continue
         kind = "OverridePolicy" if namespace(policy) else "ClusterOverridePolicy"
         reference = Reference(kind, namespace(policy), name(policy))
-        wanted = spec(policy).get("resourceSelectors")
+        wanted = policy["spec"].get("resourceSelectors")
         if not wanted or selectors_match(template, wanted):
             report.overrides.append(OtherPolicy(reference, "applies to it", applies=True))
             continue
@@ -145,7 +146,7 @@ def _explain_overrides(evidence: Evidence, template: Object, report: Report) -> 
             break
 
 
-def _missed(template: Object, policy: Object, selector: Object) -> list[str]:
+def _missed(template: Object, policy: AnyObject, selector: AnyObject) -> list[str]:
     """Everything that keeps the selector from matching."""
     found = []
     where = namespace(policy)
@@ -169,7 +170,7 @@ def _missed(template: Object, policy: Object, selector: Object) -> list[str]:
     return found
 
 
-def _why_labels_missed(template: Object, label_selector: Object) -> list[str]:
+def _why_labels_missed(template: Object, label_selector: AnyObject) -> list[str]:
     try:
         selector = selectors.from_object(label_selector)
     except selectors.SelectorError as error:

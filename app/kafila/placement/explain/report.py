@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kafila.core.values import Object
-from kafila.placement.types import Binding, Cluster, Work
+from kafila.placement.types import Binding, Cluster, OverridePolicy, PropagationPolicy, Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +37,9 @@ class Evidence:
     namespace: str
     name: str
     template: Object | None = None
-    policies: Sequence[Object] = ()  # of all namespaces
-    cluster_policies: Sequence[Object] = ()
-    overrides: Sequence[Object] = ()  # OverridePolicies of the namespace, ClusterOverridePolicies
+    policies: Sequence[PropagationPolicy] = ()  # of all namespaces
+    cluster_policies: Sequence[PropagationPolicy] = ()
+    overrides: Sequence[OverridePolicy] = ()  # OverridePolicies of the namespace, ClusterOverridePolicies
     binding: Binding | None = None
     decision: Object | None = None  # the decision record
     clusters: Sequence[Cluster] = ()

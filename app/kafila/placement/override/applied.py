@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from kafila.core.values import Object
+from kafila.core.values import AnyObject
 from kafila.placement.gojson import Field, array, raw, string, string_map, struct
 
 
 class Applied(NamedTuple):
     policy: str
-    overriders: Object
+    overriders: AnyObject
 
 
 _OPERATOR: Final = Field("operator", string, keep_empty=True, zero='""')

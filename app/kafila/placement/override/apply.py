@@ -7,7 +7,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Final, NamedTuple
 
-from kafila.core.values import Object, copy_json
+from kafila.core.values import AnyObject, Object, copy_json
 from kafila.placement import constants
 from kafila.placement.cluster_affinity import matcher
 from kafila.placement.detector.match import Priority, selectors_priority
@@ -16,7 +16,7 @@ from kafila.placement.objects import name, namespace, own_map
 from kafila.placement.override.applied import Applied, applied_text
 from kafila.placement.override.images import ImageError, override_image
 from kafila.placement.override.patch import TOO_DEEP, FieldTexts, Form, OverrideError, patched
-from kafila.placement.types import Cluster
+from kafila.placement.types import Cluster, OverridePolicy
 
 TEXTS: Final = FieldTexts()
 _LONG: Final = 4096  # characters of text that are patched in a thread
@@ -33,12 +33,12 @@ class Overridden(NamedTuple):
 
 
 class _Rule(NamedTuple):
-    policy: Object
-    overriders: Object
+    policy: OverridePolicy
+    overriders: AnyObject
 
 
 def apply_overrides(
-    obj: Object, cluster: Cluster, cluster_policies: Iterable[Object], policies: Iterable[Object]
+    obj: Object, cluster: Cluster, cluster_policies: Iterable[OverridePolicy], policies: Iterable[OverridePolicy]
 ) -> Overridden:
     """All that match: first the ClusterOverridePolicies, then the OverridePolicies of the object's namespace.
 
@@ -46,7 +46,7 @@ def apply_overrides(
     """
     cluster_rules = matching_rules(obj, cluster, cluster_policies)
     where = namespace(obj)
-    mine: list[Object] = [policy for policy in policies if namespace(policy) == where] if where else []
+    mine: list[OverridePolicy] = [policy for policy in policies if namespace(policy) == where] if where else []
     if not cluster_rules and not mine:
         return Overridden(obj, (), (), ())
     if cluster_rules:
@@ -87,11 +87,11 @@ def _apply_rule(obj: Object, rule: _Rule, what: str, cluster: Cluster, events: l
     return changed
 
 
-def matching_rules(obj: Object, cluster: Cluster, policies: Iterable[Object]) -> list[_Rule]:
+def matching_rules(obj: Object, cluster: Cluster, policies: Iterable[OverridePolicy]) -> list[_Rule]:
     """The rules for this object and cluster: the more precisely a policy selects, the later it applies; then by name."""
     found = []
     for policy in policies:
-        resource_selectors = (policy.get("spec") or {}).get("resourceSelectors")
+        resource_selectors = policy["spec"].get("resourceSelectors")
         priority = selectors_priority(obj, resource_selectors) if resource_selectors else Priority.ALL
         if priority:
             found.append((priority, name(policy), policy))
@@ -104,15 +104,15 @@ def matching_rules(obj: Object, cluster: Cluster, policies: Iterable[Object]) ->
     ]
 
 
-def _rules_of(policy: Object) -> Sequence[Object]:
-    spec = policy.get("spec") or {}
+def _rules_of(policy: OverridePolicy) -> Sequence[AnyObject]:
+    spec = policy["spec"]
     # The older form has one target and one set of overriders at the top.
     return spec.get("overrideRules") or (
         {"targetCluster": spec.get("targetCluster"), "overriders": spec.get("overriders")},
     )
 
 
-def apply_overriders(obj: Object, overriders: Object) -> Object:
+def apply_overriders(obj: Object, overriders: AnyObject) -> Object:
     """One set of overriders, in Karmada's order. May change ``obj`` and returns the result."""
     for overrider in overriders.get("imageOverrider") or ():
         _override_images(obj, overrider)
@@ -219,7 +219,7 @@ def _form(overrider: Object) -> Form | None:
     return "yaml" if overrider.get("yaml") else "json" if overrider.get("json") else None
 
 
-def read_ahead(obj: Object, policies: Iterable[Object]) -> list[Callable[[], None]]:
+def read_ahead(obj: Object, policies: Iterable[OverridePolicy]) -> list[Callable[[], None]]:
     """What takes long about overriding a field's text, for any cluster, to be called in a thread; it is remembered."""
     found = []
     for policy in policies:

@@ -18,7 +18,7 @@ from kafila.placement.scheduler.filters import Rejection
 from kafila.placement.scheduler.reschedule import RescheduleReason
 from kafila.placement.scheduler.schedule import Attempt, Decision
 from kafila.placement.scheduler.select import Candidate
-from kafila.placement.types import Binding, TargetCluster
+from kafila.placement.types import Binding, PropagationPolicy, TargetCluster
 
 GROUP: Final = "placement.kafila.io"
 API_VERSION: Final = f"{GROUP}/v1alpha1"
@@ -63,7 +63,7 @@ def decision_record(
     return record
 
 
-def with_policy(record: Object, policy: Object | None, lost: Iterable[tuple[str, str]]) -> Object:
+def with_policy(record: Object, policy: PropagationPolicy | None, lost: Iterable[tuple[str, str]]) -> Object:
     if policy is None:
         return record
     said: Object = {"kind": policy["kind"], "name": name(policy)}

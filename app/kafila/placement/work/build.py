@@ -29,7 +29,17 @@ from kafila.placement.objects import (
 from kafila.placement.override.apply import Overridden, applied_annotations, apply_overrides
 from kafila.placement.override.patch import OverrideError
 from kafila.placement.spec import clusters_to_purge_now, existing_clusters, is_workload, targets_of
-from kafila.placement.types import Binding, Cluster, ObjectMeta, ResourceBindingSpec, TargetCluster, Work, WorkSpec
+from kafila.placement.types import (
+    Binding,
+    Cluster,
+    FederatedResourceQuota,
+    ObjectMeta,
+    OverridePolicy,
+    ResourceBindingSpec,
+    TargetCluster,
+    Work,
+    WorkSpec,
+)
 from kafila.placement.work.completions import completions_by_cluster, left_over
 from kafila.placement.work.labels import record_managed
 from kafila.placement.work.prune import prune
@@ -41,8 +51,8 @@ WORK_API: Final = "work.karmada.io/v1alpha1"
 class Overrides:
     """All policies that may apply: of the cluster scope, and of the template's namespace."""
 
-    cluster_policies: Sequence[Object] = ()
-    policies: Sequence[Object] = ()
+    cluster_policies: Sequence[OverridePolicy] = ()
+    policies: Sequence[OverridePolicy] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,7 +288,7 @@ def is_work_of(work: Work, obj: Identity) -> bool:
 
 
 def namespace_work(
-    template: Object, cluster: Cluster, cluster_policies: Sequence[Object] = (), existing: Work | None = None
+    template: Object, cluster: Cluster, cluster_policies: Sequence[OverridePolicy] = (), existing: Work | None = None
 ) -> tuple[Work, tuple[str, ...]]:
     """The Work that brings a Namespace to a member, and the messages of the overrides applied. Raises OverrideError.
 
@@ -295,7 +305,7 @@ def cluster_work(manifest: Object, cluster: Cluster, existing: Work | None = Non
     return _assemble(copy_json(manifest), name(cluster), {}, {}, {}, existing, cluster)
 
 
-def quota_work(quota: Object, cluster: str, hard: Object, existing: Work | None = None) -> Work:
+def quota_work(quota: FederatedResourceQuota, cluster: str, hard: AnyObject, existing: Work | None = None) -> Work:
     """The Work for the ResourceQuota that a FederatedResourceQuota assigns to a cluster."""
     meta = {"name": name(quota), "namespace": namespace(quota)}
     manifest: Object = {

@@ -6,7 +6,7 @@ from typing import Final, cast, final
 
 from kafila.catalog.kind import Kind
 from kafila.core.resources import Key
-from kafila.placement.types import Binding, Cluster, Work
+from kafila.placement.types import Binding, Cluster, FederatedResourceQuota, OverridePolicy, PropagationPolicy, Work
 from kafila.registry import Options, Registry
 from kafila.registry.codec import decode_entry
 from kafila.watch import Entry
@@ -33,6 +33,20 @@ def stored_work(entry: Entry) -> Work:
 
 def read_cluster(kind: Kind, entry: Entry) -> Cluster:
     return cast(Cluster, decode_entry(kind, entry))
+
+
+def read_policy(kind: Kind, entry: Entry) -> PropagationPolicy:
+    """Also a ClusterPropagationPolicy."""
+    return cast(PropagationPolicy, decode_entry(kind, entry))
+
+
+def read_override_policy(kind: Kind, entry: Entry) -> OverridePolicy:
+    """Also a ClusterOverridePolicy."""
+    return cast(OverridePolicy, decode_entry(kind, entry))
+
+
+def read_quota(kind: Kind, entry: Entry) -> FederatedResourceQuota:
+    return cast(FederatedResourceQuota, decode_entry(kind, entry))
 
 
 @final

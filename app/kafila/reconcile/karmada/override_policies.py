@@ -10,14 +10,15 @@ from kafila.catalog.kind import Kind
 from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.override.apply import read_ahead
+from kafila.placement.types import OverridePolicy
 from kafila.placement.work.build import Overrides, records_overrides
 from kafila.reconcile.karmada.clusters import Clusters
+from kafila.reconcile.karmada.kinds import read_override_policy
 from kafila.registry import Registry
-from kafila.registry.codec import decode_entry
 from kafila.watch import Entry, Event
 
 
-async def read_long_texts(template: Object, policies: Iterable[Object]) -> None:
+async def read_long_texts(template: Object, policies: Iterable[OverridePolicy]) -> None:
     for read in read_ahead(template, policies):
         await asyncio.to_thread(read)
 
@@ -29,7 +30,7 @@ class OverrideIndex:
         self._cache = registry.cache
         self._own: Kind = registry.kind("policy.karmada.io", "v1alpha1", "overridepolicies")
         self._cluster_wide: Kind = registry.kind("policy.karmada.io", "v1alpha1", "clusteroverridepolicies")
-        self._loaded: tuple[list[Object], dict[str, list[Object]]] | None = None
+        self._loaded: tuple[list[OverridePolicy], dict[str, list[OverridePolicy]]] | None = None
         self._by_namespace: dict[str, Overrides] = {}
         self.resources = (self._own.resource, self._cluster_wide.resource)
         for resource in self.resources:
@@ -68,17 +69,19 @@ class OverrideIndex:
         kind = self._own if namespace else self._cluster_wide
         return self._cache.get(kind.resource, namespace, name) is not None
 
-    def versions(self, event: Event) -> list[Object]:
+    def versions(self, event: Event) -> list[OverridePolicy]:
         """The policy before and after a change of it."""
         kind = self._own if event.key.namespace else self._cluster_wide
-        return [decode_entry(kind, entry) for entry in (event.old, event.new) if entry is not None]
+        return [read_override_policy(kind, entry) for entry in (event.old, event.new) if entry is not None]
 
-    def _load(self) -> tuple[list[Object], dict[str, list[Object]]]:
+    def _load(self) -> tuple[list[OverridePolicy], dict[str, list[OverridePolicy]]]:
         if self._loaded is None:
-            own: dict[str, list[Object]] = {}
+            own: dict[str, list[OverridePolicy]] = {}
             for entry in self._entries(self._own):
-                own.setdefault(entry.key.namespace, []).append(decode_entry(self._own, entry))
-            cluster_wide = [decode_entry(self._cluster_wide, entry) for entry in self._entries(self._cluster_wide)]
+                own.setdefault(entry.key.namespace, []).append(read_override_policy(self._own, entry))
+            cluster_wide = [
+                read_override_policy(self._cluster_wide, entry) for entry in self._entries(self._cluster_wide)
+            ]
             self._loaded = (cluster_wide, own)
         return self._loaded
 

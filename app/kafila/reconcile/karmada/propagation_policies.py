@@ -8,10 +8,11 @@ from typing import Any, final
 from kafila.catalog.catalog import Catalog
 from kafila.catalog.kind import Kind
 from kafila.core.resources import Key, split_api_version
-from kafila.core.values import Object
+from kafila.core.values import AnyObject, Object
 from kafila.placement.detector.match import readable
+from kafila.placement.types import OverridePolicy, PropagationPolicy
 from kafila.reconcile.chunks import Chunks
-from kafila.registry.codec import decode_entry
+from kafila.reconcile.karmada.kinds import read_policy
 from kafila.watch import Cache, Entry, Event
 
 POLICIES = "propagationpolicies.policy.karmada.io"
@@ -26,7 +27,7 @@ class PolicyIndex:
     def __init__(self, cache: Cache, catalog: Catalog) -> None:
         self._cache = cache
         self._catalog = catalog
-        self._policies: dict[Key, Object] = {}
+        self._policies: dict[Key, PropagationPolicy] = {}
         self._selected: dict[_Named, set[Key]] = {}
         self._with_priority: set[Key] = set()
         for resource in (POLICIES, CLUSTER_POLICIES):
@@ -47,7 +48,7 @@ class PolicyIndex:
         if event.new is not None:
             self._add(event.new)
 
-    def get(self, key: Key) -> Object | None:
+    def get(self, key: Key) -> PropagationPolicy | None:
         return self._policies.get(key)
 
     def __iter__(self) -> Iterator[Key]:
@@ -58,7 +59,7 @@ class PolicyIndex:
         """Does any policy say how urgent its bindings are?"""
         return bool(self._with_priority)
 
-    def candidates(self, template: Object) -> tuple[list[Object], list[Object]]:
+    def candidates(self, template: Object) -> tuple[list[PropagationPolicy], list[PropagationPolicy]]:
         """Policies of the template's namespace, and cluster-wide ones, that name its kind and perhaps its name."""
         metadata = template["metadata"]
         api_version, kind = template["apiVersion"], template["kind"]
@@ -73,7 +74,7 @@ class PolicyIndex:
         scopes = {entry.key.namespace, ""}
         return any((kind.api_version, kind.kind, scope, word) in self._selected for scope in scopes for word in words)
 
-    def targets(self, policy: Object) -> list[Key]:
+    def targets(self, policy: PropagationPolicy | OverridePolicy) -> list[Key]:
         """Keys of the existing objects that a policy selects."""
         found: dict[Key, None] = {}
         scope = policy["metadata"].get("namespace", "")
@@ -82,7 +83,7 @@ class PolicyIndex:
                 found[key] = None
         return list(found)
 
-    def _selected_by(self, selector: Object, scope: str) -> Iterable[Key]:
+    def _selected_by(self, selector: AnyObject, scope: str) -> Iterable[Key]:
         group, version = split_api_version(selector.get("apiVersion") or "")
         kind = self._catalog.by_kind(group, version, selector.get("kind") or "")
         if kind is None:
@@ -106,7 +107,7 @@ class PolicyIndex:
             if wanted is None or wanted.matches(entry.meta.labels or {}):
                 yield entry.key
 
-    def _find(self, api_version: str, kind: str, scope: str, words: Iterable[str]) -> list[Object]:
+    def _find(self, api_version: str, kind: str, scope: str, words: Iterable[str]) -> list[PropagationPolicy]:
         keys: set[Key] = set()
         for word in words:
             keys |= self._selected.get((api_version, kind, scope, word), set())
@@ -115,7 +116,7 @@ class PolicyIndex:
     def _add(self, entry: Entry) -> None:
         kind = self._catalog.storage_kind(entry.key.resource)
         assert kind is not None
-        policy = decode_entry(kind, entry)
+        policy = read_policy(kind, entry)
         self._policies[entry.key] = policy
         if (policy.get("spec") or {}).get("schedulePriority"):
             self._with_priority.add(entry.key)
@@ -140,12 +141,12 @@ def _words(name: str, labels: dict[str, str] | None) -> list[str]:
     return [name, "", *(_label(*pair) for pair in (labels or {}).items())]
 
 
-def _names(policy: Object, scope: str) -> list[_Named]:
+def _names(policy: PropagationPolicy, scope: str) -> list[_Named]:
     selected: list[Any] = (policy.get("spec") or {}).get("resourceSelectors") or []
     return [(s.get("apiVersion") or "", s.get("kind") or "", scope, _word(s)) for s in selected]
 
 
-def _word(selector: Object) -> str:
+def _word(selector: AnyObject) -> str:
     """What a template must have to be selected: the name, else one of the labels, else nothing in particular."""
     if selector.get("name"):
         return str(selector["name"])

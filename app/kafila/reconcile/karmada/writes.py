@@ -6,6 +6,7 @@ from kafila.catalog.kind import Kind
 from kafila.core.errors import StatusError
 from kafila.core.values import AnyObject, Object
 from kafila.placement.detector import binding as bindings
+from kafila.placement.types import PropagationPolicy
 from kafila.registry import Registry
 from kafila.registry.codec import decode_entry
 from kafila.watch import Entry
@@ -30,7 +31,7 @@ async def drop_finalizer(registry: Registry, kind: Kind, obj: AnyObject, finaliz
             raise
 
 
-async def unclaim(registry: Registry, kind: Kind, entry: Entry, policy: Object | None = None) -> Entry:
+async def unclaim(registry: Registry, kind: Kind, entry: Entry, policy: PropagationPolicy | None = None) -> Entry:
     """Takes the claim of ``policy``, or of any, off a template or binding; what was placed by it stays, as in Karmada."""
     obj = decode_entry(kind, entry)
     if bindings.unclaim(obj, policy) is obj:

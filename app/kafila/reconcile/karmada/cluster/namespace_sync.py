@@ -10,12 +10,12 @@ from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.detector.match import is_skipped_namespace
 from kafila.placement.override.patch import OverrideError
-from kafila.placement.types import Cluster
+from kafila.placement.types import Cluster, OverridePolicy
 from kafila.placement.work.build import namespace_should_be_synced, namespace_work
 from kafila.reconcile.controller import QueueController
 from kafila.reconcile.events import Recorder
 from kafila.reconcile.karmada.clusters import Clusters
-from kafila.reconcile.karmada.kinds import CLUSTERS, OPTIONS, WORKS, Kinds
+from kafila.reconcile.karmada.kinds import CLUSTERS, OPTIONS, WORKS, Kinds, read_override_policy
 from kafila.reconcile.karmada.override_policies import read_long_texts
 from kafila.registry import Registry
 from kafila.registry.codec import decode_entry
@@ -75,7 +75,8 @@ class NamespaceSync(QueueController[str]):
         if not namespace_should_be_synced(template):
             return
         policies = [
-            decode_entry(self._overrides, e) for e in self._registry.cache.resource(self._overrides.resource).entries()
+            read_override_policy(self._overrides, e)
+            for e in self._registry.cache.resource(self._overrides.resource).entries()
         ]
         await read_long_texts(template, policies)
         changes, failed = [], None
@@ -91,7 +92,7 @@ class NamespaceSync(QueueController[str]):
         if failed is not None:
             raise failed
 
-    def _change(self, template: Object, cluster: Cluster, policies: list[Object]) -> Any:
+    def _change(self, template: Object, cluster: Cluster, policies: list[OverridePolicy]) -> Any:
         work_kind = self._kinds.work
         space = constants.execution_namespace(cluster["metadata"]["name"])
         namespace = self._registry.cache.get("namespaces", "", space)

@@ -10,14 +10,14 @@ from kafila.core.resources import Key
 from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.quota import assignments, status_by_bindings, status_by_clusters, usage
+from kafila.placement.types import FederatedResourceQuota
 from kafila.placement.work.build import quota_work
 from kafila.reconcile.controller import QueueController
 from kafila.reconcile.events import Recorder
 from kafila.reconcile.karmada.clusters import Clusters
-from kafila.reconcile.karmada.kinds import BINDINGS, WORKS, Kinds
+from kafila.reconcile.karmada.kinds import BINDINGS, WORKS, Kinds, read_quota
 from kafila.reconcile.queue import Requeue
 from kafila.registry import Options, Registry
-from kafila.registry.codec import decode_entry
 from kafila.registry.context import DeleteOptions
 from kafila.registry.decoding import decode_object
 from kafila.watch import Entry, Event, needles
@@ -44,14 +44,14 @@ class _QuotaController(QueueController[Key]):
         for entry in self._registry.cache.resource(QUOTAS).entries():
             self.queue.add(entry.key, background=True)
 
-    def _quota(self, key: Key) -> Object | None:
+    def _quota(self, key: Key) -> FederatedResourceQuota | None:
         entry = self._registry.cache.get(*key)
         if entry is None:
             self._recorded.pop(key, None)
             return None
-        return decode_entry(self._kind, entry)
+        return read_quota(self._kind, entry)
 
-    def _record(self, quota: Object, event_type: str, reason: str, message: str) -> None:
+    def _record(self, quota: FederatedResourceQuota, event_type: str, reason: str, message: str) -> None:
         """Success is recorded once for each generation, and again after a failure, not every time."""
         metadata = quota["metadata"]
         key, outcome = Key(QUOTAS, metadata["namespace"], metadata["name"]), (metadata.get("generation"), message)
@@ -130,7 +130,7 @@ class QuotaSync(_QuotaController):
         text = f"Sync works for FederatedResourceQuota({key.namespace}/{key.name}) succeed."
         self._record(quota, "Normal", constants.EVENT_SYNC_WORK, text)
 
-    def _change(self, quota: Object, cluster: str, hard: Object) -> Any:
+    def _change(self, quota: FederatedResourceQuota, cluster: str, hard: Object) -> Any:
         kind = self._kinds.work
         space = constants.execution_namespace(cluster)
         namespace = self._registry.cache.get("namespaces", "", space)
@@ -188,7 +188,7 @@ class QuotaStatus(_QuotaController):
             return
         works = [self._kinds.read_work(entry) for entry in self._works_of(key)]
 
-        def summed_up(current: Object) -> Object:
+        def summed_up(current: FederatedResourceQuota) -> FederatedResourceQuota:
             return {**current, "status": status_by_clusters(current, works, self._enforced)}
 
         if summed_up(quota)["status"] != (quota.get("status") or {}):

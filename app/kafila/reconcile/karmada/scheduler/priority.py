@@ -6,9 +6,9 @@ from typing import final
 
 from kafila.core.feature_gates import PRIORITY_BASED_SCHEDULING, Gates
 from kafila.core.resources import Key
-from kafila.core.values import Object
 from kafila.placement.detector import binding as bindings
 from kafila.placement.detector.match import choose_policy
+from kafila.placement.types import PropagationPolicy
 from kafila.reconcile.karmada.priority_classes import PriorityClasses
 from kafila.reconcile.karmada.propagation_policies import CLUSTER_POLICIES, POLICIES, PolicyIndex
 from kafila.registry import Registry
@@ -35,10 +35,10 @@ class Priorities:
             return 0
         template = self._cache.get(*key)
         policy = self._policy(template) if template is not None else None
-        wanted = ((policy or {}).get("spec") or {}).get("schedulePriority") or {}
-        return self._priority_classes.values().get(wanted.get("priorityClassName") or "", 0)
+        wanted = policy["spec"].get("schedulePriority") if policy is not None else None
+        return self._priority_classes.values().get(wanted.get("priorityClassName") or "", 0) if wanted else 0
 
-    def _policy(self, entry: Entry) -> Object | None:
+    def _policy(self, entry: Entry) -> PropagationPolicy | None:
         """The policy that has claimed the template; one that is new gets the best that selects it."""
         known = {"labels": entry.meta.labels, "annotations": entry.meta.annotations}
         claimed = bindings.claimed_by({"metadata": known})

@@ -8,6 +8,7 @@ from kafila.catalog.kind import Kind
 from kafila.core.resources import Key
 from kafila.core.values import Object
 from kafila.placement.detector import binding as bindings
+from kafila.placement.types import PropagationPolicy
 from kafila.reconcile.karmada.kinds import OPTIONS
 from kafila.reconcile.karmada.propagation_policies import CLUSTER_POLICIES, POLICIES, PolicyIndex
 from kafila.registry import Registry
@@ -25,7 +26,7 @@ class PolicyClaim:
         self._own = own
         self._templates = templates
 
-    async def claim(self, kind: Kind, key: Key, template: Object, policy: Object) -> Object:
+    async def claim(self, kind: Kind, key: Key, template: Object, policy: PropagationPolicy) -> Object:
         """The first commit: the template says whose it is. The binding stores the revision that this gives."""
         if bindings.claim(template, policy) is template:
             return template

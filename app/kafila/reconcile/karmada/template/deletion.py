@@ -8,7 +8,7 @@ from kafila.catalog.kind import Kind
 from kafila.core.resources import Key
 from kafila.placement import constants
 from kafila.reconcile.karmada.indexes import ClaimIndex, policy_id_of
-from kafila.reconcile.karmada.kinds import BINDINGS, CLUSTER_BINDINGS
+from kafila.reconcile.karmada.kinds import BINDINGS, CLUSTER_BINDINGS, read_policy
 from kafila.reconcile.karmada.propagation_policies import CLUSTER_POLICIES, POLICIES
 from kafila.reconcile.karmada.writes import drop_finalizer, unclaim
 from kafila.reconcile.queue import WorkQueue
@@ -76,7 +76,7 @@ class DeletionController:
 
     async def _end_policy(self, kind: Kind, entry: Entry) -> None:
         """The claim goes off the bindings first: a template without one would not lead to its binding any more."""
-        policy = decode_entry(kind, entry)
+        policy = read_policy(kind, entry)
         claimed = self._claims.keys(policy_id_of(entry))
         for key in sorted(claimed, key=lambda key: key.resource not in (BINDINGS, CLUSTER_BINDINGS)):
             marked_kind = self._registry.catalog.storage_kind(key.resource)

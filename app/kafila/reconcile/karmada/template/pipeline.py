@@ -14,7 +14,7 @@ from kafila.catalog.kind import Kind
 from kafila.core.resources import Key
 from kafila.core.values import Object
 from kafila.placement.interpreter import NATIVE, Interpreter
-from kafila.placement.types import AggregatedStatusItem, Binding
+from kafila.placement.types import AggregatedStatusItem, Binding, PropagationPolicy
 from kafila.placement.work.shared import ALONE, SharedWorks
 from kafila.placement.work.status import known_failures
 from kafila.registry.context import Change
@@ -116,7 +116,7 @@ class Pipeline:
         self,
         kind: Kind,
         template: Object,
-        policy: Object | None,
+        policy: PropagationPolicy | None,
         existing: Entry | None,
         why: EnqueueReason,
         shares: SharedWorks = ALONE,
@@ -151,7 +151,7 @@ class Pipeline:
         return Outcome("", missed)
 
     async def _known(
-        self, template: Object, policy: Object | None, existing: Entry | None, shares: SharedWorks
+        self, template: Object, policy: PropagationPolicy | None, existing: Entry | None, shares: SharedWorks
     ) -> State:
         if existing is None:
             return State(template, policy, before=None, binding=NO_BINDING, shares=shares)

@@ -20,6 +20,7 @@ from kafila.core.values import Object
 from kafila.placement.detector import binding as bindings
 from kafila.placement.detector.binding import applied_event
 from kafila.placement.scheduler.cluster_snapshot import ClusterSnapshot
+from kafila.placement.types import PropagationPolicy
 from kafila.placement.work.shared import SharedWorks
 from kafila.reconcile.karmada.indexes import owns
 from kafila.reconcile.karmada.scheduler.backoff import Waiting
@@ -58,7 +59,7 @@ class Templates(Protocol):
         """Are the Works of a binding without a policy elsewhere, or made with other overrides?"""
         ...
 
-    async def claim(self, kind: Kind, key: Key, template: Object, policy: Object) -> Object: ...
+    async def claim(self, kind: Kind, key: Key, template: Object, policy: PropagationPolicy) -> Object: ...
 
     async def unclaim(self, kind: Kind, entry: Entry) -> Entry: ...
 
@@ -70,7 +71,7 @@ class Pipelines(Protocol):
         self,
         kind: Kind,
         template: Object,
-        policy: Object | None,
+        policy: PropagationPolicy | None,
         existing: Entry | None,
         why: EnqueueReason,
         shares: SharedWorks,
@@ -190,7 +191,7 @@ class Propagation:
         kind: Kind,
         key: Key,
         state: TemplateState,
-        policy: Object | None,
+        policy: PropagationPolicy | None,
         existing: Entry | None,
         shares: SharedWorks,
     ) -> None:

@@ -14,11 +14,11 @@ from kafila.placement.interpreter import Interpreter
 from kafila.placement.objects import identity
 from kafila.placement.scheduler.cluster_snapshot import ClusterSnapshot
 from kafila.placement.scheduler.schedule import SchedulingContext
-from kafila.placement.types import Binding, Cluster
+from kafila.placement.types import Binding, Cluster, PropagationPolicy
 from kafila.placement.work.build import Overrides
 from kafila.reconcile.karmada.clusters import Clusters
 from kafila.reconcile.karmada.indexes import WorkIndex, binding_key, stored_size
-from kafila.reconcile.karmada.kinds import Kinds
+from kafila.reconcile.karmada.kinds import Kinds, read_quota
 from kafila.reconcile.karmada.override_policies import OverrideIndex
 from kafila.reconcile.karmada.priority_classes import PriorityClasses
 from kafila.reconcile.karmada.propagation_policies import PolicyIndex
@@ -27,11 +27,10 @@ from kafila.reconcile.karmada.scheduler.context import Scheduler
 from kafila.reconcile.karmada.scheduler.decision_records import DecisionRecorder
 from kafila.reconcile.karmada.scheduler.estimators import Estimates
 from kafila.registry import Registry
-from kafila.registry.codec import decode_entry
 from kafila.registry.threads import in_thread, on_loop
 from kafila.watch import Entry
 
-from .steps.facts import Facts, StoredObject, StoredWork
+from .steps.facts import Facts, StoredQuota, StoredWork
 
 
 @final
@@ -103,7 +102,7 @@ class StoredFacts:
     def priority_classes(self) -> Mapping[str, int]:
         return on_loop(self._stored.priority_classes.values)
 
-    def candidates(self, template: Object) -> tuple[Sequence[Object], Sequence[Object]]:
+    def candidates(self, template: Object) -> tuple[Sequence[PropagationPolicy], Sequence[PropagationPolicy]]:
         return on_loop(partial(self._stored.policies.candidates, template))
 
     def clusters(self) -> Mapping[str, Cluster]:
@@ -125,10 +124,10 @@ class StoredFacts:
     def decision_record(self, binding: Binding) -> Object | None:
         return on_loop(partial(self._stored.decisions.of, binding))
 
-    def quotas(self, namespace: str) -> Sequence[StoredObject]:
+    def quotas(self, namespace: str) -> Sequence[StoredQuota]:
         kind, cache = self._stored.quota_kind, self._stored.registry.cache
         entries = on_loop(lambda: list(cache.resource(QUOTAS).entries(namespace)))
-        return [StoredObject(decode_entry(kind, entry), entry) for entry in entries]
+        return [StoredQuota(read_quota(kind, entry), entry) for entry in entries]
 
     def overrides(self, namespace: str) -> Overrides:
         return on_loop(partial(self._stored.overrides.overrides, namespace))

@@ -10,6 +10,7 @@ from kafila.core.feature_gates import Gates
 from kafila.core.resources import Key
 from kafila.core.values import Object
 from kafila.placement.objects import identity
+from kafila.placement.types import PropagationPolicy
 from kafila.reconcile.karmada.indexes import WorkIndex, binding_key
 from kafila.reconcile.karmada.kinds import Kinds
 from kafila.reconcile.karmada.override_policies import OverrideIndex
@@ -60,10 +61,10 @@ class StoredPolicies:
         self._policies = policies
         self._overrides = overrides
 
-    def policy(self, namespace: str, name: str) -> Object | None:
+    def policy(self, namespace: str, name: str) -> PropagationPolicy | None:
         return self._policies.get(Key(POLICIES if namespace else CLUSTER_POLICIES, namespace, name))
 
-    def candidates(self, template: Object) -> tuple[Sequence[Object], Sequence[Object]]:
+    def candidates(self, template: Object) -> tuple[Sequence[PropagationPolicy], Sequence[PropagationPolicy]]:
         return self._policies.candidates(template)
 
     def override_exists(self, namespace: str, name: str) -> bool:

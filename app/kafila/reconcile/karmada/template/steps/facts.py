@@ -14,15 +14,15 @@ from kafila.placement.objects import namespace
 from kafila.placement.scheduler.cluster_snapshot import ClusterSnapshot
 from kafila.placement.scheduler.schedule import SchedulingContext
 from kafila.placement.spec import existing_clusters
-from kafila.placement.types import Binding, Cluster, Work
+from kafila.placement.types import Binding, Cluster, FederatedResourceQuota, PropagationPolicy, Work
 from kafila.placement.work.build import Overrides
 from kafila.watch import Entry
 
 
-class StoredObject(NamedTuple):
+class StoredQuota(NamedTuple):
     """An object as it is stored. ``entry``: what a write of it compares."""
 
-    obj: Object
+    obj: FederatedResourceQuota
     entry: Entry
 
 
@@ -54,7 +54,7 @@ class Facts(Protocol):
 
     def priority_classes(self) -> Mapping[str, int]: ...
 
-    def candidates(self, template: Object) -> tuple[Sequence[Object], Sequence[Object]]:
+    def candidates(self, template: Object) -> tuple[Sequence[PropagationPolicy], Sequence[PropagationPolicy]]:
         """Policies of its namespace, and cluster-wide ones, that may select it."""
         ...
 
@@ -78,7 +78,7 @@ class Facts(Protocol):
         """What is stored of the last decision."""
         ...
 
-    def quotas(self, namespace: str) -> Sequence[StoredObject]:
+    def quotas(self, namespace: str) -> Sequence[StoredQuota]:
         """Its FederatedResourceQuotas."""
         ...
 
@@ -95,11 +95,11 @@ class PolicyFacts(Protocol):
     @property
     def gates(self) -> Gates: ...
 
-    def policy(self, namespace: str, name: str) -> Object | None:
+    def policy(self, namespace: str, name: str) -> PropagationPolicy | None:
         """The PropagationPolicy, or without a namespace the ClusterPropagationPolicy."""
         ...
 
-    def candidates(self, template: Object) -> tuple[Sequence[Object], Sequence[Object]]: ...
+    def candidates(self, template: Object) -> tuple[Sequence[PropagationPolicy], Sequence[PropagationPolicy]]: ...
 
     def override_exists(self, namespace: str, name: str) -> bool: ...
 

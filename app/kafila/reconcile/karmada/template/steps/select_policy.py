@@ -9,6 +9,7 @@ from kafila.core.values import Object
 from kafila.placement.detector import binding as bindings
 from kafila.placement.detector.match import choose_policy, preempting
 from kafila.placement.scheduler.schedule import Event
+from kafila.placement.types import PropagationPolicy
 from kafila.reconcile.karmada.template.changes import EnqueueReason
 
 from .facts import PolicyFacts
@@ -34,7 +35,7 @@ def select_policy(state: TemplateState, facts: PolicyFacts) -> TemplateState:
     return state._replace(policy=policy, claim_is_over=policy is None)
 
 
-def _claiming(template: Object, facts: PolicyFacts) -> Object | None:
+def _claiming(template: Object, facts: PolicyFacts) -> PropagationPolicy | None:
     """The policy that has claimed the template, if there still is the same one."""
     claimed = bindings.claimed_by(template)
     if claimed is None:
@@ -47,8 +48,12 @@ def _claiming(template: Object, facts: PolicyFacts) -> Object | None:
 
 
 def _preempting(
-    template: Object, claimed: Object, own: Sequence[Object], cluster_wide: Sequence[Object], facts: PolicyFacts
-) -> Object | None:
+    template: Object,
+    claimed: PropagationPolicy,
+    own: Sequence[PropagationPolicy],
+    cluster_wide: Sequence[PropagationPolicy],
+    facts: PolicyFacts,
+) -> PropagationPolicy | None:
     if feature.POLICY_PREEMPTION not in facts.gates:
         return None
     return preempting(template, claimed, own, cluster_wide)

@@ -9,11 +9,11 @@ from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.scheduler.reschedule import RescheduleReason
 from kafila.placement.scheduler.schedule import Decision, Event
-from kafila.placement.types import Binding, Work
+from kafila.placement.types import Binding, PropagationPolicy, Work
 from kafila.placement.work.shared import ALONE, SharedWorks
 from kafila.placement.work.status import NO_FAILURES
 
-from .facts import Facts, StoredObject, StoredWork
+from .facts import Facts, StoredQuota, StoredWork
 
 
 class ChangedWork(NamedTuple):
@@ -28,7 +28,7 @@ class ChangedWork(NamedTuple):
 class Reservation(NamedTuple):
     """What the binding takes of a FederatedResourceQuota. ``used``: by all bindings, with this one."""
 
-    quota: StoredObject
+    quota: StoredQuota
     used: dict[str, str]
 
 
@@ -36,7 +36,7 @@ class State(NamedTuple):
     """Never changed: a step returns another. Do not change the objects in it either, they may be cached."""
 
     template: Object
-    policy: Object | None  # None: what the policy says stands in the binding, which stays as it is
+    policy: PropagationPolicy | None  # None: what the policy says stands in the binding, which stays as it is
     before: Binding | None  # the binding as it is stored
     binding: Binding  # the binding as it is to be; the same object as ``before`` when there is nothing to write
     works: Sequence[StoredWork] = ()

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from kafila.core.values import Object
 from kafila.placement.scheduler.schedule import Event
+from kafila.placement.types import PropagationPolicy
 from kafila.reconcile.karmada.template.changes import EnqueueReason
 
 from .facts import PolicyFacts
@@ -33,7 +34,7 @@ class TemplateState(NamedTuple):
     template: Object
     why: EnqueueReason
     binding: StoredBinding
-    policy: Object | None = None  # the one that the template follows; it claims it where it has not yet
+    policy: PropagationPolicy | None = None  # the one that the template follows; it claims it where it has not yet
     claim_is_over: bool = False  # the labels of a policy go off the template and its binding
     events: tuple[Event, ...] = ()  # on the template
 

@@ -16,7 +16,7 @@ from kafila.placement.scheduler.schedule import SchedulingContext
 from kafila.placement.types import Work
 from kafila.placement.work.build import NO_OVERRIDES, Overrides
 from kafila.placement.work.shared import SharedWorks
-from kafila.reconcile.karmada.template.steps.facts import StoredObject, StoredWork
+from kafila.reconcile.karmada.template.steps.facts import StoredQuota, StoredWork
 from kafila.reconcile.karmada.template.steps.state import State
 from kafila.watch import Entry
 from tests.unit.placement.objects import binding, cluster, deployment, policy
@@ -35,7 +35,7 @@ class Given:
     context: SchedulingContext = field(default_factory=SchedulingContext)
     asked_for: bool = True
     record: Object | None = None
-    charged: Sequence[StoredObject] = ()
+    charged: Sequence[StoredQuota] = ()
     overriding: Overrides = NO_OVERRIDES
     named: tuple[Sequence[StoredWork], Collection[str]] = ((), ())
     allowed: frozenset[str] | None = None
@@ -68,7 +68,7 @@ class Given:
     def decision_record(self, binding: Object) -> Object | None:
         return self.record
 
-    def quotas(self, namespace: str) -> Sequence[StoredObject]:
+    def quotas(self, namespace: str) -> Sequence[StoredQuota]:
         return self.charged
 
     def overrides(self, namespace: str) -> Overrides:
@@ -84,8 +84,8 @@ def entry_of(obj: Object) -> Entry:
     return cast(Entry, f"entry of {obj['metadata']['name']}")
 
 
-def stored(obj: Object) -> StoredObject:
-    return StoredObject(obj, entry_of(obj))
+def stored(obj: Object) -> StoredQuota:
+    return StoredQuota(obj, entry_of(obj))
 
 
 def stored_work(obj: Object) -> StoredWork:

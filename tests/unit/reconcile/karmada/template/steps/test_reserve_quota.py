@@ -6,7 +6,7 @@ import pytest
 
 from kafila.core.feature_gates import DEFAULT_GATES, FEDERATED_QUOTA_ENFORCEMENT
 from kafila.placement.detector.binding import BindingError
-from kafila.reconcile.karmada.template.steps.facts import StoredObject
+from kafila.reconcile.karmada.template.steps.facts import StoredQuota
 from kafila.reconcile.karmada.template.steps.reserve_quota import quota_refusal, reserve_quota
 
 from .given import Given, placed, state, stored
@@ -14,7 +14,7 @@ from .given import Given, placed, state, stored
 EXCEEDED = "exceeded for resource cpu: requested sum 2, limit 1."
 
 
-def quota(cpu: str, used: str = "0", **spec: Any) -> StoredObject:
+def quota(cpu: str, used: str = "0", **spec: Any) -> StoredQuota:
     return stored(
         {
             "metadata": {"name": "q", "namespace": "default"},
@@ -24,7 +24,7 @@ def quota(cpu: str, used: str = "0", **spec: Any) -> StoredObject:
     )
 
 
-def enforced(*quotas: StoredObject) -> Given:
+def enforced(*quotas: StoredQuota) -> Given:
     return Given(gates=DEFAULT_GATES | {FEDERATED_QUOTA_ENFORCEMENT}, charged=quotas)
 
 
