@@ -231,3 +231,19 @@ async def test_a_file_that_names_a_plugin_that_is_away_is_not_taken_up_until_it_
         await plane.create(secret("after", "sesame"))
         assert plane.sealed("after")
         assert not plane.sealed("before")
+
+
+async def test_a_key_that_was_taken_away_for_a_while_is_asked_for_again(plugin: Plugin) -> None:
+    await plugin.start()
+    async with started(plugin.encryption()) as other:
+        stored = seal(other)
+    plugin.use("key-2")
+    key = (plugin.folder / "key-1").rename(plugin.folder / "away")
+    async with started(plugin.encryption()) as encryption:
+        recovered = asyncio.Event()
+        encryption.recovered = recovered.set
+        with pytest.raises(CannotOpen, match="there is no key key-1"):
+            await opened(encryption, stored)
+        key.rename(plugin.folder / "key-1")
+        await asyncio.wait_for(recovered.wait(), 60)
+        assert await opened(encryption, stored) == BODY

@@ -98,7 +98,7 @@ def _items(fields: dict[str, Node], name: str, node: Node, shown: str = "") -> l
     found = fields[name].items() if name in fields else []
     if not found:
         path = f"{node.path}.{name}".strip(".")
-        raise fields.get(name, node).error(f"Required value: at least one {shown or path} is required")
+        raise fields.get(name, node.missing(name)).error(f"Required value: at least one {shown or path} is required")
     if len(found) > MOST:
         raise fields[name].error(f"must have at most {MOST} entries")
     return found
@@ -189,12 +189,14 @@ def _key(node: Node, sizes: Sequence[int]) -> NamedKey:
     fields = node.fields("name", "secret")
     name = fields["name"].text() if "name" in fields else ""
     if not name:
-        raise fields.get("name", node).error("Required value: name is a mandatory field for a key")
+        raise fields.get("name", node.missing("name")).error("Required value: name is a mandatory field for a key")
     if ":" in name or len(name.encode()) > LONGEST_NAME:
         raise _invalid(fields["name"], name, f"must not contain ':' and have no more than {LONGEST_NAME} bytes")
     text = fields["secret"].text() if "secret" in fields else ""
     if not text:
-        raise fields.get("secret", node).error("Required value: secret is a mandatory field for a key")
+        raise fields.get("secret", node.missing("secret")).error(
+            "Required value: secret is a mandatory field for a key"
+        )
     try:
         secret = base64.b64decode(re.sub(r"[\r\n]", "", text), validate=True)
     except (binascii.Error, ValueError):
@@ -217,7 +219,7 @@ def _remote(node: Node, names: set[str]) -> Remote:
         raise _invalid(fields["apiVersion"], version, why)
     name = fields["name"].text() if "name" in fields else ""
     if not name:
-        raise fields.get("name", node).error("Required value: name is a mandatory field for a provider")
+        raise fields.get("name", node.missing("name")).error("Required value: name is a mandatory field for a provider")
     if ":" in name:
         raise _invalid(fields["name"], name, f"invalid KMS provider name {name}, must not contain ':'")
     if len(name.encode()) > LONGEST_NAME:
@@ -227,7 +229,9 @@ def _remote(node: Node, names: set[str]) -> Remote:
         raise _invalid(fields["name"], name, why)
     names.add(name)
     if "cachesize" in fields:
-        raise fields["cachesize"].error("cachesize is not supported in v2")
+        raise fields["cachesize"].error(
+            f"Invalid value: {fields['cachesize'].scalar()}: cachesize is not supported in v2"
+        )
     timeout = _seconds(fields["timeout"]) if "timeout" in fields else DEFAULT_TIMEOUT
     return Remote(name, _socket(fields.get("endpoint"), node), timeout)
 
@@ -248,7 +252,7 @@ def _seconds(node: Node) -> float:
 def _socket(node: Node | None, parent: Node) -> str:
     text = node.text() if node is not None else ""
     if node is None or not text:
-        raise _invalid(node or parent, "", "endpoint is a mandatory field for a kms")
+        raise _invalid(node or parent.missing("endpoint"), "", "endpoint is a mandatory field for a kms")
     try:
         parts = urlsplit(text)
     except ValueError as error:

@@ -149,6 +149,9 @@ class KMS:
                 request = wire.decrypt_request(sealed, str(uuid.uuid4()))
                 self._remember(header, wire.seed_of(await self._call("Decrypt", request)))
                 metrics.KEY_IDS.labels("from_storage", self.name, hashed(sealed.key_id)).inc()
+            except asyncio.CancelledError:  # nobody waits any longer
+                self._missed = True
+                raise
             except (ValueError, KMSError) as error:
                 if isinstance(error, KMSError) and self._is_away(error):
                     self._missed = True
@@ -193,10 +196,22 @@ class KMS:
         self._away_until = 0.0
         if before:
             log.info("the KMS works", provider=self.name, key_id_hash=hashed(status.key_id))
-        if self._missed or (before and self._failed):
+        if self._missed or (before and self._failed) or await self._relents():
             self._missed = False
             self._failed.clear()
             self.recovered()
+
+    async def _relents(self) -> bool:
+        """Whether it opens by now what it refused: one of that is asked for again, another one each time."""
+        header = next(iter(self._failed), None)
+        if header is None:
+            return False
+        why = self._failed.pop(header)
+        await self._fetch(header)
+        if header in self._seeds:
+            return True
+        self._failed.setdefault(header, why)
+        return False
 
     async def _status(self) -> wire.Status:
         try:

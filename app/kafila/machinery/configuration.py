@@ -22,6 +22,10 @@ class Node:
         where = f"{self.path}: " if self.path else ""
         return ConfigurationError(f"line {self._node.start_mark.line + 1}: {where}{reason}")
 
+    def missing(self, name: str) -> Node:
+        """A field that is not there: for an error, which says so where the object begins."""
+        return Node(self._node, f"{self.path}.{name}".strip("."))
+
     def fields(self, *known: str) -> dict[str, Node]:
         """Raises ConfigurationError for others, and for one that comes twice."""
         if not isinstance(self._node, yaml.MappingNode):
@@ -42,6 +46,10 @@ class Node:
         if not isinstance(self._node, yaml.SequenceNode):
             raise self.error("must be a list")
         return [Node(item, f"{self.path}[{at}]") for at, item in enumerate(self._node.value)]
+
+    def scalar(self) -> str:
+        """Whatever stands there, as it is written."""
+        return str(self._node.value) if isinstance(self._node, yaml.ScalarNode) else ""
 
     def text(self) -> str:
         if not isinstance(self._node, yaml.ScalarNode) or self._node.tag != "tag:yaml.org,2002:str":

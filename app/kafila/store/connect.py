@@ -61,6 +61,7 @@ class Timeouts:
     resolve: float = 10.0
     publish: float = 10.0
     pause: float = 5.0
+    prepare: float = 2.0  # that the log's tail waits for keys, which some bodies may need: consistent reads wait for it
     poll: float = 1.0  # between reads of the log when no hint comes
 
 

@@ -10,7 +10,7 @@ from kafila.core.resources import Key
 
 from .interface import Compacted, LogPage, Row, Sealer, StoredObject
 from .packing import SIZE
-from .sealing import MARK, opened
+from .sealing import opened
 from .timeline import NEWEST, Position, marker_after
 
 _PREFETCH = 500  # objects read at once: the loop is not held longer than it takes to build these
@@ -49,11 +49,12 @@ async def snapshot(connection: asyncpg.Connection, sealer: Sealer) -> tuple[Posi
 async def objects(connection: asyncpg.Connection, sealer: Sealer) -> AsyncIterator[StoredObject]:
     """Current objects, streamed; needs a transaction."""
     query = "SELECT resource, namespace, name, revision, body FROM objects ORDER BY resource, namespace, name"
-    async for resource, namespace, name, revision, body in connection.cursor(query, prefetch=_PREFETCH):
-        key = Key(resource, namespace, name)
-        if body.startswith(MARK):
-            await sealer.prepare((body,))
-        yield StoredObject(key, revision, opened(sealer, key, body))
+    cursor = await connection.cursor(query)
+    while records := await cursor.fetch(_PREFETCH):
+        await sealer.prepare([body for *_, body in records])
+        for resource, namespace, name, revision, body in records:
+            key = Key(resource, namespace, name)
+            yield StoredObject(key, revision, opened(sealer, key, body))
 
 
 async def read_log(connection: asyncpg.Connection, after: int, limit: int, sealer: Sealer) -> LogPage:

@@ -237,7 +237,9 @@ class LogTailer:
                 continue
             small = list(itertools.takewhile(lambda record: not record["large"], records))
             page = small or await connection.fetch(_FIRST, seen.revision, timeout=self._timeouts.answer)
-            await self._sealer.prepare([record["body"] for record in page])
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._timeouts.prepare):
+                    await self._sealer.prepare([record["body"] for record in page])
             self._publish_records(page)
             if len(small) == len(records) < _PAGE:
                 return records[-1]["revision"]

@@ -66,7 +66,7 @@ WRONG = [
         b"apiVersion: apiserver.config.k8s.io/v1\nkind: Other\n",
         "line 2: kind: kind must be EncryptionConfiguration",
     ),
-    (HEAD.encode(), "line 1: Required value: at least one resources is required"),
+    (HEAD.encode(), "line 1: resources: Required value: at least one resources is required"),
     (HEAD.encode() + b"more: 1\n", 'line 3: unknown field "more"'),
     (
         one("", AESGCM),
@@ -138,11 +138,11 @@ WRONG = [
     ),
     (
         one("secrets", f"{{aesgcm: {{keys: [{{secret: {KEY32}}}]}}}}"),
-        "line 4: resources[0].providers[0].aesgcm.keys[0]: Required value: name is a mandatory field for a key",
+        "line 4: resources[0].providers[0].aesgcm.keys[0].name: Required value: name is a mandatory field for a key",
     ),
     (
         one("secrets", "{aesgcm: {keys: [{name: a}]}}"),
-        "line 4: resources[0].providers[0].aesgcm.keys[0]: Required value: secret is a mandatory field for a key",
+        "line 4: resources[0].providers[0].aesgcm.keys[0].secret: Required value: secret is a mandatory field for a key",
     ),
     (
         one("secrets", "{aesgcm: {keys: [{name: a, secret: '%%'}]}}"),
@@ -175,7 +175,7 @@ WRONG = [
     ),
     (
         kms("apiVersion: v2, endpoint: unix:///a"),
-        "line 4: resources[0].providers[0].kms: Required value: name is a mandatory field for a provider",
+        "line 4: resources[0].providers[0].kms.name: Required value: name is a mandatory field for a provider",
     ),
     (
         kms("apiVersion: v2, name: 'a:b', endpoint: unix:///a"),
@@ -184,7 +184,7 @@ WRONG = [
     ),
     (
         kms("apiVersion: v2, name: a"),
-        'line 4: resources[0].providers[0].kms: Invalid value: "": endpoint is a mandatory field for a kms',
+        'line 4: resources[0].providers[0].kms.endpoint: Invalid value: "": endpoint is a mandatory field for a kms',
     ),
     (
         kms("apiVersion: v2, name: a, endpoint: 'http://a'"),
@@ -193,7 +193,7 @@ WRONG = [
     ),
     (
         kms("apiVersion: v2, name: a, endpoint: unix:///a, cachesize: 3"),
-        "line 4: resources[0].providers[0].kms.cachesize: cachesize is not supported in v2",
+        "line 4: resources[0].providers[0].kms.cachesize: Invalid value: 3: cachesize is not supported in v2",
     ),
     (
         kms("apiVersion: v2, name: a, endpoint: unix:///a, timeout: 0s"),
