@@ -16,7 +16,7 @@ import ssl
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple, final
 
@@ -65,8 +65,9 @@ class Answer(NamedTuple):
 class Serve:
     """One process. Its port and its certificate are those of its kubeconfig; both are new after each start."""
 
-    def __init__(self, folder: Path, role: str, dsn: str) -> None:
+    def __init__(self, folder: Path, role: str, dsn: str, flags: Sequence[str] = ()) -> None:
         self.folder = folder
+        self._flags = flags
         self.role = role
         self._dsn = dsn
         self._log = folder.with_suffix(".log")
@@ -95,7 +96,7 @@ class Serve:
             str(self.folder),
             f"--controllers={WITHOUT_ACCOUNTS}",
         ]
-        command += ["--bind", "127.0.0.1:0", "--database-url", self._dsn]
+        command += ["--bind", "127.0.0.1:0", "--database-url", self._dsn, *self._flags]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 command,

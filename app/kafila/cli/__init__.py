@@ -67,6 +67,7 @@ def program() -> App:
     app.command(certs)
     encrypt = App(name="encrypt", help="Look at what is stored encrypted, and encrypt it anew.")
     encrypt.command("kafila.cli.encrypt:rewrite", name="rewrite", help="Encrypt what is stored with the first key.")
+    encrypt.command("kafila.cli.encrypt:forget", name="forget", help="Remove an object that cannot be decrypted.")
     app.command(encrypt)
     return app
 

@@ -1,4 +1,4 @@
-"""``kafila encrypt rewrite``: what is stored is encrypted anew, beside the processes that serve it."""
+"""``kafila encrypt rewrite`` and ``forget``: what is stored is encrypted anew, or given up, beside the processes that serve it."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from cyclopts import Parameter
 from . import CommandError, UsageError
 
 if TYPE_CHECKING:
+    from kafila.core.resources import Key
+    from kafila.encryption.encryption import Encryption
     from kafila.settings.settings import Settings
     from kafila.store.rewriting import Report
 
@@ -22,15 +24,20 @@ _PERIOD: Final = 1.0  # seconds between two lines of progress
 _HEADERS: Final = ("WHERE", "KEY", "BODIES")
 
 
+Config = Annotated[
+    str, Parameter(help="The file that kafila serve was given (default: KAFILA_ENCRYPTION_PROVIDER_CONFIG).")
+]
+DatabaseURL = Annotated[str, Parameter(help="The database (default: KAFILA_DATABASE_URL).")]
+DataDir = Annotated[
+    Path | None, Parameter(help="The folder of an embedded database (default: KAFILA_DATA_DIR, or .data).")
+]
+
+
 def rewrite(
     *,
-    encryption_provider_config: Annotated[
-        str, Parameter(help="The file that kafila serve was given (default: KAFILA_ENCRYPTION_PROVIDER_CONFIG).")
-    ] = "",
-    database_url: Annotated[str, Parameter(help="The database (default: KAFILA_DATABASE_URL).")] = "",
-    data_dir: Annotated[
-        Path | None, Parameter(help="The folder of an embedded database (default: KAFILA_DATA_DIR, or .data).")
-    ] = None,
+    encryption_provider_config: Config = "",
+    database_url: DatabaseURL = "",
+    data_dir: DataDir = None,
     rate: Annotated[float, Parameter(help="Bodies a second at most.")] = 1000.0,
     check: Annotated[bool, Parameter(help="Only say how many lie under which key.")] = False,
     output: Annotated[str, Parameter(name=["--output", "-o"], help="json, for programs.")] = "",
@@ -43,38 +50,88 @@ def rewrite(
         raise UsageError(f'unable to match a printer suitable for the output format "{output}", allowed: json')
     if not 0 < rate <= 1e6:
         raise UsageError(f"invalid value '{rate:g}' for --rate: must be more than 0 and at most 1000000")
+    settings = _settings(encryption_provider_config, database_url, data_dir)
+    report = asyncio.run(_rewrite(settings, rate, check, _progress(check)))
+    print(_json(report) if output else _text(report, check))
+    return 1 if report.unreadable or (report.stale and not check) else 0
+
+
+def forget(
+    resource: Annotated[str, Parameter(name="RESOURCE", help="As in its error, e.g. secrets or deployments.apps.")],
+    name: Annotated[str, Parameter(name="NAME", help="NAMESPACE/NAME, or NAME where there is no namespace.")],
+    /,
+    *,
+    encryption_provider_config: Config = "",
+    database_url: DatabaseURL = "",
+    data_dir: DataDir = None,
+) -> None:
+    """Remove an object that cannot be decrypted with this file. Controllers then take it for deleted, and delete its copies in members."""
+    from kafila.core.resources import Key
+
+    settings = _settings(encryption_provider_config, database_url, data_dir)
+    namespace, _, own = name.rpartition("/")
+    asyncio.run(_forget(settings, Key(resource, namespace, own)))
+    print(f"{resource} {name} forgotten")
+
+
+def _settings(config: str, database_url: str, data_dir: Path | None) -> Settings:
+    """Raises UsageError."""
     from .starting import check_files, settings_of
 
-    given: dict[str, Any] = {"encryption_provider_config": encryption_provider_config, "database_url": database_url}
+    given: dict[str, Any] = {"encryption_provider_config": config, "database_url": database_url}
     if data_dir is not None:
         given["data_dir"] = data_dir
     settings = settings_of({name: value for name, value in given.items() if value})
     if not settings.encryption_provider_config:
         raise UsageError("--encryption-provider-config is needed: which keys there are")
     check_files(settings)
-    report = asyncio.run(_rewrite(settings, rate, check, _progress(check)))
-    print(_json(report) if output else _text(report, check))
-    return 1 if report.unreadable or (report.stale and not check) else 0
+    return settings
 
 
 async def _rewrite(settings: Settings, rate: float, check: bool, progress: Callable[[Report], None]) -> Report:
-    from kafila.store.connect import DatabaseError
     from kafila.store.rewriting import AlreadyRunning, rewriting
+
+    async with _opened(settings) as (dsn, encryption):
+        try:
+            async with rewriting(dsn, encryption, rate) as work:
+                return await work.run(check, progress)
+        except AlreadyRunning:
+            raise CommandError("another kafila encrypt rewrite is at work in this database") from None
+
+
+async def _forget(settings: Settings, key: Key) -> None:
+    from kafila.store.postgres import PostgresStore
+    from kafila.store.reaching import KeptBack, forget_unreadable
+
+    async with _opened(settings) as (dsn, encryption):
+        store = PostgresStore(dsn, sealer=encryption)
+        await store.open()
+        try:
+            await forget_unreadable(store, key)
+        except KeptBack as error:
+            raise CommandError(f"{key.resource} {key.namespace and key.namespace + '/'}{key.name}: {error}") from None
+        finally:
+            await store.close()
+
+
+@asynccontextmanager
+async def _opened(settings: Settings) -> AsyncIterator[tuple[str, Encryption]]:
+    """The database and its keys. Raises CommandError, also for what goes wrong inside."""
+    from kafila.store.connect import DatabaseError
+    from kafila.store.interface import StoreUnavailable
     from kafila.store.sealing import CannotSeal, KeysNeeded
     from kafila.workers.encryption import AtRest
 
     at_rest = AtRest(settings)
     try:
         await at_rest.start()
-        async with _database(settings) as dsn, rewriting(dsn, at_rest.encryption, rate) as work:
-            return await work.run(check, progress)
-    except AlreadyRunning:
-        raise CommandError("another kafila encrypt rewrite is at work in this database") from None
+        async with _database(settings) as dsn:
+            yield dsn, at_rest.encryption
     except KeysNeeded as error:
         raise CommandError(f"--encryption-provider-config {settings.encryption_provider_config}: {error}") from None
     except CannotSeal as error:
         raise CommandError(f"stopped, and can be started again: {error}") from None
-    except (OSError, TimeoutError, DatabaseError) as error:
+    except (OSError, TimeoutError, DatabaseError, StoreUnavailable) as error:
         raise CommandError(f"the database: {' '.join(str(error).split()) or type(error).__name__}") from None
     finally:
         await at_rest.encryption.close()

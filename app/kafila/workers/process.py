@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 _RETRIES: Final = 0.1, 5.0  # seconds, shortest and longest
+_UNREADABLE: Final = "objects cannot be decrypted: they are answered with 500, and no controller runs here"
 _PASSING: Final = (429, 503, 504)  # answers that another attempt may change
 
 
@@ -71,6 +72,7 @@ class Process:
         self.settings = settings
         self._store = store
         self._at_rest = at_rest
+        self._recorder: Recorder | None = None
         self._blind = False  # there are objects that cannot be decrypted
         self._transport_for = transport_for
         self.stopping = stopping or asyncio.Event()
@@ -176,7 +178,7 @@ class Process:
                 known.changed = rotation.again
                 rotation.folder = certificates.folder
                 certificates.write_kubeconfig(self.server_url)
-                recorder = Recorder(registry)
+                recorder = self._recorder = Recorder(registry)
                 recorder.start()
                 certificates.warn = partial(self._record, recorder, "Warning")
                 rotation.record = partial(self._record, recorder, "Normal")
@@ -192,6 +194,7 @@ class Process:
             )
             for collected in collectors:
                 REGISTRY.register(collected)
+            self._record_unreadable()
             self.started.set()
             self._collector.settle()
             self._log_ready()
@@ -271,13 +274,17 @@ class Process:
             return
         for resource, found in self._cache.all_unreadable().items():
             path, body = next(iter(found.items()))
-            log.error(
-                "objects cannot be decrypted: they are answered with 500, and no controller runs here",
-                resource=resource,
-                count=len(found),
-                first=path,
-                reason=body.reason,
-            )
+            log.error(_UNREADABLE, resource=resource, count=len(found), first=path, reason=body.reason)
+        self._record_unreadable()
+
+    def _record_unreadable(self) -> None:
+        """As an event, where this process can write one by now."""
+        if self._recorder is None:
+            return
+        for resource, found in self._cache.all_unreadable().items():
+            path, body = next(iter(found.items()))
+            text = f"{_UNREADABLE}: {len(found)} of {resource}, first {path}: {body.reason}"
+            self._record(self._recorder, "Warning", "DecryptionFailed", text)
 
     def _read_again(self) -> None:
         """Keys came, or a KMS is back: what could not be read may be readable."""

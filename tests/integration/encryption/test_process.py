@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import psycopg
 import pytest
 from prometheus_client import generate_latest
 
+from kafila.cli import main
 from kafila.core.resources import Key
 from kafila.encryption.encryption import Encryption
 from kafila.registry.patching import Patch
-from kafila.store.interface import EventQuery, Transaction, Write
+from kafila.store.interface import EventQuery, StoredObject, Transaction, Write
 from kafila.store.postgres import PostgresStore
 from kafila.store.sealing import KeysNeeded
 from kafila.watch import Watcher
@@ -195,3 +197,45 @@ async def test_nothing_that_is_said_shows_a_secret(
     assert "ResourceBinding" in text
     shown = [line for line in text.splitlines() for form in ("sesame-", "c2VzYW1l", key_text("key1")) if form in line]
     assert shown == []
+
+
+async def test_what_is_given_up_is_forgotten_and_all_goes_on(
+    server_folder: Path, postgres_dsn: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with Plane(server_folder, postgres_dsn, secrets(ONE)) as plane:
+        await populated(plane)
+        await plane.create(secret("whole", "sesame-whole"))
+    damage(postgres_dsn, "secrets", "token")
+
+    def forgotten(name: str) -> str:
+        where = [f"--encryption-provider-config={server_folder}/encryption.yaml", f"--database-url={postgres_dsn}"]
+        with pytest.raises(SystemExit):
+            main(["encrypt", "forget", "secrets", name, *where])
+        shown = capsys.readouterr()
+        return (shown.out + shown.err).splitlines()[-1]
+
+    async with Plane(server_folder, postgres_dsn, secrets(ONE)) as plane:
+        events = [found.body async for found in _events(plane)]
+        why = b"first default/token: cipher: message authentication failed"
+        assert any(b"DecryptionFailed" in body and why in body for body in events)
+        said = [await asyncio.to_thread(forgotten, f"default/{name}") for name in ("whole", "nothing", "token")]
+        assert said == [
+            "error: secrets default/whole: it can be decrypted with this file: delete it as any other",
+            "error: secrets default/nothing: there is no such object",
+            "secrets default/token forgotten",
+        ]
+        await eventually(lambda: not plane.process.registry.cache.blind)
+        assert await plane.names("secrets") == ["whole"]
+        await eventually(lambda: plane.process.leads)
+        await eventually(lambda: plane.copy("secrets", "whole") is not None)
+        assert plane.copy("secrets", "token") is None
+
+
+async def _events(plane: Plane) -> AsyncIterator[StoredObject]:
+    """Once there is one: they are written by and by."""
+    while not (
+        page := await plane.process.registry.store.list_events(EventQuery(containing=b"DecryptionFailed"))
+    ).objects:
+        await asyncio.sleep(0.02)
+    for found in page.objects:
+        yield found

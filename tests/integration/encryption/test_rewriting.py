@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import random
 import signal
 import subprocess
@@ -16,6 +15,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from kafila.cli import main
 from kafila.core.resources import Key
 from kafila.encryption.encryption import IN_CLEAR, Encryption
 from kafila.store import dictionaries
@@ -271,19 +271,19 @@ async def _looked(dsn: str) -> dict[tuple[str, str], int]:
     return {pair: keys.count(pair) for pair in set(keys) if pair[1] != IN_CLEAR}
 
 
-def test_its_words(postgres_dsn: str, file: Path, tmp_path: Path) -> None:
+def test_its_words(postgres_dsn: str, file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     async def prepare() -> None:
         async with opened(postgres_dsn, sealed(ONE)) as store:
             await write(store, named(1), named(2))
 
     asyncio.run(prepare())
 
-    def said(*arguments: str, code: int = 0) -> str:
-        done = subprocess.run(
-            arguments, capture_output=True, text=True, timeout=60, env={**os.environ, "COLUMNS": "200"}
-        )
-        assert done.returncode == code, done.stderr
-        return done.stdout + done.stderr
+    def said(_: str, *arguments: str, code: int = 0) -> str:
+        with pytest.raises(SystemExit) as ended:
+            main(list(arguments))
+        shown = capsys.readouterr()
+        assert ended.value.code == code, shown.err
+        return shown.out + shown.err
 
     assert said(*command(file, postgres_dsn, "--check")) == (
         "WHERE     KEY           BODIES\n"
