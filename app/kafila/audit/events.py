@@ -115,7 +115,8 @@ def completed(event: Event) -> Object:
     if event.answered is not None:
         answered = _decoded(event.answered)
         if isinstance(answered, dict) and answered.get("kind") == "Status" and "responseStatus" in document:
-            document["responseStatus"] = _status(answered, document["responseStatus"])
+            shows = event.level >= Level.REQUEST_RESPONSE
+            document["responseStatus"] = _status(answered, document["responseStatus"], shows)
     if event.level >= Level.REQUEST and sent is not None:
         document["requestObject"] = _shown(sent, event)
     if event.level >= Level.REQUEST_RESPONSE and answered is not None:
@@ -123,6 +124,7 @@ def completed(event: Event) -> Object:
     return {name: document[name] for name in _ORDER if name in document}
 
 
+_PATCHED: Final = "patch: Invalid value: "  # what kube-apiserver says before the patched object
 _ORDER: Final = (
     "kind",
     "apiVersion",
@@ -202,10 +204,15 @@ def _named(reference: Object, sent: Object) -> Object:
     return {name: merged[name] for name in order if name in merged}
 
 
-def _status(answered: Object, known: Object) -> Object:
+def _status(answered: Object, known: Object, shows: bool) -> Object:
+    """``shows``: also what a refusal repeats of the object. Of a patch that leads to nothing valid that is all of it."""
     said = {name: answered[name] for name in ("status", "message", "reason") if answered.get(name)}
     if isinstance(answered.get("details"), dict):  # also empty ones
         said["details"] = answered["details"]
+    message = said.get("message")
+    if not shows and isinstance(message, str) and _PATCHED in message:
+        said["message"] = message[: message.index(_PATCHED) + len(_PATCHED)] + "REDACTED"
+        said.pop("details", None)
     return {"metadata": {}, **said, "code": known["code"]}
 
 

@@ -128,3 +128,18 @@ def test_addresses(headers: dict[bytes, bytes], peer: str, found: list[str]) -> 
 
 def test_times_have_microseconds() -> None:
     assert micro_time(0) == "1970-01-01T00:00:00.000000Z"
+
+
+@pytest.mark.parametrize(
+    ("level", "shown"), [(Level.METADATA, False), (Level.REQUEST, False), (Level.REQUEST_RESPONSE, True)]
+)
+def test_what_a_refused_patch_led_to_is_shown_only_with_objects(level: Level, shown: bool) -> None:
+    """Else the log would have a whole Secret, under a policy that wants no objects."""
+    message = (
+        ' "" is invalid: patch: Invalid value: "{\\"data\\":{\\"password\\":\\"c2VzYW1l!\\"}}": illegal base64 data'
+    )
+    details = {"causes": [{"reason": "FieldValueInvalid", "message": message, "field": "patch"}]}
+    status = {"kind": "Status", "status": "Failure", "reason": "Invalid", "message": message, "details": details}
+    found = completed(event(level, None, status))
+    assert ("c2VzYW1l" in json.dumps(found["responseStatus"])) is shown
+    assert found["responseStatus"]["message"].startswith(' "" is invalid: patch: Invalid value: ')
