@@ -2,7 +2,7 @@
 
 From time to time one process looks at a sample of the newest history and trains one with half of it; it is kept when the other half
 becomes much smaller by it. It is in the database before it is used, and every process is told. It stays for good, since
-objects may lie there for years: :data:`MOST` for all times, each a good deal better than what was used before. Secrets teach nothing.
+objects may lie there for years: :data:`MOST` for all times, each a good deal better than what was used before. Secrets teach nothing, nor what carries them or is sealed.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ import asyncpg
 import structlog
 
 from kafila.core.rates import Backoff
+from kafila.core.resources import Key
 
 from .compaction import alone
-from .interface import EVENTS, StoreUnavailable
+from .interface import EVENTS, Sealer, StoreUnavailable
 from .packing import Packing
 from .training import trained
 
@@ -32,15 +33,16 @@ FIRST_PAUSE: Final = 600.0  # seconds between attempts of one process, twice as 
 LONGEST_PAUSE: Final = 86400.0
 DELAY: Final = 5.0  # seconds until one that was learned is used: others know it by then
 
+_SECRET: Final = b'"kind":"Secret"'  # in a Work
 _SAMPLE = 2000  # revisions that are looked at
 _BODIES = 400  # of a kind that are learned from and judged by: more make it no better
 _RECENT = 60_000
 _OBJECTS = """
-SELECT body FROM log
+SELECT resource, body FROM log
 WHERE revision = ANY ($1::bigint[]) AND resource NOT IN ('', 'events', 'secrets', 'keypairs.internal')
     AND octet_length(body) < 16384 LIMIT $2
 """
-_EVENTS = "SELECT body FROM events WHERE revision = ANY ($1::bigint[]) LIMIT $2"
+_EVENTS = "SELECT 'events', body FROM events WHERE revision = ANY ($1::bigint[]) LIMIT $2"
 _KNOWN = "SELECT id, kind, content FROM dictionaries WHERE id <> ALL ($1::bigint[]) ORDER BY at"
 _SAVE = "INSERT INTO dictionaries VALUES ($1, $2, $3, clock_timestamp()) ON CONFLICT DO NOTHING"
 
@@ -71,8 +73,9 @@ def use(packing: Packing, kind: str, number: int) -> None:
 class Learner:
     """When to learn, and from what."""
 
-    def __init__(self, packing: Packing) -> None:
+    def __init__(self, packing: Packing, sealer: Sealer) -> None:
         self._packing = packing
+        self._sealer = sealer
         self._pauses = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         self._next = 0.0
 
@@ -94,7 +97,7 @@ class Learner:
         learned_from = 0
         for kind, query in ((EVENTS, _EVENTS), ("objects", _OBJECTS)):
             found_bodies = await connection.fetch(query, chosen, _BODIES)
-            bodies = [body for (body,) in found_bodies if body.startswith(b"{")]
+            bodies = [body for resource, body in found_bodies if teaches(self._sealer, resource, body)]
             del found_bodies
             if len(bodies) >= LEAST:
                 learned_from += 1
@@ -118,6 +121,13 @@ class Learner:
         asyncio.get_running_loop().call_later(DELAY, use, self._packing, kind, number)
         log.info("learned how bodies are packed better", kind=kind, bodies=len(bodies))
         return True
+
+
+def teaches(sealer: Sealer, resource: str, body: bytes) -> bool:
+    """Not what is sealed, or will be when it is written again, and nothing that carries a Secret: dictionaries stay, in clear."""
+    if not body.startswith(b"{") or _SECRET in body:
+        return False
+    return not sealer.seals(Key(resource, "", ""), body)
 
 
 def is_better(packing: Packing, current: int, content: bytes, bodies: Sequence[bytes]) -> bool:

@@ -248,6 +248,10 @@ class Sealer(Protocol):
         """Whether :meth:`seal` may give anything but what it gets; else it need not be asked."""
         ...
 
+    def seals(self, key: Key, clear: bytes) -> bool:
+        """Whether the object with this JSON is not stored in clear."""
+        ...
+
     def seal(self, key: Key, body: bytes, clear: bytes) -> bytes:
         """What is stored for ``body`` at ``key``, sometimes itself. ``clear``: its JSON, where ``body`` is packed.
         Raises CannotSeal."""

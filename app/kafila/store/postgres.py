@@ -55,8 +55,8 @@ class PostgresStore:
         self.dsn = dsn
         self._embedded = embedded
         self._packing = packing = Packing()
-        self._learner = Learner(packing)
         self.sealer = sealer = sealer or Clear()
+        self._learner = Learner(packing, sealer)
         self._pool = Pool(dsn, timeouts, pool_size, packing)
         self._log_tailer = LogTailer(dsn, timeouts, packing, sealer)
         self._committer = Committer(dsn, self._log_tailer, timeouts, event_ttl, packing)

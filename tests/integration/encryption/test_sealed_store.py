@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import random
 from collections.abc import AsyncIterator
 
 import asyncpg
@@ -23,7 +24,8 @@ MAP = Key("configmaps", "default", "map")
 WORK = Key("works.work.karmada.io", "karmada-es-a", "token")
 EVENT = Key(EVENTS, "default", "token.1")
 OPEN = "open-to-everybody"
-AES = encryption(("secrets, events", provider("aesgcm", "key1")))
+ONE = provider("aesgcm", "key1")
+AES = encryption(("secrets, events", ONE))
 
 
 def body(text: str, more: str = "") -> bytes:
@@ -144,6 +146,7 @@ async def test_what_cannot_be_sealed_is_not_written_and_harms_nobody_else(postgr
     class Broken:
         active = True
         open = staticmethod(AES.open)
+        seals = AES.seals
         prepare = AES.prepare
 
         @staticmethod
@@ -179,3 +182,38 @@ async def test_identity_alone_changes_nothing_that_is_stored(postgres_dsn: str) 
         assert unpack(await connection.fetchval("SELECT body FROM objects")) == body("sesame")
     finally:
         await connection.close()
+
+
+COMMON = bytes(random.Random("templates of one chart").choices(b"abcdefghijklmnopqrstuvwxyz ", k=1500)).decode()
+
+
+@pytest.mark.parametrize(
+    ("resource", "more", "sealer"),
+    [
+        (WORK.resource, '"kind":"Secret",', None),  # before encryption is begun with
+        ("configmaps", "", encryption(("configmaps", provider("aesgcm", "key1")))),  # before it is rewritten
+        ("secrets", "", None),
+    ],
+)
+async def test_no_dictionary_learns_what_is_to_be_kept_secret(
+    postgres_dsn: str, resource: str, more: str, sealer: Encryption | None
+) -> None:
+    """They stay for good, in clear."""
+    hidden = '{"metadata":{"name":"n%d"},%s"data":"%s"}'
+    async with opened(postgres_dsn, None) as store:
+        for number in range(400):  # both of them in every sample
+            shown = b'{"metadata":{"name":"n%d"},"data":"%b"}' % (number, COMMON[::-1].encode())
+            body = (hidden % (number, more, COMMON)).encode()
+            await write(
+                store, Write(Key(resource, "a", f"n{number}"), body), Write(Key("pods", "a", f"n{number}"), shown)
+            )
+    async with opened(postgres_dsn, sealer or encryption(("nothing.example.org", ONE))) as store:
+        await store.compact(300)
+    learned = everything(postgres_dsn)["dictionaries"]
+    assert pieces(COMMON[::-1], learned) > 20
+    assert pieces(COMMON, learned) == 0
+
+
+def pieces(text: str, learned: bytes) -> int:
+    """How many parts of a text are there."""
+    return sum(text[at : at + 8].encode() in learned for at in range(0, len(text) - 8, 8))
