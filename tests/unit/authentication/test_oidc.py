@@ -48,7 +48,7 @@ anonymous:
 def test_a_configuration_is_read() -> None:
     found = read_configuration(GOOD.encode())
     required = (("tenant", "acme"),)
-    wanted = Issuer(URL, ("kafila",), Claim("sub", "oidc:"), Claim("groups"), "sub", required)
+    wanted = Issuer(URL, ("kafila",), Claim("sub", "oidc:"), Claim("groups"), Claim("sub"), required)
     assert (found.issuers, found.anonymous, found.anonymous_paths) == ((wanted,), True, frozenset({"/livez"}))
     as_json = json.dumps({"apiVersion": "apiserver.config.k8s.io/v1", "kind": "AuthenticationConfiguration"})
     assert read_configuration(as_json.encode()).issuers == ()
@@ -69,20 +69,42 @@ def test_a_configuration_is_read() -> None:
         (URL, "https://a:b@c", "line 5: jwt[0].issuer.url: must not have a user, a query or a fragment"),
         (URL, "https://own.example.com", "line 5: jwt[0].issuer.url: is the issuer of service account tokens"),
         ('claim: sub, prefix: "oidc:"', "claim: sub", "prefix is needed with a claim"),
-        ('claim: sub, prefix: "oidc:"', "expression: claims.sub", "username.expression: needs CEL"),
+        (
+            'claim: sub, prefix: "oidc:"',
+            "expression: claim.sub",
+            "line 8: jwt[0].claimMappings.username.expression: compilation failed: ERROR: <input>:1:1: undeclared reference to 'claim' (in container '')",
+        ),
+        ('claim: sub, prefix: "oidc:"', "claim: sub, expression: claims.sub", "claim and expression can't both be set"),
+        (
+            'claim: sub, prefix: "oidc:"',
+            'expression: claims.sub, prefix: "a"',
+            "line 8: jwt[0].claimMappings.username.prefix: may not be specified when expression is set",
+        ),
+        ('claim: sub, prefix: "oidc:"', "expression: claims.email", "claims.email_verified must be used in"),
         ('claim: sub, prefix: "oidc:"', 'prefix: "x"', "has no meaning without a claim"),
-        ("claim: tenant\n    requiredValue: acme", "expression: claims.x == 'y'", "expression: needs CEL"),
+        ("claim: tenant\n    requiredValue: acme", "expression: string(claims.x)", "expression: must evaluate to bool"),
+        ("claim: tenant\n    requiredValue: acme", "expression: claims.x", "expression: must evaluate to bool"),
+        ("claim: tenant", "expression: 'true'", "requiredValue: may not be specified when expression is set"),
+        ("claim: tenant\n    requiredValue: acme", "message: a", "claim or expression is required"),
+        ("    requiredValue: acme", "    message: a", "message: may not be specified when claim is set"),
         (
             "    requiredValue: acme",
             "    requiredValue: 1",
             "line 16: jwt[0].claimValidationRules[0].requiredValue: must be a text",
         ),
-        ("anonymous:", "  userValidationRules: [{expression: 'true'}]\nanonymous:", "userValidationRules: needs CEL"),
+        (
+            "anonymous:",
+            "  userValidationRules: [{expression: user.name == ''}]\nanonymous:",
+            "userValidationRules[0].expression: compilation failed: ERROR: <input>:1:5: undefined field 'name'",
+        ),
         (
             "    uid:\n",
-            "    extra: [{key: a, valueExpression: b}]\n    uid:\n",
-            "line 12: jwt[0].claimMappings.extra: needs CEL",
+            "    extra: [{key: a, valueExpression: claims.b}]\n    uid:\n",
+            "line 12: jwt[0].claimMappings.extra[0].key: must be a domain-prefixed path",
         ),
+        ("    uid:\n", "    extra: [{key: a.b/C, valueExpression: a}]\n    uid:\n", "key: must be lowercase"),
+        ("    uid:\n", "    extra: [{key: a.k8s.io/c, valueExpression: a}]\n    uid:\n", "are reserved for Kubernetes"),
+        ("    uid:\n", "    extra: [{key: a.b/c}]\n    uid:\n", "extra[0]: needs a valueExpression"),
         ("  enabled: true", "  enabled: maybe", "line 18: anonymous.enabled: must be true or false"),
         ("path: /livez", "path: livez", 'line 20: anonymous.conditions[0]: needs a path that begins with "/"'),
         ("    uid:\n", "    username: {}\n    uid:\n", "stands here a second time"),
@@ -114,7 +136,9 @@ def test_what_is_no_configuration_is_refused(content: bytes) -> None:
         read_configuration(content)
 
 
-ISSUER = Issuer(URL, ("kafila", "other"), Claim("sub", "oidc:"), Claim("groups", "g:"), "uid", (("tenant", "acme"),))
+ISSUER = Issuer(
+    URL, ("kafila", "other"), Claim("sub", "oidc:"), Claim("groups", "g:"), Claim("uid"), (("tenant", "acme"),)
+)
 CLAIMS = {"sub": "jane", "tenant": "acme", "uid": "7", "groups": ["a", "b"], "jti": "x"}
 
 
@@ -155,6 +179,96 @@ def test_an_email_counts_when_it_is_verified() -> None:
             user_of({"email": "a@b", "email_verified": verified}, by_email)
 
 
+EXPRESSIONS = f"""\
+apiVersion: apiserver.config.k8s.io/v1
+kind: AuthenticationConfiguration
+jwt:
+- issuer:
+    url: {URL}
+    audiences: [kafila]
+  claimMappings:
+    username: {{expression: '"corp:" + claims.email'}}
+    groups: {{expression: 'claims.roles.split(",") + claims.?teams.orValue([])'}}
+    uid: {{expression: 'string(claims.number)'}}
+    extra:
+    - {{key: acme.io/tenant, valueExpression: claims.?tenant.orValue("")}}
+    - {{key: acme.io/names, valueExpression: '[string(claims.email), ""]'}}
+  claimValidationRules:
+  - {{expression: claims.?email_verified.orValue(true) == true, message: the address is not verified}}
+  - {{expression: claims.exp - claims.iat <= 3600.0}}
+  userValidationRules:
+  - {{expression: "!user.username.startsWith('system:') && user.groups.all(g, !g.startsWith('system:'))", message: kept}}
+  - {{expression: "user.uid != '0' && !('acme.io/bad' in user.extra)"}}
+"""
+EMAIL = {"email": "a@b", "roles": "x,,y", "number": 7, "exp": 3600, "iat": 0}
+
+
+def test_expressions_make_a_user() -> None:
+    (issuer,) = read_configuration(EXPRESSIONS.encode()).issuers
+    assert issuer.has_expressions
+    assert not ISSUER.has_expressions
+    user = user_of({**EMAIL, "teams": ["z"]}, issuer)
+    assert (user.name, user.groups, user.uid) == ("corp:a@b", ("x", "y", "z"), "7")
+    assert user.extra == (("acme.io/names", ("a@b",)),)
+    assert user_of({**EMAIL, "tenant": "t"}, issuer).extra[0] == ("acme.io/tenant", ("t",))
+    assert read_configuration(EXPRESSIONS.encode()).issuers == (issuer,)  # nothing changed: nothing is exchanged
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        (
+            {"email": 1},
+            "error evaluating username claim expression: expression '\"corp:\" + claims.email' resulted in error: no such overload",
+        ),
+        ({"email": None}, "resulted in error: no such overload"),
+        (
+            {"teams": [1]},
+            "error evaluating group claim expression: expression must return a string or a list of strings",
+        ),
+        (
+            {"tenant": 1},
+            'extra claim expression: claims.?tenant.orValue(""): expression must return a string or a list',
+        ),
+        ({"number": [1]}, "error evaluating uid claim expression: "),
+        (
+            {"email_verified": False},
+            "error evaluating claim validation expression: validation expression"
+            " 'claims.?email_verified.orValue(true) == true' failed: the address is not verified",
+        ),
+        ({"exp": 3601}, "validation expression 'claims.exp - claims.iat <= 3600.0' failed: "),
+        ({"iat": "a"}, "error evaluating claim validation expression: expression 'claims.exp - "),
+        ({"roles": "system:masters"}, "error evaluating user info validation rule: validation expression"),
+        ({"number": 0}, "failed: "),
+        ({"x": 10**400}, "oidc: a claim is no JSON that an expression can read"),
+    ],
+)
+def test_expressions_refuse(changed: dict[str, Any], said: str) -> None:
+    (issuer,) = read_configuration(EXPRESSIONS.encode()).issuers
+    with pytest.raises(InvalidCredential) as refused:
+        user_of({**EMAIL, **changed}, issuer)
+    assert said in str(refused.value)
+
+
+def test_an_expression_ends_when_it_has_cost_enough() -> None:
+    long = EXPRESSIONS.replace(
+        "claims.exp - claims.iat <= 3600.0", "'dyn(claims.n).all(a, dyn(claims.n).all(b, dyn(claims.n).all(c, true)))'"
+    )
+    (issuer,) = read_configuration(long.encode()).issuers
+    started = time.monotonic()
+    with pytest.raises(InvalidCredential, match="operation cancelled: actual cost limit exceeded"):
+        user_of({**EMAIL, "n": [0] * 300}, issuer)
+    assert time.monotonic() - started < 30
+
+
+def test_a_name_that_an_expression_makes_is_not_empty() -> None:
+    (issuer,) = read_configuration(EXPRESSIONS.replace('"corp:" + claims.email', "claims.nick").encode()).issuers
+    with pytest.raises(InvalidCredential, match="empty username via CEL expression is not allowed"):
+        user_of({**EMAIL, "nick": ""}, issuer)
+    with pytest.raises(InvalidCredential, match="username claim expression must return a string"):
+        user_of({**EMAIL, "nick": 1}, issuer)
+
+
 class Keys:
     """An issuer's documents, and how often they were asked for."""
 
@@ -178,8 +292,8 @@ class Keys:
             raise FetchError("it is away")
         return {"keys": [self.jwk(name) for name in self.pairs]} if url.endswith("/keys") else self.document
 
-    def issuer(self) -> OIDCIssuer:
-        return OIDCIssuer(ISSUER, ["api"], self.fetch, lambda: self.now)
+    def issuer(self, issuer: Issuer = ISSUER) -> OIDCIssuer:
+        return OIDCIssuer(issuer, ["api"], self.fetch, lambda: self.now)
 
     def token(self, name: str, algorithm: str = "RS256", key: Any = None, **changed: Any) -> str:
         claims = {"iss": URL, "aud": "kafila", "exp": time.time() + 600, **CLAIMS, **changed}
@@ -225,6 +339,17 @@ async def test_tokens_are_verified_and_remembered(keys: Keys) -> None:
 async def test_tokens_that_are_refused(keys: Keys, changed: dict[str, Any]) -> None:
     with pytest.raises(InvalidCredential):
         await keys.issuer().authenticate(keys.token("one", **changed), ())
+
+
+async def test_expressions_over_a_token(keys: Keys) -> None:
+    (issuer,) = read_configuration(EXPRESSIONS.encode()).issuers
+    now = int(time.time())
+    given: dict[str, Any] = {**EMAIL, "exp": now + 600, "iat": now}
+    known = await keys.issuer(issuer).authenticate(keys.token("one", **given), ())
+    assert known is not None
+    assert known.user.name == "corp:a@b"
+    with pytest.raises(InvalidCredential, match="failed: kept"):
+        await keys.issuer(issuer).authenticate(keys.token("one", **{**given, "roles": "system:masters"}), ())
 
 
 async def test_only_what_the_issuer_signed_counts(keys: Keys) -> None:

@@ -1,7 +1,4 @@
-"""A file with an AuthenticationConfiguration (apiserver.config.k8s.io): read strictly, refused in one line with its number.
-
-What needs CEL (expressions) is refused: it is not served yet, and a rule that is not evaluated would let in whom it keeps out.
-"""
+"""A file with an AuthenticationConfiguration (apiserver.config.k8s.io): read strictly, refused in one line with its number."""
 
 from __future__ import annotations
 
@@ -11,16 +8,25 @@ from urllib.parse import urlsplit
 
 from cryptography import x509
 
+from kafila.core import names
 from kafila.machinery.configuration import Node, read
+
+from .expressions import CLAIMS, USER, Expression, compiled
 
 API_VERSIONS: Final = ("apiserver.config.k8s.io/v1", "apiserver.config.k8s.io/v1beta1")
 MOST_ISSUERS: Final = 64
-_CEL: Final = "needs CEL, which is not served yet"
+_UNVERIFIED: Final = (
+    "claims.email_verified must be used in claimMappings.username.expression or claimMappings.extra[*].valueExpression or"
+    " claimValidationRules[*].expression when claims.email is used in claimMappings.username.expression"
+)
 
 
 class Claim(NamedTuple):
+    """A claim by its name, or what an expression makes of all of them."""
+
     name: str
     prefix: str = ""
+    expression: Expression | None = None
 
 
 class Issuer(NamedTuple):
@@ -28,10 +34,18 @@ class Issuer(NamedTuple):
     audiences: tuple[str, ...]
     username: Claim
     groups: Claim | None = None
-    uid: str = ""  # name of the claim
+    uid: Claim | None = None
     required: tuple[tuple[str, str], ...] = ()  # claims and the values that they must have
     discovery_url: str = ""
     authority: bytes = b""  # PEM; empty: the system's
+    extra: tuple[Expression, ...] = ()
+    rules: tuple[Expression, ...] = ()  # over the claims
+    user_rules: tuple[Expression, ...] = ()  # over the user that they become
+
+    @property
+    def has_expressions(self) -> bool:
+        mapped = (self.username, self.groups, self.uid)
+        return bool(self.extra or self.rules or self.user_rules) or any(one and one.expression for one in mapped)
 
 
 class Configuration(NamedTuple):
@@ -84,19 +98,18 @@ def _anonymous(node: Node) -> tuple[bool, frozenset[str] | None]:
 
 def _issuer(node: Node, own_issuers: Sequence[str]) -> Issuer:
     fields = node.fields("issuer", "claimMappings", "claimValidationRules", "userValidationRules")
-    if fields.get("userValidationRules") and fields["userValidationRules"].items():
-        raise fields["userValidationRules"].error(_CEL)
     if "issuer" not in fields:
         raise node.error("needs an issuer")
     if "claimMappings" not in fields:
         raise node.error("needs claimMappings.username")
     url, discovery, authority, audiences = _source(fields["issuer"], own_issuers)
-    username, groups, uid = _mappings(fields["claimMappings"])
-    rules = fields["claimValidationRules"].items() if "claimValidationRules" in fields else []
-    required = tuple(_rule(rule) for rule in rules)
-    if len({claim for claim, _ in required}) < len(required):
-        raise fields["claimValidationRules"].error("has two rules for one claim")
-    return Issuer(url, audiences, username, groups, uid, required, discovery, authority)
+    username, groups, uid, extra = _mappings(fields["claimMappings"])
+    required, rules = _rules(fields.get("claimValidationRules"))
+    if username.expression is not None and username.expression.reads("email"):
+        if not any(one.reads("email_verified") for one in (username.expression, *extra, *rules)):
+            raise fields["claimMappings"].error(_UNVERIFIED)
+    user_rules = _user_rules(fields.get("userValidationRules"))
+    return Issuer(url, audiences, username, groups, uid, required, discovery, authority, extra, rules, user_rules)
 
 
 def _source(node: Node, own_issuers: Sequence[str]) -> tuple[str, str, bytes, tuple[str, ...]]:
@@ -144,44 +157,96 @@ def _url(node: Node) -> str:
     return text
 
 
-def _mappings(node: Node) -> tuple[Claim, Claim | None, str]:
+def _mappings(node: Node) -> tuple[Claim, Claim | None, Claim | None, tuple[Expression, ...]]:
+    """Of the username, the groups, the uid and extras."""
     fields = node.fields("username", "groups", "uid", "extra")
-    if "extra" in fields and fields["extra"].items():
-        raise fields["extra"].error(_CEL)
-    username = _claim(fields["username"]) if "username" in fields else None
+    username = _claim(fields["username"], "prefix") if "username" in fields else None
     if username is None:
-        raise fields.get("username", node).error("a claim for the username is needed")
-    uid = ""
-    if "uid" in fields:
-        of_uid = fields["uid"].fields("claim", "expression")
-        _refuse_expression(of_uid)
-        uid = of_uid["claim"].text() if "claim" in of_uid else ""
-    return username, _claim(fields["groups"]) if "groups" in fields else None, uid
+        raise fields.get("username", node).error("claim or expression is required")
+    groups = _claim(fields["groups"], "prefix") if "groups" in fields else None
+    uid = _claim(fields["uid"]) if "uid" in fields else None
+    extras: dict[str, Expression] = {}
+    for item in fields["extra"].items() if "extra" in fields else ():
+        extra = _extra(item)
+        if extra.key in extras:
+            raise item.error(f'the key "{extra.key}" stands there a second time')
+        extras[extra.key] = extra
+    return username, groups, uid, tuple(extras.values())
 
 
-def _claim(node: Node) -> Claim | None:
-    fields = node.fields("claim", "prefix", "expression")
-    _refuse_expression(fields)
+def _claim(node: Node, prefix: str = "") -> Claim | None:
+    """``prefix``: the name of that field, "" where there is none."""
+    fields = node.fields("claim", *([prefix] if prefix else ()), "expression")
     claim = fields["claim"].text() if "claim" in fields else ""
+    expression = fields.get("expression")
+    if expression is not None and expression.text():
+        if claim:
+            raise node.error("claim and expression can't both be set")
+        if "prefix" in fields:
+            raise fields["prefix"].error("may not be specified when expression is set")
+        return Claim("", "", compiled(expression, CLAIMS, rule=False))
     if not claim:
         if "prefix" in fields:
             raise fields["prefix"].error("has no meaning without a claim")
         return None
-    if "prefix" not in fields:
+    if prefix and "prefix" not in fields:
         raise node.error("prefix is needed with a claim; empty it says that there is none")
-    return Claim(claim, fields["prefix"].text())
+    return Claim(claim, fields["prefix"].text() if prefix else "")
 
 
-def _rule(node: Node) -> tuple[str, str]:
-    fields = node.fields("claim", "requiredValue", "expression", "message")
-    _refuse_expression(fields)
-    if "message" in fields:
-        raise fields["message"].error("has no meaning without an expression")
-    if "claim" not in fields or not fields["claim"].text():
-        raise node.error("needs a claim")
-    return fields["claim"].text(), fields["requiredValue"].text() if "requiredValue" in fields else ""
+def _extra(node: Node) -> Expression:
+    fields = node.fields("key", "valueExpression")
+    key = fields["key"].text() if "key" in fields else ""
+    domain, slash, path = key.partition("/")
+    where = fields.get("key", node)
+    if not slash or not path or names.dns1123_subdomain(domain):
+        raise where.error('must be a domain-prefixed path (such as "acme.io/foo")')
+    if key != key.lower():
+        raise where.error("must be lowercase")
+    if any(domain == own or domain.endswith(f".{own}") for own in ("k8s.io", "kubernetes.io")):
+        raise where.error("k8s.io, kubernetes.io and their subdomains are reserved for Kubernetes use")
+    if "valueExpression" not in fields or not fields["valueExpression"].text():
+        raise node.error("needs a valueExpression")
+    return compiled(fields["valueExpression"], CLAIMS, rule=False, key=key)
 
 
-def _refuse_expression(fields: dict[str, Node]) -> None:
-    if "expression" in fields and fields["expression"].text():
-        raise fields["expression"].error(_CEL)
+def _rules(node: Node | None) -> tuple[tuple[tuple[str, str], ...], tuple[Expression, ...]]:
+    """Claims and the values that they must have; expressions that must hold."""
+    required: dict[str, str] = {}
+    rules: dict[str, Expression] = {}
+    for item in node.items() if node is not None else ():
+        fields = item.fields("claim", "requiredValue", "expression", "message")
+        claim = fields["claim"].text() if "claim" in fields else ""
+        expression = fields["expression"].text() if "expression" in fields else ""
+        if claim and expression:
+            raise item.error("claim and expression can't both be set")
+        if expression:
+            if "requiredValue" in fields:
+                raise fields["requiredValue"].error("may not be specified when expression is set")
+            if expression in rules:
+                raise fields["expression"].error("stands there a second time")
+            message = fields["message"].text() if "message" in fields else ""
+            rules[expression] = compiled(fields["expression"], CLAIMS, rule=True, message=message)
+            continue
+        if not claim:
+            raise item.error("claim or expression is required")
+        if "message" in fields:
+            raise fields["message"].error("may not be specified when claim is set")
+        if claim in required:
+            raise fields["claim"].error("has two rules for one claim")
+        required[claim] = fields["requiredValue"].text() if "requiredValue" in fields else ""
+    return tuple(required.items()), tuple(rules.values())
+
+
+def _user_rules(node: Node | None) -> tuple[Expression, ...]:
+    rules: dict[str, Expression] = {}
+    for item in node.items() if node is not None else ():
+        fields = item.fields("expression", "message")
+        if "expression" not in fields or not fields["expression"].text():
+            raise item.error("needs an expression")
+        source = fields["expression"].text()
+        if source in rules:
+            raise fields["expression"].error("stands there a second time")
+        message = fields["message"].text() if "message" in fields else ""
+        rules[source] = compiled(fields["expression"], USER, rule=True, message=message)
+    return tuple(rules.values())

@@ -65,7 +65,11 @@ class OIDCIssuer:
         if audiences and not set(audiences).intersection(self._ours):
             return None
         claims = await self._verified_claims(token, said[0])
-        known = for_audiences(Known(user_of(claims, self.issuer)), audiences, self._ours)
+        if self.issuer.has_expressions:  # which may run long
+            user = await asyncio.to_thread(user_of, claims, self.issuer)
+        else:
+            user = user_of(claims, self.issuer)
+        known = for_audiences(Known(user), audiences, self._ours)
         if known is None:
             return None
         return self._verified.put(token, audiences, known, float(claims["exp"]) - time.time())
