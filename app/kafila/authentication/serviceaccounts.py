@@ -23,14 +23,14 @@ LEEWAY: Final = (
 
 def service_account_tokens(cache: Cache, tokens: Callable[[], Tokens | None]) -> TokenAuthenticator:
     """What a token says is remembered for a short time; whether the objects in it live is looked up each time."""
-    verified: Verified[tuple[Tokens, Claims]] = Verified()  # by which keys
+    verified: Verified[tuple[object, Claims]] = Verified()  # by which keys
 
     def authenticate(token: str, audiences: Sequence[str]) -> Known | None:
         issuer = tokens()
         if issuer is None:
             return None
         by, claims = verified.get(token, audiences) or (None, None)
-        if claims is None or by is not issuer:
+        if claims is None or by is not issuer.state:
             try:
                 claims = issuer.verify(token, audiences)
             except InvalidToken as error:
@@ -38,7 +38,7 @@ def service_account_tokens(cache: Cache, tokens: Callable[[], Tokens | None]) ->
             if claims is None:
                 return None
             ends = claims.ends - time.time() + LEEWAY if claims.ends else None
-            verified.put(token, audiences, (issuer, claims), ends)
+            verified.put(token, audiences, (issuer.state, claims), ends)
         asked = audiences or issuer.audiences
         meant = tuple(a for a in asked if a in claims.audiences)
         return Known(user_of(cache, token, claims), meant)

@@ -63,11 +63,19 @@ class Tokens:
         self.audiences = tuple(audiences or issuers)
         self.jwks_uri = jwks_uri  # empty: at the address that a client has asked
         self.longest = longest  # seconds that a requested token lives at most; 0: as long as asked for
-        self._private = keys.key
+        self.replace(keys, accepted)
+
+    def replace(self, keys: KeyPair, accepted: Sequence[bytes]) -> None:
+        """From now on these sign and are believed; what else was is not any more. Raises ValueError, and leaves all as it was."""
         signing = public_keys(keys.certificate)[0]
         found = [signing, *(key for pem in accepted for key in public_keys(pem))]
-        self._signing = signing
+        self._private, self._signing = keys.key, signing
         self._keys = {key.id: key for key in found}
+
+    @property
+    def state(self) -> object:
+        """Another one after each change of keys: what was found out with others does not count any more."""
+        return self._keys
 
     @property
     def algorithms(self) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, final
 
@@ -17,12 +17,12 @@ from kafila.authentication.front_proxy import HeaderNames, front_proxy
 from kafila.authentication.oidc.configuration import read_configuration
 from kafila.authentication.oidc.fetching import fetch
 from kafila.authentication.oidc.issuers import Issuers
-from kafila.authentication.reloading import follow, read
+from kafila.authentication.reloading import follow, follow_together, read
 from kafila.authentication.serviceaccounts import service_account_tokens
 from kafila.authentication.token_file import read_tokens, token_file
 from kafila.authentication.webhook import TokenWebhook
 from kafila.core.switches import listed
-from kafila.identity.certificates import signing_key
+from kafila.identity.certificates import KeyPair, signing_key
 from kafila.identity.jwk import public_keys
 from kafila.identity.keys import Keys
 from kafila.identity.tokens import Tokens
@@ -37,17 +37,42 @@ _TIMEOUT: Final = 10.0  # seconds for an answer of the token webhook
 
 
 def tokens_of(settings: Settings, keys: Keys) -> Tokens:
-    """Our own key is always accepted, so that tokens outlive a change to another one. Raises ValueError."""
-    own, file = keys.service_accounts, settings.service_account_signing_key_file
-    accepted = [read(Path(name)) for name in listed(settings.service_account_key_file)]
+    """Raises ValueError."""
+    signing, accepted = _token_keys(settings, keys, [read(path) for path in _key_files(settings)])
     return Tokens(
-        signing_key(read(Path(file))) if file else own,
+        signing,
         listed(settings.service_account_issuer),
-        [own.certificate, *accepted],
+        accepted,
         listed(settings.api_audiences),
         settings.service_account_jwks_uri,
         settings.service_account_max_token_expiration,
     )
+
+
+def _key_files(settings: Settings) -> list[Path]:
+    """The one that signs last, where there is one."""
+    names = [*listed(settings.service_account_key_file), settings.service_account_signing_key_file]
+    return [Path(name) for name in names if name]
+
+
+def _token_keys(settings: Settings, keys: Keys, contents: Sequence[bytes]) -> tuple[KeyPair, list[bytes]]:
+    """What signs tokens, and what is believed besides: our own key always is, so that tokens outlive a change to another one.
+    ``contents``: of the files. Raises ValueError."""
+    own, accepted = keys.service_accounts, list(contents)
+    signing = signing_key(accepted.pop()) if settings.service_account_signing_key_file else own
+    return signing, [own.certificate, *accepted]
+
+
+def follow_token_keys(settings: Settings, keys: Keys, tokens: Tokens) -> list[asyncio.Task[None]]:
+    """Reads the files with keys again when one of them changes, until these are cancelled. Raises ValueError."""
+    files = _key_files(settings)
+    if not files:
+        return []
+
+    def replace(contents: list[bytes]) -> None:
+        tokens.replace(*_token_keys(settings, keys, contents))
+
+    return [asyncio.create_task(follow_together(files, [read(path) for path in files], replace))]
 
 
 def _check_signing_key(content: bytes, settings: Settings) -> None:

@@ -38,7 +38,7 @@ from kafila.webhooks import Callers
 
 from .admission import admission, ask_of
 from .audit import TIMEOUT, Audit, journal_of
-from .authentication import Authenticators, tokens_of
+from .authentication import Authenticators, follow_token_keys, tokens_of
 from .authorization import authorizer_of
 from .certificates import Certificates
 from .collector import Collector, collector
@@ -146,6 +146,7 @@ class Process:
             if self._at_rest is not None:
                 self._at_rest.encryption.recovered = self._read_again
                 following.append(tasks.create_task(self._at_rest.follow()))
+            following += follow_token_keys(settings, keys, tokens)
             if self.settings.role != "workers":
                 proxy = MemberProxy(registry, self._transport_for, self.settings.answers)
                 checks: dict[str, Check] = {"storage": self._storage_check(store), "bootstrap": self._bootstrap_check}

@@ -19,7 +19,7 @@ import pytest
 import yaml
 
 from kafila.identity.certificates import KeyPair, issue, new_authority, new_signing_key
-from kafila.identity.tokens import Tokens
+from kafila.identity.tokens import InvalidToken, Tokens
 
 from .conftest import PATIENCE, serving
 
@@ -62,6 +62,10 @@ class Plane:
     def metrics(self) -> str:
         with self.client(self.admin) as client:
             return client.get("/metrics").text
+
+    def failures(self) -> float:
+        wanted = 'automatic_reloads_total{status="failure"} '
+        return sum(float(line.rpartition(" ")[2]) for line in self.metrics().splitlines() if wanted in line)
 
     def eventually(self, holds: Callable[[], Any]) -> None:
         deadline = time.monotonic() + PATIENCE
@@ -134,6 +138,7 @@ def plane(tmp_path_factory: pytest.TempPathFactory, webhook: Path) -> Iterator[P
     (folder / "proxies.crt").write_bytes(PROXIES.certificate)
     (folder / "tokens.csv").write_text('secret-of-ci,ci,42,"builders,dev"\nplain,plain,7\n')
     (folder / "old.pub").write_bytes(OLD_KEYS.certificate)
+    (folder / "signing.key").write_bytes(new_signing_key().key)
     data = folder / "data"
     data.mkdir(mode=0o711)
     with serving(
@@ -145,6 +150,7 @@ def plane(tmp_path_factory: pytest.TempPathFactory, webhook: Path) -> Iterator[P
         enable_bootstrap_token_auth=True,
         authentication_token_webhook_config_file=str(webhook),
         service_account_key_file=str(folder / "old.pub"),
+        service_account_signing_key_file=str(folder / "signing.key"),
         service_account_issuer="https://new.example.com,https://old.example.com",
         service_account_max_token_expiration=7200,
     ) as kubeconfig:
@@ -256,9 +262,55 @@ def test_keys_of_service_accounts_change_without_an_end_of_tokens(plane: Plane) 
     with plane.client(plane.admin) as client:
         keys = client.get("/openid/v1/jwks").json()["keys"]
         known = client.get("/.well-known/openid-configuration", headers={"Host": "evil.example.com"}).json()
-    assert len({key["kid"] for key in keys}) == 2
+    assert len({key["kid"] for key in keys}) == 3  # our own, the one that signs, the one before
     assert known["issuer"] == "https://new.example.com"
     assert known["jwks_uri"] == f"{plane.server}/openid/v1/jwks"
+
+
+def test_files_with_keys_of_service_accounts_are_exchanged_while_serving(plane: Plane) -> None:
+    """First a new key is published beside the one before, then it signs, and the one before is withdrawn."""
+    accounts = "/api/v1/namespaces/default/serviceaccounts"
+    uid = plane.make(accounts, {"metadata": {"name": "worker"}})["metadata"]["uid"]
+    believed, signing, new = plane.folder / "old.pub", plane.folder / "signing.key", new_signing_key()
+
+    def made_by(keys: KeyPair) -> str:
+        issuer, audience = "https://old.example.com", "https://new.example.com"
+        return Tokens(keys, [issuer]).issue("default", "worker", uid, [audience], 3600)[0]
+
+    def published() -> int:
+        with plane.client(plane.admin) as client:
+            return len(client.get("/openid/v1/jwks").json()["keys"])
+
+    old = made_by(OLD_KEYS)
+    assert plane.who(token=old)["username"] == "system:serviceaccount:default:worker"
+    assert plane.who(token=made_by(new)) == 401
+    try:
+        believed.write_bytes(OLD_KEYS.certificate + new.certificate)
+        plane.eventually(lambda: published() == 4)
+        for keys in (OLD_KEYS, new):
+            assert plane.who(token=made_by(keys))["uid"] == uid
+
+        failures = plane.failures()
+        signing.write_bytes(b"no key")  # which leaves all as it is
+        plane.eventually(lambda: plane.failures() > failures)
+        assert plane.who(token=made_by(new))["uid"] == uid
+
+        signing.write_bytes(new.key)
+
+        def signed_by_the_new_one() -> bool:
+            token = plane.make(f"{accounts}/worker/token", {"spec": {}})["status"]["token"]
+            try:
+                return Tokens(new, ["https://new.example.com"]).verify(token) is not None
+            except InvalidToken:
+                return False
+
+        plane.eventually(signed_by_the_new_one)
+        believed.write_bytes(new.certificate)
+        plane.eventually(lambda: plane.who(token=old) == 401)  # though it was known to be valid a moment ago
+        assert plane.who(token=made_by(new))["uid"] == uid
+    finally:
+        believed.write_bytes(OLD_KEYS.certificate)
+        plane.eventually(lambda: isinstance(plane.who(token=old), dict))
 
 
 def test_a_webhook_knows_tokens_that_nobody_else_knows(plane: Plane) -> None:
