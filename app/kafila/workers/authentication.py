@@ -31,6 +31,7 @@ from kafila.registry import Registry
 from kafila.registry.bootstrap import FrontProxy
 from kafila.settings.settings import Settings
 
+from .legacy_tokens import LegacyTokens
 from .webhooks import post_to
 
 _TIMEOUT: Final = 10.0  # seconds for an answer of the token webhook
@@ -204,7 +205,7 @@ class Authenticators:
         if settings.token_auth_file:
             users = read_tokens(read(Path(settings.token_auth_file)).decode())
             found.append(for_this_server(token_file(users), ours))
-        found.append(service_account_tokens(registry.cache, lambda: self._tokens))
+        found.append(service_account_tokens(registry.cache, lambda: self._tokens, LegacyTokens(registry).used))
         if settings.enable_bootstrap_token_auth:
             found.append(for_this_server(bootstrap_tokens(registry.cache), ours))
         return found

@@ -10,6 +10,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar, final
@@ -311,6 +312,33 @@ def test_files_with_keys_of_service_accounts_are_exchanged_while_serving(plane: 
     finally:
         believed.write_bytes(OLD_KEYS.certificate)
         plane.eventually(lambda: isinstance(plane.who(token=old), dict))
+
+
+def test_the_use_of_a_token_in_a_secret_is_noted(plane: Plane) -> None:
+    """As kube-apiserver does, for who ends those that nobody uses; one that is marked invalid is refused."""
+    where, name = "/api/v1/namespaces/default", "used"
+    plane.make(f"{where}/serviceaccounts", {"metadata": {"name": name}})
+    metadata = {"name": name, "annotations": {"kubernetes.io/service-account.name": name}}
+    plane.make(f"{where}/secrets", {"metadata": metadata, "type": "kubernetes.io/service-account-token"})
+    with plane.client(plane.admin) as client:
+
+        def stored() -> dict[str, Any]:
+            return client.get(f"{where}/secrets/{name}").json()
+
+        plane.eventually(lambda: stored().get("data", {}).get("token"))
+        token = base64.b64decode(stored()["data"]["token"]).decode()
+        assert plane.who(token=token)["username"] == f"system:serviceaccount:default:{name}"
+        plane.eventually(lambda: "labels" in stored()["metadata"])
+        labels = stored()["metadata"]["labels"]
+        day = datetime.now(UTC)
+        last = labels["kubernetes.io/legacy-token-last-used"]
+        assert last in {f"{day - timedelta(minutes=5):%Y-%m-%d}", f"{day:%Y-%m-%d}"}
+        managers = [each["manager"] for each in stored()["metadata"]["managedFields"]]
+        assert "kube-apiserver" in managers
+        patch = {"metadata": {"labels": {"kubernetes.io/legacy-token-invalid-since": last}}}
+        kind = {"Content-Type": "application/merge-patch+json"}
+        client.patch(f"{where}/secrets/{name}", json=patch, headers=kind).raise_for_status()
+        assert plane.who(token=token) == 401
 
 
 def test_a_webhook_knows_tokens_that_nobody_else_knows(plane: Plane) -> None:
