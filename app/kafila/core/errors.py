@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from dataclasses import field as _field
 from typing import Any, final
 
-from .resources import group_resource
+from .resources import Key, group_resource
 
 _UNSET = object()
 MOST_TEXT = 64 << 10  # characters of findings; what comes after them is left out
@@ -161,6 +161,8 @@ class StatusError(Exception):
         self.retry_after = retry_after  # seconds; sent as Retry-After, which makes client-go repeat the request
         self.metadata: dict[str, Any] = {}  # ListMeta: the token to go on with after an expired one
         self.is_recorded = False  # a controller has recorded an event for it
+        self.by_webhook = False  # a webhook of admission said so, or gave no answer that can be used
+        self.refused: Key | None = None  # by a webhook: which of the objects that were to be written together
 
     def status(self) -> dict[str, Any]:
         out: dict[str, Any] = {
@@ -182,8 +184,8 @@ class StatusError(Exception):
 
     @property
     def is_refusal(self) -> bool:
-        """What was asked for is not allowed as it is; asking again does not help by itself."""
-        return 400 <= self.code < 500 and self.reason not in _PASSING
+        """What was asked for is not allowed as it is; asking again does not help by itself, but where a webhook said so."""
+        return self.by_webhook or (400 <= self.code < 500 and self.reason not in _PASSING)
 
     @property
     def is_not_found(self) -> bool:

@@ -258,7 +258,9 @@ class Recorder:
             changes = [self._staged(name, event) for name, (_, event) in zip(names, events, strict=True)]
             await self._registry.commit_together(changes)
         except StatusError as error:
-            if len(events) > 1 and error.code < 500:  # the namespace of one of them ends: no reason to lose the others
+            if len(events) > 1 and (
+                error.code < 500 or error.by_webhook
+            ):  # the namespace of one of them ends: no reason to lose the others
                 await asyncio.gather(*(self._create([each]) for each in events))
             else:
                 log.debug("event not written", error=str(error))

@@ -220,15 +220,28 @@ class Staging:
         return change._replace(admit=partial(self.carried_out, len(existing.body), again))
 
 
-async def admitted(changes: Sequence[Change]) -> Sequence[Change]:
-    """What webhooks have made of them: all are asked at once. Raises the StatusError of the first that is refused."""
-    asked = [index for index, change in enumerate(changes) if change.admit is not None]
-    if not asked:
-        return changes
-    out = list(changes)
-    found = await asyncio.gather(*(out[i].admit() for i in asked), return_exceptions=True)  # type: ignore[misc]
-    for index, outcome in zip(asked, found, strict=True):
-        if isinstance(outcome, BaseException):
+async def admitted_each(staged: Sequence[tuple[str, Change]]) -> list[tuple[str, Change | errors.StatusError]]:
+    """Under its name what webhooks have made of each change, or why it is refused. All are asked at once."""
+    waiting = [change.admit() for _, change in staged if change.admit is not None]
+    if not waiting:
+        return list(staged)
+    found = iter(await asyncio.gather(*waiting, return_exceptions=True))
+    out: list[tuple[str, Change | errors.StatusError]] = []
+    for name, change in staged:
+        outcome = change if change.admit is None else next(found)
+        if isinstance(outcome, errors.StatusError):
+            outcome.refused = change.writes[0].key
+        elif isinstance(outcome, BaseException):
             raise outcome
-        out[index] = outcome
+        out.append((name, outcome))
+    return out
+
+
+async def admitted(changes: Sequence[Change]) -> Sequence[Change]:
+    """What webhooks have made of them. Raises the StatusError of the first that is refused."""
+    out: list[Change] = []
+    for _, outcome in await admitted_each([("", change) for change in changes]):
+        if isinstance(outcome, errors.StatusError):
+            raise outcome
+        out.append(outcome)
     return out

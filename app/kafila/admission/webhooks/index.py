@@ -136,4 +136,6 @@ def _selects_namespace(hook: Hook, asked: Attributes, namespace_labels: Namespac
 
 def failed(hook: Hook, reason: str) -> StatusError:
     """The answer to a write when a webhook gave none that can be used, and its failurePolicy is Fail."""
-    return internal_error(f'failed calling webhook "{hook.name}": {reason}')
+    error = internal_error(f'failed calling webhook "{hook.name}": {reason}')
+    error.by_webhook = True
+    return error

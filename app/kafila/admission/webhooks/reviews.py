@@ -207,11 +207,12 @@ def denial(hook: Hook, status: Object | None) -> StatusError:
     text = f'admission webhook "{hook.name}" denied the request'
     text = f"{text}: {message or reason}" if message or reason else f"{text} without explanation"
     details = status.get("details")
-    if not isinstance(details, dict):
-        return StatusError(code, reason, text)
-    after = details.get("retryAfterSeconds")
+    details = details if isinstance(details, dict) else None
+    after = (details or {}).get("retryAfterSeconds")
     wait = after if isinstance(after, int) and not isinstance(after, bool) and 0 < after < _LONGEST_WAIT else None
-    return StatusError(code, reason, text, details, retry_after=wait)
+    error = StatusError(code, reason, text, details, retry_after=wait)
+    error.by_webhook = True
+    return error
 
 
 def no_dry_run(hook: Hook) -> StatusError:

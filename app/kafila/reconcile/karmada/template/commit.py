@@ -20,6 +20,7 @@ from kafila.reconcile.karmada.kinds import BINDINGS, CLUSTER_BINDINGS, Kinds
 from kafila.reconcile.karmada.scheduler.decision_records import DecisionRecorder
 from kafila.registry import Options, Registry, sizes
 from kafila.registry.context import Change, DeleteOptions
+from kafila.registry.staging import admitted_each
 from kafila.registry.threads import in_thread
 from kafila.watch import Entry
 
@@ -48,15 +49,22 @@ class Committer:
 
     async def stage_works(self, works: Iterable[ChangedWork], size: int) -> tuple[list[Change], dict[str, str]]:
         """Those that may be written, and by cluster why another may not. ``size``: bytes of one, about."""
-        staged: list[Change] = []
+        staged: list[tuple[str, Change]] = []
         refused: dict[str, str] = {}
         for each in works:
             entry = each.stored.entry if each.stored is not None else None
             try:
-                staged.append(await in_thread(size, partial(self._staged, each.work, entry, self._kinds.work)))
+                change = await in_thread(size, partial(self._staged, each.work, entry, self._kinds.work))
+                staged.append((each.cluster, change))
             except StatusError as error:
                 refused[each.cluster] = str(error)
-        return staged, refused
+        admitted: list[Change] = []
+        for cluster, outcome in await admitted_each(staged):  # what a webhook says of one keeps the others from nothing
+            if isinstance(outcome, StatusError):
+                refused[cluster] = str(outcome)
+            else:
+                admitted.append(outcome)
+        return admitted, refused
 
     async def commit(self, state: State, existing: Entry | None, works: Sequence[Change] = ()) -> bool:
         """All in one transaction; what is too large for one in several, of which the next run makes all that are missing.

@@ -40,7 +40,8 @@ async def committed_with(registry: Registry, changes: Sequence[Change], enclosed
     try:
         revisions = await registry.commit_together([*changes, *enclosed.changes])
     except StatusError as error:
-        if not enclosed.changes or (error.details or {}).get("kind") not in (EVENTS, "namespaces"):
+        about = error.refused.resource if error.refused is not None else (error.details or {}).get("kind")
+        if not enclosed.changes or about not in (EVENTS, "namespaces"):
             raise
         enclosed.leave()
         revisions = await registry.commit_together(changes)
