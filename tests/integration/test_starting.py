@@ -285,6 +285,7 @@ def test_a_file_of_authentication_that_cannot_be_used(tmp_path: Path, flag: str,
         (["--audit-log-path=-"], "", "'-' for --audit-log-path: needs --audit-policy-file"),
         (["--audit-policy-file=FILE.not", "--audit-log-path=-"], "", "FILE.not' for --audit-policy-file: cannot be read"),
         (["--audit-policy-file=FILE", "--audit-log-path=/nowhere/a"], POLICY, "--audit-log-path: cannot be written to"),
+        (["--admission-control-config-file=FILE"], "kind: x", "FILE' for --admission-control-config-file: line 1: apiVersion"),
         (["--audit-policy-file=FILE", "--audit-webhook-config-file=FILE"], POLICY, "--audit-webhook-config-file: kubeconfig FILE has no current context"),
     ],
 )  # fmt: skip

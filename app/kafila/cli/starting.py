@@ -49,7 +49,7 @@ def _refusal(error: Any, said: Mapping[str, Any]) -> str:
 
 
 def check_files(settings: Settings) -> None:
-    """What files say that TLS, authentication, audit and encryption need. Raises UsageError."""
+    """What files say that TLS, authentication, audit, encryption and webhooks need. Raises UsageError."""
     found: tuple[str, str] | None = None
     if any(value for name, value in settings if name in _TLS):
         from kafila.workers import certificates
@@ -67,6 +67,10 @@ def check_files(settings: Settings) -> None:
         from kafila.workers import encryption
 
         found = encryption.wrong_file(settings)
+    if found is None and settings.admission_control_config_file:
+        from kafila.workers import admission
+
+        found = admission.wrong_file(settings)
     if found is not None:
         name, reason = found
         flag = f"--{name.replace('_', '-')}"

@@ -35,6 +35,7 @@ from kafila.core.values import Object, same_json
 from kafila.machinery import amount, jsonpatch
 from kafila.watch import Cache
 from kafila.webhooks import Callers, CallFailed, metrics
+from kafila.webhooks.configuration import NONE, Known
 
 from .asking import Calls, Question
 from .codec import in_version
@@ -60,9 +61,12 @@ class _Failed(Exception):
 
 @final
 class Admitting:
-    """``ask``: what matchConditions are told about who may do what."""
+    """``ask``: what matchConditions are told about who may do what. ``known``: as whom webhooks are asked."""
 
-    def __init__(self, cache: Cache, catalog: Catalog, callers: Callers, ask: Ask = nobody) -> None:
+    def __init__(
+        self, cache: Cache, catalog: Catalog, callers: Callers, ask: Ask = nobody, known: Known = NONE
+    ) -> None:
+        self._known = known
         self._cache = cache
         self._catalog = catalog
         self._callers = callers
@@ -131,7 +135,8 @@ class Admitting:
         uid = new_uid()
         body = await in_thread(size, partial(_review, uid, call, asked))
         try:
-            answer = await self._callers.post(hook.client, body, hook.seconds)
+            known = self._known.mutating if mutating else self._known.validating
+            answer = await self._callers.post(hook.client, body, hook.seconds, known)
         except CallFailed as error:
             why = f"failed to call webhook: {error}" if error.sent else f"could not get REST client: {error}"
             raise _Failed(why, error.status or 503) from None

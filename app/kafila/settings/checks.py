@@ -252,6 +252,7 @@ CHECKS: Final[dict[str, Callable[[Any], None]]] = {
             "service_account_signing_key_file",
             "authentication_config",
             "authentication_token_webhook_config_file",
+            "admission_control_config_file",
             "audit_policy_file",
             "encryption_provider_config",
             "audit_webhook_config_file",

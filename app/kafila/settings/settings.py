@@ -128,6 +128,9 @@ class ServerOptions(BaseModel):
     encryption_provider_config_automatic_reload: bool = Field(
         False, description="Read that file again when it changes."
     )
+    admission_control_config_file: str = Field(
+        "", description="File with an AdmissionConfiguration: as whom admission webhooks are asked."
+    )
     audit_policy_file: str = Field(
         "", description="File with an audit Policy: what is recorded of requests; read again when it changes."
     )

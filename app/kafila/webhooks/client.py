@@ -18,7 +18,7 @@ from kafila.members.transport import TLS, ssl_context
 from kafila.watch import Cache
 
 from .gowords import of_answer, of_exception
-from .identity import NOBODY, Identities, Identity
+from .identity import NOBODY, UNKNOWN, Identities, Identity
 from .services import Unresolved, resolved
 
 LARGEST_ANSWER: Final = 8 << 20  # bytes: a patch that makes the largest object, in base64
@@ -72,16 +72,15 @@ class _Pool:
 class Callers:
     """Used in one event loop. ``cache``: where Services are found."""
 
-    def __init__(self, cache: Cache, identities: Identities | None = None) -> None:
-        self.identities = identities or Identities()
+    def __init__(self, cache: Cache) -> None:
         self._cache = cache
         self._pools: OrderedDict[tuple[ClientConfig, Identity], _Pool] = OrderedDict()
         self._closing: set[asyncio.Task[None]] = set()
 
-    async def post(self, config: ClientConfig, body: bytes, seconds: float) -> bytes:
-        """The body of the answer. Raises CallFailed; takes no longer than ``seconds``."""
+    async def post(self, config: ClientConfig, body: bytes, seconds: float, identities: Identities = UNKNOWN) -> bytes:
+        """The body of the answer. Raises CallFailed; takes no longer than ``seconds``. ``identities``: as whom it is asked."""
         way = _way(config)
-        pool = self._pool(config, way)
+        pool = self._pool(config, way, identities.of(way.server_name, way.port))
         url = f"{way.url}?timeout={seconds:g}s"
         try:
             async with asyncio.timeout(seconds):
@@ -130,8 +129,7 @@ class Callers:
         except Unresolved as error:
             raise CallFailed(f'Post "{url}": {error}') from None
 
-    def _pool(self, config: ClientConfig, way: _Way) -> _Pool:
-        identity = self.identities.of(way.server_name, way.port)
+    def _pool(self, config: ClientConfig, way: _Way, identity: Identity) -> _Pool:
         key = (config, identity)
         pool = self._pools.pop(key, None)
         if pool is None:

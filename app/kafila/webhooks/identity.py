@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import binascii
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Final, NamedTuple, final
 
 from kafila.core.values import Object
@@ -35,6 +37,9 @@ class Identities:
         return self._users.get(self._current, NOBODY) if self._current else NOBODY
 
 
+UNKNOWN: Final = Identities()
+
+
 def _names(host: str, port: int) -> Iterator[str]:
     """Names of users that stand for a host, the closest first."""
     targets = [f"[{host}]:{port}" if ":" in host else f"{host}:{port}"]
@@ -49,15 +54,25 @@ def _names(host: str, port: int) -> Iterator[str]:
 
 
 def identity_of(user: Object) -> Identity:
-    """Of a kubeconfig's user whose files have been read."""
+    """Of a kubeconfig's user; files are read. Raises OSError, ValueError for what cannot be used."""
+    if user.get("exec") or user.get("auth-provider"):
+        raise ValueError("credential plugins are not supported")
     authorization = ""
-    if user.get("token"):
-        authorization = f"Bearer {user['token']}"
+    token = user.get("token") or (Path(user["tokenFile"]).read_text().strip() if user.get("tokenFile") else "")
+    if token:
+        authorization = f"Bearer {token}"
     elif user.get("username") or user.get("password"):
         pair = f"{user.get('username') or ''}:{user.get('password') or ''}"
         authorization = "Basic " + base64.b64encode(pair.encode()).decode()
-    return Identity(
-        authorization,
-        base64.b64decode(user.get("client-certificate-data") or ""),
-        base64.b64decode(user.get("client-key-data") or ""),
-    )
+    if not authorization.isprintable():
+        raise ValueError("the token has characters that no header can carry")
+    return Identity(authorization, _data(user, "client-certificate"), _data(user, "client-key"))
+
+
+def _data(user: Object, name: str) -> bytes:
+    if inline := user.get(f"{name}-data"):
+        try:
+            return base64.b64decode(inline, validate=True)
+        except binascii.Error as error:
+            raise ValueError(f"{name}-data: {error}") from None
+    return Path(user[name]).read_bytes() if user.get(name) else b""

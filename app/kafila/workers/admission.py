@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, cast
 
 from kafila import authorization
@@ -15,7 +16,9 @@ from kafila.catalog.catalog import Catalog
 from kafila.cel.libraries.authorizer import Answer, Ask, Question
 from kafila.core.resources import split_api_version
 from kafila.core.values import Object
+from kafila.machinery.configuration import ConfigurationError
 from kafila.machinery.lua import syntax_error
+from kafila.members.kubeconfig import KubeconfigError
 from kafila.placement.allowed_clusters import Limit, limit_of
 from kafila.placement.types import Binding
 from kafila.registry import User
@@ -23,6 +26,7 @@ from kafila.registry.codec import decode_entry
 from kafila.registry.threads import on_loop
 from kafila.settings.settings import Settings
 from kafila.watch import Cache, Entry, needles
+from kafila.webhooks.configuration import NONE, Known, read_identities
 
 CUSTOMIZATIONS = "resourceinterpretercustomizations.config.karmada.io"
 CLUSTERS = "clusters.cluster.karmada.io"
@@ -143,3 +147,21 @@ def ask_of(authorizer: Authorizer) -> Ask:
 def _account(namespace: str, name: str) -> User:
     groups = ("system:serviceaccounts", f"system:serviceaccounts:{namespace}", "system:authenticated")
     return User(f"system:serviceaccount:{namespace}:{name}", groups)
+
+
+def known_to_webhooks(settings: Settings) -> Known:
+    """Raises OSError, ConfigurationError, KubeconfigError."""
+    file = settings.admission_control_config_file
+    return read_identities(Path(file)) if file else NONE
+
+
+def wrong_file(settings: Settings) -> tuple[str, str] | None:
+    """The setting of admission that cannot be served, and why; before anything starts."""
+    name = "admission_control_config_file"
+    try:
+        known_to_webhooks(settings)
+    except OSError as error:
+        return name, f"{settings.admission_control_config_file} cannot be read: {error.strerror}"
+    except (ConfigurationError, KubeconfigError) as error:
+        return name, str(error)
+    return None

@@ -36,7 +36,7 @@ from kafila.watch import Cache
 from kafila.watch.definitions import Definitions
 from kafila.webhooks import Callers
 
-from .admission import admission, ask_of
+from .admission import admission, ask_of, known_to_webhooks
 from .audit import TIMEOUT, Audit, journal_of
 from .authentication import Authenticators, follow_token_keys, tokens_of
 from .authorization import authorizer_of
@@ -116,7 +116,7 @@ class Process:
             admitting,
             settings.service_cidr,
             settings.max_object_bytes,
-            Admitting(cache, catalog, callers, ask_of(authorizer)),
+            Admitting(cache, catalog, callers, ask_of(authorizer), known_to_webhooks(settings)),
         )
         journal = journal_of(settings, store, registry, self._at_rest)
         keys = await shared_keys(store, cache)
