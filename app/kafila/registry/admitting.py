@@ -72,15 +72,21 @@ class Admitting:
         self._callers = callers
         self._conditions = Conditions(ask)
         self._indexes: dict[str, Index] = {}
+        self.idle = False  # True: there is no webhook at all; asked by every write
         for resource in (MUTATING, VALIDATING):
-            cache.listen(resource, lambda event: self._indexes.clear())
-        cache.on_reset(self._indexes.clear)
+            cache.listen(resource, lambda event: self._forget())
+        cache.on_reset(self._forget)
+
+    def _forget(self) -> None:
+        self._indexes.clear()
+        self.idle = False
 
     def calls(self, kind: Kind, subresource: str, operation: str) -> Calls | None:
         """The webhooks that may want to see such a write; None for none."""
         indexes = self._indexes or self._built()
         mutating, validating = indexes[MUTATING], indexes[VALIDATING]
-        if not mutating and not validating:
+        self.idle = not mutating and not validating
+        if self.idle:
             return None
         found = Calls(mutating.calls(kind, subresource, operation), validating.calls(kind, subresource, operation))
         return found if found.mutating or found.validating else None

@@ -24,7 +24,7 @@ from .context import Change, DeleteOptions, Options
 from .deleting import mark_at_once, mark_deleted
 from .guards import check_preconditions
 from .prepare import prepare_create, prepare_removal, prepare_update
-from .threads import in_thread
+from .threads import BIG, in_thread
 
 
 @final
@@ -121,7 +121,10 @@ class Staging:
         return Change((guard,), (Write(existing.key, body, existing.meta.uid, terminating=True),), body)
 
     def _calls(self, kind: Kind, operation: str, subresource: str = "") -> Calls | None:
-        return self._admitting.calls(kind, subresource, operation) if self._admitting is not None else None
+        admitting = self._admitting
+        if admitting is None or admitting.idle:
+            return None
+        return admitting.calls(kind, subresource, operation)
 
     def asks(self, kind: Kind, subresource: str, operation: str) -> bool:
         """Whether a webhook may want to see such a request."""
@@ -161,11 +164,11 @@ class Staging:
     async def carried_out(self, size: int, begin: Callable[[], Steps]) -> Change:
         """The outcome of a preparation: it works on about ``size`` bytes, and what it asks is asked between its steps."""
 
-        def first() -> tuple[Steps, Question | ToStore | Change]:
+        if size < BIG:
             steps = begin()
-            return steps, advanced(steps, None)
-
-        steps, found = await in_thread(size, first)
+            found = advanced(steps, None)
+        else:
+            steps, found = await in_thread(size, lambda: _begun(begin))
         while not isinstance(found, Change):
             answer = await self._answer(found, size)
             found = await in_thread(size, partial(advanced, steps, answer))
@@ -218,6 +221,11 @@ class Staging:
             return change
         again = partial(self.delete, kind, existing, options)
         return change._replace(admit=partial(self.carried_out, len(existing.body), again))
+
+
+def _begun(begin: Callable[[], Steps]) -> tuple[Steps, Question | ToStore | Change]:
+    steps = begin()
+    return steps, advanced(steps, None)
 
 
 async def admitted_each(staged: Sequence[tuple[str, Change]]) -> list[tuple[str, Change | errors.StatusError]]:
