@@ -33,17 +33,21 @@ class Selection:
 
     def rule(self, resource: str, clear: bytes) -> Rule | None:
         """None: nothing is said about it. ``clear``: the object's JSON, which is looked at if it is a Work."""
-        try:
-            found = self._found[resource]
-        except KeyError:
-            found = self._found[resource] = self._of(resource)
+        found = self._named(resource)
         if resource == WORKS and self._carried:
             return self._of_carried(clear) or found
         return found
 
     def concerns(self, resource: str) -> bool:
         """Whether there is a rule for objects of the resource, or may be for some of them."""
-        return self._of(resource) is not None or (resource == WORKS and bool(self._carried))
+        return self._named(resource) is not None or (resource == WORKS and bool(self._carried))
+
+    def _named(self, resource: str) -> Rule | None:
+        try:
+            return self._found[resource]
+        except KeyError:
+            found = self._found[resource] = self._of(resource)
+            return found
 
     def _of(self, resource: str) -> Rule | None:
         if resource.endswith(INTERNAL):

@@ -248,6 +248,10 @@ class Sealer(Protocol):
         """Whether :meth:`seal` may give anything but what it gets; else it need not be asked."""
         ...
 
+    def concerns(self, resource: str) -> bool:
+        """Whether something is said about objects of the resource, or may be about some of them; else they lie in clear."""
+        ...
+
     def seals(self, key: Key, clear: bytes) -> bool:
         """Whether the object with this JSON is not stored in clear."""
         ...

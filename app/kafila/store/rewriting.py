@@ -38,10 +38,6 @@ class AlreadyRunning(Exception):
 
 
 class Resealer(Sealer, Protocol):
-    def concerns(self, resource: str) -> bool:
-        """Whether something is said about objects of the resource, or may be about some of them."""
-        ...
-
     def is_current(self, key: Key, stored: bytes, clear: bytes) -> bool:
         """Whether it lies as it would be written now. ``clear``: its JSON."""
         ...

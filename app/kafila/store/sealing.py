@@ -38,6 +38,9 @@ class Clear:
 
     active = False
 
+    def concerns(self, resource: str) -> bool:
+        return False
+
     def seals(self, key: Key, clear: bytes) -> bool:
         return False
 
@@ -63,6 +66,11 @@ def opened(sealer: Sealer, key: Key, stored: bytes) -> bytes:
 
 async def sealed(sealer: Sealer, transaction: Transaction) -> Sealed | None:
     """What of a transaction is not stored as it is. Raises CannotSeal."""
+    for write in transaction.writes:
+        if sealer.concerns(write.key.resource):
+            break
+    else:
+        return None
     size = sum(len(write.body or b"") + len(write.last or b"") for write in transaction.writes)
     found = await asyncio.to_thread(_sealed, sealer, transaction) if size > _LONG else _sealed(sealer, transaction)
     return found or None

@@ -147,6 +147,7 @@ async def test_what_cannot_be_sealed_is_not_written_and_harms_nobody_else(postgr
         active = True
         open = staticmethod(AES.open)
         seals = AES.seals
+        concerns = AES.concerns
         prepare = AES.prepare
 
         @staticmethod
