@@ -5,6 +5,7 @@ A write may cost ``BUDGET`` in all; what a rule finds in a part that the write d
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Final, final
 
 from kafila.core.errors import FieldError
@@ -35,11 +36,40 @@ class _OutOfBudget(Exception):
 
 def compile_rules(props: Props | None) -> Rules | None:
     """None where there is no rule anywhere."""
-    if props is None or not anywhere(props, RULES):
-        return None
-    known = declared(props, True)
-    node = _node(props, known, True) if known is not None else None
-    return None if node is None else Rules(node, props)
+    node = _compiled(props) if props is not None else None
+    return None if props is None or node is None else Rules(node, props)
+
+
+def _compiled(props: Props) -> _Node | None:
+    known = declared(props, True) if anywhere(props, RULES) else None
+    return _node(props, known, True) if known is not None else None
+
+
+@final
+class DefaultRules:
+    """Whether the defaults of a schema keep its rules, as what an object had and as what it has not had yet."""
+
+    def __init__(self, schema: Props) -> None:
+        self._schema = schema
+        self._nodes: dict[int, _Node] | None = None  # by the schema's part
+        self._left = BUDGET
+
+    def __call__(self, props: Props, path: str, default: Any) -> list[FieldError]:
+        if self._left < 0 or not anywhere(props, RULES):
+            return []
+        if self._nodes is None:
+            root = _compiled(self._schema)
+            self._nodes = {id(node.props): node for node in root.all()} if root is not None else {}
+        node = self._nodes.get(id(props))
+        if node is None:
+            return []
+        runs = [_Run(self._left), _Run(self._left)]
+        for run, old in zip(runs, (default, None), strict=True):
+            run.all(node, path, default, old, None)
+            if run.found:
+                break
+        self._left = min(run.left for run in runs)
+        return run.found
 
 
 @final
@@ -62,10 +92,7 @@ class Rules:
         self, new: Any, old: Any, correlated: Correlated | None, budget: int
     ) -> tuple[list[FieldError], list[str]]:
         run = _Run(budget)
-        try:
-            run.validate(self._root, "", new, old, correlated, None)
-        except _OutOfBudget:
-            pass
+        run.all(self._root, "", new, old, correlated)
         return run.found, run.warnings
 
 
@@ -151,10 +178,15 @@ class _Node:
         self.additional: _Node | None = None
         self.properties: dict[str, _Node] = {}
 
-    def total(self) -> int:
-        own = sum(rule.cost + rule.message_cost for rule in self.rules)
+    def all(self) -> Iterator[_Node]:
+        """It and what is below it."""
+        yield self
         inner = [node for node in (self.items, self.additional) if node is not None]
-        return own + sum(node.total() for node in [*inner, *self.properties.values()])
+        for node in [*inner, *self.properties.values()]:
+            yield from node.all()
+
+    def total(self) -> int:
+        return sum(rule.cost + rule.message_cost for node in self.all() for rule in node.rules)
 
 
 def _node(props: Props, known: Declared, root: bool = False) -> _Node | None:
@@ -184,7 +216,13 @@ class _Run:
     def __init__(self, budget: int) -> None:
         self.found: list[FieldError] = []
         self.warnings: list[str] = []
-        self._left = budget
+        self.left = budget  # negative: there was not enough
+
+    def all(self, root: _Node, path: str, new: Any, old: Any, correlated: Correlated | None) -> None:
+        try:
+            self.validate(root, path, new, old, correlated, None)
+        except _OutOfBudget:
+            self.left = -1
 
     def validate(
         self, node: _Node, path: str, new: Any, old: Any, current: Correlated | None, parent: Correlated | None
@@ -226,7 +264,7 @@ class _Run:
                 self.validate(child, where, new[name], old.get(name), inner, nearest)
 
     def _rules(self, node: _Node, path: str, new: Any, old: Any, correlated: Correlated | None) -> None:
-        if self._left <= 0:
+        if self.left <= 0:
             self._stop(path, node, _OUT)
         assert node.shape is not None
         bindings: dict[str, Any] = {"self": node.shape.value(new)}
@@ -245,9 +283,9 @@ class _Run:
     ) -> None:
         assert rule.program is not None
         result = rule.program.evaluate(bindings)
-        if result.cost > self._left:
+        if result.cost > self.left:
             self._stop(path, node, _OUT)
-        self._left -= result.cost
+        self.left -= result.cost
         if result.exceeded:
             why = f"'{result.error}': no further validation rules will be run due to call cost exceeds limit for rule: {rule.text}"
             self._stop(path, node, why)
@@ -280,7 +318,7 @@ class _Run:
         assert rule.message is not None
         source = rule.source["messageExpression"]
         result = rule.message.evaluate(bindings)
-        if result.cost > self._left:
+        if result.cost > self.left:
             return (
                 "",
                 "messageExpression evaluation failed due to running out of cost budget, no further validation rules will be run",
@@ -288,7 +326,7 @@ class _Run:
         if result.exceeded:
             head = "no further validation rules will be run due to call cost exceeds limit for messageExpression"
             return "", f'{head}: "{source}"'
-        self._left -= result.cost
+        self.left -= result.cost
         text = result.value.strip() if isinstance(result.value, str) else ""
         return ("" if len(text.encode()) > LONGEST_MESSAGE or "\n" in text else text), ""
 

@@ -122,6 +122,7 @@ def cases() -> list[Case]:
         ("refused", _refused),
         ("evaluated", _evaluated),
         ("declared", _declared),
+        ("defaults", _defaults),
         ("costs", _costs),
         ("kept", _kept),
         ("lists", _lists),
@@ -219,6 +220,53 @@ def _declared(case: Case) -> None:
         ("root labels", "self.metadata.labels == {}"),
     ):
         case.ask(name, "POST", url, definition("bad", {**root, "x-kubernetes-validations": [{"rule": text}]}))
+
+
+def _defaults(case: Case) -> None:
+    """Rules about the defaults of a schema, which is refused where it breaks them itself."""
+    integer, ruled = {"type": "integer"}, "x-kubernetes-validations"
+    inner = {"type": "object", "properties": {"n": {**integer, ruled: [{"rule": "self > 3"}]}}}
+    listed = {"type": "array", "maxItems": 3, "items": {**integer, ruled: [{"rule": "self > 3", "message": "small"}]}}
+    costly = "[1, 2, 3, 4, 5, 6, 7, 8, 9].all(a, self.all(b, self.all(c, self.all(d, b + c + d + a != 0))))"
+    for name, field in {
+        "kept": {**integer, "default": 4, ruled: [{"rule": "self > 3"}]},
+        "broken": {**integer, "default": 3, ruled: [{"rule": "self > 3"}]},
+        "broken and not compiled": {**integer, "default": 3, ruled: [{"rule": "self > 3"}, {"rule": "self.nope"}]},
+        "invalid too": {**integer, "default": 3, "minimum": 4, ruled: [{"rule": "self > 3"}]},
+        "below": {**inner, "default": {"n": 2}},
+        "in a list": {**listed, "default": [1, 5, 2]},
+        "unknown field": {**inner, "default": {"n": 2, "x": 1}},
+        "old": {**integer, "default": 3, ruled: [{"rule": "self > oldSelf"}]},
+        "old optional": {
+            **integer,
+            "default": 3,
+            ruled: [{"rule": "oldSelf.hasValue()", "optionalOldSelf": True, "message": "is new"}],
+        },
+        "reason and path": {
+            **inner,
+            "default": {"n": 7},
+            ruled: [{"rule": "self.n > 8", "fieldPath": ".n", "reason": "FieldValueForbidden"}],
+        },
+        "message expression": {
+            **integer,
+            "default": 3,
+            ruled: [{"rule": "self > 3", "messageExpression": "'%d is small'.format([self])"}],
+        },
+        "error": {**integer, "default": 0, ruled: [{"rule": "1 / self == 1"}]},
+        "cost": {
+            "type": "array",
+            "maxItems": 500,
+            "items": integer,
+            "default": list(range(1, 60)),
+            ruled: [{"rule": costly}, {"rule": "self.size() > 100"}],
+        },
+    }.items():
+        schema = {"type": "object", "properties": {"spec": {"type": "object", "properties": {"f": field}}}}
+        case.ask(name, "POST", f"{DEFINITIONS}?dryRun=All", definition("bad", schema))
+    broken = {"f": {**integer, "default": 3, ruled: [{"rule": "self > 3"}]}, "g": {**integer, ruled: [{"rule": "1"}]}}
+    case.ask("and another rule", "POST", f"{DEFINITIONS}?dryRun=All", definition("bad", with_rules([], broken)))
+    wrong = {"f": {**integer, "default": "a"}, "g": {**integer, ruled: [{"rule": "1"}]}}
+    case.ask("not of its type", "POST", f"{DEFINITIONS}?dryRun=All", definition("bad", with_rules([], wrong)))
 
 
 # fields without bounds

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from kafila.cel.ruled import BUDGET, compile_rules
-from kafila.cel.rules import rule_findings
+from kafila.cel.ruled import BUDGET, DefaultRules, compile_rules
+from kafila.cel.rules import compiled, rule_findings
 from kafila.cel.schema import declared, escaped, size_at, unescaped
 
 Props = dict[str, Any]
@@ -123,3 +123,40 @@ def test_errors_are_findings() -> None:
         "spec: Invalid value: \"object\": 'no such overload': call arguments did not match a supported operator, function or macro"
         " signature for rule: dyn(self.n) + 'a' == 'b'",
     ]
+
+
+def test_defaults_are_checked_with_one_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kafila.cel.ruled.BUDGET", 1_000_000)
+    dear = {
+        "type": "integer",
+        "default": 1,
+        "x-kubernetes-validations": [{"rule": "lists.range(1000).all(i, lists.range(90).all(j, i + j >= -self))"}],
+    }
+    props = {"type": "object", "properties": {f"f{n}": {**dear} for n in range(40)}}
+    check = DefaultRules(props)
+    found = [check(child, name, 1) for name, child in props["properties"].items()]
+    assert [error.detail for errors in found for error in errors] == [
+        "validation failed due to running out of cost budget, no further validation rules will be run"
+    ]
+    assert found[-1] == []
+
+
+def test_of_nested_defaults_each_rule_is_compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    props: dict[str, Any] = {"type": "integer", "x-kubernetes-validations": [{"rule": "self > 3"}]}
+    value: Any = 5
+    for _ in range(40):
+        value = {"a": value}
+        props = {"type": "object", "properties": {"a": props}, "default": value}
+    count = 0
+
+    def counted(*given: Any) -> Any:
+        nonlocal count
+        count += 1
+        return compiled(*given)
+
+    monkeypatch.setattr("kafila.cel.ruled.compiled", counted)
+    check = DefaultRules(props)
+    while props.get("properties"):
+        assert check(props, "x", props["default"]) == []
+        props = props["properties"]["a"]
+    assert count == 1

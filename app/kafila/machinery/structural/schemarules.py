@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from kafila.core.errors import FieldError
@@ -40,13 +40,17 @@ _ROOT_KEYWORDS: Final = frozenset(
 )
 
 
-def schema_findings(props: Props, path: str, status: bool) -> list[FieldError]:
-    """``path`` is the schema's, ``status`` whether the subresource is enabled."""
+CheckDefault = Callable[[Props, str, Any], list[FieldError]]  # the schema that it stands in, its path, and the default
+
+
+def schema_findings(props: Props, path: str, status: bool, check: CheckDefault) -> tuple[list[FieldError], bool]:
+    """And whether rules are looked at too. ``path`` is the schema's, ``status`` whether the subresource is enabled; ``check``: more
+    that is asked of a default with which nothing else is wrong."""
     found = list(_root(props, path, status))
-    wrong = structural_findings(props, path)
-    found += wrong or list(_defaults(props, path))
+    wrong = structural_findings(props, path) or list(_defaults(props, path, check))
+    found += wrong
     found += _openapi(props, path, True, "", False)
-    return found
+    return found, not wrong
 
 
 def _root(props: Props, path: str, status: bool) -> Iterator[FieldError]:
@@ -237,18 +241,18 @@ def _broken(text: str) -> bool:
     return "\n" in text or "\r" in text
 
 
-def _defaults(props: Props, path: str) -> Iterator[FieldError]:
+def _defaults(props: Props, path: str, check: CheckDefault) -> Iterator[FieldError]:
     """Defaults must be valid themselves. Those of apiVersion, kind and metadata are forbidden elsewhere."""
     default = props.get("default")
     if default is not None:
         where = f"{path}.default"
         if not _is_pruned(props, default):
             yield FieldError.invalid(where, default, "must not have unknown fields")
-        yield from compile_validation(props, where)[0](default)
+        yield from compile_validation(props, where)[0](default) or check(props, where, default)
     if (inner := items(props)) is not None:
-        yield from _defaults(inner, f"{path}.items")
+        yield from _defaults(inner, f"{path}.items", check)
     for name, child in properties(props).items():
-        yield from _defaults(child, f"{path}.properties[{name}]")
+        yield from _defaults(child, f"{path}.properties[{name}]", check)
 
 
 def _is_pruned(props: Props, default: Any) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from kafila.cel.ruled import DefaultRules
 from kafila.cel.rules import rule_findings
 from kafila.core import names
 from kafila.core.errors import FieldError
@@ -12,7 +13,6 @@ from kafila.core.values import Object, repeats
 from kafila.machinery.structural.fieldpaths import PathProblem, field_at
 from kafila.machinery.structural.formats import unrecognized_formats
 from kafila.machinery.structural.patterns import MOST_INSTRUCTIONS, too_many_patterns
-from kafila.machinery.structural.rules import structural_findings
 from kafila.machinery.structural.schemarules import schema_findings, size_of_rules
 
 from .admission import check_webhook_service, check_webhook_url
@@ -122,9 +122,9 @@ def _check_schema(given: Object | None, path: str, version: Object, found: Found
     if schema is not None:
         status = (version.get("subresources") or {}).get("status") is not None
         where = f"{path}.openAPIV3Schema"
-        wrong = schema_findings(schema, where, status)
+        wrong, ruled = schema_findings(schema, where, status, DefaultRules(schema))
         found += wrong
-        if not structural_findings(schema, where):
+        if ruled:
             found += rule_findings(schema, where, wrong)
 
 
