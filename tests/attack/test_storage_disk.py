@@ -16,7 +16,7 @@ import pytest
 
 from kafila.core.resources import Key
 from kafila.store import open_store
-from kafila.store.interface import OutcomeUnknown, Store, StoreUnavailable, Transaction, Write
+from kafila.store.interface import AuditQuery, AuditRow, OutcomeUnknown, Store, StoreUnavailable, Transaction, Write
 from tests.conftest import open_folder
 
 from .front import Front, front, until
@@ -62,7 +62,8 @@ def disk() -> Iterator[Disk]:
 
 
 def big(number: int) -> Transaction:
-    return Transaction([], [Write(Key("configmaps", "default", f"c{number}"), os.urandom(500_000))])
+    """It begins as every body does: what begins otherwise is taken for a packed one."""
+    return Transaction([], [Write(Key("configmaps", "default", f"c{number}"), b"{" + os.urandom(500_000))])
 
 
 async def well(store: Store) -> None:
@@ -94,6 +95,31 @@ async def test_it_is_said_once_and_over_when_there_is_room(disk: Disk, capfd: py
     said = capfd.readouterr().out
     assert len(lines(said, "the database takes no writes")) == 1
     assert len(lines(said, "the database takes writes again")) == 1
+
+
+async def test_records_of_who_changed_what_wait_for_room(disk: Disk) -> None:
+    store = await open_store(None, disk.folder)
+    table = store.audit()
+    asked = AuditQuery(0, 10)
+
+    def row(number: int) -> AuditRow:
+        texts = ("ann", "", "patch", "configmaps", "", "default", f"c{number}")
+        return AuditRow(1.8e9 + number, f"r{number}", *texts, 200, "", "", os.urandom(2_000_000).hex())
+
+    try:
+        await table.insert([row(0)])
+        disk.fill()
+        waiting = row(1)
+        for _ in range(2):
+            with pytest.raises(StoreUnavailable, match=NO_SPACE):
+                await table.insert([waiting])
+        assert [each.id for each in (await store.audit_rows(asked)).rows] == ["r0"]  # they can be read
+        disk.free()
+        await table.insert([waiting])
+        assert [each.id for each in (await store.audit_rows(asked)).rows] == ["r1", "r0"]
+    finally:
+        await table.close()
+        await store.close()
 
 
 async def test_a_server_that_ends_for_want_of_room_comes_back_with_all_that_was_acknowledged(
