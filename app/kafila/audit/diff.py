@@ -54,6 +54,8 @@ Path = tuple[str, ...]
 
 def _of(path: Path, before: Any, after: Any, secret: bool) -> Iterator[Difference]:
     if len(path) < MOST_DEPTH:
+        if _alike(before, after):
+            return
         if isinstance(before, dict) and isinstance(after, dict):
             yield from _of_maps(path, before, after, secret)
             return
@@ -122,6 +124,14 @@ def _of_lists(path: Path, before: list[Any], after: list[Any], secret: bool) -> 
 def _named(items: Sequence[Any]) -> dict[str, Any] | None:
     found = {item["name"]: item for item in items if isinstance(item, dict) and isinstance(item.get("name"), str)}
     return found if len(found) == len(items) else None
+
+
+def _alike(before: Any, after: Any) -> bool:
+    """Whether they are the same, for most of what is: quickly, and never when they are not (1 equals true in Python)."""
+    try:
+        return before == after and orjson.dumps(before) == orjson.dumps(after)
+    except (RecursionError, orjson.JSONEncodeError, TypeError):
+        return False
 
 
 def _same(before: Any, after: Any) -> bool:
