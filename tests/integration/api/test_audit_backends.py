@@ -5,10 +5,9 @@ from __future__ import annotations
 import base64
 import json
 import ssl
-import threading
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,9 +15,8 @@ import httpx
 import pytest
 import yaml
 
-from kafila.identity.certificates import issue, new_authority
-
 from .conftest import PATIENCE, serving
+from .tls_server import tls_server
 
 HEAD = "apiVersion: audit.k8s.io/v1\nkind: Policy\n"
 OF_CONFIGMAPS = HEAD + "rules: [{level: Metadata, resources: [{resources: [configmaps]}]}]\n"
@@ -53,30 +51,8 @@ class Hook(BaseHTTPRequestHandler):
 @pytest.fixture
 def webhook(tmp_path: Path) -> Iterator[Path]:
     """The kubeconfig of a server with TLS."""
-    authority = new_authority("webhook-ca")
-    pair = issue(authority, "webhook", hosts=["127.0.0.1"])
-    (tmp_path / "server.pem").write_bytes(pair.certificate + pair.key)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(tmp_path / "server.pem")
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Hook)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    data = base64.b64encode(authority.certificate).decode()
-    where = f"https://127.0.0.1:{server.server_port}/audit"
-    config = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": "c",
-        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
-        "clusters": [{"name": "c", "cluster": {"server": where, "certificate-authority-data": data}}],
-        "users": [{"name": "u", "user": {"token": "ours"}}],
-    }
-    (tmp_path / "webhook.yaml").write_text(yaml.safe_dump(config))
-    try:
-        yield tmp_path / "webhook.yaml"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with tls_server(Hook, "/audit", tmp_path) as kubeconfig:
+        yield kubeconfig
 
 
 def administrator(kubeconfig: Path, folder: Path) -> httpx.Client:

@@ -7,11 +7,10 @@ import json
 import os
 import socket
 import ssl
-import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, ClassVar, final
 
@@ -23,6 +22,7 @@ from kafila.identity.certificates import KeyPair, issue, new_authority, new_sign
 from kafila.identity.tokens import InvalidToken, Tokens
 
 from .conftest import PATIENCE, serving
+from .tls_server import tls_server
 
 SELF = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
 REVIEWS = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
@@ -103,31 +103,8 @@ class Hook(BaseHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def webhook(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The kubeconfig of a server with TLS."""
-    folder, authority = tmp_path_factory.mktemp("webhook"), new_authority("webhook-ca")
-    pair = issue(authority, "webhook", hosts=["127.0.0.1"])
-    (folder / "server.pem").write_bytes(pair.certificate + pair.key)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "server.pem")
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Hook)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        where = f"https://127.0.0.1:{server.server_port}/authenticate"
-        data = base64.b64encode(authority.certificate).decode()
-        config = {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "current-context": "c",
-            "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
-            "clusters": [{"name": "c", "cluster": {"server": where, "certificate-authority-data": data}}],
-            "users": [{"name": "u", "user": {"token": "ours"}}],
-        }
-        (folder / "kubeconfig").write_text(yaml.safe_dump(config))
-        yield folder / "kubeconfig"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with tls_server(Hook, "/authenticate", tmp_path_factory.mktemp("webhook")) as kubeconfig:
+        yield kubeconfig
 
 
 @pytest.fixture(scope="module")
