@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import final
@@ -54,20 +55,21 @@ class Hostile:
 
         async def write(writer: asyncio.StreamWriter) -> None:
             writer.write(head)
-            while self.sent < most:
+            while self.sent < most and not writer.transport.is_closing():
                 writer.write(piece)
                 await writer.drain()
+                await asyncio.sleep(0)  # over TLS the end of the connection is not seen before
                 self.sent += len(piece)
 
         return write
 
 
 @asynccontextmanager
-async def hostile() -> AsyncIterator[Hostile]:
+async def hostile(tls: ssl.SSLContext | None = None) -> AsyncIterator[Hostile]:
     member = Hostile()
-    server = await asyncio.start_server(member.serve, "127.0.0.1", 0, limit=1 << 20)
+    server = await asyncio.start_server(member.serve, "127.0.0.1", 0, limit=1 << 20, ssl=tls)
     host, port = server.sockets[0].getsockname()[:2]
-    member.endpoint = f"http://{host}:{port}"
+    member.endpoint = f"{'https' if tls else 'http'}://{host}:{port}"
     try:
         yield member
     finally:

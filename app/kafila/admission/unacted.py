@@ -1,7 +1,7 @@
 """What is stored here and not acted on yet, said with every write of it: one table, which shrinks as parts are built.
 
-Kinds that are mostly stored as templates for members (NetworkPolicies, Roles) are not in it: hardly anybody expects the control plane
-itself to act on them. Quotas and limits are: Karmada's API server, a kube-apiserver, counts and refuses by them.
+Kinds that are mostly stored as templates for members (NetworkPolicies) are not in it: hardly anybody expects the control plane
+itself to act on them.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from kafila.catalog.catalog import is_served_here
 from kafila.catalog.kind import Kind
 from kafila.core import feature_gates as feature
 from kafila.core.feature_gates import Gates
@@ -16,7 +17,6 @@ from kafila.core.values import Object
 
 _NOT_YET: Final = "is stored and not acted on by this control plane yet"
 _CALLED: Final = "nothing is refused or changed because of it"
-_COUNTS: Final = f"{_NOT_YET}: nothing is counted, limited or refused here because of it, but in members that get it"
 
 # By resource; whatever is in the object.
 _KINDS: Final = {
@@ -33,8 +33,6 @@ _KINDS: Final = {
     "multiclusteringresses.networking.karmada.io": f"{_NOT_YET}",
     "serviceexports.multicluster.x-k8s.io": f"{_NOT_YET}: no endpoints are collected",
     "serviceimports.multicluster.x-k8s.io": f"{_NOT_YET}: no endpoints are brought here",
-    "resourcequotas": _COUNTS,
-    "limitranges": _COUNTS,
     "remedies.remedy.karmada.io": f"{_NOT_YET}",
     "resourceregistries.search.karmada.io": f"{_NOT_YET}: nothing is cached or found by it",
 }
@@ -93,8 +91,9 @@ def _customization(spec: Object, gates: Gates) -> Iterator[str]:
 
 
 def _api_service(spec: Object, gates: Gates) -> Iterator[str]:
-    if spec.get("service") is not None:
-        yield f"APIService {_NOT_YET}: requests for its group are not sent to the service"
+    group = spec.get("group") or ""
+    if spec.get("service") is not None and is_served_here(group):
+        yield f'spec.service: the group "{group}" is served by this server, which sends no requests for it to the service'
 
 
 _FIELDS: Final[dict[str, Callable[[Object, Gates], Iterator[str]]]] = {

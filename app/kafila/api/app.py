@@ -11,6 +11,7 @@ from urllib.parse import quote
 import orjson
 import structlog
 
+from kafila.aggregation.documents import ExtensionDocuments
 from kafila.audit.events import MOST_AUDIT_ID
 from kafila.audit.table import Journal
 from kafila.authentication.certificates import client_certificates
@@ -35,6 +36,7 @@ from kafila.watch.definitions import Definitions
 
 from . import discovery, metrics, proxy
 from .admitting import connecting
+from .aggregating import ExtensionProxy
 from .auditing import Auditor
 from .authorization import attributes_of, authorize, verb_of
 from .bodies import Disconnected, Receive, read_body
@@ -67,7 +69,10 @@ class ObjectsApp:
         request_timeout: float = ServingOptions().request_timeout,
         authentication: Authentication | None = None,
         authorizer: Authorizer | None = None,
+        extension_proxy: ExtensionProxy | None = None,
+        extensions: ExtensionDocuments | None = None,
     ) -> None:
+        """``extension_proxy``, ``extensions``: what APIServices give to other servers; None: nothing."""
         self.registry = registry
         self.meta_routes = meta_routes
         self.member_proxy = member_proxy
@@ -82,7 +87,8 @@ class ObjectsApp:
         self.authorizer = authorizer or build(follow(registry.cache))
         self.auditor: Auditor | None = None  # without a policy nothing is recorded
         self.journal: Journal | None = None  # who changed what is kept in the database; None: it is not
-        self.documents = discovery.Documents(registry.catalog, tokens)
+        self.extension_proxy = extension_proxy
+        self.documents = discovery.Documents(registry.catalog, tokens, extensions)
         self.groups = Groups(registry.cache)
         self.draining = asyncio.Event()
 
@@ -175,6 +181,9 @@ class ObjectsApp:
     async def _serve(self, request: Request, receive: Receive, send: Sender) -> None:
         request.authentication, request.tokens = self.authentication, self.tokens
         target = request.target
+        if self.extension_proxy is not None and (service := self.extension_proxy.serves(request)) is not None:
+            await self.extension_proxy.serve(service, request, receive, send)
+            return
         if target is None or not target.plural:
             if request.method not in ("GET", "HEAD"):
                 raise errors.method_not_allowed()

@@ -8,8 +8,11 @@ from typing import final
 
 import orjson
 
+from kafila.aggregation import merging
+from kafila.aggregation.apiservices import APIService
+from kafila.aggregation.documents import ExtensionDocuments
 from kafila.catalog import discovery, openapi, openapi_v2
-from kafila.catalog.catalog import Catalog
+from kafila.catalog.catalog import Catalog, group_priority
 from kafila.core import errors
 from kafila.core.errors import StatusError
 from kafila.identity.tokens import Tokens
@@ -28,10 +31,15 @@ PATHS = ("/api", "/openapi", "/version", OPENID, KEYS)  # below these everything
 
 @final
 class Documents:
-    def __init__(self, catalog: Catalog, tokens: Tokens | None = None) -> None:
+    """``extensions``: what other servers say of the groups that they serve; None: there are none."""
+
+    def __init__(
+        self, catalog: Catalog, tokens: Tokens | None = None, extensions: ExtensionDocuments | None = None
+    ) -> None:
         self.catalog = catalog
+        self.extensions = extensions
         self._tokens = tokens
-        self._revision = -1
+        self._revision: tuple[int, ...] = ()
         self._cache: dict[str, tuple[bytes, str]] = {}
         self._openapi = openapi.OpenAPI(catalog)
         self._swagger = openapi_v2.Swagger(catalog)
@@ -39,9 +47,10 @@ class Documents:
 
     async def answer(self, request: Request) -> Response | None:
         """None when there is no such document."""
-        if self._revision != self.catalog.revision:
+        revision = self._revisions()
+        if self._revision != revision:
             self._cache.clear()
-            self._revision = self.catalog.revision
+            self._revision = revision
         path = request.path.rstrip("/")
         if path in ("/api", "/apis"):
             return self._root(path, request)
@@ -58,7 +67,7 @@ class Documents:
         if parts[0] == "api" and len(parts) == 2:
             document = discovery.api_resource_list(self.catalog, "", parts[1])
         elif parts[0] == "apis" and len(parts) == 2:
-            document = discovery.api_group(self.catalog, parts[1])
+            document = self._group(parts[1])
         elif parts[0] == "apis" and len(parts) == 3:
             document = discovery.api_resource_list(self.catalog, parts[1], parts[2])
         else:
@@ -70,16 +79,44 @@ class Documents:
         if version is None:
             if path == "/api":
                 return _negotiated(discovery.api_versions(_host(request)), request, True)
-            return _negotiated(discovery.api_group_list(self.catalog), request, False)
-        body, etag = self._encoded(
-            f"{path} {version}",
-            lambda: discovery.aggregated(self.catalog, path == "/api", version),  # type: ignore[arg-type]
-        )
+            return _negotiated(self._groups(), request, False)
+        body, etag = self._encoded(f"{path} {version}", lambda: self._aggregated(path == "/api", version))
         headers = ((b"etag", f'"{etag}"'.encode()), (b"vary", b"Accept"), (b"cache-control", b"public"))
         content_type = (AGGREGATED % version).encode()
         if request.header(b"if-none-match").strip('"') == etag:
             return Response(304, b"", content_type, headers)
         return Response(200, body, content_type, headers)
+
+    # -- with what extension servers serve -----------------------------------------------------------------------------
+
+    def _revisions(self) -> tuple[int, ...]:
+        if self.extensions is None:
+            return (self.catalog.revision,)
+        return self.catalog.revision, self.extensions.routes.revision, self.extensions.revision
+
+    def _theirs(self) -> list[APIService]:
+        return self.extensions.routes.all() if self.extensions is not None else []
+
+    def _groups(self) -> discovery.Json:
+        document = discovery.api_group_list(self.catalog)
+        if theirs := self._theirs():
+            document["groups"] = merging.group_list(document["groups"], theirs, group_priority)
+        return document
+
+    def _group(self, name: str) -> discovery.Json | None:
+        document = discovery.api_group(self.catalog, name)
+        for service in self._theirs():
+            if service.group == name:
+                document = {"kind": "APIGroup", "apiVersion": "v1"} | merging.group(document, service)
+        return document
+
+    def _aggregated(self, core: bool, version: discovery.AggregatedVersion) -> discovery.Json:
+        document = discovery.aggregated(self.catalog, core, version)
+        theirs = [] if core else self._theirs()
+        if self.extensions is not None and theirs:
+            said = self.extensions.said
+            document["items"] = merging.aggregated(document["items"], theirs, said, group_priority)
+        return document
 
     def _openid(self, path: str, request: Request) -> Response | None:
         """What others need to verify service account tokens."""
@@ -110,7 +147,7 @@ class Documents:
         rest = path.removeprefix("/openapi/v3").strip("/")
         async with self._building:
             if not rest:
-                return Response(200, await asyncio.to_thread(self._openapi.index))
+                return Response(200, self._with_theirs(await asyncio.to_thread(self._openapi.index)))
             found = await asyncio.to_thread(self._openapi.document, rest)
         if found is None:
             return Response(404, b"", b"")
@@ -120,6 +157,14 @@ class Documents:
             return text_response("", 301)._replace(headers=((b"location", location),))
         cache = ((b"cache-control", A_YEAR),) if asked else ()
         return _tagged(request, found, b"application/json", cache)
+
+    def _with_theirs(self, index: bytes) -> bytes:
+        schemas = {s.path.strip("/"): self.extensions.said(s).schema for s in self._theirs()} if self.extensions else {}
+        if not any(schemas.values()):
+            return index
+        paths = orjson.loads(index)["paths"]
+        paths |= {path: {"serverRelativeURL": url} for path, url in schemas.items() if url}
+        return orjson.dumps({"paths": dict(sorted(paths.items()))})
 
     async def _openapi_v2(self, request: Request) -> Response:
         protobuf = "proto-openapi.spec.v2" in request.header(b"accept")
@@ -169,7 +214,7 @@ def _tagged(
     return Response(200, found.body, content_type, headers)
 
 
-def aggregated_version(accept: str) -> str | None:
+def aggregated_version(accept: str) -> discovery.AggregatedVersion | None:
     """The version of aggregated discovery that an Accept header prefers, None for the legacy documents."""
     for clause in accept.split(","):
         media_type, *params = [p.strip() for p in clause.split(";")]
@@ -178,7 +223,7 @@ def aggregated_version(accept: str) -> str | None:
         given = dict(p.split("=", 1) for p in params if "=" in p)
         if given.get("as") == "APIGroupDiscoveryList" and given.get("g") == "apidiscovery.k8s.io":
             if given.get("v") in ("v2", "v2beta1"):
-                return given["v"]
+                return "v2" if given["v"] == "v2" else "v2beta1"
             continue
         if "as" not in given:
             return None

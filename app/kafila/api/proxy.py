@@ -7,12 +7,10 @@ Bodies stream both ways without a limit of ours; watches and logs last as long a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple, final
 from urllib.parse import quote, unquote
-
-import structlog
 
 from kafila.core import errors
 from kafila.core.errors import StatusError
@@ -21,18 +19,16 @@ from kafila.core.values import Object
 from kafila.members.credentials import CredentialsError
 from kafila.members.proxy import (
     IN_PATHS,
-    Answer,
     Connections,
     Pool,
     Upstream,
     impersonation,
-    location_of,
     request_headers,
     response_headers,
     target_of,
     upstream,
 )
-from kafila.members.transport import ASGITransport, Timeouts, Transport, Unreachable, UnusableAnswer
+from kafila.members.transport import ASGITransport, Timeouts, Transport, UnusableAnswer
 from kafila.members.wire import joined
 from kafila.registry import Registry, User
 from kafila.registry.codec import decode_entry
@@ -40,13 +36,12 @@ from kafila.settings.answers import ANSWER_LIMITS, AnswerLimits
 from kafila.watch import Entry, Event
 
 from . import proxy_all
-from .bodies import Disconnected, Receive
+from .bodies import Receive
+from .relaying import Relay
 from .request import Request
 from .responses import Response, Send, Sender, send_response
 
-log = structlog.get_logger(__name__)
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
-WHOLE = 1 << 20  # bytes; longer bodies are passed on while they come
 
 
 class _Known(NamedTuple):
@@ -73,7 +68,7 @@ class MemberProxy:
         self._kind = registry.kind("cluster.karmada.io", "v1alpha1", "clusters")
         self._pool = Pool()
         self._known: dict[str, _Known] = {}
-        self._exchanges: set[asyncio.Future[None]] = set()
+        self._relay = Relay()
         self._forgetting: set[asyncio.Task[None]] = set()
         registry.cache.listen(self._kind.resource, self._observe)
 
@@ -143,10 +138,7 @@ class MemberProxy:
 
     async def close(self) -> None:
         """Breaks off everything that is under way."""
-        exchanges = list(self._exchanges)
-        for exchange in exchanges:
-            exchange.cancel()
-        await asyncio.gather(*exchanges, return_exceptions=True)
+        await self._relay.close()
         await self._pool.close()
 
     # -- what a cluster needs --------------------------------------------------------------------------------------
@@ -229,74 +221,8 @@ class MemberProxy:
         assert request.target is not None
         headers = request_headers(list(request.headers.items()))
         headers += impersonation(request.user.name, request.user.groups, connections.upstream.token)
-        incoming = _Incoming(receive)
-        body = await incoming.open(_announces_body(request))
         target = target_of(request.target.rest, request.raw_query)
-        # A caller who leaves is noticed by whoever asks for his next message: the body first, then the watchman.
-        exchange = asyncio.ensure_future(self._exchange(connections, request, target, headers, body, send))
-        self._exchanges.add(exchange)
-        watchman = asyncio.ensure_future(incoming.gone())
-        try:
-            await asyncio.wait((exchange, watchman), return_when=asyncio.FIRST_COMPLETED)
-            if not exchange.done():
-                raise Disconnected
-            if exchange.cancelled():  # without Retry-After: the member may have done what was asked
-                raise errors.service_unavailable("the server is shutting down", None)
-            exchange.result()
-        finally:
-            self._exchanges.discard(exchange)
-            for task in (exchange, watchman):
-                task.cancel()
-            await asyncio.gather(exchange, watchman, return_exceptions=True)
-
-    async def _exchange(
-        self,
-        connections: Connections,
-        request: Request,
-        target: str,
-        headers: list[tuple[bytes, bytes]],
-        body: bytes | AsyncIterator[bytes] | None,
-        send: Send,
-    ) -> None:
-        try:
-            answer = await connections.send(request.method, target, headers, body)
-        except UnusableAnswer as error:
-            raise _bad_gateway(str(error)) from None
-        except Unreachable as error:
-            # without Retry-After: the member may have done what was asked
-            raise errors.service_unavailable(f"error trying to reach service: {error}", None) from None
-        try:
-            _turn(answer, connections.upstream.endpoint, request)
-            await _relay(answer, request, send)
-        except Unreachable as error:
-            # The answer has begun. It must not look complete: the server closes the connection of what did not end.
-            name = request.target.name if request.target else ""
-            log.warning("a member broke off its answer", cluster=name, path=target.partition("?")[0], error=str(error))
-        finally:
-            await answer.close()
-
-
-async def _relay(answer: Answer, request: Request, send: Send) -> None:
-    """An answer that cannot be completed (the member broke off) is left unfinished. Raises Unreachable."""
-    await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
-    if request.method != "HEAD":
-        async for chunk in answer.chunks():
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
-    await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-
-def _turn(answer: Answer, endpoint: str, request: Request) -> None:
-    """A redirect leads on below the proxy, or is refused, as kube-apiserver does to servers behind it. Raises StatusError."""
-    if not 300 <= answer.status < 400 or not answer.location:
-        return
-    location = location_of(answer.location, endpoint, _root(request))
-    if location is None:
-        raise _bad_gateway("the backend attempted to redirect this request, which is not permitted")
-    answer.headers.append((b"location", location.encode()))
-
-
-def _bad_gateway(why: str) -> StatusError:
-    return StatusError(502, "InternalError", f"error trying to reach service: {why}")
+        await self._relay.serve(connections, request, target, headers, receive, send, _root(request))
 
 
 def _root(request: Request) -> str:
@@ -334,54 +260,3 @@ async def _redirect_to_root(request: Request, send: Sender) -> None:
     location = f"{_root(request)}/?{request.raw_query}" if request.raw_query else f"{_root(request)}/"
     headers = ((b"location", quote(location, safe=IN_PATHS + "%?").encode()),)
     await send_response(send, request, Response(301, b"", headers=headers))
-
-
-def _announces_body(request: Request) -> bool:
-    return b"transfer-encoding" in request.headers or request.headers.get(b"content-length", b"0") != b"0"
-
-
-@final
-class _Incoming:
-    """A caller's messages, which only one reader at a time may ask for."""
-
-    def __init__(self, receive: Receive) -> None:
-        self._receive = receive
-        self._ended = asyncio.Event()
-
-    async def open(self, expected: bool) -> bytes | AsyncIterator[bytes] | None:
-        """The body: whole when it is short, else as it comes; None when none is announced. Raises Disconnected."""
-        if not expected:
-            self._ended.set()
-            return None
-        parts: list[bytes] = []
-        size = 0
-        while True:
-            part, more = await self._next()
-            parts.append(part)
-            size += len(part)
-            if not more:
-                self._ended.set()
-                return b"".join(parts)
-            if size > WHOLE:
-                return self._rest(b"".join(parts))
-
-    async def _rest(self, beginning: bytes) -> AsyncIterator[bytes]:
-        yield beginning
-        more = True
-        while more:
-            part, more = await self._next()
-            if part:
-                yield part
-        self._ended.set()
-
-    async def _next(self) -> tuple[bytes, bool]:
-        message = await self._receive()
-        if message["type"] == "http.disconnect":
-            raise Disconnected
-        return message.get("body", b""), bool(message.get("more_body"))
-
-    async def gone(self) -> None:
-        """Returns when the caller has left after his request was complete."""
-        await self._ended.wait()
-        while (await self._receive())["type"] != "http.disconnect":
-            pass

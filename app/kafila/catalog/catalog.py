@@ -15,6 +15,8 @@ from .tables import definition_name, read_table, schema_of
 
 # What kube-aggregator gives groups that it does not know better; a group served by an APIService brings its own.
 DEFAULT_GROUP_PRIORITY = 1000
+LARGEST_PRIORITY = 20_000  # that an APIService may have
+REPLACEABLE = frozenset({"search.karmada.io"})  # Karmada has a server of its own for it
 AGGREGATED_GROUP_PRIORITIES = {"cluster.karmada.io": 2000, "search.karmada.io": 2000}
 
 _NEW_EVENT = GroupVersionKind("events.k8s.io", "v1", "Event")
@@ -207,14 +209,25 @@ def _builtin_groups() -> dict[str, int]:
     return {name: position for position, name in enumerate(dict.fromkeys(g for g, _ in _builtin_tables()))}
 
 
+def is_served_here(group: str) -> bool:
+    """Whether no APIService takes a group away from this server."""
+    return group in _builtin_groups() or (group.endswith(".karmada.io") and group not in REPLACEABLE)
+
+
+def group_priority(group: str) -> int:
+    """``groupPriorityMinimum`` as the aggregation layer would have it; Kubernetes' own groups are above all others."""
+    if group in _builtin_groups():
+        return LARGEST_PRIORITY
+    return AGGREGATED_GROUP_PRIORITIES.get(group, DEFAULT_GROUP_PRIORITY)
+
+
 def _is_stored(kind: Kind) -> bool:
     return kind.storage_version in ("", kind.version)
 
 
 def _discovery_order(kind: Kind) -> tuple[Any, ...]:
     position = _builtin_groups().get(kind.group)
-    priority = AGGREGATED_GROUP_PRIORITIES.get(kind.group, DEFAULT_GROUP_PRIORITY)
-    group = (0, position, "") if position is not None else (1, -priority, kind.group)
+    group = (0, position, "") if position is not None else (1, -group_priority(kind.group), kind.group)
     return (*group, version_order(kind.version), kind.plural)
 
 

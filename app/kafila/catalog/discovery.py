@@ -26,8 +26,12 @@ def api_versions(server_address: str) -> Json:
 
 def api_group_list(catalog: Catalog) -> Json:
     """``GET /apis``."""
-    groups = [_group(group) for group in catalog.groups() if group.name]
-    return {"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}
+    return {"kind": "APIGroupList", "apiVersion": "v1", "groups": named_groups(catalog)}
+
+
+def named_groups(catalog: Catalog) -> list[Json]:
+    """Its groups, without the core group."""
+    return [_group(group) for group in catalog.groups() if group.name]
 
 
 def api_group(catalog: Catalog, name: str) -> Json | None:

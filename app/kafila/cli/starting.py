@@ -71,6 +71,10 @@ def check_files(settings: Settings) -> None:
         from kafila.workers import admission
 
         found = admission.wrong_file(settings)
+    if found is None and settings.proxy_client_cert_file:
+        from kafila.workers import aggregation
+
+        found = aggregation.wrong_file(settings)
     if found is not None:
         name, reason = found
         flag = f"--{name.replace('_', '-')}"

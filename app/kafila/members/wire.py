@@ -108,6 +108,13 @@ class Answers(ResponseHandler):
             return
         super().feed_data(data, size)
 
+    def close(self) -> None:
+        """At once: over TLS a friendly end would go on reading what the other side sends for half a minute."""
+        transport = self.transport
+        super().close()
+        if transport is not None:
+            transport.abort()
+
 
 def check_status(status: int) -> None:
     """Raises UnusableAnswer. 101 is none of them: nothing here asks for an upgrade."""

@@ -155,6 +155,12 @@ def check_enabled_or_disabled(disabled: str, enabled: str) -> None:
         raise ValueError(f"{', '.join(both)} in enable-admission-plugins and disable-admission-plugins overlapped")
 
 
+def check_proxy_client(key: str, certificate: str) -> None:
+    check_file(key)
+    if bool(key) != bool(certificate):
+        raise ValueError("belongs to --proxy-client-cert-file: give both or none of them")
+
+
 def check_authorization_webhook(name: str, modes: str) -> None:
     check_file(name)
     if bool(name) != (AuthorizationMode.WEBHOOK in listed(modes)):
@@ -248,6 +254,7 @@ CHECKS: Final[dict[str, Callable[[Any], None]]] = {
             "tls_private_key_file",
             "client_ca_file",
             "requestheader_client_ca_file",
+            "proxy_client_cert_file",
             "token_auth_file",
             "service_account_signing_key_file",
             "authentication_config",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 CONTROLLERS = frozenset(
     {
+        "apiservice",
         "binding",
         "cluster",
         "clusterrole-aggregation",

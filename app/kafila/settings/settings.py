@@ -131,6 +131,11 @@ class ServerOptions(BaseModel):
     admission_control_config_file: str = Field(
         "", description="File with an AdmissionConfiguration: as whom admission webhooks are asked."
     )
+    proxy_client_cert_file: str = Field(
+        "",
+        description="PEM of the certificate that extension servers are shown; ours without. Read again when it changes.",
+    )
+    proxy_client_key_file: str = Field("", description="PEM of its private key.")
     audit_policy_file: str = Field(
         "", description="File with an audit Policy: what is recorded of requests; read again when it changes."
     )
@@ -186,6 +191,12 @@ class Settings(FederationOptions, ServerOptions, BaseSettings):
     @classmethod
     def _check_webhook(cls, value: str, info: ValidationInfo) -> str:
         checks.check_authorization_webhook(value, info.data.get("authorization_mode", ""))
+        return value
+
+    @field_validator("proxy_client_key_file")
+    @classmethod
+    def _check_proxy_client(cls, value: str, info: ValidationInfo) -> str:
+        checks.check_proxy_client(value, info.data.get("proxy_client_cert_file", ""))
         return value
 
     @field_validator("disable_admission_plugins")

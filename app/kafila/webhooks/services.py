@@ -32,7 +32,7 @@ def resolved(cache: Cache, namespace: str, name: str, port: int) -> tuple[str, i
     offered = next((each for each in spec.get("ports") or () if each.get("port") == port), None)
     if offered is None:
         raise Unresolved(f'no service port {port} found for service "{name}"')
-    slices = list(_slices(cache, namespace, name))
+    slices = list(slices_of(cache, namespace, name))
     if slices:
         return _endpoint(slices, name, offered.get("name") or "", (spec.get("ipFamilies") or [""])[0])
     address = spec.get("clusterIP") or ""
@@ -41,7 +41,7 @@ def resolved(cache: Cache, namespace: str, name: str, port: int) -> tuple[str, i
     return address, port
 
 
-def _slices(cache: Cache, namespace: str, name: str) -> Iterator[Object]:
+def slices_of(cache: Cache, namespace: str, name: str) -> Iterator[Object]:
     for entry in cache.resource(SLICES).entries(namespace):
         if (entry.meta.labels or {}).get(_SERVICE_NAME) == name:
             yield entry.decode()

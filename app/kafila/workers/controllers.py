@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import final
 
+from kafila.aggregation.requests import Extensions
 from kafila.identity.tokens import Tokens
 from kafila.reconcile.controller import Controller, ReportsFailures
 from kafila.reconcile.events import Recorder
@@ -11,6 +12,7 @@ from kafila.reconcile.karmada.event_sources import source_of
 from kafila.reconcile.karmada.member.manager import TransportFor
 from kafila.reconcile.karmada.wiring import build
 from kafila.reconcile.kubernetes.account_tokens import AccountTokens
+from kafila.reconcile.kubernetes.api_services import APIServices
 from kafila.reconcile.kubernetes.clusterrole_aggregation import ClusterRoleAggregation
 from kafila.reconcile.kubernetes.definitions import DefinitionController
 from kafila.reconcile.kubernetes.garbage_collector import GarbageCollector
@@ -36,6 +38,7 @@ class Controllers:
         transport_for: TransportFor,
         tokens: Tokens | None = None,
         authority: bytes = b"",
+        extensions: Extensions | None = None,
     ) -> None:
         """``tokens``, ``authority``: of service accounts, and PEM of what the server's certificate is checked with."""
         self.recorder = Recorder(registry, source_of=source_of)
@@ -56,6 +59,7 @@ class Controllers:
             FinishedJobs(registry),
             ClusterRoleAggregation(registry),
             ResourceQuotas(registry),
+            APIServices(registry, extensions or Extensions(registry.cache)),
             DefaultServiceAccounts(registry),
             root_authority,
             account_tokens,

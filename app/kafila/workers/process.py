@@ -37,6 +37,7 @@ from kafila.watch.definitions import Definitions
 from kafila.webhooks import Callers
 
 from .admission import admission, ask_of, known_to_webhooks
+from .aggregation import Aggregation
 from .audit import TIMEOUT, Audit, journal_of
 from .authentication import Authenticators, follow_token_keys, tokens_of
 from .authorization import authorizer_of
@@ -124,6 +125,7 @@ class Process:
         await definitions.start()
         leader = self._leader = Leader(store, "controllers", refrains=self._blindness)
         tokens = tokens_of(settings, keys)
+        aggregation = Aggregation(cache, settings, keys.front_proxy)
         controllers = Controllers(
             registry.fenced_by(leader.fence),
             definitions,
@@ -131,6 +133,7 @@ class Process:
             self._transport_for,
             tokens,
             keys.authority.bundle,
+            aggregation.extensions,
         )
         exchange = Exchange(controllers)
         rotation = Rotation(store, cache, exchange)
@@ -151,7 +154,17 @@ class Process:
                 proxy = MemberProxy(registry, self._transport_for, self.settings.answers)
                 checks: dict[str, Check] = {"storage": self._storage_check(store), "bootstrap": self._bootstrap_check}
                 meta_routes, timeout = DeferredMetaRoutes(checks), settings.request_timeout
-                app = ObjectsApp(registry, meta_routes, proxy, tokens, definitions, timeout, authorizer=authorizer)
+                app = ObjectsApp(
+                    registry,
+                    meta_routes,
+                    proxy,
+                    tokens,
+                    definitions,
+                    timeout,
+                    authorizer=authorizer,
+                    extension_proxy=aggregation.proxy,
+                    extensions=aggregation.documents,
+                )
                 proxy.here = app
                 certificates = Certificates(settings, keys, self._hosts())
                 tls = certificates.tls
@@ -160,7 +173,7 @@ class Process:
                     checks["kms-providers"] = self._at_rest.encryption.trouble
                 known = Authenticators(registry, settings, tokens, keys.authority.believed, tls.trust)
                 app.authentication = known.authentication
-                following += known.follow()
+                following += [*known.follow(), asyncio.create_task(aggregation.documents.follow())]
                 app.journal = journal
                 if settings.audit_policy_file:
                     audit = Audit(settings, journal)
@@ -209,6 +222,7 @@ class Process:
             if app is not None and proxy is not None and server is not None:
                 app.draining.set()
                 await proxy.close()
+                await aggregation.proxy.close()
                 server.should_exit = True
             await leader.stop()
         if audit is not None:  # nobody is served any more
@@ -217,6 +231,7 @@ class Process:
             await asyncio.to_thread(journal.close, TIMEOUT)
         await definitions.stop()
         await converting.close()
+        await aggregation.close()
         await callers.close()
 
     def _log_ready(self) -> None:

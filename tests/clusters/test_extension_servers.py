@@ -1,0 +1,269 @@
+"""Karmada's own extension servers behind kafila, unmodified; and kafila itself behind a real kube-apiserver."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cluster_harness import (
+    LOOPBACK,
+    ControlPlane,
+    Etcd,
+    Member,
+    Options,
+    Process,
+    built,
+    free_ports,
+    kubectl,
+    wait_until,
+)
+
+from kafila.identity.certificates import issue, new_authority
+
+METRICS = ("metrics.k8s.io/v1beta1", "custom.metrics.k8s.io/v1beta2", "external.metrics.k8s.io/v1beta1")
+SEARCH = "search.karmada.io/v1alpha1"
+
+
+def registration(api_version: str, name: str, namespace: str, port: int, **spec: Any) -> list[dict[str, Any]]:
+    """The Service and APIService with which a server on this machine gets a group."""
+    group, version = api_version.split("/")
+    service = {"type": "ExternalName", "externalName": "localhost"}
+    reference = {"namespace": namespace, "name": name, "port": port}
+    return [
+        {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": namespace}, "spec": service},
+        {
+            "apiVersion": "apiregistration.k8s.io/v1",
+            "kind": "APIService",
+            "metadata": {"name": f"{version}.{group}"},
+            "spec": {
+                "group": group,
+                "version": version,
+                "groupPriorityMinimum": 100,
+                "versionPriority": 100,
+                "service": reference,
+                **({"insecureSkipTLSVerify": True} | spec),
+            },
+        },
+    ]
+
+
+def refusal(kubectl: Any, *arguments: str) -> str:
+    with pytest.raises(RuntimeError) as refused:
+        kubectl(*arguments)
+    return str(refused.value)
+
+
+def apply(kubectl: Any, *objects: dict[str, Any]) -> None:
+    kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)}))
+
+
+class Extended:
+    """A control plane, and an extension server of Karmada's as it starts it."""
+
+    def __init__(self, root: Path, folder: Path) -> None:
+        self.root, self.folder = root, folder
+        self.plane = ControlPlane(folder / "kafila", root / "bin")
+        self.etcd = Etcd(root, folder)
+
+    def server(self, program: str, port: int, *flags: str) -> Process:
+        name = f"kubeconfig={self.plane.kubeconfig}"
+        home = self.folder / program
+        home.mkdir()
+        command = [self.root / "bin" / program, f"--{name}", f"--authentication-{name}", f"--authorization-{name}"]
+        command += [f"--secure-port={port}", f"--bind-address={LOOPBACK}", f"--cert-dir={home}", "--profiling=false"]
+        return Process(program, [*command, *flags], home / "log", {"HOME": str(home)})
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="kafila-extensions-") as name:
+        Path(name).chmod(0o711)  # as root PostgreSQL is another user, who passes through
+        yield Path(name)
+
+
+@pytest.fixture(scope="module")
+def extended(folder: Path) -> Iterator[Extended]:
+    found = Extended(built(), folder)
+    try:
+        found.plane.start()
+        found.etcd.start()
+        yield found
+    finally:
+        found.plane.stop()
+        found.etcd.process.stop()
+
+
+def test_karmadas_metrics_adapter(extended: Extended) -> None:
+    plane = extended.plane
+    port, metrics = free_ports(2)
+    adapter = extended.server("metrics-adapter", port, f"--metrics-bind-address={LOOPBACK}:{metrics}")
+    adapter.start()
+    try:
+        for api_version in METRICS:
+            apply(plane.kubectl, *registration(api_version, "metrics-adapter", "karmada-system", port))
+        names = [f"apiservice/{v}.{g}" for g, v in (api_version.split("/") for api_version in METRICS)]
+        plane.kubectl("wait", *names, "--for=condition=Available", "--timeout=120s")
+        wait_until("discovery", lambda: "PodMetrics" in plane.kubectl("api-resources"), plane.process)
+        assert json.loads(plane.kubectl("get", "--raw", "/apis/metrics.k8s.io/v1beta1/nodes"))["items"] == []
+        for api_version in METRICS[1:]:
+            assert json.loads(plane.kubectl("get", "--raw", f"/apis/{api_version}"))["kind"] == "APIResourceList"
+        # it asks the control plane whether the caller may
+        refused = refusal(plane.kubectl, "get", "podmetrics", "-A", "--as=eve")
+        assert 'User "eve" cannot list resource "pods" in API group "metrics.k8s.io"' in refused
+        adapter.stop()
+        gone = refusal(plane.kubectl, "get", "--raw", "/apis/metrics.k8s.io/v1beta1/nodes")
+        assert "the server is currently unable to handle the request" in gone or "error trying to reach service" in gone
+        plane.kubectl("wait", names[0], "--for=condition=Available=False", "--timeout=120s")
+        assert "FailedDiscoveryCheck" in plane.kubectl("get", "apiservices")
+        assert "deployments" in plane.kubectl("api-resources", check=False)
+        adapter.start()
+        plane.kubectl("wait", names[0], "--for=condition=Available", "--timeout=120s")
+        assert json.loads(plane.kubectl("get", "--raw", "/apis/metrics.k8s.io/v1beta1/nodes"))["items"] == []
+    finally:
+        adapter.stop()
+
+
+def test_karmadas_search(extended: Extended) -> None:
+    """It takes over from what is stored here: ResourceRegistries are its own."""
+    plane = extended.plane
+    (port,) = free_ports(1)
+    search = extended.server("karmada-search", port, f"--etcd-servers={extended.etcd.url}")
+    search.start()
+    try:
+        apply(plane.kubectl, *registration(SEARCH, "karmada-search", "karmada-system", port))
+        plane.kubectl("wait", "apiservice/v1alpha1.search.karmada.io", "--for=condition=Available", "--timeout=120s")
+        registry = {
+            "apiVersion": SEARCH,
+            "kind": "ResourceRegistry",
+            "metadata": {"name": "pods"},
+            "spec": {
+                "targetCluster": {},
+                "resourceSelectors": [{"apiVersion": "v1", "kind": "Pod"}],
+            },
+        }
+        plane.kubectl("create", "-f", "-", stdin=json.dumps(registry))
+        assert "pods" in plane.kubectl("get", "resourceregistries")
+        assert "targetCluster" in plane.kubectl("explain", "resourceregistries.spec")
+        watched = plane.kubectl("get", "resourceregistries", "-w", "--request-timeout=3s", check=False)
+        assert "pods" in watched
+        found = json.loads(plane.kubectl("get", "--raw", f"/apis/{SEARCH}/search/cache/api/v1/pods"))
+        assert found["kind"] == "PodList"
+        proxied = plane.kubectl("get", "--raw", f"/apis/{SEARCH}/proxying/karmada/proxy/api/v1/namespaces/default")
+        assert json.loads(proxied)["metadata"]["name"] == "default"
+        plane.kubectl("delete", "apiservice", "v1alpha1.search.karmada.io")
+        assert "pods" not in plane.kubectl("get", "resourceregistries", check=False)
+    finally:
+        search.stop()
+
+
+HOSTED = ("policy.karmada.io/v1alpha1", "work.karmada.io/v1alpha2", "cluster.karmada.io/v1alpha1")
+
+
+def test_kafila_behind_a_kube_apiserver(folder: Path) -> None:
+    """Who asks, and what he may do, is the host's to say: its front proxy, its TokenReviews and SubjectAccessReviews."""
+    root, folder = built(), folder / "hosted"
+    folder.mkdir(mode=0o711)
+    front = new_authority("front-proxy-ca")
+    client = issue(front, "front-proxy-client")
+    for name, data in (
+        ("front.crt", front.certificate),
+        ("client.crt", client.certificate),
+        ("client.key", client.key),
+    ):
+        (folder / name).write_bytes(data)
+    etcd = Etcd(root, folder)
+    host = Host(root, folder, etcd)
+    reviews = {"authentication": "tokenreviews", "authorization": "subjectaccessreviews"}
+    flags = [
+        "--authorization-mode=Webhook",
+        f"--authorization-webhook-config-file={folder}/authorization.yaml",
+        f"--authentication-token-webhook-config-file={folder}/authentication.yaml",
+        "--authentication-token-webhook-version=v1",
+        "--api-audiences=https://kubernetes.default.svc",  # of the host: its tokens are for it
+        f"--requestheader-client-ca-file={folder}/front.crt",
+        "--requestheader-allowed-names=front-proxy-client",
+    ]
+    plane = ControlPlane(folder / "kafila", root / "bin", *flags)
+    try:
+        etcd.start()
+        host.launch()
+        host.wait_ready()
+        for group, resource in reviews.items():
+            text = host.kubeconfig.read_text().replace(
+                host.endpoint, f"{host.endpoint}/apis/{group}.k8s.io/v1/{resource}"
+            )
+            (folder / f"{group}.yaml").write_text(text)
+        plane.start()
+        host.kubectl("create", "namespace", "karmada-system")
+        for api_version in HOSTED:
+            apply(host.kubectl, *registration(api_version, "kafila", "karmada-system", plane.port))
+        names = [f"apiservice/{v}.{g}" for g, v in (api_version.split("/") for api_version in HOSTED)]
+        host.kubectl("wait", *names, "--for=condition=Available", "--timeout=120s")
+        policy = {
+            "apiVersion": HOSTED[0],
+            "kind": "PropagationPolicy",
+            "metadata": {"name": "p", "namespace": "default"},
+            "spec": {"resourceSelectors": [{"apiVersion": "apps/v1", "kind": "Deployment"}], "placement": {}},
+        }
+        wait_until("discovery", lambda: "propagationpolicies" in host.kubectl("api-resources"), host.apiserver)
+        host.kubectl("create", "-f", "-", stdin=json.dumps(policy))
+        assert "p" in host.kubectl("get", "propagationpolicies")
+        assert (
+            plane.kubectl("get", "propagationpolicies", "-o", "name").strip() == "propagationpolicy.policy.karmada.io/p"
+        )
+        assert "resourceSelectors" in host.kubectl("explain", "propagationpolicies.spec")
+        refused = refusal(host.kubectl, "get", "propagationpolicies", "--as=ann")
+        assert 'User "ann" cannot list resource "propagationpolicies"' in refused
+        host.kubectl("create", "role", "reader", "--verb=list", "--resource=propagationpolicies.policy.karmada.io")
+        host.kubectl("create", "rolebinding", "ann", "--role=reader", "--user=ann")
+        wait_until(
+            "the right", lambda: "p" in host.kubectl("get", "propagationpolicies", "--as=ann", check=False).split()
+        )
+        # a token of the host's, shown to kafila itself: the host says whose it is, and what he may do
+        host.kubectl("create", "serviceaccount", "robot")
+        token = host.kubectl("create", "token", "robot").strip()
+        mine = ("--token", token, f"--server=https://{LOOPBACK}:{plane.port}", "--insecure-skip-tls-verify")
+        empty = folder / "empty"
+        empty.write_text("")
+        refused = refusal(kubectl, root / "bin/kubectl", empty, "get", "propagationpolicies", *mine)
+        assert 'User "system:serviceaccount:default:robot" cannot list resource "propagationpolicies"' in refused
+        host.kubectl("create", "rolebinding", "robot", "--role=reader", "--serviceaccount=default:robot")
+        wait_until(
+            "the account's right",
+            lambda: (
+                "p" in kubectl(root / "bin/kubectl", empty, "get", "propagationpolicies", *mine, check=False).split()
+            ),
+        )
+    finally:
+        plane.stop()
+        host.stop()
+        etcd.process.stop()
+
+
+class Host(Member):
+    """A kube-apiserver with an aggregation layer, and nothing else."""
+
+    def __init__(self, root: Path, folder: Path, etcd: Etcd) -> None:
+        self._front = folder
+        super().__init__("host", root, folder / "host", etcd, Options())
+
+    @property
+    def processes(self) -> list[Process]:
+        return [self.apiserver]
+
+    def _apiserver_flags(self, etcd: Etcd) -> list[str]:
+        return [
+            *super()._apiserver_flags(etcd),
+            f"--proxy-client-cert-file={self._front}/client.crt",
+            f"--proxy-client-key-file={self._front}/client.key",
+            f"--requestheader-client-ca-file={self._front}/front.crt",
+            "--requestheader-allowed-names=front-proxy-client",
+            "--requestheader-username-headers=X-Remote-User",
+            "--requestheader-group-headers=X-Remote-Group",
+            "--requestheader-extra-headers-prefix=X-Remote-Extra-",
+            "--requestheader-uid-headers=X-Remote-Uid",
+        ]
