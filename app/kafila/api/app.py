@@ -101,6 +101,7 @@ class ObjectsApp:
         request = Request(
             scope["method"], path, parse_target(path), parse_query(scope["query_string"]), headers, ANONYMOUS
         )
+        watched = _is_watch(request)
         state = scope.setdefault("state", {})
         request.push = state.get("push")
         request.raw_path = scope.get("raw_path", b"").decode("latin-1") or quote(path)
@@ -128,14 +129,14 @@ class ObjectsApp:
                     request.audit.impersonated(request.user)
             request.authorizer = self.authorizer
             if MASTERS not in request.user.groups:
-                await authorize(request, _is_watch(request))
+                await authorize(request, watched)
             elif request.audit is not None:
                 request.audit.decided(ALLOWED)
             if not path.startswith(discovery.PATHS):
                 state["user"] = request.user
                 await self.meta_routes(scope, receive, _uncached(sender))
                 return
-            await self._serve(request, receive, sender)
+            await self._serve(request, watched, receive, sender)
         except StatusError as error:
             if self.auditor is not None and request.authorizer is None and error.code == 401:
                 request.user = NOBODY
@@ -162,7 +163,7 @@ class ObjectsApp:
                 request.audit.completed(sender.status, request.method, request.body, request.media_type)
             if changes is not None:
                 changes.close(request, sender.status, scope)
-            self._measure(request, sender.status, time.perf_counter() - started)
+            self._measure(request, watched, sender.status, time.perf_counter() - started)
 
     def _record(self, auditor: Auditor, request: Request, sender: Sender, scope: Scope, received: float) -> None:
         """As soon as it is known who sent it, or that nobody knows; before anything is done."""
@@ -178,7 +179,7 @@ class ObjectsApp:
         if request.audit is not None:
             request.audit.received()
 
-    async def _serve(self, request: Request, receive: Receive, send: Sender) -> None:
+    async def _serve(self, request: Request, watched: bool, receive: Receive, send: Sender) -> None:
         request.authentication, request.tokens = self.authentication, self.tokens
         target = request.target
         if self.extension_proxy is not None and (service := self.extension_proxy.serves(request)) is not None:
@@ -205,7 +206,7 @@ class ObjectsApp:
             await connecting(self.registry, kind, request)
             await self.member_proxy.serve(request, receive, send)
             return
-        if _is_watch(request) and request.method == "GET":
+        if watched and request.method == "GET":
             await self._watch(kind, target, request, receive, send)
             return
         if request.method not in ("GET", "HEAD"):
@@ -244,14 +245,14 @@ class ObjectsApp:
         with metrics.watching(kind):
             await serve_watch(self.registry, self.groups, kind, options, request, accept, receive, send, self.draining)
 
-    def _measure(self, request: Request, status: int, seconds: float) -> None:
+    def _measure(self, request: Request, watched: bool, status: int, seconds: float) -> None:
         target = request.target
         if target is None:
             return
         kind = self.registry.catalog.get(target.group, target.version, target.plural)
         if kind is None:
             return
-        verb = (verb_of(request.method, target, _is_watch(request)) or request.method).upper()
+        verb = (verb_of(request.method, target, watched) or request.method).upper()
         metrics.observe(verb, kind, target, status, seconds)
 
 

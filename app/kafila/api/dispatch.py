@@ -59,15 +59,16 @@ async def dispatch(registry: Registry, kind: Kind, request: Request) -> Response
         return await _subresource(registry, kind, target, request)
     verb = _verb(kind, target, request.method)
     warn_of_deprecation(kind, request)
-    virtual = VIRTUAL_RESOURCES.get((kind.group, kind.kind))
+    virtual = VIRTUAL_RESOURCES.get((kind.group, kind.kind)) if kind.kind in _VIRTUAL else None
     if virtual is not None and virtual is not audit_records.list_:
         without(request.header(b"accept"), "Table")
     return await (virtual or HANDLERS[verb])(registry, kind, request)
 
 
 def warn_of_deprecation(kind: Kind, request: Request) -> None:
-    if warning := kind.deprecation or DEPRECATED.get(kind.gvk):
-        request.warnings.append(warning)
+    if kind.deprecation or kind.kind in _DEPRECATED:
+        if warning := kind.deprecation or DEPRECATED.get(kind.gvk):
+            request.warnings.append(warning)
 
 
 def _verb(kind: Kind, target: Target, method: str) -> str:
@@ -168,8 +169,10 @@ VIRTUAL_RESOURCES: dict[tuple[str, str], Handler] = {
     ("", "Binding"): pods.bindings,
     ("audit.kafila.io", "AuditRecord"): audit_records.list_,
 }
+_VIRTUAL = frozenset(kind for _, kind in VIRTUAL_RESOURCES)  # which is asked first: nearly nothing is one of them
 
 DEPRECATED = {
     ("", "v1", "ComponentStatus"): "v1 ComponentStatus is deprecated in v1.19+",
     ("", "v1", "Endpoints"): "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
 }
+_DEPRECATED = frozenset(kind for *_, kind in DEPRECATED)

@@ -130,11 +130,12 @@ async def send_response(send: Sender, request: Request, response: Response) -> N
         response = _recorded(request.audit, response)
     body = response.body
     headers = [*response.headers]
-    if not any(name == b"cache-control" for name, _ in headers):
-        headers.extend(COMMON)
-    if response.status not in (204, 304) and response.content_type:
+    if not headers or not any(name == b"cache-control" for name, _ in headers):
+        headers += COMMON
+    if response.content_type and response.status not in (204, 304):
         headers.append((b"content-type", response.content_type))
-    headers.extend(warning_headers(request))
+    if request.warnings:
+        headers += warning_headers(request)
     if isinstance(body, bytes) and 0 < len(body) <= PRETTY and response.content_type == b"application/json":
         if wants_pretty(request):
             body = orjson.dumps(orjson.loads(body), option=orjson.OPT_INDENT_2) + b"\n"

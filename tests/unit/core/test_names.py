@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import uuid
 
 import pytest
 from hypothesis import given
@@ -141,3 +143,16 @@ def test_no_finalizer_is_added_to_a_deleted_object():
         "metadata.finalizers: Forbidden: no new finalizers can be added if the object is being deleted, "
         'found new finalizers []string{"a/c"}'
     ]
+
+
+def test_uids_are_random_uuids_also_in_a_process_that_was_forked() -> None:
+    made = {names.new_uid() for _ in range(1000)}
+    assert len(made) == 1000
+    assert {uuid.UUID(uid).version for uid in made} == {4}
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(writer, names.new_uid().encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert os.read(reader, 36).decode() not in {names.new_uid() for _ in range(1000)}
