@@ -29,6 +29,7 @@ from load import MERGE_PATCH, Api, at_once
 from meter import tree
 
 NAMESPACE = "bench-turns"
+LISTED = 300  # objects of a list
 _SETTLE = 0.15  # seconds after a burst: what it left to do is its own
 _START = "import sys; from {package}.cli import main; sys.argv[0] = 'kafila'; sys.exit(main())"
 
@@ -39,7 +40,7 @@ class Tree:
     def __init__(self, name: str, source: Path, folder: Path) -> None:
         self.name = name
         self.spent: dict[tuple[str, str], list[float]] = defaultdict(list)  # (burst, part) -> ms for each request
-        self._made = 0
+        self._made = self._deployed = 0
         new = (source / "app/kafila").exists()
         (port,) = harness.free_ports(1)
         folder.chmod(0o711)  # PostgreSQL runs as another user when we are root
@@ -64,6 +65,13 @@ class Tree:
             made = range(self._made, self._made + count)
             bodies = [orjson.dumps(objects.configmap(NAMESPACE, f"c-{i:06d}")) for i in made]
             self._made += count
+        elif what == "deploy":
+            paths = [objects.deployments(NAMESPACE)] * count
+            made = range(self._deployed, self._deployed + count)
+            bodies = [orjson.dumps(objects.deployment(NAMESPACE, f"d-{i:06d}")) for i in made]
+            self._deployed += count
+        elif what == "list":
+            paths, method = [f"{paths[0]}?limit={LISTED}"] * count, "GET"
         else:
             paths = [f"{paths[0]}/c-{i % self._made:06d}" for i in range(count)]
             method = {"get": "GET", "patch": "PATCH"}[what]
@@ -118,7 +126,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("before", type=Path)
     parser.add_argument("now", type=Path)
-    parser.add_argument("--plan", default="create:32:400,get:32:800,patch:32:300", help="VERB:CONNECTIONS:REQUESTS,…")
+    parser.add_argument(
+        "--plan",
+        default="create:32:400,get:32:800,patch:32:300",
+        help="create|deploy|get|list|patch:CONNECTIONS:REQUESTS,…",
+    )
     parser.add_argument("--rounds", type=int, default=21)
     options = parser.parse_args()
     steps = [step.split(":") for step in options.plan.split(",")]
