@@ -43,14 +43,19 @@ WHERE revision = ANY ($1::bigint[]) AND resource NOT IN ('', 'events', 'secrets'
     AND octet_length(body) < 16384 LIMIT $2
 """
 _EVENTS = "SELECT 'events', body FROM events WHERE revision = ANY ($1::bigint[]) LIMIT $2"
-_KNOWN = "SELECT id, kind, content FROM dictionaries WHERE id <> ALL ($1::bigint[]) ORDER BY at"
+# Without an array of what is known: asyncpg asks 20 ms long what that is, on each connection.
+_ALL = "SELECT id, kind FROM dictionaries ORDER BY at"
+_CONTENT = "SELECT content FROM dictionaries WHERE id = $1 LIMIT 1"
 _SAVE = "INSERT INTO dictionaries VALUES ($1, $2, $3, clock_timestamp()) ON CONFLICT DO NOTHING"
 
 
 async def load(connection: asyncpg.Connection, packing: Packing) -> None:
     """Those that others learned; the newest are used from now on."""
-    for number, kind, content in await connection.fetch(_KNOWN, list(packing.contents)):
-        if packing.add(content) != number:
+    known = set(packing.contents)
+    for number, kind in await connection.fetch(_ALL):
+        if number in known:
+            continue
+        if packing.add(await connection.fetchval(_CONTENT, number)) != number:
             raise StoreUnavailable(f"the dictionary {number} in the database is not what was stored")
         use(packing, kind, number)
 
