@@ -115,6 +115,7 @@ def document_of(row: AuditRow) -> Object:
         "resource": row.resource,
         "subresource": row.subresource,
         "objectName": row.name,
+        "path": said.get("path"),
         "code": row.code,
         "source": row.source,
         "userAgent": row.agent,

@@ -15,7 +15,7 @@ from kafila.registry.collecting import Collect, collecting
 from .authorization import attributes_of
 from .request import Request
 
-READS: Final = frozenset({"GET", "HEAD"})
+READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 # answers that say nothing of the request: nobody knows who asked, or it was not carried out for now
 _UNTOLD: Final = frozenset({0, 401, 429})
 _process, _numbers = new_uid()[:13], count(1)
@@ -53,4 +53,5 @@ class Changes:
         source = (scope.get("client") or ("",))[0]
         agent = request.headers.get(b"user-agent", b"")[:1024]
         asked = attributes_of(request, False)
-        self._journal.put(Note(self.at, next_id(), asked, self.sender, status, source, agent, self.changed))
+        note = Note(self.at, next_id(), asked, self.sender, status, source, agent, self.changed, target.rest[:1024])
+        self._journal.put(note)

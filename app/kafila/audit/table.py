@@ -82,6 +82,7 @@ class Note(NamedTuple):
     source: str
     agent: bytes
     changed: Sequence[Changed]
+    path: str = ""  # what is asked of a member, through the proxy
 
     @property
     def size(self) -> int:
@@ -196,6 +197,8 @@ def rows_of(note: Note, level: Level, seals: Seals = _in_clear) -> Iterator[Audi
     for number, changed in enumerate(objects):
         where = changed.key if changed is not None else Key(resource, asked.namespace, asked.name)
         said = _said(changed, level, seals) if changed is not None else {}
+        if note.path:
+            said = {**said, "path": text_of(note.path)}
         if number == MOST_OBJECTS - 1 and len(note.changed) > MOST_OBJECTS:
             said = {**said, "objects": len(note.changed)}
         yield AuditRow(

@@ -34,6 +34,7 @@ class AuditRecord(Model):
     resource: str = Field(description="Resource and group, as deployments.apps.")
     subresource: str | None = Field(None, description="Subresource that was written.")
     object_name: str | None = Field(None, description="Name of the object; its namespace is that of the record.")
+    path: str | None = Field(None, description="What was asked of a member, through clusters/NAME/proxy.")
     code: Int32 = Field(description="Code of the answer; 0 where nobody was there to be answered.")
     source: str | None = Field(None, description="Address that the request came from.")
     user_agent: str | None = Field(None, description="What the client says that it is.")

@@ -168,7 +168,8 @@ def _row(record: Object, wide: bool) -> list[str]:
         if part
     )
     if record.get("subresource"):
-        what += f" ({safe(record['subresource'])})"
+        path = f"/{record['path']}" if record.get("path") else ""
+        what += f" ({safe(record['subresource'] + path)})"
     row = [record["time"], who, record["verb"], what, str(record["code"])]
     return [*row, safe(record.get("source") or "-"), safe(record.get("userAgent") or "-")] if wide else row
 

@@ -14,6 +14,7 @@ from aiohttp import web
 from kafila.api.app import ObjectsApp
 from kafila.api.meta import build_shell
 from kafila.api.proxy import MemberProxy
+from kafila.audit.table import Journal
 from kafila.catalog.catalog import load_catalog
 from kafila.core.values import Object
 from kafila.members.transport import ASGITransport
@@ -181,6 +182,18 @@ async def test_the_member_sees_who_is_acted_as_and_nobody_else(joined: Any, memb
     asked = len(member.requests)
     answer = await joined.get(f"{PROXY}/api/v1/nodes", headers={"Impersonate-User": "system:admin"})
     assert (answer.status_code, len(member.requests)) == (403, asked)
+
+
+async def test_who_writes_to_a_member_is_recorded(joined: Any, member: Member) -> None:
+    joined.app.journal = Journal(joined.store)
+    for method in ("POST", "GET", "OPTIONS", "DELETE"):
+        await joined.ask(method, f"{PROXY}/api/v1/pods/x", b"{}")
+    joined.app.journal.close(60)
+    found = (await joined.get("/apis/audit.kafila.io/v1alpha1/auditrecords")).json()["items"]
+    assert [(each["verb"], each["subresource"], each["path"]) for each in reversed(found)] == [
+        ("create", "proxy", "api/v1/pods/x"),
+        ("delete", "proxy", "api/v1/pods/x"),
+    ]
 
 
 async def test_other_methods_are_refused(joined: Any) -> None:

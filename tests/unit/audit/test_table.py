@@ -86,6 +86,13 @@ def test_a_request_that_changed_nothing_has_a_row_too() -> None:
     assert (row.acting, row.resource, row.name, row.code, row.changes) == ("", "deployments.apps", "web", 403, "{}")
 
 
+def test_what_is_asked_of_a_member_is_told() -> None:
+    asked = Attributes(ANN, "delete", "cluster.karmada.io", "v1alpha1", "clusters", "proxy", "", "member1")
+    (row,) = rows_of(note()._replace(asked=asked, path="api/v1/namespaces/a/pods/\0x"), Level.REQUEST)
+    assert (row.name, row.subresource) == ("member1", "proxy")
+    assert json.loads(row.changes) == {"path": "api/v1/namespaces/a/pods/\ufffdx"}
+
+
 def test_a_policy_may_keep_contents_out() -> None:
     (row,) = rows_of(note(Changed(WEB, body(1), body(3))), Level.METADATA)
     assert json.loads(row.changes) == {"outcome": "changed"}
