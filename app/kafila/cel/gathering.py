@@ -111,7 +111,7 @@ def _iterated(values: Any) -> Any:
         return values
     if is_map(values):
         return keys(values)
-    raise EvaluationError(f"got '{_go_type(values)}', expected iterable type")
+    raise EvaluationError(f"got '{go_type(values)}', expected iterable type")
 
 
 def _pairs(values: Any) -> Any:
@@ -119,7 +119,7 @@ def _pairs(values: Any) -> Any:
         return enumerate(values)
     if is_map(values):
         return ((key, find(values, key)) for key in keys(values))
-    raise EvaluationError(f"unsupported comprehension range type: {_go_type(values)}")
+    raise EvaluationError(f"unsupported comprehension range type: {go_type(values)}")
 
 
 _GO_TYPES: Final[dict[type, str]] = {
@@ -133,8 +133,9 @@ _GO_TYPES: Final[dict[type, str]] = {
     Duration: "types.Duration",
     Timestamp: "types.Timestamp",
     Optional: "*types.Optional",
+    list: "*types.baseList",
 }
 
 
-def _go_type(value: Any) -> str:
+def go_type(value: Any) -> str:
     return _GO_TYPES.get(type(value), "*types.Type")

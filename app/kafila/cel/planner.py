@@ -11,7 +11,7 @@ from .actual_cost import cost_of_call
 from .ast import Call, Comprehension, Expr, Ident, ListExpr, Literal, MapExpr, Select, Struct
 from .declarations import Implementation, Library
 from .dispatch import implementation
-from .gathering import fold, list_of, map_of, struct
+from .gathering import fold, go_type, list_of, map_of, struct
 from .patterns import all_matches, first_match, searched
 from .steps import (
     FIRST_VARIABLE,
@@ -137,6 +137,8 @@ class Planner:
         attribute = self._attribute(node.args[0])
         index = self.plan(node.args[1])
         if isinstance(index, Constant):
+            if not isinstance(index.value, str | bool | int | float):
+                raise Unplannable(f"invalid qualifier type: {go_type(index.value)}")
             qualifier = fixed(index.value)
         elif isinstance(index, Attribute):
             qualifier = computed(index.resolve)

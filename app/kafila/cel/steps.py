@@ -171,8 +171,10 @@ def tested(key: str) -> Qualifier:
     """Whether a field is there."""
 
     def qualify(frame: Frame, value: Any, optionally: bool) -> Any:
-        charge(frame, 1)
-        return _at(value, key, True) is not MISSING
+        found = _at(value, key, True) is not MISSING
+        if found or not optionally:
+            charge(frame, 1)
+        return found
 
     return qualify
 

@@ -251,7 +251,7 @@ def _fixed(value: Any, precision: int | None, steps: Steps) -> str:
 def _scientific(value: Any, precision: int | None, steps: Steps) -> str:
     number = _float("e", value)
     if not math.isfinite(number):
-        return _infinite(number)
+        return _infinite(number).rjust(min(PRECISION if precision is None else precision, MAX_PRECISION))
     mantissa, _, exponent = f"{number:.{PRECISION}e}".partition("e")  # what is asked for is not looked at
     power = int(exponent)
     raised = str(abs(power)).rjust(2, "0").translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))

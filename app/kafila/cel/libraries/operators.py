@@ -44,7 +44,7 @@ def checked_uint(value: int) -> Uint:
 def checked_duration(value: int) -> Duration:
     if INT_MIN <= value <= INT_MAX:
         return Duration(value)
-    raise EvaluationError("duration overflow")
+    raise EvaluationError("integer overflow")
 
 
 def checked_timestamp(value: int) -> Timestamp:
