@@ -155,6 +155,8 @@ class Converter(Protocol):
 
     async def stored(self, kind: Any, obj: Object) -> Object: ...  # raises StatusError
 
+    async def between(self, kind: Any, target: Any, obj: Object) -> Object: ...  # raises StatusError
+
 
 @dataclass(slots=True)
 class Kind:

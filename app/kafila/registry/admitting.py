@@ -15,7 +15,7 @@ import orjson
 import structlog
 
 from kafila.admission.webhooks import MUTATING, VALIDATING, Attributes, Call, Hook, Index, Verdict, hooks_of
-from kafila.admission.webhooks.conditions import Conditions, Outcome, nobody
+from kafila.admission.webhooks.conditions import Conditions, nobody
 from kafila.admission.webhooks.index import failed, selects
 from kafila.admission.webhooks.reviews import (
     InvalidAnswer,
@@ -114,16 +114,14 @@ class Admitting:
         if not hook.conditions:
             return True
         # what conditions cost nobody knows before: a thread has them as something big
-        outcome = await in_thread(max(size, BIG), partial(self._outcome, call, asked))
+        new, old = await _shown(call, asked)
+        held = partial(self._conditions.hold, hook, asked, request_of(call, asked), new, old)
+        outcome = await in_thread(max(size, BIG), held)
         if outcome.errors:
             metrics.CONDITION_ERRORS.labels(hook.name, "webhook", step, asked.operation).inc(outcome.errors)
         elif not outcome.holds:
             metrics.CONDITION_EXCLUSIONS.labels(hook.name, "webhook", step, asked.operation).inc()
         return outcome.holds
-
-    def _outcome(self, call: Call, asked: Attributes) -> Outcome:
-        new, old = (_shown(asked, call.kind, each) for each in (asked.new, asked.old))
-        return self._conditions.hold(call.hook, asked, request_of(call, asked), new, old)
 
     def _labels(self, namespace: str) -> Object | None:
         entry = self._cache.get("namespaces", "", namespace)
@@ -139,7 +137,7 @@ class Admitting:
         except InvalidAnswer as error:
             raise _Failed(str(error), 400) from None
         uid = new_uid()
-        body = await in_thread(size, partial(_review, uid, call, asked))
+        body = await in_thread(size, partial(_review, uid, call, asked, *await _shown(call, asked)))
         try:
             known = self._known.mutating if mutating else self._known.validating
             answer = await self._callers.post(hook.client, body, hook.seconds, known)
@@ -264,7 +262,12 @@ class _Mutation:
         if verdict.patch_type != "JSONPatch":
             raise _Failed(f'unsupported patch type "{verdict.patch_type}"', 400)
         size = max(self._size, len(verdict.patch) * 100)
-        after = await in_thread(size, partial(_applied, self._question, self._asked, call, verdict.patch))
+        shown, _ = await _shown(call, self._asked)
+        assert shown is not None
+        document = await in_thread(size, partial(_applied, shown, verdict.patch))
+        if shown is not before:
+            document = await _converted(call.kind, self._asked.kind, document)
+        after = await in_thread(size, partial(self._question.settle, document))
         self._asked = self._asked.with_new(after)
         said = {"configuration": call.hook.configuration, "webhook": call.hook.name, "patch": verdict.patch}
         _annotate(self._question, f"{_PATCHED}{place}", {**said, "patchType": "JSONPatch"}, body=True)
@@ -312,32 +315,39 @@ class _Observed:
 # -- pure parts ------------------------------------------------------------------------------------------------------------------
 
 
-def _review(uid: str, call: Call, asked: Attributes) -> bytes:
-    new, old = (_shown(asked, call.kind, each) for each in (asked.new, asked.old))
+def _review(uid: str, call: Call, asked: Attributes, new: Object | None, old: Object | None) -> bytes:
     return orjson.dumps(review(uid, call, asked, new, old))
 
 
-def _shown(asked: Attributes, target: Kind, obj: Object | None) -> Object | None:
-    """The object in the version that a webhook's rules name. A Scale or an Eviction is the same in all of them."""
-    if obj is None or target is asked.kind or asked.shown != asked.kind.gvk:
-        return obj
-    found = in_version(asked.kind, target, obj)
+async def _shown(call: Call, asked: Attributes) -> tuple[Object | None, Object | None]:
+    """The objects in the version that a webhook's rules name. A Scale or an Eviction is the same in all of them. Raises StatusError."""
+    if call.kind is asked.kind or asked.shown != asked.kind.gvk:
+        return asked.new, asked.old
+    new, old = asked.new, asked.old
+    return (
+        await _converted(asked.kind, call.kind, new) if new is not None else None,
+        await _converted(asked.kind, call.kind, old) if old is not None else None,
+    )
+
+
+async def _converted(kind: Kind, target: Kind, obj: Object) -> Object:
+    """Raises StatusError."""
+    if kind.converter is not None:
+        return await kind.converter.between(kind, target, obj)
+    found = in_version(kind, target, obj)
     return found if target.custom else typed(target, decoder_of(target)(found)[0])
 
 
-def _applied(question: Question, asked: Attributes, call: Call, operations: list[Any]) -> Object:
+def _applied(shown: Object, operations: list[Any]) -> Object:
     """Raises StatusError."""
-    shown = _shown(asked, call.kind, asked.new)
     try:
         document = jsonpatch.apply(shown, operations)
     except (jsonpatch.PatchFailed, jsonpatch.BadPatch, jsonpatch.TooManyOperations) as error:
         raise errors.internal_error(str(error)) from None
     if not isinstance(document, dict) or not isinstance(document.get("metadata", {}), (dict, type(None))):
         raise errors.internal_error("the webhook's patch leaves no object")
-    amount.check_made(document, asked.new)
-    if shown is not asked.new:
-        document = in_version(call.kind, asked.kind, document)
-    return question.settle(document)
+    amount.check_made(document, shown)
+    return document
 
 
 def _said(question: Question, hook: Hook, verdict: Verdict) -> None:

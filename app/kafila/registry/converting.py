@@ -167,7 +167,9 @@ class Converting:
 
     async def between(self, kind: Kind, target: Kind, obj: Object) -> Object:
         """``obj`` of one version in another. Raises StatusError."""
-        return (await self._asked(kind, [obj], target.api_version, 0))[0]
+        found = (await self._asked(kind, [obj], target.api_version, 0))[0]
+        assert target.from_storage is not None
+        return {**target.from_storage(found), "kind": target.kind, "apiVersion": target.api_version}
 
     # -- asking --------------------------------------------------------------------------------------------------------
 

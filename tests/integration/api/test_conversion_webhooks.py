@@ -10,8 +10,9 @@ import pytest_asyncio
 
 from kafila.catalog.catalog import Catalog
 from kafila.core.values import Object
+from kafila.registry.admitting import Admitting
 from kafila.registry.converting import Converting
-from tests.integration.webhook_server import WebhookServer
+from tests.integration.webhook_server import WebhookServer, configuration, patch
 
 from .conftest import APPLY_PATCH, MERGE_PATCH, Api
 from .test_custom_resources import Server
@@ -249,3 +250,19 @@ async def test_a_watch_says_why_it_ends(server: Server, hooks: WebhookServer) ->
     assert event["type"] == "ERROR"
     assert event["object"]["message"] == "conversion webhook for example.com/v2, Kind=Gadget failed: no idea"
     assert await stream.rest() == b""
+
+
+async def test_a_webhook_of_admission_is_shown_the_version_that_its_rules_name(
+    server: Server, hooks: WebhookServer
+) -> None:
+    api = server.api
+    api.registry.staging._admitting = Admitting(api.cache, api.registry.catalog, api.callers)
+    rule = {"resources": ["gadgets"], "groups": ["example.com"], "versions": ["v2"]}
+    more = patch({"op": "replace", "path": "/spec/amount", "value": 9})
+    made = configuration("Mutating", "gadgets", hooks.hook("more", more, **rule))
+    await api.made("/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations", made)
+    answer = await api.made(V1, gadget("v1", size="5g"))
+    assert answer["spec"] == {"size": "9g"}
+    (request,) = hooks.reviews("/more")
+    assert (request["kind"]["version"], request["requestKind"]["version"]) == ("v2", "v1")
+    assert request["object"]["spec"] == {"amount": 5, "unit": "g"}
