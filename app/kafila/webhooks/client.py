@@ -77,14 +77,24 @@ class Callers:
         self._pools: OrderedDict[tuple[ClientConfig, Identity], _Pool] = OrderedDict()
         self._closing: set[asyncio.Task[None]] = set()
 
-    async def post(self, config: ClientConfig, body: bytes, seconds: float, identities: Identities = UNKNOWN) -> bytes:
-        """The body of the answer. Raises CallFailed; takes no longer than ``seconds``. ``identities``: as whom it is asked."""
+    async def post(
+        self,
+        config: ClientConfig,
+        body: bytes,
+        seconds: float,
+        identities: Identities = UNKNOWN,
+        dialled: tuple[str, int] | None = None,
+    ) -> bytes:
+        """The body of the answer. Raises CallFailed; takes no longer than ``seconds``.
+
+        ``identities``: as whom it is asked. ``dialled``: host and port of a Service; None: as kube-apiserver finds it.
+        """
         way = _way(config)
         pool = self._pool(config, way, identities.of(way.server_name, way.port))
         url = f"{way.url}?timeout={seconds:g}s"
         try:
             async with asyncio.timeout(seconds):
-                return await self._answered(config, way, pool, url, body)
+                return await self._answered(config, way, pool, url, body, dialled)
         except TimeoutError:
             raise CallFailed(f'Post "{url}": context deadline exceeded') from None
 
@@ -96,10 +106,18 @@ class Callers:
 
     # -- one call ------------------------------------------------------------------------------------------------------
 
-    async def _answered(self, config: ClientConfig, way: _Way, pool: _Pool, url: str, body: bytes) -> bytes:
+    async def _answered(
+        self,
+        config: ClientConfig,
+        way: _Way,
+        pool: _Pool,
+        url: str,
+        body: bytes,
+        dialled: tuple[str, int] | None,
+    ) -> bytes:
         """A connection that was kept open may have been closed by the other side just now: then on a new one, once."""
         for again in (True, False):
-            host, port = self._dialled(config, way, url)
+            host, port = dialled or self._dialled(config, way, url)
             address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
             target = URL(f"https://{address}{way.path}?{url.rpartition('?')[2]}", encoded=True)
             try:
