@@ -173,6 +173,8 @@ class ExecutionController:
         away: Unreachable | None = None
         backlog = self.queue.is_low_priority(key)
         before, generation = self._outcomes.get(key), work["metadata"].get("generation", 0)
+        if before is not None and not before.is_of(work):
+            before = None
         lost = key in self._lost or (before is not None and before.recreated)
         recreated = before is not None and before.generation == generation and lost
         self._lost.discard(key)
@@ -192,7 +194,7 @@ class ExecutionController:
                     raise Requeue(NAMESPACE_DELAY) from None
                 failures.append(str(error))
                 self._event_on_template(manifest, self._failed_event(manifest, error), recreated)
-        outcome = Outcome(generation, len(manifests), tuple(failures), recreated)
+        outcome = Outcome(generation, len(manifests), tuple(failures), recreated, work["metadata"].get("uid", ""))
         self._outcomes[key] = outcome
         self._status.queue.add_after(key, REPORT_DELAY, background=backlog)
         if before != outcome and not recreated and not (backlog and before is None and outcome.is_recorded(work)):

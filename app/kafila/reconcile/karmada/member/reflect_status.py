@@ -71,7 +71,7 @@ class StatusReflection:
         if entry is None or entry.meta.deletionTimestamp:
             return
         work = await self._works.decoded(entry)
-        observed = to_reflect(work, self._outcomes.get(key), self._member.observed)
+        observed = to_reflect(work, self._outcome(key, work), self._member.observed)
         if observed is None:
             await self._write_status(key, work, [])
             return
@@ -90,6 +90,10 @@ class StatusReflection:
         if found.failure:
             self.queue.add_after(key, INTERPRET_RETRY)
 
+    def _outcome(self, key: Key, work: Work) -> Outcome | None:
+        found = self._outcomes.get(key)
+        return found if found is not None and found.is_of(work) else None
+
     async def _write_status(self, key: Key, work: Work, reflected: list[ManifestStatus]) -> None:
         if self._status(key, reflected, work) == work.get("status"):
             return
@@ -105,7 +109,7 @@ class StatusReflection:
         return work
 
     def _status(self, key: Key, reflected: list[ManifestStatus], work: Work) -> WorkStatus:
-        return work_status(work, self._outcomes.get(key), reflected, self._member.is_gone)
+        return work_status(work, self._outcome(key, work), reflected, self._member.is_gone)
 
     def _record(self, work: Work, events: Iterable[EventParts]) -> None:
         for event in events:

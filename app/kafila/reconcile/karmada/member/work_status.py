@@ -19,6 +19,10 @@ class Outcome(NamedTuple):
     total: int
     errors: tuple[str, ...]
     recreated: bool  # the object had gone from the member
+    uid: str = ""  # of the Work: another one may follow with its name and its generation
+
+    def is_of(self, work: Work) -> bool:
+        return self.uid == work["metadata"].get("uid", "")
 
     @property
     def condition(self) -> Object:

@@ -119,6 +119,19 @@ async def test_drift_is_put_right_and_a_report_is_only_reflected(start: Start) -
     assert applied == 1
 
 
+async def test_a_work_in_place_of_one_that_was_deleted_does_not_say_that_its_object_was_lost(start: Start) -> None:
+    """It has the name and the generation of the one before, whose end nobody looked at: the queue keeps a key once."""
+    around = Around(work(metadata={"uid": "first"}))
+    controller = await start(around)
+    await around.until("write status")
+    around.works[KEY] = work(metadata={"uid": "second"})
+    around.did.clear()
+    controller.observe(in_member(), MemberEvent.LEFT)
+    await around.until("write status")
+    (applied,) = (each for each in around.works[KEY]["status"]["conditions"] if each["type"] == "Applied")
+    assert applied["reason"] == "AppliedSuccessful"
+
+
 async def test_what_was_deleted_and_is_back_is_deleted_again(start: Start) -> None:
     around = Around()
     around.recreated = True
