@@ -323,6 +323,28 @@ async def test_interpreter_webhook(lab: Lab) -> None:
 
 
 @on_module_loop
+async def test_admission_webhook(lab: Lab) -> None:
+    script = EXAMPLES / "admission-webhook" / "server.py"
+    server = await asyncio.create_subprocess_exec(sys.executable, str(script), "0", stdout=asyncio.subprocess.PIPE)
+    try:
+        assert server.stdout is not None
+        configurations = lab.folder / "configurations.yaml"
+        configurations.write_bytes(await asyncio.wait_for(server.stdout.readline(), 90))
+        await lab.kubectl("apply", "-f", str(configurations))
+        await lab.apply("admission-webhook")
+        shown = await lab.kubectl("get", "configmap", "fine", "-n", "noted", "--show-labels")
+        assert "example.com/owner=" in shown
+        refused = ("patch", "configmap", "fine", "-n", "noted", "--type=merge", "-p", '{"data":{"forbidden":"x"}}')
+        with pytest.raises(AssertionError, match=r"denied the request: data\.forbidden may not be set"):
+            await lab.kubectl(*refused)
+        await lab.delete("admission-webhook")
+        await lab.kubectl("delete", "-f", str(configurations))
+    finally:
+        server.terminate()
+        await server.wait()
+
+
+@on_module_loop
 async def test_override_registry(lab: Lab) -> None:
     await lab.apply("override-registry")
     await lab.eventually(lambda: lab.ready("shop") == 2)

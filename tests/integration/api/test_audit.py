@@ -12,6 +12,7 @@ from kafila.api.auditing import Auditor
 from kafila.audit.events import Event, completed, line
 from kafila.audit.reading import read_policy
 from kafila.registry import User
+from tests.integration.webhook_server import WebhookServer, allow, configuration, patch
 
 from .conftest import APPLY_PATCH, Api, Object, configmap, failure
 
@@ -236,3 +237,26 @@ async def test_every_form_of_an_answer_is_recorded(api: Api, audited: Audited, l
     assert kept.last["responseStatus"]["reason"] == "NotFound"
     await api.get(CONFIGMAPS, headers={"accept": form})
     assert kept.last["responseStatus"]["code"] == 200
+
+
+@pytest.mark.parametrize("level", ["Metadata", "Request"])
+async def test_what_webhooks_say_and_do_is_recorded(api: Api, audited: Audited, level: str) -> None:
+    async with WebhookServer().serving() as hooks:
+        operation = {"op": "add", "path": "/data/b", "value": "2"}
+        changes = patch(operation, auditAnnotations={"why": "because"})
+        nobody = {**hooks.hook("away", allow, failurePolicy="Ignore")}
+        nobody["clientConfig"] = {**nobody["clientConfig"], "url": "https://127.0.0.1:1/nobody"}
+        made = configuration("Mutating", "audited", hooks.hook("changes", changes), nobody)
+        await api.made("/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations", made)
+        kept = audited(f"rules: [{{level: {level}}}]")
+        await api.made(CONFIGMAPS, configmap("x", a="1"))
+    found = kept.last["annotations"]
+    assert found["changes.example.com/why"] == "because"
+    mutation = "mutation.webhook.admission.k8s.io/round_0_index_"
+    one = {"configuration": "audited", "webhook": "changes.example.com", "mutated": True}
+    assert json.loads(found[f"{mutation}0"]) == one
+    assert json.loads(found[f"{mutation}1"]) == {**one, "webhook": "away.example.com", "mutated": False}
+    assert found[f"failed-open.{mutation}1"] == "away.example.com"
+    patched = found.get("patch.webhook.admission.k8s.io/round_0_index_0")
+    assert (patched is not None) is (level == "Request")
+    assert patched is None or json.loads(patched)["patch"] == [operation]
