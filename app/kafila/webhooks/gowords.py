@@ -69,7 +69,7 @@ def _certificate(error: object, host: str) -> str:
     elif code in _VALIDITY:
         why = "certificate has expired or is not yet valid"
     elif code in _NAME:
-        why = f"certificate is not valid for any names, but wanted to match {host}"
+        why = f"certificate is not valid for {host}"
     else:
         why = text
     return f"tls: failed to verify certificate: x509: {why}"
