@@ -20,6 +20,8 @@ UID = "resourcetemplate.karmada.io/uid"
 class AdmitAll:
     """What an older version let pass."""
 
+    plugins: frozenset[str] = frozenset()
+
     def mutate(self, *arguments: Any) -> None: ...
 
     def admit(self, *arguments: Any) -> None: ...
