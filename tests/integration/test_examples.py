@@ -634,3 +634,17 @@ async def test_tenant_limits(lab: Lab) -> None:
     shown = await lab.kubectl("get", "quota", "bounds", "-n", "bounded")
     assert "configmaps: 2/2" in shown
     await lab.kubectl("delete", "-f", str(EXAMPLES / "tenant-limits"), "--ignore-not-found", "--timeout=90s")
+
+
+@on_module_loop
+async def test_flow_control(lab: Lab) -> None:
+    """The jobs' requests use the level of the example, and say so."""
+    await lab.apply("flow-control")
+    await lab.kubectl("create", "namespace", "batch")
+    uid = await lab.kubectl("get", "flowschema", "batch", "-o", "jsonpath={.metadata.uid}")
+    asked = ("get", "configmaps", "-n", "batch", "-v=8", "--as=system:serviceaccount:batch:job")
+    await lab.eventually(lambda: lab.process.registry.cache.get("namespaces", "", "batch") is not None)
+    shown = await lab.kubectl(*asked, "--as-group=system:authenticated", check=False)
+    assert f'X-Kubernetes-Pf-Flowschema-Uid="{uid}"' in shown or uid in shown, shown
+    await lab.kubectl("delete", "namespace", "batch")
+    await lab.delete("flow-control")

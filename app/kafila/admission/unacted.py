@@ -24,8 +24,6 @@ _KINDS: Final = {
     "validatingadmissionpolicybindings.admissionregistration.k8s.io": f"{_NOT_YET}: {_CALLED}",
     "mutatingadmissionpolicies.admissionregistration.k8s.io": f"{_NOT_YET}: {_CALLED}",
     "mutatingadmissionpolicybindings.admissionregistration.k8s.io": f"{_NOT_YET}: {_CALLED}",
-    "flowschemas.flowcontrol.apiserver.k8s.io": f"{_NOT_YET}: requests are not limited by it",
-    "prioritylevelconfigurations.flowcontrol.apiserver.k8s.io": f"{_NOT_YET}: requests are not limited by it",
     "certificatesigningrequests.certificates.k8s.io": f"{_NOT_YET}: nothing signs it",
     "federatedhpas.autoscaling.karmada.io": f"{_NOT_YET}: nothing is scaled",
     "cronfederatedhpas.autoscaling.karmada.io": f"{_NOT_YET}: nothing is scaled",

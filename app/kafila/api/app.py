@@ -28,13 +28,14 @@ from kafila.core import errors
 from kafila.core.errors import StatusError
 from kafila.core.names import new_uid
 from kafila.core.selectors import parse_fields
+from kafila.flowcontrol.fairness import Fairness, Left, Rejected
 from kafila.identity.tokens import Tokens
 from kafila.registry import Registry, User
 from kafila.settings.serving import ServingOptions
 from kafila.watch import Groups
 from kafila.watch.definitions import Definitions
 
-from . import discovery, metrics, proxy
+from . import discovery, metrics, proxy, seats
 from .admitting import connecting
 from .aggregating import ExtensionProxy
 from .auditing import Auditor
@@ -47,6 +48,7 @@ from .negotiation import for_streams
 from .objects import accept_of, check_form, list_options
 from .request import Request, Target, parse_query, parse_target
 from .responses import COMMON, Response, Send, Sender, error_response, not_found_page, send_response
+from .seats import is_watch
 from .watching import serve_watch
 
 log = structlog.get_logger(__name__)
@@ -89,6 +91,7 @@ class ObjectsApp:
         self.journal: Journal | None = None  # who changed what is kept in the database; None: it is not
         self.extension_proxy = extension_proxy
         self.documents = discovery.Documents(registry.catalog, tokens, extensions)
+        self.fairness: Fairness | None = None  # without it everybody is served at once
         self.groups = Groups(registry.cache)
         self.draining = asyncio.Event()
 
@@ -101,9 +104,9 @@ class ObjectsApp:
         request = Request(
             scope["method"], path, parse_target(path), parse_query(scope["query_string"]), headers, ANONYMOUS
         )
-        watched = _is_watch(request)
+        watched = is_watch(request)
         state = scope.setdefault("state", {})
-        request.push = state.get("push")
+        request.push, request.lost = state.get("push"), state.get("lost")
         request.raw_path = scope.get("raw_path", b"").decode("latin-1") or quote(path)
         request.raw_query = scope["query_string"].decode("latin-1")
         request.chunks = scope.get("http_version") != "1.0"
@@ -127,6 +130,15 @@ class ObjectsApp:
                 request.user = await acting(request.user, scope["headers"], self.authorizer)
                 if request.audit is not None:
                     request.audit.impersonated(request.user)
+            if self.fairness is not None:
+                flow = seats.flow_of(self.fairness, request)
+                if not seats.is_long_running(request):
+                    sender.flow = flow.headers
+                if not flow.level.queues.exempt and "classified" in state:
+                    state["classified"](flow)
+                request.seat = seats.at_once(
+                    self.fairness, flow, request, self.registry, started
+                ) or await seats.waited(self.fairness, flow, request, self.registry)
             request.authorizer = self.authorizer
             if MASTERS not in request.user.groups:
                 await authorize(request, watched)
@@ -135,15 +147,20 @@ class ObjectsApp:
             if not path.startswith(discovery.PATHS):
                 state["user"] = request.user
                 await self.meta_routes(scope, receive, _uncached(sender))
-                return
-            await self._serve(request, watched, receive, sender)
+            elif request.seat is not None and self.fairness is not None:
+                await self.fairness.paced(request.seat.flow, self._serve(request, watched, receive, sender))
+            else:
+                await self._serve(request, watched, receive, sender)
         except StatusError as error:
             if self.auditor is not None and request.authorizer is None and error.code == 401:
                 request.user = NOBODY
                 self._record(self.auditor, request, sender, scope, received)
             if not sender.status:
                 await send_response(sender, request, _refusal(error, request))
-        except Disconnected:
+        except Rejected as rejected:
+            self._count_refused(request)
+            await send_response(sender, request, seats.too_many_requests(rejected))
+        except (Disconnected, Left):
             pass  # nobody is there to be answered, and nothing was done
         except (ConnectionError, asyncio.CancelledError):
             raise
@@ -157,19 +174,22 @@ class ObjectsApp:
             if not sender.status:
                 await send_response(sender, request, error_response(errors.internal_error(str(error)), request))
         finally:
+            now = time.perf_counter()
+            if request.seat is not None:
+                request.seat.leave(now)
             if request.held:
                 request.let_go()
             if request.audit is not None:
                 request.audit.completed(sender.status, request.method, request.body, request.media_type)
             if changes is not None:
                 changes.close(request, sender.status, scope)
-            self._measure(request, watched, sender.status, time.perf_counter() - started)
+            self._measure(request, watched, sender, now - started)
 
     def _record(self, auditor: Auditor, request: Request, sender: Sender, scope: Scope, received: float) -> None:
         """As soon as it is known who sent it, or that nobody knows; before anything is done."""
         sender.audit_id = sender.audit_id or new_uid().encode()
         request.audit = sender.record = auditor.begin(
-            attributes_of(request, _is_watch(request)),
+            attributes_of(request, is_watch(request)),
             f"{request.raw_path}?{request.raw_query}" if request.raw_query else request.raw_path,
             request.headers,
             (scope.get("client") or ("",))[0],
@@ -183,6 +203,8 @@ class ObjectsApp:
         request.authentication, request.tokens = self.authentication, self.tokens
         target = request.target
         if self.extension_proxy is not None and (service := self.extension_proxy.serves(request)) is not None:
+            if request.seat is not None:  # what it takes long for keeps nobody waiting here
+                request.seat.give_back()
             await self.extension_proxy.serve(service, request, receive, send)
             return
         if target is None or not target.plural:
@@ -202,6 +224,10 @@ class ObjectsApp:
         if is_misplaced(kind, target, request.method):
             await send_response(send, request, not_found_page())
             return
+        if request.seat is not None and seats.is_long_running(
+            request
+        ):  # what a member takes long for keeps nobody waiting here
+            request.seat.give_back()
         if self.member_proxy is not None and (kind.resource, target.subresource) in STREAMED:
             await connecting(self.registry, kind, request)
             await self.member_proxy.serve(request, receive, send)
@@ -210,8 +236,18 @@ class ObjectsApp:
             await self._watch(kind, target, request, receive, send)
             return
         if request.method not in ("GET", "HEAD"):
-            request.body = await read_body(receive, self.request_timeout)
+            request.body = await self._body(request, receive)
         await send_response(send, request, await dispatch(self.registry, kind, request))
+
+    async def _body(self, request: Request, receive: Receive) -> bytes:
+        """Whoever sends slowly keeps no seat meanwhile."""
+        seat = request.seat
+        if seat is None:
+            return await read_body(receive, self.request_timeout)
+        body = await read_body(receive, self.request_timeout, seat.pause)
+        if not seat.is_taken:
+            request.seat = await seat.again(request.lost)
+        return body
 
     async def _kind(self, target: Target) -> Kind | None:
         """A kind that is not there may be one that another process has just learned of."""
@@ -242,18 +278,25 @@ class ObjectsApp:
             return
         check_form(accept, kind, request, False)
         warn_of_deprecation(kind, request)
-        with metrics.watching(kind):
+        with metrics.watching(kind, target):
             await serve_watch(self.registry, self.groups, kind, options, request, accept, receive, send, self.draining)
 
-    def _measure(self, request: Request, watched: bool, status: int, seconds: float) -> None:
+    def _measure(self, request: Request, watched: bool, sender: Sender, seconds: float) -> None:
         target = request.target
         if target is None:
             return
         kind = self.registry.catalog.get(target.group, target.version, target.plural)
         if kind is None:
             return
-        verb = (verb_of(request.method, target, watched) or request.method).upper()
-        metrics.observe(verb, kind, target, status, seconds)
+        verb = verb_of(request.method, target, watched) or request.method
+        dry = request.method not in ("GET", "HEAD") and "dryRun" in request.query
+        metrics.observe(verb, kind, target, dry, sender.status, seconds, sender.size)
+
+    def _count_refused(self, request: Request) -> None:
+        target = request.target
+        kind = self.registry.catalog.get(target.group, target.version, target.plural) if target is not None else None
+        if target is not None and kind is not None:
+            metrics.refused(verb_of(request.method, target, is_watch(request)) or request.method, kind, target)
 
 
 def _refusal(error: StatusError, request: Request) -> Response:
@@ -278,9 +321,3 @@ def _uncached(send: Send) -> Send:
 def _has_own(group: Group) -> bool:
     """Whether kinds of the server itself are in a group: below groups of definitions alone there are pages."""
     return any(not kind.definition for version in group.versions for kind in version.kinds)
-
-
-def _is_watch(request: Request) -> bool:
-    """The parameter makes watches of lists; of a single object only the old prefix does."""
-    target = request.target
-    return target is not None and (target.watch or (not target.name and request.flag("watch")))

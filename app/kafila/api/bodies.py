@@ -45,11 +45,15 @@ class Document(NamedTuple):
     raw: bytes = b""  # as it was sent, for errors that show it
 
 
-async def read_body(receive: Receive, timeout: float) -> bytes:
-    """The whole body, which has ``timeout`` seconds to come. Raises StatusError 413 above 3 MiB, 504, Disconnected."""
+async def read_body(receive: Receive, timeout: float, slow: Callable[[], None] | None = None) -> bytes:
+    """The whole body, which has ``timeout`` seconds to come; ``slow`` is called when it has to be waited for.
+
+    Raises StatusError 413 above 3 MiB, 504, Disconnected."""
     part, more = await _receive(receive)
     if not more and len(part) <= LIMIT:
         return part
+    if slow is not None:
+        slow()
     try:
         async with asyncio.timeout(timeout):
             return await _read_rest(receive, part, more)

@@ -24,9 +24,7 @@ from kafila.settings.serving import ServingOptions
 from .refusals import Refusals
 
 CONNECTIONS = Gauge("kafila_connections", "Open connections, with those that have not finished their handshake.")
-AT_ONCE: Final = (
-    16  # accepted before others get a turn, and before those that made room have given back their descriptors
-)
+AT_ONCE: Final = 2  # accepted before others get a turn: a handshake takes as long as some requests
 SHUTDOWN: Final = 30.0  # seconds for a peer to take the rest of an answer once its connection is closed
 PAUSE: Final = 1.0  # seconds without accepting, when the system has nothing to give
 SWEEP: Final = 1.0  # seconds between two sweeps for who is late

@@ -1,98 +1,146 @@
-"""Request metrics under the names that Kubernetes dashboards know."""
+"""Request metrics under the names and with the labels of kube-apiserver.
+
+They are counted in plain numbers, found by what a request was, and made into metrics when somebody asks: a request pays for a few
+additions. Labels come from kinds and from what is known of verbs; whoever asks may name what is not there.
+"""
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from itertools import accumulate
-from typing import final
+from math import inf
+from typing import Any, Final, final
 
 from prometheus_client import REGISTRY, Gauge
-from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
-from prometheus_client.utils import floatToGoString
 
 from kafila.catalog.kind import Kind
 
 from .request import Target
 
-_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
-LONG_RUNNING = Gauge("apiserver_longrunning_requests", "Open watches.", ["verb", "group", "version", "resource"])
+SECONDS: Final = (
+    *(0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0),
+    *(15.0, 20.0, 30.0, 45.0, 60.0),
+)
+BYTES: Final = tuple(1000.0 * 10**power for power in range(7))
+LABELS: Final = ("verb", "group", "version", "resource", "subresource", "scope", "component")
+_SERVER: Final = "apiserver"
+_METHODS: Final = {"create": "POST", "update": "PUT"}  # verbs that have another name here
+_READING: Final = frozenset({"GET", "LIST"})
+LONG_RUNNING = Gauge("apiserver_longrunning_requests", "Open watches.", LABELS)
 
 
 @final
-class _Served:
-    """What is counted of requests that are alike. On the event loop alone, so that nothing has to be locked."""
+class Distribution:
+    """How often a value was how large."""
 
-    __slots__ = ("buckets", "count", "seconds")
+    __slots__ = ("_bounds", "counts", "sum")
 
-    def __init__(self) -> None:
-        self.count = 0
-        self.seconds = 0.0
-        self.buckets = [0] * (len(_BUCKETS) + 1)
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self._bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.sum = 0.0
 
+    def add(self, value: float) -> None:
+        self.counts[bisect_left(self._bounds, value)] += 1
+        self.sum += value
 
-# by verb, group, version, resource, subresource, scope and code
-_SERVED: dict[tuple[str, str, str, str, str, str, int], _Served] = {}
+    def buckets(self) -> list[tuple[str, float]]:
+        found, total = [], 0
+        for bound, count in zip((*self._bounds, inf), self.counts, strict=True):
+            total += count
+            found.append(("+Inf" if bound == inf else str(bound), float(total)))
+        return found
 
 
 @final
-class _Requests(Collector):
-    """Made of what was counted when somebody looks: prometheus_client's own counters cost a request five times as much."""
+class Counted:
+    """Requests that are alike."""
 
-    def describe(self) -> Iterator[CounterMetricFamily | HistogramMetricFamily]:
-        yield CounterMetricFamily(
-            "apiserver_request",
-            "Requests by verb, resource and response code.",
-            labels=["verb", "group", "version", "resource", "subresource", "scope", "code"],
-        )
-        yield HistogramMetricFamily(
-            "apiserver_request_duration_seconds",
-            "Response time of requests that are not watches.",
-            labels=["verb", "group", "version", "resource"],
-        )
+    __slots__ = ("codes", "seconds", "sizes")
 
-    def collect(self) -> Iterator[CounterMetricFamily | HistogramMetricFamily]:
-        requests, durations = self.describe()
-        assert isinstance(requests, CounterMetricFamily)
-        assert isinstance(durations, HistogramMetricFamily)
-        timed: dict[tuple[str, str, str, str], _Served] = {}
-        for labels, served in list(_SERVED.items()):
-            requests.add_metric([*map(str, labels)], served.count)
-            if labels[0] != "WATCH":
-                total = timed.setdefault(labels[:4], _Served())
-                total.seconds += served.seconds
-                total.buckets = [a + b for a, b in zip(total.buckets, served.buckets, strict=True)]
-        names = [*map(floatToGoString, _BUCKETS), "+Inf"]
-        for key, total in timed.items():
-            buckets = list(zip(names, accumulate(map(float, total.buckets)), strict=True))
-            durations.add_metric([*key], buckets, total.seconds)
-        yield requests
-        yield durations
+    def __init__(self, verb: str) -> None:
+        self.codes: dict[int, int] = {}
+        self.seconds = Distribution(SECONDS) if verb != "WATCH" else None
+        self.sizes = Distribution(BYTES) if verb in _READING else None
 
 
-REGISTRY.register(_Requests())
+_counted: dict[tuple[str, str, str, str, str, str, bool], Counted] = {}
+_refused: dict[tuple[str, str, str, str, str, str], int] = {}  # by the labels but the component
 
 
-def observe(verb: str, kind: Kind, target: Target, status: int, seconds: float) -> None:
-    """Labels come from the kind, as far as they can be anything: whoever asks may name what is not there."""
+def _names(verb: str, kind: Kind, target: Target) -> tuple[str, str, str, str, str, str]:
     subresource = target.subresource if target.subresource in kind.subresources else ""
-    scope = "resource" if target.name else ("namespace" if target.namespace else "cluster")
-    labels = (verb, kind.group, kind.version, kind.plural, subresource, scope, status)
-    served = _SERVED.get(labels)
-    if served is None:
-        served = _SERVED[labels] = _Served()
-    served.count += 1
-    served.seconds += seconds
-    served.buckets[bisect_left(_BUCKETS, seconds)] += 1
+    scope = "resource" if target.name or verb == "create" else ("namespace" if target.namespace else "cluster")
+    return _METHODS.get(verb) or verb.upper(), kind.group, kind.version, kind.plural, subresource, scope
+
+
+def observe(verb: str, kind: Kind, target: Target, dry_run: bool, status: int, seconds: float, size: int) -> None:
+    """``verb``: Kubernetes'; ``size``: bytes of the answer's body, as far as it was sent in one piece."""
+    key = (*_names(verb, kind, target), dry_run)
+    counted = _counted.get(key)
+    if counted is None:
+        counted = _counted[key] = Counted(key[0])
+    counted.codes[status] = counted.codes.get(status, 0) + 1
+    if counted.seconds is not None:
+        counted.seconds.add(seconds)
+    if counted.sizes is not None:
+        counted.sizes.add(size)
+
+
+def refused(verb: str, kind: Kind, target: Target) -> None:
+    """A request that was told to come again."""
+    names = _names(verb, kind, target)
+    _refused[names] = _refused.get(names, 0) + 1
 
 
 @contextmanager
-def watching(kind: Kind) -> Iterator[None]:
-    gauge = LONG_RUNNING.labels("WATCH", kind.group, kind.version, kind.plural)
+def watching(kind: Kind, target: Target) -> Iterator[None]:
+    gauge = LONG_RUNNING.labels(*_names("watch", kind, target), _SERVER)
     gauge.inc()
     try:
         yield
     finally:
         gauge.dec()
+
+
+@final
+class Requests(Collector):
+    def describe(self) -> Iterable[Metric]:
+        return self._families()
+
+    def _families(self) -> tuple[Any, Any, Any, Any]:
+        return (
+            CounterMetricFamily(
+                "apiserver_request_total", "Requests by what they were and how they ended.", labels=(*_DRY, "code")
+            ),
+            HistogramMetricFamily(
+                "apiserver_request_duration_seconds", "Response time of requests that are not watches.", labels=_DRY
+            ),
+            HistogramMetricFamily("apiserver_response_sizes", "Bytes of what was read.", labels=LABELS),
+            CounterMetricFamily(
+                "apiserver_request_terminations_total",
+                "Requests that the server has refused in self-defense.",
+                labels=(*LABELS, "code"),
+            ),
+        )
+
+    def collect(self) -> Iterator[Metric]:
+        total, seconds, sizes, terminations = self._families()
+        for (*names, dry_run), counted in list(_counted.items()):
+            labels = [names[0], "All" if dry_run else "", *names[1:], _SERVER]
+            for code, count in list(counted.codes.items()):
+                total.add_metric([*labels, str(code)], count)
+            if counted.seconds is not None:
+                seconds.add_metric(labels, counted.seconds.buckets(), counted.seconds.sum)
+            if counted.sizes is not None:
+                sizes.add_metric([*names, _SERVER], counted.sizes.buckets(), counted.sizes.sum)
+        for names_, count in list(_refused.items()):
+            terminations.add_metric([*names_, _SERVER, "429"], count)
+        yield from (total, seconds, sizes, terminations)
+
+
+_DRY: Final = ("verb", "dry_run", *LABELS[1:])
+REGISTRY.register(Requests())

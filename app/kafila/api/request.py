@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 from kafila.authentication.chain import Authentication
 from kafila.authorization import Authorizer
 from kafila.core import errors
+from kafila.flowcontrol.fairness import Seat
 from kafila.identity.tokens import Tokens
 from kafila.registry import Options, User
 from kafila.registry.context import DeleteOptions, Propagation
@@ -81,9 +82,11 @@ class Request:
     raw_path: str = ""  # as it came, encoded
     raw_query: str = ""
     push: Callable[[bytes], bool] | None = None  # a short way to the client, for finished chunks of a stream
+    lost: Callable[[Callable[[], None] | None], None] | None = None  # takes whom to call when the client has left
     chunks: bool = True  # whether the client can be sent a body whose length is not known: not before HTTP/1.1
     warnings: list[str] = field(default_factory=list)
     audit: Record | None = None  # None: nothing of it is recorded
+    seat: Seat | None = None  # that it occupies; None: requests are not counted
     held: int = 0  # bytes of the answer that are kept until it is read
 
     async def hold(self, size: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from itertools import chain
 from typing import Any, NamedTuple, final
 
@@ -95,26 +95,31 @@ class Sender:
 
     def __init__(self, send: Send, answer: Answer | None = None, audit_id: bytes | None = None) -> None:
         self.status = 0  # nothing was sent so far
+        self.size = 0  # bytes of the body that were sent
         self.record: Record | None = None  # of a request that is audited
+        self.flow: tuple[tuple[bytes, bytes], ...] = ()  # headers that say how it was classified
         self._send = send
         self._answer = answer
         self.audit_id = audit_id  # empty: one is made
 
     async def __call__(self, message: dict[str, Any]) -> None:
         """Raises StatusError 500 for a header that is none."""
-        if message["type"] == "http.response.start":
-            message["headers"].append(self._begin(message["status"], message["headers"]))
+        if message["type"] == "http.response.body":
+            self.size += len(message.get("body", b""))
+        elif message["type"] == "http.response.start":
+            message["headers"].extend(self._begin(message["status"], message["headers"]))
         await self._send(message)
 
     def whole(self, status: int, headers: Headers, body: bytes) -> bool:
         """Sends an answer at once; False when that cannot be done, and nothing was sent. Raises StatusError 500."""
         named = self._begin(status, headers)
-        if self._answer is None or not self._answer(self._send, status, [*headers, named], body):
+        if self._answer is None or not self._answer(self._send, status, [*headers, *named], body):
             self.status = 0
             return False
+        self.size = len(body)
         return True
 
-    def _begin(self, status: int, headers: Headers) -> tuple[bytes, bytes]:
+    def _begin(self, status: int, headers: Headers) -> Iterable[tuple[bytes, bytes]]:
         """The one place that all headers of answers pass, whoever made them."""
         said = b"".join(chain.from_iterable(headers))
         if b"\n" in said or b"\r" in said or b"\0" in said:  # what follows would be another header, or another answer
@@ -122,7 +127,7 @@ class Sender:
         self.status = status
         if self.record is not None:
             self.record.started(status)
-        return b"audit-id", self.audit_id or new_uid().encode()
+        return ((b"audit-id", self.audit_id or new_uid().encode()), *self.flow)
 
 
 async def send_response(send: Sender, request: Request, response: Response) -> None:

@@ -10,6 +10,7 @@ import asyncio
 import math
 import socket
 import ssl
+from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any, ClassVar, Final
 from urllib.parse import unquote
@@ -21,6 +22,7 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from kafila.core.sockets import bind
+from kafila.flowcontrol.configuration import ClassifiedFlow
 from kafila.settings.serving import ServingOptions
 
 from .app import ObjectsApp
@@ -41,7 +43,8 @@ GRACE: Final = 2.0  # seconds: who reads a body has a deadline too, and more to 
 
 class ObjectsProtocol(HttpToolsProtocol):
     """Puts into ``scope["state"]`` the verified client certificate (``peer``) and short ways to the client:
-    ``answer`` for whole answers, ``push`` for chunks of one that has begun.
+    ``answer`` for whole answers, ``push`` for chunks of one that has begun; ``lost`` takes whom to call when the client leaves, and
+    ``classified`` the flow of a request that can be held up.
 
     What a peer may send and how long it may take is the listener's ``options``; it sweeps for who is ``late`` from time to time.
     """
@@ -54,12 +57,15 @@ class ObjectsProtocol(HttpToolsProtocol):
     _silent = 0  # bytes that were no body since the message began, or since the last ones that were
     _pieces = 0  # that they came in
     _unread = 0  # bytes of a body whose request is answered
+    _lost: Callable[[], None] | None = None
 
     def __init__(self, listener: Listener, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
         self._listener = listener
         self._limits = listener.options
         self._gathered = bytearray()
+        self._kept = bytearray()  # that came before its sender's turn
+        self._sender: ClassifiedFlow | None = None  # of the last request
         self.late = self._late_reading = self._late_writing = NEVER
         self._reason = ""
         self._unwritten = 0
@@ -67,7 +73,8 @@ class ObjectsProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         tls = transport.get_extra_info("ssl_object")
         peer = peer_of(tls) if tls else None
-        self.app_state = {**self.app_state, "push": self._push, "answer": self._answer}
+        self.app_state = {**self.app_state, "push": self._push, "answer": self._answer, "lost": self._when_lost}
+        self.app_state["classified"] = self._classified
         if peer is not None:
             self.app_state["peer"] = peer
         super().connection_made(transport)
@@ -76,6 +83,17 @@ class ObjectsProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._listener.gone(self)
         super().connection_lost(exc)
+        if self._lost is not None:
+            self._lost()
+
+    def _classified(self, flow: ClassifiedFlow) -> None:
+        self._sender = flow
+
+    def _when_lost(self, call: Callable[[], None] | None) -> None:
+        """Whom to tell that the client has left, before its request has read anything. The last one counts."""
+        self._lost = call
+        if call is not None and self.transport.is_closing():
+            call()
 
     # -- deadlines -------------------------------------------------------------------------------------------------
 
@@ -116,6 +134,29 @@ class ObjectsProtocol(HttpToolsProtocol):
     # -- reading ---------------------------------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
+        """What begins another request of a user who has much under way is looked at in turn."""
+        sender = self._sender
+        if sender is not None and not self._deaf and not self._in_head and not self._in_body:
+            if self._kept:
+                self._kept += data
+                self.flow.pause_reading()
+                return
+            if not sender.turns.arrives(sender, self.loop.time()):
+                self._kept += data
+                self.flow.pause_reading()
+                sender.turns.call(sender, self._take_kept)
+                return
+        self._read(data)
+
+    def _take_kept(self) -> bool:
+        data, self._kept = bytes(self._kept), bytearray()
+        if self.transport.is_closing():
+            return False
+        self.flow.resume_reading()
+        self._read(data)
+        return True
+
+    def _read(self, data: bytes) -> None:
         if self._deaf:
             return
         if self._pieces >= DIRECT:

@@ -67,6 +67,8 @@ async def serve_watch(
     form = None if accept.form == "Table" else (kind.gvk, accept)
     stream = _Stream(send, encode, form)
     if version > cache.revision:
+        if request.seat is not None:
+            request.seat.leave(time.perf_counter())
         await _from_the_future(cache, version, timeout, accept, stream)
         await send({"type": "http.response.body", "body": b""})
         return
@@ -89,6 +91,8 @@ async def serve_watch(
             if wait_end:
                 await stream.raw(_bookmark(kind, accept, start, end=True))
             await stream.flush()
+        if request.seat is not None:  # it has begun: from now on it costs what changes cost
+            request.seat.leave(time.perf_counter())
         leaving = asyncio.create_task(_until_gone(receive, draining, watcher))
         try:
             alike = (

@@ -67,6 +67,16 @@ class ServerOptions(BaseModel):
     max_connections_per_peer: int = Field(
         _SERVING.max_connections_per_peer, description="Connections of one address; 0: half of all.", ge=0
     )
+    enable_priority_and_fairness: bool = Field(
+        True, description="FlowSchemas and PriorityLevelConfigurations say which requests wait."
+    )
+    max_requests_inflight: int = Field(
+        400,
+        description="Requests under way at once: the seats that priority levels share, with the next.",
+        ge=0,
+        le=1 << 20,
+    )
+    max_mutating_requests_inflight: int = Field(200, description="More of them.", ge=0, le=1 << 20)
     service_cidr: str = Field("10.96.0.0/12", description="Range of cluster IPs.")
     authorization_mode: str = Field(
         "RBAC",
@@ -187,6 +197,13 @@ class Settings(FederationOptions, ServerOptions, BaseSettings):
         checks.CHECKS[info.field_name or ""](value)
         return value
 
+    @field_validator("max_mutating_requests_inflight")
+    @classmethod
+    def _check_seats(cls, value: int, info: ValidationInfo) -> int:
+        if value + info.data.get("max_requests_inflight", 1) < 1:
+            raise ValueError("must be positive, or max_requests_inflight must be: nobody would be served")
+        return value
+
     @field_validator("authorization_webhook_config_file")
     @classmethod
     def _check_webhook(cls, value: str, info: ValidationInfo) -> str:
@@ -226,6 +243,10 @@ class Settings(FederationOptions, ServerOptions, BaseSettings):
     def gates(self) -> frozenset[str]:
         """The feature gates that are on."""
         return parse_gates(self.feature_gates)
+
+    @property
+    def total_seats(self) -> int:
+        return self.max_requests_inflight + self.max_mutating_requests_inflight
 
     @property
     def serving(self) -> ServingOptions:

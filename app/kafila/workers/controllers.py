@@ -18,6 +18,7 @@ from kafila.reconcile.kubernetes.definitions import DefinitionController
 from kafila.reconcile.kubernetes.garbage_collector import GarbageCollector
 from kafila.reconcile.kubernetes.namespace_objects import DefaultServiceAccounts, RootCAPublisher
 from kafila.reconcile.kubernetes.namespaces import NamespaceController
+from kafila.reconcile.kubernetes.priority_and_fairness import PriorityAndFairness
 from kafila.reconcile.kubernetes.resource_quotas import ResourceQuotas
 from kafila.reconcile.kubernetes.ttl_after_finished import FinishedJobs
 from kafila.reconcile.refusals import Refusals
@@ -65,9 +66,11 @@ class Controllers:
             account_tokens,
             *karmada,
         ]
-        # kube-apiserver has it in itself: it runs whatever --controllers says
-        definition: Controller = DefinitionController(registry, definitions)
-        self._controllers = [definition, *(c for c in candidates if settings.runs(c.name))]
+        # kube-apiserver has these in itself: they run whatever --controllers says
+        own: list[Controller] = [DefinitionController(registry, definitions)]
+        if settings.enable_priority_and_fairness:
+            own.append(PriorityAndFairness(registry))
+        self._controllers = [*own, *(c for c in candidates if settings.runs(c.name))]
         refusals = Refusals(registry, self.recorder)
         for controller in self._controllers:
             if isinstance(controller, ReportsFailures):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, final
 
 import structlog
 from prometheus_client import REGISTRY
+from prometheus_client.registry import Collector as MetricsCollector
 
 from kafila.api.app import ObjectsApp
 from kafila.api.deferred import Check, DeferredMetaRoutes
@@ -20,6 +21,9 @@ from kafila.api.server import Server, make_server
 from kafila.catalog.catalog import load_catalog
 from kafila.core.errors import StatusError
 from kafila.core.rates import Backoff
+from kafila.flowcontrol.fairness import Fairness
+from kafila.flowcontrol.following import Following
+from kafila.flowcontrol.metrics import FlowControl, observe_wait
 from kafila.identity.keys import shared_keys
 from kafila.reconcile.events import Recorder
 from kafila.reconcile.karmada.member.manager import TransportFor
@@ -27,6 +31,7 @@ from kafila.registry import Registry
 from kafila.registry.admitting import Admitting
 from kafila.registry.bootstrap import bootstrap
 from kafila.registry.converting import Converting
+from kafila.registry.flowcontrol import ensure_flow_control
 from kafila.registry.roles import default_roles, ensure_roles
 from kafila.settings.checks import host_and_port
 from kafila.settings.settings import Settings
@@ -144,6 +149,7 @@ class Process:
         audit: Audit | None = None
         certificates: Certificates | None = None
         recorder: Recorder | None = None
+        following_flows: Following | None = None
         async with asyncio.TaskGroup() as tasks:
             reload = tasks.create_task(self._reload_after_reset(cache))
             if self._at_rest is not None:
@@ -166,6 +172,10 @@ class Process:
                     extensions=aggregation.documents,
                 )
                 proxy.here = app
+                if settings.enable_priority_and_fairness:
+                    app.fairness = Fairness(settings.total_seats)
+                    app.fairness.waits = observe_wait
+                    following_flows = Following(cache, app.fairness)
                 certificates = Certificates(settings, keys, self._hosts())
                 tls = certificates.tls
                 server = make_server(app, settings.host, settings.port, tls.context, settings.serving)
@@ -175,6 +185,8 @@ class Process:
                 app.authentication = known.authentication
                 following += [*known.follow(), asyncio.create_task(aggregation.documents.follow())]
                 app.journal = journal
+                if following_flows is not None:
+                    following.append(asyncio.create_task(following_flows.adjust()))
                 if settings.audit_policy_file:
                     audit = Audit(settings, journal)
                     app.auditor = audit.auditor if audit.auditor.backends else None
@@ -186,6 +198,8 @@ class Process:
             reached_at = self._reached_at(app is not None)
             await self._ensured(partial(bootstrap, registry, *reached_at, self.settings.service_cidr))
             await self._ensured(partial(ensure_roles, registry, default_roles()))
+            if settings.enable_priority_and_fairness:
+                await self._ensured(partial(ensure_flow_control, registry))
             if certificates is not None:
                 exchange.serves(registry, known, certificates, keys.front_proxy.certificate)
                 await self._ensured(partial(exchange.publish, keys.authority))
@@ -202,10 +216,12 @@ class Process:
                 leader.start(controllers)
             compaction = tasks.create_task(self._compact(store))
             lag = tasks.create_task(watch_event_loop())
-            collectors = (
+            collectors: list[MetricsCollector] = [
                 StorageObjects(cache),
                 StorageState(store, None if settings.database_url else settings.data_dir),
-            )
+            ]
+            if app is not None and app.fairness is not None:
+                collectors.append(FlowControl(app.fairness))
             for collected in collectors:
                 REGISTRY.register(collected)
             self._record_unreadable()

@@ -1,16 +1,58 @@
-"""FlowSchema and PriorityLevelConfiguration: kept for clients, nothing is queued by them."""
+"""FlowSchema and PriorityLevelConfiguration. Without the mandatory ones nobody would be served: these are as they have to be."""
 
 from __future__ import annotations
 
 import math
+from typing import Final
 
 from kafila.core import names
 from kafila.core.values import Object
 
 from .common import Found, check_name, duplicate, forbidden, invalid, not_supported, required
+from .gostructs import go_struct
 
 _SUBJECTS = {"Group": "group", "ServiceAccount": "serviceAccount", "User": "user"}
 _MAX_HASH_BITS = 60
+EXEMPT: Final = "exempt"  # a FlowSchema and its level
+CATCH_ALL: Final = "catch-all"  # a FlowSchema and its level
+
+
+def rule_for_everything(*groups: str) -> Object:
+    """A rule of a FlowSchema about all requests of members of these groups."""
+    resources = {
+        "verbs": ["*"],
+        "apiGroups": ["*"],
+        "resources": ["*"],
+        "clusterScope": True,
+        "namespaces": ["*"],
+    }
+    return {
+        "subjects": [{"kind": "Group", "group": {"name": group}} for group in groups],
+        "resourceRules": [resources],
+        "nonResourceRules": [{"verbs": ["*"], "nonResourceURLs": ["*"]}],
+    }
+
+
+MANDATORY_FLOW_SCHEMAS: Final[dict[str, Object]] = {
+    EXEMPT: {
+        "priorityLevelConfiguration": {"name": EXEMPT},
+        "matchingPrecedence": 1,
+        "rules": [rule_for_everything("system:masters")],
+    },
+    CATCH_ALL: {
+        "priorityLevelConfiguration": {"name": CATCH_ALL},
+        "matchingPrecedence": 10000,
+        "distinguisherMethod": {"type": "ByUser"},
+        "rules": [rule_for_everything("system:unauthenticated", "system:authenticated")],
+    },
+}
+MANDATORY_LEVELS: Final[dict[str, Object]] = {
+    EXEMPT: {"type": "Exempt", "exempt": {"nominalConcurrencyShares": 0, "lendablePercent": 0}},
+    CATCH_ALL: {
+        "type": "Limited",
+        "limited": {"nominalConcurrencyShares": 5, "limitResponse": {"type": "Reject"}, "lendablePercent": 0},
+    },
+}
 _VERBS = frozenset(("get", "list", "create", "update", "delete", "deletecollection", "patch", "watch", "proxy"))
 
 
@@ -36,6 +78,9 @@ def validate_flow_schema(obj: Object) -> Found:
         found.append(required("spec.priorityLevelConfiguration.name", "must reference a priority level"))
     for i, rule in enumerate(spec.get("rules") or ()):
         _check_rule(rule, f"spec.rules[{i}]", found)
+    if name in MANDATORY_FLOW_SCHEMAS and spec != MANDATORY_FLOW_SCHEMAS[name]:
+        shown = go_struct("api.flowcontrol.v1.FlowSchemaSpec", spec)
+        found.append(invalid("spec", shown, f"spec of '{name}' must equal the fixed value"))
     return found + validate_condition_types(obj, {})
 
 
@@ -180,7 +225,22 @@ def validate_priority_level(obj: Object) -> Found:
             _check_limited(limited, "spec.limited", found)
     else:
         found.append(not_supported("spec.type", kind, ("Exempt", "Limited")) if kind else required("spec.type"))
+    _check_mandatory_level((obj.get("metadata") or {}).get("name") or "", spec, found)
     return found
+
+
+def _check_mandatory_level(name: str, spec: Object, found: Found) -> None:
+    """What exempt requests lend is a user's to say."""
+    fixed = MANDATORY_LEVELS.get(name)
+    if fixed is None:
+        return
+    shown = go_struct("api.flowcontrol.v1.PriorityLevelConfigurationSpec", spec)
+    if name == EXEMPT:
+        if {**spec, "exempt": None} != {**fixed, "exempt": None}:
+            text = f"spec of '{name}' except the 'spec.exempt' field must equal the fixed value"
+            found.append(invalid("spec", shown, text))
+    elif spec != fixed:
+        found.append(invalid("spec", shown, f"spec of '{name}' must equal the fixed value"))
 
 
 def _check_shares(level: Object, path: str, found: Found) -> None:

@@ -10,7 +10,15 @@ from kafila.machinery.schema import Schema
 # types of k8s.io/apimachinery are the same inside, and print as they are sent
 _SENT = "io.k8s.apimachinery."
 # names that are not the JSON name with a capital
-_NAMES = {"seLinuxOptions": "SELinuxOptions", "csi": "CSI", "nfs": "NFS", "fc": "FC", "rbd": "RBD", "iscsi": "ISCSI"}
+_NAMES = {
+    "apiGroups": "APIGroups",
+    "seLinuxOptions": "SELinuxOptions",
+    "csi": "CSI",
+    "nfs": "NFS",
+    "fc": "FC",
+    "rbd": "RBD",
+    "iscsi": "ISCSI",
+}
 _ZEROS: dict[str, Any] = {"string": "", "boolean": False, "integer": 0, "number": 0, "int-or-string": 0}
 
 
