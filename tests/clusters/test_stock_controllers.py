@@ -26,7 +26,7 @@ _DOCUMENTS = (Path(__file__).parent / "stock_workloads.yaml").read_text().split(
 NODES = "---\n".join(text for text in _DOCUMENTS if "kind: Node\n" in text)
 WORKLOADS = "---\n".join(text for text in _DOCUMENTS if "kind: Node\n" not in text)
 # admission that kafila leaves to its members, where the pods are
-NOT_IN_KAFILA = "ServiceAccount,LimitRanger,ResourceQuota,StorageObjectInUseProtection"
+NOT_IN_KAFILA = "ServiceAccount,StorageObjectInUseProtection"
 
 
 class Cluster:
