@@ -28,7 +28,7 @@ AT_ONCE: Final = 50  # batches that are read together
 MOST_READ: Final = 1000  # batches that are looked through for one page
 LARGEST: Final = 64 << 20  # bytes of an unpacked batch
 _LEVEL: Final = 1
-_LOCK: Final = 7236837471905  # advisory: one process makes a partition
+_LOCK: Final = 7236837471906  # advisory: one process makes a partition
 _INSERT: Final = "INSERT INTO audit VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING"
 _PARTITIONS: Final = """
 SELECT c.relname AS name, substring(c.relname FROM 7)::bigint AS since, pg_total_relation_size(c.oid) AS bytes
