@@ -648,3 +648,18 @@ async def test_flow_control(lab: Lab) -> None:
     assert f'X-Kubernetes-Pf-Flowschema-Uid="{uid}"' in shown or uid in shown, shown
     await lab.kubectl("delete", "namespace", "batch")
     await lab.delete("flow-control")
+
+
+@on_module_loop
+async def test_admission_policy(lab: Lab) -> None:
+    await lab.apply("admission-policy")
+    refused = await lab.kubectl("create", "deployment", "web", "--image=nginx", "-n", "shop", check=False)
+    by = "ValidatingAdmissionPolicy 'production.example.com' with binding 'production.example.com' denied request"
+    assert f"{by}: production needs 2 replicas, not 1" in refused
+    await lab.kubectl("create", "deployment", "web", "--image=nginx", "--replicas=2", "-n", "shop")
+    refused = await lab.kubectl("scale", "deployment", "web", "--replicas=1", "-n", "shop", check=False)
+    assert "scaled" in refused  # its rules do not name the subresource
+    nginx = str(EXAMPLES / "aggregated")
+    refused = await lab.kubectl("apply", "-n", "shop", "-f", nginx, check=False)
+    assert "a policy of production names its clusters" in refused
+    await lab.kubectl("delete", "-f", str(EXAMPLES / "admission-policy"), "--ignore-not-found", "--timeout=90s")

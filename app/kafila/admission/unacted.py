@@ -20,8 +20,6 @@ _CALLED: Final = "nothing is refused or changed because of it"
 
 # By resource; whatever is in the object.
 _KINDS: Final = {
-    "validatingadmissionpolicies.admissionregistration.k8s.io": f"{_NOT_YET}: {_CALLED}",
-    "validatingadmissionpolicybindings.admissionregistration.k8s.io": f"{_NOT_YET}: {_CALLED}",
     "mutatingadmissionpolicies.admissionregistration.k8s.io": f"{_NOT_YET}: {_CALLED}",
     "mutatingadmissionpolicybindings.admissionregistration.k8s.io": f"{_NOT_YET}: {_CALLED}",
     "certificatesigningrequests.certificates.k8s.io": f"{_NOT_YET}: nothing signs it",

@@ -19,6 +19,9 @@ ON: Final = frozenset(
         "RuntimeClass",
         "CertificateSubjectRestriction",
         "DefaultIngressClass",
+        "MutatingAdmissionWebhook",
+        "ValidatingAdmissionPolicy",
+        "ValidatingAdmissionWebhook",
         "ResourceQuota",
     }
 )

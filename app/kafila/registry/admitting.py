@@ -14,6 +14,7 @@ from typing import Any, Final, final
 import orjson
 import structlog
 
+from kafila.admission.policies.policy import BINDINGS, POLICIES
 from kafila.admission.webhooks import MUTATING, VALIDATING, Attributes, Call, Hook, Index, Verdict, hooks_of
 from kafila.admission.webhooks.conditions import Conditions, nobody
 from kafila.admission.webhooks.index import failed, selects
@@ -40,6 +41,7 @@ from kafila.webhooks.configuration import NONE, Known
 from .asking import Calls, Question
 from .codec import in_version
 from .decoding import decoder_of, typed
+from .policies import Policies
 from .threads import BIG, in_thread
 
 log = structlog.get_logger(__name__)
@@ -72,8 +74,9 @@ class Admitting:
         self._callers = callers
         self._conditions = Conditions(ask)
         self._indexes: dict[str, Index] = {}
-        self.idle = False  # True: there is no webhook at all; asked by every write
-        for resource in (MUTATING, VALIDATING):
+        self.idle = False  # True: there is no webhook or policy at all; asked by every write
+        self.policies = Policies(cache, catalog, ask, _shown)
+        for resource in (MUTATING, VALIDATING, POLICIES, BINDINGS):
             cache.listen(resource, lambda event: self._forget())
         cache.on_reset(self._forget)
 
@@ -85,11 +88,15 @@ class Admitting:
         """The webhooks that may want to see such a write; None for none."""
         indexes = self._indexes or self._built()
         mutating, validating = indexes[MUTATING], indexes[VALIDATING]
-        self.idle = not mutating and not validating
+        self.idle = not mutating and not validating and not self.policies
         if self.idle:
             return None
-        found = Calls(mutating.calls(kind, subresource, operation), validating.calls(kind, subresource, operation))
-        return found if found.mutating or found.validating else None
+        found = Calls(
+            mutating.calls(kind, subresource, operation),
+            validating.calls(kind, subresource, operation),
+            self.policies.matching(kind, subresource, operation) if self.policies else (),
+        )
+        return found if found.mutating or found.validates else None
 
     def _built(self) -> dict[str, Index]:
         for resource in (MUTATING, VALIDATING):
@@ -114,7 +121,7 @@ class Admitting:
         if not hook.conditions:
             return True
         # what conditions cost nobody knows before: a thread has them as something big
-        new, old = await _shown(call, asked)
+        new, old = await _shown(call.kind, asked)
         held = partial(self._conditions.hold, hook, asked, request_of(call, asked), new, old)
         outcome = await in_thread(max(size, BIG), held)
         if outcome.errors:
@@ -137,7 +144,7 @@ class Admitting:
         except InvalidAnswer as error:
             raise _Failed(str(error), 400) from None
         uid = new_uid()
-        body = await in_thread(size, partial(_review, uid, call, asked, *await _shown(call, asked)))
+        body = await in_thread(size, partial(_review, uid, call, asked, *await _shown(call.kind, asked)))
         try:
             known = self._known.mutating if mutating else self._known.validating
             answer = await self._callers.post(hook.client, body, hook.seconds, known)
@@ -153,6 +160,10 @@ class Admitting:
 
     async def _validated(self, question: Question, size: int) -> None:
         asked = question.asked
+        if self.policies:
+            found = self.policies.matching(asked.kind, asked.subresource, asked.operation)
+            if found:
+                await self.policies.check(found, asked, question.options, size)
         calls = [call for call in question.calls if await self.selects(call, asked, VALIDATE, size)]
         if not calls:
             return
@@ -262,7 +273,7 @@ class _Mutation:
         if verdict.patch_type != "JSONPatch":
             raise _Failed(f'unsupported patch type "{verdict.patch_type}"', 400)
         size = max(self._size, len(verdict.patch) * 100)
-        shown, _ = await _shown(call, self._asked)
+        shown, _ = await _shown(call.kind, self._asked)
         assert shown is not None
         document = await in_thread(size, partial(_applied, shown, verdict.patch))
         if shown is not before:
@@ -319,14 +330,14 @@ def _review(uid: str, call: Call, asked: Attributes, new: Object | None, old: Ob
     return orjson.dumps(review(uid, call, asked, new, old))
 
 
-async def _shown(call: Call, asked: Attributes) -> tuple[Object | None, Object | None]:
-    """The objects in the version that a webhook's rules name. A Scale or an Eviction is the same in all of them. Raises StatusError."""
-    if call.kind is asked.kind or asked.shown != asked.kind.gvk:
+async def _shown(target: Kind, asked: Attributes) -> tuple[Object | None, Object | None]:
+    """The objects in the version that rules name. A Scale or an Eviction is the same in all of them. Raises StatusError."""
+    if target is asked.kind or asked.shown != asked.kind.gvk:
         return asked.new, asked.old
     new, old = asked.new, asked.old
     return (
-        await _converted(asked.kind, call.kind, new) if new is not None else None,
-        await _converted(asked.kind, call.kind, old) if old is not None else None,
+        await _converted(asked.kind, target, new) if new is not None else None,
+        await _converted(asked.kind, target, old) if old is not None else None,
     )
 
 

@@ -34,10 +34,15 @@ BAD_OWNERS: Final = (
 
 
 class Calls(NamedTuple):
-    """Webhooks whose rules match a write: whether they select it is not looked at yet."""
+    """Webhooks and policies whose rules match a write: whether they select it is not looked at yet."""
 
     mutating: Sequence[Call]
     validating: Sequence[Call]
+    policies: Sequence[object] = ()  # that validate, likewise
+
+    @property
+    def validates(self) -> bool:
+        return bool(self.validating or self.policies)
 
 
 class Question(NamedTuple):
@@ -251,9 +256,10 @@ def asked_to_delete(
 ) -> Generator[Question, Object | None, None]:
     """First the mutating ones, which may refuse it too. Of a collection no name is said."""
     name = "" if options.collection else name
-    for asked, mutating in ((calls.mutating, True), (calls.validating, False)):
-        if asked:
-            yield question(kind, "DELETE", name, namespace, None, old, options, asked, mutating=mutating)
+    if calls.mutating:
+        yield question(kind, "DELETE", name, namespace, None, old, options, calls.mutating, mutating=True)
+    if calls.validates:
+        yield question(kind, "DELETE", name, namespace, None, old, options, calls.validating)
 
 
 def _check_owners(obj: Object, before: object, options: Options) -> None:

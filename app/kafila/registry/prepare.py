@@ -100,7 +100,7 @@ def prepare_create(
         _track(kind, None, obj, options, "")  # its values are of the right types only now
     extra = allocator.allocate(obj, None) if allocator is not None else NOTHING
     warnings = admission.admit(kind, "CREATE", obj, None, options.user)
-    if calls is not None and calls.validating:
+    if calls is not None and calls.validates:
         space = namespace if kind.namespaced else ""
         yield question(kind, "CREATE", metadata["name"], space, obj, None, options, calls.validating)
     if options.warnings is not None:
@@ -201,7 +201,7 @@ def prepare_update(
         _track(kind, old, new, options, subresource)
     warnings = admission.admit(kind, "UPDATE", new, old, options.user, subresource)
     metadata["resourceVersion"] = was["resourceVersion"]
-    if calls is not None and calls.validating:
+    if calls is not None and calls.validates:
         space = was.get("namespace", "")
         yield question(kind, "UPDATE", name, space, new, old, options, calls.validating, subresource=subresource)
     if options.warnings is not None:

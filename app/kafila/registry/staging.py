@@ -142,8 +142,11 @@ class Staging:
     ) -> Object:
         """``obj``, which is not stored by itself, as webhooks have left it. Raises StatusError."""
         calls = self._calls(kind, operation, subresource)
-        for asked, mutating in ((calls.mutating, True), (calls.validating, False)) if calls is not None else ():
-            if asked:
+        if calls is None:
+            return obj
+        steps = ((calls.mutating, True, bool(calls.mutating)), (calls.validating, False, calls.validates))
+        for asked, mutating, wanted in steps:
+            if wanted:
                 assert self._admitting is not None
                 about = question(
                     kind,

@@ -100,9 +100,9 @@ def _hook(given: Object, configuration: str, number: int) -> Hook:
         name=given["name"],
         configuration=configuration,
         uid=f"{configuration}/{given['name']}/{number}",
-        rules=tuple(map(_rule, given.get("rules") or ())),
-        namespaces=_selector(given.get("namespaceSelector")),
-        objects=_selector(given.get("objectSelector")),
+        rules=tuple(map(rule_of, given.get("rules") or ())),
+        namespaces=selector_of(given.get("namespaceSelector")),
+        objects=selector_of(given.get("objectSelector")),
         client=client_of(given.get("clientConfig") or {}),
         equivalent=given.get("matchPolicy") != "Exact",
         ignores_failure=given.get("failurePolicy") == "Ignore",
@@ -114,7 +114,7 @@ def _hook(given: Object, configuration: str, number: int) -> Hook:
     )
 
 
-def _rule(given: Object) -> Rule:
+def rule_of(given: Object) -> Rule:
     split = [text.partition("/") for text in given.get("resources") or ()]
     return Rule(
         frozenset(given.get("operations") or ()),
@@ -125,7 +125,7 @@ def _rule(given: Object) -> Rule:
     )
 
 
-def _selector(given: Object | None) -> selectors.Selector:
+def selector_of(given: Object | None) -> selectors.Selector:
     return selectors.from_object(given if given is not None else {})
 
 

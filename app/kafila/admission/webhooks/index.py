@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Final, NamedTuple, final
+from typing import Final, NamedTuple, Protocol, final
 
 from kafila.catalog.catalog import Catalog, subresources_of
 from kafila.catalog.kind import Kind
+from kafila.core import selectors
 from kafila.core.errors import StatusError, internal_error, not_found
 from kafila.core.resources import GroupVersionKind
 from kafila.core.values import Object
@@ -75,7 +76,7 @@ class Index:
     def _found(self, kind: Kind, subresource: str, operation: str) -> Iterator[Call]:
         if kind.group == _GROUP and kind.kind in _EXEMPT:
             return
-        equivalents = [other for other in self._catalog if other.resource == kind.resource and _has(other, subresource)]
+        equivalents = equivalents_of(self._catalog, kind, subresource)
         for position, hook in enumerate(self._hooks):
             target = _target(hook, kind, equivalents, subresource, operation)
             if target is not None:
@@ -98,6 +99,11 @@ def _matches(rule: Rule, kind: Kind, subresource: str, operation: str) -> bool:
     return rule.matches(kind.group, kind.version, kind.plural, subresource, operation, cluster=not kind.namespaced)
 
 
+def equivalents_of(catalog: Catalog, kind: Kind, subresource: str) -> list[Kind]:
+    """The versions in which the same objects are served, ``kind`` among them."""
+    return [other for other in catalog if other.resource == kind.resource and _has(other, subresource)]
+
+
 def _has(kind: Kind, subresource: str) -> bool:
     return not subresource or subresource in kind.subresources
 
@@ -111,18 +117,27 @@ def shown_kind(kind: Kind, subresource: str) -> GroupVersionKind:
     return kind.gvk
 
 
-def selects(hook: Hook, asked: Attributes, namespace_labels: NamespaceLabels) -> bool:
+class Selecting(Protocol):
+    """What selects namespaces and objects by their labels."""
+
+    @property
+    def namespaces(self) -> selectors.Selector: ...
+    @property
+    def objects(self) -> selectors.Selector: ...
+
+
+def selects(hook: Selecting, asked: Attributes, namespace_labels: NamespaceLabels) -> bool:
     """Whether a webhook whose rules match selects the namespace and the object. Raises StatusError 404."""
     return _selects_object(hook, asked) and _selects_namespace(hook, asked, namespace_labels)
 
 
-def _selects_object(hook: Hook, asked: Attributes) -> bool:
+def _selects_object(hook: Selecting, asked: Attributes) -> bool:
     if hook.objects.empty:
         return True
     return any(labels is not None and hook.objects.matches(labels) for labels in asked.labels)
 
 
-def _selects_namespace(hook: Hook, asked: Attributes, namespace_labels: NamespaceLabels) -> bool:
+def _selects_namespace(hook: Selecting, asked: Attributes, namespace_labels: NamespaceLabels) -> bool:
     is_namespace = asked.kind.resource == NAMESPACES
     if hook.namespaces.empty or (not asked.namespace and not is_namespace):
         return True

@@ -8,12 +8,13 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
+from kafila.catalog.kind import Kind
 from kafila.core.errors import StatusError, bad_request
 from kafila.core.values import Object
 
 from .attributes import Attributes
 from .hooks import Hook
-from .index import Call
+from .index import Call, shown_kind
 
 GROUP: Final = "admission.k8s.io"
 VERSIONS: Final = ("v1", "v1beta1")
@@ -55,7 +56,12 @@ def review(uid: str, call: Call, asked: Attributes, new: Object | None, old: Obj
 
 def request_of(call: Call, asked: Attributes) -> Object:
     """An ``AdmissionRequest`` without the objects: what conditions see, too."""
-    kind, target, user = asked.kind, call.kind, asked.user
+    return request_of_kind(call.kind, asked)
+
+
+def request_of_kind(target: Kind, asked: Attributes) -> Object:
+    """``target``: as which kind the object is shown."""
+    kind, user = asked.kind, asked.user
     who: Object = {"username": user.name}
     if user.uid:
         who["uid"] = user.uid
@@ -64,7 +70,7 @@ def request_of(call: Call, asked: Attributes) -> Object:
     if user.extra:
         who["extra"] = {name: list(values) for name, values in user.extra}
     request: Object = {
-        "kind": _kind(*call.shown),
+        "kind": _kind(*shown_kind(target, asked.subresource)),
         "resource": _resource(target.group, target.version, target.plural),
     }
     if asked.subresource:

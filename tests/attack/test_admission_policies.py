@@ -1,0 +1,66 @@
+"""Admission policies that cost as much as they may: a write waits for them, and nobody else does."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+POLICIES = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies"
+COSTLY = "object.data.all(a, object.data.all(b, object.data.all(c, a + b + c != 'x')))"
+
+
+def policy(name: str, expression: str) -> dict[str, Any]:
+    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["*"], "resources": ["configmaps"]}
+    spec = {
+        "failurePolicy": "Fail",
+        "matchConstraints": {"resourceRules": [rule]},
+        "validations": [{"expression": expression}],
+    }
+    api_version = "admissionregistration.k8s.io/v1"
+    return {
+        "apiVersion": api_version,
+        "kind": "ValidatingAdmissionPolicy",
+        "metadata": {"name": name},
+        "spec": spec,
+    }
+
+
+def binding(name: str) -> dict[str, Any]:
+    spec = {"policyName": name, "validationActions": ["Deny"]}
+    metadata = {"name": name}
+    kind = "ValidatingAdmissionPolicyBinding"
+    return {"apiVersion": "admissionregistration.k8s.io/v1", "kind": kind, "metadata": metadata, "spec": spec}
+
+
+async def test_nobody_waits_for_a_policy_but_the_write(api: Any) -> None:
+    """The loop takes turns while the policy is evaluated: counted, and not by a clock."""
+    await api.made(POLICIES, policy("costly", COSTLY))
+    await api.made(POLICIES.replace("policies", "policybindings"), binding("costly"))
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    counting = asyncio.create_task(count())
+    obj = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "big"}}
+    obj["data"] = {f"k{n}": "v" for n in range(300)}
+    found = await api.post("/api/v1/namespaces/default/configmaps", obj)
+    counting.cancel()
+    assert found.status_code == 422
+    assert "validation failed due to running out of cost budget" in found.json()["message"]
+    assert turns > 50
+
+
+async def test_a_policy_cannot_forbid_its_own_end(api: Any) -> None:
+    everything = policy("all", "false")
+    rule = {"apiGroups": ["*"], "apiVersions": ["*"], "operations": ["*"], "resources": ["*"]}
+    everything["spec"]["matchConstraints"] = {"resourceRules": [rule]}
+    await api.made(POLICIES, everything)
+    await api.made(POLICIES.replace("policies", "policybindings"), binding("all"))
+    obj = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}}
+    assert (await api.post("/api/v1/namespaces/default/configmaps", obj)).status_code == 422
+    assert (await api.delete(f"{POLICIES}/all")).status_code == 200
+    assert (await api.post("/api/v1/namespaces/default/configmaps", obj)).status_code == 201
