@@ -131,7 +131,7 @@ def test_what_the_parser_refuses_is_one_line_too(refusal: Callable[..., str]) ->
 
 def test_unknown_controllers_are_refused_with_the_names_of_the_known_ones(refusal: Callable[..., str]) -> None:
     line = refusal("serve", "--controllers=*,-clusters")
-    assert "'clusters' is not in the list of known controllers (apiservice, binding, " in line
+    assert "'clusters' is not in the list of known controllers (agentcsrapproving, " in line
 
 
 def test_the_known_controllers_are_those_that_there_are() -> None:

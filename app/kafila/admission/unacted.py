@@ -22,7 +22,6 @@ _CALLED: Final = "nothing is refused or changed because of it"
 _KINDS: Final = {
     "mutatingadmissionpolicies.admissionregistration.k8s.io": f"{_NOT_YET}: {_CALLED}",
     "mutatingadmissionpolicybindings.admissionregistration.k8s.io": f"{_NOT_YET}: {_CALLED}",
-    "certificatesigningrequests.certificates.k8s.io": f"{_NOT_YET}: nothing signs it",
     "federatedhpas.autoscaling.karmada.io": f"{_NOT_YET}: nothing is scaled",
     "cronfederatedhpas.autoscaling.karmada.io": f"{_NOT_YET}: nothing is scaled",
     "multiclusterservices.networking.karmada.io": f"{_NOT_YET}: no endpoints are brought to other clusters",

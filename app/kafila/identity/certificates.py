@@ -63,7 +63,7 @@ def _authority(
 def cross_signed(authority: KeyPair, by: KeyPair) -> bytes:
     """PEM of an authority's certificate as another one has signed it: who believes that one believes what the first has signed."""
     one = x509.load_pem_x509_certificate(authority.certificate)
-    other, key = x509.load_pem_x509_certificate(by.certificate), _private(by)
+    other, key = x509.load_pem_x509_certificate(by.certificate), private_key(by)
     public = one.public_key()
     assert isinstance(public, (ec.EllipticCurvePublicKey, rsa.RSAPublicKey))
     begins = max(one.not_valid_before_utc, other.not_valid_before_utc)
@@ -78,7 +78,7 @@ def subject_of(certificate: bytes) -> str:
     return x509.load_pem_x509_certificates(certificate)[0].subject.rfc4514_string()
 
 
-def _private(pair: KeyPair) -> ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey:
+def private_key(pair: KeyPair) -> ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey:
     key = serialization.load_pem_private_key(pair.key, None)
     assert isinstance(key, (ec.EllipticCurvePrivateKey, rsa.RSAPrivateKey))
     return key
@@ -113,7 +113,7 @@ def issue(
 ) -> KeyPair:
     """A certificate for a client (``organizations`` become groups) or, with ``hosts``, for a server. It begins ``now``."""
     ca = x509.load_pem_x509_certificate(authority.certificate)
-    ca_key = _private(authority)
+    ca_key = private_key(authority)
     key = ec.generate_private_key(ec.SECP256R1())
     names = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, o) for o in organizations]
     names.append(x509.NameAttribute(NameOID.COMMON_NAME, common_name))

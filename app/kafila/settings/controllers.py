@@ -4,11 +4,14 @@ from __future__ import annotations
 
 CONTROLLERS = frozenset(
     {
+        "agentcsrapproving",
         "apiservice",
         "binding",
         "cluster",
         "clusterrole-aggregation",
         "clustertaintpolicy",
+        "csrcleaner",
+        "csrsigning",
         "dependencies-distributor",
         "execution",
         "federatedResourceQuotaEnforcement",

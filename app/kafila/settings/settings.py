@@ -113,6 +113,11 @@ class ServerOptions(BaseModel):
     service_account_max_token_expiration: int = Field(
         0, description="Seconds that a requested token lives at most; 0: as long as asked for.", ge=0, le=1 << 32
     )
+    cluster_signing_duration: Seconds = Field(
+        31_536_000.0,
+        description="Seconds that a certificate lives at most which a CertificateSigningRequest gets.",
+        ge=600,
+    )
     api_audiences: str = Field("", description="Audiences of this API server, with commas; by default the issuers.")
     authentication_config: str = Field(
         "",

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import timedelta
 from typing import final
 
 from kafila.aggregation.requests import Extensions
+from kafila.authorization import Authorizer
+from kafila.identity.authority import Authority
 from kafila.identity.tokens import Tokens
 from kafila.reconcile.controller import Controller, ReportsFailures
 from kafila.reconcile.events import Recorder
+from kafila.reconcile.karmada.certificate.agent_csr_approving import AgentCSRApproving
 from kafila.reconcile.karmada.event_sources import source_of
 from kafila.reconcile.karmada.member.manager import TransportFor
 from kafila.reconcile.karmada.wiring import build
 from kafila.reconcile.kubernetes.account_tokens import AccountTokens
 from kafila.reconcile.kubernetes.api_services import APIServices
+from kafila.reconcile.kubernetes.certificate_requests import CertificateRequestCleaner, CertificateSigning
 from kafila.reconcile.kubernetes.clusterrole_aggregation import ClusterRoleAggregation
 from kafila.reconcile.kubernetes.definitions import DefinitionController
 from kafila.reconcile.kubernetes.garbage_collector import GarbageCollector
@@ -40,8 +46,12 @@ class Controllers:
         tokens: Tokens | None = None,
         authority: bytes = b"",
         extensions: Extensions | None = None,
+        signing: Callable[[], Authority] | None = None,
+        authorizer: Authorizer | None = None,
     ) -> None:
-        """``tokens``, ``authority``: of service accounts, and PEM of what the server's certificate is checked with."""
+        """``tokens``, ``authority``: of service accounts, and PEM of what the server's certificate is checked with.
+        ``signing``: the authority that signs certificates now; ``authorizer``: who is asked for whom one is.
+        """
         self.recorder = Recorder(registry, source_of=source_of)
         karmada, self.member_manager = build(
             registry,
@@ -60,6 +70,9 @@ class Controllers:
             FinishedJobs(registry),
             ClusterRoleAggregation(registry),
             ResourceQuotas(registry),
+            CertificateSigning(registry, signing, timedelta(seconds=settings.cluster_signing_duration)),
+            CertificateRequestCleaner(registry),
+            AgentCSRApproving(registry, authorizer),
             APIServices(registry, extensions or Extensions(registry.cache)),
             DefaultServiceAccounts(registry),
             root_authority,

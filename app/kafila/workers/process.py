@@ -24,7 +24,7 @@ from kafila.core.rates import Backoff
 from kafila.flowcontrol.fairness import Fairness
 from kafila.flowcontrol.following import Following
 from kafila.flowcontrol.metrics import FlowControl, observe_wait
-from kafila.identity.keys import shared_keys
+from kafila.identity.keys import shared_keys, stored_authority
 from kafila.reconcile.events import Recorder
 from kafila.reconcile.karmada.member.manager import TransportFor
 from kafila.registry import Registry
@@ -139,6 +139,8 @@ class Process:
             tokens,
             keys.authority.bundle,
             aggregation.extensions,
+            lambda: stored_authority(cache)[0],
+            authorizer,
         )
         exchange = Exchange(controllers)
         rotation = Rotation(store, cache, exchange)

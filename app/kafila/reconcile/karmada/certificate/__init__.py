@@ -1,0 +1,1 @@
+"""Certificates of agents (Karmada's pkg/controllers/certificate)."""

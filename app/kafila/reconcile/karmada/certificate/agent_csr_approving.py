@@ -1,0 +1,106 @@
+"""Requests of agents for client certificates are approved where who asks has the right to one (Karmada's agentcsrapproving controller)."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from typing import Final, NamedTuple, final
+
+from kafila.authorization import Attributes, Authorizer
+from kafila.core.clock import rfc3339
+from kafila.core.conditions import conditions_of
+from kafila.core.values import Object
+from kafila.identity.requests import CLIENT, NotSigned, check_agent, common_name, read
+from kafila.reconcile.controller import QueueController
+from kafila.registry import Options, Registry, User
+from kafila.watch import Event
+
+RESOURCE: Final = "certificatesigningrequests.certificates.k8s.io"
+GROUP: Final = "certificates.k8s.io"
+OPTIONS: Final = Options(manager="karmada-controller-manager")
+
+
+class Recognized(NamedTuple):
+    """``subresource`` of certificatesigningrequests, which who asks has to be allowed to create."""
+
+    subresource: str
+    message: str
+
+
+SELF: Final = Recognized("selfclusteragent", "Auto approving self karmada agent certificate after SubjectAccessReview.")
+OTHER: Final = Recognized("clusteragent", "Auto approving karmada agent certificate after SubjectAccessReview.")
+
+
+@final
+class AgentCSRApproving(QueueController[str]):
+    """``authorizer``: None where nobody can be asked; nothing is approved then."""
+
+    name = "agentcsrapproving"
+    about = RESOURCE
+
+    def __init__(self, registry: Registry, authorizer: Authorizer | None) -> None:
+        super().__init__(registry.cache, self.name)
+        self._registry = registry
+        self._authorizer = authorizer
+        self._kind = registry.kind(GROUP, "v1", "certificatesigningrequests")
+        registry.cache.listen(RESOURCE, self._observe)
+
+    def resync(self) -> None:
+        for entry in self._registry.cache.resource(RESOURCE).entries():
+            self.queue.add(entry.key.name, background=True)
+
+    def _observe(self, event: Event) -> None:
+        if event.new is not None:
+            self.queue.add(event.key.name)
+
+    async def _reconcile(self, name: str) -> None:
+        entry = self._registry.cache.get(RESOURCE, "", name)
+        if entry is None or entry.meta.deletionTimestamp or self._authorizer is None:
+            return
+        obj = entry.decode()
+        user = user_of(obj)
+        for found in recognized(obj):
+            asked = Attributes(user, "create", GROUP, "*", "certificatesigningrequests", found.subresource)
+            if (await self._authorizer.authorize(asked)).allowed:
+                await self._approve(name, found.message)
+                return
+
+    async def _approve(self, name: str, message: str) -> None:
+        def approved(current: Object) -> Object:
+            if not any(True for _ in recognized(current)):
+                return current
+            condition = {
+                "type": "Approved",
+                "status": "True",
+                "reason": "AutoApproved",
+                "message": message,
+                "lastUpdateTime": rfc3339(),
+                "lastTransitionTime": rfc3339(),
+            }
+            status = {**(current.get("status") or {}), "conditions": [*conditions_of(current), condition]}
+            return {**current, "status": status}
+
+        await self._registry.modify(self._kind, "", name, approved, OPTIONS, "approval")
+
+
+def user_of(obj: Object) -> User:
+    """Who asked, as authentication found him."""
+    spec = obj["spec"]
+    extra = tuple((key, tuple(values)) for key, values in (spec.get("extra") or {}).items())
+    return User(spec.get("username") or "", tuple(spec.get("groups") or ()), spec.get("uid") or "", extra)
+
+
+def recognized(obj: Object) -> Iterator[Recognized]:
+    """As what it may be approved; nothing for what is no agent's request, or is decided already."""
+    spec, status = obj.get("spec") or {}, obj.get("status") or {}
+    decided = any(c.get("type") in ("Approved", "Denied") for c in conditions_of(obj))
+    if spec.get("signerName") != CLIENT or status.get("certificate") or decided:
+        return
+    try:
+        request = read(base64.b64decode(spec.get("request") or ""))
+        check_agent(request, spec.get("usages") or ())
+    except (NotSigned, ValueError):
+        return
+    if spec.get("username") == common_name(request):
+        yield SELF
+    yield OTHER
