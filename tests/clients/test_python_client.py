@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import datetime
 import threading
+from pathlib import Path
 from typing import Any
 
 import kubernetes
 import pytest
 from kubernetes import client, watch
 from kubernetes.client import ApiException
+from kubernetes.config.incluster_config import InClusterConfigLoader
 
 from kafila.catalog.version import KUBERNETES_VERSION
 
@@ -169,3 +172,55 @@ def test_version_and_reviews(api: client.ApiClient) -> None:
     attributes = client.V1ResourceAttributes(verb="create", resource="pods")
     review = client.V1SelfSubjectAccessReview(spec=client.V1SelfSubjectAccessReviewSpec(resource_attributes=attributes))
     assert client.AuthorizationV1Api(api).create_self_subject_access_review(review).status.allowed
+
+
+def test_a_projected_token(api: client.ApiClient, namespace: str, tmp_path: Path) -> None:
+    """As in a pod: a bound token and the CA in files, of which the token is exchanged while the client runs."""
+    core, rbac = client.CoreV1Api(api), client.RbacAuthorizationV1Api(api)
+    core.create_namespaced_service_account(namespace, client.V1ServiceAccount(metadata={"name": "robot"}))
+    role = client.V1RoleRef(api_group="rbac.authorization.k8s.io", kind="ClusterRole", name="view")
+    subject = client.RbacV1Subject(kind="ServiceAccount", name="robot", namespace=namespace)
+    rbac.create_namespaced_role_binding(
+        namespace, client.V1RoleBinding(metadata={"name": "robot"}, role_ref=role, subjects=[subject])
+    )
+    spec = client.V1TokenRequestSpec(audiences=[], expiration_seconds=600)
+
+    def project() -> str:
+        asked = client.AuthenticationV1TokenRequest(spec=spec)
+        found: str = core.create_namespaced_service_account_token("robot", namespace, asked).status.token
+        (tmp_path / "token").write_text(found)
+        return found
+
+    project()
+    published = core.read_namespaced_config_map("kube-root-ca.crt", namespace)
+    (tmp_path / "ca.crt").write_text(published.data["ca.crt"])
+    host, _, port = api.configuration.host.removeprefix("https://").rpartition(":")
+    loader = InClusterConfigLoader(
+        token_filename=str(tmp_path / "token"),
+        cert_filename=str(tmp_path / "ca.crt"),
+        environ={"KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": port},
+    )
+    configuration = client.Configuration()
+    loader.load_and_set(configuration)
+    robot = client.CoreV1Api(client.ApiClient(configuration))
+    assert "kube-root-ca.crt" in [each.metadata.name for each in robot.list_namespaced_config_map(namespace).items]
+    for refused in (
+        lambda: robot.list_namespaced_secret(namespace),
+        lambda: robot.list_namespaced_config_map("kube-system"),
+    ):
+        with pytest.raises(ApiException) as forbidden:
+            refused()
+        assert forbidden.value.status == 403
+        assert f'User \\"system:serviceaccount:{namespace}:robot\\" cannot list' in forbidden.value.body
+    (tmp_path / "token").write_text("not a token")
+    loader.token_expires_at = datetime.datetime.min  # a minute later
+    with pytest.raises(ApiException) as unknown:
+        robot.list_namespaced_config_map(namespace)
+    assert unknown.value.status == 401
+    project()
+    loader.token_expires_at = datetime.datetime.min
+    assert robot.list_namespaced_config_map(namespace).items
+    core.delete_namespaced_service_account("robot", namespace)
+    with pytest.raises(ApiException) as gone:
+        robot.list_namespaced_config_map(namespace)
+    assert gone.value.status == 401

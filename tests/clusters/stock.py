@@ -73,7 +73,7 @@ class StockControllers:
         ]
 
     def _manager_flags(self) -> list[str]:
-        """kubeadm's, but one identity for all controllers: kafila knows no roles yet. Faster loops show more in less time."""
+        """kubeadm's, an account of its own for each controller among them. Faster loops show more in less time."""
         at = self.folder
         return [
             *self._client_flags(self._ports[0]),
@@ -84,7 +84,7 @@ class StockControllers:
             f"--cluster-signing-key-file={at}/ca.key",
             f"--root-ca-file={at}/ca.crt",
             f"--service-account-private-key-file={at}/sa.key",
-            "--use-service-account-credentials=false",
+            "--use-service-account-credentials=true",
             "--horizontal-pod-autoscaler-sync-period=5s",
             "--resource-quota-sync-period=20s",
             "--pvclaimbinder-sync-period=5s",
