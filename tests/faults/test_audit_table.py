@@ -7,7 +7,7 @@ import pytest
 from .processes import ControlPlane, eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
-RECORDS = "/apis/audit.kafila.io/v1alpha1/namespaces/away/auditrecords"
+RECORDS = "/apis/audit.kafila.io/v1alpha1/namespaces/recorded/auditrecords"
 
 
 async def names(plane: ControlPlane) -> list[str]:
@@ -18,18 +18,18 @@ async def names(plane: ControlPlane) -> list[str]:
 
 
 async def test_what_waits_is_written_when_the_database_is_back(plane: ControlPlane) -> None:
-    await plane.make_namespace("away")
+    await plane.make_namespace("recorded")
     api = plane.api[0]
     made = []
     for number in range(5):
         name = f"before-{number}"
-        answer = await api.request("POST", "/api/v1/namespaces/away/configmaps", {"metadata": {"name": name}})
+        answer = await api.request("POST", "/api/v1/namespaces/recorded/configmaps", {"metadata": {"name": name}})
         assert answer.status == 201
         made.append(name)
     plane.proxy.refusing = True
     plane.proxy.cut()  # most of it is not written yet
     try:
-        refused = await api.request("POST", "/api/v1/namespaces/away/configmaps", {"metadata": {"name": "refused"}})
+        refused = await api.request("POST", "/api/v1/namespaces/recorded/configmaps", {"metadata": {"name": "refused"}})
         assert refused.status == 503
         await eventually(
             "the journal notices",
