@@ -21,7 +21,8 @@ from .fuzz_generator import NAMESPACES, Requests, Sent
 
 THEIR_500 = re.compile(
     r'failed to create typed (patch|new|live) object |admission webhook "[\w.]+" denied the request: |\[?target\.|'
-    r'(resourceVersion: Invalid value: ".*": )?strconv\.ParseUint: |map: map\[.*\] does not contain declared merge key: '
+    r'(resourceVersion: Invalid value: ".*": )?strconv\.ParseUint: |map: map\[.*\] does not contain declared merge key: |'
+    r"resourceVersion should not be set on objects to be created$"
 )
 UNAVAILABLE = {
     "Timeout",
@@ -53,7 +54,7 @@ def check_answer(sent: Sent, answer: httpx.Response) -> None:
 
 def known_500(status: Object) -> bool:
     """What ends in a 500 without a reason there: an apply that does not fit the schema, a Work that is none, a version
-    that is no number, a strategic merge patch whose items have no key."""
+    that is no number or that a new object has, a strategic merge patch whose items have no key."""
     return status["code"] == 500 and "reason" not in status and THEIR_500.match(status["message"]) is not None
 
 

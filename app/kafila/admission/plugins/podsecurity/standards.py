@@ -32,10 +32,6 @@ class Policy(NamedTuple):
     audit: Standard = Standard()
     warn: Standard = Standard()
 
-    @property
-    def fully_privileged(self) -> bool:
-        return all(standard.level == PRIVILEGED for standard in self)
-
 
 DEFAULT: Final = Policy()
 
