@@ -66,8 +66,8 @@ async def test_a_document_without_end(there: Extended, monkeypatch: pytest.Monke
 
 
 async def test_a_server_that_never_answers(there: Extended, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api_services, "PATIENCE", 0.2)
-    monkeypatch.setattr(documents, "PATIENCE", 0.2)
+    monkeypatch.setattr(api_services, "TIMEOUT", 0.2)
+    monkeypatch.setattr(documents, "TIMEOUT", 0.2)
     there.server.answers |= {"/apis": hangs, PATH: hangs}
     await there.registered()
     condition = await there.condition()

@@ -21,7 +21,7 @@ log = structlog.get_logger(__name__)
 DISCOVERY: Final = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json"
 PERIOD: Final = 60.0  # seconds, as kube-apiserver
 RETRY: Final = 5.0  # after a failure, and to look at what has changed meanwhile
-PATIENCE: Final = 5.0  # for one document
+TIMEOUT: Final = 5.0  # for one document
 MOST_RESOURCES: Final = 5_000  # of a version
 Json = dict[str, Any]
 
@@ -73,7 +73,7 @@ class ExtensionDocuments:
     async def _ask(self, service: APIService) -> bool:
         before = self._said.get(service.name, NOTHING)
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(TIMEOUT):
                 said = await self._heard(service)
         except (Unreachable, Unresolved, TimeoutError, ValueError, TypeError, AttributeError, KeyError) as error:
             if before.fresh:

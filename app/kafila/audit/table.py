@@ -125,10 +125,10 @@ class Journal:
         asked = Attributes(user, verb, group, "", resource, "", key.namespace, key.name)
         self.put(Note(now, new_id, asked, user, 200, "", b"", (Changed(key, before, after),)))
 
-    def close(self, patience: float) -> None:
+    def close(self, timeout: float) -> None:
         """Waits so many seconds for what is not written yet; what is left then is lost, and counted."""
         self._closed.set()
-        self._thread.join(patience)
+        self._thread.join(timeout)
         if self._waiting:
             lost(PLUGIN, len(self._waiting), "the process ends")
 

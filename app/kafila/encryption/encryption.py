@@ -18,7 +18,7 @@ from .kms import KMS, KMSError, Periods
 from .selection import Selection
 
 log = structlog.get_logger(__name__)
-_PATIENCE: Final = 10.0  # seconds at the start for a plugin that may be starting too
+_START_TIMEOUT: Final = 10.0  # seconds at the start for a plugin that may be starting too
 _RETRY: Final = 0.25
 _AES: Final = ("aesgcm", "aescbc")
 IN_CLEAR: Final = "<in clear>"
@@ -143,10 +143,10 @@ class Encryption:
 
     # Life -------------------------------------------------------------------------------------------------------------
 
-    async def start(self, patience: float = _PATIENCE) -> None:
-        """Asks the KMS plugins, and looks after them from then on. Raises KMSError when one does not work within ``patience`` seconds."""
+    async def start(self, timeout: float = _START_TIMEOUT) -> None:
+        """Asks the KMS plugins, and looks after them from then on. Raises KMSError when one does not work within ``timeout`` seconds."""
         for plugin in self._plan.plugins.values():
-            await _first_answer(plugin, patience)
+            await _first_answer(plugin, timeout)
             self._look_after(plugin)
 
     async def replace(self, configuration: Configuration) -> None:
@@ -215,8 +215,8 @@ def _shown(prefix: bytes) -> str:
     return prefix.decode()
 
 
-async def _first_answer(plugin: KMS, patience: float) -> None:
-    deadline = asyncio.get_running_loop().time() + patience
+async def _first_answer(plugin: KMS, timeout: float) -> None:
+    deadline = asyncio.get_running_loop().time() + timeout
     while True:
         await plugin.check()
         if not plugin.trouble:

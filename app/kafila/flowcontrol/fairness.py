@@ -18,7 +18,7 @@ from .peaks import Peak
 from .queueset import Ticket
 from .turns import Paced, Turns
 
-PATIENCE: Final = 15.0  # seconds that a request waits at most: a quarter of what kube-apiserver gives it in all
+QUEUE_WAIT: Final = 15.0  # seconds that a request waits at most: a quarter of what kube-apiserver gives it in all
 SWEEP: Final = 1.0  # seconds between two looks at who has waited too long
 QUEUE_FULL: Final = "queue-full"
 NO_SEAT: Final = "concurrency-limit"
@@ -215,7 +215,7 @@ class Fairness:
 
     def _sweep(self) -> None:
         self._sweeping = None
-        before = self.clock() - PATIENCE
+        before = self.clock() - QUEUE_WAIT
         for level in self.configuration.levels.values():
             for ticket in level.queues.overdue(before):
                 flow, turn = ticket.flow, ticket.label

@@ -14,7 +14,7 @@ from typing import Final
 import zstandard
 
 SIZE: Final = 32 << 10
-_PATIENCE: Final = 60.0  # seconds; a tenth of one is usual
+_TIMEOUT: Final = 60.0  # seconds; a tenth of one is usual
 
 
 async def trained(bodies: Sequence[bytes]) -> bytes:
@@ -23,7 +23,7 @@ async def trained(bodies: Sequence[bytes]) -> bytes:
         sys.executable, "-m", __name__, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
     )
     try:
-        async with asyncio.timeout(_PATIENCE):
+        async with asyncio.timeout(_TIMEOUT):
             found, _ = await process.communicate(b"".join(len(b).to_bytes(4, "big") + b for b in bodies))
     except TimeoutError:
         return b""

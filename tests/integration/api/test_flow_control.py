@@ -195,7 +195,7 @@ async def test_whoever_cannot_wait_is_told_to_come_again(fair: Api, response: Ob
 
 
 async def test_whoever_waits_too_long_is_told_too(fair: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kafila.flowcontrol.fairness.PATIENCE", 0.0)
+    monkeypatch.setattr("kafila.flowcontrol.fairness.QUEUE_WAIT", 0.0)
     monkeypatch.setattr("kafila.flowcontrol.fairness.SWEEP", 0.001)
     await limited(fair)
     held = taken(fair, ANNA, 1)

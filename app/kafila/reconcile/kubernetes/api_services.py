@@ -23,7 +23,7 @@ from kafila.webhooks.services import SLICES, Unresolved, slices_of
 OPTIONS: Final = Options(manager="kube-apiserver")
 CHECKED: Final = 30.0  # seconds between two looks at a server that answers
 RETRIED: Final = 5.0  # and at one that does not
-PATIENCE: Final = 5.0
+TIMEOUT: Final = 5.0
 _SERVICE_NAME: Final = "kubernetes.io/service-name"
 
 
@@ -122,7 +122,7 @@ class APIServices(QueueController[str]):
         try:
             endpoint = (await self._extensions.connections(api)).upstream.endpoint
             try:
-                async with asyncio.timeout(PATIENCE):
+                async with asyncio.timeout(TIMEOUT):
                     status, _, _ = await self._extensions.document(api, api.path, "application/json")
             except TimeoutError:
                 raise Unreachable("context deadline exceeded", sent=True) from None
