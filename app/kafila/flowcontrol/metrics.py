@@ -14,7 +14,7 @@ from .fairness import Fairness
 
 PREFIX: Final = "apiserver_flowcontrol_"
 WAITS = Histogram(
-    f"{PREFIX}request_wait_duration_seconds",
+    "apiserver_flowcontrol_request_wait_duration_seconds",
     "Length of time a request spent waiting in its queue.",
     ["priority_level", "flow_schema", "execute"],
     buckets=(0.002, 0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30),

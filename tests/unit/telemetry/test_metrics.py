@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,8 @@ from pathlib import Path
 from prometheus_client import REGISTRY
 
 import kafila
+from kafila.flowcontrol.fairness import Fairness
+from kafila.flowcontrol.metrics import FlowControl
 from kafila.telemetry import runtime
 
 PACKAGE = Path(kafila.__file__).parent
@@ -29,11 +32,22 @@ def documented() -> dict[str, frozenset[str]]:
 
 
 def in_source() -> dict[str, frozenset[str]]:
-    return {name: labels for file in PACKAGE.rglob("*.py") for name, labels in _made(ast.parse(file.read_text()))}
+    made = {name: labels for file in PACKAGE.rglob("*.py") for name, labels in _made(file)}
+    return {**made, **_of_flow_control()}
 
 
-def _made(module: ast.Module) -> Iterator[tuple[str, frozenset[str]]]:
+def _of_flow_control() -> dict[str, frozenset[str]]:
+    """Made from tables: they are asked for."""
+    return {
+        family.name + SUFFIXES.get(family.type.capitalize(), ""): frozenset(family._labelnames)  # type: ignore[attr-defined]
+        for family in FlowControl(Fairness(600)).collect()
+    }
+
+
+def _made(file: Path) -> Iterator[tuple[str, frozenset[str]]]:
     """Name and labels of each metric that a module makes, whether it is registered at import or read on demand."""
+    module = ast.parse(file.read_text())
+    name_of_module = ".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts)
     theirs = {
         alias.asname or alias.name: alias.name
         for node in ast.walk(module)
@@ -48,7 +62,8 @@ def _made(module: ast.Module) -> Iterator[tuple[str, frozenset[str]]]:
             continue
         suffix = SUFFIXES.get(made, "")
         lists = [*node.args[2:3], *(word.value for word in node.keywords if word.arg in ("labels", "labelnames"))]
-        labels = frozenset(str(label) for each in lists for label in ast.literal_eval(each))
+        names = vars(importlib.import_module(name_of_module))  # several metrics may share one list of labels
+        labels = frozenset(str(label) for each in lists for label in eval(ast.unparse(each), names))
         labels |= LABELS_AT_RUN_TIME.get(first.value + suffix, frozenset())
         yield first.value.removesuffix(suffix) + suffix, labels
 
