@@ -33,7 +33,7 @@ def as_written(name: str, value: Any) -> str:
         return "the bound one"
     if value in (None, "", []) or value is False:
         return "off" if value is False else "–"
-    return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
+    return f"`{value:.12g}`" if isinstance(value, float) else f"`{value}`"
 
 
 def test_the_documentation_has_every_flag_with_its_default() -> None:
