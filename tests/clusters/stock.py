@@ -206,6 +206,8 @@ def end_state(kubectl: Callable[..., str], namespace: str) -> dict[str, list[str
     for item in (*inside, *outside):
         if item["kind"] == "EndpointSlice":
             del item["metadata"]["generation"]  # how often it was written depends on who came when
+        if item["kind"] == "ResourceQuota":  # which use admission counted and which the controller: the same
+            del item["metadata"]["managedFields"]
         if item["kind"] == "CertificateSigningRequest":
             item["spec"].pop("extra", None)  # the digest of the caller's certificate, which kafila does not tell
         found.setdefault(item["kind"], []).append(json.dumps(_plain(item), sort_keys=True, indent=1))
