@@ -27,7 +27,7 @@ _ENTRIES: Final = f"{{'[', '{{', '}}', '(', '.', ',', '-', '!', '?', {_REST}"
 _LEVELS: Final = (("==", "!=", "<", "<=", ">", ">=", "in"), ("+", "-"), ("*", "/", "%"))
 _RANK: Final = {sign: rank for rank, signs in enumerate(_LEVELS) for sign in signs}
 _WORDS: Final = {"true": True, "false": False, "null": None}
-_RESERVED: Final = frozenset(
+RESERVED: Final = frozenset(
     [
         "as",
         "break",
@@ -302,7 +302,7 @@ class _Parser:
         if self._struct_ahead():
             return self._struct(name)
         found = self._accept("(")
-        if token.text in _RESERVED:
+        if token.text in RESERVED:
             self._issues.append(Issue(at, f"reserved identifier: {token.text}"))
         if found:
             return self._called(found.at, name, None, self._arguments())

@@ -8,37 +8,13 @@ from typing import Final, final
 
 from kafila.machinery.structural.props import EMBEDDED, INT_OR_STRING, Props, additional, items, properties
 
+from .parser import RESERVED
 from .ranges import Path
 from .types import BOOL, BYTES, DOUBLE, DURATION, DYN, INT, STRING, TIMESTAMP, Type, list_of, map_of, struct
 
 MAX_REQUEST: Final = 3 << 20  # bytes of a request
 _NUMBER, _BOOL, _STRING, _DATE, _TIME, _DURATION = 1, 4, 2, 12, 21, 3  # bytes that a value has at least
 _LONGEST: Final = {"duration": 32, "date": 12, "date-time": 32}
-_RESERVED: Final = frozenset(
-    [
-        "true",
-        "false",
-        "null",
-        "in",
-        "as",
-        "break",
-        "const",
-        "continue",
-        "else",
-        "for",
-        "function",
-        "if",
-        "import",
-        "let",
-        "loop",
-        "package",
-        "namespace",
-        "return",
-        "var",
-        "void",
-        "while",
-    ]
-)
 _ESCAPES: Final = {"__": "__underscores__", ".": "__dot__", "-": "__dash__", "/": "__slash__"}
 _UNESCAPES: Final = {text: sign for sign, text in _ESCAPES.items()}
 _NAME: Final = re.compile(r"[a-zA-Z_./-][a-zA-Z0-9_./-]*", re.ASCII)
@@ -52,7 +28,7 @@ METADATA: Final[Props] = {
 
 def escaped(name: str) -> str | None:
     """A field's name as expressions write it; None for one that they cannot name."""
-    if name in _RESERVED:
+    if name in RESERVED:
         return f"__{name}__"
     if not _NAME.fullmatch(name):
         return None
@@ -60,7 +36,7 @@ def escaped(name: str) -> str | None:
 
 
 def unescaped(name: str) -> str:
-    if name.startswith("__") and name.endswith("__") and name[2:-2] in _RESERVED:
+    if name.startswith("__") and name.endswith("__") and name[2:-2] in RESERVED:
         return name[2:-2]
     return _UNESCAPE.sub(lambda found: _UNESCAPES[found[0]], name)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from kafila.cel.parser import RESERVED
 from kafila.cel.types import Type
 from kafila.core import names
 from kafila.core.resources import split_api_version
@@ -27,31 +28,6 @@ LONGEST_VALUE_EXPRESSION = 5 * 1024  # bytes
 _REASONS = ("Forbidden", "Invalid", "RequestEntityTooLarge")
 _MUTATED = ("*", "CONNECT", "CREATE", "UPDATE")  # operations; nothing is left of what is deleted
 _PATCHES = {"ApplyConfiguration": "applyConfiguration", "JSONPatch": "jsonPatch"}
-_RESERVED = frozenset(
-    [
-        "true",
-        "false",
-        "null",
-        "in",
-        "as",
-        "break",
-        "const",
-        "continue",
-        "else",
-        "for",
-        "function",
-        "if",
-        "import",
-        "let",
-        "loop",
-        "package",
-        "namespace",
-        "return",
-        "var",
-        "void",
-        "while",
-    ]
-)
 _is_identifier = re.compile(r"[_a-zA-Z][_a-zA-Z0-9]*").fullmatch
 
 
@@ -94,7 +70,7 @@ def _check_variables(spec: Object, known: list[str], found: Found, mutating: boo
         name, expression = variable.get("name") or "", variable.get("expression") or ""
         if not name.strip():
             found.append(required(f"{path}.name", "name is not specified"))
-        elif not _is_identifier(name) or name in _RESERVED:
+        elif not _is_identifier(name) or name in RESERVED:
             found.append(invalid(f"{path}.name", name, "must be a valid CEL identifier"))
         if expression.strip():
             declared[name] = check_expression(expression, known, f"{path}.expression", found, declared, ANYTHING)
