@@ -73,7 +73,7 @@ def _of_maps(path: Path, before: Object, after: Object, secret: bool) -> Iterato
     unmeant = _NOISE if path == ("metadata",) else _APPLIED_ONLY if path[-2:] == ("metadata", "annotations") else ()
     for name in (*after, *(name for name in before if name not in after)):
         old, new = before.get(name, _ABSENT), after.get(name, _ABSENT)
-        if type(new) is str and old == new or name in unmeant:  # the first is what most fields are
+        if (type(new) is str and old == new) or name in unmeant:  # the first is what most fields are
             continue
         if secret and (name in _SECRET_PARTS or name == "annotations"):
             yield from _hidden((*path, name), old, new)
