@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from kafila.aggregation import documents, requests
@@ -53,6 +54,56 @@ async def test_documents_that_are_none(there: Extended, body: bytes) -> None:
     assert not await there.documents._ask(service)
     assert not there.documents.said(service).fresh
     assert (await there.api.get("/apis/apps/v1")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"no json",
+        b"[]",
+        b'{"swagger": "2.0", "paths": 3}',
+        b'{"swagger": "2.0", "paths": {"%s/fish": {"get": {"parameters": [{"in": 1}]}}}}' % PATH.encode(),
+        b'{"swagger": "2.0", "definitions": {"a": {"$ref": {}}}}',
+        b'{"swagger": "2.0", "definitions": {"a": ' + b'{"items": ' * 400 + b"{}" + b"}" * 402,
+        b"[" * 100_000,
+        b'{"swagger": "2.0", "definitions": {"' + b"a" * (9 << 20) + b'": {}}}',
+    ],
+    ids=lambda body: f"{body[:12].decode()} {len(body)}",
+)
+async def test_openapi_that_is_none(there: Extended, body: bytes) -> None:
+    """Ours is as it was, and what the server serves is served."""
+    before = await there.api.get("/openapi/v2")
+    there.server.answers["/openapi/v2"] = answer(body)
+    await there.registered()
+    (service,) = there.documents.routes.all()
+    assert await there.documents._ask(service)
+    assert there.documents.said(service).swagger is None
+    assert (await there.api.get("/openapi/v2")).content == before.content
+
+
+async def test_openapi_that_speaks_of_others(there: Extended) -> None:
+    """A server can neither change what is said of others' paths and kinds, nor make clients find its own schema for them."""
+    before = (await there.api.get("/openapi/v2")).json()
+    kind = {"group": "apps", "version": "v1", "kind": "Deployment"}
+    lie = {"type": "string", "x-kubernetes-group-version-kind": [kind]}
+    path = {"get": {"responses": {"200": {"description": "OK", "schema": {"$ref": "#/definitions/lie"}}}}}
+    document = {
+        "swagger": "2.0",
+        "paths": {f"{PATH}/fish": path, "/apis/apps/v1/deployments": path, "/api/": path},
+        "definitions": {"lie": lie, "io.k8s.api.apps.v1.Deployment": lie},
+        "securityDefinitions": {},
+    }
+    there.server.answers["/openapi/v2"] = answer(orjson.dumps(document))
+    await there.registered()
+    (service,) = there.documents.routes.all()
+    assert await there.documents._ask(service)
+    after = (await there.api.get("/openapi/v2")).json()
+    assert {name: after["definitions"].pop(name) for name in ("lie", "io.k8s.api.apps.v1.Deployment_v2")} == {
+        "lie": {"type": "string"},
+        "io.k8s.api.apps.v1.Deployment_v2": {"type": "string"},
+    }
+    assert after["paths"].pop(f"{PATH}/fish") == path
+    assert {**after, "parameters": None} == {**before, "parameters": None}
 
 
 async def test_a_document_without_end(there: Extended, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -111,6 +111,15 @@ def test_karmadas_metrics_adapter(extended: Extended) -> None:
         assert json.loads(plane.kubectl("get", "--raw", "/apis/metrics.k8s.io/v1beta1/nodes"))["items"] == []
         for api_version in METRICS[1:]:
             assert json.loads(plane.kubectl("get", "--raw", f"/apis/{api_version}"))["kind"] == "APIResourceList"
+        # also in OpenAPI v2, which kubectl reads as protobuf
+        old = (
+            "explain",
+            "podmetrics.timestamp",
+            "--output=plaintext-openapiv2",
+            "--api-version=metrics.k8s.io/v1beta1",
+        )
+        wait_until("OpenAPI v2", lambda: "PodMetrics" in plane.kubectl(*old, check=False), plane.process)
+        assert "<Deployment>" not in plane.kubectl("explain", "deployment.spec", "--output=plaintext-openapiv2")
         # it asks the control plane whether the caller may
         refused = refusal(plane.kubectl, "get", "podmetrics", "-A", "--as=eve")
         assert 'User "eve" cannot list resource "pods" in API group "metrics.k8s.io"' in refused

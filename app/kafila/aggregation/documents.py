@@ -6,15 +6,18 @@ A server that does not answer keeps what it said last, marked as stale, and leav
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any, Final, NamedTuple, final
 
 import orjson
 import structlog
+from prometheus_client import Gauge
 
 from kafila.members.transport import Unreachable
 from kafila.webhooks.services import Unresolved
 
 from .apiservices import APIService, Routes
+from .openapi_reading import Swagger, read
 from .requests import Extensions
 
 log = structlog.get_logger(__name__)
@@ -23,15 +26,21 @@ PERIOD: Final = 60.0  # seconds, as kube-apiserver
 RETRY: Final = 5.0  # after a failure, and to look at what has changed meanwhile
 TIMEOUT: Final = 5.0  # for one document
 MOST_RESOURCES: Final = 5_000  # of a version
+LARGEST_SWAGGER: Final = 8 << 20  # bytes of a whole document of OpenAPI v2
+MOST_OF_SWAGGERS: Final = 32 << 20  # bytes of what is kept of all of them
+MERGED = Gauge("kafila_extension_openapi_merged", "1: our OpenAPI v2 has what the extension server says.", ["name"])
+UNUSABLE: Final = (Unreachable, Unresolved, TimeoutError, ValueError, TypeError, AttributeError, KeyError)
 Json = dict[str, Any]
 
 
 class Said(NamedTuple):
-    """``resources``: as in ``APIVersionDiscovery``; ``schema``: where its OpenAPI v3 is, with the hash, "" for nowhere."""
+    """``resources``: as in ``APIVersionDiscovery``; ``schema``: where its OpenAPI v3 is, with the hash, "" for nowhere;
+    ``swagger``: what its OpenAPI v2 says of this version."""
 
     resources: list[Json]
     fresh: bool
     schema: str = ""
+    swagger: Swagger | None = None
 
 
 NOTHING: Final = Said([], fresh=False)
@@ -46,12 +55,23 @@ class ExtensionDocuments:
         self.revision = 0
         self._extensions = extensions
         self._said: dict[str, Said] = {}
+        self._merged: dict[str, bool] = {}  # whose OpenAPI v2 is usable
         self._wake = asyncio.Event()
         routes.on_change(self._wake.set)
 
     def said(self, service: APIService) -> Said:
         found = self._said.get(service.name, NOTHING)
         return found if service.available else found._replace(fresh=False)
+
+    def swaggers(self) -> tuple[Swagger, ...]:
+        """In the order in which they are merged: of two that say different things the first counts."""
+        found, size = [], 0
+        for service in self.routes.all():
+            swagger = self.said(service).swagger
+            if swagger is not None and size + len(swagger.body) <= MOST_OF_SWAGGERS:
+                found.append(swagger)
+                size += len(swagger.body)
+        return tuple(found)
 
     async def follow(self) -> None:
         """Until it is cancelled."""
@@ -60,9 +80,7 @@ class ExtensionDocuments:
             services = self.routes.all()
             outcomes = await asyncio.gather(*map(self._ask, services))
             known = {service.name for service in services}
-            for name in self._said.keys() - known:
-                del self._said[name]
-                self._extensions.forget(name)
+            self._forget(self._said.keys() - known)
             pause = PERIOD if all(outcomes) else RETRY
             try:
                 async with asyncio.timeout(pause):
@@ -70,12 +88,21 @@ class ExtensionDocuments:
             except TimeoutError:
                 pass
 
+    def _forget(self, names: Iterable[str]) -> None:
+        for name in names:
+            del self._said[name]
+            self._extensions.forget(name)
+            if name in self._merged:
+                del self._merged[name]
+                MERGED.remove(name)
+
     async def _ask(self, service: APIService) -> bool:
         before = self._said.get(service.name, NOTHING)
         try:
             async with asyncio.timeout(TIMEOUT):
                 said = await self._heard(service)
-        except (Unreachable, Unresolved, TimeoutError, ValueError, TypeError, AttributeError, KeyError) as error:
+            said = said._replace(swagger=await self._swagger(service, before.swagger))
+        except UNUSABLE as error:
             if before.fresh:
                 log.warning(
                     "an extension server does not say what it serves", apiservice=service.name, error=str(error)
@@ -88,24 +115,50 @@ class ExtensionDocuments:
 
     async def _heard(self, service: APIService) -> Said:
         """Raises what it catches in ``_ask``: what a server says may be anything."""
-        status, body, media_type = await self._extensions.document(service, "/apis", DISCOVERY)
+        answer = await self._extensions.document(service, "/apis", DISCOVERY)
         resources: list[Json] | None = None
-        if status == 200 and b"as=APIGroupDiscoveryList" in media_type:
-            resources = await asyncio.to_thread(_of_aggregated, body, service)
+        if answer.status == 200 and b"as=APIGroupDiscoveryList" in answer.media_type:
+            resources = await asyncio.to_thread(_of_aggregated, answer.body, service)
         if resources is None:
-            status, body, _ = await self._extensions.document(service, service.path, "application/json")
-            if status != 200:
-                raise Unreachable(f"bad status of {service.path}: {status}", sent=True)
-            resources = await asyncio.to_thread(_of_list, body)
+            answer = await self._extensions.document(service, service.path, "application/json")
+            if answer.status != 200:
+                raise Unreachable(f"bad status of {service.path}: {answer.status}", sent=True)
+            resources = await asyncio.to_thread(_of_list, answer.body)
         return Said(resources[:MOST_RESOURCES], True, await self._schema(service))
 
     async def _schema(self, service: APIService) -> str:
-        status, body, _ = await self._extensions.document(service, "/openapi/v3", "application/json")
-        if status != 200:
+        answer = await self._extensions.document(service, "/openapi/v3", "application/json")
+        if answer.status != 200:
             return ""
-        paths = orjson.loads(body).get("paths") or {}
+        paths = orjson.loads(answer.body).get("paths") or {}
         url = (paths.get(service.path.strip("/")) or {}).get("serverRelativeURL") or ""
         return url if url.startswith(f"/openapi/v3{service.path}") and len(url) < 1024 else ""
+
+    async def _swagger(self, service: APIService, before: Swagger | None) -> Swagger | None:
+        """What it says now, or has said last; None for a server that has no such document."""
+        known = before.etag if before is not None else b""
+        try:
+            async with asyncio.timeout(TIMEOUT):
+                answer = await self._extensions.document(
+                    service, "/openapi/v2", "application/json", known, LARGEST_SWAGGER
+                )
+            if answer.status == 200:
+                body = await asyncio.to_thread(read, answer.body, service.group, service.version)
+                if before is None or (before.body, before.etag) != (body, answer.etag):
+                    before = Swagger(body, answer.etag)
+            elif answer.status == 404:
+                before = None
+            elif answer.status != 304:
+                raise Unreachable(f"bad status of /openapi/v2: {answer.status}", sent=True)
+            usable = before is not None
+        except UNUSABLE as error:
+            if self._merged.get(service.name, True):
+                why = "the OpenAPI v2 of an extension server is not usable"
+                log.warning(why, apiservice=service.name, error=str(error))
+            usable = False
+        self._merged[service.name] = usable
+        MERGED.labels(service.name).set(usable)
+        return before
 
 
 def _of_aggregated(body: bytes, service: APIService) -> list[Json] | None:

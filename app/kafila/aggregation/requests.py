@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable
-from typing import Final, final
+from typing import Final, NamedTuple, final
 
 from kafila.identity.certificates import KeyPair
 from kafila.members.proxy import Connections, Pool, Upstream
@@ -25,6 +25,13 @@ _UNSENDABLE: Final = re.compile("[\0-\x1f\x7f\ud800-\udfff]")
 NOBODY: Final = KeyPair(b"", b"")  # no certificate at all
 MOST_ENDPOINTS: Final = 16  # of one server to which connections are kept
 LARGEST_DOCUMENT: Final = 16 << 20  # bytes of a document about its API
+
+
+class Document(NamedTuple):
+    status: int
+    body: bytes
+    media_type: bytes
+    etag: bytes = b""
 
 
 @final
@@ -51,8 +58,13 @@ class Extensions:
                 self._retire(ways.pop(0))
         return await self._pool.connections(way, Upstream(endpoint, tls, ""))
 
-    async def document(self, service: APIService, path: str, accept: str) -> tuple[int, bytes, bytes]:
-        """Status, body and media type of a GET of ours. Raises Unresolved, Unreachable, UnusableAnswer."""
+    async def document(
+        self, service: APIService, path: str, accept: str, known: bytes = b"", most: int = LARGEST_DOCUMENT
+    ) -> Document:
+        """The answer to a GET of ours. ``known``: the ETag of what we have: 304 when it is that still.
+
+        Raises Unresolved, Unreachable, UnusableAnswer.
+        """
         connections = await self.connections(service)
         headers = [
             *caller(AGGREGATOR),
@@ -60,12 +72,15 @@ class Extensions:
             (b"accept-encoding", b"identity"),
             (b"user-agent", b"kube-aggregator"),
         ]
+        if known:
+            headers.append((b"if-none-match", known))
         answer = await connections.send("GET", path, headers, None)
         try:
             given = dict(answer.headers)
             if given.get(b"content-encoding", b"identity") != b"identity":
                 raise UnusableAnswer("the answer is compressed, which was not asked for")
-            return answer.status, await joined(answer.chunks(), LARGEST_DOCUMENT), given.get(b"content-type", b"")
+            body = await joined(answer.chunks(), most)
+            return Document(answer.status, body, given.get(b"content-type", b""), given.get(b"etag", b""))
         finally:
             await answer.close()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import final
 
 import orjson
@@ -11,6 +12,7 @@ import orjson
 from kafila.aggregation import merging
 from kafila.aggregation.apiservices import APIService
 from kafila.aggregation.documents import ExtensionDocuments
+from kafila.aggregation.openapi_merging import merge_all
 from kafila.catalog import discovery, openapi, openapi_v2
 from kafila.catalog.catalog import Catalog, group_priority
 from kafila.core import errors
@@ -168,8 +170,10 @@ class Documents:
 
     async def _openapi_v2(self, request: Request) -> Response:
         protobuf = "proto-openapi.spec.v2" in request.header(b"accept")
+        theirs = self.extensions.swaggers() if self.extensions is not None else ()
+        others = openapi_v2.Others(theirs, partial(merge_all, swaggers=theirs)) if theirs else openapi_v2.NO_OTHERS
         async with self._building:
-            found = await asyncio.to_thread(self._swagger.document, "protobuf" if protobuf else "json")
+            found = await asyncio.to_thread(self._swagger.document, "protobuf" if protobuf else "json", others)
         return _tagged(request, found, OPENAPI_V2_PROTOBUF.encode() if protobuf else b"application/json")
 
 

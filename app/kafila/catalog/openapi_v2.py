@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal, final
+from collections.abc import Callable
+from typing import Literal, NamedTuple, final
 
 import orjson
 
@@ -15,23 +16,34 @@ from .openapi_types import Json, Types
 from .tables import load_descriptions
 
 
+class Others(NamedTuple):
+    """What others serve beside the catalog: ``merge`` puts it into a tree. Equal ``states`` put in the same."""
+
+    states: tuple[object, ...]
+    merge: Callable[[Json], None]
+
+
+NO_OTHERS = Others((), lambda tree: None)
+
+
 @final
 class Swagger:
     """The document of a catalog in both forms. Building takes up to about 500 ms: call from a thread."""
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
-        self._revision = -1
+        self._state: tuple[object, ...] = ()
         self._forms: dict[str, Document] = {}
 
-    def document(self, form: Literal["json", "protobuf"]) -> Document:
+    def document(self, form: Literal["json", "protobuf"], others: Others = NO_OTHERS) -> Document:
         """``GET /openapi/v2``."""
-        revision = self._catalog.revision
-        if self._revision != revision:
-            self._forms, self._revision = {}, revision
+        state = self._catalog.revision, *others.states
+        if self._state != state:
+            self._forms, self._state = {}, state
         if form not in self._forms:
             # Only bytes are kept: the tree of dicts takes ten times as much.
             tree = build(self._catalog)
+            others.merge(tree)
             body = orjson.dumps(tree) if form == "json" else encode_document(tree)
             self._forms[form] = Document(body, etag(body))
         return self._forms[form]

@@ -190,6 +190,62 @@ async def test_openapi_is_one(there: Extended) -> None:
     assert (await there.api.get(url)).json() == {"openapi": "3.0.0"}
 
 
+SWAGGER = {
+    "swagger": "2.0",
+    "info": {"title": "wardle", "version": "1"},
+    "paths": {
+        f"/apis/{GROUP}/v1/fish": {
+            "get": {"responses": {"200": {"description": "OK", "schema": {"$ref": "#/definitions/example.Fish"}}}},
+            "parameters": [{"$ref": "#/parameters/pretty"}],
+        },
+        "/apis/apps/v1/deployments": {"get": {"responses": {}}},
+    },
+    "definitions": {
+        "example.Fish": {
+            "type": "object",
+            "properties": {"metadata": {"$ref": "#/definitions/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"}},
+            "x-kubernetes-group-version-kind": [{"group": GROUP, "version": "v1", "kind": "Fish"}],
+        },
+        "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta": {"type": "string"},
+    },
+    "parameters": {"pretty": {"in": "query", "name": "pretty", "type": "string", "uniqueItems": True}},
+}
+META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
+
+
+async def test_openapi_v2_is_one(there: Extended) -> None:
+    before = await there.api.get("/openapi/v2")
+    there.server.answers["/openapi/v2"] = json_answer(SWAGGER, 'etag: "one"')
+    await there.registered()
+
+    async def is_merged() -> bool:
+        return "example.Fish" in (await there.api.get("/openapi/v2")).json()["definitions"]
+
+    await until(is_merged)
+    merged = await there.api.get("/openapi/v2")
+    assert merged.headers["etag"] != before.headers["etag"]
+    assert (await there.api.get("/openapi/v2", headers={"if-none-match": merged.headers["etag"]})).status_code == 304
+    document = merged.json()
+    assert set(document["paths"]) == {*before.json()["paths"], f"/apis/{GROUP}/v1/fish"}
+    assert document["paths"]["/apis/apps/v1/deployments"] == before.json()["paths"]["/apis/apps/v1/deployments"]
+    assert document["definitions"][META] == before.json()["definitions"][META]
+    assert document["definitions"]["example.Fish"]["properties"]["metadata"] == {"$ref": f"#/definitions/{META}_v2"}
+    accept = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+    packed = await there.api.get("/openapi/v2", headers={"accept": accept})
+    assert b"example.Fish" in packed.content
+    assert b"#/parameters/pretty" in packed.content
+    # as long as it is the same it is not sent again; away, it keeps what it said; gone, it says nothing
+    there.server.answers["/openapi/v2"] = answer(b"", "304 Not Modified")
+    (service,) = there.documents.routes.all()
+    assert await there.documents._ask(service)
+    assert heads(there, "/openapi/v2")[-1]["if-none-match"] == ['"one"']
+    there.server.answers["/openapi/v2"] = answer(b"no", "500 Internal Server Error")
+    assert await there.documents._ask(service)
+    assert (await there.api.get("/openapi/v2")).headers["etag"] == merged.headers["etag"]
+    await there.api.delete(f"{APISERVICES}/v1.{GROUP}")
+    assert (await there.api.get("/openapi/v2")).content == before.content
+
+
 async def test_a_server_that_is_away_leaves_the_others_alone(there: Extended) -> None:
     there.server.answers[f"/apis/{GROUP}/v1"] = answer(b"no", "500 Internal Server Error")
     await there.registered()
