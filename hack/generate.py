@@ -5,12 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from . import catalog, columns, expressions, modules, protobuf
+from . import catalog, columns, expressions, modules, priorities, protobuf
 
 
 def main() -> None:
     modules.require()
     catalog.main()
+    priorities.main()
     columns.main()
     protobuf.main()
     expressions.main()

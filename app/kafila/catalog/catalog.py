@@ -11,13 +11,12 @@ from kafila.core.resources import GroupVersionKind
 
 from . import conversion
 from .kind import Kind, Scale
+from .priorities import KARMADA, LARGEST_PRIORITY, builtin_priorities, priority_of
 from .tables import definition_name, read_table, schema_of
 
-# What kube-aggregator gives groups that it does not know better; a group served by an APIService brings its own.
-DEFAULT_GROUP_PRIORITY = 1000
-LARGEST_PRIORITY = 20_000  # that an APIService may have
-REPLACEABLE = frozenset({"search.karmada.io"})  # Karmada has a server of its own for it
-AGGREGATED_GROUP_PRIORITIES = {"cluster.karmada.io": 2000, "search.karmada.io": 2000}
+REPLACEABLE = frozenset(
+    {"search.karmada.io"}
+)  # Karmada has a server of its own for it, which may stand beside this one
 
 _NEW_EVENT = GroupVersionKind("events.k8s.io", "v1", "Event")
 _REPLICAS = Scale(".spec.replicas", ".status.replicas", ".spec.selector")
@@ -211,14 +210,16 @@ def _builtin_groups() -> dict[str, int]:
 
 def is_served_here(group: str) -> bool:
     """Whether no APIService takes a group away from this server."""
-    return group in _builtin_groups() or (group.endswith(".karmada.io") and group not in REPLACEABLE)
+    return group in _builtin_groups() or (group.endswith(KARMADA) and group not in REPLACEABLE)
 
 
 def group_priority(group: str) -> int:
-    """``groupPriorityMinimum`` as the aggregation layer would have it; Kubernetes' own groups are above all others."""
+    """``groupPriorityMinimum`` as the aggregation layer has it; the groups of that layer itself are above all others."""
     if group in _builtin_groups():
-        return LARGEST_PRIORITY
-    return AGGREGATED_GROUP_PRIORITIES.get(group, DEFAULT_GROUP_PRIORITY)
+        return max(
+            (p.group for (name, _), p in builtin_priorities().items() if name == group), default=LARGEST_PRIORITY
+        )
+    return priority_of(group, "").group
 
 
 def _is_stored(kind: Kind) -> bool:

@@ -18,6 +18,7 @@ from kafila.reconcile.karmada.member.manager import TransportFor
 from kafila.reconcile.karmada.wiring import build
 from kafila.reconcile.kubernetes.account_tokens import AccountTokens
 from kafila.reconcile.kubernetes.api_services import APIServices
+from kafila.reconcile.kubernetes.autoregister import AutoRegister
 from kafila.reconcile.kubernetes.certificate_requests import CertificateRequestCleaner, CertificateSigning
 from kafila.reconcile.kubernetes.clusterrole_aggregation import ClusterRoleAggregation
 from kafila.reconcile.kubernetes.definitions import DefinitionController
@@ -80,7 +81,7 @@ class Controllers:
             *karmada,
         ]
         # kube-apiserver has these in itself: they run whatever --controllers says
-        own: list[Controller] = [DefinitionController(registry, definitions)]
+        own: list[Controller] = [DefinitionController(registry, definitions), AutoRegister(registry)]
         if settings.enable_priority_and_fairness:
             own.append(PriorityAndFairness(registry))
         self._controllers = [*own, *(c for c in candidates if settings.runs(c.name))]

@@ -20,7 +20,14 @@ HOME = ROOT / "app" / "kafila" / "catalog" / "version.py"
 SOURCES = ("app", "bench", "deploy", "hack", "migrations", "tests")
 SCRIPTS = {".sh", ".toml", ".yaml", ".yml", ""}
 WRITTEN = re.compile(rf"(?<![\d.])[01]\.{MINOR_VERSION.partition('.')[2]}(?!\d)")
-TABLES = ("bootstrap_roles.json", "columns.json", "definitions.json", "kinds.json", "protobuf.json")
+TABLES = (
+    "api_services.json",
+    "bootstrap_roles.json",
+    "columns.json",
+    "definitions.json",
+    "kinds.json",
+    "protobuf.json",
+)
 
 
 @pytest.fixture(scope="module")

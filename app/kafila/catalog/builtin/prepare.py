@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kafila.core.clock import rfc3339
+from kafila.core.conditions import condition, with_condition
 from kafila.core.names import new_uid
 from kafila.core.values import Object
 
@@ -256,6 +257,14 @@ def create_crd(obj: Object) -> None:
 
 def update_crd(new: Object, old: Object) -> None:
     _stored_versions(new, list((old.get("status") or {}).get("storedVersions") or ()))
+
+
+def create_api_service(obj: Object) -> None:
+    """One that is served here is available at once."""
+    obj.pop("status", None)
+    if not (obj.get("spec") or {}).get("service"):
+        local = condition("Available", "True", "Local", "Local APIServices are always available")
+        obj["status"] = {"conditions": with_condition(None, local)}
 
 
 def create_csr(obj: Object) -> None:

@@ -305,6 +305,7 @@ _TABLE: dict[tuple[str, str], Strategy] = strategies_core.TABLE | {
         apiextensions.validate_api_service,
         status_metadata=False,
         default=others.default_api_service,
+        prepare_for_create=prepare.create_api_service,
         name_rule=names.path_segment,
         generation_fields=PLAIN,
         unconditional_update=False,
