@@ -118,6 +118,10 @@ SHAPES: dict[str, tuple[str, Build]] = {
             }
         },
     ),
+    "variables": (
+        "validatingadmissionpolicies",
+        lambda n: policy([{"name": f"n{i}", "expression": "1"} for i in range(n)]),
+    ),
     "schema": (
         "customresourcedefinitions",
         lambda n: definition({f"p{i}": {"type": "string", "enum": [f"v{i}"], "pattern": "^a"} for i in range(n)}),
@@ -141,6 +145,13 @@ def managers(count: int, operation: str) -> list[Object]:
         }
         for i in range(count)
     ]
+
+
+def policy(variables: list[Object]) -> Object:
+    rule = {"apiGroups": ["x"], "apiVersions": ["v1"], "resources": ["foos"], "operations": ["*"]}
+    constraints = {"resourceRules": [rule]}
+    validations = [{"expression": "true"}]
+    return {"spec": {"matchConstraints": constraints, "variables": variables, "validations": validations}}
 
 
 def definition(properties: Object, plural: str = "foos") -> Object:

@@ -135,11 +135,6 @@ def test_karmadactl_promotes_what_a_member_has(joined: Federation, member1: Memb
     joined.eventually("adopted", lambda: joined.get("deployment", "legacy").get("status", {}).get("readyReplicas") == 1)
 
 
-def test_what_is_not_served_yet_says_so(through: Proxied) -> None:
-    pod = through("get", "pods", "-l", "app=nginx", "-o", "jsonpath={.items[0].metadata.name}")
-    assert "exec, attach and port-forward are not served yet" in through.error("exec", pod, "--", "true")
-
-
 def test_who_may_no_longer_is_refused_by_the_member(joined: Federation, through: Proxied) -> None:
     saved = {}
     for name in ("cluster-admin", "cluster-proxy-admin"):

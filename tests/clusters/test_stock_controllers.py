@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import itertools
 import json
 import operator
 import signal
@@ -27,14 +28,15 @@ NODES = "---\n".join(text for text in _DOCUMENTS if "kind: Node\n" in text)
 WORKLOADS = "---\n".join(text for text in _DOCUMENTS if "kind: Node\n" not in text)
 # admission that kafila leaves to its members, where the pods are
 NOT_IN_KAFILA = "ServiceAccount,StorageObjectInUseProtection"
+_numbers = itertools.count(1)
 
 
 class Cluster:
     """An API server with the stock controllers over it, and work for them."""
 
-    def __init__(self, name: str, server: Member | ControlPlane, lab: Members) -> None:
+    def __init__(self, name: str, server: Member | ControlPlane, root: Path) -> None:
         self.name, self.kubectl = name, server.kubectl
-        self.stock = StockControllers(name, server.kubeconfig, lab.root, lab.folder / f"{name}-stock")
+        self.stock = StockControllers(name, server.kubeconfig, root, server.folder / "stock")
         self.absences: list[Absence] = []
 
     def wait(self, what: str, condition: str, namespace: str = "work") -> None:
@@ -141,9 +143,12 @@ class Cluster:
 @pytest.fixture
 def clusters(lab: Members) -> Iterator[tuple[Cluster, Cluster]]:
     """The same programs over kube-apiserver and over kafila without controllers of its own."""
-    reference = lab.bare("reference", Options(disabled_admission=NOT_IN_KAFILA))
-    plane = lab.serve("stock", "--controllers=", "--service-cidr=10.96.0.0/16")
-    both = Cluster("kube", reference, lab), Cluster("kafila", plane, lab)
+    reference, stock = (
+        f"{name}-{next(_numbers)}" for name in ("reference", "stock")
+    )  # of each test: etcd keeps what was there
+    member = lab.bare(reference, Options(disabled_admission=NOT_IN_KAFILA))
+    plane = lab.serve(stock, "--controllers=", "--service-cidr=10.96.0.0/16")
+    both = Cluster("kube", member, lab.root), Cluster("kafila", plane, lab.root)
     try:
         for cluster in both:
             cluster.stock.start(cluster.kubectl)
@@ -151,8 +156,8 @@ def clusters(lab: Members) -> Iterator[tuple[Cluster, Cluster]]:
     finally:
         for cluster in both:
             cluster.stock.stop()
-        lab.planes.pop("stock").stop()
-        lab.all.pop("reference").stop(signal.SIGKILL)
+        lab.planes.pop(stock).stop()
+        lab.all.pop(reference).stop(signal.SIGKILL)
 
 
 def run(clusters: tuple[Cluster, Cluster], *steps: Callable[[Cluster], None]) -> None:

@@ -7,14 +7,14 @@ from typing import Final, final
 from kafila.aggregation.apiservices import APIService, Routes
 from kafila.aggregation.requests import Extensions, caller
 from kafila.core import errors
-from kafila.core.errors import StatusError
-from kafila.members.proxy import request_headers, target_of
+from kafila.members.proxy import request_headers, target_of, upgrade_headers
 from kafila.webhooks.services import Unresolved
 
 from .bodies import Receive
 from .relaying import Relay
 from .request import Request
 from .responses import Sender, send_response, text_response
+from .upgrades import wanted
 
 _SCHEMAS: Final = "/openapi/v3/apis/"
 
@@ -38,14 +38,14 @@ class ExtensionProxy:
 
     async def serve(self, service: APIService, request: Request, receive: Receive, send: Sender) -> None:
         """Raises StatusError as long as nothing was sent."""
-        if b"upgrade" in request.headers:
-            protocol = request.header(b"upgrade")
-            raise StatusError(501, "NotImplemented", f"connections cannot be upgraded to {protocol}")
+        protocol = wanted(request)
         if not service.available:
             await send_response(send, request, text_response("service unavailable\n", 503))
             return
         try:
-            headers = request_headers(list(request.headers.items())) + caller(request.user)
+            given = list(request.headers.items())
+            headers = upgrade_headers(given, protocol) if protocol else request_headers(given)
+            headers += caller(request.user)
         except ValueError as error:
             raise errors.forbidden(service.group, "", "", str(error)) from None
         try:

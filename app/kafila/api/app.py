@@ -111,7 +111,9 @@ class ObjectsApp:
         request.raw_query = scope["query_string"].decode("latin-1")
         request.chunks = scope.get("http_version") != "1.0"
         started = time.perf_counter()
-        sender = Sender(send, state.get("answer"), headers.get(b"audit-id", b"")[:MOST_AUDIT_ID])
+        switch = state.get("switch")
+        request.switchable = switch is not None
+        sender = Sender(send, state.get("answer"), headers.get(b"audit-id", b"")[:MOST_AUDIT_ID], switch)
         received = time.time() if self.auditor is not None else 0.0
         changes: Changes | None = None
         if self.journal is not None and scope["method"] not in READS:

@@ -64,7 +64,12 @@ def peer_of(address: str) -> str:
 def most_connections(options: ServingOptions) -> int:
     """What the limit of descriptors leaves of ``--max-connections``."""
     allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return max(1, min(options.max_connections, allowed - max(RESERVED, allowed // 4)))
+    return max(1, min(options.max_connections, allowed - descriptors()))
+
+
+def descriptors() -> int:
+    """Those that are left for what else needs some."""
+    return max(RESERVED, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4)
 
 
 @final

@@ -26,6 +26,7 @@ from kafila.members.proxy import (
     request_headers,
     response_headers,
     target_of,
+    upgrade_headers,
     upstream,
 )
 from kafila.members.transport import ASGITransport, Timeouts, Transport, UnusableAnswer
@@ -39,7 +40,8 @@ from . import proxy_all
 from .bodies import Receive
 from .relaying import Relay
 from .request import Request
-from .responses import Response, Send, Sender, send_response
+from .responses import Response, Sender, send_response
+from .upgrades import wanted
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 
@@ -80,10 +82,7 @@ class MemberProxy:
             raise errors.method_not_supported(self._kind.group, self._kind.plural, request.method.lower())
         if target.name != proxy_all.ALL and self._registry.cache.get(self._kind.resource, "", target.name) is None:
             raise errors.not_found(self._kind.group, self._kind.plural, target.name)
-        if b"upgrade" in request.headers:
-            protocol = request.header(b"upgrade")
-            why = f"connections cannot be upgraded to {protocol}: exec, attach and port-forward are not served yet"
-            raise StatusError(501, "NotImplemented", why)
+        wanted(request)  # whoever asks for what nobody speaks learns it first
         rest = _rest(request)
         if not rest and not request.raw_path.endswith("/") and request.method in ("GET", "HEAD"):
             await _redirect_to_root(request, send)
@@ -107,7 +106,7 @@ class MemberProxy:
         request.target = target._replace(name=await proxy_all.locate(asked, clusters, ask))
         await self._serve_member(request, receive, send)
 
-    async def _serve_member(self, request: Request, receive: Receive, send: Send) -> None:
+    async def _serve_member(self, request: Request, receive: Receive, send: Sender) -> None:
         assert request.target is not None
         way = await self._way_to(request.target.name)
         if isinstance(way, Connections):
@@ -189,9 +188,12 @@ class MemberProxy:
 
     # -- the two ways ----------------------------------------------------------------------------------------------
 
-    async def _serve_here(self, app: Any, request: Request, receive: Receive, send: Send) -> None:
+    async def _serve_here(self, app: Any, request: Request, receive: Receive, send: Sender) -> None:
         """A simulated member: its application answers the caller itself."""
         assert request.target is not None
+        if wanted(request):
+            why = f"nothing runs in the pods of {request.target.name}: connections to them cannot be upgraded"
+            raise StatusError(501, "NotImplemented", why)
         path, _, query = target_of(request.target.rest, request.raw_query).partition("?")
         headers = request_headers(list(request.headers.items()))
         scope: dict[str, Any] = {
@@ -217,9 +219,10 @@ class MemberProxy:
 
         await app(scope, receive, returned)
 
-    async def _serve_there(self, connections: Connections, request: Request, receive: Receive, send: Send) -> None:
+    async def _serve_there(self, connections: Connections, request: Request, receive: Receive, send: Sender) -> None:
         assert request.target is not None
-        headers = request_headers(list(request.headers.items()))
+        given, protocol = list(request.headers.items()), wanted(request)
+        headers = upgrade_headers(given, protocol) if protocol else request_headers(given)
         headers += impersonation(request.user.name, request.user.groups, connections.upstream.token)
         target = target_of(request.target.rest, request.raw_query)
         await self._relay.serve(connections, request, target, headers, receive, send, _root(request))

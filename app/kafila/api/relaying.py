@@ -6,6 +6,7 @@ Bodies stream both ways without a limit of ours; watches and logs last as long a
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from typing import Final, final
 
@@ -13,12 +14,14 @@ import structlog
 
 from kafila.core import errors
 from kafila.core.errors import StatusError
-from kafila.members.proxy import Answer, Connections, location_of
+from kafila.members.proxy import SWITCHED, Answer, Connections, location_of
 from kafila.members.transport import Unreachable, UnusableAnswer
+from kafila.members.upgraded import Upgraded
 
 from .bodies import Disconnected, Receive
 from .request import Request
-from .responses import Send
+from .responses import Sender
+from .upgrades import ROOM, joined
 
 log = structlog.get_logger(__name__)
 WHOLE: Final = 1 << 20  # bytes; longer bodies are passed on while they come
@@ -43,7 +46,7 @@ class Relay:
         target: str,
         headers: list[tuple[bytes, bytes]],
         receive: Receive,
-        send: Send,
+        send: Sender,
         root: str,
     ) -> None:
         """``target``: path and query there; ``root``: the path here below which its redirects lead on.
@@ -58,6 +61,8 @@ class Relay:
         watchman = asyncio.ensure_future(incoming.gone())
         try:
             await asyncio.wait((exchange, watchman), return_when=asyncio.FIRST_COMPLETED)
+            if send.status == SWITCHED:  # its end is noticed by who passes it on
+                await asyncio.wait((exchange,))
             if not exchange.done():
                 raise Disconnected
             if exchange.cancelled():  # without Retry-After: the member may have done what was asked
@@ -76,7 +81,20 @@ class Relay:
         target: str,
         headers: list[tuple[bytes, bytes]],
         body: bytes | AsyncIterator[bytes] | None,
-        send: Send,
+        send: Sender,
+        root: str,
+    ) -> None:
+        with ROOM.place(request.user.name) if request.switchable else contextlib.nullcontext():
+            await self._passed_on(connections, request, target, headers, body, send, root)
+
+    async def _passed_on(
+        self,
+        connections: Connections,
+        request: Request,
+        target: str,
+        headers: list[tuple[bytes, bytes]],
+        body: bytes | AsyncIterator[bytes] | None,
+        send: Sender,
         root: str,
     ) -> None:
         try:
@@ -87,6 +105,9 @@ class Relay:
             # without Retry-After: the member may have done what was asked
             raise errors.service_unavailable(f"error trying to reach service: {error}", None) from None
         try:
+            if answer.switched is not None:
+                await _switch(answer, answer.switched, request, send)
+                return
             _turn(answer, connections.upstream.endpoint, root)
             await _relay(answer, request, send)
         except Unreachable as error:
@@ -97,7 +118,14 @@ class Relay:
             await answer.close()
 
 
-async def _relay(answer: Answer, request: Request, send: Send) -> None:
+async def _switch(answer: Answer, server: Upgraded, request: Request, send: Sender) -> None:
+    protocol = request.headers[b"upgrade"].strip()
+    client = send.switched([(b"connection", b"Upgrade"), (b"upgrade", protocol), *answer.headers])
+    if client is not None:
+        await joined(client, server)
+
+
+async def _relay(answer: Answer, request: Request, send: Sender) -> None:
     """An answer that cannot be completed (the member broke off) is left unfinished. Raises Unreachable."""
     await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
     if request.method != "HEAD":

@@ -17,12 +17,14 @@ from kafila.core.names import new_uid
 from kafila.machinery import protobuf, yamlout
 
 from .auditing import Record
+from .client_side import ClientSide
 from .negotiation import Accepted, without_forms
 from .request import Request
 
 Headers = list[tuple[bytes, bytes]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Answer = Callable[[Send, int, Headers, bytes], bool]  # a server's short way: status, headers and body at once
+Switch = Callable[[Send, Headers], ClientSide | None]  # the same for one that ends HTTP on its connection
 GZIP_MINIMUM = 128 * 1024  # bytes, as kube-apiserver
 CHUNK = 1 << 18
 PRETTY = 1 << 20  # bytes; nobody reads through more, and it is written on one line
@@ -93,13 +95,16 @@ def to_yaml(document: bytes) -> bytes:
 class Sender:
     """ASGI's ``send`` of one request: names the request in the answer and remembers the status that was sent."""
 
-    def __init__(self, send: Send, answer: Answer | None = None, audit_id: bytes | None = None) -> None:
+    def __init__(
+        self, send: Send, answer: Answer | None = None, audit_id: bytes | None = None, switch: Switch | None = None
+    ) -> None:
         self.status = 0  # nothing was sent so far
         self.size = 0  # bytes of the body that were sent
         self.record: Record | None = None  # of a request that is audited
         self.flow: tuple[tuple[bytes, bytes], ...] = ()  # headers that say how it was classified
         self._send = send
         self._answer = answer
+        self._switch = switch
         self.audit_id = audit_id  # empty: one is made
 
     async def __call__(self, message: dict[str, Any]) -> None:
@@ -118,6 +123,12 @@ class Sender:
             return False
         self.size = len(body)
         return True
+
+    def switched(self, headers: Headers) -> ClientSide | None:
+        """Answers that another protocol is spoken from now on, and gives the connection away; None when the client has left.
+        Raises StatusError 500."""
+        named = self._begin(101, headers)
+        return self._switch(self._send, [*headers, *named]) if self._switch is not None else None
 
     def _begin(self, status: int, headers: Headers) -> Iterable[tuple[bytes, bytes]]:
         """The one place that all headers of answers pass, whoever made them."""

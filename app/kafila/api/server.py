@@ -1,4 +1,4 @@
-"""uvicorn, taught to hand the client's certificate to the application, to write streams quickly and to offer HTTP/1.1 only.
+"""uvicorn's protocol, taught to hand the client's certificate to the application, to write streams quickly and to offer HTTP/1.1 only.
 
 HTTP/2 is not offered because client-go falls back by itself and no Python server keeps a connection with thousands of
 streams (docs/adr/0001).
@@ -8,24 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import math
-import socket
-import ssl
 from collections.abc import Callable
-from contextlib import nullcontext
 from typing import Any, ClassVar, Final
 from urllib.parse import unquote
 
 import httptools
-import uvicorn
 from httptools import HttpParserError, HttpParserUpgrade
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from kafila.core.sockets import bind
 from kafila.flowcontrol.configuration import ClassifiedFlow
-from kafila.settings.serving import ServingOptions
 
-from .app import ObjectsApp
+from .client_side import ClientSide
 from .framing import MOST_HEADERS, check_head
 from .listener import Listener
 from .listener import Peer as Address
@@ -52,6 +46,7 @@ class ObjectsProtocol(HttpToolsProtocol):
     alpn_protocols: ClassVar[list[str]] = ["http/1.1"]
     peer: Address
     _ending = False
+    _upgrading = False  # what comes is no HTTP, if the request is granted
     _deaf = False  # nothing more is read: the connection ends with the answer
     _in_head = _in_body = False
     _silent = 0  # bytes that were no body since the message began, or since the last ones that were
@@ -158,6 +153,8 @@ class ObjectsProtocol(HttpToolsProtocol):
 
     def _read(self, data: bytes) -> None:
         if self._deaf:
+            if self._upgrading:
+                self._keep_early(data)
             return
         if self._pieces >= DIRECT:
             self._gathered += data
@@ -169,8 +166,8 @@ class ObjectsProtocol(HttpToolsProtocol):
         self._silent += len(data)
         try:
             self.parser.feed_data(data)
-        except HttpParserUpgrade:
-            pass  # on_headers_complete has seen it
+        except HttpParserUpgrade as upgrade:  # on_headers_complete has seen it
+            self._keep_early(data[upgrade.args[0] :])
         except HttpParserError as error:
             cause = error.__context__
             if isinstance(cause, MemoryError):
@@ -232,7 +229,9 @@ class ObjectsProtocol(HttpToolsProtocol):
             keep_alive=version != "1.0" and not upgrade and parser.should_keep_alive(),
             on_response=self.on_response_complete,
         )
-        self._deaf = upgrade  # nobody takes it up: the request is answered as it is, and then the connection ends
+        self._deaf = self._upgrading = upgrade  # who does not take it up answers as ever, and then the connection ends
+        if upgrade:
+            scope["state"]["switch"] = self._switch
         if before is None or before.response_complete:
             self._start_asgi_task(self.cycle, self.app)
         else:
@@ -309,6 +308,28 @@ class ObjectsProtocol(HttpToolsProtocol):
         cycle.on_response()
         return True
 
+    def _keep_early(self, data: bytes) -> None:
+        """What a client has to say in the other protocol before it knows that it is spoken."""
+        self._kept += data
+        if len(self._kept) > HIGH_WATER_LIMIT:
+            self.flow.pause_reading()
+
+    def _switch(self, send: Any, headers: list[tuple[bytes, bytes]]) -> ClientSide | None:
+        """Answers 101 and gives the connection away; None when the client has left."""
+        cycle = send.__self__
+        if cycle.response_started or cycle.disconnected or self.transport.is_closing():
+            return None
+        lines = [STATUS_LINE[101]]
+        for name, value in (*cycle.default_headers, *headers):
+            lines += (name, b": ", value, b"\r\n")
+        self.transport.write(b"".join((*lines, b"\r\n")))
+        cycle.response_started = cycle.response_complete = True
+        self.server_state.total_requests += 1
+        self.late = self._late_reading = self._late_writing = NEVER
+        self._upgrading = False
+        self.flow.resume_reading()
+        return ClientSide(self, self.transport, bytes(self._kept))
+
     def _push(self, chunk: bytes) -> bool:
         """Writes a finished chunk of an answer that has begun, without ASGI's detours; False when the client does not keep up."""
         if self.flow.write_paused:
@@ -349,45 +370,3 @@ class ObjectsProtocol(HttpToolsProtocol):
 
     def _cut_soon(self) -> None:
         self.loop.call_later(_LAST_BYTES, self.transport.abort)
-
-
-class Server(uvicorn.Server):
-    """uvicorn without its own signal handling (the command that started it decides when to stop), accepting by itself."""
-
-    def __init__(self, config: uvicorn.Config, tls: ssl.SSLContext, options: ServingOptions) -> None:
-        super().__init__(config)
-        self._tls = tls
-        self._options = options
-
-    def capture_signals(self) -> Any:
-        return nullcontext()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """``sockets``: bound; without any it binds itself. Raises OSError."""
-        bound = sockets or bind(self.config.host, self.config.port)
-        listener = Listener(bound, self._tls, self._options, self._make)
-        listener.start()
-        self.servers = [listener]  # type: ignore[list-item]
-        self.started = True
-
-    def _make(self, listener: Listener) -> ObjectsProtocol:
-        return ObjectsProtocol(listener, config=self.config, server_state=self.server_state, app_state={})
-
-
-def make_server(app: ObjectsApp, host: str, port: int, tls: ssl.SSLContext, options: ServingOptions) -> Server:
-    config = uvicorn.Config(
-        app,
-        host=host,
-        port=port,
-        http=ObjectsProtocol,
-        ws="none",
-        loop="none",
-        lifespan="off",
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        proxy_headers=False,
-        date_header=True,
-        timeout_graceful_shutdown=10,
-    )
-    return Server(config, tls, options)

@@ -23,6 +23,7 @@ MORE: Final = "…"
 # of metadata: what every write changes, or says what others say as well
 _NOISE: Final = frozenset({"managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "selfLink"})
 _APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"  # the whole object once more
+_APPLIED_ONLY: Final = frozenset({_APPLIED})
 _SECRET_PARTS: Final = frozenset({"data", "stringData"})
 _ABSENT: Final = object()
 
@@ -69,14 +70,12 @@ def _of(path: Path, before: Any, after: Any, secret: bool) -> Iterator[Differenc
 
 def _of_maps(path: Path, before: Object, after: Object, secret: bool) -> Iterator[Difference]:
     secret = secret or _is_secret(before) or _is_secret(after)
+    unmeant = _NOISE if path == ("metadata",) else _APPLIED_ONLY if path[-2:] == ("metadata", "annotations") else ()
     for name in (*after, *(name for name in before if name not in after)):
-        if path == ("metadata",) and name in _NOISE:
-            continue
-        if path[-2:] == ("metadata", "annotations") and name == _APPLIED:
-            continue
         old, new = before.get(name, _ABSENT), after.get(name, _ABSENT)
-        hidden = secret and (name in _SECRET_PARTS or name == "annotations")
-        if hidden:
+        if (type(new) is str and old == new) or name in unmeant:  # the first is what most fields are
+            continue
+        if secret and (name in _SECRET_PARTS or name == "annotations"):
             yield from _hidden((*path, name), old, new)
         else:
             yield from _of((*path, name), old, new, secret)

@@ -167,11 +167,12 @@ class Variables(MapLike):
 def environment(
     *, params: bool, authorizer: bool, patches: bool = False, variables: Mapping[str, Type] | None = None
 ) -> Environment:
-    """``variables``: the types of those that are declared; None where expressions know no ``variables``."""
+    """``variables``: the types of those that are declared; None where expressions know no ``variables``. It is looked at and not copied:
+    each variable of a policy knows those before it."""
     if variables is None:
         return _plain(params, authorizer, patches)
     kinds = {**_variables(params, authorizer), "variables": VARIABLES_TYPE}
-    return _environment(kinds, patches, {**FIELDS, VARIABLES_TYPE.name: dict(variables)})
+    return _environment(kinds, patches, {**FIELDS, VARIABLES_TYPE.name: variables})
 
 
 @lru_cache(maxsize=8)

@@ -23,6 +23,7 @@ from kafila.core.values import Object
 
 from .credentials import AUTHORITY, TOKEN, CredentialsError, secret_value
 from .transport import CONNECT_TIMEOUT, TLS, Unreachable, UnusableAnswer, open_connector, sendable
+from .upgraded import Upgraded
 from .wire import arriving, check_status, unanswered
 
 log = structlog.get_logger(__name__)
@@ -59,6 +60,12 @@ RETURNED: Final = frozenset(
         b"x-kubernetes-pf-prioritylevel-uid",
     )
 )
+# ... and of one that switches protocols
+SWITCHING: Final = frozenset((b"sec-websocket-accept", b"sec-websocket-protocol", b"x-stream-protocol-version"))
+_TOKEN_PROTOCOL: Final = (
+    b"base64url.bearer.authorization.k8s.io."  # how browsers show a token: as a protocol that they offer
+)
+SWITCHED: Final = 101
 BODILESS: Final = (204, 304)  # a length of theirs is that of a body which does not come
 IN_PATHS: Final = "/:@!$&'()*+,;=~"  # beside letters, digits, "-", "." and "_": what a path has without encoding
 _UNSENDABLE: Final = re.compile("[\0-\x1f\x7f\ud800-\udfff]")
@@ -133,6 +140,16 @@ def request_headers(given: RawHeaders) -> list[tuple[bytes, bytes]]:
     return [(name, value) for name, value in given if name not in dropped and not name.startswith(IDENTITY_PREFIXES)]
 
 
+def upgrade_headers(given: RawHeaders, protocol: bytes) -> list[tuple[bytes, bytes]]:
+    """As :func:`request_headers`, for a request to switch to ``protocol``. A token among WebSocket protocols is the caller's own."""
+    out = [(name, value) for name, value in request_headers(given) if name != b"sec-websocket-protocol"]
+    offered = [one.strip() for name, value in given if name == b"sec-websocket-protocol" for one in value.split(b",")]
+    kept = [one for one in offered if one and not one.startswith(_TOKEN_PROTOCOL)]
+    if kept:
+        out.append((b"sec-websocket-protocol", b", ".join(kept)))
+    return [*out, (b"connection", b"Upgrade"), (b"upgrade", protocol)]
+
+
 def impersonation(user: str, groups: Iterable[str], token: str) -> list[tuple[bytes, bytes]]:
     """Raises ValueError for a name that would arrive as another one."""
     groups = tuple(groups)
@@ -182,6 +199,10 @@ class Answer:
         given = [(name.lower(), value) for name, value in answer.raw_headers]
         self.headers = response_headers(given, answer.status)
         self.location = answer.headers.get("location", "")
+        self.switched: Upgraded | None = None  # the connection, when the answer is that it speaks another protocol now
+        if answer.status == SWITCHED:
+            self.headers = [(name, value) for name, value in given if name in SWITCHING]
+            self.switched = Upgraded(answer)
 
     def chunks(self) -> AsyncIterator[bytes]:
         """Raises Unreachable when the member breaks off."""
@@ -205,10 +226,14 @@ class Connections:
     async def send(
         self, method: str, target: str, headers: RawHeaders, body: bytes | AsyncIterator[bytes] | None
     ) -> Answer:
-        """Raises Unreachable; ValueError for headers that are no text and could not arrive as they are."""
+        """Raises Unreachable; ValueError for headers that are no text and could not arrive as they are.
+
+        With a header ``upgrade`` the answer may be that the protocol was switched.
+        """
         to = self.upstream
         shown = [(name.decode("latin-1"), value.decode()) for name, value in headers]  # written as UTF-8 again
         data: Any = OnceBody(body) if isinstance(body, AsyncIterator) else body
+        asked = next((value for name, value in headers if name == b"upgrade"), b"").decode().lower()
         try:
             session = self._open()
         except (ssl.SSLError, UnicodeDecodeError) as error:
@@ -228,8 +253,10 @@ class Connections:
                 proxy_headers=dict(to.proxy_headers) or None,
             )
             try:
-                check_status(answer.status)
-            except UnusableAnswer:
+                if not (answer.status == SWITCHED and asked and answer.headers.get("upgrade", "").lower() == asked):
+                    check_status(answer.status)
+                return Answer(answer, self)
+            except (UnusableAnswer, ConnectionError):
                 answer.close()
                 raise
         except (aiohttp.ClientError, ValueError, TimeoutError, OSError) as error:
@@ -238,7 +265,6 @@ class Connections:
         except BaseException:
             await self.release()
             raise
-        return Answer(answer, self)
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:

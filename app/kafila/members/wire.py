@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import zlib
 from collections.abc import AsyncIterator
-from typing import Final
+from typing import Final, Protocol
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
@@ -94,10 +94,16 @@ async def inflated(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         raise Unreachable("the answer broke off", sent=True)
 
 
+class Flow(Protocol):
+    def pause_writing(self) -> None: ...
+    def resume_writing(self) -> None: ...
+
+
 class Answers(ResponseHandler):
     """One connection's answers. aiohttp reads over interim ones (100 to 199) for as long as they come."""
 
     _interim = 0
+    flow: Flow | None = None  # who is told when to pause writing, once the connection is no HTTP any more
 
     def feed_data(self, data: tuple[RawResponseMessage, StreamReader], size: int = 0) -> None:
         self._interim = self._interim + 1 if 100 <= data[0].code < 200 else 0
@@ -108,6 +114,16 @@ class Answers(ResponseHandler):
             return
         super().feed_data(data, size)
 
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self.flow is not None:
+            self.flow.pause_writing()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self.flow is not None:
+            self.flow.resume_writing()
+
     def close(self) -> None:
         """At once: over TLS a friendly end would go on reading what the other side sends for half a minute."""
         transport = self.transport
@@ -117,7 +133,7 @@ class Answers(ResponseHandler):
 
 
 def check_status(status: int) -> None:
-    """Raises UnusableAnswer. 101 is none of them: nothing here asks for an upgrade."""
+    """Raises UnusableAnswer. 101 is none of them: who asks for an upgrade looks before."""
     if not 200 <= status < 600:
         raise UnusableAnswer(f"an answer of status {status} is none to a request like this")
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable
 from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 from kafila.core.resources import Key
-from kafila.watch import Cache
+from kafila.watch import Cache, Event
 
 from .queue import WorkQueue
 
@@ -68,3 +68,20 @@ class QueueController(ABC, Generic[K]):
 
     @abstractmethod
     async def _reconcile(self, key: K) -> None: ...
+
+
+class ResourceController(QueueController[str]):
+    """Of one resource without namespaces, ``about``: its keys are the names of those objects, each whenever it changed."""
+
+    def __init__(self, cache: Cache, queue: str, concurrency: int = 1) -> None:
+        super().__init__(cache, queue, concurrency)
+        self._cache = cache
+        cache.listen(self.about, self._observe)
+
+    def resync(self) -> None:
+        for entry in self._cache.resource(self.about).entries():
+            self.queue.add(entry.key.name, background=True)
+
+    def _observe(self, event: Event) -> None:
+        if event.new is not None:
+            self.queue.add(event.key.name)

@@ -17,7 +17,7 @@ from kafila.api.app import ObjectsApp
 from kafila.api.deferred import Check, DeferredMetaRoutes
 from kafila.api.discovery import KEYS
 from kafila.api.proxy import MemberProxy
-from kafila.api.server import Server, make_server
+from kafila.api.serving import Server, make_server
 from kafila.catalog.catalog import load_catalog
 from kafila.core.errors import StatusError
 from kafila.core.rates import Backoff

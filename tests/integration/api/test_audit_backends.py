@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import ssl
 import time
@@ -22,8 +23,6 @@ HEAD = "apiVersion: audit.k8s.io/v1\nkind: Policy\n"
 OF_CONFIGMAPS = HEAD + "rules: [{level: Metadata, resources: [{resources: [configmaps]}]}]\n"
 OF_SECRETS = HEAD + "rules: [{level: Metadata, resources: [{resources: [secrets]}]}]\n"
 WRONG = HEAD + "rules: [{level: Everything}]\n"
-CONFIGMAPS = "/api/v1/namespaces/default/configmaps"
-SECRETS = "/api/v1/namespaces/default/secrets"
 
 
 class Hook(BaseHTTPRequestHandler):
@@ -87,29 +86,44 @@ def test_what_is_recorded_leaves_the_process(tmp_path: Path, webhook: Path) -> N
         "audit_webhook_batch_max_wait": 0.05,
     }
 
-    def resources() -> list[str]:
-        return [json.loads(line)["objectRef"]["resource"] for line in log.read_bytes().splitlines()]
+    def recorded() -> list[tuple[str, str]]:
+        """Resource and name of each event in the log, whose last line may be on its way."""
+        lines = log.read_bytes().split(b"\n")[:-1]
+        refs = [json.loads(line)["objectRef"] for line in lines]
+        return [(ref["resource"], ref["name"]) for ref in refs]
+
+    def sent() -> list[tuple[str, str]]:
+        return [(event["objectRef"]["resource"], event["objectRef"]["name"]) for event in Hook.events]
+
+    asked: list[tuple[str, str]] = []  # what is recorded has two stages each
 
     with serving(data, **settings) as kubeconfig, administrator(kubeconfig, tmp_path) as client:
-        for _ in range(20):
-            client.get(CONFIGMAPS)
-            client.get(SECRETS)
-        eventually(lambda: len(Hook.events) == 40)  # two stages each
+
+        def ask(resource: str, name: str, by_policy: bool) -> None:
+            client.get(f"/api/v1/namespaces/default/{resource}/{name}")
+            asked.extend([(resource, name)] * 2 * by_policy)
+
+        for number in range(20):
+            ask("configmaps", f"c{number}", True)
+            ask("secrets", f"s{number}", False)
+        eventually(lambda: len(sent()) >= 40 <= len(recorded()))
+        assert sorted(sent()) == sorted(recorded()) == sorted(asked)
         assert Hook.tokens == {"Bearer ours"}
-        assert resources() == ["configmaps"] * 40
         policy.write_text(OF_SECRETS)
 
+        probes = (f"probe{number}" for number in itertools.count())
+
         def exchanged() -> bool:
-            client.get(SECRETS)
-            return "secrets" in resources()
+            ask("secrets", next(probes), False)  # which is the first that the new policy wants is not known
+            return any(resource == "secrets" for resource, _ in recorded())
 
         eventually(exchanged)
         policy.write_text(WRONG)
         eventually(lambda: 'kafila_audit_policy_reloads_total{status="failure"} 1.0' in client.get("/metrics").text)
-        before = resources().count("secrets")
-        client.get(SECRETS)
-        eventually(lambda: resources().count("secrets") == before + 2)
-        for _ in range(50):
-            client.get(SECRETS)
-    assert resources().count("secrets") == before + 102, "what was recorded is written before the process ends"
-    assert len(Hook.events) == len(resources()), "and sent"
+        asked.clear()
+        for number in range(50):
+            ask("secrets", f"kept{number}", True)
+            ask("configmaps", f"kept{number}", False)
+    kept = [event for event in recorded() if event[1].startswith("kept")]
+    assert sorted(kept) == sorted(asked), "what was recorded is written before the process ends"
+    assert sorted(sent()) == sorted(recorded()), "and sent"

@@ -117,9 +117,7 @@ def _binding(obj: Object) -> Binding:
 
 
 def _compiled(source: str, params: bool, variables: dict[str, Type] | None, *, authorizer: bool = True) -> Expression:
-    environment: Any = admission.environment(
-        params=params, authorizer=authorizer, variables=dict(variables) if variables is not None else None
-    )
+    environment: Any = admission.environment(params=params, authorizer=authorizer, variables=variables)
     try:
         return Expression(source, environment.compile(source))
     except CompileError as error:

@@ -15,7 +15,7 @@ from kafila.core.clock import rfc3339
 from kafila.core.conditions import conditions_of
 from kafila.core.values import Object
 from kafila.members.transport import Unreachable
-from kafila.reconcile.controller import QueueController
+from kafila.reconcile.controller import ResourceController
 from kafila.registry import Options, Registry
 from kafila.watch import Event
 from kafila.webhooks.services import SLICES, Unresolved, slices_of
@@ -41,7 +41,7 @@ PASSED: Final = Availability("True", "Passed", "all checks passed")
 
 
 @final
-class APIServices(QueueController[str]):
+class APIServices(ResourceController):
     name = "apiservice"
     about = RESOURCE
 
@@ -50,17 +50,8 @@ class APIServices(QueueController[str]):
         self._registry = registry
         self._extensions = extensions
         self._kind = registry.kind("apiregistration.k8s.io", "v1", "apiservices")
-        registry.cache.listen(RESOURCE, self._observe)
         registry.cache.listen("services", self._observe_service)
         registry.cache.listen(SLICES, self._observe_slice)
-
-    def resync(self) -> None:
-        for entry in self._registry.cache.resource(RESOURCE).entries():
-            self.queue.add(entry.key.name, background=True)
-
-    def _observe(self, event: Event) -> None:
-        if event.new is not None:
-            self.queue.add(event.key.name)
 
     def _observe_service(self, event: Event) -> None:
         self._enqueue(event.key.namespace, event.key.name)

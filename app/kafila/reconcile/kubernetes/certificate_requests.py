@@ -18,11 +18,10 @@ from kafila.core.errors import StatusError
 from kafila.core.values import Object
 from kafila.identity.authority import Authority
 from kafila.identity.requests import SIGNERS, NotSigned, lifetime_of, read, signed
-from kafila.reconcile.controller import QueueController
+from kafila.reconcile.controller import ResourceController
 from kafila.reconcile.queue import Requeue
 from kafila.registry import Options, Registry
 from kafila.registry.context import DeleteOptions
-from kafila.watch import Event
 
 log = structlog.get_logger(__name__)
 RESOURCE: Final = "certificatesigningrequests.certificates.k8s.io"
@@ -36,7 +35,7 @@ def condition(obj: Object, type: str) -> Object | None:
 
 
 @final
-class CertificateSigning(QueueController[str]):
+class CertificateSigning(ResourceController):
     """``authority``: what signs now, None where this process has no keys. ``lifetime``: of a certificate that asks for no other."""
 
     name = "csrsigning"
@@ -48,15 +47,6 @@ class CertificateSigning(QueueController[str]):
         self._authority = authority
         self._lifetime = lifetime
         self._kind = registry.kind("certificates.k8s.io", "v1", "certificatesigningrequests")
-        registry.cache.listen(RESOURCE, self._observe)
-
-    def resync(self) -> None:
-        for entry in self._registry.cache.resource(RESOURCE).entries():
-            self.queue.add(entry.key.name, background=True)
-
-    def _observe(self, event: Event) -> None:
-        if event.new is not None:
-            self.queue.add(event.key.name)
 
     async def _reconcile(self, name: str) -> None:
         entry = self._registry.cache.get(RESOURCE, "", name)
@@ -102,7 +92,7 @@ def is_to_be_signed(obj: Object) -> bool:
 
 
 @final
-class CertificateRequestCleaner(QueueController[str]):
+class CertificateRequestCleaner(ResourceController):
     name = "csrcleaner"
     about = RESOURCE
 
@@ -110,15 +100,6 @@ class CertificateRequestCleaner(QueueController[str]):
         super().__init__(registry.cache, self.name)
         self._registry = registry
         self._kind = registry.kind("certificates.k8s.io", "v1", "certificatesigningrequests")
-        registry.cache.listen(RESOURCE, self._observe)
-
-    def resync(self) -> None:
-        for entry in self._registry.cache.resource(RESOURCE).entries():
-            self.queue.add(entry.key.name, background=True)
-
-    def _observe(self, event: Event) -> None:
-        if event.new is not None:
-            self.queue.add(event.key.name)
 
     async def _reconcile(self, name: str) -> None:
         entry = self._registry.cache.get(RESOURCE, "", name)

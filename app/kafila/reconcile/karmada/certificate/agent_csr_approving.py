@@ -11,9 +11,8 @@ from kafila.core.clock import rfc3339
 from kafila.core.conditions import conditions_of
 from kafila.core.values import Object
 from kafila.identity.requests import CLIENT, NotSigned, check_agent, common_name, read
-from kafila.reconcile.controller import QueueController
+from kafila.reconcile.controller import ResourceController
 from kafila.registry import Options, Registry, User
-from kafila.watch import Event
 
 RESOURCE: Final = "certificatesigningrequests.certificates.k8s.io"
 GROUP: Final = "certificates.k8s.io"
@@ -32,7 +31,7 @@ OTHER: Final = Recognized("clusteragent", "Auto approving karmada agent certific
 
 
 @final
-class AgentCSRApproving(QueueController[str]):
+class AgentCSRApproving(ResourceController):
     """``authorizer``: None where nobody can be asked; nothing is approved then."""
 
     name = "agentcsrapproving"
@@ -43,15 +42,6 @@ class AgentCSRApproving(QueueController[str]):
         self._registry = registry
         self._authorizer = authorizer
         self._kind = registry.kind(GROUP, "v1", "certificatesigningrequests")
-        registry.cache.listen(RESOURCE, self._observe)
-
-    def resync(self) -> None:
-        for entry in self._registry.cache.resource(RESOURCE).entries():
-            self.queue.add(entry.key.name, background=True)
-
-    def _observe(self, event: Event) -> None:
-        if event.new is not None:
-            self.queue.add(event.key.name)
 
     async def _reconcile(self, name: str) -> None:
         entry = self._registry.cache.get(RESOURCE, "", name)

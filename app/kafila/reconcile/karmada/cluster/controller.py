@@ -10,7 +10,7 @@ from kafila.core.errors import StatusError
 from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.types import Cluster
-from kafila.reconcile.controller import QueueController
+from kafila.reconcile.controller import ResourceController
 from kafila.reconcile.events import Recorder
 from kafila.reconcile.karmada.kinds import CLUSTERS, read_cluster
 from kafila.reconcile.queue import Requeue
@@ -25,7 +25,7 @@ WAIT = 2.0  # seconds between checks of what still holds a cluster that is being
 
 
 @final
-class ClusterController(QueueController[str]):
+class ClusterController(ResourceController):
     name = "cluster"
     about = CLUSTERS
 
@@ -35,16 +35,7 @@ class ClusterController(QueueController[str]):
         self._recorder = recorder
         self._kind = registry.kind("cluster.karmada.io", "v1alpha1", "clusters")
         self._namespaces = registry.kind("", "v1", "namespaces")
-        registry.cache.listen(CLUSTERS, self._observe)
         registry.cache.listen("namespaces", self._observe_namespace)
-
-    def resync(self) -> None:
-        for entry in self._registry.cache.resource(CLUSTERS).entries():
-            self.queue.add(entry.key.name, background=True)
-
-    def _observe(self, event: Event) -> None:
-        if event.new is not None:
-            self.queue.add(event.key.name)
 
     def _observe_namespace(self, event: Event) -> None:
         if event.new is None and event.key.name.startswith(constants.EXECUTION_NAMESPACE_PREFIX):

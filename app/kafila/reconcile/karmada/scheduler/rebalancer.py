@@ -19,7 +19,7 @@ from kafila.placement.rebalance import (
     with_results,
 )
 from kafila.placement.types import Binding
-from kafila.reconcile.controller import QueueController
+from kafila.reconcile.controller import ResourceController
 from kafila.reconcile.karmada.indexes import binding_key
 from kafila.reconcile.karmada.kinds import Kinds
 from kafila.reconcile.queue import Requeue
@@ -32,7 +32,7 @@ OPTIONS = Options(manager="karmada-controller-manager")
 
 
 @final
-class Rebalancer(QueueController[str]):
+class Rebalancer(ResourceController):
     name = "workloadRebalancer"
     about = "workloadrebalancers.apps.karmada.io"
 
@@ -41,11 +41,6 @@ class Rebalancer(QueueController[str]):
         self._registry = registry
         self._kinds = Kinds(registry)
         self._kind = self._registry.kind("apps.karmada.io", "v1alpha1", "workloadrebalancers")
-        self._registry.cache.listen(self._kind.resource, self._observe)
-
-    def resync(self) -> None:
-        for entry in self._registry.cache.resource(self._kind.resource).entries():
-            self.queue.add(entry.key.name, background=True)
 
     def _observe(self, event: Event) -> None:
         if event.new is not None and (event.old is None or event.old.meta.generation != event.new.meta.generation):

@@ -1,0 +1,267 @@
+"""Connections that are switched to another protocol through ``clusters/NAME/proxy``: to whom, as whom, and what cannot be smuggled along."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import queue
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from typing import final
+
+import pytest
+
+from .front import PATIENCE, Front, exchange, front, rest, until
+
+MB = 1 << 20
+CLUSTERS = "/apis/cluster.karmada.io/v1alpha1/clusters"
+EXEC = f"{CLUSTERS}/m1/proxy/api/v1/namespaces/a/pods/b/exec?command=sh"
+SWITCHED = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: %b\r\n"
+Talk = Callable[[socket.socket], None]
+
+
+@final
+class Member:
+    """Answers every head with ``answer``, and then talks as the test wants. ``heads`` are those that came."""
+
+    def __init__(self) -> None:
+        self.answer = SWITCHED % b"websocket" + b"\r\n"
+        self.talk: Talk = lambda stream: None
+        self.heads: queue.Queue[bytes] = queue.Queue()
+        self.behind: queue.Queue[bytes] = (
+            queue.Queue()
+        )  # what came behind the head of a connection that was not switched
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.endpoint = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                stream, _ = self._listening.accept()
+                threading.Thread(target=self._serve, args=(stream,), daemon=True).start()
+
+    def _serve(self, stream: socket.socket) -> None:
+        stream.settimeout(PATIENCE)
+        with stream, contextlib.suppress(OSError):
+            head = b""
+            while b"\r\n\r\n" not in head:
+                piece = stream.recv(1)  # what comes behind it is for whoever talks
+                if not piece:
+                    return
+                head += piece
+            if b"/pods/b/exec" not in head.partition(b"\r\n")[0]:
+                return  # the control plane looks after it
+            self.heads.put(head)
+            stream.sendall(self.answer)
+            self.talk(stream)
+
+    def close(self) -> None:
+        self._listening.close()
+
+
+def echo(stream: socket.socket) -> None:
+    while piece := stream.recv(1 << 16):
+        stream.sendall(piece)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Front]:
+    with front() as found:
+        secret = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": "m1-impersonator"},
+            "stringData": {"token": "ours"},
+        }
+        created(found, "/api/v1/namespaces", {"metadata": {"name": "karmada-cluster"}}, (201, 409))
+        created(found, "/api/v1/namespaces/karmada-cluster/secrets", secret)
+        yield found
+
+
+def created(server: Front, path: str, document: object, wanted: tuple[int, ...] = (201,)) -> None:
+    code, said = server.as_admin("POST", path, json.dumps(document).encode(), **{"Content-Type": "application/json"})
+    assert code in wanted, said
+
+
+@pytest.fixture(scope="module")
+def joined(server: Front) -> Iterator[Member]:
+    found = Member()
+    spec = {
+        "syncMode": "Push",
+        "apiEndpoint": found.endpoint,
+        "id": "m1",
+        "impersonatorSecretRef": {"namespace": "karmada-cluster", "name": "m1-impersonator"},
+    }
+    document = {
+        "apiVersion": "cluster.karmada.io/v1alpha1",
+        "kind": "Cluster",
+        "metadata": {"name": "m1"},
+        "spec": spec,
+    }
+    created(server, CLUSTERS, document)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def member(joined: Member) -> Member:
+    joined.answer, joined.talk = SWITCHED % b"websocket" + b"\r\n", lambda stream: None
+    joined.heads, joined.behind = queue.Queue(), queue.Queue()
+    return joined
+
+
+def asking(server: Front, protocol: bytes = b"websocket", more: bytes = b"", path: str = EXEC) -> bytes:
+    host = "{}:{}".format(*server.address).encode()
+    head = b"GET %b HTTP/1.1\r\nHost: %b\r\nConnection: Upgrade\r\nUpgrade: %b\r\n" % (path.encode(), host, protocol)
+    return head + more + b"\r\n"
+
+
+def head_of(stream: socket.socket) -> bytes:
+    head = b""
+    while not head.endswith(b"\r\n\r\n") and (piece := stream.recv(1)):
+        head += piece
+    return head
+
+
+def exactly(stream: socket.socket, size: int) -> bytes:
+    found = b""
+    while len(found) < size and (piece := stream.recv(1 << 16)):
+        found += piece
+    return found
+
+
+@pytest.mark.parametrize("protocol", [b"websocket", b"SPDY/3.1"])
+def test_bytes_go_both_ways_from_the_first_one(server: Front, member: Member, protocol: bytes) -> None:
+    member.answer = (
+        SWITCHED % protocol + b"X-Stream-Protocol-Version: v5.channel.k8s.io\r\nSet-Cookie: a=b\r\n\r\nearly"
+    )
+    member.talk = echo
+    with server.admin() as stream:
+        stream.sendall(asking(server, protocol) + b"before the answer")
+        head = head_of(stream)
+        assert head.startswith(b"HTTP/1.1 101 Switching Protocols\r\n")
+        assert b"\r\nupgrade: %b\r\n" % protocol in head
+        assert b"v5.channel.k8s.io" in head
+        assert b"ookie" not in head
+        said = b"earlybefore the answer"
+        assert exactly(stream, len(said)) == said
+        much = bytes(range(256)) * (4 * MB // 256)
+        threading.Thread(target=stream.sendall, args=(much,), daemon=True).start()
+        assert exactly(stream, len(much)) == much
+    assert server.as_admin("GET", "/livez")[0] == 200
+
+
+def test_whoever_ends_is_heard_to_his_last_byte(server: Front, member: Member) -> None:
+    last = b"x" * (2 * MB) + b"the end"
+    member.talk = lambda stream: stream.sendall(last)
+    with server.admin() as stream:
+        stream.sendall(asking(server))
+        head_of(stream)
+        assert rest(stream) == last
+    heard: queue.Queue[bytes] = queue.Queue()
+    member.talk = lambda stream: heard.put(rest(stream))
+    with server.admin() as stream:
+        stream.sendall(asking(server))
+        head_of(stream)
+        stream.sendall(last)
+    assert heard.get(timeout=PATIENCE) == last
+
+
+def test_nothing_is_fetched_that_nobody_reads(server: Front, member: Member) -> None:
+    sent = 0
+
+    def flood(stream: socket.socket) -> None:
+        nonlocal sent
+        stream.settimeout(2)
+        piece = b"x" * MB
+        with contextlib.suppress(TimeoutError):
+            while sent < 1024 * MB:
+                sent += stream.send(piece)
+        stalled.set()
+
+    stalled = threading.Event()
+    member.talk = flood
+    before = server.forget_peak()
+    with server.admin() as stream:
+        stream.sendall(asking(server))
+        head_of(stream)
+        assert stalled.wait(PATIENCE)
+        assert server.memory() < before + 32 * MB
+    assert sent < 64 * MB
+
+
+def test_a_member_that_does_not_switch_gets_nothing_more(server: Front, member: Member) -> None:
+    """As in CVE-2018-1002105: what follows would be requests of the proxy's own, as far as the member knows."""
+    member.answer = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno"
+    member.talk = lambda stream: member.behind.put(rest(stream))
+    with server.admin() as stream:
+        answer = exchange(stream, asking(server) + b"GET /api/v1/secrets HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 403 Forbidden\r\n")
+    assert answer.count(b"HTTP/1.1") == 1
+    assert member.behind.get(timeout=PATIENCE) == b""
+
+
+@pytest.mark.parametrize("answered", [b"SPDY/3.1", b"h2c", b"websocket, h2c"])
+def test_a_member_that_speaks_another_protocol_is_a_bad_gateway(server: Front, member: Member, answered: bytes) -> None:
+    member.answer = SWITCHED % answered + b"\r\n"
+    with server.admin() as stream:
+        assert exchange(stream, asking(server)).startswith(b"HTTP/1.1 502 ")
+
+
+@pytest.mark.parametrize("protocol", [b"h2c", b"TLS/1.0", b"websocket, h2c", b"x"])
+def test_no_other_protocol_is_asked_for(server: Front, member: Member, protocol: bytes) -> None:
+    with server.admin() as stream:
+        answer = exchange(stream, asking(server, protocol))
+    assert answer.startswith(b"HTTP/1.1 501 ")
+    assert member.heads.empty()
+
+
+def test_the_member_learns_who_asks_and_nothing_that_the_caller_says_of_it(server: Front, member: Member) -> None:
+    token = b"base64url.bearer.authorization.k8s.io.c2VjcmV0"
+    more = (
+        b"Sec-WebSocket-Protocol: v5.channel.k8s.io, %b\r\nSec-WebSocket-Protocol: %b\r\nSec-WebSocket-Key: k\r\n"
+        % (token, token)
+    )
+    more += b"X-Remote-User: root\r\nCookie: a=b\r\n"
+    with server.admin() as stream:
+        stream.sendall(asking(server, more=more))
+        head_of(stream)
+    head = member.heads.get(timeout=PATIENCE).lower()
+    assert b"authorization: bearer ours\r\n" in head
+    assert b"impersonate-user: system:admin\r\n" in head
+    assert b"sec-websocket-protocol: v5.channel.k8s.io\r\n" in head
+    assert b"sec-websocket-key: k\r\n" in head
+    assert head.count(b"\r\nupgrade: ") == head.count(b"\r\nconnection: ") == 1
+    for never in (b"c2vjcmv0", b"x-remote-user", b"cookie"):
+        assert never not in head
+
+
+def test_nobody_is_not_let_in(server: Front, member: Member) -> None:
+    with server.connect() as stream:
+        assert exchange(stream, asking(server)).startswith(b"HTTP/1.1 403 ")
+    assert member.heads.empty()
+
+
+def test_a_page_of_another_site_cannot_use_the_certificate_of_a_browser(server: Front, member: Member) -> None:
+    for origin in (b"https://elsewhere", b"null", b"https://127.0.0.1"):
+        with server.admin() as stream:
+            assert exchange(stream, asking(server, more=b"Origin: %b\r\n" % origin)).startswith(b"HTTP/1.1 403 ")
+    assert member.heads.empty()
+    own = "https://{}:{}".format(*server.address).encode()
+    with server.admin() as stream:
+        stream.sendall(asking(server, more=b"Origin: %b\r\n" % own))
+        assert head_of(stream).startswith(b"HTTP/1.1 101 ")
+
+
+def test_none_is_left_open(server: Front, member: Member) -> None:
+    def opened() -> bool:
+        return b"kafila_upgraded_connections 1.0\n" in server.as_admin("GET", "/metrics")[1]
+
+    member.talk = echo
+    with server.admin() as stream:
+        stream.sendall(asking(server))
+        head_of(stream)
+        until(opened)
+    until(lambda: b"kafila_upgraded_connections 0.0\n" in server.as_admin("GET", "/metrics")[1])
