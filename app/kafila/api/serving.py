@@ -12,7 +12,7 @@ import uvicorn
 from kafila.core.sockets import bind
 from kafila.settings.serving import ServingOptions
 
-from .app import ObjectsApp
+from .app import ASGI
 from .listener import Listener
 from .server import ObjectsProtocol
 
@@ -40,7 +40,7 @@ class Server(uvicorn.Server):
         return ObjectsProtocol(listener, config=self.config, server_state=self.server_state, app_state={})
 
 
-def make_server(app: ObjectsApp, host: str, port: int, tls: ssl.SSLContext, options: ServingOptions) -> Server:
+def make_server(app: ASGI, host: str, port: int, tls: ssl.SSLContext, options: ServingOptions) -> Server:
     config = uvicorn.Config(
         app,
         host=host,

@@ -92,9 +92,9 @@ def _masked(text: str) -> str:
 
 
 def listen(settings: Settings) -> list[socket.socket]:
-    """The sockets that will serve, none for workers; taken first, so that nothing starts for an address that is not to be had.
+    """The sockets that will serve, none where nothing is served; taken first, so that nothing starts for an address that is not to be had.
     Raises UsageError."""
-    if settings.role == "workers":
+    if not settings.listens:
         return []
     try:
         return bind(settings.host, settings.port)

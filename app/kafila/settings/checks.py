@@ -52,6 +52,11 @@ def check_advertise(text: str) -> None:
         _check_host(host)
 
 
+def check_hosts(text: str) -> None:
+    for host in listed(text):
+        _check_host(host)
+
+
 def _check_host(host: str) -> None:
     if len(host) > 253 or not _NAME.fullmatch(host):
         try:
@@ -239,6 +244,7 @@ CHECKS: Final[dict[str, Callable[[Any], None]]] = {
     "data_dir": check_data_dir,
     "bind": check_bind,
     "advertise": check_advertise,
+    "apiserver_cert_extra_sans": check_hosts,
     "database_url": check_database_url,
     "feature_gates": check_gates,
     "controllers": check_controllers,

@@ -28,8 +28,14 @@ class ServerOptions(BaseModel):
     """All but those of Karmada's controllers."""
 
     data_dir: Path = Field(Path(".data"), description="Kubeconfig, certificates and the embedded database.")
-    bind: str = Field("127.0.0.1:5443", description="HOST:PORT to serve on; port 0 takes a free one.")
+    bind: str = Field(
+        "127.0.0.1:5443",
+        description="HOST:PORT to serve on; port 0 takes a free one. Workers, only where it is given, serve health there.",
+    )
     advertise: str = Field("", description="HOST or HOST:PORT that clients use, when it is not the bound one.")
+    apiserver_cert_extra_sans: str = Field(
+        "", description="More names and addresses in our own serving certificate, with commas."
+    )
     database_url: str | None = Field(
         None, description="postgresql://…; without it an embedded PostgreSQL is started under --data-dir."
     )
@@ -243,6 +249,11 @@ class Settings(FederationOptions, ServerOptions, BaseSettings):
     @property
     def port(self) -> int:
         return checks.host_and_port(self.bind)[1] or 0
+
+    @property
+    def listens(self) -> bool:
+        """Workers do where an address was given, for health and metrics."""
+        return self.role != "workers" or "bind" in self.model_fields_set
 
     @property
     def gates(self) -> frozenset[str]:

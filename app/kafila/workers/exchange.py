@@ -19,18 +19,22 @@ class Exchange:
 
     def __init__(self, controllers: Controllers) -> None:
         self._controllers = controllers
-        self._serving: tuple[Registry, Authenticators, Certificates, bytes] | None = None
+        self._listening: tuple[Authenticators, Certificates] | None = None
+        self._serving: tuple[Registry, bytes] | None = None
 
-    def serves(self, registry: Registry, known: Authenticators, certificates: Certificates, front_proxy: bytes) -> None:
-        """``front_proxy``: PEM of our own authority of proxies."""
-        self._serving = registry, known, certificates, front_proxy
+    def listens(self, known: Authenticators, certificates: Certificates) -> None:
+        self._listening = known, certificates
+
+    def serves(self, registry: Registry, front_proxy: bytes) -> None:
+        """An API, to those who listen. ``front_proxy``: PEM of our own authority of proxies."""
+        self._serving = registry, front_proxy
 
     async def __call__(self, authority: Authority) -> None:
         """Raises OSError, StatusError."""
         self._controllers.publish(authority.bundle)
-        if self._serving is None:
+        if self._listening is None:
             return
-        _, known, certificates, _ = self._serving
+        known, certificates = self._listening
         certificates.take(authority)  # first: nobody is believed whom the handshake would turn away
         known.believe_own(authority.believed)
         certificates.look()
@@ -38,7 +42,7 @@ class Exchange:
 
     async def publish(self, authority: Authority) -> None:
         """Tells servers beside ours. Raises StatusError."""
-        if self._serving is not None:
-            registry, known, _, own = self._serving
+        if self._serving is not None and self._listening is not None:
+            (registry, own), (known, _) = self._serving, self._listening
             clients = authority.bundle + known.client_authorities()
             await publish_authorities(registry, clients, known.front_proxies(own))

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Protocol, final
 
 import structlog
+from prometheus_client import Gauge
 
 from kafila.store.interface import Lease, LeaseLost, Store
 
@@ -20,6 +21,7 @@ from .keeper import Durations, Held, Keeper, now
 from .liveness import identity
 
 log = structlog.get_logger(__name__)
+LEADING = Gauge("leader_election_master_status", "1 in the process whose controllers run.", ["name"])
 
 
 class Work(Protocol):
@@ -39,6 +41,7 @@ class Leader:
     ) -> None:
         """``refrains``: why this process must not lead now, "" when it may; asked before each write, and in another thread."""
         self._name = name
+        LEADING.labels(name).set(0)
         self._work: Work
         self._durations = durations
         self._refrains = refrains
@@ -106,6 +109,7 @@ class Leader:
         log.info("leading", lease=self._name, identity=self.identity)
         self._lease = lease
         self.leading = True
+        LEADING.labels(self._name).set(1)
         try:
             await self._work.start()
         except BaseException as error:
@@ -118,6 +122,7 @@ class Leader:
     async def _resign(self) -> None:
         if self.leading:
             self.leading = False
+            LEADING.labels(self._name).set(0)
             log.info("not leading any more", lease=self._name)
             try:
                 await self._work.stop()

@@ -21,6 +21,7 @@ from kafila.api.serving import Server, make_server
 from kafila.catalog.catalog import load_catalog
 from kafila.core.errors import StatusError
 from kafila.core.rates import Backoff
+from kafila.core.switches import listed
 from kafila.flowcontrol.fairness import Fairness
 from kafila.flowcontrol.following import Following
 from kafila.flowcontrol.metrics import FlowControl, observe_wait
@@ -50,6 +51,7 @@ from .certificates import Certificates
 from .collector import Collector, collector
 from .controllers import Controllers
 from .exchange import Exchange
+from .health import Health
 from .leader import Leader
 from .rotation import Rotation
 
@@ -160,7 +162,7 @@ class Process:
             following += follow_token_keys(settings, keys, tokens)
             if self.settings.role != "workers":
                 proxy = MemberProxy(registry, self._transport_for, self.settings.answers)
-                checks: dict[str, Check] = {"storage": self._storage_check(store), "bootstrap": self._bootstrap_check}
+                checks = self._checks(store)
                 meta_routes, timeout = DeferredMetaRoutes(checks), settings.request_timeout
                 app = ObjectsApp(
                     registry,
@@ -197,13 +199,22 @@ class Process:
                 await _started(server)
                 self.port = server.servers[0].sockets[0].getsockname()[1]
                 tokens.jwks_uri = tokens.jwks_uri or f"{self.server_url}{KEYS}"
+            elif settings.listens:
+                health = Health(settings, registry, keys, tokens, authorizer, self._checks(store), self._hosts())
+                exchange.listens(health.known, health.certificates)
+                following += health.follow()
+                server = health.server
+                tasks.create_task(server.serve(sockets=self._listeners))
+                await _started(server)
+                self.port = server.servers[0].sockets[0].getsockname()[1]
             reached_at = self._reached_at(app is not None)
             await self._ensured(partial(bootstrap, registry, *reached_at, self.settings.service_cidr))
             await self._ensured(partial(ensure_roles, registry, default_roles()))
             if settings.enable_priority_and_fairness:
                 await self._ensured(partial(ensure_flow_control, registry))
             if certificates is not None:
-                exchange.serves(registry, known, certificates, keys.front_proxy.certificate)
+                exchange.listens(known, certificates)
+                exchange.serves(registry, keys.front_proxy.certificate)
                 await self._ensured(partial(exchange.publish, keys.authority))
                 known.changed = rotation.again
                 rotation.folder = certificates.folder
@@ -237,10 +248,11 @@ class Process:
                 task.cancel()
             if recorder is not None:
                 await recorder.stop()
-            if app is not None and proxy is not None and server is not None:
+            if app is not None and proxy is not None:
                 app.draining.set()
                 await proxy.close()
                 await aggregation.proxy.close()
+            if server is not None:
                 server.should_exit = True
             await leader.stop()
         if audit is not None:  # nobody is served any more
@@ -254,7 +266,8 @@ class Process:
 
     def _log_ready(self) -> None:
         if self.settings.role == "workers":
-            log.info("ready", role="workers", serves="nothing: controllers run here while this process leads")
+            serves = f"health and metrics on port {self.port}" if self.settings.listens else "nothing"
+            log.info("ready", role="workers", serves=f"{serves}: controllers run here while this process leads")
         else:
             log.info("ready", server=self.server_url, kubeconfig=str(self.settings.data_dir / "kubeconfig"))
 
@@ -276,6 +289,7 @@ class Process:
         """What clients may call this server."""
         hosts = ["localhost", "127.0.0.1", "::1", "kubernetes", "kubernetes.default", "kubernetes.default.svc"]
         hosts += [self._first_address(), self.settings.host, self._reached_at(True)[0]]
+        hosts += listed(self.settings.apiserver_cert_extra_sans)
         return [host for host in dict.fromkeys(hosts) if host not in ("0.0.0.0", "::")]
 
     def _record(self, recorder: Recorder, kind: str, reason: str, message: str) -> None:
@@ -324,6 +338,9 @@ class Process:
         """Keys came, or a KMS is back: what could not be read may be readable."""
         if self._blind:
             self._store.start_over("keys changed")
+
+    def _checks(self, store: Store) -> dict[str, Check]:
+        return {"storage": self._storage_check(store), "bootstrap": self._bootstrap_check}
 
     def _bootstrap_check(self) -> str | None:
         return None if self.started.is_set() else "not finished"
