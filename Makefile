@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 LOCK = uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-header
 
-.PHONY: help install demo serve test test-unit test-long diff-kube diff-karmada lint format bench openapi generate lock clusters clean
+.PHONY: help install demo serve test test-unit test-long diff-kube diff-karmada lint format bench openapi generate chart lock clusters clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -65,6 +65,9 @@ openapi: install ## Export the published specification into openapi/, and what o
 
 generate: install ## Derive anew what comes from Kubernetes, at the version in app/kafila/catalog/version.py (needs Go)
 	$(BIN)/python -m hack.generate
+
+chart: install clusters ## Render deploy/chart into what `kafila init` puts into a cluster
+	PYTHONPATH=$(CURDIR) $(BIN)/python -m hack.chart
 
 lock: ## Pin what pyproject.toml asks for, keeping the versions that still fit (needs uv)
 	$(LOCK) --group dev --output-file requirements-dev.lock

@@ -14,6 +14,7 @@ for _name, _file in (
     ("cluster_harness", "harness.py"),
     ("cluster_federation", "federation.py"),
     ("cluster_stock", "stock.py"),
+    ("cluster_pods", "pods.py"),
 ):
     if _name not in sys.modules:
         _spec = importlib.util.spec_from_file_location(_name, Path(__file__).with_name(_file))

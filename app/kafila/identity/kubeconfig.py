@@ -1,4 +1,4 @@
-"""The kubeconfig that `serve` writes for its administrator."""
+"""The kubeconfig of a control plane's administrator."""
 
 from __future__ import annotations
 
@@ -14,8 +14,12 @@ CONTEXT = "karmada-apiserver"
 
 
 def write_kubeconfig(path: Path, server: str, authority: bytes, client: KeyPair, server_name: str = "") -> None:
-    """Writes atomically, readable by the owner alone. ``server_name``: what the server is asked for, and its certificate must
-    have, where that is not its address."""
+    """Writes atomically, readable by the owner alone."""
+    write_private(path, kubeconfig(server, authority, client, server_name))
+
+
+def kubeconfig(server: str, authority: bytes, client: KeyPair, server_name: str = "") -> bytes:
+    """``server_name``: what the server is asked for, and its certificate must have, where that is not its address."""
     cluster = {"server": server, "certificate-authority-data": _b64(authority)}
     if server_name:
         cluster["tls-server-name"] = server_name
@@ -32,7 +36,7 @@ def write_kubeconfig(path: Path, server: str, authority: bytes, client: KeyPair,
             }
         ],
     }
-    write_private(path, dump_text(document).encode())
+    return dump_text(document).encode()
 
 
 def _b64(data: bytes) -> str:

@@ -1,0 +1,297 @@
+"""deploy/chart: what Helm renders of it is right, an unmodified kube-apiserver takes it, and its processes run as it says."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import http.client
+import itertools
+import json
+import ssl
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from cluster_harness import LOOPBACK, Member, free_ports, kubectl, wait_until
+from cluster_pods import Pod, by_port
+
+from hack import chart
+from kafila import __version__
+
+_numbers = itertools.count(1)
+HELMS = ("4.2.4", "3.21.4")
+DATABASE = "database.existingSecret.name=db"
+VALUES = {
+    "least": (DATABASE,),
+    "cloud-native-pg": ("database.cloudNativePG.enabled=true",),
+    "one of all": (
+        DATABASE,
+        "api.autoscaling.enabled=false",
+        "api.replicas=1",
+        "workers.replicas=1",
+        "api.podDisruptionBudget.enabled=false",
+        "workers.podDisruptionBudget.enabled=false",
+        "networkPolicy.enabled=false",
+        "migration.enabled=false",
+        "updateStrategy=RollingUpdate",
+    ),
+    "all": (
+        DATABASE,
+        "image.digest=sha256:" + "0" * 64,
+        "imagePullSecrets[0].name=pull",
+        "api.advertise=[fd00::1]:6443",
+        "api.certExtraSANs={kafila.example.org,192.0.2.1}",
+        "api.extraArgs={--audit-log-path=-}",
+        "api.service.type=LoadBalancer",
+        "api.service.annotations.example\\.org/a=b",
+        "api.podLabels.a=b",
+        "api.nodeSelector.disk=fast",
+        "api.tolerations[0].operator=Exists",
+        "api.priorityClassName=system-cluster-critical",
+        "workers.featureGates=Failover=true",
+        "encryption.existingSecret.name=encryption",
+        "tls.certManager.enabled=true",
+        "tls.certManager.issuerRef.name=issuer",
+        "metrics.serviceMonitor.enabled=true",
+        "metrics.prometheusRule.enabled=true",
+        "metrics.prometheusRule.labels.release=prometheus",
+        "metrics.dashboard.enabled=true",
+        "networkPolicy.apiFrom[0].ipBlock.cidr=192.0.2.0/24",
+        "migration.run=again",
+    ),
+}
+OF_OTHERS = {"monitoring.coreos.com/v1", "cert-manager.io/v1", "postgresql.cnpg.io/v1"}
+WRONG = [
+    ((), "database.existingSecret.name: name a Secret with the URL of a PostgreSQL"),
+    ((DATABASE, "database.cloudNativePG.enabled=true"), "values don't meet the specifications of the schema"),
+    ((DATABASE, "api.replica=2"), "additional properties 'replica' not allowed"),
+    ((DATABASE, "api.replicas=0"), "/api/replicas"),
+    ((DATABASE, "api.extraArgs={audit}"), "/api/extraArgs/0"),
+    ((DATABASE, "api.advertise=https://kafila"), "/api/advertise"),
+    ((DATABASE, "image.digest=sha256:1"), "/image/digest"),
+    ((DATABASE, "tls.certManager.enabled=true"), "tls.certManager.issuerRef.name: name the issuer"),
+    ((DATABASE, "tls.certManager.enabled=true", "tls.existingSecret=x"), "specifications of the schema"),
+    ((DATABASE, "updateStrategy=Rolling"), "/updateStrategy"),
+]
+
+
+@pytest.fixture(params=HELMS)
+def helm(request: pytest.FixtureRequest, programs: Path) -> Path:
+    return programs / f"helm-{request.param}"
+
+
+def run(program: Path, *arguments: Any, member: Member | None = None) -> subprocess.CompletedProcess[str]:
+    more = ["--kubeconfig", member.kubeconfig] if member is not None else []
+    return subprocess.run([program, *arguments, *more], capture_output=True, text=True, timeout=120)
+
+
+def done(program: Path, *arguments: Any, member: Member | None = None) -> str:
+    ran = run(program, *arguments, member=member)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    return ran.stdout
+
+
+# -- what is rendered ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("values", VALUES.values(), ids=VALUES)
+def test_helm_finds_nothing_to_complain_of(helm: Path, values: tuple[str, ...]) -> None:
+    said = done(helm, "lint", "--strict", chart.CHART, *(f"--set={value}" for value in values))
+    assert "0 chart(s) failed" in said
+    assert "[WARNING]" not in said
+
+
+@pytest.mark.parametrize(("values", "why"), WRONG, ids=[why for _, why in WRONG])
+def test_wrong_values_are_refused(helm: Path, values: tuple[str, ...], why: str) -> None:
+    with pytest.raises(RuntimeError) as refused:
+        chart.render(helm, *values)
+    assert why in str(refused.value)
+
+
+@pytest.mark.parametrize("values", VALUES.values(), ids=VALUES)
+def test_a_kube_apiserver_takes_every_object(helm: Path, values: tuple[str, ...], member1: Member) -> None:
+    objects = [o for o in chart.render(helm, *values, namespace="default") if o["apiVersion"] not in OF_OTHERS]
+    document = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
+    arguments = ("apply", "--dry-run=server", "--validate=strict", "-o", "name", "-f", "-")
+    assert len(member1.kubectl(*arguments, stdin=document).split()) == len(objects)
+
+
+def pods_of(objects: list[Any]) -> Iterator[Any]:
+    return (each["spec"]["template"]["spec"] for each in objects if each["kind"] in ("Deployment", "Job"))
+
+
+@pytest.mark.parametrize("values", VALUES.values(), ids=VALUES)
+def test_no_process_has_rights_that_it_does_not_need(helm: Path, values: tuple[str, ...], member1: Member) -> None:
+    """Also as Pod Security admission sees it."""
+    objects = chart.render(helm, *values, namespace="default")
+    for pod in pods_of(objects):
+        assert pod["automountServiceAccountToken"] is False
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["securityContext"]["runAsUser"] > 0
+        (container,) = pod["containers"]
+        assert container["securityContext"]["readOnlyRootFilesystem"] is True
+        assert container["resources"]["limits"]["memory"]
+        assert container["resources"]["requests"].keys() == {"cpu", "memory"}
+        assert not any("postgresql://" in text for text in [*container["args"], json.dumps(container["env"])])
+    assert "kind: ClusterRole" not in yaml.safe_dump_all(objects)
+    rules = [rule for each in objects if each["kind"] == "Role" for rule in each["rules"]]
+    assert [(rule["resources"], rule["verbs"], len(rule["resourceNames"])) for rule in rules] in (
+        [],
+        [(["secrets"], ["patch"], 2)],
+    )
+
+
+def test_what_init_puts_into_a_cluster_is_what_helm_renders(programs: Path) -> None:
+    assert chart.WRITTEN.read_text() == chart.manifests(programs / chart.HELM), "run `make chart`"
+
+
+def test_the_chart_is_of_this_version() -> None:
+    assert yaml.safe_load((chart.CHART / "Chart.yaml").read_text())["appVersion"] == __version__
+
+
+def test_the_job_has_another_name_when_it_does_something_else(helm: Path) -> None:
+    def name(*values: str) -> str:
+        return next(o["metadata"]["name"] for o in chart.render(helm, DATABASE, *values) if o["kind"] == "Job")
+
+    assert name() == name()
+    assert len({name(), name("image.tag=other"), name("migration.run=1"), name("api.advertise=a:1")}) == 4
+
+
+# -- what runs ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def url(postgres_dsn: str) -> Iterator[str]:
+    with by_port(postgres_dsn) as url:
+        yield url
+
+
+@pytest.fixture
+def host(member1: Member) -> Iterator[tuple[Member, str]]:
+    """A cluster, and a namespace of a test's own."""
+    name = f"chart-{next(_numbers)}"
+    member1.kubectl("create", "namespace", name)
+    member1.kubectl("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
+    yield member1, name
+    member1.kubectl("delete", "namespace", name, "--wait=false")
+
+
+def template(member: Member, namespace: str, *what: str) -> Any:
+    found = json.loads(member.kubectl("-n", namespace, "get", *what, "-o", "json"))
+    (item,) = found.get("items", [found])
+    return item["spec"]["template"]
+
+
+def left(member: Member, namespace: str) -> set[str]:
+    """All that stands in a namespace, but what every namespace has, and what is only told."""
+    resources = member.kubectl("api-resources", "--namespaced", "--verbs=list", "-o", "name").split()
+    resources = [each for each in resources if not each.startswith("events") and "metrics" not in each]
+    names = member.kubectl("-n", namespace, "get", ",".join(resources), "-o", "name", "--ignore-not-found").split()
+    return set(names) - {"configmap/kube-root-ca.crt", "serviceaccount/default"}
+
+
+def secret(member: Member, namespace: str, url: str) -> None:
+    member.kubectl("-n", namespace, "create", "secret", "generic", "db", f"--from-literal=uri={url}")
+
+
+def test_a_release(programs: Path, host: tuple[Member, str], url: str, tmp_path: Path) -> None:
+    (member, namespace), (port,) = host, free_ports(1)
+    helm = programs / "helm-4.2.4"
+    secret(member, namespace, url)
+    arguments = (chart.CHART, "-n", namespace, f"--set={DATABASE}", f"--set=api.advertise={LOOPBACK}:{port}")
+    notes = done(helm, "install", "kafila", *arguments, "--wait", "--timeout=90s", member=member)
+    assert "secret kafila-kubeconfig" in notes
+    assert f"It names {LOOPBACK}:{port}." in notes
+
+    job = Pod(member, namespace, template(member, namespace, "jobs"), tmp_path / "job")
+    job.start()
+    assert job.process._running is not None
+    assert job.process._running.wait(60) == 0, job.log()
+    api = Pod(member, namespace, template(member, namespace, "deployment/kafila-api"), tmp_path / "api")
+    workers = Pod(member, namespace, template(member, namespace, "deployment/kafila-workers"), tmp_path / "workers")
+    pods = [api, workers]
+    try:
+        for pod in pods:
+            pod.start()
+        for pod in pods:
+            for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+                wait_for(pod, probe)
+            status = pod.status()
+            assert status["Uid"].split() == ["65532"] * 4
+            assert {int(status[name], 16) for name in ("CapEff", "CapPrm", "CapInh", "CapBnd", "CapAmb")} == {0}
+            assert status["NoNewPrivs"] == "1"
+        _is_reached(member, namespace, programs, api, tmp_path)
+        _is_watched(member, namespace, workers, api, tmp_path)
+    finally:
+        for pod in pods:
+            pod.process.stop(patience=40)
+
+    before = member.kubectl("-n", namespace, "get", "jobs", "-o", "name")
+    done(helm, "upgrade", "kafila", *arguments, "--set=image.tag=next", "--wait", "--timeout=90s", member=member)
+    assert member.kubectl("-n", namespace, "get", "jobs", "-o", "name") != before
+    images = "jsonpath={.items[*].spec.template.spec.containers[0].image}"
+    assert member.kubectl("-n", namespace, "get", "deployments", "-o", images).split() == ["kafila:next"] * 2
+    keys = member.kubectl("-n", namespace, "get", "secret", "kafila-kubeconfig", "-o", "jsonpath={.data}")
+    assert "kubeconfig" in keys, "an upgrade keeps it"
+    done(helm, "uninstall", "kafila", "-n", namespace, "--wait", "--timeout=90s", member=member)
+    member.kubectl("-n", namespace, "wait", "pods", "--all", "--for=delete", "--timeout=60s")
+    assert left(member, namespace) == {"secret/db"}
+
+
+def wait_for(pod: Pod, probe: str) -> None:
+    wait_until(f"{probe} of {pod.process.name}", lambda: pod.probe(probe), pod.process)
+
+
+def _is_reached(member: Member, namespace: str, programs: Path, api: Pod, folder: Path) -> None:
+    """By the kubeconfig that the Job has written."""
+    file = folder / "karmada.config"
+    path = "jsonpath={.data.kubeconfig}"
+    file.write_bytes(
+        base64.b64decode(member.kubectl("-n", namespace, "get", "secret", "kafila-kubeconfig", "-o", path))
+    )
+    assert kubectl(programs / "kubectl", file, "config", "current-context").strip() == "karmada-apiserver"
+    server = f"--server=https://{LOOPBACK}:{api.port}"  # the Service's part
+    assert kubectl(programs / "kubectl", file, server, "get", "clusters") == ""
+    assert kubectl(programs / "kubectl", file, server, "auth", "can-i", "*", "*").strip() == "yes"
+
+
+def _is_watched(member: Member, namespace: str, workers: Pod, api: Pod, folder: Path) -> None:
+    """By the certificate that the ServiceMonitor would show, and by nobody else."""
+    data = json.loads(member.kubectl("-n", namespace, "get", "secret", "kafila-metrics", "-o", "jsonpath={.data}"))
+    for name, content in data.items():
+        (folder / name).write_bytes(base64.b64decode(content))
+    nobody, prometheus = (ssl.create_default_context(cafile=folder / "ca.crt") for _ in range(2))
+    prometheus.load_cert_chain(folder / "tls.crt", folder / "tls.key")
+
+    def get(port: int, path: str, client: ssl.SSLContext) -> tuple[int, str]:
+        with contextlib.closing(http.client.HTTPSConnection(LOOPBACK, port, context=client, timeout=30)) as connection:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+
+    assert get(workers.port, "/metrics", nobody)[0] == 403
+    for pod in (workers, api):
+        status, text = get(pod.port, "/metrics", prometheus)
+        assert status == 200
+        assert 'leader_election_master_status{name="controllers"}' in text
+    assert get(api.port, "/api/v1/secrets", prometheus)[0] == 403
+
+
+def test_a_release_of_helm_3(programs: Path, host: tuple[Member, str]) -> None:
+    """Its three-way merge leaves what the Job has written."""
+    member, namespace = host
+    helm = programs / "helm-3.21.4"
+    secret(member, namespace, "postgresql://nowhere/kafila")
+    arguments = (chart.CHART, "-n", namespace, f"--set={DATABASE}")
+    done(helm, "install", "kafila", *arguments, member=member)
+    data = '{"data":{"kubeconfig":"eA=="}}'
+    member.kubectl("-n", namespace, "patch", "secret", "kafila-kubeconfig", "--type=merge", "-p", data)
+    done(helm, "upgrade", "kafila", *arguments, "--set=workers.replicas=3", member=member)
+    keys = member.kubectl("-n", namespace, "get", "secret", "kafila-kubeconfig", "-o", "jsonpath={.data}")
+    assert "kubeconfig" in keys
+    done(helm, "uninstall", "kafila", "-n", namespace, "--wait", "--timeout=90s", member=member)
+    member.kubectl("-n", namespace, "wait", "pods", "--all", "--for=delete", "--timeout=60s")
+    assert left(member, namespace) == {"secret/db"}
