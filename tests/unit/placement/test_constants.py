@@ -25,8 +25,12 @@ HOME = ROOT / "placement/constants.py"
 TYPES = ROOT / "placement/types.py"
 NAMES = {value for name, value in vars(constants).items() if name.isupper() and isinstance(value, str)}
 PREFIXES = (*(name for name in NAMES if "karmada.io/" in name), constants.EXECUTION_NAMESPACE_PREFIX)
-# the default of a flag of Karmada's, and of one of karmadactl's: facts of their own
-OTHERS = {"settings/federation.py": "karmada-system", "cli/membership.py": "karmada-cluster"}
+# defaults of flags of Karmada's and karmadactl's: facts of their own
+OTHERS = {
+    "settings/federation.py": "karmada-system",
+    "cli/init.py": "karmada-system",
+    "cli/membership.py": "karmada-cluster",
+}
 
 
 @pytest.mark.parametrize(
