@@ -21,9 +21,13 @@ WRITTEN = ROOT / "app" / "kafila" / "installation" / "manifests.json"
 HELM = "helm-4.2.4"
 
 
-def render(helm: Path, *values: str, release: str = "kafila", namespace: str = "karmada-system") -> list[Any]:
-    """The objects of the chart with these ``--set`` values."""
+def render(
+    helm: Path, *values: str, file: Path | None = None, release: str = "kafila", namespace: str = "karmada-system"
+) -> list[Any]:
+    """The objects of the chart with these ``--set`` values, and those of a file."""
     command = [helm, "template", release, CHART, "--namespace", namespace, "--kube-version=1.31.0"]
+    if file is not None:
+        command += ["--values", file]
     done = subprocess.run([*command, *(f"--set={value}" for value in values)], capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(done.stderr.strip())

@@ -63,6 +63,12 @@ VALUES = {
         "migration.run=again",
     ),
 }
+AGENT = (
+    "controlPlane.enabled=false",
+    "agent.enabled=true",
+    "agent.clusterName=member1",
+    "agent.kubeconfigSecret.name=karmada-kubeconfig",
+)
 OF_OTHERS = {"monitoring.coreos.com/v1", "cert-manager.io/v1", "postgresql.cnpg.io/v1"}
 WRONG = [
     ((), "database.existingSecret.name: name a Secret with the URL of a PostgreSQL"),
@@ -74,6 +80,8 @@ WRONG = [
     ((DATABASE, "image.digest=sha256:1"), "/image/digest"),
     ((DATABASE, "tls.certManager.enabled=true"), "tls.certManager.issuerRef.name: name the issuer"),
     ((DATABASE, "tls.certManager.enabled=true", "tls.existingSecret=x"), "specifications of the schema"),
+    ((*AGENT, "agent.clusterName="), "agent.clusterName: name this cluster"),
+    ((*AGENT, "agent.clusterName=A"), "/agent/clusterName"),
     ((DATABASE, "updateStrategy=Rolling"), "/updateStrategy"),
 ]
 
@@ -97,7 +105,7 @@ def done(program: Path, *arguments: Any, member: Member | None = None) -> str:
 # -- what is rendered ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("values", VALUES.values(), ids=VALUES)
+@pytest.mark.parametrize("values", [*VALUES.values(), AGENT], ids=[*VALUES, "agent"])
 def test_helm_finds_nothing_to_complain_of(helm: Path, values: tuple[str, ...]) -> None:
     said = done(helm, "lint", "--strict", chart.CHART, *(f"--set={value}" for value in values))
     assert "0 chart(s) failed" in said
@@ -111,12 +119,22 @@ def test_wrong_values_are_refused(helm: Path, values: tuple[str, ...], why: str)
     assert why in str(refused.value)
 
 
-@pytest.mark.parametrize("values", VALUES.values(), ids=VALUES)
+@pytest.mark.parametrize("values", [*VALUES.values(), AGENT], ids=[*VALUES, "agent"])
 def test_a_kube_apiserver_takes_every_object(helm: Path, values: tuple[str, ...], member1: Member) -> None:
     objects = [o for o in chart.render(helm, *values, namespace="default") if o["apiVersion"] not in OF_OTHERS]
     document = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
     arguments = ("apply", "--dry-run=server", "--validate=strict", "-o", "name", "-f", "-")
     assert len(member1.kubectl(*arguments, stdin=document).split()) == len(objects)
+
+
+def test_the_examples(helm: Path, member1: Member) -> None:
+    examples = chart.ROOT / "deploy" / "examples"
+    rendered = chart.render(helm, file=examples / "production.yaml", namespace="default")
+    assert {"Certificate", "ServiceMonitor", "PrometheusRule"} <= {each["kind"] for each in rendered}
+    objects = [each for each in rendered if each["apiVersion"] not in OF_OTHERS]
+    objects += yaml.safe_load_all((examples / "postgres.yaml").read_text())
+    document = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
+    member1.kubectl("apply", "--dry-run=server", "--validate=strict", "-f", "-", stdin=document)
 
 
 def pods_of(objects: list[Any]) -> Iterator[Any]:
@@ -142,6 +160,18 @@ def test_no_process_has_rights_that_it_does_not_need(helm: Path, values: tuple[s
         [],
         [(["secrets"], ["patch"], 2)],
     )
+
+
+def test_the_agent_alone(helm: Path, programs: Path) -> None:
+    """Karmada's own, which knows every flag."""
+    objects = chart.render(helm, *AGENT)
+    assert [each["kind"] for each in objects] == ["ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Deployment"]
+    (pod,) = pods_of(objects)
+    if not (programs / "agent").exists():
+        pytest.skip("there is no karmada-agent: run tests/clusters/build.sh")
+    flags = done(programs / "agent", "--help")
+    for argument in pod["containers"][0]["args"]:
+        assert f"{argument.partition('=')[0]} " in flags
 
 
 def test_what_init_puts_into_a_cluster_is_what_helm_renders(programs: Path) -> None:
