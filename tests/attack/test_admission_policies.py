@@ -50,7 +50,7 @@ async def test_nobody_waits_for_a_policy_but_the_write(api: Any) -> None:
     found = await api.post("/api/v1/namespaces/default/configmaps", obj)
     counting.cancel()
     assert found.status_code == 422
-    assert "validation failed due to running out of cost budget" in found.json()["message"]
+    assert "operation cancelled: actual cost limit exceeded" in found.json()["message"]
     assert turns > 50
 
 

@@ -651,6 +651,20 @@ async def test_flow_control(lab: Lab) -> None:
 
 
 @on_module_loop
+async def test_mutating_policy(lab: Lab) -> None:
+    await lab.apply("mutating-policy")
+    await lab.kubectl("create", "deployment", "web", "--image=nginx", "-n", "billing")
+    fields = "{.metadata.labels.cost-center} {.spec.template.metadata.labels.cost-center} {.spec.template.spec.containers[0].image}"
+    shown = await lab.kubectl("get", "deployment", "web", "-n", "billing", "-o", f"jsonpath={fields}")
+    assert shown == "4711 4711 mirror.example.com/nginx"
+    await lab.kubectl("delete", "configmap", "team", "-n", "billing")
+    refused = await lab.kubectl("create", "deployment", "b", "--image=nginx", "-n", "billing", check=False)
+    by = "policy 'teams.example.com' with binding 'teams.example.com' denied request: failed to configure binding"
+    assert f"{by}: no params found for policy binding with `Deny` parameterNotFoundAction" in refused
+    await lab.kubectl("delete", "-f", str(EXAMPLES / "mutating-policy"), "--ignore-not-found", "--timeout=90s")
+
+
+@on_module_loop
 async def test_admission_policy(lab: Lab) -> None:
     await lab.apply("admission-policy")
     refused = await lab.kubectl("create", "deployment", "web", "--image=nginx", "-n", "shop", check=False)

@@ -16,12 +16,9 @@ from kafila.core.feature_gates import Gates
 from kafila.core.values import Object
 
 _NOT_YET: Final = "is stored and not acted on by this control plane yet"
-_CALLED: Final = "nothing is refused or changed because of it"
 
 # By resource; whatever is in the object.
 _KINDS: Final = {
-    "mutatingadmissionpolicies.admissionregistration.k8s.io": f"{_NOT_YET}: {_CALLED}",
-    "mutatingadmissionpolicybindings.admissionregistration.k8s.io": f"{_NOT_YET}: {_CALLED}",
     "federatedhpas.autoscaling.karmada.io": f"{_NOT_YET}: nothing is scaled",
     "cronfederatedhpas.autoscaling.karmada.io": f"{_NOT_YET}: nothing is scaled",
     "multiclusterservices.networking.karmada.io": f"{_NOT_YET}: no endpoints are brought to other clusters",

@@ -72,6 +72,7 @@ FIELDS: Final[dict[str, dict[str, Type]]] = {
         "status": struct("kubernetes.NamespaceStatus"),
     },
 }
+_NO_TYPE: Final = Type("unspecified", "")  # of a field that a patch does not have: only what is dyn may stand there
 _PATCH_FIELDS: Final = {**_all("op path from"), "value": DYN}
 
 
@@ -102,6 +103,8 @@ class Made(MapLike):
 def _made(type_name: str, fields: dict[str, Any]) -> Made:
     if type_name == JSON_PATCH_TYPE.name:
         for name, value in fields.items():
+            if name not in _PATCH_FIELDS:
+                raise EvaluationError(f"unexpected JSONPatchType field: {name}")
             if name != "value" and not isinstance(value, str):
                 raise EvaluationError(f"unexpected type {type(value).__name__} for JSONPatchType '{name}' field")
     return Made(type_name, fields)
@@ -116,7 +119,7 @@ class _Patches(Objects):
 
     def field(self, type_name: str, name: str) -> Type | None:
         if type_name == JSON_PATCH_TYPE.name:
-            return _PATCH_FIELDS.get(name, DYN)
+            return _PATCH_FIELDS.get(name, _NO_TYPE)
         return DYN if _is_patch(type_name) else super().field(type_name, name)
 
 

@@ -19,6 +19,7 @@ ON: Final = frozenset(
         "RuntimeClass",
         "CertificateSubjectRestriction",
         "DefaultIngressClass",
+        "MutatingAdmissionPolicy",
         "MutatingAdmissionWebhook",
         "ValidatingAdmissionPolicy",
         "ValidatingAdmissionWebhook",

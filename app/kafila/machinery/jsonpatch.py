@@ -31,6 +31,10 @@ class PatchFailed(ValueError):
     """An operation does not apply to the document (422)."""
 
 
+class TestFailed(PatchFailed):
+    """What an operation ``test`` asks for is not so."""
+
+
 def apply(doc: Any, patch: Any) -> Any:
     """A new document that shares nothing with ``doc``. Raises BadPatch, TooManyOperations, PatchFailed."""
     _check(patch)
@@ -226,7 +230,7 @@ def _run_test(root: _Root, operation: dict[str, Any]) -> None:
         except PatchFailed as error:
             raise PatchFailed(f"error in test for path: '{path}': {error}") from None
     if not same_json(value, expected):
-        raise PatchFailed(f"testing value {path} failed: test failed")
+        raise TestFailed(f"testing value {path} failed: test failed")
 
 
 _OPERATIONS: Final = {

@@ -7,13 +7,14 @@ Change. Nothing here waits for anybody: ``admitting`` answers. What no webhook w
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from typing import Final, NamedTuple
+from functools import partial
+from typing import Final, NamedTuple, Protocol
 
 from kafila.admission import Admission
 from kafila.admission.webhooks import Attributes, Call
 from kafila.admission.webhooks.attributes import namespace_asked
 from kafila.admission.webhooks.index import shown_kind
-from kafila.catalog.kind import Kind
+from kafila.catalog.kind import Decode, Kind
 from kafila.catalog.tables import schema_of
 from kafila.core import errors
 from kafila.core.values import Object
@@ -39,14 +40,24 @@ class Calls(NamedTuple):
     mutating: Sequence[Call]
     validating: Sequence[Call]
     policies: Sequence[object] = ()  # that validate, likewise
+    mutating_policies: Sequence[object] = ()
+
+    @property
+    def mutates(self) -> bool:
+        return bool(self.mutating or self.mutating_policies)
 
     @property
     def validates(self) -> bool:
         return bool(self.validating or self.policies)
 
 
+class Settle(Protocol):
+    def __call__(self, document: Object, *, strict: bool = False) -> Object: ...
+
+
 class Question(NamedTuple):
-    """``settle``: a document that a webhook's patch made, as an object again (decoded, defaulted; raises StatusError).
+    """``settle``: a document that a patch made, as an object again (decoded, defaulted; raises StatusError); ``strict``: unknown
+    fields are an error.
 
     ``again``: has the built-in plugins look at an object that webhooks have changed.
     """
@@ -55,7 +66,7 @@ class Question(NamedTuple):
     asked: Attributes
     options: Options | DeleteOptions
     mutating: bool
-    settle: Callable[[Object], Object]
+    settle: Settle
     again: Callable[[Object], None]
 
 
@@ -116,7 +127,7 @@ def question(
     subresource: str = "",
     mutating: bool = False,
     again: Callable[[Object], None] = lambda obj: None,
-    settle: Callable[[Object], Object] | None = None,
+    settle: Settle | None = None,
 ) -> Question:
     """``settle``: None for what is stored, which its kind says."""
     if subresource == "scale":
@@ -135,27 +146,32 @@ def question(
         options.dry_run,
     )
     if settle is None:
-        settle = settled_scale if subresource == "scale" else (lambda document: settled(kind, document))
+        settle = settled_scale if subresource == "scale" else partial(settled, kind)
     return Question(calls, asked, options, mutating, settle, again)
 
 
-def settled(kind: Kind, document: Object) -> Object:
-    """An object as it comes out of a webhook's patch. Raises StatusError 500, as kube-apiserver."""
+def settled(kind: Kind, document: Object, *, strict: bool = False) -> Object:
+    """An object as it comes out of a patch of admission. Raises StatusError 500, as kube-apiserver."""
     _check_kind(kind, document)
-    try:
-        decoded, _ = decoder_of(kind)(document)
-    except DecodeError as error:
-        raise errors.internal_error(str(error)) from error
+    decoded = _decoded(decoder_of(kind), document, strict and not kind.custom)
     obj = typed(kind, decoded)
     kind.strategy.default(obj)
     return obj
 
 
-def settled_scale(document: Object) -> Object:
+def _decoded(decode: Decode, document: Object, strict: bool) -> Object:
     try:
-        decoded, _ = compile_decoder(schema_of(SCALE_SCHEMA))(document)
+        decoded, unknown = decode(document)
     except DecodeError as error:
         raise errors.internal_error(str(error)) from error
+    if strict and unknown:
+        texts = ", ".join(f'unknown field "{path}"' for path in unknown)
+        raise errors.internal_error(f"strict decoding error: {texts}")
+    return decoded
+
+
+def settled_scale(document: Object, *, strict: bool = False) -> Object:
+    decoded = _decoded(compile_decoder(schema_of(SCALE_SCHEMA)), document, strict)
     decoded["metadata"] = decoded.get("metadata") or {}
     return decoded
 
@@ -180,9 +196,9 @@ def _check_kind(kind: Kind, document: Object) -> None:
 
 
 def asked_to_create(
-    kind: Kind, namespace: str, obj: Object, options: Options, calls: Sequence[Call], admission: Admission
+    kind: Kind, namespace: str, obj: Object, options: Options, calls: Calls, admission: Admission
 ) -> Generator[Question, Object | None, Object]:
-    """The object after mutating webhooks. They do not see what the server gives it afterwards: uid, time, a generated name."""
+    """The object after what may change it. They do not see what the server gives it afterwards: uid, time, a generated name."""
     metadata = obj["metadata"]
     given = {field: metadata.pop(field) for field in ("uid", "creationTimestamp") if field in metadata}
     owners = metadata.get("managedFields")
@@ -194,7 +210,7 @@ def asked_to_create(
         obj,
         None,
         options,
-        calls,
+        calls.mutating,
         mutating=True,
         again=lambda found: admission.mutate(kind, "CREATE", found, None, options.user),
     )
@@ -214,10 +230,10 @@ def asked_to_update(
     new: Object,
     options: Options,
     subresource: str,
-    calls: Sequence[Call],
+    calls: Calls,
     admission: Admission,
 ) -> Generator[Question, Object | None, Object]:
-    """The object after mutating webhooks, which see it before what a writer may not change is put back."""
+    """The object after policies and webhooks that may change it, which see it before what a writer may not change is put back."""
     was = old["metadata"]
     owners = new["metadata"].get("managedFields")
     sent_version = new["metadata"].get("resourceVersion")
@@ -234,7 +250,7 @@ def asked_to_update(
         new,
         old,
         options,
-        calls,
+        calls.mutating,
         subresource=subresource,
         mutating=True,
         again=again,

@@ -74,12 +74,12 @@ def prepare_create(
         _reset_status(kind, obj)
     if not tracked and not kind.definition:
         _track(kind, None, obj, options, "")  # what the server fills in from here on belongs to nobody
-    mutating = calls.mutating if calls is not None else ()
-    if mutating:
+    mutates = calls is not None and calls.mutates
+    if calls is not None and mutates:
         tracked = tracked or _track_early(kind, None, obj, options, "")
         drop_disabled_fields(kind, obj, None)
         admission.mutate(kind, "CREATE", obj, None, options.user)
-        obj = yield from asked_to_create(kind, namespace, obj, options, mutating, admission)
+        obj = yield from asked_to_create(kind, namespace, obj, options, calls, admission)
         metadata = obj["metadata"]
         if kind.namespaced and metadata.setdefault("namespace", namespace) != namespace:
             raise errors.bad_request(OTHER_NAMESPACE)
@@ -88,7 +88,7 @@ def prepare_create(
     if not metadata.get("name") and metadata.get("generateName"):
         metadata["name"] = generate_name(metadata["generateName"])
     drop_disabled_fields(kind, obj, None)
-    if not mutating:
+    if not mutates:
         admission.mutate(kind, "CREATE", obj, None, options.user)
     if strategy.generation_fields is not None:
         metadata["generation"] = 1
@@ -138,12 +138,12 @@ def prepare_update(
     it; without any nothing is asked.
     """
     strategy = kind.strategy
-    mutating = calls.mutating if calls is not None else ()
-    if mutating:
+    mutates = calls is not None and calls.mutates
+    if calls is not None and mutates:
         strategy.default(new)
         tracked = tracked or (subresource != "binding" and _track_early(kind, old, new, options, subresource))
         admission.mutate(kind, "UPDATE", new, old, options.user, subresource)
-        new = yield from asked_to_update(kind, old, new, options, subresource, mutating, admission)
+        new = yield from asked_to_update(kind, old, new, options, subresource, calls, admission)
     metadata, was = new["metadata"], old["metadata"]
     name = was["name"]
     if not metadata.get("uid"):
@@ -185,7 +185,7 @@ def prepare_update(
     if not tracked and subresource != "binding" and not kind.definition:
         _track(kind, old, new, options, subresource)
     drop_disabled_fields(kind, new, old)
-    if not mutating:
+    if not mutates:
         admission.mutate(kind, "UPDATE", new, old, options.user, subresource)
     extra = NOTHING
     if subresource not in ("status", "finalize", "approval", "binding"):

@@ -124,7 +124,9 @@ class Process:
             admitting,
             settings.service_cidr,
             settings.max_object_bytes,
-            Admitting(cache, catalog, callers, ask_of(authorizer), known_to_webhooks(settings)),
+            Admitting(
+                cache, catalog, callers, ask_of(authorizer), known_to_webhooks(settings), settings.admission_plugins
+            ),
         )
         journal = journal_of(settings, store, registry, self._at_rest)
         keys = await shared_keys(store, cache)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kafila.admission.policies import evaluation
 from kafila.admission.policies.evaluation import EXHAUSTED, Decision, TooLong, evaluate
 from kafila.admission.policies.policy import Policy, policy_of
 from kafila.core.values import Object
@@ -94,10 +95,14 @@ def test_parameters() -> None:
 COSTLY = "object.items.all(a, object.items.all(b, object.items.all(c, a + b + c >= 0)))"
 
 
-def test_what_costs_too_much_ends() -> None:
+def test_what_costs_too_much_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One expression may cost a tenth of what the policy may."""
     obj = {"items": list(range(400))}
-    assert said(policy(rule(COSTLY)), obj) == [EXHAUSTED]
+    ended = f"expression '{COSTLY}' resulted in error: operation cancelled: actual cost limit exceeded"
+    assert said(policy(rule(COSTLY)), obj) == [ended]
     assert said(policy(rule(COSTLY), failurePolicy="Ignore"), obj) == []
+    monkeypatch.setattr(evaluation, "BUDGET", 1_500_000)
+    assert said(policy(*[rule(COSTLY)] * 2), obj) == [EXHAUSTED]
 
 
 @given(st.integers(0, 12), st.integers(0, 3_000))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple, final
 
-from kafila.cel import CompileError, Result
+from kafila.cel import PER_CALL_LIMIT, CompileError, Result
 from kafila.cel.admission import Variables
 from kafila.cel.values import EvaluationError
 from kafila.core.errors import aggregate
@@ -40,7 +40,7 @@ class Outcome(NamedTuple):
 
 
 @final
-class _Budget:
+class Budget:
     """``most``: for everything together, where the whole budget would be too much for the place where this runs."""
 
     def __init__(self, budget: int, most: int | None) -> None:
@@ -58,39 +58,39 @@ class _Budget:
 def evaluate(policy: Policy, bindings: Object, most: int | None = None) -> Outcome:
     """``bindings``: values of all variables but ``variables``. ``most``: raises TooLong beyond this cost."""
     try:
-        if not _is_concerned(policy, bindings, most):
+        if not is_concerned(policy, bindings, most):
             return Outcome()
         return _evaluate(policy, bindings, most)
-    except _Unusable as error:
+    except Unusable as error:
         return _failed(policy, str(error))
 
 
-class _Unusable(Exception):
-    """The policy as a whole has no outcome."""
+class Unusable(Exception):
+    """The policy as a whole has no outcome; the text says why."""
 
 
 def _failed(policy: Policy, text: str) -> Outcome:
     return Outcome() if policy.ignores_failure else Outcome((Decision(0, text, error=True),))
 
 
-def _is_concerned(policy: Policy, bindings: Object, most: int | None) -> bool:
+def is_concerned(policy: Policy, bindings: Object, most: int | None) -> bool:
     """Whether its match conditions hold."""
-    budget, problems = _Budget(CONDITIONS_BUDGET, most), []
+    budget, problems = Budget(CONDITIONS_BUDGET, most), []
     for _, expression in policy.conditions:
-        result = _result(expression, bindings, budget)
+        result = result_of(expression, bindings, budget)
         if result.value is False:
             return False
         if result.error:
             problems.append(result.error)
     if problems:
-        raise _Unusable(aggregate(problems))
+        raise Unusable(aggregate(problems))
     return True
 
 
 def _evaluate(policy: Policy, bindings: Object, most: int | None) -> Outcome:
-    budget = _Budget(BUDGET, most)
-    known = _with_variables(policy, bindings, budget)
-    results = [_result(validation.expression, known, budget) for validation in policy.validations]
+    budget = Budget(BUDGET, most)
+    known = with_variables(policy, bindings, budget)
+    results = [result_of(validation.expression, known, budget) for validation in policy.validations]
     denied = []
     for index, (validation, result) in enumerate(zip(policy.validations, results, strict=True)):
         if result.error:
@@ -99,10 +99,10 @@ def _evaluate(policy: Policy, bindings: Object, most: int | None) -> Outcome:
         elif result.value is not True:
             denied.append(Decision(index, _message(validation, known, budget), validation.reason))
     annotations = []
-    budget = _Budget(BUDGET, most)
-    known = _with_variables(policy, bindings, budget)
+    budget = Budget(BUDGET, most)
+    known = with_variables(policy, bindings, budget)
     for key, expression in policy.annotations:
-        result = _result(expression, known, budget)
+        result = result_of(expression, known, budget)
         if result.error:
             if not policy.ignores_failure:
                 denied.append(Decision(0, result.error, error=True))
@@ -111,17 +111,17 @@ def _evaluate(policy: Policy, bindings: Object, most: int | None) -> Outcome:
     return Outcome(tuple(denied), tuple(annotations))
 
 
-def _message(validation: Validation, known: Object, budget: _Budget) -> str:
+def _message(validation: Validation, known: Object, budget: Budget) -> str:
     text = ""
     if validation.said is not None:
-        result = _result(validation.said, known, budget)
+        result = result_of(validation.said, known, budget)
         text = result.value.strip() if isinstance(result.value, str) and not result.error else ""
         if "\n" in text or len(text.encode()) > LONGEST_MESSAGE:
             text = ""
     return text or validation.message or f"failed expression: {validation.expression.source.strip()}"
 
 
-def _with_variables(policy: Policy, bindings: Object, budget: _Budget) -> Object:
+def with_variables(policy: Policy, bindings: Object, budget: Budget) -> Object:
     """``variables``: each is evaluated once, when it is first asked for."""
     if not policy.variables:
         return bindings
@@ -129,7 +129,7 @@ def _with_variables(policy: Policy, bindings: Object, budget: _Budget) -> Object
 
     def value_of(name: str, expression: Expression) -> Callable[[], Any]:
         def evaluated() -> Any:
-            result = _result(expression, known, budget, named=False)
+            result = result_of(expression, known, budget, named=False)
             if result.error:
                 raise EvaluationError(f'composited variable "{name}" fails to evaluate: {result.error}')
             return result.value
@@ -140,15 +140,16 @@ def _with_variables(policy: Policy, bindings: Object, budget: _Budget) -> Object
     return known
 
 
-def _result(expression: Expression, bindings: Object, budget: _Budget, *, named: bool = True) -> Result:
-    """Its error is as kube-apiserver words it. Raises _Unusable when nothing is left of the budget."""
+def result_of(expression: Expression, bindings: Object, budget: Budget, *, named: bool = True) -> Result:
+    """Its error is as kube-apiserver words it. Raises Unusable when nothing is left of the budget."""
     program = expression.program
     if isinstance(program, CompileError):
         return Result(None, 0, f"compilation error: compilation failed: {program}")
-    result = program.evaluate(bindings, max(0, budget.left))
-    if result.exceeded or not budget.spend(result.cost):
+    limit = min(PER_CALL_LIMIT, max(0, budget.left))
+    result = program.evaluate(bindings, limit)
+    if not budget.spend(result.cost) or (result.exceeded and limit < PER_CALL_LIMIT):
         budget.spend(budget.left + 1)  # too long for here, or for good
-        raise _Unusable(EXHAUSTED)
+        raise Unusable(EXHAUSTED)
     if result.error and named:
         return result._replace(error=f"expression '{expression.source}' resulted in error: {result.error}")
     return result

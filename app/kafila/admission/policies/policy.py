@@ -1,4 +1,4 @@
-"""A ValidatingAdmissionPolicy and its bindings, compiled once per change of them."""
+"""A ValidatingAdmissionPolicy or a MutatingAdmissionPolicy with its bindings, compiled once per change of them."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from .matching import MatchResources, match_resources_of
 
 POLICIES: Final = "validatingadmissionpolicies.admissionregistration.k8s.io"
 BINDINGS: Final = "validatingadmissionpolicybindings.admissionregistration.k8s.io"
+MUTATING_POLICIES: Final = "mutatingadmissionpolicies.admissionregistration.k8s.io"
+MUTATING_BINDINGS: Final = "mutatingadmissionpolicybindings.admissionregistration.k8s.io"
 
 
 class Expression(NamedTuple):
@@ -30,6 +32,13 @@ class Validation(NamedTuple):
     reason: str
 
 
+class Mutation(NamedTuple):
+    """``applies``: its expression gives a configuration that is applied, and else a JSON patch."""
+
+    expression: Expression
+    applies: bool
+
+
 class Binding(NamedTuple):
     """``params``: its paramRef."""
 
@@ -42,6 +51,8 @@ class Binding(NamedTuple):
 
 @final
 class Policy(NamedTuple):
+    """``reinvoked``: it is asked once more when the object is changed after it."""
+
     name: str
     match: MatchResources
     ignores_failure: bool
@@ -50,6 +61,8 @@ class Policy(NamedTuple):
     variables: tuple[tuple[str, Expression], ...]
     validations: tuple[Validation, ...]
     annotations: tuple[tuple[str, Expression], ...]
+    mutations: tuple[Mutation, ...]
+    reinvoked: bool
     bindings: tuple[Binding, ...]
 
     @property
@@ -72,7 +85,8 @@ def policy_of(obj: Object, bindings: list[Object]) -> Policy:
         variables.append((variable["name"], found))
         if isinstance(found.program, Program):
             kinds[variable["name"]] = found.program.output
-    known = kinds if declared else None
+    mutations = spec.get("mutations") or ()
+    known = kinds if declared or mutations else None
     return Policy(
         name=obj["metadata"]["name"],
         match=match_resources_of(spec.get("matchConstraints")),
@@ -89,6 +103,8 @@ def policy_of(obj: Object, bindings: list[Object]) -> Policy:
             (each["key"], _compiled(each["valueExpression"], params, known))
             for each in spec.get("auditAnnotations") or ()
         ),
+        mutations=tuple(_mutation(each, params, kinds) for each in mutations),
+        reinvoked=spec.get("reinvocationPolicy") == "IfNeeded",
         bindings=tuple(map(_binding, bindings)),
     )
 
@@ -101,6 +117,12 @@ def _validation(given: Object, params: bool, variables: dict[str, Type] | None) 
         _compiled(said, params, variables, authorizer=False) if said else None,
         given.get("reason") or "Invalid",
     )
+
+
+def _mutation(given: Object, params: bool, variables: dict[str, Type]) -> Mutation:
+    applies = given.get("patchType") == "ApplyConfiguration"
+    patch = given.get("applyConfiguration" if applies else "jsonPatch") or {}
+    return Mutation(_compiled(patch.get("expression") or "", params, variables, patches=True), applies)
 
 
 def _binding(obj: Object) -> Binding:
@@ -116,8 +138,15 @@ def _binding(obj: Object) -> Binding:
     )
 
 
-def _compiled(source: str, params: bool, variables: dict[str, Type] | None, *, authorizer: bool = True) -> Expression:
-    environment: Any = admission.environment(params=params, authorizer=authorizer, variables=variables)
+def _compiled(
+    source: str,
+    params: bool,
+    variables: dict[str, Type] | None,
+    *,
+    authorizer: bool = True,
+    patches: bool = False,
+) -> Expression:
+    environment: Any = admission.environment(params=params, authorizer=authorizer, patches=patches, variables=variables)
     try:
         return Expression(source, environment.compile(source))
     except CompileError as error:

@@ -42,7 +42,7 @@ class Conditions:
         budget, problems = BUDGET, []
         bindings = self._bindings(asked, request, new, old)
         for condition in hook.conditions:
-            value, cost, problem = self._evaluated(condition, bindings, budget)
+            value, cost, problem = self._evaluated(condition, bindings)
             budget -= cost
             if budget < 0:
                 problems = [EXHAUSTED]
@@ -56,13 +56,11 @@ class Conditions:
             raise forbidden(kind.group, kind.plural, asked.name, text)
         return Outcome(not problems, len(problems))
 
-    def _evaluated(self, condition: Condition, bindings: Object, budget: int) -> tuple[Any, int, str]:
+    def _evaluated(self, condition: Condition, bindings: Object) -> tuple[Any, int, str]:
         program = self._program(condition.expression)
         if isinstance(program, CompileError):
             return None, 0, f"compilation error: compilation failed: {program}"
         result = program.evaluate(bindings)
-        if result.exceeded:
-            return None, budget + 1, EXHAUSTED
         problem = f"expression '{condition.expression}' resulted in error: {result.error}" if result.error else ""
         return result.value, result.cost, problem
 

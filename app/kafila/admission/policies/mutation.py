@@ -1,0 +1,217 @@
+"""What a mutation of a MutatingAdmissionPolicy makes of one object (k8s.io/apiserver policy/mutating/patch). Pure."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from typing import Any, Final, final
+
+from kafila.cel import CompileError
+from kafila.cel.admission import Made
+from kafila.cel.gotext import duration_text, timestamp_text
+from kafila.cel.values import Duration, Timestamp, find, is_list, is_map, keys
+from kafila.core.values import Object
+from kafila.machinery import jsonpatch, typed
+from kafila.machinery.amount import MAX_MADE
+from kafila.machinery.compare import ElementError
+from kafila.machinery.schema import Schema
+
+from .evaluation import BUDGET, EXHAUSTED, Budget, Unusable, result_of, with_variables
+from .policy import Mutation, Policy
+
+MAX_DEPTH: Final = 100  # of what an expression makes
+COMPILE, OUT_OF_BUDGET, INVALID = "compile_error", "out_of_budget", "invalid_error"
+_EXACT: Final = 2**53 - 1  # integers up to here are numbers of JSON in CEL, and others texts
+
+
+class MutationFailed(Exception):
+    """The text is kube-apiserver's; ``kind``: what its metrics call it."""
+
+    def __init__(self, text: str, kind: str = INVALID) -> None:
+        super().__init__(text)
+        self.kind = kind
+
+
+def mutated(
+    policy: Policy, mutation: Mutation, bindings: Object, live: Object, schema: Schema | None, most: int | None = None
+) -> Object:
+    """What becomes of ``live``, which is not changed; ``live`` itself where a test of a JSON patch says no.
+
+    ``bindings``: values of all variables but ``variables``. ``most``: of cost here. Raises MutationFailed, TooLong.
+    """
+    value = _value(policy, mutation, bindings, most)
+    try:
+        if mutation.applies and schema is not None:
+            return _applied(schema, live, value)
+        return _patched(live, value)
+    except RecursionError:
+        raise MutationFailed("the object is nested too deeply") from None
+
+
+def _value(policy: Policy, mutation: Mutation, bindings: Object, most: int | None) -> Any:
+    program = mutation.expression.program
+    if isinstance(program, CompileError):
+        raise MutationFailed(f"compilation failed: {program}", COMPILE)
+    budget = Budget(BUDGET, most)
+    try:
+        result = result_of(mutation.expression, with_variables(policy, bindings, budget), budget)
+    except Unusable as error:
+        raise MutationFailed(str(error), OUT_OF_BUDGET if str(error) == EXHAUSTED else INVALID) from None
+    if result.error:
+        raise MutationFailed(result.error)
+    return result.value
+
+
+# -- ApplyConfiguration ----------------------------------------------------------------------------------------------------------
+
+
+def _applied(schema: Schema, live: Object, value: Any) -> Object:
+    if not isinstance(value, Made):
+        raise MutationFailed("unsupported return type from ApplyConfiguration expression")
+    config = _Reader(exact=True).object(value)
+    config["apiVersion"], config["kind"] = live["apiVersion"], live["kind"]
+    try:
+        typed.check(schema, config)
+        _check_nulls(schema, config, "")
+    except typed.TypedError as error:
+        raise MutationFailed(f"error applying patch: failed to convert patch object to typed object: {error}") from None
+    if atomics := list(_atomics(schema, config, "")):
+        text = f"may not mutate atomic arrays, maps or structs: {', '.join(atomics)}"
+        raise MutationFailed(f"error applying patch: invalid ApplyConfiguration: {text}")
+    try:
+        merged: Object = typed.merge(schema, live, config)
+    except ElementError as error:
+        raise MutationFailed(f"error applying patch: failed to merge patch: {error}") from None
+    return merged
+
+
+def _check_nulls(schema: Schema, value: Any, path: str) -> None:
+    """A null of an expression is no value in kube-apiserver but where anything may stand."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            child = schema.fields.get(name) or (schema.items if schema.kind == "map" else None)
+            if child is not None:
+                _check_nulls(child, item, f"{path}.{name}")
+    elif isinstance(value, list):
+        for index, item in enumerate(value if schema.items is not None else ()):
+            assert schema.items is not None
+            _check_nulls(schema.items, item, f"{path}[{index}]")
+    elif value is None and schema.kind != "any":
+        wanted = {"integer": "numeric (int or float)", "number": "numeric (int or float)", "struct": "map"}
+        raise typed.TypedError(f"{path}: expected {wanted.get(schema.kind, schema.kind)}, got structpb.NullValue")
+
+
+def _atomics(schema: Schema, value: Any, path: str) -> Iterator[str]:
+    """Where a configuration would replace something as a whole."""
+    if isinstance(value, dict) and schema.kind in ("struct", "map", "any"):
+        if schema.atomic:
+            yield path
+        for name, item in value.items():
+            if (child := schema.fields.get(name)) is not None:
+                yield from _atomics(child, item, f"{path}.{name}")
+    elif isinstance(value, list) and schema.kind in ("list", "any"):
+        if schema.kind == "any" or schema.list_type == "atomic":
+            yield path
+        if schema.items is not None:
+            for index, item in enumerate(value):
+                yield from _atomics(schema.items, item, f"{path}[{index}]")
+
+
+# -- JSONPatch -------------------------------------------------------------------------------------------------------------------
+
+
+def _patched(live: Object, value: Any) -> Object:
+    try:
+        document = jsonpatch.apply(live, _operations(value))
+    except jsonpatch.TestFailed:
+        return live
+    except (jsonpatch.PatchFailed, jsonpatch.BadPatch, jsonpatch.TooManyOperations) as error:
+        raise MutationFailed(f"JSON Patch: {error}") from None
+    if not isinstance(document, dict) or not isinstance(document.get("metadata", {}), dict | None):
+        raise MutationFailed("JSON Patch: what it leaves is no object")
+    return document
+
+
+def _operations(value: Any) -> list[Object]:
+    if not is_list(value):
+        raise MutationFailed("type mismatch: JSONPatchType.expression should evaluate to array")
+    reader = _Reader(exact=False)
+    operations = []
+    for made in value:
+        if not isinstance(made, Made):
+            raise MutationFailed("type mismatch: JSONPatchType.expression should evaluate to array of JSONPatch")
+        operation: Object = {"op": made.fields.get("op", ""), "path": made.fields.get("path", "")}
+        if made.fields.get("from"):
+            operation["from"] = made.fields["from"]
+        if "value" in made.fields:
+            operation["value"] = reader.value(made.fields["value"])
+        operations.append(operation)
+    return operations
+
+
+# -- values of expressions as JSON -------------------------------------------------------------------------------------------
+
+
+@final
+class _Reader:
+    """``exact``: integers stay what they are, however large. Raises MutationFailed for what is too much: an expression may name
+    one value any number of times, which costs it little.
+    """
+
+    def __init__(self, *, exact: bool) -> None:
+        self._exact = exact
+        self._left = MAX_MADE
+
+    def object(self, made: Made) -> Object:
+        found: Object = self._object(made, made.type_name, 0)
+        return found
+
+    def value(self, value: Any) -> Any:
+        return self._read(value, value.type_name if isinstance(value, Made) else None, 0)
+
+    def _object(self, made: Made, path: str | None, depth: int) -> Object:
+        if path is not None and made.type_name != path:
+            text = f'unexpected type name "{made.type_name}", expected "{path}", which matches field name path from root Object type'
+            raise MutationFailed(f"type mismatch: {text}")
+        out: Object = {}
+        for name, value in made.fields.items():
+            out[name] = self._read(value, f"{path}.{name}" if path is not None else None, depth + 1)
+        return out
+
+    def _read(self, value: Any, path: str | None, depth: int) -> Any:
+        self._left -= 1
+        if self._left < 0 or depth > MAX_DEPTH:
+            what = "is nested too deeply" if depth > MAX_DEPTH else f"has more than {MAX_MADE} values"
+            raise MutationFailed(f"what the expression makes {what}")
+        kind = value.__class__
+        if kind is str or kind is bool or value is None:
+            return value
+        if isinstance(value, int):
+            return int(value) if self._exact or -_EXACT <= value <= _EXACT else str(int(value))
+        if isinstance(value, float):
+            return int(value) if value.is_integer() and abs(value) <= _EXACT else value
+        if isinstance(value, Made):
+            return self._object(value, path, depth)
+        if is_list(value):
+            return [self._read(item, path, depth + 1) for item in value]
+        if is_map(value):
+            return self._map(value, path, depth)
+        return _text(value)
+
+    def _map(self, value: Any, path: str | None, depth: int) -> Object:
+        out: Object = {}
+        for key in keys(value):
+            if not isinstance(key, str):
+                raise MutationFailed("invalid return type: *dynamic.ObjectVal")
+            out[key] = self._read(find(value, key), path, depth + 1)
+        return out
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    if isinstance(value, Timestamp):
+        return timestamp_text(value)
+    if isinstance(value, Duration):
+        return duration_text(value)
+    raise MutationFailed("the expression evaluated to a type that could not marshal to JSON")

@@ -1,0 +1,232 @@
+"""Which policies, bindings and parameters a write is about, and the variables that their expressions see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple, final
+
+from kafila.admission.policies.matching import Targets, matched, targets_of
+from kafila.admission.policies.policy import Binding, Policy, policy_of
+from kafila.admission.webhooks.attributes import Attributes
+from kafila.admission.webhooks.index import MOST_REMEMBERED, equivalents_of
+from kafila.admission.webhooks.reviews import request_of_kind
+from kafila.catalog.catalog import Catalog
+from kafila.catalog.kind import Kind
+from kafila.cel import admission as expressions
+from kafila.cel.gotext import parse_timestamp
+from kafila.cel.libraries.authorizer import Ask, Authorizer, ResourceCheck
+from kafila.cel.values import Timestamp
+from kafila.core.values import Object
+from kafila.watch import Cache, Entry
+
+from .codec import decode_entry
+
+QUICK: Final = 5_000  # of cost: some milliseconds
+MOST_PARAMS: Final = 1_000  # of one binding
+_REQUEST: Final = frozenset(expressions.FIELDS["kubernetes.AdmissionRequest"])
+_EXEMPT: Final = ("ValidatingAdmissionPolicy", "MutatingAdmissionPolicy")
+Key = tuple[str, str, str, str, str]
+
+
+class Match(NamedTuple):
+    """A policy whose rules are about a request, whatever the object is, with its bindings whose rules are, too."""
+
+    policy: Policy
+    targets: Targets
+    bindings: tuple[tuple[Binding, Targets], ...]
+
+
+class Invocation(NamedTuple):
+    """A policy that is about a write, with a binding and a parameter. ``target``: as which kind the object is shown."""
+
+    policy: Policy
+    binding: Binding
+    target: Kind
+    param_kind: Kind | None
+    param: Entry | None
+
+
+class Problem(NamedTuple):
+    """Why a policy, or a binding of it, has no say; of a policy with failurePolicy Ignore nobody hears of it."""
+
+    policy: Policy
+    binding: Binding | None
+    text: str
+    invalid: bool = False
+
+
+class _Misconfigured(Exception):
+    """The text says what of a binding cannot be used."""
+
+
+@final
+class BoundPolicies:
+    """Those that something binds. ``ask``: what the variable ``authorizer`` is answered with."""
+
+    def __init__(
+        self, cache: Cache, catalog: Catalog, ask: Ask, policies: str, bindings: str, *, on: bool = True
+    ) -> None:
+        self._cache = cache
+        self._catalog = catalog
+        self._ask = ask
+        self._on = on
+        self._resources = policies, bindings
+        self._policies: list[Policy] | None = None
+        self._revision = -1
+        self._known: dict[Key, tuple[Match, ...]] = {}
+        for resource in self._resources:
+            cache.listen(resource, lambda event: self._forget())
+        cache.on_reset(self._forget)
+
+    def _forget(self) -> None:
+        self._policies = None
+        self._known.clear()
+
+    def __bool__(self) -> bool:
+        return self._on and all(self._cache.resource(resource).objects for resource in self._resources)
+
+    def matching(self, kind: Kind, subresource: str, operation: str) -> Sequence[Match]:
+        """Those whose rules match, whatever the object is."""
+        if self._catalog.revision != self._revision:
+            self._known.clear()
+            self._revision = self._catalog.revision
+        key = (kind.group, kind.version, kind.plural, subresource, operation)
+        found = self._known.get(key)
+        if found is None:
+            if len(self._known) >= MOST_REMEMBERED:
+                self._known.clear()
+            found = self._known[key] = tuple(self._found(kind, subresource, operation))
+        return found
+
+    def _found(self, kind: Kind, subresource: str, operation: str) -> Iterator[Match]:
+        if kind.kind.removesuffix("Binding") in _EXEMPT:
+            return
+        others = equivalents_of(self._catalog, kind, subresource)
+        for policy in self._all():
+            targets = targets_of(policy.match, kind, others, subresource, operation)
+            if targets.found:
+                bindings = ((b, targets_of(b.match, kind, others, subresource, operation)) for b in policy.bindings)
+                yield Match(policy, targets, tuple((b, t) for b, t in bindings if t.found))
+
+    def _all(self) -> list[Policy]:
+        """By name."""
+        if self._policies is None:
+            policies, bindings = self._resources
+            bound: dict[str, list[Object]] = {}
+            for entry in self._cache.resource(bindings).entries():
+                obj = entry.decode()
+                bound.setdefault((obj.get("spec") or {}).get("policyName") or "", []).append(obj)
+            found = self._cache.resource(policies).entries()
+            self._policies = [
+                policy_of(entry.decode(), bound[entry.key.name]) for entry in found if entry.key.name in bound
+            ]
+        return self._policies
+
+    # -- of one write ------------------------------------------------------------------------------------------------------
+
+    def invocations(self, match: Match, asked: Attributes) -> Iterator[Invocation | Problem]:
+        """Raises StatusError 404 for a namespace that is not there."""
+        policy = match.policy
+        target = matched(policy.match, match.targets, asked, self._labels)
+        if target is None:
+            return
+        param_kind = None
+        if policy.param_kind is not None:
+            param_kind = self._catalog.by_kind(*policy.param_kind)
+            if param_kind is None:
+                text = f"failed to find resource referenced by paramKind: '{policy.shown_param_kind}'"
+                yield Problem(policy, None, f"failed to configure policy: {text}")
+                return
+        for binding, targets in match.bindings:
+            if matched(binding.match, targets, asked, self._labels) is None:
+                continue
+            try:
+                params = self._params(binding, param_kind, asked)
+            except _Misconfigured as error:
+                yield Problem(policy, binding, f"failed to configure binding: {error}")
+                continue
+            for param in params:
+                yield Invocation(policy, binding, target, param_kind, param)
+
+    def variables(self, about: Invocation, asked: Attributes, new: Object | None, old: Object | None) -> Object:
+        """The values of all but ``variables``. ``new``, ``old``: as the policy is shown them."""
+        authorizer, kind = Authorizer(asked.user, self._ask), asked.kind
+        resource = ResourceCheck(authorizer, kind.group, kind.plural, asked.subresource, asked.namespace, asked.name)
+        request = request_of_kind(about.target, asked)
+        param, param_kind = about.param, about.param_kind
+        return {
+            "object": new,
+            "oldObject": old,
+            "namespaceObject": self._namespace(asked),
+            "request": {name: value for name, value in request.items() if name in _REQUEST and value is not None},
+            "params": decode_entry(param_kind, param) if param is not None and param_kind is not None else None,
+            "authorizer": authorizer,
+            "authorizer.requestResource": resource,
+        }
+
+    def _labels(self, namespace: str) -> Object | None:
+        entry = self._cache.get("namespaces", "", namespace)
+        return dict(entry.meta.labels or {}) if entry is not None else None
+
+    def _namespace(self, asked: Attributes) -> Object | None:
+        if not asked.kind.namespaced:
+            return None
+        entry = self._cache.get("namespaces", "", asked.namespace)
+        return namespace_object(entry.decode(), entry.revision) if entry is not None else None
+
+    def _params(self, binding: Binding, kind: Kind | None, asked: Attributes) -> list[Entry | None]:
+        """Raises _Misconfigured."""
+        ref = binding.params
+        if kind is None or ref is None:
+            return [None]
+        namespace = ref.get("namespace") or ""
+        if namespace and not kind.namespaced:
+            raise _Misconfigured("paramRef.namespace must not be provided for a cluster-scoped `paramKind`")
+        if kind.namespaced and not namespace:
+            namespace = asked.namespace if asked.kind.namespaced else ""
+            if not namespace:
+                raise _Misconfigured(
+                    "cannot use namespaced paramRef in policy binding that matches cluster-scoped resources"
+                )
+        found: list[Entry | None] = []
+        if ref.get("name"):
+            entry = self._cache.get(kind.resource, namespace, ref["name"])
+            found = [entry] if entry is not None else []
+        elif binding.selector is not None:
+            for entry in self._cache.resource(kind.resource).entries(namespace):
+                if binding.selector.matches(entry.meta.labels or {}):
+                    found.append(entry)
+                    if len(found) > MOST_PARAMS:
+                        raise _Misconfigured(f"more than {MOST_PARAMS} params are selected")
+        if not found and ref.get("parameterNotFoundAction") == "Deny":
+            raise _Misconfigured("no params found for policy binding with `Deny` parameterNotFoundAction")
+        return found
+
+
+def namespace_object(namespace: Object, revision: int) -> Object:
+    """The variable ``namespaceObject``: what expressions may know of the namespace of an object."""
+    metadata, spec, status = namespace["metadata"], namespace.get("spec") or {}, namespace.get("status") or {}
+    names = ("name", "generateName", "namespace", "labels", "annotations", "deletionGracePeriodSeconds", "generation")
+    shown: Object = {name: metadata[name] for name in (*names, "finalizers") if name in metadata}
+    shown |= {"UID": metadata.get("uid", ""), "resourceVersion": str(revision)}
+    for name in ("creationTimestamp", "deletionTimestamp"):
+        if metadata.get(name):
+            shown[name] = _timestamp(metadata[name])
+    conditions = [
+        {
+            name: _timestamp(value) if name == "lastTransitionTime" and value else value
+            for name, value in condition.items()
+        }
+        for condition in status.get("conditions") or ()
+    ]
+    state = {"phase": status["phase"]} if "phase" in status else {}
+    return {
+        "metadata": shown,
+        "spec": {"finalizers": list(spec.get("finalizers") or ())},
+        "status": {**state, **({"conditions": conditions} if conditions else {})},
+    }
+
+
+def _timestamp(text: str) -> Timestamp | None:
+    nanos = parse_timestamp(text)
+    return Timestamp(nanos) if nanos is not None else None
