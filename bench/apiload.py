@@ -14,6 +14,8 @@ from meter import Meter, pss_mib
 from propagation import clients, make_namespace
 
 NAMESPACE = "bench-api"
+ACCOUNT = "bench"
+RBAC = "rbac.authorization.k8s.io"
 CONNECTIONS = (1, 8, 32)
 _DONE = object()
 
@@ -50,6 +52,7 @@ class Amounts:
     events: int = 1000
     watchers: int = 50
     sizes: tuple[int, ...] = (1000, 10000)
+    account: bool = False  # the client is a service account, not the administrator
 
 
 QUICK = Amounts(creates=200, gets=800, patches=200, events=300, sizes=(1000,))
@@ -70,6 +73,8 @@ class Session:
         """One measurement at a time, so that two servers can take turns; the figures fill up meanwhile."""
         figures = self.figures
         await make_namespace(self._api, NAMESPACE, [])
+        if self._amounts.account:
+            await self._api.become(await account_token(self._api))
         await self._create(50, 4)  # connections, caches and code that is compiled on first use
         await self._get(100, 4)
         await self._patch(50, 4)
@@ -201,6 +206,22 @@ class Session:
 
     def _configmap(self, i: int) -> bytes:
         return orjson.dumps(objects.configmap(NAMESPACE, f"c-{i:06d}"))
+
+
+async def account_token(api: Api) -> str:
+    """Of a service account with a Role in the namespace and no other right: each of its requests is authorized by RBAC."""
+    namespace, roles = f"{objects.NAMESPACES}/{NAMESPACE}", f"/apis/{RBAC}/v1/namespaces/{NAMESPACE}"
+    named = {"metadata": {"name": ACCOUNT}}
+    rules = [{"apiGroups": ["", "apps"], "resources": ["configmaps", "deployments"], "verbs": ["*"]}]
+    binding = {
+        "roleRef": {"apiGroup": RBAC, "kind": "Role", "name": ACCOUNT},
+        "subjects": [{"kind": "ServiceAccount", "name": ACCOUNT, "namespace": NAMESPACE}],
+    }
+    await api.call("POST", f"{namespace}/serviceaccounts", orjson.dumps(named))
+    await api.call("POST", f"{roles}/roles", orjson.dumps({**named, "rules": rules}))
+    await api.call("POST", f"{roles}/rolebindings", orjson.dumps({**named, **binding}))
+    asked = await api.call("POST", f"{namespace}/serviceaccounts/{ACCOUNT}/token", orjson.dumps({"spec": {}}))
+    return str(orjson.loads(asked)["status"]["token"])
 
 
 async def measure(servers: list[tuple[Api, list[int]]], amounts: Amounts) -> list[Figures]:

@@ -46,6 +46,7 @@ class Api:
         user = _named(config["users"], context["user"])["user"]
         self.name = name
         self._server = cluster["server"].rstrip("/")
+        self._cluster = cluster
         self._tls = _tls(cluster, user)
         self._headers = {"Accept": JSON}
         if "token" in user:
@@ -64,6 +65,13 @@ class Api:
 
     async def __aexit__(self, *exc: object) -> None:
         await self._session.close()
+
+    async def become(self, token: str) -> None:
+        """From now on whoever has this token, with new connections."""
+        await self._session.close()
+        self._tls = _tls(self._cluster, {})
+        self._headers = {**self._headers, "Authorization": f"Bearer {token}"}
+        await self.__aenter__()
 
     async def bytes(self, method: str, path: str, body: bytes | None = None, media: str = JSON) -> tuple[int, bytes]:
         headers = None if body is None else {"Content-Type": media}

@@ -6,6 +6,7 @@ Only measures: nothing passes or fails here. Progress goes to standard error, th
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import platform
 import signal
@@ -121,6 +122,7 @@ def main() -> None:
         "--karmada", type=Path, help="measure Karmada too: what tests/differential/karmada/build.sh printed"
     )
     parser.add_argument("--only", choices=("federation", "api"), help="one half of it")
+    parser.add_argument("--account", action="store_true", help="the API's client is a service account with a Role")
     parser.add_argument("--out", type=Path, help="write the table to this file too")
     options = parser.parse_args()
     # what is open is closed in order, whichever way we are told to end
@@ -133,7 +135,8 @@ def main() -> None:
             trickle, seconds = (10, 10.0) if options.quick else (30, 30.0)
             federation(report, count, trickle, seconds, options.many, options.karmada)
         if options.only != "federation":
-            api(report, apiload.QUICK if options.quick else apiload.Amounts())
+            amounts = apiload.QUICK if options.quick else apiload.Amounts()
+            api(report, dataclasses.replace(amounts, account=options.account))
 
     load = os.getloadavg()[0]
     foreign = foreign_cores(everything)

@@ -100,7 +100,7 @@ class Seat:
 class Fairness:
     def __init__(self, total: int, clock: Callable[[], float] = time.perf_counter) -> None:
         """``total``: seats of the server."""
-        self.turns = Turns(self._start)
+        self.turns = Turns(self._start, clock)
         self.configuration = Configuration(total, clock(), self.turns)
         self.clock = clock
         self._first = 0  # of the levels that wait, which is looked at first
@@ -131,10 +131,12 @@ class Fairness:
         """None: it has to wait. ``now``: when it came; ``reads``: whether it changes nothing."""
         level = flow.level
         queues = level.queues
+        if not flow.executing:
+            self.turns.meets(flow, now)
         if not queues.exempt:
             if queues.full or not queues.has_room(seats):
                 return None
-            if flow.executing and queues.queues and (queues.waiting or not self.turns.take()):
+            if flow.executing and queues.queues and (queues.waiting or not self.turns.take(flow)):
                 return None
         flow.schema.counts.started += 1
         queues.start(flow, seats, now)

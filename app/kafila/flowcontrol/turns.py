@@ -3,11 +3,15 @@
 Where many requests of one user wait for the same thing (a commit, an answer of the database), all go on at once when it comes,
 and who asks for a little meanwhile waits for them all. So what such a user has under way is *paced*: each of its steps, from one
 wait to the next, takes a turn. Users take turns one after the other, whatever each has under way.
+
+While nobody asks for a little, a turn has many steps: those who wait for the same answer of the database then go on together, and
+ask it together.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Coroutine, Generator
 from functools import partial
@@ -16,6 +20,8 @@ from typing import Any, Final, Generic, TypeVar, final
 from .queueset import Flow
 
 STEPS: Final = 1  # of a turn
+ALONE: Final = 32  # of a turn, while no one else has come: some 3 ms
+REMEMBERED: Final = 1.0  # seconds for which it counts that somebody else has come
 T = TypeVar("T")
 
 
@@ -24,19 +30,29 @@ class Turns:
     """``look``: starts those who wait for more than a turn, up to so many of whom have others under way, and says how many of
     these it did and whether there is more to do."""
 
-    def __init__(self, look: Callable[[int], tuple[int, bool]]) -> None:
+    def __init__(self, look: Callable[[int], tuple[int, bool]], clock: Callable[[], float] = time.perf_counter) -> None:
         self.left = STEPS
         self._look = look
+        self._clock = clock
+        self._last: Flow | None = None  # which made a step in a turn
+        self._shared = 0.0  # until when a turn has few steps
         self._next: asyncio.Handle | None = None
         self._waiting: OrderedDict[Flow, deque[Callable[[], bool]]] = OrderedDict()
 
-    def take(self) -> bool:
-        """Whether a step of somebody who has much under way can be made in this turn; then it is."""
+    def take(self, flow: Flow) -> bool:
+        """Whether a step of ``flow``, which has much under way, can be made in this turn; then it is."""
         if self.left <= 0:
             return False
         self.left -= 1
+        self._last = flow
         self.come()
         return True
+
+    def meets(self, flow: Flow, now: float) -> None:
+        """A request of ``flow`` came at ``now``, which has nothing else under way."""
+        if flow is not self._last:
+            self._shared = now + REMEMBERED
+            self.left = min(self.left, STEPS)
 
     def come(self) -> None:
         """There will be another turn."""
@@ -46,7 +62,7 @@ class Turns:
     def arrives(self, flow: Flow, now: float) -> bool:
         """Whether a request of ``flow`` may be read now. ``now``: the event loop's time, which does not pass meanwhile."""
         if flow.executing or flow.arrived == now:
-            return self.take()
+            return self.take(flow)
         flow.arrived = now
         return True
 
@@ -66,7 +82,7 @@ class Turns:
 
     def _turn(self) -> None:
         self._next = None
-        self.left = STEPS
+        steps = self.left = STEPS if self._clock() < self._shared else ALONE
         while self.left > 0 and self._waiting:  # what has begun goes before what has not: it holds seats and memory
             flow, waiting = self._waiting.popitem(last=False)
             step = waiting.popleft()
@@ -74,9 +90,10 @@ class Turns:
                 self._waiting[flow] = waiting
             if step():
                 self.left -= 1
+                self._last = flow
         started, more = self._look(self.left)
         self.left -= started
-        if self.left < STEPS or self._waiting or more:
+        if self.left < steps or self._waiting or more:
             self.come()
 
 
@@ -113,7 +130,7 @@ class Paced(Generic[T]):
         """Raises StopIteration with the coroutine's result."""
         if self._granted:
             self._granted = False
-        elif self._flow.executing > 1 and not self._turns.take():
+        elif self._flow.executing > 1 and not self._turns.take(self._flow):
             self._granted = True
             turn = self._turns.wait(self._flow)
             turn._asyncio_future_blocking = True  # as ``Future.__await__`` says to the task that it waits

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kafila.flowcontrol.queueset import Flow
-from kafila.flowcontrol.turns import Paced, Turns
+from kafila.flowcontrol.turns import ALONE, REMEMBERED, Paced, Turns
 
 
 def nothing(most: int) -> tuple[int, bool]:
@@ -98,3 +98,36 @@ async def test_of_what_comes_at_once_only_the_first_is_looked_at_at_once() -> No
     assert not turns.arrives(flow, 1.0)
     assert turns.arrives(other, 1.0)
     assert turns.arrives(flow, 2.0)
+
+
+async def test_a_turn_has_many_steps_as_long_as_nobody_else_comes() -> None:
+    now, per_turn = 10.0, [0]
+
+    def look(most: int) -> tuple[int, bool]:
+        per_turn.append(0)
+        return 0, False
+
+    turns, much, little = Turns(look, lambda: now), Flow((0,)), Flow((1,))
+    much.executing = 100
+
+    def step() -> bool:
+        per_turn[-1] += 1
+        return True
+
+    async def turned(steps: int) -> list[int]:
+        per_turn[:] = [0]
+        for _ in range(steps):
+            turns.call(much, step)
+        while turns._waiting:
+            await asyncio.sleep(0)
+        return [count for count in per_turn if count]
+
+    turns.meets(much, now)
+    now += REMEMBERED
+    assert await turned(2 * ALONE) == [ALONE, ALONE]
+    turns.meets(much, now)  # again with nothing under way: no one else
+    assert await turned(2 * ALONE) == [ALONE, ALONE]
+    turns.meets(little, now)
+    assert await turned(5) == [1] * 5
+    now += REMEMBERED
+    assert await turned(5) == [5]
