@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import random
+import re
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
@@ -55,6 +57,33 @@ def test_what_every_server_has(servers: tuple[Server, Server], resource: str) ->
         wait_until("conditions", lambda server=server: have_settled(server))
     theirs, ours = ([comparable(obj) for obj in listed(server, resource)] for server in servers)
     assert ours == theirs
+
+
+@pytest.mark.clusters
+@pytest.mark.parametrize("page", ["dump_priority_levels", "dump_queues", "dump_requests"])
+def test_dumps_have_the_same_form(servers: tuple[Server, Server], page: str) -> None:
+    path = f"/debug/api_priority_and_fairness/{page}?includeRequestDetails=1"
+    found = []
+    for server in servers:
+        answer = server.send("GET", path, {}, None)
+        assert (answer.status, answer.headers["content-type"]) == (200, ["text/plain; charset=utf-8"])
+        heading, *lines = answer.body.decode().splitlines()
+        rows = [[re.sub(r"\d+", "0", cell.strip()) for cell in line.split(",")] for line in lines]
+        if page == "dump_requests":  # who else asks just now is another matter
+            rows = [[*row[:2], *row[6:9], *row[10:13]] for row in rows if row[12].startswith("/debug/")]
+        assert len({len(line) - len(line.rpartition(",")[2].lstrip()) for line in (heading, *lines)}) == 1, (
+            "not aligned"
+        )
+        found.append(([cell.strip() for cell in heading.split(",")], sorted(map(tuple, rows)) if rows else rows))
+    theirs, ours = found
+    assert ours[0] == theirs[0]
+    if page == "dump_priority_levels":  # what is under way differs
+        assert [row[0] for row in ours[1]] == [row[0] for row in theirs[1]]
+    elif page == "dump_queues":
+        assert Counter(row[0] for row in ours[1]) == Counter(row[0] for row in theirs[1])
+        assert {row[5] for row in ours[1]} == {row[5] for row in theirs[1]} == {"0.0ss"}
+    else:
+        assert ours[1] == theirs[1] != []
 
 
 # -- classification ------------------------------------------------------------------------------------------------------

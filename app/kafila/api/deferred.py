@@ -12,15 +12,18 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, final
 
 Check = Callable[[], str | None]  # None when all is well, else why not
+Page = Callable[[bool], str]  # with details, where they are asked for
+NO_PAGES: Mapping[str, Page] = {}
 _BUILDING = threading.Lock()  # FastAPI silences warnings meanwhile, which works for one thread only
 
 
 @final
 class DeferredMetaRoutes:
-    """An ASGI application; ``checks`` as in :func:`kafila.api.meta.build_shell`."""
+    """An ASGI application; ``checks`` and ``pages`` as in :func:`kafila.api.meta.build_shell`."""
 
-    def __init__(self, checks: Mapping[str, Check]) -> None:
+    def __init__(self, checks: Mapping[str, Check], pages: Mapping[str, Page] = NO_PAGES) -> None:
         self._checks = checks
+        self._pages = pages
         self._loading = asyncio.Lock()
         self._shell: Callable[[Any, Any, Any], Awaitable[None]] | None = None
 
@@ -33,4 +36,4 @@ class DeferredMetaRoutes:
 
     def _load(self) -> Callable[[Any, Any, Any], Awaitable[None]]:
         with _BUILDING:
-            return importlib.import_module("kafila.api.meta").build_shell(self._checks)
+            return importlib.import_module("kafila.api.meta").build_shell(self._checks, self._pages)

@@ -12,7 +12,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from kafila import __version__
 
-from .deferred import Check
+from .deferred import NO_PAGES, Check, Page
 
 NO_SNIFFING = {"x-content-type-options": "nosniff"}
 PATHS = [
@@ -31,8 +31,8 @@ PATHS = [
 ]
 
 
-def build_shell(ready: Mapping[str, Check]) -> FastAPI:
-    """``ready``: named checks that /readyz runs; /livez only says that the event loop turns, but answers for each of them by name:
+def build_shell(ready: Mapping[str, Check], pages: Mapping[str, Page] = NO_PAGES) -> FastAPI:
+    """``pages``: texts about this process by path, in no list. ``ready``: named checks that /readyz runs; /livez only says that the event loop turns, but answers for each of them by name:
     nothing that is amiss with what others do is mended by ending this process."""
     meta_routes = FastAPI(
         title="kafila", version=__version__, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False
@@ -70,6 +70,13 @@ def build_shell(ready: Mapping[str, Check]) -> FastAPI:
     @meta_routes.get("/metrics")
     async def metrics() -> Response:
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    @meta_routes.get("/debug/{rest:path}", response_class=PlainTextResponse)
+    async def debug(rest: str, includeRequestDetails: str = "") -> Response:
+        page = pages.get(f"/debug/{rest}")
+        if page is None:
+            return PlainTextResponse("404 page not found\n", 404, NO_SNIFFING)
+        return PlainTextResponse(page(bool(includeRequestDetails)), headers=NO_SNIFFING)
 
     @meta_routes.get("/")
     async def paths() -> JSONResponse:

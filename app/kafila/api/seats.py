@@ -54,12 +54,13 @@ def is_watch(request: Request) -> bool:
 
 def at_once(fairness: Fairness, flow: ClassifiedFlow, request: Request, registry: Registry, now: float) -> Seat | None:
     """None: it has to wait."""
-    return fairness.begin(flow, now, _seats(flow, request, registry), request.method in _READING)
+    return fairness.begin(flow, now, _seats(flow, request, registry), request.method in _READING, request)
 
 
 async def waited(fairness: Fairness, flow: ClassifiedFlow, request: Request, registry: Registry) -> Seat:
     """Raises Rejected, Left."""
-    return await fairness.wait(flow, _seats(flow, request, registry), request.method in _READING, request.lost)
+    reads = request.method in _READING
+    return await fairness.wait(flow, _seats(flow, request, registry), reads, request.lost, request)
 
 
 def _seats(flow: ClassifiedFlow, request: Request, registry: Registry) -> int:
@@ -94,6 +95,17 @@ def _size(resource: Resource, limit: str) -> float:
     if limit.isascii() and limit.isdigit() and 0 < int(limit[:9]) < count:
         count = int(limit[:9])
     return count * sum(sample) / len(sample)
+
+
+def details(request: Request) -> tuple[str, ...]:
+    """User, verb, path, namespace, name, version, resource and subresource: what dumps of flow control say of one."""
+    user, path, target = request.user.name, request.path, request.target
+    if target is None or not target.plural:
+        return user, request.method.lower(), path, "", "", "", "", ""
+    verb = verb_of(request.method, target, is_watch(request)) or request.method.lower()
+    version = f"{target.group}/{target.version}" if target.group else target.version
+    resource = target.plural.strip("\0")
+    return user, verb, path, target.namespace, target.name, version, resource, target.subresource
 
 
 def too_many_requests(rejected: Rejected) -> Response:

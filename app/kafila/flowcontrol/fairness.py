@@ -43,30 +43,45 @@ class Left(Exception):
 class Seat:
     """What a request occupies, from when it may begin until ``leave``."""
 
-    __slots__ = ("_fairness", "_reads", "_ticket", "flow", "is_taken", "seats")
+    __slots__ = ("_fairness", "_reads", "about", "flow", "is_taken", "seats", "started", "ticket")
 
     def __init__(
-        self, fairness: Fairness, flow: ClassifiedFlow, seats: int, reads: bool, ticket: Ticket | None
+        self,
+        fairness: Fairness,
+        flow: ClassifiedFlow,
+        seats: int,
+        reads: bool,
+        ticket: Ticket | None,
+        started: float,
+        about: Any = None,
     ) -> None:
         fairness.executing[reads].rise()
+        fairness.under_way[self] = None
+        self.started = started
+        self.about = about  # the request, for who wants to know
         self._reads = reads
         self._fairness = fairness
-        self._ticket = ticket
+        self.ticket = ticket  # of one that has waited
         self.flow = flow
         self.seats = seats
         self.is_taken = True
+
+    @property
+    def arrived(self) -> float:
+        return self.ticket.arrived if self.ticket is not None else self.started
 
     def leave(self, now: float) -> None:
         """Said as often as one likes."""
         if not self.is_taken:
             return
         self.is_taken = False
+        del self._fairness.under_way[self]
         self._fairness.executing[self._reads].fall()
         flow = self.flow
         flow.schema.counts.ended += 1
         level = flow.level
-        if self._ticket is not None:
-            level.queues.served(self._ticket, now)
+        if self.ticket is not None:
+            level.queues.served(self.ticket, now)
         else:
             level.queues.finish(flow, self.seats, now)
         if level.queues.waiting or not level.is_wanted:
@@ -76,7 +91,7 @@ class Seat:
         """Goes on without seats: it waits for somebody else."""
         if self.is_taken and self.seats:
             queues = self.flow.level.queues
-            queues.give_back(self._ticket, self.seats, self._fairness.clock())
+            queues.give_back(self.ticket, self.seats, self._fairness.clock())
             self.seats = 0
             if queues.waiting:
                 self._fairness.turns.come()
@@ -92,8 +107,8 @@ class Seat:
     async def again(self, lost: Lost | None) -> Seat:
         """The one after ``pause``. Raises Rejected, Left."""
         fairness = self._fairness
-        found = fairness.begin(self.flow, fairness.clock(), self.seats, self._reads)
-        return found or await fairness.wait(self.flow, self.seats, self._reads, lost)
+        found = fairness.begin(self.flow, fairness.clock(), self.seats, self._reads, self.about)
+        return found or await fairness.wait(self.flow, self.seats, self._reads, lost, self.about)
 
 
 @final
@@ -106,6 +121,7 @@ class Fairness:
         self._first = 0  # of the levels that wait, which is looked at first
         self.executing = (Peak(), Peak())  # requests that write, and that read
         self.waiting = (Peak(), Peak())
+        self.under_way: dict[Seat, None] = {}
         self._sweeping: asyncio.TimerHandle | None = None
         self._stored: tuple[list[Schema], list[Level]] = ([], [])
         self.waits: Callable[[str, str, bool, float], None] = lambda level, schema, executed, seconds: None
@@ -127,7 +143,9 @@ class Fairness:
 
     # -- a request -------------------------------------------------------------------------------------------------------
 
-    def begin(self, flow: ClassifiedFlow, now: float, seats: int = 1, reads: bool = True) -> Seat | None:
+    def begin(
+        self, flow: ClassifiedFlow, now: float, seats: int = 1, reads: bool = True, about: Any = None
+    ) -> Seat | None:
         """None: it has to wait. ``now``: when it came; ``reads``: whether it changes nothing."""
         level = flow.level
         queues = level.queues
@@ -140,15 +158,18 @@ class Fairness:
                 return None
         flow.schema.counts.started += 1
         queues.start(flow, seats, now)
-        return Seat(self, flow, seats, reads, None)
+        return Seat(self, flow, seats, reads, None, now, about)
 
-    async def wait(self, flow: ClassifiedFlow, seats: int = 1, reads: bool = True, lost: Lost | None = None) -> Seat:
+    async def wait(
+        self, flow: ClassifiedFlow, seats: int = 1, reads: bool = True, lost: Lost | None = None, about: Any = None
+    ) -> Seat:
         """Waits for the seat that ``begin`` did not have. Raises Rejected, Left."""
         level, now = flow.level, self.clock()
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         ticket = level.queues.enqueue(flow, seats, now, turn)
         if ticket is None:
             raise self._rejected(flow, QUEUE_FULL if level.queues.queues else NO_SEAT)
+        ticket.about = about
         self.turns.come()
         self._sweep_soon()
         if lost is not None:
@@ -168,7 +189,7 @@ class Fairness:
         counts.started += 1
         counts.waited += 1
         self.waits(level.name, flow.schema.name, True, ticket.started - ticket.arrived)
-        return Seat(self, flow, seats, reads, ticket)
+        return Seat(self, flow, seats, reads, ticket, ticket.started, about)
 
     def _gone(self, flow: ClassifiedFlow, ticket: Ticket, error: BaseException) -> None:
         now, queues = self.clock(), flow.level.queues

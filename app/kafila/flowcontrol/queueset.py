@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import heapq
 from collections import OrderedDict
-from typing import Final, final
+from typing import Any, Final, final
 
 from .demand import Demand
 
@@ -35,7 +35,7 @@ class Flow:
 class Ticket:
     """A request that waits, or was let in after it has waited."""
 
-    __slots__ = ("arrival_r", "arrived", "flow", "label", "queue", "seats", "started", "waiting", "work")
+    __slots__ = ("about", "arrival_r", "arrived", "flow", "label", "queue", "seats", "started", "waiting", "work")
 
     def __init__(self, flow: Flow, seats: int, arrived: float, label: object) -> None:
         self.flow = flow
@@ -47,6 +47,7 @@ class Ticket:
         self.waiting = True
         self.queue: Queue
         self.label = label  # the caller's
+        self.about: Any = None  # what waits, for who wants to know
 
 
 @final
@@ -113,6 +114,11 @@ class QueueSet:
     @property
     def is_idle(self) -> bool:
         return not self.waiting and not self.executing
+
+    @property
+    def r(self) -> float:
+        """Virtual time, as of the last change."""
+        return self._r
 
     # -- without queueing ------------------------------------------------------------------------------------------------
 

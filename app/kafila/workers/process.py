@@ -14,14 +14,16 @@ from prometheus_client import REGISTRY
 from prometheus_client.registry import Collector as MetricsCollector
 
 from kafila.api.app import ObjectsApp
-from kafila.api.deferred import Check, DeferredMetaRoutes
+from kafila.api.deferred import Check, DeferredMetaRoutes, Page
 from kafila.api.discovery import KEYS
 from kafila.api.proxy import MemberProxy
+from kafila.api.seats import details
 from kafila.api.serving import Server, make_server
 from kafila.catalog.catalog import load_catalog
 from kafila.core.errors import StatusError
 from kafila.core.rates import Backoff
 from kafila.core.switches import listed
+from kafila.flowcontrol import dumps
 from kafila.flowcontrol.fairness import Fairness
 from kafila.flowcontrol.following import Following
 from kafila.flowcontrol.metrics import FlowControl, observe_wait
@@ -164,8 +166,8 @@ class Process:
             following += follow_token_keys(settings, keys, tokens)
             if self.settings.role != "workers":
                 proxy = MemberProxy(registry, self._transport_for, self.settings.answers)
-                checks = self._checks(store)
-                meta_routes, timeout = DeferredMetaRoutes(checks), settings.request_timeout
+                checks, pages = self._checks(store), dict[str, Page]()
+                meta_routes, timeout = DeferredMetaRoutes(checks, pages), settings.request_timeout
                 app = ObjectsApp(
                     registry,
                     meta_routes,
@@ -181,6 +183,7 @@ class Process:
                 if settings.enable_priority_and_fairness:
                     app.fairness = Fairness(settings.total_seats)
                     app.fairness.waits = observe_wait
+                    pages |= dumps.pages(app.fairness, details)
                     following_flows = Following(cache, app.fairness)
                 certificates = Certificates(settings, keys, self._hosts())
                 tls = certificates.tls

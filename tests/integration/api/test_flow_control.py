@@ -9,12 +9,15 @@ from typing import Any, Final
 import httpx
 import pytest
 
+from kafila.api.meta import build_shell
+from kafila.api.seats import details
 from kafila.core.values import Object
+from kafila.flowcontrol import dumps
 from kafila.flowcontrol.configuration import ClassifiedFlow
 from kafila.flowcontrol.fairness import Fairness, Seat
 from kafila.flowcontrol.following import Following
 from kafila.reconcile.kubernetes.priority_and_fairness import PriorityAndFairness
-from kafila.registry import User
+from kafila.registry import SYSTEM_ADMIN, User
 from kafila.registry.flowcontrol import ensure_flow_control
 from tests.integration.api.conftest import PATIENCE, Api, configmap
 
@@ -204,6 +207,49 @@ async def test_whoever_waits_too_long_is_told_too(fair: Api, monkeypatch: pytest
     assert flow_of(fair, ANNA).schema.counts.rejected == {"time-out": 1}
     held.leave(1.0)
     assert held.flow.level.queues.is_idle
+
+
+def cells(answer: httpx.Response) -> list[list[str]]:
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+    return [[cell.strip() for cell in line.split(",")] for line in answer.text.splitlines()]
+
+
+async def test_who_has_a_seat_and_who_waits_is_shown(fair: Api) -> None:
+    fair.app.meta_routes = build_shell({}, dumps.pages(fairness(fair), details))
+    await limited(fair)
+    seat = taken(fair, ANNA, 1)
+    fair.user = ANNA
+    waiting = asyncio.create_task(fair.get(f"{CONFIGMAPS}/a,b"))
+    await comes(lambda: flow_of(fair, ANNA).level.queues.waiting == 1)
+    fair.user = SYSTEM_ADMIN
+    heading, *rows = cells(await fair.get(f"{dumps.PREFIX}dump_priority_levels"))
+    assert heading[:6] == (
+        ["PriorityLevelName", "ActiveQueues", "IsIdle", "IsQuiescing", "WaitingRequests", "ExecutingRequests"]
+    )
+    assert ["one", "1", "false", "false", "1", "1"] in [row[:6] for row in rows]
+    assert [row[0] for row in rows] == sorted(fairness(fair).configuration.levels)
+    _, *rows = cells(await fair.get(f"{dumps.PREFIX}dump_queues"))
+    (queue,) = (row for row in rows if row[0] == "one")
+    assert (queue[1:5], queue[6:8]) == (["0", "1", "0", "0"], ["1", "1"])
+    assert all(number.endswith("ss") for row in rows for number in (row[5], row[8]))
+    heading, *rows = cells(await fair.get(f"{dumps.PREFIX}dump_requests?includeRequestDetails=1"))
+    assert heading[10:] == ["UserName", "Verb", "APIPath", "Namespace", "Name", "APIVersion", "Resource", "SubResource"]
+    ours = [row for row in rows if row[0] == "one"]
+    assert [row[1:5] for row in ours] == [["anna", "0", "0", "anna"], ["anna", "-1", "-1", "anna"]]
+    assert ours[0][9] == "0001-01-01T00:00:00Z"
+    assert ours[0][10:13] == ["anna", "get", f"{CONFIGMAPS}/a"]  # as there, what callers think up is not quoted
+    assert [row[10:12] for row in rows if row[0] == "exempt"] == [["system:admin", "get"]]
+    assert len(cells(await fair.get(f"{dumps.PREFIX}dump_requests"))[0]) == 10
+    seat.leave(1.0)
+    assert (await waiting).status_code == 404
+    fair.user = BERT  # he may read everything; who may not read this path is refused
+    assert (await fair.get(f"{dumps.PREFIX}dump_queues")).status_code == 200
+    fair.user = User("eve", ("system:authenticated",))
+    assert (await fair.get(f"{dumps.PREFIX}dump_queues")).status_code == 403
+    fair.user = SYSTEM_ADMIN
+    assert (await fair.get("/debug/pprof")).status_code == 404
+    assert not [each for each in fairness(fair).under_way if each.about is not None]
 
 
 async def test_a_watch_keeps_its_seat_until_it_has_begun(fair: Api) -> None:
