@@ -58,6 +58,18 @@ def login(serve: Serve, name: str) -> ssl.SSLContext:
     return context
 
 
+async def said(
+    serve: Serve, context: ssl.SSLContext, method: str, path: str, body: Any = None, token: str = ""
+) -> tuple[int, Any]:
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    connector = aiohttp.TCPConnector(ssl=context, force_close=True)
+    async with (
+        aiohttp.ClientSession(connector=connector) as session,
+        session.request(method, serve.url + path, json=body, headers=headers) as answer,
+    ):
+        return answer.status, await answer.json(content_type=None)
+
+
 async def ask(serve: Serve, context: ssl.SSLContext, method: str = "GET", body: Any = None) -> int:
     """Over a connection of its own."""
     connector = aiohttp.TCPConnector(ssl=context, force_close=True)
@@ -69,8 +81,8 @@ async def ask(serve: Serve, context: ssl.SSLContext, method: str = "GET", body: 
         return answer.status
 
 
-async def certs(serve: Serve, *arguments: str) -> str:
-    command = (str(KAFILA), "certs", "rotate-ca", *arguments, f"--data-dir={serve.folder}")
+async def certs(serve: Serve, *arguments: str, exchange: str = "rotate-ca") -> str:
+    command = (str(KAFILA), "certs", exchange, *arguments, f"--data-dir={serve.folder}")
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     out, _ = await process.communicate()
     assert process.returncode == 0
@@ -149,3 +161,63 @@ async def test_the_end_of_one_is_the_end_in_every_process(pair: list[Serve]) -> 
         assert await status() == 401
     for serve in pair:
         assert await ask(serve, after) == 200
+
+
+ACCOUNTS: Final = "/api/v1/namespaces/default/serviceaccounts"
+WHO: Final = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
+KEY: Final = "rotate-service-account-key"
+
+
+async def test_no_token_ends_before_its_time(pair: list[Serve]) -> None:
+    """Each process issues tokens all the time, and each of them is shown to both at once."""
+    logins = [login(serve, "robot") for serve in pair]
+    without = [ssl.create_default_context(cadata=(serve.folder / "pki/ca.crt").read_text()) for serve in pair]
+    assert (await said(pair[0], logins[0], "POST", ACCOUNTS, {"metadata": {"name": "robot"}}))[0] == 201
+    answers: list[int] = []
+    over = asyncio.Event()
+
+    async def issued(number: int) -> str:
+        code, found = await said(pair[number], logins[number], "POST", f"{ACCOUNTS}/robot/token", {"spec": {}})
+        assert code == 201, found
+        token: str = found["status"]["token"]
+        return token
+
+    async def shown(number: int, token: str) -> int:
+        body = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+        return (await said(pair[number], without[number], "POST", WHO, body, token))[0]
+
+    async def keep_issuing(by: int, first: str) -> None:
+        while not over.is_set():
+            token = await issued(by)
+            answers.extend([await shown(to, each) for each in (token, first) for to in (by, 1 - by)])
+
+    async def keys(serve: Serve) -> list[str]:
+        _, found = await said(serve, logins[pair.index(serve)], "GET", "/openid/v1/jwks")
+        return [key["kid"] for key in found["keys"]]
+
+    (before,) = await keys(pair[0])
+    old = await issued(0)
+    issuing = [asyncio.create_task(keep_issuing(by, old)) for by in (0, 1)]
+    told = await certs(pair[0], "--publish=10s", exchange=KEY)
+    assert f"key {before} signs" in told
+    assert "is published and signs from" in told
+    assert await certs(pair[1], "--publish=10s", exchange=KEY) != ""  # the other one knows it, and makes no third one
+
+    async def is_exchanged() -> bool:
+        found = [await keys(serve) for serve in pair]
+        return all(len(each) == 2 and each[0] != before for each in found)
+
+    await eventually("the new key signs", is_exchanged)
+    enough = len(answers) + 16
+    await eventually("some more are answered", lambda: len(answers) > enough)
+    over.set()
+    await asyncio.gather(*issuing)
+    assert set(answers) == {201}
+    new = await issued(1)
+    await certs(pair[0], "--finish", exchange=KEY)
+
+    async def is_over() -> bool:
+        return all([before not in await keys(serve) for serve in pair])
+
+    await eventually("the old key is gone", is_over)
+    assert [await shown(to, token) for token in (new, old) for to in (0, 1)] == [201, 201, 401, 401]

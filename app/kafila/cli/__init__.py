@@ -67,6 +67,11 @@ def program() -> App:
     certs.command(
         "kafila.cli.rotation:rotate_ca", name="rotate-ca", help="Exchange the certificate authority; nobody is cut off."
     )
+    certs.command(
+        "kafila.cli.rotation:rotate_service_account_key",
+        name="rotate-service-account-key",
+        help="Exchange the key of service account tokens; no token ends before its time.",
+    )
     app.command(certs)
     encrypt = App(name="encrypt", help="Look at what is stored encrypted, and encrypt it anew.")
     encrypt.command("kafila.cli.encrypt:rewrite", name="rewrite", help="Encrypt what is stored with the first key.")

@@ -1,8 +1,9 @@
-"""``kafila certs rotate-ca``: has a running ``kafila serve`` exchange the certificate authority, for all its processes."""
+"""``kafila certs rotate-ca`` and ``rotate-service-account-key``: have a running ``kafila serve`` exchange a key, for all its processes."""
 
 from __future__ import annotations
 
 import uuid
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,50 +25,82 @@ def rotate_ca(
     data_dir: DataDir = None,
 ) -> None:
     """Exchange the CA: a new one signs, and the one before is believed beside it until the overlap is over. Nobody is cut off."""
-    from kafila.identity.authority import OVERLAP
+    from kafila.identity.authority import LONGEST_OVERLAP, OVERLAP
 
     if finish + rollback + bool(overlap) > 1:
         raise UsageError("--finish, --rollback and --overlap exclude each other")
-    action = "finish" if finish else "rollback" if rollback else "rotate"
-    seconds = _seconds(overlap) if overlap else OVERLAP.total_seconds()
-    folder = folder_of(data_dir)
-    if not (folder / "certificates.json").exists():
-        raise CommandError(f"--data-dir {folder.parent} is no folder of a kafila serve")
-    print(_asked(folder, {"id": uuid.uuid4().hex, "action": action, "overlap": seconds}))
+    seconds = _seconds(overlap, "--overlap", OVERLAP, LONGEST_OVERLAP)
+    _rotate("rotate-ca", {"action": _action(finish, rollback), "overlap": seconds}, data_dir)
 
 
-def _seconds(text: str) -> float:
+def rotate_service_account_key(
+    *,
+    publish: Annotated[
+        str, Parameter(help="For how long the new key is known before it signs (default: 1h; 10s at least).")
+    ] = "",
+    overlap: Annotated[
+        str, Parameter(help="For how long tokens of the key before are believed then (default: 8784h, a year).")
+    ] = "",
+    finish: Annotated[bool, Parameter(help="Believe tokens of the key before no longer, from now on.")] = False,
+    rollback: Annotated[
+        bool, Parameter(help="Forget a key that does not sign yet, or let the key before sign again.")
+    ] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Exchange the key that signs service account tokens: a new one is published, signs after a while, and tokens of the one before are
+    believed until the overlap is over."""
+    from kafila.identity import token_keys as limits
+
+    if finish + rollback + bool(overlap or publish) > 1:
+        raise UsageError("--finish, --rollback and --overlap or --publish exclude each other")
+    request = {
+        "action": _action(finish, rollback),
+        "overlap": _seconds(overlap, "--overlap", limits.OVERLAP, limits.LONGEST_OVERLAP),
+        "published": _seconds(publish, "--publish", limits.PUBLISHED, limits.LONGEST_PUBLISHED),
+    }
+    _rotate("rotate-service-account-key", request, data_dir)
+
+
+def _action(finish: bool, rollback: bool) -> str:
+    return "finish" if finish else "rollback" if rollback else "rotate"
+
+
+def _seconds(text: str, flag: str, otherwise: timedelta, longest: timedelta) -> float:
     """Raises UsageError."""
-    from kafila.identity.authority import LONGEST_OVERLAP
-
-    seconds = duration(text, "--overlap")
-    if seconds > LONGEST_OVERLAP.total_seconds():
-        raise UsageError(f"--overlap {text} must be at most {LONGEST_OVERLAP.days * 24}h")
+    if not text:
+        return otherwise.total_seconds()
+    seconds = duration(text, flag)
+    if seconds > longest.total_seconds():
+        raise UsageError(f"{flag} {text} must be at most {longest.days * 24}h")
     return seconds
 
 
-def _asked(folder: Path, request: dict[str, Any]) -> str:
-    """What the server answers. Raises CommandError."""
+def _rotate(file: str, request: dict[str, Any], data_dir: Path | None) -> None:
+    """Prints what the server answers. Raises CommandError."""
     import orjson
 
+    folder = folder_of(data_dir)
+    if not (folder / "certificates.json").exists():
+        raise CommandError(f"--data-dir {folder.parent} is no folder of a kafila serve")
+    identifier = uuid.uuid4().hex
     ask(
-        folder / "rotate-ca",
-        orjson.dumps(request),
-        lambda: _answer(folder).get("id") == request["id"],
+        folder / file,
+        orjson.dumps({"id": identifier, **request}),
+        lambda: _answer(folder, file).get("id") == identifier,
         "no answer",
         "or its log says what is wrong; kafila certs list shows how things are",
     )
-    answer = _answer(folder)
+    answer = _answer(folder, file)
     if "error" in answer:
         raise CommandError(answer["error"])
-    return str(answer["message"])
+    print(answer["message"])
 
 
-def _answer(folder: Path) -> dict[str, Any]:
+def _answer(folder: Path, file: str) -> dict[str, Any]:
     import orjson
 
     try:
-        found = orjson.loads((folder / "rotate-ca.answer").read_bytes())
+        found = orjson.loads((folder / f"{file}.answer").read_bytes())
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -12,25 +12,29 @@ from kafila.store.interface import Guard, GuardFailed, Store, Transaction, Write
 from kafila.store.sealing import KeysNeeded
 from kafila.watch import Cache, Entry
 
-from .authority import NAME, Authority, from_body, to_body
+from . import token_keys
+from .authority import NAME, Authority, from_body
 from .certificates import KeyPair, new_authority, new_signing_key
+from .token_keys import TokenKeys
 
 RESOURCE = "keypairs.internal"  # in no catalogue, so no API serves it
 AUTHORITY: Final = Key(RESOURCE, "", "ca")
+TOKEN_KEYS: Final = Key(RESOURCE, "", "service-accounts")
 
 
 class Keys(NamedTuple):
     authority: Authority  # signs servers' and clients' certificates
-    service_accounts: KeyPair  # signs service account tokens
+    service_accounts: TokenKeys  # sign service account tokens
     front_proxy: KeyPair  # CA of the aggregation layer
 
 
 async def shared_keys(store: Store, cache: Cache) -> Keys:
     """Reads the keys, or makes them; of several processes that start together exactly one wins. Raises KeysNeeded."""
     await _body(store, cache, "ca", lambda: new_authority(NAME))
+    await _body(store, cache, TOKEN_KEYS.name, new_signing_key)
     return Keys(
         authority=stored_authority(cache)[0],
-        service_accounts=await _pair(store, cache, "service-accounts", new_signing_key),
+        service_accounts=stored_token_keys(cache)[0],
         front_proxy=await _pair(store, cache, "front-proxy-ca", lambda: new_authority("kafila-front-proxy-ca")),
     )
 
@@ -41,10 +45,16 @@ def stored_authority(cache: Cache) -> tuple[Authority, Entry]:
     return from_body(entry.decode()), entry
 
 
-async def replace_authority(store: Store, current: Entry, authority: Authority) -> None:
+def stored_token_keys(cache: Cache) -> tuple[TokenKeys, Entry]:
+    """As this process has seen them last. Raises KeysNeeded."""
+    entry = _entry(cache, TOKEN_KEYS)
+    return token_keys.from_body(entry.decode()), entry
+
+
+async def replace(store: Store, current: Entry, body: Mapping[str, Any]) -> None:
     """Raises GuardFailed where another process was faster, and what a commit raises."""
-    guard = Guard(AUTHORITY, revision=current.revision)
-    await store.commit(Transaction([guard], [Write(AUTHORITY, _stored(AUTHORITY.name, to_body(authority)))]))
+    guard = Guard(current.key, revision=current.revision)
+    await store.commit(Transaction([guard], [Write(current.key, _stored(current.key.name, body))]))
 
 
 async def _pair(store: Store, cache: Cache, name: str, make: Callable[[], KeyPair]) -> KeyPair:
@@ -74,5 +84,5 @@ def _entry(cache: Cache, key: Key) -> Entry:
     return entry
 
 
-def _stored(name: str, body: dict[str, Any]) -> bytes:
+def _stored(name: str, body: Mapping[str, Any]) -> bytes:
     return orjson.dumps({"metadata": {"name": name}, **body})

@@ -65,12 +65,21 @@ class Tokens:
         self.longest = longest  # seconds that a requested token lives at most; 0: as long as asked for
         self.replace(keys, accepted)
 
-    def replace(self, keys: KeyPair, accepted: Sequence[bytes]) -> None:
-        """From now on these sign and are believed; what else was is not any more. Raises ValueError, and leaves all as it was."""
+    def replace(self, keys: KeyPair, accepted: Sequence[bytes], retired: Sequence[str] = ()) -> None:
+        """From now on these sign and are believed; what else was is not any more. ``retired``: ids of keys that were ours.
+        Raises ValueError, and leaves all as it was."""
         signing = public_keys(keys.certificate)[0]
         found = [signing, *(key for pem in accepted for key in public_keys(pem))]
         self._private, self._signing = keys.key, signing
         self._keys = {key.id: key for key in found}
+        self._retired = frozenset(retired) - self._keys.keys()
+
+    def is_of_retired_key(self, token: str) -> bool:
+        """Whether a token was ours and is believed no longer: its key has been exchanged."""
+        if not self._retired:
+            return False
+        said = unverified(token)
+        return said is not None and said[0].get("kid") in self._retired
 
     @property
     def state(self) -> object:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, final
+
+from prometheus_client import Gauge
 
 from kafila.authentication.audiences import for_this_server
 from kafila.authentication.authorities import Authorities, read_authorities
@@ -24,7 +26,7 @@ from kafila.authentication.webhook import TokenWebhook
 from kafila.core.switches import listed
 from kafila.identity.certificates import KeyPair, signing_key
 from kafila.identity.jwk import public_keys
-from kafila.identity.keys import Keys
+from kafila.identity.token_keys import TokenKeys
 from kafila.identity.tokens import Tokens
 from kafila.members.kubeconfig import KubeconfigError, load
 from kafila.registry import Registry
@@ -35,45 +37,72 @@ from .legacy_tokens import LegacyTokens
 from .webhooks import post_to
 
 _TIMEOUT: Final = 10.0  # seconds for an answer of the token webhook
+OVERLAP_ENDS: Final = Gauge(
+    "kafila_service_account_key_rotation_ends_timestamp_seconds",
+    "When tokens of the key before are believed no longer; 0 while no other key is believed.",
+)
 
 
-def tokens_of(settings: Settings, keys: Keys) -> Tokens:
-    """Raises ValueError."""
-    signing, accepted = _token_keys(settings, keys, [read(path) for path in _key_files(settings)])
-    return Tokens(
-        signing,
-        listed(settings.service_account_issuer),
-        accepted,
-        listed(settings.api_audiences),
-        settings.service_account_jwks_uri,
-        settings.service_account_max_token_expiration,
-    )
+@final
+class TokenKeyring:
+    """The keys of service account tokens in this process: our own, and those of the user's files, which may both change."""
 
+    def __init__(self, settings: Settings, own: TokenKeys) -> None:
+        """Raises ValueError."""
+        self._own = own
+        self._signs = bool(settings.service_account_signing_key_file)  # last of the files, where there is one
+        names = [*listed(settings.service_account_key_file), settings.service_account_signing_key_file]
+        self._files = [Path(name) for name in names if name]
+        self._contents = [read(path) for path in self._files]
+        self.changed: Callable[[], None] = lambda: None  # called when keys were exchanged
+        signing, accepted = self._keys()
+        self.tokens = Tokens(
+            signing,
+            listed(settings.service_account_issuer),
+            accepted,
+            listed(settings.api_audiences),
+            settings.service_account_jwks_uri,
+            settings.service_account_max_token_expiration,
+        )
+        self._replace()
+        self._measure()
 
-def _key_files(settings: Settings) -> list[Path]:
-    """The one that signs last, where there is one."""
-    names = [*listed(settings.service_account_key_file), settings.service_account_signing_key_file]
-    return [Path(name) for name in names if name]
+    def _replace(self) -> None:
+        """Raises ValueError, and leaves all as it was."""
+        self.tokens.replace(*self._keys(), retired=self._own.retired)
 
+    def _keys(self) -> tuple[KeyPair, list[bytes]]:
+        """What signs tokens, and what is believed besides: our own key always is, so that tokens outlive a change to another one.
+        Raises ValueError."""
+        accepted = list(self._contents)
+        signing = signing_key(accepted.pop()) if self._signs else self._own.pair
+        return signing, [self._own.pair.certificate, *self._own.others, *accepted]
 
-def _token_keys(settings: Settings, keys: Keys, contents: Sequence[bytes]) -> tuple[KeyPair, list[bytes]]:
-    """What signs tokens, and what is believed besides: our own key always is, so that tokens outlive a change to another one.
-    ``contents``: of the files. Raises ValueError."""
-    own, accepted = keys.service_accounts, list(contents)
-    signing = signing_key(accepted.pop()) if settings.service_account_signing_key_file else own
-    return signing, [own.certificate, *accepted]
+    async def take(self, own: TokenKeys) -> None:
+        """From now on these are our own."""
+        self._own = own
+        self._replace()
+        self._measure()
+        self.changed()
 
+    def _measure(self) -> None:
+        previous = self._own.previous
+        OVERLAP_ENDS.set(previous.until.timestamp() if previous is not None else 0)
 
-def follow_token_keys(settings: Settings, keys: Keys, tokens: Tokens) -> list[asyncio.Task[None]]:
-    """Reads the files with keys again when one of them changes, until these are cancelled. Raises ValueError."""
-    files = _key_files(settings)
-    if not files:
-        return []
+    def follow(self) -> list[asyncio.Task[None]]:
+        """Reads the files again when one of them changes, until these are cancelled."""
+        if not self._files:
+            return []
 
-    def replace(contents: list[bytes]) -> None:
-        tokens.replace(*_token_keys(settings, keys, contents))
+        def replace(contents: list[bytes]) -> None:
+            before, self._contents = self._contents, contents
+            try:
+                self._replace()
+            except ValueError:
+                self._contents = before
+                raise
 
-    return [asyncio.create_task(follow_together(files, [read(path) for path in files], replace))]
+        return [asyncio.create_task(follow_together(self._files, list(self._contents), replace))]
 
 
 def _check_signing_key(content: bytes, settings: Settings) -> None:

@@ -65,6 +65,7 @@ class Controllers:
         root_authority = RootCAPublisher(registry, authority)
         account_tokens = AccountTokens(registry, tokens, authority)
         self._publishers = (root_authority, account_tokens)
+        self.token_keys_changed = account_tokens.keys_changed
         candidates: list[Controller] = [
             NamespaceController(registry),
             GarbageCollector(registry),

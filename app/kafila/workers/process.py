@@ -47,7 +47,7 @@ from kafila.webhooks import Callers
 from .admission import admission, ask_of, known_to_webhooks
 from .aggregation import Aggregation
 from .audit import TIMEOUT, Audit, journal_of
-from .authentication import Authenticators, follow_token_keys, tokens_of
+from .authentication import Authenticators, TokenKeyring
 from .authorization import authorizer_of
 from .certificates import Certificates
 from .collector import Collector, collector
@@ -55,7 +55,7 @@ from .controllers import Controllers
 from .exchange import Exchange
 from .health import Health
 from .leader import Leader
-from .rotation import Rotation
+from .rotations import Rotations
 
 if TYPE_CHECKING:
     from .encryption import AtRest
@@ -135,7 +135,8 @@ class Process:
         definitions = Definitions(catalog, cache, self._collector.keeping)
         await definitions.start()
         leader = self._leader = Leader(store, "controllers", refrains=self._blindness)
-        tokens = tokens_of(settings, keys)
+        keyring = TokenKeyring(settings, keys.service_accounts)
+        tokens = keyring.tokens
         aggregation = Aggregation(cache, settings, keys.front_proxy)
         controllers = Controllers(
             registry.fenced_by(leader.fence),
@@ -149,7 +150,8 @@ class Process:
             authorizer,
         )
         exchange = Exchange(controllers)
-        rotation = Rotation(store, cache, exchange)
+        keyring.changed = controllers.token_keys_changed
+        rotations = Rotations(store, cache, exchange, keyring.take, settings.service_account_signing_key_file)
         server: Server | None = None
         following: list[asyncio.Task[None]] = []
         app: ObjectsApp | None = None
@@ -163,7 +165,7 @@ class Process:
             if self._at_rest is not None:
                 self._at_rest.encryption.recovered = self._read_again
                 following.append(tasks.create_task(self._at_rest.follow()))
-            following += follow_token_keys(settings, keys, tokens)
+            following += keyring.follow()
             if self.settings.role != "workers":
                 proxy = MemberProxy(registry, self._transport_for, self.settings.answers)
                 checks, pages = self._checks(store), dict[str, Page]()
@@ -221,15 +223,14 @@ class Process:
                 exchange.listens(known, certificates)
                 exchange.serves(registry, keys.front_proxy.certificate)
                 await self._ensured(partial(exchange.publish, keys.authority))
-                known.changed = rotation.again
-                rotation.folder = certificates.folder
+                known.changed = rotations.again
                 certificates.write_kubeconfig(self.server_url)
                 recorder = self._recorder = Recorder(registry)
                 recorder.start()
                 certificates.warn = partial(self._record, recorder, "Warning")
-                rotation.record = partial(self._record, recorder, "Normal")
+                rotations.asked(certificates.folder, partial(self._record, recorder, "Normal"))
                 following += certificates.follow()
-            following.append(asyncio.create_task(rotation.follow(keys.authority)))
+            following += rotations.follow(keys)
             if self.settings.role != "api":
                 leader.start(controllers)
             compaction = tasks.create_task(self._compact(store))

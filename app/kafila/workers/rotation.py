@@ -1,4 +1,4 @@
-"""The exchange of our certificate authority while serving: asked for by ``kafila certs rotate-ca``, followed by every process.
+"""The exchange of a key of ours while serving: asked for by ``kafila certs``, followed by every process.
 
 How things are stands in the store, in one object. Who asks changes that object; each process does what follows from it, now and
 at each start, so that one that is killed at any moment goes on where it was.
@@ -8,62 +8,87 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, final
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 import orjson
 import structlog
 
 from kafila.core.errors import StatusError
 from kafila.core.files import write_private
-from kafila.identity import authority as rotation
-from kafila.identity.authority import Authority, Refused
-from kafila.identity.keys import AUTHORITY, replace_authority, stored_authority
+from kafila.core.resources import Key
+from kafila.identity.authority import Refused
+from kafila.identity.keys import replace
 from kafila.store.interface import GuardFailed, OutcomeUnknown, Store, StoreUnavailable
 from kafila.store.sealing import CannotSeal, KeysNeeded
-from kafila.watch import Cache, Event
+from kafila.watch import Cache, Entry, Event
 
 log = structlog.get_logger(__name__)
 PERIOD: Final = 1.0  # seconds between two looks
-REQUEST: Final = "rotate-ca"  # what `kafila certs rotate-ca` asks for, in the folder of the certificates
-ANSWER: Final = "rotate-ca.answer"
 LARGEST: Final = 4096  # bytes of a request
-ROTATED, ROLLED_BACK, FINISHED = (
-    "CertificateAuthorityRotated",
-    "CertificateAuthorityRolledBack",
-    "CertificateAuthorityRotationFinished",
-)
-_REASONS: Final = {"rotate": ROTATED, "rollback": ROLLED_BACK, "finish": FINISHED}
+ACTIONS: Final = ("rotate", "rollback", "finish")
+DUE: Final = "due"  # what nobody asks for but the time
 
-Apply = Callable[[Authority], Awaitable[None]]  # raises OSError and whatever the store raises: it is called again
+T = TypeVar("T")
+Apply = Callable[[T], Awaitable[None]]  # raises OSError and whatever the store raises: it is called again
 
 
-@final
-class Rotation:
+class Subject(Protocol[T]):
+    """What is exchanged. ``file``: what asks for it, in the folder of the certificates."""
+
+    key: Key
+    what: str
+    file: str
+
+    def stored(self, cache: Cache) -> tuple[T, Entry]: ...  # raises KeysNeeded
+
+    def body(self, state: T) -> dict[str, Any]: ...
+
+    def described(self, state: T) -> str: ...
+
+    def request(self, state: T) -> str: ...
+
+    def asked(self, before: T, action: str, request: dict[str, Any], now: datetime, identifier: str) -> T:
+        """Raises Refused."""
+        ...
+
+    def due(self, before: T, now: datetime) -> T | None: ...
+
+    def reason(self, action: str, after: T) -> str:
+        """Of the event. ``action``: one of those that are asked for, or ``DUE``."""
+        ...
+
+
+class Rotation(Generic[T]):
     """``apply`` is called with each state, until it succeeds."""
 
     def __init__(
-        self, store: Store, cache: Cache, apply: Apply, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self,
+        subject: Subject[T],
+        store: Store,
+        cache: Cache,
+        apply: Apply[T],
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._store, self._cache, self._apply, self._clock = store, cache, apply, clock
+        self._subject, self._store, self._cache, self._apply, self._clock = subject, store, cache, apply, clock
         self.folder: Path | None = None  # where requests are looked for
         self.record: Callable[[str, str], None] = lambda reason, message: None  # records an event
-        self._applied: Authority | None = None
+        self._applied: T | None = None
         self._changed = asyncio.Event()
-        cache.listen(AUTHORITY.resource, self._observe)
+        cache.listen(subject.key.resource, self._observe)
         cache.on_reset(self._changed.set)
 
     def _observe(self, event: Event) -> None:
-        if event.key == AUTHORITY:
+        if event.key == self._subject.key:
             self._changed.set()
 
     def again(self) -> None:
-        """What follows from the authority follows from more than that, which has changed."""
+        """What follows from it follows from more than that, which has changed."""
         self._applied = None
         self._changed.set()
 
-    async def follow(self, applied: Authority) -> None:
+    async def follow(self, applied: T) -> None:
         """For ever. ``applied``: what this process began with."""
         self._applied = applied
         while True:
@@ -77,70 +102,59 @@ class Rotation:
 
     async def look(self) -> None:
         """Does what is asked for or due. Nothing that goes wrong ends it: the next look is a new attempt."""
+        subject = self._subject
         try:
             await self._take()
             await self._carry_out()
-            authority, _ = stored_authority(self._cache)
-            if rotation.is_over(authority, self._clock()):
-                await self._change("finish", lambda before: rotation.finished(before))
+            if subject.due(subject.stored(self._cache)[0], self._clock()) is not None:
+                await self._change(DUE, lambda before: subject.due(before, self._clock()) or before)
         except (StoreUnavailable, OutcomeUnknown, GuardFailed, StatusError, KeysNeeded, CannotSeal, OSError) as error:
-            log.warning("the authority's rotation is tried again", reason=str(error) or type(error).__name__)
+            log.warning(f"the rotation of {subject.what} is tried again", reason=str(error) or type(error).__name__)
 
     async def _take(self) -> None:
-        authority, _ = stored_authority(self._cache)
-        if authority != self._applied:
-            await self._apply(authority)
-            self._applied = authority
-            log.info("certificate authority", now=rotation.described(authority))
+        state, _ = self._subject.stored(self._cache)
+        if state != self._applied:
+            await self._apply(state)
+            self._applied = state
+            log.info(self._subject.what, now=self._subject.described(state))
 
     async def _carry_out(self) -> None:
         if self.folder is None:
             return
-        request = _read(self.folder / REQUEST)
+        request = _read(self.folder / self._subject.file)
         if request is None:
             return
         identifier, action = str(request.get("id", "")), str(request.get("action", ""))
         answer: dict[str, Any] = {"id": identifier}
         try:
             await self._asked(action, request, identifier)
-            answer["message"] = rotation.described(stored_authority(self._cache)[0])
+            answer["message"] = self._subject.described(self._subject.stored(self._cache)[0])
         except Refused as error:
             answer["error"] = str(error)
-        write_private(self.folder / ANSWER, orjson.dumps(answer))
-        (self.folder / REQUEST).unlink(missing_ok=True)
+        write_private(self.folder / f"{self._subject.file}.answer", orjson.dumps(answer))
+        (self.folder / self._subject.file).unlink(missing_ok=True)
 
     async def _asked(self, action: str, request: dict[str, Any], identifier: str) -> None:
         """Raises Refused."""
-        if identifier and stored_authority(self._cache)[0].request == identifier:
+        subject = self._subject
+        if identifier and subject.request(subject.stored(self._cache)[0]) == identifier:
             return  # it was carried out, and only the answer is missing
+        if action not in ACTIONS:
+            raise Refused(f'the request is for "{action[:100]}": must be one of {", ".join(ACTIONS)}')
         now = self._clock()
-        if action == "rotate":
-            overlap = _overlap(request.get("overlap"))
-            await self._change(action, lambda before: rotation.rotated(before, now, overlap, identifier))
-        elif action == "rollback":
-            await self._change(action, lambda before: rotation.rolled_back(before, now, identifier))
-        elif action == "finish":
-            await self._change(action, lambda before: rotation.finished(before, identifier))
-        else:
-            raise Refused(f'the request is for "{action[:100]}": must be one of {", ".join(_REASONS)}')
+        await self._change(action, lambda before: subject.asked(before, action, request, now, identifier))
 
-    async def _change(self, action: str, change: Callable[[Authority], Authority]) -> None:
+    async def _change(self, action: str, change: Callable[[T], T]) -> None:
         """Raises Refused, and what a commit raises."""
+        subject = self._subject
         await self._store.head()  # another process may have been asked
-        before, entry = stored_authority(self._cache)
+        before, entry = subject.stored(self._cache)
         after = change(before)
-        if after._replace(request="") == before._replace(request=""):
+        if {**subject.body(after), "request": ""} == {**subject.body(before), "request": ""}:
             return
-        await replace_authority(self._store, entry, after)
+        await replace(self._store, entry, subject.body(after))
         await self._take()
-        self.record(_REASONS[action], rotation.described(after))
-
-
-def _overlap(given: object) -> timedelta:
-    """Of seconds. Raises Refused."""
-    if isinstance(given, int | float) and 0 < given <= rotation.LONGEST_OVERLAP.total_seconds():
-        return timedelta(seconds=given)
-    raise Refused(f"the overlap must be more than 0 s and at most {rotation.LONGEST_OVERLAP.days} days")
+        self.record(subject.reason(action, after), subject.described(after))
 
 
 def _read(file: Path) -> dict[str, Any] | None:

@@ -10,6 +10,7 @@ import pytest
 from kafila.authentication.serviceaccounts import service_account_tokens
 from kafila.authentication.users import InvalidCredential
 from kafila.identity.certificates import new_signing_key
+from kafila.identity.token_keys import id_of
 from kafila.identity.tokens import Tokens
 
 from .conftest import Lab
@@ -108,6 +109,33 @@ async def test_tokens_in_secrets(make_lab: type[Lab]) -> None:
         assert lab.registry.cache.get("secrets", "default", "robot-token") is None
         with pytest.raises(InvalidCredential):
             authenticate(token, ())
+    finally:
+        await lab.close()
+
+
+async def test_a_token_whose_key_was_exchanged_is_replaced_once_nobody_believes_it(make_lab: type[Lab]) -> None:
+    lab = await make_lab().start()
+    before, after = new_signing_key(), new_signing_key()
+
+    async def stored() -> str:
+        lab.controllers.token_keys_changed()
+        await lab.rest()
+        return base64.b64decode(lab.get("Secret", "robot-token")["data"]["token"]).decode()
+
+    try:
+        TOKENS.replace(before, [])
+        await lab.create(account("robot"))
+        await lab.create(secret("robot-token", "robot"))
+        first = await stored()
+        TOKENS.replace(after, [before.certificate])
+        assert await stored() == first  # others have copies, which are believed
+        TOKENS.replace(after, [])
+        assert await stored() == first  # a key that is not there may be a mistake
+        TOKENS.replace(after, [], retired=[id_of(before)])
+        second = await stored()
+        assert second != first
+        authenticate = service_account_tokens(lab.registry.cache, lambda: TOKENS)
+        assert authenticate(second, ()) is not None
     finally:
         await lab.close()
 

@@ -14,11 +14,12 @@ from kafila.identity.authority import Authority, finished, rolled_back, rotated
 from kafila.identity.certificates import issue, new_authority, new_signing_key
 from kafila.identity.keys import Keys
 from kafila.identity.serving import ends
+from kafila.identity.token_keys import TokenKeys
 from kafila.settings.settings import Settings
 from kafila.workers.certificates import Certificates, wrong_file
 
 START = datetime.now(UTC).replace(microsecond=0)
-KEYS = Keys(Authority(new_authority("kafila-ca")), new_signing_key(), new_authority("kafila-front-proxy-ca"))
+KEYS = Keys(Authority(new_authority("kafila-ca")), TokenKeys(new_signing_key()), new_authority("kafila-front-proxy-ca"))
 USERS = new_authority("users")
 
 

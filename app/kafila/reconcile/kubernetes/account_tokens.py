@@ -40,6 +40,10 @@ class AccountTokens(QueueController[Key]):
         self._authority = authority
         self.resync()
 
+    def keys_changed(self) -> None:
+        """Of tokens."""
+        self.resync()
+
     def resync(self) -> None:
         self._of_account.clear()
         for entry in self._registry.cache.resource("secrets").entries():
@@ -89,12 +93,13 @@ class AccountTokens(QueueController[Key]):
                 raise
 
     def _filled(self, secret: Object, account: str, uid: str) -> Object | None:
-        """None where nothing is missing. A token that is there stays: others have a copy of it."""
+        """None where nothing is missing. A token that is there stays: others have a copy of it. One that nobody believes any
+        more, because its key was exchanged, is not worth that."""
         assert self._tokens is not None
         metadata, data = secret["metadata"], dict(secret.get("data") or {})
         wanted = {"ca.crt": _encoded(self._authority), "namespace": _encoded(metadata["namespace"].encode())}
         missing = {name: value for name, value in wanted.items() if value and data.get(name) != value}
-        if not data.get("token"):
+        if not data.get("token") or self._tokens.is_of_retired_key(_decoded(data["token"])):
             token = self._tokens.issue_legacy(metadata["namespace"], account, uid, metadata["name"])
             missing["token"] = _encoded(token.encode())
         annotations = metadata.get("annotations") or {}
@@ -105,6 +110,14 @@ class AccountTokens(QueueController[Key]):
 
 def _account_of(entry: Entry) -> str:
     return (entry.meta.annotations or {}).get(ACCOUNT, "")
+
+
+def _decoded(text: str) -> str:
+    """ "" for what is none."""
+    try:
+        return base64.b64decode(text).decode()
+    except ValueError:
+        return ""
 
 
 def _encoded(data: bytes) -> str:
