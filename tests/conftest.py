@@ -27,7 +27,7 @@ settings.load_profile("repeat" if os.environ.get("CI") else "search")
 
 # Another PostgreSQL than the wheel's 18: KAFILA_TEST_POSTGRES names a folder with bin/postgres and bin/initdb.
 if installed := os.environ.get("KAFILA_TEST_POSTGRES"):
-    embedded._binaries = lambda: Path(installed)
+    embedded.installation = lambda: Path(installed)
     del embedded._SETTINGS["io_method"]  # since 18
 
 _numbers = itertools.count(1)

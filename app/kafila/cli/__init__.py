@@ -61,6 +61,8 @@ def program() -> App:
     app.command("kafila.cli.init:init", name="init", help="Install a control plane in a cluster.")
     app.command("kafila.cli.init:deinit", name="deinit", help="Remove what init made in a cluster.")
     app.command("kafila.cli.migrate:migrate", name="migrate", help="Bring a database to this program's schema.")
+    app.command("kafila.cli.backup:backup", name="backup", help="Write everything that is stored into one file.")
+    app.command("kafila.cli.backup:restore", name="restore", help="Make a database from a backup.")
     certs = App(name="certs", help="Look at the certificates of a control plane, and renew them.")
     certs.command("kafila.cli.certs:list_certificates", name="list", help="List the certificates that are in use.")
     certs.command("kafila.cli.certs:renew", name="renew", help="Renew our own certificates, while they are served.")

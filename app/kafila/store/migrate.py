@@ -48,14 +48,17 @@ async def upgrade(dsn: str) -> bool:
 
 
 async def current(dsn: str) -> str | None:
-    """The schema's revision; None when the database is empty."""
+    """The schema's revision; None when the database is empty. Raises MigrationError for one that ``kafila restore`` left half made."""
     connection = await asyncpg.connect(dsn, timeout=10)
     try:
-        return await connection.fetchval("SELECT version_num FROM alembic_version")
+        found: str | None = await connection.fetchval("SELECT version_num FROM alembic_version")
     except asyncpg.UndefinedTableError:
         return None
     finally:
         await connection.close()
+    if found is None:
+        raise MigrationError("kafila restore did not come to its end in this database: restore into a new one")
+    return found
 
 
 def upgrade_here(dsn: str) -> None:

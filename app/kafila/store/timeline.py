@@ -13,6 +13,7 @@ from typing import NamedTuple
 import asyncpg
 
 RAISE = 1 << 20
+RAISE_RESTORED = 1_000_000_000
 COMMIT_LOCK = 7236837471902  # the same as in commit_batch
 
 
@@ -45,12 +46,25 @@ async def raise_head(connection: asyncpg.Connection, above: int, writer: int, se
             return marker
         newest = await connection.fetchrow(NEWEST)
         revision = max(above, newest["revision"]) + RAISE
-        await connection.execute("SELECT ensure_log_partitions($1)", revision)
-        await connection.execute(
-            "INSERT INTO log (revision, resource, namespace, name, uid, body, deleted, terminating, previous, writer, seq, at)"
-            " VALUES ($1, '', '', '', '', '', false, false, 0, $2, $3, clock_timestamp())",
-            revision,
-            writer,
-            seq,
-        )
+        await _mark(connection, revision, writer, seq)
     return revision
+
+
+async def raise_restored(connection: asyncpg.Connection) -> int:
+    """Of a database that was made from a backup, in the caller's transaction: nobody can say how far it was when it was lost.
+    Returns the marker's revision. (etcd's ``--bump-revision`` has the same number.)"""
+    newest = await connection.fetchrow(NEWEST)
+    revision = int(newest["revision"]) + RAISE_RESTORED
+    await _mark(connection, revision, 0, 0)
+    return revision
+
+
+async def _mark(connection: asyncpg.Connection, revision: int, writer: int, seq: int) -> None:
+    await connection.execute("SELECT ensure_log_partitions($1)", revision)
+    await connection.execute(
+        "INSERT INTO log (revision, resource, namespace, name, uid, body, deleted, terminating, previous, writer, seq, at)"
+        " VALUES ($1, '', '', '', '', '', false, false, 0, $2, $3, clock_timestamp())",
+        revision,
+        writer,
+        seq,
+    )

@@ -210,8 +210,8 @@ async def test_binaries_that_the_user_cannot_reach_are_copied(folder: Path, monk
     """A virtual environment below /root."""
     closed = folder / "closed"
     closed.mkdir(mode=0o700)
-    (closed / "installation").symlink_to(embedded._binaries())
-    monkeypatch.setattr(embedded, "_binaries", lambda: closed / "installation")
+    (closed / "installation").symlink_to(embedded.installation())
+    monkeypatch.setattr(embedded, "installation", lambda: closed / "installation")
     async with EmbeddedPostgres(folder) as dsn:
         connection = await asyncpg.connect(dsn)
         await connection.close()
