@@ -10,6 +10,7 @@ from cluster_harness import Member
 
 from kafila.core.errors import StatusError
 from kafila.members.client import APPLY_PATCH, MemberClient, resource_path
+from kafila.members.login import Credential
 from kafila.members.transport import TLS, Unreachable
 
 MAPS = resource_path("v1", "configmaps", "default")
@@ -112,11 +113,11 @@ async def test_a_wrong_authority_is_no_connection(member1: Member, member2: Memb
 
 async def test_a_refused_token_is_asked_for_again(member2: Member) -> None:
     good = member2.kubectl("create", "token", "default").strip()
-    asked: list[bool] = []
+    asked: list[Credential | None] = []
 
-    async def source(refused: bool) -> str:
+    async def source(refused: Credential | None) -> Credential:
         asked.append(refused)
-        return good if refused else "stale"
+        return Credential(good if refused else "stale")
 
     client = MemberClient("x", member2.endpoint, tls=TLS(member2.authority.certificate), token=source)
     status, _ = await client.request("GET", "/version")
@@ -124,7 +125,7 @@ async def test_a_refused_token_is_asked_for_again(member2: Member) -> None:
     with pytest.raises(StatusError) as forbidden:
         await client.get(MAPS)
     assert forbidden.value.reason == "Forbidden"
-    assert asked[:2] == [False, True]
+    assert asked[:2] == [None, Credential("stale")]
     await client.close()
 
 

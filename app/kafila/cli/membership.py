@@ -66,7 +66,7 @@ def join(
         authority=cluster.tls.authority,
         dry_run=dry_run,
     )
-    headers = _impersonation(karmada_as, karmada_as_group or [], karmada_as_uid)
+    headers = _impersonation_of(karmada_as, karmada_as_group or [], karmada_as_uid)
     _run(control_plane, cluster, lambda plane, member: join_cluster(member, plane, wanted), headers)
 
 
@@ -116,11 +116,12 @@ def access(file: str, context: str) -> Access:
         raise CommandError(str(error)) from None
 
 
-def _impersonation(user: str, groups: list[str], uid: str) -> list[tuple[str, str]]:
+def _impersonation_of(user: str, groups: list[str], uid: str) -> list[tuple[str, str]]:
+    from kafila.members.kubeconfig import impersonation
+
     if not user and (groups or uid):
         raise UsageError("--karmada-as-group and --karmada-as-uid need --karmada-as")
-    pairs = [("Impersonate-User", user), *(("Impersonate-Group", group) for group in groups), ("Impersonate-Uid", uid)]
-    return [(name, value) for name, value in pairs if value]
+    return impersonation(user, groups, uid)
 
 
 def _run(

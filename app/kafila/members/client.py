@@ -9,21 +9,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, Final, NamedTuple, final
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 import orjson
 
 from kafila.core.rates import TokenBucket
-from kafila.core.resources import split_api_version
 from kafila.core.values import Object
 from kafila.settings.answers import ANSWER_LIMITS, AnswerLimits
 
 from .answers import status_error
 from .limits import DEFAULT_BURST, DEFAULT_QPS, CircuitBreaker, Faults
+from .login import Credential, CredentialSource
 from .paging import FIRST_PAGE, pages
+from .paths import resource_path as resource_path
 from .shapes import check_object, document, mapping
 from .transport import (
     NO_TLS,
@@ -40,8 +41,6 @@ from .transport import (
 from .wire import lines
 
 Objects = list[Object]
-TokenSource = Callable[[bool], Awaitable[str]]  # True: the last token was refused, get a new one
-
 Fence = Callable[[], object]
 
 USER_AGENT = "kafila"
@@ -77,21 +76,9 @@ class WatchEvent(NamedTuple):
     object: Object
 
 
-def resource_path(api_version: str, resource: str, namespace: str = "", name: str = "", subresource: str = "") -> str:
-    """``/apis/apps/v1/namespaces/default/deployments/web/scale``; without a name the collection."""
-    group, version = split_api_version(api_version)
-    path = f"/apis/{group}/{version}" if group else f"/api/{version}"
-    if namespace:
-        path += f"/namespaces/{namespace}"
-    path += f"/{resource}"
-    if name:
-        path += f"/{quote(name, safe=':@!$&()*+,;=')}"
-    return f"{path}/{subresource}" if subresource else path
-
-
 @final
 class MemberClient:
-    """``token`` is a bearer token or where to get one. ``transport`` overrides the network (simulation).
+    """``token`` is a bearer token or where to get what is shown. ``transport`` overrides the network (simulation).
 
     ``fence`` is asked right before each request that may write is sent, and raises when it must not be.
     """
@@ -102,7 +89,7 @@ class MemberClient:
         endpoint: str = "",
         *,
         tls: TLS = NO_TLS,
-        token: str | TokenSource = "",
+        token: str | CredentialSource = "",
         proxy_url: str = "",
         proxy_headers: Mapping[str, str] | None = None,
         headers: Headers = (),
@@ -120,7 +107,8 @@ class MemberClient:
         self.limits = limits
         self.faults = Faults()
         self.kept = 0  # bytes of objects that informers remember
-        self._transport = transport or NetworkTransport(endpoint, tls, proxy_url, proxy_headers)
+        self._network = None if transport else NetworkTransport(endpoint, tls, proxy_url, proxy_headers)
+        self._transport: Transport = transport or self._network  # type: ignore[assignment]
         self._token = token
         self._headers = (("User-Agent", USER_AGENT), *headers)
         self._bucket = TokenBucket(qps, burst)
@@ -204,15 +192,24 @@ class MemberClient:
     async def _send(self, exchange: _Exchange, timeouts: Timeouts) -> Response:
         if (wait := self._bucket.reserve(asyncio.get_running_loop().time())) > 0:
             await asyncio.sleep(wait)
-        response = await self._guarded(exchange, timeouts, refused=False)
+        shown = await self._credential(None)
+        response = await self._guarded(exchange, timeouts, shown)
         if response.status == 401 and callable(self._token):
             await response.close()
-            response = await self._guarded(exchange, timeouts, refused=True)
+            response = await self._guarded(exchange, timeouts, await self._credential(shown))
         return response
 
-    async def _guarded(self, exchange: _Exchange, timeouts: Timeouts, refused: bool) -> Response:
+    async def _credential(self, refused: Credential | None) -> Credential:
+        if not callable(self._token):
+            return Credential(self._token)
+        found = await self._token(refused)
+        if self._network is not None and found.certificate:
+            await self._network.present(found.certificate, found.key)
+        return found
+
+    async def _guarded(self, exchange: _Exchange, timeouts: Timeouts, shown: Credential) -> Response:
         loop = asyncio.get_running_loop()
-        headers = await self._request_headers(exchange, refused)
+        headers = self._request_headers(exchange, shown.token)
         if self._fence is not None and exchange.method not in READING:
             self._fence()
         if not self.breaker.admits(loop.time()) and not exchange.probe:
@@ -228,11 +225,10 @@ class MemberClient:
         self.breaker.succeeded()
         return response
 
-    async def _request_headers(self, exchange: _Exchange, refused: bool) -> list[tuple[str, str]]:
+    def _request_headers(self, exchange: _Exchange, token: str) -> list[tuple[str, str]]:
         headers = [*self._headers, *exchange.headers]
         if not any(name == "Accept" for name, _ in exchange.headers):
             headers.append(("Accept", JSON))
-        token = await self._token(refused) if callable(self._token) else self._token
         if token:
             headers.append(("Authorization", token if " " in token else f"Bearer {token}"))
         if exchange.body is not None:

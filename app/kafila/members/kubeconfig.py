@@ -1,7 +1,7 @@
 """kubeconfig files: finding a cluster's address and credentials in them, and writing them.
 
-Tokens, certificates and passwords are read here; exec plugins and the old auth providers are kubernetes-asyncio's work, which is
-imported only when a file asks for them.
+Tokens, certificates and passwords are read here, credential plugins run by :mod:`.execplugin`; the old auth providers are
+kubernetes-asyncio's work, which is imported only when a file asks for them.
 """
 
 from __future__ import annotations
@@ -14,14 +14,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
+from urllib.parse import quote
 
 from kafila.core.files import write_private
 from kafila.core.values import Object
 from kafila.machinery import yaml
 from kafila.machinery.yamlout import dump_text
 
-from .client import MemberClient, TokenSource
-from .transport import TLS
+from .client import MemberClient
+from .execplugin import ExecError, ExecPlugin, check, cluster_info
+from .login import Credential, CredentialSource
+from .transport import TLS, Headers
 
 
 class KubeconfigError(Exception):
@@ -36,13 +39,21 @@ class Access:
     context: str
     endpoint: str
     tls: TLS
-    token: str | TokenSource
+    token: str | CredentialSource
     proxy_url: str = ""
     namespace: str = ""  # that the context names
+    impersonation: Headers = ()
 
-    def client(self, name: str = "", **options: Any) -> MemberClient:
+    def client(self, name: str = "", *, headers: Headers = (), **options: Any) -> MemberClient:
+        """``headers``: also whom to impersonate, which goes before whom the file names."""
         return MemberClient(
-            name or self.context, self.endpoint, tls=self.tls, token=self.token, proxy_url=self.proxy_url, **options
+            name or self.context,
+            self.endpoint,
+            tls=self.tls,
+            token=self.token,
+            proxy_url=self.proxy_url,
+            headers=headers or self.impersonation,
+            **options,
         )
 
 
@@ -96,6 +107,10 @@ def _read(path: Path) -> Object | None:
             for key in keys:
                 if values.get(key):
                     values[key] = str(path.parent / values[key])
+    for entry in document.get("users") or ():
+        plugin = (entry.get("user") or {}).get("exec") or {}
+        if os.sep in str(plugin.get("command") or ""):  # else it is looked for in $PATH
+            plugin["command"] = str(path.parent.absolute() / plugin["command"])
     return document
 
 
@@ -110,7 +125,7 @@ def access(config: Object, context: str, origin: str) -> Access:
     wanted = context or config["current-context"]
     if not wanted:
         raise KubeconfigError(f"kubeconfig {origin} has no current context; name one")
-    chosen = _entry(config, "contexts", "context", wanted, origin)
+    chosen = {**_entry(config, "contexts", "context", wanted, origin), "name": wanted}
     cluster = _entry(config, "clusters", "cluster", chosen.get("cluster", ""), origin)
     user = _entry(config, "users", "user", chosen["user"], origin) if chosen.get("user") else {}
     endpoint = (cluster.get("server") or "").rstrip("/")
@@ -126,9 +141,10 @@ def access(config: Object, context: str, origin: str) -> Access:
             insecure=bool(cluster.get("insecure-skip-tls-verify")),
             server_name=cluster.get("tls-server-name") or "",
         ),
-        token=_token(user, config, wanted),
+        token=_token(user, cluster, config, chosen, origin),
         proxy_url=cluster.get("proxy-url") or "",
         namespace=chosen.get("namespace") or "",
+        impersonation=_impersonation(user, origin),
     )
 
 
@@ -148,22 +164,64 @@ def _data(values: Object, key: str, origin: str) -> bytes:
         raise KubeconfigError(f"kubeconfig {origin}: {key}: {error}") from None
 
 
-def _token(user: Object, config: Object, context: str) -> str | TokenSource:
+def _token(user: Object, cluster: Object, config: Object, context: Object, origin: str) -> str | CredentialSource:
+    """What goes before what is kubectl's order: a plugin is not run for whom the file has another way to be known."""
     if token := user.get("token"):
         return str(token)
     if path := user.get("tokenFile"):
         return _file_token(Path(path))
     if user.get("username"):
         return "Basic " + base64.b64encode(f"{user['username']}:{user.get('password', '')}".encode()).decode()
-    if user.get("exec") or user.get("auth-provider"):
-        return _Plugin(config, context)
+    if (plugin := user.get("exec")) and user.get("auth-provider"):
+        raise KubeconfigError(
+            f"kubeconfig {origin}: authProvider cannot be provided in combination with an exec plugin for {context['user']}"
+        )
+    if plugin and not (user.get("client-certificate") or user.get("client-certificate-data")):
+        return _exec_plugin(plugin, cluster, context["user"], origin)
+    if user.get("auth-provider"):
+        return _AuthProvider(config, context.get("name", ""))
     return ""
 
 
-def _file_token(path: Path) -> TokenSource:
-    async def read(refused: bool) -> str:  # such files are renewed under us
+def _exec_plugin(plugin: Object, cluster: Object, user: str, origin: str) -> CredentialSource:
+    try:
+        check(user, plugin)
+    except ExecError as error:
+        raise KubeconfigError(f"kubeconfig {origin}: {error}") from None
+    run = ExecPlugin(plugin, cluster_info(cluster, _data(cluster, "certificate-authority", origin)))
+
+    async def credential(refused: Credential | None) -> Credential:
         try:
-            return (await asyncio.to_thread(path.read_text)).strip()
+            return await run(refused)
+        except ExecError as error:
+            raise KubeconfigError(f'credentials of user "{user}": {error}') from None
+
+    return credential
+
+
+def _impersonation(user: Object, origin: str) -> Headers:
+    """Raises KubeconfigError, in kubectl's words."""
+    name, extra = user.get("as") or "", user.get("as-user-extra") or {}
+    groups, uid = user.get("as-groups") or (), user.get("as-uid") or ""
+    if not name and (groups or uid or extra):
+        raise KubeconfigError(
+            f"kubeconfig {origin}: requesting uid, groups or user-extra without impersonating a user (as) is not allowed"
+        )
+    return impersonation(name, groups, uid) + [
+        (f"Impersonate-Extra-{quote(key.lower(), safe='')}", str(value)) for key in sorted(extra) for value in extra[key]
+    ]
+
+
+def impersonation(user: str, groups: Sequence[str] = (), uid: str = "") -> list[tuple[str, str]]:
+    """The headers that ask to be treated as somebody else."""
+    pairs = [("Impersonate-User", user), *(("Impersonate-Group", group) for group in groups), ("Impersonate-Uid", uid)]
+    return [(name, value) for name, value in pairs if value]
+
+
+def _file_token(path: Path) -> CredentialSource:
+    async def read(refused: Credential | None) -> Credential:  # such files are renewed under us
+        try:
+            return Credential((await asyncio.to_thread(path.read_text)).strip())
         except OSError as error:
             raise KubeconfigError(f"token file {path}: {error.strerror}") from None
 
@@ -171,27 +229,27 @@ def _file_token(path: Path) -> TokenSource:
 
 
 @final
-class _Plugin:
-    """A token from an exec plugin or an auth provider, kept until it expires or is refused."""
+class _AuthProvider:
+    """A token from an auth provider, kept until it expires or is refused."""
 
     def __init__(self, config: Object, context: str) -> None:
         self._config = config
         self._context = context
         self._loader: Any = None
 
-    async def __call__(self, refused: bool) -> str:
+    async def __call__(self, refused: Credential | None) -> Credential:
         from kubernetes_asyncio.config import ConfigException
         from kubernetes_asyncio.config.kube_config import KubeConfigLoader
 
-        if self._loader is None or refused:
+        if self._loader is None or refused is not None:
             self._loader = KubeConfigLoader(self._config, active_context=self._context)
         try:
-            await self._loader._load_authentication()  # keeps an exec token until its expiry
+            await self._loader._load_authentication()
         except (ConfigException, OSError, ValueError) as error:
             raise KubeconfigError(f'credentials of context "{self._context}": {error}') from None
         if not getattr(self._loader, "token", ""):
-            raise KubeconfigError(f'the credential plugin of context "{self._context}" gave no token')
-        return self._loader.token
+            raise KubeconfigError(f'the auth provider of context "{self._context}" gave no token')
+        return Credential(self._loader.token)
 
 
 def document(name: str, endpoint: str, authority: bytes = b"", *, tls: TLS | None = None, token: str = "") -> Object:

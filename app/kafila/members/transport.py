@@ -112,10 +112,20 @@ class NetworkTransport:
         self._proxy_url = proxy_url
         self._proxy_headers = proxy_headers
         self._session: aiohttp.ClientSession | None = None
+        self._retired: aiohttp.ClientSession | None = None
         if urlsplit(endpoint).scheme not in ("http", "https"):
             raise ValueError(f"invalid API endpoint {endpoint!r}: must be an http or https URL")
         if proxy_url and urlsplit(proxy_url).scheme not in ("http", "https"):
             raise ValueError(f"proxy {proxy_url!r} is not supported: only http and https proxies are")
+
+    async def present(self, certificate: bytes, key: bytes) -> None:
+        """From the next request on this is our certificate. What is under way ends as it began."""
+        if (certificate, key) == (self._tls.certificate, self._tls.key):
+            return
+        self._tls = self._tls._replace(certificate=certificate, key=key)
+        before, self._session, self._retired = self._retired, None, self._session
+        if before is not None:
+            await before.close()
 
     def _open_session(self) -> aiohttp.ClientSession:
         # No timeout here: every request brings its own. No cookies: members are not web sites.
@@ -161,9 +171,10 @@ class NetworkTransport:
         return _NetworkResponse(answer)
 
     async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        for session in (self._session, self._retired):
+            if session is not None:
+                await session.close()
+        self._session = self._retired = None
 
 
 def sendable(endpoint: str) -> str:

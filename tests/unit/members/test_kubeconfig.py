@@ -10,6 +10,7 @@ import yaml
 
 from kafila.members import kubeconfig
 from kafila.members.kubeconfig import KubeconfigError, document, load, write
+from kafila.members.login import Credential
 from kafila.members.transport import TLS
 
 
@@ -69,34 +70,46 @@ async def test_a_token_file_is_read_each_time(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("one\n")
     access = load(config(tmp_path / "c", SERVER, {"tokenFile": "token"}))
     assert callable(access.token)
-    assert await access.token(False) == "one"
+    assert await access.token(None) == Credential("one")
     (tmp_path / "token").write_text("two\n")
-    assert await access.token(False) == "two"
+    assert await access.token(None) == Credential("two")
     (tmp_path / "token").unlink()
     with pytest.raises(KubeconfigError, match="token file"):
-        await access.token(False)
+        await access.token(None)
 
 
-def _plugin(script: str) -> dict:
-    return {
-        "exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": sys.executable, "args": ["-c", script]}
-    }
+def test_a_plugin_is_run_only_for_whom_the_file_has_no_other_way(tmp_path: Path) -> None:
+    """As client-go does: a certificate, a token and a password go before it."""
+    plugin = {"exec": {"apiVersion": "client.authentication.k8s.io/v1beta1", "command": "plugin"}}
+    assert callable(load(config(tmp_path / "c", SERVER, plugin)).token)
+    certificate = {"client-certificate-data": "QQ==", "client-key-data": "QQ=="}
+    for other in (certificate, {"token": "t"}, {"username": "u"}):
+        assert not callable(load(config(tmp_path / "c", SERVER, {**plugin, **other})).token)
 
 
-async def test_an_exec_plugin_gives_the_token(tmp_path: Path) -> None:
-    credential = (
-        '{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{"token":"from-plugin"}}'
-    )
-    access = load(config(tmp_path / "c", SERVER, _plugin(f"print('{credential}')")))
-    assert callable(access.token)
-    assert await access.token(False) == "Bearer from-plugin"
+@pytest.mark.parametrize(
+    ("user", "message"),
+    [
+        ({"exec": {"command": "x"}}, "apiVersion must be specified for c to use exec authentication plugin"),
+        ({"exec": {"apiVersion": "client.authentication.k8s.io/v1alpha1", "command": "x"}}, "invalid apiVersion"),
+        ({"exec": {"command": "x"}, "auth-provider": {"name": "oidc"}}, "authProvider cannot be provided"),
+        ({"as-groups": ["g"]}, "without impersonating a user"),
+    ],
+)
+def test_users_that_kubectl_refuses(tmp_path: Path, user: dict, message: str) -> None:
+    with pytest.raises(KubeconfigError, match=message):
+        load(config(tmp_path / "c", SERVER, user))
 
 
-async def test_a_failing_plugin_says_why(tmp_path: Path) -> None:
-    access = load(config(tmp_path / "c", SERVER, _plugin("import sys; sys.exit('log in first')")))
-    assert callable(access.token)
-    with pytest.raises(KubeconfigError, match=r'credentials of context "c": .*log in first'):
-        await access.token(False)
+def test_whom_to_impersonate_stands_in_the_file(tmp_path: Path) -> None:
+    user = {"token": "t", "as": "jane", "as-groups": ["a", "b"], "as-uid": "7", "as-user-extra": {"Scopes/x": ["z"]}}
+    assert load(config(tmp_path / "c", SERVER, user)).impersonation == [
+        ("Impersonate-User", "jane"),
+        ("Impersonate-Group", "a"),
+        ("Impersonate-Group", "b"),
+        ("Impersonate-Uid", "7"),
+        ("Impersonate-Extra-scopes%2Fx", "z"),
+    ]
 
 
 def test_several_files_are_merged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
