@@ -176,15 +176,11 @@ class ExecPlugin:
         wanted = self._plugin["apiVersion"]
         if found.get("kind") != "ExecCredential" or found.get("apiVersion") != wanted:
             version = str(found.get("apiVersion"))[:LONGEST_SAID]
-            raise ExecError(
-                f"exec plugin is configured to use API version {wanted}, plugin returned version {version}"
-            )
+            raise ExecError(f"exec plugin is configured to use API version {wanted}, plugin returned version {version}")
         status = found.get("status")
         if not isinstance(status, dict):
             raise ExecError("exec plugin didn't return a status field")
-        token, certificate, key = (
-            _text(status, name) for name in ("token", "clientCertificateData", "clientKeyData")
-        )
+        token, certificate, key = (_text(status, name) for name in ("token", "clientCertificateData", "clientKeyData"))
         if not (token or certificate or key):
             raise ExecError("exec plugin didn't return a token or cert/key pair")
         if bool(certificate) != bool(key):
@@ -205,7 +201,7 @@ def _document(answer: bytes) -> dict[str, Any]:
 
 def _text(status: dict[str, Any], name: str) -> str:
     value = status.get(name) or ""
-    if not isinstance(value, str) or not value.isprintable() and name == "token":
+    if not isinstance(value, str) or (not value.isprintable() and name == "token"):
         raise ExecError(f"decoding stdout: status.{name} is no text")
     return value
 

@@ -208,7 +208,9 @@ def _impersonation(user: Object, origin: str) -> Headers:
             f"kubeconfig {origin}: requesting uid, groups or user-extra without impersonating a user (as) is not allowed"
         )
     return impersonation(name, groups, uid) + [
-        (f"Impersonate-Extra-{quote(key.lower(), safe='')}", str(value)) for key in sorted(extra) for value in extra[key]
+        (f"Impersonate-Extra-{quote(key.lower(), safe='')}", str(value))
+        for key in sorted(extra)
+        for value in extra[key]
     ]
 
 

@@ -1,44 +1,52 @@
-"""Unjoining: the Cluster goes from the control plane (which first takes back what it placed), then our accounts from the member."""
+"""Unjoining: the Cluster goes from the control plane (which first takes back what it placed), then our accounts from the member.
+
+It always ends: what waits, waits until ``wait`` is over, and a member that does not answer is asked once. What it did, and what
+it could not do, is told.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Sequence
-from typing import final
+from collections.abc import Sequence
+from typing import Final, final
 
 from kafila.core.conditions import find
 from kafila.core.errors import StatusError
-from kafila.core.resources import split_api_version
 from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.constants import COND_APPLIED, COND_HEARTBEAT, COND_READY
 
 from .client import MemberClient, resource_path
-from .join import CLUSTERS, DEFAULT_NAMESPACE, SYSTEM_LABELS, JoinError, Print, role_name, service_account_name
+from .join import CLUSTERS, DEFAULT_NAMESPACE, SYSTEM_LABELS, JoinError, Print
+from .leaving import Account, Thing, accounts_in, look_for, remove_accounts, thing_of
 from .transport import Unreachable
 
-POLL = 0.5  # seconds
-RBAC = "rbac.authorization.k8s.io/v1"
+POLL: Final = 0.5  # seconds
+SIMILAR: Final = 10  # events after which those that are alike are counted only
+TELL: Final = 5.0  # seconds between two lines of what is waited for
 
 
 @final
-class _Steps:
-    """Steps that stop at the first error, or with ``force`` report it and go on. What is gone already is no error."""
+class _Wait:
+    """One deadline for everything that is waited for."""
 
-    def __init__(self, force: bool, report: Print) -> None:
-        self._force = force
+    def __init__(self, seconds: float, report: Print) -> None:
+        self.seconds = seconds
         self._report = report
+        self._deadline = time.monotonic() + seconds
+        self._told = ("", 0.0)
 
-    async def __call__(self, what: str, step: Awaitable[object]) -> None:
-        try:
-            await step
-        except (StatusError, Unreachable) as error:
-            if isinstance(error, StatusError) and error.is_not_found:
-                return
-            if not self._force:
-                raise
-            self._report(f"could not delete {what}: {error}")
+    def is_over(self) -> bool:
+        return time.monotonic() > self._deadline
+
+    async def pause(self, what: str) -> None:
+        """Tells what for at first, and when that changed, but not all the time."""
+        said, at = self._told
+        if what != said and time.monotonic() > at + (TELL if said else 0.0):
+            self._report(what)
+            self._told = what, time.monotonic()
+        await asyncio.sleep(POLL)
 
 
 async def unjoin(
@@ -56,34 +64,135 @@ async def unjoin(
     taken back, or could not within ``wait`` seconds; it says what stays there. Raises JoinError, or what the APIs said."""
     cluster = await control_plane.find(f"{CLUSTERS}/{name}")
     if cluster is None:
-        raise JoinError(f"no cluster object {name} found in karmada control Plane")
+        await _half_joined(control_plane, member, name, namespace, force, dry_run, report)
+        return
     mode = cluster["spec"].get("syncMode")
     if mode == "Pull":
         raise JoinError(
             f"cluster {name} is a {mode} mode member cluster, please use command `unregister` if you want to continue"
             " unregistering the cluster"
         )
-    if dry_run:
-        report(f"cluster({name}) would be unjoined (dry run)")
-        return
     copies = await _copies(control_plane, name)
+    if dry_run:
+        report(f"cluster({name}) would be unjoined (dry run): {len(copies)} objects placed there would be removed")
+        return
+    waiting = _Wait(wait, report)
     if copies and not_ready(cluster) and not force:
-        cluster = await _ready_again(control_plane, cluster, len(copies), wait, report)
+        cluster = await _ready_again(control_plane, cluster, len(copies), waiting)
+    lost = not_ready(cluster)
     await control_plane.delete(f"{CLUSTERS}/{name}", uid=cluster["metadata"]["uid"])
-    last = await _gone(control_plane, cluster, wait, report)
+    last = await _gone(control_plane, cluster, waiting)
     if last is not None and not force:
         raise JoinError(f"cluster {name} was not deleted within {wait:g}s: {await _holding(control_plane, name)}")
+    left = await _copies(control_plane, name) if last is not None else []
     if last is not None:
-        copies = await _copies(control_plane, name)
         report(f"Start forced deletion. cluster name: {name}")
         await _force(control_plane, name, report)
         report("Forced deletion is complete.")
-    if copies and (last is not None or not_ready(cluster)):
-        for line in left_behind(name, copies):
+    account = Account()
+    if lost or not_ready(cluster):
+        left = left or copies
+    refused = await _refused(control_plane, cluster, copies)
+    known = {**dict.fromkeys(map(thing_of, left), ""), **refused}
+    ended = [thing for thing in map(thing_of, copies) if thing not in known] if len(refused) < SIMILAR else []
+    try:
+        await _in_the_member(member, name, namespace, copies, Account(ended, known), account, force, report)
+    finally:
+        await _drop_secrets(control_plane, name, namespace)
+        for line in account.lines(name):
             report(line)
-    if member is not None:
-        await _leave(member, name, namespace, _Steps(force, report))
     report(f"cluster({name}) is unjoined successfully")
+
+
+async def _in_the_member(
+    member: MemberClient | None,
+    name: str,
+    namespace: str,
+    copies: Sequence[Object],
+    believed: Account,
+    account: Account,
+    force: bool,
+    report: Print,
+) -> None:
+    """Who can ask the member looks what is there; who cannot believes the control plane."""
+    looked = False
+    try:
+        if member is not None:
+            await look_for(member, copies, account)
+            looked = True
+            await remove_accounts(member, name, namespace, account, force, report)
+    except (StatusError, Unreachable) as error:
+        if not force:
+            raise JoinError(f"cluster {name} is unjoined, but not everything of it is removed there: {error}") from None
+        report(f"cluster {name} does not say what is left in it: {error}")
+    finally:
+        if not looked:
+            account.removed[:0] = believed.removed
+            account.stays = {**believed.stays, **account.stays}
+
+
+async def _refused(control_plane: MemberClient, cluster: Object, copies: Sequence[Object]) -> dict[Thing, str]:
+    """What the control plane gave up to take back, as its events say: at most so many that others may have been left out."""
+    about = f"involvedObject.uid={cluster['metadata']['uid']},reason={constants.EVENT_COPY_LEFT_BEHIND}"
+    events, _ = await control_plane.list(resource_path("v1", "events"), query={"fieldSelector": about})
+    said = {}
+    for event in events:
+        copy, _, why = str(event.get("message")).partition(" stays in cluster ")
+        said[copy] = why.partition(": ")[2]
+    found = {}
+    for manifest in copies:
+        metadata = manifest["metadata"]
+        copy = f"{manifest['kind']} {metadata.get('namespace', '')}/{metadata['name']}"
+        if copy in said:
+            found[thing_of(manifest)] = said[copy]
+    return found
+
+
+async def _half_joined(
+    control_plane: MemberClient,
+    member: MemberClient | None,
+    name: str,
+    namespace: str,
+    force: bool,
+    dry_run: bool,
+    report: Print,
+) -> None:
+    """There is no Cluster: a join may have broken off before it. Raises JoinError when nothing is left of one."""
+    accounts = member is not None and await accounts_in(member, name, namespace)
+    secrets = await _secrets(control_plane, name, namespace)
+    if not accounts and not secrets:
+        raise JoinError(f"no cluster object {name} found in karmada control Plane")
+    if dry_run:
+        report(f"what is left of cluster({name}), which did not join to the end, would be removed (dry run)")
+        return
+    account = Account()
+    if member is not None:
+        await remove_accounts(member, name, namespace, account, force, report)
+    await _drop_secrets(control_plane, name, namespace)
+    for line in account.lines(name):
+        report(line)
+    report(f"cluster({name}) had not joined to the end: what was left of it is removed")
+
+
+async def _secrets(control_plane: MemberClient, name: str, namespace: str) -> list[str]:
+    """Paths of the credentials that join stored."""
+    found = []
+    for secret in (name, f"{name}-impersonator"):
+        path = resource_path("v1", "secrets", namespace, secret)
+        stored = await control_plane.find(path)
+        if stored is not None and SYSTEM_LABELS.items() <= (stored["metadata"].get("labels") or {}).items():
+            found.append(path)
+    return found
+
+
+async def _drop_secrets(control_plane: MemberClient, name: str, namespace: str) -> None:
+    """Of a Cluster that is gone they go by themselves, if they are its own; credentials must not stay in any case."""
+    for path in await _secrets(control_plane, name, namespace):
+        try:
+            await control_plane.delete(path)
+        except StatusError as error:
+            if not error.is_not_found:
+                raise
 
 
 def not_ready(cluster: Object) -> str:
@@ -95,18 +204,18 @@ def not_ready(cluster: Object) -> str:
     return ((lost or ready) or {}).get("message") or "it has not been reached yet"
 
 
-async def _ready_again(control_plane: MemberClient, cluster: Object, count: int, wait: float, report: Print) -> Object:
+async def _ready_again(control_plane: MemberClient, cluster: Object, count: int, waiting: _Wait) -> Object:
     """The Cluster, once what is in it can be taken back. Raises JoinError when that does not come in time."""
     name = cluster["metadata"]["name"]
-    report(f"Waiting for the cluster {name} to be ready: {count} objects placed there cannot be taken back now")
-    deadline = time.monotonic() + wait
     while why := not_ready(cluster):
-        if time.monotonic() > deadline:
+        if waiting.is_over():
             raise JoinError(
                 f"cluster {name} is not ready ({why}): {count} objects placed there would stay there for good. Nothing was"
                 " changed. Unjoin it when it is ready again, or with --force, which says what stays"
             )
-        await asyncio.sleep(POLL)
+        await waiting.pause(
+            f"Waiting for the cluster {name} to be ready: {count} objects placed there cannot be taken back now"
+        )
         found = await control_plane.find(f"{CLUSTERS}/{name}")
         if found is None:
             raise JoinError(f"cluster {name} was removed by somebody else")
@@ -127,34 +236,23 @@ async def _copies(control_plane: MemberClient, name: str) -> list[Object]:
     return [manifest for work in placed for manifest in (work["spec"].get("workload") or {}).get("manifests") or ()]
 
 
-def left_behind(cluster: str, copies: Sequence[Object]) -> list[str]:
-    """What stays in a cluster, as the commands that remove it there."""
-    lines = [f"{len(copies)} objects stay in cluster {cluster}, as it could not be asked. There, this removes them:"]
-    for manifest in copies:
-        group, version = split_api_version(manifest["apiVersion"])
-        kind = f"{manifest['kind']}.{version}.{group}" if group else manifest["kind"]
-        metadata = manifest["metadata"]
-        where = f"-n {metadata['namespace']} " if metadata.get("namespace") else ""
-        lines.append(f"  kubectl delete {where}{kind}/{metadata['name']}")
-    return lines
-
-
-async def _gone(control_plane: MemberClient, cluster: Object, wait: float, report: Print) -> Object | None:
+async def _gone(control_plane: MemberClient, cluster: Object, waiting: _Wait) -> Object | None:
     """None when it went in time, else what it is now. ``cluster`` gets the last status that was seen."""
     name = cluster["metadata"]["name"]
-    deadline = time.monotonic() + wait
-    warned = False
+    first = True
     while True:
         current = await control_plane.find(f"{CLUSTERS}/{name}")
         if current is None or current["metadata"]["uid"] != cluster["metadata"]["uid"]:
             return None
         cluster["status"] = current.get("status") or {}
-        if time.monotonic() > deadline:
+        if waiting.is_over():
             return current
-        if not warned:
-            report(f"Waiting for the cluster object {name} to be deleted")
-            warned = True
-        await asyncio.sleep(POLL)
+        what = f"Waiting for the cluster object {name} to be deleted"
+        if not first:
+            count = len(await _copies(control_plane, name))
+            what += f": {count} objects placed there are to be taken back" if count else ""
+        await waiting.pause(what)
+        first = False
 
 
 async def _holding(control_plane: MemberClient, name: str) -> str:
@@ -165,24 +263,6 @@ async def _holding(control_plane: MemberClient, name: str) -> str:
     if works:
         return f"{len(works)} objects placed there are not taken back yet; --force drops it without waiting for them"
     return "its finalizers are not removed yet (is the control plane running its controllers?)"
-
-
-async def _leave(member: MemberClient, name: str, namespace: str, steps: _Steps) -> None:
-    role, account = role_name(name), service_account_name(name)
-    binding_path = resource_path(RBAC, "clusterrolebindings", name=role)
-    await steps(f"cluster role binding {role}", member.delete(binding_path))
-    await steps(f"cluster role {role}", member.delete(resource_path(RBAC, "clusterroles", name=role)))
-    account_path = resource_path("v1", "serviceaccounts", namespace, account)
-    await steps(f"service account {account}", member.delete(account_path))
-    await steps(f"namespace {namespace}", _delete_own_namespace(member, namespace))
-
-
-async def _delete_own_namespace(member: MemberClient, name: str) -> None:
-    """Only what join made: with --cluster-namespace the user may have named a namespace of their own."""
-    path = resource_path("v1", "namespaces", name=name)
-    found = await member.get(path)
-    if SYSTEM_LABELS.items() <= (found["metadata"].get("labels") or {}).items():
-        await member.delete(path)
 
 
 async def _force(control_plane: MemberClient, name: str, report: Print) -> None:

@@ -160,6 +160,7 @@ EVENT_REFLECT_STATUS_FAILED: Final = "ReflectStatusFailed"
 EVENT_INTERPRET_HEALTH: Final = "InterpretHealthSucceed"
 EVENT_INTERPRET_HEALTH_FAILED: Final = "InterpretHealthFailed"
 EVENT_SYNC_FAILED: Final = "SyncFailed"
+EVENT_COPY_LEFT_BEHIND: Final = "CopyLeftBehind"  # ours
 EVENT_SYNC: Final = "SyncSucceed"
 EVENT_WORK_DISPATCHING: Final = "WorkDispatching"
 EVENT_CLEANUP_WORK_FAILED: Final = "CleanupWorkFailed"

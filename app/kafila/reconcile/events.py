@@ -7,6 +7,7 @@ with one token each 5 minutes per source and object).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
@@ -129,6 +130,14 @@ class Recorder:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+
+    async def settled(self, seconds: float) -> None:
+        """Returns when what was recorded so far is written, or after ``seconds``."""
+        waiting = set(self._pending)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while waiting & self._pending.keys() or self._writing:
+                    await asyncio.sleep(0.01)
 
     def busy(self) -> bool:
         return bool(self._pending) or self._writing

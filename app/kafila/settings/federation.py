@@ -50,6 +50,11 @@ class FederationOptions(EstimatorOptions):
         description="Seconds that a member has to fail before it is not Ready.",
         ge=0,
     )
+    cluster_leave_timeout: Seconds = Field(
+        300.0,
+        description="Seconds after which a Cluster that is being deleted goes without what its member does not give back.",
+        gt=0,
+    )
     member_answer_bytes: int = Field(
         ANSWER_LIMITS.answer,
         description="Bytes of one answer of a member, decompressed; a member that sends more is not Ready.",

@@ -104,8 +104,9 @@ async def test_force_says_what_stays_and_how_to_remove_it(placed: Lab, plane: Me
     assert placed.get("Cluster", "m1") == {}
     assert placed.in_clusters("ConfigMap", "settings") == ["m1", "m2"]
     at = next(n for n, line in enumerate(said) if "objects stay in cluster m1" in line)
-    assert "  kubectl delete -n default ConfigMap/settings" in said[at:]
-    assert "  kubectl delete -n default Deployment.v1.apps/web" in said[at:]
+    for copy in ("ConfigMap/settings", "Deployment.v1.apps/web"):
+        assert any(line.startswith(f"  kubectl delete -n default {copy}") for line in said[at:])
+    assert not any("Removed from cluster" in line for line in said)
     await placed.until(lambda: left_behind(placed), "it is told on the Cluster as well, for whoever used another tool")
     assert any("stays in cluster m1" in message for message in left_behind(placed))
 
@@ -114,11 +115,68 @@ def left_behind(lab: Lab) -> list[str]:
     return [message for _, reason, message, _ in lab.events("Cluster", "m1") if reason == "CopyLeftBehind"]
 
 
-async def test_a_ready_cluster_leaves_without_a_word(placed: Lab, plane: MemberClient) -> None:
+async def test_a_ready_cluster_leaves_and_what_left_it_is_listed(placed: Lab, plane: MemberClient) -> None:
     said: list[str] = []
     await unjoin(plane, None, "m1", wait=60, report=said.append)
-    assert said == ["Waiting for the cluster object m1 to be deleted", "cluster(m1) is unjoined successfully"]
+    assert said[0] == "Waiting for the cluster object m1 to be deleted"
+    at = said.index("Removed from cluster m1:")
+    assert {"  -n default ConfigMap: settings", "  -n default Deployment.v1.apps: web"} <= set(said[at:])
+    assert not any("stay" in line for line in said)
+    assert said[-1] == "cluster(m1) is unjoined successfully"
     assert placed.in_clusters("ConfigMap", "settings") == ["m2"]
+
+
+async def test_a_member_that_gives_nothing_back_is_left_in_the_end(make_lab: type[Lab]) -> None:
+    """It is ready, and refuses: the Cluster goes after its time, and says what stays there and why."""
+    lab = await make_lab(cluster_leave_timeout=1.0).start()
+    try:
+        await lab.join("m1")
+        await lab.create(lab.config())
+        await lab.create(lab.policy("settings", "m1", select=CONFIG))
+        await lab.until(lambda: lab.in_clusters("ConfigMap", "settings") == ["m1"])
+        await lab.rest()
+        connection = lab.controllers.member_manager.get("m1")
+        assert connection is not None
+        transport: Any = connection.client._transport
+        app = transport.app
+
+        async def refusing(scope: Any, receive: Any, send: Any) -> None:
+            if scope["method"] != "DELETE":
+                return await app(scope, receive, send)
+            await send({"type": "http.response.start", "status": 500, "headers": []})
+            await send({"type": "http.response.body", "body": b"a webhook is down"})
+
+        transport.app = refusing
+        said: list[str] = []
+        await unjoin(plane_of(lab), None, "m1", wait=60, report=said.append)
+        assert lab.get("Cluster", "m1") == {}
+        at = next(n for n, line in enumerate(said) if "objects stay in cluster m1" in line)
+        (line,) = [line for line in said[at:] if "kubectl delete -n default ConfigMap/settings" in line]
+        assert line.endswith("a webhook is down")
+        assert said[-1] == "cluster(m1) is unjoined successfully"
+    finally:
+        await lab.close()
+
+
+async def test_a_binding_that_nobody_moves_does_not_hold_a_cluster(make_lab: type[Lab]) -> None:
+    lab = await make_lab(cluster_leave_timeout=1.0).start()
+    try:
+        await lab.join("m1")
+        binding = {
+            "apiVersion": "work.karmada.io/v1alpha2",
+            "kind": "ResourceBinding",
+            "metadata": {"name": "web", "namespace": "default"},
+            "spec": {
+                "resource": {"apiVersion": "v1", "kind": "ConfigMap", "name": "none", "namespace": "default"},
+                "clusters": [{"name": "m1"}],
+                "schedulerName": "another",
+            },
+        }
+        await lab.create(binding)
+        await lab.delete("Cluster", "m1")
+        await lab.until(lambda: lab.get("Cluster", "m1") == {}, "the cluster is gone")
+    finally:
+        await lab.close()
 
 
 async def test_the_control_plane_does_not_join_itself(placed: Lab, plane: MemberClient) -> None:

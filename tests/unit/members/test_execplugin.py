@@ -32,7 +32,9 @@ async def test_it_gives_a_token_or_a_certificate(version: str) -> None:
     assert await ExecPlugin(answering({"token": "t"}, version), {})() == Credential("Bearer t")
     pair = {"clientCertificateData": "CERT\n", "clientKeyData": "KEY\n"}
     assert await ExecPlugin(answering(pair, version), {})() == Credential("", b"CERT\n", b"KEY\n")
-    assert await ExecPlugin(answering({"token": "t", **pair}, version), {})() == Credential("Bearer t", b"CERT\n", b"KEY\n")
+    assert await ExecPlugin(answering({"token": "t", **pair}, version), {})() == Credential(
+        "Bearer t", b"CERT\n", b"KEY\n"
+    )
 
 
 TELLING = """
@@ -113,11 +115,17 @@ async def test_an_answer_serves_until_it_expires_or_is_refused(tmp_path: Path) -
     ("wrong", "message"),
     [
         (plugin("import sys; sys.exit('log in first')"), r"failed with exit code 1: log in first$"),
-        (plugin("x", command="no-such-plugin", installHint="brew\ninstall it"), "no-such-plugin not found: brew install it$"),
+        (
+            plugin("x", command="no-such-plugin", installHint="brew\ninstall it"),
+            "no-such-plugin not found: brew install it$",
+        ),
         (plugin("x", command="no-such-plugin"), "exec: executable no-such-plugin not found$"),
         (plugin("print('hello')"), "decoding stdout: it is no ExecCredential"),
         (plugin("print('[' * 900)"), "decoding stdout: it is no ExecCredential"),
-        (answering({"token": "t"}, V1BETA1, apiVersion=V1), "to use API version .*/v1, plugin returned version .*/v1beta1$"),
+        (
+            answering({"token": "t"}, V1BETA1, apiVersion=V1),
+            "to use API version .*/v1, plugin returned version .*/v1beta1$",
+        ),
         (answering(None), "exec plugin didn't return a status field"),
         (answering({}), "exec plugin didn't return a token or cert/key pair"),
         (answering({"clientKeyData": "K"}), "exec plugin returned only certificate or key, not both"),
@@ -133,6 +141,13 @@ async def test_what_gives_no_credential(wrong: dict, message: str, capfd: pytest
     assert "\n" not in str(raised.value)
 
 
+def is_running(pid: int) -> bool:
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 async def test_one_that_does_not_end_is_ended_with_what_it_started(tmp_path: Path) -> None:
     started = tmp_path / "started"
     script = (
@@ -146,7 +161,7 @@ async def test_one_that_does_not_end_is_ended_with_what_it_started(tmp_path: Pat
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     pid = int(started.read_text())
-    while Path(f"/proc/{pid}").exists() and "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text():
+    while is_running(pid):
         await asyncio.sleep(0.01)  # it is killed, which takes a moment
     with pytest.raises(ExecError, match=r"did not answer within 0\.01s"):
         await ExecPlugin(plugin("import time; time.sleep(600)"), {}, limit=0.01)()
@@ -157,7 +172,10 @@ async def test_one_that_does_not_end_is_ended_with_what_it_started(tmp_path: Pat
     [
         ({"command": ""}, "command must be specified for u"),
         ({"apiVersion": ""}, "apiVersion must be specified for u"),
-        ({"apiVersion": "client.authentication.k8s.io/v1alpha1"}, 'invalid apiVersion "client.authentication.k8s.io/v1alpha1"'),
+        (
+            {"apiVersion": "client.authentication.k8s.io/v1alpha1"},
+            'invalid apiVersion "client.authentication.k8s.io/v1alpha1"',
+        ),
         ({"env": [{"value": "x"}]}, "env variable name must be specified for u"),
         ({"interactiveMode": ""}, "interactiveMode must be specified for u"),
         ({"interactiveMode": "Sometimes"}, 'invalid interactiveMode for u: "Sometimes"'),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import structlog
 
+from kafila.placement import constants
 from kafila.placement.types import Binding, Work
 from kafila.reconcile.events import Recorder
 
@@ -21,7 +22,9 @@ def record_for_binding(recorder: Recorder, binding: Binding, event_type: str, re
     recorder.event(template, event_type, reason, message)
 
 
-def record_left_behind(recorder: Recorder, clusters: Clusters, cluster: str, work: Work) -> None:
+def record_left_behind(
+    recorder: Recorder, clusters: Clusters, cluster: str, work: Work, why: str = "it is not ready"
+) -> None:
     """Says that a copy stays in a cluster that leaves and cannot be asked, as in Karmada."""
     found = clusters.get(cluster)
     if (work.get("spec") or {}).get("preserveResourcesOnDeletion"):
@@ -31,5 +34,5 @@ def record_left_behind(recorder: Recorder, clusters: Clusters, cluster: str, wor
         copy = f"{manifest['kind']} {metadata.get('namespace', '')}/{metadata['name']}"
         log.warning("left behind in a cluster that left", cluster=cluster, copy=copy)
         if found is not None:
-            message = f"{copy} stays in cluster {cluster}: it is not ready, and is being removed"
-            recorder.event(found, "Warning", "CopyLeftBehind", message)
+            message = f"{copy} stays in cluster {cluster}, which is being removed: {why}"
+            recorder.event(found, "Warning", constants.EVENT_COPY_LEFT_BEHIND, message)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Iterator
 from typing import final
 
+from kafila.core.clock import parse_rfc3339
 from kafila.core.conditions import conditions_of, is_true
 from kafila.placement import constants
 from kafila.placement.allowed_clusters import Limit, limit_of
@@ -116,5 +118,12 @@ class Clusters:
 
     def is_leaving(self, cluster: str) -> bool:
         """Deleted, or about to be."""
+        return self.leaving_for(cluster) is not None
+
+    def leaving_for(self, cluster: str) -> float | None:
+        """Seconds since it was to be deleted, endless when it is; None while it stays."""
         found = self._by_name.get(cluster)
-        return found is None or bool(found["metadata"].get("deletionTimestamp"))
+        if found is None:
+            return math.inf
+        deleted = found["metadata"].get("deletionTimestamp")
+        return max(time.time() - parse_rfc3339(deleted), 0.0) if deleted else None

@@ -44,7 +44,7 @@ def build(
     manager = MemberManager(registry, router, transport_for, options.answers)
     controllers: list[Controller] = [
         interpreting,
-        ClusterController(registry, recorder),
+        ClusterController(registry, recorder, options.cluster_leave_timeout),
         NamespaceSync(registry, recorder, clusters, options.skipped_propagating_namespaces),
         UnifiedAuth(registry, recorder, clusters),
         TemplateController(

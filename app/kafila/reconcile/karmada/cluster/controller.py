@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from typing import final
 
-from kafila.core.clock import rfc3339
+from kafila.core.clock import parse_rfc3339, rfc3339
 from kafila.core.conditions import conditions_of, find
 from kafila.core.errors import StatusError
 from kafila.core.values import Object
@@ -21,6 +22,7 @@ from kafila.watch import Event, needles
 
 BINDINGS = ("resourcebindings.work.karmada.io", "clusterresourcebindings.work.karmada.io")
 OPTIONS = Options(manager="karmada-controller-manager")
+RECORDED = 2.0  # seconds that the events of its end have to be written
 WAIT = 2.0  # seconds between checks of what still holds a cluster that is being deleted
 
 
@@ -29,8 +31,9 @@ class ClusterController(ResourceController):
     name = "cluster"
     about = CLUSTERS
 
-    def __init__(self, registry: Registry, recorder: Recorder) -> None:
+    def __init__(self, registry: Registry, recorder: Recorder, leave_timeout: float) -> None:
         super().__init__(registry.cache, self.name, concurrency=5)
+        self._leave_timeout = leave_timeout
         self._registry = registry
         self._recorder = recorder
         self._kind = registry.kind("cluster.karmada.io", "v1alpha1", "clusters")
@@ -73,7 +76,7 @@ class ClusterController(ResourceController):
         self._recorder.event(cluster, "Normal", constants.EVENT_CREATE_EXECUTION_SPACE, message)
 
     async def _remove(self, cluster: Cluster) -> None:
-        """A cluster goes when its Works are gone and nothing is scheduled to it any more."""
+        """A cluster goes when its Works are gone and nothing is scheduled to it any more, or nobody took it away in time."""
         name = cluster["metadata"]["name"]
         if constants.FINALIZER_CLUSTER not in (cluster["metadata"].get("finalizers") or ()):
             return
@@ -83,8 +86,11 @@ class ClusterController(ResourceController):
             if not namespace.meta.deletionTimestamp:
                 await self._registry.delete(self._namespaces, "", space, DeleteOptions())
             raise Requeue(WAIT)
-        if self._is_target(name):
+        waited = time.time() - parse_rfc3339(cluster["metadata"]["deletionTimestamp"])
+        if waited < self._leave_timeout and self._is_target(name):
             raise Requeue(WAIT)
+
+        await self._recorder.settled(RECORDED)  # who sees that it is gone finds what is said of its end
 
         def released(obj: Object) -> Object:
             obj["metadata"]["finalizers"] = [

@@ -49,7 +49,9 @@ class Works(reflect_status.Works, Protocol):
 
     def is_ready(self) -> bool: ...
 
-    def is_leaving(self) -> bool: ...
+    def leaves_within(self) -> float | None:
+        """Seconds that a cluster which is being deleted still waits for its member; None: it stays."""
+        ...
 
     def away_for(self) -> float:
         """Seconds until it is worth a try to ask a cluster that did not answer."""
@@ -61,7 +63,7 @@ class Works(reflect_status.Works, Protocol):
         """It may go: nothing of it is left in the member."""
         ...
 
-    def leave_behind(self, work: Work) -> None:
+    def leave_behind(self, work: Work, why: str) -> None:
         """The copy stays in a cluster that leaves."""
         ...
 
@@ -158,7 +160,7 @@ class ExecutionController:
                 return
             work = await self._works.decoded(entry)
             if work["metadata"].get("deletionTimestamp"):
-                await self._remove(work, len(entry.body))
+                await self._remove(key, work, len(entry.body))
             elif work["spec"].get("suspendDispatching") or not self._works.is_ready():
                 self._status.queue.add(key)  # a member that becomes ready gets all its Works
             else:
@@ -232,19 +234,31 @@ class ExecutionController:
 
     # -- removing ------------------------------------------------------------------------------------------------------
 
-    async def _remove(self, work: Work, size: int) -> None:
-        """The end waits for the member, unless the cluster leaves and is not there to be asked."""
+    async def _remove(self, key: Key, work: Work, size: int) -> None:
+        """The end waits for the member, unless the cluster leaves, and is not there to be asked or had its time."""
         if constants.FINALIZER_EXECUTION not in (work["metadata"].get("finalizers") or ()):
             return
+        left = self._works.leaves_within()
         if self._works.is_ready():
-            for manifest in manifests_of(work):
-                preserve = bool(work["spec"].get("preserveResourcesOnDeletion"))
-                await self._member.remove(manifest, size, preserve)
-        elif not self._works.is_leaving():
+            try:
+                await self._take_back(work, size)
+            except (StatusError, Unreachable, NotServed, InterpretError) as error:
+                if left is None or left > 0:
+                    if left is not None:
+                        self.queue.add_after(key, left)
+                    raise
+                self._works.leave_behind(work, " ".join(str(error).split()))
+        elif left is None:
             return  # a member that becomes ready gets all its Works
         else:
-            self._works.leave_behind(work)
+            self._works.leave_behind(work, "it is not ready")
         await self._works.release(work)
+
+    async def _take_back(self, work: Work, size: int) -> None:
+        """Raises StatusError, Unreachable, NotServed and InterpretError."""
+        preserve = bool(work["spec"].get("preserveResourcesOnDeletion"))
+        for manifest in manifests_of(work):
+            await self._member.remove(manifest, size, preserve)
 
     async def _remove_again(self, key: Key) -> None:
         """Only what we deleted ourselves: a Work that is missing may also mean that the control plane was restored."""

@@ -69,7 +69,15 @@ class WorkRouter(QueueController[Key]):
         catalog, interpreting = self._registry.catalog, self._interpreting
         member = partial(ObjectWriter, connection, catalog, interpreting)
         executor = ExecutionController(
-            StoredWorks(self._registry, self._recorder, self._interpreting, self._clusters, connection), member
+            StoredWorks(
+                self._registry,
+                self._recorder,
+                self._interpreting,
+                self._clusters,
+                connection,
+                self._options.cluster_leave_timeout,
+            ),
+            member,
         )
         self._refused.discard(connection.name)
         status = ClusterStatus(self._registry, self._recorder, self._clusters, connection, self._options, executor)

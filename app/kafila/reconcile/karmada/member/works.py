@@ -40,7 +40,9 @@ class StoredWorks:
         interpreting: Interpreting,
         clusters: Clusters,
         connection: MemberConnection,
+        leave_timeout: float,
     ) -> None:
+        self._leave_timeout = leave_timeout
         self._recorder = recorder
         self._interpreting = interpreting
         self._clusters = clusters
@@ -57,8 +59,9 @@ class StoredWorks:
     def is_ready(self) -> bool:
         return self._clusters.is_ready(self.cluster)
 
-    def is_leaving(self) -> bool:
-        return self._clusters.is_leaving(self.cluster)
+    def leaves_within(self) -> float | None:
+        leaving = self._clusters.leaving_for(self.cluster)
+        return None if leaving is None else self._leave_timeout - leaving
 
     def away_for(self) -> float:
         """Seconds until its circuit breaker lets a request through."""
@@ -90,9 +93,9 @@ class StoredWorks:
         """It may go: nothing of it is left in the member."""
         await drop_finalizer(self._registry, self._kinds.work, work, constants.FINALIZER_EXECUTION)
 
-    def leave_behind(self, work: Work) -> None:
+    def leave_behind(self, work: Work, why: str) -> None:
         """Says so."""
-        record_left_behind(self._recorder, self._clusters, self.cluster, work)
+        record_left_behind(self._recorder, self._clusters, self.cluster, work, why)
 
     async def understand(self, work: Work, observed: Object, size: int) -> Reflected:
         """What the member says of an object is read as its kind, as Karmada does: a template's status is aggregated from it, beside

@@ -47,8 +47,10 @@ class Around:
         self.changed = asyncio.Event()
         self.ready = True
         self.leaving = False
+        self.time_left = 300.0
         self.recreated = False
         self.fails: Exception | None = None
+        self.refuses: Exception | None = None
         self.unreadable = ""
 
     def note(self, what: str) -> None:
@@ -64,8 +66,8 @@ class Around:
     def is_ready(self) -> bool:
         return self.ready
 
-    def is_leaving(self) -> bool:
-        return self.leaving
+    def leaves_within(self) -> float | None:
+        return self.time_left if self.leaving else None
 
     def away_for(self) -> float:
         return 0.0
@@ -89,7 +91,7 @@ class Around:
     async def release(self, work: Object) -> None:
         self.note("release")
 
-    def leave_behind(self, work: Object) -> None:
+    def leave_behind(self, work: Object, why: str) -> None:
         self.note("leave behind")
 
     async def understand(self, work: Object, observed: Object, size: int) -> Reflected:
@@ -112,6 +114,8 @@ class Around:
 
     async def remove(self, manifest: Object, size: int, preserve: bool) -> None:
         self.note("preserve" if preserve else "remove")
+        if self.refuses is not None:
+            raise self.refuses
 
     async def remove_again(self, recreated: Object) -> None:
         self.note("remove again")

@@ -103,6 +103,18 @@ async def test_a_work_ends_with_its_copy(
     assert around.did == did
 
 
+async def test_a_member_that_refuses_holds_a_leaving_cluster_for_its_time_only(start: Start) -> None:
+    around = Around(work(**ENDING))
+    around.leaving, around.time_left = True, 0.05
+    around.refuses = StatusError(403, "Forbidden", "not yours")
+    await start(around)
+    await around.until("remove")
+    assert "release" not in around.did
+    around.time_left = 0.0
+    await around.until("release")
+    assert around.did[-2:] == ["leave behind", "release"]
+
+
 async def test_drift_is_put_right_and_a_report_is_only_reflected(start: Start) -> None:
     around = Around(work())
     controller = await start(around)
