@@ -56,6 +56,7 @@ def program() -> App:
         "kafila.cli.membership:join", name="join", help="Register a cluster to the control plane with Push mode."
     )
     app.command("kafila.cli.membership:unjoin", name="unjoin", help="Remove a cluster from the control plane.")
+    app.command("kafila.cli.clusters:clusters", name="clusters", help="List the clusters, and what is wrong with them.")
     app.command("kafila.cli.why:why", name="why", help="Explain why an object is, or is not, in the clusters.")
     app.command("kafila.cli.audit:audit", name="audit", help="Tell who changed what, and how.")
     app.command("kafila.cli.init:init", name="init", help="Install a control plane in a cluster.")

@@ -73,7 +73,7 @@ async def _session(
     plane: Any, named: str, namespace: str, selector: dict[str, str], seconds: int, limit: int
 ) -> list[Object]:
     from kafila.core.errors import StatusError
-    from kafila.members.join import explain as explain_error
+    from kafila.members.explain import explain as explain_error
     from kafila.members.transport import Unreachable
 
     client = plane.client()

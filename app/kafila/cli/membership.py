@@ -132,7 +132,8 @@ def _run(
 ) -> None:
     """Runs ``work(control plane, cluster)`` and prints its errors in one line."""
     from kafila.core.errors import StatusError
-    from kafila.members.join import JoinError, explain
+    from kafila.members.explain import explain
+    from kafila.members.join import JoinError
     from kafila.members.kubeconfig import KubeconfigError
     from kafila.members.transport import Unreachable
 

@@ -81,7 +81,7 @@ def _pair(argument: str) -> tuple[str, str]:
 
 async def _session(plane: Any, wanted: list[tuple[str, str]], namespace: str) -> list[Evidence]:
     from kafila.core.errors import StatusError
-    from kafila.members.join import explain as explain_error
+    from kafila.members.explain import explain as explain_error
     from kafila.members.transport import Unreachable
 
     client = plane.client()

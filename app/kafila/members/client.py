@@ -21,6 +21,7 @@ from kafila.core.values import Object
 from kafila.settings.answers import ANSWER_LIMITS, AnswerLimits
 
 from .answers import status_error
+from .conduct import Conduct
 from .limits import DEFAULT_BURST, DEFAULT_QPS, CircuitBreaker, Faults
 from .login import Credential, CredentialSource
 from .paging import FIRST_PAGE, pages
@@ -106,6 +107,7 @@ class MemberClient:
         self.breaker = CircuitBreaker()
         self.limits = limits
         self.faults = Faults()
+        self.conduct = Conduct()
         self.kept = 0  # bytes of objects that informers remember
         self._network = None if transport else NetworkTransport(endpoint, tls, proxy_url, proxy_headers)
         self._transport: Transport = transport or self._network  # type: ignore[assignment]
@@ -167,8 +169,15 @@ class MemberClient:
                     data = await self._read(exchange, response)
                 finally:
                     await response.close()
+                self.conduct.answered(exchange.what, response.status, data, asyncio.get_running_loop().time())
                 pause = response.headers.get("Retry-After") or response.headers.get("retry-after")
-                if response.status != 429 or not pause or not _SECONDS.fullmatch(pause) or attempt == MAX_THROTTLED:
+                if (
+                    response.status != 429
+                    or not pause
+                    or not _SECONDS.fullmatch(pause)
+                    or attempt == MAX_THROTTLED
+                    or probe
+                ):
                     break
                 await asyncio.sleep(min(int(pause), LONGEST_THROTTLE))
         return response.status, response.headers, data
@@ -373,7 +382,9 @@ class MemberClient:
         response = await self._send(exchange, Timeouts(0, idle))
         try:
             if response.status != 200:
-                raise status_error(response.status, await self._read(exchange, response))
+                data = await self._read(exchange, response)
+                self.conduct.answered(exchange.what, response.status, data, asyncio.get_running_loop().time())
+                raise status_error(response.status, data)
             async for line in lines(response.chunks(), self.limits.answer):
                 event = mapping(line, exchange.what)
                 type, obj = event.get("type"), event.get("object")

@@ -7,14 +7,16 @@ and one that came back has to stay for a while (the success threshold): short br
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from kafila.core import cluster_conditions
 from kafila.core.clock import rfc3339
+from kafila.core.cluster_conditions import COMPLETE, CREDENTIALS, HEARTBEAT, READY, SUMMARY
 from kafila.core.conditions import condition, find, with_condition
 from kafila.core.errors import StatusError
 from kafila.core.values import AnyObject, Object
-from kafila.placement.constants import COND_HEARTBEAT
 
 from .client import MemberClient
 from .discovery import Discovery
@@ -27,13 +29,6 @@ FAILURE_THRESHOLD: Final = 30.0
 PROBE_TIMEOUT: Final = 10.0
 DISCOVERY_TIMEOUT: Final = 60.0
 LONGEST_VERSION: Final = 128  # characters
-
-READY: Final = "Ready"
-COMPLETE: Final = "CompleteAPIEnablements"
-CREDENTIALS: Final = "kafila.io/CredentialsValid"  # ours: only there when the token expires
-
-
-SUMMARY: Final = "kafila.io/CompleteResourceSummary"  # ours: only there when it is not
 
 
 class Observation(NamedTuple):
@@ -64,21 +59,26 @@ async def observe(
     discovery: Discovery,
     resource_summary: ResourceSummary | None = None,
     models: Sequence[AnyObject] = (),
+    version: str = "",
 ) -> Observation:
-    """Asks the member. Never raises for what a member does wrong; a ``resource_summary`` is given once its informers are synced."""
+    """Asks the member. Never raises for what a member does wrong; a ``resource_summary`` is given once its informers are synced,
+    ``version`` when it is known."""
     endpoint = "/readyz"
     try:
-        status, _ = await client.request("GET", endpoint, probe=True, timeout=PROBE_TIMEOUT)
+        status = await _probe(client, endpoint)
         if status == 404:  # a server without that endpoint
             endpoint = "/healthz"
-            status, _ = await client.request("GET", endpoint, probe=True, timeout=PROBE_TIMEOUT)
+            status = await _probe(client, endpoint)
     except UnusableAnswer as error:
         return Observation(online=True, unusable=str(error))
     except Unreachable as error:
         return Observation(online=False, why=str(error))
     if status != 200:
         return Observation(online=True, why=f"{endpoint} answered {status}")
-    version, (enablements, complete) = await asyncio.gather(_version(client), _enablements(discovery))
+    if version:
+        enablements, complete = await _enablements(discovery)
+    else:
+        version, (enablements, complete) = await asyncio.gather(_version(client), _enablements(discovery))
     if unusable := client.faults.current(asyncio.get_running_loop().time()):
         return Observation(online=True, unusable=unusable)
     return Observation(
@@ -91,6 +91,14 @@ async def observe(
         resource_summary=resource_summary.resource_summary(models) if resource_summary else None,
         left_out=resource_summary.left_out() if resource_summary else 0,
     )
+
+
+async def _probe(client: MemberClient, endpoint: str) -> int:
+    clock = asyncio.get_running_loop().time
+    began = clock()
+    status, headers, _ = await client.exchange("GET", endpoint, probe=True, timeout=PROBE_TIMEOUT)
+    client.conduct.probed(clock() - began, headers, time.time())
+    return status
 
 
 async def _version(client: MemberClient) -> str:
@@ -153,10 +161,8 @@ def with_expiry(status: Object, expires: float | None, now: float) -> Object:
         kept = [c for c in conditions if c.get("type") != CREDENTIALS]
         return status if len(kept) == len(conditions) else {**status, "conditions": kept}
     how = "join the cluster again, or put another token into its secret"
-    if now < expires:
-        made = condition(CREDENTIALS, "True", "TokenExpires", f"the token expires at {rfc3339(expires)}: {how}")
-    else:
-        made = condition(CREDENTIALS, "False", "TokenExpired", f"the token expired at {rfc3339(expires)}: {how}")
+    state, reason = ("True", "TokenExpires") if now < expires else ("False", "TokenExpired")
+    made = condition(CREDENTIALS, state, reason, f"{cluster_conditions.expires(expires, now)}: {how}")
     return {**status, "conditions": set_condition(conditions, made, now)}
 
 
@@ -165,14 +171,14 @@ def with_heartbeat(status: Object, observation: Observation, seen: float, now: f
     (Unix seconds, 0 never)."""
     conditions = status.get("conditions") or ()
     if observation.healthy:
-        kept = [c for c in conditions if c.get("type") != COND_HEARTBEAT]
+        kept = [c for c in conditions if c.get("type") != HEARTBEAT]
         return status if len(kept) == len(conditions) else {**status, "conditions": kept}
-    before = find(conditions, COND_HEARTBEAT)
+    before = find(conditions, HEARTBEAT)
     since = f" since {rfc3339(seen)}" if seen else ""
     message = f"not seen{since}: {observation.unusable or observation.why}"
     if not seen and before is not None:  # somebody else saw it before we began
         message = before["message"]
-    made = condition(COND_HEARTBEAT, "False", ready_condition(observation)["reason"], message)
+    made = condition(HEARTBEAT, "False", ready_condition(observation)["reason"], message)
     return {**status, "conditions": set_condition(conditions, made, now)}
 
 

@@ -20,7 +20,6 @@ from kafila.core.values import Object
 from kafila.placement import constants
 
 from .client import MemberClient, resource_path
-from .transport import Unreachable
 
 CLUSTER_API: Final = "cluster.karmada.io/v1alpha1"
 CLUSTERS: Final = resource_path(CLUSTER_API, "clusters")
@@ -339,16 +338,3 @@ async def _own_credentials(control_plane: MemberClient, wanted: Joining, cluster
     for name in (f"{wanted.name}-impersonator", wanted.name):
         path = resource_path("v1", "secrets", wanted.namespace, name)
         await control_plane.patch(path, {"metadata": {"ownerReferences": [owner]}})
-
-
-# -- errors -----------------------------------------------------------------------------------------------------------
-
-
-def explain(error: BaseException, member: MemberClient | None, control_plane: MemberClient) -> str:
-    """One line for whatever join or unjoin raised."""
-    if isinstance(error, Unreachable):
-        endpoints = " or ".join(c.endpoint for c in (control_plane, member) if c is not None)
-        return f"cannot reach {endpoints}: {error}"
-    if isinstance(error, StatusError) and error.code == 404 and "clusters" not in error.message and not error.details:
-        return f"{control_plane.endpoint} serves no {CLUSTER_API}; is it a Karmada control plane? ({error.message})"
-    return " ".join(str(error).split())

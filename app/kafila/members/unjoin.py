@@ -11,11 +11,12 @@ import time
 from collections.abc import Sequence
 from typing import Final, final
 
+from kafila.core.cluster_conditions import HEARTBEAT
 from kafila.core.conditions import find
 from kafila.core.errors import StatusError
 from kafila.core.values import Object
 from kafila.placement import constants
-from kafila.placement.constants import COND_APPLIED, COND_HEARTBEAT, COND_READY
+from kafila.placement.constants import COND_APPLIED, COND_READY
 
 from .client import MemberClient, resource_path
 from .join import CLUSTERS, DEFAULT_NAMESPACE, SYSTEM_LABELS, JoinError, Print
@@ -198,7 +199,7 @@ async def _drop_secrets(control_plane: MemberClient, name: str, namespace: str) 
 def not_ready(cluster: Object) -> str:
     """Why nothing can be taken back from it now; empty when it can."""
     found = (cluster.get("status") or {}).get("conditions")
-    lost, ready = find(found, COND_HEARTBEAT), find(found, COND_READY)
+    lost, ready = find(found, HEARTBEAT), find(found, COND_READY)
     if lost is None and ready is not None and ready.get("status") == "True":
         return ""
     return ((lost or ready) or {}).get("message") or "it has not been reached yet"

@@ -10,6 +10,7 @@ import re
 import uuid
 from typing import Final, NamedTuple
 
+from kafila.core import cluster_report
 from kafila.core.hashes import SAFE_ALPHABET, name_hash
 from kafila.core.names import dns1123_subdomain
 
@@ -88,7 +89,7 @@ FINALIZER_CPP: Final = "karmada.io/cluster-propagation-policy-controller"
 FINALIZER_DEPENDENCIES: Final = "karmada.io/binding-dependencies-distributor"
 
 # Taints of clusters.
-TAINT_UNSCHEDULABLE: Final = "cluster.karmada.io/unschedulable"
+TAINT_UNSCHEDULABLE: Final = cluster_report.UNSCHEDULABLE
 TAINT_NOT_READY: Final = "cluster.karmada.io/not-ready"
 TAINT_UNREACHABLE: Final = "cluster.karmada.io/unreachable"
 
@@ -118,7 +119,6 @@ REASON_SUSPENDED: Final = "SuspendDispatching"
 MESSAGE_DISPATCHING: Final = "Work is being dispatched to member clusters."
 MESSAGE_SUSPENDED: Final = "Work dispatching is in a suspended state."
 COND_READY: Final = "Ready"
-COND_HEARTBEAT: Final = "kafila.io/Heartbeat"  # of a Cluster, ours: only there while probes of the member fail
 COND_COMPLETE_API: Final = "CompleteAPIEnablements"
 COND_DNS_READY: Final = "ServiceDomainNameResolutionReady"
 COND_SERVICE_APPLIED: Final = "ServiceApplied"

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from kafila.catalog.kind import Column
+from kafila.core import cluster_report
 from kafila.core.clock import human_duration, parse_rfc3339
 from kafila.core.conditions import find
 from kafila.core.values import Object
@@ -54,6 +55,7 @@ CLUSTER = (
     Column("Provider", description="Who runs the cluster.", priority=1),
     Column("API-Endpoint", description="URL of the cluster's API server.", priority=1),
     Column("Proxy-URL", description="Proxy on the way to the cluster.", priority=1),
+    *(Column(name, description=text, priority=1) for name, text in cluster_report.COLUMNS),
 )
 
 
@@ -71,4 +73,5 @@ def cluster_cells(obj: Object, now: float) -> list[Any]:
         spec.get("provider") or "<none>",
         spec.get("apiEndpoint", ""),
         spec.get("proxyURL") or "<none>",
+        *cluster_report.cells(obj, now),
     ]

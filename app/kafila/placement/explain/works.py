@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kafila.core import conditions
+from kafila.core import cluster_conditions, conditions
 from kafila.core.clock import parse_rfc3339
 from kafila.core.values import AnyObject
 from kafila.placement import constants
@@ -119,7 +119,7 @@ def _as_reported(item: AnyObject, cluster: str, report: Report) -> tuple[str, st
 
 def not_seen(evidence: Evidence, member: AnyObject) -> str:
     """Since when probes of a member fail, and why; empty when they do not. Long before it counts as not ready."""
-    lost = conditions.find(status(member).get("conditions"), constants.COND_HEARTBEAT)
+    lost = conditions.find(status(member).get("conditions"), cluster_conditions.HEARTBEAT)
     if lost is None:
         return ""
     since = parse_rfc3339(lost["lastTransitionTime"])

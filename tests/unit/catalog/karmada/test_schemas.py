@@ -15,6 +15,7 @@ from kafila.catalog.karmada.model import Model
 from kafila.catalog.karmada.shapes import members
 from kafila.catalog.kind import Kind
 from kafila.core.clock import parse_rfc3339
+from kafila.core.cluster_report import COLUMNS
 from kafila.machinery.decode import compile_decoder
 from kafila.machinery.schema import Schema
 
@@ -325,6 +326,9 @@ def conditions(*pairs: tuple[str, str]) -> dict[str, Any]:
     return {"conditions": [{"type": t, "status": s} for t, s in pairs]}
 
 
+# of a cluster that says nothing of itself: tests/unit/core/test_cluster_report.py has the others
+UNREPORTED = ["Enabled", "<unknown>", "<none>", "<unknown>", "<unknown>", "<unknown>", "?/?", "?/?", "<none>", "<none>"]
+
 ROWS = [
     ("WorkloadRebalancer", "v1alpha1", {}, ["x", "5m"]),
     (
@@ -388,7 +392,7 @@ ROWS = [
             "spec": {"syncMode": "Push", "apiEndpoint": "https://a", "zones": ["a", "b"]},
             "status": conditions(("Ready", "True")),
         },
-        ["x", "", "Push", "True", "5m", "a,b", "<none>", "<none>", "https://a", "<none>"],
+        ["x", "", "Push", "True", "5m", "a,b", "<none>", "<none>", "https://a", "<none>", *UNREPORTED],
     ),
     (
         "Cluster",
@@ -397,7 +401,7 @@ ROWS = [
             "spec": {"syncMode": "Pull", "region": "r", "provider": "p", "proxyURL": "http://p"},
             "status": {"kubernetesVersion": "v1.30.1"},
         },
-        ["x", "v1.30.1", "Pull", "Unknown", "5m", "<none>", "r", "p", "", "http://p"],
+        ["x", "v1.30.1", "Pull", "Unknown", "5m", "<none>", "r", "p", "", "http://p", *UNREPORTED],
     ),
 ]
 
@@ -414,7 +418,9 @@ def test_printer_columns(name: str, version: str, obj: dict[str, Any], row: list
 def test_wide_columns_of_clusters() -> None:
     columns = kind_of("Cluster").columns
     assert [c.name for c in columns if c.priority == 0] == ["Name", "Version", "Mode", "Ready", "Age"]
-    assert [c.name for c in columns if c.priority == 1] == ["Zones", "Region", "Provider", "API-Endpoint", "Proxy-URL"]
+    wide = [c.name for c in columns if c.priority == 1]
+    assert wide[:5] == ["Zones", "Region", "Provider", "API-Endpoint", "Proxy-URL"]  # Karmada's
+    assert wide[5:] == [name for name, _ in COLUMNS]
 
 
 names = st.text("abc", min_size=1, max_size=3)

@@ -10,11 +10,12 @@ from typing import Protocol, final
 import structlog
 from prometheus_client import Gauge
 
+from kafila.core.cluster_conditions import HEARTBEAT, RESPONSIVE
+from kafila.core.cluster_conditions import READY as READY_CONDITION
 from kafila.core.conditions import conditions_of, find
 from kafila.core.errors import StatusError
 from kafila.core.values import AnyObject, Object
 from kafila.members.credentials import token_expiry
-from kafila.members.health import READY as READY_CONDITION
 from kafila.members.health import (
     History,
     Observation,
@@ -27,8 +28,8 @@ from kafila.members.health import (
     with_summary,
 )
 from kafila.members.informer import Change, Informer
+from kafila.members.reporting import EVERY, conditions, news, with_conditions
 from kafila.members.resource_summary import ResourceSummary, node_facts, pod_facts
-from kafila.placement.constants import COND_HEARTBEAT
 from kafila.placement.types import Cluster, ResourceModel
 from kafila.reconcile.events import Recorder
 from kafila.reconcile.karmada.clusters import Clusters
@@ -42,6 +43,7 @@ from .object_watcher import Following
 log = structlog.get_logger(__name__)
 
 SEEN = "ClusterSeenAgain"
+VERSION_EVERY = 60.0  # seconds: it changes with another server only
 FIRST_SUMMARY = 10.0  # seconds that the first status waits for the lists of nodes and pods
 READY = Gauge("cluster_ready_state", "Whether the member is ready.", ["member_cluster"])
 NODES = Gauge("cluster_node_number", "Nodes of the member.", ["member_cluster"])
@@ -50,6 +52,11 @@ READY_NODES = Gauge("cluster_ready_node_number", "Ready nodes of the member.", [
 
 class Executor(Protocol):
     """What waits while a member does not answer (:class:`.execution.ExecutionController`)."""
+
+    @property
+    def waiting(self) -> int:
+        """Works that are to be written to it, or looked at."""
+        ...
 
     def reached(self) -> None:
         """The member answers again."""
@@ -79,6 +86,8 @@ class ClusterStatus:
         self._online = True
         self._failing: bool | None = None  # at the last probe
         self._seen = 0.0  # the last good probe, Unix seconds
+        self._version = ("", 0.0)  # and when it was asked for
+        self._reworded = 0.0  # when what is said of its conduct last changed its words
         self._resource_summary = ResourceSummary()
         self._history: History | None = None
         self._waited = False  # for the first summary
@@ -139,6 +148,12 @@ class ClusterStatus:
         if observation.healthy:
             self._seen = now
         self._record(cluster, observation)
+        clock = asyncio.get_running_loop().time()
+        conduct = self._connection.client.conduct
+        wanted: dict[str, Object | None] = {RESPONSIVE: None}
+        if observation.online:
+            wanted = conditions(conduct, self._executor.waiting, clock)
+        reword = clock > self._reworded + EVERY
 
         def reported(obj: AnyObject) -> Object:
             """Of the status as it is by then: others have conditions in it too."""
@@ -151,19 +166,30 @@ class ClusterStatus:
                 failure_threshold=self._failure_threshold,
             )
             status = with_summary(with_heartbeat(status, observation, self._seen, now), observation, now)
+            status = with_conditions(status, wanted, now, reword)
             return {**obj, "status": with_expiry(status, token_expiry(self._connection.token), now)}
 
         judged = reported(cluster)["status"]
         self._measure(observation)
         if judged == (cluster.get("status") or {}):
             return
-
+        if reword:
+            self._reworded = clock
+        for said in news(conditions_of(cluster), judged["conditions"]):
+            self._recorder.event(cluster, "Warning", said["reason"], said["message"])
         kind = self._clusters.kind
         await self._registry.modify(kind, "", self._connection.name, reported, OPTIONS, "status")
 
     async def _observe(self, models: Sequence[ResourceModel]) -> Observation:
         resource_summary = self._resource_summary if self._is_synced() else None
-        return await observe(self._connection.client, self._connection.discovery, resource_summary, models)
+        known, at = self._version
+        now = asyncio.get_running_loop().time()
+        if self._failing or now > at + VERSION_EVERY:  # another server may answer by now
+            known = ""
+        observed = await observe(self._connection.client, self._connection.discovery, resource_summary, models, known)
+        if observed.version and not known:
+            self._version = observed.version, now
+        return observed
 
     async def _synced_within(self, seconds: float) -> bool:
         try:
@@ -186,7 +212,7 @@ class ClusterStatus:
         before = self._failing
         self._failing = not observation.healthy
         if before is None:  # what is stored was recorded by whoever led before us
-            before = find(conditions_of(cluster), COND_HEARTBEAT) is not None
+            before = find(conditions_of(cluster), HEARTBEAT) is not None
         if self._failing == before:
             return
         if observation.healthy:

@@ -122,6 +122,11 @@ class ExecutionController:
         await asyncio.gather(*self._waking, return_exceptions=True)
         await self._member.stop()
 
+    @property
+    def waiting(self) -> int:
+        """Works that are to be written to the member, or looked at."""
+        return len(self.queue) + len(self.unreachable)
+
     def ready_changed(self, ready: bool) -> None:
         """A member that came back gets what it missed; Works that end need not wait for one that will not."""
         if ready != self._ready:

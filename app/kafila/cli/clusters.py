@@ -1,0 +1,113 @@
+"""``kafila clusters``: the members at a glance, and what is wrong with them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Final
+
+from cyclopts import Parameter
+
+from kafila.core import cluster_report as report
+from kafila.core.values import AnyObject, Object
+
+from . import CommandError, UsageError
+from .membership import KarmadaContext, Kubeconfig, access
+
+if TYPE_CHECKING:
+    from kafila.members.kubeconfig import Access
+
+_GAP: Final = "   "
+_HEAD: Final = (
+    "NAME",
+    "VERSION",
+    "MODE",
+    "READY",
+    "SINCE",
+    "CREDENTIALS",
+    "LATENCY",
+    "QUEUE",
+    "NODES",
+    "CPU USED",
+    "CPU FREE",
+    "MEMORY USED",
+    "MEMORY FREE",
+    "TAINTS",
+    "LAST ERROR",
+)
+
+
+def clusters(
+    *names: Annotated[str, Parameter(name="NAME", help="Only these.")],
+    output: Annotated[str, Parameter(name=["--output", "-o"], help="json, for programs.")] = "",
+    kubeconfig: Kubeconfig = "",
+    karmada_context: KarmadaContext = "",
+) -> None:
+    """List the clusters: version, whether they are ready and since when, until when their credentials are valid, how quickly
+    they answer, what waits for them, what their nodes have and what pods ask for, taints, and what is wrong."""
+    if output not in ("", "json"):
+        raise UsageError(f'unable to match a printer suitable for the output format "{output}", allowed: json')
+    found = asyncio.run(_read(access(kubeconfig, karmada_context), names))
+    now = time.time()
+    if output == "json":
+        import orjson
+
+        print(orjson.dumps([fields(cluster, now) for cluster in found], option=orjson.OPT_INDENT_2).decode())
+    elif found:
+        print(table([list(fields(cluster, now).values()) for cluster in found]))
+    else:
+        print("No clusters found: kafila join adds one.")
+
+
+async def _read(plane: Access, names: Sequence[str]) -> list[Object]:
+    from kafila.core.errors import StatusError
+    from kafila.members.explain import explain
+    from kafila.members.join import CLUSTERS
+    from kafila.members.kubeconfig import KubeconfigError
+    from kafila.members.transport import Unreachable
+
+    client = plane.client()
+    try:
+        if names:
+            return [await client.get(f"{CLUSTERS}/{name}") for name in names]
+        return sorted((await client.list(CLUSTERS))[0], key=lambda cluster: cluster["metadata"]["name"])
+    except (KubeconfigError, StatusError, Unreachable) as error:
+        raise CommandError(explain(error, None, client)) from None
+    finally:
+        await client.close()
+
+
+def fields(cluster: AnyObject, now: float) -> dict[str, str]:
+    """What is shown of a cluster, in the order of the columns."""
+    cpu, memory = report.amount(cluster, "cpu"), report.amount(cluster, "memory")
+    return {
+        "name": cluster["metadata"]["name"],
+        "version": (cluster.get("status") or {}).get("kubernetesVersion") or "<unknown>",
+        "mode": (cluster.get("spec") or {}).get("syncMode") or "",
+        "ready": report.ready(cluster),
+        "since": report.since(cluster, now),
+        "credentials": report.credentials(cluster, now),
+        "latency": report.latency(cluster),
+        "queue": report.queue(cluster),
+        "nodes": report.nodes(cluster),
+        "cpuUsed": report.cpu(cpu.used),
+        "cpuFree": report.cpu(cpu.free),
+        "memoryUsed": report.memory(memory.used),
+        "memoryFree": report.memory(memory.free),
+        "taints": report.taints(cluster) or report.NONE,
+        "lastError": report.last_error(cluster) or report.NONE,
+    }
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Columns as wide as what stands in them, the last one as it is. What members say is printed without control characters."""
+    lines = [_HEAD, *([_printable(cell) for cell in row] for row in rows)]
+    widths = [max(len(line[at]) for line in lines) for at in range(len(_HEAD))]
+    return "\n".join(
+        _GAP.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+    )
+
+
+def _printable(cell: str) -> str:
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in cell)

@@ -1,0 +1,19 @@
+"""What came of talking to a cluster, in one line for users."""
+
+from __future__ import annotations
+
+from kafila.core.errors import StatusError
+
+from .client import MemberClient
+from .join import CLUSTER_API
+from .transport import Unreachable
+
+
+def explain(error: BaseException, member: MemberClient | None, control_plane: MemberClient) -> str:
+    """One line for whatever join or unjoin raised."""
+    if isinstance(error, Unreachable):
+        endpoints = " or ".join(c.endpoint for c in (control_plane, member) if c is not None)
+        return f"cannot reach {endpoints}: {error}"
+    if isinstance(error, StatusError) and error.code == 404 and "clusters" not in error.message and not error.details:
+        return f"{control_plane.endpoint} serves no {CLUSTER_API}; is it a Karmada control plane? ({error.message})"
+    return " ".join(str(error).split())
