@@ -15,6 +15,7 @@ for _name, _file in (
     ("cluster_federation", "federation.py"),
     ("cluster_stock", "stock.py"),
     ("cluster_pods", "pods.py"),
+    ("cluster_gateway", "gateway.py"),
 ):
     if _name not in sys.modules:
         _spec = importlib.util.spec_from_file_location(_name, Path(__file__).with_name(_file))

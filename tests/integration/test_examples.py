@@ -415,6 +415,15 @@ async def test_cluster_scoped(lab: Lab) -> None:
 
 
 @on_module_loop
+async def test_least_privilege(lab: Lab) -> None:
+    """As far as simulated members go, which permit everything: with RBAC it is in clusters/test_join_permissions.py."""
+    await lab.apply("least-privilege")
+    await lab.eventually(lambda: lab.holders("configmaps", "greeting") == {"member1", "member2"})
+    await lab.delete("least-privilege")
+    await lab.eventually(lambda: not lab.holders("configmaps", "greeting"))
+
+
+@on_module_loop
 async def test_custom_resource(lab: Lab) -> None:
     definitions = "customresourcedefinitions.apiextensions.k8s.io"
     await lab.apply("custom-resource/definition")

@@ -46,10 +46,21 @@ def join(
     karmada_as: Annotated[str, Parameter(help="User to impersonate in the control plane.")] = "",
     karmada_as_group: Annotated[list[str] | None, Parameter(help="Group to impersonate; may be repeated.")] = None,
     karmada_as_uid: Annotated[str, Parameter(help="UID to impersonate.")] = "",
+    permissions: Annotated[
+        str,
+        Parameter(
+            help="What our account may do in the cluster: all, or what policies need by now (policies). Joining again leaves it as"
+            " it was, and brings policies up to date."
+        ),
+    ] = "",
     dry_run: DryRun = False,
 ) -> None:
     """Register a cluster to the control plane with Push mode. Again for the same cluster: renew its credentials."""
     from kafila.members.join import Joining
+    from kafila.members.permissions import Permissions
+
+    if permissions not in ("", *Permissions):
+        raise UsageError(f'invalid --permissions "{permissions}": must be one of {", ".join(Permissions)}')
     from kafila.members.join import join as join_cluster
 
     control_plane = access(kubeconfig, karmada_context)
@@ -65,6 +76,7 @@ def join(
         proxy_url=cluster.proxy_url,
         authority=cluster.tls.authority,
         dry_run=dry_run,
+        permissions=Permissions(permissions) if permissions else None,
     )
     headers = _impersonation_of(karmada_as, karmada_as_group or [], karmada_as_uid)
     _run(control_plane, cluster, lambda plane, member: join_cluster(member, plane, wanted), headers)

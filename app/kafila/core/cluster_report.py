@@ -151,4 +151,4 @@ def last_error(cluster: AnyObject) -> str:
         return ""
     lost = _condition(cluster, HEARTBEAT) if wrong["type"] == READY else None
     said = f"{wrong.get('reason', '')}: {(lost or wrong).get('message', '')}"
-    return " ".join(said.split())[:LONGEST]
+    return "".join(c for c in " ".join(said.split())[:LONGEST] if c.isprintable())

@@ -17,12 +17,13 @@ import orjson
 RECENT: Final = 60.0  # seconds that an answer counts
 LASTING: Final = 180.0  # seconds that a refusal counts: longer than any pause before it is asked again
 MOST: Final = 1000
-PROBES: Final = 6
+PROBES: Final = 3
 _MESSAGE: Final = 1 << 14  # bytes of an answer in which a refusal is looked for
+_ESCALATING: Final = "is attempting to grant RBAC permissions not currently held"
 # RBAC's own words, the same since Kubernetes 1.9: admission refuses with 403 too, and that is not a matter of permissions
 _FORBIDDEN: Final = re.compile(
-    r'cannot ([a-z]{1,32}) (?:resource "([^"]{1,320})" in API group "([^"]{0,253})"(?: in the namespace "([^"]{1,63})")?'
-    r'|path "([^"]{1,200})")'
+    r'cannot ([a-z]{1,32}) (?:resource "([\w.*/-]{1,128})" in API group "([\w.-]{0,253})"(?: in the namespace "([\w-]{1,63})")?'
+    r'|path "([\w.*/-]{1,200})")'
 )
 
 
@@ -43,7 +44,11 @@ def missing_permission(body: bytes) -> Missing | None:
         message = orjson.loads(body[:_MESSAGE]).get("message")
     except (AttributeError, orjson.JSONDecodeError):
         return None
-    found = _FORBIDDEN.search(message) if isinstance(message, str) else None
+    if not isinstance(message, str):
+        return None
+    if _ESCALATING in message:
+        return Missing("escalate", "clusterroles.rbac.authorization.k8s.io", "")
+    found = _FORBIDDEN.search(message)
     if found is None:
         return None
     verb, resource, group, namespace, path = found.groups()

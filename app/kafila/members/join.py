@@ -6,36 +6,28 @@ names are Karmada's, so that karmadactl can unjoin what was joined here and the 
 
 from __future__ import annotations
 
-import asyncio
 import base64
-import contextlib
-import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, final
 
 from kafila.core import names
-from kafila.core.errors import StatusError
 from kafila.core.values import Object
 from kafila.placement import constants
 
+from .accounts import IMPERSONATOR as IMPERSONATOR
+from .accounts import SYSTEM_LABELS as SYSTEM_LABELS
+from .accounts import JoinError as JoinError
+from .accounts import Print, ensure_namespace, obtain_credentials
+from .accounts import create_once as _create
 from .client import MemberClient, resource_path
+from .permissions import ANNOTATION, Permissions, let_callers_through, needed
+from .permissions import known as permissions_known
 
 CLUSTER_API: Final = "cluster.karmada.io/v1alpha1"
 CLUSTERS: Final = resource_path(CLUSTER_API, "clusters")
 DEFAULT_NAMESPACE: Final = constants.NAMESPACE_KARMADA_CLUSTER
-SYSTEM_LABELS: Final = {constants.SYSTEM: constants.TRUE}
-IMPERSONATOR: Final = "karmada-impersonator"
 MAX_NAME: Final = 48
-TOKEN_TIMEOUT: Final = 30.0  # seconds for the member's token controller
-NAMESPACE_TIMEOUT: Final = 60.0  # seconds until a namespace that ends is gone
-TOKEN_POLL: Final = 0.2
-
-Print = Callable[[str], None]
-
-
-class JoinError(Exception):
-    """Why a cluster cannot be joined or unjoined; one line for users."""
 
 
 @final
@@ -53,6 +45,7 @@ class Joining:
     proxy_url: str = ""
     authority: bytes = b""
     dry_run: bool = False
+    permissions: Permissions | None = None  # None: those it has, all for a new one
 
 
 def name_problems(name: str) -> list[str]:
@@ -62,14 +55,6 @@ def name_problems(name: str) -> list[str]:
     if len(name) > MAX_NAME:
         return [f"must be no more than {MAX_NAME} characters"]
     return names.dns1123_label(name)
-
-
-def service_account_name(cluster: str) -> str:
-    return f"karmada-{cluster}"
-
-
-def role_name(cluster: str) -> str:
-    return f"karmada-controller-manager:{service_account_name(cluster)}"
 
 
 async def join(
@@ -87,10 +72,18 @@ async def join(
     cluster = cluster_object(wanted, cluster_id)
     if known is None:  # the control plane's own rules, before the member is touched
         await control_plane.create(CLUSTERS, cluster, query={"dryRun": "All"})
+    permissions = wanted.permissions or await permissions_known(member, wanted.name) or Permissions.ALL
+    rules, absent = await needed(control_plane, member, permissions)
+    if permissions is Permissions.POLICIES:
+        report(f"permissions in cluster({wanted.name}): {', '.join(_resources(rules))}")
+    if absent:
+        report(f"not served by cluster({wanted.name}), though policies select them: {', '.join(absent)}")
     if wanted.dry_run:
-        report(f"cluster({wanted.name}) would be joined (dry run)")
+        report(f"cluster({wanted.name}) would be {'joined' if known is None else 'updated'} (dry run)")
         return None
-    token, authority, impersonator = await obtain_credentials(member, wanted.name, wanted.namespace)
+    token, authority, impersonator = await obtain_credentials(
+        member, wanted.name, wanted.namespace, rules, _noted(permissions, wanted)
+    )
     await _store_credentials(control_plane, wanted, token, _bundle(authority, wanted.authority), impersonator)
     if known is None:
         cluster = await control_plane.create(CLUSTERS, cluster)
@@ -99,8 +92,24 @@ async def join(
         connection = {"insecureSkipTLSVerification": wanted.insecure, "proxyURL": wanted.proxy_url or None}
         cluster = await control_plane.patch(f"{CLUSTERS}/{wanted.name}", {"spec": {**cluster["spec"], **connection}})
     await _own_credentials(control_plane, wanted, cluster)
+    if permissions is Permissions.POLICIES:
+        await let_callers_through(control_plane, member, wanted.name)
     report(f"cluster({wanted.name}) is {'joined' if known is None else 'updated'} successfully")
     return cluster
+
+
+def _noted(permissions: Permissions, wanted: Joining) -> dict[str, str] | None:
+    """None where nothing has to be noted: what karmadactl makes is not different."""
+    if permissions is Permissions.POLICIES or wanted.permissions is not None:
+        return {ANNOTATION: permissions.value}
+    return None
+
+
+def _resources(rules: Sequence[Object]) -> list[str]:
+    found = [
+        (group, resource) for rule in rules for group in rule.get("apiGroups", ()) for resource in rule["resources"]
+    ]
+    return [f"{resource}.{group}" if group else resource for group, resource in found]
 
 
 def cluster_object(wanted: Joining, cluster_id: str) -> Object:
@@ -155,138 +164,7 @@ async def _known_cluster(control_plane: MemberClient, name: str, cluster_id: str
     return None
 
 
-# -- the member -------------------------------------------------------------------------------------------------------
-
-
-async def obtain_credentials(member: MemberClient, cluster: str, namespace: str) -> tuple[str, bytes, str]:
-    """Makes our accounts in the member: the token that may do everything, the member's CA, the impersonator's token."""
-    account = service_account_name(cluster)
-    await ensure_namespace(member, namespace)
-    uids = {
-        name: await _ensure(member, "v1", "serviceaccounts", _account(namespace, name), namespace)
-        for name in (IMPERSONATOR, account)
-    }
-    await _ensure(member, "rbac.authorization.k8s.io/v1", "clusterroles", _role(cluster))
-    await _ensure(member, "rbac.authorization.k8s.io/v1", "clusterrolebindings", _binding(cluster, namespace))
-    impersonator, own = await asyncio.gather(
-        *(_account_secret(member, cluster, namespace, name, uids[name]) for name in (IMPERSONATOR, account))
-    )
-    return _text(own, "token"), base64.b64decode(own["data"].get("ca.crt", "")), _text(impersonator, "token")
-
-
-async def ensure_namespace(client: MemberClient, name: str) -> None:
-    """The label says that it is ours, so that unjoin may delete it. One that is still ending (the cluster was just
-    unjoined) is waited for. Raises JoinError when it does not end."""
-    path = resource_path("v1", "namespaces", name=name)
-    deadline = time.monotonic() + NAMESPACE_TIMEOUT
-    while (found := await client.find(path)) is not None and found["metadata"].get("deletionTimestamp"):
-        if time.monotonic() > deadline:
-            raise JoinError(f"namespace {name} is being deleted; wait until it is gone")
-        await asyncio.sleep(0.2)
-    if found is None:
-        namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": dict(SYSTEM_LABELS)}}
-        await _create(client, resource_path("v1", "namespaces"), namespace)
-
-
-async def _ensure(client: MemberClient, api_version: str, resource: str, obj: Object, namespace: str = "") -> str:
-    """Creates what is missing, and brings rules and subjects of what is there in line. Returns its uid."""
-    path = resource_path(api_version, resource, namespace, obj["metadata"]["name"])
-    current = await client.find(path)
-    if current is None:
-        await _create(client, resource_path(api_version, resource, namespace), obj)
-        current = await client.get(path)
-    elif changes := {
-        part: obj[part] for part in ("rules", "subjects") if part in obj and current.get(part) != obj[part]
-    }:
-        await client.patch(path, changes)
-    return current["metadata"]["uid"]
-
-
-async def _create(client: MemberClient, path: str, obj: Object) -> None:
-    try:
-        await client.create(path, obj)
-    except StatusError as error:
-        if not error.is_already_exists:  # someone else joins at the same time
-            raise
-
-
-def _account(namespace: str, name: str) -> Object:
-    metadata = {"namespace": namespace, "name": name, "labels": dict(SYSTEM_LABELS)}
-    return {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}
-
-
-def _role(cluster: str) -> Object:
-    return {
-        "apiVersion": "rbac.authorization.k8s.io/v1",
-        "kind": "ClusterRole",
-        "metadata": {"name": role_name(cluster), "labels": dict(SYSTEM_LABELS)},
-        "rules": [
-            {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]},
-            {"verbs": ["get"], "nonResourceURLs": ["*"]},
-        ],
-    }
-
-
-def _binding(cluster: str, namespace: str) -> Object:
-    subject = {"kind": "ServiceAccount", "name": service_account_name(cluster), "namespace": namespace}
-    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role_name(cluster)}
-    return {
-        "apiVersion": "rbac.authorization.k8s.io/v1",
-        "kind": "ClusterRoleBinding",
-        "metadata": {"name": role_name(cluster), "labels": dict(SYSTEM_LABELS)},
-        "subjects": [subject],
-        "roleRef": role,
-    }
-
-
-async def _account_secret(
-    member: MemberClient, cluster: str, namespace: str, account: str, uid: str, timeout: float = TOKEN_TIMEOUT
-) -> Object:
-    """The account's token Secret. Clusters since 1.24 make none by themselves, so we ask for one and wait for its token."""
-    collection = resource_path("v1", "secrets", namespace)
-    path = f"{collection}/{account}"
-    deadline = time.monotonic() + timeout
-    while True:
-        secret = await member.find(path)
-        if secret is None:
-            await _create(member, collection, _token_secret(namespace, account))
-        elif secret.get("type") != "kubernetes.io/service-account-token":
-            raise JoinError(
-                f"secret {namespace}/{account} in cluster({cluster}) exists and holds no service account token"
-            )
-        elif _belongs_to(secret) not in ("", uid):
-            # of an account of this name that is gone, as its token is; the token controller will remove it, if it runs
-            with contextlib.suppress(StatusError):  # checked again below, whoever removed it
-                await member.delete(path, uid=secret["metadata"]["uid"])
-        elif (secret.get("data") or {}).get("token"):
-            return secret
-        if time.monotonic() > deadline:
-            raise JoinError(
-                f"failed to get serviceAccount secret from cluster({cluster}): its token controller did not fill"
-                f" {namespace}/{account} within {timeout:.0f}s (is kube-controller-manager running there?)"
-            )
-        await asyncio.sleep(TOKEN_POLL)
-
-
-def _belongs_to(secret: Object) -> str:
-    return (secret["metadata"].get("annotations") or {}).get("kubernetes.io/service-account.uid", "")
-
-
-def _token_secret(namespace: str, account: str) -> Object:
-    return {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {
-            "namespace": namespace,
-            "name": account,
-            "annotations": {"kubernetes.io/service-account.name": account},
-        },
-        "type": "kubernetes.io/service-account-token",
-    }
-
-
-def _text(secret: Object, key: str) -> str:
-    return base64.b64decode(secret["data"][key]).decode()
+# -- the control plane ------------------------------------------------------------------------------------------------
 
 
 def _bundle(authority: bytes, trusted: bytes) -> bytes:
@@ -295,9 +173,6 @@ def _bundle(authority: bytes, trusted: bytes) -> bytes:
     if not theirs or theirs in ours:
         return authority
     return ours + b"\n" + theirs + b"\n" if ours else trusted
-
-
-# -- the control plane ------------------------------------------------------------------------------------------------
 
 
 async def _store_credentials(

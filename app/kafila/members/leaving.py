@@ -12,12 +12,11 @@ from kafila.core.resources import gvk_of, split_api_version
 from kafila.core.values import Object
 from kafila.placement.work.member_object import is_managed
 
+from .accounts import IMPERSONATOR, RBAC, SYSTEM_LABELS, Print, role_name, service_account_name
 from .client import MemberClient, resource_path
 from .discovery import Discovery
-from .join import IMPERSONATOR, SYSTEM_LABELS, Print, role_name, service_account_name
 from .transport import Unreachable
 
-RBAC: Final = "rbac.authorization.k8s.io/v1"
 CORE: Final = "v1"
 T = TypeVar("T")
 TOGETHER: Final = 16  # copies that are looked for at a time

@@ -18,8 +18,9 @@ from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.constants import COND_APPLIED, COND_READY
 
+from .accounts import SYSTEM_LABELS, JoinError, Print
 from .client import MemberClient, resource_path
-from .join import CLUSTERS, DEFAULT_NAMESPACE, SYSTEM_LABELS, JoinError, Print
+from .join import CLUSTERS, DEFAULT_NAMESPACE
 from .leaving import Account, Thing, accounts_in, look_for, remove_accounts, thing_of
 from .transport import Unreachable
 

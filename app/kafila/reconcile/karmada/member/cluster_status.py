@@ -46,6 +46,7 @@ SEEN = "ClusterSeenAgain"
 VERSION_EVERY = 60.0  # seconds: it changes with another server only
 FIRST_SUMMARY = 10.0  # seconds that the first status waits for the lists of nodes and pods
 READY = Gauge("cluster_ready_state", "Whether the member is ready.", ["member_cluster"])
+LATENCY = Gauge("kafila_member_latency_seconds", "How long the last probes of the member took.", ["member_cluster"])
 NODES = Gauge("cluster_node_number", "Nodes of the member.", ["member_cluster"])
 READY_NODES = Gauge("cluster_ready_node_number", "Ready nodes of the member.", ["member_cluster"])
 
@@ -228,6 +229,7 @@ class ClusterStatus:
     def _measure(self, observation: Observation) -> None:
         name = self._connection.name
         READY.labels(name).set(1 if observation.healthy else 0)
+        LATENCY.labels(name).set(self._connection.client.conduct.took)
         if observation.node_summary is not None:
             NODES.labels(name).set(observation.node_summary.get("totalNum", 0))
             READY_NODES.labels(name).set(observation.node_summary.get("readyNum", 0))
