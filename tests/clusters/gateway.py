@@ -113,8 +113,9 @@ class Gateway:
         assert self._session is not None
         headers = [(k, v) for k, v in request.headers.items() if k.lower() not in _HOP]
         url = self.member.endpoint + request.raw_path
+        body = await request.read() or None  # an empty one would get a type
         async with self._session.request(
-            request.method, url, headers=headers, data=await request.read(), allow_redirects=False
+            request.method, url, headers=headers, data=body, allow_redirects=False
         ) as theirs:
             ours = web.StreamResponse(status=theirs.status)
             ours.headers.extend((k, v) for k, v in theirs.headers.items() if k.lower() not in _HOP)

@@ -64,7 +64,7 @@ def events(plane: Federation, cluster: str) -> set[str]:
 
 
 def test_a_member_at_rest_is_asked_little(alone: Federation, gateway: Gateway) -> None:
-    """A probe, and two questions for its APIs that are answered 304; the rest of a minute is counted by ``bench``."""
+    """A probe, and two questions for its APIs that are answered 304: at six probes a minute, 19 requests and its watches."""
     alone.apply(*config("rest", "member2"))
     alone.eventually("a copy", lambda: is_there(gateway.member, "rest"))
     alone.eventually("its figures", lambda: told(alone, RESPONSIVE)[0] == "Responding")
