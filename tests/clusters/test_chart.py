@@ -7,6 +7,7 @@ import contextlib
 import http.client
 import itertools
 import json
+import socket
 import ssl
 import subprocess
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from cluster_pods import Pod, by_port
 
 from hack import chart
 from kafila import __version__
+from kafila.identity.certificates import issue, new_authority
 
 _numbers = itertools.count(1)
 HELMS = ("4.2.4", "3.21.4")
@@ -69,6 +71,7 @@ AGENT = (
     "agent.clusterName=member1",
     "agent.kubeconfigSecret.name=karmada-kubeconfig",
 )
+AT_REST = chart.ROOT / "examples" / "encryption" / "configuration.yaml"
 OF_OTHERS = {"monitoring.coreos.com/v1", "cert-manager.io/v1", "postgresql.cnpg.io/v1"}
 WRONG = [
     ((), "database.existingSecret.name: name a Secret with the URL of a PostgreSQL"),
@@ -231,7 +234,11 @@ def test_a_release(programs: Path, host: tuple[Member, str], url: str, tmp_path:
     (member, namespace), (port,) = host, free_ports(1)
     helm = programs / "helm-4.2.4"
     secret(member, namespace, url)
-    arguments = (chart.CHART, "-n", namespace, f"--set={DATABASE}", f"--set=api.advertise={LOOPBACK}:{port}")
+    others = _serving_certificate(member, namespace, tmp_path)
+    member.kubectl("-n", namespace, "create", "secret", "generic", "at-rest", f"--from-file=encryption.yaml={AT_REST}")
+    values = (DATABASE, f"api.advertise={LOOPBACK}:{port}", "tls.existingSecret=serving")
+    values += ("encryption.existingSecret.name=at-rest",)
+    arguments = (chart.CHART, "-n", namespace, *(f"--set={value}" for value in values))
     notes = done(helm, "install", "kafila", *arguments, "--wait", "--timeout=90s", member=member)
     assert "secret kafila-kubeconfig" in notes
     assert f"It names {LOOPBACK}:{port}." in notes
@@ -240,7 +247,7 @@ def test_a_release(programs: Path, host: tuple[Member, str], url: str, tmp_path:
     job.start()
     assert job.process._running is not None
     assert job.process._running.wait(60) == 0, job.log()
-    api = Pod(member, namespace, template(member, namespace, "deployment/kafila-api"), tmp_path / "api")
+    api = Pod(member, namespace, template(member, namespace, "deployment/kafila-api"), tmp_path / "api", port)
     workers = Pod(member, namespace, template(member, namespace, "deployment/kafila-workers"), tmp_path / "workers")
     pods = [api, workers]
     try:
@@ -253,7 +260,9 @@ def test_a_release(programs: Path, host: tuple[Member, str], url: str, tmp_path:
             assert status["Uid"].split() == ["65532"] * 4
             assert {int(status[name], 16) for name in ("CapEff", "CapPrm", "CapInh", "CapBnd", "CapAmb")} == {0}
             assert status["NoNewPrivs"] == "1"
-        _is_reached(member, namespace, programs, api, tmp_path)
+        with socket.create_connection((LOOPBACK, api.port)) as plain:
+            ssl.create_default_context(cafile=others).wrap_socket(plain, server_hostname=LOOPBACK).close()
+        _is_reached(member, namespace, programs, tmp_path)
         _is_watched(member, namespace, workers, api, tmp_path)
     finally:
         for pod in pods:
@@ -268,14 +277,25 @@ def test_a_release(programs: Path, host: tuple[Member, str], url: str, tmp_path:
     assert "kubeconfig" in keys, "an upgrade keeps it"
     done(helm, "uninstall", "kafila", "-n", namespace, "--wait", "--timeout=90s", member=member)
     member.kubectl("-n", namespace, "wait", "pods", "--all", "--for=delete", "--timeout=60s")
-    assert left(member, namespace) == {"secret/db"}
+    assert left(member, namespace) == {"secret/db", "secret/serving", "secret/at-rest"}
+
+
+def _serving_certificate(member: Member, namespace: str, folder: Path) -> Path:
+    """In a Secret, of an authority of somebody else, whose file is returned."""
+    authority = new_authority("somebody")
+    pair = issue(authority, "kafila", hosts=[LOOPBACK])
+    for name, content in (("other-ca.crt", authority.certificate), ("s.crt", pair.certificate), ("s.key", pair.key)):
+        (folder / name).write_bytes(content)
+    files = (f"--cert={folder}/s.crt", f"--key={folder}/s.key")
+    member.kubectl("-n", namespace, "create", "secret", "tls", "serving", *files)
+    return folder / "other-ca.crt"
 
 
 def wait_for(pod: Pod, probe: str) -> None:
     wait_until(f"{probe} of {pod.process.name}", lambda: pod.probe(probe), pod.process)
 
 
-def _is_reached(member: Member, namespace: str, programs: Path, api: Pod, folder: Path) -> None:
+def _is_reached(member: Member, namespace: str, programs: Path, folder: Path) -> None:
     """By the kubeconfig that the Job has written."""
     file = folder / "karmada.config"
     path = "jsonpath={.data.kubeconfig}"
@@ -283,9 +303,8 @@ def _is_reached(member: Member, namespace: str, programs: Path, api: Pod, folder
         base64.b64decode(member.kubectl("-n", namespace, "get", "secret", "kafila-kubeconfig", "-o", path))
     )
     assert kubectl(programs / "kubectl", file, "config", "current-context").strip() == "karmada-apiserver"
-    server = f"--server=https://{LOOPBACK}:{api.port}"  # the Service's part
-    assert kubectl(programs / "kubectl", file, server, "get", "clusters") == ""
-    assert kubectl(programs / "kubectl", file, server, "auth", "can-i", "*", "*").strip() == "yes"
+    assert kubectl(programs / "kubectl", file, "get", "clusters") == ""
+    assert kubectl(programs / "kubectl", file, "auth", "can-i", "*", "*").strip() == "yes"
 
 
 def _is_watched(member: Member, namespace: str, workers: Pod, api: Pod, folder: Path) -> None:
@@ -297,7 +316,9 @@ def _is_watched(member: Member, namespace: str, workers: Pod, api: Pod, folder: 
     prometheus.load_cert_chain(folder / "tls.crt", folder / "tls.key")
 
     def get(port: int, path: str, client: ssl.SSLContext) -> tuple[int, str]:
-        with contextlib.closing(http.client.HTTPSConnection(LOOPBACK, port, context=client, timeout=30)) as connection:
+        with contextlib.closing(http.client.HTTPConnection(LOOPBACK, port, timeout=30)) as connection:
+            plain = socket.create_connection((LOOPBACK, port), timeout=30)
+            connection.sock = client.wrap_socket(plain, server_hostname="apiserver-loopback-client")
             connection.request("GET", path)
             answer = connection.getresponse()
             return answer.status, answer.read().decode()

@@ -199,3 +199,42 @@ def test_what_helm_has_installed_is_left_to_helm(member1: Member, programs: Path
     assert "is managed by Helm: go on with that" in done.stderr
     subprocess.run([*helm, "uninstall", "kafila"], check=True, capture_output=True, timeout=120)
     member1.kubectl("delete", "namespace", "init-helm", "--wait=false")
+
+
+@pytest.fixture
+def cloud_native_pg(member1: Member) -> Iterator[None]:
+    """The kind alone: nobody acts on it."""
+    names = {"plural": "clusters", "singular": "cluster", "kind": "Cluster", "listKind": "ClusterList"}
+    schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+    definition = {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": "clusters.postgresql.cnpg.io"},
+        "spec": {
+            "group": "postgresql.cnpg.io",
+            "scope": "Namespaced",
+            "names": names,
+            "versions": [{"name": "v1", "served": True, "storage": True, "schema": schema}],
+        },
+    }
+    member1.kubectl("apply", "-f", "-", stdin=json.dumps(definition))
+    member1.kubectl("wait", "crd/clusters.postgresql.cnpg.io", "--for=condition=Established", "--timeout=60s")
+    yield
+    member1.kubectl("delete", "crd", "clusters.postgresql.cnpg.io", "--timeout=60s")
+
+
+def test_a_database_of_its_own_stays(member1: Member, cloud_native_pg: None, tmp_path: Path) -> None:
+    """Until its data are given up by name."""
+    arguments = ("--kubeconfig", member1.kubeconfig, "--namespace=init-own")
+    kafila("init", *arguments, "--cloudnative-pg", "--service-type=ClusterIP", "--wait=1s")
+    get = ("-n", "init-own", "get", "clusters.postgresql.cnpg.io", "-o")
+    assert json.loads(member1.kubectl(*get, "json"))["items"][0]["spec"]["instances"] == 3
+    gone = ("deinit", *arguments, f"--karmada-kubeconfig={tmp_path}/none")
+    kept = kafila(*gone, "--purge-namespace")
+    assert (kept.returncode, kept.stdout.splitlines()[-1]) == (
+        0,
+        "cluster/kafila-db stays, with all data: --purge-data deletes it",
+    )
+    assert member1.kubectl(*get, "name").split() == ["cluster.postgresql.cnpg.io/kafila-db"]
+    assert kafila(*gone, "--purge-data", "--purge-namespace").returncode == 0
+    member1.kubectl("wait", "namespace/init-own", "--for=delete", "--timeout=60s")

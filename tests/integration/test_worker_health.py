@@ -6,6 +6,7 @@ import base64
 import contextlib
 import http.client
 import json
+import re
 import signal
 import ssl
 import subprocess
@@ -116,3 +117,14 @@ def test_there_is_no_api(plane: tuple[Started, Started], clients: dict[str, ssl.
 
 def test_it_writes_no_kubeconfig(plane: tuple[Started, Started]) -> None:
     assert not (plane[1].folder / "kubeconfig").exists()
+
+
+def test_the_health_check_of_the_image(plane: tuple[Started, Started]) -> None:
+    """deploy/Dockerfile: it ends with 0 where a process is ready, and else with something else."""
+    image = (Path(__file__).parents[2] / "deploy" / "Dockerfile").read_text().replace("\\\n", "")
+    (command,) = re.findall(r"^HEALTHCHECK .* CMD (\[.*\])$", image, re.M)
+    program, option, code = json.loads(command)
+    assert (program, option) == ("python", "-c")
+    for port, is_well in ((plane[0].port, True), (1, False)):
+        done = subprocess.run([sys.executable, option, code.replace(":5443/", f":{port}/")], capture_output=True)
+        assert (done.returncode == 0) is is_well, done.stderr
