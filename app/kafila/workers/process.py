@@ -288,13 +288,11 @@ class Process:
         host, port = host_and_port(settings.advertise) if settings.advertise else (settings.host, None)
         return host, (port or self.port) if serves else 0
 
-    def _first_address(self) -> str:
-        return str(ipaddress.ip_network(self.settings.service_cidr)[1])
-
     def _hosts(self) -> list[str]:
         """What clients may call this server."""
         hosts = ["localhost", "127.0.0.1", "::1", "kubernetes", "kubernetes.default", "kubernetes.default.svc"]
-        hosts += [self._first_address(), self.settings.host, self._reached_at(True)[0]]
+        first = str(ipaddress.ip_network(self.settings.service_cidr)[1])
+        hosts += [first, self.settings.host, self._reached_at(True)[0]]
         hosts += listed(self.settings.apiserver_cert_extra_sans)
         return [host for host in dict.fromkeys(hosts) if host not in ("0.0.0.0", "::")]
 
