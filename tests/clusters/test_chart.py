@@ -165,6 +165,71 @@ def test_no_process_has_rights_that_it_does_not_need(helm: Path, values: tuple[s
     )
 
 
+def of_kind(objects: list[Any], kind: str) -> dict[str, Any]:
+    return {each["metadata"]["name"]: each for each in objects if each["kind"] == kind}
+
+
+def selected(objects: list[Any], labels: dict[str, str]) -> list[Any]:
+    """Pod templates with these labels."""
+    templates = [each["spec"]["template"] for each in objects if each["kind"] in ("Deployment", "Job")]
+    return [each for each in templates if labels.items() <= each["metadata"]["labels"].items()]
+
+
+def test_what_selects_pods_selects_those_that_it_means(helm: Path) -> None:
+    """Ports by name, too."""
+    objects = chart.render(helm, *VALUES["all"])
+    for name, deployment in of_kind(objects, "Deployment").items():
+        (own,) = selected(objects, deployment["spec"]["selector"]["matchLabels"])
+        assert own is deployment["spec"]["template"]
+        (budget,) = (o for n, o in of_kind(objects, "PodDisruptionBudget").items() if n == name)
+        assert selected(objects, budget["spec"]["selector"]["matchLabels"]) == [own]
+        (spread,) = own["spec"]["topologySpreadConstraints"]
+        assert selected(objects, spread["labelSelector"]["matchLabels"]) == [own]
+    for service in of_kind(objects, "Service").values():
+        (template,) = selected(objects, service["spec"]["selector"])
+        names = {port["name"] for port in template["spec"]["containers"][0]["ports"]}
+        assert {port["targetPort"] for port in service["spec"]["ports"]} <= names
+    policies = of_kind(objects, "NetworkPolicy")
+    assert len(policies) == 3
+    for policy in policies.values():
+        assert len(selected(objects, policy["spec"]["podSelector"]["matchLabels"])) == 1
+    (scaling,) = of_kind(objects, "HorizontalPodAutoscaler").values()
+    assert "replicas" not in of_kind(objects, "Deployment")[scaling["spec"]["scaleTargetRef"]["name"]]["spec"]
+
+
+def test_objects_of_other_operators_lead_to_ours(helm: Path) -> None:
+    objects = chart.render(helm, *VALUES["all"])
+    (monitor,) = of_kind(objects, "ServiceMonitor").values()
+    services = of_kind(objects, "Service").values()
+    selector = monitor["spec"]["selector"]["matchLabels"]
+    (endpoint,) = monitor["spec"]["endpoints"]
+    for service in services:
+        assert selector.items() <= service["metadata"]["labels"].items()
+        assert endpoint["port"] in {port["name"] for port in service["spec"]["ports"]}
+    tls, secrets = endpoint["tlsConfig"], of_kind(objects, "Secret")
+    for reference in (tls["ca"]["secret"], tls["cert"]["secret"], tls["keySecret"]):
+        assert reference["name"] in secrets
+    (rules,) = of_kind(objects, "PrometheusRule").values()
+    assert rules["spec"] == yaml.safe_load((chart.CHART / "files" / "rules.yaml").read_text())
+    dashboard = of_kind(objects, "ConfigMap")["kafila-dashboard"]
+    assert json.loads(dashboard["data"]["kafila.json"]) == json.loads(
+        (chart.CHART / "files" / "dashboard.json").read_text()
+    )
+    (certificate,) = (each["spec"] for each in of_kind(objects, "Certificate").values())
+    assert {"kafila.karmada-system.svc", "kafila.example.org"} <= set(certificate["dnsNames"])
+    assert certificate["ipAddresses"] == ["192.0.2.1", "fd00::1"]
+    volumes = [volume for pod in pods_of(objects) for volume in pod["volumes"] if volume["name"] == "tls"]
+    assert {volume["secret"]["secretName"] for volume in volumes} == {certificate["secretName"]}
+
+
+def test_a_database_of_its_own_is_the_one_that_is_used(helm: Path) -> None:
+    objects = chart.render(helm, *VALUES["cloud-native-pg"])
+    (name,) = of_kind(objects, "Cluster")
+    for pod in pods_of(objects):
+        (url,) = (each for each in pod["containers"][0]["env"] if each["name"] == "KAFILA_DATABASE_URL")
+        assert url["valueFrom"]["secretKeyRef"] == {"name": f"{name}-app", "key": "uri"}  # as its operator names it
+
+
 def test_the_agent_alone(helm: Path, programs: Path) -> None:
     """Karmada's own, which knows every flag."""
     objects = chart.render(helm, *AGENT)
