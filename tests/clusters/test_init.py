@@ -93,6 +93,7 @@ def test_init_and_deinit(member1: Member, programs: Path, url: str, folder: Path
     # nothing is there, and a dry run changes nothing
     dry = kafila("init", "--kubeconfig", member1.kubeconfig, *arguments, "--dry-run")
     assert dry.returncode == 0, dry.stderr
+    assert "namespace/karmada-system would be created" in dry.stdout
     assert "deployment/kafila-api would be applied (dry run)" in dry.stdout
     assert member1.kubectl("get", "namespace", NAMESPACE, "--ignore-not-found") == ""
     assert not file.exists()

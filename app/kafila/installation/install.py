@@ -40,6 +40,8 @@ async def install(host: MemberClient, plan: Plan, report: Print) -> str:
     wanted_objects = objects(wanted)
     if plan.database_url:
         wanted_objects.insert(0, database_secret(wanted.namespace, plan.database_url))
+    if plan.dry_run and not is_there:  # the API takes no object of a namespace that it does not know
+        report(f"      namespace/{wanted.namespace} would be created, so that the rest is not checked (dry run)")
     if plan.dry_run:
         for obj in wanted_objects:
             if is_there and obj["kind"] != "Cluster":
