@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import ipaddress
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import orjson
 
-from kafila.core import errors
+from kafila.core import bootstrap_tokens, errors
 from kafila.core.clock import rfc3339
 from kafila.core.values import Object
+from kafila.machinery.yamlout import dump_text
 from kafila.placement import constants
 
 from .allocation import DEFAULT_SERVICE_CIDR
@@ -80,6 +82,24 @@ async def publish_authorities(registry: Registry, clients: bytes, front_proxy: F
     }
     await ensure(registry, _system_config("extension-apiserver-authentication", data))
     await _replace_data(registry, "extension-apiserver-authentication", data)
+
+
+async def publish_cluster_info(registry: Registry, server: str, authority: bytes) -> None:
+    """What who registers a cluster is told before he is known: where this server is, and what its certificate is checked with.
+
+    The bootstrapsigner controller signs it with every bootstrap token.
+    """
+    cluster = {"server": server, "certificate-authority-data": base64.b64encode(authority).decode()}
+    told = {"apiVersion": "v1", "kind": "Config", "clusters": [{"name": "", "cluster": cluster}]}
+    text = dump_text(told)
+    kind = registry.kind("", "v1", "configmaps")
+    where, name = bootstrap_tokens.CLUSTER_INFO_NAMESPACE, bootstrap_tokens.CLUSTER_INFO
+    metadata = {"name": name, "namespace": where}
+    data = {bootstrap_tokens.KUBECONFIG: text}
+    await ensure(registry, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data})
+    entry = registry.cache.get(kind.resource, where, name)
+    if entry is not None and (entry.decode().get("data") or {}).get(bootstrap_tokens.KUBECONFIG) != text:
+        await registry.modify(kind, where, name, lambda obj: {**obj, "data": (obj.get("data") or {}) | data}, OPTIONS)
 
 
 def _listed(texts: Sequence[str]) -> str:

@@ -107,7 +107,7 @@ class ServerOptions(BaseModel):
         "", description="PEM of more CAs that sign clients' certificates; read again when it changes."
     )
     token_auth_file: str = Field("", description='File of static tokens: token,user,uid,"group,group".')
-    enable_bootstrap_token_auth: bool = Field(False, description="Accept bootstrap tokens (Secrets in kube-system).")
+    enable_bootstrap_token_auth: bool = Field(True, description="Accept bootstrap tokens (Secrets in kube-system).")
     anonymous_auth: bool = Field(True, description="Let in who shows no credential as system:anonymous.")
     service_account_issuer: str = Field(
         checks.ISSUER,

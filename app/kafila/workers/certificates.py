@@ -181,6 +181,13 @@ class Certificates:
                 return f"shown to clients, from {files.certificate}"
         return _USES[name]
 
+    def shown_chain(self) -> bytes:
+        """PEM of what the user's own certificate is from, as far as its file says so: clients who do not know ours need it."""
+        shown = self._users.get("tls-cert-file")
+        if shown is None:
+            return b""
+        return shown.certificate.removeprefix(first_of(shown.certificate)) or shown.certificate
+
     # -- the administrator's kubeconfig ----------------------------------------------------------------------------
 
     def write_kubeconfig(self, server: str) -> None:

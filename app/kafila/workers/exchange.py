@@ -6,7 +6,7 @@ from typing import final
 
 from kafila.identity.authority import Authority
 from kafila.registry import Registry
-from kafila.registry.bootstrap import publish_authorities
+from kafila.registry.bootstrap import publish_authorities, publish_cluster_info
 
 from .authentication import Authenticators
 from .certificates import Certificates
@@ -19,6 +19,7 @@ class Exchange:
 
     def __init__(self, controllers: Controllers) -> None:
         self._controllers = controllers
+        self.server = ""  # where clients reach this process
         self._listening: tuple[Authenticators, Certificates] | None = None
         self._serving: tuple[Registry, bytes] | None = None
 
@@ -43,6 +44,7 @@ class Exchange:
     async def publish(self, authority: Authority) -> None:
         """Tells servers beside ours. Raises StatusError."""
         if self._serving is not None and self._listening is not None:
-            (registry, own), (known, _) = self._serving, self._listening
+            (registry, own), (known, certificates) = self._serving, self._listening
             clients = authority.bundle + known.client_authorities()
             await publish_authorities(registry, clients, known.front_proxies(own))
+            await publish_cluster_info(registry, self.server, authority.bundle + certificates.shown_chain())

@@ -220,6 +220,7 @@ class Process:
             if settings.enable_priority_and_fairness:
                 await self._ensured(partial(ensure_flow_control, registry))
             if certificates is not None:
+                exchange.server = self.server_url
                 exchange.listens(known, certificates)
                 exchange.serves(registry, keys.front_proxy.certificate)
                 await self._ensured(partial(exchange.publish, keys.authority))
