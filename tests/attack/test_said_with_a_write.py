@@ -58,7 +58,6 @@ FIELDS: list[tuple[str, str, Object, str]] = [
     ),
     ("clustertaintpolicies.policy", "Failover", {}, "ClusterTaintPolicy: has no effect"),
     ("federatedresourcequotas.policy", "FederatedQuotaEnforcement", {"overall": {"cpu": "1"}}, "spec.overall"),
-    ("clusters.cluster", "", {"syncMode": "Pull"}, "spec.syncMode: Pull is stored"),
     ("clusters.cluster", "CustomizedClusterResourceModeling", {"resourceModels": [{}]}, "spec.resourceModels"),
     (
         "resourceinterpretercustomizations.config",
@@ -91,7 +90,7 @@ def test_the_table_knows_of_all_that_the_documentation_calls_later() -> None:
         if re.search(r"^\| `spec[^`]*` \|.*\*later part\*", section, re.M)
         for kind in heading.split(",")
     }
-    assert {"FederatedHPA", "MultiClusterService", "PropagationPolicy", "Cluster"} <= later
+    assert {"FederatedHPA", "MultiClusterService", "PropagationPolicy"} <= later
     kinds = {kind.kind for kind in map(CATALOG.storage_kind, (*_KINDS, *_FIELDS)) if kind is not None}
     made_by_us = {"ResourceBinding", "ClusterResourceBinding", "ServiceImport"}  # of a policy that was warned about
     assert later - made_by_us <= kinds

@@ -71,8 +71,6 @@ def _quota(spec: Object, gates: Gates) -> Iterator[str]:
 
 
 def _cluster(spec: Object, gates: Gates) -> Iterator[str]:
-    if spec.get("syncMode") == "Pull":
-        yield f"spec.syncMode: Pull {_NOT_YET}: nothing is sent to this cluster"
     if spec.get("resourceModels"):
         yield from _off("spec.resourceModels", feature.CUSTOMIZED_CLUSTER_RESOURCE_MODELING, gates)
 

@@ -15,6 +15,7 @@ from kafila.core import errors
 from kafila.core.quoting import quoted, quoted_list
 from kafila.core.values import Object
 
+from .agents import lent
 from .attributes import MASTERS, Attributes, Subject
 from .authorizer import Authorizer
 from .index import GROUP, Reference
@@ -49,7 +50,7 @@ class Escalation:
         asked = Attributes(user, "escalate", GROUP, "*", resource, "", namespace, asked_for)
         if self._authorizer.decide(asked).allowed:
             return
-        self._confirm(resource, name, rules_of(new), user, namespace)
+        self._confirm(resource, name, rules_of(new), user, namespace, lent(kind, new, user))
         if _aggregates(new) or _aggregates(old):
             if uncovered(self._owned(user, namespace, resource)[0], FULL_AUTHORITY):
                 why = "must have cluster-admin privileges to use the aggregationRule"
@@ -70,18 +71,26 @@ class Escalation:
             if roles is None:
                 raise errors.internal_error(f"unsupported role reference kind: {quoted(role.kind)}")
             raise errors.not_found(GROUP, resource, role.name)  # so it is named by kube-apiserver
-        self._confirm(resource, metadata.get("name", ""), rules, user, namespace)
+        self._confirm(resource, metadata.get("name", ""), rules, user, namespace, lent(kind, new, user))
 
     def _owned(self, user: Subject, namespace: str, resource: str) -> tuple[list[Rule], str]:
         """What somebody may do, and which roles are missing: kube-apiserver names those as the resource that is written."""
         rules, problems = self._authorizer.rbac.rules_for(user, namespace)
         return rules, _MISSING.sub(f'{resource}.{GROUP} "', problems)
 
-    def _confirm(self, resource: str, name: str, rules: Sequence[Rule], user: Subject, namespace: str) -> None:
-        """Raises StatusError 403 where somebody does not have all that ``rules`` allow."""
+    def _confirm(
+        self,
+        resource: str,
+        name: str,
+        rules: Sequence[Rule],
+        user: Subject,
+        namespace: str,
+        borrowed: Sequence[Rule] = (),
+    ) -> None:
+        """Raises StatusError 403 where somebody does not have all that ``rules`` allow. ``borrowed``: he counts as having these."""
         owned, problems = self._owned(user, namespace, resource)
         try:
-            missing = uncovered(owned, rules, _EFFORT)
+            missing = uncovered([*owned, *borrowed], rules, _EFFORT)
         except TooManyRules:
             why = f"the rules are too many to be compared with those of user {quoted(user.name)}"
             raise errors.forbidden(GROUP, resource, name, why) from None

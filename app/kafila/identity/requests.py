@@ -10,17 +10,18 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
+from kafila.core import agents
+
 from .certificates import BACKDATE, KeyPair, private_key
 
 CLIENT: Final = "kubernetes.io/kube-apiserver-client"
 KUBELET_CLIENT: Final = "kubernetes.io/kube-apiserver-client-kubelet"
 KUBELET_SERVING: Final = "kubernetes.io/kubelet-serving"
 SHORTEST: Final = timedelta(minutes=10)
+REGISTERING: Final = timedelta(hours=1)  # longer than any registration
 SHORT: Final = timedelta(hours=8)  # of which the backdating would be much
 _NODES: Final = ["system:nodes"]
 _NODE: Final = "system:node:"
-AGENTS: Final = "system:karmada:agents"
-AGENT: Final = "system:karmada:agent:"
 _KEY_USAGES: Final = {
     "signing": "digital_signature",
     "digital signature": "digital_signature",
@@ -137,11 +138,11 @@ SIGNERS: Final[dict[str, Callable[[x509.CertificateSigningRequest, Sequence[str]
 
 def check_agent(request: x509.CertificateSigningRequest, usages: Sequence[str]) -> None:
     """Raises NotSigned for what no agent of a member cluster would ask for (Karmada's agentcsrapproving controller)."""
-    if organizations(request) != [AGENTS]:
-        raise NotSigned(f"subject organization is not {AGENTS}")
+    if organizations(request) != [agents.GROUP]:
+        raise NotSigned(f"subject organization is not {agents.GROUP}")
     _check_names(request)
-    if not common_name(request).startswith(AGENT):
-        raise NotSigned(f"subject common name does not begin with {AGENT} prefix")
+    if not common_name(request).startswith(agents.PREFIX):
+        raise NotSigned(f"subject common name does not begin with {agents.PREFIX} prefix")
     _check_usages(usages, "client auth")
 
 
@@ -184,6 +185,8 @@ def signed(
     return certificate.public_bytes(serialization.Encoding.PEM)
 
 
-def lifetime_of(seconds: int | None, longest: timedelta) -> timedelta:
-    """What a request gets that asks for so many seconds."""
+def lifetime_of(seconds: int | None, longest: timedelta, subject: str = "") -> timedelta:
+    """What a request of ``subject`` gets that asks for so many seconds. Who registers a cluster is done soon."""
+    if subject == agents.GENERATOR:
+        longest = min(longest, REGISTERING)
     return longest if seconds is None else max(SHORTEST, min(timedelta(seconds=seconds), longest))

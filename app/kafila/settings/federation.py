@@ -55,6 +55,16 @@ class FederationOptions(EstimatorOptions):
         description="Seconds after which a Cluster that is being deleted goes without what its member does not give back.",
         gt=0,
     )
+    cluster_monitor_grace_period: Seconds = Field(
+        40.0,
+        description="Seconds that a cluster in pull mode may be silent before its Ready condition is Unknown.",
+        gt=0,
+    )
+    cluster_startup_grace_period: Seconds = Field(
+        60.0,
+        description="Seconds that a new cluster in pull mode has for its first report.",
+        gt=0,
+    )
     member_answer_bytes: int = Field(
         ANSWER_LIMITS.answer,
         description="Bytes of one answer of a member, decompressed; a member that sends more is not Ready.",

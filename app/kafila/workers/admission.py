@@ -17,6 +17,7 @@ from kafila.cel.libraries.authorizer import Answer, Ask, Question
 from kafila.core.resources import split_api_version
 from kafila.core.values import Object
 from kafila.machinery.configuration import ConfigurationError
+from kafila.machinery.decode import DecodeError, compile_decoder
 from kafila.machinery.lua import syntax_error
 from kafila.members.kubeconfig import KubeconfigError
 from kafila.placement.allowed_clusters import Limit, limit_of
@@ -92,6 +93,16 @@ def admission(cache: Cache, catalog: Catalog, settings: Settings, authorizer: Au
         found = catalog.by_kind(*split_api_version(api_version), kind)
         return Served(found.group, found.plural, found.namespaced) if found is not None else None
 
+    def misfit(api_version: str, kind: str, status: Any) -> str:
+        found = catalog.by_kind(*split_api_version(api_version), kind)
+        if found is None or found.custom:
+            return ""  # scripts and webhooks say what it means, within limits of their own
+        try:
+            compile_decoder(found.schema)({"status": status})
+        except (DecodeError, AttributeError, KeyError, TypeError, ValueError) as error:
+            return str(error)[:512]
+        return ""
+
     around = AdmissionContext(
         customizations=customizations,
         lua_error=syntax_error,
@@ -102,6 +113,7 @@ def admission(cache: Cache, catalog: Catalog, settings: Settings, authorizer: Au
         may=may,
         limit=limit,
         resource_of=resource_of,
+        misfit=misfit,
     )
     return Admission(
         settings.gates,

@@ -19,6 +19,7 @@ from kafila.reconcile.karmada.wiring import build
 from kafila.reconcile.kubernetes.account_tokens import AccountTokens
 from kafila.reconcile.kubernetes.api_services import APIServices
 from kafila.reconcile.kubernetes.autoregister import AutoRegister
+from kafila.reconcile.kubernetes.bootstrap_tokens import BootstrapSigner, TokenCleaner
 from kafila.reconcile.kubernetes.certificate_requests import CertificateRequestCleaner, CertificateSigning
 from kafila.reconcile.kubernetes.clusterrole_aggregation import ClusterRoleAggregation
 from kafila.reconcile.kubernetes.definitions import DefinitionController
@@ -74,7 +75,9 @@ class Controllers:
             ResourceQuotas(registry),
             CertificateSigning(registry, signing, timedelta(seconds=settings.cluster_signing_duration)),
             CertificateRequestCleaner(registry),
-            AgentCSRApproving(registry, authorizer),
+            AgentCSRApproving(registry, authorizer, self.recorder),
+            BootstrapSigner(registry),
+            TokenCleaner(registry),
             APIServices(registry, extensions or Extensions(registry.cache)),
             DefaultServiceAccounts(registry),
             root_authority,

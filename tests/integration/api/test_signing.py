@@ -122,3 +122,18 @@ def test_agents_are_approved_where_who_asks_may_have_one(served: Served, registr
     served.kubectl("create", "-f", "-", registrar, *groups, stdin=agent.csr("again"))
     certificate(served, "again")
     assert "Pending" in served.kubectl("get", "csr", "more-than-an-agent")
+    made = {"apiVersion": "cluster.karmada.io/v1alpha1", "kind": "Cluster", "metadata": {"name": "member1"}}
+    served.kubectl("create", "-f", "-", stdin=json.dumps({**made, "spec": {"syncMode": "Pull"}}))
+    served.kubectl("create", "-f", "-", registrar, *groups, stdin=agent.csr("taken-over"))
+    reason = "--field-selector=reason=AgentRequestNotApproved"
+    served.kubectl("wait", "events", reason, "--for=jsonpath={.involvedObject.name}=taken-over", "--timeout=60s")
+    assert "Pending" in served.kubectl("get", "csr", "taken-over")
+    served.kubectl("delete", "cluster", "member1")
+
+
+def test_who_registers_a_cluster_has_a_certificate_for_a_short_time(served: Served) -> None:
+    registrar = Applicant("system:karmada:agent:rbac-generator", "system:karmada:agents")
+    served.kubectl("create", "-f", "-", stdin=registrar.csr("registrar", expirationSeconds=31536000))
+    served.kubectl("certificate", "approve", "registrar")
+    found = x509.load_pem_x509_certificate(base64.b64decode(certificate(served, "registrar")))
+    assert (found.not_valid_after_utc - found.not_valid_before_utc).total_seconds() == 3600 + 300

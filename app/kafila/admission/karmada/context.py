@@ -50,6 +50,10 @@ def _none_served(api_version: str, kind: str) -> Served | None:
     return None
 
 
+def _fits(api_version: str, kind: str, status: Any) -> str:
+    return ""
+
+
 def _compiles(script: str) -> str | None:
     return None
 
@@ -62,7 +66,8 @@ class AdmissionContext:
     ``allow_no_execute`` is ``--allow-no-execute-taint-policy``; ``clusters`` are all Clusters; ``claimed`` are the bindings of the
     policy with that permanent id, of its namespace where it has one. ``own_id`` is the uid of our kube-system, empty when it is not
     known; ``may(user, verb, group, resource, namespace, name)`` lets everybody where nobody decides about rights; ``limit``: the
-    clusters that a namespace may use; ``resource_of(apiVersion, kind)``: None for a kind that is not served.
+    clusters that a namespace may use; ``resource_of(apiVersion, kind)``: None for a kind that is not served;
+    ``misfit(apiVersion, kind, status)``: why that is no status of the kind, "" where it is.
     """
 
     customizations: Callable[[], Iterable[Object]] = _none
@@ -74,6 +79,7 @@ class AdmissionContext:
     may: Callable[[Any, str, str, str, str, str], bool] = _everybody
     limit: Callable[[str], Limit | None] = _no_limit
     resource_of: Callable[[str, str], Served | None] = _none_served
+    misfit: Callable[[str, str, Any], str] = _fits
 
 
 NOTHING = AdmissionContext()

@@ -11,7 +11,7 @@ from kafila.core.feature_gates import Gates
 from kafila.core.values import Object
 from kafila.placement import constants
 
-from . import autoscaling, binding, cluster, interpreter, override, propagation, quota, rights, services
+from . import agents, autoscaling, binding, cluster, interpreter, override, propagation, quota, rights, services
 from .context import NOTHING, AdmissionContext
 from .errors import Denied, denied, refuse_if, within_limits
 from .gostructs import BINDING, MULTI_CLUSTER_SERVICE, OVERRIDE, WORK, pass_through
@@ -51,6 +51,7 @@ def admit(
     around: AdmissionContext = NOTHING,
 ) -> None:
     """Raises StatusError in the words of Karmada's validating webhooks when the write is not allowed."""
+    agents.admit_agent(kind, new, old, user, around)
     if operation == "DELETE":
         if old is not None:
             _protect(old)

@@ -6,6 +6,8 @@ from typing import Final
 
 from kafila.core.values import Object
 
+from .agent_roles import BOOTSTRAP
+
 _API_VERSION: Final = "rbac.authorization.k8s.io/v1"
 _NAMESPACED: Final = (
     (
@@ -64,4 +66,5 @@ ROLES: Final[tuple[Object, ...]] = (
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": _PROXY_ADMIN},
         "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "system:admin"}],
     },
+    *BOOTSTRAP,
 )

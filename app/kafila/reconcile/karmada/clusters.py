@@ -8,6 +8,8 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from typing import final
 
+from prometheus_client import Gauge
+
 from kafila.core.clock import parse_rfc3339
 from kafila.core.conditions import conditions_of, is_true
 from kafila.placement import constants
@@ -17,7 +19,12 @@ from kafila.placement.types import Cluster
 from kafila.registry import Registry
 from kafila.watch import Entry, Event
 
+from .deleted_works import DeletedWorks
 from .kinds import CLUSTERS, read_cluster
+
+READY = Gauge("cluster_ready_state", "Whether the member is ready.", ["member_cluster"])
+NODES = Gauge("cluster_node_number", "Nodes of the member.", ["member_cluster"])
+READY_NODES = Gauge("cluster_ready_node_number", "Ready nodes of the member.", ["member_cluster"])
 
 
 def is_same_for_scheduler(old: Entry, new: Entry) -> bool:
@@ -45,6 +52,7 @@ class Clusters:
         self._changed: OrderedDict[str, float] = OrderedDict()  # when labels or spec of a cluster changed, newest last
         self._limits: dict[str, Limit] = {}  # of the namespaces that may not use every cluster
         self._cache.listen(CLUSTERS, self._observe)
+        self.deleted_works = DeletedWorks(self._cache, self._is_pulled)
         self._cache.listen("namespaces", self._observe_namespace)
         self._cache.on_reset(self.load)
         self.load()
@@ -115,6 +123,10 @@ class Clusters:
     def is_ready(self, cluster: str) -> bool:
         found = self._by_name.get(cluster)
         return found is not None and is_true(conditions_of(found), constants.COND_READY)
+
+    def _is_pulled(self, cluster: str) -> bool:
+        found = self._by_name.get(cluster)
+        return found is not None and found["spec"].get("syncMode") == "Pull" and not self.is_leaving(cluster)
 
     def is_leaving(self, cluster: str) -> bool:
         """Deleted, or about to be."""

@@ -13,6 +13,7 @@ from kafila.registry import Registry
 from kafila.settings.federation import DEFAULT_OPTIONS, FederationOptions
 
 from .cluster.controller import ClusterController
+from .cluster.health_monitor import HealthMonitor
 from .cluster.namespace_sync import NamespaceSync
 from .cluster.taint_policies import TaintPolicies
 from .cluster.unified_auth import UnifiedAuth
@@ -45,6 +46,7 @@ def build(
     controllers: list[Controller] = [
         interpreting,
         ClusterController(registry, recorder, options.cluster_leave_timeout),
+        HealthMonitor(registry, recorder, clusters, options),
         NamespaceSync(registry, recorder, clusters, options.skipped_propagating_namespaces),
         UnifiedAuth(registry, recorder, clusters),
         TemplateController(

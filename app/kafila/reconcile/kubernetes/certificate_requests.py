@@ -17,7 +17,7 @@ from kafila.core.conditions import conditions_of
 from kafila.core.errors import StatusError
 from kafila.core.values import Object
 from kafila.identity.authority import Authority
-from kafila.identity.requests import SIGNERS, NotSigned, lifetime_of, read, signed
+from kafila.identity.requests import SIGNERS, NotSigned, common_name, lifetime_of, read, signed
 from kafila.reconcile.controller import ResourceController
 from kafila.reconcile.queue import Requeue
 from kafila.registry import Options, Registry
@@ -68,7 +68,7 @@ class CertificateSigning(ResourceController):
         try:
             request, usages = read(base64.b64decode(spec["request"])), spec.get("usages") or ()
             SIGNERS[spec["signerName"]](request, usages)
-            lifetime = lifetime_of(spec.get("expirationSeconds"), self._lifetime)
+            lifetime = lifetime_of(spec.get("expirationSeconds"), self._lifetime, common_name(request))
             found = signed(request, usages, lifetime, authority.pair, datetime.now(UTC)) + authority.chain
         except (NotSigned, ValueError) as error:
             failed = {

@@ -7,15 +7,22 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple, final
 
 from kafila.authorization import Attributes, Authorizer
+from kafila.core.agents import PREFIX
 from kafila.core.clock import rfc3339
 from kafila.core.conditions import conditions_of
 from kafila.core.values import Object
 from kafila.identity.requests import CLIENT, NotSigned, check_agent, common_name, read
 from kafila.reconcile.controller import ResourceController
+from kafila.reconcile.events import Recorder
+from kafila.reconcile.karmada.kinds import CLUSTERS
 from kafila.registry import Options, Registry, User
 
 RESOURCE: Final = "certificatesigningrequests.certificates.k8s.io"
 GROUP: Final = "certificates.k8s.io"
+LEFT_TO_OTHERS: Final = "AgentRequestNotApproved"
+_TAKEN: Final = (
+    "cluster {} exists, and a bootstrap token is no proof of being its agent: kubectl certificate approve {}"
+)
 OPTIONS: Final = Options(manager="karmada-controller-manager")
 
 
@@ -32,13 +39,17 @@ OTHER: Final = Recognized("clusteragent", "Auto approving karmada agent certific
 
 @final
 class AgentCSRApproving(ResourceController):
-    """``authorizer``: None where nobody can be asked; nothing is approved then."""
+    """``authorizer``: None where nobody can be asked; nothing is approved then.
+
+    Whoever has a bootstrap token gets no certificate as the agent of a cluster that is there: Karmada would let him take it over.
+    """
 
     name = "agentcsrapproving"
     about = RESOURCE
 
-    def __init__(self, registry: Registry, authorizer: Authorizer | None) -> None:
+    def __init__(self, registry: Registry, authorizer: Authorizer | None, recorder: Recorder) -> None:
         super().__init__(registry.cache, self.name)
+        self._recorder = recorder
         self._registry = registry
         self._authorizer = authorizer
         self._kind = registry.kind(GROUP, "v1", "certificatesigningrequests")
@@ -51,9 +62,19 @@ class AgentCSRApproving(ResourceController):
         user = user_of(obj)
         for found in recognized(obj):
             asked = Attributes(user, "create", GROUP, "*", "certificatesigningrequests", found.subresource)
-            if (await self._authorizer.authorize(asked)).allowed:
-                await self._approve(name, found.message)
+            if not (await self._authorizer.authorize(asked)).allowed:
+                continue
+            if found is OTHER and (cluster := self._known_cluster(obj)):
+                about = {**obj, "apiVersion": f"{GROUP}/v1", "kind": "CertificateSigningRequest"}
+                self._recorder.event(about, "Warning", LEFT_TO_OTHERS, _TAKEN.format(cluster, name))
                 return
+            await self._approve(name, found.message)
+            return
+
+    def _known_cluster(self, obj: Object) -> str:
+        """The cluster whose agent is asked for, where there is one."""
+        wanted = common_name(read(base64.b64decode(obj["spec"]["request"]))).removeprefix(PREFIX)
+        return wanted if self._registry.cache.get(CLUSTERS, "", wanted) is not None else ""
 
     async def _approve(self, name: str, message: str) -> None:
         def approved(current: Object) -> Object:

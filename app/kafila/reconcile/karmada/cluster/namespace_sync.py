@@ -41,6 +41,7 @@ class NamespaceSync(QueueController[str]):
         cache.listen("namespaces", self._observe)
         cache.listen(CLUSTERS, self._observe_cluster)
         cache.listen(WORKS, self._observe_work)
+        clusters.deleted_works.replay(self._observe_work)
         cache.listen(self._overrides.resource, lambda event: self.resync())
 
     def resync(self) -> None:
@@ -101,6 +102,8 @@ class NamespaceSync(QueueController[str]):
         work_name = constants.work_name("Namespace", template["metadata"]["name"])
         entry = self._registry.cache.get(work_kind.resource, space, work_name)
         if entry is not None and entry.meta.deletionTimestamp:
+            return None
+        if entry is None and self._clusters.deleted_works.holds(cluster["metadata"]["name"], work_name):
             return None
         allowed = self._clusters.allowed_in(template["metadata"]["name"])
         if entry is None and allowed is not None and cluster["metadata"]["name"] not in allowed:

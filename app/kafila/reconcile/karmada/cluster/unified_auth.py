@@ -137,6 +137,7 @@ class UnifiedAuth(QueueController[str]):
         cache.listen(CLUSTERS, self._observe_cluster)
         cache.listen("namespaces", self._observe_namespace)
         cache.listen(WORKS, self._observe_work)
+        clusters.deleted_works.replay(self._observe_work)
 
     def resync(self) -> None:
         cache = self._registry.cache
@@ -202,7 +203,10 @@ class UnifiedAuth(QueueController[str]):
     def _change(self, manifest: Object, cluster: Cluster, space: str) -> Any:
         """None when the Work is as it should be, or on its way out: it is made again when it is gone."""
         kind = self._kinds.work
-        entry = self._registry.cache.get(kind.resource, space, constants.work_name(manifest["kind"], IMPERSONATOR))
+        name = constants.work_name(manifest["kind"], IMPERSONATOR)
+        entry = self._registry.cache.get(kind.resource, space, name)
+        if entry is None and self._clusters.deleted_works.holds(cluster["metadata"]["name"], name):
+            return None
         if entry is not None and entry.meta.deletionTimestamp:
             return None
         existing = self._kinds.read_work(entry) if entry is not None else None

@@ -32,7 +32,7 @@ from kafila.members.reporting import EVERY, conditions, news, with_conditions
 from kafila.members.resource_summary import ResourceSummary, node_facts, pod_facts
 from kafila.placement.types import Cluster, ResourceModel
 from kafila.reconcile.events import Recorder
-from kafila.reconcile.karmada.clusters import Clusters
+from kafila.reconcile.karmada.clusters import NODES, READY, READY_NODES, Clusters
 from kafila.reconcile.karmada.kinds import OPTIONS
 from kafila.registry import Registry
 from kafila.settings.federation import FederationOptions
@@ -45,10 +45,7 @@ log = structlog.get_logger(__name__)
 SEEN = "ClusterSeenAgain"
 VERSION_EVERY = 60.0  # seconds: it changes with another server only
 FIRST_SUMMARY = 10.0  # seconds that the first status waits for the lists of nodes and pods
-READY = Gauge("cluster_ready_state", "Whether the member is ready.", ["member_cluster"])
 LATENCY = Gauge("kafila_member_latency_seconds", "How long the last probes of the member took.", ["member_cluster"])
-NODES = Gauge("cluster_node_number", "Nodes of the member.", ["member_cluster"])
-READY_NODES = Gauge("cluster_ready_node_number", "Ready nodes of the member.", ["member_cluster"])
 
 
 class Executor(Protocol):

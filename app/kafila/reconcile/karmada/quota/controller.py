@@ -88,6 +88,7 @@ class QuotaSync(_QuotaController):
         cache.listen(QUOTAS, self._observe)
         cache.listen("namespaces", self._observe_namespace)
         cache.listen(WORKS, self._observe_work)
+        clusters.deleted_works.replay(self._observe_work)
 
     def resync(self) -> None:
         super().resync()
@@ -138,6 +139,8 @@ class QuotaSync(_QuotaController):
             return None
         name = constants.work_name("ResourceQuota", quota["metadata"]["name"], quota["metadata"]["namespace"])
         entry = self._registry.cache.get(WORKS, space, name)
+        if entry is None and self._clusters.deleted_works.holds(cluster, name):
+            return None
         if entry is not None and entry.meta.deletionTimestamp:
             return None  # comes again when it is gone
         existing = self._kinds.read_work(entry) if entry is not None else None

@@ -16,6 +16,7 @@ from kafila.placement.allowed_clusters import EVENT_NOT_ALLOWED
 from kafila.placement.scheduler.schedule import Event
 from kafila.placement.types import Binding
 from kafila.reconcile.events import Recorder
+from kafila.reconcile.karmada.deleted_works import DeletedWorks
 from kafila.reconcile.karmada.kinds import BINDINGS, CLUSTER_BINDINGS, Kinds
 from kafila.reconcile.karmada.scheduler.decision_records import DecisionRecorder
 from kafila.registry import Options, Registry, sizes
@@ -39,12 +40,15 @@ QUOTA = Options(manager="karmada-webhook")
 
 @final
 class Committer:
-    def __init__(self, registry: Registry, recorder: Recorder, own: OwnWrites, decisions: DecisionRecorder) -> None:
+    def __init__(
+        self, registry: Registry, recorder: Recorder, own: OwnWrites, decisions: DecisionRecorder, deleted: DeletedWorks
+    ) -> None:
         self._recorder = recorder
         self._registry = registry
         self._kinds = Kinds(registry)
         self._own = own
         self._decisions = decisions
+        self._deleted = deleted
         self._quota_kind = self._registry.kind("policy.karmada.io", "v1alpha1", "federatedresourcequotas")
 
     async def stage_works(self, works: Iterable[ChangedWork], size: int) -> tuple[list[Change], dict[str, str]]:
@@ -53,6 +57,8 @@ class Committer:
         refused: dict[str, str] = {}
         for each in works:
             entry = each.stored.entry if each.stored is not None else None
+            if entry is None and self._deleted.holds(each.cluster, each.work["metadata"]["name"]):
+                continue  # the template is enqueued again when it may be made
             try:
                 change = await in_thread(size, partial(self._staged, each.work, entry, self._kinds.work))
                 staged.append((each.cluster, change))

@@ -95,7 +95,7 @@ class TemplateController:
         )
 
         decisions = DecisionRecorder(registry)
-        committer = Committer(registry, recorder, self._own, decisions)
+        committer = Committer(registry, recorder, self._own, decisions, clusters.deleted_works)
         statuses = StatusWriter(registry, recorder, interpreting, committer.record)
         stored = StoredBindings(
             registry,
@@ -130,6 +130,7 @@ class TemplateController:
         for resource in self._overrides.resources:
             self._cache.listen(resource, self._observe_override)
         self._cache.listen(WORKS, self._observe_work)
+        clusters.deleted_works.replay(self._observe_work)
         self._cache.listen("namespaces", self._observe_namespace)
         self._cache.listen(QUOTAS, self._observe_quota)
         self._cache.listen("clusters.cluster.karmada.io", self._observe_cluster)

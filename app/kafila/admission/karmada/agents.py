@@ -1,0 +1,118 @@
+"""What agents of clusters, and whoever registers one, may write of what their roles allow (as NodeRestriction does for kubelets).
+
+Karmada's agents need rights that no role can give for one name alone: to create a Cluster, a Lease or a Secret. With them an agent
+could make itself a second member, keep a dead one alive, or leave credentials for one that comes later (GHSA-mg7w-c9x2-xh7r).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from kafila.authorization.agents import lent
+from kafila.catalog.kind import Kind
+from kafila.core import errors
+from kafila.core.agents import PREFIX, RESERVED, agent_of, is_generator
+from kafila.core.errors import FieldError
+from kafila.core.values import Object
+from kafila.placement import constants
+
+from .context import NOTHING, AdmissionContext
+
+WORKS: Final = "works.work.karmada.io"
+_OF_BINDINGS: Final = (constants.RB_PERMANENT_ID, constants.CRB_PERMANENT_ID)
+_RBAC: Final = "rbac.authorization.k8s.io"
+_REGISTERING: Final = "agent-rbac-generator-"  # the requests of whoever registers: karmadactl's names
+
+
+def admit_agent(
+    kind: Kind, new: Object | None, old: Object | None, user: Any, around: AdmissionContext = NOTHING
+) -> None:
+    """``new``: None when it is deleted. Raises StatusError 403, 422."""
+    if user is None or not str(user.name).startswith(PREFIX):
+        return
+    obj = new if new is not None else old
+    if obj is None:
+        return
+    why = ""
+    if cluster := agent_of(user):
+        why = _refusal(kind, cluster, obj, new)
+        if not why and kind.resource == WORKS and new is not None:
+            why = _refusal_of_work(cluster, new, old, around)
+    elif is_generator(user):
+        why = _refusal_to_register(kind, obj, new, user)
+    if why:
+        metadata = obj["metadata"]
+        raise errors.forbidden(kind.group, kind.plural, metadata.get("name") or "", why)
+
+
+def _refusal(kind: Kind, cluster: str, obj: Object, new: Object | None) -> str:
+    name, namespace = obj["metadata"].get("name") or "", obj["metadata"].get("namespace") or ""
+    who = f"the agent of cluster {cluster}"
+    match kind.resource:
+        case "clusters.cluster.karmada.io":
+            if name != cluster:
+                return f"{who} writes no other Cluster"
+            if new is not None and (new.get("spec") or {}).get("syncMode") != "Pull":
+                return f"{who} writes a Cluster in Pull mode"
+        case "leases.coordination.k8s.io":
+            own = (
+                namespace == constants.NAMESPACE_KARMADA_CLUSTER and name == cluster
+            ) or name == f"karmada-agent-{cluster}"
+            return "" if own else f"{who} writes no Lease of others"
+        case "secrets":
+            own = name in (cluster, f"{cluster}-impersonator")
+            return "" if own else f"{who} writes no Secret of others"
+        case r if r == WORKS:
+            own = namespace == constants.execution_namespace(cluster)
+            return "" if own else f"{who} writes no Work of other clusters"
+    return ""
+
+
+def _refusal_of_work(cluster: str, new: Object, old: Object | None, around: AdmissionContext) -> str:
+    """A binding's Work is the control plane's but for its status and its finalizers: others sum up what is in it."""
+    before: Object = old or {"metadata": {}}
+    is_binding_s = any(
+        label in (obj["metadata"].get("labels") or {}) for label in _OF_BINDINGS for obj in (new, before)
+    )
+    parts = [(new.get("spec"), before.get("spec"))]
+    parts += [
+        (new["metadata"].get(part) or {}, before["metadata"].get(part) or {}) for part in ("labels", "annotations")
+    ]
+    if is_binding_s and any(now != then for now, then in parts):
+        return f"the agent of cluster {cluster} writes status and finalizers of a binding's Work, and nothing else"
+    status, known = new.get("status") or {}, before.get("status") or {}
+    if status.get("manifestStatuses") == known.get("manifestStatuses"):
+        return ""
+    for index, reported in enumerate(status.get("manifestStatuses") or ()):
+        if why := _misfit(reported, around):
+            path = f"status.manifestStatuses[{index}].status"
+            found = [FieldError.invalid(path, "<omitted>", why)]
+            raise errors.invalid("work.karmada.io", "Work", new["metadata"].get("name") or "", found)
+    return ""
+
+
+def _misfit(reported: Object, around: AdmissionContext) -> str:
+    """Why it is no status of its kind, as what a member in Push mode answers is checked where it is read."""
+    identifier = reported.get("identifier") or {}
+    group, version = identifier.get("group") or "", identifier.get("version") or ""
+    if reported.get("status") is None:
+        return ""
+    return around.misfit(f"{group}/{version}" if group else version, identifier.get("kind") or "", reported["status"])
+
+
+def _refusal_to_register(kind: Kind, obj: Object, new: Object | None, user: Any) -> str:
+    name = obj["metadata"].get("name") or ""
+    if kind.resource == "namespaces":
+        own = name.startswith(constants.EXECUTION_NAMESPACE_PREFIX) or name == constants.NAMESPACE_KARMADA_CLUSTER
+        return "" if own else "who registers a cluster makes no other namespace than those of clusters"
+    if kind.resource == "certificatesigningrequests.certificates.k8s.io" and new is None:
+        own = name.startswith(_REGISTERING)
+        return "" if own else "who registers a cluster deletes no request but his own"
+    if kind.group == _RBAC and new is not None and not lent(kind.kind, new, user):
+        return "who registers a cluster writes the roles and bindings of its agent, and no others"
+    return ""
+
+
+def is_reserved(new: Object) -> bool:
+    """Whether the agent of such a Cluster would be whoever registers clusters."""
+    return new["metadata"].get("name") == RESERVED and (new.get("spec") or {}).get("syncMode") == "Pull"
