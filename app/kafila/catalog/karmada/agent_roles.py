@@ -12,8 +12,6 @@ from kafila.core.agents import BOOTSTRAPPERS, GENERATOR, GROUP, PREFIX
 from kafila.core.values import Object
 
 RBAC: Final = "rbac.authorization.k8s.io"
-SECRETS_NAMESPACE: Final = "karmada-cluster"
-EXECUTION_NAMESPACE: Final = "karmada-es-"  # as placement/constants.py has it
 
 _CERTIFICATES: Final = "certificates.k8s.io"
 _APPROVER: Final = "system:karmada:certificatesigningrequest:autoapprover"
@@ -120,14 +118,14 @@ def agent_name(cluster: str) -> str:
     return f"system:karmada:{cluster}:agent"
 
 
-def agent_roles(cluster: str, secrets_namespace: str = SECRETS_NAMESPACE) -> list[Object]:
-    """As ``karmadactl register`` makes them, those of an object before its binding."""
+def agent_roles(cluster: str, secrets: str, works: str) -> list[Object]:
+    """As ``karmadactl register`` makes them, each role before its binding. ``secrets``, ``works``: the namespaces of its
+    credentials and of its Works."""
     name, user = agent_name(cluster), PREFIX + cluster
-    works = EXECUTION_NAMESPACE + cluster
     made: list[Object] = []
     for each, rules, namespace in (
         (name, cluster_rules(cluster), ""),
-        (f"{name}-secret", secret_rules(cluster), secrets_namespace),
+        (f"{name}-secret", secret_rules(cluster), secrets),
         (f"{name}-work", work_rules(), works),
     ):
         made += [role(each, rules, namespace), binding(each, each, "User", user, namespace)]

@@ -1,0 +1,174 @@
+"""Clusters in pull mode with Karmada's own programs: karmadactl token, register, unregister, and karmada-agent, unmodified."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from cluster_federation import Federation, Proxied, condition, deployment, federation_alone, policy, replicas, run
+from cluster_harness import Member, Members, Process, free_ports
+from cryptography import x509
+
+NAME = "edge"
+SECRET = ("get", "secret", "-n", "karmada-system", "karmada-kubeconfig", "--ignore-not-found", "-o", "json")
+
+
+class Agent:
+    """karmada-agent with the credentials that ``karmadactl register`` has left in the member for its pod."""
+
+    def __init__(self, plane: Federation, member: Member, folder: Path) -> None:
+        self.member = member
+        self.credentials = folder / "karmada-kubeconfig"
+        self.credentials.write_text(yaml.safe_dump(self.stored()))
+        metrics, health = free_ports(2)
+        pod = json.loads(member.kubectl("get", "deployment", "-n", "karmada-system", "karmada-agent", "-o", "json"))
+        (container,) = pod["spec"]["template"]["spec"]["containers"]
+        flags = (
+            *container["command"][1:],  # what karmadactl tells it; of a flag that is given twice the last counts
+            f"--karmada-kubeconfig={self.credentials}",
+            f"--kubeconfig={member.kubeconfig}",
+            "--controllers=*,certRotation",
+            "--cert-rotation-remaining-time-threshold=1",  # at the start, and whenever somebody changes the Cluster
+            "--cert-rotation-checking-interval=1h",
+            "--cluster-status-update-frequency=1s",
+            "--cluster-lease-duration=4s",
+            "--cluster-success-threshold=0s",
+            "--leader-elect=false",
+            f"--metrics-bind-address=127.0.0.1:{metrics}",
+            f"--health-probe-bind-address=127.0.0.1:{health}",
+        )
+        self.process = Process("karmada-agent", [plane.lab.bin / "agent", *flags], folder / "agent.log")
+
+    def stored(self) -> dict:
+        secret = json.loads(self.member.kubectl(*SECRET))
+        return yaml.safe_load(base64.b64decode(secret["data"]["karmada-kubeconfig"]))
+
+    def certificate(self) -> x509.Certificate:
+        user = self.stored()["users"][0]["user"]
+        return x509.load_pem_x509_certificate(base64.b64decode(user["client-certificate-data"]))
+
+
+def register_command(plane: Federation) -> list[str]:
+    printed = plane.karmadactl("token", "create", "--print-register-command").split()
+    assert printed[:2] == ["karmadactl", "register"]
+    return printed[1:]
+
+
+@pytest.fixture(scope="module")
+def plane(lab: Members, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
+    folder = tmp_path_factory.mktemp("serve")
+    with federation_alone(lab, "--cluster-monitor-grace-period=3", keep_logs_in=folder) as plane:
+        yield plane
+
+
+@pytest.fixture(scope="module")
+def agent(plane: Federation, member1: Member, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agent]:
+    where = (f"--kubeconfig={member1.kubeconfig}", f"--cluster-name={NAME}", "--cluster-region=north")
+    said = run(plane.lab.bin / "karmadactl", *register_command(plane), *where)
+    assert f"cluster({NAME}) is joined successfully" in said
+    agent = Agent(plane, member1, tmp_path_factory.mktemp("agent"))
+    agent.process.start()
+    try:
+        plane.eventually("the agent reports", lambda: plane.is_ready(NAME))
+        yield agent
+    finally:
+        agent.process.stop()
+        plane.kubectl("delete", "cluster", NAME, "--ignore-not-found", "--timeout=60s")
+        left = ("deployment/karmada-agent", "secret/karmada-kubeconfig", "serviceaccount/karmada-agent-sa")
+        member1.kubectl("delete", *left, "-n", "karmada-system", "--ignore-not-found")
+        member1.kubectl("delete", "namespace", "karmada-cluster", "--ignore-not-found", "--timeout=60s")
+
+
+def test_tokens_are_listed_and_deleted(plane: Federation) -> None:
+    token = plane.karmadactl("token", "create", "--description=of a test").strip()
+    identifier = token.partition(".")[0]
+    listed = plane.karmadactl("token", "list")
+    assert token in listed
+    assert "of a test" in listed
+    signed = ("get", "configmap", "-n", "kube-public", "cluster-info", "-o", "jsonpath={.data}")
+    plane.eventually("it signs", lambda: f"jws-kubeconfig-{identifier}" in plane.kubectl(*signed))
+    assert plane.karmadactl("token", "delete", identifier) == f'bootstrap token "{identifier}" deleted\n'
+    plane.eventually("it signs no more", lambda: f"jws-kubeconfig-{identifier}" not in plane.kubectl(*signed))
+    short = plane.karmadactl("token", "create", "--ttl=1s").strip().partition(".")[0]
+    gone = ("get", "secret", "-n", "kube-system", f"bootstrap-token-{short}", "--ignore-not-found")
+    plane.eventually("it goes when it expires", lambda: plane.kubectl(*gone) == "")
+
+
+def test_what_is_placed_comes_to_the_cluster_and_its_status_back(
+    plane: Federation, agent: Agent, tmp_path: Path
+) -> None:
+    plane.apply(deployment("pulled"), policy("pulled", clusters=(NAME,)))
+    ready = ("get", "deployment", "pulled", "-o", "jsonpath={.status.readyReplicas}")
+    plane.eventually("its pods are ready", lambda: plane.kubectl(*ready) == "2")
+    assert replicas(agent.member, "pulled") == 2
+    (item,) = plane.get("resourcebinding", "pulled-deployment")["status"]["aggregatedStatus"]
+    assert (item["clusterName"], item["applied"], item["health"]) == (NAME, True, "Healthy")
+    cluster = plane.get("cluster", NAME)
+    assert (cluster["spec"]["syncMode"], cluster["spec"]["region"]) == ("Pull", "north")
+    assert cluster["status"]["nodeSummary"] == {"readyNum": 2, "totalNum": 2}
+    assert any(group["groupVersion"] == "apps/v1" for group in cluster["status"]["apiEnablements"])
+    assert "taints" not in cluster["spec"]
+    through = Proxied(plane, NAME, tmp_path)
+    assert through("get", "deployment", "pulled", "-o", "name") == "deployment.apps/pulled\n"
+    assert "Placed in 1 of 1 clusters" in plane.kafila("why", "deploy/pulled")
+    plane.kubectl("scale", "deployment", "pulled", "--replicas=3")
+    plane.eventually("it is changed there", lambda: replicas(agent.member, "pulled") == 3)
+    plane.kubectl("delete", "deployment", "pulled")
+    plane.eventually("it is gone there", lambda: replicas(agent.member, "pulled") == -1)
+
+
+def test_the_certificate_of_an_agent_is_renewed(plane: Federation, agent: Agent) -> None:
+    first = x509.load_pem_x509_certificate(
+        base64.b64decode(yaml.safe_load(agent.credentials.read_text())["users"][0]["user"]["client-certificate-data"])
+    )
+    plane.eventually("another one is stored", lambda: agent.certificate().serial_number != first.serial_number)
+    assert agent.certificate().subject == first.subject
+    requests = json.loads(plane.kubectl("get", "csr", "-o", "json"))["items"]
+    own = [each for each in requests if each["spec"]["username"] == f"system:karmada:agent:{NAME}"]
+    assert own[0]["status"]["conditions"][0]["message"].startswith("Auto approving self karmada agent certificate")
+
+
+def test_an_agent_that_is_gone_makes_its_cluster_unknown(plane: Federation, agent: Agent) -> None:
+    agent.process.stop()
+    plane.eventually("nobody knows", lambda: condition(plane.get("cluster", NAME), "Ready")["status"] == "Unknown")
+    found = condition(plane.get("cluster", NAME), "Ready")
+    assert (found["reason"], found["message"]) == (
+        "ClusterStatusUnknown",
+        "Cluster status controller stopped posting cluster status.",
+    )
+
+    def taints() -> list[tuple[str, str]]:
+        return [(t["key"], t["effect"]) for t in plane.get("cluster", NAME)["spec"].get("taints", ())]
+
+    plane.eventually("it is tainted", lambda: taints() == [("cluster.karmada.io/unreachable", "NoSchedule")])
+    events = ("get", "events", "--field-selector=reason=ClusterStatusUnknown", "-o", "jsonpath={.items[*].message}")
+    plane.eventually("it is told", lambda: "has not renewed its lease for" in plane.kubectl(*events))
+    agent.process.start()
+    plane.eventually("it is back", lambda: plane.is_ready(NAME) and not taints())
+
+
+def test_a_token_makes_nobody_the_agent_of_a_cluster_that_is_there(plane: Federation, agent: Agent) -> None:
+    command = register_command(plane)
+    member = (f"--kubeconfig={agent.member.kubeconfig}", "--namespace=elsewhere", f"--cluster-name={NAME}")
+    with pytest.raises(RuntimeError, match="failed to register as cluster with name edge already exists"):
+        run(plane.lab.bin / "karmadactl", *command, *member)
+
+
+def test_unregistering_leaves_nothing(plane: Federation, agent: Agent) -> None:
+    plane.kubectl("create", "namespace", "of-the-pulled")
+    plane.apply(deployment("left"), policy("left", clusters=(NAME,)))
+    plane.eventually("it is there", lambda: replicas(agent.member, "left") == 2)
+    access = (f"--karmada-config={plane.kubeconfig}", f"--cluster-kubeconfig={agent.member.kubeconfig}")
+    run(plane.lab.bin / "karmadactl", "unregister", NAME, *access)
+    assert replicas(agent.member, "left") == -1
+    plane.eventually("the namespace ends", lambda: plane.get("namespace", f"karmada-es-{NAME}") == {})
+    for what in ("clusters", "works -A", "leases -n karmada-cluster", "secrets -n karmada-cluster"):
+        assert plane.kubectl("get", *what.split(), "-o", "name") == ""
+    for what in ("clusterroles", "clusterrolebindings", "roles -A", "rolebindings -A"):
+        assert f":{NAME}:agent" not in plane.kubectl("get", *what.split(), "-o", "name")
+    assert agent.member.kubectl(*SECRET) == ""
+    agent.member.kubectl("wait", "namespace/karmada-cluster", "--for=delete", "--timeout=60s")
