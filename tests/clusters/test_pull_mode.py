@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +14,10 @@ import yaml
 from cluster_federation import Federation, Proxied, condition, deployment, federation_alone, policy, replicas, run
 from cluster_harness import Member, Members, Process, free_ports
 from cryptography import x509
+
+from kafila.members.agent_deployment import Registering
+from kafila.members.join import JoinError
+from kafila.members.register import discover
 
 NAME = "edge"
 SECRET = ("get", "secret", "-n", "karmada-system", "karmada-kubeconfig", "--ignore-not-found", "-o", "json")
@@ -172,3 +178,85 @@ def test_unregistering_leaves_nothing(plane: Federation, agent: Agent) -> None:
         assert f":{NAME}:agent" not in plane.kubectl("get", *what.split(), "-o", "name")
     assert agent.member.kubectl(*SECRET) == ""
     agent.member.kubectl("wait", "namespace/karmada-cluster", "--for=delete", "--timeout=60s")
+
+
+def test_kafila_registers_and_unregisters_too(plane: Federation, member1: Member, tmp_path: Path) -> None:
+    command = plane.kafila("token", "create", "--print-register-command").split()
+    assert command[:2] == ["kafila", "register"]
+    access = (f"--kubeconfig={member1.kubeconfig}", f"--cluster-name={NAME}", "--cluster-region=north")
+
+    def registered() -> str:
+        return run(sys.executable, "-c", "from kafila.cli import main; main()", *command[1:], *access)
+
+    assert registered().startswith(f"cluster({NAME}) is registered. Its agent reports")
+    agent = Agent(plane, member1, tmp_path)
+    agent.process.start()
+    try:
+        plane.eventually("the agent reports", lambda: plane.is_ready(NAME))
+        before = agent.certificate().subject
+        assert "its credentials were there and are kept" in registered()
+        plane.apply(deployment("again"), policy("again", clusters=(NAME,)))
+        plane.eventually("it is there", lambda: replicas(member1, "again") == 2)
+        plane.kubectl("delete", "cluster", NAME, "--timeout=60s")  # while its agent runs, which takes everything back
+        assert replicas(member1, "again") == -1
+        agent.process.stop()
+        assert registered().startswith(f"cluster({NAME}) is registered. Its agent reports")
+        assert agent.certificate().subject == before
+        agent.credentials.write_text(yaml.safe_dump(agent.stored()))
+        agent.process.start()
+        plane.eventually("the agent reports again", lambda: plane.is_ready(NAME))
+        plane.eventually("it is there again", lambda: replicas(member1, "again") == 2)
+        said = plane.kafila("unregister", NAME, f"--cluster-kubeconfig={member1.kubeconfig}")
+        assert said.endswith(f"cluster({NAME}) is unregistered successfully\n")
+        assert replicas(member1, "again") == -1
+    finally:
+        agent.process.stop()
+    for what in ("clusters", "clusterroles", "clusterrolebindings", "roles -A", "rolebindings -A", "leases -A"):
+        assert NAME not in plane.kubectl("get", *what.split(), "-o", "name")
+    assert member1.kubectl("get", "all", "-n", "karmada-system", "-o", "name") == ""
+    member1.kubectl("wait", "namespace/karmada-cluster", "--for=delete", "--timeout=60s")
+
+
+FITTING = ("--token=abcdef.0123456789abcdef", "--discovery-token-unsafe-skip-ca-verification")
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ((), "token is required: kafila token create prints one, where the control plane is"),
+        (("--token=abc",), 'the bootstrap token was not of the form "[a-z0-9]{6}.[a-z0-9]{16}"'),
+        (FITTING[:1], "need --discovery-token-ca-cert-hash, or --discovery-token-unsafe-skip-ca-verification"),
+        (
+            (*FITTING, "--discovery-token-ca-cert-hash=sha1:0"),
+            'invalid CA certificate hash "sha1:0": must be sha256: and 64 hexadecimal digits',
+        ),
+        ((*FITTING, "--cluster-name=Edge"), "invalid cluster name(Edge): "),
+        ((*FITTING, "--cluster-name=rbac-generator"), "a cluster in pull mode cannot be called rbac-generator"),
+        ((*FITTING, "--discovery-timeout=1ms"), "knows no token abcdef, or it has expired: kafila token create, there"),
+        ((*FITTING, "--discovery-timeout=soon"), 'invalid duration "soon", e.g. 1m0s'),
+    ],
+)
+def test_errors_of_register_are_one_clear_line(
+    plane: Federation, member1: Member, given: tuple[str, ...], why: str
+) -> None:
+    server = yaml.safe_load(plane.kubeconfig.read_text())["clusters"][0]["cluster"]["server"].removeprefix("https://")
+    program = (sys.executable, "-c", "from kafila.cli import main; main()")
+    command = (*program, "register", server, f"--kubeconfig={member1.kubeconfig}", *given)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode != 0
+    assert done.stdout == ""
+    assert done.stderr.startswith("error: ")
+    assert why in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+async def test_another_server_is_not_believed(plane: Federation, member1: Member) -> None:
+    """Neither one that does not know the token's secret, nor one with another CA."""
+    server = yaml.safe_load(plane.kubeconfig.read_text())["clusters"][0]["cluster"]["server"].removeprefix("https://")
+    token = plane.kafila("token", "create").strip()
+    wanted = Registering("edge", server, token, ("sha256:" + "0" * 64,))
+    with pytest.raises(JoinError, match="is none of --discovery-token-ca-cert-hash: another server answers"):
+        await discover(wanted)
+    guessed = token[:7] + "0" * 16
+    with pytest.raises(JoinError, match="it cannot be trusted"):
+        await discover(Registering("edge", server, guessed, unsafe=True))

@@ -57,6 +57,19 @@ def program() -> App:
     )
     app.command("kafila.cli.membership:unjoin", name="unjoin", help="Remove a cluster from the control plane.")
     app.command("kafila.cli.clusters:clusters", name="clusters", help="List the clusters, and what is wrong with them.")
+    app.command(
+        "kafila.cli.register:register", name="register", help="Register a cluster to the control plane with Pull mode."
+    )
+    app.command(
+        "kafila.cli.register:unregister",
+        name="unregister",
+        help="Remove a cluster in Pull mode from the control plane.",
+    )
+    token = App(name="token", help="Create, list and delete bootstrap tokens, with which clusters register.")
+    token.command("kafila.cli.token:create", name="create", help="Create a bootstrap token.")
+    token.command("kafila.cli.token:list_tokens", name="list", help="List the bootstrap tokens.")
+    token.command("kafila.cli.token:delete", name="delete", help="Delete bootstrap tokens.")
+    app.command(token)
     app.command("kafila.cli.why:why", name="why", help="Explain why an object is, or is not, in the clusters.")
     app.command("kafila.cli.audit:audit", name="audit", help="Tell who changed what, and how.")
     app.command("kafila.cli.init:init", name="init", help="Install a control plane in a cluster.")

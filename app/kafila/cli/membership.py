@@ -79,7 +79,7 @@ def join(
         permissions=Permissions(permissions) if permissions else None,
     )
     headers = _impersonation_of(karmada_as, karmada_as_group or [], karmada_as_uid)
-    _run(control_plane, cluster, lambda plane, member: join_cluster(member, plane, wanted), headers)
+    run(control_plane, cluster, lambda plane, member: join_cluster(member, plane, wanted), headers)
 
 
 def unjoin(
@@ -116,7 +116,7 @@ def unjoin(
             raise CommandError(str(error)) from None
         cluster = access(cluster_kubeconfig, cluster_context)
     options: dict[str, Any] = {"namespace": cluster_namespace, "wait": seconds, "force": force, "dry_run": dry_run}
-    _run(control_plane, cluster, lambda plane, member: unjoin_cluster(plane, member, cluster_name, **options))
+    run(control_plane, cluster, lambda plane, member: unjoin_cluster(plane, member, cluster_name, **options))
 
 
 def access(file: str, context: str) -> Access:
@@ -136,7 +136,7 @@ def _impersonation_of(user: str, groups: list[str], uid: str) -> list[tuple[str,
     return impersonation(user, groups, uid)
 
 
-def _run(
+def run(
     control_plane: Access,
     cluster: Access | None,
     work: Callable[..., Awaitable[object]],

@@ -26,6 +26,10 @@ from .transport import Unreachable
 
 POLL: Final = 0.5  # seconds
 SIMILAR: Final = 10  # events after which those that are alike are counted only
+_OTHERWISE: Final = {
+    "Push": "`unregister` if you want to continue unregistering the cluster",
+    "Pull": "`unjoin` if you want to continue unjoining the cluster",
+}
 TELL: Final = 5.0  # seconds between two lines of what is waited for
 
 
@@ -61,19 +65,17 @@ async def unjoin(
     force: bool = False,
     dry_run: bool = False,
     report: Print = print,
+    mode: str = "Push",
 ) -> None:
-    """``member`` None leaves our accounts in it. ``force`` drops the Cluster even when what was placed in the member cannot be
+    """Of a cluster in ``mode``. ``member`` None leaves our accounts in it. ``force`` drops the Cluster even when what was placed in the member cannot be
     taken back, or could not within ``wait`` seconds; it says what stays there. Raises JoinError, or what the APIs said."""
     cluster = await control_plane.find(f"{CLUSTERS}/{name}")
     if cluster is None:
         await _half_joined(control_plane, member, name, namespace, force, dry_run, report)
         return
-    mode = cluster["spec"].get("syncMode")
-    if mode == "Pull":
-        raise JoinError(
-            f"cluster {name} is a {mode} mode member cluster, please use command `unregister` if you want to continue"
-            " unregistering the cluster"
-        )
+    found = str(cluster["spec"].get("syncMode"))
+    if found != mode:
+        raise JoinError(f"cluster {name} is a {found} mode member cluster, please use command {_OTHERWISE[mode]}")
     copies = await _copies(control_plane, name)
     if dry_run:
         report(f"cluster({name}) would be unjoined (dry run): {len(copies)} objects placed there would be removed")
@@ -103,7 +105,7 @@ async def unjoin(
         await _drop_secrets(control_plane, name, namespace)
         for line in account.lines(name):
             report(line)
-    report(f"cluster({name}) is unjoined successfully")
+    report(f"cluster({name}) is {'unjoined' if mode == 'Push' else 'unregistered'} successfully")
 
 
 async def _in_the_member(

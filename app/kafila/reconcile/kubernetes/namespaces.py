@@ -11,6 +11,7 @@ from kafila.catalog.kind import Kind
 from kafila.core.conditions import condition, with_condition
 from kafila.core.errors import StatusError
 from kafila.core.values import Object
+from kafila.placement import constants
 from kafila.reconcile.controller import QueueController
 from kafila.reconcile.queue import Requeue
 from kafila.registry import Options, Registry
@@ -60,10 +61,13 @@ class NamespaceController(QueueController[str]):
         failed: list[str] = []
         remaining: dict[str, int] = {}
         finalizers: Counter[str] = Counter()
-        for resource in {EVENTS: None} | {resource.name: None for resource in self._registry.cache.resources()}:
+        resources = {EVENTS: None} | {resource.name: None for resource in self._registry.cache.resources()}
+        for resource in sorted(resources, key=_is_of_rights):
             kind = self._registry.catalog.storage_kind(resource)
             if kind is None or not kind.namespaced:
                 continue
+            if remaining and _is_of_rights(resource) and name.startswith(constants.EXECUTION_NAMESPACE_PREFIX):
+                break  # an agent that takes back what is placed in its cluster may still do so
             storage = self._registry.storage(resource)
             async for entries in storage.chunks(kind, name, AT_ONCE):
                 living = [entry for entry in entries if not entry.meta.deletionTimestamp]
@@ -131,6 +135,10 @@ class NamespaceController(QueueController[str]):
 
         kind = self._registry.kind("", "v1", "namespaces")
         await self._registry.modify(kind, "", name, reported, OPTIONS, "status")
+
+
+def _is_of_rights(resource: str) -> bool:
+    return resource.endswith(".rbac.authorization.k8s.io")
 
 
 def ending_conditions(failed: list[str], remaining: dict[str, int], finalizers: Mapping[str, int]) -> list[Object]:
