@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -170,6 +171,7 @@ def test_unregistering_leaves_nothing(plane: Federation, agent: Agent) -> None:
     plane.eventually("it is there", lambda: replicas(agent.member, "left") == 2)
     access = (f"--karmada-config={plane.kubeconfig}", f"--cluster-kubeconfig={agent.member.kubeconfig}")
     run(plane.lab.bin / "karmadactl", "unregister", NAME, *access)
+    agent.process.stop()  # as its pod, which is gone
     assert replicas(agent.member, "left") == -1
     plane.eventually("the namespace ends", lambda: plane.get("namespace", f"karmada-es-{NAME}") == {})
     for what in ("clusters", "works -A", "leases -n karmada-cluster", "secrets -n karmada-cluster"):
@@ -180,6 +182,7 @@ def test_unregistering_leaves_nothing(plane: Federation, agent: Agent) -> None:
     agent.member.kubectl("wait", "namespace/karmada-cluster", "--for=delete", "--timeout=60s")
 
 
+@pytest.mark.long
 def test_kafila_registers_and_unregisters_too(plane: Federation, member1: Member, tmp_path: Path) -> None:
     command = plane.kafila("token", "create", "--print-register-command").split()
     assert command[:2] == ["kafila", "register"]
@@ -202,17 +205,67 @@ def test_kafila_registers_and_unregisters_too(plane: Federation, member1: Member
         agent.process.stop()
         assert registered().startswith(f"cluster({NAME}) is registered. Its agent reports")
         assert agent.certificate().subject == before
-        agent.credentials.write_text(yaml.safe_dump(agent.stored()))
-        agent.process.start()
-        plane.eventually("the agent reports again", lambda: plane.is_ready(NAME))
-        plane.eventually("it is there again", lambda: replicas(member1, "again") == 2)
+        # whose agent has not reported
         said = plane.kafila("unregister", NAME, f"--cluster-kubeconfig={member1.kubeconfig}")
         assert said.endswith(f"cluster({NAME}) is unregistered successfully\n")
-        assert replicas(member1, "again") == -1
     finally:
         agent.process.stop()
     for what in ("clusters", "clusterroles", "clusterrolebindings", "roles -A", "rolebindings -A", "leases -A"):
         assert NAME not in plane.kubectl("get", *what.split(), "-o", "name")
+    assert member1.kubectl("get", "all", "-n", "karmada-system", "-o", "name") == ""
+    member1.kubectl("wait", "namespace/karmada-cluster", "--for=delete", "--timeout=60s")
+
+
+def test_the_agent_of_kafila(plane: Federation, member1: Member, tmp_path: Path) -> None:
+    """In place of karmada-agent, with what `kafila register` tells it; its certificate is renewed soon."""
+    command = plane.kafila("token", "create", "--print-register-command").split()
+    program = (sys.executable, "-c", "from kafila.cli import main; main()")
+    access = (f"--kubeconfig={member1.kubeconfig}", f"--cluster-name={NAME}", "--cluster-region=north")
+    run(*program, *command[1:], *access, "--agent-image=kafila:test", "--cert-expiration-seconds=600")
+    pod = json.loads(member1.kubectl("get", "deployment", "-n", "karmada-system", "karmada-agent", "-o", "json"))
+    (container,) = pod["spec"]["template"]["spec"]["containers"]
+    assert container["command"][:2] == ["kafila", "agent"]
+    credentials = tmp_path / "karmada-kubeconfig"
+    told = [flag for flag in container["command"][1:] if not flag.startswith(("--karmada-kubeconfig=", "--metrics"))]
+    flags = (
+        f"--karmada-kubeconfig={credentials}",
+        f"--kubeconfig={member1.kubeconfig}",
+        "--cluster-status-update-frequency=1s",
+        "--cluster-lease-duration=4s",
+        "--cluster-success-threshold=1ms",
+        "--cert-rotation-remaining-time-threshold=0.66",  # of 600 seconds, and 300 that lie before it was made
+        "--cert-rotation-checking-interval=1s",
+    )
+    process = Process("kafila-agent", [*program, *told, *flags], tmp_path / "agent.log")
+    agent = Agent(plane, member1, tmp_path)
+    first = agent.certificate().serial_number
+    process.start()
+    try:
+        plane.eventually("the agent reports", lambda: plane.is_ready(NAME))
+        cluster = plane.get("cluster", NAME)
+        assert (cluster["spec"]["region"], cluster["status"]["nodeSummary"]["totalNum"]) == ("north", 2)
+        plane.kubectl("create", "namespace", "of-the-agent")
+        plane.apply(deployment("ours"), policy("ours", clusters=(NAME,)))
+        ready = ("get", "deployment", "ours", "-o", "jsonpath={.status.readyReplicas}")
+        plane.eventually("its pods are ready", lambda: plane.kubectl(*ready) == "2")
+        (item,) = plane.get("resourcebinding", "ours-deployment")["status"]["aggregatedStatus"]
+        assert (item["applied"], item["health"]) == (True, "Healthy")
+        member1.kubectl("delete", "deployment", "ours")
+        plane.eventually("it is brought back", lambda: replicas(member1, "ours") == 2)
+        assert Proxied(plane, NAME, tmp_path)("get", "namespace", "of-the-agent", "-o", "name")
+        plane.eventually("its certificate is renewed", lambda: agent.certificate().serial_number != first)
+        assert yaml.safe_load(credentials.read_text()) == agent.stored()
+        process.stop(signal.SIGKILL)
+        plane.eventually("nobody knows", lambda: condition(plane.get("cluster", NAME), "Ready")["status"] == "Unknown")
+        plane.kubectl("scale", "deployment", "ours", "--replicas=3")
+        process.start()
+        plane.eventually("what was missed is made up for", lambda: replicas(member1, "ours") == 3)
+        plane.eventually("it is back", lambda: plane.is_ready(NAME))
+        plane.kafila("unregister", NAME, f"--cluster-kubeconfig={member1.kubeconfig}")
+        assert replicas(member1, "ours") == -1
+    finally:
+        process.stop()
+    assert plane.kubectl("get", "leases", "-A", "-o", "name") == ""
     assert member1.kubectl("get", "all", "-n", "karmada-system", "-o", "name") == ""
     member1.kubectl("wait", "namespace/karmada-cluster", "--for=delete", "--timeout=60s")
 

@@ -65,6 +65,7 @@ def program() -> App:
         name="unregister",
         help="Remove a cluster in Pull mode from the control plane.",
     )
+    app.command("kafila.cli.agent:agent", name="agent", help="Run the agent of a cluster in Pull mode.")
     token = App(name="token", help="Create, list and delete bootstrap tokens, with which clusters register.")
     token.command("kafila.cli.token:create", name="create", help="Create a bootstrap token.")
     token.command("kafila.cli.token:list_tokens", name="list", help="List the bootstrap tokens.")

@@ -40,6 +40,7 @@ def register(
     ] = None,
     proxy_server_address: Annotated[str, Parameter(help="Proxy by which the control plane reaches the cluster.")] = "",
     karmada_agent_image: Annotated[str, Parameter(help="Image of the agent.")] = IMAGE,
+    agent_image: Annotated[str, Parameter(help="Image of kafila, whose own agent runs then: kafila agent.")] = "",
     karmada_agent_replicas: Annotated[int, Parameter(help="Pods of the agent; one of them works.")] = 1,
     cert_expiration_seconds: Annotated[
         int, Parameter(help="Life of the agent's certificate; it renews it.")
@@ -63,7 +64,8 @@ def register(
         provider=cluster_provider,
         region=cluster_region,
         zones=_listed(cluster_zones),
-        image=karmada_agent_image,
+        image=agent_image or karmada_agent_image,
+        own=bool(agent_image),
         replicas=karmada_agent_replicas,
         proxy=proxy_server_address,
         lifetime=cert_expiration_seconds,

@@ -40,6 +40,7 @@ class Registering:
     region: str = ""
     zones: tuple[str, ...] = ()
     image: str = ""
+    own: bool = False  # the image is kafila's, and `kafila agent` runs in it
     replicas: int = 1
     proxy: str = ""
     lifetime: int = YEAR
@@ -88,21 +89,26 @@ def _binding(namespace: str) -> Object:
     return {**_head(RBAC, "ClusterRoleBinding", AGENT), "roleRef": role, "subjects": [subject]}
 
 
-def flags(wanted: Registering) -> list[str]:
-    """Those of karmada-agent."""
-    return [
+def command(wanted: Registering) -> list[str]:
+    """With what both agents know first."""
+    both = [
         f"--karmada-kubeconfig={_MOUNT}/{AGENT_SECRET}",
         f"--cluster-name={wanted.name}",
         f"--cluster-api-endpoint={wanted.cluster_endpoint}",
         f"--cluster-provider={wanted.provider}",
         f"--cluster-region={wanted.region}",
         f"--cluster-zones={','.join(wanted.zones)}",
-        "--controllers=*,certRotation",  # else its certificate ends, and so does the cluster
         f"--proxy-server-address={wanted.proxy}",
-        f"--leader-elect-resource-namespace={wanted.namespace}",
         f"--karmada-kubeconfig-namespace={wanted.namespace}",
         f"--cluster-namespace={wanted.cluster_namespace}",
-        "--cluster-status-update-frequency=10s",
+    ]
+    if wanted.own:
+        return ["kafila", "agent", *both, "--metrics-bind-address=0.0.0.0:8080"]
+    return [
+        "/bin/karmada-agent",
+        *both,
+        "--controllers=*,certRotation",  # else its certificate ends, and so does the cluster
+        f"--leader-elect-resource-namespace={wanted.namespace}",
         "--metrics-bind-address=:8080",
         "--health-probe-bind-address=0.0.0.0:10357",
     ]
@@ -113,7 +119,7 @@ def deployment(wanted: Registering) -> Object:
     container = {
         "name": AGENT,
         "image": wanted.image,
-        "command": ["/bin/karmada-agent", *flags(wanted)],
+        "command": command(wanted),
         "ports": [{"name": "metrics", "containerPort": 8080, "protocol": "TCP"}],
         "volumeMounts": [{"name": "kubeconfig", "mountPath": _MOUNT}],
     }
@@ -126,4 +132,13 @@ def deployment(wanted: Registering) -> Object:
     template = {"metadata": {"labels": labels}, "spec": spec}
     made = _head("apps/v1", "Deployment", AGENT, wanted.namespace)
     made["metadata"]["labels"] = {**labels, constants.SYSTEM: constants.TRUE}
-    return {**made, "spec": {"replicas": wanted.replicas, "selector": {"matchLabels": labels}, "template": template}}
+    replicas = 1 if wanted.own else wanted.replicas  # karmada-agents agree which of them works
+    return {
+        **made,
+        "spec": {
+            "replicas": replicas,
+            "strategy": {"type": "Recreate", "rollingUpdate": None},
+            "selector": {"matchLabels": labels},
+            "template": template,
+        },
+    }

@@ -169,7 +169,7 @@ def _token(user: Object, cluster: Object, config: Object, context: Object, origi
     if token := user.get("token"):
         return str(token)
     if path := user.get("tokenFile"):
-        return _file_token(Path(path))
+        return file_token(Path(path))
     if user.get("username"):
         return "Basic " + base64.b64encode(f"{user['username']}:{user.get('password', '')}".encode()).decode()
     if (plugin := user.get("exec")) and user.get("auth-provider"):
@@ -220,7 +220,7 @@ def impersonation(user: str, groups: Sequence[str] = (), uid: str = "") -> list[
     return [(name, value) for name, value in pairs if value]
 
 
-def _file_token(path: Path) -> CredentialSource:
+def file_token(path: Path) -> CredentialSource:
     async def read(refused: Credential | None) -> Credential:  # such files are renewed under us
         try:
             return Credential((await asyncio.to_thread(path.read_text)).strip())
@@ -272,6 +272,18 @@ def document(name: str, endpoint: str, authority: bytes = b"", *, tls: TLS | Non
         "users": [{"name": name, "user": user}],
         "current-context": name,
     }
+
+
+def with_certificate(path: Path, context: str, certificate: bytes, key: bytes) -> Object:
+    """The file with another certificate of the user of a context (default: the current one). Raises KubeconfigError."""
+    config = _read(path) or {}
+    wanted = context or config.get("current-context") or ""
+    user = _entry(config, "contexts", "context", wanted, str(path)).get("user", "")
+    values = _entry(config, "users", "user", user, str(path))
+    for name in ("client-certificate", "client-key"):
+        values.pop(name, None)
+    values |= {"client-certificate-data": _b64(certificate), "client-key-data": _b64(key)}
+    return config
 
 
 def write(path: Path, config: Object) -> None:

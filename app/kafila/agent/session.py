@@ -1,0 +1,239 @@
+"""One life of an agent: registers its cluster, runs the member's controllers, and renews lease and certificate."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, cast, final
+
+import structlog
+from cryptography import x509
+from prometheus_client import Counter
+
+from kafila.catalog.catalog import load_catalog
+from kafila.core.agents import PREFIX
+from kafila.core.errors import StatusError
+from kafila.core.names import new_uid
+from kafila.core.values import Object
+from kafila.identity.serving import is_due
+from kafila.members.accounts import SYSTEM_LABELS, JoinError, obtain_credentials
+from kafila.members.client import MemberClient, resource_path
+from kafila.members.credentials import Connection
+from kafila.members.join import CLUSTER_API, CLUSTERS, DEFAULT_NAMESPACE
+from kafila.members.register import certificate_for
+from kafila.members.transport import TLS, Unreachable
+from kafila.placement import constants
+from kafila.reconcile.events import Recorder
+from kafila.reconcile.interpreter.interpreting import Interpreting
+from kafila.reconcile.karmada.clusters import Clusters
+from kafila.reconcile.karmada.kinds import CLUSTERS as CLUSTERS_RESOURCE
+from kafila.reconcile.karmada.member.manager import MemberConnection
+from kafila.reconcile.karmada.member.work_router import WorkRouter
+from kafila.registry import Registry
+from kafila.settings.federation import FederationOptions
+
+from .forwarding import RemoteRecorder, RemoteRegistry
+from .mirror import Mirror, followed_by
+
+log = structlog.get_logger(__name__)
+APPROVAL: Final = 60.0  # seconds that a request for another certificate may wait
+RENEWALS: Final = Counter("kafila_agent_lease_renewals", "Renewals of the cluster's lease.", ["outcome"])
+
+
+class Renewed(Exception):
+    """There is another certificate: connections are made anew with it."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class AgentOptions:
+    name: str
+    endpoint: str  # of the member, for the control plane
+    provider: str = ""
+    region: str = ""
+    zones: tuple[str, ...] = ()
+    proxy: str = ""
+    cluster_namespace: str = DEFAULT_NAMESPACE
+    report_secrets: bool = True
+    lease_duration: float = 40.0
+    insecure: bool = False
+    rotation_interval: float = 300.0
+    rotation_threshold: float = 0.2  # share of a certificate's life that is left when it is renewed
+    secret: tuple[str, str] = ("", "")  # namespace and name in the member, where its kubeconfig may stand
+
+
+@final
+class Session:
+    """``store``: takes a new certificate and its key (PEM), which the next session uses, and gives the kubeconfig with them."""
+
+    def __init__(
+        self,
+        plane: MemberClient,
+        member: MemberClient,
+        certificate: bytes,
+        options: AgentOptions,
+        federation: FederationOptions,
+        store: Callable[[bytes, bytes], str],
+    ) -> None:
+        self._plane = plane
+        self._member = member
+        self._certificate = certificate
+        self._options = options
+        self._federation = federation
+        self._store = store
+
+    async def run(self) -> None:
+        """Until it is cancelled. Raises Renewed; StatusError, Unreachable and JoinError when it cannot begin."""
+        cluster = await self._register()
+        catalog = load_catalog()
+        mirror = Mirror(self._plane, catalog, followed_by(self._options.name, self._space))
+        await mirror.start()
+        recorder = RemoteRecorder(self._plane)
+        registry = cast(Registry, RemoteRegistry(self._plane, catalog, mirror.cache))
+        recording = cast(Recorder, recorder)
+        interpreting = Interpreting(registry, recording)
+        clusters = Clusters(registry)
+        router = WorkRouter(registry, recording, interpreting, clusters, self._federation)
+        connection = MemberConnection(self._member, Connection(self._options.endpoint, TLS(), ""))
+        recorder.start()
+        await router.start()
+        connection.open(router.controllers_for(connection))
+        log.info("agent ready", cluster=self._options.name)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._keep_lease(cluster, mirror))
+                tasks.create_task(self._keep_certificate())
+        except* Renewed:
+            raise Renewed from None
+        finally:
+            for controller in reversed(connection.controllers):
+                await controller.stop()
+            await router.stop()
+            await interpreting.stop()
+            await recorder.stop()
+            await mirror.stop()
+
+    @property
+    def _space(self) -> str:
+        return constants.execution_namespace(self._options.name)
+
+    # -- the Cluster -----------------------------------------------------------------------------------------------------
+
+    async def _register(self) -> Object:
+        """The Cluster, made where there is none."""
+        options, plane = self._options, self._plane
+        identity = (await self._member.get(resource_path("v1", "namespaces", name="kube-system")))["metadata"]["uid"]
+        secrets = await self._report_secrets() if options.report_secrets else {}
+        found = await plane.find(f"{CLUSTERS}/{options.name}")
+        if found is not None:
+            if found["spec"].get("id") not in (None, "", identity):
+                raise JoinError(f"another cluster is registered as {options.name}: its ID is {found['spec']['id']}")
+            return found
+        spec: Object = {"syncMode": "Pull", "id": identity, "apiEndpoint": options.endpoint, **secrets}
+        optional = {
+            "provider": options.provider,
+            "region": options.region,
+            "zones": list(options.zones),
+            "proxyURL": options.proxy,
+            "insecureSkipTLSVerification": options.insecure,
+        }
+        spec |= {field: value for field, value in optional.items() if value}
+        head = {"apiVersion": CLUSTER_API, "kind": "Cluster", "metadata": {"name": options.name}}
+        cluster = await plane.create(CLUSTERS, {**head, "spec": spec})
+        owner = {"apiVersion": CLUSTER_API, "kind": "Cluster", "name": options.name, "uid": cluster["metadata"]["uid"]}
+        owner |= {"controller": True, "blockOwnerDeletion": True}
+        for reference in secrets.values():
+            path = resource_path("v1", "secrets", reference["namespace"], reference["name"])
+            await plane.patch(path, {"metadata": {"ownerReferences": [owner]}})
+        return cluster
+
+    async def _report_secrets(self) -> Object:
+        """What users of the proxy reach the cluster with. References of the Cluster to it."""
+        options = self._options
+        token, authority, impersonator = await obtain_credentials(self._member, options.name, options.cluster_namespace)
+        wanted = {
+            "impersonatorSecretRef": (f"{options.name}-impersonator", {"token": impersonator.encode()}),
+            "secretRef": (options.name, {"token": token.encode(), "caBundle": authority}),
+        }
+        references = {}
+        for field, (name, data) in wanted.items():
+            await self._write_secret(name, {key: base64.b64encode(value).decode() for key, value in data.items()})
+            references[field] = {"namespace": options.cluster_namespace, "name": name}
+        return references
+
+    async def _write_secret(self, name: str, data: dict[str, str]) -> None:
+        namespace = self._options.cluster_namespace
+        collection = resource_path("v1", "secrets", namespace)
+        metadata = {"name": name, "namespace": namespace, "labels": dict(SYSTEM_LABELS)}
+        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data}
+        try:
+            await self._plane.create(collection, secret)
+        except StatusError as error:
+            if not error.is_already_exists:
+                raise
+            await self._plane.patch(f"{collection}/{name}", {"data": data})
+
+    # -- what is renewed -------------------------------------------------------------------------------------------------
+
+    async def _keep_lease(self, cluster: Object, mirror: Mirror) -> None:
+        """As long as the Cluster is there. It counts as seen while we are here, whatever its own API server does."""
+        while True:
+            if mirror.cache.get(CLUSTERS_RESOURCE, "", self._options.name) is not None:
+                try:
+                    await self._renew_lease(cluster)
+                    RENEWALS.labels("success").inc()
+                except (StatusError, Unreachable) as error:
+                    RENEWALS.labels("error").inc()
+                    log.warning("lease not renewed", error=str(error))
+            await asyncio.sleep(self._options.lease_duration / 4)
+
+    async def _renew_lease(self, cluster: Object) -> None:
+        name, namespace = self._options.name, constants.NAMESPACE_KARMADA_CLUSTER
+        collection = resource_path("coordination.k8s.io/v1", "leases", namespace)
+        lease = await self._plane.find(f"{collection}/{name}")
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        spec = {
+            "holderIdentity": name,
+            "renewTime": now,
+            "leaseDurationSeconds": max(int(self._options.lease_duration), 1),
+        }
+        if lease is None:
+            owner = {"apiVersion": CLUSTER_API, "kind": "Cluster", "name": name, "uid": cluster["metadata"]["uid"]}
+            metadata = {"name": name, "namespace": namespace, "ownerReferences": [owner]}
+            made = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec}
+            await self._plane.create(collection, made)
+        else:
+            await self._plane.update(f"{collection}/{name}", {**lease, "spec": {**(lease.get("spec") or {}), **spec}})
+
+    async def _keep_certificate(self) -> None:
+        """Raises Renewed."""
+        if not self._certificate:
+            await asyncio.Event().wait()  # it has a token, which others renew
+        found = x509.load_pem_x509_certificate(self._certificate)
+        lifetime = int((found.not_valid_after_utc - found.not_valid_before_utc).total_seconds())
+        while True:
+            if is_due(self._certificate, datetime.now(UTC), 1 - self._options.rotation_threshold):
+                try:
+                    await self._renew_certificate(lifetime)
+                except (StatusError, Unreachable, JoinError) as error:
+                    log.warning("certificate not renewed, tried again", error=str(error))
+                else:
+                    raise Renewed
+            await asyncio.sleep(min(self._options.rotation_interval, lifetime / 10))
+
+    async def _renew_certificate(self, lifetime: int) -> None:
+        name = self._options.name
+        request = f"{name}-{new_uid()[:5]}"
+        pair = await certificate_for(self._plane, request, PREFIX + name, lifetime, APPROVAL)
+        text = self._store(*pair)
+        path = resource_path("v1", "secrets", *self._options.secret)
+        secret = await self._member.find(path) if all(self._options.secret) else None
+        data = (secret or {}).get("data") or {}
+        own = base64.b64encode(self._certificate)
+        for key, value in data.items():
+            if own in base64.b64decode(value):  # it is ours, and not another agent's
+                await self._member.patch(path, {"data": {key: base64.b64encode(text.encode()).decode()}})
+        log.info("certificate renewed", request=request)
