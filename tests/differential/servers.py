@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import http.client
+import json
 import os
 import signal
 import ssl
@@ -12,7 +13,7 @@ import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple, final
+from typing import Any, NamedTuple, final
 
 import yaml
 from clusters.harness import LOOPBACK, ControlPlane, Etcd, Member, Options, built, wait_until
@@ -34,8 +35,10 @@ class Answer(NamedTuple):
 class Server:
     """One of the two, over TLS with an administrator's certificate. A connection per thread."""
 
-    def __init__(self, name: str, port: int, authority: bytes, certificate: bytes, key: bytes) -> None:
-        self.name = name
+    def __init__(
+        self, name: str, port: int, authority: bytes, certificate: bytes, key: bytes, kubeconfig: Path
+    ) -> None:
+        self.name, self.kubeconfig = name, kubeconfig
         self._port = port
         self._threads = threading.local()
         self._context = ssl.create_default_context(cadata=authority.decode())
@@ -69,6 +72,11 @@ class Server:
             found.setdefault(name.lower(), []).append(value)
         return Answer(response.status, found, content)
 
+    def read(self, path: str) -> Any:
+        """The document at ``path``; None where there is none."""
+        answer = self.send("GET", path, {}, None)
+        return json.loads(answer.body) if answer.status == 200 else None
+
 
 class _Reference(Member):
     def __init__(self, root: Path, folder: Path, etcd: Etcd, flags: Sequence[str]) -> None:
@@ -99,7 +107,10 @@ def reference(*flags: str) -> Iterator[Server]:
             etcd.start()
             member.launch()
             member.wait_ready()
-            server = Server("kube-apiserver", member.port, member.tls.authority, member.tls.certificate, member.tls.key)
+            tls = member.tls
+            server = Server(
+                "kube-apiserver", member.port, tls.authority, tls.certificate, tls.key, kubeconfig=member.kubeconfig
+            )
             for path in READY_AFTER:  # made by hooks after the start
                 wait_until(path, lambda path=path: server.send("GET", path, {}, None).status == 200, member.apiserver)
             yield server
@@ -125,6 +136,6 @@ def kafila(*flags: str) -> Iterator[Server]:
                     (user, "client-key-data"),
                 )
             ]
-            yield Server("kafila", plane.port, *pem)
+            yield Server("kafila", plane.port, *pem, kubeconfig=plane.kubeconfig)
         finally:
             plane.stop()
