@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 from cyclopts import Parameter
 
+from kafila.placement.constants import NAMESPACE_KARMADA_CLUSTER, NAMESPACE_KARMADA_SYSTEM
+
 from . import CommandError, UsageError
 from .durations import duration
 from .membership import access
@@ -40,7 +42,7 @@ def agent(
     ] = None,
     cluster_namespace: Annotated[
         str, Parameter(help="Namespace in the control plane where member cluster secrets are stored.")
-    ] = "karmada-cluster",
+    ] = NAMESPACE_KARMADA_CLUSTER,
     proxy_server_address: Annotated[str, Parameter(help="Proxy by which the control plane reaches the cluster.")] = "",
     report_secrets: Annotated[
         str, Parameter(help="None: leave no credentials in the control plane; its proxy does not work then.")
@@ -53,7 +55,7 @@ def agent(
     ] = 0.2,
     karmada_kubeconfig_namespace: Annotated[
         str, Parameter(help="Namespace of the Secret karmada-kubeconfig, which gets the new certificate too.")
-    ] = "karmada-system",
+    ] = NAMESPACE_KARMADA_SYSTEM,
     metrics_bind_address: Annotated[str, Parameter(help="HOST:PORT for metrics (default: none).")] = "",
     cluster_success_threshold: Annotated[str, Parameter(help="For how long it has to answer again.")] = "30s",
     cluster_failure_threshold: Annotated[str, Parameter(help="For how long it has to fail.")] = "30s",

@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from kafila.placement.constants import NAMESPACE_KARMADA_CLUSTER, NAMESPACE_KARMADA_SYSTEM
+
 from .durations import duration
 from .membership import access, run
 
@@ -31,8 +33,8 @@ def register(
     discovery_timeout: Annotated[str, Parameter(help="How long to wait for the control plane's answers.")] = "5m",
     kubeconfig: Annotated[str, Parameter(help="Path of the cluster's kubeconfig (default: kubectl's).")] = "",
     context: Annotated[str, Parameter(help="Context of the cluster in it (default: the current).")] = "",
-    namespace: Namespace = "karmada-system",
-    cluster_namespace: ClusterNamespace = "karmada-cluster",
+    namespace: Namespace = NAMESPACE_KARMADA_SYSTEM,
+    cluster_namespace: ClusterNamespace = NAMESPACE_KARMADA_CLUSTER,
     cluster_provider: Annotated[str, Parameter(help="Provider of the cluster, for spreading across providers.")] = "",
     cluster_region: Annotated[str, Parameter(help="Region of the cluster, for spreading across regions.")] = "",
     cluster_zones: Annotated[
@@ -88,8 +90,8 @@ def unregister(
         Parameter(name=["--kubeconfig", "--karmada-config"], help="Path of the control plane's kubeconfig."),
     ] = "",
     karmada_context: Annotated[str, Parameter(help="Context of the control plane in it (default: the current).")] = "",
-    namespace: Namespace = "karmada-system",
-    cluster_namespace: ClusterNamespace = "karmada-cluster",
+    namespace: Namespace = NAMESPACE_KARMADA_SYSTEM,
+    cluster_namespace: ClusterNamespace = NAMESPACE_KARMADA_CLUSTER,
     force: Annotated[
         bool, Parameter(help="Drop the cluster even when what was placed there cannot be taken back; says what stays.")
     ] = False,
