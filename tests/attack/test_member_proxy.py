@@ -281,6 +281,44 @@ async def test_whoever_answers_no_list_is_left_out(joined: Any, member: Hostile,
     assert [item["metadata"]["name"] for item in found["items"]] == ["a", "b"]
 
 
+def table(*rows: list[str], columns: tuple[str, ...] = ("Name", "Ready")) -> bytes:
+    definitions = [{"name": name, "type": "string"} for name in columns]
+    found = [{"cells": row, "object": {"metadata": {"name": row[0]}}} for row in rows]
+    return answer(orjson.dumps({"kind": "Table", "metadata": {}, "columnDefinitions": definitions, "rows": found}))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        table(["b", "1"], columns=("Name", "Other")),
+        listed("b"),
+        answer(b'{"kind":"Table","rows":[{"cells":1}]}'),
+        answer(b'{"kind":"Table","rows":[1]}'),
+        answer(b'{"kind":"Table","columnDefinitions":[1]}'),
+        answer(b'{"kind":"Table","rows":[{"cells":[],"object":{"metadata":[]}}]}'),
+    ],
+)
+async def test_whose_table_is_another_one_is_left_out_and_it_is_said(joined: Any, member: Hostile, body: bytes) -> None:
+    async with hostile() as other:
+        await joined.made(CLUSTERS, cluster("m2", other.endpoint))
+        member.answers["/api/v1/pods"] = table(["a", "1"])
+        other.answers["/api/v1/pods"] = body
+        headers = {"accept": "application/json;as=Table;v=v1;g=meta.k8s.io"}
+        found = await joined.get(f"{CLUSTERS}/*/proxy/api/v1/pods", headers=headers)
+    shown = found.json()
+    assert [column["name"] for column in shown["columnDefinitions"]] == ["Name", "Cluster", "Ready"]
+    assert [row["cells"] for row in shown["rows"]] == [["a", "m1", "1"]]
+    assert "cluster m2 is left out: " in found.headers["warning"]
+
+
+@pytest.mark.parametrize("token", ["x", "!!", "W10", "eyJtMSI6MX0", "e" * 50_000])
+async def test_a_token_that_is_none_of_ours_has_expired(joined: Any, member: Hostile, token: str) -> None:
+    member.answers["/api/v1/pods"] = listed("a")
+    code, _ = refusal(await joined.get(f"{CLUSTERS}/*/proxy/api/v1/pods?continue={token}"))
+    assert code == 410
+    assert member.asked == []
+
+
 @pytest.mark.parametrize("encoding", [b"", b"content-encoding: gzip\r\n"])
 async def test_whoever_answers_without_end_is_left_out(joined: Any, member: Hostile, encoding: bytes) -> None:
     async with hostile() as honest:
@@ -314,7 +352,12 @@ async def test_a_long_list_is_asked_for_in_pages_and_a_limit_is_kept(joined: Any
     assert found["metadata"] == {"resourceVersion": "7"}
     some = (await joined.get(f"{CLUSTERS}/*/proxy/api/v1/pods?limit=150")).json()
     assert len(some["items"]) == 150
-    assert some["metadata"] == {"resourceVersion": "7", "continue": "150", "remainingItemCount": 100}
+    rest = (
+        await joined.get(f"{CLUSTERS}/*/proxy/api/v1/pods?limit=150&continue={some['metadata']['continue']}")
+    ).json()
+    assert [item["metadata"]["name"] for item in rest["items"]] == [f"p{n}" for n in range(150, 250)]
+    assert some["metadata"].keys() == {"resourceVersion", "continue"}
+    assert rest["metadata"] == {"resourceVersion": "7"}
 
 
 async def test_a_stream_through_the_proxy_waits_for_its_reader(joined: Any, member: Hostile) -> None:

@@ -400,7 +400,7 @@ class Member:
             never = {"key": '.spec.containers[].image | select( startswith("fake/") )', "operator": "DoesNotExist"}
             ready["spec"]["selector"]["matchExpressions"].append(never)
             stages += [
-                self._write_stage("logs.yaml", yaml.safe_dump(self._logs())),
+                self._write_stage("kubelet.yaml", yaml.safe_dump_all(self._kubelet())),
                 self._write_stage("pod-ready.yaml", yaml.safe_dump(ready)),
                 fast / "pod-complete.yaml",
                 fast / "pod-delete.yaml",
@@ -419,16 +419,21 @@ class Member:
             "-v=WARN",
         ]
 
-    def _logs(self) -> dict:
-        """Every container has written the file ``pod.log`` (in the CRI's format), to which tests may add."""
-        (self.folder / "pod.log").write_text("2026-01-01T00:00:00.000000000Z stdout F first line\n")
-        logs = {"logsFile": str(self.folder / "pod.log"), "follow": True}
-        return {
-            "apiVersion": "kwok.x-k8s.io/v1alpha1",
-            "kind": "ClusterLogs",
-            "metadata": {"name": "all"},
-            "spec": {"logs": [logs]},
+    def _kubelet(self) -> list[dict]:
+        """Every container has written the file ``pod.log`` (in the CRI's format), to which tests may add; commands run on this
+        machine; what is forwarded to any port comes back."""
+        log = self.folder / "pod.log"
+        log.write_text("2026-01-01T00:00:00.000000000Z stdout F first line\n")
+        specs = {
+            "ClusterLogs": {"logs": [{"logsFile": str(log), "follow": True}]},
+            "ClusterAttach": {"attaches": [{"logsFile": str(log)}]},
+            "ClusterExec": {"execs": [{"local": {"workDir": str(self.folder)}}]},
+            "ClusterPortForward": {"forwards": [{"command": ["cat"]}]},
         }
+        return [
+            {"apiVersion": "kwok.x-k8s.io/v1alpha1", "kind": kind, "metadata": {"name": "all"}, "spec": spec}
+            for kind, spec in specs.items()
+        ]
 
     def _write_stage(self, name: str, text: str) -> Path:
         path = self.folder / name

@@ -103,7 +103,7 @@ class MemberProxy:
         if not asked.name:
             await send_response(send, request, await proxy_all.merged_list(request, asked, clusters, ask, self._limits))
             return
-        request.target = target._replace(name=await proxy_all.locate(asked, clusters, ask))
+        request.target = target._replace(name=await proxy_all.locate(request, asked, clusters, ask))
         await self._serve_member(request, receive, send)
 
     async def _serve_member(self, request: Request, receive: Receive, send: Sender) -> None:
@@ -114,11 +114,11 @@ class MemberProxy:
         else:
             await self._serve_here(way.app, request, receive, send)
 
-    async def _ask(self, user: User, cluster: str, target: str) -> tuple[int, bytes]:
+    async def _ask(self, user: User, cluster: str, target: str, accept: str) -> tuple[int, bytes]:
         """Status and body of a GET as ``user``, not compressed. Raises StatusError, Unreachable, UnusableAnswer."""
         way = await self._way_to(cluster)
         most = self._limits.answer
-        headers = [(b"accept", b"application/json"), (b"accept-encoding", b"identity")]
+        headers = [(b"accept", accept.encode()), (b"accept-encoding", b"identity")]
         if isinstance(way, Connections):
             headers += impersonation(user.name, user.groups, way.upstream.token)
             answer = await way.send("GET", target, headers, None)
@@ -129,7 +129,7 @@ class MemberProxy:
             finally:
                 await answer.close()
         transport = ASGITransport(way.app, {"user": user})
-        response = await transport.send("GET", target, [("accept", "application/json")], None, Timeouts())
+        response = await transport.send("GET", target, [("accept", accept)], None, Timeouts())
         try:
             return response.status, await response.read(most)
         finally:

@@ -1,18 +1,23 @@
-"""``clusters/*/proxy``: all members asked at once. Lists come merged; an object is found where it is, if that is one place only."""
+"""``clusters/*/proxy``: all members asked at once. Lists come merged; an object is found where it is, if that is one place only.
+
+Who cannot be asked, or has no usable answer, is left out with a warning.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import base64
+import binascii
 import contextlib
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from functools import partial
 from typing import Final, Generic, NamedTuple, TypeVar
 from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 import orjson
 import structlog
 
+from kafila.core import errors
 from kafila.core.errors import StatusError
 from kafila.core.values import Object
 from kafila.members.paging import pages
@@ -20,17 +25,20 @@ from kafila.members.proxy import IN_PATHS, target_of
 from kafila.members.transport import Unreachable, UnusableAnswer
 from kafila.settings.answers import AnswerLimits
 
+from .member_lists import Unlike, content_of, head_of, marked
+from .negotiation import accepted, without
 from .request import Request, Target, parse_target
 from .responses import Made, Response
 
 log = structlog.get_logger(__name__)
 ALL: Final = "*"
-TIMEOUT: Final = 30.0  # seconds for each member; one that is away must not keep the others' answers back
+TIMEOUT: Final = 30.0  # seconds for all of them; one that is away must not keep the others' answers back
+AT_ONCE: Final = 100  # members that are asked at the same time
 _NUMBER: Final = re.compile("[0-9]{1,9}")
-CONNECTING: Final = ("exec", "log")  # cannot be asked for on trial: the object is
+CONNECTING: Final = ("attach", "exec", "log", "portforward")  # cannot be asked for on trial: the object is
 
-# (cluster, path and query) to status and body of a GET as the caller. Raises StatusError, Unreachable.
-Ask = Callable[[str, str], Awaitable[tuple[int, bytes]]]
+# (cluster, path and query, what is accepted) to status and body of a GET as the caller. Raises StatusError, Unreachable.
+Ask = Callable[[str, str, str], Awaitable[tuple[int, bytes]]]
 
 
 T = TypeVar("T")
@@ -47,7 +55,7 @@ def wanted(through: Target) -> Target | None:
     return target if target is not None and target.plural else None
 
 
-async def locate(asked: Target, clusters: list[str], ask: Ask) -> str:
+async def locate(request: Request, asked: Target, clusters: list[str], ask: Ask) -> str:
     """The one cluster that has the object. Raises StatusError 404, 409."""
     parts = ["apis", asked.group] if asked.group else ["api"]
     parts.append(asked.version)
@@ -59,10 +67,10 @@ async def locate(asked: Target, clusters: list[str], ask: Ask) -> str:
     target = target_of(quote("/".join(parts), safe=IN_PATHS), "")
 
     async def there(cluster: str) -> bool | None:
-        status, _ = await ask(cluster, target)
+        status, _ = await ask(cluster, target, "application/json")
         return status == 200 or None
 
-    found = await _everywhere(clusters, there)
+    found = await _everywhere(clusters, there, request.warnings)
     if not found:
         raise StatusError(404, "NotFound", "resource not found or don't have permission to get it")
     if len(found) > 1:
@@ -72,24 +80,34 @@ async def locate(asked: Target, clusters: list[str], ask: Ask) -> str:
 
 
 async def merged_list(request: Request, asked: Target, clusters: list[str], ask: Ask, limits: AnswerLimits) -> Response:
-    """Items of all members in the order of their names; kind and metadata are those of the first. Raises StatusError 404, 405."""
+    """Items of all members in the order of their names; kind and metadata are those of the first. Raises StatusError 404, 405, 410."""
     verb = {"POST": "create", "DELETE": "deletecollection"}.get(request.method, request.method.lower())
     if request.method in ("GET", "HEAD"):
         verb = "watch" if asked.watch or request.flag("watch") else "list"
     if verb != "list":
         raise StatusError(405, "MethodNotAllowed", f"Request verb {verb} is not support")
     assert request.target is not None
+    going_on = _continued(request.query.get("continue", ""))
+    if going_on:
+        clusters = [cluster for cluster in clusters if cluster in going_on]
     most = max(limits.answer, limits.kept // max(1, len(clusters)))
-    found = await _everywhere(clusters, partial(_listed, request.target.rest, request.raw_query, ask, limits, most))
+    query = dict(parse_qsl(request.raw_query, keep_blank_values=True, encoding="latin-1"))
+
+    def listed(cluster: str) -> Awaitable[_Listed]:
+        given = query | ({"continue": going_on[cluster]} if cluster in going_on else {})
+        return _listed(request.target.rest, given, _form(request), ask, limits, most, cluster)  # type: ignore[union-attr]
+
+    found = await _everywhere(clusters, listed, request.warnings)
     if not found:
         raise StatusError(404, "NotFound", "not found")
-    head = orjson.dumps(found[0].value.head).removesuffix(b"}")
-    pieces = [piece for one in found for piece in one.value.items if piece]
-    parts = [head + (b"," if head != b"{" else b"") + b'"items":[']
-    for number, piece in enumerate(pieces):
-        parts += (b",", piece) if number else (piece,)
-    parts.append(b"]}")
-    return Response(200, Made(iter(parts), sum(map(len, parts)), exact=True))
+    return _joined(found, request.warnings)
+
+
+def _form(request: Request) -> str:
+    """What members are asked for: JSON, in the form that the caller wants. Raises StatusError 406."""
+    form = accepted(without(request.header(b"accept"), "PartialObjectMetadata"), False)
+    plain = "application/json"
+    return f"{plain};as={form.form};v={form.version};g=meta.k8s.io, {plain}" if form.form else plain
 
 
 class _Listed(NamedTuple):
@@ -97,53 +115,97 @@ class _Listed(NamedTuple):
 
     head: Object
     items: list[bytes]
+    more: str  # how it goes on
 
 
-async def _listed(rest: str, query: str, ask: Ask, limits: AnswerLimits, most: int, cluster: str) -> _Listed:
+async def _listed(
+    rest: str, given: dict[str, str], accept: str, ask: Ask, limits: AnswerLimits, most: int, cluster: str
+) -> _Listed:
     """All that the caller asked for, of at most ``most`` bytes. Raises StatusError, Unreachable, UnusableAnswer."""
     what = f"GET {rest}"
-    given = dict(parse_qsl(query, keep_blank_values=True, encoding="latin-1"))
     wanted = int(given["limit"]) if _NUMBER.fullmatch(given.get("limit", "")) else 0
 
     async def page(asked: Mapping[str, str]) -> tuple[int, bytes]:
-        return await ask(cluster, target_of(rest, urlencode(asked, encoding="latin-1")))
+        return await ask(cluster, target_of(rest, urlencode(asked, encoding="latin-1")), accept)
 
     pieces: list[bytes] = []
     head: Object = {}
-    size = 0
-    async with contextlib.aclosing(pages(page, what, given, limits, wanted=wanted)) as found:
+    size, more = 0, ""
+    async with contextlib.aclosing(pages(page, what, given, limits, wanted=wanted, read=content_of)) as found:
         async for one in found:
-            pieces.append(_joined(one.items, what))
+            marked(one.answer, one.items, cluster)
+            pieces.append(_json(one.items, what))
             size += len(pieces[-1])
             if size > most:
                 raise UnusableAnswer(f"the list of {what} is longer than {most} bytes")
-            head = head or {**one.answer, "metadata": {**one.metadata}}
-            head.pop("items", None)
-            for name in ("continue", "remainingItemCount"):  # the last page says how it goes on
-                head["metadata"].pop(name, None)
-                if one.metadata.get(name):
-                    head["metadata"][name] = one.metadata[name]
-    return _Listed(head, pieces)
+            head = head or head_of(one.answer)
+            more = one.metadata.get("continue") or ""
+    return _Listed(head, pieces, more)
 
 
-def _joined(items: list[Object], what: str) -> bytes:
+def _joined(found: list[Found[_Listed]], warnings: list[str]) -> Response:
+    """One list; a member whose list is of another form than the first one's is left out."""
+    first = found[0].value.head
+    unlike = Unlike(first)
+    kept = [one for one in found if not unlike.differs(one.value.head)]
+    warnings += [
+        _left_out(one.cluster, "its list is of another form") for one in found if unlike.differs(one.value.head)
+    ]
+    more = {one.cluster: one.value.more for one in kept if one.value.more}
+    metadata = {**first["metadata"]}
+    if more:
+        metadata["continue"] = base64.urlsafe_b64encode(orjson.dumps(more)).decode().rstrip("=")
+    head = orjson.dumps({**first, "metadata": metadata}).removesuffix(b"}")
+    pieces = [piece for one in kept for piece in one.value.items if piece]
+    parts = [head + b',"' + unlike.field.encode() + b'":[']
+    for number, piece in enumerate(pieces):
+        parts += (b",", piece) if number else (piece,)
+    parts.append(b"]}")
+    return Response(200, Made(iter(parts), sum(map(len, parts)), exact=True))
+
+
+def _continued(token: str) -> dict[str, str]:
+    """How the lists of members go on, by cluster. Raises StatusError 410 for a token that is none of ours."""
+    if not token:
+        return {}
+    try:
+        found = orjson.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
+        if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
+            raise ValueError
+    except (ValueError, binascii.Error):
+        raise errors.expired("The provided continue parameter is not one of a list of all members.") from None
+    return found
+
+
+def _json(items: list[Object], what: str) -> bytes:
     try:
         return orjson.dumps(items)[1:-1]
     except orjson.JSONEncodeError:
         raise UnusableAnswer(f"the answer to {what} has an object that is nested too deep") from None
 
 
-async def _everywhere(clusters: list[str], ask: Callable[[str], Awaitable[T | None]]) -> list[Found[T]]:
-    """What the members have to say that have something. The others are left out, as in Karmada."""
+async def _everywhere(
+    clusters: list[str], ask: Callable[[str], Awaitable[T | None]], warnings: list[str]
+) -> list[Found[T]]:
+    """What the members have to say that have something. The others are left out, as in Karmada; it is said of whom and why, but not
+    of those that only have nothing of the kind."""
+    until = asyncio.get_running_loop().time() + TIMEOUT
+    turns = asyncio.Semaphore(AT_ONCE)
 
-    async def one(cluster: str) -> Found[T] | None:
+    async def one(cluster: str) -> Found[T] | str | None:
         try:
-            async with asyncio.timeout(TIMEOUT):
+            async with asyncio.timeout_at(until), turns:
                 value = await ask(cluster)
         except (StatusError, Unreachable, TimeoutError) as error:
-            log.warning("left out of an answer of all members", cluster=cluster, error=str(error) or "timed out")
-            return None
+            why = str(error) or f"no answer within {TIMEOUT:.0f} s"
+            log.warning("left out of an answer of all members", cluster=cluster, error=why)
+            return None if isinstance(error, StatusError) and error.code == 404 else _left_out(cluster, why)
         return Found(cluster, value) if value is not None else None
 
     answers = await asyncio.gather(*map(one, clusters))
-    return [answer for answer in answers if answer is not None]
+    warnings += [answer for answer in answers if isinstance(answer, str)]
+    return [answer for answer in answers if isinstance(answer, Found)]
+
+
+def _left_out(cluster: str, why: str) -> str:
+    return f"cluster {cluster} is left out: {why}"

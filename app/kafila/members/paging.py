@@ -28,9 +28,16 @@ class Page(NamedTuple):
 
 
 async def pages(
-    ask: Ask, what: str, query: Mapping[str, str], limits: AnswerLimits, *, first: int = FIRST_PAGE, wanted: int = 0
+    ask: Ask,
+    what: str,
+    query: Mapping[str, str],
+    limits: AnswerLimits,
+    *,
+    first: int = FIRST_PAGE,
+    wanted: int = 0,
+    read: Callable[[Object, str], list[Object]] = items_of,
 ) -> AsyncGenerator[Page, None]:
-    """Until the list ends, or ``wanted`` items (0: all) have come. ``what`` is asked for.
+    """Until the list ends, or ``wanted`` items (0: all) have come. ``what`` is asked for; ``read`` finds the items of an answer.
 
     Raises what ``ask`` raises, StatusError for every status but 200, UnusableAnswer for what is no list or has no end.
     """
@@ -48,7 +55,7 @@ async def pages(
                 raise
             limit = max(1, limit // SHORTER)
             continue
-        items, metadata = items_of(answer, what), answer.get("metadata") or {}
+        items, metadata = read(answer, what), answer.get("metadata") or {}
         found += len(items)
         came += max(1, len(items))  # pages of nothing end as well
         if came > limits.objects:

@@ -470,11 +470,19 @@ async def three(api: Any, member: Member) -> AsyncIterator[Any]:
 
 
 async def test_lists_of_all_members_are_one(three: Any) -> None:
-    nodes = (await three.get(f"{EVERYWHERE}/api/v1/nodes")).json()
+    answer = await three.get(f"{EVERYWHERE}/api/v1/nodes")
+    nodes = answer.json()
     assert nodes["kind"] == "NodeList"
+    origins = [node["metadata"]["annotations"]["resource.karmada.io/cached-from-cluster"] for node in nodes["items"]]
+    assert origins == ["m1", "m2"]
+    assert "cluster m4 is left out: Cannot connect to host 127.0.0.1:1" in answer.headers["warning"]
     assert [node["metadata"]["name"] for node in nodes["items"]] == ["m1-node-1", "m2-node-1"]
     some = (await three.get(f"{EVERYWHERE}/api/v1/nodes?labelSelector=kubernetes.io/hostname%3Dm2-node-1")).json()
     assert [node["metadata"]["name"] for node in some["items"]] == ["m2-node-1"]
+    table = {"accept": "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"}
+    shown = (await three.get(f"{EVERYWHERE}/api/v1/nodes", headers=table)).json()
+    assert [column["name"] for column in shown["columnDefinitions"]][:3] == ["Name", "Cluster", "Status"]
+    assert [row["cells"][:3] for row in shown["rows"]] == [[f"{name}-node-1", name, "Ready"] for name in ("m1", "m2")]
     nothing = await three.get(f"{EVERYWHERE}/apis/none.example/v1/things")
     assert refusal(nothing) == (404, "NotFound", "not found")
     watched = await three.get(f"{EVERYWHERE}/api/v1/nodes?watch=true")
