@@ -224,7 +224,7 @@ def test_the_member_learns_who_asks_and_nothing_that_the_caller_says_of_it(serve
         b"Sec-WebSocket-Protocol: v5.channel.k8s.io, %b\r\nSec-WebSocket-Protocol: %b\r\nSec-WebSocket-Key: k\r\n"
         % (token, token)
     )
-    more += b"X-Remote-User: root\r\nCookie: a=b\r\n"
+    more += b"X-Remote-User: root\r\nCookie: a=b\r\nX-Stream-Protocol-Version: v5\r\nX-Stream-Protocol-Version: v4\r\n"
     with server.admin() as stream:
         stream.sendall(asking(server, more=more))
         head_of(stream)
@@ -233,6 +233,7 @@ def test_the_member_learns_who_asks_and_nothing_that_the_caller_says_of_it(serve
     assert b"impersonate-user: system:admin\r\n" in head
     assert b"sec-websocket-protocol: v5.channel.k8s.io\r\n" in head
     assert b"sec-websocket-key: k\r\n" in head
+    assert b"\r\nx-stream-protocol-version: v5\r\nx-stream-protocol-version: v4\r\n" in head
     assert head.count(b"\r\nupgrade: ") == head.count(b"\r\nconnection: ") == 1
     for never in (b"c2vjcmv0", b"x-remote-user", b"cookie"):
         assert never not in head

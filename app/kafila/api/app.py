@@ -107,6 +107,7 @@ class ObjectsApp:
         watched = is_watch(request)
         state = scope.setdefault("state", {})
         request.push, request.lost = state.get("push"), state.get("lost")
+        request.sent_headers = scope["headers"]
         request.raw_path = scope.get("raw_path", b"").decode("latin-1") or quote(path)
         request.raw_query = scope["query_string"].decode("latin-1")
         request.chunks = scope.get("http_version") != "1.0"

@@ -195,7 +195,7 @@ class MemberProxy:
             why = f"nothing runs in the pods of {request.target.name}: connections to them cannot be upgraded"
             raise StatusError(501, "NotImplemented", why)
         path, _, query = target_of(request.target.rest, request.raw_query).partition("?")
-        headers = request_headers(list(request.headers.items()))
+        headers = request_headers(request.sent_headers)
         scope: dict[str, Any] = {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.4"},
@@ -221,7 +221,7 @@ class MemberProxy:
 
     async def _serve_there(self, connections: Connections, request: Request, receive: Receive, send: Sender) -> None:
         assert request.target is not None
-        given, protocol = list(request.headers.items()), wanted(request)
+        given, protocol = request.sent_headers, wanted(request)
         headers = upgrade_headers(given, protocol) if protocol else request_headers(given)
         headers += impersonation(request.user.name, request.user.groups, connections.upstream.token)
         target = target_of(request.target.rest, request.raw_query)
@@ -251,7 +251,7 @@ def _check_sendable(request: Request) -> None:
     except ValueError as error:
         assert request.target is not None
         raise errors.forbidden("cluster.karmada.io", "clusters", request.target.name, str(error)) from None
-    for name, value in request_headers(list(request.headers.items())):
+    for name, value in request_headers(request.sent_headers):
         try:
             value.decode()
         except UnicodeDecodeError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, cast, final
 from urllib.parse import parse_qsl
@@ -75,6 +75,7 @@ class Request:
     query: dict[str, str]
     headers: dict[bytes, bytes]
     user: User
+    sent_headers: Sequence[tuple[bytes, bytes]] = ()  # as they came: one may come several times
     authentication: Authentication | None = None  # of tokens that the request asks about
     authorizer: Authorizer | None = None  # of what else the request turns out to do
     tokens: Tokens | None = None  # what service accounts are given; None: none are
