@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -73,6 +74,13 @@ class Federation:
     def kafila(self, *arguments: str) -> str:
         command = (sys.executable, "-c", "from kafila.cli import main; main()")
         return run(*command, *arguments, f"--kubeconfig={self.kubeconfig}")
+
+    def kafila_into(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        """A command that becomes kubectl."""
+        command = (sys.executable, "-c", "from kafila.cli import main; main()", *arguments)
+        path = f"{self.lab.bin}{os.pathsep}{os.environ['PATH']}"
+        environment = {**os.environ, "KUBECONFIG": str(self.kubeconfig), "PATH": path}
+        return subprocess.run(command, input=stdin, env=environment, capture_output=True, text=True, timeout=60)
 
     # -- members -------------------------------------------------------------------------------------------------------
 

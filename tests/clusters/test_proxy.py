@@ -17,7 +17,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from cluster_federation import PROXY, Federation, Proxied, condition, deployment, policy
+from cluster_federation import PROXY, Federation, Proxied, condition, deployment, policy, run
 from cluster_harness import Member
 
 RBAC_WORK = "karmada-impersonator-7cbb6bd5c9"
@@ -288,6 +288,63 @@ def test_a_pod_is_found_wherever_it_is(joined: Federation, pod: str, tmp_path: P
     assert shown[0] == ["NAME", "CLUSTER", "READY"]
     assert ["nginx", "member1", "2/2"] in shown
     assert ["nginx", "member2", "2/2"] in shown
+
+
+def test_kafila_finds_the_member(joined: Federation, pod: str, member2: Member) -> None:
+    """With kubectl's flags, and its exit codes."""
+    shown = joined.kafila_into("logs", "-l", "app=nginx", "--tail", "1", "--prefix")
+    assert shown.stdout.count("first line") == 2
+    shown = joined.kafila_into("logs", "deployment/nginx", "--tail=1")
+    assert "Found deployment/nginx in 2 clusters, using member1; -C chooses: member1, member2" in shown.stderr
+    assert shown.stdout == "first line\n"
+    shown = joined.kafila_into("exec", "-i", pod, "--", "sh", "-c", "cat; exit 3", stdin="in")
+    assert (shown.returncode, shown.stdout) == (3, "in")
+    shown = joined.kafila_into("exec", "deploy/nginx", "-C", "member1", "--", "sh", "-c", "echo $0", "--help")
+    assert shown.stdout == "--help\n"
+    for line_of, why in (
+        (
+            ("exec", "deploy/none", "--", "true"),
+            "error: deploy/none is in no cluster that answers; kafila why deploy/none",
+        ),
+        (("logs", "thing/a"), 'error: the server doesn\'t have a resource type "thing": name a cluster with -C'),
+        (("logs", "nope"), "resource not found or don't have permission to get it"),
+        (("logs", pod, "-C", "nope"), 'clusters.cluster.karmada.io "nope" not found'),
+    ):
+        shown = joined.kafila_into(*line_of)
+        assert shown.returncode == 1
+        assert why in shown.stderr
+        assert shown.stderr.count("\n") == 1
+
+
+def test_a_kubeconfig_leads_to_members(joined: Federation, pod: str, tmp_path: Path) -> None:
+    file = tmp_path / "members.kubeconfig"
+    joined.kafila("kubeconfig", f"--output={file}")
+    assert file.stat().st_mode & 0o777 == 0o600
+    kubectl = [str(joined.lab.bin / "kubectl"), f"--kubeconfig={file}"]
+    assert run(*kubectl, "config", "get-contexts", "-o", "name").split() == ["member1", "member2"]
+    assert run(*kubectl, "--context=member1", "exec", pod, "--", "echo", "in") == "in\n"
+    file.write_text(joined.kafila("kubeconfig", "--cluster=*"))
+    assert run(*kubectl, "get", "pods", pod, "-o", "name") == f"pod/{pod}\n"
+    with pytest.raises(RuntimeError, match=r": error: clusters.cluster.karmada.io \"nope\" not found$"):
+        joined.kafila("kubeconfig", "--cluster=nope")
+
+
+def test_who_looks_for_pods_in_the_control_plane_is_told_where_they_are(
+    joined: Federation, through: Proxied, pod: str
+) -> None:
+    hint = "Warning: pods run in member clusters: kafila logs, exec and kubeconfig find them"
+    for command in (
+        ("get", "pods"),
+        ("logs", "deployment/nginx", "--pod-running-timeout=1s"),
+        ("exec", "deployment/nginx", "--pod-running-timeout=1s", "--", "true"),
+        ("logs", pod),
+        ("exec", pod, "--", "true"),
+    ):
+        program = [str(joined.lab.bin / "kubectl"), f"--kubeconfig={joined.kubeconfig}", *command]
+        assert hint in subprocess.run(program, stderr=subprocess.PIPE, text=True, timeout=60).stderr
+    assert (
+        hint not in subprocess.run(through.command("get", "pods"), stderr=subprocess.PIPE, text=True, timeout=60).stderr
+    )
 
 
 def test_who_may_no_longer_is_refused_by_the_member(joined: Federation, through: Proxied) -> None:

@@ -39,6 +39,7 @@ from kafila.workers.serve import open_data
 on_module_loop = pytest.mark.asyncio(loop_scope="module")
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
+MEMBER2 = "/apis/cluster.karmada.io/v1alpha1/clusters/member2/proxy/api/v1/nodes"
 NODES = {"member1": 1, "member2": 2, "member3": 3}  # clusters of different size
 
 
@@ -543,6 +544,20 @@ async def test_federated_resource_quota(lab: Lab) -> None:
     assert shown.count('{"cpu":"2"}') == 2  # all that there is, and what is used
     await lab.delete("federated-resource-quota")
     await lab.eventually(lambda: not lab.holders("resourcequotas", "team"))
+
+
+@on_module_loop
+async def test_member_access(lab: Lab) -> None:
+    await lab.apply("member-access")
+    for cluster, answer in (("member1", "yes"), ("member2", "no")):
+        asked = ("auth", "can-i", "get", f"clusters/{cluster}", "--subresource=proxy", "--as=ann")
+        assert (await lab.kubectl(*asked, check=False)).splitlines()[-1] == answer
+    (lab.folder / "member1.kubeconfig").write_text(await lab.kubectl("kafila", "kubeconfig", "--cluster=member1"))
+    through = f"--kubeconfig={lab.folder / 'member1.kubeconfig'}"
+    assert "member1-node-" in await lab.kubectl(through, "get", "nodes", "-o", "name")
+    assert 'pods "x" not found' in await lab.kubectl(through, "exec", "x", "--", "true", check=False)
+    assert "Forbidden" in await lab.kubectl("get", "--raw", MEMBER2, "--as=ann", check=False)
+    await lab.delete("member-access")
 
 
 def test_every_example_is_tried_and_says_what_it_shows() -> None:

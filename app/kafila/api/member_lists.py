@@ -7,8 +7,8 @@ from typing import Any, Final, final
 from kafila.core.values import Object
 from kafila.members.shapes import check_object, items_of
 from kafila.members.transport import UnusableAnswer
+from kafila.placement.constants import CACHED_FROM_CLUSTER
 
-CLUSTER: Final = "resource.karmada.io/cached-from-cluster"  # the annotation by which Karmada tells it
 COLUMN: Final[Object] = {
     "name": "Cluster",
     "type": "string",
@@ -56,7 +56,7 @@ def marked(answer: Object, items: list[Object], cluster: str) -> None:
 
 def _annotate(obj: Object, cluster: str) -> None:
     metadata = obj["metadata"] = obj.get("metadata") or {}
-    metadata["annotations"] = {**(metadata.get("annotations") or {}), CLUSTER: cluster}
+    metadata["annotations"] = {**(metadata.get("annotations") or {}), CACHED_FROM_CLUSTER: cluster}
 
 
 def _place(columns: list[Object]) -> int:

@@ -7,6 +7,7 @@ nowhere.
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Final
 
 import orjson
 
@@ -22,7 +23,26 @@ from .admitting import admitted
 from .request import Request
 from .responses import Response
 
+_CLUSTERS: Final = "clusters.cluster.karmada.io"
 SUCCESS = orjson.dumps({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}) + b"\n"
+
+
+ELSEWHERE: Final = "pods run in member clusters: kafila logs, exec and kubeconfig find them, and karmadactl get pods --operation-scope=members"
+
+
+def warn_of_members(registry: Registry, kind: Kind, request: Request) -> None:
+    """Who looks for pods here and finds none is told where they are. Informers, which name a version, know what they ask for."""
+    target = request.target
+    assert target is not None
+    if kind.resource != "pods" or request.method != "GET" or "resourceVersion" in request.query:
+        return
+    cache = registry.cache
+    if target.name:
+        found = cache.get(kind.resource, target.namespace, target.name)
+    else:
+        found = next(cache.resource(kind.resource).entries(target.namespace), None)
+    if found is None and next(cache.resource(_CLUSTERS).entries(), None) is not None:
+        request.warnings.append(ELSEWHERE)
 
 
 async def _pod(registry: Registry, kind: Kind, request: Request) -> Object:

@@ -19,6 +19,14 @@ if TYPE_CHECKING:
 _BY_SIGNAL: Final = 128
 
 
+# kubectl's commands, in members: it reads their command lines
+KUBECTLS: Final = {
+    "logs": "Print the logs of a container, in the cluster that it runs in.",
+    "exec": "Execute a command in a container, in the cluster that it runs in.",
+    "attach": "Attach to a container, in the cluster that it runs in.",
+    "port-forward": "Forward local ports to a pod, in the cluster that it runs in.",
+}
+
 # names of the parameters that stand on the command line, whatever their value
 given: ContextVar[frozenset[str]] = ContextVar("given", default=frozenset())
 
@@ -52,6 +60,9 @@ def program() -> App:
     )
     app.command("kafila.cli.serve:serve", name="serve", help="Serve the control plane.")
     app.command("kafila.cli.demo:demo", name="demo", help="Start everything with simulated members and an example.")
+    for name, does in KUBECTLS.items():
+        app.command("kafila.cli.inside:described", name=name, help=does)
+    app.command("kafila.cli.kubeconfig:kubeconfig", name="kubeconfig", help="Print a kubeconfig of the members.")
     app.command(
         "kafila.cli.membership:join", name="join", help="Register a cluster to the control plane with Push mode."
     )
@@ -103,7 +114,12 @@ def main(arguments: list[str] | None = None) -> None:
         from cyclopts import CycloptsError
 
         try:
-            command, bound, _ = program().parse_args(sys.argv[1:] if arguments is None else arguments)
+            words = sys.argv[1:] if arguments is None else arguments
+            if _is_kubectls(words):
+                from .inside import run
+
+                run(words[0], words[1:])
+            command, bound, _ = program().parse_args(words)
             given.set(frozenset(bound.arguments))
             code = command(*bound.args, **bound.kwargs)
             sys.stdout.flush()
@@ -117,6 +133,12 @@ def main(arguments: list[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes once more at its end
         sys.exit(_BY_SIGNAL + signal.SIGPIPE)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _is_kubectls(words: list[str]) -> bool:
+    """Whether the command line is one that kubectl reads: what stands behind ``--`` is a command of a container."""
+    before = words[: words.index("--")] if "--" in words else words
+    return bool(words) and words[0] in KUBECTLS and not {"--help", "-h"} & set(before)
 
 
 def _fail(message: str, code: int) -> NoReturn:
