@@ -378,6 +378,39 @@ def test_cordon_and_taint(karmadactl: Program, kubectl: Program) -> None:
     assert taints() == {}
 
 
+def test_apply_and_patch_in_other_ways(karmadactl: Program, tmp_path: Path) -> None:
+    """Dry runs, folders, kustomizations, pruning, patches from files."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for name in ("one", "two"):
+        labelled = f"{{name: {name}, labels: {{app: pruned}}}}"
+        (folder / f"{name}.yaml").write_text(CONFIG.replace("{name: NAME}", labelled))
+    assert karmadactl("apply", "-f", str(folder), "--dry-run=server").count("created (server dry run)") == 2
+    assert karmadactl("apply", "-f", str(folder), "--dry-run=client").count("created (dry run)") == 2
+    assert karmadactl("get", "cm", "-l", "app=pruned").startswith("No resources found")
+    assert karmadactl("apply", "-f", str(folder)).count("created") == 2
+    (folder / "two.yaml").unlink()
+    prune = ("--prune", "-l", "app=pruned", "--prune-allowlist=core/v1/ConfigMap")
+    assert "configmap/two pruned" in karmadactl("apply", "-f", str(folder), *prune)
+    (folder / "kustomization.yaml").write_text("resources: [one.yaml]\nnamePrefix: k-\n")
+    assert karmadactl("apply", "-k", str(folder)) == "configmap/k-one created\n"
+    (tmp_path / "patch.yaml").write_text('data: {b: "2"}\n')
+    assert karmadactl("patch", "cm", "one", "--patch-file", str(tmp_path / "patch.yaml")) == "configmap/one patched\n"
+    assert karmadactl("patch", "-f", str(folder / "one.yaml"), "-p", '{"data":{"c":"3"}}') == "configmap/one patched\n"
+    assert karmadactl.json("get", "cm", "one")["data"] == {"a": "1", "b": "2", "c": "3"}
+    shown = karmadactl("describe", "cm", "-l", "app=pruned", "-A", "--show-events=false")
+    assert shown.count("Name:         ") == 2
+    assert karmadactl("delete", "cm", "-l", "app=pruned").count("deleted") == 2
+
+
+def test_every_command_is_in_the_table(karmadactl: Program) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "compatibility.md").read_text()
+    told = page.split("### karmadactl\n", 1)[1].split("\n## ", 1)[0]
+    commands = re.findall(r"^  ([a-z-]+) {2,}[A-Z]", karmadactl("--help"), re.MULTILINE)
+    assert {"exec", "top", "interpret"} <= set(commands)
+    assert [name for name in commands if f"`{name}`" not in told] == []
+
+
 def test_top_and_what_goes_into_pods(karmadactl: Program) -> None:
     """Simulated members have neither metrics nor kubelets; tests/clusters/test_proxy.py reads logs of real ones."""
     for what in ("pods", "nodes"):

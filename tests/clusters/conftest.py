@@ -13,6 +13,7 @@ import pytest
 for _name, _file in (
     ("cluster_harness", "harness.py"),
     ("cluster_federation", "federation.py"),
+    ("cluster_metrics", "metrics.py"),
     ("cluster_stock", "stock.py"),
     ("cluster_pods", "pods.py"),
     ("cluster_gateway", "gateway.py"),

@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 from cluster_federation import PROXY, Federation, Proxied, condition, deployment, policy, run
 from cluster_harness import Member
+from cluster_metrics import metrics_of
 
 RBAC_WORK = "karmada-impersonator-7cbb6bd5c9"
 
@@ -278,6 +279,17 @@ def test_karmadactl_runs_commands(joined: Federation, pod: str) -> None:
     assert joined.karmadactl("attach", pod, *inside, "-q") == ""
     with pytest.raises(RuntimeError, match="command terminated with exit code 3"):
         joined.karmadactl("exec", pod, *inside, "--", "sh", "-c", "exit 3")
+
+
+def test_karmadactl_shows_what_pods_and_nodes_use(joined: Federation, pod: str, member1: Member) -> None:
+    with metrics_of(member1):
+        joined.eventually("it is discovered", lambda: pod in joined.karmadactl("top", "pods", "-C", "member1"))
+        rows = [row.split() for row in joined.karmadactl("top", "pods", "-C", "member1").splitlines()]
+        assert rows[0] == ["NAME", "CLUSTER", "CPU(cores)", "MEMORY(bytes)"]
+        assert [pod, "member1", "25m", "16Mi"] in rows
+        assert "web" in joined.karmadactl("top", "pod", "-l", "app=nginx", "--containers", "-C", "member1")
+        nodes = [row.split() for row in joined.karmadactl("top", "nodes", "--clusters=member1").splitlines()]
+        assert ["member1-node-1", "member1", "640m", "1%", "1024Mi", "0%"] in nodes
 
 
 def test_a_pod_is_found_wherever_it_is(joined: Federation, pod: str, tmp_path: Path) -> None:

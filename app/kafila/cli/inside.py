@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from kafila.members.client import MemberClient
     from kafila.members.kubeconfig import Access
 
-PROXY: Final = "/apis/cluster.karmada.io/v1alpha1/clusters/{}/proxy"
+_CLUSTERS: Final = "/apis/cluster.karmada.io/v1alpha1/clusters"
+PROXY: Final = _CLUSTERS + "/{}/proxy"
 EVERYWHERE: Final = "*"
 _OURS: Final = {"-C": "cluster", "--cluster": "cluster", "--kubeconfig": "kubeconfig", "--karmada-context": "context"}
 _ALL: Final = {"-n": "namespace", "--namespace": "namespace", **_OURS}
@@ -102,7 +103,7 @@ def wanted(command: str, tokens: Sequence[str]) -> Wanted:
         passed.append(token)
         if not token.startswith("-"):
             target = target or token
-        elif _SEVERAL.fullmatch(token) and f"-{token[-1]}" in _VALUED_OF[command] and rest:  # -itc NAME
+        elif _SEVERAL.fullmatch(token) and "-" + token[-1] in _VALUED_OF[command] and rest:  # -itc NAME
             passed.append(rest.pop(0))
     selects = command == "logs" and any(token.startswith(("-l", "--selector")) for token in passed)
     if not target and not selects:
@@ -115,7 +116,7 @@ def run(command: str, tokens: Sequence[str]) -> NoReturn:
     asked = wanted(command, tokens)
     plane = access(asked.kubeconfig, asked.context)
     namespace = asked.namespace or plane.namespace or "default"
-    cluster = asked.cluster or EVERYWHERE
+    (cluster,) = asyncio.run(checked(plane, [asked.cluster or EVERYWHERE]))
     kind, is_typed, name = asked.target.partition("/")
     if not asked.cluster and is_typed and kind not in ("pod", "pods", "po"):
         cluster = asyncio.run(_located(plane, kind, name, namespace))
@@ -132,7 +133,7 @@ def run(command: str, tokens: Sequence[str]) -> NoReturn:
 async def _located(plane: Access, kind: str, name: str, namespace: str) -> str:
     """A cluster that has it, one where something of it runs if there is any. Raises CommandError."""
     from kafila.core.errors import StatusError
-    from kafila.members.join import explain
+    from kafila.members.explain import explain
     from kafila.members.transport import Unreachable
 
     client = plane.client()
@@ -178,3 +179,30 @@ async def _looked_for(client: MemberClient, kind: str, name: str, namespace: str
             status.get(field) for field in _READY
         )
     return found
+
+
+async def checked(plane: Access, wanted: list[str]) -> list[str]:
+    """The clusters that are wanted, or all that there are. Raises CommandError."""
+    from kafila.core.errors import StatusError
+    from kafila.members.explain import explain
+    from kafila.members.transport import Unreachable
+
+    client = plane.client()
+    try:
+        if not wanted:
+            items, _ = await client.list(_CLUSTERS)
+            wanted = [item["metadata"]["name"] for item in items]
+        else:
+            for name in wanted:
+                if name != EVERYWHERE:
+                    await client.get(f"{_CLUSTERS}/{name}")
+    except StatusError as error:
+        if error.code != 403 or not wanted:  # who may use one may not be allowed to look at it
+            raise CommandError(explain(error, None, client)) from None
+    except Unreachable as error:
+        raise CommandError(explain(error, None, client)) from None
+    finally:
+        await client.close()
+    if not wanted:
+        raise CommandError("there are no clusters: kafila join registers one")
+    return wanted

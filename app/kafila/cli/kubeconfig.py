@@ -5,20 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from cyclopts import Parameter
 
 from kafila.core.values import Object
 
 from . import CommandError
-from .inside import EVERYWHERE, PROXY
+from .inside import EVERYWHERE, PROXY, checked
 from .membership import KarmadaContext, Kubeconfig, access
 
-if TYPE_CHECKING:
-    from kafila.members.kubeconfig import Access
-
-_CLUSTERS = "/apis/cluster.karmada.io/v1alpha1/clusters"
 _ALL = "all-clusters"  # the context of all members at once
 
 
@@ -41,7 +37,7 @@ def kubeconfig(
     from kafila.members.kubeconfig import default_files, merged, write
 
     plane = access(kubeconfig, karmada_context)
-    names = asyncio.run(_checked(plane, cluster or []))
+    names = asyncio.run(checked(plane, cluster or []))
     files = [Path(kubeconfig).expanduser()] if kubeconfig else default_files()
     document = contexts(merged(files), plane.context, names)
     if not output:
@@ -66,30 +62,3 @@ def contexts(config: Object, context: str, clusters: Sequence[str]) -> Object:
         made["contexts"].append({"name": name, "context": {**chosen, "cluster": name}})
     made["current-context"] = made["contexts"][0]["name"] if clusters else ""
     return made
-
-
-async def _checked(plane: Access, wanted: list[str]) -> list[str]:
-    """The clusters that are wanted, or all that there are. Raises CommandError."""
-    from kafila.core.errors import StatusError
-    from kafila.members.join import explain
-    from kafila.members.transport import Unreachable
-
-    client = plane.client()
-    try:
-        if not wanted:
-            items, _ = await client.list(_CLUSTERS)
-            wanted = [item["metadata"]["name"] for item in items]
-        else:
-            for name in wanted:
-                if name != EVERYWHERE:
-                    await client.get(f"{_CLUSTERS}/{name}")
-    except StatusError as error:
-        if error.code != 403 or not wanted:  # who may use one may not be allowed to look at it
-            raise CommandError(explain(error, None, client)) from None
-    except Unreachable as error:
-        raise CommandError(explain(error, None, client)) from None
-    finally:
-        await client.close()
-    if not wanted:
-        raise CommandError("there are no clusters: kafila join registers one")
-    return wanted
