@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import queue
@@ -246,14 +247,44 @@ def test_nobody_is_not_let_in(server: Front, member: Member) -> None:
 
 
 def test_a_page_of_another_site_cannot_use_the_certificate_of_a_browser(server: Front, member: Member) -> None:
-    for origin in (b"https://elsewhere", b"null", b"https://127.0.0.1"):
+    for origin in (
+        b"https://elsewhere",
+        b"null",
+        b"https://localhost.elsewhere",
+        b"https://127.0.0.1@elsewhere",
+        b"http://[",
+    ):
         with server.admin() as stream:
             assert exchange(stream, asking(server, more=b"Origin: %b\r\n" % origin)).startswith(b"HTTP/1.1 403 ")
     assert member.heads.empty()
     own = "https://{}:{}".format(*server.address).encode()
-    with server.admin() as stream:
-        stream.sendall(asking(server, more=b"Origin: %b\r\n" % own))
-        assert head_of(stream).startswith(b"HTTP/1.1 101 ")
+    for origin in (own, b"http://localhost:8001"):  # kubectl proxy
+        with server.admin() as stream:
+            stream.sendall(asking(server, more=b"Origin: %b\r\n" % origin))
+            assert head_of(stream).startswith(b"HTTP/1.1 101 ")
+
+
+def test_a_page_shows_a_token_as_a_protocol(server: Front, member: Member) -> None:
+    """And it counts for no more than one in a header; a certificate that is shown, too, is no less of another site's then."""
+    body = b'{"apiVersion":"authentication.k8s.io/v1","kind":"TokenRequest","spec":{}}'
+    path = "/api/v1/namespaces/default/serviceaccounts/default/token"
+    until(lambda: server.as_admin("GET", path.removesuffix("/token"))[0] == 200)
+    code, answer = server.as_admin("POST", path, body, **{"Content-Type": "application/json"})
+    assert code == 201, answer
+    token = base64.urlsafe_b64encode(json.loads(answer)["status"]["token"].encode()).rstrip(b"=")
+    shown = b"base64url.bearer.authorization.k8s.io." + token
+
+    def said(offered: bytes, of: Callable[[], socket.socket], more: bytes = b"") -> bytes:
+        with of() as stream:
+            return exchange(stream, asking(server, more=more + b"Sec-WebSocket-Protocol: %b\r\n" % offered))
+
+    assert b"system:serviceaccount:default:default" in said(b"v5.channel.k8s.io, " + shown, server.connect)
+    for wrong in (shown, shown + b"x, a", b"a, %b, %b" % (shown, shown), b"a, base64url.bearer.authorization.k8s.io.*"):
+        assert said(wrong, server.connect).startswith(b"HTTP/1.1 401 ")
+    origin = b"Origin: https://elsewhere\r\n"
+    assert b"page of another origin" in said(b"a, " + shown, server.admin, origin)
+    assert b"system:serviceaccount:default:default" in said(b"a, " + shown, server.connect, origin)
+    assert member.heads.empty()
 
 
 def test_none_is_left_open(server: Front, member: Member) -> None:

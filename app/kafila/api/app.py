@@ -113,7 +113,7 @@ class ObjectsApp:
         request.chunks = scope.get("http_version") != "1.0"
         started = time.perf_counter()
         switch = state.get("switch")
-        request.switchable = switch is not None
+        request.switchable, request.certified = switch is not None, "peer" in state
         sender = Sender(send, state.get("answer"), headers.get(b"audit-id", b"")[:MOST_AUDIT_ID], switch)
         received = time.time() if self.auditor is not None else 0.0
         changes: Changes | None = None

@@ -84,6 +84,7 @@ class Request:
     raw_query: str = ""
     push: Callable[[bytes], bool] | None = None  # a short way to the client, for finished chunks of a stream
     lost: Callable[[Callable[[], None] | None], None] | None = None  # takes whom to call when the client has left
+    certified: bool = False  # its connection has shown a client certificate
     switchable: bool = False  # it asks for another protocol, and the connection can be taken over
     chunks: bool = True  # whether the client can be sent a body whose length is not known: not before HTTP/1.1
     warnings: list[str] = field(default_factory=list)

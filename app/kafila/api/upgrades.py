@@ -23,6 +23,7 @@ from .listener import descriptors
 from .request import Request
 
 OPEN = Gauge("kafila_upgraded_connections", "Connections that are passed on as they are: exec, attach, port-forward.")
+_THIS_MACHINE: Final = ("localhost", "127.0.0.1", "::1")
 MOST: Final = 10_000  # at once, of all; each takes a descriptor of those that the listener leaves
 
 
@@ -54,11 +55,16 @@ def wanted(request: Request) -> bytes:
 
 
 def _is_of_another_site(request: Request) -> bool:
-    """A browser shows a client certificate whoever's page asks; it does not show tokens by itself."""
+    """A browser shows a client certificate whoever's page asks, and shows no token by itself. Pages of this machine are those of
+    programs that stand between (kubectl proxy)."""
     origin = request.header(b"origin")
-    if not origin or b"authorization" in request.headers:
+    if not origin or not request.certified or b"x-remote-user" in request.headers:
         return False
-    return urlsplit(origin).netloc.lower() != request.header(b"host").lower()
+    try:
+        found = urlsplit(origin)
+    except ValueError:
+        return True
+    return found.hostname not in _THIS_MACHINE and found.netloc.lower() != request.header(b"host").lower()
 
 
 @final

@@ -19,6 +19,7 @@ from .credentials import (
     RequestAuthenticator,
     TokenAuthenticator,
     bearer_token,
+    websocket_token,
 )
 from .users import ANONYMOUS, InvalidCredential, NotSeen, authenticated
 
@@ -55,7 +56,10 @@ class Authentication:
                     return user
             except InvalidCredential:
                 refused = True
-        token = _token_of(credentials)
+        try:
+            token = _token_of(credentials)
+        except InvalidCredential:
+            token, refused = "", True
         if token:
             known, refusal = self._from_memory(token, ())
             try:
@@ -123,7 +127,8 @@ class Authentication:
 
 
 def _token_of(credentials: Credentials) -> str:
+    """Raises InvalidCredential."""
     for name, value in credentials.headers:
         if name == AUTHORIZATION:
             return bearer_token(value)  # the first one counts, as in Go
-    return ""
+    return websocket_token(credentials.headers)

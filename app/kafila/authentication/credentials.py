@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, Protocol
 
+from kafila.core.websockets import TOKEN_PROTOCOL, offered_protocols
 from kafila.registry import User
+
+from .users import InvalidCredential
 
 LONGEST_TOKEN: Final = 64 << 10  # characters
 
@@ -51,3 +56,20 @@ def bearer_token(authorization: bytes) -> str:
     """The token of an Authorization header, empty where there is none: other schemes say nothing here."""
     parts = authorization.decode("latin-1").strip().split(" ", 2)
     return parts[1] if len(parts) > 1 and parts[0].lower() == "bearer" else ""
+
+
+def websocket_token(headers: Sequence[tuple[bytes, bytes]]) -> str:
+    """The token among the protocols that a WebSocket's client offers, beside at least one other: pages in a browser have no other
+    way to show one. Empty where there is none. Raises InvalidCredential."""
+    if not any(name == b"upgrade" and value.lower() == b"websocket" for name, value in headers):
+        return ""
+    offered = offered_protocols(headers)
+    shown = [one.removeprefix(TOKEN_PROTOCOL) for one in offered if one.startswith(TOKEN_PROTOCOL)]
+    if not shown:
+        return ""
+    if len(shown) > 1 or len(shown) == len(offered):
+        raise InvalidCredential("one token, and another protocol, have to be offered")
+    try:
+        return base64.b64decode(shown[0] + b"=" * (-len(shown[0]) % 4), b"-_", validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        raise InvalidCredential("the token is no base64") from None

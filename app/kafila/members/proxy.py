@@ -20,6 +20,7 @@ import structlog
 from yarl import URL
 
 from kafila.core.values import Object
+from kafila.core.websockets import TOKEN_PROTOCOL, offered_protocols
 
 from .credentials import AUTHORITY, TOKEN, CredentialsError, secret_value
 from .transport import CONNECT_TIMEOUT, TLS, Unreachable, UnusableAnswer, open_connector, sendable
@@ -143,8 +144,7 @@ def request_headers(given: RawHeaders) -> list[tuple[bytes, bytes]]:
 def upgrade_headers(given: RawHeaders, protocol: bytes) -> list[tuple[bytes, bytes]]:
     """As :func:`request_headers`, for a request to switch to ``protocol``. A token among WebSocket protocols is the caller's own."""
     out = [(name, value) for name, value in request_headers(given) if name != b"sec-websocket-protocol"]
-    offered = [one.strip() for name, value in given if name == b"sec-websocket-protocol" for one in value.split(b",")]
-    kept = [one for one in offered if one and not one.startswith(_TOKEN_PROTOCOL)]
+    kept = [one for one in offered_protocols(given) if not one.startswith(TOKEN_PROTOCOL)]
     if kept:
         out.append((b"sec-websocket-protocol", b", ".join(kept)))
     return [*out, (b"connection", b"Upgrade"), (b"upgrade", protocol)]
