@@ -53,6 +53,11 @@ def is_there(member: Member, name: str) -> bool:
     return member.kubectl("get", "configmap", name, "--ignore-not-found", "-o", "name") != ""
 
 
+def applied(plane: Federation, cluster: str, name: str) -> list[bool]:
+    works = plane.get("works", "-n", f"karmada-es-{cluster}")["items"]
+    return [condition(w, "Applied").get("status") == "True" for w in works if name in w["metadata"]["name"]]
+
+
 def told(plane: Federation, kind: str, cluster: str = "member2") -> tuple[str, str]:
     found = condition(plane.get("cluster", cluster), kind)
     return found.get("reason", ""), found.get("message", "")
@@ -63,6 +68,7 @@ def events(plane: Federation, cluster: str) -> set[str]:
     return {event["reason"] for event in found["items"] if event["type"] == "Warning"}
 
 
+@pytest.mark.long  # ten probes
 def test_a_member_at_rest_is_asked_little(alone: Federation, gateway: Gateway) -> None:
     """A probe, and two questions for its APIs that are answered 304: at six probes a minute, 19 requests and its watches."""
     alone.apply(*config("rest", "member2"))
@@ -81,6 +87,7 @@ def test_a_member_at_rest_is_asked_little(alone: Federation, gateway: Gateway) -
     assert len(others) <= 3, others  # its version, a watch that began anew
 
 
+@pytest.mark.long
 def test_a_slow_member_is_told_and_goes_on(alone: Federation, gateway: Gateway) -> None:
     gateway.fault = slow("/", 1.2)
     alone.eventually("it is slow", lambda: told(alone, RESPONSIVE)[0] == "Slow")
@@ -106,7 +113,11 @@ def test_a_slow_member_is_told_and_goes_on(alone: Federation, gateway: Gateway) 
 
 @pytest.mark.parametrize(
     ("status", "headers", "reason"),
-    [(500, {}, "Erring"), (503, {}, "Erring"), (429, {"Retry-After": "1"}, "Throttled")],
+    [
+        (500, {}, "Erring"),
+        pytest.param(503, {}, "Erring", marks=pytest.mark.long),
+        (429, {"Retry-After": "1"}, "Throttled"),
+    ],
 )
 def test_a_member_that_errs_or_throttles_is_told_and_gets_what_it_missed(
     alone: Federation, gateway: Gateway, status: int, headers: dict[str, str], reason: str
@@ -130,6 +141,7 @@ def test_a_clock_that_is_wrong_is_told(alone: Federation, gateway: Gateway) -> N
     alone.eventually("it is right again", lambda: told(alone, CLOCK) == ("", ""))
 
 
+@pytest.mark.long
 def test_another_authority_is_told_and_joining_again_makes_it_known(alone: Federation, gateway: Gateway) -> None:
     gateway.close()
     gateway.open()
@@ -155,6 +167,9 @@ def test_credentials_that_are_refused_are_told_and_joining_again_renews_them(
 
 
 def test_a_dead_member_leaves_with_force_and_what_stays_is_listed(alone: Federation, gateway: Gateway) -> None:
+    alone.apply(*config("stays", "member2"))
+    alone.eventually("a copy", lambda: is_there(gateway.member, "stays"))
+    alone.eventually("it is known to be there", lambda: all(applied(alone, "member2", "stays")))
     gateway.close()
     alone.eventually("it is missed", lambda: told(alone, HEARTBEAT)[0] == "ClusterNotReachable")
     access = (f"--kubeconfig={alone.kubeconfig}", f"--cluster-kubeconfig={gateway.kubeconfig}")
@@ -162,7 +177,7 @@ def test_a_dead_member_leaves_with_force_and_what_stays_is_listed(alone: Federat
         alone.kafila("unjoin", "member2", "--wait=1s")
     said = alone.kafila("unjoin", "member2", access[1], "--wait=1s", "--force")
     assert "objects stay in cluster member2. There, this removes them:" in said
-    assert "  kubectl delete -n default ConfigMap/rest" in said
+    assert "  kubectl delete -n default ConfigMap/stays" in said
     assert "cluster member2 does not say what is left in it" in said
     assert alone.get("cluster", "member2") == {}
     assert alone.get("secret", "-n", "karmada-cluster", "member2") == {}
@@ -170,7 +185,7 @@ def test_a_dead_member_leaves_with_force_and_what_stays_is_listed(alone: Federat
     for line in said.splitlines():
         if line.startswith("  kubectl delete "):
             gateway.member.kubectl(*line.partition("#")[0].split()[1:])
-    assert not is_there(gateway.member, "rest")
+    assert not is_there(gateway.member, "stays")
     gateway.open()
     # what is left of the accounts goes too, though there is no Cluster any more
     assert "had not joined to the end" in alone.kafila("unjoin", "member2", access[1])
@@ -207,7 +222,7 @@ def test_a_cluster_gives_no_more_than_policies_need(alone: Federation, member1: 
     # those who may be let through are, though our account could not have said so
     who = ("get", "clusterrole", "karmada-impersonator", "-o", "jsonpath={.rules[*].resourceNames[*]}")
     assert "system:masters" in member1.kubectl(*who)
-    alone.eventually("callers are let through", lambda: all(applied(alone, "member1")))
+    alone.eventually("callers are let through", lambda: all(applied(alone, "member1", "karmada-impersonator")))
 
     alone.apply(deployment("later"), policy("later", clusters=("member1",)))
     alone.eventually("what is missing", lambda: "create deployments.apps" in told(alone, PERMITTED, "member1")[1])
@@ -216,11 +231,6 @@ def test_a_cluster_gives_no_more_than_policies_need(alone: Federation, member1: 
     alone.kafila("join", "member1", access)  # as it was joined, with what policies need by now
     alone.eventually("what was refused", lambda: replicas(member1, "later") == 2)
     assert member1.kubectl("auth", "can-i", "get", "secrets", "-A", account, check=False).strip() == "no"
-
-
-def applied(plane: Federation, cluster: str) -> list[bool]:
-    works = plane.get("works", "-n", f"karmada-es-{cluster}")["items"]
-    return [condition(w, "Applied").get("status") == "True" for w in works if "impersonator" in w["metadata"]["name"]]
 
 
 def test_what_does_not_end_in_the_member_does_not_hold_its_cluster(alone: Federation, member1: Member) -> None:

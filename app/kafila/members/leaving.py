@@ -20,6 +20,7 @@ from .transport import Unreachable
 CORE: Final = "v1"
 T = TypeVar("T")
 TOGETHER: Final = 16  # copies that are looked for at a time
+LOOK: Final = 20.0  # seconds
 NAMED: Final = 10  # of the removed objects of one kind
 
 
@@ -47,6 +48,7 @@ class Account:
 
     removed: list[Thing] = field(default_factory=list)
     stays: dict[Thing, str] = field(default_factory=dict)  # and why
+    unknown: int = 0  # copies that nobody looked for
 
     def lines(self, cluster: str) -> list[str]:
         found = []
@@ -59,6 +61,8 @@ class Account:
                 + (f"  # {why}" if why else "")
                 for thing, why in self.stays.items()
             ]
+        if self.unknown:
+            found.append(f"{self.unknown} more objects that were placed there were not looked for: it took too long")
         return found
 
 
@@ -78,7 +82,7 @@ def _grouped(things: Iterable[Thing]) -> list[str]:
 
 
 async def look_for(member: MemberClient, copies: Sequence[Object], account: Account) -> None:
-    """Which copies are there still. Raises StatusError and Unreachable."""
+    """Which copies are there still, as far as that can be seen in LOOK seconds. Raises StatusError and Unreachable."""
     discovery = Discovery(member)
     await discovery.refresh()
     slots = asyncio.Semaphore(TOGETHER)
@@ -95,9 +99,17 @@ async def look_for(member: MemberClient, copies: Sequence[Object], account: Acco
         else:
             account.stays[thing] = ""
 
-    async with asyncio.TaskGroup() as tasks:
-        for manifest in copies:
-            tasks.create_task(look(manifest))
+    before = len(account.removed) + len(account.stays)
+    looking = [asyncio.create_task(look(manifest)) for manifest in copies]
+    try:
+        async with asyncio.timeout(LOOK):
+            await asyncio.gather(*looking)
+    except TimeoutError:
+        account.unknown = len(copies) - (len(account.removed) + len(account.stays) - before)
+    finally:
+        for task in looking:
+            task.cancel()
+        await asyncio.gather(*looking, return_exceptions=True)
 
 
 def _held(obj: Object) -> str:

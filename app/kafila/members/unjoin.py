@@ -46,10 +46,14 @@ class _Wait:
     def is_over(self) -> bool:
         return time.monotonic() > self._deadline
 
+    def tells(self) -> bool:
+        """Whether it is time to say again what is waited for."""
+        said, at = self._told
+        return not said or time.monotonic() > at + TELL
+
     async def pause(self, what: str) -> None:
         """Tells what for at first, and when that changed, but not all the time."""
-        said, at = self._told
-        if what != said and time.monotonic() > at + (TELL if said else 0.0):
+        if self.tells() and what != self._told[0]:
             self._report(what)
             self._told = what, time.monotonic()
         await asyncio.sleep(POLL)
@@ -252,7 +256,7 @@ async def _gone(control_plane: MemberClient, cluster: Object, waiting: _Wait) ->
         if waiting.is_over():
             return current
         what = f"Waiting for the cluster object {name} to be deleted"
-        if not first:
+        if not first and waiting.tells():
             count = len(await _copies(control_plane, name))
             what += f": {count} objects placed there are to be taken back" if count else ""
         await waiting.pause(what)
