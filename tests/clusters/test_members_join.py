@@ -206,6 +206,8 @@ def test_errors_are_one_clear_line(plane: Member, member1: Member, tmp_path: Pat
     assert error(join(member1, plane, "x")).startswith(
         f"error: {member1.endpoint} serves no cluster.karmada.io/v1alpha1"
     )
+    jane = ("--karmada-as=jane", "--karmada-as-group=a", "--karmada-as-group=b")
+    assert 'User "jane" cannot get resource "namespaces"' in error(join(plane, member1, "x", *jane))
     assert error(unjoin(plane, member1, "none")) == "error: no cluster object none found in karmada control Plane"
     broken = yaml.safe_load(member1.kubeconfig.read_text())
     broken["clusters"][0]["cluster"]["server"] = "https://127.0.0.1:1"
