@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
 from kafila.api.app import ObjectsApp
 from kafila.api.meta import build_shell
@@ -124,6 +125,10 @@ async def test_a_ready_cluster_leaves_and_what_left_it_is_listed(placed: Lab, pl
     assert not any("stay" in line for line in said)
     assert said[-1] == "cluster(m1) is unjoined successfully"
     assert placed.in_clusters("ConfigMap", "settings") == ["m2"]
+    # nor is it measured any more: a member that left must not raise an alarm
+    measured = {s.labels.get("member_cluster") for m in REGISTRY.collect() for s in m.samples} - {None}
+    assert "m2" in measured
+    assert "m1" not in measured
 
 
 async def test_a_member_that_gives_nothing_back_is_left_in_the_end(make_lab: type[Lab]) -> None:

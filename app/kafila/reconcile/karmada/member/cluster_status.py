@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Sequence
 from typing import Protocol, final
@@ -46,6 +47,16 @@ SEEN = "ClusterSeenAgain"
 VERSION_EVERY = 60.0  # seconds: it changes with another server only
 FIRST_SUMMARY = 10.0  # seconds that the first status waits for the lists of nodes and pods
 LATENCY = Gauge("kafila_member_latency_seconds", "How long the last probes of the member took.", ["member_cluster"])
+THROTTLED = Gauge(
+    "kafila_member_throttled_requests", "Requests that the member throttled in the last minute.", ["member_cluster"]
+)
+FAILED = Gauge(
+    "kafila_member_failed_requests", "Requests that failed in the member in the last minute.", ["member_cluster"]
+)
+MISSING = Gauge(
+    "kafila_member_missing_permissions", "Permissions that the member did not give us of late.", ["member_cluster"]
+)
+_OF_MEMBERS = (READY, LATENCY, NODES, READY_NODES, THROTTLED, FAILED, MISSING)
 
 
 class Executor(Protocol):
@@ -106,6 +117,7 @@ class ClusterStatus:
             await asyncio.gather(self._task, return_exceptions=True)
         for following in self._following:
             await following.stop()
+        forget(self._connection.name)
 
     def _node_changed(self, change: Change) -> None:
         self._resource_summary.node(change.name.name, change.after.kept if change.after is not None else None)
@@ -226,10 +238,21 @@ class ClusterStatus:
     def _measure(self, observation: Observation) -> None:
         name = self._connection.name
         READY.labels(name).set(1 if observation.healthy else 0)
-        LATENCY.labels(name).set(self._connection.client.conduct.took)
+        conduct, now = self._connection.client.conduct, asyncio.get_running_loop().time()
+        LATENCY.labels(name).set(conduct.took)
+        THROTTLED.labels(name).set(conduct.throttled(now))
+        FAILED.labels(name).set(conduct.failed(now)[0])
+        MISSING.labels(name).set(len(conduct.missing(now)))
         if observation.node_summary is not None:
             NODES.labels(name).set(observation.node_summary.get("totalNum", 0))
             READY_NODES.labels(name).set(observation.node_summary.get("readyNum", 0))
+
+
+def forget(cluster: str) -> None:
+    """Nothing is measured of a member that left, or that another process looks at."""
+    for gauge in _OF_MEMBERS:
+        with contextlib.suppress(KeyError):
+            gauge.remove(cluster)
 
 
 async def collection_failed(registry: Registry, recorder: Recorder, clusters: Clusters, name: str, why: str) -> None:

@@ -18,7 +18,7 @@ from kafila.registry import Registry
 from kafila.settings.federation import FederationOptions
 from kafila.watch import Event
 
-from .cluster_status import ClusterStatus, collection_failed
+from .cluster_status import ClusterStatus, collection_failed, forget
 from .execution import ExecutionController
 from .manager import MemberConnection, MemberController
 from .object_writer import ObjectWriter
@@ -124,6 +124,7 @@ class WorkRouter(QueueController[Key]):
             executor.ready_changed(ready)
         if event.new is None:
             self._refused.discard(name)
+            forget(name)
         if self._clusters.is_leaving(name):
             if executor is not None and not ready:
                 executor.resync(ending_only=True)  # what waited for the member does so no longer
