@@ -30,6 +30,7 @@ CONTROLLERS = frozenset(
         "tokencleaner",
         "ttl-after-finished",
         "unifiedAuth",
+        "validatingadmissionpolicy-status",
         "workloadRebalancer",
     }
 )

@@ -26,6 +26,7 @@ from kafila.reconcile.kubernetes.definitions import DefinitionController
 from kafila.reconcile.kubernetes.garbage_collector import GarbageCollector
 from kafila.reconcile.kubernetes.namespace_objects import DefaultServiceAccounts, RootCAPublisher
 from kafila.reconcile.kubernetes.namespaces import NamespaceController
+from kafila.reconcile.kubernetes.policy_types import PolicyTypes
 from kafila.reconcile.kubernetes.priority_and_fairness import PriorityAndFairness
 from kafila.reconcile.kubernetes.resource_quotas import ResourceQuotas
 from kafila.reconcile.kubernetes.ttl_after_finished import FinishedJobs
@@ -79,6 +80,7 @@ class Controllers:
             BootstrapSigner(registry),
             TokenCleaner(registry),
             APIServices(registry, extensions or Extensions(registry.cache)),
+            PolicyTypes(registry),
             DefaultServiceAccounts(registry),
             root_authority,
             account_tokens,
