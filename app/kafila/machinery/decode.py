@@ -47,6 +47,12 @@ def compile_decoder(schema: Schema) -> Decoder:
     return decoder
 
 
+def compile_node(schema: Schema) -> Node:
+    """Of a part of a type that has a decoder already."""
+    ready: Node = schema.compiled["node"]
+    return ready
+
+
 def _node(schema: Schema) -> Node:
     """The closure of one node. Definitions may refer to themselves, so a node under construction is reached by name."""
     ready = schema.compiled.get("node")

@@ -35,10 +35,13 @@ class TestFailed(PatchFailed):
     """What an operation ``test`` asks for is not so."""
 
 
-def apply(doc: Any, patch: Any) -> Any:
-    """A new document that shares nothing with ``doc``. Raises BadPatch, TooManyOperations, PatchFailed."""
+def apply(doc: Any, patch: Any, *, share: bool = False) -> Any:
+    """A new document that shares nothing with ``doc``; with ``share`` whatever no operation goes through.
+
+    Raises BadPatch, TooManyOperations, PatchFailed.
+    """
     _check(patch)
-    root = _Root(copy_json(doc))
+    root = _Root(doc if share else copy_json(doc), share)
     for operation in patch:
         name = operation.get("op")
         run = _OPERATIONS.get(name) if isinstance(name, str) else None
@@ -59,24 +62,38 @@ def _check(patch: Any) -> None:
 
 
 class _Root:
-    def __init__(self, doc: Any) -> None:
+    def __init__(self, doc: Any, shared: bool) -> None:
         self.doc = doc
         self.copied = 0
+        self._shared = shared
+        self._own: dict[int, Any] = {}  # lists and maps that nobody else has, where others have the rest
 
     def find(self, path: str) -> tuple[Any, str]:
         """The container that ``path`` points into and the last part; None when there is no such container."""
         parts = path.split("/")
         if len(parts) < 2:
             return None, ""
-        at = self.doc
+        at = self.doc = self._owned(self.doc)
         for part in parts[1:-1]:
+            key = _unescaped(part)
             try:
-                at = _get(at, _unescaped(part))
+                inner = _get(at, key)
             except PatchFailed:
                 return None, ""
-            if not isinstance(at, (dict, list)):
+            if not isinstance(inner, (dict, list)):
                 return None, ""
+            own = self._owned(inner)
+            if own is not inner:
+                at[key if isinstance(at, dict) else _index(key, len(at))] = own
+            at = own
         return at, _unescaped(parts[-1])
+
+    def _owned(self, value: Any) -> Any:
+        if not self._shared or id(value) in self._own:
+            return value
+        own = value.copy()
+        self._own[id(own)] = own
+        return own
 
 
 def _unescaped(part: str) -> str:

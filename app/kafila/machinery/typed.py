@@ -7,6 +7,7 @@ everything else is one value. Without a schema maps are merged and lists are not
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from .fieldset import FieldSet, element_text, ordered
 from .schema import Schema
 
 ABSENT: Final = object()
+Kept = Callable[[Any], Any]
 _ANY: Final = Schema("any")
 
 
@@ -176,31 +178,33 @@ def _list_set(schema: Schema, items: list[Any]) -> FieldSet | None:
     return ordered(out) if out else None
 
 
-def merge(schema: Schema, live: Any, config: Any) -> Any:
-    """``live`` with everything that ``config`` sets; either may be ABSENT. Shares nothing with its arguments."""
+def merge(schema: Schema, live: Any, config: Any, kept: Kept = copy_json) -> Any:
+    """``live`` with everything that ``config`` sets; either may be ABSENT. Shares nothing with its arguments, unless ``kept``
+    gives what stays as it is instead of a copy.
+    """
     if config is ABSENT:
-        return copy_json(live)
+        return kept(live)
     if live is ABSENT or is_leaf(schema) or live == config:
-        return copy_json(config)
+        return kept(config)
     if schema.kind == "list":
         if (not isinstance(live, list) and live is not None) or (not isinstance(config, list) and config is not None):
-            return copy_json(config)
-        return _merged_list(schema, live or [], config or []) if live or config else copy_json(config)
+            return kept(config)
+        return _merged_list(schema, live or [], config or [], kept) if live or config else kept(config)
     if not isinstance(live, dict) and not isinstance(config, dict):
-        return copy_json(config)
+        return kept(config)
     if not live and not config:
-        return copy_json(config)
+        return kept(config)
     if not isinstance(config, dict) and config is not None:
-        return copy_json(config)
+        return kept(config)
     live = live if isinstance(live, dict) else {}
     config = config or {}
-    out = {}
-    for name in (*live, *(name for name in config if name not in live)):
-        out[name] = merge(_member(schema, name) or _ANY, live.get(name, ABSENT), config.get(name, ABSENT))
+    out = {name: item if name in config else kept(item) for name, item in live.items()}
+    for name, item in config.items():
+        out[name] = merge(_member(schema, name) or _ANY, live.get(name, ABSENT), item, kept)
     return out
 
 
-def _merged_list(schema: Schema, live: list[Any], config: list[Any]) -> list[Any]:
+def _merged_list(schema: Schema, live: list[Any], config: list[Any], kept: Kept) -> list[Any]:
     """The order of ``config`` for what it mentions; elements that only ``live`` has stay between their neighbours."""
     key_of, child = compile_item_key(schema), schema.items or _ANY
     left = [key_of(item) for item in live]
@@ -216,7 +220,7 @@ def _merged_list(schema: Schema, live: list[Any], config: list[Any]) -> list[Any
     i = j = at = 0  # positions in live, in config, in what they share
 
     def take(element: str) -> None:
-        out.append(merge(child, in_live.get(element, ABSENT), in_config[element]))
+        out.append(merge(child, in_live.get(element, ABSENT), in_config[element], kept))
         done.add(element)
 
     while i < len(left) or j < len(right):
@@ -232,7 +236,7 @@ def _merged_list(schema: Schema, live: list[Any], config: list[Any]) -> list[Any
         if i < len(left):
             element = left[i]
             if element not in in_config:
-                out.append(copy_json(live[i]))
+                out.append(kept(live[i]))
                 i += 1
                 continue
             if element in done:

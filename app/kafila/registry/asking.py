@@ -20,6 +20,7 @@ from kafila.core import errors
 from kafila.core.values import Object
 from kafila.machinery import managedfields
 from kafila.machinery.decode import DecodeError, compile_decoder
+from kafila.machinery.redecode import redecoded
 
 from .codec import stored_form
 from .context import Change, DeleteOptions, Options
@@ -52,12 +53,12 @@ class Calls(NamedTuple):
 
 
 class Settle(Protocol):
-    def __call__(self, document: Object, *, strict: bool = False) -> Object: ...
+    def __call__(self, document: Object, *, strict: bool = False, was: Object | None = None) -> Object: ...
 
 
 class Question(NamedTuple):
     """``settle``: a document that a patch made, as an object again (decoded, defaulted; raises StatusError); ``strict``: unknown
-    fields are an error.
+    fields are an error; ``was``: the object that the document was made of, where it shares what is the same.
 
     ``again``: has the built-in plugins look at an object that webhooks have changed.
     """
@@ -150,10 +151,12 @@ def question(
     return Question(calls, asked, options, mutating, settle, again)
 
 
-def settled(kind: Kind, document: Object, *, strict: bool = False) -> Object:
+def settled(kind: Kind, document: Object, *, strict: bool = False, was: Object | None = None) -> Object:
     """An object as it comes out of a patch of admission. Raises StatusError 500, as kube-apiserver."""
     _check_kind(kind, document)
-    decoded = _decoded(decoder_of(kind), document, strict and not kind.custom)
+    decoded = redecoded(kind.schema, was, document) if was is not None and kind.decode is None else None
+    if decoded is None:
+        decoded = _decoded(decoder_of(kind), document, strict and not kind.custom)
     obj = typed(kind, decoded)
     kind.strategy.default(obj)
     return obj
@@ -170,7 +173,7 @@ def _decoded(decode: Decode, document: Object, strict: bool) -> Object:
     return decoded
 
 
-def settled_scale(document: Object, *, strict: bool = False) -> Object:
+def settled_scale(document: Object, *, strict: bool = False, was: Object | None = None) -> Object:
     decoded = _decoded(compile_decoder(schema_of(SCALE_SCHEMA)), document, strict)
     decoded["metadata"] = decoded.get("metadata") or {}
     return decoded

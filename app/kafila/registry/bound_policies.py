@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Final, NamedTuple, final
 
 from kafila.admission.policies.matching import Targets, matched, targets_of
@@ -72,6 +73,7 @@ class BoundPolicies:
         self._on = on
         self._resources = policies, bindings
         self._policies: list[Policy] | None = None
+        self._any: bool | None = None
         self._revision = -1
         self._known: dict[Key, tuple[Match, ...]] = {}
         for resource in self._resources:
@@ -79,11 +81,13 @@ class BoundPolicies:
         cache.on_reset(self._forget)
 
     def _forget(self) -> None:
-        self._policies = None
+        self._policies = self._any = None
         self._known.clear()
 
     def __bool__(self) -> bool:
-        return self._on and all(self._cache.resource(resource).objects for resource in self._resources)
+        if self._any is None:
+            self._any = self._on and all(self._cache.resource(resource).objects for resource in self._resources)
+        return self._any
 
     def matching(self, kind: Kind, subresource: str, operation: str) -> Sequence[Match]:
         """Those whose rules match, whatever the object is."""
@@ -149,20 +153,23 @@ class BoundPolicies:
                 yield Invocation(policy, binding, target, param_kind, param)
 
     def variables(self, about: Invocation, asked: Attributes, new: Object | None, old: Object | None) -> Object:
-        """The values of all but ``variables``. ``new``, ``old``: as the policy is shown them."""
-        authorizer, kind = Authorizer(asked.user, self._ask), asked.kind
-        resource = ResourceCheck(authorizer, kind.group, kind.plural, asked.subresource, asked.namespace, asked.name)
-        request = request_of_kind(about.target, asked)
-        param, param_kind = about.param, about.param_kind
-        return {
-            "object": new,
-            "oldObject": old,
-            "namespaceObject": self._namespace(asked),
-            "request": {name: value for name, value in request.items() if name in _REQUEST and value is not None},
-            "params": decode_entry(param_kind, param) if param is not None and param_kind is not None else None,
-            "authorizer": authorizer,
-            "authorizer.requestResource": resource,
-        }
+        """The values of those that it uses, but for ``variables``. ``new``, ``old``: as the policy is shown them."""
+        uses = about.policy.uses
+        out: Object = {"object": new, "oldObject": old, "params": None}
+        if "request" in uses:
+            request = request_of_kind(about.target, asked)
+            out["request"] = {name: value for name, value in request.items() if name in _REQUEST and value is not None}
+        if "namespaceObject" in uses:
+            out["namespaceObject"] = self._namespace(asked)
+        if "params" in uses and about.param is not None and about.param_kind is not None:
+            out["params"] = decode_entry(about.param_kind, about.param)
+        if "authorizer" in uses or "authorizer.requestResource" in uses:
+            kind, authorizer = asked.kind, Authorizer(asked.user, self._ask)
+            resource = ResourceCheck(
+                authorizer, kind.group, kind.plural, asked.subresource, asked.namespace, asked.name
+            )
+            out |= {"authorizer": authorizer, "authorizer.requestResource": resource}
+        return out
 
     def _labels(self, namespace: str) -> Object | None:
         entry = self._cache.get("namespaces", "", namespace)
@@ -172,7 +179,7 @@ class BoundPolicies:
         if not asked.kind.namespaced:
             return None
         entry = self._cache.get("namespaces", "", asked.namespace)
-        return namespace_object(entry.decode(), entry.revision) if entry is not None else None
+        return _namespace_object(entry) if entry is not None else None
 
     def _params(self, binding: Binding, kind: Kind | None, asked: Attributes) -> list[Entry | None]:
         """Raises _Misconfigured."""
@@ -201,6 +208,11 @@ class BoundPolicies:
         if not found and ref.get("parameterNotFoundAction") == "Deny":
             raise _Misconfigured("no params found for policy binding with `Deny` parameterNotFoundAction")
         return found
+
+
+@lru_cache(maxsize=256)
+def _namespace_object(entry: Entry) -> Object:
+    return namespace_object(entry.decode(), entry.revision)
 
 
 def namespace_object(namespace: Object, revision: int) -> Object:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Hashable, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Final, final
 
 from prometheus_client import Counter, Histogram
@@ -19,8 +19,7 @@ from kafila.catalog.kind import Kind
 from kafila.catalog.tables import definition_name, schema_of
 from kafila.core import errors
 from kafila.core.errors import StatusError
-from kafila.core.values import Object, same_json
-from kafila.machinery import amount
+from kafila.core.values import Object, unchanged
 from kafila.machinery.decode import DecodeError
 from kafila.machinery.schema import Schema
 
@@ -44,6 +43,17 @@ SECONDS: Final = Histogram(
 )
 
 
+@lru_cache(maxsize=1024)
+def _metrics(policy: str, binding: str, outcome: str) -> tuple[Counter, Histogram]:
+    return CHECKS.labels(policy, binding, outcome), SECONDS.labels(policy, binding, outcome)
+
+
+def _observe(about: Invocation, outcome: str, seconds: float) -> None:
+    count, histogram = _metrics(about.policy.name, about.binding.name, outcome)
+    count.inc()
+    histogram.observe(seconds)
+
+
 @final
 class MutatingPolicies:
     def __init__(self, bound: BoundPolicies) -> None:
@@ -60,10 +70,13 @@ class MutatingPolicies:
         self, question: Question, asked: Attributes, reinvocation: Reinvocation, number: int, size: int
     ) -> Attributes:
         """What is asked after all of them. ``number``: of the round. Raises StatusError."""
+        matches = self.matching(asked.kind, asked.subresource, asked.operation)
+        if number and not reinvocation.again and not any(match.policy.conditions for match in matches):
+            return asked
         problems: list[Problem] = []
         invocations: list[Invocation] = []
         patched = False
-        for match in self.matching(asked.kind, asked.subresource, asked.operation):
+        for match in matches:
             for found in self._bound.invocations(match, asked):
                 if isinstance(found, Problem):
                     problems.append(found)
@@ -79,7 +92,7 @@ class MutatingPolicies:
             before = asked.new
             asked = await run.mutate(asked, problems)
             patched = patched or run.patched
-            if not same_json(before, asked.new):
+            if not unchanged(before, asked.new):
                 reinvocation.changed()
             if about.policy.reinvoked:
                 reinvocation.invoked(who)
@@ -160,8 +173,7 @@ class _Run:
                 outcome = "invalid_error"
                 raise
             finally:
-                CHECKS.labels(about.policy.name, about.binding.name, outcome).inc()
-                SECONDS.labels(about.policy.name, about.binding.name, outcome).observe(time.perf_counter() - began)
+                _observe(about, outcome, time.perf_counter() - began)
         return asked
 
     async def _mutated(self, mutation: Mutation, asked: Attributes) -> Object:
@@ -185,14 +197,14 @@ class _Run:
         if document is new:
             assert asked.new is not None
             return asked.new
-        amount.check_made(document, new)
-        if new is not asked.new:
+        was = asked.new if new is asked.new else None
+        if was is None:
             document = await converted(about.target, asked.kind, document)
-        return await in_thread(self._size, partial(self._settled, mutation, about.target, document))
+        return await in_thread(self._size, partial(self._settled, mutation, about.target, document, was))
 
-    def _settled(self, mutation: Mutation, target: Kind, document: Object) -> Object:
+    def _settled(self, mutation: Mutation, target: Kind, document: Object, was: Object | None) -> Object:
         try:
-            return self._question.settle(document, strict=not mutation.applies)
+            return self._question.settle(document, strict=not mutation.applies, was=was)
         except StatusError as error:
             if mutation.applies and isinstance(error.__cause__, DecodeError):
                 shown, why = _shown(*target.gvk), _FLOAT.sub(r"cannot convert float64 to \1", str(error.__cause__))

@@ -10,7 +10,7 @@ from kafila.admission.webhooks import Call, Verdict
 from kafila.admission.webhooks.index import failed
 from kafila.core import errors
 from kafila.core.errors import StatusError
-from kafila.core.values import Object, same_json
+from kafila.core.values import Object, unchanged
 from kafila.machinery import amount, jsonpatch
 
 from .asking import Question
@@ -50,7 +50,7 @@ class Mutation:
             self._asked = await self._policies.mutate(
                 self._question, self._asked, self._of_policies, number, self._size
             )
-            self._changed = self._changed or not same_json(before, self._asked.new)
+            self._changed = self._changed or not unchanged(before, self._asked.new)
             self._of_policies.end(self._asked.new)
         self._of_webhooks.begin(self._asked.new)
         for call in self._question.calls:
@@ -109,7 +109,7 @@ class Mutation:
         self._asked = self._asked.with_new(after)
         said = {"configuration": call.hook.configuration, "webhook": call.hook.name, "patch": verdict.patch}
         annotate(self._question, f"{_PATCHED}{place}", {**said, "patchType": "JSONPatch"}, body=True)
-        return not same_json(before, after)
+        return not unchanged(before, after)
 
 
 def _applied(shown: Object, operations: list[Any]) -> Object:

@@ -76,7 +76,7 @@ def prepare_create(
         _track(kind, None, obj, options, "")  # what the server fills in from here on belongs to nobody
     mutates = calls is not None and calls.mutates
     if calls is not None and mutates:
-        tracked = tracked or _track_early(kind, None, obj, options, "")
+        tracked = tracked or not kind.definition or _track_early(kind, None, obj, options, "")
         drop_disabled_fields(kind, obj, None)
         admission.mutate(kind, "CREATE", obj, None, options.user)
         obj = yield from asked_to_create(kind, namespace, obj, options, calls, admission)

@@ -226,7 +226,7 @@ class Staging:
         return change._replace(admit=partial(self.carried_out, len(existing.body), again))
 
 
-def _as_it_is(document: Object, *, strict: bool = False) -> Object:
+def _as_it_is(document: Object, *, strict: bool = False, was: Object | None = None) -> Object:
     return document
 
 

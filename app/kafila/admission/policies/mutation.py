@@ -12,13 +12,14 @@ from kafila.cel.gotext import duration_text, timestamp_text
 from kafila.cel.values import Duration, Timestamp, find, is_list, is_map, keys
 from kafila.core.values import Object
 from kafila.machinery import jsonpatch, typed
-from kafila.machinery.amount import MAX_MADE
+from kafila.machinery.amount import MAX_MADE, check_made
 from kafila.machinery.compare import ElementError
 from kafila.machinery.schema import Schema
 
 from .evaluation import BUDGET, EXHAUSTED, Budget, Unusable, result_of, with_variables
 from .policy import Mutation, Policy
 
+FEW: Final = 100  # values that are made
 MAX_DEPTH: Final = 100  # of what an expression makes
 COMPILE, OUT_OF_BUDGET, INVALID = "compile_error", "out_of_budget", "invalid_error"
 _EXACT: Final = 2**53 - 1  # integers up to here are numbers of JSON in CEL, and others texts
@@ -35,9 +36,9 @@ class MutationFailed(Exception):
 def mutated(
     policy: Policy, mutation: Mutation, bindings: Object, live: Object, schema: Schema | None, most: int | None = None
 ) -> Object:
-    """What becomes of ``live``, which is not changed; ``live`` itself where a test of a JSON patch says no.
+    """What becomes of ``live``, which is not changed, but shared; ``live`` itself where a test of a JSON patch says no.
 
-    ``bindings``: values of all variables but ``variables``. ``most``: of cost here. Raises MutationFailed, TooLong.
+    ``bindings``: values of all variables but ``variables``. ``most``: of cost here. Raises MutationFailed, TooLong, StatusError.
     """
     value = _value(policy, mutation, bindings, most)
     try:
@@ -68,21 +69,34 @@ def _value(policy: Policy, mutation: Mutation, bindings: Object, most: int | Non
 def _applied(schema: Schema, live: Object, value: Any) -> Object:
     if not isinstance(value, Made):
         raise MutationFailed("unsupported return type from ApplyConfiguration expression")
-    config = _Reader(exact=True).object(value)
+    reader = _Reader(exact=True)
+    config = reader.object(value)
     config["apiVersion"], config["kind"] = live["apiVersion"], live["kind"]
     try:
         typed.check(schema, config)
-        _check_nulls(schema, config, "")
+        if reader.nulls:
+            _check_nulls(schema, config, "")
     except typed.TypedError as error:
         raise MutationFailed(f"error applying patch: failed to convert patch object to typed object: {error}") from None
     if atomics := list(_atomics(schema, config, "")):
         text = f"may not mutate atomic arrays, maps or structs: {', '.join(atomics)}"
         raise MutationFailed(f"error applying patch: invalid ApplyConfiguration: {text}")
     try:
-        merged: Object = typed.merge(schema, live, config)
+        merged: Object = typed.merge(schema, live, config, _as_it_is)
     except ElementError as error:
         raise MutationFailed(f"error applying patch: failed to merge patch: {error}") from None
+    _check_amount(merged, live, reader)
     return merged
+
+
+def _check_amount(document: Object, live: Object, reader: _Reader, copies: bool = False) -> None:
+    """Raises StatusError 413. A few more values are not worth looking at all of them."""
+    if reader.made > FEW or copies:
+        check_made(document, live)
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
 
 
 def _check_nulls(schema: Schema, value: Any, path: str) -> None:
@@ -121,21 +135,23 @@ def _atomics(schema: Schema, value: Any, path: str) -> Iterator[str]:
 
 
 def _patched(live: Object, value: Any) -> Object:
+    reader = _Reader(exact=False)
+    operations = _operations(value, reader)
     try:
-        document = jsonpatch.apply(live, _operations(value))
+        document = jsonpatch.apply(live, operations, share=True)
     except jsonpatch.TestFailed:
         return live
     except (jsonpatch.PatchFailed, jsonpatch.BadPatch, jsonpatch.TooManyOperations) as error:
         raise MutationFailed(f"JSON Patch: {error}") from None
     if not isinstance(document, dict) or not isinstance(document.get("metadata", {}), dict | None):
         raise MutationFailed("JSON Patch: what it leaves is no object")
+    _check_amount(document, live, reader, copies=any(operation["op"] == "copy" for operation in operations))
     return document
 
 
-def _operations(value: Any) -> list[Object]:
+def _operations(value: Any, reader: _Reader) -> list[Object]:
     if not is_list(value):
         raise MutationFailed("type mismatch: JSONPatchType.expression should evaluate to array")
-    reader = _Reader(exact=False)
     operations = []
     for made in value:
         if not isinstance(made, Made):
@@ -161,6 +177,11 @@ class _Reader:
     def __init__(self, *, exact: bool) -> None:
         self._exact = exact
         self._left = MAX_MADE
+        self.nulls = False
+
+    @property
+    def made(self) -> int:
+        return MAX_MADE - self._left
 
     def object(self, made: Made) -> Object:
         found: Object = self._object(made, made.type_name, 0)
@@ -184,8 +205,13 @@ class _Reader:
             what = "is nested too deeply" if depth > MAX_DEPTH else f"has more than {MAX_MADE} values"
             raise MutationFailed(f"what the expression makes {what}")
         kind = value.__class__
-        if kind is str or kind is bool or value is None:
+        if kind is str or kind is bool:
             return value
+        if value is None:
+            self.nulls = True
+            return None
+        if kind is dict:
+            return self._map(value, path, depth)
         if isinstance(value, int):
             return int(value) if self._exact or -_EXACT <= value <= _EXACT else str(int(value))
         if isinstance(value, float):
@@ -200,10 +226,10 @@ class _Reader:
 
     def _map(self, value: Any, path: str | None, depth: int) -> Object:
         out: Object = {}
-        for key in keys(value):
-            if not isinstance(key, str):
+        for key in value if value.__class__ is dict else keys(value):
+            if key.__class__ is not str:
                 raise MutationFailed("invalid return type: *dynamic.ObjectVal")
-            out[key] = self._read(find(value, key), path, depth + 1)
+            out[key] = self._read(value[key] if value.__class__ is dict else find(value, key), path, depth + 1)
         return out
 
 

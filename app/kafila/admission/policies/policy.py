@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Final, NamedTuple, final
 
 from kafila.cel import CompileError, Program, admission
@@ -64,6 +65,7 @@ class Policy(NamedTuple):
     mutations: tuple[Mutation, ...]
     reinvoked: bool
     bindings: tuple[Binding, ...]
+    uses: frozenset[str]  # variables that any of its expressions names
 
     @property
     def shown_param_kind(self) -> str:
@@ -87,7 +89,7 @@ def policy_of(obj: Object, bindings: list[Object]) -> Policy:
             kinds[variable["name"]] = found.program.output
     mutations = spec.get("mutations") or ()
     known = kinds if declared or mutations else None
-    return Policy(
+    policy = Policy(
         name=obj["metadata"]["name"],
         match=match_resources_of(spec.get("matchConstraints")),
         ignores_failure=spec.get("failurePolicy") == "Ignore",
@@ -106,7 +108,38 @@ def policy_of(obj: Object, bindings: list[Object]) -> Policy:
         mutations=tuple(_mutation(each, params, kinds) for each in mutations),
         reinvoked=spec.get("reinvocationPolicy") == "IfNeeded",
         bindings=tuple(map(_binding, bindings)),
+        uses=frozenset(),
     )
+    return policy._replace(uses=frozenset(_used(policy)))
+
+
+VARIABLES: Final = (
+    "object",
+    "oldObject",
+    "namespaceObject",
+    "request",
+    "params",
+    "authorizer",
+    "authorizer.requestResource",
+)
+
+
+def _used(policy: Policy) -> Iterator[str]:
+    for expression in _expressions(policy):
+        for name in VARIABLES:
+            if isinstance(expression.program, Program) and expression.program.uses(name):
+                yield name
+
+
+def _expressions(policy: Policy) -> Iterator[Expression]:
+    for _, expression in (*policy.conditions, *policy.variables, *policy.annotations):
+        yield expression
+    for validation in policy.validations:
+        yield validation.expression
+        if validation.said is not None:
+            yield validation.said
+    for mutation in policy.mutations:
+        yield mutation.expression
 
 
 def _validation(given: Object, params: bool, variables: dict[str, Type] | None) -> Validation:

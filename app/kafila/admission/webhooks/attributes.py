@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, final
 
 from kafila.catalog.kind import Kind, Requester
@@ -33,7 +33,19 @@ class Attributes:
     dry_run: bool = False
 
     def with_new(self, new: Object | None) -> Attributes:
-        return replace(self, new=new)
+        return Attributes(  # ten times as quick as dataclasses.replace
+            self.kind,
+            self.shown,
+            self.operation,
+            self.name,
+            self.namespace,
+            new,
+            self.old,
+            self.user,
+            self.subresource,
+            self.options,
+            self.dry_run,
+        )
 
     @property
     def labels(self) -> tuple[Object | None, Object | None]:

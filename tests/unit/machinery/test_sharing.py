@@ -1,0 +1,114 @@
+"""What shares parts with the object that it was made of is what a copy would have been, and leaves that object alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kafila.catalog.catalog import load_catalog
+from kafila.core.values import copy_json
+from kafila.machinery import jsonpatch, typed
+from kafila.machinery.decode import DecodeError, compile_decoder
+from kafila.machinery.redecode import redecoded
+
+DEPLOYMENT = load_catalog().by_kind("apps", "v1", "Deployment")
+assert DEPLOYMENT is not None
+SCHEMA = DEPLOYMENT.schema
+LIVE = {
+    "apiVersion": "apps/v1",
+    "kind": "Deployment",
+    "metadata": {"name": "d", "labels": {"a": "b"}, "creationTimestamp": "2026-01-01T00:00:00Z"},
+    "spec": {
+        "replicas": 2,
+        "selector": {"matchLabels": {"a": "b"}},
+        "template": {
+            "metadata": {"labels": {"a": "b"}},
+            "spec": {
+                "containers": [
+                    {"name": "c", "image": "x", "resources": {"limits": {"cpu": "500m"}}},
+                    {"name": "d", "image": "y", "ports": [{"containerPort": 80}]},
+                ],
+                "terminationGracePeriodSeconds": 30,
+            },
+        },
+    },
+}
+PATHS = (
+    "",
+    "/metadata",
+    "/metadata/labels",
+    "/metadata/labels/a",
+    "/metadata/labels/new",
+    "/metadata/annotations",
+    "/spec/replicas",
+    "/spec/paused",
+    "/spec/selector",
+    "/spec/template/spec",
+    "/spec/template/spec/containers",
+    "/spec/template/spec/containers/-",
+    "/spec/template/spec/containers/0",
+    "/spec/template/spec/containers/1/ports/0/containerPort",
+    "/spec/template/spec/containers/0/resources/limits/cpu",
+    "/spec/template/spec/containers/0/resources/limits/memory",
+    "/spec/template/spec/nodeName",
+    "/spec/nothing",
+    "/status",
+    "/other",
+)
+VALUES = st.sampled_from(
+    [None, 0, 1, True, 2.5, "x", "1000m", "", [], {}, {"a": "c"}, [{"name": "e"}], {"containers": []}, {"replicas": 1}]
+)
+OPERATION = st.fixed_dictionaries(
+    {
+        "op": st.sampled_from(["add", "remove", "replace", "move", "copy", "test"]),
+        "path": st.sampled_from(PATHS),
+        "from": st.sampled_from(PATHS),
+        "value": VALUES,
+    }
+)
+
+
+def outcome(work: Any) -> Any:
+    try:
+        return work()
+    except (jsonpatch.PatchFailed, DecodeError) as error:
+        return type(error), str(error)
+
+
+@given(st.lists(OPERATION, max_size=6))
+def test_patches(operations: list[Any]) -> None:
+    live, _ = compile_decoder(SCHEMA)(LIVE)
+    before = copy_json(live)
+    shared = outcome(lambda: jsonpatch.apply(live, operations, share=True))
+    assert shared == outcome(lambda: jsonpatch.apply(live, operations))
+    assert live == before
+    if isinstance(shared, dict):
+        found = redecoded(SCHEMA, live, shared)
+        wanted = outcome(lambda: compile_decoder(SCHEMA)(shared))
+        if found is not None:
+            assert (found, []) == wanted
+            assert list(found) == list(wanted[0])
+        else:
+            assert isinstance(wanted[1], str) or wanted[1], "it is decoded as a whole where something is wrong with it"
+        assert live == before
+
+
+LABELS = st.dictionaries(st.sampled_from("abc"), st.sampled_from("xy"), max_size=3)
+CONTAINER = st.fixed_dictionaries({"name": st.sampled_from("cdef")}, optional={"image": st.sampled_from("xy")})
+CONTAINERS = st.lists(CONTAINER, max_size=4, unique_by=lambda each: each["name"])
+
+
+@given(LABELS, CONTAINERS, st.one_of(st.none(), st.integers(0, 3)))
+def test_merges(labels: Any, containers: Any, replicas: int | None) -> None:
+    live, _ = compile_decoder(SCHEMA)(LIVE)
+    before = copy_json(live)
+    spec: Any = {"template": {"spec": {"containers": containers}}}
+    if replicas is not None:
+        spec["replicas"] = replicas
+    config = {"metadata": {"labels": labels}, "spec": spec}
+    shared = typed.merge(SCHEMA, live, config, lambda value: value)
+    assert shared == typed.merge(SCHEMA, live, config)
+    assert live == before
+    assert redecoded(SCHEMA, live, shared) == compile_decoder(SCHEMA)(shared)[0]
