@@ -193,6 +193,19 @@ async def test_nginx(lab: Lab) -> None:
 
 
 @on_module_loop
+async def test_search(lab: Lab) -> None:
+    await lab.apply("search")
+    await lab.kubectl("wait", "resourceregistry/workloads", "--for=condition=Cached", "--timeout=90s")
+    config = (lab.folder / "kubeconfig").read_text()
+    proxying = "/apis/search.karmada.io/v1alpha1/proxying/karmada/proxy"
+    everything = lab.folder / "all.kubeconfig"
+    everything.write_text(re.sub("(server: .*)", rf"\1{proxying}", config))
+    nodes = await lab.kubectl("--kubeconfig", str(everything), "get", "nodes", "-o", "name")
+    assert len(nodes.split()) == sum(NODES.values())
+    await lab.delete("search")
+
+
+@on_module_loop
 async def test_duplicated_configmap(lab: Lab) -> None:
     await lab.apply("duplicated-configmap")
     await lab.eventually(lambda: lab.holders("configmaps", "settings") == set(NODES))

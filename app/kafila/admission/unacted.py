@@ -26,7 +26,6 @@ _KINDS: Final = {
     "serviceexports.multicluster.x-k8s.io": f"{_NOT_YET}: no endpoints are collected",
     "serviceimports.multicluster.x-k8s.io": f"{_NOT_YET}: no endpoints are brought here",
     "remedies.remedy.karmada.io": f"{_NOT_YET}",
-    "resourceregistries.search.karmada.io": f"{_NOT_YET}: nothing is cached or found by it",
 }
 
 
@@ -86,6 +85,11 @@ def _api_service(spec: Object, gates: Gates) -> Iterator[str]:
         yield f'spec.service: the group "{group}" is served by this server, which sends no requests for it to the service'
 
 
+def _search(spec: Object, gates: Gates) -> Iterator[str]:
+    if (spec.get("backendStore") or {}).get("openSearch") is not None:
+        yield f"spec.backendStore.openSearch: {_NOT_YET}: objects are cached in its database and nowhere else"
+
+
 _FIELDS: Final[dict[str, Callable[[Object, Gates], Iterator[str]]]] = {
     "propagationpolicies.policy.karmada.io": _policy,
     "clusterpropagationpolicies.policy.karmada.io": _policy,
@@ -94,4 +98,5 @@ _FIELDS: Final[dict[str, Callable[[Object, Gates], Iterator[str]]]] = {
     "clusters.cluster.karmada.io": _cluster,
     "resourceinterpretercustomizations.config.karmada.io": _customization,
     "apiservices.apiregistration.k8s.io": _api_service,
+    "resourceregistries.search.karmada.io": _search,
 }

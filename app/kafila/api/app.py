@@ -48,6 +48,7 @@ from .negotiation import for_streams
 from .objects import accept_of, check_form, list_options
 from .request import Request, Target, parse_query, parse_target
 from .responses import COMMON, Response, Send, Sender, error_response, not_found_page, send_response
+from .searching import Searching
 from .seats import is_watch
 from .watching import serve_watch
 
@@ -94,6 +95,8 @@ class ObjectsApp:
         self.fairness: Fairness | None = None  # without it everybody is served at once
         self.groups = Groups(registry.cache)
         self.draining = asyncio.Event()
+        # search.karmada.io beside its stored objects
+        self.searching = Searching(registry, member_proxy, self.draining) if member_proxy is not None else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -209,6 +212,11 @@ class ObjectsApp:
             if request.seat is not None:  # what it takes long for keeps nobody waiting here
                 request.seat.give_back()
             await self.extension_proxy.serve(service, request, receive, send)
+            return
+        if self.searching is not None and target is not None and self.searching.serves(target):
+            if request.seat is not None and seats.is_long_running(request):
+                request.seat.give_back()
+            await self.searching.serve(request, receive, send)
             return
         if target is None or not target.plural:
             if request.method not in ("GET", "HEAD"):

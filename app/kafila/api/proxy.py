@@ -7,7 +7,7 @@ Bodies stream both ways without a limit of ours; watches and logs last as long a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, NamedTuple, final
 from urllib.parse import quote, unquote
@@ -39,7 +39,7 @@ from kafila.watch import Entry, Event
 from . import proxy_all
 from .bodies import Receive
 from .relaying import Relay
-from .request import Request
+from .request import Request, Target
 from .responses import Response, Sender, send_response
 from .upgrades import wanted
 
@@ -66,12 +66,13 @@ class MemberProxy:
         self.here: Any = None  # our own application, which answers for all members what concerns no object
         self._registry = registry
         self._limits = limits
-        self._transport_for = transport_for
+        self.transport_for = transport_for
         self._kind = registry.kind("cluster.karmada.io", "v1alpha1", "clusters")
         self._pool = Pool()
         self._known: dict[str, _Known] = {}
         self._relay = Relay()
         self._forgetting: set[asyncio.Task[None]] = set()
+        self.before_close: list[Callable[[], Awaitable[None]]] = []
         registry.cache.listen(self._kind.resource, self._observe)
 
     async def serve(self, request: Request, receive: Receive, send: Sender) -> None:
@@ -106,6 +107,23 @@ class MemberProxy:
         request.target = target._replace(name=await proxy_all.locate(request, asked, clusters, ask))
         await self._serve_member(request, receive, send)
 
+    async def serve_member(self, request: Request, cluster: str, rest: str, receive: Receive, send: Sender) -> None:
+        """A request that came another way, for the encoded path ``rest`` of a member."""
+        kind = self._kind
+        request.target = Target(kind.group, kind.version, kind.plural, "", cluster, "proxy", rest)
+        wanted(request)
+        _check_sendable(request)
+        await self._serve_member(request, receive, send)
+
+    async def serve_here(self, request: Request, rest: str, receive: Receive, send: Sender) -> None:
+        """The same for the control plane itself, which asks again what the caller may do."""
+        if self.here is None:
+            raise errors.page_not_found()
+        kind = self._kind
+        request.target = Target(kind.group, kind.version, kind.plural, "", proxy_all.ALL, "proxy", rest)
+        wanted(request)
+        await self._serve_here(self.here, request, receive, send)
+
     async def _serve_member(self, request: Request, receive: Receive, send: Sender) -> None:
         assert request.target is not None
         way = await self._way_to(request.target.name)
@@ -137,6 +155,8 @@ class MemberProxy:
 
     async def close(self) -> None:
         """Breaks off everything that is under way."""
+        for close in self.before_close:
+            await close()
         await self._relay.close()
         await self._pool.close()
 
@@ -148,7 +168,7 @@ class MemberProxy:
         if entry is None:
             raise errors.not_found(self._kind.group, self._kind.plural, name)
         cluster = decode_entry(self._kind, entry)
-        transport = self._transport_for(cluster)
+        transport = self.transport_for(cluster)
         if isinstance(transport, ASGITransport):
             return transport
         return await self._pool.connections(name, self._upstream(cluster, entry))

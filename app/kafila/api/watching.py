@@ -7,7 +7,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 
@@ -51,8 +51,8 @@ async def serve_watch(
     draining: asyncio.Event,
 ) -> None:
     """Streams until the timeout, the client's leave, the server's end or an error event."""
-    initial, wait_end = _initial_events(options, request)
-    timeout = _timeout(request)
+    initial, wait_end = initial_events(options, request)
+    timeout = timeout_of(request)
     cache = registry.cache
     matches = matcher(kind, options)
     name = next((r.value for r in options.fields if r.field == "metadata.name" and r.operator != "!="), "")
@@ -93,7 +93,7 @@ async def serve_watch(
             await stream.flush()
         if request.seat is not None:  # it has begun: from now on it costs what changes cost
             request.seat.leave(time.perf_counter())
-        leaving = asyncio.create_task(_until_gone(receive, draining, watcher))
+        leaving = asyncio.create_task(until_gone(receive, draining, watcher))
         try:
             alike = (
                 kind.gvk,
@@ -166,7 +166,7 @@ async def _follow(
             await asyncio.sleep(GATHER)
 
 
-async def _until_gone(receive: Receive, draining: asyncio.Event, watcher: Watcher) -> None:
+async def until_gone(receive: Receive, draining: asyncio.Event, watcher: Wakes) -> None:
     """Ends when the client has left or the server stops, and wakes the watcher so that it notices."""
     stop = asyncio.create_task(draining.wait())
     left = asyncio.create_task(_disconnected(receive))
@@ -176,6 +176,10 @@ async def _until_gone(receive: Receive, draining: asyncio.Event, watcher: Watche
         stop.cancel()
         left.cancel()
         watcher.wake()
+
+
+class Wakes(Protocol):
+    def wake(self) -> None: ...
 
 
 async def _disconnected(receive: Receive) -> None:
@@ -231,7 +235,7 @@ class _Stream:
             await self._send({"type": "http.response.body", "body": body, "more_body": True})
 
 
-def _initial_events(options: ListOptions, request: Request) -> tuple[bool, bool]:
+def initial_events(options: ListOptions, request: Request) -> tuple[bool, bool]:
     """Whether the current objects come first, and whether a bookmark says that they ended. Raises StatusError 422."""
     asked = "sendInitialEvents" in request.query
     found = [errors.FieldError.forbidden(MATCH, why) for why in _forbidden(options, asked)]
@@ -262,7 +266,7 @@ def _forbidden(options: ListOptions, initial: bool) -> Iterator[str]:
         yield "resourceVersionMatch is forbidden when continue is provided"
 
 
-def _timeout(request: Request) -> float:
+def timeout_of(request: Request) -> float:
     given = request.number("timeoutSeconds")
     if given is not None and given > 0:
         return float(given)

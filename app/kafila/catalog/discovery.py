@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import orjson
 
@@ -16,6 +16,14 @@ from .kind import Kind
 
 Json = dict[str, Any]
 AggregatedVersion = Literal["v2", "v2beta1"]
+
+# What is asked and never stored, and is no kind: name, kind, verbs (api/searching.py)
+CONNECTIONS: Final = {
+    ("search.karmada.io", "v1alpha1"): (
+        ("proxying", "Proxying", ("create", "delete", "get", "patch", "update")),
+        ("search", "Search", ("get",)),
+    )
+}
 
 
 def api_versions(server_address: str) -> Json:
@@ -51,6 +59,9 @@ def api_resource_list(catalog: Catalog, group: str, version: str) -> Json | None
     for kind in found.kinds:
         resources.append(_resource(kind))
         resources.extend(_subresource_row(kind, sub) for sub in subresources_of(kind))
+    if connections := CONNECTIONS.get((group, version)):
+        resources += [_connection_row(*each) for each in connections]
+        resources.sort(key=_name)
     head: Json = {"kind": "APIResourceList"}
     if group:
         head["apiVersion"] = "v1"  # the core group's list goes without, as in Kubernetes
@@ -112,6 +123,15 @@ def _resource(kind: Kind) -> Json:
     return row
 
 
+def _connection_row(name: str, kind: str, verbs: tuple[str, ...]) -> Json:
+    return {"name": name, "singularName": name, "namespaced": False, "kind": kind, "verbs": list(verbs)}
+
+
+def _name(row: Json) -> str:
+    found: str = row["name"]
+    return found
+
+
 def _subresource_row(kind: Kind, sub: Subresource) -> Json:
     row: Json = {"name": f"{kind.plural}/{sub.name}", "singularName": "", "namespaced": kind.namespaced}
     if sub.kind.version:
@@ -146,6 +166,10 @@ def _discovery_group(group: Group) -> Json:
 
 def _discovery_version(version: Version) -> Json:
     resources = [_discovery_resource(kind) for kind in version.kinds]
+    for name, kind, verbs in CONNECTIONS.get((version.group, version.name), ()):
+        response = {"group": version.group, "version": version.name, "kind": kind}
+        row: Json = {"resource": name, "responseKind": response, "scope": "Cluster", "singularResource": name}
+        resources.append({**row, "verbs": list(verbs)})
     return {"version": version.name, "resources": resources, "freshness": "Current"}
 
 

@@ -25,6 +25,7 @@ CONTROLLERS = frozenset(
         "cluster-connection",
         "resourcequota",
         "root-ca-cert-publisher",
+        "search",
         "serviceaccount",
         "serviceaccount-token",
         "tokencleaner",

@@ -103,6 +103,12 @@ class FederationOptions(EstimatorOptions):
         "kube-.*", description="Regular expression of namespaces that are not propagated."
     )
 
+    search_resource_mib: int = Field(
+        1024,
+        description="MiB of one resource of one member that ResourceRegistries may have cached in the database.",
+        ge=1,
+    )
+
     @property
     def answers(self) -> AnswerLimits:
         return AnswerLimits(self.member_answer_bytes, self.member_objects, self.member_memory_mib << 20)

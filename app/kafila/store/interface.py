@@ -20,6 +20,8 @@ from typing import Final, NamedTuple, Protocol, final
 
 from kafila.core.resources import Key
 
+from .search import SearchCache
+
 EVENTS = "events"
 
 
@@ -356,6 +358,11 @@ class Store(Protocol):
 
     def leases(self) -> Leases:
         """To be asked for, used and closed on one event loop, which need not be the store's."""
+        ...
+
+    @property
+    def search(self) -> SearchCache:
+        """What is kept of members' objects."""
         ...
 
     def audit(self) -> AuditTable:

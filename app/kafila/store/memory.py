@@ -36,6 +36,7 @@ from .interface import (
 )
 from .memory_audit import MemoryAudit
 from .memory_events import MemoryEvents
+from .memory_search import MemorySearch
 from .sealing import Clear
 
 
@@ -65,6 +66,7 @@ class MemoryDatabase:
         self.times: list[float] = []  # of the rows
         self.leases: dict[str, _Lease] = {}
         self.audit = MemoryAudit()
+        self.search = MemorySearch()
         self.stores: list[MemoryStore] = []
 
     def check(self, transaction: Transaction) -> None:
@@ -160,6 +162,7 @@ class MemoryStore:
     def __init__(self, database: MemoryDatabase | None = None) -> None:
         self.database = database or MemoryDatabase()
         self.sealer: Sealer = Clear()
+        self.search = self.database.search
         self._on_rows: RowsCallback | None = None
         self._following = False
         self._opened = False

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
 
 metadata = sa.MetaData()
 
@@ -115,4 +116,43 @@ audit = sa.Table(
     sa.Column("rows", sa.LargeBinary, nullable=False),
     sa.PrimaryKeyConstraint("at", "id", name="audit_pkey"),
     postgresql_partition_by="RANGE (at)",
+)
+
+# what search.karmada.io keeps of members (``store/search.py``)
+search_resources = sa.Table(
+    "search_resources",
+    metadata,
+    _name("resource"),
+    _name("cluster"),
+    sa.Column("namespaces", sa.ARRAY(sa.Text), nullable=False),
+    sa.Column("writer", sa.BigInteger, nullable=False),
+    sa.Column("version", sa.BigInteger, nullable=False),
+    sa.Column("oldest", sa.BigInteger, nullable=False),
+    sa.Column("objects", sa.BigInteger, nullable=False),
+    sa.Column("bytes", sa.BigInteger, nullable=False),
+    sa.Column("trouble", sa.Text, nullable=False),
+    sa.Column("leaving", sa.Boolean, nullable=False),
+    sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+    sa.PrimaryKeyConstraint("resource", "cluster", name="search_resources_pkey"),
+)
+
+search_objects = sa.Table(
+    "search_objects",
+    metadata,
+    _name("resource"),
+    _name("cluster"),
+    _name("namespace"),
+    _name("name"),
+    sa.Column("version", sa.BigInteger, nullable=False),
+    sa.Column("since", sa.BigInteger, nullable=False),
+    sa.Column("object_version", sa.Text, nullable=False),
+    sa.Column("labels", JSONB, nullable=False),
+    sa.Column("before", JSONB),
+    sa.Column("before_version", sa.BigInteger, nullable=False),
+    sa.Column("deleted", sa.Boolean, nullable=False),
+    sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.PrimaryKeyConstraint("resource", "cluster", "namespace", "name", name="search_objects_pkey"),
+    sa.Index("search_objects_version", "resource", "cluster", "version", "namespace", "name"),
+    sa.Index("search_objects_deleted", "at", postgresql_where=sa.text("deleted")),
 )

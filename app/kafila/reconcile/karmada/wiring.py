@@ -26,6 +26,7 @@ from .member.work_router import WorkRouter
 from .quota.controller import QuotaEnforcement, QuotaStatus, QuotaSync
 from .scheduler.context import Scheduler
 from .scheduler.rebalancer import Rebalancer
+from .search.controller import SearchController
 from .template.controller import TemplateController
 
 
@@ -41,7 +42,8 @@ def build(
     interpreting = Interpreting(registry, recorder, gates)
     clusters = Clusters(registry)
     scheduler = Scheduler(registry, clusters, gates, options, plugins)
-    router = WorkRouter(registry, recorder, interpreting, clusters, options)
+    search = SearchController(registry, recorder, clusters, options.search_resource_mib)
+    router = WorkRouter(registry, recorder, interpreting, clusters, options, search.member_controllers)
     manager = MemberManager(registry, router, transport_for, options.answers)
     controllers: list[Controller] = [
         interpreting,
@@ -73,4 +75,4 @@ def build(
                     options.resource_eviction_rate,
                 )
             )
-    return [*controllers, router, manager], manager
+    return [*controllers, search, router, manager], manager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import final
 
@@ -36,8 +37,11 @@ class WorkRouter(QueueController[Key]):
         interpreting: Interpreting,
         clusters: Clusters,
         options: FederationOptions,
+        further: Callable[[MemberConnection], list[MemberController]] = lambda connection: [],
     ) -> None:
+        """``further``: what else runs for each member."""
         super().__init__(registry.cache, self.name, concurrency=4)
+        self._further = further
         self._registry = registry
         self._kinds = Kinds(registry)
         self._recorder = recorder
@@ -81,7 +85,7 @@ class WorkRouter(QueueController[Key]):
         )
         self._refused.discard(connection.name)
         status = ClusterStatus(self._registry, self._recorder, self._clusters, connection, self._options, executor)
-        return [status, executor, _Listed(self, executor)]
+        return [status, executor, _Listed(self, executor), *self._further(connection)]
 
     def opened(self, executor: ExecutionController) -> None:
         self._executors[executor.space] = executor

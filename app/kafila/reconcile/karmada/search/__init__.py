@@ -1,0 +1,1 @@
+"""search.karmada.io: fills the cache of members' objects that ResourceRegistries select."""

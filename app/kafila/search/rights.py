@@ -1,0 +1,174 @@
+"""What a caller may read of members' objects: what the members themselves let him read.
+
+Here he needs the right to use ``search`` or ``proxying``; what he sees through it is for each member to say, who is asked by a
+SubjectAccessReview in his name, and believed for a while. A member that is away is believed what it said last.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Collection
+from typing import Any, Final, NamedTuple, final
+
+from kafila.authorization import MASTERS, Attributes
+from kafila.authorization.attributes import refusal
+from kafila.core.errors import StatusError
+from kafila.core.resources import Key
+from kafila.core.values import Object
+from kafila.members.client import MemberClient
+from kafila.members.credentials import Connection, CredentialsError, connection, secret_name
+from kafila.members.transport import NO_TLS, Transport, Unreachable, UnusableAnswer
+from kafila.registry import Registry, User
+from kafila.registry.codec import decode_entry
+from kafila.watch import Entry, Event
+
+ALLOWED_FOR: Final = 60.0  # seconds that an answer is believed
+DENIED_FOR: Final = 10.0
+AWAY_FOR: Final = 3600.0  # of a member that does not answer
+REMEMBERED: Final = 20_000  # answers
+TIMEOUT: Final = 5.0  # seconds
+REVIEWS: Final = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
+
+Question = tuple[str, str, tuple[str, ...], Attributes]
+
+
+class _Verdict(NamedTuple):
+    at: float
+    allowed: bool
+    why: str
+
+
+class Permitted(NamedTuple):
+    """``refused``: why not, by cluster."""
+
+    clusters: list[str]
+    refused: dict[str, str]
+
+
+@final
+class MemberRights:
+    """``transport_for``: a Cluster's own transport (simulation), None for the network."""
+
+    def __init__(self, registry: Registry, transport_for: Callable[[Object], Transport | None]) -> None:
+        self._registry = registry
+        self._transport_for = transport_for
+        self._kind = registry.kind("cluster.karmada.io", "v1alpha1", "clusters")
+        self._verdicts: OrderedDict[tuple[Any, ...], _Verdict] = OrderedDict()
+        self._clients: dict[str, tuple[tuple[Entry | None, ...], MemberClient]] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+        registry.cache.listen(self._kind.resource, self._observe)
+
+    async def close(self) -> None:
+        for _, client in self._clients.values():
+            await client.close()
+        await asyncio.gather(*self._closing, return_exceptions=True)
+
+    async def permitted(self, asked: Attributes, clusters: Collection[str]) -> Permitted:
+        """In which of the clusters ``asked.user`` may do that. Raises StatusError 403 when there are some and he may in none."""
+        if MASTERS in asked.user.groups:
+            return Permitted(list(clusters), {})
+        answers = await asyncio.gather(*(self._asked(asked, cluster) for cluster in clusters))
+        found = dict(zip(clusters, answers, strict=True))
+        refused = {cluster: verdict.why for cluster, verdict in found.items() if not verdict.allowed}
+        if clusters and len(refused) == len(found):
+            where, why = next(iter(refused.items()))
+            raise refusal(asked, f"cluster {where}: {why}" if why else "")
+        return Permitted([cluster for cluster in clusters if cluster not in refused], refused)
+
+    async def _asked(self, asked: Attributes, cluster: str) -> _Verdict:
+        found = await self._verdict(asked._replace(name=""), cluster)
+        if found.allowed or not asked.name:
+            return found
+        return await self._verdict(asked, cluster)
+
+    async def _verdict(self, asked: Attributes, cluster: str) -> _Verdict:
+        who = asked.user
+        question = (cluster, who.name, who.groups, asked._replace(user=_NOBODY))
+        known, now = self._verdicts.get(question), time.monotonic()
+        if known is not None and now - known.at < (ALLOWED_FOR if known.allowed else DENIED_FOR):
+            return known
+        try:
+            async with asyncio.timeout(TIMEOUT):
+                found = await self._review(asked, cluster)
+        except (StatusError, Unreachable, UnusableAnswer, CredentialsError, TimeoutError) as error:
+            if known is not None and now - known.at < AWAY_FOR:
+                return known
+            why = str(error) or "timed out"
+            return _Verdict(now, False, f"it cannot be asked whether that is allowed: {why}")
+        self._verdicts[question] = found
+        self._verdicts.move_to_end(question)
+        while len(self._verdicts) > REMEMBERED:
+            self._verdicts.popitem(last=False)
+        return found
+
+    async def _review(self, asked: Attributes, cluster: str) -> _Verdict:
+        attributes = {
+            "verb": asked.verb,
+            "group": asked.group,
+            "version": asked.version,
+            "resource": asked.resource,
+            "subresource": asked.subresource,
+            "namespace": asked.namespace,
+            "name": asked.name,
+        }
+        spec = {
+            "user": asked.user.name,
+            "groups": list(asked.user.groups),
+            "resourceAttributes": {name: value for name, value in attributes.items() if value},
+        }
+        review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec}
+        answer = await self._client(cluster).create(REVIEWS, review)
+        status = answer.get("status") if isinstance(answer, dict) else None
+        if not isinstance(status, dict):
+            raise UnusableAnswer("the answer to a SubjectAccessReview has no status")
+        reason = status.get("reason")
+        allowed = status.get("allowed") is True and status.get("denied") is not True
+        return _Verdict(time.monotonic(), allowed, reason[:512] if isinstance(reason, str) else "")
+
+    # -- reaching members ----------------------------------------------------------------------------------------------
+
+    def _client(self, name: str) -> MemberClient:
+        """Raises CredentialsError."""
+        entry = self._registry.cache.get(self._kind.resource, "", name)
+        if entry is None:
+            raise CredentialsError(f"cluster {name} is not there")
+        cluster = decode_entry(self._kind, entry)
+        transport = self._transport_for(cluster)
+        secret = self._registry.cache.get(*Key("secrets", *secret_name(cluster))) if transport is None else None
+        known = self._clients.get(name)
+        if known is not None and known[0] == (entry, secret):
+            return known[1]
+        if transport is not None:
+            reached_by = Connection(cluster["spec"].get("apiEndpoint") or "", NO_TLS, "")
+        else:
+            reached_by = connection(cluster, secret.decode() if secret is not None else None)
+        if known is not None and known[0][1] is secret and self._same_way(known[0][0], cluster):
+            self._clients[name] = (entry, secret), known[1]
+            return known[1]
+        client = reached_by.client(name, transport)
+        self._forget(name)
+        self._clients[name] = (entry, secret), client
+        return client
+
+    def _same_way(self, before: Entry | None, cluster: Object) -> bool:
+        """Heartbeats change a Cluster all the time, but not how it is reached."""
+        return before is not None and decode_entry(self._kind, before)["spec"] == cluster["spec"]
+
+    def _forget(self, name: str) -> None:
+        found = self._clients.pop(name, None)
+        if found is not None:
+            task = asyncio.get_running_loop().create_task(found[1].close())
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+
+    def _observe(self, event: Event) -> None:
+        """Another cluster of that name has rights of its own."""
+        if event.new is None or (event.old is not None and event.old.meta.uid != event.new.meta.uid):
+            self._forget(event.key.name)
+            for question in [question for question in self._verdicts if question[0] == event.key.name]:
+                del self._verdicts[question]
+
+
+_NOBODY: Final = User("")
