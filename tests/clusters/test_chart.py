@@ -21,6 +21,7 @@ from cluster_pods import Pod, by_port
 
 from hack import chart
 from kafila import __version__
+from kafila.cli import program
 from kafila.identity.certificates import issue, new_authority
 
 _numbers = itertools.count(1)
@@ -69,8 +70,8 @@ AGENT = (
     "controlPlane.enabled=false",
     "agent.enabled=true",
     "agent.clusterName=member1",
-    "agent.kubeconfigSecret.name=karmada-kubeconfig",
 )
+KARMADA_AGENT = (*AGENT, "agent.karmadaAgentImage=docker.io/karmada/karmada-agent:v1.18.2")
 AT_REST = chart.ROOT / "examples" / "encryption" / "configuration.yaml"
 OF_OTHERS = {"monitoring.coreos.com/v1", "cert-manager.io/v1", "postgresql.cnpg.io/v1"}
 WRONG = [
@@ -108,7 +109,7 @@ def done(program: Path, *arguments: Any, member: Member | None = None) -> str:
 # -- what is rendered ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("values", [*VALUES.values(), AGENT], ids=[*VALUES, "agent"])
+@pytest.mark.parametrize("values", [*VALUES.values(), AGENT, KARMADA_AGENT], ids=[*VALUES, "agent", "karmada-agent"])
 def test_helm_finds_nothing_to_complain_of(helm: Path, values: tuple[str, ...]) -> None:
     said = done(helm, "lint", "--strict", chart.CHART, *(f"--set={value}" for value in values))
     assert "0 chart(s) failed" in said
@@ -122,7 +123,7 @@ def test_wrong_values_are_refused(helm: Path, values: tuple[str, ...], why: str)
     assert why in str(refused.value)
 
 
-@pytest.mark.parametrize("values", [*VALUES.values(), AGENT], ids=[*VALUES, "agent"])
+@pytest.mark.parametrize("values", [*VALUES.values(), AGENT, KARMADA_AGENT], ids=[*VALUES, "agent", "karmada-agent"])
 def test_a_kube_apiserver_takes_every_object(helm: Path, values: tuple[str, ...], member1: Member) -> None:
     objects = [o for o in chart.render(helm, *values, namespace="default") if o["apiVersion"] not in OF_OTHERS]
     document = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
@@ -231,15 +232,20 @@ def test_a_database_of_its_own_is_the_one_that_is_used(helm: Path) -> None:
 
 
 def test_the_agent_alone(helm: Path, programs: Path) -> None:
-    """Karmada's own, which knows every flag."""
-    objects = chart.render(helm, *AGENT)
-    assert [each["kind"] for each in objects] == ["ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Deployment"]
-    (pod,) = pods_of(objects)
-    if not (programs / "agent").exists():
-        pytest.skip("there is no karmada-agent: run tests/clusters/build.sh")
+    """kafila's own, or Karmada's, which know every flag."""
+    for values in (AGENT, KARMADA_AGENT):
+        objects = chart.render(helm, *values)
+        assert [each["kind"] for each in objects] == [
+            *("ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Deployment")
+        ]
+    (karmadas,) = pods_of(objects)
     flags = done(programs / "agent", "--help")
-    for argument in pod["containers"][0]["args"]:
+    for argument in karmadas["containers"][0]["args"]:
         assert f"{argument.partition('=')[0]} " in flags
+    (own,) = pods_of(chart.render(helm, *AGENT))
+    _, bound, _ = program().parse_args(own["containers"][0]["args"])
+    assert bound.arguments["cluster_name"] == "member1"
+    assert bound.arguments["karmada_kubeconfig"] == "/etc/karmada/karmada-kubeconfig"
 
 
 def test_what_init_puts_into_a_cluster_is_what_helm_renders(programs: Path) -> None:
