@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from kafila.registry import User
+
 GROUP = "/apis/admissionregistration.k8s.io/v1"
 CONFIGMAPS = "/api/v1/namespaces/default/configmaps"
 RULE = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"], "resources": ["configmaps"]}
@@ -146,3 +148,48 @@ async def test_nobody_waits_for_a_mutation_but_the_write(api: Any) -> None:
     assert answer.status_code == 403
     assert "operation cancelled: actual cost limit exceeded" in answer.json()["message"]
     assert turns > 50
+
+
+@pytest.mark.parametrize("kind", ["Validating", "Mutating"])
+async def test_nobody_reads_secrets_through_parameters(api: Any, kind: str) -> None:
+    """Who may write policies and no more: neither a policy nor a binding gives him what he may not get."""
+    admin = api.user
+    rules = [{"apiGroups": ["admissionregistration.k8s.io"], "resources": ["*"], "verbs": ["*"]}]
+    await api.made("/apis/rbac.authorization.k8s.io/v1/clusterroles", {"metadata": {"name": "writer"}, "rules": rules})
+    subject = {"kind": "User", "name": "writer", "apiGroup": "rbac.authorization.k8s.io"}
+    reference = {"kind": "ClusterRole", "name": "writer", "apiGroup": "rbac.authorization.k8s.io"}
+    bindings = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"
+    await api.made(bindings, {"metadata": {"name": "writer"}, "roleRef": reference, "subjects": [subject]})
+    secrets = {"apiVersion": "v1", "kind": "Secret"}
+    spec: Any = {"matchConstraints": {"resourceRules": [RULE]}, "paramKind": secrets}
+    bound: Any = {
+        "policyName": "p",
+        "paramRef": {"name": "s", "namespace": "default", "parameterNotFoundAction": "Deny"},
+    }
+    if kind == "Validating":
+        spec["validations"] = [{"expression": "false", "messageExpression": "string(params.data.password)"}]
+        bound["validationActions"] = ["Deny"]
+    else:
+        leak = "Object{metadata: Object.metadata{annotations: {'x': string(params.data.password)}}}"
+        spec |= {"mutations": [{"patchType": "ApplyConfiguration", "applyConfiguration": {"expression": leak}}]}
+        spec["reinvocationPolicy"] = "Never"
+    policies = f"{GROUP}/{kind.lower()}admissionpolicies"
+    policy, binding = {"metadata": {"name": "p"}, "spec": spec}, {"metadata": {"name": "p"}, "spec": bound}
+    api.user = User("writer", ("system:authenticated",))
+    refused = await api.post(policies, policy)
+    assert refused.status_code == 422, refused.text
+    who = "&{writer  [system:authenticated] map[]}"
+    text = (
+        f'user {who} must have "get" permission on all objects of the referenced paramKind (kind=Secret, apiVersion=v1)'
+    )
+    assert f"spec.paramKind: Forbidden: {text}" in refused.json()["message"]
+    api.user = admin
+    await api.made(policies, policy)
+    api.user = User("writer", ("system:authenticated",))
+    refused = await api.post(policies.replace("policies", "policybindings"), binding)
+    assert (
+        f'user {who} does not have "get" permission on the object referenced by paramRef' in refused.json()["message"]
+    )
+    assert refused.status_code == 422
+    api.user = admin
+    await api.made(policies.replace("policies", "policybindings"), binding)

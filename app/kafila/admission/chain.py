@@ -22,6 +22,7 @@ from .unacted import unacted
 # kind, new object, old object, user; raises StatusError
 Escalation = Callable[[str, Object, Object | None, Any], None]
 Signing = Callable[[Object, Object, Any], None]  # new object, old object, user; raises StatusError
+_POLICIES: Final = "admissionregistration.k8s.io"
 _RBAC: Final = "rbac.authorization.k8s.io"
 _REQUESTS: Final = "certificatesigningrequests.certificates.k8s.io"
 
@@ -30,7 +31,7 @@ _REQUESTS: Final = "certificatesigningrequests.certificates.k8s.io"
 class Admission:
     """``gates``: the feature gates that are on; ``around``: what Karmada's rules read beside the object;
     ``look``: what plugins read, and ``plugins``: the names of those that are on; ``escalation``: asked about every role and binding that is written; ``signing``: about every
-    certificate request that is changed.
+    certificate request that is changed; ``params``: about policies of admission that have parameters, and their bindings.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Admission:
         plugins: Iterable[str] = ON,
         escalation: Escalation | None = None,
         signing: Signing | None = None,
+        params: Escalation | None = None,
     ) -> None:
         self._gates = gates
         self._around = around
@@ -49,6 +51,7 @@ class Admission:
         self._rules = rules_of(self.plugins)
         self._escalation = escalation
         self._signing = signing
+        self._params = params
 
     def mutate(
         self, kind: Kind, operation: str, new: Object, old: Object | None, user: Any, subresource: str = ""
@@ -75,6 +78,8 @@ class Admission:
                 warnings.extend(validator(asked, self._look))
         if self._signing is not None and kind.resource == _REQUESTS and new is not None and old is not None:
             self._signing(new, old, user)
+        if self._params is not None and kind.group == _POLICIES and new is not None:
+            self._params(kind.kind, new, old, user)
         rules.admit(kind, operation, new, old, user, self._gates, self._around)
         return warnings
 

@@ -8,6 +8,7 @@ from .attributes import MASTERS, Attributes, Decision, Subject
 from .authorizer import Authorizer, build
 from .escalation import Escalation
 from .feed import follow
+from .params import ParamAccess
 from .rbac import Rbac
 from .signers import Signers
 
@@ -17,6 +18,7 @@ __all__ = [
     "Authorizer",
     "Decision",
     "Escalation",
+    "ParamAccess",
     "Rbac",
     "Signers",
     "Subject",

@@ -11,6 +11,7 @@ from kafila.admission import Admission
 from kafila.admission.chain import Escalation, Signing
 from kafila.admission.karmada.context import AdmissionContext, Claimed, Served
 from kafila.admission.plugins.attributes import Lookups
+from kafila.admission.policies.policy import MUTATING_POLICIES, POLICIES
 from kafila.authorization import Authorizer
 from kafila.catalog.catalog import Catalog
 from kafila.cel.libraries.authorizer import Answer, Ask, Question
@@ -115,13 +116,35 @@ def admission(cache: Cache, catalog: Catalog, settings: Settings, authorizer: Au
         resource_of=resource_of,
         misfit=misfit,
     )
+    escalation, signing = rights(authorizer) if authorizer is not None else (None, None)
     return Admission(
         settings.gates,
         around,
         Lookups(objects, within, one),
         settings.admission_plugins,
-        *(rights(authorizer) if authorizer is not None else ()),
+        escalation,
+        signing,
+        param_access(authorizer, catalog, cache) if authorizer is not None else None,
     )
+
+
+def param_access(authorizer: Authorizer, catalog: Catalog, cache: Cache) -> Escalation:
+    """Who writes a policy of admission may read its parameters."""
+
+    def resolve(group: str, version: str, kind: str) -> str | None:
+        found = catalog.by_kind(group, version, kind)
+        return found.plural if found is not None else None
+
+    def policy(kind: str, name: str) -> Object | None:
+        entry = cache.get(POLICIES if kind == "ValidatingAdmissionPolicy" else MUTATING_POLICIES, "", name)
+        return entry.decode() if entry is not None else None
+
+    check = authorization.ParamAccess(authorizer, resolve, policy).check
+
+    def access(kind: str, new: Object, old: Object | None, user: Any) -> None:
+        on_loop(lambda: check(kind, new, old, user))
+
+    return access
 
 
 def rights(authorizer: Authorizer) -> tuple[Escalation, Signing]:

@@ -32,7 +32,7 @@ from kafila.registry.roles import default_roles, ensure_roles
 from kafila.store.memory import MemoryDatabase, MemoryStore
 from kafila.watch import Cache
 from kafila.webhooks import Callers
-from kafila.workers.admission import ask_of, rights
+from kafila.workers.admission import ask_of, param_access, rights
 
 CATALOG = load_catalog()
 PATIENCE = 90.0  # seconds for anything that has to come; machines are slow at times
@@ -138,7 +138,8 @@ class Api:
         self.cache = Cache(self.store)
         self.authorizer = build(follow(self.cache))
         escalation, signing = rights(self.authorizer)
-        admission = Admission(escalation=escalation, signing=signing)
+        params = param_access(self.authorizer, CATALOG, self.cache)
+        admission = Admission(escalation=escalation, signing=signing, params=params)
         self.callers = Callers(self.cache)
         admitting = Admitting(self.cache, CATALOG, self.callers, ask_of(self.authorizer))
         self.registry = Registry(CATALOG, self.store, self.cache, admission, admitting=admitting)
