@@ -16,6 +16,8 @@ import termios
 import threading
 from pathlib import Path
 
+import kubernetes
+import kubernetes.stream
 import pytest
 from cluster_federation import PROXY, Federation, Proxied, condition, deployment, policy, run
 from cluster_harness import Member
@@ -273,6 +275,19 @@ def test_older_clients_run_commands(through: Proxied, pod: str, minor: str) -> N
     assert subprocess.run(command, input=MUCH, capture_output=True, timeout=60).stdout == MUCH
 
 
+def test_the_python_client_runs_commands(through: Proxied, pod: str) -> None:
+    """It speaks an older protocol of the WebSocket, and names its own origin."""
+    configuration = kubernetes.client.Configuration()
+    kubernetes.config.load_kube_config(str(through.kubeconfig), client_configuration=configuration)
+    core = kubernetes.client.CoreV1Api(kubernetes.client.ApiClient(configuration))
+    command = ["sh", "-c", "read line; echo got $line; echo err >&2; exit 4"]
+    open_ = {"stdin": True, "stdout": True, "stderr": True, "tty": False, "_preload_content": False}
+    told = kubernetes.stream.stream(core.connect_get_namespaced_pod_exec, pod, "default", command=command, **open_)
+    told.write_stdin("this\n")
+    told.run_forever(timeout=60)
+    assert (told.read_stdout(), told.read_stderr(), told.returncode) == ("got this\n", "err\n", 4)
+
+
 def test_karmadactl_runs_commands(joined: Federation, pod: str) -> None:
     inside = ("--operation-scope=members", "--cluster=member1")
     assert joined.karmadactl("exec", pod, *inside, "--", "echo", "there") == "there\n"
@@ -302,7 +317,7 @@ def test_a_pod_is_found_wherever_it_is(joined: Federation, pod: str, tmp_path: P
     assert ["nginx", "member2", "2/2"] in shown
 
 
-def test_kafila_finds_the_member(joined: Federation, pod: str, member2: Member) -> None:
+def test_kafila_finds_the_member(joined: Federation, pod: str, member1: Member, tmp_path: Path) -> None:
     """With kubectl's flags, and its exit codes."""
     shown = joined.kafila_into("logs", "-l", "app=nginx", "--tail", "1", "--prefix")
     assert shown.stdout.count("first line") == 2
@@ -313,6 +328,8 @@ def test_kafila_finds_the_member(joined: Federation, pod: str, member2: Member) 
     assert (shown.returncode, shown.stdout) == (3, "in")
     shown = joined.kafila_into("exec", "deploy/nginx", "-C", "member1", "--", "sh", "-c", "echo $0", "--help")
     assert shown.stdout == "--help\n"
+    assert joined.kafila_into("cp", f"{pod}:{member1.folder / 'pod.log'}", str(tmp_path / "copied")).returncode == 0
+    assert (tmp_path / "copied").read_bytes() == (member1.folder / "pod.log").read_bytes()
     for line_of, why in (
         (
             ("exec", "deploy/none", "--", "true"),

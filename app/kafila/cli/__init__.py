@@ -24,6 +24,7 @@ KUBECTLS: Final = {
     "logs": "Print the logs of a container, in the cluster that it runs in.",
     "exec": "Execute a command in a container, in the cluster that it runs in.",
     "attach": "Attach to a container, in the cluster that it runs in.",
+    "cp": "Copy files to and from a container, in the cluster that it runs in.",
     "port-forward": "Forward local ports to a pod, in the cluster that it runs in.",
 }
 

@@ -1,4 +1,4 @@
-"""``kafila logs``, ``exec``, ``attach`` and ``port-forward``: kubectl's commands, where the pods are.
+"""``kafila logs``, ``exec``, ``attach``, ``cp`` and ``port-forward``: kubectl's commands, where the pods are.
 
 The member is found here; the rest is kubectl's own work, with all of its flags, through ``clusters/NAME/proxy``.
 """
@@ -48,6 +48,7 @@ _VALUED_OF: Final[Mapping[str, frozenset[str]]] = {
     "logs": _VALUED.union(_OF_LOGS),
     "exec": _VALUED,
     "attach": _VALUED,
+    "cp": _VALUED.union(("--retries",)),
     "port-forward": _VALUED.union(("--address",)),
 }
 _SEVERAL: Final = re.compile("-[A-Za-z]{2,}")
@@ -58,7 +59,7 @@ Tokens = Annotated[
     Parameter(
         name="TARGET",
         allow_leading_hyphen=True,
-        help="POD or TYPE/NAME, and kubectl's flags; -C or --cluster: in this cluster, else where it is.",
+        help="POD or TYPE/NAME (cp: files and POD:FILE), and kubectl's flags; -C or --cluster: in this cluster, else where it is.",
     ),
 ]
 
@@ -107,7 +108,7 @@ def wanted(command: str, tokens: Sequence[str]) -> Wanted:
             passed.append(rest.pop(0))
     selects = command == "logs" and any(token.startswith(("-l", "--selector")) for token in passed)
     if not target and not selects:
-        raise UsageError(f"kafila {command} needs a POD or TYPE/NAME")
+        raise UsageError(f"kafila {command} needs {'files and POD:FILE' if command == 'cp' else 'a POD or TYPE/NAME'}")
     return Wanted(target, tuple(passed), **own)
 
 
@@ -117,7 +118,7 @@ def run(command: str, tokens: Sequence[str]) -> NoReturn:
     plane = access(asked.kubeconfig, asked.context)
     namespace = asked.namespace or plane.namespace or "default"
     (cluster,) = asyncio.run(checked(plane, [asked.cluster or EVERYWHERE]))
-    kind, is_typed, name = asked.target.partition("/")
+    kind, is_typed, name = asked.target.partition("/") if command != "cp" else ("", "", "")  # files, and POD:FILE
     if not asked.cluster and is_typed and kind not in ("pod", "pods", "po"):
         cluster = asyncio.run(_located(plane, kind, name, namespace))
     arguments = ["kubectl", f"--server={plane.endpoint}{PROXY.format(cluster)}", f"--namespace={namespace}"]

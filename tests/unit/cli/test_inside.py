@@ -22,6 +22,7 @@ from kafila.cli.kubeconfig import contexts
             "-it web-1 -c main --kubeconfig x --karmada-context=y -- sh -c -n",
             Wanted("web-1", ("-it", "web-1", "-c", "main", "--", "sh", "-c", "-n"), "", "x", "y"),
         ),
+        ("cp", "a/b web-1:/c --retries 3", Wanted("a/b", ("a/b", "web-1:/c", "--retries=3"))),
         ("exec", "-itc main web-1 -- sh", Wanted("web-1", ("-itc", "main", "web-1", "--", "sh"))),
         ("exec", "--cluster=m1 web-1 -- ls -C", Wanted("web-1", ("web-1", "--", "ls", "-C"), "m1")),
         (
@@ -40,6 +41,7 @@ def test_what_is_meant(command: str, line: str, meant: Wanted) -> None:
     [
         ("logs", "", "kafila logs needs a POD or TYPE/NAME"),
         ("exec", "-it -- sh", "kafila exec needs a POD or TYPE/NAME"),
+        ("cp", "--retries=3", "kafila cp needs files and POD:FILE"),
         ("logs", "web -C", "flag needs an argument: -C"),
         ("logs", "web --tail", "flag needs an argument: --tail"),
     ],
