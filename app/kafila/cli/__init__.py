@@ -90,6 +90,7 @@ def program() -> App:
     app.command("kafila.cli.migrate:migrate", name="migrate", help="Bring a database to this program's schema.")
     app.command("kafila.cli.backup:backup", name="backup", help="Write everything that is stored into one file.")
     app.command("kafila.cli.backup:restore", name="restore", help="Make a database from a backup.")
+    app.command("kafila.cli.check:check", name="check", help="Compare the control plane with what its members hold.")
     certs = App(name="certs", help="Look at the certificates of a control plane, and renew them.")
     certs.command("kafila.cli.certs:list_certificates", name="list", help="List the certificates that are in use.")
     certs.command("kafila.cli.certs:renew", name="renew", help="Renew our own certificates, while they are served.")
