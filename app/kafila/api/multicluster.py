@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import zlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, final
 
@@ -169,7 +169,19 @@ class Listing:
         self._test = field_test(kind, options)
 
     async def pages(self) -> AsyncIterator[list[CachedObject]]:
-        """Raises StatusError 503."""
+        """The next one is read while one is sent. Raises StatusError 503."""
+        source = self._pages()
+        coming = asyncio.ensure_future(anext(source, None))
+        try:
+            while (rows := await coming) is not None:
+                coming = asyncio.ensure_future(anext(source, None))
+                yield rows
+        finally:
+            coming.cancel()
+            await asyncio.gather(coming, return_exceptions=True)
+            await source.aclose()
+
+    async def _pages(self) -> AsyncGenerator[list[CachedObject], None]:
         left = self._options.limit
         for index, cluster in enumerate(self._clusters):
             after = (self._start.namespace, self._start.name) if cluster == self._start.cluster else FIRST

@@ -97,9 +97,12 @@ SELECT namespace, name, version, since, labels::text AS labels, before::text AS 
 FROM search_objects
 WHERE resource = $1 AND cluster = $2 AND (version, namespace, name) > ($3, $4, $5) AND version <= $6
 """
+# Looked up cluster by cluster, whatever the statistics say
 _FIND: Final = """
-SELECT cluster, namespace, name, body FROM search_objects
-WHERE resource = $1 AND cluster = ANY ($2::text[]) AND namespace = $3 AND name = $4 AND NOT deleted ORDER BY cluster
+SELECT c.cluster, o.namespace, o.name, o.body FROM unnest($2::text[]) AS c(cluster), LATERAL (
+    SELECT namespace, name, body FROM search_objects
+    WHERE resource = $1 AND cluster = c.cluster AND namespace = $3 AND name = $4 AND NOT deleted OFFSET 0
+) o ORDER BY c.cluster COLLATE "C"
 """
 _FORGET: Final = """
 WITH gone AS (
