@@ -97,9 +97,7 @@ class Proxying:
             body = await read_body(receive, BODY_TIMEOUT)
             body = await in_thread(len(body), lambda: restored(body, request.media_type, kind, cluster))
             receive = _sent(body, receive)
-            headers = {**request.headers, b"content-length": str(len(body)).encode()}
-            headers.pop(b"transfer-encoding", None)
-            request.headers = headers
+            _resize(request, len(body))
         await self._members.serve_member(request, cluster, _encoded(path), receive, send)
 
 
@@ -144,6 +142,14 @@ def _sent(body: bytes, receive: Receive) -> Receive:
         return waiting.pop() if waiting else await receive()
 
     return again
+
+
+def _resize(request: Request, size: int) -> None:
+    """Says how long the body is that goes on."""
+    length = (b"content-length", str(size).encode())
+    dropped = (b"content-length", b"transfer-encoding")
+    request.sent_headers = [*(each for each in request.sent_headers if each[0] not in dropped), length]
+    request.headers = dict(reversed(request.sent_headers))
 
 
 def _encoded(path: str) -> str:
