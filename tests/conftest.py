@@ -71,6 +71,12 @@ def server_folder() -> Iterator[Path]:
         yield folder
 
 
+@pytest.fixture(scope="module")
+def module_folder() -> Iterator[Path]:
+    with open_folder() as folder:
+        yield folder
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """DSN of a migrated database that nobody connects to: the template of the others."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -86,10 +85,8 @@ def eventually(holds: Callable[[], bool]) -> None:
 
 
 @pytest.fixture(scope="module")
-def plane(tmp_path_factory: pytest.TempPathFactory, kubectl: Path) -> Iterator[Plane]:
-    folder = tmp_path_factory.mktemp("rotation")
-    for part in (folder, *folder.parents[:3]):
-        os.chmod(part, 0o711)
+def plane(module_folder: Path, kubectl: Path) -> Iterator[Plane]:
+    folder = module_folder
     data = folder / "data"
     data.mkdir(mode=0o711)
     proxies = folder / "proxies.crt"

@@ -6,7 +6,6 @@ import base64
 import contextlib
 import http.client
 import json
-import os
 import ssl
 import subprocess
 import sys
@@ -104,10 +103,8 @@ OF_TEAMS = issue(USERS, "teams", hosts=["*.teams.example.org"])
 
 
 @pytest.fixture(scope="module")
-def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
-    folder = tmp_path_factory.mktemp("certificates")
-    for part in (folder, *folder.parents[:3]):
-        os.chmod(part, 0o711)
+def plane(module_folder: Path) -> Iterator[Plane]:
+    folder = module_folder
     put(folder, "users", FIRST)
     put(folder, "teams", OF_TEAMS)
     data = folder / "data"
