@@ -1,4 +1,4 @@
-"""Connections that are switched to another protocol through ``clusters/NAME/proxy``: to whom, as whom, and what cannot be smuggled along."""
+"""Connections that are switched to another protocol, through ``clusters/NAME/proxy`` and to extension servers: to whom, as whom, and what cannot be smuggled along."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ import contextlib
 import json
 import queue
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import final
 
 import pytest
+
+from kafila.identity.certificates import issue, new_authority
 
 from .front import PATIENCE, Front, exchange, front, rest, until
 
@@ -148,9 +152,10 @@ def test_bytes_go_both_ways_from_the_first_one(server: Front, member: Member, pr
         assert b"ookie" not in head
         said = b"earlybefore the answer"
         assert exactly(stream, len(said)) == said
-        much = bytes(range(256)) * (4 * MB // 256)
-        threading.Thread(target=stream.sendall, args=(much,), daemon=True).start()
-        assert exactly(stream, len(much)) == much
+        much = bytes(range(256)) * (MB // 1024)
+        for _ in range(16):  # in turn: threads that send and read on one TLS connection get mixed up before Python 3.13
+            stream.sendall(much)
+            assert exactly(stream, len(much)) == much
     assert server.as_admin("GET", "/livez")[0] == 200
 
 
@@ -297,3 +302,134 @@ def test_none_is_left_open(server: Front, member: Member) -> None:
         head_of(stream)
         until(opened)
     until(lambda: b"kafila_upgraded_connections 0.0\n" in server.as_admin("GET", "/metrics")[1])
+
+
+# -- to extension servers ------------------------------------------------------------------------------------------------
+
+SHELLS = "/apis/shells.example.com/v1"
+SHELL = f"{SHELLS}/namespaces/a/shells/b/exec"
+
+
+@final
+class Extension:
+    """A server of an APIService, over TLS: it says what it serves, and passes streams to ``talk``."""
+
+    def __init__(self, folder: Path) -> None:
+        pair = issue(new_authority("extension-ca"), "shells", hosts=["shells.a.svc"])
+        file = folder / "extension.pem"
+        file.write_bytes(pair.certificate + pair.key)
+        self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._tls.load_cert_chain(file)
+        self.answer = SWITCHED % b"websocket" + b"\r\n"
+        self.talk: Talk = echo
+        self.heads: queue.Queue[bytes] = queue.Queue()
+        self.streams: queue.Queue[socket.socket] = queue.Queue()
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listening.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                stream, _ = self._listening.accept()
+                threading.Thread(target=self._serve, args=(stream,), daemon=True).start()
+
+    def _serve(self, plain: socket.socket) -> None:
+        plain.settimeout(PATIENCE)
+        with contextlib.suppress(OSError), self._tls.wrap_socket(plain, server_side=True) as stream:
+            while head := head_of(stream):
+                if b"/shells/b/exec" in head.partition(b"\r\n")[0]:
+                    self.heads.put(head)
+                    self.streams.put(stream)
+                    stream.sendall(self.answer)
+                    self.talk(stream)
+                    return
+                body = b'{"kind":"APIResourceList","groupVersion":"shells.example.com/v1","resources":[]}'
+                kind = b"Content-Type: application/json\r\n"
+                stream.sendall(b"HTTP/1.1 200 OK\r\n%bContent-Length: %d\r\n\r\n%b" % (kind, len(body), body))
+
+    def close(self) -> None:
+        self._listening.close()
+
+
+@pytest.fixture(scope="module")
+def given(server: Front, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Extension]:
+    found = Extension(tmp_path_factory.mktemp("extension"))
+    created(server, "/api/v1/namespaces", {"metadata": {"name": "a"}}, (201, 409))
+    where = {"metadata": {"name": "shells"}, "spec": {"type": "ExternalName", "externalName": "localhost"}}
+    created(server, "/api/v1/namespaces/a/services", where)
+    spec = {
+        "group": "shells.example.com",
+        "version": "v1",
+        "groupPriorityMinimum": 100,
+        "versionPriority": 10,
+        "insecureSkipTLSVerify": True,
+        "service": {"namespace": "a", "name": "shells", "port": found.port},
+    }
+    services = "/apis/apiregistration.k8s.io/v1/apiservices"
+    created(server, services, {"metadata": {"name": "v1.shells.example.com"}, "spec": spec})
+
+    def is_available() -> bool:
+        conditions = json.loads(server.as_admin("GET", f"{services}/v1.shells.example.com")[1]).get("status") or {}
+        return any(each["status"] == "True" for each in conditions.get("conditions") or ())
+
+    until(is_available)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def extension(given: Extension) -> Extension:
+    given.answer, given.talk = SWITCHED % b"websocket" + b"\r\n", echo
+    given.heads, given.streams = queue.Queue(), queue.Queue()
+    return given
+
+
+@pytest.mark.parametrize("protocol", [b"websocket", b"SPDY/3.1"])
+def test_an_extension_servers_streams_go_both_ways(server: Front, extension: Extension, protocol: bytes) -> None:
+    extension.answer = SWITCHED % protocol + b"\r\nearly"
+    with server.admin() as stream:
+        stream.sendall(asking(server, protocol, b"X-Remote-User: root\r\nX-Remote-Group: g\r\nCookie: a=b\r\n", SHELL))
+        assert head_of(stream).startswith(b"HTTP/1.1 101 Switching Protocols\r\n")
+        assert exactly(stream, 5) == b"early"
+        much = bytes(range(256)) * (MB // 1024)
+        for _ in range(16):  # in turn: threads that send and read on one TLS connection get mixed up before Python 3.13
+            stream.sendall(much)
+            assert exactly(stream, len(much)) == much
+    head = extension.heads.get(timeout=PATIENCE).lower()
+    assert head.count(b"x-remote-user: ") == 1
+    assert b"x-remote-user: system:admin\r\n" in head
+    assert b"x-remote-group: system:masters\r\n" in head
+    for never in (b"x-remote-group: g\r\n", b"authorization", b"cookie", b"impersonate-"):
+        assert never not in head
+
+
+def test_either_side_of_an_extension_servers_stream_ends_the_other(server: Front, extension: Extension) -> None:
+    heard: queue.Queue[bytes] = queue.Queue()
+    extension.talk = lambda stream: heard.put(rest(stream))
+    with server.admin() as stream:
+        stream.sendall(asking(server, path=SHELL))
+        head_of(stream)
+        stream.sendall(b"the end")
+    assert heard.get(timeout=PATIENCE) == b"the end"
+    extension.talk = lambda stream: stream.sendall(b"the end")
+    with server.admin() as stream:
+        stream.sendall(asking(server, path=SHELL))
+        head_of(stream)
+        assert rest(stream) == b"the end"
+
+
+def test_an_extension_server_that_does_not_switch_gets_nothing_more(server: Front, extension: Extension) -> None:
+    """What follows would be requests of anybody that it is told of: the connection shows our own certificate."""
+    behind: queue.Queue[bytes] = queue.Queue()
+    extension.answer = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno"
+    extension.talk = lambda stream: behind.put(rest(stream))
+    smuggled = b"GET %b/secrets HTTP/1.1\r\nHost: a\r\nX-Remote-User: root\r\n\r\n" % SHELLS.encode()
+    with server.admin() as stream:
+        assert exchange(stream, asking(server, path=SHELL) + smuggled).startswith(b"HTTP/1.1 403 ")
+    assert behind.get(timeout=PATIENCE) == b""
+    with server.admin() as stream:  # h2c would carry requests that nobody looks into
+        assert exchange(stream, asking(server, b"h2c", path=SHELL)).startswith(b"HTTP/1.1 501 ")
+    with server.connect() as stream:  # nobody is not let in
+        assert exchange(stream, asking(server, path=SHELL)).startswith(b"HTTP/1.1 403 ")
+    assert extension.heads.qsize() == 1
