@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from cluster_federation import Federation, deployment, policy
 from cluster_harness import (
     LOOPBACK,
     ControlPlane,
@@ -276,3 +281,60 @@ class Host(Member):
             "--requestheader-extra-headers-prefix=X-Remote-Extra-",
             "--requestheader-uid-headers=X-Remote-Uid",
         ]
+
+
+@pytest.mark.long
+def test_streams_through_karmadas_search(federation: Federation, member1: Member, folder: Path) -> None:
+    """kubectl's streams, over both of its protocols, to an extension server and on through it to a member."""
+    lab, home = federation.lab, folder / "streams"
+    home.mkdir(mode=0o711)
+    assert lab.etcd is not None
+    federation.apply(deployment("streamed"), policy("streamed", clusters=("member1",)))
+    pods = ("get", "pods", "-l", "app=streamed", "-o", "jsonpath={.items[*].metadata.name}")
+    phases = ("get", "pods", "-l", "app=streamed", "-o", "jsonpath={.items[*].status.phase}")
+    federation.eventually("pods run", lambda: member1.kubectl(*phases).split() == ["Running"] * 2)
+    (port,) = free_ports(1)
+    name = f"kubeconfig={federation.kubeconfig}"
+    flags = [f"--{name}", f"--authentication-{name}", f"--authorization-{name}", f"--secure-port={port}"]
+    flags += [f"--bind-address={LOOPBACK}", f"--cert-dir={home}", f"--etcd-servers={lab.etcd.url}"]
+    flags += ["--etcd-prefix=/streams", "--profiling=false"]
+    search = Process("karmada-search", [lab.bin / "karmada-search", *flags], home / "log", {"HOME": str(home)})
+    search.start()
+    try:
+        apply(federation.kubectl, *registration(SEARCH, "karmada-search", "karmada-system", port))
+        federation.kubectl(
+            "wait", "apiservice/v1alpha1.search.karmada.io", "--for=condition=Available", "--timeout=60s"
+        )
+        selectors = [{"apiVersion": "v1", "kind": "Pod"}]
+        spec = {"targetCluster": {"clusterNames": ["member1"]}, "resourceSelectors": selectors}
+        registry = {"apiVersion": SEARCH, "kind": "ResourceRegistry", "metadata": {"name": "streamed"}, "spec": spec}
+        apply(federation.kubectl, registry)
+        config = yaml.safe_load(federation.kubeconfig.read_text())
+        config["clusters"][0]["cluster"]["server"] += f"/apis/{SEARCH}/proxying/karmada/proxy"
+        (home / "kubeconfig").write_text(yaml.safe_dump(config))
+        through = [str(lab.bin / "kubectl"), f"--kubeconfig={home}/kubeconfig"]
+
+        def found() -> list[str]:
+            return kubectl(lab.bin / "kubectl", home / "kubeconfig", *pods, check=False).split()
+
+        federation.eventually("karmada-search knows them", lambda: len(found()) == 2)
+        much = "begun\n" * 100_000
+        for websockets in ("true", "false"):
+            environment = {**os.environ, "KUBECTL_REMOTE_COMMAND_WEBSOCKETS": websockets}
+            command = [*through, "exec", "-i", found()[0], "--", "sh", "-c", "cat; echo end; exit 7"]
+            done = subprocess.run(command, input=much, capture_output=True, text=True, timeout=60, env=environment)
+            assert (done.stdout, done.returncode) == (f"{much}end\n", 7), done.stderr
+        with subprocess.Popen([*through, "exec", "-i", found()[0], "--", "cat"], stdin=subprocess.PIPE) as held:
+            federation.eventually("the stream is open", lambda: upgraded(federation) >= 1)
+            search.stop(signal.SIGKILL)
+            assert held.wait(60) != 0
+        federation.eventually("none is left", lambda: upgraded(federation) == 0)
+    finally:
+        federation.kubectl("delete", "apiservice", "v1alpha1.search.karmada.io", check=False)
+        federation.kubectl("delete", "deployment/streamed", "propagationpolicy/streamed", check=False)
+        search.stop()
+
+
+def upgraded(federation: Federation) -> float:
+    lines = federation.kubectl("get", "--raw", "/metrics").splitlines()
+    return next(float(line.split()[1]) for line in lines if line.startswith("kafila_upgraded_connections "))
