@@ -269,6 +269,7 @@ def test_objects_are_changed_where_they_are(searched: Searched) -> None:
     searched.kubectl("patch", "configmap", "-n", HERE, "only-member1", "-p", '{"data":{"more":"patch"}}')
     assert "patch" in member1.kubectl("get", "configmap", "-n", HERE, "only-member1", "-o", "yaml")
     assert "first line" in searched.kubectl("logs", "-n", HERE, "pod")
+    assert searched.kubectl("exec", "-n", HERE, "pod", "--", "echo", "found") == "found\n"
     assert "STATUS" in searched.kubectl("get", "pods", "-n", HERE, "-o", "wide")
     searched.kubectl("delete", "configmap", "-n", HERE, "only-member1")
     plane.eventually("it is gone", lambda: searched.names("configmaps", "-l", "at=member1") == [])

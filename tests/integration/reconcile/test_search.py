@@ -255,6 +255,16 @@ async def test_a_cluster_that_leaves_takes_its_rows_along(plane: Plane) -> None:
     await stream.leave()
 
 
+async def test_a_member_that_is_away_keeps_its_objects_and_says_so(plane: Plane) -> None:
+    cached = plane.lab.store.search._cached["/v1/configmaps", "m2"]
+    cached.state = cached.state._replace(trouble="no route to host", at=1_000_000_000.0)
+    for path in (f"{PROXY}{MAPS}", f"{CACHE}{MAPS}"):
+        answer = await plane.get(path)
+        assert len(answer.json()["items"]) == 4
+        said = "cluster m2 is not followed at the moment (no route to host): its configmaps are those of 2001-09-09T01:46:40Z"
+        assert answer.headers["warning"] == f'299 - "{said}"'
+
+
 async def test_a_registry_says_what_is_wrong(plane: Plane) -> None:
     lab = plane.lab
     spec = {
