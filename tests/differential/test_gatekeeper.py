@@ -13,7 +13,18 @@ from clusters.harness import LOOPBACK, Process
 
 from differential.compare import Difference, compare
 from differential.normalise import normalised
-from differential.programs import CALLER, MERGE, Ask, CallerOfWebhooks, Side, ask, free_port
+from differential.programs import (
+    APPLY,
+    CALLER,
+    JSON_PATCH,
+    MERGE,
+    STRATEGIC,
+    Ask,
+    CallerOfWebhooks,
+    Side,
+    ask,
+    free_port,
+)
 from differential.servers import Answer
 
 pytestmark = [pytest.mark.clusters, pytest.mark.timeout(900)]
@@ -86,6 +97,44 @@ MUTATED: Final = {
         "parameters": {"assign": {"value": "one"}},
     },
 }
+CONTAINERS: Final = {
+    "applyTo": [{"groups": [""], "kinds": ["Pod"], "versions": ["v1"]}],
+    "match": {"scope": "Namespaced", "namespaces": ["guarded"]},
+}
+PULLED: Final = {
+    "apiVersion": "mutations.gatekeeper.sh/v1",
+    "kind": "Assign",
+    "metadata": {"name": "pulled"},
+    "spec": {
+        **CONTAINERS,
+        "location": "spec.containers[name:*].imagePullPolicy",
+        "parameters": {"assign": {"value": "Always"}},
+    },
+}
+ARGUED: Final = {
+    "apiVersion": "mutations.gatekeeper.sh/v1",
+    "kind": "ModifySet",
+    "metadata": {"name": "argued"},
+    "spec": {
+        **CONTAINERS,
+        "location": "spec.containers[name: *].args",
+        "parameters": {"operation": "merge", "values": {"fromList": ["--quiet"]}},
+    },
+}
+MUTATORS: Final = (("assignmetadata", MUTATED), ("assign", PULLED), ("modifyset", ARGUED))
+DEPLOYMENTS: Final = "/apis/apps/v1/namespaces/guarded/deployments"
+
+
+def deployment(name: str, **labels: str) -> Object:
+    spec = {"containers": [{"name": "c", "image": "ours/it"}]}
+    template = {"metadata": {"labels": {"app": name, **labels}}, "spec": spec}
+    return {"metadata": {"name": name}, "spec": {"selector": {"matchLabels": {"app": name}}, "template": template}}
+
+
+def applied(name: str, **labels: str) -> Object:
+    return {"apiVersion": "v1", "kind": "Pod", **pod(name, **labels)}
+
+
 POLICY: Final = f"{ADMISSION}/validatingadmissionpolicies/gatekeeper-imagesfrom"
 BINDING: Final = f"{ADMISSION}/validatingadmissionpolicybindings/gatekeeper-imagesfrom-ours"
 
@@ -116,7 +165,37 @@ ASKS: Final = (
     Ask(
         "POST", f"{MUTATIONS}/assignmetadata", {**MUTATED, "metadata": {"name": "bad"}, "spec": {"location": "spec.x"}}
     ),
+    Ask("POST", DEPLOYMENTS, deployment("owned", owner="me")),
+    Ask("PATCH", f"{DEPLOYMENTS}/owned/scale", {"spec": {"replicas": 2}}, MERGE),
+    Ask("PATCH", f"{DEPLOYMENTS}/owned", {"spec": {"template": {"metadata": {"labels": {"owner": None}}}}}, MERGE),
+    Ask("PATCH", f"{HERE}/pods/applied?fieldManager=me", applied("applied"), APPLY),
+    Ask("PATCH", f"{HERE}/pods/applied?fieldManager=me", applied("applied", owner="me"), APPLY),
+    Ask("PATCH", f"{HERE}/pods/applied?fieldManager=me", applied("applied", owner="me"), APPLY),
+    Ask("PATCH", f"{HERE}/pods/applied?fieldManager=you", applied("applied", owner="you"), APPLY),
+    Ask("PATCH", f"{HERE}/pods/applied?fieldManager=you", applied("applied", owner="me", tier="two"), APPLY),
+    Ask("PATCH", f"{HERE}/pods/applied", [{"op": "remove", "path": "/metadata/labels/owner"}], JSON_PATCH),
+    Ask("PATCH", f"{HERE}/pods/applied", {"metadata": {"labels": {"owner": None, "x": "y"}}}, STRATEGIC),
+    Ask(
+        "POST",
+        f"{HERE}/pods",
+        {**pod("x", owner="me"), "metadata": {"generateName": "gen-a-", "labels": {"owner": "me"}}},
+    ),
+    Ask("POST", f"{HERE}/pods", {**pod("x"), "metadata": {"generateName": "gen-b-"}}),
+    Ask(
+        "POST",
+        f"{HERE}/pods/applied/binding",
+        {"metadata": {"name": "applied"}, "target": {"kind": "Node", "name": "n"}},
+    ),
+    Ask("POST", f"{HERE}/pods/applied/eviction", {"metadata": {"name": "applied"}}),
+    Ask(
+        "PATCH",
+        "/api/v1/namespaces/guarded",
+        {"metadata": {"labels": {"admission.gatekeeper.sh/ignore": "yes"}}},
+        MERGE,
+    ),
+    Ask("DELETE", f"{HERE}/configmaps?fieldSelector=metadata.name%3Dc"),
     Ask("DELETE", f"{HERE}/pods/it"),
+    Ask("GET", f"{HERE}/pods?labelSelector=owner"),
 )
 #: with the kinds that it has made
 MADE: Final = (
@@ -194,7 +273,7 @@ def guarded(side: Side, process: Process) -> list[Answer]:
         side.wait(f"{kind} to be served", f"{CONSTRAINTS}/{kind}", lambda found: True, process)
     made = (("needslabels", OWNED), ("needslabels", WARNED), ("imagesfrom", OURS))
     answers += [ask(side, Ask("POST", f"{CONSTRAINTS}/{plural}", each)) for plural, each in made]
-    answers.append(ask(side, Ask("POST", f"{MUTATIONS}/assignmetadata", MUTATED)))
+    answers += [ask(side, Ask("POST", f"{MUTATIONS}/{plural}", each)) for plural, each in MUTATORS]
     for plural, each in made:
         path = f"{CONSTRAINTS}/{plural}/{each['metadata']['name']}"
         side.wait(f"{path} to count", path, enforced, process)
@@ -209,7 +288,8 @@ def guarded(side: Side, process: Process) -> list[Answer]:
     refused = Ask("POST", f"{HERE}/pods?dryRun=All", pod("probe", image="theirs/it", owner="me"))
     side.until("the policy", lambda: b"ValidatingAdmissionPolicy" in ask(side, refused).body, process)
     changed = Ask("POST", f"{HERE}/pods?dryRun=All", pod("probe", owner="me"))
-    side.until("the mutation", lambda: b'"tier":"one"' in ask(side, changed).body, process)
+    marks = (b'"tier":"one"', b'"imagePullPolicy":"Always"', b"--quiet")
+    side.until("the mutations", lambda: all(mark in ask(side, changed).body for mark in marks), process)
     return answers
 
 
@@ -228,7 +308,7 @@ def test_the_same_answers(third_parties: tuple[Side, Side], callers: CallerOfWeb
     with ThreadPoolExecutor(len(processes)) as threads:
         after = list(threads.map(played, third_parties, processes))
     answers = [first + then for first, then in zip(before, after, strict=True)]
-    cases = [*(f"before {n}" for n in range(len(BEFORE))), *(f"made {n}" for n in range(6))]
+    cases = [*(f"before {n}" for n in range(len(BEFORE))), *(f"made {n}" for n in range(8))]
     cases += [f"{each.method} {each.path}" for each in (*ASKS, *MADE)]
     differences: list[Difference] = []
     for case, expected, found in zip(cases, *answers, strict=True):
