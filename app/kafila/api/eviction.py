@@ -24,6 +24,12 @@ from .responses import Response
 BUDGETS = ("policy", "v1", "poddisruptionbudgets")
 VIOLATES = "Cannot evict pod as it would violate the pod's disruption budget."
 MOST_DISRUPTED = 2000
+EVICTED = {
+    "type": "DisruptionTarget",
+    "status": "True",
+    "reason": "EvictionByEvictionAPI",
+    "message": "Eviction API: evicting",
+}
 
 
 async def evict(registry: Registry, kind: Kind, request: Request) -> Response:
@@ -44,6 +50,8 @@ async def evict(registry: Registry, kind: Kind, request: Request) -> Response:
     pod = registry.object(kind, target.namespace, target.name)
     if not _ended_or_unborn(pod):
         await _ask_budget(registry, pod, options)
+    if not options.dry_run and _is_meant(pod, options):
+        await _tell_why(registry, kind, target, options)
     await registry.delete(kind, target.namespace, target.name, options)
     return Response(201, SUCCESS)
 
@@ -53,6 +61,32 @@ def _eviction(document: Object, target: Target) -> Object:
     sent = document.get("metadata")
     metadata = {"name": target.name, "namespace": target.namespace, **(sent if isinstance(sent, dict) else {})}
     return {"kind": "Eviction", "apiVersion": "policy/v1", **document, "metadata": metadata}
+
+
+def _is_meant(pod: Object, options: DeleteOptions) -> bool:
+    """What is refused says the deletion that follows."""
+    metadata = pod["metadata"]
+    meant = options.uid in ("", metadata["uid"])
+    return meant and options.resource_version in ("", metadata["resourceVersion"])
+
+
+async def _tell_why(registry: Registry, kind: Kind, target: Target, options: DeleteOptions) -> None:
+    """The pod's condition, which Jobs' rules for failed pods look at, too."""
+
+    def told(pod: Object) -> Object:
+        status = pod.setdefault("status", {})
+        conditions = list(status.get("conditions") or ())
+        at = next((i for i, each in enumerate(conditions) if each.get("type") == EVICTED["type"]), len(conditions))
+        was = conditions[at : at + 1]
+        since = was[0].get("lastTransitionTime") if was and was[0].get("status") == "True" else None
+        conditions[at : at + 1] = [{**EVICTED, "lastProbeTime": None, "lastTransitionTime": since or rfc3339()}]
+        status["conditions"] = conditions
+        return pod
+
+    write = Options(user=options.user, include_status=True, admitted=True)
+    entry = await registry.modify(kind, target.namespace, target.name, told, write, "eviction")
+    if options.resource_version:
+        options.resource_version = str(entry.revision)
 
 
 def _ended_or_unborn(pod: Object) -> bool:

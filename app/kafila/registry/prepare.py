@@ -5,7 +5,7 @@ The order is Kubernetes': default, mutate (admission), fill system fields, strat
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from kafila.admission import DEFAULT, Admission
 from kafila.catalog.kind import Kind, Strategy
@@ -29,6 +29,7 @@ from .reset_fields import reset_fields
 from .scale import replicas_path
 
 OTHER_NAMESPACE = "the namespace of the provided object does not match the namespace sent on the request"
+UNTRACKED: Final = ("binding", "eviction")  # what the server writes of a pod for these belongs to nobody
 
 
 def key_of(kind: Kind, namespace: str, name: str) -> Key:
@@ -141,7 +142,7 @@ def prepare_update(
     mutates = calls is not None and calls.mutates
     if calls is not None and mutates:
         strategy.default(new)
-        tracked = tracked or (subresource != "binding" and _track_early(kind, old, new, options, subresource))
+        tracked = tracked or (subresource not in UNTRACKED and _track_early(kind, old, new, options, subresource))
         admission.mutate(kind, "UPDATE", new, old, options.user, subresource)
         new = yield from asked_to_update(kind, old, new, options, subresource, calls, admission)
     metadata, was = new["metadata"], old["metadata"]
@@ -182,13 +183,13 @@ def prepare_update(
     elif "status" in kind.subresources and strategy.status and not options.include_status:
         _keep(old, new, "status")
     strategy.default(new)
-    if not tracked and subresource != "binding" and not kind.definition:
+    if not tracked and subresource not in UNTRACKED and not kind.definition:
         _track(kind, old, new, options, subresource)
     drop_disabled_fields(kind, new, old)
     if not mutates:
         admission.mutate(kind, "UPDATE", new, old, options.user, subresource)
     extra = NOTHING
-    if subresource not in ("status", "finalize", "approval", "binding"):
+    if subresource not in ("status", "finalize", "approval", *UNTRACKED):
         strategy.prepare_for_update(new, old)
         if allocator is not None:
             extra = allocator.allocate(new, old)
@@ -276,7 +277,7 @@ def _findings(strategy: Strategy, new: Object, old: Object, subresource: str, vi
     found = strategy.validate(new)
     if view is not None:
         return [*found, *view[1](new, old)]
-    if subresource == "binding":  # may set what nobody else may change
+    if subresource in UNTRACKED:  # may set what nobody else may change
         return found
     return found + strategy.validate_update(new, old)
 

@@ -147,6 +147,28 @@ async def test_an_evicted_pod_is_gone(api: Api) -> None:
     failure(await api.get(f"{pods}/p"), 404, "NotFound")
 
 
+async def test_a_pod_that_ends_by_an_eviction_says_so(api: Api) -> None:
+    """One that is on a node stays until that has ended it. Whoever is refused changes nothing."""
+    pods = f"{NAMESPACE}/pods"
+    spec = {"nodeName": "n", "containers": [{"name": "c", "image": "i"}]}
+    await api.made(pods, {"metadata": {"name": "p"}, "spec": spec})
+    before = (await api.get(f"{pods}/p")).json()
+    eviction = {"metadata": {"name": "p"}, "deleteOptions": {"preconditions": {"uid": "other"}}}
+    assert (await api.post(f"{pods}/p/eviction", eviction)).status_code == 409
+    eviction["deleteOptions"] = {"dryRun": ["All"]}
+    assert (await api.post(f"{pods}/p/eviction", eviction)).status_code == 201
+    assert (await api.get(f"{pods}/p")).json() == before
+    eviction["deleteOptions"] = {"preconditions": {"resourceVersion": before["metadata"]["resourceVersion"]}}
+    assert (await api.post(f"{pods}/p/eviction", eviction)).status_code == 201
+    after = (await api.get(f"{pods}/p")).json()
+    assert after["metadata"]["deletionTimestamp"]
+    assert after["metadata"]["managedFields"] == before["metadata"]["managedFields"]
+    [condition] = [each for each in after["status"]["conditions"] if each["type"] == "DisruptionTarget"]
+    assert condition.pop("lastTransitionTime")
+    wanted = {"reason": "EvictionByEvictionAPI", "message": "Eviction API: evicting", "lastProbeTime": None}
+    assert condition == {"type": "DisruptionTarget", "status": "True", **wanted}
+
+
 async def test_the_last_disruption_that_a_budget_allows(api: Api) -> None:
     pods, budget = f"{NAMESPACE}/pods", "/apis/policy/v1/namespaces/default/poddisruptionbudgets"
     for name in ("one", "two"):
