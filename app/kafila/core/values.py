@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import marshal
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from typing import Any, Final, TypeVar
 
@@ -56,7 +57,9 @@ def same_json(a: Any, b: Any) -> bool:
 
 def unchanged(before: Any, after: Any) -> bool:
     """``same_json``, quickly where one was made of the other and is different."""
-    return before is after or (bool(before == after) and same_json(before, after))
+    if before is after:
+        return True
+    return bool(before == after) and (marshal.dumps(before, 2) == marshal.dumps(after, 2) or same_json(before, after))
 
 
 def json_key(value: Any) -> Hashable:

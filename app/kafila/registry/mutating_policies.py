@@ -218,7 +218,7 @@ class _Run:
 
 def _schema_of(target: Kind, asked: Attributes) -> Schema | None:
     """None for what a subresource takes, such as a Scale: no group publishes the schema of another's, in Kubernetes."""
-    if asked.shown == asked.kind.gvk:
+    if not asked.subresource or asked.shown == asked.kind.gvk:
         return target.schema
     group, version, kind = asked.shown
     name = definition_name(group, version, kind) if group == asked.kind.group else None

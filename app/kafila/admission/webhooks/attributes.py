@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final, final
+from typing import Final, NamedTuple
 
 from kafila.catalog.kind import Kind, Requester
 from kafila.core.resources import GroupVersionKind
@@ -12,9 +11,7 @@ from kafila.core.values import Object
 NAMESPACES: Final = "namespaces"
 
 
-@final
-@dataclass(slots=True, frozen=True)
-class Attributes:
+class Attributes(NamedTuple):
     """``kind``: whose path the request has. ``shown``: of what kind the objects are, which a subresource decides.
 
     ``namespace`` is a namespace's own name where the request is about one. ``new`` is None for DELETE, ``old`` for CREATE.
@@ -33,19 +30,7 @@ class Attributes:
     dry_run: bool = False
 
     def with_new(self, new: Object | None) -> Attributes:
-        return Attributes(  # ten times as quick as dataclasses.replace
-            self.kind,
-            self.shown,
-            self.operation,
-            self.name,
-            self.namespace,
-            new,
-            self.old,
-            self.user,
-            self.subresource,
-            self.options,
-            self.dry_run,
-        )
+        return self._replace(new=new)
 
     @property
     def labels(self) -> tuple[Object | None, Object | None]:
