@@ -329,10 +329,16 @@ async def test_a_condition_without_a_value(api: Api, hooks: WebhookServer) -> No
     assert not hooks.asked
 
 
-async def test_a_condition_that_costs_too_much(api: Api, hooks: WebhookServer) -> None:
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [(1, "resulted in error: operation cancelled: actual cost limit exceeded"), (3, "running out of cost budget")],
+)
+async def test_conditions_that_cost_too_much(api: Api, hooks: WebhookServer, count: int, said: str) -> None:
+    """One has a limit of its own, all of a webhook have one together."""
     everything = "object.data.all(a, object.data.all(b, object.data.all(c, object.data.all(d, a + b + c + d != ''))))"
-    await configured(api, "Validating", hooks.hook("a", allow, **condition(everything)))
+    conditions = [{"name": f"c{number}", "expression": everything} for number in range(count)]
+    await configured(api, "Validating", hooks.hook("a", allow, matchConditions=conditions))
     many = {f"key{i}": "v" * 100 for i in range(60)}
     status = failure(await api.post(CONFIGMAPS, configmap("x", **many)), 403, "Forbidden")
-    assert "running out of cost budget" in status["message"]
+    assert said in status["message"]
     assert not hooks.asked

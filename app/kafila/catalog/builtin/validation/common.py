@@ -48,10 +48,12 @@ def check_immutable(new: Any, old: Any, path: str, found: Found, message: str = 
         found.append(invalid(path, new, message))
 
 
-def check_immutable_text(new: str | None, old: str | None, path: str, found: Found) -> None:
+def check_immutable_text(
+    new: str | None, old: str | None, path: str, found: Found, message: str = names.IMMUTABLE
+) -> None:
     """A field that Go holds as a string: nothing is ""."""
     if (new or "") != (old or ""):
-        found.append(invalid(path, new or "", names.IMMUTABLE))
+        found.append(invalid(path, new or "", message))
 
 
 def same(one: Any, other: Any) -> bool:
