@@ -15,7 +15,9 @@ from kafila.authorization import Attributes
 from kafila.catalog.kind import Kind
 from kafila.core import errors
 from kafila.core.clock import rfc3339
+from kafila.core.names import path_segment
 from kafila.core.resources import Key
+from kafila.core.selectors import FieldRequirement
 from kafila.machinery import yamlout
 from kafila.registry.reading import ListOptions, check_match, check_no_version, matcher
 from kafila.registry.threads import in_thread
@@ -50,13 +52,30 @@ def accept_of(request: Request) -> Accepted:
     return accepted(request.header(b"accept"), False, not target.name)
 
 
-def asked_of(request: Request, watch: bool = False) -> Attributes:
-    """What a member is asked whether the caller may do it."""
+def options_of(request: Request) -> ListOptions:
+    """What a list or a watch is of. A name in the path (of the old form ``/watch/``) selects as a field does."""
+    options = list_options(request)
+    target = request.target
+    assert target is not None
+    if not target.name:
+        return options
+    return options._replace(fields=(*options.fields, FieldRequirement("metadata.name", "=", target.name)))
+
+
+def asked_of(request: Request, watch: bool = False, fields: Sequence[FieldRequirement] = ()) -> Attributes:
+    """What a member is asked whether the caller may do it. ``fields``: of objects that he is shown, of no others."""
     target = request.target
     assert target is not None
     verb = verb_of(request.method, target, watch)
-    fields = target.namespace, target.name
-    return Attributes(request.user, verb, target.group, target.version, target.plural, target.subresource, *fields)
+    name = target.name or only_name(fields)
+    where = target.namespace, name
+    return Attributes(request.user, verb, target.group, target.version, target.plural, target.subresource, *where)
+
+
+def only_name(fields: Sequence[FieldRequirement]) -> str:
+    """The one that objects must have, as Kubernetes reads it off a selector; else empty."""
+    names = (each.value for each in fields if each.field == "metadata.name" and each.operator == "=")
+    return next((name for name in names if not path_segment(name)), "")
 
 
 @final
@@ -119,7 +138,7 @@ class Reader:
         """Raises StatusError as long as nothing was sent."""
         accept = accept_of(request)
         check_form(accept, kind, request, True)
-        options = list_options(request)
+        options = options_of(request)
         check_match(options)
         listing = await self._listing(kind, options, request)
         if accept.form or accept.encoding != "json":
@@ -136,7 +155,7 @@ class Reader:
                 start = parse_continue(options.token)
             except ValueError as error:
                 raise errors.bad_request(f"continue key is not valid: {error}") from None
-        states = await self.states(kind, request, asked_of(request))
+        states = await self.states(kind, request, asked_of(request, fields=options.fields))
         sent = parse(start.version if options.token else options.resource_version)
         versions = {cluster: state.version for cluster, state in states.items()}
         if options.match == "Exact" and any(sent.number(cluster) != at for cluster, at in versions.items()):

@@ -24,9 +24,9 @@ from kafila.store.search import FIRST, PAGE, CachedObject, CachedResource
 
 from . import tables
 from .bodies import Receive
-from .multicluster import Reader, accept_of, asked_of, entry_of, field_test, shown_kind
+from .multicluster import Reader, accept_of, asked_of, entry_of, field_test, options_of, shown_kind
 from .negotiation import Accepted, for_streams
-from .objects import check_form, list_options
+from .objects import check_form
 from .request import Request
 from .responses import COMMON, Sender, warning_headers
 from .watching import initial_events, timeout_of, until_gone
@@ -40,11 +40,11 @@ async def serve_watch(
     reader: Reader, feed: Feed, kind: Kind, request: Request, receive: Receive, send: Sender, draining: asyncio.Event
 ) -> None:
     """Streams until the timeout, the client's leave, the server's end or an error event. Raises StatusError before it begins."""
-    options = list_options(request)
+    options = options_of(request)
     accept = for_streams(accept_of(request))
     check_form(accept, kind, request, False)
     initial, says_end = initial_events(options, request)
-    asked = asked_of(request, True)
+    asked = asked_of(request, True, options.fields)
     states = await reader.states(kind, request, asked)
     try:
         subscription = await feed.subscribe(resource_of(kind))
@@ -89,6 +89,9 @@ class _Watch:
         self._options = options
         self._selector = options.labels if options.labels is not None and not options.labels.empty else None
         self._test = field_test(kind, options)
+        # these never change: of what does not have them nothing is told, not even that it is gone
+        lasting = tuple(each for each in options.fields if each.field in ("metadata.name", "metadata.namespace"))
+        self._lasting = field_test(kind, options._replace(fields=lasting))
         self._subscription = subscription
         self._permitted = dict.fromkeys(states, True)
         self._oldest = {cluster: state.oldest for cluster, state in states.items()}
@@ -189,6 +192,8 @@ class _Watch:
     def _event_type(self, each: Delivered, row: CachedObject, known: int) -> str:
         """As the client sees it: "" for what it neither had nor gets."""
         change = each.change
+        if self._lasting is not None and not self._lasting(row):
+            return ""
         passes = self._test is None or not row.body or self._test(row)
         now = not change.deleted and passes and matches(self._selector, change.labels)
         if change.since > known:
@@ -198,7 +203,7 @@ class _Watch:
         had = before is None or matches(self._selector, before)
         if now:
             return "MODIFIED" if had else "ADDED"
-        return "DELETED" if had and (passes or (self._test is not None and not _is_by_name(self._options))) else ""
+        return "DELETED" if had else ""
 
     # -- frames --------------------------------------------------------------------------------------------------------
 
@@ -249,11 +254,6 @@ class _Watch:
 
 def matches(selector: Selector | None, labels: bytes) -> bool:
     return selector is None or selector.matches(orjson.loads(labels))
-
-
-def _is_by_name(options: ListOptions) -> bool:
-    """Whether fields are asked for that never change."""
-    return all(each.field in ("metadata.name", "metadata.namespace") for each in options.fields)
 
 
 def _line(event: str, body: bytes) -> bytes:

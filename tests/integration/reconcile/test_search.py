@@ -375,6 +375,35 @@ async def test_watches_show_no_more_than_lists(teams: Plane) -> None:
     await stream.leave()
 
 
+@pytest.mark.parametrize("form", ["path", "path and field", "field"])
+async def test_who_may_watch_one_name_is_shown_that_one(teams: Plane, form: str) -> None:
+    lab = teams.lab
+    rule = {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["one"], "verbs": ["list", "watch"]}
+    teams.user = User("bob", ("system:authenticated",))
+    searching = {"apiGroups": ["search.karmada.io"], "resources": ["proxying/proxy"], "verbs": ["*"]}
+    await allow(lab, lab.registry, "bob", "", [searching])
+    await allow(lab, lab.members["m1"].registry, "bob", "default", [rule])
+    await teams.put("m1", "one")
+    if form == "field":
+        asked, query = MAPS, "fieldSelector=metadata.name%3Done&"
+        async with asyncio.timeout(90):
+            while await teams.items(f"{PROXY}{MAPS}?{query}") != [("m1", "one")]:
+                await asyncio.sleep(0.01)
+        failure(await teams.get(f"{CACHE}{MAPS}?{query}"), 403, "Forbidden")  # it reads no such selector
+    else:
+        asked = "/api/v1/watch/namespaces/default/configmaps/one"
+        query = "fieldSelector=metadata.namespace%21%3Dother&" if form == "path and field" else ""
+    failure(await teams.get(f"{PROXY}{MAPS}?fieldSelector=metadata.name%21%3Done"), 403, "Forbidden")
+    failure(await teams.get(f"{PROXY}{MAPS}?watch=true&fieldSelector=metadata.name%3Dtwo"), 403, "Forbidden")
+    stream = teams.watch(f"{PROXY}{asked}", f"{query}resourceVersion=0")
+    assert await stream.events(1) == [("ADDED", "one")]
+    await teams.put("m1", "other")
+    await teams.remove("m1", "in-m1")
+    await teams.remove("m1", "one")
+    assert await stream.events(1) == [("DELETED", "one")]
+    await stream.leave()
+
+
 # -- watches -----------------------------------------------------------------------------------------------------------
 
 
