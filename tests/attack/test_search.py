@@ -12,10 +12,11 @@ import orjson
 import pytest
 
 from kafila.catalog.catalog import load_catalog
-from kafila.members.client import MemberClient
-from kafila.reconcile.karmada.search.follower import Follower, Target
+from kafila.members.client import MemberClient, WatchEvent
+from kafila.reconcile.karmada.search.follower import Arrivals, Follower, Target
 from kafila.search import versions
 from kafila.settings.answers import AnswerLimits
+from kafila.store.interface import StoreUnavailable
 from kafila.store.memory_search import MemorySearch
 from kafila.store.search import FIRST
 from tests.attack.members import Hostile, answer, hostile
@@ -112,6 +113,52 @@ async def test_what_was_there_stays_when_a_member_goes_mad(member: Hostile) -> N
         (state,) = await cache.resources()
         assert state.version == 10
         assert state.trouble == follower.trouble
+
+
+async def test_a_flood_while_nothing_can_be_written(member: Hostile, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The following goes on when the database is there again."""
+    member.answers[PATH] = listed(named("good"))
+    line = orjson.dumps({"type": "MODIFIED", "object": {"metadata": named("good", resourceVersion="11")}}) + b"\n"
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n"
+    async with followed(member) as (follower, cache):
+        write, failed = cache.write, asyncio.Event()
+
+        async def fails(*given: Any, **more: Any) -> Any:
+            if failed.is_set():
+                return await write(*given, **more)
+            await asyncio.sleep(0.2)  # as long as it takes until no more changes fit
+            failed.set()
+            raise StoreUnavailable("away")
+
+        monkeypatch.setattr(cache, "write", fails)
+        member.answers[PATH] = member.endless(head, line * 100)
+        async with asyncio.timeout(20):
+            await failed.wait()
+            while (await cache.resources())[0].version != 11:
+                await asyncio.sleep(0.01)
+        assert follower.synced
+
+
+async def test_changes_that_wait_are_few_and_small() -> None:
+    def event(size: int) -> WatchEvent:
+        return WatchEvent("ADDED", {}, size)
+
+    async def fits(size: int) -> bool:
+        putting = asyncio.create_task(waiting.put(event(size)))
+        await asyncio.sleep(0)
+        return putting.cancel() is False
+
+    waiting = Arrivals(3, 100)
+    assert await fits(500)  # one is always taken
+    assert not await fits(1)
+    assert len(waiting.take()) == 1
+    assert [await fits(size) for size in (50, 51, 50, 1)] == [True, False, True, False]
+    assert len(waiting.take()) == 2
+    assert [await fits(0) for _ in range(4)] == [True, True, True, False]
+    waiting.end()
+    assert await waiting.some()
+    waiting.take()
+    assert not await waiting.some()
 
 
 async def test_a_member_names_no_other_cluster_and_no_other_kind(member: Hostile) -> None:

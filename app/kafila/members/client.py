@@ -75,6 +75,7 @@ class _Exchange(NamedTuple):
 class WatchEvent(NamedTuple):
     type: str  # ADDED, MODIFIED, DELETED or BOOKMARK
     object: Object
+    size: int = 0  # bytes that it came in
 
 
 @final
@@ -369,8 +370,7 @@ class MemberClient:
     ) -> AsyncIterator[WatchEvent]:
         """Events after ``resource_version`` until the stream ends; the caller resumes from the last version it saw.
 
-        Raises StatusError (410: relist) and Unreachable.
-        """
+        Raises StatusError (410: relist) and Unreachable."""
         asked = {
             **(query or {}),
             "watch": "true",
@@ -392,7 +392,7 @@ class MemberClient:
                     raise UnusableAnswer(f"an event of {exchange.what} has no type or no object")
                 if type == "ERROR":
                     raise status_error(500, orjson.dumps(obj))
-                yield WatchEvent(type, check_object(obj, exchange.what))
+                yield WatchEvent(type, check_object(obj, exchange.what), len(line))
         except UnusableAnswer as error:
             self.faults.record(exchange.what, str(error), asyncio.get_running_loop().time())
             raise

@@ -32,6 +32,7 @@ log = structlog.get_logger(__name__)
 FRESH: Final = 300.0  # seconds for which a member is trusted not to have been replaced by an older state
 GATHER: Final = 0.02  # seconds that changes are gathered for one transaction
 BATCH: Final = 500  # changes
+BATCH_BYTES: Final = 16 << 20  # of them, as they came
 SWEPT: Final = 5_000  # places looked at at once
 
 
@@ -189,25 +190,15 @@ class Follower:
 
     async def _watch(self, version: int) -> None:
         started = asyncio.get_running_loop().time()
-        events: asyncio.Queue[WatchEvent | None] = asyncio.Queue(BATCH)
+        events = Arrivals()
         pump = asyncio.create_task(self._pump(version, events))
         heard = False
         try:
-            while (first := await events.get()) is not None:
+            while await events.some():
                 heard = True
                 await asyncio.sleep(GATHER)
-                batch = [first]
-                ended = False
-                while not events.empty() and len(batch) < BATCH:
-                    event = events.get_nowait()
-                    if event is None:
-                        ended = True
-                        break
-                    batch.append(event)
-                version = await self._apply(batch, version)
+                version = await self._apply(events.take(), version)
                 self._follows()
-                if ended:
-                    break
             await pump
         finally:
             pump.cancel()
@@ -215,12 +206,12 @@ class Follower:
         if not heard and asyncio.get_running_loop().time() - started < QUICK_END:
             await self._rest("the watch ended at once")
 
-    async def _pump(self, version: int, events: asyncio.Queue[WatchEvent | None]) -> None:
+    async def _pump(self, version: int, events: Arrivals) -> None:
         try:
             async for event in self._client.watch(self.target.path, str(version)):
                 await events.put(event)
         finally:
-            await events.put(None)
+            events.end()
 
     async def _apply(self, batch: Sequence[WatchEvent], reached: int) -> int:
         writes = []
@@ -269,6 +260,43 @@ class Follower:
             raise UnusableAnswer(f"{target.path} takes more than {self._most_bytes} bytes as it is kept")
         if self.state.objects > self._client.limits.objects:
             raise UnusableAnswer(f"{target.path} has more than {self._client.limits.objects} objects")
+
+
+@final
+class Arrivals:
+    """What a watch has brought and is not written yet: so many events and bytes, or one event, and who brings more waits."""
+
+    def __init__(self, most: int = BATCH, most_bytes: int = BATCH_BYTES) -> None:
+        self._most, self._most_bytes = most, most_bytes
+        self._events: list[WatchEvent] = []
+        self._bytes = 0
+        self._ended = False
+        self._news, self._room = asyncio.Event(), asyncio.Event()
+
+    async def put(self, event: WatchEvent) -> None:
+        while self._events and (len(self._events) >= self._most or self._bytes + event.size > self._most_bytes):
+            self._room.clear()
+            await self._room.wait()
+        self._events.append(event)
+        self._bytes += event.size
+        self._news.set()
+
+    def end(self) -> None:
+        """Nothing more comes."""
+        self._ended = True
+        self._news.set()
+
+    async def some(self) -> bool:
+        """Waits for events. False: they have ended."""
+        await self._news.wait()
+        return bool(self._events)
+
+    def take(self) -> list[WatchEvent]:
+        found, self._events, self._bytes = self._events, [], 0
+        if not self._ended:
+            self._news.clear()
+        self._room.set()
+        return found
 
 
 def _number(version: str, path: str) -> int:
