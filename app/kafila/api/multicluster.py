@@ -230,12 +230,13 @@ class Listing:
 
     async def _goes_on(self, index: int, after: Place, more: bool) -> str:
         """Only where something is left."""
-        for number, cluster in enumerate(self._clusters[index:]):
-            if number == 0 and not more:
-                continue
-            place = after if number == 0 else FIRST
-            if (await self._page(cluster, place, 1))[0]:
-                return str(Continue(self.version, cluster, *place))
+        for cluster in self._clusters[index:]:
+            while more:
+                rows, reached, more = await self._page(cluster, after, 1)
+                if rows:
+                    return str(Continue(self.version, cluster, *after))
+                after = reached
+            after, more = FIRST, True
         return ""
 
 

@@ -9,6 +9,7 @@ from typing import Any, final
 import httpx
 import pytest
 
+from kafila.api import multicluster
 from kafila.api.app import ObjectsApp
 from kafila.api.meta import build_shell
 from kafila.api.proxy import MemberProxy
@@ -194,6 +195,22 @@ async def test_selectors(plane: Plane) -> None:
     assert await plane.items(f"{PROXY}{MAPS}?fieldSelector=metadata.name%3Din-m2&limit=1") == [("m2", "in-m2")]
     failure(await plane.get(f"{PROXY}{MAPS}?fieldSelector=data.at%3Dm1"), 400, "BadRequest")
     failure(await plane.get(f"{PROXY}{MAPS}?continue=abc"), 400, "BadRequest")
+
+
+async def test_a_page_of_few_goes_on_however_far_the_next_one_is(plane: Plane, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(multicluster, "PAGE", 1)
+    kept = "fieldSelector=metadata.name%21%3Dm&"
+    for name in ("a", "m", "z"):
+        await plane.put("m1", name)
+    expected = ["a", "everywhere", "in-m1", "z", "everywhere", "in-m2"]
+    async with asyncio.timeout(90):
+        while [name for _, name in await plane.items(f"{PROXY}{MAPS}?{kept}")] != expected:
+            await asyncio.sleep(0.01)
+    page = await plane.found(f"{PROXY}{MAPS}?{kept}limit=3")
+    assert [item["metadata"]["name"] for item in page["items"]] == expected[:3]
+    page = await plane.found(f"{PROXY}{MAPS}?{kept}limit=3&continue={page['metadata']['continue']}")
+    assert [item["metadata"]["name"] for item in page["items"]] == expected[3:]
+    assert not page["metadata"]["continue"]
 
 
 async def test_what_is_not_selected_is_the_control_planes(plane: Plane) -> None:
