@@ -190,17 +190,19 @@ class _Watch:
             await self._event(event, row)
 
     def _event_type(self, each: Delivered, row: CachedObject, known: int) -> str:
-        """As the client sees it: "" for what it neither had nor gets."""
+        """As the client sees it: "" for what it neither had nor gets. It may have more than ``known`` says: a later page of the
+        list that it goes on from."""
         change = each.change
         if self._lasting is not None and not self._lasting(row):
             return ""
         passes = self._test is None or not row.body or self._test(row)
         now = not change.deleted and passes and matches(self._selector, change.labels)
-        if change.since > known:
-            return "ADDED" if now else ""
+        if now and change.since > known:
+            return "ADDED"
         # whether the client has it can only be said when this is the first change since then
-        before = change.before if change.before_version <= known else None
-        had = before is None or matches(self._selector, before)
+        had = change.before_version > known
+        if not had and change.before is not None:
+            had = matches(self._selector, change.before)
         if now:
             return "MODIFIED" if had else "ADDED"
         return "DELETED" if had else ""

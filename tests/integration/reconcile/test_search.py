@@ -486,3 +486,23 @@ async def test_a_watch_goes_on_where_a_list_was(plane: Plane) -> None:
     event = await stream.event()
     assert (event["type"], where(event["object"])) == ("DELETED", ("m2", "in-m2"))
     await stream.leave()
+
+
+async def test_what_came_and_went_since_a_list_is_said_to_be_gone(plane: Plane) -> None:
+    """A later page of the list may have had it."""
+    version = (await plane.found(f"{PROXY}{MAPS}?limit=1"))["metadata"]["resourceVersion"]
+    before = await plane.items(f"{PROXY}{MAPS}")
+    await plane.put("m1", "brief")
+    await plane.holds(f"{PROXY}{MAPS}", *before, ("m1", "brief"))
+    await plane.remove("m1", "brief")
+    await plane.holds(f"{PROXY}{MAPS}", *before)
+    await plane.put("m1", "new", {"at": "nowhere"})
+    await plane.holds(f"{PROXY}{MAPS}", *before, ("m1", "new"))
+    stream = plane.watch(f"{PROXY}{MAPS}", f"resourceVersion={version}")
+    assert await stream.events(2) == [("DELETED", "brief"), ("ADDED", "new")]
+    await stream.leave()
+    stream = plane.watch(f"{PROXY}{MAPS}", f"labelSelector=at%3Dm1&resourceVersion={version}")
+    await stream.start()
+    await plane.remove("m1", "in-m1")
+    assert await stream.events(2) == [("DELETED", "brief"), ("DELETED", "in-m1")]  # never "new"
+    await stream.leave()
