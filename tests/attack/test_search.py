@@ -100,6 +100,25 @@ async def test_a_member_fills_no_disk(member: Hostile) -> None:
         assert "more than 50 objects" in follower.trouble
 
 
+async def test_a_member_that_had_too_much_and_has_less_now(member: Hostile) -> None:
+    def pods(first: int, count: int, version: int) -> bytes:
+        numbers = range(first, first + count)
+        return listed(*(named(f"p{n}", annotations={"a": "x" * 1000}) for n in numbers), version=str(version))
+
+    member.answers[PATH] = pods(0, 30, 10)
+    async with followed(member, most_bytes=50_000) as (follower, cache):
+        member.answers[PATH] = pods(20, 60, 20)  # also instead of a watch: it is listed again and again
+        async with asyncio.timeout(20):
+            while "more than 50000 bytes" not in follower.trouble:
+                await asyncio.sleep(0.01)
+        for first, count, version in ((75, 30, 30), (0, 1, 40)):
+            member.answers[PATH] = pods(first, count, version)
+            async with asyncio.timeout(20):
+                while (await cache.resources())[0].version != version:
+                    await asyncio.sleep(0.01)
+            assert (await cache.resources())[0].objects == count
+
+
 async def test_what_was_there_stays_when_a_member_goes_mad(member: Hostile) -> None:
     member.answers[PATH] = listed(named("good"))
     async with followed(member) as (follower, cache):

@@ -155,6 +155,7 @@ class Follower:
     async def _list(self, before: CachedResource) -> None:
         present: set[int] = set()
         reached = 0
+        others = before.bytes  # at most: of what is not listed. It counts once all is listed, or when both are too much
         anew = not before.version or self._rewrites
         async for items, listed in self._client.pages(self.target.path):
             version = _number(listed, self.target.path)
@@ -165,8 +166,14 @@ class Follower:
             reached = reached or version
             writes = await asyncio.to_thread(self._listed, items, reached)
             present.update(hash(write[:2]) for write in writes)
-            await self._write(writes, None, anew)
+            now = await self._write(writes, None, anew)
+            self._check(now.bytes - others, len(present))
+            if now.bytes > 2 * self._most_bytes or now.objects > 2 * self._client.limits.objects:
+                await self._sweep(present, reached)
+                others = 0
         await self._sweep(present, reached)
+        now = await self._write([], None)
+        self._check(now.bytes, now.objects)
         await self._write([], reached)
         self._lists = self._rewrites = False
         self._changed()
@@ -227,7 +234,8 @@ class Follower:
             write = self._put(event.object, version)
             if write is not None:
                 writes.append(write._replace(body=None) if event.type == "DELETED" else write)
-        await self._write(writes, reached)
+        now = await self._write(writes, reached)
+        self._check(now.bytes, now.objects)
         return reached
 
     # -- what is written -----------------------------------------------------------------------------------------------
@@ -250,16 +258,20 @@ class Follower:
             raise UnusableAnswer(f"the answer to GET {path} has an object whose metadata no API would have")
         return ObjectWrite(namespace, name, version, own, labels, body)
 
-    async def _write(self, writes: Sequence[ObjectWrite], version: int | None, anew: bool = False) -> None:
-        """Raises NotTheWriter, StoreUnavailable, UnusableAnswer for more than may be kept."""
+    async def _write(self, writes: Sequence[ObjectWrite], version: int | None, anew: bool = False) -> CachedResource:
+        """Raises NotTheWriter, StoreUnavailable."""
         target = self.target
         self.state = await self._cache.write(
             target.resource, target.cluster, self._writer, writes, version=version, anew=anew
         )
-        if self.state.bytes > self._most_bytes:
-            raise UnusableAnswer(f"{target.path} takes more than {self._most_bytes} bytes as it is kept")
-        if self.state.objects > self._client.limits.objects:
-            raise UnusableAnswer(f"{target.path} has more than {self._client.limits.objects} objects")
+        return self.state
+
+    def _check(self, size: int, objects: int) -> None:
+        """Raises UnusableAnswer for more than may be kept."""
+        if size > self._most_bytes:
+            raise UnusableAnswer(f"{self.target.path} takes more than {self._most_bytes} bytes as it is kept")
+        if objects > self._client.limits.objects:
+            raise UnusableAnswer(f"{self.target.path} has more than {self._client.limits.objects} objects")
 
 
 @final
