@@ -174,7 +174,7 @@ def _put(rows: dict[Place, _Row], write: ObjectWrite, anew: bool) -> None:
     elif old.deleted:
         change = CachedChange(*place, write.version, write.version, write.labels, None, old.version, False, write.body)
     elif anew or row.object_version != write.object_version:
-        since, before = old.since, old.labels
+        since, before = min(old.since, write.version), old.labels
         change = CachedChange(*place, write.version, since, write.labels, before, old.version, False, write.body)
     else:
         return

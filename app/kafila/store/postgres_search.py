@@ -59,7 +59,7 @@ SELECT $1, $2, g.namespace, g.name, g.version, g.version, g.object_version, g.la
 FROM unnest($3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[], $8::bytea[])
     AS g(namespace, name, version, object_version, labels, body)
 ON CONFLICT (resource, cluster, namespace, name) DO UPDATE SET
-    version = excluded.version, since = CASE WHEN o.deleted THEN excluded.since ELSE o.since END,
+    version = excluded.version, since = CASE WHEN o.deleted THEN excluded.since ELSE least(o.since, excluded.since) END,
     object_version = excluded.object_version, labels = excluded.labels,
     before = CASE WHEN o.deleted THEN NULL ELSE o.labels END, before_version = o.version,
     deleted = false, at = excluded.at, body = excluded.body

@@ -203,3 +203,16 @@ async def test_large_objects_come_in_pages_of_their_own(store: Store, here: str)
         after, more = page.rows[-1][:2] if page.rows else after, page.more
     assert found == ["n0", "n1", "n2", "n3"]
     assert [change.name for change in await since(cache, here, 0)][:1] == ["n0"]
+
+
+async def test_of_an_older_state_nothing_came_later(store: Store, here: str) -> None:
+    cache = store.search
+    await begun(cache, here, put("a", 80), put("b", 90), version=100)
+    await cache.start_over(PODS, here, 1)
+    await cache.write(PODS, here, 1, [put("a", 40)._replace(version=50), put("b", 45)._replace(version=50)], anew=True)
+    await cache.write(PODS, here, 1, [], version=50)
+    await cache.write(PODS, here, 1, [put("a", 55), gone("b", 60)], version=60)
+    assert [(change.name, change.since, change.deleted) for change in await since(cache, here, 50)] == [
+        ("a", 50, False),
+        ("b", 50, True),
+    ]
