@@ -122,6 +122,8 @@ class Reader:
     async def locate(self, kind: Kind, request: Request, asked: Attributes) -> tuple[str, CachedObject]:
         """The one cluster that has the object. Raises StatusError 403, 404, 409, 503."""
         states = await self.states(kind, request, asked)
+        if not states:
+            raise errors.not_found(kind.group, kind.plural, asked.name)
         try:
             found = await self.cache.find(resource_of(kind), list(states), (asked.namespace, asked.name))
         except StoreUnavailable as error:

@@ -105,9 +105,8 @@ class Searching:
                 kind.api_version.encode(),
             )
             if asked.name:
-                found = await self._registry.store.search.find(
-                    resource_of(kind), list(states), (asked.namespace, asked.name)
-                )
+                place = asked.namespace, asked.name
+                found = await self._registry.store.search.find(resource_of(kind), list(states), place) if states else []
                 items = b",".join([row.body for _, row in found if row.body])
                 await send_response(send, request, Response(200, b"".join((head, items, b"]}\n"))))
             else:

@@ -29,6 +29,7 @@ DENIED_FOR: Final = 10.0
 AWAY_FOR: Final = 3600.0  # of a member that does not answer
 REMEMBERED: Final = 20_000  # answers
 TIMEOUT: Final = 5.0  # seconds
+LONGEST_NAME: Final = 253
 REVIEWS: Final = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
 
 Question = tuple[str, str, tuple[str, ...], Attributes]
@@ -45,6 +46,13 @@ class Permitted(NamedTuple):
 
     clusters: list[str]
     refused: dict[str, str]
+
+
+def can_be(asked: Attributes) -> bool:
+    """Whether an object may have those names: no longer ones are asked about, and kept with the answers."""
+    return all(
+        len(name) <= LONGEST_NAME and "\0" not in name for name in (asked.namespace, asked.name, asked.subresource)
+    )
 
 
 @final
@@ -66,7 +74,10 @@ class MemberRights:
         await asyncio.gather(*self._closing, return_exceptions=True)
 
     async def permitted(self, asked: Attributes, clusters: Collection[str]) -> Permitted:
-        """In which of the clusters ``asked.user`` may do that. Raises StatusError 403 when there are some and he may in none."""
+        """In which of the clusters ``asked.user`` may do that: in none, and without a question, where what is named can be nowhere.
+        Raises StatusError 403 when there are some and he may in none."""
+        if not can_be(asked):
+            return Permitted([], {})
         if MASTERS in asked.user.groups:
             return Permitted(list(clusters), {})
         answers = await asyncio.gather(*(self._asked(asked, cluster) for cluster in clusters))

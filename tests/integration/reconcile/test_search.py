@@ -18,6 +18,8 @@ from kafila.core.values import Object
 from kafila.registry import SYSTEM_ADMIN, Options, User
 from kafila.registry.context import DeleteOptions
 from kafila.search import versions
+from kafila.search.rights import MemberRights
+from kafila.store.memory_search import MemorySearch
 from tests.integration.api.conftest import Stream, configmap, failure
 
 from .conftest import Lab
@@ -379,6 +381,28 @@ async def test_who_may_nowhere_is_refused(teams: Plane) -> None:
     teams.user = User("eve", ("system:authenticated",))
     failure(await teams.get(f"{PROXY}{MAPS}"), 403, "Forbidden")
     failure(await teams.get(f"{CACHE}{MAPS}"), 403, "Forbidden")
+
+
+@pytest.mark.parametrize("name", ["%00", "a%00b", "a" * 254])
+async def test_of_names_that_nothing_has_nobody_is_asked(
+    teams: Plane, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    for each in (MemorySearch, MemberRights):
+        method = {MemorySearch: "find", MemberRights: "_review"}[each]
+        monkeypatch.setattr(each, method, lambda *given: asked.append(given))
+    for user in (SYSTEM_ADMIN, ANN):
+        teams.user = user
+        failure(await teams.get(f"{PROXY}{MAPS}/{name}"), 404, "NotFound")
+        failure(await teams.client.delete(f"{PROXY}{MAPS}/{name}"), 404, "NotFound")
+        assert await teams.items(f"{PROXY}/api/v1/namespaces/{name}/configmaps") == []
+        assert await teams.items(f"{PROXY}{MAPS}?fieldSelector=metadata.name%3D{name}") == []
+        assert await teams.items(f"{CACHE}{MAPS}/{name}") == []
+        stream = teams.watch(f"{PROXY}{MAPS}", f"fieldSelector=metadata.name%3D{name}&resourceVersion=0")
+        await stream.start()
+        assert stream.status == 200
+        await stream.leave()
+    assert not asked
 
 
 async def test_watches_show_no_more_than_lists(teams: Plane) -> None:
