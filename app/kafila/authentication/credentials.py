@@ -61,8 +61,9 @@ def bearer_token(authorization: bytes) -> str:
 def websocket_token(headers: Sequence[tuple[bytes, bytes]]) -> str:
     """The token among the protocols that a WebSocket's client offers, beside at least one other: pages in a browser have no other
     way to show one. Empty where there is none. Raises InvalidCredential."""
-    if not any(name == b"upgrade" and value.lower() == b"websocket" for name, value in headers):
-        return ""
+    asked = any(name == b"upgrade" and value.lower() == b"websocket" for name, value in headers)
+    if not asked or not any(name == b"connection" and b"upgrade" in value.lower() for name, value in headers):
+        return ""  # no WebSocket is begun, as Kubernetes sees it
     offered = offered_protocols(headers)
     shown = [one.removeprefix(TOKEN_PROTOCOL) for one in offered if one.startswith(TOKEN_PROTOCOL)]
     if not shown:

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from typing import Final
 
 TOKEN_PROTOCOL: Final = b"base64url.bearer.authorization.k8s.io."  # a token behind it, for want of another header
-_OFFERS: Final = b"sec-websocket-protocol"
+PROTOCOLS: Final = b"sec-websocket-protocol"
 
 
 def offered_protocols(headers: Iterable[tuple[bytes, bytes]]) -> list[bytes]:
     """Of all headers of the name (in lower case), in order."""
-    found = (one.strip() for name, value in headers if name == _OFFERS for one in value.split(b","))
+    found = (one.strip() for name, value in headers if name == PROTOCOLS for one in value.split(b","))
     return [one for one in found if one]

@@ -20,7 +20,7 @@ import structlog
 from yarl import URL
 
 from kafila.core.values import Object
-from kafila.core.websockets import TOKEN_PROTOCOL, offered_protocols
+from kafila.core.websockets import PROTOCOLS, TOKEN_PROTOCOL, offered_protocols
 
 from .credentials import AUTHORITY, TOKEN, CredentialsError, secret_value
 from .transport import CONNECT_TIMEOUT, TLS, Unreachable, UnusableAnswer, open_connector, sendable
@@ -63,9 +63,6 @@ RETURNED: Final = frozenset(
 )
 # ... and of one that switches protocols
 SWITCHING: Final = frozenset((b"sec-websocket-accept", b"sec-websocket-protocol", b"x-stream-protocol-version"))
-_TOKEN_PROTOCOL: Final = (
-    b"base64url.bearer.authorization.k8s.io."  # how browsers show a token: as a protocol that they offer
-)
 SWITCHED: Final = 101
 BODILESS: Final = (204, 304)  # a length of theirs is that of a body which does not come
 IN_PATHS: Final = "/:@!$&'()*+,;=~"  # beside letters, digits, "-", "." and "_": what a path has without encoding
@@ -136,18 +133,18 @@ def location_of(given: str, endpoint: str, root: str) -> str | None:
 
 
 def request_headers(given: RawHeaders) -> list[tuple[bytes, bytes]]:
-    """What of a caller's headers the member gets; without anything that says who the caller is."""
+    """What of a caller's headers the member gets; without anything that says who the caller is. A token among WebSocket protocols
+    is the caller's own."""
     dropped = NOT_FORWARDED | _named_by_connection(given)
-    return [(name, value) for name, value in given if name not in dropped and not name.startswith(IDENTITY_PREFIXES)]
+    passing = [(name, value) for name, value in given if name not in dropped and not name.startswith(IDENTITY_PREFIXES)]
+    kept = [one for one in offered_protocols(passing) if not one.startswith(TOKEN_PROTOCOL)]
+    out = [(name, value) for name, value in passing if name != PROTOCOLS]
+    return [*out, (PROTOCOLS, b", ".join(kept))] if kept else out
 
 
 def upgrade_headers(given: RawHeaders, protocol: bytes) -> list[tuple[bytes, bytes]]:
-    """As :func:`request_headers`, for a request to switch to ``protocol``. A token among WebSocket protocols is the caller's own."""
-    out = [(name, value) for name, value in request_headers(given) if name != b"sec-websocket-protocol"]
-    kept = [one for one in offered_protocols(given) if not one.startswith(TOKEN_PROTOCOL)]
-    if kept:
-        out.append((b"sec-websocket-protocol", b", ".join(kept)))
-    return [*out, (b"connection", b"Upgrade"), (b"upgrade", protocol)]
+    """As :func:`request_headers`, for a request to switch to ``protocol``."""
+    return [*request_headers(given), (b"connection", b"Upgrade"), (b"upgrade", protocol)]
 
 
 def impersonation(user: str, groups: Iterable[str], token: str) -> list[tuple[bytes, bytes]]:

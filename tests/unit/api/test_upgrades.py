@@ -8,8 +8,9 @@ import pytest
 
 from kafila.api import upgrades
 from kafila.api.upgrades import Room
+from kafila.authentication.credentials import websocket_token
 from kafila.core.errors import StatusError
-from kafila.members.proxy import upgrade_headers
+from kafila.members.proxy import request_headers, upgrade_headers
 
 
 def test_one_user_has_half_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,3 +50,14 @@ def test_a_token_among_protocols_stays_here(offered: list[bytes], kept: list[byt
     assert [value for name, value in headers if name == b"sec-websocket-protocol"] == kept
     assert [value for name, value in headers if name == b"connection"] == [b"Upgrade"]
     assert [value for name, value in headers if name == b"upgrade"] == [b"websocket"]
+    headers = request_headers([*given, (b"upgrade", b"websocket")])  # which is none to switch, without Connection
+    assert [value for name, value in headers if name == b"sec-websocket-protocol"] == kept
+
+
+def test_a_token_is_shown_by_who_begins_a_websocket() -> None:
+    offered = (b"sec-websocket-protocol", b"a, base64url.bearer.authorization.k8s.io.YWJj")
+    upgrade, connection = (b"upgrade", b"WebSocket"), (b"connection", b"keep-alive, Upgrade")
+    assert websocket_token([offered, upgrade, connection]) == "abc"
+    assert websocket_token([offered, upgrade]) == ""
+    assert websocket_token([offered, connection]) == ""
+    assert websocket_token([offered, upgrade, (b"connection", b"keep-alive")]) == ""
