@@ -281,6 +281,33 @@ async def test_whoever_answers_no_list_is_left_out(joined: Any, member: Hostile,
     assert [item["metadata"]["name"] for item in found["items"]] == ["a", "b"]
 
 
+@pytest.mark.parametrize("depth", [240, 250, 253, 254, 255, 256, 300])
+async def test_whose_list_is_nested_too_deep_beside_its_items_is_left_out(
+    joined: Any, member: Hostile, depth: int
+) -> None:
+    async with hostile() as honest:
+        await joined.made(CLUSTERS, cluster("m2", honest.endpoint))
+        honest.answers["/api/v1/pods"] = listed("a")
+        deep = b'{"kind":"PodList","metadata":{},"more":' + b"[" * depth + b"]" * depth + b',"items":[]}'
+        member.answers["/api/v1/pods"] = answer(deep)
+        found = await joined.get(f"{CLUSTERS}/*/proxy/api/v1/pods")
+    assert found.status_code == 200, found.text
+    assert b'{"name":"a"' in found.content
+    assert ("cluster m1 is left out: " in found.headers.get("warning", "")) is (b"[[" not in found.content)
+    assert depth < 255 or "warning" in found.headers
+
+
+async def test_members_are_asked_for_what_was_decided_by(joined: Any, member: Hostile) -> None:
+    member.answers["/api/v1/pods"] = listed("a")
+    found = await joined.get(f"{CLUSTERS}/*/proxy/api/v1/pods?watch=false&watch=true&limit=5&limit=900")
+    assert found.status_code == 200
+    line = member.asked[-1].partition(b"\r\n")[0]
+    assert b"watch=false" in line
+    assert b"limit=5" in line
+    assert b"true" not in line
+    assert b"900" not in line
+
+
 def table(*rows: list[str], columns: tuple[str, ...] = ("Name", "Ready")) -> bytes:
     definitions = [{"name": name, "type": "string"} for name in columns]
     found = [{"cells": row, "object": {"metadata": {"name": row[0]}}} for row in rows]

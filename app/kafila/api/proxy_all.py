@@ -91,7 +91,9 @@ async def merged_list(request: Request, asked: Target, clusters: list[str], ask:
     if going_on:
         clusters = [cluster for cluster in clusters if cluster in going_on]
     most = max(limits.answer, limits.kept // max(1, len(clusters)))
-    query = dict(parse_qsl(request.raw_query, keep_blank_values=True, encoding="latin-1"))
+    query: dict[str, str] = {}
+    for name, value in parse_qsl(request.raw_query, keep_blank_values=True, encoding="latin-1"):
+        query.setdefault(name, value)  # the first counts, as in what this decided by
 
     def listed(cluster: str) -> Awaitable[_Listed]:
         given = query | ({"continue": going_on[cluster]} if cluster in going_on else {})
@@ -140,6 +142,7 @@ async def _listed(
                 raise UnusableAnswer(f"the list of {what} is longer than {most} bytes")
             head = head or head_of(one.answer)
             more = one.metadata.get("continue") or ""
+    _json([head], what)  # if not this one is left out, nobody has an answer
     return _Listed(head, pieces, more)
 
 
@@ -181,7 +184,7 @@ def _json(items: list[Object], what: str) -> bytes:
     try:
         return orjson.dumps(items)[1:-1]
     except orjson.JSONEncodeError:
-        raise UnusableAnswer(f"the answer to {what} has an object that is nested too deep") from None
+        raise UnusableAnswer(f"the answer to {what} is nested too deep") from None
 
 
 async def _everywhere(
