@@ -50,8 +50,9 @@ class MemorySearch:
     async def close(self) -> None:
         pass
 
-    async def resources(self, resource: str = "") -> list[CachedResource]:
-        return [self._cached[key].state for key in sorted(self._cached) if resource in ("", key[0])]
+    async def resources(self, resource: str = "", cluster: str = "") -> list[CachedResource]:
+        wanted = (key for key in sorted(self._cached) if resource in ("", key[0]) and cluster in ("", key[1]))
+        return [self._cached[key].state for key in wanted]
 
     async def take_over(self, resource: str, cluster: str, namespaces: Sequence[str], writer: int) -> CachedResource:
         wanted = tuple(namespaces)

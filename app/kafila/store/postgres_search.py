@@ -39,7 +39,9 @@ _STATE: Final = (
     "resource, cluster, namespaces, CASE WHEN leaving THEN 0 ELSE version END AS version, oldest, objects, bytes, trouble,"
     " extract(epoch FROM at)::float8 AS at"
 )
-_RESOURCES: Final = f"SELECT {_STATE} FROM search_resources WHERE $1 = '' OR resource = $1 ORDER BY resource, cluster"
+_RESOURCES: Final = f"""
+SELECT {_STATE} FROM search_resources WHERE ($1 = '' OR resource = $1) AND ($2 = '' OR cluster = $2) ORDER BY resource, cluster
+"""
 _OWNED: Final = "SELECT 1 FROM search_resources WHERE resource = $1 AND cluster = $2 AND writer = $3 FOR UPDATE"
 _TAKE: Final = f"""
 INSERT INTO search_resources AS r (resource, cluster, namespaces, writer, version, oldest, objects, bytes, trouble, leaving, at)
@@ -153,9 +155,9 @@ class PostgresSearch:
 
     # -- what is cached ------------------------------------------------------------------------------------------------
 
-    async def resources(self, resource: str = "") -> list[CachedResource]:
+    async def resources(self, resource: str = "", cluster: str = "") -> list[CachedResource]:
         async with self._connected() as connection:
-            return [_resource(record) for record in await connection.fetch(_RESOURCES, resource)]
+            return [_resource(record) for record in await connection.fetch(_RESOURCES, resource, cluster)]
 
     async def take_over(self, resource: str, cluster: str, namespaces: Sequence[str], writer: int) -> CachedResource:
         async with self._connected() as connection:

@@ -83,8 +83,8 @@ class NotTheWriter(Exception):
 class SearchCache(Protocol):
     """All raise StoreUnavailable."""
 
-    async def resources(self, resource: str = "") -> list[CachedResource]:
-        """Of all clusters, in their order; those that are going or were not listed yet have version 0."""
+    async def resources(self, resource: str = "", cluster: str = "") -> list[CachedResource]:
+        """Of all resources and clusters where none is named, in their order; those that are going or were not listed yet have version 0."""
         ...
 
     async def take_over(self, resource: str, cluster: str, namespaces: Sequence[str], writer: int) -> CachedResource:

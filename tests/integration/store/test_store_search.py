@@ -216,3 +216,12 @@ async def test_of_an_older_state_nothing_came_later(store: Store, here: str) -> 
         ("a", 50, False),
         ("b", 50, True),
     ]
+
+
+async def test_what_is_kept_of_one_cluster(store: Store, here: str) -> None:
+    cache = store.search
+    for resource, cluster in ((PODS, here), ("/v1/secrets", here), (PODS, f"{here}-other")):
+        await cache.take_over(resource, cluster, (), 1)
+    found = [(each.resource, each.cluster) for each in await cache.resources(cluster=here)]
+    assert found == [(PODS, here), ("/v1/secrets", here)]
+    assert [each.cluster for each in await cache.resources(PODS, here)] == [here]

@@ -149,8 +149,8 @@ class SearchController(QueueController[Key]):
                 found = selected.get(resource)
                 if found is None or found.namespaces != self._followers[resource, cluster].target.namespaces:
                     await self._unfollow(resource, cluster)
-        for state in await self._cache.resources():
-            if state.cluster == name and state.resource not in selected:
+        for state in await self._cache.resources(cluster=name):
+            if state.resource not in selected:
                 await self._drop(state)
         connection = self._connections.get(name)
         for resource, each in selected.items():
