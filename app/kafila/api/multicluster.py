@@ -22,7 +22,7 @@ from kafila.machinery import yamlout
 from kafila.registry.reading import ListOptions, check_match, check_no_version, matcher
 from kafila.registry.threads import in_thread
 from kafila.search.bodies import version_of, with_version
-from kafila.search.rights import MemberRights
+from kafila.search.rights import MemberRights, can_be
 from kafila.search.selection import resource_of
 from kafila.search.versions import Continue, encode, parse, parse_continue
 from kafila.store.interface import StoreUnavailable
@@ -90,6 +90,8 @@ class Reader:
         """What is cached and may be read, by cluster, in their order. Warns of what is left out or old.
 
         Raises StatusError 403, 503."""
+        if not can_be(asked):
+            return {}
         try:
             found = await self.cache.resources(resource_of(kind))
         except StoreUnavailable as error:

@@ -388,12 +388,16 @@ async def test_of_names_that_nothing_has_nobody_is_asked(
     teams: Plane, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
+    cached = teams.lab.store.search._cached["/v1/configmaps", "m2"]
+    cached.state = cached.state._replace(trouble="not for everybody")
     for each in (MemorySearch, MemberRights):
         method = {MemorySearch: "find", MemberRights: "_review"}[each]
         monkeypatch.setattr(each, method, lambda *given: asked.append(given))
     for user in (SYSTEM_ADMIN, ANN):
         teams.user = user
-        failure(await teams.get(f"{PROXY}{MAPS}/{name}"), 404, "NotFound")
+        answer = await teams.get(f"{PROXY}{MAPS}/{name}")
+        failure(answer, 404, "NotFound")
+        assert "warning" not in answer.headers
         failure(await teams.client.delete(f"{PROXY}{MAPS}/{name}"), 404, "NotFound")
         assert await teams.items(f"{PROXY}/api/v1/namespaces/{name}/configmaps") == []
         assert await teams.items(f"{PROXY}{MAPS}?fieldSelector=metadata.name%3D{name}") == []
