@@ -88,9 +88,7 @@ async def test_one_whose_lease_is_renewed_is_not_until_that_ends(make_lab: type[
         await lab.close()
 
 
-async def test_works_that_somebody_deletes_come_back_when_nothing_is_deleted_any_more(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_works_that_somebody_deletes_come_back_a_while_later(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deleted_works, "PAUSE", 0.5)
     await joined(lab)
     await reports(lab)
@@ -114,3 +112,23 @@ async def test_works_that_somebody_deletes_come_back_when_nothing_is_deleted_any
         "Cluster", "edge", lambda obj: obj["status"]["conditions"][0].update(status="Unknown"), subresource="status"
     )
     await lab.until(lambda: lab.get("Cluster", "edge") == {} and works() == set())
+
+
+async def test_a_work_that_we_deleted_is_made_again_at_once(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deleted_works, "PAUSE", 3600.0)
+    await joined(lab)
+    await reports(lab)
+    await lab.until(lambda: taints(lab) == [])
+    await lab.create(lab.policy("policy", "edge"))
+
+    def works() -> list[Object]:
+        return [work for work in lab.list("Work") if work["metadata"]["name"].startswith("web-")]
+
+    for _ in range(2):
+        await lab.create(lab.deployment())
+        await lab.until(lambda: len(works()) == 1)
+        await lab.delete("Deployment", "web")
+        await lab.until(lambda: all("deletionTimestamp" in work["metadata"] for work in works()))
+        (name,) = [work["metadata"]["name"] for work in works()]
+        await lab.change("Work", name, lambda obj: obj["metadata"].pop("finalizers"), "karmada-es-edge")
+        await lab.until(lambda: works() == [])

@@ -1,4 +1,4 @@
-"""Works that were deleted in clusters in pull mode: they are made again only when nothing was deleted there for a while.
+"""Works that somebody else deleted in clusters in pull mode: they are made again only a while later.
 
 ``karmadactl unregister`` deletes all Works of a cluster before the Cluster itself, and waits until it finds none. Whoever made
 them again at once would keep it from ever leaving.
@@ -7,15 +7,18 @@ them again at once would keep it from ever leaving.
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final, final
 
+from kafila.core.resources import Key
 from kafila.placement import constants
-from kafila.watch import Cache, Event
+from kafila.watch import Cache, Entry, Event
 
 from .kinds import WORKS
 
-PAUSE: Final = 10.0  # seconds without a deletion in the cluster
+PAUSE: Final = 10.0  # seconds from the deletion of a Work until it may be made again
+_REMEMBERED: Final = 10_000  # deletions of ours that are under way
 
 
 @final
@@ -24,34 +27,69 @@ class DeletedWorks:
 
     def __init__(self, cache: Cache, is_pulled: Callable[[str], bool]) -> None:
         self._is_pulled = is_pulled
-        self._held: dict[str, dict[str, Event]] = {}  # by cluster, the names of Works and how they went
-        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._held: dict[
+            str, OrderedDict[str, tuple[float, Event]]
+        ] = {}  # by cluster and name: until when, how it went
+        self._timers: dict[str, asyncio.TimerHandle] = {}  # of the first of each cluster
+        self._ours: OrderedDict[tuple[Key, str], None] = OrderedDict()  # with UID; the newest last
         self._makers: list[Callable[[Event], None]] = []
         cache.listen(WORKS, self._observe)
 
     def replay(self, maker: Callable[[Event], None]) -> None:
-        """``maker`` is told of each deletion a second time, when the Work may be made again."""
+        """``maker`` is told of each such deletion a second time, when the Work may be made again."""
         self._makers.append(maker)
 
     def holds(self, cluster: str, work: str) -> bool:
         """Whether it is too early to make a Work again."""
         return work in self._held.get(cluster, ())
 
+    def by_us(self, work: Entry) -> None:
+        """To be called before one of our controllers deletes it: it may be made again as soon as it is gone."""
+        if self._is_pulled(constants.cluster_of(work.key.namespace)):
+            self._ours[work.key, work.meta.uid] = None
+            if len(self._ours) > _REMEMBERED:
+                self._ours.popitem(last=False)
+
     def _observe(self, event: Event) -> None:
         space = event.key.namespace
-        if event.new is not None or not space.startswith(constants.EXECUTION_NAMESPACE_PREFIX):
+        if not space.startswith(constants.EXECUTION_NAMESPACE_PREFIX):
             return
         cluster = constants.cluster_of(space)
-        if not self._is_pulled(cluster):
+        if event.new is not None:
+            if event.old is None:
+                self._held.get(cluster, OrderedDict()).pop(event.key.name, None)
             return
-        self._held.setdefault(cluster, {})[event.key.name] = event
-        if (timer := self._timers.pop(cluster, None)) is not None:
-            timer.cancel()
+        last = event.old or event.last
+        assert last is not None
+        ours = (event.key, last.meta.uid) in self._ours
+        self._ours.pop((event.key, last.meta.uid), None)
+        if ours or not self._is_pulled(cluster):
+            return
+        held = self._held.setdefault(cluster, OrderedDict())
+        held.pop(event.key.name, None)
+        held[event.key.name] = asyncio.get_running_loop().time() + PAUSE, event
+        if cluster not in self._timers:
+            self._wait(cluster)
+
+    def _wait(self, cluster: str) -> None:
         loop = asyncio.get_running_loop()
-        self._timers[cluster] = loop.call_later(PAUSE, self._release, cluster)
+        first, _ = next(iter(self._held[cluster].values()))
+        self._timers[cluster] = loop.call_at(first, self._release, cluster)
 
     def _release(self, cluster: str) -> None:
-        self._timers.pop(cluster, None)
-        for event in self._held.pop(cluster, {}).values():
+        """All whose time is over, and no others."""
+        del self._timers[cluster]
+        held, now = self._held[cluster], asyncio.get_running_loop().time()
+        due: list[Event] = []
+        for name, (until, event) in list(held.items()):
+            if until > now:
+                break
+            del held[name]
+            due.append(event)
+        if held:
+            self._wait(cluster)
+        else:
+            del self._held[cluster]
+        for event in due:
             for maker in self._makers:
                 maker(event)

@@ -154,6 +154,7 @@ class QuotaSync(_QuotaController):
 
     async def _delete(self, entry: Entry) -> None:
         options = DeleteOptions(uid=entry.meta.uid)
+        self._clusters.deleted_works.by_us(entry)
         try:
             await self._registry.delete(self._kinds.work, entry.key.namespace, entry.key.name, options)
         except StatusError as error:

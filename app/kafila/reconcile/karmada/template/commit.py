@@ -112,6 +112,7 @@ class Committer:
         for entry in entries:
             if entry.meta.deletionTimestamp:
                 continue
+            self._deleted.by_us(entry)
             try:
                 await self._registry.delete(
                     self._kinds.work, entry.key.namespace, entry.key.name, DeleteOptions(uid=entry.meta.uid)
