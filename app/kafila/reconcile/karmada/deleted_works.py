@@ -11,6 +11,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final, final
 
+import orjson
+
 from kafila.core.resources import Key
 from kafila.placement import constants
 from kafila.watch import Cache, Entry, Event
@@ -18,7 +20,11 @@ from kafila.watch import Cache, Entry, Event
 from .kinds import WORKS
 
 PAUSE: Final = 10.0  # seconds from the deletion of a Work until it may be made again
+MOST: Final = 10_000  # Works of a cluster that are held; with more the first may be made again before their time
 _REMEMBERED: Final = 10_000  # deletions of ours that are under way
+_LABELS: Final = (constants.FRQ_NAMESPACE, constants.FRQ_NAME)
+_ANNOTATIONS: Final = (constants.RB_NAMESPACE, constants.RB_NAME, constants.CRB_NAME)
+_LONGEST: Final = 253  # characters of a name
 
 
 @final
@@ -36,7 +42,8 @@ class DeletedWorks:
         cache.listen(WORKS, self._observe)
 
     def replay(self, maker: Callable[[Event], None]) -> None:
-        """``maker`` is told of each such deletion a second time, when the Work may be made again."""
+        """``maker`` is told of each such deletion a second time, when the Work may be made again: by an event whose ``old`` has
+        only what says for whom the Work was (:func:`_outline`)."""
         self._makers.append(maker)
 
     def holds(self, cluster: str, work: str) -> bool:
@@ -67,9 +74,12 @@ class DeletedWorks:
             return
         held = self._held.setdefault(cluster, OrderedDict())
         held.pop(event.key.name, None)
-        held[event.key.name] = asyncio.get_running_loop().time() + PAUSE, event
+        held[event.key.name] = asyncio.get_running_loop().time() + PAUSE, _outline(event.revision, last)
         if cluster not in self._timers:
             self._wait(cluster)
+        if len(held) > MOST:
+            _, (_, first) = held.popitem(last=False)
+            self._tell(first)
 
     def _wait(self, cluster: str) -> None:
         loop = asyncio.get_running_loop()
@@ -91,5 +101,30 @@ class DeletedWorks:
         else:
             del self._held[cluster]
         for event in due:
-            for maker in self._makers:
-                maker(event)
+            self._tell(event)
+
+    def _tell(self, event: Event) -> None:
+        for maker in self._makers:
+            maker(event)
+
+
+def _outline(revision: int, work: Entry) -> Event:
+    """The deletion, with what makers look at. Whoever deletes may also have written it: nothing of it is large."""
+    meta = work.meta
+    metadata = {
+        "name": work.key.name,
+        "namespace": work.key.namespace,
+        "labels": _names(meta.labels, _LABELS),
+        "annotations": _names(meta.annotations, _ANNOTATIONS),
+        "ownerReferences": [
+            {"kind": owner.kind, "name": owner.name}
+            for owner in (meta.ownerReferences or ())[:1]
+            if owner.kind == "Namespace" and len(owner.name) <= _LONGEST
+        ],
+    }
+    entry = Entry(work.key, 0, orjson.dumps({"metadata": metadata}))
+    return Event(revision, entry, None, entry)
+
+
+def _names(given: dict[str, str] | None, wanted: tuple[str, ...]) -> dict[str, str]:
+    return {key: given[key] for key in wanted if key in given and len(given[key]) <= _LONGEST} if given else {}

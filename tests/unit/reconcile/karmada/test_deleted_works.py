@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import orjson
 import pytest
 
 from kafila.core.resources import Key
-from kafila.core.values import Object
+from kafila.placement import constants
 from kafila.reconcile.karmada import deleted_works
 from kafila.reconcile.karmada.deleted_works import DeletedWorks
 from kafila.reconcile.karmada.kinds import WORKS
@@ -35,7 +36,7 @@ class Works:
         await self.cache.load()
         return self
 
-    async def make(self, name: str, **metadata: Object) -> None:
+    async def make(self, name: str, **metadata: Any) -> None:
         body = orjson.dumps({"metadata": {"name": name, "uid": f"uid-{name}", **metadata}})
         await self.store.commit(Transaction([], [Write(key(name), body, f"uid-{name}")]))
 
@@ -96,3 +97,35 @@ async def test_one_that_is_there_again_is_not_told_of(works: Works) -> None:
     assert not works.holds("web")
     await asyncio.sleep(2 * PAUSE)
     assert works.told == []
+
+
+async def test_of_a_work_is_kept_for_whom_it_was(works: Works) -> None:
+    labels = {constants.FRQ_NAMESPACE: "shop", constants.FRQ_NAME: "quota", "other": "label"}
+    annotations = {constants.RB_NAMESPACE: "shop", constants.RB_NAME: "web-deployment", "large": "x" * 100_000}
+    owners = [{"kind": "Namespace", "name": "shop", "uid": "1"}]
+    await works.make("web", labels=labels, annotations=annotations, ownerReferences=owners)
+    await works.delete("web")
+    await works.make("long", annotations={constants.CRB_NAME: "x" * 100_000})
+    await works.delete("long")
+    await asyncio.sleep(2 * PAUSE)
+    (web, long) = works.told
+    assert web.key == key("web")
+    assert web.new is None
+    assert web.old is not None
+    assert long.old is not None
+    assert web.old.meta.labels == {constants.FRQ_NAMESPACE: "shop", constants.FRQ_NAME: "quota"}
+    assert web.old.meta.annotations == {constants.RB_NAMESPACE: "shop", constants.RB_NAME: "web-deployment"}
+    assert [(owner.kind, owner.name) for owner in web.old.meta.ownerReferences or ()] == [("Namespace", "shop")]
+    assert web.size < 2000
+    assert long.size < 2000
+
+
+async def test_no_more_are_held_than_a_cluster_may_have(works: Works, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deleted_works, "MOST", 3)
+    for number in range(5):
+        await works.make(f"job-{number}")
+        await works.delete(f"job-{number}")
+    assert [works.holds(f"job-{number}") for number in range(5)] == [False, False, True, True, True]
+    assert [event.key.name for event in works.told] == ["job-0", "job-1"]
+    await asyncio.sleep(2 * PAUSE)
+    assert len(works.told) == 5
