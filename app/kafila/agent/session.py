@@ -217,23 +217,37 @@ class Session:
         while True:
             if is_due(self._certificate, datetime.now(UTC), 1 - self._options.rotation_threshold):
                 try:
-                    await self._renew_certificate(lifetime)
+                    kubeconfig = await self._renew_certificate(lifetime)
                 except (StatusError, Unreachable, JoinError) as error:
                     log.warning("certificate not renewed, tried again", error=str(error))
                 else:
+                    await self._try_to_keep(kubeconfig)
                     raise Renewed
             await asyncio.sleep(min(self._options.rotation_interval, lifetime / 10))
 
-    async def _renew_certificate(self, lifetime: int) -> None:
+    async def _renew_certificate(self, lifetime: int) -> str:
+        """The kubeconfig with it."""
         name = self._options.name
         request = f"{name}-{new_uid()[:5]}"
         pair = await certificate_for(self._plane, request, PREFIX + name, lifetime, APPROVAL)
-        text = self._store(*pair)
-        path = resource_path("v1", "secrets", *self._options.secret)
-        secret = await self._member.find(path) if all(self._options.secret) else None
-        data = (secret or {}).get("data") or {}
+        kubeconfig = self._store(*pair)
+        log.info("certificate renewed", request=request)
+        return kubeconfig
+
+    async def _try_to_keep(self, kubeconfig: str) -> None:
+        """In its Secret, where it came from there: for the next pod, which asks for another certificate where that fails."""
+        if not all(self._options.secret):
+            return
+        namespace, name = self._options.secret
+        try:
+            await self._keep(resource_path("v1", "secrets", namespace, name), kubeconfig)
+        except (StatusError, Unreachable, ValueError) as error:
+            log.warning("the Secret keeps the old certificate", secret=f"{namespace}/{name}", error=str(error))
+
+    async def _keep(self, path: str, kubeconfig: str) -> None:
+        """Raises StatusError, Unreachable, ValueError."""
+        data = (await self._member.find(path) or {}).get("data") or {}
         own = base64.b64encode(self._certificate)
         for key, value in data.items():
             if own in base64.b64decode(value):  # it is ours, and not another agent's
-                await self._member.patch(path, {"data": {key: base64.b64encode(text.encode()).decode()}})
-        log.info("certificate renewed", request=request)
+                await self._member.patch(path, {"data": {key: base64.b64encode(kubeconfig.encode()).decode()}})
