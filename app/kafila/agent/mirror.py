@@ -20,8 +20,8 @@ from kafila.watch import Cache
 
 log = structlog.get_logger(__name__)
 PATIENCE: Final = 10.0  # seconds until it is told that a list does not come
-_ROWS: Final = 500  # of history: nobody watches it
-_BYTES: Final = 2 << 20
+_ROWS: Final = 0  # of history: nobody watches it
+_BYTES: Final = 0
 
 
 class Followed(NamedTuple):
@@ -53,13 +53,15 @@ class Mirror:
         self._changes: asyncio.Queue[Write] = asyncio.Queue()
         self._informers = [self._informer(client, catalog, each) for each in followed]
         self._tasks: list[asyncio.Task[None]] = []
+        self._writer: asyncio.Task[None]
 
     async def start(self) -> None:
         """Returns when all is here that there was."""
         await self._store.open()
         await self.cache.load()
         self._tasks = [asyncio.create_task(each.run()) for each in self._informers]
-        self._tasks.append(asyncio.create_task(self._write()))
+        self._writer = asyncio.create_task(self._write())
+        self._tasks.append(self._writer)
         for informer in self._informers:
             while not informer.synced.is_set():
                 try:
@@ -68,6 +70,10 @@ class Mirror:
                 except TimeoutError:
                     log.warning("not listed yet", path=informer.path, error=informer.error or "no answer")
         await self._changes.join()
+
+    async def follow(self) -> None:
+        """Until it is cancelled, or a listener fails: raises what that raised. Nothing is heard of any change then."""
+        await self._writer
 
     async def stop(self) -> None:
         for task in self._tasks:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, cast, final
@@ -86,35 +87,36 @@ class Session:
         self._store = store
 
     async def run(self) -> None:
-        """Until it is cancelled. Raises Renewed; StatusError, Unreachable and JoinError when it cannot begin."""
+        """Until it is cancelled. Raises Renewed; StatusError, Unreachable and JoinError when it cannot begin; a group of what
+        made it stumble later."""
         cluster = await self._register()
         catalog = load_catalog()
-        mirror = Mirror(self._plane, catalog, followed_by(self._options.name, self._space))
-        await mirror.start()
-        recorder = RemoteRecorder(self._plane)
-        registry = cast(Registry, RemoteRegistry(self._plane, catalog, mirror.cache))
-        recording = cast(Recorder, recorder)
-        interpreting = Interpreting(registry, recording)
-        clusters = Clusters(registry)
-        router = WorkRouter(registry, recording, interpreting, clusters, self._federation)
-        connection = MemberConnection(self._member, Connection(self._options.endpoint, TLS(), ""))
-        recorder.start()
-        await router.start()
-        connection.open(router.controllers_for(connection))
-        log.info("agent ready", cluster=self._options.name)
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._keep_lease(cluster, mirror))
-                tasks.create_task(self._keep_certificate())
-        except* Renewed:
-            raise Renewed from None
-        finally:
-            for controller in reversed(connection.controllers):
-                await controller.stop()
-            await router.stop()
-            await interpreting.stop()
-            await recorder.stop()
-            await mirror.stop()
+        async with AsyncExitStack() as ending:  # also when it does not even begin
+            mirror = Mirror(self._plane, catalog, followed_by(self._options.name, self._space))
+            ending.push_async_callback(mirror.stop)
+            await mirror.start()
+            recorder = RemoteRecorder(self._plane)
+            registry = cast(Registry, RemoteRegistry(self._plane, catalog, mirror.cache))
+            recording = cast(Recorder, recorder)
+            interpreting = Interpreting(registry, recording)
+            clusters = Clusters(registry)
+            router = WorkRouter(registry, recording, interpreting, clusters, self._federation)
+            connection = MemberConnection(self._member, Connection(self._options.endpoint, TLS(), ""))
+            ending.push_async_callback(recorder.stop)
+            ending.push_async_callback(interpreting.stop)
+            ending.push_async_callback(router.stop)
+            ending.push_async_callback(_stop_controllers, connection)
+            recorder.start()
+            await router.start()
+            connection.open(router.controllers_for(connection))
+            log.info("agent ready", cluster=self._options.name)
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(mirror.follow())
+                    tasks.create_task(self._keep_lease(cluster, mirror))
+                    tasks.create_task(self._keep_certificate())
+            except* Renewed:
+                raise Renewed from None
 
     @property
     def _space(self) -> str:
@@ -251,3 +253,8 @@ class Session:
         for key, value in data.items():
             if own in base64.b64decode(value):  # it is ours, and not another agent's
                 await self._member.patch(path, {"data": {key: base64.b64encode(kubeconfig.encode()).decode()}})
+
+
+async def _stop_controllers(connection: MemberConnection) -> None:
+    for controller in reversed(connection.controllers):
+        await controller.stop()

@@ -134,6 +134,9 @@ def agent(
             except (StatusError, Unreachable) as error:
                 log.warning("not begun, tried again", error=str(error), again_in=_AGAIN)
                 await asyncio.wait({stopped}, timeout=_AGAIN)
+            except ExceptionGroup:
+                log.exception("stumbled, begun anew", again_in=_AGAIN)
+                await asyncio.wait({stopped}, timeout=_AGAIN)
             finally:
                 await plane.close()
                 await cluster.close()
