@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
 from kafila.core.values import Object
 from kafila.reconcile.karmada import deleted_works
+from kafila.store.interface import StoreUnavailable
+from kafila.store.memory import MemoryStore
 
 Lab = Any  # of conftest
 
@@ -132,3 +135,29 @@ async def test_a_work_that_we_deleted_is_made_again_at_once(lab: Lab, monkeypatc
         (name,) = [work["metadata"]["name"] for work in works()]
         await lab.change("Work", name, lambda obj: obj["metadata"].pop("finalizers"), "karmada-es-edge")
         await lab.until(lambda: works() == [])
+
+
+async def test_one_that_could_not_renew_its_lease_while_the_store_was_away_is_not_unknown(
+    make_lab: type[Lab], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = await make_lab(cluster_monitor_grace_period=3.0).start()
+    try:
+        await joined(lab)
+        await lab.create(lease(0))
+        await reports(lab)
+        await lab.until(lambda: taints(lab) == [])
+
+        async def away(*arguments: Any) -> Any:
+            raise StoreUnavailable("away")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(MemoryStore, "commit", away)
+            patch.setattr(MemoryStore, "head", away)
+            await asyncio.sleep(4.0)
+        await asyncio.sleep(2.0)  # who failed meanwhile has tried again, but for the agent
+        await lab.change("Lease", "edge", lambda obj: obj.update(spec=lease(1)["spec"]), "karmada-cluster")
+        assert ready(lab) == ("True", "ClusterReady")
+        assert taints(lab) == []
+        await lab.until(lambda: ready(lab) == ("Unknown", "ClusterStatusUnknown"))
+    finally:
+        await lab.close()

@@ -1,7 +1,8 @@
 """Clusters in pull mode report themselves: one whose agent stops doing so is Unknown (the monitor of Karmada's cluster controller).
 
 An agent renews the Lease of its cluster's name in karmada-cluster. What counts is when we saw that, not what time the agent says
-it is: a process that starts to lead gives every agent the whole time once more.
+it is: a process that starts to lead gives every agent the whole time once more, and so does one that could not look for long:
+its database was away, or it stood still. Nobody could renew a Lease then.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ UNKNOWN: Final = condition(
     "ClusterStatusUnknown",
     "Cluster status controller stopped posting cluster status.",
 )
+_LOOKS: Final = 4  # of each cluster, while the grace of one lasts
+_OFTEN: Final = 0.1  # seconds: the store is not asked more often
 NEVER: Final = condition(
     constants.COND_READY,
     "Unknown",
@@ -55,11 +58,14 @@ class HealthMonitor(QueueController[str]):
         self._startup_grace = options.cluster_startup_grace_period
         self._renewed: dict[str, str] = {}  # by cluster, what its lease says
         self._seen: dict[str, float] = {}  # when it was renewed, or the condition changed, by our clock
+        self._since = 0.0  # since when we look without a gap
+        self._looked = 0.0  # when we last could
         registry.cache.listen(CLUSTERS, self._observe)
         registry.cache.listen(LEASES, self._observe_lease)
 
     async def start(self) -> None:
         self._seen.clear()  # another process may have watched meanwhile
+        self._since = self._looked = time.monotonic()
         await super().start()
 
     def resync(self) -> None:
@@ -90,21 +96,31 @@ class HealthMonitor(QueueController[str]):
             self._renewed[name] = renewed
             self._seen[name] = time.monotonic()
 
+    async def _look(self) -> float:
+        """The time, when the store answers. Raises StatusError 503."""
+        if time.monotonic() - self._looked > _OFTEN:
+            await self._registry.wait_for_consistent_read()
+            now = time.monotonic()
+            if now - self._looked > 2 * self._grace / _LOOKS:
+                self._since = now
+            self._looked = now
+        return time.monotonic()
+
     async def _reconcile(self, name: str) -> None:
         cluster = self._clusters.get(name)
         if cluster is None or not _is_pulled(cluster):
             return
         before = _ready(cluster)
-        now = time.monotonic()
+        if before is not None and before.get("status") == "Unknown":
+            return
+        now = await self._look()
         if before is None:
             age = time.time() - parse_rfc3339(cluster["metadata"]["creationTimestamp"])
             seen, grace, made = self._seen.setdefault(name, now - age), self._startup_grace, NEVER
-        elif before.get("status") == "Unknown":
-            return
         else:
             seen, grace, made = self._seen.setdefault(name, now), self._grace, UNKNOWN
-        if (left := seen + grace - now) > 0:
-            raise Requeue(left + 0.01)
+        if (left := max(seen, self._since) + grace - now) > 0:
+            raise Requeue(min(left, self._grace / _LOOKS) + 0.01)
         wrote = False
 
         def judged(obj: Object) -> Object:
