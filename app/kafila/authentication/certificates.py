@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
+from kafila.identity.certificates import name_of
 from kafila.registry import User
 
 from .credentials import Credentials, RequestAuthenticator
@@ -32,14 +33,14 @@ def holder_of(der: bytes) -> Holder | None:
         subject = certificate.subject
     except ValueError:  # OpenSSL is less strict
         return None
-    names = [str(a.value) for a in subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+    name = name_of(subject)
     groups = [str(a.value) for a in subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)]
     uids = [str(a.value) for a in subject.get_attributes_for_oid(UID)]
-    if not names or not names[0] or len(uids) > 1 or not fits_header(names[0], *groups, *uids):
+    if not name or len(uids) > 1 or not fits_header(name, *groups, *uids):
         return None
     known = [] if AUTHENTICATED in groups else [AUTHENTICATED]
     extra = ((CREDENTIAL, (f"X509SHA256={hashlib.sha256(der).hexdigest()}",)),)
-    user = User(names[0], (*groups, *known), uids[0] if uids else "", extra)
+    user = User(name, (*groups, *known), uids[0] if uids else "", extra)
     return Holder(user, certificate.not_valid_after_utc.timestamp())
 
 

@@ -10,8 +10,8 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from cryptography import x509
-from cryptography.x509.oid import NameOID
 
+from kafila.identity.certificates import name_of
 from kafila.registry import User
 
 from .credentials import Credentials, RequestAuthenticator
@@ -79,7 +79,6 @@ def _extra(
 @lru_cache(maxsize=64)
 def _common_name(der: bytes) -> str:
     try:
-        names = x509.load_der_x509_certificate(der).subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+        return name_of(x509.load_der_x509_certificate(der).subject)
     except ValueError:
         return ""
-    return str(names[0].value) if names else ""

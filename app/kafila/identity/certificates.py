@@ -17,6 +17,12 @@ CA_LIFETIME = timedelta(days=3650)
 CERTIFICATE_LIFETIME = timedelta(days=365)
 
 
+def name_of(subject: x509.Name) -> str:
+    """The common name that everybody goes by, "" for none: of several the last, as in Go."""
+    found = subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return str(found[-1].value) if found else ""
+
+
 class KeyPair(NamedTuple):
     """PEM bytes of a certificate (or of a public key) and of its private key."""
 

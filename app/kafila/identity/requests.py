@@ -12,7 +12,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
 from kafila.core import agents
 
-from .certificates import BACKDATE, KeyPair, private_key
+from .certificates import BACKDATE, KeyPair, name_of, private_key
 
 CLIENT: Final = "kubernetes.io/kube-apiserver-client"
 KUBELET_CLIENT: Final = "kubernetes.io/kube-apiserver-client-kubelet"
@@ -68,8 +68,7 @@ def read(pem: bytes) -> x509.CertificateSigningRequest:
 
 
 def common_name(request: x509.CertificateSigningRequest) -> str:
-    found = request.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    return str(found[-1].value) if found else ""
+    return name_of(request.subject)
 
 
 def organizations(request: x509.CertificateSigningRequest) -> list[str]:
@@ -81,6 +80,12 @@ def _alternative_names(request: x509.CertificateSigningRequest) -> x509.SubjectA
         return request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
         return None
+
+
+def _check_one_name(request: x509.CertificateSigningRequest) -> None:
+    """Raises NotSigned where one reader could find another name than the next."""
+    if len(request.subject.get_attributes_for_oid(NameOID.COMMON_NAME)) > 1:
+        raise NotSigned("subject has more than one common name")
 
 
 def _check_names(request: x509.CertificateSigningRequest, allowed: Collection[type] = ()) -> None:
@@ -111,6 +116,7 @@ def _check_kubelet_client(request: x509.CertificateSigningRequest, usages: Seque
     if organizations(request) != _NODES:
         raise NotSigned("subject organization is not system:nodes")
     _check_names(request)
+    _check_one_name(request)
     if not common_name(request).startswith(_NODE):
         raise NotSigned(f"subject common name does not begin with {_NODE}")
     _check_usages(usages, "client auth")
@@ -124,6 +130,7 @@ def _check_kubelet_serving(request: x509.CertificateSigningRequest, usages: Sequ
         raise NotSigned("DNS or IP subjectAltName is required")
     _check_names(request, allowed)
     _check_usages(usages, "server auth")
+    _check_one_name(request)
     if not common_name(request).startswith(_NODE):
         raise NotSigned(f"subject common name does not begin with {_NODE}")
 
@@ -141,6 +148,7 @@ def check_agent(request: x509.CertificateSigningRequest, usages: Sequence[str]) 
     if organizations(request) != [agents.GROUP]:
         raise NotSigned(f"subject organization is not {agents.GROUP}")
     _check_names(request)
+    _check_one_name(request)
     if not common_name(request).startswith(agents.PREFIX):
         raise NotSigned(f"subject common name does not begin with {agents.PREFIX} prefix")
     _check_usages(usages, "client auth")
@@ -157,6 +165,7 @@ def signed(
     ca = x509.load_pem_x509_certificate(authority.certificate)
     if not request.is_signature_valid:
         raise NotSigned("unable to verify certificate request signature")
+    _check_one_name(request)
     if now >= ca.not_valid_after_utc:
         text = f"refusing to sign a certificate that expired in the past: NotAfter={ca.not_valid_after_utc}"
         raise NotSigned(text)

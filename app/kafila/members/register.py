@@ -169,7 +169,7 @@ async def _known_credentials(member: MemberClient, wanted: Registering, authorit
     except Exception:  # whatever it is, it is not what an agent needs
         return None
     names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    if not names or names[0].value != PREFIX + wanted.name:
+    if [name.value for name in names] != [PREFIX + wanted.name]:
         return None
     client = _client(wanted, found.tls._replace(authority=authority))
     works = resource_path("work.karmada.io/v1alpha1", "works", constants.execution_namespace(wanted.name))

@@ -11,11 +11,11 @@ import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from kafila.authentication.certificates import holder_of
 from kafila.authentication.users import CREDENTIAL
-from kafila.identity.certificates import issue, new_authority, new_signing_key
+from kafila.identity.certificates import issue, new_authority, new_signing_key, private_key
 from kafila.identity.keys import shared_keys
 from kafila.identity.kubeconfig import write_kubeconfig
 from kafila.identity.tokens import InvalidToken, Tokens
@@ -36,6 +36,18 @@ def test_clients_are_named_by_their_certificate() -> None:
     assert (user.name, set(user.groups)) == ("jane", {"system:masters", "dev", "system:authenticated"})
     usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     assert list(usage) == [ExtendedKeyUsageOID.CLIENT_AUTH]
+
+
+def test_of_several_common_names_the_last_counts() -> None:
+    """As in Go: whatever reads a name before and after it is signed reads the same one."""
+    names = [x509.NameAttribute(NameOID.COMMON_NAME, each) for each in ("system:kube-controller-manager", "jane")]
+    builder = x509.CertificateBuilder().subject_name(x509.Name(names)).issuer_name(CA.subject)
+    builder = builder.not_valid_before(CA.not_valid_before_utc).not_valid_after(CA.not_valid_after_utc)
+    key = private_key(AUTHORITY)
+    made = builder.public_key(key.public_key()).serial_number(1).sign(key, SHA256())
+    holder = holder_of(made.public_bytes(Encoding.DER))
+    assert holder is not None
+    assert holder.user.name == "jane"
 
 
 def test_servers_answer_for_their_hosts() -> None:

@@ -34,7 +34,7 @@ DNS, IP = x509.DNSName("node.example"), x509.IPAddress(ipaddress.ip_address("10.
 
 def request(name: str = "system:node:n", groups: Any = ("system:nodes",), *names: x509.GeneralName) -> Any:
     subject = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, group) for group in groups]
-    subject.append(x509.NameAttribute(NameOID.COMMON_NAME, name))
+    subject += [x509.NameAttribute(NameOID.COMMON_NAME, each) for each in name.split(",")]
     builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name(subject))
     if names:
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
@@ -68,6 +68,7 @@ def request(name: str = "system:node:n", groups: Any = ("system:nodes",), *names
             ("client auth",),
             "usages did not match [client auth digital signature key encipherment]",
         ),
+        (KUBELET_CLIENT, request("ann,system:node:n"), CLIENT_USAGES, "subject has more than one common name"),
         (KUBELET_SERVING, request("system:node:n", ("system:nodes",), DNS, IP), SERVER_USAGES, ""),
         (KUBELET_SERVING, request(), SERVER_USAGES, "DNS or IP subjectAltName is required"),
         (
@@ -103,6 +104,11 @@ AGENT = "system:karmada:agent:member1"
         (request(AGENT, ("system:karmada:agents",)), ("digital signature", "client auth"), ""),
         (request(AGENT, ("system:karmada:agents", "x")), CLIENT_USAGES, "organization"),
         (request("member1", ("system:karmada:agents",)), CLIENT_USAGES, "common name"),
+        (
+            request(f"system:kube-controller-manager,{AGENT}", ("system:karmada:agents",)),
+            CLIENT_USAGES,
+            "more than one",
+        ),
         (request(AGENT, ("system:karmada:agents",), IP), CLIENT_USAGES, "IP subjectAltNames"),
         (request(AGENT, ("system:karmada:agents",)), (*CLIENT_USAGES, "server auth"), "usages did not match"),
     ],
@@ -131,6 +137,11 @@ def test_what_is_signed() -> None:
     assert (usage.digital_signature, usage.key_encipherment, usage.key_cert_sign) == (True, False, False)
     extended = found.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     assert list(extended) == [ExtendedKeyUsageOID.SERVER_AUTH]
+
+
+def test_nobody_is_given_two_names() -> None:
+    with pytest.raises(NotSigned, match="more than one common name"):
+        signed(request("ann,system:kube-controller-manager"), CLIENT_USAGES, timedelta(hours=1), AUTHORITY, NOW)
 
 
 def test_it_ends_with_the_authority() -> None:
