@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+import base64
+from typing import Any, cast
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from kafila.catalog.karmada import agent_roles as catalog
-from kafila.core.agents import GENERATOR
+from kafila.core.agents import BOOTSTRAPPERS, GENERATOR
 from kafila.core.values import Object
+from kafila.reconcile.karmada.certificate.agent_csr_approving import AgentCSRApproving, recognized
 from kafila.registry import SYSTEM_ADMIN, User
 from kafila.settings.settings import Settings
 from kafila.workers.admission import admission
 from tests.integration.api.conftest import CATALOG, Api, configmap, failure
-from tests.integration.api.test_certificate_requests import REQUESTS, request
+from tests.integration.api.test_certificate_requests import REQUESTS, pem, request
+from tests.unit.identity.test_requests import request as asking
 
 AGENT = User("system:karmada:agent:edge", ("system:karmada:agents", "system:authenticated"))
 REGISTRAR = User(GENERATOR, ("system:karmada:agents", "system:authenticated"))
+BOOTSTRAPPER = User("system:bootstrap:abcdef", (BOOTSTRAPPERS, "system:authenticated"))
 CLUSTERS = "/apis/cluster.karmada.io/v1alpha1/clusters"
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/{}/leases"
 SECRETS = "/api/v1/namespaces/karmada-cluster/secrets"
@@ -215,7 +220,95 @@ async def test_who_registers_a_cluster_does_nothing_else(plane: Api) -> None:
         refused(answer)
 
 
-async def test_no_cluster_in_pull_mode_has_the_name_of_who_registers(plane: Api) -> None:
+UNFIT = {
+    "rbac-generator": "would be who registers clusters",
+    "edge-impersonator": "would be those of cluster edge",
+    "karmada-agent-edge": "would be that of the agents of cluster edge",
+}
+
+
+@pytest.mark.parametrize("name", UNFIT)
+async def test_no_cluster_in_pull_mode_has_a_name_whose_agent_would_be_somebody_else(plane: Api, name: str) -> None:
     plane.user = SYSTEM_ADMIN
-    answer = failure(await plane.post(CLUSTERS, typed(CLUSTERS, named("rbac-generator", spec=PULL))), 422, "Invalid")
-    assert "would be who registers clusters" in answer["message"]
+    answer = failure(await plane.post(CLUSTERS, typed(CLUSTERS, named(name, spec=PULL))), 422, "Invalid")
+    assert UNFIT[name] in answer["message"]
+    await plane.made("/api/v1/namespaces", named(f"karmada-es-{name}"))
+    plane.user = REGISTRAR
+    for role in agent_roles(name):
+        assert (await plane.post(path_of(role), role)).status_code in (403, 404)  # there is no role to be bound
+
+
+class Told:
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+
+    def event(self, about: Object, type: str, reason: str, message: str) -> None:
+        self.messages.append(message)
+
+
+async def approved(plane: Api, user: User, name: str) -> tuple[bool, list[str]]:
+    """Whether the certificate with which one is ``name`` is approved without anybody, and what is said of it."""
+    plane.user, told = SYSTEM_ADMIN, Told()
+    usages = ["client auth", "digital signature", "key encipherment"]
+    body = request(request=pem(asking(name, ("system:karmada:agents",))), usages=usages)
+    plane.user = user
+    await plane.made(REQUESTS, body)
+    controller = AgentCSRApproving(plane.registry, plane.authorizer, cast(Any, told))
+    await controller._reconcile("somebody")
+    plane.user = SYSTEM_ADMIN
+    found = (await plane.get(f"{REQUESTS}/somebody")).json()
+    await plane.delete(f"{REQUESTS}/somebody")
+    return bool(found.get("status", {}).get("conditions")), told.messages
+
+
+@pytest.mark.parametrize("name", ["edge-impersonator", "karmada-agent-edge"])
+async def test_no_certificate_is_approved_for_such_an_agent(plane: Api, name: str) -> None:
+    assert await approved(plane, BOOTSTRAPPER, "system:karmada:agent:new") == (True, [])
+    found, (message,) = await approved(plane, BOOTSTRAPPER, f"system:karmada:agent:{name}")
+    assert not found
+    assert UNFIT[name] in message
+
+
+async def test_a_request_with_two_names_is_not_approved(plane: Api) -> None:
+    found, _ = await approved(plane, BOOTSTRAPPER, "system:kube-controller-manager,system:karmada:agent:new")
+    assert not found
+
+
+async def test_who_registers_needs_a_token_each_time(plane: Api) -> None:
+    assert (await approved(plane, AGENT, AGENT.name))[0]
+    assert (await approved(plane, BOOTSTRAPPER, GENERATOR))[0]
+    itself = {"username": GENERATOR, "request": base64.b64encode(_of_the_registrar()).decode()}
+    spec = {**request()["spec"], **itself, "usages": ["client auth", "digital signature"]}
+    assert [found.subresource for found in recognized({"spec": spec})] == ["clusteragent"]
+
+
+def _of_the_registrar() -> bytes:
+    return asking(GENERATOR, ("system:karmada:agents",)).public_bytes(Encoding.PEM)
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        (CLUSTERS, named("mine", spec=PULL)),
+        (LEASES.format("karmada-cluster"), named("edge")),
+        (SECRETS, named("edge")),
+        (WORKS.format("edge"), work("mine")),
+        ("/api/v1/namespaces/default/configmaps", configmap("mine")),
+        (REQUESTS, request()),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+async def test_who_registers_writes_nothing_else_whatever_roles_allow(plane: Api, path: str, body: Object) -> None:
+    role = agent_roles("edge")[0] | {"metadata": {"name": "all"}}
+    role["rules"] = [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]
+    await plane.made(f"{RBAC}/clusterroles", role)
+    await plane.made(f"{RBAC}/clusterrolebindings", catalog.binding("all", "all", "User", GENERATOR))
+    plane.user = REGISTRAR
+    assert "who registers" in refused(await plane.post(path, typed(path, body)))
+
+
+async def test_an_agents_own_lease_is_never_the_heartbeat_of_a_cluster(plane: Api) -> None:
+    plane.user = AGENT
+    leases = LEASES.format("karmada-cluster")
+    assert "no Lease of others" in refused(await plane.post(leases, typed(leases, named("karmada-agent-edge"))))
+    await make(plane, LEASES.format("default"), named("karmada-agent-edge"))

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 from kafila.catalog.karmada import agent_roles
-from kafila.core.agents import PREFIX, is_generator
+from kafila.core.agents import PREFIX, is_generator, why_unfit
 from kafila.core.values import Object
 from kafila.placement import constants
 
@@ -35,6 +35,8 @@ def lent(kind: str, new: Object, user: Subject) -> tuple[Rule, ...]:
     if found is None:
         return ()
     cluster, part = str(found[1]), str(found[2])
+    if why_unfit(cluster):
+        return ()
     namespace, rules = _RULES[part]
     if part == "-work":
         namespace += cluster

@@ -23,7 +23,7 @@ from cryptography.x509.oid import NameOID
 
 from kafila.catalog.karmada.agent_roles import agent_roles
 from kafila.core import bootstrap_tokens as tokens
-from kafila.core.agents import GENERATOR, GROUP, PREFIX, RESERVED
+from kafila.core.agents import GENERATOR, GROUP, PREFIX, why_unfit
 from kafila.core.bootstrap_tokens import BootstrapToken
 from kafila.core.errors import StatusError
 from kafila.core.names import new_uid
@@ -49,8 +49,8 @@ def problems(wanted: Registering) -> str:
     """What is wrong with it, before anybody is asked."""
     if found := name_problems(wanted.name):
         return f"invalid cluster name({wanted.name}): {';'.join(found)}"
-    if wanted.name == RESERVED:
-        return f"a cluster in pull mode cannot be called {RESERVED}"
+    if why := why_unfit(wanted.name):
+        return f"a cluster in pull mode cannot be called {wanted.name}: {why}"
     if not wanted.token:
         return "token is required: kafila token create prints one, where the control plane is"
     if tokens.TOKEN.fullmatch(wanted.token) is None:

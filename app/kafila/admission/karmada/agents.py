@@ -11,7 +11,7 @@ from typing import Any, Final
 from kafila.authorization.agents import lent
 from kafila.catalog.kind import Kind
 from kafila.core import errors
-from kafila.core.agents import PREFIX, RESERVED, agent_of, is_generator
+from kafila.core.agents import LEASE_OF, PREFIX, TOKEN_OF, agent_of, is_generator, why_unfit
 from kafila.core.errors import FieldError
 from kafila.core.values import Object
 from kafila.placement import constants
@@ -21,6 +21,7 @@ from .context import NOTHING, AdmissionContext
 WORKS: Final = "works.work.karmada.io"
 _OF_BINDINGS: Final = (constants.RB_PERMANENT_ID, constants.CRB_PERMANENT_ID)
 _RBAC: Final = "rbac.authorization.k8s.io"
+_QUESTIONS: Final = ("authentication.k8s.io", "authorization.k8s.io")  # who am I, what may I: nothing is kept
 _REGISTERING: Final = "agent-rbac-generator-"  # the requests of whoever registers: karmadactl's names
 
 
@@ -52,15 +53,14 @@ def _refusal(kind: Kind, cluster: str, obj: Object, new: Object | None) -> str:
         case "clusters.cluster.karmada.io":
             if name != cluster:
                 return f"{who} writes no other Cluster"
-            if new is not None and (new.get("spec") or {}).get("syncMode") != "Pull":
+            if new is not None and not _is_pulled(new):
                 return f"{who} writes a Cluster in Pull mode"
         case "leases.coordination.k8s.io":
-            own = (
-                namespace == constants.NAMESPACE_KARMADA_CLUSTER and name == cluster
-            ) or name == f"karmada-agent-{cluster}"
+            heartbeats = namespace == constants.NAMESPACE_KARMADA_CLUSTER
+            own = name == (cluster if heartbeats else f"{LEASE_OF}{cluster}")
             return "" if own else f"{who} writes no Lease of others"
         case "secrets":
-            own = name in (cluster, f"{cluster}-impersonator")
+            own = name in (cluster, f"{cluster}{TOKEN_OF}") and not cluster.endswith(TOKEN_OF)
             return "" if own else f"{who} writes no Secret of others"
         case r if r == WORKS:
             own = namespace == constants.execution_namespace(cluster)
@@ -108,11 +108,20 @@ def _refusal_to_register(kind: Kind, obj: Object, new: Object | None, user: Any)
     if kind.resource == "certificatesigningrequests.certificates.k8s.io" and new is None:
         own = name.startswith(_REGISTERING)
         return "" if own else "who registers a cluster deletes no request but his own"
-    if kind.group == _RBAC and new is not None and not lent(kind.kind, new, user):
-        return "who registers a cluster writes the roles and bindings of its agent, and no others"
-    return ""
+    if kind.group == _RBAC:
+        own = new is not None and bool(lent(kind.kind, new, user))
+        return "" if own else "who registers a cluster writes the roles and bindings of its agent, and no others"
+    if kind.group in _QUESTIONS:
+        return ""
+    return "who registers a cluster writes its namespace and the roles of its agent, and nothing else"
 
 
-def is_reserved(new: Object) -> bool:
-    """Whether the agent of such a Cluster would be whoever registers clusters."""
-    return new["metadata"].get("name") == RESERVED and (new.get("spec") or {}).get("syncMode") == "Pull"
+def misnamed(new: Object, old: Object | None) -> str:
+    """Why such a Cluster cannot become one in Pull mode, "" where it can or is one."""
+    if not _is_pulled(new) or (old is not None and _is_pulled(old)):
+        return ""
+    return why_unfit(new["metadata"].get("name") or "")
+
+
+def _is_pulled(cluster: Object) -> bool:
+    return (cluster.get("spec") or {}).get("syncMode") == "Pull"

@@ -8,7 +8,7 @@ from kafila.core import errors
 from kafila.core.errors import FieldError
 from kafila.core.values import Object
 
-from .agents import is_reserved
+from .agents import misnamed
 from .context import AdmissionContext
 
 RESOURCE: Final = "clusters.cluster.karmada.io"
@@ -28,8 +28,8 @@ def admit_cluster(new: Object, old: Object | None, user: Any, around: AdmissionC
     if own and spec["id"] == own:
         why = "this is the control plane itself: objects would be placed over their own templates"
         raise errors.invalid("cluster.karmada.io", "Cluster", name, [FieldError.invalid("spec.id", own, why)])
-    if is_reserved(new):
-        why = "the agent of this cluster would be who registers clusters: name it otherwise, or join it in Push mode"
+    if found := misnamed(new, old):
+        why = f"{found}: name it otherwise, or join it in Push mode"
         raise errors.invalid("cluster.karmada.io", "Cluster", name, [FieldError.invalid("metadata.name", name, why)])
     moves = any(spec.get(field) != before.get(field) for field in _WAYS)
     for field in _REFERENCES:

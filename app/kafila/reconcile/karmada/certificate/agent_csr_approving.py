@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple, final
 
 from kafila.authorization import Attributes, Authorizer
-from kafila.core.agents import PREFIX
+from kafila.core.agents import GENERATOR, PREFIX, why_unfit
 from kafila.core.clock import rfc3339
 from kafila.core.conditions import conditions_of
 from kafila.core.values import Object
@@ -64,17 +64,22 @@ class AgentCSRApproving(ResourceController):
             asked = Attributes(user, "create", GROUP, "*", "certificatesigningrequests", found.subresource)
             if not (await self._authorizer.authorize(asked)).allowed:
                 continue
-            if found is OTHER and (cluster := self._known_cluster(obj)):
+            if found is OTHER and (why := self._left_to_others(obj)):
                 about = {**obj, "apiVersion": f"{GROUP}/v1", "kind": "CertificateSigningRequest"}
-                self._recorder.event(about, "Warning", LEFT_TO_OTHERS, _TAKEN.format(cluster, name))
+                self._recorder.event(about, "Warning", LEFT_TO_OTHERS, why)
                 return
             await self._approve(name, found.message)
             return
 
-    def _known_cluster(self, obj: Object) -> str:
-        """The cluster whose agent is asked for, where there is one."""
-        wanted = common_name(read(base64.b64decode(obj["spec"]["request"]))).removeprefix(PREFIX)
-        return wanted if self._registry.cache.get(CLUSTERS, "", wanted) is not None else ""
+    def _left_to_others(self, obj: Object) -> str:
+        """Why whoever has a token does not become this agent, "" where he does."""
+        asked = common_name(read(base64.b64decode(obj["spec"]["request"])))
+        if asked == GENERATOR:
+            return ""
+        cluster = asked.removeprefix(PREFIX)
+        if self._registry.cache.get(CLUSTERS, "", cluster) is not None:
+            return _TAKEN.format(cluster, obj["metadata"]["name"])
+        return why_unfit(cluster)
 
     async def _approve(self, name: str, message: str) -> None:
         def approved(current: Object) -> Object:
@@ -112,6 +117,6 @@ def recognized(obj: Object) -> Iterator[Recognized]:
         check_agent(request, spec.get("usages") or ())
     except (NotSigned, ValueError):
         return
-    if spec.get("username") == common_name(request):
+    if spec.get("username") == common_name(request) != GENERATOR:  # who registers needs a token each time
         yield SELF
     yield OTHER
