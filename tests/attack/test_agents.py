@@ -312,3 +312,39 @@ async def test_an_agents_own_lease_is_never_the_heartbeat_of_a_cluster(plane: Ap
     leases = LEASES.format("karmada-cluster")
     assert "no Lease of others" in refused(await plane.post(leases, typed(leases, named("karmada-agent-edge"))))
     await make(plane, LEASES.format("default"), named("karmada-agent-edge"))
+
+
+async def test_of_a_cluster_in_push_mode_no_agent_has_anything(plane: Api) -> None:
+    """Its roles are left of a registration before."""
+    push = {**PULL, "syncMode": "Push"}
+    for name in ("edge", "edge-impersonator"):
+        await make(plane, SECRETS, named(name))
+    await make(plane, CLUSTERS, named("edge", spec=push))
+    plane.user = AGENT
+    path = f"{WORKS.format('edge')}/settings"
+    for answer in (
+        await plane.get(f"{SECRETS}/edge"),
+        await plane.get(f"{SECRETS}/edge-impersonator"),
+        await plane.patch(f"{SECRETS}/edge", {"data": {}}),
+        await plane.get(path),
+        await plane.get(WORKS.format("edge")),
+        await plane.delete(path),
+        await plane.post(WORKS.format("edge"), typed(WORKS, work("mine"))),
+        await plane.patch(f"{CLUSTERS}/edge/status", {"status": {}}),
+        await plane.delete(f"{CLUSTERS}/edge"),
+    ):
+        assert "Push mode" in refused(answer)
+    plane.user = SYSTEM_ADMIN
+    await plane.delete(f"{CLUSTERS}/edge")
+    plane.user = AGENT
+    assert (await plane.get(f"{SECRETS}/edge")).status_code == 200
+
+
+async def test_a_secret_that_is_of_another_cluster_is_not_read_as_ones_own(plane: Api) -> None:
+    await make(plane, CLUSTERS, named("edge-impersonator", spec={**PULL, "syncMode": "Push"}))
+    plane.user = AGENT
+    refused(await plane.post(SECRETS, typed(SECRETS, named("edge-impersonator"))))
+    plane.user = SYSTEM_ADMIN
+    await make(plane, SECRETS, named("edge-impersonator"))
+    plane.user = AGENT
+    assert "it is of cluster edge-impersonator" in refused(await plane.get(f"{SECRETS}/edge-impersonator"))

@@ -1,4 +1,5 @@
-"""The modes in their order, behind the one rule that holds in all of them: members of system:masters may do everything."""
+"""The modes in their order, behind the rules that hold in all of them: members of system:masters may do everything, and an agent
+nothing that is of a cluster in Push mode."""
 
 from __future__ import annotations
 
@@ -51,6 +52,8 @@ class Authorizer:
     async def authorize(self, asked: Attributes) -> Decision:
         if MASTERS in asked.user.groups:
             return ALLOWED
+        if refused := self.rbac.members.refusal(asked):
+            return refused
         reasons: list[str] = []
         errors: list[str] = []
         for mode in self._modes:
@@ -67,6 +70,8 @@ class Authorizer:
         """Without asking anybody else: what of the modes can be decided here."""
         if MASTERS in asked.user.groups:
             return ALLOWED
+        if refused := self.rbac.members.refusal(asked):
+            return refused
         for mode in self._modes:
             found = mode.decide(asked) if not isinstance(mode, Webhook) else NO_OPINION
             if found.allowed or found.denied:

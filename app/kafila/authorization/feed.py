@@ -1,4 +1,4 @@
-"""Keeps the index of roles and bindings as current as the watch cache is: in every process, from its events."""
+"""Keeps the index of roles and bindings, and which clusters there are, as current as the watch cache is: in every process, from its events."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Final
 from kafila.watch import Cache, Event
 
 from .index import BINDINGS, CLUSTER_BINDINGS, CLUSTER_ROLES, ROLES
+from .members import CLUSTERS
 from .rbac import Rbac
 
 Put = Callable[[Rbac, str, str, bytes | None], None]
@@ -17,6 +18,7 @@ _RESOURCES: Final[tuple[tuple[str, Put], ...]] = (
     (CLUSTER_ROLES, Rbac.put_role),
     (BINDINGS, Rbac.put_binding),
     (CLUSTER_BINDINGS, Rbac.put_binding),
+    (CLUSTERS, Rbac.put_cluster),
 )
 
 

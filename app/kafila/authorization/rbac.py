@@ -8,6 +8,7 @@ from kafila.core.errors import aggregate
 
 from .attributes import NO_OPINION, Attributes, Decision, Subject
 from .index import GROUP, Binding, Index, Reference, subjects_of
+from .members import Members
 from .rules import Rule, allows_path, allows_resource
 
 MOST_SUBJECTS: Final = 4096  # users in namespaces that are remembered
@@ -86,6 +87,7 @@ class Rbac:
 
     def __init__(self) -> None:
         self.index = Index()
+        self.members = Members()
         self._grants: dict[Key, _Grants] = {}
         self._about: dict[
             tuple[str, ...], set[Key]
@@ -96,6 +98,7 @@ class Rbac:
     def forget(self) -> None:
         """Drops everything: it is given anew."""
         self.index = Index()
+        self.members = Members()
         self._forget_grants()
 
     def put_role(self, namespace: str, name: str, body: bytes | None) -> None:
@@ -109,6 +112,9 @@ class Rbac:
         for binding in (before, self.index.binding(namespace, name)):
             for kind, subject, _ in subjects_of(binding) if binding is not None else ():
                 self._changed((kind, namespace, subject))
+
+    def put_cluster(self, namespace: str, name: str, body: bytes | None) -> None:
+        self.members.put(name, body)
 
     def decide(self, asked: Attributes) -> Decision:
         grants = self._of(asked.user, asked.namespace)

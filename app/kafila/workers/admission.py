@@ -115,6 +115,7 @@ def admission(cache: Cache, catalog: Catalog, settings: Settings, authorizer: Au
         limit=limit,
         resource_of=resource_of,
         misfit=misfit,
+        has_cluster=lambda name: on_loop(lambda: cache.get(CLUSTERS, "", name)) is not None,
     )
     escalation, signing = rights(authorizer) if authorizer is not None else (None, None)
     return Admission(

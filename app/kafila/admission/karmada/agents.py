@@ -36,7 +36,7 @@ def admit_agent(
         return
     why = ""
     if cluster := agent_of(user):
-        why = _refusal(kind, cluster, obj, new)
+        why = _refusal(kind, cluster, new, old, around)
         if not why and kind.resource == WORKS and new is not None:
             why = _refusal_of_work(cluster, new, old, around)
     elif is_generator(user):
@@ -46,21 +46,24 @@ def admit_agent(
         raise errors.forbidden(kind.group, kind.plural, metadata.get("name") or "", why)
 
 
-def _refusal(kind: Kind, cluster: str, obj: Object, new: Object | None) -> str:
+def _refusal(kind: Kind, cluster: str, new: Object | None, old: Object | None, around: AdmissionContext) -> str:
+    obj = new if new is not None else old
+    assert obj is not None
     name, namespace = obj["metadata"].get("name") or "", obj["metadata"].get("namespace") or ""
     who = f"the agent of cluster {cluster}"
     match kind.resource:
         case "clusters.cluster.karmada.io":
             if name != cluster:
                 return f"{who} writes no other Cluster"
-            if new is not None and not _is_pulled(new):
+            if any(each is not None and not _is_pulled(each) for each in (new, old)):
                 return f"{who} writes a Cluster in Pull mode"
         case "leases.coordination.k8s.io":
             heartbeats = namespace == constants.NAMESPACE_KARMADA_CLUSTER
             own = name == (cluster if heartbeats else f"{LEASE_OF}{cluster}")
             return "" if own else f"{who} writes no Lease of others"
         case "secrets":
-            own = name in (cluster, f"{cluster}{TOKEN_OF}") and not cluster.endswith(TOKEN_OF)
+            own = name == cluster or (name == f"{cluster}{TOKEN_OF}" and not around.has_cluster(name))
+            own = own and not cluster.endswith(TOKEN_OF)
             return "" if own else f"{who} writes no Secret of others"
         case r if r == WORKS:
             own = namespace == constants.execution_namespace(cluster)

@@ -50,6 +50,10 @@ def _none_served(api_version: str, kind: str) -> Served | None:
     return None
 
 
+def _no_cluster(name: str) -> bool:
+    return False
+
+
 def _fits(api_version: str, kind: str, status: Any) -> str:
     return ""
 
@@ -67,7 +71,8 @@ class AdmissionContext:
     policy with that permanent id, of its namespace where it has one. ``own_id`` is the uid of our kube-system, empty when it is not
     known; ``may(user, verb, group, resource, namespace, name)`` lets everybody where nobody decides about rights; ``limit``: the
     clusters that a namespace may use; ``resource_of(apiVersion, kind)``: None for a kind that is not served;
-    ``misfit(apiVersion, kind, status)``: why that is no status of the kind, "" where it is.
+    ``misfit(apiVersion, kind, status)``: why that is no status of the kind, "" where it is;
+    ``has_cluster``: whether there is a Cluster of that name.
     """
 
     customizations: Callable[[], Iterable[Object]] = _none
@@ -80,6 +85,7 @@ class AdmissionContext:
     limit: Callable[[str], Limit | None] = _no_limit
     resource_of: Callable[[str, str], Served | None] = _none_served
     misfit: Callable[[str, str, Any], str] = _fits
+    has_cluster: Callable[[str], bool] = _no_cluster
 
 
 NOTHING = AdmissionContext()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import final
 
+from kafila.catalog.karmada.agent_roles import RBAC, agent_roles
 from kafila.core.clock import parse_rfc3339, rfc3339
 from kafila.core.conditions import conditions_of, find
 from kafila.core.errors import StatusError
@@ -52,6 +54,8 @@ class ClusterController(ResourceController):
         if cluster["metadata"].get("deletionTimestamp"):
             await self._remove(cluster)
             return
+        if cluster["spec"].get("syncMode") != "Pull":
+            await self._forget_agent(name, "ClusterRoleBinding", "ClusterRole", "RoleBinding", "Role")
         await self._ensure_execution_namespace(cluster)
         if (
             constants.FINALIZER_CLUSTER not in (cluster["metadata"].get("finalizers") or ())
@@ -98,7 +102,18 @@ class ClusterController(ResourceController):
             ]
             return obj
 
+        await self._forget_agent(name, "RoleBinding", "Role")  # the rest lets karmadactl unregister see the end
         await self._registry.modify(self._kind, "", name, released, OPTIONS)
+
+    async def _forget_agent(self, cluster: str, *kinds: str) -> None:
+        """An agent's roles end with its cluster: the next one of that name is another one."""
+        roles = agent_roles(cluster, constants.NAMESPACE_KARMADA_CLUSTER, constants.execution_namespace(cluster))
+        for role in (each for each in reversed(roles) if each["kind"] in kinds):
+            kind = self._registry.kind(RBAC, "v1", f"{role['kind'].lower()}s")
+            name, namespace = role["metadata"]["name"], role["metadata"].get("namespace", "")
+            if self._registry.cache.get(kind.resource, namespace, name) is not None:
+                with contextlib.suppress(StatusError):  # somebody was faster
+                    await self._registry.delete(kind, namespace, name, DeleteOptions())
 
     def _is_target(self, cluster: str) -> bool:
         needle = needles.field("name", cluster)
