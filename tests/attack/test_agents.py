@@ -168,10 +168,34 @@ async def test_an_agent_changes_of_a_bindings_work_nothing_but_what_it_reports(p
 async def test_a_status_that_is_none_of_its_kind_is_refused(plane: Api, status: Any) -> None:
     plane.user = AGENT
     identifier = {"ordinal": 0, "group": "apps", "version": "v1", "kind": "Deployment", "name": "web", "resource": ""}
+    manifest = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}}
+    plane.user = SYSTEM_ADMIN
+    made = work("web", OF_A_BINDING)
+    made["spec"]["workload"]["manifests"] = [manifest]
+    found = await make(plane, WORKS.format("edge"), made)
+    plane.user = AGENT
+    path = f"{WORKS.format('edge')}/web/status"
+    found["status"] = {"manifestStatuses": [{"identifier": identifier, "status": {"replicas": 1}}]}
+    answer = await plane.put(path, found)
+    assert answer.status_code == 200, answer.text
+    found = answer.json()
+    found["status"] = {"manifestStatuses": [{"identifier": identifier, "status": status}]}
+    assert "manifestStatuses[0].status" in failure(await plane.put(path, found), 422, "Invalid")["message"]
+
+
+@pytest.mark.parametrize("other", [{"kind": "Nope"}, {"version": "v2"}, {"group": "x"}, {"name": "y"}], ids=str)
+async def test_a_status_of_what_is_not_in_the_work_is_refused(plane: Api, other: Object) -> None:
+    plane.user = AGENT
     path = f"{WORKS.format('edge')}/settings"
     found = (await plane.get(path)).json()
-    found["status"] = {"manifestStatuses": [{"identifier": identifier, "status": status}]}
-    failure(await plane.put(f"{path}/status", found), 422, "Invalid")
+    identifier = {"ordinal": 0, "version": "v1", "kind": "ConfigMap", "name": "settings", "namespace": "default"}
+    identifier["resource"] = ""
+    found["status"] = {"manifestStatuses": [{"identifier": identifier, "health": "Healthy"}]}
+    answer = await plane.put(f"{path}/status", found)
+    assert answer.status_code == 200, answer.text
+    found = answer.json()
+    found["status"] = {"manifestStatuses": [{"identifier": {**identifier, **other}, "status": {"used": 1}}]}
+    assert "no manifest of this Work" in failure(await plane.put(f"{path}/status", found), 422, "Invalid")["message"]
 
 
 async def test_who_registers_a_cluster_writes_the_roles_of_its_agent_and_no_others(plane: Api) -> None:

@@ -45,14 +45,35 @@ def aggregated_quota(works: Iterable[Work]) -> list[Object]:
     for work in works:
         if not conditions.is_true((work.get("status") or {}).get("conditions"), constants.COND_APPLIED):
             continue
-        manifests = (work.get("status") or {}).get("manifestStatuses") or ()
-        if not manifests:
+        reported = _reported(work)
+        if reported is None:
             continue
-        reported = manifests[0].get("status") or {}
         item: Object = {"clusterName": constants.cluster_of(namespace(work))}
         item |= {part: reported[part] for part in ("hard", "used") if reported.get(part)}
         found.append(item)
     return sorted(found, key=lambda item: item["clusterName"])
+
+
+def _reported(work: Work) -> Object | None:
+    """The status of the ResourceQuota in it. None for none, and for what is none: one cluster does not stop the others'."""
+    for each in (work.get("status") or {}).get("manifestStatuses") or ():
+        identifier = each.get("identifier") or {}
+        if identifier.get("kind") == "ResourceQuota" and not identifier.get("group"):
+            reported: Any = each.get("status") or {}
+            if type(reported) is dict and all(_are_amounts(reported.get(part)) for part in ("hard", "used")):
+                return cast(Object, reported)
+    return None
+
+
+def _are_amounts(amounts: Any) -> bool:
+    if amounts is None:
+        return True
+    try:
+        for amount in cast(Mapping[str, Any], amounts).values():
+            quantity.of(amount)
+    except (AttributeError, TypeError, ValueError):
+        return False
+    return True
 
 
 def summed(amounts: Iterable[Mapping[str, Any]]) -> Amounts:

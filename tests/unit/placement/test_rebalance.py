@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from kafila.core.values import Object
 from kafila.placement.quota import assignments, status_by_bindings, status_by_clusters
 from kafila.placement.rebalance import identity, observed_workloads, with_results
@@ -63,7 +65,7 @@ def test_amounts_are_written_as_kubernetes_writes_them() -> None:
 
 
 def work(cluster: str, applied: str = "True", **used: str) -> Object:
-    manifest = {"status": {"hard": {"cpu": "1"}, "used": used}}
+    manifest = {"identifier": {"kind": "ResourceQuota"}, "status": {"hard": {"cpu": "1"}, "used": used}}
     conditions = [{"type": "Applied", "status": applied}]
     return {
         "metadata": {"namespace": f"karmada-es-{cluster}"},
@@ -72,17 +74,36 @@ def work(cluster: str, applied: str = "True", **used: str) -> Object:
 
 
 def test_status_from_clusters() -> None:
-    works = [work("m2", cpu="500m"), work("m1", cpu="250m"), work("m3", "False", cpu="9")]
+    works = [work("m2", cpu="500m", pods="0"), work("m1", cpu="250m"), work("m3", "False", cpu="9")]
     assert status_by_clusters(quota(), works, enforced=False) == {
         "overall": {"cpu": "1", "memory": "1Gi"},
-        "overallUsed": {"cpu": "750m"},
+        "overallUsed": {"cpu": "750m", "pods": "0"},
         "aggregatedStatus": [
             {"clusterName": "m1", "hard": {"cpu": "1"}, "used": {"cpu": "250m"}},
-            {"clusterName": "m2", "hard": {"cpu": "1"}, "used": {"cpu": "500m"}},
+            {"clusterName": "m2", "hard": {"cpu": "1"}, "used": {"cpu": "500m", "pods": "0"}},
         ],
     }
     kept = {"overall": {"cpu": "2"}, "overallUsed": {"cpu": "1"}}
     assert status_by_clusters(quota(**kept), [], enforced=True) == kept
+
+
+@pytest.mark.parametrize(
+    "reported",
+    [
+        {"identifier": {"kind": "Nope"}, "status": {"used": {"cpu": "9"}}},
+        {"identifier": {"kind": "ResourceQuota"}, "status": "x"},
+        {"identifier": {"kind": "ResourceQuota"}, "status": {"used": {"cpu": "abc"}}},
+        {"identifier": {"kind": "ResourceQuota"}, "status": {"hard": {"cpu": []}}},
+        {"identifier": {"kind": "ResourceQuota"}, "status": {"used": ["cpu"]}},
+    ],
+    ids=str,
+)
+def test_what_is_no_status_of_the_quota_stops_no_others(reported: Object) -> None:
+    odd = work("m1")
+    odd["status"]["manifestStatuses"] = [reported]
+    made = status_by_clusters(quota(), [odd, work("m2", cpu="500m")], enforced=False)
+    assert made["overallUsed"] == {"cpu": "500m"}
+    assert [item["clusterName"] for item in made["aggregatedStatus"]] == ["m2"]
 
 
 def test_status_from_bindings() -> None:

@@ -86,12 +86,24 @@ def _refusal_of_work(cluster: str, new: Object, old: Object | None, around: Admi
     status, known = new.get("status") or {}, before.get("status") or {}
     if status.get("manifestStatuses") == known.get("manifestStatuses"):
         return ""
+    manifests = ((new.get("spec") or {}).get("workload") or {}).get("manifests") or ()
     for index, reported in enumerate(status.get("manifestStatuses") or ()):
-        if why := _misfit(reported, around):
-            path = f"status.manifestStatuses[{index}].status"
-            found = [FieldError.invalid(path, "<omitted>", why)]
+        field, why = "status", _misfit(reported, around)
+        if not any(_is_of(reported.get("identifier") or {}, manifest) for manifest in manifests):
+            field, why = "identifier", "it is of no manifest of this Work"
+        if why:
+            found = [FieldError.invalid(f"status.manifestStatuses[{index}].{field}", "<omitted>", why)]
             raise errors.invalid("work.karmada.io", "Work", new["metadata"].get("name") or "", found)
     return ""
+
+
+def _is_of(identifier: Object, manifest: Object) -> bool:
+    metadata, group = manifest.get("metadata") or {}, identifier.get("group") or ""
+    version = identifier.get("version") or ""
+    asked = (f"{group}/{version}" if group else version, identifier.get("kind"))
+    if asked != (manifest.get("apiVersion"), manifest.get("kind")):
+        return False
+    return all((identifier.get(field) or "") == (metadata.get(field) or "") for field in ("namespace", "name"))
 
 
 def _misfit(reported: Object, around: AdmissionContext) -> str:
