@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from typing import Final
 
 from . import UsageError
+
+_LONGEST: Final = 2562047 * 3600.0  # as Go has them
 
 
 def duration(text: str, flag: str = "--wait") -> float:
@@ -13,6 +16,8 @@ def duration(text: str, flag: str = "--wait") -> float:
     if not parts or "".join(number + unit for number, unit in parts) != text:
         raise UsageError(f'invalid duration "{text}", e.g. 1m0s')
     seconds = sum(float(number) * {"ms": 0.001, "s": 1, "m": 60, "h": 3600}[unit] for number, unit in parts)
+    if seconds > _LONGEST:
+        raise UsageError(f"{flag} {text} is too long: 2562047h (292 years) at most")
     if seconds <= 0:
         raise UsageError(f"{flag} {text} must be a positive duration, e.g. 1m0s")
     return seconds

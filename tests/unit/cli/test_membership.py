@@ -34,6 +34,8 @@ def test_what_is_no_duration(text: str) -> None:
         (["join", "a", "--cluster-kubeconfig=x", "--nope"], "Unknown option", 2),
         (["nope"], "Unknown command", 2),
         (["unjoin", "a", "--wait", "0s"], "must be a positive duration", 2),
+        (["token", "create", "--ttl", "99999999999999999h"], "is too long", 2),
+        (["token", "create", "--ttl", "90000000h"], "is too long", 2),
         (["unjoin", "a", "--kubeconfig", "/does/not/exist"], "does not exist", 1),
     ],
 )
