@@ -18,6 +18,7 @@ from kafila.core.errors import StatusError
 from kafila.core.names import new_uid
 from kafila.core.values import AnyObject, Object
 from kafila.members.client import MemberClient, resource_path
+from kafila.members.kubeconfig import KubeconfigError
 from kafila.members.transport import Unreachable
 from kafila.reconcile.karmada.event_sources import source_of
 from kafila.registry import Options
@@ -112,7 +113,7 @@ class RemoteRecorder:
             namespace, event = await self._waiting.get()
             try:
                 await self._client.create(resource_path("v1", "events", namespace), event)
-            except (StatusError, Unreachable) as error:
+            except (KubeconfigError, StatusError, Unreachable) as error:
                 log.warning("event not written", reason=event["reason"], error=str(error))
 
 

@@ -24,6 +24,7 @@ from kafila.members.accounts import SYSTEM_LABELS, JoinError, obtain_credentials
 from kafila.members.client import MemberClient, resource_path
 from kafila.members.credentials import Connection
 from kafila.members.join import CLUSTER_API, CLUSTERS, DEFAULT_NAMESPACE
+from kafila.members.kubeconfig import KubeconfigError
 from kafila.members.register import certificate_for
 from kafila.members.transport import TLS, Unreachable
 from kafila.placement import constants
@@ -87,7 +88,7 @@ class Session:
         self._store = store
 
     async def run(self) -> None:
-        """Until it is cancelled. Raises Renewed; StatusError, Unreachable and JoinError when it cannot begin; a group of what
+        """Until it is cancelled. Raises Renewed; JoinError, KubeconfigError, StatusError, Unreachable when it cannot begin; a group of what
         made it stumble later."""
         cluster = await self._register()
         catalog = load_catalog()
@@ -187,7 +188,7 @@ class Session:
                 try:
                     await self._renew_lease(cluster)
                     RENEWALS.labels("success").inc()
-                except (StatusError, Unreachable) as error:
+                except (KubeconfigError, StatusError, Unreachable) as error:
                     RENEWALS.labels("error").inc()
                     log.warning("lease not renewed", error=str(error))
             await asyncio.sleep(self._options.lease_duration / 4)
@@ -220,7 +221,7 @@ class Session:
             if is_due(self._certificate, datetime.now(UTC), 1 - self._options.rotation_threshold):
                 try:
                     kubeconfig = await self._renew_certificate(lifetime)
-                except (StatusError, Unreachable, JoinError) as error:
+                except (JoinError, KubeconfigError, StatusError, Unreachable) as error:
                     log.warning("certificate not renewed, tried again", error=str(error))
                 else:
                     await self._try_to_keep(kubeconfig)
@@ -243,7 +244,7 @@ class Session:
         namespace, name = self._options.secret
         try:
             await self._keep(resource_path("v1", "secrets", namespace, name), kubeconfig)
-        except (StatusError, Unreachable, ValueError) as error:
+        except (KubeconfigError, StatusError, Unreachable, ValueError) as error:
             log.warning("the Secret keeps the old certificate", secret=f"{namespace}/{name}", error=str(error))
 
     async def _keep(self, path: str, kubeconfig: str) -> None:

@@ -99,7 +99,7 @@ def agent(
         from kafila.core.errors import StatusError
         from kafila.machinery.yamlout import dump_text
         from kafila.members.join import JoinError
-        from kafila.members.kubeconfig import with_certificate, write
+        from kafila.members.kubeconfig import KubeconfigError, with_certificate, write
         from kafila.members.transport import Unreachable
 
         log = structlog.get_logger(__name__)
@@ -131,7 +131,7 @@ def agent(
                 continue
             except JoinError as error:
                 raise CommandError(str(error)) from None
-            except (StatusError, Unreachable) as error:
+            except (KubeconfigError, StatusError, Unreachable) as error:
                 log.warning("not begun, tried again", error=str(error), again_in=_AGAIN)
                 await asyncio.wait({stopped}, timeout=_AGAIN)
             except ExceptionGroup:
