@@ -116,7 +116,7 @@ class MemberClient:
         self._headers = (("User-Agent", USER_AGENT), *headers)
         self._bucket = TokenBucket(qps, burst)
         self._slots = asyncio.Semaphore(concurrency)
-        self._timeouts = Timeouts(timeout, timeout)
+        self.timeouts = Timeouts(timeout, timeout)
         self._fence = fence
 
     async def close(self) -> None:
@@ -161,7 +161,7 @@ class MemberClient:
         """``request`` with the answer's headers."""
         target = f"{path}?{urlencode(query)}" if query else path
         exchange = _Exchange(method, target, body, content_type, headers, probe)
-        timeouts = self._timeouts if timeout is None else Timeouts(timeout, timeout)
+        timeouts = self.timeouts if timeout is None else Timeouts(timeout, timeout)
         # a probe must not stand behind requests that a silent member holds up
         async with contextlib.nullcontext() if probe else self._slots:
             for attempt in range(MAX_THROTTLED + 1):
