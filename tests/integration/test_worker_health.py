@@ -36,9 +36,9 @@ class Started:
         ready = json.loads(self.said[-1])
         self.port = int((ready.get("server") or ready["serves"].partition(":")[0].replace(" ", ":")).rpartition(":")[2])
 
-    def get(self, path: str, client: ssl.SSLContext) -> tuple[int, str]:
+    def get(self, path: str, client: ssl.SSLContext, method: str = "GET") -> tuple[int, str]:
         with contextlib.closing(http.client.HTTPSConnection("127.0.0.1", self.port, context=client, timeout=30)) as to:
-            to.request("GET", path)
+            to.request(method, path)
             answer = to.getresponse()
             return answer.status, answer.read().decode()
 
@@ -113,6 +113,10 @@ def test_metrics_are_for_those_who_may_see_them(
 )
 def test_there_is_no_api(plane: tuple[Started, Started], clients: dict[str, ssl.SSLContext], path: str) -> None:
     assert plane[1].get(path, clients["admin"]) == (404, "404 page not found\n")
+
+
+def test_a_target_that_is_no_path(plane: tuple[Started, Started], clients: dict[str, ssl.SSLContext]) -> None:
+    assert plane[1].get("*", clients["nobody"], "OPTIONS") == (404, "404 page not found\n")
 
 
 def test_it_writes_no_kubeconfig(plane: tuple[Started, Started]) -> None:

@@ -19,7 +19,8 @@ class HealthApp:
         self._app = app
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"].split("/", 2)[1] in PATHS:
+        first = scope.get("path", "").partition("/")[2].partition("/")[0]  # of OPTIONS * there is none
+        if scope["type"] != "http" or first in PATHS:
             await self._app(scope, receive, send)
             return
         headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(_PAGE)).encode())]
