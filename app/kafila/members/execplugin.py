@@ -34,6 +34,7 @@ LONGEST_ANSWER: Final = 1 << 20  # bytes
 LONGEST_SAID: Final = 512  # characters of standard error in our message
 PATIENT: Final = 5.0  # seconds until the user is told what we wait for
 INFO: Final = "KUBERNETES_EXEC_INFO"
+OURS: Final = "KAFILA_"  # begins the names of our settings, passwords among them: no plugin gets them
 
 
 class ExecError(Exception):
@@ -154,7 +155,8 @@ class ExecPlugin:
             spec["cluster"] = self._cluster
         info = {"kind": "ExecCredential", "apiVersion": self._plugin["apiVersion"], "spec": spec}
         given = {str(v["name"]): str(v.get("value") or "") for v in self._plugin.get("env") or ()}
-        return {**os.environ, **given, INFO: orjson.dumps(info).decode()}
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+        return {**inherited, **given, INFO: orjson.dumps(info).decode()}
 
     async def _answer(self, process: asyncio.subprocess.Process) -> bytes:
         assert process.stdout is not None

@@ -73,6 +73,19 @@ async def test_it_is_told_of_the_cluster_when_it_asks_for_that() -> None:
     assert info["spec"] == {"interactive": False}
 
 
+async def test_our_own_settings_are_not_handed_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAFILA_DATABASE_URL", "postgresql://u:secret@db/kafila")
+    monkeypatch.setenv("HTTPS_PROXY", "http://p")
+    script = (
+        "import json, os\ninfo = json.loads(os.environ['KUBERNETES_EXEC_INFO'])\n"
+        "print(json.dumps({**info, 'status': {'token': ' '.join(os.environ)}}))"
+    )
+    run = ExecPlugin(plugin(script, env=[{"name": "KAFILA_GIVEN", "value": "x"}]), {})
+    names = (await run()).token.split()
+    assert {"HTTPS_PROXY", "PATH", "KAFILA_GIVEN"} <= set(names)
+    assert "KAFILA_DATABASE_URL" not in names
+
+
 @pytest.mark.parametrize(
     ("mode", "terminal", "interactive"),
     [("Never", True, False), ("IfAvailable", True, True), ("IfAvailable", False, False), ("Always", True, True)],
