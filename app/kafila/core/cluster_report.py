@@ -8,11 +8,11 @@ from . import quantity
 from .clock import human_duration, parse_rfc3339
 from .cluster_conditions import CREDENTIALS, HEARTBEAT, READY, RESPONSIVE, TROUBLES, expiry_of, figures_of
 from .conditions import find
+from .printable import one_line
 from .values import AnyObject
 
 UNSCHEDULABLE: Final = "cluster.karmada.io/unschedulable"  # the taint of karmadactl cordon
 NONE: Final = "<none>"
-LONGEST: Final = 300  # characters of an error
 _UNITS: Final = ("", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei")
 
 # name and description of the columns that ``cells`` fills
@@ -151,4 +151,4 @@ def last_error(cluster: AnyObject) -> str:
         return ""
     lost = _condition(cluster, HEARTBEAT) if wrong["type"] == READY else None
     said = f"{wrong.get('reason', '')}: {(lost or wrong).get('message', '')}"
-    return "".join(c for c in " ".join(said.split())[:LONGEST] if c.isprintable())
+    return one_line(said)

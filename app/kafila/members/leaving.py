@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, TypeVar, final
 
 from kafila.core.errors import StatusError
+from kafila.core.printable import one_line
 from kafila.core.resources import gvk_of, split_api_version
 from kafila.core.values import Object
 from kafila.placement.work.member_object import is_managed
@@ -51,19 +53,25 @@ class Account:
     unknown: int = 0  # copies that nobody looked for
 
     def lines(self, cluster: str) -> list[str]:
+        """Some are made to be copied into a shell, so nothing in them is more than one word or a comment."""
         found = []
         if self.removed:
             found = [f"Removed from cluster {cluster}:", *_grouped(self.removed)]
         if self.stays:
             found.append(f"{len(self.stays)} objects stay in cluster {cluster}. There, this removes them:")
             found += [
-                f"  kubectl delete {f'-n {thing.namespace} ' if thing.namespace else ''}{thing.kind}/{thing.name}"
-                + (f"  # {why}" if why else "")
+                f"  kubectl delete {f'-n {_word(thing.namespace)} ' if thing.namespace else ''}"
+                + _word(f"{thing.kind}/{thing.name}")
+                + (f"  # {one_line(why)}" if why else "")
                 for thing, why in self.stays.items()
             ]
         if self.unknown:
             found.append(f"{self.unknown} more objects that were placed there were not looked for: it took too long")
         return found
+
+
+def _word(text: str) -> str:
+    return shlex.quote(one_line(text, len(text)))
 
 
 def _grouped(things: Iterable[Thing]) -> list[str]:
@@ -74,7 +82,9 @@ def _grouped(things: Iterable[Thing]) -> list[str]:
     lines = []
     for (namespace, kind), names in groups.items():
         more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-        lines.append(f"  {f'-n {namespace} ' if namespace else ''}{kind}: {', '.join(names[:NAMED])}{more}")
+        lines.append(
+            f"  {f'-n {namespace} ' if namespace else ''}{kind}: {', '.join(map(one_line, names[:NAMED]))}{more}"
+        )
     return lines
 
 
@@ -114,7 +124,9 @@ async def look_for(member: MemberClient, copies: Sequence[Object], account: Acco
 
 def _held(obj: Object) -> str:
     finalizers = obj["metadata"].get("finalizers") or (obj.get("spec") or {}).get("finalizers") or ()
-    return "it is being deleted" + (f", and waits for its finalizers: {', '.join(finalizers)}" if finalizers else "")
+    return "it is being deleted" + (
+        f", and waits for its finalizers: {', '.join(map(str, finalizers))}" if finalizers else ""
+    )
 
 
 # -- our accounts -----------------------------------------------------------------------------------------------------
@@ -140,7 +152,9 @@ async def remove_accounts(
         return
     if others:
         await steps.delete(Thing("secret", namespace, own), member, resource_path(CORE, "secrets", namespace, own))
-        report(f"namespace {namespace} stays in cluster {cluster}: it has accounts of others ({', '.join(others)})")
+        report(
+            f"namespace {namespace} stays in cluster {cluster}: it has accounts of others ({one_line(', '.join(others))})"
+        )
     elif await steps.asked(lambda: _is_ours(member, namespace)):
         await steps.delete(Thing("namespace", "", namespace), member, resource_path(CORE, "namespaces", name=namespace))
     else:
@@ -203,5 +217,5 @@ class _Steps:
             self._away = error
         if thing is not None:
             self._account.stays[thing] = ""
-            self._report(f"could not delete {thing}: {error}")
+            self._report(f"could not delete {thing}: {one_line(str(error))}")
         return None

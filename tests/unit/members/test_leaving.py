@@ -109,6 +109,18 @@ def test_many_things_are_a_line_for_each_kind() -> None:
     ]
 
 
+async def test_lines_for_a_shell_hold_nothing_that_a_member_or_a_name_made_up() -> None:
+    hostile = config("held", deletionTimestamp="2026-01-01T00:00:00Z", finalizers=["x\nrm -rf ~", "\x1b[2Ja/b"])
+    client, account = client_of(Member({path("held"): hostile})), Account()
+    await look_for(client, [config("held")], account)
+    await client.close()
+    account.stays[Thing("ClusterRole.v1.rbac.authorization.k8s.io", "", "a:b$(reboot)")] = ""
+    assert account.lines("m")[1:] == [
+        "  kubectl delete -n n ConfigMap/held  # it is being deleted, and waits for its finalizers: x rm -rf ~, [2Ja/b",
+        "  kubectl delete 'ClusterRole.v1.rbac.authorization.k8s.io/a:b$(reboot)'",
+    ]
+
+
 async def test_accounts_of_others_and_a_namespace_of_the_users_stay() -> None:
     base = "/api/v1/namespaces/shared"
     accounts = f"{base}/serviceaccounts"
