@@ -157,6 +157,20 @@ def test_patches_that_do_not_apply(operations: str, text: str) -> None:
     assert str(found.value).startswith(f"JSON Patch: {text}")
 
 
+@pytest.mark.parametrize(
+    ("value", "text"), [("0.0 / 0.0", "NaN"), ("1.0 / 0.0", "+Inf"), ("[{'a': -1.0 / 0.0}]", "-Inf")]
+)
+def test_numbers_that_json_does_not_have(value: str, text: str) -> None:
+    for expression, applies in (
+        (f"[JSONPatch{{op: 'add', path: '/data', value: {value}}}]", False),
+        (f"Object{{data: {value}}}", True),
+    ):
+        with pytest.raises(MutationFailed) as found:
+            run(expression, configmap(), applies=applies)
+        refused = "the expression evaluated to a type that could not marshal to JSON"
+        assert str(found.value) == f"{refused}: invalid {text} value"
+
+
 def test_a_test_that_says_no_leaves_the_object_as_it_is() -> None:
     live = configmap(k="v")
     operations = "JSONPatch{op: 'add', path: '/data/x', value: 'y'}, JSONPatch{op: 'test', path: '/data/k', value: 'w'}"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Iterator
 from typing import Any, Final, final
 
 from kafila.cel import CompileError
 from kafila.cel.admission import Made
-from kafila.cel.gotext import duration_text, timestamp_text
+from kafila.cel.gotext import duration_text, general, timestamp_text
 from kafila.cel.values import Duration, Timestamp, find, is_list, is_map, keys
 from kafila.core.values import Object
 from kafila.machinery import jsonpatch, typed
@@ -22,6 +23,7 @@ from .policy import Mutation, Policy
 FEW: Final = 100  # values that are made
 MAX_DEPTH: Final = 100  # of what an expression makes
 COMPILE, OUT_OF_BUDGET, INVALID = "compile_error", "out_of_budget", "invalid_error"
+_NO_JSON: Final = "the expression evaluated to a type that could not marshal to JSON"
 _EXACT: Final = 2**53 - 1  # integers up to here are numbers of JSON in CEL, and others texts
 
 
@@ -215,6 +217,8 @@ class _Reader:
         if isinstance(value, int):
             return int(value) if self._exact or -_EXACT <= value <= _EXACT else str(int(value))
         if isinstance(value, float):
+            if not math.isfinite(value):
+                raise MutationFailed(f"{_NO_JSON}: invalid {general(value)} value")
             return int(value) if value.is_integer() and abs(value) <= _EXACT else value
         if isinstance(value, Made):
             return self._object(value, path, depth)
@@ -240,4 +244,4 @@ def _text(value: Any) -> str:
         return timestamp_text(value)
     if isinstance(value, Duration):
         return duration_text(value)
-    raise MutationFailed("the expression evaluated to a type that could not marshal to JSON")
+    raise MutationFailed(_NO_JSON)
