@@ -73,7 +73,7 @@ async def join(
     if known is None:  # the control plane's own rules, before the member is touched
         await control_plane.create(CLUSTERS, cluster, query={"dryRun": "All"})
     permissions = wanted.permissions or await permissions_known(member, wanted.name) or Permissions.ALL
-    rules, absent = await needed(control_plane, member, permissions)
+    rules, absent = await needed(control_plane, member, permissions, wanted.name)
     if permissions is Permissions.POLICIES:
         report(f"permissions in cluster({wanted.name}): {', '.join(_resources(rules))}")
     if absent:
