@@ -13,6 +13,7 @@ from .fairness import NO_SEAT, QUEUE_FULL, TIMED_OUT, Fairness
 
 PREFIX: Final = "/debug/api_priority_and_fairness/"
 LONGEST: Final = 512  # characters of what a caller has thought up
+MOST_UNUSED: Final = 10_000  # queues that get a row although nothing is in them; a level may say that it has millions
 _LEVELS: Final = (
     *("PriorityLevelName", "ActiveQueues", "IsIdle", "IsQuiescing", "WaitingRequests", "ExecutingRequests"),
     *("DispatchedRequests", "RejectedRequests", "TimedoutRequests", "CancelledRequests"),
@@ -80,12 +81,17 @@ _REASONS: Final = (QUEUE_FULL, NO_SEAT, TIMED_OUT)
 
 
 def _queues(fairness: Fairness) -> Iterator[Row]:
+    """All of a level, while there is room for them; else those that have something to do."""
+    room = MOST_UNUSED
     for name, level in _sorted(fairness):
         in_use: dict[int, int] = {}
         for seat in fairness.under_way:
             if seat.ticket is not None and seat.flow.level is level:
                 in_use[seat.ticket.queue.number] = in_use.get(seat.ticket.queue.number, 0) + seat.seats
-        for index in range(level.queues.queues):
+        has_room = level.queues.queues <= room
+        if has_room:
+            room -= level.queues.queues
+        for index in range(level.queues.queues) if has_room else sorted(level.queues.used):
             queue = level.queues.used.get(index)
             if queue is None:
                 yield (name, str(index), "0", "0", "0", _work(level.queues.r), "0", "0", _work(0.0))
