@@ -169,6 +169,23 @@ def test_no_process_has_rights_that_it_does_not_need(programs: Path, values: tup
     )
 
 
+def test_the_job_has_what_the_api_has_in_addition(programs: Path) -> None:
+    """A URL of the database may name a certificate that is mounted."""
+    values = (
+        DATABASE,
+        "api.extraEnv[0].name=PGSSLROOTCERT,api.extraEnv[0].value=/ca/ca.crt",
+        "api.extraVolumes[0].name=ca,api.extraVolumes[0].secret.secretName=ca",
+        "api.extraVolumeMounts[0].name=ca,api.extraVolumeMounts[0].mountPath=/ca",
+    )
+    objects = chart.render(programs / chart.HELM, *values)
+    pods = {pod["containers"][0]["name"]: pod for pod in pods_of(objects)}
+    for name, count in (("api", 1), ("migrate", 1), ("workers", 0)):
+        (container,) = pods[name]["containers"]
+        assert container["env"].count({"name": "PGSSLROOTCERT", "value": "/ca/ca.crt"}) == count
+        assert container["volumeMounts"].count({"name": "ca", "mountPath": "/ca"}) == count
+        assert pods[name]["volumes"].count({"name": "ca", "secret": {"secretName": "ca"}}) == count
+
+
 def of_kind(objects: list[Any], kind: str) -> dict[str, Any]:
     return {each["metadata"]["name"]: each for each in objects if each["kind"] == kind}
 
