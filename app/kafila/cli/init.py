@@ -96,7 +96,9 @@ def deinit(
     namespace: Namespace = "karmada-system",
     karmada_kubeconfig: KarmadaKubeconfig = None,
     purge_data: Annotated[bool, Parameter(help="Delete the Cluster of CloudNativePG, too: all data are gone.")] = False,
-    purge_namespace: Annotated[bool, Parameter(help="Delete the namespace, too, if init made it.")] = False,
+    purge_namespace: Annotated[
+        bool, Parameter(help="Delete the namespace, too, if init made it and nothing else runs there.")
+    ] = False,
     wait: Annotated[str, Parameter(help="How long to wait until all is gone.")] = "2m",
     dry_run: DryRun = False,
 ) -> None:

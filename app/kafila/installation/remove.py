@@ -9,7 +9,7 @@ from kafila.core.errors import StatusError
 from kafila.core.values import Object
 from kafila.members.client import MemberClient, resource_path
 
-from .host import CLOUD_NATIVE_PG, Print, delete, eventually, shown
+from .host import CLOUD_NATIVE_PG, InstallationError, Print, delete, eventually, shown
 from .manifests import MANAGED_BY, MANAGER, OURS, RESOURCES
 
 _GROUPS: Final = {
@@ -26,6 +26,8 @@ _GROUPS: Final = {
     "Job": "batch/v1",
     "Cluster": CLOUD_NATIVE_PG,
 }
+_RUNNING_OURS: Final = {"app.kubernetes.io/name": "kafila", "app.kubernetes.io/instance": "kafila"}
+_OF_CLUSTER: Final = "cnpg.io/cluster"
 
 
 async def remove(
@@ -42,6 +44,10 @@ async def remove(
     found = await installed(host, namespace)
     kept = [] if purge_data else [obj for obj in found if obj["kind"] == "Cluster"]
     going = [obj for obj in found if obj not in kept]
+    if purge_namespace and not kept:
+        await _check_nothing_elses(
+            host, namespace, {obj["metadata"]["name"] for obj in going if obj["kind"] == "Cluster"}
+        )
     for obj in going:
         if not dry_run:
             await delete(host, _path(obj), obj["metadata"]["uid"])
@@ -82,13 +88,33 @@ def _path(obj: Object) -> str:
     return resource_path(_GROUPS[obj["kind"]], RESOURCES[obj["kind"]], metadata["namespace"], metadata["name"])
 
 
+async def _check_nothing_elses(host: MemberClient, namespace: str, clusters: set[str]) -> None:
+    """What runs or keeps data in a namespace that would go, such as a database of the user's, would go, too. ``clusters``: ours, of
+    CloudNativePG. Raises InstallationError."""
+    found = await host.find(resource_path("v1", "namespaces", name=namespace))
+    if found is None or not _is_ours(found):
+        return
+    for resource in ("persistentvolumeclaims", "pods"):
+        for obj in (await host.list(resource_path("v1", resource, namespace)))[0]:
+            labels = obj["metadata"].get("labels", {})
+            if not _RUNNING_OURS.items() <= labels.items() and labels.get(_OF_CLUSTER) not in clusters:
+                raise InstallationError(
+                    f"--purge-namespace: {shown(obj)} in namespace {namespace} is not of kafila init, and would be deleted; "
+                    "remove it first, or leave out --purge-namespace"
+                )
+
+
+def _is_ours(obj: Object) -> bool:
+    return OURS.items() <= obj["metadata"].get("labels", {}).items()
+
+
 async def _remove_namespace(host: MemberClient, name: str, dry_run: bool, report: Print) -> None:
     """Only one that init made."""
     path = resource_path("v1", "namespaces", name=name)
     found = await host.find(path)
     if found is None:
         return
-    if not OURS.items() <= found["metadata"].get("labels", {}).items():
+    if not _is_ours(found):
         report(f"namespace/{name} stays: kafila init did not make it")
         return
     if not dry_run:
