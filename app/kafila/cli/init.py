@@ -59,6 +59,7 @@ def init(
 ) -> None:
     """Install a control plane in a cluster, or bring one in line. Writes a kubeconfig with the contexts karmada-apiserver and karmada-host."""
     from kafila import __version__
+    from kafila.installation.contexts import check, stored
     from kafila.installation.install import Plan, install
     from kafila.installation.manifests import DATABASE_KEY, DATABASE_SECRET, Wanted
 
@@ -82,8 +83,9 @@ def init(
     access, file = _access(kubeconfig, context), karmada_kubeconfig or Path.home() / ".kube/karmada.config"
 
     async def work(host: MemberClient) -> None:
+        check(stored(file), host.endpoint, namespace, file)
         if written := await install(host, plan, _say):
-            _write(file, kubeconfig, access.context, written)
+            _write(file, kubeconfig, access, namespace, written)
             await _look(file)
 
     _run(access, work)
@@ -103,9 +105,7 @@ def deinit(
     dry_run: DryRun = False,
 ) -> None:
     """Remove what kafila init made in a cluster. A database of yours, and member clusters, are left as they are."""
-    from kafila.installation.contexts import HOST, server_of
     from kafila.installation.remove import remove
-    from kafila.members.kubeconfig import KubeconfigError, merged
 
     file = karmada_kubeconfig or Path.home() / ".kube/karmada.config"
     seconds, access = duration(wait), _access(kubeconfig, context)
@@ -113,17 +113,10 @@ def deinit(
     async def work(host: MemberClient) -> None:
         options: dict[str, Any] = {"purge_data": purge_data, "purge_namespace": purge_namespace, "dry_run": dry_run}
         number = await remove(host, namespace, wait=seconds, report=_say, **options)
-        if not number:
+        if number:
+            _forget(file, host.endpoint, namespace, dry_run)
+        else:
             _say(f"namespace {namespace} has nothing that kafila init made")
-        try:
-            config = merged([file])
-        except KubeconfigError:
-            return
-        hosts = [each["cluster"].get("server") for each in config["clusters"] if each["name"] == HOST]
-        if number and server_of(config) and host.endpoint in hosts:
-            if not dry_run:
-                file.unlink(missing_ok=True)
-            _say(f"{file} {'would be deleted (dry run)' if dry_run else 'deleted'}")
 
     _run(access, work)
 
@@ -200,17 +193,46 @@ def _run(access: Access, work: Callable[[MemberClient], Awaitable[None]]) -> Non
         raise CommandError(str(error)) from None
 
 
-def _write(file: Path, kubeconfig: str, context: str, written: str) -> None:
-    """Raises OSError."""
-    from kafila.installation.contexts import both
+def _write(file: Path, kubeconfig: str, access: Access, namespace: str, written: str) -> None:
+    """Beside what others have in the file. Raises KubeconfigError and OSError."""
+    from kafila.installation.contexts import CONTROL_PLANE, added, both, check, stored
     from kafila.machinery import yaml
     from kafila.members.kubeconfig import default_files, merged, write
 
     own, _ = yaml.load(written)
     host = merged([Path(kubeconfig).expanduser()] if kubeconfig else default_files())
+    before = stored(file)
+    check(before, access.endpoint, namespace, file)
+    config = added(before, both(host, access.context, own), access.endpoint, namespace)
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write(file, both(host, context, own))
+    write(file.resolve(), config)  # what a link leads to
     _say(f"{file} has the contexts karmada-apiserver and karmada-host: export KUBECONFIG={file}")
+    if config["current-context"] != CONTROL_PLANE:
+        _say(
+            f"{config['current-context']} is its current context as before: kubectl config use-context karmada-apiserver"
+        )
+
+
+def _forget(file: Path, endpoint: str, namespace: str, dry_run: bool) -> None:
+    """Our entries; the file, too, where it has no others. Raises OSError."""
+    from kafila.installation.contexts import is_empty, stored, without
+    from kafila.members.kubeconfig import KubeconfigError, write
+
+    try:
+        left = without(stored(file), endpoint, namespace)
+    except KubeconfigError:
+        return
+    if left is None:
+        return
+    path = file.resolve()  # what a link leads to
+    if is_empty(left):
+        if not dry_run:
+            path.unlink(missing_ok=True)
+        _say(f"{file} {'would be deleted (dry run)' if dry_run else 'deleted'}")
+        return
+    if not dry_run:
+        write(path, left)
+    _say(f"karmada-apiserver and karmada-host {'would be removed (dry run)' if dry_run else 'removed'} from {file}")
 
 
 async def _look(file: Path) -> None:

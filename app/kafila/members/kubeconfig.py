@@ -89,8 +89,8 @@ def merged(files: Sequence[Path]) -> Object:
     return found
 
 
-def _read(path: Path) -> Object | None:
-    """Files that a document names lie next to it, so their paths are made absolute here."""
+def read(path: Path) -> Object | None:
+    """As it is written, None where nothing is. Raises KubeconfigError."""
     try:
         document, _ = yaml.load(path.read_bytes())
     except FileNotFoundError:
@@ -101,6 +101,14 @@ def _read(path: Path) -> Object | None:
         return {}
     if not isinstance(document, dict):
         raise KubeconfigError(f"kubeconfig {path} is no mapping")
+    return document
+
+
+def _read(path: Path) -> Object | None:
+    """Files that a document names lie next to it, so their paths are made absolute here."""
+    document = read(path)
+    if document is None:
+        return None
     for section, inner, keys in _FILES:
         for entry in document.get(section) or ():
             values = entry.get(inner) or {}

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from kafila.cli import main
+from kafila.cli.init import _forget, _write
+from kafila.machinery.yamlout import dump_text
+from kafila.members.kubeconfig import contexts, document, load, write
 
 URL = "--database-url=postgresql://db/kafila"
 WRONG = [
@@ -44,6 +49,38 @@ def test_a_kubeconfig_that_is_not_there(command: tuple[str, ...], capsys: pytest
         main([*command, "--kubeconfig=/nonexistent/file"])
     assert ended.value.code == 1
     assert capsys.readouterr().err == "error: kubeconfig /nonexistent/file does not exist\n"
+
+
+def test_a_kubeconfig_of_ones_own_keeps_what_is_in_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is the host's, too, and its address is not written as we write it."""
+    (tmp_path / "real").touch(0o644)
+    file = tmp_path / "config"
+    file.symlink_to("real")
+    write(file.resolve(), document("mine", "https://host:6443/", token="t"))
+    before = file.read_bytes()
+    access, plane = load(file), dump_text(document("karmada-apiserver", "https://kafila:5443", token="own"))
+    for _ in range(2):
+        _write(file, str(file), access, "here", plane)
+        assert contexts(file) == {"mine", "karmada-apiserver", "karmada-host"}
+        assert (load(file).context, load(file).token) == ("mine", "t")
+        assert file.is_symlink()
+        assert file.stat().st_mode & 0o777 == 0o600
+    assert "mine is its current context as before" in capsys.readouterr().out
+    for namespace, dry_run in (("there", False), ("here", True)):
+        _forget(file, access.endpoint, namespace, dry_run)
+        assert len(contexts(file)) == 3
+    _forget(file, access.endpoint, "here", False)
+    assert file.read_bytes() == before
+    assert capsys.readouterr().out.endswith(f"karmada-apiserver and karmada-host removed from {file}\n")
+
+
+def test_a_kubeconfig_of_its_own_goes(tmp_path: Path) -> None:
+    host, file = tmp_path / "host", tmp_path / "new" / "config"
+    write(host, document("mine", "https://host:6443/", token="t"))
+    _write(file, str(host), load(host), "here", dump_text(document("karmada-apiserver", "https://kafila", token="own")))
+    assert load(file).endpoint == "https://kafila"
+    _forget(file, "https://host:6443", "here", False)
+    assert not file.exists()
 
 
 def test_migrate_says_what_it_needs(capsys: pytest.CaptureFixture[str]) -> None:

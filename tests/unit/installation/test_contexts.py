@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from kafila.installation.contexts import both, server_of
-from kafila.members.kubeconfig import access
+from kafila.installation.contexts import CONTROL_PLANE, HOST, added, both, check, is_empty, stored, without
+from kafila.members.kubeconfig import KubeconfigError, access, document
 
 
 def config(name: str, server: str, user: dict[str, Any]) -> dict[str, Any]:
@@ -24,7 +25,7 @@ def config(name: str, server: str, user: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-OWN = config("karmada-apiserver", "https://kafila:5443", {"token": "own"})
+OWN = document(CONTROL_PLANE, "https://kafila:5443", token="own")
 
 
 @pytest.mark.parametrize("context", ["", "kind-host"])
@@ -34,7 +35,6 @@ def test_both_contexts_lead_where_they_say(context: str, user: dict[str, Any]) -
     plane, host = access(made, "", "here"), access(made, "karmada-host", "here")
     assert (plane.context, plane.endpoint, plane.token) == ("karmada-apiserver", "https://kafila:5443", "own")
     assert (host.endpoint, host.token, host.namespace) == ("https://host:6443", user.get("token", ""), "web")
-    assert server_of(made) == "https://kafila:5443"
 
 
 def test_a_host_with_the_control_planes_names_is_kept_apart() -> None:
@@ -44,5 +44,66 @@ def test_a_host_with_the_control_planes_names_is_kept_apart() -> None:
     assert access(made, "karmada-host", "here").token == "hosts"
 
 
-def test_a_file_without_a_control_plane_has_no_server() -> None:
-    assert server_of(config("other", "https://x", {})) == ""
+ENDPOINT = "https://host:6443"
+MADE = both(config("kind-host", f"{ENDPOINT}/", {"token": "hosts"}), "", OWN)
+FILE = Path("config")
+
+
+def names(config: dict[str, Any]) -> list[list[str]]:
+    return [[each["name"] for each in config[section]] for section in ("clusters", "contexts")]
+
+
+def test_a_file_that_is_new_has_both() -> None:
+    found = added({}, MADE, ENDPOINT, "here")
+    assert names(found) == [[CONTROL_PLANE, HOST]] * 2
+    assert (found["kind"], found["current-context"]) == ("Config", CONTROL_PLANE)
+    left = without(found, ENDPOINT, "here")
+    assert left is not None
+    assert is_empty(left)
+
+
+def test_what_others_have_in_a_file_stays() -> None:
+    theirs = {**config("prod", "https://prod", {"tokenFile": "./token"}), "preferences": {"colors": True}}
+    check(theirs, ENDPOINT, "here", FILE)
+    found = added(theirs, MADE, ENDPOINT, "here")
+    assert names(found) == [["prod", CONTROL_PLANE, HOST]] * 2
+    assert [each["name"] for each in found["users"]] == ["prod-user", CONTROL_PLANE, HOST]
+    assert (found["current-context"], found["preferences"]) == ("prod", {"colors": True})
+    assert access(found, CONTROL_PLANE, "here").token == "own"
+    left = without(found, ENDPOINT, "here")
+    assert left is not None
+    assert not is_empty(left)
+    assert names(left) == names(theirs)
+    assert left["current-context"] == "prod"
+
+
+def test_the_same_installation_is_replaced() -> None:
+    found = added({}, MADE, ENDPOINT, "here")
+    check(found, ENDPOINT, "here", FILE)
+    other = both(config("kind-host", ENDPOINT, {}), "", document(CONTROL_PLANE, "https://elsewhere", token="new"))
+    found = added(found, other, ENDPOINT, "here")
+    assert names(found) == [[CONTROL_PLANE, HOST]] * 2
+    assert access(found, "", "here").endpoint == "https://elsewhere"
+
+
+@pytest.mark.parametrize(
+    "theirs",
+    [
+        added({}, MADE, ENDPOINT, "there"),
+        added({}, MADE, "https://other:6443", "here"),
+        MADE,  # Karmada's
+        {"users": [{"name": HOST}]},
+    ],
+)
+def test_another_installation_is_left_alone(theirs: dict[str, Any]) -> None:
+    with pytest.raises(KubeconfigError, match=r'^kubeconfig config has a \w+ "karmada-\w+" .*--karmada-kubeconfig$'):
+        check(theirs, ENDPOINT, "here", FILE)
+    assert without(theirs, ENDPOINT, "here") is None
+
+
+@pytest.mark.parametrize("text", ["[]", "clusters: {a: b}", "users: [a]", "a: [", "\0"])
+def test_what_is_no_kubeconfig_is_not_added_to(text: str, tmp_path: Path) -> None:
+    (tmp_path / "config").write_text(text)
+    with pytest.raises(KubeconfigError):
+        stored(tmp_path / "config")
+    assert stored(tmp_path / "none") == {}
