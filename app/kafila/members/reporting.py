@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from typing import Final
 
 from kafila.core.clock import human_duration, rfc3339
-from kafila.core.cluster_conditions import CLOCK, PERMITTED, RESPONSIVE, Figures, responds, step
+from kafila.core.cluster_conditions import CLOCK, PERMITTED, RESPONSIVE, Figures, figures_of, responds, step
 from kafila.core.conditions import condition, find, with_condition
 from kafila.core.values import AnyObject, Object
 
 from .conduct import Conduct
 
 EVERY: Final = 60.0  # seconds
+MUCH: Final = 10  # times
 SLOW: Final = 1.0  # seconds that a probe takes
 SKEWED: Final = 60.0  # seconds
 LISTED: Final = 10  # permissions
@@ -73,7 +74,7 @@ def with_conditions(status: Object, wanted: dict[str, Object | None], now: float
     present: Sequence[AnyObject] = status.get("conditions") or ()
     kept: list[Object] = [dict(c) for c in present if wanted.get(c["type"], c) is not None]
     for type, new in wanted.items():
-        if new is None or (not reword and says_the_same(find(present, type), new)):
+        if new is None or (says_the_same(old := find(present, type), new) and not (reword and _is_news(old, new))):
             continue
         kept = with_condition(kept, {**new, "lastTransitionTime": rfc3339(now)})
     return status if kept == list(present) else {**status, "conditions": kept}
@@ -84,6 +85,14 @@ def says_the_same(old: AnyObject | None, new: AnyObject) -> bool:
     if old is None or (old["status"], old["reason"]) != (new["status"], new["reason"]):
         return False
     return bool(new["type"] != PERMITTED or old["message"] == new["message"])
+
+
+def _is_news(old: AnyObject | None, new: AnyObject) -> bool:
+    """Not where it answers more quickly than what is said, which stays true, but much more quickly."""
+    was, now = figures_of(old["message"]) if old else None, figures_of(new["message"])
+    if was is None or now is None or new["status"] != "True" or was.waiting != now.waiting:
+        return True
+    return not now.milliseconds <= was.milliseconds < MUCH * now.milliseconds
 
 
 def news(before: Sequence[AnyObject], after: Sequence[AnyObject]) -> list[AnyObject]:

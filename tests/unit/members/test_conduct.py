@@ -116,6 +116,25 @@ def test_figures_are_written_now_and_then_and_troubles_at_once() -> None:
     assert with_conditions(over, {RESPONSIVE: None}, WALL + 3, reword=False)["conditions"] == []
 
 
+def test_an_answer_that_is_quicker_is_written_when_it_is_much_quicker() -> None:
+    def after(seconds: float) -> str:
+        conduct = Conduct()
+        conduct.probed(seconds, {"Date": DATE}, WALL)
+        now = with_conditions(first, conditions(conduct, 0, 0.0), WALL + 100, reword=True)
+        return str(now["conditions"][0]["message"])
+
+    conduct = Conduct()
+    conduct.probed(0.045, {"Date": DATE}, WALL)
+    first = with_conditions({}, conditions(conduct, 0, 0.0), WALL, reword=False)
+    found = {seconds: after(seconds) for seconds in (0.006, 0.05, 0.06, 0.004)}
+    assert found == {
+        0.006: "answers within 50ms; 0 changes wait",
+        0.05: "answers within 50ms; 0 changes wait",
+        0.06: "answers within 100ms; 0 changes wait",
+        0.004: "answers within 5ms; 0 changes wait",
+    }
+
+
 @given(st.floats(0, 1e9), st.integers(0, 10**9))
 def test_figures_are_read_as_they_were_written(latency: float, waiting: int) -> None:
     figures = Figures(step(latency), step(waiting))

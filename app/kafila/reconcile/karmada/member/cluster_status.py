@@ -96,7 +96,7 @@ class ClusterStatus:
         self._failing: bool | None = None  # at the last probe
         self._seen = 0.0  # the last good probe, Unix seconds
         self._version = ("", 0.0)  # and when it was asked for
-        self._reworded = 0.0  # when what is said of its conduct last changed its words
+        self._reworded: float | None = None  # when what is said of its conduct last changed its words, or first could
         self._resource_summary = ResourceSummary()
         self._history: History | None = None
         self._waited = False  # for the first summary
@@ -163,6 +163,8 @@ class ClusterStatus:
         wanted: dict[str, Object | None] = {RESPONSIVE: None}
         if observation.online:
             wanted = conditions(conduct, self._executor.waiting, clock)
+        if self._reworded is None:
+            self._reworded = clock
         reword = clock > self._reworded + EVERY
 
         def reported(obj: AnyObject) -> Object:
