@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 
 from cyclopts import Parameter
 
@@ -13,7 +12,7 @@ from kafila.core.values import Object
 from . import CommandError, UsageError
 from .certs import table
 from .durations import duration
-from .membership import KarmadaContext, Kubeconfig, access
+from .membership import KarmadaContext, Kubeconfig, access, told
 
 if TYPE_CHECKING:
     from kafila.members.client import MemberClient
@@ -57,7 +56,7 @@ def audit(
     seconds = max(round(duration(since, "--since")), 1) if since else 0
     plane = access(kubeconfig, karmada_context)
     selector = {"user": user, "verb": verb}
-    records = asyncio.run(_session(plane, object_, namespace, selector, seconds, limit))
+    records = told(plane, lambda client: _asked(client, plane.namespace, object_, namespace, selector, seconds, limit))
     records.reverse()
     if output == "json":
         import orjson
@@ -69,25 +68,16 @@ def audit(
         print("\n".join(lines(records, output == "wide")))
 
 
-async def _session(
-    plane: Any, named: str, namespace: str, selector: dict[str, str], seconds: int, limit: int
+async def _asked(
+    client: MemberClient, own: str, named: str, namespace: str, selector: dict[str, str], seconds: int, limit: int
 ) -> list[Object]:
-    from kafila.core.errors import StatusError
-    from kafila.members.explain import explain as explain_error
-    from kafila.members.transport import Unreachable
-
-    client = plane.client()
-    try:
-        where = namespace
-        if named:
-            where, of_object = await _object(client, named, namespace, plane.namespace or "default")
-            selector = {**selector, **of_object}
-        text = ",".join(f"{name}={_escaped(value)}" for name, value in selector.items() if value)
-        return await _read(client, _Wanted(where, text, seconds), limit)
-    except (StatusError, Unreachable) as error:
-        raise CommandError(explain_error(error, None, client)) from None
-    finally:
-        await client.close()
+    """``own``: the namespace of the kubeconfig."""
+    where = namespace
+    if named:
+        where, of_object = await _object(client, named, namespace, own or "default")
+        selector = {**selector, **of_object}
+    text = ",".join(f"{name}={_escaped(value)}" for name, value in selector.items() if value)
+    return await _read(client, _Wanted(where, text, seconds), limit)
 
 
 def _escaped(value: str) -> str:

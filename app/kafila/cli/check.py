@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final, NamedTuple, final
 from cyclopts import Parameter
 
 from . import CommandError, UsageError
-from .membership import KarmadaContext, Kubeconfig, access
+from .membership import KarmadaContext, Kubeconfig, access, told
 
 if TYPE_CHECKING:
     from kafila.core.values import Object
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 PAUSE: Final = 5.0  # seconds until it looks again: what is under way is no disagreement
 AT_ONCE: Final = 8  # clusters
-LIST_SECONDS: Final = 60.0  # for one kind in one cluster
+LOOK_SECONDS: Final = 120.0  # into one cluster
 _HEADERS: Final = ("CLUSTER", "KIND", "OBJECT", "REASON", "MESSAGE")
 _UNLISTED: Final = (403, 404, 405)
 
@@ -40,8 +40,7 @@ def check(
     if output not in ("", "json"):
         raise UsageError(f'unable to match a printer suitable for the output format "{output}", allowed: json')
     plane = access(kubeconfig, karmada_context)
-    client = plane.client()
-    found = asyncio.run(_session(client, frozenset(cluster or ()), repair))
+    found = told(plane, lambda client: _compared(client, frozenset(cluster or ()), repair))
     print(_json(found) if output else _text(found))
     return 1 if found.left or found.unseen else 0
 
@@ -62,26 +61,17 @@ class Found(NamedTuple):
         return [each for each in self.disagreements if each not in repaired]
 
 
-async def _session(client: MemberClient, only: frozenset[str], repair: bool) -> Found:
-    from kafila.core.errors import StatusError
-    from kafila.members.explain import explain
-    from kafila.members.transport import Unreachable
-
+async def _compared(client: MemberClient, only: frozenset[str], repair: bool) -> Found:
     looking = _Looking(client, only)
-    try:
-        first, _ = await looking.look()
-        if not first and not looking.unseen:
-            return Found([], [], [])
-        await asyncio.sleep(PAUSE)
-        again, uids = await looking.look()
-        there = set(again)
-        both = [each for each in first if each in there]
-        repaired = [each for each in both if repair and await looking.repair(each, uids)]
-        return Found(both, repaired, looking.unseen)
-    except (StatusError, Unreachable) as error:
-        raise CommandError(explain(error, None, client)) from None
-    finally:
-        await client.close()
+    first, _ = await looking.look()
+    if not first and not looking.unseen:
+        return Found([], [], [])
+    await asyncio.sleep(PAUSE)
+    again, uids = await looking.look()
+    there = set(again)
+    both = [each for each in first if each in there]
+    repaired = [each for each in both if repair and await looking.repair(each, uids)]
+    return Found(both, repaired, looking.unseen)
 
 
 @final
@@ -119,13 +109,16 @@ class _Looking:
         from kafila.core.errors import StatusError
         from kafila.placement.disagreements import ORPHANED
 
-        if each.reason != ORPHANED or each not in where:
+        path, uid = where.get(each, ("", ""))
+        if each.reason != ORPHANED or not uid:
             return False
-        path, uid = where[each]
         try:
             await self._client.delete(path, uid=uid, propagation="Background")
         except StatusError as error:
-            return error.code == 404
+            if error.code == 404:
+                return True
+            self.unseen.append(Unseen(each.cluster, f"{each.kind} {each.namespace}/{each.name}: {error.message}"))
+            return False
         return True
 
     async def _all(self, api_version: str, plural: str) -> list[Object]:
@@ -144,25 +137,22 @@ class _Looking:
         found = _Held(name)
         through = f"/apis/cluster.karmada.io/v1alpha1/clusters/{name}/proxy"
         query = {"labelSelector": f"{constants.MANAGED}={constants.TRUE}"}
-        async with slots:
-            for group, kind, api_version, plural in _kinds(cluster):
-                path = through + resource_path(api_version, plural)
-                try:
-                    async with asyncio.timeout(LIST_SECONDS):
-                        items, _ = await self._client.list(path, query=query)
-                except StatusError as error:
-                    if error.code in _UNLISTED:
-                        continue
-                    self.unseen.append(Unseen(name, error.message))
-                    return found
-                except (Unreachable, UnusableAnswer, TimeoutError) as error:
-                    self.unseen.append(Unseen(name, str(error) or "it did not answer in time"))
-                    return found
-                found.listed.add((group, kind))
-                for item in items:
-                    meta = item["metadata"]
-                    within = resource_path(api_version, plural, meta.get("namespace", ""), meta["name"])
-                    found.objects.append((item, through + within))
+        try:
+            async with slots, asyncio.timeout(LOOK_SECONDS):
+                for group, kind, api_version, plural in _kinds(cluster):
+                    try:
+                        items, _ = await self._client.list(through + resource_path(api_version, plural), query=query)
+                    except StatusError as error:
+                        if error.code in _UNLISTED:
+                            continue
+                        raise
+                    found.listed.add((group, kind))
+                    for item in items:
+                        meta = item["metadata"]
+                        within = resource_path(api_version, plural, meta.get("namespace", ""), meta["name"])
+                        found.objects.append((item, through + within))
+        except (StatusError, Unreachable, UnusableAnswer, TimeoutError) as error:
+            self.unseen.append(Unseen(name, str(error) or f"it did not answer within {LOOK_SECONDS:.0f} s"))
         return found
 
 
@@ -181,7 +171,10 @@ class _Held:
         from kafila.placement.disagreements import of_member
 
         paths = {
-            (obj["kind"], obj["metadata"].get("namespace", ""), obj["metadata"]["name"]): (path, obj["metadata"]["uid"])
+            (obj["kind"], obj["metadata"].get("namespace", ""), obj["metadata"]["name"]): (
+                path,
+                obj["metadata"].get("uid", ""),
+            )
             for obj, path in self.objects
         }
         for each in of_member(self.cluster, works, [obj for obj, _ in self.objects], self.listed):
@@ -233,5 +226,5 @@ def _text(found: Found) -> str:
         lines.append(table([_HEADERS, *rows]))
     if found.repaired:
         lines.append(f"{len(found.repaired)} deleted.")
-    lines += [f"cluster {each.cluster} could not be looked into: {each.why}" for each in found.unseen]
+    lines += [f"cluster {each.cluster}: {each.why}" for each in found.unseen]
     return "\n".join(lines) or "Bindings, Works and members agree."

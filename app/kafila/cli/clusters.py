@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Final
@@ -12,11 +11,11 @@ from cyclopts import Parameter
 from kafila.core import cluster_report as report
 from kafila.core.values import AnyObject, Object
 
-from . import CommandError, UsageError
-from .membership import KarmadaContext, Kubeconfig, access
+from . import UsageError
+from .membership import KarmadaContext, Kubeconfig, access, told
 
 if TYPE_CHECKING:
-    from kafila.members.kubeconfig import Access
+    from kafila.members.client import MemberClient
 
 _GAP: Final = "   "
 _HEAD: Final = (
@@ -48,7 +47,7 @@ def clusters(
     they answer, what waits for them, what their nodes have and what pods ask for, taints, and what is wrong."""
     if output not in ("", "json"):
         raise UsageError(f'unable to match a printer suitable for the output format "{output}", allowed: json')
-    found = asyncio.run(_read(access(kubeconfig, karmada_context), names))
+    found = told(access(kubeconfig, karmada_context), lambda client: _read(client, names))
     now = time.time()
     if output == "json":
         import orjson
@@ -60,22 +59,12 @@ def clusters(
         print("No clusters found: kafila join adds one.")
 
 
-async def _read(plane: Access, names: Sequence[str]) -> list[Object]:
-    from kafila.core.errors import StatusError
-    from kafila.members.explain import explain
+async def _read(client: MemberClient, names: Sequence[str]) -> list[Object]:
     from kafila.members.join import CLUSTERS
-    from kafila.members.kubeconfig import KubeconfigError
-    from kafila.members.transport import Unreachable
 
-    client = plane.client()
-    try:
-        if names:
-            return [await client.get(f"{CLUSTERS}/{name}") for name in names]
-        return sorted((await client.list(CLUSTERS))[0], key=lambda cluster: cluster["metadata"]["name"])
-    except (KubeconfigError, StatusError, Unreachable) as error:
-        raise CommandError(explain(error, None, client)) from None
-    finally:
-        await client.close()
+    if names:
+        return [await client.get(f"{CLUSTERS}/{name}") for name in names]
+    return sorted((await client.list(CLUSTERS))[0], key=lambda cluster: cluster["metadata"]["name"])
 
 
 def fields(cluster: AnyObject, now: float) -> dict[str, str]:

@@ -5,7 +5,6 @@ The member is found here; the rest is kubectl's own work, with all of its flags,
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
 import sys
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Final, NamedTuple, NoReturn
 from cyclopts import Parameter
 
 from . import CommandError, UsageError
-from .membership import access
+from .membership import access, told
 
 if TYPE_CHECKING:
     from kafila.members.client import MemberClient
@@ -117,10 +116,10 @@ def run(command: str, tokens: Sequence[str]) -> NoReturn:
     asked = wanted(command, tokens)
     plane = access(asked.kubeconfig, asked.context)
     namespace = asked.namespace or plane.namespace or "default"
-    (cluster,) = asyncio.run(checked(plane, [asked.cluster or EVERYWHERE]))
+    (cluster,) = checked(plane, [asked.cluster or EVERYWHERE])
     kind, is_typed, name = asked.target.partition("/") if command != "cp" else ("", "", "")  # files, and POD:FILE
     if not asked.cluster and is_typed and kind not in ("pod", "pods", "po"):
-        cluster = asyncio.run(_located(plane, kind, name, namespace))
+        cluster = _located(plane, kind, name, namespace)
     arguments = ["kubectl", f"--server={plane.endpoint}{PROXY.format(cluster)}", f"--namespace={namespace}"]
     arguments += [f"--kubeconfig={asked.kubeconfig}"] if asked.kubeconfig else []
     arguments += [f"--context={asked.context}"] if asked.context else []
@@ -131,19 +130,9 @@ def run(command: str, tokens: Sequence[str]) -> NoReturn:
         raise CommandError(f"kubectl is needed for kafila {command}, and is not on the PATH") from None
 
 
-async def _located(plane: Access, kind: str, name: str, namespace: str) -> str:
+def _located(plane: Access, kind: str, name: str, namespace: str) -> str:
     """A cluster that has it, one where something of it runs if there is any. Raises CommandError."""
-    from kafila.core.errors import StatusError
-    from kafila.members.explain import explain
-    from kafila.members.transport import Unreachable
-
-    client = plane.client()
-    try:
-        found = await _looked_for(client, kind, name, namespace)
-    except (StatusError, Unreachable) as error:
-        raise CommandError(explain(error, None, client)) from None
-    finally:
-        await client.close()
+    found = told(plane, lambda client: _looked_for(client, kind, name, namespace))
     if not found:
         raise CommandError(
             f"{kind}/{name} is in no cluster that answers; kafila why {kind}/{name} -n {namespace} says more"
@@ -182,28 +171,24 @@ async def _looked_for(client: MemberClient, kind: str, name: str, namespace: str
     return found
 
 
-async def checked(plane: Access, wanted: list[str]) -> list[str]:
+def checked(plane: Access, wanted: list[str]) -> list[str]:
     """The clusters that are wanted, or all that there are. Raises CommandError."""
     from kafila.core.errors import StatusError
-    from kafila.members.explain import explain
-    from kafila.members.transport import Unreachable
 
-    client = plane.client()
-    try:
+    async def found(client: MemberClient) -> list[str]:
         if not wanted:
             items, _ = await client.list(_CLUSTERS)
-            wanted = [item["metadata"]["name"] for item in items]
-        else:
+            return [item["metadata"]["name"] for item in items]
+        try:
             for name in wanted:
                 if name != EVERYWHERE:
                     await client.get(f"{_CLUSTERS}/{name}")
-    except StatusError as error:
-        if error.code != 403 or not wanted:  # who may use one may not be allowed to look at it
-            raise CommandError(explain(error, None, client)) from None
-    except Unreachable as error:
-        raise CommandError(explain(error, None, client)) from None
-    finally:
-        await client.close()
-    if not wanted:
+        except StatusError as error:
+            if error.code != 403:  # who may use one may not be allowed to look at it
+                raise
+        return wanted
+
+    names = told(plane, found)
+    if not names:
         raise CommandError("there are no clusters: kafila join registers one")
-    return wanted
+    return names

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -37,7 +36,7 @@ def kubeconfig(
     from kafila.members.kubeconfig import default_files, merged, write
 
     plane = access(kubeconfig, karmada_context)
-    names = asyncio.run(checked(plane, cluster or []))
+    names = checked(plane, cluster or [])
     files = [Path(kubeconfig).expanduser()] if kubeconfig else default_files()
     document = contexts(merged(files), plane.context, names)
     if not output:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from cyclopts import Parameter
 
@@ -14,6 +14,8 @@ from .durations import duration
 if TYPE_CHECKING:
     from kafila.members.client import MemberClient
     from kafila.members.kubeconfig import Access
+
+T = TypeVar("T")
 
 ClusterName = Annotated[str, Parameter(name="NAME", help="Name of the cluster: a DNS label of at most 48 characters.")]
 ClusterKubeconfig = Annotated[str, Parameter(help="Path of the cluster's kubeconfig.")]
@@ -143,25 +145,47 @@ def run(
     headers: Sequence[tuple[str, str]] = (),
 ) -> None:
     """Runs ``work(control plane, cluster)`` and prints its errors in one line."""
-    from kafila.core.errors import StatusError
+
+    async def both(plane: MemberClient) -> None:
+        member = cluster.client() if cluster is not None else None
+        try:
+            await work(plane, member)
+        except _errors() as error:
+            from kafila.members.explain import explain
+
+            raise CommandError(explain(error, member, plane)) from None
+        finally:
+            if member is not None:
+                await member.close()
+
+    told(control_plane, both, headers)
+
+
+def told(
+    control_plane: Access, work: Callable[[MemberClient], Awaitable[T]], headers: Sequence[tuple[str, str]] = ()
+) -> T:
+    """What ``work(control plane)`` gives. Raises CommandError in one line for whatever the way there can meet with."""
     from kafila.members.explain import explain
+
+    async def session() -> T:
+        plane = control_plane.client(headers=headers)
+        try:
+            return await work(plane)
+        except _errors() as error:
+            raise CommandError(explain(error, None, plane)) from None
+        finally:
+            await plane.close()
+
+    try:
+        return asyncio.run(session())
+    except ValueError as error:  # an endpoint or a proxy that we cannot use
+        raise CommandError(str(error)) from None
+
+
+def _errors() -> tuple[type[Exception], ...]:
+    from kafila.core.errors import StatusError
     from kafila.members.join import JoinError
     from kafila.members.kubeconfig import KubeconfigError
     from kafila.members.transport import Unreachable
 
-    async def session() -> None:
-        plane = control_plane.client(headers=headers)
-        member: MemberClient | None = cluster.client() if cluster is not None else None
-        try:
-            await work(plane, member)
-        except (JoinError, KubeconfigError, StatusError, Unreachable) as error:
-            raise CommandError(explain(error, member, plane)) from None
-        finally:
-            await plane.close()
-            if member is not None:
-                await member.close()
-
-    try:
-        asyncio.run(session())
-    except ValueError as error:  # an endpoint or a proxy that we cannot use
-        raise CommandError(str(error)) from None
+    return (JoinError, KubeconfigError, StatusError, Unreachable)

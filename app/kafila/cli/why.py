@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any, cast, final
+from typing import TYPE_CHECKING, Annotated, cast, final
 
 from cyclopts import Parameter
 
@@ -14,10 +14,11 @@ from kafila.core.values import Object
 from kafila.placement.types import Binding, Cluster, OverridePolicy, PropagationPolicy, Work
 
 from . import CommandError, UsageError
-from .membership import KarmadaContext, Kubeconfig, access
+from .membership import KarmadaContext, Kubeconfig, access, told
 
 if TYPE_CHECKING:
     from kafila.members.client import MemberClient
+    from kafila.members.kubeconfig import Access
     from kafila.placement.explain import Evidence, Warned
 
 _POLICIES = ("policy.karmada.io/v1alpha1", "propagationpolicies")
@@ -45,7 +46,7 @@ def why(
     if output not in ("", "json"):
         raise UsageError(f'unable to match a printer suitable for the output format "{output}", allowed: json')
     plane = access(kubeconfig, karmada_context)
-    found = asyncio.run(_session(plane, wanted, namespace or plane.namespace or "default"))
+    found = _gathered(plane, wanted, namespace or plane.namespace or "default")
     reports = [explain(evidence, cluster) for evidence in found]
     if output == "json":
         import orjson
@@ -79,18 +80,13 @@ def _pair(argument: str) -> tuple[str, str]:
     return kind, name
 
 
-async def _session(plane: Any, wanted: list[tuple[str, str]], namespace: str) -> list[Evidence]:
-    from kafila.core.errors import StatusError
-    from kafila.members.explain import explain as explain_error
-    from kafila.members.transport import Unreachable
+def _gathered(plane: Access, wanted: list[tuple[str, str]], namespace: str) -> list[Evidence]:
+    """Raises CommandError."""
 
-    client = plane.client()
-    try:
-        found = [await gather_evidence(client, kind, namespace, name) for kind, name in wanted]
-    except (StatusError, Unreachable) as error:
-        raise CommandError(explain_error(error, None, client)) from None
-    finally:
-        await client.close()
+    async def all_of_them(client: MemberClient) -> list[Evidence]:
+        return [await gather_evidence(client, kind, namespace, name) for kind, name in wanted]
+
+    found = told(plane, all_of_them)
     for evidence in found:
         if evidence.template is None:
             where = f' in namespace "{evidence.namespace}"' if evidence.namespace else ""

@@ -22,6 +22,7 @@ from kafila.placement.objects import (
     namespace,
     spec,
     status,
+    uid,
 )
 
 # reasons
@@ -84,15 +85,20 @@ def of_member(
     mine = {name(work): work for work in works if namespace(work) == here}
     wanted = {called: {identity(each) for each in _manifests(work)} for called, work in mine.items()}
     there: set[Identity] = set()
+    claimed: list[tuple[Object, str, str]] = []
+    used: set[str] = set()
     for obj in held:
         is_what = identity(obj)
         there.add(is_what)
-        notes = annotations_of(obj)
-        where, called = notes.get(constants.WORK_NAMESPACE, ""), notes.get(constants.WORK_NAME, "")
+        where, called = (annotations_of(obj).get(each, "") for each in (constants.WORK_NAMESPACE, constants.WORK_NAME))
+        if where == here and is_what in wanted.get(called, ()):
+            used.add(uid(obj))
+        elif called and not _is_derived(obj):
+            claimed.append((obj, where, called))
+    for obj, where, called in claimed:
         if where != here:
-            text = f"it says that it is of Work {where}/{called}" if called else "it does not say of which Work it is"
-            yield _of(obj, obj["kind"], CLAIMED, text, cluster)
-        elif is_what not in wanted.get(called, ()):
+            yield _of(obj, obj["kind"], CLAIMED, f"it says that it is of Work {where}/{called}", cluster)
+        elif uid(obj) not in used:  # the same object under another kind, as OpenShift's Project is its Namespace
             yield _of(obj, obj["kind"], ORPHANED, f"there is no Work {here}/{called} with it", cluster)
     for work in mine.values():
         if metadata(work).get("deletionTimestamp") or not _is_applied(work):
@@ -101,6 +107,11 @@ def of_member(
             found = identity(each)
             if (found.group, found.kind) in listed and found not in there:
                 yield _of(each, each["kind"], MISSING, f"Work {name(work)} says that it is applied", cluster)
+
+
+def _is_derived(obj: Object) -> bool:
+    """Made by a controller there for one of ours, with its labels and annotations (EndpointSlices, Pods)."""
+    return any(owner.get("controller") for owner in metadata(obj).get("ownerReferences") or ())
 
 
 def _of(obj: Object, kind: str, reason: str, message: str, cluster: str = "") -> Disagreement:

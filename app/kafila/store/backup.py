@@ -25,6 +25,10 @@ from .timeline import NEWEST, raise_restored
 _SCHEMA: Final = "alembic_version"  # the table with the schema's revision
 _LONGEST: Final = 8192  # bytes of what a program says that are read
 _COUNT: Final = "SELECT count(*) FROM objects"
+_USED: Final = """
+SELECT count(*) FROM pg_class c WHERE relnamespace = 'public'::regnamespace
+AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+"""
 
 
 class BackupError(Exception):
@@ -51,12 +55,12 @@ async def back_up(dsn: str, to: Path) -> Summary:
                 found = Summary(schema, await connection.fetchval(_COUNT), int(newest["revision"]))
             except asyncpg.UndefinedTableError:
                 raise BackupError("the database is not kafila's, or empty") from None
-            part = to.with_name(f".{to.name}.part")
+            part = to.with_name(f".{to.name}.{os.getpid()}")
             try:
                 to.parent.stat()
                 part.unlink(missing_ok=True)
                 os.close(open_private(part))
-                await _run(dsn, "pg_dump", "-Fc", "-O", "-x", f"--snapshot={snapshot}", "-f", str(part))
+                await _run(dsn, "pg_dump", "-w", "-Fc", "-O", "-x", f"--snapshot={snapshot}", "-f", str(part))
                 with part.open("rb") as file:
                     os.fsync(file.fileno())
                 part.replace(to)
@@ -82,7 +86,7 @@ async def restore(dsn: str, backup: Path) -> Summary:
     schema = await schema_of(backup)
     connection = await _connected(dsn)
     try:
-        if await connection.fetchval("SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace"):
+        if await connection.fetchval(_USED):
             raise BackupError("the database is not empty: restore into a new one")
         with tempfile.NamedTemporaryFile("w", suffix=".list") as entries:
             listed = await _run("", "pg_restore", "--list", str(backup))
@@ -90,7 +94,9 @@ async def restore(dsn: str, backup: Path) -> Summary:
                 f"{line}\n" for line in listed.splitlines() if f"TABLE DATA public {_SCHEMA} " not in line
             )
             entries.flush()
-            await _run(dsn, "pg_restore", "-1", "-O", "-x", "-L", entries.name, "-d", "service=kafila", str(backup))
+            await _run(
+                dsn, "pg_restore", "-w", "-1", "-O", "-x", "-L", entries.name, "-d", "service=kafila", str(backup)
+            )
         async with connection.transaction():
             revision = await raise_restored(connection)
             await connection.execute(f"INSERT INTO {_SCHEMA} VALUES ($1)", schema)
@@ -136,18 +142,15 @@ async def _run(dsn: str, program: str, *arguments: str) -> str:
 
 @asynccontextmanager
 async def _service(dsn: str) -> AsyncIterator[Mapping[str, str]]:
-    """The environment in which libpq finds the database: neither arguments nor it show a password to others."""
+    """The environment in which libpq finds the database: neither arguments nor it show a password of ``dsn`` to others. What the
+    environment says beside (``PGPASSWORD``, ``PGSSLROOTCERT``) counts for the server that asks, and so here."""
+    own = {name: os.environ[name] for name in os.environ if name in ("PATH", "HOME") or name.startswith("PG")}
     if not dsn:
-        yield {"PATH": os.environ.get("PATH", "")}
+        yield own
         return
     from psycopg.conninfo import conninfo_to_dict
 
     with tempfile.NamedTemporaryFile("w", suffix=".conf") as file:
         file.write("[kafila]\n" + "".join(f"{name}={value}\n" for name, value in conninfo_to_dict(dsn).items()))
         file.flush()
-        yield {
-            "PATH": os.environ.get("PATH", ""),
-            "HOME": os.environ.get("HOME", "/"),
-            "PGSERVICEFILE": file.name,
-            "PGSERVICE": "kafila",
-        }
+        yield {**own, "PGSERVICEFILE": file.name, "PGSERVICE": "kafila"}

@@ -11,7 +11,7 @@ from kafila.placement.disagreements import Disagreement, of_member, of_works
 
 RB, WORK = "resourcebinding.karmada.io/permanent-id", "work.karmada.io"
 CLUSTERS = [{"metadata": {"name": name}} for name in ("m1", "m2")]
-CONFIG = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"namespace": "a", "name": "config"}}
+CONFIG = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"namespace": "a", "name": "config", "uid": "u"}}
 
 
 def binding(*clusters: str, **more: Any) -> Object:
@@ -36,6 +36,10 @@ def held(namespace: str = "karmada-es-m1", name: str = "w", obj: Object = CONFIG
 
 def ending(obj: Object) -> Object:
     return {**obj, "metadata": {**obj["metadata"], "deletionTimestamp": "2026-11-30T00:00:00Z"}}
+
+
+def made_by_a_controller(obj: Object) -> Object:
+    return {**obj, "metadata": {**obj["metadata"], "ownerReferences": [{"controller": True}]}}
 
 
 @pytest.mark.parametrize(
@@ -75,7 +79,9 @@ def test_bindings_and_works(bindings: list[Object], works: list[Object], said: l
             ["ObjectWithoutWork there is no Work karmada-es-m1/w with it"],
         ),
         ([], [held("karmada-es-other")], ["ObjectOfOtherWork it says that it is of Work karmada-es-other/w"]),
-        ([], [held("", "")], ["ObjectOfOtherWork it does not say of which Work it is"]),
+        ([], [held("", "")], []),  # as Endpoints, which get the labels of their Service
+        ([], [made_by_a_controller(held())], []),  # as EndpointSlices, which get more
+        ([work("m1")], [held(), held(obj={**CONFIG, "kind": "Project"})], []),  # the same object under another kind
         ([work("m1")], [], ["ObjectMissing Work w says that it is applied"]),
         ([work("m1", applied=False)], [], []),
         ([ending(work("m1"))], [], []),
