@@ -81,15 +81,16 @@ class Pod:
             elif entry.is_dir() and entry.name not in _LEFT_OUT:
                 lines += [f"mkdir {root}{entry}", f"mount --rbind {entry} {root}{entry}"]
         lines.append(f"cp -r --no-preserve=ownership /etc {root}/etc")
-        for needed in dict.fromkeys((Path(sys.base_prefix), Path(sys.prefix), SOURCES)):
-            if needed.parts[1] in _LEFT_OUT:
-                lines += [f"mkdir -p {root}{needed}", f"mount --bind {needed} {root}{needed}"]
         for mount in self.container.get("volumeMounts", ()):
             volume = next(v for v in self.spec["volumes"] if v["name"] == mount["name"])
             at, source = mount["mountPath"], self._volume(volume, user)
             lines += [f"mkdir -p {root}{at}", f"mount --bind {source} {root}{at}"]
             if mount.get("readOnly"):
                 lines.append(f"mount -o remount,bind,ro {root}{at}")
+        # behind the volumes, of which one may be mounted above them (/tmp)
+        for needed in dict.fromkeys((Path(sys.base_prefix), Path(sys.prefix), SOURCES)):
+            if needed.parts[1] in _LEFT_OUT:
+                lines += [f"mkdir -p {root}{needed}", f"mount --bind {needed} {root}{needed}"]
         if self.container["securityContext"]["readOnlyRootFilesystem"]:
             lines.append(f"mount -o remount,ro {root}")
         return "\n".join([*lines, f"exec chroot {root} {shlex.join(self._become(user))}", ""])
