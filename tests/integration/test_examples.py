@@ -167,7 +167,8 @@ class Lab:
         await self.kubectl("apply", "-f", str(EXAMPLES / example))
 
     async def delete(self, example: str) -> None:
-        await self.kubectl("delete", "-f", str(EXAMPLES / example), "--timeout=90s")
+        """Of two files that have the same object, the second may find it gone."""
+        await self.kubectl("delete", "-f", str(EXAMPLES / example), "--ignore-not-found", "--timeout=90s")
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
