@@ -37,11 +37,11 @@ _WITH_MEMBERS = {"clients", "clusters", "differential"}
 
 
 class ByFolder(LoadScopeScheduling):
-    """Of several test processes one runs what starts member clusters, one after the other; the others take the rest by file."""
+    """What starts member clusters runs folder by folder, each in one test process, which starts them once; all the rest file by file."""
 
     def _split_scope(self, nodeid: str) -> str:
         path = Path(nodeid.partition("::")[0])
-        return "members" if _WITH_MEMBERS.intersection(path.parts) else str(path)
+        return next((part for part in path.parts if part in _WITH_MEMBERS), str(path))
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByFolder:
