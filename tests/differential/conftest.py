@@ -24,9 +24,17 @@ def callers() -> Iterator[CallerOfWebhooks]:
 
 
 @pytest.fixture(scope="session")
-def third_parties(callers: CallerOfWebhooks) -> Iterator[tuple[Side, Side]]:
+def sides(callers: CallerOfWebhooks) -> Iterator[tuple[Side, Side]]:
     """kube-apiserver and kafila, which show webhooks a certificate, for programs of others beside them."""
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kafila-programs-")))
         one, two = (stack.enter_context(server(callers.flag)) for server in (reference, kafila))
         yield stack.enter_context(side(one, folder / "one")), stack.enter_context(side(two, folder / "two"))
+
+
+@pytest.fixture
+def third_parties(sides: tuple[Side, Side]) -> Iterator[tuple[Side, Side]]:
+    """Programs that a test has started there end with it: one that audits every second would take a core from all that comes after."""
+    yield sides
+    for each in sides:
+        each.stop()

@@ -68,6 +68,10 @@ class Side:
         process.start()
         return process
 
+    def stop(self) -> None:
+        while self.processes:
+            self.processes.pop().stop()
+
     def run(self, program: str, *arguments: str | Path, stdin: str = "") -> str:
         """kubectl or Helm, which end by themselves."""
         environment = {"KUBECONFIG": str(self.server.kubeconfig), "HOME": str(self.folder), "PATH": "/usr/bin:/bin"}
@@ -119,8 +123,7 @@ def side(server: Server, folder: Path) -> Iterator[Side]:
     try:
         yield it
     finally:
-        for process in reversed(it.processes):
-            process.stop()
+        it.stop()
 
 
 def free_port() -> int:
