@@ -183,6 +183,7 @@ class ObjectsApp:
             now = time.perf_counter()
             if request.seat is not None:
                 request.seat.leave(now)
+                request.seat = None  # which knows the request: both would wait for the garbage collector
             if request.held:
                 request.let_go()
             if request.audit is not None:

@@ -43,7 +43,7 @@ class Left(Exception):
 class Seat:
     """What a request occupies, from when it may begin until ``leave``."""
 
-    __slots__ = ("_fairness", "_reads", "about", "flow", "is_taken", "seats", "started", "ticket")
+    __slots__ = ("__weakref__", "_fairness", "_reads", "about", "flow", "is_taken", "seats", "started", "ticket")
 
     def __init__(
         self,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
 
@@ -69,6 +71,30 @@ async def comes(what: Callable[[], bool]) -> None:
     async with asyncio.timeout(PATIENCE):
         while not what():
             await asyncio.sleep(0.001)
+
+
+async def test_a_request_that_is_over_waits_for_no_garbage_collector(
+    fair: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A seat knows its request, for the dumps: both go when it has been answered."""
+    seen: list[weakref.ref[Seat]] = []
+    begin = Fairness.begin
+
+    def noticed(self: Fairness, *arguments: Any) -> Seat | None:
+        found = begin(self, *arguments)
+        if found is not None:
+            seen.append(weakref.ref(found))
+        return found
+
+    monkeypatch.setattr(Fairness, "begin", noticed)
+    gc.disable()
+    try:
+        assert (await fair.get(CONFIGMAPS)).status_code == 200
+        assert (await fair.post(CONFIGMAPS, configmap("short"))).status_code == 201
+    finally:
+        gc.enable()
+    assert len(seen) >= 2
+    assert [each() for each in seen] == [None] * len(seen)
 
 
 def level(name: str, shares: int, response: Object, **more: Any) -> Object:
