@@ -28,6 +28,7 @@ from .search import (
     ObjectWrite,
     Place,
     Rows,
+    key_of,
 )
 
 CHANNEL: Final = "kafila_search"
@@ -220,7 +221,7 @@ class PostgresSearch:
             raise NotTheWriter(f"{resource} of {cluster}")
 
     def _stored(self, resource: str, cluster: str, puts: Sequence[ObjectWrite]) -> list[bytes]:
-        return [self._sealed(_key(resource, cluster, put.namespace, put.name), put.body or b"") for put in puts]
+        return [self._sealed(key_of(resource, cluster, put.namespace, put.name), put.body or b"") for put in puts]
 
     def _sealed(self, key: Key, body: bytes) -> bytes:
         if self._sealer.active and self._sealer.concerns(key.resource):
@@ -305,7 +306,7 @@ class PostgresSearch:
         return any(not row.body.startswith(b"{") for row in rows)
 
     def _open(self, resource: str, cluster: str, row: CachedObject | CachedChange) -> bytes:
-        return opened(self._sealer, _key(resource, cluster, row.namespace, row.name), row.body)
+        return opened(self._sealer, key_of(resource, cluster, row.namespace, row.name), row.body)
 
     # -- hints ---------------------------------------------------------------------------------------------------------
 
@@ -342,13 +343,6 @@ class PostgresSearch:
 def _has_more(records: Sequence[Any], limit: int) -> bool:
     """There may be: as many were found as were asked for, or their bytes were too many for all of them."""
     return bool(records) and (records[0]["found"] == limit or len(records) < records[0]["found"])
-
-
-def _key(resource: str, cluster: str, namespace: str, name: str) -> Key:
-    """What a sealed body is bound to. Resources are named as ``group/version/plural``."""
-    group, _, rest = resource.partition("/")
-    plural = rest.partition("/")[2]
-    return Key(f"{plural}.{group}" if group else plural, f"{cluster}/{namespace}", name)
 
 
 def _resource(record: Any) -> CachedResource:

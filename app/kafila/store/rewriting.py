@@ -23,6 +23,7 @@ from .connect import Timeouts, connect
 from .interface import EVENTS, Sealer
 from .packing import Packing, unpack
 from .sealing import MARK, CannotOpen, packed
+from .search import key_of as search_key
 from .timeline import COMMIT_LOCK
 
 _REWRITING_LOCK: Final = 7236837471905
@@ -31,6 +32,12 @@ _ROWS: Final = 100  # that are read, and put back, together
 _BYTES: Final = 1 << 20  # of bodies, and one more
 _ROUNDS: Final = 3  # others go on writing: what they put under another key meanwhile is found in the next one
 MOST_SHOWN: Final = 10
+SEARCH: Final = "search_objects"
+_LOCK_MEMBERS: Final = """
+SELECT 1 FROM search_resources WHERE (resource, cluster) IN (SELECT * FROM unnest($1::text[], $2::text[]))
+ORDER BY resource, cluster FOR UPDATE
+"""
+_COUNT_MEMBERS: Final = "UPDATE search_resources SET bytes = bytes + $3 WHERE resource = $1 AND cluster = $2"
 
 
 class AlreadyRunning(Exception):
@@ -70,25 +77,42 @@ class Report:
 
 
 class _Table(NamedTuple):
-    """Where bodies lie. ``position``: columns that its rows are walked in the order of; ``at``: what tells a row."""
+    """Where bodies lie. ``position``: columns that its rows are walked in the order of; ``row``: what tells a row in the state that
+    was read (columns with their types); ``resource``: column or text; ``body``: the column."""
 
     name: str
     position: tuple[str, ...]
-    resource: str  # column or text
-    body: str  # the column
+    row: tuple[tuple[str, str], ...]
+    resource: str
+    body: str = "body"
+
+    def key(self, record: Any) -> Key:
+        """What a body is bound to."""
+        if self.name == SEARCH:
+            return search_key(record["resource"], record["cluster"], record["namespace"], record["name"])
+        return Key(record["resource"], record["namespace"], record["name"])
 
 
+_PLACE: Final = (("namespace", "text"), ("name", "text"))
+_ROW: Final = (("revision", "bigint"), ("resource", "text"), *_PLACE)  # a revision is written once
+_MEMBERS: Final = (("resource", "text"), ("cluster", "text"), *_PLACE)
 _TABLES: Final = (
-    _Table("objects", ("resource", "namespace", "name"), "resource", "body"),
-    _Table("log", ("revision",), "resource", "body"),
-    _Table("log", ("revision",), "resource", "previous_body"),
-    _Table("events", ("revision",), f"'{EVENTS}'", "body"),
+    _Table("objects", ("resource", "namespace", "name"), _ROW, "resource"),
+    _Table("log", ("revision",), _ROW, "resource"),
+    _Table("log", ("revision",), _ROW, "resource", "previous_body"),
+    _Table("events", ("revision",), (("revision", "bigint"), *_PLACE), f"'{EVENTS}'"),
+    _Table(
+        SEARCH,
+        tuple(column for column, _ in _MEMBERS),
+        (*_MEMBERS, ("version", "bigint"), ("object_version", "text")),
+        "resource",
+    ),
 )
 
 
 class _Found(NamedTuple):
-    revision: int
     key: Key
+    row: tuple[Any, ...]  # values of the table's ``row``
     size: int
 
 
@@ -133,17 +157,18 @@ class Rewriting:
         """Rows that concern us, without their bodies: what is large is not read for nothing."""
         position = ", ".join(table.position)
         places = ", ".join(f"${number}" for number in range(1, len(table.position) + 1))
+        own = ", ".join(column for column, _ in table.row if column != "resource")
         query = (
-            f"SELECT revision, {table.resource} AS resource, namespace, name, octet_length({table.body}) AS size,"
+            f"SELECT {table.resource} AS resource, {own}, octet_length({table.body}) AS size,"
             f" substring({table.body} FOR {len(MARK)}) AS head"
             f" FROM {table.name} WHERE ({position}) > ({places}) ORDER BY {position} LIMIT {_PAGE}"
         )
-        after: tuple[Any, ...] = (0,) if table.position == ("revision",) else ("", "", "")
+        after: tuple[Any, ...] = (0,) if table.position == ("revision",) else ("",) * len(table.position)
         while records := await self._connection.fetch(query, *after):
             yield [
-                _Found(record["revision"], key, record["size"])
+                _Found(key, tuple(record[column] for column, _ in table.row), record["size"])
                 for record in records
-                if record["size"] and (key := Key(record["resource"], record["namespace"], record["name"])).resource
+                if record["size"] and (key := table.key(record)).resource
                 if record["head"] == MARK or self._sealer.concerns(key.resource)
             ]
             after = tuple(records[-1][column] for column in table.position)
@@ -184,39 +209,56 @@ class Rewriting:
 
     async def _bodies(self, table: _Table, group: Sequence[_Found]) -> dict[_Found, bytes]:
         """Of the rows that are still what they were."""
+        arrays, columns = _given(table)
         query = (
-            f"SELECT g.number, t.{table.body} AS body FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[])"
-            f" WITH ORDINALITY AS g(revision, resource, namespace, name, number)"
+            f"SELECT g.number, t.{table.body} AS body FROM unnest({arrays}) WITH ORDINALITY AS g({columns}, number)"
             f" JOIN {table.name} t ON {_same(table)} WHERE t.{table.body} IS NOT NULL"
         )
         records = await self._connection.fetch(query, *_columns(group))
         return {group[record["number"] - 1]: record["body"] for record in records}
 
     async def _put(self, table: _Table, fresh: dict[_Found, bytes]) -> int:
-        query = (
-            f"UPDATE {table.name} t SET {table.body} = g.body"
-            f" FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::bytea[])"
-            f" AS g(revision, resource, namespace, name, body) WHERE {_same(table)}"
-        )
+        arrays, columns = _given(table)
+        rows = f"unnest({arrays}, ${len(table.row) + 1}::bytea[]) AS g({columns}, body)"
+        given = *_columns(list(fresh)), list(fresh.values())
+        if table.name == SEARCH:
+            return await self._put_members(table, rows, given)
+        query = f"UPDATE {table.name} t SET {table.body} = g.body FROM {rows} WHERE {_same(table)}"
         async with self._connection.transaction():
             await self._connection.execute("SELECT pg_advisory_xact_lock($1)", COMMIT_LOCK)
-            done = await self._connection.execute(query, *_columns(list(fresh)), list(fresh.values()))
+            done = await self._connection.execute(query, *given)
         return int(done.rpartition(" ")[2])
+
+    async def _put_members(self, table: _Table, rows: str, given: Sequence[Any]) -> int:
+        """Who writes them has locked their cached resource, which also knows how many bytes it has."""
+        query = (
+            f"UPDATE {SEARCH} t SET body = g.body FROM {rows} JOIN {SEARCH} o USING (resource, cluster, namespace, name)"
+            f" WHERE {_same(table)} RETURNING t.resource, t.cluster,"
+            " CASE WHEN t.deleted THEN 0 ELSE octet_length(g.body) - octet_length(o.body) END AS more"
+        )
+        async with self._connection.transaction():
+            await self._connection.execute(_LOCK_MEMBERS, *given[:2])
+            done = await self._connection.fetch(query, *given)
+            more: Counter[tuple[str, str]] = Counter()
+            for resource, cluster, size in done:
+                more[resource, cluster] += size
+            await self._connection.executemany(_COUNT_MEMBERS, [(*each, size) for each, size in more.items() if size])
+        return len(done)
+
+
+def _given(table: _Table) -> tuple[str, str]:
+    """The arrays that tell rows, as parameters, and the names of their columns."""
+    arrays = ", ".join(f"${number}::{kind}[]" for number, (_, kind) in enumerate(table.row, 1))
+    return arrays, ", ".join(column for column, _ in table.row)
 
 
 def _same(table: _Table) -> str:
-    """That a row ``t`` is what was read as ``g``: a revision is written once."""
-    same = "t.revision = g.revision AND t.namespace = g.namespace AND t.name = g.name"
-    return same if table.name == "events" else f"{same} AND t.resource = g.resource"
+    """That a row ``t`` is what was read as ``g``."""
+    return " AND ".join(f"t.{column} = g.{column}" for column, _ in table.row)
 
 
 def _columns(group: Sequence[_Found]) -> list[list[Any]]:
-    return [
-        [found.revision for found in group],
-        [found.key.resource for found in group],
-        [found.key.namespace for found in group],
-        [found.key.name for found in group],
-    ]
+    return [list(column) for column in zip(*(found.row for found in group), strict=True)]
 
 
 def _groups(page: Sequence[_Found]) -> Iterator[list[_Found]]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from typing import Final, NamedTuple, Protocol
 
+from kafila.core.resources import Key
 from kafila.core.selectors import Selector
 
 PAGE: Final = 500  # rows read at once
@@ -78,6 +79,13 @@ class Changes(NamedTuple):
 
 class NotTheWriter(Exception):
     """Another process has taken the resource over, or it is not kept any more."""
+
+
+def key_of(resource: str, cluster: str, namespace: str, name: str) -> Key:
+    """What a sealed body is bound to. Resources are named as ``group/version/plural``."""
+    group, _, rest = resource.partition("/")
+    plural = rest.partition("/")[2]
+    return Key(f"{plural}.{group}" if group else plural, f"{cluster}/{namespace}", name)
 
 
 class SearchCache(Protocol):

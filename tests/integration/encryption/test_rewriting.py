@@ -22,6 +22,7 @@ from kafila.store import dictionaries
 from kafila.store.interface import EVENTS, EventQuery, Row, Transaction, Write
 from kafila.store.postgres import PostgresStore
 from kafila.store.rewriting import AlreadyRunning, Report, rewriting
+from kafila.store.search import FIRST, ObjectWrite
 
 from .at_rest import IDENTITY, configuration, encryption, in_clear, provider
 
@@ -180,6 +181,53 @@ async def test_what_cannot_be_decrypted_is_left_and_named(postgres_dsn: str) -> 
         "secrets default/s0001 in log",
     ]
     assert report.rewritten == 2
+
+
+async def test_members_objects_that_search_keeps_are_rewritten_too(postgres_dsn: str) -> None:
+    secrets, maps = "/v1/secrets", "/v1/configmaps"
+
+    def put(name: str) -> ObjectWrite:
+        return ObjectWrite("default", name, 2, "2", b"{}", body(name, f"sesame-{name}" * 20))
+
+    async with opened(postgres_dsn, clear("secrets")) as store:
+        for resource in (secrets, maps):
+            await store.search.take_over(resource, "m1", (), 1)
+            await store.search.write(resource, "m1", 1, [put(f"s{number}") for number in range(150)], version=2)
+        gone = ObjectWrite("default", "s7", 3)
+        await store.search.write(secrets, "m1", 1, [gone], version=3)
+        kept = {resource: await store.search.changes(resource, "m1", (0, FIRST), 9) for resource in (secrets, maps)}
+    for sealer, key in (
+        (sealed(ONE), "aesgcm:key1"),
+        (sealed(TWO, ONE), "secretbox:key2"),
+        (clear("secrets"), IN_CLEAR),
+    ):
+        report = await rewritten(postgres_dsn, sealer)
+        assert (report.rewritten, report.stale, report.unreadable) == (150, 0, 0)
+        looked = await rewritten(postgres_dsn, sealer, check=True)
+        assert looked.keys == {("search_objects", key): 150}
+        async with opened(postgres_dsn, sealer) as store:
+            for resource, changes in kept.items():
+                assert await store.search.changes(resource, "m1", (0, FIRST), 9) == changes
+            for cached in await store.search.resources():
+                assert cached.bytes == _bytes_of(postgres_dsn, cached.resource)  # what its limit is compared with
+
+
+def _bytes_of(dsn: str, resource: str) -> int:
+    with psycopg.connect(dsn) as connection:
+        found = connection.execute(
+            "SELECT sum(octet_length(body)) FROM search_objects WHERE resource = %s AND NOT deleted", [resource]
+        ).fetchone()
+    assert found is not None
+    return int(found[0])
+
+
+async def test_what_search_keeps_and_nobody_can_decrypt_is_named(postgres_dsn: str) -> None:
+    async with opened(postgres_dsn, encryption(("secrets", provider("aesgcm", "lost")))) as store:
+        await store.search.take_over("/v1/secrets", "m1", (), 1)
+        await store.search.write("/v1/secrets", "m1", 1, [ObjectWrite("default", "s", 2, "2", b"{}", body("s"))])
+    report = await rewritten(postgres_dsn, sealed(ONE))
+    assert (report.rewritten, report.unreadable) == (0, 1)
+    assert [each.where for each in report.unopened] == ["secrets m1/default/s in search_objects"]
 
 
 async def test_nobody_notices_while_others_write(postgres_dsn: str) -> None:
