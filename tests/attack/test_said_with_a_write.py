@@ -38,8 +38,24 @@ def test_a_kind_that_nothing_acts_on_says_so(resource: str) -> None:
 
 
 FIELDS: list[tuple[str, str, Object, str]] = [
-    ("propagationpolicies.policy", "", {"failover": {"application": {}}}, "spec.failover.application: is stored and"),
-    ("clusterpropagationpolicies.policy", "", {"failover": {"application": {}}}, "spec.failover.application"),
+    (
+        "propagationpolicies.policy",
+        "StatefulFailoverInjection",
+        {"failover": {"application": {"statePreservation": {"rules": [{}]}}}},
+        "spec.failover.application.statePreservation",
+    ),
+    (
+        "clusterpropagationpolicies.policy",
+        "StatefulFailoverInjection",
+        {"failover": {"application": {"statePreservation": {"rules": [{}]}}}},
+        "spec.failover.application.statePreservation",
+    ),
+    (
+        "propagationpolicies.policy",
+        "GracefulEviction",
+        {"failover": {"application": {"purgeMode": "Gracefully"}}},
+        "spec.failover.application.purgeMode",
+    ),
     ("propagationpolicies.policy", "Failover", {"failover": {"cluster": {}}}, "spec.failover.cluster"),
     ("propagationpolicies.policy", "PropagationPolicyPreemption", {"preemption": "Always"}, "spec.preemption"),
     ("propagationpolicies.policy", "PriorityBasedScheduling", {"schedulePriority": {}}, "spec.schedulePriority"),

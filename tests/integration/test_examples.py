@@ -504,6 +504,18 @@ async def test_eviction(lab: Lab) -> None:
 
 
 @on_module_loop
+async def test_application_failover(lab: Lab) -> None:
+    await lab.apply("application-failover")
+    await lab.eventually(lambda: lab.holders("deployments.apps", "orders") == {"member2"})
+    await lab.eventually(lambda: lab.ready("orders") == 2)
+    await lab.eventually(lambda: lab.holders("deployments.apps", "orders") == {"member1"})
+    events = await lab.kubectl("get", "events", "-o", "jsonpath={.items[*].message}")
+    assert "Evict from cluster member2 succeed." in events
+    await lab.delete("application-failover")
+    await lab.eventually(lambda: not lab.holders("deployments.apps", "orders"))
+
+
+@on_module_loop
 async def test_cluster_taint_policy(lab: Lab) -> None:
     await lab.apply("cluster-taint-policy")
     wanted = "jsonpath={.spec.taints[0].key}={.spec.taints[0].value}"

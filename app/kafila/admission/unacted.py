@@ -14,6 +14,7 @@ from kafila.catalog.kind import Kind
 from kafila.core import feature_gates as feature
 from kafila.core.feature_gates import Gates
 from kafila.core.values import Object
+from kafila.placement.constants import PURGE_LATER
 
 _NOT_YET: Final = "is stored and not acted on by this control plane yet"
 
@@ -44,8 +45,11 @@ def _off(field: str, gate: str, gates: Gates) -> Iterator[str]:
 
 def _policy(spec: Object, gates: Gates) -> Iterator[str]:
     failover, placement = spec.get("failover") or {}, spec.get("placement") or {}
-    if failover.get("application") is not None:
-        yield f"spec.failover.application: {_NOT_YET}: no workload is moved because it is unhealthy"
+    for field in ("application", "cluster"):
+        if ((failover.get(field) or {}).get("statePreservation") or {}).get("rules"):
+            yield from _off(f"spec.failover.{field}.statePreservation", feature.STATEFUL_FAILOVER_INJECTION, gates)
+    if (failover.get("application") or {}).get("purgeMode") in PURGE_LATER:
+        yield from _off("spec.failover.application.purgeMode", feature.GRACEFUL_EVICTION, gates)
     if failover.get("cluster") is not None:
         yield from _off("spec.failover.cluster", feature.FAILOVER, gates)
     if spec.get("preemption") == "Always":

@@ -13,6 +13,7 @@ Stage = Literal["ALPHA", "BETA"]
 CUSTOMIZED_CLUSTER_RESOURCE_MODELING: Final = "CustomizedClusterResourceModeling"
 FAILOVER: Final = "Failover"
 FEDERATED_QUOTA_ENFORCEMENT: Final = "FederatedQuotaEnforcement"
+GRACEFUL_EVICTION: Final = "GracefulEviction"
 MULTIPLE_POD_TEMPLATES_SCHEDULING: Final = "MultiplePodTemplatesScheduling"
 POLICY_PREEMPTION: Final = "PropagationPolicyPreemption"
 PRIORITY_BASED_SCHEDULING: Final = "PriorityBasedScheduling"
@@ -30,7 +31,7 @@ class Gate(NamedTuple):
 
 KNOWN: Final[dict[str, Gate]] = {
     FAILOVER: Gate(False, "BETA"),
-    "GracefulEviction": Gate(True, "BETA"),
+    GRACEFUL_EVICTION: Gate(True, "BETA"),
     PROPAGATE_DEPS: Gate(True, "BETA"),
     CUSTOMIZED_CLUSTER_RESOURCE_MODELING: Gate(True, "BETA"),
     POLICY_PREEMPTION: Gate(False, "ALPHA"),

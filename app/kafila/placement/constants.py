@@ -135,6 +135,7 @@ ABORT: Final = "Abort"
 GRACEFULLY: Final = "Gracefully"
 PURGE_NOW: Final = ("Directly", "Immediately")  # in each pair the second is the older name of the first
 PURGE_LATER: Final = (GRACEFULLY, "Graciously")
+PURGE_NEVER: Final = "Never"
 
 # Health of a resource in a member.
 HEALTHY: Final = "Healthy"
@@ -145,6 +146,8 @@ UNKNOWN: Final = "Unknown"
 EVICTION_TAINT: Final = "TaintUntolerated"
 EVICTION_APPLICATION: Final = "ApplicationFailure"
 PRODUCER_TAINT_MANAGER: Final = "TaintManager"
+PRODUCER_RB_FAILOVER: Final = "resource-binding-application-failover-controller"
+PRODUCER_CRB_FAILOVER: Final = "cluster-resource-binding-application-failover-controller"
 
 # Event reasons.
 EVENT_CREATE_EXECUTION_SPACE_FAILED: Final = "CreateExecutionSpaceFailed"

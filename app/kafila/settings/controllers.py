@@ -6,6 +6,7 @@ CONTROLLERS = frozenset(
     {
         "agentcsrapproving",
         "apiservice",
+        "applicationFailover",
         "binding",
         "bootstrapsigner",
         "cluster",

@@ -1,4 +1,7 @@
-"""Workloads whose pods run at once: what kube-controller-manager, scheduler and kubelets do, as far as status shows it."""
+"""Workloads whose pods run at once: what kube-controller-manager, scheduler and kubelets do, as far as status shows it.
+
+An image in a registry below ``.invalid``, which no registry is, cannot be pulled: its pods wait for ever.
+"""
 
 from __future__ import annotations
 
@@ -84,7 +87,7 @@ class WorkloadSimulator:
             await self._registry.delete(self._pods, key.namespace, pod.key.name, DeleteOptions(grace_period=0))
         for index in range(len(fresh), wanted):
             await self._run_pod(workload, template, version, index)
-        status = self._status(workload, wanted)
+        status = self._status(workload, wanted, wanted if _is_pulled(template) else 0)
 
         def observed(obj: Object) -> Object:
             obj["status"] = {**obj.get("status", {}), **status}
@@ -125,22 +128,27 @@ class WorkloadSimulator:
             self._pods, metadata["namespace"], decode_object(self._pods, pod, OPTIONS), OPTIONS
         )
         now = rfc3339()
+        runs = _is_pulled(template)
+        state = {"running": {"startedAt": now}} if runs else {"waiting": {"reason": "ImagePullBackOff"}}
         containers = [
             {
                 "name": c["name"],
                 "image": c.get("image", ""),
-                "imageID": c.get("image", ""),
-                "ready": True,
+                "imageID": c.get("image", "") if runs else "",
+                "ready": runs,
                 "restartCount": 0,
-                "state": {"running": {"startedAt": now}},
+                "state": state,
             }
             for c in template["spec"]["containers"]
         ]
-        conditions = [{"type": t, "status": "True", "lastTransitionTime": now} for t in ("PodScheduled", "Ready")]
+        conditions = [
+            {"type": kind, "status": str(fine), "lastTransitionTime": now}
+            for kind, fine in (("PodScheduled", True), ("Ready", runs))
+        ]
 
         def running(obj: Object) -> Object:
             obj["status"] = {
-                "phase": "Running",
+                "phase": "Running" if runs else "Pending",
                 "startTime": now,
                 "podIP": f"10.{zlib.crc32(node.encode()) % 200}.0.{index + 1}",
                 "conditions": conditions,
@@ -152,35 +160,48 @@ class WorkloadSimulator:
             self._pods, metadata["namespace"], created.key.name, running, Options(manager="kubelet"), "status"
         )
 
-    def _status(self, workload: Object, wanted: int) -> Object:
+    def _status(self, workload: Object, wanted: int, ready: int) -> Object:
         generation = workload["metadata"].get("generation", 1)
         now = rfc3339()
         if workload["kind"] == "DaemonSet":
-            counts = ("currentNumberScheduled", "desiredNumberScheduled", "numberAvailable", "numberReady")
-            return {
-                "observedGeneration": generation,
-                "numberMisscheduled": 0,
-                "updatedNumberScheduled": wanted,
-            } | dict.fromkeys(counts, wanted)
+            counts = ("currentNumberScheduled", "desiredNumberScheduled", "updatedNumberScheduled")
+            runs = dict.fromkeys(("numberAvailable", "numberReady"), ready)
+            return {"observedGeneration": generation, "numberMisscheduled": 0, **runs} | dict.fromkeys(counts, wanted)
+        if workload["kind"] == "Job" and ready < wanted:
+            return {"active": wanted, "startTime": now}
         if workload["kind"] == "Job":
             done = workload["spec"].get("completions", 1)
             known = (workload.get("status") or {}).get("conditions")
             reached = {"status": "True", "reason": "CompletionsReached", "lastTransitionTime": now}
             finished = [{"type": "SuccessCriteriaMet", **reached}, {"type": "Complete", **reached}]
             return {"succeeded": done, "startTime": now, "completionTime": now, "conditions": known or finished}
-        status: Object = {"observedGeneration": generation, "replicas": wanted, "readyReplicas": wanted}
+        status: Object = {"observedGeneration": generation, "replicas": wanted, "readyReplicas": ready}
         if workload["kind"] != "ReplicaSet":
             status |= {"updatedReplicas": wanted}
-        status["availableReplicas"] = wanted
+        status["availableReplicas"] = ready
         if workload["kind"] == "Deployment":
-            known = (workload.get("status") or {}).get("conditions")
-            available = {"type": "Available", "status": "True", "reason": "MinimumReplicasAvailable"}
-            status["conditions"] = known or [
-                {
-                    **available,
-                    "message": "Deployment has minimum availability.",
-                    "lastUpdateTime": now,
-                    "lastTransitionTime": now,
-                }
-            ]
+            status["conditions"] = _with_available(workload, ready >= wanted, now)
         return status
+
+
+def _with_available(workload: Object, available: bool, now: str) -> list[Object]:
+    """A Deployment's conditions."""
+    known: list[Object] = list((workload.get("status") or {}).get("conditions") or ())
+    reason, says = ("MinimumReplicasAvailable", "has") if available else ("MinimumReplicasUnavailable", "does not have")
+    kept = [each for each in known if each["type"] == "Available" and each.get("reason") == reason]
+    return kept or [
+        {
+            "type": "Available",
+            "status": str(available),
+            "reason": reason,
+            "message": f"Deployment {says} minimum availability.",
+            "lastUpdateTime": now,
+            "lastTransitionTime": now,
+        }
+    ]
+
+
+def _is_pulled(template: Object) -> bool:
+    """Whether all images of a pod can be had."""
+    images = (each.get("image", "") for each in template["spec"].get("containers") or ())
+    return not any(image.partition("/")[0].partition(":")[0].endswith(".invalid") for image in images)

@@ -9,6 +9,7 @@ from kafila.core.clock import parse_rfc3339
 from kafila.core.values import AnyObject
 from kafila.placement import constants
 from kafila.placement.explain.report import ClusterRow, Evidence, Report
+from kafila.placement.failover.application import behavior_of, tolerated_seconds
 from kafila.placement.objects import (
     name,
     namespace,
@@ -16,7 +17,7 @@ from kafila.placement.objects import (
     status,
 )
 from kafila.placement.spec import targets
-from kafila.placement.types import Work
+from kafila.placement.types import GracefulEvictionTask, Work
 from kafila.placement.work.status import known_failures
 
 
@@ -37,20 +38,47 @@ def explain_works(evidence: Evidence, rows: dict[str, ClusterRow], report: Repor
     for cluster, work in works.items():
         if cluster not in wanted:
             row = rows.setdefault(cluster, ClusterRow(cluster, "Leaving"))
-            row.state, row.why = "Leaving", _leaving(evidence, work, cluster)
+            row.state, row.why = "Leaving", _leaving(evidence, work, cluster, report)
     for row in rows.values():
         if row.state == "Chosen":  # chosen then, and not stored in the binding now
             row.state, row.why = "Unused", row.why or "chosen by a decision that the binding does not have any more"
 
 
-def _leaving(evidence: Evidence, work: Work, cluster: str) -> str:
+def _leaving(evidence: Evidence, work: Work, cluster: str, report: Report) -> str:
     for task in spec(evidence.binding or {}).get("gracefulEvictionTasks") or ():
         if task.get("fromCluster") == cluster:
             reason = ": ".join(filter(None, (task.get("reason"), task.get("message"))))
-            return f"evicted by {task.get('producer') or 'unknown'} ({reason}); stays until the others are healthy"
+            return f"evicted by {task.get('producer') or 'unknown'} ({reason}); {_until(evidence, task, report)}"
     if work["metadata"].get("deletionTimestamp"):
         return "is being removed there"
     return "not chosen any more; will be removed there"
+
+
+def _until(evidence: Evidence, task: GracefulEvictionTask, report: Report) -> str:
+    """When a copy that is evicted goes."""
+    cluster, binding = task["fromCluster"], evidence.binding
+    if task.get("suppressDeletion") is True:
+        kind = "resourcebinding" if namespace(binding or {}) else "clusterresourcebinding"
+        where = f" -n {namespace(binding or {})}" if namespace(binding or {}) else ""
+        report.advise(
+            f"{cluster}: the copy stays there until somebody says that it may go, and nothing new is placed there.",
+            f"kubectl edit {kind}{where} {name(binding or {})}: suppressDeletion: false in the task of {cluster} "
+            "(spec.gracefulEvictionTasks).",
+        )
+        return "stays until its task says suppressDeletion: false"
+    if task.get("purgeMode") in constants.PURGE_NOW:
+        return "is removed there before the next cluster gets it"
+    if (seconds := task.get("gracePeriodSeconds")) is not None:
+        return f"stays until the others are healthy, {seconds} s at most"
+    return "stays until the others are healthy"
+
+
+def _about_failover(evidence: Evidence) -> str:
+    """What becomes of an unhealthy copy."""
+    behavior = behavior_of(evidence.binding) if evidence.binding is not None else None
+    if behavior is None:
+        return ""
+    return f"leaves this cluster when it has been unhealthy for {tolerated_seconds(behavior)} s (spec.failover.application)"
 
 
 def _state(evidence: Evidence, work: Work | None, item: AnyObject, cluster: str, report: Report) -> tuple[str, str]:
@@ -102,6 +130,7 @@ def _state(evidence: Evidence, work: Work | None, item: AnyObject, cluster: str,
             f"Look there: karmadactl describe {evidence.kind.lower()} {evidence.name} "
             f"{'-n ' + evidence.namespace + ' ' if evidence.namespace else ''}--operation-scope members --cluster {cluster}",
         )
+        return health, _about_failover(evidence)
     return ("Applied" if health == constants.UNKNOWN else health), ""
 
 

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any, Final, cast, final
 
 from kafila.core.clock import parse_rfc3339, rfc3339
+from kafila.core.names import label_value
 from kafila.core.values import AnyObject
-from kafila.machinery.jsonpath import compile_path, text_of
+from kafila.machinery.jsonpath import JSONPathError, compile_path, text_of
 from kafila.placement import constants
 from kafila.placement.spec import targets
 from kafila.placement.types import Binding, GracefulEvictionTask, ResourceBindingSpec, ResourceBindingStatus
+
+_PATH: Final = re.compile(r"\{([^{}]*)\}")
+_SHOWN: Final = 80  # characters of what a member reports, in a message
+
+
+@final
+class EvictionRefused(ValueError):
+    """A copy is to leave a cluster and cannot yet: the text says why."""
+
+    expected = True  # a part of life: it needs no traceback
 
 
 def evict(
@@ -110,19 +122,39 @@ def next_check(tasks: Sequence[GracefulEvictionTask], timeout: float, now: float
 
 
 def preserved_state(failover: AnyObject, status: ResourceBindingStatus, cluster: str) -> dict[str, str]:
-    """Labels that the copy in the next cluster gets, taken from what ``cluster`` reported. Raises ValueError."""
+    """Labels that the copy in the next cluster gets, taken from what ``cluster`` reported. Raises EvictionRefused.
+
+    What is no value of a label is refused here: no member would take the copy that has it.
+    """
     rules = (failover.get("statePreservation") or {}).get("rules") or ()
     if not rules:
         return {}
     item = next((i for i in status.get("aggregatedStatus") or () if i.get("clusterName") == cluster), None)
     if item is None or item.get("status") is None:
-        raise ValueError(f"the application status has not yet been collected from Cluster({cluster})")
-    return {rule["aliasLabelName"]: _printed(rule["jsonPath"], item["status"]) for rule in rules}
+        raise EvictionRefused(f"the application status has not yet been collected from Cluster({cluster})")
+    return {rule["aliasLabelName"]: _label_value(rule["jsonPath"], item["status"]) for rule in rules}
 
 
-def _printed(path: str, found: Any) -> str:
-    """``{.readyReplicas}`` as kubectl prints it; what is missing is an error."""
-    results = compile_path(path.strip().removeprefix("{").removesuffix("}")).find(found)
+def _label_value(path: str, found: Any) -> str:
+    value = _printed(path, found)
+    if wrong := label_value(value):
+        raise EvictionRefused(f'jsonpath "{path}" gives {value[:_SHOWN]!r}, which is no value of a label: {wrong[0]}')
+    return value
+
+
+def _printed(template: str, found: Any) -> str:
+    """``{.a}-{.b}`` as kubectl prints it; without braces it is one path. What is missing is an error."""
+    template = template.strip()
+    if "{" not in template:
+        return _results(template, template, found)
+    return _PATH.sub(lambda each: _results(each[1], template, found), template)
+
+
+def _results(path: str, template: str, found: Any) -> str:
+    try:
+        results = compile_path(path.strip()).find(found)
+    except JSONPathError as error:
+        raise EvictionRefused(f'failed to execute jsonpath "{template}": {error}') from None
     if not results:
-        raise ValueError(f'failed to execute jsonpath "{path}": {path.strip("{}.")} is not found')
+        raise EvictionRefused(f'failed to execute jsonpath "{template}": {path.strip(" .")} is not found')
     return " ".join(text_of(result) for result in results)

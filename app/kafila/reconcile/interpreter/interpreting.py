@@ -14,7 +14,7 @@ from prometheus_client import Histogram
 
 from kafila.core.feature_gates import DEFAULT_GATES, RESOURCE_QUOTA_ESTIMATE, Gates
 from kafila.core.resources import GroupVersionKind
-from kafila.placement.interpreter import NATIVE, Interpreter
+from kafila.placement.interpreter import NATIVE, Interpreter, Operation
 from kafila.placement.interpreter.customized import CustomizedInterpreter, InterpreterRequest, Unanswered
 from kafila.placement.interpreter.errors import InterpretError
 from kafila.placement.interpreter.sources import Script, Source, Sources, concerns
@@ -101,6 +101,10 @@ class Interpreting:
             )
             self._sources = Sources(customizations, configurations)
         return self._sources
+
+    def hook_enabled(self, kind: GroupVersionKind, operation: Operation) -> bool:
+        """Whether anybody interprets this of a kind, natively or by a customization or webhook."""
+        return self.sources.hook_enabled(kind, operation)
 
     def concerned(self, event: Event) -> set[str]:
         """Resources of the kinds that a customization or configuration interprets, or interpreted."""

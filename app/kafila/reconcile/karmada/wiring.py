@@ -19,6 +19,7 @@ from .cluster.taint_policies import TaintPolicies
 from .cluster.unified_auth import UnifiedAuth
 from .clusters import Clusters
 from .dependency.distributor import DependenciesDistributor
+from .failover.application_failover import ApplicationFailover
 from .failover.graceful_eviction import GracefulEviction
 from .failover.taint_manager import TaintManager
 from .member.manager import MemberManager, TransportFor
@@ -55,6 +56,7 @@ def build(
             registry, recorder, interpreting, clusters, gates, options.skipped_propagating_namespaces, scheduler
         ),
         *([DependenciesDistributor(registry, recorder, interpreting)] if PROPAGATE_DEPS in gates else []),
+        ApplicationFailover(registry, recorder, interpreting, gates),
         GracefulEviction(registry, recorder, options.graceful_eviction_timeout),
         Rebalancer(registry),
         QuotaSync(registry, recorder, clusters),

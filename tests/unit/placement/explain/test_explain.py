@@ -195,6 +195,36 @@ def test_leaving() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("task", "why"),
+    [
+        ({"purgeMode": "Directly"}, "is removed there before the next cluster gets it"),
+        ({"purgeMode": "Gracefully", "gracePeriodSeconds": 9}, "stays until the others are healthy, 9 s at most"),
+        ({"purgeMode": "Never", "suppressDeletion": True}, "stays until its task says suppressDeletion: false"),
+    ],
+)
+def test_when_an_evicted_copy_goes(task: Object, why: str) -> None:
+    task = {"fromCluster": "m2", "producer": "p", "reason": "ApplicationFailure", **task}
+    works = [work("m1", applied()), work("m2", applied())]
+    report = report_of([member("m1"), member("m2")], {}, works, gracefulEvictionTasks=[task])
+    row = next(row for row in report.clusters if row.name == "m2")
+    assert row.why == f"evicted by p (ApplicationFailure); {why}"
+    waits = [each for each in report.advice if each.problem.startswith("m2: the copy stays there until somebody")]
+    assert bool(waits) == (task["purgeMode"] == "Never")
+
+
+def test_an_unhealthy_copy_will_leave() -> None:
+    failover = {"application": {"decisionConditions": {"tolerationSeconds": 60}}}
+    report = report_of(
+        [member("m1")], {}, [work("m1", applied())], health="Unhealthy", failover=failover, propagateDeps=True
+    )
+    (row,) = report.clusters
+    assert (row.state, row.why) == (
+        "Unhealthy",
+        "leaves this cluster when it has been unhealthy for 60 s (spec.failover.application)",
+    )
+
+
 def test_in_no_cluster_but_those_that_it_leaves() -> None:
     """What is chosen is empty, and the copy waits in eviction."""
     task = {"fromCluster": "m2", "producer": "TaintManager", "reason": "TaintUntolerated"}

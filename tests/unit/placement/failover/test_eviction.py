@@ -2,7 +2,14 @@ from typing import Any
 
 import pytest
 
-from kafila.placement.failover.eviction import evict, evicted_event, next_check, preserved_state, remaining_tasks
+from kafila.placement.failover.eviction import (
+    EvictionRefused,
+    evict,
+    evicted_event,
+    next_check,
+    preserved_state,
+    remaining_tasks,
+)
 from tests.unit.placement.objects import binding
 
 STARTED = "1970-01-01T00:00:00Z"
@@ -79,3 +86,41 @@ def test_state_that_is_kept() -> None:
     del status["aggregatedStatus"][0]["status"]["a"]
     with pytest.raises(ValueError, match="not found"):
         preserved_state(failover, status, "m1")
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("{.a.b}", "c"),
+        (".a.b", "c"),
+        ("{.a.b}-{.readyReplicas}", "c-3"),
+        ("v{.readyReplicas}", "v3"),
+        (" {.a.b} ", "c"),
+    ],
+)
+def test_state_by_paths(path: str, value: str) -> None:
+    failover = {"statePreservation": {"rules": [{"aliasLabelName": "x", "jsonPath": path}]}}
+    status = {"aggregatedStatus": [{"clusterName": "m1", "status": {"readyReplicas": 3, "a": {"b": "c"}}}]}
+    assert preserved_state(failover, status, "m1") == {"x": value}
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("{.gone}", "gone is not found"),
+        ("{.items[3]}", "failed to execute jsonpath"),
+        ("{.a", "which is no value of a label"),
+        ("{.a?}", "failed to execute jsonpath"),
+        ("{.a}", "which is no value of a label"),
+        ("{.long}", "'xxxxxxxxxx.*x', which is no value of a label: must be no more than 63 bytes"),
+    ],
+)
+def test_state_that_cannot_be_kept(path: str, text: str) -> None:
+    """A member may report whatever it likes, and a policy may ask for what is not there."""
+    failover = {"statePreservation": {"rules": [{"aliasLabelName": "x", "jsonPath": path}]}}
+    status = {
+        "aggregatedStatus": [{"clusterName": "m1", "status": {"a": {"b": "c"}, "items": [1], "long": "x" * 10**6}}]
+    }
+    with pytest.raises(EvictionRefused, match=text) as caught:
+        preserved_state(failover, status, "m1")
+    assert len(str(caught.value)) < 400

@@ -25,6 +25,8 @@ from kafila.reconcile.queue import Requeue
 from kafila.registry import Options, Registry
 from kafila.watch import Event, needles
 
+from .evictions import EVICTIONS
+
 HALTED = 1800.0  # seconds between evictions when the rate is 0
 OPTIONS = Options(manager="karmada-controller-manager")
 
@@ -118,6 +120,7 @@ class TaintManager(QueueController[Stay]):
         except Exception:
             record_for_binding(self._recorder, binding, *evicted_event(stay.cluster, failed=True))
             raise
+        EVICTIONS.labels(constants.PRODUCER_TAINT_MANAGER).inc()
 
     def _tolerated_for(self, kind: Kind, stay: Stay) -> tuple[Binding | None, float | None]:
         """The binding, None when it is not there any more, and seconds, None for ever. Raises ValueError."""

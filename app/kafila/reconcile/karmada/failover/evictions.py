@@ -1,0 +1,11 @@
+"""What is counted of evictions, whoever asks for them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prometheus_client import Counter
+
+EVICTIONS: Final = Counter(
+    "kafila_evictions_total", "Copies that were told to leave a cluster, by who has told them.", ["producer"]
+)
