@@ -24,8 +24,6 @@ _KINDS: Final = {
     "cronfederatedhpas.autoscaling.karmada.io": f"{_NOT_YET}: nothing is scaled",
     "multiclusterservices.networking.karmada.io": f"{_NOT_YET}: no endpoints are brought to other clusters",
     "multiclusteringresses.networking.karmada.io": f"{_NOT_YET}",
-    "serviceexports.multicluster.x-k8s.io": f"{_NOT_YET}: no endpoints are collected",
-    "serviceimports.multicluster.x-k8s.io": f"{_NOT_YET}: no endpoints are brought here",
     "remedies.remedy.karmada.io": f"{_NOT_YET}",
 }
 
@@ -94,6 +92,11 @@ def _search(spec: Object, gates: Gates) -> Iterator[str]:
         yield f"spec.backendStore.openSearch: {_NOT_YET}: objects are cached in its database and nowhere else"
 
 
+def _service_import(spec: Object, gates: Gates) -> Iterator[str]:
+    if spec.get("type") == "Headless":
+        yield "spec.type: Headless has no effect, here and in Karmada: no Service is derived"
+
+
 _FIELDS: Final[dict[str, Callable[[Object, Gates], Iterator[str]]]] = {
     "propagationpolicies.policy.karmada.io": _policy,
     "clusterpropagationpolicies.policy.karmada.io": _policy,
@@ -103,4 +106,5 @@ _FIELDS: Final[dict[str, Callable[[Object, Gates], Iterator[str]]]] = {
     "resourceinterpretercustomizations.config.karmada.io": _customization,
     "apiservices.apiregistration.k8s.io": _api_service,
     "resourceregistries.search.karmada.io": _search,
+    "serviceimports.multicluster.x-k8s.io": _service_import,
 }

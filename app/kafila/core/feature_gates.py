@@ -14,6 +14,7 @@ CUSTOMIZED_CLUSTER_RESOURCE_MODELING: Final = "CustomizedClusterResourceModeling
 FAILOVER: Final = "Failover"
 FEDERATED_QUOTA_ENFORCEMENT: Final = "FederatedQuotaEnforcement"
 GRACEFUL_EVICTION: Final = "GracefulEviction"
+MULTI_CLUSTER_SERVICE: Final = "MultiClusterService"
 MULTIPLE_POD_TEMPLATES_SCHEDULING: Final = "MultiplePodTemplatesScheduling"
 POLICY_PREEMPTION: Final = "PropagationPolicyPreemption"
 PRIORITY_BASED_SCHEDULING: Final = "PriorityBasedScheduling"
@@ -35,7 +36,7 @@ KNOWN: Final[dict[str, Gate]] = {
     PROPAGATE_DEPS: Gate(True, "BETA"),
     CUSTOMIZED_CLUSTER_RESOURCE_MODELING: Gate(True, "BETA"),
     POLICY_PREEMPTION: Gate(False, "ALPHA"),
-    "MultiClusterService": Gate(False, "ALPHA"),
+    MULTI_CLUSTER_SERVICE: Gate(False, "ALPHA"),
     RESOURCE_QUOTA_ESTIMATE: Gate(False, "ALPHA"),
     STATEFUL_FAILOVER_INJECTION: Gate(False, "ALPHA"),
     PRIORITY_BASED_SCHEDULING: Gate(True, "BETA"),

@@ -231,6 +231,20 @@ class Informer:
         if self._client.kept + _size(after) - _size(before) > limits.kept:
             raise UnusableAnswer(f"with {self.path} more than {limits.kept} bytes of objects would be kept")
 
+    def keep_instead(self, obj: Object) -> None:
+        """Keeps something else of an object that was asked for apart, since more or less is needed of it now. One of another version than
+        the one that is known is passed over: the stream is ahead of the answer, or brings it. Raises UnusableAnswer."""
+        metadata = obj.get("metadata") or {}
+        if not metadata.get("name"):
+            raise UnusableAnswer(f"the answer to GET {self.path} has an object without name or resourceVersion")
+        name = _name(metadata)
+        seen = self._known.get(name)
+        if seen is not None and (seen.uid, seen.resource_version) == (
+            metadata.get("uid", ""),
+            metadata.get("resourceVersion"),
+        ):
+            self._replace(name, seen, seen._replace(kept=self._reduced(obj)))
+
     def forget(self) -> None:
         """What is known is not needed any more."""
         for name in list(self._known):

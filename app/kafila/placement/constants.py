@@ -48,6 +48,10 @@ ENDPOINTSLICE_CONTROLLER: Final = "endpointslice-controller.karmada.io"
 ENDPOINTSLICE_DISPATCH_CONTROLLER: Final = "endpointslice-dispatch-controller.karmada.io"
 MCS_NAMESPACE: Final = "multiclusterservice.karmada.io/namespace"  # label and annotation
 MCS_NAME: Final = "multiclusterservice.karmada.io/name"  # label and annotation
+MCS_KIND: Final = "MultiClusterService"  # value of CLAIMED_BY, BINDING_MANAGED_BY and ENDPOINTSLICE_MANAGED_BY
+SERVICE_EXPORT_KIND: Final = "ServiceExport"  # value of ENDPOINTSLICE_MANAGED_BY
+SERVICE_OF_SLICE: Final = "kubernetes.io/service-name"  # on an EndpointSlice
+SLICE_MANAGED_BY: Final = "endpointslice.kubernetes.io/managed-by"  # on an EndpointSlice
 FRQ_NAMESPACE: Final = "federatedresourcequota.karmada.io/namespace"
 FRQ_NAME: Final = "federatedresourcequota.karmada.io/name"
 
@@ -122,7 +126,16 @@ COND_READY: Final = "Ready"
 COND_COMPLETE_API: Final = "CompleteAPIEnablements"
 COND_DNS_READY: Final = "ServiceDomainNameResolutionReady"
 COND_SERVICE_APPLIED: Final = "ServiceApplied"
+REASON_SERVICE_APPLIED: Final = "ServiceAppliedSucceed"
+REASON_SERVICE_NOT_APPLIED: Final = "ServiceAppliedFailed"
+MESSAGE_SERVICE_APPLIED: Final = "Service is propagated to target clusters."
 COND_ENDPOINTSLICE_DISPATCHED: Final = "EndpointSliceDispatched"
+REASON_ENDPOINTSLICE_DISPATCHED: Final = "EndpointSliceDispatchedSucceed"
+REASON_ENDPOINTSLICE_NOT_DISPATCHED: Final = "EndpointSliceDispatchedFailed"
+MESSAGE_ENDPOINTSLICE_DISPATCHED: Final = "EndpointSlice are dispatched successfully"
+COND_CONFLICT: Final = "Conflict"  # of a ServiceExport: the Multi-Cluster Services API's, as its two reasons
+REASON_PORT_CONFLICT: Final = "PortConflict"
+REASON_NO_CONFLICTS: Final = "NoConflicts"
 
 # What fields of policies and bindings say; a test compares them with the schemas in ``catalog/karmada``.
 DUPLICATED: Final = "Duplicated"
@@ -202,6 +215,8 @@ EVENT_DISPATCH_ENDPOINTSLICE: Final = "DispatchEndpointSliceSucceed"
 EVENT_DISPATCH_ENDPOINTSLICE_FAILED: Final = "DispatchEndpointSliceFailed"
 EVENT_CLUSTER_NOT_FOUND: Final = "ClusterNotFound"
 EVENT_API_INCOMPATIBLE: Final = "APIIncompatible"
+EVENT_ENDPOINTSLICE_REFUSED: Final = "EndpointSliceRefused"  # ours
+EVENT_PORT_CONFLICT: Final = "PortConflict"  # ours
 
 
 class Identity(NamedTuple):
@@ -284,6 +299,16 @@ def depended_by_label(namespace: str, name: str) -> str:
 
 def derived_service(name: str) -> str:
     return f"derived-{name}"
+
+
+def imported_slice(cluster: str, name: str) -> str:
+    """What an EndpointSlice that ``cluster`` exports is called in the control plane."""
+    return f"imported-{cluster}-{name}"
+
+
+def dispatched_slice(cluster: str, name: str) -> str:
+    """What an EndpointSlice of ``cluster`` is called in the clusters that consume its MultiClusterService."""
+    return f"{cluster}-{name}"
 
 
 def permanent_id(*parts: str) -> str:

@@ -190,7 +190,7 @@ def _work(
         "suspendDispatching": is_suspended(binding_spec, target["name"]),
         "preserveResourcesOnDeletion": bool(binding_spec.get("preserveResourcesOnDeletion")),
     }
-    return _assemble(manifest, target["name"], labels, annotations, options, old, None, own_name=own_name)
+    return assemble(manifest, target["name"], labels, annotations, options, old, None, own_name=own_name)
 
 
 def _binding_metadata(binding: Binding) -> tuple[dict[str, str], dict[str, str]]:
@@ -229,7 +229,7 @@ def is_suspended(binding_spec: ResourceBindingSpec, cluster: str) -> bool:
     return cluster in ((suspension.get("dispatchingOnClusters") or {}).get("clusterNames") or ())
 
 
-def _assemble(
+def assemble(
     manifest: Object,
     cluster: str,
     labels: Mapping[str, str],
@@ -239,8 +239,10 @@ def _assemble(
     owner: AnyObject | None,
     *,
     own_name: bool = False,
+    finalizers: Sequence[str] = (constants.FINALIZER_EXECUTION,),
 ) -> Work:
-    """The Work around a manifest, on top of what the existing Work has. ``manifest`` is changed."""
+    """The Work around a manifest, on top of what the existing Work has; the same object as ``old`` when nothing changes.
+    ``manifest`` is changed. ``finalizers``: those that it has at least; ``own_name``: not Karmada's, which is another object's."""
     template_uid, old_meta = uid(manifest), old["metadata"] if old is not None else ObjectMeta()
     work_name = old_meta.get("name") or _new_name(manifest, own_name)
     work_namespace = constants.execution_namespace(cluster)
@@ -263,8 +265,9 @@ def _assemble(
         "name": work_name,
         "namespace": work_namespace,
         "labels": merged_labels,
-        "finalizers": sorted({*(old_meta.get("finalizers") or ()), constants.FINALIZER_EXECUTION}),
     }
+    if held := sorted({*(old_meta.get("finalizers") or ()), *finalizers}):
+        work_meta["finalizers"] = held
     merged_annotations = {**(old_meta.get("annotations") or {}), **annotations}
     if merged_annotations:
         work_meta["annotations"] = merged_annotations
@@ -296,13 +299,13 @@ def namespace_work(
     """
     overridden = apply_overrides(template, cluster, cluster_policies, ())
     manifest, annotations = copy_json(overridden.obj), applied_annotations(overridden)
-    work = _assemble(manifest, name(cluster), {}, annotations, {}, existing, template)
+    work = assemble(manifest, name(cluster), {}, annotations, {}, existing, template)
     return work, overridden.events
 
 
 def cluster_work(manifest: Object, cluster: Cluster, existing: Work | None = None) -> Work:
     """The Work for something that a controller wants in a member. It goes away with the Cluster, by garbage collection."""
-    return _assemble(copy_json(manifest), name(cluster), {}, {}, {}, existing, cluster)
+    return assemble(copy_json(manifest), name(cluster), {}, {}, {}, existing, cluster)
 
 
 def quota_work(quota: FederatedResourceQuota, cluster: str, hard: AnyObject, existing: Work | None = None) -> Work:
@@ -315,7 +318,7 @@ def quota_work(quota: FederatedResourceQuota, cluster: str, hard: AnyObject, exi
         "spec": {"hard": copy_json(hard)},
     }
     labels = {constants.FRQ_NAMESPACE: namespace(quota), constants.FRQ_NAME: name(quota)}
-    return _assemble(manifest, cluster, labels, {}, {}, existing, None)
+    return assemble(manifest, cluster, labels, {}, {}, existing, None)
 
 
 def namespace_should_be_synced(template: Object) -> bool:

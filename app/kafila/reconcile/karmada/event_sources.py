@@ -63,6 +63,11 @@ _SOURCES: Final[dict[str, tuple[str, ...]]] = {
         constants.EVENT_TAINT_CLUSTER,
         constants.EVENT_TAINT_CLUSTER_FAILED,
     ),
+    "service-export-controller": (constants.EVENT_ENDPOINTSLICE_REFUSED, constants.EVENT_PORT_CONFLICT),
+    "service-import-controller": (
+        constants.EVENT_SYNC_DERIVED_SERVICE,
+        constants.EVENT_SYNC_DERIVED_SERVICE_FAILED,
+    ),
     "unified-auth-controller": (constants.EVENT_IMPERSONATION, constants.EVENT_IMPERSONATION_FAILED),
 }
 _BY_REASON: Final = {reason: source for source, reasons in _SOURCES.items() for reason in reasons}

@@ -28,6 +28,10 @@ from .quota.controller import QuotaEnforcement, QuotaStatus, QuotaSync
 from .scheduler.context import Scheduler
 from .scheduler.rebalancer import Rebalancer
 from .search.controller import SearchController
+from .services.collection import ServiceExports, SliceCollection
+from .services.endpoint_slices import EndpointSlices
+from .services.index import ServiceWorks
+from .services.service_imports import ServiceImports
 from .template.controller import TemplateController
 
 
@@ -44,7 +48,10 @@ def build(
     clusters = Clusters(registry)
     scheduler = Scheduler(registry, clusters, gates, options, plugins)
     search = SearchController(registry, recorder, clusters, options.search_resource_mib)
-    router = WorkRouter(registry, recorder, interpreting, clusters, options, search.member_controllers)
+    works = ServiceWorks(registry.cache)
+    slices = SliceCollection(registry, recorder, clusters, works)
+    further = (search.member_controllers, slices.member_controllers)
+    router = WorkRouter(registry, recorder, interpreting, clusters, options, further)
     manager = MemberManager(registry, router, transport_for, options.answers)
     controllers: list[Controller] = [
         interpreting,
@@ -61,6 +68,9 @@ def build(
         Rebalancer(registry),
         QuotaSync(registry, recorder, clusters),
         QuotaStatus(registry, recorder, clusters, gates),
+        ServiceExports(slices),
+        EndpointSlices(registry, recorder, works),
+        ServiceImports(registry, recorder),
     ]
     if FEDERATED_QUOTA_ENFORCEMENT in gates:
         controllers.append(QuotaEnforcement(registry, recorder, clusters, options.federated_resource_quota_sync_period))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import final
 
@@ -37,7 +37,7 @@ class WorkRouter(QueueController[Key]):
         interpreting: Interpreting,
         clusters: Clusters,
         options: FederationOptions,
-        further: Callable[[MemberConnection], list[MemberController]] = lambda connection: [],
+        further: Sequence[Callable[[MemberConnection], list[MemberController]]] = (),
     ) -> None:
         """``further``: what else runs for each member."""
         super().__init__(registry.cache, self.name, concurrency=4)
@@ -85,7 +85,8 @@ class WorkRouter(QueueController[Key]):
         )
         self._refused.discard(connection.name)
         status = ClusterStatus(self._registry, self._recorder, self._clusters, connection, self._options, executor)
-        return [status, executor, _Listed(self, executor), *self._further(connection)]
+        more = [controller for make in self._further for controller in make(connection)]
+        return [status, executor, _Listed(self, executor), *more]
 
     def opened(self, executor: ExecutionController) -> None:
         self._executors[executor.space] = executor

@@ -1,0 +1,1 @@
+"""ServiceExport, ServiceImport and MultiClusterService."""
