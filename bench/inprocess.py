@@ -1,4 +1,4 @@
-"""CPU of requests inside one process, without TLS, network and database: two source trees in turns, or one of them profiled.
+"""CPU of requests inside one process, without TLS, network and database: source trees in turns, or one profiled.
 
     PYTHONPATH=app .venv/bin/python bench/inprocess.py ../before . --plan get:800,create:300,patch:300 --rounds 31
     PYTHONPATH=app .venv/bin/python bench/inprocess.py . --profile get:5000 --account
@@ -250,8 +250,8 @@ def report(trees: list[Tree]) -> None:
     for (what, part), spent in trees[0].spent.items():
         figures = [statistics.median(tree.spent[what, part]) for tree in trees]
         line = f"{what} ({part}): " + " -> ".join(f"{figure:.1f} us" for figure in figures)
-        if len(trees) > 1:
-            theirs = trees[1].spent[what, part]
+        for other in trees[1:]:
+            theirs = other.spent[what, part]
             line += f", median of ratios {statistics.median(b / a for a, b in zip(spent, theirs, strict=True)):.3f}"
         print(line)
 

@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 from kafila.authentication.chain import Authentication
 from kafila.authorization import Authorizer
 from kafila.core import errors
+from kafila.core.remembered import remembered
 from kafila.flowcontrol.fairness import Seat
 from kafila.identity.tokens import Tokens
 from kafila.registry import Options, User
@@ -38,6 +39,24 @@ _OF_NAMESPACES = frozenset({"status", "finalize"})
 
 def parse_target(path: str) -> Target | None:
     """None when ``path`` is not below /api/VERSION or /apis/GROUP/VERSION."""
+    above, _, name = path.rpartition("/")
+    collection = _collection(above) if name else None
+    if collection is not None:  # an object of a namespace, whose collection is known
+        return Target(collection.group, collection.version, collection.plural, collection.namespace, name)
+    return _parsed(path)
+
+
+@remembered(1024)
+def _collection(path: str) -> Target | None:
+    """The target of ``…/namespaces/NAMESPACE/PLURAL``, below which a single segment is a name; else None."""
+    if path.endswith("/"):
+        return None  # what follows stands behind an empty segment
+    target = _parsed(path)
+    return target if target is not None and target.namespace and not target.name and not target.watch else None
+
+
+@remembered(1024)
+def _parsed(path: str) -> Target | None:
     # "", "api", version, …   or   "", "apis", group, version, …
     if path.startswith("/api/"):
         _, _, version, *rest = path.split("/")

