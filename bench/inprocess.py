@@ -184,13 +184,14 @@ class Inside:
 
 
 class Tree:
-    def __init__(self, source: Path, folder: Path) -> None:
+    def __init__(self, source: Path, folder: Path, store: str) -> None:
+        folder.chmod(0o711)  # PostgreSQL runs as another user when we are root
         new = (source / "app/kafila").exists()
         package = "kafila" if new else "app"
         self.spent: dict[tuple[str, str], list[float]] = {}
         environment = {**os.environ, "PYTHONPATH": str(source / "app" if new else source)}
         self.process = subprocess.Popen(
-            [sys.executable, __file__, "--inside", package, str(folder)],
+            [sys.executable, __file__, "--inside", package, str(folder), store],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=(folder / "log").open("wb"),
@@ -263,13 +264,16 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=21)
     parser.add_argument("--profile", help="WHAT:REQUESTS: of the first tree, by cProfile")
     parser.add_argument("--account", action="store_true")
+    parser.add_argument(
+        "--postgres", action="store_true", help="over an embedded PostgreSQL in place of the store in memory"
+    )
     options = parser.parse_args()
     plan = [(what, int(count)) for what, count in (step.split(":") for step in options.plan.split(","))]
     with contextlib.ExitStack() as stack:
         trees = []
         for source in options.trees:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kafila-inprocess-")))
-            trees.append(Tree(source.resolve(), folder))
+            trees.append(Tree(source.resolve(), folder, "" if options.postgres else "memory:"))
             stack.callback(trees[-1].close)
             asyncio.run(trees[-1].open(options.account))
         if options.profile:
@@ -291,17 +295,17 @@ def main() -> None:
         report(trees)
 
 
-def serve(package: str, folder: str) -> None:
+def serve(package: str, folder: str, store: str) -> None:
     import importlib
 
     Inside(package)
-    arguments = ["serve", "--database-url=memory:", "--role=api", f"--data-dir={folder}/data", "--bind=127.0.0.1:0"]
+    arguments = ["serve", f"--database-url={store}", "--role=api", f"--data-dir={folder}/data", "--bind=127.0.0.1:0"]
     sys.argv[:] = ["kafila", *arguments]
     sys.exit(importlib.import_module(f"{package}.cli").main())
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--inside"]:
-        serve(*sys.argv[2:4])
+        serve(*sys.argv[2:5])
     else:
         main()

@@ -58,7 +58,11 @@ class LogTailer:
         self._connection: asyncpg.Connection | None = None
         self._verifying = asyncio.Lock()
         self._wake = asyncio.Event()
-        self._waiting: set[asyncio.Future[int]] = set()
+        self._waiting: set[asyncio.Future[int]] = set()  # for the next query
+        self._patience: dict[
+            asyncio.Future[int], float
+        ] = {}  # until when each of all waits, who ends first comes first
+        self._giving_up: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
         self._raises = 0
 
@@ -72,6 +76,9 @@ class LogTailer:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        if self._giving_up is not None:
+            self._giving_up.cancel()
+            self._giving_up = None
         self._drop()
         self._release(error=StoreUnavailable("the store is closed"))
 
@@ -105,12 +112,26 @@ class LogTailer:
         waiter: asyncio.Future[int] = loop.create_future()
         self._waiting.add(waiter)
         self._wake.set()
-        timer = loop.call_later(self._timeouts.send, _give_up, waiter)  # a timeout context costs more than the rest
+        self._patience[waiter] = loop.time() + self._timeouts.send
+        if self._giving_up is None:  # one timer for all: one for each costs more than the rest
+            self._giving_up = loop.call_later(self._timeouts.send, self._give_up)
         try:
             return await waiter
         finally:
-            timer.cancel()
+            del self._patience[waiter]
             self._waiting.discard(waiter)
+
+    def _give_up(self) -> None:
+        """Nobody waits longer than for ``send`` seconds; looks again when the next one has."""
+        loop, self._giving_up = asyncio.get_running_loop(), None
+        now = loop.time()
+        for waiter, until in self._patience.items():
+            if waiter.done():
+                continue
+            if until > now:
+                self._giving_up = loop.call_at(until, self._give_up)
+                return
+            waiter.set_exception(StoreUnavailable("the database does not answer"))
 
     def _publish(self, rows: Sequence[Row], position: Position) -> None:
         self.seen = position
@@ -270,11 +291,6 @@ class LogTailer:
                     waiter.set_result(head)
                 else:
                     waiter.set_exception(error)
-
-
-def _give_up(waiter: asyncio.Future[int]) -> None:
-    if not waiter.done():
-        waiter.set_exception(StoreUnavailable("the database does not answer"))
 
 
 def rows_of(records: Iterable[Any], sealer: Sealer) -> list[Row]:
