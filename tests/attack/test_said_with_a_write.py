@@ -106,7 +106,7 @@ def test_the_table_knows_of_all_that_the_documentation_calls_later() -> None:
         if re.search(r"^\| `spec[^`]*` \|.*\*later part\*", section, re.M)
         for kind in heading.split(",")
     }
-    assert {"FederatedHPA", "MultiClusterService"} <= later
+    assert {"MultiClusterService"} <= later
     kinds = {kind.kind for kind in map(CATALOG.storage_kind, (*_KINDS, *_FIELDS)) if kind is not None}
     made_by_us = {"ResourceBinding", "ClusterResourceBinding", "ServiceImport"}  # of a policy that was warned about
     assert later - made_by_us <= kinds

@@ -207,6 +207,15 @@ async def test_search(lab: Lab) -> None:
 
 
 @on_module_loop
+async def test_federated_hpa(lab: Lab) -> None:
+    await lab.apply("federated-hpa")
+    await lab.eventually(lambda: lab.replicas("shop") == {"member1": 1, "member2": 1})
+    await lab.kubectl("wait", "federatedhpa/shop", "--for=condition=AbleToScale", "--timeout=90s")
+    await lab.delete("federated-hpa")
+    await lab.eventually(lambda: not lab.holders("deployments.apps", "shop"))
+
+
+@on_module_loop
 async def test_duplicated_configmap(lab: Lab) -> None:
     await lab.apply("duplicated-configmap")
     await lab.eventually(lambda: lab.holders("configmaps", "settings") == set(NODES))

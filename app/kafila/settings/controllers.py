@@ -17,6 +17,7 @@ CONTROLLERS = frozenset(
         "dependencies-distributor",
         "endpointSlice",
         "execution",
+        "federatedHorizontalPodAutoscaler",
         "federatedResourceQuotaEnforcement",
         "federatedResourceQuotaStatus",
         "federatedResourceQuotaSync",

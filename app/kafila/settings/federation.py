@@ -103,6 +103,33 @@ class FederationOptions(EstimatorOptions):
         "kube-.*", description="Regular expression of namespaces that are not propagated."
     )
 
+    horizontal_pod_autoscaler_sync_period: Seconds = Field(
+        15.0, description="Seconds between two looks at each FederatedHPA.", gt=0
+    )
+    horizontal_pod_autoscaler_downscale_stabilization: Seconds = Field(
+        300.0,
+        description="Seconds for which a FederatedHPA looks back: it scales below no recommendation of that time.",
+        ge=0,
+    )
+    horizontal_pod_autoscaler_upscale_delay: Seconds = Field(
+        180.0, description="Taken and without effect, as in Karmada.", ge=0
+    )
+    horizontal_pod_autoscaler_downscale_delay: Seconds = Field(
+        300.0, description="Taken and without effect, as in Karmada.", ge=0
+    )
+    horizontal_pod_autoscaler_tolerance: float = Field(
+        0.1,
+        description="By which share a metric may miss its target without anything being scaled.",
+        ge=0,
+        le=1e6,
+        allow_inf_nan=False,
+    )
+    horizontal_pod_autoscaler_cpu_initialization_period: Seconds = Field(
+        300.0, description="Seconds after a pod's start in which its use of CPU may not count.", ge=0
+    )
+    horizontal_pod_autoscaler_initial_readiness_delay: Seconds = Field(
+        30.0, description="Seconds after a pod's start in which it may become ready for the first time.", ge=0
+    )
     search_resource_mib: int = Field(
         1024,
         description="MiB of one resource of one member that ResourceRegistries may have cached in the database.",

@@ -8,12 +8,14 @@ from typing import final
 
 from kafila.aggregation.requests import Extensions
 from kafila.authorization import Authorizer
+from kafila.autoscaling.metrics import NO_METRICS
 from kafila.identity.authority import Authority
 from kafila.identity.tokens import Tokens
 from kafila.reconcile.controller import Controller, ReportsFailures
 from kafila.reconcile.events import Recorder
 from kafila.reconcile.karmada.certificate.agent_csr_approving import AgentCSRApproving
 from kafila.reconcile.karmada.event_sources import source_of
+from kafila.reconcile.karmada.federatedhpa.metrics_api import APIMetrics, OwnAPI
 from kafila.reconcile.karmada.member.manager import TransportFor
 from kafila.reconcile.karmada.wiring import build
 from kafila.reconcile.kubernetes.account_tokens import AccountTokens
@@ -51,9 +53,11 @@ class Controllers:
         extensions: Extensions | None = None,
         signing: Callable[[], Authority] | None = None,
         authorizer: Authorizer | None = None,
+        api: OwnAPI | None = None,
     ) -> None:
         """``tokens``, ``authority``: of service accounts, and PEM of what the server's certificate is checked with.
-        ``signing``: the authority that signs certificates now; ``authorizer``: who is asked for whom one is.
+        ``signing``: the authority that signs certificates now; ``authorizer``: who is asked for whom one is;
+        ``api``: this control plane's own, whose metrics autoscalers follow.
         """
         self.recorder = Recorder(registry, source_of=source_of)
         karmada, self.member_manager = build(
@@ -63,6 +67,7 @@ class Controllers:
             settings,
             settings.gates,
             load_plugins(settings.plugins),
+            APIMetrics(api, registry.catalog) if api is not None else NO_METRICS,
         )
         root_authority = RootCAPublisher(registry, authority)
         account_tokens = AccountTokens(registry, tokens, authority)

@@ -55,6 +55,7 @@ from .controllers import Controllers
 from .exchange import Exchange
 from .health import Health
 from .leader import Leader
+from .own_api import InProcessAPI, unserved
 from .rotations import Rotations
 
 if TYPE_CHECKING:
@@ -138,6 +139,7 @@ class Process:
         keyring = TokenKeyring(settings, keys.service_accounts)
         tokens = keyring.tokens
         aggregation = Aggregation(cache, settings, keys.front_proxy)
+        own_api = InProcessAPI()
         controllers = Controllers(
             registry.fenced_by(leader.fence),
             definitions,
@@ -148,6 +150,7 @@ class Process:
             aggregation.extensions,
             lambda: stored_authority(cache)[0],
             authorizer,
+            own_api,
         )
         exchange = Exchange(controllers)
         keyring.changed = controllers.token_keys_changed
@@ -214,6 +217,7 @@ class Process:
                 tasks.create_task(server.serve(sockets=self._listeners))
                 await _started(server)
                 self.port = server.servers[0].sockets[0].getsockname()[1]
+            own_api.app = app or unserved(registry, definitions, authorizer, aggregation)
             reached_at = self._reached_at(app is not None)
             await self._ensured(partial(bootstrap, registry, *reached_at, self.settings.service_cidr))
             await self._ensured(partial(ensure_roles, registry, default_roles()))

@@ -36,6 +36,7 @@ from kafila.watch.definitions import Definitions
 from kafila.webhooks import Callers
 from kafila.workers.admission import admission
 from kafila.workers.controllers import Controllers
+from kafila.workers.own_api import InProcessAPI
 
 CATALOG = load_catalog()
 USER = Options(manager="tester")
@@ -74,6 +75,7 @@ class Lab:
         self.user = USER
         self.fence: Any = lambda: None  # what the controllers ask before they write
         self._changed = asyncio.Event()
+        self.api = InProcessAPI()  # what the controllers ask of the API; a test says who answers
 
     async def start(self) -> Lab:
         await self.store.open()
@@ -90,7 +92,7 @@ class Lab:
         cache.listen_to_all(lambda event: self._changed.set())
         self._look_at_events(cache)
         fenced = self.registry.fenced_by(lambda: self.fence())
-        self.controllers = Controllers(fenced, self.definitions, self.settings, self._transport)
+        self.controllers = Controllers(fenced, self.definitions, self.settings, self._transport, api=self.api)
         await bootstrap(self.registry, "127.0.0.1", 5443)
         await ensure_roles(self.registry, default_roles())
         await self.controllers.start()

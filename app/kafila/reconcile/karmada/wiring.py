@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from kafila.autoscaling.metrics import NO_METRICS, MetricsClient
+from kafila.autoscaling.pods import Tuning
 from kafila.core.feature_gates import DEFAULT_GATES, FAILOVER, FEDERATED_QUOTA_ENFORCEMENT, PROPAGATE_DEPS, Gates
 from kafila.placement.scheduler.plugins import SchedulerPlugin
 from kafila.reconcile.controller import Controller
@@ -22,6 +24,8 @@ from .dependency.distributor import DependenciesDistributor
 from .failover.application_failover import ApplicationFailover
 from .failover.graceful_eviction import GracefulEviction
 from .failover.taint_manager import TaintManager
+from .federatedhpa.controller import FederatedHPAs
+from .federatedhpa.members import Pods
 from .member.manager import MemberManager, TransportFor
 from .member.work_router import WorkRouter
 from .quota.controller import QuotaEnforcement, QuotaStatus, QuotaSync
@@ -42,15 +46,18 @@ def build(
     options: FederationOptions = DEFAULT_OPTIONS,
     gates: Gates = DEFAULT_GATES,
     plugins: Sequence[SchedulerPlugin] = (),
+    metrics: MetricsClient = NO_METRICS,
 ) -> tuple[list[Controller], MemberManager]:
-    """All controllers in the order in which they start; they stop in the opposite one. ``gates``: those that are on."""
+    """All controllers in the order in which they start; they stop in the opposite one. ``gates``: those that are on;
+    ``metrics``: the control plane's own metrics APIs."""
     interpreting = Interpreting(registry, recorder, gates)
     clusters = Clusters(registry)
     scheduler = Scheduler(registry, clusters, gates, options, plugins)
     search = SearchController(registry, recorder, clusters, options.search_resource_mib)
     works = ServiceWorks(registry.cache)
     slices = SliceCollection(registry, recorder, clusters, works)
-    further = (search.member_controllers, slices.member_controllers)
+    pods = Pods()
+    further = (search.member_controllers, slices.member_controllers, pods.member_controllers)
     router = WorkRouter(registry, recorder, interpreting, clusters, options, further)
     manager = MemberManager(registry, router, transport_for, options.answers)
     controllers: list[Controller] = [
@@ -71,6 +78,16 @@ def build(
         ServiceExports(slices),
         EndpointSlices(registry, recorder, works),
         ServiceImports(registry, recorder),
+        FederatedHPAs(
+            registry,
+            recorder,
+            clusters,
+            router,
+            pods,
+            metrics,
+            options.horizontal_pod_autoscaler_sync_period,
+            tuning_of(options),
+        ),
     ]
     if FEDERATED_QUOTA_ENFORCEMENT in gates:
         controllers.append(QuotaEnforcement(registry, recorder, clusters, options.federated_resource_quota_sync_period))
@@ -88,3 +105,12 @@ def build(
                 )
             )
     return [*controllers, search, router, manager], manager
+
+
+def tuning_of(options: FederationOptions) -> Tuning:
+    return Tuning(
+        options.horizontal_pod_autoscaler_tolerance,
+        options.horizontal_pod_autoscaler_cpu_initialization_period,
+        options.horizontal_pod_autoscaler_initial_readiness_delay,
+        options.horizontal_pod_autoscaler_downscale_stabilization,
+    )

@@ -127,6 +127,10 @@ class ExecutionController:
         """Works that are to be written to the member, or looked at."""
         return len(self.queue) + len(self.unreachable)
 
+    def observed(self, copy: Object) -> Object | None:
+        """The newest known state of a managed object in the member."""
+        return self._member.observed(copy)
+
     def ready_changed(self, ready: bool) -> None:
         """A member that came back gets what it missed; Works that end need not wait for one that will not."""
         if ready != self._ready:

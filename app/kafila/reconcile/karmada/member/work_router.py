@@ -7,6 +7,7 @@ from functools import partial
 from typing import final
 
 from kafila.core.resources import Key
+from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.reconcile.controller import QueueController
 from kafila.reconcile.events import Recorder
@@ -100,6 +101,11 @@ class WorkRouter(QueueController[Key]):
         self._refused.add(cluster)
         await collection_failed(self._registry, self._recorder, self._clusters, cluster, why)
         self._end_all(cluster)
+
+    def observed(self, cluster: str, copy: Object) -> Object | None:
+        """The newest known state of a managed object in a connected member; ``copy``: apiVersion, kind and metadata of it."""
+        executor = self._executors.get(constants.execution_namespace(cluster))
+        return executor.observed(copy) if executor is not None else None
 
     # -- works ---------------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,1 @@
+"""The FederatedHPA controller: replicas over all clusters follow metrics."""

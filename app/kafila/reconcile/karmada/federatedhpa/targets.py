@@ -1,0 +1,189 @@
+"""What a FederatedHPA scales: its template, where that is placed, and how it stands in the clusters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, final
+
+from kafila.autoscaling.pods import Pod
+from kafila.catalog.kind import Kind
+from kafila.core import selectors
+from kafila.core.conditions import condition
+from kafila.core.errors import StatusError, not_found
+from kafila.core.resources import split_api_version
+from kafila.core.selectors import SelectorError
+from kafila.core.values import Object
+from kafila.placement import constants
+from kafila.placement.constants import Identity
+from kafila.placement.types import Binding
+from kafila.reconcile.karmada.clusters import Clusters
+from kafila.reconcile.karmada.indexes import binding_key
+from kafila.reconcile.karmada.kinds import Kinds
+from kafila.reconcile.karmada.member.work_router import WorkRouter
+from kafila.registry import Registry
+from kafila.registry.codec import decode_entry
+from kafila.registry.scale import scale_of
+
+from .members import Pods
+
+_NOWHERE = "failed to get replicas in any of clusters, possibly because all of clusters are not ready"
+_NO_SELECTOR = "the HPA target's scale is missing a selector"
+
+
+class NoTarget(Exception):
+    """What keeps it from being scaled: the reasons of event and condition, and the messages of both."""
+
+    expected = True
+
+    def __init__(self, event: str, reason: str, message: str, what: str) -> None:
+        super().__init__(message)
+        self.event, self.reason, self.message = event, reason, message
+        self.condition = condition(
+            "AbleToScale", "False", reason, f"the HPA controller was unable to {what}: {message}"
+        )
+
+
+class Template(NamedTuple):
+    """``replicas``: what it asks for over all clusters."""
+
+    kind: Kind
+    obj: Object
+    replicas: int
+
+
+class InClusters(NamedTuple):
+    """The workload in all its clusters together: what it asks for there, what is reported, which pods it has.
+
+    ``troubles``: reason of an event, its message, and the message of a condition, for clusters that could not be counted.
+    """
+
+    replicas: int
+    status_replicas: int
+    selector: str
+    pods: Sequence[Pod]
+    troubles: Sequence[tuple[str, str, str]]
+
+
+@final
+class Targets:
+    def __init__(self, registry: Registry, clusters: Clusters, router: WorkRouter, pods: Pods) -> None:
+        self._registry = registry
+        self._clusters = clusters
+        self._router = router
+        self._pods = pods
+        self._kinds = Kinds(registry)
+
+    def template(self, namespace: str, reference: Object) -> Template:
+        """Raises NoTarget."""
+        api_version, kind_name, name = reference.get("apiVersion") or "", reference["kind"], reference["name"]
+        try:
+            group, version = split_api_version(api_version)
+        except ValueError as error:
+            raise _no_scale(str(error)) from None
+        kind = self._registry.catalog.by_kind(group, version, kind_name)
+        if kind is None:
+            raise _no_reference(f'no matches for kind "{kind_name}" in version "{api_version}"')
+        entry = self._registry.cache.get(kind.resource, namespace if kind.namespaced else "", name)
+        if entry is None:
+            raise _no_reference(not_found(kind.group, kind.plural, name).message)
+        obj = decode_entry(kind, entry)
+        scale = scale_of(kind, obj) if kind.scale is not None else {"spec": {}}
+        return Template(kind, obj, scale["spec"].get("replicas", 0))
+
+    def binding(self, template: Template) -> Binding:
+        """Raises NoTarget."""
+        metadata, kind = template.obj["metadata"], template.kind
+        labels = metadata.get("labels") or {}
+        if not labels:
+            raise _no_binding("target resource has no label")
+        if constants.PP_PERMANENT_ID not in labels and constants.CPP_PERMANENT_ID not in labels:
+            raise _no_binding("no label of policy permanent-id found")
+        identity = Identity(kind.group, kind.kind, metadata.get("namespace", ""), metadata["name"])
+        entry = self._registry.cache.get(*binding_key(self._registry.cache, identity))
+        if entry is None:
+            raise _no_binding("length of binding list is zero")
+        binding = self._kinds.read_binding(entry)
+        if binding["spec"]["resource"].get("uid", metadata["uid"]) != metadata["uid"]:
+            raise _no_binding("no binding matches the target resource")
+        return binding
+
+    def clusters(self, binding: Binding) -> list[str]:
+        """Those that are ready. Raises NoTarget."""
+        wanted = [target["name"] for target in binding["spec"].get("clusters") or ()]
+        if not wanted:
+            raise _no_clusters("binding has no schedulable clusters")
+        for name in wanted:
+            if self._clusters.get(name) is None:
+                raise _no_clusters(not_found("cluster.karmada.io", "clusters", name).message)
+        return [name for name in wanted if self._clusters.is_ready(name)]
+
+    async def in_clusters(self, template: Template, binding: Binding, clusters: Sequence[str]) -> InClusters:
+        """Raises NoTarget. A cluster that cannot be asked is left out."""
+        kind, metadata = template.kind, template.obj["metadata"]
+        namespace = metadata.get("namespace", "")
+        copy = {"apiVersion": binding["spec"]["resource"]["apiVersion"], "kind": kind.kind, "metadata": metadata}
+        replicas = reported = 0
+        selector = ""
+        pods: list[Pod] = []
+        troubles: list[tuple[str, str, str]] = []
+        for cluster in clusters:
+            observed = self._router.observed(cluster, copy) if kind.scale is not None else None
+            if observed is None:
+                continue
+            scale = _scale_in_member(kind, observed)
+            if scale is None:
+                continue
+            asked, counted, selects = scale
+            replicas += asked
+            reported += counted
+            selector = selector or selects
+            if not selects:
+                troubles.append(("SelectorRequired", "selector is required", _NO_SELECTOR))
+                continue
+            try:
+                parsed = selectors.parse(selects)
+            except SelectorError as error:
+                text = f"couldn't convert selector into a corresponding internal selector object: {error}"
+                troubles.append(("InvalidSelector", text, text))
+                continue
+            pods += await self._pods.select(cluster, namespace, parsed) or ()
+        if not replicas:
+            raise _no_scale(_NOWHERE)
+        return InClusters(replicas, reported, selector, pods, troubles)
+
+
+def _scale_in_member(kind: Kind, observed: Object) -> tuple[int, int, str] | None:
+    """Replicas asked for and reported, and the selector of its pods; None for what has not the shape of its kind."""
+    try:
+        scale = scale_of(kind, observed)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None
+    asked, counted = scale["spec"].get("replicas", 0), scale["status"]["replicas"]
+    selector = scale["status"].get("selector", "")
+    if not isinstance(asked, int) or not isinstance(counted, int) or not isinstance(selector, str):
+        return None
+    return max(asked, 0), max(counted, 0), selector
+
+
+def _no_scale(message: str) -> NoTarget:
+    return NoTarget("FailedGetScale", "FailedGetScale", message, "get the target's current scale")
+
+
+def _no_reference(message: str) -> NoTarget:
+    name = "FailedGetScaleTargetRef"
+    return NoTarget(name, name, message, "get the target reference object")
+
+
+def _no_binding(message: str) -> NoTarget:
+    return NoTarget("FailedGetBindings", "FailedGetBinding", message, "get the binding by scaleTargetRef")
+
+
+def _no_clusters(message: str) -> NoTarget:
+    name = "FailedGetTargetClusters"
+    return NoTarget(name, name, message, "get the target clusters from binding")
+
+
+def failed_to_write(error: StatusError) -> Object:
+    """The condition for a number of replicas that could not be set."""
+    text = f"the HPA controller was unable to update the target scale: {error.message}"
+    return condition("AbleToScale", "False", "FailedUpdateScale", text)

@@ -1,0 +1,200 @@
+"""FederatedHPA over simulated members: a workload in two clusters follows what the control plane's metrics API says."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any, final
+
+import pytest
+
+from kafila.core.values import Object
+
+from .metrics_server import MetricsServer, pod_metrics
+
+PODS = "/apis/metrics.k8s.io/v1beta1/namespaces/default/pods"
+
+
+@final
+class Scaled:
+    """A lab with members m1 and m2, and what their pods use: ``cpu`` each."""
+
+    def __init__(self, lab: Any) -> None:
+        self.lab = lab
+        self.cpu = "100m"
+        self.server = lab.api.app = MetricsServer()
+        self.server.answers[PODS] = lambda: pod_metrics(self.pods(), self.cpu)
+
+    def pods(self) -> list[Object]:
+        members = self.lab.members.values()
+        return [pod for member in members for pod in self.lab.list("Pod", member.registry)]
+
+    async def deployed(self, replicas: int = 4, **placement: Any) -> None:
+        divided = {
+            "replicaSchedulingType": "Divided",
+            "replicaDivisionPreference": "Weighted",
+            "weightPreference": {
+                "staticWeightList": [{"targetCluster": {"clusterNames": [name]}, "weight": 1} for name in ("m1", "m2")]
+            },
+        }
+        await self.lab.create(self.lab.policy("policy", "m1", "m2", scheduling=placement or divided))
+        await self.lab.create(self.lab.deployment(replicas=replicas, cpu="200m"))
+        copies = replicas if not placement else 2 * replicas
+        await self.lab.until(lambda: len(self.pods()) == copies, "the pods run")
+
+    def hpa(self, name: str = "web") -> Object:
+        return self.lab.get("FederatedHPA", name)
+
+    def condition(self, kind: str, name: str = "web") -> tuple[str, str, str]:
+        found = self.lab.condition(self.hpa(name), kind)
+        return found.get("status", ""), found.get("reason", ""), found.get("message", "")
+
+    def replicas(self) -> int:
+        return self.lab.get("Deployment", "web")["spec"]["replicas"]
+
+
+def autoscaler(name: str = "web", **spec: Any) -> Object:
+    target = {"type": "Utilization", "averageUtilization": 50}
+    return {
+        "apiVersion": "autoscaling.karmada.io/v1alpha1",
+        "kind": "FederatedHPA",
+        "metadata": {"name": name, "namespace": "default"},
+        "spec": {
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"},
+            "minReplicas": 1,
+            "maxReplicas": 10,
+            "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": target}}],
+            **spec,
+        },
+    }
+
+
+@pytest.fixture
+async def scaled(make_lab: Any) -> AsyncIterator[Scaled]:
+    lab = await make_lab(horizontal_pod_autoscaler_sync_period=0.2).start()
+    await lab.join("m1", "m2")
+    try:
+        yield Scaled(lab)
+    finally:
+        with contextlib.suppress(Exception):
+            await lab.close()
+
+
+async def test_more_load_more_replicas_in_all_clusters(scaled: Scaled) -> None:
+    await scaled.deployed(4)
+    scaled.cpu = "150m"  # 75 per cent of what is requested
+    await scaled.lab.create(autoscaler())
+    await scaled.lab.until(lambda: scaled.replicas() == 6, "six replicas")
+    await scaled.lab.until(lambda: scaled.lab.placed("web-deployment") == {"m1": 3, "m2": 3})
+    text = "New size: 6; reason: cpu resource utilization (percentage of request) above target"
+    events = lambda: [each[:3] for each in scaled.lab.events("FederatedHPA", "web")]  # noqa: E731
+    await scaled.lab.until(lambda: ("Normal", "SuccessfulRescale", text) in events())
+    (event,) = [e for e in scaled.lab.list("Event") if e["reason"] == "SuccessfulRescale"]
+    assert event["source"]["component"] == "federatedHPA-controller"
+
+    scaled.cpu = "100m"
+    await scaled.lab.until(lambda: scaled.hpa()["status"].get("currentReplicas") == 6, "it has settled")
+    await scaled.lab.until(lambda: scaled.condition("AbleToScale")[1] == "ReadyForNewScale")
+    status = scaled.hpa()["status"]
+    assert status["desiredReplicas"] == 6
+    assert status["lastScaleTime"]
+    current = {"averageUtilization": 50, "averageValue": "100m"}
+    assert status["currentMetrics"] == [{"type": "Resource", "resource": {"name": "cpu", "current": current}}]
+    assert [c["type"] for c in status["conditions"]] == ["AbleToScale", "ScalingActive", "ScalingLimited"]
+    name = "cpu resource utilization (percentage of request)"
+    text = f"the HPA was able to successfully calculate a replica count from {name}"
+    assert scaled.condition("ScalingActive") == ("True", "ValidMetricFound", text)
+    text = "the desired count is within the acceptable range"
+    assert scaled.condition("ScalingLimited") == ("False", "DesiredWithinRange", text)
+    path, query = scaled.server.asked[-1]
+    assert path == PODS
+    assert query == {"labelSelector": ["app=web"]}
+
+
+async def test_no_metrics_are_told_and_nothing_is_scaled(scaled: Scaled) -> None:
+    del scaled.server.answers[PODS]
+    await scaled.deployed(2)
+    await scaled.lab.create(autoscaler())
+    await scaled.lab.until(lambda: scaled.condition("ScalingActive")[0] == "False")
+    why = (
+        "failed to get cpu utilization: unable to get metrics for resource cpu: unable to fetch metrics from resource "
+        "metrics API: the server could not find the requested resource (get pods.metrics.k8s.io)"
+    )
+    text = f"the HPA was unable to compute the replica count: {why}"
+    assert scaled.condition("ScalingActive") == ("False", "FailedGetResourceMetric", text)
+    assert scaled.condition("AbleToScale")[:2] == ("True", "SucceededGetScale")
+    assert scaled.hpa()["status"]["currentReplicas"] == 2
+    assert scaled.replicas() == 2
+    whole = f"invalid metrics (1 invalid out of 1), first error is: failed to get cpu resource metric value: {why}"
+
+    def said() -> set[tuple[str, str]]:
+        return {(reason, message) for _, reason, message, _ in scaled.lab.events("FederatedHPA", "web")}
+
+    await scaled.lab.until(
+        lambda: {("FailedGetResourceMetric", why), ("FailedComputeMetricsReplicas", whole)} <= said()
+    )
+
+
+async def test_a_target_that_is_none(scaled: Scaled) -> None:
+    await scaled.lab.create(autoscaler())
+    await scaled.lab.until(lambda: scaled.condition("AbleToScale")[0] == "False")
+    text = 'the HPA controller was unable to get the target reference object: deployments.apps "web" not found'
+    assert scaled.condition("AbleToScale") == ("False", "FailedGetScaleTargetRef", text)
+
+    await scaled.lab.create(scaled.lab.deployment(cpu="200m"))
+    await scaled.lab.until(lambda: scaled.condition("AbleToScale")[1] == "FailedGetBinding")
+    text = "the HPA controller was unable to get the binding by scaleTargetRef: no label of policy permanent-id found"
+    assert scaled.condition("AbleToScale")[2] == text
+    await scaled.lab.create(scaled.lab.policy("policy", "m1"))
+    await scaled.lab.until(lambda: scaled.condition("ScalingActive")[0] == "True", "it is scaled once it is placed")
+
+
+async def test_its_bounds_hold_whatever_the_metrics_say(scaled: Scaled) -> None:
+    await scaled.deployed(4)
+    await scaled.lab.create(autoscaler(minReplicas=1, maxReplicas=3))
+    await scaled.lab.until(lambda: scaled.replicas() == 3)
+    text = "New size: 3; reason: Current number of replicas above Spec.MaxReplicas"
+    await scaled.lab.until(lambda: text in [e[2] for e in scaled.lab.events("FederatedHPA", "web")])
+
+
+async def test_duplicated_replicas_are_counted_once(scaled: Scaled) -> None:
+    await scaled.deployed(2, replicaSchedulingType="Duplicated")
+    scaled.cpu = "200m"  # twice the target, in both clusters
+    await scaled.lab.create(autoscaler(maxReplicas=4))
+    await scaled.lab.until(lambda: scaled.replicas() == 4)
+    await scaled.lab.until(lambda: len(scaled.pods()) == 8)
+
+
+async def test_two_autoscalers_of_one_workload(scaled: Scaled) -> None:
+    await scaled.deployed(2)
+    await scaled.lab.create(autoscaler())
+    await scaled.lab.until(lambda: scaled.condition("ScalingActive")[0] == "True")
+    assert scaled.condition("kafila.io/SoleAutoscaler")[0] == ""
+    await scaled.lab.create(autoscaler("other"))
+    await scaled.lab.until(lambda: scaled.condition("ScalingActive", "other")[1] == "AmbiguousSelector")
+    text = "pods by selector app=web are controlled by multiple HPAs: [{other default} {web default}]"
+    assert scaled.condition("ScalingActive", "other")[2] == text
+    await scaled.lab.until(lambda: scaled.condition("kafila.io/SoleAutoscaler")[1] == "ContradictingAutoscalers")
+    assert 'FederatedHPA "other"' in scaled.condition("kafila.io/SoleAutoscaler")[2]
+    await scaled.lab.delete("FederatedHPA", "other")
+    await scaled.lab.until(lambda: scaled.condition("ScalingActive")[0] == "True")
+    await scaled.lab.until(lambda: scaled.condition("kafila.io/SoleAutoscaler")[0] == "")
+
+
+async def test_an_autoscaler_in_the_members_contradicts(scaled: Scaled) -> None:
+    await scaled.deployed(2)
+    select = [{"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler"}]
+    await scaled.lab.create(scaled.lab.policy("hpas", "m1", select=select))
+    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}
+    hpa = {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": "members", "namespace": "default"},
+        "spec": {"scaleTargetRef": target, "minReplicas": 1, "maxReplicas": 3},
+    }
+    await scaled.lab.create(hpa)
+    await scaled.lab.create(autoscaler())
+    await scaled.lab.until(lambda: scaled.condition("kafila.io/SoleAutoscaler")[0] == "False")
+    assert 'HorizontalPodAutoscaler "members"' in scaled.condition("kafila.io/SoleAutoscaler")[2]
+    await scaled.lab.delete("HorizontalPodAutoscaler", "members")
+    await scaled.lab.until(lambda: scaled.condition("kafila.io/SoleAutoscaler")[0] == "")
