@@ -271,12 +271,14 @@ def _object(kind: Kind, body: bytes, version: str, accept: Accepted, request: Re
 
 async def _converted(listing: Listing, kind: Kind, accept: Accepted, request: Request) -> Response:
     rows: list[CachedObject] = []
+    size = 0
     async for page in listing.pages():
         rows += page
         if len(rows) > MOST_CONVERTED:
             raise errors.bad_request(f"more than {MOST_CONVERTED} objects are only given as JSON, or with a limit")
-    size = sum(len(row.body) for row in rows)
-    await request.hold(size)
+        read = sum(len(row.body) for row in page)
+        await request.hold(read)
+        size += read
     metadata = _metadata(listing)
     return await in_thread(size, lambda: _document(kind, rows, metadata, accept, request))
 

@@ -17,6 +17,7 @@ from kafila.core.selectors import Selector
 from kafila.registry.reading import ListOptions
 from kafila.search.bodies import with_version
 from kafila.search.feed import Delivered, Feed, Interrupted, Subscription, read_changes
+from kafila.search.rights import DENIED_FOR
 from kafila.search.selection import resource_of
 from kafila.search.versions import encode, parse
 from kafila.store.interface import StoreUnavailable
@@ -45,12 +46,12 @@ async def serve_watch(
     check_form(accept, kind, request, False)
     initial, says_end = initial_events(options, request)
     asked = asked_of(request, True, options.fields)
-    states = await reader.states(kind, request, asked)
     try:
         subscription = await feed.subscribe(resource_of(kind))
     except StoreUnavailable as error:
         raise errors.storage_unreachable(error) from error
     try:
+        states = await reader.states(kind, request, asked)  # now: of what comes later all is told
         watch = _Watch(reader, kind, options, request, accept, send, asked, subscription, states)
         watch.check(initial)
         await send({"type": "http.response.start", "status": 200, "headers": _head(accept, request)})
@@ -93,7 +94,9 @@ class _Watch:
         lasting = tuple(each for each in options.fields if each.field in ("metadata.name", "metadata.namespace"))
         self._lasting = field_test(kind, options._replace(fields=lasting))
         self._subscription = subscription
-        self._permitted = dict.fromkeys(states, True)
+        self._permitted = set(states)
+        # what they have by now nobody has told: once they may be read, the client has to list
+        self._left_out = {cluster: 0.0 for cluster in subscription.start if cluster not in states}
         self._oldest = {cluster: state.oldest for cluster, state in states.items()}
         self._sent = parse(options.resource_version)
         self._known: dict[str, int] = {}  # what the client has of every cluster
@@ -108,13 +111,13 @@ class _Watch:
         start = self._subscription.start
         for cluster in self._sent.of:
             at = self._sent.number(cluster)
-            gone = cluster not in start or not self._permitted.get(cluster)
+            gone = cluster not in start or cluster not in self._permitted
             if gone or (at is not None and not self._oldest[cluster] <= at <= start[cluster]):
                 raise StatusError(410, "Expired", f"{EXPIRED}: {at} of cluster {cluster}")
 
     async def run(self, initial: bool, says_end: bool, leaving: asyncio.Task[None]) -> None:
         """Raises Interrupted, StoreUnavailable."""
-        start = {c: at for c, at in sorted(self._subscription.start.items()) if self._permitted.get(c)}
+        start = {c: at for c, at in sorted(self._subscription.start.items()) if c in self._permitted}
         if not initial:
             self._known = {cluster: at for cluster in start if (at := self._sent.number(cluster)) is not None}
         for cluster, position in start.items():
@@ -145,15 +148,20 @@ class _Watch:
             await self._flush()
 
     async def _may_see(self, cluster: str) -> bool:
-        """A cluster that came while the watch was under way is asked when the first of its objects comes."""
-        found = self._permitted.get(cluster)
-        if found is None:
-            try:
-                found = bool((await self._reader.rights.permitted(self._asked, [cluster])).clusters)
-            except StatusError:
-                found = False
-            self._permitted[cluster] = found
-        return found
+        """A cluster that came while the watch was under way is asked when the first of its objects comes; one that said no, now
+        and then. Raises Interrupted when it no longer does: the client has missed what came until now."""
+        if cluster in self._permitted:
+            return True
+        now = time.monotonic()
+        if now < self._left_out.get(cluster, 0.0):
+            return False
+        if not await self._reader.rights.allows(self._asked, cluster):
+            self._left_out[cluster] = now + DENIED_FOR
+            return False
+        if cluster in self._left_out:
+            raise Interrupted(f"cluster {cluster} may be read by now")
+        self._permitted.add(cluster)
+        return True
 
     # -- what is there, and what changed -------------------------------------------------------------------------------
 

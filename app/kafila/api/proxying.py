@@ -103,7 +103,7 @@ class Proxying:
 
 def restored(body: bytes, media_type: str, kind: Kind, cluster: str) -> bytes:
     """An object that was read here as its member knows it: with its own resourceVersion, without the annotation. What cannot
-    be read goes as it is, for the member to refuse."""
+    be read goes as it is, for the member to refuse. Raises StatusError 409 for what was read where it no longer is."""
     try:
         if media_type == PROTOBUF:
             obj: Any = decode_protobuf(body, kind)
@@ -113,7 +113,7 @@ def restored(body: bytes, media_type: str, kind: Kind, cluster: str) -> bytes:
     except (StatusError, JSONDecodeError):
         return body
     metadata = obj.get("metadata") if isinstance(obj, dict) else None
-    if not isinstance(metadata, dict) or not _restore(metadata, cluster):
+    if not isinstance(metadata, dict) or not _restore(metadata, cluster, kind):
         return body
     found = codec(*kind.gvk) if media_type == PROTOBUF else None
     if found is None:
@@ -121,14 +121,16 @@ def restored(body: bytes, media_type: str, kind: Kind, cluster: str) -> bytes:
     return protobuf.envelope(kind.api_version, kind.kind, found.encode(obj))
 
 
-def _restore(metadata: Object, cluster: str) -> bool:
-    """Whether something was changed."""
+def _restore(metadata: Object, cluster: str, kind: Kind) -> bool:
+    """Whether something was changed. Raises StatusError 409."""
     changed = False
     annotations = metadata.get("annotations")
     if isinstance(annotations, dict) and annotations.pop(CACHED_FROM_CLUSTER, None) is not None:
         changed = True
     version = metadata.get("resourceVersion")
     if isinstance(version, str) and (own := own_version(version, cluster)) is not None:
+        if not own:
+            raise errors.conflict(kind.group, kind.plural, str(metadata.get("name", "")))
         metadata["resourceVersion"] = own
         changed = True
     return changed

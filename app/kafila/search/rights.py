@@ -7,10 +7,11 @@ SubjectAccessReview in his name, and believed for a while. A member that is away
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection
-from typing import Any, Final, NamedTuple, final
+from typing import Final, NamedTuple, final
 
 from kafila.authorization import MASTERS, Attributes
 from kafila.authorization.attributes import refusal
@@ -20,7 +21,7 @@ from kafila.core.values import Object
 from kafila.members.client import MemberClient
 from kafila.members.credentials import Connection, CredentialsError, connection, secret_name
 from kafila.members.transport import NO_TLS, Transport, Unreachable, UnusableAnswer
-from kafila.registry import Registry, User
+from kafila.registry import Registry
 from kafila.registry.codec import decode_entry
 from kafila.watch import Entry, Event
 
@@ -29,10 +30,11 @@ DENIED_FOR: Final = 10.0
 AWAY_FOR: Final = 3600.0  # of a member that does not answer
 REMEMBERED: Final = 20_000  # answers
 TIMEOUT: Final = 5.0  # seconds
+SILENT_FOR: Final = 10.0  # seconds that a member is not asked again after it did not answer
 LONGEST_NAME: Final = 253
 REVIEWS: Final = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
 
-Question = tuple[str, str, tuple[str, ...], Attributes]
+Question = tuple[str, bytes]  # the cluster, and a digest: whoever asks cannot make what is remembered large
 
 
 class _Verdict(NamedTuple):
@@ -63,7 +65,8 @@ class MemberRights:
         self._registry = registry
         self._transport_for = transport_for
         self._kind = registry.kind("cluster.karmada.io", "v1alpha1", "clusters")
-        self._verdicts: OrderedDict[tuple[Any, ...], _Verdict] = OrderedDict()
+        self._verdicts: OrderedDict[Question, _Verdict] = OrderedDict()
+        self._silent: dict[str, tuple[float, str]] = {}  # by cluster: until when, and why
         self._clients: dict[str, tuple[tuple[Entry | None, ...], MemberClient]] = {}
         self._closing: set[asyncio.Task[None]] = set()
         registry.cache.listen(self._kind.resource, self._observe)
@@ -88,6 +91,11 @@ class MemberRights:
             raise refusal(asked, f"cluster {where}: {why}" if why else "")
         return Permitted([cluster for cluster in clusters if cluster not in refused], refused)
 
+    async def allows(self, asked: Attributes, cluster: str) -> bool:
+        if MASTERS in asked.user.groups:
+            return True
+        return (await self._asked(asked, cluster)).allowed
+
     async def _asked(self, asked: Attributes, cluster: str) -> _Verdict:
         found = await self._verdict(asked._replace(name=""), cluster)
         if found.allowed or not asked.name:
@@ -95,24 +103,33 @@ class MemberRights:
         return await self._verdict(asked, cluster)
 
     async def _verdict(self, asked: Attributes, cluster: str) -> _Verdict:
-        who = asked.user
-        question = (cluster, who.name, who.groups, asked._replace(user=_NOBODY))
+        question = _question(asked, cluster)
         known, now = self._verdicts.get(question), time.monotonic()
         if known is not None and now - known.at < (ALLOWED_FOR if known.allowed else DENIED_FOR):
             return known
-        try:
-            async with asyncio.timeout(TIMEOUT):
-                found = await self._review(asked, cluster)
-        except (StatusError, Unreachable, UnusableAnswer, CredentialsError, TimeoutError) as error:
-            if known is not None and now - known.at < AWAY_FOR:
-                return known
-            why = str(error) or "timed out"
-            return _Verdict(now, False, f"it cannot be asked whether that is allowed: {why}")
+        silent_until, why = self._silent.get(cluster, (0.0, ""))
+        if now >= silent_until:
+            try:
+                async with asyncio.timeout(TIMEOUT):
+                    found = await self._review(asked, cluster)
+            except (StatusError, UnusableAnswer, CredentialsError) as error:
+                why = str(error)
+            except (Unreachable, TimeoutError) as error:
+                why = str(error) or "timed out"
+                self._silent[cluster] = time.monotonic() + SILENT_FOR, why
+            else:
+                self._silent.pop(cluster, None)
+                self._remember(question, found)
+                return found
+        if known is not None and now - known.at < AWAY_FOR:
+            return known
+        return _Verdict(now, False, f"it cannot be asked whether that is allowed: {why}")
+
+    def _remember(self, question: Question, found: _Verdict) -> None:
         self._verdicts[question] = found
         self._verdicts.move_to_end(question)
         while len(self._verdicts) > REMEMBERED:
             self._verdicts.popitem(last=False)
-        return found
 
     async def _review(self, asked: Attributes, cluster: str) -> _Verdict:
         attributes = {
@@ -178,8 +195,11 @@ class MemberRights:
         """Another cluster of that name has rights of its own."""
         if event.new is None or (event.old is not None and event.old.meta.uid != event.new.meta.uid):
             self._forget(event.key.name)
+            self._silent.pop(event.key.name, None)
             for question in [question for question in self._verdicts if question[0] == event.key.name]:
                 del self._verdicts[question]
 
 
-_NOBODY: Final = User("")
+def _question(asked: Attributes, cluster: str) -> Question:
+    text = repr((asked.user.name, asked.user.groups, *asked[1:]))
+    return cluster, hashlib.blake2b(text.encode(), digest_size=16).digest()

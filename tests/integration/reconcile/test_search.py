@@ -15,9 +15,10 @@ from kafila.api.meta import build_shell
 from kafila.api.proxy import MemberProxy
 from kafila.authorization import build, follow
 from kafila.core.values import Object
+from kafila.reconcile.karmada.search import controller
 from kafila.registry import SYSTEM_ADMIN, Options, User
 from kafila.registry.context import DeleteOptions
-from kafila.search import versions
+from kafila.search import rights, versions
 from kafila.search.rights import MemberRights
 from kafila.store.memory_search import MemorySearch
 from tests.integration.api.conftest import Stream, configmap, failure
@@ -236,6 +237,9 @@ async def test_objects_are_written_where_they_are(plane: Plane) -> None:
     assert written["data"] == {"at": "changed"}
     assert CACHED_FROM not in written["metadata"].get("annotations", {})
     failure(await plane.client.put(f"{PROXY}{MAPS}/in-m2", json=obj), 409, "Conflict")  # it is an older one by now
+    moved = await plane.found(f"{PROXY}{MAPS}/in-m2")
+    moved["metadata"]["resourceVersion"] = versions.encode({"m1": 7})  # it was read while it was in m1
+    failure(await plane.client.put(f"{PROXY}{MAPS}/in-m2", json=moved), 409, "Conflict")
     failure(await plane.client.delete(f"{PROXY}{MAPS}/everywhere"), 409, "Conflict")
     answer = await plane.client.delete(f"{PROXY}{MAPS}/in-m1")
     assert answer.status_code == 200, answer.text
@@ -316,6 +320,17 @@ async def test_who_leads_next_goes_on_without_a_list(plane: Plane) -> None:
     assert {c: state.oldest for c, state in before.items()} == {c: state.oldest for c, state in after.items()}
     assert after["m1"].version > before["m1"].version
     await again.close()
+
+
+async def test_what_another_process_took_is_taken_back_by_who_leads(
+    plane: Plane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(controller, "TAKING_BACK", 0.0)
+    await plane.lab.store.search.take_over("/v1/configmaps", "m1", [], 1)
+    await plane.put("m1", "seen-by-nobody")  # the follower finds that it is not the writer any more
+    await plane.put("m1", "later")
+    expected = [("m1", "everywhere"), ("m2", "everywhere"), ("m1", "in-m1"), ("m2", "in-m2"), ("m1", "later")]
+    await plane.holds(f"{PROXY}{MAPS}", *expected, ("m1", "seen-by-nobody"))
 
 
 # -- rights ------------------------------------------------------------------------------------------------------------
@@ -418,6 +433,33 @@ async def test_watches_show_no_more_than_lists(teams: Plane) -> None:
     assert (event["type"], where(event["object"])) == ("ADDED", ("m1", "shown"))
     assert list(versions.parse(event["object"]["metadata"]["resourceVersion"]).of) == ["m1"]
     await stream.leave()
+
+
+async def test_a_cluster_that_may_be_read_by_now_is_listed_anew(teams: Plane, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rights, "DENIED_FOR", 0.0)
+    stream = teams.watch(f"{PROXY}{MAPS}", "resourceVersion=0")
+    assert await stream.events(2) == [("ADDED", "everywhere"), ("ADDED", "in-m1")]
+    lab = teams.lab
+    reading = [{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "list", "watch"]}]
+    await allow(lab, lab.members["m2"].registry, "ann", "", reading)
+    await teams.put("m2", "new")
+    event = await stream.event()
+    assert (event["type"], event["object"]["reason"]) == ("ERROR", "Expired")
+    assert event["object"]["message"] == "too old resource version: cluster m2 may be read by now"
+    await stream.leave()
+
+
+async def test_a_member_that_does_not_answer_is_waited_for_once(teams: Plane, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    async def silent(self: MemberRights, asked_for: object, cluster: str) -> None:
+        asked.append(cluster)
+        raise TimeoutError
+
+    monkeypatch.setattr(MemberRights, "_review", silent)
+    for name in ("one", "two", "three"):
+        failure(await teams.get(f"{PROXY}{MAPS}/{name}"), 403, "Forbidden")
+    assert sorted(asked) == ["m1", "m2"]
 
 
 @pytest.mark.parametrize("form", ["path", "path and field", "field"])

@@ -38,6 +38,7 @@ log = structlog.get_logger(__name__)
 CACHED: Final = "Cached"
 LISTING: Final = "Listing"
 BACKEND: Final = "BackendStoreReady"
+TAKING_BACK: Final = 5.0  # seconds after another process took over, if we still lead then
 FORGETTING: Final = 60.0  # seconds between looks for deleted rows whose time is over
 SHOWN: Final = 5  # problems in one message
 OBJECTS: Final = Gauge("kafila_search_objects", "Objects of members in the cache.", ["resource", "cluster"])
@@ -146,8 +147,8 @@ class SearchController(QueueController[Key]):
         selected = self._wanted(name)
         for resource, cluster in list(self._followers):
             if cluster == name:
-                found = selected.get(resource)
-                if found is None or found.namespaces != self._followers[resource, cluster].target.namespaces:
+                found, follower = selected.get(resource), self._followers[resource, cluster]
+                if found is None or found.namespaces != follower.target.namespaces or follower.ended:
                     await self._unfollow(resource, cluster)
         for state in await self._cache.resources(cluster=name):
             if state.resource not in selected:
@@ -175,7 +176,10 @@ class SearchController(QueueController[Key]):
     def _follower_changed(self, resource: str, cluster: str) -> None:
         follower = self._followers.get((resource, cluster))
         if follower is not None:
-            FOLLOWED.labels(resource, cluster).set(0 if follower.trouble or not follower.synced else 1)
+            lost = follower.trouble or follower.ended or not follower.synced
+            FOLLOWED.labels(resource, cluster).set(0 if lost else 1)
+            if follower.ended:
+                self.queue.add_after(Key(CLUSTERS, "", cluster), TAKING_BACK)
         self._enqueue_reports()
 
     def _enqueue_reports(self) -> None:

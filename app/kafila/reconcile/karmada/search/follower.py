@@ -71,6 +71,7 @@ class Follower:
     ) -> None:
         self.target = target
         self.trouble = ""
+        self.ended = False  # another process took over
         self.state: CachedResource | None = None
         self._cache, self._client = cache, client
         self._writer = writer
@@ -103,6 +104,8 @@ class Follower:
                 await self._watch(self.state.version)
             except NotTheWriter:
                 log.info("another process follows it", resource=target.resource, cluster=target.cluster)
+                self.ended = True
+                self._changed()
                 return
             except StatusError as error:
                 self._lists = self._lists or error.code == 410  # what was seen last is compacted there
