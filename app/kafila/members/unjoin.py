@@ -14,6 +14,7 @@ from typing import Final, final
 from kafila.core.cluster_conditions import HEARTBEAT
 from kafila.core.conditions import find
 from kafila.core.errors import StatusError
+from kafila.core.printable import one_line
 from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.constants import COND_APPLIED, COND_READY
@@ -131,8 +132,9 @@ async def _in_the_member(
             await remove_accounts(member, name, namespace, account, force, report)
     except (StatusError, Unreachable) as error:
         if not force:
-            raise JoinError(f"cluster {name} is unjoined, but not everything of it is removed there: {error}") from None
-        report(f"cluster {name} does not say what is left in it: {error}")
+            why = one_line(str(error))
+            raise JoinError(f"cluster {name} is unjoined, but not everything of it is removed there: {why}") from None
+        report(f"cluster {name} does not say what is left in it: {one_line(str(error))}")
     finally:
         if not looked:
             account.removed[:0] = believed.removed
@@ -285,7 +287,7 @@ async def _force(control_plane: MemberClient, name: str, report: Print) -> None:
         await _finalize_namespace(control_plane, space)
         await _without_finalizer(control_plane, f"{CLUSTERS}/{name}", constants.FINALIZER_CLUSTER)
     except StatusError as error:
-        report(f"Force deletion. {error}")
+        report(f"Force deletion. {one_line(str(error))}")
 
 
 async def _without_finalizer(client: MemberClient, path: str, finalizer: str) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
 
 from kafila.core.values import Object
 from kafila.reconcile.karmada import deleted_works
+from kafila.reconcile.karmada.cluster.health_monitor import HealthMonitor
 from kafila.store.interface import StoreUnavailable
 from kafila.store.memory import MemoryStore
 
@@ -137,24 +139,40 @@ async def test_a_work_that_we_deleted_is_made_again_at_once(lab: Lab, monkeypatc
         await lab.until(lambda: works() == [])
 
 
-async def test_one_that_could_not_renew_its_lease_while_the_store_was_away_is_not_unknown(
-    make_lab: type[Lab], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("away", [("commit", "head"), ("commit",)], ids=["away", "read-only"])
+async def test_one_that_could_not_renew_its_lease_is_not_unknown(
+    make_lab: type[Lab], monkeypatch: pytest.MonkeyPatch, away: tuple[str, ...]
 ) -> None:
-    lab = await make_lab(cluster_monitor_grace_period=3.0).start()
+    grace = 3.0
+    lab = await make_lab(cluster_monitor_grace_period=grace).start()
+    late, judged = asyncio.Event(), asyncio.Event()
+    judge = HealthMonitor._reconcile
+    over = 0.0
+
+    async def refuse(*arguments: Any) -> Any:
+        if time.monotonic() > over:
+            late.set()
+        raise StoreUnavailable("away")
+
+    async def reconcile(self: HealthMonitor, name: str) -> None:
+        try:
+            await judge(self, name)
+        finally:
+            judged.set()
+
     try:
         await joined(lab)
         await lab.create(lease(0))
         await reports(lab)
         await lab.until(lambda: taints(lab) == [])
-
-        async def away(*arguments: Any) -> Any:
-            raise StoreUnavailable("away")
-
+        monkeypatch.setattr(HealthMonitor, "_reconcile", reconcile)
         with monkeypatch.context() as patch:
-            patch.setattr(MemoryStore, "commit", away)
-            patch.setattr(MemoryStore, "head", away)
-            await asyncio.sleep(4.0)
-        await asyncio.sleep(2.0)  # who failed meanwhile has tried again, but for the agent
+            for method in away:
+                patch.setattr(MemoryStore, method, refuse)
+            over = time.monotonic() + grace
+            await late.wait()
+        judged.clear()
+        await judged.wait()  # who failed meanwhile has tried again, but for the agent
         await lab.change("Lease", "edge", lambda obj: obj.update(spec=lease(1)["spec"]), "karmada-cluster")
         assert ready(lab) == ("True", "ClusterReady")
         assert taints(lab) == []

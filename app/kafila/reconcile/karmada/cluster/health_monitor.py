@@ -1,8 +1,8 @@
 """Clusters in pull mode report themselves: one whose agent stops doing so is Unknown (the monitor of Karmada's cluster controller).
 
 An agent renews the Lease of its cluster's name in karmada-cluster. What counts is when we saw that, not what time the agent says
-it is: a process that starts to lead gives every agent the whole time once more, and so does one that could not look for long:
-its database was away, or it stood still. Nobody could renew a Lease then.
+it is: a process that starts to lead gives every agent the whole time once more, and so does one that could not look for long, or
+could not write: its database was away, read only, or it stood still. Nobody could renew a Lease then.
 """
 
 from __future__ import annotations
@@ -132,7 +132,12 @@ class HealthMonitor(QueueController[str]):
             status["conditions"] = with_condition(status.get("conditions"), made)
             return {**obj, "status": status}
 
-        await self._registry.modify(self._clusters.kind, "", name, judged, OPTIONS, "status")
+        try:
+            await self._registry.modify(self._clusters.kind, "", name, judged, OPTIONS, "status")
+        except StatusError as error:
+            if error.code >= 500:  # what we cannot write, agents cannot either
+                self._since = time.monotonic()
+            raise
         if wrote:
             log.warning("agent not seen", cluster=name, reason=made["reason"], seconds=round(now - seen))
             text = f"{made['message']} Its agent has not renewed its lease for {now - seen:.0f} s"
