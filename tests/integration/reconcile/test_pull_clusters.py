@@ -14,6 +14,8 @@ from kafila.reconcile.karmada.cluster.health_monitor import HealthMonitor
 from kafila.store.interface import StoreUnavailable
 from kafila.store.memory import MemoryStore
 
+from .conftest import PATIENCE
+
 Lab = Any  # of conftest
 
 READY = {
@@ -146,7 +148,7 @@ async def test_one_that_could_not_renew_its_lease_is_not_unknown(
     grace = 3.0
     lab = await make_lab(cluster_monitor_grace_period=grace).start()
     late, judged = asyncio.Event(), asyncio.Event()
-    judge = HealthMonitor._reconcile
+    look = HealthMonitor._look
     over = 0.0
 
     async def refuse(*arguments: Any) -> Any:
@@ -154,9 +156,9 @@ async def test_one_that_could_not_renew_its_lease_is_not_unknown(
             late.set()
         raise StoreUnavailable("away")
 
-    async def reconcile(self: HealthMonitor, name: str) -> None:
+    async def looked(self: HealthMonitor) -> float:
         try:
-            await judge(self, name)
+            return await look(self)
         finally:
             judged.set()
 
@@ -165,14 +167,14 @@ async def test_one_that_could_not_renew_its_lease_is_not_unknown(
         await lab.create(lease(0))
         await reports(lab)
         await lab.until(lambda: taints(lab) == [])
-        monkeypatch.setattr(HealthMonitor, "_reconcile", reconcile)
+        monkeypatch.setattr(HealthMonitor, "_look", looked)
         with monkeypatch.context() as patch:
             for method in away:
                 patch.setattr(MemoryStore, method, refuse)
             over = time.monotonic() + grace
-            await late.wait()
+            await asyncio.wait_for(late.wait(), PATIENCE)
         judged.clear()
-        await judged.wait()  # who failed meanwhile has tried again, but for the agent
+        await asyncio.wait_for(judged.wait(), PATIENCE)  # who failed meanwhile has tried again, but for the agent
         await lab.change("Lease", "edge", lambda obj: obj.update(spec=lease(1)["spec"]), "karmada-cluster")
         assert ready(lab) == ("True", "ClusterReady")
         assert taints(lab) == []

@@ -14,6 +14,7 @@ import structlog
 
 from kafila.core.clock import parse_rfc3339
 from kafila.core.conditions import condition, conditions_of, find, with_condition
+from kafila.core.errors import StatusError
 from kafila.core.values import AnyObject, Object
 from kafila.placement import constants
 from kafila.placement.types import Cluster
