@@ -13,6 +13,7 @@ from grpclib.server import Server, Stream
 
 from kafila.members.estimator import EstimatorClient
 from kafila.members.grpc import RawBytes
+from kafila.placement.scheduler.deschedule import Shortage, taken
 from kafila.placement.scheduler.estimator_wire import MAX_REPLICAS, EstimatorError
 
 HEADS = {
@@ -66,3 +67,10 @@ async def test_what_is_no_estimate_is_not_heard(liar: tuple[Liar, EstimatorClien
     assert len(str(failed.value)) <= 512
     server.says = None
     assert await client.call(MAX_REPLICAS, b"", "a workload", 30.0) == 7, "the next one is heard again"
+
+
+@pytest.mark.parametrize("said", [-1, -(2**31), 0, 3, 4, 5, 2**31 - 1, 2**63 - 1])
+def test_an_estimator_takes_nothing_that_is_ready(said: int) -> None:
+    """The descheduler asks how many of four replicas have found no node; three are ready."""
+    lost = taken([Shortage("m1", 4, 3)], {"m1": said})
+    assert lost == ({"m1": 1} if said in (3, 4) else {})

@@ -13,6 +13,7 @@ from typing import Any, final
 
 import pytest
 import pytest_asyncio
+from grpclib.server import Server
 
 from kafila.audit.policy import Level
 from kafila.audit.reading import read_policy
@@ -26,6 +27,7 @@ from kafila.encryption.encryption import Encryption
 from kafila.identity.certificates import issue
 from kafila.identity.keys import shared_keys
 from kafila.identity.kubeconfig import write_kubeconfig
+from kafila.members.grpc import RawBytes
 from kafila.members.transport import ASGITransport
 from kafila.registry import SYSTEM_ADMIN, Options, User
 from kafila.registry.codec import decode_entry
@@ -35,6 +37,7 @@ from kafila.simulation import SimulatedCluster
 from kafila.store.sealing import MARK
 from kafila.workers.process import Process
 from kafila.workers.serve import open_data
+from tests.integration.reconcile.test_descheduler import Estimator
 
 on_module_loop = pytest.mark.asyncio(loop_scope="module")
 ROOT = Path(__file__).parents[2]
@@ -56,6 +59,8 @@ class Lab:
             cluster_status_frequency=1.0,
             feature_gates="Failover=true,FederatedQuotaEnforcement=true",
             enable_no_execute_taint_eviction=True,
+            controllers="*,descheduler",
+            descheduling_interval=1.0,
         )
         self.process: Process
         self._kubectl = kubectl
@@ -522,6 +527,34 @@ async def test_application_failover(lab: Lab) -> None:
     assert "Evict from cluster member2 succeed." in events
     await lab.delete("application-failover")
     await lab.eventually(lambda: not lab.holders("deployments.apps", "orders"))
+
+
+@on_module_loop
+async def test_descheduler(lab: Lab) -> None:
+    """One estimator stands in for both clusters: it says that what is not ready has found no node."""
+    estimator = Estimator()
+    server = Server([estimator], codec=RawBytes())
+    await server.start("127.0.0.1", 0)
+    port = server._server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
+    try:
+        await lab.apply("descheduler")
+        ports = f'{{"spec":{{"ports":[{{"port":10352,"targetPort":{port}}}]}}}}'
+        for member in ("member1", "member2"):
+            service = f"service/karmada-scheduler-estimator-{member}"
+            await lab.kubectl("patch", service, "-n", "karmada-system", "--type=merge", "-p", ports)
+        await lab.eventually(lambda: lab.ready("packed") == 4)
+        estimator.lost.update({member.encode(): count for member, count in lab.replicas("packed").items()})
+        image = '[{"op":"replace","path":"/spec/template/spec/containers/0/image","value":"registry.invalid/web:1"}]'
+        await lab.kubectl("patch", "deployment", "packed", "--type=json", "-p", image)
+        events = ("get", "events", "--field-selector", "reason=DescheduleBindingSucceed", "-o", "name")
+        async with asyncio.timeout(90):
+            while not await lab.kubectl(*events):
+                await asyncio.sleep(0.2)
+    finally:
+        await lab.delete("descheduler")
+        server.close()
+        await server.wait_closed()
+    await lab.eventually(lambda: not lab.holders("deployments.apps", "packed"))
 
 
 @on_module_loop

@@ -15,6 +15,7 @@ CONTROLLERS = frozenset(
         "csrcleaner",
         "csrsigning",
         "dependencies-distributor",
+        "descheduler",
         "endpointSlice",
         "execution",
         "federatedHorizontalPodAutoscaler",
@@ -40,3 +41,5 @@ CONTROLLERS = frozenset(
         "workloadRebalancer",
     }
 )
+
+OFF_BY_DEFAULT = frozenset({"descheduler"})  # they run where they are named: ``*`` does not mean them

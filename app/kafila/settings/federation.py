@@ -94,6 +94,16 @@ class FederationOptions(EstimatorOptions):
         "Gracefully", description="Whether the next cluster gets it before the last loses it."
     )
     resource_eviction_rate: float = Field(0.5, description="Evictions a second.", ge=0, le=1e6, allow_inf_nan=False)
+    descheduling_interval: Seconds = Field(
+        120.0,
+        description="Seconds between two looks of the descheduler for replicas that find no node (controller descheduler).",
+        gt=0,
+    )
+    unschedulable_threshold: Seconds = Field(
+        300.0,
+        description="Seconds that a pod has to have found no node before the descheduler takes it from its cluster.",
+        ge=0,
+    )
     federated_resource_quota_sync_period: Seconds = Field(
         300.0,
         description="Seconds between two counts of what quotas are used; 0 for never.",

@@ -16,6 +16,7 @@ from kafila.core.feature_gates import parse_gates
 from kafila.core.switches import is_enabled, listed
 
 from . import checks
+from .controllers import OFF_BY_DEFAULT
 from .federation import FederationOptions
 from .numbers import Seconds
 from .serving import MAX_OBJECT_BYTES, ServingOptions
@@ -270,4 +271,4 @@ class Settings(FederationOptions, ServerOptions, BaseSettings):
 
     def runs(self, controller: str) -> bool:
         """Whether ``--controllers`` lets a controller run."""
-        return is_enabled(controller, self.controllers)
+        return is_enabled(controller, self.controllers, controller in OFF_BY_DEFAULT)

@@ -12,7 +12,7 @@ import pytest
 
 from kafila.cli import program
 from kafila.settings.checks import sni_files
-from kafila.settings.controllers import CONTROLLERS
+from kafila.settings.controllers import CONTROLLERS, OFF_BY_DEFAULT
 from kafila.settings.federation import FederationOptions
 from kafila.settings.serving import ServingOptions
 from kafila.settings.settings import Settings
@@ -94,3 +94,13 @@ finally:
 """
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert shown.splitlines()[-1] == "['kafila.cli']"
+
+
+def test_what_is_off_by_default_runs_where_it_is_named() -> None:
+    assert OFF_BY_DEFAULT < CONTROLLERS
+    for name in OFF_BY_DEFAULT:
+        assert not Settings(controllers="*").runs(name)
+        assert not Settings(controllers=f"*,{name},-{name}").runs(name)
+        assert Settings(controllers=f"*,{name}").runs(name)
+        assert Settings(controllers=name).runs(name)
+    assert Settings(controllers="*").runs("binding")

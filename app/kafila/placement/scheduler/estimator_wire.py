@@ -26,6 +26,7 @@ from kafila.placement.scheduler.estimate import Assumed
 SERVICE: Final = "/github.com.karmada_io.karmada.pkg.estimator.service.Estimator/"
 MAX_REPLICAS: Final = SERVICE + "MaxAvailableReplicas"
 MAX_SETS: Final = SERVICE + "MaxAvailableComponentSets"
+UNSCHEDULABLE: Final = SERVICE + "GetUnschedulableReplicas"
 
 
 class EstimatorError(Exception):
@@ -49,6 +50,17 @@ def sets_request(
     message = text_field(1, cluster) + b"".join(bytes_field(2, _component(each)) for each in components)
     message += text_field(3, namespace)
     return message + b"".join(bytes_field(4, _assumed(work, namespace)) for work in assumed)
+
+
+def unschedulable_request(cluster: str, resource: AnyObject, threshold: float) -> bytes:
+    """UnschedulableReplicasRequest. ``resource``: apiVersion, kind, namespace and name of a workload; ``threshold``: seconds that its
+    pods have found no node.
+    """
+    fields = ("apiVersion", "kind", "namespace", "name")
+    reference = b"".join(text_field(number, resource.get(field) or "") for number, field in enumerate(fields, 1))
+    nanoseconds = round(threshold * 1e9)  # a Go Duration
+    message = text_field(1, cluster) + bytes_field(2, reference)
+    return message + (varint_field(3, nanoseconds) if nanoseconds else b"")
 
 
 def answer(message: bytes) -> int:

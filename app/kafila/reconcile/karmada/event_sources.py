@@ -40,6 +40,7 @@ _SOURCES: Final[dict[str, tuple[str, ...]]] = {
         constants.EVENT_GET_COMPONENTS_FAILED,
     ),
     "default-scheduler": (constants.EVENT_SCHEDULE, constants.EVENT_SCHEDULE_FAILED),
+    "karmada-descheduler": (constants.EVENT_DESCHEDULE, constants.EVENT_DESCHEDULE_FAILED),
     "override-manager": (constants.EVENT_APPLY_OVERRIDE, constants.EVENT_APPLY_OVERRIDE_FAILED),
     "execution-controller": (constants.EVENT_SYNC, constants.EVENT_SYNC_FAILED, constants.EVENT_WORK_DISPATCHING),
     "work-status-controller": (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from kafila.autoscaling.metrics import NO_METRICS, MetricsClient
 from kafila.autoscaling.pods import Tuning
@@ -30,6 +31,8 @@ from .member.manager import MemberManager, TransportFor
 from .member.work_router import WorkRouter
 from .quota.controller import QuotaEnforcement, QuotaStatus, QuotaSync
 from .scheduler.context import Scheduler
+from .scheduler.descheduler import Descheduler
+from .scheduler.estimators import Estimators
 from .scheduler.rebalancer import Rebalancer
 from .search.controller import SearchController
 from .services.collection import ServiceExports, SliceCollection
@@ -73,6 +76,13 @@ def build(
         ApplicationFailover(registry, recorder, interpreting, gates),
         GracefulEviction(registry, recorder, options.graceful_eviction_timeout),
         Rebalancer(registry),
+        Descheduler(
+            registry,
+            recorder,
+            partial(Estimators, registry.cache, gates, options, always=True),
+            options.descheduling_interval,
+            options.unschedulable_threshold,
+        ),
         QuotaSync(registry, recorder, clusters),
         QuotaStatus(registry, recorder, clusters, gates),
         ServiceExports(slices),

@@ -5,7 +5,12 @@ from __future__ import annotations
 import pytest
 
 from kafila.placement.scheduler.estimate import Assumed
-from kafila.placement.scheduler.estimator_wire import answer, replicas_request, sets_request
+from kafila.placement.scheduler.estimator_wire import (
+    answer,
+    replicas_request,
+    sets_request,
+    unschedulable_request,
+)
 
 
 def block(number: int, content: bytes) -> bytes:
@@ -78,3 +83,11 @@ def test_answers(message: bytes, expected: int) -> None:
 def test_what_is_no_answer(message: bytes) -> None:
     with pytest.raises(ValueError, match="not a response of an estimator"):
         answer(message)
+
+
+def test_unschedulable_replicas() -> None:
+    resource = {"apiVersion": "apps/v1", "kind": "Deployment", "namespace": "default", "name": "web", "uid": "x"}
+    reference = block(1, b"apps/v1") + block(2, b"Deployment") + block(3, b"default") + block(4, b"web")
+    asked = block(1, b"m1") + block(2, reference)
+    assert unschedulable_request("m1", resource, 1e-6) == asked + b"\x18\xe8\x07", "nanoseconds"
+    assert unschedulable_request("m1", resource, 0) == asked

@@ -13,15 +13,17 @@ from prometheus_client import Counter
 
 from kafila.core.errors import StatusError
 from kafila.core.feature_gates import MULTIPLE_POD_TEMPLATES_SCHEDULING, Gates
-from kafila.core.values import Object
+from kafila.core.values import AnyObject, Object
 from kafila.placement.scheduler.cluster_snapshot import ClusterInfo
 from kafila.placement.scheduler.estimate import Assumed
 from kafila.placement.scheduler.estimator_wire import (
     MAX_REPLICAS,
     MAX_SETS,
+    UNSCHEDULABLE,
     EstimatorError,
     replicas_request,
     sets_request,
+    unschedulable_request,
 )
 from kafila.placement.spec import is_multi_component
 from kafila.placement.types import Cluster, ResourceBindingSpec
@@ -76,12 +78,13 @@ class EstimatesNeeded(FactsNeeded):
 
 @final
 class Estimators:
-    def __init__(self, cache: Cache, gates: Gates, options: EstimatorOptions) -> None:
+    def __init__(self, cache: Cache, gates: Gates, options: EstimatorOptions, always: bool = False) -> None:
+        """``always``: they are asked whether or not the scheduler asks them."""
         self._cache = cache
         self._gates = gates
         self._options = options
         self._tls: ssl.SSLContext | None = None
-        if options.enable_scheduler_estimator:
+        if options.enable_scheduler_estimator or always:
             from kafila.members.estimator import EstimatorTLS  # gRPC is loaded only where it is used
 
             files = (
@@ -106,17 +109,21 @@ class Estimators:
     ) -> EstimateRequest:
         resource = spec.get("resource") or {}
         namespace = resource.get("namespace") or ""
-        about = f"kind={resource.get('kind')}, name={namespace}/{resource.get('name')}"
         clusters = [member.name for member in members if not self._is_left_out(member.cluster)]
         if MULTIPLE_POD_TEMPLATES_SCHEDULING in self._gates and is_multi_component(spec):
             method, request = MAX_SETS, partial(sets_request, components=spec.get("components") or ())
         else:
             method, request = MAX_REPLICAS, partial(replicas_request, requirements=spec.get("replicaRequirements"))
         return EstimateRequest(
-            about,
+            _about(resource),
             method,
             {each: request(each, namespace=namespace, assumed=assumed.get(each, ())) for each in clusters},
         )
+
+    def unschedulable_request(self, resource: AnyObject, clusters: Iterable[str], threshold: float) -> EstimateRequest:
+        """How many of a workload's replicas have found no node for ``threshold`` seconds."""
+        requests = {each: unschedulable_request(each, resource, threshold) for each in clusters}
+        return EstimateRequest(_about(resource), UNSCHEDULABLE, requests)
 
     async def ask(self, request: EstimateRequest) -> dict[str, int]:
         """Replicas, or sets of components, by cluster. Empty when one does not answer: Karmada then does without all of them."""
@@ -166,6 +173,10 @@ class Estimators:
         if target is None:
             raise EstimatorError(f'no service port {options.scheduler_estimator_port} found for service "{name}"')
         return spec["externalName"], target
+
+
+def _about(resource: AnyObject) -> str:
+    return f"kind={resource.get('kind')}, name={resource.get('namespace') or ''}/{resource.get('name')}"
 
 
 def _target_port(ports: Iterable[Object], wanted: int) -> int | None:
