@@ -4,6 +4,7 @@
 #   bin/helm-4.2.4, bin/helm-3.21.4
 #   bin/{webhook,pod-security-webhook} (admission webhooks of Karmada and of Kubernetes), webhooks/ (their configurations)
 #   bin/{cert-manager-1.21.2,gatekeeper-3.23.1} (cert-manager's webhook and cainjector; Gatekeeper), webhooks/ (its chart; its manifests)
+#   customizations/ (Karmada's scripts for third-party kinds, and their test data)
 #   bin/kubelet-CHECKSUM (what stands behind the nodes of members; its source is kubelet/)
 #   with --prometheus also bin/prometheus (without its service discoveries but those of files and HTTP, and without its pages)
 #   bin/MINOR/kubectl (of the two Kubernetes minors before; with --older also their servers)
@@ -33,6 +34,7 @@ have_all() { local to=$1 program; shift; for program in "$@"; do [ -x "$to/$prog
 home_of() { if [ "$1" = "$KUBE" ]; then echo "$BIN"; else echo "$BIN/${1%.*}"; fi; }
 complete() {
   [ -x "$BIN/etcd" ] && [ -x "$BIN/kwok" ] && [ -d "$ROOT/stage" ] && have_all "$BIN" $KARMADA_PROGRAMS || return 1
+  [ -d "$ROOT/customizations" ] || return 1
   have_all "$BIN" pod-security-webhook "cert-manager-$CERT_MANAGER" "gatekeeper-$GATEKEEPER" "$KUBELET" $SCRAPERS || return 1
   for version in $HELM; do [ -x "$BIN/helm-$version" ] || return 1; done
   for version in $KUBE $OLDER; do have_all "$(home_of "$version")" $(programs_of "$version") || return 1; done
@@ -137,6 +139,15 @@ karmada() {
   install_to "$BIN" out/*
 }
 
+customizations() {
+  [ -d "$ROOT/customizations" ] && return
+  need_go; note "Karmada's customizations"
+  local source; source=$(go mod download -json "github.com/karmada-io/karmada@v$KARMADA" | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')
+  cp -r "$source/pkg/resourceinterpreter/default/thirdparty/resourcecustomizations" "$WORK/customizations"
+  chmod -R u+w "$WORK/customizations"
+  mv "$WORK/customizations" "$ROOT/customizations"
+}
+
 pod_security() {
   [ -x "$BIN/pod-security-webhook" ] && return
   need_go; note "Pod Security webhook $POD_SECURITY"
@@ -203,6 +214,7 @@ prometheus() {
 etcd
 kwok
 kubelet
+customizations
 karmada
 pod_security
 third_parties

@@ -223,14 +223,14 @@ def resource_reference(template: Object) -> ObjectReference:
 
 def _replicas(template: Object, interpreter: Interpreter, gates: feature.Gates) -> Object:
     gvk = gvk_of(template)
+    by_quota = feature.RESOURCE_QUOTA_ESTIMATE in gates
     if feature.MULTIPLE_POD_TEMPLATES_SCHEDULING in gates and interpreter.hook_enabled(gvk, Operation.COMPONENT):
         try:
-            return {"components": interpreter.get_components(template)}
+            return {"components": interpreter.get_components(template, with_priority_class=by_quota)}
         except InterpretError as error:
             raise ReplicasUnknown(constants.EVENT_GET_COMPONENTS_FAILED, error) from error
     if not interpreter.hook_enabled(gvk, Operation.REPLICA):
         return {}
-    by_quota = feature.RESOURCE_QUOTA_ESTIMATE in gates
     try:
         replicas, requirements = interpreter.get_replicas(template, with_priority_class=by_quota)
     except InterpretError as error:

@@ -5,6 +5,7 @@ before the native functions (`sources`, `customized`).
 """
 
 from kafila.placement.interpreter.errors import InterpretError
-from kafila.placement.interpreter.native import NATIVE, Interpreter, NativeInterpreter, Operation
+from kafila.placement.interpreter.native import NATIVE, Interpreter, NativeInterpreter
+from kafila.placement.interpreter.operations import Operation
 
 __all__ = ["NATIVE", "InterpretError", "Interpreter", "NativeInterpreter", "Operation"]

@@ -16,7 +16,8 @@ from kafila.core.values import Object, copy_json
 from kafila.placement.interpreter import aggregate
 from kafila.placement.interpreter.answers import same_object, sorted_dependencies
 from kafila.placement.interpreter.errors import InterpretError
-from kafila.placement.interpreter.native import NATIVE, Operation
+from kafila.placement.interpreter.native import NATIVE
+from kafila.placement.interpreter.operations import Operation
 from kafila.placement.interpreter.sources import Source, Sources
 
 
@@ -63,9 +64,11 @@ class CustomizedInterpreter:
         answer = self._the(found, (0, None))
         return answer[0], copy_json(answer[1])
 
-    def get_components(self, obj: Object) -> list[Object]:
+    def get_components(self, obj: Object, *, with_priority_class: bool = False) -> list[Object]:
         found = self._ask(Operation.COMPONENT, obj)
-        return NATIVE.get_components(obj) if found is None else copy_json(self._the(found, []))
+        if found is None:
+            return NATIVE.get_components(obj, with_priority_class=with_priority_class)
+        return copy_json(self._the(found, []))
 
     def revise_replica(self, obj: Object, replicas: int) -> Object:
         found = self._ask(Operation.REVISE_REPLICA, obj, replicas)

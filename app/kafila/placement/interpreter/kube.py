@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
+from functools import partial
 from typing import Any, Final
 
 from kafila.core import quantity
@@ -16,21 +17,21 @@ from kafila.placement.interpreter.replicas import replica_requirements
 
 def library(*, with_priority_class: bool = False) -> dict[str, Callable[..., Any]]:
     """``with_priority_class``: the gate ResourceQuotaEstimate."""
-
-    def accurate_pod_requirements(*arguments: Any) -> Object | None:
-        """What one pod of a template needs, None when nothing particular."""
-        if len(arguments) != 1:
-            raise ValueError("getPodRequirements only accepts one argument")
-        pod = _pod_spec(arguments, 0)
-        with _conversion():
-            return replica_requirements(pod, with_priority_class=with_priority_class)
-
     return {
         "resourceAdd": resource_add,
-        "accuratePodRequirements": accurate_pod_requirements,
+        "accuratePodRequirements": partial(accurate_pod_requirements, with_priority_class=with_priority_class),
         "getPodDependencies": get_pod_dependencies,
         "getResourceQuantity": get_resource_quantity,
     }
+
+
+def accurate_pod_requirements(*arguments: Any, with_priority_class: bool = False) -> Object | None:
+    """What one pod of a template needs, None when nothing particular. May change the template."""
+    if len(arguments) != 1:
+        raise ValueError("getPodRequirements only accepts one argument")
+    pod = _pod_spec(arguments, 0)
+    with _conversion():
+        return replica_requirements(pod, with_priority_class=with_priority_class)
 
 
 def resource_add(*amounts: Any) -> str:
@@ -51,7 +52,7 @@ def get_resource_quantity(*amounts: Any) -> float:
 
 
 def get_pod_dependencies(*arguments: Any) -> list[Object] | None:
-    """What the pods of a template refer to in a namespace, ``default`` when that is nil; None for nothing."""
+    """What the pods of a template refer to in a namespace, ``default`` when that is nil; None for nothing. May change the template."""
     if len(arguments) != 2:
         raise ValueError("getPodDependencies only accepts two argument")
     namespace = "default" if arguments[1] is None else arguments[1]

@@ -3,25 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from enum import StrEnum
 from typing import Any, Final, Protocol
 
 from kafila.core.resources import GroupVersionKind, gvk_of
 from kafila.core.values import Object
 from kafila.placement.interpreter import aggregate, dependencies, health, reflect, replicas, retain
-
-
-class Operation(StrEnum):
-    """Names as in ResourceInterpreterWebhookConfiguration."""
-
-    REPLICA = "InterpretReplica"
-    COMPONENT = "InterpretComponent"
-    REVISE_REPLICA = "ReviseReplica"
-    RETAIN = "Retain"
-    AGGREGATE_STATUS = "AggregateStatus"
-    REFLECT_STATUS = "InterpretStatus"
-    HEALTH = "InterpretHealth"
-    DEPENDENCY = "InterpretDependency"
+from kafila.placement.interpreter.operations import Operation
+from kafila.placement.interpreter.thirdparty.calls import answering
+from kafila.placement.interpreter.thirdparty.table import THIRD_PARTY
 
 
 class Interpreter(Protocol):
@@ -31,7 +20,7 @@ class Interpreter(Protocol):
 
     def get_replicas(self, obj: Object, *, with_priority_class: bool = False) -> tuple[int, Object | None]: ...
 
-    def get_components(self, obj: Object) -> list[Object]: ...
+    def get_components(self, obj: Object, *, with_priority_class: bool = False) -> list[Object]: ...
 
     def revise_replica(self, obj: Object, replicas: int) -> Object: ...
 
@@ -51,8 +40,9 @@ def _kind(text: str) -> GroupVersionKind:
     return GroupVersionKind(group, version, kind)
 
 
-def _by_kind(table: dict[str, Any]) -> Mapping[GroupVersionKind, Any]:
-    return {_kind(text): function for text, function in table.items()}
+def _by_kind(operation: Operation, native: Mapping[str, Any]) -> Mapping[GroupVersionKind, Any]:
+    """Kubernetes' kinds, and those of others."""
+    return {_kind(text): function for text, function in {**native, **answering(THIRD_PARTY, operation)}.items()}
 
 
 DEPLOYMENT, REPLICA_SET, STATEFUL_SET = "apps/v1/Deployment", "apps/v1/ReplicaSet", "apps/v1/StatefulSet"
@@ -62,24 +52,27 @@ CLAIM, VOLUME = "/v1/PersistentVolumeClaim", "/v1/PersistentVolume"
 BUDGET, AUTOSCALER = "policy/v1/PodDisruptionBudget", "autoscaling/v2/HorizontalPodAutoscaler"
 
 _REPLICAS: Final = _by_kind(
+    Operation.REPLICA,
     {
         DEPLOYMENT: replicas.of_replicas,
         REPLICA_SET: replicas.of_replicas,
         STATEFUL_SET: replicas.of_replicas,
         JOB: replicas.of_job,
         POD: replicas.of_pod,
-    }
+    },
 )
-_COMPONENTS: Final = _by_kind({})  # Karmada has none of its own either
+_COMPONENTS: Final = _by_kind(Operation.COMPONENT, {})  # only third-party kinds have several
 _REVISE: Final = _by_kind(
+    Operation.REVISE_REPLICA,
     {
         DEPLOYMENT: replicas.revise_replicas,
         REPLICA_SET: replicas.revise_replicas,
         STATEFUL_SET: replicas.revise_replicas,
         JOB: replicas.revise_job,
-    }
+    },
 )
 _RETAIN: Final = _by_kind(
+    Operation.RETAIN,
     {
         DEPLOYMENT: retain.workload_replicas,
         REPLICA_SET: retain.workload_replicas,
@@ -98,9 +91,10 @@ _RETAIN: Final = _by_kind(
         "admissionregistration.k8s.io/v1/ValidatingWebhookConfiguration": retain.webhooks,
         "apiregistration.k8s.io/v1/APIService": retain.api_service,
         "apiextensions.k8s.io/v1/CustomResourceDefinition": retain.definition,
-    }
+    },
 )
 _AGGREGATE: Final = _by_kind(
+    Operation.AGGREGATE_STATUS,
     {
         DEPLOYMENT: aggregate.deployment,
         REPLICA_SET: aggregate.replica_set,
@@ -115,9 +109,10 @@ _AGGREGATE: Final = _by_kind(
         CLAIM: aggregate.persistent_volume_claim,
         BUDGET: aggregate.pod_disruption_budget,
         AUTOSCALER: aggregate.horizontal_pod_autoscaler,
-    }
+    },
 )
 _REFLECT: Final = _by_kind(
+    Operation.REFLECT_STATUS,
     {
         DEPLOYMENT: reflect.with_generations(reflect.DEPLOYMENT),
         REPLICA_SET: reflect.with_generations(reflect.REPLICA_SET),
@@ -128,9 +123,10 @@ _REFLECT: Final = _by_kind(
         JOB: reflect.job,
         BUDGET: reflect.pod_disruption_budget,
         AUTOSCALER: reflect.horizontal_pod_autoscaler,
-    }
+    },
 )
 _HEALTH: Final = _by_kind(
+    Operation.HEALTH,
     {
         DEPLOYMENT: health.rolled_out,
         STATEFUL_SET: health.rolled_out,
@@ -141,9 +137,10 @@ _HEALTH: Final = _by_kind(
         CLAIM: health.persistent_volume_claim,
         POD: health.pod,
         BUDGET: health.pod_disruption_budget,
-    }
+    },
 )
 _DEPENDENCIES: Final = _by_kind(
+    Operation.DEPENDENCY,
     {
         DEPLOYMENT: dependencies.of_template,
         REPLICA_SET: dependencies.of_template,
@@ -154,8 +151,9 @@ _DEPENDENCIES: Final = _by_kind(
         POD: dependencies.of_pod,
         INGRESS: dependencies.of_ingress,
         "multicluster.x-k8s.io/v1alpha1/ServiceImport": dependencies.of_service_import,
-    }
+    },
 )
+_THIRD_PARTY: Final = frozenset(map(_kind, THIRD_PARTY))
 _HOOKS: Final[Mapping[Operation, Mapping[GroupVersionKind, Callable[..., Any]]]] = {
     Operation.REPLICA: _REPLICAS,
     Operation.COMPONENT: _COMPONENTS,
@@ -179,8 +177,8 @@ class NativeInterpreter:
         found: tuple[int, Object | None] = _REPLICAS[gvk_of(obj)](obj, with_priority_class)
         return found
 
-    def get_components(self, obj: Object) -> list[Object]:
-        found: list[Object] = _COMPONENTS[gvk_of(obj)](obj)
+    def get_components(self, obj: Object, *, with_priority_class: bool = False) -> list[Object]:
+        found: list[Object] = _COMPONENTS[gvk_of(obj)](obj, with_priority_class)
         return found
 
     def revise_replica(self, obj: Object, replicas: int) -> Object:
@@ -206,8 +204,10 @@ class NativeInterpreter:
         return bool(_HEALTH[gvk_of(obj)](obj))
 
     def get_dependencies(self, obj: Object) -> list[Object] | None:
-        """None when there are none: Karmada writes that down as null, and a script's empty list as []."""
-        return _DEPENDENCIES[gvk_of(obj)](obj) or None
+        """None when there are none: Karmada writes that down as null, and an empty list of a script or third-party kind as []."""
+        gvk = gvk_of(obj)
+        found: list[Object] | None = _DEPENDENCIES[gvk](obj)
+        return found or ([] if gvk in _THIRD_PARTY else None)
 
 
 NATIVE: Final = NativeInterpreter()

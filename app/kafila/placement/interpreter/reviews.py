@@ -15,7 +15,7 @@ from kafila.core.values import Object
 from kafila.machinery import jsonpatch
 from kafila.placement.interpreter import answers
 from kafila.placement.interpreter.errors import InterpretError
-from kafila.placement.interpreter.native import Operation
+from kafila.placement.interpreter.operations import Operation
 from kafila.placement.objects import name, namespace
 
 VERSION: Final = "v1alpha1"

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 from kafila.machinery.lua import restore_empty
 from kafila.placement.interpreter import answers
 from kafila.placement.interpreter.errors import InterpretError
-from kafila.placement.interpreter.native import Operation
+from kafila.placement.interpreter.operations import Operation
 
 Result = tuple[str, Any]  # Lua's type, and the value with empty tables as lists
 _NEVER: Final = "expect the returned requires type is table but got"

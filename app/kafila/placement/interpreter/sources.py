@@ -9,10 +9,11 @@ from typing import Any, Final, final
 from kafila.core.resources import GroupVersionKind, split_api_version
 from kafila.core.values import Object
 from kafila.placement.interpreter.errors import InterpretError
-from kafila.placement.interpreter.native import NATIVE, Operation
+from kafila.placement.interpreter.native import NATIVE
+from kafila.placement.interpreter.operations import Operation
 from kafila.placement.objects import name
 
-_RULES: Final[Mapping[Operation, str]] = {
+RULES: Final[Mapping[Operation, str]] = {
     Operation.RETAIN: "retention",
     Operation.REPLICA: "replicaResource",
     Operation.COMPONENT: "componentResource",
@@ -104,7 +105,7 @@ class Sources:
         except ValueError:
             return  # of no kind there can be
         rules = customization["spec"].get("customizations") or {}
-        for operation, field in _RULES.items():
+        for operation, field in RULES.items():
             text = (rules.get(field) or {}).get("luaScript")
             if not text:
                 continue

@@ -31,14 +31,14 @@ def aggregated(template: dict[str, Any], *statuses: dict[str, Any] | None) -> di
 @pytest.mark.parametrize(
     ("operation", "count"),
     [
-        (Operation.REPLICA, 5),
-        (Operation.REVISE_REPLICA, 4),
-        (Operation.RETAIN, 8 + 9),  # superset: tests/attack/test_member_fields.py
-        (Operation.AGGREGATE_STATUS, 13),
-        (Operation.REFLECT_STATUS, 9),
-        (Operation.HEALTH, 9),
-        (Operation.DEPENDENCY, 9),
-        (Operation.COMPONENT, 0),
+        (Operation.REPLICA, 5 + 9),  # of Kubernetes' kinds and of others
+        (Operation.REVISE_REPLICA, 4 + 6),
+        (Operation.RETAIN, 8 + 9 + 10),  # superset: tests/attack/test_member_fields.py
+        (Operation.AGGREGATE_STATUS, 13 + 26),
+        (Operation.REFLECT_STATUS, 9 + 20),
+        (Operation.HEALTH, 9 + 26),
+        (Operation.DEPENDENCY, 9 + 19),
+        (Operation.COMPONENT, 0 + 8),
     ],
 )
 def test_as_many_kinds_as_karmada_has(operation: Operation, count: int) -> None:
@@ -402,12 +402,15 @@ def test_dependencies() -> None:
     assert imported[1]["labelSelector"] == {"matchLabels": {"kubernetes.io/service-name": "derived-x"}}
 
 
-def test_components_have_a_table_like_the_other_operations(monkeypatch: pytest.MonkeyPatch) -> None:
-    from kafila.placement.interpreter import native
-
-    def one(obj: dict[str, Any]) -> list[dict[str, Any]]:
-        return [{"name": obj["metadata"]["name"], "replicas": 1}]
-
-    monkeypatch.setitem(native._COMPONENTS, DEPLOYMENT, one)  # type: ignore[arg-type]
-    assert NATIVE.hook_enabled(DEPLOYMENT, Operation.COMPONENT)
-    assert NATIVE.get_components(deployment()) == [{"name": "nginx", "replicas": 1}]
+def test_components_of_a_kind_that_has_several() -> None:
+    template = {"spec": {"priorityClassName": "high", "containers": [{"resources": {"requests": {"cpu": "1"}}}]}}
+    task = {"name": "work", "minAvailable": 3, "template": template}
+    job = obj("batch.volcano.sh/v1alpha1", "Job", spec={"tasks": [task, {"template": {"spec": {}}}]})
+    needs: dict[str, Any] = {"resourceRequest": {"cpu": "1"}}
+    assert NATIVE.get_components(job) == [
+        {"name": "work", "replicas": 3, "replicaRequirements": needs},
+        {"name": "task-1", "replicas": 1},
+    ]
+    by_quota = NATIVE.get_components(job, with_priority_class=True)
+    assert by_quota[0]["replicaRequirements"] == {**needs, "priorityClassName": "high"}
+    assert not NATIVE.hook_enabled(DEPLOYMENT, Operation.COMPONENT)

@@ -1,0 +1,1 @@
+"""OpenKruise: apps.kruise.io."""

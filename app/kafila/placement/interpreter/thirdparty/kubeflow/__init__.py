@@ -1,0 +1,1 @@
+"""Kubeflow: kubeflow.org."""

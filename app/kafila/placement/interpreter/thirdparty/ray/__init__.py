@@ -1,0 +1,1 @@
+"""KubeRay: ray.io."""
