@@ -221,6 +221,24 @@ async def test_federated_hpa(lab: Lab) -> None:
 
 
 @on_module_loop
+async def test_metrics(lab: Lab) -> None:
+    await lab.apply("nginx")
+    await lab.eventually(lambda: lab.ready("nginx") == 2)
+    await lab.apply("metrics")
+    account = ("--as", "system:serviceaccount:default:autoscaler")
+    shown = await lab.kubectl("top", "pods", "-n", "default", *account)
+    assert [line.split()[1:] for line in shown.splitlines() if line.startswith("nginx-")] == [["25m", "16Mi"]] * 2
+    assert "CPU" in await lab.kubectl("get", "podmetrics", "-n", "default", *account)
+    refused = await lab.kubectl("top", "nodes", *account, check=False)
+    assert 'cannot list resource "nodes" in API group "metrics.k8s.io"' in refused
+    nodes = await lab.kubectl("top", "nodes", check=False)
+    assert sum(line.startswith("member") for line in nodes.splitlines()) == sum(NODES.values()), nodes
+    await lab.delete("metrics")
+    await lab.delete("nginx")
+    await lab.eventually(lambda: not lab.holders("deployments.apps", "nginx"))
+
+
+@on_module_loop
 async def test_duplicated_configmap(lab: Lab) -> None:
     await lab.apply("duplicated-configmap")
     await lab.eventually(lambda: lab.holders("configmaps", "settings") == set(NODES))

@@ -84,6 +84,10 @@ class Routes:
         """Who serves it; None: it is served here, or by nobody."""
         return self._by_version.get((group, version))
 
+    def gives_away(self, group: str) -> bool:
+        """Whether another server answers for a version of it."""
+        return any(given == group for given, _ in self._by_version)
+
     def all(self) -> list[APIService]:
         """In the order of discovery: groups and versions of high priority first."""
         found = list(self._by_version.values())

@@ -44,6 +44,7 @@ from .bodies import Disconnected, Receive, read_body
 from .dispatch import STREAMED, dispatch, is_misplaced, warn_of_deprecation
 from .impersonating import acting
 from .journaling import READS, Changes
+from .member_metrics import ServesMetrics, metrics_of_members
 from .negotiation import for_streams
 from .objects import accept_of, check_form, list_options
 from .request import Request, Target, parse_query, parse_target
@@ -91,7 +92,12 @@ class ObjectsApp:
         self.auditor: Auditor | None = None  # without a policy nothing is recorded
         self.journal: Journal | None = None  # who changed what is kept in the database; None: it is not
         self.extension_proxy = extension_proxy
-        self.documents = discovery.Documents(registry.catalog, tokens, extensions)
+        # metrics of members; None: a group like others, of which nothing is stored
+        self.metrics: ServesMetrics | None = None
+        if member_proxy is not None:
+            routes = extension_proxy.routes if extension_proxy is not None else None
+            self.metrics = metrics_of_members(registry, member_proxy, routes)
+        self.documents = discovery.Documents(registry.catalog, tokens, extensions, self._dynamic)
         self.fairness: Fairness | None = None  # without it everybody is served at once
         self.groups = Groups(registry.cache)
         self.draining = asyncio.Event()
@@ -219,6 +225,11 @@ class ObjectsApp:
                 request.seat.give_back()
             await self.searching.serve(request, receive, send)
             return
+        if self.metrics is not None and target is not None and self.metrics.serves(target):
+            if request.seat is not None:
+                request.seat.give_back()
+            await self.metrics.serve(request, send)
+            return
         if target is None or not target.plural:
             if request.method not in ("GET", "HEAD"):
                 raise errors.method_not_allowed()
@@ -250,6 +261,9 @@ class ObjectsApp:
         if request.method not in ("GET", "HEAD"):
             request.body = await self._body(request, receive)
         await send_response(send, request, await dispatch(self.registry, kind, request))
+
+    def _dynamic(self) -> list[str]:
+        return self.metrics.groups() if self.metrics is not None else []
 
     async def _body(self, request: Request, receive: Receive) -> bytes:
         """Whoever sends slowly keeps no seat meanwhile."""

@@ -33,13 +33,19 @@ PATHS = ("/api", "/openapi", "/version", OPENID, KEYS)  # below these everything
 
 @final
 class Documents:
-    """``extensions``: what other servers say of the groups that they serve; None: there are none."""
+    """``extensions``: what other servers say of the groups that they serve; None: there are none. ``dynamic``: names of groups
+    that are served here and have no kinds (:mod:`kafila.api.member_metrics`)."""
 
     def __init__(
-        self, catalog: Catalog, tokens: Tokens | None = None, extensions: ExtensionDocuments | None = None
+        self,
+        catalog: Catalog,
+        tokens: Tokens | None = None,
+        extensions: ExtensionDocuments | None = None,
+        dynamic: Callable[[], list[str]] = list,
     ) -> None:
         self.catalog = catalog
         self.extensions = extensions
+        self._dynamic = dynamic
         self._tokens = tokens
         self._revision: tuple[int, ...] = ()
         self._cache: dict[str, tuple[bytes, str]] = {}
@@ -101,12 +107,15 @@ class Documents:
 
     def _groups(self) -> discovery.Json:
         document = discovery.api_group_list(self.catalog)
+        document["groups"] += map(discovery.dynamic_group, self._dynamic())
         if theirs := self._theirs():
             document["groups"] = merging.group_list(document["groups"], theirs, group_priority)
         return document
 
     def _group(self, name: str) -> discovery.Json | None:
         document = discovery.api_group(self.catalog, name)
+        if name in self._dynamic():
+            document = {"kind": "APIGroup", "apiVersion": "v1"} | discovery.dynamic_group(name)
         for service in self._theirs():
             if service.group == name:
                 document = {"kind": "APIGroup", "apiVersion": "v1"} | merging.group(document, service)
@@ -114,6 +123,8 @@ class Documents:
 
     def _aggregated(self, core: bool, version: discovery.AggregatedVersion) -> discovery.Json:
         document = discovery.aggregated(self.catalog, core, version)
+        if not core:
+            document["items"] += map(discovery.dynamic_discovery, self._dynamic())
         theirs = [] if core else self._theirs()
         if self.extensions is not None and theirs:
             said = self.extensions.said

@@ -65,7 +65,7 @@ class MemberProxy:
     ) -> None:
         self.here: Any = None  # our own application, which answers for all members what concerns no object
         self._registry = registry
-        self._limits = limits
+        self.limits = limits
         self.transport_for = transport_for
         self._kind = registry.kind("cluster.karmada.io", "v1alpha1", "clusters")
         self._pool = Pool()
@@ -102,7 +102,7 @@ class MemberProxy:
         clusters = [entry.key.name for entry in self._registry.cache.resource(self._kind.resource).entries()]
         ask = partial(self._ask, request.user)
         if not asked.name:
-            await send_response(send, request, await proxy_all.merged_list(request, asked, clusters, ask, self._limits))
+            await send_response(send, request, await proxy_all.merged_list(request, asked, clusters, ask, self.limits))
             return
         request.target = target._replace(name=await proxy_all.locate(request, asked, clusters, ask))
         await self._serve_member(request, receive, send)
@@ -135,7 +135,7 @@ class MemberProxy:
     async def _ask(self, user: User, cluster: str, target: str, accept: str) -> tuple[int, bytes]:
         """Status and body of a GET as ``user``, not compressed. Raises StatusError, Unreachable, UnusableAnswer."""
         way = await self._way_to(cluster)
-        most = self._limits.answer
+        most = self.limits.answer
         headers = [(b"accept", accept.encode()), (b"accept-encoding", b"identity")]
         if isinstance(way, Connections):
             headers += impersonation(user.name, user.groups, way.upstream.token)

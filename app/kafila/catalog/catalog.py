@@ -14,9 +14,8 @@ from .kind import Kind, Scale
 from .priorities import KARMADA, LARGEST_PRIORITY, builtin_priorities, priority_of
 from .tables import definition_name, read_table, schema_of
 
-REPLACEABLE = frozenset(
-    {"search.karmada.io"}
-)  # Karmada has a server of its own for it, which may stand beside this one
+# Karmada has servers of its own for these, which may stand beside this one
+REPLACEABLE = frozenset({"search.karmada.io", "metrics.k8s.io", "custom.metrics.k8s.io", "external.metrics.k8s.io"})
 
 _NEW_EVENT = GroupVersionKind("events.k8s.io", "v1", "Event")
 _REPLICAS = Scale(".spec.replicas", ".status.replicas", ".spec.selector")
@@ -115,8 +114,9 @@ def load_catalog() -> Catalog:
     from kafila.catalog.audit_records import kinds as audit_kinds
     from kafila.catalog.decisions import kinds as decision_kinds
     from kafila.catalog.karmada.kinds import kinds as karmada_kinds  # imported late: pydantic takes its time
+    from kafila.catalog.metrics import kinds as metrics_kinds
 
-    return Catalog([*builtin_kinds(), *karmada_kinds(), *decision_kinds(), *audit_kinds()])
+    return Catalog([*builtin_kinds(), *karmada_kinds(), *decision_kinds(), *audit_kinds(), *metrics_kinds()])
 
 
 def builtin_kinds() -> list[Kind]:

@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 
 import orjson
 
+from . import metrics
 from .catalog import Catalog, Group, Subresource, Version, stock_storage_version_hash, subresources_of
 from .kind import Kind
 
@@ -99,6 +100,21 @@ def storage_version_hash(kind: Kind) -> str:
         return known
     name = f"{kind.group}/{kind.storage_version or kind.version}/{kind.kind}"
     return base64.b64encode(hashlib.sha256(name.encode()).digest()[:8]).decode()
+
+
+# --- groups without kinds: what is in them is asked for (api/member_metrics.py) ---------------------------------------
+
+
+def dynamic_group(name: str) -> Json:
+    """As ``_group``."""
+    versions = [{"groupVersion": f"{name}/{version}", "version": version} for version in metrics.VERSIONS[name]]
+    return {"name": name, "versions": versions, "preferredVersion": versions[0]}
+
+
+def dynamic_discovery(name: str) -> Json:
+    """As ``_discovery_group``."""
+    versions = [{"version": v, "resources": [], "freshness": "Current"} for v in metrics.VERSIONS[name]]
+    return {"metadata": {"name": name}, "versions": versions}
 
 
 # --- legacy -----------------------------------------------------------------------------------------------------------

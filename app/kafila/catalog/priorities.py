@@ -21,11 +21,18 @@ class Priority(NamedTuple):
 
 CUSTOM: Final = Priority(1000, 100)  # of custom kinds, and of all that nobody says more about
 EXTENSION: Final = Priority(2000, 10)  # that Karmada gives those servers
+_METRICS: Final = {
+    "metrics.k8s.io": EXTENSION,
+    "custom.metrics.k8s.io": Priority(100, 200),
+    "external.metrics.k8s.io": Priority(100, 200),
+}
 
 
 def priority_of(group: str, version: str) -> Priority:
     if group in KARMADAS_EXTENSIONS:
         return EXTENSION
+    if group in _METRICS:
+        return _METRICS[group]
     return builtin_priorities().get((group, version), CUSTOM)
 
 

@@ -16,14 +16,11 @@ from typing import Final, NamedTuple, final
 from kafila.authorization import MASTERS, Attributes
 from kafila.authorization.attributes import refusal
 from kafila.core.errors import StatusError
-from kafila.core.resources import Key
 from kafila.core.values import Object
-from kafila.members.client import MemberClient
-from kafila.members.credentials import Connection, CredentialsError, connection, secret_name
-from kafila.members.transport import NO_TLS, Transport, Unreachable, UnusableAnswer
+from kafila.members.clients import MemberClients
+from kafila.members.credentials import CredentialsError
+from kafila.members.transport import Transport, Unreachable, UnusableAnswer
 from kafila.registry import Registry
-from kafila.registry.codec import decode_entry
-from kafila.watch import Entry, Event
 
 ALLOWED_FOR: Final = 60.0  # seconds that an answer is believed
 DENIED_FOR: Final = 10.0
@@ -62,19 +59,13 @@ class MemberRights:
     """``transport_for``: a Cluster's own transport (simulation), None for the network."""
 
     def __init__(self, registry: Registry, transport_for: Callable[[Object], Transport | None]) -> None:
-        self._registry = registry
-        self._transport_for = transport_for
-        self._kind = registry.kind("cluster.karmada.io", "v1alpha1", "clusters")
         self._verdicts: OrderedDict[Question, _Verdict] = OrderedDict()
         self._silent: dict[str, tuple[float, str]] = {}  # by cluster: until when, and why
-        self._clients: dict[str, tuple[tuple[Entry | None, ...], MemberClient]] = {}
-        self._closing: set[asyncio.Task[None]] = set()
-        registry.cache.listen(self._kind.resource, self._observe)
+        self._clients = MemberClients(registry.cache, transport_for)
+        self._clients.on_gone(self._forget)
 
     async def close(self) -> None:
-        for _, client in self._clients.values():
-            await client.close()
-        await asyncio.gather(*self._closing, return_exceptions=True)
+        await self._clients.close()
 
     async def permitted(self, asked: Attributes, clusters: Collection[str]) -> Permitted:
         """In which of the clusters ``asked.user`` may do that: in none, and without a question, where what is named can be nowhere.
@@ -147,7 +138,7 @@ class MemberRights:
             "resourceAttributes": {name: value for name, value in attributes.items() if value},
         }
         review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec}
-        answer = await self._client(cluster).create(REVIEWS, review)
+        answer = await self._clients.get(cluster).create(REVIEWS, review)
         status = answer.get("status") if isinstance(answer, dict) else None
         if not isinstance(status, dict):
             raise UnusableAnswer("the answer to a SubjectAccessReview has no status")
@@ -155,49 +146,11 @@ class MemberRights:
         allowed = status.get("allowed") is True and status.get("denied") is not True
         return _Verdict(time.monotonic(), allowed, reason[:512] if isinstance(reason, str) else "")
 
-    # -- reaching members ----------------------------------------------------------------------------------------------
-
-    def _client(self, name: str) -> MemberClient:
-        """Raises CredentialsError."""
-        entry = self._registry.cache.get(self._kind.resource, "", name)
-        if entry is None:
-            raise CredentialsError(f"cluster {name} is not there")
-        cluster = decode_entry(self._kind, entry)
-        transport = self._transport_for(cluster)
-        secret = self._registry.cache.get(*Key("secrets", *secret_name(cluster))) if transport is None else None
-        known = self._clients.get(name)
-        if known is not None and known[0] == (entry, secret):
-            return known[1]
-        if transport is not None:
-            reached_by = Connection(cluster["spec"].get("apiEndpoint") or "", NO_TLS, "")
-        else:
-            reached_by = connection(cluster, secret.decode() if secret is not None else None)
-        if known is not None and known[0][1] is secret and self._same_way(known[0][0], cluster):
-            self._clients[name] = (entry, secret), known[1]
-            return known[1]
-        client = reached_by.client(name, transport)
-        self._forget(name)
-        self._clients[name] = (entry, secret), client
-        return client
-
-    def _same_way(self, before: Entry | None, cluster: Object) -> bool:
-        """Heartbeats change a Cluster all the time, but not how it is reached."""
-        return before is not None and decode_entry(self._kind, before)["spec"] == cluster["spec"]
-
-    def _forget(self, name: str) -> None:
-        found = self._clients.pop(name, None)
-        if found is not None:
-            task = asyncio.get_running_loop().create_task(found[1].close())
-            self._closing.add(task)
-            task.add_done_callback(self._closing.discard)
-
-    def _observe(self, event: Event) -> None:
+    def _forget(self, cluster: str) -> None:
         """Another cluster of that name has rights of its own."""
-        if event.new is None or (event.old is not None and event.old.meta.uid != event.new.meta.uid):
-            self._forget(event.key.name)
-            self._silent.pop(event.key.name, None)
-            for question in [question for question in self._verdicts if question[0] == event.key.name]:
-                del self._verdicts[question]
+        self._silent.pop(cluster, None)
+        for question in [question for question in self._verdicts if question[0] == cluster]:
+            del self._verdicts[question]
 
 
 def _question(asked: Attributes, cluster: str) -> Question:

@@ -18,6 +18,7 @@ from kafila.store.memory import MemoryDatabase, MemoryStore
 from kafila.watch import Cache
 from kafila.watch.definitions import Definitions
 
+from .metrics import SimulatedMetrics
 from .workloads import WorkloadSimulator
 
 _ROWS, _BYTES = 500, 2 << 20  # of history: its only watcher is a connection, which keeps up
@@ -37,6 +38,7 @@ class SimulatedCluster:
         self.registry = Registry(Catalog(catalog), self._store, self._cache)
         self._definitions = Definitions(self.registry.catalog, self._cache)
         self.app = ObjectsApp(self.registry, DeferredMetaRoutes({}), definitions=self._definitions)
+        self.metrics = self.app.metrics = SimulatedMetrics(self.registry)
         self._controllers: list[Any] = []
 
     async def start(self) -> None:

@@ -78,8 +78,8 @@ def test_groups_stand_in_stock_order_and_others_behind(catalog: Catalog) -> None
 
 def test_karmada_groups_follow_by_priority(catalog: Catalog) -> None:
     names = [group.name for group in catalog.groups()][len(STOCK_GROUPS) :]
-    assert names[:2] == ["cluster.karmada.io", "search.karmada.io"]
-    assert names[2:] == sorted(names[2:])
+    assert names[:3] == ["cluster.karmada.io", "metrics.k8s.io", "search.karmada.io"]
+    assert names[3:] == sorted(names[3:])
     assert {"policy.karmada.io", "work.karmada.io", "config.karmada.io"} <= set(names)
     work = next(group for group in catalog.groups() if group.name == "work.karmada.io")
     assert [version.name for version in work.versions] == ["v1alpha2", "v1alpha1"]

@@ -1,0 +1,248 @@
+"""Asks all members about metrics, with the rights that the control plane has there, and makes one answer of theirs.
+
+Only members that are Ready are asked, at the same time and for a limited time together: one that is slow, away or says what
+cannot be used is left out, and it is said why. One that has no such API, or no such metric, has nothing to say.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final, Generic, NamedTuple, TypeVar, final
+from urllib.parse import quote
+
+import structlog
+from prometheus_client import Counter
+
+from kafila.core.errors import StatusError, bad_request
+from kafila.core.names import path_segment
+from kafila.members.answers import status_error
+from kafila.members.client import MemberClient
+from kafila.members.clients import MemberClients
+from kafila.members.credentials import CredentialsError
+from kafila.members.paths import resource_path
+from kafila.members.transport import Unreachable, UnusableAnswer
+from kafila.registry.threads import in_thread
+
+from . import answers, merging
+from .values import ALL_OBJECTS, CUSTOM, EXTERNAL, RESOURCE, VERSIONS, ExternalValue, MetricValue, Usage
+
+T = TypeVar("T")
+log = structlog.get_logger(__name__)
+TIMEOUT: Final = 10.0  # seconds for all members together
+AT_ONCE: Final = 100  # members that are asked at the same time
+LEFT_OUT: Final = Counter(
+    "kafila_member_metrics_left_out_total", "Answers about metrics that a member was left out of.", ["member_cluster"]
+)
+VERSIONS_FOR: Final = 60.0  # seconds that it is believed which versions of an API a member serves
+NO_METRICS: Final = "it does not serve metrics.k8s.io"
+
+
+class Answer(NamedTuple, Generic[T]):
+    """``found``: what members say together; ``left_out``: why not, by the name of the member."""
+
+    found: list[T]
+    left_out: dict[str, str]
+
+    @property
+    def warnings(self) -> list[str]:
+        return [f"cluster {cluster} is left out: {why}" for cluster, why in self.left_out.items()]
+
+
+class _Heard(NamedTuple, Generic[T]):
+    said: dict[str, T]  # by member, in the order of their names
+    left_out: dict[str, str]
+
+
+@final
+class MemberMetrics:
+    """``clients``: how members are reached."""
+
+    def __init__(self, clients: MemberClients) -> None:
+        self._clients = clients
+        self._versions: dict[tuple[str, str], tuple[float, tuple[str, ...]]] = {}  # by member and group
+        clients.on_gone(self._forget)
+
+    async def close(self) -> None:
+        await self._clients.close()
+
+    # -- metrics.k8s.io --------------------------------------------------------------------------------------------------
+
+    async def pods(self, namespace: str, labels: str = "") -> Answer[Usage]:
+        """Of all namespaces where ``namespace`` is "". ``labels``: a label selector of pods, "" for all."""
+        path = resource_path(_api(RESOURCE), "pods", _segment(namespace))
+        return await self._usage(path, labels, lambda body, name: answers.pods(body, f"GET {path}", name, namespace))
+
+    async def nodes(self, labels: str = "") -> Answer[Usage]:
+        path = resource_path(_api(RESOURCE), "nodes")
+        return await self._usage(path, labels, lambda body, name: answers.nodes(body, f"GET {path}", name))
+
+    async def pod(self, namespace: str, name: str) -> Answer[Usage]:
+        """Of every member that has a pod of that name."""
+        path = resource_path(_api(RESOURCE), "pods", _segment(namespace), _checked(name))
+        return await self._one(path, name, lambda body, cluster: answers.pod(body, f"GET {path}", cluster, namespace))
+
+    async def node(self, name: str) -> Answer[Usage]:
+        path = resource_path(_api(RESOURCE), "nodes", "", _checked(name))
+        return await self._one(path, name, lambda body, cluster: answers.node(body, f"GET {path}", cluster))
+
+    async def _usage(self, path: str, labels: str, read: Callable[[bytes, str], list[Usage]]) -> Answer[Usage]:
+        query = {"labelSelector": labels} if labels else {}
+        room = _Room(self._clients.limits.kept)
+
+        async def ask(client: MemberClient) -> list[Usage]:
+            try:
+                found = await self._get(client, path, query, lambda body: read(body, client.name))
+            except StatusError as error:
+                raise CredentialsError(NO_METRICS) if error.code == 404 else error from None
+            room.take(sum(len(usage.body) for usage in found))
+            return found
+
+        heard = await self._everywhere(ask)
+        merged = merging.side_by_side(usage for said in heard.said.values() for usage in said)
+        return Answer(merged, heard.left_out)
+
+    async def _one(self, path: str, name: str, read: Callable[[bytes, str], Usage]) -> Answer[Usage]:
+        async def ask(client: MemberClient) -> Usage:
+            found = await self._get(client, path, {}, lambda body: read(body, client.name))
+            if found.name != name:
+                raise UnusableAnswer(f"the answer to GET {path} is about another object")
+            return found
+
+        heard = await self._everywhere(ask)
+        return Answer(list(heard.said.values()), heard.left_out)
+
+    # -- custom.metrics.k8s.io -------------------------------------------------------------------------------------------
+
+    async def custom_by_name(
+        self, namespace: str, resource: str, name: str, metric: str, metric_labels: str = ""
+    ) -> Answer[MetricValue]:
+        """Of one object. ``resource``: as "pods" or "jobs.batch"; ``namespace`` "" for objects without one. Raises StatusError 404."""
+        heard = await self._custom(namespace, resource, name, metric, "", metric_labels)
+        return Answer(merging.one_value(list(heard.said.values()), resource, metric), heard.left_out)
+
+    async def custom_by_selector(
+        self, namespace: str, resource: str, labels: str, metric: str, metric_labels: str = ""
+    ) -> Answer[MetricValue]:
+        """Of all objects that ``labels`` select. Raises StatusError 404."""
+        heard = await self._custom(namespace, resource, ALL_OBJECTS, metric, labels, metric_labels)
+        return Answer(merging.by_object(list(heard.said.values()), resource, metric), heard.left_out)
+
+    async def _custom(
+        self, namespace: str, resource: str, name: str, metric: str, labels: str, metric_labels: str
+    ) -> _Heard[list[MetricValue]]:
+        if resource == "namespaces":  # which lie in themselves
+            place = ["namespaces", name, "metrics", metric]
+        else:
+            place = [*(["namespaces", namespace] if namespace else []), resource, name, metric]
+        below = "/".join(map(_segment, place))
+        query = {"labelSelector": labels, "metricLabelSelector": metric_labels}
+        asked = {field: value for field, value in query.items() if value}
+
+        async def ask(client: MemberClient) -> list[MetricValue]:
+            version = await self._version(client, CUSTOM)
+            path = f"/apis/{CUSTOM}/{version}/{below}"
+            return await self._get(client, path, asked, lambda body: answers.custom(body, f"GET {path}", metric))
+
+        return await self._everywhere(ask)
+
+    # -- external.metrics.k8s.io -----------------------------------------------------------------------------------------
+
+    async def external(self, namespace: str, metric: str, labels: str = "") -> Answer[ExternalValue]:
+        """``labels``: a selector of the metric's own labels. Raises StatusError 404."""
+        path = f"/apis/{_api(EXTERNAL)}/namespaces/{_segment(namespace)}/{_segment(metric)}"
+        query = {"labelSelector": labels} if labels else {}
+
+        async def ask(client: MemberClient) -> list[ExternalValue]:
+            return await self._get(client, path, query, lambda body: answers.external(body, f"GET {path}", metric))
+
+        heard = await self._everywhere(ask)
+        return Answer(merging.by_labels(list(heard.said.values()), namespace, metric), heard.left_out)
+
+    # -- what there is ---------------------------------------------------------------------------------------------------
+
+    async def resources(self, group: str) -> Answer[tuple[str, bool]]:
+        """Names as they stand in members' discovery ("pods/requests"), each with whether it has a namespace; sorted."""
+
+        async def ask(client: MemberClient) -> list[tuple[str, bool]]:
+            path = f"/apis/{group}/{await self._version(client, group)}"
+            return await self._get(client, path, {}, lambda body: answers.resources(body, f"GET {path}"))
+
+        heard = await self._everywhere(ask)
+        return Answer(sorted({row for said in heard.said.values() for row in said}), heard.left_out)
+
+    # -- asking ----------------------------------------------------------------------------------------------------------
+
+    async def _version(self, client: MemberClient, group: str) -> str:
+        """Raises StatusError 404 when the member has none that we know."""
+        loop, key = asyncio.get_running_loop(), (client.name, group)
+        known = self._versions.get(key)
+        if known is None or loop.time() - known[0] > VERSIONS_FOR:
+            path = f"/apis/{group}"
+            served = await self._get(client, path, {}, lambda body: answers.versions(body, f"GET {path}"))
+            known = self._versions[key] = loop.time(), tuple(served)
+        found = merging.preferred(known[1], VERSIONS[group])
+        if found is None:
+            raise StatusError(404, "NotFound", f"{group} not found")
+        return found
+
+    async def _get(self, client: MemberClient, path: str, query: dict[str, str], read: Callable[[bytes], T]) -> T:
+        """Raises StatusError, Unreachable, UnusableAnswer."""
+        with client.judging(f"GET {path}"):
+            status, body = await client.request("GET", path, query=query, timeout=TIMEOUT)
+            if status == 200:
+                return await in_thread(len(body), lambda: read(body))
+        raise status_error(status, body)
+
+    async def _everywhere(self, ask: Callable[[MemberClient], Awaitable[T]]) -> _Heard[T]:
+        able, unable = self._clients.ready()
+        until = asyncio.get_running_loop().time() + TIMEOUT
+        turns = asyncio.Semaphore(AT_ONCE)
+        said: dict[str, T] = {}
+        left_out = dict.fromkeys(unable, "it is not Ready")
+
+        async def one(cluster: str) -> None:
+            try:
+                async with asyncio.timeout_at(until), turns:
+                    said[cluster] = await ask(self._clients.get(cluster))
+            except (StatusError, Unreachable, UnusableAnswer, CredentialsError, TimeoutError) as error:
+                if not (isinstance(error, StatusError) and error.code == 404):
+                    left_out[cluster] = str(error) or f"no answer within {TIMEOUT:.0f} s"
+
+        await asyncio.gather(*map(one, able))
+        for cluster, why in left_out.items():
+            LEFT_OUT.labels(cluster).inc()
+            log.debug("left out of an answer about metrics", cluster=cluster, error=why)
+        return _Heard({name: said[name] for name in able if name in said}, dict(sorted(left_out.items())))
+
+    def _forget(self, cluster: str) -> None:
+        for key in [key for key in self._versions if key[0] == cluster]:
+            del self._versions[key]
+
+
+class _Room:
+    """Bytes that all members together may fill."""
+
+    def __init__(self, size: int) -> None:
+        self._left = size
+
+    def take(self, size: int) -> None:
+        """Raises UnusableAnswer."""
+        if size > self._left:
+            raise UnusableAnswer("all members together have more metrics than are kept in memory")
+        self._left -= size
+
+
+def _api(group: str) -> str:
+    return f"{group}/{VERSIONS[group][0]}"
+
+
+def _segment(name: str) -> str:
+    """A name as a piece of a path. Raises StatusError 400 for what would lead elsewhere."""
+    return quote(_checked(name), safe="*:@!$&()+,;=")
+
+
+def _checked(name: str) -> str:
+    if problems := path_segment(name):
+        raise bad_request(f"{name[:253]!a} {problems[0]}")
+    return name
