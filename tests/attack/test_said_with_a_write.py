@@ -74,6 +74,14 @@ FIELDS: list[tuple[str, str, Object, str]] = [
     ),
     ("clustertaintpolicies.policy", "Failover", {}, "ClusterTaintPolicy: has no effect"),
     ("federatedresourcequotas.policy", "FederatedQuotaEnforcement", {"overall": {"cpu": "1"}}, "spec.overall"),
+    (
+        "multiclusterservices.networking",
+        "MultiClusterService",
+        {"types": ["CrossCluster"]},
+        "MultiClusterService: has no",
+    ),
+    ("multiclusterservices.networking", "", {"types": ["LoadBalancer"]}, "spec.types: LoadBalancer has no effect"),
+    ("multiclusteringresses.networking", "", {"rules": []}, "spec: has no effect, here and in Karmada"),
     ("clusters.cluster", "CustomizedClusterResourceModeling", {"resourceModels": [{}]}, "spec.resourceModels"),
     (
         "resourceinterpretercustomizations.config",
@@ -93,6 +101,13 @@ def test_a_field_that_nothing_acts_on_says_so(resource: str, gate: str, spec: Ob
         assert warned(f"{resource}.karmada.io", spec) == []
 
 
+def test_service_imports() -> None:
+    resource = "serviceimports.multicluster.x-k8s.io"
+    assert warned(resource, {"type": "ClusterSetIP"}) == []
+    (found,) = warned(resource, {"type": "Headless"})
+    assert found.startswith("spec.type: Headless has no effect")
+
+
 def test_api_services() -> None:
     assert len(warned("apiservices.apiregistration.k8s.io", {"service": {"name": "x"}})) == 1
     assert warned("apiservices.apiregistration.k8s.io", {"group": "x"}) == []
@@ -106,7 +121,7 @@ def test_the_table_knows_of_all_that_the_documentation_calls_later() -> None:
         if re.search(r"^\| `spec[^`]*` \|.*\*later part\*", section, re.M)
         for kind in heading.split(",")
     }
-    assert {"MultiClusterService"} <= later
+    assert {"Remedy"} <= later
     kinds = {kind.kind for kind in map(CATALOG.storage_kind, (*_KINDS, *_FIELDS)) if kind is not None}
     made_by_us = {"ResourceBinding", "ClusterResourceBinding", "ServiceImport"}  # of a policy that was warned about
     assert later - made_by_us <= kinds

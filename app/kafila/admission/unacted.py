@@ -21,8 +21,6 @@ _NOT_YET: Final = "is stored and not acted on by this control plane yet"
 # By resource; whatever is in the object.
 _KINDS: Final = {
     "cronfederatedhpas.autoscaling.karmada.io": f"{_NOT_YET}: nothing is scaled",
-    "multiclusterservices.networking.karmada.io": f"{_NOT_YET}: no endpoints are brought to other clusters",
-    "multiclusteringresses.networking.karmada.io": f"{_NOT_YET}",
     "remedies.remedy.karmada.io": f"{_NOT_YET}",
 }
 
@@ -91,6 +89,16 @@ def _search(spec: Object, gates: Gates) -> Iterator[str]:
         yield f"spec.backendStore.openSearch: {_NOT_YET}: objects are cached in its database and nowhere else"
 
 
+def _multi_cluster_service(spec: Object, gates: Gates) -> Iterator[str]:
+    yield from _off("MultiClusterService", feature.MULTI_CLUSTER_SERVICE, gates)
+    if "LoadBalancer" in (spec.get("types") or ()):
+        yield "spec.types: LoadBalancer has no effect, here and in Karmada: no load balancer is made"
+
+
+def _multi_cluster_ingress(spec: Object, gates: Gates) -> Iterator[str]:
+    yield "spec: has no effect, here and in Karmada: a MultiClusterIngress is for a controller of somebody else's"
+
+
 def _service_import(spec: Object, gates: Gates) -> Iterator[str]:
     if spec.get("type") == "Headless":
         yield "spec.type: Headless has no effect, here and in Karmada: no Service is derived"
@@ -105,5 +113,7 @@ _FIELDS: Final[dict[str, Callable[[Object, Gates], Iterator[str]]]] = {
     "resourceinterpretercustomizations.config.karmada.io": _customization,
     "apiservices.apiregistration.k8s.io": _api_service,
     "resourceregistries.search.karmada.io": _search,
+    "multiclusteringresses.networking.karmada.io": _multi_cluster_ingress,
+    "multiclusterservices.networking.karmada.io": _multi_cluster_service,
     "serviceimports.multicluster.x-k8s.io": _service_import,
 }

@@ -124,6 +124,11 @@ def claimed_by(obj: Object) -> tuple[str, str, str] | None:
     return ("", policy, identity) if policy and identity else None
 
 
+def is_claimed_otherwise(template: Object) -> bool:
+    """Has something else than a policy claimed it? Then no policy does."""
+    return bool(labels_of(template).get(constants.CLAIMED_BY))
+
+
 def still_matches(template: Object, policy: PropagationPolicy) -> bool:
     return selectors_match(template, policy["spec"].get("resourceSelectors"))
 

@@ -75,7 +75,8 @@ def _never(evidence: Evidence, template: Object) -> str:
         return f"{evidence.kind} is a kind that stays in the control plane"
     if is_skipped_object(evidence.kind, evidence.namespace, evidence.name):
         return f"namespace {evidence.namespace} stays in the control plane (--skipped-propagating-namespaces)"
-    if claimed := labels_of(template).get(constants.CLAIMED_BY):
+    claimed = labels_of(template).get(constants.CLAIMED_BY)
+    if claimed and evidence.binding is None:
         return f"label {constants.CLAIMED_BY}={claimed}: another controller has claimed it"
     return ""
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from kafila.core import selectors
 from kafila.core.values import AnyObject, Object
-from kafila.placement.detector.binding import claimed_by
+from kafila.placement import constants
+from kafila.placement.detector.binding import claimed_by, is_claimed_otherwise
 from kafila.placement.detector.match import choose_policy, explicit_priority, selectors_match, why_others_lost
 from kafila.placement.explain.report import Evidence, OtherPolicy, Reference, Report
-from kafila.placement.objects import labels_of, name, namespace, spec
+from kafila.placement.objects import annotations_of, labels_of, name, namespace, spec
 from kafila.placement.spec import existing_clusters
 from kafila.placement.types import PropagationPolicy
 
@@ -20,6 +23,9 @@ def explain_policy(evidence: Evidence, report: Report) -> PropagationPolicy | No
     assert template is not None
     _explain_overrides(evidence, template, report)
     own = [p for p in evidence.policies if namespace(p) == evidence.namespace]
+    if is_claimed_otherwise(template):
+        _explain_other_claim(template, [*own, *evidence.cluster_policies], report)
+        return None
     claiming = _claiming(evidence, template)
     selects = claiming is not None and selectors_match(template, spec(claiming).get("resourceSelectors"))
     winner = claiming if selects else choose_policy(template, own, evidence.cluster_policies).policy
@@ -39,6 +45,21 @@ def explain_policy(evidence: Evidence, report: Report) -> PropagationPolicy | No
     report.lost = [OtherPolicy(_by_name(reference), reason) for reference, reason in lost[:_MOST]]
     report.more_lost = max(len(lost) - _MOST, 0)
     return winner
+
+
+def _explain_other_claim(template: Object, policies: Sequence[PropagationPolicy], report: Report) -> None:
+    """What a MultiClusterService is in charge of is no policy's."""
+    annotations = annotations_of(template)
+    kind = labels_of(template)[constants.CLAIMED_BY]
+    where, called = annotations.get(constants.MCS_NAMESPACE, ""), annotations.get(constants.MCS_NAME, "")
+    report.policy = Reference(kind, where, called) if called else None
+    report.policy_why = (
+        "has claimed it: it says where it goes, and no policy does" if called else f"{kind} has claimed it"
+    )
+    selecting = [each for each in policies if selectors_match(template, each["spec"].get("resourceSelectors"))]
+    lost = "selects it, and does not get it as long as it is claimed"
+    report.lost = [OtherPolicy(reference_of(each), lost) for each in selecting[:_MOST]]
+    report.more_lost = max(len(selecting) - _MOST, 0)
 
 
 def reference_of(policy: AnyObject) -> Reference:

@@ -61,6 +61,18 @@ def collected_work(
     return existing if existing is not None and work == existing else work
 
 
+def uncollected(work: Work, manager: str) -> Work | None:
+    """A Work whose slice one of its managers asks for no more; None where nobody else does. The same object where it did not."""
+    left = managers(labels_of(work)) - {manager}
+    if manager not in managers(labels_of(work)):
+        return work
+    if not left:
+        return None
+    found = _without_others(work, left)
+    labels = {**labels_of(found), constants.ENDPOINTSLICE_MANAGED_BY: ".".join(sorted(left))}
+    return {**found, "metadata": {**found["metadata"], "labels": labels}}
+
+
 def _without_others(work: Work, asked_by: Collection[str]) -> Work:
     """Without the labels of those who do not ask for it any more. Their finalizers go when what they made of it is gone."""
     gone = {label for manager, labels in LABELS.items() if manager not in asked_by for label in labels}

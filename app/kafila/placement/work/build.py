@@ -239,12 +239,14 @@ def assemble(
     owner: AnyObject | None,
     *,
     own_name: bool = False,
+    called: str = "",
     finalizers: Sequence[str] = (constants.FINALIZER_EXECUTION,),
 ) -> Work:
     """The Work around a manifest, on top of what the existing Work has; the same object as ``old`` when nothing changes.
-    ``manifest`` is changed. ``finalizers``: those that it has at least; ``own_name``: not Karmada's, which is another object's."""
+    ``manifest`` is changed. ``finalizers``: those that it has at least; ``own_name``: not Karmada's, which is another object's;
+    ``called``: its name, where it does not follow from the manifest."""
     template_uid, old_meta = uid(manifest), old["metadata"] if old is not None else ObjectMeta()
-    work_name = old_meta.get("name") or _new_name(manifest, own_name)
+    work_name = old_meta.get("name") or called or _new_name(manifest, own_name)
     work_namespace = constants.execution_namespace(cluster)
     merged_labels = {**(old_meta.get("labels") or {}), **labels}
     if not merged_labels.get(constants.WORK_PERMANENT_ID):

@@ -22,7 +22,13 @@ from .kinds import WORKS
 PAUSE: Final = 10.0  # seconds from the deletion of a Work until it may be made again
 MOST: Final = 10_000  # Works of a cluster that are held; with more the first may be made again before their time
 _REMEMBERED: Final = 10_000  # deletions of ours that are under way
-_LABELS: Final = (constants.FRQ_NAMESPACE, constants.FRQ_NAME)
+_LABELS: Final = (
+    constants.FRQ_NAMESPACE,
+    constants.FRQ_NAME,
+    constants.MCS_PERMANENT_ID,
+    constants.MCS_NAMESPACE,
+    constants.MCS_NAME,
+)
 _ANNOTATIONS: Final = (constants.RB_NAMESPACE, constants.RB_NAME, constants.CRB_NAME)
 _LONGEST: Final = 253  # characters of a name
 

@@ -65,6 +65,16 @@ _SOURCES: Final[dict[str, tuple[str, ...]]] = {
         constants.EVENT_TAINT_CLUSTER_FAILED,
     ),
     "service-export-controller": (constants.EVENT_ENDPOINTSLICE_REFUSED, constants.EVENT_PORT_CONFLICT),
+    "multiclusterservice-controller": (
+        constants.EVENT_SYNC_SERVICE,
+        constants.EVENT_SYNC_SERVICE_FAILED,
+        constants.EVENT_CLUSTER_NOT_FOUND,
+        constants.EVENT_API_INCOMPATIBLE,
+    ),
+    "endpointslice-dispatch-controller": (
+        constants.EVENT_DISPATCH_ENDPOINTSLICE,
+        constants.EVENT_DISPATCH_ENDPOINTSLICE_FAILED,
+    ),
     "service-import-controller": (
         constants.EVENT_SYNC_DERIVED_SERVICE,
         constants.EVENT_SYNC_DERIVED_SERVICE_FAILED,

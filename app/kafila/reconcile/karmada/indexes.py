@@ -15,6 +15,7 @@ from kafila.placement.spec import existing_clusters
 from kafila.placement.work.build import is_work_of
 from kafila.reconcile.chunks import Chunks
 from kafila.watch import Cache, Entry, Event
+from kafila.watch.entry import OwnerReference
 
 from .kinds import BINDINGS, CLUSTER_BINDINGS, WORKS, stored_work
 
@@ -158,13 +159,20 @@ def binding_key_of_work(entry: Entry) -> Key | None:
 
 def template_key_of(entry: Entry, catalog: Catalog) -> Key | None:
     """The template that owns a binding."""
-    for owner in entry.meta.ownerReferences or ():
-        if owner.controller:
-            group, version = split_api_version(owner.apiVersion)
-            kind = catalog.by_kind(group, version, owner.kind)
-            if kind is not None:
-                return Key(kind.resource, entry.key.namespace if kind.namespaced else "", owner.name)
+    owner = owner_of(entry)
+    if owner is not None:
+        group, version = split_api_version(owner.apiVersion)
+        kind = catalog.by_kind(group, version, owner.kind)
+        if kind is not None:
+            return Key(kind.resource, entry.key.namespace if kind.namespaced else "", owner.name)
     return None
+
+
+def owner_of(binding: Entry) -> OwnerReference | None:
+    """The template of a binding: its controller. One that a MultiClusterService has made only names its Service, as Karmada's does."""
+    owners = binding.meta.ownerReferences or ()
+    found = next((owner for owner in owners if owner.controller), None)
+    return owners[0] if found is None and len(owners) == 1 else found
 
 
 def binding_key(cache: Cache, obj: Identity, namespace: str | None = None) -> Key:
@@ -194,10 +202,8 @@ def may_have_binding(cache: Cache, obj: Identity) -> bool:
 
 def _owner_of(binding: Entry | None) -> tuple[str, str, str] | None:
     """Group, kind and name."""
-    for owner in (binding.meta.ownerReferences or ()) if binding is not None else ():
-        if owner.controller:
-            return split_api_version(owner.apiVersion)[0], owner.kind, owner.name
-    return None
+    owner = owner_of(binding) if binding is not None else None
+    return (split_api_version(owner.apiVersion)[0], owner.kind, owner.name) if owner is not None else None
 
 
 def _as_owner(obj: Identity) -> tuple[str, str, str]:
@@ -206,8 +212,8 @@ def _as_owner(obj: Identity) -> tuple[str, str, str]:
 
 def owns(template: Object, binding: Entry) -> bool:
     """Objects that come and go may have one name: whose binding is it?"""
-    uid = template["metadata"].get("uid")
-    return any(owner.controller and owner.uid == uid for owner in binding.meta.ownerReferences or ())
+    owner = owner_of(binding)
+    return owner is not None and owner.uid == template["metadata"].get("uid")
 
 
 def stored_size(cache: Cache, kind: Kind, obj: Object) -> int:

@@ -7,7 +7,14 @@ from functools import partial
 
 from kafila.autoscaling.metrics import NO_METRICS, MetricsClient
 from kafila.autoscaling.pods import Tuning
-from kafila.core.feature_gates import DEFAULT_GATES, FAILOVER, FEDERATED_QUOTA_ENFORCEMENT, PROPAGATE_DEPS, Gates
+from kafila.core.feature_gates import (
+    DEFAULT_GATES,
+    FAILOVER,
+    FEDERATED_QUOTA_ENFORCEMENT,
+    MULTI_CLUSTER_SERVICE,
+    PROPAGATE_DEPS,
+    Gates,
+)
 from kafila.placement.scheduler.plugins import SchedulerPlugin
 from kafila.reconcile.controller import Controller
 from kafila.reconcile.events import Recorder
@@ -35,9 +42,11 @@ from .scheduler.descheduler import Descheduler
 from .scheduler.estimators import Estimators
 from .scheduler.rebalancer import Rebalancer
 from .search.controller import SearchController
-from .services.collection import ServiceExports, SliceCollection
+from .services.collection import EndpointSliceCollect, ServiceExports, SliceCollection
+from .services.dispatch import EndpointSliceDispatch
 from .services.endpoint_slices import EndpointSlices
 from .services.index import ServiceWorks
+from .services.multi_cluster_services import MultiClusterServices
 from .services.service_imports import ServiceImports
 from .template.controller import TemplateController
 
@@ -99,6 +108,12 @@ def build(
             tuning_of(options),
         ),
     ]
+    if MULTI_CLUSTER_SERVICE in gates:
+        controllers += [
+            MultiClusterServices(registry, recorder, clusters, works),
+            EndpointSliceCollect(slices),
+            EndpointSliceDispatch(registry, recorder, clusters, works),
+        ]
     if FEDERATED_QUOTA_ENFORCEMENT in gates:
         controllers.append(QuotaEnforcement(registry, recorder, clusters, options.federated_resource_quota_sync_period))
     if FAILOVER in gates:

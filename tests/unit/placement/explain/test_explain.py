@@ -489,3 +489,19 @@ def test_where_the_namespace_may_use_no_cluster_that_fits() -> None:
     assert "m1: AllowedClusters: are not allowed for the namespace." in [each.problem for each in report.advice]
     assert any("placement.kafila.io/allowed-clusters" in each.remedy for each in report.advice)
     assert {row.name: row.state for row in report.clusters} == {"m1": "Rejected", "m2": "Rejected"}
+
+
+def test_what_a_multi_cluster_service_has_claimed_is_no_policys() -> None:
+    template, chosen = claimed()
+    template["metadata"]["labels"] = {**template["metadata"]["labels"], constants.CLAIMED_BY: constants.MCS_KIND}
+    template["metadata"]["annotations"] = {constants.MCS_NAMESPACE: "default", constants.MCS_NAME: "nginx"}
+    evidence = Evidence("Deployment", "default", "nginx", template, [chosen])
+    report = explain(evidence)
+    assert report.summary == "It is never propagated."
+    assert "another controller has claimed it" in report.policy_why
+    made = binding(2, {"clusterAffinity": {"clusterNames": ["m1"]}})
+    made["metadata"] = {"name": "nginx-deployment", "namespace": "default"}
+    report = explain(replace(evidence, binding=made, clusters=[member("m1")]))
+    assert str(report.policy) == "MultiClusterService default/nginx"
+    assert report.policy_why == "has claimed it: it says where it goes, and no policy does"
+    assert [str(each.policy) for each in report.lost] == ["PropagationPolicy default/pp"]

@@ -318,8 +318,7 @@ class TemplateController:
             return
         if key.resource not in self._kinds:
             return  # a binding has led here, because a workload asks for something that goes everywhere or nowhere
-        claimed = (entry.meta.labels or {}).get(constants.CLAIMED_BY)
-        if claimed or is_skipped_object(kind.kind, key.namespace, key.name, self._skipped):
+        if is_skipped_object(kind.kind, key.namespace, key.name, self._skipped):
             return
         shares = self._attached.shares(kind, entry)
         try:

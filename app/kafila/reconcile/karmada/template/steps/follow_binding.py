@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kafila.placement.detector.binding import is_claimed_otherwise
 from kafila.reconcile.karmada.template.changes import EnqueueReason
 
 from .facts import PolicyFacts
@@ -9,7 +10,10 @@ from .template_state import Action, Stop, StoredBinding, TemplateState
 
 
 def follow_binding(state: TemplateState, facts: PolicyFacts) -> Stop:
-    return Stop(state, _action(state.why) if state.binding is StoredBinding.OWN else Action.NOTHING)
+    why = state.why
+    if is_claimed_otherwise(state.template) and why & EnqueueReason.START:
+        why |= EnqueueReason.DEPENDENCY  # nobody but us schedules it, however long ago it was made
+    return Stop(state, _action(why) if state.binding is StoredBinding.OWN else Action.NOTHING)
 
 
 def _action(why: EnqueueReason) -> Action:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from kafila.core import feature_gates as feature
 from kafila.core.values import Object
 from kafila.placement.detector import binding as bindings
+from kafila.placement.detector.binding import is_claimed_otherwise
 from kafila.placement.detector.match import choose_policy, preempting
 from kafila.placement.scheduler.schedule import Event
 from kafila.placement.types import PropagationPolicy
@@ -18,8 +19,11 @@ from .template_state import TemplateState
 
 def select_policy(state: TemplateState, facts: PolicyFacts) -> TemplateState:
     """The policy that has claimed the template, as long as it selects it, else the best that does; without one the claim may be
-    over: a template that its policy no longer selects stays claimed until that policy is reconciled."""
+    over: a template that its policy no longer selects stays claimed until that policy is reconciled. What something else than a policy
+    has claimed (a MultiClusterService) follows the binding that this has made."""
     template = state.template
+    if is_claimed_otherwise(template):
+        return state
     own, cluster_wide = facts.candidates(template)
     claimed = _claiming(template, facts)
     if claimed is not None:

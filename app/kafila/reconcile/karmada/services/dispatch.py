@@ -1,0 +1,273 @@
+"""endpointsliceDispatch: slices of providers go to the clusters that use a MultiClusterService (Karmada's endpointslice-dispatch-controller)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, final
+
+from prometheus_client import Counter
+
+from kafila.core.conditions import condition
+from kafila.core.errors import StatusError
+from kafila.core.resources import Key
+from kafila.core.values import Object
+from kafila.placement import constants
+from kafila.placement.objects import name
+from kafila.placement.services.multicluster import (
+    consumers,
+    dispatched_work,
+    is_cross_cluster,
+    own_dispatched_name,
+    providers,
+    unusable,
+)
+from kafila.placement.services.slices import SLICE, slice_in
+from kafila.placement.types import Work
+from kafila.reconcile.controller import QueueController
+from kafila.reconcile.events import Recorder
+from kafila.reconcile.karmada.clusters import Clusters, limit_in
+from kafila.reconcile.karmada.kinds import CLUSTERS, OPTIONS, WORKS, Kinds
+from kafila.reconcile.karmada.writes import drop_finalizer
+from kafila.registry import Registry, sizes
+from kafila.registry.codec import decode_entry
+from kafila.registry.context import Change, DeleteOptions
+from kafila.registry.decoding import decode_object
+from kafila.watch import Entry, Event
+
+from .copies import Copies, copy_of, is_copy
+from .index import ServiceWorks
+from .multi_cluster_services import MCS, write_condition
+from .usable import UsableClusters
+
+DISPATCHED: Final = Counter(
+    "kafila_service_slices_dispatched_total", "Works that bring a slice to a member, as written.", ["member_cluster"]
+)
+_SOURCE: Final = "endpointslice-dispatch-controller"
+
+
+@final
+class EndpointSliceDispatch(QueueController[Key]):
+    """Keys are the Works of providers' slices."""
+
+    name = "endpointsliceDispatch"
+
+    def __init__(self, registry: Registry, recorder: Recorder, clusters: Clusters, works: ServiceWorks) -> None:
+        super().__init__(registry.cache, "endpointslice-dispatch", concurrency=8)
+        self._registry = registry
+        self._recorder = recorder
+        self._clusters = clusters
+        self._works = works
+        self._kinds = Kinds(registry)
+        self._kind = registry.kind("networking.karmada.io", "v1alpha1", "multiclusterservices")
+        self._copies = Copies()
+        self._usable = UsableClusters(clusters)
+        self._said: dict[Key, dict[str, tuple[str, str]]] = {}  # by MultiClusterService and cluster
+        self._failed: dict[Key, dict[Key, str]] = {}  # by MultiClusterService and Work
+        cache = registry.cache
+        cache.listen(WORKS, self._observe)
+        cache.listen(MCS, self._observe_service)
+        cache.listen(CLUSTERS, self._observe_cluster)
+        cache.listen("namespaces", self._observe_namespace)
+        clusters.deleted_works.replay(self._observe_again)
+
+    def resync(self) -> None:
+        self._copies.clear()
+        for entry in self._registry.cache.resource(WORKS).entries():
+            if is_copy(entry):
+                self._copies.put(entry.key, copy_of(entry))
+            elif _concerns(entry):
+                self.queue.add(entry.key, background=True)
+        for key in self._copies.all_sources():
+            self.queue.add(key, background=True)
+
+    # -- what happens --------------------------------------------------------------------------------------------------
+
+    def _observe(self, event: Event) -> None:
+        old, new = event.old, event.new
+        same = old is not None and new is not None and old.meta.generation == new.meta.generation
+        if same and old is not None and new is not None:
+            if (old.meta.labels, old.meta.deletionTimestamp) == (new.meta.labels, new.meta.deletionTimestamp):
+                return
+        if any(entry is not None and is_copy(entry) for entry in (old, new)):
+            for source in self._copies.observe(event):
+                if old is not None:
+                    self.queue.add(source, background=True)
+        elif any(entry is not None and _concerns(entry) for entry in (old, new)):
+            self.queue.add(event.key)
+
+    def _observe_again(self, event: Event) -> None:
+        """A copy in a cluster in pull mode may be made again."""
+        labels = (event.old.meta.labels or {}) if event.old is not None else {}
+        if labels.get(constants.MCS_NAME):
+            self._enqueue(labels.get(constants.MCS_NAMESPACE, ""), labels[constants.MCS_NAME])
+
+    def _observe_service(self, event: Event) -> None:
+        old, new = event.old, event.new
+        if new is None:
+            self._said.pop(event.key, None)
+            self._failed.pop(event.key, None)
+        if old is None or new is None or old.meta.generation != new.meta.generation:
+            self._enqueue(event.key.namespace, event.key.name)
+
+    def _observe_cluster(self, event: Event) -> None:
+        if self._usable.changed(event):
+            self._enqueue_all()
+
+    def _observe_namespace(self, event: Event) -> None:
+        if limit_in(event.old) != limit_in(event.new):
+            self._enqueue_all(event.key.name)
+
+    def _enqueue_all(self, namespace: str = "") -> None:
+        for entry in self._registry.cache.resource(MCS).entries(namespace):
+            self._enqueue(entry.key.namespace, entry.key.name)
+
+    def _enqueue(self, namespace: str, name: str) -> None:
+        sources = {*self._works.everywhere(constants.MCS_KIND, namespace, name), *self._copies.sources(namespace, name)}
+        for key in sorted(sources):
+            self.queue.add(key, background=True)
+
+    # -- what is done --------------------------------------------------------------------------------------------------
+
+    async def _reconcile(self, key: Key) -> None:
+        entry = self._registry.cache.get(*key)
+        work = self._kinds.read_work(entry) if entry is not None else None
+        found = slice_in(work) if work is not None else None
+        mcs = self._service_of(key, entry, found)
+        if mcs is None or found is None:
+            for copy in self._copies.of(key):
+                await self._delete(copy)
+            await self._let_go(entry, work)
+            return
+        about = Key(MCS, mcs["metadata"]["namespace"], mcs["metadata"]["name"])
+        try:
+            await self._dispatch(key, mcs, about, found)
+        except StatusError as error:
+            if not error.is_conflict:
+                await self._report(about, mcs, key, str(error))
+            raise
+        await self._report(about, mcs, key, "")
+
+    def _service_of(self, key: Key, entry: Entry | None, found: Object | None) -> Object | None:
+        """The MultiClusterService that the slice is brought to others for: one that has the cluster among its providers."""
+        if entry is None or entry.meta.deletionTimestamp or found is None:
+            return None
+        labels = entry.meta.labels or {}
+        where, called = labels.get(constants.MCS_NAMESPACE, ""), labels.get(constants.MCS_NAME, "")
+        stored = self._registry.cache.get(MCS, where, called) if called else None
+        if stored is None or stored.meta.deletionTimestamp or found["metadata"]["namespace"] != where:
+            return None
+        mcs, provider = decode_entry(self._kind, stored), constants.cluster_of(key.namespace)
+        allowed = self._clusters.allowed_in(where)
+        if not is_cross_cluster(mcs) or provider not in providers(mcs, self._clusters.by_name, allowed):
+            return None
+        return mcs
+
+    async def _dispatch(self, key: Key, mcs: Object, about: Key, found: Object) -> None:
+        provider = constants.cluster_of(key.namespace)
+        using = consumers(mcs, self._clusters.by_name, self._clusters.allowed_in(about.namespace)) - {provider}
+        for copy in self._copies.of(key):
+            if constants.cluster_of(copy.namespace) not in using:
+                await self._delete(copy)
+        changes: list[Change] = []
+        written: list[str] = []
+        for cluster in sorted(using):
+            why = unusable(self._clusters.get(cluster), cluster, "Consumer", SLICE.kind)
+            self._say(about, mcs, cluster, why)
+            if why is None:
+                staged = list(self._copy(key, mcs, found, provider, cluster))
+                changes += staged
+                written += [cluster] * len(staged)
+        if changes:
+            for chunk in sizes.chunks(changes):
+                await self._registry.commit_together(chunk)
+        for cluster in written:
+            DISPATCHED.labels(cluster).inc()
+
+    def _copy(self, key: Key, mcs: Object, found: Object, provider: str, cluster: str) -> Iterator[Change]:
+        space, kind = constants.execution_namespace(cluster), self._kinds.work
+        namespace = self._registry.cache.get("namespaces", "", space)
+        if namespace is None or namespace.meta.deletionTimestamp or self._clusters.is_leaving(cluster):
+            return
+        target = (space, found["metadata"]["namespace"], constants.dispatched_slice(provider, name(found)))
+        if self._copies.others_at(target, key):
+            text = f"EndpointSlice {target[1]}/{target[2]} of cluster {cluster} comes from another cluster too"
+            self._say(Key(MCS, target[1], name(mcs)), mcs, space, (constants.EVENT_ENDPOINTSLICE_REFUSED, text))
+            return
+        entry, called = self._place(key, space, found, provider)
+        if entry is None and self._clusters.deleted_works.holds(cluster, called):
+            return
+        if entry is not None and entry.meta.deletionTimestamp:
+            return  # it comes again when it is gone
+        existing = self._kinds.read_work(entry) if entry is not None else None
+        work = dispatched_work(found, provider, cluster, name(mcs), called, existing)
+        if work is existing:
+            return
+        obj = decode_object(kind, work, OPTIONS)
+        if entry is None:
+            yield self._registry.stage_create(kind, space, obj, OPTIONS)
+        else:
+            yield self._registry.stage_update(kind, entry, obj, OPTIONS)
+
+    def _place(self, key: Key, space: str, found: Object, provider: str) -> tuple[Entry | None, str]:
+        """The copy as it is stored, and its name: that of the provider's Work, unless something else has it there."""
+        known = next((copy for copy in self._copies.of(key) if copy.namespace == space), None)
+        if known is not None:
+            return self._registry.cache.get(*known), known.name
+        if self._registry.cache.get(WORKS, space, key.name) is None:
+            return None, key.name
+        called = own_dispatched_name(found, provider)
+        return self._registry.cache.get(WORKS, space, called), called
+
+    async def _let_go(self, entry: Entry | None, work: Work | None) -> None:
+        if entry is None or work is None or constants.FINALIZER_MCS_DISPATCH not in (entry.meta.finalizers or ()):
+            return
+        if entry.meta.deletionTimestamp or not (entry.meta.labels or {}).get(constants.MCS_NAME):
+            await drop_finalizer(self._registry, self._kinds.work, work, constants.FINALIZER_MCS_DISPATCH)
+
+    async def _delete(self, key: Key) -> None:
+        entry = self._registry.cache.get(*key)
+        if entry is None or entry.meta.deletionTimestamp:
+            return
+        self._clusters.deleted_works.by_us(entry)
+        try:
+            await self._registry.delete(self._kinds.work, key.namespace, key.name, DeleteOptions(uid=entry.meta.uid))
+        except StatusError as error:
+            if not error.is_not_found:
+                raise
+
+    # -- what is said --------------------------------------------------------------------------------------------------
+
+    def _say(self, about: Key, mcs: Object, cluster: str, why: tuple[str, str] | None) -> None:
+        """Once, as long as it is so."""
+        said = self._said.setdefault(about, {})
+        if why is None:
+            said.pop(cluster, None)
+        elif said.get(cluster) != why:
+            said[cluster] = why
+            self._recorder.event(mcs, "Warning", *why, _SOURCE)
+
+    async def _report(self, about: Key, mcs: Object, source: Key, why: str) -> None:
+        failed = self._failed.setdefault(about, {})
+        if why:
+            failed[source] = why
+        else:
+            failed.pop(source, None)
+        if failed:
+            text = next(iter(failed.values()))
+            status, reason = "False", constants.REASON_ENDPOINTSLICE_NOT_DISPATCHED
+            event = "Warning", constants.EVENT_DISPATCH_ENDPOINTSLICE_FAILED, text
+        else:
+            text, status = constants.MESSAGE_ENDPOINTSLICE_DISPATCHED, "True"
+            reason = constants.REASON_ENDPOINTSLICE_DISPATCHED
+            event = "Normal", constants.EVENT_DISPATCH_ENDPOINTSLICE, text
+        new = condition(constants.COND_ENDPOINTSLICE_DISPATCHED, status, reason, text)
+        if await write_condition(self._registry, self._kind, mcs, new):
+            self._recorder.event(mcs, *event, _SOURCE)
+
+
+def _concerns(entry: Entry) -> bool:
+    """A Work with a slice of a provider."""
+    labels = entry.meta.labels or {}
+    if constants.ENDPOINTSLICE_MANAGED_BY in labels and labels.get(constants.MCS_NAME):
+        return True
+    return constants.FINALIZER_MCS_DISPATCH in (entry.meta.finalizers or ())
