@@ -239,6 +239,18 @@ async def test_metrics(lab: Lab) -> None:
 
 
 @on_module_loop
+async def test_cron_federated_hpa(lab: Lab) -> None:
+    def rules() -> dict[str, bool]:
+        status = lab.stored("cronfederatedhpas.autoscaling.karmada.io", "office").get("status") or {}
+        return {each["ruleName"]: "nextExecutionTime" in each for each in status.get("executionHistories") or ()}
+
+    await lab.apply("cron-federated-hpa")
+    await lab.eventually(lambda: rules() == {"mornings": True, "evenings": True, "nights": False})
+    await lab.delete("cron-federated-hpa")
+    await lab.eventually(lambda: not lab.holders("deployments.apps", "office"))
+
+
+@on_module_loop
 async def test_duplicated_configmap(lab: Lab) -> None:
     await lab.apply("duplicated-configmap")
     await lab.eventually(lambda: lab.holders("configmaps", "settings") == set(NODES))

@@ -20,7 +20,6 @@ _NOT_YET: Final = "is stored and not acted on by this control plane yet"
 
 # By resource; whatever is in the object.
 _KINDS: Final = {
-    "cronfederatedhpas.autoscaling.karmada.io": f"{_NOT_YET}: nothing is scaled",
     "remedies.remedy.karmada.io": f"{_NOT_YET}",
 }
 

@@ -12,11 +12,13 @@ CONTROLLERS = frozenset(
         "cluster",
         "clusterrole-aggregation",
         "clustertaintpolicy",
+        "cronFederatedHorizontalPodAutoscaler",
         "csrcleaner",
         "csrsigning",
         "dependencies-distributor",
         "descheduler",
         "endpointSlice",
+        "deploymentReplicasSyncer",
         "endpointsliceCollect",
         "endpointsliceDispatch",
         "multiclusterservice",
@@ -27,6 +29,7 @@ CONTROLLERS = frozenset(
         "federatedResourceQuotaSync",
         "garbagecollector",
         "gracefulEviction",
+        "hpaScaleTargetMarker",
         "namespace",
         "resource-interpreter",
         "cluster-connection",
@@ -45,4 +48,5 @@ CONTROLLERS = frozenset(
     }
 )
 
-OFF_BY_DEFAULT = frozenset({"descheduler"})  # they run where they are named: ``*`` does not mean them
+# they run where they are named: ``*`` does not mean them
+OFF_BY_DEFAULT = frozenset({"deploymentReplicasSyncer", "descheduler", "hpaScaleTargetMarker"})

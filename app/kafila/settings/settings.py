@@ -42,7 +42,9 @@ class ServerOptions(BaseModel):
     )
     role: Role = Field("all", description="What this process does.")
     feature_gates: str = Field("", description="Karmada's feature gates: A=true,B=false.")
-    controllers: str = Field("*", description="Controllers to run: '*' all, 'x' only x, '-x' all but x.")
+    controllers: str = Field(
+        "*", description="Controllers to run: '*' all that are on by default, 'x' only x, '-x' all but x."
+    )
     watch_history: Seconds = Field(300.0, description="Seconds of history that watches can resume from.", ge=60)
     event_ttl: Seconds = Field(
         3600.0, description="Seconds that Events live after they were last written, and up to an eighth longer.", ge=60

@@ -196,5 +196,9 @@ async def test_an_autoscaler_in_the_members_contradicts(scaled: Scaled) -> None:
     await scaled.lab.create(autoscaler())
     await scaled.lab.until(lambda: scaled.condition("kafila.io/SoleAutoscaler")[0] == "False")
     assert 'HorizontalPodAutoscaler "members"' in scaled.condition("kafila.io/SoleAutoscaler")[2]
-    await scaled.lab.delete("HorizontalPodAutoscaler", "members")
+
+    def elsewhere(obj: Object) -> None:
+        obj["spec"]["scaleTargetRef"]["name"] = "other"
+
+    await scaled.lab.change("HorizontalPodAutoscaler", "members", elsewhere)
     await scaled.lab.until(lambda: scaled.condition("kafila.io/SoleAutoscaler")[0] == "")

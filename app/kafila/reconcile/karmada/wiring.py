@@ -28,12 +28,15 @@ from .cluster.namespace_sync import NamespaceSync
 from .cluster.taint_policies import TaintPolicies
 from .cluster.unified_auth import UnifiedAuth
 from .clusters import Clusters
+from .cronfederatedhpa.controller import CronFederatedHPAs
 from .dependency.distributor import DependenciesDistributor
+from .deploymentreplicassyncer.controller import DeploymentReplicasSyncer
 from .failover.application_failover import ApplicationFailover
 from .failover.graceful_eviction import GracefulEviction
 from .failover.taint_manager import TaintManager
 from .federatedhpa.controller import FederatedHPAs
 from .federatedhpa.members import Pods
+from .hpascaletargetmarker.controller import HPAScaleTargetMarker
 from .member.manager import MemberManager, TransportFor
 from .member.work_router import WorkRouter
 from .quota.controller import QuotaEnforcement, QuotaStatus, QuotaSync
@@ -107,6 +110,9 @@ def build(
             options.horizontal_pod_autoscaler_sync_period,
             tuning_of(options),
         ),
+        CronFederatedHPAs(registry, recorder),
+        HPAScaleTargetMarker(registry, recorder),
+        DeploymentReplicasSyncer(registry),
     ]
     if MULTI_CLUSTER_SERVICE in gates:
         controllers += [

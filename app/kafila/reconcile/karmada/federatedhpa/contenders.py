@@ -65,8 +65,8 @@ class Contenders:
 
     def _observe(self, event: Event) -> None:
         old, new = event.old, event.new
-        if old is not None and new is not None and old.meta.generation == new.meta.generation:
-            if old.meta.labels == new.meta.labels:
+        if event.key.resource != PODS and old is not None and new is not None:  # which have no generation
+            if old.meta.generation == new.meta.generation:
                 return
         before, after = self._targets.get(event.key), self._target_of(new) if new is not None else None
         if before == after:

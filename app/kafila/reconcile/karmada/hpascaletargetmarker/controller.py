@@ -1,0 +1,143 @@
+"""Puts the label ``resourcetemplate.karmada.io/retain-replicas`` on what a HorizontalPodAutoscaler that goes to members scales there.
+
+Its keys are targets: whether one is to have the label follows from the autoscalers that name it. It is taken away where the last of
+them let go, and never from a workload that no autoscaler has named: then somebody else has put it there.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple, final
+
+from kafila.core.errors import StatusError
+from kafila.core.resources import Key, split_api_version
+from kafila.core.values import Object
+from kafila.placement import constants
+from kafila.reconcile.controller import QueueController
+from kafila.reconcile.events import Recorder
+from kafila.reconcile.karmada.kinds import OPTIONS
+from kafila.registry import Registry
+from kafila.registry.codec import decode_entry
+from kafila.watch import Entry, Event
+
+AUTOSCALERS: Final = "horizontalpodautoscalers.autoscaling"
+SOURCE: Final = "hpa-scale-target-marker"
+
+
+class ScaleTarget(NamedTuple):
+    """What an autoscaler names, in its namespace."""
+
+    namespace: str
+    api_version: str
+    kind: str
+    name: str
+
+
+@final
+class HPAScaleTargetMarker(QueueController[ScaleTarget]):
+    name = "hpaScaleTargetMarker"
+
+    def __init__(self, registry: Registry, recorder: Recorder) -> None:
+        super().__init__(registry.cache, SOURCE, concurrency=2)
+        self._registry = registry
+        self._recorder = recorder
+        self._kind = registry.kind("autoscaling", "v2", "horizontalpodautoscalers")
+        self._targets: dict[Key, ScaleTarget] = {}  # of autoscalers that go to members
+        self._marking: dict[ScaleTarget, set[Key]] = {}
+        self._let_go: set[ScaleTarget] = set()
+        registry.cache.listen(AUTOSCALERS, self._observe)
+
+    def resync(self) -> None:
+        self._targets.clear()
+        self._marking.clear()
+        for entry in self._registry.cache.resource(AUTOSCALERS).entries():
+            if (target := self._marked_by(entry)) is not None:
+                self._mark(entry.key, target)
+                self.queue.add(target, background=True)
+
+    def _observe(self, event: Event) -> None:
+        old, new = event.old, event.new
+        before = self._targets.get(event.key)
+        after = self._target_of(new) if new is not None else None
+        if before is None and old is not None and (new is None or after != self._target_of(old)):
+            before = self._target_of(old)  # one that went to no member lets go, too: as in Karmada
+        marked = after if new is not None and _is_propagated(new) else None
+        if before is not None and before != after:
+            self._unmark(event.key, before)
+        if marked is not None:
+            self._mark(event.key, marked)
+            self.queue.add(marked)
+
+    def _mark(self, key: Key, target: ScaleTarget) -> None:
+        self._targets[key] = target
+        self._marking.setdefault(target, set()).add(key)
+        self._let_go.discard(target)
+
+    def _unmark(self, key: Key, target: ScaleTarget) -> None:
+        self._targets.pop(key, None)
+        keys = self._marking.get(target, set())
+        keys.discard(key)
+        if not keys:
+            self._marking.pop(target, None)
+            self._let_go.add(target)
+            self.queue.add(target)
+
+    def _target_of(self, entry: Entry) -> ScaleTarget:
+        reference = decode_entry(self._kind, entry)["spec"]["scaleTargetRef"]
+        return ScaleTarget(entry.key.namespace, reference.get("apiVersion") or "", reference["kind"], reference["name"])
+
+    def _marked_by(self, entry: Entry) -> ScaleTarget | None:
+        return self._target_of(entry) if _is_propagated(entry) else None
+
+    async def _reconcile(self, target: ScaleTarget) -> None:
+        wanted = target in self._marking
+        if not wanted and target not in self._let_go:
+            return
+        try:
+            group, version = split_api_version(target.api_version)
+        except ValueError:
+            group, version = "", target.api_version
+        kind = self._registry.catalog.by_kind(group, version, target.kind)
+        if kind is None:
+            self._tell_unknown(target)
+            self._let_go.discard(target)
+            return
+        namespace = target.namespace if kind.namespaced else ""
+        entry = self._registry.cache.get(kind.resource, namespace, target.name)
+        if entry is not None and _has_label(entry) is not wanted:
+            try:
+                change = _labelled if wanted else _without_label
+                await self._registry.modify(kind, namespace, target.name, change, OPTIONS)
+            except StatusError as error:
+                if not error.is_not_found:
+                    raise
+        self._let_go.discard(target)
+
+    def _tell_unknown(self, target: ScaleTarget) -> None:
+        """On the autoscalers: their target's kind is none that is served here."""
+        text = f'no matches for kind "{target.kind}" in version "{target.api_version}"'
+        for key in sorted(self._marking.get(target, ()))[:1]:
+            entry = self._registry.cache.get(*key)
+            if entry is not None:
+                about = decode_entry(self._kind, entry)
+                self._recorder.event(about, "Warning", "FailedMarkScaleTarget", text, SOURCE)
+
+
+def _is_propagated(entry: Entry) -> bool:
+    labels = entry.meta.labels or {}
+    return constants.PP_PERMANENT_ID in labels or constants.CPP_PERMANENT_ID in labels
+
+
+def _has_label(entry: Entry) -> bool:
+    return (entry.meta.labels or {}).get(constants.RETAIN_REPLICAS) == constants.TRUE
+
+
+def _labelled(obj: Object) -> Object:
+    labels = {**(obj["metadata"].get("labels") or {}), constants.RETAIN_REPLICAS: constants.TRUE}
+    return {**obj, "metadata": {**obj["metadata"], "labels": labels}}
+
+
+def _without_label(obj: Object) -> Object:
+    kept = {
+        key: value for key, value in (obj["metadata"].get("labels") or {}).items() if key != constants.RETAIN_REPLICAS
+    }
+    return {**obj, "metadata": {**obj["metadata"], "labels": kept}}

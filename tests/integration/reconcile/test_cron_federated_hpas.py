@@ -1,0 +1,207 @@
+"""CronFederatedHPA over a registry, with a clock that the test sets."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any, final
+
+import pytest
+
+from kafila.core.clock import parse_rfc3339
+from kafila.core.resources import Key
+from kafila.core.values import Object
+from kafila.reconcile.karmada.cronfederatedhpa.controller import CRON, LATE, CronFederatedHPAs
+
+NINE = parse_rfc3339("2026-11-30T09:00:00Z")  # a Monday
+
+
+@final
+class Clocked:
+    """A lab whose own controller for this kind does not run: one runs here, by another clock."""
+
+    def __init__(self, lab: Any) -> None:
+        self.lab = lab
+        self.now = NINE - 3600
+        self.controller = self._made()
+
+    def _made(self) -> CronFederatedHPAs:
+        return CronFederatedHPAs(self.lab.registry, self.lab.controllers.recorder, lambda: self.now)
+
+    async def restart(self, now: float) -> None:
+        """Another process takes over, at that time."""
+        await self.controller.stop()
+        self.now = now
+        self.controller = self._made()
+        await self.controller.start()
+        await self.settled()
+
+    async def at(self, now: float, name: str = "office") -> None:
+        self.now = now
+        self.controller.queue.add(Key(CRON, "default", name))
+        await self.settled()
+
+    async def settled(self) -> None:
+        await self.controller.queue.idle()
+        await self.lab.controllers.recorder.settled(30)
+
+    async def create(self, obj: Object) -> None:
+        await self.lab.create(obj)
+        await self.settled()
+
+    def history(self, name: str = "office") -> list[Object]:
+        return (self.lab.get("CronFederatedHPA", name).get("status") or {}).get("executionHistories") or []
+
+    def replicas(self) -> int:
+        return self.lab.get("Deployment", "web")["spec"]["replicas"]
+
+    def said(self, name: str = "office") -> list[tuple[str, str]]:
+        return [(reason, text) for _, reason, text, _ in self.lab.events("CronFederatedHPA", name)]
+
+
+@pytest.fixture
+async def clocked(make_lab: Any) -> AsyncIterator[Clocked]:
+    lab = await make_lab(controllers="*,-cronFederatedHorizontalPodAutoscaler").start()
+    found = Clocked(lab)
+    await found.controller.start()
+    try:
+        yield found
+    finally:
+        await found.controller.stop()
+        with contextlib.suppress(Exception):
+            await lab.close()
+
+
+def office(*rules: Object, target: Object | None = None) -> Object:
+    """Nine replicas in the morning, unless the test says otherwise."""
+    return {
+        "apiVersion": "autoscaling.karmada.io/v1alpha1",
+        "kind": "CronFederatedHPA",
+        "metadata": {"name": "office", "namespace": "default"},
+        "spec": {
+            "scaleTargetRef": target or {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"},
+            "rules": list(rules) or [rule("morning", "0 9 * * *")],
+        },
+    }
+
+
+def rule(name: str, schedule: str, replicas: int | None = 9, **fields: Any) -> Object:
+    wanted = {"targetReplicas": replicas} if replicas is not None else {}
+    return {"name": name, "schedule": schedule, "timeZone": "UTC", **wanted, **fields}
+
+
+async def test_a_workload_is_scaled_by_the_clock(clocked: Clocked) -> None:
+    await clocked.create(clocked.lab.deployment(replicas=2))
+    await clocked.create(office())
+    assert clocked.history() == [{"ruleName": "morning", "nextExecutionTime": "2026-11-30T09:00:00Z"}]
+    await clocked.at(NINE - 1)
+    assert clocked.replicas() == 2
+    await clocked.at(NINE + 0.5)
+    assert clocked.replicas() == 9
+    run = {"scheduleTime": "2026-11-30T09:00:00Z", "executionTime": "2026-11-30T09:00:00Z", "appliedReplicas": 9}
+    (history,) = clocked.history()
+    assert history == {
+        "ruleName": "morning",
+        "nextExecutionTime": "2026-12-01T09:00:00Z",
+        "successfulExecutions": [run],
+    }
+
+
+async def test_the_bounds_of_an_autoscaler(clocked: Clocked) -> None:
+    reference = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}
+    await clocked.create(
+        {
+            "apiVersion": "autoscaling.karmada.io/v1alpha1",
+            "kind": "FederatedHPA",
+            "metadata": {"name": "web", "namespace": "default"},
+            "spec": {"scaleTargetRef": reference, "minReplicas": 1, "maxReplicas": 5},
+        }
+    )
+    target = {"apiVersion": "autoscaling.karmada.io/v1alpha1", "kind": "FederatedHPA", "name": "web"}
+    rules = (
+        rule("morning", "0 9 * * *", None, targetMinReplicas=4, targetMaxReplicas=20),
+        rule("broken", "0 10 * * *", None, targetMaxReplicas=2),
+    )
+    await clocked.create(office(*rules, target=target))
+    await clocked.at(NINE)
+    spec = clocked.lab.get("FederatedHPA", "web")["spec"]
+    assert (spec["minReplicas"], spec["maxReplicas"]) == (4, 20)
+    (done,) = clocked.history()[0]["successfulExecutions"]
+    assert (done["appliedMinReplicas"], done["appliedMaxReplicas"]) == (4, 20)
+
+    await clocked.at(NINE + 3600)
+    (failed,) = clocked.history()[1]["failedExecutions"]
+    assert "must be greater than or equal to `minReplicas`" in failed["message"]
+    assert ("ScaleFailed", failed["message"]) in clocked.said()
+    assert clocked.lab.get("FederatedHPA", "web")["spec"]["maxReplicas"] == 20
+
+
+async def test_what_fails_is_told_and_kept_as_often_as_is_wanted(clocked: Clocked) -> None:
+    await clocked.create(office(rule("morning", "0 * * * *", failedHistoryLimit=2)))
+    for hour in range(3):
+        await clocked.at(NINE + 3600 * hour)
+    why = 'deployments.apps "web" not found'
+    (history,) = clocked.history()
+    assert [each["scheduleTime"] for each in history["failedExecutions"]] == [
+        "2026-11-30T11:00:00Z",
+        "2026-11-30T10:00:00Z",
+    ]
+    assert {each["message"] for each in history["failedExecutions"]} == {why}
+    assert ("ScaleFailed", why) in clocked.said()
+    (event,) = [e for e in clocked.lab.list("Event") if e["reason"] == "ScaleFailed"]
+    assert event["source"]["component"] == "cronfederatedhpa-controller"
+
+
+async def test_rules_are_suspended_changed_and_removed(clocked: Clocked) -> None:
+    await clocked.create(clocked.lab.deployment(replicas=2))
+    await clocked.create(office(rule("morning", "0 9 * * *", suspend=True), rule("evening", "0 18 * * *", 1)))
+    nexts = {each["ruleName"]: each.get("nextExecutionTime") for each in clocked.history()}
+    assert nexts == {"morning": None, "evening": "2026-11-30T18:00:00Z"}
+    await clocked.at(NINE)
+    assert clocked.replicas() == 2
+
+    def changed(obj: Object) -> None:
+        obj["spec"]["rules"] = [rule("evening", "30 9 * * *", 1, timeZone="Europe/Berlin")]
+
+    await clocked.lab.change("CronFederatedHPA", "office", changed)
+    await clocked.settled()
+    assert clocked.history() == [{"ruleName": "evening", "nextExecutionTime": "2026-12-01T08:30:00Z"}]
+    await clocked.at(NINE + 24 * 3600)
+    assert clocked.replicas() == 1
+
+
+async def test_a_schedule_that_nobody_can_follow_holds_up_no_other(clocked: Clocked) -> None:
+    await clocked.create(clocked.lab.deployment(replicas=2))
+    never, seconds = rule("never", "0 0 31 2 *"), rule("seconds", "0 0 9 * * *")
+    await clocked.create(office(never, seconds, rule("morning", "0 9 * * *")))
+    failed = "gocron: cron expression failed to be parsed: expected exactly 5 fields, found 6: [0 0 9 * * *]"
+    text = 'rule "never": the schedule "0 0 31 2 *" names no time in the next 5 years'
+    assert {("StartRuleFailed", failed), ("StartRuleFailed", text)} <= set(clocked.said())
+    await clocked.at(NINE)
+    assert clocked.replicas() == 9
+    nexts = {each["ruleName"]: each.get("nextExecutionTime") for each in clocked.history()}
+    assert nexts == {"never": None, "seconds": None, "morning": "2026-12-01T09:00:00Z"}
+
+
+async def test_a_run_that_came_while_nobody_led(clocked: Clocked) -> None:
+    await clocked.create(clocked.lab.deployment(replicas=2))
+    await clocked.create(office())
+    await clocked.restart(NINE + LATE - 1)
+    assert clocked.replicas() == 9, "a moment late is not missed"
+    (history,) = clocked.history()
+    assert history["successfulExecutions"][0]["scheduleTime"] == "2026-11-30T09:00:00Z"
+
+    await clocked.lab.change("Deployment", "web", lambda obj: obj["spec"].update(replicas=3))
+    await clocked.restart(NINE + 24 * 3600 + LATE + 1)
+    assert clocked.replicas() == 3
+    assert clocked.history()[0]["nextExecutionTime"] == "2026-12-02T09:00:00Z"
+    (told,) = [text for reason, text in clocked.said() if reason == "MissSchedule"]
+    assert told.startswith('Missed scheduled time of rule "morning", 2026-12-01T09:00:00Z')
+
+
+async def test_an_object_that_goes_does_nothing_more(clocked: Clocked) -> None:
+    await clocked.create(clocked.lab.deployment(replicas=2))
+    await clocked.create(office())
+    await clocked.lab.delete("CronFederatedHPA", "office")
+    await clocked.at(NINE)
+    assert clocked.replicas() == 2
