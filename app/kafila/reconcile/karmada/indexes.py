@@ -197,7 +197,9 @@ def binding_key(cache: Cache, obj: Identity, namespace: str | None = None) -> Ke
 def may_have_binding(cache: Cache, obj: Identity) -> bool:
     """Whether there is a binding with a name that the object's would have."""
     bindings = cache.resource(BINDINGS if obj.namespace else CLUSTER_BINDINGS)
-    return any(bindings.get(obj.namespace, name) is not None for name in constants.binding_names(obj))
+    return bool(bindings.objects) and any(
+        bindings.get(obj.namespace, name) is not None for name in constants.binding_names(obj)
+    )
 
 
 def _owner_of(binding: Entry | None) -> tuple[str, str, str] | None:

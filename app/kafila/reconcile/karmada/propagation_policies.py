@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any, final
 
@@ -29,6 +30,7 @@ class PolicyIndex:
         self._catalog = catalog
         self._policies: dict[Key, PropagationPolicy] = {}
         self._selected: dict[_Named, set[Key]] = {}
+        self._kinds: Counter[tuple[str, str]] = Counter()  # apiVersion and kind of those: most objects are of none
         self._with_priority: set[Key] = set()
         for resource in (POLICIES, CLUSTER_POLICIES):
             cache.listen(resource, self.observe)
@@ -36,6 +38,7 @@ class PolicyIndex:
     def loading(self) -> Chunks:
         self._policies.clear()
         self._selected.clear()
+        self._kinds.clear()
         self._with_priority.clear()
         for resource in (POLICIES, CLUSTER_POLICIES):
             for chunk in self._cache.resource(resource).chunks():
@@ -70,6 +73,8 @@ class PolicyIndex:
 
     def may_select(self, kind: Kind, entry: Entry) -> bool:
         """Whether there are candidates for an object of which only the outline is known."""
+        if (kind.api_version, kind.kind) not in self._kinds:
+            return False
         words = _words(entry.key.name, entry.meta.labels)
         scopes = {entry.key.namespace, ""}
         return any((kind.api_version, kind.kind, scope, word) in self._selected for scope in scopes for word in words)
@@ -121,7 +126,11 @@ class PolicyIndex:
         if (policy.get("spec") or {}).get("schedulePriority"):
             self._with_priority.add(entry.key)
         for named in _names(policy, entry.key.namespace):
-            self._selected.setdefault(named, set()).add(entry.key)
+            keys = self._selected.get(named)
+            if keys is None:
+                keys = self._selected[named] = set()
+                self._kinds[named[:2]] += 1
+            keys.add(entry.key)
 
     def _remove(self, key: Key) -> None:
         policy = self._policies.pop(key, None)
@@ -134,6 +143,9 @@ class PolicyIndex:
                 keys.discard(key)
                 if not keys:
                     del self._selected[named]
+                    self._kinds[named[:2]] -= 1
+                    if not self._kinds[named[:2]]:
+                        del self._kinds[named[:2]]
 
 
 def _words(name: str, labels: dict[str, str] | None) -> list[str]:
