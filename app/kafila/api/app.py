@@ -49,6 +49,7 @@ from .negotiation import for_streams
 from .objects import accept_of, check_form, list_options
 from .request import Request, Target, parse_query, parse_target
 from .responses import COMMON, Response, Send, Sender, error_response, not_found_page, send_response
+from .searching import GROUP as SEARCH
 from .searching import Searching
 from .seats import is_watch
 from .watching import serve_watch
@@ -215,12 +216,18 @@ class ObjectsApp:
     async def _serve(self, request: Request, watched: bool, receive: Receive, send: Sender) -> None:
         request.authentication, request.tokens = self.authentication, self.tokens
         target = request.target
-        if self.extension_proxy is not None and (service := self.extension_proxy.serves(request)) is not None:
+        extensions = self.extension_proxy
+        if extensions is not None and extensions.routes and (service := extensions.serves(request)) is not None:
             if request.seat is not None:  # what it takes long for keeps nobody waiting here
                 request.seat.give_back()
-            await self.extension_proxy.serve(service, request, receive, send)
+            await extensions.serve(service, request, receive, send)
             return
-        if self.searching is not None and target is not None and self.searching.serves(target):
+        if (
+            target is not None
+            and target.group == SEARCH
+            and self.searching is not None
+            and self.searching.serves(target)
+        ):
             if request.seat is not None and seats.is_long_running(request):
                 request.seat.give_back()
             await self.searching.serve(request, receive, send)
@@ -238,7 +245,7 @@ class ObjectsApp:
                 raise errors.page_not_found()
             await send_response(send, request, response or not_found_page())
             return
-        kind = await self._kind(target)
+        kind = self.registry.catalog.get(target.group, target.version, target.plural) or await self._kind(target)
         if kind is None:
             if self._known_version(request.path):
                 raise errors.page_not_found()
@@ -247,14 +254,13 @@ class ObjectsApp:
         if is_misplaced(kind, target, request.method):
             await send_response(send, request, not_found_page())
             return
-        if request.seat is not None and seats.is_long_running(
-            request
-        ):  # what a member takes long for keeps nobody waiting here
-            request.seat.give_back()
-        if self.member_proxy is not None and (kind.resource, target.subresource) in STREAMED:
-            await connecting(self.registry, kind, request)
-            await self.member_proxy.serve(request, receive, send)
-            return
+        if target.subresource:
+            if request.seat is not None and seats.is_long_running(request):
+                request.seat.give_back()  # what a member takes long for keeps nobody waiting here
+            if self.member_proxy is not None and (kind.resource, target.subresource) in STREAMED:
+                await connecting(self.registry, kind, request)
+                await self.member_proxy.serve(request, receive, send)
+                return
         if watched and request.method == "GET":
             await self._watch(kind, target, request, receive, send)
             return

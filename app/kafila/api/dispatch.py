@@ -55,7 +55,8 @@ async def dispatch(registry: Registry, kind: Kind, request: Request) -> Response
     """Answers one request for objects (watches and proxies are streams and go elsewhere)."""
     target = request.target
     assert target is not None
-    pods.warn_of_members(registry, kind, request)
+    if kind.resource == "pods":
+        pods.warn_of_members(registry, kind, request)
     if target.subresource:
         return await _subresource(registry, kind, target, request)
     verb = _verb(kind, target, request.method)

@@ -43,10 +43,6 @@ class Distribution:
         self.counts = [0] * (len(bounds) + 1)
         self.sum = 0.0
 
-    def add(self, value: float) -> None:
-        self.counts[bisect_left(self._bounds, value)] += 1
-        self.sum += value
-
     def buckets(self) -> list[tuple[str, float]]:
         found, total = [], 0
         for bound, count in zip((*self._bounds, inf), self.counts, strict=True):
@@ -84,10 +80,12 @@ def observe(verb: str, kind: Kind, target: Target, dry_run: bool, status: int, s
     if counted is None:
         counted = _counted[key] = Counted(key[0])
     counted.codes[status] = counted.codes.get(status, 0) + 1
-    if counted.seconds is not None:
-        counted.seconds.add(seconds)
-    if counted.sizes is not None:
-        counted.sizes.add(size)
+    if (found := counted.seconds) is not None:
+        found.counts[bisect_left(SECONDS, seconds)] += 1
+        found.sum += seconds
+    if (found := counted.sizes) is not None:
+        found.counts[bisect_left(BYTES, size)] += 1
+        found.sum += size
 
 
 def refused(verb: str, kind: Kind, target: Target) -> None:

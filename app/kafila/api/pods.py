@@ -31,11 +31,11 @@ ELSEWHERE: Final = "pods run in member clusters: kafila logs, exec and kubeconfi
 
 
 def warn_of_members(registry: Registry, kind: Kind, request: Request) -> None:
-    """Who looks for pods here and finds none is told where they are. Informers, which name a version, know what they ask for, and
+    """Who looks for pods (``kind``) here and finds none is told where they are. Informers, which name a version, know what they ask for, and
     karmadactl asks members by itself."""
     target = request.target
     assert target is not None
-    if kind.resource != "pods" or request.method != "GET" or "resourceVersion" in request.query:
+    if request.method != "GET" or "resourceVersion" in request.query:
         return
     if request.header(b"user-agent").startswith("karmadactl/"):
         return

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import zlib
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from itertools import chain
 from typing import Any, NamedTuple, final
 
 import orjson
@@ -95,6 +94,8 @@ def to_yaml(document: bytes) -> bytes:
 class Sender:
     """ASGI's ``send`` of one request: names the request in the answer and remembers the status that was sent."""
 
+    __slots__ = ("_answer", "_send", "_switch", "audit_id", "flow", "record", "size", "status")
+
     def __init__(
         self, send: Send, answer: Answer | None = None, audit_id: bytes | None = None, switch: Switch | None = None
     ) -> None:
@@ -132,7 +133,7 @@ class Sender:
 
     def _begin(self, status: int, headers: Headers) -> Iterable[tuple[bytes, bytes]]:
         """The one place that all headers of answers pass, whoever made them."""
-        said = b"".join(chain.from_iterable(headers))
+        said = b"".join(map(b"".join, headers))
         if b"\n" in said or b"\r" in said or b"\0" in said:  # what follows would be another header, or another answer
             raise errors.internal_error("the answer has a header that is not one line")
         self.status = status

@@ -19,6 +19,7 @@ from .users import (
 )
 
 PREFIX: Final = b"impersonate-"
+_LINE: Final = b"\n" + PREFIX
 USER, GROUP, UID, EXTRA = b"impersonate-user", b"impersonate-group", b"impersonate-uid", b"impersonate-extra-"
 _GROUP_OF_REVIEWS: Final = "authentication.k8s.io"
 _ESCAPED: Final = re.compile(r"(?:[^%]|%[0-9A-Fa-f]{2})*")
@@ -46,11 +47,8 @@ class IncompleteImpersonation(Exception):
 
 
 def is_requested(names: Iterable[bytes]) -> bool:
-    """Whether any header (names in lower case) asks for it, which is nearly never."""
-    for name in names:  # noqa: SIM110  three times as fast as any(), for every request
-        if name.startswith(PREFIX):
-            return True
-    return False
+    """Whether any header (names in lower case) asks for it, which is nearly never: one search through all, for every request."""
+    return _LINE in b"\n".join((b"", *names))
 
 
 def requested(headers: Sequence[tuple[bytes, bytes]]) -> Impersonation | None:

@@ -55,7 +55,12 @@ class Seat:
         started: float,
         about: Any = None,
     ) -> None:
-        fairness.executing[reads].rise()
+        peak = fairness.executing[
+            reads
+        ]  # its ``rise`` and ``fall`` are written out here: a call costs more than they do
+        peak.now += 1
+        if peak.now > peak.highest:
+            peak.highest = peak.now
         fairness.under_way[self] = None
         self.started = started
         self.about = about  # the request, for who wants to know
@@ -75,9 +80,9 @@ class Seat:
         if not self.is_taken:
             return
         self.is_taken = False
-        del self._fairness.under_way[self]
-        self._fairness.executing[self._reads].fall()
-        flow = self.flow
+        fairness, flow = self._fairness, self.flow
+        del fairness.under_way[self]
+        fairness.executing[self._reads].now -= 1
         flow.schema.counts.ended += 1
         level = flow.level
         if self.ticket is not None:
@@ -85,7 +90,7 @@ class Seat:
         else:
             level.queues.finish(flow, self.seats, now)
         if level.queues.waiting or not level.is_wanted:
-            self._fairness.turns.come()
+            fairness.turns.come()
 
     def give_back(self) -> None:
         """Goes on without seats: it waits for somebody else."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, cast, final
@@ -78,9 +78,9 @@ class Registry:
             raise errors.page_not_found()
         return found
 
-    async def wait_for_consistent_read(self) -> None:
+    def wait_for_consistent_read(self) -> Coroutine[Any, Any, None]:
         """Returns once the cache has seen everything that was committed before this call. Raises StatusError 503."""
-        await self.cache.wait_for_consistent_read()
+        return self.cache.wait_for_consistent_read()
 
     def storage(self, resource: str) -> Storage:
         """Where its objects are read from."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Any, final
 
 import asyncpg
 
@@ -105,8 +105,8 @@ class PostgresStore:
             return await self._committer.commit(transaction)
         return await self._committer.commit(transaction, await sealed(self.sealer, transaction))
 
-    async def head(self) -> int:
-        return await self._log_tailer.wait_for_consistent_read()
+    def head(self) -> Coroutine[Any, Any, int]:
+        return self._log_tailer.wait_for_consistent_read()
 
     async def read_log(self, after: int, limit: int = 1000) -> LogPage:
         async with self._pool.acquire() as connection:

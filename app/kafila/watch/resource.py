@@ -43,7 +43,7 @@ class Resource:
         self.listeners: list[Listener] = []
 
     def get(self, namespace: str, name: str) -> Entry | None:
-        return self.objects.get(path_of(namespace, name))
+        return self.objects.get(f"{namespace}/{name}" if namespace else name)  # ``path_of``, for every request
 
     def entries(self, namespace: str = "", after: str | None = None) -> Iterator[Entry]:
         """Entries in order, of one namespace when given, behind the path ``after`` when given."""
