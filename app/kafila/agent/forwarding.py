@@ -22,6 +22,7 @@ from kafila.members.kubeconfig import KubeconfigError
 from kafila.members.transport import Unreachable
 from kafila.reconcile.karmada.event_sources import source_of
 from kafila.registry import Options
+from kafila.registry.context import DeleteOptions
 from kafila.watch import Cache
 
 log = structlog.get_logger(__name__)
@@ -45,6 +46,15 @@ class RemoteRegistry:
         if found is None:
             raise errors.page_not_found()
         return found
+
+    async def create(self, kind: Kind, namespace: str, obj: AnyObject, options: Options) -> None:
+        """The mirror has it a moment later. Raises StatusError, Unreachable."""
+        await self._client.create(resource_path(kind.api_version, kind.plural, namespace), dict(obj))
+
+    async def delete(self, kind: Kind, namespace: str, name: str, options: DeleteOptions) -> None:
+        """The mirror sees it a moment later. Raises StatusError, Unreachable."""
+        path = resource_path(kind.api_version, kind.plural, namespace, name)
+        await self._client.delete(path, uid=options.uid)
 
     async def modify(
         self,

@@ -28,12 +28,15 @@ from kafila.members.kubeconfig import KubeconfigError
 from kafila.members.register import certificate_for
 from kafila.members.transport import TLS, Unreachable
 from kafila.placement import constants
+from kafila.placement.services.collected import LABELS
 from kafila.reconcile.events import Recorder
 from kafila.reconcile.interpreter.interpreting import Interpreting
 from kafila.reconcile.karmada.clusters import Clusters
 from kafila.reconcile.karmada.kinds import CLUSTERS as CLUSTERS_RESOURCE
 from kafila.reconcile.karmada.member.manager import MemberConnection
 from kafila.reconcile.karmada.member.work_router import WorkRouter
+from kafila.reconcile.karmada.services.collection import SliceCollection
+from kafila.reconcile.karmada.services.index import ServiceWorks
 from kafila.registry import Registry
 from kafila.settings.federation import FederationOptions
 
@@ -101,7 +104,10 @@ class Session:
             recording = cast(Recorder, recorder)
             interpreting = Interpreting(registry, recording)
             clusters = Clusters(registry)
-            router = WorkRouter(registry, recording, interpreting, clusters, self._federation)
+            works = ServiceWorks(mirror.cache)
+            slices = SliceCollection(registry, recording, clusters, works, frozenset(LABELS))
+            further = (slices.member_controllers,)
+            router = WorkRouter(registry, recording, interpreting, clusters, self._federation, further)
             connection = MemberConnection(self._member, Connection(self._options.endpoint, TLS(), ""))
             ending.push_async_callback(recorder.stop)
             ending.push_async_callback(interpreting.stop)

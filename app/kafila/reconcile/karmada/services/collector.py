@@ -27,7 +27,7 @@ from kafila.reconcile.events import Recorder
 from kafila.reconcile.karmada.kinds import OPTIONS, WORKS, Kinds
 from kafila.reconcile.karmada.member.manager import MemberConnection
 from kafila.reconcile.karmada.member.object_watcher import Following
-from kafila.reconcile.queue import WorkQueue
+from kafila.reconcile.queue import Requeue, WorkQueue
 from kafila.registry import Registry
 from kafila.registry.context import DeleteOptions
 from kafila.registry.decoding import decode_object
@@ -39,6 +39,7 @@ from .index import Service, ServiceWorks
 MOST: Final = 20_000  # slices collected from one member
 WRITES: Final = 200.0  # a second, of the Works of one member's slices
 BURST: Final = 2000
+AGAIN: Final = 0.1  # seconds
 COLLECTED: Final = Gauge(
     "kafila_service_slices", "EndpointSlices of a member that are collected for other clusters.", ["member_cluster"]
 )
@@ -242,7 +243,12 @@ class SliceCollector:
         if existing is not None:  # what nobody may ask for now stays as it was asked for
             asked_by += sorted(managers(existing["metadata"].get("labels") or {}) - self._on())
         if asked_by and found.slice is not None:
-            await self._put(found.slice, found.service, asked_by, entry, existing)
+            try:
+                await self._put(found.slice, found.service, asked_by, entry, existing)
+            except StatusError as error:
+                if error.is_refusal:
+                    self._tell(work, name, found, str(error))
+                raise
         elif entry is not None:
             await self._delete(entry)
         COLLECTED.labels(self.cluster).set(self._works.count_in(self.space))
@@ -270,7 +276,12 @@ class SliceCollector:
         await self._take_turn()
         kind = self._kinds.work
         if entry is None:
-            await self._registry.create(kind, self.space, decode_object(kind, wanted, OPTIONS), OPTIONS)
+            try:
+                await self._registry.create(kind, self.space, decode_object(kind, wanted, OPTIONS), OPTIONS)
+            except StatusError as error:
+                if not error.is_already_exists:
+                    raise
+                raise Requeue(AGAIN) from None  # an agent sees its own writes a moment later
             return
         await self._registry.modify(
             kind,
