@@ -139,14 +139,15 @@ async def test_what_is_only_propagated_is_no_reason_to_warn(api: Api) -> None:
 
 
 async def test_it_comes_as_a_header_for_every_verb_and_a_dry_run(api: Api) -> None:
-    path = "/apis/remedy.karmada.io/v1alpha1/remedies"
-    text = '299 - "Remedy is stored and not acted on by this control plane yet'
-    spec = {"actions": ["TrafficControl"]}
-    made = {"apiVersion": "remedy.karmada.io/v1alpha1", "kind": "Remedy", "metadata": {"name": "it"}, "spec": spec}
+    path = "/apis/networking.karmada.io/v1alpha1/namespaces/default/multiclusteringresses"
+    text = '299 - "MultiClusterIngress is stored and not acted on by this control plane yet'
+    spec = {"defaultBackend": {"service": {"name": "web", "port": {"number": 80}}}}
+    version = "networking.karmada.io/v1alpha1"
+    made = {"apiVersion": version, "kind": "MultiClusterIngress", "metadata": {"name": "it"}, "spec": spec}
     answer = await api.post(f"{path}?dryRun=All", made)
     assert answer.headers["warning"].startswith(text)
     await api.made(path, made)
-    answer = await api.patch(f"{path}/it", {"spec": {"clusterAffinity": {"clusterNames": ["m1"]}}}, MERGE_PATCH)
+    answer = await api.patch(f"{path}/it", {"spec": {"ingressClassName": "other"}}, MERGE_PATCH)
     assert (answer.status_code, answer.headers["warning"][: len(text)]) == (200, text)
     answer = await api.patch(f"{path}/it", {"metadata": {"labels": {"a": "b"}}}, MERGE_PATCH)
     assert answer.headers.get("warning") is None  # nothing of it was changed

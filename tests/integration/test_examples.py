@@ -588,6 +588,28 @@ async def test_descheduler(lab: Lab) -> None:
 
 
 @on_module_loop
+async def test_remedy(lab: Lab) -> None:
+    await lab.apply("remedy")
+    wait = ("wait", "cluster/member1", "--timeout=90s")
+    await lab.kubectl(*wait, "--for=jsonpath={.status.remedyActions[0]}=TrafficControl")
+    assert await lab.kubectl("get", "cluster", "member2", "-o", "jsonpath={.status.remedyActions}") == ""
+    await lab.kubectl("delete", "remedy", "drill")
+    events = (
+        "get",
+        "events",
+        "-A",
+        "--field-selector",
+        "reason=RemedyActionsChanged",
+        "-o",
+        "jsonpath={.items[*].message}",
+    )
+    async with asyncio.timeout(90):
+        while "Remedies ask for nothing any more" not in await lab.kubectl(*events):
+            await asyncio.sleep(0.2)
+    await lab.delete("remedy")
+
+
+@on_module_loop
 async def test_cluster_taint_policy(lab: Lab) -> None:
     await lab.apply("cluster-taint-policy")
     wanted = "jsonpath={.spec.taints[0].key}={.spec.taints[0].value}"

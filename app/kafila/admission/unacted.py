@@ -19,9 +19,7 @@ from kafila.placement.constants import PURGE_LATER
 _NOT_YET: Final = "is stored and not acted on by this control plane yet"
 
 # By resource; whatever is in the object.
-_KINDS: Final = {
-    "remedies.remedy.karmada.io": f"{_NOT_YET}",
-}
+_KINDS: Final[dict[str, str]] = {}
 
 
 def unacted(kind: Kind, obj: Object, gates: Gates) -> list[str]:

@@ -31,6 +31,7 @@ CONTROLLERS = frozenset(
         "gracefulEviction",
         "hpaScaleTargetMarker",
         "namespace",
+        "remedy",
         "resource-interpreter",
         "cluster-connection",
         "resourcequota",

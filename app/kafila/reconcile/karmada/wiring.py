@@ -25,6 +25,7 @@ from kafila.settings.federation import DEFAULT_OPTIONS, FederationOptions
 from .cluster.controller import ClusterController
 from .cluster.health_monitor import HealthMonitor
 from .cluster.namespace_sync import NamespaceSync
+from .cluster.remedies import RemedyController
 from .cluster.taint_policies import TaintPolicies
 from .cluster.unified_auth import UnifiedAuth
 from .clusters import Clusters
@@ -81,6 +82,7 @@ def build(
         HealthMonitor(registry, recorder, clusters, options),
         NamespaceSync(registry, recorder, clusters, options.skipped_propagating_namespaces),
         UnifiedAuth(registry, recorder, clusters),
+        RemedyController(registry, recorder, clusters),
         TemplateController(
             registry, recorder, interpreting, clusters, gates, options.skipped_propagating_namespaces, scheduler
         ),
