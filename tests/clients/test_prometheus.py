@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.integration.reconcile.test_karmada_metrics import READ, Read
+
 EXAMPLE = Path(__file__).parents[2] / "examples/prometheus"
 BUILD = Path(__file__).parents[1] / "clusters/build.sh"
 FAMILIES = {
@@ -107,3 +109,49 @@ def test_families_arrive_with_their_types(prometheus: str) -> None:
     text = "histogram_quantile(0.9, sum by (le) (apiserver_request_duration_seconds_bucket))"
     assert len(said(prometheus, "query", query=text)["result"]) == 1
     assert said(prometheus, "query", query='scrape_samples_post_metric_relabeling{job="kafila"} > 200')["result"]
+
+
+HAPPENS = (  # without a member
+    "resource_match_policy_duration_seconds",
+    "resource_apply_policy_duration_seconds",
+    "binding_sync_work_duration_seconds",
+    "karmada_scheduler",
+)
+TEMPLATE = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "harness"}, "data": {"a": "b"}}
+POLICY = {
+    "apiVersion": "policy.karmada.io/v1alpha1",
+    "kind": "PropagationPolicy",
+    "metadata": {"name": "harness"},
+    "spec": {
+        "resourceSelectors": [{"apiVersion": "v1", "kind": "ConfigMap", "name": "harness"}],
+        "placement": {"clusterAffinity": {"clusterNames": ["nowhere"]}},
+    },
+}
+
+
+def query_of(read: Read) -> str:
+    """As Karmada's harness asks for it."""
+    selected = ",".join(f'{name}="{value}"' for name, value in read.labels.items())
+    if read.name.endswith("_bucket"):
+        return f"histogram_quantile(0.99, sum(rate({read.name}{{{selected}}}[2m])) by (le))"
+    if read.type == "gauge":
+        return f"max_over_time({read.name}{{{selected}}}[2m])"
+    return f"sum({read.name}{{{selected}}})"
+
+
+def test_karmadas_performance_harness_is_answered(prometheus: str, served: Any) -> None:
+    """What needs members is in tests/integration/reconcile/test_karmada_metrics.py."""
+    listed = json.dumps({"apiVersion": "v1", "kind": "List", "items": [POLICY, TEMPLATE]})
+    programs = Path(subprocess.run([BUILD], stdout=subprocess.PIPE, check=True, text=True).stdout.split()[-1]) / "bin"
+    for verb in ("apply", "delete"):
+        subprocess.run(
+            [programs / "kubectl", verb, "-f", "-"], env=served.environment, input=listed, check=True, text=True
+        )
+    targets(prometheus)
+    deadline = time.monotonic() + 90
+    wanted = [each for each in READ if each.name.startswith(HAPPENS) and each.labels.get("result") != "scheduled"]
+    while lacking := [read for read in wanted if not said(prometheus, "query", query=query_of(read))["result"]]:
+        assert time.monotonic() < deadline, lacking
+        time.sleep(0.5)
+    for read in READ:
+        assert said(prometheus, "query", query=query_of(read))["resultType"] == "vector"

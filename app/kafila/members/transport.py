@@ -14,10 +14,12 @@ import ssl
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import partial
+from http import HTTPStatus
 from typing import Any, NamedTuple, Protocol, final
 from urllib.parse import quote, urlsplit
 
 import aiohttp
+from prometheus_client import Counter
 from yarl import URL
 
 from .wire import Answers, arriving, check_status, inflated, joined, reason, unanswered
@@ -30,6 +32,10 @@ KEEP_ALIVE = 30.0  # below the idle timeout of any API server, so that a reused 
 UNACKNOWLEDGED_TIMEOUT = 30_000  # milliseconds until a silent peer's connection is given up (TCP_USER_TIMEOUT)
 
 
+REQUESTS = Counter(
+    "rest_client_requests_total", "Requests to members, by the status of the answer.", ["code", "host", "method"]
+)
+_CODES = frozenset(map(int, HTTPStatus))
 Headers = Sequence[tuple[str, str]]  # a name may come twice (Impersonate-Group)
 
 
@@ -108,6 +114,7 @@ class NetworkTransport:
         proxy_headers: Mapping[str, str] | None = None,
     ) -> None:
         self._endpoint = sendable(endpoint)
+        self._host = urlsplit(endpoint).netloc.rpartition("@")[2]
         self._tls = tls
         self._proxy_url = proxy_url
         self._proxy_headers = proxy_headers
@@ -160,9 +167,13 @@ class NetworkTransport:
                 proxy_headers=self._proxy_headers,
             )
         except aiohttp.ClientConnectorError as error:
+            REQUESTS.labels("<error>", self._host, method).inc()
             raise Unreachable(reason(error), sent=False) from None
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            REQUESTS.labels("<error>", self._host, method).inc()
             raise unanswered(error, not isinstance(error, aiohttp.ConnectionTimeoutError)) from None
+        code = str(answer.status) if answer.status in _CODES else "<error>"  # a member may say any number
+        REQUESTS.labels(code, self._host, method).inc()
         try:
             check_status(answer.status)
         except UnusableAnswer:

@@ -16,34 +16,22 @@ import asyncio
 import heapq
 import time
 from collections.abc import Awaitable, Callable, Hashable
-from typing import Final, Generic, TypeVar, final
+from typing import Generic, TypeVar, final
 
 import structlog
-from prometheus_client import Counter, Gauge, Histogram
 
 from kafila.core.rates import exponential
 from kafila.registry.collecting import working
 
 from .effort import Effort
 from .low_priority import LowPriorityTurns, low_priority_turns
+from .measures import QueueMeasures, Result
 from .priority_queue import PriorityQueue
 
 log = structlog.get_logger(__name__)
 K = TypeVar("K", bound=Hashable)
 BASE_DELAY = 0.005  # seconds
 MAX_DELAY = 60.0
-
-DEPTH = Gauge("workqueue_depth", "Keys that wait.", ["name"])
-ADDS = Counter("workqueue_adds_total", "Keys added.", ["name"])
-RETRIES = Counter("workqueue_retries_total", "Keys added again after a failure.", ["name"])
-_BUCKETS: Final = [10.0**power for power in range(-8, 2)]  # client-go's
-WAITED = Histogram(
-    "workqueue_queue_duration_seconds",
-    "For how long keys waited before they were worked on.",
-    ["name"],
-    buckets=_BUCKETS,
-)
-WORK = Histogram("workqueue_work_duration_seconds", "For how long keys were worked on.", ["name"], buckets=_BUCKETS)
 
 
 class Requeue(Exception):
@@ -64,7 +52,9 @@ class WorkQueue(Generic[K]):
         base_delay: float = BASE_DELAY,
         max_delay: float = MAX_DELAY,
         priority: Callable[[K], int] = lambda key: 0,
+        also: tuple[str, ...] = (),
     ) -> None:
+        """``also``: what Karmada calls the work on its keys (:mod:`kafila.reconcile.measures`)."""
         self.name = name
         self.on_failure: Callable[[K, Exception], None] | None = (
             None  # is called with everything that ``reconcile`` raises
@@ -92,8 +82,7 @@ class WorkQueue(Generic[K]):
         self._tasks: set[asyncio.Task[None]] = set()
         self._started = False
         self._idle = asyncio.Event()
-        self._depth, self._adds = DEPTH.labels(name), ADDS.labels(name)
-        self._retries, self._work, self._waited = RETRIES.labels(name), WORK.labels(name), WAITED.labels(name)
+        self._measures = QueueMeasures(name, also)
         self._added: dict[K, float] = {}  # when what waits was added
 
     def add(self, key: K, background: bool = False) -> None:
@@ -109,7 +98,7 @@ class WorkQueue(Generic[K]):
         if not line.put(key, priority):
             return
         other.discard(key)
-        self._adds.inc()
+        self._measures.added()
         self._added.setdefault(key, time.perf_counter())
         self._idle.clear()
         self._pump_soon()
@@ -156,7 +145,7 @@ class WorkQueue(Generic[K]):
             line.clear()
         for keys in (self._running, self._old, self._again, self._failures, self._due, self._added):
             keys.clear()
-        self._depth.set(0)
+        self._measures.depth(0)
         self._idle.set()
 
     async def idle(self) -> None:
@@ -191,7 +180,7 @@ class WorkQueue(Generic[K]):
             assert self._turns is not None
             self._asked = True
             self._turns.ask(self._take_turn)
-        self._depth.set(len(self._ready) + len(self._background))
+        self._measures.depth(len(self._ready) + len(self._background))
 
     def _may_begin_low_priority(self) -> bool:
         """Whether a key of low priority may begin: half of the places are kept for what is new."""
@@ -217,18 +206,22 @@ class WorkQueue(Generic[K]):
         assert self._turns is not None
         working.set(self.name)
         started, old = time.perf_counter(), key in self._old
-        self._waited.observe(started - self._added.pop(key, started))
+        self._measures.begun(started - self._added.pop(key, started))
         if not old:
             self._turns.new_begins()
         effort = Effort(lambda: self._reconcile(key))
+        result: Result | None = "error"
         try:
             await effort
+            result = "success"
             self._failures.pop(key, None)
         except Requeue as again:
+            result = "requeue_after"
             self._failures.pop(key, None)
             self.add_after(key, again.seconds, background=old)
         except asyncio.CancelledError as cancelled:
             if _to_end():
+                result = None
                 raise
             error = RuntimeError("what it waited for was cancelled")
             error.__cause__ = cancelled
@@ -236,7 +229,7 @@ class WorkQueue(Generic[K]):
         except Exception as error:
             self._failed(key, error, effort.seconds, old)
         finally:
-            self._work.observe(time.perf_counter() - started)
+            self._measures.ended(time.perf_counter() - started, result)
             if not old:
                 self._turns.new_ends()
             self._running.discard(key)
@@ -252,7 +245,7 @@ class WorkQueue(Generic[K]):
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
         delay = min(max(exponential(failures, self._base_delay, self._max_delay), seconds), self._max_delay)
-        self._retries.inc()
+        self._measures.retried()
         self.add_after(key, delay, background)
         if failures < 3 or failures % 10 == 0:
             log.warning("reconcile failed", controller=self.name, key=str(key), error=str(error), retry_in=delay)

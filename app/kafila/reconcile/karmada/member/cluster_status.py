@@ -35,6 +35,7 @@ from kafila.placement.types import Cluster, ResourceModel
 from kafila.reconcile.events import Recorder
 from kafila.reconcile.karmada.clusters import NODES, READY, READY_NODES, Clusters
 from kafila.reconcile.karmada.kinds import OPTIONS
+from kafila.reconcile.karmada.measures import CLUSTER_SYNC
 from kafila.registry import Registry
 from kafila.settings.federation import FederationOptions
 
@@ -56,7 +57,7 @@ FAILED = Gauge(
 MISSING = Gauge(
     "kafila_member_missing_permissions", "Permissions that the member did not give us of late.", ["member_cluster"]
 )
-_OF_MEMBERS = (READY, LATENCY, NODES, READY_NODES, THROTTLED, FAILED, MISSING)
+_OF_MEMBERS = (READY, LATENCY, NODES, READY_NODES, THROTTLED, FAILED, MISSING, CLUSTER_SYNC)
 
 
 class Executor(Protocol):
@@ -132,7 +133,8 @@ class ClusterStatus:
             # the first summary waits for the informers, not for a whole period: what comes meanwhile is in the next one
             pause = self._frequency if self._is_synced() else min(1.0, self._frequency)
             try:
-                await self._collect()
+                with CLUSTER_SYNC.labels(self._connection.name).time():
+                    await self._collect()
             except StatusError as error:
                 log.warning("cluster status not written", cluster=self._connection.name, error=str(error))
             except Exception:

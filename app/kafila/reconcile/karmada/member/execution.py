@@ -23,6 +23,7 @@ from kafila.placement.interpreter import InterpretError
 from kafila.placement.types import Work
 from kafila.placement.work.member_object import NotManaged
 from kafila.reconcile.karmada.kinds import WORKS
+from kafila.reconcile.karmada.measures import WORK_SYNC, timed
 from kafila.reconcile.queue import Requeue, WorkQueue
 from kafila.watch import Entry, needles
 
@@ -103,7 +104,9 @@ class ExecutionController:
         self._member = member(self.observe)
         self._status = StatusReflection(works, self._member, self._outcomes)
         self._waking: set[asyncio.Task[None]] = set()
-        self.queue: WorkQueue[Key] = WorkQueue(f"execution/{self._cluster}", self._reconcile, concurrency=16)
+        self.queue: WorkQueue[Key] = WorkQueue(
+            f"execution/{self._cluster}", self._reconcile, concurrency=16, also=("execution-controller",)
+        )
         for queue in (self.queue, self._status.queue):
             queue.on_failure = partial(works.failed, queue.name)
         self.unreachable: UnreachableKeys[Key] = UnreachableKeys(self.queue.add, works.away_for)
@@ -173,7 +176,8 @@ class ExecutionController:
             elif work["spec"].get("suspendDispatching") or not self._works.is_ready():
                 self._status.queue.add(key)  # a member that becomes ready gets all its Works
             else:
-                await self._apply(key, work, len(entry.body))
+                with timed(WORK_SYNC):
+                    await self._apply(key, work, len(entry.body))
         except Unreachable as error:
             log.debug("member is away", cluster=self._cluster, work=key.name, error=str(error))
             self.unreachable.add(key)

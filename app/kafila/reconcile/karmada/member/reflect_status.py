@@ -60,7 +60,9 @@ class StatusReflection:
         self._member = member
         self._outcomes = outcomes
         self._unread: set[Key] = set()  # Works whose object's status could not be read last time
-        self.queue: WorkQueue[Key] = WorkQueue(f"workStatus/{works.cluster}", self.reflect, concurrency=8)
+        self.queue: WorkQueue[Key] = WorkQueue(
+            f"workStatus/{works.cluster}", self.reflect, concurrency=8, also=("work-status", "work-status-controller")
+        )
 
     def forget(self, key: Key) -> None:
         self._unread.discard(key)

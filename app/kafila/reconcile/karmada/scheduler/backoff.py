@@ -11,6 +11,7 @@ from prometheus_client import Gauge
 from kafila.core.feature_gates import PRIORITY_BASED_SCHEDULING, Gates
 from kafila.core.rates import exponential
 from kafila.core.resources import Key
+from kafila.reconcile.karmada.measures import schedule_again
 
 FIRST: Final = 1.0  # seconds of back-off after the first attempt, doubled with each further one
 MOST: Final = 10.0
@@ -50,6 +51,7 @@ class SchedulingBackoff:
         """Raises Waiting without the gate PriorityBasedScheduling: then the work queue's own delays hold."""
         if not self._on:
             raise Waiting("the binding could not be scheduled")
+        schedule_again()
         attempts = self._attempts[key] = self._attempts.get(key, 0) + 1
         backoff = exponential(attempts - 1, FIRST, MOST)
         if for_room:

@@ -27,6 +27,7 @@ from kafila.reconcile.karmada.indexes import (
     template_key_of,
 )
 from kafila.reconcile.karmada.kinds import BINDINGS, CLUSTER_BINDINGS, WORKS
+from kafila.reconcile.karmada.measures import POLICY
 from kafila.reconcile.karmada.override_policies import OverrideIndex
 from kafila.reconcile.karmada.priority_classes import PriorityClasses
 from kafila.reconcile.karmada.propagation_policies import CLUSTER_POLICIES, POLICIES, PolicyIndex
@@ -213,6 +214,10 @@ class TemplateController:
         return key in self._attached or may_have_binding(self._cache, obj)
 
     def _observe_policy(self, event: Event) -> None:
+        with POLICY.passed():
+            self._enqueue_by_policy(event)
+
+    def _enqueue_by_policy(self, event: Event) -> None:
         entry = event.new or event.old
         assert entry is not None
         for key in self._claims.keys(policy_id_of(entry)):

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
@@ -17,6 +18,7 @@ from kafila.placement.interpreter import NATIVE, Interpreter
 from kafila.placement.types import AggregatedStatusItem, Binding, PropagationPolicy
 from kafila.placement.work.shared import ALONE, SharedWorks
 from kafila.placement.work.status import known_failures
+from kafila.reconcile.karmada.measures import BINDING, BINDING_STATUS, BINDING_SYNC, scheduled, timed
 from kafila.registry.context import Change
 from kafila.registry.threads import on_loop
 from kafila.watch import Entry
@@ -125,6 +127,19 @@ class Pipeline:
 
         Without a policy the binding stays as it is. ``shares``: the object's other bindings, with which it shares its Works.
         """
+        with BINDING.passed(), timed(BINDING_SYNC):
+            return await self._run(kind, template, policy, existing, why, shares)
+
+    async def _run(
+        self,
+        kind: Kind,
+        template: Object,
+        policy: PropagationPolicy | None,
+        existing: Entry | None,
+        why: EnqueueReason,
+        shares: SharedWorks,
+    ) -> Outcome:
+        began = time.perf_counter()
         await self._stored.read_ahead(template)
         known = await self._known(template, policy, existing, shares)
         size, facts = self._stored.size_of(kind, template), self._stored.facts()
@@ -136,12 +151,19 @@ class Pipeline:
         state = refuse_works(state, refused)
         with self._placed.storing(key_of(state.binding), state.before, state.binding):
             missed = await self._commits.commit(state, existing, works)
+        if state.decision is not None:
+            failed = state.decision.failure is not None
+            scheduled(state.reason, existing is None, failed, time.perf_counter() - began)
         await self._commits.delete_works(work.entry for work in state.orphans)
         await self._write_status(kind, state)
         return Outcome(state.retry, missed)
 
     async def aggregate(self, kind: Kind, template: Object, existing: Entry, shares: SharedWorks = ALONE) -> Outcome:
         """Only what members report has changed."""
+        with BINDING_STATUS.passed():
+            return await self._aggregate(kind, template, existing, shares)
+
+    async def _aggregate(self, kind: Kind, template: Object, existing: Entry, shares: SharedWorks) -> Outcome:
         known = await self._known(template, None, existing, shares)
         known = known._replace(failures=known_failures(known.binding))
         state = run_steps(REPORTED, known, self._stored.facts()(NATIVE))

@@ -23,6 +23,7 @@ from kafila.placement.scheduler.cluster_snapshot import ClusterSnapshot
 from kafila.placement.types import PropagationPolicy
 from kafila.placement.work.shared import SharedWorks
 from kafila.reconcile.karmada.indexes import owns
+from kafila.reconcile.karmada.measures import APPLIED, APPLY, MATCH, timed
 from kafila.reconcile.karmada.scheduler.backoff import Waiting
 from kafila.reconcile.refusals import recording
 from kafila.watch import Entry
@@ -133,7 +134,9 @@ class Propagation:
         """Raises Waiting where something else has to happen first, and whatever a write raises."""
         template = await self._templates.decoded(kind, entry)
         existing = self._templates.binding_of(template)
-        state, action = run_until_stop(STEPS, TemplateState(template, why, _stored(template, existing)), self._facts)
+        with MATCH.time():
+            known = TemplateState(template, why, _stored(template, existing))
+            state, action = run_until_stop(STEPS, known, self._facts)
         for event in state.events:
             self._records.event(template, *event)
         if action is Action.WAIT_FOR_DELETION:
@@ -144,7 +147,10 @@ class Propagation:
             raise Waiting("waiting for dependent overrides")
         policy = state.policy
         if policy is not None:
-            with recording(lambda said: self._records.event(state.template, *applied_event(policy, said))):
+            with (
+                timed(APPLY, APPLIED),
+                recording(lambda said: self._records.event(state.template, *applied_event(policy, said))),
+            ):
                 state = await self._claimed(kind, entry.key, state)
                 if action is Action.APPLY_POLICY:
                     await self._apply(kind, entry.key, state, existing, shares)

@@ -20,7 +20,9 @@ class TemplateQueue:
     ) -> None:
         self._reconcile = reconcile
         self._reasons: dict[Key, EnqueueReason] = {}
-        self.queue: WorkQueue[Key] = WorkQueue("resource-template", self._run, concurrency=16, priority=priority)
+        self.queue: WorkQueue[Key] = WorkQueue(
+            "resource-template", self._run, concurrency=16, priority=priority, also=("resource detector",)
+        )
 
     def enqueue(
         self, key: Key, why: EnqueueReason = EnqueueReason.DEPENDENCY, background: bool = False, after: float = 0
