@@ -24,6 +24,7 @@ from kafila.core.websockets import PROTOCOLS, TOKEN_PROTOCOL, offered_protocols
 
 from .credentials import AUTHORITY, TOKEN, CredentialsError, secret_value
 from .transport import CONNECT_TIMEOUT, TLS, Unreachable, UnusableAnswer, open_connector, sendable
+from .tunnel.connector import Dialer
 from .upgraded import Upgraded
 from .wire import arriving, check_status, unanswered
 
@@ -71,13 +72,16 @@ OMITTED_GROUPS: Final = ("system:authenticated", "system:unauthenticated")  # th
 
 
 class Upstream(NamedTuple):
-    """Equal upstreams may share connections. ``endpoint`` may have a path, which goes before every target."""
+    """Equal upstreams may share connections. ``endpoint`` may have a path, which goes before every target. ``dialer``: makes the
+    connections. ``note``: what else to know where it cannot be reached."""
 
     endpoint: str
     tls: TLS
     token: str
     proxy_url: str = ""
     proxy_headers: tuple[tuple[str, str], ...] = ()
+    dialer: Dialer | None = None
+    note: str = ""
 
 
 def upstream(cluster: Object, secret: Object | None, impersonator: Object) -> Upstream:
@@ -258,7 +262,10 @@ class Connections:
                 raise
         except (aiohttp.ClientError, ValueError, TimeoutError, OSError) as error:
             await self.release()
-            raise unanswered(error, sent=True) from None
+            why = unanswered(error, sent=True)
+            if to.note and isinstance(error, aiohttp.ClientConnectionError):
+                why.args = (f"{to.note}: {why}",)
+            raise why from None
         except BaseException:
             await self.release()
             raise
@@ -266,7 +273,7 @@ class Connections:
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=open_connector(self.upstream.endpoint, self.upstream.tls),
+                connector=open_connector(self.upstream.endpoint, self.upstream.tls, self.upstream.dialer),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,  # bytes go through as they are
                 read_bufsize=1 << 16,

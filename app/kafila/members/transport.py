@@ -22,6 +22,7 @@ import aiohttp
 from prometheus_client import Counter
 from yarl import URL
 
+from .tunnel.connector import Dialer, TunnelConnector
 from .wire import Answers, arriving, check_status, inflated, joined, reason, unanswered
 from .wire import TooLong as TooLong
 from .wire import Unreachable as Unreachable
@@ -112,10 +113,12 @@ class NetworkTransport:
         tls: TLS = NO_TLS,
         proxy_url: str = "",
         proxy_headers: Mapping[str, str] | None = None,
+        dialer: Dialer | None = None,
     ) -> None:
         self._endpoint = sendable(endpoint)
         self._host = urlsplit(endpoint).netloc.rpartition("@")[2]
         self._tls = tls
+        self._dialer = dialer
         self._proxy_url = proxy_url
         self._proxy_headers = proxy_headers
         self._session: aiohttp.ClientSession | None = None
@@ -137,7 +140,7 @@ class NetworkTransport:
     def _open_session(self) -> aiohttp.ClientSession:
         # No timeout here: every request brings its own. No cookies: members are not web sites.
         return aiohttp.ClientSession(
-            connector=open_connector(self._endpoint, self._tls),
+            connector=open_connector(self._endpoint, self._tls, self._dialer),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None),
             auto_decompress=False,  # in ``inflated``, which bounds it
@@ -193,9 +196,13 @@ def sendable(endpoint: str) -> str:
     return quote(endpoint.rstrip("/"), safe="/:@!$&'()*+,;=~%[]?")
 
 
-def open_connector(endpoint: str, tls: TLS) -> aiohttp.TCPConnector:
-    """Raises ssl.SSLError or UnicodeDecodeError when the PEM data is not usable."""
-    context: ssl.SSLContext | bool = ssl_context(tls) if endpoint.startswith("https") else True
+def open_connector(endpoint: str, tls: TLS, dialer: Dialer | None = None) -> aiohttp.BaseConnector:
+    """``dialer``: makes the connections, whatever address the endpoint has. Raises ssl.SSLError or UnicodeDecodeError when the PEM
+    data is not usable."""
+    secured = ssl_context(tls) if endpoint.startswith("https") else None
+    if dialer is not None:
+        return TunnelConnector(dialer, secured, tls.server_name or urlsplit(endpoint).hostname or "", KEEP_ALIVE)
+    context: ssl.SSLContext | bool = secured or True
     connector = aiohttp.TCPConnector(
         ssl=context, limit=0, ttl_dns_cache=30, keepalive_timeout=KEEP_ALIVE, socket_factory=_watched_socket
     )

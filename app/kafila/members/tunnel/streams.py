@@ -1,0 +1,394 @@
+"""Streams over one connection: each has a window of its own, so that a slow reader stops its own writer and nobody else's.
+
+Of what a stream was sent and could not pass on there are never more than WINDOW bytes here; of what it has to send, what its
+source wrote at once. Who has something to send takes turns.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Final, final
+
+from prometheus_client import Counter, Gauge
+
+from kafila.members.upgraded import Side
+
+from .frames import (
+    MOST_DATA,
+    MOST_STREAMS,
+    WINDOW,
+    Frame,
+    Kind,
+    ProtocolError,
+    close,
+    decode,
+    encode,
+    window,
+)
+from .websocket import GOING_AWAY, UNSENDABLE, VIOLATION, Closed, Message, Pinged, Ponged, WebSocket
+
+PERIOD: Final = 10.0  # seconds between pings
+DEADLINE: Final = 30.0  # seconds for the answer to one
+OPENING: Final = 10.0  # seconds until a stream is open
+LINGER: Final = 30.0  # seconds for what was said last to leave
+TURN: Final = 1 << 20  # bytes that are sent before others on the event loop go on
+STREAMS: Final = Gauge("kafila_tunnel_streams", "Streams that are open over tunnels to members.")
+BYTES: Final = Counter("kafila_tunnel_bytes", "Bytes of streams over tunnels to members.", ["direction"])
+_SENT, _RECEIVED = BYTES.labels("sent"), BYTES.labels("received")
+
+
+class TunnelError(ConnectionError):
+    """Why a stream was not opened."""
+
+
+@final
+class Stream:
+    """A connection to the member's API server. What is written to it goes there; what comes from there is written to whom it was
+    joined with."""
+
+    def __init__(self, tunnel: Tunnel, number: int) -> None:
+        self.number = number
+        self.reason = ""  # why it ended, as far as the other end has said so
+        self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._tunnel = tunnel
+        self._other: Side | None = None
+        self._early: list[bytes] = []  # what came before anybody was joined
+        self._pending = bytearray()  # what is to be sent
+        self._may_send = WINDOW
+        self._may_come = WINDOW
+        self._passed_on = 0  # bytes that the other end does not know to be through
+        self._other_is_full = self._finishing = self._queued = False
+        self._source_waits = False  # it was told to
+
+    def join(self, other: Side) -> None:
+        self._other = other
+        early, self._early = self._early, []
+        for piece in early:
+            self._deliver(piece)
+
+    # -- what its source calls -------------------------------------------------------------------------------------
+
+    def write(self, data: bytes) -> None:
+        if self.ended.done() or self._finishing or not data:
+            return
+        self._pending += data
+        self._tunnel._send_of(self)
+        if self._pending and self._other is not None and not self._source_waits:
+            self._source_waits = True
+            self._other.pause_reading()
+
+    def pause_reading(self) -> None:
+        self._other_is_full = True
+
+    def resume_reading(self) -> None:
+        self._other_is_full = False
+        self._grant()
+
+    def finish(self) -> None:
+        """Ends it, once everything has left."""
+        if self.ended.done() or self._finishing:
+            return
+        self._finishing = True
+        self._other = None
+        asyncio.get_running_loop().call_later(LINGER, self.abort)
+        self._tunnel._send_of(self)
+
+    def abort(self, reason: str = "") -> None:
+        """Ends it at once."""
+        if not self.ended.done():
+            self._pending.clear()
+            self._tunnel._send_close(self, reason)
+
+    def accept(self) -> None:
+        """The agent has dialled."""
+        if not self.ended.done():
+            self._tunnel._send(Frame(Kind.OPENED, self.number))
+
+    # -- what the tunnel calls -------------------------------------------------------------------------------------
+
+    def take(self) -> bytes:
+        """What it may send in its turn."""
+        size = min(len(self._pending), MOST_DATA, self._may_send)
+        data = bytes(self._pending[:size])
+        del self._pending[:size]
+        self._may_send -= size
+        if self._source_waits and not self._pending and self._other is not None:
+            self._source_waits = False
+            self._other.resume_reading()
+        return data
+
+    @property
+    def waits_for_turn(self) -> bool:
+        return bool(self._pending) and self._may_send > 0
+
+    @property
+    def is_through(self) -> bool:
+        """It ends, and has said all."""
+        return self._finishing and not self._pending
+
+    def came(self, data: bytes) -> None:
+        """Raises ProtocolError."""
+        self._may_come -= len(data)
+        if self._may_come < 0:
+            raise ProtocolError("more bytes than a stream's window")
+        if self._finishing:
+            self._passed_on += len(data)  # nobody hears it
+            self._grant()
+        elif self._other is None:
+            self._early.append(data)
+        else:
+            self._deliver(data)
+
+    def _deliver(self, data: bytes) -> None:
+        assert self._other is not None
+        self._passed_on += len(data)
+        self._other.write(data)
+        self._grant()
+
+    def _grant(self) -> None:
+        if self._passed_on >= WINDOW // 2 and not self._other_is_full and not self.ended.done():
+            count, self._passed_on = self._passed_on, 0
+            self._may_come += count
+            self._tunnel._send(window(self.number, count))
+
+    def granted(self, count: int) -> None:
+        """Raises ProtocolError."""
+        self._may_send += count
+        if self._may_send > WINDOW:
+            raise ProtocolError("a window that is larger than it may be")
+        self._tunnel._send_of(self)
+
+    def end(self, reason: str) -> None:
+        if self.ended.done():
+            return
+        self.reason = reason
+        self._pending.clear()
+        self.ended.set_result(None)
+        if not self.opened.done():
+            self.opened.set_exception(TunnelError(reason or "the stream was closed"))
+            self.opened.exception()  # somebody may have left who wanted to know
+
+
+@final
+class Tunnel:
+    """One end of it. ``accept``: what an agent does with a stream that the control plane opens; the control plane accepts none."""
+
+    def __init__(
+        self, client: bool, accept: Callable[[Stream], None] | None = None, most_streams: int = MOST_STREAMS
+    ) -> None:
+        self.ended: asyncio.Future[Closed] = asyncio.get_running_loop().create_future()
+        self.latency = 0.0  # seconds that the last ping took; 0: none was answered
+        self.on_latency: Callable[[], None] = lambda: None
+        self._websocket = WebSocket(client)
+        self._accept = accept
+        self._most_streams = most_streams
+        self._connection: Side | None = None
+        self._streams: dict[int, Stream] = {}
+        self._last = 0  # number of a stream
+        self._ready: deque[Stream] = deque()
+        self._full = False  # the connection takes no more for now
+        self._pumping = False
+        self._pings: dict[bytes, float] = {}
+        self._pinged = 0
+        self._pong: bytes | None = None  # that could not be sent yet
+
+    def over(self, connection: Side) -> None:
+        """The connection that it goes over, which is joined with it afterwards."""
+        self._connection = connection
+
+    @property
+    def streams(self) -> int:
+        return len(self._streams)
+
+    async def open(self) -> Stream:
+        """Raises TunnelError."""
+        if self.ended.done():
+            raise TunnelError("the tunnel has ended")
+        if len(self._streams) >= self._most_streams:
+            raise TunnelError(f"{self._most_streams} connections go through the tunnel, and no more")
+        self._last += 1
+        stream = self._add(self._last)
+        self._send(Frame(Kind.OPEN, stream.number))
+        try:
+            async with asyncio.timeout(OPENING):
+                await asyncio.shield(stream.opened)
+        except TimeoutError:
+            stream.abort()
+            raise TunnelError(f"the agent has not reached its cluster's API server within {OPENING:g}s") from None
+        except asyncio.CancelledError:
+            stream.abort()
+            raise
+        return stream
+
+    async def keep(self) -> None:
+        """Pings until it has ended, and ends it when the other end does not answer."""
+        loop = asyncio.get_running_loop()
+        while not self.ended.done():
+            now = loop.time()
+            if any(now - at > DEADLINE for at in self._pings.values()):
+                self.end(GOING_AWAY, f"nothing was heard for {DEADLINE:g}s")
+                return
+            self._pinged += 1
+            payload = self._pinged.to_bytes(8, "big")
+            self._pings[payload] = now
+            self._write(self._websocket.ping(payload))
+            await asyncio.wait((self.ended,), timeout=PERIOD)
+
+    def end(self, code: int, reason: str) -> None:
+        """With everything that is under way."""
+        if self.ended.done():
+            return
+        self._close(Closed(code, reason), self._websocket.close(code, reason))
+
+    # -- what the connection calls ---------------------------------------------------------------------------------
+
+    def write(self, data: bytes) -> None:
+        """What has come."""
+        if self.ended.done():
+            return
+        try:
+            for event in self._websocket.received(data):
+                self._came(event)
+                if self.ended.done():
+                    return
+        except ProtocolError as error:
+            self.end(VIOLATION, str(error))
+
+    def pause_reading(self) -> None:
+        self._full = True
+
+    def resume_reading(self) -> None:
+        self._full = False
+        if self._pong is not None:
+            payload, self._pong = self._pong, None
+            self._write(self._websocket.pong(payload))
+        self._pump()
+
+    def finish(self) -> None:
+        """The connection is lost."""
+        if not self.ended.done():
+            self._close(Closed(1006, "the connection was lost"))
+
+    # -- what came -------------------------------------------------------------------------------------------------
+
+    def _came(self, event: Message | Pinged | Ponged | Closed) -> None:
+        match event:
+            case Message(data):
+                self._frame(decode(data))
+            case Pinged(payload):
+                if self._full:  # of many that nobody reads the answers of, the last is answered
+                    self._pong = payload
+                else:
+                    self._write(self._websocket.pong(payload))
+            case Ponged(payload):
+                at = self._pings.pop(payload, None)
+                if at is not None:
+                    self.latency = asyncio.get_running_loop().time() - at
+                    self.on_latency()
+            case Closed():
+                code = event.code if event.code not in UNSENDABLE else 1000
+                self._close(event, self._websocket.close(code, event.reason))  # also for what it could not read
+
+    def _frame(self, frame: Frame) -> None:
+        """Raises ProtocolError."""
+        if frame.kind is Kind.OPEN:
+            self._opened_there(frame.stream)
+            return
+        stream = self._streams.get(frame.stream)
+        if stream is None:
+            if frame.stream > self._last:
+                raise ProtocolError("a frame of a stream that was never opened")
+            return  # it was closed here meanwhile
+        match frame.kind:
+            case Kind.OPENED:
+                if self._accept is not None or stream.opened.done():
+                    raise ProtocolError("a stream that is opened twice")
+                stream.opened.set_result(None)
+            case Kind.DATA:
+                _RECEIVED.inc(len(frame.payload))
+                stream.came(frame.payload)
+            case Kind.WINDOW:
+                stream.granted(frame.granted)
+            case Kind.CLOSE:
+                self._remove(stream, frame.reason)
+
+    def _opened_there(self, number: int) -> None:
+        if self._accept is None:
+            raise ProtocolError("a stream that an agent opens")
+        if number <= self._last:
+            raise ProtocolError("a stream's number that was used before")
+        self._last = number
+        if len(self._streams) >= self._most_streams:
+            self._send(close(number, "too many connections"))
+            return
+        self._accept(self._add(number))
+
+    def _add(self, number: int) -> Stream:
+        stream = self._streams[number] = Stream(self, number)
+        STREAMS.inc()
+        return stream
+
+    def _remove(self, stream: Stream, reason: str) -> None:
+        if self._streams.pop(stream.number, None) is not None:
+            STREAMS.dec()
+        stream.end(reason)
+
+    def _close(self, why: Closed, last: bytes = b"") -> None:
+        self.ended.set_result(why)
+        self._write(last)
+        for stream in list(self._streams.values()):
+            self._remove(stream, "the tunnel has ended")
+        self._ready.clear()
+        if self._connection is not None:
+            self._connection.finish()
+
+    # -- what goes -------------------------------------------------------------------------------------------------
+
+    def _write(self, data: bytes) -> None:
+        if data and self._connection is not None:
+            self._connection.write(data)
+
+    def _send(self, frame: Frame) -> None:
+        if not self.ended.done():
+            self._write(self._websocket.message(encode(frame)))
+
+    def _send_of(self, stream: Stream) -> None:
+        if not stream._queued and (stream.waits_for_turn or stream.is_through):
+            stream._queued = True
+            self._ready.append(stream)
+        self._pump()
+
+    def _send_close(self, stream: Stream, reason: str) -> None:
+        if stream.number in self._streams:
+            self._send(close(stream.number, reason))
+        self._remove(stream, reason)
+
+    def _pump(self) -> None:
+        """Sends what streams have to say, in turn, until the connection takes no more."""
+        if self._pumping:  # who is told to go on reading may write at once
+            return
+        self._pumping = True
+        sent = 0
+        try:
+            while self._ready and not self._full and not self.ended.done():
+                if sent > TURN:
+                    asyncio.get_running_loop().call_soon(self._pump)
+                    return
+                stream = self._ready.popleft()
+                stream._queued = False
+                if stream.ended.done():
+                    continue
+                if data := stream.take():
+                    sent += len(data)
+                    _SENT.inc(len(data))
+                    self._send(Frame(Kind.DATA, stream.number, data))
+                if stream.is_through:
+                    self._send_close(stream, "")
+                elif stream.waits_for_turn and not stream._queued:
+                    stream._queued = True
+                    self._ready.append(stream)
+        finally:
+            self._pumping = False
