@@ -42,6 +42,7 @@ from kafila.settings.federation import FederationOptions
 
 from .forwarding import RemoteRecorder, RemoteRegistry
 from .mirror import Mirror, followed_by
+from .tunnel import TunnelKeeper
 
 log = structlog.get_logger(__name__)
 APPROVAL: Final = 60.0  # seconds that a request for another certificate may wait
@@ -82,6 +83,7 @@ class Session:
         options: AgentOptions,
         federation: FederationOptions,
         store: Callable[[bytes, bytes], str],
+        tunnel: TunnelKeeper | None = None,
     ) -> None:
         self._plane = plane
         self._member = member
@@ -89,6 +91,7 @@ class Session:
         self._options = options
         self._federation = federation
         self._store = store
+        self._tunnel = tunnel
 
     async def run(self) -> None:
         """Until it is cancelled. Raises Renewed; JoinError, KubeconfigError, StatusError, Unreachable when it cannot begin; a group of what
@@ -122,6 +125,8 @@ class Session:
                     tasks.create_task(mirror.follow())
                     tasks.create_task(self._keep_lease(cluster, mirror))
                     tasks.create_task(self._keep_certificate())
+                    if self._tunnel is not None:
+                        tasks.create_task(self._tunnel.keep())
             except* Renewed:
                 raise Renewed from None
 

@@ -41,7 +41,7 @@ from .aggregating import ExtensionProxy
 from .auditing import Auditor
 from .authorization import attributes_of, authorize, verb_of
 from .bodies import Disconnected, Receive, read_body
-from .dispatch import STREAMED, dispatch, is_misplaced, warn_of_deprecation
+from .dispatch import STREAMED, TUNNEL, dispatch, is_misplaced, warn_of_deprecation
 from .impersonating import acting
 from .journaling import READS, Changes
 from .member_metrics import ServesMetrics, metrics_of_members
@@ -52,6 +52,7 @@ from .responses import COMMON, Response, Send, Sender, error_response, not_found
 from .searching import GROUP as SEARCH
 from .searching import Searching
 from .seats import is_watch
+from .tunnels import TunnelEndpoint
 from .watching import serve_watch
 
 log = structlog.get_logger(__name__)
@@ -81,6 +82,7 @@ class ObjectsApp:
         self.registry = registry
         self.meta_routes = meta_routes
         self.member_proxy = member_proxy
+        self.tunnels: TunnelEndpoint | None = None  # of agents; None: there are none
         self.tokens = tokens  # of service accounts; None: neither issued nor accepted
         self.definitions = definitions  # of custom kinds; None: there are none
         self.request_timeout = request_timeout
@@ -257,6 +259,9 @@ class ObjectsApp:
         if target.subresource:
             if request.seat is not None and seats.is_long_running(request):
                 request.seat.give_back()  # what a member takes long for keeps nobody waiting here
+            if self.tunnels is not None and (kind.resource, target.subresource) == TUNNEL:
+                await self.tunnels.serve(request, send)
+                return
             if self.member_proxy is not None and (kind.resource, target.subresource) in STREAMED:
                 await connecting(self.registry, kind, request)
                 await self.member_proxy.serve(request, receive, send)

@@ -40,7 +40,7 @@ MOST_ANNOTATIONS: Final = 256
 LONGEST_ANNOTATION: Final = 64 << 10  # characters
 DECISION: Final = "authorization.k8s.io/decision"
 REASON: Final = "authorization.k8s.io/reason"
-_LONG_RUNNING: Final = frozenset({"attach", "exec", "log", "portforward", "proxy"})  # subresources
+_LONG_RUNNING: Final = frozenset({"attach", "exec", "log", "portforward", "proxy", "tunnel"})  # subresources
 _CLOSED_EARLY: Final = {"metadata": {}, "status": "Success", "message": "Connection closed early", "code": 200}
 
 

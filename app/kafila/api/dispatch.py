@@ -162,6 +162,9 @@ SUBRESOURCES: dict[tuple[str, str], Handler] = {
 # what goes on to a member as it comes: ``api/app.py`` hands it to the proxy and reads no body
 STREAMED = frozenset({("clusters.cluster.karmada.io", "proxy")})
 
+# what the agent of a cluster opens, and keeps: ``api/tunnels.py``. No discovery names it: it is no API for others
+TUNNEL = ("clusters.cluster.karmada.io", "tunnel")
+
 # refused before anything is done: what they answer has no columns
 NO_TABLES = ("binding", "eviction", "finalize", "log")
 

@@ -30,6 +30,7 @@ from kafila.members.proxy import (
     upstream,
 )
 from kafila.members.transport import ASGITransport, Timeouts, Transport, UnusableAnswer
+from kafila.members.tunnels import Tunnels, Way, through
 from kafila.members.wire import joined
 from kafila.registry import Registry, User
 from kafila.registry.codec import decode_entry
@@ -50,6 +51,7 @@ class _Known(NamedTuple):
     """An upstream, and the entries it was read from: as long as these are current there is nothing to decode."""
 
     entries: tuple[Entry | None, ...]
+    way: Way | None  # through a tunnel
     upstream: Upstream
 
 
@@ -62,10 +64,13 @@ class MemberProxy:
         registry: Registry,
         transport_for: Callable[[Object], Transport | None] = lambda cluster: None,
         limits: AnswerLimits = ANSWER_LIMITS,
+        tunnels: Tunnels | None = None,
     ) -> None:
+        """``tunnels``: of clusters in Pull mode; None: there are none."""
         self.here: Any = None  # our own application, which answers for all members what concerns no object
         self._registry = registry
         self.limits = limits
+        self.tunnels = tunnels
         self.transport_for = transport_for
         self._kind = registry.kind("cluster.karmada.io", "v1alpha1", "clusters")
         self._pool = Pool()
@@ -182,14 +187,20 @@ class MemberProxy:
         secret = self._secret(spec["secretRef"]) if spec.get("secretRef") else None
         impersonator = self._secret(reference)
         entries = (entry, secret, impersonator)
+        pulled = spec.get("syncMode") == "Pull"
+        way = self.tunnels.way(name) if pulled and self.tunnels is not None else None
         known = self._known.get(name)
-        if known is not None and all(a is b for a, b in zip(known.entries, entries, strict=True)):
+        if known is not None and known.way == way and all(a is b for a, b in zip(known.entries, entries, strict=True)):
             return known.upstream
         try:
             found = upstream(cluster, secret.decode() if secret is not None else None, impersonator.decode())
         except CredentialsError as error:
             raise StatusError(500, "", str(error)) from None
-        self._known[name] = _Known(entries, found)
+        if way is not None:
+            found = through(found, way)
+        elif pulled:
+            found = found._replace(note=f"cluster {name} has no tunnel, and {found.endpoint} cannot be reached")
+        self._known[name] = _Known(entries, way, found)
         return found
 
     def _secret(self, reference: Object) -> Entry:

@@ -17,7 +17,7 @@ from .request import Request, Target
 from .responses import Response, text_response
 
 # kube-apiserver neither counts nor classifies these: they last as long as somebody wants
-LONG_RUNNING: Final = frozenset({"attach", "exec", "log", "portforward", "proxy"})
+LONG_RUNNING: Final = frozenset({"attach", "exec", "log", "portforward", "proxy", "tunnel"})
 _SAMPLE: Final = 8  # objects from whose sizes that of all is guessed
 _READING: Final = frozenset({"GET", "HEAD"})
 

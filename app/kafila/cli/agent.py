@@ -44,6 +44,9 @@ def agent(
         str, Parameter(help="Namespace in the control plane where member cluster secrets are stored.")
     ] = NAMESPACE_KARMADA_CLUSTER,
     proxy_server_address: Annotated[str, Parameter(help="Proxy by which the control plane reaches the cluster.")] = "",
+    tunnel: Annotated[
+        str, Parameter(help="None: keep no connection by which the control plane's proxy reaches the cluster.")
+    ] = "",
     report_secrets: Annotated[
         str, Parameter(help="None: leave no credentials in the control plane; its proxy does not work then.")
     ] = "KubeCredentials,KubeImpersonator",
@@ -87,6 +90,9 @@ def agent(
         cluster_success_threshold=duration(cluster_success_threshold, "--cluster-success-threshold"),
         cluster_failure_threshold=duration(cluster_failure_threshold, "--cluster-failure-threshold"),
     )
+    if tunnel not in ("", "None"):
+        raise UsageError(f'invalid --tunnel "{tunnel}": must be None or not be given')
+    tunnelled = tunnel != "None" and options.report_secrets and not member.proxy_url
     plane_access = access(karmada_kubeconfig, karmada_context)
     if metrics_bind_address:
         _serve_metrics(metrics_bind_address)
@@ -96,6 +102,7 @@ def agent(
         import structlog
 
         from kafila.agent.session import Renewed, Session
+        from kafila.agent.tunnel import TunnelKeeper
         from kafila.core.errors import StatusError
         from kafila.machinery.yamlout import dump_text
         from kafila.members.join import JoinError
@@ -121,7 +128,8 @@ def agent(
                     log.info("kubeconfig not written", file=str(file), error=error.strerror)
                 return dump_text(config)
 
-            session = Session(plane, cluster, plane_access.tls.certificate, options, federation, store)
+            keeper = TunnelKeeper(plane_access, member, cluster_name) if tunnelled else None
+            session = Session(plane, cluster, plane_access.tls.certificate, options, federation, store, keeper)
             running = asyncio.create_task(session.run())
             try:
                 await asyncio.wait({running, stopped}, return_when=asyncio.FIRST_COMPLETED)

@@ -20,9 +20,10 @@ SUMMARY: Final = "kafila.io/CompleteResourceSummary"  # resources that the summa
 RESPONSIVE: Final = "kafila.io/Responsive"  # how quickly it answers, and how much waits for it
 PERMITTED: Final = "kafila.io/PermissionsSufficient"  # what our account may not do there
 CLOCK: Final = "kafila.io/ClockInSync"  # its clock differs from ours
+TUNNEL: Final = "kafila.io/TunnelConnected"  # whether its agent has a tunnel open, once it had one
 
 # what is shown of a Cluster as its last error: the first of these that is not True
-TROUBLES: Final = (READY, HEARTBEAT, CREDENTIALS, PERMITTED, RESPONSIVE, CLOCK, COMPLETE, SUMMARY)
+TROUBLES: Final = (READY, HEARTBEAT, CREDENTIALS, PERMITTED, RESPONSIVE, CLOCK, COMPLETE, SUMMARY, TUNNEL)
 
 _EXPIRY: Final = re.compile(r"the token expire[sd] at (\S+Z)")
 _STEPS: Final = tuple(m * 10**e for e in range(7) for m in (1, 2, 5))  # 1, 2, 5, 10 … 5,000,000

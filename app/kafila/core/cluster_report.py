@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 
 from . import quantity
 from .clock import human_duration, parse_rfc3339
-from .cluster_conditions import CREDENTIALS, HEARTBEAT, READY, RESPONSIVE, TROUBLES, expiry_of, figures_of
+from .cluster_conditions import CREDENTIALS, HEARTBEAT, READY, RESPONSIVE, TROUBLES, TUNNEL, expiry_of, figures_of
 from .conditions import find
 from .printable import one_line
 from .values import AnyObject
@@ -22,6 +22,7 @@ COLUMNS: Final = (
     ("Credentials", "For how long its credentials are valid."),
     ("Latency", "How long it takes to answer, in steps of 1, 2, 5, 10."),
     ("Queue", "Changes that wait to be written there, in steps of 1, 2, 5, 10."),
+    ("Tunnel", "Since when its agent's tunnel is open."),
     ("Nodes", "Ready nodes of all."),
     ("CPU", "Requested by pods, of what the nodes have."),
     ("Memory", "Requested by pods, of what the nodes have."),
@@ -48,6 +49,7 @@ def cells(cluster: AnyObject, now: float) -> list[str]:
         credentials(cluster, now),
         latency(cluster),
         queue(cluster),
+        tunnel(cluster, now),
         nodes(cluster),
         f"{cpu(amount(cluster, 'cpu').used)}/{cpu(amount(cluster, 'cpu').all)}",
         f"{memory(amount(cluster, 'memory').used)}/{memory(amount(cluster, 'memory').all)}",
@@ -99,6 +101,14 @@ def latency(cluster: AnyObject) -> str:
 def queue(cluster: AnyObject) -> str:
     found = figures_of((_condition(cluster, RESPONSIVE) or {}).get("message", ""))
     return str(found.waiting) if found else "<unknown>"
+
+
+def tunnel(cluster: AnyObject, now: float) -> str:
+    """Where it ever had one: since when it is open, or that it is not."""
+    found = _condition(cluster, TUNNEL)
+    if found is None:
+        return NONE
+    return _age(found.get("lastTransitionTime"), now) if found.get("status") == "True" else "closed"
 
 
 def nodes(cluster: AnyObject) -> str:

@@ -52,6 +52,14 @@ def check_advertise(text: str) -> None:
         _check_host(host)
 
 
+def check_address(text: str) -> None:
+    if text:
+        try:
+            ipaddress.ip_address(text)
+        except ValueError:
+            raise ValueError("must be an IP address") from None
+
+
 def check_hosts(text: str) -> None:
     for host in listed(text):
         _check_host(host)
@@ -244,6 +252,7 @@ CHECKS: Final[dict[str, Callable[[Any], None]]] = {
     "data_dir": check_data_dir,
     "bind": check_bind,
     "advertise": check_advertise,
+    "peer_advertise_ip": check_address,
     "apiserver_cert_extra_sans": check_hosts,
     "database_url": check_database_url,
     "feature_gates": check_gates,

@@ -34,6 +34,7 @@ CONTROLLERS = frozenset(
         "remedy",
         "resource-interpreter",
         "cluster-connection",
+        "cluster-tunnel",
         "resourcequota",
         "root-ca-cert-publisher",
         "search",

@@ -34,6 +34,11 @@ class ServerOptions(BaseModel):
         description="HOST:PORT to serve on; port 0 takes a free one. Workers, only where it is given, serve health there.",
     )
     advertise: str = Field("", description="HOST or HOST:PORT that clients use, when it is not the bound one.")
+    peer_advertise_ip: str = Field(
+        "",
+        description="IP address at which other processes reach this one (default: the bound one, or that of the default route).",
+    )
+    peer_advertise_port: int = Field(0, description="And the port, when it is not the bound one.", ge=0, le=65535)
     apiserver_cert_extra_sans: str = Field(
         "", description="More names and addresses in our own serving certificate, with commas."
     )

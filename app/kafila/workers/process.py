@@ -51,12 +51,14 @@ from .authentication import Authenticators, TokenKeyring
 from .authorization import authorizer_of
 from .certificates import Certificates
 from .collector import Collector, collector
+from .compaction import compacting
 from .controllers import Controllers
 from .exchange import Exchange
 from .health import Health
 from .leader import Leader
 from .own_api import InProcessAPI, unserved
 from .rotations import Rotations
+from .tunnels import serve_tunnels
 
 if TYPE_CHECKING:
     from .encryption import AtRest
@@ -208,6 +210,7 @@ class Process:
                 tasks.create_task(server.serve(sockets=self._listeners))
                 await _started(server)
                 self.port = server.servers[0].sockets[0].getsockname()[1]
+                serve_tunnels(app, proxy, settings, self.port)
                 tokens.jwks_uri = tokens.jwks_uri or f"{self.server_url}{KEYS}"
             elif settings.listens:
                 health = Health(settings, registry, keys, tokens, authorizer, self._checks(store), self._hosts())
@@ -238,7 +241,7 @@ class Process:
             following += rotations.follow(keys)
             if self.settings.role != "api":
                 leader.start(controllers)
-            compaction = tasks.create_task(self._compact(store))
+            compaction = tasks.create_task(compacting(store, settings))
             lag = tasks.create_task(watch_event_loop())
             collectors: list[MetricsCollector] = [
                 StorageObjects(cache),
@@ -361,25 +364,6 @@ class Process:
             return store.trouble or None
 
         return check
-
-    async def _compact(self, store: Store) -> None:
-        """Lets go of what is old, in the database. Nothing that it refuses keeps the rest from going, or ends the process."""
-        settings = self.settings
-        period = min(60.0, settings.watch_history / 2, settings.event_ttl / 2)
-        while True:
-            await asyncio.sleep(period)
-            try:
-                await store.compact(settings.watch_history)
-            except (StoreUnavailable, OSError) as error:
-                log.warning("history not compacted", error=str(error))
-            try:
-                await store.expire_audit(settings.audit_table_retention, settings.audit_table_max_mib << 20)
-            except (StoreUnavailable, OSError) as error:
-                log.warning("audit records not ended", error=str(error))
-            try:
-                await store.expire_events(settings.event_ttl)
-            except (StoreUnavailable, OSError) as error:
-                log.warning("Events not ended", error=str(error))
 
     async def _reload_after_reset(self, cache: Cache) -> None:
         """The database went back in time: everything known is dropped and read again."""

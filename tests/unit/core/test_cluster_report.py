@@ -49,6 +49,7 @@ def test_a_healthy_cluster() -> None:
         "Credentials": "3d",
         "Latency": "20ms",
         "Queue": "5",
+        "Tunnel": "<none>",
         "Nodes": "2/3",
         "CPU": "2.5/16",
         "Memory": "512Mi/64Gi",

@@ -16,6 +16,7 @@ RBAC: Final = "rbac.authorization.k8s.io"
 _CERTIFICATES: Final = "certificates.k8s.io"
 _APPROVER: Final = "system:karmada:certificatesigningrequest:autoapprover"
 _SELF_APPROVER: Final = "system:karmada:certificatesigningrequest:selfautoapprover"
+_TUNNEL: Final = "system:karmada:agent-tunnel"  # of kafila's agents; whose tunnel each may open, is decided beside it
 _CLUSTER_INFO: Final = "system:karmada:bootstrap-signer-clusterinfo"
 _GENERATOR_ROLE: Final = "system:karmada:agent-rbac-generator"
 
@@ -64,6 +65,8 @@ BOOTSTRAP: Final[tuple[Object, ...]] = (
         _SELF_APPROVER, [rule(_CERTIFICATES, "certificatesigningrequests/selfclusteragent", "create")], labels=_LABELS
     ),
     binding("system:karmada:agent-autoapprove-certificate-rotation", _SELF_APPROVER, "Group", GROUP, labels=_LABELS),
+    role(_TUNNEL, [rule("cluster.karmada.io", "clusters/tunnel", "get")], labels=_LABELS),
+    binding(_TUNNEL, _TUNNEL, "Group", GROUP, labels=_LABELS),
     role(
         _GENERATOR_ROLE,
         [

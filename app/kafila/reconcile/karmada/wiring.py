@@ -27,6 +27,7 @@ from .cluster.health_monitor import HealthMonitor
 from .cluster.namespace_sync import NamespaceSync
 from .cluster.remedies import RemedyController
 from .cluster.taint_policies import TaintPolicies
+from .cluster.tunnels import TunnelConditions
 from .cluster.unified_auth import UnifiedAuth
 from .clusters import Clusters
 from .cronfederatedhpa.controller import CronFederatedHPAs
@@ -83,6 +84,7 @@ def build(
         NamespaceSync(registry, recorder, clusters, options.skipped_propagating_namespaces),
         UnifiedAuth(registry, recorder, clusters),
         RemedyController(registry, recorder, clusters),
+        TunnelConditions(registry, recorder, clusters),
         TemplateController(
             registry, recorder, interpreting, clusters, gates, options.skipped_propagating_namespaces, scheduler
         ),

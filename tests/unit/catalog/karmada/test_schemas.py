@@ -327,7 +327,19 @@ def conditions(*pairs: tuple[str, str]) -> dict[str, Any]:
 
 
 # of a cluster that says nothing of itself: tests/unit/core/test_cluster_report.py has the others
-UNREPORTED = ["Enabled", "<unknown>", "<none>", "<unknown>", "<unknown>", "<unknown>", "?/?", "?/?", "<none>", "<none>"]
+UNREPORTED = [
+    "Enabled",
+    "<unknown>",
+    "<none>",
+    "<unknown>",
+    "<unknown>",
+    "<none>",
+    "<unknown>",
+    "?/?",
+    "?/?",
+    "<none>",
+    "<none>",
+]
 
 ROWS = [
     ("WorkloadRebalancer", "v1alpha1", {}, ["x", "5m"]),
