@@ -451,6 +451,17 @@ async def test_toleration(lab: Lab) -> None:
 
 
 @on_module_loop
+async def test_pull_mode(lab: Lab) -> None:
+    """Where it goes: by the label, whatever the mode; a real agent and its tunnel are tests/clusters/test_tunnel.py's."""
+    await lab.kubectl("label", "cluster", "member2", "site=branch")
+    await lab.apply("pull-mode")
+    await lab.eventually(lambda: lab.holders("deployments.apps", "till") == {"member2"})
+    await lab.delete("pull-mode")
+    await lab.eventually(lambda: not lab.holders("deployments.apps", "till"))
+    await lab.kubectl("label", "cluster", "member2", "site-")
+
+
+@on_module_loop
 async def test_namespace_skip(lab: Lab) -> None:
     await lab.apply("namespace-skip")
     await lab.eventually(lambda: lab.holders("namespaces", "shared", "") == set(NODES))
