@@ -59,10 +59,7 @@ class Lost(Exception):
 
 @final
 class TunnelEndpoint:
-    """``address``: HOST:PORT at which other processes reach this one."""
-
-    def __init__(self, registry: Registry, ways: Tunnels, address: str = "") -> None:
-        self.address = address
+    def __init__(self, registry: Registry, ways: Tunnels) -> None:
         self._registry = registry
         self._ways = ways
         self._clusters = registry.kind("cluster.karmada.io", "v1alpha1", "clusters")
@@ -112,7 +109,7 @@ class TunnelEndpoint:
 
             def route() -> Route:
                 latency = round(tunnel.latency * 1000)
-                return Route(session, self.address, endpoint, server_name, since, 0.0, latency)
+                return Route(session, self._ways.address, endpoint, server_name, since, 0.0, latency)
 
             self._replace(name, "another connection of the agent came after it")
             self._open[name] = (cluster["metadata"]["uid"], session, tunnel)

@@ -68,10 +68,12 @@ class Peer:
 
 @final
 class Tunnels:
-    """``identity``: what this process shows to others, and how it knows them."""
+    """``identity``: what this process shows to others, and how it knows them; ``address``: HOST:PORT at which they reach it, "" where
+    no tunnel ends in it."""
 
-    def __init__(self, cache: Cache, identity: Callable[[], TLS]) -> None:
+    def __init__(self, cache: Cache, identity: Callable[[], TLS], address: str = "") -> None:
         self._cache = cache
+        self.address = address
         self._identity = identity
         self._here: dict[str, tuple[str, Way]] = {}  # by cluster, with its session
         self._known: dict[str, tuple[Entry, Route | None]] = {}
@@ -89,8 +91,8 @@ class Tunnels:
         if here is not None:
             return here[1]
         route = self.route(cluster)
-        if route is None or route.until < time.time():
-            return None
+        if route is None or route.until < time.time() or route.address == self.address:
+            return None  # one that ended here, or ends here no more
         dialer = Peer(cluster, route.session, route.address, self._connections)
         return Way(route.endpoint, route.server_name, dialer)
 

@@ -29,10 +29,11 @@ _FAR: Final = "192.0.2.1"  # of a network that there is not: nothing is sent the
 
 def serve_tunnels(app: ObjectsApp, proxy: MemberProxy, settings: Settings, port: int) -> None:
     """From now on agents may open theirs. ``port``: that this process listens on."""
-    ways = Tunnels(app.registry.cache, peer_identity(app.registry.cache))
     host = settings.peer_advertise_ip or (own_address() if settings.host in _ANYWHERE else settings.host)
     at = settings.peer_advertise_port or port
-    app.tunnels = TunnelEndpoint(app.registry, ways, f"[{host}]:{at}" if ":" in host else f"{host}:{at}")
+    address = f"[{host}]:{at}" if ":" in host else f"{host}:{at}"
+    ways = Tunnels(app.registry.cache, peer_identity(app.registry.cache), address)
+    app.tunnels = TunnelEndpoint(app.registry, ways)
     proxy.tunnels = ways
     proxy.before_close.append(app.tunnels.close)
 
