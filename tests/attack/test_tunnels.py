@@ -79,7 +79,8 @@ class Agent:
         self.answers: Callable[[Frame], list[Frame]] = lambda frame: []
         self.over = threading.Event()
         self._lock = threading.Lock()
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._listening = threading.Thread(target=self._listen, daemon=True)
+        self._listening.start()
 
     def _listen(self) -> None:
         with contextlib.suppress(OSError, ssl.SSLError):
@@ -113,7 +114,8 @@ class Agent:
 
     def close(self) -> None:
         with contextlib.suppress(OSError):
-            self.stream.shutdown(socket.SHUT_RDWR)
+            socket.socket.shutdown(self.stream, socket.SHUT_RDWR)
+        self._listening.join(PATIENCE)  # its descriptor is another connection's once it is closed
         self.stream.close()
 
 
@@ -289,7 +291,7 @@ def test_what_it_sends_that_nobody_reads_stops_at_its_window(server: Front, agen
 
     def flood(stream: int) -> None:
         nonlocal sent
-        while allowed.acquire(timeout=3):
+        while allowed.acquire(timeout=1):
             agent.send(*[Frame(Kind.DATA, stream, piece[:MOST_DATA])])
             sent += MOST_DATA
         stalled.set()
@@ -314,7 +316,7 @@ def test_pings_without_end_are_not_kept(server: Front) -> None:
         stream.sendall(opening(server, "other"))
         websocket = Connection(ConnectionType.CLIENT)
         pings = b"".join(websocket.send(Ping(payload=b"x" * 125)) for _ in range(1000))
-        stream.settimeout(3)
+        stream.settimeout(1)
         with contextlib.suppress(OSError):
             for _ in range(400):
                 stream.sendall(pings)
