@@ -36,6 +36,9 @@ DEPENDENTS: Final = (
     GroupVersionKind("", "v1", "ServiceAccount"),
     GroupVersionKind("discovery.k8s.io", "v1", "EndpointSlice"),
 )
+SERVICE: Final = GroupVersionKind("", "v1", "Service")
+SLICE: Final = GroupVersionKind("discovery.k8s.io", "v1", "EndpointSlice")
+NETWORKING: Final = "networking.karmada.io/v1alpha1"
 QUOTA: Final = GroupVersionKind("", "v1", "ResourceQuota")
 
 # whatever policies select: namespaces are made, nodes and pods counted, callers let through (RBAC itself sees to it that nobody is
@@ -64,8 +67,8 @@ class Permissions(StrEnum):
     POLICIES = "policies"
 
 
-def selected(policies: Iterable[AnyObject], quotas: bool) -> set[GroupVersionKind]:
-    """The kinds that policies select, and what follows these. Pure."""
+def selected(policies: Iterable[AnyObject], quotas: bool, services: bool = False) -> set[GroupVersionKind]:
+    """The kinds that policies select, and what follows these; ``services``: whether there are MultiClusterServices. Pure."""
     found: set[GroupVersionKind] = set()
     for policy in policies:
         spec = policy.get("spec") or {}
@@ -74,6 +77,10 @@ def selected(policies: Iterable[AnyObject], quotas: bool) -> set[GroupVersionKin
             found.update(DEPENDENTS)
     if quotas:
         found.add(QUOTA)
+    if services:
+        found |= {SERVICE, SLICE}
+    if any(gvk.kind == constants.SERVICE_EXPORT_KIND for gvk in found):
+        found.add(SLICE)  # those of the exported services are collected
     return found
 
 
@@ -134,7 +141,8 @@ async def needed(
     quotas, _ = await control_plane.list(resource_path(POLICY, "federatedresourcequotas"))
     space = constants.execution_namespace(cluster)
     works, _ = await control_plane.list(resource_path(WORK, "works", space))
-    wanted = selected(policies, bool(quotas))
+    services, _ = await control_plane.list(resource_path(NETWORKING, "multiclusterservices"))
+    wanted = selected(policies, bool(quotas), bool(services))
     discovery = Discovery(member)
     complete = (await discovery.refresh()).complete
     served: list[APIResource] = []

@@ -9,7 +9,19 @@ import orjson
 from kafila.core.resources import GroupVersionKind
 from kafila.members.client import MemberClient
 from kafila.members.discovery import APIResource
-from kafila.members.permissions import ANNOTATION, BASIC, DEPENDENTS, QUOTA, WRITE, Permissions, needed, rules, selected
+from kafila.members.permissions import (
+    ANNOTATION,
+    BASIC,
+    DEPENDENTS,
+    QUOTA,
+    SERVICE,
+    SLICE,
+    WRITE,
+    Permissions,
+    needed,
+    rules,
+    selected,
+)
 from kafila.members.transport import ASGITransport
 
 
@@ -23,6 +35,9 @@ def test_kinds_that_policies_select() -> None:
     assert selected([policy(("apps/v1", "Deployment")), policy(("v1", "ConfigMap"))], False) == {web, config}
     assert selected([policy(("apps/v1", "Deployment"), propagateDeps=True)], False) == {web, *DEPENDENTS}
     assert selected([{}], True) == {QUOTA}
+    assert selected([{}], False, services=True) == {SERVICE, SLICE}
+    export = policy(("multicluster.x-k8s.io/v1alpha1", "ServiceExport"))
+    assert selected([export], False) == {GroupVersionKind("multicluster.x-k8s.io", "v1alpha1", "ServiceExport"), SLICE}
 
 
 def test_a_rule_for_each_group() -> None:
