@@ -233,6 +233,15 @@ async def test_metrics(lab: Lab) -> None:
     assert 'cannot list resource "nodes" in API group "metrics.k8s.io"' in refused
     nodes = await lab.kubectl("top", "nodes", check=False)
     assert sum(line.startswith("member") for line in nodes.splitlines()) == sum(NODES.values()), nodes
+    ours = [line.split() for line in (await lab.kubectl("kafila", "top", "pods", "--sort-by=cpu")).splitlines()]
+    assert ours[0] == ["NAME", "CLUSTER", "CPU(cores)", "MEMORY(bytes)"]
+    assert sorted(line[1:] for line in ours[1:]) == [["member1", "25m", "16Mi"], ["member2", "25m", "16Mi"]]
+    shown = await lab.kubectl("kafila", "top", "nodes", "--cluster=member1")
+    assert [line.split() for line in shown.splitlines()[1:]] == [
+        ["member1-node-1", "member1", "25m", "0%", "16Mi", "0%"]
+    ]
+    assert "clusters don't exist: nope" in await lab.kubectl("kafila", "top", "pods", "-C", "nope", check=False)
+    assert 'pods "nope" not found' in await lab.kubectl("kafila", "top", "pods", "nope", check=False)
     await lab.delete("metrics")
     await lab.delete("nginx")
     await lab.eventually(lambda: not lab.holders("deployments.apps", "nginx"))

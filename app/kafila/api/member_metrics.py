@@ -32,6 +32,7 @@ from .responses import Response, Sender, encoded, send_response, to_yaml
 
 T = TypeVar("T")
 MOST_AT_ONCE: Final = 64  # questions to all members that are under way
+MOST_WAITING: Final = 4096  # with those that wait for a turn
 DISCOVERED_FOR: Final = 30.0  # seconds that it is believed which metrics there are
 _KINDS: Final = {CUSTOM: "MetricValueList", EXTERNAL: "ExternalMetricValueList"}
 
@@ -56,6 +57,7 @@ class MemberMetricsAPI:
         self._catalog = registry.catalog
         self._members = members
         self._routes = routes
+        self._turns = asyncio.Semaphore(MOST_AT_ONCE)
         self._under_way: dict[Hashable, asyncio.Task[Any]] = {}
         self._discovered: dict[str, tuple[float, list[tuple[str, bool]]]] = {}
 
@@ -188,11 +190,15 @@ class MemberMetricsAPI:
     async def _shared(self, key: Hashable, ask: Callable[[], Awaitable[Answer[T]]]) -> Answer[T]:
         task = self._under_way.get(key)
         if task is None:
-            if len(self._under_way) >= MOST_AT_ONCE:
+            if len(self._under_way) >= MOST_WAITING:
                 raise errors.too_many_requests("too many questions about metrics, please try again later", 1)
-            task = self._under_way[key] = asyncio.ensure_future(ask())
+            task = self._under_way[key] = asyncio.ensure_future(self._in_turn(ask))
             task.add_done_callback(lambda done: self._done(key, done))
         return await asyncio.shield(task)
+
+    async def _in_turn(self, ask: Callable[[], Awaitable[Answer[T]]]) -> Answer[T]:
+        async with self._turns:
+            return await ask()
 
     def _done(self, key: Hashable, task: asyncio.Task[Any]) -> None:
         self._under_way.pop(key, None)

@@ -69,6 +69,10 @@ def program() -> App:
     )
     app.command("kafila.cli.membership:unjoin", name="unjoin", help="Remove a cluster from the control plane.")
     app.command("kafila.cli.clusters:clusters", name="clusters", help="List the clusters, and what is wrong with them.")
+    top = App(name="top", help="Show the CPU and memory that pods and nodes use, in all clusters.")
+    top.command("kafila.cli.top:pods", name=["pods", "pod", "po"], help="Show what pods use.")
+    top.command("kafila.cli.top:nodes", name=["nodes", "node", "no"], help="Show what nodes use.")
+    app.command(top)
     app.command(
         "kafila.cli.register:register", name="register", help="Register a cluster to the control plane with Pull mode."
     )

@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 
 def pods(body: bytes, what: str, cluster: str, namespace: str) -> list[Usage]:
-    """A PodMetricsList; ``namespace`` "" for all of them; ``cluster`` "" where the items say it. Raises UnusableAnswer."""
+    """A PodMetricsList; ``namespace`` "" for all of them. Raises UnusableAnswer."""
     return _each(items_of(mapping(body, what), what), what, lambda item: _pod(item, what, cluster, namespace))
 
 
@@ -106,8 +106,7 @@ def _metadata(item: Object, cluster: str) -> Object:
     _text(found["name"])
     if "creationTimestamp" in found:
         parse_rfc3339(_text(found["creationTimestamp"]))
-    if cluster:
-        found["annotations"] = {**(found.get("annotations") or {}), QUERY_SOURCE: cluster}
+    found["annotations"] = {**(found.get("annotations") or {}), QUERY_SOURCE: cluster}
     return found
 
 

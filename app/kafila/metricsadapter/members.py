@@ -29,7 +29,7 @@ from .values import ALL_OBJECTS, CUSTOM, EXTERNAL, RESOURCE, VERSIONS, ExternalV
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
-TIMEOUT: Final = 10.0  # seconds for all members together
+TIMEOUT: Final = 8.0  # seconds for all members together: our own controllers wait for ten
 AT_ONCE: Final = 100  # members that are asked at the same time
 LEFT_OUT: Final = Counter(
     "kafila_member_metrics_left_out_total", "Answers about metrics that a member was left out of.", ["member_cluster"]

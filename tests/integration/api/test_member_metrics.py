@@ -8,18 +8,12 @@ from typing import Any
 
 import pytest
 
-from kafila.aggregation import Routes
-from kafila.aggregation.requests import Extensions
 from kafila.api.app import ObjectsApp
 from kafila.api.meta import build_shell
 from kafila.api.proxy import MemberProxy
-from kafila.core.errors import StatusError
 from kafila.core.values import Object
-from kafila.members.clients import MemberClients
 from kafila.members.transport import ASGITransport
 from kafila.metricsadapter import members as asking
-from kafila.metricsadapter.members import MemberMetrics
-from kafila.metricsadapter.source import MetricsSource
 from kafila.registry import SYSTEM_ADMIN, Options, User
 from kafila.registry.decoding import decode_object
 from kafila.simulation import SimulatedCluster
@@ -40,9 +34,6 @@ class Lab:
         self.others: dict[str, Any] = {}  # ASGI applications by name
         self.proxy = MemberProxy(api.registry, self._transport)
         api.app = ObjectsApp(api.registry, build_shell({}), self.proxy, authorizer=api.authorizer)
-        self.source = MetricsSource(
-            MemberMetrics(MemberClients(api.cache, self._transport)), Routes(api.cache), Extensions(api.cache)
-        )
 
     def _transport(self, cluster: Object) -> ASGITransport:
         name = cluster["metadata"]["name"]
@@ -74,7 +65,6 @@ class Lab:
         await registry.create(kind, namespace, decode_object(kind, pod, options), options)
 
     async def stop(self) -> None:
-        await self.source.close()
         await self.proxy.close()
         for member in self.members.values():
             await member.stop()
@@ -179,11 +169,6 @@ async def test_custom_metrics_are_added_up(lab: Lab) -> None:
     assert [item["value"] for item in one["items"]] == ["12500m"]
     missing = failure(await lab.api.get(f"{CUSTOM}/v1beta2/namespaces/default/pods/*/x"), 404, "NotFound")
     assert missing["message"] == "the server could not find the metric x for pods"
-    values = await lab.source.custom_metrics("default", "pods", "app=web", "requests")
-    assert [str(value.value) for value in values] == ["2500m", "12500m"]
-    assert str((await lab.source.custom_metric_of("default", "pods", "same", "requests")).value) == "12500m"
-    with pytest.raises(StatusError, match="could not find the metric x"):
-        await lab.source.custom_metrics("default", "pods", "", "x")
 
 
 async def test_external_metrics_are_added_up(lab: Lab) -> None:
@@ -194,7 +179,6 @@ async def test_external_metrics_are_added_up(lab: Lab) -> None:
     assert [(item["metricLabels"], item["value"]) for item in found["items"]] == [({"q": "a"}, "7"), ({"q": "b"}, "1")]
     missing = failure(await lab.api.get(f"{EXTERNAL}/namespaces/default/x"), 404, "NotFound")
     assert missing["message"] == "the server could not find the metric x for namespace default"
-    assert [str(value.value) for value in await lab.source.external_metrics("default", "queue")] == ["7", "1"]
 
 
 async def test_discovery(lab: Lab) -> None:
@@ -250,18 +234,6 @@ async def test_the_same_question_is_asked_once(lab: Lab) -> None:
     lab.members["m1"].metrics.usage = counted
     await asyncio.gather(*(lab.get(f"{METRICS}/namespaces/default/pods") for _ in range(20)))
     assert count == 1
-
-
-async def test_what_controllers_read(lab: Lab) -> None:
-    await lab.pod("m1", "a", app="web")
-    await lab.pod("m2", "b", app="web")
-    lab.members["m2"].metrics.cpu = "1"
-    pods = await lab.source.pod_metrics("default", "app=web")
-    assert [(pod.cluster, pod.name, str(pod.containers[0].usage["cpu"])) for pod in pods] == [
-        ("m1", "a", "25m"),
-        ("m2", "b", "1"),
-    ]
-    assert pods[0].window == 15.0
 
 
 def answering(status: int, body: bytes) -> Any:

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from kafila.members.transport import UnusableAnswer
 from kafila.metricsadapter import answers
-from kafila.metricsadapter.source import PodMetrics, pod_of, seconds_of
 
 SAMPLE = {"timestamp": "2026-01-01T00:00:00Z", "window": "10s"}
 JUNK = st.recursive(
@@ -123,18 +122,3 @@ def test_discovery() -> None:
     assert answers.versions(group, "") == ["v1beta1", "v9"]
     rows = [{"name": "pods/requests", "namespaced": True}, {"name": "nodes/heat"}]
     assert answers.resources(orjson.dumps({"resources": rows}), "") == [("pods/requests", True), ("nodes/heat", False)]
-
-
-def test_values_of_a_pod() -> None:
-    (usage,) = answers.pods(listed(pod()), "GET /", "m1", "default")
-    found = pod_of(usage)
-    assert isinstance(found, PodMetrics)
-    assert (found.cluster, found.name, found.timestamp, found.window) == ("m1", "web", 1767225600.0, 10.0)
-    assert {name: str(amount) for name, amount in found.containers[0].usage.items()} == {"cpu": "25m", "memory": "16Mi"}
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"), [("10s", 10), ("1m30s", 90), ("1h0m0.5s", 3600.5), ("250ms", 0.25), ("0", 0)]
-)
-def test_durations(text: str, seconds: float) -> None:
-    assert seconds_of(text) == seconds
