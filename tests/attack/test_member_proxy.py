@@ -9,10 +9,12 @@ from typing import Any
 import orjson
 import pytest
 
+from kafila.api import proxy_all_watch
 from kafila.api.app import ObjectsApp
 from kafila.api.meta import build_shell
 from kafila.api.proxy import MemberProxy
 from kafila.registry import User
+from kafila.search.versions import encode
 from tests.attack.members import Hostile, answer, hostile
 
 CLUSTERS = "/apis/cluster.karmada.io/v1alpha1/clusters"
@@ -376,7 +378,7 @@ async def test_a_long_list_is_asked_for_in_pages_and_a_limit_is_kept(joined: Any
     member.answers["/api/v1/pods"] = pages
     found = (await joined.get(f"{CLUSTERS}/*/proxy/api/v1/pods")).json()
     assert [item["metadata"]["name"] for item in found["items"]] == [f"p{n}" for n in range(250)]
-    assert found["metadata"] == {"resourceVersion": "7"}
+    assert found["metadata"] == {"resourceVersion": encode({"m1": "7"})}
     some = (await joined.get(f"{CLUSTERS}/*/proxy/api/v1/pods?limit=150")).json()
     assert len(some["items"]) == 150
     rest = (
@@ -384,7 +386,7 @@ async def test_a_long_list_is_asked_for_in_pages_and_a_limit_is_kept(joined: Any
     ).json()
     assert [item["metadata"]["name"] for item in rest["items"]] == [f"p{n}" for n in range(150, 250)]
     assert some["metadata"].keys() == {"resourceVersion", "continue"}
-    assert rest["metadata"] == {"resourceVersion": "7"}
+    assert rest["metadata"] == {"resourceVersion": encode({"m1": "7"})}
 
 
 async def test_a_stream_through_the_proxy_waits_for_its_reader(joined: Any, member: Hostile) -> None:
@@ -399,3 +401,77 @@ async def test_a_stream_through_the_proxy_waits_for_its_reader(joined: Any, memb
             await asyncio.sleep(0.001)
     assert member.sent < 32 << 20
     await stream.leave()
+
+
+# -- a watch of all members --------------------------------------------------------------------------------------------
+
+POD = b'{"metadata":{"name":"a","resourceVersion":"8"}}'
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"garbage\n",
+        b"[]\n",
+        b'{"type":"ADDED"}\n',
+        b'{"type":"ADDED","object":[]}\n',
+        b'{"type":"ADDED","object":{"metadata":{"name":"a"}}}\n',
+        b'{"type":"ADDED","object":{"metadata":{"name":"a","resourceVersion":"8\\",\\"m2\\":\\"9"}}}\n',
+        b'{"type":"ADDED","object":{"metadata":"none"}}\n',
+        b'{"type":"PWNED","object":' + POD + b"}\n",
+        b'{"type":7,"object":' + POD + b"}\n",
+        b'{"type":"ADDED","object":{"kind":"Table","rows":[{"cells":1}]}}\n',
+        b'{"type":"ADDED","object":' + b'{"a":' * 2000 + b"1" + b"}" * 2001 + b"\n",
+        b"{" + b" " * (9 << 20) + b"\n",
+    ],
+    ids=lambda line: line[:40].decode(),
+)
+async def test_what_is_no_event_reaches_nobody(joined: Any, member: Hostile, line: bytes) -> None:
+    """The member is asked again, later and later; the client is told what is told properly."""
+    again = asyncio.Event()
+    asked = 0
+
+    async def pods(writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        if b"watch=true" not in member.asked[-1]:
+            writer.write(listed("first", resourceVersion="7"))
+            return
+        asked += 1
+        head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n"
+        if asked > 1:
+            again.set()
+            sent = b'{"type":"ADDED","object":' + POD + b"}\n"
+        else:
+            sent = line
+        writer.write(head + sent)
+        await writer.drain()
+        writer.close()
+
+    member.answers["/api/v1/pods"] = pods
+    stream = await joined.watch(f"{CLUSTERS}/*/proxy/api/v1/pods", "").start()
+    assert (await stream.event())["object"]["metadata"]["name"] == "first"
+    found = await stream.event()
+    assert again.is_set()
+    assert (found["type"], found["object"]["metadata"]["name"]) == ("ADDED", "a")
+    assert found["object"]["metadata"]["resourceVersion"] == encode({"m1": "8"})
+    await stream.leave()
+
+
+async def test_a_member_that_forgot_ends_the_watch_of_all(joined: Any, member: Hostile) -> None:
+    async def pods(writer: asyncio.StreamWriter) -> None:
+        if b"watch=true" not in member.asked[-1]:
+            writer.write(listed(resourceVersion="7"))
+        else:
+            writer.write(answer(b'{"kind":"Status","code":410,"reason":"Expired"}', "410 Gone"))
+
+    member.answers["/api/v1/pods"] = pods
+    stream = await joined.watch(f"{CLUSTERS}/*/proxy/api/v1/pods", "").start()
+    event = await stream.event()
+    assert (event["type"], event["object"]["code"], event["object"]["reason"]) == ("ERROR", 410, "Expired")
+    await stream.leave()
+
+
+async def test_more_clusters_than_one_watch_may_have(joined: Any, member: Hostile, monkeypatch: Any) -> None:
+    monkeypatch.setattr(proxy_all_watch, "MOST", 0)
+    code, message = refusal(await joined.get(f"{CLUSTERS}/*/proxy/api/v1/pods?watch=true"))
+    assert (code, message) == (400, "more than 0 clusters cannot be watched at once: see search.karmada.io")

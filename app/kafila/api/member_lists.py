@@ -71,10 +71,13 @@ def head_of(answer: Object) -> Object:
     left_out = ("continue", "remainingItemCount")
     head["metadata"] = {name: value for name, value in metadata.items() if name not in left_out}
     if is_table(answer):
-        columns = answer.get("columnDefinitions") or []
-        at = _place(columns)
-        head["columnDefinitions"] = [*columns[:at], COLUMN, *columns[at:]]
+        head["columnDefinitions"] = with_column(answer.get("columnDefinitions") or [])
     return head
+
+
+def with_column(columns: list[Object]) -> list[Object]:
+    at = _place(columns)
+    return [*columns[:at], COLUMN, *columns[at:]]
 
 
 @final

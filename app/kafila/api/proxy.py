@@ -7,7 +7,8 @@ Bodies stream both ways without a limit of ours; watches and logs last as long a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from typing import Any, NamedTuple, final
 from urllib.parse import quote, unquote
@@ -19,6 +20,7 @@ from kafila.core.values import Object
 from kafila.members.credentials import CredentialsError
 from kafila.members.proxy import (
     IN_PATHS,
+    Answer,
     Connections,
     Pool,
     Upstream,
@@ -30,6 +32,7 @@ from kafila.members.proxy import (
     upstream,
 )
 from kafila.members.transport import ASGITransport, Timeouts, Transport, UnusableAnswer
+from kafila.members.transport import Response as SimulatedAnswer
 from kafila.members.tunnels import Tunnels, Way, through
 from kafila.members.wire import joined
 from kafila.registry import Registry, User
@@ -37,7 +40,7 @@ from kafila.registry.codec import decode_entry
 from kafila.settings.answers import ANSWER_LIMITS, AnswerLimits
 from kafila.watch import Entry, Event
 
-from . import proxy_all
+from . import proxy_all, proxy_all_watch
 from .bodies import Receive
 from .relaying import Relay
 from .request import Request, Target
@@ -104,13 +107,20 @@ class MemberProxy:
                 raise errors.page_not_found()
             await self._serve_here(self.here, request, receive, send)
             return
-        clusters = [entry.key.name for entry in self._registry.cache.resource(self._kind.resource).entries()]
         ask = partial(self._ask, request.user)
+        if not asked.name and request.method == "GET" and (asked.watch or request.flag("watch")):
+            open_ = partial(self._opened, request.user)
+            await proxy_all_watch.serve_watch(request, self._names, ask, open_, self.limits, receive, send)
+            return
+        clusters = self._names()
         if not asked.name:
             await send_response(send, request, await proxy_all.merged_list(request, asked, clusters, ask, self.limits))
             return
         request.target = target._replace(name=await proxy_all.locate(request, asked, clusters, ask))
         await self._serve_member(request, receive, send)
+
+    def _names(self) -> list[str]:
+        return [entry.key.name for entry in self._registry.cache.resource(self._kind.resource).entries()]
 
     async def serve_member(self, request: Request, cluster: str, rest: str, receive: Receive, send: Sender) -> None:
         """A request that came another way, for the encoded path ``rest`` of a member."""
@@ -139,24 +149,31 @@ class MemberProxy:
 
     async def _ask(self, user: User, cluster: str, target: str, accept: str) -> tuple[int, bytes]:
         """Status and body of a GET as ``user``, not compressed. Raises StatusError, Unreachable, UnusableAnswer."""
+        async with self._opened(user, cluster, target, accept) as (status, chunks):
+            return status, await joined(chunks, self.limits.answer)
+
+    @contextlib.asynccontextmanager
+    async def _opened(
+        self, user: User, cluster: str, target: str, accept: str
+    ) -> AsyncIterator[tuple[int, AsyncIterator[bytes]]]:
+        """The same, while it comes."""
         way = await self._way_to(cluster)
-        most = self.limits.answer
-        headers = [(b"accept", accept.encode()), (b"accept-encoding", b"identity")]
+        answer: Answer | SimulatedAnswer
         if isinstance(way, Connections):
+            headers = [(b"accept", accept.encode()), (b"accept-encoding", b"identity")]
             headers += impersonation(user.name, user.groups, way.upstream.token)
             answer = await way.send("GET", target, headers, None)
-            try:
-                if any(name == b"content-encoding" and value != b"identity" for name, value in answer.headers):
-                    raise UnusableAnswer("the answer is compressed, which was not asked for")
-                return answer.status, await joined(answer.chunks(), most)
-            finally:
-                await answer.close()
-        transport = ASGITransport(way.app, {"user": user})
-        response = await transport.send("GET", target, [("accept", accept)], None, Timeouts())
+        else:
+            transport = ASGITransport(way.app, {"user": user})
+            answer = await transport.send("GET", target, [("accept", accept)], None, Timeouts(0, 0))
         try:
-            return response.status, await response.read(most)
+            if isinstance(answer, Answer) and any(
+                name == b"content-encoding" and value != b"identity" for name, value in answer.headers
+            ):
+                raise UnusableAnswer("the answer is compressed, which was not asked for")
+            yield answer.status, answer.chunks()
         finally:
-            await response.close()
+            await answer.close()
 
     async def close(self) -> None:
         """Breaks off everything that is under way."""

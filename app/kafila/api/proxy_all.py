@@ -23,6 +23,7 @@ from kafila.core.values import Object
 from kafila.members.paging import pages
 from kafila.members.proxy import IN_PATHS, target_of
 from kafila.members.transport import Unreachable, UnusableAnswer
+from kafila.search.versions import encode
 from kafila.settings.answers import AnswerLimits
 
 from .member_lists import Unlike, content_of, head_of, marked
@@ -35,6 +36,7 @@ ALL: Final = "*"
 TIMEOUT: Final = 30.0  # seconds for all of them; one that is away must not keep the others' answers back
 AT_ONCE: Final = 100  # members that are asked at the same time
 _NUMBER: Final = re.compile("[0-9]{1,9}")
+_VERSION: Final = re.compile("[0-9A-Za-z_.-]{1,64}")
 CONNECTING: Final = ("attach", "exec", "log", "portforward")  # cannot be asked for on trial: the object is
 
 # (cluster, path and query, what is accepted) to status and body of a GET as the caller. Raises StatusError, Unreachable.
@@ -70,7 +72,7 @@ async def locate(request: Request, asked: Target, clusters: list[str], ask: Ask)
         status, _ = await ask(cluster, target, "application/json")
         return status == 200 or None
 
-    found = await _everywhere(clusters, there, request.warnings)
+    found = await everywhere(clusters, there, request.warnings)
     if not found:
         raise StatusError(404, "NotFound", "resource not found or don't have permission to get it")
     if len(found) > 1:
@@ -80,10 +82,11 @@ async def locate(request: Request, asked: Target, clusters: list[str], ask: Ask)
 
 
 async def merged_list(request: Request, asked: Target, clusters: list[str], ask: Ask, limits: AnswerLimits) -> Response:
-    """Items of all members in the order of their names; kind and metadata are those of the first. Raises StatusError 404, 405, 410."""
+    """Items of all members in the order of their names; the kind is that of the first, the resourceVersion that of all.
+    Raises StatusError 404, 405, 410."""
     verb = {"POST": "create", "DELETE": "deletecollection"}.get(request.method, request.method.lower())
     if request.method in ("GET", "HEAD"):
-        verb = "watch" if asked.watch or request.flag("watch") else "list"
+        verb = "watch" if asked.watch else "list"
     if verb != "list":
         raise StatusError(405, "MethodNotAllowed", f"Request verb {verb} is not support")
     assert request.target is not None
@@ -91,21 +94,26 @@ async def merged_list(request: Request, asked: Target, clusters: list[str], ask:
     if going_on:
         clusters = [cluster for cluster in clusters if cluster in going_on]
     most = max(limits.answer, limits.kept // max(1, len(clusters)))
-    query: dict[str, str] = {}
-    for name, value in parse_qsl(request.raw_query, keep_blank_values=True, encoding="latin-1"):
-        query.setdefault(name, value)  # the first counts, as in what this decided by
+    query = query_of(request)
 
     def listed(cluster: str) -> Awaitable[_Listed]:
         given = query | ({"continue": going_on[cluster]} if cluster in going_on else {})
-        return _listed(request.target.rest, given, _form(request), ask, limits, most, cluster)  # type: ignore[union-attr]
+        return _listed(request.target.rest, given, form_of(request), ask, limits, most, cluster)  # type: ignore[union-attr]
 
-    found = await _everywhere(clusters, listed, request.warnings)
+    found = await everywhere(clusters, listed, request.warnings)
     if not found:
         raise StatusError(404, "NotFound", "not found")
     return _joined(found, request.warnings)
 
 
-def _form(request: Request) -> str:
+def query_of(request: Request) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, value in parse_qsl(request.raw_query, keep_blank_values=True, encoding="latin-1"):
+        found.setdefault(name, value)  # the first counts, as in what was decided by
+    return found
+
+
+def form_of(request: Request) -> str:
     """What members are asked for: JSON, in the form that the caller wants. Raises StatusError 406."""
     form = accepted(without(request.header(b"accept"), "PartialObjectMetadata"), False)
     plain = "application/json"
@@ -156,6 +164,9 @@ def _joined(found: list[Found[_Listed]], warnings: list[str]) -> Response:
     ]
     more = {one.cluster: one.value.more for one in kept if one.value.more}
     metadata = {**first["metadata"]}
+    versions = {one.cluster: version for one in kept if (version := version_of(one.value.head["metadata"]))}
+    if versions:  # as in Karmada's search: a watch goes on from it
+        metadata["resourceVersion"] = encode(versions)
     if more:
         metadata["continue"] = base64.urlsafe_b64encode(orjson.dumps(more)).decode().rstrip("=")
     head = orjson.dumps({**first, "metadata": metadata}).removesuffix(b"}")
@@ -165,6 +176,12 @@ def _joined(found: list[Found[_Listed]], warnings: list[str]) -> Response:
         parts += (b",", piece) if number else (piece,)
     parts.append(b"]}")
     return Response(200, Made(iter(parts), sum(map(len, parts)), exact=True))
+
+
+def version_of(metadata: Object) -> str:
+    """ "" for one that no kube-apiserver gives."""
+    found = metadata.get("resourceVersion")
+    return found if isinstance(found, str) and _VERSION.fullmatch(found) else ""
 
 
 def _continued(token: str) -> dict[str, str]:
@@ -187,7 +204,7 @@ def _json(items: list[Object], what: str) -> bytes:
         raise UnusableAnswer(f"the answer to {what} is nested too deep") from None
 
 
-async def _everywhere(
+async def everywhere(
     clusters: list[str], ask: Callable[[str], Awaitable[T | None]], warnings: list[str]
 ) -> list[Found[T]]:
     """What the members have to say that have something. The others are left out, as in Karmada; it is said of whom and why, but not

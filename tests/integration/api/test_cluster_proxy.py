@@ -19,6 +19,7 @@ from kafila.catalog.catalog import load_catalog
 from kafila.core.values import Object
 from kafila.members.transport import ASGITransport
 from kafila.registry import SYSTEM_ADMIN, User
+from kafila.search.versions import encode, parse
 from kafila.simulation import SimulatedCluster
 
 from .conftest import PATIENCE
@@ -485,10 +486,78 @@ async def test_lists_of_all_members_are_one(three: Any) -> None:
     assert [row["cells"][:3] for row in shown["rows"]] == [[f"{name}-node-1", name, "Ready"] for name in ("m1", "m2")]
     nothing = await three.get(f"{EVERYWHERE}/apis/none.example/v1/things")
     assert refusal(nothing) == (404, "NotFound", "not found")
-    watched = await three.get(f"{EVERYWHERE}/api/v1/nodes?watch=true")
-    assert refusal(watched) == (405, "MethodNotAllowed", "Request verb watch is not support")
     made = await three.post(f"{EVERYWHERE}{CONFIGMAPS}", {"metadata": {"name": "a"}})
     assert refusal(made) == (405, "MethodNotAllowed", "Request verb create is not support")
+
+
+def told(event: Object) -> tuple[str, str, str]:
+    metadata = event["object"]["metadata"]
+    return event["type"], metadata["annotations"]["resource.karmada.io/cached-from-cluster"], metadata["name"]
+
+
+async def settings_in(three: Any, cluster: str, name: str) -> None:
+    made = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}}
+    await three.made(f"{CLUSTERS}/{cluster}/proxy{CONFIGMAPS}", made)
+
+
+async def test_a_watch_tells_of_all_members(three: Any) -> None:
+    await settings_in(three, "m1", "first")
+    stream = await three.watch(f"{EVERYWHERE}{CONFIGMAPS}", "").start()
+    assert stream.status == 200
+    assert told(await stream.event()) == ("ADDED", "m1", "first")
+    await settings_in(three, "m2", "second")
+    event = await stream.event()
+    assert told(event) == ("ADDED", "m2", "second")
+    assert (event["object"]["kind"], event["object"]["apiVersion"]) == ("ConfigMap", "v1")
+    version = event["object"]["metadata"]["resourceVersion"]
+    assert sorted(parse(version).of) == ["m1", "m2"]
+    await stream.leave()
+    await three.delete(f"{CLUSTERS}/m1/proxy{CONFIGMAPS}/first")
+    again = await three.watch(f"{EVERYWHERE}{CONFIGMAPS}", f"resourceVersion={version}").start()
+    assert told(await again.event()) == ("DELETED", "m1", "first")
+    await again.leave()
+
+
+async def test_a_watch_goes_on_where_a_list_of_all_members_was(three: Any) -> None:
+    await settings_in(three, "m1", "first")
+    listed = (await three.get(f"{EVERYWHERE}{CONFIGMAPS}")).json()
+    version = listed["metadata"]["resourceVersion"]
+    await settings_in(three, "m2", "second")
+    stream = await three.watch(f"{EVERYWHERE}{CONFIGMAPS}", f"resourceVersion={version}").start()
+    assert told(await stream.event()) == ("ADDED", "m2", "second")
+    await stream.leave()
+    for wrong in ("17", encode({"gone": 7})):
+        answer = await three.get(f"{EVERYWHERE}{CONFIGMAPS}?watch=true&resourceVersion={wrong}")
+        assert refusal(answer)[:2] == (410, "Expired")
+    nothing = await three.get(f"{EVERYWHERE}/apis/none.example/v1/things?watch=true")
+    assert refusal(nothing) == (404, "NotFound", "not found")
+
+
+async def test_a_watch_list_of_all_members(three: Any) -> None:
+    await settings_in(three, "m1", "first")
+    query = "sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true"
+    stream = await three.watch(f"{EVERYWHERE}{CONFIGMAPS}", query).start()
+    assert told(await stream.event()) == ("ADDED", "m1", "first")
+    end = await stream.event()
+    assert (end["type"], end["object"]["kind"]) == ("BOOKMARK", "ConfigMap")
+    assert end["object"]["metadata"]["annotations"] == {"k8s.io/initial-events-end": "true"}
+    assert sorted(parse(end["object"]["metadata"]["resourceVersion"]).of) == ["m1", "m2"]
+    await stream.leave()
+
+
+async def test_a_watch_of_all_members_as_tables(three: Any) -> None:
+    for cluster in ("m1", "m2"):
+        await settings_in(three, cluster, f"in-{cluster}")
+    accept = {"accept": "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"}
+    stream = await three.watch(f"{EVERYWHERE}{CONFIGMAPS}", "", **accept).start()
+    tables = [(await stream.event())["object"] for _ in range(2)]
+    assert sorted(row["cells"][:2] for table in tables for row in table["rows"]) == [["in-m1", "m1"], ["in-m2", "m2"]]
+    assert [bool(table["columnDefinitions"]) for table in tables] == [True, False]
+    await settings_in(three, "m2", "later")
+    later = (await stream.event())["object"]
+    assert later["rows"][0]["cells"][:2] == ["later", "m2"]
+    assert later["columnDefinitions"] == []
+    await stream.leave()
 
 
 async def test_an_object_is_found_where_it_is(three: Any) -> None:
