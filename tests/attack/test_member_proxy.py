@@ -372,7 +372,7 @@ async def test_a_long_list_is_asked_for_in_pages_and_a_limit_is_kept(joined: Any
         asked = dict(part.split("=") for part in query.split("&"))
         first = int(asked.get("continue", "0"))
         last = min(250, first + int(asked["limit"]))
-        more = {"continue": str(last), "remainingItemCount": 250 - last} if last < 250 else {}
+        more: dict[str, Any] = {"continue": str(last), "remainingItemCount": 250 - last} if last < 250 else {}
         writer.write(listed(*(f"p{n}" for n in range(first, last)), resourceVersion="7", **more))
 
     member.answers["/api/v1/pods"] = pages
