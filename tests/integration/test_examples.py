@@ -147,6 +147,12 @@ class Lab:
         """The object in a member, None when it is not there."""
         return self._decoded(self.members[member].registry, resource, namespace, name)
 
+    async def write_status(self, member: str, resource: str, name: str, change: Callable[[Object], Object]) -> None:
+        """As an operator in the member does."""
+        registry = self.members[member].registry
+        kind = registry.catalog.storage_kind(resource)
+        await registry.modify(kind, "default", name, change, Options(manager="operator"), "status")
+
     def stored(self, resource: str, name: str) -> Object:
         """The object in the control plane, {} when there is none."""
         return self._decoded(self.process.registry, resource, "default", name) or {}
@@ -524,6 +530,48 @@ async def test_custom_resource(lab: Lab) -> None:
     await lab.eventually(lambda: not lab.holders("backups.example.com", "nightly"))
     await lab.delete("custom-resource/definition")
     await lab.eventually(lambda: not lab.holders(definitions, "backups.example.com", ""))
+
+
+@on_module_loop
+async def test_third_party_kind(lab: Lab) -> None:
+    clonesets = "clonesets.apps.kruise.io"
+    await lab.apply("third-party-kind/definition")
+    await lab.kubectl("wait", "--for=condition=established", f"crd/{clonesets}", "--timeout=90s")
+    await lab.apply("third-party-kind")
+    await lab.eventually(lambda: lab.holders(clonesets, "shop") == {"member1", "member2"})
+    await lab.eventually(lambda: lab.holders("configmaps", "shop-settings") == {"member1", "member2"})
+    for member, replicas in (("member1", 3), ("member2", 2)):
+        copy = lab.copy(member, clonesets, "shop")
+        assert copy is not None
+        assert copy["spec"]["replicas"] == replicas
+        await lab.write_status(member, clonesets, "shop", _rolled_out)
+    await lab.eventually(lambda: (lab.stored(clonesets, "shop").get("status") or {}).get("readyReplicas") == 5)
+    status = lab.stored(clonesets, "shop")["status"]
+    assert status["observedGeneration"] == lab.stored(clonesets, "shop")["metadata"]["generation"]
+    bindings = "resourcebindings.work.karmada.io"
+    await lab.eventually(
+        lambda: (
+            {item.get("health") for item in lab.stored(bindings, "shop-cloneset")["status"].get("aggregatedStatus", ())}
+            == {"Healthy"}
+        )
+    )
+    assert lab.stored(bindings, "shop-cloneset")["spec"]["replicaRequirements"]["resourceRequest"] == {"cpu": "100m"}
+    shown = await lab.kubectl("get", "clone")
+    assert [line.split()[:4] for line in shown.splitlines()] == [
+        ["NAME", "DESIRED", "UPDATED", "READY"],
+        ["shop", "5", "5", "5"],
+    ]
+    await lab.delete("third-party-kind")
+    await lab.eventually(lambda: not lab.holders(clonesets, "shop"))
+    await lab.delete("third-party-kind/definition")
+    await lab.eventually(lambda: not lab.holders("customresourcedefinitions.apiextensions.k8s.io", clonesets, ""))
+
+
+def _rolled_out(cloneset: Object) -> Object:
+    """As OpenKruise's controller says it."""
+    counters = ("replicas", "readyReplicas", "availableReplicas", "updatedReplicas")
+    status = dict.fromkeys(counters, cloneset["spec"]["replicas"])
+    return {**cloneset, "status": {**status, "observedGeneration": cloneset["metadata"]["generation"]}}
 
 
 @on_module_loop

@@ -69,7 +69,7 @@ def _conversion() -> Iterator[None]:
     try:
         yield
     except (AttributeError, KeyError, TypeError) as error:
-        raise ValueError(f"fail to convert lua value to PodTemplateSpec: {error}") from None
+        raise ValueError("fail to convert lua value to PodTemplateSpec: a field has the wrong type") from error
 
 
 def _pod_spec(arguments: tuple[Any, ...], index: int) -> Object:

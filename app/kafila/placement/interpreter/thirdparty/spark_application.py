@@ -29,6 +29,7 @@ _JVM_FACTOR: Final = 0.10  # of memory, for what a Java virtual machine needs be
 _OTHER_FACTOR: Final = 0.40
 _LEAST_OVERHEAD: Final = "384m"
 _JAVA_MEMORY: Final = re.compile(r"([0-9]+\.?[0-9]*)([a-z]*)", re.ASCII)
+_LONGEST: Final = 64  # characters of an amount
 _UNITS: Final = ("B", "Ki", "Mi", "Gi", "Ti", "Pi")
 _JAVA_UNITS: Final = {short + long: unit for unit in _UNITS[1:] for short in unit[0].lower() for long in ("", "b")} | {
     "b": "B"
@@ -114,7 +115,7 @@ def _memory(heap: Any, overhead: Any, factor: Any) -> str:
 def _java_memory(memory: Any) -> tuple[Any, str]:
     """``512m`` as Java understands it: (512.0, "Mi"). A unit has to be said."""
     said = "" if type_of(memory) in ("table", "boolean") else text(memory, "memory")
-    found = _JAVA_MEMORY.fullmatch(_lower(said))
+    found = _JAVA_MEMORY.fullmatch(_lower(said)) if len(said) <= _LONGEST else None
     value, unit = (to_number(found[1]), _JAVA_UNITS.get(found[2])) if found else (None, None)
     if value is None or unit is None:
         raise InterpretError(f"{said[:64]!r} is no amount of memory with a unit, such as 512m or 2g")

@@ -11,7 +11,7 @@ from typing import Any
 from kafila.core.clock import rfc3339
 from kafila.placement.constants import TEMPLATE_GENERATION
 
-from .values import at, is_empty, number, numbered, own_map, same, text, to_number
+from .values import as_key, at, is_empty, number, numbered, own_map, same, text, to_number
 
 
 def picked(status: Any, fields: Iterable[str]) -> dict[str, Any]:
@@ -23,10 +23,9 @@ def reflecting(*fields: str, with_generations: bool = False) -> Callable[[Any], 
     """A function that brings these fields of a status back."""
 
     def reflect(observed: Any) -> Any:
-        status = at(observed, "status")
-        if status is None:
+        if at(observed, "status") is None:
             return {}
-        found = picked(status, fields)
+        found = {field: at(observed, "status", field) for field in fields}
         if with_generations:
             add_generations(found, observed)
         return found
@@ -82,28 +81,25 @@ def _or_zero(status: Any, field: str) -> Any:
 
 def merged_conditions(items: Any) -> list[Any]:
     """Conditions of all members; those that agree in type, status and reason become one, with the messages of all."""
-    merged: list[Any] = []
+    merged: list[tuple[dict[str, Any], list[str]]] = []
+    known: dict[tuple[Any, ...], list[str]] = {}
     for item in items:
         status = at(item, "status")
         found = at(status, "conditions") if status is not None else None
-        if found is None:
-            continue
-        for condition in numbered(found, "conditions"):
+        for condition in numbered(found, "conditions") if found is not None else ():
             said = f"{text(at(item, 'clusterName'))}={text(at(condition, 'message'), 'message')}"
-            like = next((each for each in merged if _agree(each, condition)), None)
-            if like is None:
-                merged.append({**_as_map(condition), "message": said})
+            key = tuple(_comparable(at(condition, field)) for field in ("type", "status", "reason"))
+            if key in known:
+                known[key].append(said)
             else:
-                like["message"] = f"{like['message']}, {said}"
-    return merged
+                known[key] = [said]
+                merged.append((own_map({"condition": condition}, "condition"), known[key]))
+    return [{**condition, "message": ", ".join(said)} for condition, said in merged]
 
 
-def _as_map(condition: Any) -> dict[str, Any]:
-    return own_map({"condition": condition}, "condition")
-
-
-def _agree(a: Any, b: Any) -> bool:
-    return all(same(at(a, field), at(b, field)) for field in ("type", "status", "reason"))
+def _comparable(value: Any) -> Any:
+    """A missing value agrees with a missing one."""
+    return None if value is None else as_key(value)
 
 
 def stamped(condition: dict[str, Any], before: Any, *stamps: str) -> dict[str, Any]:

@@ -12,12 +12,14 @@ Everything here raises InterpretError, with the path that could not be read.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from typing import Any, Final
 
 from kafila.placement.interpreter.errors import InterpretError
 
+_LARGEST: Final = 2**63 - 1
 _EXACT: Final = 2**53  # whole numbers up to here have no fraction as floats either
 DEEPEST: Final = 200  # levels of lists and maps, as in the answers of scripts
 _NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", re.ASCII)
@@ -45,7 +47,7 @@ def at(value: Any, *path: str) -> Any:
         elif isinstance(value, list | str):
             value = None
         else:
-            read = ".".join(path[:depth]) or "the object"
+            read = ".".join(path[:depth]) or "the value"
             raise InterpretError(f"{read} is {_described(value)}, so its {field} cannot be read")
     return value
 
@@ -223,10 +225,8 @@ def plain(value: Any, depth: int = 0) -> Any:
 
 def settled(value: Any, depth: int = 0) -> Any:
     """An answer as JSON: a copy, without what is None; maps with the keys 1 to n are lists, whole numbers have no fraction."""
-    if isinstance(value, float) and value.is_integer() and abs(value) <= _EXACT:
-        return int(value)
     if not is_table(value):
-        return value
+        return _settled_number(value) if type_of(value) == "number" else value
     if depth == DEEPEST:
         raise InterpretError(f"the answer is nested deeper than {DEEPEST} levels")
     if isinstance(value, list):
@@ -238,6 +238,12 @@ def settled(value: Any, depth: int = 0) -> Any:
     if numbers < len(found) or sorted(found) != list(range(1, numbers + 1)):
         raise InterpretError("the answer has a list with gaps or with names in it")
     return [found[index] for index in range(1, numbers + 1)]
+
+
+def _settled_number(value: int | float) -> int | float:
+    if not -_LARGEST - 1 <= value <= _LARGEST and (isinstance(value, int) or math.isinf(value) or math.isnan(value)):
+        raise InterpretError("a number in the answer is too large")
+    return int(value) if isinstance(value, float) and abs(value) <= _EXACT and value.is_integer() else value
 
 
 def _described(value: Any) -> str:

@@ -51,6 +51,7 @@ _COUNTERS: Final = (
     "retryCount",
 )
 _DURATION: Final = re.compile(r"([0-9.]+)([hms])")
+_LONGEST: Final = 64  # characters of a duration
 _SECONDS: Final = {"h": 3600, "m": 60, "s": 1}
 
 
@@ -136,7 +137,7 @@ def _add(status: dict[str, Any], found: Any) -> None:
 
 def _seconds(duration: Any) -> float:
     """Of a duration as Go writes it, 0 for what is none."""
-    if not isinstance(duration, str):
+    if not isinstance(duration, str) or len(duration) > _LONGEST:
         return number_or(duration, 0)
     found = sum(number(amount, "a duration") * _SECONDS[unit] for amount, unit in _DURATION.findall(duration))
     return found if found > 0 else number_or(duration, 0)

@@ -12,7 +12,11 @@ from kafila.placement.interpreter import InterpretError
 from kafila.placement.interpreter.thirdparty import values as v
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | st.text(max_size=8),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=4),
     max_leaves=20,
 )
@@ -104,7 +108,13 @@ def test_answers_are_json() -> None:
 def test_copies_are_equal_but_for_nulls(value: Any) -> None:
     copied = v.plain(value)
     assert v.settled(copied) == v.settled(value) == v.settled(v.settled(value))
-    assert "null" not in repr(copied)
+    assert not has_null(copied)
+
+
+def has_null(value: Any) -> bool:
+    """Within a list or a map."""
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return any(each is None or has_null(each) for each in inside)
 
 
 @pytest.mark.parametrize("copy", [v.plain, v.settled])

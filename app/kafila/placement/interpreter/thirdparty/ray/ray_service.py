@@ -81,8 +81,8 @@ def _shares(total: int, before: list[Any]) -> list[int]:
     """``total`` in the proportions of ``before``. Rounding does not give out more than there is (Karmada's script does)."""
     count, sum_before = len(before), sum(before)
     shares: list[int] = []
+    left = total
     for index, weight in enumerate(before):
-        left = total - sum(shares)
         if index == count - 1:
             share = left
         elif not sum_before:
@@ -90,6 +90,7 @@ def _shares(total: int, before: list[Any]) -> list[int]:
         else:
             share = math.floor(total * (weight / sum_before) + 0.5)
         shares.append(min(share, left))
+        left -= shares[-1]
     return shares
 
 
