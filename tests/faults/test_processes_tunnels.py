@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import json
 from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
@@ -35,8 +36,36 @@ async def answer(request: web.Request) -> web.StreamResponse:
         async for message in spoken:
             await spoken.send_bytes(message.data)
         return spoken
+    if request.path == "/api/v1/configmaps":
+        return await configmaps(request)
+    if request.path == "/apis/metrics.k8s.io/v1beta1/nodes":
+        usage = {"timestamp": "2026-01-01T00:00:00Z", "window": "10s", "usage": {"cpu": "1", "memory": "1Gi"}}
+        items = [{"metadata": {"name": "edge-node"}, **usage}]
+        head = {"kind": "NodeMetricsList", "apiVersion": "metrics.k8s.io/v1beta1", "metadata": {}}
+        return web.json_response({**head, "items": items})
     data = await request.read()
     return web.json_response({"as": request.headers["Impersonate-User"], "bytes": len(data)})
+
+
+async def configmaps(request: web.Request) -> web.StreamResponse:
+    """One that is listed, and one that comes later."""
+    assert request.headers["Authorization"] == "Bearer agents"
+
+    def made(name: str, version: int) -> dict[str, object]:
+        metadata = {"name": name, "namespace": "default", "uid": name, "resourceVersion": str(version)}
+        return {"kind": "ConfigMap", "apiVersion": "v1", "metadata": metadata, "data": {"a": name}}
+
+    if "watch" not in request.query:
+        head = {"kind": "ConfigMapList", "apiVersion": "v1", "metadata": {"resourceVersion": "5"}}
+        return web.json_response({**head, "items": [made("listed", 5)]})
+    watch = web.StreamResponse()
+    await watch.prepare(request)
+    await watch.write(json.dumps({"type": "ADDED", "object": made("watched", 6)}).encode() + b"\n")
+    with contextlib.suppress(ConnectionError):
+        while True:  # until whoever watches leaves
+            await asyncio.sleep(0.2)
+            await watch.write(b"\n")
+    return watch
 
 
 @pytest_asyncio.fixture(loop_scope="package")
@@ -54,10 +83,13 @@ async def member(plane: ControlPlane) -> AsyncIterator[str]:
     assert made.status in (201, 409)
     secret = {"metadata": {"name": "edge-impersonator"}, "stringData": {"token": "ours"}}
     await api.request("POST", "/api/v1/namespaces/karmada-cluster/secrets", secret)
+    secret = {"metadata": {"name": "edge"}, "stringData": {"token": "agents", "caBundle": "-"}}
+    await api.request("POST", "/api/v1/namespaces/karmada-cluster/secrets", secret)
     spec = {
         "syncMode": "Pull",
         "apiEndpoint": "http://127.0.0.1:1",
         "id": "edge",
+        "secretRef": {"namespace": "karmada-cluster", "name": "edge"},
         "impersonatorSecretRef": {"namespace": "karmada-cluster", "name": "edge-impersonator"},
     }
     head = {"apiVersion": "cluster.karmada.io/v1alpha1", "kind": "Cluster", "metadata": {"name": "edge"}}
@@ -164,3 +196,42 @@ async def test_without_one_it_is_said(plane: ControlPlane, member: str) -> None:
         found = await asked(api)
         assert found.status == 503
         assert "cluster edge has no tunnel, and http://127.0.0.1:1 cannot be reached: " in found.body["message"]
+
+
+async def test_what_is_searched_and_measured_comes_through_it(plane: ControlPlane, member: str) -> None:
+    """The workers, who follow the member, and the API's processes all reach it in the one where it ends."""
+    registry = {
+        "apiVersion": "search.karmada.io/v1alpha1",
+        "kind": "ResourceRegistry",
+        "metadata": {"name": "edges"},
+        "spec": {
+            "targetCluster": {"clusterNames": ["edge"]},
+            "resourceSelectors": [{"apiVersion": "v1", "kind": "ConfigMap"}],
+        },
+    }
+    path = "/apis/search.karmada.io/v1alpha1/resourceregistries"
+    cached = "/apis/search.karmada.io/v1alpha1/search/cache/api/v1/namespaces/default/configmaps"
+    assert (await plane.api[1].request("POST", path, registry)).status == 201
+    try:
+        async with tunnel(plane, plane.api[1], member):
+
+            async def found() -> bool:
+                items = (await plane.api[0].request("GET", cached)).body.get("items") or ()
+                return [item["metadata"]["name"] for item in items] == ["listed", "watched"]
+
+            await eventually("both are found", found)
+            ready = {"type": "Ready", "status": "True", "reason": "ClusterReady", "message": ""}
+            ready["lastTransitionTime"] = "2026-01-01T00:00:00Z"
+
+            async def measured() -> bool:
+                cluster = (await plane.api[0].request("GET", f"{CLUSTERS}/edge")).body
+                cluster["status"] = {**(cluster.get("status") or {}), "conditions": [ready]}
+                await plane.api[0].request("PUT", f"{CLUSTERS}/edge/status", cluster)
+                said = [await api.request("GET", "/apis/metrics.k8s.io/v1beta1/nodes") for api in plane.api]
+                return all(
+                    [i["metadata"]["name"] for i in each.body.get("items") or ()] == ["edge-node"] for each in said
+                )
+
+            await eventually("its node is measured", measured)
+    finally:
+        await plane.api[1].request("DELETE", f"{path}/edges")

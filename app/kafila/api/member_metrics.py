@@ -208,7 +208,7 @@ class MemberMetricsAPI:
 
 def metrics_of_members(registry: Registry, member_proxy: MemberProxy, routes: Routes | None) -> MemberMetricsAPI:
     """Reached as ``member_proxy`` reaches members, and ends with it."""
-    clients = MemberClients(registry.cache, member_proxy.transport_for, member_proxy.limits)
+    clients = MemberClients(registry.cache, member_proxy.transport_for, member_proxy.limits, member_proxy.tunnels)
     made = MemberMetricsAPI(registry, MemberMetrics(clients), routes)
     member_proxy.before_close.append(made.close)
     return made

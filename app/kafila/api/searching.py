@@ -40,7 +40,7 @@ class Searching:
     def __init__(self, registry: Registry, member_proxy: MemberProxy, draining: asyncio.Event) -> None:
         self._registry = registry
         self._registries = Registries(registry.cache, registry.catalog)
-        self._rights = MemberRights(registry, member_proxy.transport_for)
+        self._rights = MemberRights(registry, member_proxy.transport_for, member_proxy.tunnels)
         self._feed = Feed(registry.store.search)
         self._reader = Reader(registry.store.search, self._rights)
         self._proxying = Proxying(self._registries, self._reader, self._feed, member_proxy, draining)

@@ -89,7 +89,6 @@ class TunnelEndpoint:
         for _, _, tunnel in list(self._open.values()):
             tunnel.end(GOING_AWAY, "the server is shutting down")
         await asyncio.gather(*self._serving, return_exceptions=True)
-        await self._ways.close()
 
     # -- an agent ------------------------------------------------------------------------------------------------------
 

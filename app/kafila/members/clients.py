@@ -19,6 +19,7 @@ from kafila.watch import Cache, Entry, Event
 from .client import MemberClient
 from .credentials import Connection, CredentialsError, connection, secret_name
 from .transport import NO_TLS, Transport
+from .tunnels import Tunnels, Way, connected_through
 
 CLUSTERS: Final = "clusters.cluster.karmada.io"
 
@@ -27,13 +28,21 @@ TransportFor = Callable[[Object], Transport | None]
 
 @final
 class MemberClients:
-    """``transport_for``: a Cluster's own transport (simulation), None for the network."""
+    """``transport_for``: a Cluster's own transport (simulation), None for the network; ``tunnels``: by which members in pull mode are
+    reached that have one."""
 
-    def __init__(self, cache: Cache, transport_for: TransportFor, limits: AnswerLimits = ANSWER_LIMITS) -> None:
+    def __init__(
+        self,
+        cache: Cache,
+        transport_for: TransportFor,
+        limits: AnswerLimits = ANSWER_LIMITS,
+        tunnels: Tunnels | None = None,
+    ) -> None:
         self.limits = limits
+        self._tunnels = tunnels
         self._cache = cache
         self._transport_for = transport_for
-        self._clients: dict[str, tuple[tuple[Entry | None, ...], MemberClient]] = {}
+        self._clients: dict[str, tuple[tuple[Entry | None, Entry | None, Way | None], MemberClient]] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._gone: list[Callable[[str], None]] = []
         cache.listen(CLUSTERS, self._observe)
@@ -60,18 +69,21 @@ class MemberClients:
         cluster = entry.decode()
         transport = self._transport_for(cluster)
         secret = self._cache.get(*Key("secrets", *secret_name(cluster))) if transport is None else None
-        if known is not None and known[0] == (entry, secret):
+        pulled = transport is None and cluster["spec"].get("syncMode") == "Pull"
+        way = self._tunnels.way(name) if pulled and self._tunnels is not None else None
+        if known is not None and known[0] == (entry, secret, way):
             return known[1]
         if transport is not None:
             reached_by = Connection(cluster["spec"].get("apiEndpoint") or "", NO_TLS, "")
         else:
             reached_by = connection(cluster, secret.decode() if secret is not None else None)
-        if known is not None and known[0][1] is secret and _same_way(known[0][0], cluster):
-            self._clients[name] = (entry, secret), known[1]
+            reached_by = connected_through(reached_by, way) if way is not None else reached_by
+        if known is not None and known[0][1:] == (secret, way) and _same_way(known[0][0], cluster):
+            self._clients[name] = (entry, secret, way), known[1]
             return known[1]
         client = reached_by.client(name, transport, limits=self.limits)
         self._forget(name)
-        self._clients[name] = (entry, secret), client
+        self._clients[name] = (entry, secret, way), client
         return client
 
     async def close(self) -> None:

@@ -12,7 +12,8 @@ import orjson
 from kafila.core.values import AnyObject, Object
 
 from .client import MemberClient
-from .transport import TLS, Transport
+from .transport import TLS, NetworkTransport, Transport
+from .tunnel.connector import Dialer
 
 TOKEN = "token"
 AUTHORITY = "caBundle"
@@ -30,10 +31,13 @@ class Connection(NamedTuple):
     token: str
     proxy_url: str = ""
     proxy_headers: tuple[tuple[str, str], ...] = ()
+    dialer: Dialer | None = None  # makes the connections, whatever address the endpoint has
 
     def client(self, name: str, transport: Transport | None = None, **options: Any) -> MemberClient:
         """Raises CredentialsError. ``transport`` overrides the network."""
         try:
+            if transport is None and self.dialer is not None:
+                transport = NetworkTransport(self.endpoint, self.tls, dialer=self.dialer)
             return MemberClient(
                 name,
                 self.endpoint,

@@ -11,6 +11,7 @@ from kafila.core import tunnels
 from kafila.core.tunnels import Route
 from kafila.watch import Cache, Entry
 
+from .credentials import Connection
 from .proxy import Connections, Upstream
 from .transport import TLS, Unreachable
 from .tunnel.connector import Dialer, Here
@@ -68,12 +69,11 @@ class Peer:
 
 @final
 class Tunnels:
-    """``identity``: what this process shows to others, and how it knows them; ``address``: HOST:PORT at which they reach it, "" where
-    no tunnel ends in it."""
+    """``identity``: what this process shows to others, and how it knows them."""
 
-    def __init__(self, cache: Cache, identity: Callable[[], TLS], address: str = "") -> None:
+    def __init__(self, cache: Cache, identity: Callable[[], TLS]) -> None:
+        self.address = ""  # HOST:PORT at which they reach this one; "" while no tunnel ends in it
         self._cache = cache
-        self.address = address
         self._identity = identity
         self._here: dict[str, tuple[str, Way]] = {}  # by cluster, with its session
         self._known: dict[str, tuple[Entry, Route | None]] = {}
@@ -121,6 +121,12 @@ class Tunnels:
 
 def here(tunnel: Tunnel, endpoint: str, server_name: str) -> Way:
     return Way(endpoint, server_name, Here(tunnel))
+
+
+def connected_through(found: Connection, way: Way) -> Connection:
+    """The same member, by that way."""
+    tls = found.tls._replace(server_name=way.server_name)
+    return Connection(way.endpoint.rstrip("/"), tls, found.token, dialer=way.dialer)
 
 
 def through(upstream: Upstream, way: Way) -> Upstream:

@@ -20,6 +20,7 @@ from kafila.core.values import Object
 from kafila.members.clients import MemberClients
 from kafila.members.credentials import CredentialsError
 from kafila.members.transport import Transport, Unreachable, UnusableAnswer
+from kafila.members.tunnels import Tunnels
 from kafila.registry import Registry
 
 ALLOWED_FOR: Final = 60.0  # seconds that an answer is believed
@@ -56,12 +57,17 @@ def can_be(asked: Attributes) -> bool:
 
 @final
 class MemberRights:
-    """``transport_for``: a Cluster's own transport (simulation), None for the network."""
+    """``transport_for``: a Cluster's own transport (simulation), None for the network; ``tunnels``: of members in pull mode."""
 
-    def __init__(self, registry: Registry, transport_for: Callable[[Object], Transport | None]) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        transport_for: Callable[[Object], Transport | None],
+        tunnels: Tunnels | None = None,
+    ) -> None:
         self._verdicts: OrderedDict[Question, _Verdict] = OrderedDict()
         self._silent: dict[str, tuple[float, str]] = {}  # by cluster: until when, and why
-        self._clients = MemberClients(registry.cache, transport_for)
+        self._clients = MemberClients(registry.cache, transport_for, tunnels=tunnels)
         self._clients.on_gone(self._forget)
 
     async def close(self) -> None:

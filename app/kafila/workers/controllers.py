@@ -11,6 +11,7 @@ from kafila.authorization import Authorizer
 from kafila.autoscaling.metrics import NO_METRICS
 from kafila.identity.authority import Authority
 from kafila.identity.tokens import Tokens
+from kafila.members.tunnels import Tunnels
 from kafila.reconcile.controller import Controller, ReportsFailures
 from kafila.reconcile.events import Recorder
 from kafila.reconcile.karmada.certificate.agent_csr_approving import AgentCSRApproving
@@ -54,10 +55,11 @@ class Controllers:
         signing: Callable[[], Authority] | None = None,
         authorizer: Authorizer | None = None,
         api: OwnAPI | None = None,
+        tunnels: Tunnels | None = None,
     ) -> None:
         """``tokens``, ``authority``: of service accounts, and PEM of what the server's certificate is checked with.
         ``signing``: the authority that signs certificates now; ``authorizer``: who is asked for whom one is;
-        ``api``: this control plane's own, whose metrics autoscalers follow.
+        ``api``: this control plane's own, whose metrics autoscalers follow; ``tunnels``: of members in pull mode.
         """
         self.recorder = Recorder(registry, source_of=source_of)
         karmada, self.member_manager = build(
@@ -68,6 +70,7 @@ class Controllers:
             settings.gates,
             load_plugins(settings.plugins),
             APIMetrics(api, registry.catalog) if api is not None else NO_METRICS,
+            tunnels,
         )
         root_authority = RootCAPublisher(registry, authority)
         account_tokens = AccountTokens(registry, tokens, authority)

@@ -58,7 +58,7 @@ from .health import Health
 from .leader import Leader
 from .own_api import InProcessAPI, unserved
 from .rotations import Rotations
-from .tunnels import serve_tunnels
+from .tunnels import serve_tunnels, tunnels_of
 
 if TYPE_CHECKING:
     from .encryption import AtRest
@@ -142,6 +142,7 @@ class Process:
         tokens = keyring.tokens
         aggregation = Aggregation(cache, settings, keys.front_proxy)
         own_api = InProcessAPI()
+        tunnels = tunnels_of(cache)
         controllers = Controllers(
             registry.fenced_by(leader.fence),
             definitions,
@@ -153,6 +154,7 @@ class Process:
             lambda: stored_authority(cache)[0],
             authorizer,
             own_api,
+            tunnels,
         )
         exchange = Exchange(controllers)
         keyring.changed = controllers.token_keys_changed
@@ -172,7 +174,7 @@ class Process:
                 following.append(tasks.create_task(self._at_rest.follow()))
             following += keyring.follow()
             if self.settings.role != "workers":
-                proxy = MemberProxy(registry, self._transport_for, self.settings.answers)
+                proxy = MemberProxy(registry, self._transport_for, self.settings.answers, tunnels)
                 checks, pages = self._checks(store), dict[str, Page]()
                 meta_routes, timeout = DeferredMetaRoutes(checks, pages), settings.request_timeout
                 app = ObjectsApp(
@@ -210,7 +212,7 @@ class Process:
                 tasks.create_task(server.serve(sockets=self._listeners))
                 await _started(server)
                 self.port = server.servers[0].sockets[0].getsockname()[1]
-                serve_tunnels(app, proxy, settings, self.port)
+                serve_tunnels(tunnels, app, proxy, settings, self.port)
                 tokens.jwks_uri = tokens.jwks_uri or f"{self.server_url}{KEYS}"
             elif settings.listens:
                 health = Health(settings, registry, keys, tokens, authorizer, self._checks(store), self._hosts())
@@ -273,6 +275,7 @@ class Process:
             await audit.close()
         if journal is not None:
             await asyncio.to_thread(journal.close, TIMEOUT)
+        await tunnels.close()
         await definitions.stop()
         await converting.close()
         await aggregation.close()

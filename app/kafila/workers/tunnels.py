@@ -27,14 +27,17 @@ _ANYWHERE: Final = ("0.0.0.0", "::")
 _FAR: Final = "192.0.2.1"  # of a network that there is not: nothing is sent there
 
 
-def serve_tunnels(app: ObjectsApp, proxy: MemberProxy, settings: Settings, port: int) -> None:
+def tunnels_of(cache: Cache) -> Tunnels:
+    """All there are, wherever they end."""
+    return Tunnels(cache, peer_identity(cache))
+
+
+def serve_tunnels(ways: Tunnels, app: ObjectsApp, proxy: MemberProxy, settings: Settings, port: int) -> None:
     """From now on agents may open theirs. ``port``: that this process listens on."""
     host = settings.peer_advertise_ip or (own_address() if settings.host in _ANYWHERE else settings.host)
     at = settings.peer_advertise_port or port
-    address = f"[{host}]:{at}" if ":" in host else f"{host}:{at}"
-    ways = Tunnels(app.registry.cache, peer_identity(app.registry.cache), address)
+    ways.address = f"[{host}]:{at}" if ":" in host else f"{host}:{at}"
     app.tunnels = TunnelEndpoint(app.registry, ways)
-    proxy.tunnels = ways
     proxy.before_close.append(app.tunnels.close)
 
 

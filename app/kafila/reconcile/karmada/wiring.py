@@ -15,6 +15,7 @@ from kafila.core.feature_gates import (
     PROPAGATE_DEPS,
     Gates,
 )
+from kafila.members.tunnels import Tunnels
 from kafila.placement.scheduler.plugins import SchedulerPlugin
 from kafila.reconcile.controller import Controller
 from kafila.reconcile.events import Recorder
@@ -47,6 +48,7 @@ from .scheduler.descheduler import Descheduler
 from .scheduler.estimators import Estimators
 from .scheduler.rebalancer import Rebalancer
 from .search.controller import SearchController
+from .search.tunnelled import TunnelledMembers
 from .services.collection import EndpointSliceCollect, ServiceExports, SliceCollection
 from .services.dispatch import EndpointSliceDispatch
 from .services.endpoint_slices import EndpointSlices
@@ -64,9 +66,10 @@ def build(
     gates: Gates = DEFAULT_GATES,
     plugins: Sequence[SchedulerPlugin] = (),
     metrics: MetricsClient = NO_METRICS,
+    tunnels: Tunnels | None = None,
 ) -> tuple[list[Controller], MemberManager]:
     """All controllers in the order in which they start; they stop in the opposite one. ``gates``: those that are on;
-    ``metrics``: the control plane's own metrics APIs."""
+    ``metrics``: the control plane's own metrics APIs; ``tunnels``: of members in pull mode."""
     interpreting = Interpreting(registry, recorder, gates)
     clusters = Clusters(registry)
     scheduler = Scheduler(registry, clusters, gates, options, plugins)
@@ -139,7 +142,10 @@ def build(
                     options.resource_eviction_rate,
                 )
             )
-    return [*controllers, search, router, manager], manager
+    readers: list[Controller] = []
+    if tunnels is not None:
+        readers.append(TunnelledMembers(registry, clusters, tunnels, [search.member_controllers], options.answers))
+    return [*controllers, search, router, manager, *readers], manager
 
 
 def tuning_of(options: FederationOptions) -> Tuning:

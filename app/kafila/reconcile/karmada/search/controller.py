@@ -280,7 +280,7 @@ class SearchController(QueueController[Key]):
             why = f"cluster {name}: {kind.plural} are not followed: {follower.trouble[:256]}"
             return _Problem(why, False)
         if follower is None and name not in self._connections:
-            state = "in Pull mode" if cluster["spec"].get("syncMode") == "Pull" else "not connected"
+            state = "in Pull mode and has no tunnel" if cluster["spec"].get("syncMode") == "Pull" else "not connected"
             return _Problem(f"cluster {name} is {state}: {kind.plural} are not followed", False)
         if follower is None or not follower.synced:
             return _Problem(f"cluster {name}: {kind.plural} are being listed", True)
