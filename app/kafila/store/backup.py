@@ -19,12 +19,14 @@ import asyncpg
 
 from kafila.core.files import open_private
 
-from . import embedded
+from . import embedded, fleet
 from .timeline import NEWEST, raise_restored
 
 _SCHEMA: Final = "alembic_version"  # the table with the schema's revision
 _LONGEST: Final = 8192  # bytes of what a program says that are read
 _COUNT: Final = "SELECT count(*) FROM objects"
+# what follows from other tables is projected again: only rights are kept of the schema
+_LEFT_OUT: Final = [f"--exclude-table-data=fleet.{name}" for name in (*fleet.TABLES, "followed", "state")]
 _USED: Final = """
 SELECT count(*) FROM pg_class c WHERE relnamespace = 'public'::regnamespace
 AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
@@ -60,7 +62,9 @@ async def back_up(dsn: str, to: Path) -> Summary:
                 to.parent.stat()
                 part.unlink(missing_ok=True)
                 os.close(open_private(part))
-                await _run(dsn, "pg_dump", "-w", "-Fc", "-O", "-x", f"--snapshot={snapshot}", "-f", str(part))
+                await _run(
+                    dsn, "pg_dump", "-w", "-Fc", "-O", "-x", *_LEFT_OUT, f"--snapshot={snapshot}", "-f", str(part)
+                )
                 with part.open("rb") as file:
                     os.fsync(file.fileno())
                 part.replace(to)

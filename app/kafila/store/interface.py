@@ -20,6 +20,7 @@ from typing import Final, NamedTuple, Protocol, final
 
 from kafila.core.resources import Key
 
+from .fleet import FleetTables
 from .search import SearchCache
 
 EVENTS = "events"
@@ -363,6 +364,11 @@ class Store(Protocol):
     @property
     def search(self) -> SearchCache:
         """What is kept of members' objects."""
+        ...
+
+    @property
+    def fleet(self) -> FleetTables:
+        """What is kept for SQL over the fleet."""
         ...
 
     def audit(self) -> AuditTable:

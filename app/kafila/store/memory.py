@@ -36,6 +36,7 @@ from .interface import (
 )
 from .memory_audit import MemoryAudit
 from .memory_events import MemoryEvents
+from .memory_fleet import MemoryFleet
 from .memory_search import MemorySearch
 from .sealing import Clear
 
@@ -67,6 +68,7 @@ class MemoryDatabase:
         self.leases: dict[str, _Lease] = {}
         self.audit = MemoryAudit()
         self.search = MemorySearch()
+        self.fleet = MemoryFleet()
         self.stores: list[MemoryStore] = []
 
     def check(self, transaction: Transaction) -> None:
@@ -163,6 +165,7 @@ class MemoryStore:
         self.database = database or MemoryDatabase()
         self.sealer: Sealer = Clear()
         self.search = self.database.search
+        self.fleet = self.database.fleet
         self._on_rows: RowsCallback | None = None
         self._following = False
         self._opened = False

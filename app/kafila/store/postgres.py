@@ -30,6 +30,7 @@ from .interface import (
 from .leases import PostgresLeases
 from .log_tailer import LogTailer
 from .packing import Packing
+from .postgres_fleet import PostgresFleet
 from .postgres_search import PostgresSearch
 from .sealing import Clear, sealed
 
@@ -62,6 +63,7 @@ class PostgresStore:
         self._log_tailer = LogTailer(dsn, timeouts, packing, sealer)
         self._committer = Committer(dsn, self._log_tailer, timeouts, event_ttl, packing)
         self.search = PostgresSearch(dsn, timeouts, packing, sealer)
+        self.fleet = PostgresFleet(dsn, timeouts, packing)
 
     @property
     def trouble(self) -> str:
@@ -75,11 +77,13 @@ class PostgresStore:
         """Does not wait for the database: requests do, each for itself."""
         await self._pool.open()
         await self.search.open()
+        await self.fleet.open()
         self._committer.start()
         self._log_tailer.start()
 
     async def close(self) -> None:
         await self.search.close()
+        await self.fleet.close()
         await self._committer.close()
         await self._log_tailer.close()
         await self._pool.close()

@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any, Final
+
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -156,3 +159,77 @@ search_objects = sa.Table(
     sa.Index("search_objects_version", "resource", "cluster", "version", "namespace", "name"),
     sa.Index("search_objects_deleted", "at", postgresql_where=sa.text("deleted")),
 )
+
+# what ``kafila sql`` reads (``store/fleet.py``); views, rights and functions are in the migration
+_TIME: Final = sa.DateTime(timezone=True)
+_KINDS: Final[Mapping[str, Any]] = {
+    "text": sa.Text,
+    "bool": sa.Boolean,
+    "bigint": sa.BigInteger,
+    "int": sa.Integer,
+    "numeric": sa.Numeric,
+    "json": JSONB,
+    "list": sa.ARRAY(sa.Text),
+    "time": _TIME,
+}
+
+
+def _fleet(name: str, key: str, columns: str, needed: str = "") -> sa.Table:
+    """``columns``, ``needed``: such as "mode ready since:time"; those that are needed are never null."""
+    made = [_name(each) for each in key.split() if f"{each}:int" not in needed]
+    for words, nullable in ((needed, False), (columns, True)):
+        for column, _, kind in (word.partition(":") for word in words.split()):
+            made.append(sa.Column(column, _KINDS[kind or "text"], nullable=nullable))
+    return sa.Table(name, metadata, *made, sa.PrimaryKeyConstraint(*key.split(), name=f"{name}_pkey"), schema="fleet")
+
+
+sa.Table(
+    "state",
+    metadata,
+    sa.Column("one", sa.Boolean, nullable=False, server_default=sa.true()),
+    sa.Column("writer", sa.BigInteger, nullable=False),
+    sa.Column("format", sa.Integer, nullable=False),
+    sa.Column("revision", sa.BigInteger, nullable=False),
+    sa.Column("events", sa.BigInteger, nullable=False),
+    sa.Column("at", _TIME, nullable=False),
+    sa.PrimaryKeyConstraint("one", name="state_pkey"),
+    sa.CheckConstraint("one", name="state_one"),
+    schema="fleet",
+)
+_fleet("reader", "role namespace", "")
+_fleet("followed", "resource cluster", "", "version:bigint")
+_fleet(
+    "cluster",
+    "name",
+    "mode ready reason message since:time version provider region zones:list labels:json taints:list cordoned:bool"
+    " nodes:bigint nodes_ready:bigint cpu:numeric cpu_used:numeric memory:numeric memory_used:numeric"
+    " created:time deleting:bool",
+)
+_of_binding = _fleet(
+    "binding",
+    "namespace binding",
+    "api_version kind name id policy replicas:bigint scheduled:bool reason message since:time suspended:bool"
+    " created:time deleting:bool",
+)
+_placed = _fleet(
+    "placement",
+    "namespace binding cluster",
+    "api_version kind name policy why leaving:bool replicas:bigint ready:bigint applied:bool health message",
+)
+_of_work = _fleet(
+    "work",
+    "cluster work number",
+    "namespace api_version kind name id applied:bool reason message since:time health images:list suspended:bool created:time"
+    " deleting:bool",
+    "number:int",
+)
+_fleet(
+    "object",
+    "cluster resource namespace name",
+    "api_version kind uid labels:json generation:bigint revision:bigint wanted:bigint ready:bigint images:list"
+    " created:time deleting:bool",
+)
+_fleet("event", "namespace event", "type reason message source kind name count:bigint first:time last:time")
+sa.Index("placement_cluster", _placed.c.cluster)
+sa.Index("binding_id", _of_binding.c.id)
+sa.Index("work_object", _of_work.c.cluster, _of_work.c.namespace, _of_work.c.name)

@@ -59,6 +59,8 @@ def test_the_migrations_make_what_the_metadata_says(postgres_dsn: str) -> None:
                 "include_object": lambda thing, name, kind, *_: (
                     not (kind == "table" and name.startswith(("log_", "events_")))
                 ),
+                "include_schemas": True,
+                "include_name": lambda name, kind, _: kind != "schema" or name in (None, "fleet"),
                 "compare_type": True,
             },
         )
