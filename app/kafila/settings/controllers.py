@@ -42,6 +42,7 @@ CONTROLLERS = frozenset(
         "serviceImport",
         "serviceaccount",
         "serviceaccount-token",
+        "sql-views",
         "tokencleaner",
         "ttl-after-finished",
         "unifiedAuth",
@@ -51,4 +52,4 @@ CONTROLLERS = frozenset(
 )
 
 # they run where they are named: ``*`` does not mean them
-OFF_BY_DEFAULT = frozenset({"deploymentReplicasSyncer", "descheduler", "hpaScaleTargetMarker"})
+OFF_BY_DEFAULT = frozenset({"deploymentReplicasSyncer", "descheduler", "hpaScaleTargetMarker", "sql-views"})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -39,10 +40,21 @@ async def populated(plane: Plane) -> None:
     await eventually(lambda: plane.copy("secrets", "token") is not None)
 
 
+def in_views(dsn: str, name: str) -> list[Any]:
+    """Labels of what kafila sql knows of Secrets of that name."""
+    with psycopg.connect(dsn) as connection:
+        query = "SELECT labels FROM fleet.object WHERE kind = 'Secret' AND name = %s"
+        return [labels for (labels,) in connection.execute(query, [name])]
+
+
 async def test_no_secret_lies_in_clear_anywhere(server_folder: Path, postgres_dsn: str) -> None:
-    async with Plane(server_folder, postgres_dsn, secrets(ONE)) as plane:
+    async with Plane(server_folder, postgres_dsn, secrets(ONE), controllers="*,sql-views") as plane:
         await populated(plane)
         await plane.create(secret("gone", "sesame-deleted"))
+        marked = secret("marked", "sesame")
+        marked["metadata"]["labels"] = {"password": "sesame-label"}
+        await plane.create(marked)
+        await eventually(lambda: in_views(postgres_dsn, "marked") == [None])
         assert await plane.names("works.work.karmada.io", "karmada-es-member1") != []
         assert in_clear(postgres_dsn, ["sesame", "PRIVATE KEY"]) == []
 

@@ -55,6 +55,7 @@ from .services.endpoint_slices import EndpointSlices
 from .services.index import ServiceWorks
 from .services.multi_cluster_services import MultiClusterServices
 from .services.service_imports import ServiceImports
+from .sql_views.controller import SQLViews
 from .template.controller import TemplateController
 
 
@@ -120,6 +121,7 @@ def build(
         CronFederatedHPAs(registry, recorder),
         HPAScaleTargetMarker(registry, recorder),
         DeploymentReplicasSyncer(registry),
+        SQLViews(registry, recorder),
     ]
     if MULTI_CLUSTER_SERVICE in gates:
         controllers += [
