@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import sys
@@ -59,7 +60,7 @@ class Lab:
             cluster_status_frequency=1.0,
             feature_gates="Failover=true,FederatedQuotaEnforcement=true",
             enable_no_execute_taint_eviction=True,
-            controllers="*,descheduler",
+            controllers="*,descheduler,sql-views",
             descheduling_interval=1.0,
         )
         self.process: Process
@@ -263,6 +264,43 @@ async def test_cron_federated_hpa(lab: Lab) -> None:
     await lab.eventually(lambda: rules() == {"mornings": True, "evenings": True, "nights": False})
     await lab.delete("cron-federated-hpa")
     await lab.eventually(lambda: not lab.holders("deployments.apps", "office"))
+
+
+@on_module_loop
+async def test_sql(lab: Lab) -> None:
+    """Every query of docs/sql.md is asked, and those about the example are answered."""
+    await lab.apply("sql")
+    await lab.eventually(lambda: lab.ready("web") == 4)
+    folder = str(lab.folder)
+
+    async def ask(query: str, *more: str) -> Any:
+        shown = await lab.kubectl("kafila", "sql", query, "--data-dir", folder, "-o", "json", *more)
+        return json.loads(shown)
+
+    async with asyncio.timeout(90):
+        ready = "SELECT cluster, replicas, ready FROM placement WHERE name = 'web' AND ready = 2 ORDER BY cluster"
+        while len(placed := await ask(ready)) < 2:
+            pass  # each look is a process of its own
+    assert [tuple(each.values()) for each in placed] == [("member1", 2, 2), ("member2", 2, 2)]
+    page = (ROOT / "docs/sql.md").read_text()
+    questions = re.findall(r"```sql\n(.*?);\n```", page, re.S)
+    assert "".join(f"{each};\n" for each in questions) == "".join(
+        line
+        for line in (EXAMPLES / "sql/questions.sql").read_text().splitlines(keepends=True)
+        if line.strip("\n") and line[:2] != "--"
+    )
+    answers = [await ask(question) for question in questions]
+    assert {"image": "nginx:1.27", "cluster": "member1", "workloads": 1} in answers[0]
+    assert [each["name"] for each in answers[4]] == ["member3", "member2", "member1"]
+    assert {"team": "shop", "kind": "Deployment", "count": 2} in answers[9]
+    (state,) = answers[11]
+    assert state["revision"] > 0
+    (pending,) = await ask("SELECT kind, name, awaits, reason FROM pending WHERE name = 'nowhere'")
+    assert pending == {"kind": "Deployment", "name": "nowhere", "awaits": "Scheduled", "reason": "NoClusterFit"}
+    assert await ask("SELECT * FROM pending WHERE name = 'nowhere'", "--as-namespace", "team-a") == []
+    refused = await lab.kubectl("kafila", "sql", "DELETE FROM object", "--data-dir", folder, check=False)
+    assert refused.startswith("error: only SELECT, WITH, VALUES and TABLE")
+    await lab.delete("sql")
 
 
 @on_module_loop

@@ -89,6 +89,7 @@ def program() -> App:
     app.command(token)
     app.command("kafila.cli.why:why", name="why", help="Explain why an object is, or is not, in the clusters.")
     app.command("kafila.cli.audit:audit", name="audit", help="Tell who changed what, and how.")
+    app.command("kafila.cli.sql:sql", name="sql", help="Ask SQL of everything that the control plane knows.")
     app.command("kafila.cli.init:init", name="init", help="Install a control plane in a cluster.")
     app.command("kafila.cli.init:deinit", name="deinit", help="Remove what init made in a cluster.")
     app.command("kafila.cli.migrate:migrate", name="migrate", help="Bring a database to this program's schema.")

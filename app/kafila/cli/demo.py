@@ -51,7 +51,10 @@ def demo(
 
     manifests = read_manifests(example)
     folder = data_dir or own_folder()
-    settings = settings_of({"data_dir": folder, "bind": bind, "cluster_status_frequency": 2.0})
+    said: dict[str, Any] = {"data_dir": folder, "bind": bind, "cluster_status_frequency": 2.0}
+    if "KAFILA_CONTROLLERS" not in os.environ:
+        said["controllers"] = "*,sql-views"  # what is tried first is not looked for in vain
+    settings = settings_of(said)
     configure("warning")
     with starting(settings):
         listeners = listen(settings)
