@@ -61,6 +61,7 @@ class Lab:
             feature_gates="Failover=true,FederatedQuotaEnforcement=true",
             enable_no_execute_taint_eviction=True,
             controllers="*,descheduler,sql-views",
+            withdrawal_max_objects=5,
             descheduling_interval=1.0,
         )
         self.process: Process
@@ -713,6 +714,40 @@ async def test_remedy(lab: Lab) -> None:
         while "Remedies ask for nothing any more" not in await lab.kubectl(*events):
             await asyncio.sleep(0.2)
     await lab.delete("remedy")
+
+
+@on_module_loop
+async def test_approval(lab: Lab) -> None:
+    def are_in(*members: str) -> bool:
+        return all(lab.holders("configmaps", f"six-{number}") == set(members) for number in range(1, 7))
+
+    assert await lab.kubectl("kafila", "approve") == "Nothing waits for an approval.\n"
+    await lab.apply("approval")
+    await lab.eventually(lambda: are_in("member1", "member2"))
+    narrower = '{"spec":{"placement":{"clusterAffinity":{"clusterNames":["member1"]}}}}'
+    await lab.kubectl("patch", "propagationpolicy", "six", "--type=merge", "-p", narrower)
+    held = "--for=jsonpath={.metadata.annotations.kafila\\.io/held-withdrawal}"
+    await lab.kubectl("wait", "propagationpolicy/six", held, "--timeout=90s")
+    listed = await lab.kubectl("kafila", "approve")
+    assert listed.splitlines()[1].split(maxsplit=3) == [
+        "PropagationPolicy",
+        "default",
+        "six",
+        "6 objects leave 1 clusters: member2 (6)",
+    ]
+    why = await lab.kubectl("kafila", "why", "configmap/six-1")
+    assert "The policy's last edit waits for an approval: 6 objects leave 1 clusters: member2 (6)." in why
+    assert "kafila approve propagationpolicy six -n default" in why
+    assert are_in("member1", "member2")
+    refused = await lab.kubectl("kafila", "approve", "deployment/six", check=False)
+    assert 'nothing of the type "deployment" waits for an approval' in refused
+    said = await lab.kubectl("kafila", "approve", "propagationpolicy/six")
+    assert said == "propagationpolicy/six approved: 6 objects leave 1 clusters: member2 (6)\n"
+    await lab.eventually(lambda: are_in("member1"))
+    again = await lab.kubectl("kafila", "approve", "pp", "six", check=False)
+    assert 'nothing of PropagationPolicy "six" waits for an approval' in again
+    await lab.delete("approval")
+    await lab.eventually(lambda: are_in())
 
 
 @on_module_loop

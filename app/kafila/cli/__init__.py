@@ -88,6 +88,9 @@ def program() -> App:
     token.command("kafila.cli.token:delete", name="delete", help="Delete bootstrap tokens.")
     app.command(token)
     app.command("kafila.cli.why:why", name="why", help="Explain why an object is, or is not, in the clusters.")
+    app.command(
+        "kafila.cli.approve:approve", name="approve", help="List changes that wait for an approval, or give it to one."
+    )
     app.command("kafila.cli.audit:audit", name="audit", help="Tell who changed what, and how.")
     app.command("kafila.cli.sql:sql", name="sql", help="Ask SQL of everything that the control plane knows.")
     app.command("kafila.cli.init:init", name="init", help="Install a control plane in a cluster.")

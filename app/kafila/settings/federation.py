@@ -104,6 +104,16 @@ class FederationOptions(EstimatorOptions):
         description="Seconds that a pod has to have found no node before the descheduler takes it from its cluster.",
         ge=0,
     )
+    withdrawal_max_objects: int = Field(
+        1000,
+        description="Objects that an edit of a policy may take out of clusters without an approval (kafila approve); 0 for any number.",
+        ge=0,
+    )
+    withdrawal_max_clusters: int = Field(
+        20,
+        description="Clusters that an edit of a policy may take objects out of without an approval; 0 for any number.",
+        ge=0,
+    )
     federated_resource_quota_sync_period: Seconds = Field(
         300.0,
         description="Seconds between two counts of what quotas are used; 0 for never.",

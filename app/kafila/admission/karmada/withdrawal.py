@@ -6,15 +6,15 @@ Karmada's outcome stays: the clusters are left. It is the answer to the edit, al
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, cast
 
 from kafila.core.values import AnyObject, Object
 from kafila.placement import constants
-from kafila.placement.cluster_affinity import matcher
 from kafila.placement.objects import name
-from kafila.placement.spec import target_names, terms
-from kafila.placement.types import Placement
+from kafila.placement.spec import target_names
+from kafila.placement.types import Cluster, Placement
+from kafila.placement.withdrawal import affinities, fitting
 
 from .context import AdmissionContext, Claimed
 
@@ -26,7 +26,7 @@ def withdrawals(new: Object, old: Object, around: AdmissionContext) -> list[str]
     """Warnings for a change of a policy's placement."""
     placement = cast(Placement, new["spec"].get("placement") or {})
     before = cast(Placement, old["spec"].get("placement") or {})
-    if _affinities(placement) == _affinities(before) or new["spec"].get("activationPreference") == constants.LAZY:
+    if affinities(placement) == affinities(before) or new["spec"].get("activationPreference") == constants.LAZY:
         return []
     clusters = {name(cluster): cluster for cluster in around.clusters()}
     found = []
@@ -34,8 +34,7 @@ def withdrawals(new: Object, old: Object, around: AdmissionContext) -> list[str]
     if unknown:
         listed = ", ".join(f'"{each}"' for each in unknown[:NAMED])
         found.append(f"spec.placement: no cluster is named {listed}{_and_more(unknown)}")
-    tests = [matcher(affinity) for affinity in _affinities(placement)]
-    fits = frozenset(called for called, cluster in clusters.items() if any(test(cluster) for test in tests))
+    fits = fitting(placement, cast(Mapping[str, Cluster], clusters))
     identity = next((id for key in _IDS if (id := (old["metadata"].get("labels") or {}).get(key))), "")
     claimed = around.claimed(identity, old["metadata"].get("namespace") or "") if identity else Claimed((), False)
     if left := _left(claimed, fits, bool(new["spec"].get("preserveResourcesOnDeletion"))):
@@ -67,16 +66,8 @@ def _and_more(found: Sequence[str]) -> str:
     return f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
 
 
-def _affinities(placement: Placement) -> Sequence[AnyObject]:
-    """Any of which may hold the object; an empty one holds all clusters."""
-    groups = terms(placement)
-    if not groups:
-        return [placement.get("clusterAffinity") or {}]
-    return [*groups, *(each for group in groups for each in group.get("overflowAffinities") or ())]
-
-
 def _named(placement: Placement) -> set[str]:
-    return set(_names(_affinities(placement)))
+    return set(_names(affinities(placement)))
 
 
 def _names(affinities: Iterable[AnyObject]) -> Iterable[str]:

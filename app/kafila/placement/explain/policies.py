@@ -13,6 +13,7 @@ from kafila.placement.explain.report import Evidence, OtherPolicy, Reference, Re
 from kafila.placement.objects import annotations_of, labels_of, name, namespace, spec
 from kafila.placement.spec import existing_clusters
 from kafila.placement.types import PropagationPolicy
+from kafila.placement.withdrawal import waiting
 
 CLUSTER_POLICIES = "clusterpropagationpolicies"
 _MOST = 10  # policies that are listed
@@ -40,11 +41,24 @@ def explain_policy(evidence: Evidence, report: Report) -> PropagationPolicy | No
         _explain_near_misses(evidence, template, report)
         return None
     report.policy = reference_of(winner)
+    if what := waiting(winner):
+        command = f"kafila approve {_type_of(winner)} {name(winner)}" + (
+            f" -n {where}" if (where := namespace(winner)) else ""
+        )
+        report.advise(
+            f"The policy's last edit waits for an approval: {what}. Objects keep the placement that they had.",
+            f"{command}, or take the edit back.",
+        )
     report.policy_why = _why_it_won(template, winner, selects)
     lost = why_others_lost(template, winner, own, evidence.cluster_policies, claimed=selects)
     report.lost = [OtherPolicy(_by_name(reference), reason) for reference, reason in lost[:_MOST]]
     report.more_lost = max(len(lost) - _MOST, 0)
     return winner
+
+
+def _type_of(policy: PropagationPolicy) -> str:
+    """As the command line has it."""
+    return "propagationpolicy" if namespace(policy) else "clusterpropagationpolicy"
 
 
 def _explain_other_claim(template: Object, policies: Sequence[PropagationPolicy], report: Report) -> None:

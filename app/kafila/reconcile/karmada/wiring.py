@@ -17,6 +17,7 @@ from kafila.core.feature_gates import (
 )
 from kafila.members.tunnels import Tunnels
 from kafila.placement.scheduler.plugins import SchedulerPlugin
+from kafila.placement.withdrawal import Limits
 from kafila.reconcile.controller import Controller
 from kafila.reconcile.events import Recorder
 from kafila.reconcile.interpreter.interpreting import Interpreting
@@ -90,7 +91,14 @@ def build(
         RemedyController(registry, recorder, clusters),
         TunnelConditions(registry, recorder, clusters),
         TemplateController(
-            registry, recorder, interpreting, clusters, gates, options.skipped_propagating_namespaces, scheduler
+            registry,
+            recorder,
+            interpreting,
+            clusters,
+            gates,
+            options.skipped_propagating_namespaces,
+            scheduler,
+            Limits(options.withdrawal_max_objects, options.withdrawal_max_clusters),
         ),
         *([DependenciesDistributor(registry, recorder, interpreting)] if PROPAGATE_DEPS in gates else []),
         ApplicationFailover(registry, recorder, interpreting, gates),

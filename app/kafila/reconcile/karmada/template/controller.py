@@ -13,6 +13,7 @@ from kafila.placement.constants import Identity
 from kafila.placement.detector.match import is_skipped_object
 from kafila.placement.scheduler.cluster_snapshot import ClusterInfo, ClusterSnapshot
 from kafila.placement.types import Cluster
+from kafila.placement.withdrawal import Limits
 from kafila.reconcile.chunks import Chunks, at_once, in_chunks
 from kafila.reconcile.controller import Report
 from kafila.reconcile.events import Recorder
@@ -36,6 +37,7 @@ from kafila.reconcile.karmada.scheduler.backoff import SchedulingBackoff
 from kafila.reconcile.karmada.scheduler.context import Scheduler
 from kafila.reconcile.karmada.scheduler.decision_records import DecisionRecorder
 from kafila.reconcile.karmada.scheduler.priority import Priorities
+from kafila.reconcile.karmada.withdrawals import PolicyGuard
 from kafila.registry import Registry
 from kafila.watch import Entry, Event
 
@@ -71,6 +73,7 @@ class TemplateController:
         gates: Gates,
         skipped_namespaces: str,
         scheduler: Scheduler,
+        limits: Limits,
     ) -> None:
         self._interpreting = interpreting
         self._clusters = clusters
@@ -108,6 +111,7 @@ class TemplateController:
             self.policies,
             scheduler,
             decisions,
+            PolicyGuard(registry, recorder, clusters, self._claims.keys, limits),
         )
         pipeline = Pipeline(interpreting, stored, committer, scheduler, statuses)
         claim = PolicyClaim(registry, self.policies, self._own, self._templates)

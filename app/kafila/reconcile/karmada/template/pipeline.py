@@ -30,6 +30,7 @@ from .steps.build_binding import build_binding
 from .steps.build_works import build_works
 from .steps.facts import Facts, StoredWork
 from .steps.find_orphans import find_orphans
+from .steps.hold_withdrawal import hold_withdrawal
 from .steps.record_decision import record_decision
 from .steps.refuse_works import refuse_works
 from .steps.reserve_quota import reserve_quota
@@ -46,6 +47,7 @@ def _at_once(step: Step) -> Step:
 
 
 STEPS: Final[Sequence[Step]] = (
+    hold_withdrawal,
     build_binding,
     _at_once(schedule_binding),
     share_works,

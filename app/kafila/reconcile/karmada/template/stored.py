@@ -26,6 +26,7 @@ from kafila.reconcile.karmada.quota.controller import QUOTAS
 from kafila.reconcile.karmada.scheduler.context import Scheduler
 from kafila.reconcile.karmada.scheduler.decision_records import DecisionRecorder
 from kafila.reconcile.karmada.scheduler.estimators import Estimates
+from kafila.reconcile.karmada.withdrawals import PolicyGuard
 from kafila.registry import Registry
 from kafila.registry.threads import in_thread, on_loop
 from kafila.watch import Entry
@@ -48,6 +49,7 @@ class StoredBindings:
         policies: PolicyIndex,
         scheduler: Scheduler,
         decisions: DecisionRecorder,
+        guard: PolicyGuard,
     ) -> None:
         self.registry = registry
         self.clusters = clusters
@@ -59,6 +61,7 @@ class StoredBindings:
         self.policies = policies
         self.scheduler = scheduler
         self.decisions = decisions
+        self.guard = guard
         self.quota_kind = registry.kind("policy.karmada.io", "v1alpha1", "federatedresourcequotas")
 
     def facts(self) -> Callable[[Interpreter], Facts]:
@@ -101,6 +104,10 @@ class StoredFacts:
 
     def priority_classes(self) -> Mapping[str, int]:
         return on_loop(self._stored.priority_classes.values)
+
+    def is_held(self, policy: PropagationPolicy) -> bool:
+        """Raises FactsNeeded."""
+        return on_loop(partial(self._stored.guard.holds, policy))
 
     def candidates(self, template: Object) -> tuple[Sequence[PropagationPolicy], Sequence[PropagationPolicy]]:
         return on_loop(partial(self._stored.policies.candidates, template))

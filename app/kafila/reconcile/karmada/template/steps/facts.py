@@ -54,6 +54,10 @@ class Facts(Protocol):
 
     def priority_classes(self) -> Mapping[str, int]: ...
 
+    def is_held(self, policy: PropagationPolicy) -> bool:
+        """Does what it says now take so much out of clusters that it waits for an approval?"""
+        ...
+
     def candidates(self, template: Object) -> tuple[Sequence[PropagationPolicy], Sequence[PropagationPolicy]]:
         """Policies of its namespace, and cluster-wide ones, that may select it."""
         ...

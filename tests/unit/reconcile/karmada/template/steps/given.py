@@ -39,10 +39,14 @@ class Given:
     overriding: Overrides = NO_OVERRIDES
     named: tuple[Sequence[StoredWork], Collection[str]] = ((), ())
     allowed: frozenset[str] | None = None
+    held: bool = False
     asked_names: list[Collection[str]] = field(default_factory=list)
 
     def name_of_binding(self, template: Object) -> str:
         return self.called
+
+    def is_held(self, policy: Object) -> bool:
+        return self.held
 
     def priority_classes(self) -> Mapping[str, int]:
         return self.classes
