@@ -60,6 +60,7 @@ class Lab:
             cluster_status_frequency=1.0,
             feature_gates="Failover=true,FederatedQuotaEnforcement=true",
             enable_no_execute_taint_eviction=True,
+            horizontal_pod_autoscaler_sync_period=1.0,
             controllers="*,descheduler,sql-views",
             withdrawal_max_objects=5,
             descheduling_interval=1.0,
@@ -223,7 +224,9 @@ async def test_search(lab: Lab) -> None:
 async def test_federated_hpa(lab: Lab) -> None:
     await lab.apply("federated-hpa")
     await lab.eventually(lambda: lab.replicas("shop") == {"member1": 1, "member2": 1})
-    await lab.kubectl("wait", "federatedhpa/shop", "--for=condition=AbleToScale", "--timeout=90s")
+    await lab.kubectl("wait", "federatedhpa/shop", "--for=condition=ScalingActive", "--timeout=90s")
+    shown = await lab.kubectl("get", "federatedhpa", "shop", "-o", "jsonpath={.status.currentMetrics[0].resource}")
+    assert shown == '{"current":{"averageUtilization":25,"averageValue":"25m"},"name":"cpu"}'
     await lab.delete("federated-hpa")
     await lab.eventually(lambda: not lab.holders("deployments.apps", "shop"))
 

@@ -6,9 +6,12 @@ from typing import Any, Final, final
 
 from kafila.api.app import ObjectsApp
 from kafila.api.deferred import DeferredMetaRoutes
+from kafila.api.proxy import MemberProxy
 from kafila.authorization import Authorizer
 from kafila.members.transport import ASGITransport, Timeouts, Unreachable
+from kafila.reconcile.karmada.member.manager import TransportFor
 from kafila.registry import Registry, User
+from kafila.settings.settings import Settings
 from kafila.watch.definitions import Definitions
 
 from .aggregation import Aggregation
@@ -19,18 +22,26 @@ _HEADERS: Final = (("Accept", "application/json"), ("User-Agent", "kafila"))
 _TIMEOUTS: Final = Timeouts(10.0, 10.0)
 
 
-def unserved(
-    registry: Registry, definitions: Definitions, authorizer: Authorizer, aggregation: Aggregation
+def serving_nobody(
+    registry: Registry,
+    transport_for: TransportFor,
+    settings: Settings,
+    definitions: Definitions,
+    authorizer: Authorizer,
+    aggregation: Aggregation,
 ) -> ObjectsApp:
-    """The API of a process that serves nobody else."""
-    return ObjectsApp(
+    """The API of a process that has no clients: for its own controllers."""
+    members = MemberProxy(registry, transport_for, settings.answers)
+    members.here = ObjectsApp(
         registry,
         DeferredMetaRoutes({}),
+        members,
         definitions=definitions,
         authorizer=authorizer,
         extension_proxy=aggregation.proxy,
         extensions=aggregation.documents,
     )
+    return members.here
 
 
 @final
@@ -40,6 +51,12 @@ class InProcessAPI:
     def __init__(self) -> None:
         self.app: Any = None
         self._transport: ASGITransport | None = None
+
+    async def close(self) -> None:
+        """Nobody is answered any more, clients neither."""
+        if self.app is not None:
+            self.app.draining.set()
+            await self.app.member_proxy.close()
 
     async def get(self, target: str) -> tuple[int, bytes]:
         """Status and body. Raises Unreachable, UnusableAnswer."""

@@ -56,7 +56,7 @@ from .controllers import Controllers
 from .exchange import Exchange
 from .health import Health
 from .leader import Leader
-from .own_api import InProcessAPI, unserved
+from .own_api import InProcessAPI, serving_nobody
 from .rotations import Rotations
 from .tunnels import serve_tunnels, tunnels_of
 
@@ -222,7 +222,10 @@ class Process:
                 tasks.create_task(server.serve(sockets=self._listeners))
                 await _started(server)
                 self.port = server.servers[0].sockets[0].getsockname()[1]
-            own_api.app = app or unserved(registry, definitions, authorizer, aggregation)
+            alone = partial(
+                serving_nobody, registry, self._transport_for, settings, definitions, authorizer, aggregation
+            )
+            own_api.app = app or alone()
             reached_at = self._reached_at(app is not None)
             await self._ensured(partial(bootstrap, registry, *reached_at, self.settings.service_cidr))
             await self._ensured(partial(ensure_roles, registry, default_roles()))
@@ -264,10 +267,8 @@ class Process:
                 task.cancel()
             if recorder is not None:
                 await recorder.stop()
-            if app is not None and proxy is not None:
-                app.draining.set()
-                await proxy.close()
-                await aggregation.proxy.close()
+            await own_api.close()
+            await aggregation.proxy.close()
             if server is not None:
                 server.should_exit = True
             await leader.stop()

@@ -8,6 +8,9 @@ from typing import Any, final
 
 import pytest
 
+from kafila.api.app import ObjectsApp
+from kafila.api.deferred import DeferredMetaRoutes
+from kafila.api.proxy import MemberProxy
 from kafila.core.values import Object
 
 from .metrics_server import MetricsServer, pod_metrics
@@ -202,3 +205,15 @@ async def test_an_autoscaler_in_the_members_contradicts(scaled: Scaled) -> None:
 
     await scaled.lab.change("HorizontalPodAutoscaler", "members", elsewhere)
     await scaled.lab.until(lambda: scaled.condition("kafila.io/SoleAutoscaler")[0] == "")
+
+
+async def test_metrics_of_the_members_through_our_own_api(scaled: Scaled) -> None:
+    """Nobody stands in for the metrics API: kafila's own sums up what the simulated members tell (25m for each pod)."""
+    members = MemberProxy(scaled.lab.registry, scaled.lab._transport, scaled.lab.settings.answers)
+    members.here = scaled.lab.api.app = ObjectsApp(scaled.lab.registry, DeferredMetaRoutes({}), members)
+    await scaled.deployed(4)
+    at_once = {"scaleDown": {"stabilizationWindowSeconds": 0}}
+    await scaled.lab.create(autoscaler(behavior=at_once))
+    await scaled.lab.until(lambda: scaled.replicas() == 1, "a quarter of the target")
+    (metric,) = scaled.hpa()["status"]["currentMetrics"]
+    assert metric["resource"]["current"] == {"averageUtilization": 12, "averageValue": "25m"}
