@@ -97,7 +97,10 @@ class APIMetrics:
 
     def _resource_of(self, about: ObjectReference) -> str:
         """``ingresses.networking.k8s.io``. Raises MetricsError for a kind that nobody knows."""
-        group, version = split_api_version(about.api_version)
+        try:
+            group, version = split_api_version(about.api_version)
+        except ValueError:
+            group, version = "", about.api_version
         kind = self._catalog.by_kind(group, version, about.kind)
         if kind is None:
             text = f'no matches for kind "{about.kind}" in version "{about.api_version}"'

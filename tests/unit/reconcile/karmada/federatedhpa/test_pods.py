@@ -1,0 +1,72 @@
+"""Members' pods by their labels, and who selects them."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kafila.autoscaling.pods import Pod
+from kafila.core.resources import Key
+from kafila.core.selectors import parse
+from kafila.reconcile.karmada.federatedhpa.members import PodIndex
+from kafila.reconcile.karmada.federatedhpa.selectors import MOST, SelectingAutoscalers
+
+SELECTORS = ["", "a=1", "a=1,b=1", "a in (1,2)", "a!=1", "b", "!b,a=2"]
+labels = st.dictionaries(st.sampled_from("ab"), st.sampled_from("12"))
+changes = st.lists(
+    st.tuples(st.sampled_from(["x", "y"]), st.sampled_from("pqrs"), st.none() | labels, st.sampled_from(SELECTORS)),
+    max_size=40,
+)
+
+
+def pod(name: str, labels: dict[str, str]) -> Pod:
+    return Pod(name, labels, "Running", False, None, "True", 0.0, ())
+
+
+def key(name: str) -> Key:
+    return Key("federatedhpas.autoscaling.karmada.io", "x", name)
+
+
+@given(changes)
+def test_the_index_finds_what_a_look_at_all_would(done: list[tuple[str, str, dict[str, str] | None, str]]) -> None:
+    """Pods come, change, go, and are asked for in between: an index that is made late knows the earlier ones too."""
+    index, pods = PodIndex(), dict[tuple[str, str], Pod]()
+    for namespace, name, found, text in done:
+        if found is None:
+            pods.pop((namespace, name), None)
+        else:
+            pods[namespace, name] = pod(name, found)
+        index.put(namespace, name, pods.get((namespace, name)))
+        selector = parse(text)
+        wanted = [each for (where, _), each in pods.items() if where == "x" and selector.matches(each.labels)]
+        assert sorted(each.name for each in index.select("x", selector)) == sorted(each.name for each in wanted)
+
+
+def test_it_looks_at_few_pods_of_many() -> None:
+    index = PodIndex()
+    for number in range(1000):
+        index.put("x", f"p{number}", pod(f"p{number}", {"app": f"{number // 10}", "env": "prod"}))
+    assert len(index.select("x", parse("app=7,env=prod"))) == 10
+    assert len(list(index._candidates("x", parse("app=7,env=prod")))) == 10
+
+
+@given(st.lists(st.tuples(st.sampled_from("kl"), st.none() | st.sampled_from(SELECTORS)), max_size=12), labels)
+def test_who_selects_a_pod(done: list[tuple[str, str | None]], found: dict[str, str]) -> None:
+    selecting, selectors = SelectingAutoscalers(), dict[Key, str]()
+    for name, text in done:
+        if text is None:
+            selecting.remove(key(name))
+            selectors.pop(key(name), None)
+        else:
+            selecting.put(key(name), parse(text))
+            selectors[key(name)] = text
+    wanted = {each for each, text in selectors.items() if parse(text).matches(found)}
+    assert selecting.of("x", [pod("p", found)]) == wanted
+    assert selecting.of("elsewhere", [pod("p", found)]) == set()
+
+
+def test_of_very_many_only_some_are_told() -> None:
+    selecting = SelectingAutoscalers()
+    for number in range(10_000):
+        selecting.put(key(f"{number}"), parse("app=web"))
+    assert len(selecting.of("x", [pod("p", {"app": "web"})])) == MOST
