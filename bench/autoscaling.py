@@ -18,9 +18,9 @@ from kafila.autoscaling.evaluation import by_metrics, status_after
 from kafila.autoscaling.metrics import PodUsage
 from kafila.autoscaling.pods import Pod, Tuning
 from kafila.core.resources import Key
-from kafila.core.selectors import parse
 from kafila.reconcile.karmada.federatedhpa.members import PodIndex
 from kafila.reconcile.karmada.federatedhpa.selectors import SelectingAutoscalers
+from kafila.reconcile.karmada.federatedhpa.targets import parsed_selector
 
 PERIOD, PODS, CLUSTERS, NAMESPACES = 15.0, 10, 2, 100
 
@@ -78,7 +78,7 @@ def main() -> None:
         status: dict[str, Any] = {}
         for number in range(count):
             namespace = f"ns-{number % NAMESPACES}"
-            selector = parse(f"app=web-{number}")
+            selector = parsed_selector(f"app=web-{number}")
             found = [pod for member in members for pod in member.select(namespace, selector)]
             key = Key("federatedhpas.autoscaling.karmada.io", namespace, f"web-{number}")
             selecting.put(key, selector)

@@ -104,7 +104,11 @@ def by_value_for_each(usage: int, workload: Workload, target: int, tuning: Tunin
 def pod_requests(pods: Sequence[Pod], resource: str, container: str = "") -> dict[str, int]:
     """Thousandths by pod: of all its containers, or of the named one. Raises CannotCompute for one that asks for nothing."""
     found: dict[str, int] = {}
+    totals: dict[int, int] = {}  # pods of one template share what they ask for
     for pod in pods:
+        if (known := totals.get(id(pod.requests))) is not None:
+            found[pod.name] = known
+            continue
         total = 0
         for name, amounts in pod.requests:
             if container and name != container:
@@ -113,18 +117,22 @@ def pod_requests(pods: Sequence[Pod], resource: str, container: str = "") -> dic
             if amount is None:
                 raise CannotCompute(f"missing request for {resource} in container {name} of Pod {pod.name}")
             total += amount
-        found[pod.name] = total
+        found[pod.name] = totals[id(pod.requests)] = total
     return found
 
 
 def _utilization(metrics: PodMetrics, requests: Mapping[str, int], target: int) -> tuple[float, int, int]:
     """The ratio to the target, per cent of the requests, and the average in thousandths. Raises CannotCompute."""
-    counted = [(metric.value, requests[name]) for name, metric in metrics.items() if name in requests]
-    used, asked = sum(value for value, _ in counted), sum(request for _, request in counted)
+    used = asked = counted = 0
+    for name, metric in metrics.items():
+        if (request := requests.get(name)) is not None:
+            used += metric.value
+            asked += request
+            counted += 1
     if not asked:
         raise CannotCompute("no metrics returned matched known pods")
     percent = min(_quotient(used * 100, asked), MOST)
-    return percent / target, percent, _quotient(used, len(counted))
+    return percent / target, percent, _quotient(used, counted)
 
 
 def _average(metrics: PodMetrics) -> int:
@@ -147,7 +155,7 @@ def _guessed(metrics: PodMetrics, groups: Groups, ratio: float, busy: Mapping[st
 
 
 def _without(metrics: PodMetrics, names: frozenset[str]) -> PodMetrics:
-    return {name: metric for name, metric in metrics.items() if name not in names}
+    return {name: metric for name, metric in metrics.items() if name not in names} if names else metrics
 
 
 def _followed(workload: Workload, ratio: float, ready: int, tuning: Tuning) -> int:

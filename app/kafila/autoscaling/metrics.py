@@ -111,8 +111,14 @@ def of_resource(usages: Sequence[PodUsage], resource: str, container: str = "") 
             raise MetricsError(
                 f"failed to get container metrics: container {container} not present in metrics for {where}"
             )
-        looked_at = [usage.containers[container]] if container else list(usage.containers.values())
-        if looked_at and all(resource in amounts for amounts in looked_at):
-            value = sum(amounts[resource] for amounts in looked_at)
-            found[usage.name] = PodMetric(value, usage.timestamp, usage.window)
+        looked_at = (usage.containers[container],) if container else usage.containers.values()
+        value = 0
+        for amounts in looked_at:
+            amount = amounts.get(resource)
+            if amount is None:
+                break
+            value += amount
+        else:
+            if looked_at:
+                found[usage.name] = PodMetric(value, usage.timestamp, usage.window)
     return found

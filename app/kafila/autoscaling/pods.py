@@ -17,6 +17,7 @@ CPU: Final = "cpu"
 Requests = tuple[tuple[str, tuple[tuple[str, int], ...]], ...]  # container, and thousandths of each resource
 MOST_CONTAINERS: Final = 1000  # of one pod that are looked at
 _interned: dict[Requests, Requests] = {}  # pods of one template ask for the same
+_interned_labels: dict[tuple[tuple[str, str], ...], Mapping[str, str]] = {}
 _INTERN_LIMIT: Final = 10_000
 
 
@@ -57,10 +58,9 @@ def pod_of(obj: Object) -> Pod:
     metadata, spec, status = obj["metadata"], obj.get("spec") or {}, obj.get("status") or {}
     ready = find(status.get("conditions"), "Ready") or {}
     since, started = ready.get("lastTransitionTime"), status.get("startTime")
-    labels = {sys.intern(key): sys.intern(value) for key, value in (metadata.get("labels") or {}).items()}
     return Pod(
         metadata["name"],
-        labels,
+        _labels(metadata.get("labels") or {}),
         sys.intern(status.get("phase") or ""),
         bool(metadata.get("deletionTimestamp")),
         parse_rfc3339(started) if started else None,
@@ -68,6 +68,14 @@ def pod_of(obj: Object) -> Pod:
         parse_rfc3339(since) if since else 0.0,
         _requests(spec.get("containers") or ()),
     )
+
+
+def _labels(given: Mapping[str, str]) -> Mapping[str, str]:
+    """Pods of one template have one map of labels: whoever looks at many looks at it once."""
+    labels = {sys.intern(key): sys.intern(value) for key, value in given.items()}
+    if len(_interned_labels) > _INTERN_LIMIT:
+        _interned_labels.clear()
+    return _interned_labels.setdefault(tuple(labels.items()), labels)
 
 
 def _requests(containers: Sequence[Object]) -> Requests:

@@ -49,7 +49,7 @@ from kafila.watch import Event
 from .contenders import FEDERATED, Contenders, Target, target_of
 from .members import Pods
 from .selectors import SelectingAutoscalers
-from .targets import InClusters, NoTarget, Targets, Template, failed_to_write
+from .targets import InClusters, NoTarget, Targets, Template, failed_to_write, parsed_selector
 
 SOURCE: Final = "federatedHPA-controller"
 SOLE: Final = "kafila.io/SoleAutoscaler"
@@ -164,7 +164,7 @@ class FederatedHPAs(QueueController[Key]):
     ) -> Verdict:
         """What the metrics say."""
         try:
-            selector = selectors.parse(standing.selector)
+            selector = parsed_selector(standing.selector)
         except selectors.SelectorError as error:
             text = f"couldn't convert selector into a corresponding internal selector object: {error}"
             said = condition(ACTIVE, "False", "InvalidSelector", text)

@@ -42,8 +42,15 @@ class PodIndex:
                 _move(values, where[1], before, pod)
 
     def select(self, namespace: str, selector: Selector) -> list[Pod]:
-        candidates = self._candidates(namespace, selector)
-        return [pod for pod in candidates if selector.matches(pod.labels)]
+        matching: dict[int, bool] = {}  # pods of one template have one map of labels
+        found = []
+        for pod in self._candidates(namespace, selector):
+            matches = matching.get(id(pod.labels))
+            if matches is None:
+                matches = matching[id(pod.labels)] = selector.matches(pod.labels)
+            if matches:
+                found.append(pod)
+        return found
 
     def _candidates(self, namespace: str, selector: Selector) -> Iterable[Pod]:
         """The fewest that one label leaves over: a workload's pods among all of its namespace."""

@@ -47,13 +47,12 @@ class SelectingAutoscalers:
     def of(self, namespace: str, pods: Iterable[Pod]) -> set[Key]:
         """Those that select one of the pods, :data:`MOST` at most. Pods of one template have the same labels, and are looked at once."""
         found: set[Key] = set()
-        for labels in {tuple(sorted(pod.labels.items())) for pod in pods}:
-            as_map = dict(labels)
+        for labels in {id(pod.labels): pod.labels for pod in pods}.values():
             places = [self._others.get((namespace,), set())]
-            places += [self._by_label.get((namespace, *label), set()) for label in labels]
+            places += [self._by_label.get((namespace, *label), set()) for label in labels.items()]
             for place in places:
                 for key in place:
-                    if self._selectors[key].matches(as_map):
+                    if self._selectors[key].matches(labels):
                         found.add(key)
                     if len(found) >= MOST:
                         return found

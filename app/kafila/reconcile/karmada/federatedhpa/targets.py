@@ -10,6 +10,7 @@ from kafila.catalog.kind import Kind
 from kafila.core import selectors
 from kafila.core.conditions import condition
 from kafila.core.errors import StatusError, not_found
+from kafila.core.remembered import remembered
 from kafila.core.resources import split_api_version
 from kafila.core.selectors import SelectorError
 from kafila.core.values import Object
@@ -28,6 +29,12 @@ from .members import Pods
 
 _NOWHERE = "failed to get replicas in any of clusters, possibly because all of clusters are not ready"
 _NO_SELECTOR = "the HPA target's scale is missing a selector"
+
+
+@remembered(16_384)  # an autoscaler's is the same at every look
+def parsed_selector(text: str) -> selectors.Selector:
+    """Raises SelectorError."""
+    return selectors.parse(text)
 
 
 class NoTarget(Exception):
@@ -141,7 +148,7 @@ class Targets:
                 troubles.append(("SelectorRequired", "selector is required", _NO_SELECTOR))
                 continue
             try:
-                parsed = selectors.parse(selects)
+                parsed = parsed_selector(selects)
             except SelectorError as error:
                 text = f"couldn't convert selector into a corresponding internal selector object: {error}"
                 troubles.append(("InvalidSelector", text, text))
