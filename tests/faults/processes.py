@@ -65,8 +65,9 @@ class Answer(NamedTuple):
 class Serve:
     """One process. Its port and its certificate are those of its kubeconfig; both are new after each start."""
 
-    def __init__(self, folder: Path, role: str, dsn: str, flags: Sequence[str] = ()) -> None:
+    def __init__(self, folder: Path, role: str, dsn: str, flags: Sequence[str] = (), tree: Path | None = None) -> None:
         self.folder = folder
+        self.tree = tree  # a checkout of another version, None for this one
         self._flags = flags
         self.role = role
         self._dsn = dsn
@@ -104,6 +105,7 @@ class Serve:
                 stdout=log,
                 stderr=log,
                 cwd="/",
+                env={**os.environ, **({"PYTHONPATH": str(self.tree / "app")} if self.tree else {})},
                 start_new_session=True,
                 preexec_fn=lambda: _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL),
             )
@@ -253,14 +255,14 @@ async def running_control_plane() -> AsyncIterator[ControlPlane]:
 
 
 @contextlib.asynccontextmanager
-async def serving(folder: Path, *parts: tuple[str, str]) -> AsyncIterator[list[Serve]]:
-    """Processes with (role, DSN), when all are ready."""
+async def serving(folder: Path, *parts: tuple[str, str], tree: Path | None = None) -> AsyncIterator[list[Serve]]:
+    """Processes with (role, DSN), when all are ready; of the version in ``tree``."""
     started: list[Serve] = []
     try:
         for role, dsn in parts:
             data = folder / f"p{len(started)}"
             data.mkdir(mode=0o711)
-            started.append(Serve(data, role, dsn))
+            started.append(Serve(data, role, dsn, tree=tree))
             started[-1].launch()  # all at once: they migrate and make the shared keys in competition
         await asyncio.gather(*(serve.ready() for serve in started))
         yield started

@@ -93,13 +93,12 @@ def check_database_url(url: str | None) -> None:
     import psycopg  # only who gives a URL pays for it
 
     try:
-        psycopg.conninfo.conninfo_to_dict(url)
+        found = psycopg.conninfo.conninfo_to_dict(url)
     except psycopg.Error as error:
         raise ValueError(str(error).strip()) from None
-    try:
-        _ = urlsplit(url).port
-    except ValueError:
-        raise ValueError("the port must be a number from 1 to 65535") from None
+    ports = str(found.get("port") or "").split(",")  # one for each of several hosts, or one for all
+    if not all(not port or (port.isascii() and port.isdigit() and 0 < int(port) < 65536) for port in ports):
+        raise ValueError("the port must be a number from 1 to 65535")
 
 
 def check_service_cidr(text: str) -> None:

@@ -9,7 +9,9 @@ import asyncpg
 import psycopg
 import pytest
 
+from kafila.settings.checks import check_database_url
 from kafila.store.migrate import HEAD, SCRIPTS, MigrationError, current, upgrade
+from kafila.store.postgres import PostgresStore
 
 
 @pytest.fixture
@@ -25,6 +27,22 @@ async def test_processes_that_start_together_migrate_once(empty_dsn: str) -> Non
     assert sorted(await asyncio.gather(*(upgrade(empty_dsn) for _ in range(2))))[-1] is True
     assert await current(empty_dsn) == HEAD
     assert await upgrade(empty_dsn) is False
+
+
+async def test_the_host_that_is_there_is_found_among_several(empty_dsn: str) -> None:
+    several = empty_dsn.replace("host=", "host=/nowhere,") + "&target_session_attrs=read-write"
+    check_database_url(several)
+    assert await upgrade(several) is True
+    store = PostgresStore(several)
+    await store.open()
+    assert await store.head() >= 0
+    await store.close()
+
+
+def test_several_hosts_may_have_ports() -> None:
+    check_database_url("postgresql://kafila@db-1:5432,db-2:5433/kafila")
+    with pytest.raises(ValueError, match="the port must be a number"):
+        check_database_url("postgresql://kafila@db-1:5432,db-2:70000/kafila")
 
 
 def test_head_is_the_newest_script() -> None:
