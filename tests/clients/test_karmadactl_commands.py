@@ -416,7 +416,7 @@ def test_top_and_what_goes_into_pods(karmadactl: Program) -> None:
     rows = [row.split() for row in karmadactl("top", "pods", "--clusters=member1").splitlines()]
     assert rows[0] == ["NAME", "CLUSTER", "CPU(cores)", "MEMORY(bytes)"]
     assert ["member1", "25m", "16Mi"] in [row[1:] for row in rows]
-    nodes = [row.split()[:2] for row in karmadactl("top", "nodes", "--operation-scope=members").splitlines()]
+    nodes = [row.split()[:2] for row in karmadactl("top", "nodes").splitlines()]
     assert ["member2-node-1", "member2"] in nodes
     assert karmadactl("top", "pods", "--clusters=nope", code=1) == "error: clusters don't exist: nope\n"
     (pod,) = karmadactl(

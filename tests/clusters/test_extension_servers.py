@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import signal
+import ssl
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import yaml
 from cluster_federation import Federation, deployment, policy
@@ -26,6 +29,7 @@ from cluster_harness import (
     kubectl,
     wait_until,
 )
+from cluster_metrics import metrics_of
 
 from kafila.identity.certificates import issue, new_authority
 
@@ -139,6 +143,105 @@ def test_karmadas_metrics_adapter(extended: Extended) -> None:
         assert json.loads(plane.kubectl("get", "--raw", "/apis/metrics.k8s.io/v1beta1/nodes"))["items"] == []
     finally:
         adapter.stop()
+
+
+POD_METRICS, CUSTOM = f"/apis/{METRICS[0]}/namespaces/default/pods", "/apis/custom.metrics.k8s.io"
+AS_TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
+
+
+def asked_of_both(pod: str, node: str) -> list[tuple[str, str]]:
+    """Paths, each with what is accepted."""
+    root = f"/apis/{METRICS[0]}"
+    usage = [root, f"{root}/nodes", f"{root}/nodes/{node}", f"{root}/nodes/nope", f"{root}/nodes?labelSelector=no"]
+    usage += [f"{root}/pods?labelSelector=app%3Dmeasured", f"{POD_METRICS}/{pod}", f"{POD_METRICS}/nope"]
+    usage += [f"{root}/namespaces/nope/pods", f"{root}/things", f"{root}/pods?watch=true"]
+    usage += [f"{root}/pods?labelSelector=%3D%3D", f"{root}/pods?fieldSelector=spec.x%3Dy"]
+    custom = [f"{CUSTOM}/v1beta1", f"{CUSTOM}/v1beta2", f"{CUSTOM}/v1beta2/namespaces/default/pods"]
+    custom += [f"{CUSTOM}/{version}/namespaces/default/pods/{pod}/requests" for version in ("v1beta1", "v1beta2")]
+    custom += [
+        f"{CUSTOM}/v1beta2/namespaces/default/pods/*/{name}?labelSelector=app%3Dmeasured"
+        for name in ("requests", "nope")
+    ]
+    custom += [f"{CUSTOM}/v1beta2/namespaces/default/metrics/nope"]
+    tables = [(path, AS_TABLE) for path in usage[1:4] + usage[5:8]]
+    return [*((path, "application/json") for path in [*usage, *custom]), *tables]
+
+
+def test_metrics_of_members_as_karmadas_adapter_answers_them(
+    federation: Federation, member1: Member, folder: Path, tmp_path: Path
+) -> None:
+    """By kafila itself, and then by the unmodified adapter behind APIServices, of the same members."""
+    lab, home = federation.lab, tmp_path
+    federation.apply(deployment("measured"), policy("measured", clusters=("member1",)))
+    names = ("get", "pods", "-l", "app=measured", "-o", "jsonpath={.items[*].metadata.name}")
+    federation.eventually("there are pods", lambda: len(member1.kubectl(*names).split()) == 2)
+    asked = asked_of_both(member1.kubectl(*names).split()[0], "member1-node-1")
+    ask = Asking(federation.kubeconfig, home)
+    port, metrics = free_ports(2)
+    config = f"kubeconfig={federation.kubeconfig}"
+    flags = [f"--{config}", f"--authentication-{config}", f"--authorization-{config}", f"--secure-port={port}"]
+    flags += [f"--bind-address={LOOPBACK}", f"--metrics-bind-address={LOOPBACK}:{metrics}", f"--cert-dir={home}"]
+    adapter = Process("metrics-adapter", [lab.bin / "metrics-adapter", *flags], home / "log", {"HOME": str(home)})
+    versions = (METRICS[0], "custom.metrics.k8s.io/v1beta1", *METRICS[1:])
+    registrations = [each for version in versions for each in registration(version, "adapter", "karmada-system", port)]
+    try:
+        with metrics_of(member1, "custom.metrics.k8s.io/v1beta1"):
+            ours = {question: ask(*question) for question in asked}
+            assert (
+                len(ours[f"/apis/{METRICS[0]}/pods?labelSelector=app%3Dmeasured", "application/json"][1]["items"]) == 2
+            )
+            shown = federation.kubectl("top", "pods", "-l", "app=measured")
+            assert shown.split()[4:6] == ["25m", "16Mi"]
+            table = [line.split() for line in federation.kafila("top", "nodes", "--cluster=member1").splitlines()]
+            assert ["member1-node-1", "member1", "640m", "1%", "1024Mi", "0%"] in table
+            adapter.start()
+            apply(federation.kubectl, *registrations)
+            services = [each["metadata"]["name"] for each in registrations if each["kind"] == "APIService"]
+            federation.kubectl("wait", "apiservice", *services, "--for=condition=Available", "--timeout=120s")
+            federation.eventually("it knows the members", lambda: len(ask(POD_METRICS)[1].get("items", ())) >= 2)
+            requests = f"{CUSTOM}/v1beta1"
+            federation.eventually(
+                "and what is measured there", lambda: ask(requests) == ours[requests, "application/json"]
+            )
+            theirs = {question: ask(*question) for question in asked}
+            different = {
+                question: (ours[question], theirs[question]) for question in asked if ours[question] != theirs[question]
+            }
+            assert different == {}
+            # what has no answer there is added up here
+            assert ask("/apis/external.metrics.k8s.io/v1beta1/namespaces/default/queue")[0] == 500
+            adapter.stop()
+            assert ask(POD_METRICS)[0] == 503
+    finally:
+        for service in registrations:
+            federation.kubectl(
+                "delete", service["kind"], service["metadata"]["name"], "-n", "karmada-system", check=False
+            )
+        federation.kubectl("delete", "deployment/measured", "propagationpolicy/measured", check=False)
+        adapter.stop()
+    missing = "/apis/external.metrics.k8s.io/v1beta1/namespaces/default/queue"
+    federation.eventually("kafila answers again", lambda: ask(missing)[0] == 404)
+
+
+class Asking:
+    """GETs with the client certificate of a kubeconfig: status and JSON (or text)."""
+
+    def __init__(self, kubeconfig: Path, folder: Path) -> None:
+        config = yaml.safe_load(kubeconfig.read_text())
+        user = config["users"][0]["user"]
+        pair = folder / "client.pem"
+        pair.write_bytes(base64.b64decode(user["client-certificate-data"]) + base64.b64decode(user["client-key-data"]))
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        context.load_cert_chain(pair)
+        self._client = httpx.Client(base_url=config["clusters"][0]["cluster"]["server"], verify=context)
+
+    def __call__(self, path: str, accept: str = "application/json") -> tuple[int, Any]:
+        answer = self._client.get(path, headers={"accept": accept}, timeout=60)
+        try:
+            return answer.status_code, answer.json()
+        except ValueError:
+            return answer.status_code, answer.text
 
 
 def test_karmadas_search(extended: Extended) -> None:
