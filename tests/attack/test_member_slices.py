@@ -160,6 +160,7 @@ async def test_a_work_of_another_object_is_not_replaced(lab: Lab) -> None:
     (held,) = work(lab, "m1", "web-taken")["spec"]["workload"]["manifests"]
     assert held["kind"] == "ConfigMap"
     assert "imported-m1-web-taken" not in imported(lab)
+    assert any(f"the Work karmada-es-m1/{name} is another object's" in text for text in refusals(lab))
 
 
 def forged(name: str, labels: Object, cluster: str = "m1", namespace: str = "default", **manifest: Any) -> Object:

@@ -58,7 +58,7 @@ class Lab:
             data_dir=folder,
             bind="127.0.0.1:0",
             cluster_status_frequency=1.0,
-            feature_gates="Failover=true,FederatedQuotaEnforcement=true",
+            feature_gates="Failover=true,FederatedQuotaEnforcement=true,MultiClusterService=true",
             enable_no_execute_taint_eviction=True,
             horizontal_pod_autoscaler_sync_period=1.0,
             controllers="*,descheduler,sql-views",
@@ -176,6 +176,22 @@ class Lab:
 
     def ready(self, name: str) -> int:
         return (self.stored("deployments.apps", name).get("status") or {}).get("readyReplicas", 0)
+
+    async def slice_in(self, member: str, service: str, address: str) -> None:
+        """An EndpointSlice as the member's own controller would make it, which simulated members do not have."""
+        registry, options = self.members[member].registry, Options(manager="test")
+        kind = registry.kind("discovery.k8s.io", "v1", "endpointslices")
+        labels = {
+            "kubernetes.io/service-name": service,
+            "endpointslice.kubernetes.io/managed-by": "endpointslice-controller.k8s.io",
+        }
+        obj = {
+            "metadata": {"name": f"{service}-1", "namespace": "default", "labels": labels},
+            "addressType": "IPv4",
+            "endpoints": [{"addresses": [address], "conditions": {"ready": True}}],
+            "ports": [{"name": "http", "port": 80, "protocol": "TCP"}],
+        }
+        await registry.create(kind, "default", decode_object(kind, obj, options), options)
 
     async def apply(self, example: str) -> None:
         await self.kubectl("apply", "-f", str(EXAMPLES / example))
@@ -305,6 +321,38 @@ async def test_sql(lab: Lab) -> None:
     refused = await lab.kubectl("kafila", "sql", "DELETE FROM object", "--data-dir", folder, check=False)
     assert refused.startswith("error: only SELECT, WITH, VALUES and TABLE")
     await lab.delete("sql")
+
+
+@on_module_loop
+async def test_service_export(lab: Lab) -> None:
+    await lab.slice_in("member1", "greeter", "10.1.0.7")
+    await lab.apply("service-export")
+    await lab.eventually(lambda: lab.holders("services", "derived-greeter") == {"member2"})
+    slices = "endpointslices.discovery.k8s.io"
+    await lab.eventually(lambda: lab.holders(slices, "imported-member1-greeter-1") == {"member2"})
+    there = lab.copy("member2", slices, "imported-member1-greeter-1")
+    assert there is not None
+    assert there["metadata"]["labels"]["kubernetes.io/service-name"] == "derived-greeter"
+    assert there["endpoints"][0]["addresses"] == ["10.1.0.7"]
+    assert "10.1.0.7" in await lab.kubectl("get", "endpointslices", "imported-member1-greeter-1")
+    await lab.delete("service-export")
+    await lab.eventually(
+        lambda: not lab.holders("services", "derived-greeter") | lab.holders(slices, "imported-member1-greeter-1")
+    )
+
+
+@on_module_loop
+async def test_multi_cluster_service(lab: Lab) -> None:
+    await lab.slice_in("member1", "shop", "10.1.0.8")
+    await lab.apply("multi-cluster-service")
+    slices = "endpointslices.discovery.k8s.io"
+    await lab.eventually(lambda: lab.holders(slices, "member1-shop-1") == {"member2"})
+    await lab.kubectl("wait", "multiclusterservice/shop", "--for=condition=EndpointSliceDispatched", "--timeout=90s")
+    await lab.eventually(lambda: lab.holders("services", "shop") == {"member1", "member2"})
+    shown = await lab.kubectl("kafila", "why", "service/shop")
+    assert "MultiClusterService default/shop: has claimed it" in shown
+    await lab.delete("multi-cluster-service")
+    await lab.eventually(lambda: not lab.holders("services", "shop") | lab.holders(slices, "member1-shop-1"))
 
 
 @on_module_loop

@@ -223,13 +223,17 @@ class SliceCollector:
         key = Key(WORKS, self.space, work)
         entry = self._registry.cache.get(*key)
         existing = self._kinds.read_work(entry) if entry is not None else None
-        if entry is not None and (entry.meta.deletionTimestamp or not managers(entry.meta.labels or {})):
-            return  # it comes again when it is gone; or it is another object's
         name, seen = self._seen(work)
-        if name is None and not self._is_synced():
-            return
         found = observed(seen)
         asked_by = self._asked_by(name, found)
+        if entry is not None and not managers(entry.meta.labels or {}):
+            why = f"the Work {self.space}/{work} is another object's: is the slice propagated from the control plane?"
+            self._tell(work, name, found, why if asked_by else "")
+            return
+        if entry is not None and entry.meta.deletionTimestamp:
+            return  # it comes again when it is gone
+        if name is None and not self._is_synced():
+            return
         why = found.refused if asked_by else ""
         if asked_by and not why:
             if found.slice is None:
