@@ -57,6 +57,16 @@ def what_changed(old: Entry, new: Entry) -> Changed:
     return Changed.CLAIM if relabelled else Changed.NOTHING
 
 
+def is_marked_alike(old: Entry, new: Entry) -> bool:
+    """Whether nothing has changed that says whose it is, or that it ends."""
+    before, after = old.meta, new.meta
+    return (
+        before.deletionTimestamp == after.deletionTimestamp
+        and before.labels == after.labels
+        and before.annotations == after.annotations
+    )
+
+
 def _unmarked(found: dict[str, str] | None) -> dict[str, str]:
     return {key: value for key, value in (found or {}).items() if key not in _MARKS}
 

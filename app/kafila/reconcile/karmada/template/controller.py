@@ -42,7 +42,7 @@ from kafila.registry import Registry
 from kafila.watch import Entry, Event
 
 from .attached_bindings import AttachedBindings
-from .changes import Changed, EnqueueReason, OwnWrites, what_changed
+from .changes import Changed, EnqueueReason, OwnWrites, is_marked_alike, what_changed
 from .claim import PolicyClaim
 from .commit import Committer
 from .deletion import DeletionController
@@ -195,6 +195,9 @@ class TemplateController:
             self._templates.forget(event.key)
             self._backoff.settled(event.key)
             return
+        concerned = self._concerns_us(event.new)
+        if event.old is not None and not concerned and is_marked_alike(event.old, event.new):
+            return  # what else is in it is nobody's business here, and not read
         changed = Changed.CONTENT if event.old is None else what_changed(event.old, event.new)
         if changed is Changed.NOTHING:
             return
@@ -203,7 +206,7 @@ class TemplateController:
             self._unselected.created(event.new)
         if changed is Changed.CONTENT:
             self._backoff.settled(event.key)
-            if self._concerns_us(event.new):
+            if concerned:
                 self._templates.enqueue(event.key, EnqueueReason.USER)
         elif not self._own.hides(event.key, event.revision):
             self._templates.enqueue(event.key, EnqueueReason.POLICY)
