@@ -9,19 +9,24 @@ from kafila.core.values import copy_json
 from .scalars import describe
 
 
-def apply(doc: Any, patch: Any) -> Any:
-    """A new document that shares nothing with ``doc`` or ``patch``. Raises ValueError when ``patch`` is no object."""
+def apply(doc: Any, patch: Any, *, share: bool = False) -> Any:
+    """A new document that shares nothing with ``patch``, nor with ``doc``, unless ``share``: then what the patch does not go
+    through is the same. Raises ValueError when ``patch`` is no object.
+    """
     if not isinstance(patch, dict):
         kind = "null" if patch is None else describe(patch)
         raise ValueError(
             f"error decoding patch: json: cannot unmarshal {kind} into Go value of type map[string]interface {{}}"
         )
-    out = copy_json(doc) if isinstance(doc, dict) else {}
-    _merge(out, patch)
+    if not isinstance(doc, dict):
+        doc = {}
+    out = doc.copy() if share else copy_json(doc)
+    _merge(out, patch, share)
     return out
 
 
-def _merge(doc: dict[str, Any], patch: dict[str, Any]) -> None:
+def _merge(doc: dict[str, Any], patch: dict[str, Any], shared: bool) -> None:
+    """``shared``: maps below ``doc`` are others' too."""
     for key, value in patch.items():
         if value is None:
             doc.pop(key, None)
@@ -30,7 +35,9 @@ def _merge(doc: dict[str, Any], patch: dict[str, Any]) -> None:
         if not isinstance(current, dict):
             doc[key] = _without_nulls(value)
         elif isinstance(value, dict):
-            _merge(current, value)
+            if shared:
+                current = doc[key] = current.copy()
+            _merge(current, value, shared)
         else:
             doc[key] = copy_json(value)
 

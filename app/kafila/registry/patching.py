@@ -41,7 +41,7 @@ def patched(
         new = _applied(kind, old, patch, options, subresource)
         locked = new["metadata"].get("resourceVersion") if "resourceVersion" in _metadata(patch.document) else ""
         return new, locked or "", True
-    result = merged(old, patch, kind)
+    result = merged(old, patch, kind, share=kind.decode is None)  # the schema's decoder makes everything anew
     # only operations of a JSON patch can copy; else there is no more in it than in what is stored and what is sent
     if patch.type == "json" or kind.from_storage is not None or size + options.size > amount.FEW:
         amount.check_made(result, old)
@@ -80,19 +80,20 @@ def _decoded(kind: Kind, patch: Patch, result: Object) -> tuple[Object, list[str
         return decoder_of(kind)(whole_numbers(result))
 
 
-def merged(old: Object, patch: Patch, kind: Kind | None) -> Object:
-    """``old`` changed by a patch that is not an apply, not decoded yet. Raises StatusError 400, 413, 422.
+def merged(old: Object, patch: Patch, kind: Kind | None, *, share: bool = False) -> Object:
+    """``old`` changed by a patch that is not an apply, not decoded yet; ``share``: what the patch does not go through may be the
+    same object in both. Raises StatusError 400, 413, 422.
 
     Without a kind there are no lists, and a strategic merge patch is a merge patch.
     """
     try:
         match patch.type:
             case "json":
-                result = jsonpatch.apply(old, patch.document)
+                result = jsonpatch.apply(old, patch.document, share=share)
             case "strategic" if kind is not None:
                 result = strategicpatch.apply(old, patch.document, kind.schema)
             case "merge" | "strategic":
-                result = mergepatch.apply(old, patch.document)
+                result = mergepatch.apply(old, patch.document, share=share)
             case _:
                 raise AssertionError(f"no way to merge a patch of type {patch.type!r}")
     except jsonpatch.PatchFailed as error:  # kube-apiserver does not say why either

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from typing import Any
 
 import orjson
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kafila.catalog.catalog import load_catalog
 from kafila.catalog.tables import schema_of
 from kafila.machinery.decode import DecodeError, compile_decoder, find_duplicates
 from kafila.machinery.schema import Schema
@@ -301,3 +303,34 @@ def test_errors_name_gos_own_types_and_the_structs_that_fields_are_embedded_by(k
 def test_null_bytes_inside_a_map_are_no_bytes() -> None:
     secret, _ = compile_decoder(schema_of("io.k8s.api.core.v1.Secret"))({"data": {"a": None, "b": "eA=="}})
     assert secret["data"] == {"a": "", "b": "eA=="}
+
+
+def _containers(value: Any) -> Iterator[int]:
+    if isinstance(value, dict | list):
+        yield id(value)
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _containers(item)
+
+
+def test_what_is_decoded_shares_no_map_and_no_list_with_what_it_was_made_of() -> None:
+    """A patch hands it an object whose parts are still the stored one's."""
+    metadata = {
+        "name": "a",
+        "labels": {"a": "b"},
+        "finalizers": ["x/y"],
+        "managedFields": [{"manager": "m", "fieldsV1": {"f:data": {"f:a": {}}}}],
+    }
+    container = {"name": "c", "args": ["x"], "resources": {"limits": {"cpu": "1"}}, "ports": [{"containerPort": 80}]}
+    template = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [container], "nodeSelector": {"a": "b"}}}
+    strategy = {"rollingUpdate": {"maxSurge": "25%"}}
+    spec = {"selector": {"matchLabels": {"a": "b"}}, "template": template, "strategy": strategy}
+    work = {"workload": {"manifests": [{"apiVersion": "v1", "kind": "ConfigMap", "data": {"a": "b"}}]}}
+    cases = [("apps", "v1", "Deployment", spec), ("work.karmada.io", "v1alpha1", "Work", work)]
+    catalog = load_catalog()
+    for group, version, name, given_spec in cases:
+        kind = catalog.by_kind(group, version, name)
+        assert kind is not None
+        given = {"apiVersion": kind.api_version, "kind": name, "metadata": metadata, "spec": given_spec}
+        found, unknown = compile_decoder(kind.schema)(given)
+        assert not unknown
+        assert set(_containers(found)).isdisjoint(_containers(given))

@@ -81,3 +81,10 @@ def _spoil(value: Any) -> None:
         for item in value:
             _spoil(item)
         value.clear()
+
+
+@given(OBJECTS, st.dictionaries(st.sampled_from("abc"), st.none() | JSON, max_size=3))
+def test_what_is_shared_is_not_changed(doc: dict[str, Any], patch: dict[str, Any]) -> None:
+    before = copy.deepcopy(doc)
+    assert mergepatch.apply(doc, patch, share=True) == mergepatch.apply(doc, patch)
+    assert doc == before
