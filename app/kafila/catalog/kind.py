@@ -82,6 +82,7 @@ class Strategy:
     """
 
     default: Callable[[Object], None] = _nothing
+    default_reads_metadata: bool = False  # what it fills in depends on metadata, or is put there
     sign: Callable[[Object, Requester], None] = _unsigned  # puts who creates it into a new object
     prepare_for_create: Callable[[Object], None] = _nothing
     prepare_for_update: Callable[[Object, Object], None] = _unchanged

@@ -93,7 +93,11 @@ class Program:
 
     def evaluate(self, bindings: Mapping[str, Any], cost_limit: int = PER_CALL_LIMIT) -> Result:
         """Takes steps in proportion to the cost at most. A variable without a binding is an error where it is asked for."""
-        frame = [0, cost_limit, *(bindings.get(name, MISSING) for name in self._variables)]
+        frame = [
+            0,
+            cost_limit,
+            *[bindings.get(name, MISSING) for name in self._variables],
+        ]  # no generator: twice as fast
         frame += [None] * (self._size - len(frame))
         try:
             return Result(self._step(frame), frame[0])

@@ -7,8 +7,6 @@ everything else is one value. Without a schema maps are merged and lists are not
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from contextlib import suppress
 from typing import Any, Final
 
 from kafila.core.errors import MOST_TEXT
@@ -19,7 +17,6 @@ from .fieldset import FieldSet, element_text, ordered
 from .schema import Schema
 
 ABSENT: Final = object()
-Kept = Callable[[Any], Any]
 _ANY: Final = Schema("any")
 
 
@@ -46,8 +43,10 @@ class _Told(list[str]):
 def check(schema: Schema, value: Any, allow_duplicates: bool = False) -> None:
     """Raises TypedError with all findings that are shown."""
     found = _Told()
-    with suppress(_Enough):
+    try:
         _check(schema, value, "", allow_duplicates, found)
+    except _Enough:
+        pass
     if found:
         raise TypedError(found[0] if len(found) == 1 else "\n".join(["errors:", *(f"  {text}" for text in found)]))
 
@@ -178,33 +177,34 @@ def _list_set(schema: Schema, items: list[Any]) -> FieldSet | None:
     return ordered(out) if out else None
 
 
-def merge(schema: Schema, live: Any, config: Any, kept: Kept = copy_json) -> Any:
-    """``live`` with everything that ``config`` sets; either may be ABSENT. Shares nothing with its arguments, unless ``kept``
-    gives what stays as it is instead of a copy.
+def merge(schema: Schema, live: Any, config: Any, *, share: bool = False) -> Any:
+    """``live`` with everything that ``config`` sets; either may be ABSENT. Shares nothing with its arguments, unless ``share``:
+    then what stays as it is is no copy.
     """
     if config is ABSENT:
-        return kept(live)
+        return live if share else copy_json(live)
     if live is ABSENT or is_leaf(schema) or live == config:
-        return kept(config)
-    if schema.kind == "list":
-        if (not isinstance(live, list) and live is not None) or (not isinstance(config, list) and config is not None):
-            return kept(config)
-        return _merged_list(schema, live or [], config or [], kept) if live or config else kept(config)
-    if not isinstance(live, dict) and not isinstance(config, dict):
-        return kept(config)
-    if not live and not config:
-        return kept(config)
-    if not isinstance(config, dict) and config is not None:
-        return kept(config)
+        return config if share else copy_json(config)
+    is_list = schema.kind == "list"
+    wanted = list if is_list else dict
+    fits = isinstance(config, wanted) or config is None
+    if is_list:
+        fits = fits and (isinstance(live, list) or live is None)
+    elif not isinstance(live, dict) and not isinstance(config, dict):
+        fits = False
+    if not fits or (not live and not config):
+        return config if share else copy_json(config)
+    if is_list:
+        return _merged_list(schema, live or [], config or [], share)
     live = live if isinstance(live, dict) else {}
     config = config or {}
-    out = {name: item if name in config else kept(item) for name, item in live.items()}
+    out = live.copy() if share else {name: item if name in config else copy_json(item) for name, item in live.items()}
     for name, item in config.items():
-        out[name] = merge(_member(schema, name) or _ANY, live.get(name, ABSENT), item, kept)
+        out[name] = merge(_member(schema, name) or _ANY, live.get(name, ABSENT), item, share=share)
     return out
 
 
-def _merged_list(schema: Schema, live: list[Any], config: list[Any], kept: Kept) -> list[Any]:
+def _merged_list(schema: Schema, live: list[Any], config: list[Any], share: bool) -> list[Any]:
     """The order of ``config`` for what it mentions; elements that only ``live`` has stay between their neighbours."""
     key_of, child = compile_item_key(schema), schema.items or _ANY
     left = [key_of(item) for item in live]
@@ -220,7 +220,7 @@ def _merged_list(schema: Schema, live: list[Any], config: list[Any], kept: Kept)
     i = j = at = 0  # positions in live, in config, in what they share
 
     def take(element: str) -> None:
-        out.append(merge(child, in_live.get(element, ABSENT), in_config[element], kept))
+        out.append(merge(child, in_live.get(element, ABSENT), in_config[element], share=share))
         done.add(element)
 
     while i < len(left) or j < len(right):
@@ -236,7 +236,7 @@ def _merged_list(schema: Schema, live: list[Any], config: list[Any], kept: Kept)
         if i < len(left):
             element = left[i]
             if element not in in_config:
-                out.append(kept(live[i]))
+                out.append(live[i] if share else copy_json(live[i]))
                 i += 1
                 continue
             if element in done:

@@ -155,11 +155,23 @@ def settled(kind: Kind, document: Object, *, strict: bool = False, was: Object |
     """An object as it comes out of a patch of admission. Raises StatusError 500, as kube-apiserver."""
     _check_kind(kind, document)
     decoded = redecoded(kind.schema, was, document) if was is not None and kind.decode is None else None
+    shares = decoded is not None
     if decoded is None:
         decoded = _decoded(decoder_of(kind), document, strict and not kind.custom)
     obj = typed(kind, decoded)
-    kind.strategy.default(obj)
+    if not shares or kind.strategy.default_reads_metadata or not _differs_in_metadata_alone(was or {}, document):
+        kind.strategy.default(obj)
     return obj
+
+
+def _differs_in_metadata_alone(was: Object, now: Object) -> bool:
+    """Of an object that was defaulted before, and what was made of it sharing the rest: then there is nothing to fill in."""
+    if was.keys() != now.keys():
+        return False
+    for name, part in was.items():  # noqa: SIM110  twice as fast as all(), for every mutation
+        if now[name] is not part and name != "metadata":
+            return False
+    return True
 
 
 def _decoded(decode: Decode, document: Object, strict: bool) -> Object:

@@ -108,7 +108,7 @@ def test_merges(labels: Any, containers: Any, replicas: int | None) -> None:
     if replicas is not None:
         spec["replicas"] = replicas
     config = {"metadata": {"labels": labels}, "spec": spec}
-    shared = typed.merge(SCHEMA, live, config, lambda value: value)
+    shared = typed.merge(SCHEMA, live, config, share=True)
     assert shared == typed.merge(SCHEMA, live, config)
     assert live == before
     assert redecoded(SCHEMA, live, shared) == compile_decoder(SCHEMA)(shared)[0]

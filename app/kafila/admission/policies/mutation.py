@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Iterator
 from typing import Any, Final, final
 
 from kafila.cel import CompileError
@@ -80,11 +79,13 @@ def _applied(schema: Schema, live: Object, value: Any) -> Object:
             _check_nulls(schema, config, "")
     except typed.TypedError as error:
         raise MutationFailed(f"error applying patch: failed to convert patch object to typed object: {error}") from None
-    if atomics := list(_atomics(schema, config, "")):
+    atomics: list[str] = []
+    _find_atomics(schema, config, "", atomics)
+    if atomics:
         text = f"may not mutate atomic arrays, maps or structs: {', '.join(atomics)}"
         raise MutationFailed(f"error applying patch: invalid ApplyConfiguration: {text}")
     try:
-        merged: Object = typed.merge(schema, live, config, _as_it_is)
+        merged: Object = typed.merge(schema, live, config, share=True)
     except ElementError as error:
         raise MutationFailed(f"error applying patch: failed to merge patch: {error}") from None
     _check_amount(merged, live, reader)
@@ -95,10 +96,6 @@ def _check_amount(document: Object, live: Object, reader: _Reader, copies: bool 
     """Raises StatusError 413. A few more values are not worth looking at all of them."""
     if reader.made > FEW or copies:
         check_made(document, live)
-
-
-def _as_it_is(value: Any) -> Any:
-    return value
 
 
 def _check_nulls(schema: Schema, value: Any, path: str) -> None:
@@ -117,20 +114,25 @@ def _check_nulls(schema: Schema, value: Any, path: str) -> None:
         raise typed.TypedError(f"{path}: expected {wanted.get(schema.kind, schema.kind)}, got structpb.NullValue")
 
 
-def _atomics(schema: Schema, value: Any, path: str) -> Iterator[str]:
+def _find_atomics(schema: Schema, value: Any, path: str, found: list[str]) -> None:
     """Where a configuration would replace something as a whole."""
-    if isinstance(value, dict) and schema.kind in ("struct", "map", "any"):
+    if value.__class__ is dict:
+        if schema.kind not in ("struct", "map", "any"):
+            return
         if schema.atomic:
-            yield path
+            found.append(path)
+        fields = schema.fields
         for name, item in value.items():
-            if (child := schema.fields.get(name)) is not None:
-                yield from _atomics(child, item, f"{path}.{name}")
-    elif isinstance(value, list) and schema.kind in ("list", "any"):
+            if item.__class__ is not dict and item.__class__ is not list:
+                continue
+            if (child := fields.get(name)) is not None:
+                _find_atomics(child, item, f"{path}.{name}", found)
+    elif value.__class__ is list and schema.kind in ("list", "any"):
         if schema.kind == "any" or schema.list_type == "atomic":
-            yield path
+            found.append(path)
         if schema.items is not None:
             for index, item in enumerate(value):
-                yield from _atomics(schema.items, item, f"{path}[{index}]")
+                _find_atomics(schema.items, item, f"{path}[{index}]", found)
 
 
 # -- JSONPatch -------------------------------------------------------------------------------------------------------------------

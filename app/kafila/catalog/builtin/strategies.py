@@ -323,6 +323,7 @@ _BY_VERSION: dict[tuple[str, str, str], Strategy] = {
         autoscaling.validate_hpa_v1,
         validate_create=autoscaling.validate_new_hpa,
         default=others.default_hpa_v1,
+        default_reads_metadata=True,
         validate_update=autoscaling.validate_hpa_update,
         validate_status=status.autoscaler,
         generation_fields=PLAIN,

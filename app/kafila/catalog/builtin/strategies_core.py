@@ -63,6 +63,7 @@ TABLE: dict[tuple[str, str], Strategy] = {
     ("", "ReplicationController"): strategy(
         apps.validate_replication_controller,
         default=workloads.default_replication_controller,
+        default_reads_metadata=True,
         name_rule=names.whole_subdomain,
         warnings=warned.workload,
         dependents="Orphan",
@@ -108,6 +109,7 @@ TABLE: dict[tuple[str, str], Strategy] = {
     ("", "Namespace"): strategy(
         configuration.validate_namespace,
         default=core.default_namespace,
+        default_reads_metadata=True,
         prepare_for_create=prepare.create_namespace,
         prepare_for_update=prepare.update_namespace,
         name_rule=names.dns1123_label,
@@ -225,6 +227,7 @@ TABLE: dict[tuple[str, str], Strategy] = {
     ("apps", "DaemonSet"): strategy(
         apps.validate_daemon_set,
         default=workloads.default_daemon_set,
+        default_reads_metadata=True,
         prepare_for_create=prepare.create_daemon_set,
         prepare_for_update=prepare.update_daemon_set,
         validate_changed=apps.validate_changed_daemon_set,
@@ -243,6 +246,7 @@ TABLE: dict[tuple[str, str], Strategy] = {
     ("batch", "Job"): strategy(
         batch.validate_job,
         default=workloads.default_job,
+        default_reads_metadata=True,
         prepare_for_create=prepare.create_job,
         validate_update=batch.validate_job_update,
         warnings=warned.workload,

@@ -9,6 +9,7 @@ import pytest
 
 from kafila.catalog.builtin import strategy_for
 from kafila.catalog.builtin.defaults.pods import pull_policy
+from kafila.catalog.catalog import load_catalog
 from kafila.core.resources import GroupVersionKind
 
 
@@ -226,3 +227,40 @@ def test_the_ranges_of_a_node(given: dict[str, Any], wanted: dict[str, Any]):
     spec = defaulted("/v1/Node", spec=given)["spec"]
     assert {name: spec[name] for name in wanted} == wanted
     assert spec.keys() - {"taints"} == wanted.keys()
+
+
+class _Watched(dict[str, Any]):
+    """Knows whether anybody has asked for its metadata."""
+
+    asked = False
+
+    def _ask(self, key: object) -> None:
+        self.asked = self.asked or key == "metadata"
+
+    def get(self, key: str, default: Any = None) -> Any:
+        self._ask(key)
+        return super().get(key, default)
+
+    def setdefault(self, key: str, default: Any = None) -> Any:
+        self._ask(key)
+        return super().setdefault(key, default)
+
+    def __getitem__(self, key: str) -> Any:
+        self._ask(key)
+        return super().__getitem__(key)
+
+
+def test_defaults_that_depend_on_metadata_say_so() -> None:
+    """Where nothing but metadata was changed by a policy, only these are filled in once more."""
+    pods = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
+    spec = {"template": pods, "jobTemplate": {"spec": {"template": pods}}, "scaleTargetRef": {"kind": "x", "name": "y"}}
+    reading = set()
+    for kind in load_catalog():
+        for given in ({}, {"spec": spec}, {"spec": pods["spec"]}):
+            obj = _Watched(
+                {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": {"name": "a"}} | copy.deepcopy(given)
+            )
+            kind.strategy.default(obj)
+            if obj.asked:
+                reading.add(kind.gvk)
+    assert reading == {kind.gvk for kind in load_catalog() if kind.strategy.default_reads_metadata}
