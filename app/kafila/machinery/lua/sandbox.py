@@ -114,7 +114,10 @@ class Sandbox:
         return int(self._lua.get_memory_used())
 
     def _passed(self, value: Any) -> Any:
-        return self._lua.table_from(value, recursive=True) if isinstance(value, dict | list) else value
+        """Nulls are left out, also in lists, which would have gaps and no length otherwise."""
+        if not isinstance(value, dict | list):
+            return value
+        return self._lua.table_from(_without_gaps(value) if _has_gaps(value) else value, recursive=True)
 
     def _host(self, function: Host) -> Host:
         def called(arguments: str) -> tuple[bool, Any]:
@@ -124,6 +127,24 @@ class Sandbox:
                 return False, str(error)
 
         return called
+
+
+def _has_gaps(value: dict[str, Any] | list[Any]) -> bool:
+    """Is there a null in any list?"""
+    todo: list[dict[str, Any] | list[Any]] = [value]
+    while todo:
+        container = todo.pop()
+        if isinstance(container, list) and None in container:
+            return True
+        inside = container.values() if isinstance(container, dict) else container
+        todo += [each for each in inside if isinstance(each, dict | list)]
+    return False
+
+
+def _without_gaps(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_gaps(each) for key, each in value.items()}
+    return [_without_gaps(each) for each in value if each is not None] if isinstance(value, list) else value
 
 
 def _fatal(text: str) -> LuaError:

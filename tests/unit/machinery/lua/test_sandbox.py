@@ -82,6 +82,18 @@ def test_what_is_not_there(name: str) -> None:
     assert run(f"function F() return {name} end") == [("nil", None)]
 
 
+def test_nulls_are_left_out_as_in_karmada() -> None:
+    """Also in lists: gopher-lua appends none."""
+    script = "function F(obj) return obj, #obj.list, obj.none end"
+    obj = {"list": [1, None, {"a": [None, 2]}], "none": None, "deep": {"b": None}}
+    assert run(script, obj, returns=3) == [
+        ("table", {"list": [1, {"a": [2]}], "deep": []}),
+        ("number", 2),
+        ("nil", None),
+    ]
+    assert obj["list"] == [1, None, {"a": [None, 2]}]
+
+
 def test_functions_of_the_host() -> None:
     script = "local kube = require('kube') function F() return kube.add(1, {a = 2}), pcall(kube.add, 1, nil) end"
     assert run(script, returns=3, kube={"add": lambda *a: list(a)}) == [
