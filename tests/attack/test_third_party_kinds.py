@@ -15,8 +15,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from kafila.core.resources import GroupVersionKind
 from kafila.core.values import Object
-from kafila.placement.interpreter import NATIVE, InterpretError, Operation
+from kafila.placement.interpreter import NATIVE, InterpretError, Operation, native
 from kafila.placement.interpreter.thirdparty.calls import answering
 from kafila.placement.interpreter.thirdparty.table import THIRD_PARTY
 from tests.integration.reconcile import third_party as parties
@@ -75,9 +76,13 @@ ANYTHING: st.SearchStrategy[Any] = st.recursive(
 )
 
 
+def _text(row: GroupVersionKind) -> str:
+    return "/".join(row)
+
+
 def of(kind: str, spec: Any, status: Any) -> Object:
     group, version, name = kind.split("/")
-    found = parties.object_of(f"{group}/{version}", name, spec)
+    found = parties.object_of(f"{group}/{version}" if group else version, name, spec)
     found["metadata"] |= {"generation": 1, "uid": "u"}
     return {**found, "status": status} if status is not None else found
 
@@ -115,6 +120,24 @@ def test_whatever_is_stored_is_answered_or_refused(operation: Operation) -> None
         with contextlib.suppress(InterpretError):
             orjson.dumps(ask(operation, obj, observed, items))  # it can be stored
         assert (obj, observed, items) == before
+
+    try_all()
+
+
+NATIVE_ROWS = [(row, each) for each in Operation for row in native._HOOKS[each] if (_text(row), each) not in set(ROWS)]
+
+
+@pytest.mark.parametrize("operation", [each for each in Operation if each is not Operation.COMPONENT])
+def test_neither_is_what_members_report_of_kubernetes_kinds(operation: Operation) -> None:
+    """Who writes to our API is checked; a member's API server may be anybody's, and a policy may override a field."""
+    kinds = [_text(row) for row, each in NATIVE_ROWS if each is operation]
+
+    @settings(max_examples=60, suppress_health_check=list(HealthCheck))
+    @given(st.sampled_from(kinds), ANYTHING, ANYTHING, st.lists(ANYTHING, min_size=1, max_size=3))
+    def try_all(kind: str, spec: Any, status: Any, reported: list[Any]) -> None:
+        items = [{"clusterName": f"m{index}", "status": each} for index, each in enumerate(reported)]
+        with contextlib.suppress(InterpretError):
+            orjson.dumps(ask(operation, of(kind, spec, status), of(kind, status, spec), items))
 
     try_all()
 

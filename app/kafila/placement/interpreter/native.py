@@ -8,9 +8,11 @@ from typing import Any, Final, Protocol
 from kafila.core.resources import GroupVersionKind, gvk_of
 from kafila.core.values import Object
 from kafila.placement.interpreter import aggregate, dependencies, health, reflect, replicas, retain
+from kafila.placement.interpreter.errors import InterpretError
 from kafila.placement.interpreter.operations import Operation
 from kafila.placement.interpreter.thirdparty.calls import answering
 from kafila.placement.interpreter.thirdparty.table import THIRD_PARTY
+from kafila.placement.interpreter.thirdparty.values import settled
 
 
 class Interpreter(Protocol):
@@ -166,47 +168,60 @@ _HOOKS: Final[Mapping[Operation, Mapping[GroupVersionKind, Callable[..., Any]]]]
 }
 
 
+# Functions for Kubernetes' kinds reckon with what an API server lets through, but a member's may be anybody's.
+_UNREADABLE: Final = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+
+
+def _asked(function: Callable[..., Any], *arguments: Any) -> Any:
+    try:
+        return function(*arguments)
+    except _UNREADABLE as error:
+        raise InterpretError(f"the object cannot be read: {error}") from error
+
+
 class NativeInterpreter:
-    """Raises KeyError for a kind whose hook is not enabled."""
+    """Raises KeyError for a kind whose hook is not enabled, InterpretError for an object that is not as its kind is."""
 
     def hook_enabled(self, gvk: GroupVersionKind, operation: Operation) -> bool:
         return gvk in _HOOKS[operation]
 
     def get_replicas(self, obj: Object, *, with_priority_class: bool = False) -> tuple[int, Object | None]:
         """Replicas, and what each needs (ReplicaRequirements) or None."""
-        found: tuple[int, Object | None] = _REPLICAS[gvk_of(obj)](obj, with_priority_class)
+        found: tuple[int, Object | None] = _asked(_REPLICAS[gvk_of(obj)], obj, with_priority_class)
         return found
 
     def get_components(self, obj: Object, *, with_priority_class: bool = False) -> list[Object]:
-        found: list[Object] = _COMPONENTS[gvk_of(obj)](obj, with_priority_class)
+        found: list[Object] = _asked(_COMPONENTS[gvk_of(obj)], obj, with_priority_class)
         return found
 
     def revise_replica(self, obj: Object, replicas: int) -> Object:
         """A new object; it shares what it does not change with ``obj``."""
-        found: Object = _REVISE[gvk_of(obj)](obj, replicas)
+        found: Object = _asked(_REVISE[gvk_of(obj)], obj, replicas)
         return found
 
     def retain(self, desired: Object, observed: Object) -> Object:
         """Changes ``desired``, and may put parts of ``observed`` into it."""
-        found: Object = _RETAIN[gvk_of(desired)](desired, observed)
+        found: Object = _asked(_RETAIN[gvk_of(desired)], desired, observed)
         return found
 
     def aggregate_status(self, obj: Object, items: aggregate.Items) -> Object:
         """The template with its new status; the same object when nothing changes."""
-        found: Object = _AGGREGATE[gvk_of(obj)](obj, items)
+        found: Object = _asked(_AGGREGATE[gvk_of(obj)], obj, items)
+        if found is not obj:
+            _asked(settled, found.get("status"))  # raises where it has a number that JSON cannot have
         return found
 
     def reflect_status(self, obj: Object) -> Object | None:
-        found: Object | None = _REFLECT.get(gvk_of(obj), reflect.whole)(obj)
+        found: Object | None = _asked(_REFLECT.get(gvk_of(obj), reflect.whole), obj)
         return found
 
     def interpret_health(self, obj: Object) -> bool:
-        return bool(_HEALTH[gvk_of(obj)](obj))
+        return bool(_asked(_HEALTH[gvk_of(obj)], obj))
 
     def get_dependencies(self, obj: Object) -> list[Object] | None:
         """None when there are none: Karmada writes that down as null, and an empty list of a script or third-party kind as []."""
         gvk = gvk_of(obj)
-        found: list[Object] | None = _DEPENDENCIES[gvk](obj)
+        found: list[Object] | None = _asked(_DEPENDENCIES[gvk], obj)
         return found or ([] if gvk in _THIRD_PARTY else None)
 
 

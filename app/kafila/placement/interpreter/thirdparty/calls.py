@@ -14,7 +14,6 @@ from kafila.core.values import Object, same_json
 from kafila.placement.interpreter import kube
 from kafila.placement.interpreter.answers import sorted_dependencies
 from kafila.placement.interpreter.answers import status as checked_status
-from kafila.placement.interpreter.errors import InterpretError
 from kafila.placement.interpreter.operations import Operation
 from kafila.placement.interpreter.scripts import answer_of
 
@@ -38,27 +37,17 @@ class ThirdParty(NamedTuple):
     dependencies: Callable[[Any], Any] | None = None  # (object): a list of references
 
 
-_FAILURES: Final = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
-
-
-def _run(function: Callable[..., Any], *arguments: Any) -> Any:
-    try:
-        return function(*arguments)
-    except _FAILURES as error:  # functions for pods reckon with what an API server lets through
-        raise InterpretError(f"the object cannot be read: {error}") from error
-
-
 def _answer(operation: Operation, arguments: tuple[Any, ...], *results: Any) -> Any:
     return answer_of(operation, arguments, [(type_of(each), settled(each)) for each in results])
 
 
 def _replicas(function: Callable[..., Any], obj: Object, with_priority_class: bool) -> Any:
-    found = _run(function, plain(obj), _needs(with_priority_class))
+    found = function(plain(obj), _needs(with_priority_class))
     return _answer(Operation.REPLICA, (obj,), *found)
 
 
 def _components(function: Callable[..., Any], obj: Object, with_priority_class: bool) -> Any:
-    return _answer(Operation.COMPONENT, (obj,), _run(function, plain(obj), _needs(with_priority_class)))
+    return _answer(Operation.COMPONENT, (obj,), function(plain(obj), _needs(with_priority_class)))
 
 
 def _needs(with_priority_class: bool) -> Needs:
@@ -66,16 +55,16 @@ def _needs(with_priority_class: bool) -> Needs:
 
 
 def _revise(function: Callable[..., Any], obj: Object, replicas: int) -> Any:
-    return _answer(Operation.REVISE_REPLICA, (obj, replicas), _run(function, plain(obj), replicas))
+    return _answer(Operation.REVISE_REPLICA, (obj, replicas), function(plain(obj), replicas))
 
 
 def _retain(function: Callable[..., Any], desired: Object, observed: Object) -> Any:
-    return _answer(Operation.RETAIN, (desired, observed), _run(function, plain(desired), plain(observed)))
+    return _answer(Operation.RETAIN, (desired, observed), function(plain(desired), plain(observed)))
 
 
 def _aggregate(function: Callable[..., Any], obj: Object, items: Any) -> Any:
     """The template with its new status; the same object when nothing changes."""
-    found = _run(function, plain(obj), None if items is None else plain(list(items)))
+    found = function(plain(obj), None if items is None else plain(list(items)))
     answer = _answer(Operation.AGGREGATE_STATUS, (obj, items), {"status": found})
     made = answer.get("status")
     if same_json(made, obj.get("status")):
@@ -85,15 +74,15 @@ def _aggregate(function: Callable[..., Any], obj: Object, items: Any) -> Any:
 
 
 def _reflect(function: Callable[..., Any], obj: Object) -> Any:
-    return _answer(Operation.REFLECT_STATUS, (obj,), _run(function, plain(obj)))
+    return _answer(Operation.REFLECT_STATUS, (obj,), function(plain(obj)))
 
 
 def _health(function: Callable[..., Any], obj: Object) -> Any:
-    return _answer(Operation.HEALTH, (obj,), _run(function, plain(obj)))
+    return _answer(Operation.HEALTH, (obj,), function(plain(obj)))
 
 
 def _dependencies(function: Callable[..., Any], obj: Object) -> Any:
-    return sorted_dependencies([_answer(Operation.DEPENDENCY, (obj,), _run(function, plain(obj)))])
+    return sorted_dependencies([_answer(Operation.DEPENDENCY, (obj,), function(plain(obj)))])
 
 
 _CALLS: Final[Mapping[Operation, tuple[str, Callable[..., Any]]]] = {
@@ -109,7 +98,7 @@ _CALLS: Final[Mapping[Operation, tuple[str, Callable[..., Any]]]] = {
 
 
 def answering(table: Mapping[str, ThirdParty], operation: Operation) -> dict[str, Callable[..., Any]]:
-    """The rows of one operation, ``group/version/Kind``, as the native interpreter calls them. They raise InterpretError only."""
+    """The rows of one operation, ``group/version/Kind``, as the native interpreter calls them."""
     field, call = _CALLS[operation]
     return {
         kind: partial(call, function) for kind, row in table.items() if (function := getattr(row, field)) is not None
