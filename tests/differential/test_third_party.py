@@ -71,6 +71,33 @@ def outputs(case: parties.Case, answer: Any) -> list[tuple[Any, Any]]:
     return [(output[field], answer)]
 
 
+ASKED = [(kind, operation) for kind, operation in parties.ROWS if operation is not Operation.AGGREGATE_STATUS]
+
+
+@pytest.mark.parametrize(
+    ("kind", "operation"),
+    [
+        pytest.param(kind, operation, marks=() if index % 6 == 0 else pytest.mark.long)
+        for index, (kind, operation) in enumerate(ASKED)
+    ],
+)
+def test_karmadactl_answers_the_same(customizations: Path, tmp_path: Path, kind: str, operation: Operation) -> None:
+    karmadactl = customizations.parent / "bin" / "karmadactl"
+    # the first case that it has an answer to, with a name: karmadactl takes no object without one
+    for case in parties.cases(customizations, kind, operation):
+        ours = parties.ours(operation, case.arguments)
+        if (case.arguments[0].get("metadata") or {}).get("name") and parties.theirs(
+            customizations, kind, operation, case.arguments
+        ) == ours:
+            break
+    else:
+        return
+    file = customizations / kind / "customizations.yaml"
+    theirs = parties.of_karmadactl(karmadactl, file, tmp_path, case)
+    expected = list(ours) if operation is Operation.REPLICA else [ours]
+    assert parties.comparable(theirs) == parties.comparable(expected)
+
+
 @pytest.mark.parametrize(("kind", "operation"), parties.ROWS)
 def test_the_same_answer_to_the_same_question(customizations: Path, kind: str, operation: Operation) -> None:
     for case in parties.cases(customizations, kind, operation):
