@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 _POLICIES = ("policy.karmada.io/v1alpha1", "propagationpolicies")
 _CLUSTER_POLICIES = ("policy.karmada.io/v1alpha1", "clusterpropagationpolicies")
 _WARNINGS = 3
+_AUTOSCALERS = (
+    ("FederatedHPA", "autoscaling.karmada.io/v1alpha1", "federatedhpas"),
+    ("CronFederatedHPA", "autoscaling.karmada.io/v1alpha1", "cronfederatedhpas"),
+    ("HorizontalPodAutoscaler", "autoscaling/v2", "horizontalpodautoscalers"),
+)
 
 
 def why(
@@ -154,7 +159,18 @@ async def gather_evidence(client: MemberClient, kind: str, namespace: str, name:
         cast(list[Binding], attached),
         time.time(),
         sorted(read.withheld),
+        await _autoscalers(read, where) if where else (),
     )
+
+
+async def _autoscalers(read: _Reading, namespace: str) -> list[Object]:
+    """What may scale something there."""
+    found = await asyncio.gather(*(read.all(api_version, plural, namespace) for _, api_version, plural in _AUTOSCALERS))
+    return [
+        {**obj, "apiVersion": api_version, "kind": kind}
+        for (kind, api_version, _), items in zip(_AUTOSCALERS, found, strict=True)
+        for obj in items
+    ]
 
 
 async def _none() -> list[Object]:

@@ -11,6 +11,7 @@ from kafila.core.resources import gvk_of
 from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.detector.match import is_skipped, is_skipped_object
+from kafila.placement.explain.autoscalers import explain_autoscaler, explain_scaling
 from kafila.placement.explain.policies import CLUSTER_POLICIES, explain_policy
 from kafila.placement.explain.report import ClusterRow, Evidence, Report
 from kafila.placement.explain.scheduling import (
@@ -45,11 +46,14 @@ def explain(evidence: Evidence, cluster: str = "") -> Report:
     if template is None:
         report.summary = "It does not exist in the control plane."
         return report
+    if explain_autoscaler(evidence, report):
+        return report
     if reason := _never(evidence, template):
         report.summary = "It is never propagated."
         report.policy_why = reason
         return report
     evidence = replace(evidence, binding=merged(evidence.binding, evidence.attached))
+    explain_scaling(evidence, report)
     policy = explain_policy(evidence, report)
     if evidence.binding is None:
         _explain_no_binding(evidence, policy, report)

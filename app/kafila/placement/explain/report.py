@@ -53,6 +53,8 @@ class Evidence:
         str
     ] = ()  # resources that who asks may not read: of these nothing is known, whatever stands above
 
+    autoscalers: Sequence[Object] = ()  # of the namespace, of all kinds
+
     @property
     def reference(self) -> Reference:
         return Reference(self.kind, self.namespace, self.name)
