@@ -5,5 +5,6 @@ from __future__ import annotations
 from tests.integration.api.conftest import api, served
 from tests.integration.conftest import kubectl
 from tests.integration.reconcile.conftest import _known_queues, lab
+from tests.unit.conftest import catalog, registry
 
-__all__ = ["_known_queues", "api", "kubectl", "lab", "served"]
+__all__ = ["_known_queues", "api", "catalog", "kubectl", "lab", "registry", "served"]

@@ -31,6 +31,7 @@ _MONTHS: Final = {
     )
 }
 _DAYS: Final = {name: number for number, name in enumerate(["sun", "mon", "tue", "wed", "thu", "fri", "sat"])}
+_LONGEST_MONTH: Final = (0, 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)  # days, by month
 _INTEGER: Final = re.compile(r"[+-]?[0-9]+", re.ASCII)
 _MOST: Final = 2**63 - 1
 
@@ -66,6 +67,8 @@ class Schedule(NamedTuple):
 
     def next_after(self, second: float, zone: tzinfo) -> float | None:
         """The first moment after ``second`` (Unix time); None: there is none in the next years."""
+        if not self._may_come():
+            return None
         at = (math.floor(second) // 60 + 1) * 60
         last = datetime.fromtimestamp(at, zone).year + YEARS
         while (local := datetime.fromtimestamp(at, zone)).year <= last:
@@ -82,6 +85,12 @@ class Schedule(NamedTuple):
                 return float(at)
             at = later if later > at else at + 3600  # an hour that comes twice before midnight
         return None
+
+    def _may_come(self) -> bool:
+        """Not ``0 0 31 2 *``: nobody needs to look at years of days for that."""
+        days = any(day <= _LONGEST_MONTH[month] for month in self.months for day in self.days)
+        day = (days or (self.months and self.weekdays)) if self.either else (days and self.weekdays)
+        return bool(self.minutes and self.hours and day)
 
     def _is_day(self, local: datetime) -> bool:
         of_month, of_week = local.day in self.days, local.isoweekday() % 7 in self.weekdays

@@ -165,4 +165,6 @@ def test_what_never_comes_is_found_out_quickly() -> None:
             return timedelta(0)
 
     assert parse("* * 30 2 *").next_after(0, Counting("UTC")) is None
+    assert looked_at == 0
+    assert parse("* * 29 2 *").next_after(86_400 * 1155, Counting("UTC")) is not None  # after that of 1972 + 1 year
     assert looked_at < 400
