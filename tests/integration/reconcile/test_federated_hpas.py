@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any, final
 
 import pytest
@@ -12,9 +14,11 @@ from kafila.api.app import ObjectsApp
 from kafila.api.deferred import DeferredMetaRoutes
 from kafila.api.proxy import MemberProxy
 from kafila.core.values import Object
+from kafila.reconcile.karmada.federatedhpa.controller import SOURCE
 
 from .metrics_server import MetricsServer, pod_metrics
 
+ANSWERS = Path(__file__).parents[2] / "differential/karmada/answers"
 PODS = "/apis/metrics.k8s.io/v1beta1/namespaces/default/pods"
 
 
@@ -217,3 +221,21 @@ async def test_metrics_of_the_members_through_our_own_api(scaled: Scaled) -> Non
     await scaled.lab.until(lambda: scaled.replicas() == 1, "a quarter of the target")
     (metric,) = scaled.hpa()["status"]["currentMetrics"]
     assert metric["resource"]["current"] == {"averageUtilization": 12, "averageValue": "25m"}
+
+
+async def test_as_karmada_itself_has_answered(scaled: Scaled) -> None:
+    """The status and the event of an autoscaler without a target, as the differential tests have recorded them of Karmada."""
+    recorded = json.loads((ANSWERS / "refused-federated-hpas.json").read_text())[-1]["is"]
+    (name,) = [name for name in recorded["control plane"] if name.endswith("/good")]
+    wanted = recorded["control plane"][name]
+    await scaled.lab.create({**autoscaler("good"), "spec": wanted["spec"]})
+    await scaled.lab.until(lambda: scaled.condition("AbleToScale", "good")[0] == "False")
+    status = scaled.hpa("good")["status"]
+    conditions = {each.pop("type"): {**each, "lastTransitionTime": "<time>"} for each in status["conditions"]}
+    assert {**status, "conditions": conditions} == wanted["status"]
+    await scaled.lab.until(lambda: scaled.lab.events("FederatedHPA", "good"))
+    said = {
+        f"{name}: {kind} {reason} by {SOURCE}: {text}"
+        for kind, reason, text, _ in scaled.lab.events("FederatedHPA", "good")
+    }
+    assert said == {event for event in recorded["events"] if event.startswith(name)}
