@@ -64,7 +64,9 @@ class Plane:
         self.folder = folder / "data"
         arguments = [command, f"--data-dir={self.folder}", f"--bind=127.0.0.1:{port}"]
         self._program = program = str(Path(sys.executable).with_name("kafila"))
-        self.process = harness.Process("kafila", [program, *arguments], folder / "kafila.log", ENVIRONMENT | settings)
+        self.process = harness.Process(
+            "kafila", [program, *arguments], folder / "kafila.log", {"KAFILA_CONTROLLERS": "*"} | ENVIRONMENT | settings
+        )
 
     @property
     def kubeconfig(self) -> Path:

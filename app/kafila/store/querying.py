@@ -44,13 +44,17 @@ _VOLATILE: Final = """
 SELECT DISTINCT p.proname FROM pg_proc p WHERE p.oid = ANY ($1::oid[]) AND p.provolatile = 'v'
 AND NOT (p.pronamespace = 'pg_catalog'::regnamespace AND p.proname = ANY ($2::text[])) ORDER BY 1
 """
+# ``reader``: whether the role that may only read is there and harmless; ``adopted``: whether it has its rights, and we may become it
 _WHO: Final = f"""
-SELECT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) AS super, pg_is_in_recovery() AS standby,
-    to_regnamespace('fleet') IS NOT NULL AS migrated,
-    (SELECT NOT rolsuper FROM pg_roles WHERE rolname = '{READER}') AS reader,
-    (SELECT c.relowner = r.oid FROM pg_class c, pg_roles r
-     WHERE c.oid = to_regclass('public.objects') AND r.rolname = current_user) AS owner
+SELECT me.rolsuper AS super, pg_is_in_recovery() AS standby, to_regnamespace('fleet') IS NOT NULL AS migrated,
+    (SELECT relowner FROM pg_class WHERE oid = to_regclass('public.objects')) = me.oid AS owner,
+    NOT reader.rolsuper AS reader,
+    reader.oid IS NOT NULL AND pg_has_role(me.oid, reader.oid, 'MEMBER')
+        AND has_schema_privilege(reader.oid, to_regnamespace('fleet'), 'USAGE')
+        AND has_table_privilege(reader.oid, to_regclass('fleet.drift'), 'SELECT') AS adopted
+FROM pg_roles me LEFT JOIN pg_roles reader ON reader.rolname = '{READER}' WHERE me.rolname = current_user
 """
+_SEES: Final = f"SELECT EXISTS (SELECT FROM fleet.reader WHERE role = '{READER}' AND namespace = '*')"
 
 
 class QueryError(Exception):
@@ -108,27 +112,24 @@ async def _check_role(connection: asyncpg.Connection) -> _Role:
         raise QueryError("the database has no views yet: start this version's kafila serve, or run kafila migrate")
     if not found["super"] and not found["owner"]:
         return _Role(False, found["standby"], "")
-    if found["standby"] and found["super"]:
-        raise QueryError(f"this is a standby, and its role is a superuser: give a role that is a member of {READER}")
-    if found["reader"] is None or not found["standby"]:
-        await _adopt(connection)
-    elif not found["reader"]:
+    if found["reader"] is False:
         raise QueryError(f"the role {READER} is a superuser: it must be one that may only read")
+    if found["standby"]:
+        if found["super"]:
+            raise QueryError(f"this is a standby, and its role a superuser: give a role that is a member of {READER}")
+    elif not found["adopted"] or not await connection.fetchval(_SEES):
+        await _adopt(connection)  # both the role and its rights may have been lost with a restore
     return _Role(found["super"], found["standby"], READER)
 
 
 async def _adopt(connection: asyncpg.Connection) -> None:
-    """The reader, with its rights: both may have been lost with a restore."""
     try:
         await connection.execute("SELECT fleet.adopt()")
-        harmless = await connection.fetchval("SELECT NOT rolsuper FROM pg_roles WHERE rolname = $1", READER)
     except asyncpg.PostgresError as error:
         raise QueryError(
             f"there is no role {READER}, and this one may not make it ({_line(error)}): let an administrator of the"
             f" database run CREATE ROLE {READER}; GRANT {READER} TO the role of kafila serve"
         ) from error
-    if not harmless:
-        raise QueryError(f"the role {READER} is a superuser: it must be one that may only read")
 
 
 @final

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Iterable
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -12,7 +13,9 @@ import pytest
 
 from kafila.placement.disagreements import of_works
 from kafila.reconcile.karmada.sql_views.rows import of_binding, of_cluster, of_work
+from kafila.store.backup import back_up, restore
 from kafila.store.fleet import Replacement
+from kafila.store.migrate import upgrade
 from kafila.store.postgres import PostgresStore
 from kafila.store.querying import Limits, QueryError, first_word, querying
 
@@ -129,6 +132,78 @@ async def test_a_role_sees_no_more_by_its_own_settings(filled: str, roles: async
     ):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await roles.execute(refused)
+
+
+async def test_many_ask_at_once(filled: str) -> None:
+    found = await asyncio.gather(*(ask(filled, "SELECT count(*) FROM object") for _ in range(8)))
+    assert found == [[[3]]] * 8
+
+
+@pytest.fixture
+async def owner(postgres_server: str) -> AsyncIterator[tuple[str, asyncpg.Connection]]:
+    """A database whose owner is no superuser, as at most providers; and a connection of the administrator."""
+    administrator = await asyncpg.connect(postgres_server.replace("/kafila?", "/postgres?"))
+    await administrator.execute("CREATE ROLE app")
+    await administrator.execute("CREATE DATABASE owned OWNER app TEMPLATE template0")
+    dsn = as_role(postgres_server.replace("/kafila?", "/owned?"), "app")
+    yield dsn, administrator
+    await administrator.execute("DROP DATABASE owned WITH (FORCE)")
+    await administrator.execute("DROP ROLE app")
+    await administrator.close()
+
+
+async def test_an_owner_that_may_make_no_roles_says_what_to_do(owner: tuple[str, asyncpg.Connection]) -> None:
+    dsn, administrator = owner
+    await administrator.execute("ALTER ROLE kafila_reader RENAME TO elsewhere")  # that of the other databases here
+    try:
+        await upgrade(dsn)
+        await fill(dsn, replaced("object", obj("pods", "p", 1)))
+        with pytest.raises(QueryError, match="CREATE ROLE kafila_reader; GRANT kafila_reader TO") as error:
+            await ask(dsn, "TABLE object")
+        assert "permission denied to create role" in str(error.value)
+        await administrator.execute("CREATE ROLE kafila_reader; GRANT kafila_reader TO app")
+        assert await ask(dsn, "SELECT count(*) FROM object") == [[1]]
+        with pytest.raises(QueryError, match="permission denied"):
+            await ask(dsn, "TABLE public.objects")
+        await administrator.execute("ALTER ROLE kafila_reader SUPERUSER")
+        with pytest.raises(QueryError, match="is a superuser"):
+            await ask(dsn, "TABLE object")
+    finally:
+        await administrator.execute("DROP DATABASE owned WITH (FORCE)")
+        await administrator.execute("DROP ROLE IF EXISTS kafila_reader")
+        await administrator.execute("ALTER ROLE elsewhere RENAME TO kafila_reader")
+        await administrator.execute("CREATE DATABASE owned OWNER app TEMPLATE template0")
+
+
+async def test_an_owner_that_may_make_roles_makes_it(owner: tuple[str, asyncpg.Connection]) -> None:
+    dsn, administrator = owner
+    await administrator.execute("ALTER ROLE kafila_reader RENAME TO elsewhere; ALTER ROLE app CREATEROLE")
+    try:
+        await upgrade(dsn)
+        await fill(dsn, replaced("object", obj("pods", "p", 1)))
+        assert await ask(dsn, "SELECT count(*) FROM object") == [[1]]
+    finally:
+        await administrator.execute("DROP DATABASE owned WITH (FORCE)")
+        await administrator.execute("DROP ROLE IF EXISTS kafila_reader")
+        await administrator.execute("ALTER ROLE elsewhere RENAME TO kafila_reader")
+        await administrator.execute("CREATE DATABASE owned OWNER app TEMPLATE template0")
+
+
+async def test_a_backup_has_the_rights_and_no_rows(filled: str, roles: asyncpg.Connection, tmp_path: Path) -> None:
+    await back_up(filled, tmp_path / "backup")
+    other = filled.partition("?")
+    await roles.execute("CREATE DATABASE again TEMPLATE template0")
+    dsn = f"{other[0].rpartition('/')[0]}/again?{other[2]}"
+    try:
+        await restore(dsn, tmp_path / "backup")
+        assert await ask(dsn, "SELECT count(*) FROM object") == [[0]]
+        async with querying(dsn) as queries:
+            assert (await queries.freshness()).revision == 0
+        await fill(dsn, replaced("object", obj("pods", "p", 1), {**obj("pods", "q", 1), "namespace": "team-a"}))
+        assert await ask(dsn, "SELECT count(*) FROM object") == [[2]]
+        assert await ask(as_role(dsn, "team_a"), "SELECT namespace FROM object") == [["team-a"]]
+    finally:
+        await roles.execute("DROP DATABASE again WITH (FORCE)")
 
 
 async def test_values_are_what_they_are(filled: str) -> None:

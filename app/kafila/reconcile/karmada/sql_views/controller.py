@@ -110,6 +110,7 @@ class SQLViews:
         while True:
             todo, upto = self._changed, self._cache.revision
             self._changed = {}
+            WAITING.set(len(todo))
             try:
                 await self._project(list(todo))
             except BaseException:
