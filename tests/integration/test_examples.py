@@ -35,6 +35,7 @@ from kafila.registry.codec import decode_entry
 from kafila.registry.decoding import decode_object
 from kafila.settings.settings import Settings
 from kafila.simulation import SimulatedCluster
+from kafila.store.querying import querying
 from kafila.store.sealing import MARK
 from kafila.workers.process import Process
 from kafila.workers.serve import open_data
@@ -75,7 +76,9 @@ class Lab:
     async def start(self) -> None:
         for member in self.members.values():
             await member.start()
-        self.process = Process(self._settings, (await open_data(self._settings)).store, self._transport)
+        store = (await open_data(self._settings)).store
+        self.dsn = store.dsn
+        self.process = Process(self._settings, store, self._transport)
         self._serving = asyncio.create_task(self.process.run())
         ready = asyncio.create_task(self.process.started.wait())
         await asyncio.wait((self._serving, ready), timeout=90, return_when=asyncio.FIRST_COMPLETED)
@@ -291,17 +294,6 @@ async def test_sql(lab: Lab) -> None:
     """Every query of docs/sql.md is asked, and those about the example are answered."""
     await lab.apply("sql")
     await lab.eventually(lambda: lab.ready("web") == 4)
-    folder = str(lab.folder)
-
-    async def ask(query: str, *more: str) -> Any:
-        shown = await lab.kubectl("kafila", "sql", query, "--data-dir", folder, "-o", "json", *more)
-        return json.loads(shown)
-
-    async with asyncio.timeout(90):
-        ready = "SELECT cluster, replicas, ready FROM placement WHERE name = 'web' AND ready = 2 ORDER BY cluster"
-        while len(placed := await ask(ready)) < 2:
-            pass  # each look is a process of its own
-    assert [tuple(each.values()) for each in placed] == [("member1", 2, 2), ("member2", 2, 2)]
     page = (ROOT / "docs/sql.md").read_text()
     questions = re.findall(r"```sql\n(.*?);\n```", page, re.S)
     assert "".join(f"{each};\n" for each in questions) == "".join(
@@ -309,16 +301,27 @@ async def test_sql(lab: Lab) -> None:
         for line in (EXAMPLES / "sql/questions.sql").read_text().splitlines(keepends=True)
         if line.strip("\n") and line[:2] != "--"
     )
-    answers = [await ask(question) for question in questions]
-    assert {"image": "nginx:1.27", "cluster": "member1", "workloads": 1} in answers[0]
-    assert [each["name"] for each in answers[4]] == ["member3", "member2", "member1"]
-    assert {"team": "shop", "kind": "Deployment", "count": 2} in answers[9]
-    (state,) = answers[11]
-    assert state["revision"] > 0
-    (pending,) = await ask("SELECT kind, name, awaits, reason FROM pending WHERE name = 'nowhere'")
-    assert pending == {"kind": "Deployment", "name": "nowhere", "awaits": "Scheduled", "reason": "NoClusterFit"}
-    assert await ask("SELECT * FROM pending WHERE name = 'nowhere'", "--as-namespace", "team-a") == []
-    refused = await lab.kubectl("kafila", "sql", "DELETE FROM object", "--data-dir", folder, check=False)
+    async with querying(lab.dsn) as queries:
+
+        async def ask(query: str) -> list[tuple[Any, ...]]:
+            return [tuple(row) for row in (await queries.run(query)).rows]
+
+        async with asyncio.timeout(90):
+            ready = "SELECT cluster, replicas, ready FROM placement WHERE name = 'web' AND ready = 2 ORDER BY cluster"
+            while len(placed := await ask(ready)) < 2:
+                await asyncio.sleep(0.02)
+        assert placed == [("member1", 2, 2), ("member2", 2, 2)]
+        answers = [await ask(question) for question in questions]
+        assert ("nginx:1.27", "member1", 1) in answers[0]
+        assert [name for name, *_ in answers[4]] == ["member3", "member2", "member1"]
+        assert ("shop", "Deployment", 2) in answers[9]
+    arguments = ("--data-dir", str(lab.folder), "-o", "json")
+    asked = "SELECT kind, name, awaits, reason FROM pending WHERE name = 'nowhere'"
+    assert json.loads(await lab.kubectl("kafila", "sql", asked, *arguments)) == [
+        {"kind": "Deployment", "name": "nowhere", "awaits": "Scheduled", "reason": "NoClusterFit"}
+    ]
+    assert json.loads(await lab.kubectl("kafila", "sql", asked, *arguments, "--as-namespace", "team-a")) == []
+    refused = await lab.kubectl("kafila", "sql", "DELETE FROM object", *arguments, check=False)
     assert refused.startswith("error: only SELECT, WITH, VALUES and TABLE")
     await lab.delete("sql")
 
