@@ -149,7 +149,10 @@ def agent(
                 await plane.close()
                 await cluster.close()
 
-    asyncio.run(run())
+    import uvloop
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:  # TLS of a tunnel's bytes
+        runner.run(run())
 
 
 def _share(given: float) -> float:

@@ -33,6 +33,7 @@ PERIOD: Final = 10.0  # seconds between pings
 DEADLINE: Final = 30.0  # seconds for the answer to one
 OPENING: Final = 10.0  # seconds until a stream is open
 LINGER: Final = 30.0  # seconds for what was said last to leave
+TOGETHER: Final = 64 << 10  # bytes that are written at once
 TURN: Final = 1 << 20  # bytes that are sent before others on the event loop go on
 STREAMS: Final = Gauge("kafila_tunnel_streams", "Streams that are open over tunnels to members.")
 BYTES: Final = Counter("kafila_tunnel_bytes", "Bytes of streams over tunnels to members.", ["direction"])
@@ -377,18 +378,28 @@ class Tunnel:
                 if sent > TURN:
                     asyncio.get_running_loop().call_soon(self._pump)
                     return
-                stream = self._ready.popleft()
-                stream._queued = False
-                if stream.ended.done():
-                    continue
-                if data := stream.take():
-                    sent += len(data)
-                    _SENT.inc(len(data))
-                    self._send(Frame(Kind.DATA, stream.number, data))
-                if stream.is_through:
-                    self._send_close(stream, "")
-                elif stream.waits_for_turn and not stream._queued:
-                    stream._queued = True
-                    self._ready.append(stream)
+                sent += self._send_together()
         finally:
             self._pumping = False
+
+    def _send_together(self) -> int:
+        """A turn of some streams in one piece, which costs TLS and the system less. Its bytes."""
+        pieces: list[bytes] = []
+        size = 0
+        while self._ready and size < TOGETHER:
+            stream = self._ready.popleft()
+            stream._queued = False
+            if stream.ended.done():
+                continue
+            if data := stream.take():
+                size += len(data)
+                pieces.append(self._websocket.message(encode(Frame(Kind.DATA, stream.number, data))))
+            if stream.is_through:
+                pieces.append(self._websocket.message(encode(close(stream.number))))
+                self._remove(stream, "")
+            elif stream.waits_for_turn and not stream._queued:
+                stream._queued = True
+                self._ready.append(stream)
+        _SENT.inc(size)
+        self._write(b"".join(pieces))
+        return size
