@@ -285,9 +285,14 @@ async def test_a_namespace_that_may_not_use_a_cluster(gated: Lab) -> None:
     assert any(event[1] == "ClustersNotAllowed" and "cluster(s) m1" in event[2] for event in said)
 
 
-async def test_without_the_gate_nothing_is_done(two: Lab) -> None:
-    await offered(two, "m1")
-    await two.create(shared())
-    await two.rest()
-    assert "finalizers" not in two.get("MultiClusterService", "web")["metadata"]
-    assert two.in_clusters("Service", "web") == []
+async def test_without_the_gate_nothing_is_done() -> None:
+    lab = await Lab(feature_gates="").start()
+    try:
+        await lab.join("m1", "m2")
+        await offered(lab, "m1")
+        await lab.create(shared())
+        await lab.rest()
+        assert "finalizers" not in lab.get("MultiClusterService", "web")["metadata"]
+        assert lab.in_clusters("Service", "web") == []
+    finally:
+        await lab.close()
