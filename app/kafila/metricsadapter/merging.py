@@ -18,11 +18,13 @@ def side_by_side(found: Iterable[Usage]) -> list[Usage]:
 
 
 def only_one(found: Sequence[Usage], plural: str, name: str) -> Usage:
-    """``plural``: "pods" or "nodes". Raises StatusError 404, and 409 where several members have one of that name."""
+    """``plural``: "pods" or "nodes". Raises StatusError 404, and 500, as Karmada, where several members have one of that name."""
     if not found:
         raise not_found("", plural, name)
     if len(found) > 1:
-        raise conflict("", plural, name, f"the {plural.removesuffix('s')}({name}) found in more than one clusters")
+        singular = plural.removesuffix("s")
+        why = conflict("", plural, name, f"the {singular}({name}) found in more than one clusters")
+        raise StatusError(500, "", f"failed getting {singular}: {why}")
     return found[0]
 
 

@@ -114,8 +114,9 @@ async def test_one_pod_and_one_node(lab: Lab) -> None:
     missing = failure(await lab.api.get(f"{METRICS}/namespaces/default/pods/x"), 404, "NotFound")
     assert missing["message"] == 'pods "x" not found'
     await lab.pod("m1", "b")
-    twice = failure(await lab.api.get(f"{METRICS}/namespaces/default/pods/b"), 409, "Conflict")
-    assert twice["message"].endswith("the pod(b) found in more than one clusters")
+    twice = await lab.get(f"{METRICS}/namespaces/default/pods/b", 500)
+    conflict = 'Operation cannot be fulfilled on pods "b": the pod(b) found in more than one clusters'
+    assert twice["message"] == f"failed getting pod: {conflict}"
 
 
 async def test_forms(lab: Lab) -> None:

@@ -43,10 +43,10 @@ def test_one_of_a_name() -> None:
     with pytest.raises(StatusError, match=r'^pods "a" not found$') as missing:
         merging.only_one([], "pods", "a")
     assert missing.value.code == 404
-    why = r'^Operation cannot be fulfilled on nodes "a": the node\(a\) found in more than one clusters$'
+    why = r'^failed getting node: Operation cannot be fulfilled on nodes "a": the node\(a\) found in more than one clusters$'
     with pytest.raises(StatusError, match=why) as several:
         merging.only_one([usage("a", "m1"), usage("a", "m2")], "nodes", "a")
-    assert several.value.code == 409
+    assert (several.value.code, several.value.reason) == (500, "")
 
 
 def test_values_of_one_object_are_added_to_the_first() -> None:
