@@ -52,6 +52,7 @@ _RESOURCES: Final = (
         frozenset({"clusterpropagationpolicy", "clusterpropagationpolicies", "cpp"}),
         False,
     ),
+    _Resource("cluster.karmada.io/v1alpha1", "clusters", "Cluster", frozenset({"cluster", "clusters"}), False),
 )
 
 

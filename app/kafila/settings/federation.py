@@ -114,6 +114,16 @@ class FederationOptions(EstimatorOptions):
         description="Clusters that an edit of a policy may take objects out of without an approval; 0 for any number.",
         ge=0,
     )
+    eviction_max_objects: int = Field(
+        10000,
+        description="Objects that taints may drive out of one cluster without an approval (kafila approve); 0 for any number.",
+        ge=0,
+    )
+    eviction_max_clusters: int = Field(
+        10,
+        description="Clusters that taints may empty at once without an approval; 0 for any number.",
+        ge=0,
+    )
     federated_resource_quota_sync_period: Seconds = Field(
         300.0,
         description="Seconds between two counts of what quotas are used; 0 for never.",

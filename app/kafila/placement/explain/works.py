@@ -18,6 +18,7 @@ from kafila.placement.objects import (
 )
 from kafila.placement.spec import targets
 from kafila.placement.types import GracefulEvictionTask, Work
+from kafila.placement.withdrawal import waiting
 from kafila.placement.work.status import known_failures
 
 
@@ -35,6 +36,12 @@ def explain_works(evidence: Evidence, rows: dict[str, ClusterRow], report: Repor
         row.state, row.why = _state(evidence, works.get(cluster), reported.get(cluster) or {}, cluster, report)
         row.reported = (reported.get(cluster) or {}).get("status")
         row.status = status_text(row.reported)
+    for member in evidence.clusters:
+        if name(member) in wanted and (what := waiting(member)):
+            report.advise(
+                f"{name(member)}: evictions wait for an approval: {what}.",
+                f"kafila approve cluster {name(member)}, or take the taint away.",
+            )
     for cluster, work in works.items():
         if cluster not in wanted:
             row = rows.setdefault(cluster, ClusterRow(cluster, "Leaving"))

@@ -150,6 +150,7 @@ def build(
                     gates,
                     options.no_execute_taint_eviction_purge_mode,
                     options.resource_eviction_rate,
+                    Limits(options.eviction_max_objects, options.eviction_max_clusters),
                 )
             )
     readers: list[Controller] = []

@@ -225,6 +225,24 @@ def test_an_unhealthy_copy_will_leave() -> None:
     )
 
 
+def test_evictions_that_wait_for_an_approval() -> None:
+    held = member("m1")
+    held["metadata"] |= {"generation": 4, "annotations": {"kafila.io/held-withdrawal": "4: 20000 objects leave m1"}}
+    advice = report_of([held], {}, [work("m1", applied())]).advice[0]
+    assert advice.problem == "m1: evictions wait for an approval: 20000 objects leave m1."
+    assert advice.remedy == "kafila approve cluster m1, or take the taint away."
+
+
+def test_an_edit_that_waits_for_an_approval() -> None:
+    template, chosen = claimed(placement={})
+    chosen["metadata"] |= {"generation": 2, "annotations": {"kafila.io/held-withdrawal": "2: much leaves"}}
+    report = explained(template, chosen)
+    assert report.advice[0].problem == (
+        "The policy's last edit waits for an approval: much leaves. Objects keep the placement that they had."
+    )
+    assert report.advice[0].remedy.startswith("kafila approve propagationpolicy ")
+
+
 def test_in_no_cluster_but_those_that_it_leaves() -> None:
     """What is chosen is empty, and the copy waits in eviction."""
     task = {"fromCluster": "m2", "producer": "TaintManager", "reason": "TaintUntolerated"}

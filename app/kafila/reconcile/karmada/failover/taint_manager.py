@@ -16,6 +16,7 @@ from kafila.placement.failover.eviction import evict, evicted_event, preserved_s
 from kafila.placement.failover.taints import no_execute, toleration_left
 from kafila.placement.spec import target_names
 from kafila.placement.types import Binding, Cluster
+from kafila.placement.withdrawal import APPROVED, Limits, is_approved
 from kafila.reconcile.controller import QueueController
 from kafila.reconcile.events import Recorder
 from kafila.reconcile.karmada.binding_events import record_for_binding
@@ -23,8 +24,9 @@ from kafila.reconcile.karmada.clusters import Clusters
 from kafila.reconcile.karmada.kinds import BINDINGS, CLUSTER_BINDINGS, CLUSTERS, Kinds
 from kafila.reconcile.queue import Requeue
 from kafila.registry import Options, Registry
-from kafila.watch import Event, needles
+from kafila.watch import Entry, Event, needles
 
+from .eviction_guard import EvictionGuard
 from .evictions import EVICTIONS
 
 HALTED = 1800.0  # seconds between evictions when the rate is 0
@@ -43,7 +45,14 @@ class TaintManager(QueueController[Stay]):
     name = "cluster"  # Karmada starts it with the cluster controller
 
     def __init__(
-        self, registry: Registry, recorder: Recorder, clusters: Clusters, gates: Gates, purge_mode: str, rate: float
+        self,
+        registry: Registry,
+        recorder: Recorder,
+        clusters: Clusters,
+        gates: Gates,
+        purge_mode: str,
+        rate: float,
+        limits: Limits,
     ) -> None:
         super().__init__(registry.cache, "taint-eviction", concurrency=4)
         self._recorder = recorder
@@ -53,6 +62,7 @@ class TaintManager(QueueController[Stay]):
         self._kinds = Kinds(registry)
         self._purge_mode = purge_mode
         self._interval = 1 / rate if rate > 0 else HALTED
+        self._guard = EvictionGuard(registry, recorder, clusters, _leaves, limits)
         self._next = 0.0  # when the next eviction may be, by the monotonic clock
         self._line: OrderedDict[Stay, None] = OrderedDict()  # who waits for it; only the first one has a timer
         cache = self._registry.cache
@@ -63,6 +73,7 @@ class TaintManager(QueueController[Stay]):
     async def stop(self) -> None:
         await super().stop()
         self._line.clear()
+        self._guard.clear()
 
     def _subject(self, key: Stay) -> Key:
         return key.binding
@@ -73,10 +84,18 @@ class TaintManager(QueueController[Stay]):
 
     def _observe_cluster(self, event: Event) -> None:
         """``Clusters`` has seen the event before us: it listens first."""
-        if event.new is None or (event.old is not None and event.old.meta.generation == event.new.meta.generation):
-            return
+        old, new = event.old, event.new
         cluster = self._clusters.get(event.key.name)
-        if cluster is not None:
+        is_same = old is not None and new is not None and old.meta.generation == new.meta.generation
+        if is_same and _approval(old) == _approval(new):
+            return
+        for name in self._guard.released():
+            held = self._clusters.get(name)
+            if held is not None:
+                if name == event.key.name and is_approved(held):
+                    self._guard.approved(held)
+                self._enqueue_bindings_in(held)
+        if cluster is not None and not is_same:
             self._enqueue_bindings_in(cluster)
 
     def _enqueue_bindings_in(self, cluster: Cluster) -> None:
@@ -110,6 +129,10 @@ class TaintManager(QueueController[Stay]):
             if left is not None:
                 raise Requeue(left + 0.001)
             return
+        cluster = self._clusters.get(stay.cluster)
+        if cluster is None or await self._guard.holds(cluster):
+            self._leave_line(stay)
+            return  # whoever approves, or takes a taint away, brings it back
         if not self._takes_turn(stay):
             return  # whoever leaves the line before it wakes it
         where = stay.binding.namespace
@@ -170,6 +193,18 @@ class TaintManager(QueueController[Stay]):
             preserved_labels=kept,
         )
         return binding if spec is binding["spec"] else {**binding, "spec": spec}
+
+
+def _leaves(binding: Binding, cluster: Cluster) -> bool:
+    """For the cluster's taints, now or later; one of which nobody knows what it tolerates does not."""
+    try:
+        return toleration_left(no_execute(cluster), _tolerations(binding), 0.0) is not None
+    except Exception:  # whatever somebody wrote into its annotation: the others are counted all the same
+        return False
+
+
+def _approval(entry: Entry | None) -> str | None:
+    return (entry.meta.annotations or {}).get(APPROVED) if entry is not None else None
 
 
 def _tolerations(binding: Binding) -> list[Object]:

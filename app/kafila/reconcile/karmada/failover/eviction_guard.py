@@ -1,0 +1,92 @@
+"""Taints that would empty very much wait for an approval: a slip, or a control plane that has lost its network, is no failover."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Final, final
+
+from kafila.placement.failover.taints import no_execute
+from kafila.placement.spec import target_names
+from kafila.placement.types import Binding, Cluster
+from kafila.placement.withdrawal import Limits, generation, is_approved
+from kafila.reconcile.events import Recorder
+from kafila.reconcile.karmada.clusters import Clusters
+from kafila.reconcile.karmada.kinds import BINDINGS, CLUSTER_BINDINGS, stored_binding
+from kafila.reconcile.karmada.withdrawals import EVENT_APPROVED, hold
+from kafila.registry import Registry
+
+AT_ONCE: Final = 50  # bindings that are read before others get their turn
+_Tainted = frozenset[tuple[str, int]]  # names of clusters and their generations
+
+
+@final
+class EvictionGuard:
+    """``leaves``: whether a binding leaves a cluster for its taints, now or when its toleration ends."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        recorder: Recorder,
+        clusters: Clusters,
+        leaves: Callable[[Binding, Cluster], bool],
+        limits: Limits,
+    ) -> None:
+        self._registry = registry
+        self._recorder = recorder
+        self._clusters = clusters
+        self._leaves = leaves
+        self._limits = limits
+        self._of: _Tainted | None = None  # what was counted
+        self._counts: Mapping[str, int] = {}
+        self._counting = asyncio.Lock()
+        self._held: set[str] = set()
+
+    def clear(self) -> None:
+        self._of, self._counts = None, {}
+        self._held.clear()
+
+    def released(self) -> set[str]:
+        """The clusters that were held, to be asked about once more: something has changed."""
+        held, self._held = self._held, set()
+        return held
+
+    async def holds(self, cluster: Cluster) -> bool:
+        """Whether nothing is evicted from it for now; then it is told why, and `released` has it."""
+        name = cluster["metadata"]["name"]
+        if self._limits == (0, 0):
+            return False
+        if is_approved(cluster):
+            return False
+        async with self._counting:
+            await self._count()
+            objects, emptied = self._counts.get(name, 0), len(self._counts)
+            if not self._limits.exceeded(objects, emptied):
+                return False
+            if name not in self._held:
+                self._held.add(name)
+                others = f"; {emptied} clusters are to be emptied at once" if emptied > 1 else ""
+                text = f"{objects} objects leave {name} for its taints{others}"
+                await hold(self._registry, self._recorder, self._clusters.kind, cluster, text)
+        return True
+
+    def approved(self, cluster: Cluster) -> None:
+        """It was held, and somebody has approved."""
+        self._recorder.event(cluster, "Normal", EVENT_APPROVED, "What waited is carried out")
+
+    async def _count(self) -> None:
+        """What leaves each cluster, in one pass over all bindings; anew when another cluster is tainted, or one no more."""
+        tainted = {name: cluster for name, cluster in self._clusters.by_name.items() if no_execute(cluster)}
+        of: _Tainted = frozenset((name, generation(cluster)) for name, cluster in tainted.items())
+        if of == self._of:
+            return
+        found: Counter[str] = Counter()
+        entries = [e for each in (BINDINGS, CLUSTER_BINDINGS) for e in self._registry.cache.resource(each).entries()]
+        for index, entry in enumerate(entries):
+            if index % AT_ONCE == AT_ONCE - 1:
+                await asyncio.sleep(0)
+            binding = stored_binding(entry)
+            for name in target_names(binding["spec"]) & tainted.keys():
+                found[name] += self._leaves(binding, tainted[name])
+        self._of, self._counts = of, +found
