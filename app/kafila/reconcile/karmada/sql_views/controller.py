@@ -32,7 +32,7 @@ log = structlog.get_logger(__name__)
 GATHER: Final = 0.1  # seconds that changes are gathered for: an object that changes again meanwhile is projected once
 LOOK: Final = 1.0  # seconds between two looks for new Events
 BEAT: Final = 5.0  # seconds between two notes of the revision, when nothing else changes
-BETWEEN: Final = 0.01  # seconds between two portions of what is projected anew: others come first
+BETWEEN: Final = 0.01  # seconds between two portions: others come first
 NOT_SHOWN: Final = "SQLViewsRefused"  # reason of an event
 LEFT_OUT: Final = frozenset({EVENTS, "leases.coordination.k8s.io"})  # Events have a table; leases only beat
 REVISION: Final = Gauge("kafila_sql_views_revision", "Everything up to this revision is in the views of kafila sql.")
@@ -158,14 +158,18 @@ class SQLViews:
             known.update(((namespace, name), revision) for namespace, name, revision in page)
             after = page[-1][0], page[-1][1]
         keys = []
-        for entry in self._cache.resource(resource).entries():
-            if known.pop(entry.key[1:], 0) != entry.revision or all_of_it:
-                keys.append(entry.key)
+        for chunk in self._cache.resource(resource).chunks():
+            for entry in chunk:
+                if known.pop(entry.key[1:], 0) != entry.revision or all_of_it:
+                    keys.append(entry.key)
+            await asyncio.sleep(0)
         keys += [Key(resource, *place) for place in known]
         return (keys[start : start + CHUNK] for start in range(0, len(keys), CHUNK))
 
     async def _project(self, keys: list[Key]) -> None:
         for start in range(0, len(keys), CHUNK):
+            if start:
+                await asyncio.sleep(BETWEEN)
             await self._writer.put([self._stored(key) for key in keys[start : start + CHUNK]], projected)
 
     def _stored(self, key: Key) -> Stored:
