@@ -246,6 +246,8 @@ async def test_federated_hpa(lab: Lab) -> None:
     await lab.kubectl("wait", "federatedhpa/shop", "--for=condition=ScalingActive", "--timeout=90s")
     shown = await lab.kubectl("get", "federatedhpa", "shop", "-o", "jsonpath={.status.currentMetrics[0].resource}")
     assert shown == '{"current":{"averageUtilization":25,"averageValue":"25m"},"name":"cpu"}'
+    shown = await lab.kubectl("kafila", "why", "federatedhpa/shop")
+    assert "It scales Deployment shop, and nothing keeps it from that." in shown
     await lab.delete("federated-hpa")
     await lab.eventually(lambda: not lab.holders("deployments.apps", "shop"))
 
