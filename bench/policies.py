@@ -1,12 +1,15 @@
 """Microseconds of CPU that a matching policy adds to a write: ``PYTHONPATH=app python bench/policies.py``.
 
 One process, a store in memory, no network. The same writes without and with a policy, in turns: the median of the rounds' differences.
+``bench/policies.py none``: what it costs that there might be webhooks and policies, where there are none, or where one is about
+something else: in turns with a registry that knows of none.
 """
 
 from __future__ import annotations
 
 import asyncio
 import statistics
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
@@ -22,7 +25,7 @@ from kafila.watch import Cache
 from kafila.webhooks import Callers
 
 GROUP: Final = "admissionregistration.k8s.io"
-WRITES, ROUNDS = 150, 9
+WRITES, ROUNDS, NONE_ROUNDS = 150, 9, 60
 CONFIGMAP: Final = {"apiVersion": "v1", "kind": "ConfigMap", "data": {f"key-{n}": "v" * 90 for n in range(20)}}
 DEPLOYMENT: Final[dict[str, Any]] = {
     "apiVersion": "apps/v1",
@@ -57,6 +60,26 @@ RULE: Final = {
     "expression": "has(object.metadata.labels) && 'team' in object.metadata.labels",
     "message": "a team is named",
 }
+WEBHOOK: Final = {
+    "apiVersion": f"{GROUP}/v1",
+    "kind": "ValidatingWebhookConfiguration",
+    "webhooks": [
+        {
+            "name": "elsewhere.example.com",
+            "clientConfig": {"url": "https://127.0.0.1:1/"},
+            "rules": [
+                {
+                    "apiGroups": ["coordination.k8s.io"],
+                    "apiVersions": ["v1"],
+                    "operations": ["*"],
+                    "resources": ["leases"],
+                }
+            ],
+            "sideEffects": "None",
+            "admissionReviewVersions": ["v1"],
+        }
+    ],
+}
 LABEL: Final = "Object{metadata: Object.metadata{labels: {'seen': 'yes'}}}"
 PATCH: Final = "[JSONPatch{op: 'add', path: '/metadata/labels/seen', value: 'yes'}]"
 
@@ -73,11 +96,12 @@ POLICIES: Final = {
 
 
 class Bench:
-    def __init__(self) -> None:
+    def __init__(self, *, asks: bool = True) -> None:
+        """``asks``: whether it looks for webhooks and policies at all."""
         self.catalog = load_catalog()
         self.store = MemoryStore()
         self.cache = Cache(self.store)
-        admitting = Admitting(self.cache, self.catalog, Callers(self.cache))
+        admitting = Admitting(self.cache, self.catalog, Callers(self.cache)) if asks else None
         self.registry = Registry(self.catalog, self.store, self.cache, admitting=admitting)
         self.made = 0
 
@@ -135,7 +159,32 @@ async def measured(bench: Bench, obj: dict[str, Any], which: str, count: int) ->
     print(f"{obj['kind']}, {statistics.median(without):.0f} us alone: {which} {one}")
 
 
+async def measured_none(obj: dict[str, Any], elsewhere: bool) -> None:
+    """``elsewhere``: there is a webhook, which is about another kind."""
+    plain, asking = await Bench(asks=False).open(), await Bench().open()
+    if elsewhere:
+        for bench in (plain, asking):
+            await bench.create(WEBHOOK, "elsewhere", "")
+    spent: dict[Bench, list[float]] = {plain: [], asking: []}
+    for number in range(NONE_ROUNDS + 1):
+        for bench in (plain, asking) if number % 2 else (asking, plain):
+            spent[bench].append(await bench.writes(obj))
+    without, with_them = spent[plain][1:], spent[asking][1:]
+    ratio = statistics.median(b / a for a, b in zip(without, with_them, strict=True))
+    best = [statistics.quantiles(some, n=10)[0] for some in (without, with_them)]
+    which = "one webhook, of Leases" if elsewhere else "no webhook and no policy"
+    print(
+        f"{obj['kind']}, {which}: best tenth {best[0]:.1f} -> {best[1]:.1f} us ({best[1] / best[0]:.3f}),"
+        f" median of ratios {ratio:.3f}"
+    )
+
+
 async def main() -> None:
+    if sys.argv[1:] == ["none"]:
+        for obj in (CONFIGMAP, DEPLOYMENT):
+            await measured_none(obj, False)
+            await measured_none(obj, True)
+        return
     bench = await Bench().open()
     for obj in (CONFIGMAP, DEPLOYMENT):
         await bench.writes(obj)
