@@ -43,6 +43,7 @@ async def create(registry: Registry, *objects: Object) -> None:
         assert kind is not None
         namespace = obj["metadata"].get("namespace", "") if kind.namespaced else ""
         await registry.create(kind, namespace, decode_object(kind, obj, OPTIONS), OPTIONS)
+        await asyncio.sleep(0)  # a store in memory never makes anybody wait, and the control plane is here too
 
 
 def service(namespace: str, name: str) -> Object:
