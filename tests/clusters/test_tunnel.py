@@ -14,8 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from cluster_federation import PROXY, Federation, Proxied, condition, deployment, federation_alone, policy, run
-from cluster_harness import Member, Members, Process, free_ports
+from cluster_harness import Member, Members, Process
 
 NAME = "hidden"
 NOWHERE = "https://192.0.2.1:6443"  # an address of no network
@@ -30,9 +31,7 @@ TUNNEL = "kafila.io/TunnelConnected"
 @pytest.fixture(scope="module")
 def plane(lab: Members, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
     folder = tmp_path_factory.mktemp("serve")
-    (port,) = free_ports(1)  # where agents find it again
-    flags = (f"--bind=127.0.0.1:{port}", "--cluster-monitor-grace-period=5")
-    with federation_alone(lab, *flags, keep_logs_in=folder) as plane:
+    with federation_alone(lab, "--cluster-monitor-grace-period=5", keep_logs_in=folder) as plane:
         yield plane
 
 
@@ -247,6 +246,9 @@ def test_an_agent_that_is_cut_off_comes_back(plane: Federation, agent: Agent, th
 
 def test_a_server_that_starts_again_is_found(plane: Federation, agent: Agent, through: Proxied, pod: str) -> None:
     plane.kill()
+    port = yaml.safe_load(plane.kubeconfig.read_text())["clusters"][0]["cluster"]["server"].rpartition(":")[2]
+    command = plane.process._command
+    command[command.index("--bind=127.0.0.1:0")] = f"--bind=127.0.0.1:{port}"  # where the agent finds it again
     plane.start()
     plane.eventually("the tunnel is open again", lambda: through("logs", pod) == "first line\n")
 
