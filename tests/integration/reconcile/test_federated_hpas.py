@@ -14,7 +14,7 @@ from kafila.api.app import ObjectsApp
 from kafila.api.deferred import DeferredMetaRoutes
 from kafila.api.proxy import MemberProxy
 from kafila.core.values import Object
-from kafila.reconcile.karmada.federatedhpa.controller import SOURCE
+from kafila.reconcile.karmada.federatedhpa.controller import SOURCE, FederatedHPAs
 
 from .metrics_server import MetricsServer, pod_metrics
 
@@ -239,3 +239,14 @@ async def test_as_karmada_itself_has_answered(scaled: Scaled) -> None:
         for kind, reason, text, _ in scaled.lab.events("FederatedHPA", "good")
     }
     assert said == {event for event in recorded["events"] if event.startswith(name)}
+
+
+async def test_a_cluster_whose_pods_nobody_knows_counts_in_nothing(scaled: Scaled) -> None:
+    """Its replicas without its pods would look as if half of the load had gone."""
+    await scaled.deployed(4)
+    (controller,) = [each for each in scaled.lab.controllers._controllers if isinstance(each, FederatedHPAs)]
+    pods = controller._targets._pods
+    pods.disconnected("m2", pods._members["m2"])
+    scaled.cpu = "200m"  # twice the target
+    await scaled.lab.create(autoscaler())
+    await scaled.lab.until(lambda: scaled.replicas() == 8)

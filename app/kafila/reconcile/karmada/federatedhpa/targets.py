@@ -141,22 +141,29 @@ class Targets:
             if scale is None:
                 continue
             asked, counted, selects = scale
+            found, trouble = await self._pods_in(cluster, namespace, selects)
+            if found is None:
+                continue  # replicas whose pods nobody knows would look as if they had no load
             replicas += asked
             reported += counted
             selector = selector or selects
-            if not selects:
-                troubles.append(("SelectorRequired", "selector is required", _NO_SELECTOR))
-                continue
-            try:
-                parsed = parsed_selector(selects)
-            except SelectorError as error:
-                text = f"couldn't convert selector into a corresponding internal selector object: {error}"
-                troubles.append(("InvalidSelector", text, text))
-                continue
-            pods += await self._pods.select(cluster, namespace, parsed) or ()
+            pods += found
+            troubles += trouble
         if not replicas:
             raise _no_scale(_NOWHERE)
         return InClusters(replicas, reported, selector, pods, troubles)
+
+    async def _pods_in(
+        self, cluster: str, namespace: str, selector: str
+    ) -> tuple[Sequence[Pod] | None, list[tuple[str, str, str]]]:
+        """The pods, None where they cannot be listed at the moment; and what is wrong with the selector."""
+        if not selector:
+            return [], [("SelectorRequired", "selector is required", _NO_SELECTOR)]
+        try:
+            return await self._pods.select(cluster, namespace, parsed_selector(selector)), []
+        except SelectorError as error:
+            text = f"couldn't convert selector into a corresponding internal selector object: {error}"
+            return [], [("InvalidSelector", text, text)]
 
 
 def _scale_in_member(kind: Kind, observed: Object) -> tuple[int, int, str] | None:
