@@ -171,9 +171,8 @@ def comparable(answer: Any, *, without_times: bool = False) -> Any:
     """Lists whose order scripts leave to chance are sorted, amounts are in one form."""
     if isinstance(answer, dict):
         found = {key: comparable(value, without_times=without_times) for key, value in answer.items()}
-        if "tolerations" in found:  # Karmada's type leaves out what it does not know
-            known = ("key", "operator", "value", "effect", "tolerationSeconds")
-            found["tolerations"] = [{k: v for k, v in each.items() if k in known} for each in found["tolerations"]]
+        if isinstance(found.get("tolerations"), list):  # Karmada's type leaves out what it does not know
+            found["tolerations"] = [_toleration(each) for each in found["tolerations"]]
         if "resourceRequest" in found:
             request = found["resourceRequest"]
             found["resourceRequest"] = {key: quantity.of(amount).nano for key, amount in request.items()}
@@ -181,6 +180,11 @@ def comparable(answer: Any, *, without_times: bool = False) -> Any:
     if isinstance(answer, list | tuple):
         return sorted((comparable(each, without_times=without_times) for each in answer), key=_in_order)
     return answer
+
+
+def _toleration(value: Any) -> Any:
+    known = ("key", "operator", "value", "effect", "tolerationSeconds")
+    return {k: v for k, v in value.items() if k in known} if isinstance(value, dict) else value
 
 
 def _in_order(value: Any) -> str:
