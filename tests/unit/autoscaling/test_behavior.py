@@ -114,8 +114,9 @@ def test_windows_of_a_behaviour(windows: Any, past: Any, current: int, proposed:
 
 
 def test_what_is_remembered_is_bounded() -> None:
-    found = History()
-    for index in range(2 * MOST_REMEMBERED):
+    full = [(1, 0)] * (MOST_REMEMBERED - 1)
+    found = history(full, full, full)
+    for index in range(5):
         found.recommend(index, NOW, 3600)
         found.scaled(behavior(), 1, 2, NOW)
         found.scaled(behavior(), 2, 1, NOW)
