@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 
 from cyclopts import Parameter
 
+from kafila.placement.constants import CACHED_FROM_CLUSTER, QUERY_FROM_CLUSTER
+
 from . import CommandError, UsageError
 from .membership import KarmadaContext, Kubeconfig, access, told
 
@@ -17,8 +19,6 @@ if TYPE_CHECKING:
     from kafila.members.client import MemberClient
 
 METRICS: Final = "/apis/metrics.k8s.io/v1beta1"
-SOURCE: Final = "resource.karmada.io/query-from-cluster"
-CACHED: Final = "resource.karmada.io/cached-from-cluster"
 UNKNOWN: Final = "<unknown>"
 _GAP: Final = "   "
 _MIB: Final = 1 << 20
@@ -129,7 +129,7 @@ async def _nodes(
         listed, _ = await client.list(path, query={"labelSelector": selector} if selector else {})
     except StatusError:
         return used, {}
-    there = {(_annotation(node, CACHED), node["metadata"]["name"]): node for node in listed}
+    there = {(_annotation(node, CACHED_FROM_CLUSTER), node["metadata"]["name"]): node for node in listed}
     return used, {key: (node.get("status") or {}).get("allocatable") or {} for key, node in there.items()}
 
 
@@ -150,7 +150,9 @@ async def _usage(client: MemberClient, path: str, name: str, selector: str, clus
         if not clusters or any(text.startswith(f"cluster {cluster} ") for cluster in clusters):
             print(f"Warning: {text}", file=sys.stderr)
     found = [
-        item for item in items_of(mapping(body, path), path) if not clusters or _annotation(item, SOURCE) in clusters
+        item
+        for item in items_of(mapping(body, path), path)
+        if not clusters or _annotation(item, QUERY_FROM_CLUSTER) in clusters
     ]
     if name and not found:
         kind = "nodes" if path.endswith("/nodes") else "pods"
@@ -170,7 +172,7 @@ def warnings_of(headers: object) -> list[str]:
 
 def row_of(item: AnyObject, there: dict[tuple[str, str], AnyObject] | None = None) -> Row:
     """Of PodMetrics or NodeMetrics. ``there``: allocatable resources of nodes, by cluster and name."""
-    metadata, cluster = item["metadata"], _annotation(item, SOURCE)
+    metadata, cluster = item["metadata"], _annotation(item, QUERY_FROM_CLUSTER)
     used = [item["usage"]] if "usage" in item else [each.get("usage") or {} for each in item.get("containers") or ()]
     node = (there or {}).get((cluster, metadata["name"]), {})
     cpu, memory = sum(_milli(each, "cpu") or 0 for each in used), sum(_milli(each, "memory") or 0 for each in used)

@@ -16,8 +16,9 @@ from kafila.core.quantity import Quantity, QuantityError, parse
 from kafila.core.values import Object
 from kafila.members.shapes import check_object, items_of, mapping
 from kafila.members.transport import UnusableAnswer
+from kafila.placement.constants import QUERY_FROM_CLUSTER
 
-from .values import QUERY_SOURCE, ExternalValue, MetricValue, Usage
+from .values import ExternalValue, MetricValue, Usage
 
 LONGEST: Final = 1024  # characters of a text
 MOST_RESOURCES: Final = 32  # of one container or node
@@ -106,7 +107,7 @@ def _metadata(item: Object, cluster: str) -> Object:
     _text(found["name"])
     if "creationTimestamp" in found:
         parse_rfc3339(_text(found["creationTimestamp"]))
-    found["annotations"] = {**(found.get("annotations") or {}), QUERY_SOURCE: cluster}
+    found["annotations"] = {**(found.get("annotations") or {}), QUERY_FROM_CLUSTER: cluster}
     return found
 
 

@@ -8,7 +8,6 @@ from typing import Final, NamedTuple
 from kafila.core.quantity import Quantity
 from kafila.core.values import Object
 
-QUERY_SOURCE: Final = "resource.karmada.io/query-from-cluster"  # annotation: the member that said it
 RESOURCE: Final = "metrics.k8s.io"
 CUSTOM: Final = "custom.metrics.k8s.io"
 EXTERNAL: Final = "external.metrics.k8s.io"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from kafila.core.values import AnyObject
 
+from . import constants
 from .types import Binding
 
 
 def replicas_to_follow(deployment: AnyObject, binding: Binding) -> int | None:
     """The replicas that the template is to have; None: it has them, or is not divided."""
     scheduling = (binding["spec"].get("placement") or {}).get("replicaScheduling") or {}
-    if scheduling.get("replicaSchedulingType") != "Divided":
+    if scheduling.get("replicaSchedulingType") != constants.DIVIDED:
         return None
     reported = (deployment.get("status") or {}).get("replicas", 0)
     return None if deployment["spec"].get("replicas") == reported else reported

@@ -8,6 +8,7 @@ import pytest
 from kafila.api.proxying import restored
 from kafila.catalog.catalog import load_catalog
 from kafila.catalog.protobuf import codec
+from kafila.core.errors import StatusError
 from kafila.machinery import protobuf
 from kafila.machinery.protobuf import decode_envelope
 from kafila.search.versions import encode
@@ -20,7 +21,6 @@ CACHED_FROM = "resource.karmada.io/cached-from-cluster"
     ("metadata", "expected"),
     [
         ({"resourceVersion": encode({"m1": 5, "m2": 6})}, {"resourceVersion": "5"}),
-        ({"resourceVersion": encode({"m2": 6})}, {"resourceVersion": ""}),
         ({"resourceVersion": "5"}, {"resourceVersion": "5"}),
         ({"annotations": {CACHED_FROM: "m1", "a": "b"}}, {"annotations": {"a": "b"}}),
         ({"annotations": [], "resourceVersion": 5}, {"annotations": [], "resourceVersion": 5}),
@@ -30,6 +30,13 @@ def test_json(metadata: dict, expected: dict) -> None:
     assert KIND is not None
     sent = orjson.dumps({"metadata": metadata, "data": {"a": "b"}})
     assert orjson.loads(restored(sent, "application/json", KIND, "m1")) == {"metadata": expected, "data": {"a": "b"}}
+
+
+def test_what_was_read_in_another_cluster_is_a_conflict() -> None:
+    assert KIND is not None
+    sent = orjson.dumps({"metadata": {"name": "a", "resourceVersion": encode({"m2": 6})}})
+    with pytest.raises(StatusError, match='on configmaps "a": the object has been modified'):
+        restored(sent, "application/json", KIND, "m1")
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b'{"metadata":[]}', b"k8s\0nothing", b"[" * 100_000])
