@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
-from kafila.api import proxy_all_watch
+from kafila.api import proxy_all, proxy_all_watch
 from kafila.api.app import ObjectsApp
 from kafila.api.meta import build_shell
 from kafila.api.proxy import MemberProxy
@@ -455,6 +455,32 @@ async def test_what_is_no_event_reaches_nobody(joined: Any, member: Hostile, lin
     assert (found["type"], found["object"]["metadata"]["name"]) == ("ADDED", "a")
     assert found["object"]["metadata"]["resourceVersion"] == encode({"m1": "8"})
     await stream.leave()
+
+
+async def test_a_member_that_does_not_answer_is_asked_until_it_does(
+    joined: Any, member: Hostile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proxy_all, "TIMEOUT", 0.5)
+    monkeypatch.setattr(proxy_all_watch, "TIMEOUT", 0.5)
+    monkeypatch.setattr(proxy_all_watch, "LONGEST_PAUSE", 0.1)
+    lists = 0
+
+    async def pods(writer: asyncio.StreamWriter) -> None:
+        nonlocal lists
+        if b"watch=true" in member.asked[-1]:
+            return
+        lists += 1
+        if lists > 2:
+            writer.write(listed("late", resourceVersion="7"))
+
+    member.answers["/api/v1/pods"] = pods
+    async with hostile() as other:
+        other.answers["/api/v1/pods"] = listed("first", resourceVersion="3")
+        await joined.made(CLUSTERS, cluster("m2", other.endpoint))
+        stream = await joined.watch(f"{CLUSTERS}/*/proxy/api/v1/pods", "").start()
+        names = [(await stream.event())["object"]["metadata"]["name"] for _ in range(2)]
+        assert names == ["first", "late"]
+        await stream.leave()
 
 
 async def test_a_member_that_forgot_ends_the_watch_of_all(joined: Any, member: Hostile) -> None:

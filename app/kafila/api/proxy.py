@@ -80,6 +80,7 @@ class MemberProxy:
         self._known: dict[str, _Known] = {}
         self._relay = Relay()
         self._forgetting: set[asyncio.Task[None]] = set()
+        self._closing = asyncio.Event()
         self.before_close: list[Callable[[], Awaitable[None]]] = []
         registry.cache.listen(self._kind.resource, self._observe)
 
@@ -110,7 +111,9 @@ class MemberProxy:
         ask = partial(self._ask, request.user)
         if not asked.name and request.method == "GET" and (asked.watch or request.flag("watch")):
             open_ = partial(self._opened, request.user)
-            await proxy_all_watch.serve_watch(request, self._names, ask, open_, self.limits, receive, send)
+            await proxy_all_watch.serve_watch(
+                request, self._names, ask, open_, self.limits, self._closing, receive, send
+            )
             return
         clusters = self._names()
         if not asked.name:
@@ -177,6 +180,7 @@ class MemberProxy:
 
     async def close(self) -> None:
         """Breaks off everything that is under way."""
+        self._closing.set()
         for close in self.before_close:
             await close()
         await self._relay.close()

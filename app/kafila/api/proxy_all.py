@@ -23,7 +23,7 @@ from kafila.core.values import Object
 from kafila.members.paging import pages
 from kafila.members.proxy import IN_PATHS, target_of
 from kafila.members.transport import Unreachable, UnusableAnswer
-from kafila.search.versions import encode
+from kafila.search.versions import encode, own_version, parse
 from kafila.settings.answers import AnswerLimits
 
 from .member_lists import Unlike, content_of, head_of, marked
@@ -37,6 +37,7 @@ TIMEOUT: Final = 30.0  # seconds for all of them; one that is away must not keep
 AT_ONCE: Final = 100  # members that are asked at the same time
 _NUMBER: Final = re.compile("[0-9]{1,9}")
 _VERSION: Final = re.compile("[0-9A-Za-z_.-]{1,64}")
+MATCH: Final = "resourceVersionMatch"
 CONNECTING: Final = ("attach", "exec", "log", "portforward")  # cannot be asked for on trial: the object is
 
 # (cluster, path and query, what is accepted) to status and body of a GET as the caller. Raises StatusError, Unreachable.
@@ -95,9 +96,19 @@ async def merged_list(request: Request, asked: Target, clusters: list[str], ask:
         clusters = [cluster for cluster in clusters if cluster in going_on]
     most = max(limits.answer, limits.kept // max(1, len(clusters)))
     query = query_of(request)
+    version = query.get("resourceVersion", "")
+    if version == "0":
+        version = ""
+    elif (
+        version and not parse(version).of
+    ):  # of one member, or of nobody: a client that lists again asks for the newest
+        raise errors.expired(f"too old resource version: {version[:64]} is none of a list of all members")
 
     def listed(cluster: str) -> Awaitable[_Listed]:
         given = query | ({"continue": going_on[cluster]} if cluster in going_on else {})
+        given |= {"resourceVersion": own_version(version, cluster) or ""} if version else {}
+        if going_on or not given.get("resourceVersion"):
+            given = {name: value for name, value in given.items() if name not in ("resourceVersion", MATCH)}
         return _listed(request.target.rest, given, form_of(request), ask, limits, most, cluster)  # type: ignore[union-attr]
 
     found = await everywhere(clusters, listed, request.warnings)

@@ -45,6 +45,7 @@ from .watching import timeout_of
 log = structlog.get_logger(__name__)
 MOST: Final = 200  # clusters in one watch: each is a connection for each client
 BOOKMARKS: Final = 30.0  # seconds between two of them, at least
+AT_ONCE: Final = 100  # objects of one answer, before others have a turn
 AGAIN: Final = 10.0  # seconds between looks which clusters there are
 FIRST_PAUSE: Final = 0.5  # seconds before a member is asked again
 LONGEST_PAUSE: Final = 30.0
@@ -61,10 +62,11 @@ async def serve_watch(
     ask: Ask,
     open_: Open,
     limits: AnswerLimits,
+    closing: asyncio.Event,
     receive: Receive,
     send: Sender,
 ) -> None:
-    """``names``: of the clusters there are. Until the timeout, the client's leave or an error event. Raises StatusError 400, 404,
+    """``names``: of the clusters there are. Until the timeout, the client's leave, our end or an error event. Raises StatusError 400, 404,
     406, 410 before it begins."""
     clusters = names()
     if len(clusters) > MOST:
@@ -75,13 +77,22 @@ async def serve_watch(
     watch = _Watch(request, ask, open_, limits, send)
     sources: dict[str, AsyncGenerator[None, None]] = {}
 
+    forgotten: list[str] = []
+
     async def begun(cluster: str) -> bool:
         source = sources[cluster] = watch.follow(cluster, sent.get(cluster, ""))
-        await anext(source)
+        try:
+            await anext(source)
+        except StatusError as error:
+            if error.code == 410:
+                forgotten.append(cluster)
+            raise
         return True
 
     try:
         found = {one.cluster for one in await everywhere(clusters, begun, request.warnings)}
+        if forgotten:
+            raise _expired(f"of cluster {min(forgotten)}")
         if not found:
             raise StatusError(404, "NotFound", "not found")
         await send({"type": "http.response.start", "status": 200, "headers": _head(request)})
@@ -90,7 +101,7 @@ async def serve_watch(
         watch.waiting = found - sent.keys()
         others = [watch.follow_late(cluster, sent.get(cluster, "")) for cluster in clusters if cluster not in found]
         followed = [_exhaust(source) for cluster, source in sources.items() if cluster in found]
-        await watch.run([*followed, *others, _as_before(names, clusters), _gone(receive)])
+        await watch.run([*followed, *others, _as_before(names, clusters), _gone(receive), _set(closing)])
     finally:
         for source in sources.values():
             await source.aclose()
@@ -134,7 +145,8 @@ class _Watch:
         explicit = "sendInitialEvents" in request.query
         self._tells = request.flag("sendInitialEvents") or not explicit
         self._says_end = self._bookmarks and explicit and self._tells
-        self._known: dict[str, str] = {}
+        self._known: dict[str, str] = {}  # what the client was sent
+        self._stamp = ""  # the same, as text
         self._columns: list[Object] | None = None  # of the last table that was sent
         self._sending = asyncio.Lock()
 
@@ -168,7 +180,7 @@ class _Watch:
                 yield
                 version = await self._state(cluster, first, listed)
         else:
-            self._known[cluster] = version
+            self._reached(cluster, version)
         backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE, random.random)
         member = _Member(cluster, version)
         while True:
@@ -193,8 +205,11 @@ class _Watch:
         """One that did not answer at first."""
         while True:
             await asyncio.sleep(LONGEST_PAUSE * random.uniform(0.5, 1.0))
-            with contextlib.suppress(StatusError, Unreachable, UnusableAnswer):
+            try:
                 await _exhaust(self.follow(cluster, version))
+            except (StatusError, Unreachable, UnusableAnswer, TimeoutError) as error:
+                if isinstance(error, StatusError) and error.code == 410:
+                    raise _Stopped(_expired(f"of cluster {cluster}")) from None
 
     async def _state(self, cluster: str, first: Page, listed: AsyncGenerator[Page, None]) -> str:
         """Tells what is there. Returns its version."""
@@ -209,7 +224,7 @@ class _Watch:
             raise _Stopped(_expired(f"of cluster {cluster}: {error}")) from None
         if not member.version:
             raise _Stopped(_expired(f"cluster {cluster} gives none"))
-        self._known[cluster] = member.version
+        self._reached(cluster, member.version)
         self.waiting.discard(cluster)
         if self._says_end and not self.waiting:
             self._says_end = False
@@ -242,32 +257,44 @@ class _Watch:
         reached = next((v for each in (*about, obj) if (v := version_of(each.get("metadata") or {}))), "")
         if not reached:
             raise UnusableAnswer(f"an event of {self._what} has no resourceVersion")
-        self._known[member.cluster] = member.version = reached
         if kind != "BOOKMARK":
-            await self._items(member, kind, obj, items)
-        elif self._bookmarks and not self.waiting and time.monotonic() > self._told_at + BOOKMARKS:
+            await self._items(member, kind, obj, items, reached)
+            member.version = reached
+            return
+        member.version = reached
+        self._reached(member.cluster, reached)  # of it nothing waits to be sent
+        if self._bookmarks and not self.waiting and time.monotonic() > self._told_at + BOOKMARKS:
             self._told_at = time.monotonic()
             await self._put("BOOKMARK", _bookmark(obj))
 
-    async def _items(self, member: _Member, event: str, answer: Object, items: list[Object]) -> None:
-        """``answer``: what they came in."""
+    async def _items(self, member: _Member, event: str, answer: Object, items: list[Object], reached: str = "") -> None:
+        """``answer``: what they came in; ``reached``: the version that who has them has reached."""
         table = is_table(answer)
         if table:
             member.columns = answer.get("columnDefinitions") or member.columns
             answer = {**answer, "columnDefinitions": member.columns}
         marked(answer, items, member.cluster)
-        for item in items:
+        for number, item in enumerate(items):
+            if number % AT_ONCE == AT_ONCE - 1:
+                await asyncio.sleep(0)
             if table:
                 item = {**answer, "columnDefinitions": with_column(member.columns), "rows": [item]}
             elif "kind" not in item:  # in lists of kube-apiserver they have none
                 item = _kind_of(answer) | item
-            await self._put(event, item)
+            await self._put(event, item, member.cluster, reached)
 
     # -- the client ----------------------------------------------------------------------------------------------------
 
-    async def _put(self, event: str, obj: Object) -> None:
-        """Raises UnusableAnswer."""
+    def _reached(self, cluster: str, version: str) -> None:
+        if self._known.get(cluster) != version:
+            self._known[cluster] = version
+            self._stamp = encode(self._known)
+
+    async def _put(self, event: str, obj: Object, cluster: str = "", reached: str = "") -> None:
+        """The event says how far the client is with it: of other members no more than it was sent. Raises UnusableAnswer."""
         async with self._sending:
+            if reached:
+                self._reached(cluster, reached)
             try:
                 body = orjson.dumps({"type": event, "object": obj if event == "ERROR" else self._stamped(obj)})
             except orjson.JSONEncodeError:
@@ -276,7 +303,7 @@ class _Watch:
 
     def _stamped(self, obj: Object) -> Object:
         """With the version of all. Of tables the first has columns, and one whose columns are others."""
-        stamp = {"resourceVersion": encode(self._known)}
+        stamp = {"resourceVersion": self._stamp}
         if not is_table(obj):
             return {**obj, "metadata": {**(obj.get("metadata") or {}), **stamp}}
         columns = obj["columnDefinitions"]
@@ -288,8 +315,10 @@ class _Watch:
         return {**obj, "metadata": stamp, "columnDefinitions": columns, "rows": rows}
 
     def _page(self, cluster: str) -> Callable[[Mapping[str, str]], Awaitable[tuple[int, bytes]]]:
-        def page(asked: Mapping[str, str]) -> Awaitable[tuple[int, bytes]]:
-            return self._ask(cluster, target_of(self._path, urlencode(asked, encoding="latin-1")), self._accept)
+        async def page(asked: Mapping[str, str]) -> tuple[int, bytes]:
+            async with asyncio.timeout(TIMEOUT):
+                target = target_of(self._path, urlencode(asked, encoding="latin-1"))
+                return await self._ask(cluster, target, self._accept)
 
         return page
 
@@ -334,6 +363,10 @@ async def _as_before(names: Callable[[], list[str]], clusters: list[str]) -> Non
 async def _exhaust(source: AsyncGenerator[None, None]) -> None:
     async for _ in source:
         pass
+
+
+async def _set(event: asyncio.Event) -> None:
+    await event.wait()
 
 
 async def _gone(receive: Receive) -> None:

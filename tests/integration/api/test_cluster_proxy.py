@@ -533,6 +533,43 @@ async def test_a_watch_goes_on_where_a_list_of_all_members_was(three: Any) -> No
     assert refusal(nothing) == (404, "NotFound", "not found")
 
 
+async def test_an_event_covers_no_other_member_further_than_it_was_sent(three: Any) -> None:
+    stream = await three.watch(f"{EVERYWHERE}{CONFIGMAPS}", "").start()
+    for number in range(10):
+        stream.window.clear()
+        await asyncio.gather(*(settings_in(three, cluster, f"c{number}") for cluster in ("m1", "m2")))
+        stream.window.set()
+    before: dict[str, str] = {}
+    for _ in range(20):
+        event = await stream.event()
+        reached = dict(parse(event["object"]["metadata"]["resourceVersion"]).of)
+        _, cluster, _ = told(event)
+        assert {**reached, cluster: ""} == {
+            **before,
+            **{c: reached[c] for c in reached if c not in before},
+            cluster: "",
+        }
+        before = reached
+    await stream.leave()
+
+
+async def test_a_list_goes_on_from_a_version_of_all_members(three: Any) -> None:
+    """As informers do it that list again."""
+    await settings_in(three, "m1", "first")
+    version = (await three.get(f"{EVERYWHERE}{CONFIGMAPS}")).json()["metadata"]["resourceVersion"]
+    for given in (version, encode({"m1": parse(version).of["m1"]}), "0", ""):
+        again = await three.get(f"{EVERYWHERE}{CONFIGMAPS}?resourceVersion={given}&limit=500")
+        assert [item["metadata"]["name"] for item in again.json()["items"]] == ["first"], given
+    other = await three.get(f"{EVERYWHERE}{CONFIGMAPS}?resourceVersion=17")
+    assert refusal(other)[:2] == (410, "Expired")  # on which they list without a version
+
+
+async def test_watches_of_all_members_end_with_the_proxy(three: Any) -> None:
+    stream = await three.watch(f"{EVERYWHERE}{CONFIGMAPS}", "").start()
+    await three.app.member_proxy.close()
+    assert await stream.rest() == b""
+
+
 async def test_a_watch_list_of_all_members(three: Any) -> None:
     await settings_in(three, "m1", "first")
     query = "sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true"
