@@ -29,6 +29,7 @@ log = structlog.get_logger(__name__)
 CONNECTED: Final = Gauge("kafila_agent_tunnel_connected", "Whether the tunnel to the control plane is open.")
 OPENED: Final = Counter("kafila_agent_tunnels_opened", "Attempts to open the tunnel.", ["outcome"])
 DIAL: Final = 5.0  # seconds to reach the API server
+OPENING: Final = 30.0  # seconds for the answer that a tunnel is open
 FIRST_PAUSE: Final = 1.0  # seconds
 LONGEST_PAUSE: Final = 30.0
 REPLACED_PAUSE: Final = 60.0  # two agents with one identity would take it from each other as quickly as they can
@@ -63,9 +64,9 @@ class TunnelKeeper:
                 log.info("tunnel ended", reason=why.reason or why.code)
                 if why.code == REPLACED:
                     pause = REPLACED_PAUSE * (1 + random.random())
-            except (KubeconfigError, Unreachable, ConnectionError) as error:
+            except (KubeconfigError, Unreachable, ConnectionError, TimeoutError) as error:
                 OPENED.labels("error").inc()
-                self._say(str(error))
+                self._say(str(error) or f"the control plane did not answer within {OPENING:g} s")
             if loop.time() - began > LONG:
                 backoff.reset()
             await asyncio.sleep(max(pause, backoff.failed()))
@@ -81,10 +82,12 @@ class TunnelKeeper:
         token = plane.token if isinstance(plane.token, str) else (await plane.token(None)).token
         connections = Connections(Upstream(plane.endpoint, plane.tls, "", plane.proxy_url))
         try:
-            answer = await connections.send("GET", self._target, _headers(plane, token), None)
+            async with asyncio.timeout(OPENING):
+                answer = await connections.send("GET", self._target, _headers(plane, token), None)
             try:
                 if answer.switched is None:
-                    said = (await joined(answer.chunks(), _LONGEST_WHY)).decode("utf-8", "replace")
+                    async with asyncio.timeout(OPENING):
+                        said = (await joined(answer.chunks(), _LONGEST_WHY)).decode("utf-8", "replace")
                     raise Unreachable(f"the control plane opens none: {answer.status} {said.strip()}", sent=True)
                 if (b"sec-websocket-protocol", PROTOCOL.encode()) not in answer.headers:
                     raise Unreachable("the control plane speaks another protocol there", sent=True)

@@ -34,7 +34,7 @@ from kafila.registry import Options, Registry, User
 from kafila.registry.codec import decode_entry
 from kafila.registry.context import DeleteOptions
 from kafila.store.interface import StoreUnavailable
-from kafila.watch import Event
+from kafila.watch import Entry, Event
 
 from .request import Request
 from .responses import Sender
@@ -66,6 +66,9 @@ class TunnelEndpoint:
         self._leases = registry.kind("coordination.k8s.io", "v1", "leases")
         self._open: dict[str, tuple[str, str, Tunnel]] = {}  # by cluster: its UID, the session
         self._serving: set[asyncio.Task[None]] = set()
+        self._overtaken: set[str] = (
+            set()
+        )  # sessions since whose beginning another process has said that it has the tunnel
         registry.cache.listen(_CLUSTERS, self._observe)
         registry.cache.listen(tunnels.LEASES, self._observe_lease)
 
@@ -139,8 +142,10 @@ class TunnelEndpoint:
                 OPEN.dec()
                 tunnel.end(GOING_AWAY, "the server is shutting down")
                 self._ways.remove(name, session)
+                self._overtaken.discard(session)
                 if self._open.get(name, ("", ""))[1] == session:
                     del self._open[name]
+                if name not in self._open:
                     with contextlib.suppress(KeyError):
                         LATENCY.remove(name)
                 for each in keeping:
@@ -216,7 +221,8 @@ class TunnelEndpoint:
 
         def renewed(found: Object) -> Object:
             nonlocal lost
-            lost = taken and (found.get("spec") or {}).get("holderIdentity") != route.session
+            other = (found.get("spec") or {}).get("holderIdentity") != route.session
+            lost = other and (taken or (route.session in self._overtaken and _is_newer(found, route)))
             return (
                 found
                 if lost
@@ -255,11 +261,23 @@ class TunnelEndpoint:
     def _observe_lease(self, event: Event) -> None:
         name = tunnels.cluster_of(event.key.name) if event.key.namespace == tunnels.NAMESPACE else ""
         found = self._open.get(name) if name else None
-        if found is None or event.new is None or event.old is None:
+        if found is None or event.new is None:
             return
-        holders = [(entry.decode().get("spec") or {}).get("holderIdentity") for entry in (event.old, event.new)]
-        if holders[0] == found[1] != holders[1]:  # it was taken from us
+        before, after = (_holder(entry) for entry in (event.old, event.new))
+        if before != after != found[1]:
+            self._overtaken.add(found[1])
+        if before == found[1] != after:  # it was taken from us
             self._replace(name, "another connection of the agent came after it")
+
+
+def _holder(entry: Entry | None) -> str | None:
+    return (entry.decode().get("spec") or {}).get("holderIdentity") if entry is not None else None
+
+
+def _is_newer(found: Object, route: Route) -> bool:
+    """Whether a Lease is of a connection that came after this one, and lasts."""
+    known = tunnels.route_of(found)
+    return known is not None and known.since > route.since and known.until > time.time()
 
 
 def check_agent(user: User, cluster: Object) -> None:

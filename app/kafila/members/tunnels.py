@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import time
 from collections.abc import Callable
@@ -78,6 +79,7 @@ class Tunnels:
         self._here: dict[str, tuple[str, Way]] = {}  # by cluster, with its session
         self._known: dict[str, tuple[Entry, Route | None]] = {}
         self._peers: dict[str, Connections] = {}
+        self._retiring: set[asyncio.Task[None]] = set()
 
     def put(self, cluster: str, session: str, way: Way) -> None:
         self._here[cluster] = (session, way)
@@ -111,12 +113,29 @@ class Tunnels:
         wanted = Upstream(f"https://{address}", self._identity(), "")
         found = self._peers.get(address)
         if found is None or found.upstream != wanted:
+            self._retire(found)
             found = self._peers[address] = Connections(wanted)
+            for gone in self._peers.keys() - self._named() - {address}:
+                self._retire(self._peers.pop(gone))
         return found
+
+    def _named(self) -> set[str]:
+        """Addresses that a Lease names."""
+        leases = self._cache.resource(tunnels.LEASES).entries(tunnels.NAMESPACE)
+        clusters = [tunnels.cluster_of(entry.key.name) for entry in leases]
+        return {route.address for cluster in clusters if cluster and (route := self.route(cluster)) is not None}
+
+    def _retire(self, connections: Connections | None) -> None:
+        """What is under way is served out."""
+        if connections is not None:
+            task = asyncio.get_running_loop().create_task(connections.retire())
+            self._retiring.add(task)
+            task.add_done_callback(self._retiring.discard)
 
     async def close(self) -> None:
         for connections in self._peers.values():
             await connections.close()
+        await asyncio.gather(*self._retiring, return_exceptions=True)
 
 
 def here(tunnel: Tunnel, endpoint: str, server_name: str) -> Way:
