@@ -10,6 +10,7 @@ import pytest
 
 from kafila.core.values import Object
 from kafila.placement.withdrawal import APPROVED, HELD, waiting
+from kafila.reconcile.karmada.withdrawals import PolicyGuard
 
 Lab = Any
 SELECT = [{"apiVersion": "v1", "kind": "ConfigMap"}]
@@ -17,20 +18,27 @@ NAMES = ("a", "b", "c")
 BOTH, ONE = ["m1", "m2"], ["m1"]
 
 
-@pytest.fixture
-async def guarded(make_lab: Any) -> AsyncIterator[Any]:
-    """Three objects in two clusters, of which two may leave one without a word."""
-    lab = await make_lab(withdrawal_max_objects=2).start()
-    await lab.join("m1", "m2")
-    await lab.create(lab.policy("policy", *BOTH, select=SELECT))
-    for name in NAMES:
-        await lab.create(lab.config(name))
-    await lab.until(lambda: all(lab.in_clusters("ConfigMap", name) == BOTH for name in NAMES))
+@contextlib.asynccontextmanager
+async def claimed(make_lab: Any, **limits: int) -> AsyncIterator[Lab]:
+    """Three objects in two clusters."""
+    lab = await make_lab(**limits).start()
     try:
+        await lab.join("m1", "m2")
+        await lab.create(lab.policy("policy", *BOTH, select=SELECT))
+        for name in NAMES:
+            await lab.create(lab.config(name))
+        await lab.until(lambda: all(lab.in_clusters("ConfigMap", name) == BOTH for name in NAMES))
         yield lab
     finally:
         with contextlib.suppress(Exception):
             await lab.close()
+
+
+@pytest.fixture
+async def guarded(make_lab: Any) -> AsyncIterator[Any]:
+    """Three objects, of which two may leave a cluster without a word."""
+    async with claimed(make_lab, withdrawal_max_objects=2) as lab:
+        yield lab
 
 
 async def narrow(lab: Lab, *clusters: str) -> None:
@@ -132,3 +140,29 @@ async def test_what_is_preserved_waits_for_nobody(guarded: Lab) -> None:
     await narrow(guarded, *ONE)
     await guarded.until(lambda: set(guarded.placed("a-configmap")) == set(ONE))
     assert not waiting(policy(guarded))
+
+
+@pytest.mark.parametrize(
+    ("limits", "passes"),
+    [
+        ({"withdrawal_max_objects": 0, "withdrawal_max_clusters": 0}, 0),  # nothing waits for an approval
+        ({}, 0),  # it is far from any limit
+        ({"withdrawal_max_objects": 2}, 1),
+    ],
+)
+async def test_what_a_policy_has_claimed_is_gone_through_once_at_most(
+    make_lab: Any, monkeypatch: pytest.MonkeyPatch, limits: dict[str, int], passes: int
+) -> None:
+    """And not once for each of its objects."""
+    async with claimed(make_lab, **limits) as lab:
+        bindings, asked = PolicyGuard._bindings, list[str]()
+
+        def noted(self: PolicyGuard, policy: Any) -> Any:
+            asked.append(policy["metadata"]["name"])
+            return bindings(self, policy)
+
+        monkeypatch.setattr(PolicyGuard, "_bindings", noted)
+        await narrow(lab, *ONE)
+        await lab.until(lambda: waiting(policy(lab)) if passes else are_in(lab, ONE))
+        await lab.rest()
+        assert len(asked) == passes

@@ -106,6 +106,10 @@ class ClaimIndex:
     def keys(self, policy_id: str) -> list[Key]:
         return sorted(self._by_id.get(policy_id, ())) if policy_id else []
 
+    def count(self, policy_id: str) -> int:
+        """How many keys there are, without going through them."""
+        return len(self._by_id.get(policy_id, ())) if policy_id else 0
+
     def put(self, entry: Entry) -> None:
         key, policy_id = entry.key, policy_id_of(entry)
         if self._ids.get(key, "") == policy_id:

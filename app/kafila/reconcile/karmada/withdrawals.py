@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
-from typing import Final, NamedTuple, final
+from collections.abc import Sequence
+from typing import Final, NamedTuple, Protocol, final
 
 import structlog
 from prometheus_client import Counter
@@ -73,6 +73,16 @@ async def hold(registry: Registry, recorder: Recorder, kind: Kind, obj: AnyObjec
     recorder.event({"apiVersion": kind.api_version, "kind": kind.kind, **obj}, "Warning", EVENT_HELD, message)
 
 
+class Claims(Protocol):
+    """The templates and bindings that policies have claimed (:class:`.indexes.ClaimIndex`)."""
+
+    def keys(self, policy_id: str) -> Sequence[Key]: ...
+
+    def count(self, policy_id: str) -> int:
+        """How many keys there are, at no more cost when there are more."""
+        ...
+
+
 class _Verdict(NamedTuple):
     generation: int
     is_held: bool
@@ -80,26 +90,29 @@ class _Verdict(NamedTuple):
 
 @final
 class PolicyGuard:
-    """``claimed``: keys of the templates and bindings that a policy has claimed, by its permanent id."""
-
     def __init__(
         self,
         registry: Registry,
         recorder: Recorder,
         clusters: Clusters,
-        claimed: Callable[[str], Iterable[Key]],
+        claims: Claims,
         limits: Limits,
     ) -> None:
         self._registry = registry
         self._recorder = recorder
         self._clusters = clusters
-        self._claimed = claimed
+        self._claims = claims
         self._limits = limits
         self._verdicts: OrderedDict[str, _Verdict] = OrderedDict()  # by uid
         self._counting = asyncio.Lock()
 
     def holds(self, policy: PropagationPolicy) -> bool:
-        """Whether bindings keep the placement they have, whatever the policy says now. Raises FactsNeeded."""
+        """Whether bindings keep the placement they have, whatever the policy says now. Raises FactsNeeded.
+
+        It is asked for each of a policy's objects, so that what takes longer the more there are is done once (`count`).
+        """
+        if self._limits == (0, 0):
+            return False
         if is_approved(policy):
             self._approved(policy)
             return False
@@ -108,7 +121,8 @@ class PolicyGuard:
         known = self._known(policy)
         if known is not None:
             return known.is_held
-        if not self._limits.exceeded(len(self._bindings(policy)), len(self._clusters.by_name)):
+        most = self._claims.count(_permanent_id(policy))  # of bindings: templates are among them
+        if not self._limits.exceeded(most, len(self._clusters.by_name)):
             return False
         raise _NotCounted(self, policy)
 
@@ -117,9 +131,8 @@ class PolicyGuard:
         return known if known is not None and known.generation == generation(policy) else None
 
     def _bindings(self, policy: PropagationPolicy) -> list[Key]:
-        labels = policy["metadata"].get("labels") or {}
-        identity = labels.get(constants.PP_PERMANENT_ID) or labels.get(constants.CPP_PERMANENT_ID) or ""
-        return [key for key in self._claimed(identity) if key.resource in (BINDINGS, CLUSTER_BINDINGS)]
+        claimed = self._claims.keys(_permanent_id(policy))
+        return [key for key in claimed if key.resource in (BINDINGS, CLUSTER_BINDINGS)]
 
     async def count(self, policy: PropagationPolicy) -> None:
         async with self._counting:
@@ -154,6 +167,11 @@ class PolicyGuard:
     def _kind_of(self, policy: PropagationPolicy) -> Kind:
         plural = "propagationpolicies" if policy["metadata"].get("namespace") else "clusterpropagationpolicies"
         return self._registry.kind("policy.karmada.io", "v1alpha1", plural)
+
+
+def _permanent_id(policy: PropagationPolicy) -> str:
+    labels = policy["metadata"].get("labels") or {}
+    return labels.get(constants.PP_PERMANENT_ID) or labels.get(constants.CPP_PERMANENT_ID) or ""
 
 
 @final

@@ -111,7 +111,7 @@ class TemplateController:
             self.policies,
             scheduler,
             decisions,
-            PolicyGuard(registry, recorder, clusters, self._claims.keys, limits),
+            PolicyGuard(registry, recorder, clusters, self._claims, limits),
         )
         pipeline = Pipeline(interpreting, stored, committer, scheduler, statuses)
         claim = PolicyClaim(registry, self.policies, self._own, self._templates)
