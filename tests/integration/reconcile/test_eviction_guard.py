@@ -6,6 +6,8 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
+from prometheus_client import REGISTRY
+
 from kafila.core.values import Object
 from kafila.placement.withdrawal import APPROVED, waiting
 
@@ -100,3 +102,40 @@ async def test_a_binding_that_somebody_has_broken_keeps_nobody_waiting(make_lab:
         await lab.change("ResourceBinding", "c-configmap", lambda obj: obj["metadata"]["annotations"].update(broken))
         await taint(lab, "m2", TAINT)
         await lab.until(lambda: placed(lab)[:2] == [["m1"]] * 2)
+
+
+async def test_a_cluster_that_is_held_is_looked_at_when_that_changes_only(make_lab: Any) -> None:
+    def looks() -> float:
+        return REGISTRY.get_sample_value("workqueue_adds_total", {"name": "taint-eviction"}) or 0.0
+
+    async with guarded(make_lab, "m1", "m2", "m3", eviction_max_objects=2) as lab:
+        await taint(lab, "m2", TAINT)
+        await lab.until(lambda: waiting(lab.get("Cluster", "m2")))
+        await lab.rest()
+        before = looks()
+        await approve(lab, "m3")
+        await lab.rest()
+        assert looks() == before, "an approval is of one cluster"
+        await lab.change("Cluster", "m3", lambda obj: obj["spec"].update(zone="elsewhere"))
+        await lab.rest()
+        assert looks() - before <= 1, (
+            "whether a change of another cluster frees it is one question, and not one for each binding"
+        )
+        assert placed(lab) == [["m1", "m2", "m3"]] * 3
+        await approve(lab, "m2")
+        await lab.until(lambda: placed(lab) == [["m1", "m3"]] * 3)
+
+
+async def test_a_further_change_of_a_held_cluster_is_another_question(make_lab: Any) -> None:
+    async with guarded(make_lab, "m1", "m2", eviction_max_objects=2) as lab:
+        await taint(lab, "m2", TAINT)
+        await lab.until(lambda: waiting(lab.get("Cluster", "m2")))
+        await taint(lab, "m2", TAINT, {**TAINT, "key": "also"})
+        await lab.rest()
+        assert waiting(lab.get("Cluster", "m2")) == "3 objects leave m2 for its taints"
+        await taint(lab, "m2")
+        await lab.rest()
+        await taint(lab, "m2", TAINT)
+        await lab.until(lambda: waiting(lab.get("Cluster", "m2")))
+        await lab.rest()
+        assert placed(lab) == [["m1", "m2"]] * 3

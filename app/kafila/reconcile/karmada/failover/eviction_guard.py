@@ -47,29 +47,47 @@ class EvictionGuard:
         self._of, self._counts = None, {}
         self._held.clear()
 
-    def released(self) -> set[str]:
-        """The clusters that were held, to be asked about once more: something has changed."""
-        held, self._held = self._held, set()
-        return held
+    def release(self, name: str) -> bool:
+        """It is to be asked about once more; whether it was held."""
+        was_held = name in self._held
+        self._held.discard(name)
+        return was_held
+
+    async def released(self) -> frozenset[str]:
+        """The clusters that are held no more, now that other clusters are tainted than before."""
+        async with self._counting:  # whoever is about to be held, for what was counted before, is by then
+            if not self._held:
+                return frozenset()
+            await self._count()
+            found = frozenset(name for name in self._held if not self._is_exceeded(name))
+            self._held -= found
+            return found
 
     async def holds(self, cluster: Cluster) -> bool:
-        """Whether nothing is evicted from it for now; then it is told why, and `released` has it."""
+        """Whether nothing is evicted from it for now; then it is told why, and `release` and `released` have it."""
         name = cluster["metadata"]["name"]
-        if self._limits == (0, 0):
-            return False
-        if is_approved(cluster):
+        if self._limits == (0, 0) or is_approved(cluster):
             return False
         async with self._counting:
             await self._count()
-            objects, emptied = self._counts.get(name, 0), len(self._counts)
-            if not self._limits.exceeded(objects, emptied):
+            now = self._clusters.get(name)  # somebody may have approved meanwhile, or taken the taints away
+            if now is None or not no_execute(now):
+                return True
+            if is_approved(now) or not self._is_exceeded(name):
                 return False
             if name not in self._held:
-                self._held.add(name)
-                others = f"; {emptied} clusters are to be emptied at once" if emptied > 1 else ""
-                text = f"{objects} objects leave {name} for its taints{others}"
-                await hold(self._registry, self._recorder, self._clusters.kind, cluster, text)
+                await self._hold(name, now)
         return True
+
+    def _is_exceeded(self, name: str) -> bool:
+        return self._limits.exceeded(self._counts.get(name, 0), len(self._counts))
+
+    async def _hold(self, name: str, cluster: Cluster) -> None:
+        objects, emptied = self._counts.get(name, 0), len(self._counts)
+        others = f"; {emptied} clusters are to be emptied at once" if emptied > 1 else ""
+        text = f"{objects} objects leave {name} for its taints{others}"
+        self._held.add(name)  # before it is told: an approval that comes while that is written releases it
+        await hold(self._registry, self._recorder, self._clusters.kind, cluster, text)
 
     def approved(self, cluster: Cluster) -> None:
         """It was held, and somebody has approved."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import OrderedDict
-from typing import NamedTuple, final
+from typing import Final, NamedTuple, final
 
 from kafila.catalog.kind import Kind
 from kafila.core.feature_gates import STATEFUL_FAILOVER_INJECTION, Gates
@@ -17,16 +17,17 @@ from kafila.placement.failover.taints import no_execute, toleration_left
 from kafila.placement.spec import target_names
 from kafila.placement.types import Binding, Cluster
 from kafila.placement.withdrawal import APPROVED, Limits, is_approved
+from kafila.reconcile.chunks import Chunks, in_chunks
 from kafila.reconcile.controller import QueueController
 from kafila.reconcile.events import Recorder
 from kafila.reconcile.karmada.binding_events import record_for_binding
 from kafila.reconcile.karmada.clusters import Clusters
-from kafila.reconcile.karmada.kinds import BINDINGS, CLUSTER_BINDINGS, CLUSTERS, Kinds
+from kafila.reconcile.karmada.kinds import BINDINGS, CLUSTER_BINDINGS, CLUSTERS, Kinds, stored_binding
 from kafila.reconcile.queue import Requeue
 from kafila.registry import Options, Registry
 from kafila.watch import Entry, Event, needles
 
-from .eviction_guard import EvictionGuard
+from .eviction_guard import AT_ONCE, EvictionGuard
 from .evictions import EVICTIONS
 
 HALTED = 1800.0  # seconds between evictions when the rate is 0
@@ -38,6 +39,9 @@ class Stay(NamedTuple):
 
     binding: Key
     cluster: str
+
+
+RECOUNT: Final = Stay(Key("", "", ""), "")  # the key that says: look which clusters are held no more
 
 
 @final
@@ -75,8 +79,8 @@ class TaintManager(QueueController[Stay]):
         self._line.clear()
         self._guard.clear()
 
-    def _subject(self, key: Stay) -> Key:
-        return key.binding
+    def _subject(self, key: Stay) -> Key | None:
+        return key.binding if key != RECOUNT else None
 
     def resync(self) -> None:
         for cluster in self._clusters.ordered():
@@ -87,16 +91,17 @@ class TaintManager(QueueController[Stay]):
         old, new = event.old, event.new
         cluster = self._clusters.get(event.key.name)
         is_same = old is not None and new is not None and old.meta.generation == new.meta.generation
-        if is_same and _approval(old) == _approval(new):
+        is_approval = cluster is not None and _approval(old) != _approval(new) and is_approved(cluster)
+        if is_same and not is_approval:
             return
-        for name in self._guard.released():
-            held = self._clusters.get(name)
-            if held is not None:
-                if name == event.key.name and is_approved(held):
-                    self._guard.approved(held)
-                self._enqueue_bindings_in(held)
-        if cluster is not None and not is_same:
-            self._enqueue_bindings_in(cluster)
+        was_held = self._guard.release(event.key.name)
+        if cluster is not None:
+            if was_held and is_approved(cluster):
+                self._guard.approved(cluster)
+            if was_held or not is_same:
+                self._enqueue_bindings_in(cluster)
+        if not is_same:
+            self.queue.add(RECOUNT)
 
     def _enqueue_bindings_in(self, cluster: Cluster) -> None:
         if not no_execute(cluster):
@@ -108,6 +113,17 @@ class TaintManager(QueueController[Stay]):
                 if entry.mentions(needle):
                     self.queue.add(Stay(entry.key, name), background=True)
 
+    def _enqueueing_bindings_in(self, names: frozenset[str]) -> Chunks:
+        """Of several clusters, in one pass over all bindings."""
+        for resource in (BINDINGS, CLUSTER_BINDINGS):
+            for chunk in self._registry.cache.resource(resource).chunks():
+                for index, entry in enumerate(chunk):
+                    if index % AT_ONCE == AT_ONCE - 1:
+                        yield
+                    for name in target_names(stored_binding(entry)["spec"]) & names:
+                        self.queue.add(Stay(entry.key, name), background=True)
+                yield
+
     def _observe_binding(self, event: Event) -> None:
         """A binding that comes to a cluster, or tolerates less, while the taint is there."""
         if event.new is None or (event.old is not None and event.old.meta.generation == event.new.meta.generation):
@@ -118,6 +134,9 @@ class TaintManager(QueueController[Stay]):
                 self.queue.add(Stay(event.key, name))
 
     async def _reconcile(self, stay: Stay) -> None:
+        if stay == RECOUNT:
+            await self._recount()
+            return
         kind = self._kinds.of_binding(stay.binding)
         try:
             binding, left = self._tolerated_for(kind, stay)
@@ -144,6 +163,11 @@ class TaintManager(QueueController[Stay]):
             record_for_binding(self._recorder, binding, *evicted_event(stay.cluster, failed=True))
             raise
         EVICTIONS.labels(constants.PRODUCER_TAINT_MANAGER).inc()
+
+    async def _recount(self) -> None:
+        released = await self._guard.released()
+        if released:
+            await in_chunks(self._enqueueing_bindings_in(released))
 
     def _tolerated_for(self, kind: Kind, stay: Stay) -> tuple[Binding | None, float | None]:
         """The binding, None when it is not there any more, and seconds, None for ever. Raises ValueError."""
