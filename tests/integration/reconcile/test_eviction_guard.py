@@ -8,6 +8,7 @@ from typing import Any
 
 from prometheus_client import REGISTRY
 
+from kafila.core.metadata import ANNOTATIONS_LIMIT
 from kafila.core.values import Object
 from kafila.placement.withdrawal import APPROVED, waiting
 
@@ -102,6 +103,25 @@ async def test_a_binding_that_somebody_has_broken_keeps_nobody_waiting(make_lab:
         await lab.change("ResourceBinding", "c-configmap", lambda obj: obj["metadata"]["annotations"].update(broken))
         await taint(lab, "m2", TAINT)
         await lab.until(lambda: placed(lab)[:2] == [["m1"]] * 2)
+
+
+async def test_what_could_not_be_said_is_tried_again(make_lab: Any) -> None:
+    """Nobody would know of a cluster that is held and does not say so."""
+
+    def tried() -> float:
+        return REGISTRY.get_sample_value("workqueue_retries_total", {"name": "taint-eviction"}) or 0.0
+
+    async with guarded(make_lab, "m1", "m2", eviction_max_objects=2) as lab:
+        filler = {"filler": "x" * (ANNOTATIONS_LIMIT - len("filler"))}  # there is no room for one more
+        await lab.change("Cluster", "m2", lambda obj: obj["metadata"].update(annotations=filler))
+        before = tried()
+        await taint(lab, "m2", TAINT)
+        await lab.until(lambda: tried() >= before + len(NAMES), "what is said is refused")
+        assert not waiting(lab.get("Cluster", "m2"))
+        await lab.change("Cluster", "m2", lambda obj: obj["metadata"]["annotations"].clear())
+        await lab.until(lambda: waiting(lab.get("Cluster", "m2")) == "3 objects leave m2 for its taints")
+        await lab.rest()
+        assert placed(lab) == [["m1", "m2"]] * 3
 
 
 async def test_a_cluster_that_is_held_is_looked_at_when_that_changes_only(make_lab: Any) -> None:

@@ -64,7 +64,10 @@ class EvictionGuard:
             return found
 
     async def holds(self, cluster: Cluster) -> bool:
-        """Whether nothing is evicted from it for now; then it is told why, and `release` and `released` have it."""
+        """Whether nothing is evicted from it for now; then it is told why, and `release` and `released` have it.
+
+        Raises StatusError when it cannot be told; then it is not held yet.
+        """
         name = cluster["metadata"]["name"]
         if self._limits == (0, 0) or is_approved(cluster):
             return False
@@ -87,7 +90,11 @@ class EvictionGuard:
         others = f"; {emptied} clusters are to be emptied at once" if emptied > 1 else ""
         text = f"{objects} objects leave {name} for its taints{others}"
         self._held.add(name)  # before it is told: an approval that comes while that is written releases it
-        await hold(self._registry, self._recorder, self._clusters.kind, cluster, text)
+        try:
+            await hold(self._registry, self._recorder, self._clusters.kind, cluster, text)
+        except BaseException:  # nobody knows: whoever asks next tells it
+            self._held.discard(name)
+            raise
 
     def approved(self, cluster: Cluster) -> None:
         """It was held, and somebody has approved."""

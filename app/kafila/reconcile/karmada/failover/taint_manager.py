@@ -140,16 +140,17 @@ class TaintManager(QueueController[Stay]):
         kind = self._kinds.of_binding(stay.binding)
         try:
             binding, left = self._tolerated_for(kind, stay)
-        except Exception:  # whatever somebody wrote into this binding: the others do not wait for it
+            is_due = binding is not None and left is not None and left <= 0
+            is_held = is_due and await self._is_held(stay.cluster)
+        except Exception:  # whatever somebody wrote into this binding or its cluster: the others do not wait for it
             self._leave_line(stay)
             raise
-        if binding is None or left is None or left > 0:
+        if binding is None or not is_due:
             self._leave_line(stay)
             if left is not None:
                 raise Requeue(left + 0.001)
             return
-        cluster = self._clusters.get(stay.cluster)
-        if cluster is None or await self._guard.holds(cluster):
+        if is_held:
             self._leave_line(stay)
             return  # whoever approves, or takes a taint away, brings it back
         if not self._takes_turn(stay):
@@ -168,6 +169,11 @@ class TaintManager(QueueController[Stay]):
         released = await self._guard.released()
         if released:
             await in_chunks(self._enqueueing_bindings_in(released))
+
+    async def _is_held(self, name: str) -> bool:
+        """Also one that is gone. Raises StatusError."""
+        cluster = self._clusters.get(name)
+        return cluster is None or await self._guard.holds(cluster)
 
     def _tolerated_for(self, kind: Kind, stay: Stay) -> tuple[Binding | None, float | None]:
         """The binding, None when it is not there any more, and seconds, None for ever. Raises ValueError."""
