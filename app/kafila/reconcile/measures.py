@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Final, Literal, final
+from contextlib import contextmanager, suppress
+from typing import Final, Literal, final, get_args
 
 from prometheus_client import Counter, Gauge, Histogram
 
 Result = Literal["success", "error", "requeue_after"]
+_RESULTS: Final[tuple[Result, ...]] = get_args(Result)
 
 DEPTH = Gauge("workqueue_depth", "Keys that wait.", ["name"])
 ADDS = Counter("workqueue_adds_total", "Keys added.", ["name"])
@@ -42,6 +43,8 @@ class QueueMeasures:
     """``also``: further names; what is worked on counts for controllers of those names, or else of the queue's own."""
 
     def __init__(self, name: str, also: tuple[str, ...] = ()) -> None:
+        self._name = name
+        self._also = also
         names = (name, *also)
         self._depths = [DEPTH.labels(each) for each in names]
         self._adds = [ADDS.labels(each) for each in names]
@@ -52,10 +55,19 @@ class QueueMeasures:
         self._times = [RECONCILE_TIME.labels(each) for each in controllers]
         self._errors = [ERRORS.labels(each) for each in controllers]
         self._results: dict[Result, list[Counter]] = {
-            result: [RECONCILED.labels(each, result) for each in controllers]
-            for result in ("success", "error", "requeue_after")
+            result: [RECONCILED.labels(each, result) for each in controllers] for result in _RESULTS
         }
         self._depth = 0
+
+    def forget(self) -> None:
+        """Nothing has the queue's own name any more; what came under the further ones stays counted."""
+        for metric in (DEPTH, ADDS, RETRIES, WAITED, WORK):
+            _remove(metric, self._name)
+        if not self._also:
+            for metric in (RECONCILE_TIME, ERRORS):
+                _remove(metric, self._name)
+            for result in _RESULTS:
+                _remove(RECONCILED, self._name, result)
 
     def depth(self, depth: int) -> None:
         if change := depth - self._depth:
@@ -89,6 +101,11 @@ class QueueMeasures:
         if result == "error":
             for counter in self._errors:
                 counter.inc()
+
+
+def _remove(metric: Counter | Gauge | Histogram, *labels: str) -> None:
+    with suppress(KeyError):
+        metric.remove(*labels)
 
 
 @final

@@ -148,6 +148,11 @@ class WorkQueue(Generic[K]):
         self._measures.depth(0)
         self._idle.set()
 
+    async def close(self) -> None:
+        """Stops for good: nothing is measured under its own name any more, which nobody may have again (a member that left)."""
+        await self.stop()
+        self._measures.forget()
+
     async def idle(self) -> None:
         """Returns when nothing waits or runs (keys that come back later do not count)."""
         if self._ready or self._background or self._running:

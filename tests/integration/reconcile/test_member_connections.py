@@ -89,6 +89,27 @@ async def test_a_status_is_brought_back_without_looking_for_drift(two: Lab) -> N
     assert ingress == [{"ip": "192.0.2.7", "ipMode": "VIP"}]
 
 
+async def test_the_queues_of_a_member_that_left_are_measured_no_more(two: Lab) -> None:
+    def measured(cluster: str) -> set[tuple[str, str]]:
+        """Labels that are a queue's own name."""
+        return {
+            (label, value)
+            for metric in REGISTRY.collect()
+            for sample in metric.samples
+            for label, value in sample.labels.items()
+            if label in ("name", "controller") and value.endswith(f"/{cluster}")
+        }
+
+    await two.rest()
+    of_each = ("endpointslice-collect", "execution", "workStatus")
+    assert measured("m2") == {("name", f"{each}/m2") for each in of_each}, "controllers are those of all members"
+    await two.delete("Cluster", "m2")
+    await two.rest()
+    assert two.get("Cluster", "m2") == {}
+    assert measured("m2") == set()
+    assert measured("m1") == {("name", f"{each}/m1") for each in of_each}
+
+
 async def test_how_long_a_member_may_fail_before_it_counts_is_a_setting(make_lab: type[Lab]) -> None:
     lab = await make_lab(cluster_failure_threshold=0.0, cluster_success_threshold=0.0).start()
     await lab.join("m1")

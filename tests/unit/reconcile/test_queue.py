@@ -483,3 +483,48 @@ async def test_waiting_and_work_are_measured() -> None:
         assert REGISTRY.get_sample_value(f"{metric}_count", {"name": "measured"}) == 1
         assert REGISTRY.get_sample_value(f"{metric}_bucket", {"name": "measured", "le": "10.0"}) == 1
         assert REGISTRY.get_sample_value(f"{metric}_bucket", {"name": "measured", "le": "1e-08"}) == 0
+
+
+def measured_as(name: str) -> set[str]:
+    """The metrics that have lines of a queue or controller."""
+    return {
+        metric.name
+        for metric in REGISTRY.collect()
+        for sample in metric.samples
+        if name in (sample.labels.get("name"), sample.labels.get("controller"))
+    }
+
+
+async def test_a_queue_that_is_closed_is_measured_no_more() -> None:
+    """One for each member: their names would add up. What they share stays."""
+
+    async def reconcile(key: str) -> None:
+        if key == "bad":
+            raise OSError(key)
+
+    for also in ((), ("of-all-members",)):
+        queue: WorkQueue[str] = WorkQueue("of/member", reconcile, base_delay=60, also=also)
+        queue.add("good")
+        queue.add("bad")
+        queue.start()
+        await queue.idle()
+        assert measured_as("of/member")
+        await queue.close()
+        assert measured_as("of/member") == set()
+    assert REGISTRY.get_sample_value("workqueue_adds_total", {"name": "of-all-members"}) == 2
+    labels = {"controller": "of-all-members", "result": "error"}
+    assert REGISTRY.get_sample_value("controller_runtime_reconcile_total", labels) == 1
+    assert REGISTRY.get_sample_value("workqueue_depth", {"name": "of-all-members"}) == 0
+
+
+async def test_a_queue_of_the_same_name_is_measured_again() -> None:
+    async def reconcile(key: str) -> None: ...
+
+    for _ in range(2):
+        queue: WorkQueue[str] = WorkQueue("of/returning", reconcile)
+        queue.add("a")
+        queue.start()
+        await queue.idle()
+        assert REGISTRY.get_sample_value("workqueue_adds_total", {"name": "of/returning"}) == 1
+        await queue.close()
+        await queue.close()

@@ -118,8 +118,8 @@ class ExecutionController:
 
     async def stop(self) -> None:
         self.unreachable.close()
-        await self.queue.stop()
-        await self._status.queue.stop()
+        await self.queue.close()
+        await self._status.queue.close()
         for task in self._waking:
             task.cancel()
         await asyncio.gather(*self._waking, return_exceptions=True)

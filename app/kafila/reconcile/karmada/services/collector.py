@@ -78,14 +78,19 @@ class SliceCollector:
         self._slices: dict[tuple[str, str], set[Name]] = {}  # by namespace and service
         self._told: dict[str, str] = {}  # why a slice was refused, by the name of its Work
         self._bucket = TokenBucket(WRITES, BURST)
-        self.queue: WorkQueue[Task] = WorkQueue(f"endpointslice-collect/{self.cluster}", self._reconcile, concurrency=4)
+        self.queue: WorkQueue[Task] = WorkQueue(
+            f"endpointslice-collect/{self.cluster}",
+            self._reconcile,
+            concurrency=4,
+            also=("endpointslice-collect-controller",),
+        )
 
     def start(self) -> None:
         self.queue.start()
         self.resync()
 
     async def stop(self) -> None:
-        await self.queue.stop()
+        await self.queue.close()
         await self._unfollow()
         COLLECTED.labels(self.cluster).set(0)
 
