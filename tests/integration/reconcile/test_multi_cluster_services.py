@@ -248,6 +248,52 @@ async def test_an_export_and_a_multi_cluster_service_share_a_work(gated: Lab) ->
     assert gated.get("EndpointSlice", "imported-m1-web-abcde") == {}
 
 
+async def without_collecting_for_multi_cluster_services(lab: Lab) -> None:
+    lab.settings = lab.settings.model_copy(update={"controllers": "*,-endpointsliceCollect"})
+    await lab.restart()
+    await lab.until(lambda: lab.is_true(lab.get("Cluster", "m1"), "Ready"))
+    await lab.rest()
+
+
+async def test_what_was_collected_stays_while_its_collector_is_off(gated: Lab) -> None:
+    await offered(gated, "m1")
+    await gated.create(shared())
+    await gated.until(lambda: gated.in_member("m2", "EndpointSlice", "m1-web-abcde"))
+    await gated.rest()
+    before = source(gated)
+    await without_collecting_for_multi_cluster_services(gated)
+    await in_member(gated, "m1", service("other"))
+    await in_member(gated, "m1", endpoint_slice("other-1", "other"))
+    await gated.create(export("other"))
+    await gated.create(policy(gated, "exports", "ServiceExport", "m1", of="other"))
+    await gated.until(lambda: source(gated, "other-1"), "the other collector works")
+    await gated.rest()
+    assert source(gated)["metadata"]["uid"] == before["metadata"]["uid"]
+    assert source(gated)["spec"] == before["spec"]
+    assert gated.in_clusters("EndpointSlice", "m1-web-abcde") == ["m2"]
+    await gated.members["m1"].registry.delete(gated.kind("EndpointSlice"), "default", "web-abcde", DeleteOptions())
+    await gated.until(lambda: not source(gated), "what is gone in the member goes")
+
+
+async def test_an_export_that_ends_while_the_other_collector_is_off(gated: Lab) -> None:
+    await offered(gated, "m1")
+    await gated.create(export())
+    await gated.create(policy(gated, "exports", "ServiceExport", "m1"))
+    await gated.create(shared())
+    await gated.until(lambda: gated.get("EndpointSlice", "imported-m1-web-abcde"))
+    await gated.until(lambda: gated.in_member("m2", "EndpointSlice", "m1-web-abcde"))
+    await gated.rest()
+    before = source(gated)
+    await without_collecting_for_multi_cluster_services(gated)
+    await gated.delete("ServiceExport", "web")
+    await gated.until(lambda: not gated.get("EndpointSlice", "imported-m1-web-abcde"))
+    await gated.rest()
+    assert source(gated)["metadata"]["labels"]["endpointslice.karmada.io/managed-by"] == "MultiClusterService"
+    assert source(gated)["metadata"]["finalizers"] == ["karmada.io/mcs-endpointslice-dispatch-controller"]
+    assert source(gated)["metadata"]["uid"] == before["metadata"]["uid"]
+    assert gated.in_clusters("EndpointSlice", "m1-web-abcde") == ["m2"]
+
+
 async def test_two_providers_with_slices_of_one_name(gated: Lab) -> None:
     """As slices are called that somebody makes by hand: each has its own Work, everywhere."""
     await gated.create(service())

@@ -20,7 +20,7 @@ from kafila.core.values import Object
 from kafila.members.client import resource_path
 from kafila.members.informer import Change, Informer, Name
 from kafila.placement import constants
-from kafila.placement.services.collected import collected_work, managers, work_name
+from kafila.placement.services.collected import collected_work, managers, uncollected, work_name
 from kafila.placement.services.slices import Observed, kept, observed
 from kafila.placement.types import Work
 from kafila.reconcile.events import Recorder
@@ -168,7 +168,9 @@ class SliceCollector:
         elif before:
             self._names.pop(work, None)
         seen = [each.kept for each in (change.before, change.after) if each is not None]
-        if len(set(seen)) + (2 - len(seen)) > 1 and any(b"\n" in each for each in seen):
+        is_other = len(set(seen)) + (2 - len(seen)) > 1 and any(b"\n" in each for each in seen)
+        # of one whose collector is off no more is kept than its service: its end is seen all the same
+        if is_other or (before and before != after and self._registry.cache.get(WORKS, self.space, work) is not None):
             self.queue.add(work, background=not self._is_synced())
 
     def _is_synced(self) -> bool:
@@ -249,15 +251,18 @@ class SliceCollector:
         if why:
             asked_by = []
         self._tell(work, name, found, why)
-        if existing is not None:  # what nobody may ask for now stays as it was asked for
-            asked_by += sorted(managers(existing["metadata"].get("labels") or {}) - self._on())
+        off: frozenset[str] = frozenset()  # who have asked for it, and may not ask now
+        if entry is not None and not why:
+            off = managers(entry.meta.labels or {}) - self._on()
         if asked_by and found.slice is not None:
             try:
-                await self._put(found.slice, found.service, asked_by, entry, existing)
+                await self._put(found.slice, found.service, asked_by + sorted(off), entry, existing)
             except StatusError as error:
                 if error.is_refusal:
                     self._tell(work, name, found, str(error))
                 raise
+        elif entry is not None and name is not None and off:
+            await self._leave(entry, off)
         elif entry is not None:
             await self._delete(entry)
         COLLECTED.labels(self.cluster).set(self._works.count_in(self.space))
@@ -299,6 +304,15 @@ class SliceCollector:
             lambda current: collected_work(found, self.cluster, service, asked_by, current),
             OPTIONS,
         )
+
+    async def _leave(self, entry: Entry, off: frozenset[str]) -> None:
+        """As it was collected, for those who may not ask for it now. Whoever may, and does not any more, is taken off."""
+        over = sorted(managers(entry.meta.labels or {}) - off)
+        if over:
+            await self._take_turn()
+            await self._registry.modify(
+                self._kinds.work, self.space, entry.key.name, lambda current: _without(current, over), OPTIONS
+            )
 
     async def _delete(self, entry: Entry) -> None:
         await self._take_turn()
@@ -348,6 +362,13 @@ class SliceCollector:
                     "metadata": {**head, "uid": uid},
                 }
         return None
+
+
+def _without(work: Work, over: Iterable[str]) -> Work:
+    """``over`` never names all of those who ask for it."""
+    for manager in over:
+        work = uncollected(work, manager) or work
+    return work
 
 
 def observed_service(seen: bytes) -> str:
