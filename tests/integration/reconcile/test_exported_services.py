@@ -6,6 +6,7 @@ from typing import Any
 
 from kafila.core.values import Object
 from kafila.placement import constants
+from kafila.reconcile.karmada.services.endpoint_slices import EndpointSlices
 
 from .conftest import Lab
 
@@ -238,3 +239,25 @@ async def test_all_is_made_again_after_a_restart(two: Lab) -> None:
     assert [row for row in two.log_after(before) if row[0].startswith("endpointslices")] == []
     await in_member(two, "m1", endpoint_slice("web-2", "web", "10.1.0.2"))
     await two.until(lambda: two.get("EndpointSlice", "imported-m1-web-2"))
+
+
+async def test_nothing_is_remembered_of_what_is_gone(two: Lab) -> None:
+    """A slice was in the way of another one's name, and is taken away; then the export ends."""
+    mine = endpoint_slice("imported-m1-web-m1", "else")
+    mine["metadata"]["labels"]["endpointslice.kubernetes.io/managed-by"] = "staff"
+    await two.create(mine)
+    await exported(two, "m1")
+    said = ("Warning", "EndpointSliceRefused")
+    called = constants.work_name("EndpointSlice", "web-m1", "default")
+    await two.until(lambda: said in [event[:2] for event in two.events("Work", called)])
+    (controller,) = [each for each in two.controllers._controllers if isinstance(each, EndpointSlices)]
+    await two.delete("ServiceExport", "web")
+    await two.until(lambda: not work(two, "m1"))
+    await two.delete("EndpointSlice", "imported-m1-web-m1")
+    await two.rest()
+    assert (controller._slices, controller._told, controller._ports) == ({}, {}, {})
+    await two.create(export())
+    await two.until(lambda: two.get("EndpointSlice", "imported-m1-web-m1"))
+    await two.delete("ServiceExport", "web")
+    await two.rest()
+    assert (controller._slices, controller._told, controller._ports) == ({}, {}, {})

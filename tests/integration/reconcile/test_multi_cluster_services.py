@@ -294,6 +294,37 @@ async def test_an_export_that_ends_while_the_other_collector_is_off(gated: Lab) 
     assert gated.in_clusters("EndpointSlice", "m1-web-abcde") == ["m2"]
 
 
+async def refused(lab: Lab, name: str) -> None:
+    """No Work brings a slice of this name."""
+    rule = {"apiGroups": ["work.karmada.io"], "apiVersions": ["*"], "operations": ["CREATE"], "resources": ["works"]}
+    expression = f"object.spec.workload.manifests.all(m, m.metadata.name != '{name}')"
+    api = {"apiVersion": "admissionregistration.k8s.io/v1", "metadata": {"name": "slices"}}
+    validations = [{"expression": expression, "message": "not this one"}]
+    spec = {"matchConstraints": {"resourceRules": [rule]}, "validations": validations}
+    await lab.create({**api, "kind": "ValidatingAdmissionPolicy", "spec": spec})
+    bound = {"policyName": "slices", "validationActions": ["Deny"]}
+    await lab.create({**api, "kind": "ValidatingAdmissionPolicyBinding", "spec": bound})
+
+
+async def test_a_slice_that_could_not_be_brought_and_is_gone(gated: Lab) -> None:
+    await refused(gated, "m1-web-bad")
+    await offered(gated, "m1")
+    await in_member(gated, "m1", endpoint_slice("web-bad"))
+    await gated.create(shared())
+
+    def dispatched() -> Object:
+        return gated.condition(gated.get("MultiClusterService", "web"), "EndpointSliceDispatched")
+
+    await gated.until(lambda: dispatched().get("status") == "False")
+    assert (dispatched()["reason"], "not this one" in dispatched()["message"]) == (
+        "EndpointSliceDispatchedFailed",
+        True,
+    )
+    await gated.until(lambda: gated.in_member("m2", "EndpointSlice", "m1-web-abcde"))
+    await gated.members["m1"].registry.delete(gated.kind("EndpointSlice"), "default", "web-bad", DeleteOptions())
+    await gated.until(lambda: dispatched()["status"] == "True", "nothing is in the way any more")
+
+
 async def test_two_providers_with_slices_of_one_name(gated: Lab) -> None:
     """As slices are called that somebody makes by hand: each has its own Work, everywhere."""
     await gated.create(service())

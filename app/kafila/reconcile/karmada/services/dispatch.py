@@ -35,6 +35,7 @@ from kafila.registry.decoding import decode_object
 from kafila.watch import Entry, Event
 
 from .copies import Copies, copy_of, is_copy
+from .failures import Failures
 from .index import ServiceWorks
 from .multi_cluster_services import MCS, write_condition
 from .usable import UsableClusters
@@ -62,7 +63,7 @@ class EndpointSliceDispatch(QueueController[Key]):
         self._copies = Copies()
         self._usable = UsableClusters(clusters)
         self._said: dict[Key, dict[str, tuple[str, str]]] = {}  # by MultiClusterService and cluster
-        self._failed: dict[Key, dict[Key, str]] = {}  # by MultiClusterService and Work
+        self._failures = Failures()
         cache = registry.cache
         cache.listen(WORKS, self._observe)
         cache.listen(MCS, self._observe_service)
@@ -105,7 +106,7 @@ class EndpointSliceDispatch(QueueController[Key]):
         old, new = event.old, event.new
         if new is None:
             self._said.pop(event.key, None)
-            self._failed.pop(event.key, None)
+            self._failures.drop(event.key)
         if old is None or new is None or old.meta.generation != new.meta.generation:
             self._enqueue(event.key.namespace, event.key.name)
 
@@ -137,8 +138,10 @@ class EndpointSliceDispatch(QueueController[Key]):
             for copy in self._copies.of(key):
                 await self._delete(copy)
             await self._let_go(entry, work)
+            await self._not_in_the_way(key, None)
             return
         about = Key(MCS, mcs["metadata"]["namespace"], mcs["metadata"]["name"])
+        await self._not_in_the_way(key, about)
         try:
             await self._dispatch(key, mcs, about, found)
         except StatusError as error:
@@ -239,28 +242,36 @@ class EndpointSliceDispatch(QueueController[Key]):
 
     def _say(self, about: Key, mcs: Object, cluster: str, why: tuple[str, str] | None) -> None:
         """Once, as long as it is so."""
-        said = self._said.setdefault(about, {})
+        said = self._said.get(about, {})
         if why is None:
             said.pop(cluster, None)
         elif said.get(cluster) != why:
-            said[cluster] = why
+            self._said.setdefault(about, said)[cluster] = why
             self._recorder.event(mcs, "Warning", *why, _SOURCE)
 
     async def _report(self, about: Key, mcs: Object, source: Key, why: str) -> None:
-        failed = self._failed.setdefault(about, {})
+        self._failures.note(source, about, why)
+        await self._write(mcs, self._failures.text(about))
+
+    async def _not_in_the_way(self, source: Key, about: Key | None) -> None:
+        """It is brought for ``about``, or for none: that it failed for another one is no reason there any more."""
+        before = self._failures.about(source)
+        if before is None or before == about:
+            return
+        stored = self._registry.cache.get(*before)
+        if stored is not None and not stored.meta.deletionTimestamp:
+            await self._write(decode_entry(self._kind, stored), self._failures.text(before, without=source))
+        self._failures.forget(source)
+
+    async def _write(self, mcs: Object, why: str) -> None:
         if why:
-            failed[source] = why
-        else:
-            failed.pop(source, None)
-        if failed:
-            text = next(iter(failed.values()))
             status, reason = "False", constants.REASON_ENDPOINTSLICE_NOT_DISPATCHED
-            event = "Warning", constants.EVENT_DISPATCH_ENDPOINTSLICE_FAILED, text
+            event = "Warning", constants.EVENT_DISPATCH_ENDPOINTSLICE_FAILED, why
         else:
-            text, status = constants.MESSAGE_ENDPOINTSLICE_DISPATCHED, "True"
+            why, status = constants.MESSAGE_ENDPOINTSLICE_DISPATCHED, "True"
             reason = constants.REASON_ENDPOINTSLICE_DISPATCHED
-            event = "Normal", constants.EVENT_DISPATCH_ENDPOINTSLICE, text
-        new = condition(constants.COND_ENDPOINTSLICE_DISPATCHED, status, reason, text)
+            event = "Normal", constants.EVENT_DISPATCH_ENDPOINTSLICE, why
+        new = condition(constants.COND_ENDPOINTSLICE_DISPATCHED, status, reason, why)
         if await write_condition(self._registry, self._kind, mcs, new):
             self._recorder.event(mcs, *event, _SOURCE)
 

@@ -93,12 +93,19 @@ class EndpointSlices(QueueController[Key]):
         """Somebody else may have changed or deleted it, or what was in the way is gone."""
         before, after = _work_of(event.old), _work_of(event.new)
         if before is not None and before != after:
-            self._slices.get(before, set()).discard(event.key)
+            self._forget(before, event.key)
             self.queue.add(before)
         if after is not None:
             self._slices.setdefault(after, set()).add(event.key)
             if event.old is not None:
                 self.queue.add(after, background=True)
+
+    def _forget(self, work: Key, found: Key) -> None:
+        slices = self._slices.get(work)
+        if slices is not None:
+            slices.discard(found)
+            if not slices:
+                del self._slices[work]
 
     def _observe_export(self, event: Event) -> None:
         if event.old is None:
@@ -122,6 +129,8 @@ class EndpointSlices(QueueController[Key]):
             if wanted is None or found != _key_of(wanted):
                 await self._delete(found)
         self._note_ports(key, entry, work if wanted is not None else None)
+        if wanted is None:
+            self._told.pop(key, None)
         if wanted is not None:
             assert work is not None
             await self._put(key, wanted, work)
@@ -163,6 +172,7 @@ class EndpointSlices(QueueController[Key]):
                 self.queue.add(key)
                 return
             if _merged(current, wanted) == current:
+                self._told.pop(key, None)
                 return
             await self._registry.modify(
                 self._kind, where.namespace, where.name, lambda obj: _merged(obj, wanted), OPTIONS
