@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -9,7 +10,10 @@ import pytest
 
 from kafila.core.values import Object
 from kafila.placement import constants
+from kafila.reconcile.karmada.services import dispatch, portions
+from kafila.registry import Registry
 from kafila.registry.context import DeleteOptions
+from kafila.registry.threads import BIG
 
 from .conftest import USER, Lab
 from .test_exported_services import endpoint_slice, export, in_member, policy, service
@@ -373,3 +377,37 @@ async def test_without_the_gate_nothing_is_done() -> None:
         assert lab.in_clusters("Service", "web") == []
     finally:
         await lab.close()
+
+
+async def test_a_large_slice_is_made_for_one_cluster_after_the_other_beside_the_event_loop(
+    gated: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One transaction each, when a portion is full; what is up to date already is neither made nor written again."""
+    made: list[tuple[str, bool]] = []
+    transactions: list[int] = []
+    original, commit = dispatch.dispatched_work, Registry.commit_together
+
+    def noted(found: Object, provider: str, consumer: str, *arguments: Any) -> Any:
+        made.append((consumer, threading.current_thread() is threading.main_thread()))
+        return original(found, provider, consumer, *arguments)
+
+    async def counted(self: Registry, changes: Any) -> Any:
+        if any((each.writes[0].key.name, len(each.body) > BIG) == (called, True) for each in changes if each.writes):
+            transactions.append(len(changes))
+        return await commit(self, changes)
+
+    called = constants.work_name("EndpointSlice", "web-abcde", "default")
+    monkeypatch.setattr(dispatch, "dispatched_work", noted)
+    monkeypatch.setattr(Registry, "commit_together", counted)
+    monkeypatch.setattr(portions, "PORTION", BIG)
+    await gated.join("m3")
+    await gated.create(service())
+    addresses = [f"10.1.{number // 200}.{number % 200}" for number in range(800)]
+    await in_member(gated, "m1", endpoint_slice("web-abcde", "web", *addresses))
+    await gated.create(shared(("m1",), ()))
+    await gated.until(lambda: gated.in_clusters("EndpointSlice", "m1-web-abcde") == ["m2", "m3"])
+    await gated.rest()
+    assert len(gated.in_member("m3", "EndpointSlice", "m1-web-abcde")["endpoints"]) == 800
+    assert {consumer for consumer, _ in made} == {"m2", "m3"}
+    assert not any(on_loop for _, on_loop in made)
+    assert transactions == [1, 1]

@@ -198,9 +198,11 @@ def provider_work(mcs: Object, cluster: str, existing: Work | None = None) -> Wo
 def dispatched_work(
     found: Object, provider: str, consumer: str, service: str, called: str, existing: Work | None = None
 ) -> Work:
-    """The Work that brings a slice of ``provider`` to ``consumer``. ``service``: the name of the MultiClusterService."""
+    """The Work that brings a slice of ``provider`` to ``consumer``. ``service``: the name of the MultiClusterService.
+
+    The same object as ``existing`` when nothing changes: the endpoints are compared, and copied only for a new Work."""
     manifest = renamed(
-        copy_json(found),
+        found,
         constants.dispatched_slice(provider, name(found)),
         {
             constants.SERVICE_OF_SLICE: service,
@@ -210,7 +212,8 @@ def dispatched_work(
     )
     labels = {constants.MCS_NAME: service, constants.MCS_NAMESPACE: namespace(found)}
     notes = {constants.PROVISION_CLUSTER: provider}
-    return assemble(manifest, consumer, labels, notes, {}, existing, None, called=called)
+    work = assemble(manifest, consumer, labels, notes, {}, existing, None, called=called)
+    return work if work is existing else {**work, "spec": copy_json(work["spec"])}
 
 
 def own_dispatched_name(found: Object, provider: str) -> str:

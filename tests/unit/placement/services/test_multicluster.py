@@ -189,6 +189,9 @@ def test_the_work_of_a_consumer() -> None:
     assert labels["endpointslice.kubernetes.io/managed-by"] == "endpointslice-dispatch-controller.karmada.io"
     assert manifest["metadata"]["annotations"]["endpointslice.karmada.io/provision-cluster"] == "m1"
     assert mc.dispatched_work(held, "m1", "m2", "web", collected["metadata"]["name"], work) is work
+    assert held == collected_work(found(), "m1", "web", (constants.MCS_KIND,), None)["spec"]["workload"]["manifests"][0]
+    assert manifest["endpoints"] == held["endpoints"]
+    assert manifest["endpoints"][0] is not held["endpoints"][0]  # others write into theirs
 
 
 def test_one_of_two_managers_lets_go() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
 from typing import Final, final
 
 from prometheus_client import Counter
@@ -28,16 +28,18 @@ from kafila.reconcile.events import Recorder
 from kafila.reconcile.karmada.clusters import Clusters, limit_in
 from kafila.reconcile.karmada.kinds import CLUSTERS, OPTIONS, WORKS, Kinds
 from kafila.reconcile.karmada.writes import drop_finalizer
-from kafila.registry import Registry, sizes
+from kafila.registry import Registry
 from kafila.registry.codec import decode_entry
 from kafila.registry.context import Change, DeleteOptions
 from kafila.registry.decoding import decode_object
+from kafila.registry.threads import in_thread
 from kafila.watch import Entry, Event
 
 from .copies import Copies, copy_of, is_copy
 from .failures import Failures
 from .index import ServiceWorks
 from .multi_cluster_services import MCS, write_condition
+from .portions import Portions
 from .usable import UsableClusters
 
 DISPATCHED: Final = Counter(
@@ -134,7 +136,7 @@ class EndpointSliceDispatch(QueueController[Key]):
         work = self._kinds.read_work(entry) if entry is not None else None
         found = slice_in(work) if work is not None else None
         mcs = self._service_of(key, entry, found)
-        if mcs is None or found is None:
+        if mcs is None or found is None or entry is None:
             for copy in self._copies.of(key):
                 await self._delete(copy)
             await self._let_go(entry, work)
@@ -143,7 +145,7 @@ class EndpointSliceDispatch(QueueController[Key]):
         about = Key(MCS, mcs["metadata"]["namespace"], mcs["metadata"]["name"])
         await self._not_in_the_way(key, about)
         try:
-            await self._dispatch(key, mcs, about, found)
+            await self._dispatch(entry, mcs, about, found)
         except StatusError as error:
             if not error.is_conflict:
                 await self._report(about, mcs, key, str(error))
@@ -165,51 +167,51 @@ class EndpointSliceDispatch(QueueController[Key]):
             return None
         return mcs
 
-    async def _dispatch(self, key: Key, mcs: Object, about: Key, found: Object) -> None:
-        provider = constants.cluster_of(key.namespace)
+    async def _dispatch(self, source: Entry, mcs: Object, about: Key, found: Object) -> None:
+        key, provider = source.key, constants.cluster_of(source.key.namespace)
         using = consumers(mcs, self._clusters.by_name, self._clusters.allowed_in(about.namespace)) - {provider}
         for copy in self._copies.of(key):
             if constants.cluster_of(copy.namespace) not in using:
                 await self._delete(copy)
-        changes: list[Change] = []
-        written: list[str] = []
+        portions = Portions(self._registry.commit_together, lambda cluster: DISPATCHED.labels(cluster).inc())
         for cluster in sorted(using):
             why = unusable(self._clusters.get(cluster), cluster, "Consumer", SLICE.kind)
             self._say(about, mcs, cluster, why)
-            if why is None:
-                staged = list(self._copy(key, mcs, found, provider, cluster))
-                changes += staged
-                written += [cluster] * len(staged)
-        if changes:
-            for chunk in sizes.chunks(changes):
-                await self._registry.commit_together(chunk)
-        for cluster in written:
-            DISPATCHED.labels(cluster).inc()
+            change = await self._copy(source, mcs, found, cluster) if why is None else None
+            if change is not None:
+                await portions.add(cluster, change)
+            await asyncio.sleep(0)  # there may be hundreds of clusters
+        await portions.finish()
 
-    def _copy(self, key: Key, mcs: Object, found: Object, provider: str, cluster: str) -> Iterator[Change]:
+    async def _copy(self, source: Entry, mcs: Object, found: Object, cluster: str) -> Change | None:
+        """What is to be written of the copy for a cluster; None where that is nothing."""
+        key, provider = source.key, constants.cluster_of(source.key.namespace)
         space, kind = constants.execution_namespace(cluster), self._kinds.work
         namespace = self._registry.cache.get("namespaces", "", space)
         if namespace is None or namespace.meta.deletionTimestamp or self._clusters.is_leaving(cluster):
-            return
+            return None
         target = (space, found["metadata"]["namespace"], constants.dispatched_slice(provider, name(found)))
         if self._copies.others_at(target, key):
             text = f"EndpointSlice {target[1]}/{target[2]} of cluster {cluster} comes from another cluster too"
             self._say(Key(MCS, target[1], name(mcs)), mcs, space, (constants.EVENT_ENDPOINTSLICE_REFUSED, text))
-            return
+            return None
         entry, called = self._place(key, space, found, provider)
         if entry is None and self._clusters.deleted_works.holds(cluster, called):
-            return
+            return None
         if entry is not None and entry.meta.deletionTimestamp:
-            return  # it comes again when it is gone
-        existing = self._kinds.read_work(entry) if entry is not None else None
-        work = dispatched_work(found, provider, cluster, name(mcs), called, existing)
-        if work is existing:
-            return
-        obj = decode_object(kind, work, OPTIONS)
-        if entry is None:
-            yield self._registry.stage_create(kind, space, obj, OPTIONS)
-        else:
-            yield self._registry.stage_update(kind, entry, obj, OPTIONS)
+            return None  # it comes again when it is gone
+
+        def staged() -> Change | None:
+            existing = self._kinds.read_work(entry) if entry is not None else None
+            work = dispatched_work(found, provider, cluster, name(mcs), called, existing)
+            if work is existing:
+                return None
+            obj = decode_object(kind, work, OPTIONS)
+            if entry is None:
+                return self._registry.stage_create(kind, space, obj, OPTIONS)
+            return self._registry.stage_update(kind, entry, obj, OPTIONS)
+
+        return await in_thread(len(source.body), staged)
 
     def _place(self, key: Key, space: str, found: Object, provider: str) -> tuple[Entry | None, str]:
         """The copy as it is stored, and its name: that of the provider's Work, unless something else has it there."""

@@ -6,6 +6,7 @@ or an agent, for whom (Karmada's multiclusterservice-controller).
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any, Final, final
 
@@ -44,6 +45,7 @@ from kafila.registry.decoding import decode_object
 from kafila.watch import Entry, Event
 
 from .index import Service, ServiceWorks
+from .portions import Portions
 from .usable import UsableClusters
 
 SERVICES: Final = "services"
@@ -224,16 +226,17 @@ class MultiClusterServices(QueueController[Key]):
         said: set[tuple[str, str]] = set()
         if text := not_allowed(mcs, allowed):
             said.add((EVENT_NOT_ALLOWED, text))
-        changes: list[Change] = []
+        usable: list[str] = []
         for cluster in sorted(providing):
             why = unusable(self._clusters.get(cluster), cluster, "Provider", constants.MCS_KIND)
             if why is not None:
                 said.add(why)
             else:
-                changes += self._provider(mcs, cluster)
+                usable.append(cluster)
+            await asyncio.sleep(0)  # there may be hundreds of clusters
         self._say(key, mcs, frozenset(said))
         try:
-            await self._registry.commit_together(changes)
+            await self._point_out(mcs, usable)
             await self._take_back(key, providing)
             return await self._bring(key, mcs, providing | using)
         except StatusError as error:
@@ -241,6 +244,15 @@ class MultiClusterServices(QueueController[Key]):
                 await self._report(key, mcs, str(error))
                 error.is_recorded = True
             raise
+
+    async def _point_out(self, mcs: Object, clusters: list[str]) -> None:
+        """Works say which clusters are providers."""
+        portions = Portions(self._registry.commit_together)
+        for cluster in clusters:
+            for change in self._provider(mcs, cluster):
+                await portions.add(cluster, change)
+            await asyncio.sleep(0)
+        await portions.finish()
 
     def _provider(self, mcs: Object, cluster: str) -> Iterator[Change]:
         space, kind = constants.execution_namespace(cluster), self._kinds.work
