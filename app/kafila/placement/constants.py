@@ -50,6 +50,7 @@ MCS_NAMESPACE: Final = "multiclusterservice.karmada.io/namespace"  # label and a
 MCS_NAME: Final = "multiclusterservice.karmada.io/name"  # label and annotation
 MCS_KIND: Final = "MultiClusterService"  # value of CLAIMED_BY, BINDING_MANAGED_BY and ENDPOINTSLICE_MANAGED_BY
 SERVICE_EXPORT_KIND: Final = "ServiceExport"  # value of ENDPOINTSLICE_MANAGED_BY
+SERVICE_IMPORT_KIND: Final = "ServiceImport"
 SERVICE_OF_SLICE: Final = "kubernetes.io/service-name"  # on an EndpointSlice
 SLICE_MANAGED_BY: Final = "endpointslice.kubernetes.io/managed-by"  # on an EndpointSlice
 FRQ_NAMESPACE: Final = "federatedresourcequota.karmada.io/namespace"

@@ -126,6 +126,7 @@ async def test_an_import_brings_service_and_slices_to_those_who_use_it(two: Lab)
     assert derived["spec"]["type"] == "ClusterIP"
     assert derived["spec"]["ports"] == [{"name": "http", "port": 80, "protocol": "TCP", "targetPort": 80}]
     assert two.in_clusters("Service", "derived-web") == ["m2"]
+    assert "ownerReferences" not in two.in_member("m2", "Service", "derived-web")["metadata"]
     assert two.in_clusters("EndpointSlice", "imported-m1-web-m1") == ["m2"]
     there = two.in_member("m2", "EndpointSlice", "imported-m1-web-m1")
     assert there["metadata"]["labels"]["kubernetes.io/service-name"] == "derived-web"
@@ -261,3 +262,75 @@ async def test_nothing_is_remembered_of_what_is_gone(two: Lab) -> None:
     await two.delete("ServiceExport", "web")
     await two.rest()
     assert (controller._slices, controller._told, controller._ports) == ({}, {}, {})
+
+
+async def derived(lab: Lab) -> Object:
+    await lab.create(importing())
+    await lab.until(lambda: lab.get("Service", "derived-web"))
+    await lab.rest()
+    return lab.get("Service", "derived-web")
+
+
+async def test_a_derived_service_belongs_to_its_import(two: Lab) -> None:
+    service = await derived(two)
+    uid = two.get("ServiceImport", "web")["metadata"]["uid"]
+    [owner] = service["metadata"]["ownerReferences"]
+    assert (owner["apiVersion"], owner["kind"], owner["name"]) == (MCS, "ServiceImport", "web")
+    assert (owner["uid"], owner["controller"]) == (uid, True)
+    await two.change("ServiceImport", "web", lambda obj: obj["spec"].update(type="Headless"))
+    await two.until(lambda: not two.get("Service", "derived-web"), "a headless one derives nothing")
+    await two.change("ServiceImport", "web", lambda obj: obj["spec"].update(type="ClusterSetIP"))
+    await two.until(lambda: two.get("Service", "derived-web"))
+
+
+async def test_an_import_that_goes_while_nobody_looks(two: Lab) -> None:
+    await derived(two)
+    await two.controllers_stop()
+    await two.delete("ServiceImport", "web")
+    assert two.get("Service", "derived-web")
+    await two.restart()
+    await two.until(lambda: not two.get("Service", "derived-web"), "the garbage collector ends it")
+
+
+async def test_a_service_of_somebody_else_stays_as_it_is(two: Lab) -> None:
+    mine = await two.create(service("derived-web", 8080))
+    await two.create(importing())
+    await two.rest()
+    text = "Service default/derived-web is not of this ServiceImport: it is left alone; rename or delete it"
+    assert ("Warning", "SyncDerivedServiceFailed", text, 1) in two.events("ServiceImport", "web")
+    assert two.get("Service", "derived-web") == mine
+    await two.delete("ServiceImport", "web")
+    await two.rest()
+    assert two.get("Service", "derived-web") == mine
+    await two.create(importing())
+    await two.delete("Service", "derived-web")
+    await two.until(lambda: two.get("Service", "derived-web").get("metadata", {}).get("ownerReferences"))
+
+
+async def test_a_derived_service_of_an_earlier_version_and_of_karmada_is_taken_over(two: Lab) -> None:
+    made = await derived(two)
+    kind = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "derived-old", "namespace": "default"}}
+    await two.create({**kind, "spec": {"type": "ClusterIP", "ports": made["spec"]["ports"]}})
+    before = two.get("Service", "derived-old")
+    await two.create(importing("old"))
+    await two.until(lambda: two.get("Service", "derived-old")["metadata"].get("ownerReferences"))
+    await two.rest()
+    assert two.get("Service", "derived-old")["spec"] == before["spec"]
+    assert two.get("Service", "derived-old")["metadata"]["uid"] == before["metadata"]["uid"]
+
+
+async def test_an_import_that_is_made_anew_keeps_its_service(two: Lab) -> None:
+    await derived(two)
+    await two.controllers_stop()
+    await two.delete("ServiceImport", "web")
+    await two.create(importing())
+    await two.restart()
+    uid = two.get("ServiceImport", "web")["metadata"]["uid"]
+
+    def is_of_the_new_one() -> bool:
+        meta = two.get("Service", "derived-web").get("metadata", {})
+        return [each["uid"] for each in meta.get("ownerReferences") or ()] == [uid]
+
+    await two.until(is_of_the_new_one)
+    await two.rest()
+    assert is_of_the_new_one()

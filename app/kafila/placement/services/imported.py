@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from kafila.core.values import AnyObject, Object
 from kafila.placement import constants
+from kafila.placement.detector.binding import controller_reference
 from kafila.placement.objects import annotations_of, labels_of, metadata, name, namespace, spec
 from kafila.placement.types import Work
 
@@ -14,6 +15,7 @@ from .slices import renamed, slice_in
 
 SHOWN: Final = 5  # clusters in one message
 _ALLOCATED: Final = ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy")
+_GROUP: Final = "multicluster.x-k8s.io"
 _PORT: Final = ("name", "protocol", "port", "appProtocol")
 Ports = frozenset[tuple[str, str]]  # name and protocol of each
 
@@ -48,13 +50,55 @@ def work_of(found: AnyObject) -> tuple[str, str]:
 
 
 def derived_service(importing: AnyObject, existing: Object | None) -> Object:
-    """The Service that a ServiceImport of type ClusterSetIP is used by, new or as it is to be. Labels of others stay."""
+    """The Service that a ServiceImport of type ClusterSetIP is used by, new or as it is to be. Labels of others stay.
+
+    The ServiceImport owns it, which it does not with Karmada: it goes with its owner whoever is at work then, and a Service that
+    somebody else has made under this name is known by that.
+    """
     ports = [{field: port[field] for field in _PORT if port.get(field)} for port in spec(importing).get("ports") or ()]
     if existing is None:
-        head = {"name": constants.derived_service(name(importing)), "namespace": namespace(importing)}
+        head = {
+            "name": constants.derived_service(name(importing)),
+            "namespace": namespace(importing),
+            "ownerReferences": [controller_reference(importing)],
+        }
         return {"apiVersion": "v1", "kind": "Service", "metadata": head, "spec": {"type": "ClusterIP", "ports": ports}}
     allocated = {field: spec(existing)[field] for field in _ALLOCATED if spec(existing).get(field)}
-    return {**existing, "spec": {**allocated, "type": "ClusterIP", "ports": ports}}
+    others = [owner for owner in _owners(existing) if not _is_import(owner, name(importing))]
+    head = {**metadata(existing), "ownerReferences": [*others, controller_reference(importing)]}
+    return {**existing, "metadata": head, "spec": {**allocated, "type": "ClusterIP", "ports": ports}}
+
+
+def belongs_to(service: AnyObject, importing: str) -> bool:
+    """Is the Service that of the ServiceImport of this name? That may have been made anew since."""
+    return any(owner.get("controller") and _is_import(owner, importing) for owner in _owners(service))
+
+
+def may_take(importing: AnyObject, existing: AnyObject) -> bool:
+    """May the Service of the derived name be written? It belongs to the ServiceImport, or is as Karmada makes it: nobody owns it,
+    it selects nothing, and its ports are the import's."""
+    if belongs_to(existing, name(importing)):
+        return True
+    found = spec(existing)
+    if _owners(existing) or found.get("selector") or found.get("clusterIP") == "None":
+        return False
+    return found.get("type") in (None, "ClusterIP") and _ports(existing) == _ports(importing)
+
+
+def _owners(service: AnyObject) -> list[Object]:
+    return metadata(service).get("ownerReferences") or []
+
+
+def _is_import(owner: Object, called: str) -> bool:
+    group = str(owner.get("apiVersion") or "").partition("/")[0]
+    return (group, owner.get("kind"), owner.get("name")) == (_GROUP, constants.SERVICE_IMPORT_KIND, called)
+
+
+def _ports(obj: AnyObject) -> list[tuple[Any, ...]]:
+    return [
+        (port.get("name") or "", port.get("protocol") or "TCP", port.get("port"), port.get("appProtocol") or "")
+        for port in spec(obj).get("ports") or ()
+    ]
 
 
 def derived_status(importing: AnyObject) -> Object:

@@ -10,9 +10,11 @@ from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.services.collected import collected_work
 from kafila.placement.services.imported import (
+    belongs_to,
     derived_service,
     derived_status,
     imported_slice,
+    may_take,
     port_conflict,
     ports_of,
     work_of,
@@ -57,23 +59,66 @@ def test_a_work_that_names_another_namespace_is_not_imported() -> None:
 
 def importing(**spec: Any) -> Object:
     ports = [{"name": "http", "port": 80, "protocol": "TCP", "appProtocol": "http"}]
-    metadata = {"name": "web", "namespace": "shop"}
-    return {"metadata": metadata, "spec": {"type": "ClusterSetIP", "ports": ports, **spec}}
+    metadata = {"name": "web", "namespace": "shop", "uid": "import"}
+    kind = {"apiVersion": "multicluster.x-k8s.io/v1alpha1", "kind": "ServiceImport"}
+    return {**kind, "metadata": metadata, "spec": {"type": "ClusterSetIP", "ports": ports, **spec}}
+
+
+def owner(**fields: Any) -> Object:
+    kind = {"apiVersion": "multicluster.x-k8s.io/v1alpha1", "kind": "ServiceImport", "name": "web", "uid": "import"}
+    return {**kind, "controller": True, "blockOwnerDeletion": True, **fields}
+
+
+def derived(*owners: Object, **spec: Any) -> Object:
+    """As it is stored."""
+    ports = [{"name": "http", "protocol": "TCP", "port": 80, "appProtocol": "http", "targetPort": 80}]
+    found = {"type": "ClusterIP", "clusterIP": "10.96.0.9", "clusterIPs": ["10.96.0.9"], "ports": ports, **spec}
+    head: Object = {"name": "derived-web", "labels": {"theirs": "x"}}
+    if owners:
+        head["ownerReferences"] = list(owners)
+    return {"metadata": head, "spec": found}
 
 
 def test_a_derived_service() -> None:
     new = derived_service(importing(), None)
-    assert new["metadata"] == {"name": "derived-web", "namespace": "shop"}
+    assert new["metadata"] == {"name": "derived-web", "namespace": "shop", "ownerReferences": [owner()]}
     ports = [{"name": "http", "protocol": "TCP", "port": 80, "appProtocol": "http"}]
     assert new["spec"] == {"type": "ClusterIP", "ports": ports}
-    stored = {
-        "metadata": {"name": "derived-web", "labels": {"theirs": "x"}},
-        "spec": {"type": "NodePort", "clusterIP": "10.96.0.9", "clusterIPs": ["10.96.0.9"], "selector": {"a": "b"}},
-    }
+    further = {"apiVersion": "v1", "kind": "ConfigMap", "name": "web", "uid": "further"}
+    stored = derived(owner(uid="earlier"), further, type="NodePort", selector={"a": "b"})
     again = derived_service(importing(), stored)
-    assert again["metadata"] == stored["metadata"]
+    assert again["metadata"] == {**stored["metadata"], "ownerReferences": [further, owner()]}
     wanted = {"clusterIP": "10.96.0.9", "clusterIPs": ["10.96.0.9"], "type": "ClusterIP", "ports": ports}
     assert again["spec"] == wanted
+
+
+@pytest.mark.parametrize(
+    ("existing", "wanted"),
+    [
+        (derived(owner()), True),
+        (derived(owner(uid="earlier"), selector={"a": "b"}), True),
+        (derived(owner(name="other")), False),
+        (derived(owner(controller=False)), False),
+        (derived(owner(apiVersion="example.com/v1")), False),
+        (derived(owner(kind="ServiceExport")), False),
+        (derived(owner(apiVersion=None)), False),
+        (derived(), True),  # as Karmada makes it
+        (derived(selector={"a": "b"}), False),
+        (derived(type="LoadBalancer"), False),
+        (derived(clusterIP="None"), False),
+        (derived(ports=[{"name": "http", "protocol": "TCP", "port": 81}]), False),
+        (derived(ports=None), False),
+    ],
+)
+def test_a_service_of_somebody_else_is_not_taken(existing: Object, wanted: bool) -> None:
+    assert may_take(importing(), existing) is wanted
+
+
+def test_what_belongs_to_an_import() -> None:
+    assert belongs_to(derived(owner(uid="earlier")), "web")
+    assert not belongs_to(derived(owner()), "other")
+    assert not belongs_to(derived(), "web")
+    assert belongs_to(derived_service(importing(), derived()), "web")
 
 
 def test_its_status_has_the_addresses() -> None:

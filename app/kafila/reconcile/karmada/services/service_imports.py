@@ -8,7 +8,13 @@ from kafila.core.errors import StatusError
 from kafila.core.resources import Key
 from kafila.core.values import Object
 from kafila.placement import constants
-from kafila.placement.services.imported import derived_service, derived_status, is_cluster_set_ip
+from kafila.placement.services.imported import (
+    belongs_to,
+    derived_service,
+    derived_status,
+    is_cluster_set_ip,
+    may_take,
+)
 from kafila.reconcile.controller import QueueController
 from kafila.reconcile.events import Recorder
 from kafila.reconcile.karmada.kinds import OPTIONS
@@ -19,6 +25,10 @@ from kafila.registry.decoding import decode_object
 from kafila.watch import Event
 
 IMPORTS: Final = "serviceimports.multicluster.x-k8s.io"
+
+
+class InTheWay(Exception):
+    """The derived Service's name is another object's."""
 
 
 @final
@@ -59,9 +69,15 @@ class ServiceImports(QueueController[Key]):
             return
         importing = decode_entry(self._kind, entry)
         if not is_cluster_set_ip(importing):
+            if not entry.meta.deletionTimestamp:
+                await self._delete(key)  # it was of that type before
             return
         try:
             written = await self._derive(importing)
+        except InTheWay as error:  # looked at again when that Service changes or goes
+            event = constants.EVENT_SYNC_DERIVED_SERVICE_FAILED
+            self._recorder.event(importing, "Warning", event, str(error))
+            return
         except StatusError as error:
             event = constants.EVENT_SYNC_DERIVED_SERVICE_FAILED
             self._recorder.event(importing, "Warning", event, str(error))
@@ -72,19 +88,24 @@ class ServiceImports(QueueController[Key]):
             self._recorder.event(importing, "Normal", constants.EVENT_SYNC_DERIVED_SERVICE, text)
 
     async def _derive(self, importing: Object) -> bool:
-        """Whether something was written."""
+        """Whether something was written. Raises InTheWay and StatusError."""
         metadata = importing["metadata"]
         where, name = metadata["namespace"], constants.derived_service(metadata["name"])
         entry = self._registry.cache.get("services", where, name)
+
+        def wanted(current: Object) -> Object:
+            if not may_take(importing, current):
+                what = f"Service {where}/{name} is not of this ServiceImport"
+                raise InTheWay(f"{what}: it is left alone; rename or delete it")
+            return derived_service(importing, current)
+
         if entry is None:
             obj = decode_object(self._services, derived_service(importing, None), OPTIONS)
             entry = await self._registry.create(self._services, where, obj, OPTIONS)
             before = None
         else:
             before = entry.revision
-            entry = await self._registry.modify(
-                self._services, where, name, lambda current: derived_service(importing, current), OPTIONS
-            )
+            entry = await self._registry.modify(self._services, where, name, wanted, OPTIONS)
         status = await self._registry.modify(
             self._services,
             where,
@@ -96,9 +117,16 @@ class ServiceImports(QueueController[Key]):
         return status.revision != before
 
     async def _delete(self, key: Key) -> None:
+        """The derived Service; one of that name which is somebody else's stays."""
+        name = constants.derived_service(key.name)
+        entry = self._registry.cache.get("services", key.namespace, name)
+        if entry is None or entry.meta.deletionTimestamp:
+            return
+        if not belongs_to(decode_entry(self._services, entry), key.name):
+            return
         try:
-            name = constants.derived_service(key.name)
-            await self._registry.delete(self._services, key.namespace, name, DeleteOptions())
+            options = DeleteOptions(uid=entry.meta.uid)
+            await self._registry.delete(self._services, key.namespace, name, options)
         except StatusError as error:
             if not error.is_not_found:
                 raise
