@@ -35,11 +35,16 @@ MAX_DELAY = 60.0
 
 
 class Requeue(Exception):
-    """Raised by a reconciler: reconcile the key once more after ``seconds``; this is not a failure."""
+    """Raised by a reconciler: reconcile the key once more after ``seconds``; this is not a failure.
 
-    def __init__(self, seconds: float) -> None:
+    ``timed``: then it is due by the clock (a period, a deadline), which is something new: it is of low priority no more, however
+    it came. Without that it is another try of the same, with the same priority.
+    """
+
+    def __init__(self, seconds: float, timed: bool = False) -> None:
         super().__init__(f"again in {seconds} s")
         self.seconds = seconds
+        self.timed = timed
 
 
 @final
@@ -53,8 +58,11 @@ class WorkQueue(Generic[K]):
         max_delay: float = MAX_DELAY,
         priority: Callable[[K], int] = lambda key: 0,
         also: tuple[str, ...] = (),
+        waits: bool = False,
     ) -> None:
-        """``also``: what Karmada calls the work on its keys (:mod:`kafila.reconcile.measures`)."""
+        """``also``: what Karmada calls the work on its keys (:mod:`kafila.reconcile.measures`). ``waits``: work on them is mostly
+        waiting for others, so that nobody's low priority makes room for it.
+        """
         self.name = name
         self.on_failure: Callable[[K, Exception], None] | None = (
             None  # is called with everything that ``reconcile`` raises
@@ -64,6 +72,7 @@ class WorkQueue(Generic[K]):
         self._base_delay = base_delay
         self._max_delay = max_delay
         self._priority = priority
+        self._waits = waits
         self._ready: PriorityQueue[K] = PriorityQueue()
         self._background: PriorityQueue[K] = PriorityQueue()  # low priority: worked on when nothing else waits
         self._turns: LowPriorityTurns | None = None  # that of the event loop, while there is work
@@ -211,8 +220,9 @@ class WorkQueue(Generic[K]):
         assert self._turns is not None
         working.set(self.name)
         started, old = time.perf_counter(), key in self._old
+        holds_up = not old and not self._waits
         self._measures.begun(started - self._added.pop(key, started))
-        if not old:
+        if holds_up:
             self._turns.new_begins()
         effort = Effort(lambda: self._reconcile(key))
         result: Result | None = "error"
@@ -223,7 +233,7 @@ class WorkQueue(Generic[K]):
         except Requeue as again:
             result = "requeue_after"
             self._failures.pop(key, None)
-            self.add_after(key, again.seconds, background=old)
+            self.add_after(key, again.seconds, background=old and not again.timed)
         except asyncio.CancelledError as cancelled:
             if _to_end():
                 result = None
@@ -235,7 +245,7 @@ class WorkQueue(Generic[K]):
             self._failed(key, error, effort.seconds, old)
         finally:
             self._measures.ended(time.perf_counter() - started, result)
-            if not old:
+            if holds_up:
                 self._turns.new_ends()
             self._running.discard(key)
             self._old.discard(key)

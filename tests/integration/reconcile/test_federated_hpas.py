@@ -13,6 +13,7 @@ import pytest
 from kafila.api.app import ObjectsApp
 from kafila.api.deferred import DeferredMetaRoutes
 from kafila.api.proxy import MemberProxy
+from kafila.core.resources import Key
 from kafila.core.values import Object
 from kafila.reconcile.karmada.federatedhpa.controller import SOURCE, FederatedHPAs
 
@@ -250,3 +251,21 @@ async def test_a_cluster_whose_pods_nobody_knows_counts_in_nothing(scaled: Scale
     scaled.cpu = "200m"  # twice the target
     await scaled.lab.create(autoscaler())
     await scaled.lab.until(lambda: scaled.replicas() == 8)
+
+
+async def test_looks_are_of_low_priority_only_once_after_a_start(scaled: Scaled) -> None:
+    await scaled.lab.create(autoscaler())
+    (controller,) = [each for each in scaled.lab.controllers._controllers if isinstance(each, FederatedHPAs)]
+    await controller.stop()
+    kinds: list[bool] = []
+    look_at = controller._look_at
+
+    async def look(key: Key, obj: Object) -> bool:
+        kinds.append(controller.queue.is_low_priority(key))
+        scaled.lab.look()
+        return await look_at(key, obj)
+
+    controller._look_at = look  # type: ignore[method-assign]
+    await controller.start()
+    await scaled.lab.until(lambda: len(kinds) >= 2)
+    assert kinds[:2] == [True, False]

@@ -182,6 +182,41 @@ async def test_what_comes_back_of_the_backlog_is_backlog() -> None:
     await queue.stop()
 
 
+async def test_what_is_due_by_the_clock_is_low_priority_no_more() -> None:
+    """It would stay that for ever, once it came with a relist: each look ends in the time of the next."""
+    kinds: list[bool] = []
+
+    async def look(key: str) -> None:
+        kinds.append(queue.is_low_priority(key))
+        raise Requeue(0, timed=True)
+
+    queue: WorkQueue[str] = WorkQueue("test", look)
+    queue.start()
+    queue.add("a", background=True)
+    while len(kinds) < 3:
+        await asyncio.sleep(0)
+    await queue.stop()
+    assert kinds[:3] == [True, False, False]
+
+
+async def test_new_work_that_waits_for_others_holds_up_no_backlog() -> None:
+    waiting, old = Bench(concurrency=2, waits=True), Bench()
+    waiting.gate.clear()
+    waiting.queue.start()
+    old.queue.start()
+    waiting.queue.add("new")
+    await waiting.turn()
+    assert waiting.seen == ["new"]
+    for key in ("old1", "old2"):
+        old.queue.add(key, background=True)
+    await old.turn()
+    await old.turn()
+    assert old.seen == ["old1", "old2"], "there was no pause"
+    waiting.gate.set()
+    await waiting.queue.idle()
+    await waiting.queue.stop()
+
+
 async def test_failures_come_back_later_each_time_and_then_start_anew() -> None:
     bench = Bench()
     bench.failures["a"] = [StatusError(500, "", "no")] * 3

@@ -64,7 +64,7 @@ class BootstrapSigner(QueueController[str]):
             )
         ends = [end for token in found if (end := token.expires()) is not None]
         if ends:
-            raise Requeue(max(min(ends) - time.time(), 0.0) + 0.001)
+            raise Requeue(max(min(ends) - time.time(), 0.0) + 0.001, timed=True)
 
     def _tokens(self) -> Iterator[BootstrapToken]:
         return _signing(self._registry.cache.resource("secrets").entries(tokens.NAMESPACE))
@@ -119,7 +119,7 @@ class TokenCleaner(QueueController[Key]):
         if entry is None or entry.meta.deletionTimestamp or ends is None:
             return
         if (left := ends - time.time()) > 0:
-            raise Requeue(left + 0.001)
+            raise Requeue(left + 0.001, timed=True)
         options = DeleteOptions(uid=entry.meta.uid, resource_version=str(entry.revision))
         try:
             await self._registry.delete(self._kind, key.namespace, key.name, options)

@@ -107,7 +107,7 @@ class CertificateRequestCleaner(ResourceController):
             return
         left = end_of(entry.decode()) - time.time()
         if left > 0:
-            raise Requeue(left + 0.001)
+            raise Requeue(left + 0.001, timed=True)
         options = DeleteOptions(uid=entry.meta.uid, resource_version=str(entry.revision))
         try:
             await self._registry.delete(self._kind, "", name, options)

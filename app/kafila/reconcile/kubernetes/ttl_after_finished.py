@@ -49,7 +49,7 @@ class FinishedJobs(QueueController[Key]):
             return
         left = ends - time.time()
         if left > 0:
-            raise Requeue(left + 0.001)
+            raise Requeue(left + 0.001, timed=True)
         # of the revision that was read: the time may have been made longer
         options = DeleteOptions(uid=entry.meta.uid, resource_version=str(entry.revision), propagation="Foreground")
         try:

@@ -121,7 +121,7 @@ class HealthMonitor(QueueController[str]):
         else:
             seen, grace, made = self._seen.setdefault(name, now), self._grace, UNKNOWN
         if (left := max(seen, self._since) + grace - now) > 0:
-            raise Requeue(min(left, self._grace / _LOOKS) + 0.01)
+            raise Requeue(min(left, self._grace / _LOOKS) + 0.01, timed=True)
         wrote = False
 
         def judged(obj: Object) -> Object:

@@ -86,14 +86,14 @@ class TunnelConditions(QueueController[str]):
         after = wanted(route, pulled, before)
         if after is not None and not same(before, after):
             if route is None and (left := self._missed.setdefault(name, now) + GRACE - now) > 0:
-                raise Requeue(left + 0.01)
+                raise Requeue(left + 0.01, timed=True)
             await self._write(name, after)
             if before is None or before["status"] != after["status"]:
                 kind = "Normal" if after["status"] == "True" else "Warning"
                 self._recorder.event(cluster, kind, after["reason"], after["message"])
         self._missed.pop(name, None)
         if route is not None:
-            raise Requeue(max(route.until - now, 0.0) + 0.01)
+            raise Requeue(max(route.until - now, 0.0) + 0.01, timed=True)
 
     async def _write(self, name: str, after: Object) -> None:
         def judged(obj: Object) -> Object:

@@ -102,7 +102,7 @@ class CronFederatedHPAs(QueueController[Key]):
             SECONDS.labels(result).observe(time.perf_counter() - began)
         dues = [started.due for started in self._started.get(key, {}).values() if started.due is not None]
         if dues:
-            raise Requeue(min(max(min(dues) - self._now(), 0.0), LOOK))
+            raise Requeue(min(max(min(dues) - self._now(), 0.0), LOOK), timed=True)
 
     async def _look_at(self, key: Key, obj: Object) -> None:
         histories = (obj.get("status") or {}).get("executionHistories") or []

@@ -71,7 +71,7 @@ class ApplicationFailover(QueueController[Key]):
         if seen.due:
             await self._evict(entry, seen)
         if seen.wait is not None:
-            raise Requeue(seen.wait + 0.001)
+            raise Requeue(seen.wait + 0.001, timed=True)
 
     def _look(self, entry: Entry) -> Look | None:
         """None: whatever is reported of it, it stays."""

@@ -70,4 +70,4 @@ class GracefulEviction(QueueController[Key]):
                 record_for_binding(self._recorder, binding, *evicted_event(cluster))
         wait = next_check(kept, self._timeout, now)
         if wait is not None:
-            raise Requeue(wait + 0.001)
+            raise Requeue(wait + 0.001, timed=True)

@@ -148,7 +148,7 @@ class TaintManager(QueueController[Stay]):
         if binding is None or not is_due:
             self._leave_line(stay)
             if left is not None:
-                raise Requeue(left + 0.001)
+                raise Requeue(left + 0.001, timed=True)
             return
         if is_held:
             self._leave_line(stay)
@@ -197,7 +197,7 @@ class TaintManager(QueueController[Stay]):
             return False
         now = time.monotonic()
         if self._next > now:
-            raise Requeue(self._next - now)
+            raise Requeue(self._next - now, timed=True)
         self._next = now + self._interval
         self._leave_line(stay)
         return True

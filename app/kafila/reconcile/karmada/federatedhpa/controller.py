@@ -79,7 +79,7 @@ class FederatedHPAs(QueueController[Key]):
         tuning: Tuning,
     ) -> None:
         """``period``: seconds between two looks at one autoscaler."""
-        super().__init__(registry.cache, "federated-hpa", concurrency=CONCURRENCY)
+        super().__init__(registry.cache, "federated-hpa", concurrency=CONCURRENCY, waits=True)
         self._registry = registry
         self._recorder = recorder
         self._metrics = metrics
@@ -125,7 +125,7 @@ class FederatedHPAs(QueueController[Key]):
                 result = "success"
         finally:
             SECONDS.labels(result).observe(time.perf_counter() - began)
-        raise Requeue(self._period)
+        raise Requeue(self._period, timed=True)
 
     async def _look_at(self, key: Key, autoscaler: Object) -> bool:
         """Whether everything that it asks for could be looked at. What could not is said of it, and looked at again next time."""

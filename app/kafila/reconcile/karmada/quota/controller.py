@@ -242,7 +242,7 @@ class QuotaEnforcement(_QuotaController):
         text = f"Collect status of FederatedResourceQuota({key.namespace}/{key.name}) succeed."
         self._record(quota, "Normal", constants.EVENT_OVERALL_STATUS, text)
         if self._period > 0:
-            raise Requeue(self._period)
+            raise Requeue(self._period, timed=True)
 
     def _usages(self, namespace: str) -> list[dict[str, Any]]:
         entries = self._registry.cache.resource(BINDINGS).entries(namespace)

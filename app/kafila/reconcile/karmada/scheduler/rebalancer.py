@@ -93,7 +93,7 @@ class Rebalancer(ResourceController):
             return
         left = parse_rfc3339(status["finishTime"]) + seconds - time.time()
         if left > 0:
-            raise Requeue(left + 0.001)
+            raise Requeue(left + 0.001, timed=True)
         metadata = rebalancer["metadata"]
         try:
             await self._registry.delete(self._kind, "", metadata["name"], DeleteOptions(uid=metadata["uid"]))

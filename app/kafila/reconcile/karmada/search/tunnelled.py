@@ -86,7 +86,7 @@ class TunnelledMembers(QueueController[str]):
                 made.open([controller for reader in self._readers for controller in reader(made)])
         route = self._ways.route(name)
         if wanted is not None and route is not None:  # one that nobody renews has ended
-            raise Requeue(max(route.until - time.time(), 0.0) + 0.01)
+            raise Requeue(max(route.until - time.time(), 0.0) + 0.01, timed=True)
 
     def _wanted(self, name: str) -> Connection | None:
         """None for one that is not reached by a tunnel."""
