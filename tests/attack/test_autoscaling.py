@@ -11,10 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kafila.autoscaling.behavior import Bounds, History, normalized
-from kafila.autoscaling.calculator import CannotCompute, Workload, by_utilization
+from kafila.autoscaling.calculator import (
+    CannotCompute,
+    Workload,
+    by_average,
+    by_utilization,
+    by_value,
+    by_value_for_each,
+)
 from kafila.autoscaling.cron import LONGEST, ScheduleError, parse
-from kafila.autoscaling.metrics import PodMetric
-from kafila.autoscaling.pods import Pod, Tuning
+from kafila.autoscaling.metrics import PodMetric, milli
+from kafila.autoscaling.pods import Pod, Tuning, pod_of
 from kafila.autoscaling.sources import Computed, Failed, computed
 from kafila.core.resources import Key
 from kafila.core.values import Object
@@ -54,6 +61,42 @@ def test_no_number_that_a_member_makes_up_scales_beyond_the_bounds(
     for behavior in (None, {"scaleUp": FAST, "scaleDown": FAST}):
         found = normalized(behavior, History(), 3, proposed, Bounds(2, 5), 300, NOW)
         assert 2 <= found.replicas <= 5
+
+
+amounts = st.builds("{}e{}".format, st.integers(-9, 9), st.integers(-9, 4000))
+
+
+@given(
+    st.lists(amounts, min_size=1, max_size=3),
+    st.lists(amounts, min_size=1, max_size=4),
+    st.sampled_from(["Utilization", "AverageValue", "Pods", "Value", "Each"]),
+)
+def test_whatever_amounts_members_tell_a_number_or_a_reason_comes_of_it(
+    values: list[str], requests: list[str], how: str
+) -> None:
+    """Amounts of thousands of digits, of metrics and of what pods ask for: some pods are without a sample."""
+    asking = [pod_of(asking_for(f"p{i}", amount)) for i, amount in enumerate(requests)]
+    workload = Workload(3, 3, 1.0, asking)
+    samples = {f"p{i}": PodMetric(milli(amount), NOW, 60) for i, amount in enumerate(values)}
+    with contextlib.suppress(CannotCompute):
+        match how:
+            case "Utilization":
+                found = by_utilization(samples, workload, 50, "cpu", "", Tuning(), NOW)
+            case "AverageValue":
+                found = by_average(samples, workload, 1, "cpu", Tuning(), NOW)
+            case "Pods":
+                found = by_average(samples, workload, 1, "", Tuning(), NOW)
+            case "Value":
+                found = by_value(milli(values[0]), workload, 1, Tuning())
+            case _:
+                found = by_value_for_each(milli(values[0]), workload, 1, Tuning())
+        assert 0 <= found.replicas < 2**31
+
+
+def asking_for(name: str, amount: str) -> Object:
+    containers = [{"name": "c", "resources": {"requests": {"cpu": amount}}}]
+    status = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
+    return {"metadata": {"name": name}, "spec": {"containers": containers}, "status": status}
 
 
 FAST = {"policies": [{"type": "Percent", "value": 2**31 - 1, "periodSeconds": 1}], "stabilizationWindowSeconds": 0}

@@ -6,7 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
+from kafila.core import quantity
+
 DEFAULT_WINDOW: Final = 60.0  # seconds, of a custom metric that does not say
+MOST_MILLI: Final = 2**63 - 1  # thousandths, of one amount that somebody tells: as many as Kubernetes can hold
 
 
 _NO_CUSTOM: Final = "unable to fetch metrics from custom metrics API: the server could not find the requested resource"
@@ -70,6 +73,11 @@ class MetricsClient(Protocol):
     async def external(self, namespace: str, metric: str, metric_selector: str) -> Sequence[int]:
         """``external.metrics.k8s.io``: all values, in thousandths."""
         ...
+
+
+def milli(amount: str | int | float) -> int:
+    """Thousandths of what a member or a metrics server tells. Raises QuantityError for what is no amount."""
+    return max(-MOST_MILLI, min(quantity.to_milli(amount), MOST_MILLI))
 
 
 class _NoMetrics:

@@ -6,12 +6,11 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from kafila.core import quantity
 from kafila.core.clock import parse_rfc3339
 from kafila.core.conditions import find
 from kafila.core.values import Object
 
-from .metrics import PodMetrics
+from .metrics import PodMetrics, milli
 
 CPU: Final = "cpu"
 Requests = tuple[tuple[str, tuple[tuple[str, int], ...]], ...]  # container, and thousandths of each resource
@@ -83,7 +82,7 @@ def _requests(containers: Sequence[Object]) -> Requests:
         (
             sys.intern(container["name"]),
             tuple(
-                (sys.intern(name), quantity.to_milli(amount))
+                (sys.intern(name), milli(amount))
                 for name, amount in sorted(((container.get("resources") or {}).get("requests") or {}).items())
             ),
         )

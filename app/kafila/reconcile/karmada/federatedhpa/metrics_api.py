@@ -18,10 +18,10 @@ from kafila.autoscaling.metrics import (
     PodMetric,
     PodMetrics,
     PodUsage,
+    milli,
 )
 from kafila.catalog.catalog import Catalog
 from kafila.cel.gotext import parse_duration
-from kafila.core import quantity
 from kafila.core.clock import parse_rfc3339
 from kafila.core.errors import StatusError
 from kafila.core.resources import split_api_version
@@ -185,7 +185,7 @@ def _shaped(group: str, items: Sequence[Any], read: Callable[[Sequence[Any]], T]
 def _usage(item: Object) -> PodUsage:
     metadata = item["metadata"]
     containers = {
-        container["name"]: {name: quantity.to_milli(value) for name, value in (container.get("usage") or {}).items()}
+        container["name"]: {name: milli(value) for name, value in (container.get("usage") or {}).items()}
         for container in (item.get("containers") or ())[:MOST_CONTAINERS]
     }
     nanoseconds = parse_duration(item.get("window") or "0")
@@ -207,7 +207,7 @@ def _sample(item: Object) -> tuple[str, PodMetric]:
 
 
 def _value(item: Object) -> int:
-    return quantity.to_milli(item["value"])
+    return milli(item["value"])
 
 
 def _quoted(segment: str) -> str:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kafila.autoscaling.metrics import MetricsError, ObjectReference, PodMetric, PodUsage, of_resource
+from kafila.autoscaling.metrics import MOST_MILLI, MetricsError, ObjectReference, PodMetric, PodUsage, of_resource
 from kafila.catalog.catalog import Catalog
 from kafila.members.transport import Unreachable
 from kafila.reconcile.karmada.federatedhpa.metrics_api import APIMetrics
@@ -44,6 +44,17 @@ def usage(name: str, **fields: Any) -> dict[str, Any]:
 
 def value(name: str, amount: str, **fields: Any) -> dict[str, Any]:
     return {"describedObject": {"name": name}, "metric": {"name": "m"}, "timestamp": AT, "value": amount, **fields}
+
+
+@pytest.mark.parametrize(("amount", "found"), [("1e400", MOST_MILLI), ("-1e400", -MOST_MILLI), ("9E", MOST_MILLI)])
+async def test_no_value_is_greater_than_kubernetes_can_hold(catalog: Catalog, amount: str, found: int) -> None:
+    """Greater ones are no numbers any more that formulas can reckon with."""
+    client, _ = answering(catalog, {"items": [value("a", amount)]})
+    assert await client.of_pods("default", "", "m", "") == {"a": PodMetric(found, 60.0, 60.0)}
+    assert await client.external("default", "m", "") == [found]
+    assert await client.of_object("default", INGRESS, "m", "") == found
+    client, _ = answering(catalog, {"items": [usage("a", containers=[{"name": "c", "usage": {"cpu": amount}}])]})
+    assert of_resource(await client.resource("default", ""), "cpu") == {"a": PodMetric(found, 60.0, 60.5)}
 
 
 async def test_resources_of_pods(catalog: Catalog) -> None:
