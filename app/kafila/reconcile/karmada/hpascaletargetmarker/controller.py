@@ -1,11 +1,14 @@
 """Puts the label ``resourcetemplate.karmada.io/retain-replicas`` on what a HorizontalPodAutoscaler that goes to members scales there.
 
 Its keys are targets: whether one is to have the label follows from the autoscalers that name it. It is taken away where the last of
-them let go, and never from a workload that no autoscaler has named: then somebody else has put it there.
+them let go, and never from a workload that no autoscaler has named: then somebody else has put it there. Who does not lead
+remembers for a while who let go of what, in case whoever leads ends before it is done.
 """
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import Final, NamedTuple, final
 
 from kafila.core.errors import StatusError
@@ -21,6 +24,7 @@ from kafila.watch import Entry, Event
 
 AUTOSCALERS: Final = "horizontalpodautoscalers.autoscaling"
 SOURCE: Final = "hpa-scale-target-marker"
+KEPT: Final = 120.0  # seconds after which somebody who led will have done what was let go of
 
 
 class ScaleTarget(NamedTuple):
@@ -36,15 +40,27 @@ class ScaleTarget(NamedTuple):
 class HPAScaleTargetMarker(QueueController[ScaleTarget]):
     name = "hpaScaleTargetMarker"
 
-    def __init__(self, registry: Registry, recorder: Recorder) -> None:
+    def __init__(self, registry: Registry, recorder: Recorder, now: Callable[[], float] = time.monotonic) -> None:
+        """``now``: a clock, seconds."""
         super().__init__(registry.cache, SOURCE, concurrency=2)
         self._registry = registry
         self._recorder = recorder
+        self._now = now
+        self._leads = False
         self._kind = registry.kind("autoscaling", "v2", "horizontalpodautoscalers")
         self._targets: dict[Key, ScaleTarget] = {}  # of autoscalers that go to members
         self._marking: dict[ScaleTarget, set[Key]] = {}
-        self._let_go: set[ScaleTarget] = set()
+        self._let_go: dict[ScaleTarget, float] = {}  # and when, the oldest first
         registry.cache.listen(AUTOSCALERS, self._observe)
+
+    async def start(self) -> None:
+        self._forget_old()
+        self._leads = True
+        await super().start()
+
+    async def stop(self) -> None:
+        await super().stop()
+        self._leads = False
 
     def resync(self) -> None:
         self._targets.clear()
@@ -53,6 +69,8 @@ class HPAScaleTargetMarker(QueueController[ScaleTarget]):
             if (target := self._marked_by(entry)) is not None:
                 self._mark(entry.key, target)
                 self.queue.add(target, background=True)
+        for target in self._let_go:
+            self.queue.add(target, background=True)
 
     def _observe(self, event: Event) -> None:
         old, new = event.old, event.new
@@ -70,7 +88,7 @@ class HPAScaleTargetMarker(QueueController[ScaleTarget]):
     def _mark(self, key: Key, target: ScaleTarget) -> None:
         self._targets[key] = target
         self._marking.setdefault(target, set()).add(key)
-        self._let_go.discard(target)
+        self._let_go.pop(target, None)
 
     def _unmark(self, key: Key, target: ScaleTarget) -> None:
         self._targets.pop(key, None)
@@ -78,8 +96,17 @@ class HPAScaleTargetMarker(QueueController[ScaleTarget]):
         keys.discard(key)
         if not keys:
             self._marking.pop(target, None)
-            self._let_go.add(target)
+            self._let_go.pop(target, None)
+            self._let_go[target] = self._now()
+            if not self._leads:
+                self._forget_old()
             self.queue.add(target)
+
+    def _forget_old(self) -> None:
+        """By now whoever led has taken the label off, and a user may have put one there."""
+        oldest = self._now() - KEPT
+        while self._let_go and self._let_go[target := next(iter(self._let_go))] < oldest:
+            del self._let_go[target]
 
     def _target_of(self, entry: Entry) -> ScaleTarget:
         reference = decode_entry(self._kind, entry)["spec"]["scaleTargetRef"]
@@ -99,7 +126,7 @@ class HPAScaleTargetMarker(QueueController[ScaleTarget]):
         kind = self._registry.catalog.by_kind(group, version, target.kind)
         if kind is None:
             self._tell_unknown(target)
-            self._let_go.discard(target)
+            self._let_go.pop(target, None)
             return
         namespace = target.namespace if kind.namespaced else ""
         entry = self._registry.cache.get(kind.resource, namespace, target.name)
@@ -110,7 +137,7 @@ class HPAScaleTargetMarker(QueueController[ScaleTarget]):
             except StatusError as error:
                 if not error.is_not_found:
                     raise
-        self._let_go.discard(target)
+        self._let_go.pop(target, None)
 
     def _tell_unknown(self, target: ScaleTarget) -> None:
         """On the autoscalers: their target's kind is none that is served here."""
