@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
-from typing import final
+from typing import Any, final
 
 import pytest
 
@@ -82,6 +83,26 @@ async def marking(registry: Registry) -> AsyncIterator[Marking]:
     found = Marking(registry)
     yield found
     await found.marker.stop()
+
+
+async def test_let_go_while_the_label_is_written(marking: Marking, monkeypatch: pytest.MonkeyPatch) -> None:
+    await marking.deployed()
+    await marking.marker.start()
+    modify, writes, goes_on = marking.registry.modify, asyncio.Event(), asyncio.Event()
+
+    async def slowly(*arguments: Any) -> Any:
+        found = await modify(*arguments)
+        writes.set()
+        await goes_on.wait()
+        return found
+
+    monkeypatch.setattr(marking.registry, "modify", slowly)
+    await marking.scaled_by()
+    await asyncio.wait_for(writes.wait(), 30)
+    await marking.let_go()
+    goes_on.set()
+    await marking.marker.queue.idle()
+    assert marking.label() is None
 
 
 async def test_who_leads_later_takes_off_no_label_of_a_user(marking: Marking) -> None:

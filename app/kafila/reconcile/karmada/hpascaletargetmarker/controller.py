@@ -137,7 +137,8 @@ class HPAScaleTargetMarker(QueueController[ScaleTarget]):
             except StatusError as error:
                 if not error.is_not_found:
                     raise
-        self._let_go.pop(target, None)
+        if not wanted:  # who wanted it may have let go while it was written
+            self._let_go.pop(target, None)
 
     def _tell_unknown(self, target: ScaleTarget) -> None:
         """On the autoscalers: their target's kind is none that is served here."""
