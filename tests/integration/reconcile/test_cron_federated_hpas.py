@@ -12,6 +12,7 @@ from kafila.core.clock import parse_rfc3339
 from kafila.core.resources import Key
 from kafila.core.values import Object
 from kafila.reconcile.karmada.cronfederatedhpa.controller import CRON, LATE, CronFederatedHPAs
+from kafila.store.interface import StoreUnavailable, Transaction
 
 NINE = parse_rfc3339("2026-11-30T09:00:00Z")  # a Monday
 
@@ -205,3 +206,92 @@ async def test_an_object_that_goes_does_nothing_more(clocked: Clocked) -> None:
     await clocked.lab.delete("CronFederatedHPA", "office")
     await clocked.at(NINE)
     assert clocked.replicas() == 2
+
+
+@final
+class Outage:
+    """A database that refuses the writes of some resources while the test says so."""
+
+    def __init__(self, clocked: Clocked, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.refused: set[str] = set()
+        self.tries = 0
+        commit = clocked.lab.store.commit
+
+        async def refusing(transaction: Transaction) -> list[int]:
+            if self.refused & {write.key.resource for write in transaction.writes}:
+                self.tries += 1
+                raise StoreUnavailable("no")
+            return await commit(transaction)
+
+        monkeypatch.setattr(clocked.lab.store, "commit", refusing)
+
+
+async def test_a_rule_that_is_due_while_the_database_is_away(clocked: Clocked, monkeypatch: pytest.MonkeyPatch) -> None:
+    await clocked.create(clocked.lab.deployment(replicas=2))
+    await clocked.create(office())
+    outage = Outage(clocked, monkeypatch)
+    outage.refused = {"deployments.apps", CRON}
+    await clocked.at(NINE)
+    assert outage.tries
+    outage.refused = set()
+    await clocked.at(NINE + LATE - 1)
+    assert clocked.replicas() == 9
+    (history,) = clocked.history()
+    (run,) = history["successfulExecutions"]
+    assert run["scheduleTime"] == "2026-11-30T09:00:00Z"
+    assert run["executionTime"] == "2026-11-30T09:00:59Z"
+    assert "failedExecutions" not in history
+    assert history["nextExecutionTime"] == "2026-12-01T09:00:00Z"
+
+
+async def test_a_database_that_is_away_for_longer_than_a_rule_may_be_late(
+    clocked: Clocked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await clocked.create(clocked.lab.deployment(replicas=2))
+    await clocked.create(office())
+    outage = Outage(clocked, monkeypatch)
+    outage.refused = {"deployments.apps", CRON}
+    for now in (NINE, NINE + LATE + 1):
+        await clocked.at(now)
+    outage.refused = set()
+    await clocked.at(NINE + 3600)
+    assert clocked.replicas() == 2, "it is too late for that"
+    (history,) = clocked.history()
+    (run,) = history["failedExecutions"]
+    assert (run["scheduleTime"], run["executionTime"]) == ("2026-11-30T09:00:00Z", "2026-11-30T09:01:01Z")
+    assert "storage is not reachable" in run["message"]
+    assert history["nextExecutionTime"] == "2026-12-01T09:00:00Z"
+
+
+async def test_a_run_whose_history_could_not_be_written_is_told_and_not_made_again(
+    clocked: Clocked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await clocked.create(clocked.lab.deployment(replicas=2))
+    await clocked.create(office(rule("hourly", "0 * * * *")))
+    outage = Outage(clocked, monkeypatch)
+    outage.refused = {CRON}
+    for hour in range(2):
+        await clocked.at(NINE + 3600 * hour)
+    assert clocked.replicas() == 9
+    await clocked.lab.change("Deployment", "web", lambda obj: obj["spec"].update(replicas=3))
+    outage.refused = set()
+    await clocked.at(NINE + 3601)
+    assert clocked.replicas() == 3
+    (history,) = clocked.history()
+    times = [run["scheduleTime"] for run in history["successfulExecutions"]]
+    assert times == ["2026-11-30T10:00:00Z", "2026-11-30T09:00:00Z"]
+
+
+async def test_a_rule_that_is_tried_once_more_holds_up_no_other(
+    clocked: Clocked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await clocked.create(clocked.lab.deployment(replicas=2))
+    await clocked.create(office(rule("morning", "0 9 * * *"), rule("same", "0 9 * * *", 2)))
+    outage = Outage(clocked, monkeypatch)
+    outage.refused = {"deployments.apps"}
+    await clocked.at(NINE)
+    found = {each["ruleName"]: each for each in clocked.history()}
+    assert found["morning"]["nextExecutionTime"] == "2026-11-30T09:00:00Z"
+    assert "failedExecutions" not in found["morning"]
+    assert found["same"]["nextExecutionTime"] == "2026-12-01T09:00:00Z"
+    assert len(found["same"]["successfulExecutions"]) == 1

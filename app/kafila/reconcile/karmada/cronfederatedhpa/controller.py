@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import Final, NamedTuple, final
@@ -30,13 +30,14 @@ from kafila.registry import Registry
 from kafila.registry.codec import decode_entry
 from kafila.watch import Event
 
-from .scaling import CannotScale, message_of, scale
+from .scaling import CannotScale, may_pass, message_of, scale
 
 CRON: Final = "cronfederatedhpas.autoscaling.karmada.io"
 SOURCE: Final = "cronfederatedhpa-controller"
 LATE: Final = 60.0  # seconds after which a rule that nobody has run is not run any more
 MOST_RULES: Final = 1000  # of one object
 SLICE: Final = 10  # rules that are started in one go
+MOST_UNWRITTEN: Final = 32  # looks whose runs wait to be written: of so many runs a history can tell
 LOOK: Final = 300.0  # seconds without a look at the clock, which somebody may have set
 _BUCKETS: Final = [0.001 * 2**power for power in range(12)]  # Karmada's
 SECONDS: Final = Histogram(
@@ -62,6 +63,16 @@ class Started(NamedTuple):
     due: float | None
 
 
+Runs = Mapping[str, tuple[Object, Run]]  # rule and run, by the rule's name
+
+
+class Unwritten(NamedTuple):
+    """What ran of an object, the oldest look first, and stands in no history yet: its status could not be written."""
+
+    uid: str
+    looks: Sequence[Runs]
+
+
 @final
 class CronFederatedHPAs(QueueController[Key]):
     name = "cronFederatedHorizontalPodAutoscaler"
@@ -74,11 +85,13 @@ class CronFederatedHPAs(QueueController[Key]):
         self._now = now
         self._kind = registry.kind("autoscaling.karmada.io", "v1alpha1", "cronfederatedhpas")
         self._started: dict[Key, dict[str, Started]] = {}
+        self._unwritten: dict[Key, Unwritten] = {}
         registry.cache.listen(CRON, self._observe)
 
     async def stop(self) -> None:
         await super().stop()
         self._started.clear()
+        self._unwritten.clear()
 
     def resync(self) -> None:
         for entry in self._registry.cache.resource(CRON).entries():
@@ -93,36 +106,71 @@ class CronFederatedHPAs(QueueController[Key]):
         entry = self._registry.cache.get(*key)
         if entry is None or entry.meta.deletionTimestamp:
             self._started.pop(key, None)
+            self._unwritten.pop(key, None)
             return
         began, result = time.perf_counter(), "error"
         try:
             await self._look_at(key, decode_entry(self._kind, entry))
             result = "success"
+        except StatusError:
+            now = self._now()
+            if others := [due for due in self._dues(key) if due > now]:  # which do not wait for the next try
+                self.queue.add_after(key, min(others) - now)
+            raise
         finally:
             SECONDS.labels(result).observe(time.perf_counter() - began)
-        dues = [started.due for started in self._started.get(key, {}).values() if started.due is not None]
-        if dues:
+        if dues := list(self._dues(key)):
             raise Requeue(min(max(min(dues) - self._now(), 0.0), LOOK), timed=True)
+
+    def _dues(self, key: Key) -> Iterator[float]:
+        return (each.due for each in self._started.get(key, {}).values() if each.due is not None)
 
     async def _look_at(self, key: Key, obj: Object) -> None:
         histories = (obj.get("status") or {}).get("executionHistories") or []
         started = self._started[key] = await self._start_all(obj, histories, self._started.get(key, {}))
-        now = self._now()
-        runs = {}
-        for name, each in started.items():
-            if each.due is not None and each.due <= now:
-                runs[name] = each.rule, await self._run(key, obj, each)
-                assert each.schedule is not None
-                started[name] = each._replace(due=each.schedule.next_after(max(now, each.due), each.zone))
+        runs, failure = await self._run_due(key, obj, started)
+        unwritten = self._with_unwritten(key, obj, runs)
         nexts = {name: each.due for name, each in started.items()}
 
         def recorded(current: Object) -> Object:
             found = planned((current.get("status") or {}).get("executionHistories") or [], nexts)
-            found = with_runs(found, runs)
+            for each in unwritten:
+                found = with_runs(found, each)
             return {**current, "status": {"executionHistories": found} if found else {}}
 
         if recorded(obj)["status"] != (obj.get("status") or {}):
-            await self._write(key, obj, recorded, "UpdateStatusFailed" if runs else "UpdateCronFederatedHPAFailed")
+            await self._write(key, obj, recorded, "UpdateStatusFailed" if unwritten else "UpdateCronFederatedHPAFailed")
+        self._unwritten.pop(key, None)
+        if failure is not None:
+            raise failure
+
+    async def _run_due(
+        self, key: Key, obj: Object, started: dict[str, Started]
+    ) -> tuple[dict[str, tuple[Object, Run]], StatusError | None]:
+        """What ran, and is planned anew in ``started``; and why something of what is due is to be tried once more."""
+        now = self._now()
+        runs: dict[str, tuple[Object, Run]] = {}
+        failure = None
+        for name, each in started.items():
+            if each.due is None or each.due > now:
+                continue
+            try:
+                runs[name] = each.rule, await self._run(key, obj, each)
+            except StatusError as error:
+                failure = error
+                continue
+            assert each.schedule is not None
+            started[name] = each._replace(due=each.schedule.next_after(max(now, each.due), each.zone))
+        return runs, failure
+
+    def _with_unwritten(self, key: Key, obj: Object, runs: Runs) -> Sequence[Runs]:
+        """All that is to be written: these runs, and those of looks before that could not be. They are kept until it is done."""
+        uid, before = obj["metadata"]["uid"], self._unwritten.pop(key, None)
+        looks = list(before.looks) if before is not None and before.uid == uid else []
+        looks = [*looks, runs][-MOST_UNWRITTEN:] if runs else looks
+        if looks:
+            self._unwritten[key] = Unwritten(uid, looks)
+        return looks
 
     async def _write(self, key: Key, obj: Object, recorded: Callable[[Object], Object], reason: str) -> None:
         uid = obj["metadata"]["uid"]
@@ -181,12 +229,15 @@ class CronFederatedHPAs(QueueController[Key]):
         return Started(rule, zone, schedule, due)
 
     async def _run(self, key: Key, obj: Object, started: Started) -> Run:
+        """Raises StatusError for what passes by itself, as long as it is not too late to try once more."""
         assert started.due is not None
         began, result, error_text = time.perf_counter(), "success", ""
         try:
             await scale(self._registry, key.namespace, key.name, obj["spec"]["scaleTargetRef"], started.rule)
         except (CannotScale, StatusError) as error:
             result, error_text = "error", message_of(error)
+            if may_pass(error) and self._now() - started.due <= LATE:
+                raise
             self._warn(obj, "ScaleFailed", error_text)
         finally:
             RULE_SECONDS.labels(result).observe(time.perf_counter() - began)

@@ -69,5 +69,10 @@ async def _scale_workload(registry: Registry, namespace: str, reference: AnyObje
         await registry.modify(kind, where, name, lambda obj: with_replicas(kind, obj, change), OPTIONS, "scale")
 
 
+def may_pass(error: Exception) -> bool:
+    """Whether nobody has to change anything: the database is away, or a webhook, or there is too much to do."""
+    return isinstance(error, StatusError) and (error.code >= 500 or error.code == 429)
+
+
 def message_of(error: Exception) -> str:
     return error.message if isinstance(error, StatusError) else str(error)
