@@ -91,6 +91,31 @@ def rule(name: str, schedule: str, replicas: int | None = 9, **fields: Any) -> O
     return {"name": name, "schedule": schedule, "timeZone": "UTC", **wanted, **fields}
 
 
+WIDGETS = {
+    "apiVersion": "apiextensions.k8s.io/v1",
+    "kind": "CustomResourceDefinition",
+    "metadata": {"name": "widgets.example.com"},
+    "spec": {
+        "group": "example.com",
+        "names": {"plural": "widgets", "singular": "widget", "kind": "Widget", "listKind": "WidgetList"},
+        "scope": "Cluster",
+        "versions": [
+            {
+                "name": "v1",
+                "served": True,
+                "storage": True,
+                "schema": {
+                    "openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
+                },
+                "subresources": {
+                    "scale": {"specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas"}
+                },
+            }
+        ],
+    },
+}
+
+
 async def test_a_workload_is_scaled_by_the_clock(clocked: Clocked) -> None:
     await clocked.create(clocked.lab.deployment(replicas=2))
     await clocked.create(office())
@@ -151,6 +176,20 @@ async def test_what_fails_is_told_and_kept_as_often_as_is_wanted(clocked: Clocke
     assert ("ScaleFailed", why) in clocked.said()
     (event,) = [e for e in clocked.lab.list("Event") if e["reason"] == "ScaleFailed"]
     assert event["source"]["component"] == "cronfederatedhpa-controller"
+
+
+async def test_a_target_without_a_namespace_is_nobody_s(clocked: Clocked) -> None:
+    """Whoever may write in one namespace scales nothing outside of it."""
+    await clocked.lab.create(WIDGETS)
+    await clocked.lab.until(lambda: clocked.lab.registry.catalog.by_kind("example.com", "v1", "Widget"))
+    kind = clocked.lab.registry.catalog.by_kind("example.com", "v1", "Widget")
+    obj = {"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "w"}, "spec": {"replicas": 2}}
+    await clocked.lab.registry.create(kind, "", obj, clocked.lab.user)
+    await clocked.create(office(target={"apiVersion": "example.com/v1", "kind": "Widget", "name": "w"}))
+    await clocked.at(NINE)
+    (failed,) = clocked.history()[0]["failedExecutions"]
+    assert failed["message"] == 'widgets.example.com "w" not found'
+    assert clocked.lab.registry.object(kind, "", "w")["spec"]["replicas"] == 2
 
 
 async def test_rules_are_suspended_changed_and_removed(clocked: Clocked) -> None:

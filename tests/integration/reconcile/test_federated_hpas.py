@@ -149,6 +149,15 @@ async def test_a_target_that_is_none(scaled: Scaled) -> None:
     text = 'the HPA controller was unable to get the target reference object: deployments.apps "web" not found'
     assert scaled.condition("AbleToScale") == ("False", "FailedGetScaleTargetRef", text)
 
+    role = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "name": "cluster-admin"}
+    await scaled.lab.create(autoscaler("outside", scaleTargetRef=role))  # it has no namespace: nobody's in this one
+    await scaled.lab.until(lambda: scaled.condition("AbleToScale", "outside")[0] == "False")
+    text = 'clusterroles.rbac.authorization.k8s.io "cluster-admin" not found'
+    assert scaled.condition("AbleToScale", "outside")[1:] == (
+        "FailedGetScaleTargetRef",
+        f"the HPA controller was unable to get the target reference object: {text}",
+    )
+
     await scaled.lab.create(scaled.lab.deployment(cpu="200m"))
     await scaled.lab.until(lambda: scaled.condition("AbleToScale")[1] == "FailedGetBinding")
     text = "the HPA controller was unable to get the binding by scaleTargetRef: no label of policy permanent-id found"

@@ -101,8 +101,15 @@ async def test_a_kind_that_nobody_knows_is_told_of(marking: Any) -> None:
     obj["spec"]["scaleTargetRef"] |= {"apiVersion": "example.com/v1", "kind": "Nothing"}
     await marking.create(obj)
     text = 'no matches for kind "Nothing" in version "example.com/v1"'
-    said = lambda: [each[1:3] for each in marking.events("HorizontalPodAutoscaler", "web")]  # noqa: E731
-    await marking.until(lambda: ("FailedMarkScaleTarget", text) in said())
+    said = lambda name: [each[1:3] for each in marking.events("HorizontalPodAutoscaler", name)]  # noqa: E731
+    await marking.until(lambda: ("FailedMarkScaleTarget", text) in said("web"))
+
+    obj = hpa("outside", "cluster-admin")  # whose target has no namespace, and is nobody's in this one
+    obj["spec"]["scaleTargetRef"] |= {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole"}
+    await marking.create(obj)
+    text = 'clusterroles.rbac.authorization.k8s.io "cluster-admin" not found'
+    await marking.until(lambda: ("FailedMarkScaleTarget", text) in said("outside"))
+    assert LABEL not in (marking.get("ClusterRole", "cluster-admin")["metadata"].get("labels") or {})
 
 
 async def test_the_templates_replicas_follow_the_members(marking: Any) -> None:

@@ -132,3 +132,15 @@ async def test_who_never_leads_remembers_little(marking: Marking) -> None:
         await marking.let_go(f"w{number}")
         marking.now += KEPT + 1
     assert len(marking.marker._let_go) == 1
+
+
+async def test_a_target_without_a_namespace_is_nobody_s(marking: Marking, registry: Registry) -> None:
+    """Whoever may write in one namespace changes nothing outside of it."""
+    group, plural = "scheduling.k8s.io", "priorityclasses"
+    obj: Object = {"apiVersion": f"{group}/v1", "kind": "PriorityClass", "metadata": {"name": "high"}, "value": 5}
+    await marking.create(group, "v1", plural, obj)
+    await marking.marker.start()
+    await marking.scaled_by(target={"apiVersion": f"{group}/v1", "kind": "PriorityClass", "name": "high"})
+    await marking.marker.queue.idle()
+    found = registry.object(registry.kind(group, "v1", plural), "", "high")
+    assert constants.RETAIN_REPLICAS not in (found["metadata"].get("labels") or {})

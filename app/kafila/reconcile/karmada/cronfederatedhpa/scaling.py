@@ -49,6 +49,7 @@ async def _bound_autoscaler(registry: Registry, namespace: str, name: str, rule:
 
 
 async def _scale_workload(registry: Registry, namespace: str, reference: AnyObject, rule: AnyObject) -> None:
+    """What has no namespace is not found: it is not for whoever writes in one of them to scale."""
     api_version, name = reference.get("apiVersion") or "", reference["name"]
     try:
         group, version = split_api_version(api_version)
@@ -57,8 +58,7 @@ async def _scale_workload(registry: Registry, namespace: str, reference: AnyObje
     kind = registry.catalog.by_kind(group, version, reference["kind"])
     if kind is None:
         raise CannotScale(f'no matches for kind "{reference["kind"]}" in version "{api_version}"')
-    where = namespace if kind.namespaced else ""
-    entry = registry.cache.get(kind.resource, where, name)
+    entry = registry.cache.get(kind.resource, namespace, name) if kind.namespaced else None
     if entry is None:
         raise not_found(kind.group, kind.plural, name)
     if kind.scale is None:
@@ -66,7 +66,7 @@ async def _scale_workload(registry: Registry, namespace: str, reference: AnyObje
     wanted = rule["targetReplicas"]
     if scale_of(kind, decode_entry(kind, entry))["spec"].get("replicas", 0) != wanted:
         change = {"spec": {"replicas": wanted}}
-        await registry.modify(kind, where, name, lambda obj: with_replicas(kind, obj, change), OPTIONS, "scale")
+        await registry.modify(kind, namespace, name, lambda obj: with_replicas(kind, obj, change), OPTIONS, "scale")
 
 
 def may_pass(error: Exception) -> bool:

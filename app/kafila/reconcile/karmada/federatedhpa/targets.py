@@ -81,7 +81,7 @@ class Targets:
         self._kinds = Kinds(registry)
 
     def template(self, namespace: str, reference: Object) -> Template:
-        """Raises NoTarget."""
+        """Raises NoTarget, also for what has no namespace: it is not for whoever writes in one of them to scale."""
         api_version, kind_name, name = reference.get("apiVersion") or "", reference["kind"], reference["name"]
         try:
             group, version = split_api_version(api_version)
@@ -90,7 +90,7 @@ class Targets:
         kind = self._registry.catalog.by_kind(group, version, kind_name)
         if kind is None:
             raise _no_reference(f'no matches for kind "{kind_name}" in version "{api_version}"')
-        entry = self._registry.cache.get(kind.resource, namespace if kind.namespaced else "", name)
+        entry = self._registry.cache.get(kind.resource, namespace, name) if kind.namespaced else None
         if entry is None:
             raise _no_reference(not_found(kind.group, kind.plural, name).message)
         obj = decode_entry(kind, entry)

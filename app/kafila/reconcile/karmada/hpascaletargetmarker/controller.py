@@ -11,7 +11,8 @@ import time
 from collections.abc import Callable
 from typing import Final, NamedTuple, final
 
-from kafila.core.errors import StatusError
+from kafila.catalog.kind import Kind
+from kafila.core.errors import StatusError, not_found
 from kafila.core.resources import Key, split_api_version
 from kafila.core.values import Object
 from kafila.placement import constants
@@ -124,30 +125,35 @@ class HPAScaleTargetMarker(QueueController[ScaleTarget]):
         except ValueError:
             group, version = "", target.api_version
         kind = self._registry.catalog.by_kind(group, version, target.kind)
-        if kind is None:
-            self._tell_unknown(target)
+        if kind is None or not kind.namespaced:
+            self._tell(target, _why_not(target, kind))
             self._let_go.pop(target, None)
             return
-        namespace = target.namespace if kind.namespaced else ""
-        entry = self._registry.cache.get(kind.resource, namespace, target.name)
+        entry = self._registry.cache.get(kind.resource, target.namespace, target.name)
         if entry is not None and _has_label(entry) is not wanted:
             try:
                 change = _labelled if wanted else _without_label
-                await self._registry.modify(kind, namespace, target.name, change, OPTIONS)
+                await self._registry.modify(kind, target.namespace, target.name, change, OPTIONS)
             except StatusError as error:
                 if not error.is_not_found:
                     raise
         if not wanted:  # who wanted it may have let go while it was written
             self._let_go.pop(target, None)
 
-    def _tell_unknown(self, target: ScaleTarget) -> None:
-        """On the autoscalers: their target's kind is none that is served here."""
-        text = f'no matches for kind "{target.kind}" in version "{target.api_version}"'
+    def _tell(self, target: ScaleTarget, text: str) -> None:
+        """On the first of the autoscalers."""
         for key in sorted(self._marking.get(target, ()))[:1]:
             entry = self._registry.cache.get(*key)
             if entry is not None:
                 about = decode_entry(self._kind, entry)
                 self._recorder.event(about, "Warning", "FailedMarkScaleTarget", text, SOURCE)
+
+
+def _why_not(target: ScaleTarget, kind: Kind | None) -> str:
+    """``kind``: None for one that is not served here. What has no namespace is not for whoever writes in one of them to mark."""
+    if kind is None:
+        return f'no matches for kind "{target.kind}" in version "{target.api_version}"'
+    return not_found(kind.group, kind.plural, target.name).message
 
 
 def _is_propagated(entry: Entry) -> bool:
