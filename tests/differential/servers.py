@@ -11,6 +11,7 @@ import signal
 import ssl
 import tempfile
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, final
@@ -22,6 +23,7 @@ from clusters.harness import LOOPBACK, ControlPlane, Etcd, Member, Options, buil
 ADMISSION = "--disable-admission-plugins=ServiceAccount,StorageObjectInUseProtection"
 ISSUER = "--service-account-issuer=https://kubernetes.default.svc.cluster.local"  # as kafila's
 CIDR = "10.96.0.0/16"
+IDLE = 30.0  # seconds after which a connection is not used again
 READY_AFTER = ("/api/v1/namespaces/default", "/api/v1/namespaces/default/services/kubernetes")
 
 
@@ -50,6 +52,9 @@ class Server:
 
     def send(self, method: str, path: str, headers: dict[str, str], body: bytes | None) -> Answer:
         connection = getattr(self._threads, "connection", None)
+        if connection is not None and time.monotonic() > self._threads.used + IDLE:  # the server may close it any time
+            connection.close()
+            connection = None
         if "Authorization" in headers:  # who asks is said by the token
             connection = http.client.HTTPSConnection(
                 LOOPBACK, self._port, timeout=60, context=self._without_certificate
@@ -67,6 +72,8 @@ class Server:
             raise
         if "Authorization" in headers:
             connection.close()
+        else:
+            self._threads.used = time.monotonic()
         found: dict[str, list[str]] = {}
         for name, value in response.getheaders():
             found.setdefault(name.lower(), []).append(value)
