@@ -110,6 +110,30 @@ async def test_what_happened_meanwhile_is_caught_up_with(make_lab: type[Lab]) ->
         await lab.close()
 
 
+async def test_another_reset_while_it_compares_is_not_forgotten(
+    make_lab: type[Lab], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = await started(make_lab)
+    try:
+        await lab.create(lab.deployment())
+        await lab.until(lambda: up_to_date(lab), "all of it is there")
+        known, compared = MemoryFleet.known, list[str]()
+
+        async def reset_behind_it(self: MemoryFleet, resource: str, *more: Any) -> Any:
+            if resource == "namespaces" and resource not in compared:
+                assert "deployments.apps" in compared
+                self.tables["object"].clear()
+                lab.resync_controllers()
+            compared.append(resource)
+            return await known(self, resource, *more)
+
+        monkeypatch.setattr(MemoryFleet, "known", reset_behind_it)
+        lab.resync_controllers()
+        await lab.until(lambda: "namespaces" in compared and up_to_date(lab), "the second history is projected too")
+    finally:
+        await lab.close()
+
+
 async def test_it_is_off_unless_it_is_named(make_lab: type[Lab]) -> None:
     lab = await make_lab().start()
     try:

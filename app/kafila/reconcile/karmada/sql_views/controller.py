@@ -102,10 +102,15 @@ class SQLViews:
 
     async def _follow(self, backoff: Backoff) -> None:
         progress = await self._writer.take_over()
-        self._events.begin(0 if self._everything else progress.events)
-        self._members.begin(await self._writer.tables.followed())
-        await self._compare(all_of_it=self._everything)
-        self._everything = False
+        # taken before it is done: while it is, it may be called for again
+        everything, self._everything = self._everything, False
+        try:
+            self._events.begin(0 if everything else progress.events)
+            self._members.begin(await self._writer.tables.followed())
+            await self._compare(all_of_it=everything)
+        except BaseException:
+            self._everything |= everything
+            raise
         noted = 0.0
         while True:
             todo, upto = self._changed, self._cache.revision
