@@ -12,7 +12,7 @@ import pytest
 from kafila.api.app import ObjectsApp
 from kafila.api.meta import build_shell
 from kafila.api.proxy import MemberProxy
-from kafila.metricsadapter import members as asking
+from kafila.members.limits import CircuitBreaker
 from kafila.settings.answers import AnswerLimits
 from tests.attack.members import Hostile, answer, hostile
 from tests.integration.api.conftest import Api
@@ -106,18 +106,19 @@ async def test_an_answer_without_end_is_not_read_to_its_end(api: Api, member: Ho
     assert member.sent < 1 << 25
 
 
-async def test_one_that_does_not_answer_keeps_nobody_waiting(
-    api: Api, member: Hostile, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(asking, "TIMEOUT", 0.3)
+async def test_one_that_does_not_answer_keeps_nobody_waiting(api: Api, member: Hostile) -> None:
+    members = api.app.metrics._members
+    members._one_timeout = 0.1
+    members._clients.get("m1").breaker = CircuitBreaker(shortest=600.0, longest=600.0)
 
     async def silent(writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(60)
 
     member.answers[PODS] = silent
     async with asyncio.timeout(30):
-        response = await api.get(PODS)
-    assert "cluster m1 is left out: " in warnings(response)
+        said = [warnings(await api.get(PODS)) for _ in range(6)]
+    assert all("cluster m1 is left out: " in each for each in said)
+    assert ["tried again soon" in each for each in said] == [False] * 5 + [True]  # the last one is not even asked
 
 
 async def test_members_together_fill_no_more_than_is_kept(api: Api, member: Hostile) -> None:

@@ -30,6 +30,7 @@ from .values import ALL_OBJECTS, CUSTOM, EXTERNAL, RESOURCE, VERSIONS, ExternalV
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
 TIMEOUT: Final = 8.0  # seconds for all members together: our own controllers wait for ten
+ONE_TIMEOUT: Final = 5.0  # for one request: what TIMEOUT cancels tells a member's circuit breaker nothing
 AT_ONCE: Final = 100  # members that are asked at the same time
 LEFT_OUT: Final = Counter(
     "kafila_member_metrics_left_out_total", "Answers about metrics that a member was left out of.", ["member_cluster"]
@@ -56,10 +57,11 @@ class _Heard(NamedTuple, Generic[T]):
 
 @final
 class MemberMetrics:
-    """``clients``: how members are reached."""
+    """``clients``: how members are reached; ``timeout``: seconds for all of them together, ``one_timeout`` for one request (less)."""
 
-    def __init__(self, clients: MemberClients) -> None:
+    def __init__(self, clients: MemberClients, timeout: float = TIMEOUT, one_timeout: float = ONE_TIMEOUT) -> None:
         self._clients = clients
+        self._timeout, self._one_timeout = timeout, one_timeout
         self._versions: dict[tuple[str, str], tuple[float, tuple[str, ...]]] = {}  # by member and group
         clients.on_gone(self._forget)
 
@@ -189,14 +191,14 @@ class MemberMetrics:
     async def _get(self, client: MemberClient, path: str, query: dict[str, str], read: Callable[[bytes], T]) -> T:
         """Raises StatusError, Unreachable, UnusableAnswer."""
         with client.judging(f"GET {path}"):
-            status, body = await client.request("GET", path, query=query, timeout=TIMEOUT)
+            status, body = await client.request("GET", path, query=query, timeout=self._one_timeout)
             if status == 200:
                 return await in_thread(len(body), lambda: read(body))
         raise status_error(status, body)
 
     async def _everywhere(self, ask: Callable[[MemberClient], Awaitable[T]]) -> _Heard[T]:
         able, unable = self._clients.ready()
-        until = asyncio.get_running_loop().time() + TIMEOUT
+        until = asyncio.get_running_loop().time() + self._timeout
         turns = asyncio.Semaphore(AT_ONCE)
         said: dict[str, T] = {}
         left_out = dict.fromkeys(unable, "it is not Ready")
@@ -207,7 +209,7 @@ class MemberMetrics:
                     said[cluster] = await ask(self._clients.get(cluster))
             except (StatusError, Unreachable, UnusableAnswer, CredentialsError, TimeoutError) as error:
                 if not (isinstance(error, StatusError) and error.code == 404):
-                    left_out[cluster] = str(error) or f"no answer within {TIMEOUT:.0f} s"
+                    left_out[cluster] = str(error) or f"no answer within {self._timeout:g} s"
 
         await asyncio.gather(*map(one, able))
         for cluster, why in left_out.items():

@@ -12,8 +12,11 @@ from kafila.api.app import ObjectsApp
 from kafila.api.meta import build_shell
 from kafila.api.proxy import MemberProxy
 from kafila.core.values import Object
+from kafila.members.clients import MemberClients
+from kafila.members.limits import CircuitBreaker
 from kafila.members.transport import ASGITransport
 from kafila.metricsadapter import members as asking
+from kafila.metricsadapter.members import MemberMetrics
 from kafila.registry import SYSTEM_ADMIN, Options, User
 from kafila.registry.decoding import decode_object
 from kafila.simulation import SimulatedCluster
@@ -201,8 +204,8 @@ async def test_discovery(lab: Lab) -> None:
     assert any(name.endswith("PodMetrics") for name in document["components"]["schemas"])
 
 
-async def test_who_is_slow_or_says_nonsense_is_left_out(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(asking, "TIMEOUT", 1.0)
+async def test_who_is_slow_or_says_nonsense_is_left_out(lab: Lab) -> None:
+    lab.api.app.metrics._members._timeout = 1.0
 
     async def slow(scope: Any, receive: Any, send: Any) -> None:
         await asyncio.Event().wait()
@@ -221,6 +224,35 @@ async def test_who_is_slow_or_says_nonsense_is_left_out(lab: Lab, monkeypatch: p
         "cluster none is left out: it does not serve metrics.k8s.io",
         "cluster slow is left out: no answer within 1 s",
     ]
+
+
+async def test_who_never_answers_is_soon_waited_for_no_more(lab: Lab) -> None:
+    asked = 0
+
+    async def silent(scope: Any, receive: Any, send: Any) -> None:
+        nonlocal asked
+        asked += 1
+        await asyncio.Event().wait()
+
+    await lab.pod("m1", "a")
+    await lab.join("silent", silent)
+    clients = MemberClients(lab.api.registry.cache, lab._transport)
+    clients.get("silent").breaker = CircuitBreaker(shortest=600.0, longest=600.0)
+    members = MemberMetrics(clients, timeout=60.0, one_timeout=0.05)
+    try:
+        for _ in range(5):
+            found = await members.pods("default")
+            assert found.left_out == {"silent": "timed out"}
+        found = await members.pods("default")
+        assert found.left_out == {"silent": "cluster silent is not reachable; tried again soon"}
+        assert ([usage.name for usage in found.found], asked) == (["a"], 5)
+    finally:
+        await members.close()
+
+
+def test_one_request_ends_before_the_whole_question() -> None:
+    """Otherwise it is cancelled, which says nothing of the member."""
+    assert asking.ONE_TIMEOUT < asking.TIMEOUT
 
 
 async def test_the_same_question_is_asked_once(lab: Lab) -> None:
