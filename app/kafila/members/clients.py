@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Final, final
+from typing import Final, NamedTuple, final
 
 from kafila.core.conditions import conditions_of, is_true
 from kafila.core.resources import Key
@@ -24,6 +24,17 @@ from .tunnels import Tunnels, Way, connected_through
 CLUSTERS: Final = "clusters.cluster.karmada.io"
 
 TransportFor = Callable[[Object], Transport | None]
+
+
+_ReachedBy = tuple[Object, Entry | None, Way | None]  # a Cluster's spec, its Secret, its tunnel
+
+
+class _Known(NamedTuple):
+    """What is read of a Cluster at one revision."""
+
+    entry: Entry
+    ready: bool
+    cluster: Object  # its metadata and spec: the status is long, and not needed again
 
 
 @final
@@ -42,10 +53,12 @@ class MemberClients:
         self._tunnels = tunnels
         self._cache = cache
         self._transport_for = transport_for
-        self._clients: dict[str, tuple[tuple[Entry | None, Entry | None, Way | None], MemberClient]] = {}
+        self._known: dict[str, _Known] = {}  # by name: decoded once, however often it is asked
+        self._clients: dict[str, tuple[_ReachedBy, MemberClient]] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._gone: list[Callable[[str], None]] = []
         cache.listen(CLUSTERS, self._observe)
+        cache.on_reset(self._known.clear)
 
     def on_gone(self, listener: Callable[[str], None]) -> None:
         """Called with a name when its Cluster goes, or is replaced by another one of that name."""
@@ -56,8 +69,9 @@ class MemberClients:
         able: list[str] = []
         unable: list[str] = []
         for entry in self._cache.resource(CLUSTERS).entries():
-            if not entry.meta.deletionTimestamp:
-                (able if is_true(conditions_of(entry.decode()), "Ready") else unable).append(entry.key.name)
+            known = self._read(entry)
+            if not known.cluster["metadata"].get("deletionTimestamp"):
+                (able if known.ready else unable).append(entry.key.name)
         return sorted(able), sorted(unable)
 
     def get(self, name: str) -> MemberClient:
@@ -65,26 +79,33 @@ class MemberClients:
         entry = self._cache.get(CLUSTERS, "", name)
         if entry is None:
             raise CredentialsError(f"cluster {name} is not there")
-        known = self._clients.get(name)
-        cluster = entry.decode()
+        cluster = self._read(entry).cluster
         transport = self._transport_for(cluster)
         secret = self._cache.get(*Key("secrets", *secret_name(cluster))) if transport is None else None
         pulled = transport is None and cluster["spec"].get("syncMode") == "Pull"
         way = self._tunnels.way(name) if pulled and self._tunnels is not None else None
-        if known is not None and known[0] == (entry, secret, way):
-            return known[1]
+        by = cluster["spec"], secret, way  # heartbeats change a Cluster all the time, but not these
+        made = self._clients.get(name)
+        if made is not None and made[0] == by:
+            return made[1]
         if transport is not None:
             reached_by = Connection(cluster["spec"].get("apiEndpoint") or "", NO_TLS, "")
         else:
             reached_by = connection(cluster, secret.decode() if secret is not None else None)
             reached_by = connected_through(reached_by, way) if way is not None else reached_by
-        if known is not None and known[0][1:] == (secret, way) and _same_way(known[0][0], cluster):
-            self._clients[name] = (entry, secret, way), known[1]
-            return known[1]
         client = reached_by.client(name, transport, limits=self.limits)
         self._forget(name)
-        self._clients[name] = (entry, secret, way), client
+        self._clients[name] = by, client
         return client
+
+    def _read(self, entry: Entry) -> _Known:
+        name = entry.key.name
+        known = self._known.get(name)
+        if known is None or known.entry is not entry:
+            decoded = entry.decode()
+            cluster = {"metadata": decoded["metadata"], "spec": decoded.get("spec") or {}}
+            known = self._known[name] = _Known(entry, is_true(conditions_of(decoded), "Ready"), cluster)
+        return known
 
     async def close(self) -> None:
         for _, client in self._clients.values():
@@ -99,12 +120,8 @@ class MemberClients:
             task.add_done_callback(self._closing.discard)
 
     def _observe(self, event: Event) -> None:
+        self._known.pop(event.key.name, None)
         if event.new is None or (event.old is not None and event.old.meta.uid != event.new.meta.uid):
             self._forget(event.key.name)
             for listener in self._gone:
                 listener(event.key.name)
-
-
-def _same_way(before: Entry | None, cluster: Object) -> bool:
-    """Heartbeats change a Cluster all the time, but not how it is reached."""
-    return before is not None and before.decode()["spec"] == cluster["spec"]

@@ -20,6 +20,7 @@ from kafila.metricsadapter.members import MemberMetrics
 from kafila.registry import SYSTEM_ADMIN, Options, User
 from kafila.registry.decoding import decode_object
 from kafila.simulation import SimulatedCluster
+from kafila.watch import Entry
 
 from .conftest import CATALOG, failure
 
@@ -253,6 +254,41 @@ async def test_who_never_answers_is_soon_waited_for_no_more(lab: Lab) -> None:
 def test_one_request_ends_before_the_whole_question() -> None:
     """Otherwise it is cancelled, which says nothing of the member."""
     assert asking.ONE_TIMEOUT < asking.TIMEOUT
+
+
+async def test_a_cluster_is_decoded_once_however_often_its_member_is_asked(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decode, decoded = Entry.decode, list[str]()
+
+    def counted(entry: Entry) -> Object:
+        if entry.key.resource == "clusters.cluster.karmada.io":
+            decoded.append(entry.key.name)
+        return decode(entry)
+
+    await lab.join("away", answering(404, b""), ready="False")
+    clients = MemberClients(lab.api.registry.cache, lab._transport)
+    monkeypatch.setattr(Entry, "decode", counted)
+    try:
+        for _ in range(3):
+            assert clients.ready() == (["m1", "m2"], ["away"])
+            assert clients.get("m1") is clients.get("m1")
+        assert sorted(decoded) == ["away", "m1", "m2"]
+        client = clients.get("m1")
+        decoded.clear()
+        condition = {"type": "Ready", "status": "False", "reason": "R", "message": ""}
+        condition["lastTransitionTime"] = "2026-01-01T00:00:00Z"
+        await lab.api.patch(f"{CLUSTERS}/m1/status", {"status": {"conditions": [condition]}})
+        decoded.clear()  # by the write itself
+        assert clients.ready() == (["m2"], ["away", "m1"])
+        assert clients.get("m1") is client  # it is still reached in the same way
+        assert decoded == ["m1"]
+        await lab.api.patch(f"{CLUSTERS}/m1", {"spec": {"apiEndpoint": "https://elsewhere.invalid"}})
+        assert clients.get("m1") is not client
+        await lab.api.delete(f"{CLUSTERS}/m2")
+        assert "m2" not in clients.ready()[0]
+    finally:
+        await clients.close()
 
 
 async def test_the_same_question_is_asked_once(lab: Lab) -> None:
