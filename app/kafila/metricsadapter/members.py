@@ -7,7 +7,8 @@ cannot be used is left out, and it is said why. One that has no such API, or no 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Final, Generic, NamedTuple, TypeVar, final
 from urllib.parse import quote
 
@@ -20,6 +21,7 @@ from kafila.members.answers import status_error
 from kafila.members.client import MemberClient
 from kafila.members.clients import MemberClients
 from kafila.members.credentials import CredentialsError
+from kafila.members.limits import CircuitBreaker
 from kafila.members.paths import resource_path
 from kafila.members.transport import Unreachable, UnusableAnswer
 from kafila.registry.threads import in_thread
@@ -63,6 +65,7 @@ class MemberMetrics:
         self._clients = clients
         self._timeout, self._one_timeout = timeout, one_timeout
         self._versions: dict[tuple[str, str], tuple[float, tuple[str, ...]]] = {}  # by member and group
+        self._breakers: dict[tuple[str, str], CircuitBreaker] = {}  # by member and group with version
         clients.on_gone(self._forget)
 
     async def close(self) -> None:
@@ -191,10 +194,29 @@ class MemberMetrics:
     async def _get(self, client: MemberClient, path: str, query: dict[str, str], read: Callable[[bytes], T]) -> T:
         """Raises StatusError, Unreachable, UnusableAnswer."""
         with client.judging(f"GET {path}"):
-            status, body = await client.request("GET", path, query=query, timeout=self._one_timeout)
+            with self._admitted(client.name, "/".join(path.split("/", 4)[:4])):
+                status, body = await client.request("GET", path, query=query, timeout=self._one_timeout)
             if status == 200:
                 return await in_thread(len(body), lambda: read(body))
         raise status_error(status, body)
+
+    @contextlib.contextmanager
+    def _admitted(self, cluster: str, api: str) -> Iterator[None]:
+        """Behind each of a member's metrics APIs is another server: one that is silent is noticed though the others answer.
+
+        Raises Unreachable while it is not waited for."""
+        loop, breaker = asyncio.get_running_loop(), self._breakers.setdefault((cluster, api), CircuitBreaker())
+        if not breaker.admits(loop.time()):
+            raise Unreachable(f"{api} does not answer there; tried again soon", sent=False)
+        try:
+            yield
+        except BaseException as error:
+            if isinstance(error, Unreachable) and not isinstance(error, UnusableAnswer) and error.sent:
+                breaker.failed(loop.time())
+            else:  # it was cancelled, or never sent, for which the client has a breaker, or said something
+                breaker.left()
+            raise
+        breaker.succeeded()
 
     async def _everywhere(self, ask: Callable[[MemberClient], Awaitable[T]]) -> _Heard[T]:
         able, unable = self._clients.ready()
@@ -220,6 +242,8 @@ class MemberMetrics:
     def _forget(self, cluster: str) -> None:
         for key in [key for key in self._versions if key[0] == cluster]:
             del self._versions[key]
+        for key in [key for key in self._breakers if key[0] == cluster]:
+            del self._breakers[key]
 
 
 class _Room:
