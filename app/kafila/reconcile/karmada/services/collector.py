@@ -7,6 +7,7 @@ no more is kept than which service they are of; when that is asked for they are 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterable
 from typing import Final, final
 
@@ -92,7 +93,9 @@ class SliceCollector:
     async def stop(self) -> None:
         await self.queue.close()
         await self._unfollow()
-        COLLECTED.labels(self.cluster).set(0)
+        for metric in (COLLECTED, REFUSED):  # a member that left is not measured
+            with contextlib.suppress(KeyError):
+                metric.remove(self.cluster)
 
     def resync(self) -> None:
         self.queue.add(FOLLOW)
