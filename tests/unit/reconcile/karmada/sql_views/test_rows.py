@@ -167,13 +167,13 @@ def test_a_cluster() -> None:
             "taints": [{"key": "k", "value": "v", "effect": "NoSchedule"}, {"key": "l", "effect": "NoExecute"}],
         },
         "status": {
-            "kubernetesVersion": "v1.36.3",
+            "kubernetesVersion": "v1.33.7",
             "nodeSummary": {"totalNum": 2},
             "resourceSummary": {"allocatable": {"cpu": "3500m", "memory": "1Gi"}, "allocated": {"cpu": "1"}},
         },
     }
     row = of_cluster("m1", cluster, False)
-    assert (row["ready"], row["version"], row["zones"]) == ("Unknown", "v1.36.3", ["z1"])
+    assert (row["ready"], row["version"], row["zones"]) == ("Unknown", "v1.33.7", ["z1"])
     assert row["taints"] == ["k=v:NoSchedule", "l:NoExecute"]
     assert (row["nodes"], row["nodes_ready"]) == (2, 0)
     assert (row["cpu"], row["cpu_used"], row["memory"]) == ("3.5", "1", "1073741824")
