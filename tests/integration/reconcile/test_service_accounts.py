@@ -25,7 +25,7 @@ def _with_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     from tests.integration.reconcile import conftest
 
     made = conftest.Controllers
-    monkeypatch.setattr(conftest, "Controllers", lambda *given: made(*given, TOKENS, CA))
+    monkeypatch.setattr(conftest, "Controllers", lambda *given, **named: made(*given, TOKENS, CA, **named))
 
 
 def namespace(name: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import pytest
 from kafila.settings.settings import Settings
 from kafila.store.interface import StoreUnavailable
 from kafila.store.postgres import PostgresStore
-from kafila.workers.process import Process
+from kafila.workers.compaction import compacting
 
 PATIENCE = 60.0  # seconds for anything that has to come
 STATES = {"deadlock": "40P01", "lock not available": "55P03", "duplicate table": "42P07"}
@@ -59,7 +59,7 @@ async def test_the_process_goes_on_and_tries_again(
     await connection.execute("CREATE TRIGGER no_row BEFORE UPDATE ON history EXECUTE FUNCTION no_row()")
     await connection.close()
     settings = Settings().model_copy(update={"watch_history": 0.02})  # of which half is waited for
-    task = asyncio.create_task(Process(settings, store)._compact(store))
+    task = asyncio.create_task(compacting(store, settings))
     told = ""
     async with asyncio.timeout(PATIENCE):
         while min(told.count("history not compacted"), told.count("Events not ended")) < 2:
