@@ -123,14 +123,6 @@ _VARYING = (
     (re.compile(r"(?<=-)[bcdfghjklmnpqrstvwxz2456789]{5}\b"), "SUFFIX"),
     (re.compile(r"\bnode-\d\b"), "NODE"),
     (re.compile(r"\b\d{8,}\b"), "NUMBER"),
-)
-_LINE = re.compile(r"^E(\d{4} [\d:.]+) +\d+ (\S+\]) (.*)$")
-# which object, revision or time it was: an error counts by what it says
-_INSTANCES = (
-    (re.compile(r' (?!err=)\w+="[^"]*"'), ""),
-    (re.compile(r'\\"[^"]*\\"'), "NAME"),
-    (re.compile(r"\b(work|gone|kube-system|default)/\S+"), "OBJECT"),
-    (re.compile(r"version: \d+"), "version: REVISION"),
     # kafila serves that API, and has no members here
     (re.compile("no metrics returned from resource metrics API"), "NO METRICS"),
     (
@@ -139,6 +131,14 @@ _INSTANCES = (
         ),
         "NO METRICS",
     ),
+)
+_LINE = re.compile(r"^E(\d{4} [\d:.]+) +\d+ (\S+\]) (.*)$")
+# which object, revision or time it was: an error counts by what it says
+_INSTANCES = (
+    (re.compile(r' (?!err=)\w+="[^"]*"'), ""),
+    (re.compile(r'\\"[^"]*\\"'), "NAME"),
+    (re.compile(r"\b(work|gone|kube-system|default)/\S+"), "OBJECT"),
+    (re.compile(r"version: \d+"), "version: REVISION"),
 )
 
 
