@@ -91,30 +91,39 @@ async def merged_list(request: Request, asked: Target, clusters: list[str], ask:
     if verb != "list":
         raise StatusError(405, "MethodNotAllowed", f"Request verb {verb} is not support")
     assert request.target is not None
+    rest = request.target.rest
     going_on = _continued(request.query.get("continue", ""))
     if going_on:
         clusters = [cluster for cluster in clusters if cluster in going_on]
     most = max(limits.answer, limits.kept // max(1, len(clusters)))
     query = query_of(request)
     version = query.get("resourceVersion", "")
-    if version == "0":
-        version = ""
-    elif (
-        version and not parse(version).of
-    ):  # of one member, or of nobody: a client that lists again asks for the newest
+    if version not in ("", "0") and not parse(version).of:  # on this a client lists again, and asks for the newest
         raise errors.expired(f"too old resource version: {version[:64]} is none of a list of all members")
 
     def listed(cluster: str) -> Awaitable[_Listed]:
-        given = query | ({"continue": going_on[cluster]} if cluster in going_on else {})
-        given |= {"resourceVersion": own_version(version, cluster) or ""} if version else {}
-        if going_on or not given.get("resourceVersion"):
-            given = {name: value for name, value in given.items() if name not in ("resourceVersion", MATCH)}
-        return _listed(request.target.rest, given, form_of(request), ask, limits, most, cluster)  # type: ignore[union-attr]
+        given = _for_one(query, cluster, going_on.get(cluster, ""))
+        return _listed(rest, given, form_of(request), ask, limits, most, cluster)
 
     found = await everywhere(clusters, listed, request.warnings)
     if not found:
         raise StatusError(404, "NotFound", "not found")
     return _joined(found, request.warnings)
+
+
+def _for_one(query: Mapping[str, str], cluster: str, more: str) -> dict[str, str]:
+    """What of a list of all is asked of one member: its own version, unless its own token has it."""
+    given = dict(query)
+    version = given.get("resourceVersion", "")
+    own = own_version(version, cluster)
+    if own is not None:
+        given["resourceVersion"] = own
+    if more:
+        given["continue"] = more
+    if more or not given.get("resourceVersion"):
+        given.pop("resourceVersion", None)
+        given.pop(MATCH, None)
+    return given
 
 
 def query_of(request: Request) -> dict[str, str]:
