@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from kafila.cli import CommandError, main
+from kafila.cli.demo import EXAMPLE, own_folder, read_manifests, refuse_real_clusters, selected
 from kafila.cli.demo import demo as demo_command
-from kafila.cli.demo import own_folder, refuse_real_clusters
 from kafila.settings.settings import Settings
 from kafila.workers.serve import MOST_DESCRIPTORS
 from tests.integration.api.conftest import Api
@@ -96,8 +96,16 @@ def test_demo_ends_at_once_and_starts_again_over_what_it_left(server_folder: Pat
     assert "not in the clusters" not in "".join(shown)
     assert "Traceback" not in "".join(shown)
     done = demo_ends(folder)
-    assert any(line.split()[:2] == ["nginx", "2/2"] for line in done.stdout.splitlines())
+    assert any(line.split()[:2] == ["nginx", "2/2"] for line in done.stdout.splitlines()), done.stdout
     assert "nowhere-deployment is placed on no cluster" in done.stdout
+
+
+def test_demo_waits_for_each_manifest_that_a_policy_selects() -> None:
+    """Also for one whose binding is not made yet: what is not there is not where it shall be."""
+    manifests = read_manifests(EXAMPLE)
+    assert [obj["kind"] for obj in selected(manifests)] == ["Deployment", "Service"]
+    alone = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "alone"}}
+    assert selected([*manifests, alone]) == selected(manifests)
 
 
 def test_demo_has_the_descriptors_that_a_server_has(server_folder: Path) -> None:

@@ -262,13 +262,14 @@ def _objects(registry: Registry, kind: str) -> list[Object]:
 
 def _is_aggregated(registry: Registry, manifests: list[Object]) -> bool:
     """Whether the example is where it shall be; what an older folder holds besides does not matter."""
-    names = {(obj["kind"], obj["metadata"]["name"]) for obj in manifests}
+    templates = selected(manifests)
+    names = {(obj["kind"], obj["metadata"]["name"]) for obj in templates}
     bindings = [
         binding
         for binding in (*_objects(registry, "ResourceBinding"), *_objects(registry, "ClusterResourceBinding"))
         if (binding["spec"]["resource"]["kind"], binding["spec"]["resource"]["name"]) in names
     ]
-    if not bindings or not all(is_true(conditions_of(b), "FullyApplied") for b in bindings):
+    if len(bindings) < len(names) or not all(is_true(conditions_of(b), "FullyApplied") for b in bindings):
         return False
     deployments = [d for d in _objects(registry, "Deployment") if ("Deployment", d["metadata"]["name"]) in names]
     ready = [(d.get("status") or {}).get("readyReplicas", 0) for d in deployments]
@@ -278,6 +279,19 @@ def _is_aggregated(registry: Registry, manifests: list[Object]) -> bool:
         if b["spec"]["resource"]["kind"] == "Deployment"
     ]
     return sum(ready) == sum(placed)
+
+
+def selected(manifests: list[Object]) -> list[Object]:
+    """The manifests that a policy beside them selects: each of them gets a binding."""
+    from kafila.placement.detector.match import selectors_match
+
+    selectors = [
+        selector
+        for obj in manifests
+        if obj["kind"] in ("PropagationPolicy", "ClusterPropagationPolicy")
+        for selector in (obj.get("spec") or {}).get("resourceSelectors") or ()
+    ]
+    return [obj for obj in manifests if selectors_match(obj, [{**s, "namespace": ""} for s in selectors])]
 
 
 async def _until(condition: Callable[[], bool], seconds: float = _TIMEOUT) -> bool:
