@@ -82,6 +82,8 @@ class Member(reflect_status.Member, Protocol):
 
     async def remove_again(self, recreated: Object) -> None: ...
 
+    def was_removed(self, obj: Object) -> bool: ...
+
     def is_recreated(self, obj: Object) -> bool: ...
 
     async def wake(self) -> None: ...
@@ -291,7 +293,7 @@ class ExecutionController:
                 self._recreated[key] = obj
                 self.queue.add(key)
             return
-        if event is MemberEvent.LEFT:
+        if event is MemberEvent.LEFT and not self._member.was_removed(obj):
             self._lost.add(key)
         if event is not MemberEvent.STATUS:
             self.queue.add(

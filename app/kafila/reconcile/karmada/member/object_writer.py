@@ -126,8 +126,8 @@ class ObjectWriter:
             if preserve:
                 await self._let_go(where, manifest, size, observed)
             else:
+                self._remember_removed(observed["metadata"]["uid"])  # its end may be seen before the answer
                 await client.delete(where.path, uid=observed["metadata"]["uid"], propagation="Background")
-                self._remember_removed(observed["metadata"]["uid"])
         except StatusError as error:
             if not error.is_not_found:
                 raise
@@ -148,10 +148,13 @@ class ObjectWriter:
             if not error.is_not_found and not error.is_conflict:  # gone, or another one by now
                 raise
 
+    def was_removed(self, obj: Object) -> bool:
+        """Whether it is one that we deleted: nobody else took it away, and a new Work may have made another one since."""
+        return obj["metadata"].get("uid") in self._removed
+
     def is_recreated(self, obj: Object) -> bool:
         """Whether the member has an object that we deleted: it was restored to an older state."""
-        metadata = obj["metadata"]
-        return metadata.get("uid") in self._removed and not metadata.get("deletionTimestamp")
+        return self.was_removed(obj) and not obj["metadata"].get("deletionTimestamp")
 
     def _remember_removed(self, uid: str) -> None:
         self._removed[uid] = None

@@ -48,6 +48,7 @@ class Around:
         self.ready = True
         self.leaving = False
         self.time_left = 300.0
+        self.removed = False
         self.recreated = False
         self.fails: Exception | None = None
         self.refuses: Exception | None = None
@@ -119,6 +120,9 @@ class Around:
 
     async def remove_again(self, recreated: Object) -> None:
         self.note("remove again")
+
+    def was_removed(self, obj: Object) -> bool:
+        return self.removed
 
     def is_recreated(self, obj: Object) -> bool:
         return self.recreated

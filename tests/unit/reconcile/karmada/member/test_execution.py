@@ -152,6 +152,21 @@ async def test_what_was_deleted_and_is_back_is_deleted_again(start: Start) -> No
     await around.until("remove again")
 
 
+@pytest.mark.parametrize(("removed", "reason"), [(True, "AppliedSuccessful"), (False, "ReCreateSuccessful")])
+async def test_the_end_of_what_an_earlier_work_took_back_is_no_loss(removed: bool, reason: str, start: Start) -> None:
+    """A Work of the same name was made before the member told that the earlier one's object is gone."""
+    around = Around(work())
+    around.removed = removed
+    controller = await start(around)
+    await around.until("write status")
+    around.did.clear()
+    around.objects = [in_member(ready=2)]  # so that there is something to report in both cases
+    controller.observe(in_member(), MemberEvent.LEFT)
+    await around.until("write status")
+    (applied,) = [c for c in around.works[KEY]["status"]["conditions"] if c["type"] == "Applied"]
+    assert applied["reason"] == reason
+
+
 async def test_objects_of_other_clusters_works_are_none_of_ours(start: Start) -> None:
     around = Around()
     around.recreated = True
