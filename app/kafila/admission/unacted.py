@@ -16,16 +16,9 @@ from kafila.core.feature_gates import Gates
 from kafila.core.values import Object
 from kafila.placement.constants import PURGE_LATER
 
-_NOT_YET: Final = "is stored and not acted on by this control plane yet"
-
-# By resource; whatever is in the object.
-_KINDS: Final[dict[str, str]] = {}
-
 
 def unacted(kind: Kind, obj: Object, gates: Gates) -> list[str]:
     """Warnings for what somebody has written. ``obj``: as it will be stored."""
-    if (text := _KINDS.get(kind.resource)) is not None:
-        return [f"{kind.kind} {text}"]
     find = _FIELDS.get(kind.resource)
     return list(find(obj.get("spec") or {}, gates)) if find is not None else []
 
@@ -83,7 +76,10 @@ def _api_service(spec: Object, gates: Gates) -> Iterator[str]:
 
 def _search(spec: Object, gates: Gates) -> Iterator[str]:
     if (spec.get("backendStore") or {}).get("openSearch") is not None:
-        yield f"spec.backendStore.openSearch: {_NOT_YET}: objects are cached in its database and nowhere else"
+        yield (
+            "spec.backendStore.openSearch: is stored and not acted on by this control plane yet: objects are cached "
+            "in its database and nowhere else"
+        )
 
 
 def _multi_cluster_service(spec: Object, gates: Gates) -> Iterator[str]:
