@@ -15,10 +15,11 @@ from prometheus_client import Counter, Gauge
 
 from kafila.core.rates import Backoff
 from kafila.members.join import CLUSTERS
+from kafila.members.joined_connections import bridged
 from kafila.members.kubeconfig import Access, KubeconfigError
 from kafila.members.proxy import Connections, Upstream
 from kafila.members.transport import Unreachable
-from kafila.members.tunnel.ends import SocketEnd, bridged
+from kafila.members.tunnel.ends import SocketEnd
 from kafila.members.tunnel.frames import PROTOCOL
 from kafila.members.tunnel.streams import Stream, Tunnel
 from kafila.members.tunnel.websocket import GOING_AWAY, REPLACED, Closed

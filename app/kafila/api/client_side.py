@@ -5,19 +5,18 @@ from __future__ import annotations
 import asyncio
 from typing import final
 
-from kafila.members.upgraded import Side
+from kafila.members.joined_connections import JoinedConnection, Side
 
 
 @final
-class ClientSide(asyncio.Protocol):
+class ClientSide(JoinedConnection, asyncio.Protocol):
     """The connection of a client, once its HTTP is over. ``before``: what it was, and is told that it is lost."""
 
     def __init__(self, before: asyncio.Protocol, transport: asyncio.Transport, early: bytes) -> None:
+        super().__init__()
         self._before = before
         self._transport = transport
         self._early = early  # what came behind the request
-        self._other: Side | None = None
-        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         transport.set_protocol(self)
 
     def join(self, other: Side) -> None:
@@ -33,30 +32,6 @@ class ClientSide(asyncio.Protocol):
         else:
             self._other.write(data)
 
-    def pause_writing(self) -> None:
-        if self._other is not None:
-            self._other.pause_reading()
-
-    def resume_writing(self) -> None:
-        if self._other is not None:
-            self._other.resume_reading()
-
     def connection_lost(self, exc: Exception | None) -> None:
-        if not self.ended.done():
-            self.ended.set_result(None)
+        self._end()
         self._before.connection_lost(exc)
-
-    def write(self, data: bytes) -> None:
-        if not self._transport.is_closing():
-            self._transport.write(data)
-
-    def pause_reading(self) -> None:
-        if not self._transport.is_closing():
-            self._transport.pause_reading()
-
-    def resume_reading(self) -> None:
-        if not self._transport.is_closing():
-            self._transport.resume_reading()
-
-    def finish(self) -> None:
-        self._transport.close()

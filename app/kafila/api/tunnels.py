@@ -25,7 +25,7 @@ from kafila.core.names import new_uid
 from kafila.core.rates import Backoff
 from kafila.core.tunnels import Route
 from kafila.core.values import Object
-from kafila.members.tunnel.ends import bridged
+from kafila.members.joined_connections import bridged
 from kafila.members.tunnel.frames import PROTOCOL
 from kafila.members.tunnel.streams import Tunnel, TunnelError
 from kafila.members.tunnel.websocket import GOING_AWAY, REPLACED

@@ -1,40 +1,24 @@
-"""The ends of a stream: a socket that somebody uses as if it led to the member's API server, and the connection that really does."""
+"""A socket that somebody uses as if it led to the member's API server, and the connection that really does."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, Protocol, final
+from typing import Final, final
 
-from kafila.members.upgraded import Side
+from kafila.members.joined_connections import Joinable, JoinedConnection, Side, bridged
 
 _RUNNING: Final[set[asyncio.Task[None]]] = set()
 
 
-class Joinable(Side, Protocol):
-    """``ended``: done when nothing more comes from it."""
-
-    @property
-    def ended(self) -> asyncio.Future[Any]: ...
-
-    def join(self, other: Side) -> None: ...
-
-
 @final
-class SocketEnd(asyncio.Protocol):
-    """A connected socket."""
-
-    transport: asyncio.Transport
-
-    def __init__(self) -> None:
-        self._other: Side | None = None
-        self._early: list[bytes] = []
-        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+class SocketEnd(JoinedConnection, asyncio.Protocol):
+    """A connected socket. Nothing is read from it before :meth:`join`."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport  # type: ignore[assignment]
-        self.transport.pause_reading()
+        self._transport = transport  # type: ignore[assignment]  # uvloop's is none of asyncio's classes
+        self._transport.pause_reading()
 
     def join(self, other: Side) -> None:
         self._other = other
@@ -44,46 +28,8 @@ class SocketEnd(asyncio.Protocol):
         if self._other is not None:
             self._other.write(data)
 
-    def eof_received(self) -> bool:
-        return False
-
     def connection_lost(self, exc: Exception | None) -> None:
-        if not self.ended.done():
-            self.ended.set_result(None)
-
-    def pause_writing(self) -> None:
-        if self._other is not None:
-            self._other.pause_reading()
-
-    def resume_writing(self) -> None:
-        if self._other is not None:
-            self._other.resume_reading()
-
-    def write(self, data: bytes) -> None:
-        if not self.transport.is_closing():
-            self.transport.write(data)
-
-    def pause_reading(self) -> None:
-        if not self.transport.is_closing():
-            self.transport.pause_reading()
-
-    def resume_reading(self) -> None:
-        if not self.transport.is_closing():
-            self.transport.resume_reading()
-
-    def finish(self) -> None:
-        self.transport.close()
-
-
-async def bridged(one: Joinable, other: Joinable) -> None:
-    """Until one of them ends; the other then gets what is still under way."""
-    one.join(other)
-    other.join(one)
-    try:
-        await asyncio.wait((one.ended, other.ended), return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        one.finish()
-        other.finish()
+        self._end()
 
 
 async def socket_to(far: Joinable, afterwards: Callable[[], Awaitable[None]] | None = None) -> socket.socket:

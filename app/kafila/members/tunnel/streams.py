@@ -13,7 +13,7 @@ from typing import Final, final
 
 from prometheus_client import Counter, Gauge
 
-from kafila.members.upgraded import Side
+from kafila.members.joined_connections import Side
 
 from .frames import (
     MOST_DATA,
