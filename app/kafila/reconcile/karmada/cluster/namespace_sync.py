@@ -15,11 +15,12 @@ from kafila.placement.work.build import namespace_should_be_synced, namespace_wo
 from kafila.reconcile.controller import QueueController
 from kafila.reconcile.events import Recorder
 from kafila.reconcile.karmada.clusters import Clusters
-from kafila.reconcile.karmada.kinds import CLUSTERS, OPTIONS, WORKS, Kinds, read_override_policy
+from kafila.reconcile.karmada.controlled_works import ControlledWorks
+from kafila.reconcile.karmada.kinds import CLUSTERS, WORKS, read_override_policy
 from kafila.reconcile.karmada.override_policies import read_long_texts
 from kafila.registry import Registry
 from kafila.registry.codec import decode_entry
-from kafila.registry.decoding import decode_object
+from kafila.registry.context import Change
 from kafila.watch import Entry, Event
 
 
@@ -33,7 +34,7 @@ class NamespaceSync(QueueController[str]):
         self._recorder = recorder
         self._clusters = clusters
         self._registry = registry
-        self._kinds = Kinds(registry)
+        self._works = ControlledWorks(registry, clusters)
         self._skipped = (re.compile(skipped),) if skipped else ()
         self._kind: Kind = self._registry.kind("", "v1", "namespaces")
         self._overrides: Kind = self._registry.kind("policy.karmada.io", "v1alpha1", "clusteroverridepolicies")
@@ -93,31 +94,21 @@ class NamespaceSync(QueueController[str]):
         if failed is not None:
             raise failed
 
-    def _change(self, template: Object, cluster: Cluster, policies: list[OverridePolicy]) -> Any:
-        work_kind = self._kinds.work
-        space = constants.execution_namespace(cluster["metadata"]["name"])
-        namespace = self._registry.cache.get("namespaces", "", space)
-        if namespace is None or namespace.meta.deletionTimestamp or cluster["metadata"].get("deletionTimestamp"):
+    def _change(self, template: Object, cluster: Cluster, policies: list[OverridePolicy]) -> Change | None:
+        name = template["metadata"]["name"]
+        place = self._works.place(cluster["metadata"]["name"], constants.work_name("Namespace", name))
+        if place is None:
             return None
-        work_name = constants.work_name("Namespace", template["metadata"]["name"])
-        entry = self._registry.cache.get(work_kind.resource, space, work_name)
-        if entry is not None and entry.meta.deletionTimestamp:
-            return None
-        if entry is None and self._clusters.deleted_works.holds(cluster["metadata"]["name"], work_name):
-            return None
-        allowed = self._clusters.allowed_in(template["metadata"]["name"])
-        if entry is None and allowed is not None and cluster["metadata"]["name"] not in allowed:
+        allowed = self._clusters.allowed_in(name)
+        if place.entry is None and allowed is not None and cluster["metadata"]["name"] not in allowed:
             return None  # where it is already it stays, with what others have put into it
-        existing = self._kinds.read_work(entry) if entry is not None else None
+        existing = self._works.stored(place)
         work, overridden = namespace_work(template, cluster, policies, existing)
         if work is existing:
             return None
         for message in overridden:
             self._record(template, "Normal", constants.EVENT_APPLY_OVERRIDE, message)
-        obj = decode_object(work_kind, work, OPTIONS)
-        if entry is None:
-            return self._registry.stage_create(work_kind, space, obj, OPTIONS)
-        return self._registry.stage_update(work_kind, entry, obj, OPTIONS)
+        return self._works.staged(place, work)
 
     def _record(self, template: Object, event_type: str, reason: str, message: str) -> None:
         self._recorder.event(template, event_type, reason, message)

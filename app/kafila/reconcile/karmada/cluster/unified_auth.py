@@ -6,7 +6,7 @@ only ClusterRoleBindings count, verbs are not compared, and service accounts are
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple, final
+from typing import Final, NamedTuple, final
 
 from kafila.core.values import Object
 from kafila.placement import constants
@@ -15,9 +15,10 @@ from kafila.placement.work.build import cluster_work
 from kafila.reconcile.controller import QueueController
 from kafila.reconcile.events import Recorder
 from kafila.reconcile.karmada.clusters import Clusters
-from kafila.reconcile.karmada.kinds import CLUSTERS, OPTIONS, WORKS, Kinds
+from kafila.reconcile.karmada.controlled_works import ControlledWorks
+from kafila.reconcile.karmada.kinds import CLUSTERS, WORKS
 from kafila.registry import Registry
-from kafila.registry.decoding import decode_object
+from kafila.registry.context import Change
 from kafila.store.interface import StoreUnavailable
 from kafila.watch import Entry, Event, needles
 
@@ -129,7 +130,7 @@ class UnifiedAuth(QueueController[str]):
         self._recorder = recorder
         self._clusters = clusters
         self._registry = registry
-        self._kinds = Kinds(registry)
+        self._works = ControlledWorks(registry, clusters)
         self._grants = Grants()
         cache = self._registry.cache
         cache.listen(ROLES, self._observe_role)
@@ -184,13 +185,12 @@ class UnifiedAuth(QueueController[str]):
             return
         if not cluster["spec"].get("impersonatorSecretRef"):
             return
-        space = self._registry.cache.get("namespaces", "", constants.execution_namespace(name))
-        if space is None or space.meta.deletionTimestamp:
+        if not self._works.takes(name):
             return
         manifests = impersonation_manifests(cluster, self._grants.subjects(name))
         recorder = self._recorder
         try:
-            changes = [change for m in manifests if (change := self._change(m, cluster, space.key.name)) is not None]
+            changes = [change for m in manifests if (change := self._change(m, cluster)) is not None]
             await self._registry.commit_together(changes)
         except StoreUnavailable:
             raise
@@ -200,20 +200,8 @@ class UnifiedAuth(QueueController[str]):
         if changes:
             recorder.event(cluster, "Normal", constants.EVENT_IMPERSONATION, "Sync impersonation config succeed.")
 
-    def _change(self, manifest: Object, cluster: Cluster, space: str) -> Any:
-        """None when the Work is as it should be, or on its way out: it is made again when it is gone."""
-        kind = self._kinds.work
-        name = constants.work_name(manifest["kind"], IMPERSONATOR)
-        entry = self._registry.cache.get(kind.resource, space, name)
-        if entry is None and self._clusters.deleted_works.holds(cluster["metadata"]["name"], name):
+    def _change(self, manifest: Object, cluster: Cluster) -> Change | None:
+        place = self._works.place(cluster["metadata"]["name"], constants.work_name(manifest["kind"], IMPERSONATOR))
+        if place is None:
             return None
-        if entry is not None and entry.meta.deletionTimestamp:
-            return None
-        existing = self._kinds.read_work(entry) if entry is not None else None
-        work = cluster_work(manifest, cluster, existing)
-        if work is existing:
-            return None
-        obj = decode_object(kind, work, OPTIONS)
-        if entry is None:
-            return self._registry.stage_create(kind, space, obj, OPTIONS)
-        return self._registry.stage_update(kind, entry, obj, OPTIONS)
+        return self._works.change(place, lambda existing: cluster_work(manifest, cluster, existing))

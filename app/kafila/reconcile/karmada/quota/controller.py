@@ -15,11 +15,11 @@ from kafila.placement.work.build import quota_work
 from kafila.reconcile.controller import QueueController
 from kafila.reconcile.events import Recorder
 from kafila.reconcile.karmada.clusters import Clusters
+from kafila.reconcile.karmada.controlled_works import ControlledWorks
 from kafila.reconcile.karmada.kinds import BINDINGS, WORKS, Kinds, read_quota
 from kafila.reconcile.queue import Requeue
 from kafila.registry import Options, Registry
-from kafila.registry.context import DeleteOptions
-from kafila.registry.decoding import decode_object
+from kafila.registry.context import Change
 from kafila.watch import Entry, Event, needles
 
 QUOTAS = "federatedresourcequotas.policy.karmada.io"
@@ -84,6 +84,7 @@ class QuotaSync(_QuotaController):
 
     def __init__(self, registry: Registry, recorder: Recorder, clusters: Clusters) -> None:
         super().__init__(registry, recorder, clusters, "federated-resource-quota-sync")
+        self._works = ControlledWorks(registry, clusters)
         cache = self._registry.cache
         cache.listen(QUOTAS, self._observe)
         cache.listen("namespaces", self._observe_namespace)
@@ -113,8 +114,8 @@ class QuotaSync(_QuotaController):
         quota = self._quota(key)
         wanted = assignments(quota) if quota is not None else {}
         for entry in self._works_of(key):
-            if constants.cluster_of(entry.key.namespace) not in wanted and not entry.meta.deletionTimestamp:
-                await self._delete(entry)
+            if constants.cluster_of(entry.key.namespace) not in wanted:
+                await self._works.delete(entry)
         if quota is None:
             return
         try:
@@ -131,35 +132,12 @@ class QuotaSync(_QuotaController):
         text = f"Sync works for FederatedResourceQuota({key.namespace}/{key.name}) succeed."
         self._record(quota, "Normal", constants.EVENT_SYNC_WORK, text)
 
-    def _change(self, quota: FederatedResourceQuota, cluster: str, hard: Object) -> Any:
-        kind = self._kinds.work
-        space = constants.execution_namespace(cluster)
-        namespace = self._registry.cache.get("namespaces", "", space)
-        if namespace is None or namespace.meta.deletionTimestamp or self._clusters.is_leaving(cluster):
-            return None
+    def _change(self, quota: FederatedResourceQuota, cluster: str, hard: Object) -> Change | None:
         name = constants.work_name("ResourceQuota", quota["metadata"]["name"], quota["metadata"]["namespace"])
-        entry = self._registry.cache.get(WORKS, space, name)
-        if entry is None and self._clusters.deleted_works.holds(cluster, name):
+        place = self._works.place(cluster, name)
+        if place is None:
             return None
-        if entry is not None and entry.meta.deletionTimestamp:
-            return None  # comes again when it is gone
-        existing = self._kinds.read_work(entry) if entry is not None else None
-        work = quota_work(quota, cluster, hard, existing)
-        if work is existing:
-            return None
-        obj = decode_object(kind, work, OPTIONS)
-        if entry is None:
-            return self._registry.stage_create(kind, space, obj, OPTIONS)
-        return self._registry.stage_update(kind, entry, obj, OPTIONS)
-
-    async def _delete(self, entry: Entry) -> None:
-        options = DeleteOptions(uid=entry.meta.uid)
-        self._clusters.deleted_works.by_us(entry)
-        try:
-            await self._registry.delete(self._kinds.work, entry.key.namespace, entry.key.name, options)
-        except StatusError as error:
-            if not error.is_not_found:
-                raise
+        return self._works.change(place, lambda existing: quota_work(quota, cluster, hard, existing))
 
 
 @final

@@ -26,12 +26,12 @@ from kafila.placement.types import Work
 from kafila.reconcile.controller import QueueController
 from kafila.reconcile.events import Recorder
 from kafila.reconcile.karmada.clusters import Clusters, limit_in
-from kafila.reconcile.karmada.kinds import CLUSTERS, OPTIONS, WORKS, Kinds
+from kafila.reconcile.karmada.controlled_works import ControlledWorks
+from kafila.reconcile.karmada.kinds import CLUSTERS, WORKS, Kinds
 from kafila.reconcile.karmada.writes import drop_finalizer
 from kafila.registry import Registry
 from kafila.registry.codec import decode_entry
-from kafila.registry.context import Change, DeleteOptions
-from kafila.registry.decoding import decode_object
+from kafila.registry.context import Change
 from kafila.registry.threads import in_thread
 from kafila.watch import Entry, Event
 
@@ -59,7 +59,8 @@ class EndpointSliceDispatch(QueueController[Key]):
         self._registry = registry
         self._recorder = recorder
         self._clusters = clusters
-        self._works = works
+        self._slices = works
+        self._works = ControlledWorks(registry, clusters)
         self._kinds = Kinds(registry)
         self._kind = registry.kind("networking.karmada.io", "v1alpha1", "multiclusterservices")
         self._copies = Copies()
@@ -125,7 +126,10 @@ class EndpointSliceDispatch(QueueController[Key]):
             self._enqueue(entry.key.namespace, entry.key.name)
 
     def _enqueue(self, namespace: str, name: str) -> None:
-        sources = {*self._works.everywhere(constants.MCS_KIND, namespace, name), *self._copies.sources(namespace, name)}
+        sources = {
+            *self._slices.everywhere(constants.MCS_KIND, namespace, name),
+            *self._copies.sources(namespace, name),
+        }
         for key in sorted(sources):
             self.queue.add(key, background=True)
 
@@ -185,43 +189,32 @@ class EndpointSliceDispatch(QueueController[Key]):
 
     async def _copy(self, source: Entry, mcs: Object, found: Object, cluster: str) -> Change | None:
         """What is to be written of the copy for a cluster; None where that is nothing."""
-        key, provider = source.key, constants.cluster_of(source.key.namespace)
-        space, kind = constants.execution_namespace(cluster), self._kinds.work
-        namespace = self._registry.cache.get("namespaces", "", space)
-        if namespace is None or namespace.meta.deletionTimestamp or self._clusters.is_leaving(cluster):
+        if not self._works.takes(cluster):
             return None
+        key, provider = source.key, constants.cluster_of(source.key.namespace)
+        space = constants.execution_namespace(cluster)
         target = (space, found["metadata"]["namespace"], constants.dispatched_slice(provider, name(found)))
         if self._copies.others_at(target, key):
             text = f"EndpointSlice {target[1]}/{target[2]} of cluster {cluster} comes from another cluster too"
             self._say(Key(MCS, target[1], name(mcs)), mcs, space, (constants.EVENT_ENDPOINTSLICE_REFUSED, text))
             return None
-        entry, called = self._place(key, space, found, provider)
-        if entry is None and self._clusters.deleted_works.holds(cluster, called):
+        called = self._name_in(space, key, found, provider)
+        place = self._works.place(cluster, called)
+        if place is None:
             return None
-        if entry is not None and entry.meta.deletionTimestamp:
-            return None  # it comes again when it is gone
 
-        def staged() -> Change | None:
-            existing = self._kinds.read_work(entry) if entry is not None else None
-            work = dispatched_work(found, provider, cluster, name(mcs), called, existing)
-            if work is existing:
-                return None
-            obj = decode_object(kind, work, OPTIONS)
-            if entry is None:
-                return self._registry.stage_create(kind, space, obj, OPTIONS)
-            return self._registry.stage_update(kind, entry, obj, OPTIONS)
+        def made(existing: Work | None) -> Work:
+            return dispatched_work(found, provider, cluster, name(mcs), called, existing)
 
-        return await in_thread(len(source.body), staged)
+        return await in_thread(len(source.body), lambda: self._works.change(place, made))
 
-    def _place(self, key: Key, space: str, found: Object, provider: str) -> tuple[Entry | None, str]:
-        """The copy as it is stored, and its name: that of the provider's Work, unless something else has it there."""
+    def _name_in(self, space: str, key: Key, found: Object, provider: str) -> str:
+        """Of the copy there: that of the provider's Work, unless something else has it."""
         known = next((copy for copy in self._copies.of(key) if copy.namespace == space), None)
         if known is not None:
-            return self._registry.cache.get(*known), known.name
-        if self._registry.cache.get(WORKS, space, key.name) is None:
-            return None, key.name
-        called = own_dispatched_name(found, provider)
-        return self._registry.cache.get(WORKS, space, called), called
+            return known.name
+        free = self._registry.cache.get(WORKS, space, key.name) is None
+        return key.name if free else own_dispatched_name(found, provider)
 
     async def _let_go(self, entry: Entry | None, work: Work | None) -> None:
         if entry is None or work is None or constants.FINALIZER_MCS_DISPATCH not in (entry.meta.finalizers or ()):
@@ -231,14 +224,8 @@ class EndpointSliceDispatch(QueueController[Key]):
 
     async def _delete(self, key: Key) -> None:
         entry = self._registry.cache.get(*key)
-        if entry is None or entry.meta.deletionTimestamp:
-            return
-        self._clusters.deleted_works.by_us(entry)
-        try:
-            await self._registry.delete(self._kinds.work, key.namespace, key.name, DeleteOptions(uid=entry.meta.uid))
-        except StatusError as error:
-            if not error.is_not_found:
-                raise
+        if entry is not None:
+            await self._works.delete(entry)
 
     # -- what is said --------------------------------------------------------------------------------------------------
 

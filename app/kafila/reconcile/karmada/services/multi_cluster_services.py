@@ -7,7 +7,6 @@ or an agent, for whom (Karmada's multiclusterservice-controller).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any, Final, final
 
 from kafila.core.conditions import condition, conditions_of, find, with_condition
@@ -35,13 +34,13 @@ from kafila.placement.services.multicluster import (
 from kafila.reconcile.controller import QueueController
 from kafila.reconcile.events import Recorder
 from kafila.reconcile.karmada.clusters import Clusters, limit_in
+from kafila.reconcile.karmada.controlled_works import ControlledWorks
 from kafila.reconcile.karmada.indexes import binding_key
 from kafila.reconcile.karmada.kinds import BINDINGS, CLUSTERS, OPTIONS, WORKS, Kinds
 from kafila.reconcile.karmada.writes import drop_finalizer
 from kafila.registry import Options, Registry
 from kafila.registry.codec import decode_entry
-from kafila.registry.context import Change, DeleteOptions
-from kafila.registry.decoding import decode_object
+from kafila.registry.context import Change
 from kafila.watch import Entry, Event
 
 from .index import Service, ServiceWorks
@@ -62,7 +61,8 @@ class MultiClusterServices(QueueController[Key]):
         self._registry = registry
         self._recorder = recorder
         self._clusters = clusters
-        self._works = works
+        self._slices = works
+        self._works = ControlledWorks(registry, clusters)
         self._kinds = Kinds(registry)
         self._kind = registry.kind("networking.karmada.io", "v1alpha1", "multiclusterservices")
         self._services = registry.kind("", "v1", SERVICES)
@@ -188,16 +188,16 @@ class MultiClusterServices(QueueController[Key]):
             work = self._registry.cache.get(WORKS, space, name)
             if cluster in kept or work is None or _named_by(work) != key:
                 continue
-            for collected in self._works.works_of(Service(space, constants.MCS_KIND, key.namespace, key.name)):
+            for collected in self._slices.works_of(Service(space, constants.MCS_KIND, key.namespace, key.name)):
                 await self._stop_collecting(collected)
-            await self._delete(work)
+            await self._works.delete(work)
 
     async def _stop_collecting(self, key: Key) -> None:
         entry = self._registry.cache.get(*key)
         if entry is None or entry.meta.deletionTimestamp:
             return
         if uncollected(self._kinds.read_work(entry), constants.MCS_KIND) is None:
-            await self._delete(entry)
+            await self._works.delete(entry)
             return
         await self._registry.modify(
             self._kinds.work,
@@ -206,17 +206,6 @@ class MultiClusterServices(QueueController[Key]):
             lambda work: uncollected(work, constants.MCS_KIND) or work,
             OPTIONS,
         )
-
-    async def _delete(self, entry: Entry) -> None:
-        if entry.meta.deletionTimestamp:
-            return
-        self._clusters.deleted_works.by_us(entry)
-        try:
-            options = DeleteOptions(uid=entry.meta.uid)
-            await self._registry.delete(self._kinds.work, entry.key.namespace, entry.key.name, options)
-        except StatusError as error:
-            if not error.is_not_found:
-                raise
 
     async def _apply(self, key: Key, mcs: Object) -> str:
         """Why the Service is not brought to its clusters, "" when it is. Raises StatusError."""
@@ -249,31 +238,18 @@ class MultiClusterServices(QueueController[Key]):
         """Works say which clusters are providers."""
         portions = Portions(self._registry.commit_together)
         for cluster in clusters:
-            for change in self._provider(mcs, cluster):
+            change = self._provider(mcs, cluster)
+            if change is not None:
                 await portions.add(cluster, change)
             await asyncio.sleep(0)
         await portions.finish()
 
-    def _provider(self, mcs: Object, cluster: str) -> Iterator[Change]:
-        space, kind = constants.execution_namespace(cluster), self._kinds.work
-        namespace = self._registry.cache.get("namespaces", "", space)
+    def _provider(self, mcs: Object, cluster: str) -> Change | None:
         name = constants.work_name(constants.MCS_KIND, mcs["metadata"]["name"], mcs["metadata"]["namespace"])
-        entry = self._registry.cache.get(WORKS, space, name)
-        if namespace is None or namespace.meta.deletionTimestamp or self._clusters.is_leaving(cluster):
-            return
-        if entry is None and self._clusters.deleted_works.holds(cluster, name):
-            return
-        if entry is not None and entry.meta.deletionTimestamp:
-            return  # it comes again when it is gone
-        existing = self._kinds.read_work(entry) if entry is not None else None
-        work = provider_work(mcs, cluster, existing)
-        if work is existing:
-            return
-        obj = decode_object(kind, work, OPTIONS)
-        if entry is None:
-            yield self._registry.stage_create(kind, space, obj, OPTIONS)
-        else:
-            yield self._registry.stage_update(kind, entry, obj, OPTIONS)
+        place = self._works.place(cluster, name)
+        if place is None:
+            return None
+        return self._works.change(place, lambda existing: provider_work(mcs, cluster, existing))
 
     async def _bring(self, key: Key, mcs: Object, clusters: frozenset[str]) -> str:
         entry = self._registry.cache.get(SERVICES, key.namespace, key.name)

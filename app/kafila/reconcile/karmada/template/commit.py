@@ -16,11 +16,12 @@ from kafila.placement.allowed_clusters import EVENT_NOT_ALLOWED
 from kafila.placement.scheduler.schedule import Event
 from kafila.placement.types import Binding
 from kafila.reconcile.events import Recorder
+from kafila.reconcile.karmada.controlled_works import delete_work
 from kafila.reconcile.karmada.deleted_works import DeletedWorks
 from kafila.reconcile.karmada.kinds import BINDINGS, CLUSTER_BINDINGS, Kinds
 from kafila.reconcile.karmada.scheduler.decision_records import DecisionRecorder
 from kafila.registry import Options, Registry, sizes
-from kafila.registry.context import Change, DeleteOptions
+from kafila.registry.context import Change
 from kafila.registry.staging import admitted_each
 from kafila.registry.threads import in_thread
 from kafila.watch import Entry
@@ -110,16 +111,7 @@ class Committer:
 
     async def delete_works(self, entries: Iterable[Entry]) -> None:
         for entry in entries:
-            if entry.meta.deletionTimestamp:
-                continue
-            self._deleted.by_us(entry)
-            try:
-                await self._registry.delete(
-                    self._kinds.work, entry.key.namespace, entry.key.name, DeleteOptions(uid=entry.meta.uid)
-                )
-            except StatusError as error:
-                if not error.is_not_found:
-                    raise
+            await delete_work(self._registry, self._deleted, entry)
 
     def record(self, binding: Binding, template: Object, events: Sequence[Event]) -> None:
         """Records events on a binding and its template that go with no write."""
