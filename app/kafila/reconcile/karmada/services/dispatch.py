@@ -25,9 +25,9 @@ from kafila.placement.services.slices import SLICE, slice_in
 from kafila.placement.types import Work
 from kafila.reconcile.controller import QueueController
 from kafila.reconcile.events import Recorder
-from kafila.reconcile.karmada.clusters import Clusters, limit_in
+from kafila.reconcile.karmada.clusters import Clusters
 from kafila.reconcile.karmada.controlled_works import ControlledWorks
-from kafila.reconcile.karmada.kinds import CLUSTERS, WORKS, Kinds
+from kafila.reconcile.karmada.kinds import WORKS, Kinds
 from kafila.reconcile.karmada.writes import drop_finalizer
 from kafila.registry import Registry
 from kafila.registry.codec import decode_entry
@@ -64,14 +64,12 @@ class EndpointSliceDispatch(QueueController[Key]):
         self._kinds = Kinds(registry)
         self._kind = registry.kind("networking.karmada.io", "v1alpha1", "multiclusterservices")
         self._copies = Copies()
-        self._usable = UsableClusters(clusters)
         self._said: dict[Key, dict[str, tuple[str, str]]] = {}  # by MultiClusterService and cluster
         self._failures = Failures()
         cache = registry.cache
         cache.listen(WORKS, self._observe)
         cache.listen(MCS, self._observe_service)
-        cache.listen(CLUSTERS, self._observe_cluster)
-        cache.listen("namespaces", self._observe_namespace)
+        UsableClusters(cache, clusters, self._enqueue_all)
         clusters.deleted_works.replay(self._observe_again)
 
     def resync(self) -> None:
@@ -113,15 +111,8 @@ class EndpointSliceDispatch(QueueController[Key]):
         if old is None or new is None or old.meta.generation != new.meta.generation:
             self._enqueue(event.key.namespace, event.key.name)
 
-    def _observe_cluster(self, event: Event) -> None:
-        if self._usable.changed(event):
-            self._enqueue_all()
-
-    def _observe_namespace(self, event: Event) -> None:
-        if limit_in(event.old) != limit_in(event.new):
-            self._enqueue_all(event.key.name)
-
-    def _enqueue_all(self, namespace: str = "") -> None:
+    def _enqueue_all(self, namespace: str) -> None:
+        """Those of a namespace, or "" for all."""
         for entry in self._registry.cache.resource(MCS).entries(namespace):
             self._enqueue(entry.key.namespace, entry.key.name)
 

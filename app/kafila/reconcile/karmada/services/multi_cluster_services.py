@@ -33,10 +33,10 @@ from kafila.placement.services.multicluster import (
 )
 from kafila.reconcile.controller import QueueController
 from kafila.reconcile.events import Recorder
-from kafila.reconcile.karmada.clusters import Clusters, limit_in
+from kafila.reconcile.karmada.clusters import Clusters
 from kafila.reconcile.karmada.controlled_works import ControlledWorks
 from kafila.reconcile.karmada.indexes import binding_key
-from kafila.reconcile.karmada.kinds import BINDINGS, CLUSTERS, OPTIONS, WORKS, Kinds
+from kafila.reconcile.karmada.kinds import BINDINGS, OPTIONS, WORKS, Kinds
 from kafila.reconcile.karmada.writes import drop_finalizer
 from kafila.registry import Options, Registry
 from kafila.registry.codec import decode_entry
@@ -66,7 +66,6 @@ class MultiClusterServices(QueueController[Key]):
         self._kinds = Kinds(registry)
         self._kind = registry.kind("networking.karmada.io", "v1alpha1", "multiclusterservices")
         self._services = registry.kind("", "v1", SERVICES)
-        self._usable = UsableClusters(clusters)
         self._touched: set[Key] = set()  # Services that others changed
         self._said: dict[Key, frozenset[tuple[str, str]]] = {}  # what is in the way at the moment
         cache = registry.cache
@@ -74,8 +73,7 @@ class MultiClusterServices(QueueController[Key]):
         cache.listen(SERVICES, self._observe_service)
         cache.listen(WORKS, self._observe_work)
         cache.listen(BINDINGS, self._observe_binding)
-        cache.listen(CLUSTERS, self._observe_cluster)
-        cache.listen("namespaces", self._observe_namespace)
+        UsableClusters(cache, clusters, self._enqueue)
         clusters.deleted_works.replay(self._observe_work)
 
     def resync(self) -> None:
@@ -121,14 +119,6 @@ class MultiClusterServices(QueueController[Key]):
         if constants.MCS_NAME not in notes or (new is not None and old is not None and new.meta == old.meta):
             return
         self.queue.add(Key(MCS, notes.get(constants.MCS_NAMESPACE, ""), notes[constants.MCS_NAME]))
-
-    def _observe_cluster(self, event: Event) -> None:
-        if self._usable.changed(event):
-            self._enqueue()
-
-    def _observe_namespace(self, event: Event) -> None:
-        if limit_in(event.old) != limit_in(event.new):
-            self._enqueue(event.key.name)
 
     # -- what is done --------------------------------------------------------------------------------------------------
 

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, final
 
 from kafila.placement.services.multicluster import unusable
-from kafila.reconcile.karmada.clusters import Clusters
-from kafila.watch import Event
+from kafila.reconcile.karmada.clusters import Clusters, limit_in
+from kafila.reconcile.karmada.kinds import CLUSTERS
+from kafila.watch import Cache, Event
 
 
 @final
 class UsableClusters:
-    def __init__(self, clusters: Clusters) -> None:
-        self._clusters = clusters
-        self._known: dict[str, Any] = {}
+    """``changed`` is told the namespace whose services may use other clusters now, "" for all."""
 
-    def changed(self, event: Event) -> bool:
+    def __init__(self, cache: Cache, clusters: Clusters, changed: Callable[[str], None]) -> None:
+        self._clusters = clusters
+        self._changed = changed
+        self._known: dict[str, Any] = {}
+        cache.listen(CLUSTERS, self._observe)
+        cache.listen("namespaces", self._observe_namespace)
+
+    def _observe(self, event: Event) -> None:
+        if self._is_other(event):
+            self._changed("")
+
+    def _is_other(self, event: Event) -> bool:
         """``Clusters`` has seen the event before: it listens first."""
         name, cluster = event.key.name, self._clusters.get(event.key.name)
         if cluster is None or event.new is None:
@@ -27,3 +38,7 @@ class UsableClusters:
             return False
         self._known[name] = now
         return True
+
+    def _observe_namespace(self, event: Event) -> None:
+        if limit_in(event.old) != limit_in(event.new):
+            self._changed(event.key.name)
