@@ -16,6 +16,7 @@ BINDINGS: Final = "resourcebindings.work.karmada.io"
 CLUSTERS: Final = "clusters.cluster.karmada.io"
 CLUSTER_BINDINGS: Final = "clusterresourcebindings.work.karmada.io"
 OPTIONS: Final = Options(manager="karmada-controller-manager")
+WITH_STATUS: Final = Options(manager=OPTIONS.manager, include_status=True)
 
 
 # What is stored has passed validation: from where it is read on, its type says what it holds (docs/adr/0012).

@@ -14,8 +14,8 @@ from kafila.core.values import Object
 from kafila.identity.requests import CLIENT, NotSigned, check_agent, common_name, read
 from kafila.reconcile.controller import ResourceController
 from kafila.reconcile.events import Recorder
-from kafila.reconcile.karmada.kinds import CLUSTERS
-from kafila.registry import Options, Registry, User
+from kafila.reconcile.karmada.kinds import CLUSTERS, OPTIONS
+from kafila.registry import Registry, User
 
 RESOURCE: Final = "certificatesigningrequests.certificates.k8s.io"
 GROUP: Final = "certificates.k8s.io"
@@ -23,7 +23,6 @@ LEFT_TO_OTHERS: Final = "AgentRequestNotApproved"
 _TAKEN: Final = (
     "cluster {} exists, and a bootstrap token is no proof of being its agent: kubectl certificate approve {}"
 )
-OPTIONS: Final = Options(manager="karmada-controller-manager")
 
 
 class Recognized(NamedTuple):

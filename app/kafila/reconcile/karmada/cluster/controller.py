@@ -15,15 +15,14 @@ from kafila.placement import constants
 from kafila.placement.types import Cluster
 from kafila.reconcile.controller import ResourceController
 from kafila.reconcile.events import Recorder
-from kafila.reconcile.karmada.kinds import CLUSTERS, read_cluster
+from kafila.reconcile.karmada.kinds import CLUSTERS, OPTIONS, read_cluster
 from kafila.reconcile.queue import Requeue
-from kafila.registry import Options, Registry
+from kafila.registry import Registry
 from kafila.registry.context import DeleteOptions
 from kafila.registry.decoding import decode_object
 from kafila.watch import Event, needles
 
 BINDINGS = ("resourcebindings.work.karmada.io", "clusterresourcebindings.work.karmada.io")
-OPTIONS = Options(manager="karmada-controller-manager")
 RECORDED = 2.0  # seconds that the events of its end have to be written
 WAIT = 2.0  # seconds between checks of what still holds a cluster that is being deleted
 

@@ -11,12 +11,10 @@ from kafila.placement.types import Cluster
 from kafila.reconcile.controller import QueueController
 from kafila.reconcile.events import Recorder
 from kafila.reconcile.karmada.clusters import Clusters
-from kafila.reconcile.karmada.kinds import CLUSTERS
-from kafila.registry import Options, Registry
+from kafila.reconcile.karmada.kinds import CLUSTERS, OPTIONS
+from kafila.registry import Registry
 from kafila.registry.codec import decode_entry
 from kafila.watch import Event
-
-OPTIONS = Options(manager="karmada-controller-manager")
 
 
 @final

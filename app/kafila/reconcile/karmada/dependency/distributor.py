@@ -35,17 +35,16 @@ from kafila.reconcile.controller import QueueController
 from kafila.reconcile.events import Recorder
 from kafila.reconcile.interpreter.interpreting import INTERPRETERS, Interpreting
 from kafila.reconcile.karmada.indexes import binding_key, id_of_binding
-from kafila.reconcile.karmada.kinds import BINDINGS, Kinds
+from kafila.reconcile.karmada.kinds import BINDINGS, WITH_STATUS, Kinds
 from kafila.reconcile.karmada.template.changes import Changed, what_changed
 from kafila.reconcile.karmada.writes import drop_finalizer
-from kafila.registry import Options, Registry
+from kafila.registry import Registry
 from kafila.registry.codec import decode_entry
 from kafila.registry.context import Change
 from kafila.watch import Entry, Event, needles
 
 from .index import DependencyIndex
 
-_OPTIONS = Options(manager="karmada-controller-manager", include_status=True)
 _FLAG = needles.field("propagateDeps", True)
 _FAILED = "Warning", constants.EVENT_SYNC_DEPENDENCIES_FAILED
 _DONE = "Normal", constants.EVENT_SYNC_DEPENDENCIES, "Sync schedule results to dependencies succeed."
@@ -162,7 +161,7 @@ class DependenciesDistributor(QueueController[Key]):
         # before we look for them: whatever comes while this is stored leads to another run
         self.index.refer(entry.key, wanted["metadata"]["annotations"][constants.RB_DEPENDENCIES])
         if wanted is not parent:
-            changes.append(self._registry.stage_update(self._kind, entry, wanted, _OPTIONS))
+            changes.append(self._registry.stage_update(self._kind, entry, wanted, WITH_STATUS))
         conflicts: list[tuple[Key, str]] = []
         for attached in self.index.attached_to(entry.key):
             if not self._is_still_needed(attached, dependencies):
@@ -238,10 +237,10 @@ class DependenciesDistributor(QueueController[Key]):
         existing = self._kinds.read_binding(entry) if entry is not None else None
         wanted, conflict = attach(parent, dependency, existing, self._parents(existing), called=key.name)
         if entry is None:
-            return key, self._registry.stage_create(self._kind, namespace, wanted, _OPTIONS), conflict
+            return key, self._registry.stage_create(self._kind, namespace, wanted, WITH_STATUS), conflict
         if wanted is existing:
             return key, None, conflict
-        return key, self._registry.stage_update(self._kind, entry, wanted, _OPTIONS), conflict
+        return key, self._registry.stage_update(self._kind, entry, wanted, WITH_STATUS), conflict
 
     def _is_still_needed(self, attached: Entry, dependencies: list[Object]) -> bool:
         resource = self._kinds.read_binding(attached)["spec"]["resource"]
@@ -265,7 +264,7 @@ class DependenciesDistributor(QueueController[Key]):
         if self._conflicts.get(attached.key, left) != left:
             conflicts.append((attached.key, left))
         return self._registry.stage_update(
-            self._kind, attached, detach(binding, parent.namespace, parent.name, others), _OPTIONS
+            self._kind, attached, detach(binding, parent.namespace, parent.name, others), WITH_STATUS
         )
 
     def _parents(self, binding: Binding | None) -> list[Binding]:

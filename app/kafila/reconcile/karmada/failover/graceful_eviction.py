@@ -11,12 +11,11 @@ from kafila.placement.failover.eviction import evicted_event, next_check, remain
 from kafila.reconcile.controller import QueueController
 from kafila.reconcile.events import Recorder
 from kafila.reconcile.karmada.binding_events import record_for_binding
-from kafila.reconcile.karmada.kinds import BINDINGS, CLUSTER_BINDINGS, Kinds
+from kafila.reconcile.karmada.kinds import BINDINGS, CLUSTER_BINDINGS, OPTIONS, Kinds
 from kafila.reconcile.queue import Requeue
-from kafila.registry import Options, Registry
+from kafila.registry import Registry
 from kafila.watch import Entry, Event, needles
 
-OPTIONS = Options(manager="karmada-controller-manager")
 _MARK = needles.field("gracefulEvictionTasks")
 
 

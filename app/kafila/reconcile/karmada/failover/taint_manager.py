@@ -22,16 +22,15 @@ from kafila.reconcile.controller import QueueController
 from kafila.reconcile.events import Recorder
 from kafila.reconcile.karmada.binding_events import record_for_binding
 from kafila.reconcile.karmada.clusters import Clusters
-from kafila.reconcile.karmada.kinds import BINDINGS, CLUSTER_BINDINGS, CLUSTERS, Kinds, stored_binding
+from kafila.reconcile.karmada.kinds import BINDINGS, CLUSTER_BINDINGS, CLUSTERS, OPTIONS, Kinds, stored_binding
 from kafila.reconcile.queue import Requeue
-from kafila.registry import Options, Registry
+from kafila.registry import Registry
 from kafila.watch import Entry, Event, needles
 
 from .eviction_guard import AT_ONCE, EvictionGuard
 from .evictions import EVICTIONS
 
 HALTED = 1800.0  # seconds between evictions when the rate is 0
-OPTIONS = Options(manager="karmada-controller-manager")
 
 
 class Stay(NamedTuple):

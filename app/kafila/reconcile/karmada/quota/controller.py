@@ -16,14 +16,13 @@ from kafila.reconcile.controller import QueueController
 from kafila.reconcile.events import Recorder
 from kafila.reconcile.karmada.clusters import Clusters
 from kafila.reconcile.karmada.controlled_works import ControlledWorks
-from kafila.reconcile.karmada.kinds import BINDINGS, WORKS, Kinds, read_quota
+from kafila.reconcile.karmada.kinds import BINDINGS, OPTIONS, WORKS, Kinds, read_quota
 from kafila.reconcile.queue import Requeue
-from kafila.registry import Options, Registry
+from kafila.registry import Registry
 from kafila.registry.context import Change
 from kafila.watch import Entry, Event, needles
 
 QUOTAS = "federatedresourcequotas.policy.karmada.io"
-OPTIONS = Options(manager="karmada-controller-manager")
 _LABEL = needles.field(constants.FRQ_NAME)
 
 

@@ -21,14 +21,12 @@ from kafila.placement.rebalance import (
 from kafila.placement.types import Binding
 from kafila.reconcile.controller import ResourceController
 from kafila.reconcile.karmada.indexes import binding_key
-from kafila.reconcile.karmada.kinds import Kinds
+from kafila.reconcile.karmada.kinds import OPTIONS, Kinds
 from kafila.reconcile.queue import Requeue
-from kafila.registry import Options, Registry
+from kafila.registry import Registry
 from kafila.registry.codec import decode_entry
 from kafila.registry.context import DeleteOptions
 from kafila.watch import Event
-
-OPTIONS = Options(manager="karmada-controller-manager")
 
 
 @final

@@ -36,9 +36,9 @@ from kafila.reconcile.events import Recorder
 from kafila.reconcile.karmada.clusters import Clusters
 from kafila.reconcile.karmada.controlled_works import ControlledWorks
 from kafila.reconcile.karmada.indexes import binding_key
-from kafila.reconcile.karmada.kinds import BINDINGS, OPTIONS, WORKS, Kinds
+from kafila.reconcile.karmada.kinds import BINDINGS, OPTIONS, WITH_STATUS, WORKS, Kinds
 from kafila.reconcile.karmada.writes import drop_finalizer
-from kafila.registry import Options, Registry
+from kafila.registry import Registry
 from kafila.registry.codec import decode_entry
 from kafila.registry.context import Change
 from kafila.watch import Entry, Event
@@ -49,7 +49,6 @@ from .usable import UsableClusters
 
 SERVICES: Final = "services"
 MCS: Final = "multiclusterservices.networking.karmada.io"
-WITH_STATUS: Final = Options(manager=OPTIONS.manager, include_status=True)
 
 
 @final

@@ -18,7 +18,7 @@ from kafila.placement.types import Binding
 from kafila.reconcile.events import Recorder
 from kafila.reconcile.karmada.controlled_works import delete_work
 from kafila.reconcile.karmada.deleted_works import DeletedWorks
-from kafila.reconcile.karmada.kinds import BINDINGS, CLUSTER_BINDINGS, Kinds
+from kafila.reconcile.karmada.kinds import BINDINGS, CLUSTER_BINDINGS, WITH_STATUS, Kinds
 from kafila.reconcile.karmada.scheduler.decision_records import DecisionRecorder
 from kafila.registry import Options, Registry, sizes
 from kafila.registry.context import Change
@@ -35,7 +35,6 @@ NOT_ALLOWED = Counter(
     "Decisions that left out clusters which the namespace may not use.",
     ["namespace"],
 )
-OPTIONS = Options(manager="karmada-controller-manager", include_status=True)
 QUOTA = Options(manager="karmada-webhook")
 
 
@@ -119,9 +118,9 @@ class Committer:
 
     def _staged(self, obj: AnyObject, existing: Entry | None, kind: Kind) -> Change:
         if existing is None:
-            change = self._registry.stage_create(kind, obj["metadata"].get("namespace", ""), obj, OPTIONS)
+            change = self._registry.stage_create(kind, obj["metadata"].get("namespace", ""), obj, WITH_STATUS)
         else:
-            change = self._registry.stage_update(kind, existing, obj, OPTIONS)
+            change = self._registry.stage_update(kind, existing, obj, WITH_STATUS)
         self._registry.transactions.check_size(change)
         return change
 

@@ -19,9 +19,8 @@ from kafila.reconcile.events import Recorder
 from kafila.reconcile.interpreter.interpreting import Interpreting
 from kafila.reconcile.karmada.event_sources import source_of
 from kafila.reconcile.karmada.indexes import stored_size
-from kafila.registry import Options, Registry
-
-STATUS = Options(manager="karmada-controller-manager")
+from kafila.reconcile.karmada.kinds import OPTIONS
+from kafila.registry import Registry
 
 
 @final
@@ -75,6 +74,6 @@ class StatusWriter:
             metadata.get("namespace", ""),
             metadata["name"],
             lambda current: interpreter.aggregate_status(current, items),
-            STATUS,
+            OPTIONS,
             "status",
         )
