@@ -386,6 +386,23 @@ async def test_dynamic_weight(lab: Lab) -> None:
 
 
 @on_module_loop
+async def test_replica_bounds(lab: Lab) -> None:
+    await lab.emptied()
+    await lab.apply("replica-bounds")
+    await lab.eventually(lambda: lab.ready("bounded") == 12)
+    assert lab.replicas("bounded") == {"member1": 3, "member2": 5, "member3": 4}
+    shown = " ".join((await lab.kubectl("kafila", "why", "deployment/bounded")).split())
+    assert "within bounds (member1: at least 3; member3: at most 4)" in shown
+    await lab.kubectl("scale", "deployment", "bounded", "--replicas=2")
+    await lab.eventually(lambda: lab.scheduled("bounded-deployment") == "Unschedulable")
+    shown = " ".join((await lab.kubectl("kafila", "why", "deployment/bounded")).split())
+    assert "the minimums of the clusters add up to 3 replicas, and 2 are wanted" in shown
+    assert "annotation placement.kafila.io/replica-bounds of the policy" in shown
+    await lab.delete("replica-bounds")
+    await lab.eventually(lambda: not lab.holders("deployments.apps", "bounded"))
+
+
+@on_module_loop
 async def test_aggregated(lab: Lab) -> None:
     await lab.emptied()
     await lab.apply("aggregated")

@@ -15,12 +15,14 @@ from . import agents, autoscaling, binding, cluster, interpreter, override, prop
 from .context import NOTHING, AdmissionContext
 from .errors import Denied, denied, refuse_if, within_limits
 from .gostructs import BINDING, MULTI_CLUSTER_SERVICE, OVERRIDE, WORK, pass_through
+from .placement_annotations import admit_placement_annotations
 from .work import mutate_work
 
 Mutator = Callable[[str, Object], None]
 Validator = Callable[[Object, "Object | None", Gates, AdmissionContext], None]
 
 _BY_RIGHTS = frozenset((rights.POLICIES, rights.OVERRIDES, rights.BINDINGS))
+_POLICIES = frozenset((rights.POLICIES, "clusterpropagationpolicies.policy.karmada.io"))
 _PROTECTION_WEBHOOK = "resourcedeletionprotection.karmada.io"
 
 
@@ -73,6 +75,8 @@ def admit(
         within_limits(lambda: validator(new, old if operation == "UPDATE" else None, gates, around))
     except Denied as refusal:
         raise denied(webhook, refusal) from None
+    if kind.resource in _POLICIES:
+        admit_placement_annotations(kind, new, old)
     if kind.resource in _BY_RIGHTS:
         rights.admit_by_rights(kind.resource, new, old, user, around)
 

@@ -19,6 +19,7 @@ from kafila.placement.objects import (
     namespace,
     uid,
 )
+from kafila.placement.placement_annotations import with_carried
 from kafila.placement.types import (
     Binding,
     ObjectMeta,
@@ -329,6 +330,7 @@ def _merged_metadata(old: ObjectMeta, template: Object, policy: PropagationPolic
         kept_labels.pop(key, None)
     for key in gone_annotations:
         kept_annotations.pop(key, None)
+    kept_annotations = with_carried(kept_annotations, annotations_of(policy))
     identity = constants.RB_PERMANENT_ID if where else constants.CRB_PERMANENT_ID
     binding = old.get("name") or called or constants.binding_name(template.get("kind") or "", name(template))
     kept_labels.setdefault(identity, constants.permanent_id(identity, uid(template), where, binding))

@@ -23,10 +23,12 @@ from kafila.placement.explain.scheduling import (
 )
 from kafila.placement.explain.works import explain_works
 from kafila.placement.objects import (
+    annotations_of,
     labels_of,
     name,
     namespace,
 )
+from kafila.placement.replica_bounds import ANNOTATION as REPLICA_BOUNDS
 from kafila.placement.scheduler.reschedule import is_for_scheduler
 from kafila.placement.spec import replicas, targets, targets_of
 from kafila.placement.types import PropagationPolicy
@@ -139,6 +141,8 @@ def _explain_failure(evidence: Evidence, report: Report, rows: dict[str, Cluster
     if scheduled is None or scheduled.get("status") == "True":
         return
     reason, message = scheduled.get("reason"), _plain(scheduled.get("message") or "")
+    if reason == constants.REASON_UNSCHEDULABLE and REPLICA_BOUNDS in annotations_of(binding):
+        report.advise(message, f"Change the replicas, or their bounds: annotation {REPLICA_BOUNDS} of the policy.")
     if reason == constants.REASON_UNSCHEDULABLE:
         available = {row.name: row.available for row in rows.values() if row.state != "Rejected"}
         free = ", ".join(

@@ -7,11 +7,11 @@ from typing import Final
 
 from kafila.core import conditions
 from kafila.core.values import Object
-from kafila.placement import allowed_clusters, constants
+from kafila.placement import allowed_clusters, constants, replica_bounds
 from kafila.placement.cluster_affinity import is_terminating, taint_text, untolerated_taint
 from kafila.placement.explain.affinity import why_outside
 from kafila.placement.explain.report import ClusterRow, Evidence, Report
-from kafila.placement.objects import name, namespace, spec
+from kafila.placement.objects import annotations_of, name, namespace, spec
 from kafila.placement.scheduler.filters import (
     AFFINITY,
     ALLOWED,
@@ -45,7 +45,15 @@ def trigger_text(trigger: str) -> str:
 def division_text(binding: Binding) -> str:
     """How replicas are shared out, in words, and how urgent that is."""
     priority = (binding["spec"].get("schedulePriority") or {}).get("priority")
-    return _division(binding) + (f"; schedule priority {priority}" if priority else "")
+    return _division(binding) + _bounds(binding) + (f"; schedule priority {priority}" if priority else "")
+
+
+def _bounds(binding: Binding) -> str:
+    text = annotations_of(binding).get(replica_bounds.ANNOTATION)
+    is_divided = scheduling_type(binding["spec"].get("placement") or {}) == constants.DIVIDED
+    if not text or not is_divided or not replicas(binding["spec"]):
+        return ""
+    return f"; within bounds ({replica_bounds.bounds_text(text)})"
 
 
 def _division(binding: Binding) -> str:

@@ -1,83 +1,26 @@
-"""Assignment of replicas to clusters: the Webster method, and Karmada's strategies on top of it."""
+"""Assignment of replicas to clusters: Karmada's strategies, on top of the Webster method."""
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from operator import itemgetter
-from typing import Final, NamedTuple
 
 from kafila.core.clock import parse_rfc3339
-from kafila.core.hashes import fnv1a_32
 from kafila.placement import constants
 from kafila.placement.cluster_affinity import matcher
+from kafila.placement.scheduler import bounded
+from kafila.placement.scheduler.bounded import Unschedulable
 from kafila.placement.scheduler.select import Candidate
+from kafila.placement.scheduler.webster import Target, spread_by_targets, webster
 from kafila.placement.spec import replicas, scheduling_type, targets
 from kafila.placement.types import ClusterPreferences, ResourceBindingSpec, ResourceBindingStatus
-
-# Up to this many seats per party a plain queue is quicker than to reckon the first seats at once.
-_SEATS_BY_QUEUE: Final = 8
-
-
-class Unschedulable(Exception):
-    """The clusters have too few replicas available; trying again helps only once they have more."""
-
-
-class UnsupportedStrategy(Exception):
-    """The placement asks for a strategy that does not exist."""
-
-
-class Target(NamedTuple):
-    name: str
-    replicas: int
-
 
 _NAME, _REPLICAS = itemgetter(0), itemgetter(1)
 _ALLOCATABLE = itemgetter(Candidate._fields.index("allocatable"))
 
 
-def webster(seats: int, votes: Mapping[str, int], uid: str = "") -> list[Target]:
-    """Give ``seats`` one by one to the party with the greatest ``votes / (2·its seats + 1)``; sorted by name, zeros included.
-
-    Ties: fewer seats first, then the name; ascending, or descending where the FNV-1a hash of ``uid`` is odd, so that not every
-    resource favours the same cluster. All seats are given away when there is a party at all.
-    """
-    if not votes:
-        return []
-    descending = bool(uid) and fnv1a_32(uid.encode()) & 1 == 1
-    parties = sorted(votes, reverse=descending)
-    ranked = [votes[party] for party in parties]
-    given = _first_seats(seats, ranked)
-    queue = [
-        (-(vote / (2 * count + 1)), count, rank, vote)
-        for rank, (vote, count) in enumerate(zip(ranked, given, strict=True))
-    ]
-    heapq.heapify(queue)
-    for _ in range(seats - sum(given)):
-        _, count, rank, vote = queue[0]
-        given[rank] = count + 1
-        heapq.heapreplace(queue, (-(vote / (2 * count + 3)), count + 1, rank, vote))
-    result = list(map(Target, parties, given))
-    return result[::-1] if descending else result
-
-
-def _first_seats(seats: int, votes: Sequence[int]) -> list[int]:
-    """Seats that the queue would give first, all at once: those whose quotient reaches a divisor that is surely too great.
-
-    With divisor d the party with v votes has floor(v/d + 1/2) seats; for d = sum/(seats - parties) these are at most
-    seats - parties/2, and every seat given has a greater quotient than every seat not given.
-    """
-    parties, total = len(votes), sum(votes)
-    if seats <= parties * _SEATS_BY_QUEUE or total <= 0:
-        return [0] * parties
-    enough = seats - parties
-    return [(2 * vote * enough + total) // (2 * total) for vote in votes]
-
-
-def spread_by_targets(seats: int, weights: Iterable[Target], uid: str = "") -> list[Target]:
-    """Divide ``seats`` in proportion to the replicas of ``weights``; nothing when they have none."""
-    votes = dict(weights)
-    return webster(seats, votes, uid) if sum(votes.values()) else []
+class UnsupportedStrategy(Exception):
+    """The placement asks for a strategy that does not exist."""
 
 
 def reschedule_required(spec: ResourceBindingSpec, status: ResourceBindingStatus) -> bool:
@@ -95,14 +38,18 @@ def assign(
 
     ``affinity``: the term of ``clusterAffinities`` in use; its overflow groups are filled one after the other.
     """
-    fresh = reschedule_required(spec, status)
+    fresh, remaining = reschedule_required(spec, status), replicas(spec)
+    later = bounded.least(candidates, remaining)
     if not _has_overflow(spec, affinity):
-        return _assign(candidates, spec, replicas(spec), fresh)
-    remaining = replicas(spec)
+        return _assign(candidates, spec, remaining, fresh)
     result: list[Target] = []
     for tier in sorted({candidate.overflow for candidate in candidates}):
         members = [candidate for candidate in candidates if candidate.overflow == tier]
-        share = min(remaining, sum(candidate.available for candidate in members))
+        least = bounded.least(members, remaining)
+        later -= least
+        share = min(remaining - later, sum(candidate.available for candidate in members))
+        if share < least:
+            raise Unschedulable(f"Clusters available replicas {share} are fewer than their minimums, {least}.")
         result += _assign(members, spec, share, fresh)
         remaining -= share
         if remaining <= 0:
@@ -159,6 +106,8 @@ def _static(
             for candidate in candidates
         }
         weights = {cluster: weight for cluster, weight in ruled.items() if weight > 0} or weights
+    if bounded.is_needed(candidates, wanted):
+        return bounded.by_weights(candidates, weights, wanted, uid)
     return webster(wanted, weights, uid)
 
 
@@ -168,6 +117,8 @@ def _dynamic(
     """By the replicas that clusters have available. What runs stays where it is, unless a fresh assignment was asked for."""
     present = {candidate.name for candidate in candidates}
     scheduled = [Target(t["name"], t.get("replicas") or 0) for t in targets(spec) if t["name"] in present]
+    if bounded.is_needed(candidates, wanted):
+        return bounded.by_room(candidates, scheduled, wanted, uid, aggregated=aggregated, fresh=fresh)
     assigned = sum(target.replicas for target in scheduled)
     allocatable = list(map(Target, map(_NAME, candidates), map(_ALLOCATABLE, candidates)))
     kept: list[Target]

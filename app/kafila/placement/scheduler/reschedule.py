@@ -11,6 +11,7 @@ from kafila.core.feature_gates import DEFAULT_GATES, MULTIPLE_POD_TEMPLATES_SCHE
 from kafila.placement import constants
 from kafila.placement.applied_placement import placement_text, same_outside_affinities, term_text
 from kafila.placement.objects import annotations_of, labels_of
+from kafila.placement.placement_annotations import APPLIED, digest
 from kafila.placement.scheduler.assign import reschedule_required
 from kafila.placement.spec import is_workload, replicas, scheduling_type, target_names, targets, total_replicas
 from kafila.placement.types import Binding, ClusterAffinityTerm, Placement, ResourceBindingSpec
@@ -62,8 +63,11 @@ def should_schedule(
         where = meta.get("namespace")
         what = f"resourceBinding({where}/" if where else "clusterResourceBinding("
         raise ValueError(f"failed to get placement from {what}{meta.get('name', '')})")
-    applied = annotations_of(binding).get(constants.APPLIED_PLACEMENT) or ""
+    annotations = annotations_of(binding)
+    applied = annotations.get(constants.APPLIED_PLACEMENT) or ""
     if placement_changed(placement, applied, status.get("schedulerObservingAffinityName") or ""):
+        return RescheduleReason.PLACEMENT_CHANGED
+    if digest(annotations) != annotations.get(APPLIED, ""):
         return RescheduleReason.PLACEMENT_CHANGED
     if replicas_changed(spec, gates):
         return RescheduleReason.REPLICAS_CHANGED

@@ -13,13 +13,17 @@ from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.applied_placement import placement_text
 from kafila.placement.objects import annotations_of, name, namespace
-from kafila.placement.scheduler.assign import Unschedulable, UnsupportedStrategy, assign, reschedule_required
+from kafila.placement.placement_annotations import APPLIED, digest
+from kafila.placement.replica_bounds import ANNOTATION as REPLICA_BOUNDS
+from kafila.placement.replica_bounds import Bounds, BoundsError, bounds_of
+from kafila.placement.scheduler.assign import UnsupportedStrategy, assign, reschedule_required
+from kafila.placement.scheduler.bounded import Unschedulable
 from kafila.placement.scheduler.cluster_snapshot import ClusterInfo, ClusterSnapshot, snapshot_of
 from kafila.placement.scheduler.estimate import Assumed, available_replicas, request_key
 from kafila.placement.scheduler.filters import Rejection, feasible, placement_key
 from kafila.placement.scheduler.plugins import PluginFailed, SchedulerPlugin
 from kafila.placement.scheduler.select import Candidate, SelectionError, candidates, select
-from kafila.placement.spec import is_multi_component, replicas, targets
+from kafila.placement.spec import is_multi_component, replicas, scheduling_type, targets
 from kafila.placement.types import (
     Binding,
     Cluster,
@@ -114,7 +118,7 @@ def schedule(
     observed: str = status.get("schedulerObservingAffinityName") or ""
     terms = placement.get("clusterAffinities") or []
     if not terms:
-        attempt = _attempt(spec, status, observed, snapshot, context)
+        attempt = _attempt(binding, observed, snapshot, context)
         return _decision(binding, attempt, observed, (), (attempt,))
     return _try_terms(binding, terms, observed, snapshot, context)
 
@@ -135,7 +139,7 @@ def _try_terms(
     events: list[Event] = []
     for index in range(start, len(terms)):
         affinity = terms[index].get("affinityName") or ""
-        attempt = _attempt(spec, status, affinity, clusters, context)
+        attempt = _attempt(binding, affinity, clusters, context)
         attempts.append(attempt)
         if attempt.failure is None:
             return _decision(binding, attempt, affinity, tuple(events), tuple(attempts))
@@ -146,13 +150,8 @@ def _try_terms(
     return _decision(binding, attempts[0], observed, tuple(events), tuple(attempts), by_term=True)
 
 
-def _attempt(
-    spec: ResourceBindingSpec,
-    status: ResourceBindingStatus,
-    affinity: str,
-    clusters: ClusterSnapshot,
-    context: SchedulingContext,
-) -> Attempt:
+def _attempt(binding: Binding, affinity: str, clusters: ClusterSnapshot, context: SchedulingContext) -> Attempt:
+    spec, status = binding.get("spec") or {}, binding.get("status") or {}
     try:
         fit, rejected = feasible(
             spec,
@@ -165,8 +164,8 @@ def _attempt(
         )
         if not fit:
             return Attempt(affinity, [], Failure("FitError", fit_error_text(len(clusters), rejected)), rejected)
-        found = _ranked(spec, affinity, fit, clusters, context)
-    except PluginFailed as error:
+        found = _ranked(binding, affinity, fit, clusters, context)
+    except (PluginFailed, BoundsError) as error:
         return Attempt(affinity, [], Failure("Error", str(error)), {})
     multi = MULTIPLE_POD_TEMPLATES_SCHEDULING in context.gates and is_multi_component(spec)
     chosen: Sequence[Candidate] = ()
@@ -188,17 +187,22 @@ def _attempt(
 
 
 def _ranked(
-    spec: ResourceBindingSpec,
+    binding: Binding,
     affinity: str,
     fit: Sequence[ClusterInfo],
     snapshot: ClusterSnapshot,
     context: SchedulingContext,
 ) -> Sequence[Candidate]:
+    """Raises PluginFailed, BoundsError."""
+    spec = binding.get("spec") or {}
+    is_divided = scheduling_type(spec.get("placement") or {}) == constants.DIVIDED
+    bounds = annotations_of(binding).get(REPLICA_BOUNDS) if is_divided else None
+
     def rank() -> list[Candidate]:
         available = available_replicas(
             spec, snapshot, gates=context.gates, answers=context.answers, assumed=context.assumed
         )
-        return candidates(spec, affinity, fit, available, context.plugins)
+        return candidates(spec, affinity, fit, available, context.plugins, _bounds(bounds, snapshot))
 
     if spec.get("clusters") or spec.get("components") or spec.get("gracefulEvictionTasks"):
         return rank()
@@ -208,12 +212,20 @@ def _ranked(
     return snapshot.remember(
         (
             "ranked",
+            bounds,
             *placement_key(spec, affinity),
             *request_key(spec, context.gates),
             snapshot.unlimited and replicas(spec),
         ),
         rank,
     )
+
+
+def _bounds(text: str | None, snapshot: ClusterSnapshot) -> Mapping[str, Bounds]:
+    """Raises BoundsError."""
+    if not text:
+        return {}
+    return snapshot.remember(("bounds", text), lambda: bounds_of(text, (member.cluster for member in snapshot.members)))
 
 
 def _divided(
@@ -313,13 +325,15 @@ def with_result(binding: Binding, decision: Decision) -> Binding:
     if decision.clusters is None:
         return binding
     spec = binding["spec"]
-    annotations = annotations_of(binding)
-    if annotations.get(constants.APPLIED_PLACEMENT) == decision.placement and targets(spec) == decision.clusters:
+    before = annotations_of(binding)
+    annotations = {**before, constants.APPLIED_PLACEMENT: decision.placement}
+    if additions := digest(before):
+        annotations[APPLIED] = additions
+    else:
+        annotations.pop(APPLIED, None)
+    if annotations == before and targets(spec) == decision.clusters:
         return binding
-    meta: ObjectMeta = {
-        **binding["metadata"],
-        "annotations": {**annotations, constants.APPLIED_PLACEMENT: decision.placement},
-    }
+    meta: ObjectMeta = {**binding["metadata"], "annotations": annotations}
     spec = {**spec, "clusters": decision.clusters}
     if not decision.clusters:
         del spec["clusters"]

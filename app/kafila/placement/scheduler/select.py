@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from kafila.placement import constants
 from kafila.placement.cluster_affinity import matcher
+from kafila.placement.replica_bounds import NO_BOUNDS, Bounds
 from kafila.placement.scheduler.cluster_snapshot import ClusterInfo
 from kafila.placement.scheduler.plugins import SchedulerPlugin, asked_to_score
 from kafila.placement.scheduler.regions import Region, choose_regions, region_score
@@ -16,6 +17,7 @@ from kafila.placement.spec import assigned_replicas, replicas, scheduling_type, 
 from kafila.placement.types import Cluster, Placement, ResourceBindingSpec, SpreadConstraint
 
 IGNORE_RESOURCES: Final = -1
+NONE: Final[Mapping[str, Bounds]] = {}
 _NO_TERM: Final = 1000
 
 
@@ -24,7 +26,10 @@ class SelectionError(Exception):
 
 
 class Candidate(NamedTuple):
-    """A feasible cluster. ``available`` counts the replicas that it already has, ``allocatable`` does not."""
+    """A feasible cluster. ``available`` counts the replicas that it already has, ``allocatable`` does not.
+
+    ``available`` is not more than ``bounds`` let it have; ``allocatable`` tells of free room alone.
+    """
 
     name: str
     cluster: Cluster
@@ -32,6 +37,7 @@ class Candidate(NamedTuple):
     overflow: int
     available: int
     allocatable: int
+    bounds: Bounds = NO_BOUNDS
 
 
 def candidates(
@@ -40,8 +46,12 @@ def candidates(
     fit: Sequence[ClusterInfo],
     available: Mapping[str, int],
     plugins: Sequence[SchedulerPlugin] = (),
+    bounds: Mapping[str, Bounds] = NONE,
 ) -> list[Candidate]:
-    """Feasible clusters in order of preference; ``available`` is how many replicas each can still take."""
+    """Feasible clusters in order of preference; ``available`` is how many replicas each can still take.
+
+    ``bounds``: of replicas, by cluster, where there are any.
+    """
     assigned = assigned_replicas(spec)
     placement = spec.get("placement") or {}
     if not assigned and not plugins and not terms(placement):
@@ -53,7 +63,13 @@ def candidates(
             each._replace(score=each.score + sum(asked_to_score(plugin, spec, each.cluster) for plugin in plugins))
             for each in found
         ]
+    if bounds:
+        found = [_bounded(each, bounds.get(each.name, NO_BOUNDS)) for each in found]
     return in_order(found)
+
+
+def _bounded(candidate: Candidate, bounds: Bounds) -> Candidate:
+    return candidate._replace(available=min(candidate.available, bounds.maximum), bounds=bounds)
 
 
 def _compared(

@@ -16,7 +16,7 @@ from kafila.placement.objects import (
     spec,
     uid,
 )
-from kafila.placement.scheduler.assign import Target, spread_by_targets
+from kafila.placement.scheduler.webster import Target, spread_by_targets
 from kafila.placement.spec import replicas, scheduling_type, targets_of
 from kafila.placement.types import ResourceBindingSpec, TargetCluster, Work
 

@@ -17,6 +17,7 @@ from kafila.placement.detector.binding import (
     unclaim,
 )
 from kafila.placement.objects import semantically_equal
+from kafila.placement.replica_bounds import ANNOTATION
 from tests.unit.placement.objects import deployment, policy, selector
 
 PP = policy("pp", resourceSelectors=[selector()], placement={"clusterAffinity": {"clusterNames": ["m1"]}})
@@ -112,6 +113,16 @@ def test_what_others_decide_is_kept() -> None:
     identity = "resourcebinding.karmada.io/permanent-id"
     assert made["metadata"]["labels"][identity] == old["metadata"]["labels"][identity]
     assert build_binding(deployment(replicas=5), PP, made) is made
+
+
+def test_annotations_that_add_to_the_placement_follow_the_policy() -> None:
+    adding = policy(placement={})
+    adding["metadata"]["annotations"] = {ANNOTATION: "[{minReplicas: 1}]", "note": "mine"}
+    made = build_binding(deployment(), adding)
+    assert made["metadata"]["annotations"][ANNOTATION] == "[{minReplicas: 1}]"
+    assert "note" not in made["metadata"]["annotations"]
+    changed = policy(placement={})
+    assert ANNOTATION not in build_binding(deployment(), changed, made)["metadata"]["annotations"]
 
 
 def test_a_binding_of_an_earlier_template_is_waited_for() -> None:

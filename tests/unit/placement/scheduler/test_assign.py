@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kafila.core.hashes import fnv1a_32
-from kafila.placement.scheduler.assign import Target, spread_by_targets, webster
+from kafila.placement.scheduler.webster import Target, spread_by_targets, webster
 
 NAMES = st.text("abcdefgh", min_size=1, max_size=3)
 VOTES = st.dictionaries(NAMES, st.integers(0, 10_000), min_size=1, max_size=8)

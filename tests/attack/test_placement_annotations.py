@@ -1,0 +1,80 @@
+"""Annotations that add to a placement are texts of strangers: what they cost has an end, and what they break is their own."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from kafila.core.errors import StatusError
+from kafila.core.feature_gates import DEFAULT_GATES
+from kafila.core.values import Object
+from kafila.placement import constants
+from kafila.placement.replica_bounds import ANNOTATION, LONGEST, MOST_RULES, UNLIMITED
+from kafila.placement.scheduler.schedule import schedule
+from kafila.registry import SYSTEM_ADMIN
+from tests.unit.admission.karmada.test_policies import CPP, PP, admit, cluster_policy, create, policy
+from tests.unit.placement.objects import DYNAMIC, as_map, binding, cluster
+
+ALIASES = (
+    "[&a [x,x,x,x,x,x,x,x,x]"
+    + "".join(f",&{n} [{f'*{b},' * 9}]" for b, n in zip("abcdefgh", "bcdefghi", strict=True))
+    + "]"
+)
+
+
+def annotated(made: Object, text: str) -> Object:
+    made["metadata"]["annotations"] = {ANNOTATION: text}
+    return made
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ALIASES,
+        "[" * 8000,
+        "[{clusterSelector: '" + "a=b," * 2000 + "=', minReplicas: 1}]",
+        "[{minReplicas: " + "9" * 8_000 + "}]",
+        "[{minReplicas: 1, clusterNames: [" + "'\\u0000'," * 1000 + "]}]",
+        "x" * (LONGEST + 1),
+        json.dumps([{"minReplicas": 1}] * (MOST_RULES + 1)),
+    ],
+)
+@pytest.mark.parametrize(("kind", "make"), [(PP, policy), (CPP, cluster_policy)])
+def test_what_means_nothing_is_refused_with_its_place(kind: object, make: object, text: str) -> None:
+    with pytest.raises(StatusError) as refused:
+        create(kind, annotated(make(placement={"replicaScheduling": DYNAMIC}), text))  # type: ignore[operator,arg-type]
+    assert (refused.value.code, refused.value.reason) == (422, "Invalid")
+    causes = refused.value.details["causes"]
+    assert causes[0]["field"].startswith(f"metadata.annotations[{ANNOTATION}]")
+    assert sum(len(cause["message"]) for cause in causes) < 128 << 10
+
+
+def test_bounds_are_of_replicas_that_are_divided() -> None:
+    text = "[{minReplicas: 1}]"
+    create(PP, annotated(policy(placement={"replicaScheduling": DYNAMIC}), text))
+    with pytest.raises(StatusError, match="only replicas that are divided have bounds"):
+        create(PP, annotated(policy(placement={}), text))
+
+
+def test_what_was_stored_before_is_in_nobodys_way() -> None:
+    stored = create(PP, policy(placement={"replicaScheduling": DYNAMIC}))
+    stored = annotated(stored, "no bounds at all")
+    labelled = {**stored, "metadata": {**stored["metadata"], "labels": {**stored["metadata"]["labels"], "a": "b"}}}
+    admit(PP, "UPDATE", labelled, stored, SYSTEM_ADMIN, DEFAULT_GATES)
+
+
+def test_bounds_that_are_written_into_a_binding_fail_its_decision_alone() -> None:
+    fleet = [cluster("m1"), cluster("m2")]
+    broken = schedule(annotated(binding(2, {"replicaScheduling": DYNAMIC}), ALIASES), fleet)
+    assert broken.condition["reason"] == constants.REASON_SCHEDULER_ERROR
+    assert as_map(schedule(binding(2, {"replicaScheduling": DYNAMIC}), fleet).clusters) == {"m1": 1, "m2": 1}
+
+
+def test_as_many_replicas_as_there_can_be_are_divided_at_once() -> None:
+    """Not one after the other: with bounds that leave a single division, and with such that leave many."""
+    fleet = [cluster(f"m{number}") for number in range(50)]
+    divided = {"replicaScheduling": {"replicaSchedulingType": "Divided", "replicaDivisionPreference": "Weighted"}}
+    rules = [{"clusterNames": ["m1"], "maxReplicas": 7}, {"clusterNames": ["m2"], "minReplicas": 1000}]
+    placed = as_map(schedule(annotated(binding(UNLIMITED, divided), json.dumps(rules)), fleet).clusters)
+    assert (sum(placed.values()), placed["m1"]) == (UNLIMITED, 7)
