@@ -273,6 +273,10 @@ class Lab:
             pytest.fail(f"never at rest: {pending} {self.log_after(before - 20)}\n{self.describe()}")
         return self.database.head
 
+    def queue(self, name: str) -> WorkQueue[Any]:
+        """The one of that name that is at work."""
+        return next(queue for queue in _queues if queue.name == name and queue._started)
+
     def log_after(self, revision: int) -> list[tuple[str, str, bool]]:
         """(resource, name, deleted) of what was written since."""
         return [(r.key.resource, r.key.name, r.deleted) for r in self.database.log if r.revision > revision]

@@ -77,6 +77,26 @@ async def test_the_task_says_who_and_why(failing: Lab) -> None:
     }
 
 
+async def test_a_cluster_that_changes_is_noted_and_its_bindings_are_looked_for_later(failing: Lab) -> None:
+    """Who writes a Cluster waits for its listeners, and so does everybody else on the event loop."""
+    await failing.create(failing.policy(select=[{"apiVersion": "v1", "kind": "ConfigMap"}]))
+    names = [f"c{number}" for number in range(5)]
+    for name in names:
+        await failing.create(failing.config(name))
+    await failing.until(lambda: all(failing.in_clusters("ConfigMap", name) == ["m1", "m2"] for name in names))
+    queue = failing.queue("taint-eviction")
+    waiting: list[int] = []
+
+    def look(event: Any) -> None:
+        if event.old.meta.generation != event.new.meta.generation:
+            waiting.append(len(queue))
+
+    failing.registry.cache.listen("clusters.cluster.karmada.io", look)
+    await taint(failing, "m2", TAINT)
+    assert waiting == [1]
+    await failing.until(lambda: all(failing.in_clusters("ConfigMap", name) == ["m1"] for name in names))
+
+
 async def test_tolerated_for_a_while(failing: Lab) -> None:
     toleration = {"key": "broken", "operator": "Exists", "tolerationSeconds": 2}
     await place(failing, placement={"clusterTolerations": [toleration]})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import OrderedDict
+from collections.abc import Iterable
 from typing import Final, NamedTuple, final
 
 from kafila.catalog.kind import Kind
@@ -22,12 +23,12 @@ from kafila.reconcile.controller import QueueController
 from kafila.reconcile.events import Recorder
 from kafila.reconcile.karmada.binding_events import record_for_binding
 from kafila.reconcile.karmada.clusters import Clusters
-from kafila.reconcile.karmada.kinds import BINDINGS, CLUSTER_BINDINGS, CLUSTERS, OPTIONS, Kinds, stored_binding
+from kafila.reconcile.karmada.kinds import BINDINGS, CLUSTER_BINDINGS, CLUSTERS, OPTIONS, Kinds
 from kafila.reconcile.queue import Requeue
 from kafila.registry import Registry
 from kafila.watch import Entry, Event, needles
 
-from .eviction_guard import AT_ONCE, EvictionGuard
+from .eviction_guard import EvictionGuard
 from .evictions import EVICTIONS
 
 HALTED = 1800.0  # seconds between evictions when the rate is 0
@@ -40,7 +41,10 @@ class Stay(NamedTuple):
     cluster: str
 
 
-RECOUNT: Final = Stay(Key("", "", ""), "")  # the key that says: look which clusters are held no more
+LOOK: Final = Stay(
+    Key("", "", ""), ""
+)  # the key that says: look for bindings in clusters that changed, or are held no more
+AT_ONCE_ASKED: Final = 500  # times that a binding is asked about a cluster before others get the event loop
 
 
 @final
@@ -66,6 +70,7 @@ class TaintManager(QueueController[Stay]):
         self._purge_mode = purge_mode
         self._interval = 1 / rate if rate > 0 else HALTED
         self._guard = EvictionGuard(registry, recorder, clusters, _leaves, limits)
+        self._changed: set[str] = set()  # clusters whose bindings are to be enqueued
         self._next = 0.0  # when the next eviction may be, by the monotonic clock
         self._line: OrderedDict[Stay, None] = OrderedDict()  # who waits for it; only the first one has a timer
         cache = self._registry.cache
@@ -76,14 +81,15 @@ class TaintManager(QueueController[Stay]):
     async def stop(self) -> None:
         await super().stop()
         self._line.clear()
+        self._changed.clear()
         self._guard.clear()
 
     def _subject(self, key: Stay) -> Key | None:
-        return key.binding if key != RECOUNT else None
+        return key.binding if key != LOOK else None
 
     def resync(self) -> None:
-        for cluster in self._clusters.ordered():
-            self._enqueue_bindings_in(cluster)
+        self._changed.update(self._clusters.by_name)
+        self.queue.add(LOOK, background=True)
 
     def _observe_cluster(self, event: Event) -> None:
         """``Clusters`` has seen the event before us: it listens first."""
@@ -94,34 +100,11 @@ class TaintManager(QueueController[Stay]):
         if is_same and not is_approval:
             return
         was_held = self._guard.release(event.key.name)
-        if cluster is not None:
-            if was_held and is_approved(cluster):
-                self._guard.approved(cluster)
-            if was_held or not is_same:
-                self._enqueue_bindings_in(cluster)
-        if not is_same:
-            self.queue.add(RECOUNT)
-
-    def _enqueue_bindings_in(self, cluster: Cluster) -> None:
-        if not no_execute(cluster):
-            return
-        name = cluster["metadata"]["name"]
-        needle = needles.field("name", name)
-        for resource in (BINDINGS, CLUSTER_BINDINGS):
-            for entry in self._registry.cache.resource(resource).entries():
-                if entry.mentions(needle):
-                    self.queue.add(Stay(entry.key, name), background=True)
-
-    def _enqueueing_bindings_in(self, names: frozenset[str]) -> Chunks:
-        """Of several clusters, in one pass over all bindings."""
-        for resource in (BINDINGS, CLUSTER_BINDINGS):
-            for chunk in self._registry.cache.resource(resource).chunks():
-                for index, entry in enumerate(chunk):
-                    if index % AT_ONCE == AT_ONCE - 1:
-                        yield
-                    for name in target_names(stored_binding(entry)["spec"]) & names:
-                        self.queue.add(Stay(entry.key, name), background=True)
-                yield
+        if cluster is not None and was_held and is_approved(cluster):
+            self._guard.approved(cluster)
+        if was_held or not is_same:
+            self._changed.add(event.key.name)
+            self.queue.add(LOOK)
 
     def _observe_binding(self, event: Event) -> None:
         """A binding that comes to a cluster, or tolerates less, while the taint is there."""
@@ -133,8 +116,8 @@ class TaintManager(QueueController[Stay]):
                 self.queue.add(Stay(event.key, name))
 
     async def _reconcile(self, stay: Stay) -> None:
-        if stay == RECOUNT:
-            await self._recount()
+        if stay == LOOK:
+            await self._look_for_bindings()
             return
         kind = self._kinds.of_binding(stay.binding)
         try:
@@ -164,10 +147,32 @@ class TaintManager(QueueController[Stay]):
             raise
         EVICTIONS.labels(constants.PRODUCER_TAINT_MANAGER).inc()
 
-    async def _recount(self) -> None:
+    async def _look_for_bindings(self) -> None:
+        """In all clusters that changed meanwhile at once: when many go down together, that is one pass over all bindings."""
         released = await self._guard.released()
-        if released:
-            await in_chunks(self._enqueueing_bindings_in(released))
+        names, self._changed = self._changed | released, set()
+        try:
+            await in_chunks(self._enqueueing_bindings_in(names))
+        except BaseException:
+            self._changed |= names
+            raise
+
+    def _enqueueing_bindings_in(self, names: Iterable[str]) -> Chunks:
+        """What has no taint, or is gone, drives nothing out."""
+        clusters = [cluster for name in names if (cluster := self._clusters.get(name)) is not None]
+        tainted = [cluster["metadata"]["name"] for cluster in clusters if no_execute(cluster)]
+        wanted = [(name, needles.field("name", name)) for name in tainted]
+        asked = 0
+        for resource in (BINDINGS, CLUSTER_BINDINGS) if wanted else ():
+            for chunk in self._registry.cache.resource(resource).chunks():
+                for entry in chunk:
+                    for name, needle in wanted:
+                        if entry.mentions(needle):
+                            self.queue.add(Stay(entry.key, name), background=True)
+                    asked += len(wanted)
+                    if asked >= AT_ONCE_ASKED:
+                        yield
+                        asked = 0
 
     async def _is_held(self, name: str) -> bool:
         """Also one that is gone. Raises StatusError."""
