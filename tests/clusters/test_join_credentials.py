@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import yaml
 from cluster_harness import Member, Members
 
 from kafila.members.kubeconfig import load
+from tests.proxy_server import ProxyServer
 
 V1 = "client.authentication.k8s.io/v1"
 V1BETA1 = "client.authentication.k8s.io/v1beta1"
@@ -146,69 +146,22 @@ async def test_whom_the_kubeconfig_impersonates_is_who_asks(member2: Member, tmp
     assert "team:a" in user["groups"]
 
 
-class Proxy:
-    """An HTTP proxy that counts its tunnels."""
-
-    def __init__(self) -> None:
-        self.tunnels: list[str] = []
-        self.address = ""
-        self._loop = asyncio.new_event_loop()
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-        self._ready.wait(30)
-
-    def stop(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(30)
-
-    def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        server = self._loop.run_until_complete(asyncio.start_server(self._serve, "127.0.0.1", 0))
-        self.address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        self._ready.set()
-        self._loop.run_forever()
-        server.close()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        method, target, *_ = (await reader.readuntil(b"\r\n\r\n")).decode().split()
-        assert method == "CONNECT"
-        self.tunnels.append(target)
-        host, _, port = target.partition(":")
-        theirs, ours = await asyncio.open_connection(host, int(port))
-        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
-
-        async def carry(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
-            try:
-                while piece := await source.read(1 << 16):
-                    target.write(piece)
-                    await target.drain()
-            except ConnectionError:
-                pass
-            finally:
-                target.close()
-
-        await asyncio.gather(carry(reader, ours), carry(theirs, writer))
-
-
-@pytest.fixture
-def proxy() -> Iterator[Proxy]:
-    made = Proxy()
-    made.start()
-    yield made
-    made.stop()
+@pytest.fixture(params=["http", "socks5"])
+def proxy(request: pytest.FixtureRequest) -> Iterator[tuple[str, ProxyServer]]:
+    with ProxyServer() as server:
+        yield request.param, server
 
 
 def test_a_member_behind_a_proxy_joins_by_a_plugin_and_is_ready(
-    kafila: Any, member2: Member, tmp_path: Path, proxy: Proxy
+    kafila: Any, member2: Member, tmp_path: Path, proxy: tuple[str, ProxyServer]
 ) -> None:
     """The whole way: a plugin that answers with a certificate, `proxy-url`, and the control plane goes through the proxy too."""
+    protocol, server = proxy
+    address = f"{protocol}://{server.address}"
     plugin = Plugin(tmp_path, member2, provideClusterInfo=True)
     plugin.answers(**statuses(member2)["certificate"])
     document = yaml.safe_load(plugin.kubeconfig.read_text())
-    document["clusters"][0]["cluster"]["proxy-url"] = proxy.address
+    document["clusters"][0]["cluster"]["proxy-url"] = address
     plugin.kubeconfig.write_text(yaml.safe_dump(document))
     flags = [f"--kubeconfig={kafila.kubeconfig}", f"--cluster-kubeconfig={plugin.kubeconfig}"]
     command = [sys.executable, "-c", "from kafila.cli import main; main()"]
@@ -224,8 +177,9 @@ def test_a_member_behind_a_proxy_joins_by_a_plugin_and_is_ready(
         assert run("join", "proxied", *flags) == "cluster(proxied) is joined successfully\n"
         kafila.kubectl("wait", "cluster/proxied", "--for=condition=Ready", "--timeout=90s")
         cluster = json.loads(kafila.kubectl("get", "cluster", "proxied", "-o", "json"))
-        assert cluster["spec"]["proxyURL"] == proxy.address
-        assert set(proxy.tunnels) == {f"127.0.0.1:{member2.port}"}
+        assert cluster["spec"]["proxyURL"] == address
+        inside = kafila.kubectl("get", "--raw", "/apis/cluster.karmada.io/v1alpha1/clusters/proxied/proxy/version")
+        assert json.loads(inside)["gitVersion"] == cluster["status"]["kubernetesVersion"]
         shown = run("clusters", f"--kubeconfig={kafila.kubeconfig}", "proxied").splitlines()
         assert shown[0].startswith("NAME      VERSION")
         assert shown[1].split()[:4] == ["proxied", cluster["status"]["kubernetesVersion"], "Push", "True"]
@@ -235,3 +189,5 @@ def test_a_member_behind_a_proxy_joins_by_a_plugin_and_is_ready(
     assert told.endswith("cluster(proxied) is unjoined successfully\n")
     assert "  serviceaccount: karmada-proxied" in told.replace("-n karmada-cluster ", "")
     assert "stay in cluster" not in told
+    server.stop()
+    assert server.passed() == {(protocol, f"127.0.0.1:{member2.port}")}

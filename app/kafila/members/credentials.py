@@ -12,8 +12,8 @@ import orjson
 from kafila.core.values import AnyObject, Object
 
 from .client import MemberClient
+from .dialing import Dialer
 from .transport import TLS, NetworkTransport, Transport
-from .tunnel.connector import Dialer
 
 TOKEN = "token"
 AUTHORITY = "caBundle"

@@ -23,8 +23,8 @@ from kafila.core.values import Object
 from kafila.core.websockets import PROTOCOLS, TOKEN_PROTOCOL, offered_protocols
 
 from .credentials import AUTHORITY, TOKEN, CredentialsError, secret_value
+from .dialing import Dialer, by_proxy
 from .transport import CONNECT_TIMEOUT, TLS, Unreachable, UnusableAnswer, open_connector, sendable
-from .tunnel.connector import Dialer
 from .upgraded import Upgraded
 from .wire import arriving, check_status, unanswered
 
@@ -93,8 +93,10 @@ def upstream(cluster: Object, secret: Object | None, impersonator: Object) -> Up
     if urlsplit(endpoint).scheme not in ("http", "https"):
         raise CredentialsError(f"failed to parse api endpoint {endpoint}: must be an http or https URL")
     proxy_url = spec.get("proxyURL") or ""
-    if proxy_url and urlsplit(proxy_url).scheme not in ("http", "https"):
-        raise CredentialsError(f"proxy {proxy_url} is not supported: only http and https proxies are")
+    try:
+        by_proxy(proxy_url, endpoint)
+    except ValueError as error:
+        raise CredentialsError(str(error)) from None
     token = secret_value(name, impersonator, TOKEN).decode(errors="replace").strip()
     if not token:
         # "impresonate" is Karmada's spelling
@@ -220,6 +222,8 @@ class Connections:
 
     def __init__(self, upstream: Upstream) -> None:
         self.upstream = upstream
+        by_socks, self._http_proxy = by_proxy(upstream.proxy_url, upstream.endpoint)
+        self._dialer = upstream.dialer or by_socks
         self._session: aiohttp.ClientSession | None = None
         self._users = 0
         self._retired = False
@@ -250,7 +254,7 @@ class Connections:
                 allow_redirects=False,  # credentials must not follow a redirect to somewhere else
                 skip_auto_headers=("accept", "accept-encoding", "content-type", "user-agent"),
                 server_hostname=to.tls.server_name or None,
-                proxy=to.proxy_url or None,
+                proxy=self._http_proxy,
                 proxy_headers=dict(to.proxy_headers) or None,
             )
             try:
@@ -273,7 +277,7 @@ class Connections:
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=open_connector(self.upstream.endpoint, self.upstream.tls, self.upstream.dialer),
+                connector=open_connector(self.upstream.endpoint, self.upstream.tls, self._dialer),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,  # bytes go through as they are
                 read_bufsize=1 << 16,

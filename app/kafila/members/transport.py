@@ -22,7 +22,7 @@ import aiohttp
 from prometheus_client import Counter
 from yarl import URL
 
-from .tunnel.connector import Dialer, TunnelConnector
+from .dialing import DialedConnector, Dialer, NotDialed, by_proxy, watch
 from .wire import Answers, arriving, check_status, inflated, joined, reason, unanswered
 from .wire import TooLong as TooLong
 from .wire import Unreachable as Unreachable
@@ -30,7 +30,6 @@ from .wire import UnusableAnswer as UnusableAnswer
 
 CONNECT_TIMEOUT = 5.0  # seconds
 KEEP_ALIVE = 30.0  # below the idle timeout of any API server, so that a reused connection is not one just closed by it
-UNACKNOWLEDGED_TIMEOUT = 30_000  # milliseconds until a silent peer's connection is given up (TCP_USER_TIMEOUT)
 
 
 REQUESTS = Counter(
@@ -118,15 +117,13 @@ class NetworkTransport:
         self._endpoint = sendable(endpoint)
         self._host = urlsplit(endpoint).netloc.rpartition("@")[2]
         self._tls = tls
-        self._dialer = dialer
-        self._proxy_url = proxy_url
         self._proxy_headers = proxy_headers
         self._session: aiohttp.ClientSession | None = None
         self._retired: aiohttp.ClientSession | None = None
         if urlsplit(endpoint).scheme not in ("http", "https"):
             raise ValueError(f"invalid API endpoint {endpoint!r}: must be an http or https URL")
-        if proxy_url and urlsplit(proxy_url).scheme not in ("http", "https"):
-            raise ValueError(f"proxy {proxy_url!r} is not supported: only http and https proxies are")
+        by_socks, self._http_proxy = by_proxy(proxy_url, endpoint)
+        self._dialer = dialer or by_socks
 
     async def present(self, certificate: bytes, key: bytes) -> None:
         """From the next request on this is our certificate. What is under way ends as it began."""
@@ -166,10 +163,10 @@ class NetworkTransport:
                 timeout=timeout,
                 allow_redirects=False,  # credentials must not follow a redirect to somewhere else
                 server_hostname=self._tls.server_name or None,
-                proxy=self._proxy_url or None,
+                proxy=self._http_proxy,
                 proxy_headers=self._proxy_headers,
             )
-        except aiohttp.ClientConnectorError as error:
+        except (aiohttp.ClientConnectorError, NotDialed) as error:
             REQUESTS.labels("<error>", self._host, method).inc()
             raise Unreachable(reason(error), sent=False) from None
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -201,7 +198,7 @@ def open_connector(endpoint: str, tls: TLS, dialer: Dialer | None = None) -> aio
     data is not usable."""
     secured = ssl_context(tls) if endpoint.startswith("https") else None
     if dialer is not None:
-        return TunnelConnector(dialer, secured, tls.server_name or urlsplit(endpoint).hostname or "", KEEP_ALIVE)
+        return DialedConnector(dialer, secured, tls.server_name or urlsplit(endpoint).hostname or "", KEEP_ALIVE)
     context: ssl.SSLContext | bool = secured or True
     connector = aiohttp.TCPConnector(
         ssl=context, limit=0, ttl_dns_cache=30, keepalive_timeout=KEEP_ALIVE, socket_factory=_watched_socket
@@ -211,19 +208,10 @@ def open_connector(endpoint: str, tls: TLS, dialer: Dialer | None = None) -> aio
 
 
 def _watched_socket(address: Any) -> socket.socket:
-    """A peer that vanished without a word is noticed by the kernel, also on a quiet watch."""
     family, kind, protocol, _, _ = address
     made = socket.socket(family, kind, protocol)
     made.setblocking(False)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for option, value in (
-        ("TCP_KEEPIDLE", 30),
-        ("TCP_KEEPINTVL", 10),
-        ("TCP_KEEPCNT", 3),
-        ("TCP_USER_TIMEOUT", UNACKNOWLEDGED_TIMEOUT),
-    ):
-        if hasattr(socket, option):  # not every system has them all
-            made.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+    watch(made)
     return made
 
 

@@ -13,13 +13,14 @@ from kafila.core.tunnels import Route
 from kafila.watch import Cache, Entry
 
 from .credentials import Connection
+from .dialing import Dialer
 from .proxy import Connections, Upstream
 from .transport import TLS, Unreachable
-from .tunnel.connector import Dialer, Here
 from .tunnel.ends import socket_to
 from .tunnel.streams import Tunnel, TunnelError
 
 STREAM: Final = b"stream.tunnel.kafila.io"  # the protocol of one stream between two of our processes: bytes as they are
+TUNNEL: Final = "its tunnel"
 _PATH: Final = "/apis/cluster.karmada.io/v1alpha1/clusters/{}/tunnel?session={}"
 
 
@@ -32,10 +33,31 @@ class Way(NamedTuple):
 
 
 @final
+class Here:
+    """Through a tunnel that ends in this process."""
+
+    __slots__ = ("_tunnel",)
+    via = TUNNEL
+
+    def __init__(self, tunnel: Tunnel) -> None:
+        self._tunnel = tunnel
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Here) and other._tunnel is self._tunnel
+
+    def __hash__(self) -> int:
+        return id(self._tunnel)
+
+    async def dial(self) -> socket.socket:
+        return await socket_to(await self._tunnel.open())
+
+
+@final
 class Peer:
     """Through a tunnel that ends in another process of ours."""
 
     __slots__ = ("_cluster", "_connections", "_of")
+    via = TUNNEL
 
     def __init__(self, cluster: str, session: str, address: str, connections: Callable[[str], Connections]) -> None:
         self._cluster = cluster
