@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Annotated
 
 from fastapi import FastAPI, Query
 from fastapi import Request as HTTPRequest
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY
 
 from kafila import __version__
+from kafila.telemetry.exposition import exposition
 
 from .deferred import NO_PAGES, Check, Page
 
@@ -67,9 +69,16 @@ def build_shell(ready: Mapping[str, Check], pages: Mapping[str, Page] = NO_PAGES
     health("/livez", {})
     health("/readyz", ready)
 
+    one_scrape = asyncio.Lock()  # many at a time would each take their piece of every turn of the event loop
+
     @meta_routes.get("/metrics")
     async def metrics() -> Response:
-        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+        pieces: list[bytes] = []
+        async with one_scrape:
+            for piece in exposition(REGISTRY):
+                pieces.append(piece.encode())
+                await asyncio.sleep(0)
+        return Response(b"".join(pieces), media_type=CONTENT_TYPE_LATEST)
 
     @meta_routes.get("/debug/{rest:path}", response_class=PlainTextResponse)
     async def debug(rest: str, includeRequestDetails: str = "") -> Response:

@@ -15,6 +15,7 @@ from typing import Any, Final, final
 from prometheus_client import REGISTRY, Gauge
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Sample
 
 from kafila.catalog.kind import Kind
 
@@ -126,18 +127,53 @@ class Requests(Collector):
         )
 
     def collect(self) -> Iterator[Metric]:
+        for family, samples in self.families():
+            family.samples = list(samples)
+            yield family
+
+    def families(self) -> Iterator[tuple[Metric, Iterator[Sample]]]:
+        """As :class:`kafila.telemetry.exposition.Many`: there may be very many kinds."""
         total, seconds, sizes, terminations = self._families()
-        for (*names, dry_run), counted in list(_counted.items()):
-            labels = [names[0], "All" if dry_run else "", *names[1:], _SERVER]
+        yield total, _one_by_one(total, self._of_totals(total))
+        yield seconds, _one_by_one(seconds, self._of_seconds(seconds))
+        yield sizes, _one_by_one(sizes, self._of_sizes(sizes))
+        yield terminations, _one_by_one(terminations, self._of_terminations(terminations))
+
+    def _of_totals(self, family: CounterMetricFamily) -> Iterator[None]:
+        for key, counted in list(_counted.items()):
+            labels = _labels(key)
             for code, count in list(counted.codes.items()):
-                total.add_metric([*labels, str(code)], count)
+                family.add_metric([*labels, str(code)], count)
+            yield
+
+    def _of_seconds(self, family: HistogramMetricFamily) -> Iterator[None]:
+        for key, counted in list(_counted.items()):
             if counted.seconds is not None:
-                seconds.add_metric(labels, counted.seconds.buckets(), counted.seconds.sum)
+                family.add_metric(_labels(key), counted.seconds.buckets(), counted.seconds.sum)
+                yield
+
+    def _of_sizes(self, family: HistogramMetricFamily) -> Iterator[None]:
+        for (*names, _), counted in list(_counted.items()):
             if counted.sizes is not None:
-                sizes.add_metric([*names, _SERVER], counted.sizes.buckets(), counted.sizes.sum)
-        for names_, count in list(_refused.items()):
-            terminations.add_metric([*names_, _SERVER, "429"], count)
-        yield from (total, seconds, sizes, terminations)
+                family.add_metric([*names, _SERVER], counted.sizes.buckets(), counted.sizes.sum)
+                yield
+
+    def _of_terminations(self, family: CounterMetricFamily) -> Iterator[None]:
+        for names, count in list(_refused.items()):
+            family.add_metric([*names, _SERVER, "429"], count)
+            yield
+
+
+def _labels(key: tuple[str, str, str, str, str, str, bool]) -> list[str]:
+    verb, *names, dry_run = key
+    return [verb, "All" if dry_run else "", *names, _SERVER]
+
+
+def _one_by_one(family: Metric, adding: Iterator[None]) -> Iterator[Sample]:
+    """The samples that each step of ``adding`` puts into the family, which keeps none of them."""
+    for _ in adding:
+        added, family.samples = family.samples, []
+        yield from added
 
 
 _DRY: Final = ("verb", "dry_run", *LABELS[1:])
