@@ -12,7 +12,7 @@ from typing import Final, final
 from kafila.admission.policies.policy import BINDINGS, MUTATING_BINDINGS, MUTATING_POLICIES, POLICIES
 from kafila.admission.webhooks import MUTATING, VALIDATING, Call, Index, hooks_of
 from kafila.admission.webhooks.conditions import nobody
-from kafila.admission.webhooks.index import MOST_REMEMBERED, failed
+from kafila.admission.webhooks.index import Remembered, failed
 from kafila.catalog.catalog import Catalog
 from kafila.catalog.kind import Kind
 from kafila.cel.libraries.authorizer import Ask
@@ -56,8 +56,8 @@ class Admitting:
         self._requests = WebhookRequests(cache, callers, ask, known)
         self._indexes: dict[str, Index] = {}
         self.idle = False  # True: there is no webhook or policy at all; asked by every write
-        self._known: dict[tuple[str, str, str, str, str], Calls | None] = {}  # as of this revision of the catalog
-        self._revision = -1
+        # the webhooks and policies that may want to see such a write; None for none
+        self.calls: Remembered[Calls | None] = Remembered(catalog, self._found)
         self.policies = Policies(
             BoundPolicies(cache, catalog, ask, POLICIES, BINDINGS, on="ValidatingAdmissionPolicy" in plugins)
         )
@@ -71,25 +71,8 @@ class Admitting:
 
     def _forget(self) -> None:
         self._indexes.clear()
-        self._known.clear()
+        self.calls.clear()
         self.idle = False
-
-    def calls(self, kind: Kind, subresource: str, operation: str) -> Calls | None:
-        """The webhooks and policies that may want to see such a write; None for none."""
-        if self._catalog.revision != self._revision:
-            self._known.clear()
-            self._revision = self._catalog.revision
-        key = (kind.group, kind.version, kind.plural, subresource, operation)
-        try:
-            return self._known[key]
-        except KeyError:
-            pass
-        found = self._found(kind, subresource, operation)
-        if not self.idle:
-            if len(self._known) >= MOST_REMEMBERED:
-                self._known.clear()
-            self._known[key] = found
-        return found
 
     def _found(self, kind: Kind, subresource: str, operation: str) -> Calls | None:
         indexes = self._indexes or self._built()

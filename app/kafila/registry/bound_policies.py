@@ -9,7 +9,7 @@ from typing import Final, NamedTuple, final
 from kafila.admission.policies.matching import Targets, matched, targets_of
 from kafila.admission.policies.policy import Binding, Policy, policy_of
 from kafila.admission.webhooks.attributes import Attributes
-from kafila.admission.webhooks.index import MOST_REMEMBERED, equivalents_of
+from kafila.admission.webhooks.index import Remembered, equivalents_of
 from kafila.admission.webhooks.reviews import request_of_kind
 from kafila.catalog.catalog import Catalog
 from kafila.catalog.kind import Kind
@@ -26,7 +26,6 @@ QUICK: Final = 5_000  # of cost: some milliseconds
 MOST_PARAMS: Final = 1_000  # of one binding
 _REQUEST: Final = frozenset(expressions.FIELDS["kubernetes.AdmissionRequest"])
 _EXEMPT: Final = ("ValidatingAdmissionPolicy", "MutatingAdmissionPolicy")
-Key = tuple[str, str, str, str, str]
 
 
 class Match(NamedTuple):
@@ -74,33 +73,23 @@ class BoundPolicies:
         self._resources = policies, bindings
         self._policies: list[Policy] | None = None
         self._any: bool | None = None
-        self._revision = -1
-        self._known: dict[Key, tuple[Match, ...]] = {}
+        # those whose rules match, whatever the object is
+        self.matching: Remembered[Sequence[Match]] = Remembered(catalog, self._all_matching)
         for resource in self._resources:
             cache.listen(resource, lambda event: self._forget())
         cache.on_reset(self._forget)
 
     def _forget(self) -> None:
         self._policies = self._any = None
-        self._known.clear()
+        self.matching.clear()
 
     def __bool__(self) -> bool:
         if self._any is None:
             self._any = self._on and all(self._cache.resource(resource).objects for resource in self._resources)
         return self._any
 
-    def matching(self, kind: Kind, subresource: str, operation: str) -> Sequence[Match]:
-        """Those whose rules match, whatever the object is."""
-        if self._catalog.revision != self._revision:
-            self._known.clear()
-            self._revision = self._catalog.revision
-        key = (kind.group, kind.version, kind.plural, subresource, operation)
-        found = self._known.get(key)
-        if found is None:
-            if len(self._known) >= MOST_REMEMBERED:
-                self._known.clear()
-            found = self._known[key] = tuple(self._found(kind, subresource, operation))
-        return found
+    def _all_matching(self, kind: Kind, subresource: str, operation: str) -> Sequence[Match]:
+        return tuple(self._found(kind, subresource, operation))
 
     def _found(self, kind: Kind, subresource: str, operation: str) -> Iterator[Match]:
         if kind.kind.removesuffix("Binding") in _EXEMPT:

@@ -1,9 +1,9 @@
-"""Which webhooks a request is shown to: by resource and operation, worked out once, so that most writes cost one look."""
+"""Which webhooks a request is shown to: by resource and operation, worked out once (:class:`Remembered`), so that most writes cost one look."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Final, NamedTuple, Protocol, final
+from typing import Final, Generic, NamedTuple, Protocol, TypeVar, final
 
 from kafila.catalog.catalog import Catalog, subresources_of
 from kafila.catalog.kind import Kind
@@ -15,6 +15,7 @@ from kafila.core.values import Object
 from .attributes import NAMESPACES, Attributes
 from .hooks import Hook, Rule
 
+T = TypeVar("T")
 MOST_REMEMBERED: Final = 4096  # combinations of resource, subresource and operation
 _GROUP: Final = "admissionregistration.k8s.io"
 # nobody could put right what its own webhook forbids
@@ -46,32 +47,48 @@ class Call(NamedTuple):
 
 
 @final
+class Remembered(Generic[T]):
+    """What ``find`` says of a kind, a subresource and an operation, as long as the catalog is as it was."""
+
+    def __init__(self, catalog: Catalog, find: Callable[[Kind, str, str], T]) -> None:
+        self._catalog = catalog
+        self._find = find
+        self._revision = -1
+        self._known: dict[tuple[str, str, str, str, str], T] = {}
+
+    def clear(self) -> None:
+        self._known.clear()
+
+    def __call__(self, kind: Kind, subresource: str, operation: str) -> T:
+        if self._catalog.revision != self._revision:
+            self._known.clear()
+            self._revision = self._catalog.revision
+        key = (kind.group, kind.version, kind.plural, subresource, operation)
+        try:
+            return self._known[key]
+        except KeyError:
+            pass
+        found = self._find(kind, subresource, operation)
+        if len(self._known) >= MOST_REMEMBERED:
+            self._known.clear()
+        self._known[key] = found
+        return found
+
+
+@final
 class Index:
     """``hooks``: in the order in which they are asked."""
 
     def __init__(self, hooks: Iterable[Hook], catalog: Catalog) -> None:
         self._hooks = tuple(hooks)
         self._catalog = catalog
-        self._revision = catalog.revision
-        self._known: dict[tuple[str, str, str, str, str], tuple[Call, ...]] = {}
 
     def __bool__(self) -> bool:
         return bool(self._hooks)
 
     def calls(self, kind: Kind, subresource: str, operation: str) -> Sequence[Call]:
         """Those whose rules match, whatever the object is. What they select is not looked at."""
-        if not self._hooks:
-            return ()
-        if self._catalog.revision != self._revision:
-            self._known.clear()
-            self._revision = self._catalog.revision
-        key = (kind.group, kind.version, kind.plural, subresource, operation)
-        found = self._known.get(key)
-        if found is None:
-            if len(self._known) >= MOST_REMEMBERED:
-                self._known.clear()
-            found = self._known[key] = tuple(self._found(kind, subresource, operation))
-        return found
+        return tuple(self._found(kind, subresource, operation)) if self._hooks else ()
 
     def _found(self, kind: Kind, subresource: str, operation: str) -> Iterator[Call]:
         if kind.group == _GROUP and kind.kind in _EXEMPT:
