@@ -391,21 +391,3 @@ def cost_size(value: Any) -> int:
     if isinstance(value, Optional) and value.present:
         return cost_size(value.value)
     return 1
-
-
-def is_zero(value: Any) -> bool:
-    """Whether it is the value that a field has which nobody set."""
-    if value is None:
-        return True
-    if isinstance(value, Duration):
-        return value.nanos == 0
-    if isinstance(value, Timestamp):
-        return value.nanos == ZERO_TIME
-    if isinstance(value, Optional):
-        return not value.present
-    if isinstance(value, list | dict | ListLike | MapLike | str | bytes):
-        return len(value) == 0
-    return isinstance(value, bool | int | float) and not value
-
-
-ZERO_TIME: Final = -62135596800 * 10**9  # the year 1

@@ -8,13 +8,27 @@ from kafila.cel.declarations import Library, member, overload
 from kafila.cel.gotext import shown
 from kafila.cel.macros import OPTIONALS, TWO_VARIABLES
 from kafila.cel.types import BOOL, DYN, INT, STRING, Type, list_of, map_of, optional, param
-from kafila.cel.values import MISSING, NONE, BoolKey, EvaluationError, Optional, find, is_zero, key_of, keys
+from kafila.cel.values import (
+    MISSING,
+    NONE,
+    BoolKey,
+    Duration,
+    EvaluationError,
+    ListLike,
+    MapLike,
+    Optional,
+    Timestamp,
+    find,
+    key_of,
+    keys,
+)
 
 _K: Final = param("K")
 _V: Final = param("V")
 _OPTIONAL: Final = optional(_V)
 _LIST: Final = list_of(_V)
 _MAP: Final = map_of(_K, _V)
+_ZERO_TIME: Final = -62135596800 * 10**9  # the year 1
 
 
 def of(value: Any) -> Optional:
@@ -22,7 +36,22 @@ def of(value: Any) -> Optional:
 
 
 def _of_non_zero(value: Any) -> Optional:
-    return NONE if is_zero(value) else Optional(value, True)
+    return NONE if _is_zero(value) else Optional(value, True)
+
+
+def _is_zero(value: Any) -> bool:
+    """Whether it is the value that a field has which nobody set."""
+    if value is None:
+        return True
+    if isinstance(value, Duration):
+        return value.nanos == 0
+    if isinstance(value, Timestamp):
+        return value.nanos == _ZERO_TIME
+    if isinstance(value, Optional):
+        return not value.present
+    if isinstance(value, list | dict | ListLike | MapLike | str | bytes):
+        return len(value) == 0
+    return isinstance(value, bool | int | float) and not value
 
 
 def _value(value: Optional) -> Any:
