@@ -10,6 +10,7 @@ from typing import Final, final
 from .ast import Call, Entry, Expr, Ident, ListExpr, Literal, MapExpr, Select, Struct, walk
 from .macros import COPYING, MacroProblem, Macros
 from .source import Issue
+from .token_reader import Stop, TokenReader
 from .tokens import BadLiteral, Token, number, string, tokens
 
 MAX_SIZE: Final = 100_000  # characters
@@ -54,10 +55,6 @@ RESERVED: Final = frozenset(
 )
 
 
-class _Stop(Exception):
-    """The rest cannot be read."""
-
-
 class Unparsable(Exception):
     def __init__(self, issues: list[Issue]) -> None:
         super().__init__()
@@ -79,12 +76,10 @@ def parse(source: str, macros: Macros) -> Expr:
 
 
 @final
-class _Parser:
+class _Parser(TokenReader):
     def __init__(self, found: list[Token], issues: list[Issue], macros: Macros) -> None:
-        self._tokens = found
-        self._next = 0
+        super().__init__(found, issues)
         self._depth = 0
-        self._issues = issues
         self._copied = 0
         self._macros = macros
         self._first = (-1, "")  # a token, and what may stand there beside an expression
@@ -96,47 +91,15 @@ class _Parser:
             if token.sort != "end":
                 last = self._tokens[self._next + 1].sort == "end"
                 self._refuse(token, f"{'extraneous' if last else 'mismatched'} input '{token.text}' expecting <EOF>")
-        except _Stop:
+        except Stop:
             return None
         return node
-
-    def _refuse(self, token: Token, message: str) -> None:
-        self._issues.append(Issue(token.at, f"Syntax error: {message}"))
-
-    def _stop(self, token: Token, message: str) -> _Stop:
-        self._refuse(token, message)
-        return _Stop()
-
-    def _peek(self) -> Token:
-        return self._tokens[self._next]
-
-    def _take(self) -> Token:
-        token = self._tokens[self._next]
-        self._next += 1
-        return token
-
-    def _accept(self, sign: str) -> Token | None:
-        token = self._tokens[self._next]
-        return self._take() if token.text == sign and token.sort in ("sign", "word") else None
-
-    def _expect(self, sign: str, others: str = "") -> Token:
-        found = self._accept(sign)
-        if found is not None:
-            return found
-        token, expecting = self._peek(), others or f"'{sign}'"
-        if token.sort != "end" and self._tokens[self._next + 1].text == sign:
-            self._refuse(token, f"extraneous input '{token.text}' expecting {expecting}")
-            self._take()
-            return self._take()
-        if sign in ":]" or others:
-            raise self._stop(token, f"mismatched input '{token.text}' expecting {expecting}")
-        raise self._stop(token, f"missing '{sign}' at '{token.text}'")
 
     def _deeper(self, by: int = 1) -> None:
         self._depth += by
         if self._depth > MAX_DEPTH:
             self._issues.append(Issue(None, _TOO_DEEP))
-            raise _Stop
+            raise Stop
 
     def _expression(self) -> Expr:
         self._deeper()
@@ -175,7 +138,7 @@ class _Parser:
     def _longer(self, chain: int) -> int:
         if chain >= MAX_CHAIN:
             self._issues.append(Issue(None, _TOO_DEEP))
-            raise _Stop
+            raise Stop
         return chain + 1
 
     def _unary(self) -> Expr:
@@ -257,7 +220,7 @@ class _Parser:
         self._copied += len(walk(target))
         if self._copied > MAX_COPIED:
             self._issues.append(Issue(None, f"expression is too large: macros make more than {MAX_COPIED} parts of it"))
-            raise _Stop
+            raise Stop
 
     def _primary(self) -> Expr:
         token = self._peek()
@@ -317,7 +280,7 @@ class _Parser:
             return self._primary()
         self._refuse(token, f"mismatched input '{token.text}' expecting {expecting}")
         if token.text != "in":
-            raise _Stop
+            raise Stop
         return Literal(token.at, None)
 
     def _begins(self, token: Token) -> bool:
