@@ -21,7 +21,8 @@ from kafila.members.proxy import Connections, Upstream
 from kafila.members.transport import Unreachable
 from kafila.members.tunnel.ends import SocketEnd
 from kafila.members.tunnel.frames import PROTOCOL
-from kafila.members.tunnel.streams import Stream, Tunnel
+from kafila.members.tunnel.stream import Stream
+from kafila.members.tunnel.streams import Tunnel
 from kafila.members.tunnel.websocket import GOING_AWAY, REPLACED, Closed
 from kafila.members.upgraded import Upgraded
 from kafila.members.wire import joined

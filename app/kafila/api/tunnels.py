@@ -27,7 +27,8 @@ from kafila.core.tunnels import Route
 from kafila.core.values import Object
 from kafila.members.joined_connections import bridged
 from kafila.members.tunnel.frames import PROTOCOL
-from kafila.members.tunnel.streams import Tunnel, TunnelError
+from kafila.members.tunnel.stream import TunnelError
+from kafila.members.tunnel.streams import Tunnel
 from kafila.members.tunnel.websocket import GOING_AWAY, REPLACED
 from kafila.members.tunnels import STREAM, Tunnels, here
 from kafila.registry import Options, Registry, User

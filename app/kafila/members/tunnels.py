@@ -17,7 +17,8 @@ from .dialing import Dialer
 from .proxy import Connections, Upstream
 from .transport import TLS, Unreachable
 from .tunnel.ends import socket_to
-from .tunnel.streams import Tunnel, TunnelError
+from .tunnel.stream import TunnelError
+from .tunnel.streams import Tunnel
 
 STREAM: Final = b"stream.tunnel.kafila.io"  # the protocol of one stream between two of our processes: bytes as they are
 TUNNEL: Final = "its tunnel"

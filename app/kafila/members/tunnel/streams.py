@@ -1,7 +1,6 @@
 """Streams over one connection: each has a window of its own, so that a slow reader stops its own writer and nobody else's.
 
-Of what a stream was sent and could not pass on there are never more than WINDOW bytes here; of what it has to send, what its
-source wrote at once. Who has something to send takes turns.
+Who has something to send takes turns.
 """
 
 from __future__ import annotations
@@ -16,161 +15,25 @@ from prometheus_client import Counter, Gauge
 from kafila.members.joined_connections import Side
 
 from .frames import (
-    MOST_DATA,
     MOST_STREAMS,
-    WINDOW,
     Frame,
     Kind,
     ProtocolError,
     close,
     decode,
     encode,
-    window,
 )
+from .stream import Stream, TunnelError
 from .websocket import GOING_AWAY, UNSENDABLE, VIOLATION, Closed, Message, Pinged, Ponged, WebSocket
 
 PERIOD: Final = 10.0  # seconds between pings
 DEADLINE: Final = 30.0  # seconds for the answer to one
 OPENING: Final = 10.0  # seconds until a stream is open
-LINGER: Final = 30.0  # seconds for what was said last to leave
 TOGETHER: Final = 64 << 10  # bytes that are written at once
 TURN: Final = 1 << 20  # bytes that are sent before others on the event loop go on
 STREAMS: Final = Gauge("kafila_tunnel_streams", "Streams that are open over tunnels to members.")
 BYTES: Final = Counter("kafila_tunnel_bytes", "Bytes of streams over tunnels to members.", ["direction"])
 _SENT, _RECEIVED = BYTES.labels("sent"), BYTES.labels("received")
-
-
-class TunnelError(ConnectionError):
-    """Why a stream was not opened."""
-
-
-@final
-class Stream:
-    """A connection to the member's API server. What is written to it goes there; what comes from there is written to whom it was
-    joined with."""
-
-    def __init__(self, tunnel: Tunnel, number: int) -> None:
-        self.number = number
-        self.reason = ""  # why it ended, as far as the other end has said so
-        self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._tunnel = tunnel
-        self._other: Side | None = None
-        self._early: list[bytes] = []  # what came before anybody was joined
-        self._pending = bytearray()  # what is to be sent
-        self._may_send = WINDOW
-        self._may_come = WINDOW
-        self._passed_on = 0  # bytes that the other end does not know to be through
-        self._other_is_full = self._finishing = self._queued = False
-        self._source_waits = False  # it was told to
-
-    def join(self, other: Side) -> None:
-        self._other = other
-        early, self._early = self._early, []
-        for piece in early:
-            self._deliver(piece)
-
-    # -- what its source calls -------------------------------------------------------------------------------------
-
-    def write(self, data: bytes) -> None:
-        if self.ended.done() or self._finishing or not data:
-            return
-        self._pending += data
-        self._tunnel._send_of(self)
-        if self._pending and self._other is not None and not self._source_waits:
-            self._source_waits = True
-            self._other.pause_reading()
-
-    def pause_reading(self) -> None:
-        self._other_is_full = True
-
-    def resume_reading(self) -> None:
-        self._other_is_full = False
-        self._grant()
-
-    def finish(self) -> None:
-        """Ends it, once everything has left."""
-        if self.ended.done() or self._finishing:
-            return
-        self._finishing = True
-        self._other = None
-        asyncio.get_running_loop().call_later(LINGER, self.abort)
-        self._tunnel._send_of(self)
-
-    def abort(self, reason: str = "") -> None:
-        """Ends it at once."""
-        if not self.ended.done():
-            self._pending.clear()
-            self._tunnel._send_close(self, reason)
-
-    def accept(self) -> None:
-        """The agent has dialled."""
-        if not self.ended.done():
-            self._tunnel._send(Frame(Kind.OPENED, self.number))
-
-    # -- what the tunnel calls -------------------------------------------------------------------------------------
-
-    def take(self) -> bytes:
-        """What it may send in its turn."""
-        size = min(len(self._pending), MOST_DATA, self._may_send)
-        data = bytes(self._pending[:size])
-        del self._pending[:size]
-        self._may_send -= size
-        if self._source_waits and not self._pending and self._other is not None:
-            self._source_waits = False
-            self._other.resume_reading()
-        return data
-
-    @property
-    def waits_for_turn(self) -> bool:
-        return bool(self._pending) and self._may_send > 0
-
-    @property
-    def is_through(self) -> bool:
-        """It ends, and has said all."""
-        return self._finishing and not self._pending
-
-    def came(self, data: bytes) -> None:
-        """Raises ProtocolError."""
-        self._may_come -= len(data)
-        if self._may_come < 0:
-            raise ProtocolError("more bytes than a stream's window")
-        if self._finishing:
-            self._passed_on += len(data)  # nobody hears it
-            self._grant()
-        elif self._other is None:
-            self._early.append(data)
-        else:
-            self._deliver(data)
-
-    def _deliver(self, data: bytes) -> None:
-        assert self._other is not None
-        self._passed_on += len(data)
-        self._other.write(data)
-        self._grant()
-
-    def _grant(self) -> None:
-        if self._passed_on >= WINDOW // 2 and not self._other_is_full and not self.ended.done():
-            count, self._passed_on = self._passed_on, 0
-            self._may_come += count
-            self._tunnel._send(window(self.number, count))
-
-    def granted(self, count: int) -> None:
-        """Raises ProtocolError."""
-        self._may_send += count
-        if self._may_send > WINDOW:
-            raise ProtocolError("a window that is larger than it may be")
-        self._tunnel._send_of(self)
-
-    def end(self, reason: str) -> None:
-        if self.ended.done():
-            return
-        self.reason = reason
-        self._pending.clear()
-        self.ended.set_result(None)
-        if not self.opened.done():
-            self.opened.set_exception(TunnelError(reason or "the stream was closed"))
-            self.opened.exception()  # somebody may have left who wanted to know
 
 
 @final
@@ -212,7 +75,7 @@ class Tunnel:
             raise TunnelError(f"{self._most_streams} connections go through the tunnel, and no more")
         self._last += 1
         stream = self._add(self._last)
-        self._send(Frame(Kind.OPEN, stream.number))
+        self.send(Frame(Kind.OPEN, stream.number))
         try:
             async with asyncio.timeout(OPENING):
                 await asyncio.shield(stream.opened)
@@ -323,7 +186,7 @@ class Tunnel:
             raise ProtocolError("a stream's number that was used before")
         self._last = number
         if len(self._streams) >= self._most_streams:
-            self._send(close(number, "too many connections"))
+            self.send(close(number, "too many connections"))
             return
         self._accept(self._add(number))
 
@@ -352,19 +215,19 @@ class Tunnel:
         if data and self._connection is not None:
             self._connection.write(data)
 
-    def _send(self, frame: Frame) -> None:
+    def send(self, frame: Frame) -> None:
         if not self.ended.done():
             self._write(self._websocket.message(encode(frame)))
 
-    def _send_of(self, stream: Stream) -> None:
-        if not stream._queued and (stream.waits_for_turn or stream.is_through):
-            stream._queued = True
+    def send_of(self, stream: Stream) -> None:
+        if not stream.queued and (stream.waits_for_turn or stream.is_through):
+            stream.queued = True
             self._ready.append(stream)
         self._pump()
 
-    def _send_close(self, stream: Stream, reason: str) -> None:
+    def send_close(self, stream: Stream, reason: str) -> None:
         if stream.number in self._streams:
-            self._send(close(stream.number, reason))
+            self.send(close(stream.number, reason))
         self._remove(stream, reason)
 
     def _pump(self) -> None:
@@ -388,7 +251,7 @@ class Tunnel:
         size = 0
         while self._ready and size < TOGETHER:
             stream = self._ready.popleft()
-            stream._queued = False
+            stream.queued = False
             if stream.ended.done():
                 continue
             if data := stream.take():
@@ -397,8 +260,8 @@ class Tunnel:
             if stream.is_through:
                 pieces.append(self._websocket.message(encode(close(stream.number))))
                 self._remove(stream, "")
-            elif stream.waits_for_turn and not stream._queued:
-                stream._queued = True
+            elif stream.waits_for_turn and not stream.queued:
+                stream.queued = True
                 self._ready.append(stream)
         _SENT.inc(size)
         self._write(b"".join(pieces))

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from kafila.members.tunnel import streams
 from kafila.members.tunnel.frames import WINDOW, Frame, Kind, decode, encode, window
-from kafila.members.tunnel.streams import Stream, Tunnel, TunnelError
+from kafila.members.tunnel.stream import Stream, TunnelError
+from kafila.members.tunnel.streams import Tunnel
 from kafila.members.tunnel.websocket import GOING_AWAY, REPLACED, VIOLATION, Message, WebSocket
 
 MUCH = bytes(range(256)) * 4096  # 1 MiB
