@@ -19,7 +19,7 @@ import asyncpg
 
 from kafila.core.files import open_private
 
-from . import embedded, fleet
+from . import fleet, programs
 from .timeline import NEWEST, raise_restored
 
 _SCHEMA: Final = "alembic_version"  # the table with the schema's revision
@@ -121,7 +121,7 @@ async def _connected(dsn: str) -> asyncpg.Connection:
 
 async def _run(dsn: str, program: str, *arguments: str) -> str:
     """What it writes. Raises BackupError with the line in which it says what is wrong."""
-    path = embedded.installation() / "bin" / program
+    path = programs.installation() / "bin" / program
     async with _service(dsn) as environment:
         process = await asyncio.create_subprocess_exec(
             str(path),

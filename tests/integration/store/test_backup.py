@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from kafila.core.resources import Key
-from kafila.store import backup, embedded
+from kafila.store import backup, programs
 from kafila.store.backup import BackupError, back_up, restore, schema_of
 from kafila.store.interface import Compacted, Transaction, Write
 from kafila.store.migrate import HEAD, MigrationError, upgrade
@@ -110,13 +110,13 @@ async def test_what_was_there_stays_when_a_backup_fails(
         await back_up(empty_dsn, file)
     with pytest.raises(BackupError, match="Connect call failed"):
         await back_up("postgresql://127.0.0.1:1/none", file)
-    programs = tmp_path / "bin"
-    programs.mkdir()
-    (programs / "pg_dump").write_text(
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    (folder / "pg_dump").write_text(
         "#!/bin/sh\necho 'pg_dump: error: aborting because of server version mismatch' >&2\nexit 1\n"
     )
-    (programs / "pg_dump").chmod(0o755)
-    monkeypatch.setattr(embedded, "installation", lambda: tmp_path)
+    (folder / "pg_dump").chmod(0o755)
+    monkeypatch.setattr(programs, "installation", lambda: tmp_path)
     with pytest.raises(BackupError, match=r"^aborting because of server version mismatch$"):
         await back_up(postgres_dsn, file)
     assert file.read_bytes() == before

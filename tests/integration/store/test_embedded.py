@@ -16,7 +16,7 @@ import pytest
 
 from kafila.core.posix import NOBODY
 from kafila.core.resources import Key
-from kafila.store import accounts, embedded, open_store
+from kafila.store import accounts, embedded, open_store, programs
 from kafila.store.embedded import EmbeddedError, EmbeddedPostgres
 from kafila.store.interface import Guard, GuardFailed, OutcomeUnknown, Store, StoreUnavailable, Transaction, Write
 
@@ -210,7 +210,7 @@ async def test_binaries_that_the_user_cannot_reach_are_copied(folder: Path, monk
     """A virtual environment below /root."""
     closed = folder / "closed"
     closed.mkdir(mode=0o700)
-    (closed / "installation").symlink_to(embedded.installation())
+    (closed / "installation").symlink_to(programs.installation())
     monkeypatch.setattr(embedded, "installation", lambda: closed / "installation")
     async with EmbeddedPostgres(folder) as dsn:
         connection = await asyncpg.connect(dsn)
