@@ -195,11 +195,13 @@ class Kind:
     converter: Converter | None = None  # who asks the webhook; None: nobody does, as without one
     protobuf: str = ""  # full message name, "" when the kind has no protobuf form
     api_version: str = field(init=False)
+    gvk: GroupVersionKind = field(init=False)
     # the key of storage: GroupResource, the same for all versions (and groups that share their objects)
     resource: str = field(init=False)
 
     def __post_init__(self) -> None:
         self.api_version = f"{self.group}/{self.version}" if self.group else self.version
+        self.gvk = GroupVersionKind(self.group, self.version, self.kind)
         self.resource = self.storage_resource or group_resource(self.group, self.plural)
 
     @property
@@ -210,7 +212,3 @@ class Kind:
     @property
     def list_name(self) -> str:
         return self.list_kind or f"{self.kind}List"
-
-    @property
-    def gvk(self) -> GroupVersionKind:
-        return GroupVersionKind(self.group, self.version, self.kind)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import final
+from typing import Final, final
 
 from kafila.catalog.catalog import Catalog
 from kafila.catalog.kind import Kind
@@ -18,6 +18,8 @@ from kafila.watch import Cache, Entry, Event
 from kafila.watch.entry import OwnerReference
 
 from .kinds import BINDINGS, CLUSTER_BINDINGS, WORKS, stored_work
+
+CLAIM: Final = b"propagationpolicy.karmada.io/"  # in the label and the annotations of every claimed object
 
 
 @final
@@ -130,6 +132,8 @@ class ClaimIndex:
 
 def policy_id_of(entry: Entry) -> str:
     """The permanent id of a policy, or of the one that has claimed the object: of a PropagationPolicy first."""
+    if not entry.mentions(CLAIM):  # most objects that users write, of which nothing else is read here
+        return ""
     labels = entry.meta.labels or {}
     return labels.get(constants.PP_PERMANENT_ID) or labels.get(constants.CPP_PERMANENT_ID) or ""
 
@@ -198,12 +202,13 @@ def binding_key(cache: Cache, obj: Identity, namespace: str | None = None) -> Ke
     return theirs if free and constants.is_lawful(theirs.name) else own
 
 
-def may_have_binding(cache: Cache, obj: Identity) -> bool:
+def may_have_binding(cache: Cache, kind: Kind, key: Key) -> bool:
     """Whether there is a binding with a name that the object's would have."""
-    bindings = cache.resource(BINDINGS if obj.namespace else CLUSTER_BINDINGS)
-    return bool(bindings.objects) and any(
-        bindings.get(obj.namespace, name) is not None for name in constants.binding_names(obj)
-    )
+    bindings = cache.resource(BINDINGS if key.namespace else CLUSTER_BINDINGS)
+    if not bindings.objects:
+        return False
+    obj = Identity(kind.group, kind.kind, key.namespace, key.name)
+    return any(bindings.get(key.namespace, name) is not None for name in constants.binding_names(obj))
 
 
 def _owner_of(binding: Entry | None) -> tuple[str, str, str] | None:

@@ -9,7 +9,6 @@ from typing import final
 from kafila.core.feature_gates import Gates
 from kafila.core.resources import Key
 from kafila.placement import constants
-from kafila.placement.constants import Identity
 from kafila.placement.detector.match import is_skipped_object
 from kafila.placement.scheduler.cluster_snapshot import ClusterInfo, ClusterSnapshot
 from kafila.placement.types import Cluster
@@ -20,6 +19,7 @@ from kafila.reconcile.events import Recorder
 from kafila.reconcile.interpreter.interpreting import INTERPRETERS, Interpreting
 from kafila.reconcile.karmada.clusters import Clusters, is_same_for_scheduler, limit_in
 from kafila.reconcile.karmada.indexes import (
+    CLAIM,
     ClaimIndex,
     WorkIndex,
     binding_key_of_work,
@@ -56,7 +56,6 @@ from .templates import StoredPolicies, StoredTemplates
 from .unselected import Unselected
 from .write_status import StatusWriter
 
-_CLAIM = b"propagationpolicy.karmada.io/"  # in the label and the annotations of every claimed object
 STATUS_DELAY = 0.05  # seconds: statuses of several members are added up in one write
 
 
@@ -214,11 +213,9 @@ class TemplateController:
     def _concerns_us(self, entry: Entry) -> bool:
         """Most objects that users write are no templates: no policy is or was about them, and nothing made them follow."""
         kind = self._catalog.storage_kind(entry.key.resource)
-        if kind is None or entry.mentions(_CLAIM) or self.policies.may_select(kind, entry):
+        if kind is None or entry.mentions(CLAIM) or self.policies.may_select(kind, entry):
             return True
-        key = entry.key
-        obj = Identity(kind.group, kind.kind, key.namespace, key.name)
-        return key in self._attached or may_have_binding(self._cache, obj)
+        return entry.key in self._attached or may_have_binding(self._cache, kind, entry.key)
 
     def _observe_policy(self, event: Event) -> None:
         with POLICY.passed():
