@@ -24,13 +24,15 @@ def validate_object_meta(
     if not name:
         found.append(FieldError.required(f"{path}.name", "name or generateName is required"))
     else:
-        found.extend(FieldError.invalid(f"{path}.name", name, why) for why in name_rule(name, False))
+        for why in name_rule(name, False):
+            found.append(FieldError.invalid(f"{path}.name", name, why))
     namespace = metadata.get("namespace")
     if namespaced:
         if not namespace:
             found.append(FieldError.required(f"{path}.namespace"))
         else:
-            found.extend(FieldError.invalid(f"{path}.namespace", namespace, why) for why in dns1123_label(namespace))
+            for why in dns1123_label(namespace):
+                found.append(FieldError.invalid(f"{path}.namespace", namespace, why))
     elif namespace:
         found.append(FieldError.forbidden(f"{path}.namespace", "not allowed on this type"))
     generation = metadata.get("generation")

@@ -37,6 +37,7 @@ _is_label_value = re.compile(_LABEL_VALUE).fullmatch
 _is_underscore_subdomain = re.compile(_UNDERSCORE_SUBDOMAIN).fullmatch
 _is_wildcard = re.compile(_WILDCARD).fullmatch
 _is_config_key = re.compile(_CONFIG_KEY).fullmatch
+_is_plain_config_key = re.compile("[-_a-zA-Z0-9][-._a-zA-Z0-9]{0,252}").fullmatch  # that no rule is against
 _is_header = re.compile(_HEADER).fullmatch
 _is_percent = re.compile(_PERCENT).fullmatch
 _is_port_charset = re.compile("[-a-z0-9]+").fullmatch
@@ -234,7 +235,7 @@ def wildcard_dns1123_subdomain(value: str) -> list[str]:
 
 def config_key(value: str) -> list[str]:
     """Keys of ConfigMaps and Secrets: they become file names."""
-    if len(value) <= 253 and _is_config_key(value) and not value.startswith("."):
+    if _is_plain_config_key(value):
         return []
     out = ["must be no more than 253 characters"] if utf8_size(value) > 253 else []
     if not _is_config_key(value):
