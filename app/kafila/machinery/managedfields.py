@@ -118,7 +118,8 @@ def decode(entries: Iterable[Object] | None, trusted: bool = False) -> Managed:
 def encode(managed: Managed) -> list[Object]:
     """The entries in Kubernetes' order: appliers first, then by time and name."""
     out = []
-    for manager in sorted(managed, key=lambda manager: _rank(manager, managed[manager])):
+    several = len(managed) > 1
+    for manager in sorted(managed, key=lambda manager: _rank(manager, managed[manager])) if several else managed:
         owned = managed[manager]
         if owned.entry is not None:
             out.append(owned.entry)
