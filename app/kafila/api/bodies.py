@@ -107,7 +107,7 @@ def decode_json(body: bytes, kind: Typed, strict: bool) -> Document:
         why = f"{NO_TYPE} {syntax_error(body) or error}"
         raise unrecognized(kind, body, why) from error
     found = find_duplicates(body, value) if strict else ()
-    return Document(value, tuple(f'duplicate field "{path}"' for path in found), body)
+    return Document(value, tuple(f'duplicate field "{path}"' for path in found) if found else (), body)
 
 
 def decode_yaml(body: bytes, kind: Typed) -> Document:

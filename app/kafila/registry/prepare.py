@@ -105,9 +105,7 @@ def prepare_create(
         space = namespace if kind.namespaced else ""
         yield question(kind, "CREATE", metadata["name"], space, obj, None, options, calls.validating)
     if options.warnings is not None:
-        options.warn(strategy.warnings(obj))
-        options.warn(warnings)
-        options.warn(admission.warn(kind, obj, None))
+        options.warn([*strategy.warnings(obj), *warnings, *admission.warn(kind, obj, None)])
     if sent_version and not options.dry_run:  # only storage minds, hence the code
         raise errors.StatusError(500, "", "resourceVersion should not be set on objects to be created")
     key = key_of(kind, namespace, metadata["name"])
