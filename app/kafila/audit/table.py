@@ -87,7 +87,10 @@ class Note(NamedTuple):
     @property
     def size(self) -> int:
         """Bytes that it keeps, also where others keep them too."""
-        return len(self.agent) + sum(len(each.before) + len(each.after) for each in self.changed)
+        size = len(self.agent)
+        for each in self.changed:
+            size += len(each.before) + len(each.after)
+        return size
 
 
 @final
