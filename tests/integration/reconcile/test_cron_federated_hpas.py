@@ -206,7 +206,7 @@ async def test_rules_are_suspended_changed_and_removed(clocked: Clocked) -> None
     await clocked.lab.change("CronFederatedHPA", "office", changed)
     await clocked.settled()
     assert clocked.history() == [{"ruleName": "evening", "nextExecutionTime": "2026-12-01T08:30:00Z"}]
-    await clocked.at(NINE + 24 * 3600)
+    await clocked.at(NINE + 24 * 3600 - 1800)
     assert clocked.replicas() == 1
 
 
@@ -237,6 +237,24 @@ async def test_a_run_that_came_while_nobody_led(clocked: Clocked) -> None:
     assert clocked.history()[0]["nextExecutionTime"] == "2026-12-02T09:00:00Z"
     (told,) = [text for reason, text in clocked.said() if reason == "MissSchedule"]
     assert told.startswith('Missed scheduled time of rule "morning", 2026-12-01T09:00:00Z')
+
+
+async def test_a_clock_that_is_set_or_a_machine_that_slept(clocked: Clocked) -> None:
+    await clocked.create(clocked.lab.deployment(replicas=2))
+    await clocked.create(office(rule("evening", "0 18 * * *", 3), rule("morning", "0 9 * * *", 9)))
+    await clocked.at(NINE + 10 * 3600)
+    assert clocked.replicas() == 2, "both are hours late"
+    missed = sorted(text.split(":")[0] for reason, text in clocked.said() if reason == "MissSchedule")
+    assert [text.split('"')[1] for text in missed] == ["evening", "morning"]
+    times = {each["ruleName"]: each["nextExecutionTime"] for each in clocked.history()}
+    assert times == {"evening": "2026-12-01T18:00:00Z", "morning": "2026-12-01T09:00:00Z"}
+
+
+async def test_what_is_due_at_once_is_done_in_the_order_of_its_times(clocked: Clocked) -> None:
+    await clocked.create(clocked.lab.deployment(replicas=2))
+    await clocked.create(office(rule("later", "1 9 * * *", 3), rule("earlier", "0 9 * * *", 9)))
+    await clocked.at(NINE + LATE)
+    assert clocked.replicas() == 3
 
 
 async def test_an_object_that_goes_does_nothing_more(clocked: Clocked) -> None:

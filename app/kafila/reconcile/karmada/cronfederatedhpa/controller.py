@@ -55,12 +55,13 @@ RULE_SECONDS: Final = Histogram(
 
 
 class Started(NamedTuple):
-    """A rule as it was when it was started. ``due``: when it is to run next, Unix seconds; None: never."""
+    """A rule as it was when it was started. ``due``: when it is to run next, Unix seconds; None: never. ``tried``: it did, in vain."""
 
     rule: Object
     zone: tzinfo
     schedule: Schedule | None
     due: float | None
+    tried: bool = False
 
 
 Runs = Mapping[str, tuple[Object, Run]]  # rule and run, by the rule's name
@@ -151,16 +152,19 @@ class CronFederatedHPAs(QueueController[Key]):
         now = self._now()
         runs: dict[str, tuple[Object, Run]] = {}
         failure = None
-        for name, each in started.items():
-            if each.due is None or each.due > now:
-                continue
-            try:
-                runs[name] = each.rule, await self._run(key, obj, each)
-            except StatusError as error:
-                failure = error
-                continue
+        due = [(each.due, name) for name, each in started.items() if each.due is not None and each.due <= now]
+        for at, name in sorted(due):  # the clock may have been set: what was meant to hold last is done last
+            each = started[name]
+            if now - at > LATE and not each.tried:
+                self._warn_of_missed(obj, name, at)
+            else:
+                try:
+                    runs[name] = each.rule, await self._run(key, obj, each)
+                except StatusError as error:
+                    failure, started[name] = error, each._replace(tried=True)
+                    continue
             assert each.schedule is not None
-            started[name] = each._replace(due=each.schedule.next_after(max(now, each.due), each.zone))
+            started[name] = each._replace(due=each.schedule.next_after(now, each.zone), tried=False)
         return runs, failure
 
     def _with_unwritten(self, key: Key, obj: Object, runs: Runs) -> Sequence[Runs]:
@@ -220,8 +224,7 @@ class CronFederatedHPAs(QueueController[Key]):
         if before is None and (due := missed(histories, rule, schedule, zone, now)) is not None:
             if now - due <= LATE:
                 return Started(rule, zone, schedule, due)
-            text = f'Missed scheduled time of rule "{name}", {rfc3339(due)}: no controller was running. It is not made up for'
-            self._warn(obj, "MissSchedule", text)
+            self._warn_of_missed(obj, name, due)
         due = schedule.next_after(now, zone)
         if due is None:
             text = f'rule "{name}": the schedule "{rule["schedule"]}" names no time in the next {YEARS} years'
@@ -242,6 +245,11 @@ class CronFederatedHPAs(QueueController[Key]):
         finally:
             RULE_SECONDS.labels(result).observe(time.perf_counter() - began)
         return Run(started.due, self._now(), error_text)
+
+    def _warn_of_missed(self, obj: Object, name: str, due: float) -> None:
+        why = "no controller was running, or the clock was set"
+        text = f'Missed scheduled time of rule "{name}", {rfc3339(due)}: {why}. It is not made up for'
+        self._warn(obj, "MissSchedule", text)
 
     def _warn(self, obj: Object, reason: str, message: str) -> None:
         self._recorder.event(obj, "Warning", reason, message, SOURCE)
