@@ -130,6 +130,20 @@ async def test_members_together_fill_no_more_than_is_kept(api: Api, member: Host
     assert "all members together have more metrics than are kept in memory" in warnings(response)
 
 
+@pytest.mark.parametrize("host", ["a..b", "a" * 70, f"a.{'b' * 64}.c"])
+async def test_an_address_that_no_name_can_have_is_that_members_own_trouble(
+    api: Api, member: Hostile, host: str
+) -> None:
+    """An agent writes the address of its own Cluster."""
+    await join(api, member, "m2")
+    patched = await api.patch(f"{CLUSTERS}/m2", {"spec": {"apiEndpoint": f"https://{host}"}})
+    assert patched.status_code == 200, patched.text
+    member.answers[PODS] = listed(pod("here"))
+    response = await api.get(PODS)
+    assert [each["metadata"]["name"] for each in response.json()["items"]] == ["here"]
+    assert "cluster m2 is left out: " in warnings(response)
+
+
 def labelled(name: str) -> dict[str, Any]:
     return {"name": name, "namespace": "default", "labels": {"a": "x" * 300}}
 

@@ -21,6 +21,7 @@ LATENCY: Final = "kafila.io/tunnel-latency-ms"
 RENEWED: Final = 60.0  # seconds between two renewals
 DURATION: Final = 180  # seconds that it is valid
 LONGEST: Final = 2048  # characters of an endpoint
+LONGEST_LABEL: Final = 63  # of a name, between two dots (RFC 1035)
 
 
 class Route(NamedTuple):
@@ -51,6 +52,8 @@ def check_endpoint(text: str) -> None:
     found = urlsplit(text)
     if found.scheme not in ("http", "https") or not found.hostname or found.username is not None:
         raise ValueError("endpoint: must be an http or https URL")
+    if any(not 0 < len(label) <= LONGEST_LABEL for label in found.hostname.removesuffix(".").split(".")):
+        raise ValueError("endpoint: its host is no DNS name and no IP address")
     if found.query or found.fragment or (found.port is not None and not 0 < found.port < 65536):
         raise ValueError("endpoint: must be an http or https URL")
 

@@ -87,7 +87,7 @@ class DialedConnector(aiohttp.BaseConnector):
             raise NotDialed(f"its certificate is not believed: {error.verify_message}") from None
         except TimeoutError:
             raise NotDialed(f"{via} did not lead to its API server in time") from None
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: a name that IDNA cannot write
             raise NotDialed(f"through {via}: {error}") from None
 
     async def _spoken(self, made: socket.socket) -> ResponseHandler:

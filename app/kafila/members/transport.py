@@ -169,6 +169,9 @@ class NetworkTransport:
         except (aiohttp.ClientConnectorError, NotDialed) as error:
             REQUESTS.labels("<error>", self._host, method).inc()
             raise Unreachable(reason(error), sent=False) from None
+        except ValueError as error:  # such as a name that IDNA cannot write
+            REQUESTS.labels("<error>", self._host, method).inc()
+            raise Unreachable(f"the request cannot be sent: {error}", sent=False) from None
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             REQUESTS.labels("<error>", self._host, method).inc()
             raise unanswered(error, not isinstance(error, aiohttp.ConnectionTimeoutError)) from None

@@ -232,6 +232,9 @@ class MemberMetrics:
             except (StatusError, Unreachable, UnusableAnswer, CredentialsError, TimeoutError) as error:
                 if not (isinstance(error, StatusError) and error.code == 404):
                     left_out[cluster] = str(error) or f"no answer within {self._timeout:g} s"
+            except Exception:  # whatever one member is like, the others have answered
+                log.exception("a member could not be asked for metrics", cluster=cluster)
+                left_out[cluster] = "it could not be asked"
 
         await asyncio.gather(*map(one, able))
         for cluster, why in left_out.items():

@@ -98,6 +98,14 @@ async def test_a_proxy_that_says_nothing_is_waited_for_no_longer_than_for_a_memb
     assert not error.value.sent
 
 
+@pytest.mark.parametrize("proxy", ["", "socks5://127.0.0.1:1"])
+@pytest.mark.parametrize("host", ["a..b", "a" * 70])
+async def test_a_name_that_nobody_can_look_up_is_unreachable(host: str, proxy: str) -> None:
+    with pytest.raises(Unreachable) as error:
+        await got(f"https://{host}", proxy)
+    assert not error.value.sent
+
+
 @pytest.mark.parametrize(
     ("endpoint", "proxy"),
     [(f"https://{'a' * 256}", "socks5://p"), ("https://a", f"socks5://{'u' * 256}:p@p"), ("https://a", "socks4://p")],
