@@ -14,7 +14,7 @@ from typing import Any
 
 from kafila.autoscaling.behavior import Dated, History
 from kafila.autoscaling.calculator import Workload
-from kafila.autoscaling.evaluation import by_metrics, status_after
+from kafila.autoscaling.evaluation import Clocks, by_metrics, status_after
 from kafila.autoscaling.metrics import PodUsage
 from kafila.autoscaling.pods import Pod, Tuning
 from kafila.core.resources import Key
@@ -86,7 +86,7 @@ def main() -> None:
             alone = time.process_time()
             workload = Workload(PODS, PODS, 1.0, found)
             answers = [usages[number], usages[number]]
-            verdict = by_metrics(wanted, answers, workload, histories[number], Tuning(), namespace, now)
+            verdict = by_metrics(wanted, answers, workload, histories[number], Tuning(), namespace, Clocks(now, now))
             status = status_after(status, verdict, PODS, (), "", now)
             decided += time.process_time() - alone
         whole = time.process_time() - began

@@ -31,7 +31,7 @@ Said = tuple[str, str]  # reason and message
 
 
 class Dated(NamedTuple):
-    """A number of replicas at a time (Unix seconds): a recommendation, or by how many it was scaled."""
+    """A number of replicas at a time (seconds of a clock that nobody sets): a recommendation, or by how many it was scaled."""
 
     replicas: int
     at: float

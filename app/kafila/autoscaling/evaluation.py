@@ -69,6 +69,13 @@ def ambiguous(selector: str, rivals: Sequence[tuple[str, str]], current: int) ->
     return Verdict(current, conditions=(said,), events=events, error=text, failed=True)
 
 
+class Clocks(NamedTuple):
+    """Seconds. ``wall``: Unix time, as pods and metrics tell theirs; ``steady``: of a clock that nobody sets, for histories."""
+
+    wall: float
+    steady: float
+
+
 def by_metrics(
     spec: AnyObject,
     answers: Sequence[Answer | None],
@@ -76,12 +83,12 @@ def by_metrics(
     history: History,
     tuning: Tuning,
     namespace: str,
-    now: float,
+    now: Clocks,
 ) -> Verdict:
     """``answers``: to the questions of the spec's metrics, in their order. What is proposed is remembered in ``history``."""
     metrics = spec.get("metrics") or []
     found = [
-        computed(metric, answer, workload, tuning, namespace, now)
+        computed(metric, answer, workload, tuning, namespace, now.wall)
         for metric, answer in zip(metrics, answers, strict=True)
     ]
     usable = [each for each in found if isinstance(each, Computed)]
@@ -111,7 +118,7 @@ def by_metrics(
         best.replicas,
         bounds_of(spec),
         tuning.downscale_stabilization,
-        now,
+        now.steady,
     )
     return Verdict(
         outcome.replicas,

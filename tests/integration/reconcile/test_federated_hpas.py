@@ -193,8 +193,13 @@ async def test_two_autoscalers_of_one_workload(scaled: Scaled) -> None:
     assert scaled.condition("ScalingActive", "other")[2] == text
     await scaled.lab.until(lambda: scaled.condition("kafila.io/SoleAutoscaler")[1] == "ContradictingAutoscalers")
     assert 'FederatedHPA "other"' in scaled.condition("kafila.io/SoleAutoscaler")[2]
-    await scaled.lab.delete("FederatedHPA", "other")
-    await scaled.lab.until(lambda: scaled.condition("ScalingActive")[0] == "True")
+
+    def elsewhere(obj: Object) -> None:
+        obj["spec"]["scaleTargetRef"]["name"] = "not-there"
+
+    await scaled.lab.change("FederatedHPA", "other", elsewhere)
+    await scaled.lab.until(lambda: scaled.condition("AbleToScale", "other")[1] == "FailedGetScaleTargetRef")
+    await scaled.lab.until(lambda: scaled.condition("ScalingActive")[0] == "True", "one that has no target is no rival")
     await scaled.lab.until(lambda: scaled.condition("kafila.io/SoleAutoscaler")[0] == "")
 
 

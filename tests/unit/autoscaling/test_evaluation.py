@@ -8,7 +8,7 @@ import pytest
 
 from kafila.autoscaling.behavior import History
 from kafila.autoscaling.calculator import Workload
-from kafila.autoscaling.evaluation import Verdict, Warned, ambiguous, by_metrics, status_after, without_metrics
+from kafila.autoscaling.evaluation import Clocks, Verdict, Warned, ambiguous, by_metrics, status_after, without_metrics
 from kafila.autoscaling.metrics import MetricsError, ObjectReference, PodMetric, PodUsage
 from kafila.autoscaling.pods import Pod, Tuning, pod_of
 from kafila.autoscaling.sources import Answer, Question, question
@@ -68,7 +68,7 @@ def usages(*values: int) -> list[PodUsage]:
 def judged(metrics: list[Object], answers: list[Answer | None], replicas: int = 2, **spec: Any) -> Verdict:
     workload = Workload(replicas, replicas, 1.0, [pod(index) for index in range(replicas)])
     given = {"minReplicas": 1, "maxReplicas": 10, "metrics": metrics, **spec}
-    return by_metrics(given, answers, workload, History(), Tuning(), "default", NOW)
+    return by_metrics(given, answers, workload, History(), Tuning(), "default", Clocks(NOW, NOW))
 
 
 @pytest.mark.parametrize(

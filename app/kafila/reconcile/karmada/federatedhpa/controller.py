@@ -19,6 +19,7 @@ from kafila.autoscaling.calculator import Workload
 from kafila.autoscaling.evaluation import (
     ABLE,
     ACTIVE,
+    Clocks,
     Verdict,
     Warned,
     ambiguous,
@@ -137,6 +138,7 @@ class FederatedHPAs(QueueController[Key]):
             clusters = self._targets.clusters(binding)
             standing = await self._targets.in_clusters(template, binding, clusters)
         except NoTarget as error:
+            self._selecting.remove(key)
             self._warn(autoscaler, Warned(error.event, error.message))
             await self._write_conditions(key, autoscaler, [error.condition])
             return False
@@ -146,9 +148,11 @@ class FederatedHPAs(QueueController[Key]):
         text = "the HPA controller was able to get the target's current scale"
         said.append(condition(ABLE, "True", "SucceededGetScale", text))
         history = self._histories.setdefault(key, History())
-        history.begin(template.replicas, time.time())
+        history.begin(template.replicas, time.monotonic())
         verdict = without_metrics(spec, template.replicas, standing.replicas)
-        if verdict is None:
+        if verdict is not None:
+            self._selecting.remove(key)  # it asks for no pods, and is nobody's rival
+        else:
             verdict = await self._judged(key, spec, template, standing, history)
         scaled_at = ""
         if verdict.rescale:
@@ -166,6 +170,7 @@ class FederatedHPAs(QueueController[Key]):
         try:
             selector = parsed_selector(standing.selector)
         except selectors.SelectorError as error:
+            self._selecting.remove(key)
             text = f"couldn't convert selector into a corresponding internal selector object: {error}"
             said = condition(ACTIVE, "False", "InvalidSelector", text)
             events = (Warned("InvalidSelector", text), Warned("FailedComputeMetricsReplicas", text))
@@ -179,7 +184,8 @@ class FederatedHPAs(QueueController[Key]):
         answers = await asked(self._metrics, key.namespace, str(selector), questions)
         calibration = standing.replicas / template.replicas if template.replicas else 0.0
         workload = Workload(template.replicas, standing.status_replicas, calibration, standing.pods)
-        return by_metrics(spec, answers, workload, history, self._tuning, key.namespace, time.time())
+        clocks = Clocks(time.time(), time.monotonic())
+        return by_metrics(spec, answers, workload, history, self._tuning, key.namespace, clocks)
 
     # -- what follows from it ------------------------------------------------------------------------------------------
 
@@ -210,7 +216,7 @@ class FederatedHPAs(QueueController[Key]):
             )
         text = f"New size: {wanted}; reason: {verdict.reason}"
         self._recorder.event(autoscaler, "Normal", "SuccessfulRescale", text, SOURCE)
-        history.scaled(autoscaler["spec"].get("behavior"), template.replicas, wanted, time.time())
+        history.scaled(autoscaler["spec"].get("behavior"), template.replicas, wanted, time.monotonic())
         text = f"the HPA controller was able to update the target scale to {wanted}"
         done = condition(ABLE, "True", "SucceededRescale", text)
         return verdict._replace(conditions=(*verdict.conditions, done))

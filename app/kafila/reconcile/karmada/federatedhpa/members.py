@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from functools import partial
 from typing import Final, final
 
 from kafila.autoscaling.pods import Pod, pod_of
@@ -84,6 +85,10 @@ def _move(values: dict[str, dict[str, Pod]], key: str, before: Pod | None, after
         values.setdefault(value, {})[after.name] = after
 
 
+def _put(index: PodIndex, change: Change) -> None:
+    index.put(*change.name, change.after.kept if change.after is not None else None)
+
+
 @final
 class MemberPods:
     """The pods of one connected member."""
@@ -114,7 +119,8 @@ class MemberPods:
         informer = self._informer
         if informer is None:
             client = self._connection.client
-            informer = Informer(client, "/api/v1/pods", self._changed, selector="", keep=pod_of)
+            index = self._index = PodIndex()  # what an informer that is ending still tells goes into that one's
+            informer = Informer(client, "/api/v1/pods", partial(_put, index), selector="", keep=pod_of)
             self._informer, self._begun = informer, loop.time()
             self._following = Following(informer)
             self._ending = loop.create_task(self._end_when_idle())
@@ -126,9 +132,6 @@ class MemberPods:
                 return None
         return self._index.select(namespace, selector)
 
-    def _changed(self, change: Change) -> None:
-        self._index.put(*change.name, change.after.kept if change.after is not None else None)
-
     async def _end_when_idle(self) -> None:
         loop = asyncio.get_running_loop()
         while (left := self._asked + IDLE - loop.time()) > 0:
@@ -138,12 +141,11 @@ class MemberPods:
     async def _forget(self) -> None:
         following, informer = self._following, self._informer
         self._following = self._informer = None
+        self._index = PodIndex()
         if following is not None:
             await following.stop()
         if informer is not None:
             informer.forget()
-        if self._informer is None:
-            self._index = PodIndex()
 
 
 @final

@@ -203,7 +203,10 @@ def _usage(item: Object) -> PodUsage:
 def _sample(item: Object) -> tuple[str, PodMetric]:
     window = item.get("windowSeconds")
     seconds = DEFAULT_WINDOW if window is None else float(window)
-    return item["describedObject"]["name"], PodMetric(_value(item), parse_rfc3339(item["timestamp"]), seconds)
+    at = item.get("timestamp")  # null is the zero time, as in Go
+    return item["describedObject"]["name"], PodMetric(
+        _value(item), parse_rfc3339(at) if at is not None else 0.0, seconds
+    )
 
 
 def _value(item: Object) -> int:

@@ -57,6 +57,15 @@ async def test_no_value_is_greater_than_kubernetes_can_hold(catalog: Catalog, am
     assert of_resource(await client.resource("default", ""), "cpu") == {"a": PodMetric(found, 60.0, 60.5)}
 
 
+async def test_a_value_without_a_time_is_of_the_zero_time(catalog: Catalog) -> None:
+    """As Go reads it: nothing else in the answer is lost."""
+    client, _ = answering(catalog, {"items": [value("a", "7"), value("b", "7", timestamp=None)]})
+    assert {name: found.timestamp for name, found in (await client.of_pods("default", "", "m", "")).items()} == {
+        "a": 60.0,
+        "b": 0.0,
+    }
+
+
 async def test_resources_of_pods(catalog: Catalog) -> None:
     client, api = answering(catalog, {"items": [usage("a")]})
     found = await client.resource("default", "app=web,tier in (a,b)")

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kafila.autoscaling.pods import Pod
 from kafila.core.resources import Key
 from kafila.core.selectors import parse
-from kafila.reconcile.karmada.federatedhpa.members import PodIndex
+from kafila.reconcile.karmada.federatedhpa import members
+from kafila.reconcile.karmada.federatedhpa.members import MemberPods, PodIndex, Pods
 from kafila.reconcile.karmada.federatedhpa.selectors import MOST, SelectingAutoscalers
 
 SELECTORS = ["", "a=1", "a=1,b=1", "a in (1,2)", "a!=1", "b", "!b,a=2"]
@@ -70,3 +76,40 @@ def test_of_very_many_only_some_are_told() -> None:
     for number in range(10_000):
         selecting.put(key(f"{number}"), parse("app=web"))
     assert len(selecting.of("x", [pod("p", {"app": "web"})])) == MOST
+
+
+async def test_what_was_forgotten_is_no_ghost_for_who_asks_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look that comes while the informer of before is being ended sees only what the next one brings."""
+    told: list[Any] = []
+    ending = asyncio.Event()
+
+    class Told:
+        def __init__(self, client: Any, path: str, on_change: Any, **more: Any) -> None:
+            told.append(on_change)
+            self.synced = asyncio.Event()
+            self.synced.set()
+
+        def forget(self) -> None: ...
+
+    class Ended:
+        def __init__(self, informer: Any) -> None: ...
+
+        async def stop(self) -> None:
+            await ending.wait()
+
+    monkeypatch.setattr(members, "Informer", Told)
+    monkeypatch.setattr(members, "Following", Ended)
+    connection: Any = SimpleNamespace(name="m", client=None)
+    pods = MemberPods(Pods(), connection)
+    there = SimpleNamespace(name=("x", "old"), after=SimpleNamespace(kept=pod("old", {"a": "1"})))
+    assert await pods.select("x", parse("a=1")) == []
+    told[0](there)
+    stopping = asyncio.create_task(pods.stop())
+    while pods._informer is not None:
+        await asyncio.sleep(0)
+    assert await pods.select("x", parse("a=1")) == []
+    told[0](there)  # a last word of the one before
+    ending.set()
+    await stopping
+    assert await pods.select("x", parse("a=1")) == []
+    await pods.stop()
