@@ -324,6 +324,16 @@ def test_pings_without_end_are_not_kept(server: Front) -> None:
     assert server.as_admin("GET", "/livez")[0] == 200
 
 
+def test_frames_without_end_that_bring_nothing_end_it(server: Front, agent: Agent) -> None:
+    agent.answers = serving(b"through")
+    assert asked(server) == (200, b"through")
+    with contextlib.suppress(OSError, ssl.SSLError):
+        for _ in range(4):
+            agent.raw(agent.websocket.send(Ping(payload=b"")) * 40_000)
+    assert agent.ended() == (1002, "more than 2000 control frames a second")
+    assert server.as_admin("GET", "/livez")[0] == 200
+
+
 def test_without_a_tunnel_it_is_said_in_one_line(server: Front) -> None:
     code, said = asked(server, cluster="other")
     message = json.loads(said)["message"]

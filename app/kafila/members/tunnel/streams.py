@@ -23,8 +23,20 @@ from .frames import (
     decode,
     encode,
 )
+from .incoming import Incoming
 from .stream import Stream, TunnelError
-from .websocket import GOING_AWAY, UNSENDABLE, VIOLATION, Closed, Message, Pinged, Ponged, WebSocket
+from .websocket import (
+    GOING_AWAY,
+    UNSENDABLE,
+    VIOLATION,
+    Closed,
+    Event,
+    Message,
+    Part,
+    Pinged,
+    Ponged,
+    WebSocket,
+)
 
 PERIOD: Final = 10.0  # seconds between pings
 DEADLINE: Final = 30.0  # seconds for the answer to one
@@ -47,6 +59,8 @@ class Tunnel:
         self.latency = 0.0  # seconds that the last ping took; 0: none was answered
         self.on_latency: Callable[[], None] = lambda: None
         self._websocket = WebSocket(client)
+        self._incoming = Incoming(self._websocket)
+        self._reading = False  # somebody takes what has come
         self._accept = accept
         self._most_streams = most_streams
         self._connection: Side | None = None
@@ -113,13 +127,10 @@ class Tunnel:
         """What has come."""
         if self.ended.done():
             return
-        try:
-            for event in self._websocket.received(data):
-                self._came(event)
-                if self.ended.done():
-                    return
-        except ProtocolError as error:
-            self.end(VIOLATION, str(error))
+        self._incoming.add(data)
+        if not self._reading:  # else it comes behind what is being read
+            self._reading = True
+            self._read()
 
     def pause_reading(self) -> None:
         self._full = True
@@ -138,16 +149,42 @@ class Tunnel:
 
     # -- what came -------------------------------------------------------------------------------------------------
 
-    def _came(self, event: Message | Pinged | Ponged | Closed) -> None:
+    def _read(self, paused: bool = False) -> None:
+        """``paused``: the connection hands over nothing more until all is read."""
+        try:
+            for event in self._incoming.turn():
+                if self.ended.done():
+                    break
+                self._came(event)
+        except ProtocolError as error:
+            self.end(VIOLATION, str(error))
+        if self.ended.done():
+            self._incoming.drop()
+        if not self._incoming.is_through:
+            if not paused and self._connection is not None:
+                self._connection.pause_reading()
+            asyncio.get_running_loop().call_soon(self._read, True)
+            return
+        self._reading = False
+        if paused and self._connection is not None:
+            self._connection.resume_reading()
+
+    def _came(self, event: Event) -> None:
+        """Raises ProtocolError."""
         match event:
             case Message(data):
                 self._frame(decode(data))
+            case Part(is_crumb):
+                if is_crumb:
+                    self._count_control()
             case Pinged(payload):
+                self._count_control()
                 if self._full:  # of many that nobody reads the answers of, the last is answered
                     self._pong = payload
                 else:
                     self._write(self._websocket.pong(payload))
             case Ponged(payload):
+                self._count_control()
                 at = self._pings.pop(payload, None)
                 if at is not None:
                     self.latency = asyncio.get_running_loop().time() - at
@@ -156,8 +193,14 @@ class Tunnel:
                 code = event.code if event.code not in UNSENDABLE else 1000
                 self._close(event, self._websocket.close(code, event.reason))  # also for what it could not read
 
+    def _count_control(self) -> None:
+        """Raises ProtocolError."""
+        self._incoming.count_control(asyncio.get_running_loop().time())
+
     def _frame(self, frame: Frame) -> None:
         """Raises ProtocolError."""
+        if frame.kind is not Kind.DATA or frame.stream not in self._streams:
+            self._count_control()
         if frame.kind is Kind.OPEN:
             self._opened_there(frame.stream)
             return
@@ -206,6 +249,7 @@ class Tunnel:
         for stream in list(self._streams.values()):
             self._remove(stream, "the tunnel has ended")
         self._ready.clear()
+        self._pong = None
         if self._connection is not None:
             self._connection.finish()
 

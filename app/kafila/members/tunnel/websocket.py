@@ -16,10 +16,17 @@ VIOLATION: Final = 1002
 UNSENDABLE: Final = (1005, 1006, 1015)  # stand for ends without a word
 REPLACED: Final = 4001  # another connection of this cluster's agent came after it
 _LONGEST: Final = 123  # bytes of a reason
+_SMALL: Final = 1024  # bytes: no proxy on the way cuts messages into smaller ones
 
 
 class Message(NamedTuple):
     data: bytes
+
+
+class Part(NamedTuple):
+    """Of a message. ``is_crumb``: there was no need to cut it so small."""
+
+    is_crumb: bool
 
 
 class Pinged(NamedTuple):
@@ -35,6 +42,9 @@ class Closed(NamedTuple):
     reason: str
 
 
+Event = Message | Part | Pinged | Ponged | Closed
+
+
 @final
 class WebSocket:
     def __init__(self, client: bool) -> None:
@@ -42,7 +52,7 @@ class WebSocket:
         self._parts: list[bytes] = []
         self._size = 0
 
-    def received(self, data: bytes) -> Iterator[Message | Pinged | Ponged | Closed]:
+    def received(self, data: bytes) -> Iterator[Event]:
         """Raises ProtocolError."""
         if self._connection.state not in (ConnectionState.OPEN, ConnectionState.LOCAL_CLOSING):
             return  # what comes behind the end is nobody's
@@ -64,7 +74,7 @@ class WebSocket:
         except (RemoteProtocolError, LocalProtocolError) as error:
             raise ProtocolError(str(error) or "no WebSocket") from None
 
-    def _gathered(self, event: BytesMessage) -> Iterator[Message]:
+    def _gathered(self, event: BytesMessage) -> Iterator[Message | Part]:
         self._parts.append(bytes(event.data))
         self._size += len(event.data)
         if self._size > MOST_MESSAGE or len(self._parts) > MOST_MESSAGE:
@@ -74,6 +84,8 @@ class WebSocket:
             self._parts.clear()
             self._size = 0
             yield Message(message)
+        else:
+            yield Part(event.frame_finished and len(event.data) < _SMALL)
 
     def message(self, data: bytes) -> bytes:
         return self._connection.send(BytesMessage(data=data))

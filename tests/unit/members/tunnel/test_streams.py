@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kafila.members.tunnel import streams
+from kafila.members.tunnel import incoming, streams
 from kafila.members.tunnel.frames import WINDOW, Frame, Kind, decode, encode, window
 from kafila.members.tunnel.stream import Stream, TunnelError
 from kafila.members.tunnel.streams import Tunnel
@@ -25,7 +25,7 @@ class Wire:
     def __init__(self, to: Callable[[bytes], None]) -> None:
         self.to = to
         self.kept: list[bytes] = []
-        self.holds = self.ended = False
+        self.holds = self.ended = self.paused = False
 
     def write(self, data: bytes) -> None:
         self.kept.append(data)
@@ -36,8 +36,13 @@ class Wire:
         while self.kept:
             self.to(self.kept.pop(0))
 
-    def pause_reading(self) -> None: ...
-    def resume_reading(self) -> None: ...
+    def pause_reading(self) -> None:
+        """Its other end is not to be read."""
+        self.paused = True
+
+    def resume_reading(self) -> None:
+        self.paused = False
+
     def finish(self) -> None:
         self.ended = True
 
@@ -264,6 +269,65 @@ async def test_pings_that_nobody_reads_the_answers_of_are_not_kept(pair: Pair) -
     pair.down.holds = True
     pair.plane.resume_reading()
     assert pair.down.kept == [b"\x8a\x08" + (999).to_bytes(8, "big")]
+
+
+SMALL_FRAMES = [
+    WebSocket(client=True).ping(b""),
+    WebSocket(client=True).pong(b""),
+    hostile(encode(Frame(Kind.CLOSE, 1))),
+    hostile(encode(window(1, 1))),
+    hostile(encode(Frame(Kind.DATA, 1, b"x"))),
+    b"\x02\x81\0\0\0\0\x03" + b"\x00\x80\0\0\0\0" * 7 + b"\x80\x85\0\0\0\0\0\0\0\1x",  # a message in crumbs
+]
+
+
+@pytest.mark.parametrize("frame", SMALL_FRAMES)
+async def test_small_frames_have_a_turn_as_others_have(pair: Pair, frame: bytes) -> None:
+    """What a connection hands over at once is taken in pieces, while it hands over nothing more, and too much ends the tunnel."""
+    near, _ = await pair.open()
+    near.stream.finish()  # what comes of it is nobody's
+    others = 0
+    for _ in range(4):
+        pair.plane.write(frame * ((256 << 10) // len(frame)))
+        assert pair.plane.ended.done() or pair.down.paused
+        while pair.down.paused and not pair.plane.ended.done():
+            others += 1
+            await asyncio.sleep(0)
+    assert others > incoming.CONTROL_BURST // incoming.AT_ONCE // 2
+    assert pair.plane.ended.result() == (VIOLATION, "more than 2000 control frames a second")
+
+
+async def test_what_comes_in_turns_comes_in_order_and_the_connection_goes_on(pair: Pair) -> None:
+    near, _ = await pair.open()
+    sent = [bytes([number % 256]) for number in range(3 * incoming.AT_ONCE)]
+    pair.plane.write(b"".join(hostile(encode(Frame(Kind.DATA, 1, each))) for each in sent))
+    pair.plane.write(hostile(encode(Frame(Kind.DATA, 1, b"behind"))))
+    assert len(near.got) < len(sent)
+    assert pair.down.paused
+    while pair.down.paused:
+        await asyncio.sleep(0)
+    assert bytes(near.got) == b"".join(sent) + b"behind"
+
+
+async def test_what_is_left_unread_when_it_ends_is_nobodys(pair: Pair) -> None:
+    near, _ = await pair.open()
+    pair.plane.write(WebSocket(client=True).ping(b"") * (3 * incoming.AT_ONCE))
+    assert pair.down.paused
+    pair.plane.end(GOING_AWAY, "")
+    failed: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: failed.append(context))
+    await asyncio.sleep(0)
+    assert not pair.down.paused
+    assert not failed
+    assert near.stream.ended.done()
+
+
+async def test_an_answer_that_was_kept_back_is_none_when_it_has_ended(pair: Pair) -> None:
+    pair.plane.pause_reading()
+    pair.plane.write(WebSocket(client=True).ping(b"x"))
+    pair.plane.end(REPLACED, "another came")
+    pair.plane.resume_reading()  # what was said last has left
+    assert not pair.down.kept
 
 
 async def test_latency_is_measured_and_silence_ends_it(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
