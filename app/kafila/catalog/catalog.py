@@ -115,8 +115,10 @@ def load_catalog() -> Catalog:
     from kafila.catalog.decisions import kinds as decision_kinds
     from kafila.catalog.karmada.kinds import kinds as karmada_kinds  # imported late: pydantic takes its time
     from kafila.catalog.metrics import kinds as metrics_kinds
+    from kafila.catalog.revisions import kinds as revision_kinds
 
-    return Catalog([*builtin_kinds(), *karmada_kinds(), *decision_kinds(), *audit_kinds(), *metrics_kinds()])
+    ours = (*decision_kinds(), *revision_kinds(), *audit_kinds())
+    return Catalog([*builtin_kinds(), *karmada_kinds(), *ours, *metrics_kinds()])
 
 
 def builtin_kinds() -> list[Kind]:

@@ -1,6 +1,7 @@
 """Which rule a body falls under. Two answers go beyond the file, since secrets would lie in clear elsewhere:
 
-* A Work carries whole objects. One that carries an object of a sealed resource is sealed as that object is.
+* A Work carries whole objects, and so do the revisions that are kept of templates. What carries an object of a sealed resource is sealed
+  as that object is.
 * The keys of this control plane (its CA, what signs tokens) are sealed as Secrets are: no API serves them, so no file can name them.
 """
 
@@ -11,7 +12,13 @@ from typing import Final, final
 
 from .configuration import Configuration, Identity, Rule, split
 
-WORKS: Final = "works.work.karmada.io"
+CARRIERS: Final = frozenset(
+    (
+        "works.work.karmada.io",
+        "templaterevisions.placement.kafila.io",
+        "clustertemplaterevisions.placement.kafila.io",
+    )
+)
 OWN_KEYS: Final = "keypairs.internal"
 INTERNAL: Final = ".internal"  # resources that no API serves
 _SECRETS: Final = "secrets"
@@ -29,18 +36,18 @@ class Selection:
             for resource in rule.resources:
                 self._by_name.setdefault(resource, rule)
         sealing = [rule for rule in self.rules if not isinstance(rule.providers[0], Identity)]
-        self._carried = [resource for rule in sealing for resource in rule.resources if resource != WORKS]
+        self._carried = [resource for rule in sealing for resource in rule.resources if resource not in CARRIERS]
 
     def rule(self, resource: str, clear: bytes) -> Rule | None:
-        """None: nothing is said about it. ``clear``: the object's JSON, which is looked at if it is a Work."""
+        """None: nothing is said about it. ``clear``: the object's JSON, which is looked at if it carries objects."""
         found = self._named(resource)
-        if resource == WORKS and self._carried:
+        if resource in CARRIERS and self._carried:
             return self._of_carried(clear) or found
         return found
 
     def concerns(self, resource: str) -> bool:
         """Whether there is a rule for objects of the resource, or may be for some of them."""
-        return self._named(resource) is not None or (resource == WORKS and bool(self._carried))
+        return self._named(resource) is not None or (resource in CARRIERS and bool(self._carried))
 
     def _named(self, resource: str) -> Rule | None:
         try:

@@ -317,6 +317,7 @@ class PropagationSpec(TypedDict):
     suspension: NotRequired[Suspension]
     preserveResourcesOnDeletion: NotRequired[bool]
     schedulePriority: NotRequired[SchedulePriority]
+    rolloutStrategy: NotRequired[RolloutStrategy]
 
 
 class ReplicaRequirements(TypedDict):
@@ -350,6 +351,8 @@ class ResourceBindingSpec(TypedDict):
     preserveResourcesOnDeletion: NotRequired[bool]
     schedulePriority: NotRequired[BindingSchedulePriority]
     workloadAffinityGroups: NotRequired[WorkloadAffinityGroups]
+    rolloutStrategy: NotRequired[RolloutStrategy]
+    rollout: NotRequired[RolloutControl]
 
 
 class ResourceBindingStatus(TypedDict):
@@ -358,6 +361,7 @@ class ResourceBindingStatus(TypedDict):
     schedulerObservingAffinityName: NotRequired[str]
     conditions: NotRequired[list[Condition]]
     aggregatedStatus: NotRequired[list[AggregatedStatusItem]]
+    rollout: NotRequired[RolloutStatus]
 
 
 class ResourceIdentifier(TypedDict):
@@ -396,6 +400,64 @@ class ResourceSummary(TypedDict):
     allocatableModelings: NotRequired[list[AllocatableModeling]]
 
 
+class RolloutClusterStatus(TypedDict):
+    name: str
+    stage: NotRequired[str]
+    phase: Literal["Pending", "Progressing", "Succeeded", "Failed", "Skipped", "RolledBack"]
+    revision: NotRequired[str]
+    startedAt: NotRequired[str]
+    gateSatisfiedSince: NotRequired[str]
+    completedAt: NotRequired[str]
+    message: NotRequired[str]
+
+
+class RolloutConditionRequirement(TypedDict):
+    type: str
+    status: NotRequired[Literal["True", "False", "Unknown"]]
+
+
+class RolloutControl(TypedDict):
+    paused: NotRequired[bool]
+    revision: NotRequired[str]
+    approvedStages: NotRequired[list[str]]
+    undo: NotRequired[bool]
+    resumeTriggeredAt: NotRequired[str]
+
+
+class RolloutFailurePolicy(TypedDict):
+    action: NotRequired[Literal["Pause", "Continue", "Rollback"]]
+
+
+class RolloutGate(TypedDict):
+    requireHealthy: NotRequired[bool]
+    requiredConditions: NotRequired[list[RolloutConditionRequirement]]
+    minSuccessTime: NotRequired[str]
+
+
+class RolloutStage(TypedDict):
+    name: str
+    targetClusters: ClusterAffinity
+    requireApproval: NotRequired[bool]
+
+
+class RolloutStatus(TypedDict):
+    observedGeneration: NotRequired[int]
+    revision: str
+    stableRevision: NotRequired[str]
+    phase: Literal["Progressing", "Paused", "WaitingForApproval", "Failed", "Succeeded", "RolledBack"]
+    startedAt: NotRequired[str]
+    completedAt: NotRequired[str]
+    heldSince: NotRequired[str]
+    resumeTriggeredAt: NotRequired[str]
+    message: NotRequired[str]
+    clusters: NotRequired[list[RolloutClusterStatus]]
+
+
+class RolloutStrategy(TypedDict):
+    type: NotRequired[Literal["AllAtOnce", "Staged"]]
+    staged: NotRequired[StagedRollout]
+
+
 class RuleWithCluster(TypedDict):
     targetCluster: NotRequired[ClusterAffinity]
     overriders: Overriders
@@ -411,6 +473,14 @@ class SpreadConstraint(TypedDict):
     spreadByLabel: NotRequired[str]
     maxGroups: NotRequired[int]
     minGroups: NotRequired[int]
+
+
+class StagedRollout(TypedDict):
+    order: NotRequired[list[str]]
+    stages: NotRequired[list[RolloutStage]]
+    gate: NotRequired[RolloutGate]
+    timeout: NotRequired[str]
+    onFailure: NotRequired[RolloutFailurePolicy]
 
 
 class StatePreservation(TypedDict):

@@ -150,6 +150,7 @@ def test_identity_first_writes_in_clear_and_still_reads() -> None:
 
 
 WORK = Key("works.work.karmada.io", "karmada-es-member1", "token-secret")
+REVISION = Key("templaterevisions.placement.kafila.io", "default", "token-secret-a1")
 OTHERS = [
     ('"apiVersion":"v1","kind":"Secret"', "secrets", True),
     ('"apiVersion":"v1","kind":"ConfigMap"', "secrets", False),
@@ -171,6 +172,8 @@ def test_a_work_is_sealed_as_what_it_carries(manifest: str, resources: str, carr
     stored = seal(sealer, WORK, work)
     assert stored.startswith(MARK) is carried
     assert sealer.open(WORK, stored) == work
+    revision = b'{"metadata":{"name":"r"},"revision":"a1","template":{%b,"data":{}}}' % manifest.encode()
+    assert seal(sealer, REVISION, revision).startswith(MARK) is carried
 
 
 def test_a_work_is_sealed_even_where_works_are_listed_in_clear() -> None:

@@ -69,9 +69,11 @@ def beyond_limit(new: Object, old: Object | None, around: AdmissionContext) -> l
 
 
 def _about(resource: str, obj: Object) -> tuple[Any, ...]:
-    """What counts of it."""
-    fields = ("ownerReferences", "labels", "annotations") if resource == BINDINGS else ()
-    return obj.get("spec"), *(obj["metadata"].get(field) for field in fields)
+    """What counts of it: how a rollout goes on says nothing of where a binding's object goes, or of what it is."""
+    if resource != BINDINGS:
+        return (obj.get("spec"),)
+    spec = {field: value for field, value in (obj.get("spec") or {}).items() if field != "rollout"}
+    return spec, *(obj["metadata"].get(field) for field in ("ownerReferences", "labels", "annotations"))
 
 
 def _is_within(binding: Object, namespace: str, around: AdmissionContext) -> bool:

@@ -11,7 +11,19 @@ from kafila.core.feature_gates import Gates
 from kafila.core.values import Object
 from kafila.placement import constants
 
-from . import agents, autoscaling, binding, cluster, interpreter, override, propagation, quota, rights, services
+from . import (
+    agents,
+    autoscaling,
+    binding,
+    cluster,
+    interpreter,
+    override,
+    propagation,
+    quota,
+    rights,
+    rollout,
+    services,
+)
 from .context import NOTHING, AdmissionContext
 from .errors import Denied, denied, refuse_if, within_limits
 from .gostructs import BINDING, MULTI_CLUSTER_SERVICE, OVERRIDE, WORK, pass_through
@@ -77,6 +89,7 @@ def admit(
         raise denied(webhook, refusal) from None
     if kind.resource in _POLICIES:
         admit_placement_annotations(kind, new, old)
+        rollout.admit_rollout(kind, new, old if operation == "UPDATE" else None, around)
     if kind.resource in _BY_RIGHTS:
         rights.admit_by_rights(kind.resource, new, old, user, around)
 

@@ -6,9 +6,23 @@ from typing import Literal
 
 from pydantic import Field
 
-from .model import Int32, Int64, LabelSelector, Model, NodeSelectorRequirement, ResourceList, Toleration
+from .model import (
+    CONDITION_TYPE,
+    Int32,
+    Int64,
+    LabelSelector,
+    Model,
+    NodeSelectorRequirement,
+    ResourceList,
+    Toleration,
+)
 
 ConflictResolution = Literal["Abort", "Overwrite"]
+MOST_ORDERED = 1000  # clusters that a rollout's order names
+MOST_STAGES = 100
+MOST_CONDITIONS = 16
+_DURATION = r"^([0-9]{1,9}(\.[0-9]{1,9})?(ms|s|m|h))+$"
+_STAGE = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 
 
 class ResourceSelector(Model):
@@ -144,6 +158,56 @@ class SchedulePriority(Model):
     priority_class_name: str = Field(description="Name of the class.")
 
 
+# Staged rollout: Karmada's open proposal (issue 7767, pull request 7891). Ours are the stages and the action Rollback.
+class RolloutConditionRequirement(Model):
+    type: str = Field(
+        min_length=1, max_length=316, pattern=CONDITION_TYPE, description="Type of a condition in the object's status."
+    )
+    status: Literal["True", "False", "Unknown"] | None = Field("True", description="The status that it has to have.")
+
+
+class RolloutGate(Model):
+    require_healthy: bool | None = Field(True, description="Whether the object has to be healthy there.")
+    required_conditions: list[RolloutConditionRequirement] | None = Field(
+        None, max_length=MOST_CONDITIONS, description="Conditions that the object has to have there, all of them."
+    )
+    min_success_time: str | None = Field(
+        "0s", max_length=32, pattern=_DURATION, description="How long all of it has to hold without a break."
+    )
+
+
+class RolloutStage(Model):
+    name: str = Field(min_length=1, max_length=63, pattern=_STAGE, description="Name, unique in the list.")
+    target_clusters: ClusterAffinity = Field(description="Clusters of the stage; the first stage that fits counts.")
+    require_approval: bool | None = Field(None, description="Wait for an approval before the stage begins.")
+
+
+class RolloutFailurePolicy(Model):
+    action: Literal["Pause", "Continue", "Rollback"] | None = Field(
+        "Pause",
+        description="Pause: no further cluster; Continue: go on all the same; Rollback: all clusters get the last revision back.",
+    )
+
+
+class StagedRollout(Model):
+    order: list[str] | None = Field(
+        None, max_length=MOST_ORDERED, description="Names of clusters that go first, in this order; others by name."
+    )
+    stages: list[RolloutStage] | None = Field(
+        None, max_length=MOST_STAGES, description="Groups of clusters that go together; excludes order."
+    )
+    gate: RolloutGate | None = Field(None, description="What a cluster has to show before the next one gets its turn.")
+    timeout: str | None = Field(
+        "30m", max_length=32, pattern=_DURATION, description="How long each cluster has for that."
+    )
+    on_failure: RolloutFailurePolicy | None = Field(None, description="What follows when a cluster has not shown it.")
+
+
+class RolloutStrategy(Model):
+    type: Literal["AllAtOnce", "Staged"] | None = Field("AllAtOnce", description="How a new revision gets to clusters.")
+    staged: StagedRollout | None = Field(None, description="With Staged only.")
+
+
 class PropagationSpec(Model):
     resource_selectors: list[ResourceSelector] = Field(min_length=1, description="Objects this policy is for.")
     association: bool | None = Field(None, description="Deprecated name of propagateDeps.")
@@ -163,6 +227,7 @@ class PropagationSpec(Model):
     suspension: Suspension | None = Field(None, description="What is on hold.")
     preserve_resources_on_deletion: bool | None = Field(None, description="Leave the objects in clusters on deletion.")
     schedule_priority: SchedulePriority | None = Field(None, description="Place in the scheduler's queue.")
+    rollout_strategy: RolloutStrategy | None = Field(None, description="How a new revision gets to the clusters.")
 
 
 class PropagationPolicy(Model):

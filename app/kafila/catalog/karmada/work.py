@@ -19,7 +19,8 @@ from .model import (
     Time,
     Toleration,
 )
-from .policy import ConflictResolution, FailoverBehavior, Placement, SuspendClusters
+from .policy import ConflictResolution, FailoverBehavior, Placement, RolloutStrategy, SuspendClusters
+from .rollout import RolloutControl, RolloutStatus
 
 Health = Literal["Healthy", "Unhealthy", "Unknown"]
 
@@ -126,6 +127,8 @@ class ResourceBindingSpec(Model):
     preserve_resources_on_deletion: bool | None = Field(None, description="Leave the objects in clusters on deletion.")
     schedule_priority: BindingSchedulePriority | None = Field(None, description="Place in the scheduler's queue.")
     workload_affinity_groups: WorkloadAffinityGroups | None = Field(None, description="Groups it belongs to.")
+    rollout_strategy: RolloutStrategy | None = Field(None, description="How a new revision gets to the clusters.")
+    rollout: RolloutControl | None = Field(None, description="What is asked of its rollout.")
 
 
 class AggregatedStatusItemV1alpha1(Model):
@@ -145,6 +148,7 @@ class ResourceBindingStatus(Model):
     scheduler_observing_affinity_name: str | None = Field(None, description="Group of clusters in use.")
     conditions: PlainConditions | None = Field(None, description="State of the binding.")
     aggregated_status: list[AggregatedStatusItem] | None = Field(None, description="Status per cluster.")
+    rollout: RolloutStatus | None = Field(None, description="How far the newest revision has got.")
 
 
 class ResourceBinding(Model):

@@ -41,6 +41,7 @@ _FROM_POLICY: Final = (
     "failover",
     "conflictResolution",
     "preserveResourcesOnDeletion",
+    "rolloutStrategy",
 )
 # Everything that the policy and the template decide. Clusters, evictions and requiredBy belong to others.
 _OWNED: Final = (

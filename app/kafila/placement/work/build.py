@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 from kafila.core.feature_gates import DEFAULT_GATES, STATEFUL_FAILOVER_INJECTION, Gates
@@ -76,6 +77,7 @@ class Plan:
 
 
 NO_OVERRIDES: Final = Overrides()
+NO_VERSIONS: Final[Mapping[str, Object]] = MappingProxyType({})
 
 
 def build_works(
@@ -88,12 +90,14 @@ def build_works(
     leave: Container[str] = (),
     taken: Container[str] = (),
     allowed: frozenset[str] | None = None,
+    versions: Mapping[str, Object] = NO_VERSIONS,
     interpreter: Interpreter = NATIVE,
     gates: Gates = DEFAULT_GATES,
 ) -> Plan:
     """Works for every target of the binding. ``clusters``: Cluster objects by name; ``existing``: the binding's Works by cluster;
     ``leave``: targets whose Work is another's; ``taken``: those where Karmada's name for the Work is another object's; ``allowed``: the
-    clusters that the binding's namespace may use, None for all.
+    clusters that the binding's namespace may use, None for all; ``versions``: by cluster, the template as it is to be there, where that
+    is not ``template``.
 
     A target that fails does not keep the others from getting their Work.
     """
@@ -113,7 +117,8 @@ def build_works(
             errors[cluster] = left_out_text(namespace(binding), (cluster,))
             continue
         try:
-            manifest = _for_target(template, binding_spec, target, completions, interpreter)
+            version = versions.get(cluster, template)
+            manifest = _for_target(version, binding_spec, target, completions, interpreter)
             overridden = _overridden(manifest, cluster, clusters, overrides)
         except OverrideError as error:
             errors[cluster] = str(error)

@@ -14,12 +14,12 @@ from kafila.core.resources import Key
 from kafila.core.values import AnyObject, Object
 from kafila.placement import constants
 from kafila.placement.interpreter import InterpretError
-from kafila.placement.types import ManifestStatus, Work, WorkStatus
+from kafila.placement.types import Work, WorkStatus
 from kafila.placement.work.status import EventParts, Reflected, dispatching_condition, interpretation_events
 from kafila.reconcile.queue import WorkQueue
 from kafila.watch import Entry
 
-from .work_status import Outcome, to_reflect, work_status
+from .work_status import Outcome, Seen, to_reflect, work_status
 
 INTERPRET_RETRY: Final = (
     10.0  # seconds until an interpreter that could not answer for an object's health is asked again
@@ -75,16 +75,16 @@ class StatusReflection:
         work = await self._works.decoded(entry)
         observed = to_reflect(work, self._outcome(key, work), self._member.observed)
         if observed is None:
-            await self._write_status(key, work, [])
+            await self._write_status(key, work, None)
             return
         try:
             found = await self._works.understand(work, observed, len(entry.body))
         except InterpretError as error:
             self._unread.add(key)
-            await self._write_status(key, work, [])
+            await self._write_status(key, work, None)
             self._record(work, interpretation_events(observed, None, str(error), None))
             raise
-        await self._write_status(key, work, [found.status])
+        await self._write_status(key, work, Seen(observed, found.status))
         stored = (work.get("status") or {}).get("manifestStatuses")
         before = stored[0] if stored and key not in self._unread else None
         self._unread.discard(key)
@@ -96,22 +96,22 @@ class StatusReflection:
         found = self._outcomes.get(key)
         return found if found is not None and found.is_of(work) else None
 
-    async def _write_status(self, key: Key, work: Work, reflected: list[ManifestStatus]) -> None:
-        if self._status(key, reflected, work) == work.get("status"):
+    async def _write_status(self, key: Key, work: Work, seen: Seen | None) -> None:
+        if self._status(key, seen, work) == work.get("status"):
             return
-        if not await self._works.write_status(key, partial(self._with_status, key, reflected)):
+        if not await self._works.write_status(key, partial(self._with_status, key, seen)):
             return
         dispatching = dispatching_condition(bool(work["spec"].get("suspendDispatching")))
         dispatched = find(conditions_of(work), constants.COND_DISPATCHING) or {}
         if dispatched.get("status") != dispatching["status"]:
             self._works.event(work, "Normal", constants.EVENT_WORK_DISPATCHING, dispatching["message"])
 
-    def _with_status(self, key: Key, reflected: list[ManifestStatus], work: Work) -> Work:
-        work["status"] = self._status(key, reflected, work)
+    def _with_status(self, key: Key, seen: Seen | None, work: Work) -> Work:
+        work["status"] = self._status(key, seen, work)
         return work
 
-    def _status(self, key: Key, reflected: list[ManifestStatus], work: Work) -> WorkStatus:
-        return work_status(work, self._outcome(key, work), reflected, self._member.is_gone)
+    def _status(self, key: Key, seen: Seen | None, work: Work) -> WorkStatus:
+        return work_status(work, self._outcome(key, work), seen, self._member.is_gone)
 
     def _record(self, work: Work, events: Iterable[EventParts]) -> None:
         for event in events:

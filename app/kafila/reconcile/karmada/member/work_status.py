@@ -8,6 +8,7 @@ from typing import NamedTuple
 from kafila.core.conditions import conditions_of, with_condition
 from kafila.core.values import Object
 from kafila.placement import constants
+from kafila.placement.rollout.gate import with_observed_revision
 from kafila.placement.types import ManifestStatus, Work, WorkStatus
 from kafila.placement.work.status import applied_condition, dispatching_condition
 
@@ -34,8 +35,15 @@ class Outcome(NamedTuple):
         return bool(conditions) and with_condition(conditions, self.condition) == conditions
 
 
+class Seen(NamedTuple):
+    """What a member says of a Work's object: the object, and what is reflected of it."""
+
+    observed: Object
+    status: ManifestStatus
+
+
 def work_status(
-    work: Work, outcome: Outcome | None, reflected: list[ManifestStatus], is_gone: Callable[[Object], bool]
+    work: Work, outcome: Outcome | None, seen: Seen | None, is_gone: Callable[[Object], bool]
 ) -> WorkStatus:
     """Without an outcome only whether it is being dispatched is known. ``is_gone``: from the member, a manifest."""
     status: WorkStatus = {**(work.get("status") or {})}
@@ -43,8 +51,9 @@ def work_status(
     made = with_condition(status.get("conditions"), dispatching_condition(suspended))
     if outcome is not None and not suspended:
         made = with_condition(made, outcome.condition)
-        if reflected:
-            status["manifestStatuses"] = reflected
+        if seen is not None:
+            status["manifestStatuses"] = [seen.status]
+            made = with_observed_revision(made, seen.observed)
         elif outcome.errors and all(map(is_gone, manifests_of(work))):
             status.pop("manifestStatuses", None)
     status["conditions"] = made

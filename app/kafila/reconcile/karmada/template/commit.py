@@ -13,6 +13,8 @@ from kafila.core.errors import StatusError
 from kafila.core.resources import Key
 from kafila.core.values import AnyObject, Object
 from kafila.placement.allowed_clusters import EVENT_NOT_ALLOWED
+from kafila.placement.rollout.phases import EVENT_NOT_KEPT
+from kafila.placement.rollout.phases import EVENTS as ROLLOUT_EVENTS
 from kafila.placement.scheduler.schedule import Event
 from kafila.placement.types import Binding
 from kafila.reconcile.events import Recorder
@@ -28,12 +30,18 @@ from kafila.watch import Entry
 
 from .changes import OwnWrites
 from .events import committed_with, new_events
+from .revisions import Revisions
 from .steps.state import ChangedWork, Reservation, State
 
 NOT_ALLOWED = Counter(
     "kafila_clusters_not_allowed_total",
     "Decisions that left out clusters which the namespace may not use.",
     ["namespace"],
+)
+ROLLOUTS = Counter(
+    "kafila_rollout_transitions_total",
+    "Transitions of staged rollouts and of clusters in them: the reasons of their events, without Rollout.",
+    ["transition"],
 )
 QUOTA = Options(manager="karmada-webhook")
 
@@ -49,6 +57,7 @@ class Committer:
         self._own = own
         self._decisions = decisions
         self._deleted = deleted
+        self._revisions = Revisions(registry)
         self._quota_kind = self._registry.kind("policy.karmada.io", "v1alpha1", "federatedresourcequotas")
 
     async def stage_works(self, works: Iterable[ChangedWork], size: int) -> tuple[list[Change], dict[str, str]]:
@@ -84,6 +93,9 @@ class Committer:
         if state.record is not None:
             changes.append(self._decisions.staged(state.record))
         changes += map(self._reserved, state.reservations)
+        changes += self._revisions.given_up(state.given_up)
+        if state.revision is not None:
+            changes += self._kept(state.revision, state.template)
         changes = [change for change in changes if not change.unchanged]
         uid = self._uid_of(state.binding, changes)
         enclosed = self._recorder.enclosed(new_events(state.binding, uid, state.template, state.events))
@@ -93,6 +105,8 @@ class Committer:
         for event in state.events:
             if event.reason == EVENT_NOT_ALLOWED:
                 NOT_ALLOWED.labels(state.binding["metadata"].get("namespace", "")).inc()
+            elif event.reason in ROLLOUT_EVENTS:
+                ROLLOUTS.labels(event.reason.removeprefix("Rollout")).inc()
         keys = [change.writes[0].key for change in changes]
         revisions: list[int] = []
         self._own.begin(keys)
@@ -128,6 +142,15 @@ class Committer:
         quota, entry = reservation.quota
         status = {**(quota.get("status") or {}), "overallUsed": reservation.used}
         return self._registry.stage_update(self._quota_kind, entry, {**quota, "status": status}, QUOTA, "status")
+
+    def _kept(self, revision: Object, template: Object) -> list[Change]:
+        """Of one that may not be stored, say for its size, the rollout goes on: what has it stays as it is."""
+        try:
+            return [self._revisions.staged(revision)]
+        except StatusError as error:
+            text = f"Revision {revision['revision']} is not kept, and nothing can be taken back to it: {error}"
+            self._recorder.event(template, "Warning", EVENT_NOT_KEPT, text)
+            return []
 
     def _kind_of(self, binding: Binding) -> Kind:
         return self._kinds.of_binding(key_of(binding))

@@ -15,6 +15,7 @@ from kafila.catalog.kind import Kind
 from kafila.core.resources import Key
 from kafila.core.values import Object
 from kafila.placement.interpreter import NATIVE, Interpreter
+from kafila.placement.rollout.begin import is_under_way
 from kafila.placement.types import AggregatedStatusItem, Binding, PropagationPolicy
 from kafila.placement.work.shared import ALONE, SharedWorks
 from kafila.placement.work.status import known_failures
@@ -34,6 +35,7 @@ from .steps.hold_withdrawal import hold_withdrawal
 from .steps.record_decision import record_decision
 from .steps.refuse_works import refuse_works
 from .steps.reserve_quota import reserve_quota
+from .steps.roll_out import roll_out
 from .steps.schedule_binding import schedule_binding
 from .steps.share_works import share_works
 from .steps.state import NO_BINDING, ChangedWork, State, Step, run_steps
@@ -51,6 +53,7 @@ STEPS: Final[Sequence[Step]] = (
     build_binding,
     _at_once(schedule_binding),
     share_works,
+    roll_out,
     build_works,
     find_orphans,
     _at_once(record_decision),
@@ -102,7 +105,8 @@ class Statuses(Protocol):
 
 class Outcome(NamedTuple):
     retry: str  # "", backoff, unschedulable, interpreter, refused
-    missed: bool  # somebody else wrote while we did: try again
+    missed: bool  # somebody else wrote while we did, or what members report may lead to more: try again
+    wake: float | None = None  # seconds until time alone may lead to more
 
 
 @final
@@ -158,7 +162,7 @@ class Pipeline:
             scheduled(state.reason, existing is None, failed, time.perf_counter() - began)
         await self._commits.delete_works(work.entry for work in state.orphans)
         await self._write_status(kind, state)
-        return Outcome(state.retry, missed)
+        return Outcome(state.retry, missed, state.wake)
 
     async def aggregate(self, kind: Kind, template: Object, existing: Entry, shares: SharedWorks = ALONE) -> Outcome:
         """Only what members report has changed."""
@@ -172,7 +176,7 @@ class Pipeline:
         missed = await self._commits.commit(state, existing)
         self._placed.settled(key_of(state.binding), state.before, state.binding)
         await self._write_status(kind, state)
-        return Outcome("", missed)
+        return Outcome("", missed or is_under_way((state.binding.get("status") or {}).get("rollout")))
 
     async def _known(
         self, template: Object, policy: PropagationPolicy | None, existing: Entry | None, shares: SharedWorks

@@ -82,7 +82,7 @@ class Pipelines(Protocol):
 
 
 class Queue(Protocol):
-    def enqueue(self, key: Key, why: EnqueueReason = EnqueueReason.DEPENDENCY) -> None: ...
+    def enqueue(self, key: Key, why: EnqueueReason = EnqueueReason.DEPENDENCY, *, after: float = 0) -> None: ...
 
     def keep(self, key: Key, why: EnqueueReason) -> None: ...
 
@@ -217,6 +217,8 @@ class Propagation:
             self._backoff.failed(key, for_room=outcome.retry == "unschedulable" and not came)
             return
         self._backoff.settled(key)
+        if outcome.wake is not None:
+            self._queue.enqueue(key, after=outcome.wake)
         if outcome.retry == "interpreter":
             raise Waiting("the interpreter has not answered for the Works")
         if outcome.retry == "refused":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import final
@@ -31,7 +32,8 @@ from kafila.registry import Registry
 from kafila.registry.threads import in_thread, on_loop
 from kafila.watch import Entry
 
-from .steps.facts import Facts, StoredQuota, StoredWork
+from .revisions import Revisions
+from .steps.facts import Facts, StoredQuota, StoredRevision, StoredWork
 
 
 @final
@@ -62,6 +64,7 @@ class StoredBindings:
         self.scheduler = scheduler
         self.decisions = decisions
         self.guard = guard
+        self.revisions = Revisions(registry)
         self.quota_kind = registry.kind("policy.karmada.io", "v1alpha1", "federatedresourcequotas")
 
     def facts(self) -> Callable[[Interpreter], Facts]:
@@ -130,6 +133,12 @@ class StoredFacts:
 
     def decision_record(self, binding: Binding) -> Object | None:
         return on_loop(partial(self._stored.decisions.of, binding))
+
+    def now(self) -> float:
+        return time.time()
+
+    def kept_revision(self, binding: Binding, revision: str) -> StoredRevision | None:
+        return on_loop(partial(self._stored.revisions.of, binding, revision))
 
     def quotas(self, namespace: str) -> Sequence[StoredQuota]:
         kind, cache = self._stored.quota_kind, self._stored.registry.cache

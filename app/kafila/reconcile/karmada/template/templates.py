@@ -10,9 +10,10 @@ from kafila.core.feature_gates import Gates
 from kafila.core.resources import Key
 from kafila.core.values import Object
 from kafila.placement.objects import identity
+from kafila.placement.rollout.begin import is_under_way
 from kafila.placement.types import PropagationPolicy
 from kafila.reconcile.karmada.indexes import WorkIndex, binding_key
-from kafila.reconcile.karmada.kinds import Kinds
+from kafila.reconcile.karmada.kinds import Kinds, stored_binding
 from kafila.reconcile.karmada.override_policies import OverrideIndex
 from kafila.reconcile.karmada.propagation_policies import CLUSTER_POLICIES, POLICIES, PolicyIndex
 from kafila.reconcile.karmada.writes import unclaim
@@ -43,6 +44,8 @@ class StoredTemplates:
 
     async def lags_behind(self, template: Object, existing: Entry) -> bool:
         await self._overrides.read_ahead(template)
+        if is_under_way((stored_binding(existing).get("status") or {}).get("rollout")):
+            return True  # time goes on
         return self._works.lag_behind(existing) or self._overrides.changed_since(template, self._works.of(existing))
 
     async def unclaim(self, kind: Kind, entry: Entry) -> Entry:

@@ -6,13 +6,15 @@ from typing import Any
 
 import pytest
 
-from kafila.reconcile.karmada.member.work_status import Outcome, to_reflect, work_of, work_status
+from kafila.placement.rollout.gate import COND_REVISION
+from kafila.placement.rollout.revision import REVISION
+from kafila.reconcile.karmada.member.work_status import Outcome, Seen, to_reflect, work_of, work_status
 
 from .around_works import KEY, in_member, work
 
 Object = dict[str, Any]
 APPLIED, FAILED = Outcome(1, 1, (), False), Outcome(1, 1, ("no",), False)
-REPORTED = [{"status": {"readyReplicas": 1}}]
+REPORTED: Any = Seen({"metadata": {"name": "web"}}, {"status": {"readyReplicas": 1}})  # type: ignore[typeddict-item]
 
 
 def conditions(status: Object) -> dict[str, str]:
@@ -29,24 +31,24 @@ def conditions(status: Object) -> dict[str, str]:
     ],
 )
 def test_conditions(spec: Object, outcome: Outcome | None, expected: dict[str, str]) -> None:
-    assert conditions(work_status(work(**spec), outcome, [], lambda manifest: False)) == expected
+    assert conditions(work_status(work(**spec), outcome, None, lambda manifest: False)) == expected
 
 
 @pytest.mark.parametrize(
-    ("outcome", "reflected", "gone", "kept"),
+    ("outcome", "seen", "gone", "kept"),
     [
-        (APPLIED, REPORTED, False, REPORTED),
-        (APPLIED, [], False, ["before"]),  # not observed yet
-        (FAILED, [], False, ["before"]),  # the copy runs on
-        (FAILED, [], True, None),
-        (None, [], True, ["before"]),
+        (APPLIED, REPORTED, False, [{"status": {"readyReplicas": 1}}]),
+        (APPLIED, None, False, ["before"]),  # not observed yet
+        (FAILED, None, False, ["before"]),  # the copy runs on
+        (FAILED, None, True, None),
+        (None, None, True, ["before"]),
     ],
 )
 def test_what_was_reported_is_kept_as_long_as_there_may_be_a_copy(
-    outcome: Outcome | None, reflected: list[Object], gone: bool, kept: list[Any] | None
+    outcome: Outcome | None, seen: Seen | None, gone: bool, kept: list[Any] | None
 ) -> None:
     known = work(status={"manifestStatuses": ["before"]})
-    assert work_status(known, outcome, reflected, lambda manifest: gone).get("manifestStatuses") == kept
+    assert work_status(known, outcome, seen, lambda manifest: gone).get("manifestStatuses") == kept
 
 
 @pytest.mark.parametrize(
@@ -66,7 +68,7 @@ def test_whose_status_the_work_gets(spec: Object, outcome: Outcome | None, ours:
 
 
 def test_an_outcome_that_is_stored_was_recorded() -> None:
-    stored = work(status=work_status(work(), FAILED, [], lambda manifest: False))
+    stored = work(status=work_status(work(), FAILED, None, lambda manifest: False))
     assert FAILED.is_recorded(stored)
     assert not APPLIED.is_recorded(stored)
     assert not FAILED.is_recorded(work())
@@ -75,3 +77,11 @@ def test_an_outcome_that_is_stored_was_recorded() -> None:
 def test_an_object_says_which_work_it_comes_from() -> None:
     assert work_of(in_member()) == (KEY.namespace, KEY.name)
     assert work_of({"metadata": {}}) == ("", "")
+
+
+def test_the_revision_that_the_status_is_of_is_said_as_long_as_a_rollout_brings_it() -> None:
+    seen = Seen({"metadata": {"annotations": {REVISION: "a1"}}}, REPORTED.status)
+    stored = work(status=work_status(work(), APPLIED, seen, lambda manifest: False))
+    assert conditions(stored["status"]) == {"Dispatching": "True", "Applied": "True", COND_REVISION: "True"}
+    assert conditions(work_status(stored, APPLIED, None, lambda manifest: False))[COND_REVISION] == "True"
+    assert COND_REVISION not in conditions(work_status(stored, APPLIED, REPORTED, lambda manifest: False))

@@ -94,7 +94,7 @@ class Around:
 async def test_a_new_template_gets_its_binding_and_works_in_one_commit() -> None:
     around = Around(Given())
     outcome = await around.pipeline.run(KIND, deployment(), policy(), None, EnqueueReason.USER)
-    assert outcome == ("", False)
+    assert outcome == ("", False, None)
     assert around.did == ["decide", "store nginx-deployment", "commit m1, m2", "stored", "write status"]
     (state,) = around.states
     assert [each["name"] for each in state.binding["spec"]["clusters"]] == ["m1", "m2"]

@@ -24,9 +24,10 @@ def build_works(state: State, facts: Facts) -> State:
         facts.clusters(),
         facts.overrides(state.template["metadata"].get("namespace", "")),
         {cluster: shares.trimmed(work.obj, binding) for cluster, work in stored.items()},
-        leave=shares.left_to_others(binding),
+        leave=shares.left_to_others(binding) | state.waiting,
         taken=state.taken,
         allowed=facts.allowed_clusters(namespace(binding)),
+        versions=state.versions,
         interpreter=facts.interpreter,
         gates=facts.gates,
     )

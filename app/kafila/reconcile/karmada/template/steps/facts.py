@@ -26,6 +26,11 @@ class StoredQuota(NamedTuple):
     entry: Entry
 
 
+class StoredRevision(NamedTuple):
+    obj: Object
+    entry: Entry
+
+
 class StoredWork(NamedTuple):
     obj: Work
     entry: Entry
@@ -80,6 +85,14 @@ class Facts(Protocol):
 
     def decision_record(self, binding: Binding) -> Object | None:
         """What is stored of the last decision."""
+        ...
+
+    def now(self) -> float:
+        """Unix seconds."""
+        ...
+
+    def kept_revision(self, binding: Binding, revision: str) -> StoredRevision | None:
+        """What is stored of a revision of the binding's template."""
         ...
 
     def quotas(self, namespace: str) -> Sequence[StoredQuota]:

@@ -10,8 +10,10 @@ from kafila.placement import constants
 from kafila.placement.scheduler.reschedule import RescheduleReason
 from kafila.placement.scheduler.schedule import Decision, Event
 from kafila.placement.types import Binding, PropagationPolicy, Work
+from kafila.placement.work.build import NO_VERSIONS
 from kafila.placement.work.shared import ALONE, SharedWorks
 from kafila.placement.work.status import NO_FAILURES
+from kafila.watch import Entry
 
 from .facts import Facts, StoredQuota, StoredWork
 
@@ -47,6 +49,11 @@ class State(NamedTuple):
     decision: Decision | None = None
     reason: RescheduleReason = RescheduleReason.NONE
     reporting: Sequence[Work] = ()  # Works whose status counts
+    versions: Mapping[str, Object] = NO_VERSIONS  # by cluster, the template as it is there during a rollout
+    waiting: frozenset[str] = frozenset()  # clusters whose Work stays as it is: their turn has not come
+    revision: Object | None = None  # of the template, to be kept
+    given_up: tuple[Entry, ...] = ()  # revisions that nobody needs any more
+    wake: float | None = None  # seconds until a rollout has to be looked at again
     taken: Container[str] = ()  # clusters where Karmada's name for the Work is another object's
     changed: tuple[ChangedWork, ...] = ()  # to be written
     orphans: tuple[StoredWork, ...] = ()  # Works to be deleted

@@ -16,7 +16,7 @@ from kafila.placement.scheduler.schedule import SchedulingContext
 from kafila.placement.types import Work
 from kafila.placement.work.build import NO_OVERRIDES, Overrides
 from kafila.placement.work.shared import SharedWorks
-from kafila.reconcile.karmada.template.steps.facts import StoredQuota, StoredWork
+from kafila.reconcile.karmada.template.steps.facts import StoredQuota, StoredRevision, StoredWork
 from kafila.reconcile.karmada.template.steps.state import State
 from kafila.watch import Entry
 from tests.unit.placement.objects import binding, cluster, deployment, policy
@@ -40,6 +40,8 @@ class Given:
     named: tuple[Sequence[StoredWork], Collection[str]] = ((), ())
     allowed: frozenset[str] | None = None
     held: bool = False
+    clock: float = 1_000_000.0
+    revisions: dict[str, StoredRevision] = field(default_factory=dict)
     asked_names: list[Collection[str]] = field(default_factory=list)
 
     def name_of_binding(self, template: Object) -> str:
@@ -71,6 +73,12 @@ class Given:
 
     def decision_record(self, binding: Object) -> Object | None:
         return self.record
+
+    def now(self) -> float:
+        return self.clock
+
+    def kept_revision(self, binding: Object, revision: str) -> StoredRevision | None:
+        return self.revisions.get(revision)
 
     def quotas(self, namespace: str) -> Sequence[StoredQuota]:
         return self.charged

@@ -1,0 +1,83 @@
+"""The beginning of a rollout: the clusters that are in it, in their order, each with the revision that it has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+from kafila.core.clock import rfc3339
+from kafila.placement.types import RolloutClusterStatus, RolloutStatus
+
+from .phases import PENDING, PROGRESSING, ROLLED_BACK, SKIPPED, SUCCEEDED
+
+
+def revision_for(rollout: RolloutStatus, cluster: str) -> str:
+    """The revision that a cluster is to have; "" while it waits for its first one.
+
+    A cluster that came after the beginning, or came back, gets the stable revision until the rollout has ended; the one that is
+    rolled out where there is none and that has succeeded somewhere.
+    """
+    if rollout["phase"] == SUCCEEDED:
+        return rollout["revision"]
+    rows = rollout.get("clusters") or ()
+    for row in rows:
+        if row["name"] == cluster and row["phase"] != SKIPPED:
+            return row.get("revision", "")
+    stable = rollout.get("stableRevision", "")
+    if stable:
+        return stable
+    return rollout["revision"] if any(row["phase"] == SUCCEEDED for row in rows) else ""
+
+
+def adopted(revision: str, generation: int, now: float) -> RolloutStatus:
+    """What was brought there before anybody asked for a rollout stays as it is."""
+    return _status(revision, "", generation, SUCCEEDED, [], now)
+
+
+def begun(
+    before: RolloutStatus | None,
+    order: Sequence[tuple[str, str]],
+    revision: str,
+    generation: int,
+    now: float,
+) -> RolloutStatus:
+    """``before``: the rollout so far; None where there is nothing in any cluster yet. ``order``: (stage, cluster)."""
+    stable = _stable(before)
+    rows = [_row(before, stage, cluster, revision, now) for stage, cluster in order]
+    status = _status(revision, stable, generation, PROGRESSING, rows, now)
+    if before is not None and before.get("resumeTriggeredAt"):
+        status["resumeTriggeredAt"] = before["resumeTriggeredAt"]
+    return status
+
+
+def _stable(before: RolloutStatus | None) -> str:
+    """The last revision that went through everywhere."""
+    if before is None:
+        return ""
+    return before["revision"] if before["phase"] == SUCCEEDED else before.get("stableRevision", "")
+
+
+def _row(before: RolloutStatus | None, stage: str, cluster: str, revision: str, now: float) -> RolloutClusterStatus:
+    had = revision_for(before, cluster) if before is not None else ""
+    row: RolloutClusterStatus = {"name": cluster, "phase": PENDING}
+    if stage:
+        row["stage"] = stage
+    if had:
+        row["revision"] = had
+    if had == revision:
+        row.update({"phase": SUCCEEDED, "completedAt": rfc3339(now), "message": "it had this revision already"})
+    return row
+
+
+def _status(
+    revision: str, stable: str, generation: int, phase: str, rows: list[RolloutClusterStatus], now: float
+) -> RolloutStatus:
+    status = {"observedGeneration": generation, "revision": revision, "stableRevision": stable, "phase": phase}
+    status["clusters"] = rows
+    status["startedAt" if phase == PROGRESSING else "completedAt"] = rfc3339(now)
+    return cast(RolloutStatus, {key: value for key, value in status.items() if value not in (0, "", [])})
+
+
+def is_under_way(rollout: RolloutStatus | None) -> bool:
+    """Is there anything that time, or what members report, may change?"""
+    return rollout is not None and rollout["phase"] not in (SUCCEEDED, ROLLED_BACK)

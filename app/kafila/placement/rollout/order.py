@@ -1,0 +1,34 @@
+"""The clusters of a rollout in the order in which they get a revision: fixed when it begins."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+
+from kafila.placement.cluster_affinity import matcher
+from kafila.placement.types import Cluster, RolloutClusterStatus, StagedRollout
+
+
+def ordered(targets: Collection[str], wanted: StagedRollout, clusters: Mapping[str, Cluster]) -> list[tuple[str, str]]:
+    """(stage, cluster). Without a stage each cluster goes alone. ``clusters``: Cluster objects by name."""
+    left = sorted(targets)
+    found: list[tuple[str, str]] = []
+    for stage in wanted.get("stages") or ():
+        fits = matcher(stage.get("targetClusters"))
+        chosen = [name for name in left if name in clusters and fits(clusters[name])]
+        found += [(stage["name"], name) for name in chosen]
+        left = [name for name in left if name not in frozenset(chosen)]
+    place = {name: index for index, name in enumerate(wanted.get("order") or ())}
+    left.sort(key=lambda name: (place.get(name, len(place)), name))
+    return [*found, *(("", name) for name in left)]
+
+
+def groups(rows: Sequence[RolloutClusterStatus]) -> Iterator[list[RolloutClusterStatus]]:
+    """Clusters that get a revision together, in their order."""
+    group: list[RolloutClusterStatus] = []
+    for row in rows:
+        if group and not (row.get("stage") and row.get("stage") == group[0].get("stage")):
+            yield group
+            group = []
+        group.append(row)
+    if group:
+        yield group

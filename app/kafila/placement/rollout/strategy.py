@@ -1,0 +1,56 @@
+"""What a rollout strategy asks for, read once."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from kafila.cel.gotext import parse_duration
+from kafila.placement.types import ResourceBindingSpec, StagedRollout
+
+STAGED: Final = "Staged"
+PAUSE: Final = "Pause"
+CONTINUE: Final = "Continue"
+ROLLBACK: Final = "Rollback"
+TIMEOUT: Final = "30m"
+_SECOND: Final = 1_000_000_000  # nanoseconds
+
+
+class Gate(NamedTuple):
+    """What a cluster has to show. ``conditions``: (type, status) of the object's; ``seconds``: how long without a break."""
+
+    is_healthy: bool = True
+    conditions: tuple[tuple[str, str], ...] = ()
+    seconds: float = 0
+
+
+class Strategy(NamedTuple):
+    gate: Gate = Gate()
+    timeout: float = 1800  # seconds for each cluster
+    action: str = PAUSE
+    with_approval: frozenset[str] = frozenset()  # stages that wait for one
+
+
+def staged_rollout(spec: ResourceBindingSpec) -> StagedRollout | None:
+    """None: a new revision goes everywhere at once."""
+    wanted = spec.get("rolloutStrategy")
+    if not wanted or wanted.get("type") != STAGED:
+        return None
+    return wanted.get("staged") or {}
+
+
+def strategy_of(wanted: StagedRollout) -> Strategy:
+    gate = wanted.get("gate") or {}
+    conditions = tuple(
+        (each["type"], str(each.get("status") or "True")) for each in gate.get("requiredConditions") or ()
+    )
+    return Strategy(
+        Gate(gate.get("requireHealthy") is not False, conditions, seconds_of(gate.get("minSuccessTime") or "0s")),
+        seconds_of(wanted.get("timeout") or TIMEOUT),
+        str((wanted.get("onFailure") or {}).get("action") or PAUSE),
+        frozenset(stage["name"] for stage in wanted.get("stages") or () if stage.get("requireApproval")),
+    )
+
+
+def seconds_of(duration: str) -> float:
+    """A duration as Go writes it; 0 for what is none, which has been refused."""
+    return (parse_duration(duration) or 0) / _SECOND

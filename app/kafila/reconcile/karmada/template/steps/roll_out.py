@@ -1,0 +1,110 @@
+"""Which cluster has which revision of the template: the new one goes from stage to stage, as the policy asks for.
+
+Where the policy does not, every cluster has the template as it is, and this step costs nothing.
+"""
+
+from __future__ import annotations
+
+from kafila.core.values import Object
+from kafila.placement import constants
+from kafila.placement.rollout.advance import NO_CONTROL, Advance, Seen
+from kafila.placement.rollout.begin import revision_for
+from kafila.placement.rollout.follow import Revised, follow
+from kafila.placement.rollout.gate import report
+from kafila.placement.rollout.revision import kept_revision, marked, revision_of, revisions_in, template_in
+from kafila.placement.rollout.strategy import staged_rollout, strategy_of
+from kafila.placement.spec import targets_of
+from kafila.placement.types import ResourceBindingSpec, ResourceBindingStatus, RolloutStatus, StagedRollout
+from kafila.placement.work.build import is_suspended
+
+from .facts import Facts
+from .state import State
+
+
+def roll_out(state: State, facts: Facts) -> State:
+    """Raises InterpretError."""
+    status = state.binding.get("status") or {}
+    wanted = staged_rollout(state.binding["spec"])
+    if wanted is None:
+        return state if "rollout" not in status else _ended(state, status, facts)
+    before = status.get("rollout")
+    revision = revision_of(state.template, facts.interpreter)
+    found = _followed(state, wanted, before, revision, facts)
+    if found is None:
+        return state
+    state = _with_rollout(state, status, found.status)._replace(events=(*state.events, *found.events), wake=found.wake)
+    return _with_revisions(_with_versions(state, found.status, facts), before, found.status, facts)
+
+
+def _followed(
+    state: State, wanted: StagedRollout, before: RolloutStatus | None, revision: str, facts: Facts
+) -> Advance | None:
+    spec, gate = state.binding["spec"], strategy_of(wanted).gate
+    targets = frozenset(target["name"] for target in targets_of(spec))
+    works = {work.cluster: work.obj for work in state.works}
+    reports = {cluster: report(works.get(cluster), revision, gate) for cluster in targets}
+    suspended = frozenset(cluster for cluster in targets if is_suspended(spec, cluster))
+    template = Revised(revision, state.template["metadata"].get("generation") or 0, bool(works))
+    seen = Seen(targets, reports, suspended, _failed_there(spec))
+    control = spec.get("rollout") or NO_CONTROL
+    return follow(before, wanted, template, seen, facts.clusters(), facts.now(), control)
+
+
+def _failed_there(spec: ResourceBindingSpec) -> frozenset[str]:
+    return frozenset(
+        task["fromCluster"]
+        for task in spec.get("gracefulEvictionTasks") or ()
+        if task.get("reason") == constants.EVICTION_APPLICATION
+    )
+
+
+def _with_rollout(state: State, status: ResourceBindingStatus, rollout: RolloutStatus) -> State:
+    if status.get("rollout") == rollout:
+        return state
+    return state._replace(binding={**state.binding, "status": {**status, "rollout": rollout}})
+
+
+def _with_versions(state: State, rollout: RolloutStatus, facts: Facts) -> State:
+    """A revision that is not kept any more stays where it is, as it is."""
+    current = rollout["revision"]
+    known: dict[str, Object | None] = {current: marked(state.template, current), "": None}
+    versions: dict[str, Object] = {}
+    waiting: set[str] = set()
+    for target in targets_of(state.binding["spec"]):
+        revision = revision_for(rollout, target["name"])
+        if revision not in known:
+            known[revision] = _kept(state, revision, facts)
+        version = known[revision]
+        if version is None:
+            waiting.add(target["name"])
+        else:
+            versions[target["name"]] = version
+    return state._replace(versions=versions, waiting=frozenset(waiting))
+
+
+def _kept(state: State, revision: str, facts: Facts) -> Object | None:
+    stored = facts.kept_revision(state.binding, revision)
+    found = template_in(stored.obj if stored is not None else None, state.template, revision)
+    return marked(found, revision) if found is not None else None
+
+
+def _with_revisions(state: State, before: RolloutStatus | None, after: RolloutStatus, facts: Facts) -> State:
+    current = after["revision"]
+    made: Object | None = None
+    if before is None or before["revision"] != current:
+        if _kept(state, current, facts) is None:
+            made = kept_revision(state.binding, state.template, current)
+    return _giving_up(state, revisions_in(before) - revisions_in(after), facts)._replace(revision=made)
+
+
+def _giving_up(state: State, revisions: frozenset[str], facts: Facts) -> State:
+    stored = (facts.kept_revision(state.binding, revision) for revision in sorted(revisions))
+    return state._replace(given_up=tuple(found.entry for found in stored if found is not None))
+
+
+def _ended(state: State, status: ResourceBindingStatus, facts: Facts) -> State:
+    """The policy does not ask for it any more: every cluster has the template as it is."""
+    kept: ResourceBindingStatus = {**status}
+    del kept["rollout"]
+    state = _giving_up(state, revisions_in(status["rollout"]), facts)
+    return state._replace(binding={**state.binding, "status": kept})

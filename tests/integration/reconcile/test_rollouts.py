@@ -1,0 +1,225 @@
+"""Staged rollouts: clusters get a new revision one stage after the other, as the policy asks for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from kafila.core.values import Object
+from kafila.placement.rollout.revision import REVISION
+
+Lab = Any
+BINDING = "web-deployment"
+BROKEN = "registry.invalid/nothing:1"  # no simulated node can pull it
+
+
+@pytest.fixture
+async def three(lab: Lab) -> Lab:
+    await lab.join("m1", "m2", "m3")
+    return lab
+
+
+def strategy(**staged: Any) -> Object:
+    return {"type": "Staged", "staged": staged}
+
+
+async def begin(lab: Lab, *clusters: str, **staged: Any) -> None:
+    """The first revision is everywhere."""
+    policy = lab.policy("policy", *clusters, rolloutStrategy=strategy(**staged))
+    await lab.create(policy)
+    await lab.create(lab.deployment())
+    await lab.until(lambda: rollout(lab).get("phase") == "Succeeded", "the first revision is everywhere")
+
+
+def rollout(lab: Lab, name: str = BINDING, namespace: str = "default") -> Object:
+    binding = lab.get("ResourceBinding" if namespace else "ClusterResourceBinding", name, namespace)
+    found: Object = (binding.get("status") or {}).get("rollout") or {}
+    return found
+
+
+def phases(lab: Lab) -> list[str]:
+    return [row["phase"] for row in rollout(lab).get("clusters") or ()]
+
+
+async def image(lab: Lab, name: str) -> None:
+    def change(obj: Object) -> None:
+        obj["spec"]["template"]["spec"]["containers"][0]["image"] = name
+
+    await lab.change("Deployment", "web", change)
+
+
+def images(lab: Lab) -> dict[str, str]:
+    found = {name: lab.in_member(name, "Deployment", "web") for name in lab.members}
+    return {name: obj["spec"]["template"]["spec"]["containers"][0]["image"] for name, obj in found.items() if obj}
+
+
+def reasons(lab: Lab, kind: str = "Deployment", name: str = "web") -> list[str]:
+    return [each[1] for each in lab.events(kind, name) if each[1].startswith("Rollout")]
+
+
+async def ask(lab: Lab, **control: Any) -> None:
+    """As ``kafila rollout`` does."""
+
+    def change(obj: Object) -> None:
+        obj["spec"]["rollout"] = {**obj["spec"].get("rollout", {}), **control}
+
+    await lab.change("ResourceBinding", BINDING, change)
+
+
+async def test_one_cluster_after_the_other(three: Lab) -> None:
+    seen: list[dict[str, str]] = []
+    await begin(three, "m1", "m2", "m3")
+
+    def observe(event: Any) -> None:
+        if images(three) not in seen:
+            seen.append(images(three))
+
+    for member in three.members.values():
+        member.registry.cache.listen("deployments.apps", observe)
+    await image(three, "nginx:2")
+    await three.until(lambda: set(images(three).values()) == {"nginx:2"})
+    await three.until(lambda: rollout(three)["phase"] == "Succeeded")
+    assert [sorted(each.values()).count("nginx:2") for each in seen] == [0, 1, 2, 3][-len(seen) :]
+    assert phases(three) == ["Succeeded"] * 3
+    await three.until(lambda: reasons(three)[-1:] == ["RolloutSucceeded"])
+    assert reasons(three) == reasons(three, "ResourceBinding", BINDING)
+    assert three.in_member("m1", "Deployment", "web")["metadata"]["annotations"][REVISION] == rollout(three)["revision"]
+
+
+async def test_a_cluster_that_does_not_get_well_keeps_the_others_on_the_old_revision(three: Lab) -> None:
+    await begin(three, "m1", "m2", "m3", timeout="1s")
+    await image(three, BROKEN)
+    await three.until(lambda: rollout(three)["phase"] == "Failed")
+    assert images(three) == {"m1": BROKEN, "m2": "nginx:1", "m3": "nginx:1"}
+    assert phases(three) == ["Failed", "Pending", "Pending"]
+    await three.rest()
+    await three.restart()  # what the others have is no process's memory
+    await three.rest()
+    assert images(three) == {"m1": BROKEN, "m2": "nginx:1", "m3": "nginx:1"}
+    await image(three, "nginx:3")
+    await three.until(lambda: set(images(three).values()) == {"nginx:3"})
+    await three.until(lambda: "RolloutSuperseded" in reasons(three))
+
+
+async def test_replicas_are_no_rollout_and_reach_clusters_that_wait(three: Lab) -> None:
+    await begin(three, "m1", "m2", timeout="1s")
+    before = rollout(three)["revision"]
+    await three.change("Deployment", "web", lambda obj: obj["spec"].update(replicas=3))
+    await three.until(lambda: three.in_member("m2", "Deployment", "web")["spec"]["replicas"] == 3)
+    assert rollout(three)["revision"] == before
+    await image(three, BROKEN)
+    await three.until(lambda: rollout(three)["phase"] == "Failed")
+    await three.change("Deployment", "web", lambda obj: obj["spec"].update(replicas=5))
+    await three.until(lambda: three.in_member("m2", "Deployment", "web")["spec"]["replicas"] == 5)
+    assert images(three) == {"m1": BROKEN, "m2": "nginx:1"}
+
+
+async def test_a_cluster_that_comes_meanwhile_has_the_old_revision(three: Lab) -> None:
+    await begin(three, "m1", "m2", timeout="1s")
+    await image(three, BROKEN)
+    await three.until(lambda: rollout(three)["phase"] == "Failed")
+
+    def wider(obj: Object) -> None:
+        obj["spec"]["placement"]["clusterAffinity"]["clusterNames"] = ["m1", "m2", "m3"]
+
+    await three.change("PropagationPolicy", "policy", wider)
+    await three.until(lambda: images(three) == {"m1": BROKEN, "m2": "nginx:1", "m3": "nginx:1"})
+    assert len(three.list("TemplateRevision")) == 2
+
+
+async def test_without_the_strategy_every_cluster_has_the_template(three: Lab) -> None:
+    await begin(three, "m1", "m2", timeout="1s")
+    await image(three, BROKEN)
+    await three.until(lambda: rollout(three)["phase"] == "Failed")
+    await three.change("PropagationPolicy", "policy", lambda obj: obj["spec"].pop("rolloutStrategy"))
+    await three.until(lambda: set(images(three).values()) == {BROKEN})
+    await three.rest()
+    assert rollout(three) == {}
+    assert three.list("TemplateRevision") == []
+    assert REVISION not in three.in_member("m1", "Deployment", "web")["metadata"]["annotations"]
+
+
+async def test_a_strategy_for_what_is_there_holds_from_the_next_change_on(three: Lab) -> None:
+    await three.create(three.policy("policy", "m1", "m2"))
+    await three.create(three.deployment())
+    await three.until(lambda: images(three) == {"m1": "nginx:1", "m2": "nginx:1"})
+    await three.rest()
+    await three.change(
+        "PropagationPolicy", "policy", lambda obj: obj["spec"].update(rolloutStrategy=strategy(timeout="1s"))
+    )
+    await three.until(lambda: rollout(three).get("phase") == "Succeeded")
+    assert phases(three) == []
+    await image(three, BROKEN)
+    await three.until(lambda: rollout(three)["phase"] == "Failed")
+    assert images(three) == {"m1": BROKEN, "m2": "nginx:1"}
+
+
+async def test_stages_approval_pause_and_undo(three: Lab) -> None:
+    stages = [
+        {"name": "canary", "targetClusters": {"clusterNames": ["m2"]}},
+        {"name": "prod", "targetClusters": {"labelSelector": {}}, "requireApproval": True},
+    ]
+    policy = three.policy("policy", "m1", "m2", "m3", rolloutStrategy=strategy(stages=stages))
+    await three.create(policy)
+    await three.create(three.deployment())
+    await three.until(lambda: rollout(three).get("phase") == "WaitingForApproval")
+    assert images(three) == {"m2": "nginx:1"}
+    first = rollout(three)["revision"]
+    await ask(three, revision=first, approvedStages=["prod"])
+    await three.until(lambda: rollout(three)["phase"] == "Succeeded")
+    await image(three, "nginx:2")  # what was approved was the other one
+    await three.until(lambda: rollout(three)["phase"] == "WaitingForApproval" and rollout(three)["revision"] != first)
+    assert images(three) == {"m1": "nginx:1", "m2": "nginx:2", "m3": "nginx:1"}
+    second = rollout(three)["revision"]
+    await ask(three, paused=True)
+    await three.until(lambda: rollout(three)["phase"] == "Paused")
+    await ask(three, revision=second, undo=True, approvedStages=[], paused=False)
+    await three.until(lambda: set(images(three).values()) == {"nginx:1"} and rollout(three)["phase"] == "RolledBack")
+    await three.rest()
+    await three.restart()
+    await three.rest()
+    assert set(images(three).values()) == {"nginx:1"}
+    assert "RolloutRolledBack" in reasons(three)
+
+
+async def test_rollback_by_itself(three: Lab) -> None:
+    await begin(three, "m1", "m2", "m3", timeout="1s", onFailure={"action": "Rollback"})
+    await image(three, BROKEN)
+    await three.until(lambda: rollout(three)["phase"] == "RolledBack")
+    await three.until(lambda: set(images(three).values()) == {"nginx:1"})
+    await image(three, "nginx:2")
+    await three.until(lambda: set(images(three).values()) == {"nginx:2"})
+
+
+async def test_overrides_hold_for_either_revision(three: Lab) -> None:
+    await begin(three, "m1", "m2", timeout="1s")
+    await image(three, BROKEN)
+    await three.until(lambda: rollout(three)["phase"] == "Failed")
+    rule = {
+        "targetCluster": {"clusterNames": ["m2"]},
+        "overriders": {"labelsOverrider": [{"operator": "add", "value": {"where": "m2"}}]},
+    }
+    await three.create(
+        {
+            "apiVersion": "policy.karmada.io/v1alpha1",
+            "kind": "OverridePolicy",
+            "metadata": {"name": "label", "namespace": "default"},
+            "spec": {"overrideRules": [rule]},
+        }
+    )
+    await three.until(lambda: three.in_member("m2", "Deployment", "web")["metadata"]["labels"].get("where") == "m2")
+    assert images(three) == {"m1": BROKEN, "m2": "nginx:1"}
+
+
+async def test_without_a_namespace(three: Lab) -> None:
+    select = [{"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "name": "high"}]
+    policy = three.policy("policy", "m1", "m2", namespace="", select=select, rolloutStrategy=strategy())
+    await three.create(policy)
+    made = {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": "high"}, "value": 7}
+    await three.create(made)
+    await three.until(lambda: rollout(three, "high-priorityclass", "").get("phase") == "Succeeded")
+    await three.change("PriorityClass", "high", lambda obj: obj["metadata"].setdefault("labels", {}).update(v="2"), "")
+    await three.until(lambda: three.in_member("m2", "PriorityClass", "high", "")["metadata"]["labels"].get("v") == "2")
+    await three.rest()
+    assert len(three.list("ClusterTemplateRevision")) == 2
