@@ -248,7 +248,9 @@ def _cron_spec(spec: Object) -> Found:
             found.append(FieldError.invalid(f"{at}.schedule", schedule, "invalid cron format"))
         zone = rule.get("timeZone")
         if zone is not None and not is_time_zone(zone):
-            found.append(FieldError.invalid(f"{at}.timeZone", zone, f"unknown time zone {zone}"))
+            is_path = ".." in zone or zone[:1] in ("/", "\\")  # Go does not look for such a name
+            why = "time: invalid location name" if is_path else f"unknown time zone {zone}"
+            found.append(FieldError.invalid(f"{at}.timeZone", zone, why))
         found += _hpa_bounds(rule, at) if scales_hpa else _replicas(rule, kind, at)
     return found
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from kafila.catalog.karmada.validation import NULL
+from kafila.core.quantity import QuantityError, canonical
 from kafila.core.values import Object
 
 _ZEROS: Final[tuple[Any, ...]] = ([], "", 0, False)
@@ -17,7 +18,10 @@ _ZEROS: Final[tuple[Any, ...]] = ([], "", 0, False)
 
 @dataclass(frozen=True)
 class Struct:
-    """``zeros``: written even when empty. ``held``: structs that are always there. ``inner``: pointers and lists of structs."""
+    """``zeros``: written even when empty. ``held``: structs that are always there. ``inner``: pointers and lists of structs.
+
+    ``quantities``: come out in their canonical text.
+    """
 
     zeros: dict[str, Any] = field(default_factory=dict)
     held: dict[str, Struct] = field(default_factory=dict)
@@ -25,6 +29,7 @@ class Struct:
     optional: tuple[
         str, ...
     ] = ()  # further fields that disappear with Go's zero value: empty lists and texts, 0, false
+    quantities: tuple[str, ...] = ()
 
 
 def pass_through(obj: Object, struct: Struct) -> None:
@@ -38,12 +43,22 @@ def pass_through(obj: Object, struct: Struct) -> None:
     for name, zero in struct.zeros.items():
         if obj.get(name) is None:
             obj[name] = zero
+    for name in struct.quantities:
+        if type(obj.get(name)) in (str, int):
+            obj[name] = _canonical(obj[name])
     for name, child in struct.held.items():
         if obj.get(name) is None:
             obj[name] = {}
         _enter(obj[name], child)
     for name, child in struct.inner.items():
         _enter(obj.get(name), child)
+
+
+def _canonical(amount: str | int) -> str | int:
+    try:
+        return canonical(str(amount))
+    except QuantityError:
+        return amount  # for validation to refuse
 
 
 def _enter(value: Any, struct: Struct) -> None:
@@ -138,6 +153,31 @@ BINDING: Final = Struct(
         "requiredBy": Struct(zeros={"name": ""}, inner={"clusters": _TARGETS}, optional=("namespace",)),
     },
     optional=("propagateDeps", "replicas", "schedulerName", "conflictResolution"),
+)
+_METRIC_TARGET: Final = Struct(zeros={"type": ""}, quantities=("value", "averageValue"))
+_METRIC: Final = Struct(zeros={"name": ""}, inner={"selector": _SELECTOR})
+_POD_METRIC: Final = Struct(held={"metric": _METRIC, "target": _METRIC_TARGET})
+_RESOURCE_METRIC: Final = Struct(zeros={"name": ""}, held={"target": _METRIC_TARGET})
+_TARGET: Final = Struct(zeros={"kind": "", "name": ""}, optional=("apiVersion",))
+_RULES: Final = Struct(
+    inner={"policies": Struct(zeros={"type": "", "value": 0, "periodSeconds": 0})}, quantities=("tolerance",)
+)
+FEDERATED_HPA: Final = Struct(
+    zeros={"maxReplicas": 0},
+    held={"scaleTargetRef": _TARGET},
+    inner={
+        "metrics": Struct(
+            zeros={"type": ""},
+            inner={
+                "object": Struct(held={"describedObject": _TARGET, **_POD_METRIC.held}),
+                "pods": _POD_METRIC,
+                "resource": _RESOURCE_METRIC,
+                "containerResource": Struct(zeros={"name": "", "container": ""}, held=_RESOURCE_METRIC.held),
+                "external": _POD_METRIC,
+            },
+        ),
+        "behavior": Struct(inner={"scaleUp": _RULES, "scaleDown": _RULES}),
+    },
 )
 WORK: Final = Struct(held={"workload": Struct(optional=("manifests",))})
 _NAMED: Final = Struct(zeros={"name": ""})

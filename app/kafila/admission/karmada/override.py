@@ -33,6 +33,13 @@ def admit_override_policy(new: Object) -> None:
     refuse_if(validate_spec(new["spec"], new["metadata"].get("namespace", "")))
 
 
+def _with_values(overriders: Object) -> Object:
+    """As Go writes them: a patch has a value even where it has none."""
+    if not (patches := overriders.get("plaintext")):
+        return overriders
+    return {**overriders, "plaintext": [{**patch, "value": patch.get("value")} for patch in patches]}
+
+
 def validate_spec(spec: Object, namespace: str) -> Found:
     found: Found = []
     target, overriders, rules = spec.get("targetCluster"), spec.get("overriders") or {}, spec.get("overrideRules")
@@ -43,7 +50,7 @@ def validate_spec(spec: Object, namespace: str) -> Found:
         found.append(FieldError.invalid("spec.targetCluster", target, text))
     if rules is not None and any(overriders.get(n) for n in _COUNTED):
         text = "overrideRules and overriders can't co-exist"
-        found.append(FieldError.invalid("spec.overriders", overriders, text))
+        found.append(FieldError.invalid("spec.overriders", _with_values(overriders), text))
     found += _identity(overriders, "spec.overriders")
     for index, rule in enumerate(rules or ()):
         found += _rule(rule, f"spec.overrideRules[{index}]")

@@ -12,7 +12,9 @@ from kafila.placement import constants
 
 Found = list[FieldError]
 
+# in the order of the Go structs, in which errors show them
 _TERM_FIELDS = ("affinityName", "labelSelector", "fieldSelector", "clusterNames", "exclude")
+_SPREAD_FIELDS = ("spreadByField", "spreadByLabel", "maxGroups", "minGroups")
 
 
 def validate_placement(placement: Object, path: str) -> Found:
@@ -80,9 +82,8 @@ def _overflow(term: Object, path: str) -> Found:
     return found
 
 
-def _in_order(terms: Sequence[Object]) -> list[Object]:
-    """Fields in the order of the Go struct, in which errors show them."""
-    return [{name: term[name] for name in _TERM_FIELDS if name in term} for term in terms]
+def _in_order(objects: Sequence[Object], fields: tuple[str, ...] = _TERM_FIELDS) -> list[Object]:
+    return [{name: one[name] for name in fields if name in one} for one in objects]
 
 
 def _selects_nothing(affinity: Object) -> bool:
@@ -94,6 +95,7 @@ def _selects_nothing(affinity: Object) -> bool:
 def _spread_constraints(constraints: Sequence[Object], path: str) -> Found:
     found: Found = []
     seen: dict[str, bool] = {}  # field -> whether its repetition was reported
+    constraints = _in_order(constraints, _SPREAD_FIELDS)
     for index, one in enumerate(constraints):
         at = f"{path}[{index}]"
         by_field = one.get("spreadByField") or ""

@@ -26,7 +26,7 @@ from . import (
 )
 from .context import NOTHING, AdmissionContext
 from .errors import Denied, denied, refuse_if, within_limits
-from .gostructs import BINDING, MULTI_CLUSTER_SERVICE, OVERRIDE, WORK, pass_through
+from .gostructs import BINDING, FEDERATED_HPA, MULTI_CLUSTER_SERVICE, OVERRIDE, WORK, pass_through
 from .placement_annotations import admit_placement_annotations
 from .work import mutate_work
 
@@ -124,6 +124,11 @@ def _mutate_override(operation: str, new: Object) -> None:
     propagation.select_own_namespace(new)
 
 
+def _mutate_federated_hpa(operation: str, new: Object) -> None:
+    pass_through(new["spec"], FEDERATED_HPA)
+    autoscaling.default_federated_hpa(new)
+
+
 def _mutate_binding(operation: str, new: Object) -> None:
     if operation == "CREATE":
         pass_through(new["spec"], BINDING)
@@ -158,7 +163,7 @@ _MUTATORS: dict[str, tuple[str, Mutator]] = {
     "works.work.karmada.io": ("work.karmada.io", _mutate_work),
     "federatedhpas.autoscaling.karmada.io": (
         "autoscaling.karmada.io",
-        lambda operation, new: autoscaling.default_federated_hpa(new),
+        _mutate_federated_hpa,
     ),
     "multiclusterservices.networking.karmada.io": ("multiclusterservice.karmada.io", _mutate_multi_cluster_service),
 }

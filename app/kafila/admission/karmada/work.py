@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Final
 
 from kafila.core.values import Object, copy_json
 from kafila.placement import constants
@@ -11,6 +11,9 @@ from kafila.placement.work.prune import prune
 
 from .binding import ensure_id
 from .errors import Denied
+
+_JSON_TYPES: Final = {int: "number", float: "number", str: "string", bool: "bool", list: "array"}
+_GO_MAP: Final = "map[string]interface {}"
 
 
 def mutate_work(new: Object) -> None:
@@ -31,7 +34,9 @@ def _prepared(manifest: Any, identity: str) -> Object:
 
 def _check(manifest: Any) -> None:
     """A manifest is raw, so nothing has checked its shape yet. Karmada's webhook answers 500 here."""
-    if type(manifest) is not dict or not manifest.get("kind"):
+    if manifest is not None and type(manifest) is not dict:
+        raise Denied(f"json: cannot unmarshal {_JSON_TYPES[type(manifest)]} into Go value of type {_GO_MAP}", "", 500)
+    if manifest is None or not manifest.get("kind"):
         text = json.dumps(manifest, separators=(",", ":"), ensure_ascii=False)
         raise Denied(f"Object 'Kind' is missing in '{text}'", "", 500)
     metadata = manifest.get("metadata")

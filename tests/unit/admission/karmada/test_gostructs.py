@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kafila.admission.karmada.gostructs import OVERRIDE, PROPAGATION, pass_through
+from kafila.admission.karmada.gostructs import FEDERATED_HPA, OVERRIDE, PROPAGATION, pass_through
 from kafila.admission.karmada.rules import mutate
 from kafila.catalog.karmada.kinds import kinds
 from kafila.catalog.karmada.validation import NULL
@@ -78,6 +78,37 @@ def test_overrides() -> None:
             {"overriders": {"commandOverrider": [{"operator": "add", "containerName": ""}]}},
         ],
     }
+
+
+@pytest.mark.parametrize(
+    ("given", "left"),
+    [
+        ({}, {"maxReplicas": 0, "scaleTargetRef": {"kind": "", "name": ""}}),
+        (
+            {
+                "maxReplicas": 1,
+                "scaleTargetRef": {"kind": "Deployment"},
+                "metrics": [{"resource": {"target": {"averageValue": "0.5"}}}, {"type": "Pods", "pods": {}}],
+                "behavior": {"scaleUp": {"policies": [{}], "tolerance": "lots"}, "scaleDown": {"policies": []}},
+            },
+            {
+                "maxReplicas": 1,
+                "scaleTargetRef": {"kind": "Deployment", "name": ""},
+                "metrics": [
+                    {"type": "", "resource": {"name": "", "target": {"type": "", "averageValue": "500m"}}},
+                    {"type": "Pods", "pods": {"metric": {"name": ""}, "target": {"type": ""}}},
+                ],
+                "behavior": {
+                    "scaleUp": {"policies": [{"type": "", "value": 0, "periodSeconds": 0}], "tolerance": "lots"},
+                    "scaleDown": {},
+                },
+            },
+        ),
+    ],
+)
+def test_autoscalers(given: Object, left: Object) -> None:
+    pass_through(given, FEDERATED_HPA)
+    assert given == left
 
 
 @pytest.mark.parametrize("odd", ["text", 3, [1, None, "x"], {"a": 1}])

@@ -167,7 +167,7 @@ REFUSALS = [
     ),
     (
         placement(spreadConstraints=[{"spreadByField": "cluster", "minGroups": 3, "maxGroups": 2}]),
-        f'{PATH}.spreadConstraints[0]: Invalid value: {{"spreadByField":"cluster","minGroups":3,"maxGroups":2}}: '
+        f'{PATH}.spreadConstraints[0]: Invalid value: {{"spreadByField":"cluster","maxGroups":2,"minGroups":3}}: '
         "maxGroups lower than minGroups is not allowed",
     ),
     (
@@ -294,7 +294,7 @@ OVERRIDES = [
     ),
     (
         override(overrideRules=[{}], overriders={"plaintext": [{"path": "/a", "operator": "remove"}]}),
-        'spec.overriders: Invalid value: {"plaintext":[{"path":"/a","operator":"remove"}]}: '
+        'spec.overriders: Invalid value: {"plaintext":[{"path":"/a","operator":"remove","value":null}]}: '
         "overrideRules and overriders can't co-exist",
     ),
     (

@@ -101,6 +101,8 @@ def test_manifests_of_a_work_are_pruned_and_stamped() -> None:
 
 BAD_MANIFESTS = [
     (None, "Object 'Kind' is missing in 'null'"),
+    (5, "json: cannot unmarshal number into Go value of type map[string]interface {}"),
+    ([], "json: cannot unmarshal array into Go value of type map[string]interface {}"),
     ({"metadata": {}}, "Object 'Kind' is missing in '{\"metadata\":{}}'"),
     ({"kind": "X", "metadata": "m"}, "metadata of a manifest must be an object"),
     ({"kind": "X", "metadata": {"labels": []}}, "metadata.labels of a manifest must be an object"),
@@ -300,6 +302,10 @@ CRONS = [
     (
         cron({"targetReplicas": 1, "timeZone": "Mars/Base"}),
         f'{R}.timeZone: Invalid value: "Mars/Base": unknown time zone Mars/Base',
+    ),
+    (
+        cron({"targetReplicas": 1, "timeZone": "../etc/passwd"}),
+        f'{R}.timeZone: Invalid value: "../etc/passwd": time: invalid location name',
     ),
     (
         cron({}),
