@@ -18,7 +18,9 @@ from .defaulting import compile_defaults
 from .model import Model
 from .registry_strategy import registry_strategy
 from .schemas import Builder, Resolve
-from .validation import compile_validation
+from .validation import compile_status_validation, compile_validation
+
+Validate = Callable[[Any], list[FieldError]]
 
 VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 _AGE = ("AGE", "date", CREATED_AT)
@@ -152,7 +154,7 @@ def custom_kind(row: Row, build: Builder) -> Kind:
 
 def _strategy(row: Row, resolve: Resolve) -> Strategy:
     strategy = Strategy(
-        validate=_on_first_use(row.model, resolve),
+        validate=_on_first_use(compile_validation, row.model, resolve),
         # a custom resource's generation follows everything but metadata and status; without the status
         # subresource that is still so
         generation_fields=("*",),
@@ -160,19 +162,24 @@ def _strategy(row: Row, resolve: Resolve) -> Strategy:
         unconditional_update=False,
         returns_deleted_object=False,
     )
+    if row.status:
+        status = _on_first_use(compile_status_validation, row.model, resolve)
+        strategy.validate_status = lambda new, old: status(new)
     fill = compile_defaults(row.model)
     if fill is not None:
         strategy.default = fill
     return strategy
 
 
-def _on_first_use(model: type[Model], resolve: Resolve) -> Callable[[Object], list[FieldError]]:
+def _on_first_use(
+    compile: Callable[[type[Model], Resolve], Validate], model: type[Model], resolve: Resolve
+) -> Validate:
     """Most kinds of a control plane never see a write: their checks are compiled when the first one comes."""
-    compiled: list[Callable[[Any], list[FieldError]]] = []
+    compiled: list[Validate] = []
 
     def validate(obj: Object) -> list[FieldError]:
         if not compiled:
-            compiled.append(compile_validation(model, resolve))
+            compiled.append(compile(model, resolve))
         return compiled[0](obj)
 
     return validate

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from kafila.core.clock import parse_rfc3339
@@ -44,6 +45,23 @@ def compile_validation(model: type[Model], resolve: Resolve) -> Callable[[Any], 
         return [make(path[1:]) for path, make in found] if found else []
 
     return validate
+
+
+def compile_status_validation(model: type[Model], resolve: Resolve) -> Callable[[Any], list[FieldError]]:
+    """Checks the status of an object alone, as a write of the subresource does: its texts say where from there on."""
+    shape = next(member.shape for member in members(model) if member.name == "status")
+    check = _shape(shape, resolve)
+
+    def validate(obj: Any) -> list[FieldError]:
+        status = obj.get("status")
+        found = check(status) if check is not None and status is not None else None
+        return [_below_status(make(path[1:])) for path, make in found or ()]
+
+    return validate
+
+
+def _below_status(error: FieldError) -> FieldError:
+    return replace(error, field=f"status.{error.field}" if error.field else "status")
 
 
 def _struct(listed: Sequence[Member], resolve: Resolve) -> Check:

@@ -496,3 +496,21 @@ def test_v1alpha2_as_v1alpha1_leaves_out_what_is_newer() -> None:
         },
         "status": {"aggregatedStatus": [{"clusterName": "m"}]},
     }
+
+
+def test_a_written_status_is_checked_alone_and_its_texts_begin_there() -> None:
+    quota = {"metadata": {}, "spec": {"overall": 3}, "status": {"overallUsed": {"cpu": "x"}}}
+    validate = kind_of("FederatedResourceQuota").strategy.validate_status
+    assert validate is not None
+    (found,) = validate(quota, quota)
+    assert found.field == "status.overallUsed.cpu"
+    assert found.detail.startswith("overallUsed.cpu in body should match")
+    assert validate({**quota, "status": {}}, quota) == validate({"metadata": {}}, quota) == []
+
+
+@pytest.mark.parametrize(
+    "kind", [kind for kind in KINDS.values() if kind.strategy.validate_status], ids=lambda k: k.kind
+)
+def test_a_status_that_is_none(kind: Kind) -> None:
+    found = kind.strategy.validate_status({"metadata": {}, "status": 5}, {})  # type: ignore[misc]
+    assert [(error.field, error.reason) for error in found] == [("status", "FieldValueTypeInvalid")]
