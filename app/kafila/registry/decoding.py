@@ -41,6 +41,8 @@ def decode_object(kind: Kind, obj: Any, options: Options, duplicates: Sequence[s
         decoded, unknown = decoder_of(kind)(obj)
     except DecodeError as error:
         raise type_error(kind, obj, error) from error
+    if kind.custom:
+        unknown = sorted(unknown)  # as pruning tells them
     if unknown or duplicates:
         texts = strict_decoding_errors(unknown, duplicates, options, _in_order(kind, duplicates, sent))
         if texts:
