@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import ssl
 import tempfile
@@ -12,6 +13,7 @@ from typing import Any
 import httpx
 import orjson
 import yaml
+from third_parties import DEFINED
 
 from kafila.core.values import Object
 
@@ -25,9 +27,12 @@ _PATCHES = {
 
 @dataclass(frozen=True)
 class Kind:
+    """``kind``: its name in objects, "" when that is the name it has here."""
+
     version: str
     plural: str
     namespaced: bool = True
+    kind: str = ""
 
     def path(self, namespace: str = "", name: str = "", subresource: str = "") -> str:
         root = f"/api/{self.version}" if "/" not in self.version else f"/apis/{self.version}"
@@ -67,6 +72,8 @@ WORKLOADS = {
         "rbac.authorization.k8s.io/v1", False, ClusterRole="clusterroles", ClusterRoleBinding="clusterrolebindings"
     ),
     **_kinds("scheduling.k8s.io/v1", False, PriorityClass="priorityclasses"),
+    **_kinds("discovery.k8s.io/v1", EndpointSlice="endpointslices"),
+    **{name: Kind(f"{d.group}/{d.version}", d.plural, d.namespaced, d.kind) for name, d in DEFINED.items()},
 }
 KARMADA = {
     **_kinds("policy.karmada.io/v1alpha1", PropagationPolicy="propagationpolicies", OverridePolicy="overridepolicies"),
@@ -124,7 +131,8 @@ class Access:
 
     async def items(self, kind: str) -> list[Object]:
         """All objects of the kind in all namespaces; none when it is not served."""
-        found = await self._send("GET", KINDS[kind].path())
+        while (found := await self._send("GET", KINDS[kind].path())).code == 429:
+            await asyncio.sleep(0.5)  # a kind that was defined a moment ago
         if found.code == 404:
             return []
         assert found.code == 200, f"{kind}: {found.code} {found.body}"
@@ -133,14 +141,13 @@ class Access:
     async def get(self, kind: str, namespace: str, name: str) -> Answer:
         return await self._send("GET", KINDS[kind].path(namespace, name))
 
-    async def apply(self, obj: Object) -> Answer:
-        path = self._path(obj)
+    async def apply(self, kind: str, obj: Object) -> Answer:
+        path = KINDS[kind].path(obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
         return await self._send("PATCH", path, obj, _PATCHES["apply"], fieldManager="scenario", force="true")
 
-    async def create(self, obj: Object) -> Answer:
-        return await self._send(
-            "POST", KINDS[obj["kind"]].path(obj["metadata"].get("namespace", "")), obj, fieldManager="scenario"
-        )
+    async def create(self, kind: str, obj: Object) -> Answer:
+        path = KINDS[kind].path(obj["metadata"].get("namespace", ""))
+        return await self._send("POST", path, obj, fieldManager="scenario")
 
     async def patch(
         self, kind: str, namespace: str, name: str, patch: Any, form: str = "merge", subresource: str = ""
@@ -150,9 +157,6 @@ class Access:
 
     async def delete(self, kind: str, namespace: str, name: str) -> Answer:
         return await self._send("DELETE", KINDS[kind].path(namespace, name), {"propagationPolicy": "Background"})
-
-    def _path(self, obj: Object) -> str:
-        return KINDS[obj["kind"]].path(obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
 
     async def _send(
         self, method: str, path: str, body: Any = None, form: str = "application/json", **query: str

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from access import KARMADA, WORKLOADS, Access, Object
 from normal import Names, event_subject, event_text, normal
 from scenario import PREFIX, Scenario
+from third_parties import DEFINED
 
 PLANE = "control plane"
 ALWAYS = (
@@ -35,14 +36,17 @@ _COLLISIONS = (
 
 
 class Observer:
-    """Lists everything every ``interval`` seconds as long as somebody waits; who waits is told after each look."""
+    """Lists everything every ``interval`` seconds as long as somebody waits; who waits is told after each look.
+
+    Of kinds that have a definition only those that a waiting scenario uses are listed.
+    """
 
     def __init__(self, plane: Access, members: dict[str, Access], kinds: set[str], interval: float) -> None:
         self._places = {PLANE: plane, **members}
         self._kinds = kinds | set(ALWAYS)
         self._interval = interval
         self._looks = 0
-        self._waiting = 0
+        self._waiting: list[Scenario] = []
         self._looked = asyncio.Condition()
         self._found: dict[str, list[tuple[str, str, Object]]] = {}
         self._events: dict[str, list[Object]] = {}
@@ -65,7 +69,7 @@ class Observer:
         last: Snapshot | None = None
         written: list[Version] | None = None
         started = since = time.monotonic()
-        self._waiting += 1
+        self._waiting.append(scenario)
         try:
             await self._next_look()
             while True:
@@ -80,7 +84,7 @@ class Observer:
                 if time.monotonic() - started > patience:
                     return now, False
         finally:
-            self._waiting -= 1
+            self._waiting.remove(scenario)
 
     async def _next_look(self) -> None:
         async with self._looked:
@@ -88,10 +92,11 @@ class Observer:
             await self._looked.wait_for(lambda: self._looks > seen)
 
     async def _look(self) -> None:
+        looked_for = {kind for scenario in self._waiting for kind in scenario.uses}
         wanted = [
             (place, kind)
             for place in self._places
-            for kind in sorted(self._kinds)
+            for kind in sorted(self._kinds - (DEFINED.keys() - looked_for))
             if (place == PLANE or kind in WORKLOADS) and place not in self.unreachable
         ]
         lists = await asyncio.gather(*(self._places[place].items(kind) for place, kind in wanted))

@@ -10,10 +10,12 @@ import argparse
 import asyncio
 import contextlib
 import fnmatch
+import functools
 import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -26,8 +28,9 @@ from compare import Answers, Comparison, compare, equal_at, load_known, score  #
 from normal import Names, refusal  # noqa: E402
 from observe import Observer, Snapshot, kinds_of  # noqa: E402
 from oracle import ALL_GATES, ALLOWS_EVICTION, EVICTS, Karmada  # noqa: E402
-from scenario import Scenario, carry_out, describe, load, until_found, until_noticed  # noqa: E402
+from scenario import Scenario, carry_out, describe, load, look, until_found, until_noticed  # noqa: E402
 from shared import harness  # noqa: E402
+from third_parties import definitions  # noqa: E402
 
 PLACES = {  # what scenarios select clusters by
     "member1": {"provider": "cloud", "region": "north", "zones": ["z1"], "stage": "prod"},
@@ -71,14 +74,21 @@ class Runner:
                 self._done(scenario.name, answers)
                 return scenario.name, answers
 
-        try:
+        async def all_of_them() -> dict[str, Answers]:
             shared = await asyncio.gather(*(one(s) for s in scenarios if not s.exclusive))
             alone = [await one(s) for s in scenarios if s.exclusive]
             return dict([*shared, *alone])
+
+        running = asyncio.create_task(all_of_them())
+        try:
+            await asyncio.wait((looking, running), return_when=asyncio.FIRST_COMPLETED)
+            if looking.done():  # it failed: nobody would ever be at rest
+                looking.result()
+            return running.result()
         finally:
-            looking.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await looking
+            for task in (looking, running):
+                task.cancel()
+            await asyncio.gather(looking, running, return_exceptions=True)
             for access in (self._plane, *self._members.values()):
                 await access.close()
 
@@ -94,12 +104,27 @@ class Runner:
                 answers.append({"step": describe(step), "is": {}})
                 continue
             access = self._members[step["in"]] if step["in"] else self._plane
+            if step["verb"] == "look":
+                found = await self._look(scenario, names, number, access)
+                answers.append({"step": describe(step), "is": found})
+                continue
             got = await carry_out(step, access, scenario.namespace)
             said: Object = {} if got.code < 300 else refusal(got.body, names)
             if got.warnings:
                 said["warnings"] = list(got.warnings)
             answers.append({"step": describe(step), "is": said})
         return answers
+
+    async def _look(self, scenario: Scenario, names: Names, number: int, access: Access) -> Object:
+        """What stands somewhere once it is what is expected, or after a while."""
+        expected = self._expected.get(scenario.name, [])
+        wanted = expected[number]["is"] if number < len(expected) else None
+        until = time.monotonic() + self._quiet
+        while True:
+            found = {"found": names.value(await look(scenario.steps[number], access, scenario.namespace))}
+            if found == wanted or time.monotonic() > until:
+                return found
+            await asyncio.sleep(0.2)
 
     async def _turn(self, verb: str, name: str) -> None:
         """Takes the API server of a member away, or brings it back."""
@@ -115,7 +140,8 @@ class Runner:
 
     async def _prepare(self, scenario: Scenario) -> None:
         for namespace in scenario.namespaces:
-            await self._plane.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+            made = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
+            await self._plane.create("Namespace", made)
         for member in self._members.values():
             for namespace in scenario.namespaces:
                 await until_found(member, "Namespace", namespace)
@@ -134,8 +160,13 @@ class Runner:
 
 
 @contextlib.contextmanager
-def federation(profile: str, oracle: Path | None) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Kubeconfig of a fresh control plane, and its members: the oracle's, or kafila's when there is no path to it."""
+def federation(
+    profile: str, oracle: Path | None, kinds: set[str] = frozenset()
+) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Kubeconfig of a fresh control plane, and its members: the oracle's, or kafila's when there is no path to it.
+
+    ``kinds``: what scenarios use; those that are not built in are defined everywhere.
+    """
     with harness.members(keep_logs_in=LOGS) as lab:
         started = lab.start(*PLACES, options=harness.Options(light=True))
         with contextlib.ExitStack() as stack:
@@ -147,9 +178,20 @@ def federation(profile: str, oracle: Path | None) -> Iterator[tuple[Path, dict[s
                 gates = [ALL_GATES, EVICTS, ALLOWS_EVICTION] if profile == "all" else []
                 flags = ("--cluster-failure-threshold=2", "--cluster-success-threshold=2")  # as the oracle's
                 plane = lab.serve("kafila", "--cluster-status-frequency=1", *flags, *gates)
+            _define(lab, plane.kubeconfig, definitions(kinds, in_member=False))
             for member in started:
+                _define(lab, member.kubeconfig, definitions(kinds, in_member=True))
                 _join(lab, plane, member)
             yield plane.kubeconfig, {member.name: member for member in started}
+
+
+def _define(lab: Any, kubeconfig: Path, found: Object) -> None:
+    if not found["items"]:
+        return
+    kubectl = functools.partial(harness.kubectl, lab.bin / "kubectl", kubeconfig)
+    kubectl("create", "--validate=false", "-f", "-", stdin=json.dumps(found))
+    names = [f"crd/{each['metadata']['name']}" for each in found["items"]]
+    kubectl("wait", "--for=condition=Established", "--timeout=60s", *names)
 
 
 def _join(lab: Any, plane: Any, member: Any) -> None:
@@ -175,7 +217,7 @@ def ask(
         some = [scenario for scenario in scenarios if scenario.profile == profile]
         if not some:
             continue
-        with federation(profile, oracle) as (plane, members):
+        with federation(profile, oracle, kinds_of(some)) as (plane, members):
 
             async def run(plane: Path = plane, members: dict[str, Any] = members, some: list[Scenario] = some) -> None:
                 runner = Runner(plane, members, 8.0 if oracle or not expected else 20.0, expected, done)

@@ -12,7 +12,7 @@ import yaml
 from access import KINDS, Access, Answer, Object
 
 PREFIX = "d-"
-VERBS = ("apply", "create", "patch", "scale", "delete", "rest", "stop", "start")
+VERBS = ("apply", "create", "patch", "scale", "delete", "look", "rest", "stop", "start")
 WITHOUT_OBJECT = ("rest", "stop", "start")
 
 
@@ -108,7 +108,8 @@ async def carry_out(step: Object, access: Access, namespace: str) -> Answer:
         kind = KINDS[what["kind"]]
         where = {"namespace": namespace} if kind.namespaced else {}
         obj = {"apiVersion": kind.version, **what, "metadata": {**where, **what["metadata"]}}
-        return await (access.apply(obj) if verb == "apply" else access.create(obj))
+        obj["kind"] = kind.kind or what["kind"]
+        return await (access.apply if verb == "apply" else access.create)(what["kind"], obj)
     where = what.get("namespace", namespace)
     if verb == "patch":
         return await access.patch(
@@ -119,6 +120,15 @@ async def carry_out(step: Object, access: Access, namespace: str) -> Answer:
         return await access.patch(what["kind"], where, what["name"], patch, "merge", "scale")
     assert verb == "delete", verb
     return await access.delete(what["kind"], where, what["name"])
+
+
+async def look(step: Object, access: Access, namespace: str) -> Any:
+    """What stands in the object at the step's path of fields, None for nothing."""
+    what = step["what"]
+    found: Any = (await access.get(what["kind"], what.get("namespace", namespace), what["name"])).body
+    for name in what["at"].split("."):
+        found = found.get(name) if isinstance(found, dict) else None
+    return found
 
 
 async def until_found(access: Access, kind: str, name: str, patience: float = 120) -> None:
