@@ -120,6 +120,7 @@ WIDE = [
     ("policy.karmada.io", "clusterpropagationpolicies"),
     ("policy.karmada.io", "clusteroverridepolicies"),
     ("policy.karmada.io", "clustertaintpolicies"),
+    ("placement.kafila.io", "clusterscores"),
     ("policy.karmada.io", "federatedresourcequotas"),
     ("config.karmada.io", "resourceinterpretercustomizations"),
     ("config.karmada.io", "resourceinterpreterwebhookconfigurations"),

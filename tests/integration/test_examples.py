@@ -403,6 +403,27 @@ async def test_replica_bounds(lab: Lab) -> None:
 
 
 @on_module_loop
+async def test_cluster_scores(lab: Lab) -> None:
+    await lab.emptied()
+    await lab.apply("cluster-scores")
+    await lab.eventually(lambda: lab.ready("thrifty") == 7)
+    assert lab.replicas("thrifty") == {"member1": 4, "member2": 2, "member3": 1}
+    shown = await lab.kubectl("kafila", "why", "deployment/thrifty")
+    assert "Divided by score cost (less gets more): 7 replicas" in shown
+    account = "--as=system:serviceaccount:default:cost-writer"
+    stale = '{"spec":{"renewTime":"2020-01-01T00:00:00Z"}}'
+    await lab.kubectl("patch", "clusterscore", "cost", "--type=merge", "-p", stale, account)
+    refused = await lab.kubectl("delete", "clusterscore", "cost", account, check=False)
+    assert 'cannot delete resource "clusterscores"' in refused
+    await lab.kubectl("scale", "deployment", "thrifty", "--replicas=9")
+    await lab.eventually(lambda: lab.ready("thrifty") == 9)
+    shown = " ".join((await lab.kubectl("kafila", "why", "deployment/thrifty")).split())
+    assert "ClusterScore cost: it is stale since 2020-01-01T01:00:00Z. Replicas were divided without it." in shown
+    await lab.delete("cluster-scores")
+    await lab.eventually(lambda: not lab.holders("deployments.apps", "thrifty"))
+
+
+@on_module_loop
 async def test_aggregated(lab: Lab) -> None:
     await lab.emptied()
     await lab.apply("aggregated")

@@ -112,12 +112,13 @@ class Catalog:
 def load_catalog() -> Catalog:
     """Kubernetes' kinds as a stock server serves them by default, and Karmada's."""
     from kafila.catalog.audit_records import kinds as audit_kinds
+    from kafila.catalog.cluster_scores import kinds as score_kinds
     from kafila.catalog.decisions import kinds as decision_kinds
     from kafila.catalog.karmada.kinds import kinds as karmada_kinds  # imported late: pydantic takes its time
     from kafila.catalog.metrics import kinds as metrics_kinds
     from kafila.catalog.revisions import kinds as revision_kinds
 
-    ours = (*decision_kinds(), *revision_kinds(), *audit_kinds())
+    ours = (*decision_kinds(), *score_kinds(), *revision_kinds(), *audit_kinds())
     return Catalog([*builtin_kinds(), *karmada_kinds(), *ours, *metrics_kinds()])
 
 

@@ -65,6 +65,10 @@ class Scheduling(Model):
     result: str = Field(description="Reason of the Scheduled condition.")
     message: str = Field(description="Message of the Scheduled condition.")
     placed: str | None = Field(None, description="The clusters, with replicas.")
+    weighted_by: list[str] | None = Field(None, description="The ClusterScores that were weights.")
+    not_used: list[str] | None = Field(
+        None, description="ClusterScores that were to be weights, and why they were not."
+    )
     attempts: list[SchedulingAttempt] = Field(description="The affinity groups that were tried, in order.")
 
 

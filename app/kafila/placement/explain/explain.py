@@ -116,8 +116,11 @@ def _explain_no_binding(evidence: Evidence, policy: PropagationPolicy | None, re
 def _explain_decision(evidence: Evidence, report: Report) -> None:
     binding = evidence.binding
     assert binding is not None
-    report.division = division_text(binding)
+    report.division = division_text(binding, evidence.decision)
     said = (evidence.decision or {}).get("scheduling") or {}
+    for each in said.get("notUsed") or ():
+        who = f"kubectl get clusterscore {each.partition(':')[0]}"
+        report.advise(f"ClusterScore {each}. Replicas were divided without it.", f"Whoever writes it renews it: {who}.")
     if said:
         report.decided = f"{said['result']} at {said['time']}, because {trigger_text(said['trigger'])}"
         report.decision = {field: said[field] for field in _SAID if said.get(field)}

@@ -42,10 +42,15 @@ def trigger_text(trigger: str) -> str:
     return _TRIGGERS.get(trigger, trigger)
 
 
-def division_text(binding: Binding) -> str:
-    """How replicas are shared out, in words, and how urgent that is."""
+def division_text(binding: Binding, decision: Object | None = None) -> str:
+    """How replicas are shared out, in words, and how urgent that is. ``decision``: the record of the last one."""
     priority = (binding["spec"].get("schedulePriority") or {}).get("priority")
-    return _division(binding) + _bounds(binding) + (f"; schedule priority {priority}" if priority else "")
+    weighted_by = ((decision or {}).get("scheduling") or {}).get("weightedBy") or ()
+    return (
+        _division(binding, " and ".join(weighted_by))
+        + _bounds(binding)
+        + (f"; schedule priority {priority}" if priority else "")
+    )
 
 
 def _bounds(binding: Binding) -> str:
@@ -56,7 +61,7 @@ def _bounds(binding: Binding) -> str:
     return f"; within bounds ({replica_bounds.bounds_text(text)})"
 
 
-def _division(binding: Binding) -> str:
+def _division(binding: Binding, weighted_by: str) -> str:
     wanted, placement = binding["spec"], binding["spec"].get("placement") or {}
     count, strategy = replicas(wanted), placement.get("replicaScheduling") or {}
     if not count:
@@ -67,7 +72,7 @@ def _division(binding: Binding) -> str:
         return f"Divided, Aggregated: {count} replicas in as few clusters as have room"
     weights = strategy.get("weightPreference") or {}
     if weights.get("dynamicWeight"):
-        return f"Divided by free room: {count} replicas, those that run stay where they are"
+        return f"Divided by {f'score {weighted_by}' if weighted_by else 'free room'}: {count} replicas, those that run stay where they are"
     if weights.get("staticWeightList"):
         return f"Divided by fixed weights: {count} replicas"
     return f"Divided equally: {count} replicas"

@@ -117,7 +117,8 @@ def _dynamic(
     """By the replicas that clusters have available. What runs stays where it is, unless a fresh assignment was asked for."""
     present = {candidate.name for candidate in candidates}
     scheduled = [Target(t["name"], t.get("replicas") or 0) for t in targets(spec) if t["name"] in present]
-    if bounded.is_needed(candidates, wanted):
+    is_weighted = not aggregated and any(candidate.weight is not None for candidate in candidates)
+    if is_weighted or bounded.is_needed(candidates, wanted):
         return bounded.by_room(candidates, scheduled, wanted, uid, aggregated=aggregated, fresh=fresh)
     assigned = sum(target.replicas for target in scheduled)
     allocatable = list(map(Target, map(_NAME, candidates), map(_ALLOCATABLE, candidates)))

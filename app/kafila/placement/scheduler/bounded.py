@@ -1,4 +1,5 @@
-"""Replicas of clusters that have a minimum or a maximum (`placement/replica_bounds.py`): Karmada's strategies, within bounds."""
+"""Replicas of clusters that have bounds (`placement/replica_bounds.py`) or weights of their own (`placement/cluster_scores.py`):
+Karmada's strategies, within these."""
 
 from __future__ import annotations
 
@@ -58,7 +59,8 @@ def by_room(
     aggregated: bool,
     fresh: bool,
 ) -> list[Target]:
-    """By the replicas that clusters have available. What runs stays where it is as far as the bounds let it.
+    """By the weights of clusters, else the replicas that they have available, which they take no more than. What runs stays
+    where it is as far as the bounds let it.
 
     ``scheduled``: what the candidates have now; with ``fresh`` it counts as room that is free.
     """
@@ -77,7 +79,12 @@ def by_room(
         }
         return _shared(wanted, kept, limits, {}, uid, aggregated)
     limits = {each.name: _more(each.bounds, kept[each.name], room[each.name]) for each in candidates}
-    return _shared(wanted - sum(kept.values()), room, limits, kept, uid, aggregated)
+    votes = room if aggregated else {each.name: _vote(each, room[each.name]) for each in candidates}
+    return _shared(wanted - sum(kept.values()), votes, limits, kept, uid, aggregated)
+
+
+def _vote(candidate: Candidate, room: int) -> int:
+    return room if candidate.weight is None else candidate.weight
 
 
 def _more(bounds: Bounds, kept: int, room: int) -> Bounds:

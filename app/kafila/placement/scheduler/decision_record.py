@@ -86,6 +86,9 @@ def _scheduling(decision: Decision, trigger: RescheduleReason, generation: int, 
     placed = placed_text(decision.clusters or ())
     if placed:
         said["placed"] = placed
+    if decision.weighting is not None:
+        told = {"weightedBy": list(decision.weighting.by), "notUsed": list(decision.weighting.not_used)}
+        said.update({field: names for field, names in told.items() if names})
     return said
 
 
@@ -163,7 +166,7 @@ def _essence(said: Object) -> Any:
         )
         for attempt in said.get("attempts") or ()
     ]
-    return said.get("result"), said.get("message"), attempts
+    return said.get("result"), said.get("message"), attempts, said.get("weightedBy"), said.get("notUsed")
 
 
 def _in_short(said: Object) -> Object:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal, NamedTuple
 
 from kafila.core.clock import rfc3339
@@ -12,6 +12,7 @@ from kafila.core.feature_gates import DEFAULT_GATES, MULTIPLE_POD_TEMPLATES_SCHE
 from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.applied_placement import placement_text
+from kafila.placement.cluster_scores import EVENT_NOT_USED, Weighting
 from kafila.placement.objects import annotations_of, name, namespace
 from kafila.placement.placement_annotations import APPLIED, digest
 from kafila.placement.replica_bounds import ANNOTATION as REPLICA_BOUNDS
@@ -78,6 +79,7 @@ class SchedulingContext:
     peers: Sequence[Binding] = ()  # other bindings of the namespace, for workload affinity
     allowed: frozenset[str] | None = None  # names of the clusters that the namespace may use, None for all
     propagate_empty: bool = False  # --enable-empty-workload-propagation
+    weighting: Weighting | None = None  # by the scores that the binding's policy names
 
 
 class Attempt(NamedTuple):
@@ -103,6 +105,7 @@ class Decision:
     retry: Retry
     events: tuple[Event, ...]
     attempts: tuple[Attempt, ...]  # all that were made, in order
+    weighting: Weighting | None = None  # the scores that were asked for
 
 
 EMPTY_CONTEXT: Final = SchedulingContext()
@@ -112,7 +115,17 @@ def schedule(
     binding: Binding, clusters: Sequence[Cluster] | ClusterSnapshot, context: SchedulingContext = EMPTY_CONTEXT
 ) -> Decision:
     """Decide about a ResourceBinding or ClusterResourceBinding that has a placement. ``clusters``: all that there are."""
-    snapshot = snapshot_of(clusters)
+    decision = _by_terms(binding, snapshot_of(clusters), context)
+    if context.weighting is None:
+        return decision
+    events = decision.events
+    if context.weighting.not_used:
+        text = f"Not used: {'; '.join(context.weighting.not_used)}"
+        events = (*events, Event("Warning", EVENT_NOT_USED, text))
+    return replace(decision, events=events, weighting=context.weighting)
+
+
+def _by_terms(binding: Binding, snapshot: ClusterSnapshot, context: SchedulingContext) -> Decision:
     spec, status = binding.get("spec") or {}, binding.get("status") or {}
     placement = spec.get("placement") or {}
     observed: str = status.get("schedulerObservingAffinityName") or ""
@@ -202,9 +215,11 @@ def _ranked(
         available = available_replicas(
             spec, snapshot, gates=context.gates, answers=context.answers, assumed=context.assumed
         )
-        return candidates(spec, affinity, fit, available, context.plugins, _bounds(bounds, snapshot))
+        return candidates(spec, affinity, fit, available, context.plugins, _bounds(bounds, snapshot), context.weighting)
 
     if spec.get("clusters") or spec.get("components") or spec.get("gracefulEvictionTasks"):
+        return rank()
+    if context.weighting is not None:
         return rank()
     if context.answers or context.assumed or context.peers or context.plugins or context.allowed is not None:
         return rank()
@@ -315,8 +330,9 @@ def quota_exceeded(decision: Decision, message: str) -> Decision:
         made,
         Failure("QuotaExceeded", message),
         "backoff",
-        (*decision.events[:-1], event),
+        (*(each for each in decision.events if each.reason != constants.EVENT_SCHEDULE), event),
         decision.attempts,
+        decision.weighting,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from kafila.placement import constants
 from kafila.placement.cluster_affinity import matcher
+from kafila.placement.cluster_scores import Weighting
 from kafila.placement.replica_bounds import NO_BOUNDS, Bounds
 from kafila.placement.scheduler.cluster_snapshot import ClusterInfo
 from kafila.placement.scheduler.plugins import SchedulerPlugin, asked_to_score
@@ -38,6 +39,7 @@ class Candidate(NamedTuple):
     available: int
     allocatable: int
     bounds: Bounds = NO_BOUNDS
+    weight: int | None = None  # its share of what is divided by free room; None: that room itself
 
 
 def candidates(
@@ -47,10 +49,11 @@ def candidates(
     available: Mapping[str, int],
     plugins: Sequence[SchedulerPlugin] = (),
     bounds: Mapping[str, Bounds] = NONE,
+    weighting: Weighting | None = None,
 ) -> list[Candidate]:
     """Feasible clusters in order of preference; ``available`` is how many replicas each can still take.
 
-    ``bounds``: of replicas, by cluster, where there are any.
+    ``bounds``: of replicas, by cluster, where there are any; ``weighting``: by scores, where the policy names some.
     """
     assigned = assigned_replicas(spec)
     placement = spec.get("placement") or {}
@@ -65,6 +68,8 @@ def candidates(
         ]
     if bounds:
         found = [_bounded(each, bounds.get(each.name, NO_BOUNDS)) for each in found]
+    if weighting is not None:
+        found = [each._replace(weight=weighting.of(each.name)) for each in found]
     return in_order(found)
 
 

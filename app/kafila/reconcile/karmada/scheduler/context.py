@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import final
@@ -9,11 +10,14 @@ from typing import final
 from kafila.core.clock import parse_rfc3339
 from kafila.core.feature_gates import Gates
 from kafila.core.resources import Key
+from kafila.placement.cluster_scores import weighting
+from kafila.placement.objects import annotations_of
 from kafila.placement.scheduler.cluster_snapshot import ClusterSnapshot
 from kafila.placement.scheduler.filters import feasible, may_go_to
 from kafila.placement.scheduler.plugins import SchedulerPlugin
 from kafila.placement.scheduler.schedule import SchedulingContext, estimators_asked, peers_needed
 from kafila.placement.types import Binding
+from kafila.reconcile.karmada.cluster_scores import ClusterScores
 from kafila.reconcile.karmada.clusters import Clusters
 from kafila.reconcile.karmada.kinds import Kinds
 from kafila.registry import Registry
@@ -38,6 +42,7 @@ class Scheduler:
         self._clusters = clusters
         self._gates = gates
         self._plugins = tuple(plugins)
+        self._scores = ClusterScores(registry.cache)
         self._estimators = Estimators(registry.cache, gates, options)
         self.assume_cache = AssumeCache(gates)
         self._storing: dict[Key, Binding] = {}  # bindings whose peers ask where they are
@@ -76,7 +81,8 @@ class Scheduler:
                 if answers is None:
                     raise EstimatesNeeded(self._estimators, request, estimates)
                 found = [answers] if answers else []
-        return SchedulingContext(gates, found, assumed, self._plugins, peers, allowed)
+        asked = weighting(annotations_of(binding), self._scores.get, time.time())
+        return SchedulingContext(gates, found, assumed, self._plugins, peers, allowed, weighting=asked)
 
     def is_asked_for(self, binding: Binding, before: Binding | None) -> bool:
         """Does something besides a periodic run lead to a decision, which then says when it was made?"""

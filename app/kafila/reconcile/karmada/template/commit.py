@@ -13,6 +13,7 @@ from kafila.core.errors import StatusError
 from kafila.core.resources import Key
 from kafila.core.values import AnyObject, Object
 from kafila.placement.allowed_clusters import EVENT_NOT_ALLOWED
+from kafila.placement.cluster_scores import EVENT_NOT_USED
 from kafila.placement.rollout.phases import EVENT_NOT_KEPT
 from kafila.placement.rollout.phases import EVENTS as ROLLOUT_EVENTS
 from kafila.placement.scheduler.schedule import Event
@@ -42,6 +43,10 @@ ROLLOUTS = Counter(
     "kafila_rollout_transitions_total",
     "Transitions of staged rollouts and of clusters in them: the reasons of their events, without Rollout.",
     ["transition"],
+)
+SCORES_NOT_USED = Counter(
+    "kafila_cluster_scores_not_used_total",
+    "Decisions that did without a ClusterScore which their policy names: stale, or none.",
 )
 QUOTA = Options(manager="karmada-webhook")
 
@@ -107,6 +112,8 @@ class Committer:
                 NOT_ALLOWED.labels(state.binding["metadata"].get("namespace", "")).inc()
             elif event.reason in ROLLOUT_EVENTS:
                 ROLLOUTS.labels(event.reason.removeprefix("Rollout")).inc()
+            elif event.reason == EVENT_NOT_USED:
+                SCORES_NOT_USED.inc()
         keys = [change.writes[0].key for change in changes]
         revisions: list[int] = []
         self._own.begin(keys)
