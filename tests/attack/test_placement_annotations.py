@@ -10,6 +10,8 @@ from kafila.core.errors import StatusError
 from kafila.core.feature_gates import DEFAULT_GATES
 from kafila.core.values import Object
 from kafila.placement import constants
+from kafila.placement.cluster_expression import ANNOTATION as EXPRESSION
+from kafila.placement.cluster_expression import outcome
 from kafila.placement.replica_bounds import ANNOTATION, LONGEST, MOST_RULES, UNLIMITED
 from kafila.placement.scheduler.schedule import schedule
 from kafila.registry import SYSTEM_ADMIN
@@ -48,6 +50,46 @@ def test_what_means_nothing_is_refused_with_its_place(kind: object, make: object
     causes = refused.value.details["causes"]
     assert causes[0]["field"].startswith(f"metadata.annotations[{ANNOTATION}]")
     assert sum(len(cause["message"]) for cause in causes) < 128 << 10
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "cluster." * 10_000,
+        "(" * 900 + "true" + ")" * 900,
+        "[1].exists(a, " * 100 + "true" + ")" * 100,
+        "cluster.metadata.name.matches('(((a{99}){99}){99}){99}')",
+        "__import__('os')",
+        "optional.of(1)" + ".optMap(v, v + 1)" * 100 + ".value() == 1",
+    ],
+)
+def test_an_expression_that_is_a_bomb_is_refused(text: str) -> None:
+    made = policy(placement={})
+    made["metadata"]["annotations"] = {EXPRESSION: text}
+    with pytest.raises(StatusError) as refused:
+        create(PP, made)
+    assert (refused.value.code, refused.value.details["causes"][0]["field"]) == (
+        422,
+        f"metadata.annotations[{EXPRESSION}]",
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "lists.range(1000).all(i, lists.range(1000).all(j, lists.range(1000).all(k, i + j + k >= 0)))",
+        "cluster.status.apiEnablements.all(a, " * 10 + "true" + ")" * 10,
+        "cluster.status.apiEnablements.map(a, cluster.status.apiEnablements.map(b, [a, b, a, b])).size() > 0",
+        "lists.range(10000000).size() > 0 && cluster.metadata.name.matches('^(m|1|11)*$')",
+    ],
+)
+def test_an_expression_that_runs_long_is_stopped(text: str) -> None:
+    """By what it costs, which is counted as it goes."""
+    made = cluster("m" + "1" * 60)
+    made["status"]["apiEnablements"] *= 20
+    found = outcome(text, made)
+    assert not found.matches
+    assert found.error
 
 
 def test_bounds_are_of_replicas_that_are_divided() -> None:

@@ -434,6 +434,19 @@ async def test_aggregated(lab: Lab) -> None:
 
 
 @on_module_loop
+async def test_cluster_expression(lab: Lab) -> None:
+    await lab.apply("cluster-expression")
+    await lab.eventually(lambda: lab.holders("configmaps", "spread-out") == {"member2", "member3"})
+    shown = " ".join((await lab.kubectl("kafila", "why", "configmap/spread-out")).split())
+    assert "member1 Rejected - - - - ClusterExpression: has(cluster.status.nodeSummary)" in shown
+    annotation = "placement.kafila.io/cluster-expression=cluster.spec."
+    refused = await lab.kubectl("annotate", "pp", "spread-out", "--overwrite", annotation, check=False)
+    assert "compilation failed: ERROR: <input>:1:14: Syntax error" in refused
+    await lab.delete("cluster-expression")
+    await lab.eventually(lambda: not lab.holders("configmaps", "spread-out"))
+
+
+@on_module_loop
 async def test_schedule_priority(lab: Lab) -> None:
     await lab.apply("schedule-priority")
     await lab.eventually(lambda: lab.ready("alarm") == 2)

@@ -8,9 +8,9 @@ from typing import Final
 
 import orjson
 
-from kafila.placement import cluster_scores, replica_bounds
+from kafila.placement import cluster_expression, cluster_scores, replica_bounds
 
-CARRIED: Final = (replica_bounds.ANNOTATION, *cluster_scores.ANNOTATIONS)
+CARRIED: Final = (cluster_expression.ANNOTATION, replica_bounds.ANNOTATION, *cluster_scores.ANNOTATIONS)
 APPLIED: Final = (
     "placement.kafila.io/applied-annotations"  # of a binding: `digest` of those that the scheduler last used
 )

@@ -1,23 +1,25 @@
 """How much one change takes out of clusters, and whether somebody has to approve of it first.
 
-What waits stands in an annotation of the policy or Cluster that was changed, and so does the approval. Both are of one generation of it:
+What waits stands in an annotation of the policy or Cluster that was changed, and so does the approval. Both are of one edition of it:
 a further change is another question.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from kafila.core.values import AnyObject
 from kafila.placement.cluster_affinity import matcher
+from kafila.placement.cluster_expression import expression_of, outcome
 from kafila.placement.objects import annotations_of
 from kafila.placement.spec import target_names, terms
-from kafila.placement.types import Cluster, Placement, ResourceBindingSpec
+from kafila.placement.types import Binding, Cluster, Placement, PropagationPolicy
 
-APPROVED: Final = "kafila.io/approved-withdrawal"  # a generation, or ALWAYS
-HELD: Final = "kafila.io/held-withdrawal"  # generation, and what would leave
+APPROVED: Final = "kafila.io/approved-withdrawal"  # an edition, or ALWAYS
+HELD: Final = "kafila.io/held-withdrawal"  # edition, and what would leave
 ALWAYS: Final = "always"
 NAMED: Final = 10  # clusters in one text
 LONGEST: Final = 1000  # characters that are shown: whoever writes policies may have written them
@@ -64,34 +66,52 @@ def affinities(placement: Placement) -> Sequence[AnyObject]:
     return [*groups, *(each for group in groups for each in group.get("overflowAffinities") or ())]
 
 
-def fitting(placement: Placement, clusters: Mapping[str, Cluster]) -> frozenset[str]:
-    """Names of the clusters that a placement's affinities mean."""
+def fitting(placement: Placement, clusters: Mapping[str, Cluster], expression: str = "") -> frozenset[str]:
+    """Names of the clusters that a placement's affinities and its cluster expression mean, or that it knows nothing of."""
     tests = [matcher(affinity) for affinity in affinities(placement)]
-    return frozenset(name for name, cluster in clusters.items() if any(test(cluster) for test in tests))
+    found = [name for name, cluster in clusters.items() if any(test(cluster) for test in tests)]
+    if expression:
+        answers = {name: outcome(expression, clusters[name]) for name in found}
+        found = [name for name, answer in answers.items() if answer.matches or answer.error]
+    return frozenset(found)
 
 
-def leaving(spec: ResourceBindingSpec, placement: Placement, fits: frozenset[str]) -> frozenset[str]:
-    """The clusters that a binding would leave for a new placement; one that has it already leaves none."""
-    return frozenset() if spec.get("placement") == placement else target_names(spec) - fits
+def is_carried_out(binding: Binding, policy: PropagationPolicy) -> bool:
+    """Has the binding the policy's placement already?"""
+    is_same = binding["spec"].get("placement") == (policy["spec"].get("placement") or {})
+    return is_same and expression_of(binding) == expression_of(policy)
+
+
+def leaving(binding: Binding, policy: PropagationPolicy, fits: frozenset[str]) -> frozenset[str]:
+    """The clusters that a binding would leave for the policy as it is now; one that has it already leaves none."""
+    return frozenset() if is_carried_out(binding, policy) else target_names(binding["spec"]) - fits
 
 
 def generation(obj: AnyObject) -> int:
     return int((obj.get("metadata") or {}).get("generation") or 0)
 
 
+def edition(obj: AnyObject) -> str:
+    """What an approval is of: the generation, and of a policy with a cluster expression which one, for that raises none."""
+    expression = expression_of(obj)
+    if not expression:
+        return str(generation(obj))
+    return f"{generation(obj)}-{hashlib.sha256(expression.encode()).hexdigest()[:8]}"
+
+
 def is_approved(obj: AnyObject) -> bool:
-    """Whoever may change the policy or the Cluster has approved of this generation of it, or of all."""
-    return annotations_of(obj).get(APPROVED) in (str(generation(obj)), ALWAYS)
+    """Whoever may change the policy or the Cluster has approved of this edition of it, or of all."""
+    return annotations_of(obj).get(APPROVED) in (edition(obj), ALWAYS)
 
 
 def mark(obj: AnyObject, text: str) -> str:
     """The value of `HELD`."""
-    return f"{generation(obj)}: {text}"
+    return f"{edition(obj)}: {text}"
 
 
 def waiting(obj: AnyObject) -> str:
     """What waits for an approval, "" for nothing."""
     of, _, text = annotations_of(obj).get(HELD, "").partition(": ")
-    if of != str(generation(obj)) or is_approved(obj):
+    if of != edition(obj) or is_approved(obj):
         return ""
     return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text[:LONGEST])

@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 
+from kafila.placement.cluster_expression import ANNOTATION
 from kafila.placement.withdrawal import (
     APPROVED,
     HELD,
     LONGEST,
     Limits,
     Withdrawal,
+    edition,
     fitting,
     is_approved,
     leaving,
@@ -36,11 +38,21 @@ def test_clusters_that_are_meant(placement: Any, fits: set[str]) -> None:
     assert fitting(placement, CLUSTERS) == fits
 
 
+def test_clusters_that_an_expression_means_or_knows_nothing_of() -> None:
+    clusters = {**CLUSTERS, "m2": cluster("m2", provider="aws"), "m3": cluster("m3", provider="own")}
+    assert fitting({}, clusters, "cluster.spec.provider == 'own'") == {"m1", "m3"}
+    assert fitting({"clusterAffinity": {"exclude": ["m3"]}}, clusters, "cluster.spec.provider == 'own'") == {"m1"}
+
+
 def test_what_leaves() -> None:
-    new = {"clusterAffinity": {"clusterNames": ["m1"]}}
-    spec: Any = {"clusters": [{"name": "m1"}, {"name": "m2"}], "placement": {}}
-    assert leaving(spec, new, frozenset({"m1"})) == {"m2"}
-    assert leaving({**spec, "placement": new}, new, frozenset({"m1"})) == frozenset(), "it has been carried out"
+    new: Any = {"metadata": {}, "spec": {"placement": {"clusterAffinity": {"clusterNames": ["m1"]}}}}
+    before: Any = {"metadata": {}, "spec": {"clusters": [{"name": "m1"}, {"name": "m2"}], "placement": {}}}
+    assert leaving(before, new, frozenset({"m1"})) == {"m2"}
+    done: Any = {"metadata": {}, "spec": {**before["spec"], **new["spec"]}}
+    assert leaving(done, new, frozenset({"m1"})) == frozenset(), "it has been carried out"
+    expressed = {**new, "metadata": {"annotations": {ANNOTATION: "cluster.metadata.name == 'm1'"}}}
+    assert leaving(done, expressed, frozenset({"m1"})) == {"m2"}
+    assert leaving({**done, "metadata": expressed["metadata"]}, expressed, frozenset({"m1"})) == frozenset()
 
 
 @pytest.mark.parametrize(
@@ -64,6 +76,15 @@ def test_an_approval_is_of_one_generation_or_of_all() -> None:
     assert is_approved(policy(**{APPROVED: "always"}))
     for other in ("2", "4", "", "yes", "03"):
         assert not is_approved(policy(**{APPROVED: other})), other
+
+
+def test_an_approval_is_of_one_expression() -> None:
+    text = "cluster.metadata.name == 'm1'"
+    approved = edition(policy(**{ANNOTATION: text}))
+    assert approved.startswith("3-")
+    assert is_approved(policy(**{ANNOTATION: text, APPROVED: approved}))
+    for other in (policy(**{ANNOTATION: "false", APPROVED: approved}), policy(**{ANNOTATION: text, APPROVED: "3"})):
+        assert not is_approved(other)
 
 
 def test_what_waits() -> None:

@@ -8,7 +8,7 @@ from kafila.catalog.kind import Kind
 from kafila.core import errors
 from kafila.core.errors import FieldError
 from kafila.core.values import Object
-from kafila.placement import cluster_scores, constants, replica_bounds
+from kafila.placement import cluster_expression, cluster_scores, constants, replica_bounds
 from kafila.placement.placement_annotations import carried
 from kafila.placement.replica_bounds import BoundsError, rules_of
 
@@ -27,6 +27,8 @@ def admit_placement_annotations(kind: Kind, new: Object, old: Object | None) -> 
 
 
 def _problems(added: dict[str, str], placement: Object) -> Iterator[FieldError]:
+    if cluster_expression.ANNOTATION in added:
+        yield from cluster_expression.problems(added[cluster_expression.ANNOTATION])
     if replica_bounds.ANNOTATION in added:
         yield from _bounds(added[replica_bounds.ANNOTATION], placement)
     yield from cluster_scores.problems(added, _is_by_room(placement.get("replicaScheduling") or {}))

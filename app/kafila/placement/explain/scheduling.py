@@ -7,8 +7,9 @@ from typing import Final
 
 from kafila.core import conditions
 from kafila.core.values import Object
-from kafila.placement import allowed_clusters, constants, replica_bounds
+from kafila.placement import allowed_clusters, cluster_expression, constants, replica_bounds
 from kafila.placement.cluster_affinity import is_terminating, taint_text, untolerated_taint
+from kafila.placement.cluster_expression import expression_of, outcome
 from kafila.placement.explain.affinity import why_outside
 from kafila.placement.explain.report import ClusterRow, Evidence, Report
 from kafila.placement.objects import annotations_of, name, namespace, spec
@@ -18,6 +19,7 @@ from kafila.placement.scheduler.filters import (
     ANTI_WORKLOAD,
     API,
     EVICTION,
+    EXPRESSION,
     SPREAD,
     TAINTS,
     WORKLOAD,
@@ -28,6 +30,7 @@ from kafila.placement.scheduler.filters import (
 from kafila.placement.spec import replicas, scheduling_type
 from kafila.placement.types import Binding, Cluster
 
+_SHOWN: Final = 200  # characters of an expression
 _TRIGGERS = {
     "PlacementChanged": "the placement is new or was changed",
     "ReplicasChanged": "the replicas were changed",
@@ -81,9 +84,17 @@ def _division(binding: Binding, weighted_by: str) -> str:
 def detailed(rejection: Rejection, cluster: Cluster, evidence: Evidence) -> str:
     """The reason with what Karmada's text leaves out."""
     assert evidence.binding is not None
+    if rejection.filter == EXPRESSION:
+        return _about_outcome(expression_of(evidence.binding), cluster)
     if rejection.filter == AFFINITY:
         return why_outside(cluster, evidence.binding["spec"], _deciding_affinity(evidence.binding))
     return rejection.reason.removeprefix("cluster(s) ")
+
+
+def _about_outcome(expression: str, cluster: Cluster) -> str:
+    found = outcome(expression, cluster)
+    short = expression if len(expression) <= _SHOWN else f"{expression[:_SHOWN]}…"
+    return f"{short}: {found.error or ('matches now' if found.matches else 'is not true of it')}"
 
 
 def considered(evidence: Evidence) -> dict[str, ClusterRow]:
@@ -118,7 +129,8 @@ def _rejections(evidence: Evidence) -> Mapping[str, Rejection]:
     """As they are now; of filters that cannot be asked here, as the last decision wrote them down."""
     assert evidence.binding is not None
     affinity = _deciding_affinity(evidence.binding)
-    now = feasible(evidence.binding["spec"], affinity, evidence.clusters)[1]
+    expression = expression_of(evidence.binding)
+    now = feasible(evidence.binding["spec"], affinity, evidence.clusters, expression=expression)[1]
     there = {name(cluster) for cluster in evidence.clusters if not is_terminating(cluster)}
     elsewhere = _from_elsewhere(evidence.decision, affinity)
     return {**{mine: why for mine, why in elsewhere.items() if mine in there}, **now}
@@ -139,7 +151,8 @@ def _from_elsewhere(decision: Object | None, affinity: str) -> dict[str, Rejecti
 
 def checks_now(evidence: Evidence, cluster: Cluster) -> list[tuple[str, str]]:
     assert evidence.binding is not None
-    found = checked(evidence.binding["spec"], _deciding_affinity(evidence.binding), cluster)
+    affinity, expression = _deciding_affinity(evidence.binding), expression_of(evidence.binding)
+    found = checked(evidence.binding["spec"], affinity, cluster, expression=expression)
     elsewhere = _from_elsewhere(evidence.decision, _deciding_affinity(evidence.binding)).get(name(cluster))
     return [(answer.filter, answer.reason) for answer in (*found, *([elsewhere] if elsewhere else ()))]
 
@@ -194,6 +207,10 @@ def _about_affinity(cluster: Cluster, evidence: Evidence) -> str:
     return "If it shall go there: widen the affinity in spec.placement of the policy, or label the cluster to match it."
 
 
+def _about_expression(cluster: Cluster, evidence: Evidence) -> str:
+    return f"If it shall go there: change annotation {cluster_expression.ANNOTATION} of the policy, or the cluster."
+
+
 def _about_api(cluster: Cluster, evidence: Evidence) -> str:
     mine, resource = name(cluster), spec(evidence.binding or {}).get("resource") or {}
     if not (cluster.get("status") or {}).get("apiEnablements"):
@@ -234,9 +251,12 @@ def _about_allowed(cluster: Cluster, evidence: Evidence) -> str:
     return f"Who may write namespace {where} can allow it: annotation {allowed_clusters.NAMES} or {allowed_clusters.SELECTOR}."
 
 
-_ASKED_HERE: Final = frozenset({AFFINITY, TAINTS, API, SPREAD, EVICTION})  # they need no more than binding and cluster
+_ASKED_HERE: Final = frozenset(
+    {AFFINITY, EXPRESSION, TAINTS, API, SPREAD, EVICTION}
+)  # they need no more than binding and cluster
 REMEDIES: Final[Mapping[str, Callable[[Cluster, Evidence], str]]] = {
     AFFINITY: _about_affinity,
+    EXPRESSION: _about_expression,
     TAINTS: _about_taint,
     API: _about_api,
     SPREAD: _about_spread,

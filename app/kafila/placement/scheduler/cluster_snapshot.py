@@ -14,11 +14,14 @@ import orjson
 from kafila.core import quantity
 from kafila.core.values import AnyObject
 from kafila.placement.cluster_affinity import api_enabled, is_terminating, matcher
+from kafila.placement.cluster_expression import Outcome, outcome
 from kafila.placement.objects import name
 from kafila.placement.types import Cluster
 
 T = TypeVar("T")
 ENDLESS: Final = 2**31 - 1
+_EXPRESSIONS: Final = 256  # of each cluster whose outcome is remembered
+_ASKED_AGAIN: Final = 16  # of these when the cluster has changed
 _REMEMBERED: Final = 4096  # answers; past that all are forgotten, which costs less than to know the oldest
 
 
@@ -26,7 +29,7 @@ _REMEMBERED: Final = 4096  # answers; past that all are forgotten, which costs l
 class ClusterInfo:
     """One cluster. Its object must not be changed any more."""
 
-    __slots__ = ("_free", "_pods", "cluster", "name", "terminating")
+    __slots__ = ("_free", "_outcomes", "_pods", "cluster", "name", "terminating")
 
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
@@ -34,6 +37,25 @@ class ClusterInfo:
         self.terminating = is_terminating(cluster)
         self._free: dict[str, int] | None = None
         self._pods: int | None = None
+        self._outcomes: dict[str, Outcome] = {}
+
+    def outcome(self, expression: str) -> Outcome:
+        """Of a cluster expression, which is evaluated once."""
+        found = self._outcomes.get(expression)
+        if found is None:
+            if len(self._outcomes) >= _EXPRESSIONS:
+                self._outcomes.clear()
+            found = self._outcomes[expression] = outcome(expression, self.cluster)
+        return found
+
+    def knows(self, expression: str) -> bool:
+        """Would `outcome` answer at once?"""
+        return expression in self._outcomes
+
+    def newly_matches(self, before: ClusterInfo) -> bool:
+        """Any of the expressions that were asked of it ``before`` it changed."""
+        failed = [expression for expression, found in before._outcomes.items() if not found.matches]
+        return any(self.outcome(expression).matches for expression in failed[:_ASKED_AGAIN])
 
     @property
     def summary(self) -> AnyObject | None:

@@ -27,8 +27,11 @@ EVICTION: Final = "ClusterEviction"
 WORKLOAD: Final = "WorkloadAffinity"
 ANTI_WORKLOAD: Final = "WorkloadAntiAffinity"
 ALLOWED: Final = "AllowedClusters"  # ours
+EXPRESSION: Final = "ClusterExpression"  # ours
 
 NOT_IN_AFFINITY = "cluster(s) did not match the placement cluster affinity constraint"
+NOT_BY_EXPRESSION = "cluster(s) did not match the cluster expression"
+NO_ANSWER = "cluster(s) failed to evaluate the cluster expression"
 NO_API = "cluster(s) did not have the API resource"
 EVICTING = "cluster(s) is in the process of eviction"
 NOT_WITH_AFFINITY_GROUP = "ResourceBinding with the same affinity group does not target this cluster"
@@ -54,14 +57,16 @@ def feasible(
     peers: Iterable[Binding] = (),
     plugins: Sequence[SchedulerPlugin] = (),
     allowed: frozenset[str] | None = None,
+    expression: str = "",
 ) -> tuple[Sequence[ClusterInfo], Mapping[str, Rejection]]:
     """The clusters that pass every filter, and the rejection of each that does not; neither may be changed.
 
     ``affinity`` names the term of ``clusterAffinities`` in use. ``peers`` are the other bindings of the namespace; only
-    workload affinity needs them. ``allowed``: the clusters that the namespace may use, None for all. ``plugins`` are asked last. Terminating clusters are in neither answer. Unready ones are kept away by their taints.
+    workload affinity needs them. ``allowed``: the clusters that the namespace may use, None for all; ``expression``: the
+    cluster expression of the placement. ``plugins`` are asked last. Terminating clusters are in neither answer. Unready ones are kept away by their taints.
     """
     snapshot = snapshot_of(clusters)
-    fit, rejected = _by_placement(spec, affinity, snapshot)
+    fit, rejected = _by_placement(spec, affinity, snapshot, expression)
     present = target_names(spec)
     extra = _extra_filters(spec, present, gates, peers)
     if allowed is not None:
@@ -70,7 +75,7 @@ def feasible(
     again = present & rejected.keys()
     if not extra and not again:
         return fit, rejected
-    tests = [*_placement_filters(spec, affinity, present, snapshot), *extra]
+    tests = [*_placement_filters(spec, affinity, present, snapshot, expression), *extra]
     passed: list[ClusterInfo] = []
     refused: dict[str, Rejection] = {}
     for member in snapshot.members:
@@ -96,10 +101,11 @@ def checked(
     *,
     gates: Gates = DEFAULT_GATES,
     peers: Iterable[Binding] = (),
+    expression: str = "",
 ) -> list[Rejection]:
     """Every filter's answer about one cluster, the reason "" where it passes."""
     present, member = target_names(spec), ClusterInfo(cluster)
-    tests = _placement_filters(spec, affinity, present, ClusterSnapshot([member]))
+    tests = _placement_filters(spec, affinity, present, ClusterSnapshot([member]), expression)
     tests += _extra_filters(spec, present, gates, peers)
     return [Rejection(called, test(member)) for called, test in tests]
 
@@ -117,11 +123,13 @@ def placement_key(spec: ResourceBindingSpec, affinity: str) -> tuple[Any, ...]:
 
 
 def _by_placement(
-    spec: ResourceBindingSpec, affinity: str, snapshot: ClusterSnapshot
+    spec: ResourceBindingSpec, affinity: str, snapshot: ClusterSnapshot, expression: str
 ) -> tuple[list[ClusterInfo], dict[str, Rejection]]:
     """For a binding that is nowhere yet: many bindings share placement and kind, and so the answer."""
-    key = ("fit", *placement_key(spec, affinity))
-    return snapshot.remember(key, lambda: _sifted(_placement_filters(spec, affinity, frozenset(), snapshot), snapshot))
+    key = ("fit", expression, *placement_key(spec, affinity))
+    return snapshot.remember(
+        key, lambda: _sifted(_placement_filters(spec, affinity, frozenset(), snapshot, expression), snapshot)
+    )
 
 
 def _sifted(tests: Sequence[Filter], snapshot: ClusterSnapshot) -> tuple[list[ClusterInfo], dict[str, Rejection]]:
@@ -146,12 +154,13 @@ def _first_rejection(tests: Sequence[Filter], member: ClusterInfo) -> Rejection 
 
 
 def _placement_filters(
-    spec: ResourceBindingSpec, affinity: str, present: frozenset[str], snapshot: ClusterSnapshot
+    spec: ResourceBindingSpec, affinity: str, present: frozenset[str], snapshot: ClusterSnapshot, expression: str
 ) -> list[Filter]:
     # Karmada runs them in random order. What the user wrote comes first, so that it is the reason shown.
     placement = spec.get("placement") or {}
     return [
         Filter(AFFINITY, _affinity_filter(spec, placement, affinity, snapshot)),
+        *([Filter(EXPRESSION, _expression_filter(expression, present))] if expression else ()),
         Filter(TAINTS, _taint_filter(placement, present, snapshot)),
         Filter(API, _api_filter(spec, present, snapshot)),
         *(Filter(SPREAD, test) for test in _spread_filters(placement, snapshot)),
@@ -188,6 +197,18 @@ def _affinity_filter(spec: ResourceBindingSpec, placement: Placement, affinity: 
         return lambda member: ""
     inside = frozenset().union(*map(snapshot.within, wanted))
     return lambda member: "" if member.name in inside else NOT_IN_AFFINITY
+
+
+def _expression_filter(expression: str, present: frozenset[str]) -> Test:
+    """What does not know whether it matches gets nothing new, and keeps what it has."""
+
+    def test(member: ClusterInfo) -> str:
+        found = member.outcome(expression)
+        if found.error:
+            return "" if member.name in present else NO_ANSWER
+        return "" if found.matches else NOT_BY_EXPRESSION
+
+    return test
 
 
 def may_go_to(binding: Binding, clusters: Iterable[str], snapshot: ClusterSnapshot) -> bool:

@@ -12,6 +12,7 @@ from kafila.core.feature_gates import DEFAULT_GATES, MULTIPLE_POD_TEMPLATES_SCHE
 from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.applied_placement import placement_text
+from kafila.placement.cluster_expression import expression_of
 from kafila.placement.cluster_scores import EVENT_NOT_USED, Weighting
 from kafila.placement.objects import annotations_of, name, namespace
 from kafila.placement.placement_annotations import APPLIED, digest
@@ -174,6 +175,7 @@ def _attempt(binding: Binding, affinity: str, clusters: ClusterSnapshot, context
             peers=context.peers,
             plugins=context.plugins,
             allowed=context.allowed,
+            expression=expression_of(binding),
         )
         if not fit:
             return Attempt(affinity, [], Failure("FitError", fit_error_text(len(clusters), rejected)), rejected)
@@ -228,6 +230,7 @@ def _ranked(
         (
             "ranked",
             bounds,
+            expression_of(binding),
             *placement_key(spec, affinity),
             *request_key(spec, context.gates),
             snapshot.unlimited and replicas(spec),

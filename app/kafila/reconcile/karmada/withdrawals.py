@@ -15,14 +15,15 @@ from kafila.core.errors import StatusError
 from kafila.core.resources import Key
 from kafila.core.values import AnyObject, Object
 from kafila.placement import constants
+from kafila.placement.cluster_expression import expression_of
 from kafila.placement.types import PropagationPolicy
 from kafila.placement.withdrawal import (
     APPROVED,
     HELD,
     Limits,
     Withdrawal,
+    edition,
     fitting,
-    generation,
     is_approved,
     leaving,
     mark,
@@ -31,6 +32,7 @@ from kafila.placement.withdrawal import (
 from kafila.reconcile.events import Recorder
 from kafila.reconcile.facts import FactsNeeded
 from kafila.registry import Registry
+from kafila.registry.threads import BIG, in_thread
 
 from .clusters import Clusters
 from .kinds import BINDINGS, CLUSTER_BINDINGS, OPTIONS, stored_binding
@@ -53,7 +55,7 @@ async def hold(registry: Registry, recorder: Recorder, kind: Kind, obj: AnyObjec
         return  # whoever led before us has said so
 
     def held(current: Object) -> Object:
-        if generation(current) != generation(obj):
+        if edition(current) != edition(obj):
             return current
         annotations = {**(current["metadata"].get("annotations") or {}), HELD: mark(obj, text)}
         return {**current, "metadata": {**current["metadata"], "annotations": annotations}}
@@ -67,7 +69,7 @@ async def hold(registry: Registry, recorder: Recorder, kind: Kind, obj: AnyObjec
         return
     HELD_TOTAL.labels(kind.kind).inc()
     where = f" -n {metadata['namespace']}" if metadata.get("namespace") else ""
-    how = f"kafila approve {kind.singular} {metadata['name']}{where}, or annotation {APPROVED}: {generation(obj)!s}"
+    how = f"kafila approve {kind.singular} {metadata['name']}{where}, or annotation {APPROVED}: {edition(obj)}"
     message = f"{text}. Nothing is moved until it is approved ({how}) or taken back"
     log.warning("waits for an approval", kind=kind.kind, name=metadata["name"], what=text)
     recorder.event({"apiVersion": kind.api_version, "kind": kind.kind, **obj}, "Warning", EVENT_HELD, message)
@@ -84,7 +86,7 @@ class Claims(Protocol):
 
 
 class _Verdict(NamedTuple):
-    generation: int
+    edition: str
     is_held: bool
 
 
@@ -128,7 +130,7 @@ class PolicyGuard:
 
     def _known(self, policy: PropagationPolicy) -> _Verdict | None:
         known = self._verdicts.get(policy["metadata"].get("uid") or "")
-        return known if known is not None and known.generation == generation(policy) else None
+        return known if known is not None and known.edition == edition(policy) else None
 
     def _bindings(self, policy: PropagationPolicy) -> list[Key]:
         claimed = self._claims.keys(_permanent_id(policy))
@@ -142,19 +144,20 @@ class PolicyGuard:
             is_held = found.exceeds(self._limits)
             if is_held:
                 await hold(self._registry, self._recorder, self._kind_of(policy), policy, str(found))
-            self._verdicts[policy["metadata"].get("uid") or ""] = _Verdict(generation(policy), is_held)
+            self._verdicts[policy["metadata"].get("uid") or ""] = _Verdict(edition(policy), is_held)
             while len(self._verdicts) > REMEMBERED:
                 self._verdicts.popitem(last=False)
 
     async def _withdrawn(self, policy: PropagationPolicy) -> Withdrawal:
-        placement = policy["spec"].get("placement") or {}
-        fits, found = fitting(placement, self._clusters.by_name), Withdrawal()
+        placement, expression = policy["spec"].get("placement") or {}, expression_of(policy)
+        clusters, found = dict(self._clusters.by_name), Withdrawal()
+        fits = await in_thread(BIG if expression else 0, lambda: fitting(placement, clusters, expression))
         for index, key in enumerate(self._bindings(policy)):
             if index % AT_ONCE == AT_ONCE - 1:
                 await asyncio.sleep(0)
             entry = self._registry.cache.get(*key)
             if entry is not None:
-                found.add(leaving(stored_binding(entry)["spec"], placement, fits))
+                found.add(leaving(stored_binding(entry), policy, fits))
         return found
 
     def _approved(self, policy: PropagationPolicy) -> None:

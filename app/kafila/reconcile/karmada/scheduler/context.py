@@ -5,26 +5,54 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import final
+from typing import Final, final
 
 from kafila.core.clock import parse_rfc3339
 from kafila.core.feature_gates import Gates
 from kafila.core.resources import Key
+from kafila.placement.cluster_expression import expression_of
 from kafila.placement.cluster_scores import weighting
 from kafila.placement.objects import annotations_of
-from kafila.placement.scheduler.cluster_snapshot import ClusterSnapshot
+from kafila.placement.scheduler.cluster_snapshot import ClusterInfo, ClusterSnapshot
 from kafila.placement.scheduler.filters import feasible, may_go_to
 from kafila.placement.scheduler.plugins import SchedulerPlugin
 from kafila.placement.scheduler.schedule import SchedulingContext, estimators_asked, peers_needed
 from kafila.placement.types import Binding
+from kafila.reconcile.facts import FactsNeeded
 from kafila.reconcile.karmada.cluster_scores import ClusterScores
 from kafila.reconcile.karmada.clusters import Clusters
 from kafila.reconcile.karmada.kinds import Kinds
 from kafila.registry import Registry
+from kafila.registry.threads import BIG, in_thread
 from kafila.settings.federation import EstimatorOptions
 
 from .assume_cache import AssumeCache
 from .estimators import Estimates, EstimatesNeeded, Estimators
+
+AT_ONCE: Final = 16  # clusters for which an expression is evaluated while everybody waits
+
+
+@final
+class OutcomesNeeded(FactsNeeded):
+    """A cluster expression has to be evaluated for these clusters, which remember what came out."""
+
+    def __init__(self, expression: str, clusters: Sequence[ClusterInfo]) -> None:
+        super().__init__("a cluster expression has to be evaluated")
+        self._expression = expression
+        self._clusters = clusters
+
+    async def fetch(self) -> None:
+        await in_thread(BIG, self._evaluate)
+
+    def _evaluate(self) -> None:
+        for cluster in self._clusters:
+            cluster.outcome(self._expression)
+
+
+def _unasked(expression: str, snapshot: ClusterSnapshot) -> list[ClusterInfo]:
+    """The clusters that do not know yet whether they match, where these are many."""
+    found = [cluster for cluster in snapshot.members if not cluster.knows(expression)]
+    return found if len(found) > AT_ONCE else []
 
 
 @final
@@ -66,15 +94,19 @@ class Scheduler:
         self.assume_cache.settled(key, before, binding)
 
     def context(self, binding: Binding, snapshot: ClusterSnapshot, estimates: Estimates) -> SchedulingContext:
-        """Raises EstimatesNeeded where ``estimates`` lack what estimators are to be asked."""
-        gates = self._gates
+        """Raises OutcomesNeeded where a cluster expression is to be evaluated for many clusters, and EstimatesNeeded where ``estimates`` lack what estimators are to be asked."""
+        gates, expression = self._gates, expression_of(binding)
+        if expression and (unasked := _unasked(expression, snapshot)):
+            raise OutcomesNeeded(expression, unasked)
         peers = self._peers(binding) if peers_needed(binding, gates) else []
         assumed = self.assume_cache.by_cluster()
         allowed = self._clusters.allowed_in(binding["metadata"].get("namespace", ""))
         found: list[Mapping[str, int]] = []
         if self._estimators.enabled and estimators_asked(binding):
             affinity = (binding.get("status") or {}).get("schedulerObservingAffinityName") or ""
-            fit, _ = feasible(binding["spec"], affinity, snapshot, gates=gates, peers=peers, allowed=allowed)
+            fit, _ = feasible(
+                binding["spec"], affinity, snapshot, gates=gates, peers=peers, allowed=allowed, expression=expression
+            )
             if fit:
                 request = self._estimators.request(binding["spec"], fit, assumed)
                 answers = estimates.of(request)

@@ -274,6 +274,8 @@ class TemplateController:
     def _observe_cluster(self, event: Event) -> None:
         if event.old is not None and event.new is not None and is_same_for_scheduler(event.old, event.new):
             self._observe_cluster_status(self._clusters.read(event.old), self._clusters.read(event.new))
+            if self._clusters.newly_matches(event.key.name):
+                self._bound.enqueue_failed(constants.REASON_NO_CLUSTER_FIT)
             return
         self._bound.enqueue_all()
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from kafila.placement.cluster_expression import ANNOTATION
 from kafila.reconcile.karmada.template.steps.hold_withdrawal import hold_withdrawal
 from tests.unit.placement.objects import policy
 
@@ -16,6 +17,18 @@ def test_a_held_policy_leaves_the_placement_as_it_is() -> None:
     assert after.policy["spec"]["placement"] == OLD
     assert after.policy["spec"]["preserveResourcesOnDeletion"] is True, "all else goes on"
     assert hold_withdrawal(asked, Given(held=False)) is asked
+
+
+def test_a_held_expression_is_the_one_before() -> None:
+    before, now = placed("m1", "m2", placement=OLD), policy(placement=OLD)
+    now["metadata"]["annotations"] = {ANNOTATION: "false", "note": "new"}
+    after = hold_withdrawal(state(before, policy=now), Given(held=True))
+    assert after.policy is not None
+    assert after.policy["metadata"]["annotations"] == {"note": "new"}
+    before["metadata"]["annotations"] = {ANNOTATION: "true"}
+    after = hold_withdrawal(state(before, policy=now), Given(held=True))
+    assert after.policy is not None
+    assert after.policy["metadata"]["annotations"] == {ANNOTATION: "true", "note": "new"}
 
 
 def test_what_is_not_asked_about() -> None:
