@@ -307,6 +307,45 @@ def test_workload_affinity_follows_the_others() -> None:
     assert placed(apart) == {"m1": 1, "m2": 1, "m3": 1}
 
 
+@pytest.mark.parametrize(
+    ("group", "there", "peers", "fit"),
+    [
+        ("affinityGroup", (), [("m2",)], {"m2"}),
+        ("affinityGroup", (), [("m2", "m3"), ("m3",)], {"m3"}),
+        ("affinityGroup", (), [("m2",), ("m3",)], set()),  # no cluster has all of them
+        ("affinityGroup", (), [(), ("m2",)], {"m2"}),  # one that is nowhere yet holds nobody up
+        ("affinityGroup", ("m1",), [("m2",)], {"m1", "m2"}),  # nothing is taken away
+        ("antiAffinityGroup", (), [("m2",), ("m3",)], {"m1"}),
+        ("antiAffinityGroup", (), [()], {"m1", "m2", "m3"}),
+        ("antiAffinityGroup", ("m2",), [("m2",)], {"m1", "m2", "m3"}),
+    ],
+)
+def test_clusters_that_workload_affinity_leaves(
+    group: str, there: tuple[str, ...], peers: list[tuple[str, ...]], fit: set[str]
+) -> None:
+    """As Karmada's plugins WorkloadAffinity and WorkloadAntiAffinity filter."""
+    others = [
+        {
+            "metadata": {"name": f"other{number}", "namespace": "default"},
+            "spec": {
+                "resource": {
+                    "apiVersion": "apps/v1",
+                    "kind": "Deployment",
+                    "namespace": "default",
+                    "name": f"o{number}",
+                },
+                "clusters": [{"name": name} for name in clusters],
+                "workloadAffinityGroups": {group: "a=1"},
+            },
+        }
+        for number, clusters in enumerate(peers)
+    ]
+    made = binding(1, workloadAffinityGroups={group: "a=1"}, clusters=[{"name": name} for name in there])
+    facts = SchedulingContext(gates=frozenset({gates.WORKLOAD_AFFINITY}), peers=others)
+    (attempt,) = schedule(made, THREE, facts).attempts
+    assert {each.name for each in attempt.candidates} == fit
+
+
 def test_components_are_kept_together() -> None:
     parts = [
         {"name": "a", "replicas": 1, "replicaRequirements": {"resourceRequest": {"cpu": "1"}}},
