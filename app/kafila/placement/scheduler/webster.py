@@ -11,7 +11,7 @@ from kafila.placement.replica_bounds import Bounds
 
 # Up to this many seats per party a plain queue is quicker than to reckon the first seats at once.
 _SEATS_BY_QUEUE: Final = 8
-_HALVINGS: Final = 128  # of an interval of divisors: more than a float tells apart
+_HALVINGS: Final = 128  # of an interval of divisors at most: more than a float tells apart
 _APART: Final = 1 + 1e-9  # quotients that are closer than this are compared one by one
 
 
@@ -117,8 +117,11 @@ def _first_seats_within(seats: int, votes: Sequence[int], bounds: Sequence[Bound
         middle = (small + great) / 2
         if middle in (small, great):
             break
-        if sum(seats_by(middle)) <= seats:
-            great = middle
-        else:
+        given = sum(seats_by(middle))
+        if given > seats:
             small = middle
+            continue
+        great = middle
+        if seats - given <= len(votes):
+            break  # the queue gives the rest as quickly
     return seats_by(great * _APART)
