@@ -23,7 +23,7 @@ Decoder = Callable[[Any], tuple[Object, list[str]]]
 # Decodes one value. Records in the list that something was dropped; raises Mismatch or DecodeError.
 Node = Callable[[Any, list[bool]], Any]
 
-_DROP: Final = object()  # a field that is not emitted
+ABSENT: Final = object()  # in the place of a field that is not emitted
 _SHAPES: Final = 512  # remembered key sets per struct; clients send few, attackers many
 
 
@@ -51,6 +51,12 @@ def compile_node(schema: Schema) -> Node:
     """Of a part of a type that has a decoder already."""
     ready: Node = schema.compiled["node"]
     return ready
+
+
+def compile_field(schema: Schema, key: str) -> Node:
+    """Of a field of a struct that has a decoder already. It gives ABSENT for what is left out."""
+    step: Node = schema.compiled["steps"][key][1]
+    return step
 
 
 def _node(schema: Schema) -> Node:
@@ -129,7 +135,7 @@ def _map(schema: Schema) -> Node:
 def _struct(schema: Schema) -> Node:
     fields = schema.fields
     keep_unknown = schema.preserve_unknown
-    steps = {key: _step(schema, key) for key in fields}
+    steps = schema.compiled["steps"] = {key: _step(schema, key) for key in fields}
     # absent fields that are emitted all the same
     emitted = [key for key, child in fields.items() if key in schema.always or child.default is not None]
     order = {key: position for position, key in enumerate(fields)}
@@ -164,7 +170,7 @@ def _struct(schema: Schema) -> Node:
                 out[key] = one
             else:
                 one = step(one, dropped)
-                if one is not _DROP:
+                if one is not ABSENT:
                     out[key] = one
         if keep_unknown:
             for key in keys:
@@ -213,7 +219,7 @@ def _missing(parent: Schema, key: str, schema: Schema, node: Node) -> Callable[[
             return lambda dropped: copy_json(default)
         return lambda dropped: default
     if key not in parent.always:
-        return lambda dropped: _DROP
+        return lambda dropped: ABSENT
     zero = parent.always[key]
     if zero is not None and schema.kind == "struct":
         return lambda dropped: node(zero, dropped)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from kafila.core.values import Object
 
-from .decode import DecodeError, compile_decoder, compile_node
+from .decode import ABSENT, DecodeError, Node, compile_decoder, compile_field, compile_node
 from .scalars import Mismatch
 from .schema import Schema
-
-_ABSENT: Final = object()
 
 
 class _Whole(Exception):
@@ -31,9 +29,9 @@ def redecoded(schema: Schema, was: Object, now: Object) -> Object | None:
 def _struct(schema: Schema, was: Object, now: Object) -> Object:
     if schema.preserve_unknown:
         raise _Whole
-    out, changed = was.copy(), {}
+    out, appended = was.copy(), False
     for key, value in now.items():
-        before = was.get(key, _ABSENT)
+        before = was.get(key, ABSENT)
         if value is before:
             continue
         child = schema.fields.get(key)
@@ -41,22 +39,46 @@ def _struct(schema: Schema, was: Object, now: Object) -> Object:
             raise _Whole
         if child.kind == "struct" and value.__class__ is dict and before.__class__ is dict:
             out[key] = _struct(child, before, value)
+        elif child.kind == "list" and value and value.__class__ is list and before.__class__ is list:
+            out[key] = _list(child, before, value)
         else:
-            changed[key] = value
-    gone = [key for key in was if key not in now]
-    if changed or gone:
-        return _with(schema, out, changed, gone)
+            _set(out, key, _decoded(compile_field(schema, key), value))
+            appended = appended or before is ABSENT
+    if len(was) > len(now) or appended:
+        for key in was:
+            if key not in now:
+                _set(out, key, _decoded(compile_field(schema, key), None))
+    return {key: out[key] for key in schema.fields if key in out} if appended else out
+
+
+def _list(schema: Schema, was: list[Any], now: list[Any]) -> list[Any]:
+    """Elements are looked at beside those that had their places: any two objects of one type may share parts."""
+    items = schema.items
+    if items is None or items.kind != "struct":
+        found: list[Any] = _decoded(compile_node(schema), now)
+        return found
+    out = []
+    for index, item in enumerate(now):
+        before = was[index] if index < len(was) else ABSENT
+        if item is before:
+            out.append(item)
+        elif item.__class__ is dict and before.__class__ is dict:
+            out.append(_struct(items, before, item))
+        else:
+            out.append(_decoded(compile_node(items), item))
     return out
 
 
-def _with(schema: Schema, out: Object, changed: Object, gone: list[str]) -> Object:
+def _decoded(node: Node, value: Any) -> Any:
     dropped: list[bool] = []
-    decoded: Any = compile_node(schema)(changed, dropped)
+    decoded = node(value, dropped)
     if dropped:
         raise _Whole
-    for key in (*changed, *gone):
-        if key in decoded:
-            out[key] = decoded[key]
-        else:
-            out.pop(key, None)
-    return {key: out[key] for key in schema.fields if key in out}
+    return decoded
+
+
+def _set(out: Object, key: str, value: Any) -> None:
+    if value is ABSENT:
+        out.pop(key, None)
+    else:
+        out[key] = value

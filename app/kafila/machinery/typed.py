@@ -200,7 +200,10 @@ def merge(schema: Schema, live: Any, config: Any, *, share: bool = False) -> Any
     config = config or {}
     out = live.copy() if share else {name: item if name in config else copy_json(item) for name, item in live.items()}
     for name, item in config.items():
-        out[name] = merge(_member(schema, name) or _ANY, live.get(name, ABSENT), item, share=share)
+        if item.__class__ is str:
+            out[name] = item  # in the place of whatever is there
+        else:
+            out[name] = merge(_member(schema, name) or _ANY, live.get(name, ABSENT), item, share=share)
     return out
 
 

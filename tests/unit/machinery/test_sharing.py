@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from hypothesis import given
@@ -89,7 +90,7 @@ def test_patches(operations: list[Any]) -> None:
         wanted = outcome(lambda: compile_decoder(SCHEMA)(shared))
         if found is not None:
             assert (found, []) == wanted
-            assert list(found) == list(wanted[0])
+            assert json.dumps(found) == json.dumps(wanted[0]), "in the same order"
         else:
             assert isinstance(wanted[1], str) or wanted[1], "it is decoded as a whole where something is wrong with it"
         assert live == before
@@ -111,4 +112,5 @@ def test_merges(labels: Any, containers: Any, replicas: int | None) -> None:
     shared = typed.merge(SCHEMA, live, config, share=True)
     assert shared == typed.merge(SCHEMA, live, config)
     assert live == before
-    assert redecoded(SCHEMA, live, shared) == compile_decoder(SCHEMA)(shared)[0]
+    assert json.dumps(redecoded(SCHEMA, live, shared)) == json.dumps(compile_decoder(SCHEMA)(shared)[0])
+    assert live == before
