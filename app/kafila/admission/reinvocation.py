@@ -17,6 +17,11 @@ class Reinvocation:
         self._left: bytes | None = None
         self.again: set[Hashable] = set()
 
+    @property
+    def pending(self) -> bool:
+        """Whether anybody has been asked who wants to be asked again."""
+        return bool(self.again or self._invoked)
+
     def invoked(self, who: Hashable) -> None:
         """He has been asked, and wants to be asked again when the object changes."""
         self._invoked.add(who)

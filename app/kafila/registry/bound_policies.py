@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple, final
 
-from kafila.admission.policies.matching import Targets, matched, targets_of
+from kafila.admission.policies.matching import Targets, matched, target_of_all, targets_of
 from kafila.admission.policies.policy import Binding, Policy, policy_of
 from kafila.admission.webhooks.attributes import Attributes
 from kafila.admission.webhooks.index import Remembered, equivalents_of
@@ -28,14 +28,6 @@ _REQUEST: Final = frozenset(expressions.FIELDS["kubernetes.AdmissionRequest"])
 _EXEMPT: Final = ("ValidatingAdmissionPolicy", "MutatingAdmissionPolicy")
 
 
-class Match(NamedTuple):
-    """A policy whose rules are about a request, whatever the object is, with its bindings whose rules are, too."""
-
-    policy: Policy
-    targets: Targets
-    bindings: tuple[tuple[Binding, Targets], ...]
-
-
 class Invocation(NamedTuple):
     """A policy that is about a write, with a binding and a parameter. ``target``: as which kind the object is shown."""
 
@@ -44,6 +36,18 @@ class Invocation(NamedTuple):
     target: Kind
     param_kind: Kind | None
     param: Entry | None
+
+
+class Match(NamedTuple):
+    """A policy whose rules are about a request, whatever the object is, with its bindings whose rules are, too.
+
+    ``always``: its invocations, where they are the same for each such request.
+    """
+
+    policy: Policy
+    targets: Targets
+    bindings: tuple[tuple[Binding, Targets], ...]
+    always: tuple[Invocation, ...] | None
 
 
 class Problem(NamedTuple):
@@ -98,8 +102,9 @@ class BoundPolicies:
         for policy in self._all():
             targets = targets_of(policy.match, kind, others, subresource, operation)
             if targets.found:
-                bindings = ((b, targets_of(b.match, kind, others, subresource, operation)) for b in policy.bindings)
-                yield Match(policy, targets, tuple((b, t) for b, t in bindings if t.found))
+                each = ((b, targets_of(b.match, kind, others, subresource, operation)) for b in policy.bindings)
+                bindings = tuple((b, t) for b, t in each if t.found)
+                yield Match(policy, targets, bindings, _always(policy, targets, bindings))
 
     def _all(self) -> list[Policy]:
         """By name."""
@@ -117,8 +122,11 @@ class BoundPolicies:
 
     # -- of one write ------------------------------------------------------------------------------------------------------
 
-    def invocations(self, match: Match, asked: Attributes) -> Iterator[Invocation | Problem]:
+    def invocations(self, match: Match, asked: Attributes) -> Iterable[Invocation | Problem]:
         """Raises StatusError 404 for a namespace that is not there."""
+        return match.always if match.always is not None else self._invocations(match, asked)
+
+    def _invocations(self, match: Match, asked: Attributes) -> Iterator[Invocation | Problem]:
         policy = match.policy
         target = matched(policy.match, match.targets, asked, self._labels)
         if target is None:
@@ -197,6 +205,17 @@ class BoundPolicies:
         if not found and ref.get("parameterNotFoundAction") == "Deny":
             raise _Misconfigured("no params found for policy binding with `Deny` parameterNotFoundAction")
         return found
+
+
+def _always(
+    policy: Policy, targets: Targets, bindings: Sequence[tuple[Binding, Targets]]
+) -> tuple[Invocation, ...] | None:
+    target = target_of_all(policy.match, targets)
+    if target is None or policy.param_kind is not None:
+        return None
+    if any(target_of_all(binding.match, found) is None for binding, found in bindings):
+        return None
+    return tuple(Invocation(policy, binding, target, None, None) for binding, _ in bindings)
 
 
 @lru_cache(maxsize=256)

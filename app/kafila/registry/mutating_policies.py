@@ -66,13 +66,18 @@ class MutatingPolicies:
         """Those whose rules match, whatever the object is. Of what is deleted nothing is left to change."""
         return self._bound.matching(kind, subresource, operation) if operation != "DELETE" else ()
 
+    def looks_again(self, asked: Attributes) -> bool:
+        """Whether there are match conditions: they are looked at in the second round too, whoever is asked then."""
+        matches = self.matching(asked.kind, asked.subresource, asked.operation)
+        return any(match.policy.conditions for match in matches)
+
     async def mutate(
         self, question: Question, asked: Attributes, reinvocation: Reinvocation, number: int, size: int
     ) -> Attributes:
         """What is asked after all of them. ``number``: of the round. Raises StatusError."""
-        matches = self.matching(asked.kind, asked.subresource, asked.operation)
-        if number and not reinvocation.again and not any(match.policy.conditions for match in matches):
+        if number and not reinvocation.again and not self.looks_again(asked):
             return asked
+        matches = self.matching(asked.kind, asked.subresource, asked.operation)
         problems: list[Problem] = []
         invocations: list[Invocation] = []
         patched = False
@@ -84,10 +89,9 @@ class MutatingPolicies:
                     invocations.append(found)
         for about in invocations:
             run = _Run(self._bound, about, question, size)
-            if not await run.concerns(asked, problems):
+            if about.policy.conditions and not await run.concerns(asked, problems):
                 continue
-            who = _identity(about)
-            if number and who not in reinvocation.again:
+            if number and _identity(about) not in reinvocation.again:
                 continue
             before = asked.new
             asked = await run.mutate(asked, problems)
@@ -95,7 +99,7 @@ class MutatingPolicies:
             if not unchanged(before, asked.new):
                 reinvocation.changed()
             if about.policy.reinvoked:
-                reinvocation.invoked(who)
+                reinvocation.invoked(_identity(about))
         if patched:  # also those who were asked last are asked again, as in kube-apiserver
             reinvocation.changed()
         problems = [problem for problem in problems if not problem.policy.ignores_failure]
@@ -140,8 +144,6 @@ class _Run:
     async def concerns(self, asked: Attributes, problems: list[Problem]) -> bool:
         """Whether its match conditions hold."""
         about = self._about
-        if not about.policy.conditions:
-            return True
         new, old = await shown_as(about.target, asked)
 
         def held(most: int | None) -> bool:
@@ -185,29 +187,34 @@ class _Run:
             raise MutationFailed(f"error applying patch: failed to convert patch object to typed object: {why}")
         new, old = await shown_as(about.target, asked)
         assert new is not None
+        converts = new is not asked.new
 
         def work(most: int | None) -> Object:
             bindings = self._bound.variables(about, asked, new, old)
-            return mutated(about.policy, mutation, bindings, new, schema, most)
+            document = mutated(about.policy, mutation, bindings, new, schema, most)
+            return document if converts or document is new else self._settled(mutation, document, new)
 
         try:
             document = await in_thread(self._size, partial(work, QUICK))
         except TooLong:
             document = await in_thread(max(self._size, BIG), partial(work, None))
+        if not converts:
+            return document
         if document is new:
             assert asked.new is not None
             return asked.new
-        was = asked.new if new is asked.new else None
-        if was is None:
-            document = await converted(about.target, asked.kind, document)
-        return await in_thread(self._size, partial(self._settled, mutation, about.target, document, was))
+        document = await converted(about.target, asked.kind, document)
+        return await in_thread(self._size, partial(self._settled, mutation, document, None))
 
-    def _settled(self, mutation: Mutation, target: Kind, document: Object, was: Object | None) -> Object:
+    def _settled(self, mutation: Mutation, document: Object, was: Object | None) -> Object:
         try:
             return self._question.settle(document, strict=not mutation.applies, was=was)
         except StatusError as error:
             if mutation.applies and isinstance(error.__cause__, DecodeError):
-                shown, why = _shown(*target.gvk), _FLOAT.sub(r"cannot convert float64 to \1", str(error.__cause__))
+                shown, why = (
+                    _shown(*self._about.target.gvk),
+                    _FLOAT.sub(r"cannot convert float64 to \1", str(error.__cause__)),
+                )
                 raise MutationFailed(f"unable to convert unstructured object to {shown}: {why}") from None
             if not error.reason:  # another kind
                 raise errors.internal_error(_no_conversion(document, error)) from None

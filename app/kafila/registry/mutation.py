@@ -40,8 +40,14 @@ class Mutation:
         await self._round(0)
         if self._changed:
             self._question.again(self._asked.new or {})
-            await self._round(1)
+            if self._asks_again():
+                await self._round(1)
         return self._asked.new
+
+    def _asks_again(self) -> bool:
+        if self._of_policies.pending or self._of_webhooks.pending:
+            return True
+        return bool(self._policies) and self._policies.looks_again(self._asked)
 
     async def _round(self, number: int) -> None:
         if self._policies:

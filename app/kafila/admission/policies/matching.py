@@ -73,6 +73,14 @@ def targets_of(
 _ALL = Rule(frozenset("*"), frozenset("*"), frozenset("*"), (("*", "*"),), "*")
 
 
+def target_of_all(match: MatchResources, targets: Targets) -> Kind | None:
+    """What :func:`matched` says of each request that the rules match, where nothing else decides; None where something does."""
+    if targets.excluded or not match.namespaces.empty or not match.objects.empty:
+        return None
+    named, target = targets.found[0]
+    return None if named.names else target
+
+
 def _matches(rule: Rule, kind: Kind, subresource: str, operation: str) -> bool:
     return rule.matches(kind.group, kind.version, kind.plural, subresource, operation, cluster=not kind.namespaced)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import marshal
 import math
+from functools import lru_cache
 from typing import Any, Final, final
 
 from kafila.cel import CompileError
@@ -20,6 +22,7 @@ from .evaluation import BUDGET, EXHAUSTED, Budget, Unusable, result_of, with_var
 from .policy import Mutation, Policy
 
 FEW: Final = 100  # values that are made
+LONGEST_REMEMBERED: Final = 1024  # bytes of a configuration
 MAX_DEPTH: Final = 100  # of what an expression makes
 COMPILE, OUT_OF_BUDGET, INVALID = "compile_error", "out_of_budget", "invalid_error"
 _NO_JSON: Final = "the expression evaluated to a type that could not marshal to JSON"
@@ -73,10 +76,30 @@ def _applied(schema: Schema, live: Object, value: Any) -> Object:
     reader = _Reader(exact=True)
     config = reader.object(value)
     config["apiVersion"], config["kind"] = live["apiVersion"], live["kind"]
+    text = marshal.dumps(config, 2)  # which tells an integer from a boolean
+    if len(text) > LONGEST_REMEMBERED:
+        _check(schema, config)
+    else:
+        _check_text(schema, text)
+    try:
+        merged: Object = typed.merge(schema, live, config, share=True)
+    except ElementError as error:
+        raise MutationFailed(f"error applying patch: failed to merge patch: {error}") from None
+    _check_amount(merged, live, reader)
+    return merged
+
+
+@lru_cache(maxsize=512)
+def _check_text(schema: Schema, text: bytes) -> None:
+    """What an expression makes of many objects is the same: what was found to be right is remembered. Raises MutationFailed."""
+    _check(schema, marshal.loads(text))
+
+
+def _check(schema: Schema, config: Object) -> None:
+    """Raises MutationFailed."""
     try:
         typed.check(schema, config)
-        if reader.nulls:
-            _check_nulls(schema, config, "")
+        _check_nulls(schema, config, "")
     except typed.TypedError as error:
         raise MutationFailed(f"error applying patch: failed to convert patch object to typed object: {error}") from None
     atomics: list[str] = []
@@ -84,12 +107,6 @@ def _applied(schema: Schema, live: Object, value: Any) -> Object:
     if atomics:
         text = f"may not mutate atomic arrays, maps or structs: {', '.join(atomics)}"
         raise MutationFailed(f"error applying patch: invalid ApplyConfiguration: {text}")
-    try:
-        merged: Object = typed.merge(schema, live, config, share=True)
-    except ElementError as error:
-        raise MutationFailed(f"error applying patch: failed to merge patch: {error}") from None
-    _check_amount(merged, live, reader)
-    return merged
 
 
 def _check_amount(document: Object, live: Object, reader: _Reader, copies: bool = False) -> None:
@@ -181,7 +198,6 @@ class _Reader:
     def __init__(self, *, exact: bool) -> None:
         self._exact = exact
         self._left = MAX_MADE
-        self.nulls = False
 
     @property
     def made(self) -> int:
@@ -212,7 +228,6 @@ class _Reader:
         if kind is str or kind is bool:
             return value
         if value is None:
-            self.nulls = True
             return None
         if kind is dict:
             return self._map(value, path, depth)
