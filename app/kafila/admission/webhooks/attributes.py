@@ -30,8 +30,19 @@ class Attributes(NamedTuple):
     dry_run: bool = False
 
     def with_new(self, new: Object | None) -> Attributes:
-        kind, shown, operation, name, namespace, _, *others = self
-        return Attributes(kind, shown, operation, name, namespace, new, *others)  # a third of what _replace takes
+        return Attributes(  # a half of what _replace takes
+            self.kind,
+            self.shown,
+            self.operation,
+            self.name,
+            self.namespace,
+            new,
+            self.old,
+            self.user,
+            self.subresource,
+            self.options,
+            self.dry_run,
+        )
 
     @property
     def labels(self) -> tuple[Object | None, Object | None]:
