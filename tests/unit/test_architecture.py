@@ -14,6 +14,7 @@ from kafila.settings.settings import Settings
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "app" / "kafila"
 PAGE = (ROOT / "ARCHITECTURE.md").read_text()
+TEN_PLACES = (ROOT / "docs" / "adr" / "0010-finding-ten-places.md").read_text()
 TARGETS = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
 PATH = re.compile(r"[\w.*-]+(/[\w.*-]*)+|[\w-]+\.(py|md)|\.\w+")
 NAME = re.compile(r"[A-Za-z_]\w+")
@@ -56,13 +57,18 @@ def missing(row: str) -> list[str]:
     return lost
 
 
-def section(title: str) -> list[str]:
-    text = PAGE.split(f"\n## {title}", 1)[1].split("\n## ", 1)[0]
+def section(title: str, page: str = PAGE) -> list[str]:
+    text = re.split(rf"\n##+ {title}", page, maxsplit=1)[1].split("\n## ", 1)[0]
     return [line for line in text.splitlines() if line.startswith("|")][2:]
 
 
 @pytest.mark.parametrize("row", section("Where to add what"))
 def test_a_row_leads_to_files_and_names_that_there_are(row: str) -> None:
+    assert not missing(row)
+
+
+@pytest.mark.parametrize("row", section("Where the ten are now", TEN_PLACES))
+def test_the_ten_places_of_the_decision_are_where_it_says(row: str) -> None:
     assert not missing(row)
 
 
