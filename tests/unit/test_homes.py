@@ -38,6 +38,20 @@ HOMES = [
     ("nobody", r"65534", "core/posix.py"),
     ("that storage is away", r"storage is not reachable: \{", "core/errors.py", "store/postgres.py"),
     ("that a revision of a list is gone", r"for the provided list is too old", "registry/continuation.py"),
+    ("as whom controllers write", r'Options\(manager="karmada-controller-manager"', "reconcile/karmada/kinds.py"),
+    (
+        "when a Work may be made again",
+        r"deleted(_works)?\.holds\(",
+        "reconcile/karmada/controlled_works.py",
+        "reconcile/karmada/template/commit.py",
+    ),
+    (
+        "back-pressure of connections, beside what aiohttp and uvicorn have",
+        r"def pause_writing",
+        "members/joined_connections.py",
+        "members/wire.py",
+        "api/server.py",
+    ),
     ("files that only their owner reads", r"0o600", "core/files.py", "store/embedded.py"),
 ]
 
