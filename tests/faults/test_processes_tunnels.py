@@ -61,10 +61,7 @@ async def configmaps(request: web.Request) -> web.StreamResponse:
     watch = web.StreamResponse()
     await watch.prepare(request)
     await watch.write(json.dumps({"type": "ADDED", "object": made("watched", 6)}).encode() + b"\n")
-    with contextlib.suppress(ConnectionError):
-        while True:  # until whoever watches leaves
-            await asyncio.sleep(0.2)
-            await watch.write(b"\n")
+    await asyncio.Event().wait()  # until whoever watches leaves: the server cancels it then
     return watch
 
 
@@ -73,7 +70,7 @@ async def member(plane: ControlPlane) -> AsyncIterator[str]:
     """An API server of its own sort, and its Cluster; its address in the Cluster leads nowhere."""
     app = web.Application(client_max_size=1 << 30)
     app.router.add_route("*", "/{path:.*}", answer)
-    runner = web.AppRunner(app)
+    runner = web.AppRunner(app, handler_cancellation=True)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()

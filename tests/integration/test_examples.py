@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import re
@@ -137,6 +138,22 @@ class Lab:
         shown, _ = await asyncio.wait_for(process.communicate(), 120)
         assert not check or process.returncode == 0, shown.decode()
         return shown.decode()
+
+    async def event(self, text: str, *arguments: str) -> None:
+        """Returns once there is an event with this reason or text in it; kubectl watches. ``arguments``: whose, by default all."""
+        shown = 'jsonpath={.reason}: {.message}{"\\n"}'
+        command = (self._kubectl, *(arguments or ("-A",)), "get", "events", "--watch", "-o", shown)
+        environment = {**os.environ, "KUBECONFIG": str(self.folder / "kubeconfig"), "HOME": str(self.folder)}
+        process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=asyncio.subprocess.PIPE)
+        assert process.stdout is not None
+        try:
+            async with asyncio.timeout(90):
+                while text not in (line := (await process.stdout.readline()).decode()):
+                    assert line, f"kubectl ended without an event of {text}"
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.communicate()
 
     async def eventually(self, holds: Callable[[], Any], seconds: float = 90.0) -> None:
         async with asyncio.timeout(seconds):
@@ -790,10 +807,7 @@ async def test_descheduler(lab: Lab) -> None:
         estimator.lost.update({member.encode(): count for member, count in lab.replicas("packed").items()})
         image = '[{"op":"replace","path":"/spec/template/spec/containers/0/image","value":"registry.invalid/web:1"}]'
         await lab.kubectl("patch", "deployment", "packed", "--type=json", "-p", image)
-        events = ("get", "events", "--field-selector", "reason=DescheduleBindingSucceed", "-o", "name")
-        async with asyncio.timeout(90):
-            while not await lab.kubectl(*events):
-                await asyncio.sleep(0.2)
+        await lab.event("DescheduleBindingSucceed")
     finally:
         await lab.delete("descheduler")
         server.close()
@@ -808,18 +822,7 @@ async def test_remedy(lab: Lab) -> None:
     await lab.kubectl(*wait, "--for=jsonpath={.status.remedyActions[0]}=TrafficControl")
     assert await lab.kubectl("get", "cluster", "member2", "-o", "jsonpath={.status.remedyActions}") == ""
     await lab.kubectl("delete", "remedy", "drill")
-    events = (
-        "get",
-        "events",
-        "-A",
-        "--field-selector",
-        "reason=RemedyActionsChanged",
-        "-o",
-        "jsonpath={.items[*].message}",
-    )
-    async with asyncio.timeout(90):
-        while "Remedies ask for nothing any more" not in await lab.kubectl(*events):
-            await asyncio.sleep(0.2)
+    await lab.event("RemedyActionsChanged: Remedies ask for nothing any more")
     await lab.delete("remedy")
 
 
@@ -1003,9 +1006,7 @@ async def test_teams(lab: Lab) -> None:
     assert "cpu" in await lab.kubectl(ann, "get", "federatedresourcequota", "team", "-n", "team-a", "-o", "yaml")
     await lab.kubectl(ann, "set", "resources", "deployment/nginx", "-n", "team-a", "--requests=cpu=2")  # two of them
     refusal = "FederatedResourceQuota(team-a/team) exceeded for resource cpu: requested sum 4, limit 2."
-    async with asyncio.timeout(90):
-        while refusal not in await lab.kubectl(ann, "get", "events", "-n", "team-a"):
-            await asyncio.sleep(0.1)
+    await lab.event(refusal, ann, "-n", "team-a")
     assert (await lab.kubectl(ann, "auth", "can-i", "create", "propagationpolicies", "-n", "team-a")).strip() == "yes"
     assert (await lab.kubectl(ann, "auth", "can-i", "list", "auditrecords", "-n", "team-a")).strip() == "yes"
     assert "forbidden" in await lab.kubectl(ann, "get", "auditrecords", "-n", "team-b", check=False)
