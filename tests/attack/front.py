@@ -14,7 +14,6 @@ import ssl
 import subprocess
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -25,6 +24,7 @@ import yaml
 
 from kafila.core.values import Object
 from tests.integration.conftest import KAFILA
+from tests.waiting import wait_until
 
 PATIENCE = 60.0  # seconds for anything that has to come
 
@@ -81,7 +81,7 @@ class Front:
 
     def logs(self, **fields: Any) -> list[Object]:
         """What it has logged once it has logged this: its log is read by a thread."""
-        until(lambda: bool(self.logged(**fields)))
+        wait_until(lambda: bool(self.logged(**fields)))
         return self.logged(**fields)
 
     def memory(self, field: str = "VmHWM") -> int:
@@ -133,13 +133,6 @@ def flood(stream: socket.socket, piece: bytes, most: int) -> tuple[int, bytes]:
     except (ConnectionError, ssl.SSLError):
         pass
     return sent, rest(stream)
-
-
-def until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 @contextlib.contextmanager

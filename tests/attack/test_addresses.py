@@ -15,9 +15,10 @@ import pytest
 
 from kafila.core.values import Object
 from kafila.identity.certificates import issue, new_authority
-from tests.attack.front import Front, front, until
+from tests.attack.front import Front, front
 from tests.integration.api.conftest import Api, configmap
 from tests.integration.webhook_server import BUNDLE, configuration
+from tests.waiting import wait_until
 
 CONFIGMAPS = "/api/v1/namespaces/default/configmaps"
 TEMPLATES = "/api/v1/namespaces/default/podtemplates"  # nobody else makes any
@@ -70,7 +71,7 @@ def test_a_webhook_that_is_the_control_plane_itself_is_asked_by_nobody(believing
             said.append(made(believing, SECRETS, {"metadata": {"generateName": "s-"}})[1])
             return b"itself.example.com" in said[-1]
 
-        until(asked)
+        wait_until(asked)
         assert rb"User \"system:anonymous\" cannot create resource \"podtemplates\"" in said[-1]
         assert json.loads(believing.as_admin("GET", TEMPLATES)[1])["items"] == []
     finally:
@@ -92,7 +93,7 @@ def test_an_apiservice_that_is_the_control_plane_itself_goes_round_no_circle(bel
     assert made(believing, APISERVICES, {"metadata": {"name": "v1.loop.example.com"}, "spec": spec})[0] == 201
     path = f"{APISERVICES}/v1.loop.example.com"
     try:
-        until(lambda: b"FailedDiscoveryCheck" in believing.as_admin("GET", path)[1])
+        wait_until(lambda: b"FailedDiscoveryCheck" in believing.as_admin("GET", path)[1])
         for _ in range(3):
             assert believing.as_admin("GET", "/apis/loop.example.com/v1/foos")[0] == 503
         [condition] = json.loads(believing.as_admin("GET", path)[1])["status"]["conditions"]

@@ -10,7 +10,8 @@ from kafila.flowcontrol.fairness import Rejected
 from kafila.flowcontrol.following import BIG
 from kafila.registry import User
 from tests.integration.api.conftest import PATIENCE, Api
-from tests.integration.api.test_flow_control import SCHEMAS, classified, comes, fair, flow_of, limited, schema, taken
+from tests.integration.api.test_flow_control import SCHEMAS, classified, fair, flow_of, limited, schema, taken
+from tests.waiting import eventually
 
 __all__ = ["fair"]
 CONFIGMAPS: Final = "/api/v1/namespaces/default/configmaps"
@@ -45,7 +46,7 @@ async def test_who_leaves_while_he_waits_frees_his_place(fair: Api) -> None:
     for _ in range(100):  # the queue has room for two
         gone: list[Any] = []
         task = asking(fair, gone)
-        await comes(lambda gone=gone: bool(gone))
+        await eventually(lambda gone=gone: bool(gone))
         gone[0]()
         async with asyncio.timeout(PATIENCE):
             await task
@@ -65,7 +66,7 @@ async def test_a_flood_fills_its_own_queues_and_no_more(fair: Api) -> None:
     held = [seat for _ in range(queues.limit - 1) if (seat := fairness.begin(quiet, 0.0)) is not None]
     held += [taken(fair, ANNA, queues.limit - queues.seats_in_use)]
     turns = [asyncio.ensure_future(fairness.wait(flood)) for _ in range(1000)]
-    await comes(lambda: sum(turn.done() for turn in turns) >= 700)
+    await eventually(lambda: sum(turn.done() for turn in turns) >= 700)
     assert queues.waiting == 300
     assert len(queues.used) == len(flood.cards) == 6
     for seat in held:
@@ -126,7 +127,7 @@ async def test_who_is_cancelled_while_he_waits_frees_his_place(fair: Api) -> Non
     assert fairness is not None
     held = taken(fair, ANNA, 1)
     waiting = [asyncio.ensure_future(fairness.wait(held.flow)) for _ in range(2)]
-    await comes(lambda: held.flow.level.queues.waiting == 2)
+    await eventually(lambda: held.flow.level.queues.waiting == 2)
     held.leave(1.0)
     for each in waiting:
         each.cancel()

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from .front import Front, exchange, front, once_in_a_while, rest, until
+from tests.waiting import wait_until
+
+from .front import Front, exchange, front, once_in_a_while, rest
 
 HEAD = b"GET /livez HTTP/1.1\r\nHost: a\r\n"
 ALONE = HEAD + b"Connection: close\r\n\r\n"
@@ -55,7 +57,7 @@ def test_whoever_does_not_go_on_is_ended(strict: Front) -> None:
         assert rest(served).startswith(ANSWERED)
         assert rest(owing).startswith(b"HTTP/1.1 504 ")
         assert rest(owing_reader).startswith(b"HTTP/1.1 403 ")
-    until(lambda: all(strict.refused(r) > count for r, count in zip(reasons, before, strict=True)))
+    wait_until(lambda: all(strict.refused(r) > count for r, count in zip(reasons, before, strict=True)))
 
 
 def test_a_body_that_drips_ends_as_a_whole(strict: Front) -> None:
@@ -148,7 +150,7 @@ def test_without_descriptors_the_oldest_makes_room(poor: Front) -> None:
         for _ in range(100):
             stack.enter_context(poor.plain())
         poor.logs(event="refused", reason="descriptors")
-        until(lambda: _is_served(poor))
+        wait_until(lambda: _is_served(poor))
     resource.prlimit(poor.process.pid, resource.RLIMIT_NOFILE, (128, 128))
 
 

@@ -9,7 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from .front import Front, front, until
+from tests.waiting import wait_until
+
+from .front import Front, front
 
 MB = 1 << 20
 CLIENTS = 60
@@ -45,7 +47,7 @@ def test_what_nobody_reads_is_not_kept_for_everybody(full: Front, accept: str) -
         for stream in streams:
             stream.sendall(asked)
         assert len(big(full.as_admin("GET", LIST)[1])) == OBJECTS
-        until(lambda: full.refused("slow_reader") >= ended + (CLIENTS if accept.endswith("json") else 1))
+        wait_until(lambda: full.refused("slow_reader") >= ended + (CLIENTS if accept.endswith("json") else 1))
     assert full.memory() < before + 300 * MB
 
 

@@ -18,8 +18,9 @@ from kafila.core.resources import Key
 from kafila.store import open_store
 from kafila.store.interface import AuditQuery, AuditRow, OutcomeUnknown, Store, StoreUnavailable, Transaction, Write
 from tests.conftest import open_folder
+from tests.waiting import wait_until
 
-from .front import Front, front, until
+from .front import Front, front
 
 NO_SPACE = "No space left on device"
 REASON = "there is no space left on the disk of"
@@ -199,7 +200,7 @@ def test_a_whole_process_tells(disk: Disk) -> None:
         assert b"kafila_storage_healthy 0.0" in server.as_admin("GET", "/metrics")[1]
         assert server.as_admin("GET", f"{maps}/before")[0] == 200
         disk.free()
-        until(lambda: server.as_admin("GET", "/readyz") == (200, b"ok"))
+        wait_until(lambda: server.as_admin("GET", "/readyz") == (200, b"ok"))
         assert create(server, "after")[0] == 201
         assert b"kafila_storage_healthy 1.0" in server.as_admin("GET", "/metrics")[1]
         assert len(server.logs(event="the database takes no writes")) == 1

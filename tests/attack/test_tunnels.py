@@ -15,8 +15,9 @@ from wsproto.connection import Connection, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Ping
 
 from kafila.members.tunnel.frames import MOST_DATA, WINDOW, Frame, Kind, close, decode, encode, window
+from tests.waiting import wait_until
 
-from .front import PATIENCE, Front, exchange, front, until
+from .front import PATIENCE, Front, exchange, front
 
 MB = 1 << 20
 CLUSTERS = "/apis/cluster.karmada.io/v1alpha1/clusters"
@@ -210,7 +211,7 @@ def test_the_newest_counts_and_what_went_through_the_other_ends(server: Front, a
     answers: list[tuple[int, bytes]] = []
     asking = threading.Thread(target=lambda: answers.append(asked(server)))
     asking.start()
-    until(lambda: any(frame.kind is Kind.DATA for frame in agent.came))
+    wait_until(lambda: any(frame.kind is Kind.DATA for frame in agent.came))
     second = Agent(server)
     second.answers = serving(b"second")
     try:
@@ -229,7 +230,7 @@ def test_one_agent_that_comes_again_and_again_has_one_tunnel(server: Front) -> N
             assert each.ended()[0] == 4001
         agents[-1].answers = serving(b"last")
         assert asked(server) == (200, b"last")
-        until(lambda: b"kafila_tunnels 1.0" in server.as_admin("GET", "/metrics")[1])
+        wait_until(lambda: b"kafila_tunnels 1.0" in server.as_admin("GET", "/metrics")[1])
     finally:
         for each in agents:
             each.close()

@@ -16,8 +16,9 @@ from typing import final
 import pytest
 
 from kafila.identity.certificates import issue, new_authority
+from tests.waiting import wait_until
 
-from .front import PATIENCE, Front, exchange, front, rest, until
+from .front import PATIENCE, Front, exchange, front, rest
 
 MB = 1 << 20
 CLUSTERS = "/apis/cluster.karmada.io/v1alpha1/clusters"
@@ -273,7 +274,7 @@ def test_a_page_shows_a_token_as_a_protocol(server: Front, member: Member) -> No
     """And it counts for no more than one in a header; a certificate that is shown, too, is no less of another site's then."""
     body = b'{"apiVersion":"authentication.k8s.io/v1","kind":"TokenRequest","spec":{}}'
     path = "/api/v1/namespaces/default/serviceaccounts/default/token"
-    until(lambda: server.as_admin("GET", path.removesuffix("/token"))[0] == 200)
+    wait_until(lambda: server.as_admin("GET", path.removesuffix("/token"))[0] == 200)
     code, answer = server.as_admin("POST", path, body, **{"Content-Type": "application/json"})
     assert code == 201, answer
     token = base64.urlsafe_b64encode(json.loads(answer)["status"]["token"].encode()).rstrip(b"=")
@@ -300,8 +301,8 @@ def test_none_is_left_open(server: Front, member: Member) -> None:
     with server.admin() as stream:
         stream.sendall(asking(server))
         head_of(stream)
-        until(opened)
-    until(lambda: b"kafila_upgraded_connections 0.0\n" in server.as_admin("GET", "/metrics")[1])
+        wait_until(opened)
+    wait_until(lambda: b"kafila_upgraded_connections 0.0\n" in server.as_admin("GET", "/metrics")[1])
 
 
 # -- to extension servers ------------------------------------------------------------------------------------------------
@@ -373,7 +374,7 @@ def given(server: Front, tmp_path_factory: pytest.TempPathFactory) -> Iterator[E
         conditions = json.loads(server.as_admin("GET", f"{services}/v1.shells.example.com")[1]).get("status") or {}
         return any(each["status"] == "True" for each in conditions.get("conditions") or ())
 
-    until(is_available)
+    wait_until(is_available)
     yield found
     found.close()
 

@@ -21,7 +21,8 @@ from kafila.store.interface import Transaction, Unreadable, Write
 from kafila.store.postgres import PostgresStore
 from kafila.store.sealing import CannotOpen, CannotSeal
 from tests.integration.encryption.at_rest import configuration, in_clear
-from tests.integration.encryption.plane import Plane, eventually, secret
+from tests.integration.encryption.plane import Plane, secret
+from tests.waiting import eventually
 
 from .conftest import built
 

@@ -18,8 +18,9 @@ import aiohttp
 
 from kafila.core.resources import Key
 from kafila.store.interface import Row
+from tests.waiting import eventually
 
-from .processes import Answer, ControlPlane, Serve, eventually
+from .processes import Answer, ControlPlane, Serve
 
 NAMES = [f"c{i}" for i in range(10)]
 END = "end"
@@ -170,7 +171,7 @@ class Load:
     async def more(self, number: int, through: Serve) -> None:
         """Waits until so many more writes were acknowledged by one process."""
         goal = self.books.through[through] + number
-        await eventually("more acknowledged writes", lambda: self.books.through[through] >= goal)
+        await eventually(lambda: self.books.through[through] >= goal, "more acknowledged writes")
 
     # Writing ----------------------------------------------------------------------------------------------------------
 
@@ -226,7 +227,7 @@ class Load:
         end = {"metadata": {"name": END}, "data": {"text": END}}
         assert (await self.plane.api[1].request("POST", self.path, end)).status == 201
         await eventually(
-            "the end in every stream", lambda: all(w.events and w.events[-1].name == END for w in self.watches)
+            lambda: all(w.events and w.events[-1].name == END for w in self.watches), "the end in every stream"
         )
 
     async def judge(self) -> None:

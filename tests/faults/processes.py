@@ -16,7 +16,7 @@ import ssl
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, final
 
@@ -31,28 +31,16 @@ from kafila.store.embedded import EmbeddedPostgres
 from kafila.store.interface import Row, StoredObject
 from kafila.store.packing import Packing
 from kafila.store.postgres import PostgresStore
+from tests.waiting import PATIENCE, eventually
 
 from .store_checker import whole_log
 from .store_proxy import Proxy
 
 KAFILA = Path(sys.executable).with_name("kafila")
-PATIENCE = 90.0  # seconds for anything that has to come about; machines are slow at times
 # What clients write is counted: no ConfigMap comes to a namespace by itself.
 WITHOUT_ACCOUNTS = "*,-serviceaccount,-root-ca-cert-publisher"
 _PR_SET_PDEATHSIG = 1
 _prctl = ctypes.CDLL(None, use_errno=True).prctl
-
-
-async def eventually(what: str, holds: Callable[[], bool | Awaitable[bool]], patience: float = PATIENCE) -> None:
-    """Waits for what nobody announces. Raises AssertionError."""
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + patience
-    while True:
-        found = holds()
-        if found if isinstance(found, bool) else await found:
-            return
-        assert loop.time() < deadline, f"{what} did not come about"
-        await asyncio.sleep(0.05)
 
 
 class Answer(NamedTuple):
@@ -115,7 +103,7 @@ class Serve:
             assert self.alive, f"{self.role} ended:\n{self._log.read_text()[-3000:]}"
             return any(line["event"] == "ready" for line in self.lines(self._read_from))
 
-        await eventually(f"ready of {self.role}", said)
+        await eventually(said, f"ready of {self.role}")
         if self.role == "api":
             await self._connect()
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from .processes import ControlPlane, eventually
+from tests.waiting import eventually
+
+from .processes import ControlPlane
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 RECORDS = "/apis/audit.kafila.io/v1alpha1/namespaces/recorded/auditrecords"
@@ -32,12 +34,12 @@ async def test_what_waits_is_written_when_the_database_is_back(plane: ControlPla
         refused = await api.request("POST", "/api/v1/namespaces/recorded/configmaps", {"metadata": {"name": "refused"}})
         assert refused.status == 503
         await eventually(
-            "the journal notices",
             lambda: any(line["event"] == "audit rows not written yet" for line in api.lines()),
+            "the journal notices",
         )
     finally:
         plane.proxy.heal()
-    await eventually("everything is told", lambda: _is(plane, made))
+    await eventually(lambda: _is(plane, made), "everything is told")
     lost = [line for line in api.lines() if line["event"] == "audit events lost"]
     assert lost == []
 

@@ -19,8 +19,9 @@ import pytest_asyncio
 import yaml
 
 from kafila.store.embedded import EmbeddedPostgres
+from tests.waiting import eventually
 
-from .processes import KAFILA, Serve, eventually, serving
+from .processes import KAFILA, Serve, serving
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 PATH: Final = "/api/v1/namespaces/default/configmaps"
@@ -104,15 +105,15 @@ async def test_nobody_is_turned_away_while_it_is_exchanged(pair: list[Serve]) ->
     asking = [asyncio.create_task(keep_asking(serve, context)) for serve in pair for context in logins]
     first = record(pair[0])["ca"]
     await certs(pair[0])
-    await eventually("the other process follows", lambda: record(pair[1])["ca"] == record(pair[0])["ca"] != first)
+    await eventually(lambda: record(pair[1])["ca"] == record(pair[0])["ca"] != first, "the other process follows")
     asking += [asyncio.create_task(keep_asking(serve, login(by, "after"))) for serve in pair for by in pair]
     enough = len(answers) + 24
-    await eventually("some more are answered", lambda: len(answers) > enough)
+    await eventually(lambda: len(answers) > enough, "some more are answered")
     await certs(pair[1], "--rollback")
-    await eventually("the other process follows", lambda: record(pair[0])["ca"] == first)
+    await eventually(lambda: record(pair[0])["ca"] == first, "the other process follows")
     await certs(pair[1], "--rollback")
     enough = len(answers) + 24
-    await eventually("some more are answered", lambda: len(answers) > enough)
+    await eventually(lambda: len(answers) > enough, "some more are answered")
     over.set()
     await asyncio.gather(*asking)
     assert set(answers) == {201}
@@ -121,7 +122,7 @@ async def test_nobody_is_turned_away_while_it_is_exchanged(pair: list[Serve]) ->
 async def test_a_killed_process_goes_on_and_makes_no_third_one(pair: list[Serve]) -> None:
     one, other = pair
     await eventually(
-        "both know the two", lambda: "ca-previous" in record(one) and record(one).keys() == record(other).keys()
+        lambda: "ca-previous" in record(one) and record(one).keys() == record(other).keys(), "both know the two"
     )
     await certs(one, "--finish")
     before = record(one)["ca"]
@@ -130,22 +131,22 @@ async def test_a_killed_process_goes_on_and_makes_no_third_one(pair: list[Serve]
     one.kill()  # before, while or after it has been carried out
     one.launch()
     await one.ready()
-    await eventually("it is carried out", lambda: not request.exists() and record(one)["ca"] != before)
+    await eventually(lambda: not request.exists() and record(one)["ca"] != before, "it is carried out")
     after = record(one)
     assert after["ca-previous"] == before
     request.write_text(
         json.dumps({"id": "x1", "action": "rollback", "overlap": 3600})
     )  # as if it had died before the answer
-    await eventually("it is answered", lambda: not request.exists())
+    await eventually(lambda: not request.exists(), "it is answered")
     assert record(one)["ca"] == after["ca"]
-    await eventually("the other process follows", lambda: record(other)["ca"] == after["ca"])
+    await eventually(lambda: record(other)["ca"] == after["ca"], "the other process follows")
 
 
 async def test_the_end_of_one_is_the_end_in_every_process(pair: list[Serve]) -> None:
     one, other = pair
     after = login(one, "after")
     await certs(one, "--rollback")
-    await eventually("the other process follows", lambda: record(other)["ca"] == record(one)["ca"])
+    await eventually(lambda: record(other)["ca"] == record(one)["ca"], "the other process follows")
     before = login(other, "before")  # of the one that goes
     await certs(one, "--rollback")
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=before)) as held:
@@ -157,7 +158,7 @@ async def test_the_end_of_one_is_the_end_in_every_process(pair: list[Serve]) -> 
 
         assert await status() == 200  # the connection stays open
         await certs(one, "--finish")
-        await eventually("the other process follows", lambda: "ca-previous" not in record(other))
+        await eventually(lambda: "ca-previous" not in record(other), "the other process follows")
         assert await status() == 401
     for serve in pair:
         assert await ask(serve, after) == 200
@@ -207,9 +208,9 @@ async def test_no_token_ends_before_its_time(pair: list[Serve]) -> None:
         found = [await keys(serve) for serve in pair]
         return all(len(each) == 2 and each[0] != before for each in found)
 
-    await eventually("the new key signs", is_exchanged)
+    await eventually(is_exchanged, "the new key signs")
     enough = len(answers) + 16
-    await eventually("some more are answered", lambda: len(answers) > enough)
+    await eventually(lambda: len(answers) > enough, "some more are answered")
     over.set()
     await asyncio.gather(*issuing)
     assert set(answers) == {201}
@@ -219,5 +220,5 @@ async def test_no_token_ends_before_its_time(pair: list[Serve]) -> None:
     async def is_over() -> bool:
         return all([before not in await keys(serve) for serve in pair])
 
-    await eventually("the old key is gone", is_over)
+    await eventually(is_over, "the old key is gone")
     assert [await shown(to, token) for token in (new, old) for to in (0, 1)] == [201, 201, 401, 401]

@@ -16,8 +16,8 @@ import pytest
 from aiohttp import web
 
 from kafila.store.postgres import PostgresStore
+from tests.waiting import eventually
 
-from .processes import eventually
 from .store_checker import whole_log
 
 _SCRIPT = Path(__file__).with_name("fenced_process.py")
@@ -90,19 +90,19 @@ async def test_a_leader_that_goes_on_after_its_lease_writes_nowhere(
         return [line.partition(" ")[2] for line in lines if line.startswith(f"{process.pid} ")]
 
     async with process(postgres_dsn, record, member) as first:
-        await eventually("the first writes", lambda: first.pid in member.writers)
+        await eventually(lambda: first.pid in member.writers, "the first writes")
         async with process(postgres_dsn, record, member) as second:
             member.hold()
             await member.held.wait()
             first.send_signal(signal.SIGSTOP)  # it waits for the member's answer
-            await eventually("the second writes", lambda: member.writers.count(second.pid) > 1)
+            await eventually(lambda: member.writers.count(second.pid) > 1, "the second writes")
             assert noted(first) == ["leads"]
             taken = len(member.writers)
             member.release()
             first.send_signal(signal.SIGCONT)
-            await eventually("the first gave up", lambda: "stopped" in noted(first))
+            await eventually(lambda: "stopped" in noted(first), "the first gave up")
             assert set(noted(first)) == {"leads", "member refused", "store refused", "stopped"}
-            await eventually("the second works on", lambda: member.writers[-10:] == 10 * [second.pid])
+            await eventually(lambda: member.writers[-10:] == 10 * [second.pid], "the second works on")
     first_of_second = member.writers.index(second.pid)
     assert first_of_second < taken
     assert set(member.writers[first_of_second:]) == {second.pid}

@@ -16,8 +16,9 @@ import pytest
 
 from kafila.core.values import Object
 from tests.integration.encryption.at_rest import IDENTITY, configuration, in_clear, provider
+from tests.waiting import eventually
 
-from .processes import KAFILA, Answer, Serve, eventually
+from .processes import KAFILA, Answer, Serve
 
 ONE, TWO = provider("aesgcm", "key1"), provider("secretbox", "key2")
 SECRETS = "/api/v1/namespaces/default/secrets"
@@ -44,7 +45,7 @@ class Clients:
     async def __aexit__(self, *_: object) -> None:
         self._ending = True
         await asyncio.gather(*self._tasks)
-        await eventually("what was written is watched", lambda: self._seen == [self.written, self.written])
+        await eventually(lambda: self._seen == [self.written, self.written], "what was written is watched")
         for watch in self._watches:
             assert not watch.done()
             watch.cancel()
@@ -53,7 +54,7 @@ class Clients:
     async def more(self, count: int = 30) -> None:
         """Waits until so many more writes were acknowledged."""
         wanted = self._count + count
-        await eventually("writes", lambda: self._count >= wanted)
+        await eventually(lambda: self._count >= wanted, "writes")
 
     _count = 0
 
@@ -118,7 +119,7 @@ async def test_keys_are_exchanged_while_two_processes_serve(postgres_dsn: str) -
                 for server, file in zip(servers, files, strict=True):
                     before = reloads(server)
                     file.write_text(configuration(("secrets", ", ".join(providers))))
-                    await eventually("reloaded", lambda s=server, b=before: reloads(s) > b)
+                    await eventually(lambda s=server, b=before: reloads(s) > b, "reloaded")
                     await clients.more()
 
             await clients.more()

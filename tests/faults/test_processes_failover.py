@@ -20,9 +20,10 @@ import pytest
 from kafila.core.resources import Key
 from kafila.store.interface import Row
 from kafila.store.timeline import RAISE
+from tests.waiting import PATIENCE, eventually
 
 from .process_load import END, Load, state_of
-from .processes import PATIENCE, Answer, ControlPlane, Serve, eventually, serving
+from .processes import Answer, ControlPlane, Serve, serving
 from .replicas import Replicas, replicas
 from .store_proxy import Proxy
 from .test_processes_guards import given, service
@@ -142,7 +143,7 @@ async def test_a_promoted_standby_loses_what_it_did_not_have_and_nothing_else(
         for server in plane.api:
             await load.more(30, server)
         for process in (*plane.api, *plane.workers):
-            await eventually("it reads everything again", lambda process=process: said(process, RELOADED) == 1)
+            await eventually(lambda process=process: said(process, RELOADED) == 1, "it reads everything again")
 
         # guards look at what is, not at what was
         for server in plane.api:
@@ -160,7 +161,7 @@ async def test_a_promoted_standby_loses_what_it_did_not_have_and_nothing_else(
         async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as creating:
             for number, server in enumerate((one, two, one, two)):
                 creating.create_task(_create_until_gone(server, "ends", number, created))
-            await eventually("objects in it", lambda: created["ends"] >= 20)
+            await eventually(lambda: created["ends"] >= 20, "objects in it")
             assert (await one.request("DELETE", "/api/v1/namespaces/ends")).status == 200
     homeless = await plane.sql(
         "SELECT o.resource, o.namespace, o.name FROM objects o WHERE o.namespace <> '' AND NOT EXISTS"

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from .processes import Answer, ControlPlane, eventually
+from tests.waiting import eventually
+
+from .processes import Answer, ControlPlane
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
@@ -47,7 +49,7 @@ async def test_nothing_is_created_in_a_namespace_that_ends(plane: ControlPlane) 
             assert answer.body["details"]["causes"][0]["reason"] == "NamespaceTerminating", answer
 
     async def delete(namespace: str, through: int) -> None:
-        await eventually("some objects", lambda: created[namespace] >= 20)
+        await eventually(lambda: created[namespace] >= 20, "some objects")
         assert (await plane.api[through].request("DELETE", f"/api/v1/namespaces/{namespace}")).status == 200
 
     work = [create(name, through) for name in names for through in (0, 0, 1, 1)]

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from .processes import ControlPlane, Serve, eventually
+from tests.waiting import eventually
+
+from .processes import ControlPlane, Serve
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 OBJECTS = 150
@@ -29,7 +31,7 @@ def leader_and_other(plane: ControlPlane) -> tuple[Serve, Serve]:
 
 
 async def one_leads(plane: ControlPlane) -> tuple[Serve, Serve]:
-    await eventually("a leader", lambda: any(map(leads, plane.workers)))
+    await eventually(lambda: any(map(leads, plane.workers)), "a leader")
     assert sum(map(leads, plane.workers)) == 1
     return leader_and_other(plane)
 
@@ -124,13 +126,13 @@ async def test_the_other_worker_finishes_what_a_killed_leader_began(plane: Contr
     killed = datetime.now(UTC)
     leader.kill()  # somewhere in the middle of this
     await ask(plane, 15, TEMPLATES, "/api/v1/namespaces/orphans/configmaps/owner")
-    await eventually("the other leads", lambda: leads(other))
+    await eventually(lambda: leads(other), "the other leads")
     began = [line["timestamp"] for line in other.lines() if line["event"] == LED][-1]
     assert datetime.fromisoformat(began) >= killed, "two led at the same time"
     taken, next_token = await lease(plane)
     assert f"_{other.pid}_" in taken
     assert next_token == token + 1, "somebody else held the lease in between"
-    await eventually("the work", lambda: finished(plane))
+    await eventually(lambda: finished(plane), "the work")
     await check_single_writes(plane)
     # the one that comes back stands by
     leader.launch()
@@ -143,11 +145,11 @@ async def test_the_other_worker_finishes_what_a_killed_leader_began(plane: Contr
 async def test_a_leader_that_is_asked_to_end_hands_over_at_once(plane: ControlPlane) -> None:
     leader, other = await one_leads(plane)
     leader.signal(signal.SIGTERM)
-    await eventually("its end", lambda: not leader.alive)
+    await eventually(lambda: not leader.alive, "its end")
     assert leader.lines()[-1]["event"] == ENDED
     still = "SELECT FROM leases WHERE name = 'controllers' AND holder LIKE $1 AND expires > clock_timestamp()"
     assert not await plane.sql(still, f"%\\_{leader.pid}\\_%"), "nobody has to wait until its lease is over"
-    await eventually("the other leads", lambda: leads(other))
+    await eventually(lambda: leads(other), "the other leads")
 
 
 async def writer_of(plane: ControlPlane, binding: str) -> int:
@@ -167,15 +169,15 @@ async def test_a_leader_that_was_stopped_gives_up_when_it_goes_on(plane: Control
         return len((await plane.api[0].request("GET", bindings)).body["items"]) >= number
 
     await ask(plane, 0, 60, space="stopped-leader")
-    await eventually("it works", lambda: bound(1))
+    await eventually(lambda: bound(1), "it works")
     leader.signal(signal.SIGSTOP)
     try:
-        await eventually("the other leads", lambda: leads(other))
+        await eventually(lambda: leads(other), "the other leads")
         await ask(plane, 60, 70, space="stopped-leader")
-        await eventually("the other has finished", lambda: bound(70))
+        await eventually(lambda: bound(70), "the other has finished")
     finally:
         leader.signal(signal.SIGCONT)
-    await eventually("it gave up", lambda: not leads(leader))
+    await eventually(lambda: not leads(leader), "it gave up")
     assert leads(other)
     assert (await lease(plane))[1] == token + 1
     before, after = await writer_of(plane, "d0-deployment"), await writer_of(plane, "d69-deployment")
@@ -193,12 +195,12 @@ async def test_a_leader_without_database_ends_its_work_before_another_may_begin(
     [row] = await plane.sql("SELECT expires FROM leases WHERE name = 'controllers'")
     plane.signal_database(signal.SIGSTOP)
     try:
-        await eventually("it gave up", lambda: not leads(leader))
+        await eventually(lambda: not leads(leader), "it gave up")
     finally:
         plane.signal_database(signal.SIGCONT)
     ended = [line["timestamp"] for line in leader.lines() if line["event"] == ENDED][-1]
     assert datetime.fromisoformat(ended) < row["expires"], "it worked on after its lease had ended"
-    await eventually("a leader", lambda: any(map(leads, plane.workers)))
+    await eventually(lambda: any(map(leads, plane.workers)), "a leader")
     await asyncio.sleep(3)
     assert sum(map(leads, plane.workers)) == 1
     assert (await lease(plane))[1] >= token

@@ -11,8 +11,10 @@ from functools import partial
 
 import pytest
 
+from tests.waiting import PATIENCE, eventually
+
 from .process_load import Load
-from .processes import PATIENCE, ControlPlane, Serve, eventually
+from .processes import ControlPlane, Serve
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
@@ -36,7 +38,7 @@ async def test_a_killed_process_takes_nothing_acknowledged_with_it(plane: Contro
         await load.more(50, killed)
         killed.kill()
         await load.more(50, other)
-        await eventually("watchers on the other", lambda: all(w.reconnected for w in load.watches[::2]))
+        await eventually(lambda: all(w.reconnected for w in load.watches[::2]), "watchers on the other")
         killed.launch()
         await killed.ready()
         await load.more(50, killed)
@@ -55,12 +57,12 @@ async def test_changes_arrive_though_listening_ends(plane: ControlPlane) -> None
     plane.proxy.replaced = (b"kafila_log", b"kafila_gol")  # it listens to another channel
     async with Load(plane, "deaf") as load:
         for _ in range(4):
-            await eventually("a connection that listens", is_cut)
+            await eventually(is_cut, "a connection that listens")
             for server in plane.api:
                 await load.more(20, server)
     assert plane.proxy.replacements
     plane.proxy.replaced = (b"", b"")
-    await eventually("a connection that listens", is_cut)
+    await eventually(is_cut, "a connection that listens")
 
 
 async def test_a_killed_database_comes_back_with_everything_acknowledged(plane: ControlPlane) -> None:
@@ -70,7 +72,7 @@ async def test_a_killed_database_comes_back_with_everything_acknowledged(plane: 
             before = plane.database.pid
             assert before is not None
             os.kill(before, signal.SIGKILL)
-            await eventually("the next server", lambda: plane.database.pid != before)  # noqa: B023
+            await eventually(lambda: plane.database.pid != before, "the next server")  # noqa: B023
             for server in plane.api:
                 await load.more(50, server)
 
@@ -116,7 +118,7 @@ async def test_one_fault_after_the_other(plane: ControlPlane) -> None:
     async def crash() -> None:
         before = plane.database.pid
         plane.signal_database(signal.SIGKILL)
-        await eventually("the next server", lambda: plane.database.pid != before)
+        await eventually(lambda: plane.database.pid != before, "the next server")
 
     async with Load(plane, "chaos") as load:
         for _ in range(15):

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from tests.waiting import PATIENCE, eventually
+
 from .process_load import Load, Watch
-from .processes import PATIENCE, Answer, ControlPlane, Serve, eventually
+from .processes import Answer, ControlPlane, Serve
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
@@ -36,7 +38,7 @@ async def test_one_process_loses_the_database(plane: ControlPlane) -> None:
     known = first.body["metadata"]["resourceVersion"]
     watch = Watch([away], path)
     async with watch:
-        await eventually("the list", lambda: watch.started > 0)
+        await eventually(lambda: watch.started > 0, "the list")
 
         # the commit is on its way when the connection ends, and nobody is there to be asked what became of it
         plane.proxy.arm(b"precious", "answer")
@@ -72,10 +74,10 @@ async def test_one_process_loses_the_database(plane: ControlPlane) -> None:
         assert (await other.request("POST", path, config_map("meanwhile", "2"))).status == 201
         assert watch.reconnected == 0
         plane.proxy.heal()
-        await eventually("what happened meanwhile", lambda: len(watch.events) == 2)
+        await eventually(lambda: len(watch.events) == 2, "what happened meanwhile")
         assert [(e.type, e.name) for e in watch.events] == [("ADDED", "precious"), ("ADDED", "meanwhile")]
         assert watch.reconnected == 0
-        await eventually("it takes writes again", lambda: is_ready(away))  # each connection comes back by itself
+        await eventually(lambda: is_ready(away), "it takes writes again")  # each connection comes back by itself
         answer = await away.request("POST", path, config_map("after", "3"))
         assert answer.status == 201, answer
         for server in plane.api:
@@ -94,7 +96,7 @@ async def test_every_process_loses_the_database_under_load(plane: ControlPlane) 
         answers = await asyncio.gather(*(server.request("GET", load.path, resourceVersion="0") for server in plane.api))
         assert [answer.status for answer in answers] == [200, 200]
         plane.signal_database(signal.SIGKILL)
-        await eventually("the next server", lambda: plane.database.pid != before)
+        await eventually(lambda: plane.database.pid != before, "the next server")
         for server in plane.api:
             await load.more(30, server)
 
@@ -118,7 +120,7 @@ async def test_history_that_is_only_in_the_database_waits_for_it(plane: ControlP
         answer = await fresh.request("GET", path, **exact)
         assert (answer.status, answer.retry_after) == (503, "1"), answer
         plane.proxy.heal()
-        await eventually("the past", lambda: len(watch.events) == 1)
+        await eventually(lambda: len(watch.events) == 1, "the past")
         assert (watch.events[0].type, watch.events[0].text) == ("MODIFIED", "2")
         assert not watch.surprises
         answer = await fresh.request("GET", path, **exact)

@@ -19,8 +19,9 @@ from kafila.agent.tunnel import TunnelKeeper
 from kafila.members.kubeconfig import Access
 from kafila.members.transport import TLS
 from kafila.members.tunnel.websocket import REPLACED, Closed
+from tests.waiting import eventually
 
-from .processes import Answer, ControlPlane, Serve, eventually
+from .processes import Answer, ControlPlane, Serve
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 CLUSTERS = "/apis/cluster.karmada.io/v1alpha1/clusters"
@@ -117,7 +118,7 @@ async def tunnel(plane: ControlPlane, api: Serve, member: str) -> AsyncIterator[
             found = [await holder(plane, each) for each in plane.api if each.alive]
             return found[0] not in ("", before) and len(set(found)) == 1
 
-        await eventually("the tunnel is open", announced)
+        await eventually(announced, "the tunnel is open")
         yield task
     finally:
         task.cancel()
@@ -151,7 +152,7 @@ async def test_every_process_uses_it(plane: ControlPlane, member: str) -> None:
             found = {c["type"]: c for c in (cluster.get("status") or {}).get("conditions") or ()}
             return found.get("kafila.io/TunnelConnected", {}).get("status") == "True"
 
-        await eventually("it is told", told)
+        await eventually(told, "it is told")
 
 
 async def test_the_newest_counts_wherever_it_ends(plane: ControlPlane, member: str) -> None:
@@ -188,7 +189,7 @@ async def test_without_one_it_is_said(plane: ControlPlane, member: str) -> None:
     async def withdrawn() -> bool:
         return await holder(plane) == ""
 
-    await eventually("it is withdrawn", withdrawn)
+    await eventually(withdrawn, "it is withdrawn")
     for api in plane.api:
         found = await asked(api)
         assert found.status == 503
@@ -216,7 +217,7 @@ async def test_what_is_searched_and_measured_comes_through_it(plane: ControlPlan
                 items = (await plane.api[0].request("GET", cached)).body.get("items") or ()
                 return [item["metadata"]["name"] for item in items] == ["listed", "watched"]
 
-            await eventually("both are found", found)
+            await eventually(found, "both are found")
             ready = {"type": "Ready", "status": "True", "reason": "ClusterReady", "message": ""}
             ready["lastTransitionTime"] = "2026-01-01T00:00:00Z"
 
@@ -229,6 +230,6 @@ async def test_what_is_searched_and_measured_comes_through_it(plane: ControlPlan
                     [i["metadata"]["name"] for i in each.body.get("items") or ()] == ["edge-node"] for each in said
                 )
 
-            await eventually("its node is measured", measured)
+            await eventually(measured, "its node is measured")
     finally:
         await plane.api[1].request("DELETE", f"{path}/edges")

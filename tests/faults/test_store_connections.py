@@ -16,8 +16,8 @@ from kafila.store.connect import LOST, Timeouts, connect
 from kafila.store.interface import Guard, OutcomeUnknown, StoreUnavailable, Transaction, Write
 from kafila.store.postgres import PostgresStore
 from kafila.store.timeline import COMMIT_LOCK
+from tests.waiting import eventually
 
-from .processes import eventually
 from .store_checker import Recorder, check, whole_log
 from .store_proxy import Proxy
 
@@ -45,7 +45,7 @@ async def reached(store: PostgresStore) -> None:
             return await store.head() > 0
         return False
 
-    await eventually("the database", answers)
+    await eventually(answers, "the database")
 
 
 async def test_a_process_that_stands_still_with_the_lock_does_not_stop_the_others(postgres_dsn: str) -> None:

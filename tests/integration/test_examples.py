@@ -41,6 +41,7 @@ from kafila.store.sealing import MARK
 from kafila.workers.process import Process
 from kafila.workers.serve import open_data
 from tests.integration.reconcile.test_descheduler import Estimator
+from tests.waiting import eventually
 
 on_module_loop = pytest.mark.asyncio(loop_scope="module")
 ROOT = Path(__file__).parents[2]
@@ -156,9 +157,7 @@ class Lab:
             await process.communicate()
 
     async def eventually(self, holds: Callable[[], Any], seconds: float = 90.0) -> None:
-        async with asyncio.timeout(seconds):
-            while not holds():
-                await asyncio.sleep(0.02)
+        await eventually(holds, patience=seconds)
 
     @staticmethod
     def _decoded(registry: Any, resource: str, namespace: str, name: str) -> Object | None:

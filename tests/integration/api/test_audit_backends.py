@@ -6,8 +6,7 @@ import base64
 import itertools
 import json
 import ssl
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,7 +15,9 @@ import httpx
 import pytest
 import yaml
 
-from .conftest import PATIENCE, serving
+from tests.waiting import wait_until
+
+from .conftest import serving
 from .tls_server import tls_server
 
 HEAD = "apiVersion: audit.k8s.io/v1\nkind: Policy\n"
@@ -64,13 +65,6 @@ def administrator(kubeconfig: Path, folder: Path) -> httpx.Client:
     return httpx.Client(base_url=cluster["server"], verify=context)
 
 
-def eventually(holds: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 def test_what_is_recorded_leaves_the_process(tmp_path: Path, webhook: Path) -> None:
     data, policy, log = tmp_path / "data", tmp_path / "policy.yaml", tmp_path / "audit.log"
     for part in (tmp_path, *tmp_path.parents[:3]):
@@ -106,7 +100,7 @@ def test_what_is_recorded_leaves_the_process(tmp_path: Path, webhook: Path) -> N
         for number in range(20):
             ask("configmaps", f"c{number}", True)
             ask("secrets", f"s{number}", False)
-        eventually(lambda: len(sent()) >= 40 <= len(recorded()))
+        wait_until(lambda: len(sent()) >= 40 <= len(recorded()))
         assert sorted(sent()) == sorted(recorded()) == sorted(asked)
         assert Hook.tokens == {"Bearer ours"}
         policy.write_text(OF_SECRETS)
@@ -117,9 +111,9 @@ def test_what_is_recorded_leaves_the_process(tmp_path: Path, webhook: Path) -> N
             ask("secrets", next(probes), False)  # which is the first that the new policy wants is not known
             return any(resource == "secrets" for resource, _ in recorded())
 
-        eventually(exchanged)
+        wait_until(exchanged)
         policy.write_text(WRONG)
-        eventually(lambda: 'kafila_audit_policy_reloads_total{status="failure"} 1.0' in client.get("/metrics").text)
+        wait_until(lambda: 'kafila_audit_policy_reloads_total{status="failure"} 1.0' in client.get("/metrics").text)
         asked.clear()
         for number in range(50):
             ask("secrets", f"kept{number}", True)

@@ -7,8 +7,7 @@ import json
 import os
 import socket
 import ssl
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -20,6 +19,7 @@ import yaml
 
 from kafila.identity.certificates import KeyPair, issue, new_authority, new_signing_key
 from kafila.identity.tokens import InvalidToken, Tokens
+from tests.waiting import wait_until
 
 from .conftest import PATIENCE, serving
 from .tls_server import tls_server
@@ -67,12 +67,6 @@ class Plane:
     def failures(self) -> float:
         wanted = 'automatic_reloads_total{status="failure"} '
         return sum(float(line.rpartition(" ")[2]) for line in self.metrics().splitlines() if wanted in line)
-
-    def eventually(self, holds: Callable[[], Any]) -> None:
-        deadline = time.monotonic() + PATIENCE
-        while not holds():
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
 
 
 CLIENTS, OTHERS, PROXIES = new_authority("clients"), new_authority("others"), new_authority("proxies")
@@ -173,15 +167,15 @@ def test_an_authority_is_exchanged_while_serving(plane: Plane) -> None:
         assert open_before.post(REVIEWS, json=SELF).status_code == 201
         file.write_bytes(OTHERS.certificate)
         try:
-            plane.eventually(lambda: open_before.post(REVIEWS, json=SELF).status_code == 401)
+            wait_until(lambda: open_before.post(REVIEWS, json=SELF).status_code == 401)
             assert plane.who(issue(OTHERS, "joe"))["username"] == "joe"
             assert plane.who(jane) == 401
             file.write_text("nonsense")
-            plane.eventually(lambda: 'reloads_total{status="failure"} 1.0' in plane.metrics())
+            wait_until(lambda: 'reloads_total{status="failure"} 1.0' in plane.metrics())
             assert plane.who(issue(OTHERS, "joe"))["username"] == "joe"
         finally:
             file.write_bytes(CLIENTS.certificate)
-        plane.eventually(lambda: open_before.post(REVIEWS, json=SELF).status_code == 201)
+        wait_until(lambda: open_before.post(REVIEWS, json=SELF).status_code == 201)
 
 
 def test_a_front_proxy_says_who_asks(plane: Plane) -> None:
@@ -264,13 +258,13 @@ def test_files_with_keys_of_service_accounts_are_exchanged_while_serving(plane: 
     assert plane.who(token=made_by(new)) == 401
     try:
         believed.write_bytes(OLD_KEYS.certificate + new.certificate)
-        plane.eventually(lambda: published() == 4)
+        wait_until(lambda: published() == 4)
         for keys in (OLD_KEYS, new):
             assert plane.who(token=made_by(keys))["uid"] == uid
 
         failures = plane.failures()
         signing.write_bytes(b"no key")  # which leaves all as it is
-        plane.eventually(lambda: plane.failures() > failures)
+        wait_until(lambda: plane.failures() > failures)
         assert plane.who(token=made_by(new))["uid"] == uid
 
         signing.write_bytes(new.key)
@@ -282,13 +276,13 @@ def test_files_with_keys_of_service_accounts_are_exchanged_while_serving(plane: 
             except InvalidToken:
                 return False
 
-        plane.eventually(signed_by_the_new_one)
+        wait_until(signed_by_the_new_one)
         believed.write_bytes(new.certificate)
-        plane.eventually(lambda: plane.who(token=old) == 401)  # though it was known to be valid a moment ago
+        wait_until(lambda: plane.who(token=old) == 401)  # though it was known to be valid a moment ago
         assert plane.who(token=made_by(new))["uid"] == uid
     finally:
         believed.write_bytes(OLD_KEYS.certificate)
-        plane.eventually(lambda: isinstance(plane.who(token=old), dict))
+        wait_until(lambda: isinstance(plane.who(token=old), dict))
 
 
 def test_the_use_of_a_token_in_a_secret_is_noted(plane: Plane) -> None:
@@ -302,10 +296,10 @@ def test_the_use_of_a_token_in_a_secret_is_noted(plane: Plane) -> None:
         def stored() -> dict[str, Any]:
             return client.get(f"{where}/secrets/{name}").json()
 
-        plane.eventually(lambda: stored().get("data", {}).get("token"))
+        wait_until(lambda: stored().get("data", {}).get("token"))
         token = base64.b64decode(stored()["data"]["token"]).decode()
         assert plane.who(token=token)["username"] == f"system:serviceaccount:default:{name}"
-        plane.eventually(lambda: "labels" in stored()["metadata"])
+        wait_until(lambda: "labels" in stored()["metadata"])
         labels = stored()["metadata"]["labels"]
         day = datetime.now(UTC)
         last = labels["kubernetes.io/legacy-token-last-used"]

@@ -7,8 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, final
 
@@ -16,6 +15,7 @@ import pytest
 import yaml
 
 from kafila.identity.certificates import issue, new_authority
+from tests.waiting import wait_until
 
 from .conftest import PATIENCE, serving
 
@@ -77,13 +77,6 @@ class Plane:
         return [(each["type"], each["reason"]) for each in found if each["reason"].startswith("CertificateAuthority")]
 
 
-def eventually(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-
-
 @pytest.fixture(scope="module")
 def plane(module_folder: Path, kubectl: Path) -> Iterator[Plane]:
     folder = module_folder
@@ -100,7 +93,7 @@ def plane(module_folder: Path, kubectl: Path) -> Iterator[Plane]:
         plane = Plane(data, kubectl)
         (folder / "token.json").write_text(json.dumps(TOKEN))
         plane.kubectl("create", "-n", "default", "-f", str(folder / "token.json"))
-        eventually(lambda: plane.published() == {plane.bundle()})
+        wait_until(lambda: plane.published() == {plane.bundle()})
         yield plane
 
 
@@ -119,7 +112,7 @@ def test_both_are_believed_and_told_until_the_end(plane: Plane) -> None:
     assert second["ca-previous"]["serialNumber"] == first["ca"]["serialNumber"]
     assert {second[name]["issuer"] for name in ("apiserver", "admin")} == {second["ca"]["subject"]}
     assert plane.bundle().count("BEGIN") == 2
-    eventually(lambda: plane.published() == {plane.bundle()})
+    wait_until(lambda: plane.published() == {plane.bundle()})
     for before in (False, True):
         assert plane.kubectl("auth", "whoami", "-o", "jsonpath={.status.userInfo.username}", before=before) == (
             "system:admin"
@@ -142,11 +135,11 @@ def test_both_are_believed_and_told_until_the_end(plane: Plane) -> None:
 
     assert plane.rotate("--finish").endswith(" signs, no other authority is believed")
     assert "ca-previous" not in plane.certificates()
-    eventually(lambda: plane.published() == {plane.bundle()} and plane.bundle().count("BEGIN") == 1)
+    wait_until(lambda: plane.published() == {plane.bundle()} and plane.bundle().count("BEGIN") == 1)
     assert "certificate signed by unknown authority" in plane.kubectl("get", "cm", before=True, check=False)
     insecure = ("--insecure-skip-tls-verify", "get", "cm")
     assert "You must be logged in" in plane.kubectl(*insecure, before=True, check=False)  # nor is the client believed
-    eventually(lambda: len(plane.events()) >= 3)
+    wait_until(lambda: len(plane.events()) >= 3)
     assert set(plane.events()) == {
         ("Normal", "CertificateAuthorityRotated"),
         ("Normal", "CertificateAuthorityRolledBack"),
@@ -156,8 +149,8 @@ def test_both_are_believed_and_told_until_the_end(plane: Plane) -> None:
 
 def test_an_overlap_ends_by_itself(plane: Plane) -> None:
     plane.rotate("--overlap=1s")
-    eventually(lambda: "ca-previous" not in plane.certificates() and plane.bundle().count("BEGIN") == 1)
-    eventually(lambda: plane.published() == {plane.bundle()})
+    wait_until(lambda: "ca-previous" not in plane.certificates() and plane.bundle().count("BEGIN") == 1)
+    wait_until(lambda: plane.published() == {plane.bundle()})
 
 
 @pytest.mark.parametrize(
@@ -186,4 +179,4 @@ def test_servers_beside_ours_are_told_of_the_users_proxies(plane: Plane) -> None
     assert told()["requestheader-username-headers"] == '["X-Remote-User","X-User"]'
     more = PROXIES.certificate + issue(PROXIES, "x").certificate
     (plane.data.parent / "proxies.crt").write_bytes(more)  # and of another file as soon as it is read
-    eventually(lambda: told()["requestheader-client-ca-file"].encode() == more)
+    wait_until(lambda: told()["requestheader-client-ca-file"].encode() == more)

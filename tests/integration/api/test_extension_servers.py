@@ -14,6 +14,7 @@ from kafila.api.discovery import AGGREGATED
 from kafila.registry import User
 from tests.attack.extensions import APISERVICES, Extended, extended
 from tests.attack.members import answer
+from tests.waiting import eventually
 
 from .conftest import Api, failure
 
@@ -61,12 +62,6 @@ async def there(api: Api, tmp_path: Path) -> AsyncIterator[Extended]:
         found.server.answers[f"/apis/{GROUP}/v1"] = json_answer(LEGACY)
         speaks_v2(found.server)
         yield found
-
-
-async def until(holds: Any) -> None:
-    async with asyncio.timeout(60):
-        while not await holds():
-            await asyncio.sleep(0.01)
 
 
 def heads(there: Extended, path: str) -> list[dict[str, list[str]]]:
@@ -143,7 +138,7 @@ async def test_discovery_is_one(there: Extended) -> None:
         items = (await there.api.get("/apis", headers=V2)).json()["items"]
         return any(item["metadata"]["name"] == GROUP and item["versions"][0]["resources"] for item in items)
 
-    await until(is_said)
+    await eventually(is_said)
     items = (await there.api.get("/apis", headers=V2)).json()["items"]
     assert items[-1] == {
         "metadata": {"name": GROUP},
@@ -167,7 +162,7 @@ async def test_discovery_of_a_server_that_has_only_the_old_documents(there: Exte
         items = (await there.api.get("/apis", headers=V2)).json()["items"]
         return bool(items[-1]["versions"][0]["resources"])
 
-    await until(is_said)
+    await eventually(is_said)
     (resource,) = (await there.api.get("/apis", headers=V2)).json()["items"][-1]["versions"][0]["resources"]
     assert resource["shortNames"] == ["f"]
     assert resource["scope"] == "Namespaced"
@@ -183,7 +178,7 @@ async def test_openapi_is_one(there: Extended) -> None:
     async def is_said() -> bool:
         return f"apis/{GROUP}/v1" in (await there.api.get("/openapi/v3")).json()["paths"]
 
-    await until(is_said)
+    await eventually(is_said)
     paths = (await there.api.get("/openapi/v3")).json()["paths"]
     assert paths[f"apis/{GROUP}/v1"] == {"serverRelativeURL": url}
     assert "apis/apps/v1" in paths
@@ -221,7 +216,7 @@ async def test_openapi_v2_is_one(there: Extended) -> None:
     async def is_merged() -> bool:
         return "example.Fish" in (await there.api.get("/openapi/v2")).json()["definitions"]
 
-    await until(is_merged)
+    await eventually(is_merged)
     merged = await there.api.get("/openapi/v2")
     assert merged.headers["etag"] != before.headers["etag"]
     assert (await there.api.get("/openapi/v2", headers={"if-none-match": merged.headers["etag"]})).status_code == 304

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import weakref
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any, Final
 
 import httpx
@@ -22,6 +22,7 @@ from kafila.reconcile.kubernetes.priority_and_fairness import PriorityAndFairnes
 from kafila.registry import SYSTEM_ADMIN, User
 from kafila.registry.flowcontrol import ensure_flow_control
 from tests.integration.api.conftest import PATIENCE, Api, configmap
+from tests.waiting import eventually
 
 CONFIGMAPS: Final = "/api/v1/namespaces/default/configmaps"
 SCHEMAS: Final = "/apis/flowcontrol.apiserver.k8s.io/v1/flowschemas"
@@ -65,12 +66,6 @@ def taken(api: Api, user: User, seats: int) -> Seat:
     found = fairness(api).begin(flow_of(api, user), 0.0, seats)
     assert found is not None
     return found
-
-
-async def comes(what: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while not what():
-            await asyncio.sleep(0.001)
 
 
 async def test_a_request_that_is_over_waits_for_no_garbage_collector(
@@ -123,7 +118,7 @@ async def limited(api: Api, response: Object = QUEUE) -> None:
     """Anna has a level of her own with one seat."""
     await api.made(LEVELS, level("one", 1, response, borrowingLimitPercent=0))
     await api.made(SCHEMAS, schema("anna", "one", ANNA))
-    await comes(lambda: flow_of(api, ANNA).level.name == "one")
+    await eventually(lambda: flow_of(api, ANNA).level.name == "one")
     flow_of(api, ANNA).level.queues.limit = 1
 
 
@@ -185,7 +180,7 @@ async def test_whoever_finds_no_seat_waits_for_one(fair: Api) -> None:
     held = taken(fair, ANNA, 1)
     fair.user = ANNA
     asking = asyncio.create_task(fair.get(CONFIGMAPS))
-    await comes(lambda: held.flow.level.queues.waiting == 1)
+    await eventually(lambda: held.flow.level.queues.waiting == 1)
     held.leave(1.0)
     answer = await asking
     assert answer.status_code == 200
@@ -207,7 +202,7 @@ async def test_whoever_cannot_wait_is_told_to_come_again(fair: Api, response: Ob
     held = taken(fair, ANNA, 1)
     fair.user = ANNA
     waiting = [asyncio.create_task(fair.get(CONFIGMAPS)) for _ in range(2 if response is QUEUE else 0)]
-    await comes(lambda: held.flow.level.queues.waiting == len(waiting))
+    await eventually(lambda: held.flow.level.queues.waiting == len(waiting))
     answer = await fair.post(CONFIGMAPS, configmap("never"))
     assert (answer.status_code, answer.text) == (429, "Too many requests, please try again later.\n")
     assert answer.headers["retry-after"] == "1"
@@ -247,7 +242,7 @@ async def test_who_has_a_seat_and_who_waits_is_shown(fair: Api) -> None:
     seat = taken(fair, ANNA, 1)
     fair.user = ANNA
     waiting = asyncio.create_task(fair.get(f"{CONFIGMAPS}/a,b"))
-    await comes(lambda: flow_of(fair, ANNA).level.queues.waiting == 1)
+    await eventually(lambda: flow_of(fair, ANNA).level.queues.waiting == 1)
     fair.user = SYSTEM_ADMIN
     heading, *rows = cells(await fair.get(f"{dumps.PREFIX}dump_priority_levels"))
     assert heading[:6] == (
@@ -285,7 +280,7 @@ async def test_a_watch_keeps_its_seat_until_it_has_begun(fair: Api) -> None:
     stream = fair.watch(CONFIGMAPS)
     assert await stream.events(1) == [("ADDED", "a")]
     assert "x-kubernetes-pf-flowschema-uid" in stream.headers
-    await comes(lambda: flow_of(fair, ANNA).level.queues.seats_in_use == 0)
+    await eventually(lambda: flow_of(fair, ANNA).level.queues.seats_in_use == 0)
     assert (await fair.get(CONFIGMAPS)).status_code == 200
     await stream.leave()
 
@@ -305,7 +300,7 @@ async def test_whoever_sends_slowly_keeps_no_seat(fair: Api) -> None:
     sending = asyncio.create_task(fair.client.request("POST", CONFIGMAPS, content=content, headers=headers))
     counts = flow_of(fair, ANNA).schema.counts
     await waited.wait()
-    await comes(lambda: flow_of(fair, ANNA).level.queues.is_idle)
+    await eventually(lambda: flow_of(fair, ANNA).level.queues.is_idle)
     assert (await fair.get(CONFIGMAPS)).status_code == 200
     body.put_nowait(b'{"name":"slow"}}')
     assert (await sending).status_code == 201
@@ -318,7 +313,7 @@ async def test_lists_of_much_take_more_seats(fair: Api) -> None:
         await fair.made(CONFIGMAPS, configmap(f"big-{number}", x="y" * 100_000))
     held = taken(fair, BERT, flow_of(fair, BERT).level.queues.limit - 3)
     asking = asyncio.create_task(fair.get(CONFIGMAPS))
-    await comes(lambda: held.flow.level.queues.waiting == 1)
+    await eventually(lambda: held.flow.level.queues.waiting == 1)
     held.leave(1.0)
     assert (await asking).status_code == 200
 
@@ -394,4 +389,4 @@ async def test_what_is_mandatory_cannot_be_changed(fair: Api, path: str, change:
 async def test_seats_of_exempt_requests_can_be(fair: Api) -> None:
     answer = await fair.patch(f"{LEVELS}/exempt", {"spec": {"exempt": {"nominalConcurrencyShares": 10}}})
     assert answer.status_code == 200
-    await comes(lambda: fairness(fair).configuration.levels["exempt"].limits.nominal == 24)
+    await eventually(lambda: fairness(fair).configuration.levels["exempt"].limits.nominal == 24)

@@ -9,8 +9,7 @@ import json
 import ssl
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, final
@@ -21,6 +20,7 @@ from cryptography import x509
 
 from kafila.identity.certificates import KeyPair, issue, new_authority
 from kafila.workers.certificates import LOOPBACK
+from tests.waiting import wait_until
 
 from .conftest import PATIENCE, serving
 
@@ -87,13 +87,6 @@ class Plane:
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
 
 
-def eventually(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-
-
 def serial(pair: KeyPair) -> int:
     return x509.load_pem_x509_certificate(pair.certificate).serial_number
 
@@ -144,7 +137,7 @@ def test_a_certificate_is_exchanged_while_a_watch_is_open(plane: Plane) -> None:
         events = watching.getresponse()
         before = plane.shown(HOST)
         put(plane.folder, "users", second)
-        eventually(lambda: plane.shown(HOST) == serial(second))
+        wait_until(lambda: plane.shown(HOST) == serial(second))
         assert before != serial(second)
         body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "seen"}}
         assert plane.ask(HOST, "POST", path, body)[0] == 201
@@ -157,10 +150,10 @@ def test_a_file_that_is_wrong_leaves_the_old_one_in_force(plane: Plane) -> None:
     before, failures = plane.shown(HOST), plane.reloads("failure")
     other = issue(USERS, "users", hosts=[HOST, "127.0.0.1"])
     (plane.folder / "users.crt").write_bytes(other.certificate)  # and the key of another one
-    eventually(lambda: plane.reloads("failure") > failures)
+    wait_until(lambda: plane.reloads("failure") > failures)
     assert plane.shown(HOST) == before
     (plane.folder / "users.key").write_bytes(other.key)
-    eventually(lambda: plane.shown(HOST) == serial(other))
+    wait_until(lambda: plane.shown(HOST) == serial(other))
 
 
 def test_an_event_tells_of_an_end_that_nobody_can_put_off(plane: Plane) -> None:
@@ -171,7 +164,7 @@ def test_an_event_tells_of_an_end_that_nobody_can_put_off(plane: Plane) -> None:
     def found() -> list[Any]:
         return json.loads(plane.ask(LOOPBACK, "GET", path)[1])["items"]
 
-    eventually(lambda: bool(found()))
+    wait_until(lambda: bool(found()))
     (event,) = found()
     assert (event["type"], event["involvedObject"]["kind"], event["involvedObject"]["name"]) == (
         "Warning",

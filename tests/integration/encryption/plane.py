@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, final
 
@@ -107,12 +106,6 @@ async def refusal(asked: Any) -> tuple[int, str]:
     except StatusError as error:
         return error.code, error.message
     raise AssertionError("it was answered")
-
-
-async def eventually(holds: Callable[[], Any], seconds: float = 60.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not holds():
-            await asyncio.sleep(0.02)
 
 
 def secret(name: str, text: str, namespace: str = "default") -> Object:

@@ -19,10 +19,11 @@ from kafila.store.interface import EventQuery, StoredObject, Transaction, Write
 from kafila.store.postgres import PostgresStore
 from kafila.store.sealing import KeysNeeded
 from kafila.watch import Watcher
+from tests.waiting import eventually
 
 from .at_rest import IDENTITY, configuration, encryption, in_clear, provider
 from .at_rest import secret as key_text
-from .plane import POLICY, USER, Plane, cluster, eventually, refusal, secret
+from .plane import POLICY, USER, Plane, cluster, refusal, secret
 
 ONE, TWO = provider("aesgcm", "key1"), provider("secretbox", "key2")
 NO_KEY = "no matching key was found for the provided AES transformer"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from kafila.reconcile.karmada.sql_views.controller import SQLViews
 from kafila.store.fleet import NotTheProjector, Replacement, Row
 from kafila.store.memory_fleet import MemoryFleet
+from tests.waiting import eventually
 
 from .conftest import Lab
 
@@ -168,12 +168,6 @@ async def test_what_search_has_cached_of_members(make_lab: type[Lab]) -> None:
         await eventually(lambda: clusters() == set())
     finally:
         await lab.close()
-
-
-async def eventually(holds: Any) -> None:
-    async with asyncio.timeout(90):
-        while not holds():
-            await asyncio.sleep(0.02)
 
 
 async def test_an_object_that_the_database_cannot_hold_keeps_no_other_away(

@@ -7,7 +7,6 @@ import errno
 import json
 import os
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from kafila.audit.metrics import ERRORS
 from kafila.audit.policy import Level
 from kafila.audit.webhook import ATTEMPTS, Batching, WebhookBackend
 from kafila.core.webhooks import WebhookError
+from tests.waiting import eventually
 
 
 def event(number: int, raw: bytes = b"") -> Event:
@@ -219,18 +219,12 @@ class Taken:
         self.pauses.append(seconds)
 
 
-async def until(ready: Callable[[], bool]) -> None:
-    async with asyncio.timeout(60):
-        while not ready():
-            await asyncio.sleep(0.005)
-
-
 async def test_batches_are_sent_when_they_are_full() -> None:
     hook = Taken()
     backend = WebhookBackend(hook.post, Batching(max_size=3, max_wait=1e6), hook.pause)
     for number in range(7):
         backend.put(event(number))
-    await until(lambda: len(hook.batches) == 2)
+    await eventually(lambda: len(hook.batches) == 2)
     assert hook.batches == [[0, 1, 2], [3, 4, 5]]
     await backend.close(60)
     assert hook.batches[2:] == [[6]]
@@ -240,7 +234,7 @@ async def test_batches_are_sent_after_a_while() -> None:
     hook = Taken()
     backend = WebhookBackend(hook.post, Batching(max_wait=0.0), hook.pause)
     backend.put(event(1))
-    await until(lambda: hook.batches == [[1]])
+    await eventually(lambda: hook.batches == [[1]])
     await backend.close(60)
 
 
@@ -248,7 +242,7 @@ async def test_a_batch_that_is_not_taken_is_sent_again() -> None:
     hook, before = Taken(WebhookError("away"), WebhookError("away")), lost("webhook")
     backend = WebhookBackend(hook.post, Batching(max_wait=0.0, initial_backoff=4.0), hook.pause)
     backend.put(event(1))
-    await until(lambda: hook.batches == [[1]])
+    await eventually(lambda: hook.batches == [[1]])
     assert hook.pauses == [4.0, 6.0]
     assert lost("webhook") == before
     await backend.close(60)
@@ -259,10 +253,10 @@ async def test_a_batch_that_nobody_takes_is_counted(again: bool, asked: int) -> 
     hook, before = Taken(*[WebhookError("no", again)] * asked), lost("webhook")
     backend = WebhookBackend(hook.post, Batching(max_wait=0.0), hook.pause)
     backend.put(event(1))
-    await until(lambda: lost("webhook") - before == 1)
+    await eventually(lambda: lost("webhook") - before == 1)
     assert hook.asked == asked
     backend.put(event(2))
-    await until(lambda: hook.batches == [[2]])
+    await eventually(lambda: hook.batches == [[2]])
     await backend.close(60)
 
 
@@ -288,6 +282,6 @@ async def test_what_cannot_be_written_takes_no_other_event_with_it() -> None:
     backend = WebhookBackend(hook.post, Batching(max_size=2, max_wait=1e6), hook.pause)
     backend.put(Event({"auditID": "1"}, Level.REQUEST, sent=Body(b"x", lambda raw: 1 // 0)))
     backend.put(event(2))
-    await until(lambda: hook.batches == [[2]])
+    await eventually(lambda: hook.batches == [[2]])
     assert lost("webhook") - before == 1
     await backend.close(60)
