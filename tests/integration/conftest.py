@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any, final
 
@@ -18,6 +18,22 @@ import pytest
 ROOT = Path(__file__).parents[2]
 KAFILA = Path(sys.executable).with_name("kafila")
 _prctl = ctypes.CDLL(None, use_errno=True).prctl
+
+
+_failed = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.failed:
+        item.stash[_failed] = True
+    return report
+
+
+def has_failed(test: pytest.Item) -> bool:
+    """For fixtures that tests share: what a test has left behind that failed is nothing for the next one."""
+    return test.stash.get(_failed, False)
 
 
 @pytest.fixture(scope="session")

@@ -40,6 +40,7 @@ from kafila.store.querying import querying
 from kafila.store.sealing import MARK
 from kafila.workers.process import Process
 from kafila.workers.serve import open_data
+from tests.integration.conftest import has_failed
 from tests.integration.reconcile.test_descheduler import Estimator
 from tests.waiting import eventually
 
@@ -108,6 +109,12 @@ class Lab:
         cluster = self._decoded(self.process.registry, "clusters.cluster.karmada.io", "", name) or {}
         return (cluster.get("status") or {}).get("resourceSummary") or {}
 
+    def serves(self, name: str, kind: str) -> bool:
+        """As far as the Cluster's status says so."""
+        cluster = self._decoded(self.process.registry, "clusters.cluster.karmada.io", "", name) or {}
+        groups = (cluster.get("status") or {}).get("apiEnablements") or ()
+        return any(resource["kind"] == kind for group in groups for resource in group["resources"])
+
     async def emptied(self) -> None:
         """Returns once no member runs anything of earlier examples, and the Clusters' statuses say so: all room is free."""
 
@@ -157,7 +164,23 @@ class Lab:
             await process.communicate()
 
     async def eventually(self, holds: Callable[[], Any], seconds: float = 90.0) -> None:
-        await eventually(holds, patience=seconds)
+        try:
+            await eventually(holds, patience=seconds)
+        except AssertionError as error:
+            pytest.fail(f"{error}:\n{self._describe()}")
+
+    def _describe(self) -> str:
+        """Where each object is on its way: bindings and Works, with their conditions."""
+        registry, lines = self.process.registry, list[str]()
+        for resource in ("resourcebindings", "clusterresourcebindings", "works"):
+            kind = registry.catalog.storage_kind(f"{resource}.work.karmada.io")
+            assert kind is not None
+            for entry in registry.cache.resource(kind.resource).entries():
+                obj = decode_entry(kind, entry)
+                clusters = obj["spec"].get("clusters", "")
+                said = [(c["type"], c["status"], c.get("message")) for c in obj.get("status", {}).get("conditions", ())]
+                lines.append(f"{kind.kind} {entry.key.namespace}/{entry.key.name} {clusters} {said}")
+        return "\n".join(lines)
 
     @staticmethod
     def _decoded(registry: Any, resource: str, namespace: str, name: str) -> Object | None:
@@ -220,16 +243,49 @@ class Lab:
         await self.kubectl("delete", "-f", str(EXAMPLES / example), "--ignore-not-found", "--timeout=90s")
 
 
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def lab(kubectl: Path) -> AsyncIterator[Lab]:
-    with tempfile.TemporaryDirectory(prefix="kafila-examples-") as name:
-        os.chmod(name, 0o711)
-        lab = Lab(Path(name), str(kubectl))
-        try:
+@final
+class SharedLab:
+    """One for all tests, which take seconds to start one; after a test that failed the next one gets another, in which nothing is left over."""
+
+    def __init__(self, kubectl: str) -> None:
+        self._kubectl = kubectl
+        self._lab: Lab | None = None
+        self._open = contextlib.AsyncExitStack()
+
+    async def get(self) -> Lab:
+        if self._lab is None:
+            name = self._open.enter_context(tempfile.TemporaryDirectory(prefix="kafila-examples-"))
+            os.chmod(name, 0o711)
+            lab = Lab(Path(name), self._kubectl)
+            self._open.push_async_callback(lab.stop)
             await lab.start()
-            yield lab
-        finally:
-            await lab.stop()
+            self._lab = lab
+        return self._lab
+
+    async def end(self) -> None:
+        self._lab = None
+        await self._open.aclose()
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def shared_lab(kubectl: Path) -> AsyncIterator[SharedLab]:
+    shared = SharedLab(str(kubectl))
+    try:
+        yield shared
+    finally:
+        await shared.end()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def lab(shared_lab: SharedLab, request: pytest.FixtureRequest) -> AsyncIterator[Lab]:
+    try:
+        lab = await shared_lab.get()
+    except BaseException:
+        await shared_lab.end()
+        raise
+    yield lab
+    if has_failed(request.node):
+        await shared_lab.end()
 
 
 @on_module_loop
@@ -699,6 +755,8 @@ async def test_third_party_kind(lab: Lab) -> None:
     clonesets = "clonesets.apps.kruise.io"
     await lab.apply("third-party-kind/definition")
     await lab.kubectl("wait", "--for=condition=established", f"crd/{clonesets}", "--timeout=90s")
+    # Replicas are divided once, among the clusters that serve the kind then.
+    await lab.eventually(lambda: all(lab.serves(name, "CloneSet") for name in ("member1", "member2")))
     await lab.apply("third-party-kind")
     await lab.eventually(lambda: lab.holders(clonesets, "shop") == {"member1", "member2"})
     await lab.eventually(lambda: lab.holders("configmaps", "shop-settings") == {"member1", "member2"})
