@@ -94,6 +94,24 @@ class FederationOptions(EstimatorOptions):
         "Gracefully", description="Whether the next cluster gets it before the last loses it."
     )
     resource_eviction_rate: float = Field(0.5, description="Evictions a second.", ge=0, le=1e6, allow_inf_nan=False)
+    secondary_resource_eviction_rate: float = Field(
+        0.1,
+        description="Evictions a second while too many clusters of a large fleet are not Ready.",
+        ge=0,
+        le=1e6,
+        allow_inf_nan=False,
+    )
+    unhealthy_cluster_threshold: float = Field(
+        0.55,
+        description="Share of clusters that are not Ready (three of them at least, or all) above which evictions slow down or halt; 1 for never.",
+        ge=0,
+        le=1,
+    )
+    large_cluster_num_threshold: int = Field(
+        10,
+        description="With more clusters than this evictions slow down to the secondary rate then; with fewer they halt.",
+        ge=0,
+    )
     descheduling_interval: Seconds = Field(
         120.0,
         description="Seconds between two looks of the descheduler for replicas that find no node (controller descheduler).",

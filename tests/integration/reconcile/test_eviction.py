@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
 from kafila.core.errors import StatusError
 from kafila.core.values import Object
@@ -111,6 +112,32 @@ async def test_tolerated_for_ever(failing: Lab) -> None:
     await taint(failing, "m2", TAINT)
     await failing.rest()
     assert failing.placed("web-deployment") == {"m1": 1, "m2": 1}
+
+
+async def say_ready(lab: Lab, cluster: str, status: str) -> None:
+    def said(obj: Object) -> None:
+        next(c for c in obj["status"]["conditions"] if c["type"] == "Ready")["status"] = status
+
+    await lab.change("Cluster", cluster, said, subresource="status")
+
+
+async def test_evictions_halt_while_most_clusters_are_not_ready(failing: Lab) -> None:
+    await failing.join("m3", "m4")
+    await place(failing, placement={"clusterAffinity": {"clusterNames": ["m1", "m2"]}})
+    await failing.look_away()
+    for name in ("m2", "m3", "m4"):
+        await say_ready(failing, name, "False")
+    await taint(failing, "m2", TAINT)
+    because = "3 of 4 clusters are not Ready: nothing is evicted until more of them are"
+    await failing.until(lambda: ("Warning", "EvictionsHalted", because, 1) in failing.events("Cluster", "m2"))
+    assert REGISTRY.get_sample_value("kafila_eviction_rate") == 0
+    await failing.rest()
+    assert failing.placed("web-deployment") == {"m1": 1, "m2": 1}
+    await say_ready(failing, "m3", "True")
+    await failing.until(lambda: failing.placed("web-deployment") == {"m1": 2})
+    resumed = ("Normal", "EvictionsResumed", "Enough clusters are Ready again", 1)
+    await failing.until(lambda: resumed in failing.events("Cluster", "m2"))
+    assert REGISTRY.get_sample_value("kafila_eviction_rate") == 50
 
 
 async def test_nothing_is_evicted_unless_asked_for(two: Lab) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from kafila.core import cluster_conditions, conditions
@@ -10,6 +11,8 @@ from kafila.core.values import AnyObject
 from kafila.placement import constants
 from kafila.placement.explain.report import ClusterRow, Evidence, Report
 from kafila.placement.failover.application import behavior_of, tolerated_seconds
+from kafila.placement.failover.pace import Health
+from kafila.placement.failover.taints import no_execute
 from kafila.placement.objects import (
     name,
     namespace,
@@ -30,6 +33,7 @@ def explain_works(evidence: Evidence, rows: dict[str, ClusterRow], report: Repor
     for parent in evidence.binding["spec"].get("requiredBy") or ():
         for target in parent.get("clusters") or ():
             wanted.setdefault(target["name"], None)
+    _explain_pace(evidence, wanted.keys(), report)  # before what is said of each of them
     for cluster, replicas in wanted.items():
         row = rows.setdefault(cluster, ClusterRow(cluster, "Chosen"))
         row.replicas = replicas
@@ -49,6 +53,18 @@ def explain_works(evidence: Evidence, rows: dict[str, ClusterRow], report: Repor
     for row in rows.values():
         if row.state == "Chosen":  # chosen then, and not stored in the binding now
             row.state, row.why = "Unused", row.why or "chosen by a decision that the binding does not have any more"
+
+
+def _explain_pace(evidence: Evidence, wanted: Collection[str], report: Report) -> None:
+    """Why a copy is still in a cluster with NoExecute taints, when many clusters fail."""
+    ready = [conditions.is_true(status(member).get("conditions"), constants.COND_READY) for member in evidence.clusters]
+    health = Health(len(ready), ready.count(False))
+    tainted = [name(member) for member in evidence.clusters if name(member) in wanted and no_execute(member)]
+    if tainted and health.is_widespread:
+        report.advise(
+            f"{', '.join(tainted)}: {health}: above --unhealthy-cluster-threshold evictions slow down or halt.",
+            "They go on when enough clusters are Ready again; the Cluster's events say whether they wait for that.",
+        )
 
 
 def _leaving(evidence: Evidence, work: Work, cluster: str, report: Report) -> str:

@@ -16,6 +16,7 @@ from kafila.core.feature_gates import (
     Gates,
 )
 from kafila.members.tunnels import Tunnels
+from kafila.placement.failover.pace import Rates
 from kafila.placement.scheduler.plugins import SchedulerPlugin
 from kafila.placement.withdrawal import Limits
 from kafila.reconcile.controller import Controller
@@ -149,7 +150,12 @@ def build(
                     clusters,
                     gates,
                     options.no_execute_taint_eviction_purge_mode,
-                    options.resource_eviction_rate,
+                    Rates(
+                        options.resource_eviction_rate,
+                        options.secondary_resource_eviction_rate,
+                        options.unhealthy_cluster_threshold,
+                        options.large_cluster_num_threshold,
+                    ),
                     Limits(options.eviction_max_objects, options.eviction_max_clusters),
                 )
             )

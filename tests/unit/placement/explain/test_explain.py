@@ -233,6 +233,20 @@ def test_evictions_that_wait_for_an_approval() -> None:
     assert advice.remedy == "kafila approve cluster m1, or take the taint away."
 
 
+def test_evictions_that_may_halt_because_many_clusters_fail() -> None:
+    clusters = [member(name) for name in ("m1", "m2", "m3", "m4")]
+    for failing in clusters[1:]:
+        failing["status"]["conditions"] = [{"type": "Ready", "status": "False"}]
+    works = [work(f"m{number}", applied()) for number in range(1, 5)]
+    stays = {"clusterTolerations": [{"key": "a", "operator": "Exists", "tolerationSeconds": 60}]}
+    assert not any("not Ready:" in advice.problem for advice in report_of(clusters, stays, works).advice)
+    clusters[0]["spec"] = {"taints": [{"key": "a", "effect": "NoExecute"}]}
+    told = [advice.problem for advice in report_of(clusters, stays, works).advice]
+    assert (
+        told[0] == "m1: 3 of 4 clusters are not Ready: above --unhealthy-cluster-threshold evictions slow down or halt."
+    )
+
+
 def test_an_edit_that_waits_for_an_approval() -> None:
     template, chosen = claimed(placement={})
     chosen["metadata"] |= {"generation": 2, "annotations": {"kafila.io/held-withdrawal": "2: much leaves"}}

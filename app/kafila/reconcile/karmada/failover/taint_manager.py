@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Iterable
@@ -14,6 +15,7 @@ from kafila.core.resources import Key
 from kafila.core.values import Object
 from kafila.placement import constants
 from kafila.placement.failover.eviction import evict, evicted_event, preserved_state
+from kafila.placement.failover.pace import Health, Rates
 from kafila.placement.failover.taints import no_execute, toleration_left
 from kafila.placement.spec import target_names
 from kafila.placement.types import Binding, Cluster
@@ -29,9 +31,12 @@ from kafila.registry import Registry
 from kafila.watch import Entry, Event, needles
 
 from .eviction_guard import EvictionGuard
-from .evictions import EVICTIONS
+from .evictions import EVICTIONS, RATE
 
 HALTED = 1800.0  # seconds between evictions when the rate is 0
+EVENT_HALTED: Final = "EvictionsHalted"
+EVENT_SLOWED: Final = "EvictionsSlowed"
+EVENT_RESUMED: Final = "EvictionsResumed"
 
 
 class Stay(NamedTuple):
@@ -58,7 +63,7 @@ class TaintManager(QueueController[Stay]):
         clusters: Clusters,
         gates: Gates,
         purge_mode: str,
-        rate: float,
+        rates: Rates,
         limits: Limits,
     ) -> None:
         super().__init__(registry.cache, "taint-eviction", concurrency=4)
@@ -68,10 +73,13 @@ class TaintManager(QueueController[Stay]):
         self._registry = registry
         self._kinds = Kinds(registry)
         self._purge_mode = purge_mode
-        self._interval = 1 / rate if rate > 0 else HALTED
+        self._rates = rates
+        self._pace = rates.pace(Health(0, 0))
+        self._not_ready: set[str] = set()  # clusters
+        self._told: set[str] = set()  # clusters that evictions wait for, and it is said why
         self._guard = EvictionGuard(registry, recorder, clusters, _leaves, limits)
         self._changed: set[str] = set()  # clusters whose bindings are to be enqueued
-        self._next = 0.0  # when the next eviction may be, by the monotonic clock
+        self._last = -math.inf  # when the last eviction was, by the monotonic clock
         self._line: OrderedDict[Stay, None] = OrderedDict()  # who waits for it; only the first one has a timer
         cache = self._registry.cache
         cache.listen(CLUSTERS, self._observe_cluster)
@@ -82,12 +90,15 @@ class TaintManager(QueueController[Stay]):
         await super().stop()
         self._line.clear()
         self._changed.clear()
+        self._told.clear()
         self._guard.clear()
 
     def _subject(self, key: Stay) -> Key | None:
         return key.binding if key != LOOK else None
 
     def resync(self) -> None:
+        self._not_ready = {name for name in self._clusters.by_name if not self._clusters.is_ready(name)}
+        self._set_pace()
         self._changed.update(self._clusters.by_name)
         self.queue.add(LOOK, background=True)
 
@@ -95,6 +106,7 @@ class TaintManager(QueueController[Stay]):
         """``Clusters`` has seen the event before us: it listens first."""
         old, new = event.old, event.new
         cluster = self._clusters.get(event.key.name)
+        self._note_health(event.key.name)
         is_same = old is not None and new is not None and old.meta.generation == new.meta.generation
         is_approval = cluster is not None and _approval(old) != _approval(new) and is_approved(cluster)
         if is_same and not is_approval:
@@ -105,6 +117,37 @@ class TaintManager(QueueController[Stay]):
         if was_held or not is_same:
             self._changed.add(event.key.name)
             self.queue.add(LOOK)
+
+    def _note_health(self, name: str) -> None:
+        if name not in self._clusters.by_name or self._clusters.is_ready(name):
+            self._not_ready.discard(name)
+        else:
+            self._not_ready.add(name)
+        self._set_pace()
+
+    def _set_pace(self) -> None:
+        before = self._pace
+        self._pace = self._rates.pace(Health(len(self._clusters.by_name), len(self._not_ready)))
+        RATE.set(self._pace.rate)
+        if self._pace.rate == before.rate:
+            return
+        told, self._told = self._told, set()
+        if self._pace.because:
+            for name in {stay.cluster for stay in self._line}:
+                self._tell_pace(name)
+        else:
+            for cluster in filter(None, map(self._clusters.get, told)):
+                self._recorder.event(cluster, "Normal", EVENT_RESUMED, "Enough clusters are Ready again")
+        if self._line:
+            self.queue.add(next(iter(self._line)))
+
+    def _tell_pace(self, name: str) -> None:
+        """To a cluster that something waits in, once."""
+        cluster = self._clusters.get(name)
+        if self._pace.because and cluster is not None and name not in self._told:
+            self._told.add(name)
+            reason = EVENT_HALTED if self._pace.is_halted else EVENT_SLOWED
+            self._recorder.event(cluster, "Warning", reason, self._pace.because)
 
     def _observe_binding(self, event: Event) -> None:
         """A binding that comes to a cluster, or tolerates less, while the taint is there."""
@@ -194,15 +237,19 @@ class TaintManager(QueueController[Stay]):
         """Evictions come one by one, so that a taint by mistake does not empty a cluster at once. Raises Requeue.
 
         Time passes for the first in the line only, which is checked once more before it takes its turn: those
-        that may stay by now cost the others nothing.
+        that may stay by now cost the others nothing. Whoever sets another pace wakes the first.
         """
         self._line.setdefault(stay)
+        self._tell_pace(stay.cluster)
         if next(iter(self._line)) != stay:
             return False
         now = time.monotonic()
-        if self._next > now:
-            raise Requeue(self._next - now, timed=True)
-        self._next = now + self._interval
+        if self._pace.is_halted:
+            raise Requeue(HALTED, timed=True)
+        due = self._last + (1 / self._pace.rate if self._pace.rate else HALTED)
+        if due > now:
+            raise Requeue(due - now, timed=True)
+        self._last = now
         self._leave_line(stay)
         return True
 
