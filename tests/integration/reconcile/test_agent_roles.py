@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from kafila.catalog.karmada.agent_roles import agent_roles
+from kafila.reconcile.karmada.cluster import controller
 
 Lab = Any  # of conftest
 GROUP = "rbac.authorization.k8s.io"
@@ -27,7 +28,8 @@ async def registered(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("mode", ["Push", "Pull"])
-async def test_the_roles_of_an_agent_end(lab: Lab, mode: str) -> None:
+async def test_the_roles_of_an_agent_end(lab: Lab, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(controller, "SEES_END", 2.0)
     await registered(lab)
     spec = {"syncMode": mode, "apiEndpoint": "https://edge.internal"}
     head = {"apiVersion": "cluster.karmada.io/v1alpha1", "kind": "Cluster"}
@@ -37,3 +39,5 @@ async def test_the_roles_of_an_agent_end(lab: Lab, mode: str) -> None:
     await lab.delete("Cluster", "edge")
     await lab.until(lambda: not lab.get("Cluster", "edge"))
     assert left(lab) == (2 if mode == "Pull" else 0)  # the agent sees that its Cluster is gone
+    await lab.restart()
+    await lab.until(lambda: left(lab) == 0)

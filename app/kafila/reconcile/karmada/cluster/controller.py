@@ -6,7 +6,7 @@ import contextlib
 import time
 from typing import final
 
-from kafila.catalog.karmada.agent_roles import RBAC, agent_roles
+from kafila.catalog.karmada.agent_roles import RBAC, agent_name, agent_roles
 from kafila.core.clock import parse_rfc3339, rfc3339
 from kafila.core.conditions import conditions_of, find
 from kafila.core.errors import StatusError
@@ -24,6 +24,9 @@ from kafila.watch import Event, needles
 
 BINDINGS = ("resourcebindings.work.karmada.io", "clusterresourcebindings.work.karmada.io")
 RECORDED = 2.0  # seconds that the events of its end have to be written
+SEES_END = 15.0  # seconds that an agent, or `karmadactl unregister` as it, can see that its Cluster is gone
+ENDED = "kafila.io/cluster-ended"  # annotation of an agent's ClusterRole: when its Cluster was gone
+ROLES = f"clusterroles.{RBAC}"
 WAIT = 2.0  # seconds between checks of what still holds a cluster that is being deleted
 
 
@@ -41,6 +44,12 @@ class ClusterController(ResourceController):
         self._namespaces = registry.kind("", "v1", "namespaces")
         registry.cache.listen("namespaces", self._observe_namespace)
 
+    def resync(self) -> None:
+        super().resync()
+        for entry in self._registry.cache.resource(ROLES).entries():
+            if name := (entry.meta.annotations or {}).get(ENDED, "").partition(" ")[2]:
+                self.queue.add(name, background=True)
+
     def _observe_namespace(self, event: Event) -> None:
         if event.new is None and event.key.name.startswith(constants.EXECUTION_NAMESPACE_PREFIX):
             self.queue.add(constants.cluster_of(event.key.name))
@@ -48,6 +57,7 @@ class ClusterController(ResourceController):
     async def _reconcile(self, name: str) -> None:
         entry = self._registry.cache.get(CLUSTERS, "", name)
         if entry is None:
+            await self._end_agent(name)
             return
         cluster = read_cluster(self._kind, entry)
         if cluster["metadata"].get("deletionTimestamp"):
@@ -102,7 +112,42 @@ class ClusterController(ResourceController):
             return obj
 
         await self._forget_agent(name, "RoleBinding", "Role")  # the rest lets karmadactl unregister see the end
+        is_agents = await self._note_end(name)
         await self._registry.modify(self._kind, "", name, released, OPTIONS)
+        if is_agents:
+            raise Requeue(SEES_END, timed=True)
+
+    async def _note_end(self, cluster: str) -> bool:
+        """Whether there is an agent's ClusterRole, which says from now on since when it is of no use."""
+
+        def ended(role: Object) -> Object:
+            meta = role["metadata"]
+            return {
+                **role,
+                "metadata": {
+                    **meta,
+                    "annotations": {**(meta.get("annotations") or {}), ENDED: f"{rfc3339()} {cluster}"},
+                },
+            }
+
+        role = agent_name(cluster)
+        if self._registry.cache.get(ROLES, "", role) is None:
+            return False
+        with contextlib.suppress(StatusError):  # somebody was faster
+            await self._registry.modify(self._registry.kind(RBAC, "v1", "clusterroles"), "", role, ended, OPTIONS)
+        return True
+
+    async def _end_agent(self, cluster: str) -> None:
+        """Of a Cluster that is gone. One that is registered again within that time keeps its roles when it comes in time."""
+        entry = self._registry.cache.get(ROLES, "", agent_name(cluster))
+        second, _, name = ((entry.meta.annotations or {}) if entry is not None else {}).get(ENDED, "").partition(" ")
+        if name != cluster:
+            return
+        with contextlib.suppress(ValueError):  # somebody has written it
+            left = parse_rfc3339(second) + SEES_END - time.time()
+            if left > 0:
+                raise Requeue(min(left, SEES_END), timed=True)
+        await self._forget_agent(cluster, "ClusterRoleBinding", "ClusterRole")
 
     async def _forget_agent(self, cluster: str, *kinds: str) -> None:
         """An agent's roles end with its cluster: the next one of that name is another one."""
