@@ -60,7 +60,7 @@ def init(
     """Install a control plane in a cluster, or bring one in line. Writes a kubeconfig with the contexts karmada-apiserver and karmada-host."""
     from kafila import __version__
     from kafila.installation.contexts import check, stored
-    from kafila.installation.install import Plan, install
+    from kafila.installation.install import Plan, install, stored_kubeconfig
     from kafila.installation.manifests import DATABASE_KEY, DATABASE_SECRET, Wanted
 
     url = database_url or ("" if database_secret or cloudnative_pg else os.environ.get("KAFILA_DATABASE_URL", ""))
@@ -83,7 +83,7 @@ def init(
     access, file = _access(kubeconfig, context), karmada_kubeconfig or Path.home() / ".kube/karmada.config"
 
     async def work(host: MemberClient) -> None:
-        check(stored(file), host.endpoint, namespace, file)
+        check(stored(file), host.endpoint, namespace, file, _parsed(await stored_kubeconfig(host, namespace)))
         if written := await install(host, plan, _say):
             _write(file, kubeconfig, access, namespace, written)
             await _look(file)
@@ -105,6 +105,7 @@ def deinit(
     dry_run: DryRun = False,
 ) -> None:
     """Remove what kafila init made in a cluster. A database of yours, and member clusters, are left as they are."""
+    from kafila.installation.install import stored_kubeconfig
     from kafila.installation.remove import remove
 
     file = karmada_kubeconfig or Path.home() / ".kube/karmada.config"
@@ -112,11 +113,10 @@ def deinit(
 
     async def work(host: MemberClient) -> None:
         options: dict[str, Any] = {"purge_data": purge_data, "purge_namespace": purge_namespace, "dry_run": dry_run}
-        number = await remove(host, namespace, wait=seconds, report=_say, **options)
-        if number:
-            _forget(file, host.endpoint, namespace, dry_run)
-        else:
+        written = await stored_kubeconfig(host, namespace)
+        if not await remove(host, namespace, wait=seconds, report=_say, **options):
             _say(f"namespace {namespace} has nothing that kafila init made")
+        _forget(file, host.endpoint, namespace, written, dry_run)  # also when somebody else was faster with the rest
 
     _run(access, work)
 
@@ -193,16 +193,22 @@ def _run(access: Access, work: Callable[[MemberClient], Awaitable[None]]) -> Non
         raise CommandError(str(error)) from None
 
 
+def _parsed(written: str) -> dict[str, Any]:
+    """The kubeconfig that the control plane wrote; {} for ""."""
+    from kafila.machinery import yaml
+
+    return yaml.load(written)[0] if written else {}
+
+
 def _write(file: Path, kubeconfig: str, access: Access, namespace: str, written: str) -> None:
     """Beside what others have in the file. Raises KubeconfigError and OSError."""
     from kafila.installation.contexts import CONTROL_PLANE, added, both, check, stored
-    from kafila.machinery import yaml
     from kafila.members.kubeconfig import default_files, merged, write
 
-    own, _ = yaml.load(written)
+    own = _parsed(written)
     host = merged([Path(kubeconfig).expanduser()] if kubeconfig else default_files())
     before = stored(file)
-    check(before, access.endpoint, namespace, file)
+    check(before, access.endpoint, namespace, file, own)
     config = added(before, both(host, access.context, own), access.endpoint, namespace)
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     write(file.resolve(), config)  # what a link leads to
@@ -213,13 +219,14 @@ def _write(file: Path, kubeconfig: str, access: Access, namespace: str, written:
         )
 
 
-def _forget(file: Path, endpoint: str, namespace: str, dry_run: bool) -> None:
-    """Our entries; the file, too, where it has no others. Raises OSError."""
+def _forget(file: Path, endpoint: str, namespace: str, written: str, dry_run: bool) -> None:
+    """Our entries; the file, too, where it has no others. ``written``: the kubeconfig that the control plane wrote, "" where it is gone.
+    Raises OSError."""
     from kafila.installation.contexts import is_empty, stored, without
     from kafila.members.kubeconfig import KubeconfigError, write
 
     try:
-        left = without(stored(file), endpoint, namespace)
+        left = without(stored(file), endpoint, namespace, _parsed(written))
     except KubeconfigError:
         return
     if left is None:

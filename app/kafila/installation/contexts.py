@@ -37,9 +37,9 @@ def stored(file: Path) -> Object:
     return config
 
 
-def check(config: Object, endpoint: str, namespace: str, file: Path) -> None:
-    """Raises KubeconfigError where our names are not of the installation in this namespace of this host cluster."""
-    if _is_of(config, endpoint, namespace):
+def check(config: Object, endpoint: str, namespace: str, file: Path, own: Object) -> None:
+    """Raises KubeconfigError where our names are not of the installation in this namespace of this host cluster, whose kubeconfig is ``own``."""
+    if _is_of(config, endpoint, namespace) or _is_same_plane(config, own):
         return
     for section in _SECTIONS:
         for each in config.get(section) or ():
@@ -64,9 +64,9 @@ def added(config: Object, made: Object, endpoint: str, namespace: str) -> Object
     return found
 
 
-def without(config: Object, endpoint: str, namespace: str) -> Object | None:
-    """``config`` less the entries of this installation; None where it has none of them."""
-    if not _is_of(config, endpoint, namespace):
+def without(config: Object, endpoint: str, namespace: str, own: Object) -> Object | None:
+    """``config`` less the entries of this installation; None where it has none of them. ``own``: as for `check`, {} where it is not known."""
+    if not _is_of(config, endpoint, namespace) and not _is_same_plane(config, own):
         return None
     left = _others(config)
     if left.get("current-context") in (HOST, CONTROL_PLANE):
@@ -93,6 +93,20 @@ def _is_of(config: Object, endpoint: str, namespace: str) -> bool:
         if each.get("name") == CONTROL_PLANE
         for extension in (each.get("context") or {}).get("extensions") or ()
     )
+
+
+def _is_same_plane(config: Object, own: Object) -> bool:
+    """By the certificate authority, which no other has: an init of before did not write whose entries they are, or reached the host
+    cluster at another address."""
+    wanted = _authority(own)
+    return wanted is not None and wanted == _authority(config)
+
+
+def _authority(config: Object) -> str | None:
+    for each in config.get("clusters") or ():
+        if each.get("name") == CONTROL_PLANE:
+            return (each.get("cluster") or {}).get("certificate-authority-data") or None
+    return None
 
 
 def _named(config: Object, section: str, name: str) -> Object:

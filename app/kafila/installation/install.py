@@ -119,6 +119,12 @@ def _selector(component: str) -> str:
     return ",".join(f"{key}={value}" for key, value in {**OURS, COMPONENT: component}.items())
 
 
+async def stored_kubeconfig(host: MemberClient, namespace: str) -> str:
+    """The administrator's, as the control plane has written it; "" where there is none."""
+    secret = await host.find(resource_path("v1", "secrets", namespace, KUBECONFIG_SECRET)) or {}
+    return base64.b64decode((secret.get("data") or {}).get("kubeconfig", "")).decode()
+
+
 async def _migrated(host: MemberClient, wanted: Wanted, deadline: float, troubles: Troubles) -> str:
     job = f"kafila-migrate-{wanted.run}"
     kubeconfig = ""
@@ -133,8 +139,7 @@ async def _migrated(host: MemberClient, wanted: Wanted, deadline: float, trouble
             )
         if "Complete" not in conditions:
             return False
-        secret = await host.get(resource_path("v1", "secrets", wanted.namespace, KUBECONFIG_SECRET))
-        kubeconfig = base64.b64decode((secret.get("data") or {}).get("kubeconfig", "")).decode()
+        kubeconfig = await stored_kubeconfig(host, wanted.namespace)
         return kubeconfig != ""
 
     await eventually(f"job/{job}", deadline, done, lambda: troubles.look("migration"))

@@ -67,9 +67,9 @@ def test_a_kubeconfig_of_ones_own_keeps_what_is_in_it(tmp_path: Path, capsys: py
         assert file.stat().st_mode & 0o777 == 0o600
     assert "mine is its current context as before" in capsys.readouterr().out
     for namespace, dry_run in (("there", False), ("here", True)):
-        _forget(file, access.endpoint, namespace, dry_run)
+        _forget(file, access.endpoint, namespace, "", dry_run)
         assert len(contexts(file)) == 3
-    _forget(file, access.endpoint, "here", False)
+    _forget(file, access.endpoint, "here", "", False)
     assert file.read_bytes() == before
     assert capsys.readouterr().out.endswith(f"karmada-apiserver and karmada-host removed from {file}\n")
 
@@ -79,7 +79,7 @@ def test_a_kubeconfig_of_its_own_goes(tmp_path: Path) -> None:
     write(host, document("mine", "https://host:6443/", token="t"))
     _write(file, str(host), load(host), "here", dump_text(document("karmada-apiserver", "https://kafila", token="own")))
     assert load(file).endpoint == "https://kafila"
-    _forget(file, "https://host:6443", "here", False)
+    _forget(file, "https://host:6443", "here", "", False)
     assert not file.exists()
 
 

@@ -57,20 +57,20 @@ def test_a_file_that_is_new_has_both() -> None:
     found = added({}, MADE, ENDPOINT, "here")
     assert names(found) == [[CONTROL_PLANE, HOST]] * 2
     assert (found["kind"], found["current-context"]) == ("Config", CONTROL_PLANE)
-    left = without(found, ENDPOINT, "here")
+    left = without(found, ENDPOINT, "here", {})
     assert left is not None
     assert is_empty(left)
 
 
 def test_what_others_have_in_a_file_stays() -> None:
     theirs = {**config("prod", "https://prod", {"tokenFile": "./token"}), "preferences": {"colors": True}}
-    check(theirs, ENDPOINT, "here", FILE)
+    check(theirs, ENDPOINT, "here", FILE, {})
     found = added(theirs, MADE, ENDPOINT, "here")
     assert names(found) == [["prod", CONTROL_PLANE, HOST]] * 2
     assert [each["name"] for each in found["users"]] == ["prod-user", CONTROL_PLANE, HOST]
     assert (found["current-context"], found["preferences"]) == ("prod", {"colors": True})
     assert access(found, CONTROL_PLANE, "here").token == "own"
-    left = without(found, ENDPOINT, "here")
+    left = without(found, ENDPOINT, "here", {})
     assert left is not None
     assert not is_empty(left)
     assert names(left) == names(theirs)
@@ -79,7 +79,7 @@ def test_what_others_have_in_a_file_stays() -> None:
 
 def test_the_same_installation_is_replaced() -> None:
     found = added({}, MADE, ENDPOINT, "here")
-    check(found, ENDPOINT, "here", FILE)
+    check(found, ENDPOINT, "here", FILE, {})
     other = both(config("kind-host", ENDPOINT, {}), "", document(CONTROL_PLANE, "https://elsewhere", token="new"))
     found = added(found, other, ENDPOINT, "here")
     assert names(found) == [[CONTROL_PLANE, HOST]] * 2
@@ -97,8 +97,31 @@ def test_the_same_installation_is_replaced() -> None:
 )
 def test_another_installation_is_left_alone(theirs: dict[str, Any]) -> None:
     with pytest.raises(KubeconfigError, match=r'^kubeconfig config has a \w+ "karmada-\w+" .*--karmada-kubeconfig$'):
-        check(theirs, ENDPOINT, "here", FILE)
-    assert without(theirs, ENDPOINT, "here") is None
+        check(theirs, ENDPOINT, "here", FILE, {})
+    assert without(theirs, ENDPOINT, "here", {}) is None
+
+
+def of_plane(authority: str) -> dict[str, Any]:
+    made = document(CONTROL_PLANE, "https://kafila:5443", token="own")
+    made["clusters"][0]["cluster"]["certificate-authority-data"] = authority
+    return made
+
+
+def test_what_an_earlier_init_wrote_is_known_by_its_authority() -> None:
+    """It did not say whose it was, or the host cluster had another address then."""
+    for earlier in (
+        both(config("kind-host", ENDPOINT, {}), "", of_plane("Y2E=")),
+        added({}, both(config("kind-host", ENDPOINT, {}), "", of_plane("Y2E=")), "https://before:6443", "here"),
+    ):
+        check(earlier, ENDPOINT, "here", FILE, of_plane("Y2E="))
+        left = without(earlier, ENDPOINT, "here", of_plane("Y2E="))
+        assert left is not None
+        assert is_empty(left)
+        for another in (of_plane("b3RoZXI="), of_plane(""), OWN, {}):
+            assert without(earlier, ENDPOINT, "here", another) is None
+            with pytest.raises(KubeconfigError):
+                check(earlier, ENDPOINT, "here", FILE, another)
+    assert without(MADE, ENDPOINT, "here", OWN) is None  # neither has one
 
 
 @pytest.mark.parametrize("text", ["[]", "clusters: {a: b}", "users: [a]", "a: [", "\0"])
