@@ -14,6 +14,7 @@ from kafila.reconcile.karmada.services import dispatch, portions
 from kafila.registry import Registry
 from kafila.registry.context import DeleteOptions
 from kafila.registry.threads import BIG
+from kafila.store.memory import MemoryStore
 
 from .conftest import USER, Lab
 from .test_exported_services import endpoint_slice, export, in_member, policy, service
@@ -411,3 +412,24 @@ async def test_a_large_slice_is_made_for_one_cluster_after_the_other_beside_the_
     assert {consumer for consumer, _ in made} == {"m2", "m3"}
     assert not any(on_loop for _, on_loop in made)
     assert transactions == [1, 1]
+
+
+async def test_what_the_gate_made_ends_without_it(gated: Lab) -> None:
+    """Nothing is made any more, and what is deleted goes, with its Works and slices."""
+    await offered(gated, "m1")
+    await gated.create(shared())
+    await gated.until(lambda: gated.in_member("m2", "EndpointSlice", "m1-web-abcde"))
+    await gated.stop()
+    gated.settings = gated.settings.model_copy(update={"feature_gates": "MultiClusterService=false"})
+    gated.store = MemoryStore(gated.database)
+    await gated.start()
+    await gated.create(shared(name="other"))
+    await gated.rest()
+    assert gated.in_member("m2", "EndpointSlice", "m1-web-abcde"), "what there is stays"
+    assert "finalizers" not in gated.get("MultiClusterService", "other")["metadata"]
+    await gated.delete("MultiClusterService", "web")
+    await gated.until(lambda: not gated.get("MultiClusterService", "web"))
+    await gated.until(lambda: not gated.in_member("m2", "EndpointSlice", "m1-web-abcde"))
+    await gated.until(lambda: not source(gated))
+    await gated.rest()
+    assert not [work for work in gated.list("Work") if work["metadata"].get("deletionTimestamp")]

@@ -132,12 +132,13 @@ def build(
         DeploymentReplicasSyncer(registry),
         SQLViews(registry, recorder),
     ]
-    if MULTI_CLUSTER_SERVICE in gates:
-        controllers += [
-            MultiClusterServices(registry, recorder, clusters, works),
-            EndpointSliceCollect(slices),
-            EndpointSliceDispatch(registry, recorder, clusters, works),
-        ]
+    ending_only = MULTI_CLUSTER_SERVICE not in gates
+    controllers += [
+        MultiClusterServices(registry, recorder, clusters, works, ending_only),
+        EndpointSliceDispatch(registry, recorder, clusters, works, ending_only),
+    ]
+    if not ending_only:
+        controllers.append(EndpointSliceCollect(slices))
     if FEDERATED_QUOTA_ENFORCEMENT in gates:
         controllers.append(QuotaEnforcement(registry, recorder, clusters, options.federated_resource_quota_sync_period))
     if FAILOVER in gates:

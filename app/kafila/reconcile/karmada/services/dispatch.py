@@ -54,8 +54,12 @@ class EndpointSliceDispatch(QueueController[Key]):
 
     name = "endpointsliceDispatch"
 
-    def __init__(self, registry: Registry, recorder: Recorder, clusters: Clusters, works: ServiceWorks) -> None:
+    def __init__(
+        self, registry: Registry, recorder: Recorder, clusters: Clusters, works: ServiceWorks, ending_only: bool = False
+    ) -> None:
+        """``ending_only``: as for MultiClusterServices."""
         super().__init__(registry.cache, "endpointslice-dispatch", concurrency=8)
+        self._ending_only = ending_only
         self._registry = registry
         self._recorder = recorder
         self._clusters = clusters
@@ -136,6 +140,8 @@ class EndpointSliceDispatch(QueueController[Key]):
                 await self._delete(copy)
             await self._let_go(entry, work)
             await self._not_in_the_way(key, None)
+            return
+        if self._ending_only:
             return
         about = Key(MCS, mcs["metadata"]["namespace"], mcs["metadata"]["name"])
         await self._not_in_the_way(key, about)

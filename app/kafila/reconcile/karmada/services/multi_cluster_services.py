@@ -55,8 +55,12 @@ MCS: Final = "multiclusterservices.networking.karmada.io"
 class MultiClusterServices(QueueController[Key]):
     name = "multiclusterservice"
 
-    def __init__(self, registry: Registry, recorder: Recorder, clusters: Clusters, works: ServiceWorks) -> None:
+    def __init__(
+        self, registry: Registry, recorder: Recorder, clusters: Clusters, works: ServiceWorks, ending_only: bool = False
+    ) -> None:
+        """``ending_only``: the gate is off; what it had made is taken back when its MultiClusterService is deleted, and nothing else is done."""
         super().__init__(registry.cache, self.name, concurrency=4)
+        self._ending_only = ending_only
         self._registry = registry
         self._recorder = recorder
         self._clusters = clusters
@@ -131,6 +135,8 @@ class MultiClusterServices(QueueController[Key]):
         if entry.meta.deletionTimestamp or not is_cross_cluster(mcs):
             if held:
                 await self._release(key, mcs)
+            return
+        if self._ending_only:
             return
         if not held:
             await self._hold(key)
