@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -121,6 +123,42 @@ async def test_the_fences_behind_the_first_hold_too(queries: Queries, query: str
     with pytest.raises(asyncpg.PostgresError):
         await connection.execute(query)
     await transaction.rollback()
+
+
+async def test_a_role_that_logs_in_by_itself_takes_no_lock_of_ours(postgres_dsn: str) -> None:
+    """With what docs/sql.md has a superuser run; the control plane's own role writes, compacts and migrates as before."""
+    page = (Path(__file__).parents[2] / "docs/sql.md").read_text()
+    (commands,) = re.findall(r"^    (REVOKE EXECUTE (?:.*\n)*?    GRANT EXECUTE .* TO kafila;)$", page, re.M)
+    outside = await asyncpg.connect(postgres_dsn)
+    name = await outside.fetchval("SELECT current_database()")
+    ours, theirs = f"ours_{name}", f"team_{name}"
+    await outside.execute(f"CREATE ROLE {ours}; CREATE ROLE {theirs}; GRANT ALL ON SCHEMA public TO {ours}")
+    try:
+        await outside.execute(commands.replace("TO kafila", f"TO {ours}"))
+        await outside.execute(f"SET ROLE {theirs}")
+        forms = [
+            f"pg_{tried}advisory_{scope}lock{shared}"
+            for tried in ("", "try_")
+            for scope in ("", "xact_")
+            for shared in ("", "_shared")
+        ]
+        for form in forms:
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await outside.execute(f"SELECT {form}({COMMITS})")
+        await outside.execute(f"SET ROLE {ours}")
+        used = {
+            found
+            for file in (Path(module.__file__).parent).glob("*.py")
+            for found in re.findall(r"(pg_(?:try_)?advisory_\w+)\(", file.read_text())
+        }
+        assert "pg_advisory_xact_lock" in used
+        for function in sorted(used):
+            await outside.execute(f"SELECT {function}({COMMITS})")
+    finally:
+        await outside.execute(
+            f"RESET ROLE; SELECT pg_advisory_unlock_all(); DROP OWNED BY {ours}, {theirs}; DROP ROLE {ours}, {theirs}"
+        )
+        await outside.close()
 
 
 async def test_nothing_runs_for_ever(queries: Queries) -> None:

@@ -73,6 +73,10 @@ class Encryption:
         rule = self._plan.selection.rule(key.resource, clear)
         return rule is not None and self._plan.writers[id(rule)] is not None
 
+    @property
+    def sealed(self) -> str:
+        return self._plan.selection.sealed
+
     async def prepare(self, stored: Sequence[bytes | None]) -> None:
         for plugin in self._plan.plugins.values():
             if ours := [each for each in stored if each is not None and each.startswith(plugin.prefix)]:

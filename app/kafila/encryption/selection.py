@@ -37,6 +37,10 @@ class Selection:
                 self._by_name.setdefault(resource, rule)
         sealing = [rule for rule in self.rules if not isinstance(rule.providers[0], Identity)]
         self._carried = [resource for rule in sealing for resource in rule.resources if resource not in CARRIERS]
+        chosen = {resource: rule in sealing for resource, rule in self._by_name.items()}
+        self.sealed = (
+            " ".join(f"{resource}={chosen[resource]}" for resource in sorted(chosen)) if any(chosen.values()) else ""
+        )
 
     def rule(self, resource: str, clear: bytes) -> Rule | None:
         """None: nothing is said about it. ``clear``: the object's JSON, which is looked at if it carries objects."""

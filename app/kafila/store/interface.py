@@ -251,6 +251,11 @@ class Sealer(Protocol):
         """Whether :meth:`seal` may give anything but what it gets; else it need not be asked."""
         ...
 
+    @property
+    def sealed(self) -> str:
+        """Which resources are not stored in clear, "" for none: another text as soon as these are others."""
+        ...
+
     def concerns(self, resource: str) -> bool:
         """Whether something is said about objects of the resource, or may be about some of them; else they lie in clear."""
         ...

@@ -37,6 +37,7 @@ class Clear:
     """Without keys: what somebody sealed is unreadable, and never taken for JSON."""
 
     active = False
+    sealed = ""
 
     def concerns(self, resource: str) -> bool:
         return False

@@ -9,6 +9,8 @@ import pytest
 from kafila.reconcile.karmada.sql_views.controller import SQLViews
 from kafila.store.fleet import NotTheProjector, Replacement, Row
 from kafila.store.memory_fleet import MemoryFleet
+from kafila.store.sealing import Clear
+from tests.integration.encryption.at_rest import encryption, provider
 from tests.waiting import eventually
 
 from .conftest import Lab
@@ -204,5 +206,30 @@ async def test_another_process_takes_over(make_lab: type[Lab]) -> None:
             await fleet.write(before, [])
         await lab.create(lab.deployment("other"))  # by now it is this process' turn again
         await lab.until(lambda: up_to_date(lab))
+    finally:
+        await lab.close()
+
+
+async def test_what_is_encrypted_from_now_on_leaves_no_text_behind(make_lab: type[Lab]) -> None:
+    """Nothing is written to the objects: what was projected before is made anew all the same."""
+    lab = await started(make_lab)
+    try:
+        await lab.create(lab.deployment(team="blue"))
+        await lab.create(lab.config("stays"))
+
+        def told(kind: str) -> list[Any]:
+            return [(row["labels"], row["images"]) for row in table(lab, "object", kind=kind)]
+
+        await lab.until(lambda: up_to_date(lab) and told("Deployment") and told("ConfigMap"), "it is there")
+        before = told("ConfigMap")
+        assert told("Deployment") == [({"app": "web", "team": "blue"}, ["nginx:1"])]
+        revision = lab.get("Deployment", "web")["metadata"]["resourceVersion"]
+        lab.store.sealer = encryption(("deployments.apps", provider("aesgcm", "key1")))
+        await lab.until(lambda: told("Deployment") == [(None, None)] and told("ConfigMap") == before, "it is made anew")
+        assert lab.get("Deployment", "web")["metadata"]["resourceVersion"] == revision
+        lab.store.sealer = Clear()
+        await lab.until(
+            lambda: told("Deployment") == [({"app": "web", "team": "blue"}, ["nginx:1"])], "it is in clear again"
+        )
     finally:
         await lab.close()

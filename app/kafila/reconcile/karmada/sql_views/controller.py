@@ -101,7 +101,8 @@ class SQLViews:
             await asyncio.sleep(backoff.failed())
 
     async def _follow(self, backoff: Backoff) -> None:
-        progress = await self._writer.take_over()
+        sealed = self._registry.store.sealer.sealed
+        progress = await self._writer.take_over(sealed)
         # taken before it is done: while it is, it may be called for again
         everything, self._everything = self._everything, False
         try:
@@ -129,7 +130,7 @@ class SQLViews:
             await self._members.follow()
             backoff.reset()
             WAITING.set(len(self._changed))
-            if self._everything:
+            if self._everything or self._registry.store.sealer.sealed != sealed:
                 return
             await self._pause()
 

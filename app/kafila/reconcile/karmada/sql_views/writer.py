@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import zlib
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar, final
 
@@ -32,9 +33,11 @@ class Writer:
         self._on_refused = on_refused
         self._number = 0
 
-    async def take_over(self) -> Progress:
+    async def take_over(self, sealed: str) -> Progress:
+        """``sealed``: what is encrypted at rest; of what was written when that was something else nothing is left: it may lie in clear."""
         self._number = random.getrandbits(62) + 1
-        return await self.tables.take_over(self._number, FORMAT)
+        format = FORMAT if not sealed else zlib.crc32(f"{FORMAT} {sealed}".encode()) >> 1
+        return await self.tables.take_over(self._number, format)
 
     async def put(self, objects: Sequence[T], make: Callable[[Sequence[T]], list[Replacement]]) -> None:
         """In portions."""
