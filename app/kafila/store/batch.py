@@ -62,17 +62,30 @@ def take(queue: deque[Pending]) -> list[Pending]:
             continue
         transaction = pending.transaction
         writes = transaction.writes
-        if written and (any(w.key in written for w in writes) or any(g.key in written for g in transaction.guards)):
+        if written and _touches(transaction, written):
             waiting.append(pending)
             continue
-        size += sum(len(write.body or b"") + len(write.last or b"") for write in writes)
+        for write in writes:
+            size += len(write.body or b"") + len(write.last or b"")
         if batch and size > MAX_BYTES:
             waiting.append(pending)
             break
-        written.update(write.key for write in writes)
+        for write in writes:
+            written.add(write.key)
         batch.append(pending)
     queue.extendleft(reversed(waiting))
     return batch
+
+
+def _touches(transaction: Transaction, keys: set[Key]) -> bool:
+    """Whether it writes or guards one of them. Loops, as in ``take``: a generator costs each write more than what it does."""
+    for write in transaction.writes:
+        if write.key in keys:
+            return True
+    for guard in transaction.guards:  # noqa: SIM110
+        if guard.key in keys:
+            return True
+    return False
 
 
 def in_order(batch: Sequence[Pending]) -> list[tuple[int, Write]]:
