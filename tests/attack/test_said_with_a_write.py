@@ -12,6 +12,7 @@ from kafila.admission import Admission
 from kafila.admission.unacted import _FIELDS
 from kafila.core.feature_gates import KNOWN, Gates
 from kafila.core.values import Object
+from kafila.placement.cluster_expression import ANNOTATION as EXPRESSION
 from kafila.registry import Options
 from kafila.workers import admission as around
 from tests.integration.api.conftest import CATALOG, MERGE_PATCH, Api
@@ -196,6 +197,18 @@ async def test_an_edit_that_withdraws_says_what_it_takes_away(two: Lab) -> None:
     assert await edited(two, typo, dry_run=False) == wanted
     await two.rest()
     assert two.in_clusters("ConfigMap", "a") == []
+
+
+async def test_an_expression_that_withdraws_says_so_too(two: Lab) -> None:
+    """Though it stands in an annotation."""
+    await place_three(two)
+    kind, options = two.kind("PropagationPolicy"), Options(manager="tester", dry_run=True, warnings=[])
+
+    def change(obj: Object) -> Object:
+        return {**obj, "metadata": {**obj["metadata"], "annotations": {EXPRESSION: "cluster.metadata.name == 'm1'"}}}
+
+    await two.registry.modify(kind, "default", "policy", change, options)
+    assert options.warnings == ["spec.placement: 3 objects leave clusters that do not fit any more: m2 (3)"]
 
 
 async def test_a_cluster_policy_and_a_cap(two: Lab, monkeypatch: pytest.MonkeyPatch) -> None:

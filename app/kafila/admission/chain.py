@@ -9,6 +9,8 @@ from kafila.catalog.kind import Kind
 from kafila.core.admission_plugins import ON
 from kafila.core.feature_gates import DEFAULT_GATES, Gates
 from kafila.core.values import Object
+from kafila.placement.objects import annotations_of
+from kafila.placement.placement_annotations import carried
 
 from .karmada import rules
 from .karmada.context import NOTHING, AdmissionContext
@@ -82,6 +84,12 @@ class Admission:
             self._params(kind.kind, new, old, user)
         rules.admit(kind, operation, new, old, user, self._gates, self._around)
         return warnings
+
+    def is_changed_by_annotations(self, kind: Kind, new: Object, old: Object) -> bool:
+        """Though no generation rises: of a policy whose annotations add something else to its placement."""
+        if kind.resource not in _PROPAGATION:
+            return False
+        return carried(annotations_of(new)) != carried(annotations_of(old))
 
     def warn(self, kind: Kind, new: Object, old: Object | None) -> list[str]:
         """What somebody who writes this should know; ``old`` is None for a new object."""

@@ -231,7 +231,7 @@ def _warn(kind: Kind, old: Object, new: Object, options: Options, subresource: s
         options.warn(strategy.update_warnings(new, old) if subresource != "status" else ())
     elif not subresource and changed:
         options.warn(strategy.warnings(new))
-    if not subresource and changed:
+    if not subresource and (changed or admission.is_changed_by_annotations(kind, new, old)):
         options.warn(admission.warn(kind, new, old))
 
 
