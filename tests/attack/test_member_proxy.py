@@ -406,6 +406,7 @@ async def test_a_stream_through_the_proxy_waits_for_its_reader(joined: Any, memb
 # -- a watch of all members --------------------------------------------------------------------------------------------
 
 POD = b'{"metadata":{"name":"a","resourceVersion":"8"}}'
+NESTED = b'{"metadata":{"name":%b},"spec":' + b'{"a":' * 300 + b"1" + b"}" * 301  # which is read, and cannot be written
 
 
 @pytest.mark.parametrize(
@@ -421,6 +422,8 @@ POD = b'{"metadata":{"name":"a","resourceVersion":"8"}}'
         b'{"type":"PWNED","object":' + POD + b"}\n",
         b'{"type":7,"object":' + POD + b"}\n",
         b'{"type":"ADDED","object":{"kind":"Table","rows":[{"cells":1}]}}\n',
+        b'{"type":"ADDED","object":' + NESTED % b'"a","resourceVersion":"8"' + b"}\n",
+        b'{"type":"ERROR","object":' + NESTED % b'"a"' + b"}\n",
         b'{"type":"ADDED","object":' + b'{"a":' * 2000 + b"1" + b"}" * 2001 + b"\n",
         b"{" + b" " * (9 << 20) + b"\n",
     ],
@@ -454,6 +457,58 @@ async def test_what_is_no_event_reaches_nobody(joined: Any, member: Hostile, lin
     assert again.is_set()
     assert (found["type"], found["object"]["metadata"]["name"]) == ("ADDED", "a")
     assert found["object"]["metadata"]["resourceVersion"] == encode({"m1": "8"})
+    await stream.leave()
+
+
+@pytest.mark.parametrize("line", [NESTED % b'"a","resourceVersion":"8"', b'"' + b" " * (9 << 20)], ids=["deep", "long"])
+async def test_what_can_never_be_passed_on_ends_the_watch_of_all(joined: Any, member: Hostile, line: bytes) -> None:
+    """Else nothing that happens in the member afterwards would reach the client."""
+    asked = []
+
+    async def pods(writer: asyncio.StreamWriter) -> None:
+        if b"watch=true" not in member.asked[-1]:
+            writer.write(listed("first", resourceVersion="7"))
+            return
+        asked.append(member.asked[-1])
+        head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n"
+        writer.write(head + b'{"type":"MODIFIED","object":' + line + b'}\n{"type":"ADDED","object":' + POD + b"}\n")
+        await writer.drain()
+        writer.close()
+
+    member.answers["/api/v1/pods"] = pods
+    stream = await joined.watch(f"{CLUSTERS}/*/proxy/api/v1/pods", "").start()
+    assert (await stream.event())["object"]["metadata"]["name"] == "first"
+    event = await stream.event()
+    assert (event["type"], event["object"]["code"], event["object"]["reason"]) == ("ERROR", 410, "Expired")
+    assert event["object"]["message"].startswith("too old resource version: of cluster m1: ")
+    assert len(asked) == 2
+    await stream.leave()
+
+
+async def test_bookmarks_that_nobody_is_sent_cost_little(joined: Any, member: Hostile, monkeypatch: Any) -> None:
+    """A version of all clusters is written where something is sent, and not for what a member says of itself."""
+    written = 0
+
+    def counted(versions: Any) -> str:
+        nonlocal written
+        written += 1
+        return encode(versions)
+
+    async def pods(writer: asyncio.StreamWriter) -> None:
+        if b"watch=true" not in member.asked[-1]:
+            writer.write(listed("first", resourceVersion="7"))
+            return
+        line = b'{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"%d"}}}\n'
+        head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n"
+        writer.write(head + b"".join(line % number for number in range(8, 2000)))
+        writer.write(b'{"type":"ADDED","object":{"metadata":{"name":"a","resourceVersion":"2000"}}}\n')
+
+    monkeypatch.setattr(proxy_all_watch, "encode", counted)
+    member.answers["/api/v1/pods"] = pods
+    stream = await joined.watch(f"{CLUSTERS}/*/proxy/api/v1/pods", "").start()
+    assert (await stream.event())["object"]["metadata"]["name"] == "first"
+    assert (await stream.event())["object"]["metadata"]["resourceVersion"] == encode({"m1": "2000"})
+    assert written < 10
     await stream.leave()
 
 

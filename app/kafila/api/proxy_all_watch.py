@@ -25,7 +25,7 @@ from kafila.core import errors
 from kafila.core.errors import StatusError
 from kafila.core.rates import Backoff
 from kafila.core.values import Object
-from kafila.members.answers import status_error
+from kafila.members.answers import event_error, status_error
 from kafila.members.client import WATCH_IDLE, WATCH_SECONDS
 from kafila.members.paging import Page, pages
 from kafila.members.proxy import target_of
@@ -146,7 +146,7 @@ class _Watch:
         self._tells = request.flag("sendInitialEvents") or not explicit
         self._says_end = self._bookmarks and explicit and self._tells
         self._known: dict[str, str] = {}  # what the client was sent
-        self._stamp = ""  # the same, as text
+        self._stamp: str | None = ""  # the same, as text; None until it is needed
         self._columns: list[Object] | None = None  # of the last table that was sent
         self._sending = asyncio.Lock()
 
@@ -190,9 +190,7 @@ class _Watch:
                     if not begun:
                         begun = True
                         yield
-                    while (line := await _next(source)) is not None:
-                        await self._told(member, line)
-                        backoff.reset()
+                    await self._pass_on(member, source, backoff)
             except (StatusError, Unreachable, UnusableAnswer, TimeoutError) as error:
                 if not begun:
                     raise
@@ -200,6 +198,22 @@ class _Watch:
                     raise _Stopped(_expired(f"of cluster {cluster}")) from None
                 log.info("left out of a watch of all members for now", cluster=cluster, error=str(error))
             await asyncio.sleep(backoff.failed())
+
+    async def _pass_on(self, member: _Member, source: AsyncIterator[bytes], backoff: Backoff) -> None:
+        """Until the member ends it. Raises UnusableAnswer, and _Stopped when that comes again: else all that is behind it would
+        never be told, and nobody would know."""
+        count = 0
+        try:
+            while (line := await _next(source)) is not None:
+                await self._told(member, line)
+                backoff.reset()
+                if (count := count + 1) % AT_ONCE == 0:
+                    await asyncio.sleep(0)
+        except UnusableAnswer as error:
+            if member.unusable_behind == member.version:
+                raise _Stopped(_expired(f"of cluster {member.cluster}: {error}")) from None
+            member.unusable_behind = member.version
+            raise
 
     async def follow_late(self, cluster: str, version: str) -> None:
         """One that did not answer at first."""
@@ -249,7 +263,7 @@ class _Watch:
         if not isinstance(obj, dict):
             raise UnusableAnswer(f"an event of {self._what} has no object")
         if kind == "ERROR":
-            raise status_error(500, orjson.dumps(obj))
+            raise event_error(obj)
         if kind not in ("ADDED", "MODIFIED", "DELETED", "BOOKMARK"):
             raise UnusableAnswer(f"an event of {self._what} is of no type that there is")
         items = content_of(obj if is_table(obj) else {"items": [obj]}, self._what)
@@ -288,7 +302,7 @@ class _Watch:
     def _reached(self, cluster: str, version: str) -> None:
         if self._known.get(cluster) != version:
             self._known[cluster] = version
-            self._stamp = encode(self._known)
+            self._stamp = None
 
     async def _put(self, event: str, obj: Object, cluster: str = "", reached: str = "") -> None:
         """The event says how far the client is with it: of other members no more than it was sent. Raises UnusableAnswer."""
@@ -303,6 +317,8 @@ class _Watch:
 
     def _stamped(self, obj: Object) -> Object:
         """With the version of all. Of tables the first has columns, and one whose columns are others."""
+        if self._stamp is None:
+            self._stamp = encode(self._known)
         stamp = {"resourceVersion": self._stamp}
         if not is_table(obj):
             return {**obj, "metadata": {**(obj.get("metadata") or {}), **stamp}}
@@ -330,6 +346,7 @@ class _Member:
 
     cluster: str
     version: str
+    unusable_behind: str = ""  # the version after which something came that cannot be passed on
     columns: list[Object] = field(default_factory=list)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import orjson
@@ -42,6 +43,17 @@ def status_error(code: int, body: bytes) -> StatusError:
     if not isinstance(status, dict) or status.get("kind") != "Status":
         text = body[:1024].decode(errors="replace").strip()
         return StatusError(code, _REASONS.get(code, ""), text or f"the server answered {code}")
+    return _of_status(code, status)
+
+
+def event_error(obj: Mapping[str, Any]) -> StatusError:
+    """What an ERROR event of a watch says, however deep it is nested."""
+    if obj.get("kind") != "Status":
+        return StatusError(500, _REASONS[500], "the watch ended with an error that is no Status")
+    return _of_status(500, obj)
+
+
+def _of_status(code: int, status: Mapping[str, Any]) -> StatusError:
     own, details = status.get("code"), status.get("details")
     return StatusError(
         own if isinstance(own, int) and 400 <= own < 600 else code,
@@ -60,6 +72,6 @@ def _details(given: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _text(of: dict[str, Any], name: str) -> str:
+def _text(of: Mapping[str, Any], name: str) -> str:
     found = of.get(name)
     return found[:LONGEST] if isinstance(found, str) else ""

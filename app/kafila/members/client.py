@@ -20,7 +20,7 @@ from kafila.core.rates import TokenBucket
 from kafila.core.values import Object
 from kafila.settings.answers import ANSWER_LIMITS, AnswerLimits
 
-from .answers import status_error
+from .answers import event_error, status_error
 from .conduct import Conduct
 from .limits import DEFAULT_BURST, DEFAULT_QPS, CircuitBreaker, Faults
 from .login import Credential, CredentialSource
@@ -391,7 +391,7 @@ class MemberClient:
                 if not isinstance(type, str) or not isinstance(obj, dict):
                     raise UnusableAnswer(f"an event of {exchange.what} has no type or no object")
                 if type == "ERROR":
-                    raise status_error(500, orjson.dumps(obj))
+                    raise event_error(obj)
                 yield WatchEvent(type, check_object(obj, exchange.what), len(line))
         except UnusableAnswer as error:
             self.faults.record(exchange.what, str(error), asyncio.get_running_loop().time())
