@@ -144,6 +144,53 @@ async def test_an_address_that_no_name_can_have_is_that_members_own_trouble(
     assert "cluster m2 is left out: " in warnings(response)
 
 
+@pytest.mark.parametrize(
+    "path",
+    [f"{CUSTOM}/namespaces/default/pods/*/m", "/apis/external.metrics.k8s.io/v1beta1/namespaces/default/m"],
+)
+async def test_values_of_members_together_fill_no_more_than_is_kept(api: Api, member: Hostile, path: str) -> None:
+    for name in ("m2", "m3"):
+        await join(api, member, name)
+    member.answers["/apis/custom.metrics.k8s.io"] = answer(b'{"versions":[{"version":"v1beta2"}]}')
+    values = [{"describedObject": {"name": f"p{n}"}, "metricName": f"m{n}", "value": "1"} for n in range(80)]
+    member.answers[path] = answer(orjson.dumps({"items": values}))
+    response = await api.get(path)
+    assert len(response.json()["items"]) == 80
+    assert warnings(response).count("all members together have more metrics than are kept in memory") == 1
+    response = await api.get(path)  # what that took is given back
+    assert len(response.json()["items"]) == 80
+
+
+async def test_questions_that_are_asked_at_once_share_the_room(api: Api, member: Hostile) -> None:
+    answered = asyncio.Event()
+
+    async def one(writer: asyncio.StreamWriter) -> None:
+        writer.write(listed(*(pod(f"p{n}", metadata=labelled(f"p{n}")) for n in range(100))))
+
+    async def slow(writer: asyncio.StreamWriter) -> None:
+        await answered.wait()
+        writer.write(answer(b'{"items":[]}'))
+
+    await join(api, member, "m2")
+    turns = iter([one, slow])
+
+    async def first_then_slow(writer: asyncio.StreamWriter) -> None:
+        await next(turns, one)(writer)
+
+    member.answers[PODS] = first_then_slow
+    asking = asyncio.create_task(api.get(PODS))  # which holds what one member said until the other has answered
+    members = api.app.metrics._members
+    while members._room._left == members._clients.limits.kept:
+        await asyncio.sleep(0)
+    member.answers[f"{PODS}?labelSelector=a"] = one
+    other = await api.get(f"{PODS}?labelSelector=a")
+    assert other.json()["items"] == []
+    assert "all members together have more metrics than are kept in memory" in warnings(other)
+    answered.set()
+    assert len((await asking).json()["items"]) == 100
+    assert len((await api.get(f"{PODS}?labelSelector=a")).json()["items"]) == 100
+
+
 def labelled(name: str) -> dict[str, Any]:
     return {"name": name, "namespace": "default", "labels": {"a": "x" * 300}}
 

@@ -37,6 +37,8 @@ AT_ONCE: Final = 100  # members that are asked at the same time
 LEFT_OUT: Final = Counter(
     "kafila_member_metrics_left_out_total", "Answers about metrics that a member was left out of.", ["member_cluster"]
 )
+VALUE: Final = 512  # bytes of a custom or external value in memory, beside its text
+USAGE: Final = 128  # of one object's usage
 VERSIONS_FOR: Final = 60.0  # seconds that it is believed which versions of an API a member serves
 NO_METRICS: Final = "it does not serve metrics.k8s.io"
 
@@ -66,6 +68,7 @@ class MemberMetrics:
         self._timeout, self._one_timeout = timeout, one_timeout
         self._versions: dict[tuple[str, str], tuple[float, tuple[str, ...]]] = {}  # by member and group
         self._breakers: dict[tuple[str, str], CircuitBreaker] = {}  # by member and group with version
+        self._room = Room(clients.limits.kept)
         clients.on_gone(self._forget)
 
     async def close(self) -> None:
@@ -93,29 +96,29 @@ class MemberMetrics:
 
     async def _usage(self, path: str, labels: str, read: Callable[[bytes, str], list[Usage]]) -> Answer[Usage]:
         query = {"labelSelector": labels} if labels else {}
-        room = _Room(self._clients.limits.kept)
 
-        async def ask(client: MemberClient) -> list[Usage]:
-            try:
-                found = await self._get(client, path, query, lambda body: read(body, client.name))
-            except StatusError as error:
-                raise CredentialsError(NO_METRICS) if error.code == 404 else error from None
-            room.take(sum(len(usage.body) for usage in found))
-            return found
+        with self._room.share() as take:
 
-        heard = await self._everywhere(ask)
-        merged = merging.side_by_side(usage for said in heard.said.values() for usage in said)
-        return Answer(merged, heard.left_out)
+            async def ask(client: MemberClient) -> list[Usage]:
+                try:
+                    return await self._list(client, path, query, lambda body: read(body, client.name), take, USAGE)
+                except StatusError as error:
+                    raise CredentialsError(NO_METRICS) if error.code == 404 else error from None
+
+            heard = await self._everywhere(ask)
+            return await _answer(heard, lambda said: merging.side_by_side(usage for each in said for usage in each))
 
     async def _one(self, path: str, name: str, read: Callable[[bytes, str], Usage]) -> Answer[Usage]:
-        async def ask(client: MemberClient) -> Usage:
-            found = await self._get(client, path, {}, lambda body: read(body, client.name))
-            if found.name != name:
-                raise UnusableAnswer(f"the answer to GET {path} is about another object")
-            return found
+        with self._room.share() as take:
 
-        heard = await self._everywhere(ask)
-        return Answer(list(heard.said.values()), heard.left_out)
+            async def ask(client: MemberClient) -> list[Usage]:
+                found = await self._list(client, path, {}, lambda body: [read(body, client.name)], take, USAGE)
+                if found[0].name != name:
+                    raise UnusableAnswer(f"the answer to GET {path} is about another object")
+                return found
+
+            heard = await self._everywhere(ask)
+            return Answer([usage for said in heard.said.values() for usage in said], heard.left_out)
 
     # -- custom.metrics.k8s.io -------------------------------------------------------------------------------------------
 
@@ -123,19 +126,34 @@ class MemberMetrics:
         self, namespace: str, resource: str, name: str, metric: str, metric_labels: str = ""
     ) -> Answer[MetricValue]:
         """Of one object. ``resource``: as "pods" or "jobs.batch"; ``namespace`` "" for objects without one. Raises StatusError 404."""
-        heard = await self._custom(namespace, resource, name, metric, "", metric_labels)
-        return Answer(merging.one_value(list(heard.said.values()), resource, metric), heard.left_out)
+        return await self._custom(
+            namespace, resource, name, metric, "", metric_labels, lambda said: merging.one_value(said, resource, metric)
+        )
 
     async def custom_by_selector(
         self, namespace: str, resource: str, labels: str, metric: str, metric_labels: str = ""
     ) -> Answer[MetricValue]:
         """Of all objects that ``labels`` select. Raises StatusError 404."""
-        heard = await self._custom(namespace, resource, ALL_OBJECTS, metric, labels, metric_labels)
-        return Answer(merging.by_object(list(heard.said.values()), resource, metric), heard.left_out)
+        return await self._custom(
+            namespace,
+            resource,
+            ALL_OBJECTS,
+            metric,
+            labels,
+            metric_labels,
+            lambda said: merging.by_object(said, resource, metric),
+        )
 
     async def _custom(
-        self, namespace: str, resource: str, name: str, metric: str, labels: str, metric_labels: str
-    ) -> _Heard[list[MetricValue]]:
+        self,
+        namespace: str,
+        resource: str,
+        name: str,
+        metric: str,
+        labels: str,
+        metric_labels: str,
+        merge: Callable[[list[list[MetricValue]]], list[MetricValue]],
+    ) -> Answer[MetricValue]:
         if resource == "namespaces":  # which lie in themselves
             place = ["namespaces", name, "metrics", metric]
         else:
@@ -144,12 +162,17 @@ class MemberMetrics:
         query = {"labelSelector": labels, "metricLabelSelector": metric_labels}
         asked = {field: value for field, value in query.items() if value}
 
-        async def ask(client: MemberClient) -> list[MetricValue]:
-            version = await self._version(client, CUSTOM)
-            path = f"/apis/{CUSTOM}/{version}/{below}"
-            return await self._get(client, path, asked, lambda body: answers.custom(body, f"GET {path}", metric))
+        with self._room.share() as take:
 
-        return await self._everywhere(ask)
+            async def ask(client: MemberClient) -> list[MetricValue]:
+                version = await self._version(client, CUSTOM)
+                path = f"/apis/{CUSTOM}/{version}/{below}"
+                what = f"GET {path}"
+                return await self._list(
+                    client, path, asked, lambda body: answers.custom(body, what, metric), take, VALUE
+                )
+
+            return await _answer(await self._everywhere(ask), merge)
 
     # -- external.metrics.k8s.io -----------------------------------------------------------------------------------------
 
@@ -157,24 +180,30 @@ class MemberMetrics:
         """``labels``: a selector of the metric's own labels. Raises StatusError 404."""
         path = f"/apis/{_api(EXTERNAL)}/namespaces/{_segment(namespace)}/{_segment(metric)}"
         query = {"labelSelector": labels} if labels else {}
+        what = f"GET {path}"
+        with self._room.share() as take:
 
-        async def ask(client: MemberClient) -> list[ExternalValue]:
-            return await self._get(client, path, query, lambda body: answers.external(body, f"GET {path}", metric))
+            async def ask(client: MemberClient) -> list[ExternalValue]:
+                return await self._list(
+                    client, path, query, lambda body: answers.external(body, what, metric), take, VALUE
+                )
 
-        heard = await self._everywhere(ask)
-        return Answer(merging.by_labels(list(heard.said.values()), namespace, metric), heard.left_out)
+            heard = await self._everywhere(ask)
+            return await _answer(heard, lambda said: merging.by_labels(said, namespace, metric))
 
     # -- what there is ---------------------------------------------------------------------------------------------------
 
     async def resources(self, group: str) -> Answer[tuple[str, bool]]:
         """Names as they stand in members' discovery ("pods/requests"), each with whether it has a namespace; sorted."""
 
-        async def ask(client: MemberClient) -> list[tuple[str, bool]]:
-            path = f"/apis/{group}/{await self._version(client, group)}"
-            return await self._get(client, path, {}, lambda body: answers.resources(body, f"GET {path}"))
+        with self._room.share() as take:
 
-        heard = await self._everywhere(ask)
-        return Answer(sorted({row for said in heard.said.values() for row in said}), heard.left_out)
+            async def ask(client: MemberClient) -> list[tuple[str, bool]]:
+                path = f"/apis/{group}/{await self._version(client, group)}"
+                what = f"GET {path}"
+                return await self._list(client, path, {}, lambda body: answers.resources(body, what), take, USAGE)
+
+            return await _answer(await self._everywhere(ask), merging.all_of)
 
     # -- asking ----------------------------------------------------------------------------------------------------------
 
@@ -184,8 +213,9 @@ class MemberMetrics:
         known = self._versions.get(key)
         if known is None or loop.time() - known[0] > VERSIONS_FOR:
             path = f"/apis/{group}"
-            served = await self._get(client, path, {}, lambda body: answers.versions(body, f"GET {path}"))
-            known = self._versions[key] = loop.time(), tuple(served)
+            served = await self._get(client, path, {}, lambda body: set(answers.versions(body, f"GET {path}")))
+            ours = tuple(version for version in VERSIONS[group] if version in served)
+            known = self._versions[key] = loop.time(), ours
         found = merging.preferred(known[1], VERSIONS[group])
         if found is None:
             raise StatusError(404, "NotFound", f"{group} not found")
@@ -199,6 +229,20 @@ class MemberMetrics:
             if status == 200:
                 return await in_thread(len(body), lambda: read(body))
         raise status_error(status, body)
+
+    async def _list(
+        self,
+        client: MemberClient,
+        path: str,
+        query: dict[str, str],
+        read: Callable[[bytes], list[T]],
+        take: Callable[[int], None],
+        each: int,
+    ) -> list[T]:
+        """As `_get`. ``take``: room for it; ``each``: bytes that one of them takes beside its text."""
+        found, size = await self._get(client, path, query, lambda body: (read(body), len(body)))
+        take(size + each * len(found))
+        return found
 
     @contextlib.contextmanager
     def _admitted(self, cluster: str, api: str) -> Iterator[None]:
@@ -249,17 +293,36 @@ class MemberMetrics:
             del self._breakers[key]
 
 
-class _Room:
-    """Bytes that all members together may fill."""
+@final
+class Room:
+    """Bytes that all questions under way may fill together."""
 
     def __init__(self, size: int) -> None:
         self._left = size
 
-    def take(self, size: int) -> None:
-        """Raises UnusableAnswer."""
-        if size > self._left:
-            raise UnusableAnswer("all members together have more metrics than are kept in memory")
-        self._left -= size
+    @contextlib.contextmanager
+    def share(self) -> Iterator[Callable[[int], None]]:
+        """For one question: what it takes is given back when it is answered. What it takes with raises UnusableAnswer."""
+        taken = 0
+
+        def take(size: int) -> None:
+            nonlocal taken
+            if size > self._left:
+                raise UnusableAnswer("all members together have more metrics than are kept in memory")
+            self._left -= size
+            taken += size
+
+        try:
+            yield take
+        finally:
+            self._left += taken
+
+
+async def _answer(heard: _Heard[list[T]], merge: Callable[[list[list[T]]], list[T]]) -> Answer[T]:
+    """Raises StatusError 404 where ``merge`` does."""
+    said = list(heard.said.values())
+    size = sum(map(len, said)) << 8  # as many bytes would be as slow
+    return Answer(await in_thread(size, lambda: merge(said)), heard.left_out)
 
 
 def _api(group: str) -> str:

@@ -5,16 +5,26 @@ Usage stands side by side, whatever the names; values of one metric of one objec
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import heapq
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, TypeVar
 
 from kafila.core.errors import StatusError, conflict, not_found
 
 from .values import ExternalValue, MetricValue, Usage
 
+T = TypeVar("T")
+PIECE: Final = 4096  # items that are sorted at once: no other thread has a turn until they are
+
 
 def side_by_side(found: Iterable[Usage]) -> list[Usage]:
     """By namespace and name; of the same names by cluster."""
-    return sorted(found, key=lambda usage: usage[:3])
+    return in_order(found, lambda usage: usage[:3])
+
+
+def all_of(found: Iterable[Iterable[T]]) -> list[T]:
+    """Each once, in order."""
+    return in_order({each for one in found for each in one})
 
 
 def only_one(found: Sequence[Usage], plural: str, name: str) -> Usage:
@@ -55,7 +65,7 @@ def by_object(answers: Sequence[Sequence[MetricValue]], resource: str, metric: s
             )
     if not found:
         raise metric_not_found(resource, metric)
-    return [found[name] for name in sorted(found)]
+    return [found[name] for name in in_order(found)]
 
 
 def by_labels(answers: Sequence[Sequence[ExternalValue]], namespace: str, metric: str) -> list[ExternalValue]:
@@ -68,7 +78,14 @@ def by_labels(answers: Sequence[Sequence[ExternalValue]], namespace: str, metric
             key = value.metric, value.labels
             before = found.get(key)
             found[key] = value if before is None else before._replace(value=before.value + value.value)
-    return [found[key] for key in sorted(found)]
+    return [found[key] for key in in_order(found)]
+
+
+def in_order(found: Iterable[T], key: Callable[[T], Any] = lambda each: each) -> list[T]:
+    """As sorted(), which keeps all other threads waiting for as long as it takes."""
+    rest = list(found)
+    pieces = [sorted(rest[at : at + PIECE], key=key) for at in range(0, len(rest), PIECE)]
+    return pieces[0] if len(pieces) == 1 else list(heapq.merge(*pieces, key=key))
 
 
 def metric_not_found(resource: str, metric: str) -> StatusError:

@@ -119,3 +119,11 @@ def test_a_table_has_a_column_for_each_resource() -> None:
     assert [row["cells"] for row in found["rows"]] == [["a", "30m", "3Mi", "10s"], ["b", "1005m", "3Mi", "10s"]]
     assert found["rows"][0]["object"]["kind"] == "PodMetrics"
     assert table([], "PodMetrics", "metrics.k8s.io/v1beta1", "", "v1")["rows"] == []
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.text(max_size=3))))
+def test_sorting_in_pieces_is_sorting(found: list[tuple[int, str]]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(merging, "PIECE", 3)
+        assert merging.in_order(found) == sorted(found)
+        assert merging.in_order(found, lambda each: each[0]) == sorted(found, key=lambda each: each[0])
